@@ -510,6 +510,7 @@ NO_VERB: Final = {
     "for customers: at the terminal it is a key of the phone": ("phone_passwords.set_phone_password",),
     "for forms in which a token is made": ("tokens.preview_token",),
     "for forms of objects; docs/configuration.md has the same": ("declarations.show_kind",),
+    "for forms, in which a calendar is drawn before it is saved": ("calendars.draw_calendar",),
     "part of other use cases": ("definitions.plan_of",),
 }  # fmt: skip
 """Use cases without a verb, by their reasons."""
@@ -548,7 +549,7 @@ APART: Final = {
         "POST /parameters/{name}/revert"),
     "its use case has no verb": ("GET /KIND", "GET /KIND/{name}", "GET /definitions/{kind}", "GET /backups",
         "GET /bilateral/{account}", "GET /events", "GET /jobs/{id}/result", "GET /people/{name}",
-        "GET /rates/lookup", "POST /alarms/{alarm}/confirmation",
+        "GET /rates/lookup", "POST /calendar-days", "POST /alarms/{alarm}/confirmation",
         "GET /roles/{role}/operations", "POST /backups", "POST /backups/{name}/verify", "POST /bulk",
         "PUT /phones/{number}/password"),
     "vosd definitions set replaces all keys": ("PATCH /KIND/{name}",),

@@ -1,12 +1,13 @@
 """Forms of objects in the console: drawn from declarations, tried before they are saved, undone, with their history."""
 
+import re
 from typing import Any
 
 import pytest
 from api.watched import Watched
 from playwright.sync_api import Locator, Page, expect
 
-from console.conftest import NARROW, Visit, violations
+from console.conftest import NARROW, Visit, Visitor, fits_a_telephone, violations
 
 KINDS = {
     "accounts": "Account settings",
@@ -48,9 +49,10 @@ def test_forms_have_every_key_of_every_kind(site: Watched, visit: Visit) -> None
         kind = path.removeprefix("/new/")
         more = page.locator("summary", has_text="more settings")
         expect(page.get_by_label("Find one of")).to_be_visible()
-        if more.count() and page.locator("details[open]").count() == 0:
-            more.click()
-        expect(page.locator("details[open] .fields").first).to_be_visible()
+        if more.count():
+            if page.locator("details[open]").count() == 0:
+                more.click()
+            expect(page.locator("details[open] .fields").first).to_be_visible()
         declared = {each["name"] for each in site.api.ask("GET", f"/definitions/{kind}").json["keys"]}
         shown = {name.removesuffix(" *") for name in page.evaluate(LABELS)}
         assert declared <= shown, (kind, declared - shown)
@@ -263,3 +265,70 @@ def test_forms_fit_a_telephone_and_speak_chinese(visit: Visit) -> None:
             expect(page.get_by_role("group", name="number_format")).to_contain_text("国际前缀")
         assert page.evaluate("document.documentElement.scrollWidth") <= NARROW[0], path
         assert violations(page) == [], path
+
+
+def test_a_calendar_is_drawn_as_a_week_before_it_is_saved(site: Watched, boss: Visitor) -> None:
+    page = boss.go("/new/calendars", "New: Calendars")
+    page.get_by_role("textbox", name="name", exact=True).fill("hours")
+    page.get_by_role("button", name="Add to entries").click()
+    page.get_by_label("Week of").fill("2026-03-04")
+    monday = page.get_by_role("img", name=re.compile("^Mon 2026-03-02: "))
+    expect(monday).to_have_attribute("aria-label", re.compile("09:00.18:00 working .week days., 18:00.24:00 no entry$"))
+    saturday = page.get_by_role("img", name=re.compile("^Sat 2026-03-07: "))
+    saturday.scroll_into_view_if_needed()
+    box = saturday.bounding_box()
+    assert box is not None
+    hour, middle = box["width"] / 24, box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + 10.2 * hour, middle)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 13.8 * hour, middle)
+    page.mouse.up()
+    expect(saturday).to_have_attribute("aria-label", re.compile("10:00.14:00 working"))
+    page.get_by_role("button", name="Add to entries").click()
+    page.get_by_label("entries 3: days").select_option("one date")
+    page.get_by_label("entries 3: date").fill("2026-03-03")
+    page.get_by_label("entries 3: working or not").select_option("no")
+    tuesday = page.get_by_role("img", name=re.compile("^Tue 2026-03-03: "))
+    expect(tuesday).to_have_attribute("aria-label", re.compile("09:00.18:00 not working .date or holiday."))
+    page.get_by_label("entries 3: to").fill("25:00")
+    expect(page.get_by_role("alert").filter(has_text="entries[2].to")).to_be_visible()
+    page.get_by_label("entries 3: to").fill("")
+    page.get_by_label("entries 3: from").fill("")
+    expect(tuesday).to_have_attribute("aria-label", re.compile("00:00.24:00 not working"))
+    assert violations(page) == []
+    fits_a_telephone(page)
+    saved(page).get_by_role("button", name="Save").click()
+    expect(page.get_by_text("hours is made")).to_be_visible()
+    assert keys_of(site, "/calendars/hours") == {
+        "entries": [
+            {"weekdays": ["mon", "tue", "wed", "thu", "fri"], "from": "09:00", "to": "18:00"},
+            {"weekdays": ["sat"], "from": "10:00", "to": "14:00"},
+            {"working": "no", "date": "2026-03-03"},
+        ]
+    }
+
+
+def test_a_plan_shows_what_it_does_with_a_number_before_it_is_saved(site: Watched, boss: Visitor) -> None:
+    site.api.ask("PUT", "/routing-plans/narrow", {"keys": {"gateways": ["carrier-c"]}})
+    page = boss.go("/objects/routing_plans/narrow", "narrow")
+    page.get_by_label("Called number").fill("4420555")
+    page.get_by_role("combobox", name="Mapping gateway").fill("acme-pbx")
+    gateways = page.get_by_label("Gateways by this plan").locator("tbody tr")
+    expect(gateways.first).to_contain_text(re.compile(r"^1\s*carrier-c"))
+    page.get_by_role("combobox", name="gateways").press("Backspace")
+    expect(gateways.first).to_contain_text(re.compile(r"^1\s*.\s*carrier-b"))
+    expect(gateways.nth(1)).to_contain_text(re.compile(r"^2\s*1\s*carrier-c"))
+    page.get_by_label("Add to order").select_option("cost")
+    criteria = page.get_by_role("group", name="order").get_by_role("listitem")
+    expect(criteria).to_have_text([re.compile(each) for each in ("calendar", "prefix", "priority", "cost", "weight")])
+    page.get_by_role("button", name="cost up").click()
+    expect(criteria.nth(2)).to_contain_text("cost")
+    assert violations(page) == []
+    fits_a_telephone(page)
+    page.get_by_role("button", name="Try on last week's calls").click()
+    asked = page.get_by_role("dialog", name="calls")
+    expect(asked.get_by_text("calls would go elsewhere")).to_be_visible()
+    asked.get_by_role("button", name="Close").click()
+    saved(page).get_by_role("button", name="Save").click()
+    expect(page.get_by_text("narrow is changed: version 2")).to_be_visible()
+    assert keys_of(site, "/routing-plans/narrow") == {"order": ["calendar", "prefix", "cost", "priority", "weight"]}

@@ -25,6 +25,7 @@ from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.problems import ConfigError, DefinitionProblem, ProblemList
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.config.cdr_map import read_cdr_map
+from vosd.config.drawn_calendar import drawn_calendar
 from vosd.config.key_sheets import key_sheets
 from vosd.config.object_sheets import MODELS
 from vosd.config.reader.reading import read_section
@@ -186,6 +187,10 @@ class Defined:
     def calendars(self) -> Mapping[str, Calendar]:
         """Return the calendars by name."""
         return self._calendars
+
+    def calendar(self, name: str, keys: Mapping[str, Any]) -> Calendar:
+        """Return what production does, in a machine whose clock is UTC."""
+        return drawn_calendar(name, keys, self.files()[0], "UTC")
 
     def written_gateways(self, name: str) -> Sequence[WrittenGateway]:
         """Return one phone alone."""

@@ -17,6 +17,11 @@ FIELDS: Final[Mapping[str, tuple[Any, ...]]] = {
     "BackupEntry.name": ("vosd-20260301T120000Z.zip",),
     "BackupManifest.version": ("1.0.0",),
     "BackupSheet.file": ("/var/lib/vosd/backups/vosd-20260301T120000Z.zip",),
+    "CalendarDaySheet.date": ("2026-03-02",),
+    "CalendarDaySheet.weekday": ("mon",),
+    "CalendarSpanSheet.begins": ("09:00",),
+    "CalendarSpanSheet.decided_by": ("weekday",),
+    "CalendarSpanSheet.ends": ("18:00",),
     "CandidateSheet.prefix": ("44",),
     "CatalogueState.version": ("8c1f2d90a7b3",),
     "FirstPaymentSheet.memo": ("cash",),
@@ -286,6 +291,15 @@ BODIES: Final[Mapping[str, Mapping[str, Any]]] = {
     "POST /calls/hangup": {"account": "shop"},
     "POST /calls/rerate": {**_SPAN, "account": "shop"},
     "POST /routes/explain": {"gateway": "shop-pbx", "caller": "4930123456", "callee": "447700900123"},
+    "POST /calendar-days": {
+        "name": "office",
+        "keys": {
+            "timezone": "Europe/Berlin",
+            "entries": [{"weekdays": ["mon", "tue"], "from": "09:00", "to": "18:00"}],
+        },
+        "first": "2026-03-02",
+        "days": 1,
+    },
     "POST /routes/simulate": {
         **_SPAN,
         "objects": [{"action": "merge", "kind": "routing_gateways", "name": "carrier-a", "keys": {"priority": "2"}}],

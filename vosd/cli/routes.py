@@ -45,6 +45,7 @@ route.add_command(simulate)
 @click.option("--forwarded", is_flag=True, help="Its INVITE has a Diversion header.")
 @click.option("--source", metavar="ADDRESS", help="Address that it comes from; default one that may call.")
 @click.option("--user-agent", metavar="TEXT", help="Its User-Agent; default one that is allowed.")
+@click.option("--plan", metavar="NAME", help="Routing plan by which it goes; default that of its gateway or account.")
 @click.option("--live", is_flag=True, help="Ask the running switch, with the calls that it has now.")
 @json_option
 @pass_invocation

@@ -5,7 +5,7 @@ decides, daylight saving included. Of the entries that fit, those of the closest
 in ``docs/routing.md``, their reasons in ADR 48.
 """
 
-from datetime import date, datetime, timedelta, tzinfo
+from datetime import date, datetime, time, timedelta, tzinfo
 from enum import IntEnum
 from functools import cached_property
 from typing import Final, NamedTuple
@@ -92,6 +92,15 @@ class CalendarStanding(NamedTuple):
         return self.tier is not Tier.DEFAULT
 
 
+class CalendarSpan(NamedTuple):
+    """A part of a day by the clock of the zone, of which a calendar says the same throughout."""
+
+    from_s: int
+    until_s: int
+    """The first second behind it, since midnight."""
+    standing: CalendarStanding
+
+
 class Calendar(msgspec.Struct, frozen=True, dict=True):
     """A named calendar.
 
@@ -116,6 +125,20 @@ class Calendar(msgspec.Struct, frozen=True, dict=True):
         standing = self._standing(datetime.fromtimestamp(wall_ms // 1_000, self.zone))
         latest[:] = ((step, standing),)
         return standing
+
+    def spans(self, day: date) -> list[CalendarSpan]:
+        """Return the parts of a day, from midnight to midnight by the clock on the wall of its zone."""
+        midnight = datetime.combine(day, time())
+        edges = {0, *(edge for entry in self.entries for edge in (entry.from_s, entry.until_s) if edge < DAY_S)}
+        found: list[CalendarSpan] = []
+        for edge in sorted(edges):
+            standing = self._standing(midnight + timedelta(seconds=edge))
+            if found and found[-1].standing == standing:
+                continue
+            if found:
+                found[-1] = found[-1]._replace(until_s=edge)
+            found.append(CalendarSpan(edge, DAY_S, standing))
+        return found
 
     def tier(self, wall_ms: int) -> Tier | None:
         """Return how closely the calendar fits a moment (UTC milliseconds); None = it does not."""

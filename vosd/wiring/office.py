@@ -81,6 +81,11 @@ class _Configured:
     def calendars(self) -> "Mapping[str, Calendar]":
         return self._switch.excerpt.calendars()
 
+    def calendar(self, name: str, keys: "Mapping[str, Any]") -> "Calendar":
+        from vosd.config.drawn_calendar import drawn_calendar
+
+        return drawn_calendar(name, keys, self._switch.config_path(), os.environ.get("TZ", ""))
+
     def destination_classes(self) -> "Collection[str]":
         return self._switch.excerpt.destination_classes()
 

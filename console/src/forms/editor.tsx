@@ -15,10 +15,12 @@ import { useUnsaved } from "../parts/unsaved";
 import { useSession } from "../session";
 import { kindIn, readMeanings } from "../text/meanings";
 import { Form } from "./form";
+import { withHours } from "./hours";
 import {
   cleaned,
   differences,
   isSame,
+  itemsOf,
   type Keys,
   type Kind,
   type Mistakes,
@@ -27,11 +29,14 @@ import {
   pathOf,
   shown,
 } from "./keys";
+import { Planned } from "./planned";
+import { Week } from "./week";
 
 type Sheet = Schemas["DefinitionSheet"];
 
 const HTTP_STALE = 412;
 const NONE: Mistakes = new Map();
+const NOTHING: readonly Tried[] = [];
 
 /** The declaration of a kind of objects, in the language of the console. */
 export function useKind(kind: string, enabled = true) {
@@ -80,6 +85,9 @@ export function Editor({ declared, sheet, begin, isReadOnly, onDone }: EditorPro
   const tried: Tried[] = [{ action: sheet ? "replace" : "create", kind, name, keys }];
   const unsaved = useUnsaved(isChanged && !isReadOnly);
   const change = useCallback((key: string, value: unknown) => setValues((before) => ({ ...before, [key]: value })), []);
+
+  const drawHours = (weekday: string, from: string, to: string) =>
+    change("entries", withHours(itemsOf(values.entries) as Keys[], weekday, from, to));
 
   const order = useMutation({
     mutationFn: (isTrial: boolean) => {
@@ -164,6 +172,10 @@ export function Editor({ declared, sheet, begin, isReadOnly, onDone }: EditorPro
           isReadOnly={isReadOnly}
           onChange={change}
         />
+        {kind === "calendars" && <Week name={name} keys={keys} onHours={isReadOnly ? undefined : drawHours} />}
+        {kind === "routing_plans" && !account && (
+          <Planned name={name} isStored={Boolean(sheet)} objects={isChanged && !isReadOnly ? tried : NOTHING} />
+        )}
         {mistakes.size > 0 && (
           <Alert color="red" variant="outline" role="alert" title={count > 0 && t("form.mistakes", { count })} p={6}>
             {elsewhere}
@@ -193,7 +205,7 @@ export function Editor({ declared, sheet, begin, isReadOnly, onDone }: EditorPro
             {!account && <Simulate disabled={!isChanged || !name} objects={tried} />}
           </Group>
         )}
-        {!isReadOnly && !account && name && <TryCall objects={tried} />}
+        {kind !== "routing_plans" && !isReadOnly && !account && name && <TryCall objects={tried} />}
       </Stack>
       {unsaved.question}
       <Confirm

@@ -12,7 +12,7 @@ import {
   TextInput,
 } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
-import { memo, type ReactNode, useState } from "react";
+import { type ComponentType, memo, type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { pageOf } from "../api/client";
 import { enteredMoment, localMinute } from "../format";
@@ -39,7 +39,7 @@ const NAMES_READ = 1_000;
 const NAMES_SHOWN = 50;
 const ITEMS_SHOWN = 50;
 
-interface FieldProps {
+export interface FieldProps {
   declared: Key;
   value: unknown;
   /** Its place in the object, such as `spend_limits[0].amount`. */
@@ -60,6 +60,7 @@ export const Field = memo(function Field(props: FieldProps) {
 /** Fields beside each other, as many as fit. */
 export function Fields({
   keys,
+  special,
   values,
   place,
   mistakes,
@@ -67,6 +68,8 @@ export function Fields({
   onChange,
 }: {
   keys: readonly Key[];
+  /** Fields by the name of their key, where the declaration is not all that there is to them. */
+  special?: Readonly<Record<string, ComponentType<FieldProps>>>;
   values: Keys;
   place: string;
   mistakes: Mistakes;
@@ -75,17 +78,20 @@ export function Fields({
 }) {
   return (
     <div className="fields">
-      {keys.map((key) => (
-        <Field
-          key={key.name}
-          declared={key}
-          value={values[key.name]}
-          place={place ? `${place}.${key.name}` : key.name}
-          mistakes={mistakes}
-          isReadOnly={isReadOnly}
-          onChange={onChange}
-        />
-      ))}
+      {keys.map((key) => {
+        const Shown = special?.[key.name] ?? Field;
+        return (
+          <Shown
+            key={key.name}
+            declared={key}
+            value={values[key.name]}
+            place={place ? `${place}.${key.name}` : key.name}
+            mistakes={mistakes}
+            isReadOnly={isReadOnly}
+            onChange={onChange}
+          />
+        );
+      })}
     </div>
   );
 }
@@ -222,7 +228,7 @@ function Forget({ onForget }: { onForget: () => void }) {
 }
 
 /** Names of the objects of a kind, the first ones of many. */
-function useNames(kind: string): readonly string[] {
+export function useNames(kind: string): readonly string[] {
   const path = pathOf(kind);
   const may = useMay(`GET ${path}`);
   const found = useQuery({
@@ -416,21 +422,24 @@ function Sections({ declared, value, place, mistakes, isReadOnly, onChange }: Fi
   );
 }
 
-function Group({
+export function Group({
   declared,
   error,
   isWide,
+  hasShortMeaning,
   children,
 }: {
   declared: Key;
   error: string | undefined;
   isWide?: boolean;
+  /** Whether the first sentence of the meaning is enough, because its children say the rest. */
+  hasShortMeaning?: boolean;
   children: ReactNode;
 }) {
   return (
     <Fieldset legend={declared.name} className={isWide ? "wide" : undefined} p="xs">
       <p className="meaning">
-        <Meaning text={declared.meaning} />
+        <Meaning text={hasShortMeaning ? (/^.*?[.。]/.exec(declared.meaning)?.[0] ?? "") : declared.meaning} />
       </p>
       {error && <p className="bad meaning">{error}</p>}
       {children}
@@ -438,7 +447,7 @@ function Group({
   );
 }
 
-function Add({ of, onAdd }: { of: string; onAdd: () => void }) {
+export function Add({ of, onAdd }: { of: string; onAdd: () => void }) {
   const { t } = useTranslation();
   return (
     <Button size="compact-xs" variant="default" onClick={onAdd} aria-label={t("form.add_to", { name: of })}>
@@ -447,7 +456,7 @@ function Add({ of, onAdd }: { of: string; onAdd: () => void }) {
   );
 }
 
-function Remove({ of, onRemove }: { of: string; onRemove: () => void }) {
+export function Remove({ of, onRemove }: { of: string; onRemove: () => void }) {
   const { t } = useTranslation();
   return (
     <Button size="compact-xs" variant="default" onClick={onRemove} aria-label={t("form.remove_of", { name: of })}>

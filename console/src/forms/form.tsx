@@ -5,6 +5,7 @@ import { useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Fields, Meaning } from "./fields";
 import { fits, hasMistake, isSet, type Key, type Keys, type Kind, type Mistakes } from "./keys";
+import { SPECIAL } from "./special";
 
 interface FormProps {
   declared: Kind;
@@ -30,14 +31,16 @@ export function Form({
   onChange,
 }: FormProps) {
   const { t } = useTranslation();
+  const special = SPECIAL[declared.kind];
   const [wanted, setWanted] = useState("");
   // a field stays where it is while it is filled in
   const [begun] = useState(values);
   const [needed, others] = useMemo(() => {
     const known = declared.keys.filter((key) => !without.includes(key.name));
-    const isFirst = (key: Key) => key.required || first.includes(key.name) || isSet(begun[key.name]);
+    const isFirst = ({ name, required }: Key) =>
+      required || first.includes(name) || special?.first.includes(name) || isSet(begun[name]);
     return [known.filter(isFirst), known.filter((key) => !isFirst(key))];
-  }, [declared, begun, first, without]);
+  }, [declared, begun, first, special, without]);
   const isWrong = (key: Key) => hasMistake(mistakes, key.name);
   const found = (keys: readonly Key[]) => keys.filter((key) => fits(key, wanted) || isWrong(key));
   const rest = found(others);
@@ -57,6 +60,7 @@ export function Form({
       />
       <Fields
         keys={found(needed)}
+        special={special?.fields}
         values={values}
         place=""
         mistakes={mistakes}
@@ -68,6 +72,7 @@ export function Form({
         <Others isOpen={isOpen} count={rest.length}>
           <Fields
             keys={rest}
+            special={special?.fields}
             values={values}
             place=""
             mistakes={mistakes}

@@ -16,6 +16,7 @@ const WEEK_MS = 7 * 24 * 3_600_000;
 const ROUTES = new Set([
   "accounts",
   "calendars",
+  "gateway_groups",
   "mapping_gateways",
   "number_lists",
   "rate_groups",

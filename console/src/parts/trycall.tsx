@@ -20,7 +20,9 @@ export function TryCall({ objects }: { objects: readonly Tried[] }) {
     mutationFn: (changes: readonly Tried[]) =>
       send<{ sheet: Row }>("post", "/routes/explain", { body: { ...call, objects: changes } }),
   });
-  if (!may || !decidesRoutes(objects)) return null;
+  // a pool sends a call nowhere else, but with another number
+  const isTried = decidesRoutes(objects) || objects.every((each) => each.kind === "number_pools");
+  if (!may || !isTried) return null;
   const sheet = explained.data?.sheet;
   return (
     <details>

@@ -28,6 +28,7 @@ FREE = {
     "POST /configuration/check",
     "POST /backups/{name}/verify",
     "POST /routes/explain",
+    "POST /calendar-days",
     "POST /routes/simulate",
     "POST /rates/explain",
 }

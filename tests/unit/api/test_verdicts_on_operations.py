@@ -321,6 +321,7 @@ REQUESTS: Final[dict[str, Any]] = {
     "POST /cdrs/{call_id}/corrections": {"charges": [{"role": "customer", "fee": "0.01", "tax": "0"}], "memo": "x"},
     "POST /routes/explain": {"gateway": "shop-in", "caller": "49", "callee": "44"},
     "POST /routes/simulate": DAY,
+    "POST /calendar-days": {"name": "office", "keys": {"entries": [{"weekdays": "mon"}]}, "first": "2026-03-02"},
     "GET /rates/lookup": "number=44",
     "POST /rates/explain": {"account": "ACCOUNT", "callee": "44", "duration_ms": 1000},
     "POST /bulk": {"objects": [{"action": "merge", "kind": "accounts", "name": "ACCOUNT", "keys": {"max_cps": 3}}]},
@@ -430,6 +431,7 @@ VERDICTS: Final = """
     POST   /phones/{name}/revert                       ....x...o.
     PUT    /phones/{number}/password                   ....x...oo
     GET    /definitions/{kind}                         xxxxx.x.oo
+    POST   /calendar-days                              xxxxx.x...
     PUT    /parameters/{name}                          ....x...h.
     DELETE /parameters/{name}                          ....x...h.
     GET    /parameters/{name}/versions                 xxxxx.x.hh

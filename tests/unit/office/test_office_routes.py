@@ -49,6 +49,13 @@ def ignored(_calls: int, _began: int) -> None:
     """Take no notice of progress."""
 
 
+async def test_a_call_is_tried_by_another_plan(office):
+    with pytest.raises(OrderError, match="there is no such routing plan"):
+        await explain_call(office, operator(), msgspec.structs.replace(CALL, plan="missing"))
+    with pytest.raises(OrderError, match="by the plan of the gateway"):
+        await explain_call(office, operator(), msgspec.structs.replace(CALL, plan="missing", live=True))
+
+
 async def test_a_call_of_now_is_explained_with_the_overrides_of_now_and_one_of_the_past_with_those_of_then(office):
     found = await explain_call(office, operator(), CALL)
     assert [each.routing_gateway for each in found.sheet.candidates] == ["vendor-0", "vendor-1"]

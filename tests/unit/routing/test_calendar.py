@@ -1,6 +1,7 @@
 """Calendars: kinds of entries, precedence, edges, midnight, holidays, daylight saving in both directions."""
 
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -276,3 +277,19 @@ def test_the_answer_is_that_of_the_rules_whatever_was_asked_before(entries, holi
     began = ms("2026-03-20T00:00", BERLIN)
     for at_ms in (began + 1_000 * second for second in seconds):
         assert each.standing(at_ms) == expected_of(each, datetime.fromtimestamp(at_ms / 1_000, BERLIN))
+
+
+@given(
+    st.lists(ENTRIES, max_size=5),
+    st.frozensets(st.integers(20, 31).map(lambda day: date(2026, 3, day)), max_size=2),
+    st.integers(20, 31),
+)
+def test_the_parts_of_a_day_are_whole_and_say_what_holds_in_them(entries, holidays, number):
+    each = Calendar("any", UTC, tuple(entries), holidays)
+    spans = each.spans(date(2026, 3, number))
+    assert [spans[0].from_s, *(span.until_s for span in spans)] == [*(span.from_s for span in spans), DAY_S]
+    assert all(one.standing != other.standing for one, other in pairwise(spans))
+    midnight = datetime(2026, 3, number, tzinfo=UTC)
+    for span in spans:
+        for second in (span.from_s, (span.from_s + span.until_s) // 2, span.until_s - 1):
+            assert span.standing == expected_of(each, midnight + timedelta(seconds=second))

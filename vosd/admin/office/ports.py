@@ -143,6 +143,10 @@ class ConfiguredObjects(Protocol):
         """Return the calendars by name."""
         ...
 
+    def calendar(self, name: str, keys: Mapping[str, Any]) -> Calendar:
+        """Return a calendar made of keys as an object has them; raises ConfigError."""
+        ...
+
     def destination_classes(self) -> Collection[str]:
         """Return the names of the classes of destinations."""
         ...

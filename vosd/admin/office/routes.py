@@ -1,6 +1,7 @@
 """Use cases of routes: explain the route of a call, and try other routes on the calls of a span."""
 
 import asyncio
+import dataclasses
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -50,6 +51,8 @@ class ExplainCall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Address that it comes from, without port; None = one that may call."""
     user_agent: str | None = None
     """User-Agent of the INVITE; None = one that is allowed."""
+    plan: str | None = None
+    """Routing plan by which it goes; None = that of its gateway or account."""
     live: bool = False
     """Ask the running switch, with the calls that it has now."""
     objects: tuple[BulkObject, ...] = ()
@@ -73,7 +76,8 @@ async def explain_call(office: Office, who: Principal, order: ExplainCall) -> Ex
 
     Raises:
         OperatorsOnlyError: an agent asks.
-        OrderError: ``source`` is no address; the running switch is asked about a moment of the past, or with changes.
+        OrderError: ``source`` is no address, or there is no such plan; the running switch is asked about a moment
+            of the past, with changes or by another plan.
         UnknownGatewayError, NoNumberError: there is no such gateway, or no such number.
         ConfigError: the configuration is invalid.
         DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
@@ -85,6 +89,8 @@ async def explain_call(office: Office, who: Principal, order: ExplainCall) -> Ex
             raise OrderError("live", "knows the calls of now", "leave it out for a moment of the past")
         if order.objects:
             raise OrderError("live", "knows its own configuration", "leave it out where changes are tried")
+        if order.plan is not None:
+            raise OrderError("live", "routes by the plan of the gateway", "leave it out where a plan is tried")
         return ExplainedCall(
             sheet=await office.switch.ask(
                 ExplainRoute(
@@ -111,6 +117,8 @@ async def explain_call(office: Office, who: Principal, order: ExplainCall) -> Ex
     except StoreUnavailable as error:
         why = str(error)
     catalogue = overlaid(catalogue, overrides)
+    if order.plan is not None:
+        catalogue = _by_plan(catalogue, order.gateway, order.plan)
     if changes is None:
         state = idle_state(catalogue, None, overrides)
     else:
@@ -135,6 +143,21 @@ async def explain_call(office: Office, who: Principal, order: ExplainCall) -> Ex
     if at < now:
         sheet = msgspec.structs.replace(sheet, not_known=[*UNKNOWN_OF_THE_PAST])
     return ExplainedCall(sheet=sheet, is_past=at < now, without_database=why)
+
+
+def _by_plan(catalogue: "Catalogue", gateway: str, plan: str) -> "Catalogue":
+    """Return the configuration with another routing plan at a mapping gateway."""
+    if plan not in catalogue.plans:
+        raise OrderError(
+            "plan", f"is {plan!r}: there is no such routing plan", f"there are {', '.join(catalogue.plans)}"
+        )
+    planned = [
+        {**gateways, gateway: msgspec.structs.replace(gateways[gateway], routing_plan=plan)}
+        if gateway in gateways
+        else gateways
+        for gateways in (catalogue.mapping_gateways, catalogue.overridden)
+    ]
+    return dataclasses.replace(catalogue, mapping_gateways=planned[0], overridden=planned[1])
 
 
 def _address(written: str | None) -> str:

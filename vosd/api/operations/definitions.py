@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote
 
+from vosd.admin.office.calendars import CalendarDays, DrawCalendar, draw_calendar
 from vosd.admin.office.declarations import ShowKind, show_kind
 from vosd.admin.office.definitions import (
     ChangeSheet,
@@ -314,6 +315,18 @@ OPERATIONS: Final = (
         run=show_kind,
         result=ObjectKindSheet,
         problems=_ABSENT,
+    ),
+    Operation(
+        method="POST",
+        path="/calendar-days",
+        meaning="What a calendar says of some days, which need not be stored: working time, and which entries decide.",
+        permission=permission_of(draw_calendar),
+        is_for_operators=True,
+        takes=DrawCalendar,
+        run=draw_calendar,
+        result=CalendarDays,
+        is_question=True,
+        needs_database=False,
     ),
     Operation(
         method="PUT",

@@ -1,0 +1,16 @@
+/** Keys that are edited as what they are, in place of a list of sections or names; and which keys come first then. */
+
+import type { ComponentType } from "react";
+import { EntriesField } from "./entries";
+import type { FieldProps } from "./fields";
+import { OrderField } from "./order";
+
+export interface Special {
+  fields: Readonly<Record<string, ComponentType<FieldProps>>>;
+  first: readonly string[];
+}
+
+export const SPECIAL: Readonly<Record<string, Special>> = {
+  calendars: { fields: { entries: EntriesField }, first: ["timezone", "holidays", "entries"] },
+  routing_plans: { fields: { order: OrderField }, first: ["order", "gateways"] },
+};
