@@ -9,7 +9,7 @@ from doubles.data.records import STARTED, answered_call, call_id, charge_row, re
 from sqlalchemy import update
 
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction
-from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, Attempt
+from vosd.cdr.record import AGENT, ANSWERED_ELSEWHERE, CUSTOMER, VENDOR, Attempt
 from vosd.storage import schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.corrections import SqlCorrections
@@ -178,7 +178,8 @@ async def test_a_planted_difference_is_found_and_mended(booked):
 async def test_agents_attempts_and_waits_are_counted_beside_the_calls(database):
     plain = answered_call(1, customer_account="acme", vendor_account="carrier", fee=Decimal(1), cost=Decimal("0.3"))
     charges = (plain.charges[0], charge_row("reseller", AGENT, 1, Decimal("0.4")), plain.charges[1])
-    attempts = (Attempt("first", 503, 900, None, "Unavailable"), Attempt("second", 200, 4_000, 940, "Normal"))
+    beside = Attempt("beside", 0, 3_000, 100, ANSWERED_ELSEWHERE)
+    attempts = (Attempt("first", 503, 900, None, "Unavailable"), beside, Attempt("second", 200, 4_000, 940, "Normal"))
     terms = {"customer_account": "acme", "vendor_account": "carrier", "fee": Decimal(1), "cost": Decimal("0.3")}
     await SqlBooks(database).book([answered_call(1, charges=charges, attempts=attempts, **terms)])
     await advance(database)
@@ -189,7 +190,7 @@ async def test_agents_attempts_and_waits_are_counted_beside_the_calls(database):
     tried = await sums(
         database, "routing_gateway", kind=TrafficKind.ATTEMPT, measures=("calls", "answered", "failed_over"), **whole
     )
-    assert tried == {("", "first"): (1, 0, 1), ("", "second"): (1, 1, 0)}
+    assert tried == {("", "first"): (1, 0, 1), ("", "beside"): (1, 0, 0), ("", "second"): (1, 1, 0)}
     waits = await sums(database, "wait_ms", kind=TrafficKind.WAIT, measures=("calls",), **whole)
     assert waits == {("", 900): (1,)}
     assert await sums(database, measures=("income", REACHED), **whole) == {("",): (Decimal("0.4"), 1)}

@@ -28,7 +28,14 @@ from vosd.b2bua.transfer import CallTransfer
 from vosd.base.cause import EndReason, HangupSource, q850_of_status
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
-from vosd.cdr.record import ANNOUNCEMENT, LATE_ANSWER, Attempt
+from vosd.cdr.record import (
+    ANNOUNCEMENT,
+    ANSWERED_ELSEWHERE,
+    LATE_ANSWER,
+    PICKED_UP_ELSEWHERE,
+    REFUSED_ELSEWHERE,
+    Attempt,
+)
 from vosd.media.leg_media import MediaRefusal
 from vosd.routing.failover import AttemptOutcome, tries_next, verdict
 from vosd.routing.pipeline import RouteChoice
@@ -324,7 +331,7 @@ class Call:
         if (attempt is not self.callee and attempt not in self.beside) or states.ANSWER not in ACCEPTED[self.state]:
             return
         if self.beside:
-            self._won(attempt, "Answered Elsewhere", now)
+            self._won(attempt, ANSWERED_ELSEWHERE, now)
         self.state = states.ANSWERED
         has_answer = bool(self.caller.offer) or attempt.progress.is_settled
         # Without an offer of the caller the answer is its own: it was sent to the gateway in a PRACK (``said``), or
@@ -420,14 +427,14 @@ class Call:
         peer = newcomer.dialog.peer
         next_hop = choice, Address(peer.host, peer.port)
         if self.beside and self.calls(choice.gateway.name):  # the newcomer rings, too: that call of it ends now
-            self._won(ringing, "Picked Up Elsewhere", now)
+            self._won(ringing, PICKED_UP_ELSEWHERE, now)
         if not self._board.occupy(next_hop, now):
             return 486
         if self.beside:
-            self._won(ringing, "Picked Up Elsewhere", now)
+            self._won(ringing, PICKED_UP_ELSEWHERE, now)
         self.drop_bridge(now)
         ringing.give_up(EndReason.CANCELLED, now, _ELSEWHERE)
-        self.journey.attempts.append(ringing.row(0, "Picked Up Elsewhere", now))
+        self.journey.attempts.append(ringing.row(0, PICKED_UP_ELSEWHERE, now))
         self._board.attempt_over(ringing, None, now)
         caller.begin_attempt(now)
         newcomer.answer(to_newcomer, now)
@@ -816,7 +823,7 @@ class Call:
             others = tuple(each for each in self._in_progress if each is not attempt)
             self.callee, self.beside = attempt, others
             for each in others:
-                self._cancel_beside(each, reason, "Refused Elsewhere", now)
+                self._cancel_beside(each, reason, REFUSED_ELSEWHERE, now)
             self._board.attempt_over(attempt, outcome if is_telling else None, now)
             self.drop_bridge(now)
             attempt.close(now)

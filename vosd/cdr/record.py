@@ -37,6 +37,11 @@ ANNOUNCEMENT: Final = "Announcement"
 """Reason of the row of a routing gateway that has played a sound."""
 FORKED: Final = "Forked"
 """Reason of the row of a second phone behind the vendor that has answered as well."""
+ANSWERED_ELSEWHERE: Final = "Answered Elsewhere"
+PICKED_UP_ELSEWHERE: Final = "Picked Up Elsewhere"
+REFUSED_ELSEWHERE: Final = "Refused Elsewhere"
+ELSEWHERE: Final = frozenset({ANSWERED_ELSEWHERE, PICKED_UP_ELSEWHERE, REFUSED_ELSEWHERE})
+"""Reasons of attempts that were cancelled because another telephone has decided the call."""
 
 
 class Attempt(msgspec.Struct, frozen=True, gc=False):

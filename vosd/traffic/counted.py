@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import Final, NamedTuple
 
 from vosd.base.money import ZERO
-from vosd.cdr.record import FORKED, TOO_DEAR
+from vosd.cdr.record import ELSEWHERE, FORKED, TOO_DEAR
 
 SLOT_MS: Final = 900_000
 SLOTS_OF_HOUR: Final = 4
@@ -180,7 +180,8 @@ class TrafficSums:
                 routing_gateway=attempt.gateway, area=key.area, end_reason=attempt.reason, sip_code=attempt.code,
             )  # fmt: skip
             is_answered, is_last = 200 <= attempt.code < 300, number == len(attempts)
-            counts = {"calls": 1, "answered": int(is_answered), "failed_over": int(not is_last)}
+            has_failed_over = not is_last and attempt.reason not in ELSEWHERE
+            counts = {"calls": 1, "answered": int(is_answered), "failed_over": int(has_failed_over)}
             if attempt.pdd_ms is not None:
                 counts |= {"pdd_calls": 1, "pdd_ms": attempt.pdd_ms}
             self._add(slot, tried, counts, {})

@@ -3,6 +3,7 @@
 import pytest
 from doubles.data.builders import account, catalogue, mapping_gateway, phone
 from doubles.data.registering import register_request
+from doubles.doorkeeper import ScriptedDoorkeeper, Treatment
 from doubles.killed import KilledScene
 from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import ANSWER
@@ -46,6 +47,16 @@ def rung(scene: Scene, *scripts: Script):
     ]
     for desk in desks:
         desk.register()
+    return desks
+
+
+def placed(scene: Scene, *scripts: Script):
+    """Place a phone for each script, whose registration is known already."""
+    desks = []
+    for name, place, script in zip(NAMES, PLACES, scripts, strict=True):
+        desks.append(scene.exchange.telephone(name, place, script=script))
+        wanted, now = register_request(f"<sip:{name}@{place}>", call_id=name), scene.exchange.clock.now()
+        scene.exchange.registrations.register(name, RegistrantKind.PHONE, wanted, Peer(0, *place), now)
     return desks
 
 
@@ -291,6 +302,41 @@ def test_each_phone_has_ports_of_its_own_and_the_caller_is_connected_with_the_on
     assert relay.open_ports == {}
 
 
+def test_the_media_of_all_phones_go_on_in_the_next_process(tmp_path):
+    relay = VirtualRelay()
+    known = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
+    did = Did(NUMBER, "acme", phones=NAMES, ring=RingOrder.TOGETHER)
+    media = MediaParameters(engine=MediaEngine.RELAY, mode=MediaMode.ON)
+    content = catalogue(known, phones=[phone(name) for name in NAMES], dids=[did], media=media)
+    scene = KilledScene(tmp_path, content, relay=relay)
+    desks = placed(scene, RINGS, answers(2_000), RINGS)
+    call = scene.caller.call(NUMBER, Intent())
+    scene.wire.run_for(1_000)
+    scene.stop_and_keep()
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(500)
+    assert relay.at(_port(desks[1])).other == relay.at(_port_of(call.theirs)).port
+    assert len(relay.open_ports) == 2
+    assert finish(scene, call).routing_gateway == "7002"
+    assert relay.open_ports == {}
+
+
+def test_invites_that_wait_to_be_sent_are_sent_by_the_next_process():
+    keeper = ScriptedDoorkeeper({"INVITE": Treatment(50)})
+    known = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
+    did = Did(NUMBER, "acme", phones=NAMES, ring=RingOrder.TOGETHER)
+    scene = Scene(catalogue(known, phones=[phone(name) for name in NAMES], dids=[did]), doorkeeper=keeper)
+    keeper.exchange = scene.exchange
+    desks = rung(scene, RINGS, answers(500), RINGS)
+    call = scene.caller.call(NUMBER, Intent())
+    scene.wire.run_for(10)
+    assert len(keeper.waiting) == 3
+    replace_node(scene)
+    scene.wire.run_until(lambda: call.final == 200)
+    assert [len(desk.received("INVITE")) for desk in desks] == [1, 1, 1]
+    assert finish(scene, call).routing_gateway == "7002"
+
+
 def test_a_phone_for_which_there_is_no_port_is_left_out_and_the_others_ring():
     relay = VirtualRelay(free=3)
     scene, desks = relayed(relay, RINGS, answers(1_000), RINGS)
@@ -467,11 +513,7 @@ def test_a_kill_while_several_ring_leaves_no_phone_ringing_and_one_record(tmp_pa
     did = Did(NUMBER, "acme", phones=NAMES, ring=RingOrder.TOGETHER)
     scene = KilledScene(tmp_path, catalogue(known, phones=[phone(name) for name in NAMES], dids=[did]))
     late = Script((Line(0, 180), Line(1_002, 200, OTHERS)), accepts_cancel=False)
-    desks = []
-    for name, place, script in zip(NAMES, PLACES, (RINGS, RINGS, late), strict=True):
-        desks.append(scene.exchange.telephone(name, place, script=script))
-        wanted, now = register_request(f"<sip:{name}@{place}>", call_id=name), scene.exchange.clock.now()
-        scene.exchange.registrations.register(name, RegistrantKind.PHONE, wanted, Peer(0, *place), now)
+    desks = placed(scene, RINGS, RINGS, late)
     call = scene.caller.call(NUMBER, Intent())
     scene.wire.run_for(at_ms)
     scene.kill(away_ms=100)

@@ -1,21 +1,25 @@
 """Media of calls on virtual time by rtpengines: descriptions wait for ports, and calls survive the loss of one."""
 
 import json
+from itertools import cycle
 
 import pytest
-from doubles.data.builders import catalogue, mapping_gateway
+from doubles.data.builders import catalogue, mapping_gateway, phone
+from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import ANSWER
 from doubles.virtual.customer import Intent
 from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.rtpengines import HOSTS, VirtualRtpEngines
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
-from doubles.virtual.vendor import Line, Script, refuses
+from doubles.virtual.vendor import RINGS, Line, Script, answers, refuses
 
 from vosd.media.figures import PortFigures
 from vosd.media.rtpengine_orders import RtpAnswer, RtpOffer, RtpReply, RtpUnblock
 from vosd.sdp.media import media_of
 from vosd.sdp.security import Protection, protection_of
+from vosd.trunks.dids import Did
 from vosd.trunks.media import Encryption, MediaEngine, MediaFallback, MediaMode, MediaParameters, MediaSettings
+from vosd.trunks.ringing import RingOrder
 
 OTHER_ANSWER = ANSWER.replace("192.0.2.20", "192.0.2.30")
 
@@ -515,3 +519,45 @@ def test_an_offer_that_got_no_keys_is_not_taken_for_a_refresh_when_it_comes_agai
     scene.wire.run_for(1_000)
     assert "a=sendonly" in there.theirs
     scene.finish(call)
+
+
+class InTurn(VirtualRtpEngines):
+    """Two rtpengines that get new calls in turn."""
+
+    def __init__(self):
+        super().__init__()
+        self._turns = cycle(HOSTS)
+
+    def ask(self, order, done, *, engine=None, **terms):
+        return super().ask(order, done, engine=engine or next(self._turns), **terms)
+
+
+@pytest.mark.parametrize("winner", [0, 1, 2])
+@pytest.mark.parametrize("kind", [VirtualRtpEngines, InTurn])
+def test_telephones_that_ring_together_are_legs_at_rtpengines_and_one_of_them_is_left(winner, kind):
+    names, engines = ("7001", "7002", "7003"), kind()
+    parameters = MediaParameters(engine=MediaEngine.RTPENGINE, mode=MediaMode.ON)
+    did = Did(CALLEE, "acme", phones=names, ring=RingOrder.TOGETHER)
+    known = [mapping_gateway("acme", f"{CUSTOMER.host}/32")]
+    scene = Scene(
+        catalogue(known, phones=[phone(name) for name in names], dids=[did], media=parameters), rtpengines=engines
+    )
+    answering = [answers(1_000) if index == winner else RINGS for index in range(3)]
+    answering[winner - 1] = Script((Line(0, 180), Line(500, 183, OTHER_ANSWER)))
+    desks = [
+        scene.exchange.telephone(name, Endpoint("203.0.113.66", 40_000 + index), script=answering[index])
+        for index, name in enumerate(names)
+    ]
+    for desk in desks:
+        desk.register()
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.final is not None)
+    scene.wire.run_for(1_000)
+    assert call.final == 200
+    offers = [each for each in engines.sessions if isinstance(each, RtpOffer)]
+    answer = [each for each in engines.sessions if isinstance(each, RtpAnswer)][-1]
+    assert (answer.author, answer.reader) == (offers[winner].author, offers[winner].reader)
+    assert place(desks[winner].only_call.theirs)[0] == place(call.theirs)[0]
+    assert len(engines.calls) == 1
+    scene.finish(call)
+    assert engines.calls == {}

@@ -248,7 +248,8 @@ class LiveCall:
 
         After the end of the call every warning is logged, because the record is written already and does not have it.
         """
-        self._services.notices.late_answer(self.call_id, attempt, now, is_recorded=not self.is_over)
+        if given_up.choice is None or not given_up.choice.gateway.is_phone:  # no one charges for that of a phone
+            self._services.notices.late_answer(self.call_id, attempt, now, is_recorded=not self.is_over)
         self._intake.book_late_answer(given_up, self.call_request, attempt, now)
 
     # -- while it lasts -----------------------------------------------------------------------------------------
