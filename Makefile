@@ -77,9 +77,11 @@ soak: $(VENV)/.tested-with system-packages ## an even load for an hour: memory, 
 restarts: $(VENV)/.tested-with system-packages ## CALLS=500 calls of every kind, over three restarts of the switch; every CDR and balance compared
 	@cd tests && $(abspath $(BIN))/python -m restarts.campaign $(CALLS)
 
-interop: $(VENV)/.tested-with system-packages ## calls with baresip, Kamailio, rtpengine and linphone, installed where they are missing
-	@scripts/provide linphone-daemon:linphone-cli
+interop: $(VENV)/.tested-with system-packages ## calls with baresip, Kamailio, rtpengine and linphone, installed where they are missing; sound in every mode, and kills under 200 calls
+	@scripts/provide linphone-daemon:linphone-cli sox:sox
 	@$(BIN)/pytest tests/interop
+	@cd tests && $(abspath $(BIN))/python -m interop.tones
+	@cd tests && $(abspath $(BIN))/python -m interop.kills
 
 demo: install ## four calls on a scratch database, their records, their money
 	@cd tests && $(abspath $(BIN))/python -m doubles.demo

@@ -64,7 +64,7 @@ class Namespace:
         Raises:
             NoNamespacesError: it failed.
         """
-        _run(*self.launcher, *command, lines=lines)
+        run(*self.launcher, *command, lines=lines)
 
     def enter(self) -> None:
         """Put this process in there for good, as one that the launcher executes."""
@@ -119,12 +119,12 @@ class Home:
     def reconnect(self) -> None:
         """Let the router's line drop and come back: every mapping is void, and the next has another port."""
         for state in ("down", "up"):
-            _run("ip", "-n", self.router.name, "link", "set", "outside", state)
+            run("ip", "-n", self.router.name, "link", "set", "outside", state)
 
     def _build(self) -> None:
         for each in (self.home, self.router, self.carrier):
-            _run("ip", "netns", "add", each.name)
-            _run("ip", "-n", each.name, "link", "set", "lo", "up")
+            run("ip", "netns", "add", each.name)
+            run("ip", "-n", each.name, "link", "set", "lo", "up")
         self._join(self.router, "inside", "192.168.77.1", self.home, (PHONE, OTHER_PHONE))
         self._join(self.router, "outside", ROUTER, self.carrier, CARRIER)
         self.home.run("ip", "route", "add", "default", "via", "192.168.77.1")
@@ -140,16 +140,16 @@ class Home:
     @staticmethod
     def _join(one: Namespace, device: str, address: str, other: Namespace, addresses: tuple[str, ...]) -> None:
         """Lay a line between two networks."""
-        _run("ip", "-n", one.name, "link", "add", device, "type", "veth", "peer", "name", "line", "netns", other.name)
+        run("ip", "-n", one.name, "link", "add", device, "type", "veth", "peer", "name", "line", "netns", other.name)
         for namespace, name, hosts in ((one, device, (address,)), (other, "line", addresses)):
             for host in hosts:
-                _run("ip", "-n", namespace.name, "address", "add", f"{host}/24", "dev", name)
-            _run("ip", "-n", namespace.name, "link", "set", name, "up")
+                run("ip", "-n", namespace.name, "address", "add", f"{host}/24", "dev", name)
+            run("ip", "-n", namespace.name, "link", "set", name, "up")
 
     def _remove(self) -> None:
         for each in (self.home, self.router, self.carrier):
             if (_NAMES / each.name).exists():
-                _run("ip", "netns", "delete", each.name)
+                run("ip", "netns", "delete", each.name)
 
 
 def _enter(namespace: int) -> None:
@@ -157,7 +157,8 @@ def _enter(namespace: int) -> None:
         raise NoNamespacesError(f"setns: {os.strerror(ctypes.get_errno())}")
 
 
-def _run(*command: str, lines: str | None = None) -> None:
+def run(*command: str, lines: str | None = None) -> None:
+    """Run a program; raises ``NoNamespacesError`` with its complaint where it fails."""
     done = subprocess.run(command, input=lines, capture_output=True, text=True, check=False, timeout=_COMMAND_SECONDS)
     if done.returncode != 0:
         raise NoNamespacesError(f"{' '.join(command)}: {done.stderr.strip()}")

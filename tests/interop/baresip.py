@@ -16,7 +16,7 @@ from typing import Any, Final, Self
 
 from doubles.certificates import Authority
 from doubles.home import Namespace
-from doubles.sockets.loopback import Endpoint
+from doubles.sockets.loopback import HOST, Endpoint
 from doubles.sockets.peer import Message
 from doubles.sockets.waiting import readable
 
@@ -37,7 +37,7 @@ module_tmp account.so
 module_app menu.so
 module_app ctrl_tcp.so
 sip_listen {address}
-net_interface {address.host}
+net_interface {interface}
 ctrl_tcp_listen {control}
 snd_path {directory}
 audio_source aufile,{tone}
@@ -63,6 +63,8 @@ class Baresip(Program):
         transport: str = "udp",
         registrar: Endpoint | None = None,
         network: Namespace | None = None,
+        *,
+        is_version6: bool = False,
     ) -> None:
         """Write the configuration of a telephone that answers to ``number`` and plays the sound file ``tone``.
 
@@ -70,10 +72,13 @@ class Baresip(Program):
         registers there, with ``secret`` as its password. In a ``network`` of its own it knows no other.
         """
         launcher = () if network is None else network.launcher
-        super().__init__([*launcher, "baresip", "-4", "-s", "-v", "-f", str(directory)], directory)
+        super().__init__(
+            [*launcher, "baresip", "-6" if is_version6 else "-4", "-s", "-v", "-f", str(directory)], directory
+        )
         self.address = address
         self._network = network
-        self._control_address = Endpoint(address.host, _CONTROL_PORT)
+        self._control_address = Endpoint(HOST if is_version6 else address.host, _CONTROL_PORT)
+        at = Endpoint(f"[{address.host}]", address.port) if is_version6 else address
         self._directory = directory
         self._transport = transport
         self._control: socket.socket | None = None
@@ -83,12 +88,17 @@ class Baresip(Program):
         self._tokens = 0
         (directory / "config").write_text(
             CONFIGURATION.format(
-                modules=MODULES, address=address, control=self._control_address, directory=directory, tone=tone
+                modules=MODULES,
+                address=at,
+                interface=address.host,
+                control=self._control_address,
+                directory=directory,
+                tone=tone,
             )
         )
         registers = "regint=0" if registrar is None else f"auth_user={number};auth_pass=secret;regint=60"
         (directory / "accounts").write_text(
-            f"<sip:{number}@{registrar or address};transport={transport}>;{registers};answermode=manual\n"
+            f"<sip:{number}@{registrar or at};transport={transport}>;{registers};answermode=manual\n"
         )
         (directory / "contacts").touch()
 

@@ -8,12 +8,12 @@ import pytest
 from doubles.daemon import Daemon
 from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import OutgoingCall, Peer
-from doubles.sockets.rtp import RtpPeer
-from e2e.addresses import CUSTOMERS, NETWORK, VENDORS
+from e2e.addresses import NETWORK, VENDORS
 from e2e.conditions import eventually
 from e2e.stage import Stage, configuration
 from e2e.test_media import calling, described, expect_no_attacker, place
 
+from .many_calls import ManyCalls
 from .rtpengine import Rtpengine
 
 SWITCH, DOOMED_SWITCH = Endpoint(f"{NETWORK}.1", 15_121), Endpoint(f"{NETWORK}.1", 15_122)
@@ -112,51 +112,6 @@ def test_media_go_on_while_the_switch_is_killed_and_the_call_goes_on_in_the_next
         call.talk()
         assert call.hang_up()["engine"] == "rtpengine"
         assert stage.daemon.ask("status")["media_ports"] == 0
-
-
-class ManyCalls:
-    """Calls between two peers that have one socket for SIP each; every party has one for RTP."""
-
-    def __init__(self, stage: Stage, customer: Peer, vendor: Peer, count: int) -> None:
-        self.peers = (customer, vendor)
-        self.parties: dict[tuple[Peer, str], RtpPeer] = {}
-        """By the Call-ID on their side."""
-        self.places: dict[tuple[Peer, str], tuple[str, int]] = {}
-        """The place that each party was asked to send to last."""
-        self.pairs: list[tuple[RtpPeer, tuple[Peer, str], RtpPeer]] = []
-        """A party, the key of its place, and the party that has to hear it."""
-        for _ in range(count):
-            caller, callee = RtpPeer(CUSTOMERS["acme"], ssrc=1), RtpPeer(VENDORS["carrier-a"].host, ssrc=2)
-            call = OutgoingCall(customer, stage.address, stage.number("4410"))
-            call.send(call.request("INVITE", body=described(caller)))
-            incoming = vendor.expect("INVITE", passing={"ACK"})
-            vendor.reply(incoming, 200, tag=f"v-{call.call_id}", body=described(callee))
-            one, other = (customer, call.call_id), (vendor, incoming["Call-ID"])
-            self.parties |= {one: caller, other: callee}
-            self.places |= {one: place(call.answered()), other: place(incoming)}
-            self.pairs += [(caller, one, callee), (callee, other, caller)]
-
-    def follow_offers(self) -> None:
-        """Answer the re-INVITEs that have arrived, and note their places."""
-        for peer in self.peers:
-            while (message := peer.receive(0.01)) is not None:
-                key = (peer, message["Call-ID"])
-                if message.method == "INVITE":
-                    self.places[key] = place(message)
-                    peer.reply(message, 200, body=described(self.parties[key]))
-
-    def are_heard(self) -> bool:
-        """Follow offers, then let every party send a packet; return whether each has heard the other."""
-        self.follow_offers()
-        for sender, key, _ in self.pairs:
-            sender.send(self.places[key])
-        self.follow_offers()
-        heard = [bool(listener.taken()) for _, _, listener in self.pairs]
-        return all(heard)
-
-    def close(self) -> None:
-        for party in self.parties.values():
-            party.close()
 
 
 def test_many_calls_are_heard_again_after_the_kill_of_their_rtpengine(tmp_path: Path) -> None:
