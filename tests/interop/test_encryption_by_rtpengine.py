@@ -1,11 +1,14 @@
 """Calls whose sides are encrypted differently, through the real daemon and a real rtpengine."""
 
+import cmath
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from doubles.daemon import Daemon
+from doubles.data.wavs import tone, wav
 from doubles.sockets.login import Login
 from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import ANSWER, Message, OutgoingCall, Peer
@@ -19,11 +22,15 @@ from e2e.conditions import eventually
 from e2e.stage import Stage, configuration
 from e2e.test_media import described, place
 
+from vosd.media.g711 import linear
+
 from .rtpengine import Rtpengine
 
 SWITCH, WEBSOCKET = Endpoint(f"{NETWORK}.1", 15_140), Endpoint(f"{NETWORK}.1", 15_141)
 ENGINE = Endpoint(f"{NETWORK}.84", 2_223)
 BURST = 10
+TONE = tone(1_000)
+"""Music on hold, and sound of calls to numbers that do not exist."""
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +43,9 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rtpengine]:
 def stage(tmp_path_factory: pytest.TempPathFactory, engine: Rtpengine) -> Iterator[Stage]:
     text = configuration("encrypted.yaml", SWITCH).replace("$websocket", str(WEBSOCKET))
     pool = f"{{name: {engine.config.name}, address: '{engine.control}'}}"
-    with Daemon(tmp_path_factory.mktemp("encrypted"), text.replace("POOL", pool)) as daemon:
+    directory = tmp_path_factory.mktemp("encrypted")
+    (directory / "gone.wav").write_bytes(wav(TONE.tobytes()))
+    with Daemon(directory, text.replace("POOL", pool)) as daemon:
         yield Stage(daemon, SWITCH)
 
 
@@ -153,6 +162,15 @@ def crypto(session: str) -> list[str]:
     return [line for line in session.splitlines() if line.startswith("a=crypto:")]
 
 
+def hears_the_tone(listener: RtpPeer) -> bool:
+    """Return whether half a second has come that is the sound's 440 Hz and little else."""
+    if not listener.has(25):
+        return False
+    samples = linear(b"".join(each[12:] for each in listener.taken()[-25:]), "PCMU")
+    wave = sum(each * cmath.exp(-1j * math.tau * 440 * at / 8_000) for at, each in enumerate(samples))
+    return abs(wave) > 0.4 * math.sqrt(len(samples) * sum(each * each for each in samples)) > 0
+
+
 def encryption(media: dict[str, Any]) -> list[Any]:
     return [media["legs"][side]["encryption"] for side in ("caller", "callee")]
 
@@ -164,6 +182,7 @@ def test_an_encrypted_caller_and_a_plain_vendor_hear_each_other_also_after_a_hol
         call.talk()
         (key,) = crypto(call.answer)
         call.change("a=sendonly", version=2)
+        eventually(lambda: hears_the_tone(call.callee), "the side that is held hears music")
         _, answer = call.change(version=3)
         assert crypto(answer) == [key]
         call.talk()
@@ -225,6 +244,7 @@ def test_a_vendor_that_has_to_encrypt_is_offered_keys_and_the_call_outlives_a_ki
         kept = crypto(call.incoming.body)[offered.index("AES_CM_128_HMAC_SHA1_80")].split()[2]
         incoming, _ = call.change("a=sendonly", version=2)
         assert kept in incoming
+        eventually(lambda: hears_the_tone(call.callee), "the side that is held hears music, encrypted")
         call.change(version=3)
         call.talk()
         assert encryption(call.hang_up(4)) == [None, "sdes"]
@@ -274,3 +294,22 @@ def test_sides_that_may_encrypt_are_encrypted_each_by_itself(stage: Stage, encry
         assert bool(crypto(call.answer)) is encrypts[0]
         call.talk()
         assert encryption(call.hang_up()) == ["sdes" if each else None for each in encrypts]
+
+
+@pytest.mark.parametrize("encrypts", [True, False])
+def test_a_caller_hears_why_its_call_fails(stage: Stage, encrypts: bool) -> None:
+    with Peer(stage.endpoint_of("narrow")) as customer, Peer(VENDORS["carrier-a"]) as vendor:
+        caller = party(CUSTOMERS["narrow"], encrypts=encrypts, ssrc=1)
+        call = OutgoingCall(customer, stage.address, stage.number("441"))
+        call.send(call.request("INVITE", body=session_of(caller)))
+        vendor.reply(vendor.expect("INVITE"), 404, tag="vendor")
+        vendor.expect("ACK")
+        early = customer.expect(183)
+        if isinstance(caller, SecureRtpPeer):
+            caller.takes(early.body)
+        eventually(lambda: hears_the_tone(caller), "the caller hears the sound")
+        assert call.refused().status == 404
+        caller.close()
+    (played,) = stage.record_of(call.callee)["media"]["played"]
+    assert (played["to"], played["sound"]) == ("caller", "gone")
+    stage.expect_nothing_left()

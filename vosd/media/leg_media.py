@@ -58,6 +58,8 @@ class CallerSound(msgspec.Struct):
     duration_ms: int
     began_ms: int = 0
     """On the monotonic clock; 0 = its description has not left yet."""
+    rtp_call: RtpCall | None = None
+    """The call at an rtpengine that plays it; None = the port of the relay does."""
 
     @property
     def codec(self) -> str:
@@ -73,6 +75,8 @@ class MusicOnHold(msgspec.Struct, frozen=True):
     payload: int
     began_ms: int
     """On the monotonic clock."""
+    holder: int = 0
+    """Number of the leg whose media an rtpengine keeps back meanwhile; 0 = a port of the relay plays."""
 
 
 class LegMedia(msgspec.Struct, omit_defaults=True):

@@ -95,6 +95,20 @@ class RtpUnblock(RtpOrder, frozen=True, kw_only=True, tag="unblock media"):
     leg: str = msgspec.field(name="from-tag")
 
 
+class RtpPlay(RtpOrder, frozen=True, kw_only=True, tag="play media"):
+    """Play a file to the peer of a leg, in a codec that it takes; it must be a file of the rtpengine's machine."""
+
+    leg: str = msgspec.field(name="from-tag")
+    file: str
+    times: int = msgspec.field(name="repeat-times")
+
+
+class RtpStopPlaying(RtpOrder, frozen=True, kw_only=True, tag="stop media"):
+    """Play nothing to the peer of a leg."""
+
+    leg: str = msgspec.field(name="from-tag")
+
+
 class RtpQuery(RtpOrder, frozen=True, kw_only=True, tag="query"):
     """Return the figures of a call."""
 

@@ -75,6 +75,8 @@ class Sound(msgspec.Struct, frozen=True, weakref=True):
     name: str
     by_codec: Mapping[str, EncodedSound]
     """By encoding name in lower case."""
+    file: str = ""
+    """Path of the file that is named, which an rtpengine reads itself; empty = there is none."""
 
     @property
     def duration_ms(self) -> int:

@@ -7,8 +7,10 @@ from typing import Final, NamedTuple
 from vosd.sdp.media import BadSession, Medium, Place, media_of
 
 _MEDIUM_LINE: Final = re.compile(rb"^m=(\S+)[ \t]+\S+([^\r\n]*)", re.MULTILINE)
-_TRANSPORTS: Final = frozenset({"RTP/AVP", "RTP/AVPF"})
+PLAIN: Final = frozenset({"RTP/AVP", "RTP/AVPF"})
 """Transports without encryption."""
+ENCRYPTED: Final = PLAIN | {"RTP/SAVP", "RTP/SAVPF", "UDP/TLS/RTP/SAVP", "UDP/TLS/RTP/SAVPF"}
+"""Transports of an end point that may encrypt, too."""
 _CLOCK: Final = 8_000
 
 
@@ -22,17 +24,17 @@ class PlayableAudio(NamedTuple):
     codec: str
 
 
-def playable_audio(offer: bytes, codecs: Container[str]) -> PlayableAudio | None:
+def playable_audio(offer: bytes, codecs: Container[str], transports: Container[str] = PLAIN) -> PlayableAudio | None:
     """Return the first audio medium that takes one of the codecs, whose names are in lower case; None = none does.
 
-    The offer's own order of codecs counts. One on hold, or encrypted, is sent nothing.
+    The offer's own order of codecs counts. One on hold, or with another transport, is sent nothing.
     """
     try:
         media = media_of(offer)
     except BadSession:
         return None
     for index, medium in enumerate(media):
-        if medium.kind != "audio" or not medium.port or medium.transport not in _TRANSPORTS or medium.is_held:
+        if medium.kind != "audio" or not medium.port or medium.transport not in transports or medium.is_held:
             continue
         for payload, clock, codec in zip(medium.payloads, medium.clocks, medium.codecs, strict=True):
             if clock == _CLOCK and codec.lower() in codecs:

@@ -16,9 +16,11 @@ from vosd.media.rtpengine_orders import (
     RtpMedium,
     RtpOffer,
     RtpOrder,
+    RtpPlay,
     RtpQuery,
     RtpReply,
     RtpSession,
+    RtpStopPlaying,
     RtpStream,
     RtpStreamFigures,
     RtpUnblock,
@@ -43,6 +45,9 @@ class VirtualRtpEngines:
         """Ports of each leg by its tag, of each call at each rtpengine."""
         self.blocked: set[tuple[str, str, str]] = set()
         """Legs whose media are blocked: rtpengine, call, tag."""
+        self.playing: dict[tuple[str, str], tuple[str, int]] = {}
+        """Files and how often, by call and tag of the leg that hears them."""
+        self.cannot_play = False
         self.packets: dict[int, int] = {}
         """Packets that came to a port, as far as a test says so."""
         self.last_packet_s: dict[int, int] = {}
@@ -100,6 +105,7 @@ class VirtualRtpEngines:
         if not self.up[engine]:
             return
         del self.calls[engine, call]
+        self.playing = {leg: played for leg, played in self.playing.items() if leg[0] != call}
         self.forgotten.append((engine, call))
 
     # -- what tests do ------------------------------------------------------------------------------------------
@@ -126,6 +132,14 @@ class VirtualRtpEngines:
                 return RtpReply("error", error="Unknown call-id")
             act = self.blocked.add if isinstance(order, RtpBlock) else self.blocked.discard
             act((engine, order.call, order.leg))
+            return RtpReply(OK)
+        if isinstance(order, RtpPlay | RtpStopPlaying):
+            if (engine, order.call) not in self.calls or self.cannot_play:
+                return RtpReply("error", error="Failed to start media playback from file")
+            if isinstance(order, RtpPlay):
+                self.playing[order.call, order.leg] = (order.file, order.times)
+            else:
+                del self.playing[order.call, order.leg]
             return RtpReply(OK)
         assert isinstance(order, RtpOffer | RtpAnswer)
         if isinstance(order, RtpAnswer):

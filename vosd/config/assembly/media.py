@@ -158,6 +158,8 @@ def _needs_of(settings: MediaSettings) -> Iterator[tuple[str, str]]:
         yield "media", settings.mode.value
     if settings.local_ring:
         yield "local_ring", "yes"
+    if settings.music:
+        yield "music_on_hold", settings.music
     yield from _done_by_the_relay_alone(settings)
 
 
@@ -169,8 +171,6 @@ def _done_by_the_relay_alone(settings: MediaSettings) -> Iterator[tuple[str, str
         yield "dtmf", settings.dtmf.value
     if settings.record:
         yield "record", str(settings.record)
-    if settings.music:
-        yield "music_on_hold", settings.music
 
 
 def check_media(keys: InstallationKeys, parameters: ParameterKeys, origin: Origin, problems: ProblemList) -> None:

@@ -21,7 +21,7 @@ from vosd.media.sounds import (
 )
 from vosd.media.wav import BadSoundError
 from vosd.trunks.announcements import Announcements
-from vosd.trunks.media import MediaEngine, MediaFallback, MediaParameters
+from vosd.trunks.media import MediaEngine, MediaParameters
 
 SECTION: Final = "media.sounds"
 _WAV: Final = ".wav"
@@ -88,7 +88,7 @@ def _sound(name: str, file: Path, place: SourceLine, key: str, problems: Problem
         except BadSoundError as error:
             problems.error(place, key, str(error), str(stamp.path))
             return None
-    sound = _known[name, stamps] = Sound(name, {each.codec.name.lower(): each for each in encodings})
+    sound = _known[name, stamps] = Sound(name, {each.codec.name.lower(): each for each in encodings}, str(file))
     return sound
 
 
@@ -152,6 +152,4 @@ def missing_player(installation: MediaParameters) -> str | None:
     """Return what was expected of an installation that plays nothing; None for one that does."""
     if installation.engine is MediaEngine.NONE:
         return "media.engine relay as well: without it nothing is played"
-    if installation.engine is MediaEngine.RTPENGINE and installation.fallback is not MediaFallback.RELAY:
-        return "media.engine relay, or media.fallback relay: an rtpengine plays nothing here"
     return None

@@ -7,22 +7,30 @@ no other one: the next gateway, if there is one, begins another early dialog.
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from vosd.b2bua.call import Call
 from vosd.b2bua.leg import Leg
+from vosd.b2bua.outgoing.headers import SDP
 from vosd.b2bua.ports import SoundOffer
 from vosd.base.clock import Instant
-from vosd.engine.media.sides import address_of, is_behind_nat
+from vosd.engine.media.rtpengine_calls import WAIT_MS
+from vosd.engine.media.sides import address_of, flow_of, is_behind_nat
+from vosd.engine.media.sounds_at_rtpengine import CODECS, SoundsAtRtpEngines, SoundWanted
 from vosd.media.leg_media import CallerSound, LegMedia, PlayedSound
 from vosd.media.relay import MediaRelay
 from vosd.media.sounds import EncodedSound, Sound
-from vosd.media.source import MediaSource
-from vosd.sdp.answering import PlayableAudio, playable_audio, sound_answer
+from vosd.media.source import MediaSource, RelayPort
+from vosd.sdp.answering import ENCRYPTED, PlayableAudio, playable_audio, sound_answer
 from vosd.sdp.media import Place
 from vosd.sdp.rewrite import BY_SWITCH, Authored
+from vosd.sip.door.door import MessageChange, MessageWait, WaitingMessage
 from vosd.sip.flows import Listener
+from vosd.sip.wire.uri import WEBSOCKETS
 from vosd.trunks.media import MediaAddress, MediaParameters
 
 TAIL_MS: Final = 300
 """From the last packet to the refusal: telephones play what waits in their buffers."""
+_NO_PLACE: Final = Place("192.0.2.1", 9, 10)
+"""In place of the port that an rtpengine has not given yet; it is an address of documentation (RFC 5737)."""
 NAT_MS: Final = 1_000
 """Time in which a telephone behind NAT begins to send, before which it cannot be sent anything."""
 
@@ -35,9 +43,11 @@ class SoundsForCallers:
         relay: MediaRelay | None,
         listeners: Sequence[Listener],
         addresses: Sequence[Sequence[MediaAddress]],
+        rtpengines: SoundsAtRtpEngines | None = None,
     ) -> None:
-        """``relay`` plays; None = nothing is played."""
+        """``relay`` plays, or without one ``rtpengines``; None and None = nothing is played."""
         self._relay = relay
+        self._rtpengines = rtpengines
         self._listeners = listeners
         self._addresses = addresses
         self.sounds: Mapping[str, Sound] = {}
@@ -57,8 +67,10 @@ class SoundsForCallers:
         It is played from when the answer leaves.
         """
         media, sound, relay = leg.facts.media, self.sounds.get(name), self._relay
-        if media is None or sound is None or relay is None or media.announcement is not None:
+        if media is None or sound is None or media.announcement is not None:
             return None
+        if relay is None:
+            return self._offer_by_rtpengine(leg, media, sound, times, most_ms)
         found = _audio(bytes(leg.sessions.remote), sound, media)
         if found is None:
             return None
@@ -85,6 +97,52 @@ class SoundsForCallers:
         waits_ms = NAT_MS if is_behind_nat(leg, audio.medium.host) else 0
         return SoundOffer(session, waits_ms + duration_ms + TAIL_MS)
 
+    def _offer_by_rtpengine(
+        self, leg: Leg, media: LegMedia, sound: Sound, times: int, most_ms: int
+    ) -> SoundOffer | None:
+        """Return an answer that gets its port from an rtpengine before it leaves (``asks``)."""
+        offer = bytes(leg.sessions.remote)
+        audio = playable_audio(offer, CODECS, ENCRYPTED)
+        if self._rtpengines is None or not self._rtpengines.is_usable or audio is None or not sound.file:
+            return None
+        duration_ms = min(times * sound.duration_ms, most_ms)
+        port = RelayPort(-media.number, _NO_PLACE.host, _NO_PLACE.rtp, _NO_PLACE.rtcp)
+        source = _source(audio, leg, media)
+        media.announcement = CallerSound(sound.name, port, source, audio.payload, times, duration_ms)
+        session = Authored(sound_answer(offer, audio, _NO_PLACE, media.number), BY_SWITCH)
+        return SoundOffer(session, duration_ms + TAIL_MS)
+
+    def asks(
+        self, waiting: WaitingMessage, leg: Leg, media: LegMedia, parameters: MediaParameters
+    ) -> MessageChange | MessageWait | None:
+        """Let the answer to a caller's offer wait for its port; None = it has it."""
+        announcement = media.announcement
+        if self._rtpengines is None or self._relay is not None or announcement is None or announcement.began_ms:
+            return None
+        message, sound = waiting.message, self.sounds.get(announcement.sound)
+        wanted = SoundWanted(
+            leg,
+            media,
+            announcement,
+            "" if sound is None else sound.file,
+            leg.host if is_behind_nat(leg, announcement.source.host) else None,
+            self._listeners[flow_of(leg)].transport in WEBSOCKETS,
+            parameters.traffic_class,
+        )
+
+        def came(session: bytes | None, now: Instant) -> None:
+            if session is not None:
+                waiting.answer(MessageChange(body=session), now)
+                return
+            announcement.began_ms = 0
+            waiting.answer(MessageChange(headers=message.headers.replace(SDP, ""), body=b""), now)
+            if isinstance(leg.call, Call):
+                leg.call.sound_failed(now)
+
+        if self._rtpengines.ask(waiting, wanted, came):
+            return MessageWait(WAIT_MS, may_leave=False)
+        return MessageChange(headers=message.headers.replace(SDP, ""), body=b"")
+
     def begin(self, media: LegMedia, now: Instant) -> None:
         """Play the sound of a leg: the answer to its offer leaves."""
         announcement, relay = media.announcement, self._relay
@@ -104,7 +162,9 @@ class SoundsForCallers:
         announcement, media.announcement = media.announcement, None
         if announcement is None:
             return
-        if self._relay is not None:
+        if announcement.rtp_call is not None and self._rtpengines is not None:
+            self._rtpengines.end(announcement.rtp_call)
+        elif self._relay is not None:
             self._relay.close(announcement.port, now)
         if announcement.began_ms:
             played_ms = min(now.mono - announcement.began_ms, announcement.duration_ms)
@@ -113,6 +173,9 @@ class SoundsForCallers:
     def resume(self, media: LegMedia, parameters: MediaParameters) -> None:
         """Go on with the sound of a leg of an earlier process; one that its worker plays goes on by itself."""
         announcement, relay = media.announcement, self._relay
+        if announcement is not None and announcement.rtp_call is not None and self._rtpengines is not None:
+            self._rtpengines.keep(announcement.rtp_call)
+            return
         if announcement is None or relay is None:
             media.announcement = None
             return

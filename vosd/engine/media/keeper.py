@@ -32,6 +32,7 @@ from vosd.engine.media.ring_back import ring_back
 from vosd.engine.media.rtpengine_calls import POLL_MS, WAIT_MS, GivenPorts, RtpEngineCalls, RtpSessionWanted
 from vosd.engine.media.sides import address_of, is_behind_nat, side_of
 from vosd.engine.media.silence import PortLife, silence_limit
+from vosd.engine.media.sounds_at_rtpengine import SoundsAtRtpEngines
 from vosd.media.decision import decide, decide_by_modes
 from vosd.media.figures import PortFigures
 from vosd.media.keys import EVENT_NAME
@@ -138,9 +139,10 @@ class MediaKeeper:
         self._addresses = addresses
         self._keys = KeyConversion(relay)
         self._terminating = TerminatedMedia(listeners)
-        self.callers_sounds = SoundsForCallers(relay, listeners, addresses)
+        engine_sounds = None if rtpengines is None else SoundsAtRtpEngines(rtpengines)
+        self.callers_sounds = SoundsForCallers(relay, listeners, addresses, engine_sounds)
         """Announcements."""
-        self.music = HoldMusic(relay)
+        self.music = HoldMusic(relay, rtpengines)
         self.losses = MediaLosses()
         """Lost packets of gateways, for their alarm."""
         self.recordings: CallRecordings | None = None
@@ -223,8 +225,10 @@ class MediaKeeper:
         if not body or SDP not in message.headers:
             return self._ring_back(message, leg, media)
         if isinstance(body, Authored) and body.author == BY_SWITCH:
-            self.callers_sounds.begin(media, now)
-            return None
+            verdict = self.callers_sounds.asks(waiting, leg, media, self.parameters)
+            if verdict is None:
+                self.callers_sounds.begin(media, now)
+            return verdict
         author = self._legs.get(body.author if isinstance(body, Authored) else media.author)
         if author is None or (theirs := author.facts.media) is None:
             return self._of_one_that_left(message, leg, media)
@@ -399,7 +403,8 @@ class MediaKeeper:
         callee = None if call.callee is None else call.callee.leg.facts.media
         if call.journey.vendor_answered_at is None:
             played = _played("caller", caller)
-            return media_document(MediaEngine.RELAY, None, None, None, "", played) if played else None
+            engine = MediaEngine.RTPENGINE if self._relay is None else MediaEngine.RELAY
+            return media_document(engine, None, None, None, "", played) if played else None
         if not _was_relayed(caller) and not _was_relayed(callee):
             return None
         ended = None if caller is None else self._ended(caller), None if callee is None else self._ended(callee)
@@ -572,6 +577,7 @@ class MediaKeeper:
         for number in numbers & self._legs.keys():
             if (media := self._legs[number].facts.media) is not None:
                 media.is_moved = bool(media.said)
+                media.music = None
         self._moving.extend((call, 0, 0) for call in calls.values())
 
     def move(self, now: Instant) -> bool:
@@ -800,8 +806,12 @@ class MediaKeeper:
         message, author = waiting.message, exchange.author
         is_offer = _is_offer(message, exchange)
         is_hidden = is_behind_nat(author, next((each.host for each in described), ""))
+        has_music = bool(self.music.sounds)
+        session = body
+        if has_music and is_offer:
+            session = self.music.for_engine(body, exchange.leg, exchange.theirs, self.parameters)
         wanted = RtpSessionWanted(
-            body,
+            session,
             is_offer,
             exchange.theirs,
             exchange.media,
@@ -821,7 +831,11 @@ class MediaKeeper:
                     exchange.theirs.note_source(index, _source(medium, exchange, exchange.media.source(index)))
             _note_kind(described, exchange.theirs, now)
             exchange.media.offered_by = exchange.theirs.number if is_offer else exchange.media.offered_by
-            session = self._relayed(body, given.places, exchange.leg, exchange.media)
+            session = body
+            if has_music:
+                sides = exchange.leg, author
+                session = self.music.arrange(message, body, sides, self.parameters, now)
+            session = self._relayed(session, given.places, exchange.leg, exchange.media)
             if form is not None:
                 session = terminated(session, given.session, mids_of(bytes(exchange.leg.sessions.remote)))
             exchange.media.said, exchange.media.said_for = session, digest

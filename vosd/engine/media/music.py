@@ -10,6 +10,7 @@ from vosd.b2bua.call import Call
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.transfer import Stage
 from vosd.base.clock import Instant
+from vosd.engine.media.rtpengine_calls import RtpEngineCalls
 from vosd.media.leg_media import LegMedia, MusicOnHold, PlayedSound
 from vosd.media.relay import MediaRelay
 from vosd.media.sounds import EncodedSound, Sound
@@ -28,9 +29,10 @@ _CLOCK: Final = 8_000
 class HoldMusic:
     """Music of all calls."""
 
-    def __init__(self, relay: MediaRelay | None) -> None:
-        """``relay`` plays; None = nothing does."""
+    def __init__(self, relay: MediaRelay | None, rtpengines: RtpEngineCalls | None = None) -> None:
+        """Both play to their own ports; None = there is none."""
         self._relay = relay
+        self._rtpengines = rtpengines
         self.sounds: Mapping[str, Sound] = {}
 
     def arrange(
@@ -43,7 +45,7 @@ class HoldMusic:
         """
         reader, author = sides
         own, theirs = reader.facts.media, author.facts.media
-        if self._relay is None or own is None or theirs is None:
+        if own is None or theirs is None:
             return body
         if _waits(reader, author):
             if self._found(reader, theirs, parameters) is None:
@@ -60,6 +62,12 @@ class HoldMusic:
             return sending(body)
         return receiving(body) if is_answer and own.is_softened else body
 
+    def for_engine(self, body: bytes, reader: Leg, author: LegMedia, parameters: MediaParameters) -> bytes:
+        """Return an offer as an rtpengine is given it: it plays nothing to a side that is offered ``inactive``."""
+        if _INACTIVE in body and self._found(reader, author, parameters) is not None:
+            return sending(body)
+        return body
+
     def left(self, leg: Leg, legs: Mapping[int, Leg], parameters: MediaParameters, now: Instant) -> None:
         """Begin the music of a side that is transferred, while its target is called and the other one has left."""
         call, media = leg.call, leg.facts.media
@@ -72,10 +80,14 @@ class HoldMusic:
     def target_rings(self, held: LegMedia, now: Instant, *, has_media: bool) -> None:
         """End the music of a side that is transferred, by the early media of its target, or by ring-back."""
         port = held.port(0)
-        if held.music is None or port is None or self._relay is None:
+        if held.music is None or port is None:
+            return
+        if port.id < 0:
+            if has_media:
+                self._end(held, now)
             return
         self._end(held, now)
-        if not has_media:
+        if not has_media and self._relay is not None:
             self._relay.play_ring_back(port, 0)
 
     def over(self, media: LegMedia, now: Instant) -> None:
@@ -86,9 +98,9 @@ class HoldMusic:
 
     def failed(self, media: LegMedia, port: RelayPort) -> None:
         """Let a leg whose music cannot be played have the media of the other side."""
-        media.music = None
-        if self._relay is not None:
-            self._relay.stop_playing(port)
+        music, media.music = media.music, None
+        if music is not None:
+            self._stop(media, port, music)
 
     def keep(self, media: LegMedia) -> None:
         """Have the music of a leg of an earlier process ready for the worker after the one that plays it."""
@@ -123,19 +135,37 @@ class HoldMusic:
 
     def _begin(self, held: Leg, holder: LegMedia, parameters: MediaParameters, now: Instant) -> None:
         media, found = held.facts.media, self._found(held, holder, parameters)
-        if media is None or media.music is not None or found is None or self._relay is None:
+        if media is None or media.music is not None or found is None:
             return
         name, payload, codec, sound = found
         port = media.port(0)
-        if port is not None and self._relay.play(port, sound.by_codec[codec.lower()], payload):
-            media.music = MusicOnHold(name, codec, payload, now.mono)
-            held.moved()
+        if port is None:
+            return
+        blocked = holder.number if port.id < 0 else 0
+        media.music = MusicOnHold(name, codec, payload, now.mono, blocked)
+
+        def failed() -> None:
+            self.failed(media, port)
+
+        if port.id < 0:
+            is_played = self._rtpengines is not None and self._rtpengines.play(media, blocked, sound.file, failed)
+        else:
+            is_played = self._relay is not None and self._relay.play(port, sound.by_codec[codec.lower()], payload)
+        if not is_played:
+            media.music = None
+        held.moved()
 
     def _end(self, media: LegMedia, now: Instant) -> None:
         port = media.port(0)
-        if port is not None and self._relay is not None:
-            self._relay.stop_playing(port)
+        if port is not None and media.music is not None:
+            self._stop(media, port, media.music)
         self.over(media, now)
+
+    def _stop(self, media: LegMedia, port: RelayPort, music: MusicOnHold) -> None:
+        if music.holder and self._rtpengines is not None:
+            self._rtpengines.stop_playing(media, music.holder)
+        elif self._relay is not None and port.id >= 0:
+            self._relay.stop_playing(port)
 
     def _found(self, held: Leg, holder: LegMedia, parameters: MediaParameters) -> tuple[str, int, str, Sound] | None:
         """Return name, payload type, codec and sound of the music for a side; None = it gets that of the holder."""
@@ -143,9 +173,9 @@ class HoldMusic:
         name = parameters.music_on_hold if wanted is None else wanted
         sound, media = self.sounds.get(name), held.facts.media
         port = None if media is None else media.port(0)
-        if name == NO_SOUND or sound is None or port is None or port.id < 0:
+        if name == NO_SOUND or sound is None or port is None:
             return None
-        agreed = _agreed(held, sound)
+        agreed = _agreed(held, sound) if port.id >= 0 else _first(held) if sound.file else None
         return None if agreed is None else (name, *agreed, sound)
 
 
@@ -176,6 +206,15 @@ def _agreed(leg: Leg, sound: Sound) -> tuple[int, str] | None:
         if clock == _CLOCK and codec.lower() in named and codec.lower() in sound.by_codec:
             return payload, codec
     return None
+
+
+def _first(leg: Leg) -> tuple[int, str] | None:
+    """Return payload type and name of the codec that a leg prefers, in which an rtpengine plays."""
+    try:
+        described = media_of(bytes(leg.sessions.remote))
+    except BadSession:
+        return None
+    return next(((each.payloads[0], each.codecs[0]) for each in described if each.kind == "audio" and each.port), None)
 
 
 def _audio(session: bytes) -> Medium | None:

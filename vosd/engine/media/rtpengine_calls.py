@@ -10,6 +10,7 @@ from functools import partial
 from typing import Final, NamedTuple, Protocol
 
 import msgspec
+import structlog
 
 from vosd.base.clock import Clock, Instant
 from vosd.media.figures import DroppedPackets, PortFigures
@@ -23,18 +24,26 @@ from vosd.media.rtpengine_orders import (
     RtpBlock,
     RtpMedium,
     RtpOffer,
+    RtpOrder,
+    RtpPlay,
     RtpQuery,
+    RtpStopPlaying,
     RtpUnblock,
     session_order,
 )
 from vosd.media.source import RelayPort
 from vosd.media.termination import MediaForm
+from vosd.obs.log import LogLimiter
 from vosd.sdp.media import BadSession, Medium, Place, media_of
 from vosd.sip.door.door import WaitingMessage
+
+_log: Final = structlog.get_logger()
 
 POLL_MS: Final = 5_000
 """Interval at which the figures of each call are asked for."""
 POLL_TICK_S: Final = 0.1
+_ENDLESS: Final = 1_000_000
+"""Repeats of music."""
 WAIT_MS: Final = WITHIN_MS + 500
 """Longest wait of a message: the pool answers within less."""
 
@@ -89,8 +98,10 @@ class RtpEngineCalls:
     def __init__(self, engines: MediaEngines, prefix: str, clock: Clock) -> None:
         """Names of calls begin with ``prefix``, which no other switch has; it contains no blank."""
         self.engines = engines
-        self._prefix = prefix
+        self.prefix = prefix
+        """Beginning of the names of all calls."""
         self._clock = clock
+        self._log_limiter = LogLimiter()
         self.loop: WaitsAnswered
         """Set before the first message."""
         self._legs: dict[RtpCall, set[int]] = {}
@@ -151,7 +162,7 @@ class RtpEngineCalls:
         call = next((each for each in (wanted.author.rtp_call, wanted.reader.rtp_call) if each in self._legs), None)
         if call is None and wanted.form is not None and not wanted.is_offer:
             return False  # the keys that were offered are lost with the rtpengine that had them
-        name = f"{self._prefix}{wanted.author.number:x}" if call is None else call.name
+        name = f"{self.prefix}{wanted.author.number:x}" if call is None else call.name
         author, reader = str(wanted.author.number), str(wanted.reader.number)
         is_offer = wanted.is_offer or call is None  # an rtpengine that does not know the call has no offer to answer
         order = session_order(
@@ -165,6 +176,23 @@ class RtpEngineCalls:
             tos=wanted.tos,
             form=wanted.form,
         )
+
+        def answered(answer: EngineAnswer | None, now: Instant) -> None:
+            came(self._taken(wanted, name, answer), now)
+
+        return self.ask_in_turn(waiting, order, None if call is None else call.engine, answered)
+
+    def ask_in_turn(
+        self,
+        waiting: WaitingMessage,
+        order: RtpOrder,
+        engine: str | None,
+        answered: Callable[[EngineAnswer | None, Instant], None],
+    ) -> bool:
+        """Give an order for a message that waits; ``answered`` is called later, by ``WaitsAnswered.in_turn``.
+
+        False = there is no rtpengine to give it to.
+        """
         at_once: list[EngineAnswer | None] = []
         is_asking = True
 
@@ -173,14 +201,23 @@ class RtpEngineCalls:
                 at_once.append(answer)
             else:
                 self._asked.pop(waiting, None)
-                self.loop.in_turn(waiting, lambda now: came(self._taken(wanted, name, answer), now))
+                self.loop.in_turn(waiting, lambda now: answered(answer, now))
 
-        cookie = self.engines.ask(order, done, engine=None if call is None else call.engine)
+        cookie = self.engines.ask(order, done, engine=engine)
         is_asking = False
         if at_once:
             return False
         self._asked[waiting] = cookie
         return True
+
+    def keep(self, call: RtpCall) -> None:
+        """Note that a call without legs of its own goes on, until ``leave``."""
+        self._legs[call] = set()
+
+    def leave(self, call: RtpCall) -> None:
+        """End a call without legs of its own."""
+        if self._legs.pop(call, None) is not None:
+            self.engines.forget(call.engine, call.name)
 
     def forget(self, waiting: WaitingMessage) -> None:
         """Wait for an answer no more: the message was withdrawn, or its time is over."""
@@ -232,6 +269,40 @@ class RtpEngineCalls:
                 self._blocked.pop(number, None)
 
         self.engines.ask(RtpUnblock(call=call.name, leg=str(number)), done, engine=call.engine)
+
+    # -- sounds -------------------------------------------------------------------------------------------------
+
+    def play(self, media: LegMedia, other: int, file: str, failed: Callable[[], None]) -> bool:
+        """Play a file to a leg without end, in place of the media of another leg; False = it is at no rtpengine.
+
+        ``failed`` is called later if the rtpengine cannot: it has no such file, or no such codec.
+        """
+        call = media.rtp_call
+        if call is None or call not in self._legs:
+            return False
+
+        def done(answer: EngineAnswer | None) -> None:
+            if answer is None or answer.reply.result != OK:
+                self.note_unplayed(file, call.engine, answer)
+                failed()
+
+        self.engines.ask(RtpBlock(call=call.name, leg=str(other)), _ignore, engine=call.engine)
+        order = RtpPlay(call=call.name, leg=str(media.number), file=file, times=_ENDLESS)
+        self.engines.ask(order, done, engine=call.engine)
+        return True
+
+    def note_unplayed(self, file: str, engine: str, answer: EngineAnswer | None) -> None:
+        """Log that an rtpengine does not play a file."""
+        if self._log_limiter.admits(engine, self._clock.now().mono):
+            error = "no answer" if answer is None else answer.reply.error
+            _log.warning("rtpengine_sound_refused", file=file, rtpengine=engine, error=error)
+
+    def stop_playing(self, media: LegMedia, other: int) -> None:
+        """Play nothing more to a leg, and let the media of the other one pass again."""
+        call = media.rtp_call
+        if call is not None and call in self._legs:
+            self.engines.ask(RtpStopPlaying(call=call.name, leg=str(media.number)), _ignore, engine=call.engine)
+            self._unblock(call, other)
 
     def _place(self, reader: LegMedia, index: int, media: tuple[Medium, Medium]) -> Place | None:
         described, given = media

@@ -1,0 +1,144 @@
+"""Sounds that rtpengines play: music on hold, and announcements before a refusal."""
+
+import json
+
+import pytest
+from doubles.announcing import sound
+from doubles.data.builders import catalogue, mapping_gateway
+from doubles.sockets.peer import ANSWER, OFFER
+from doubles.virtual.customer import Intent
+from doubles.virtual.rtpengines import HOSTS, VirtualRtpEngines
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.vendor import Line, Script, refuses
+
+from vosd.media.sounds import Sound
+from vosd.sdp.media import media_of
+from vosd.sdp.security import Protection, protection_of
+from vosd.trunks.announcements import GatewaySound
+from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters
+
+SOUNDS = {"busy": Sound("busy", sound("busy").by_codec, "/srv/busy.wav")}
+KEY = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:of-caller\r\n"
+SEALED_OFFER = OFFER.replace("RTP/AVP", "RTP/SAVP") + KEY
+
+
+@pytest.fixture
+def engines():
+    return VirtualRtpEngines()
+
+
+def scene_with(engines, *more, music=""):
+    parameters = MediaParameters(
+        engine=MediaEngine.RTPENGINE, mode=MediaMode.ON, music_on_hold=music, announcements={"Busy": "busy"}
+    )
+    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), *(more or (vendor_gateway(0),))]
+    return Scene(catalogue(trunks, media=parameters, sounds=SOUNDS), rtpengines=engines)
+
+
+def run(scene, ms=500):
+    scene.wire.run_for(ms)
+
+
+def test_the_side_that_is_held_hears_music_and_not_the_holder(engines):
+    scene = scene_with(engines, music="busy")
+    call, _ = scene.talk()
+    call.propose("a=sendonly")
+    run(scene, 3_000)
+    ((name, holder),) = {(each[1], each[2]) for each in engines.blocked}
+    ((played_at, held),) = engines.playing
+    assert (played_at, engines.playing[played_at, held][0]) == (name, "/srv/busy.wav")
+    assert held != holder
+    call.propose()
+    run(scene)
+    assert (engines.playing, engines.blocked) == ({}, set())
+    media = json.loads(scene.finish(call).media)
+    assert [(each["to"], each["sound"]) for each in media["played"]] == [("callee", "busy")]
+    assert 2_900 < media["played"][0]["ms"] < 3_100
+
+
+def test_a_side_that_is_offered_inactive_is_told_that_it_may_listen(engines):
+    scene = scene_with(engines, music="busy")
+    call, party = scene.talk()
+    call.propose("a=inactive")
+    run(scene)
+    assert media_of(engines.sessions[-2].sdp.encode())[0].direction == "sendonly"
+    assert media_of(party.theirs.encode())[0].direction == "sendonly"
+    assert len(engines.playing) == 1
+    scene.finish(call)
+    assert engines.calls == {}
+
+
+def test_music_that_cannot_be_played_leaves_the_media_of_the_holder(engines):
+    engines.cannot_play = True
+    scene = scene_with(engines, music="busy")
+    call, _ = scene.talk()
+    call.propose("a=sendonly")
+    run(scene)
+    assert engines.blocked == set()
+    assert json.loads(scene.finish(call).media)["played"] == []
+
+
+def test_the_callers_hear_why_their_call_fails(engines):
+    scene = scene_with(engines)
+    scene.vendor.script = refuses(486)
+    call = scene.caller.call(CALLEE)
+    run(scene, 1_000)
+    early = next(each for each in call.responses if each.status == 183)
+    medium = media_of(early.body.encode())[0]
+    assert (medium.host, medium.port != 9) == (HOSTS["one"], True)
+    ((_, leg),) = engines.playing
+    assert list(engines.playing.values()) == [("/srv/busy.wav", 1)]
+    assert leg in {each[2] for each in engines.blocked}, "the sound has the caller for itself"
+    assert call.final is None
+    run(scene, 2_000)
+    assert call.final == 486
+    media = json.loads(scene.close().media)
+    assert media["engine"] == "rtpengine"
+    assert [(each["to"], each["sound"], each["codec"]) for each in media["played"]] == [("caller", "busy", "PCMU")]
+    assert engines.calls == {}
+
+
+def test_an_encrypted_caller_hears_it_encrypted(engines):
+    scene = scene_with(engines)
+    scene.vendor.script = refuses(486)
+    call = scene.caller.call(CALLEE, Intent(offer=SEALED_OFFER))
+    run(scene, 1_000)
+    early = next(each for each in call.responses if each.status == 183)
+    assert protection_of(early.body.encode()) is Protection.SDES
+    run(scene, 2_000)
+    assert call.final == 486
+    scene.close()
+
+
+@pytest.mark.parametrize("fault", ["cannot_play", "is_silent"])
+def test_without_the_sound_the_caller_gets_the_code_at_once(engines, fault):
+    scene = scene_with(engines)
+    scene.vendor.script = Script((Line(0, 183, ANSWER), Line(100, 486)))
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: any(each.status == 183 for each in call.responses))
+    setattr(engines, fault, True)
+    run(scene, 1_800)
+    assert call.final == 486
+    engines.is_silent = False
+    assert scene.close().media is None
+
+
+def test_a_caller_that_hangs_up_meanwhile_leaves_nothing(engines):
+    scene = scene_with(engines)
+    scene.vendor.script = refuses(486)
+    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=900))
+    run(scene, 1_500)
+    assert call.final == 487
+    assert (engines.calls, engines.playing) == ({}, {})
+    scene.close()
+
+
+def test_a_gateway_that_is_a_sound_is_played_as_often_as_it_says(engines):
+    gateway = vendor_gateway(0, sound=GatewaySound("busy", 2, 480))
+    scene = scene_with(engines, gateway)
+    call = scene.caller.call(CALLEE)
+    run(scene, 1_000)
+    assert list(engines.playing.values()) == [("/srv/busy.wav", 2)]
+    run(scene, 4_000)
+    assert call.final == 480
+    scene.close()
