@@ -22,6 +22,8 @@ OF_THE_SWITCH = frozenset({"_asks", "_board", "_choices", "_endpoint", "_flows",
 DESCRIBED = ("vosd.b2bua", "vosd.sip.dialog", "vosd.sip.transaction")
 OCCUPIED = frozenset({"choices", "counted", "hold", "numbers", "taken", "watched"})
 """Of a call request: what is compared otherwise, and the numbers, which are read by then."""
+MESSAGES = frozenset({"forwards"})
+"""Messages whose other bodies are forwarded by rule, none of which is kept over a restart."""
 VALUES = (str, bytes, int, frozenset, NoneType)
 
 
@@ -51,7 +53,7 @@ def forgotten(there: Any, here: Any, path: str = "call", seen: set[int] | None =
         seen.add(id(there))
         if type(here) is not type(there):
             yield path
-        for name in attributes_of(type(there)) - OF_THE_SWITCH:
+        for name in attributes_of(type(there)) - OF_THE_SWITCH - MESSAGES:
             if name in {"transaction", "_transaction"} and getattr(there, name).state >= TransactionState.ACCEPTED:
                 continue  # of an INVITE that is answered and acknowledged only names are left
             if hasattr(there, name) is not hasattr(here, name):
