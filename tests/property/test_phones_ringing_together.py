@@ -9,6 +9,7 @@ from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import ANSWER
 from doubles.successor import replace_node
 from doubles.virtual.customer import SUPPORTS_100REL, Intent
+from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.vendor import Line, Script
 from doubles.virtual.wire import Storm
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 from vosd.base.cause import EndReason
 from vosd.trunks.dids import Did
+from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters
 from vosd.trunks.ringing import RingOrder
 
 NUMBER = "4420946000"
@@ -59,6 +61,7 @@ class Plan(NamedTuple):
     has_offer: bool
     storm: int
     """Seed of what the network does; 0 = it is perfect."""
+    is_relayed: bool = False
 
 
 DEVICES = st.builds(
@@ -79,16 +82,18 @@ PLANS = st.builds(
     st.booleans(),
     st.sampled_from([True, True, True, False]),
     st.sampled_from([0, 0, 1, 2, 3]),
+    st.booleans(),
 )
 BOTH = Plan([Device("7001", 1, 0, 9, 200, False), Device("7002", 2, 2, 8, 200, False)], 0, 0, [5], True, True, 0)
 
 
-def stage(plan: Plan) -> tuple[Scene, list]:
+def stage(plan: Plan, relay: VirtualRelay) -> tuple[Scene, list]:
     known = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
     names = sorted({device.phone for device in plan.devices})
     phones = [phone(name, max_concurrent=1, ring=RingOrder.TOGETHER) for name in names]
     did = Did(NUMBER, "acme", phones=tuple(names), ring=RingOrder.TOGETHER, ring_timeout_ms=RING_MS)
-    scene = Scene(catalogue(known, phones=phones, dids=[did]))
+    media = {"media": MediaParameters(engine=MediaEngine.RELAY, mode=MediaMode.ON)} if plan.is_relayed else {}
+    scene = Scene(catalogue(known, phones=phones, dids=[did], **media), relay=relay if plan.is_relayed else None)
     desks = []
     for index, device in enumerate(plan.devices):
         place = Endpoint("203.0.113.66", 40_000 + index)
@@ -103,8 +108,10 @@ def stage(plan: Plan) -> tuple[Scene, list]:
 @example(BOTH)
 @example(BOTH._replace(cancelled_at=10))
 @example(BOTH._replace(has_offer=False))
+@example(BOTH._replace(is_relayed=True))
 def test_one_phone_at_most_is_connected_and_nothing_is_left(plan):
-    scene, desks = stage(plan)
+    relay = VirtualRelay()
+    scene, desks = stage(plan, relay)
     if plan.storm:
         scene.wire.delays = Storm(plan.storm, loss=0.05, doubling=0.1, jitter_ms=40)
     headers = SUPPORTS_100REL if plan.is_reliable else ()
@@ -132,5 +139,6 @@ def test_one_phone_at_most_is_connected_and_nothing_is_left(plan):
     for desk in desks:
         for each in desk.calls:
             assert each.final is None or each.final >= 300 or each.is_over, "an answered phone was left alone"
+    assert relay.open_ports == {}
     assert record.cost == 0
     assert {posting.account for posting in record.postings} <= {"acme"}

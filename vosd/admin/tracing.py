@@ -98,15 +98,20 @@ async def running_call(switch: RunningSwitch, beginning: str) -> TracedCall | No
     return followed.going_on[found.update.call_id]
 
 
-def traced_call(record: CallRecord, messages: list[TracedMessage]) -> TracedCall:
+def traced_call(record: CallRecord, found: EndedCallMessages) -> TracedCall:
     """Combine a call's record with its messages."""
+    gateways, together = [attempt.gateway for attempt in record.attempts if attempt.was_tried], dict(found.together)
+    if together:
+        others = iter([name for name in gateways if name not in together.values()])
+        legs = range(1, max(len(gateways), *together) + 1)
+        gateways = [together.get(leg) or next(others, "") for leg in legs]
     return TracedCall(
         call_id=record.call_id,
         caller=record.caller_in,
         callee=record.callee_in,
         mapping_gateway=record.mapping_gateway,
-        gateways=tuple(attempt.gateway for attempt in record.attempts if attempt.was_tried),
-        messages=messages,
+        gateways=tuple(gateways),
+        messages=found.messages,
         outcome=TracedOutcome.of_cdr(json_object(record, None)),
     )
 

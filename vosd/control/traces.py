@@ -67,6 +67,8 @@ class EndedCallMessages(msgspec.Struct, frozen=True):
     messages: list[TracedMessage]
     left_out: int
     """Number of later messages left out for size."""
+    together: list[tuple[int, str]] = []
+    """Legs that rang at the same time, and the gateway of each: they did not end in the order in which they began."""
 
 
 class FindMessages(Order[EndedCallMessages], frozen=True, tag="messages"):

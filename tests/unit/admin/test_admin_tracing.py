@@ -8,6 +8,7 @@ from doubles.data.records import answered_call
 
 from vosd.admin.tracing import FollowedCalls, NothingKeptError, messages_of, traced_call
 from vosd.cdr.columns import json_object
+from vosd.cdr.record import Attempt
 from vosd.control.order import Order
 from vosd.control.traces import CallUpdate, EndedCallMessages, FindMessages, TraceUpdate
 from vosd.obs.traced import Direction, TracedMessage
@@ -52,10 +53,19 @@ async def test_a_call_is_asked_for_by_the_call_ids_of_its_record():
     daemon = Daemon(EndedCallMessages([message(1)], 2))
     found = await messages_of(daemon, RECORD)
     assert daemon.asked == [FindMessages((RECORD.sip_call_id_in, RECORD.sip_call_id_out))]
-    call = traced_call(RECORD, found.messages)
+    call = traced_call(RECORD, found)
     assert (call.messages, found.left_out) == ([message(1)], 2)
     assert call.gateways == (RECORD.attempts[0].gateway,)
     assert call.outcome.attempts == RECORD.attempts
+
+
+def test_legs_that_rang_together_have_their_gateways_whatever_order_they_ended_in():
+    ends = [
+        Attempt(name, code, 1, None, "") for name, code in (("first", 503), ("7003", 486), ("7001", 0), ("7002", 200))
+    ]
+    record = msgspec.structs.replace(RECORD, attempts=tuple(ends))
+    found = EndedCallMessages([message(1)], 0, [(2, "7001"), (3, "7002"), (4, "7003")])
+    assert traced_call(record, found).gateways == ("first", "7001", "7002", "7003")
 
 
 async def test_a_call_that_no_gateway_was_tried_for_has_one_call_id():

@@ -3,6 +3,8 @@
 import asyncio
 
 import pytest
+from doubles.data.builders import catalogue, mapping_gateway, phone
+from doubles.sockets.loopback import Endpoint
 from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue
 from doubles.virtual.vendor import SILENT, answers, refuses
@@ -11,6 +13,8 @@ from vosd.control.traces import CallSought
 from vosd.engine.trace import followers
 from vosd.engine.trace.followers import TraceFollower
 from vosd.obs.traced import Direction
+from vosd.trunks.dids import Did
+from vosd.trunks.ringing import RingOrder
 
 CREDENTIALS = 'Authorization: Digest username="acme", realm="vosd", nonce="1", uri="sip:x", response="deadbeef"'
 
@@ -65,6 +69,26 @@ def test_a_failed_call_has_all_legs_without_a_follower(scene):
     assert (first.remote_host, first.remote_port) == CUSTOMER
     assert first.at == scene.record.started_at
     assert found.left_out == 0
+
+
+def test_telephones_that_ring_together_are_named_by_their_legs_while_and_after_they_ring():
+    places = {"7001": Endpoint("203.0.113.66", 5_060), "7002": Endpoint("203.0.113.77", 5_060)}
+    did = Did(CALLEE, "acme", phones=tuple(places), ring=RingOrder.TOGETHER)
+    known = [mapping_gateway("acme", f"{CUSTOMER.host}/32")]
+    scene = Scene(catalogue(known, phones=[phone(name) for name in places], dids=[did]))
+    scripts = {"7001": refuses(486, 2_000), "7002": refuses(404, 1_000)}
+    for name, place in places.items():
+        scene.exchange.telephone(name, place, script=scripts[name]).register()
+    call = scene.caller.call(CALLEE, Intent())
+    scene.wire.run_for(1_500)
+    (live,) = scene.exchange.switch.calls()
+    assert asyncio.run(scene.exchange.followers.running(live.call, "acme")).gateways == ("7001", "7002")
+    scene.wire.run_until(lambda: call.is_over)
+    assert [row.gateway for row in scene.record.attempts] == ["7002", "7001"]
+    found = call_of(scene, [scene.record.sip_call_id_in, scene.record.sip_call_id_out])
+    assert found.together == [(1, "7001"), (2, "7002")]
+    remote = {each.leg: each.remote_host for each in found.messages}
+    assert [remote[leg] for leg, _ in found.together] == [place.host for place in places.values()]
 
 
 def test_a_call_refused_at_once_has_its_messages(scene):

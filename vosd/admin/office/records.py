@@ -251,7 +251,7 @@ async def draw_record(office: Office, who: Principal, order: DrawRecord) -> Done
     else:
         found = await messages_of(office.switch, call.record)
         sheet = RecordSheet(record=call.record, export_seq=call.export_seq)
-        drawn = DrawnRecord(sheet=sheet, traced=traced_call(call.record, found.messages), left_out=found.left_out)
+        drawn = DrawnRecord(sheet=sheet, traced=traced_call(call.record, found), left_out=found.left_out)
     return await office.noted(drawn, who, order, drawn.traced.call_id)
 
 

@@ -154,7 +154,7 @@ def _begins(number: str | None, beginning: str | None) -> bool:
 
 async def _messages(switch: RunningSwitch, record: CallRecord) -> TracedCall | None:
     try:
-        return traced_call(record, (await messages_of(switch, record)).messages)
+        return traced_call(record, await messages_of(switch, record))
     except (NothingKeptError, DaemonUnreachableError):
         return None
 

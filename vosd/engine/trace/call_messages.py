@@ -76,7 +76,7 @@ class CallMessages:
 
     __slots__ = (
         "attempts", "began_at", "call_ids", "calls", "entries", "has_final", "outcome", "packed",
-        "packed_messages", "room", "size_bytes",
+        "packed_messages", "room", "size_bytes", "together",
     )  # fmt: skip
 
     def __init__(self, began_at: int, call_ids: tuple[str, ...] = ()) -> None:
@@ -93,6 +93,8 @@ class CallMessages:
         """Ids of the calls that run."""
         self.call_ids = call_ids
         """The Call-IDs of its legs, the caller's first."""
+        self.together: tuple[tuple[str, str], ...] = ()
+        """Call-IDs and gateways of legs that rang together, once the call is over."""
         self.attempts = 0
         """Number of attempts of the running call among them."""
         self.outcome = _OPEN

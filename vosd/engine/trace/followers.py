@@ -173,6 +173,8 @@ class TraceFollowers:
         """Report the end of a call."""
         outcome = _WELL if record.end_reason == _NORMAL else _FAILED
         call_ids = (arrival.sip_call_id_in, *journey.sip_call_ids_out)
+        if journey.rung_together:
+            self.trace.note_together(arrival.call_id, journey.rung_together)
         self.trace.ended(arrival.call_id, call_ids, outcome, arrival.at.wall)
         if self.trace.mirror is not None:
             has_failed = outcome is _FAILED
@@ -197,9 +199,10 @@ class TraceFollowers:
 
     async def call_of(self, sip_call_ids: Iterable[str]) -> EndedCallMessages:
         """Return the messages of an ended call, by any of its Call-IDs; empty if none is kept."""
-        found = self.trace.call_of(sip_call_ids)
+        wanted = tuple(sip_call_ids)
+        found, together = self.trace.call_of(wanted), self.trace.together_in(wanted)
         sent = _first(found, CALL_BYTES_MAX)
-        return EndedCallMessages(await self._shown(sent), len(found) - len(sent))
+        return EndedCallMessages(await self._shown(sent), len(found) - len(sent), together)
 
     async def running(self, call: Call, mapping_gateway: str | None) -> CallUpdate:
         """Return the messages of a running call so far."""

@@ -214,6 +214,21 @@ class CallTraces:
         found = [self._by_call_id[call_id] for call_id in sip_call_ids if call_id in self._by_call_id]
         return self.messages(dict.fromkeys(call_id for each in found for call_id in each.call_ids))
 
+    def note_together(self, call_id: str, together: tuple[tuple[str, str], ...]) -> None:
+        """Note the gateways of legs of a running call that rang together, by their Call-IDs."""
+        messages = self.of_calls.get(call_id)
+        if messages is not None:
+            messages.together = together
+
+    def together_in(self, sip_call_ids: Iterable[str]) -> list[tuple[int, str]]:
+        """Return the legs of ``call_of`` that rang together, and the gateway of each."""
+        found = [self._by_call_id[call_id] for call_id in sip_call_ids if call_id in self._by_call_id]
+        legs = {
+            call_id: leg for leg, call_id in enumerate(dict.fromkeys(one for each in found for one in each.call_ids))
+        }
+        pairs = dict(pair for each in found for pair in each.together)
+        return [(legs[call_id], gateway) for call_id, gateway in pairs.items() if call_id in legs]
+
     def messages(self, sip_call_ids: Iterable[str], after: int = 0) -> list[Traced]:
         """Return the messages after a position with the given Call-IDs, in order; the first is the caller's."""
         legs = {call_id: leg for leg, call_id in enumerate(sip_call_ids)}
