@@ -66,6 +66,16 @@ class Namespace:
         """
         run(*self.launcher, *command, lines=lines)
 
+    def make(self) -> None:
+        """Make the network; raises NoNamespacesError."""
+        run("ip", "netns", "add", self.name)
+        run("ip", "-n", self.name, "link", "set", "lo", "up")
+
+    def remove(self) -> None:
+        """Remove it, if it was made."""
+        if (_NAMES / self.name).exists():
+            run("ip", "netns", "delete", self.name)
+
     def enter(self) -> None:
         """Put this process in there for good, as one that the launcher executes."""
         with (_NAMES / self.name).open() as inside:
@@ -101,11 +111,7 @@ class Home:
         Raises:
             NoNamespacesError: not here, or not by this user.
         """
-        if os.geteuid() != 0:
-            raise NoNamespacesError("network namespaces are made by root")
-        missing = [tool for tool in ("ip", "nft") if shutil.which(tool) is None]
-        if missing:
-            raise NoNamespacesError(f"missing: {', '.join(missing)}")
+        expect_tools()
         try:
             self._build()
         except NoNamespacesError:
@@ -123,10 +129,9 @@ class Home:
 
     def _build(self) -> None:
         for each in (self.home, self.router, self.carrier):
-            run("ip", "netns", "add", each.name)
-            run("ip", "-n", each.name, "link", "set", "lo", "up")
-        self._join(self.router, "inside", "192.168.77.1", self.home, (PHONE, OTHER_PHONE))
-        self._join(self.router, "outside", ROUTER, self.carrier, CARRIER)
+            each.make()
+        join(self.router, "inside", ("192.168.77.1",), self.home, (PHONE, OTHER_PHONE))
+        join(self.router, "outside", (ROUTER,), self.carrier, CARRIER)
         self.home.run("ip", "route", "add", "default", "via", "192.168.77.1")
         self.router.run("nft", "-f", "-", lines=_RULES.format(masquerade=self._masquerade))
         self._set("net/ipv4/ip_forward", 1)
@@ -137,19 +142,28 @@ class Home:
         """Set a parameter of the router's kernel, which its network has for itself."""
         self.router.run("sh", "-c", f"echo {value} > /proc/sys/{parameter}")
 
-    @staticmethod
-    def _join(one: Namespace, device: str, address: str, other: Namespace, addresses: tuple[str, ...]) -> None:
-        """Lay a line between two networks."""
-        run("ip", "-n", one.name, "link", "add", device, "type", "veth", "peer", "name", "line", "netns", other.name)
-        for namespace, name, hosts in ((one, device, (address,)), (other, "line", addresses)):
-            for host in hosts:
-                run("ip", "-n", namespace.name, "address", "add", f"{host}/24", "dev", name)
-            run("ip", "-n", namespace.name, "link", "set", name, "up")
-
     def _remove(self) -> None:
         for each in (self.home, self.router, self.carrier):
-            if (_NAMES / each.name).exists():
-                run("ip", "netns", "delete", each.name)
+            each.remove()
+
+
+def expect_tools() -> None:
+    """Raise NoNamespacesError where namespaces with packet rules cannot be made."""
+    if os.geteuid() != 0:
+        raise NoNamespacesError("network namespaces are made by root")
+    missing = [tool for tool in ("ip", "nft") if shutil.which(tool) is None]
+    if missing:
+        raise NoNamespacesError(f"missing: {', '.join(missing)}")
+
+
+def join(one: Namespace, device: str, own: tuple[str, ...], other: Namespace, addresses: tuple[str, ...]) -> None:
+    """Lay a line between two networks; the device of the other one is ``line``."""
+    run("ip", "-n", one.name, "link", "add", device, "type", "veth", "peer", "name", "line", "netns", other.name)
+    for namespace, name, hosts in ((one, device, own), (other, "line", addresses)):
+        for host in hosts:
+            prefix, nodad = ("64", ("nodad",)) if ":" in host else ("24", ())
+            run("ip", "-n", namespace.name, "address", "add", f"{host}/{prefix}", "dev", name, *nodad)
+        run("ip", "-n", namespace.name, "link", "set", name, "up")
 
 
 def _enter(namespace: int) -> None:

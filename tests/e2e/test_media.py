@@ -127,10 +127,17 @@ class RelayedCall:
     """A call whose parties send RTP."""
 
     def __init__(
-        self, stage: Stage, customer: Peer, vendor: Peer, while_it_rings: Callable[[], None] = lambda: None
+        self,
+        stage: Stage,
+        customer: Peer,
+        vendor: Peer,
+        while_it_rings: Callable[[], None] = lambda: None,
+        parties: tuple[RtpPeer, RtpPeer] | None = None,
     ) -> None:
         self.stage, self.customer, self.vendor = stage, customer, vendor
-        self.caller, self.callee = RtpPeer(CUSTOMERS["acme"], ssrc=1), RtpPeer(VENDORS["carrier-a"].host, ssrc=2)
+        if parties is None:
+            parties = RtpPeer(CUSTOMERS["acme"], ssrc=1), RtpPeer(VENDORS["carrier-a"].host, ssrc=2)
+        self.caller, self.callee = parties
         self.call = OutgoingCall(customer, stage.address, stage.number("4410"))
         self.call.send(self.call.request("INVITE", body=described(self.caller)))
         self.incoming = vendor.expect("INVITE")

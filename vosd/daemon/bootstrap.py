@@ -72,6 +72,7 @@ from vosd.net.resolve import NameServerResolver
 from vosd.net.sockets import reachable_address
 from vosd.net.transports import Transports
 from vosd.obs import log
+from vosd.processes.rights import withhold_network_rights
 from vosd.sip.flows import Listener
 from vosd.sip.ports import BindingStore
 from vosd.storage.database import Database
@@ -107,6 +108,7 @@ def run_switch(config: Path, greet: Greet) -> None:
         VosError: something that is needed to start is not there; the message says what to do.
     """
     gc.set_threshold(*GC_THRESHOLDS_OF_A_START)
+    withhold_network_rights()
     notifier, watchdog = systemd.from_environment()
     predecessor = Predecessor.from_environment()
     log.configure(LogLevel.INFO.value)

@@ -22,6 +22,7 @@ from vosd.catalogue.problems import ConfigError
 from vosd.control.installation import Restart, Successor
 from vosd.control.server import CommandError
 from vosd.daemon.systemd import Notifier
+from vosd.processes.rights import network_rights_for_children
 
 VARIABLE: Final = "VOSD_PREDECESSOR"
 """Environment variable with the number of the successor's socket."""
@@ -171,7 +172,7 @@ def _executed() -> tuple["subprocess.Popen[bytes]", socket.socket]:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     environment = {name: value for name, value in os.environ.items() if name not in _OF_THIS_PROCESS}
     environment[VARIABLE] = str(theirs.fileno())
-    with theirs:
+    with theirs, network_rights_for_children():
         try:
             process = subprocess.Popen(  # noqa: S603 - as this process was executed
                 sys.argv, stdin=subprocess.DEVNULL, env=environment, pass_fds=(theirs.fileno(),)

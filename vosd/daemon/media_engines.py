@@ -10,7 +10,7 @@ from vosd.engine.settings import Settings
 from vosd.engine.tokens import TokenSource
 from vosd.relay.client import Relay
 from vosd.rtpengine.client import RtpEngines
-from vosd.trunks.media import MediaEngine, MediaFallback
+from vosd.trunks.media import MediaEngine, MediaFallback, MediaOffload
 
 
 class MediaEngineParts:
@@ -21,8 +21,13 @@ class MediaEngineParts:
         engine = settings.media.engine
         is_pool = engine is MediaEngine.RTPENGINE
         needs_relay = parameters.fallback is MediaFallback.RELAY if is_pool else engine is MediaEngine.RELAY
-        self.relay = Relay(settings.state_dir, settings.media.workers, TokenSource().entropy) if needs_relay else None
+        self.relay: Relay | None = None
         """None = the switch relays nothing itself."""
+        if needs_relay:
+            are_offloaded = settings.media.offload is MediaOffload.AUTO
+            self.relay = Relay(
+                settings.state_dir, settings.media.workers, TokenSource().entropy, are_offloaded=are_offloaded
+            )
         self.at_rtpengines: RtpEngineCalls | None = None
         """None = there are no rtpengines."""
         self._pool: RtpEngines | None = None

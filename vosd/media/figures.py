@@ -70,6 +70,8 @@ class PortFigures(msgspec.Struct, frozen=True, array_like=True):
     dropped: DroppedPackets = DroppedPackets()
     peer: PeerReport | None = None
     round_trip_ms: float | None = None
+    forwarded: int = 0
+    """RTP packets of those accepted that the kernel has forwarded by itself."""
 
     @property
     def lost_percent(self) -> float:
@@ -106,4 +108,5 @@ class PortFigures(msgspec.Struct, frozen=True, array_like=True):
             dropped=self.dropped.plus(later.dropped),
             peer=later.peer or self.peer,
             round_trip_ms=self.round_trip_ms if later.round_trip_ms is None else later.round_trip_ms,
+            forwarded=self.forwarded + later.forwarded,
         )

@@ -104,14 +104,44 @@ class Reception:
             self.received,
         )
 
+    def note_time(self, now_ns: int) -> None:
+        """Note the time of packets that are not looked at."""
+        self.last_ns = now_ns
+        self._write()
+
+    def skip(self, packets: int) -> None:
+        """Count packets that were not looked at: they follow the last one. The next one shows if some were lost."""
+        self.received += packets
+        self._extended += packets
+        self._highest = (self._highest + packets) % SEQUENCE
+        self._write()
+
+    def lose_track(self) -> None:
+        """Begin anew with the next packet: it is not known how many were not looked at."""
+        self._end_sequence()
+        self.ssrc = -1
+
+    def _write(self) -> None:
+        PACKETS.pack_into(
+            self._record,
+            self._at,
+            self.received,
+            self._extended,
+            self.last_ns,
+            self._jitters,
+            self._jitter_sum_ns,
+            self._jitter_max_ns,
+            self.received,
+        )
+
     @property
     def has_sequence(self) -> bool:
         """Whether a sequence has begun."""
         return self.ssrc >= 0
 
     def last_packet(self) -> tuple[int, int, int, int]:
-        """Return SSRC, sequence number, time stamp and time of the last packet, but for those out of order."""
-        return self.ssrc, self._highest, self._stamp, self.last_ns
+        """Return SSRC and sequence number of the last packet, but for those out of order, a time stamp and its time."""
+        return self.ssrc, self._highest, self._stamp, self._arrived_ns
 
     def _change(self, sequence: int, stamp: int, ssrc: int, payload: int, now_ns: int) -> None:
         self.is_changed = True

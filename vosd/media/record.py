@@ -17,7 +17,7 @@ PACKETS: Final = Struct("=qqqqddq")
 jitter values, their sum and maximum, packets received."""
 SENT: Final = Struct("=qq")
 """Packets that were sent, and packets that the kernel refused to send."""
-STATE: Final = Struct("=q15qqdqdqq48sq")
+STATE: Final = Struct("=q16qqdqdqq48sq")
 """Written when something else changes: see ``written_state``."""
 RECORD_BYTES: Final = 1_024
 """Size of a record: the id of the port, the three parts, and the figures of workers before (a length, and content)."""
@@ -46,7 +46,7 @@ def figures_of(record: Buffer, at: int, number: int, wall_offset_ns: int) -> Por
     received, extended, last_ns, jitters, jitter_sum_ns, jitter_max_ns = _consistent(PACKETS, record, at + PACKETS_AT)
     (
         base, received_start, expected_before, lost_before, has_sequence, first_ns, alive_ns, payload, payload_since,
-        common, common_count, unknown, broken, foreign_payload, excess, unread, peer_lost_percent, peer_lost,
+        common, common_count, unknown, broken, foreign_payload, excess, unread, forwarded, peer_lost_percent, peer_lost,
         peer_jitter_ms, trip_ns, latched_port, host,
     ) = _consistent(STATE, record, at + STATE_AT)  # fmt: skip
     sent, unsent = SENT.unpack_from(record, at + SENT_AT)
@@ -75,6 +75,7 @@ def figures_of(record: Buffer, at: int, number: int, wall_offset_ns: int) -> Por
         dropped=DroppedPackets(unknown, broken, foreign_payload, excess),
         peer=PeerReport(peer_lost_percent, peer_lost, peer_jitter_ms) if peer_jitter_ms != NO_REPORT else None,
         round_trip_ms=round(trip_ns / _NS_PER_MS, 1) if trip_ns >= 0 else None,
+        forwarded=forwarded,
     )
 
 

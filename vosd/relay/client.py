@@ -5,6 +5,7 @@ one goes on with them, and packets that arrive meanwhile wait in them. Figures a
 """
 
 import asyncio
+import errno
 import resource
 import socket
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -29,6 +30,8 @@ from vosd.relay.protocol import (
     ConnectPorts,
     DisconnectPort,
     ExpectSource,
+    OffloadFailed,
+    OffloadStreams,
     OpenPort,
     PlayRingBack,
     PlaySound,
@@ -94,10 +97,18 @@ class _ServedPort:
 class Relay:
     """Media ports on all addresses; a ``MediaRelay``."""
 
-    def __init__(self, directory: Path, workers: int, entropy: Callable[[], bytes]) -> None:
-        """``directory`` is for the sockets of the workers; ``entropy`` returns new random bytes."""
+    def __init__(
+        self, directory: Path, workers: int, entropy: Callable[[], bytes], *, are_offloaded: bool = False
+    ) -> None:
+        """``directory`` is for the sockets of the workers; ``entropy`` returns new random bytes.
+
+        ``are_offloaded``: the kernel forwards streams that only pass, where it can.
+        """
         self._directory = directory
         self._workers = workers
+        self._are_offloaded = are_offloaded
+        self._is_offload_missing = False
+        """Whether the log says already that the kernel forwards no streams."""
         self._entropy = entropy
         self._links: list[WorkerLink] = []
         self._loads: dict[WorkerLink, int] = {}
@@ -131,7 +142,13 @@ class Relay:
         left = sorted(set(self._directory.glob(_SOCKETS.format("*"))) - set(paths))
         for path in (*paths, *(each for each in left if is_served(each))):
             link = WorkerLink(
-                path, self._pressed, self._adopt, self._give_again, self._recording_stopped, self._sound_missing
+                path,
+                self._pressed,
+                self._adopt,
+                self._give_again,
+                self._recording_stopped,
+                self._sound_missing,
+                self._not_offloaded,
             )
             self._links.append(link)
             self._loads[link] = 0
@@ -143,6 +160,7 @@ class Relay:
             except TimeoutError:
                 link.replace()
             self._order_spared(link)
+            link.order(OffloadStreams(self._are_offloaded))
         self._looking = asyncio.get_running_loop().call_later(LOOK_S, self._look)
 
     async def stop(self, *, keep: bool) -> None:
@@ -446,6 +464,7 @@ class Relay:
         """Give a worker all ports of the one that has died."""
         self._sounds.died(link)
         self._order_spared(link)
+        link.order(OffloadStreams(self._are_offloaded))
         given = [served for served in self._ports.values() if served.link is link]
         for served in given:
             self._give(served, served.figures())
@@ -486,6 +505,11 @@ class Relay:
             served = self._ports[port].port
             _log.error(Event.SOUND_NOT_PLAYED, port=f"{served.host}:{served.rtp}", error=error)
 
+    def _not_offloaded(self, report: OffloadFailed) -> None:
+        if not self._is_offload_missing:
+            self._is_offload_missing = True
+            _log.info("media_offload_unavailable", error=report.error, remedy=_remedy(report.number))
+
     def _adopt(self, link: WorkerLink, listed: PortListed, descriptors: list[int]) -> None:
         """Take over a port that a worker serves for a switch before."""
         port = listed.port
@@ -505,6 +529,15 @@ class Relay:
             if link.is_stuck():
                 link.replace()
         self._looking = asyncio.get_running_loop().call_later(LOOK_S, self._look)
+
+
+def _remedy(number: int) -> str:
+    """Return what an operator can do about an error."""
+    if number in {errno.EPERM, errno.EACCES}:
+        return "the service needs CAP_NET_ADMIN (docs/media.md), or media.offload: off"
+    if number == errno.EAFNOSUPPORT:
+        return "the service needs sockets of AF_NETLINK (docs/media.md), or media.offload: off"
+    return "the kernel needs nftables with netdev and fwd (docs/media.md), or media.offload: off"
 
 
 def _not_noted(_port: int) -> None:

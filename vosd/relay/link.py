@@ -18,6 +18,7 @@ from vosd.relay.protocol import (
     KeyPressed,
     ListingEnded,
     ListPorts,
+    OffloadFailed,
     PacketFailed,
     PortListed,
     RecordingStopped,
@@ -56,7 +57,8 @@ class WorkerLink:
 
     ``pressed`` gets port, key and duration of keys, ``adopt`` the ports that it serves for a switch before, with their
     descriptors. ``died`` is called when another worker was started, to which all ports are to be given,
-    ``stopped`` when a recording has stopped, ``missing`` with a port whose sound the worker could not have.
+    ``stopped`` when a recording has stopped, ``missing`` with a port whose sound the worker could not have,
+    ``not_offloaded`` when the kernel forwards no streams.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class WorkerLink:
         died: Callable[["WorkerLink"], None],
         stopped: Callable[[RecordingStopped], None],
         missing: Callable[[int], None],
+        not_offloaded: Callable[[OffloadFailed], None],
     ) -> None:
         """Raises OSError if there is no memory for figures."""
         self.path = path
@@ -79,6 +82,7 @@ class WorkerLink:
         self._died = died
         self._stopped = stopped
         self._missing = missing
+        self._not_offloaded = not_offloaded
         self._channel: MessageChannel | None = None
         self._orders: list[WorkerOrder] = []
         self._descriptors: list[int] = []
@@ -248,17 +252,7 @@ class WorkerLink:
             case WorkerReady() if report.protocol != PROTOCOL:
                 self._end_other_version()
             case WorkerReady():
-                self.pid = report.pid
-                if not report.is_real_time:
-                    _log.warning("media_worker_without_priority", pid=self.pid)
-                if self.listed.is_set():
-                    return
-                if report.has_records:
-                    self.records.close()
-                    self.records = FigureRecords(descriptors.pop(0))
-                else:
-                    self.order(UseRecords(), [self.records.descriptor])
-                self.order(ListPorts())
+                self._begin(report, descriptors)
             case PortListed():
                 count = 1 if report.port.rtcp is None else 2
                 self._adopt(self, report, descriptors[:count])
@@ -273,6 +267,22 @@ class WorkerLink:
                 self._stopped(report)
             case SoundMissing():
                 self._missing(report.id)
+            case OffloadFailed():
+                self._not_offloaded(report)
+
+    def _begin(self, ready: WorkerReady, descriptors: list[int]) -> None:
+        """Ask a worker that a switch before has left for its ports."""
+        self.pid = ready.pid
+        if not ready.is_real_time:
+            _log.warning("media_worker_without_priority", pid=self.pid)
+        if self.listed.is_set():
+            return
+        if ready.has_records:
+            self.records.close()
+            self.records = FigureRecords(descriptors.pop(0))
+        else:
+            self.order(UseRecords(), [self.records.descriptor])
+        self.order(ListPorts())
 
     def _end_other_version(self) -> None:
         _log.warning("media_worker_of_another_version", pid=self.pid)

@@ -19,9 +19,10 @@ from vosd.media.player import Player, ring_back
 from vosd.media.reception import Reception
 from vosd.media.record import ID, NO_REPORT, RECORD_BYTES, SENT, SENT_AT, STATE, STATE_AT
 from vosd.media.rtcp import ReceptionReport, read_rtcp
-from vosd.media.rtp import HEADER, RTCP, VERSION, is_whole, payload_start, units_by_kind
+from vosd.media.rtp import FOREIGN, HEADER, HEADER_BYTES, RTCP, VERSION, is_whole, payload_start, units_by_kind
 from vosd.media.source import MediaSource
 from vosd.media.tones import ToneReader
+from vosd.relay.forwarded import ForwardedStream, KernelPart
 from vosd.relay.protocol import OpenPort, PlaySound
 from vosd.relay.recording import Recording
 from vosd.relay.source_filter import take_all, take_only
@@ -75,6 +76,14 @@ class PortOwner(Protocol):
         """Return whether media may be sent to an address."""
         ...
 
+    def take_back(self, *ports: "MediaPort") -> None:
+        """Let the kernel forward nothing from and to ports."""
+        ...
+
+    def left_over(self, port: "MediaPort") -> None:
+        """Take the stream of a port back of which a packet came that the kernel has not forwarded."""
+        ...
+
 
 class MediaPort:
     """The sockets of one leg with what is known of its peer."""
@@ -85,9 +94,8 @@ class MediaPort:
         "_owner", "_peer_jitter_ms", "_peer_lost", "_peer_lost_percent", "_plain_send", "_player", "_receive",
         "_record", "_reports_sent", "_round_trip_ns", "_rtp", "_send_after_reading", "_sent_at", "_units", "_unknown",
         "_unread", "_until_filter", "_version", "_window_ns", "alive_ns", "are_keys_reported", "are_keys_taken",
-        "is_filtered", "key_sender",
-        "latch", "other", "packets_out", "playing", "port", "reception", "record_number", "recording", "send", "source",
-        "target", "tone_reader", "tos", "unsent",
+        "is_filtered", "kernel", "key_sender", "latch", "other", "packets_out", "playing", "port", "reception",
+        "record_number", "recording", "send", "source", "target", "tone_reader", "tos", "unsent",
     )  # fmt: skip
 
     def __init__(
@@ -107,6 +115,7 @@ class MediaPort:
         self.is_filtered = False
         """Whether the kernel lets through packets of the believed source alone."""
         self._until_filter = FILTER_AFTER
+        self.kernel = KernelPart()
         send: Callable[[bytes, Address], int] = rtp.sendto
         self.send = self._plain_send = self._send_after_reading = send
         self.target: Address | None = None
@@ -114,7 +123,7 @@ class MediaPort:
         self._units: tuple[float, ...] = units_by_kind((), (), is_multiplexed=False)
         self._clock_ms = 0.0
         """Milliseconds of a unit of the time stamps that the peer sends."""
-        self._is_unread = self._is_muted = False
+        self._is_unread = self._is_muted = self.are_keys_reported = self.are_keys_taken = False
         self.source: MediaSource | None = None
         self._announced_control: Address | None = None
         self._control_believed: Address | None = None
@@ -127,7 +136,6 @@ class MediaPort:
         self.alive_ns = 0
         """Time of the last RTCP packet, or of one that is no RTP."""
         self.other: MediaPort | None = None
-        self.are_keys_reported = self.are_keys_taken = False
         self._key_reader: KeyReader | None = None
         self.tone_reader: ToneReader | None = None
         """Reads the tones of the peer; None = they are audio."""
@@ -220,6 +228,7 @@ class MediaPort:
         """Let the kernel drop nothing: the source is not known, or is silent and may have moved."""
         self._until_filter = FILTER_AFTER
         if self.is_filtered:
+            self._owner.take_back(self)
             self.is_filtered = False
             take_all(self._rtp)
             self._owner.serve(self._rtp, self.receive)
@@ -282,6 +291,7 @@ class MediaPort:
             self.latch.believed = None  # our own port: it would be a loop
             self._unknown += len(packets)
             return
+        self._owner.take_back(self)  # what is sent to it goes to another address from now on
         self.target = self._destination()
         for data, arrived_ns in packets:
             self._receive_believed(data, arrived_ns)
@@ -332,6 +342,57 @@ class MediaPort:
             self._receive_key(data, self._key_reader, now_ns)
         else:
             self._foreign_payload += 1
+
+    # ---- what the kernel forwards ----
+
+    def plain_stream(self) -> tuple[int, int] | None:
+        """Return payload type and SSRC of the peer's stream if its packets are only forwarded, to a believed source."""
+        other, reception = self.other, self.reception
+        if other is None or other.target is None or other.target != other.latch.believed or self._is_unread:
+            return None
+        is_plain = other.key_sender is None and other._player is None and other.recording is None
+        is_read = self.tone_reader is not None or other._is_muted
+        if not self.is_filtered or not is_plain or is_read or not reception.has_sequence:
+            return None
+        return (reception.payload, reception.ssrc) if self._units[reception.payload] > 0.0 else None
+
+    def forward_by_kernel(self, stream: ForwardedStream) -> None:
+        """Note that the kernel forwards the stream of the peer; packets that it leaves still come here."""
+        self.kernel.stream = stream
+        self._owner.serve(self._rtp, self._receive_beside)
+
+    def _receive_beside(self) -> None:
+        """Receive a packet of the peer that the kernel has not forwarded: another stream, a key, or RTCP."""
+        try:
+            data = self._rtp.recv(HEADER_BYTES, socket.MSG_PEEK)
+        except OSError:
+            return
+        if len(data) > 1 and self._units[data[1]] not in {FOREIGN, RTCP}:
+            self._owner.left_over(self)
+        self.receive_filtered()
+
+    def note_forwarded(self, packets: int, now_ns: int) -> None:
+        """Count packets that the kernel has forwarded from the peer."""
+        self.kernel.packets += packets
+        self.kernel.unfolded += packets
+        self.reception.note_time(now_ns)
+        self._owner.changed(self)
+
+    def note_sent(self, packets: int) -> None:
+        """Count packets that the kernel has forwarded to the peer."""
+        self.packets_out += packets
+        SENT.pack_into(self._record, self._sent_at, self.packets_out, self.unsent)
+
+    def return_stream(self, after_ns: int, *, are_all_counted: bool = True) -> None:
+        """Forward the stream of the peer again; not before that time is it one for the kernel."""
+        kernel = self.kernel
+        kernel.stream, kernel.after_ns = None, after_ns
+        self.reception.skip(kernel.unfolded)
+        kernel.unfolded = 0
+        if not are_all_counted:
+            self.reception.lose_track()
+        self.write_state()
+        self._owner.serve(self._rtp, self.receive_filtered)
 
     # ---- keys ----
 
@@ -673,7 +734,8 @@ class MediaPort:
             self._broken,
             self._foreign_payload,
             self._excess,
-            self._unread,
+            self._unread + self.kernel.unfolded,
+            self.kernel.packets,
             self._peer_lost_percent,
             self._peer_lost,
             self._peer_jitter_ms,

@@ -11,7 +11,7 @@ import msgspec
 from vosd.media.source import MediaSource, RelayPort
 from vosd.trunks.media import PortRange
 
-PROTOCOL: Final = 10
+PROTOCOL: Final = 11
 """Version of these messages. A worker of another version is ended, and its ports are given to a new one."""
 MESSAGE_BYTES: Final = 131_072
 """Largest message; the kernel's limit is that of a socket's buffer, 212,992 bytes."""
@@ -132,6 +132,12 @@ class SpareRanges(msgspec.Struct, frozen=True, array_like=True, tag=7):
     ranges: tuple[tuple[str, PortRange], ...]
 
 
+class OffloadStreams(msgspec.Struct, frozen=True, array_like=True, tag=17):
+    """Let the kernel forward streams that only pass, or let it forward none."""
+
+    are_offloaded: bool
+
+
 class ListPorts(msgspec.Struct, frozen=True, array_like=True, tag=8):
     """Report all ports, with their sockets."""
 
@@ -153,6 +159,7 @@ WorkerOrder = (
     | EndWorker
     | LoadSound
     | DropSound
+    | OffloadStreams
     | PortOrder
 )
 
@@ -223,4 +230,21 @@ class SoundMissing(msgspec.Struct, frozen=True, array_like=True, tag=6):
     id: int
 
 
-WorkerReport = WorkerReady | PortListed | ListingEnded | KeyPressed | RecordingStopped | PacketFailed | SoundMissing
+class OffloadFailed(msgspec.Struct, frozen=True, array_like=True, tag=7):
+    """The kernel forwards no streams, or none any more: it refuses to."""
+
+    number: int
+    """Error number."""
+    error: str
+
+
+WorkerReport = (
+    WorkerReady
+    | PortListed
+    | ListingEnded
+    | KeyPressed
+    | RecordingStopped
+    | PacketFailed
+    | SoundMissing
+    | OffloadFailed
+)

@@ -15,6 +15,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from heapq import heappop, heappush
 from itertools import count, islice
 from pathlib import Path
@@ -29,6 +30,7 @@ from vosd.media.latch import MOVED_NS, Address
 from vosd.media.record import ID
 from vosd.relay.channel import ChannelFullError, MessageChannel, close_all
 from vosd.relay.media_port import MediaPort
+from vosd.relay.offload import Offload
 from vosd.relay.protocol import (
     MESSAGE_PARTS,
     PROTOCOL,
@@ -42,6 +44,8 @@ from vosd.relay.protocol import (
     ListingEnded,
     ListPorts,
     LoadSound,
+    OffloadFailed,
+    OffloadStreams,
     OpenPort,
     PacketFailed,
     PlayRingBack,
@@ -122,6 +126,8 @@ class Worker:
         self._spared: tuple[tuple[str, PortRange], ...] = ()
         self._unlisted: Iterator[int] | None = None
         """Ports that are still to be reported; None = no list was asked for."""
+        self._offload: Offload | None = None
+        """Streams that the kernel forwards; None = it does not."""
         self._errors = 0
         """Errors about packets that were reported."""
         self._look_ns = 0
@@ -153,6 +159,8 @@ class Worker:
             self._end_turn(now_ns)
             if self._channel is None and now_ns - self._alone_since_ns >= ABANDONED_NS:
                 break
+        if self._offload is not None:
+            self._offload.close(monotonic_ns())
         for port in self._ports.values():
             port.close()
         for recording in self._recordings.values():
@@ -246,6 +254,51 @@ class Worker:
             if port.is_filtered and now_ns - port.reception.last_ns >= MOVED_NS:
                 port.take_all_sources()
             port.end_keys(now_ns - LOOK_NS)
+        if self._offload is not None:
+            self._offloading(self._offload.look, self._ports.values())
+
+    # ---- what the kernel forwards ----
+
+    def take_back(self, *ports: MediaPort) -> None:
+        """Let the kernel forward nothing from and to ports."""
+        if self._offload is not None:
+            self._offloading(self._offload.take_back, ports)
+
+    def left_over(self, port: MediaPort) -> None:
+        """Take the stream of a port back of which a packet came that the kernel has not forwarded."""
+        if self._offload is not None:
+            self._offloading(self._offload.left_over, port)
+
+    def _begin_offload(self, *, is_wanted: bool) -> None:
+        if not is_wanted:
+            self._end_offload()
+        elif self._offload is None:
+            try:
+                self._offload = offload = Offload()
+            except OSError as error:
+                self._report_no_offload(error)
+                return
+            for descriptor, handler in offload.handlers().items():
+                self._add(descriptor, partial(self._offloading, handler))
+
+    def _end_offload(self) -> None:
+        """Forward everything here."""
+        offload, self._offload = self._offload, None
+        if offload is not None:
+            for descriptor in offload.handlers():
+                self._remove(descriptor)
+            offload.close(monotonic_ns())
+
+    def _offloading(self, act: Callable[..., None], *arguments: object) -> None:
+        """Do something with the streams of the kernel, at this time; where it refuses, forward everything here."""
+        try:
+            act(*arguments, monotonic_ns())
+        except OSError as error:
+            self._end_offload()
+            self._report_no_offload(error)
+
+    def _report_no_offload(self, error: OSError) -> None:
+        self._report(OffloadFailed(error.errno or 0, error.strerror or str(error)))
 
     # ---- the switch ----
 
@@ -306,9 +359,8 @@ class Worker:
                 self._use_records(descriptors.pop(0))
             case RecordPorts():
                 self._record_ports(order)
-            case ConnectPorts(one=one, other=other):
-                if one in self._ports and other in self._ports:
-                    self._ports[one].connect(self._ports[other])
+            case ConnectPorts():
+                self._connect(order)
             case ClosePort():
                 self._close(order.id)
             case SpareRanges():
@@ -317,9 +369,12 @@ class Worker:
                 self._note_sound(order, descriptors)
             case ListPorts():
                 self._unlisted = iter(tuple(self._ports))
+            case OffloadStreams(are_offloaded=are_offloaded):
+                self._begin_offload(is_wanted=are_offloaded)
             case EndWorker():
                 self._is_ending = True
             case _ if (port := self._ports.get(order.id)) is not None:
+                self.take_back(port)
                 self._change(port, order)
 
     def _change(self, port: MediaPort, order: PortOrder) -> None:
@@ -355,9 +410,16 @@ class Worker:
         if port.rtcp is not None:
             self._add(sockets[1].fileno(), served.receive_control)
 
+    def _connect(self, order: ConnectPorts) -> None:
+        one, other = self._ports.get(order.one), self._ports.get(order.other)
+        if one is not None and other is not None:
+            self.take_back(one, other)
+            one.connect(other)
+
     def _close(self, number: int) -> None:
         port = self._ports.pop(number, None)
         if port is not None:
+            self.take_back(port)
             self._changed.discard(port)
             self._sending.pop(port, None)
             self._end_recording(port)
@@ -369,6 +431,7 @@ class Worker:
         ports = [self._ports[number] for number in order.ids if number in self._ports]
         if not ports:
             return
+        self.take_back(*ports)
         if self._writer is None:
             self._writer = RecordingWriter()
         recording = self._recordings.get(order.path)

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 
 from vosd.processes import entry
 from vosd.processes.child import search_path
+from vosd.processes.rights import network_rights_for_children
 
 BACKLOG: Final = 4
 """Connections that wait for a worker: one switch, and its successor."""
@@ -69,13 +70,14 @@ def start_worker(path: Path) -> WorkerConnection:
             sock = _unix_socket()
             sock.connect(name)
         try:
-            process = subprocess.Popen(  # noqa: S603 - this interpreter
-                [sys.executable, "-P", "-m", entry.__name__, _MODULE, str(listening.fileno())],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                pass_fds=(listening.fileno(),),
-                env={**os.environ, "PYTHONPATH": search_path()},
-            )
+            with network_rights_for_children():
+                process = subprocess.Popen(  # noqa: S603 - this interpreter
+                    [sys.executable, "-P", "-m", entry.__name__, _MODULE, str(listening.fileno())],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    pass_fds=(listening.fileno(),),
+                    env={**os.environ, "PYTHONPATH": search_path()},
+                )
         except BaseException:
             sock.close()
             raise

@@ -35,6 +35,14 @@ class MediaFallback(Enum):
     REFUSE = "refuse"
 
 
+class MediaOffload(Enum):
+    """Streams that the kernel forwards in place of the relay."""
+
+    AUTO = "auto"
+    """Streams that only pass, where the rights and nftables are there."""
+    OFF = "off"
+
+
 class MediaTrust(Enum):
     """The senders of RTP that are believed, of those that nothing is known of yet."""
 
@@ -196,6 +204,7 @@ class MediaEngineSettings(msgspec.Struct, frozen=True):
     engine: MediaEngine = MediaEngine.NONE
     workers: int = 1
     """Processes of the relay."""
+    offload: MediaOffload = MediaOffload.AUTO
     addresses: tuple[tuple[MediaAddress, ...], ...] = ()
     """For each socket of ``sip.listen`` the addresses of the media of its legs, at most one of a family."""
 

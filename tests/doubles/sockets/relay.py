@@ -37,9 +37,9 @@ def source(
 class RelayStage:
     """One relay in a directory."""
 
-    def __init__(self, directory: Path, host: str, workers: int = 1) -> None:
+    def __init__(self, directory: Path, host: str, workers: int = 1, *, are_offloaded: bool = False) -> None:
         self.host = host
-        self.relay = Relay(directory, workers, lambda: os.urandom(10))
+        self.relay = Relay(directory, workers, lambda: os.urandom(10), are_offloaded=are_offloaded)
 
     def open(self, ports: PortRange = PORTS, *, is_multiplexed: bool = False, tos: int = 0xA0) -> RelayPort:
         port = self.relay.open(self.host, ports, is_multiplexed=is_multiplexed, tos=tos, now=now())

@@ -93,7 +93,6 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one(site, text, error):
 @pytest.mark.parametrize(
     ("text", "key"),
     [
-        ("media: {offload: auto}", "offload"),
         ("sip: {qos: x}", "qos"),
         ("accounts: [{id: a, packages: b}]", "packages"),
         ("routing_gateways: [{name: a, account: b, address: 192.0.2.1, health: 5}]", "health"),

@@ -48,6 +48,9 @@ class Owner:
     def serve(self, _sock, _handler):
         """Serve nothing by itself."""
 
+    def take_back(self, *_ports):
+        """The kernel forwards nothing."""
+
 
 def test_a_flood_of_a_source_leaves_other_ports_their_turn():
     flood, record = Flood(), memoryview(bytearray(RECORD_BYTES))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, model_validator
 
@@ -30,6 +30,7 @@ from vosd.trunks.media import (
     MediaEngine,
     MediaFallback,
     MediaMode,
+    MediaOffload,
     MediaTrust,
     MediaWatch,
     PortRange,
@@ -111,6 +112,9 @@ class MediaKeys(Keys):
     """SS_MEDIAPROXYMODE by another name. Default: that parameter."""
     workers: Annotated[int, whole(1, 64)] = 1
     """Processes of the relay. Needs a restart."""
+    offload: Annotated[MediaOffload, choice(MediaOffload)] = MediaOffload.AUTO
+    """Whether the kernel forwards streams in which nothing is converted, recorded, played or read, by nftables, which
+    takes CAP_NET_ADMIN: `auto`, where it can, or `off`. Needs a restart."""
     addresses: Annotated[MediaAddresses | None, media_addresses(), BeforeValidator(one_for_all_sockets)] = None
     """Addresses of media, where they are not those of `sip.listen` and `sip.advertise`: one of IPv4, of IPv6 or of both
     for all sockets, or ``{"udp:10.0.0.1:5060": 10.0.0.2}``, for each socket of `sip.listen` that needs others.
@@ -128,8 +132,6 @@ class MediaKeys(Keys):
     Answer": absent}`, of at most 30 s each."""
     music_on_hold: Annotated[str, sound_name()] = NO_SOUND
     """Sound that a party is played while the other one holds the call, in a loop; `none` = what the holder sends."""
-
-    not_built: ClassVar[frozenset[str]] = frozenset({"offload"})
 
     @model_validator(mode="after")
     def _has_a_pool(self) -> "MediaKeys":

@@ -62,6 +62,7 @@ def _leg(ended: LegFigures | None, encryption: str | None) -> dict[str, Any] | N
         "codec": codec,
         "packets_in": figures.packets_in,
         "packets_out": figures.packets_out,
+        "offloaded": figures.forwarded,
         "lost_percent": figures.lost_percent,
         "jitter_ms": round(figures.jitter_ms, 1),
         "jitter_max_ms": round(figures.jitter_max_ms, 1),

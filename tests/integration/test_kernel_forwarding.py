@@ -1,0 +1,263 @@
+"""Streams that the kernel forwards: real workers, real nftables, parties in networks of their own."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from doubles.home import Namespace, NoNamespacesError
+from doubles.sockets.relay import RelayStage, now, source, until
+from doubles.sockets.rtp import RtpPeer, rtp, sender_report
+from doubles.two_networks import (
+    ATTACKER,
+    CUSTOMER,
+    CUSTOMER6,
+    SWITCH,
+    SWITCH6,
+    SWITCH6_OF_VENDOR,
+    SWITCH_OF_VENDOR,
+    VENDOR,
+    VENDOR6,
+    TwoNetworks,
+)
+from e2e.namespaces import do_without
+from structlog.testing import capture_logs
+
+from vosd.media.figures import PortFigures
+from vosd.media.source import RelayPort
+from vosd.relay.protocol import OffloadFailed
+from vosd.trunks.media import PortRange
+
+PORTS = PortRange(30_500, 30_599)
+TOS = 0xB8
+IP_RECVTOS = 13
+SO_NO_CHECK = 11
+
+
+@pytest.fixture(scope="module")
+def networks() -> Iterator[TwoNetworks]:
+    with ExitStack() as opened:
+        try:
+            made = opened.enter_context(TwoNetworks())
+        except NoNamespacesError as reason:
+            do_without(str(reason))
+        opened.enter_context(made.switch.inside())
+        yield made
+
+
+@pytest.fixture
+async def stage(networks: TwoNetworks, tmp_path: Path) -> AsyncIterator[RelayStage]:
+    stage = RelayStage(tmp_path, SWITCH, are_offloaded=True)
+    await stage.relay.start()
+    yield stage
+    await stage.relay.stop(keep=False)
+    assert "vosd" not in rules()
+
+
+class Party:
+    """A telephone that takes media from one port of the relay alone."""
+
+    def __init__(self, network: Namespace, host: str, ssrc: int, port: RelayPort) -> None:
+        with network.inside():
+            self.rtp, self.control = RtpPeer(host, ssrc=ssrc), RtpPeer(host)
+        self.port = port
+        self.rtp.sock.connect((port.host, port.rtp))
+        self.control.sock.connect((port.host, port.rtcp))
+
+    def send(self, packets: int = 1, *, payload: int = 0) -> None:
+        self.rtp.send((self.port.host, self.port.rtp), packets, payload=payload)
+
+    def close(self) -> None:
+        self.rtp.close()
+        self.control.close()
+
+
+class Talk:
+    """Two parties whose ports are connected."""
+
+    def __init__(self, stage: RelayStage, networks: TwoNetworks, hosts: tuple[str, str, str, str]) -> None:
+        self.relay = stage.relay
+        customer, switch, switch_of_vendor, vendor = hosts
+        self.of_caller, self.of_callee = self.opened(switch), self.opened(switch_of_vendor)
+        self.caller = Party(networks.customer, customer, 1, self.of_caller)
+        self.callee = Party(networks.vendor, vendor, 2, self.of_callee)
+        self.describe()
+        self.relay.connect(self.of_caller, self.of_callee)
+
+    def describe(self) -> None:
+        for party in (self.caller, self.callee):
+            self.relay.expect(party.port, source(party.rtp.host, party.rtp.port, rtcp=party.control.port))
+
+    def opened(self, host: str) -> RelayPort:
+        port = self.relay.open(host, PORTS, is_multiplexed=False, tos=TOS, now=now())
+        assert port is not None
+        return port
+
+    def figures(self) -> tuple[PortFigures, PortFigures]:
+        return self.relay.figures(self.of_caller), self.relay.figures(self.of_callee)
+
+    async def talks_until(self, condition: Callable[[], bool]) -> None:
+        """Send packets of both parties until a condition holds."""
+
+        def is_so() -> bool:
+            for party in (self.caller, self.callee):
+                party.send()
+                party.rtp.has(0)  # their sockets hold 256 packets
+            return condition()
+
+        await until(is_so)
+
+    async def is_forwarded_by_the_kernel(self) -> None:
+        before = [each.forwarded for each in self.figures()]
+        await self.talks_until(
+            lambda: all(each.forwarded > count for each, count in zip(self.figures(), before, strict=True))
+        )
+
+    async def arrives(self) -> None:
+        """Wait until each party has received all that the other one has sent."""
+        for party, other in ((self.caller, self.callee), (self.callee, self.caller)):
+            await until(lambda party=party, other=other: party.rtp.has(other.rtp.sequence - 1_000))
+
+    def close(self) -> None:
+        self.caller.close()
+        self.callee.close()
+        for port in (self.of_caller, self.of_callee):
+            self.relay.close(port, now())
+
+
+@pytest.fixture
+def talk(stage: RelayStage, networks: TwoNetworks) -> Iterator[Talk]:
+    talk = Talk(stage, networks, (CUSTOMER, SWITCH, SWITCH_OF_VENDOR, VENDOR))
+    yield talk
+    talk.close()
+
+
+def rules() -> str:
+    return subprocess.run(("nft", "list", "tables"), capture_output=True, text=True, check=True).stdout
+
+
+def elements(chosen: str = "streams") -> int:
+    """Return how many streams an operator sees in the kernel, as docs/media.md says."""
+    (table,) = (line.split()[2] for line in rules().splitlines())
+    told = subprocess.run(("nft", "-j", "list", "map", "netdev", table, chosen), capture_output=True, check=True).stdout
+    (found,) = (each["map"] for each in json.loads(told)["nftables"] if "map" in each)
+    return len(found.get("elem", ()))
+
+
+async def test_a_stream_that_only_passes_is_forwarded_by_the_kernel_until_something_changes(
+    talk: Talk, networks: TwoNetworks
+) -> None:
+    talk.callee.rtp.sock.setsockopt(socket.IPPROTO_IP, IP_RECVTOS, 1)
+    await talk.is_forwarded_by_the_kernel()
+    assert elements() == 2
+    await talk.arrives()
+
+    talk.callee.rtp.taken()
+    talk.caller.send()
+    await until(lambda: bool(_peeked(talk.callee.rtp.sock)))
+    _, ancillary, _, _ = talk.callee.rtp.sock.recvmsg(2_048, 64)
+    assert [(level, kind, data[0]) for level, kind, data in ancillary] == [(socket.IPPROTO_IP, socket.IP_TOS, TOS)]
+
+    talk.caller.control.sock.send(sender_report(1))
+    await until(lambda: talk.callee.control.has(1))
+    with networks.customer.inside():
+        attacker = RtpPeer(ATTACKER, ssrc=1)
+    attacker.sequence = talk.caller.rtp.sequence
+    attacker.send((SWITCH, talk.of_caller.rtp), 5)
+    await until(lambda: talk.figures()[0].foreign == 5)
+    assert talk.callee.rtp.taken() == []
+    attacker.close()
+
+    talk.caller.rtp.sequence += 3  # these are lost on their way
+    talk.caller.send(10)
+    talk.describe()
+    await until(lambda: not elements())
+    talk.caller.send()
+    talk.callee.send()
+    sent = [talk.caller.rtp.sequence - 1_000 - 3, talk.callee.rtp.sequence - 1_000]
+    await until(lambda: [each.packets_in for each in talk.figures()] == sent)
+    caller, callee = talk.figures()
+    assert (caller.packets_out, callee.packets_out) == (sent[1], sent[0])
+    assert (caller.lost, callee.lost) == (3, 0)
+    assert caller.expected == sent[0] + 3
+    assert caller.forwarded >= 10
+
+
+def _peeked(sock: socket.socket) -> bytes:
+    try:
+        return sock.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return b""
+
+
+async def test_a_key_is_reported_and_taken_out_of_a_stream_that_the_kernel_forwards(talk: Talk) -> None:
+    pressed: list[tuple[int, str, int]] = []
+    talk.relay.key_pressed = lambda *key: pressed.append(key)
+    talk.relay.report_keys(talk.of_caller, are_reported=True, are_taken=True)
+    await talk.is_forwarded_by_the_kernel()
+    await talk.arrives()
+    talk.callee.rtp.taken()
+    for duration, end in ((160, 0), (800, 0x80)):
+        body = bytes((11, end | 10)) + duration.to_bytes(2, "big")
+        talk.caller.rtp.sock.send(rtp(talk.caller.rtp.sequence, 5, payload=101, ssrc=1, body=body))
+        talk.caller.rtp.sequence += 1
+    await until(lambda: bool(pressed))
+    assert pressed == [(talk.of_caller.id, "#", 100)]
+    talk.caller.send()
+    await until(lambda: talk.callee.rtp.has(1))
+    assert len(talk.callee.rtp.taken()) == 1
+    assert talk.figures()[0].lost == 0
+
+
+async def test_packets_of_ipv6_and_without_a_check_sum_are_forwarded_as_well(
+    stage: RelayStage, networks: TwoNetworks, talk: Talk
+) -> None:
+    talk6 = Talk(stage, networks, (CUSTOMER6, SWITCH6, SWITCH6_OF_VENDOR, VENDOR6))
+    talk.caller.rtp.sock.setsockopt(socket.SOL_SOCKET, SO_NO_CHECK, 1)
+    await asyncio.gather(talk.is_forwarded_by_the_kernel(), talk6.is_forwarded_by_the_kernel())
+    await talk.arrives()
+    await talk6.arrives()
+    assert (elements(), elements("streams6")) == (2, 2)
+    talk6.close()
+
+
+async def test_a_worker_that_is_killed_leaves_no_table_and_its_successor_goes_on(stage: RelayStage, talk: Talk) -> None:
+    await talk.is_forwarded_by_the_kernel()
+    before, worker = rules(), stage.relay._links[0].pid
+    os.kill(worker, signal.SIGKILL)
+    await until(lambda: str(worker) not in rules())
+    await talk.is_forwarded_by_the_kernel()
+    assert before not in rules()
+    await talk.arrives()
+
+
+async def test_a_stream_whose_way_is_another_one_by_now_is_taken_back(talk: Talk, networks: TwoNetworks) -> None:
+    await talk.is_forwarded_by_the_kernel()
+    networks.switch.run("ip", "route", "add", "prohibit", f"{VENDOR}/32")
+    await until(lambda: not elements())
+    networks.switch.run("ip", "route", "delete", "prohibit", f"{VENDOR}/32")
+    await talk.is_forwarded_by_the_kernel()
+    assert elements() == 2
+
+
+def test_without_the_right_to_change_the_network_there_is_no_offload(networks: TwoNetworks) -> None:
+    program = "from vosd.relay.offload import Offload; Offload()"
+    command = ("setpriv", "--bounding-set=-net_admin", ".venv/bin/python", "-c", program)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ})
+    assert "PermissionError: [Errno 1]" in done.stderr
+
+
+async def test_the_log_says_once_why_the_kernel_forwards_nothing_and_what_to_do(tmp_path: Path) -> None:
+    stage = RelayStage(tmp_path, SWITCH, are_offloaded=True)
+    with capture_logs() as lines:
+        for _ in range(2):
+            stage.relay._not_offloaded(OffloadFailed(1, "Operation not permitted"))
+    (line,) = lines
+    assert (line["event"], line["error"]) == ("media_offload_unavailable", "Operation not permitted")
+    assert "CAP_NET_ADMIN" in line["remedy"]

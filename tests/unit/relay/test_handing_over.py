@@ -1,0 +1,282 @@
+"""When streams are handed to the kernel and taken back, on virtual time and without a kernel."""
+
+import pytest
+from doubles.sockets.relay import source
+from doubles.sockets.rtp import rtp
+
+from vosd.media.record import RECORD_BYTES, figures_of
+from vosd.media.source import RelayPort
+from vosd.relay import offload as module
+from vosd.relay.media_port import FILTER_AFTER, MediaPort
+from vosd.relay.offload import COUNTED_NS, FORWARDED_NS, MOST_PACKETS, PAUSE_MAX_NS, SAMPLED_NS, SETTLED_NS, Offload
+from vosd.relay.protocol import OpenPort
+from vosd.relay.routes import Route
+from vosd.relay.stream_table import MAPS
+
+PEERS = (("127.0.0.9", 4_000), ("127.0.0.8", 4_002))
+
+
+class Table:
+    """A table that forwards what the test says."""
+
+    descriptor = -1
+
+    def __init__(self, _name):
+        self.packets: dict[bytes, int] = {}
+        self.asked: list[str] = []
+
+    def hook(self, _device, _name):
+        """See all devices."""
+
+    def forget(self, _devices):
+        """See all devices."""
+
+    def add(self, streams):
+        self.packets.update({each.key: 0 for each in streams})
+
+    def remove(self, streams):
+        return {each.key: self.packets.pop(each.key) for each in streams}
+
+    def ask_for_counts(self, chosen):
+        self.asked.append(chosen)
+
+    def read_counts(self):
+        return (list(self.packets.items()) if self.asked[-1] == MAPS[0] else []), True
+
+    def close(self):
+        self.packets.clear()
+
+
+class Routes:
+    """A machine with one line."""
+
+    descriptor = -2
+
+    def __init__(self):
+        self.gateway = bytes(4)
+
+    def find(self, _own, _peer):
+        return Route(1, self.gateway)
+
+    def name_of(self, _device):
+        return "line"
+
+    def read_changes(self):
+        """Find other routes from now on."""
+        self.gateway = bytes((1, 2, 3, 4))
+        return frozenset()
+
+    def close(self):
+        """Close nothing."""
+
+
+class Socket:
+    """Packets of one peer, each read once."""
+
+    def __init__(self, peer):
+        self.peer = peer
+        self.waiting = []
+
+    def recvfrom(self, _size):
+        if not self.waiting:
+            raise BlockingIOError
+        return self.waiting.pop(0), self.peer
+
+    def recv(self, size, flags=0):
+        return self.waiting[0][:size] if flags else self.recvfrom(size)[0]
+
+    def sendto(self, data, _target):
+        return len(data)
+
+    def setsockopt(self, *_):
+        """Take any option."""
+
+
+class Streams:
+    """A worker with two connected ports whose peers talk."""
+
+    def __init__(self):
+        self.now_ns = 10**12
+        self.offload = Offload()
+        self.table = self.offload._table
+        self.record = memoryview(bytearray(3 * RECORD_BYTES))
+        self.sockets = [Socket(peer) for peer in PEERS]
+        self.handlers = {}
+        self.ports = [self.port(number) for number in (0, 1)]
+        self.ports[0].connect(self.ports[1])
+        self.sequence = 0
+        self.talk(FILTER_AFTER + 5)
+
+    def port(self, number):
+        order = OpenPort(RelayPort(number + 1, "127.0.0.1", 5_000 + 2 * number, None), 0xA0, number + 1)
+        made = MediaPort(order, self.sockets[number], None, self.record, self)
+        self.handlers[self.sockets[number]] = made.receive
+        made.expect(source(*PEERS[number]), None)
+        return made
+
+    def talk(self, packets, payload=0, ssrc=1):
+        """Let packets of both peers come to the worker."""
+        for _ in range(packets):
+            self.sequence += 1
+            for each in self.sockets:
+                each.waiting.append(rtp(self.sequence, 160 * self.sequence, payload=payload, ssrc=ssrc))
+                self.handlers[each]()
+
+    def forward(self, packets):
+        """Let packets of both peers be forwarded by the kernel."""
+        self.sequence += packets
+        self.table.packets = {key: count + packets for key, count in self.table.packets.items()}
+
+    def look(self, later_ns=0):
+        self.now_ns += later_ns
+        self.offload.look(self.ports, self.now_ns)
+
+    def count(self):
+        """Read the counts of both maps."""
+        for _ in MAPS:
+            self.offload._read_counts(self.now_ns)
+
+    def figures(self):
+        for port in self.ports:
+            port.write_state()
+        return [figures_of(self.record, (number + 1) * RECORD_BYTES, number + 1, 0) for number in (0, 1)]
+
+    # what ports need of a worker
+
+    def changed(self, port):
+        """Write the state when it is looked at."""
+
+    def may_send(self, _own_host, _host, _port):
+        return True
+
+    def serve(self, sock, handler):
+        self.handlers[sock] = handler
+
+    def take_back(self, *ports):
+        self.offload.take_back(ports, self.now_ns)
+
+    def sends_itself(self, port, *_):
+        """Send nothing: no time passes."""
+
+    def left_over(self, port):
+        self.offload.left_over(port, self.now_ns)
+
+
+@pytest.fixture
+def streams(monkeypatch):
+    monkeypatch.setattr(module, "StreamTable", Table)
+    monkeypatch.setattr(module, "KernelRoutes", Routes)
+    made = Streams()
+    made.look()
+    made.count()
+    assert len(made.table.packets) == 2
+    return made
+
+
+def test_a_stream_comes_back_for_two_seconds_in_thirty_and_its_figures_are_whole(streams):
+    streams.forward(1_400)
+    streams.look(FORWARDED_NS - 1)
+    assert len(streams.table.packets) == 2
+    streams.look(1)
+    assert streams.table.packets == {}
+    streams.talk(40)
+    streams.look(SAMPLED_NS - 1)
+    assert streams.table.packets == {}
+    streams.look(1)
+    assert len(streams.table.packets) == 2
+    for each in streams.figures():
+        assert (each.packets_in, each.expected, each.lost, each.forwarded) == (
+            streams.sequence,
+            streams.sequence,
+            0,
+            1_400,
+        )
+        assert each.packets_out == streams.sequence
+
+
+def test_packets_lost_while_the_kernel_forwards_are_found_by_the_sample(streams):
+    streams.forward(1_400)
+    streams.sequence += 14
+    streams.look(FORWARDED_NS)
+    streams.talk(10)
+    assert [each.lost for each in streams.figures()] == [14, 14]
+
+
+def test_packets_are_counted_each_second_and_say_that_the_peers_live(streams):
+    streams.forward(50)
+    streams.look(COUNTED_NS)
+    streams.count()
+    assert [each.packets_in for each in streams.figures()] == [streams.sequence] * 2
+    assert streams.ports[0].reception.last_ns == streams.now_ns
+    assert [each.lost for each in streams.figures()] == [0, 0]
+
+
+def test_a_stream_with_too_many_packets_is_left_to_the_worker(streams):
+    streams.forward(MOST_PACKETS)
+    streams.look(COUNTED_NS)
+    streams.count()
+    assert len(streams.table.packets) == 2
+    streams.forward(MOST_PACKETS + 1)
+    streams.look(COUNTED_NS)
+    streams.count()
+    assert streams.table.packets == {}
+    streams.look(PAUSE_MAX_NS - 1)
+    assert streams.table.packets == {}
+
+
+def test_a_packet_of_another_stream_takes_it_back_and_the_kernel_gets_that_one_later(streams):
+    before = set(streams.table.packets)
+    streams.now_ns += SETTLED_NS
+    streams.talk(3, ssrc=7)
+    assert streams.table.packets == {}
+    streams.look(SAMPLED_NS)
+    assert len(set(streams.table.packets) - before) == 2
+    assert [each.lost for each in streams.figures()] == [0, 0]
+
+
+def test_pauses_grow_where_the_kernel_sees_nothing_of_a_stream(streams):
+    pauses = []
+    for _ in range(6):
+        streams.now_ns += SETTLED_NS
+        streams.talk(1)
+        assert streams.table.packets == {}
+        begun_ns = streams.now_ns
+        while not streams.table.packets:
+            streams.look(SAMPLED_NS // 2)
+        pauses.append((streams.now_ns - begun_ns) // SAMPLED_NS)
+    assert pauses == [1, 2, 4, 8, 16, 16]
+
+
+def test_other_routes_take_a_stream_back_and_the_kernel_gets_it_by_them(streams):
+    before = dict(streams.table.packets)
+    streams.offload._read_changes(streams.now_ns)
+    streams.look()
+    assert len(streams.table.packets) == 2
+    assert streams.ports[0].kernel.stream is not None
+    assert streams.ports[0].kernel.stream.stream.value.endswith(bytes((1, 2, 3, 4)))
+    assert before.keys() == streams.table.packets.keys()
+
+
+def test_a_stream_that_is_recorded_or_played_over_is_not_handed_over(streams):
+    port = streams.ports[0]
+    streams.take_back(port)
+    port.report_keys(are_reported=True, are_taken=False, in_tones=True)
+    streams.look(SAMPLED_NS)
+    assert len(streams.table.packets) == 1  # that of the other peer
+    streams.take_back(port)
+    port.report_keys(are_reported=False, are_taken=False)
+    port.play_ring_back(0)
+    streams.look(SAMPLED_NS)
+    assert len(streams.table.packets) == 1
+
+
+def test_without_the_table_the_worker_forwards_everything_and_takes_nothing_for_lost(streams):
+    def is_gone(_streams):
+        raise OSError(2, "No such file or directory")
+
+    streams.forward(30)
+    streams.table.remove = is_gone
+    streams.offload.close(streams.now_ns)
+    assert all(port.kernel.stream is None for port in streams.ports)
+    streams.talk(10)
+    assert [(each.lost, each.expected) for each in streams.figures()] == [(0, streams.sequence - 30)] * 2

@@ -1,0 +1,206 @@
+"""Streams of media ports that the kernel forwards in place of the worker (ADR 179).
+
+A stream is handed to the kernel when its source has been believed for a second and its packets are only forwarded. It
+comes back for a sample of its quality, when its peer is silent or sends something else, and before each order about
+one of its ports. Packets that the kernel has counted become those of the port.
+"""
+
+import os
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Final
+
+from vosd.base.host import plain_host
+from vosd.relay.forwarded import ForwardedStream
+from vosd.relay.media_port import BUDGET, MediaPort
+from vosd.relay.routes import KernelRoutes, Route
+from vosd.relay.stream_table import MAPS, KernelStream, StreamTable, kernel_stream
+
+FORWARDED_NS: Final = 28_000_000_000
+"""Longest time for which the kernel forwards a stream without a sample."""
+SAMPLED_NS: Final = 2_000_000_000
+"""Length of a sample."""
+COUNTED_NS: Final = 1_000_000_000
+"""Interval at which packets are counted."""
+SETTLED_NS: Final = 100_000_000
+"""Time after which no packet in the socket is one from before the kernel forwards."""
+PAUSE_MAX_NS: Final = 32_000_000_000
+"""Longest pause before the kernel is tried again with a stream of which packets reach the worker."""
+MOST_PACKETS: Final = 2 * BUDGET * 5 // 4
+"""Packets of a stream a second above which the worker forwards it, which drops what is too much."""
+HANDED_AT_ONCE: Final = 50
+"""Streams that are handed over in one turn."""
+
+
+class Offload:
+    """All streams of a worker that the kernel forwards."""
+
+    def __init__(self) -> None:
+        """Make the table.
+
+        Raises:
+            OSError: the rights are missing, or a part of nftables.
+        """
+        self._routes = KernelRoutes()
+        try:
+            self._table = StreamTable(f"vosd-media-{os.getpid()}")
+        except OSError:
+            self._routes.close()
+            raise
+        self._streams: dict[bytes, ForwardedStream] = {}
+        self._has_new_routes = False
+        self._count_ns = 0
+        """Time at which packets are counted next."""
+        self._counted_ns = 0
+        """Time at which they were asked for."""
+        self._uncounted: list[str] = []
+        """Maps that are still to be counted; the first one is being counted."""
+
+    def handlers(self) -> dict[int, Callable[[int], None]]:
+        """Return what is to be called with the time when descriptors can be read; it raises OSError."""
+        return {self._routes.descriptor: self._read_changes, self._table.descriptor: self._read_counts}
+
+    def look(self, ports: Iterable[MediaPort], now_ns: int) -> None:
+        """Take back what is due, hand over what may be, and ask for counts; to be called in even intervals.
+
+        Raises:
+            OSError: the table is not as it was made.
+        """
+        if self._has_new_routes:
+            self._has_new_routes = False
+            self._take_back([each for each in self._streams.values() if self._has_moved(each)], now_ns, 0)
+        due = [each for each in self._streams.values() if now_ns - each.begun_ns >= FORWARDED_NS]
+        self._take_back(due, now_ns, SAMPLED_NS)
+        self._hand_over(ports, now_ns)
+        if self._streams and not self._uncounted and now_ns >= self._count_ns:
+            self._count_ns = now_ns + COUNTED_NS
+            self._uncounted = list(MAPS)
+            self._ask_for_counts(now_ns)
+
+    def take_back(self, ports: Iterable[MediaPort], now_ns: int) -> None:
+        """Let the worker forward the streams from and to ports from now on.
+
+        Raises:
+            OSError: the table is not as it was made.
+        """
+        found = (port.kernel.stream for one in ports for port in (one, one.other) if port is not None)
+        self._take_back(list(dict.fromkeys(each for each in found if each is not None)), now_ns, 0)
+
+    def left_over(self, port: MediaPort, now_ns: int) -> None:
+        """Take back the stream of a port of which a packet came that the kernel has not forwarded.
+
+        It waits longer each time where the kernel forwards hardly anything. Raises OSError.
+        """
+        forwarded, kernel = port.kernel.stream, port.kernel
+        if forwarded is None or now_ns - forwarded.begun_ns < SETTLED_NS:
+            return
+        is_short = now_ns - forwarded.begun_ns < SAMPLED_NS
+        kernel.pause_ns = min(2 * kernel.pause_ns, PAUSE_MAX_NS) if is_short and kernel.pause_ns else SAMPLED_NS
+        self._take_back([forwarded], now_ns, kernel.pause_ns)
+
+    def close(self, now_ns: int) -> None:
+        """Let the worker forward everything, and remove the table."""
+        with suppress(OSError):
+            self._take_back(list(self._streams.values()), now_ns, 0)
+        self._table.close()
+        self._routes.close()
+        for each in self._streams.values():
+            each.port.return_stream(now_ns, are_all_counted=False)
+        self._streams.clear()
+
+    # ---- handing over ----
+
+    def _hand_over(self, ports: Iterable[MediaPort], now_ns: int) -> None:
+        chosen: list[ForwardedStream] = []
+        for port in ports:
+            if port.kernel.stream is None and port.is_filtered and now_ns >= port.kernel.after_ns:
+                stream = self._stream_of(port)
+                if stream is None:
+                    port.kernel.after_ns = now_ns + SAMPLED_NS
+                elif stream.key not in self._streams:
+                    assert port.other is not None
+                    chosen.append(ForwardedStream(port, port.other, stream, now_ns))
+                    if len(chosen) == HANDED_AT_ONCE:
+                        break
+        self._table.add([each.stream for each in chosen])
+        for each in chosen:
+            self._streams[each.stream.key] = each
+            each.port.forward_by_kernel(each)
+
+    def _stream_of(self, port: MediaPort) -> KernelStream | None:
+        """Return the stream that a port receives, as the kernel would forward it; None = it cannot, or must not."""
+        other, seen = port.other, port.plain_stream()
+        if seen is None or other is None:
+            return None
+        peer, target = port.latch.believed, other.target
+        assert peer is not None
+        assert target is not None
+        own, sender = (plain_host(port.port.host), port.port.rtp), (plain_host(other.port.host), other.port.rtp)
+        back, onward = (
+            self._routes.find(own[0], plain_host(peer[0])),
+            self._routes.find(sender[0], plain_host(target[0])),
+        )
+        if back is None or onward is None or not self._is_hooked(back):
+            return None
+        return kernel_stream(
+            (plain_host(peer[0]), peer[1]),
+            own,
+            seen,
+            sender,
+            (plain_host(target[0]), target[1]),
+            other.tos,
+            (back, onward),
+        )
+
+    def _is_hooked(self, way: Route) -> bool:
+        """Let the table see the packets of the device by which a peer is reached."""
+        name = self._routes.name_of(way.device)
+        if name is not None:
+            self._table.hook(way.device, name)
+        return name is not None
+
+    def _has_moved(self, forwarded: ForwardedStream) -> bool:
+        """Return whether the routes of a stream are others by now."""
+        return self._stream_of(forwarded.port) != forwarded.stream
+
+    # ---- counting and taking back ----
+
+    def _take_back(self, streams: list[ForwardedStream], now_ns: int, pause_ns: int) -> None:
+        if not streams:
+            return
+        counts = self._table.remove([each.stream for each in streams])
+        for each in streams:
+            del self._streams[each.stream.key]
+            self._note_count(each, counts.get(each.stream.key, each.counted), now_ns)
+            each.port.return_stream(now_ns + pause_ns)
+
+    def _note_count(self, forwarded: ForwardedStream, packets: int, now_ns: int) -> None:
+        new = packets - forwarded.counted
+        if new > 0:
+            forwarded.counted = packets
+            forwarded.port.note_forwarded(new, now_ns)
+            forwarded.receiver.note_sent(new)
+
+    def _read_changes(self, _now_ns: int) -> None:
+        self._has_new_routes = True
+        self._table.forget(self._routes.read_changes())
+
+    def _ask_for_counts(self, now_ns: int) -> None:
+        self._counted_ns = now_ns
+        self._table.ask_for_counts(self._uncounted[0])
+
+    def _read_counts(self, now_ns: int) -> None:
+        """Note some of the counts; take back streams of which there are too many packets."""
+        found, is_over = self._table.read_counts()
+        excess: list[ForwardedStream] = []
+        for key, packets in found:
+            forwarded = self._streams.get(key)
+            if forwarded is not None:
+                if packets - forwarded.counted > MOST_PACKETS:
+                    excess.append(forwarded)
+                self._note_count(forwarded, packets, self._counted_ns)
+        self._take_back(excess, now_ns, PAUSE_MAX_NS)
+        if is_over:
+            del self._uncounted[0]
+            if self._uncounted:
+                self._ask_for_counts(now_ns)
