@@ -66,9 +66,10 @@ async def _measure(rate: int, seconds: int) -> dict[str, float]:
         await stage.relay.start()
         ports = [stage.open(PORTS) for _ in range(streams)]
         ours, theirs = multiprocessing.Pipe()
-        generator = multiprocessing.Process(target=_generate, args=(theirs, [port.rtp for port in ports], seconds))
+        generator = multiprocessing.Process(target=generate, args=(theirs, streams, seconds))
         generator.start()
         numbers = await asyncio.to_thread(ours.recv)
+        ours.send([port.rtp for port in ports])
         for port, number in zip(ports, numbers, strict=True):
             stage.relay.expect(port, source(PEERS, number, payloads=(0,)))
         for one, other in zip(ports[::2], ports[1::2], strict=True):
@@ -94,22 +95,26 @@ async def _measure(rate: int, seconds: int) -> dict[str, float]:
     }
 
 
-def _generate(pipe: Connection, ports: list[int], seconds: int) -> None:
-    """Be all telephones: send, receive, and report packets sent and received, and delays in milliseconds."""
+def generate(pipe: Connection, number: int, seconds: int) -> None:
+    """Be so many telephones: send, receive, and report packets sent and received, and delays in milliseconds.
+
+    Their ports are reported first, and the ports of the relay are expected in return; then anything begins the sending.
+    """
     try:
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
     except OSError:
         print("the generator has no real-time priority: delays may be its own")
     sockets = []
-    for number, port in enumerate(ports):
+    for index in range(number):
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1_000_000)
-        if number % SAMPLED == 0:
+        if index % SAMPLED == 0:
             sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         sock.bind((PEERS, 0))
-        sock.connect((HOST, port))
         sockets.append(sock)
     pipe.send([sock.getsockname()[1] for sock in sockets])
+    for sock, port in zip(sockets, pipe.recv(), strict=True):
+        sock.connect((HOST, port))
     pipe.recv()
     rounds = int(WARM_UP_S * PACKETS_A_SECOND)
     _send_and_receive(sockets, 0, rounds)

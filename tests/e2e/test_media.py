@@ -11,11 +11,12 @@ from contextlib import closing, contextmanager
 from itertools import pairwise
 from pathlib import Path
 from random import Random
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import pytest
 from doubles.daemon import Daemon
 from doubles.data.wavs import tone, wav
+from doubles.sockets.captures import SentPacket, write_capture
 from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import Message, OutgoingCall, Peer
 from doubles.sockets.rtp import RtpPeer, rtp
@@ -48,31 +49,11 @@ BURST = 25
 """Packets of half a second."""
 
 
-class SentPacket(NamedTuple):
-    """A packet of a capture."""
-
-    sequence: int
-    stamp: int
-    at_us: int
-
-
 def stream_with_gaps(packets: int) -> list[SentPacket]:
     """Return a stream of G.711 that has lost packets, and whose others come up to 12 ms late."""
     chance = Random(1)
     late = [SentPacket(number, 160 * number, 20_000 * number + chance.randrange(12_000)) for number in range(packets)]
     return [each for each in late if each.sequence % 47 not in (20, 21)]
-
-
-def write_capture(path: Path, sent: Sequence[SentPacket]) -> None:
-    """Write a capture file of Ethernet, as SIPp plays it."""
-    content = [struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65_535, 1)]
-    for each in sent:
-        data = rtp(each.sequence, each.stamp, ssrc=7)
-        udp = struct.pack("!4H", 4_000, 4_000, 8 + len(data), 0) + data
-        ip = struct.pack("!BBHHHBBH8x", 0x45, 0, 20 + len(udp), 0, 0, 64, 17, 0)
-        frame = bytes(12) + b"\x08\x00" + ip + udp
-        content.append(struct.pack("<4I", *divmod(each.at_us, 1_000_000), len(frame), len(frame)) + frame)
-    path.write_bytes(b"".join(content))
 
 
 def watch(wire: socket.socket, source: str, target: str) -> None:

@@ -18,6 +18,9 @@ RECORDS: Final = 32_768
 """Most ports of a worker, and one: all pairs of the range of ports that the kernel has."""
 BYTES: Final = RECORDS * RECORD_BYTES
 """The kernel gives memory for the pages that are written to."""
+RESTING: Final = 2_048
+"""Records that rest before they are used again: a worker may still write into that of a port that it is to close. So
+memory grows with the most ports that were ever open, and not with all calls."""
 _LENGTH_BYTES: Final = 2
 _NS_PER_MS: Final = 1_000_000
 _BASE_BYTES: Final = RECORD_BYTES - BASE_AT - _LENGTH_BYTES
@@ -34,14 +37,18 @@ class FigureRecords:
         """
         self.descriptor = descriptor
         self.memory = mmap.mmap(descriptor, BYTES)
-        self._free = deque(range(1, RECORDS))
+        self._unused = deque(range(1, RECORDS))
+        """Records that no port has had."""
+        self._resting: deque[int] = deque()
+        """Records of ports that were closed, the one that has rested longest first."""
         self._kept: set[int] = set()
-        """Records in use that still stand among the free ones."""
+        """Records in use that still stand among the unused ones."""
 
     def take(self) -> int | None:
         """Return the number of a free record; None = there is none."""
-        while self._free:
-            number = self._free.popleft()
+        while self._unused or self._resting:
+            has_rested = len(self._resting) > RESTING or not self._unused
+            number = (self._resting if has_rested else self._unused).popleft()
             if number not in self._kept:
                 return number
             self._kept.discard(number)
@@ -56,7 +63,7 @@ class FigureRecords:
         if number in self._kept:
             self._kept.discard(number)
         else:
-            self._free.append(number)
+            self._resting.append(number)
 
     def begin(self, number: int, before: PortFigures | None) -> None:
         """Clear a record for a port, with its figures of workers before."""
