@@ -21,7 +21,7 @@ from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
 from vosd.base.money import format_amount
 from vosd.base.text import escaped
-from vosd.cdr.record import Attempt, CallRecord
+from vosd.cdr.record import ELSEWHERE, Attempt, CallRecord
 from vosd.obs.alarms import KINDS, WATCHED, Level
 from vosd.obs.events import FOLLOWED, GONE, Event
 from vosd.obs.stream import EventStream, Noted
@@ -202,7 +202,7 @@ _encode_line: Final = msgspec.json.Encoder().encode
 
 
 def _without_code(attempt: Attempt) -> str:
-    return SILENCE if attempt.was_tried else attempt.reason.lower()
+    return SILENCE if attempt.was_tried and attempt.reason not in ELSEWHERE else attempt.reason.lower()
 
 
 def call_line(record: CallRecord) -> None:

@@ -79,11 +79,13 @@ def test_the_line_of_a_call_names_every_attempt_with_its_code_or_its_silence() -
     tried = (
         Attempt("carrier-b", 0, 5_000, None, "Unavailable"),
         Attempt("carrier-c", 503, 20, None, "Unavailable"),
+        Attempt("1002", 0, 2_000, 250, "Answered Elsewhere"),
         Attempt("carrier-a", 200, 2_000, 250, "Normal"),
     )
     call_line(msgspec.structs.replace(RECORD, attempts=tried))
     (line,) = lines(stream)
-    assert (line["attempts"], line["tried"]) == (3, "carrier-b no response, carrier-c 503, carrier-a 200")
+    said = "carrier-b no response, carrier-c 503, 1002 answered elsewhere, carrier-a 200"
+    assert (line["attempts"], line["tried"]) == (4, said)
 
 
 def test_what_did_not_happen_is_left_out_of_the_call_line() -> None:
