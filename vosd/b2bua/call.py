@@ -180,7 +180,7 @@ class Call:
             return callee
         return next((each for each in self.beside if each.leg is leg), None)
 
-    def calls(self, gateway: str) -> bool:
+    def is_trying(self, gateway: str) -> bool:
         """Return whether an attempt at a gateway is in progress."""
         return any(each.choice.gateway.name == gateway for each in self._in_progress)
 
@@ -426,7 +426,7 @@ class Call:
             return 488
         peer = newcomer.dialog.peer
         next_hop = choice, Address(peer.host, peer.port)
-        if self.beside and self.calls(choice.gateway.name):  # the newcomer rings, too: that call of it ends now
+        if self.beside and self.is_trying(choice.gateway.name):  # the newcomer rings, too: that call of it ends now
             self._won(ringing, PICKED_UP_ELSEWHERE, now)
         if not self._board.occupy(next_hop, now):
             return 486

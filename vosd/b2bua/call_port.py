@@ -75,7 +75,7 @@ class CallPort(Protocol):
         """Whether both legs are established and have agreed on a session."""
         ...
 
-    def calls(self, gateway: str) -> bool:
+    def is_trying(self, gateway: str) -> bool:
         """Return whether an attempt at a gateway is in progress."""
         ...
 

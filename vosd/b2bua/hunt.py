@@ -122,7 +122,7 @@ class Hunt:
         One that has its calls already is left out. All places of a phone are one call of it.
         """
         while (next_hop := self._next_beside(tried, now)) is not None:
-            if self._board.occupy(next_hop, now, is_counted=not call.calls(next_hop[0].gateway.name)):
+            if self._board.occupy(next_hop, now, is_counted=not call.is_trying(next_hop[0].gateway.name)):
                 if self.together_from is None:
                     self.together_from = len(self.outcomes)
                 return next_hop

@@ -19,7 +19,7 @@ from vosd.engine.registration.bindings import RegistrantKind
 from vosd.sdp.media import media_of
 from vosd.sip.wire.outgoing import Peer
 from vosd.trunks.dids import Did
-from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters
+from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters, MediaSettings
 from vosd.trunks.ringing import RingOrder
 
 NUMBER = "4420946000"
@@ -346,6 +346,22 @@ def test_a_phone_for_which_there_is_no_port_is_left_out_and_the_others_ring():
     assert [(row.gateway, row.reason) for row in record.attempts] == [
         ("7003", "No Media Port"), ("7001", "Answered Elsewhere"), ("7002", "Answered"),
     ]  # fmt: skip
+    assert relay.open_ports == {}
+
+
+def test_the_others_ring_on_when_the_answer_of_one_cannot_be_used():
+    relay = VirtualRelay()
+    known = [mapping_gateway("acme", f"{CUSTOMER.host}/32", media=MediaSettings(codecs=("pcmu",))), vendor_gateway(0)]
+    did = Did(NUMBER, "acme", phones=NAMES[:2], ring=RingOrder.TOGETHER)
+    media = MediaParameters(engine=MediaEngine.RELAY, mode=MediaMode.ON)
+    scene = Scene(catalogue(known, phones=[phone(name) for name in NAMES[:2]], dids=[did], media=media), relay=relay)
+    g729 = ANSWER.replace("RTP/AVP 0 101", "RTP/AVP 18").replace("a=rtpmap:0 PCMU/8000", "a=rtpmap:18 G729/8000")
+    desks = rung(scene, Script((Line(0, 180), Line(500, 200, g729))), answers(1_500))
+    call = called(scene)
+    assert (call.final, desks[0].only_call.is_over, len(desks[0].only_call.acks)) == (200, True, 1)
+    record = finish(scene, call)
+    assert record.routing_gateway == "7002"
+    assert rows(record)[-2:] == [("7001", 200, "No Common Codec"), ("7002", 200, "Answered")]
     assert relay.open_ports == {}
 
 
