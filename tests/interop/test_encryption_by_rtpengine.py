@@ -285,7 +285,7 @@ def test_a_caller_that_offers_keys_beside_plain_media_gets_them(stage: Stage) ->
         callee.close()
 
 
-@pytest.mark.parametrize("encrypts", [(True, True), (True, False), (False, True), (False, False)])
+@pytest.mark.parametrize("encrypts", [(True, True), (False, False)])
 def test_sides_that_may_encrypt_are_encrypted_each_by_itself(stage: Stage, encrypts: tuple[bool, bool]) -> None:
     """The vendor is offered keys beside RTP/AVP (RFC 8643), with which it may answer."""
     with calling(stage, "narrow", "carrier-c", "443", encrypts) as call:
@@ -313,3 +313,27 @@ def test_a_caller_hears_why_its_call_fails(stage: Stage, encrypts: bool) -> None
     (played,) = stage.record_of(call.callee)["media"]["played"]
     assert (played["to"], played["sound"]) == ("caller", "gone")
     stage.expect_nothing_left()
+
+
+def test_a_caller_hears_ring_back_and_then_the_vendor(stage: Stage) -> None:
+    with Peer(stage.endpoint_of("narrow")) as customer, Peer(VENDORS["carrier-a"]) as vendor:
+        caller, callee = SecureRtpPeer(CUSTOMERS["narrow"], 1), RtpPeer(VENDORS["carrier-a"].host, ssrc=2)
+        call = OutgoingCall(customer, stage.address, stage.number("441"))
+        call.send(call.request("INVITE", body=session_of(caller)))
+        incoming = vendor.expect("INVITE")
+        vendor.reply(incoming, 180, tag="vendor")
+        rings = customer.expect(180)
+        caller.takes(rings.body)
+        eventually(lambda: hears_the_tone(caller), "the caller hears ring-back")
+        vendor.reply(incoming, 200, tag="vendor", body=session_of(callee))
+        answer = call.answered()
+        vendor.expect("ACK")
+        assert place(answer) == place(rings)
+        caller.takes(answer.body)
+        for sender, port, listener in ((caller, place(answer), callee), (callee, place(incoming), caller)):
+            eventually(lambda s=sender, p=port, t=listener: s.send(p, 2) and t.has(1), "a party hears the other one")
+        assert call.hang_up().status == 200
+        vendor.reply(vendor.expect("BYE"), 200)
+        stage.expect_nothing_left()
+        caller.close()
+        callee.close()

@@ -234,5 +234,7 @@ class MediaParameters(msgspec.Struct, frozen=True):
     fallback: MediaFallback = MediaFallback.REFUSE
     announcements: Announcements = {}
     """Sounds that are played to callers before their calls are refused."""
+    ring_back: str = NO_SOUND
+    """Sound that an rtpengine plays to callers whose callees ring; empty = none."""
     music_on_hold: str = NO_SOUND
     """Sound for the side that is held; empty = what the other one sends."""

@@ -113,6 +113,8 @@ class VirtualRtpEngines:
     def lose(self, engine: str) -> None:
         """Let one vanish with its calls."""
         self.up[engine] = False
+        gone = {name for where, name in self.calls if where == engine}
+        self.playing = {leg: played for leg, played in self.playing.items() if leg[0] not in gone}
         self.calls = {call: legs for call, legs in self.calls.items() if call[0] != engine}
         for cookie, (asked, done) in list(self._open.items()):
             if asked == engine:
@@ -139,7 +141,7 @@ class VirtualRtpEngines:
             if isinstance(order, RtpPlay):
                 self.playing[order.call, order.leg] = (order.file, order.times)
             else:
-                del self.playing[order.call, order.leg]
+                self.playing.pop((order.call, order.leg), None)
             return RtpReply(OK)
         assert isinstance(order, RtpOffer | RtpAnswer)
         if isinstance(order, RtpAnswer):
@@ -157,6 +159,8 @@ class VirtualRtpEngines:
 
     def _written(self, order: RtpOffer | RtpAnswer, session: bytes) -> bytes:
         """Return a description with the transport that the reader of an offer gets, or had in its own, and a key."""
+        if not media_of(session):
+            return session
         assert isinstance(order.call, str)
         if isinstance(order, RtpOffer):
             self.transports[order.call, order.author] = media_of(order.sdp.encode("latin-1"))[0].transport

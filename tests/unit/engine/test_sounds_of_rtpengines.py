@@ -15,7 +15,7 @@ from vosd.media.sounds import Sound
 from vosd.sdp.media import media_of
 from vosd.sdp.security import Protection, protection_of
 from vosd.trunks.announcements import GatewaySound
-from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters
+from vosd.trunks.media import Encryption, MediaEngine, MediaMode, MediaParameters, MediaSettings
 
 SOUNDS = {"busy": Sound("busy", sound("busy").by_codec, "/srv/busy.wav")}
 KEY = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:of-caller\r\n"
@@ -27,9 +27,13 @@ def engines():
     return VirtualRtpEngines()
 
 
-def scene_with(engines, *more, music=""):
+def scene_with(engines, *more, music="", ring_back=""):
     parameters = MediaParameters(
-        engine=MediaEngine.RTPENGINE, mode=MediaMode.ON, music_on_hold=music, announcements={"Busy": "busy"}
+        engine=MediaEngine.RTPENGINE,
+        mode=MediaMode.ON,
+        music_on_hold=music,
+        ring_back=ring_back,
+        announcements={"Busy": "busy"},
     )
     trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), *(more or (vendor_gateway(0),))]
     return Scene(catalogue(trunks, media=parameters, sounds=SOUNDS), rtpengines=engines)
@@ -142,3 +146,62 @@ def test_a_gateway_that_is_a_sound_is_played_as_often_as_it_says(engines):
     run(scene, 4_000)
     assert call.final == 480
     scene.close()
+
+
+def ringing_scene(engines, *lines, **media):
+    gateway = vendor_gateway(0, media=MediaSettings(local_ring=True, **media))
+    scene = scene_with(engines, gateway, ring_back="busy")
+    scene.vendor.script = Script((Line(0, 180), *lines))
+
+    def tick():
+        scene.exchange.poll_rtpengines()
+        scene.wire.after(100, tick)
+
+    scene.wire.after(100, tick)
+    return scene, scene.caller.call(CALLEE)
+
+
+def test_a_caller_hears_ring_back_from_its_own_port_after_the_pause_until_the_answer(engines):
+    scene, call = ringing_scene(engines, Line(6_000, 200, ANSWER))
+    run(scene, 1_000)
+    rings = next(each for each in call.responses if each.status == 180)
+    port = media_of(rings.body.encode())[0].port
+    assert engines.playing == {}
+    run(scene, 3_000)
+    assert [file for file, _ in engines.playing.values()] == ["/srv/busy.wav"]
+    scene.wire.run_until(lambda: call.final == 200)
+    run(scene)
+    assert media_of(call.theirs.encode())[0].port == port
+    assert (engines.playing, engines.blocked) == ({}, set())
+    scene.finish(call)
+
+
+def test_media_of_the_callee_end_ring_back_and_not_their_mere_description(engines):
+    scene, call = ringing_scene(engines, Line(4_000, 183, ANSWER), Line(9_000, 200, ANSWER))
+    run(scene, 6_000)
+    assert len(engines.playing) == 1
+    there = scene.vendor.only_call
+    engines.packets[media_of(there.theirs.encode())[0].port] = 5
+    run(scene, 1_000)
+    assert (engines.playing, call.final) == ({}, None)
+    scene.wire.run_until(lambda: call.final == 200)
+    run(scene)
+    scene.finish(call)
+
+
+def test_a_callee_that_is_offered_encryption_leaves_the_ringing_to_the_callers_telephone(engines):
+    scene, call = ringing_scene(engines, Line(5_000, 486), encryption=Encryption.REQUIRED)
+    run(scene, 4_500)
+    assert [each.body for each in call.responses if each.status == 180] == [""]
+    assert engines.playing == {}
+    run(scene, 4_000)
+    assert call.final == 486
+    scene.close()
+
+
+def test_a_call_that_is_answered_in_the_pause_hears_no_ring_back(engines):
+    scene, call = ringing_scene(engines, Line(1_000, 200, ANSWER))
+    run(scene, 5_000)
+    assert call.final == 200
+    assert engines.blocked == set()
+    scene.finish(call)

@@ -59,6 +59,7 @@ require_all_used(MediaKeys, _ENGINE, _INSTALLATION, elsewhere={"sounds": "their 
 
 _ONLY_RTPENGINE: Final = "media.engine rtpengine with media.rtpengine as well: the switch encrypts nothing itself"
 _NOT_OFF: Final = "another media or SS_MEDIAPROXYMODE than off: what is not relayed is not encrypted here"
+_NO_RING_BACK: Final = "media.ring_back as well: an rtpengine plays a sound of media.sounds, and has no tone"
 _ONLY_RELAY: Final = "media.engine relay: an rtpengine has ports of its own, converts no keys and records nothing here"
 
 
@@ -127,6 +128,9 @@ def trunk_media(
     elif installation.engine is MediaEngine.RTPENGINE:
         for key, value in _done_by_the_relay_alone(settings):
             problems.warning(written.section.place_of(key), f"{written.label}.{key}", _ONLY_RELAY, value)
+        if settings.local_ring and not installation.ring_back:
+            place = written.section.place_of("local_ring")
+            problems.warning(place, f"{written.label}.local_ring", _NO_RING_BACK, "yes")
     return settings
 
 

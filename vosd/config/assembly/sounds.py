@@ -139,9 +139,9 @@ def check_played(parameters: CallParameters, origin: Origin, problems: ProblemLi
         return origin.place_of(f"media.{key}")
 
     check_announcements(media.announcements, parameters.sounds, place_of, "media.", problems)
-    if media.music_on_hold:
-        key = "media.music_on_hold"
-        check_sound(media.music_on_hold, parameters.sounds, place_of("music_on_hold"), key, problems)
+    for name, sound in (("music_on_hold", media.music_on_hold), ("ring_back", media.ring_back)):
+        if sound:
+            check_sound(sound, parameters.sounds, place_of(name), f"media.{name}", problems)
     missing = missing_player(media)
     for name, is_given in (("announcements", media.announcements), ("music_on_hold", media.music_on_hold)):
         if missing is not None and is_given:

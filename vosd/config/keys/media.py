@@ -130,6 +130,9 @@ class MediaKeys(Keys):
     announcements: Annotated[Mapping[str, str] | None, sounds_by_reason()] = None
     """Sounds that are played to callers when their calls fail without an answer, by end reason: `{Busy: busy, "No
     Answer": absent}`, of at most 30 s each."""
+    ring_back: Annotated[str, sound_name()] = NO_SOUND
+    """Sound that an rtpengine plays to callers of trunks with `local_ring` while they ring, in a loop; `none` = their
+    own telephones ring. The relay of the switch plays a tone of its own."""
     music_on_hold: Annotated[str, sound_name()] = NO_SOUND
     """Sound that a party is played while the other one holds the call, in a loop; `none` = what the holder sends."""
 

@@ -14,7 +14,7 @@ from vosd.b2bua.ports import SoundOffer
 from vosd.base.clock import Instant
 from vosd.engine.media.rtpengine_calls import WAIT_MS
 from vosd.engine.media.sides import address_of, flow_of, is_behind_nat
-from vosd.engine.media.sounds_at_rtpengine import CODECS, SoundsAtRtpEngines, SoundWanted
+from vosd.engine.media.sounds_at_rtpengine import CODECS, NOWHERE, SoundsAtRtpEngines, SoundWanted
 from vosd.media.leg_media import CallerSound, LegMedia, PlayedSound
 from vosd.media.relay import MediaRelay
 from vosd.media.sounds import EncodedSound, Sound
@@ -29,8 +29,6 @@ from vosd.trunks.media import MediaAddress, MediaParameters
 
 TAIL_MS: Final = 300
 """From the last packet to the refusal: telephones play what waits in their buffers."""
-_NO_PLACE: Final = Place("192.0.2.1", 9, 10)
-"""In place of the port that an rtpengine has not given yet; it is an address of documentation (RFC 5737)."""
 NAT_MS: Final = 1_000
 """Time in which a telephone behind NAT begins to send, before which it cannot be sent anything."""
 
@@ -106,10 +104,10 @@ class SoundsForCallers:
         if self._rtpengines is None or not self._rtpengines.is_usable or audio is None or not sound.file:
             return None
         duration_ms = min(times * sound.duration_ms, most_ms)
-        port = RelayPort(-media.number, _NO_PLACE.host, _NO_PLACE.rtp, _NO_PLACE.rtcp)
+        port = RelayPort(-media.number, NOWHERE.host, NOWHERE.rtp, NOWHERE.rtcp)
         source = _source(audio, leg, media)
         media.announcement = CallerSound(sound.name, port, source, audio.payload, times, duration_ms)
-        session = Authored(sound_answer(offer, audio, _NO_PLACE, media.number), BY_SWITCH)
+        session = Authored(sound_answer(offer, audio, NOWHERE, media.number), BY_SWITCH)
         return SoundOffer(session, duration_ms + TAIL_MS)
 
     def asks(

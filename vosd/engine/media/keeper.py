@@ -29,8 +29,9 @@ from vosd.engine.media.music import HoldMusic
 from vosd.engine.media.recordings import CallRecordings
 from vosd.engine.media.report import HeardSound, media_document
 from vosd.engine.media.ring_back import ring_back
+from vosd.engine.media.ring_back_at_rtpengine import RingBack, RingBackAtRtpEngines
 from vosd.engine.media.rtpengine_calls import POLL_MS, WAIT_MS, GivenPorts, RtpEngineCalls, RtpSessionWanted
-from vosd.engine.media.sides import address_of, is_behind_nat, side_of
+from vosd.engine.media.sides import address_of, flow_of, is_behind_nat, side_of
 from vosd.engine.media.silence import PortLife, silence_limit
 from vosd.engine.media.sounds_at_rtpengine import SoundsAtRtpEngines
 from vosd.media.decision import decide, decide_by_modes
@@ -58,6 +59,7 @@ from vosd.sip.door.messages import (
     OutgoingSuccess,
 )
 from vosd.sip.flows import Listener
+from vosd.sip.wire.uri import WEBSOCKETS
 from vosd.trunks.announcements import NO_SOUND, Announcements
 from vosd.trunks.dialect import Passing
 from vosd.trunks.media import (
@@ -139,6 +141,7 @@ class MediaKeeper:
         self._addresses = addresses
         self._keys = KeyConversion(relay)
         self._terminating = TerminatedMedia(listeners)
+        self._engine_ring_back = None if rtpengines is None else RingBackAtRtpEngines(rtpengines)
         engine_sounds = None if rtpengines is None else SoundsAtRtpEngines(rtpengines)
         self.callers_sounds = SoundsForCallers(relay, listeners, addresses, engine_sounds)
         """Announcements."""
@@ -202,7 +205,7 @@ class MediaKeeper:
             return True
         if media.number not in self._legs:
             return False
-        if not media.ports or not isinstance(message, OutgoingResponse):
+        if (not media.ports and media.rtp_call is None) or not isinstance(message, OutgoingResponse):
             return True
         if message.status not in RINGING:
             return media.number not in self._offered
@@ -223,7 +226,7 @@ class MediaKeeper:
         if media.number in self._offered:
             self._offer_answered(message, leg, media)
         if not body or SDP not in message.headers:
-            return self._ring_back(message, leg, media)
+            return self._ring_back(waiting, leg, media)
         if isinstance(body, Authored) and body.author == BY_SWITCH:
             verdict = self.callers_sounds.asks(waiting, leg, media, self.parameters)
             if verdict is None:
@@ -236,17 +239,31 @@ class MediaKeeper:
             return _without_session(message)
         _note_author(media, theirs, now)
         if media.is_ringing and isinstance(message, OutgoingSuccess):
-            media.is_ringing = False
-            if self._relay is not None and (port := media.port(0)) is not None:
-                self._relay.stop_playing(port)
+            self._stop_ring_back(media)
         return self._rewritten(waiting, _Exchange(leg, media, author, theirs), now)
 
-    def _ring_back(self, message: Outgoing, leg: Leg, media: LegMedia) -> MessageChange | None:
+    def _ring_back(self, waiting: WaitingMessage, leg: Leg, media: LegMedia) -> MessageChange | MessageWait | None:
         """Play ring-back to a caller, if its callee wants that and rings."""
+        parameters = self.parameters
+        if self._engine_ring_back is not None and media.rtp_call is not None:
+            sound = self.music.sounds.get(parameters.ring_back)
+            if sound is None or not sound.file:
+                return None
+            is_web = self._listeners[flow_of(leg)].transport in WEBSOCKETS
+            wanted = RingBack(sound.file, parameters.ring_back_delay_ms, is_web, parameters.traffic_class)
+            return self._engine_ring_back.ask(waiting, leg, wanted)
         if self._relay is None or not media.ports:
             return None
         address = address_of(leg, self._listeners, self._addresses).announced
-        return ring_back(message, leg, media, self._relay, address, self.parameters.ring_back_delay_ms)
+        return ring_back(waiting.message, leg, media, self._relay, address, parameters.ring_back_delay_ms)
+
+    def _stop_ring_back(self, media: LegMedia) -> None:
+        """End the ring-back of a caller whose callee has answered."""
+        if self._engine_ring_back is not None and media.rtp_call is not None:
+            self._engine_ring_back.stop(media)
+        elif self._relay is not None and (port := media.port(0)) is not None:
+            self._relay.stop_playing(port)
+        media.is_ringing = False
 
     def _offer_answered(self, message: Outgoing, leg: Leg, media: LegMedia) -> None:
         """Take media as before an offer of a leg that was refused: the session stays as it was (RFC 3264 section 8)."""

@@ -214,7 +214,8 @@ def _first(leg: Leg) -> tuple[int, str] | None:
         described = media_of(bytes(leg.sessions.remote))
     except BadSession:
         return None
-    return next(((each.payloads[0], each.codecs[0]) for each in described if each.kind == "audio" and each.port), None)
+    audio = next((each for each in described if each.kind == "audio" and each.port and each.payloads), None)
+    return None if audio is None else (audio.payloads[0], audio.codecs[0])
 
 
 def _audio(session: bytes) -> Medium | None:

@@ -117,6 +117,8 @@ class RtpEngineCalls:
         self._report_lost: Callable[[set[int]], None] = lambda _numbers: None
         self._blocked: dict[int, bool] = {}
         """Legs from whose ports nothing is forwarded, by their numbers, and whether they have described their media."""
+        self._later: list[tuple[int, Callable[[], None]]] = []
+        """Acts that are due later, and when on the monotonic clock."""
         self._lost_ports: set[int] = set()
         """Ids of the ports of rtpengines that are lost."""
         self._due: deque[RtpCall] = deque()
@@ -255,12 +257,16 @@ class RtpEngineCalls:
         """
         author, reader = wanted.author, wanted.reader
         if author.number in self._blocked:
-            self._unblock(call, author.number)
+            self.unblock(call, author.number)
         if not reader.is_over and not reader.sources and reader.number not in self._blocked:
             self._blocked[reader.number] = False
             self.engines.ask(RtpBlock(call=call.name, leg=str(reader.number)), _ignore, engine=call.engine)
 
-    def _unblock(self, call: RtpCall, number: int) -> None:
+    def block(self, call: RtpCall, number: int) -> None:
+        """Let nothing that comes from a leg be forwarded."""
+        self.engines.ask(RtpBlock(call=call.name, leg=str(number)), _ignore, engine=call.engine)
+
+    def unblock(self, call: RtpCall, number: int) -> None:
         """Let media of a leg be forwarded; where that fails, it is tried again with the next question for figures."""
         self._blocked[number] = True
 
@@ -286,7 +292,7 @@ class RtpEngineCalls:
                 self.note_unplayed(file, call.engine, answer)
                 failed()
 
-        self.engines.ask(RtpBlock(call=call.name, leg=str(other)), _ignore, engine=call.engine)
+        self.block(call, other)
         order = RtpPlay(call=call.name, leg=str(media.number), file=file, times=_ENDLESS)
         self.engines.ask(order, done, engine=call.engine)
         return True
@@ -302,7 +308,7 @@ class RtpEngineCalls:
         call = media.rtp_call
         if call is not None and call in self._legs:
             self.engines.ask(RtpStopPlaying(call=call.name, leg=str(media.number)), _ignore, engine=call.engine)
-            self._unblock(call, other)
+            self.unblock(call, other)
 
     def _place(self, reader: LegMedia, index: int, media: tuple[Medium, Medium]) -> Place | None:
         described, given = media
@@ -388,8 +394,28 @@ class RtpEngineCalls:
         counted = self._counted.get(port.id)
         return None if counted is None or port.id in self._lost_ports else counted.asked.mono
 
+    def after(self, delay_ms: int, act: Callable[[], None]) -> None:
+        """Do something when so much time has passed, up to ``POLL_TICK_S`` later."""
+        self._later.append((self._clock.now().mono + delay_ms, act))
+
+    def has_others(self, answer: EngineAnswer, number: int) -> bool:
+        """Return whether media of another leg than this one have come that are forwarded."""
+        return any(
+            stream.stats.packets
+            for tag, leg in answer.reply.tags.items()
+            if tag.isdecimal() and int(tag) != number and int(tag) not in self._blocked
+            for medium in leg.medias
+            for stream in medium.streams
+        )
+
     def poll(self) -> None:
         """Ask for the figures of some calls: of each once in ``POLL_MS``. Called every ``POLL_TICK_S``."""
+        if self._later:
+            now_ms = self._clock.now().mono
+            due = [act for due_ms, act in self._later if due_ms <= now_ms]
+            self._later = [each for each in self._later if each[0] > now_ms]
+            for act in due:
+                act()
         self._round += len(self._due) * 1_000 * POLL_TICK_S / POLL_MS
         while self._round >= 1 and self._due:
             self._round -= 1
@@ -398,7 +424,7 @@ class RtpEngineCalls:
                 self._due.append(call)
                 self.engines.ask(RtpQuery(call=call.name), partial(self._count, call), engine=call.engine)
                 for number in [each for each in self._legs[call] if self._blocked.get(each)]:
-                    self._unblock(call, number)
+                    self.unblock(call, number)
 
     def _count(self, call: RtpCall, answer: EngineAnswer | None) -> None:
         if answer is None or answer.reply.result != OK or call not in self._legs:

@@ -15,7 +15,6 @@ from vosd.media.rtpengine_orders import (
     OK,
     EngineAnswer,
     RtpAnswer,
-    RtpBlock,
     RtpOffer,
     RtpPlay,
     session_order,
@@ -30,7 +29,7 @@ CODECS: Final = frozenset({"pcmu", "pcma", "g722", "g729", "gsm"})
 """Codecs in which an rtpengine plays, as far as they have the clock of telephony."""
 _SWITCH: Final = "switch"
 """Tag of the other side."""
-_NOWHERE: Final = Place("192.0.2.1", 9, 10)
+NOWHERE: Final = Place("192.0.2.1", 9, 10)
 
 
 class SoundWanted(NamedTuple):
@@ -92,13 +91,12 @@ class SoundsAtRtpEngines:
             if audio is None:
                 came(None, now)
                 return
-            own = sound_answer(reply.session, audio, _NOWHERE, media.number)
+            own = sound_answer(reply.session, audio, NOWHERE, media.number)
             back = None if form is None else answered_form(caller, caller)
             order = session_order(
                 RtpAnswer, name, own, str(media.number), _SWITCH, reader_host=wanted.leg.host, tos=wanted.tos, form=back
             )
-            block = RtpBlock(call=name, leg=str(media.number))
-            self._calls.engines.ask(block, lambda _answer: None, engine=call.engine)
+            self._calls.block(call, media.number)
             if not self._calls.ask_in_turn(waiting, order, call.engine, answered):
                 came(None, now)
 
@@ -106,7 +104,7 @@ class SoundsAtRtpEngines:
             call = wanted.announcement.rtp_call
             is_wanted = call is not None and media.announcement is wanted.announcement
             session = None if answer is None or answer.reply.result != OK else answer.reply.session
-            written = _answer(offer, session, media.number, is_encrypted=is_encrypted) if session else None
+            written = answer_by(offer, session, media.number, is_encrypted=is_encrypted) if session else None
             if call is None or not is_wanted or written is None:
                 came(None, now)
                 return
@@ -134,7 +132,7 @@ class SoundsAtRtpEngines:
         self._calls.keep(call)
 
 
-def _answer(offer: bytes, given: bytes, number: int, *, is_encrypted: bool) -> bytes | None:
+def answer_by(offer: bytes, given: bytes, number: int, *, is_encrypted: bool) -> bytes | None:
     """Return the answer to a caller's offer with the port of an rtpengine; None where it has none."""
     audio = playable_audio(offer, CODECS, ENCRYPTED)
     try:

@@ -1,0 +1,122 @@
+"""Ring-back of an rtpengine for a caller whose callee rings without media of its own (``local_ring``, ADR 178).
+
+The rtpengine gets an answer of the callee with an address of documentation (RFC 5737): so the caller has its port,
+which the answer of the callee keeps. What the caller sends is kept back meanwhile.
+"""
+
+from typing import Final, NamedTuple
+
+from vosd.b2bua.leg import Leg
+from vosd.b2bua.outgoing.headers import SDP
+from vosd.base.clock import Instant
+from vosd.engine.media.rtpengine_calls import WAIT_MS, RtpEngineCalls
+from vosd.engine.media.sounds_at_rtpengine import CODECS, NOWHERE, answer_by
+from vosd.media.leg_media import LegMedia, RtpCall
+from vosd.media.rtpengine_orders import OK, EngineAnswer, RtpAnswer, RtpPlay, RtpQuery, RtpStopPlaying, session_order
+from vosd.media.termination import TerminatedSide, answered_form
+from vosd.sdp.answering import playable_audio, sound_answer
+from vosd.sdp.security import Protection, protection_of
+from vosd.sip.door.door import MessageChange, MessageWait, WaitingMessage
+from vosd.sip.door.messages import OutgoingResponse
+
+_RINGING: Final = range(180, 190)
+LOOK_MS: Final = 500
+"""Interval at which it is asked for media of the callee, which end the sound."""
+_ENDLESS: Final = 1_000_000
+
+
+class RingBack(NamedTuple):
+    """Sound for a caller while its callee rings."""
+
+    file: str
+    delay_ms: int
+    is_web: bool
+    tos: int
+
+
+class RingBackAtRtpEngines:
+    """Callers that are played ring-back by rtpengines."""
+
+    def __init__(self, calls: RtpEngineCalls) -> None:
+        self._calls = calls
+
+    def ask(self, waiting: WaitingMessage, leg: Leg, wanted: RingBack) -> MessageWait | None:
+        """Let a ringing response wait for the port of a caller that is played ring-back; None for any other message.
+
+        It is put into responses that are not reliable: a reliable one would be the only answer (RFC 3262 section 5). A
+        callee that is offered encryption would have to answer with keys: its caller gets the response as it is.
+        """
+        message, media, callee = waiting.message, leg.facts.media, leg.call.callee
+        attempt = None if callee is None else callee.leg.facts.media
+        if not isinstance(message, OutgoingResponse) or message.status not in _RINGING or message.body:
+            return None
+        if media is None or attempt is None or leg.route_choice is not None or media.is_ringing:
+            return None
+        call = media.rtp_call
+        if not attempt.is_relayed or not attempt.settings.local_ring or call is None or attempt.rtp_call != call:
+            return None
+        audio = playable_audio(attempt.said, CODECS)
+        offer = bytes(leg.sessions.remote)
+        if audio is None or offer.count(b"\nm=") != 1 or protection_of(attempt.said) is not Protection.NONE:
+            return None
+        caller = TerminatedSide.described(media.settings, offer, is_web=wanted.is_web)
+        order = session_order(
+            RtpAnswer,
+            call.name,
+            sound_answer(attempt.said, audio, NOWHERE, attempt.number),
+            str(media.number),
+            str(attempt.number),
+            reader_host=leg.host,
+            tos=wanted.tos,
+            form=answered_form(caller, caller) if media.is_terminated else None,
+        )
+
+        def answered(answer: EngineAnswer | None, now: Instant) -> None:
+            given = b"" if answer is None or answer.reply.result != OK else answer.reply.session
+            session = answer_by(offer, given, media.number, is_encrypted=media.is_terminated) if given else None
+            if session is None or media.is_over:
+                waiting.answer(None, now)
+                return
+            media.is_ringing = True
+            self._calls.block(call, media.number)
+            self._calls.after(wanted.delay_ms, lambda: self._begin(call, media, wanted.file))
+            waiting.answer(MessageChange(headers=message.headers + SDP, body=session), now)
+
+        return MessageWait(WAIT_MS) if self._calls.ask_in_turn(waiting, order, call.engine, answered) else None
+
+    def _begin(self, call: RtpCall, media: LegMedia, file: str) -> None:
+        """Play the sound, unless the call was answered meanwhile."""
+        if not media.is_ringing or media.is_over:
+            return
+
+        def done(answer: EngineAnswer | None) -> None:
+            if answer is None or answer.reply.result != OK:
+                self._calls.note_unplayed(file, call.engine, answer)
+            else:
+                self._calls.after(LOOK_MS, look)
+
+        def look() -> None:
+            """Ask whether media of a callee have come, which the caller is to get alone."""
+            if media.is_ringing and not media.is_over:
+                self._calls.engines.ask(RtpQuery(call=call.name), looked, engine=call.engine)
+
+        def looked(answer: EngineAnswer | None) -> None:
+            if answer is not None and self._calls.has_others(answer, media.number):
+                self.stop(media)
+            else:
+                self._calls.after(LOOK_MS, look)
+
+        order = RtpPlay(call=call.name, leg=str(media.number), file=file, times=_ENDLESS)
+        self._calls.engines.ask(order, done, engine=call.engine)
+
+    def stop(self, media: LegMedia) -> None:
+        """Play the caller nothing more: the callee has media, or has answered."""
+        if media.is_ringing and media.rtp_call is not None:
+            media.is_ringing = False
+            order = RtpStopPlaying(call=media.rtp_call.name, leg=str(media.number))
+            self._calls.engines.ask(order, _ignore, engine=media.rtp_call.engine)
+            self._calls.unblock(media.rtp_call, media.number)
+
+
+def _ignore(_answer: EngineAnswer | None) -> None:
+    """Wait for no answer."""
