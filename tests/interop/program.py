@@ -29,7 +29,7 @@ class Program:
         self._command = command
         self._environment = {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin", **environment}
         self._process: subprocess.Popen[bytes] | None = None
-        self._output = directory / f"{command[0]}.log"
+        self._output = directory / f"{Path(command[0]).name}.log"
 
     def __enter__(self) -> Self:
         with self._output.open("wb") as file:
