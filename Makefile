@@ -78,7 +78,7 @@ restarts: $(VENV)/.tested-with system-packages ## CALLS=500 calls of every kind,
 	@cd tests && $(abspath $(BIN))/python -m restarts.campaign $(CALLS)
 
 interop: $(VENV)/.tested-with system-packages ## calls with baresip, PJSIP, twinkle, Kamailio, rtpengine and linphone, installed where they are missing; sound in every mode, and kills under 200 calls
-	@scripts/provide linphone-daemon:linphone-cli sox:sox
+	@scripts/provide linphone-daemon:linphone-cli twinkle-console:twinkle-console sox:sox
 	@$(BIN)/pytest tests/interop
 	@cd tests && $(abspath $(BIN))/python -m interop.tones
 	@cd tests && $(abspath $(BIN))/python -m interop.kills
@@ -115,7 +115,7 @@ clean: ## remove what these targets made, but never var/ with its calls and mone
 
 .PHONY: system-packages
 system-packages:
-	@scripts/provide promtool:prometheus sipp:sip-tester stunnel:stunnel4 openssl:openssl mariadbd:mariadb-server-core systemd-analyze:systemd baresip:baresip-core kamailio:kamailio twinkle-console:twinkle-console rtpengine:rtpengine-daemon freeradius:freeradius ip:iproute2 nft:nftables chromium-headless-shell:chromium-headless-shell mke2fs:e2fsprogs mount:mount curl:curl
+	@scripts/provide promtool:prometheus sipp:sip-tester stunnel:stunnel4 openssl:openssl mariadbd:mariadb-server-core systemd-analyze:systemd baresip:baresip-core kamailio:kamailio rtpengine:rtpengine-daemon freeradius:freeradius ip:iproute2 nft:nftables chromium-headless-shell:chromium-headless-shell mke2fs:e2fsprogs mount:mount curl:curl
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -30,10 +30,10 @@ VENDOR_REGISTRAR: Final = Endpoint(f"{NETWORK}.36", 5060)
 SOFTPHONE_SWITCH: Final = Endpoint(f"{NETWORK}.2", 5064)
 """A switch for telephones of PJSIP and twinkle."""
 PJSIP_PHONES: Final = tuple(Endpoint(f"{NETWORK}.{number}", 5060) for number in (51, 52, 53))
-TWINKLES: Final = (Endpoint("127.0.0.1", 15_190), Endpoint("127.0.0.1", 15_192))
+TWINKLES: Final = tuple(Endpoint("127.0.0.1", port) for port in (15_190, 15_191, 15_192))
 """twinkle listens at every address, and sends from the one that the kernel chooses."""
-TWINKLE_MEDIA: Final = {TWINKLES[0]: 15_194, TWINKLES[1]: 15_200}
-"""First of six ports for its sound."""
+TWINKLE_MEDIA: Final = dict(zip(TWINKLES, (15_194, 15_200, 15_206), strict=True))
+"""First port for its sound; it has two for each of its lines."""
 
 RADIUS_SWITCH: Final = Endpoint(f"{NETWORK}.2", 5070)
 RADIUS_SERVER: Final = Endpoint(f"{NETWORK}.37", 1812)

@@ -42,7 +42,7 @@ class Call(pj.Call):
             self.phone.calls.pop(self.getId(), None)
 
     def onCallMediaState(self, _prm: pj.OnCallMediaStateParam) -> None:
-        """Connect the file with the call, and tell whether somebody holds."""
+        """Connect the file with the call, and tell whether a side holds."""
         info = self.getInfo()  # the media are a part of it, and gone with it
         for index, media in enumerate(info.media):
             if media.type != pj.PJMEDIA_TYPE_AUDIO:

@@ -13,8 +13,8 @@ TOOLS: Final = frozenset(
     {
         "aioice", "atheris", "coverage", "editables", "grafana-foundation-sdk", "hatchling", "hypothesis",
         "import-linter",
-        "mmdb-writer", "mypy", "packaging", "playwright", "promql-parser", "pylibsrtp", "pyopenssl", "pypdf", "pytest",
-        "pytest-asyncio", "pytest-xdist", "ruff", "types-pyyaml",
+        "mmdb-writer", "mypy", "packaging", "pjsua2-python", "playwright", "promql-parser", "pylibsrtp", "pyopenssl",
+        "pypdf", "pytest", "pytest-asyncio", "pytest-xdist", "ruff", "types-pyyaml",
     }
 )  # fmt: skip
 """What ``make check``, the tests and the building of a wheel call by name."""
@@ -24,8 +24,10 @@ INSTALL: Final = "after a change of the pins: pip install -r requirements-dev.tx
 
 
 def pins(file: str) -> dict[str, str]:
-    lines = (line for line in (ROOT / file).read_text().splitlines() if "==" in line)
-    return {canonicalize_name(name): version for name, version in (line.split("==") for line in lines)}
+    """Return the pinned versions; without those for other machines."""
+    found = [Requirement(line) for line in (ROOT / file).read_text().splitlines() if "==" in line]
+    here = [each for each in found if each.marker is None or each.marker.evaluate()]
+    return {canonicalize_name(each.name): str(each.specifier).removeprefix("==") for each in here}
 
 
 def pulled_in(wanted: Requirement) -> set[str]:
