@@ -15,6 +15,9 @@ USERS: Final = {"2001": "right password"}
 LONGEST_S: Final = 3
 """Session-Timeout of calls to numbers that end with 9."""
 
+CLASS: Final = "00676f6c64"
+"""Class of the same calls, hexadecimal."""
+
 CONFIGURATION: Final = """\
 prefix = /usr
 name = freeradius
@@ -99,7 +102,7 @@ class FreeRadius(Program):
         (directory / "radiusd.conf").write_text(CONFIGURATION.format(**values, accounting_port=address.port + 1))
         (directory / "dictionary").write_text(DICTIONARY)
         users = [f'{name} Cleartext-Password := "{password}"' for name, password in USERS.items()]
-        capped = f'DEFAULT Called-Station-Id =~ "9$"\n    Session-Timeout = {LONGEST_S},\n    Fall-Through = Yes'
+        capped = f'DEFAULT Called-Station-Id =~ "9$"\n    Session-Timeout = {LONGEST_S},\n    Class = 0x{CLASS},\n    Fall-Through = Yes'
         (directory / "users").write_text("\n".join([capped, *users, ""]))
         super().__init__(["freeradius", "-f", "-l", "stdout", "-d", str(directory), "-n", "radiusd"], directory)
 

@@ -16,7 +16,7 @@ from e2e.stage import SQLITE, Stage
 from vosd.obs.events import Event
 
 from .addresses import RADIUS_CUSTOMER, RADIUS_PHONE, RADIUS_SERVER, RADIUS_SWITCH, RADIUS_VENDOR
-from .freeradius import LONGEST_S, SECRET, USERS, FreeRadius
+from .freeradius import CLASS, LONGEST_S, SECRET, USERS, FreeRadius
 
 HERE = Path(__file__).parent
 VALUES = {
@@ -137,6 +137,8 @@ def test_it_judges_the_passwords_of_registrations_and_calls(site: Site) -> None:
         assert record["mapping_gateway"] == "2001"
         (stop,) = site.wait_for("Stop", record["call_id"])
         assert (stop["User-Name"], stop["Acct-Terminate-Cause"]) == ("2001", "Session-Timeout")
+        (start,) = site.accounted("Start", record["call_id"])
+        assert (record["radius_class"], start["Class"], stop["Class"]) == (CLASS, f"0x{CLASS}", f"0x{CLASS}")
         for name, password in (("2001", "wrong"), ("2002", USERS["2001"])):
             refused = Telephone(at, RADIUS_SWITCH, Login(name, password))
             with pytest.raises(AssertionError, match="401"):
