@@ -12,7 +12,7 @@ from doubles.home import NoNamespacesError
 from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import Peer
 from doubles.sockets.rtp import RtpPeer
-from doubles.two_networks import CUSTOMER, SWITCH, VENDOR, TwoNetworks
+from doubles.two_networks import CUSTOMER, OTHER_CUSTOMER, SWITCH, VENDOR, TwoNetworks
 
 from vosd.engine.clock import SystemClock
 
@@ -31,6 +31,8 @@ def networks() -> Iterator[TwoNetworks]:
             made = opened.enter_context(TwoNetworks())
         except NoNamespacesError as reason:
             do_without(str(reason))
+        if (lacking := made.lacks()) is not None:
+            pytest.skip(f"the kernel cannot forward where packets arrive: {lacking}")
         yield made
 
 
@@ -44,9 +46,9 @@ def between(networks: TwoNetworks, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @contextmanager
-def calling(stage: Stage, networks: TwoNetworks) -> Iterator[RelayedCall]:
+def calling(stage: Stage, networks: TwoNetworks, host: str = CUSTOMER) -> Iterator[RelayedCall]:
     with networks.customer.inside():
-        customer, caller = Peer(Endpoint(CUSTOMER, 15_162)), RtpPeer(CUSTOMER, ssrc=1)
+        customer, caller = Peer(Endpoint(host, 15_162)), RtpPeer(host, ssrc=1)
     with networks.vendor.inside():
         vendor, callee = Peer(Endpoint(VENDOR, 15_161)), RtpPeer(VENDOR, ssrc=2)
     with customer, vendor:
@@ -77,7 +79,7 @@ def is_handed_over(call: RelayedCall, networks: TwoNetworks) -> bool:
     return [count > 0 for count in streams(networks)] == [True, True]
 
 
-def test_the_kernel_goes_on_while_the_switch_is_killed_and_a_silent_call_is_billed_to_its_last_packet(
+def test_the_kernel_goes_on_while_the_switch_is_killed_and_until_the_call_ends(
     between: Stage, networks: TwoNetworks
 ) -> None:
     with calling(between, networks) as call:
@@ -87,37 +89,39 @@ def test_the_kernel_goes_on_while_the_switch_is_killed_and_a_silent_call_is_bill
         call.talk()
         assert streams(networks) > before
         between.daemon.start()
-        call.talk()
-        silent_from = datetime.fromtimestamp(SystemClock().now().wall / 1e3, UTC)
-        call.customer.reply(call.customer.expect("BYE", 15), 200)
-        call.vendor.reply(call.vendor.expect("BYE", passing=["ACK"]), 200)
-        record = call.record()
-    assert record["end_reason"] == "No Media"
-    assert record["media"]["legs"]["caller"]["offloaded"] > 0
-    billed_too_long = datetime.fromisoformat(record["ended_at"]) - silent_from
-    assert billed_too_long < timedelta(seconds=2.5)  # it is noticed after 3 s
-    assert streams(networks) == []
-
-
-def test_media_of_a_call_are_forwarded_by_the_kernel_but_not_on_hold(between: Stage, networks: TwoNetworks) -> None:
-    with calling(between, networks) as call:
         eventually(lambda: is_handed_over(call, networks), "the kernel forwards both streams")
-        call.talk()
+        assert call.call.hang_up().status == 200
+        call.vendor.reply(call.vendor.expect("BYE", passing=["ACK"]), 200)
+        media = call.media()
+    assert (media["engine"], media["step"]) == ("relay", 0)
+    assert all(0 < leg["offloaded"] < leg["packets_in"] for leg in media["legs"].values())
+    eventually(lambda: streams(networks) == [], "nothing is forwarded any more")
+    between.expect_nothing_left()
 
+
+def test_hold_takes_a_call_back_and_its_silence_is_billed_to_the_second_of_its_last_packet(
+    between: Stage, networks: TwoNetworks
+) -> None:
+    with calling(between, networks, OTHER_CUSTOMER) as call:
+        eventually(lambda: is_handed_over(call, networks), "the kernel forwards both streams")
         offer = described(call.caller)
         call.change(offer.replace("o=- 1 1", "o=- 1 2") + "a=sendonly\r\n", 2)
-        assert streams(networks) == []
+        eventually(lambda: streams(networks) == [], "the worker forwards what there is")
         call.change(offer.replace("o=- 1 1", "o=- 1 3"), 3)
         eventually(lambda: is_handed_over(call, networks), "the kernel forwards both streams again")
-        call.change(offer.replace("o=- 1 1", "o=- 1 4"), 4)
-        media = call.hang_up(5)
+        call.talk()
+        silent_from = datetime.fromtimestamp(SystemClock().now().wall / 1e3, UTC)
+        call.customer.reply(call.customer.expect("BYE", 30), 200)
+        call.vendor.reply(call.vendor.expect("BYE"), 200)
+        record = call.record()
         sent = {"caller": call.caller.sequence - 1_000, "callee": call.callee.sequence - 1_000}
-        assert streams(networks) == []
-    assert (media["engine"], media["step"]) == ("relay", 0)
-    for side, leg in media["legs"].items():
-        # The first ones may come before the worker knows of the answer.
+    assert record["end_reason"] == "No Media"
+    assert datetime.fromisoformat(record["ended_at"]) - silent_from < timedelta(seconds=4)  # noticed after six
+    for side, leg in record["media"]["legs"].items():
+        # The first packets may come before the worker knows of the answer.
         assert (leg["packets_in"] + leg["foreign"], leg["lost_percent"]) == (sent[side], 0.0)
         assert 0 < leg["offloaded"] < leg["packets_in"]
+    assert streams(networks) == []
     between.expect_nothing_left()
 
 

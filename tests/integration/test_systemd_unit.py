@@ -40,6 +40,16 @@ def test_systemd_finds_nothing_wrong_with_the_unit(unit: Path, tmp_path: Path) -
     assert (verified.returncode, [line for line in verified.stderr.splitlines() if copy.name in line]) == (0, [])
 
 
+def test_the_file_that_gives_media_workers_their_right_adds_one_capability(tmp_path: Path) -> None:
+    copy = with_program(UNIT, tmp_path)
+    added = tmp_path / "vosd.service.d" / "offload.conf"
+    added.parent.mkdir()
+    shutil.copy(BESIDE / "offload.conf", added)
+    verified = analyze("verify", "--man=no", copy)
+    assert (verified.returncode, [line for line in verified.stderr.splitlines() if "vosd.service" in line]) == (0, [])
+    assert re.findall("CAP_[A-Z_]+", added.read_text()) == ["CAP_NET_ADMIN", "CAP_NET_ADMIN"]
+
+
 def test_a_wrong_key_would_be_found(tmp_path: Path) -> None:
     unit = with_program(UNIT, tmp_path)
     unit.write_text(unit.read_text().replace("WatchdogSec=10", "WatchdogSecs=10"))

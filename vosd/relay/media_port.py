@@ -358,6 +358,12 @@ class MediaPort:
 
     def forward_by_kernel(self, stream: ForwardedStream) -> None:
         """Note that the kernel forwards the stream of the peer; packets that it leaves still come here."""
+        for _ in range(WAITING_MAX):  # those that came before
+            try:
+                self._rtp.recv(1, socket.MSG_PEEK)
+            except OSError:
+                break
+            self.receive_filtered()
         self.kernel.stream = stream
         self._owner.serve(self._rtp, self._receive_beside)
 

@@ -155,9 +155,13 @@ class Offload:
     def _is_hooked(self, way: Route) -> bool:
         """Let the table see the packets of the device by which a peer is reached."""
         name = self._routes.name_of(way.device)
-        if name is not None:
+        if name is None:
+            return False
+        try:
             self._table.hook(way.device, name)
-        return name is not None
+        except OSError:  # it has gone meanwhile, or is of a kind that cannot be hooked
+            return False
+        return True
 
     def _has_moved(self, forwarded: ForwardedStream) -> bool:
         """Return whether the routes of a stream are others by now."""

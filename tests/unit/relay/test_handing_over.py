@@ -83,7 +83,9 @@ class Socket:
         return self.waiting.pop(0), self.peer
 
     def recv(self, size, flags=0):
-        return self.waiting[0][:size] if flags else self.recvfrom(size)[0]
+        if flags and self.waiting:
+            return self.waiting[0][:size]
+        return self.recvfrom(size)[0]
 
     def sendto(self, data, _target):
         return len(data)
@@ -268,6 +270,10 @@ def test_a_stream_that_is_recorded_or_played_over_is_not_handed_over(streams):
     port.play_ring_back(0)
     streams.look(SAMPLED_NS)
     assert len(streams.table.packets) == 1
+    streams.take_back(port)
+    streams.ports[1].recording = object()
+    streams.look(SAMPLED_NS)
+    assert streams.table.packets == {}
 
 
 def test_without_the_table_the_worker_forwards_everything_and_takes_nothing_for_lost(streams):
