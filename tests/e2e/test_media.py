@@ -195,7 +195,10 @@ def relaying(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 @contextmanager
 def switch(directory: Path, address: Endpoint = RELAYING_SWITCH, ports: str = "31000,31199") -> Iterator[Stage]:
+    """Start a switch; one at another address is for tests in which no party sends while it starts again."""
     text = configuration("media.yaml", address).replace("PORTS_OF_THE_RELAY", ports)
+    if address != RELAYING_SWITCH:
+        text = text.replace("media_timeout: 3", "media_timeout: 60")
     (directory / "gone.wav").write_bytes(wav(TONE.tobytes()))
     with Daemon(directory, text) as daemon:
         yield Stage(daemon, address)

@@ -31,6 +31,8 @@ def switch(directory: Path, address: Endpoint, *engines: Rtpengine, more: str = 
     pool = ", ".join(f"{{name: {each.config.name}, address: '{each.control}'}}" for each in engines)
     text = configuration("media.yaml", address).replace("PORTS_OF_THE_RELAY", "21900,21999")
     text = text.replace(', sounds: {gone: gone.wav}, announcements: {"Not Found": gone}, music_on_hold: gone', "")
+    if address != SWITCH:  # no party sends while a switch or an rtpengine starts again
+        text = text.replace("media_timeout: 3", "media_timeout: 60")
     text = text.replace("engine: relay, mode: on", f"engine: rtpengine, mode: on, rtpengine: [{pool}]{more}")
     with Daemon(directory, text) as daemon:
         yield Stage(daemon, address)
