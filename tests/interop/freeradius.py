@@ -102,7 +102,8 @@ class FreeRadius(Program):
         (directory / "radiusd.conf").write_text(CONFIGURATION.format(**values, accounting_port=address.port + 1))
         (directory / "dictionary").write_text(DICTIONARY)
         users = [f'{name} Cleartext-Password := "{password}"' for name, password in USERS.items()]
-        capped = f'DEFAULT Called-Station-Id =~ "9$"\n    Session-Timeout = {LONGEST_S},\n    Class = 0x{CLASS},\n    Fall-Through = Yes'
+        terms = f"Session-Timeout = {LONGEST_S},\n    Class = 0x{CLASS}"
+        capped = f'DEFAULT Called-Station-Id =~ "9$"\n    {terms},\n    Fall-Through = Yes'
         (directory / "users").write_text("\n".join([capped, *users, ""]))
         super().__init__(["freeradius", "-f", "-l", "stdout", "-d", str(directory), "-n", "radiusd"], directory)
 
