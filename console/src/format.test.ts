@@ -1,5 +1,16 @@
 import { describe, expect, it } from "vitest";
-import { age, amount, dayBegin, duration, enteredMoment, localMinute, moment, searchFor, utc } from "./format";
+import {
+  age,
+  amount,
+  costSoFar,
+  dayBegin,
+  duration,
+  enteredMoment,
+  localMinute,
+  moment,
+  searchFor,
+  utc,
+} from "./format";
 
 describe("amounts", () => {
   it.each([
@@ -64,4 +75,9 @@ it("begins the day where the chosen zone has it", () => {
   expect(moment("2026-03-01T15:30:00Z", now, "en-GB", "Asia/Shanghai")).toBe("01/03/2026, 23:30:00");
   expect(enteredMoment("2026-03-02T02:00", "Asia/Shanghai")).toBe("2026-03-01T18:00:00.000Z");
   expect(enteredMoment("")).toBeUndefined();
+});
+
+it("a call costs so far what its minutes cost", () => {
+  expect(costSoFar("0.60", 90)).toBe("0.9000");
+  expect(costSoFar("1200", 60)).toBe("1\u202f200.0000");
 });

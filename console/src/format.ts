@@ -94,3 +94,10 @@ export function searchFor(text: string): Sought {
   if (/^[^\s@]+@[^\s@]+$/.test(value)) return { to: "sip_call_id", value };
   return { to: "name", value };
 }
+
+const SO_FAR_DECIMALS = 4;
+
+/** The price of a minute for so many seconds, for a figure that says that it is no charge. */
+export function costSoFar(price: string, seconds: number): string {
+  return amount(((Number(price) * seconds) / MINUTE_S).toFixed(SO_FAR_DECIMALS));
+}

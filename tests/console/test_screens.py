@@ -89,6 +89,10 @@ def test_running_calls_appear_by_themselves_and_are_hung_up_after_a_question(sit
         expect(page.get_by_text("1 calls", exact=True)).to_be_visible()
         second.establish()
         expect(page.get_by_text("2 calls", exact=True)).to_be_visible()
+        table = page.get_by_label("Calls now", exact=True).locator("tbody tr")
+        expect(table.nth(1)).to_contain_text(re.compile(r"≈ 0\.\d{4} USD\s*PCMU"))
+        page.reload()  # read from the list, as the events before said it
+        expect(table.nth(1)).to_contain_text(re.compile(r"≈ 0\.\d{4} USD\s*PCMU"))
         page.get_by_text("customer", exact=True).click()
         expect(page.get_by_label("Calls now").locator("tbody tr")).to_have_count(1)
         assert rows(page, "Calls now") == ["acme 2 2"]

@@ -9,8 +9,11 @@ from typing import Final
 import pytest
 
 from vosd.admin.office.ports import KeySheet
+from vosd.admin.office.reports import _OF_COMMON
 from vosd.catalogue.stored_objects import KINDS
 from vosd.config.key_sheets import key_sheets
+from vosd.traffic.ledger_reports import LEDGER_REPORTS
+from vosd.traffic.reports import OWNER, REPORTS
 
 TEXTS: Final = Path(__file__).parents[2] / "console/src/text"
 LANGUAGES: Final = sorted(file.stem for file in TEXTS.glob("*.json") if file.stem != "en")
@@ -27,11 +30,20 @@ def shown(keys: tuple[KeySheet, ...]) -> Iterator[str]:
 
 
 def english() -> set[str]:
-    """Return the texts of all declarations that forms are drawn from."""
+    """Return the texts of all declarations that forms are drawn from, and of reports."""
     found: set[str] = set()
     for kind in map(key_sheets, KINDS):
         found.update((kind.meaning, *shown(kind.keys)), shown((kind.named,) if kind.named else ()))
+    found.update(each.meaning for each in (*REPORTS.values(), *LEDGER_REPORTS.values()))
     return found - {""}
+
+
+def test_each_column_of_a_report_has_a_name() -> None:
+    """The other languages have the same names as English, which a test of the console looks at."""
+    columns = {"span", *OWNER, *_OF_COMMON}
+    columns.update(name for report in REPORTS.values() for name in (*report.by, *report.figures))
+    columns.update(name for report in LEDGER_REPORTS.values() for name, _, _ in report.columns)
+    assert columns - json.loads((TEXTS / "en.json").read_text())["column"].keys() == set()
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -34,7 +34,7 @@ def _of_requests(operation: Operation) -> _Problems:
     yield HTTPStatus.TOO_MANY_REQUESTS, ("too_many_requests",)
     yield HTTPStatus.SERVICE_UNAVAILABLE, ("too_slow",)
     if operation.listing is not None:
-        yield HTTPStatus.UNPROCESSABLE_ENTITY, ("bad_parameter",)
+        yield HTTPStatus.UNPROCESSABLE_ENTITY, ("bad_parameter", "too_many_rows")
         if operation.listing.unindexed:
             yield HTTPStatus.UNPROCESSABLE_ENTITY, ("no_index",)
     has_file = operation.long is not None and bool(operation.long.uploads)

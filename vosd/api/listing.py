@@ -10,8 +10,10 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from msgspec.structs import FieldInfo
 
+from vosd.api.begun import begun
 from vosd.api.http import Answer, RequestError
 from vosd.api.operation import Listing
+from vosd.api.workbook import XLSX, workbook_parts
 from vosd.base import base64url
 from vosd.base.parts import in_parts
 
@@ -46,7 +48,7 @@ def page_wanted(listing: Listing, columns: Iterable[str], query: dict[str, str],
     Raises:
         RequestError: one makes no sense.
     """
-    form = next((each for each in (NDJSON, CSV) if each in accept), "")
+    form = next((each for each in (NDJSON, CSV, XLSX) if each in accept), "")
     text = query.pop("limit", None)
     limit = (None if form else LIMIT) if text is None else _limit(text)
     sort = query.pop("sort", None)
@@ -60,7 +62,7 @@ def page_wanted(listing: Listing, columns: Iterable[str], query: dict[str, str],
     for each in fields:
         if each not in known:
             raise _bad("fields", f"has {each!r}", _choice(known, ""))
-    if form == CSV:  # the first item may lack some
+    if form in {CSV, XLSX}:  # the first item may lack some
         fields = fields or tuple(known)
     cursor = query.pop("cursor", None)
     if cursor is not None and listing.limit is not None and listing.cursor is None:
@@ -127,14 +129,14 @@ async def whole_list(listing: Listing, items: Iterable[Any], wanted: PageWanted)
     shown = rows if wanted.limit is None else rows[: wanted.limit]
     following = place(shown[-1]) if shown and len(shown) < len(rows) else None
     if wanted.form:
-        return _streamed(each_of(shown), wanted)
+        return await _streamed(each_of(shown), wanted)
     return _page([_sparse(row, wanted.fields) for row in shown], following)
 
 
 async def read_list(listing: Listing, items: AsyncIterator[Any], wanted: PageWanted) -> Answer:
     """Return the part of a list that the office yields from the cursor on; it yields one more than the limit."""
     if wanted.form:
-        return _streamed((msgspec.to_builtins(item) async for item in items), wanted)
+        return await _streamed((msgspec.to_builtins(item) async for item in items), wanted)
     rows = [msgspec.to_builtins(item) async for item in items]
     assert wanted.limit is not None
     shown = rows[: wanted.limit]
@@ -152,7 +154,10 @@ def _page(rows: list[Any], following: Any) -> Answer:
     )
 
 
-def _streamed(rows: AsyncIterator[Mapping[str, Any]], wanted: PageWanted) -> Answer:
+async def _streamed(rows: AsyncIterator[Mapping[str, Any]], wanted: PageWanted) -> Answer:
+    if wanted.form == XLSX:
+        # a list that is too long is refused before the answer begins
+        return Answer(stream=await begun(workbook_parts(rows, wanted.fields, _text)), content_type=XLSX)
     parts = _lines(rows, wanted) if wanted.form == NDJSON else _table(rows, wanted)
     return Answer(stream=parts, content_type=NDJSON if wanted.form == NDJSON else f"{CSV}; charset=utf-8")
 

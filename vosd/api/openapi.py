@@ -26,6 +26,7 @@ from vosd.api.problems import PROBLEM_JSON, Problem
 from vosd.api.repeats import KEY_CHARACTERS_MAX
 from vosd.api.table import BASE, OPERATIONS
 from vosd.api.words import word
+from vosd.api.workbook import XLSX
 
 _PROBLEM: Final = "#/components/schemas/Problem"
 _RESPONSE: Final = "#/components/responses/{name}"
@@ -229,7 +230,7 @@ def _list_parameters(each: Operation) -> list[dict[str, Any]]:
     listing = each.listing
     assert listing is not None
     made: list[dict[str, Any]] = [
-        _query("limit", f"At most so many items; {LIMIT} where it is left out. CSV and NDJSON have all.",
+        _query("limit", f"At most so many items; {LIMIT} where it is left out. CSV, NDJSON and spreadsheets have all.",
                {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX}),
         _query("fields", _FIELDS, {"type": "string"}),
     ]  # fmt: skip
@@ -262,7 +263,7 @@ def _responses(each: Operation) -> dict[str, Any]:
             "required": ["items", "next"],
         }
         shown = {"items": [content["application/json"]["example"]], "next": None}
-        content = {"application/json": {"schema": page, "example": shown}, NDJSON: {}, CSV: {}}
+        content = {"application/json": {"schema": page, "example": shown}, NDJSON: {}, CSV: {}, XLSX: {}}
     content |= {form: {} for form in each.forms}
     good: dict[str, Any] = {"description": each.status.phrase, "content": content}
     if each.etag is not None:

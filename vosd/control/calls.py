@@ -36,6 +36,12 @@ class CallSnapshot(msgspec.Struct, frozen=True):
     """Since the answer."""
     rings_beside: list[str] = []
     """Telephones that ring at the same time as that gateway, by their numbers."""
+    codec: str | None = None
+    """First audio codec of the answer on the caller's leg, as rtpmap names it; None = none yet."""
+    price_per_minute: str | None = None
+    """Price of a minute for the customer, without tax, after the first period of the rate; None = none yet."""
+    currency: str | None = None
+    """Currency of that price."""
 
     @property
     def gateways(self) -> tuple[str | None, ...]:

@@ -1,5 +1,5 @@
 import { useSyncExternalStore } from "react";
-import { age, duration } from "../format";
+import { age, costSoFar, duration } from "../format";
 
 const TICK_MS = 1_000;
 const watchers = new Set<() => void>();
@@ -32,6 +32,16 @@ export function Age({ since }: { since: string }) {
           useSyncExternalStore(watch, () => now),
         ),
       )}
+    </>
+  );
+}
+
+/** About what a running call has cost since its answer: the price of a minute, without tax, for the time so far. */
+export function CostSoFar({ since, price, currency }: { since: string; price: string; currency: string }) {
+  const at = useSyncExternalStore(watch, () => now);
+  return (
+    <>
+      ≈ {costSoFar(price, age(since, at))} {currency}
     </>
   );
 }

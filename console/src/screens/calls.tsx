@@ -7,7 +7,7 @@ import { useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { client, content, Problem, pageOf, type Row } from "../api/client";
 import { type LiveEvent, listen } from "../api/events";
-import { Age } from "../parts/age";
+import { Age, CostSoFar } from "../parts/age";
 import { Confirm } from "../parts/confirm";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
@@ -123,6 +123,17 @@ const COLUMNS: readonly Column[] = [
   { name: "routing_gateway", kind: "gateway" },
   { name: "started_at", kind: "moment" },
   { name: "duration", kind: "number", show: (row) => <Age since={String(row.answered_at ?? row.started_at)} /> },
+  {
+    name: "cost_so_far",
+    kind: "number",
+    show: ({ answered_at: since, price_per_minute: price, currency }) =>
+      since && price ? (
+        <CostSoFar since={String(since)} price={String(price)} currency={String(currency ?? "")} />
+      ) : (
+        <span className="quiet">–</span>
+      ),
+  },
+  { name: "codec" },
   { name: "call_id", kind: "call" },
 ];
 

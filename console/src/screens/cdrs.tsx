@@ -14,6 +14,7 @@ import { type Column, Table } from "../parts/table";
 import type { Narrowing } from "../router";
 
 const PAGE_ROWS = 200;
+const WORKBOOK = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
 const FIELDS = ["caller", "callee", "account", "gateway", "reason", "sip_call_id"] as const;
 const COLUMNS: readonly Column[] = [
   { name: "started_at", kind: "moment" },
@@ -67,6 +68,9 @@ export function CdrsScreen() {
           <SavedSearches saved={saved} search={search} onSave={setSaved} onChoose={narrow} />
           <Button size="xs" variant="default" onClick={() => download(`/cdrs?${asked}`, "text/csv", "calls.csv")}>
             {t("cdrs.csv")}
+          </Button>
+          <Button size="xs" variant="default" onClick={() => download(`/cdrs?${asked}`, WORKBOOK, "calls.xlsx")}>
+            {t("reports.xlsx")}
           </Button>
         </Group>
       }

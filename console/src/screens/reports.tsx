@@ -12,9 +12,10 @@ import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { Bars, bySpan, SpanChart } from "../parts/spanchart";
 import { type Column, Table } from "../parts/table";
-import { type Kind, Value } from "../parts/values";
+import { type Kind, Moment, Value } from "../parts/values";
 import type { Narrowing } from "../router";
 import { useMay } from "../session";
+import { useMeanings } from "../text/meanings";
 import { zoneName } from "../zone";
 
 const FIRST = "revenue";
@@ -60,11 +61,15 @@ const LINKS: Record<string, Kind> = {
   routing_gateway: "gateway",
 };
 
+/** The beginning of a span: a moment where it is shorter than a day, else the day as it is. */
+const spanOf = (row: Row) =>
+  String(row.span).includes("T") ? <Moment value={row.span} /> : <span>{String(row.span ?? "–")}</span>;
+
 function columnsOf(report: Report): Column[] {
   return report.columns.map(({ name, kind }) => ({
     name,
     kind: LINKS[name] ?? KINDS[kind] ?? "text",
-    show: kind === "money" ? (row) => amount(String(row[name] ?? "–")) : undefined,
+    show: name === "span" ? spanOf : kind === "money" ? (row) => amount(String(row[name] ?? "–")) : undefined,
   }));
 }
 
@@ -86,7 +91,9 @@ function Chart({ report }: { report: Report }) {
   const [figure, setFigure] = useState("");
   const shown = figures.includes(figure) ? figure : (figures.find((name) => name === "calls") ?? figures[0]);
   if (!shown || report.rows.length === 0) return null;
-  const texts = report.columns.filter((column) => column.kind === "text" && column.name !== "span");
+  const texts = report.columns.filter(
+    ({ name, kind }) => kind === "text" && name !== "span" && !name.endsWith("currency"),
+  );
   const spans = new Set(report.rows.map((row) => row.span));
   const isOverTime = report.columns.some((column) => column.name === "span") && spans.size > 1;
   return (
@@ -189,6 +196,7 @@ export function ReportsScreen() {
   const set = (field: string, value: string | null) =>
     go({ search: (before) => ({ ...before, [field]: value || undefined }), replace: true });
   const asked = queryText({ ...order, zone: zoneName() });
+  const inLanguage = useMeanings();
   const known = kinds.data as { name: string; meaning: string }[] | undefined;
   const day = (field: "since" | "until") => (
     <TextInput
@@ -240,7 +248,7 @@ export function ReportsScreen() {
           onBlur={(event) => set("account", event.currentTarget.value)}
         />
       </Group>
-      <Text className="quiet">{known?.find((each) => each.name === name)?.meaning}</Text>
+      <Text className="quiet">{inLanguage(known?.find((each) => each.name === name)?.meaning ?? "")}</Text>
       <ProblemText error={found.error} again={() => found.refetch()} />
       {found.data && <Chart report={found.data} />}
       <ReportTable label={name} report={found.data} isLoading={found.isPending} order={order} />

@@ -1,7 +1,10 @@
 """Lists as CSV, whose header has every column of every kind of item, and with some of their fields."""
 
 import asyncio
+import io
 import json
+import re
+import zipfile
 
 import pytest
 
@@ -9,6 +12,7 @@ from vosd.api.http import RequestError
 from vosd.api.listing import CSV, page_wanted, whole_list
 from vosd.api.operation import Operation
 from vosd.api.table import OPERATIONS
+from vosd.api.workbook import XLSX
 
 
 def listed(path: str) -> Operation:
@@ -51,3 +55,33 @@ def test_sparse_items_have_no_null_for_a_field_that_they_have_not() -> None:
     wanted = page_wanted(operation.listing, operation.columns(), {"fields": "id,agent"}, "")
     found = json.loads(asyncio.run(whole_list(operation.listing, rows, wanted)).content)
     assert found["items"] == [{"id": "shop"}, {"id": "top", "agent": "reseller"}]
+
+
+async def workbook(path: str, rows: list[object]) -> bytes:
+    operation = listed(path)
+    assert operation.listing is not None
+    wanted = page_wanted(operation.listing, operation.columns(), {"fields": "id,contact,balance"}, XLSX)
+    answer = await whole_list(operation.listing, rows, wanted)
+    assert (answer.content_type, answer.stream is not None) == (XLSX, True)
+    assert answer.stream is not None
+    return b"".join([part async for part in answer.stream])
+
+
+def test_a_spreadsheet_has_amounts_as_numbers_and_digits_of_telephones_as_text() -> None:
+    rows = [{"id": "442079460001", "contact": "=1+1", "balance": "-1.50"}, {"id": "b", "contact": None, "balance": "x"}]
+    with zipfile.ZipFile(io.BytesIO(asyncio.run(workbook("/balances", rows)))) as book:
+        sheet = book.read("xl/worksheets/sheet1.xml").decode()
+    assert re.findall(r'<c r="(\w+)"[^>]*>.*?(?:<t[^>]*>|<v>)(.*?)</', sheet) == [
+        ("A1", "id"), ("B1", "contact"), ("C1", "balance"),
+        ("A2", "442079460001"), ("B2", "=1+1"), ("C2", "-1.5"),
+        ("A3", "b"), ("C3", "x"),
+    ]  # fmt: skip
+    assert re.findall(r'<c r="([ABC]2)" t="inlineStr"', sheet) == ["A2", "B2"]
+
+
+def test_a_list_that_is_too_long_for_a_spreadsheet_is_refused_before_the_answer(monkeypatch) -> None:
+    monkeypatch.setattr("vosd.api.workbook.ROWS_MAX", 2)
+    rows = [{"id": str(number), "balance": "1"} for number in range(3)]
+    with pytest.raises(RequestError, match="more than 2 rows"):
+        asyncio.run(workbook("/balances", rows))
+    assert asyncio.run(workbook("/balances", rows[:2])).startswith(b"PK")

@@ -58,7 +58,7 @@ async def test_a_call_reports_each_of_its_states_with_the_values_of_its_record(t
     assert [each["state"] for each in (trying, ringing, answered, ended)] == [state.value for state in CallReportState]
     keys = CallStateReport.__struct_fields__
     assert [tuple(each) for each in (trying, ringing, answered, ended)] == [keys] * 4
-    own = {"id", "seq", "state", "at"}
+    own = {"id", "seq", "state", "at", "price_per_minute"}
     assert {name: ended[name] for name in keys if name not in own} == {
         name: record[name] for name in keys if name not in own
     }
@@ -71,6 +71,7 @@ async def test_a_call_reports_each_of_its_states_with_the_values_of_its_record(t
     early = ("call_id", "mapping_gateway", "routing_gateway", "customer_account", "caller_in", "started_at")
     for each in (trying, ringing, answered):
         assert {name: each[name] for name in early} == {name: record[name] for name in early}
+        assert (each["price_per_minute"] is not None) is (each is answered), "the price of a running call"
         assert [each[name] for name in (*MONEY, "ended_at", "end_reason", "hold_time_ms")] == [None] * 7
     assert [each["id"] for each in (trying, ringing, answered, ended)] == [
         f"{record['call_id']}-{each['seq']}" for each in (trying, ringing, answered, ended)

@@ -30,7 +30,8 @@ from vosd.admin.office.invoices import (
 from vosd.admin.office.jobs import JobKind, JobSheet
 from vosd.admin.office.office import Office
 from vosd.admin.office.principal import Principal
-from vosd.api.csv_stream import begun, csv_answer
+from vosd.api.begun import begun
+from vosd.api.csv_stream import csv_answer
 from vosd.api.http import Answer, HttpRequest
 from vosd.api.job import Long, Work
 from vosd.api.listing import CSV

@@ -30,7 +30,8 @@ from vosd.admin.office.reconciliations import (
     show_reconciliation,
     write_letter,
 )
-from vosd.api.csv_stream import begun, csv_answer
+from vosd.api.begun import begun
+from vosd.api.csv_stream import csv_answer
 from vosd.api.job import Long, Work
 from vosd.api.listing import CSV
 from vosd.api.operation import Listing, Operation, permission_of

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from vosd.b2bua.leg import Leg
 from vosd.base.clock import Instant
+from vosd.base.money import format_amount
 from vosd.cdr.columns import iso_utc
 from vosd.control.calls import CallDescription, CallSnapshot, LegRow
 from vosd.engine.calls.live_call import LiveCall
@@ -75,7 +76,7 @@ def snapshot(carried: LiveCall, now: Instant) -> CallSnapshot:
     call, call_request = carried.call, carried.call_request
     journey, arrival = call.journey, call.arrival
     gateway = journey.choice.gateway if journey.choice is not None else None
-    answered_at = journey.answered_at
+    answered_at, rate = journey.answered_at, call_request.rate
     return CallSnapshot(
         call_id=arrival.call_id,
         state=call.state.name.lower(),
@@ -90,4 +91,7 @@ def snapshot(carried: LiveCall, now: Instant) -> CallSnapshot:
         answered_at=None if answered_at is None else iso_utc(arrival.at.wall + answered_at.mono - arrival.at.mono),
         age_s=(now.mono - arrival.at.mono) // 1_000,
         talk_s=(now.mono - answered_at.mono) // 1_000 if answered_at is not None else None,
+        codec=journey.codec,
+        price_per_minute=None if rate is None else format_amount(rate.price_per_minute),
+        currency=None if rate is None else rate.paid_in or rate.currency,
     )

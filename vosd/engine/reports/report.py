@@ -81,6 +81,10 @@ class CallStateReport(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     cost: str | None = None
     cost_tax: str | None = None
     vendor_currency: str | None = None
+    codec: str | None = None
+    """First audio codec of the answer."""
+    price_per_minute: str | None = None
+    """Price of a minute for the customer, without tax, in the report of an answer; None = its calls are free."""
 
 
 def of_running_call(
@@ -102,6 +106,7 @@ def of_running_call(
     ringing_at = iso_utc(epoch + ringing.mono) if ringing else None
     if state is CallReportState.RINGING:
         seq, ringing_at = _STEP * begun - 1, ringing_at or at
+    rate = request.rate if state is CallReportState.ANSWERED else None
     return CallStateReport(
         id=f"{arrival.call_id}-{seq}",
         seq=seq,
@@ -124,6 +129,9 @@ def of_running_call(
         ringing_at=ringing_at,
         answered_at=iso_utc(epoch + answered.mono) if answered else None,
         sip_code=200 if state is CallReportState.ANSWERED else None,
+        codec=journey.codec if state is CallReportState.ANSWERED else None,
+        price_per_minute=None if rate is None else format_amount(rate.price_per_minute),
+        currency=None if rate is None else rate.paid_in or rate.currency,
     )
 
 
@@ -167,6 +175,7 @@ def of_ended_call(record: CallRecord) -> CallStateReport:
         cost=format_amount(record.cost),
         cost_tax=format_amount(record.cost_tax),
         vendor_currency=record.vendor_currency,
+        codec=record.codec,
     )
 
 

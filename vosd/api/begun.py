@@ -1,0 +1,20 @@
+"""Answers in parts: an error before the first part is a problem, and not a broken answer."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import TypeVar
+
+Part = TypeVar("Part", str, bytes)
+
+
+async def begun(parts: AsyncGenerator[Part, None]) -> AsyncGenerator[Part, None]:
+    """Return the parts of an answer, once the first one is there; raises what keeps that from being there."""
+    first = await anext(parts)
+
+    async def whole() -> AsyncGenerator[Part, None]:
+        async with aclosing(parts):
+            yield first
+            async for part in parts:
+                yield part
+
+    return whole()
