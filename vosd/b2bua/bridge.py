@@ -51,11 +51,13 @@ class Bridge:
         """
         offer, server, now = leg.session_in(event.request), event.transaction, event.at
         pending, change, far = self._pending_for(leg), self.proposal, self.opposite(leg)
-        if event.request.required_types and not types_sent(far).issuperset(event.request.required_types):
-            leg.respond(server, 415, now, accepting(types_sent(far)))
+        has_no_session = not offer and not isinstance(server, InviteServer)
+        types = frozenset[str]() if has_no_session and not far.facts.allows_update else types_sent(far)
+        if event.request.required_types and not types.issuperset(event.request.required_types):
+            leg.respond(server, 415, now, accepting(types))
             return
-        carries = bool(parts_for(far, event.request))
-        is_alone = not offer and not isinstance(server, InviteServer) and not (carries and far.facts.allows_update)
+        carries = bool(types) and bool(parts_for(far, event.request))
+        is_alone = has_no_session and not carries
         if is_alone and not (pending is not None and _is_of(pending, leg)):
             leg.agree(server, b"", now)  # without an offer it conflicts with nothing (RFC 3311 section 5.2)
             return

@@ -162,7 +162,8 @@ class Proposal:
         if session:
             session = far.as_sent(session)
         offered = "" if far.supervision is None else far.timer.offer()
-        headers, parts = of_proposal(endpoint, dialog, session, far.timer, offered), parts_for(far, self.forwards)
+        headers = of_proposal(endpoint, dialog, session, far.timer, offered)
+        parts = parts_for(far, self.forwards) if isinstance(self.forwards, Request) else ()
         if self.facts.method == "INVITE":
             invite = InviteClient(store=endpoint.store, owner=self, dialog=dialog)
             far.send(OutgoingReinvite(headers, session, invite, dialog, enclosed=parts), now)

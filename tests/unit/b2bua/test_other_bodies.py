@@ -195,3 +195,32 @@ def test_a_prack_with_the_answer_carries_other_bodies():
     scene.wire.run_for(1_000)
     assert parts_in(scene.vendor.only_call.asked["PRACK"][0]) == [BodyPart(SESSION, ANSWER.encode()), SUSPEND]
     scene.finish(call)
+
+
+def test_a_body_of_an_answer_is_not_put_into_the_offer_that_follows_it():
+    """A transferred party answers with other media, which the target is then offered."""
+    scene = scene_of()
+    call, party = scene.talk()
+    party.will("INVITE", Reply(200, **beside(revised(party.mine, "recvonly"), ANM)))
+    party.minds_origins = False
+    call.ask("REFER", headers=["Refer-To: <sip:442071111111@192.0.2.1>"])
+    scene.wire.run_for(5_000)
+    target = scene.vendor.calls[-1]
+    (offered,) = target.asked["INVITE"]
+    assert parts_in(offered)[0].kind == SESSION
+    assert len(parts_in(offered)) == 1
+    party.hang_up()
+    scene.wire.run_until(lambda: target.is_over)
+    scene.wire.run_for(3_000)
+    assert scene.exchange.leftovers() == {}
+
+
+def test_a_required_part_without_a_session_needs_a_side_that_knows_update():
+    scene = scene_of(ISUP)
+    call, there = scene.talk()
+    asking = there.ask(
+        "UPDATE", body=text_of(IAM.content), kind=IAM.kind, headers=(f"Content-Disposition: {IAM.disposition}",)
+    )
+    scene.wire.run_until(lambda: asking.final is not None)
+    assert (asking.final.status, call.asked["UPDATE"]) == (415, [])
+    scene.finish(call)
