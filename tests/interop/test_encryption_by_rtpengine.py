@@ -337,3 +337,13 @@ def test_a_caller_hears_ring_back_and_then_the_vendor(stage: Stage) -> None:
         stage.expect_nothing_left()
         caller.close()
         callee.close()
+
+
+def test_keys_and_packets_of_parties_that_encrypt_themselves_pass(stage: Stage) -> None:
+    with calling(stage, "hasty", "carrier-a", "441", (True, True)) as call:
+        assert [line.split()[2] for line in crypto(call.incoming.body)] == [
+            line.split()[2] for line in crypto(session_of(call.caller))
+        ]
+        assert crypto(call.answer) == crypto(session_of(call.callee))
+        call.talk()
+        assert encryption(call.hang_up()) == ["sdes", "sdes"]

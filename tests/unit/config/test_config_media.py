@@ -1,6 +1,7 @@
 """``media``, VOS3000's parameters about media, and the keys of trunks and phones."""
 
 import pytest
+from doubles.data.wavs import wav
 
 from vosd.trunks.media import (
     DEFAULT_MEDIA,
@@ -255,3 +256,28 @@ def test_pairs_of_ports():
     assert [PortRange(*ports).pairs for ports in [(10, 11), (11, 12), (10, 12), (11, 14), (11, 15), (10, 10)]] == [
         1, 0, 1, 1, 2, 0,
     ]  # fmt: skip
+
+
+WITH_POOL = "engine: rtpengine, rtpengine: [{name: one, address: 192.0.2.5:2223}]"
+
+
+@pytest.mark.parametrize("kind", ["mapping", "routing", "phone"])
+def test_encryption_by_an_rtpengine(site, kind):
+    keys = "encryption: Required, encryption_by: dtls, ice: lite"
+    assert site.warnings(trunk(site, keys, f"media: {{{WITH_POOL}}}\n", kind)) == []
+
+
+@pytest.mark.parametrize(
+    ("keys", "more"), [("encryption: optional, media: off", ""), ("ice: lite", ", mode: off")], ids=["trunk", "all"]
+)
+def test_encryption_without_a_relay_is_a_warning(site, keys, more):
+    warnings = site.warnings(trunk(site, keys, f"media: {{{WITH_POOL}{more}}}\n"))
+    assert any("what is not relayed is not encrypted here" in each for each in warnings), warnings
+
+
+@pytest.mark.parametrize("ring_back", [True, False])
+def test_ring_back_of_an_rtpengine_needs_a_sound(site, ring_back):
+    (site.directory / "tone.wav").write_bytes(wav())
+    sound = ", sounds: {tone: tone.wav}, ring_back: tone" if ring_back else ""
+    warnings = site.warnings(trunk(site, "local_ring: yes", f"media: {{{WITH_POOL}{sound}}}\n", "routing"))
+    assert any("local_ring: value 'yes': expected media.ring_back" in each for each in warnings) is not ring_back

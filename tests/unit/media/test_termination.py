@@ -2,6 +2,7 @@
 
 import pytest
 
+from vosd.media.decision import MediaSide, decide
 from vosd.media.rtpengine_orders import RtpAnswer, RtpOffer, session_order
 from vosd.media.termination import (
     BY_DTLS,
@@ -14,7 +15,15 @@ from vosd.media.termination import (
     offered_form,
 )
 from vosd.sdp.security import Protection
-from vosd.trunks.media import Encryption, EncryptionKind, IceMode, MediaSettings
+from vosd.trunks.media import (
+    DEFAULT_MEDIA,
+    Encryption,
+    EncryptionKind,
+    IceMode,
+    MediaMode,
+    MediaParameters,
+    MediaSettings,
+)
 
 NONE, SDES, DTLS = Protection.NONE, Protection.SDES, Protection.DTLS
 OFF, PASS, OPTIONAL, REQUIRED = Encryption.OFF, Encryption.PASS, Encryption.OPTIONAL, Encryption.REQUIRED
@@ -97,3 +106,22 @@ def test_a_party_with_ice_is_not_expected_where_its_sip_comes_from():
     form = MediaForm(PLAIN, NONE, author_ice=True, reader_ice=False)
     assert "SIP source address" in order(RtpOffer, None, seen_at="192.0.2.1").flags
     assert "SIP source address" not in order(RtpOffer, form, seen_at="192.0.2.1").flags
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_registered", "step"),
+    [
+        (MediaSettings(encryption=PASS), False, 8),
+        (MediaSettings(encryption=PASS), True, 5),
+        (MediaSettings(encryption=OPTIONAL), False, 5),
+        (MediaSettings(encryption=REQUIRED), False, 5),
+        (MediaSettings(ice=IceMode.LITE), False, 5),
+        (MediaSettings(encryption=PASS, ice=IceMode.LITE), False, 5),
+        (MediaSettings(encryption=REQUIRED, mode=MediaMode.OFF), False, 2),
+    ],
+)
+def test_calls_that_are_encrypted_here_are_relayed(settings, is_registered, step):
+    one = MediaSide(settings, is_registered, "192.0.2.1", None, is_private=False)
+    other = MediaSide(DEFAULT_MEDIA, False, "192.0.2.1", None, is_private=False)
+    for sides in ((one, other), (other, one)):
+        assert decide(MediaParameters(), *sides).step == step

@@ -5,6 +5,7 @@
 """
 
 from collections.abc import Callable
+from itertools import count
 from typing import Final, NamedTuple
 
 from vosd.b2bua.leg import Leg
@@ -54,6 +55,7 @@ class SoundsAtRtpEngines:
 
     def __init__(self, calls: RtpEngineCalls) -> None:
         self._calls = calls
+        self._numbers = count(1)
 
     @property
     def is_usable(self) -> bool:
@@ -64,7 +66,7 @@ class SoundsAtRtpEngines:
         """Ask for a port, and begin the sound; False = there is no rtpengine to ask. ``came`` is called later."""
         media, offer = wanted.media, bytes(wanted.leg.sessions.remote)
         caller = TerminatedSide.described(media.settings, offer, is_web=wanted.is_web)
-        name = f"{self._calls.prefix}{media.number:x}-sound"
+        name = f"{self._calls.prefix}{media.number:x}-{next(self._numbers)}"  # the one before may be ending there yet
         is_encrypted = caller.makes_ice or caller.protection is not Protection.NONE
         form = MediaForm(PLAIN, Protection.NONE, caller.makes_ice, reader_ice=False) if is_encrypted else None
         order = session_order(
