@@ -10,6 +10,7 @@ import pytest
 
 from vosd.admin.office.ports import KeySheet
 from vosd.admin.office.reports import _OF_COMMON
+from vosd.callcontrol.setup import STEPS
 from vosd.catalogue.stored_objects import KINDS
 from vosd.config.key_sheets import key_sheets
 from vosd.traffic.ledger_reports import LEDGER_REPORTS
@@ -36,6 +37,10 @@ def english() -> set[str]:
         found.update((kind.meaning, *shown(kind.keys)), shown((kind.named,) if kind.named else ()))
     found.update(each.meaning for each in (*REPORTS.values(), *LEDGER_REPORTS.values()))
     return found - {""}
+
+
+def test_each_step_of_the_set_up_has_words() -> None:
+    assert json.loads((TEXTS / "en.json").read_text())["try"]["step"].keys() == {each.__name__ for each in STEPS}
 
 
 def test_each_column_of_a_report_has_a_name() -> None:

@@ -35,7 +35,7 @@ from vosd.callcontrol.signatures import WhichCertificates, attestation_outlook, 
 from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.overrides import NO_OVERRIDES, Blocks, Overrides
 from vosd.cdr.ports import Standing
-from vosd.control.routes import CandidateSheet, LeftOutSheet, LevelSheet, RateSheet, RouteSheet
+from vosd.control.routes import CandidateSheet, LeftOutSheet, LevelSheet, RateSheet, RouteSheet, StepSheet
 from vosd.routing.access import AccessAction
 from vosd.routing.route_table import RouteTable
 from vosd.sip.headers import phone_context
@@ -138,6 +138,8 @@ class RouteExplanation:
     """The sell rate; of several that may price the call the one that is cheapest at admission."""
     comparison: RouteComparison | None = None
     """None = the call does not get as far."""
+    steps: Sequence[StepSheet] = ()
+    """Steps of the set-up in their order."""
     unasked: Sequence[str] = ()
     """Sections of the configuration whose servers a real call would ask; here they count as silent."""
 
@@ -147,6 +149,7 @@ class RouteExplanation:
         return RouteSheet(
             result=self.result,
             detail=self.detail,
+            steps=[*self.steps],
             callee_billed=self.callee_billed,
             caller_routed=self.caller_routed,
             rate=None if self.rate is None or compared is None else _described(self.rate, compared.typical_seconds),
@@ -283,11 +286,22 @@ def explain_route(
         agents=tuple(map(_level, call.agents)),
         rate=call.rate,
         comparison=comparison,
+        steps=_outcomes(steps, rehearsal.reached, is_refused=refusal is not None),
         unasked=(
             *(question.asked_of for question in rehearsal.questions),
             *([] if verifies(mapping, catalogue.parameters.stir) is None else [WhichCertificates.asked_of]),
         ),
     )
+
+
+def _outcomes(steps: Sequence[Step], reached: Sequence[str], *, is_refused: bool) -> Sequence[StepSheet]:
+    """Return how far a call has come; a source that is refused before the first step reaches none."""
+    names = [step.__name__ for step in steps]
+    passed = reached[:-1] if is_refused else reached
+    return [
+        StepSheet(name, "passed" if name in passed else "refused" if name in reached else "not_reached")
+        for name in names
+    ]
 
 
 def _refused_at(source: str, catalogue: Catalogue, live: LiveState) -> Refusal | None:

@@ -52,6 +52,8 @@ FIELDS: Final[Mapping[str, tuple[Any, ...]]] = {
     "Problem.status": (404,),
     "RouteSheet.detail": ("",),
     "ScheduledReportRow.area": (None,),
+    "StepSheet.outcome": ("passed",),
+    "StepSheet.step": ("check_account",),
     "ScheduledReportRow.directory": (None,),
     "ScheduledReportRow.every": ("month",),
     "ScheduledReportRow.form": ("xlsx",),

@@ -5,7 +5,7 @@ from vosd.base.errors import Refusal
 from vosd.callcontrol.admission import Admission
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.live_state import LiveState
-from vosd.callcontrol.questions import Ask, SetupQuestion, Step, Unanswered
+from vosd.callcontrol.questions import Ask, Outcome, SetupQuestion, Step, Unanswered
 from vosd.callcontrol.setup import Setup
 from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.catalogue.catalogue import Catalogue
@@ -78,7 +78,10 @@ class Rehearsal:
         self.admission = Admission(catalogue, state)
         self._turns, self._pool_turns = live.turns, live.pool_turns
         search = steps.index(Admission.find_routes) if Admission.find_routes in steps else len(steps)
-        self._steps = (*steps[:search], self._note_turns, *steps[search:])
+        noted = (*map(self._noted, steps[:search]), self._note_turns, *map(self._noted, steps[search:]))
+        self._steps: tuple[Step, ...] = noted
+        self.reached: list[str] = []
+        """Names of the steps that were begun; a refusal is that of the last one."""
         self.questions: list[SetupQuestion] = []
         """Questions that a real call would ask; here every one counts as unanswered."""
 
@@ -90,6 +93,13 @@ class Rehearsal:
             self.questions.append(outcome.question)
             outcome = setup.settle(Unanswered("the call is not made"), call_request.at)
         return outcome
+
+    def _noted(self, step: Step) -> Step:
+        def run(admission: Admission, call_request: CallRequest) -> Outcome:
+            self.reached.append(step.__name__)
+            return step(admission, call_request)
+
+        return run
 
     def _note_turns(self, _admission: Admission, _call_request: CallRequest) -> None:
         """Note the turns of number pools before the search for routes: the mapping gateway may have taken one."""

@@ -80,6 +80,15 @@ class LevelSheet(msgspec.Struct, frozen=True):
     price_per_minute: str
 
 
+class StepSheet(msgspec.Struct, frozen=True):
+    """A step of the set-up of a call."""
+
+    step: str
+    """Step, such as ``check_account``."""
+    outcome: str
+    """``passed``, ``refused``, or ``not_reached`` behind a refusal."""
+
+
 class RouteSheet(msgspec.Struct, frozen=True, kw_only=True):
     """Outcome of an imaginary call, as ``vosd route explain --json`` prints it; keys that do not apply are absent."""
 
@@ -87,6 +96,8 @@ class RouteSheet(msgspec.Struct, frozen=True, kw_only=True):
     """``ok``, or the end reason of the refusal."""
     detail: str
     """Object and figure that led to the refusal; empty for an accepted call."""
+    steps: list[StepSheet] = []
+    """Steps of the set-up in their order."""
     callee_billed: str
     """The called number that is charged."""
     caller_routed: str

@@ -89,6 +89,7 @@ export function TryScreen() {
               })}
             </p>
           )}
+          <Admission steps={(sheet.steps ?? []) as Row[]} detail={String(sheet.detail ?? "")} />
           <Candidates rows={(sheet.candidates ?? []) as Row[]} label={t("try.candidates")} />
           <Left rows={(sheet.left ?? []) as Row[]} />
           {mayCall &&
@@ -109,5 +110,25 @@ export function TryScreen() {
         </>
       )}
     </Page>
+  );
+}
+
+/** The steps of the set-up, each with its outcome; a refusal has its reason beside it. */
+function Admission({ steps, detail }: { steps: readonly Row[]; detail: string }) {
+  const { t } = useTranslation();
+  const marks: Record<string, string> = { passed: "✓", refused: "✗", not_reached: "–" };
+  return (
+    <details open={steps.some((each) => each.outcome === "refused")}>
+      <summary>{t("try.steps")}</summary>
+      <ol aria-label={t("try.steps")}>
+        {steps.map(({ step, outcome }) => (
+          <li key={String(step)} className={outcome === "refused" ? "bad" : outcome === "passed" ? "" : "quiet"}>
+            {marks[String(outcome)]} {t(`try.step.${step}`, { defaultValue: String(step) })}:{" "}
+            {t(`try.outcome.${outcome}`)}
+            {outcome === "refused" && detail && ` (${detail})`}
+          </li>
+        ))}
+      </ol>
+    </details>
   );
 }

@@ -88,7 +88,7 @@ def test_a_gateway_that_is_an_announcement_says_what_it_plays() -> None:
 def test_the_document_has_the_keys_that_programs_hold_on_to() -> None:
     document = document_of(explain())
     assert list(document) == [
-        "result", "detail", "callee_billed", "caller_routed", "rate", "plan", "order", "typical_seconds",
+        "result", "detail", "steps", "callee_billed", "caller_routed", "rate", "plan", "order", "typical_seconds",
         "typical_seconds_measured", "candidates", "left",
         "unfit",
     ]  # fmt: skip

@@ -17,6 +17,7 @@ from vosd.admin.office.errors import OrderError
 from vosd.admin.office.office import Office
 from vosd.admin.office.routes import ExplainCall, SimulateRoutes, explain_call, simulate_routes
 from vosd.admin.office.scope import OperatorsOnlyError
+from vosd.callcontrol.setup import STEPS
 from vosd.catalogue.overrides import Override, Setting, Target
 from vosd.control.routes import ExplainRoute, RouteSheet
 from vosd.storage.books import SqlBooks
@@ -47,6 +48,17 @@ def office(database: Database, tmp_path: Path) -> Office:
 
 def ignored(_calls: int, _began: int) -> None:
     """Take no notice of progress."""
+
+
+async def test_a_call_shows_how_far_it_has_come(office):
+    poor = await explain_call(office, operator(), CALL)
+    *before, last = poor.sheet.steps
+    assert [each.step for each in (*before, last)] == [each.__name__ for each in STEPS]
+    assert ({each.outcome for each in before}, last.outcome) == ({"passed"}, "refused"), "it has no money"
+    refused = await explain_call(office, operator(), msgspec.structs.replace(CALL, callee="999999"))
+    outcomes = {each.step: each.outcome for each in refused.sheet.steps}
+    assert (outcomes["check_account"], outcomes["find_sell_rate"]) == ("passed", "refused")
+    assert outcomes["take_hold"] == "not_reached"
 
 
 async def test_a_call_is_tried_by_another_plan(office):
