@@ -13,6 +13,8 @@ class ManyCalls:
     def __init__(self, stage: Stage, customer: Peer, vendor: Peer, count: int) -> None:
         self.peers = (customer, vendor)
         self.calls: list[OutgoingCall] = []
+        self._own: dict[tuple[Peer, str], OutgoingCall] = {}
+        """Calls of the customer by their keys."""
         self.deaf = 0
         """Parties that have heard nothing when they were asked last."""
         self.parties: dict[tuple[Peer, str], RtpPeer] = {}
@@ -25,6 +27,7 @@ class ManyCalls:
             caller, callee = RtpPeer(CUSTOMERS["acme"], ssrc=1), RtpPeer(VENDORS["carrier-a"].host, ssrc=2)
             call = OutgoingCall(customer, stage.address, stage.number("4410"))
             self.calls.append(call)
+            self._own[customer, call.call_id] = call
             call.send(call.request("INVITE", body=described(caller)))
             incoming = vendor.expect("INVITE", passing={"ACK"})
             vendor.reply(incoming, 200, tag=f"v-{call.call_id}", body=described(callee))
@@ -34,13 +37,18 @@ class ManyCalls:
             self.pairs += [(caller, one, callee), (callee, other, caller)]
 
     def follow_offers(self) -> None:
-        """Answer the re-INVITEs that have arrived, and note their places."""
+        """Answer the re-INVITEs that have arrived, and note their places; acknowledge answers that come again.
+
+        A switch that was killed may not have noted an ACK that it had received.
+        """
         for peer in self.peers:
             while (message := peer.receive(0.01)) is not None:
                 key = (peer, message["Call-ID"])
                 if message.method == "INVITE":
                     self.places[key] = place(message)
                     peer.reply(message, 200, body=described(self.parties[key]))
+                elif message.status == 200 and message["CSeq"] == "1 INVITE" and key in self._own:
+                    self._own[key].send(self._own[key].request("ACK"))
 
     def hang_up(self) -> None:
         """End all calls from the customer's side; return when the switch has answered each BYE."""
