@@ -129,7 +129,7 @@ async def _made(stores: SqlStores, order: ReportOrder, now: int) -> bytes:
     beside = AccountsBeside(order.terms.get)
     sheet = await report_of(stores, wanted, Scope(None), now, beside, is_inside=True, is_exact=True)
     if sheet.missing:
-        message = f"{sheet.missing} calls of the period are not in the sums of the replica yet"
+        message = f"{sheet.missing} calls of the period are not in the sums that were read"
         raise ReportIncompleteError(message)
     forms: dict[ReportForm, Callable[[ReportSheet], bytes]] = {
         ReportForm.XLSX: workbook_of, ReportForm.PDF: report_pdf, ReportForm.CSV: _csv,

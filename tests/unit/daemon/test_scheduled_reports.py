@@ -271,7 +271,7 @@ async def test_a_report_is_read_from_the_replica_and_waits_until_that_has_the_pe
 
     await book(url)
     order = order_of(url, report="daily", directory=str(directory), replica=copy)
-    assert (await delivered(order, STARTED)).failed == "1 calls of the period are not in the sums of the replica yet"
+    assert (await delivered(order, STARTED)).failed == "1 calls of the period are not in the sums that were read"
     assert not directory.exists()
     await book(copy)
     assert await delivered(order, STARTED) == ReportDelivery()
