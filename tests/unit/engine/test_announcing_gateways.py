@@ -69,6 +69,21 @@ def test_by_its_code_the_next_gateway_is_tried_in_another_early_dialog():
     assert [each.reason for each in record.attempts] == ["Announcement", "Answered"]
 
 
+def test_where_the_worker_cannot_have_its_sound_the_next_gateway_is_tried_at_once():
+    scene, relay = scene_with(announcing(), replace(vendor_gateway(1), priority=2))
+    scene.vendors[1].script = answers()
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: any(response.status == 183 for response in call.responses))
+    (port,) = relay.open_ports
+    scene.exchange.switch.sound_failed(port, scene.wire.clock.now())
+    scene.exchange.flush()
+    until_final(scene, call)
+    assert (call.final, relay.open_ports) == (200, {})
+    record = scene.finish(call)
+    assert [(each.gateway, each.code) for each in record.attempts] == [("closed", 0), ("vendor-1", 200)]
+    assert record.media is None
+
+
 def test_it_comes_behind_gateways_that_have_failed():
     """The sound of the gateway is the last word: no announcement by reason follows."""
     vendor = replace(vendor_gateway(1), priority=1)
