@@ -207,8 +207,11 @@ class GatewayAttempt:
         status = response.status
         product = None if status <= _TRYING else response.header("server") or response.header("user-agent")
         if product is not None:
-            journey = self.call.journey
-            journey.callee_user_agent = product[:PRODUCT_MAX].encode("utf-8", "replace").decode("utf-8", "replace")
+            product = product[:PRODUCT_MAX].encode("utf-8", "replace").decode("utf-8", "replace")
+            if self.choice.gateway.rings_with:
+                self.progress.product = product
+            if self.call.callee is self:
+                self.call.journey.callee_user_agent = product
         if status < 200:
             self._take_provisional(response, event.at)
         elif status < 300:

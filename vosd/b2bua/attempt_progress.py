@@ -17,6 +17,8 @@ class AttemptProgress(msgspec.Struct, omit_defaults=True):
     """Time of the first provisional response that was not a 18x."""
     q850: int | None = None
     """The cause that the gateway gave for its refusal."""
+    product: str | None = None
+    """Server or User-Agent header of the gateway, where other attempts are in progress beside it."""
     is_settled: bool = False
     """Whether offer and answer were exchanged before the 200 (RFC 3262 section 5)."""
     acknowledged: bool = False

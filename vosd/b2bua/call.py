@@ -426,7 +426,8 @@ class Call:
             return 488
         peer = newcomer.dialog.peer
         next_hop = choice, Address(peer.host, peer.port)
-        if self.beside and self.is_trying(choice.gateway.name):  # the newcomer rings, too: that call of it ends now
+        has_place = choice.gateway.name == ringing.choice.gateway.name
+        if self.beside and not has_place and self.is_trying(choice.gateway.name):  # its own ringing call ends now
             self._won(ringing, PICKED_UP_ELSEWHERE, now)
         if not self._board.occupy(next_hop, now):
             return 486
@@ -722,7 +723,10 @@ class Call:
         if self.beside:
             self._one_over(attempt, outcome, now, code=code, is_telling=is_telling)
             return
-        self.hunt.note(attempt.choice, outcome, redirected=goes_on)
+        if attempt.choice.gateway.rings_with and not goes_on:
+            self.hunt.note_beside(attempt.choice, outcome)  # the last of those that rang together
+        else:
+            self.hunt.note(attempt.choice, outcome, redirected=goes_on)
         text = verdict([outcome]).reason.text
         self.journey.attempts.append(attempt.row(code, text, now))
         self._board.attempt_over(attempt, outcome if is_telling else None, now)
@@ -792,8 +796,12 @@ class Call:
         before, self.callee = self.callee, attempt
         others = (each for each in (before, *self.beside) if each is not attempt and each is not None)
         self.beside = tuple(others)
-        self.journey.note_foremost(attempt.choice, attempt.transaction.parts.call_id, str(attempt.peer))
+        self._note_foremost(attempt)
         self.fork_changed(attempt, before.fork_shown if before else "", attempt.fork_shown, now, answers=answers)
+
+    def _note_foremost(self, attempt: GatewayAttempt) -> None:
+        sip_call_id, product = attempt.transaction.parts.call_id, attempt.progress.product
+        self.journey.note_foremost(attempt.choice, sip_call_id, str(attempt.peer), product)
 
     def _won(self, attempt: GatewayAttempt, row: str, now: Instant) -> None:
         """Let one of several telephones be the callee, and cancel the others: the call is completed elsewhere."""
@@ -819,7 +827,7 @@ class Call:
         reason = verdict([outcome]).reason
         self.journey.attempts.append(attempt.row(code, reason.text, now))
         if self.hunt.note_beside(attempt.choice, outcome):
-            self.journey.note_foremost(attempt.choice, attempt.transaction.parts.call_id, str(attempt.peer))
+            self._note_foremost(attempt)
             others = tuple(each for each in self._in_progress if each is not attempt)
             self.callee, self.beside = attempt, others
             for each in others:
@@ -828,7 +836,10 @@ class Call:
             self.drop_bridge(now)
             attempt.close(now)
             self.callee = None
-            self._search_failed(now)
+            if self.hunt.is_refused:
+                self._search_failed(now)
+            else:
+                self._try_next(now)
             return
         self._board.attempt_over(attempt, outcome if is_telling else None, now)
         if attempt is self.callee:

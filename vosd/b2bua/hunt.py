@@ -20,6 +20,7 @@ from vosd.sip.wire.message import Response
 from vosd.sip.wire.uri import DEFAULT_PORTS, Uri
 from vosd.trunks.dialect import Redirects
 from vosd.trunks.gateways import Address, RoutingGateway
+from vosd.trunks.ringing import RingOrder
 
 if TYPE_CHECKING:
     from vosd.b2bua.attempt import GatewayAttempt
@@ -65,7 +66,7 @@ class Hunt:
 
     __slots__ = (
         "_board", "_choices", "_flows", "is_refused", "latest", "named", "next_hops", "outcomes", "refused_number",
-        "responding", "stays", "together_from",
+        "responding", "rung_beside", "stays", "together_from",
     )  # fmt: skip
 
     def __init__(self, choices: Iterator[RouteChoice], board: Switchboard, flows: Flows) -> None:
@@ -87,6 +88,8 @@ class Hunt:
         """Whether one of several phones that ring together has refused the call for all: no other gateway follows."""
         self.together_from: int | None = None
         """Number of outcomes when the first phones began to ring together; None = none have."""
+        self.rung_beside = 0
+        """Attempts that began beside another one: all that ring together count as one for ``max_attempts``."""
         self.outcomes: list[AttemptOutcome] = []
 
     def remaining(self) -> tuple[RouteChoice, ...]:
@@ -101,7 +104,7 @@ class Hunt:
         ``only_protected``: of a protected gateway whose time has come, while another one is tried.
         """
         settings, elapsed_ms = call.settings, now.mono - call.arrival.at.mono
-        begun = len(self.outcomes) + (call.callee is not None)
+        begun = len(self.outcomes) - self.rung_beside + (call.callee is not None)
         if elapsed_ms > settings.search_ms or begun >= settings.max_attempts:
             return None
         if self.latest is not None and self.latest[0].protect_times and not self.stays:
@@ -125,6 +128,7 @@ class Hunt:
             if self._board.occupy(next_hop, now, is_counted=not call.is_trying(next_hop[0].gateway.name)):
                 if self.together_from is None:
                     self.together_from = len(self.outcomes)
+                self.rung_beside += 1
                 return next_hop
         return None
 
@@ -210,13 +214,19 @@ class Hunt:
             self.responding, self.refused_number = choice.gateway, choice.callee_out
 
     def note_beside(self, choice: RouteChoice, outcome: AttemptOutcome) -> bool:
-        """Remember how one of several attempts ended; return whether it ends the others (RFC 3261 section 16.7)."""
+        """Remember how one of several attempts ended; return whether it ends the others (RFC 3261 section 16.7).
+
+        It ends the search, too, but for a phone of a group that rings in turn: the next phone follows.
+        """
         self.note(choice, outcome)
-        if outcome.end is AttemptEnd.FINAL and outcome.code >= GLOBAL_FAILURE:
+        if outcome.end is not AttemptEnd.FINAL or outcome.code < GLOBAL_FAILURE:
+            self.is_refused = self.is_refused or not tries_next(choice.gateway, outcome)
+            return False
+        group = choice.gateway.ring_group
+        if group is None or group.order is RingOrder.TOGETHER:
+            self.is_refused = True
             self.outcomes, self.together_from = [outcome], None  # the caller gets it, whatever the others have answered
-            return True
-        self.is_refused = self.is_refused or not tries_next(choice.gateway, outcome)
-        return False
+        return True
 
     def redirected(self, choice: RouteChoice, redirect: Response) -> bool:
         """Put the contacts of a vendor's 3xx in front, if its trunk allows that; return whether there are any to try.

@@ -133,8 +133,9 @@ class Journey(JourneyFacts):
         self.foremost_call_id = self.foremost_call_id or sip_call_id
         self.rung_together = (*self.rung_together, (sip_call_id, gateway))
 
-    def note_foremost(self, choice: RouteChoice, sip_call_id: str, address: str) -> None:
+    def note_foremost(self, choice: RouteChoice, sip_call_id: str, address: str, product: str | None) -> None:
         """Record which of several attempts is the foremost."""
+        self.callee_user_agent = product
         self.choice, self.foremost_call_id, self.destination_address = choice, sip_call_id, address
 
     def charged_from(self, now: Instant) -> None:

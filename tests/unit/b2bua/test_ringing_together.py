@@ -170,6 +170,54 @@ def test_the_most_telling_refusal_is_the_answer_when_all_refuse(refusals, expect
     assert sorted(row.code for row in record.attempts) == sorted(refusals)
 
 
+def test_a_refusal_for_all_counts_alone_where_the_others_have_refused_before():
+    known = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
+    did = Did(NUMBER, "acme", phones=NAMES, ring=RingOrder.TOGETHER, trunk="vendor-0")
+    scene = Scene(catalogue(known, phones=[phone(name) for name in NAMES], dids=[did]))
+    rung(scene, refuses(486, 100), refuses(480, 200), refuses(603, 1_000))
+    call = called(scene)
+    assert (call.final, scene.vendor.calls) == (603, [])
+    finish(scene, call)
+
+
+def test_a_refusal_for_all_places_of_a_phone_leads_to_the_next_phone_of_a_number_that_rings_in_turn():
+    known = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
+    did = Did(NUMBER, "acme", phones=("44201", "7001"))
+    phones = [phone("44201", ring=RingOrder.TOGETHER), phone("7001")]
+    scene = Scene(catalogue(known, phones=phones, dids=[did]))
+    places(scene, RINGS, refuses(603, 500))
+    rung(scene, answers(300))
+    record = finish(scene, called(scene))
+    assert [(row.gateway, row.code) for row in record.attempts] == [("44201", 603), ("44201", 0), ("7001", 200)]
+
+
+@pytest.mark.parametrize(("count", "calls"), [(25, 0), (12, 1)], ids=["more phones", "a trunk"])
+def test_phones_that_ring_together_are_one_attempt_of_a_search(count, calls):
+    names = [str(7_000 + index) for index in range(count)]
+    known = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
+    did = Did(NUMBER, "acme", phones=tuple(names), ring=RingOrder.TOGETHER, trunk="vendor-0")
+    scene = Scene(catalogue(known, phones=[phone(name) for name in names], dids=[did]))
+    for index, name in enumerate(names):
+        script = answers(500) if index == 24 else refuses(486, 200)
+        scene.exchange.telephone(name, Endpoint(PLACES[0].host, 42_000 + index), script=script).register()
+    call = scene.caller.call(NUMBER, Intent())
+    scene.wire.run_for(100)
+    if calls:
+        replace_node(scene)  # it has no registrations: none is asked for any more
+    scene.wire.run_until(lambda: call.final == 200)
+    assert len(scene.vendor.calls) == calls
+    assert len(finish(scene, call).attempts) == count + calls
+
+
+def test_the_record_has_the_product_of_the_phone_that_answered():
+    scene = stage(count=2)
+    rung(scene, answers(1_000), Script((Line(100, 180, "", ("User-Agent: Another",)),)))
+    assert finish(scene, called(scene)).callee_user_agent is None
+    scene = stage(count=2)
+    rung(scene, RINGS, Script((Line(100, 180, "", ("User-Agent: Desk",)), Line(500, 200, ANSWER))))
+    assert finish(scene, called(scene)).callee_user_agent == "Desk"
+
+
 def test_the_ring_time_of_the_group_ends_it_for_all():
     scene = stage(ring_timeout_ms=5_000)
     desks = rung(scene, RINGS, RINGS, SILENT)
@@ -266,6 +314,20 @@ def test_another_phone_picks_up_the_call_and_all_that_ring_are_told(by):
     record = scene.close()
     assert record.routing_gateway == by
     assert [row.reason for row in record.attempts] == [*["Picked Up Elsewhere"] * 3, "Answered"]
+
+
+def test_a_pickup_that_is_refused_cancels_none():
+    scene = line()
+    desks = places(scene, RINGS, RINGS, answers(3_000))
+    call = scene.caller.call("44201", Intent())
+    scene.wire.run_for(300)
+    there = desks[1].only_call
+    tags = f"to-tag={there.remote.rpartition('tag=')[2]};from-tag={there.tag}"
+    pickup = desks[0].call("44201", Intent(OTHERS, headers=(f"Replaces: {there.call_id};{tags}",)))
+    scene.wire.run_until(lambda: pickup.final is not None)
+    assert (pickup.final, [desk.received("CANCEL") for desk in desks]) == (486, [[], [], []])
+    scene.wire.run_until(lambda: call.final == 200)
+    assert finish(scene, call).destination_address == "203.0.113.66:40002"
 
 
 # -- media through the relay ----------------------------------------------------------------------------------------

@@ -87,6 +87,7 @@ class HuntSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     refused_number: str | None = None
     is_refused: bool = False
     together_from: int | None = None
+    rung_beside: int = 0
 
     @classmethod
     def of(cls, hunt: Hunt) -> "HuntSnapshot":
@@ -102,6 +103,7 @@ class HuntSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             hunt.refused_number,
             hunt.is_refused,
             hunt.together_from,
+            hunt.rung_beside,
         )
         return portable(described)
 
@@ -119,6 +121,7 @@ class HuntSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         hunt.stays = it.stays
         hunt.is_refused = it.is_refused
         hunt.together_from = it.together_from
+        hunt.rung_beside = it.rung_beside
         hunt.outcomes = list(it.outcomes)
         return hunt
 
