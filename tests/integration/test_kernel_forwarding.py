@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -33,6 +34,8 @@ from structlog.testing import capture_logs
 from vosd.media.figures import PortFigures
 from vosd.media.source import RelayPort
 from vosd.relay.protocol import OffloadFailed
+from vosd.relay.routes import KernelRoutes, Route
+from vosd.relay.stream_table import StreamTable, kernel_stream
 from vosd.trunks.media import PortRange
 
 PORTS = PortRange(30_500, 30_599)
@@ -247,6 +250,80 @@ async def test_a_stream_whose_way_is_another_one_by_now_is_taken_back(talk: Talk
     networks.switch.run("ip", "route", "delete", "prohibit", f"{VENDOR}/32")
     await talk.is_forwarded_by_the_kernel()
     assert elements() == 2
+
+
+async def test_a_frame_to_another_machine_is_not_forwarded(talk: Talk, networks: TwoNetworks) -> None:
+    await talk.is_forwarded_by_the_kernel()
+    await talk.arrives()
+    talk.callee.rtp.taken()
+    mac = hardware_address("outside")
+    other = bytes((2, 0, 0, 0, 0, 9))
+    with networks.customer.inside(), socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as line:
+        line.bind(("line", 0))
+        for receiver, stamp in ((other, 111), (mac, 222)):
+            packet = rtp(talk.caller.rtp.sequence, stamp, ssrc=1)
+            line.send(receiver + other + b"\x08\x00" + udp(talk.caller.rtp.sock, packet))
+    await until(lambda: talk.callee.rtp.has(1))
+    assert [int.from_bytes(data[4:8], "big") for data in talk.callee.rtp.taken()] == [222]
+
+
+def hardware_address(device: str) -> bytes:
+    told = subprocess.run(("ip", "-j", "link", "show", device), capture_output=True, check=True).stdout
+    return bytes.fromhex(json.loads(told)[0]["address"].replace(":", ""))
+
+
+def udp(sock: socket.socket, body: bytes) -> bytes:
+    """Return a packet of IPv4 as a connected socket sends it, without a check sum of UDP."""
+    own, peer = sock.getsockname(), sock.getpeername()
+    addresses = socket.inet_aton(own[0]) + socket.inet_aton(peer[0])
+    start = struct.pack(">BBHHHBB", 0x45, 0, 28 + len(body), 0, 0, 64, socket.IPPROTO_UDP)
+    total = sum(struct.unpack(">9H", start + addresses))
+    total = (total & 0xFFFF) + (total >> 16)
+    total = ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF
+    return start + struct.pack(">H", total) + addresses + struct.pack(">4H", own[1], peer[1], 8 + len(body), 0) + body
+
+
+async def test_a_machine_with_policies_of_ipsec_leaves_streams_to_the_worker(talk: Talk, networks: TwoNetworks) -> None:
+    await talk.is_forwarded_by_the_kernel()
+    policy = ("src", "192.0.2.0/24", "dst", f"{VENDOR}/32", "dir", "out")
+    networks.switch.run("ip", "xfrm", "policy", "add", *policy, "action", "block")
+    try:
+        await until(lambda: "vosd" not in rules())
+        networks.switch.run("ip", "xfrm", "policy", "delete", *policy)
+        await talk.arrives()
+        forwarded = [each.forwarded for each in talk.figures()]
+        await talk.talks_until(lambda: all(each.packets_in > 200 for each in talk.figures()))
+        assert [each.forwarded for each in talk.figures()] == forwarded
+    finally:
+        networks.switch.run("ip", "xfrm", "policy", "flush")
+
+
+@pytest.mark.usefixtures("networks")
+def test_all_streams_of_a_worker_are_taken_back_at_once_with_their_counts() -> None:
+    tables = [StreamTable(), StreamTable()]  # two workers may have one process number, in containers
+    ways = (Route(1, bytes(16)), Route(1, bytes(16)))
+    streams = [
+        kernel_stream(("fd00::1", port), ("fd01::1", port), (0, 7), ("fd01::2", 6_000), ("fd00::2", 7_000), 0, ways)
+        for port in range(1_000, 2_500)
+    ]
+    for start in range(0, len(streams), 50):
+        tables[1].add(streams[start : start + 50])
+    assert tables[1].remove(streams) == {each.key: 0 for each in streams}
+    for table in tables:
+        table.close()
+
+
+@pytest.mark.usefixtures("networks")
+def test_no_stream_is_forwarded_by_a_route_that_puts_packets_into_others(networks: TwoNetworks) -> None:
+    routes = KernelRoutes()
+    assert routes.find(SWITCH_OF_VENDOR, "192.0.2.1") is None
+    networks.switch.run("ip", "route", "add", "192.0.2.0/24", "via", VENDOR)
+    assert routes.find(SWITCH_OF_VENDOR, "192.0.2.1") is not None
+    wrapped = ("ip", "route", "replace", "192.0.2.0/24", "encap", "ip", "id", "1", "dst", VENDOR, "dev", "inside")
+    networks.switch.run(*wrapped)
+    assert routes.find(SWITCH_OF_VENDOR, "192.0.2.1") is None
+    networks.switch.run("ip", "route", "delete", "192.0.2.0/24")
+    routes.close()
 
 
 @pytest.mark.usefixtures("networks")

@@ -44,6 +44,7 @@ from vosd.relay.protocol import (
     SpareRanges,
     StopPlaying,
 )
+from vosd.relay.routes import HAS_POLICIES
 from vosd.relay.shared_sounds import SharedSounds
 from vosd.relay.sockets import bound_sockets
 from vosd.relay.source_filter import drops_of
@@ -535,6 +536,8 @@ def _remedy(number: int) -> str:
     """Return what an operator can do about an error."""
     if number in {errno.EPERM, errno.EACCES}:
         return "the service needs CAP_NET_ADMIN (docs/media.md), or media.offload: off"
+    if number == HAS_POLICIES:
+        return "none: forwarded packets would leave unencrypted (docs/media.md); media.offload: off"
     if number == errno.EAFNOSUPPORT:
         return "the service needs sockets of AF_NETLINK (docs/media.md), or media.offload: off"
     return "the kernel needs nftables with netdev and fwd (docs/media.md), or media.offload: off"

@@ -9,6 +9,8 @@ from typing import Final
 
 ROUTES: Final = 0
 """NETLINK_ROUTE."""
+IPSEC: Final = 6
+"""NETLINK_XFRM."""
 NETFILTER: Final = 12
 """NETLINK_NETFILTER."""
 REQUEST: Final = 0x1
@@ -90,6 +92,11 @@ class Netlink:
             self.sock.close()
             raise
         self._sequence = 0
+
+    @property
+    def port(self) -> int:
+        """Number that no other connection of this protocol has in this network: that of the process, if it is free."""
+        return int(self.sock.getsockname()[0])
 
     def message(self, kind: int, flags: int, content: bytes) -> bytes:
         """Return a message as it is sent."""

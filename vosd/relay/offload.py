@@ -5,7 +5,6 @@ comes back for a sample of its quality, when its peer is silent or sends somethi
 one of its ports. Packets that the kernel has counted become those of the port.
 """
 
-import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Final
@@ -43,7 +42,7 @@ class Offload:
         """
         self._routes = KernelRoutes()
         try:
-            self._table = StreamTable(f"vosd-media-{os.getpid()}")
+            self._table = StreamTable()
         except OSError:
             self._routes.close()
             raise
@@ -64,8 +63,9 @@ class Offload:
         """Take back what is due, hand over what may be, and ask for counts; to be called in even intervals.
 
         Raises:
-            OSError: the table is not as it was made.
+            OSError: the table is not as it was made, or this machine has policies of IPsec.
         """
+        self._routes.expect_no_policies()
         if self._has_new_routes:
             self._has_new_routes = False
             self._take_back([each for each in self._streams.values() if self._has_moved(each)], now_ns, 0)

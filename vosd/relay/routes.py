@@ -1,12 +1,14 @@
 """The kernel's routes: by which device, and to which neighbour, a packet leaves that has not been sent yet."""
 
+import errno
 import fcntl
 import socket
 import struct
+from contextlib import suppress
 from ipaddress import ip_address
 from typing import Final, NamedTuple
 
-from vosd.relay.netlink import ROUTES, Netlink, attribute, attributes_of
+from vosd.relay.netlink import IPSEC, ROUTES, Netlink, attribute, attributes_of
 
 _GET_ROUTE: Final = 26
 _NEW_ROUTE: Final = 24
@@ -23,6 +25,14 @@ _SOURCE: Final = 2
 _DEVICE: Final = 4
 _GATEWAY: Final = 5
 _VIA: Final = 18
+_ENCAPSULATION: Final = 22
+_POLICY_INFO: Final = 0x24
+_GET_POLICY_INFO: Final = 0x25
+_POLICY_COUNTS: Final = 1
+_COUNTS: Final = struct.Struct("=3I")
+"""Numbers of policies for packets that come in, go out, are forwarded."""
+HAS_POLICIES: Final = errno.ENOKEY
+"""Error number for a machine with policies of IPsec."""
 _NAME_BYTES: Final = 16
 _REQUEST_BYTES: Final = 40
 _SHORT: Final = struct.Struct("=H")
@@ -56,6 +66,9 @@ class KernelRoutes:
         except OSError:
             self._questions.close()
             raise
+        self._policies: Netlink | None = None
+        with suppress(OSError):  # a kernel without IPsec
+            self._policies = Netlink(IPSEC)
         self._device_questions = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         self._devices: dict[int, str | None] = {}
         """Names of devices that were asked for; None = nothing is forwarded by it."""
@@ -79,6 +92,19 @@ class KernelRoutes:
             return None
         return gone
 
+    def expect_no_policies(self) -> None:
+        """Check that this machine encrypts nothing by IPsec: packets that the kernel forwards pass no policies.
+
+        Raises:
+            OSError: there are policies (``HAS_POLICIES``), or it cannot be known.
+        """
+        if self._policies is None:
+            return
+        for kind, content in self._policies.request([self._policies.message(_GET_POLICY_INFO, 0, _INDEX.pack(0))]):
+            found = dict(attributes_of(content, _INDEX.size)) if kind == _POLICY_INFO else {}
+            if _POLICY_COUNTS in found and any(_COUNTS.unpack_from(found[_POLICY_COUNTS])):
+                raise OSError(HAS_POLICIES, "this machine has policies of IPsec")
+
     def find(self, own: str, peer: str) -> Route | None:
         """Return the route from one of our addresses to a peer; None = there is none by which the kernel can forward.
 
@@ -97,7 +123,7 @@ class KernelRoutes:
             if kind != _NEW_ROUTE or _ROUTE.unpack_from(answer)[7] != _UNICAST:
                 continue
             found = dict(attributes_of(answer, _ROUTE.size))
-            if _DEVICE not in found or _VIA in found:
+            if _DEVICE not in found or _VIA in found or _ENCAPSULATION in found:
                 return None
             (device,) = _INDEX.unpack(found[_DEVICE])
             return Route(device, found.get(_GATEWAY, there.packed)) if self.name_of(device) is not None else None
@@ -128,4 +154,6 @@ class KernelRoutes:
         """Close the connections to the kernel."""
         self._questions.close()
         self._changes.close()
+        if self._policies is not None:
+            self._policies.close()
         self._device_questions.close()

@@ -53,8 +53,10 @@ _NETWORK, _TRANSPORT = 1, 2
 _INTERNET_SUM: Final = 1
 _WITH_PSEUDO_HEADER: Final = 1
 _EQUAL, _UNEQUAL = 0, 1
-_PROTOCOL, _INCOMING_DEVICE, _TRANSPORT_PROTOCOL = 1, 4, 16
+_PROTOCOL, _INCOMING_DEVICE, _TRANSPORT_PROTOCOL, _PACKET_TYPE = 1, 4, 16, 19
 """Keys of a meta expression."""
+_TO_THIS_HOST: Final = b"\0"
+"""PACKET_HOST: a device may receive frames to other machines as well, which the kernel drops later."""
 _VERDICT: Final = 0
 _UDP: Final = b"\x11"
 _MASK_OF_RTP: Final = b"\xff\x7f\0\0"
@@ -107,14 +109,14 @@ def kernel_stream(
 class StreamTable:
     """The table of one worker, and the devices whose packets it sees."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self) -> None:
         """Make the table.
 
         Raises:
             OSError: the rights are missing (EPERM), or a part of nftables.
         """
-        self._name = name
         self._changes = Netlink(NETFILTER)
+        self._name = f"vosd-media-{self._changes.port}"
         self._counts: Netlink | None = None
         self._hooked: set[int] = set()
         """Numbers of the devices whose packets it sees."""
@@ -172,15 +174,14 @@ class StreamTable:
 
     def remove(self, streams: Sequence[KernelStream]) -> dict[bytes, int]:
         """Forward streams no more; return how many packets of each were forwarded, by their keys; raises OSError."""
-        said = self._change(
-            [
-                (_DELETE_ELEMENT, _ECHO, content)
-                for chosen, members in _by_map(streams)
-                for content in _element_lists(chosen, [_element(each.key) for each in members])
-            ]
-        )
         kind = _SUBSYSTEM << 8 | _DELETE_ELEMENT
-        return {key: count for what, content in said if what == kind for key, count in _counts_of(content)}
+        counts: dict[bytes, int] = {}
+        for chosen, members in _by_map(streams):
+            for content in _element_lists(chosen, [_element(each.key) for each in members]):
+                # One change each: a socket has no room for the counts of a thousand streams at once.
+                said = self._change([(_DELETE_ELEMENT, _ECHO, content)])
+                counts.update(pair for what, answer in said if what == kind for pair in _counts_of(answer))
+        return counts
 
     def ask_for_counts(self, chosen: str) -> None:
         """Let the kernel report the packets of all streams of a map; raises OSError."""
@@ -299,6 +300,7 @@ def _rule(*, has_sum: bool) -> tuple[bytes, ...]:
     register = _register
     return (
         *_is(_meta(_PROTOCOL), b"\x08\x00"),
+        *_is(_meta(_PACKET_TYPE), _TO_THIS_HOST),
         *_is(_load(_NETWORK, 0, 1), b"\x45"),
         *_is(_meta(_TRANSPORT_PROTOCOL), _UDP),
         _load(_NETWORK, 6, 2),
@@ -329,6 +331,7 @@ def _rule_of_version6() -> tuple[bytes, ...]:
     register = _register
     return (
         *_is(_meta(_PROTOCOL), b"\x86\xdd"),
+        *_is(_meta(_PACKET_TYPE), _TO_THIS_HOST),
         *_is(_load(_NETWORK, 6, 1), _UDP),
         _meta(_INCOMING_DEVICE),
         _load(_NETWORK, 8, 32, 1),
