@@ -15,7 +15,7 @@ from vosd.media.sounds import Sound
 from vosd.sdp.media import media_of
 from vosd.sdp.security import Protection, protection_of
 from vosd.trunks.announcements import GatewaySound
-from vosd.trunks.media import Encryption, MediaEngine, MediaMode, MediaParameters, MediaSettings
+from vosd.trunks.media import Encryption, MediaEngine, MediaMode, MediaParameters, MediaSettings, MediaTrust
 
 SOUNDS = {"busy": Sound("busy", sound("busy").by_codec, "/srv/busy.wav")}
 KEY = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:of-caller\r\n"
@@ -204,4 +204,14 @@ def test_a_call_that_is_answered_in_the_pause_hears_no_ring_back(engines):
     run(scene, 5_000)
     assert call.final == 200
     assert engines.blocked == set()
+    scene.finish(call)
+
+
+def test_who_is_believed_at_the_callees_port_is_said_with_ring_back_already(engines):
+    """An rtpengine keeps the way of learning that the first answer has said (seen with 10.5.3)."""
+    scene, call = ringing_scene(engines, Line(5_000, 200, ANSWER), source=MediaTrust.ANY)
+    run(scene, 1_000)
+    assert "endpoint-learning-immediate" in engines.sessions[-1].flags
+    scene.wire.run_until(lambda: call.final == 200)
+    run(scene)
     scene.finish(call)

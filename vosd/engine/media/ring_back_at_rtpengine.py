@@ -10,6 +10,7 @@ from vosd.b2bua.leg import Leg
 from vosd.b2bua.outgoing.headers import SDP
 from vosd.base.clock import Instant
 from vosd.engine.media.rtpengine_calls import WAIT_MS, RtpEngineCalls
+from vosd.engine.media.sides import is_behind_nat
 from vosd.engine.media.sounds_at_rtpengine import CODECS, NOWHERE, answer_by
 from vosd.media.leg_media import LegMedia, RtpCall
 from vosd.media.rtpengine_orders import OK, EngineAnswer, RtpAnswer, RtpPlay, RtpQuery, RtpStopPlaying, session_order
@@ -50,7 +51,7 @@ class RingBackAtRtpEngines:
         attempt = None if callee is None else callee.leg.facts.media
         if not isinstance(message, OutgoingResponse) or message.status not in _RINGING or message.body:
             return None
-        if media is None or attempt is None or leg.route_choice is not None or media.is_ringing:
+        if media is None or callee is None or attempt is None or leg.route_choice is not None or media.is_ringing:
             return None
         call = media.rtp_call
         if not attempt.is_relayed or not attempt.settings.local_ring or call is None or attempt.rtp_call != call:
@@ -66,6 +67,8 @@ class RingBackAtRtpEngines:
             sound_answer(attempt.said, audio, NOWHERE, attempt.number),
             str(media.number),
             str(attempt.number),
+            trust=attempt.settings.source,  # it holds for the port from now on, whatever the callee's own answer says
+            seen_at=callee.leg.host if is_behind_nat(callee.leg, "") else None,
             reader_host=leg.host,
             tos=wanted.tos,
             form=answered_form(caller, caller) if media.is_terminated else None,
