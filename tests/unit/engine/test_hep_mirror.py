@@ -185,6 +185,18 @@ def test_of_many_messages_some_are_copied_in_each_turn_of_the_loop():
     assert contents(packets) == [b"%d" % number for number in range(TOGETHER_MAX + 1)]
 
 
+def test_a_flood_fills_no_memory_with_copies_to_be_made():
+    packets, loop = [], ByHand()
+    mirror = mirror_of(packets, loop)
+    for _ in range(20):
+        for _ in range(3 * TOGETHER_MAX):
+            mirror.message(1_000, IN, PEER, b"x")
+        turn, loop.soon = loop.soon, []
+        for work in turn:
+            work()
+    assert len(mirror._noted) < 6 * TOGETHER_MAX
+
+
 def test_an_error_costs_one_copy_alone():
     packets, loop = [], ByHand()
     mirror = mirror_of(packets, loop)

@@ -34,7 +34,8 @@ TOGETHER_MAX: Final = 128
 TOGETHER_S: Final = 0.05
 """Time after which copies are made, however few they are."""
 AT_ONCE_MAX: Final = 64
-"""Most noted messages that are copied in one turn of the event loop, half a millisecond."""
+"""Noted messages that are copied in one turn of the event loop, half a millisecond; of more than twice as many, half of
+them are, so that a flood fills no memory."""
 
 
 class CopyScheduler(Protocol):
@@ -142,7 +143,7 @@ class HepMirror:
     def _make_some(self) -> None:
         noted = self._noted
         try:
-            for _ in range(min(len(noted), AT_ONCE_MAX)):
+            for _ in range(min(len(noted), max(AT_ONCE_MAX, len(noted) // 2))):
                 noted.popleft()()
         finally:
             if noted:  # also behind an error, which costs one copy
