@@ -29,7 +29,8 @@ RULES_MAX: Final = 64
 EXPRESSION_MAX: Final = 256
 _TREATED_MAX: Final = 256
 """Most names of received headers, as written, of which a rule remembers its treatment: peers choose them."""
-_TREATED_LENGTH_MAX: Final = 64
+RECEIVED_NAME_MAX: Final = 64
+"""Longest name of a received header that is passed."""
 _MEMORY_MAX: Final = 1 << 20
 """Bytes that one expression may use."""
 
@@ -253,6 +254,9 @@ class _Passing(NamedTuple):
     is_removed: bool
 
 
+_NOT_PASSED: Final = _Passing("", "", "", is_named=False, is_removed=False)
+
+
 class _Filled(NamedTuple):
     """A header that is sent with a value of its own."""
 
@@ -331,17 +335,18 @@ class HeaderRules(msgspec.Struct, frozen=True, dict=True):
         return {}
 
     def _treatment(self, written: str) -> _Passing:
+        if len(written) > RECEIVED_NAME_MAX or not _NAME.match(written):
+            return _NOT_PASSED  # "\u0131dentity" is none of FORBIDDEN, but its capital is "I"
         name = _canonical(written)
         names, beginnings = self._passed
         is_named = name in names
         by_pattern = name not in FORBIDDEN and name not in _IDENTIFYING and name.startswith(beginnings)
         beginning = f"{_as_written(name)}: " if is_named or by_pattern else ""
         passing = _Passing(beginning, f"\n{name}:", name, is_named, _is_one_of(name, self.removes))
-        if len(written) <= _TREATED_LENGTH_MAX:
-            treated = self._treated
-            if len(treated) >= _TREATED_MAX:
-                treated.clear()
-            treated[written] = passing
+        treated = self._treated
+        if len(treated) >= _TREATED_MAX:
+            treated.clear()
+        treated[written] = passing
         return passing
 
     def passes_header(self, name: str) -> bool:

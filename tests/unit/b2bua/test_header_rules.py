@@ -47,6 +47,27 @@ def test_without_rules_nothing_of_the_callers_headers_passes():
     scene.close()
 
 
+def test_no_pattern_passes_a_name_whose_letters_become_others_as_capitals():
+    forged = (
+        "P-Asserted-\u0131dentity: <sip:1@a.example>",
+        "\u0131dentity: x",
+        "\u017fession-Expires: 90",
+        "X-\u00a0: x",
+    )
+    scene = scene_of(HeaderRules(passes=("*",)))
+    call_through(scene, *forged, f"X-{'a' * 62}: short", f"X-{'a' * 63}: long", "X-Campaign: spring")
+    invite = messages_to(scene, VENDORS[0].host, "INVITE")[0]
+    names = [line.partition(":")[0] for line in invite.splitlines()]
+    assert "X-Campaign" in names
+    assert "P-Asserted-Identity" not in names
+    assert "Identity" not in names
+    assert names.count("Session-Expires") == 1
+    assert "X-" not in names
+    assert ": short\r\n" in invite
+    assert ": long\r\n" not in invite
+    scene.close()
+
+
 def test_named_headers_and_patterns_pass_and_others_do_not():
     scene = scene_of(HeaderRules(passes=("x-*", "user-to-user", "p-charge-info", "session-id")))
     call_through(scene, *CARRIED)
