@@ -21,6 +21,14 @@ SCREENS: Final = {
     "/lists/scheduled": "Scheduled reports",
     "/lists/people": "People",
     "/lists/overrides": "Overrides",
+    "/lists/roles": "Roles",
+    "/lists/tokens": "Tokens",
+    "/lists/jobs": "Jobs",
+    "/lists/blacklist": "Blacklist",
+    "/lists/sources": "Blocked sources",
+    "/objects/routing_plans": "Routing plans",
+    "/trace": "Trace calls",
+    "/compare?one=carrier-b&two=carrier-c": "Compare gateways",
 }
 
 

@@ -49,7 +49,7 @@ export function AlarmsScreen() {
             key={`${row.alarm} ${row.subject}`}
             variant="outline"
             color="yellow"
-            title={`${row.alarm} ${row.subject}: ${row.text}`}
+            title={[`${row.alarm} ${row.subject}`.trim(), row.text].filter(Boolean).join(": ")}
           >
             <p>
               <b>{t("alarms.do")}:</b> {String(row.do)}
