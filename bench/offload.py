@@ -72,7 +72,7 @@ def _kernel(rate: int, seconds: int) -> dict[str, float]:
         for namespace, device in ((networks.vendor, "line"), (networks.switch, "outside")):
             namespace.run("nft", "-f", "-", lines=RULES.format(table=SINK, device=device))
         with networks.switch.inside():
-            table, streams = StreamTable("vosd-media-bench"), _streams(count)
+            table, streams = StreamTable(), _streams(count)
             table.hook(socket.if_nametoindex("outside"), "outside")
             added = _timed(table.add, streams)
         pipes = [_sender(networks.customer, range(number, count, SENDERS)) for number in range(SENDERS)]

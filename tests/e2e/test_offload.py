@@ -126,7 +126,7 @@ def test_hold_takes_a_call_back_and_its_silence_is_billed_to_the_second_of_its_l
 
 
 def test_the_table_is_gone_with_the_switch(between: Stage, networks: TwoNetworks) -> None:
-    assert "vosd-media" in tables(networks)
+    eventually(lambda: "vosd-media" in tables(networks), "there is a table")
     assert between.daemon.interrupt() == 0
     assert tables(networks) == ""
     between.daemon.start()

@@ -27,7 +27,7 @@ PAUSE_MAX_NS: Final = 32_000_000_000
 """Longest pause before the kernel is tried again with a stream of which packets reach the worker."""
 MOST_PACKETS: Final = 2 * BUDGET * 5 // 4
 """Packets of a stream a second above which the worker forwards it, which drops what is too much."""
-HANDED_AT_ONCE: Final = 50
+HANDED_AT_ONCE: Final = 100
 """Streams that are handed over in one turn."""
 
 
@@ -48,6 +48,8 @@ class Offload:
             raise
         self._streams: dict[bytes, ForwardedStream] = {}
         self._has_new_routes = False
+        self._found: dict[tuple[str, str], Route | None] = {}
+        """Routes that were asked for in this look."""
         self._count_ns = 0
         """Time at which packets are counted next."""
         self._counted_ns = 0
@@ -66,6 +68,7 @@ class Offload:
             OSError: the table is not as it was made, or this machine has policies of IPsec.
         """
         self._routes.expect_no_policies()
+        self._found.clear()
         if self._has_new_routes:
             self._has_new_routes = False
             self._take_back([each for each in self._streams.values() if self._has_moved(each)], now_ns, 0)
@@ -137,8 +140,8 @@ class Offload:
         assert target is not None
         own, sender = (plain_host(port.port.host), port.port.rtp), (plain_host(other.port.host), other.port.rtp)
         back, onward = (
-            self._routes.find(own[0], plain_host(peer[0])),
-            self._routes.find(sender[0], plain_host(target[0])),
+            self._route(own[0], plain_host(peer[0])),
+            self._route(sender[0], plain_host(target[0])),
         )
         if back is None or onward is None or not self._is_hooked(back):
             return None
@@ -151,6 +154,12 @@ class Offload:
             other.tos,
             (back, onward),
         )
+
+    def _route(self, own: str, peer: str) -> Route | None:
+        """Return a route; many streams go between two hosts."""
+        if (own, peer) not in self._found:
+            self._found[own, peer] = self._routes.find(own, peer)
+        return self._found[own, peer]
 
     def _is_hooked(self, way: Route) -> bool:
         """Let the table see the packets of the device by which a peer is reached."""
