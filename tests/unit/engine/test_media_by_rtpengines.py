@@ -14,7 +14,7 @@ from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.vendor import RINGS, Line, Script, answers, refuses
 
 from vosd.media.figures import PortFigures
-from vosd.media.rtpengine_orders import RtpAnswer, RtpOffer, RtpReply, RtpUnblock
+from vosd.media.rtpengine_orders import RtpAnswer, RtpBlock, RtpOffer, RtpReply, RtpUnblock
 from vosd.sdp.media import media_of
 from vosd.sdp.security import Protection, protection_of
 from vosd.trunks.dids import Did
@@ -111,6 +111,26 @@ def test_a_side_whose_media_could_not_be_let_through_is_tried_again():
     call, _ = scene.talk()
     assert blocked(engines) == [1]
     scene.exchange.poll_rtpengines()
+    scene.wire.run_for(100)
+    assert blocked(engines) == []
+    scene.finish(call)
+
+
+def test_a_side_is_heard_whose_port_is_blocked_late_because_the_order_was_lost_at_first():
+    scene, engines = scene_with()
+    ask, late = engines.ask, []
+
+    def ask_late(order, done, **where):
+        if isinstance(order, RtpBlock):
+            late.append(lambda: ask(order, done, **where))
+            return ""
+        return ask(order, done, **where)
+
+    engines.ask = ask_late
+    call, _ = scene.talk()
+    assert len(late) == 1
+    late[0]()
+    assert blocked(engines) == [1]
     scene.wire.run_for(100)
     assert blocked(engines) == []
     scene.finish(call)

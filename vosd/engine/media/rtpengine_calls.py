@@ -18,6 +18,7 @@ from vosd.media.leg_media import LegMedia, RtpCall
 from vosd.media.rtpengine_orders import (
     OK,
     WITHIN_MS,
+    Done,
     EngineAnswer,
     MediaEngines,
     RtpAnswer,
@@ -260,11 +261,16 @@ class RtpEngineCalls:
             self.unblock(call, author.number)
         if not reader.is_over and not reader.sources and reader.number not in self._blocked:
             self._blocked[reader.number] = False
-            self.engines.ask(RtpBlock(call=call.name, leg=str(reader.number)), _ignore, engine=call.engine)
+            self.block(call, reader.number, partial(self._is_blocked, call, reader.number))
 
-    def block(self, call: RtpCall, number: int) -> None:
+    def _is_blocked(self, call: RtpCall, number: int, _answer: EngineAnswer | None) -> None:
+        """Let media of a leg be forwarded that has described them before this answer: a lost order is repeated late."""
+        if self._blocked.get(number) is not False and number in self._legs.get(call, ()):
+            self.unblock(call, number)
+
+    def block(self, call: RtpCall, number: int, done: Done | None = None) -> None:
         """Let nothing that comes from a leg be forwarded."""
-        self.engines.ask(RtpBlock(call=call.name, leg=str(number)), _ignore, engine=call.engine)
+        self.engines.ask(RtpBlock(call=call.name, leg=str(number)), done or _ignore, engine=call.engine)
 
     def unblock(self, call: RtpCall, number: int) -> None:
         """Let media of a leg be forwarded; where that fails, it is tried again with the next question for figures."""
