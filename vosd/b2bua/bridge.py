@@ -179,7 +179,7 @@ class Bridge:
         self.proposal = Renegotiation(
             self._endpoint, self, leg, far, server, method=method, offer=offer, said_before=far.sessions.said
         )
-        self.proposal.forwards = event.request
+        self.proposal.parts = parts_for(far, event.request)
         self.proposal.begin(event.at)
 
     def _refuse_crossing(self, leg: Leg, pending: Proposal | None, event: RequestArrived) -> None:

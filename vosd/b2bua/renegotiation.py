@@ -25,7 +25,8 @@ from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.server import Server
 from vosd.sip.transaction.states import TransactionState
 from vosd.sip.transaction.store import TimerOwner
-from vosd.sip.wire.message import Message, Request, Response
+from vosd.sip.wire.message import Request, Response
+from vosd.sip.wire.multipart import BodyPart
 
 if TYPE_CHECKING:
     from vosd.b2bua.bridge import Bridge
@@ -53,7 +54,7 @@ class ProposalFacts(msgspec.Struct, omit_defaults=True):
 class Proposal:
     """One offer to one side: sent, sent again after 491 (glare), answered or refused."""
 
-    __slots__ = ("_bridge", "_endpoint", "alarm", "asked", "facts", "far", "forwards", "offer")
+    __slots__ = ("_bridge", "_endpoint", "alarm", "asked", "facts", "far", "offer", "parts", "returns")
 
     def __init__(self, endpoint: Endpoint, bridge: "Bridge | None", far: "Leg", method: str, offer: bytes) -> None:
         """``bridge`` is None while ``far`` is not connected to another leg."""
@@ -66,8 +67,10 @@ class Proposal:
         """The request that the far side has not answered."""
         self.alarm: Timer[TimerOwner] | None = None
         """Timer of the next try."""
-        self.forwards: Message | None = None
-        """The latest message of a side, whose other bodies go with ours by rule; those of a restart are not kept."""
+        self.parts: tuple[BodyPart, ...] = ()
+        """Other bodies of the request, which go with ours; they are not kept over a restart."""
+        self.returns: Response | None = None
+        """The response of the far side while it is handled: other bodies of it go back by rule."""
 
     @property
     def call(self) -> "CallPort":
@@ -107,22 +110,21 @@ class Proposal:
             return
         asked, self.asked = self.asked, None
         self.far.facts.note_response(status, now)
-        request, self.forwards = self.forwards, event.response
+        self.returns = event.response
         if status < 300:
             self._follow(event.response, now)
             session = self.far.session_in(event.response)
             self._agreed(session, asked if isinstance(asked, InviteClient) else None, now)
         elif self.facts.tries < TRIES_MAX and not self.facts.is_cancelled and self._comes_too_early(event.response):
-            self.forwards = request
             self.alarm = self._endpoint.set_alarm(self, now.plus(self._wait_ms(event.response)))
         elif status == 422 and self.facts.tries < TRIES_MAX and self.far.timer.accept_min_se(event.response):
-            self.forwards = request
             self.begin(now)  # for a longer session interval (RFC 4028 section 7.3)
         else:
             # The origin expects 487 only after a CANCEL of its own; a 487 of the far side is forwarded as 504.
             self._refused(504 if status == 487 and not self.facts.is_cancelled else status, now)
             if status in {408, 481}:  # the far side has no such dialog any more (RFC 3261 section 12.2.1.2)
                 self._far_is_gone(status, now)
+        self.returns = None
 
     def no_response(self, event: NoResponse) -> None:
         """End the call if the far side is silent; without a connection to it, only the change is refused."""
@@ -162,8 +164,7 @@ class Proposal:
         if session:
             session = far.as_sent(session)
         offered = "" if far.supervision is None else far.timer.offer()
-        headers = of_proposal(endpoint, dialog, session, far.timer, offered)
-        parts = parts_for(far, self.forwards) if isinstance(self.forwards, Request) else ()
+        headers, parts = of_proposal(endpoint, dialog, session, far.timer, offered), self.parts
         if self.facts.method == "INVITE":
             invite = InviteClient(store=endpoint.store, owner=self, dialog=dialog)
             far.send(OutgoingReinvite(headers, session, invite, dialog, enclosed=parts), now)
@@ -172,11 +173,12 @@ class Proposal:
         far.send(OutgoingRequest(headers, session, client, dialog, self.facts.method, enclosed=parts), now)
         return client
 
-    def _acknowledge(self, transaction: InviteClient, answer: bytes, now: Instant) -> None:
+    def _acknowledge(
+        self, transaction: InviteClient, answer: bytes, now: Instant, parts: tuple[BodyPart, ...] = ()
+    ) -> None:
         """Acknowledge the far side's 200 to a re-INVITE."""
         answer = self.far.as_sent(answer)
         headers, dialog = SDP if answer else "", self.far.usable_dialog
-        parts = parts_for(self.far, self.forwards) if isinstance(self.forwards, Request) else ()
         self.far.send(OutgoingAck(headers, answer, transaction, dialog, enclosed=parts), now)
 
     def _cancel(self, transaction: Client | InviteClient, now: Instant, *, is_abandoned: bool = False) -> None:
@@ -284,8 +286,9 @@ class Renegotiation(Proposal):
     def acknowledged(self, answer: bytes, now: Instant) -> None:
         """Handle the origin's ACK of our 200: it has the answer if the far side made the offer."""
         if self.answers_in_ack is not None:
-            self.forwards = self.origin.call.to_forward
-            self._acknowledge(self.answers_in_ack, answer, now)
+            ack = self.origin.call.to_forward
+            parts = parts_for(self.far, ack) if isinstance(ack, Request) else ()
+            self._acknowledge(self.answers_in_ack, answer, now, parts)
             self.answers_in_ack = None
         self._over()
 
@@ -314,15 +317,14 @@ class Renegotiation(Proposal):
 
     def _answer(self, server: Server | InviteServer, session: bytes, now: Instant) -> None:
         """Answer the origin with the far side's session."""
-        self.origin.agree(server, session, now, self.forwards)
+        self.origin.agree(server, session, now, self.returns)
 
     def _refused(self, status: int, now: Instant) -> None:
         server, self.server = self.server, None
         if server is not None:
             self.far.sessions.said = self.said_before  # the session in force is the one before (RFC 3261 section 14.1)
             final = 487 if self.facts.is_cancelled else status_for_origin(status)
-            response = self.forwards if isinstance(self.forwards, Response) else None
-            self.origin.respond(server, final, now, forwarded=response)
+            self.origin.respond(server, final, now, forwarded=self.returns)
         self._over()
 
 

@@ -12,6 +12,7 @@ from doubles.virtual.ua import new_branch
 from doubles.virtual.vendor import Line, Script, refuses
 
 from vosd.sdp.media import media_of
+from vosd.sip.wire.message import Message
 from vosd.trunks.dialect import CalleeDialect, CallerDialect
 from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters
 
@@ -124,6 +125,23 @@ def test_a_change_of_the_session_and_its_answer_carry_other_bodies():
     assert [parts_in(each)[1] for each in there.asked["INVITE"]] == [SUSPEND, SUSPEND], "after 491, too"
     assert parts_in(asking.final) == [BodyPart(SESSION, held_there.encode()), RESUME]
     scene.wire.run_for(1_000)
+    scene.finish(call)
+
+
+def test_a_change_in_progress_keeps_of_its_request_only_the_parts_that_pass():
+    """It may last for minutes, and the message may have 64 kB."""
+    scene = scene_of()
+    call, there = scene.talk()
+    there.will("INVITE", Reply(200, revised(there.mine, "recvonly"), after_ms=5_000))
+    call.ask("INVITE", **beside(revised(call.mine, "sendonly"), SUSPEND))
+    scene.wire.run_for(1_000)
+    (live_call,) = scene.exchange.switch.services.running.all()
+    proposal = live_call.call.bridge.proposal
+    names = {name for each in type(proposal).__mro__ for name in getattr(each, "__slots__", ())}
+    held = [getattr(proposal, name) for name in names]
+    assert len(proposal.parts) == 1
+    assert not [each for each in held if isinstance(each, Message)]
+    scene.wire.run_for(6_000)
     scene.finish(call)
 
 
