@@ -252,6 +252,20 @@ async def test_no_more_than_so_many_are_fetched_at_once(
     assert isinstance(found, SigningCertificate), "there is room again"
 
 
+async def test_a_certificate_whose_time_is_over_stays_while_there_is_no_room_to_fetch_it(
+    server: CertificateServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.pages["/a"] = Page(CHAIN.body, headers=(("Cache-Control", "public, max-age=60"),))
+    fetching = Fetching(server)
+    await fetching.ask("/a")
+    fetching.clock.move_to(1_060_000)
+    monkeypatch.setattr(module, "TRUNK_MAX", 0)
+    for address, kind in (("/a", SigningCertificate), ("/b", BadIdentityInfoError)):
+        (found,) = await fetching.ask(address)
+        assert isinstance(found, kind)
+    assert server.asked == ["/a"]
+
+
 async def test_a_name_server_that_is_silent_keeps_the_places_of_its_trunk_only(
     server: CertificateServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -97,7 +97,8 @@ class CertificateStore:
                 if isinstance(known[0], SigningCertificate):
                     self._kept.move_to_end(address)
             elif address not in self._open and (refused := self._begin(address, question.trunk)) is not None:
-                found[address] = refused
+                # One that is to be fetched again stays until there is room for that: calls of others take the places.
+                found[address] = refused if known is None or isinstance(known[0], IdentityError) else known[0]
         if len(found) == len(question.addresses):
             return Certificates(found)
         self._waiting[ticket] = question.addresses
