@@ -184,6 +184,13 @@ class Call:
         """Return whether an attempt at a gateway is in progress."""
         return any(each.choice.gateway.name == gateway for each in self._in_progress)
 
+    def is_calling_device(self, choice: RouteChoice, address: Address) -> bool:
+        """Return whether an attempt is in progress at another flow of the device that has an address."""
+        return bool(address.device) and any(
+            each.address.device == address.device and each.choice.gateway.name == choice.gateway.name
+            for each in self._in_progress
+        )
+
     def shares_place(self, attempt: GatewayAttempt) -> bool:
         """Return whether another attempt in progress is at the same phone, which counts them as one call."""
         name = attempt.choice.gateway.name

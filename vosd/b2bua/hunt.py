@@ -124,7 +124,7 @@ class Hunt:
 
         One that has its calls already is left out. All places of a phone are one call of it.
         """
-        while (next_hop := self._next_beside(tried, now)) is not None:
+        while (next_hop := self._next_beside(call, tried, now)) is not None:
             if self._board.occupy(next_hop, now, is_counted=not call.is_trying(next_hop[0].gateway.name)):
                 if self.together_from is None:
                     self.together_from = len(self.outcomes)
@@ -132,17 +132,22 @@ class Hunt:
                 return next_hop
         return None
 
-    def _next_beside(self, tried: RoutingGateway, now: Instant) -> NextHop | None:
-        """Return the next telephone that rings together with a gateway; of a single phone only its own places do."""
-        next_hop = self.next_hops[0] if self.next_hops else None
-        if next_hop is None and tried.ring_group is not None:
+    def _next_beside(self, call: "CallPort", tried: RoutingGateway, now: Instant) -> NextHop | None:
+        """Return the next telephone that rings together with a gateway; of a single phone only its own places do.
+
+        One flow of a device is called at a time (RFC 5626 section 5.3): the others come when all have refused.
+        """
+        flows = [each for each in self.next_hops if call.is_calling_device(*each)]
+        others = [each for each in self.next_hops if each not in flows]
+        if not others and tried.ring_group is not None:
+            self.next_hops = ()
             next_hop = self._next(now)
-            if next_hop is not None:
-                self.next_hops = [next_hop, *self.next_hops]
-        if next_hop is None or next_hop[0].gateway.rings_with != tried.rings_with:
+            others = [] if next_hop is None else [next_hop, *self.next_hops]
+        self.next_hops = [*others, *flows]
+        if not others or others[0][0].gateway.rings_with != tried.rings_with:
             return None
         self.next_hops = self.next_hops[1:]
-        return next_hop
+        return others[0]
 
     @property
     def _has_joined(self) -> bool:

@@ -528,6 +528,39 @@ def test_all_places_of_a_phone_ring_as_one_call_of_it():
     assert [row.reason for row in record.attempts] == ["Answered Elsewhere", "Answered Elsewhere", "Answered"]
 
 
+def test_the_flows_of_one_device_do_not_ring_at_the_same_time():
+    scene = line()
+    flows = [
+        (0, answers(1_000), ';reg-id=1;+sip.instance="<urn:uuid:7>"'),
+        (1, answers(1_000), ';reg-id=2;+sip.instance="<urn:uuid:7>"'),
+        (2, RINGS, ';reg-id=1;+sip.instance="<urn:uuid:8>"'),
+    ]
+    desks = []
+    for index, script, flow in flows:
+        desk = scene.exchange.telephone("44201", Endpoint("203.0.113.66", 40_000 + index), script=script)
+        desk.register(f"<sip:place{index}@203.0.113.66:{40_000 + index}>{flow}")
+        desks.append(desk)
+    call = called(scene, "44201")
+    assert call.final == 200
+    assert len(desks[0].received("INVITE")) + len(desks[1].received("INVITE")) == 1
+    assert len(desks[2].received("INVITE")) == 1
+    finish(scene, call)
+
+
+def test_the_other_flow_of_a_device_is_tried_when_the_first_is_silent():
+    scene = line()
+    desks = [
+        scene.exchange.telephone("44201", Endpoint("203.0.113.66", 40_000 + index), script=script)
+        for index, script in enumerate((answers(1_000), SILENT))
+    ]
+    for index, desk in enumerate(desks):
+        instance = f'+sip.instance="<urn:uuid:7>";reg-id={index + 1}'
+        desk.register(f"<sip:place{index}@203.0.113.66:{40_000 + index}>;{instance}")
+    call = called(scene, "44201")
+    record = finish(scene, call)
+    assert (call.final, [row.code for row in record.attempts]) == (200, [0, 200])
+
+
 def test_a_phone_that_is_busy_at_one_place_does_not_go_to_the_offline_gateway():
     scene = line(offline_gateway="vendor-0")
     places(scene, refuses(486, 500), refuses(480, 1_000))
