@@ -160,6 +160,7 @@ async def test_a_stream_that_only_passes_is_forwarded_by_the_kernel_until_someth
     talk: Talk, networks: TwoNetworks
 ) -> None:
     talk.callee.rtp.sock.setsockopt(socket.IPPROTO_IP, IP_RECVTOS, 1)
+    talk.caller.rtp.sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 1)  # it comes to the switch, and no further
     await talk.is_forwarded_by_the_kernel()
     assert elements() == 2
     await talk.arrives()
@@ -226,6 +227,7 @@ async def test_packets_of_ipv6_and_without_a_check_sum_are_forwarded_as_well(
 ) -> None:
     talk6 = Talk(stage, networks, (CUSTOMER6, SWITCH6, SWITCH6_OF_VENDOR, VENDOR6))
     talk.caller.rtp.sock.setsockopt(socket.SOL_SOCKET, SO_NO_CHECK, 1)
+    talk6.caller.rtp.sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, 1)
     await asyncio.gather(talk.is_forwarded_by_the_kernel(), talk6.is_forwarded_by_the_kernel())
     await talk.arrives()
     await talk6.arrives()

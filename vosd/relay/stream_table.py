@@ -57,6 +57,8 @@ _PROTOCOL, _INCOMING_DEVICE, _TRANSPORT_PROTOCOL, _PACKET_TYPE = 1, 4, 16, 19
 """Keys of a meta expression."""
 _TO_THIS_HOST: Final = b"\0"
 """PACKET_HOST: a device may receive frames to other machines as well, which the kernel drops later."""
+_HOPS: Final = 64
+"""Time to live of packets as the worker would send them; the kernel takes one off, and drops those with none left."""
 _VERDICT: Final = 0
 _UDP: Final = b"\x11"
 _MASK_OF_RTP: Final = b"\xff\x7f\0\0"
@@ -322,6 +324,8 @@ def _rule(*, has_sum: bool) -> tuple[bytes, ...]:
         _store(6, _NETWORK, 0, 2, 10),
         _store(7, _NETWORK, 12, 8, 10, flags=_WITH_PSEUDO_HEADER if has_sum else 0),
         _store(9, _TRANSPORT, 0, 4, 6 if has_sum else None),
+        _set(0, bytes((_HOPS,)) + _UDP),
+        _store(0, _NETWORK, 8, 2, 10),
         _expression("fwd", number(1, register(10)), number(2, register(11)), number(3, 2)),
     )
 
@@ -340,6 +344,8 @@ def _rule_of_version6() -> tuple[bytes, ...]:
         _store(0, _NETWORK, 0, 2, None),
         _store(1, _NETWORK, 8, 32, None, flags=_WITH_PSEUDO_HEADER),
         _store(9, _TRANSPORT, 0, 4, 6),
+        _set(15, bytes((_HOPS,))),
+        _store(15, _NETWORK, 7, 1, None),
         _expression("fwd", number(1, register(10)), number(2, register(11)), number(3, 10)),
     )
 
@@ -382,6 +388,11 @@ def _meta(key: int) -> bytes:
 def _load(header: int, offset: int, size: int, at: int = 0) -> bytes:
     """Load a part of a packet into a register."""
     return _expression("payload", number(1, _register(at)), number(2, header), number(3, offset), number(4, size))
+
+
+def _set(at: int, value: bytes) -> bytes:
+    """Set a register."""
+    return _expression("immediate", number(1, _register(at)), _data(2, value))
 
 
 def _store(at: int, header: int, offset: int, size: int, sum_at: int | None, flags: int = 0) -> bytes:
