@@ -19,7 +19,17 @@ from vosd.media.player import Player, ring_back
 from vosd.media.reception import Reception
 from vosd.media.record import ID, NO_REPORT, RECORD_BYTES, SENT, SENT_AT, STATE, STATE_AT
 from vosd.media.rtcp import ReceptionReport, read_rtcp
-from vosd.media.rtp import FOREIGN, HEADER, HEADER_BYTES, RTCP, VERSION, is_whole, payload_start, units_by_kind
+from vosd.media.rtp import (
+    FOREIGN,
+    HEADER,
+    HEADER_BYTES,
+    RTCP,
+    VERSION,
+    VERSION_MASK,
+    is_whole,
+    payload_start,
+    units_by_kind,
+)
 from vosd.media.source import MediaSource
 from vosd.media.tones import ToneReader
 from vosd.relay.forwarded import ForwardedStream, KernelPart
@@ -373,7 +383,8 @@ class MediaPort:
             data = self._rtp.recv(HEADER_BYTES, socket.MSG_PEEK)
         except OSError:
             return
-        if len(data) > 1 and self._units[data[1]] not in {FOREIGN, RTCP}:
+        is_rtp = len(data) == HEADER_BYTES and data[0] & VERSION_MASK == VERSION  # a NAT is kept open by other packets
+        if is_rtp and self._units[data[1]] not in {FOREIGN, RTCP}:
             self._owner.left_over(self)
         self.receive_filtered()
 

@@ -139,6 +139,8 @@ class Offload:
         assert peer is not None
         assert target is not None
         own, sender = (plain_host(port.port.host), port.port.rtp), (plain_host(other.port.host), other.port.rtp)
+        if (":" in own[0]) is not (":" in sender[0]):
+            return None  # IPv4 on one side and IPv6 on the other
         back, onward = (
             self._route(own[0], plain_host(peer[0])),
             self._route(sender[0], plain_host(target[0])),

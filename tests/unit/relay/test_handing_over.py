@@ -239,6 +239,22 @@ def test_a_packet_of_another_stream_takes_it_back_and_the_kernel_gets_that_one_l
     assert [each.lost for each in streams.figures()] == [0, 0]
 
 
+def test_packets_that_are_no_rtp_leave_a_stream_with_the_kernel(streams):
+    streams.now_ns += SETTLED_NS
+    for data in (b"", b"\0", bytes(4), bytes(12)):
+        streams.sockets[0].waiting.append(data)
+        streams.handlers[streams.sockets[0]]()
+    assert len(streams.table.packets) == 2
+    assert streams.figures()[0].foreign == 4
+
+
+def test_streams_between_ipv4_and_ipv6_are_left_to_the_worker(streams):
+    streams.take_back(*streams.ports)
+    streams.ports[1].port = RelayPort(2, "::1", 5_002, None)
+    streams.look(SAMPLED_NS)
+    assert streams.table.packets == {}
+
+
 def test_pauses_grow_where_the_kernel_sees_nothing_of_a_stream(streams):
     pauses = []
     for _ in range(6):
