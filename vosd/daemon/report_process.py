@@ -29,7 +29,6 @@ from vosd.engine.settings import MailSecurity, MailSettings, ReportForm
 from vosd.processes.whole_file import replace_file
 from vosd.storage.database import Database
 from vosd.storage.stores import SqlStores
-from vosd.traffic.reports import REPORTS
 from vosd.traffic.spans import Grouping
 
 if TYPE_CHECKING:
@@ -99,7 +98,7 @@ def main() -> None:
 async def delivered(order: ReportOrder, now: int) -> ReportDelivery:
     """Make a report and deliver it; ``now`` is UTC milliseconds. The same order again replaces the file."""
     try:
-        database = Database(order.url, statement_s=order.statement_s, replica=_replica_of(order))
+        database = Database(order.url, statement_s=order.statement_s, replica=order.replica)
         try:
             content = await _made(SqlStores(database), order, now)
         finally:
@@ -135,12 +134,6 @@ async def _made(stores: SqlStores, order: ReportOrder, now: int) -> bytes:
         ReportForm.XLSX: workbook_of, ReportForm.PDF: report_pdf, ReportForm.CSV: _csv,
     }  # fmt: skip
     return forms[order.form](sheet)
-
-
-def _replica_of(order: ReportOrder) -> str | None:
-    """Return the replica of a report over sums; of entries of the ledger it is not known whether it has all."""
-    report = REPORTS.get(order.report)
-    return None if report is None or report.beside else order.replica
 
 
 def _csv(sheet: ReportSheet) -> bytes:

@@ -201,6 +201,8 @@ class SqlLedger:
     async def by_kind(self, since: int, until: int, accounts: Collection[str] | None) -> Sequence[KindSum]:
         """Return the entries of a time that are not of calls, by account and kind; None = of all accounts.
 
+        They are read from the database itself: nothing would say which ones a replica lacks.
+
         Raises:
             DroppedPeriod: entries of then were dropped.
             StoreUnavailable: try again.
@@ -213,7 +215,7 @@ class SqlLedger:
             dated = _entry.created_at >= since, _entry.created_at < until
             keys = _entry.account, _entry.currency, _entry.kind
             query = select(*keys, func.count(), _sum(_entry.amount)).where(*own, *dated).group_by(*keys).order_by(*keys)
-            async with self._database.searching(unhurried=True) as connection:
+            async with self._database.reading(unhurried=True) as connection:
                 found += [KindSum._make(row) for row in await connection.execute(query)]
         return found
 
@@ -247,7 +249,7 @@ class SqlLedger:
                     for number, (since, until) in enumerate(times[start : start + _TIMES_AT_ONCE], start)
                 ]
                 query = union_all(*(part.group_by(*keys) for part in parts))
-                async with self._database.searching(unhurried=True) as connection:
+                async with self._database.reading(unhurried=True) as connection:
                     found += [ChargedBeside._make(row) for row in await connection.execute(query)]
         return found
 
@@ -265,7 +267,7 @@ class SqlLedger:
             query = select(_entry.account, _entry.created_at, _entry.amount).join(
                 last, and_(_entry.account == last.c.account, _entry.seq == last.c.seq)
             )
-            async with self._database.searching(unhurried=True) as connection:
+            async with self._database.reading(unhurried=True) as connection:
                 for row in (await connection.execute(query)).all():
                     found[row.account] = (row.created_at, row.amount)
         return found

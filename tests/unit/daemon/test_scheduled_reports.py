@@ -4,6 +4,7 @@ import asyncio
 import csv
 import shutil
 from dataclasses import replace
+from decimal import Decimal
 from email.message import EmailMessage
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,6 +28,8 @@ from vosd.engine.settings import MailSettings, ReportForm, ScheduledReport
 from vosd.obs.events import BACK, Event
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
+from vosd.storage.payments import SqlPayments
+from vosd.storage.ports import EntryKind, Payment
 from vosd.storage.traffic import SqlTraffic
 from vosd.traffic.schedule import ReportRhythm, period_at
 
@@ -277,10 +280,25 @@ async def test_a_report_is_read_from_the_replica_and_waits_until_that_has_the_pe
     assert await delivered(order, STARTED) == ReportDelivery()
     (row,) = csv.DictReader((directory / "m-2026-09-21.csv").read_text().splitlines())
     assert row["calls"] == "2"
-    # Entries of the ledger may be missing in the replica, and nothing would show it.
-    for each in ("balances", "revenue"):
-        gone = order_of(url, report=each, directory=str(directory), replica=copy.replace("copy", "none"))
-        assert await delivered(gone, STARTED) == ReportDelivery()
+
+
+async def test_payments_that_a_replica_lacks_are_in_reports_over_the_ledger(tmp_path: Path, url: str) -> None:
+    shutil.copy(tmp_path / "vosd.db", tmp_path / "copy.db")
+    copy, directory = f"sqlite+aiosqlite:///{tmp_path}/copy.db", tmp_path / "out"
+    database = Database(url)
+    for kind, reference in ((EntryKind.PAYMENT, "paid"), (EntryKind.MINIMUM, "least")):
+        booked = Payment(
+            account="acme", kind=kind, reference=reference, made_at=STARTED + 1, amount=Decimal(7), currency="USD"
+        )
+        await SqlPayments(database).add(booked)
+    await database.close()
+    columns = {"balances": "last_amount", "payments": "amount", "revenue": "minimum"}
+    for report, column in columns.items():
+        order = order_of(url, report=report, directory=str(directory / report), replica=copy)
+        assert await delivered(order, STARTED) == ReportDelivery()
+        (file,) = (directory / report).iterdir()
+        rows = csv.DictReader(file.read_text().splitlines())
+        assert {abs(Decimal(row[column])) for row in rows if row[column]} - {Decimal(0)} == {Decimal(7)}, report
 
 
 async def test_what_cannot_be_written_says_why(tmp_path: Path, url: str) -> None:
