@@ -1,5 +1,7 @@
 """Days of calendars in the office: what a form draws before it is saved."""
 
+import threading
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from vosd.admin.office.errors import OrderError
 from vosd.admin.office.office import Office
 from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.catalogue.problems import ConfigError
+from vosd.routing.calendar import Calendar
 from vosd.storage.database import Database
 
 OFFICE = {
@@ -76,3 +79,21 @@ async def test_mistakes_are_at_their_keys_and_show_no_variable_of_the_environmen
 async def test_agents_draw_none(office):
     with pytest.raises(OperatorsOnlyError):
         await drawn(office, OFFICE, who=agent("south"))
+
+
+async def test_a_calendar_of_many_entries_is_not_drawn_and_no_other_request_waits_for_one(office, monkeypatch):
+    threads = []
+    spans = Calendar.spans
+
+    def noted(calendar: Calendar, day: date):
+        threads.append(threading.current_thread())
+        return spans(calendar, day)
+
+    monkeypatch.setattr(Calendar, "spans", noted)
+    entry = {"from": "09:00", "to": "18:00"}
+    with pytest.raises(OrderError, match="501 entries"):
+        await drawn(office, {"entries": [entry] * 501})
+    assert threads == []
+    assert len((await drawn(office, {"entries": [entry] * 500})).days) == 2
+    assert len(threads) == 2
+    assert threading.main_thread() not in threads

@@ -1,6 +1,7 @@
 """Use case of calendars: the days of one as they would be, before it is saved."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Annotated, Any, Final
 
@@ -14,6 +15,8 @@ from vosd.admin.office.principal import Principal
 from vosd.routing.calendar import DAY_S, CalendarSpan
 
 DAYS_MAX: Final = 31
+ENTRIES_MAX: Final = 500
+"""Most entries of a calendar that is drawn: each is compared with each, and no right to change is needed."""
 _MINUTE_S: Final = 60
 _HOUR_S: Final = 60 * _MINUTE_S
 
@@ -77,7 +80,7 @@ async def draw_calendar(office: Office, who: Principal, order: DrawCalendar) -> 
 
     Raises:
         OperatorsOnlyError: an agent asks.
-        OrderError: ``first`` is no day.
+        OrderError: ``first`` is no day, or there are too many entries.
         ConfigError: the calendar has mistakes.
     """
     try:
@@ -85,7 +88,15 @@ async def draw_calendar(office: Office, who: Principal, order: DrawCalendar) -> 
         days = [first + timedelta(days=number) for number in range(order.days)]
     except (ValueError, OverflowError):
         raise OrderError("first", f"is {order.first!r}: expected a day such as 2026-12-31") from None
-    calendar = await asyncio.to_thread(office.definitions.calendar, order.name, order.keys)
+    entries = order.keys.get("entries")
+    if isinstance(entries, list) and len(entries) > ENTRIES_MAX:
+        raise OrderError("keys", f"has {len(entries):,} entries: a calendar of more than {ENTRIES_MAX} is not drawn")
+    # In a thread: a process that serves others does not stop for it.
+    return await asyncio.to_thread(_drawn, office, order, days)
+
+
+def _drawn(office: Office, order: DrawCalendar, days: Sequence[date]) -> CalendarDays:
+    calendar = office.definitions.calendar(order.name, order.keys)
     return CalendarDays(
         timezone=str(calendar.zone),
         days=tuple(
