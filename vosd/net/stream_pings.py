@@ -130,6 +130,9 @@ class StreamPings:
         watch.asked_ms = None
         if asked_ms is not None:
             if self._knows_pings(connection) and connection.received_ms < asked_ms:
+                address = connection.opened_to
+                if address is not None and not connection.has_answered:
+                    self._answering.pop(address, None)  # other software may be there by now: its next one is kept
                 connection.cut("a keep-alive was not answered")
                 return
             self._wait(watch, max(connection.received_ms, asked_ms))

@@ -168,6 +168,18 @@ def test_a_peer_that_answered_on_an_earlier_connection_of_ours_is_not_waited_for
     assert phone.why is None
 
 
+def test_a_peer_that_does_not_answer_any_more_is_disconnected_once_and_not_for_ever(loop):
+    node, gateway = StreamPings(MINUTE), ("192.0.2.7", 5060)
+    cut = []
+    for answers in (True, False, False):
+        line = Line(loop, answers=answers, opened_to=gateway)
+        node.watch(line)
+        loop.advance(120)
+        cut.append(line.why is not None)
+        node.forget(line)
+    assert cut == [False, True, False]
+
+
 def test_an_unknown_peer_gets_none_until_it_is_known(loop):
     node, line = StreamPings(MINUTE), Line(loop, is_known=False)
     node.watch(line)
