@@ -218,6 +218,7 @@ async def test_addresses_that_are_not_asked(server: CertificateServer, address: 
 async def test_no_more_than_so_many_are_fetched_at_once(
     server: CertificateServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(module, "QUEUED_MAX", 0)
     monkeypatch.setattr(module, "OPEN_MAX", 12)
     monkeypatch.setattr(module, "HOST_MAX", 8)
     monkeypatch.setattr(module, "TRUNK_MAX", 5)
@@ -252,6 +253,38 @@ async def test_no_more_than_so_many_are_fetched_at_once(
     assert isinstance(found, SigningCertificate), "there is room again"
 
 
+async def test_calls_wait_for_room_as_long_as_they_wait_for_certificates(
+    server: CertificateServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TRUNK_MAX", 1)
+    server.may_answer.clear()
+    server.pages |= {f"/{number}": CHAIN for number in range(4)}
+    fetching = Fetching(server)
+    for number in range(4):
+        question = WhichCertificates((server.url(f"/{number}"), server.url("/0")), "acme")
+        assert fetching.store.ask(Ticket(str(number), 1), question) is None
+    fetching.store.cancel(Ticket("2", 1))
+    server.may_answer.set()
+    told = [await asyncio.wait_for(fetching.answers.get(), PATIENCE_S) for _ in range(3)]
+    assert [ticket.call_id for ticket, _ in told] == ["0", "1", "3"]
+    for _, answer in told:
+        assert all(isinstance(each, SigningCertificate) for each in answer.found.values())
+    assert server.asked == ["/0", "/1", "/3"], "no call waits for /2 any more"
+
+
+async def test_an_address_that_has_waited_in_vain_is_fetched_for_a_later_call(
+    server: CertificateServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetching = Fetching(server)
+    with monkeypatch.context() as full:
+        full.setattr(module, "TRUNK_MAX", 0)
+        given_up = Ticket("given up", 1)
+        assert fetching.store.ask(given_up, WhichCertificates((server.url("/a"),), "acme")) is None
+        fetching.store.cancel(given_up)
+    (found,) = await fetching.ask("/a")
+    assert isinstance(found, SigningCertificate)
+
+
 async def test_a_certificate_whose_time_is_over_stays_while_there_is_no_room_to_fetch_it(
     server: CertificateServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -260,6 +293,7 @@ async def test_a_certificate_whose_time_is_over_stays_while_there_is_no_room_to_
     await fetching.ask("/a")
     fetching.clock.move_to(1_060_000)
     monkeypatch.setattr(module, "TRUNK_MAX", 0)
+    monkeypatch.setattr(module, "QUEUED_MAX", 0)
     for address, kind in (("/a", SigningCertificate), ("/b", BadIdentityInfoError)):
         (found,) = await fetching.ask(address)
         assert isinstance(found, kind)
@@ -270,6 +304,7 @@ async def test_a_name_server_that_is_silent_keeps_the_places_of_its_trunk_only(
     server: CertificateServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "TRUNK_MAX", 2)
+    monkeypatch.setattr(module, "QUEUED_MAX", 0)
     may_answer, is_asked = Event(), Semaphore(0)
 
     def look_up(*_: object, **__: object) -> list[object]:

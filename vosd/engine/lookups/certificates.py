@@ -26,11 +26,13 @@ from vosd.stir.certificates import SigningCertificate, TrustStore
 from vosd.stir.errors import BadIdentityInfoError, IdentityError
 
 OPEN_MAX: Final = 128
-"""Most open fetches; a call beyond is as one whose certificate cannot be had."""
+"""Most open fetches; others wait, as long as a call waits for them."""
 HOST_MAX: Final = 32
 """Most of them at one host."""
 TRUNK_MAX: Final = 16
 """Most of them for calls of one trunk: less than a host may have, so no trunk keeps others from a host."""
+QUEUED_MAX: Final = 100
+"""Most addresses that wait for room; after a start all calls of a trunk need certificates at once."""
 WITHDRAWN: Final = frozenset({404, 410})
 """Statuses of a server that has the certificate no more (RFC 9110 section 15.5)."""
 BODY_MAX: Final = 32_768
@@ -51,6 +53,10 @@ Found = SigningCertificate | IdentityError
 
 class _WithdrawnError(BadIdentityInfoError):
     """The server has the certificate no more."""
+
+
+class _NoRoomError(BadIdentityInfoError):
+    """Too many are being fetched."""
 
 
 class _Place(NamedTuple):
@@ -77,6 +83,8 @@ class CertificateStore:
         """By address, with the end of its time on the monotonic clock: first failures, then the least recently used."""
         self._open: dict[str, asyncio.Task[None]] = {}
         self._places: list[_Place] = []
+        self._queued: dict[str, str] = {}
+        """Addresses that wait for room, the oldest first, with the trunk of the first call that needs each."""
         self._waiting: dict[Ticket, tuple[str, ...]] = {}
         self.wiring: Wiring | None = None
         self.failed_total = 0
@@ -96,9 +104,16 @@ class CertificateStore:
                 found[address] = known[0]
                 if isinstance(known[0], SigningCertificate):
                     self._kept.move_to_end(address)
-            elif address not in self._open and (refused := self._begin(address, question.trunk)) is not None:
-                # One that is to be fetched again stays until there is room for that: calls of others take the places.
-                found[address] = refused if known is None or isinstance(known[0], IdentityError) else known[0]
+            elif address not in self._open:
+                refused = self._begin(address, question.trunk)
+                if refused is None:
+                    self._queued.pop(address, None)
+                elif known is not None and isinstance(known[0], SigningCertificate):
+                    found[address] = known[0]  # it stays until there is room to fetch it: others have taken the places
+                elif isinstance(refused, _NoRoomError) and (address in self._queued or len(self._queued) < QUEUED_MAX):
+                    self._queued.setdefault(address, question.trunk)
+                else:
+                    found[address] = refused
         if len(found) == len(question.addresses):
             return Certificates(found)
         self._waiting[ticket] = question.addresses
@@ -113,6 +128,7 @@ class CertificateStore:
         for task in self._open.values():
             task.cancel()
         self._open.clear()
+        self._queued.clear()
 
     def give_up(self) -> None:
         """End all fetches, and let the calls that wait go on without: others are trusted from now on."""
@@ -132,14 +148,24 @@ class CertificateStore:
         host = urlsplit(address).hostname or ""
         places = self._places = [each for each in self._places if each.is_taken]
         if sum(each.trunk == trunk for each in places) >= TRUNK_MAX:
-            return BadIdentityInfoError("too many certificates are being fetched for calls of this trunk")
+            return _NoRoomError("too many certificates are being fetched for calls of this trunk")
         if sum(each.host == host for each in places) >= HOST_MAX:
-            return BadIdentityInfoError(f"too many certificates are being fetched from {host}")
+            return _NoRoomError(f"too many certificates are being fetched from {host}")
         if len(places) >= OPEN_MAX:
-            return BadIdentityInfoError("too many certificates are being fetched")
+            return _NoRoomError("too many certificates are being fetched")
         task = self._open[address] = asyncio.get_running_loop().create_task(self._fetch(address, server))
+        task.add_done_callback(self._has_room)
         places.append(_Place(trunk, host, server, task))
         return None
+
+    def _has_room(self, _done: asyncio.Task[None]) -> None:
+        """Begin to fetch what has waited for room and what a call still waits for."""
+        if not self._queued:
+            return
+        wanted = {address for addresses in self._waiting.values() for address in addresses}
+        for address, trunk in [*self._queued.items()]:
+            if address not in wanted or not isinstance(self._begin(address, trunk), _NoRoomError):
+                del self._queued[address]
 
     def _server(self, address: str) -> HttpServer:
         """Return the server of an address, if it may be asked; raises BadIdentityInfoError and ValueError."""
@@ -181,7 +207,9 @@ class CertificateStore:
         ready = [
             (ticket, addresses)
             for ticket, addresses in self._waiting.items()
-            if address in addresses and self._open.keys().isdisjoint(addresses)
+            if address in addresses
+            and self._open.keys().isdisjoint(addresses)
+            and self._queued.keys().isdisjoint(addresses)
         ]
         for ticket, addresses in ready:
             del self._waiting[ticket]
