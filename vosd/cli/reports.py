@@ -174,7 +174,9 @@ def _print(sheet: "ReportSheet", as_csv: str | None, as_json: bool, xlsx: Path |
         output.table(columns, [["" if (cell := row.get(name)) is None else cell for name in columns] for row in rows],
                      empty="no calls began in that time")  # fmt: skip
     if sheet.missing:
-        output.remark(f"{sheet.missing} calls are booked and not added up yet: vosd report rebuild adds them")
+        output.remark(
+            f"{sheet.missing} calls are missing: vosd report rebuild adds them up, or the replica has not got them yet"
+        )
 
 
 async def _differences(invocation: Invocation, since: int, until: int) -> list[dict[str, Any]]:

@@ -118,7 +118,7 @@ class ReportSheet(msgspec.Struct, frozen=True):
     totals: list[dict[str, str | int | None]]
     """Values over all rows, one for each currency."""
     missing: int
-    """Calls that are booked and not added up yet; nearly always 0."""
+    """Calls that are booked and not in it: they are not added up, or not in the replica yet; nearly always 0."""
 
 
 class ListReports(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
