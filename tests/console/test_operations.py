@@ -91,6 +91,8 @@ def test_two_gateways_stand_side_by_side(boss: Visitor) -> None:
     expect(page.get_by_role("columnheader", name="carrier-c")).to_be_visible()
     expect(page.get_by_role("row", name=re.compile("Offered, last day 1 1"))).to_be_visible()
     assert violations(page) == []
+    page = boss.go("/gateways/carrier-c", "carrier-c")
+    expect(page.get_by_label("Margin of the last day")).to_contain_text("carrier-c")
 
 
 def test_a_report_has_a_chart_and_leads_to_the_calls_behind_a_row(boss: Visitor) -> None:

@@ -179,7 +179,8 @@ BY = {
     "failures": ["end_reason", "sip_code", "hangup_source", "routing_gateway"], "daily": [],
     "top-customers": ["customer_account"], "top-revenue": ["customer_account"],
     "profit": ["customer_account", "vendor_account", "area"],
-    "profit-customers": ["customer_account"], "profit-vendors": ["vendor_account"], "profit-areas": ["area"],
+    "profit-customers": ["customer_account"], "profit-vendors": ["vendor_account"],
+    "profit-gateways": ["routing_gateway"], "profit-areas": ["area"],
     "profit-hours": [], "false-answers": ["routing_gateway", "area"],
 }  # fmt: skip
 

@@ -328,6 +328,7 @@ _REPORTS: Final = (
         for of, meaning, by, account in (
             ("customers", "customer", "customer_account", "customer_account"),
             ("vendors", "vendor", "vendor_account", "vendor_account"),
+            ("gateways", "vendor's gateway", "routing_gateway", "vendor_account"),
             ("areas", "destination", "area", "customer_account"),
         )
     ),

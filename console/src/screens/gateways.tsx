@@ -147,6 +147,7 @@ export function GatewayScreen() {
       )}
       <Overrides name={name} />
       {row && row.kind !== "group" && <ByHour name={name} kind={String(row.kind)} />}
+      {row?.kind === "routing" && <Margin name={name} />}
       {sheet.data && <Whole value={sheet.data} />}
     </Page>
   );
@@ -294,6 +295,29 @@ function Overrides({ name }: { name: string }) {
           rowKey={(each) => `${each.target} ${each.setting}`}
         />
       )}
+    </>
+  );
+}
+
+/** What the calls of a vendor's gateway brought and cost in the last day, by the hour. */
+function Margin({ name }: { name: string }) {
+  const { t } = useTranslation();
+  const sees = useMay("GET /reports/{name}");
+  const [since] = useState(() => new Date(Date.now() - DAY_MS).toISOString());
+  const found = useQuery({
+    queryKey: ["hours", "profit-gateways", name],
+    queryFn: () => reportOf("profit-gateways", { since, group: "hour", gateway: name }),
+    enabled: sees,
+  });
+  // a customer's gateway may have the same name
+  const rows = found.data?.rows.filter((row) => row.routing_gateway === name) ?? [];
+  if (!found.data || rows.length === 0) return null;
+  return (
+    <>
+      <Title order={2} size="h4">
+        {t("gateway.margin")}
+      </Title>
+      <ReportTable label={t("gateway.margin")} report={{ ...found.data, rows, totals: [] }} isLoading={false} />
     </>
   );
 }
