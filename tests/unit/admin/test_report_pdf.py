@@ -24,7 +24,8 @@ def test_the_page_has_every_cell_the_totals_and_what_is_missing() -> None:
     (page,) = PdfReader(BytesIO(report_pdf(found))).pages
     text = page.extract_text()
     for said in (
-        "revenue", "2026-10-01", "#acme <b> EUR 10 1.25", "zen EUR 5 -6.5", "EUR 15 7.77", "2 calls are missing: they are not",
+        "revenue", "2026-10-01", "#acme <b> EUR 10 1.25", "zen EUR 5 -6.5", "EUR 15 7.77",
+        "2 calls are missing: they are not",
     ):  # fmt: skip
         assert said in text, said
 
