@@ -12,7 +12,13 @@ from vosd.sdp.media import BadSession, media_of
 
 _MEDIUM: Final = re.compile(rb"(?=^m=)", re.MULTILINE)
 _LINE: Final = re.compile(rb"[^\n]*\n|[^\n]+")
-_CRYPTO: Final = re.compile(rb"^a=crypto:\d{1,9}[ \t]+(\S+)[ \t]+inline:\S+([^\r\n]*)", re.MULTILINE)
+_CRYPTO: Final = re.compile(
+    rb"^a=crypto:\d{1,9} (\S+) inline:([A-Za-z0-9+/]+)(={0,2})"
+    rb"(?:\|(?:2\^(\d{1,2})|\d{1,14}))?(?:\|\d{1,9}:(\d{1,3}))?((?: [^\r\n]*)?)\r?$",
+    re.MULTILINE,
+)
+"""A line that rtpengine reads: suite, key, its padding, lifetime as a power of 2, length of the MKI, parameters."""
+_MKI_BYTES: Final = re.compile(rb"\|[^|:\r\n]*:(\d{1,20})")
 _FINGERPRINT: Final = re.compile(rb"^a=fingerprint:\S+[ \t]+\S", re.MULTILINE)
 _CANDIDATE: Final = re.compile(rb"^a=ice-ufrag:", re.MULTILINE)
 _NOWHERE: Final = re.compile(rb"^c=IN IP4 0\.0\.0\.0(?=[ \t]*\r?$)", re.MULTILINE)
@@ -24,17 +30,17 @@ _KEYS: Final = re.compile(rb"a=(?:crypto:|fingerprint:|setup:|tls-id:|key-mgmt:|
 _OF_HOP: Final = re.compile(rb"a=(?:crypto:|fingerprint:|setup:|tls-id:|ice-|candidate:|end-of-candidates)")
 """Lines about keys and ICE that the terminating end point says of itself."""
 _DIFFERENT_PARAMETERS: Final = re.compile(rb"UNENCRYPTED_|UNAUTHENTICATED_", re.IGNORECASE)
-SUITES: Final = frozenset(
-    {
-        "AEAD_AES_256_GCM",
-        "AEAD_AES_128_GCM",
-        "AES_256_CM_HMAC_SHA1_80",
-        "AES_256_CM_HMAC_SHA1_32",
-        "AES_CM_128_HMAC_SHA1_80",
-        "AES_CM_128_HMAC_SHA1_32",
-    }
-)
-"""Suites that count as encryption; there are suites with the NULL cipher, too."""
+SUITES: Final = {
+    "AEAD_AES_256_GCM": 59,
+    "AEAD_AES_128_GCM": 38,
+    "AES_256_CM_HMAC_SHA1_80": 62,
+    "AES_256_CM_HMAC_SHA1_32": 62,
+    "AES_CM_128_HMAC_SHA1_80": 40,
+    "AES_CM_128_HMAC_SHA1_32": 40,
+}
+"""Suites that count as encryption, with the length of key and salt in base64; there are some with the NULL cipher."""
+_LIFETIME_MAX: Final = 48
+_MKI_BYTES_MAX: Final = 128
 _WEB_TRANSPORT: Final = b"UDP/TLS/RTP/SAVPF"
 
 
@@ -106,10 +112,20 @@ def reachable_by_ice(session: bytes, host: str) -> bytes:
 
 
 def with_usable_keys(session: bytes) -> bytes:
-    """Return a description without keys of suites that do not encrypt."""
+    """Return a description without keys of suites that do not encrypt, and without those that cannot be read."""
     if b"a=crypto:" not in session:
         return session
     return b"".join(line for line in _LINE.findall(session) if not line.startswith(b"a=crypto:") or _usable_keys(line))
+
+
+def with_bounded_mki(session: bytes) -> bytes:
+    """Return a description without keys whose MKI is longer than allowed (RFC 4568 section 6.1).
+
+    An rtpengine of version 10.5 aborts where one of 256 bytes is agreed.
+    """
+    if b"a=crypto:" not in session:
+        return session
+    return b"".join(line for line in _LINE.findall(session) if not _has_long_mki(line))
 
 
 def mids_of(session: bytes) -> list[bytes]:
@@ -149,10 +165,20 @@ def terminated(session: bytes, given: bytes, mids: Sequence[bytes]) -> bytes:
 
 
 def _usable_keys(part: bytes) -> bool:
-    return any(
-        suite.decode("ascii", "replace").upper() in SUITES and not _DIFFERENT_PARAMETERS.search(parameters)
-        for suite, parameters in _CRYPTO.findall(part)
-    )
+    """Return whether there is a key that rtpengine takes (RFC 4568 section 6.1): else it would send unencrypted."""
+    for suite, key, padding, lifetime, mki_bytes, parameters in _CRYPTO.findall(part):
+        is_whole = len(key) == SUITES.get(suite.decode("ascii", "replace").upper())
+        is_padded = not padding or (len(key) + len(padding)) % 4 == 0
+        is_bounded = int(lifetime or 0) <= _LIFETIME_MAX and 1 <= int(mki_bytes or 1) <= _MKI_BYTES_MAX
+        if is_whole and is_padded and is_bounded and not _DIFFERENT_PARAMETERS.search(parameters):
+            return True
+    return False
+
+
+def _has_long_mki(line: bytes) -> bool:
+    if not line.startswith(b"a=crypto:"):
+        return False
+    return any(int(each) > _MKI_BYTES_MAX for each in _MKI_BYTES.findall(line))
 
 
 def _without(part: bytes, *, is_web: bool) -> bytes:

@@ -57,6 +57,7 @@ class VirtualRtpEngines:
         self.transports: dict[tuple[str, str], str] = {}
         """Transport of each leg of a call."""
         self.keys = 0
+        self.gives_keys = True
         self._ports = count(40_000, 2)
         self._cookies = count(1)
         self._open: dict[str, tuple[str, Done]] = {}
@@ -173,9 +174,9 @@ class VirtualRtpEngines:
                 return session
         lines = [line for line in session.split(b"\r\n") if line and not line.startswith(b"a=crypto:")]
         lines = [re.sub(rb"^(m=\S+ \d+) \S+", rb"\1 " + transport.encode(), line) for line in lines]
-        if "SAVP" in transport:
+        if "SAVP" in transport and self.gives_keys:
             self.keys += 1
-            lines.append(b"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:key%d" % self.keys)
+            lines.append(b"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:key%037d" % self.keys)
         return b"\r\n".join((*lines, b""))
 
     def _leg(self, ports: Sequence[int]) -> RtpLeg:

@@ -420,7 +420,7 @@ def test_a_transfer_from_the_relay_to_an_rtpengine_connects_both_at_the_relay():
     assert relay.open_ports == {}
 
 
-KEY = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:of-vendor\r\n"
+KEY = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:vendor+keyAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\r\n"
 SEALED_ANSWER = ANSWER.replace("RTP/AVP", "RTP/SAVP") + KEY
 
 
@@ -451,6 +451,26 @@ def test_no_vendor_is_asked_for_a_caller_that_has_to_encrypt_and_does_not():
     assert scene.vendor.calls == []
     assert engines.sessions == []
     assert scene.close().end_reason == "No Common Codec"
+
+
+def test_a_description_that_has_got_no_keys_is_not_sent_to_one_that_has_to_encrypt():
+    scene, engines = sealed_scene()
+    engines.gives_keys = False
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.final == 488)
+    assert scene.vendor.calls == []
+    assert scene.close().end_reason == "No Common Codec"
+    assert engines.calls == {}
+
+
+def test_no_rtpengine_is_given_a_key_that_ends_it():
+    scene, engines = scene_with()
+    long = KEY.replace("\r\n", "|1:256\r\n")
+    call = scene.caller.call(CALLEE, Intent(offer=SEALED_ANSWER + long))
+    scene.wire.run_until(lambda: call.final == 200)
+    assert [(KEY in each.sdp, long in each.sdp) for each in engines.sessions] == [(True, False), (False, False)]
+    assert long in scene.vendor.only_call.theirs
+    scene.finish(call)
 
 
 def test_a_gateway_that_has_to_encrypt_gets_no_plain_call_where_none_is_relayed():

@@ -18,7 +18,7 @@ from vosd.trunks.announcements import GatewaySound
 from vosd.trunks.media import Encryption, MediaEngine, MediaMode, MediaParameters, MediaSettings, MediaTrust
 
 SOUNDS = {"busy": Sound("busy", sound("busy").by_codec, "/srv/busy.wav")}
-KEY = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:of-caller\r\n"
+KEY = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:caller+keyAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\r\n"
 SEALED_OFFER = OFFER.replace("RTP/AVP", "RTP/SAVP") + KEY
 
 

@@ -9,13 +9,15 @@ from vosd.sdp.security import (
     protection_of,
     reachable_by_ice,
     terminated,
+    with_bounded_mki,
     with_usable_keys,
 )
 
 HEAD = b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n"
-KEY = b"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:abc\r\n"
-OPEN_KEY = b"a=crypto:2 AES_CM_128_HMAC_SHA1_80 inline:abc UNENCRYPTED_SRTP\r\n"
-NULL_KEY = b"a=crypto:3 NULL_HMAC_SHA1_80 inline:abc\r\n"
+SECRET = b"0123456789" * 4
+KEY = b"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:%b\r\n" % SECRET
+OPEN_KEY = KEY.replace(b"\r\n", b" UNENCRYPTED_SRTP\r\n")
+NULL_KEY = b"a=crypto:3 NULL_HMAC_SHA1_80 inline:%b\r\n" % SECRET
 PRINT = b"a=fingerprint:sha-256 AA:BB\r\n"
 
 
@@ -63,6 +65,51 @@ def test_media_that_are_not_encrypted_are_found_and_fax_is_one_of_them(session, 
 def test_keys_that_do_not_encrypt_are_taken_out():
     session = HEAD + audio(b"RTP/SAVP", OPEN_KEY, KEY, NULL_KEY)
     assert with_usable_keys(session) == HEAD + audio(b"RTP/SAVP", KEY)
+
+
+@pytest.mark.parametrize(
+    ("suite", "text"),
+    [
+        (b"AES_CM_128_HMAC_SHA1_80", b"|2^48|1:128 KDR=1 WSH=60"),
+        (b"aes_cm_128_hmac_sha1_32", b"|1048576"),
+        (b"AES_CM_128_HMAC_SHA1_80", b"|1:4"),
+        (b"AES_256_CM_HMAC_SHA1_80", b"0123456789012345678901=="),
+        (b"AES_256_CM_HMAC_SHA1_32", b"0123456789012345678901"),
+        (b"AEAD_AES_256_GCM", b"0123456789012345678="),
+    ],
+)
+def test_a_key_of_the_length_of_its_suite_encrypts(suite, text):
+    line = b"a=crypto:1 %b inline:%b%b\r\n" % (suite, SECRET, text)
+    assert protection_of(HEAD + audio(b"RTP/SAVP", line)) is Protection.SDES
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        KEY.replace(b"inline:0123", b"inline:"),
+        KEY.replace(b"\r\n", b"0123\r\n"),
+        KEY.replace(b"\r\n", b"==\r\n"),
+        KEY.replace(b"0123", b"!!!!"),
+        KEY.replace(b"80 inline", b"80  inline"),
+        KEY.replace(b"80 inline", b"80\tinline"),
+        KEY.replace(b"\r\n", b";inline:" + SECRET + b"\r\n"),
+        KEY.replace(b"\r\n", b"|2^99\r\n"),
+        KEY.replace(b"\r\n", b"|day\r\n"),
+        KEY.replace(b"\r\n", b"|1:0\r\n"),
+        KEY.replace(b"\r\n", b"|1:256\r\n"),
+    ],
+)
+def test_a_key_that_an_rtpengine_does_not_read_is_none(line):
+    """It would send without encryption, and in version 10.5 it does not survive the last of these lines."""
+    session = HEAD + audio(b"RTP/SAVP", line)
+    assert protection_of(session) is Protection.NONE
+    assert with_usable_keys(session) == HEAD + audio(b"RTP/SAVP")
+
+
+def test_an_rtpengine_is_given_no_key_with_a_longer_mki_than_there_is():
+    long = KEY.replace(b"\r\n", b"|1:256\r\n")
+    session = HEAD + audio(b"RTP/SAVP", NULL_KEY, long, KEY.replace(b"\r\n", b"|2^20|1:128\r\n"))
+    assert with_bounded_mki(session) == session.replace(long, b"")
 
 
 def test_an_address_that_ice_finds_later_is_no_hold():

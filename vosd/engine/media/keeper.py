@@ -47,7 +47,15 @@ from vosd.obs.log import LogLimiter
 from vosd.sdp.media import BadSession, Medium, Place, media_of, relayed, with_codecs, with_events
 from vosd.sdp.origin import from_address, succeeding
 from vosd.sdp.rewrite import BY_SWITCH, Authored, Hidden
-from vosd.sdp.security import Protection, is_unprotected, mids_of, reachable_by_ice, terminated, with_usable_keys
+from vosd.sdp.security import (
+    Protection,
+    is_unprotected,
+    mids_of,
+    reachable_by_ice,
+    terminated,
+    with_bounded_mki,
+    with_usable_keys,
+)
 from vosd.sip.door.door import DoorOwner, MessageChange, MessageWait, WaitingMessage
 from vosd.sip.door.messages import (
     Outgoing,
@@ -828,7 +836,7 @@ class MediaKeeper:
         if has_music and is_offer:
             session = self.music.for_engine(body, exchange.leg, exchange.theirs, self.parameters)
         wanted = RtpSessionWanted(
-            session,
+            with_bounded_mki(session),
             is_offer,
             exchange.theirs,
             exchange.media,
@@ -855,6 +863,10 @@ class MediaKeeper:
             session = self._relayed(session, given.places, exchange.leg, exchange.media)
             if form is not None:
                 session = terminated(session, given.session, mids_of(bytes(exchange.leg.sessions.remote)))
+                if exchange.media.settings.encryption is _REQUIRED and is_unprotected(session):
+                    refused = _unfit(message, exchange.media, MediaRefusal.NOT_ENCRYPTED)
+                    waiting.answer(refused if isinstance(refused, MessageChange) else None, now)
+                    return
             exchange.media.said, exchange.media.said_for = session, digest
             waiting.answer(MessageChange(body=session), now)
 
