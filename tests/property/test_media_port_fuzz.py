@@ -1,6 +1,7 @@
 """No datagram ends a relay worker: whatever comes, from anywhere, in any order of orders."""
 
 from collections import deque
+from collections.abc import Callable
 
 from doubles.sockets.relay import source
 from doubles.sockets.rtp import report_block, rtp, sender_report
@@ -9,8 +10,10 @@ from hypothesis import strategies as st
 
 from vosd.media.record import RECORD_BYTES, figures_of
 from vosd.media.source import RelayPort
+from vosd.relay.forwarded import ForwardedStream
 from vosd.relay.media_port import MediaPort
 from vosd.relay.protocol import OpenPort
+from vosd.relay.stream_table import KernelStream
 from vosd.trunks.media import MediaTrust
 
 PLACES = (("127.0.0.9", 4_000), ("127.0.0.9", 4_002), ("127.0.0.66", 4_000))
@@ -48,8 +51,8 @@ class Wire:
             raise BlockingIOError
         return self.waiting.popleft()
 
-    def recv(self, size: int) -> bytes:
-        return self.recvfrom(size)[0]
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        return self.waiting[0][0][:size] if flags and self.waiting else self.recvfrom(size)[0]
 
     def sendto(self, data: bytes, target: tuple[str, int]) -> int:
         if len(self.sent) % 7 == 3:
@@ -68,12 +71,12 @@ class Owner:
     def __init__(self) -> None:
         self.keys: list[str] = []
         self.sending: set[MediaPort] = set()
-        self.handlers: dict[int, object] = {}
+        self.handlers: dict[int, Callable[[], None]] = {}
 
     def changed(self, port: MediaPort) -> None:
         port.write_state()
 
-    def serve(self, sock: Wire, handler: object) -> None:
+    def serve(self, sock: Wire, handler: Callable[[], None]) -> None:
         self.handlers[id(sock)] = handler
 
     def key_pressed(self, port: int, pressed: tuple[str, int]) -> None:
@@ -86,13 +89,21 @@ class Owner:
     def may_send(self, own_host: str, host: str, port: int) -> bool:
         return port != 4_002
 
+    def take_back(self, *ports: MediaPort) -> None:
+        for port in ports:
+            if port.kernel.stream is not None:
+                port.return_stream(0)
+
+    def left_over(self, port: MediaPort) -> None:
+        self.take_back(port)
+
 
 STEPS = st.one_of(
     st.tuples(st.just("packet"), st.integers(0, 2), st.sampled_from(PLACES), DATAGRAMS),
     st.tuples(st.just("stream"), st.sampled_from(PLACES), st.integers(1, 60)),
     st.tuples(st.just("expect"), st.sampled_from(MediaTrust), st.sampled_from(((0, 101), (), (8,)))),
     st.tuples(st.just("press"), st.sampled_from("19#D"), st.integers(0, 9_000), st.booleans()),
-    st.tuples(st.sampled_from(("connect", "disconnect", "keys", "ring", "due", "silence"))),
+    st.tuples(st.sampled_from(("connect", "disconnect", "keys", "ring", "due", "silence", "kernel"))),
 )
 
 
@@ -104,18 +115,26 @@ def test_no_datagram_and_no_order_ends_a_worker(steps, is_multiplexed):
     control = None if is_multiplexed else wires[1]
     port = MediaPort(OpenPort(RelayPort(1, "127.0.0.1", 1, None), 0, 1), wires[0], control, record, owner)
     other = MediaPort(OpenPort(RelayPort(2, "127.0.0.1", 3, None), 0, 2), wires[2], None, record, owner)
-    other.expect(source("127.0.0.9", 4_004), None)
+    other.expect(source("127.0.0.9", 4_004), ("127.0.0.9", 4_004))
     number = 0
+
+    def stream(place, count):
+        nonlocal number
+        for _ in range(count):
+            number += 1
+            wires[0].waiting.append((rtp(number, 160 * number, ssrc=1), place))
+            if port.is_filtered and place == port.latch.believed:
+                owner.handlers[id(wires[0])]()
+            else:
+                port.receive()
+
     for step in steps:
         match step:
             case ("packet", where, place, data):
                 wires[where].waiting.append((data, place))
                 (port.receive, port.receive_control if control else port.receive, other.receive)[where]()
             case ("stream", place, count):
-                for _ in range(count):
-                    number += 1
-                    wires[0].waiting.append((rtp(number, 160 * number, ssrc=1), place))
-                    (port.receive_filtered if port.is_filtered and place == port.latch.believed else port.receive)()
+                stream(place, count)
             case ("expect", trust, payloads):
                 port.expect(source("127.0.0.9", 4_000, trust=trust, payloads=payloads), None)
             case ("press", key, duration, as_tone):
@@ -130,6 +149,17 @@ def test_no_datagram_and_no_order_ends_a_worker(steps, is_multiplexed):
                 port.play_ring_back(0)
             case ("due",):
                 port.send_due(10**18)
+            case ("kernel",):
+                if port.kernel.stream is None:
+                    port.expect(source("127.0.0.9", 4_000), None)
+                    port.connect(other)
+                    stream(PLACES[0], 60)
+                if port.kernel.stream is None and port.plain_stream() is not None:
+                    key = KernelStream(b"", b"", is_version6=False)
+                    port.forward_by_kernel(ForwardedStream(port, other, key, 0))
+                elif port.kernel.stream is not None:
+                    number += 50
+                    port.note_forwarded(50, 10**18)
             case ("silence",):
                 port.take_all_sources()
                 port.end_keys(10**18)
