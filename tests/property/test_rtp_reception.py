@@ -78,8 +78,8 @@ def read(packets: list[Packet]) -> PortFigures:
     STATE.pack_into(
         record, RECORD_BYTES + STATE_AT, 1, reception.base, reception.received_start, reception.expected_before,
         reception.lost_before, reception.has_sequence, reception.first_ns, 0, reception.payload,
-        reception.payload_since, reception.common_payload, reception.common_count, 0, 0, 0, 0, 0, 0.0, 0, -1.0, -1, 0,
-        b"", 1,
+        reception.payload_since, reception.common_payload, reception.common_count, 0, 0, 0, 0, 0, 0, 0.0, 0, -1.0, -1,
+        0, b"", 1,
     )  # fmt: skip
     assert SENT.size == 16
     return figures_of(record, RECORD_BYTES, 7, 0)
