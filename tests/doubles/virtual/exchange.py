@@ -40,6 +40,7 @@ from vosd.sip.settings import SipSettings
 from vosd.sip.wire.outgoing import Peer
 from vosd.trunks.gateways import Address as GatewayAddress
 from vosd.trunks.gateways import RoutingGateway
+from vosd.trunks.media import MediaAddress
 
 SWITCH: Final = Address("192.0.2.1", 5060)
 RESIDUE_MS: Final = 70_000
@@ -162,6 +163,7 @@ class Exchange:
         doorkeeper: Doorkeeper | None = None,
         relay: VirtualRelay | None = None,
         rtpengines: VirtualRtpEngines | None = None,
+        media_addresses: Sequence[Sequence[MediaAddress]] = (),
         country_of: CountryOf = nowhere,
     ) -> None:
         """``lateness_ms`` is the delay with which every timer of the switch runs.
@@ -170,7 +172,7 @@ class Exchange:
         """
         self.clock = ManualClock()
         self._configured = catalogue
-        self._relay, self._rtpengines = relay, rtpengines
+        self._relay, self._rtpengines, self._media_addresses = relay, rtpengines, media_addresses
         self.wire = Wire(self.clock)
         self.rtp_calls: RtpEngineCalls | None = None
         self.media = self.new_media_keeper(listeners)
@@ -218,7 +220,7 @@ class Exchange:
             self.rtp_calls = RtpEngineCalls(self._rtpengines, "vosd-test-", self.clock)
             self.rtp_calls.loop = self
         parameters, now = self._configured.parameters.media, self.clock.now()
-        keeper = MediaKeeper(self._relay, listeners, (), parameters, now, self.rtp_calls)
+        keeper = MediaKeeper(self._relay, listeners, self._media_addresses, parameters, now, self.rtp_calls)
         keeper.use_sounds(self._configured.parameters.sounds)
         if self._rtpengines is not None:
             keeper.resumed(now)
