@@ -16,7 +16,7 @@ from vosd.sdp.codec import static_name
 MAX_BYTES: Final = 16 * 1024
 MAX_MEDIA: Final = 8
 """Each takes four ports of a relay, a conference has six at most, and a call that only rings costs nothing."""
-_MEDIUM: Final = re.compile(rb"(?=^m=)", re.MULTILINE)
+_MEDIUM: Final = b"\nm="
 _ORIGIN: Final = re.compile(rb"^o=(\S+ +\S+ +\S+) +IN +IP[46] +\S+", re.MULTILINE)
 _PORT: Final = re.compile(rb"^(m=\S+[ \t]+)\d+(?:/\d+)?")
 _CONNECTION: Final = re.compile(rb"^c=[^\r\n]*", re.MULTILINE)
@@ -120,11 +120,21 @@ def media_of(session: bytes) -> tuple[Medium, ...]:
     """
     if len(session) > MAX_BYTES:
         raise BadSession(SessionFault.TOO_LONG)
-    above, *media = _MEDIUM.split(session)
+    above, *media = _parts(session)
     if len(media) > MAX_MEDIA:
         raise BadSession(SessionFault.TOO_MANY_MEDIA)
     common = _Level.of(above)
     return tuple(_medium(part, common) for part in media)
+
+
+def _parts(session: bytes) -> list[bytes]:
+    """Return the lines above all media, which may be none, and those of each medium."""
+    above, *media = (b"\n" + session).split(_MEDIUM)
+    if not media:
+        return [session]
+    ended = [b"m=%b\n" % part for part in media]
+    ended[-1] = ended[-1][:-1]
+    return [above[1:] + b"\n" if above else b"", *ended]
 
 
 def relayed(session: bytes, places: Sequence[Place | None], origin: str | None = None) -> bytes:
@@ -143,7 +153,7 @@ def relayed(session: bytes, places: Sequence[Place | None], origin: str | None =
     host = origin if first is None else first.host
     if host is None:
         return session
-    above, *media = _MEDIUM.split(session)
+    above, *media = _parts(session)
     found = _CONNECTION.search(above)
     common = b"" if found is None else found[0]
     # The address for all media stays if one that is not relayed needs it; then relayed media get one of their own.
@@ -165,7 +175,7 @@ def with_codecs(session: bytes, wanted: Sequence[str]) -> bytes | None:
     an audio medium without a wanted codec is rejected if another one has some.
     """
     order = [name.lower() for name in wanted]
-    above, *media = _MEDIUM.split(session)
+    above, *media = _parts(session)
     written, had_audio, has_audio = [above], False, False
     for part in media:
         if not part.startswith(b"m=audio ") or (medium := _formats(part)) is None:
@@ -185,7 +195,7 @@ def with_events(session: bytes, payload: int | None) -> bytes:
 
     None = any type that is free. One that has events, or no audio, stays as it is.
     """
-    above, *media = _MEDIUM.split(session)
+    above, *media = _parts(session)
     for index, part in enumerate(media):
         if not part.startswith(b"m=audio ") or (formats := _formats(part)) is None:
             continue
@@ -232,7 +242,8 @@ class _Level(NamedTuple):
         for line in part.split(b"\n"):
             if line.startswith(b"a="):
                 if line.startswith(b"a=rtpmap:"):
-                    _map(line, maps)
+                    if (named := _map(line)) is not None:
+                        maps[named[0]] = named[1:]
                 elif line.startswith(b"a=rtcp:"):
                     rtcp = rtcp or line[7:].strip()
                 elif (value := line.rstrip()) in _DIRECTIONS:
@@ -244,14 +255,17 @@ class _Level(NamedTuple):
         return cls(connection, direction, rtcp, is_multiplexed, maps)
 
 
-def _map(line: bytes, maps: dict[int, tuple[str, int]]) -> None:
+# The lines of different calls are the same few.
+@lru_cache(maxsize=256)
+def _map(line: bytes) -> tuple[int, str, int] | None:
+    """Return payload type, encoding name and clock of an ``rtpmap`` line; None where it has no payload type."""
     payload, _, encoding = line[9:].strip().partition(b" ")
     if not _is_number(payload, 127):
-        return
+        return None
     name, _, rest = encoding.strip().decode("utf-8", "replace").partition("/")
     clock = rest.partition("/")[0]
     is_clock = clock.isdecimal() and clock.isascii() and len(clock) < 8 and int(clock) >= _MIN_CLOCK
-    maps[int(payload)] = (name[:_MAX_NAME], int(clock) if is_clock else 8_000)
+    return int(payload), name[:_MAX_NAME], int(clock) if is_clock else 8_000
 
 
 def _is_number(text: bytes, most: int) -> bool:
