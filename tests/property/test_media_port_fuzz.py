@@ -1,7 +1,7 @@
 """No datagram ends a relay worker: whatever comes, from anywhere, in any order of orders."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 
 from doubles.sockets.relay import source
 from doubles.sockets.rtp import report_block, rtp, sender_report
@@ -86,8 +86,8 @@ class Owner:
         assert due_ns >= 0
         self.sending.add(port)
 
-    def may_send(self, own_host: str, host: str, port: int) -> bool:
-        return port != 4_002
+    def open_ports(self, own_host: str, host: str, ports: Sequence[int]) -> Collection[int]:
+        return [port for port in ports if port != 4_002]
 
     def take_back(self, *ports: MediaPort) -> None:
         for port in ports:

@@ -76,11 +76,6 @@ class Latch:
         if not is_same or not source.rtp:
             self.believed = believed if source.rtp else None
 
-    @property
-    def announced(self) -> tuple[str, int] | None:
-        """Address of the session description; None = there was none yet."""
-        return self._announced
-
     def may_be(self, address: Address) -> bool:
         """Return whether the session description allows this source."""
         source = self._source

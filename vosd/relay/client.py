@@ -257,7 +257,7 @@ class Relay:
     def connect(self, one: RelayPort, other: RelayPort) -> None:
         """Send by one port what comes in at the other, both ways; earlier connections of both end."""
         first, second = self._ports.get(one.id), self._ports.get(other.id)
-        if first is None or second is None or first is second:
+        if first is None or second is None or first is second or first.other == other.id:
             return
         self._part(first)
         self._part(second)

@@ -7,7 +7,7 @@ import mmap
 import os
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from time import monotonic_ns
 from typing import Final, Protocol
 
@@ -82,8 +82,8 @@ class PortOwner(Protocol):
         """Call ``send_due`` at a moment, and then as long as it says when."""
         ...
 
-    def may_send(self, own_host: str, host: str, port: int) -> bool:
-        """Return whether media may be sent to an address."""
+    def open_ports(self, own_host: str, host: str, ports: Sequence[int]) -> Collection[int]:
+        """Return the ports of a host to which media may be sent."""
         ...
 
     def take_back(self, *ports: "MediaPort") -> None:
@@ -297,12 +297,12 @@ class MediaPort:
         """Believe the source of packets that were held, and forward them; jitter is that of their arrival."""
         address = self.latch.believed
         assert address is not None
-        if not self._owner.may_send(self.port.host, address[0], address[1]):
+        if not self._may_send(address):
             self.latch.believed = None  # our own port: it would be a loop
             self._unknown += len(packets)
             return
         self._owner.take_back(self)  # what is sent to it goes to another address from now on
-        self.target = self._destination()
+        self.target = address
         for data, arrived_ns in packets:
             self._receive_believed(data, arrived_ns)
 
@@ -611,7 +611,7 @@ class MediaPort:
             return True
         is_free = believed is None or now_ns - self._control_ns >= _CONTROL_MOVED_NS
         is_other = is_free or address == self._announced_control
-        return is_other and self._owner.may_send(self.port.host, address[0], address[1])
+        return is_other and self._may_send(address)
 
     def _take_control(self, data: bytes, now_ns: int) -> bool:
         """Take RTCP of the peer, and forward it; return whether it is RTCP."""
@@ -672,8 +672,13 @@ class MediaPort:
         if self.latch.believed is None:
             self._control_believed = None
         self.take_all_sources()
-        self._announced_control = self._announced(plain_host(source.rtcp_host), source.rtcp) if source.rtcp else None
-        self.target = self._destination()
+        host, control_host = plain_host(source.host), plain_host(source.rtcp_host)
+        if source.rtcp is not None and control_host == host:
+            announced, self._announced_control = self._announced(source, host, source.rtp, source.rtcp)
+        else:
+            (announced,) = self._announced(source, host, source.rtp)
+            (self._announced_control,) = self._announced(source, control_host, source.rtcp or 0)
+        self.target = self.latch.believed or announced
         self._owner.changed(self)
 
     def connect(self, other: "MediaPort") -> None:
@@ -699,12 +704,6 @@ class MediaPort:
 
     # ---- destinations ----
 
-    def _destination(self) -> Address | None:
-        if self.latch.believed is not None:
-            return self.latch.believed
-        announced = self.latch.announced
-        return self._announced(*announced) if announced is not None else None
-
     def _control_destination(self) -> Address | None:
         if self.source is None:
             return None
@@ -712,18 +711,21 @@ class MediaPort:
             return self.target
         return self._control_believed or self._announced_control
 
-    def _announced(self, host: str, number: int) -> Address | None:
-        """Return an announced address if media may be sent to it.
+    def _may_send(self, address: Address) -> bool:
+        return address[1] in self._owner.open_ports(self.port.host, address[0], address[1:2])
+
+    def _announced(self, source: MediaSource, host: str, *ports: int) -> list[Address | None]:
+        """Return announced addresses of a host, None in place of those to which no media may be sent.
 
         A private one of a peer that is seen at a public one is not its own from here: it may be a program of ours.
         """
-        source = self.source
-        is_hidden = source is not None and is_private(host) and not is_private(plain_host(source.sip_host))
-        if source is not None and is_hidden and source.trust is MediaTrust.LEARN:
-            return None
-        if not self._owner.may_send(self.port.host, host, number):
-            return None
-        return (host, number, 0, 0) if ":" in host else (host, number)
+        is_hidden = is_private(host) and not is_private(plain_host(source.sip_host))
+        if not any(ports) or (is_hidden and source.trust is MediaTrust.LEARN):
+            return [None for _ in ports]
+        found = self._owner.open_ports(self.port.host, host, ports)
+        if ":" in host:
+            return [(host, port, 0, 0) if port in found else None for port in ports]
+        return [(host, port) if port in found else None for port in ports]
 
     # ---- figures ----
 

@@ -36,6 +36,12 @@ def bound_sockets(host: str, ports: tuple[int, ...]) -> list[socket.socket] | No
     return made
 
 
+def received_socket(host: str, descriptor: int) -> socket.socket:
+    """Return a socket of ``bound_sockets`` in another process, which need not ask the kernel what it is."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, 0, descriptor)
+
+
 class MediaReach(Enum):
     """Hosts that a packet to an address would come to."""
 
@@ -57,5 +63,5 @@ def reach_of(host: str) -> MediaReach:
             return MediaReach.ELSEWHERE
         # An address of this machine is reached from itself; binding to it may be allowed for addresses of others.
         there = ip_address(host)
-        is_here = there.is_loopback or ip_address(probe.getsockname()[0]) == there
+        is_here = there.is_loopback or probe.getsockname()[0] == str(there)
     return MediaReach.HERE if is_here else MediaReach.ELSEWHERE

@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from heapq import heappop, heappush
@@ -24,7 +24,7 @@ from typing import Final
 
 import msgspec
 
-from vosd.media.destinations import may_send
+from vosd.media.destinations import open_ports
 from vosd.media.keys import PressedKey
 from vosd.media.latch import MOVED_NS, Address
 from vosd.media.record import ID
@@ -66,7 +66,7 @@ from vosd.relay.protocol import (
 )
 from vosd.relay.recording import Recording, RecordingWriter
 from vosd.relay.records import BYTES
-from vosd.relay.sockets import MediaReach, reach_of
+from vosd.relay.sockets import MediaReach, reach_of, received_socket
 from vosd.relay.worker_process import BACKLOG
 from vosd.trunks.media import PortRange
 
@@ -236,14 +236,13 @@ class Worker:
             self._sending[port] = due_ns
             heappush(self._due, (due_ns, next(self._turns), port))
 
-    def may_send(self, own_host: str, host: str, port: int) -> bool:
-        """Return whether media may be sent to an address."""
-        if not may_send(own_host, host, port, self._spared):
-            return False
-        reach = reach_of(host)
+    def open_ports(self, own_host: str, host: str, ports: Sequence[int]) -> Collection[int]:
+        """Return the ports of a host to which media may be sent."""
+        found = open_ports(own_host, host, ports, self._spared)
+        reach = reach_of(host) if found else MediaReach.REFUSED
         if reach is MediaReach.HERE:  # one of many addresses that this machine may have, and sockets be bound to
-            return may_send(own_host, host, port, self._spared, is_here=True)
-        return reach is not MediaReach.REFUSED
+            return open_ports(own_host, host, ports, self._spared, is_here=True)
+        return () if reach is MediaReach.REFUSED else found
 
     def _look_for_silence(self, now_ns: int) -> None:
         """Let the kernel take all sources at ports whose source may have moved."""
@@ -400,10 +399,9 @@ class Worker:
 
     def _open(self, order: OpenPort, descriptors: list[int]) -> None:
         port = order.port
-        sockets = [socket.socket(fileno=descriptors.pop(0)) for _ in range(1 if port.rtcp is None else 2)]
+        sockets = [received_socket(port.host, descriptors.pop(0)) for _ in range(1 if port.rtcp is None else 2)]
         for sock in sockets:
-            sock.setblocking(False)
-            _mark(sock, order.tos)
+            _mark(sock, port.host, order.tos)
         served = MediaPort(order, sockets[0], None if port.rtcp is None else sockets[1], self._record, self)
         self._ports[port.id] = served
         self._add(sockets[0].fileno(), served.receive)
@@ -542,9 +540,9 @@ def _change(port: MediaPort, order: PortOrder, sounds: Mapping[str, mmap.mmap]) 
             port.stop_playing()
 
 
-def _mark(sock: socket.socket, tos: int) -> None:
+def _mark(sock: socket.socket, host: str, tos: int) -> None:
     """Mark the packets; where that is not permitted, media flows unmarked."""
-    is_version6 = sock.family == socket.AF_INET6
+    is_version6 = ":" in host
     level, option = (socket.IPPROTO_IPV6, socket.IPV6_TCLASS) if is_version6 else (socket.IPPROTO_IP, socket.IP_TOS)
     with suppress(OSError):
         sock.setsockopt(level, option, tos)

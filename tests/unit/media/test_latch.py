@@ -134,7 +134,7 @@ def test_another_session_description_is_another_source():
     sends(one, PEER, (1, 2, 3))
     one.expect(description(rtp=4_100))
     assert one.believed is None
-    assert one.announced == OTHER_PORT
+    assert sends(one, OTHER_PORT, (1, 2, 3))[-1]
 
 
 def test_a_repeated_session_description_keeps_the_source_until_another_one_takes_its_place():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vosd.media.destinations import may_send
+from vosd.media.destinations import open_ports
 from vosd.trunks.media import PortRange
 
 OWN = [("192.0.2.1", PortRange(10_000, 10_999)), ("2001:db8::1", PortRange(10_000, 10_999))]
@@ -34,7 +34,7 @@ OWN = [("192.0.2.1", PortRange(10_000, 10_999)), ("2001:db8::1", PortRange(10_00
     ],
 )
 def test_media_go_to_one_host_that_is_not_ours(own, host, port, is_so):
-    assert may_send(own, host, port, OWN) is is_so
+    assert open_ports(own, host, (port,), OWN) == [port] * is_so
 
 
 @pytest.mark.parametrize(
@@ -49,4 +49,4 @@ def test_media_go_to_one_host_that_is_not_ours(own, host, port, is_so):
 def test_a_socket_at_all_addresses_of_this_machine_is_spared_at_each(host, port, is_here, is_so):
     own = "2001:db8::1" if ":" in host else "192.0.2.1"
     spared = [("0.0.0.0", PortRange(5_060, 5_060)), ("::", PortRange(5_060, 5_060))]
-    assert may_send(own, host, port, spared, is_here=is_here) is is_so
+    assert open_ports(own, host, (4_000, port), spared, is_here=is_here) == [4_000, *[port] * is_so]

@@ -42,8 +42,8 @@ class Owner:
     def changed(self, port):
         """Write nothing."""
 
-    def may_send(self, _own_host, _host, _port):
-        return True
+    def open_ports(self, _own_host, _host, ports):
+        return ports
 
     def serve(self, _sock, _handler):
         """Serve nothing by itself."""

@@ -20,8 +20,8 @@ class Owner:
     def changed(self, port):
         """Write nothing."""
 
-    def may_send(self, _own_host, _host, _port):
-        return True
+    def open_ports(self, _own_host, _host, ports):
+        return ports
 
 
 @pytest.mark.parametrize(
