@@ -118,12 +118,10 @@ class Answers:
 
 
 class Stage(NamedTuple):
-    """What is beside a switch: a relay with its worker, and rtpengines."""
+    """What is beside a switch: a relay with its worker, and rtpengines, where they are measured."""
 
-    relay: Relay
-    engines: RtpEngines
-    worker: int
-    """Its process."""
+    relay: Relay | None
+    engines: RtpEngines | None
 
     def scene(self, kind: str) -> Scene:
         """Return a new switch."""
@@ -137,21 +135,32 @@ class Stage(NamedTuple):
             return _scene(MediaMode.MUST_ON, relay=self.relay)
         return _scene(MediaMode.MUST_ON, rtpengines=self.engines)
 
+    def worker_ns(self) -> int:
+        """Return the processor time that the worker has taken."""
+        if self.relay is None:
+            return 0
+        return int(Path(f"/proc/{self.relay._links[0].pid}/schedstat").read_text().split()[0])
+
 
 @asynccontextmanager
-async def stage() -> AsyncIterator[Stage]:
+async def stage(kinds: Sequence[str]) -> AsyncIterator[Stage]:
     """Start a worker and an rtpengine."""
+    relay = engines = None
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vosd-media-")))
-        engine = stack.enter_context(Rtpengine(directory, "one", Endpoint("127.79.0.10", 2223), PORTS))
-        relay = Relay(directory, 1, lambda: os.urandom(10))
-        await relay.start()
-        engines = _NotPinged([engine.config])
+        if "rtpengine" in kinds:
+            engine = stack.enter_context(Rtpengine(directory, "one", Endpoint("127.79.0.10", 2223), PORTS))
+            engines = _NotPinged([engine.config])
+        if "relay" in kinds:
+            relay = Relay(directory, 1, lambda: os.urandom(10))
+            await relay.start()
         try:
-            yield Stage(relay, engines, relay._links[0].pid)
+            yield Stage(relay, engines)
         finally:
-            engines.close()
-            await relay.stop(keep=False)
+            if engines is not None:
+                engines.close()
+            if relay is not None:
+                await relay.stop(keep=False)
 
 
 async def play(scene: Scene, packets: Sequence[Packet]) -> None:
@@ -173,20 +182,16 @@ async def play(scene: Scene, packets: Sequence[Packet]) -> None:
         raise RuntimeError(f"{answered} calls were answered; the packets are of another version")
 
 
-def _of_worker_ns(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0])
-
-
 async def cost_of(place: Stage, kind: str, packets: Sequence[Packet], calls: int) -> Cost:
     """Return what a call costs a new switch."""
     scene = place.scene(kind)
     media_of.cache_clear()  # the descriptions of no two calls are the same
     gc.collect()
-    before, worker = time.process_time(), _of_worker_ns(place.worker)
+    before, worker = time.process_time(), place.worker_ns()
     await play(scene, packets)
     switch = time.process_time() - before
     await asyncio.sleep(0.02)  # it closes the last ports
-    return Cost(switch / calls * 1e6, (_of_worker_ns(place.worker) - worker) / calls / 1e3)
+    return Cost(switch / calls * 1e6, (place.worker_ns() - worker) / calls / 1e3)
 
 
 async def by_turns(kinds: Sequence[str], turns: int, calls: int) -> None:
@@ -194,7 +199,7 @@ async def by_turns(kinds: Sequence[str], turns: int, calls: int) -> None:
     packets = recorded(calls)
     take_precedence()
     gc.disable()
-    async with stage() as place:
+    async with stage(kinds) as place:
         rounds: list[dict[str, Cost]] = []
         for turn in range(WARM_UP + turns):
             order = (NONE, *kinds) if turn % 2 else (*kinds[::-1], NONE)
@@ -247,7 +252,7 @@ def _instructions(kind: str, calls: int, directory: Path) -> int:
 
 
 async def _play_all(packets: Sequence[Packet], kind: str) -> None:
-    async with stage() as place:
+    async with stage([kind]) as place:
         await play(place.scene(kind), packets)
 
 
