@@ -343,7 +343,7 @@ class MediaKeeper:
         if self._rtpengines is None and not media.is_over:
             places = self._places(described, exchange, now)
             if places is not None:
-                self._note_origin(reader, media, places)
+                media.origin = media.origin or self._origin_of(reader, places)
                 self._prepared = _Prepared(media, theirs, described, places)
         return False
 
@@ -377,11 +377,14 @@ class MediaKeeper:
         """Return when silence ends an answered call (``CallMedia``)."""
         if not self._has_ports(call):
             return None
+        rtpengines = self._rtpengines
+        if rtpengines is None:
+            return silence_limit(call, answered_at, PortLife(self._last_packet, self._receiving_since))
         asked: list[int | None] = []
 
         def last_packet(port: RelayPort) -> int | None:
-            if port.id < 0 and self._rtpengines is not None:
-                asked.append(self._rtpengines.asked_at(port))
+            if port.id < 0:
+                asked.append(rtpengines.asked_at(port))
             return self._last_packet(port)
 
         limit = silence_limit(call, answered_at, PortLife(last_packet, self._receiving_since))
@@ -788,18 +791,17 @@ class MediaKeeper:
 
     def _relayed(self, session: bytes, places: Sequence[Place | None], leg: Leg, media: LegMedia) -> bytes:
         """Return a description as a leg is sent it: with these places, and no address of its author."""
-        self._note_origin(leg, media, places)
+        media.origin = media.origin or self._origin_of(leg, places)
         session = relayed(session, places, media.origin)
         if media.is_moved:
             before = media.said or from_address(bytes(leg.sessions.said), media.origin)
             session = media.said = succeeding(session, before)
         return session
 
-    def _note_origin(self, leg: Leg, media: LegMedia, places: Sequence[Place | None]) -> None:
-        """Note the address in the origin line of a leg's descriptions, from its first one on."""
-        if not media.origin:
-            first = next(filter(None, places), None)
-            media.origin = address_of(leg, self._listeners, self._addresses).announced if first is None else first.host
+    def _origin_of(self, leg: Leg, places: Sequence[Place | None]) -> str:
+        """Return the address in the origin line of a leg's descriptions, from its first one on."""
+        first = next(filter(None, places), None)
+        return address_of(leg, self._listeners, self._addresses).announced if first is None else first.host
 
     def _of_one_that_left(self, message: Outgoing, leg: Leg, media: LegMedia) -> MessageChange | MessageWait | None:
         """Put the leg's own ports into a description whose author has left, as in a refresh during a transfer."""
