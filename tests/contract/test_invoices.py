@@ -486,6 +486,24 @@ async def test_the_calls_of_an_invoice_are_mailed_with_it_while_they_fit(
     assert mailed.count("\n") == 2, "a header and one call"
 
 
+async def test_an_address_that_the_mail_server_refuses_is_named_and_the_others_have_the_mail(site: Site) -> None:
+    await SqlBooks(site.database).book([call(1, "acme", at("2026-10-05"), *SELL[0])])
+    await site.run("2026-10", "2026-11-02")
+    (issued,) = await site.listed(account="acme")
+    order = SendInvoice(id=issued.id, to=("books@example.com", "gone@example.com"))
+    settings = site.office.definitions.settings
+    async with listening("ehlo", "mail from", "rcpt to:<books@example.com>", "rcpt to:<here@", "data") as postbox:
+        server = MailSettings("127.0.0.1", postbox.port, "vosd@example.com", ("noc@example.com",), MailSecurity.NONE)
+        site.office.definitions.settings = replace(settings, alarms=replace(settings.alarms, mail=server))
+        with pytest.raises(
+            InvoiceNotSentError, match=r"gone@example.com is refused: 503 bad sequence; the other addresses"
+        ):
+            await asyncio.wait_for(send_invoice(site.office, operator(), order), 20)
+        assert postbox.mails.qsize() == 1
+    (noted,) = await site.listed(account="acme")
+    assert noted.sent_at is not None
+
+
 @asynccontextmanager
 async def listening(*commands: str) -> AsyncIterator[Postbox]:
     postbox = Postbox(commands)

@@ -103,7 +103,9 @@ _decode: Final = msgspec.msgpack.Decoder(list[DifferingCall]).decode
 def billed_call(line: int, call: ForeignCall) -> BilledCall:
     """Return a row of a vendor's file as it is compared."""
     number, caller = comparable(call.callee), comparable(call.caller)
-    return BilledCall(call.started_at, number, line, caller, call.duration_ms, call.billed_seconds, call.price)
+    return BilledCall(
+        call.started_at, number, line, caller, call.duration_ms, call.billed_seconds, call.price, call.again_ms
+    )
 
 
 def sent_call(call: VendorCall, wanted: CdrMap) -> SentCall:

@@ -23,6 +23,7 @@ from vosd.base.number import without_separators
 
 DELIMITERS: Final = (",", ";", "\t", "|")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_ONCE: Final = timedelta(0)
 _MS: Final = timedelta(milliseconds=1)
 _DAY_MS: Final = 86_400_000
 _LATEST: Final = datetime(9000, 1, 1, tzinfo=UTC)
@@ -106,6 +107,8 @@ class ForeignCall(NamedTuple):
     duration_ms: int
     price: Decimal | None
     billed_seconds: int | None = None
+    again_ms: int = 0
+    """Milliseconds after which clocks showed this start once more, in the hour that comes twice; 0 = they did not."""
 
 
 class ForeignFile:
@@ -225,20 +228,23 @@ class _RowReader:
                 written = row[columns.account].strip()
                 account = layout.accounts.get(written, written)
             gateway = "" if columns.gateway is None else row[columns.gateway].strip()
+            started_at, again_ms = self._start(row[columns.start].strip())
             return ForeignCall(
                 account,
                 layout.gateways.get(gateway, gateway),
                 without_separators(callee[len(prefix) :]),
                 "" if columns.caller is None else without_separators(row[columns.caller].strip()),
-                self._start(row[columns.start].strip()),
+                started_at,
                 self._duration(row[columns.duration].strip()),
                 None if columns.price is None else self._price(row[columns.price].strip()),
                 None if columns.billed is None else self._duration(row[columns.billed].strip()) // 1_000,
+                again_ms,
             )
         except BadRowError as error:
             return error
 
-    def _start(self, text: str) -> int:
+    def _start(self, text: str) -> tuple[int, int]:
+        """Return UTC milliseconds, and after how many more the clocks showed the same time again."""
         form, zone = self._layout.start_form, self._layout.zone
         try:
             if form is StartForm.ISO:
@@ -247,10 +253,14 @@ class _RowReader:
                 moment = datetime.strptime(text, form)  # noqa: DTZ007 - the zone is that of the map, see below
             else:
                 moment = _EPOCH + timedelta(milliseconds=_int_of(text, 1_000 if form is StartForm.UNIX else 1))
-            moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)
+            again = _ONCE
+            if moment.tzinfo is None:
+                moment = moment.replace(tzinfo=zone)
+                later = moment.replace(fold=1)
+                again = (moment.utcoffset() or _ONCE) - (later.utcoffset() or _ONCE)
             if not _EPOCH <= moment < _LATEST:
                 raise ValueError
-            return (moment - _EPOCH) // _MS
+            return (moment - _EPOCH) // _MS, max(_ONCE, again) // _MS
         except (ValueError, OverflowError):
             written = form if isinstance(form, str) else form.value
             message = f"start {text!r} is not of the form {written}"

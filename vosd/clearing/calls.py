@@ -37,6 +37,8 @@ class BilledCall(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """None = the file does not say it."""
     price: Decimal | None
     """None = the file has no prices."""
+    again_ms: int = 0
+    """Milliseconds after which the clocks of the file showed this start once more; 0 = they did not."""
 
 
 class SentCall(msgspec.Struct, frozen=True, gc=False, array_like=True):

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import Final
 
+import msgspec
+
 from vosd.clearing.calls import BilledCall, CallPair, SentCall
 
 GROUP_MAX: Final = 500
@@ -40,7 +42,32 @@ class Matcher:
         self._tolerance, self._length_tolerance = tolerance_ms, duration_tolerance_ms
 
     def pairs(self, ours: Iterable[SentCall], theirs: Iterable[BilledCall]) -> Iterator[CallPair]:
-        """Yield each call of both books once; both are sorted by ``at``."""
+        """Yield each call of both books once; both are sorted by ``at``.
+
+        Rows of the hour that comes twice in autumn are tried by its first time, those without partner by its second.
+        """
+        again: list[BilledCall] = []
+        kept: list[SentCall] = []
+        repeated: set[int] = set()
+        until = 0
+        for pair in self._pairs(ours, theirs):
+            mine, other = pair.ours, pair.theirs
+            if mine is None and other is not None and other.again_ms:
+                again.append(_moved(other))
+                if pair.is_repeated:
+                    repeated.add(other.line)
+                until = max(until, again[-1].at + self._tolerance)
+            elif other is None and mine is not None and mine.at <= until:  # rows of its time have come an hour ago
+                kept.append(mine)
+            else:
+                yield pair
+        for pair in self._pairs(sorted(kept, key=_at), sorted(again, key=_at)):
+            if pair.ours is None and pair.theirs is not None:
+                yield CallPair(None, _moved(pair.theirs), pair.is_repeated or pair.theirs.line in repeated)
+            else:
+                yield pair
+
+    def _pairs(self, ours: Iterable[SentCall], theirs: Iterable[BilledCall]) -> Iterator[CallPair]:
         groups: dict[str, _Group] = {}
         due: deque[tuple[int, str]] = deque()
         tolerance = self._tolerance
@@ -143,6 +170,11 @@ class Matcher:
                 is_longer = abs(billed.duration_ms - call.duration_ms) > self._length_tolerance
                 other_caller = bool(billed.caller) and billed.caller != call.caller
                 yield is_longer, other_caller, abs(billed.at - call.at), mine, other
+
+
+def _moved(call: BilledCall) -> BilledCall:
+    """Return a row at the other of both times that its start may mean."""
+    return msgspec.structs.replace(call, at=call.at + call.again_ms, again_ms=-call.again_ms)
 
 
 def _augment(mine: int, edges: dict[int, list[int]], partners: dict[int, int], owners: dict[int, int]) -> None:

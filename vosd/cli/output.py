@@ -133,7 +133,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: st
 
 def records(columns: Sequence[str], rows: Iterable[object], *, empty: str) -> None:
     """Print structs under the names of some of their fields; a field that a struct lacks is an empty cell."""
-    table(columns, [[getattr(row, column, None) for column in columns] for row in rows], empty=empty)
+    table(columns, [[_listed(getattr(row, column, None)) for column in columns] for row in rows], empty=empty)
 
 
 def _print_unfolded(rows: Sequence[Sequence[str]], are_figures: Sequence[bool]) -> None:
@@ -207,6 +207,10 @@ def printable(text: str) -> str:
 
 def _width(cell: str) -> int:
     return len(cell) if cell.isascii() else cell_len(cell)
+
+
+def _listed(value: object) -> object:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
 
 
 def _text(value: object) -> str:

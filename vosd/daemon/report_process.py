@@ -24,7 +24,7 @@ from vosd.base.csv_text import CsvWriter
 from vosd.base.errors import VosError
 from vosd.base.secret import Secret
 from vosd.daemon.daily import carry_out
-from vosd.engine.alarms.mail import deliver
+from vosd.engine.alarms.mail import deliver, refusals, why_not_sent
 from vosd.engine.settings import MailSecurity, MailSettings, ReportForm
 from vosd.processes.whole_file import replace_file
 from vosd.storage.database import Database
@@ -84,6 +84,8 @@ class ReportDelivery(msgspec.Struct, frozen=True):
 
     failed: str = ""
     """Why it was not delivered; empty = it was."""
+    refused: tuple[str, ...] = ()
+    """Recipients that the mail server has refused; the others have the mail."""
 
 
 class ReportIncompleteError(VosError):
@@ -110,9 +112,13 @@ async def delivered(order: ReportOrder, now: int) -> ReportDelivery:
                 order.mail.server, order.mail.port, order.mail.sender, order.mail.recipients, order.mail.security,
                 order.mail.username, Secret(order.mail.password) if order.mail.password else None,
             )  # fmt: skip
-            await asyncio.to_thread(deliver, settings, report_mail(order, order.mail, content, now))
-    except (VosError, OSError, smtplib.SMTPException) as error:
-        return ReportDelivery(str(error) or type(error).__name__)
+            refused = await asyncio.to_thread(deliver, settings, report_mail(order, order.mail, content, now))
+            if refused:
+                return ReportDelivery(refusals(refused), tuple(refused))
+    except (OSError, smtplib.SMTPException) as error:
+        return ReportDelivery(why_not_sent(error))
+    except VosError as error:
+        return ReportDelivery(str(error))
     return ReportDelivery()
 
 

@@ -47,6 +47,8 @@ class FailedDelivery:
     pause_ms: int
     """Pause before it is tried again."""
     retry_at: int
+    refused: tuple[str, ...]
+    """The only recipients that have no mail; empty = all."""
 
 
 class ScheduledReportPart:
@@ -115,7 +117,9 @@ class ScheduledReportPart:
         outcome = await self._delivered(wanted, period)
         if outcome.failed:
             pause = RETRY_MS if failed is None else min(2 * failed.pause_ms, RETRY_MAX_MS)
-            self._failed[wanted.name] = FailedDelivery(outcome.failed, pause, self._clock.now().wall + pause)
+            refused = outcome.refused or (() if failed is None else failed.refused)
+            retry_at = self._clock.now().wall + pause
+            self._failed[wanted.name] = FailedDelivery(outcome.failed, pause, retry_at, refused)
             self._raised.add(wanted.name)
             facts = {"period": period.name, "why": outcome.failed, "retry_s": pause // 1_000}
             _log.error(Event.REPORT_FAILED.value, report=wanted.name, **facts)
@@ -174,9 +178,11 @@ class ScheduledReportPart:
         """Return the order for a report over a period."""
         server, mail = self._mail, None
         if wanted.mail and server is not None:
+            failed = self._failed.get(wanted.name)
+            recipients = wanted.mail if failed is None else failed.refused or wanted.mail
             password = "" if server.password is None else server.password.reveal()
             mail = MailOrder(
-                server.server, server.port, server.security, server.username, password, server.sender, wanted.mail
+                server.server, server.port, server.security, server.username, password, server.sender, recipients
             )
         return ReportOrder(
             url=self._database,

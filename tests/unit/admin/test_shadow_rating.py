@@ -170,9 +170,11 @@ def test_starts_are_read_in_the_form_of_the_map(site: Site, start: str, written:
 
 
 def test_a_time_without_zone_is_of_the_zone_of_the_map(site: Site) -> None:
-    rows = "Customer,Called,Begin,Seconds,Charge\na,1,2026-07-01 12:00:00,1,0\na,1,2026-12-01 12:00:00,1,0\n"
-    summer, winter = site.calls(f"{MAP}start: {{zone: Europe/Berlin}}\n", rows)
-    assert (summer.started_at % 86_400_000, winter.started_at % 86_400_000) == (36_000_000, 39_600_000)
+    starts = ("2026-07-01 12:00:00", "2026-12-01 12:00:00", "2026-10-25 02:30:00", "2026-03-29 02:30:00")
+    rows = "Customer,Called,Begin,Seconds,Charge\n" + "".join(f"a,1,{start},1,0\n" for start in starts)
+    calls = site.calls(f"{MAP}start: {{zone: Europe/Berlin}}\n", rows)
+    assert [call.started_at % 86_400_000 for call in calls] == [36_000_000, 39_600_000, 1_800_000, 5_400_000]
+    assert [call.again_ms for call in calls] == [0, 0, 3_600_000, 0]
 
 
 @pytest.mark.parametrize(

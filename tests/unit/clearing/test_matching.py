@@ -36,6 +36,20 @@ def test_a_start_two_seconds_apart_is_one_call_and_five_are_two():
     assert matched([sent(105)], [billed(103)]) == [(105, 103)]
 
 
+def test_a_row_of_the_hour_that_comes_twice_is_a_call_of_either():
+    def twice(at_s: float, line: int = 1, number: str = NUMBER) -> BilledCall:
+        row = billed(at_s, number, line=line)
+        return BilledCall(row.at, number, line, "", row.duration_ms, None, row.price, 3_600_000)
+
+    assert matched([sent(100), sent(3_700)], [twice(100), twice(100, 2)]) == [(100, 100), (3_700, 3_700)]
+    assert matched([sent(3_700)], [twice(100)]) == [(3_700, 3_700)]
+    assert matched([sent(3_710)], [twice(100)]) == [(3_710, None), (None, 100)]
+    assert matched([sent(100), sent(9_999)], [twice(100), twice(101, 2)]) == [(100, 100), (9_999, None), (None, 101)]
+    assert matched([sent(3_700)], [billed(100)]) == [(3_700, None), (None, 100)]
+    others = [sent(3_700, "33"), sent(3_800, "33")]
+    assert matched(others, [twice(100), twice(200, 2, "33")]) == [(3_700, None), (3_800, 3_800), (None, 100)]
+
+
 def test_other_numbers_are_other_calls():
     assert matched([sent(100)], [billed(100, "442099999")]) == [(100, None), (None, 100)]
 

@@ -50,12 +50,13 @@ class Stage:
         self.clock = ManualClock(wall=MIDNIGHT + 3_600_000)
         self.orders: list[ReportOrder] = []
         self.answers: list[str] = []
+        self.refused: tuple[str, ...] = ()
         monkeypatch.setattr(scheduled_reports, "answer_of", self._answer)
         self.part = self.started()
 
     async def _answer(self, _process: str, order: ReportOrder, _kind: type) -> ReportDelivery:
         self.orders.append(order)
-        return ReportDelivery(self.answers.pop(0) if self.answers else "")
+        return ReportDelivery(self.answers.pop(0), self.refused) if self.answers else ReportDelivery()
 
     def started(self) -> ScheduledReportPart:
         part = ScheduledReportPart(self.settings(*self.reports), self.clock, lambda: {"acme": account("acme")})
@@ -122,6 +123,16 @@ async def test_a_failure_is_an_alarm_and_is_tried_again_with_growing_pauses_unti
     assert [line["event"] for line in log][-1] == Event.REPORT_SENT.value
     assert BACK[Event.REPORT_FAILED] is Event.REPORT_SENT
     assert log[0]["why"] == "no route to the mail server"
+
+
+async def test_a_report_that_one_address_refuses_is_sent_again_there_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(tmp_path, monkeypatch, replace(WANTED, mail=("a@example.com", "b@example.com")))
+    stage.answers, stage.refused = ["b@example.com is refused: 550 no", "no mail server"], ("b@example.com",)
+    await stage.pass_time(12)
+    sent_to = [order.mail.recipients for order in stage.orders if order.mail is not None]
+    assert sent_to == [("a@example.com", "b@example.com"), ("b@example.com",), ("b@example.com",)]
 
 
 async def test_the_list_says_what_comes_next_and_why_one_has_failed(

@@ -32,7 +32,7 @@ from vosd.billing.accounts import Account, AccountType
 from vosd.billing.invoice_terms import InvoiceTerms, IssuerTerms
 from vosd.cdr.columns import iso_utc
 from vosd.control.money import ListUnbooked
-from vosd.engine.alarms.mail import deliver
+from vosd.engine.alarms.mail import deliver, refusals, why_not_sent
 from vosd.invoicing.invoice import InvoiceDocument, InvoiceParty, summed, taken_back
 from vosd.invoicing.numbers import NumberForm
 from vosd.invoicing.periods import InvoicePeriod, day_of, midnight, period_of
@@ -690,7 +690,8 @@ async def send_invoice(office: Office, who: Principal, order: SendInvoice) -> In
         NoSuchInvoiceError: there is none of the id.
         NotIssuedError: it is a draft.
         OrderError: neither the order nor the account has an address.
-        InvoiceNotSentError: no mail server is configured, it has not taken the mail, or the calls are too many for one.
+        InvoiceNotSentError: no mail server is configured, it has not taken the mail for
+            every address, or the calls are too many for one.
         InvoiceFormError: the template has a mistake.
         StoreUnavailable: it may be sent and not noted; a repeated mail has the same Message-ID.
     """
@@ -710,13 +711,16 @@ async def send_invoice(office: Office, who: Principal, order: SendInvoice) -> In
     files = InvoiceFiles(pdf, await _zipped_calls(office, who, found) if order.calls else None)
     message = invoice_mail(document, server.sender, recipients, files, found.id, office.now())
     try:
-        await asyncio.to_thread(deliver, server, message)
+        refused = await asyncio.to_thread(deliver, server, message)
     except (OSError, smtplib.SMTPException) as error:
-        raise InvoiceNotSentError(
-            f"{server.server} has not taken the mail: {str(error) or type(error).__name__}"
-        ) from error
-    noted = office.audit_line(who, msgspec.structs.replace(order, to=tuple(recipients)), found.account)
-    return await _sheet(office, await office.stores.invoices.note_sent(found, office.now(), noted))
+        raise InvoiceNotSentError(f"{server.server} has not taken the mail: {why_not_sent(error)}") from error
+    noted = office.audit_line(
+        who, msgspec.structs.replace(order, to=tuple(each for each in recipients if each not in refused)), found.account
+    )
+    sent = await office.stores.invoices.note_sent(found, office.now(), noted)
+    if refused:
+        raise InvoiceNotSentError(f"{refusals(refused)}; the other addresses have the mail")
+    return await _sheet(office, sent)
 
 
 async def _zipped_calls(office: Office, who: Principal, invoice: StoredInvoice) -> bytes:

@@ -34,7 +34,13 @@ def weekday() -> FromText:
 
 def start_of_hours() -> FromText:
     """Read a time of the day as seconds since midnight."""
-    return FromText("a time such as 09:00 or 09:00:30", _seconds)
+    return FromText("a time such as 09:00 or 09:00:30", _seconds, _clock_time)
+
+
+def _clock_time(seconds: int) -> str:
+    hours, rest = divmod(seconds, 3_600)
+    minutes, rest = divmod(rest, 60)
+    return f"{hours:02}:{minutes:02}" + (f":{rest:02}" if rest else "")
 
 
 def end_of_hours() -> FromText:

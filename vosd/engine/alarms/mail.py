@@ -6,7 +6,7 @@ The mail is sent by the standard library in a thread of its own; nothing waits f
 import asyncio
 import smtplib
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
@@ -64,12 +64,15 @@ class Mail(AlarmOutput[MailSettings]):
             return True
         message = composed(self._node, settings, changes, dropped, self._clock.now().wall)
         try:
-            await asyncio.get_running_loop().run_in_executor(self._thread, deliver, settings, message)
+            refused = await asyncio.get_running_loop().run_in_executor(self._thread, deliver, settings, message)
         except (OSError, smtplib.SMTPException) as error:
-            self._outage.found(str(error) or type(error).__name__, waiting=len(self._waiting))
+            self._outage.found(why_not_sent(error), waiting=len(self._waiting))
             self._queued.set()
             return False
-        self._outage.over()
+        if refused:  # the others have the mail: it is not repeated
+            self._outage.found(refusals(refused), waiting=0)
+        else:
+            self._outage.over()
         # Those that were dropped meanwhile were the oldest, hence in the mail.
         for _ in range(max(0, len(changes) - (self._dropped - dropped))):
             self._waiting.popleft()
@@ -110,8 +113,29 @@ def _line(change: AlarmChange) -> str:
     return f"{iso_utc(at)} {state} {alarm.event.value}{subject}{count}{': ' + alarm.text if alarm.text else ''}"
 
 
-def deliver(settings: MailSettings, message: EmailMessage) -> None:
-    """Send a mail; it blocks. Raises OSError and SMTPException."""
+def refusals(refused: Mapping[str, tuple[int, bytes]]) -> str:
+    """Return which recipients a mail server has refused, and why."""
+    return "; ".join(f"{recipient} is refused: {_said(*answer)}" for recipient, answer in refused.items())
+
+
+def why_not_sent(error: OSError | smtplib.SMTPException) -> str:
+    """Return why ``deliver`` has failed, as the mail server has said it."""
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        return refusals(error.recipients)
+    if isinstance(error, smtplib.SMTPResponseException):
+        return _said(error.smtp_code, error.smtp_error)
+    return str(error) or type(error).__name__
+
+
+def _said(code: int, text: bytes | str) -> str:
+    return f"{code} {text if isinstance(text, str) else text.decode(errors='replace')}"
+
+
+def deliver(settings: MailSettings, message: EmailMessage) -> dict[str, tuple[int, bytes]]:
+    """Send a mail; it blocks. Return the answers to recipients that the server has refused, if it has taken others.
+
+    Raises OSError and SMTPException: no recipient has the mail.
+    """
     host, port, timeout = settings.server, settings.port, TIMEOUT_S
     secure = None if settings.security is MailSecurity.NONE else ssl.create_default_context()
     is_wrapped = settings.security is MailSecurity.TLS
@@ -125,4 +149,4 @@ def deliver(settings: MailSettings, message: EmailMessage) -> None:
             server.starttls(context=secure)
         if settings.username and settings.password is not None:
             server.login(settings.username, settings.password.reveal())
-        server.send_message(message)
+        return server.send_message(message)
