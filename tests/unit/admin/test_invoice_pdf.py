@@ -90,6 +90,18 @@ def test_words_and_amounts_are_those_of_the_language(language: str, said: str) -
     assert said in "\n".join(text_of(invoice(language))).replace("\u00a0", " ")
 
 
+def test_text_of_another_direction_keeps_its_order() -> None:
+    minimum = InvoiceLine(
+        section=InvoiceSection.MINIMUM, area="", prefix="minimum/2026-10", price=None, per=None, tax_rate="0", calls=1,
+        seconds=0, net="5",
+    )  # fmt: skip
+    (arabic,) = text_of(invoice("ar", 1))
+    (english,) = text_of(msgspec.structs.replace(invoice(), lines=(minimum,)))
+    assert "1 High Street" in arabic
+    assert "\u22125.50" in arabic
+    assert "2026-10 0 % 5\n" in english
+
+
 def test_every_language_has_every_word() -> None:
     labels = msgspec.json.decode((FORM / LABELS).read_bytes())
     assert sorted(labels) == ["ar", "de", "en", "es", "fr", "zh"]
