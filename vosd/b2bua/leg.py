@@ -470,6 +470,9 @@ class Leg:
                 transaction.withdraw()
                 if owner is not None:
                     owner.no_response(NoResponse(owner, transaction, now, is_unreachable=True))
+            case OutgoingAck(transaction=transaction, dialog=dialog):
+                self.send(OutgoingAck("", b"", transaction, dialog), now, is_examined=True)
+                self.call.lost(self, 488, now)  # its offer has no answer that it may be sent
             case OutgoingSuccess() if not self.call.not_sent(self, message, now):
                 self._refuse_instead(message, 500, now)
                 self.call.lost(self, 488, now)  # the other side has its answer: they have no session in common

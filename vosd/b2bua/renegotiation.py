@@ -15,6 +15,7 @@ from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
 from vosd.routing.failover import OURS_TO_SETTLE
 from vosd.sdp.rewrite import Hidden
+from vosd.sdp.security import has_ice, has_keys
 from vosd.sip.door.messages import OutgoingAck, OutgoingCancel, OutgoingReinvite, OutgoingRequest
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import AlarmFired, NoResponse, ResponseArrived
@@ -331,27 +332,43 @@ class Renegotiation(Proposal):
 class Introduction(Proposal):
     """An offer of the switch itself, for two legs that did not call each other.
 
-    The first side is offered the last SDP of the second; a different answer is then offered to the second.
+    The first side is offered the last SDP of the second; a different answer is then offered to the second. Keys are
+    agreed by one offer and its answer, and none of an earlier one holds: where a side is encrypted, the second is asked
+    for an offer, which the first answers.
     """
 
-    __slots__ = ("first", "second")
+    __slots__ = ("answers_in_ack", "first", "second")
 
     def __init__(
-        self, endpoint: Endpoint, bridge: "Bridge | None", first: "Leg", second: "Leg", far: "Leg", offer: bytes
+        self,
+        endpoint: Endpoint,
+        bridge: "Bridge | None",
+        first: "Leg",
+        second: "Leg",
+        far: "Leg",
+        offer: bytes,
+        answers_in_ack: InviteClient | None = None,
     ) -> None:
-        """``far`` is the side that has the ``offer``."""
+        """``far`` is the side that has the ``offer``; without one it is the second, which is asked for its own."""
         super().__init__(endpoint, bridge, far, "INVITE", offer)
         self.first = first
         self.second = second
+        self.answers_in_ack = answers_in_ack
+        """The second side's 200 with an offer, unacknowledged until the first has answered."""
 
     @classmethod
     def of(cls, endpoint: Endpoint, bridge: "Bridge", first: "Leg", second: "Leg") -> "Introduction":
-        """Prepare the offer to the first side."""
+        """Prepare the first offer, or ask for it."""
+        described = first.sessions.remote, second.sessions.remote
+        if any(map(has_keys, described)):
+            if has_ice(described[1]) and not has_ice(described[0]):
+                first, second = second, first  # ICE begins anew by an offer to the one that has it (RFC 8839)
+            return cls(endpoint, bridge, first, second, second, b"")
         return cls(endpoint, bridge, first, second, first, second.sessions.active_remote())
 
     def begin_when_free(self, now: Instant) -> None:
         """Send the offer when the far side is free: the other one may have another description by then."""
-        if self.far is self.first:
+        if self.far is self.first and self.answers_in_ack is None:
             self.offer = self.second.sessions.active_remote()
         super().begin_when_free(now)
 
@@ -365,16 +382,36 @@ class Introduction(Proposal):
         super().withdraw(now)
 
     def _agreed(self, session: bytes, invite: InviteClient | None, now: Instant) -> None:
+        first, second = self.first, self.second
+        if self.far is second and not self.offer and session:
+            self.answers_in_ack = invite
+            self._go_on(first, session, now)
+            return
         if invite is not None:
             self._acknowledge(invite, b"", now)
+        if self.far is second and not self.offer:
+            self._go_on(first, b"", now)
+        elif self.answers_in_ack is not None:
+            self._answer_second(session, now)
+            self._over()
         # The first side may have chosen other codecs or another address than the second was sent by its former peer:
         # then the second needs an offer, too. The same description again would only start another exchange.
-        second = self.second
-        if self.far is self.first and session and not second.sessions.is_latest_said(as_reached(session, second)):
-            self.far, self.offer, self.facts.tries = second, session, 0
-            self.begin_when_free(now)
+        elif self.far is first and session and not second.sessions.is_latest_said(as_reached(session, second)):
+            self._go_on(second, session, now)
         else:
             self._over()
+
+    def _go_on(self, far: "Leg", offer: bytes, now: Instant) -> None:
+        self.far, self.offer, self.facts.tries = far, offer, 0
+        self.begin_when_free(now)
+
+    def _answer_second(self, answer: bytes, now: Instant) -> None:
+        """Acknowledge the offer of the second side; empty = there is no answer."""
+        invite, self.answers_in_ack = self.answers_in_ack, None
+        if invite is not None:
+            far, self.far = self.far, self.second
+            self._acknowledge(invite, answer, now)
+            self.far = far
 
     def _comes_too_early(self, response: Response) -> bool:
         # 500 with Retry-After: the side has not answered an INVITE before this one (section 14.2).
@@ -390,6 +427,10 @@ class Introduction(Proposal):
         self._not_answered(now)
 
     def _refused(self, status: int, now: Instant) -> None:
+        if self.far is self.second and not self.offer and status not in {408, 481, 487}:
+            self._go_on(self.first, b"", now)  # it makes no offers: its latest description is the best that there is
+            return
+        self._answer_second(b"", now)
         self._over()
         # 408 and 481 end the call as a lost leg; 487 means that an offer of a side took precedence.
         if status not in {408, 481, 487} and self._bridge is not None:

@@ -6,6 +6,7 @@ SDES carries keys in the description (RFC 4568), DTLS a fingerprint of the certi
 import re
 from collections.abc import Sequence
 from enum import Enum
+from itertools import zip_longest
 from typing import Final
 
 from vosd.sdp.media import BadSession, media_of
@@ -18,6 +19,7 @@ _CRYPTO: Final = re.compile(
     re.MULTILINE,
 )
 """A line that rtpengine reads: suite, key, its padding, lifetime as a power of 2, length of the MKI, parameters."""
+_NAMED_KEY: Final = re.compile(rb"a=crypto:\d{1,9} \S+ ")
 _MKI_BYTES: Final = re.compile(rb"\|[^|:\r\n]*:(\d{1,20})")
 _FINGERPRINT: Final = re.compile(rb"^a=fingerprint:\S+[ \t]+\S", re.MULTILINE)
 _CANDIDATE: Final = re.compile(rb"^a=ice-ufrag:", re.MULTILINE)
@@ -57,7 +59,7 @@ def protection_of(session: bytes) -> Protection:
 
     Keys beside the transport RTP/AVP offer encryption, too (RFC 8643).
     """
-    if b"a=crypto:" not in session and b"a=fingerprint:" not in session:
+    if not has_keys(session):
         return Protection.NONE
     try:
         kinds = _kinds(session)
@@ -99,6 +101,11 @@ def _kinds(session: bytes) -> list[Protection]:
     return kinds
 
 
+def has_keys(session: bytes) -> bool:
+    """Return whether a description takes part in an agreement about keys."""
+    return b"a=crypto:" in session or b"a=fingerprint:" in session
+
+
 def has_ice(session: bytes) -> bool:
     """Return whether a description has ICE (RFC 8839)."""
     return _CANDIDATE.search(session) is not None
@@ -116,6 +123,23 @@ def with_usable_keys(session: bytes) -> bytes:
     if b"a=crypto:" not in session:
         return session
     return b"".join(line for line in _LINE.findall(session) if not line.startswith(b"a=crypto:") or _usable_keys(line))
+
+
+def with_chosen_keys(session: bytes, answer: bytes) -> bytes:
+    """Return an offer with the one key of each medium that its answer has chosen (RFC 4568 section 5.1.3)."""
+    if b"a=crypto:" not in session:
+        return session
+    above, *media = _MEDIUM.split(session)
+    _, *answered = _MEDIUM.split(answer)
+    written = [above]
+    for part, other in zip_longest(media, answered[: len(media)], fillvalue=b""):
+        named = [_NAMED_KEY.match(line) for line in _LINE.findall(other)]
+        chosen = next((each[0] for each in named if each is not None), None)
+        lines = _LINE.findall(part)
+        keys = [line for line in lines if line.startswith(b"a=crypto:")]
+        kept = next((each for each in keys if chosen and each.startswith(chosen)), keys[0] if keys else b"")
+        written += [line for line in lines if line == kept or not line.startswith(b"a=crypto:")]
+    return b"".join(written)
 
 
 def with_bounded_mki(session: bytes) -> bytes:

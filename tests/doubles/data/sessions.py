@@ -1,11 +1,14 @@
 """Session descriptions of the user agents of tests: next versions of an origin, and answers."""
 
 import re
+from itertools import count
 from typing import Final
 
 _VERSION: Final = re.compile(r"(?m)^(o=\S+ \S+) (\d+) ")
 _ORIGIN: Final = re.compile(r"(?m)^o=(\S+ \S+) (\d+) (.*)$")
 _DIRECTION: Final = re.compile(r"(?m)^a=(sendonly|recvonly|inactive|sendrecv)\r\n")
+_KEY: Final = re.compile(r" inline:[A-Za-z0-9+/]{40}")
+_keys: Final = count(1)
 _OPPOSITE: Final = {"sendonly": "recvonly", "recvonly": "sendonly", "inactive": "inactive"}
 
 
@@ -34,3 +37,8 @@ def answering(offer: str, session: str) -> str:
     found = _DIRECTION.search(offer)
     opposite = _OPPOSITE.get(found[1]) if found else None
     return revised(session, *([f"a={opposite}"] if opposite else []))
+
+
+def rekeyed(session: str) -> str:
+    """Return a description with a key that no other one has, in place of its own."""
+    return _KEY.sub(lambda _: f" inline:own{next(_keys):037d}", session)

@@ -32,6 +32,11 @@ NAMES = ("one", "two")
 HOSTS = {"one": "198.51.100.1", "two": "198.51.100.2"}
 
 
+def key_in(session: str) -> str:
+    """Return the first key in a description; empty = it has none."""
+    return session.partition(" inline:")[2][:40]
+
+
 class VirtualRtpEngines:
     """``MediaEngines`` without sockets; answers come after ``after_ms``."""
 
@@ -56,8 +61,11 @@ class VirtualRtpEngines:
         self.withdrawn = 0
         self.transports: dict[tuple[str, str], str] = {}
         """Transport of each leg of a call."""
-        self.keys = 0
         self.gives_keys = True
+        self.given: dict[tuple[str, str], str] = {}
+        """Key that each leg of a call is sent by, which it keeps."""
+        self.taken: dict[tuple[str, str], str] = {}
+        """Key that each leg of a call sends by, as far as it was told."""
         self._ports = count(40_000, 2)
         self._cookies = count(1)
         self._open: dict[str, tuple[str, Done]] = {}
@@ -111,6 +119,13 @@ class VirtualRtpEngines:
 
     # -- what tests do ------------------------------------------------------------------------------------------
 
+    def understands(self, mine: str, theirs: str) -> bool:
+        """Return whether the keys in both descriptions of a party are those of its leg; it has none, or both."""
+        port = media_of(theirs.encode())[0].port
+        (leg,) = [(call, tag) for (_, call), legs in self.calls.items() for tag, own in legs.items() if port in own]
+        sends, receives = key_in(mine), key_in(theirs)
+        return sends == self.taken.get(leg, "") and receives == (self.given[leg] if sends else "")
+
     def lose(self, engine: str) -> None:
         """Let one vanish with its calls."""
         self.up[engine] = False
@@ -163,6 +178,8 @@ class VirtualRtpEngines:
         if not media_of(session):
             return session
         assert isinstance(order.call, str)
+        author, reader = (order.author, order.reader)[:: 1 if isinstance(order, RtpOffer) else -1]
+        self.taken[order.call, author] = key_in(order.sdp)
         if isinstance(order, RtpOffer):
             self.transports[order.call, order.author] = media_of(order.sdp.encode("latin-1"))[0].transport
             if not isinstance(order.transport, str):
@@ -170,13 +187,15 @@ class VirtualRtpEngines:
             transport = self.transports[order.call, order.reader] = order.transport
         else:
             transport = self.transports.get((order.call, order.author), "")
-            if transport in {"", media_of(session)[0].transport}:
+            if not transport or not isinstance(order.dtls, str):
                 return session
         lines = [line for line in session.split(b"\r\n") if line and not line.startswith(b"a=crypto:")]
         lines = [re.sub(rb"^(m=\S+ \d+) \S+", rb"\1 " + transport.encode(), line) for line in lines]
         if "SAVP" in transport and self.gives_keys:
-            self.keys += 1
-            lines.append(b"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:key%037d" % self.keys)
+            key = self.given.setdefault((order.call, reader), f"key{len(self.given):037d}")
+            lines.append(b"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" + key.encode())
+            if isinstance(order, RtpOffer):
+                lines.append(b"a=crypto:2 AES_CM_128_HMAC_SHA1_32 inline:" + key.encode())
         return b"\r\n".join((*lines, b""))
 
     def _leg(self, ports: Sequence[int]) -> RtpLeg:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final, NamedTuple
 
-from doubles.data.sessions import answering, follows, revised
+from doubles.data.sessions import answering, follows, rekeyed, revised
 from doubles.sockets.peer import Message, compose
 from doubles.virtual.asking import Asking
 from doubles.virtual.ua import Repeat, UserAgent, acknowledges, transaction_of
@@ -241,6 +241,8 @@ class Side:
         if method in TO_CHANGE_THE_SESSION and 200 <= reply.status < 300:
             if reply.body is None and (request.body or method == "INVITE"):
                 body = answering(request.body, self.mine)
+                if self.agent.renews_keys:
+                    body = rekeyed(body)
             self._agree(request, body)
         if reply.status:
             headers = (*reply.headers, *self._timer_agreed(request, reply.status))

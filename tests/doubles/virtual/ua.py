@@ -65,6 +65,8 @@ class UserAgent:
         """What receives the responses to a request, by its branch and method."""
         self.minds_origins = True
         """Whether an offer is refused that may not follow the session description before it (RFC 3264 section 8)."""
+        self.renews_keys = False
+        """Whether each answer within a dialog has another key (RFC 4568 section 7.1.4)."""
         self._said: dict[tuple[str, str], Callable[[], None]] = {}
         wire.attach(address, self._receive)
 

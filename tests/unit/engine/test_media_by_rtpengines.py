@@ -424,13 +424,13 @@ KEY = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:vendor+keyAAAAAAAAAAAAAAAAAAAAA
 SEALED_ANSWER = ANSWER.replace("RTP/AVP", "RTP/SAVP") + KEY
 
 
-def sealed_scene(encryption=Encryption.REQUIRED, **more):
+def sealed_scene(encryption=Encryption.REQUIRED, *, relay=None, fallback=MediaFallback.REFUSE, **more):
     """A scene whose vendor is encrypted by the rtpengine, and whose customer is not."""
     engines = VirtualRtpEngines()
     sealed = MediaSettings(encryption=encryption, **more)
     trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0, media=sealed)]
-    parameters = MediaParameters(engine=MediaEngine.RTPENGINE)
-    scene = Scene(catalogue(trunks, media=parameters), rtpengines=engines)
+    parameters = MediaParameters(engine=MediaEngine.RTPENGINE, fallback=fallback)
+    scene = Scene(catalogue(trunks, media=parameters), rtpengines=engines, relay=relay)
     scene.vendor.script = Script((Line(0, 200, SEALED_ANSWER),))
     return scene, engines
 
@@ -492,16 +492,40 @@ def test_an_encrypted_call_is_refused_without_an_rtpengine_and_not_relayed_by_th
     assert scene.close().end_reason == "No Media Port"
 
 
-def test_an_encrypted_call_ends_with_its_rtpengine_and_its_keys():
-    scene, engines = sealed_scene()
+def test_an_encrypted_call_ends_where_the_relay_would_take_over_without_its_keys():
+    relay = VirtualRelay()
+    scene, engines = sealed_scene(relay=relay, fallback=MediaFallback.RELAY)
     call, _ = scene.talk()
+    engines.up["two"] = False
     engines.lose("one")
     for _ in range(4):
         scene.exchange.poll_rtpengines()
         scene.wire.run_for(500)
     assert call.is_over
+    assert relay.open_ports == {}
     record = scene.close()
     assert (record.end_reason, record.hangup_source) == ("No Media", "switch")
+    assert engines.calls == {}
+
+
+@pytest.mark.parametrize("returns", [True, False])
+def test_a_call_whose_rtpengine_is_lost_waits_for_one_until_its_media_are_silent_for_too_long(returns):
+    scene, engines = sealed_scene(timeout_ms=30_000)
+    call, there = scene.talk()
+    engines.up["two"] = False
+    engines.lose("one")
+    for second in range(40):
+        engines.up["one"] = returns and second > 20
+        scene.exchange.poll_rtpengines()
+        scene.wire.run_for(1_000)
+        assert call.is_over is (not returns and second >= 30)
+        if returns and second > 25:
+            hear(scene, engines, call.theirs, there.theirs)
+    if returns:
+        assert protection_of(there.theirs.encode()) is Protection.SDES
+        scene.finish(call)
+    else:
+        assert scene.close().end_reason == "No Media"
     assert engines.calls == {}
 
 

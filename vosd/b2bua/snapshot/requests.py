@@ -76,6 +76,7 @@ class ProposalSnapshot(ProposalFacts, kw_only=True, omit_defaults=True):
             in_ack = proposal.answers_in_ack
         elif isinstance(proposal, Introduction):
             introduced = LegReference.to(proposal.first, call), LegReference.to(proposal.second, call)
+            in_ack = proposal.answers_in_ack
         return cls(
             kind=KINDS[type(proposal)],
             far=LegReference.to(proposal.far, call),
@@ -112,7 +113,7 @@ class ProposalSnapshot(ProposalFacts, kw_only=True, omit_defaults=True):
                 return self._renegotiation(self.origin, call, bridge, calls)
             case "introduction" if self.introduced is not None:
                 first, second = (calls.leg(each, call) for each in self.introduced)
-                return Introduction(endpoint, bridge, first, second, far, offer)
+                return Introduction(endpoint, bridge, first, second, far, offer, self._in_ack(calls))
             case "hold":
                 return MediaHold(endpoint, far, offer, said_before, is_over=self.is_over)
             case "changed answer":
@@ -121,12 +122,16 @@ class ProposalSnapshot(ProposalFacts, kw_only=True, omit_defaults=True):
                 return Refresh(endpoint, far.supervision, far, self.method, offer)
         raise ValueError(f"a {self.kind} without what it is part of")
 
+    def _in_ack(self, calls: RestoredCalls) -> InviteClient | None:
+        """Return the 200 with an offer that waits for its ACK."""
+        return None if self.answers_in_ack is None else calls.restoration.invite_client(self.answers_in_ack)
+
     def _renegotiation(
         self, origin: LegReference, call: CallPort, bridge: Bridge | None, calls: RestoredCalls
     ) -> Renegotiation:
         restoration, far, said_before = calls.restoration, calls.leg(self.far, call), self.said_before.restored()
         server = None if self.server is None else restoration.answered(self.server)
-        in_ack = None if self.answers_in_ack is None else restoration.invite_client(self.answers_in_ack)
+        in_ack = self._in_ack(calls)
         if self.kind == "takeover":
             newcomer = calls.caller(origin, call)
             if isinstance(server, InviteServer):

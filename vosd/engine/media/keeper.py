@@ -45,7 +45,7 @@ from vosd.media.termination import MediaForm
 from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
 from vosd.sdp.media import BadSession, Medium, Place, media_of, relayed, with_codecs, with_events
-from vosd.sdp.origin import from_address, succeeding
+from vosd.sdp.origin import alike, from_address, succeeding
 from vosd.sdp.rewrite import BY_SWITCH, Authored, Hidden
 from vosd.sdp.security import (
     Protection,
@@ -54,6 +54,7 @@ from vosd.sdp.security import (
     reachable_by_ice,
     terminated,
     with_bounded_mki,
+    with_chosen_keys,
     with_usable_keys,
 )
 from vosd.sip.door.door import DoorOwner, MessageChange, MessageWait, WaitingMessage
@@ -85,6 +86,8 @@ from vosd.trunks.media import (
 _FAX: Final = "image"
 MOVES_AT_ONCE: Final = 10
 """Sides of calls that are offered new ports at once; ten times a second."""
+AGREED_MS: Final = 2_000
+"""Time that both sides of a call may take to agree on keys, before they are asked again."""
 MOVED_MS: Final = 500
 """Time that the offer to a side of a call may take, before the other one gets its own."""
 _LATE_FIGURES_MS: Final = 3_000
@@ -383,7 +386,7 @@ class MediaKeeper:
         asked: list[int | None] = []
 
         def last_packet(port: RelayPort) -> int | None:
-            if port.id < 0:
+            if port.id < 0 and rtpengines.lost_at(port) is None:
                 asked.append(rtpengines.asked_at(port))
             return self._last_packet(port)
 
@@ -392,7 +395,7 @@ class MediaKeeper:
             return limit
         known = [each for each in asked if each is not None]
         if len(known) < len(asked):
-            return None  # the rtpengine is lost: its silence is not that of the parties
+            return None  # its figures are not known yet
         if min(known) < limit.due_ms:  # what came since then is not known yet
             return limit._replace(due_ms=max(limit.due_ms, min(known) + POLL_MS + _LATE_FIGURES_MS))
         return limit
@@ -631,7 +634,7 @@ class MediaKeeper:
                     self._moving.append((call, 0, 0))
                 continue
             if any(has_keys(leg.facts.media) for leg in legs):
-                call.end(EndReason.NO_MEDIA, now)
+                self._renew_keys(call, now)
                 continue
             if side == 1 and not self._is_anchored(legs[0]):
                 self._moving.append((call, 0, now.mono + MOVED_MS))
@@ -641,6 +644,18 @@ class MediaKeeper:
                 supervision.offer_again(now)
             self._moving.append((call, side + 1, now.mono + MOVED_MS))
         return True
+
+    def _renew_keys(self, call: Call, now: Instant) -> None:
+        """Have both sides of a call agree on keys with another rtpengine; the relay has none for them."""
+        assert call.callee is not None
+        bridge = call.talk(call.callee)
+        if self._rtpengines is None or not self._rtpengines.engines.is_usable:
+            call.end(EndReason.NO_MEDIA, now)
+        elif bridge.is_quiet:
+            bridge.introduce(now)
+            self._moving.append((call, len(call.parties), now.mono + AGREED_MS))
+        else:
+            self._moving.append((call, 0, now.mono + MOVED_MS))
 
     @property
     def _falls_back(self) -> bool:
@@ -675,7 +690,13 @@ class MediaKeeper:
         return None if self._relay is None else self._relay.last_packet(port)
 
     def _receiving_since(self, port: RelayPort) -> int:
-        return 0 if port.id < 0 or self._relay is None else self._relay.receiving_since(port)
+        """Return when the port began to receive; one of a lost rtpengine as if that were the moment of the loss.
+
+        So the silence of an rtpengine ends no call that moves to another one, and one that finds none ends at last.
+        """
+        if port.id < 0:
+            return 0 if self._rtpengines is None else self._rtpengines.lost_at(port) or 0
+        return 0 if self._relay is None else self._relay.receiving_since(port)
 
     def _ended(self, media: LegMedia) -> LegFigures | None:
         """Return the figures of a leg, with those of ports that it had before."""
@@ -767,6 +788,11 @@ class MediaKeeper:
             return _unfit(message, media, MediaRefusal.NO_MEDIA_PORT)
         digest = digest_of(exchange.theirs.number, body)
         if media.said_for == digest and _is_offer(message, exchange) and self._rtpengines.is_anchored(media):
+            if isinstance(message, OutgoingSuccess | OutgoingResponse):  # it answers an unchanged offer
+                chosen = with_chosen_keys(media.said, bytes(exchange.leg.sessions.remote))
+                if chosen != media.said:
+                    media.said, media.is_moved = succeeding(chosen, media.said), True
+                return MessageChange(body=media.said)
             media.offered_by = exchange.theirs.number
             return MessageChange(body=media.said)
         try:
@@ -817,7 +843,26 @@ class MediaKeeper:
             None if port is None else Place(port.host if port.id < 0 else announced, port.rtp, port.rtcp)
             for port in ports
         ]
-        return MessageChange(body=self._relayed(bytes(message.body), places, leg, media))
+        given = media.said
+        body = self._relayed(bytes(message.body), places, leg, media)
+        if media.is_terminated:
+            return self._sealed_again(message, leg, media, body, given)
+        return MessageChange(body=body)
+
+    def _sealed_again(
+        self, message: Outgoing, leg: Leg, media: LegMedia, body: bytes, given: bytes
+    ) -> MessageChange | MessageWait | None:
+        """Put the keys and the ICE that the leg was ``given`` with its ports into another description for it."""
+        try:
+            body = terminated(body, given, mids_of(bytes(leg.sessions.remote)))
+        except ValueError:
+            return _unfit(message, media, MediaRefusal.BAD_SESSION)
+        if media.settings.encryption is _REQUIRED and is_unprotected(body):
+            return _unfit(message, media, MediaRefusal.NOT_ENCRYPTED)
+        if not alike(body, given):
+            media.said_for = ""
+        media.said, media.is_moved = succeeding(body, given), True
+        return MessageChange(body=media.said)
 
     def _asks_rtpengine(
         self,
@@ -1087,7 +1132,7 @@ def _first_host(body: bytes) -> str:
 def _unfit(message: Outgoing, media: LegMedia, refusal: MediaRefusal) -> MessageChange | MessageWait:
     """Withhold a message whose description the leg cannot be sent; those that must leave go without it."""
     media.refusal = refusal
-    if isinstance(message, OutgoingInvite | OutgoingReinvite | OutgoingSuccess):
+    if isinstance(message, OutgoingInvite | OutgoingReinvite | OutgoingSuccess | OutgoingAck):
         return _WITHHELD
     if isinstance(message, OutgoingRequest) and message.transaction.owner is not None:
         return _WITHHELD

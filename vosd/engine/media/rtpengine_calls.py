@@ -120,8 +120,8 @@ class RtpEngineCalls:
         """Legs from whose ports nothing is forwarded, by their numbers, and whether they have described their media."""
         self._later: list[tuple[int, Callable[[], None]]] = []
         """Acts that are due later, and when on the monotonic clock."""
-        self._lost_ports: set[int] = set()
-        """Ids of the ports of rtpengines that are lost."""
+        self._lost_ports: dict[int, int] = {}
+        """Ids of the ports of rtpengines that are lost, and when they were, on the monotonic clock."""
         self._due: deque[RtpCall] = deque()
         """Calls whose figures are asked for next, in turn."""
         self._round: float = 0.0
@@ -142,7 +142,8 @@ class RtpEngineCalls:
             lost |= self._legs.pop(call)
         for number in lost:
             self._blocked.pop(number, None)
-        self._lost_ports.update(port_id for (number, _), port_id in self._ids.items() if number in lost)
+        now_ms = self._clock.now().mono
+        self._lost_ports.update((port_id, now_ms) for (number, _), port_id in self._ids.items() if number in lost)
         if lost:
             self._report_lost(lost)
 
@@ -327,7 +328,7 @@ class RtpEngineCalls:
             known = RelayPort(self._last_id, given.host, given.port, rtcp)
             self._open(reader.number, index, known)
         if known.id in self._lost_ports:
-            self._lost_ports.discard(known.id)
+            del self._lost_ports[known.id]
             self._count_anew(known.id)
         reader.note_port(index, RelayPort(known.id, given.host, given.port, rtcp))
         return Place(given.host, given.port, rtcp)
@@ -391,14 +392,18 @@ class RtpEngineCalls:
 
     def close(self, port: RelayPort) -> PortFigures:
         """Return the last figures of a port."""
-        self._lost_ports.discard(port.id)
+        self._lost_ports.pop(port.id, None)
         counted = self._counted.pop(port.id, None)
         return PortFigures(port.id) if counted is None else counted.figures
 
     def asked_at(self, port: RelayPort) -> int | None:
-        """Return when the figures of a port were asked for last, on the monotonic clock; None = it is lost."""
+        """Return when the figures of a port were asked for last, on the monotonic clock; None = they never were."""
         counted = self._counted.get(port.id)
-        return None if counted is None or port.id in self._lost_ports else counted.asked.mono
+        return None if counted is None else counted.asked.mono
+
+    def lost_at(self, port: RelayPort) -> int | None:
+        """Return when the rtpengine of a port was lost, on the monotonic clock; None = it was not."""
+        return self._lost_ports.get(port.id)
 
     def after(self, delay_ms: int, act: Callable[[], None]) -> None:
         """Do something when so much time has passed, up to ``POLL_TICK_S`` later."""

@@ -63,7 +63,7 @@ class MessageChange(msgspec.Struct, frozen=True):
 class MessageWait(msgspec.Struct, frozen=True):
     """A message waits for ``WaitingMessage.answer``, at most for ``ms``.
 
-    ``may_leave``: without an answer it leaves as it is; else a request, or a 200 to an INVITE, fails.
+    ``may_leave``: without an answer it leaves as it is; else a request, an ACK, or a 200 to an INVITE, fails.
     """
 
     ms: int
@@ -346,7 +346,7 @@ def _may_fail(message: Outgoing) -> bool:
     """Return whether something of the call handles that a message was not sent; all others leave always."""
     if isinstance(message, OutgoingRequest):
         return message.transaction.owner is not None
-    return isinstance(message, OutgoingInvite | OutgoingReinvite | OutgoingSuccess)
+    return isinstance(message, OutgoingInvite | OutgoingReinvite | OutgoingSuccess | OutgoingAck)
 
 
 def _is_needed(message: Outgoing) -> bool:

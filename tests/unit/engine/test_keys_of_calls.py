@@ -1,0 +1,130 @@
+"""Keys of calls that an rtpengine encrypts: through refreshes, transfers, and the loss of the rtpengine."""
+
+import pytest
+from doubles.data.builders import catalogue, mapping_gateway
+from doubles.data.sessions import rekeyed
+from doubles.sockets.peer import ANSWER, OFFER
+from doubles.virtual.customer import Intent
+from doubles.virtual.rtpengines import VirtualRtpEngines, key_in
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.vendor import Line, Script
+
+from vosd.trunks.media import Encryption, MediaEngine, MediaParameters, MediaSettings
+
+SEALED = MediaSettings(encryption=Encryption.REQUIRED)
+OPEN = MediaSettings()
+KEY = f"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{'A' * 40}\r\n"
+TARGET = "442071111111"
+
+
+def sealed(session):
+    return rekeyed(session.replace("RTP/AVP", "RTP/SAVP") + KEY)
+
+
+def scene_with(customer, vendor):
+    """Return a scene whose customer and vendor encrypt or do not; numbers of a vendor have sessions of their own."""
+    engines = VirtualRtpEngines()
+    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32", media=customer), vendor_gateway(0, media=vendor)]
+    scene = Scene(catalogue(trunks, media=MediaParameters(engine=MediaEngine.RTPENGINE)), rtpengines=engines)
+    scene.vendor.renews_keys = scene.caller.renews_keys = True
+    answer = sealed(ANSWER) if vendor is SEALED else ANSWER
+    scene.vendor.script = Script((Line(0, 180), Line(200, 200, answer)))
+    return scene, engines
+
+
+def talk(scene, customer, number=CALLEE):
+    call = scene.caller.call(number, Intent(offer=sealed(OFFER) if customer is SEALED else OFFER))
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(1_000)
+    return call, scene.vendor.calls[-1]
+
+
+def transfer(scene, call):
+    call.ask("REFER", headers=[f"Refer-To: <sip:{TARGET}@192.0.2.1>"])
+    scene.wire.run_for(500)
+
+
+def poll(scene, seconds=5):
+    for _ in range(2 * seconds):
+        scene.exchange.poll_rtpengines()
+        scene.wire.run_for(500)
+
+
+def expect_understood(engines, *sides):
+    for side in sides:
+        assert bool(key_in(side.mine)) == bool(key_in(side.theirs))
+        assert engines.understands(side.mine, side.theirs), (side.mine, side.theirs, engines.taken, engines.given)
+
+
+@pytest.mark.parametrize(("customer", "vendor"), [(OPEN, SEALED), (SEALED, OPEN), (SEALED, SEALED)])
+def test_calls_go_on_encrypted_by_the_next_rtpengine_when_theirs_is_lost(customer, vendor):
+    scene, engines = scene_with(customer, vendor)
+    call, there = talk(scene, customer)
+    expect_understood(engines, call, there)
+    engines.lose("one")
+    poll(scene)
+    assert {engine for engine, _ in engines.calls} == {"two"}
+    expect_understood(engines, call, there)
+    scene.finish(call)
+
+
+@pytest.mark.parametrize(("customer", "vendor"), [(OPEN, SEALED), (SEALED, OPEN), (SEALED, SEALED)])
+def test_a_blind_transfer_of_an_encrypted_call(customer, vendor):
+    scene, engines = scene_with(customer, vendor)
+    call, party = talk(scene, customer)
+    transfer(scene, call)
+    scene.wire.run_for(5_000)
+    assert call.is_over
+    target = scene.vendor.calls[-1]
+    expect_understood(engines, party, target)
+    party.hang_up()
+    scene.wire.run_for(3_000)
+    assert engines.calls == {}
+
+
+@pytest.mark.parametrize("first", ["caller", "callee"])
+@pytest.mark.parametrize("side", [SEALED, OPEN])
+def test_a_refresh_by_an_unchanged_offer_is_answered_with_one_key(side, first):
+    scene, engines = scene_with(SEALED if first == "caller" else side, SEALED if first == "callee" else side)
+    call, there = talk(scene, SEALED if first == "caller" else side)
+    one = call if first == "caller" else there
+    before = key_in(one.theirs)
+    one.ask("INVITE", body=one.mine)
+    scene.wire.run_for(1_000)
+    assert one.got["INVITE"][-1] == 200
+    assert one.theirs.count("a=crypto:") == 1
+    assert key_in(one.theirs) == before
+    expect_understood(engines, call, there)
+    scene.finish(call)
+
+
+def test_a_refresh_of_a_side_whose_transferor_has_left_has_its_keys():
+    scene, engines = scene_with(OPEN, SEALED)
+    call, party = talk(scene, OPEN)
+    scene.vendor.script = Script((Line(0, 180), Line(5_000, 200, sealed(ANSWER))))
+    transfer(scene, call)
+    call.hang_up()
+    scene.wire.run_for(500)
+    (first,) = (each.call for each in scene.exchange.switch.services.running.all() if each.call.caller.leg is None and each.call.is_conversing is False and each.call.callee.leg.dialog is not None)
+    before, asked = key_in(party.theirs), len(party.asked["INVITE"])
+    first.callee.leg.supervision.offer_again(scene.exchange.clock.now())
+    scene.wire.run_for(1_000)
+    assert len(party.asked["INVITE"]) == asked + 1
+    assert "RTP/SAVP" in party.theirs
+    assert key_in(party.theirs) == before
+    scene.wire.run_for(5_000)
+    expect_understood(engines, party, scene.vendor.calls[-1])
+    party.hang_up()
+    scene.wire.run_for(3_000)
+    assert engines.calls == {}
+
+
+def test_an_acknowledgement_without_keys_of_a_caller_that_has_to_encrypt_ends_the_call():
+    scene, engines = scene_with(SEALED, OPEN)
+    call = scene.caller.call(CALLEE, Intent(offer=""))
+    scene.wire.run_until(lambda: call.is_over)
+    assert OFFER.partition("m=")[2] not in scene.vendor.only_call.theirs
+    scene.wire.run_for(1_000)
+    assert scene.vendor.only_call.is_over
+    assert engines.calls == {}
+    assert scene.close().end_reason == "No Common Codec"
