@@ -4,6 +4,7 @@ import cmath
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,7 +28,8 @@ from vosd.media.g711 import linear
 from .rtpengine import Rtpengine
 
 SWITCH, WEBSOCKET = Endpoint(f"{NETWORK}.1", 15_140), Endpoint(f"{NETWORK}.1", 15_141)
-ENGINE = Endpoint(f"{NETWORK}.84", 2_223)
+ENGINE, OTHER_ENGINE = Endpoint(f"{NETWORK}.84", 2_223), Endpoint(f"{NETWORK}.85", 2_223)
+DOOMED_SWITCH, DOOMED_WEBSOCKET = Endpoint(f"{NETWORK}.1", 15_300), Endpoint(f"{NETWORK}.1", 15_301)
 BURST = 10
 TONE = tone(1_000)
 """Music on hold, and sound of calls to numbers that do not exist."""
@@ -39,14 +41,19 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rtpengine]:
         yield engine
 
 
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory, engine: Rtpengine) -> Iterator[Stage]:
-    text = configuration("encrypted.yaml", SWITCH).replace("$websocket", str(WEBSOCKET))
-    pool = f"{{name: {engine.config.name}, address: '{engine.control}'}}"
-    directory = tmp_path_factory.mktemp("encrypted")
+@contextmanager
+def switch(directory: Path, address: Endpoint, *engines: Rtpengine, websocket: Endpoint = WEBSOCKET) -> Iterator[Stage]:
+    text = configuration("encrypted.yaml", address).replace("$websocket", str(websocket))
+    pool = ", ".join(f"{{name: {each.config.name}, address: '{each.control}'}}" for each in engines)
     (directory / "gone.wav").write_bytes(wav(TONE.tobytes()))
     with Daemon(directory, text.replace("POOL", pool)) as daemon:
-        yield Stage(daemon, SWITCH)
+        yield Stage(daemon, address)
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory, engine: Rtpengine) -> Iterator[Stage]:
+    with switch(tmp_path_factory.mktemp("encrypted"), SWITCH, engine) as stage:
+        yield stage
 
 
 def party(customer: str, *, encrypts: bool, ssrc: int) -> RtpPeer:
@@ -108,6 +115,22 @@ class Conversation:
         self.of_caller = self.takes(self.caller, answer)
         self.vendor.expect("ACK")
         return incoming.body, answer.body
+
+    def agree_anew(self) -> tuple[str, str]:
+        """Take part as the switch has both sides agree on new keys; return what the caller and the vendor were told."""
+        asked = self.vendor.expect("INVITE", 30)
+        assert not asked.body
+        for party in (self.caller, self.callee):
+            if isinstance(party, SecureRtpPeer):
+                party.renew_key()
+        self.vendor.reply(asked, 200, body=session_of(self.callee, version=2))
+        offer = self.customer.expect("INVITE")
+        self.of_caller = self.takes(self.caller, offer)
+        self.customer.reply(offer, 200, body=session_of(self.caller, version=2))
+        self.customer.expect("ACK")
+        answer = self.vendor.expect("ACK")
+        self.of_callee = self.takes(self.callee, answer)
+        return offer.body, answer.body
 
     def hang_up(self, sequence: int = 2) -> dict[str, Any]:
         """End the call; return the part of its record about media."""
@@ -347,3 +370,24 @@ def test_keys_and_packets_of_parties_that_encrypt_themselves_pass(stage: Stage) 
         assert crypto(call.answer) == crypto(session_of(call.callee))
         call.talk()
         assert encryption(call.hang_up()) == ["sdes", "sdes"]
+
+
+@pytest.mark.parametrize(
+    ("customer", "vendor", "prefix", "encrypts"),
+    [("acme", "carrier-a", "441", (True, False)), ("acme", "carrier-b", "442", (True, True))],
+)
+def test_an_encrypted_call_is_heard_again_by_another_rtpengine(
+    tmp_path: Path, engine: Rtpengine, customer: str, vendor: str, prefix: str, encrypts: tuple[bool, bool]
+) -> None:
+    with (
+        Rtpengine(tmp_path, "other", OTHER_ENGINE, (20_000, 20_199)) as other,
+        switch(tmp_path, DOOMED_SWITCH, other, engine, websocket=DOOMED_WEBSOCKET) as stage,
+        calling(stage, customer, vendor, prefix, encrypts) as call,
+    ):
+        call.talk()
+        other.kill()
+        told = call.agree_anew()
+        assert tuple(bool(crypto(each)) for each in told) == encrypts
+        assert call.of_caller[0] == call.of_callee[0] == ENGINE.host
+        call.talk()
+        assert encryption(call.hang_up()) == ["sdes" if each else None for each in encrypts]

@@ -19,12 +19,16 @@ class SecureRtpPeer(RtpPeer):
     def __init__(self, host: str, ssrc: int, transport: str = "RTP/SAVP") -> None:
         super().__init__(host, ssrc=ssrc)
         self.transport = transport
-        self.key = secrets.token_bytes(30)
         self.tag = 1
         self.undecipherable = 0
-        self._encrypts = Session(Policy(key=self.key, ssrc_type=Policy.SSRC_ANY_OUTBOUND))
         self._decrypts: Session | None = None
         self._far_key = b""
+        self.renew_key()
+
+    def renew_key(self) -> None:
+        """Encrypt by another key from now on, which its next description has to say."""
+        self.key = secrets.token_bytes(30)
+        self._encrypts = Session(Policy(key=self.key, ssrc_type=Policy.SSRC_ANY_OUTBOUND))
 
     def described(self, *lines: str, version: int = 1) -> str:
         """Return its session description, with its key."""
