@@ -33,6 +33,7 @@ module g711.so
 module aufile.so
 module aubridge.so
 module sndfile.so
+module srtp.so
 module_tmp account.so
 module_app menu.so
 module_app ctrl_tcp.so
@@ -65,11 +66,13 @@ class Baresip(Program):
         network: Namespace | None = None,
         *,
         is_version6: bool = False,
+        encryption: str = "",
     ) -> None:
         """Write the configuration of a telephone that answers to ``number`` and plays the sound file ``tone``.
 
         It takes calls by any transport at ``address`` and makes them by ``transport``. With a ``registrar`` it
-        registers there, with ``secret`` as its password. In a ``network`` of its own it knows no other.
+        registers there, with ``secret`` as its password. In a ``network`` of its own it knows no other. ``encryption``
+        is one of baresip's: srtp, srtp-mand.
         """
         launcher = () if network is None else network.launcher
         super().__init__(
@@ -97,8 +100,9 @@ class Baresip(Program):
             )
         )
         registers = "regint=0" if registrar is None else f"auth_user={number};auth_pass=secret;regint=60"
+        sealed = f";mediaenc={encryption}" if encryption else ""
         (directory / "accounts").write_text(
-            f"<sip:{number}@{registrar or at};transport={transport}>;{registers};answermode=manual\n"
+            f"<sip:{number}@{registrar or at};transport={transport}>;{registers};answermode=manual{sealed}\n"
         )
         (directory / "contacts").touch()
 

@@ -103,10 +103,12 @@ def baresip(tmp_path: Path, tone: Path, authority: Authority) -> Iterator[Callab
             transport: str = "udp",
             registrar: Endpoint | None = None,
             network: Namespace | None = None,
+            *,
+            encryption: str = "",
         ) -> Baresip:
             directory = tmp_path / number
             directory.mkdir()
-            telephone = Baresip(directory, number, address, tone, transport, registrar, network)
+            telephone = Baresip(directory, number, address, tone, transport, registrar, network, encryption=encryption)
             telephone.trust(authority)
             return running.enter_context(telephone)
 

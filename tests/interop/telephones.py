@@ -28,12 +28,13 @@ class Pair:
         transport: str = "udp",
         *,
         is_relayed: bool = False,
+        encryption: tuple[str, str] = ("", ""),
     ) -> None:
         """Switch both telephones on; calls go to ``way_in``, which is the switch or a proxy before it."""
         self.stage = stage
         self.number = stage.number(prefix)
-        self.caller = start(CALLER, CUSTOMER_PHONE, transport)
-        self.callee = start(self.number, VENDOR_PHONE, transport)
+        self.caller = start(CALLER, CUSTOMER_PHONE, transport, encryption=encryption[0])
+        self.callee = start(self.number, VENDOR_PHONE, transport, encryption=encryption[1])
         self.transport = transport
         self.is_relayed = is_relayed
         """Whether the switch relays the sound."""
@@ -68,6 +69,12 @@ def expect_sound(telephone: Baresip) -> None:
     eventually(lambda: _loudness(telephone.sound()) > _LOUD, f"a tone at {telephone.address}")
 
 
+def expect_sound_from_now_on(telephone: Baresip) -> None:
+    """Wait until a telephone has heard the other's tone after this moment."""
+    so_far = telephone.sound().stat().st_size
+    eventually(lambda: _loudness(telephone.sound(), so_far) > _LOUD, f"a tone at {telephone.address} from now on")
+
+
 def hold_and_resume(holder: Baresip, held: Baresip) -> None:
     """Let one side hold and resume, and see both sides agree on it (RFC 3264 section 8.4)."""
     for act, offered, answered in (
@@ -81,8 +88,8 @@ def hold_and_resume(holder: Baresip, held: Baresip) -> None:
         assert answered in holder.responses("INVITE")[-1].body
 
 
-def _loudness(sound: Path) -> int:
+def _loudness(sound: Path, start: int = _WAV_HEADER_BYTES) -> int:
     """Return the highest amplitude of a WAV file that is still being written: its header tells no length yet."""
-    samples = sound.read_bytes()[_WAV_HEADER_BYTES:]
+    samples = sound.read_bytes()[start + start % 2 :]
     whole = samples[: len(samples) // 2 * 2]
     return max((abs(sample) for sample in memoryview(whole).cast("h")), default=0)

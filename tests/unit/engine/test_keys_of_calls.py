@@ -1,5 +1,7 @@
 """Keys of calls that an rtpengine encrypts: through refreshes, transfers, and the loss of the rtpengine."""
 
+import json
+
 import pytest
 from doubles.data.builders import catalogue, mapping_gateway
 from doubles.data.sessions import rekeyed
@@ -9,10 +11,11 @@ from doubles.virtual.rtpengines import VirtualRtpEngines, key_in
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.vendor import Line, Script
 
-from vosd.trunks.media import Encryption, MediaEngine, MediaParameters, MediaSettings
+from vosd.sdp.media import media_of
+from vosd.trunks.media import Encryption, MediaEngine, MediaMode, MediaParameters, MediaSettings
 
-SEALED = MediaSettings(encryption=Encryption.REQUIRED)
-OPEN = MediaSettings()
+SEALED = MediaSettings(encryption=Encryption.REQUIRED, timeout_ms=30_000)
+OPEN = MediaSettings(timeout_ms=30_000)
 KEY = f"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{'A' * 40}\r\n"
 TARGET = "442071111111"
 
@@ -25,7 +28,7 @@ def scene_with(customer, vendor):
     """Return a scene whose customer and vendor encrypt or do not; numbers of a vendor have sessions of their own."""
     engines = VirtualRtpEngines()
     trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32", media=customer), vendor_gateway(0, media=vendor)]
-    scene = Scene(catalogue(trunks, media=MediaParameters(engine=MediaEngine.RTPENGINE)), rtpengines=engines)
+    scene = Scene(catalogue(trunks, media=MediaParameters(engine=MediaEngine.RTPENGINE, mode=MediaMode.ON)), rtpengines=engines)
     scene.vendor.renews_keys = scene.caller.renews_keys = True
     answer = sealed(ANSWER) if vendor is SEALED else ANSWER
     scene.vendor.script = Script((Line(0, 180), Line(200, 200, answer)))
@@ -37,6 +40,17 @@ def talk(scene, customer, number=CALLEE):
     scene.wire.run_until(lambda: call.final == 200)
     scene.wire.run_for(1_000)
     return call, scene.vendor.calls[-1]
+
+
+def hear(scene, engines, *sides, packets):
+    """Let packets of both sides come within 5 seconds, in which figures are asked for."""
+    for side in sides:
+        port = media_of(side.theirs.encode())[0].port
+        engines.packets[port] = engines.packets.get(port, 0) + packets
+        engines.last_packet_s[port] = scene.exchange.clock.now().wall // 1_000
+    for _ in range(10):
+        scene.exchange.poll_rtpengines()
+        scene.wire.run_for(500)
 
 
 def transfer(scene, call):
@@ -96,6 +110,30 @@ def test_a_refresh_by_an_unchanged_offer_is_answered_with_one_key(side, first):
     assert key_in(one.theirs) == before
     expect_understood(engines, call, there)
     scene.finish(call)
+
+
+@pytest.mark.parametrize("vendor", [OPEN, SEALED])
+def test_sides_of_two_calls_that_are_joined_are_heard_at_one_rtpengine(vendor):
+    scene, engines = scene_with(OPEN, vendor)
+    sides = [talk(scene, OPEN, number) for number in (CALLEE, TARGET)]
+    (first, party), (second, target) = sides
+    for _ in range(10):
+        hear(scene, engines, party, target, packets=100)
+    tags = f"to-tag={second.remote.rpartition('tag=')[2]};from-tag={second.tag}"
+    replaces = f"{second.call_id};{tags}".replace("@", "%40").replace(";", "%3B").replace("=", "%3D")
+    first.ask("REFER", headers=[f"Refer-To: <sip:{TARGET}@192.0.2.1?Replaces={replaces}>"])
+    scene.wire.run_for(3_000)
+    assert first.is_over
+    assert len(engines.calls) == 1
+    expect_understood(engines, party, target)
+    for _ in range(12):
+        hear(scene, engines, party, target, packets=20)
+    assert not party.is_over
+    party.hang_up()
+    scene.wire.run_for(3_000)
+    assert engines.calls == {}
+    legs = [json.loads(each.media)["legs"]["callee"] for each in scene.exchange.sink.records]
+    assert [leg["packets_in"] for leg in legs] == [1_240, 1_240]
 
 
 def test_a_refresh_of_a_side_whose_transferor_has_left_has_its_keys():

@@ -349,6 +349,9 @@ class RtpEngineCalls:
         before, media.rtp_call = media.rtp_call, call
         if before is not None and before != call:
             self._leave(media.number, before)
+            for port in media.ports:  # it counts the packets of its own calls
+                if port is not None and port.id in self._counted:
+                    self._count_anew(port.id)
         legs = self._legs.get(call)
         if legs is None:
             legs = self._legs[call] = set()
