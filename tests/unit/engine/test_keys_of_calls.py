@@ -28,7 +28,9 @@ def scene_with(customer, vendor):
     """Return a scene whose customer and vendor encrypt or do not; numbers of a vendor have sessions of their own."""
     engines = VirtualRtpEngines()
     trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32", media=customer), vendor_gateway(0, media=vendor)]
-    scene = Scene(catalogue(trunks, media=MediaParameters(engine=MediaEngine.RTPENGINE, mode=MediaMode.ON)), rtpengines=engines)
+    scene = Scene(
+        catalogue(trunks, media=MediaParameters(engine=MediaEngine.RTPENGINE, mode=MediaMode.ON)), rtpengines=engines
+    )
     scene.vendor.renews_keys = scene.caller.renews_keys = True
     answer = sealed(ANSWER) if vendor is SEALED else ANSWER
     scene.vendor.script = Script((Line(0, 180), Line(200, 200, answer)))
@@ -143,7 +145,11 @@ def test_a_refresh_of_a_side_whose_transferor_has_left_has_its_keys():
     transfer(scene, call)
     call.hang_up()
     scene.wire.run_for(500)
-    (first,) = (each.call for each in scene.exchange.switch.services.running.all() if each.call.caller.leg is None and each.call.is_conversing is False and each.call.callee.leg.dialog is not None)
+    (first,) = (
+        each.call
+        for each in scene.exchange.switch.services.running.all()
+        if each.call.caller.leg is None and each.call.is_conversing is False and each.call.callee.leg.dialog is not None
+    )
     before, asked = key_in(party.theirs), len(party.asked["INVITE"])
     first.callee.leg.supervision.offer_again(scene.exchange.clock.now())
     scene.wire.run_for(1_000)
