@@ -14,7 +14,7 @@ from vosd.b2bua.bridge import Bridge
 from vosd.b2bua.caller import Caller
 from vosd.b2bua.caller_side import CallerSide
 from vosd.b2bua.given_up import GivenUp
-from vosd.b2bua.hunt import Hunt, NextHop
+from vosd.b2bua.hunt import Hunt, NextHop, is_trying
 from vosd.b2bua.leg import RINGING, Leg
 from vosd.b2bua.lifetime import ANSWER_WAIT_MS, Granted, Lifetime
 from vosd.b2bua.outgoing.reasons import NO_CAUSES, passed_on, reason_headers
@@ -179,22 +179,6 @@ class Call:
         if callee is None or callee.leg is leg:
             return callee
         return next((each for each in self.beside if each.leg is leg), None)
-
-    def is_trying(self, gateway: str) -> bool:
-        """Return whether an attempt at a gateway is in progress."""
-        return any(each.choice.gateway.name == gateway for each in self._in_progress)
-
-    def is_calling_device(self, choice: RouteChoice, address: Address) -> bool:
-        """Return whether an attempt is in progress at another flow of the device that has an address."""
-        return bool(address.device) and any(
-            each.address.device == address.device and each.choice.gateway.name == choice.gateway.name
-            for each in self._in_progress
-        )
-
-    def shares_place(self, attempt: GatewayAttempt) -> bool:
-        """Return whether another attempt in progress is at the same phone, which counts them as one call."""
-        name = attempt.choice.gateway.name
-        return any(each is not attempt and each.choice.gateway.name == name for each in self._in_progress)
 
     @property
     def is_conversing(self) -> bool:
@@ -434,7 +418,9 @@ class Call:
         peer = newcomer.dialog.peer
         next_hop = choice, Address(peer.host, peer.port)
         has_place = choice.gateway.name == ringing.choice.gateway.name
-        if self.beside and not has_place and self.is_trying(choice.gateway.name):  # its own ringing call ends now
+        if (
+            self.beside and not has_place and is_trying(self._in_progress, choice.gateway.name)
+        ):  # its own ringing call ends now
             self._won(ringing, PICKED_UP_ELSEWHERE, now)
         if not self._board.occupy(next_hop, now):
             return 486
@@ -443,7 +429,7 @@ class Call:
         self.drop_bridge(now)
         ringing.give_up(EndReason.CANCELLED, now, _ELSEWHERE)
         self.journey.attempts.append(ringing.row(0, PICKED_UP_ELSEWHERE, now))
-        self._board.attempt_over(ringing, None, now)
+        self._leave_place(ringing, None, now)
         caller.begin_attempt(now)
         newcomer.answer(to_newcomer, now)
         attempt = self.callee = in_place_of(ringing, newcomer, self.endpoint, now, choice)
@@ -736,7 +722,7 @@ class Call:
             self.hunt.note(attempt.choice, outcome, redirected=goes_on)
         text = verdict([outcome]).reason.text
         self.journey.attempts.append(attempt.row(code, text, now))
-        self._board.attempt_over(attempt, outcome if is_telling else None, now)
+        self._leave_place(attempt, outcome if is_telling else None, now)
         self.drop_bridge(now)
         attempt.close(now)
         self.callee = None
@@ -751,6 +737,19 @@ class Call:
         """Return whether an attempt is in progress."""
         is_known = attempt is self.callee or attempt in self.beside
         return is_known and CallEvent.ATTEMPT_FAILED in ACCEPTED[self.state]
+
+    def _leave_place(self, attempt: GatewayAttempt, outcome: AttemptOutcome | None, now: Instant) -> None:
+        """Note the outcome of an attempt (None = nothing learnt of the vendor), and release what it has occupied.
+
+        Attempts at one phone are one call of it: the last one gives its place back.
+        """
+        is_last = not self.beside or not self._shares_place(attempt)
+        self._board.attempt_over(attempt, outcome, now, frees_place=is_last)
+
+    def _shares_place(self, attempt: GatewayAttempt) -> bool:
+        """Return whether another attempt in progress is at the same phone, which counts them as one call."""
+        name = attempt.choice.gateway.name
+        return any(each is not attempt and each.choice.gateway.name == name for each in self._in_progress)
 
     @property
     def _in_progress(self) -> tuple[GatewayAttempt, ...]:
@@ -767,14 +766,16 @@ class Call:
     def _ring_beside(self, tried: GatewayAttempt, now: Instant) -> None:
         """Call the other telephones that ring together with the one that is tried."""
         gateway, journey = tried.choice.gateway, self.journey
-        while len(self.beside) < TOGETHER_MAX - 1 and (next_hop := self.hunt.take_beside(self, gateway, now)):
+        while len(self.beside) < TOGETHER_MAX - 1 and (
+            next_hop := self.hunt.take_beside(gateway, self._in_progress, now)
+        ):
             choice, address = next_hop
             attempt = GatewayAttempt(self.endpoint, self, choice, address, AttemptProgress(now))
             try:
                 sip_call_id = attempt.begin(self.caller.offer, self.hops, now)
                 self.beside = (*self.beside, attempt)
             finally:
-                if attempt not in self.beside and not self.shares_place(attempt):
+                if attempt not in self.beside and not self._shares_place(attempt):
                     self._board.vacate(choice)
             if not journey.foremost_call_id:
                 journey.note_together(journey.sip_call_ids_out[-1], gateway.name)
@@ -824,7 +825,7 @@ class Call:
         outcome = attempt.given_up(now)
         attempt.give_up(reason, now, given)
         self.journey.attempts.append(attempt.row(0, row, now))
-        self._board.attempt_over(attempt, outcome, now)
+        self._leave_place(attempt, outcome, now)
         self.beside = tuple(each for each in self.beside if each is not attempt)
 
     def _one_over(
@@ -839,7 +840,7 @@ class Call:
             self.callee, self.beside = attempt, others
             for each in others:
                 self._cancel_beside(each, reason, REFUSED_ELSEWHERE, now)
-            self._board.attempt_over(attempt, outcome if is_telling else None, now)
+            self._leave_place(attempt, outcome if is_telling else None, now)
             self.drop_bridge(now)
             attempt.close(now)
             self.callee = None
@@ -848,7 +849,7 @@ class Call:
             else:
                 self._try_next(now)
             return
-        self._board.attempt_over(attempt, outcome if is_telling else None, now)
+        self._leave_place(attempt, outcome if is_telling else None, now)
         if attempt is self.callee:
             self._put_another_first(now)
         self.beside = tuple(each for each in self.beside if each is not attempt)
@@ -1079,7 +1080,7 @@ class Call:
         attempt.give_up(reason, now, given)
         if self.state is not states.ANSWERED:
             self.journey.attempts.append(attempt.row(0, row or reason.text, now))
-            self._board.attempt_over(attempt, outcome, now)
+            self._leave_place(attempt, outcome, now)
             self.callee = None
 
     def _reject(self, reason: EndReason, status: int, cause: int | None, source: HangupSource, now: Instant) -> None:

@@ -20,7 +20,6 @@ from vosd.sip.door.messages import OutgoingInvite, OutgoingSuccess
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import RequestArrived
 from vosd.sip.wire.message import Message, Response
-from vosd.trunks.gateways import Address
 
 if TYPE_CHECKING:
     from vosd.b2bua.attempt import GatewayAttempt
@@ -74,14 +73,6 @@ class CallPort(Protocol):
     @property
     def is_conversing(self) -> bool:
         """Whether both legs are established and have agreed on a session."""
-        ...
-
-    def is_calling_device(self, choice: RouteChoice, address: Address) -> bool:
-        """Return whether an attempt is in progress at another flow of the device that has an address."""
-        ...
-
-    def is_trying(self, gateway: str) -> bool:
-        """Return whether an attempt at a gateway is in progress."""
         ...
 
     def attested(self, choice: RouteChoice) -> CallerAttestation:

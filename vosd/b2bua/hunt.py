@@ -119,25 +119,29 @@ class Hunt:
             self.next_hops = [*self.next_hops, *full]
         return None
 
-    def take_beside(self, call: "CallPort", tried: RoutingGateway, now: Instant) -> NextHop | None:
+    def take_beside(
+        self, tried: RoutingGateway, in_progress: Sequence["GatewayAttempt"], now: Instant
+    ) -> NextHop | None:
         """Reserve capacity of the next telephone that rings together with the gateway that is tried; None = no more.
 
         One that has its calls already is left out. All places of a phone are one call of it.
         """
-        while (next_hop := self._next_beside(call, tried, now)) is not None:
-            if self._board.occupy(next_hop, now, is_counted=not call.is_trying(next_hop[0].gateway.name)):
+        while (next_hop := self._next_beside(tried, in_progress, now)) is not None:
+            if self._board.occupy(next_hop, now, is_counted=not is_trying(in_progress, next_hop[0].gateway.name)):
                 if self.together_from is None:
                     self.together_from = len(self.outcomes)
                 self.rung_beside += 1
                 return next_hop
         return None
 
-    def _next_beside(self, call: "CallPort", tried: RoutingGateway, now: Instant) -> NextHop | None:
+    def _next_beside(
+        self, tried: RoutingGateway, in_progress: Sequence["GatewayAttempt"], now: Instant
+    ) -> NextHop | None:
         """Return the next telephone that rings together with a gateway; of a single phone only its own places do.
 
         One flow of a device is called at a time (RFC 5626 section 5.3): the others come when all have refused.
         """
-        flows = [each for each in self.next_hops if call.is_calling_device(*each)]
+        flows = [each for each in self.next_hops if _is_calling_device(in_progress, *each)]
         others = [each for each in self.next_hops if each not in flows]
         if not others and tried.ring_group is not None:
             self.next_hops = ()
@@ -281,6 +285,18 @@ class Hunt:
         if cause is None and reason is EndReason.UNAVAILABLE:
             cause = q850_of_status(status)
         return Failure(reason, status, cause, source, text)
+
+
+def is_trying(attempts: Sequence["GatewayAttempt"], gateway: str) -> bool:
+    """Return whether one of some attempts is at a gateway."""
+    return any(each.choice.gateway.name == gateway for each in attempts)
+
+
+def _is_calling_device(attempts: Sequence["GatewayAttempt"], choice: RouteChoice, address: Address) -> bool:
+    """Return whether one of some attempts is at another flow of the device that has an address."""
+    return bool(address.device) and any(
+        each.address.device == address.device and each.choice.gateway.name == choice.gateway.name for each in attempts
+    )
 
 
 def _badness(outcome: AttemptOutcome) -> tuple[int, bool]:

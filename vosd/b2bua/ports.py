@@ -92,8 +92,13 @@ class Switchboard(Protocol):
         """Note that a gateway rings: it works."""
         ...
 
-    def attempt_over(self, attempt: "GatewayAttempt", outcome: AttemptOutcome | None, now: Instant) -> None:
-        """Release the capacity of an unanswered attempt; note its outcome (None = nothing learnt of the vendor)."""
+    def attempt_over(
+        self, attempt: "GatewayAttempt", outcome: AttemptOutcome | None, now: Instant, *, frees_place: bool
+    ) -> None:
+        """Note the outcome of an unanswered attempt (None = nothing learnt of the vendor).
+
+        ``frees_place``: its capacity is released, since no other attempt of the call is at the same phone.
+        """
         ...
 
     def attested(self, choice: RouteChoice) -> CallerAttestation:

@@ -253,7 +253,7 @@ class Intake:
             self._refusals.answer(event, 486, "")
         elif call.state is CallState.TALKING:
             self._begin_takeover(call, leg, newcomer, None, event)
-        elif (choice := self._choice_of(call, leg, newcomer)) is not None:
+        elif (choice := self._choice_of(leg, newcomer)) is not None:
             self._begin_takeover(call, leg, newcomer, choice, event)
         else:
             self._refusals.answer(event, 481, "")
@@ -270,11 +270,11 @@ class Intake:
         It is found by login if it has one, else by address. The account of a vendor's leg is the vendor's.
         """
         catalogue, source = self._services.admission.catalogue, event.source
-        gateways, attempt = catalogue.mapping_gateways, call.attempt_of(leg)
-        if attempt is not None and not attempt.choice.gateway.is_phone:
-            account = attempt.choice.gateway.account
+        gateways, choice = catalogue.mapping_gateways, leg.route_choice
+        if choice is not None and not choice.gateway.is_phone:
+            account = choice.gateway.account
         else:
-            name = (call.customer or "") if attempt is None else attempt.choice.gateway.name
+            name = (call.customer or "") if choice is None else choice.gateway.name
             account = gateways[name].account if name in gateways else None
         if event.user:
             senders = [gateways[event.user]] if event.user in gateways else []
@@ -288,12 +288,12 @@ class Intake:
             (each for each in senders if account is not None and each.account == account and each.enabled), None
         )
 
-    def _choice_of(self, call: Call, leg: Leg, newcomer: MappingGateway) -> RouteChoice | None:
+    def _choice_of(self, leg: Leg, newcomer: MappingGateway) -> RouteChoice | None:
         """Return the route to a phone that wants to pick up the call of one that rings; None = it may not."""
-        phone, rings = self._services.admission.catalogue.phones.get(newcomer.name), call.attempt_of(leg)
-        if phone is None or rings is None or not rings.choice.gateway.is_phone:
+        phone, rings = self._services.admission.catalogue.phones.get(newcomer.name), leg.route_choice
+        if phone is None or rings is None or not rings.gateway.is_phone:
             return None
-        return replace(rings.choice, gateway=called_half(phone))
+        return replace(rings, gateway=called_half(phone))
 
     def _begin_takeover(
         self, call: Call, replaced: Leg, newcomer: MappingGateway, choice: RouteChoice | None, event: InviteArrived

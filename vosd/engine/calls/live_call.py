@@ -219,11 +219,13 @@ class LiveCall:
         if services.reporter is not None and call.state is not RINGING:
             services.reporter.ringing(call.arrival, call.journey, self.call_request)
 
-    def attempt_over(self, attempt: GatewayAttempt, outcome: AttemptOutcome | None, now: Instant) -> None:
-        """Release capacity and money of an unanswered attempt, and note its outcome."""
+    def attempt_over(
+        self, attempt: GatewayAttempt, outcome: AttemptOutcome | None, now: Instant, *, frees_place: bool
+    ) -> None:
+        """Note the outcome of an unanswered attempt; ``frees_place``: release its capacity and money."""
         if self.ringing is not None:
             self.ringing.attempt_over(now)
-        if not self.call.beside or not self.call.shares_place(attempt):
+        if frees_place:
             self.vacate(attempt.choice)
         self._services.attempts.over(attempt, self.call_request.account, outcome, now)
 
