@@ -220,23 +220,22 @@ class GatewayAttempt:
             self._establish(response, event.at)
             caller = self.call.caller.leg
             if leg.door is not None and caller is not None and leg.door.refuses(self.answer, leg, caller, event.at):
-                self.call.answer_unusable(self, event.at)
+                if self.call.search is not None:
+                    self.call.search.answer_unusable(self, event.at)
             else:
                 self.call.answered(self, event.at)
         elif status == 422 and not leg.timer.has_min_se and leg.timer.accept_min_se(response):
             # The gateway wants a longer session interval (RFC 4028 section 7.3). Once: a second 422 is a refusal.
             self._invite_again(event.at)
         else:
-            self.progress.q850 = q850_cause(response)
-            if leg.sent_as is not None and leg.sent_as.causes is not None:
-                self.progress.q850 = leg.sent_as.causes.counted_as(self.progress.q850)
-            self.call.attempt_failed(self, response, event.at)
+            self._refused(response, event.at)
 
     def no_response(self, event: NoResponse) -> None:
         """The INVITE got no response (timer B), or could not be delivered."""
         self.transaction.witness = self.remembered()
         outcome = AttemptOutcome.unreachable() if event.is_unreachable else AttemptOutcome.silent()
-        self.call.attempt_silent(self, outcome, event.at)
+        if self.call.search is not None:
+            self.call.search.attempt_silent(self, outcome, event.at)
 
     def unwanted_answer(self, event: UnwantedAnswer) -> None:
         """Record that another fork answered too; it is hung up already."""
@@ -354,11 +353,21 @@ class GatewayAttempt:
             raise RuntimeError(f"{self!r} was answered already")
         return self.leg.early
 
+    def _refused(self, response: Response, now: Instant) -> None:
+        """Report a final refusal, with its Q.850 cause as the trunk counts it."""
+        leg = self.leg
+        self.progress.q850 = q850_cause(response)
+        if leg.sent_as is not None and leg.sent_as.causes is not None:
+            self.progress.q850 = leg.sent_as.causes.counted_as(self.progress.q850)
+        if self.call.search is not None:
+            self.call.search.attempt_failed(self, response, now)
+
     def _take_provisional(self, response: Response, now: Instant) -> None:
         status, progress = response.status, self.progress
         if status == 100:  # of the next hop alone: it says nothing of the called party (RFC 3261 section 8.2.6.1)
             progress.tried_at = progress.tried_at or now
-            self.call.progressed(self, status, b"", now)
+            if self.call.search is not None:
+                self.call.search.progressed(self, status, b"", now)
             return
         number = None if response.header("rseq") is None else rseq_of(response)
         if number is not None and not self._take_reliable(response, number, now):
@@ -380,7 +389,8 @@ class GatewayAttempt:
             session = self._gated(response, session)
         if session:
             session = self._early_media(response.to_tag, session, now, is_sure=number is not None)
-        self.call.progressed(self, status, session, now)
+        if self.call.search is not None:
+            self.call.search.progressed(self, status, session, now)
 
     def _gated(self, response: Response, session: bytes) -> bytes:
         """Return the session that the caller may be sent now; nothing while P-Early-Media is inactive (RFC 5009).
@@ -447,7 +457,8 @@ class GatewayAttempt:
         """Switch the caller to this fork; a session agreed with another one is void (RFC 3261 section 12.1)."""
         if early.speaker is not None and early.speaker != tag:
             self.progress.is_settled = False
-            self.call.fork_changed(self, early.speaker, tag, now, answers=answers)
+            if self.call.search is not None:
+                self.call.search.fork_changed(self, early.speaker, tag, now, answers=answers)
         early.speaker = tag
 
     def _establish(self, response: Response, now: Instant) -> None:

@@ -9,19 +9,19 @@ from typing import Final
 
 from vosd.b2bua import states, talk
 from vosd.b2bua.attempt import GatewayAttempt
-from vosd.b2bua.attempt_progress import AttemptProgress
 from vosd.b2bua.bridge import Bridge
 from vosd.b2bua.caller import Caller
 from vosd.b2bua.caller_side import CallerSide
 from vosd.b2bua.given_up import GivenUp
-from vosd.b2bua.hunt import Hunt, NextHop, is_trying
-from vosd.b2bua.leg import RINGING, Leg
+from vosd.b2bua.hunt import Failure, Hunt
+from vosd.b2bua.leg import Leg
 from vosd.b2bua.lifetime import ANSWER_WAIT_MS, Granted, Lifetime
 from vosd.b2bua.outgoing.reasons import NO_CAUSES, passed_on, reason_headers
 from vosd.b2bua.outgoing.signatures import CallerAttestation
 from vosd.b2bua.ports import Decision, SetupAnswer, Switchboard
+from vosd.b2bua.search import CalleeSearch
 from vosd.b2bua.settings import CallSettings
-from vosd.b2bua.stamps import Announced, Arrival, DeadCall, Ending, GatewayPlaying, Journey
+from vosd.b2bua.stamps import Announced, Arrival, DeadCall, Ending, Journey
 from vosd.b2bua.states import ACCEPTED, CallEvent
 from vosd.b2bua.takeover import in_place_of
 from vosd.b2bua.transfer import CallTransfer
@@ -29,41 +29,20 @@ from vosd.base.cause import EndReason, HangupSource, q850_of_status
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.cdr.record import (
-    ANNOUNCEMENT,
     ANSWERED_ELSEWHERE,
-    LATE_ANSWER,
-    PICKED_UP_ELSEWHERE,
-    REFUSED_ELSEWHERE,
     Attempt,
 )
-from vosd.media.leg_media import MediaRefusal
-from vosd.routing.failover import AttemptOutcome, tries_next, verdict
 from vosd.routing.pipeline import RouteChoice
 from vosd.sdp.codec import first_audio_codec
-from vosd.sdp.pairing import answer_of
 from vosd.sip.door.messages import OutgoingInvite, OutgoingSuccess
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import RequestArrived
-from vosd.sip.headers.reason import Q850, SIP
+from vosd.sip.headers.reason import Q850
 from vosd.sip.transaction.invite_server import InviteServer
-from vosd.sip.wire.message import Message, Response
-from vosd.trunks.announcements import GatewaySound
-from vosd.trunks.gateways import Address
+from vosd.sip.wire.message import Message
 
-_ELSEWHERE: Final[Mapping[str, int]] = {SIP: 200}
-"""Cause of the CANCEL to a telephone whose call another one has taken: it lists no missed call (RFC 3326 3.1)."""
-TOGETHER_MAX: Final = 20
-"""Most telephones of a call that ring at the same time; the others ring when none of these has answered."""
 _PEER_VANISHED: Final = frozenset({EndReason.SESSION_TIMEOUT, EndReason.NO_MEDIA})
 _SWITCH: Final = HangupSource.SWITCH  # access to enum members is slow
-_WITHHELD: Final = {
-    MediaRefusal.NO_COMMON_CODEC: EndReason.NO_COMMON_CODEC,
-    MediaRefusal.BAD_SESSION: EndReason.NO_COMMON_CODEC,
-    MediaRefusal.NOT_ENCRYPTED: EndReason.NO_COMMON_CODEC,
-    MediaRefusal.NO_MEDIA_PORT: EndReason.NO_MEDIA_PORT,
-}
-"""End reason of an attempt whose INVITE was not sent."""
-_RINGING: Final = 180
 _PROGRESS: Final = 183
 _UNPAID_STATUS: Final = 402
 """The caller gets it where the money ends before the answer."""
@@ -76,22 +55,21 @@ class Call:
         "_asks",
         "_board",
         "arrival",
-        "beside",
         "bridge",
         "callee",
         "caller",
         "ending",
         "endpoint",
         "hops",
-        "hunt",
         "journey",
         "lifetime",
+        "search",
         "settings",
         "state",
         "to_forward",
         "transfer",
     )
-    __deletable__ = ("caller", "hunt")  # for a compiler (ADR 84)
+    __deletable__ = ("caller",)  # for a compiler (ADR 84)
 
     def __init__(
         self,
@@ -113,8 +91,8 @@ class Call:
             caller.leg.call = self
         self.callee: GatewayAttempt | None = None
         """The attempt in progress, of several the foremost one: its responses and media go to the caller."""
-        self.beside: tuple[GatewayAttempt, ...] = ()
-        """Attempts in progress beside the foremost one: telephones that ring together."""
+        self.search = None if hunt is None else CalleeSearch(self, hunt, board)
+        """The search for a callee, until the answer or the end."""
         self.transfer: CallTransfer | None = None
         self.bridge: Bridge | None = None
         """Bridge between the two legs; made when the first request within a dialog needs it."""
@@ -124,8 +102,6 @@ class Call:
         self.to_forward: Message | None = None
         self.endpoint = endpoint
         self._asks = asks
-        if hunt is not None:
-            self.hunt = hunt
         self.hops = hops
         self._board = board
         self.settings = settings
@@ -152,7 +128,9 @@ class Call:
     @property
     def legs(self) -> int:
         """Return the number of established legs."""
-        return 0 if self.state is states.OVER else 1 + (self.callee is not None) + len(self.beside)
+        if self.state is states.OVER:
+            return 0
+        return 1 + (self.callee is not None) + (0 if self.search is None else len(self.search.beside))
 
     @property
     def parties(self) -> Sequence[Leg]:
@@ -163,22 +141,15 @@ class Call:
     @property
     def all_legs(self) -> Sequence[Leg]:
         """The legs that take part, the caller's first, and those of attempts beside the foremost one."""
-        return [*self.parties, *(each.leg for each in self.beside)]
+        beside = () if self.search is None else self.search.beside
+        return [*self.parties, *(each.leg for each in beside)]
 
     @property
     def occupied(self) -> Sequence[RouteChoice]:
-        """The routes whose capacity is taken: of attempts, those to one phone once, or of a gateway's sound."""
-        if self.callee is not None:
-            return list({each.choice.gateway.name: each.choice for each in self._in_progress}.values())
-        is_playing = self.state is states.ANNOUNCING and self.journey.announced is None
-        return [self.journey.choice] if is_playing and self.journey.choice is not None else []
-
-    def attempt_of(self, leg: Leg) -> GatewayAttempt | None:
-        """Return the attempt that a leg is of, in progress or answered."""
-        callee = self.callee
-        if callee is None or callee.leg is leg:
-            return callee
-        return next((each for each in self.beside if each.leg is leg), None)
+        """The routes whose capacity is taken."""
+        if self.search is not None:
+            return self.search.occupied
+        return [] if self.callee is None else [self.callee.choice]
 
     @property
     def is_conversing(self) -> bool:
@@ -209,8 +180,8 @@ class Call:
         self.caller.begin(now)
         if self._asks:
             self._set_up(self._board.ask(now), now)
-        else:
-            self._try_next(now)
+        elif self.search is not None:
+            self.search.try_next(now)
 
     def begin_refused(self, refusal: Refusal, now: Instant) -> None:
         """Send the caller 100, then refuse it, after an announcement."""
@@ -224,77 +195,19 @@ class Call:
 
     # -- hunting ------------------------------------------------------------------------------------------------
 
-    def progressed(self, attempt: GatewayAttempt, status: int, session: bytes, now: Instant) -> None:
-        """Handle a provisional response: the gateway is trying (100), rings, or sends early media."""
-        if (attempt is not self.callee and attempt not in self.beside) or states.PROGRESS not in ACCEPTED[self.state]:
-            return
-        if self.beside:
-            self._progressed_beside(attempt, status, session, now)
-            return
-        self._board.set_deadline(attempt.progress.waits_until_ms(attempt.choice.gateway))
-        if status not in RINGING:
-            if attempt.choice.protect_times:
-                self.hunt.wait(self, attempt, attempt.progress.waits_until_ms(attempt.choice.gateway), now)
-            return
-        self._board.attempt_rings(attempt)
-        self.state = states.RINGING
-        self.journey.note_ringing(now.came)
-        self.caller.ring(status, session, now)
-
     def target_rings(self, session: bytes, now: Instant) -> None:
         """Let the side that is transferred be played what the target sends, or ring-back."""
         self._board.target_rings(session, now)
 
-    def early_answer_came(self, session: bytes, now: Instant) -> None:
-        """Forward the caller's answer, which came in a PRACK, to the offer of a ringing gateway."""
-        if self._accepts(CallEvent.EARLY_ANSWER) and self.callee is not None:
-            self.callee.answer_early_offer(session, now)
-
-    def fork_changed(self, attempt: GatewayAttempt, before: str, after: str, now: Instant, *, answers: bool) -> None:
-        """Prepare the caller for another fork of the INVITE, which sends early media or answers."""
-        if attempt is self.callee:
-            self.drop_bridge(now)
-            self.caller.switch_fork(before, after, now, answers=answers)
-
-    def attempt_failed(self, attempt: GatewayAttempt, response: Response, now: Instant) -> None:
-        """Handle a final refusal of a gateway."""
-        if not self._awaits(attempt):
-            return
-        self._board.refused(attempt, response, now)
-        outcome = attempt.refusal(response)
-        goes_on = self.hunt.continues_at_gateway(attempt.choice, outcome, response)
-        self._attempt_over(attempt, outcome, now, code=response.status, goes_on=goes_on)
-
-    def answer_unusable(self, attempt: GatewayAttempt, now: Instant) -> None:
-        """Hang up a gateway whose description the caller cannot be sent, and try the next one; the vendor charges."""
-        if not self._awaits(attempt):
-            self.answered(attempt, now)
-            return
-        media = attempt.leg.facts.media
-        refusal = None if media is None else media.refusal
-        reason = EndReason.NO_COMMON_CODEC if refusal is None else _WITHHELD[refusal]
-        self._board.unwanted_answer(attempt.row(200, LATE_ANSWER, now), now, attempt.remembered())
-        attempt.give_up(reason, now)
-        self._attempt_over(attempt, AttemptOutcome.withheld(reason), now, code=200, is_telling=False)
-
-    def attempt_silent(self, attempt: GatewayAttempt, outcome: AttemptOutcome, now: Instant) -> None:
-        """Handle a gateway that sent no response, or could not be reached."""
-        if self._awaits(attempt):
-            self._attempt_over(attempt, outcome, now)
-
     def sent(self, leg: Leg, message: OutgoingInvite | OutgoingSuccess, now: Instant) -> None:
         """Count the time of a gateway, or report the answer, from now on: the message had to wait."""
-        attempt = self.attempt_of(leg)
         if isinstance(message, OutgoingSuccess):
             if self._is_answer(leg, message):
                 self._board.answer_sent()
                 self.watch()  # the ports of its media are known now
                 self.moved()
-        elif attempt is not None and self._accepts(CallEvent.ATTEMPT_FAILED):
-            if message.parts.sequence > 1:
-                return  # it follows a 422: the time of its attempt goes on
-            attempt.progress.started_at = now
-            self._wait(attempt, now)
+        elif self.search is not None:
+            self.search.invite_left(leg, message, now)
 
     def answer_left(self, leg: Leg, message: OutgoingSuccess) -> None:
         """Report the answer, which has left at once."""
@@ -303,27 +216,26 @@ class Call:
 
     def not_sent(self, leg: Leg, message: OutgoingInvite | OutgoingSuccess, now: Instant) -> bool:
         """Try the next gateway, or end a call whose 200 could not be sent; False = it is the 200 to another INVITE."""
-        attempt = self.attempt_of(leg)
         if isinstance(message, OutgoingSuccess):
             if not self._is_answer(leg, message):
                 return False
             self._undo_answer(message, now)
             self._give_up_callee(EndReason.UNAVAILABLE, now)
             self._reject(EndReason.UNAVAILABLE, 503, None, HangupSource.SWITCH, now)
-        elif attempt is not None and self._accepts(CallEvent.ATTEMPT_FAILED):
-            media = leg.facts.media
-            refusal = None if media is None else media.refusal
-            outcome = AttemptOutcome.final(500) if refusal is None else AttemptOutcome.withheld(_WITHHELD[refusal])
-            self._attempt_over(attempt, outcome, now, is_telling=False)  # it says nothing of the vendor
+        elif self.search is not None:
+            self.search.invite_not_sent(leg, now)
         return True
 
     def answered(self, attempt: GatewayAttempt, now: Instant) -> None:
         """Handle the answer of a gateway: the vendor charges from now on."""
-        if (attempt is not self.callee and attempt not in self.beside) or states.ANSWER not in ACCEPTED[self.state]:
+        search = self.search
+        if search is None or states.ANSWER not in ACCEPTED[self.state]:
             return
-        if self.beside:
-            self._won(attempt, ANSWERED_ELSEWHERE, now)
-        self.state = states.ANSWERED
+        if attempt is not self.callee and attempt not in search.beside:
+            return
+        if search.beside:
+            search.won(attempt, ANSWERED_ELSEWHERE, now)
+        self.state, self.search = states.ANSWERED, None
         has_answer = bool(self.caller.offer) or attempt.progress.is_settled
         # Without an offer of the caller the answer is its own: it was sent to the gateway in a PRACK (``said``), or
         # comes in the caller's ACK, and only then the gateway's 200 is acknowledged (``acknowledged``).
@@ -339,7 +251,6 @@ class Call:
         )
         if has_answer:
             attempt.acknowledge(b"", now)
-        del self.hunt  # hunting is over
         if not self.caller.awaits_prack:
             if not self.caller_answered(now):
                 return
@@ -402,44 +313,6 @@ class Call:
         if self.callee is None or not self.is_conversing or self.transfer is not None:
             return False
         return self.talk(self.callee).take_over(self, replaced, newcomer, server, now)
-
-    def pick_up(self, newcomer: Caller, replaced: Leg, choice: RouteChoice, now: Instant) -> int:
-        """Answer a call that rings by another phone (RFC 3891 section 3); return the status if that is refused, else 0.
-
-        The offers of both are answers to each other. ``choice`` is the route to the newcomer, in place of the phone
-        that rings, which is cancelled with all that ring beside it.
-        """
-        ringing, caller = self.attempt_of(replaced), self.caller
-        if ringing is None or states.ANSWER not in ACCEPTED[self.state] or self.transfer is not None:
-            return 481
-        to_newcomer, to_caller = answer_of(newcomer.offer, caller.offer), answer_of(caller.offer, newcomer.offer)
-        if not (to_newcomer and to_caller):
-            return 488
-        peer = newcomer.dialog.peer
-        next_hop = choice, Address(peer.host, peer.port)
-        has_place = choice.gateway.name == ringing.choice.gateway.name
-        if (
-            self.beside and not has_place and is_trying(self._in_progress, choice.gateway.name)
-        ):  # its own ringing call ends now
-            self._won(ringing, PICKED_UP_ELSEWHERE, now)
-        if not self._board.occupy(next_hop, now):
-            return 486
-        if self.beside:
-            self._won(ringing, PICKED_UP_ELSEWHERE, now)
-        self.drop_bridge(now)
-        ringing.give_up(EndReason.CANCELLED, now, _ELSEWHERE)
-        self.journey.attempts.append(ringing.row(0, PICKED_UP_ELSEWHERE, now))
-        self._leave_place(ringing, None, now)
-        caller.begin_attempt(now)
-        newcomer.answer(to_newcomer, now)
-        attempt = self.callee = in_place_of(ringing, newcomer, self.endpoint, now, choice)
-        attempt.answer = to_caller
-        self.journey.note_attempt(choice, newcomer.dialog.call_id, str(peer))
-        if self.settings.charges_ringing and not self._begin_to_charge(now):
-            return 0
-        self.answered(attempt, now)
-        self.moved(at_once=True)
-        return 0
 
     # -- the conversation -----------------------------------------------------------------------------------------
 
@@ -598,20 +471,17 @@ class Call:
         attempt = self.callee
         if attempt is None or (self.journey.invited_at is not None and self._has_only_paid(now)):
             return
-        if self.beside:
-            self._due_together(now)
-        else:
-            self._attempt_due(attempt, now)
+        if self.search is not None:
+            self.search.deadline_due(attempt, now)
 
     def sound_failed(self, now: Instant) -> None:
         """Go on without the sound that the caller is played: it cannot be."""
-        announced, playing, choice = self.journey.announced, self.journey.playing, self.journey.choice
         if self.state is not states.ANNOUNCING:
             return
-        if announced is not None:
-            self._announcement_over(announced, now)
-        elif playing is not None and choice is not None:
-            self._sound_over(choice, AttemptOutcome.withheld(EndReason.NO_MEDIA_PORT), playing.began_at, now)
+        if self.journey.announced is not None:
+            self._announcement_over(self.journey.announced, now)
+        elif self.search is not None:
+            self.search.sound_failed(now)
 
     def end(self, reason: EndReason, now: Instant) -> None:
         """End the call by order (``vosd hangup``, a stop of the switch)."""
@@ -631,11 +501,10 @@ class Call:
         """Close a call that could not be ended because of an error in the switch: its peers are sent nothing more."""
         self.take_answer_back(now)
         self.caller.close(now)
-        for attempt in self._in_progress:
-            attempt.close(now)
-        for choice in self.occupied[1:]:
-            self._board.vacate(choice)
-        self.beside = ()
+        if self.search is not None:
+            self.search.close(now)
+        elif self.callee is not None:
+            self.callee.close(now)
         at = now if self.lifetime is None else min(now, self.lifetime.granted_until)
         self._over(EndReason.LOST, HangupSource.SWITCH, at, self.caller.progress.final, now=now)
 
@@ -649,293 +518,28 @@ class Call:
         if isinstance(decision, Refusal):
             self._refuse(decision, now)
         elif decision is not None:
-            self.hunt = Hunt(decision, self._board, self.endpoint.flows)
-            self._try_next(now)
-
-    def _try_next(self, now: Instant, next_hop: NextHop | None = None) -> None:
-        """Send an INVITE to ``next_hop``, else to the next gateway that has room; end the call if there is none."""
-        next_hop = next_hop or self.hunt.take(self, now)
-        if next_hop is None:
-            self._search_failed(now)
-            return
-        choice, address = next_hop
-        if choice.gateway.sound is not None:
-            self._play(choice, choice.gateway.sound, now)
-            return
-        if self.state is not states.SETUP:
-            self.caller.begin_attempt(now)
-        self.state = states.HUNTING
-        try:
-            attempt = GatewayAttempt(self.endpoint, self, choice, address, AttemptProgress(now))
-            sip_call_id = attempt.begin(self.caller.offer, self.hops, now)
-            self.callee = attempt
-        finally:
-            if self.callee is None:  # an error occurred: nothing else releases the capacity of the gateway
-                self._board.vacate(choice)
-        self.journey.note_attempt(choice, sip_call_id, str(attempt.peer))
-        if self.settings.charges_ringing and not self._begin_to_charge(now):
-            return
-        self._board.set_deadline(now.mono + choice.gateway.response_timeout_ms)
-        if choice.protect_times:
-            self.hunt.wait(self, attempt, attempt.own_deadline(), now)
-        if choice.gateway.rings_with:
-            self._ring_beside(attempt, now)
-
-    def _attempt_due(self, attempt: GatewayAttempt, now: Instant) -> None:
-        """Leave a gateway whose time is over, or one for which a protected gateway joins."""
-        next_hop, is_telling = None, True
-        outcome = attempt.timed_out()
-        may_leave = tries_next(attempt.choice.gateway, outcome)
-        if attempt.choice.protect_times and now.mono < (until_ms := attempt.own_deadline()):
-            next_hop = self.hunt.take(self, now, only_protected=True) if may_leave else None
-            if next_hop is None:
-                self.hunt.wait(self, attempt, until_ms, now)
-                return
-            is_telling = attempt.given_up(now) is not None
-        # ``progress_timeout`` has passed after 100 alone: leave the gateway only if there is another one to try.
-        elif attempt.progress.is_only_trying(attempt.choice.gateway) and now.mono < attempt.progress.rings_until_ms(
-            attempt.choice.gateway
-        ):
-            next_hop = self.hunt.take(self, now) if may_leave else None
-            if next_hop is None:
-                self.hunt.wait(self, attempt, attempt.progress.rings_until_ms(attempt.choice.gateway), now)
-                return
-        attempt.leave(outcome, now)
-        is_telling = is_telling and not attempt.transaction.is_unsent
-        self._attempt_over(attempt, outcome, now, next_hop=next_hop, is_telling=is_telling)
-
-    def _attempt_over(
-        self, attempt: GatewayAttempt, outcome: AttemptOutcome, now: Instant, *, code: int = 0, goes_on: bool = False,
-        next_hop: NextHop | None = None, is_telling: bool = True,
-    ) -> None:  # fmt: skip
-        """Record an attempt, and try the next one; capacity for ``next_hop`` is reserved already.
-
-        ``code`` is the gateway's own; ``goes_on``: its other addresses are tried even if no other gateway would be;
-        ``is_telling``: whether the outcome says anything of the vendor.
-        """
-        if self.beside:
-            self._one_over(attempt, outcome, now, code=code, is_telling=is_telling)
-            return
-        if attempt.choice.gateway.rings_with and not goes_on:
-            self.hunt.note_beside(attempt.choice, outcome)  # the last of those that rang together
-        else:
-            self.hunt.note(attempt.choice, outcome, redirected=goes_on)
-        text = verdict([outcome]).reason.text
-        self.journey.attempts.append(attempt.row(code, text, now))
-        self._leave_place(attempt, outcome if is_telling else None, now)
-        self.drop_bridge(now)
-        attempt.close(now)
-        self.callee = None
-        if goes_on or (tries_next(attempt.choice.gateway, outcome) and not self.hunt.is_refused):
-            self._try_next(now, next_hop)
-        else:
-            self._search_failed(now)
+            self.search = CalleeSearch(self, Hunt(decision, self._board, self.endpoint.flows), self._board)
+            self.search.try_next(now)
 
     # -- inside: telephones that ring together --------------------------------------------------------------------
 
-    def _awaits(self, attempt: GatewayAttempt) -> bool:
-        """Return whether an attempt is in progress."""
-        is_known = attempt is self.callee or attempt in self.beside
-        return is_known and CallEvent.ATTEMPT_FAILED in ACCEPTED[self.state]
-
-    def _leave_place(self, attempt: GatewayAttempt, outcome: AttemptOutcome | None, now: Instant) -> None:
-        """Note the outcome of an attempt (None = nothing learnt of the vendor), and release what it has occupied.
-
-        Attempts at one phone are one call of it: the last one gives its place back.
-        """
-        is_last = not self.beside or not self._shares_place(attempt)
-        self._board.attempt_over(attempt, outcome, now, frees_place=is_last)
-
-    def _shares_place(self, attempt: GatewayAttempt) -> bool:
-        """Return whether another attempt in progress is at the same phone, which counts them as one call."""
-        name = attempt.choice.gateway.name
-        return any(each is not attempt and each.choice.gateway.name == name for each in self._in_progress)
-
-    @property
-    def _in_progress(self) -> tuple[GatewayAttempt, ...]:
-        """The attempts in progress."""
-        return self.beside if self.callee is None else (self.callee, *self.beside)
-
-    def _wait(self, attempt: GatewayAttempt, now: Instant) -> None:
-        """Set the deadline of an attempt, or the earliest one of several."""
-        if self.beside:
-            self._board.set_deadline(min(each.rings_until_ms() for each in self._in_progress))
-        else:
-            self.hunt.wait(self, attempt, attempt.own_deadline(), now)
-
-    def _ring_beside(self, tried: GatewayAttempt, now: Instant) -> None:
-        """Call the other telephones that ring together with the one that is tried."""
-        gateway, journey = tried.choice.gateway, self.journey
-        while len(self.beside) < TOGETHER_MAX - 1 and (
-            next_hop := self.hunt.take_beside(gateway, self._in_progress, now)
-        ):
-            choice, address = next_hop
-            attempt = GatewayAttempt(self.endpoint, self, choice, address, AttemptProgress(now))
-            try:
-                sip_call_id = attempt.begin(self.caller.offer, self.hops, now)
-                self.beside = (*self.beside, attempt)
-            finally:
-                if attempt not in self.beside and not self._shares_place(attempt):
-                    self._board.vacate(choice)
-            if not journey.foremost_call_id:
-                journey.note_together(journey.sip_call_ids_out[-1], gateway.name)
-            journey.sip_call_ids_out.append(sip_call_id)
-            journey.note_together(sip_call_id, choice.gateway.name)
-        self._wait(tried, now)
-
-    def _progressed_beside(self, attempt: GatewayAttempt, status: int, session: bytes, now: Instant) -> None:
-        """Handle a provisional response of one of several telephones.
-
-        The foremost one is that which has sent media last; while none has, the one that rang first.
-        """
-        self._wait(attempt, now)
-        if status not in RINGING:
-            return
-        if attempt is not self.callee and (session or self.state is not states.RINGING):
-            self._put_first(attempt, now)
-        if attempt is self.callee:
-            self._board.attempt_rings(attempt)
-            self.state = states.RINGING
-            self.journey.note_ringing(now.came)
-            self.caller.ring(status, session, now)
-
-    def _put_first(self, attempt: GatewayAttempt, now: Instant, *, answers: bool = False) -> None:
-        """Make another one of several attempts the foremost; ``answers``: its telephone has answered."""
-        before, self.callee = self.callee, attempt
-        others = (each for each in (before, *self.beside) if each is not attempt and each is not None)
-        self.beside = tuple(others)
-        self._note_foremost(attempt)
-        self.fork_changed(attempt, before.fork_shown if before else "", attempt.fork_shown, now, answers=answers)
-
-    def _note_foremost(self, attempt: GatewayAttempt) -> None:
-        sip_call_id, product = attempt.transaction.parts.call_id, attempt.progress.product
-        self.journey.note_foremost(attempt.choice, sip_call_id, str(attempt.peer), product)
-
-    def _won(self, attempt: GatewayAttempt, row: str, now: Instant) -> None:
-        """Let one of several telephones be the callee, and cancel the others: the call is completed elsewhere."""
-        if attempt is not self.callee:
-            self._put_first(attempt, now, answers=True)
-        for each in self.beside:
-            self._cancel_beside(each, EndReason.CANCELLED, row, now, _ELSEWHERE)
-
-    def _cancel_beside(
-        self, attempt: GatewayAttempt, reason: EndReason, row: str, now: Instant, given: Mapping[str, int] = NO_CAUSES
-    ) -> None:
-        """Cancel an attempt beside the foremost one."""
-        outcome = attempt.given_up(now)
-        attempt.give_up(reason, now, given)
-        self.journey.attempts.append(attempt.row(0, row, now))
-        self._leave_place(attempt, outcome, now)
-        self.beside = tuple(each for each in self.beside if each is not attempt)
-
-    def _one_over(
-        self, attempt: GatewayAttempt, outcome: AttemptOutcome, now: Instant, *, code: int, is_telling: bool
-    ) -> None:
-        """Record one of several attempts; the others go on, unless it has refused the call for all of them."""
-        reason = verdict([outcome]).reason
-        self.journey.attempts.append(attempt.row(code, reason.text, now))
-        if self.hunt.note_beside(attempt.choice, outcome):
-            self._note_foremost(attempt)
-            others = tuple(each for each in self._in_progress if each is not attempt)
-            self.callee, self.beside = attempt, others
-            for each in others:
-                self._cancel_beside(each, reason, REFUSED_ELSEWHERE, now)
-            self._leave_place(attempt, outcome if is_telling else None, now)
-            self.drop_bridge(now)
-            attempt.close(now)
-            self.callee = None
-            if self.hunt.is_refused:
-                self._search_failed(now)
-            else:
-                self._try_next(now)
-            return
-        self._leave_place(attempt, outcome if is_telling else None, now)
-        if attempt is self.callee:
-            self._put_another_first(now)
-        self.beside = tuple(each for each in self.beside if each is not attempt)
-        attempt.close(now)
-        if self.callee is not None:
-            self._wait(self.callee, now)
-
-    def _put_another_first(self, now: Instant) -> None:
-        """Put another attempt in place of the foremost one, which has failed; forward its media, or that it rings."""
-        was_playing = self.caller.progress.sent_early_media
-        attempt = max(self.beside, key=lambda each: (bool(each.fork_shown), each.progress.rang))
-        self._put_first(attempt, now)
-        if was_playing and attempt.progress.rang:
-            early, self.to_forward = attempt.leg.early, None
-            session = b"" if early is None else early.sessions.get(attempt.fork_shown, b"")
-            self.caller.ring(_PROGRESS if session else _RINGING, session, now)
-
-    def _due_together(self, now: Instant) -> None:
-        """End those of several attempts whose time is over; the last one is not one of several."""
-        for attempt in self._in_progress:
-            if not self.beside or attempt.rings_until_ms() > now.mono:
-                continue
-            outcome = attempt.timed_out()
-            attempt.leave(outcome, now)
-            self._one_over(attempt, outcome, now, code=0, is_telling=not attempt.transaction.is_unsent)
-        if self.callee is not None:
-            self._wait(self.callee, now)
-
     # -- inside: sounds, and the end of the search ------------------------------------------------------------------
-
-    def _play(self, choice: RouteChoice, sound: GatewaySound, now: Instant) -> None:
-        """Play the caller the sound of a gateway; where that is not possible, try the next gateway.
-
-        Of a call that is charged since a vendor was sent it, the gateway has its code alone: the customer would pay for
-        the sound, and the record would lose that vendor.
-        """
-        if self.journey.invited_at is not None:
-            self._sound_over(choice, AttemptOutcome.final(sound.code), now, now)
-            return
-        inviter = self.caller.inviter
-        self.state, self.journey.choice = states.HUNTING, choice
-        offer = None if inviter is None or self.endpoint.doors is None else self._board.gateway_sound(sound, now)
-        if inviter is None or offer is None:
-            self._sound_over(choice, AttemptOutcome.withheld(EndReason.NO_MEDIA_PORT), now, now)
-            return
-        self.state = states.ANNOUNCING
-        self.journey.playing = GatewayPlaying(now.mono + offer.lasts_ms, Instant(now.mono, now.wall))
-        inviter.begin_attempt(now)
-        inviter.ring(_PROGRESS, offer.session, now)
-        self._board.set_deadline(self.journey.playing.until_ms)
-
-    def _sound_over(self, choice: RouteChoice, outcome: AttemptOutcome, began_at: Instant, now: Instant) -> None:
-        """Go on after the sound of a gateway, as after the refusal of a vendor."""
-        self._note_sound(choice, outcome.code, began_at, now)
-        self.state = states.HUNTING
-        self.hunt.note(choice, outcome)
-        if tries_next(choice.gateway, outcome):
-            self._try_next(now)
-        else:
-            self._search_failed(now)
-
-    def _note_sound(self, choice: RouteChoice, code: int, began_at: Instant, now: Instant) -> None:
-        """Record that the sound of a gateway is over, and release its capacity."""
-        self._board.announcement_over(now)
-        lasted_ms = max(0, now.mono - began_at.mono)
-        self.journey.attempts.append(Attempt(choice.gateway.name, code, lasted_ms, None, ANNOUNCEMENT))
-        self._board.vacate(choice)
 
     def _due_without_attempt(self, now: Instant) -> None:
         """Handle the deadline of a question, or of an announcement."""
-        announced, playing, choice = self.journey.announced, self.journey.playing, self.journey.choice
+        announced = self.journey.announced
         if self.state is states.SETUP:
             self._set_up(self._board.settle(None, now), now)
         elif announced is not None and now.mono < announced.until_ms:
             self._board.set_deadline(announced.until_ms)
         elif announced is not None:
             self._announcement_over(announced, now)
-        elif playing is None or choice is None or choice.gateway.sound is None:
-            self._search_failed(now)  # a reload in between has made it a trunk
-        elif now.mono < playing.until_ms:
-            self._board.set_deadline(playing.until_ms)
-        else:
-            self._sound_over(choice, AttemptOutcome.final(choice.gateway.sound.code), playing.began_at, now)
+        elif self.search is not None:
+            self.search.sound_due(now)
 
-    def _search_failed(self, now: Instant) -> None:
-        reason, status, cause, source, self.journey.reason_text = self.hunt.failure()
+    def search_failed(self, failure: Failure, now: Instant) -> None:
+        """End the call: no gateway is left to try."""
+        reason, status, cause, source, self.journey.reason_text = failure
         if self.endpoint.doors is None or not self._is_announced(reason, status, cause, source, now):
             self._reject(reason, status, cause, source, now)
 
@@ -1046,7 +650,7 @@ class Call:
         self._board.answer_taken_back()
         self.state, self.lifetime = states.ANSWERED, None
 
-    def _begin_to_charge(self, now: Instant) -> bool:
+    def begin_to_charge(self, now: Instant) -> bool:
         """Charge the call from the INVITE on that is about to be sent; end it where that cannot be journalled."""
         self.journey.charged_from(now)
         if self._board.rings(now):
@@ -1070,18 +674,11 @@ class Call:
     def _give_up_callee(
         self, reason: EndReason, now: Instant, row: str = "", given: Mapping[str, int] = NO_CAUSES
     ) -> None:
-        attempt = self.callee
-        if attempt is None:
-            return
-        for each in self.beside:
-            self._cancel_beside(each, reason, row or reason.text, now, given)
-        outcome = attempt.given_up(now)
-        self.drop_bridge(now)
-        attempt.give_up(reason, now, given)
-        if self.state is not states.ANSWERED:
-            self.journey.attempts.append(attempt.row(0, row or reason.text, now))
-            self._leave_place(attempt, outcome, now)
-            self.callee = None
+        if self.search is not None:
+            self.search.give_up(reason, row or reason.text, now, given)
+        elif self.callee is not None:
+            self.drop_bridge(now)
+            self.callee.give_up(reason, now, given)
 
     def _reject(self, reason: EndReason, status: int, cause: int | None, source: HangupSource, now: Instant) -> None:
         cause = reason.q850_cause if cause is None else cause
@@ -1108,9 +705,8 @@ class Call:
         self, reason: EndReason, source: HangupSource, at: Instant, code: int | None, cause: int | None = None,
         dead: DeadCall | None = None, now: Instant | None = None,
     ) -> None:  # fmt: skip
-        playing, choice = self.journey.playing, self.journey.choice
-        if self.state is states.ANNOUNCING and self.journey.announced is None and playing and choice:
-            self._note_sound(choice, 0, playing.began_at, now or at)
+        if self.state is states.ANNOUNCING and self.journey.announced is None and self.search is not None:
+            self.search.sound_ended(now or at)
         if self.state is states.ANSWERED and (until := self._answer_wait_ends()).mono < at.mono:
             at = until  # the vendor is paid for no longer
         if self.journey.invited_at is not None and self.lifetime is None:
@@ -1128,6 +724,7 @@ class Call:
             moved.ended(self, at if dead is None else dead.noticed_at, now or at)
         # A call and its legs refer to each other: cutting that frees them now instead of at a garbage collection.
         self.callee = None
+        self.search = None
         self.bridge = None
         del self.caller
 

@@ -1,7 +1,7 @@
-"""Port of a leg to its call: what a leg and the changes of its session report to the call, and read from it.
+"""Ports of a leg to its call: what a leg and the changes of its session report to the call, and read from it.
 
-``Call`` implements it. Legs and all that they use name this port instead, so that they do not import the call. A method
-is an event with the instant of its packet.
+``Call`` and ``CalleeSearch`` implement them. Legs and all that they use name these ports instead, so that they do not
+import the call. A method is an event with the instant of its packet.
 """
 
 from collections.abc import Mapping
@@ -46,6 +46,34 @@ class PressedKeys(Protocol):
         ...
 
 
+class SearchPort(Protocol):
+    """The search for a callee, as its attempts know it."""
+
+    def progressed(self, attempt: "GatewayAttempt", status: int, session: bytes, now: Instant) -> None:
+        """Report a provisional response."""
+        ...
+
+    def fork_changed(self, attempt: "GatewayAttempt", before: str, after: str, now: Instant, *, answers: bool) -> None:
+        """Report that another fork of an INVITE sends early media or answers, by the tags of both."""
+        ...
+
+    def early_answer_came(self, session: bytes, now: Instant) -> None:
+        """Report the caller's answer, in a PRACK, to the offer of a ringing gateway."""
+        ...
+
+    def attempt_failed(self, attempt: "GatewayAttempt", response: Response, now: Instant) -> None:
+        """Report a final refusal of a gateway."""
+        ...
+
+    def attempt_silent(self, attempt: "GatewayAttempt", outcome: AttemptOutcome, now: Instant) -> None:
+        """Report a gateway that sent no response, or could not be reached."""
+        ...
+
+    def answer_unusable(self, attempt: "GatewayAttempt", now: Instant) -> None:
+        """Report that a gateway has answered with a description that the caller cannot be sent."""
+        ...
+
+
 class CallPort(Protocol):
     """The call of a leg."""
 
@@ -59,6 +87,11 @@ class CallPort(Protocol):
     bridge: "Bridge | None"
     to_forward: Message | None
     """The latest response to an INVITE of ours, or the BYE of a side: rules of the other trunk pass headers of it."""
+
+    @property
+    def search(self) -> SearchPort | None:
+        """The search for a callee; None once one has answered: what others report then changes nothing."""
+        ...
 
     @property
     def customer(self) -> str | None:
@@ -85,24 +118,8 @@ class CallPort(Protocol):
 
     # -- an attempt ---------------------------------------------------------------------------------------------
 
-    def progressed(self, attempt: "GatewayAttempt", status: int, session: bytes, now: Instant) -> None:
-        """Report a provisional response."""
-        ...
-
-    def fork_changed(self, attempt: "GatewayAttempt", before: str, after: str, now: Instant, *, answers: bool) -> None:
-        """Report that another fork of an INVITE sends early media or answers, by the tags of both."""
-        ...
-
     def answered(self, attempt: "GatewayAttempt", now: Instant) -> None:
         """Report the answer of a gateway."""
-        ...
-
-    def attempt_failed(self, attempt: "GatewayAttempt", response: Response, now: Instant) -> None:
-        """Report a final refusal of a gateway."""
-        ...
-
-    def attempt_silent(self, attempt: "GatewayAttempt", outcome: AttemptOutcome, now: Instant) -> None:
-        """Report a gateway that sent no response, or could not be reached."""
         ...
 
     def sent(self, leg: "Leg", message: OutgoingInvite | OutgoingSuccess, now: Instant) -> None:
@@ -117,10 +134,6 @@ class CallPort(Protocol):
         """Report one that the door has not let out; return whether it was of the call itself, and is dealt with."""
         ...
 
-    def answer_unusable(self, attempt: "GatewayAttempt", now: Instant) -> None:
-        """Report that a gateway has answered with a description that the caller cannot be sent."""
-        ...
-
     def unwanted_answer(self, row: Attempt, now: Instant, given_up: "GivenUp") -> None:
         """Report the answer of another fork, or the first one of an attempt given up."""
         ...
@@ -129,10 +142,6 @@ class CallPort(Protocol):
 
     def target_rings(self, session: bytes, now: Instant) -> None:
         """Report that the target of a transfer, which this call is made for, rings."""
-        ...
-
-    def early_answer_came(self, session: bytes, now: Instant) -> None:
-        """Report the caller's answer, in a PRACK, to the offer of a ringing gateway."""
         ...
 
     def caller_answered(self, now: Instant) -> bool:

@@ -279,7 +279,9 @@ class Caller:
                 self.progress.is_settled = True
             self.leg.respond(event.transaction, 200, event.at)
             waiting, self.call.to_forward = self.call.to_forward, event.request
-            self.call.early_answer_came(session, event.at)
+            search = self.call.search
+            if search is not None:
+                search.early_answer_came(session, event.at)
             self.call.to_forward = waiting
         else:
             self.progress.is_settled = self.progress.is_settled or (unacknowledged.has_session and bool(self.offer))

@@ -8,6 +8,7 @@ from doubles.virtual.vendor import SILENT, answers, refuses
 from vosd.b2bua.call import Call
 from vosd.b2bua.caller import Caller
 from vosd.b2bua.leg import Leg
+from vosd.b2bua.search import CalleeSearch
 from vosd.base.cause import EndReason
 from vosd.callcontrol.admission import Admission
 
@@ -42,12 +43,15 @@ def test_in_admission(scene, monkeypatch):
     another_call_works(scene)
 
 
-@pytest.mark.parametrize("call_event", ["progressed", "answered", "begin", "attempt_failed"])
-def test_while_the_call_is_set_up(scene, monkeypatch, call_event):
+@pytest.mark.parametrize(
+    ("part", "call_event"),
+    [(CalleeSearch, "progressed"), (Call, "answered"), (Call, "begin"), (CalleeSearch, "attempt_failed")],
+)
+def test_while_the_call_is_set_up(scene, monkeypatch, part, call_event):
     if call_event == "attempt_failed":
         scene.vendor.script = refuses(503)
     with monkeypatch.context() as patch:
-        patch.setattr(Call, call_event, mistaken)
+        patch.setattr(part, call_event, mistaken)
         call = scene.caller.call(CALLEE)
         scene.wire.run_until(lambda: call.is_over)
     assert call.final == 503

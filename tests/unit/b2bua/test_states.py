@@ -29,10 +29,19 @@ SCRIPT = {
 }
 INTENT = {CallState.ANSWERED: Intent(headers=SUPPORTS_100REL, pracks=False)}
 
+
+def reported(call, event, *facts):
+    """Report an event of an attempt to the search of its call; a call that is answered, or over, has none."""
+    if call.search is not None:
+        getattr(call.search, event)(*facts)
+
+
 HAPPENINGS = {
-    CallEvent.PROGRESS: lambda call, caller, callee, now: call.progressed(callee, 183, ANSWER.encode(), now),
+    CallEvent.PROGRESS: lambda call, caller, callee, now: reported(
+        call, "progressed", callee, 183, ANSWER.encode(), now
+    ),
     CallEvent.ANSWER: lambda call, caller, callee, now: call.answered(callee, now),
-    CallEvent.ATTEMPT_FAILED: lambda call, caller, callee, now: call.attempt_failed(callee, BUSY, now),
+    CallEvent.ATTEMPT_FAILED: lambda call, caller, callee, now: reported(call, "attempt_failed", callee, BUSY, now),
     CallEvent.CANCEL: lambda call, caller, callee, now: call.caller_cancelled(now),
     CallEvent.ACK: lambda call, caller, callee, now: call.acknowledged(caller.leg, b"", now),
     CallEvent.ACK_MISSING: lambda call, caller, callee, now: call.ack_missing(caller.leg, now),
@@ -40,7 +49,7 @@ HAPPENINGS = {
     CallEvent.CALLEE_BYE: lambda call, caller, callee, now: call.hung_up(leg_of(callee), None, now),
     CallEvent.LEG_LOST: lambda call, caller, callee, now: call.lost(leg_of(callee), 408, now),
     CallEvent.PRACK_MISSING: lambda call, caller, callee, now: call.caller_unreachable(now),
-    CallEvent.EARLY_ANSWER: lambda call, caller, callee, now: call.early_answer_came(ANSWER.encode(), now),
+    CallEvent.EARLY_ANSWER: lambda call, caller, callee, now: reported(call, "early_answer_came", ANSWER.encode(), now),
     CallEvent.DEADLINE: lambda call, caller, callee, now: call.deadline_due(deadline_of(call, now)),
     CallEvent.ORDERED_END: lambda call, caller, callee, now: call.end(EndReason.ADMINISTRATIVE, now),
     CallEvent.QUESTION_ANSWERED: lambda call, caller, callee, now: call.question_answered(Located(""), now),

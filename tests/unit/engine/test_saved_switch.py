@@ -138,7 +138,7 @@ def test_text_that_is_no_utf8_comes_back_wherever_a_call_has_it(codec):
             record = msgspec.structs.replace(live_call.kept.record, sip_call_id_in=RAW, caller_in=RAW)
             live_call.kept = msgspec.structs.replace(live_call.kept, record=record)
         else:
-            made.hunt.outcomes.append(AttemptOutcome.final(503, rang=False, q850=None, text=RAW))
+            made.search.hunt.outcomes.append(AttemptOutcome.final(503, rang=False, q850=None, text=RAW))
     before = exchange.switch.snapshot()
     saved = codec.decode(codec.encode(before[0]), type=SavedSwitch)
     exchange.credits["acme"] = exchange.credits["acme"].snapshot().restored()
@@ -146,7 +146,7 @@ def test_text_that_is_no_utf8_comes_back_wherever_a_call_has_it(codec):
     exchange.switch.restore(saved, exchange.clock.now())
     assert exchange.switch.snapshot() == before
     searching, talking = exchange.switch.calls()
-    assert searching.call.arrival.caller_in == searching.call.hunt.outcomes[0].text == RAW
+    assert searching.call.arrival.caller_in == searching.call.search.hunt.outcomes[0].text == RAW
     assert talking.call.arrival.sip_call_id_in == talking.kept.record.caller_in == talking.call_request.callee == RAW
     ringing.cancel()
     call.hang_up()

@@ -177,7 +177,7 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         """
         if call.state is CallState.OVER:
             raise NoSnapshotError(f"{call!r} is over")
-        callee, endpoint, newcomer = call.callee, call.endpoint, newcomer_of(call)
+        callee, search, endpoint, newcomer = call.callee, call.search, call.endpoint, newcomer_of(call)
         informations, given_up = [], []
         for client in requests:
             if isinstance(client, InviteClient) and isinstance(client.witness, GivenUp):
@@ -194,9 +194,9 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             substitute=SubstituteSnapshot.of(call.caller) if call.caller.inviter is None else None,
             newcomer=None if newcomer is None else CallerLegSnapshot.of(newcomer, call),
             callee=None if callee is None else CalleeLegSnapshot.of(callee, call),
-            beside=tuple(CalleeLegSnapshot.of(each, call) for each in call.beside),
+            beside=() if search is None else tuple(CalleeLegSnapshot.of(each, call) for each in search.beside),
             bridge=None if call.bridge is None else BridgeSnapshot.of(call.bridge, call),
-            hunt=HuntSnapshot.of(call.hunt) if call.state in _SEARCHING else None,
+            hunt=None if search is None else HuntSnapshot.of(search.hunt),
             lifetime=None if call.lifetime is None else copy(call.lifetime.granted),
             transfer=None if call.transfer is None else TransferSnapshot.of(call.transfer),
             informations=tuple(informations),
@@ -222,7 +222,8 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         call.journey = self.journey.restored(gateways)
         call.lifetime = None if self.lifetime is None else Lifetime(board, copy(self.lifetime))
         call.callee = None if self.callee is None else self.callee.restored(call, gateways, restoration)
-        call.beside = tuple(each.restored(call, gateways, restoration) for each in self.beside)
+        if call.search is not None:
+            call.search.beside = tuple(each.restored(call, gateways, restoration) for each in self.beside)
         calls.calls[call_id] = call
         routes = (each.choice for each in self.given_up)
         calls.given_up[call_id] = [None if route is None else route.restored(gateways) for route in routes]
@@ -280,9 +281,6 @@ def _given_up(client: InviteClient, witness: GivenUp, endpoint: Endpoint) -> Giv
         None if choice is None else ChoiceSnapshot.of(choice),
         witness.address,
     )
-
-
-_SEARCHING = frozenset({CallState.SETUP, CallState.HUNTING, CallState.RINGING, CallState.ANNOUNCING})
 
 
 def _restore_refresh(snapshot: LegSnapshot, leg: Leg, calls: RestoredCalls) -> None:

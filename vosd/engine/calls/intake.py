@@ -312,7 +312,7 @@ class Intake:
         caller.call = caller.leg.call = call
         caller.begin(event.at)
         if choice is not None:
-            status = call.pick_up(caller, replaced, choice, event.at)
+            status = 481 if call.search is None else call.search.pick_up(caller, replaced, choice, event.at)
         else:
             status = 0 if call.take_over(caller, replaced, event.transaction, event.at) else 491
         if status:

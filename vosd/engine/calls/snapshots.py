@@ -43,7 +43,7 @@ def description(carried: LiveCall, now: Instant) -> CallDescription:
         sip_call_id, address = journey.foremost_call_id or journey.sip_call_ids_out[-1], journey.destination_address
         callee = None if call.callee is None else call.callee.leg
         legs.append(_leg("callee", callee, view.routing_gateway, sip_call_id, address, journey.vendor_codec))
-    for each in call.beside:
+    for each in () if call.search is None else call.search.beside:
         name, sip_call_id = each.choice.gateway.name, each.transaction.parts.call_id
         legs.append(_leg("callee", each.leg, name, sip_call_id, str(each.peer), None))
     return CallDescription(
@@ -82,7 +82,7 @@ def snapshot(carried: LiveCall, now: Instant) -> CallSnapshot:
         state=call.state.name.lower(),
         mapping_gateway=call_request.mapping.name if call_request.mapping is not None else None,
         routing_gateway=gateway.name if gateway is not None else None,
-        rings_beside=[each.choice.gateway.name for each in call.beside],
+        rings_beside=[] if call.search is None else [each.choice.gateway.name for each in call.search.beside],
         customer_account=call_request.account.id if call_request.account is not None else None,
         vendor_account=gateway.account if gateway is not None else None,
         caller=arrival.caller_in,

@@ -379,8 +379,8 @@ class Switch(Counting):
         for live_call in self._calls.all():
             if live_call.open_setup is not None:
                 self._ask_again(live_call.call, live_call.open_setup, now)
-            elif live_call.call.callee is not None:
-                for attempt in (live_call.call.callee, *live_call.call.beside):
+            elif live_call.call.search is not None:
+                for attempt in live_call.call.search.in_progress:
                     attempt.begin_again(now)
 
     def forget_calls(self) -> None:
