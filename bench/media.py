@@ -252,6 +252,7 @@ def _instructions(kind: str, calls: int, directory: Path) -> int:
 
 
 async def _play_all(packets: Sequence[Packet], kind: str) -> None:
+    gc.disable()  # one collection of everything is as much as ten calls
     async with stage([kind]) as place:
         await play(place.scene(kind), packets)
 

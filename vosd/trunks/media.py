@@ -214,6 +214,8 @@ class MediaParameters(msgspec.Struct, frozen=True):
 
     engine: MediaEngine = MediaEngine.NONE
     """The engine that is wanted: another one than that of ``MediaEngineSettings`` waits for a restart."""
+    offload: MediaOffload = MediaOffload.AUTO
+    """Whether the kernel may forward streams; it waits for a restart as well."""
     mode: MediaMode = MediaMode.AUTO
     """SS_MEDIAPROXYMODE."""
     between_networks: bool = True

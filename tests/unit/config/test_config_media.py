@@ -218,12 +218,26 @@ def test_the_pool_of_rtpengines(site):
         ("local_ring: yes", "", "local_ring: value 'yes': expected media.engine as well"),
         ("rtp_port_range: '10000,20000'", "", "rtp_port_range: value '10000,20000': expected media.engine as well"),
         ("media_source: any", RELAY, "media_source: value 'any': expected auto: the first that sends"),
+        ("media_timeout: 2.5", RELAY, "media_timeout: value '2.5': expected 3 at least, or media.offload off"),
     ],
 )
 @pytest.mark.parametrize("kind", ["mapping", "routing", "phone"])
 def test_check_warns_of_what_needs_a_relay_and_of_streams_that_others_can_take(site, kind, keys, more, warning):
     (found,) = site.warnings(trunk(site, keys, more, kind))
     assert warning in found
+
+
+@pytest.mark.parametrize(
+    ("keys", "more"),
+    [
+        ("media_timeout: 3", RELAY),
+        ("media_timeout: 0", RELAY),
+        ("media_timeout: 2, media_watch: off", RELAY),
+        ("media_timeout: 2", "media: {engine: relay, offload: off}\n"),
+    ],
+)
+def test_a_short_silence_is_a_risk_only_where_the_kernel_may_forward_and_a_call_may_end(site, keys, more):
+    assert site.warnings(trunk(site, keys, more)) == []
 
 
 POOL = "media: {engine: rtpengine, rtpengine: [{name: one, address: '192.0.2.5:2223'}]}\n"

@@ -27,9 +27,11 @@ from vosd.trunks.media import (
     MediaEngineSettings,
     MediaFallback,
     MediaMode,
+    MediaOffload,
     MediaParameters,
     MediaSettings,
     MediaTrust,
+    MediaWatch,
     RtpEngine,
 )
 
@@ -61,6 +63,8 @@ _ONLY_RTPENGINE: Final = "media.engine rtpengine with media.rtpengine as well: t
 _NOT_OFF: Final = "another media or SS_MEDIAPROXYMODE than off: what is not relayed is not encrypted here"
 _NO_RING_BACK: Final = "media.ring_back as well: an rtpengine plays a sound of media.sounds, and has no tone"
 _ONLY_RELAY: Final = "media.engine relay: an rtpengine has ports of its own, converts no keys and records nothing here"
+_COUNTED_LATE: Final = "3 at least, or media.offload off: what the kernel forwards is counted once a second"
+_COUNTED_LATE_MS: Final = 3_000
 
 
 def media_engine_settings(keys: InstallationKeys) -> MediaEngineSettings:
@@ -113,6 +117,11 @@ def trunk_media(
     if settings.source is MediaTrust.ANY:
         expected = "auto: the first that sends to a port of its calls takes over the stream"
         problems.warning(written.section.place_of("media_source"), f"{written.label}.media_source", expected, "any")
+    if installation.engine is MediaEngine.RELAY and installation.offload is MediaOffload.AUTO:
+        is_watched = settings.watch is not MediaWatch.OFF
+        if is_watched and 0 < settings.timeout_ms < _COUNTED_LATE_MS:
+            place, seconds = written.section.place_of("media_timeout"), f"{settings.timeout_ms / 1_000:g}"
+            problems.warning(place, f"{written.label}.media_timeout", _COUNTED_LATE, seconds)
     for key, value in _terminated(settings):
         if not _terminates(installation):
             problems.error(written.section.place_of(key), f"{written.label}.{key}", _ONLY_RTPENGINE, value)
