@@ -117,6 +117,8 @@ def _write(recording: Recording, content: bytes) -> None:
         recording.descriptor = os.open(recording.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         recording.has_begun = bool(os.fstat(recording.descriptor).st_size)
     if not has_room(recording.descriptor):
+        if not recording.has_begun:
+            recording.path.unlink()  # else each call would leave an empty file, which no program reads
         recording.stop(_FULL)
         return
     if not recording.has_begun:

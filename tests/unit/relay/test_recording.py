@@ -39,6 +39,15 @@ def test_a_recording_stops_in_the_middle_where_the_disk_is_full(tmp_path, writer
     assert (recording.has_begun, recording.is_over, recording.error) == (True, True, "the disk is nearly full")
 
 
+def test_there_is_no_file_where_the_disk_was_full_before(tmp_path, writer, monkeypatch):
+    monkeypatch.setattr(module, "has_room", lambda _: False)
+    recording = Recording(tmp_path / "today" / "call.pcap", writer)
+    recording.close()
+    writer.finish()
+    assert list((tmp_path / "today").iterdir()) == []
+    assert (recording.has_begun, recording.is_over) == (False, True)
+
+
 def test_a_file_of_a_worker_before_is_there_also_where_nothing_is_added_to_it(tmp_path, writer, monkeypatch):
     path = tmp_path / "call.pcap"
     path.write_bytes(HEADER)
