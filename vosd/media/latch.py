@@ -1,5 +1,8 @@
 """Choose the source whose packets are believed: one that sends three packets in sequence from where the peer may be.
 
+The announced port goes before another port of its host, also where that one sends: several branches of a call may be
+behind one host, and the one that the caller talks to has described its media last.
+
 Nothing here reads a clock; times are nanoseconds of a clock that never jumps. Addresses are as the kernel has them: a
 tuple of host, port and, with IPv6, flow and scope.
 """
@@ -113,7 +116,7 @@ class Latch:
         candidate.sequence, candidate.ssrc, candidate.seen_ns = sequence, ssrc, now_ns
         if len(candidate.held) < PACKETS:
             return []
-        if self.believed is not None and last_ns >= candidate.begun_ns:
+        if self.believed is not None and last_ns >= candidate.begun_ns and address[:2] != self._announced:
             del self._candidates[address]  # the believed source sends, too
             return None
         return self._believe(address, candidate.held)
@@ -127,7 +130,7 @@ class Latch:
 
     def _is_eligible(self, address: Address, last_ns: int, now_ns: int) -> bool:
         believed = self.believed
-        if believed is None:
+        if believed is None or address[:2] == self._announced:
             return self.may_be(address)
         silence_ns = now_ns - last_ns
         if self._is_open and silence_ns >= REPEATED_NS and self.may_be(address):

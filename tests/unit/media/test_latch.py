@@ -129,6 +129,16 @@ def test_a_port_is_not_followed_while_the_believed_one_sends_nor_with_an_exact_o
     assert sends(exact, OTHER_PORT, (4, 5, 6), last_ns=60 * MS, at_ns=2 * MOVED_NS) == [None] * 3
 
 
+def test_the_announced_port_takes_the_place_of_another_one_that_sends_and_keeps_it():
+    one = latch()
+    sends(one, OTHER_PORT, (1, 2, 3))
+    assert one.believed == OTHER_PORT, "a branch of the call before, at the same host"
+    assert sends(one, PEER, (7, 8), last_ns=80 * MS, at_ns=60 * MS) == [[], []]
+    assert sends(one, PEER, (9,), last_ns=100 * MS, at_ns=100 * MS) == [[b"7", b"8", b"9"]]
+    assert sends(one, OTHER_PORT, (4, 5, 6), last_ns=160 * MS, at_ns=120 * MS) == [None, None, None]
+    assert one.believed == PEER
+
+
 def test_another_session_description_is_another_source():
     one = latch()
     sends(one, PEER, (1, 2, 3))

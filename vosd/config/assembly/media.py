@@ -63,6 +63,7 @@ _ONLY_RTPENGINE: Final = "media.engine rtpengine with media.rtpengine as well: t
 _NOT_OFF: Final = "another media or SS_MEDIAPROXYMODE than off: what is not relayed is not encrypted here"
 _NO_RING_BACK: Final = "media.ring_back as well: an rtpengine plays a sound of media.sounds, and has no tone"
 _ONLY_RELAY: Final = "media.engine relay: an rtpengine has ports of its own, converts no keys and records nothing here"
+_ONLY_ANNOUNCED: Final = "auto: the first that sends to a port of its calls takes over the stream"
 _COUNTED_LATE: Final = "3 at least, or media.offload off: what the kernel forwards is counted once a second"
 _COUNTED_LATE_MS: Final = 3_000
 
@@ -114,14 +115,8 @@ def trunk_media(
         problems.error(
             written.section.place_of("rtp_port_range"), f"{written.label}.rtp_port_range", expected, str(ports)
         )
-    if settings.source is MediaTrust.ANY:
-        expected = "auto: the first that sends to a port of its calls takes over the stream"
-        problems.warning(written.section.place_of("media_source"), f"{written.label}.media_source", expected, "any")
-    if installation.engine is MediaEngine.RELAY and installation.offload is MediaOffload.AUTO:
-        is_watched = settings.watch is not MediaWatch.OFF
-        if is_watched and 0 < settings.timeout_ms < _COUNTED_LATE_MS:
-            place, seconds = written.section.place_of("media_timeout"), f"{settings.timeout_ms / 1_000:g}"
-            problems.warning(place, f"{written.label}.media_timeout", _COUNTED_LATE, seconds)
+    for key, expected, value in _risks_of(settings, installation):
+        problems.warning(written.section.place_of(key), f"{written.label}.{key}", expected, value)
     for key, value in _terminated(settings):
         if not _terminates(installation):
             problems.error(written.section.place_of(key), f"{written.label}.{key}", _ONLY_RTPENGINE, value)
@@ -141,6 +136,15 @@ def trunk_media(
             place = written.section.place_of("local_ring")
             problems.warning(place, f"{written.label}.local_ring", _NO_RING_BACK, "yes")
     return settings
+
+
+def _risks_of(settings: MediaSettings, installation: MediaParameters) -> Iterator[tuple[str, str, str]]:
+    """Yield keys by which streams are stolen or calls end that should not, what was expected, and their values."""
+    if settings.source is MediaTrust.ANY:
+        yield "media_source", _ONLY_ANNOUNCED, settings.source.value
+    may_forward = installation.engine is MediaEngine.RELAY and installation.offload is MediaOffload.AUTO
+    if may_forward and settings.watch is not MediaWatch.OFF and 0 < settings.timeout_ms < _COUNTED_LATE_MS:
+        yield "media_timeout", _COUNTED_LATE, f"{settings.timeout_ms / 1_000:g}"
 
 
 def _terminates(installation: MediaParameters) -> bool:
