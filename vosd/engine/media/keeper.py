@@ -24,6 +24,7 @@ from vosd.base.host import UNSPECIFIED
 from vosd.engine.media.announcements import SoundsForCallers
 from vosd.engine.media.encryption import TerminatedMedia, digest_of, has_keys
 from vosd.engine.media.key_conversion import KeyConversion
+from vosd.engine.media.leg_ports import LegPorts
 from vosd.engine.media.losses import MediaLosses
 from vosd.engine.media.music import HoldMusic
 from vosd.engine.media.recordings import CallRecordings
@@ -42,8 +43,6 @@ from vosd.media.relay import MediaRelay
 from vosd.media.sounds import Sound
 from vosd.media.source import MediaSource, RelayPort
 from vosd.media.termination import MediaForm
-from vosd.obs.events import Event
-from vosd.obs.log import LogLimiter
 from vosd.sdp.media import BadSession, Medium, Place, media_of, relayed, with_codecs, with_events
 from vosd.sdp.origin import alike, from_address, succeeding
 from vosd.sdp.rewrite import BY_SWITCH, Authored, Hidden
@@ -80,7 +79,6 @@ from vosd.trunks.media import (
     MediaFallback,
     MediaParameters,
     MediaTrust,
-    PortRange,
 )
 
 _FAX: Final = "image"
@@ -148,6 +146,7 @@ class MediaKeeper:
         """Parameters of the installation."""
         self._rtpengines = rtpengines
         self._relay = relay
+        self._ports = None if relay is None else LegPorts(relay, listeners, addresses, parameters)
         self._listeners = listeners
         self._addresses = addresses
         self._keys = KeyConversion(relay)
@@ -163,8 +162,6 @@ class MediaKeeper:
         """Records calls; None = the relay has no directory for that."""
         self._last_number = now.wall << 20
         self._began_ms = now.mono
-        self._opened_again: list[LegMedia] = []
-        """Legs of an earlier process whose ports were opened again: no worker has served them meanwhile."""
         self._legs: dict[int, Leg] = {}
         """Legs that have not ended, by their numbers."""
         self._moving: deque[tuple[Call, int, int]] = deque()
@@ -174,31 +171,6 @@ class MediaKeeper:
         self._prepared: _Prepared | None = None
         self._offered: dict[int, _Offered] = {}
         """Offers that are not answered, by the numbers of their authors."""
-        self._is_exhausted = False
-        self._log_limiter = LogLimiter()
-        self._spared: set[tuple[MediaAddress, PortRange]] = set()
-        """Addresses and ranges of ports to which nothing is sent, because they are ours."""
-        self._outside: dict[MediaAddress, PortRange] = {}
-        """Ports of calls of an earlier process that are in none of the ranges of now, as one range for each address."""
-        self._spare_own()
-
-    def _spare_own(self) -> None:
-        """Let the relay send nothing to ports of ours, by the address that they have and by the announced one."""
-        if self._relay is None:
-            return
-        self._relay.spare(
-            (each.host, PortRange(each.port, each.port)) for each in self._listeners if each.transport == "udp"
-        )
-        hosts = {MediaAddress(each.host, each.host) for each in self._listeners}
-        hosts.update(each for addresses in self._addresses for each in addresses)
-        for address in hosts:
-            self._spare(self._relay, address, self.parameters.ports)
-            self._spare(self._relay, address, self.parameters.ivr_ports)
-
-    def _spare(self, relay: MediaRelay, address: MediaAddress, ports: PortRange) -> None:
-        if (address, ports) not in self._spared:
-            self._spared.add((address, ports))
-            relay.spare(((address.bind, ports), (address.announced, ports)))
 
     # -- the door -----------------------------------------------------------------------------------------------
 
@@ -536,26 +508,11 @@ class MediaKeeper:
 
     def _resumed_port(self, leg: Leg, media: LegMedia, index: int) -> RelayPort | None:
         """Go on with a port of an earlier process; None = it is lost, and the next description opens another one."""
-        port, relay = media.port(index), self._relay
+        port = media.port(index)
         if port is None or port.id < 0:
             return None if self._rtpengines is None else port
-        if relay is None:
-            return None
-        was_open, source = relay.is_open(port), media.source(index)
-        if not relay.reopen(port, tos=self.parameters.traffic_class):
-            return None
-        address = MediaAddress(port.host, address_of(leg, self._listeners, self._addresses).announced)
-        ports = self._range(media)
-        if ports.first <= port.rtp <= ports.last:
-            self._spare(relay, address, ports)
-        else:  # the configuration has changed
-            before = self._outside.get(address, PortRange(port.rtp, port.rtp))
-            self._outside[address] = PortRange(min(before.first, port.rtp), max(before.last, port.rtcp or port.rtp))
-        if not was_open:
-            if source is not None:
-                relay.expect(port, source)
-            self._opened_again.append(media)
-        return port
+        announced = address_of(leg, self._listeners, self._addresses).announced
+        return port if self._ports is not None and self._ports.resume(media, index, port, announced) else None
 
     def leave(self, call: Call) -> None:
         """Forget a call that does not go on after all (``CallMedia``)."""
@@ -572,19 +529,15 @@ class MediaKeeper:
     def resumed(self, now: Instant) -> None:
         """Close the ports of calls that do not go on: all that do have been resumed."""
         medias = [leg.facts.media for leg in self._legs.values()]
-        if self._relay is not None:
-            for address, ports in self._outside.items():
-                self._spare(self._relay, address, ports)
-            self._outside.clear()
+        if self._ports is not None:
             for media in filter(None, medias):
                 if self.recordings is not None:
                     self.recordings.keep(media)
                 self.music.keep(media)
-            for media in self._opened_again:
-                self._connect_again(self._relay, media)
+            for media in self._ports.resumed():
+                self._connect_again(self._ports.relay, media)
                 self.music.resume(media)
-            self._opened_again.clear()
-            self._relay.retain({port.id for media in medias if media for port in media.open_ports()}, now)
+            self._ports.relay.retain({port.id for media in medias if media for port in media.open_ports()}, now)
         if self._rtpengines is not None:
             self._rtpengines.begin(self._lost)
 
@@ -672,7 +625,8 @@ class MediaKeeper:
         """Put other parameters and sounds in force."""
         self.parameters = parameters
         self.use_sounds(sounds)
-        self._spare_own()
+        if self._ports is not None:
+            self._ports.adopt(parameters)
         if self._rtpengines is not None:
             self._rtpengines.engines.replace(parameters.rtpengines)
 
@@ -680,9 +634,6 @@ class MediaKeeper:
         """Play these sounds from now on."""
         self.callers_sounds.adopt(sounds)
         self.music.sounds = sounds
-
-    def _range(self, media: LegMedia) -> PortRange:
-        return media.settings.ports or self.parameters.ports
 
     def _last_packet(self, port: RelayPort) -> int | None:
         if port.id < 0:
@@ -706,7 +657,7 @@ class MediaKeeper:
 
     def used_percent(self, now: Instant) -> float:
         """Return which percentage of the ports of the installation is in use, at the address with the most."""
-        return 0.0 if self._relay is None else self._relay.used_percent(self.parameters.ports, now)
+        return 0.0 if self._ports is None else self._ports.used_percent(now)
 
     def counted(self) -> tuple[int, int]:
         """Return the number of legs that have not ended, and of open ports."""
@@ -749,7 +700,6 @@ class MediaKeeper:
             self._offered[theirs.number] = _Offered(moving.transaction, theirs.sources, theirs.is_held, theirs.is_fax)
         places = self._places(described, exchange, now)
         if places is None:
-            self._report_exhausted(now)
             return _unfit(message, exchange.media, MediaRefusal.NO_MEDIA_PORT)
         if self.music.sounds and is_at_relay:
             body = self.music.arrange(message, body, (exchange.leg, exchange.author), self.parameters, now)
@@ -942,8 +892,8 @@ class MediaKeeper:
 
     def _places(self, media: Sequence[Medium], exchange: _Exchange, now: Instant) -> Sequence[Place | None] | None:
         """Return a place for each medium, with ports of both legs that are connected; None = no port is free."""
-        relay, own, theirs = self._relay, exchange.media, exchange.theirs
-        assert relay is not None
+        ports, own, theirs = self._ports, exchange.media, exchange.theirs
+        assert ports is not None
         prepared, self._prepared = self._prepared, None
         if prepared is not None and prepared[:2] == (own, theirs) and prepared.described == media:
             return prepared.places
@@ -956,10 +906,10 @@ class MediaKeeper:
                 continue
             port, far = own.port(index), theirs.port(index)
             if port is None:
-                port, has_changed = self._opened(relay, own, index, address, now), True
+                port, has_changed = ports.open(own, index, address, now), True
             if far is None:
                 author_address = address_of(exchange.author, self._listeners, self._addresses)
-                far = self._opened(relay, theirs, index, author_address, now, is_multiplexed=medium.is_multiplexed)
+                far = ports.open(theirs, index, author_address, now, is_multiplexed=medium.is_multiplexed)
                 has_changed = True
             if port is None or far is None:
                 return None
@@ -969,8 +919,8 @@ class MediaKeeper:
             if source != theirs.source(index):
                 theirs.note_source(index, source)
                 has_changed = True
-            relay.expect(far, source)
-            relay.connect(port, far)
+            ports.relay.expect(far, source)
+            ports.relay.connect(port, far)
             if index == 0:
                 self._keys.arrange(exchange.leg, exchange.author)
                 if self.recordings is not None and exchange.author.route_choice is not None:
@@ -980,36 +930,6 @@ class MediaKeeper:
         if has_changed:
             exchange.leg.moved()
         return places
-
-    def _opened(
-        self,
-        relay: MediaRelay,
-        media: LegMedia,
-        index: int,
-        address: MediaAddress,
-        now: Instant,
-        *,
-        is_multiplexed: bool = False,
-    ) -> RelayPort | None:
-        """Open a port for a medium of a leg; None = none is free."""
-        ports = self._range(media)
-        if (address, ports) not in self._spared:
-            self._spare(relay, address, ports)
-        tos = self.parameters.traffic_class
-        port = relay.open(address.bind, ports, is_multiplexed=is_multiplexed, tos=tos, now=now)
-        if port is not None:
-            media.note_port(index, port)
-            if media.source(index) is not None:  # it had another port: silence counts from this one
-                media.watched_from = now.mono
-            if self._is_exhausted:
-                self._is_exhausted = False
-                _log.info(Event.RTP_PORTS_FREE)
-        return port
-
-    def _report_exhausted(self, now: Instant) -> None:
-        self._is_exhausted = True
-        if self._log_limiter.admits("ports", now.mono):
-            _log.error(Event.RTP_PORT_EXHAUSTED, ports=str(self.parameters.ports))
 
 
 def _added(before: LegFigures | None, later: LegFigures | None) -> LegFigures | None:

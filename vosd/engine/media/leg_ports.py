@@ -1,0 +1,117 @@
+"""Ports of legs at the relay of the switch: opened with their first description, and gone on with after a restart.
+
+Nothing is sent to them: packets would go round.
+"""
+
+from collections.abc import Sequence
+
+import structlog
+
+from vosd.base.clock import Instant
+from vosd.media.leg_media import LegMedia
+from vosd.media.relay import MediaRelay
+from vosd.media.source import RelayPort
+from vosd.obs.events import Event
+from vosd.obs.log import LogLimiter
+from vosd.sip.flows import Listener
+from vosd.trunks.media import MediaAddress, MediaParameters, PortRange
+
+_log = structlog.get_logger()
+
+
+class LegPorts:
+    """The ports that a keeper opens at a relay."""
+
+    def __init__(
+        self,
+        relay: MediaRelay,
+        listeners: Sequence[Listener],
+        addresses: Sequence[Sequence[MediaAddress]],
+        parameters: MediaParameters,
+    ) -> None:
+        """``addresses`` are those of the relay for each listener; without any it has the address of the listener."""
+        self.relay = relay
+        self._listeners = listeners
+        self._addresses = addresses
+        self._parameters = parameters
+        self._is_exhausted = False
+        self._log_limiter = LogLimiter()
+        self._spared: set[tuple[MediaAddress, PortRange]] = set()
+        """Addresses and ranges of ports to which nothing is sent, because they are ours."""
+        self._outside: dict[MediaAddress, PortRange] = {}
+        """Ports of calls of an earlier process that are in none of the ranges of now, as one range for each address."""
+        self._opened_again: list[LegMedia] = []
+        """Legs of an earlier process whose ports were opened again: no worker has served them meanwhile."""
+        self._spare_own()
+
+    def adopt(self, parameters: MediaParameters) -> None:
+        """Open ports of other ranges from now on."""
+        self._parameters = parameters
+        self._spare_own()
+
+    def _spare_own(self) -> None:
+        """Let the relay send nothing to ports of ours, by the address that they have and by the announced one."""
+        self.relay.spare(
+            (each.host, PortRange(each.port, each.port)) for each in self._listeners if each.transport == "udp"
+        )
+        hosts = {MediaAddress(each.host, each.host) for each in self._listeners}
+        hosts.update(each for addresses in self._addresses for each in addresses)
+        for address in hosts:
+            self._spare(address, self._parameters.ports)
+            self._spare(address, self._parameters.ivr_ports)
+
+    def _spare(self, address: MediaAddress, ports: PortRange) -> None:
+        if (address, ports) not in self._spared:
+            self._spared.add((address, ports))
+            self.relay.spare(((address.bind, ports), (address.announced, ports)))
+
+    def open(
+        self, media: LegMedia, index: int, address: MediaAddress, now: Instant, *, is_multiplexed: bool = False
+    ) -> RelayPort | None:
+        """Open a port for a medium of a leg; None = none is free."""
+        ports = media.settings.ports or self._parameters.ports
+        if (address, ports) not in self._spared:
+            self._spare(address, ports)
+        tos = self._parameters.traffic_class
+        port = self.relay.open(address.bind, ports, is_multiplexed=is_multiplexed, tos=tos, now=now)
+        if port is None:
+            self._is_exhausted = True
+            if self._log_limiter.admits("ports", now.mono):
+                _log.error(Event.RTP_PORT_EXHAUSTED, ports=str(self._parameters.ports))
+            return None
+        media.note_port(index, port)
+        if media.source(index) is not None:  # it had another port: silence counts from this one
+            media.watched_from = now.mono
+        if self._is_exhausted:
+            self._is_exhausted = False
+            _log.info(Event.RTP_PORTS_FREE)
+        return port
+
+    def resume(self, media: LegMedia, index: int, port: RelayPort, announced: str) -> bool:
+        """Go on with a port of an earlier process, which peers were sent by an address; False = it is lost."""
+        was_open, source = self.relay.is_open(port), media.source(index)
+        if not self.relay.reopen(port, tos=self._parameters.traffic_class):
+            return False
+        address, ports = MediaAddress(port.host, announced), media.settings.ports or self._parameters.ports
+        if ports.first <= port.rtp <= ports.last:
+            self._spare(address, ports)
+        else:  # the configuration has changed
+            before = self._outside.get(address, PortRange(port.rtp, port.rtp))
+            self._outside[address] = PortRange(min(before.first, port.rtp), max(before.last, port.rtcp or port.rtp))
+        if not was_open:
+            if source is not None:
+                self.relay.expect(port, source)
+            self._opened_again.append(media)
+        return True
+
+    def resumed(self) -> list[LegMedia]:
+        """Return the legs whose ports were opened again, and have to be connected: all calls were resumed."""
+        for address, ports in self._outside.items():
+            self._spare(address, ports)
+        self._outside.clear()
+        opened_again, self._opened_again = self._opened_again, []
+        return opened_again
+
+    def used_percent(self, now: Instant) -> float:
+        """Return which percentage of the ports of the installation is in use, at the address with the most."""
+        return self.relay.used_percent(self._parameters.ports, now)
