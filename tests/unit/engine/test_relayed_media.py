@@ -11,16 +11,18 @@ from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.side import Reply
 from doubles.virtual.vendor import Line, Script, refuses
+from structlog.testing import capture_logs
 
 from vosd.b2bua.outgoing.headers import SDP
 from vosd.b2bua.settings import DeadCallBilling
 from vosd.media.figures import DroppedPackets, PortFigures
 from vosd.media.leg_media import MediaRefusal
+from vosd.obs.events import Event
 from vosd.sdp.media import media_of
 from vosd.sdp.rewrite import Authored
 from vosd.sip.door.door import MessageChange, MessageWait, WaitingMessage
 from vosd.sip.door.messages import OutgoingReinvite, OutgoingResponse
-from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters, MediaSettings, MediaWatch
+from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters, MediaSettings, MediaWatch, PortRange
 
 SWITCH_HOST = "192.0.2.1"
 ON = MediaParameters(engine=MediaEngine.RELAY, mode=MediaMode.ON)
@@ -260,6 +262,15 @@ def test_a_call_without_a_free_port_gets_503_and_one_that_is_not_relayed_passes(
     scene, _ = scene_with(VirtualRelay(free=0), vendor={"mode": MediaMode.OFF})
     call, _ = scene.talk()
     scene.finish(call)
+
+
+def test_the_log_names_the_range_in_which_no_port_was_free():
+    scene, _ = scene_with(VirtualRelay(free=0), vendor={"ports": PortRange(12_000, 12_003)})
+    with capture_logs() as lines:
+        call = scene.caller.call(CALLEE)
+        scene.wire.run_until(lambda: call.final == 503)
+    assert [line["ports"] for line in lines if line["event"] == Event.RTP_PORT_EXHAUSTED] == ["12000,12003"]
+    scene.close()
 
 
 def test_codecs_are_limited_and_ordered_for_either_side():

@@ -77,7 +77,7 @@ class LegPorts:
         if port is None:
             self._is_exhausted = True
             if self._log_limiter.admits("ports", now.mono):
-                _log.error(Event.RTP_PORT_EXHAUSTED, ports=str(self._parameters.ports))
+                _log.error(Event.RTP_PORT_EXHAUSTED, ports=str(ports))
             return None
         media.note_port(index, port)
         if media.source(index) is not None:  # it had another port: silence counts from this one
