@@ -242,19 +242,17 @@ Values = tuple[tuple[str, str], ...]
 
 
 class _Passing(NamedTuple):
-    """Treatment of a received header by its name as it is written."""
+    """Treatment of a received header that is passed, by its canonical name."""
 
     beginning: str
-    """Beginning of the line that is sent; empty = it is not passed."""
+    """Beginning of the line that is sent."""
     own: str
     """Beginning of a line of ours with its name, in lower case and with the line end before."""
     name: str
     is_named: bool
     """Whether the rules name it: then it takes the place of ours."""
-    is_removed: bool
-
-
-_NOT_PASSED: Final = _Passing("", "", "", is_named=False, is_removed=False)
+    is_once: bool
+    """Whether a message has it once at most."""
 
 
 class _Filled(NamedTuple):
@@ -306,47 +304,38 @@ class HeaderRules(msgspec.Struct, frozen=True, dict=True):
         return names, tuple(name[:-1] for name in self.passes if name.endswith("*"))
 
     @cached_property
-    def _passed_lines(self) -> re.Pattern[str]:
-        """Finds the lines of a received message that may be passed: name and value as written.
-
-        It begins with a line's end, which is found quickly; the begin of a line is tried at each character.
-        """
-        written = [_escaped(name) for name in self.passes]
-        names, beginnings = self._passed
-        written += [short for short, full in _compact().items() if full in names or full.startswith(beginnings)]
-        return re.compile(rf"\n({'|'.join(written)})[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE | re.ASCII)
-
-    @cached_property
-    def _removed_lines(self) -> re.Pattern[str]:
-        """Finds the lines of ours that are left out, each with the end of the line before instead of its own.
-
-        Patterns find lines that no rule may name, too.
-        """
-        return re.compile(rf"\n({'|'.join(map(_escaped, self.removes))}):[^\r\n]*\r(?=\n)", re.IGNORECASE | re.ASCII)
-
-    @cached_property
     def _removed_beginnings(self) -> tuple[str, ...]:
-        """Beginnings of the lines that ``_removed_lines`` finds, in lower case and with the line end before."""
+        """Beginnings of lines of ours that may be left out, in lower case and with the line end before."""
         return tuple(f"\n{name[:-1]}" if name.endswith("*") else f"\n{name}:" for name in self.removes)
 
     @cached_property
     def _treated(self) -> dict[str, _Passing]:
-        """Treatment of received headers by their names as they are written, of at most ``_TREATED_MAX`` of them."""
+        """Received headers that are passed, by their canonical names, as far as they have come; see ``_left``."""
         return {}
 
-    def _treatment(self, written: str) -> _Passing:
-        if len(written) > RECEIVED_NAME_MAX or not _NAME.match(written):
-            return _NOT_PASSED  # "\u0131dentity" is none of FORBIDDEN, but its capital is "I"
-        name = _canonical(written)
+    @cached_property
+    def _left(self) -> set[str]:
+        """Names of received headers that are not passed; both have at most ``_TREATED_MAX`` together."""
+        return set()
+
+    def _treatment(self, name: str) -> _Passing | None:
+        """Return the treatment of a received header by its canonical name; None = it is not passed."""
+        if len(name) > RECEIVED_NAME_MAX:
+            return None
         names, beginnings = self._passed
         is_named = name in names
-        by_pattern = name not in FORBIDDEN and name not in _IDENTIFYING and name.startswith(beginnings)
-        beginning = f"{_as_written(name)}: " if is_named or by_pattern else ""
-        passing = _Passing(beginning, f"\n{name}:", name, is_named, _is_one_of(name, self.removes))
-        treated = self._treated
-        if len(treated) >= _TREATED_MAX:
-            treated.clear()
-        treated[written] = passing
+        if len(self._treated) + len(self._left) >= _TREATED_MAX:
+            self._treated.clear()
+            self._left.clear()
+        if (
+            not _NAME.match(name)  # "\u0131dentity" is none of FORBIDDEN, but its capital is "I"
+            or not (is_named or (name not in FORBIDDEN and name not in _IDENTIFYING and name.startswith(beginnings)))
+            or _is_one_of(name, self.removes)
+        ):
+            self._left.add(name)
+            return None
+        passing = _Passing(f"{_as_written(name)}: ", f"\n{name}:", name, is_named, name in _ONCE)
+        self._treated[name] = passing
         return passing
 
     def passes_header(self, name: str) -> bool:
@@ -356,77 +345,60 @@ class HeaderRules(msgspec.Struct, frozen=True, dict=True):
 
     def applied(self, headers: str, received: "Message | None", facts: MessageFacts) -> str:
         """Return the header lines of a message, changed; ``received`` is the message that it forwards, if any."""
-        if self.removes:
-            lowered = f"\n{headers.lower()}"
-            for beginning in self._removed_beginnings:
-                if beginning in lowered:
-                    headers = self._removed_lines.sub(self._kept, f"\n{headers}")[1:]
-                    break
-        if received is not None and self.passes:
-            found = received.picked(self._passed_lines)
-            if found:
-                headers = self._with_passed(headers, found, is_removed=False)
-        lowered = ""
+        lowered = f"\n{headers.lower()}"  # and, behind it, the beginnings of the lines that are added
+        for beginning in self._removed_beginnings:
+            if beginning in lowered:
+                headers = "".join([line for line in _lines(headers) if not _is_one_of(_name_of(line), self.removes)])
+                lowered = f"\n{headers.lower()}"
+                break
+        if received is not None and self.passes and not self._left.issuperset(received.names):
+            headers, lowered = self._with_passed(headers, lowered, received)
         for name, own, beginning, fact, parts in self._filled:
             value = facts.fact(fact) if fact else _value(parts, received, facts)
             if not value or len(value) > VALUE_MAX or not value.isprintable():
                 continue
-            line = f"{beginning}{value}\r\n"
-            if name:
-                lowered = lowered or f"\n{headers.lower()}"
-                if own in lowered:
-                    headers = without(headers, name)
-                    lowered = f"\n{headers.lower()}"
-            headers += line
-            if lowered:
-                lowered += line.lower()
+            if name and own in lowered:
+                headers = without(headers, name)
+            headers += f"{beginning}{value}\r\n"
+            lowered += own
         return headers
 
-    def _kept(self, line: re.Match[str]) -> str:
-        """Return what is left of a line that is to be removed: all of it where only a pattern means it wrongly."""
-        return "" if _is_one_of(_canonical(line[1]), self.removes) else line[0]
-
-    def explained(self, headers: str, received: "Message | None", facts: MessageFacts) -> list[tuple[str, str]]:
-        """Return what each rule does to the header lines of a message: the rule, and the line that it concerns."""
-        done: list[tuple[str, str]] = []
-        if received is not None and self.passes:
-            passed = self._with_passed(headers, received.picked(self._passed_lines), is_removed=True)
-            done += [("pass", line) for line in _added(headers, passed)]
-            headers = passed
-        if self.removes:
-            gone = [line for line in _lines(headers) if _is_one_of(_name_of(line), self.removes)]
-            done += [("remove", line.rstrip("\r\n")) for line in gone]
-        for name, _, beginning, _, parts in self._filled:
-            value = _value(parts, received, facts)
-            rule = "set" if name else "add"
-            done.append((rule, beginning + value if value else f"{beginning[:-2]} is left out: its value is empty"))
-        return done
-
-    def _with_passed(self, headers: str, found: Sequence[tuple[str, str]], *, is_removed: bool) -> str:
-        """Return headers and those that are passed; ``is_removed``: also those that are removed again."""
-        treated, lowered, lines, count = self._treated, f"\n{headers.lower()}", "", 0
-        once: set[str] = set()
-        for written, text in found:
-            beginning, own, name, is_named, is_to_go = treated.get(written) or self._treatment(written)
-            if not beginning or (is_to_go and not is_removed):
+    def _with_passed(self, headers: str, lowered: str, received: "Message") -> tuple[str, str]:
+        """Return both texts of ``applied`` with the headers that are passed."""
+        treated, left, lines, added, count = self._treated, self._left, "", "", 0
+        for written, text in received.listed():
+            if written in left:
                 continue
-            value = text.rstrip()
-            if not value or len(value) > VALUE_MAX or not value.isprintable():
+            passing = treated.get(written) or self._treatment(written)
+            value = text.strip()
+            if passing is None or not value or len(value) > VALUE_MAX or not value.isprintable():
                 continue
+            beginning, own, name, is_named, is_once = passing
             if own in lowered:
                 if not is_named:
                     continue  # a pattern means no header that the switch has one of its own of
                 headers = without(headers, name)
                 lowered = f"\n{headers.lower()}"
-            if name in _ONCE:
-                if name in once:
-                    continue
-                once.add(name)
+            if is_once and own in added:
+                continue
             lines += f"{beginning}{value}\r\n"
+            added += own
             count += 1
             if count == PASSED_MAX:
                 break
-        return headers + lines if lines else headers
+        return headers + lines, lowered + added
+
+    def explained(self, headers: str, received: "Message | None", facts: MessageFacts) -> list[tuple[str, str]]:
+        """Return what each rule does to the header lines of a message: the rule, and the line that it concerns."""
+        passed = HeaderRules(self.passes).applied(headers, received, facts)
+        done = [("pass", line) for line in _added(headers, passed)]
+        gone = [line for line in _lines(passed) if _is_one_of(_name_of(line), self.removes)]
+        done += [("remove", line.rstrip("\r\n")) for line in gone]
+        for name, _, beginning, _, parts in self._filled:
+            value = _value(parts, received, facts)
+            rule = "set" if name else "add"
+            done.append((rule, beginning + value if value else f"{beginning[:-2]} is left out: its value is empty"))
+        return done
 
 
 class TrunkHeaders(msgspec.Struct, frozen=True):
@@ -555,18 +527,6 @@ def _canonical(written: str) -> str:
 
 def _name_of(line: str) -> str:
     return _canonical(line.partition(":")[0])
-
-
-def _escaped(pattern: str) -> str:
-    """Return an expression for the names that a rule means, as they are written in full."""
-    return rf"{re.escape(pattern[:-1])}[^:\s]*" if pattern.endswith("*") else re.escape(pattern)
-
-
-def _compact() -> Mapping[str, str]:
-    """Return canonical names by their compact forms; imported when needed, as in ``_canonical``."""
-    from vosd.sip.wire.grammar import COMPACT
-
-    return COMPACT
 
 
 def _is_one_of(name: str, patterns: Sequence[str]) -> bool:

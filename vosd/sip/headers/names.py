@@ -38,7 +38,7 @@ def canonical(written: str) -> str:
     known = SPELLINGS.get(written)
     if known is not None:
         return known
-    name = written.strip().lower()
+    name = written.strip(" \t").lower()
     name = COMPACT.get(name, name)
     if not name or " " in name:
         raise MalformedNameError(written)

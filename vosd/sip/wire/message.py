@@ -3,8 +3,7 @@
 A message is immutable; messages to send are composed from scratch (``compose``).
 """
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -139,14 +138,17 @@ class Message(_ReadLater, eq=False, gc=False):
             return [value] if value else []
         return [element for element in split_list(value) if element]
 
-    def picked(self, lines: re.Pattern[str]) -> list[tuple[str, str]]:
-        """Return name and value, as written, of the header lines that a pattern finds, in order, each by itself.
+    @property
+    def names(self) -> Iterable[str]:
+        """The canonical names of all headers."""
+        return self._indexed().values if self._first is None else self._first
 
-        The two groups of the pattern are name and value. Reading all headers of a message, of which usually none is
-        read, would take several times as long.
-        """
-        found: list[tuple[str, str]] = lines.findall(self._head)
-        return found
+    def listed(self) -> Iterable[tuple[str, str]]:
+        """Return all headers as ``fields`` does, from what has been read already; a value may have blanks around it."""
+        first = self._first
+        if first is not None and len(first) + 1 == self._head.count("\n"):
+            return reversed(first.items())
+        return self.fields
 
     def _indexed(self) -> "_Index":
         if self._index is None:
