@@ -272,6 +272,21 @@ async def test_calls_wait_for_room_as_long_as_they_wait_for_certificates(
     assert server.asked == ["/0", "/1", "/3"], "no call waits for /2 any more"
 
 
+async def test_a_trunk_leaves_others_room_to_wait(server: CertificateServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "TRUNK_MAX", 0)
+    fetching = Fetching(server)
+    most = module.TRUNK_QUEUED_MAX
+    asked = [
+        fetching.store.ask(Ticket(f"{trunk} {number}", 1), WhichCertificates((server.url(f"/{trunk}{number}"),), trunk))
+        for trunk in ("acme", "other")
+        for number in range(most + 1)
+    ]
+    waits = [each is None for each in asked]
+    assert waits == 2 * [*most * [True], False]
+    again = WhichCertificates((server.url("/acme0"),), "acme")
+    assert fetching.store.ask(Ticket("again", 1), again) is None, "another call waits for the same certificate"
+
+
 async def test_an_address_that_has_waited_in_vain_is_fetched_for_a_later_call(
     server: CertificateServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

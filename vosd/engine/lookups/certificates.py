@@ -33,6 +33,8 @@ TRUNK_MAX: Final = 16
 """Most of them for calls of one trunk: less than a host may have, so no trunk keeps others from a host."""
 QUEUED_MAX: Final = 100
 """Most addresses that wait for room; after a start all calls of a trunk need certificates at once."""
+TRUNK_QUEUED_MAX: Final = 25
+"""Most of them for calls of one trunk, so that a trunk whose callers invent addresses leaves room for others."""
 WITHDRAWN: Final = frozenset({404, 410})
 """Statuses of a server that has the certificate no more (RFC 9110 section 15.5)."""
 BODY_MAX: Final = 32_768
@@ -110,7 +112,7 @@ class CertificateStore:
                     self._queued.pop(address, None)
                 elif known is not None and isinstance(known[0], SigningCertificate):
                     found[address] = known[0]  # it stays until there is room to fetch it: others have taken the places
-                elif isinstance(refused, _NoRoomError) and (address in self._queued or len(self._queued) < QUEUED_MAX):
+                elif isinstance(refused, _NoRoomError) and self._may_wait(address, question.trunk):
                     self._queued.setdefault(address, question.trunk)
                 else:
                     found[address] = refused
@@ -157,6 +159,13 @@ class CertificateStore:
         task.add_done_callback(self._has_room)
         places.append(_Place(trunk, host, server, task))
         return None
+
+    def _may_wait(self, address: str, trunk: str) -> bool:
+        """Return whether an address waits for room already, or still can."""
+        if address in self._queued:
+            return True
+        of_trunk = sum(each == trunk for each in self._queued.values())
+        return of_trunk < TRUNK_QUEUED_MAX and len(self._queued) < QUEUED_MAX
 
     def _has_room(self, _done: asyncio.Task[None]) -> None:
         """Begin to fetch what has waited for room and what a call still waits for."""
