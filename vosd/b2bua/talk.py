@@ -9,6 +9,7 @@ from vosd.b2bua import referral
 from vosd.b2bua.keypad import Keypad, KeypadFacts, duration_in, key_in
 from vosd.b2bua.outgoing.headers import retry_later
 from vosd.b2bua.states import CallState
+from vosd.sip.screening import accepting
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.trunks.dialect import Transfers
 
@@ -116,7 +117,9 @@ def _asked_aside(leg: "Leg", event: "RequestArrived") -> None:
     """Answer the leg that is on hold during a consultation: it may refresh its session, and not change it."""
     offer, server = leg.session_in(event.request), event.transaction
     wants_session = bool(offer) or isinstance(server, InviteServer)  # a 2xx to INVITE has an offer (RFC 3261 14.2)
-    if wants_session and leg.awaits_ack:
+    if event.request.required_types:
+        leg.respond(server, 415, event.at, accepting(()))  # there is no side that could be sent them
+    elif wants_session and leg.awaits_ack:
         leg.respond(server, 491, event.at)  # a second 200 would take the place of the one that waits for its ACK
     elif (offer and offer != leg.sessions.remote) or (wants_session and not leg.sessions.said):
         leg.respond(server, 491, event.at)

@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import pytest
 from doubles.keypad_scene import TARGET, keypad_scene, passed_on, press, reasons, settle, talking
+from doubles.sip_i import IAM, BodyPart, mixed
 from doubles.virtual.scene import CALLEE, Scene
 from doubles.virtual.side import Reply
 from doubles.virtual.vendor import RINGS, answers, refuses
@@ -199,6 +200,11 @@ def test_a_party_that_waits_may_refresh_its_session_and_nothing_more(scene):
     party.propose("a=sendonly")
     scene.wire.run_for(500)
     assert party.got["INVITE"] == [491]
+    kind, body = mixed(BodyPart("application/sdp", party.mine.encode()), IAM)
+    asking = party.ask("INVITE", body=body, kind=kind)  # there is no side that its part could be required of
+    scene.wire.run_for(500)
+    assert asking.final.status == 415
+    assert "application/isup" not in asking.final["Accept"]
     assert len(call.asked["INVITE"]) == told
     assert call.asked["INFO"] == target.asked["INFO"] == []
     call.hang_up()
