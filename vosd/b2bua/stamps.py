@@ -127,6 +127,7 @@ class Journey(JourneyFacts):
         self.sip_call_ids_out.append(sip_call_id)
         self.destination_address = address
         self.foremost_call_id = ""
+        self.callee_user_agent = None
 
     def note_together(self, sip_call_id: str, gateway: str) -> None:
         """Record one of several attempts that are in progress together; the first is the foremost."""

@@ -1,5 +1,6 @@
 """Products of both peers in the record of a call."""
 
+import pytest
 from doubles.sockets.peer import ANSWER
 from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CALLEE, Scene
@@ -15,14 +16,15 @@ def test_the_products_of_caller_and_vendor_are_in_the_record():
     assert (record.caller_user_agent, record.callee_user_agent) == ("Desk/1", "Carrier/2")
 
 
-def test_without_them_the_columns_are_empty_and_a_refusal_has_that_of_the_last_vendor():
+@pytest.mark.parametrize(("headers", "product"), [(("User-Agent: Carrier/2",), "Carrier/2"), ((), None)])
+def test_without_them_the_columns_are_empty_and_a_refusal_has_that_of_the_last_vendor(headers, product):
     scene = Scene()
     scene.vendor.script = refuses(503, headers=("Server: Carrier/1",))
-    scene.vendors[1].script = refuses(486, headers=("User-Agent: Carrier/2",))
+    scene.vendors[1].script = refuses(486, headers=headers)
     call = scene.caller.call(CALLEE)
     scene.wire.run_until(lambda: call.is_over)
     record = scene.close()
-    assert (record.caller_user_agent, record.callee_user_agent) == (None, "Carrier/2")
+    assert (record.caller_user_agent, record.callee_user_agent) == (None, product)
 
 
 def test_bytes_that_are_no_text_are_replaced_and_long_products_cut():
