@@ -167,6 +167,10 @@ class GatewayAttempt:
             return dialog.remote_tag
         return "" if early is None or early.speaker is None else early.speaker
 
+    def fork_key(self, tag: str) -> str:
+        """Return the key of a fork among those of all attempts: telephones that ring together may have equal tags."""
+        return f"{self.tag} {tag}"
+
     def timed_out(self) -> AttemptOutcome:
         """Return the outcome of an attempt that was not answered in time."""
         outcome = AttemptOutcome.ring_timeout(rang=self.progress.rang, had_media=self._has_media)
@@ -458,7 +462,8 @@ class GatewayAttempt:
         if early.speaker is not None and early.speaker != tag:
             self.progress.is_settled = False
             if self.call.search is not None:
-                self.call.search.fork_changed(self, early.speaker, tag, now, answers=answers)
+                left, found = self.fork_key(early.speaker), self.fork_key(tag)
+                self.call.search.fork_changed(self, left, found, now, answers=answers)
         early.speaker = tag
 
     def _establish(self, response: Response, now: Instant) -> None:

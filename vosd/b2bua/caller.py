@@ -79,7 +79,7 @@ class Caller:
         self.pracks: PrackQueue | None = None
         """Responses that wait for PRACKs; None = none does."""
         self.shown: dict[str, ShownFork] | None = None
-        """The forks of this attempt that the caller was shown, by their tags, but for the current one."""
+        """The forks that the caller was shown, by ``GatewayAttempt.fork_key``, but for the current one."""
         self.keypad: PressedKeys | None = None
         """The keys it has pressed, if its keys may transfer."""
         self.expiry: Timer[TimerOwner] | None = None
@@ -172,7 +172,7 @@ class Caller:
         self._begin_dialog(None, now)
 
     def switch_fork(self, before: str, after: str, now: Instant, *, answers: bool) -> None:
-        """Prepare for another fork of the attempt, by the tags of the forks; one that ``answers`` keeps its To tag.
+        """Prepare for another fork of the attempt, by the keys of the forks; one that ``answers`` keeps its To tag.
 
         More early media of a fork begin a new dialog again: some callers count RSeq for each dialog by itself, others
         over all of them, and only the number of a new dialog suits both.

@@ -148,7 +148,7 @@ class CalleeSearch(msgspec.Struct, eq=False):
         self._call.caller.ring(status, session, now)
 
     def fork_changed(self, attempt: GatewayAttempt, before: str, after: str, now: Instant, *, answers: bool) -> None:
-        """Prepare the caller for another fork of the INVITE, which sends early media or answers."""
+        """Prepare the caller for another fork of the INVITE, which sends early media or answers; both by their keys."""
         if attempt is self._call.callee:
             self._call.drop_bridge(now)
             self._call.caller.switch_fork(before, after, now, answers=answers)
@@ -472,7 +472,8 @@ class CalleeSearch(msgspec.Struct, eq=False):
         others = (each for each in (before, *self.beside) if each is not attempt and each is not None)
         self.beside = tuple(others)
         self._note_foremost(attempt)
-        self.fork_changed(attempt, before.fork_shown if before else "", attempt.fork_shown, now, answers=answers)
+        left = before.fork_key(before.fork_shown) if before else ""
+        self.fork_changed(attempt, left, attempt.fork_key(attempt.fork_shown), now, answers=answers)
 
     def _note_foremost(self, attempt: GatewayAttempt) -> None:
         sip_call_id, product = attempt.transaction.parts.call_id, attempt.progress.product

@@ -1,5 +1,7 @@
 """Telephones that ring at the same time: the first answer wins, the others are told that the call is elsewhere."""
 
+import itertools
+
 import pytest
 from doubles.data.builders import account, catalogue, mapping_gateway, phone
 from doubles.data.registering import register_request
@@ -8,6 +10,7 @@ from doubles.killed import KilledScene
 from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import ANSWER
 from doubles.successor import replace_node
+from doubles.virtual import vendor
 from doubles.virtual.customer import SUPPORTS_100REL, Intent
 from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
@@ -460,7 +463,10 @@ def test_the_latest_early_media_are_heard_and_each_phone_has_its_own_dialog(head
     assert finish(scene, call).end_reason == "Normal"
 
 
-def test_a_phone_that_is_not_heard_answers_under_the_tag_of_its_own_media():
+@pytest.mark.parametrize("have_equal_tags", [False, True])
+def test_a_phone_that_is_not_heard_answers_under_the_tag_of_its_own_media(have_equal_tags, monkeypatch):
+    if have_equal_tags:
+        monkeypatch.setattr(vendor, "_numbers", itertools.repeat(7))
     scene = stage(count=2)
     first = Script((Line(100, 183, ANSWER, (), True), Line(3_000, 200, ANSWER)))
     rung(scene, first, Script((Line(600, 183, OTHERS, (), True),)))
