@@ -181,6 +181,8 @@ class Metric(StrEnum):
     )
     GATEWAY_CALLS = _gauge("vosd_gateway_calls", "its calls", _GATEWAY)
     GATEWAY_LIMIT = _gauge("vosd_gateway_calls_limit", "its max_concurrent, if it has one", _GATEWAY)
+    GROUP_CALLS = _gauge("vosd_gateway_group_calls", "calls of the gateways of a group that has limits", ("group",))
+    GROUP_LIMIT = _gauge("vosd_gateway_group_calls_limit", "its max_concurrent, if it has one", ("group",))
     GATEWAY_ATTEMPTS = _counter("vosd_gateway_attempts_total", _OUTCOMES, (*_GATEWAY, "outcome"))
     GATEWAY_DELAY = _summary(
         "vosd_gateway_post_dial_delay_seconds", "from the INVITE to the first 18x or 200", _GATEWAY

@@ -36,11 +36,13 @@ from vosd.net.resolve import NameServerResolver
 from vosd.sip.drops import Drop
 from vosd.sip.flows import Listener
 from vosd.sip.settings import SipSettings
+from vosd.trunks.groups import GatewayGroup
+from vosd.trunks.scope import LimitScope
 
 CARRIER, CUSTOMER = {"gateway": "carrier-a", "kind": "routing"}, {"gateway": "acme-pbx", "kind": "mapping"}
 
 
-def switch(tmp_path, clock, gateways):
+def switch(tmp_path, clock, gateways, groups=()):
     settings = Settings(
         node="sw1",
         listen=(),
@@ -53,7 +55,7 @@ def switch(tmp_path, clock, gateways):
     store = MemoryStore()
     lease = MemoryLease(store, has_ended=lambda _: True)
     listeners = [Listener("127.0.0.1", 5060, "udp", "udp:127.0.0.1:5060")]
-    content = catalogue(gateways)
+    content = catalogue(gateways, groups=groups)
     return SwitchService(
         settings, content, store, MemoryRegistrations(), lease, clock, listeners, NameServerResolver((), 1, 1)
     )
@@ -71,7 +73,12 @@ def service(tmp_path, clock):
         routing_gateway("carrier-b", enabled=False),
         mapping_gateway("acme-pbx", "192.0.2.1/32"),
     ]
-    return switch(tmp_path, clock, gateways)
+    groups = [
+        GatewayGroup("pair", frozenset({"carrier-a", "carrier-b"}), max_concurrent=12),
+        GatewayGroup("slow", frozenset({"carrier-a"}), max_cps=3),
+        GatewayGroup("plain", frozenset({"carrier-b"})),
+    ]
+    return switch(tmp_path, clock, gateways, groups)
 
 
 def readings_of(service, clock, state=DaemonState.RUNNING, blocked=dict, **times):
@@ -114,6 +121,7 @@ def have_traffic(service, clock):
     service.gateways.note(call)
     service.switch.notices.unrecorded[EndReason.OVERLOAD] += 3
     service.switch.notices.refreshes_failed.update({"acme-pbx": 2, "1001": 4, "1002": 1})
+    service.switch.live.occupancy.take(LimitScope.GROUP, "pair", 12, None, clock.now().mono)
     service.switch.live.quality.answered("carrier-a", "44", 880, clock.now().mono)
     service.switch.live.quality.talked("carrier-a", "44", 60_000, clock.now().mono)
     service.dropped.update({Drop.SCANNER: 5, Drop.WRONG_CREDENTIALS: 6, Drop.KEEP_ALIVE: 7})
@@ -162,6 +170,9 @@ def test_the_values_are_those_of_the_parts_of_the_switch(service, clock):
     assert value(samples, "vosd_gateway_post_dial_delay_seconds_sum", **CARRIER) == 0.88
     assert value(samples, "vosd_gateway_calls_limit", **CARRIER) == 10
     assert value(samples, "vosd_gateway_calls_limit", **CUSTOMER) is None
+    of_groups = {group: [value(samples, f"vosd_gateway_group_calls{end}", group=group) for end in ("", "_limit")]
+                 for group in ("pair", "slow", "plain")}  # fmt: skip
+    assert of_groups == {"pair": [1, 12], "slow": [0, None], "plain": [None, None]}
     assert value(samples, "vosd_gateway_up", **CARRIER) == value(samples, "vosd_gateway_up", **CUSTOMER) == 1
     assert value(samples, "vosd_gateway_up", **other) is None
     assert value(samples, "vosd_gateway_asr_ratio", **CARRIER) == 1

@@ -8,6 +8,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from itertools import islice
 from typing import Final, NamedTuple
 
 from vosd import __version__
@@ -168,6 +169,7 @@ class Readings:
                 until = self._seconds() + STEP_S
         samples = [Sample(Metric.GATEWAYS, count, labels) for labels, count in states.items()]
         samples.append(Sample(Metric.GATEWAYS_LEFT_OUT, left_out))
+        samples += self._of_groups(max_gateways)
         processes = [("", os.getpid())]
         if self._books.pid is not None:
             processes.append(("vosd_bookkeeper", self._books.pid))
@@ -252,6 +254,13 @@ class Readings:
             *(Sample(Metric.CALL_REPORTS_DONE, reports.counted[each], (each.value,)) for each in ReportOutcome),
             *(Sample(Metric.REFRESHES_FAILED, count, (name,)) for name, count in refreshes.items()),
         ]
+
+    def _of_groups(self, at_most: int) -> Iterator[Sample]:
+        """Yield the calls of gateway groups with limits, and their limits."""
+        for load in islice(self._service.gateways.group_loads(self._service.switch.live), at_most):
+            yield Sample(Metric.GROUP_CALLS, load.calls, (load.gateway,))
+            if load.max_concurrent is not None:
+                yield Sample(Metric.GROUP_LIMIT, load.max_concurrent, (load.gateway,))
 
     def _loads(self) -> Iterator[GatewayLoad]:
         service = self._service

@@ -120,12 +120,15 @@ class Gateways(Counting):
             groups = sorted(gateway.groups)
             yield _row(load, hour, live.blocks.called, cps, down_ms, rest_ms, currency, ner, groups=groups)
         together = dict(live.occupancy.lately(LimitScope.GROUP, now.mono))
-        for group in catalogue.gateway_groups.values():
-            if group.limit is None:
-                continue  # its calls are not counted
-            calls = live.occupancy.active(LimitScope.GROUP, group.name)
-            load = GatewayLoad(GROUP, group.name, GatewayState.UP, calls, group.max_concurrent, Totals())
-            yield _row(load, Hour(), {}, together.get(group.name, 0))
+        for load in self.group_loads(live):
+            yield _row(load, Hour(), {}, together.get(load.gateway, 0))
+
+    def group_loads(self, live: LiveState) -> Iterator[GatewayLoad]:
+        """Yield the gateway groups with limits; calls of others are not counted."""
+        for group in self._catalogue.gateway_groups.values():
+            if group.limit is not None:
+                calls = live.occupancy.active(LimitScope.GROUP, group.name)
+                yield GatewayLoad(GROUP, group.name, GatewayState.UP, calls, group.max_concurrent, Totals())
 
     def loads(self, live: LiveState, registered: Set[str], silenced: Container[str]) -> Iterator[GatewayLoad]:
         """Yield the same gateways with their counts since the start; a reload meanwhile changes nothing here."""
