@@ -73,11 +73,12 @@ class Signatory:
 class Sti:
     """A root, an authority below it, and what it issues; times are relative to ``at_ms``."""
 
-    def __init__(self, at_ms: int) -> None:
+    def __init__(self, at_ms: int, delegated: bytes | None = None) -> None:
+        """``delegated`` is the TNAuthList of the authority below the root; None = it has none."""
         self._at = datetime.fromtimestamp(at_ms // 1_000, UTC)
         self._root_key, self._key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
         self.root = self._made("root", self._root_key, "root", self._root_key, is_authority=True)
-        self._below = self._made("authority", self._key, "root", self._root_key, is_authority=True)
+        self._below = self._made("authority", self._key, "root", self._root_key, is_authority=True, authority=delegated)
         self.root_pem = self.root.public_bytes(Encoding.PEM).decode()
 
     def trust(self, *revoked: x509.Certificate) -> TrustStore:

@@ -43,7 +43,8 @@ class SigningCertificate(msgspec.Struct, frozen=True):
     valid_from_ms: int
     """UTC; of the whole chain."""
     valid_to_ms: int
-    authority: TnAuthority
+    authorities: tuple[TnAuthority, ...]
+    """Its own TNAuthList, and those of the certificates above it that have one: each must cover what it delegates."""
 
     def check(self, passport: Passport, at_ms: int) -> None:
         """Check a token's signature, and that its signer may sign for its number at this time.
@@ -62,7 +63,7 @@ class SigningCertificate(msgspec.Struct, frozen=True):
         div = passport.claims.div
         number = passport.claims.orig.tn if div is None else div.tn  # a diverting party signs for its own number
         digits = Numbering().canonical(number)
-        if number and not (digits and self.authority.covers(digits)):
+        if number and not (digits and all(each.covers(digits) for each in self.authorities)):
             raise UnsupportedCredentialError(f"the certificate does not cover {number}")
 
 
@@ -105,7 +106,7 @@ class TrustStore:
             key,
             max(_ms(each.not_valid_before_utc) for each in chain),
             min(_ms(each.not_valid_after_utc) for each in chain),
-            _authority(leaf),
+            (_authority(leaf), *(_authority(each) for each in chain[1:] if _has_authority(each))),
         )
 
 
@@ -164,9 +165,14 @@ def _chain(content: bytes) -> Sequence[x509.Certificate]:
     return found
 
 
-def _authority(leaf: x509.Certificate) -> TnAuthority:
+def _has_authority(above: x509.Certificate) -> bool:
+    """Return whether a certificate above that of the signer is for some numbers alone (RFC 9060 section 4.1)."""
+    return any(each.oid == _TN_AUTH_LIST for each in above.extensions)
+
+
+def _authority(certificate: x509.Certificate) -> TnAuthority:
     try:
-        found = leaf.extensions.get_extension_for_oid(_TN_AUTH_LIST).value
+        found = certificate.extensions.get_extension_for_oid(_TN_AUTH_LIST).value
     except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
         raise UnsupportedCredentialError("the certificate has no TNAuthList") from None
     if not isinstance(found, x509.UnrecognizedExtension):

@@ -24,7 +24,7 @@ def token(caller: str = "12155551212") -> Passport:
 def test_a_chain_up_to_a_root_is_trusted_for_the_shortest_of_its_times():
     sti, network = usual()
     found = sti.trust().certified(network.chain, VIRTUAL_NOW_MS)
-    assert found.authority == TnAuthority(("1234",))
+    assert found.authorities == (TnAuthority(("1234",)),)
     assert found.valid_to_ms == int(network.certificate.not_valid_after_utc.timestamp() * 1_000)
     found.check(token(), VIRTUAL_NOW_MS)
     for at_ms in (found.valid_from_ms - 1, found.valid_to_ms + 1):
@@ -37,7 +37,7 @@ def test_a_single_certificate_may_come_in_der():
     sti, network = usual()
     chain = read_roots(network.chain.decode())
     store = TrustStore([chain[1].public_bytes(Encoding.PEM).decode()])
-    assert store.certified(network.certificate.public_bytes(Encoding.DER), VIRTUAL_NOW_MS).authority.providers
+    assert store.certified(network.certificate.public_bytes(Encoding.DER), VIRTUAL_NOW_MS).authorities
     with pytest.raises(UnsupportedCredentialError):
         sti.trust().certified(network.certificate.public_bytes(Encoding.DER), VIRTUAL_NOW_MS)
 
@@ -143,9 +143,20 @@ def test_a_malformed_list_covers_nothing(der):
         authority_of(der)
 
 
-def test_a_number_of_a_range_is_covered_however_it_is_written():
-    sti, _ = usual()
-    issued = sti.issue(numbers(("12155551200", 100)))
+@pytest.mark.parametrize(
+    ("delegated", "own"),
+    [
+        (None, numbers(("12155551200", 100))),
+        (SPC, numbers(("12155551200", 100))),
+        (numbers(("12155551200", 100)), SPC),
+        (numbers(("12155551200", 100)), numbers(("12155551000", 1_000))),
+    ],
+    ids=["own alone", "below a provider", "delegated alone", "both"],
+)
+def test_a_number_that_all_lists_of_the_chain_have_is_covered_however_it_is_written(delegated, own):
+    """RFC 9060 section 4.1: whoever has some numbers can delegate no others, whatever the certificate says."""
+    sti = Sti(VIRTUAL_NOW_MS, delegated)
+    issued = sti.issue(own)
     found = sti.trust().certified(issued.chain, VIRTUAL_NOW_MS)
     for caller, is_covered in (("+1-215-555-1212", True), ("12155551212", True), ("12155551300", False), ("x", False)):
         value = issued.signer.shaken(caller, "12125551213", Attestation.FULL, "t", VIRTUAL_NOW_MS // 1_000)

@@ -83,7 +83,7 @@ def test_the_key_of_rfc_8225_signs_its_claims():
     header = JoseHeader(ES256, typ="passport", x5u=OF_RFC_8225)
     again = read(identity_value(token.signed, signature_of(key, token.signed), header), NOTHING)
     assert again is not None
-    everyone = SigningCertificate(key.public_key(), 0, 2**53, certificate().authority)
+    everyone = SigningCertificate(key.public_key(), 0, 2**53, certificate().authorities)
     everyone.check(again, 1471375418_000)
     with pytest.raises(InvalidIdentityError, match="signature is wrong"):
         everyone.check(token, 1471375418_000)
