@@ -44,7 +44,7 @@ class SigningCertificate(msgspec.Struct, frozen=True):
     """UTC; of the whole chain."""
     valid_to_ms: int
     authorities: tuple[TnAuthority, ...]
-    """Its own TNAuthList, and those of the certificates above it that have one: each must cover what it delegates."""
+    """The TNAuthLists of the certificate and of those above it; a number has to be in all of them."""
 
     def check(self, passport: Passport, at_ms: int) -> None:
         """Check a token's signature, and that its signer may sign for its number at this time.

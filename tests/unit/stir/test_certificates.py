@@ -154,7 +154,7 @@ def test_a_malformed_list_covers_nothing(der):
     ids=["own alone", "below a provider", "delegated alone", "both"],
 )
 def test_a_number_that_all_lists_of_the_chain_have_is_covered_however_it_is_written(delegated, own):
-    """RFC 9060 section 4.1: whoever has some numbers can delegate no others, whatever the certificate says."""
+    """RFC 9060 section 4.1: the holder of some numbers can delegate no others, whatever the certificate says."""
     sti = Sti(VIRTUAL_NOW_MS, delegated)
     issued = sti.issue(own)
     found = sti.trust().certified(issued.chain, VIRTUAL_NOW_MS)
