@@ -28,6 +28,7 @@ from vosd.admin.office.months import ClosedMonthSheet, CloseMonth, MonthOpenErro
 from vosd.admin.office.office import Office
 from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.billing.accounts import AccountType
+from vosd.billing.invoice_terms import InvoiceCycle, InvoiceTerms
 from vosd.control.calls import CallSnapshot, ListCalls
 from vosd.control.money import ListUnbooked
 from vosd.engine.journal import Journal
@@ -211,7 +212,9 @@ async def test_a_closed_month_leaves_a_page_whose_figures_are_those_of_its_files
     for file in page.files:
         content = (directory / file.name).read_bytes()
         assert (len(content), hashlib.sha256(content).hexdigest()) == (file.bytes, file.sha256)
-        assert f"{file.sha256}  {file.name}\n" in (directory / "SHA256SUMS").read_text()
+    digests = dict(line.split("  ")[::-1] for line in (directory / "SHA256SUMS").read_text().splitlines())
+    assert {*digests} == {"month.md", "month.json", *(file.name for file in page.files)}
+    assert digests == {name: hashlib.sha256((directory / name).read_bytes()).hexdigest() for name in digests}
     calls, entries = ([*csv.DictReader(rows_of(directory / name))] for name in ("calls.csv.gz", "ledger.csv.gz"))
     assert (page.calls, page.answered) == (len(calls), sum(bool(each["answered_at"]) for each in calls)) == (6, 5)
     (money,) = page.money
@@ -222,6 +225,7 @@ async def test_a_closed_month_leaves_a_page_whose_figures_are_those_of_its_files
         ("call", 10, "-4.20", "-0.70"), ("minimum", 1, "-2.50", "0.00"), ("payment", 1, "25.00", "0.00"),
     ]  # fmt: skip
     (invoices,) = page.invoices
+    assert (invoices.issuer, page.invoice_periods) == ("south", ("2026-09",))
     assert (invoices.invoices, invoices.net, invoices.tax, invoices.gross) == (1, "5.00", "0.50", "5.50")
     assert len(rows_of(directory / "invoices.csv")) == 2
     (balances,) = page.balances
@@ -249,6 +253,19 @@ async def test_charges_that_are_on_no_invoice_are_passed_over_with_a_reason(offi
     assert made.page is not None
     assert [each.obstacle.value for each in made.page.passed] == ["vendor_unmatched", "invoices_missing"]
     assert made.page.invoices == ()
+
+
+async def test_halves_of_the_month_are_invoiced_and_on_the_page(database: Database, tmp_path: Path) -> None:
+    await prepare(database, tmp_path)
+    halves = msgspec.structs.replace(ACCOUNTS[1], invoice=InvoiceTerms(cycle=InvoiceCycle.HALF_MONTH))
+    office = office_on(database, halves, ACCOUNTS[2], now=NOW, socket=tmp_path / "vosd.sock")
+    made = await close(office)
+    assert made.page is not None
+    assert made.page.invoice_periods == ("2026-09-H2",)
+    assert [(each.invoices, each.gross) for each in made.page.invoices] == [(1, "5.50")]
+    directory = Path(made.directory or "")
+    assert len(rows_of(directory / "invoices.csv")) == 2
+    assert "vosd invoice list --period 2026-09-H2" in (directory / "month.md").read_text()
 
 
 async def test_a_month_is_closed_once_whatever_comes_later(office: Office) -> None:

@@ -1,6 +1,6 @@
 """An issued invoice as a mail: PDF and calls are attached, the text says number, amount and day."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -18,19 +18,36 @@ class InvoiceFiles(NamedTuple):
 
 
 def invoice_mail(
-    document: InvoiceDocument, sender: str, recipients: Sequence[str], files: InvoiceFiles, identity: int, now: int
+    document: InvoiceDocument,
+    words: Mapping[str, str],
+    sender: str,
+    recipients: Sequence[str],
+    files: InvoiceFiles,
+    identity: int,
+    now: int,
 ) -> EmailMessage:
-    """Return the mail; a repeated one has the same Message-ID. ``now`` is UTC milliseconds."""
+    """Return the mail; a repeated one has the same Message-ID.
+
+    Args:
+        document: the invoice.
+        words: words of its printed form, in its language.
+        sender: address that the mail comes from.
+        recipients: addresses that it goes to.
+        files: what is attached.
+        identity: id of the invoice.
+        now: UTC milliseconds.
+    """
     message = EmailMessage()
     message["From"] = sender
     message["To"] = ", ".join(recipients)
     message["Date"] = format_datetime(datetime.fromtimestamp(now / 1_000, UTC))
     message["Message-ID"] = f"<invoice-{identity}-{document.issued_on}@vosd.invalid>"
-    what = "Credit note" if document.kind == "credit_note" else "Invoice"
+    what = words[document.kind]
     message["Subject"] = _line(" ".join((what, document.number, document.issuer.name)))
-    lines = [f"{what} {document.number} of {document.issued_on}: {document.gross} {document.currency}"]
+    gross = document.gross.replace(".", words["decimal"])
+    lines = [f"{what} {document.number}, {document.issued_on}: {gross} {document.currency}"]
     if document.due_on:
-        lines.append(f"Please pay by {document.due_on}.")
+        lines.append(f"{words['pay_by']} {document.due_on}.")
     message.set_content("\n".join([*lines, "", document.issuer.name, *document.issuer.contact]) + "\n")
     name = "".join(each if each.isalnum() or each in "-_." else "-" for each in document.number)
     message.add_attachment(files.pdf, maintype="application", subtype="pdf", filename=f"{name}.pdf")

@@ -51,6 +51,12 @@ def _labels(content: bytes) -> dict[str, dict[str, str]]:
     return msgspec.json.decode(content, type=dict[str, dict[str, str]])
 
 
+def words_of(form: bytes, language: str) -> dict[str, str]:
+    """Return the words of a language by which ``form_of`` has printed then, English ones where it has none."""
+    labels = _labels(base64.b64decode(msgspec.json.decode(form, type=dict[str, str])[LABELS]))
+    return labels["en"] | labels.get(language, {})
+
+
 def printed(form: bytes, document: str, issued_at: int | None) -> bytes:
     """Return the PDF of an invoice; the same files and document always make the same bytes.
 

@@ -3,6 +3,7 @@
 The same books give the same files, whenever and however often they are written.
 """
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, aclosing
@@ -25,7 +26,6 @@ from vosd.admin.month_page import (
     MonthFile,
     MonthPage,
     page_as_text,
-    sums_as_text,
 )
 from vosd.base.csv_text import CsvWriter
 from vosd.base.errors import VosError
@@ -58,6 +58,7 @@ class WrittenMonth(NamedTuple):
     ledger: tuple[LedgerMoney, ...]
     balances: tuple[BalanceMoney, ...]
     invoices: tuple[InvoiceMoney, ...]
+    invoice_periods: tuple[str, ...]
     files: tuple[MonthFile, ...]
 
 
@@ -88,9 +89,15 @@ class MonthArchive:
             invoices = await self._invoices()
             of_invoices = self._file(INVOICES, [_INVOICE, *map(_invoice_row, invoices)])
         return WrittenMonth(
-            of_calls.rows, calls.answered, calls.sheets(), ledger.moved(), ledger.totals(),
-            _invoice_sums(invoices), (of_calls, of_ledger, of_balances, of_invoices),
-        )  # fmt: skip
+            calls=of_calls.rows,
+            answered=calls.answered,
+            money=calls.sheets(),
+            ledger=ledger.moved(),
+            balances=ledger.totals(),
+            invoices=_invoice_sums(invoices),
+            invoice_periods=tuple(dict.fromkeys(each.period for each in invoices)),
+            files=(of_calls, of_ledger, of_balances, of_invoices),
+        )
 
     def show(self, page: MonthPage) -> None:
         """Write the page beside the files: as Markdown, as JSON, and the digests.
@@ -101,9 +108,12 @@ class MonthArchive:
         """
         json = msgspec.json.format(msgspec.json.encode(page))
         with self._opened():
-            replace_file(self._directory / "month.md", page_as_text(page).encode(), synced=True)
-            replace_file(self._directory / "month.json", json, synced=True)
-            replace_file(self._directory / "SHA256SUMS", sums_as_text(page).encode(), synced=True)
+            digests = {each.name: each.sha256 for each in page.files}
+            for name, content in (("month.md", page_as_text(page).encode()), ("month.json", json)):
+                replace_file(self._directory / name, content, synced=True)
+                digests[name] = hashlib.sha256(content).hexdigest()
+            sums = "".join(f"{digest}  {name}\n" for name, digest in digests.items())  # as sha256sum -c reads them
+            replace_file(self._directory / "SHA256SUMS", sums.encode(), synced=True)
             sync_directory(self._directory)
 
     def _opened(self) -> AbstractContextManager[object]:
@@ -140,11 +150,12 @@ class MonthArchive:
             return {each.account: (each.currency or "", each.balance) async for each in found}
 
     async def _invoices(self) -> list[StoredInvoice]:
-        """Return the issued invoices and credit notes of the month, the oldest first."""
+        """Return the issued invoices and credit notes whose periods end in the month, the oldest first."""
+        span = (self._since, self._until)
         found: list[StoredInvoice] = []
         while True:
             before = found[-1].id if found else None
-            page = await self._stores.invoices.list(InvoiceFilter(period=self._month, before=before, drafts=False))
+            page = await self._stores.invoices.list(InvoiceFilter(ending=span, before=before, drafts=False))
             if not page:
                 return found[::-1]
             found += page
@@ -241,19 +252,20 @@ def _invoice_row(each: StoredInvoice) -> Sequence[object]:
 
 
 def _invoice_sums(invoices: Sequence[StoredInvoice]) -> tuple[InvoiceMoney, ...]:
-    found: dict[str, list[StoredInvoice]] = defaultdict(list)
+    found: dict[tuple[str, str], list[StoredInvoice]] = defaultdict(list)
     for each in invoices:
-        found[each.currency].append(each)
+        found[each.issuer, each.currency].append(each)
     return tuple(
         InvoiceMoney(
-            currency,
-            sum(each.kind == INVOICE for each in some),
-            sum(each.kind == CREDIT_NOTE for each in some),
-            format_amount(sum((each.net for each in some), ZERO)),
-            format_amount(sum((each.tax for each in some), ZERO)),
-            format_amount(sum((each.gross for each in some), ZERO)),
+            issuer=issuer,
+            currency=currency,
+            invoices=sum(each.kind == INVOICE for each in some),
+            credit_notes=sum(each.kind == CREDIT_NOTE for each in some),
+            net=format_amount(sum((each.net for each in some), ZERO)),
+            tax=format_amount(sum((each.tax for each in some), ZERO)),
+            gross=format_amount(sum((each.gross for each in some), ZERO)),
         )
-        for currency, some in sorted(found.items())
+        for (issuer, currency), some in sorted(found.items())
     )
 
 

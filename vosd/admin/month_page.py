@@ -102,9 +102,11 @@ class BalanceMoney(msgspec.Struct, frozen=True):
     """Sum of the balances at its end, as text."""
 
 
-class InvoiceMoney(msgspec.Struct, frozen=True):
-    """Invoices and credit notes of the month, of one currency; money as text."""
+class InvoiceMoney(msgspec.Struct, frozen=True, kw_only=True):
+    """Invoices and credit notes of the month, of one issuer and currency; money as text."""
 
+    issuer: str = ""
+    """Agent that has issued them to its customers; empty = they are this installation's own."""
     currency: str
     invoices: int
     """Number of the invoices."""
@@ -175,7 +177,9 @@ class MonthPage(msgspec.Struct, frozen=True, kw_only=True):
     balances: tuple[BalanceMoney, ...]
     """Balances, by currency."""
     invoices: tuple[InvoiceMoney, ...]
-    """Invoices of the month, by currency."""
+    """Invoices whose periods end in the month, by issuer and currency."""
+    invoice_periods: tuple[str, ...] = ()
+    """Periods of these invoices."""
     vendors: tuple[VendorOfMonth, ...]
     """Comparisons of vendors' bills."""
     files: tuple[MonthFile, ...]
@@ -216,9 +220,11 @@ def page_as_text(page: MonthPage) -> str:
         "",
         *_proof(f"vosd ledger balances --at {page.since}", f"vosd ledger balances --at {page.until}"),
         "## Invoices",
+        "Invoices whose periods end in the month. Those with an issuer, and their tax, are of that agent.",
+        "",
         *_table(InvoiceMoney, page.invoices),
         "",
-        *_proof(f"vosd invoice list --period {page.month}"),
+        *_proof(*(f"vosd invoice list --period {each}" for each in page.invoice_periods or (page.month,))),
         "## Vendors' bills",
         *_table(VendorOfMonth, page.vendors),
         "",
@@ -229,11 +235,6 @@ def page_as_text(page: MonthPage) -> str:
         *_proof("sha256sum -c SHA256SUMS"),
     ]
     return "\n".join(lines)
-
-
-def sums_as_text(page: MonthPage) -> str:
-    """Return the digests of the files as ``sha256sum -c`` reads them."""
-    return "".join(f"{each.sha256}  {each.name}\n" for each in page.files)
 
 
 def _table(kind: type[msgspec.Struct], rows: Sequence[msgspec.Struct]) -> Iterable[str]:

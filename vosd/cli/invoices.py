@@ -211,10 +211,14 @@ def _show_sent(sent: "list[InvoiceSheet]", failed: dict[str, str], *, as_json: b
     else:
         for each in sent:
             output.line(f"invoice {each.number} is sent")
+        if not sent and not failed:
+            output.line("no issued invoice is left to send")
     for number, why in failed.items():
         output.remark(output.printable(f"invoice {number} is not sent: {why}"))
     if failed:
-        raise OperationError(f"{len(failed)} invoices are not sent: the same again tries them once more")
+        raise OperationError(
+            f"{len(failed)} invoices are not sent to all: the same again tries those that no address has"
+        )
 
 
 @invoice.command()

@@ -70,6 +70,26 @@ def period_of(text: str) -> InvoicePeriod:
     return InvoicePeriod(InvoiceCycle.HALF_MONTH, middle, next_month)
 
 
+def periods_that_end(first: date, behind: date, cycle: InvoiceCycle) -> list[InvoicePeriod]:
+    """Return the periods of a cycle whose last days are from ``first`` on and before ``behind``."""
+    days = [first + timedelta(days=number) for number in range((behind - first).days)]
+    periods = [_period_with(day, cycle) for day in days]
+    return [each for day, each in zip(days, periods, strict=True) if each.behind == day + timedelta(days=1)]
+
+
+def _period_with(day: date, cycle: InvoiceCycle) -> InvoicePeriod:
+    match cycle:
+        case InvoiceCycle.MONTH:
+            return period_of(f"{day:%Y-%m}")
+        case InvoiceCycle.HALF_MONTH:
+            return period_of(f"{day:%Y-%m}-H{1 if day.day <= _HALF else 2}")
+        case InvoiceCycle.WEEK:
+            year, week, _ = day.isocalendar()
+            return period_of(f"{year:04d}-W{week:02d}")
+        case InvoiceCycle.DAY:
+            return period_of(day.isoformat())
+
+
 def midnight(day: date, zone: ZoneInfo) -> int:
     """Return the begin of a day in a zone, UTC milliseconds."""
     return (datetime(day.year, day.month, day.day, tzinfo=zone) - _EPOCH) // timedelta(milliseconds=1)

@@ -149,6 +149,8 @@ class InvoiceFilter(NamedTuple):
     """Invoices of these accounts alone; None = of all."""
     state: StoredState | None = None
     period: str | None = None
+    ending: tuple[int, int] | None = None
+    """Invoices whose periods end behind the first moment and not behind the second one, UTC milliseconds."""
     before: int | None = None
     """Invoices with a smaller id."""
     limit: int = 1_000
@@ -263,7 +265,7 @@ class SqlInvoices:
         newest = _live().with_only_columns(func.max(_invoice.c.id)).where(_invoice.c.account == draft.account)
         if await connection.scalar(newest) != draft.follows:
             message = f"another invoice of account {draft.account} was issued or cancelled meanwhile"
-            raise InvoiceMovedError(message)
+            raise InvoiceMovedError(f"{message}; run the period again, it completes the rest")
 
     async def one(self, number: int) -> StoredInvoice:
         """Return an invoice or credit note by its id; raises NoSuchInvoiceError, too."""
@@ -314,6 +316,9 @@ class SqlInvoices:
             query = query.where(_invoice.c.state != StoredState.DRAFT.value)
         if wanted.period is not None:
             query = query.where(_invoice.c.period == wanted.period)
+        if wanted.ending is not None:
+            after, until = wanted.ending
+            query = query.where(_invoice.c.until > after, _invoice.c.until <= until)
         if wanted.before is not None:
             query = query.where(_invoice.c.id < wanted.before)
         async with self._database.reading() as connection:

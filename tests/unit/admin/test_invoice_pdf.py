@@ -8,7 +8,8 @@ import msgspec
 import pytest
 from pypdf import PdfReader
 
-from vosd.admin.invoice_pdf import FORM, LABELS, InvoiceFormError, form_of, printed
+from vosd.admin.invoice_mail import InvoiceFiles, invoice_mail
+from vosd.admin.invoice_pdf import FORM, LABELS, InvoiceFormError, form_of, printed, words_of
 from vosd.engine.settings import InvoiceSettings
 from vosd.invoicing.invoice import InvoiceDocument, InvoiceLine, InvoiceParty, InvoiceSection, MovementLine, TaxLine
 
@@ -100,6 +101,20 @@ def test_text_of_another_direction_keeps_its_order() -> None:
     assert "1 High Street" in arabic
     assert "\u22125.50" in arabic
     assert "2026-10 0 % 5\n" in english
+
+
+def test_a_mail_has_the_language_of_its_invoice() -> None:
+    form, files = form_of(InvoiceSettings()), InvoiceFiles(b"%PDF", None)
+
+    def mailed(document: InvoiceDocument) -> tuple[str, list[str]]:
+        words = words_of(form, document.language)
+        message = invoice_mail(document, words, "a@example.com", ["b@example.com"], files, 7, 1_793_000_000_000)
+        return message["Subject"], message.get_body().get_content().splitlines()[:2]
+
+    subject, lines = mailed(invoice("de"))
+    assert subject == "Rechnung 2026-000017 Example Telecom"
+    assert lines == ["Rechnung 2026-000017, 2026-11-02: 1469,135682 EUR", "Bitte zahlen Sie bis 2026-11-16."]
+    assert mailed(invoice("xx", 3, kind="credit_note"))[0] == "Credit note 2026-000017 Example Telecom"
 
 
 def test_every_language_has_every_word() -> None:

@@ -8,7 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vosd.billing.invoice_terms import InvoiceCycle
-from vosd.invoicing.periods import BadPeriodError, midnight, period_of
+from vosd.invoicing.periods import BadPeriodError, midnight, period_of, periods_that_end
+
+
+@pytest.mark.parametrize(
+    ("cycle", "expected"),
+    [
+        (InvoiceCycle.MONTH, ["2026-10"]), (InvoiceCycle.HALF_MONTH, ["2026-10-H1", "2026-10-H2"]),
+        (InvoiceCycle.WEEK, ["2026-W40", "2026-W41", "2026-W42", "2026-W43"]),
+        (InvoiceCycle.DAY, [f"2026-10-{day:02}" for day in range(1, 32)]),
+    ],
+)  # fmt: skip
+def test_a_month_has_the_periods_that_end_in_it(cycle: InvoiceCycle, expected: list[str]) -> None:
+    assert [*map(str, periods_that_end(date(2026, 10, 1), date(2026, 11, 1), cycle))] == expected
 
 
 @pytest.mark.parametrize(

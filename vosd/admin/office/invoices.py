@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from vosd.admin.invoice_mail import InvoiceFiles, invoice_mail
-from vosd.admin.invoice_pdf import form_of, printed
+from vosd.admin.invoice_pdf import form_of, printed, words_of
 from vosd.admin.names import configured
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
@@ -709,7 +709,8 @@ async def send_invoice(office: Office, who: Principal, order: SendInvoice) -> In
     pdf = await asyncio.to_thread(printed, form, found.document, found.issued_at)
     document = msgspec.json.decode(found.document, type=InvoiceDocument)
     files = InvoiceFiles(pdf, await _zipped_calls(office, who, found) if order.calls else None)
-    message = invoice_mail(document, server.sender, recipients, files, found.id, office.now())
+    words = words_of(form, document.language)
+    message = invoice_mail(document, words, server.sender, recipients, files, found.id, office.now())
     try:
         refused = await asyncio.to_thread(deliver, server, message)
     except (OSError, smtplib.SMTPException) as error:

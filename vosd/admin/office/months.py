@@ -11,7 +11,7 @@ from vosd.admin.ledger import Month
 from vosd.admin.month_archive import MonthArchive
 from vosd.admin.month_page import MissingOfMonth, MonthObstacle, MonthPage
 from vosd.admin.office.errors import OrderError
-from vosd.admin.office.invoices import UNFINISHED, RunInvoices, run_invoices
+from vosd.admin.office.invoices import UNFINISHED, InvoiceRunSheet, RunInvoices, run_invoices
 from vosd.admin.office.ledger import ClosePeriod, close_period
 from vosd.admin.office.minimum import BookMinimums, book_minimums
 from vosd.admin.office.month_checks import MonthChecks
@@ -21,6 +21,7 @@ from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.base.errors import VosError
 from vosd.cdr.columns import iso_utc
+from vosd.invoicing.periods import period_of, periods_that_end
 from vosd.storage.month_closes import StoredMonthClose
 
 DIRECTORY = "months"
@@ -147,14 +148,20 @@ def _refuse(order: CloseMonth, missing: Sequence[MissingOfMonth]) -> None:
 
 
 async def _invoiced(office: Office, who: Principal, month: str) -> tuple[MissingOfMonth, ...]:
-    """Make the invoices of a month; return what is missing."""
-    runs = await run_invoices(office, who, RunInvoices(period=month))
-    open_ones = [each for each in runs if each.outcome in UNFINISHED]
+    """Make the invoices whose periods end in a month; return what is missing."""
+    whole = period_of(month)
+    others = {each.invoice.cycle for each in office.definitions.accounts().values()} - {whole.cycle}
+    open_ones: list[tuple[str, InvoiceRunSheet]] = []
+    for cycle in (whole.cycle, *sorted(others, key=lambda each: each.value)):
+        for period in map(str, periods_that_end(whole.first, whole.behind, cycle)):
+            runs = await run_invoices(office, who, RunInvoices(period=period))
+            open_ones += [(period, each) for each in runs if each.outcome in UNFINISHED]
     if not open_ones:
         return ()
-    first = open_ones[0]
-    detail = f"charges of {len(open_ones)} accounts are on no invoice, the first is {first.account}: {first.detail}"
-    return (MissingOfMonth(MonthObstacle.INVOICES_MISSING, detail, f"vosd invoice run --period {month}"),)
+    period, first = open_ones[0]
+    accounts = len({each.account for _, each in open_ones})
+    detail = f"charges of {accounts} accounts are on no invoice, the first is {first.account}: {first.detail}"
+    return (MissingOfMonth(MonthObstacle.INVOICES_MISSING, detail, f"vosd invoice run --period {period}"),)
 
 
 def _shown(
