@@ -1,5 +1,6 @@
 """Every report, compared with one that is made plainly of the calls: random traffic, with corrections."""
 
+import json
 import random
 from collections import defaultdict
 from contextlib import aclosing
@@ -13,10 +14,12 @@ import pytest
 from doubles.data.builders import account
 from doubles.data.records import STARTED, answered_call, call_id, charge_row, refused_call
 
+from vosd.admin.office.errors import OrderError
 from vosd.admin.office.permissions import ALL
 from vosd.admin.office.principal import Means, Principal, Role
 from vosd.admin.office.reports import ShowReport, show_report
 from vosd.admin.office.rerating import Run, RunBookings
+from vosd.admin.office.scope import Scope
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, Attempt
 from vosd.storage.books import SqlBooks
@@ -52,12 +55,7 @@ class Office:
         self.definitions = SimpleNamespace(accounts=lambda: {each.id: each for each in owned})
 
     def scope_of(self, _who):
-        class Everything:
-            agent = visible = None
-
-            def require_operator(self) -> None: ...
-
-        return Everything()
+        return Scope(None)
 
     def now(self) -> int:
         return NOW
@@ -96,12 +94,24 @@ def some_call(index: int, dice: random.Random):
     attempts = [Attempt("telco-trunk", 503, 300, None, "Unavailable")] if dice.random() < 0.4 else []
     attempts.append(Attempt(f"{vendor}-trunk", 200, 4_000, 700, "Normal"))
     held = dice.randrange(700_000)
+    if dice.random() < 0.1:  # a gateway that calls came from and went to
+        times["mapping_gateway"] = attempts[-1].gateway
+    media = dice.choice([None, "damaged", json.dumps({"legs": {"caller": some_leg(dice), "callee": some_leg(dice)}})])
     return answered_call(
         index, **terms, **times, charges=charges, postings=postings, attempts=tuple(attempts), rate_area=area,
         currency=CURRENCY[customer], vendor_currency=CURRENCY[vendor], hold_time_ms=held, hold_time_s=-(-held // 1000),
         pdd_ms=dice.choice([None, dice.randrange(9_000)]), loss=cost - fee if cost > fee else None,
-        billing_method=dice.choice(["gateway", "phone"]),
+        billing_method=dice.choice(["gateway", "phone"]), media=media, rate_prefix=dice.choice(["4420", "4421", "442"]),
+        rate_type=dice.choice([None, "local"]), caller_in=f"{dice.randrange(10**4)}",
+        callee_billing=dice.choice([None, f"44{dice.randrange(10**4)}"]),
     )  # fmt: skip
+
+
+def some_leg(dice: random.Random):
+    """A leg without media, without known loss, without packets, or with a loss."""
+    lost = dice.randrange(300) / 10
+    legs = [None, {"packets_in": 9, "lost_percent": None}, {"packets_in": 0, "lost_percent": 0.0}]
+    return dice.choice([*legs, *[{"packets_in": 500, "lost_percent": lost, "address": "192.0.2.1:4000"}] * 3])
 
 
 OWNERS = {"shop": ("Shop", "reseller"), "acme": ("Acme Ltd", "")}
@@ -174,13 +184,13 @@ async def records(database):
 BY = {
     "revenue": ["customer_account"], "phones": ["mapping_gateway", "customer_account"], "areas": ["area", "rate_type"],
     "account-areas": ["customer_account", "area", "rate_type"],
-    "gateway-areas": ["mapping_gateway", "routing_gateway", "area"],
+    "gateway-areas": ["mapping_gateway", "routing_gateway", "area", "rate_type"],
     "mapping-gateways": ["mapping_gateway", "customer_account"], "performance": [], "durations": [],
     "failures": ["end_reason", "sip_code", "hangup_source", "routing_gateway"], "daily": [],
     "top-customers": ["customer_account"], "top-revenue": ["customer_account"],
     "profit": ["customer_account", "vendor_account", "area"],
     "profit-customers": ["customer_account"], "profit-vendors": ["vendor_account"],
-    "profit-gateways": ["routing_gateway"], "profit-areas": ["area"],
+    "profit-gateways": ["routing_gateway", "vendor_account"], "profit-areas": ["area", "rate_type"],
     "profit-hours": [], "false-answers": ["routing_gateway", "area"],
 }  # fmt: skip
 
@@ -205,6 +215,8 @@ def span_at(moment, group, zone) -> str:
     local = (EPOCH + timedelta(milliseconds=moment)).astimezone(ZoneInfo(zone))
     if group == "hour":
         return f"{local:%Y-%m-%dT%H:00%z}"
+    if group == "5min":
+        return f"{local - timedelta(minutes=local.minute % 5):%Y-%m-%dT%H:%M%z}"
     if group == "week":
         return f"{local - timedelta(days=local.weekday()):%Y-%m-%d}"
     return {"whole": "", "day": f"{local:%Y-%m-%d}", "month": f"{local:%Y-%m}"}[group]
@@ -243,9 +255,19 @@ def figures(calls, without=()):
         "short": sum(call.hold_time_s <= 6 for call in answered),
         "short_share": share(sum(call.hold_time_s <= 6 for call in answered), len(answered)),
     }  # fmt: skip
+    for side in ("caller", "callee"):
+        losses = [loss for loss in (loss_of(call, side) for call in answered) if loss is not None]
+        found[f"{side}_measured"] = len(losses)
+        found[f"{side}_loss"] = mean(sum(losses) * 1000, len(losses), "0.01")
     for number, (low, high) in enumerate([(0, 0), (1, 6), (7, 30), (31, 60), (61, 180), (181, 600), (601, 10**9)]):
         found[f"band_{number}"] = sum(low <= call.hold_time_s <= high for call in answered)
     return found
+
+
+def loss_of(call, side):
+    """Return the lost packets of a side in percent; None = it is not known."""
+    leg = json.loads(call.media)["legs"][side] if call.media not in {None, "damaged"} else None
+    return Decimal(str(leg["lost_percent"])) if leg and leg["packets_in"] and leg["lost_percent"] is not None else None
 
 
 def amounts(calls):
@@ -267,6 +289,8 @@ DIVIDED = [
     ("UTC", "whole"), ("UTC", "hour"), ("Europe/Berlin", "day"), ("Asia/Kolkata", "week"), ("Asia/Kathmandu", "month"),
     ("America/St_Johns", "hour"), ("America/St_Johns", "day"),
 ]  # fmt: skip
+BY_FIVE = [("Asia/Kathmandu", "5min")]
+AREAS = {"London": "442", "Paris": "442"}
 
 
 async def test_each_report_has_what_the_calls_have(booked):
@@ -276,7 +300,7 @@ async def test_each_report_has_what_the_calls_have(booked):
         without = NO_CDR if any(part.kind is TrafficKind.NO_CDR for part in REPORTS[name].parts) else []
         if name == "failures":
             wanted, without = ([call for call in some if call.answered_at is None] for some in (wanted, without))
-        for zone, group in DIVIDED:
+        for zone, group in DIVIDED + BY_FIVE * REPORTS[name].has_fives:
             order = ShowReport(name=name, since=SINCE, until=UNTIL, group=group, zone=zone)
             sheet = await show_report(office, ROOT, order)
             rows, uncounted = grouped(wanted, name, group, zone), grouped(without, name, group, zone)
@@ -287,6 +311,8 @@ async def test_each_report_has_what_the_calls_have(booked):
             for row in sheet.rows:
                 if REPORTS[name].shows_owner:
                     assert (row["name"], row["agent"]) == OWNERS.get(row["customer_account"], ("", ""))
+                if "area" in row:
+                    assert row["area_prefix"] == AREAS.get(row["area"], row["area"])
             beside = {key for key, some in found.items() if "minimum" in some[0] and not some[0]["calls"]}
             assert {*rows, *uncounted} | beside == {*found}, (name, group)
             for key, some in found.items():
@@ -297,7 +323,8 @@ async def test_each_report_has_what_the_calls_have(booked):
 def check_peaks(rows, name, key, group, zone):
     """Compare peaks with the highest of the quarters of an hour in the span."""
     side = REPORTS[name].peaks
-    if side is None:
+    if side is None or group == "5min":
+        assert "peak_concurrent" not in rows[0]
         return
     object_name = "" if side is PeakSide.SWITCH else key[1]
     of_span = [
@@ -331,12 +358,14 @@ def check(rows, calls, without, name, key):
         "billed_seconds",
         "below_cost",
         "short",
+        "caller_measured",
+        "callee_measured",
         *(f"band_{n}" for n in range(7)),
     ):
         if figure in rows[0]:
             assert sum(row[figure] for row in rows) == plain[figure], (name, key, figure)
     if len(rows) == 1:
-        for figure in ("asr", "ner", "acd", "pdd", "short_share"):
+        for figure in ("asr", "ner", "acd", "pdd", "short_share", "caller_loss", "callee_loss"):
             if figure in rows[0]:
                 assert rows[0][figure] == plain[figure], (name, key, figure)
     for figure, currency_of in (
@@ -392,8 +421,70 @@ async def check_attempts(booked):
     tried = [(each.gateway, each.code) for call in calls for each in call.attempts]
     for gateway in {gateway for gateway, _ in tried}:
         rows = [row for row in sheet.rows if row["routing_gateway"] == gateway]
+        assert {row["vendor_account"] for row in rows} == {gateway.removesuffix("-trunk")}
+        losses = [loss_of(call, "callee") for call in calls if call.routing_gateway == gateway]
+        assert sum(row["callee_measured"] for row in rows) == len([*filter(lambda loss: loss is not None, losses)])
         assert sum(row["offered"] for row in rows) == sum(each == gateway for each, _ in tried)
         assert sum(row["taken"] for row in rows) == sum(each == (gateway, 200) for each in tried)
+
+
+async def check_five_minutes(booked):
+    """Five minutes have the totals of the whole for every criterion of one side; for others they are refused."""
+    office = Office(booked)
+    for criterion in (
+        {}, {"account": "acme"}, {"vendor": "telco"}, {"gateway": "acme-pbx"}, {"gateway": "telco-trunk"},
+    ):  # fmt: skip
+        totals = []
+        for group in ("whole", "hour", "5min"):
+            order = ShowReport(name="performance", since=SINCE, until=UNTIL, group=group, **criterion)
+            sheet = await show_report(office, ROOT, order)
+            (total,) = sheet.totals
+            totals.append({name: value for name, value in total.items() if name != "peak_concurrent"})
+        assert totals[0] == totals[1] == totals[2], criterion
+        assert totals[0]["calls"], criterion
+    for criterion in ({"area": "London"}, {"account": "acme", "vendor": "telco"}, {"gateway": "x", "account": "acme"}):
+        order = ShowReport(name="performance", since=SINCE, until=UNTIL, group="5min", **criterion)
+        with pytest.raises(OrderError, match="too much for five minutes"):
+            await show_report(office, ROOT, order)
+    with pytest.raises(OrderError, match="none of this report"):
+        await show_report(office, ROOT, ShowReport(name="revenue", since=SINCE, until=UNTIL, group="5min"))
+
+
+async def check_prefixes(booked):
+    calls, office = await records(booked), Office(booked)
+    for digits, group, criterion in (
+        ({"caller_digits": 1}, "day", {}), ({"callee_digits": 3}, "whole", {"account": "acme"}),
+        ({"caller_digits": 1, "callee_digits": 2}, "hour", {"gateway": "telco-trunk", "area": "London"}),
+    ):  # fmt: skip
+        wanted = defaultdict(list)
+        for call in calls:
+            if criterion.get("account", call.customer_account) != call.customer_account:
+                continue
+            if "gateway" in criterion and (
+                criterion["gateway"] not in {call.mapping_gateway, call.routing_gateway} or call.rate_area != "London"
+            ):
+                continue
+            numbers = call.caller_in, call.callee_in if call.callee_billing is None else call.callee_billing
+            prefixes = [
+                number[: digits[name]]
+                for name, number in zip(("caller_digits", "callee_digits"), numbers, strict=True)
+                if name in digits
+            ]
+            wanted[span_of(call, group, "UTC"), *prefixes].append(call)
+        order = ShowReport(name="durations", since=SINCE, until=UNTIL, group=group, **digits, **criterion)
+        sheet = await show_report(office, ROOT, order)
+        names = [name.replace("digits", "prefix") for name in digits]
+        found = {(row.get("span", ""), *(row[name] for name in names)): row for row in sheet.rows}
+        assert len(found) == len(sheet.rows)
+        assert {*found} == {*wanted}
+        assert len(wanted) > 2
+        for key, row in found.items():
+            check([row], wanted[key], [], "durations", key)
+        plain = await show_report(office, ROOT, msgspec.structs.replace(order, caller_digits=None, callee_digits=None))
+        assert sheet.totals == plain.totals
+        assert sheet.missing == 0
+    with pytest.raises(OrderError, match="is nothing of this report"):
+        await show_report(office, ROOT, ShowReport(name="daily", since=SINCE, until=UNTIL, callee_digits=3))
 
 
 async def check_agents(booked):
@@ -406,11 +497,13 @@ async def check_agents(booked):
     assert {row["party"] for row in sheet.rows} == {"reseller"}
 
 
-async def test_minimums_attempts_and_agents_are_those_of_the_ledger_the_calls_and_their_charges(booked):
+async def test_minimums_attempts_agents_five_minutes_and_prefixes_are_those_of_the_ledger_and_the_calls(booked):
     """All of one filling of the database, which takes longer than the comparisons."""
     await check_minimums_and_corrections(booked)
     await check_attempts(booked)
     await check_agents(booked)
+    await check_five_minutes(booked)
+    await check_prefixes(booked)
 
 
 def test_every_report_is_compared():

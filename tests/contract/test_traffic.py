@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from doubles.data.records import STARTED, answered_call, call_id, charge_row, refused_call
-from sqlalchemy import update
+from sqlalchemy import delete, update
 
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction
 from vosd.cdr.record import AGENT, ANSWERED_ELSEWHERE, CUSTOMER, VENDOR, Attempt
@@ -114,7 +114,7 @@ async def test_a_late_record_changes_the_day_that_was_closed(booked):
 async def test_every_division_in_every_zone_has_the_same_totals(booked, zone):
     await advance(booked)
     whole = (await sums(booked))["",]
-    for grouping in Grouping:
+    for grouping in {*Grouping} - {Grouping.FIVE_MINUTES}:  # which is for other kinds of sums
         divided = await sums(booked, "customer_account", grouping=grouping, zone=zone)
         assert tuple(map(sum, zip(*divided.values(), strict=True))) == whole
 
@@ -155,6 +155,35 @@ async def test_days_of_zones_have_sums_that_stay_right(booked):
     async for _ in traffic.rebuild(BEGIN - DAY, BEGIN + 4 * DAY):
         pass
     assert await differences(booked) == []
+
+
+async def test_calls_of_before_are_not_counted_by_five_minutes(booked):
+    """As if an earlier version had added them, which knew neither five minutes nor lost packets."""
+    await advance(booked)
+    async with booked.writing() as connection:
+        for table in (schema.traffic, schema.traffic_day):
+            await connection.execute(delete(table).where(table.c.kind.in_([6, 7])))
+        await connection.execute(delete(schema.counter).where(schema.counter.c.name.like("traffic_five%")))
+    traffic = SqlTraffic(booked)
+    lost = '{"legs": {"caller": {"packets_in": 50, "lost_percent": 1.5}, "callee": null}}'
+    before = answered_call(60, media=lost)
+    await SqlBooks(booked).book([before])
+    assert await traffic.advance() == 1
+    change = ChargeChange(CUSTOMER, 0, Amounts(Decimal("0.20"), Decimal(0), 30))
+    await SqlCorrections(booked).book([Correction(call_id(1), (change,), "ticket", "ann", "wrong", LATER)])
+    spans = spans_of(BEGIN, BEGIN + DAY, Grouping.FIVE_MINUTES, ZoneInfo("UTC"))
+    query = TrafficQuery(TrafficKind.FIVE_IN, (), ("calls", "caller_measured", "caller_lost"))
+    read = await SqlTrafficSums(booked).rows_by_five(spans, [query])
+    assert {spans[row.span].since: row.sums for row in read.rows[0]} == {STARTED // 300_000 * 300_000: (1, 1, 15)}
+    last = max(BEGIN + DAY + HOUR // 2, STARTED)
+    assert read.by_five_since == last // SLOT_MS * SLOT_MS + SLOT_MS
+    await advance(booked)
+    assert await differences(booked) == []
+    async for _ in traffic.rebuild(BEGIN, BEGIN + 3 * DAY):
+        pass
+    assert await differences(booked) == []
+    counted = await SqlTrafficSums(booked).rows_by_five(spans, [query])
+    assert sum(row.sums[0] for row in counted.rows[0]) == 2, "the corrected call was added anew"
 
 
 async def test_a_planted_difference_is_found_and_mended(booked):

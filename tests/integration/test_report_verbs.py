@@ -52,6 +52,16 @@ def test_all_reports_have_the_same_calls(installation: Installation) -> None:
         assert installation.vosd("report", name, *SPAN).exit_code == 0, report.meaning
 
 
+def test_five_minutes_and_prefixes_are_rows(installation: Installation) -> None:
+    sheet = installation.document("report", "performance", *SPAN, "--group", "5min", "--vendor", "vendor-1")
+    assert [(row["span"], row["calls"]) for row in sheet["rows"]] == [("2026-09-21T14:10+0000", 4)]
+    printed = installation.vosd("report", "durations", *SPAN, "--callee-digits", "3", "--csv").stdout
+    assert [(row["callee_prefix"], row["calls"]) for row in csv.DictReader(io.StringIO(printed))] == [("442", "5")]
+    assert installation.vosd("report", "daily", *SPAN, "--callee-digits", "3").exit_code == 2
+    gateways = installation.document("report", "routing-gateways", *SPAN)["rows"]
+    assert {row["vendor_account"] for row in gateways if row["calls"]} >= {"vendor-1"}
+
+
 def test_a_report_is_csv_for_programs_and_a_spreadsheet_for_people(installation: Installation, tmp_path: Path) -> None:
     printed = installation.vosd("report", "areas", *SPAN, "--csv").stdout
     rows = [*csv.DictReader(io.StringIO(printed))]
@@ -60,7 +70,7 @@ def test_a_report_is_csv_for_programs_and_a_spreadsheet_for_people(installation:
     assert installation.vosd("report", "areas", *SPAN, "--xlsx", str(file)).exit_code == 0
     page = CalamineWorkbook.from_path(str(file)).get_sheet_by_name("areas").to_python()
     header, *body = page
-    london = next(row for row in body if row[0] == "United Kingdom London")
+    london = next(row for row in body if row[1] == "United Kingdom London")
     assert dict(zip(header, london, strict=True))["fee"] == 0.5
 
 

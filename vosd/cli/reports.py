@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -14,15 +14,16 @@ from vosd.cli.csv_form import csv_option, csv_writer
 from vosd.cli.office import in_office, in_reporting_office, principal
 from vosd.processes.whole_file import replace_file
 from vosd.traffic.ledger_reports import LEDGER_REPORTS, LedgerReport
-from vosd.traffic.reports import REPORTS, Report
-from vosd.traffic.spans import Grouping
+from vosd.traffic.reports import DIGITS_MAX, READ_MAX, REPORTS, Report
 from vosd.wiring.office import office_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from zoneinfo import ZoneInfo
 
     from vosd.admin.office.reports import ReportSheet, ShowReport
 
+Command = TypeVar("Command", bound=Any)
 _SINCE: Final = click.option("--since", type=MOMENT, metavar="TIME", help="Begin; default: midnight.")
 _UNTIL: Final = click.option("--until", type=MOMENT, metavar="TIME", help="End; default: now.")
 _FIRST: Final = click.option("--since", type=MOMENT, required=True, metavar="TIME", help="Begin of the first hour.")
@@ -42,17 +43,30 @@ def report() -> None:
     """
 
 
+def _prefix_options(shown: Report | LedgerReport) -> "Callable[[Command], Command]":
+    """Return what adds the options about prefixes to the verb of a report that can be made by them."""
+
+    def added(command: Command) -> Command:
+        for side, who in (("callee", "called"), ("caller", "calling")):
+            text = f"Rows by so many first digits of the {who} numbers; reads every call, {READ_MAX:,} at most."
+            option = click.option(f"--{side}-digits", type=click.IntRange(1, DIGITS_MAX), metavar="N", help=text)
+            command = option(command)
+        return command
+
+    return added if isinstance(shown, Report) and shown.has_prefixes else lambda command: command
+
+
 def _verb_of(shown: Report | LedgerReport) -> click.Command:
     @click.command(shown.name, cls=Verb, help=shown.meaning)
     @_SINCE
     @_UNTIL
-    @click.option(
-        "--group", type=click.Choice([each.value for each in Grouping]), default=shown.group, show_default=True
-    )
+    @click.option("--group", type=click.Choice(shown.groups), default=shown.group, show_default=True)
     @click.option("--zone", type=ZONE, default="UTC", show_default=True, help="Zone in which days begin.")
     @click.option("--account", metavar="ID", help="Calls that this account pays for only.")
     @click.option("--gateway", metavar="NAME", help="Calls by this gateway or phone, of either side, only.")
     @click.option("--area", metavar="AREA", help="Calls to this area only; a prefix where rates have no areas.")
+    @click.option("--vendor", metavar="ID", help="Calls whose costs are booked on this account only.")
+    @_prefix_options(shown)
     @click.option("--xlsx", type=click.Path(path_type=Path, dir_okay=False), help="Write a spreadsheet.")
     @click.option("--pdf", type=click.Path(path_type=Path, dir_okay=False), help="Write a page with a chart.")
     @as_option

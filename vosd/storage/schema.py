@@ -28,7 +28,7 @@ from vosd.cdr.kinds import (
 from vosd.cdr.kinds import Column as CdrColumn
 from vosd.cdr.record import ROLE_LENGTH
 from vosd.storage.types import CallKey, Document, Moment, Money
-from vosd.traffic.counted import AMOUNTS, COUNTS
+from vosd.traffic.counted import AMOUNTS, COUNTS, LOSSES
 
 REFERENCE_LENGTH: Final = 128
 KIND_LENGTH: Final = 16
@@ -69,6 +69,10 @@ TRAFFIC: Final = "traffic"
 """Name of the number up to which calls, by ``cdr.export_seq``, are added to ``traffic``."""
 TRAFFIC_DAYS: Final = "traffic_days"
 """Name of the slot before which ``traffic_day`` has the sums of whole days."""
+TRAFFIC_FIVE: Final = "traffic_five"
+"""Name of the number up to which calls, by ``cdr.export_seq``, are not counted by five minutes, nor their losses."""
+TRAFFIC_FIVE_SLOT: Final = "traffic_five_at"
+"""Name of the slot from which all calls are."""
 TRAFFIC_LIVE: Final = "traffic_live"
 """Name of the number of the live counts that were written last."""
 COMMITS: Final = "commits"
@@ -407,6 +411,7 @@ traffic_key: Final = Table(
     Column("sip_code", SmallInteger, nullable=False, comment="of unanswered calls; else 0"),
     Column("hangup_source", String(ROLE_LENGTH), nullable=False, comment="of unanswered calls"),
     Column("wait_ms", Integer, nullable=False, comment="step of the wait for the first ringing; else 0"),
+    Column("minute", SmallInteger, nullable=False, server_default="0", comment="of the quarter: 0, 5 or 10"),
     Unique("digest", name="traffic_key_once"),
     **_IN_MYSQL,
 )
@@ -421,8 +426,9 @@ def _sums(name: str, meaning: str) -> Table:
         ),
         Column("slot", Integer, primary_key=True, autoincrement=False, comment=meaning),
         Column("key_id", BigInteger, primary_key=True, autoincrement=False),
-        *(Column(count, BigInteger, nullable=False) for count in COUNTS),
+        *(Column(count, BigInteger, nullable=False) for count in COUNTS if count not in LOSSES),
         *(Column(amount, Money, nullable=False) for amount in AMOUNTS),
+        *(Column(count, Integer, nullable=False, server_default="0") for count in LOSSES),
         sqlite_with_rowid=False,
         **_IN_MYSQL,
     )
@@ -435,6 +441,14 @@ traffic_zone_day: Final = Table(
     "traffic_zone_day",
     metadata,
     Column("slot", Integer, primary_key=True, autoincrement=False, comment="first quarter of a day in traffic_zone"),
+    sqlite_with_rowid=False,
+    **_IN_MYSQL,
+)
+traffic_area: Final = Table(
+    "traffic_area",
+    metadata,
+    Column("area", String(AREA_LENGTH), primary_key=True, comment="of customers' rates"),
+    Column("prefix", String(PREFIX_LENGTH), nullable=False, comment="beginning of the prefixes of its calls' rates"),
     sqlite_with_rowid=False,
     **_IN_MYSQL,
 )

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from vosd.storage.audit import SqlAudit
     from vosd.storage.bilateral import SqlEndedCalls
     from vosd.storage.books import SqlBooks
+    from vosd.storage.call_sums import SqlCallSums
     from vosd.storage.checkpoints import SqlCheckpoints
     from vosd.storage.consumption import SqlConsumption
     from vosd.storage.corrections import SqlCorrections
@@ -123,6 +124,13 @@ class SqlStores:
         from vosd.storage.traffic import SqlTraffic
 
         return SqlTraffic(self.database)
+
+    @property
+    def call_sums(self) -> "SqlCallSums":
+        """Sums of calls by prefixes of numbers, of the calls themselves."""
+        from vosd.storage.call_sums import SqlCallSums
+
+        return SqlCallSums(self.database)
 
     @property
     def traffic_sums(self) -> "SqlTrafficSums":

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Row,
     Select,
     Table,
+    case,
     delete,
     func,
     insert,
@@ -49,6 +50,7 @@ from vosd.traffic.counted import (
     TrafficKey,
     TrafficKind,
     TrafficSums,
+    common_prefix,
 )
 from vosd.traffic.live_counts import LiveCounts, TrafficPeak
 from vosd.traffic.spans import days_of
@@ -111,6 +113,8 @@ class SqlTraffic:
         self._database = database
         self._known: dict[TrafficKey, int] = {}
         """Ids of keys that are committed."""
+        self._prefixes: dict[str, str] = {}
+        """Prefixes of areas that are committed."""
 
     async def advance(self) -> int:
         """Add the next calls, at most ``AT_ONCE``; return how many were added, 0 = all are.
@@ -120,17 +124,20 @@ class SqlTraffic:
         """
         async with self._database.writing() as connection:
             mark = await locked_mark(connection)
-            query = _calls().where(_cdr.export_seq > mark).order_by(_cdr.export_seq).limit(AT_ONCE)
+            by_five = await _begin_fives(connection, mark)
+            query = _calls(by_five).where(_cdr.export_seq > mark).order_by(_cdr.export_seq).limit(AT_ONCE)
             rows = (await connection.execute(query)).all()
             if not rows:
                 return 0
             added = (_cdr.export_seq > mark) & (_cdr.export_seq <= rows[-1].export_seq)
-            sums = await _summed(connection, rows, added)
-            known = await self._add(connection, sums)
+            sums = await _summed(connection, rows, added, by_five)
+            known = await self._add(connection, sums.rows)
+            prefixes = await self._note_areas(connection, sums.prefixes)
             await _set(connection, schema.TRAFFIC, rows[-1].export_seq)
         if len(self._known) > _KEYS_KNOWN:
             self._known.clear()
         self._known |= known
+        self._prefixes |= prefixes
         return len(rows)
 
     async def close_day(self, now: int) -> bool:
@@ -179,12 +186,12 @@ class SqlTraffic:
 
     async def take_out(self, connection: AsyncConnection, mark: int, call_ids: Iterable[str]) -> None:
         """Take calls out of the sums, as they are stored now; the caller has ``locked_mark`` and numbers them anew."""
-        wanted = list(call_ids)
+        wanted, by_five = list(call_ids), await _five_mark(connection, mark)
         for start in range(0, len(wanted), _ROWS_AT_ONCE):
             some = _cdr.call_id.in_(wanted[start : start + _ROWS_AT_ONCE]) & (_cdr.export_seq <= mark)
-            rows = (await connection.execute(_calls().where(some))).all()
+            rows = (await connection.execute(_calls(by_five).where(some))).all()
             if rows:
-                sums = await _summed(connection, rows, some)
+                sums = (await _summed(connection, rows, some, by_five)).rows
                 await self._add(connection, {place: [-value for value in values] for place, values in sums.items()})
 
     async def add_live(self, counts: LiveCounts) -> None:
@@ -197,7 +204,7 @@ class SqlTraffic:
         for each in counts.attempts:
             sums.add_counted(each.slot, each.key, each.calls, each.answered)
         async with self._database.writing() as connection:
-            await locked_mark(connection)
+            await _begin_fives(connection, await locked_mark(connection))
             if await _value(connection, schema.TRAFFIC_LIVE) == counts.number:
                 return
             known = await self._add(connection, sums.rows)
@@ -269,7 +276,7 @@ class SqlTraffic:
             async with self._database.reading(unhurried=True) as connection:
                 await _check_there(connection, first)
                 mark = await _value(connection, schema.TRAFFIC)
-                counted = await _counted(connection, first, end, mark)
+                counted = (await _counted(connection, first, end, mark)).rows
                 stored = await _stored(connection, schema.traffic, first, end)
                 begin = end if stored or counted else await _next_slot(connection, end)
             for found in _compared(stored, counted):
@@ -308,8 +315,9 @@ class SqlTraffic:
                 mark = await locked_mark(connection)
                 await _check_there(connection, first)
                 before = await _stored(connection, schema.traffic, first, end)
-                counted = await _counted(connection, first, end, mark)
-                table = schema.traffic
+                sums = await _counted(connection, first, end, mark)
+                await self._note_areas(connection, sums.prefixes)
+                counted, table = sums.rows, schema.traffic
                 await connection.execute(delete(table).where(_within(table, first, end, RECOUNTED)))
                 await self._write(connection, table, counted, await self._ids(connection, counted))
                 await self._add_to_days(connection, _difference(counted, before))
@@ -345,6 +353,20 @@ class SqlTraffic:
         if of_zones:
             known = ids or await self._ids(connection, of_zones)
             await self._write(connection, schema.traffic_zone, of_zones, known)
+
+    async def _note_areas(self, connection: AsyncConnection, prefixes: Mapping[str, str]) -> Mapping[str, str]:
+        """Store the prefixes of areas that are new or shorter than before; return those that are stored now."""
+        area, noted = schema.traffic_area, dict[str, str]()
+        for name, prefix in prefixes.items():
+            if (before := self._prefixes.get(name)) is not None and prefix.startswith(before):
+                continue
+            stored = await connection.scalar(select(area.c.prefix).where(area.c.area == name))
+            noted[name] = prefix if stored is None else common_prefix(stored, prefix)
+            if stored is None:
+                await connection.execute(insert(area).values(area=name, prefix=prefix))
+            elif stored != noted[name]:
+                await connection.execute(update(area).where(area.c.area == name).values(prefix=noted[name]))
+        return noted
 
     async def _ids(self, connection: AsyncConnection, sums: Sums) -> dict[TrafficKey, int]:
         """Return the id of each key; one that is new gets its row."""
@@ -413,9 +435,42 @@ async def _make_day(connection: AsyncConnection, begin: int, days: Table) -> Non
     await connection.execute(insert(days).from_select(names, of_day.group_by(table.c.kind, table.c.key_id)))
 
 
-def _calls() -> Select[Any]:
-    """Select calls: the key, the columns that are counted, the number of the commit."""
-    return select(_key_of(_cdr.call_id), *(_cdr[name] for name in TrafficCall._fields), _cdr.export_seq)
+async def _five_mark(connection: AsyncConnection, mark: int) -> int:
+    """Return the number of commit behind which calls are counted by five minutes; ``mark`` = no call is yet."""
+    five = await connection.scalar(select(_counter.c.value).where(_counter.c.name == schema.TRAFFIC_FIVE))
+    return mark if five is None else int(five)
+
+
+async def _begin_fives(connection: AsyncConnection, mark: int) -> int:
+    """Return that number; the first time, all calls and attempts that are there already are before it."""
+    known = await connection.scalar(select(_counter.c.value).where(_counter.c.name == schema.TRAFFIC_FIVE))
+    if known is not None:
+        return int(known)
+    began = await connection.scalar(select(func.max(_cdr.started_at))) if mark else None
+    last = max(await _last_slot(connection), -1 if began is None else int(began) // SLOT_MS)
+    values = {schema.TRAFFIC_FIVE: mark, schema.TRAFFIC_FIVE_SLOT: last + 1}
+    await connection.execute(insert(_counter), [{"name": name, "value": value} for name, value in values.items()])
+    return mark
+
+
+async def _last_slot(connection: AsyncConnection) -> int:
+    table = schema.traffic
+    kinds = (TrafficKind.CALL, TrafficKind.NO_CDR, TrafficKind.UNKNOWN)
+    slots = [
+        await connection.scalar(select(func.max(table.c.slot)).where(table.c.kind == KIND_NUMBERS[kind.value]))
+        for kind in kinds
+    ]
+    return max(-1 if slot is None else int(slot) for slot in slots)
+
+
+def _calls(by_five: int) -> Select[Any]:
+    """Select calls: the key, the columns that are counted, the number of the commit.
+
+    ``by_five`` is that of ``_five_mark``: lost packets of calls up to it were not counted.
+    """
+    media = case((_cdr.export_seq > by_five, _cdr.media))
+    columns = (media if name == "media" else _cdr[name] for name in TrafficCall._fields)
+    return select(_key_of(_cdr.call_id), *columns, _cdr.export_seq)
 
 
 def _key_of(column: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -423,7 +478,9 @@ def _key_of(column: ColumnElement[Any]) -> ColumnElement[Any]:
     return type_coerce(column, LargeBinary)
 
 
-async def _summed(connection: AsyncConnection, calls: Iterable[Row[Any]], chosen: ColumnElement[bool]) -> Sums:
+async def _summed(
+    connection: AsyncConnection, calls: Iterable[Row[Any]], chosen: ColumnElement[bool], by_five: int
+) -> TrafficSums:
     """Add calls up, rows of ``_calls`` that were ``chosen``, with their attempts and the charges of their agents."""
     attempts: dict[bytes, list[TrafficAttempt]] = defaultdict(list)
     tried = select(_key_of(_attempt.call_id), *(_attempt[name] for name in TrafficAttempt._fields))
@@ -438,15 +495,17 @@ async def _summed(connection: AsyncConnection, calls: Iterable[Row[Any]], chosen
     sums = TrafficSums()
     for row in calls:
         key = row[0]
-        sums.add(TrafficCall(*row[1:-1]), attempts.get(key, ()), agents.get(key, ()))
-    return sums.rows
+        sums.add(TrafficCall(*row[1:-1]), attempts.get(key, ()), agents.get(key, ()), is_by_five=row[-1] > by_five)
+    return sums
 
 
-async def _counted(connection: AsyncConnection, first: int, end: int, mark: int) -> Sums:
+async def _counted(connection: AsyncConnection, first: int, end: int, mark: int) -> TrafficSums:
     """Add up the calls of a span of slots that are in the sums."""
     began = (_cdr.started_at >= first * SLOT_MS) & (_cdr.started_at < end * SLOT_MS)
     counted = began & (_cdr.export_seq <= mark)
-    return await _summed(connection, (await connection.execute(_calls().where(counted))).all(), counted)
+    by_five = await _five_mark(connection, mark)
+    rows = (await connection.execute(_calls(by_five).where(counted))).all()
+    return await _summed(connection, rows, counted, by_five)
 
 
 async def _stored(connection: AsyncConnection, table: Table, first: int, end: int) -> Sums:

@@ -1,6 +1,6 @@
 """Sums of calls as reports read them: of spans, by what calls have in common (ADR 133)."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
@@ -22,20 +22,30 @@ from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database
 from vosd.storage.types import Money
-from vosd.traffic.counted import AMOUNTS, KIND_NUMBERS, SLOT_MS, SLOTS_OF_DAY, TrafficKey, TrafficKind
+from vosd.traffic.counted import (
+    AMOUNTS,
+    FIVES_OF_SLOT,
+    KIND_NUMBERS,
+    REACHED_BY,
+    SLOT_MS,
+    SLOTS_OF_DAY,
+    TrafficKey,
+    TrafficKind,
+)
 from vosd.traffic.live_counts import PeakSide
 from vosd.traffic.reports import REACHED
 from vosd.traffic.spans import Piece, Pieces, ReportSpan, pieces_of
 
 _PIECES_AT_ONCE: Final = 100
 """Pieces of one statement; SQLite takes at most 500."""
-_NUMBERS: Final = {"sip_code", "wait_ms"}
+_NUMBERS: Final = {"sip_code", "wait_ms", "minute"}
 _zone_day: Final = schema.traffic_zone_day.c.slot
-_COUNTERS: Final = select(schema.counter).where(schema.counter.c.name.in_([schema.TRAFFIC, schema.TRAFFIC_DAYS]))
-
-_REACHED: Final = (
-    "CASE WHEN k.end_reason IN ('Busy', 'No Answer', 'Rejected') THEN s.calls - s.answered ELSE 0 END + s.answered"
+_COUNTERS: Final = select(schema.counter).where(
+    schema.counter.c.name.in_([schema.TRAFFIC, schema.TRAFFIC_DAYS, schema.TRAFFIC_FIVE_SLOT])
 )
+
+_REASONS: Final = ", ".join(map(repr, sorted(REACHED_BY)))
+_REACHED: Final = f"CASE WHEN k.end_reason IN ({_REASONS}) THEN s.calls - s.answered ELSE 0 END + s.answered"
 
 
 Condition = tuple[tuple[str, ...], Collection[str]]
@@ -69,6 +79,8 @@ class SumsRead(NamedTuple):
     """Number of the latest commit that is in the sums of this state; a replica may be behind the database."""
     rows: list[list[TrafficRow]]
     """Rows by query."""
+    by_five_since: int | None = None
+    """Moment from which on all calls are counted by five minutes, UTC milliseconds; None = none is."""
 
 
 class PeakRow(NamedTuple):
@@ -100,7 +112,34 @@ class SqlTrafficSums:
             zone_days = await connection.scalars(days)
             pieces = pieces_of(spans, counters.get(schema.TRAFFIC_DAYS, 0), {*zone_days})
             rows = [await _rows(connection, pieces, query) for query in queries]
-            return SumsRead(counters.get(schema.TRAFFIC, 0), rows)
+            five = counters.get(schema.TRAFFIC_FIVE_SLOT)
+            return SumsRead(counters.get(schema.TRAFFIC, 0), rows, None if five is None else five * SLOT_MS)
+
+    async def rows_by_five(self, spans: Sequence[ReportSpan], queries: Sequence[TrafficQuery]) -> SumsRead:
+        """Return for each query the sums of spans of five minutes, as ``rows`` does.
+
+        The kinds of the queries are such as are kept by five minutes, and the first span begins a quarter of an hour.
+
+        Raises:
+            StoreUnavailable: the database is away, or the report takes too long.
+        """
+        quarters = [ReportSpan(span.since, span.since + SLOT_MS, "") for span in spans[::FIVES_OF_SLOT]]
+        read = await self.rows(quarters, [query._replace(by=("minute", *query.by)) for query in queries])
+        rows = [
+            [TrafficRow(row.span * FIVES_OF_SLOT + int(row.by[0]) // 5, row.by[1:], row.sums) for row in some]
+            for some in read.rows
+        ]
+        return read._replace(rows=rows)
+
+    async def area_prefixes(self) -> Mapping[str, str]:
+        """Return the digits with which the prefixes of the rates of each area begin, by the name of the area.
+
+        Raises:
+            StoreUnavailable: the database is away.
+        """
+        area = schema.traffic_area
+        async with self._database.searching(unhurried=True) as connection:
+            return {row.area: row.prefix for row in await connection.execute(select(area.c.area, area.c.prefix))}
 
     async def peaks(self, spans: Sequence[ReportSpan], side: PeakSide) -> list[PeakRow]:
         """Return the peaks of gateways, or of the whole switch, in each span; one without calls has none.

@@ -2,19 +2,24 @@
 
 Sums are kept by quarters of an hour of UTC, because every zone differs from UTC by whole quarters: the days, weeks and
 months of any zone are made of them. Four kinds of things are counted: calls, the charges of agents, attempts at routing
-gateways, and how long callers waited for the first ringing.
+gateways, and how long callers waited for the first ringing. Calls are also counted by five minutes, on either side for
+itself (ADR 186).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from enum import StrEnum
 from hashlib import sha256
 from typing import Final, NamedTuple
 
+import msgspec
+
 from vosd.base.money import ZERO
 from vosd.cdr.record import ELSEWHERE, FORKED, TOO_DEAR
 
 SLOT_MS: Final = 900_000
+FIVE_MS: Final = 300_000
+FIVES_OF_SLOT: Final = 3
 SLOTS_OF_HOUR: Final = 4
 SLOTS_OF_DAY: Final = 96
 BANDS: Final = (0, 6, 30, 60, 180, 600)
@@ -22,10 +27,18 @@ BANDS: Final = (0, 6, 30, 60, 180, 600)
 COUNTS: Final = (
     "calls", "answered", "progressed", "hold_ms", "hold_s", "billed_seconds", "vendor_billed_seconds", "pdd_calls",
     "pdd_ms", "setup_ms", *(f"band_{number}" for number in range(len(BANDS) + 1)), "below_cost", "failed_over",
+    "caller_measured", "caller_lost", "callee_measured", "callee_lost",
 )  # fmt: skip
+"""``caller_measured`` are calls with RTP of the caller whose loss is known, ``caller_lost`` is the sum of their losses
+in tenths of a percent."""
+LOSSES: Final = COUNTS[-4:]
+"""Counts that calls do not have which were added before these were kept."""
 AMOUNTS: Final = ("fee", "tax", "cost", "cost_tax", "income", "loss")
 MEASURES: Final = (*COUNTS, *AMOUNTS)
 _PLACE: Final = {name: place for place, name in enumerate(MEASURES)}
+_CALLS: Final = _PLACE["calls"]
+_BAND: Final = _PLACE["band_0"]
+_LOSSES: Final = _PLACE["caller_measured"]
 _NOTHING: Final = (0,) * len(COUNTS) + (ZERO,) * len(AMOUNTS)
 _STEPS: Final = ((1_000, 50), (3_000, 100), (10_000, 500), (60_000, 5_000))
 """Steps in which waits are kept: up to so many milliseconds in steps of so many."""
@@ -46,12 +59,23 @@ class TrafficKind(StrEnum):
     """Attempts to call that left no CDR, as the running switch has counted them (ADR 138)."""
     UNKNOWN = "unknown"
     """INVITEs of unknown sources that left no CDR, repetitions included."""
+    FIVE_IN = "five_in"
+    """Calls by five minutes, account of the customer and mapping gateway."""
+    FIVE_OUT = "five_out"
+    """Calls that were routed, by five minutes, account of the vendor and routing gateway."""
 
 
 KIND_NUMBERS: Final[Mapping[str, int]] = {kind.value: number for number, kind in enumerate(TrafficKind)}
 """Numbers of the kinds, as the sums have them."""
-RECOUNTED: Final = (TrafficKind.CALL, TrafficKind.AGENT, TrafficKind.ATTEMPT, TrafficKind.WAIT)
+RECOUNTED: Final = (
+    TrafficKind.CALL, TrafficKind.AGENT, TrafficKind.ATTEMPT, TrafficKind.WAIT, TrafficKind.FIVE_IN,
+    TrafficKind.FIVE_OUT,
+)  # fmt: skip
 """Kinds whose sums follow from the stored calls, and can be made of them again."""
+
+
+REACHED_BY: Final = frozenset({"Busy", "No Answer", "Rejected"})
+"""Reasons of calls that the called party itself refused."""
 
 
 class TrafficKey(NamedTuple):
@@ -76,11 +100,14 @@ class TrafficKey(NamedTuple):
     hangup_source: str = ""
     """Side that ended an unanswered call; empty for answered ones."""
     wait_ms: int = 0
+    minute: int = 0
+    """Minute of the quarter of an hour at which the five minutes begin, of kinds that are kept by five minutes."""
 
     @property
     def digest(self) -> str:
-        """The key in 32 characters, by which a database finds it."""
-        return sha256("\x1f".join(map(str, self)).encode()).hexdigest()[:32]
+        """The key in 32 characters, by which a database finds it; keys of minute 0 have the digest of before."""
+        values = self if self.minute else self[:-1]
+        return sha256("\x1f".join(map(str, values)).encode()).hexdigest()[:32]
 
 
 class TrafficCall(NamedTuple):
@@ -112,6 +139,7 @@ class TrafficCall(NamedTuple):
     cost: Decimal
     cost_tax: Decimal
     loss: Decimal | None
+    media: str | None = None
 
 
 class TrafficAttempt(NamedTuple):
@@ -134,20 +162,61 @@ class TrafficCharge(NamedTuple):
     currency: str | None
 
 
+class _Leg(msgspec.Struct):
+    packets_in: int = 0
+    lost_percent: float | None = None
+
+
+class _Legs(msgspec.Struct):
+    caller: _Leg | None = None
+    callee: _Leg | None = None
+
+
+class _Media(msgspec.Struct):
+    legs: _Legs = msgspec.field(default_factory=_Legs)
+
+
+_read_media: Final = msgspec.json.Decoder(_Media).decode
+Counted = list[tuple[int, int]]
+"""Places in ``MEASURES``, each with what is added there."""
+
+
 class TrafficSums:
     """Sums of calls by quarter of an hour and key."""
 
     def __init__(self) -> None:
         self.rows: Final[dict[tuple[int, TrafficKey], list[int | Decimal]]] = {}
         """Values in the order of ``MEASURES`` by slot (quarters since 1970) and key."""
+        self.prefixes: Final[dict[str, str]] = {}
+        """Digits with which the prefixes of all rates of an area begin, by the name of the area."""
 
-    def add(self, call: TrafficCall, attempts: Iterable[TrafficAttempt], agents: Iterable[TrafficCharge]) -> None:
+    def add(
+        self,
+        call: TrafficCall,
+        attempts: Iterable[TrafficAttempt],
+        agents: Iterable[TrafficCharge],
+        *,
+        is_by_five: bool = True,
+    ) -> None:
         """Add a call that has a CDR, with its attempts in order and the charges of its agents."""
-        slot = call.started_at // SLOT_MS
+        five = call.started_at // FIVE_MS
+        slot = five // FIVES_OF_SLOT
         key = _key_of(call)
+        if call.rate_area:
+            self._note_area(call.rate_area, call.rate_prefix or "")
         top = max(agents, key=lambda agent: agent.level, default=None)
         income, paid_in = (call.fee, call.currency) if top is None else (top.fee, top.currency)
-        self._add(slot, key._replace(income_currency=paid_in or ""), _counts_of(call), _amounts_of(call, income))
+        counts = _counts_of(call)
+        values = self._values(slot, key._replace(income_currency=paid_in or ""))
+        for place, count in counts:
+            values[place] += count
+        for place, amount in _amounts_of(call, income):
+            values[place] += amount
+        if is_by_five:
+            for each in _keys_by_five(key, five % FIVES_OF_SLOT * 5):
+                values = self._values(slot, each)
+                for place, count in counts:
+                    values[place] += count
         self._add_agents(slot, call, key, agents)
         self._add_attempts(slot, key, [each for each in attempts if each.reason not in {TOO_DEAR, FORKED}])
         if call.pdd_ms is not None:
@@ -155,11 +224,18 @@ class TrafficSums:
                 TrafficKind.WAIT, customer_account=key.customer_account, mapping_gateway=key.mapping_gateway,
                 routing_gateway=key.routing_gateway, wait_ms=step_of(call.pdd_ms),
             )  # fmt: skip
-            self._add(slot, waited, {"calls": 1}, {})
+            self._values(slot, waited)[_CALLS] += 1
 
     def add_counted(self, slot: int, key: TrafficKey, calls: int, answered: int) -> None:
         """Add calls that have no CDR."""
         self._add(slot, key, {"calls": calls, "answered": answered}, {})
+
+    def _note_area(self, area: str, prefix: str) -> None:
+        before = self.prefixes.get(area)
+        if before is None:
+            self.prefixes[area] = prefix
+        elif not prefix.startswith(before):
+            self.prefixes[area] = common_prefix(before, prefix)
 
     def _add_agents(self, slot: int, call: TrafficCall, key: TrafficKey, agents: Iterable[TrafficCharge]) -> None:
         paid, paid_in = call.fee, call.currency
@@ -187,13 +263,36 @@ class TrafficSums:
             self._add(slot, tried, counts, {})
 
     def _add(self, slot: int, key: TrafficKey, counts: Mapping[str, int], amounts: Mapping[str, Decimal]) -> None:
-        values = self.rows.get((slot, key))
-        if values is None:
-            values = self.rows[slot, key] = list(_NOTHING)
+        values = self._values(slot, key)
         for name, count in counts.items():
             values[_PLACE[name]] += count
         for name, amount in amounts.items():
             values[_PLACE[name]] += amount
+
+    def _values(self, slot: int, key: TrafficKey) -> list[int | Decimal]:
+        """Return the values of a row; one that is missing is made."""
+        values = self.rows.get((slot, key))
+        if values is None:
+            values = self.rows[slot, key] = list(_NOTHING)
+        return values
+
+
+def _keys_by_five(key: TrafficKey, minute: int) -> Iterator[TrafficKey]:
+    """Yield the keys by which a call is counted by five minutes, one for each side.
+
+    A gateway that is on both sides of a call is named on its way out, so that the call can be counted once.
+    """
+    reason = key.end_reason if key.end_reason in REACHED_BY else ""
+    yield TrafficKey(
+        TrafficKind.FIVE_IN, customer_account=key.customer_account, mapping_gateway=key.mapping_gateway,
+        end_reason=reason, minute=minute,
+    )  # fmt: skip
+    if key.routing_gateway:
+        yield TrafficKey(
+            TrafficKind.FIVE_OUT, vendor_account=key.vendor_account, routing_gateway=key.routing_gateway,
+            mapping_gateway=key.mapping_gateway if key.mapping_gateway == key.routing_gateway else "",
+            end_reason=reason, minute=minute,
+        )  # fmt: skip
 
 
 def _key_of(call: TrafficCall) -> TrafficKey:
@@ -217,37 +316,59 @@ def _key_of(call: TrafficCall) -> TrafficKey:
     )
 
 
-def _counts_of(call: TrafficCall) -> dict[str, int]:
-    counts = {"calls": 1}
+def _counts_of(call: TrafficCall) -> Counted:
+    counts = [(_CALLS, 1)]
     if call.pdd_ms is not None:
-        counts |= {"pdd_calls": 1, "pdd_ms": call.pdd_ms}
+        counts += ((_PLACE["pdd_calls"], 1), (_PLACE["pdd_ms"], call.pdd_ms))
     if call.ringing_at is not None or call.answered_at is not None:
-        counts["progressed"] = 1
+        counts.append((_PLACE["progressed"], 1))
     if call.answered_at is not None:
-        counts |= {
-            "answered": 1,
-            "hold_ms": call.hold_time_ms,
-            "hold_s": call.hold_time_s,
-            "setup_ms": call.answered_at - call.started_at,
-            f"band_{band_of(call.hold_time_s)}": 1,
-        }
+        counts += (
+            (_PLACE["answered"], 1),
+            (_PLACE["hold_ms"], call.hold_time_ms),
+            (_PLACE["hold_s"], call.hold_time_s),
+            (_PLACE["setup_ms"], call.answered_at - call.started_at),
+            (_BAND + band_of(call.hold_time_s), 1),
+        )
     if call.billed_seconds or call.vendor_billed_seconds:
-        counts |= {"billed_seconds": call.billed_seconds, "vendor_billed_seconds": call.vendor_billed_seconds}
+        counts += (
+            (_PLACE["billed_seconds"], call.billed_seconds),
+            (_PLACE["vendor_billed_seconds"], call.vendor_billed_seconds),
+        )
     if call.loss is not None:
-        counts["below_cost"] = 1
+        counts.append((_PLACE["below_cost"], 1))
+    if call.media is not None:
+        counts += _losses_of(call.media)
     return counts
 
 
-def _amounts_of(call: TrafficCall, income: Decimal) -> dict[str, Decimal]:
-    amounts = {"fee": call.fee, "tax": call.tax, "cost": call.cost, "cost_tax": call.cost_tax, "income": income}
-    if call.loss is not None:
-        amounts["loss"] = call.loss
-    return {name: amount for name, amount in amounts.items() if amount}
+def _losses_of(media: str) -> Counted:
+    """Return the lost packets of each side that are known; a document that is damaged says nothing."""
+    try:
+        legs = _read_media(media).legs
+    except msgspec.DecodeError:
+        return []
+    counts: Counted = []
+    for leg, place in ((legs.caller, _LOSSES), (legs.callee, _LOSSES + 2)):
+        if leg is not None and leg.lost_percent is not None and leg.packets_in:
+            counts += ((place, 1), (place + 1, round(leg.lost_percent * 10)))
+    return counts
+
+
+def _amounts_of(call: TrafficCall, income: Decimal) -> Iterator[tuple[int, Decimal]]:
+    amounts = (call.fee, call.tax, call.cost, call.cost_tax, income, call.loss)
+    return ((place, amount) for place, amount in enumerate(amounts, len(COUNTS)) if amount)
 
 
 def band_of(hold_time_s: int) -> int:
     """Return the band of an answered call by its hold time in seconds."""
     return next((band for band, longest in enumerate(BANDS) if hold_time_s <= longest), len(BANDS))
+
+
+def common_prefix(one: str, other: str) -> str:
+    """Return the characters with which both begin."""
+    length = next((place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), len(other))
+    return one[:length]
 
 
 def step_of(wait_ms: int) -> int:

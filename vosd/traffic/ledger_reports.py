@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from vosd.traffic.reports import OWNER
+from vosd.traffic.reports import OWNER, SUMMED_GROUPS
 
 
 class LedgerColumn(NamedTuple):
@@ -25,6 +25,8 @@ class LedgerReport(NamedTuple):
     """Spans into which it is divided where the order says none."""
     is_of_one: bool = False
     """Whether an account must be named."""
+    groups: tuple[str, ...] = SUMMED_GROUPS
+    """Spans into which it can be divided."""
 
 
 _ACCOUNT: Final = LedgerColumn("account", "text", "account of the ledger")

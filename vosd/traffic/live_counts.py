@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from vosd.cdr.record import CallRecord
-from vosd.traffic.counted import SLOT_MS, TrafficKey, TrafficKind
+from vosd.traffic.counted import FIVE_MS, FIVES_OF_SLOT, TrafficKey, TrafficKind
 
 KEYS_MAX: Final = 20_000
 """Most keys of attempts that are kept until they are written; further ones count without their details."""
@@ -22,7 +22,7 @@ class PeakSide(StrEnum):
 
 
 class AttemptCount(msgspec.Struct, frozen=True, array_like=True):
-    """Attempts of a quarter of an hour that have something in common and left no CDR."""
+    """Attempts of five minutes that have something in common and left no CDR."""
 
     slot: int
     """Quarter since 1970."""
@@ -55,6 +55,7 @@ class AttemptsWithoutCdr:
 
     def __init__(self) -> None:
         self._counts: dict[tuple[int, TrafficKey], list[int]] = {}
+        """Attempts, and those that were answered, by five minutes since 1970 and key."""
 
     def note(self, record: CallRecord) -> None:
         """Count a call whose record is not stored."""
@@ -73,22 +74,25 @@ class AttemptsWithoutCdr:
             sip_code=0 if is_answered else record.sip_code or 0,
             hangup_source="" if is_answered else record.hangup_source,
         )
-        self._count(record.started_at // SLOT_MS, key, int(is_answered))
+        self._count(record.started_at // FIVE_MS, key, int(is_answered))
 
     def note_refused(self, wall_ms: int, key: TrafficKey) -> None:
         """Count an INVITE for which no record was made; ``wall_ms`` is its arrival, UTC milliseconds."""
-        self._count(wall_ms // SLOT_MS, key, 0)
+        self._count(wall_ms // FIVE_MS, key, 0)
 
-    def _count(self, slot: int, key: TrafficKey, answered: int) -> None:
-        counts = self._counts.get((slot, key))
+    def _count(self, five: int, key: TrafficKey, answered: int) -> None:
+        counts = self._counts.get((five, key))
         if counts is None:
             if len(self._counts) >= KEYS_MAX:
                 key = TrafficKey(key.kind)
-            counts = self._counts.setdefault((slot, key), [0, 0])
+            counts = self._counts.setdefault((five, key), [0, 0])
         counts[0] += 1
         counts[1] += answered
 
     def take(self) -> tuple[AttemptCount, ...]:
         """Return the counts, and begin anew."""
         counts, self._counts = self._counts, {}
-        return tuple(AttemptCount(slot, key, *values) for (slot, key), values in counts.items())
+        return tuple(
+            AttemptCount(five // FIVES_OF_SLOT, key._replace(minute=five % FIVES_OF_SLOT * 5), *values)
+            for (five, key), values in counts.items()
+        )

@@ -12,11 +12,16 @@ from typing import Any, Final, NamedTuple
 from vosd.base.money import ZERO
 from vosd.traffic.counted import BANDS, TrafficKind
 from vosd.traffic.live_counts import PeakSide
+from vosd.traffic.spans import Grouping
 
 Sums = Mapping[str, Any]
 """Sums by the name that a report gives them."""
 REACHED: Final = "reached"
 """Calls that were answered, or refused by the called party itself: busy, no answer, rejected."""
+READ_MAX: Final = 1_500_000
+"""Most calls that are read one by one for a report."""
+DIGITS_MAX: Final = 15
+"""Longest prefixes by which a report is made."""
 _CENT: Final = Decimal("0.01")
 _TENTH: Final = Decimal("0.1")
 _THOUSANDTH: Final = Decimal("0.001")
@@ -53,6 +58,14 @@ def percent(part: Decimal | int, whole: Decimal | int) -> Decimal | None:
 def mean_s(total_ms: int, count: int, unit: Decimal = _THOUSANDTH) -> Decimal | None:
     """Return the mean of milliseconds in seconds, half up; None of nothing."""
     return None if not count else (Decimal(total_ms) / count / 1000).quantize(unit, ROUND_HALF_UP)
+
+
+def _mean_loss(side: str, meaning: str, *, is_inside: bool = False) -> ReportFigure:
+    known, lost = f"{side}_measured", f"{side}_lost"
+    return ReportFigure(
+        FigureKind.PERCENT, f"mean loss of RTP packets from {meaning}, of the calls in {side}_measured", (known, lost),
+        lambda sums: percent(sums[lost], sums[known] * 1_000), is_inside=is_inside,
+    )  # fmt: skip
 
 
 def _count(name: str, meaning: str, *, is_inside: bool = False) -> ReportFigure:
@@ -117,6 +130,10 @@ FIGURES: Final[Mapping[str, ReportFigure]] = {
         FigureKind.SECONDS, "mean time from the INVITE to the answer in seconds", ("setup_ms", "answered"),
         lambda sums: mean_s(sums["setup_ms"], sums["answered"]),
     ),
+    "caller_loss": _mean_loss("caller", "callers"),
+    "caller_measured": _count("caller_measured", "calls whose loss from the caller is known"),
+    "callee_loss": _mean_loss("callee", "vendors", is_inside=True),
+    "callee_measured": _count("callee_measured", "calls whose loss from the vendor is known", is_inside=True),
     "hold_s": _count("hold_s", "hold time in seconds, each call by the hold-time rule"),
     "minutes": ReportFigure(
         FigureKind.SECONDS, "hold time in minutes", ("hold_ms",),
@@ -221,12 +238,25 @@ class Report(NamedTuple):
     """Objects whose peaks it has; gateways are those of its first column."""
     group: str = "whole"
     """Spans into which it is divided where the order says none."""
+    has_fives: bool = False
+    """Whether it can be divided into five minutes: its parts are kinds that are kept by them."""
+    has_prefixes: bool = False
+    """Whether it can be made by prefixes of numbers, of the calls themselves."""
+    settles: str = ""
+    """Name that not all kinds of its sums know: those without it count with the other calls of their row."""
     is_inside: bool = False
     """Whether agents and customers see nothing of it."""
     shows_owner: bool = False
     """Whether it has the name of the customer's account and its agent, as ``OWNER`` says."""
 
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Spans into which it can be divided."""
+        return GROUPS if self.has_fives else SUMMED_GROUPS
 
+
+GROUPS: Final = tuple(each.value for each in Grouping)
+SUMMED_GROUPS: Final = tuple(each for each in GROUPS if each != Grouping.FIVE_MINUTES.value)
 OWNER: Final[Mapping[str, str]] = {
     "name": "owner of the account, in words, as configured now",
     "agent": "account above it, as configured now; empty = none",
@@ -264,32 +294,36 @@ _REPORTS: Final = (
         (*_QUALITY, "hold_s", "billed_seconds", *_MONEY), parts=_ALL_ATTEMPTS,
     ),
     Report(
-        "gateway-areas", "Calls by both gateways and destination.", ("mapping_gateway", "routing_gateway", "area"),
+        "gateway-areas", "Calls by both gateways and destination.",
+        ("mapping_gateway", "routing_gateway", "area", "rate_type"),
         (*_QUALITY, "hold_s", *_MONEY), is_inside=True, parts=_ALL_ATTEMPTS,
     ),
     Report(
         "mapping-gateways", "Calls of each customer's gateway.", ("mapping_gateway", "customer_account"),
-        (*_QUALITY, *_WAITS, "response", "setup", "peak_cps", "peak_concurrent", "hold_s", "billed_seconds", "fee",
-         "tax", "income"),
+        (*_QUALITY, *_WAITS, "response", "setup", "caller_loss", "caller_measured", "peak_cps", "peak_concurrent",
+         "hold_s", "billed_seconds", "fee", "tax", "income"),
         parts=_ALL_ATTEMPTS, peaks=PeakSide.MAPPING,
     ),
     Report(
         "routing-gateways", "What each vendor's gateway did with the calls that were offered to it.",
-        ("routing_gateway",),
-        ("offered", "taken", "taken_share", "failed_over", *_QUALITY, *_WAITS, "peak_cps", "peak_concurrent", "hold_s",
-         "vendor_billed_seconds", "cost", "cost_tax"),
-        is_inside=True, peaks=PeakSide.ROUTING,
+        ("routing_gateway", "vendor_account"),
+        ("offered", "taken", "taken_share", "failed_over", *_QUALITY, *_WAITS, "callee_loss", "callee_measured",
+         "peak_cps", "peak_concurrent", "hold_s", "vendor_billed_seconds", "cost", "cost_tax"),
+        is_inside=True, peaks=PeakSide.ROUTING, settles="vendor_account",
         parts=(*_ALL_ATTEMPTS,
                Part(TrafficKind.ATTEMPT, {"offered": "calls", "taken": "answered", "failed_over": "failed_over"})),
     ),
     Report(
         "performance", "Quality over time.", (),
-        (*_QUALITY, "response", "setup", "minutes", "peak_concurrent", "unknown"), group="hour",
+        (*_QUALITY, "response", "setup", "minutes", "caller_loss", "caller_measured", "callee_loss", "callee_measured",
+         "peak_concurrent", "unknown"),
+        group="hour", has_fives=True,
         parts=(*_ALL_ATTEMPTS, _UNKNOWN), peaks=PeakSide.SWITCH,
     ),
     Report(
         "durations", "Answered calls by how long they lasted.", (),
         ("calls", "answered", *(f"band_{number}" for number in range(len(BANDS) + 1)), "acd"), group="day",
+        has_fives=True, has_prefixes=True,
     ),
     Report(
         "false-answers",
@@ -322,14 +356,14 @@ _REPORTS: Final = (
     ),
     *(
         Report(
-            f"profit-{of}", f"Margin and calls that were sold below cost, by {meaning}; losses first.", (by,),
+            f"profit-{of}", f"Margin and calls that were sold below cost, by {meaning}; losses first.", by,
             _MARGINS, order="profit", is_rising=True, is_inside=True, account=account,
         )
         for of, meaning, by, account in (
-            ("customers", "customer", "customer_account", "customer_account"),
-            ("vendors", "vendor", "vendor_account", "vendor_account"),
-            ("gateways", "vendor's gateway", "routing_gateway", "vendor_account"),
-            ("areas", "destination", "area", "customer_account"),
+            ("customers", "customer", ("customer_account",), "customer_account"),
+            ("vendors", "vendor", ("vendor_account",), "vendor_account"),
+            ("gateways", "vendor's gateway", ("routing_gateway", "vendor_account"), "vendor_account"),
+            ("areas", "destination", ("area", "rate_type"), "customer_account"),
         )
     ),
     Report(

@@ -3,15 +3,15 @@
 from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from vosd.base.errors import VosError
-from vosd.traffic.counted import SLOT_MS, SLOTS_OF_DAY
+from vosd.traffic.counted import FIVE_MS, SLOT_MS, SLOTS_OF_DAY
 
 SPANS_MAX: Final = 1_500
-"""Most spans of a report: two months by the hour, four years by the day."""
+"""Most spans of a report: five days by five minutes, two months by the hour, four years by the day."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -27,6 +27,8 @@ class Grouping(StrEnum):
     """Spans into which a report is divided."""
 
     WHOLE = "whole"
+    FIVE_MINUTES = "5min"
+    """Spans of reports that have no money, waits or attempts at gateways."""
     HOUR = "hour"
     DAY = "day"
     WEEK = "week"
@@ -65,7 +67,7 @@ class Pieces(NamedTuple):
 
 
 def spans_of(since: int, until: int, grouping: Grouping, zone: ZoneInfo) -> list[ReportSpan]:
-    """Divide a time, UTC milliseconds, into the hours, days, weeks or months of a zone.
+    """Divide a time, UTC milliseconds, into the five minutes, hours, days, weeks or months of a zone.
 
     The quarters of an hour in which it begins and ends are whole. The first and the last span are cut where they are.
 
@@ -86,9 +88,12 @@ def spans_of(since: int, until: int, grouping: Grouping, zone: ZoneInfo) -> list
         if moment > since:
             moments.append(moment)
         if len(moments) > SPANS_MAX:
-            message = f"the report would have more than {SPANS_MAX} rows a {grouping}: ask for less, or for longer ones"
+            message = (
+                f"the report would have more than {SPANS_MAX} spans of {grouping.value}: ask for less, or longer ones"
+            )
             raise TooManySpans(message)
-    shown = "%Y-%m-%dT%H:%M%z" if grouping is Grouping.HOUR else "%Y-%m" if grouping is Grouping.MONTH else "%Y-%m-%d"
+    has_times = grouping in {Grouping.FIVE_MINUTES, Grouping.HOUR}
+    shown = "%Y-%m-%dT%H:%M%z" if has_times else "%Y-%m" if grouping is Grouping.MONTH else "%Y-%m-%d"
     return [ReportSpan(begin, end, _local(begin, zone).strftime(shown)) for begin, end in pairwise([*moments, until])]
 
 
@@ -102,7 +107,9 @@ def _local(wall_ms: int, zone: ZoneInfo) -> datetime:
 
 
 def _beginnings(since: int, grouping: Grouping, zone: ZoneInfo) -> Iterator[int]:
-    """Yield the moments at which hours, days, weeks or months begin, from one at or before ``since`` on."""
+    """Yield the moments at which spans of a grouping begin, from one at or before ``since`` on."""
+    if grouping is Grouping.FIVE_MINUTES:
+        yield from count(since // FIVE_MS * FIVE_MS, FIVE_MS)
     if grouping is Grouping.HOUR:
         local = _local(since, zone)
         moment = since - local.minute * 60_000

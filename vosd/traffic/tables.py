@@ -17,7 +17,8 @@ _PAID_IN: Final = {
 }  # fmt: skip
 """Currency of each amount."""
 _WAITED: Final = frozenset({"pdd_median", "pdd_95"})
-_PEAKS: Final = frozenset({"peak_concurrent", "peak_cps"})
+PEAKS: Final = frozenset({"peak_concurrent", "peak_cps"})
+"""Figures that are most calls, by quarters of an hour."""
 _NO_PEAK: Final = (None, None)
 Peak = tuple[int | None, int | None]
 """Most calls at a time, and within a second; None = not known."""
@@ -73,7 +74,7 @@ class ReportLayout(NamedTuple):
     @property
     def has_peaks(self) -> bool:
         """Whether it shows peaks."""
-        return not _PEAKS.isdisjoint(self.figures)
+        return not PEAKS.isdisjoint(self.figures)
 
     @property
     def has_waits(self) -> bool:
@@ -116,7 +117,9 @@ def table_of(
 
     ``waits`` has how often each wait occurred, by span and first column, and ``peaks`` the peaks likewise.
     """
-    settled = _settled(layout.currencies, _unanswered(lines) if report.leaves_out_answered else lines)
+    lines = _unanswered(lines) if report.leaves_out_answered else lines
+    lines = _named(lines, layout.by.index(report.settles)) if report.settles else lines
+    settled = _settled(layout.currencies, lines)
     of_span: dict[int, int] = defaultdict(int)
     for line in settled:
         of_span[line.span] += line.sums.get("calls", 0) + line.sums.get("without_cdr", 0)
@@ -195,6 +198,22 @@ def _unanswered(lines: Iterable[Line]) -> list[Line]:
         if sums["calls"] or sums["without_cdr"]:
             left.append(line._replace(sums=sums))
     return left
+
+
+def _named(lines: Iterable[Line], place: int) -> list[Line]:
+    """Give lines without a value at a place of ``by`` that of the most calls with the same other values."""
+    most: dict[tuple[Any, ...], tuple[int, str | int]] = {}
+    lines = list(lines)
+    for line in lines:
+        if line.by[place]:
+            others = (line.span, *line.by[:place], *line.by[place + 1 :])
+            most[others] = max(most.get(others, (-1, "")), (_size(line.sums), line.by[place]))
+    named = []
+    for line in lines:
+        _, value = most.get((line.span, *line.by[:place], *line.by[place + 1 :]), (0, ""))
+        by = line.by if line.by[place] else (*line.by[:place], value, *line.by[place + 1 :])
+        named.append(line._replace(by=by))
+    return named
 
 
 def _settled(names: Sequence[str], lines: Iterable[Line]) -> list[Line]:

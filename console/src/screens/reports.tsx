@@ -19,7 +19,6 @@ import { useMeanings } from "../text/meanings";
 import { zoneName } from "../zone";
 
 const FIRST = "revenue";
-const SPANS = ["whole", "hour", "day", "week", "month"];
 const FILES = [
   ["csv", "text/csv"],
   ["xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"],
@@ -42,6 +41,17 @@ interface Order {
   group?: string;
   account?: string;
   gateway?: string;
+  vendor?: string;
+  area?: string;
+  caller_digits?: string;
+  callee_digits?: string;
+}
+
+interface ReportKind {
+  name: string;
+  meaning: string;
+  groups: string[];
+  has_prefixes: boolean;
 }
 
 /** Read a report in the zone of the viewer. */
@@ -186,6 +196,11 @@ export function ReportsScreen() {
     until: search.until,
     group: search.group,
     account: search.account,
+    gateway: search.gateway,
+    vendor: search.vendor,
+    area: search.area,
+    caller_digits: search.caller_digits,
+    callee_digits: search.callee_digits,
   };
   const kinds = useQuery({
     queryKey: ["reports"],
@@ -195,9 +210,24 @@ export function ReportsScreen() {
   const found = useQuery({ queryKey: ["report", name, order], queryFn: () => reportOf(name, order) });
   const set = (field: string, value: string | null) =>
     go({ search: (before) => ({ ...before, [field]: value || undefined }), replace: true });
+  /** Choose another report: it may not be divided as this one is. */
+  const choose = (value: string | null) => {
+    const groups = known?.find((each) => each.name === value)?.groups ?? [];
+    go({
+      search: (before) => ({
+        ...before,
+        name: value || undefined,
+        group: before.group && groups.includes(before.group) ? before.group : undefined,
+        caller_digits: undefined,
+        callee_digits: undefined,
+      }),
+      replace: true,
+    });
+  };
   const asked = queryText({ ...order, zone: zoneName() });
   const inLanguage = useMeanings();
-  const known = kinds.data as { name: string; meaning: string }[] | undefined;
+  const known = kinds.data as ReportKind[] | undefined;
+  const kind = known?.find((each) => each.name === name);
   const day = (field: "since" | "until") => (
     <TextInput
       type="date"
@@ -232,23 +262,40 @@ export function ReportsScreen() {
           data={known?.map((each) => each.name) ?? [name]}
           value={name}
           searchable
-          onChange={(value) => set("name", value)}
+          onChange={choose}
         />
         {day("since")}
         {day("until")}
         <Select
           label={t("reports.group")}
-          data={SPANS.map((value) => ({ value, label: t(`reports.${value}`) }))}
+          data={(kind?.groups ?? []).map((value) => ({ value, label: t(`reports.${value}`) }))}
           value={order.group ?? null}
           onChange={(value) => set("group", value)}
         />
-        <TextInput
-          label={t("column.account")}
-          defaultValue={order.account ?? ""}
-          onBlur={(event) => set("account", event.currentTarget.value)}
-        />
+        {(["account", "vendor", "gateway", "area"] as const).map((field) => (
+          <TextInput
+            key={field}
+            label={t(`column.${field === "vendor" ? "vendor_account" : field}`)}
+            defaultValue={order[field] ?? ""}
+            w={130}
+            onBlur={(event) => set(field, event.currentTarget.value)}
+          />
+        ))}
+        {kind?.has_prefixes &&
+          (["callee_digits", "caller_digits"] as const).map((field) => (
+            <TextInput
+              key={field}
+              label={t(`reports.${field}`)}
+              type="number"
+              min={1}
+              max={15}
+              w={110}
+              defaultValue={order[field] ?? ""}
+              onBlur={(event) => set(field, event.currentTarget.value)}
+            />
+          ))}
       </Group>
-      <Text className="quiet">{inLanguage(known?.find((each) => each.name === name)?.meaning ?? "")}</Text>
+      <Text className="quiet">{inLanguage(kind?.meaning ?? "")}</Text>
       <ProblemText error={found.error} again={() => found.refetch()} />
       {found.data && <Chart report={found.data} />}
       <ReportTable label={name} report={found.data} isLoading={found.isPending} order={order} />

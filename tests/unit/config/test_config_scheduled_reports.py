@@ -47,6 +47,7 @@ def test_the_least_is_a_name_a_report_and_a_place(tmp_path: Path) -> None:
     [
         ("[{name: m, report: daily}]", "this key, or mail, or both"),
         ("[{name: m, report: nothing, directory: out}]", "one of revenue"),
+        ("[{name: m, report: daily, directory: out, group: 5min}]", "one of whole, hour"),
         ("[{name: m, report: daily, mail: a@example.com}]", "alarms.mail, whose server sends them"),
         ("[{name: m, report: daily, directory: o}, {name: m, report: daily, directory: o}]", "each name once"),
     ],

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vosd.traffic.counted import SLOT_MS, SLOTS_OF_DAY, band_of, step_of
+from vosd.traffic.counted import FIVE_MS, SLOT_MS, SLOTS_OF_DAY, band_of, step_of
 from vosd.traffic.spans import SPANS_MAX, EmptySpan, Grouping, ReportSpan, TooManySpans, days_of, pieces_of, spans_of
 
 HOUR = 3_600_000
@@ -15,8 +15,8 @@ ZONES = ("UTC", "Europe/Berlin", "Asia/Kolkata", "Asia/Kathmandu", "America/St_J
 
 
 @given(
-    st.integers(0, 4_000), st.integers(1, 400), st.sampled_from([*Grouping]), st.sampled_from(ZONES),
-    st.integers(0, 60),
+    st.integers(0, 4_000), st.integers(1, 400), st.sampled_from(sorted({*Grouping} - {Grouping.FIVE_MINUTES})),
+    st.sampled_from(ZONES), st.integers(0, 60),
 )  # fmt: skip
 def test_pieces_are_exactly_the_quarters_of_each_span(first, length, grouping, zone, closed_days):
     begin = SUMMER_ENDS // SLOT_MS + first
@@ -76,6 +76,15 @@ def test_a_month_by_the_day_is_made_of_days_and_a_few_quarters():
     pieces = pieces_of(spans, 10**9)
     assert len(spans) == len(pieces.days) == 31
     assert sum(piece.end - piece.first for piece in pieces.quarters) <= 32 * 2 * 4, "each hour that moves is read once"
+
+
+@given(st.integers(0, 400), st.integers(1, 300), st.sampled_from(ZONES))
+def test_five_minutes_divide_each_quarter_of_an_hour(first, length, zone):
+    begin, end = (SUMMER_ENDS // SLOT_MS + first) * SLOT_MS, (SUMMER_ENDS // SLOT_MS + first + length) * SLOT_MS
+    spans = spans_of(begin + 1, end, Grouping.FIVE_MINUTES, ZoneInfo(zone))
+    assert [span.since for span in spans] == [*range(begin, end, FIVE_MS)]
+    assert {span.until - span.since for span in spans} == {FIVE_MS}
+    assert len({span.label for span in spans}) == len(spans)
 
 
 def test_spans_that_make_no_sense_are_refused():

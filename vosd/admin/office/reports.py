@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -24,14 +24,15 @@ from vosd.billing.accounts import Account
 from vosd.catalogue.overrides import UNLIMITED, Overrides
 from vosd.cdr.columns import iso_utc
 from vosd.control.installation import ListScheduledReports, ScheduledReportRow
+from vosd.storage.call_sums import PrefixQuery
 from vosd.storage.ledger_values import ChargedBeside
 from vosd.storage.ports import EntryKind
 from vosd.storage.traffic_sums import Condition, PeakRow, TrafficQuery, TrafficRow
 from vosd.traffic.counted import SLOT_MS, TrafficKind
 from vosd.traffic.ledger_reports import LEDGER_REPORTS, LedgerReport
-from vosd.traffic.reports import FIGURES, OWNER, REPORTS, FigureKind, Report
+from vosd.traffic.reports import DIGITS_MAX, FIGURES, OWNER, READ_MAX, REPORTS, FigureKind, Report
 from vosd.traffic.spans import Grouping, ReportSpan, begin_of_day, spans_of
-from vosd.traffic.tables import Line, Peak, ReportLayout, ReportRow, ReportSource, layout_of, table_of
+from vosd.traffic.tables import PEAKS, Line, Peak, ReportLayout, ReportRow, ReportSource, layout_of, table_of
 
 if TYPE_CHECKING:
     from vosd.storage.stores import SqlStores
@@ -43,7 +44,10 @@ NOTHING_BESIDE: Final = AccountsBeside()
 ROWS_MAX: Final = 50_000
 """Most rows of a report."""
 _ACCOUNT_COLUMN: Final = "customer_account"
-_CRITERIA: Final = {"customer_account": "account", "vendor_account": "account", "party": "account"}
+_AREA: Final = "area"
+_AREA_PREFIX: Final = "area_prefix"
+_BY_PREFIX: Final = tuple(each.name for each in REPORTS.values() if each.has_prefixes)
+_CRITERIA: Final = {"customer_account": "account", "vendor_account": "vendor", "party": "account"}
 _KNOWN: Final[Mapping[TrafficKind, frozenset[str]]] = {
     TrafficKind.ATTEMPT: frozenset({"customer_account", "mapping_gateway", "routing_gateway", "area"}),
     TrafficKind.WAIT: frozenset({"customer_account", "mapping_gateway", "routing_gateway"}),
@@ -56,7 +60,10 @@ _OF_COMMON: Final = {
     "mapping_gateway": "mapping gateway or phone that the calls came from",
     "routing_gateway": "routing gateway that was tried last",
     "area": "area of the customer's rate; where the rate has none, its prefix",
+    "area_prefix": "digits with which the prefixes of the area begin, as far as calls have used them",
     "rate_type": "type of the customer's rate",
+    "caller_prefix": "first digits of calling numbers as received",
+    "callee_prefix": "first digits of called numbers as rated; as received where they were not rated",
     "end_reason": "why the calls ended",
     "sip_code": "final code as the caller saw it",
     "hangup_source": "who ended the calls: caller, callee or switch",
@@ -79,6 +86,18 @@ class TooManyRowsError(VosError):
     remedy = "ask for one account, gateway or area, for a shorter time, or for longer spans"
 
 
+class TooManyToReadError(VosError):
+    """The report would read more calls one by one than it may."""
+
+    remedy = "ask for a shorter time, for one account, gateway or area, or leave the digits out"
+
+
+class NotByFiveError(VosError):
+    """Calls of the time are not counted by five minutes."""
+
+    remedy = "ask for hours"
+
+
 class ColumnSheet(msgspec.Struct, frozen=True):
     """A column of a report."""
 
@@ -99,6 +118,10 @@ class ReportKindSheet(msgspec.Struct, frozen=True):
     """Columns of its rows, as the one who asks sees them."""
     group: str
     """Spans into which it is divided where the order says none."""
+    groups: tuple[str, ...]
+    """Spans into which it can be divided."""
+    has_prefixes: bool = False
+    """Whether it can be made by prefixes of numbers."""
 
 
 class ReportSheet(msgspec.Struct, frozen=True):
@@ -147,7 +170,7 @@ class ShowReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     until: int | None = None
     """Calls that began before the end of the quarter of an hour of this moment; None = until now."""
     group: str | None = None
-    """``whole``, ``hour``, ``day``, ``week`` or ``month``; None = as the report says."""
+    """``whole``, ``5min``, ``hour``, ``day``, ``week`` or ``month``; None = as the report says."""
     zone: str = "UTC"
     """In which hours, days, weeks and months begin."""
     account: str | None = None
@@ -156,6 +179,12 @@ class ShowReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Gateway or phone of either side."""
     area: str | None = None
     """Area, or prefix where rates have none."""
+    vendor: str | None = None
+    """Account of the vendor; for operators."""
+    caller_digits: Annotated[int, msgspec.Meta(ge=1, le=DIGITS_MAX)] | None = None
+    """Rows by so many first digits of the calling numbers; every call is read."""
+    callee_digits: Annotated[int, msgspec.Meta(ge=1, le=DIGITS_MAX)] | None = None
+    """Rows by so many first digits of the called numbers, likewise."""
 
 
 class CheckReports(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -197,11 +226,17 @@ async def list_reports(office: Office, who: Principal, order: ListReports) -> li
     of_ledger = LEDGER_REPORTS.values() if is_inside or _sees_money(who, scope) else ()
     return [
         ReportKindSheet(
-            each.name, each.meaning, _columns(each, layout_of(each, is_inside=is_inside), each.group), each.group
+            each.name,
+            each.meaning,
+            _columns(each, layout_of(each, is_inside=is_inside), each.group),
+            each.group,
+            each.groups,
+            each.has_prefixes,
         )
         for each in _seen(is_inside=is_inside)
     ] + [
-        ReportKindSheet(each.name, each.meaning, _columns_of_ledger(each, each.group), each.group) for each in of_ledger
+        ReportKindSheet(each.name, each.meaning, _columns_of_ledger(each, each.group), each.group, each.groups)
+        for each in of_ledger
     ]
 
 
@@ -213,7 +248,8 @@ async def show_report(office: Office, who: Principal, order: ShowReport) -> Repo
         NoSuchReportError: there is none of that name, or it is not for the principal.
         OutOfScopeError: an agent names an account that it does not see.
         OrderError, EmptySpan, TooManySpans: the order makes no sense.
-        TooManyRowsError: the report would be too long.
+        TooManyRowsError, TooManyToReadError: the report would be too long.
+        NotByFiveError: calls of the time are not counted by five minutes.
         StoreUnavailable: try again.
     """
     scope = office.scope_of(who)
@@ -261,25 +297,19 @@ async def report_of(
     report = REPORTS.get(order.name)
     if report is None or (report.is_inside and not is_inside):
         raise NoSuchReportError(order.name, [each.name for each in _seen(is_inside=is_inside)])
-    zone, group = _zone(order.zone), _grouping(order.group or report.group)
+    zone, group = _zone(order.zone), _grouping(report, order.group)
     where = _conditions(report, order, scope)
     until = now if order.until is None else order.until
     spans = spans_of(begin_of_day(until, zone) if order.since is None else order.since, until, group, zone)
-    layout = layout_of(report, is_inside=is_inside)
-    is_of_accounts = order.gateway is None and order.area is None
-    if not is_of_accounts:  # entries of the ledger have no gateway and no destination
-        layout = layout._replace(figures=tuple(name for name in layout.figures if name not in report.beside))
-    own, of_waits = _queries(report, layout, where)
-    mark, found = await stores.traffic_sums.rows(spans, [*(query for _, query in own), *of_waits])
+    layout = _layout(report, order, group, is_inside=is_inside)
+    read = await _read(stores, report, layout, order, group, spans, where)
     if is_exact:
-        missing = await stores.traffic.missing(spans[0].since, spans[-1].until, mark)
+        missing = await stores.traffic.missing(spans[0].since, spans[-1].until, read.mark)
     else:
-        missing = await stores.traffic.behind(mark)
-    if len(found[0]) > ROWS_MAX:
-        message = f"the report would have {len(found[0]):,} rows, and {ROWS_MAX:,} are the most"
+        missing = await stores.traffic.behind(read.mark)
+    if len(read.by_source[0][1]) > ROWS_MAX:
+        message = f"the report would have {len(read.by_source[0][1]):,} rows, and {ROWS_MAX:,} are the most"
         raise TooManyRowsError(message)
-    by_source = [(source, rows) for (source, _), rows in zip(own, found[: len(own)], strict=True)]
-    waits = found[-1] if of_waits else []
     peaks: Sequence[PeakRow] = ()
     if report.peaks is not None and layout.has_peaks and _have_peaks(report, order, scope):
         peaks = await stores.traffic_sums.peaks(spans, report.peaks)
@@ -289,9 +319,12 @@ async def report_of(
         accounts = None if order.account is None else [order.account]
         charged = await stores.ledger.charged_beside_calls(times, accounts)
     # In a thread: a process that serves others does not stop for a long table.
-    rows, totals = await asyncio.to_thread(_sheet, report, layout, group, spans, by_source, waits, peaks, charged)
+    rows, totals = await asyncio.to_thread(_sheet, report, layout, group, spans, read, peaks, charged)
     if report.shows_owner:
         rows = [_with_owner(row, beside) for row in rows]
+    if _AREA in layout.by:
+        prefixes = await stores.traffic_sums.area_prefixes()
+        rows = [_with_prefix(row, prefixes) for row in rows]
     return ReportSheet(
         name=report.name,
         since=iso_utc(spans[0].since),
@@ -305,10 +338,111 @@ async def report_of(
     )
 
 
+def _layout(report: Report, order: ShowReport, group: Grouping, *, is_inside: bool) -> ReportLayout:
+    """Return the columns of a report as it was ordered.
+
+    Raises:
+        OrderError: it cannot be made so.
+    """
+    layout, left_out = layout_of(report, is_inside=is_inside), set[str]()
+    if order.gateway is not None or order.area is not None or order.vendor is not None:
+        left_out |= {*report.beside}  # entries of the ledger have no gateway and no destination
+    if group is Grouping.FIVE_MINUTES:
+        left_out |= PEAKS  # they are kept by quarters of an hour
+    layout = layout._replace(figures=tuple(name for name in layout.figures if name not in left_out))
+    digits = {"caller_digits": order.caller_digits, "callee_digits": order.callee_digits}
+    given = [name for name, count in digits.items() if count is not None]
+    if given and not report.has_prefixes:
+        raise OrderError(given[0], "is nothing of this report", f"one of {', '.join(_BY_PREFIX)} has it")
+    return layout._replace(by=tuple(name.replace("digits", "prefix") for name in given)) if given else layout
+
+
+class _ReportRead(NamedTuple):
+    """Sums that a report is made of."""
+
+    mark: int
+    """Number of the latest commit that is in them."""
+    by_source: list[tuple[ReportSource, list[TrafficRow]]]
+    waits: Sequence[TrafficRow] = ()
+
+
+async def _read(
+    stores: "SqlStores",
+    report: Report,
+    layout: ReportLayout,
+    order: ShowReport,
+    group: Grouping,
+    spans: Sequence[ReportSpan],
+    where: Sequence[Condition],
+) -> _ReportRead:
+    if order.caller_digits is not None or order.callee_digits is not None:
+        return await _read_calls(stores, report, layout, order, spans, where)
+    own, of_waits = _queries(report, layout, where)
+    if group is Grouping.FIVE_MINUTES:
+        own = [each for source, query in own for each in _by_five(source, query, order)]
+        read = await stores.traffic_sums.rows_by_five(spans, [query for _, query in own])
+        if read.by_five_since is None or spans[0].since < read.by_five_since:
+            begun = "none" if read.by_five_since is None else f"those from {iso_utc(read.by_five_since)} on"
+            message = f"of calls and attempts, {begun} are counted by five minutes"
+            raise NotByFiveError(message)
+    else:
+        read = await stores.traffic_sums.rows(spans, [*(query for _, query in own), *of_waits])
+    by_source = [(source, rows) for (source, _), rows in zip(own, read.rows[: len(own)], strict=True)]
+    return _ReportRead(read.mark, by_source, read.rows[-1] if of_waits else ())
+
+
+async def _read_calls(
+    stores: "SqlStores",
+    report: Report,
+    layout: ReportLayout,
+    order: ShowReport,
+    spans: Sequence[ReportSpan],
+    where: Sequence[Condition],
+) -> _ReportRead:
+    """Read the calls themselves, where the sums say that they are not too many."""
+    whole = [ReportSpan(spans[0].since, spans[-1].until, "")]
+    counted = await stores.traffic_sums.rows(whole, [TrafficQuery(TrafficKind.CALL, (), ("calls",), where)])
+    calls = sum(row.sums[0] for row in counted.rows[0])
+    if calls > READ_MAX:
+        message = f"the report would read {calls:,} calls one by one, and {READ_MAX:,} are the most"
+        raise TooManyToReadError(message)
+    (source,) = layout.sources(report)
+    query = PrefixQuery(order.caller_digits, order.callee_digits, tuple(source.measures.values()), where)
+    mark, rows = await stores.call_sums.rows(spans, query, ROWS_MAX)
+    return _ReportRead(mark, [(source, rows)])
+
+
+def _by_five(source: ReportSource, query: TrafficQuery, order: ShowReport) -> list[tuple[ReportSource, TrafficQuery]]:
+    """Return what is read by five minutes instead of a query.
+
+    Calls are counted on each side for itself. A gateway may be on both sides of a call, which then counts as one that
+    came in.
+
+    Raises:
+        OrderError: the criteria are not those of one side.
+    """
+    if source.kind is not TrafficKind.CALL:
+        return [(source, query)]
+    given = [name for name in ("account", "vendor", "gateway") if getattr(order, name) is not None]
+    if order.area is not None or len(given) > 1:
+        name = "area" if order.area is not None else given[-1]
+        raise OrderError(name, "is too much for five minutes", "one of account, vendor and gateway, or none")
+    if order.vendor is not None:
+        return [(source, query._replace(kind=TrafficKind.FIVE_OUT))]
+    if order.gateway is None:
+        return [(source, query._replace(kind=TrafficKind.FIVE_IN))]
+    came_in: list[Condition] = [(("mapping_gateway",), [order.gateway])]
+    went_out: list[Condition] = [(("routing_gateway",), [order.gateway]), (("mapping_gateway",), [""])]
+    return [
+        (source, query._replace(kind=TrafficKind.FIVE_IN, where=came_in)),
+        (source, query._replace(kind=TrafficKind.FIVE_OUT, where=went_out)),
+    ]
+
+
 async def _ledger_report(
     stores: "SqlStores", report: LedgerReport, order: ShowReport, scope: Scope, now: int, beside: AccountsBeside
 ) -> ReportSheet:
-    for field in ("gateway", "area"):
+    for field in ("gateway", "area", "vendor", "caller_digits", "callee_digits"):
         if getattr(order, field) is not None:
             raise OrderError(field, "is no criterion of this report", "leave it out")
     if report.is_of_one and order.account is None:
@@ -317,7 +451,7 @@ async def _ledger_report(
     if order.account is not None:
         scope.require_ledger(order.account)
         accounts = [order.account]
-    zone, group = _zone(order.zone), _grouping(order.group or report.group)
+    zone, group = _zone(order.zone), _grouping(report, order.group)
     until = now if order.until is None else order.until
     spans = spans_of(begin_of_day(until, zone) if order.since is None else order.since, until, group, zone)
     rows, totals = await ledger_rows(stores, report, spans, accounts, beside)
@@ -421,11 +555,11 @@ def _zone(name: str) -> ZoneInfo:
         raise OrderError("zone", f"{name!r} is no time zone", "such as Europe/Berlin") from None
 
 
-def _grouping(name: str) -> Grouping:
-    try:
-        return Grouping(name)
-    except ValueError:
-        raise OrderError("group", f"{name!r} is none of them", f"one of {', '.join(Grouping)}") from None
+def _grouping(report: Report | LedgerReport, given: str | None) -> Grouping:
+    name = given or report.group
+    if name not in report.groups:
+        raise OrderError("group", f"{name!r} is none of this report", f"one of {', '.join(report.groups)}")
+    return Grouping(name)
 
 
 def _conditions(report: Report, order: ShowReport, scope: Scope) -> list[Condition]:
@@ -439,6 +573,10 @@ def _conditions(report: Report, order: ShowReport, scope: Scope) -> list[Conditi
         if scope.agent is not None:
             raise OrderError("gateway", "is not for agents and customers")
         where.append((("mapping_gateway", "routing_gateway"), [order.gateway]))
+    if order.vendor is not None:
+        if scope.agent is not None:
+            raise OrderError("vendor", "is not for agents and customers")
+        where.append((("vendor_account",), [order.vendor]))
     if order.area is not None:
         where.append((("area",), [order.area]))
     return where
@@ -461,7 +599,7 @@ def _queries(
 
 def _have_peaks(report: Report, order: ShowReport, scope: Scope) -> bool:
     """Return whether the peaks are of the calls of the report: they are counted by gateway, and for all together."""
-    is_of_all = scope.visible is None and order.account is None and order.gateway is None
+    is_of_all = scope.visible is None and order.account is None and order.gateway is None and order.vendor is None
     return order.area is None and (is_of_all or bool(report.by))
 
 
@@ -477,18 +615,17 @@ def _sheet(
     layout: ReportLayout,
     group: Grouping,
     spans: Sequence[ReportSpan],
-    found: Sequence[tuple[ReportSource, Sequence[TrafficRow]]],
-    waits: Sequence[TrafficRow],
+    read: _ReportRead,
     peaks: Sequence[PeakRow],
     charged: Sequence[ChargedBeside],
 ) -> tuple[list[dict[str, str | int | None]], list[dict[str, str | int | None]]]:
     waited: dict[tuple[int, str | int], dict[int, int]] = defaultdict(dict)
-    for row in waits:
+    for row in read.waits:
         waited[row.span, row.by[0]][int(row.by[1])] = row.sums[0]
     highest: dict[tuple[int, str | int], Peak] = {
         (each.span, each.name): (each.concurrent, each.per_second) for each in peaks
     }
-    lines = _lines(layout, found) + [_line_beside(layout, each) for each in charged]
+    lines = _lines(layout, read.by_source) + [_line_beside(layout, each) for each in charged]
     table = table_of(report, layout, spans, lines, waited, highest)
     has_spans = group is not Grouping.WHOLE
     return (
@@ -537,11 +674,25 @@ def _with_owner(row: dict[str, str | int | None], beside: AccountsBeside) -> dic
     return shown
 
 
+def _with_prefix(row: dict[str, str | int | None], prefixes: Mapping[str, str]) -> dict[str, str | int | None]:
+    """Return a row with the prefix of its area before the area; an area without a name is its own prefix."""
+    shown: dict[str, str | int | None] = {}
+    for column, value in row.items():
+        if column == _AREA:
+            area = str(value)
+            shown[_AREA_PREFIX] = prefixes.get(area, area if area.isdigit() else "")
+        shown[column] = value
+    return shown
+
+
 def _columns(report: Report, layout: ReportLayout, group: str) -> tuple[ColumnSheet, ...]:
     spans = [] if group == Grouping.WHOLE else [ColumnSheet("span", "text", f"begin of the {group}")]
     common = [ColumnSheet(name, "text", _OF_COMMON[name]) for name in (*layout.by, *layout.currencies)]
     if report.shows_owner:
         place = 1 + layout.by.index(_ACCOUNT_COLUMN)
         common[place:place] = [ColumnSheet(name, "text", meaning) for name, meaning in OWNER.items()]
+    if _AREA in layout.by:
+        names = [column.name for column in common]
+        common.insert(names.index(_AREA), ColumnSheet(_AREA_PREFIX, "text", _OF_COMMON[_AREA_PREFIX]))
     figures = [ColumnSheet(name, FIGURES[name].kind.value, FIGURES[name].meaning) for name in layout.figures]
     return (*spans, *common, *figures)

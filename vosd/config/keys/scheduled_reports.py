@@ -61,4 +61,7 @@ class ScheduledReportKeys(Keys):
     def _goes_somewhere(self) -> "ScheduledReportKeys":
         if self.directory is None and not self.mail:
             raise KeyProblemError("directory", "this key, or mail, or both")
+        groups = (REPORTS.get(self.report) or LEDGER_REPORTS[self.report]).groups
+        if self.group is not None and self.group.value not in groups:
+            raise KeyProblemError("group", f"one of {', '.join(groups)}, as the report says")
         return self

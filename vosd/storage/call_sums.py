@@ -1,0 +1,90 @@
+"""Sums of calls by prefixes of numbers, made of the calls themselves: sums of quarters of an hour have no numbers."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import ColumnElement, and_, case, func, literal, or_, select
+from sqlalchemy.sql.selectable import Select
+
+from vosd.storage import schema
+from vosd.storage.database import Database
+from vosd.storage.traffic_sums import Condition, TrafficRow
+from vosd.traffic.counted import BANDS
+from vosd.traffic.spans import ReportSpan
+
+_cdr: Final = schema.cdr.c
+_is_answered: Final = _cdr.answered_at.is_not(None)
+
+
+def _in_band(number: int) -> ColumnElement[bool]:
+    held = _cdr.hold_time_s
+    above = [held > BANDS[number - 1]] if number else []
+    below = [held <= BANDS[number]] if number < len(BANDS) else []
+    return and_(_is_answered, *above, *below)
+
+
+def _counted(condition: ColumnElement[bool]) -> ColumnElement[Any]:
+    return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
+
+
+_MEASURES: Final[Mapping[str, ColumnElement[Any]]] = {
+    "calls": func.count(),
+    "answered": func.count(_cdr.answered_at),
+    "hold_ms": func.coalesce(func.sum(case((_is_answered, _cdr.hold_time_ms), else_=0)), 0),
+    **{f"band_{number}": _counted(_in_band(number)) for number in range(len(BANDS) + 1)},
+}
+"""Measures of ``vosd.traffic.counted`` that can be made here."""
+_COMMON: Final[Mapping[str, ColumnElement[Any]]] = {
+    **{name: _cdr[name] for name in ("customer_account", "vendor_account", "mapping_gateway", "routing_gateway")},
+    "area": func.coalesce(func.nullif(_cdr.rate_area, ""), _cdr.rate_prefix, ""),
+}
+"""Values by which calls are chosen, named as in ``TrafficKey``."""
+
+
+class PrefixQuery(NamedTuple):
+    """Sums by the first digits of numbers; a number of digits that is None leaves the number out."""
+
+    caller_digits: int | None
+    callee_digits: int | None
+    measures: tuple[str, ...]
+    where: Sequence[Condition] = ()
+
+
+class SqlCallSums:
+    """Adds up the calls of a time by prefixes."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def rows(
+        self, spans: Sequence[ReportSpan], query: PrefixQuery, rows_max: int
+    ) -> tuple[int, list[TrafficRow]]:
+        """Return the number of the latest commit, and the sums of each span by prefixes, in no order.
+
+        Prefixes are that of the caller and that of the callee, as far as they are asked for. Where there are more than
+        ``rows_max`` rows, those that follow are left out.
+
+        Raises:
+            StoreUnavailable: the database is away, or the report takes too long.
+        """
+        found: list[TrafficRow] = []
+        async with self._database.searching(unhurried=True) as connection:
+            mark = await connection.scalar(select(func.max(_cdr.export_seq))) or 0
+            for number, span in enumerate(spans):
+                if len(found) > rows_max:
+                    break
+                statement = _statement(span, query).limit(rows_max + 1)
+                for row in await connection.execute(statement):
+                    width = len(row) - len(query.measures)
+                    found.append(TrafficRow(number, tuple(row[:width]), tuple(map(int, row[width:]))))
+        return int(mark), found
+
+
+def _statement(span: ReportSpan, query: PrefixQuery) -> Select[Any]:
+    callee = func.coalesce(_cdr.callee_billing, _cdr.callee_in)
+    numbers = ((_cdr.caller_in, query.caller_digits), (callee, query.callee_digits))
+    by = [func.substr(number, 1, literal(digits)) for number, digits in numbers if digits is not None]
+    where = [_cdr.started_at >= span.since, _cdr.started_at < span.until]
+    for names, values in query.where:
+        where.append(or_(*(_COMMON[name].in_(values) for name in names)))
+    return select(*by, *(_MEASURES[name] for name in query.measures)).where(*where).group_by(*by)
