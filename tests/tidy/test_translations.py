@@ -1,4 +1,4 @@
-"""Every meaning that a form of the console shows is there in every language of the console."""
+"""Every text of the switch that the console shows is there in every language of the console."""
 
 import json
 import re
@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from sentences import sentences
 
 from vosd.admin.office.ports import KeySheet
 from vosd.admin.office.reports import _OF_COMMON
+from vosd.base.cause import EndReason, HangupSource
 from vosd.callcontrol.setup import STEPS
 from vosd.catalogue.stored_objects import KINDS
 from vosd.config.key_sheets import key_sheets
+from vosd.routing.routes import Cause
 from vosd.traffic.ledger_reports import LEDGER_REPORTS
 from vosd.traffic.reports import OWNER, REPORTS
 
@@ -20,6 +23,7 @@ TEXTS: Final = Path(__file__).parents[2] / "console/src/text"
 LANGUAGES: Final = sorted(file.stem for file in TEXTS.glob("*.json") if file.stem != "en")
 VERBATIM: Final = re.compile(r"`[^`]+`|[A-Z]+_[A-Z0-9_]+")
 """Names of keys, values and parameters, which no language translates."""
+PLACE: Final = re.compile(r"\{\d+\}")
 
 
 def shown(keys: tuple[KeySheet, ...]) -> Iterator[str]:
@@ -31,8 +35,8 @@ def shown(keys: tuple[KeySheet, ...]) -> Iterator[str]:
 
 
 def english() -> set[str]:
-    """Return the texts of all declarations that forms are drawn from, and of reports."""
-    found: set[str] = set()
+    """Return the texts of all declarations that forms are drawn from, of reports, and the sentences of the switch."""
+    found = {*sentences(), *(each.word for each in Cause), *(each.text for each in HangupSource)}
     for kind in map(key_sheets, KINDS):
         found.update((kind.meaning, *shown(kind.keys)), shown((kind.named,) if kind.named else ()))
     found.update(each.meaning for each in (*REPORTS.values(), *LEDGER_REPORTS.values()))
@@ -51,14 +55,20 @@ def test_each_column_of_a_report_has_a_name() -> None:
     assert columns - json.loads((TEXTS / "en.json").read_text())["column"].keys() == set()
 
 
+def test_each_end_reason_has_a_word() -> None:
+    assert {each.text for each in EndReason} - json.loads((TEXTS / "en.json").read_text())["value"].keys() == set()
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_each_meaning_of_a_key_is_translated(language: str) -> None:
+def test_each_text_of_the_switch_is_translated(language: str) -> None:
     """A new or changed text in English needs a line in the file of each language; one that is gone takes its line."""
     file = TEXTS / f"meanings/{language}.json"
     texts: dict[str, str] = json.loads(file.read_text())
     wanted = english()
     assert sorted(wanted - texts.keys()) == [], f"add them with their translations to {file}"
-    assert sorted(texts.keys() - wanted) == [], f"no key has them any more: remove them from {file}"
+    assert sorted(texts.keys() - wanted) == [], f"nothing says them any more: remove them from {file}"
     names = {text: (set(VERBATIM.findall(text)), set(VERBATIM.findall(said))) for text, said in texts.items()}
     assert {text: each for text, each in names.items() if each[0] != each[1]} == {}
+    places = {text: (sorted(PLACE.findall(text)), sorted(PLACE.findall(said))) for text, said in texts.items()}
+    assert {text: each for text, each in places.items() if each[0] != each[1]} == {}
     assert [text for text, said in texts.items() if not said.strip()] == []

@@ -34,7 +34,6 @@ LOOKED_UP_MAX: Final = 10_000
 of the file is wrong."""
 _REPEATED: Final = "billed twice"
 _OUTSIDE: Final = "outside of the period"
-_UNANSWERED: Final = "our attempt was not answered: {code} {reason}"
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 
@@ -238,7 +237,7 @@ class BillComparison:
         """Count the calls of the file that we did not send; ``tried`` has attempts of ours by lines of the file."""
         for theirs in self.unsent:
             attempt = tried.get(theirs.line)
-            why = "" if attempt is None else _UNANSWERED.format(code=attempt.code, reason=attempt.reason)
+            why = "" if attempt is None else f"our attempt was not answered: {attempt.code} {attempt.reason}"
             self._count(CallPair(None, theirs), RowVerdict(BillClass.MISSING_HERE, why), attempt)
         self.unsent = []
 

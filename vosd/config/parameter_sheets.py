@@ -43,4 +43,4 @@ def _source(place: SourceLine) -> str:
 
 
 def _sentence(text: str | None) -> str:
-    return " ".join((text or "").replace("``", "").split())
+    return " ".join((text or "").replace("``", "`").split())

@@ -13,7 +13,7 @@ import { type Change, ChangeWords, useSay } from "../parts/trial";
 import { TryCall } from "../parts/trycall";
 import { useUnsaved } from "../parts/unsaved";
 import { useSession } from "../session";
-import { kindIn, readMeanings } from "../text/meanings";
+import { kindIn, readMeanings, useServerText } from "../text/meanings";
 import { Form } from "./form";
 import { withHours } from "./hours";
 import {
@@ -69,6 +69,7 @@ export function Editor({ declared, sheet, begin, isReadOnly, onDone }: EditorPro
   const { t } = useTranslation();
   const { account } = useSession();
   const say = useSay();
+  const inLanguage = useServerText();
   const [base, setBase] = useState<Keys>((sheet?.keys as Keys) ?? {});
   const [version, setVersion] = useState(sheet?.version ?? null);
   const [values, setValues] = useState<Keys>(sheet ? base : (begin ?? {}));
@@ -85,6 +86,9 @@ export function Editor({ declared, sheet, begin, isReadOnly, onDone }: EditorPro
   const tried: Tried[] = [{ action: sheet ? "replace" : "create", kind, name, keys }];
   const unsaved = useUnsaved(isChanged && !isReadOnly);
   const change = useCallback((key: string, value: unknown) => setValues((before) => ({ ...before, [key]: value })), []);
+
+  const note = (errors: Problem["errors"]) =>
+    setMistakes(new Map([...mistakesOf(kind, name, errors)].map(([place, text]) => [place, inLanguage(text)])));
 
   const drawHours = (weekday: string, from: string, to: string) =>
     change("entries", withHours(itemsOf(values.entries) as Keys[], weekday, from, to));
@@ -130,8 +134,8 @@ export function Editor({ declared, sheet, begin, isReadOnly, onDone }: EditorPro
       if (!(error instanceof Problem)) return;
       // an object that has ended meanwhile has no version to compare with: the message of the refusal stays
       if (error.status === HTTP_STALE) setTheirs(await send<Sheet>("get", placeOf(kind, name)).catch(() => null));
-      else if (error.errors.length > 0) setMistakes(mistakesOf(kind, name, error.errors));
-      else if (error.field) setMistakes(mistakesOf(kind, name, [{ field: error.field, detail: error.message }]));
+      else if (error.errors.length > 0) note(error.errors);
+      else if (error.field) note([{ field: error.field, detail: error.message }]);
     },
   });
   /** Go on with another version under what was changed here. */

@@ -115,7 +115,7 @@ export function Planned({ name, isStored, objects }: { name: string; isStored: b
               { name: "cost", kind: "money" },
               { name: "effective_cost", kind: "money" },
               { name: "margin", kind: "money" },
-              { name: "reason" },
+              { name: "reason", kind: "sentence" },
             ]}
             rows={planRows(sheet as unknown as Row, isStored ? (now.data?.sheet as unknown as Row) : undefined)}
             rowKey={(row, index) => `${row.routing_gateway} ${index}`}

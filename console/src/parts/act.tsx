@@ -18,6 +18,7 @@ import { type FormEvent, type ReactNode, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Problem } from "../api/client";
 import { useSession } from "../session";
+import { useServerText } from "../text/meanings";
 import { ProblemText } from "./problem";
 import { useSay } from "./trial";
 import { useUnsaved } from "./unsaved";
@@ -62,6 +63,7 @@ export function Act<Result>(props: ActProps<Result>) {
 
 function AllowedAct<Result>(props: ActProps<Result>) {
   const { t } = useTranslation();
+  const inLanguage = useServerText();
   const say = useSay();
   const asks = props.asks ?? NONE;
   const [key, setKey] = useState("");
@@ -122,7 +124,7 @@ function AllowedAct<Result>(props: ActProps<Result>) {
                 key={ask.name}
                 ask={ask}
                 value={entered[ask.name] ?? ""}
-                error={wrong === ask.name ? problem?.message : undefined}
+                error={wrong === ask.name && problem ? inLanguage(problem.message) : undefined}
                 onChange={(value) => setEntered((before) => ({ ...before, [ask.name]: value }))}
               />
             ))}

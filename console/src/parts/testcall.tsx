@@ -8,6 +8,7 @@ import { useTranslation } from "react-i18next";
 import { client, content, type Row } from "../api/client";
 import { amount } from "../format";
 import { useMay } from "../session";
+import { ServerText } from "../text/meanings";
 import { Confirm } from "./confirm";
 import { ProblemText } from "./problem";
 import { Table } from "./table";
@@ -62,7 +63,7 @@ export function TestCall({ via, number = "", caller = "" }: { via: string; numbe
       {report && (
         <>
           <p role="status">
-            <b>{t(`testcall.result_${report.result}`)}</b> {report.code ?? ""} {report.reason ?? ""}{" "}
+            <b>{t(`testcall.result_${report.result}`)}</b> {report.code ?? ""} <ServerText text={report.reason} />{" "}
             {report.pdd_ms !== null && t("testcall.pdd", { ms: report.pdd_ms })} {report.codec ?? ""}{" "}
             {t("testcall.cost", { cost: amount(report.cost), currency: report.vendor_currency ?? "" })}{" "}
             {report.call_id && (
@@ -73,7 +74,10 @@ export function TestCall({ via, number = "", caller = "" }: { via: string; numbe
           </p>
           <Table
             label={t("testcall.steps")}
-            columns={[{ name: "ms", kind: "number" }, { name: "what" }]}
+            columns={[
+              { name: "ms", kind: "number" },
+              { name: "what", kind: "sentence" },
+            ]}
             rows={report.steps as unknown as Row[]}
             rowKey={(_step, index) => String(index)}
           />

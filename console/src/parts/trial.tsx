@@ -5,6 +5,7 @@ import { skipToken, useMutation, useQuery, useQueryClient } from "@tanstack/reac
 import { useTranslation } from "react-i18next";
 import type { Schemas } from "../api/client";
 import { differences, isSet, shown } from "../forms/keys";
+import { useServerText } from "../text/meanings";
 import { ProblemText } from "./problem";
 import { Moment } from "./values";
 
@@ -16,6 +17,7 @@ const CLOCKS_DIFFER_MS = 60_000;
 /** A trial in words: what each object gets, from when, and which calls use it. */
 export function ChangeWords({ change }: { change: Change }) {
   const { t } = useTranslation();
+  const inLanguage = useServerText();
   return (
     <>
       {change.changes.map((each) => (
@@ -31,7 +33,9 @@ export function ChangeWords({ change }: { change: Change }) {
           {each.calls && each.calls.number > 0 && <p>{t("change.calls", { count: each.calls.number })}</p>}
         </div>
       ))}
-      {change.calls_unknown && <p className="quiet">{t("change.calls_unknown", { why: change.calls_unknown })}</p>}
+      {change.calls_unknown && (
+        <p className="quiet">{t("change.calls_unknown", { why: inLanguage(change.calls_unknown) })}</p>
+      )}
     </>
   );
 }

@@ -6,9 +6,11 @@ import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { type Row, send } from "../api/client";
 import { useMay } from "../session";
+import { ServerText } from "../text/meanings";
 import { ProblemText } from "./problem";
 import { decidesRoutes, type Tried } from "./simulation";
 import { Table } from "./table";
+import { State } from "./values";
 
 const FIELDS = ["gateway", "caller", "callee"] as const;
 
@@ -57,7 +59,7 @@ export function TryCall({ objects }: { objects: readonly Tried[] }) {
         {sheet && (
           <>
             <p role="status">
-              {t("try.result")}: <b>{String(sheet.result)}</b> {String(sheet.detail ?? "")}{" "}
+              {t("try.result")}: <State value={sheet.result} /> <ServerText text={sheet.detail} />{" "}
               {t("simulation.numbers", { caller: sheet.caller_routed, callee: sheet.callee_billed })}
             </p>
             <Table
@@ -69,7 +71,7 @@ export function TryCall({ objects }: { objects: readonly Tried[] }) {
                 { name: "caller_out" },
                 { name: "cost", kind: "money" },
                 { name: "margin", kind: "money" },
-                { name: "reason" },
+                { name: "reason", kind: "sentence" },
               ]}
               rows={(sheet.candidates ?? []) as Row[]}
               rowKey={(row, index) => `${row.routing_gateway} ${index}`}

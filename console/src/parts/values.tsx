@@ -4,10 +4,21 @@ import { createContext, useContext } from "react";
 import { useTranslation } from "react-i18next";
 import type { Row } from "../api/client";
 import { amount, moment, utc } from "../format";
+import { ServerText } from "../text/meanings";
 import { useZone } from "../zone";
 import { Go } from "./go";
 
-export type Kind = "text" | "money" | "number" | "moment" | "state" | "account" | "gateway" | "call" | "percent";
+export type Kind =
+  | "text"
+  | "money"
+  | "number"
+  | "moment"
+  | "state"
+  | "account"
+  | "gateway"
+  | "call"
+  | "percent"
+  | "sentence";
 
 const BAD = new Set(["down", "blocked", "disabled", "unregistered", "not located", "failed", "critical", "error"]);
 const GOOD = new Set(["up", "registered", "well", "done", "paid", "in force", "talking"]);
@@ -63,6 +74,8 @@ export function Value({ row, name, kind }: { row: Row; name: string; kind: Kind 
       return <Moment value={value} />;
     case "state":
       return <State value={value} />;
+    case "sentence":
+      return <ServerText text={text} />;
     case "percent":
       return <>{typeof value === "number" ? value.toFixed(1) : text}</>;
     case "account":

@@ -11,11 +11,13 @@ import { Table } from "../parts/table";
 import { LastDone } from "../parts/trial";
 import { Moment } from "../parts/values";
 import { useMay } from "../session";
+import { ServerText, useServerText } from "../text/meanings";
 
 const READ_MS = 2_000;
 
 export function AlarmsScreen() {
   const { t } = useTranslation();
+  const inLanguage = useServerText();
   const { history, level } = useSearch({ from: "/alarms" });
   const go = useNavigate({ from: "/alarms" });
   const found = useQuery({
@@ -49,10 +51,10 @@ export function AlarmsScreen() {
             key={`${row.alarm} ${row.subject}`}
             variant="outline"
             color="yellow"
-            title={[`${row.alarm} ${row.subject}`.trim(), row.text].filter(Boolean).join(": ")}
+            title={[`${row.alarm} ${row.subject}`.trim(), inLanguage(String(row.text))].filter(Boolean).join(": ")}
           >
             <p>
-              <b>{t("alarms.do")}:</b> {String(row.do)}
+              <b>{t("alarms.do")}:</b> <ServerText text={row.do} />
             </p>
             {row.confirmed_by ? (
               <p>
@@ -80,7 +82,7 @@ export function AlarmsScreen() {
           { name: "confirmed_by" },
           { name: "note" },
           { name: "silent_until", kind: "moment" },
-          { name: "text" },
+          { name: "text", kind: "sentence" },
         ]}
         rows={rows}
         rowKey={(row, index) => `${row.alarm} ${row.subject} ${row.since} ${index}`}

@@ -275,7 +275,7 @@ function Compared({ row }: { row: Sheet }) {
         label={t("bills.classes")}
         columns={[
           { name: "result", show: (each) => t(`bills.result_${each.result}`) },
-          { name: "explanation" },
+          { name: "explanation", kind: "sentence" },
           { name: "calls", kind: "number" },
           { name: "ours", kind: "money" },
           { name: "theirs", kind: "money" },
@@ -287,7 +287,10 @@ function Compared({ row }: { row: Sheet }) {
       {comparison.first_bad_rows.length > 0 && (
         <Table
           label={t("bills.bad_rows")}
-          columns={[{ name: "line", kind: "number" }, { name: "reason" }]}
+          columns={[
+            { name: "line", kind: "number" },
+            { name: "reason", kind: "sentence" },
+          ]}
           rows={comparison.first_bad_rows as unknown as Row[]}
           rowKey={(each) => String(each.line)}
         />

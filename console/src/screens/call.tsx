@@ -13,8 +13,9 @@ import { Facts, Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { Steps } from "../parts/steps";
 import { type Column, Table } from "../parts/table";
-import { type Kind, Money, Value } from "../parts/values";
+import { type Kind, Money, State, Value } from "../parts/values";
 import { useMay } from "../session";
+import { ServerText } from "../text/meanings";
 import { Correction, Corrections } from "./correction";
 
 const NOT_FOUND = 404;
@@ -130,7 +131,10 @@ function Sentence({ call_id, row }: { call_id: string; row: Row }) {
   if (!sees) return null;
   return (
     <p>
-      <b>{String(page?.headline ?? row.end_reason ?? "")}</b> {page?.todo ? String(page.todo) : ""}
+      <b>
+        <ServerText text={page?.headline ?? row.end_reason} />
+      </b>{" "}
+      <ServerText text={page?.todo} />
     </p>
   );
 }
@@ -179,7 +183,7 @@ function Why({ call_id, row }: { call_id: string; row: Row }) {
             {t("call.then")}
           </Title>
           <p>
-            <b>{String(why.result)}</b> {why.refusal ? String((why.refusal as Row).detail ?? "") : ""}
+            <State value={why.result} /> <ServerText text={why.refusal} />
           </p>
           <Candidates rows={(why.candidates as Row[] | undefined) ?? []} label={t("try.candidates")} isShort />
           <Left rows={(why.left as Row[] | undefined) ?? []} />
@@ -208,7 +212,7 @@ function Now({ asked }: { asked: { gateway: string; caller: string; callee: stri
       {sheet && (
         <>
           <p>
-            <b>{String(sheet.result)}</b> {String(sheet.detail ?? "")}{" "}
+            <State value={sheet.result} /> <ServerText text={sheet.detail} />{" "}
             <Anchor renderRoot={(props) => <Link to="/try" search={asked} {...props} />}>{t("call.try")}</Anchor>
           </p>
           <Candidates rows={(sheet.candidates ?? []) as Row[]} label={t("call.candidates_now")} isShort />
@@ -224,7 +228,7 @@ export function Candidates({ rows, label, isShort }: { rows: Row[]; label: strin
   const first: Column[] = [
     { name: "position", kind: "number" },
     { name: "routing_gateway", kind: "gateway" },
-    { name: "reason" },
+    { name: "reason", kind: "sentence" },
   ];
   const more: Column[] = [
     { name: "callee_out" },
@@ -256,7 +260,10 @@ export function Left({ rows }: { rows: Row[] }) {
       </Title>
       <Table
         label={t("call.left_out")}
-        columns={[{ name: "routing_gateway", kind: "gateway" }, { name: "reason" }]}
+        columns={[
+          { name: "routing_gateway", kind: "gateway" },
+          { name: "reason", kind: "sentence" },
+        ]}
         rows={rows}
         rowKey={(row, index) => `${row.routing_gateway} ${index}`}
       />

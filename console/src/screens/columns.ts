@@ -79,7 +79,7 @@ export const lists = {
       { name: "mail" },
       { name: "period" },
       { name: "due_at", kind: "moment" },
-      { name: "why" },
+      { name: "why", kind: "sentence" },
       { name: "retry_at", kind: "moment" },
     ],
     rowKey: "name",

@@ -10,6 +10,7 @@ import { ProblemText } from "../parts/problem";
 import { Table } from "../parts/table";
 import { LastDone } from "../parts/trial";
 import { Moment, State } from "../parts/values";
+import { ServerText } from "../text/meanings";
 
 const READ_MS = 5_000;
 
@@ -67,7 +68,7 @@ export function HealthScreen() {
       />
       {row?.catalogue.error && (
         <Alert color="red" variant="outline" title={t("health.not_loaded")}>
-          {row.catalogue.error}
+          <ServerText text={row.catalogue.error} />
         </Alert>
       )}
       <Title order={2} size="h4">
@@ -88,7 +89,7 @@ export function HealthScreen() {
               { name: "line", kind: "number" },
               { name: "key" },
               { name: "value" },
-              { name: "expected" },
+              { name: "expected", kind: "sentence" },
             ]}
             rows={checked.data.problems as unknown as Row[]}
             rowKey={(each, index) => `${each.file} ${each.line} ${index}`}

@@ -314,7 +314,12 @@ function Difference({ trial }: { trial: Trial }) {
       {invalid.length > 0 && (
         <Table
           label={t("rates.invalid", { count: Number(report.invalid_rows) })}
-          columns={[{ name: "line", kind: "number" }, { name: "column" }, { name: "value" }, { name: "expected" }]}
+          columns={[
+            { name: "line", kind: "number" },
+            { name: "column" },
+            { name: "value" },
+            { name: "expected", kind: "sentence" },
+          ]}
           rows={invalid}
           rowKey={(row, index) => `${row.line} ${index}`}
         />

@@ -141,7 +141,7 @@ function Close({ month }: { month: string }) {
             label={t("months.missing")}
             columns={[
               { name: "obstacle", show: (row) => t(`months.obstacle_${row.obstacle}`) },
-              { name: "detail" },
+              { name: "detail", kind: "sentence" },
               { name: "do" },
               {
                 name: "despite",

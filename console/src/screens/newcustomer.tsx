@@ -16,6 +16,7 @@ import { ProblemText } from "../parts/problem";
 import { ChangeWords, useSay } from "../parts/trial";
 import { useUnsaved } from "../parts/unsaved";
 import { useMay, useSession } from "../session";
+import { ServerText } from "../text/meanings";
 
 type Made = Schemas["CustomerSheet"];
 
@@ -207,7 +208,9 @@ function Customer({ kinds }: { kinds: { accounts: Kind; mapping_gateways: Kind; 
           >
             <ul className="words">
               {mistakes.map((each) => (
-                <li key={each.field + each.detail}>{each.detail}</li>
+                <li key={each.field + each.detail}>
+                  <ServerText text={each.detail} />
+                </li>
               ))}
             </ul>
           </Alert>

@@ -16,7 +16,7 @@ import { ProblemText } from "../parts/problem";
 import { Table } from "../parts/table";
 import { LastDone } from "../parts/trial";
 import { useMay } from "../session";
-import { useMeanings } from "../text/meanings";
+import { useServerText } from "../text/meanings";
 
 const ROWS_READ = 1_000;
 
@@ -29,7 +29,7 @@ export function ParametersScreen() {
   const declared = useKind("parameters", mayDeclare);
   const keys = new Map(declared.data?.keys.map((key) => [key.name, key]));
   const wanted = (q ?? "").toLowerCase();
-  const inLanguage = useMeanings();
+  const inLanguage = useServerText();
   const rows = (found.data?.items ?? [])
     .map((row): Row => ({ ...row, meaning: inLanguage(String(row.meaning)) }))
     .filter(
@@ -67,7 +67,7 @@ export function ParametersScreen() {
           { name: "name" },
           { name: "value" },
           { name: "usual", show: (row) => keys.get(String(row.name))?.default.join(", ") ?? "–" },
-          { name: "source" },
+          { name: "source", kind: "sentence" },
           { name: "acts", show: (row) => <Acts row={row} declared={keys.get(String(row.name))} /> },
           { name: "meaning", show: (row) => <span title={String(row.meaning)}>{String(row.meaning)}</span> },
         ]}

@@ -13,6 +13,7 @@ import { ProblemText } from "../parts/problem";
 import { Table } from "../parts/table";
 import { LastDone } from "../parts/trial";
 import { useMay } from "../session";
+import { useServerText } from "../text/meanings";
 import { type FilePayment, paymentsOf } from "./paymentfile";
 
 type Booked = Schemas["Booked"];
@@ -253,6 +254,7 @@ function Transfer() {
 /** A file of payments: each has a reference, so that a second run of the same file books nothing again. */
 function FromFile() {
   const { t } = useTranslation();
+  const inLanguage = useServerText();
   const say = useBooked();
   const [payments, setPayments] = useState<FilePayment[]>([]);
   const [outcomes, setOutcomes] = useState<Record<number, string>>({});
@@ -271,7 +273,7 @@ function FromFile() {
         said = say(answer);
         booked += answer.receipts?.some((receipt) => !receipt.repeated) ? 1 : 0;
       } catch (failure) {
-        said = (failure as Error).message;
+        said = inLanguage((failure as Error).message);
       }
       setOutcomes((before) => ({ ...before, [index]: said }));
     }

@@ -15,7 +15,7 @@ import { type Column, Table } from "../parts/table";
 import { type Kind, Moment, Value } from "../parts/values";
 import type { Narrowing } from "../router";
 import { useMay } from "../session";
-import { useMeanings } from "../text/meanings";
+import { useServerText } from "../text/meanings";
 import { zoneName } from "../zone";
 
 const FIRST = "revenue";
@@ -225,7 +225,7 @@ export function ReportsScreen() {
     });
   };
   const asked = queryText({ ...order, zone: zoneName() });
-  const inLanguage = useMeanings();
+  const inLanguage = useServerText();
   const known = kinds.data as ReportKind[] | undefined;
   const kind = known?.find((each) => each.name === name);
   const day = (field: "since" | "until") => (

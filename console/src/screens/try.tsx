@@ -9,7 +9,9 @@ import { client, content, type Row } from "../api/client";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { TestCall } from "../parts/testcall";
+import { State } from "../parts/values";
 import { useMay } from "../session";
+import { ServerText } from "../text/meanings";
 import { Candidates, Left, Whole } from "./call";
 
 const FIELDS = ["gateway", "caller", "callee"] as const;
@@ -76,7 +78,7 @@ export function TryScreen() {
       {sheet && (
         <>
           <p>
-            {t("try.result")}: <b>{String(sheet.result)}</b> {String(sheet.detail ?? "")}
+            {t("try.result")}: <State value={sheet.result} /> <ServerText text={sheet.detail} />
           </p>
           {rate && (
             <p>
@@ -125,7 +127,12 @@ function Admission({ steps, detail }: { steps: readonly Row[]; detail: string })
           <li key={String(step)} className={outcome === "refused" ? "bad" : outcome === "passed" ? "" : "quiet"}>
             {marks[String(outcome)]} {t(`try.step.${step}`, { defaultValue: String(step) })}:{" "}
             {t(`try.outcome.${outcome}`)}
-            {outcome === "refused" && detail && ` (${detail})`}
+            {outcome === "refused" && detail && (
+              <>
+                {" "}
+                (<ServerText text={detail} />)
+              </>
+            )}
           </li>
         ))}
       </ol>

@@ -1,30 +1,52 @@
-/** Meanings, expected forms and units of settings in the language of the console: the server has them in English. */
+/** What the server says in English, in the language of the console: meanings, forms and units of settings, sentences. */
 
 import { skipToken, useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import type { Key, Kind } from "../forms/keys";
+import { type Say, sayer } from "./sentences";
 
 /** Texts by the English one. */
 export type Meanings = Readonly<Record<string, string>>;
 
 const files = import.meta.glob<Meanings>("./meanings/*.json", { import: "default" });
 const ENGLISH: Meanings = {};
+/** States and end reasons are shorter. */
+const WORD_MAX = 40;
+const unchanged: Say = (english) => english;
 
 /** The texts of a language; it is English where they have no file. */
 export const readMeanings = async (language: string): Promise<Meanings> =>
   (await files[`./meanings/${language}.json`]?.()) ?? ENGLISH;
 
-/** Say a meaning in the language of the console. */
-export function useMeanings(): (english: string) => string {
-  const { i18n } = useTranslation();
+const sayers = new WeakMap<Meanings, Say>();
+
+function sayerOf(texts: Meanings, word: (english: string) => string | undefined): Say {
+  const known = sayers.get(texts) ?? sayer(texts, word);
+  sayers.set(texts, known);
+  return known;
+}
+
+/** Say what the server says, a meaning or a sentence, in the language of the console. */
+export function useServerText(): Say {
+  const { t, i18n } = useTranslation();
   const { language } = i18n;
   const hasFile = `./meanings/${language}.json` in files;
-  const found = useQuery({
+  const { data } = useQuery({
     queryKey: ["meanings", language],
     queryFn: hasFile ? () => readMeanings(language) : skipToken,
     staleTime: Number.POSITIVE_INFINITY,
   });
-  return (english) => found.data?.[english] ?? english;
+  if (!data) return unchanged;
+  return sayerOf(data, (english) => {
+    const word = `value.${english}`;
+    return english.length < WORD_MAX && i18n.exists(word) ? t([word]) : undefined;
+  });
+}
+
+/** A text of the server in the language of the console. */
+export function ServerText({ text }: { text: unknown }) {
+  const inLanguage = useServerText();
+  return <>{inLanguage(String(text ?? ""))}</>;
 }
 
 function keyIn(key: Key, texts: Meanings): Key {

@@ -1,0 +1,64 @@
+import { readFileSync } from "node:fs";
+import { expect, test } from "vitest";
+import { sayer } from "./sentences";
+
+const chinese = JSON.parse(readFileSync(new URL("./meanings/zh.json", import.meta.url), "utf8"));
+const VALUES = ["ada-1", "77.5", "b12", "+4930", "k9"];
+
+/** Fill a template, or its translation; of two places side by side the second has what may follow. */
+function filled(text: string, english: string): string {
+  const value = (at: number) => (english.includes(`}{${at}}`) ? `, ${VALUES[at]}` : (VALUES[at] ?? ""));
+  return text.replace(/\{(\d+)\}/g, (_, place) => value(Number(place)));
+}
+
+test("names and numbers stay, and stand where the other language has them", () => {
+  const say = sayer({ "{0} of {1} calls": "{1} 个呼叫中的 {0} 个", "account {0} has expired": "账户 {0} 已过期" });
+  expect(say("3 of 20 calls")).toBe("20 个呼叫中的 3 个");
+  expect(say("account shop has expired")).toBe("账户 shop 已过期");
+  expect(say("what a vendor says of its own")).toBe("what a vendor says of its own");
+});
+
+test("a sentence within a sentence is said, too", () => {
+  const say = sayer({ "agent {0}: {1}": "代理 {0}：{1}", "account {0} has expired": "账户 {0} 已过期" });
+  expect(say("agent north: account shop has expired")).toBe("代理 north：账户 shop 已过期");
+});
+
+test("of two templates the one that says more is taken", () => {
+  const say = sayer({ "invoice {0} is {1}": "账单 {0} 是{1}", "invoice {0} is issued already": "账单 {0} 已经开具" });
+  expect(say("invoice 17 is issued already")).toBe("账单 17 已经开具");
+});
+
+test("parts are said where the whole is none: fields, places, reasons one behind the other", () => {
+  const say = sayer(
+    {
+      "is empty": "为空",
+      "expected {0}": "应为 {0}",
+      "one of {0}": "{0} 之一",
+      full: "已满",
+      "{0} of {1}": "{1} 的 {0}",
+    },
+    (word) => ({ Busy: "忙" })[word],
+  );
+  expect(say("`name` is empty: more")).toBe("`name` 为空：more");
+  expect(say("vosd.yaml:12: accounts[shop].type: expected one of a, b")).toBe(
+    "vosd.yaml:12：accounts[shop].type：应为 a, b 之一",
+  );
+  expect(say("Busy, 486: is empty")).toBe("忙，486：为空");
+  expect(say("full: 3 of 2")).toBe("已满：2 的 3");
+  expect(say("is empty\nunknown\nis empty")).toBe("为空\nunknown\n为空");
+});
+
+test("a long text of a peer costs little", () => {
+  const say = sayer(chinese);
+  const text = Array.from({ length: 200 }, (_, at) => `part ${at}: more; and`).join(", ");
+  expect(say(text)).toBe(text);
+});
+
+test("each sentence of the server is found by its own template", () => {
+  const say = sayer(chinese);
+  const templates = Object.keys(chinese).filter((english) => english.includes("{0}"));
+  expect(templates.length).toBeGreaterThan(700);
+  expect(templates.filter((english) => say(filled(english, english)) !== filled(chinese[english], english))).toEqual(
+    [],
+  );
+});
