@@ -328,8 +328,13 @@ async def test_an_invoice_has_what_is_dated_in_its_period_though_the_books_were_
 
 
 async def test_lines_by_prefix_have_prices_and_the_words_of_the_account(site: Site, database: Database) -> None:
-    books = SqlBooks(database)
-    await books.book([call(index, "acme", at("2026-10-05") + index, *SELL[index % 3]) for index in range(6)])
+    calls = [call(index, "acme", at("2026-10-05") + index, *SELL[index % 3]) for index in range(6)]
+    calls += [call(6, "acme", at("2026-10-06"), *SELL[3]), call(7, "acme", at("2026-10-06"), *SELL[4])]
+    converted = calls[6].fee_breakdown.replace('{"step":"fee"', '{"step":"exchange","from":"EUR"},{"step":"fee"', 1)
+    assert converted != calls[6].fee_breakdown
+    await SqlBooks(database).book([*calls[:6], msgspec.structs.replace(calls[6], fee_breakdown=converted), calls[7]])
+    change = ChargeChange("customer", 0, Amounts(Decimal("0.02"), Decimal(0), 62))
+    await SqlCorrections(database).book([Correction(calls[7].call_id, (change,), "c-1", "ann", "", at("2026-10-07"))])
     site = Site(
         database, issuer=IssuerTerms(name="Ours", lines=InvoiceLines.PREFIX, number="R-{number:04}", due_days=7)
     )
@@ -337,7 +342,8 @@ async def test_lines_by_prefix_have_prices_and_the_words_of_the_account(site: Si
     assert run.number == "R-0001"
     shown = await site.shown("R-0001")
     assert [(line.prefix, line.price, line.per, line.calls) for line in shown.document.lines] == [
-        ("4420", "0.0371", "minute", 2), ("44207", "0.0377", "minute", 2), ("331", "0.09", "minute", 2),
+        ("7", None, None, 1), ("4420", "0.0371", "minute", 2), ("44207", "0.0377", "minute", 2), ("99", None, None, 1),
+        ("331", "0.09", "minute", 2),
     ]  # fmt: skip
     document = shown.document
     assert (document.issuer.name, document.recipient.name, document.recipient.address) == (

@@ -12,6 +12,7 @@ from vosd.cli.arguments import MOMENT, ZONE, as_option
 from vosd.cli.command import Family, Invocation, OperationError, Verb, json_option, pass_invocation
 from vosd.cli.csv_form import csv_option, csv_writer
 from vosd.cli.office import in_office, in_reporting_office, principal
+from vosd.cli.progress import meter
 from vosd.processes.whole_file import replace_file
 from vosd.traffic.ledger_reports import LEDGER_REPORTS, LedgerReport
 from vosd.traffic.reports import DIGITS_MAX, READ_MAX, REPORTS, Report
@@ -29,6 +30,7 @@ _UNTIL: Final = click.option("--until", type=MOMENT, metavar="TIME", help="End; 
 _FIRST: Final = click.option("--since", type=MOMENT, required=True, metavar="TIME", help="Begin of the first hour.")
 _LAST: Final = click.option("--until", type=MOMENT, required=True, metavar="TIME", help="End of the last hour.")
 
+_HOUR_MS: Final = 3_600_000
 _SCHEDULED: Final = (
     "name", "report", "every", "timezone", "form", "directory", "mail", "period", "due_at", "why", "retry_at",
 )  # fmt: skip
@@ -138,7 +140,8 @@ def verify(invocation: Invocation, since: int, until: int, as_json: bool) -> Non
         output.document(found)
     else:
         columns = ("at", "figure", "stored", "counted", "of")
-        output.table(columns, [[each[name] for name in columns] for each in found], empty="all sums agree")
+        said = [each | {"of": ", ".join(f"{key} {value}" for key, value in each["of"].items())} for each in found]
+        output.table(columns, [[each[name] for name in columns] for each in said], empty="all sums agree")
     if found:
         message = f"{len(found)} sums differ from their calls: vosd report rebuild makes them anew"
         raise OperationError(message)
@@ -220,6 +223,11 @@ async def _rebuilt(invocation: Invocation, since: int | None, until: int | None)
                 async for count in added:
                     output.remark(f"{count} calls added")
             return
-        async with aclosing(rebuild_reports(office, who, RebuildReports(since, until))) as ends:
-            async for end in ends:
-                output.remark(f"done until {end}")
+        done_until, hours = None, 0
+        with meter("hours") as shown:
+            async with aclosing(rebuild_reports(office, who, RebuildReports(since, until))) as ends:
+                async for end in ends:
+                    done_until, hours = end, hours + 1
+                    shown.show(hours * _HOUR_MS / (until - since), hours)
+        if done_until is not None:
+            output.remark(f"done until {done_until}")

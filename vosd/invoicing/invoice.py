@@ -101,7 +101,7 @@ class InvoiceLine(msgspec.Struct, frozen=True, kw_only=True):
     prefix: str
     """Prefix of the rate; empty on lines by area."""
     price: str | None
-    """Price of the rate as text; null where calls of several prices are in the line."""
+    """Price of the rate as text; null where the line has several prices, one of another currency, or corrections."""
     per: str | None
     """Unit of the price: minute or cycle."""
     tax_rate: str | None
@@ -246,7 +246,9 @@ def _lines(charged: Iterable[ChargedSum], by: InvoiceLines) -> Iterable[InvoiceL
 def _line(sums: Sequence[ChargedSum], by: InvoiceLines) -> InvoiceLine:
     first = sums[0]
     prices = {(each.price, each.per) for each in sums if each.calls}
-    price, per = prices.pop() if len(prices) == 1 else (None, None)
+    # A correction is no price times minutes: neither where it is in the line of its call, nor in a line of its own.
+    is_corrected = first.section is InvoiceSection.CORRECTIONS or any(not each.calls for each in sums)
+    price, per = prices.pop() if len(prices) == 1 and not is_corrected else (None, None)
     return InvoiceLine(
         section=first.section,
         area=first.area,

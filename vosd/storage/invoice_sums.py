@@ -193,8 +193,8 @@ async def _charges(
                 section,
                 sample.area if row.role == CUSTOMER else row.area,
                 row.prefix,
-                row.unit_price,
-                row.price_per,
+                None if sample.is_converted else row.unit_price,
+                None if sample.is_converted else row.price_per,
                 sample.tax_rate,
                 row.calls if is_counted else 0,
                 int(row.seconds) if is_call else 0,
@@ -268,9 +268,11 @@ class _Sample(NamedTuple):
 
     area: str
     tax_rate: Decimal | None
+    is_converted: bool
+    """Whether the price is in another currency than the charge."""
 
 
-_NO_SAMPLE: Final = _Sample("", None)
+_NO_SAMPLE: Final = _Sample("", None, is_converted=False)
 
 
 async def _samples(connection: AsyncConnection, calls: Sequence[str], account: str) -> dict[str, _Sample]:
@@ -281,9 +283,9 @@ async def _samples(connection: AsyncConnection, calls: Sequence[str], account: s
     for place in range(0, len(calls), _SAMPLES_AT_ONCE):
         part = calls[place : place + _SAMPLES_AT_ONCE]
         for row in await connection.execute(columns.select_from(tables).where(_cdr.call_id.in_(part))):
-            rate = tax_rate_of(row.breakdown, row.fee_breakdown, row.role or CUSTOMER)
+            steps = _steps_of(row.breakdown, row.fee_breakdown, row.role or CUSTOMER)
             if row.role != VENDOR:
-                found[row.call_id] = _Sample(row.rate_area or "", rate)
+                found[row.call_id] = _Sample(row.rate_area or "", _tax_rate_of(steps), _is_converted(steps))
     return found
 
 
@@ -303,8 +305,10 @@ async def _without_cdr(connection: AsyncConnection, within: ColumnElement[bool],
         of_call, tax = charges.get(name), row.tax or ZERO
         price, per, rate, seconds, prefix = None, None, None, 0, ""
         if of_call is not None:
-            price, per, seconds = of_call.unit_price, of_call.price_per, of_call.billed_seconds
-            rate, prefix = tax_rate_of(of_call.breakdown, "{}", of_call.role), of_call.rate_prefix or ""
+            steps, seconds = _steps_of(of_call.breakdown, "{}", of_call.role), of_call.billed_seconds
+            if not _is_converted(steps):
+                price, per = of_call.unit_price, of_call.price_per
+            rate, prefix = _tax_rate_of(steps), of_call.rate_prefix or ""
         found.append(ChargedSum(InvoiceSection.CALLS, "", prefix, price, per, rate, 1, seconds, tax - row.amount, -tax))
     return found
 
@@ -336,16 +340,22 @@ def _day(moment: int, zone: ZoneInfo) -> str:
     return day_of(moment, zone).isoformat()
 
 
-def tax_rate_of(own: str | None, of_call: str, role: str) -> Decimal | None:
-    """Return the tax rate in the steps of a charge, percent; None = they do not say it.
-
-    ``own`` are the steps of the charge, ``of_call`` those of customer and vendor by role.
-    """
+def _steps_of(own: str | None, of_call: str, role: str) -> list[dict[str, Any]]:
+    """Return the steps of a charge: ``own``, or else those of the call by role."""
     try:
         steps = msgspec.json.decode(of_call).get(role) if own is None else msgspec.json.decode(own)
     except (msgspec.DecodeError, AttributeError):
-        return None  # damaged steps must not keep an invoice from being made
-    for step in steps or ():
-        if isinstance(step, dict) and step.get("step") == "rate":
+        return []  # damaged steps must not keep an invoice from being made
+    return [step for step in steps or () if isinstance(step, dict)]
+
+
+def _tax_rate_of(steps: Sequence[dict[str, Any]]) -> Decimal | None:
+    """Return the tax rate in the steps of a charge, percent; None = they do not say it."""
+    for step in steps:
+        if step.get("step") == "rate":
             return ZERO if step.get("tax_exempt") else Decimal(str(step.get("tax_rate", "0")))
     return None
+
+
+def _is_converted(steps: Sequence[dict[str, Any]]) -> bool:
+    return any(step.get("step") == "exchange" for step in steps)
