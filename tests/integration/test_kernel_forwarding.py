@@ -203,6 +203,27 @@ def _peeked(sock: socket.socket) -> bytes:
         return b""
 
 
+async def test_a_datagram_that_ends_before_its_ssrc_is_no_packet_of_a_stream(talk: Talk, networks: TwoNetworks) -> None:
+    """The padding of its frame has what is missing."""
+    await talk.is_forwarded_by_the_kernel()
+    await talk.arrives()
+    talk.callee.rtp.taken()
+    (before,) = (each.foreign for each in talk.figures()[:1])
+    source_port, port = talk.caller.rtp.port, talk.of_caller.rtp
+    whole = rtp(talk.caller.rtp.sequence, 160, ssrc=1)
+    udp = struct.pack(">HHHH", source_port, port, 8 + 4, 0) + whole[:18]
+    header = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + 8 + 4, 1, 0, 9, 17, 0, *map(socket.inet_aton, (CUSTOMER, SWITCH)))
+    total = sum(struct.unpack(">10H", header))
+    header = header[:10] + struct.pack(">H", 0xFFFF - (total % 0xFFFF)) + header[12:]
+    with networks.switch.inside(), socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0) as theirs:
+        theirs.bind(("outside", 0x0800))
+        neighbour = theirs.getsockname()[4]
+    with networks.customer.inside(), socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0) as raw:
+        raw.sendto(header + udp, ("line", 0x0800, 0, 0, neighbour))
+    await until(lambda: talk.figures()[0].foreign == before + 1)
+    assert talk.callee.rtp.taken() == []
+
+
 async def test_a_key_is_reported_and_taken_out_of_a_stream_that_the_kernel_forwards(talk: Talk) -> None:
     pressed: list[tuple[int, str, int]] = []
     talk.relay.key_pressed = lambda *key: pressed.append(key)

@@ -103,10 +103,12 @@ class Offload:
 
     def close(self, now_ns: int) -> None:
         """Let the worker forward everything, and remove the table."""
-        with suppress(OSError):
-            self._take_back(list(self._streams.values()), now_ns, 0)
-        self._table.close()
-        self._routes.close()
+        try:
+            with suppress(OSError):
+                self._take_back(list(self._streams.values()), now_ns, 0)
+        finally:
+            self._table.close()
+            self._routes.close()
         for each in self._streams.values():
             each.port.return_stream(now_ns, are_all_counted=False)
         self._streams.clear()

@@ -52,7 +52,7 @@ _NETWORK, _TRANSPORT = 1, 2
 """Headers that a payload expression counts its offset from."""
 _INTERNET_SUM: Final = 1
 _WITH_PSEUDO_HEADER: Final = 1
-_EQUAL, _UNEQUAL = 0, 1
+_EQUAL, _UNEQUAL, _NOT_LESS = 0, 1, 5
 _PROTOCOL, _INCOMING_DEVICE, _TRANSPORT_PROTOCOL, _PACKET_TYPE = 1, 4, 16, 19
 """Keys of a meta expression."""
 _TO_THIS_HOST: Final = b"\0"
@@ -65,6 +65,8 @@ _MASK_OF_RTP: Final = b"\xff\x7f\0\0"
 """First byte, payload type without the marker."""
 _FIRST_OF_RTP: Final = 0x80
 """Version 2, no padding, no extension, no CSRC: other packets are left to the worker."""
+_SHORTEST: Final = (8 + 12).to_bytes(2, "big")
+"""Headers of UDP and RTP: what is behind a shorter datagram pads its frame, and is nobody's payload type and SSRC."""
 _IPV4: Final = bytes(4)
 _NO_SUM: Final = b"\0\0"
 _TYPE_MARK, _TYPE_DEVICE, _TYPE_IPV4, _TYPE_IPV6 = 19, 20, 7, 8
@@ -317,6 +319,8 @@ def _rule(*, has_sum: bool) -> tuple[bytes, ...]:
         _compare(_EQUAL, _NO_SUM),
         _load(_TRANSPORT, 6, 2),
         _compare(_UNEQUAL if has_sum else _EQUAL, _NO_SUM),
+        _load(_TRANSPORT, 4, 2),
+        _compare(_NOT_LESS, _SHORTEST),
         _meta(_INCOMING_DEVICE),
         _load(_NETWORK, 12, 8, 1),
         *_seen(3),
@@ -337,6 +341,8 @@ def _rule_of_version6() -> tuple[bytes, ...]:
         *_is(_meta(_PROTOCOL), b"\x86\xdd"),
         *_is(_meta(_PACKET_TYPE), _TO_THIS_HOST),
         *_is(_load(_NETWORK, 6, 1), _UDP),
+        _load(_TRANSPORT, 4, 2),
+        _compare(_NOT_LESS, _SHORTEST),
         _meta(_INCOMING_DEVICE),
         _load(_NETWORK, 8, 32, 1),
         *_seen(9),

@@ -295,6 +295,9 @@ class Worker:
         except OSError as error:
             self._end_offload()
             self._report_no_offload(error)
+        except Exception:  # noqa: BLE001 - the boundary: an error costs what the kernel forwards, not the media of all
+            self._report_error()
+            self._end_offload()
 
     def _report_no_offload(self, error: OSError) -> None:
         self._report(OffloadFailed(error.errno or 0, error.strerror or str(error)))

@@ -41,3 +41,25 @@ def test_an_error_about_a_packet_costs_that_packet(worker):
             worker.run()
     ours.close()
     theirs.close()
+
+
+def test_an_error_about_what_the_kernel_forwards_ends_that_alone(worker):
+    class Broken:
+        closed = 0
+
+        def look(self, _ports, _now_ns):
+            raise KeyError("stream")
+
+        def handlers(self):
+            return {}
+
+        def close(self, _now_ns):
+            self.closed += 1
+            worker._is_ending = True
+
+    worker._offload = broken = Broken()
+    worker._ports = {}
+    worker.run()
+    assert broken.closed == 1
+    assert worker._offload is None
+    assert worker._errors == 1
