@@ -585,8 +585,15 @@ async def test_ring_back_is_played_until_media_are_forwarded(stage, peers):
     stage.relay.play_ring_back(first, 0)
     tone = await received(one, 3)
     assert {HEADER.unpack_from(packet)[1] & 0x7F for packet in tone} == {0}
+    await stage.kill_worker()
+    one.taken()
+    assert await received(one, 3), "the next worker goes on"
     sent = other.send((HOST, second.rtp), 3)
     await until(lambda: one.has(3) and one.taken()[-3:] == sent)
+    await stage.kill_worker()
+    one.taken()
+    sent = other.send((HOST, second.rtp), 3)
+    assert (await received(one, 3))[:3] == sent, "there is no ring-back beside media"
     stage.relay.play_ring_back(first, 60_000)
     stage.relay.stop_playing(first)
     sent = other.send((HOST, second.rtp), 3)

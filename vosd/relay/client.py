@@ -65,7 +65,9 @@ _log = structlog.get_logger()
 class _ServedPort:
     """One port, with all that a worker has to know of it."""
 
-    __slots__ = ("keys", "link", "other", "playing", "port", "record", "recording", "sockets", "source", "tos")
+    __slots__ = (
+        "keys", "link", "other", "playing", "port", "record", "recording", "ringing", "sockets", "source", "tos",
+    )  # fmt: skip
 
     def __init__(self, port: RelayPort, tos: int, sockets: list[socket.socket], link: WorkerLink, record: int) -> None:
         self.port = port
@@ -81,6 +83,8 @@ class _ServedPort:
         """Whether keys of the peer are reported, taken, and read from tones, too."""
         self.playing: PlaySound | None = None
         """Sound that its peer is played."""
+        self.ringing: tuple[PlayRingBack, int] | None = None
+        """Ring-back that its peer is played, and packets that had come to be forwarded to it when that was ordered."""
 
     def figures(self) -> PortFigures:
         figures = self.link.records.figures(self.record, self.port.id)
@@ -285,7 +289,11 @@ class Relay:
 
     def play_ring_back(self, port: RelayPort, delay_ms: int) -> None:
         """Play ring-back to the peer after a pause, until media are forwarded to it."""
-        self._order(port, PlayRingBack(port.id, delay_ms))
+        served = self._ports.get(port.id)
+        if served is not None:
+            ring_back = PlayRingBack(port.id, delay_ms)
+            served.ringing = ring_back, self._packets_for(served)
+            served.link.order(ring_back)
 
     def load_sound(self, port: RelayPort, sound: EncodedSound) -> bool:
         """Have a sound ready to be played from a port; False = there is no memory for it."""
@@ -307,6 +315,7 @@ class Relay:
         served = self._ports.get(port.id)
         if served is None or not self.load_sound(port, sound):
             return False
+        served.ringing = None
         served.playing = PlaySound(
             port.id, sound.digest, payload, sound.codec.packet_bytes, sound.codec.packet_ms, times
         )
@@ -321,7 +330,7 @@ class Relay:
         """Play nothing to the peer."""
         served = self._ports.get(port.id)
         if served is not None:
-            served.playing = None
+            served.playing = served.ringing = None
             served.link.order(StopPlaying(port.id))
 
     def record(self, one: RelayPort, other: RelayPort, path: Path) -> bool:
@@ -454,12 +463,19 @@ class Relay:
             served.link.order(ReportKeys(served.port.id, *served.keys))
         if served.recording is not None:
             served.link.order(RecordPorts((served.port.id,), str(served.recording)))
+        if served.ringing is not None and self._packets_for(served) == served.ringing[1]:
+            served.link.order(served.ringing[0])
         if served.playing is None:
             return
         if self._sounds.is_known(served.playing.digest, served.link):
             served.link.order(served.playing)
         else:
             self._sound_missing(served.port.id, "it was given up")
+
+    def _packets_for(self, served: _ServedPort) -> int:
+        """Return how many packets have come to be forwarded to the peer of a port."""
+        other = None if served.other is None else self._ports.get(served.other)
+        return 0 if other is None else other.figures().packets_in
 
     def _give_again(self, link: WorkerLink) -> None:
         """Give a worker all ports of the one that has died."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,6 +49,13 @@ class RelayStage:
 
     def close(self, port: RelayPort) -> PortFigures:
         return self.relay.close(port, now())
+
+    async def kill_worker(self) -> None:
+        """Kill the only worker; return when its successor is there."""
+        (link,) = self.relay._links
+        killed = link.pid
+        os.kill(killed, signal.SIGKILL)
+        await until(lambda: link.pid != killed)
 
     async def until(self, port: RelayPort, condition: Callable[[PortFigures], bool]) -> PortFigures:
         """Look at figures until they meet a condition."""

@@ -116,6 +116,30 @@ def test_a_side_whose_media_could_not_be_let_through_is_tried_again():
     scene.finish(call)
 
 
+@pytest.mark.parametrize("describes", [True, False])
+def test_a_port_that_could_not_be_blocked_is_tried_again_unless_its_side_is_described(describes):
+    scene, engines = scene_with()
+    reply, refused = engines._reply, []
+
+    def refuse_once(engine, order):
+        if isinstance(order, RtpBlock) and not refused:
+            refused.append(order)
+            return RtpReply("error")
+        return reply(engine, order)
+
+    engines._reply = refuse_once
+    scene.vendor.script = Script((Line(0, 180), *([Line(300, 183, ANSWER)] if describes else []), Line(9_000, 486)))
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_for(500)
+    assert blocked(engines) == []
+    for _ in range(6):
+        scene.exchange.poll_rtpengines()
+        scene.wire.run_for(1_000)
+    assert blocked(engines) == ([] if describes else [1])
+    scene.wire.run_until(lambda: call.final == 486)
+    scene.close()
+
+
 def test_a_side_is_heard_whose_port_is_blocked_late_because_the_order_was_lost_at_first():
     scene, engines = scene_with()
     ask, late = engines.ask, []

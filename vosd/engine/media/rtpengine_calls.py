@@ -118,6 +118,8 @@ class RtpEngineCalls:
         self._report_lost: Callable[[set[int]], None] = lambda _numbers: None
         self._blocked: dict[int, bool] = {}
         """Legs from whose ports nothing is forwarded, by their numbers, and whether they have described their media."""
+        self._unguarded: set[int] = set()
+        """Legs that were to be blocked, and are not."""
         self._later: list[tuple[int, Callable[[], None]]] = []
         """Acts that are due later, and when on the monotonic clock."""
         self._lost_ports: dict[int, int] = {}
@@ -142,6 +144,7 @@ class RtpEngineCalls:
             lost |= self._legs.pop(call)
         for number in lost:
             self._blocked.pop(number, None)
+        self._unguarded -= lost
         now_ms = self._clock.now().mono
         self._lost_ports.update((port_id, now_ms) for (number, _), port_id in self._ids.items() if number in lost)
         if lost:
@@ -261,13 +264,24 @@ class RtpEngineCalls:
         if author.number in self._blocked:
             self.unblock(call, author.number)
         if not reader.is_over and not reader.sources and reader.number not in self._blocked:
-            self._blocked[reader.number] = False
-            self.block(call, reader.number, partial(self._is_blocked, call, reader.number))
+            self._block_first(call, reader.number)
 
-    def _is_blocked(self, call: RtpCall, number: int, _answer: EngineAnswer | None) -> None:
-        """Let media of a leg be forwarded that has described them before this answer: a lost order is repeated late."""
-        if self._blocked.get(number) is not False and number in self._legs.get(call, ()):
+    def _block_first(self, call: RtpCall, number: int) -> None:
+        """Let nothing be forwarded from a leg until it has described its media."""
+        self._blocked[number] = False
+        self.block(call, number, partial(self._is_blocked, call, number))
+
+    def _is_blocked(self, call: RtpCall, number: int, answer: EngineAnswer | None) -> None:
+        """Let media of a leg be forwarded that has described them before this answer: a lost order is repeated late.
+
+        An order that has failed is given again with the next question for figures.
+        """
+        if number not in self._legs.get(call, ()):
+            return
+        if self._blocked.get(number) is not False:
             self.unblock(call, number)
+        elif answer is None or answer.reply.result != OK:
+            self._unguarded.add(number)
 
     def block(self, call: RtpCall, number: int, done: Done | None = None) -> None:
         """Let nothing that comes from a leg be forwarded."""
@@ -361,6 +375,7 @@ class RtpEngineCalls:
     def _leave(self, number: int, call: RtpCall) -> None:
         """Note that a leg has left a call, which ends with its last leg."""
         self._blocked.pop(number, None)
+        self._unguarded.discard(number)
         legs = self._legs.get(call)
         if legs is not None:
             legs.discard(number)
@@ -437,8 +452,12 @@ class RtpEngineCalls:
             if call in self._legs:
                 self._due.append(call)
                 self.engines.ask(RtpQuery(call=call.name), partial(self._count, call), engine=call.engine)
-                for number in [each for each in self._legs[call] if self._blocked.get(each)]:
-                    self.unblock(call, number)
+                for number in [each for each in self._legs[call] if each in self._blocked]:
+                    if self._blocked[number]:
+                        self.unblock(call, number)
+                    elif number in self._unguarded:
+                        self._unguarded.discard(number)
+                        self._block_first(call, number)
 
     def _count(self, call: RtpCall, answer: EngineAnswer | None) -> None:
         if answer is None or answer.reply.result != OK or call not in self._legs:
