@@ -212,7 +212,9 @@ async def test_a_datagram_that_ends_before_its_ssrc_is_no_packet_of_a_stream(tal
     source_port, port = talk.caller.rtp.port, talk.of_caller.rtp
     whole = rtp(talk.caller.rtp.sequence, 160, ssrc=1)
     udp = struct.pack(">HHHH", source_port, port, 8 + 4, 0) + whole[:18]
-    header = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + 8 + 4, 1, 0, 9, 17, 0, *map(socket.inet_aton, (CUSTOMER, SWITCH)))
+    header = struct.pack(
+        ">BBHHHBBH4s4s", 0x45, 0, 20 + 8 + 4, 1, 0, 9, 17, 0, *map(socket.inet_aton, (CUSTOMER, SWITCH))
+    )
     total = sum(struct.unpack(">10H", header))
     header = header[:10] + struct.pack(">H", 0xFFFF - (total % 0xFFFF)) + header[12:]
     with networks.switch.inside(), socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0) as theirs:

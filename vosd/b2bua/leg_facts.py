@@ -66,6 +66,11 @@ class LegSessions(msgspec.Struct):
         """Return whether this description, but for its origin line, is the latest one sent to this side."""
         return continued(session, self.said) == self.said
 
+    def take_back(self, before: bytes) -> None:
+        """Note that one of the switch's own was refused, or given up: the one ``before`` holds, under a later version."""
+        session = continued(before, self.said)
+        self.said = before.changed(session) if isinstance(before, Authored) else session
+
     def active_remote(self) -> bytes:
         """Return the latest description of this side as it would be without hold."""
         remote = self.remote

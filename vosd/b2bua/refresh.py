@@ -101,7 +101,7 @@ class ChangedAnswer(Proposal):
 
     def _refused(self, _status: int, _now: Instant) -> None:
         """Ignore the refusal: the call goes on unchanged."""
-        self.far.sessions.said = self.said_before
+        self.far.sessions.take_back(self.said_before)
         self._over()
 
 
@@ -120,6 +120,11 @@ class MediaHold(ChangedAnswer):
     def of(cls, endpoint: Endpoint, far: "Leg") -> "MediaHold":
         """Prepare the hold of a side as it is now."""
         return cls(endpoint, far, inactive(far.sessions.said), far.sessions.said)
+
+    def withdraw(self, now: Instant, _status: int = 487) -> None:
+        """Abandon it; the side may have accepted it meanwhile, and is on hold until it is offered something else."""
+        self._release(now)
+        self._over()
 
     def _over(self) -> None:
         super()._over()

@@ -11,12 +11,13 @@ def continued(session: bytes, previous: bytes) -> bytes:
     """Return ``session`` as a valid successor of ``previous`` for the side that received that.
 
     Within one dialog the origin stays, and the version grows by one if anything has changed. A peer's own descriptions
-    do so already; after a transfer they come from another peer, and get the old origin.
+    mostly do so already; after a transfer they come from another peer, and get the old origin, and one that the switch
+    has held in between has said more of them than its peer.
     """
     now, before = _ORIGIN.search(session), _ORIGIN.search(previous)
     if now is None or before is None:
         return session
-    if (now[1], now[2], now[4]) == (before[1], before[2], before[4]) and int(now[3]) >= int(before[3]):
+    if (now[1], now[2], now[4]) == (before[1], before[2], before[4]) and int(now[3]) > int(before[3]):
         return session
     return _with_origin_of(session, previous, now, before)
 

@@ -52,6 +52,7 @@ def test_while_the_target_is_called_the_parties_talk_on(scene):
 def test_the_telephone_talks_to_the_target_and_the_party_is_put_on_hold(scene):
     call, party, target = consulting(scene)
     assert "a=inactive" in latest(party)
+    assert "a=inactive" in party.mine, "it has accepted the hold: its description follows the one before"
     assert latest(call) == media_of(target.mine)
     assert latest(target) == media_of(call.mine)
     assert not call.is_over

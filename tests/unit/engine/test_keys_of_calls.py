@@ -5,6 +5,7 @@ import json
 import pytest
 from doubles.data.builders import catalogue, mapping_gateway
 from doubles.data.sessions import rekeyed
+from doubles.keypad_scene import KEYS, TARGET, press
 from doubles.sockets.peer import ANSWER, OFFER
 from doubles.virtual.customer import Intent
 from doubles.virtual.rtpengines import VirtualRtpEngines, key_in
@@ -12,12 +13,12 @@ from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.vendor import Line, Script
 
 from vosd.sdp.media import media_of
+from vosd.trunks.dialect import CallerDialect
 from vosd.trunks.media import Encryption, MediaEngine, MediaMode, MediaParameters, MediaSettings
 
 SEALED = MediaSettings(encryption=Encryption.REQUIRED, timeout_ms=30_000)
 OPEN = MediaSettings(timeout_ms=30_000)
 KEY = f"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{'A' * 40}\r\n"
-TARGET = "442071111111"
 
 
 def sealed(session):
@@ -27,7 +28,11 @@ def sealed(session):
 def scene_with(customer, vendor):
     """Return a scene whose customer and vendor encrypt or do not; numbers of a vendor have sessions of their own."""
     engines = VirtualRtpEngines()
-    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32", media=customer), vendor_gateway(0, media=vendor)]
+    dialect = CallerDialect(transfer_keys=KEYS)
+    trunks = [
+        mapping_gateway("acme", f"{CUSTOMER.host}/32", media=customer, dialect=dialect),
+        vendor_gateway(0, media=vendor),
+    ]
     scene = Scene(
         catalogue(trunks, media=MediaParameters(engine=MediaEngine.RTPENGINE, mode=MediaMode.ON)), rtpengines=engines
     )
@@ -136,6 +141,42 @@ def test_sides_of_two_calls_that_are_joined_are_heard_at_one_rtpengine(vendor):
     assert engines.calls == {}
     legs = [json.loads(each.media)["legs"]["callee"] for each in scene.exchange.sink.records]
     assert [leg["packets_in"] for leg in legs] == [1_240, 1_240]
+
+
+@pytest.mark.parametrize(("customer", "vendor"), [(OPEN, SEALED), (SEALED, OPEN), (SEALED, SEALED)])
+@pytest.mark.parametrize("key", ["*9", "*0"])
+def test_a_transfer_by_keys_with_a_consultation_of_an_encrypted_call(customer, vendor, key):
+    scene, engines = scene_with(customer, vendor)
+    call, party = talk(scene, customer)
+    press(scene, call, f"*2{TARGET}#")
+    scene.wire.run_for(3_000)
+    target = scene.vendor.calls[-1]
+    assert "a=inactive" in party.theirs
+    expect_understood(engines, call, target)
+    press(scene, call, key)
+    scene.wire.run_for(3_000)
+    left = (party, target) if key == "*9" else (call, party)
+    expect_understood(engines, *left)
+    party.hang_up()
+    scene.wire.run_for(3_000)
+    assert engines.calls == {}
+
+
+@pytest.mark.parametrize(("customer", "vendor"), [(OPEN, SEALED), (SEALED, OPEN), (SEALED, SEALED)])
+def test_another_telephone_takes_an_encrypted_call_over(customer, vendor):
+    scene, engines = scene_with(customer, vendor)
+    call, party = talk(scene, customer)
+    tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
+    offer = sealed(OFFER) if customer is SEALED else OFFER
+    other = scene.caller.call(CALLEE, Intent(offer=offer, headers=(f"Replaces: {call.call_id};{tags}",)))
+    scene.wire.run_until(lambda: other.final is not None)
+    scene.wire.run_for(1_000)
+    assert other.final == 200
+    assert call.is_over
+    expect_understood(engines, other, party)
+    other.hang_up()
+    scene.wire.run_for(3_000)
+    assert engines.calls == {}
 
 
 def test_a_refresh_of_a_side_whose_transferor_has_left_has_its_keys():
