@@ -67,7 +67,7 @@ class LegSessions(msgspec.Struct):
         return continued(session, self.said) == self.said
 
     def take_back(self, before: bytes) -> None:
-        """Note that one of the switch's own was refused, or given up: the one ``before`` holds, under a later version."""
+        """Note that one of the switch was refused, or given up: the one ``before`` holds, by a later version."""
         session = continued(before, self.said)
         self.said = before.changed(session) if isinstance(before, Authored) else session
 

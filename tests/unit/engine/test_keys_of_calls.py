@@ -11,6 +11,7 @@ from doubles.virtual.customer import Intent
 from doubles.virtual.rtpengines import VirtualRtpEngines, key_in
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.vendor import Line, Script
+from structlog.testing import capture_logs
 
 from vosd.sdp.media import media_of
 from vosd.trunks.dialect import CallerDialect
@@ -213,3 +214,19 @@ def test_an_acknowledgement_without_keys_of_a_caller_that_has_to_encrypt_ends_th
     assert scene.vendor.only_call.is_over
     assert engines.calls == {}
     assert scene.close().end_reason == "No Common Codec"
+
+
+def test_an_error_of_the_switch_sends_no_plain_description_to_one_that_has_to_encrypt():
+    scene, engines = scene_with(OPEN, SEALED)
+
+    def fails(*_, **__):
+        raise KeyError("engine")
+
+    engines.ask = fails
+    scene.vendor.script = Script((Line(0, 486),))
+    with capture_logs() as lines:
+        call = scene.caller.call(CALLEE)
+        scene.wire.run_until(lambda: call.final == 486)
+    assert scene.vendor.only_call.theirs == ""
+    assert "doorkeeper_failed" in [line["event"] for line in lines]
+    scene.close()

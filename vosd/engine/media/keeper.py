@@ -197,7 +197,18 @@ class MediaKeeper:
         return attempt is None or not attempt.settings.local_ring
 
     def examine(self, waiting: WaitingMessage, now: Instant) -> MessageChange | MessageWait | None:
-        """Put ports of the relay into the description of a message that has one (``Doorkeeper``)."""
+        """Put ports of the relay into the description of a message that has one (``Doorkeeper``).
+
+        After an error a message leaves as it is, but no description that is not encrypted for one that has to encrypt.
+        """
+        try:
+            return self._examined(waiting, now)
+        except Exception:
+            if _has_to_encrypt(waiting.owner) and is_unprotected(bytes(waiting.message.body)):
+                waiting.change(_without_session(waiting.message))
+            raise
+
+    def _examined(self, waiting: WaitingMessage, now: Instant) -> MessageChange | MessageWait | None:
         message, leg = waiting.message, waiting.owner
         if not isinstance(leg, Leg) or (media := leg.facts.media) is None:
             return None
@@ -937,6 +948,11 @@ def _added(before: LegFigures | None, later: LegFigures | None) -> LegFigures | 
     if before is None or later is None:
         return before or later
     return LegFigures(later.source or before.source, before.figures.plus(later.figures))
+
+
+def _has_to_encrypt(owner: DoorOwner) -> bool:
+    media = owner.facts.media if isinstance(owner, Leg) else None
+    return media is not None and media.settings.encryption is _REQUIRED
 
 
 def _limited(session: bytes, author: LegMedia, reader: LegMedia) -> bytes | None:
