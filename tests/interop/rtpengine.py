@@ -57,6 +57,12 @@ class Rtpengine(Program):
         with nullcontext() if self._network is None else self._network.inside():
             return udp_bound(self.control)
 
+    @property
+    def pid(self) -> int:
+        """The number of its process."""
+        assert self._process is not None
+        return self._process.pid
+
     def kill(self) -> None:
         """End it as a power loss does."""
         assert self._process is not None

@@ -38,6 +38,7 @@ class RtpPeer:
         self.all_received: list[bytes] = []
         """All packets that were ever received."""
         self.ssrc = ssrc
+        self.body = b"\xff" * 160
         self.sequence = 1_000
         self.stamp = 0
 
@@ -82,6 +83,6 @@ class RtpPeer:
 
     def _packets(self, packets: int, payload: int) -> Iterator[bytes]:
         for _ in range(packets):
-            yield rtp(self.sequence, self.stamp, payload=payload, ssrc=self.ssrc)
+            yield rtp(self.sequence, self.stamp, payload=payload, ssrc=self.ssrc, body=self.body)
             self.sequence += 1
             self.stamp += 160

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from doubles.data.builders import catalogue, mapping_gateway
-from doubles.data.sessions import rekeyed
+from doubles.data.sessions import rekeyed, revised
 from doubles.keypad_scene import KEYS, TARGET, press
 from doubles.sockets.peer import ANSWER, OFFER
 from doubles.virtual.customer import Intent
@@ -214,6 +214,39 @@ def test_an_acknowledgement_without_keys_of_a_caller_that_has_to_encrypt_ends_th
     assert scene.vendor.only_call.is_over
     assert engines.calls == {}
     assert scene.close().end_reason == "No Common Codec"
+
+
+@pytest.mark.parametrize("first", ["caller", "callee"])
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+def test_a_later_offer_without_keys_is_refused_and_changes_nothing(first, method):
+    scene, engines = scene_with(*((SEALED, OPEN) if first == "caller" else (OPEN, SEALED)))
+    call, there = talk(scene, SEALED if first == "caller" else OPEN)
+    one, other = (call, there) if first == "caller" else (there, call)
+    asked, before = len(engines.sessions), other.theirs
+    plain = revised(OFFER.partition("a=crypto")[0].replace("192.0.2.10", "192.0.2.66"))
+    one.ask(method, body=plain)
+    scene.wire.run_for(2_000)
+    assert one.got[method][-1] == 503
+    assert (len(engines.sessions), other.theirs) == (asked, before)
+    scene.finish(call)
+
+
+def test_early_media_without_keys_of_a_fork_reach_nobody():
+    scene, engines = scene_with(SEALED, SEALED)
+    plain = Script((Line(100, 183, ANSWER),))
+    scene.vendor.script = Script(
+        (Line(0, 180), Line(500, 183, sealed(ANSWER)), Line(900, 200, sealed(ANSWER))), forks=(plain,)
+    )
+    call = scene.caller.call(CALLEE, Intent(offer=sealed(OFFER)))
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(1_000)
+    early = [response.body for response in call.responses if response.status == 183]
+    assert [bool(key_in(body)) for body in early if body] == [True] * len([body for body in early if body])
+    assert all(key_in(each.sdp) for each in engines.sessions)
+    expect_understood(engines, call)
+    call.hang_up()
+    scene.wire.run_for(40_000)
+    assert engines.calls == {}
 
 
 def test_an_error_of_the_switch_sends_no_plain_description_to_one_that_has_to_encrypt():
