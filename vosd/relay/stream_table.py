@@ -66,7 +66,7 @@ _MASK_OF_RTP: Final = b"\xff\x7f\0\0"
 _FIRST_OF_RTP: Final = 0x80
 """Version 2, no padding, no extension, no CSRC: other packets are left to the worker."""
 _SHORTEST: Final = (8 + 12).to_bytes(2, "big")
-"""Headers of UDP and RTP: what is behind a shorter datagram pads its frame, and is nobody's payload type and SSRC."""
+"""Headers of UDP and RTP: what is behind a shorter datagram pads its frame, and is no payload type and no SSRC."""
 _IPV4: Final = bytes(4)
 _NO_SUM: Final = b"\0\0"
 _TYPE_MARK, _TYPE_DEVICE, _TYPE_IPV4, _TYPE_IPV6 = 19, 20, 7, 8

@@ -231,7 +231,7 @@ def test_a_later_offer_without_keys_is_refused_and_changes_nothing(first, method
     scene.finish(call)
 
 
-def test_early_media_without_keys_of_a_fork_reach_nobody():
+def test_early_media_without_keys_of_a_fork_do_not_reach_the_caller():
     scene, engines = scene_with(SEALED, SEALED)
     plain = Script((Line(100, 183, ANSWER),))
     scene.vendor.script = Script(
