@@ -188,6 +188,10 @@ class Switchboard(Protocol):
         """Journal an answered call as it is now: a leg or its session has changed, or (``at_once``) who takes part."""
         ...
 
+    def is_media_blocked(self, session: bytes, before: bytes) -> bool:
+        """Return whether a session that the caller offers within its call has a new address that may have no media."""
+        ...
+
     def is_key_taken(self, leg: "Leg", far: "Leg", key: str, duration_ms: int, now: Instant) -> bool:
         """Send a key of an INFO in the media of the other leg, if that is its way; return whether it did."""
         ...

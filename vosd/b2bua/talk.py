@@ -34,7 +34,11 @@ def asked(call: "Call", leg: "Leg", event: "RequestArrived", board: "Switchboard
         case "REFER":
             referral.refer_came(call, leg, event, board)
         case _:
-            _session_wanted(call, leg, event)
+            offer = leg.session_in(event.request) if leg is call.caller.leg else b""
+            if offer and offer != leg.sessions.remote and board.is_media_blocked(offer, leg.sessions.remote):
+                leg.respond(event.transaction, 403, event.at)
+            else:
+                _session_wanted(call, leg, event)
 
 
 def _session_wanted(call: "Call", leg: "Leg", event: "RequestArrived") -> None:

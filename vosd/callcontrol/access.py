@@ -1,11 +1,13 @@
 """Checks of the origin of a call: countries and agents of its account, and the addresses of its media."""
 
+from collections.abc import Iterable
+
 from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal
 from vosd.billing.accounts import Account
 from vosd.callcontrol.call_request import CallRequest, Numbers
 from vosd.catalogue.catalogue import CallParameters
-from vosd.routing.access import AccessAction, AccessScope, CountryOf, agent_objection, country_objection
+from vosd.routing.access import AccessAction, AccessRules, AccessScope, CountryOf, agent_objection, country_objection
 from vosd.trunks.gateways import MappingGateway
 
 
@@ -30,9 +32,14 @@ def access_objection(
         why = "" if agent is None else agent_objection(agent, account.user_agents)
         if why:
             return Refusal(EndReason.USER_AGENT_NOT_ALLOWED, 403, f"account {account.id}: {why}")
-    if parameters.access.judges_sdp:
-        for host in sorted(numbers.media_hosts()):
-            decision = parameters.access.by_rules(AccessScope.SDP, host, country_of)
-            if decision is not None and decision.action is AccessAction.BLOCK:
-                return Refusal(EndReason.GEOFENCE_BLOCKED, 403, f"media at {host}: {decision.why}")
-    return None
+    why = media_objection(numbers.media_hosts(), parameters.access, country_of) if parameters.access.judges_sdp else ""
+    return Refusal(EndReason.GEOFENCE_BLOCKED, 403, why) if why else None
+
+
+def media_objection(hosts: Iterable[str], access: AccessRules, country_of: CountryOf) -> str:
+    """Return why one of these addresses may have no media of a caller; empty = they all may."""
+    for host in sorted(hosts):
+        decision = access.by_rules(AccessScope.SDP, host, country_of)
+        if decision is not None and decision.action is AccessAction.BLOCK:
+            return f"media at {host}: {decision.why}"
+    return ""

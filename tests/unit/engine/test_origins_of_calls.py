@@ -5,10 +5,11 @@ from ipaddress import ip_network
 import msgspec
 import pytest
 from doubles.data.builders import account, catalogue, mapping_gateway, phone
+from doubles.data.sessions import revised
 from doubles.sockets.login import Login
 from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import OFFER
-from doubles.virtual.customer import Intent
+from doubles.virtual.customer import KNOWS_UPDATE, Intent
 from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from structlog.testing import capture_logs
@@ -165,6 +166,22 @@ class TestMediaAddresses:
         stage = scene(rule(AccessAction.BLOCK, AccessScope.SDP, [f"{self.HOST}/32"]))
         assert call(stage, offer=OFFER.replace(self.HOST, "192.0.2.11")).final == 200
         assert call(stage, offer=OFFER.replace("c=IN IP4 192.0.2.10", "c=IN IP4 media.example.net")).final == 200
+
+    @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+    def test_a_call_may_not_change_to_a_blocked_address(self, method):
+        stage = scene(rule(AccessAction.BLOCK, AccessScope.SDP, ["192.0.2.66/32"]))
+        made, there = stage.talk(Intent(headers=KNOWS_UPDATE))
+        before = there.theirs
+        made.ask(method, body=revised(made.mine.replace(self.HOST, "192.0.2.66")))
+        stage.wire.run_for(500)
+        assert (made.got[method], there.theirs) == ([403], before)
+        there.ask("INVITE", body=revised(there.mine.replace("192.0.2.20", "192.0.2.66")))  # vendors are not judged
+        stage.wire.run_for(500)
+        assert there.got["INVITE"] == [200]
+        made.ask(method, body=revised(made.mine.replace(self.HOST, "192.0.2.11")))
+        stage.wire.run_for(500)
+        assert made.got[method] == [403, 200]
+        stage.finish(made)
 
     def test_an_ignored_address_is_not_used_and_media_are_learned(self):
         relay = VirtualRelay()

@@ -24,6 +24,7 @@ from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
 from vosd.billing.holds import AccountCredit
+from vosd.callcontrol.access import media_objection
 from vosd.callcontrol.bookkeeping import conclude, draft, opened
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.open_call import UNDESCRIBED, Description, OpenCall
@@ -42,6 +43,7 @@ from vosd.routing.breaker import place_of
 from vosd.routing.failover import AttemptOutcome
 from vosd.routing.false_answers import AnsweredCall
 from vosd.routing.pipeline import Cause, LeftOut, RouteChoice
+from vosd.sdp.summary import hosts
 from vosd.sip.wire.message import Response
 from vosd.trunks.announcements import GatewaySound
 from vosd.trunks.gateways import Address, RoutingGateway
@@ -391,6 +393,16 @@ class LiveCall:
     def acknowledged(self, at: Instant) -> None:
         """Journal that the caller has acknowledged our 200."""
         self._services.sink.acknowledged(self.call_id, at.mono)
+
+    def is_media_blocked(self, session: bytes, before: bytes) -> bool:
+        """Return whether an offer of the caller has a new address that may have no media; none in emergency calls."""
+        admission = self._services.admission
+        parameters = admission.catalogue.parameters
+        if not parameters.access.judges_sdp or parameters.special_numbers.is_emergency(
+            self.call_request.callee_billing
+        ):
+            return False
+        return bool(media_objection(hosts(session) - hosts(before), parameters.access, admission.live.country_of))
 
     def is_key_taken(self, leg: Leg, far: Leg, key: str, duration_ms: int, now: Instant) -> bool:
         """Send a key of an INFO in the media of the other leg, if that is its way; return whether it did."""
