@@ -60,7 +60,7 @@ REMEDIES: Final[Mapping[Event, str]] = {
         "the customer's trunk does not acknowledge early media: ask it, or reliable_provisionals: off"
     ),
     Event.SESSION_REFRESH_FAILED: "session_timer of the gateway; ask the peer which refreshes it takes",
-    Event.BALANCE_LOW: "ask the customer for a payment",
+    Event.BALANCE_LOW: "ask the customer for a payment; pay the vendor that is paid in advance",
     Event.LOSS_CALLS: "vosd cdr list --loss; compare the prices, or loss_guard of the plan",
     Event.SPEND_LIMIT_REACHED: "fraud or growth? vosd cdr list --account ID",
     Event.FRAUD_SUSPECTED: (
