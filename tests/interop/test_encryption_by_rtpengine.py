@@ -391,3 +391,40 @@ def test_an_encrypted_call_is_heard_again_by_another_rtpengine(
         assert call.of_caller[0] == call.of_callee[0] == ENGINE.host
         call.talk()
         assert encryption(call.hang_up()) == ["sdes" if each else None for each in encrypts]
+
+
+def test_a_browser_is_heard_again_by_another_rtpengine(tmp_path: Path, engine: Rtpengine, media: WebMedia) -> None:
+    with (
+        Rtpengine(tmp_path, "other", OTHER_ENGINE, (20_000, 20_199)) as other,
+        switch(tmp_path, DOOMED_SWITCH, other, engine, websocket=DOOMED_WEBSOCKET) as stage,
+        WebSocketPeer(Endpoint(f"{NETWORK}.61", 40_142)) as peer,
+        Peer(VENDORS["carrier-a"]) as vendor,
+    ):
+        phone = Telephone(peer, DOOMED_WEBSOCKET, Login("4700", "secret"))
+        phone.register()
+        phone.offer = media.described()
+        callee = RtpPeer(VENDORS["carrier-a"].host, ssrc=2)
+        call = phone.call(stage.number("441"))
+        incoming = vendor.expect("INVITE")
+        vendor.reply(incoming, 200, tag="vendor", body=described(callee))
+        response = peer.final_response("2 INVITE", call.call_id)
+        call.adopt(response)
+        call.send(call.request("ACK", 2))
+        vendor.expect("ACK")
+        media.connect(response.body)
+        hear_each_other(media, callee, place(incoming))
+        other.kill()
+        asked = vendor.expect("INVITE", 30)
+        assert not asked.body
+        vendor.reply(asked, 200, body=session_of(callee, version=2))
+        offer = peer.expect("INVITE")
+        media.begin_anew()
+        peer.reply(offer, 200, body=media.described("active", version=2))
+        peer.expect("ACK")
+        answer = vendor.expect("ACK")
+        media.connect(offer.body)
+        hear_each_other(media, callee, place(answer))
+        call.send(call.request("BYE", 3))
+        vendor.reply(vendor.expect("BYE"), 200)
+        assert encryption(stage.record_of(call.callee)["media"]) == ["dtls", None]
+        callee.close()

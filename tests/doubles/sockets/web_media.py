@@ -81,6 +81,11 @@ class WebMedia:
         self._thread.join()
         self._loop.close()
 
+    def begin_anew(self) -> None:
+        """Forget the other side: ICE and the handshake begin anew with the next description."""
+        self._run(self._end())
+        self._run(self._begin())
+
     def described(self, setup: str = "actpass", mid: str = "0", *lines: str, version: int = 1) -> str:
         """Return its session description, as a browser writes it."""
         candidates = "".join(f"a=candidate:{each.to_sdp()}\r\n" for each in self._ice.local_candidates)
