@@ -201,40 +201,37 @@ class MediaKeeper:
 
         After an error a message leaves as it is, but no description that is not encrypted for one that has to encrypt.
         """
-        try:
-            return self._examined(waiting, now)
+        try:  # no function of its own: it is called for every message
+            message, leg = waiting.message, waiting.owner
+            if not isinstance(leg, Leg) or (media := leg.facts.media) is None:
+                return None
+            if not media.is_over:
+                if leg.route_choice is not None and media.number not in self._legs:
+                    media.settings = leg.route_choice.gateway.media
+                self._legs[media.number] = leg
+            body = message.body
+            if media.number in self._offered:
+                self._offer_answered(message, leg, media)
+            if not body or SDP not in message.headers:
+                return self._ring_back(waiting, leg, media)
+            if isinstance(body, Authored) and body.author == BY_SWITCH:
+                verdict = self.callers_sounds.asks(waiting, leg, media, self.parameters)
+                if verdict is None:
+                    self.callers_sounds.begin(media, now)
+                return verdict
+            author = self._legs.get(body.author if isinstance(body, Authored) else media.author)
+            if author is None or (theirs := author.facts.media) is None:
+                return self._of_one_that_left(message, leg, media)
+            if media.is_over:  # it answers requests that come late: no port is opened for that
+                return _without_session(message)
+            _note_author(media, theirs, now)
+            if media.is_ringing and isinstance(message, OutgoingSuccess):
+                self._stop_ring_back(media)
+            return self._rewritten(waiting, _Exchange(leg, media, author, theirs), now)
         except Exception:
             if _has_to_encrypt(waiting.owner) and is_unprotected(bytes(waiting.message.body)):
                 waiting.change(_without_session(waiting.message))
             raise
-
-    def _examined(self, waiting: WaitingMessage, now: Instant) -> MessageChange | MessageWait | None:
-        message, leg = waiting.message, waiting.owner
-        if not isinstance(leg, Leg) or (media := leg.facts.media) is None:
-            return None
-        if not media.is_over:
-            if leg.route_choice is not None and media.number not in self._legs:
-                media.settings = leg.route_choice.gateway.media
-            self._legs[media.number] = leg
-        body = message.body
-        if media.number in self._offered:
-            self._offer_answered(message, leg, media)
-        if not body or SDP not in message.headers:
-            return self._ring_back(waiting, leg, media)
-        if isinstance(body, Authored) and body.author == BY_SWITCH:
-            verdict = self.callers_sounds.asks(waiting, leg, media, self.parameters)
-            if verdict is None:
-                self.callers_sounds.begin(media, now)
-            return verdict
-        author = self._legs.get(body.author if isinstance(body, Authored) else media.author)
-        if author is None or (theirs := author.facts.media) is None:
-            return self._of_one_that_left(message, leg, media)
-        if media.is_over:  # it answers requests that come late: no port is opened for that
-            return _without_session(message)
-        _note_author(media, theirs, now)
-        if media.is_ringing and isinstance(message, OutgoingSuccess):
-            self._stop_ring_back(media)
-        return self._rewritten(waiting, _Exchange(leg, media, author, theirs), now)
 
     def _ring_back(self, waiting: WaitingMessage, leg: Leg, media: LegMedia) -> MessageChange | MessageWait | None:
         """Play ring-back to a caller, if its callee wants that and rings."""
