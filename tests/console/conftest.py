@@ -219,10 +219,18 @@ def boss(visit: Visit) -> Visitor:
 
 
 def violations(page: Page) -> list[str]:
-    """Return what axe finds against WCAG 2.2 AA."""
+    """Return what axe finds against WCAG 2.2 AA in light, and against its rules of colours in dark."""
     if not page.evaluate("'axe' in window"):
         page.evaluate(AXE)
-    options = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], "resultTypes": ["violations"]}
+    found = _found_by_axe(page, ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"])
+    page.emulate_media(color_scheme="dark")
+    found += [f"dark: {each}" for each in _found_by_axe(page, ["color-contrast", "link-in-text-block"])]
+    page.emulate_media(color_scheme="light")
+    return found
+
+
+def _found_by_axe(page: Page, rules: list[str]) -> list[str]:
+    options = {"runOnly": rules, "resultTypes": ["violations"]}
     found: dict[str, Any] = page.evaluate("options => axe.run(document, options)", options)
     return [f"{each['id']}: {node['html'][:200]}" for each in found["violations"] for node in each["nodes"]]
 

@@ -125,6 +125,12 @@ def test_money_is_moved_and_credit_given_and_both_are_undone(site: Watched, visi
     expect(done(page, "Credit", Overdraft_limit="99")).to_contain_text("The overdraft limit is 99")
     undo(page)
     assert [each["value"] for each in site.items("/overrides?name=rival")] == ["77.00"], "the one before holds again"
+    page.get_by_role("button", name="Credit").click()
+    expect(done(page, "Credit", Overdraft_limit="99")).to_contain_text("The overdraft limit is 99")
+    assert site.api.ask("POST", "/accounts/rival/overrides", {"overdraft_limit": "66"}).status == 200
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_role("alert").filter(has_text="Another person has changed this since")).to_be_visible()
+    assert [each["value"] for each in site.items("/overrides?name=rival")] == ["66.00"]
     assert site.daemon.succeed("overrides", "clear", "rival")
 
 

@@ -149,6 +149,10 @@ def test_two_people_at_one_object_see_both_versions(site: Watched, visit: Visit)
     asked.get_by_role("button", name="Save").click()
     expect(page.get_by_text("desk is changed: version 3")).to_be_visible()
     assert keys_of(site, "/accounts/desk") == {"currency": "USD", "overdraft_limit": "30", "max_cps": "2"}
+    assert site.api.ask("PATCH", "/accounts/desk", {"keys": {"max_cps": "3"}}).status == 200
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_role("alert").filter(has_text="Another person has changed this since")).to_be_visible()
+    assert keys_of(site, "/accounts/desk")["max_cps"] == "3", "the undo has taken back the change of another person"
 
 
 def test_mistakes_stand_at_their_fields_and_references_hold_an_object(site: Watched, visit: Visit) -> None:

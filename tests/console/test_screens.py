@@ -55,11 +55,6 @@ def test_every_screen_is_there_for_the_administrator_and_axe_has_nothing_against
         expect(page.get_by_role("alert").filter(has_text="Try again")).to_have_count(0)
         assert violations(page) == [], path
         fits_a_telephone(page)
-    page.emulate_media(color_scheme="dark")
-    page = visitor.turn("/accounts/acme", "acme")
-    expect(page.get_by_label("Last calls").locator("tbody tr").first).to_be_visible()
-    assert violations(page) == []
-    page.emulate_media(color_scheme="light")
 
 
 def test_the_menu_of_a_telephone_leads_to_a_screen(visit: Visit) -> None:

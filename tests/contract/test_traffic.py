@@ -229,7 +229,7 @@ async def test_many_calls_are_added_in_several_transactions(database):
     await SqlBooks(database).book([answered_call(index) for index in range(1, AT_ONCE + 3)])
     traffic = SqlTraffic(database)
     assert [await traffic.advance() for _ in range(3)] == [AT_ONCE, 2, 0]
-    assert await traffic.behind() == 0
+    assert await traffic.behind() == (0, 0)
     assert await differences(database) == []
 
 

@@ -58,7 +58,8 @@ def report_pdf(sheet: "ReportSheet") -> bytes:
         "totals": totals,
         "chart": chart_of(sheet),
         "left_out": max(0, len(sheet.rows) - ROWS_PRINTED),
-        "missing": sheet.missing,
+        "waiting": sheet.missing - sheet.missing_in_replica,
+        "in_replica": sheet.missing_in_replica,
     }
     return typeset({TEMPLATE: _FORM.read_bytes(), "data.json": msgspec.json.encode(data)}, {}, 0)
 

@@ -190,10 +190,10 @@ def _print(sheet: "ReportSheet", as_csv: str | None, as_json: bool, xlsx: Path |
         rows = [*sheet.rows, *({columns[0]: "total", **total} for total in sheet.totals if len(sheet.rows) > 1)]
         output.table(columns, [["" if (cell := row.get(name)) is None else cell for name in columns] for row in rows],
                      empty="no calls began in that time")  # fmt: skip
-    if sheet.missing:
-        output.remark(
-            f"{sheet.missing} calls are missing: vosd report rebuild adds them up, or the replica has not got them yet"
-        )
+    if late := sheet.missing_in_replica:
+        output.remark(f"{late} calls are missing: the replica of the database does not have them yet")
+    if waiting := sheet.missing - late:
+        output.remark(f"{waiting} calls are missing: they are not added up yet; vosd report rebuild adds them up")
 
 
 async def _differences(invocation: Invocation, since: int, until: int) -> list[dict[str, Any]]:

@@ -24,7 +24,7 @@ class MachineUse(msgspec.Struct, frozen=True):
     """Use of the machine, in percent; None = not known yet."""
 
     cpu_percent: float | None = None
-    """Use of one core by the switch over a minute."""
+    """Use of one core by the switch over a minute, or since its start."""
     memory_percent: float | None = None
     """Used part of the memory, in percent."""
     disk_free_percent: float | None = None

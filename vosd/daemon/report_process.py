@@ -123,7 +123,7 @@ async def delivered(order: ReportOrder, now: int) -> ReportDelivery:
 
 
 async def _made(stores: SqlStores, order: ReportOrder, now: int) -> bytes:
-    missing = await stores.traffic.missing(order.since, order.until)
+    missing = (await stores.traffic.missing(order.since, order.until)).calls
     if missing:
         message = f"{missing} calls of the period are not added up yet"
         raise ReportIncompleteError(message)

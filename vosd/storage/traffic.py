@@ -95,6 +95,14 @@ Sums = Mapping[tuple[int, TrafficKey], Sequence[Any]]
 """Values in the order of ``MEASURES``, whole numbers and amounts, by slot and key."""
 
 
+class MissingCalls(NamedTuple):
+    """Numbers of calls that are booked and not in some sums."""
+
+    calls: int
+    in_replica: int
+    """Those of them that the database has added up: the replica, which the sums are from, is behind."""
+
+
 class TrafficDifference(NamedTuple):
     """A sum that is not that of its calls."""
 
@@ -223,7 +231,7 @@ class SqlTraffic:
                 ],
             )
 
-    async def behind(self, mark: int | None = None) -> int:
+    async def behind(self, mark: int | None = None) -> MissingCalls:
         """Return how many numbers of commits are not looked at yet; nearly as many calls.
 
         ``mark`` is that of the sums in question, such as those of a replica; None = the sums of the database.
@@ -233,9 +241,11 @@ class SqlTraffic:
         """
         async with self._database.reading() as connection:
             newest = await connection.scalar(select(func.max(_cdr.export_seq))) or 0
-            return max(0, newest - (await _value(connection, schema.TRAFFIC) if mark is None else mark))
+            added_up = await _value(connection, schema.TRAFFIC)
+            mark = added_up if mark is None else mark
+            return MissingCalls(max(0, newest - mark), max(0, min(newest, added_up) - mark))
 
-    async def missing(self, since: int, until: int, mark: int | None = None) -> int:
+    async def missing(self, since: int, until: int, mark: int | None = None) -> MissingCalls:
         """Return how many calls that began in a span are booked and not in the sums yet; UTC milliseconds.
 
         ``mark`` as in ``behind``.
@@ -244,10 +254,12 @@ class SqlTraffic:
             StoreUnavailable: try again.
         """
         async with self._database.reading(unhurried=True) as connection:
-            mark = await _value(connection, schema.TRAFFIC) if mark is None else mark
+            added_up = await _value(connection, schema.TRAFFIC)
+            mark = added_up if mark is None else mark
             began = (_cdr.started_at >= since) & (_cdr.started_at < until)
-            found = await connection.scalar(select(func.count()).where(_cdr.export_seq > mark, began))
-            return int(found or 0)
+            late = func.count(case((_cdr.export_seq <= added_up, 1)))
+            found = await connection.execute(select(func.count(), late).where(_cdr.export_seq > mark, began))
+            return MissingCalls(*found.one())
 
     async def first_open_day(self, until: int) -> int | None:
         """Return when the first day with calls began that has no sums of its own, of those that end by ``until``.

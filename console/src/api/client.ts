@@ -85,6 +85,29 @@ export async function send<T>(
   return answer.data as unknown as T;
 }
 
+/** The header that has a change refused where another version of the object is in force by now. */
+export function ifVersion(version: number | null | undefined): Record<string, string> | undefined {
+  return version ? { "If-Match": `"${version}"` } : undefined;
+}
+
+/** What was to be undone is not as it was left: another person has changed it since. */
+export class ChangedSince extends Error {}
+
+/**
+ * What takes a change back, unless another person has changed the same since: for what has no versions. It is called
+ * behind the change; `read` returns the state that the change has left, and whatever it is then.
+ */
+export async function unlessChanged<Result>(
+  read: () => Promise<unknown>,
+  undo: () => Promise<Result>,
+): Promise<() => Promise<Result>> {
+  const left = JSON.stringify(await read());
+  return async () => {
+    if (JSON.stringify(await read()) !== left) throw new ChangedSince();
+    return undo();
+  };
+}
+
 /** One page of a list, whatever its rows are. */
 export interface Page {
   items: Row[];

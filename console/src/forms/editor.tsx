@@ -4,7 +4,7 @@ import { Alert, Button, Group, Modal, Stack, Table, TextInput } from "@mantine/c
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { type FormEvent, useCallback, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { Problem, type Schemas, send } from "../api/client";
+import { ifVersion, Problem, type Schemas, send } from "../api/client";
 import { enteredMoment } from "../format";
 import { Confirm } from "../parts/confirm";
 import { ProblemText } from "../parts/problem";
@@ -102,7 +102,7 @@ export function Editor({ declared, sheet, begin, isReadOnly, onDone }: EditorPro
         ? send<Change>("put", placeOf(kind, sheet.name), {
             query,
             body: { keys, ...terms },
-            headers: version === null ? undefined : { "If-Match": `"${version}"` },
+            headers: ifVersion(version),
           })
         : send<Change>("post", pathOf(kind), { query, body: { name, keys, ...terms } });
     },
@@ -115,9 +115,10 @@ export function Editor({ declared, sheet, begin, isReadOnly, onDone }: EditorPro
       setTrial(null);
       unsaved.saved();
       const terms = at ? { at: enteredMoment(at) } : {};
+      const onlyOurs = { query: { confirm: true }, headers: ifVersion(made.changes[0]?.version) };
       const undo = sheet
-        ? () => send("post", `${placeOf(kind, name)}/revert`, { query: { confirm: true }, body: { version, ...terms } })
-        : () => send("delete", placeOf(kind, name), { query: { confirm: true } });
+        ? () => send("post", `${placeOf(kind, name)}/revert`, { ...onlyOurs, body: { version, ...terms } })
+        : () => send("delete", placeOf(kind, name), onlyOurs);
       say(
         t(sheet ? "object.saved" : "object.made", { name, version: made.changes[0]?.version ?? "" }),
         at && !sheet ? undefined : undo,

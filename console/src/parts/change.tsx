@@ -3,7 +3,7 @@ import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Confirm } from "./confirm";
-import { ProblemText } from "./problem";
+import { UndoProblem } from "./problem";
 import { useSay } from "./trial";
 
 /** What a change did, and what takes it back where the API can. */
@@ -88,7 +88,7 @@ export function DoneText({ done }: { done: Done }) {
           )}
         </Group>
       </Alert>
-      <ProblemText error={undo.error} />
+      <UndoProblem error={undo.error} />
     </>
   );
 }

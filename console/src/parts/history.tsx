@@ -4,7 +4,7 @@ import { Button, Group, NativeSelect, Stack, Title } from "@mantine/core";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { pageOf, type Schemas, send } from "../api/client";
+import { ifVersion, pageOf, type Schemas, send } from "../api/client";
 import { placeOf } from "../forms/editor";
 import { pathOf } from "../forms/keys";
 import { useMay } from "../session";
@@ -24,7 +24,7 @@ export function History({ kind, name }: { kind: string; name: string }) {
     queryFn: () => pageOf(`${place}/versions`, { limit: VERSIONS_READ, sort: "-version" }),
   });
   const versions = (found.data?.items ?? []) as unknown as Schemas["KeysSheet"][];
-  const newest = versions[0]?.version;
+  const inForce = inForceOf(versions);
   return (
     <Stack gap="sm">
       <ProblemText error={found.error} again={() => found.refetch()} />
@@ -42,8 +42,8 @@ export function History({ kind, name }: { kind: string; name: string }) {
                   {t("change.begins")} <Moment value={each.begins_at} />
                 </span>
               )}
-              {mayRevert && each.version !== newest && (
-                <Revert place={place} name={name} version={each.version} newest={newest} />
+              {mayRevert && each.version !== inForce && (
+                <Revert place={place} name={name} version={each.version} inForce={inForce} />
               )}
             </Group>
             <KeyWords keys={each.keys} />
@@ -55,7 +55,15 @@ export function History({ kind, name }: { kind: string; name: string }) {
   );
 }
 
-function Revert({ place, name, version, newest }: { place: string; name: string; version: number; newest?: number }) {
+/** The version that began last; one that begins at once does so whatever the clock of the browser says. */
+function inForceOf(versions: readonly Schemas["KeysSheet"][]): number | undefined {
+  const now = new Date().toISOString();
+  const begun = versions.filter((each) => each.begins_at <= each.made_at || each.begins_at <= now);
+  begun.sort((one, other) => one.begins_at.localeCompare(other.begins_at) || one.version - other.version);
+  return begun.at(-1)?.version;
+}
+
+function Revert({ place, name, version, inForce }: { place: string; name: string; version: number; inForce?: number }) {
   const { t } = useTranslation();
   const say = useSay();
   const [trial, setTrial] = useState<Change | null>(null);
@@ -63,6 +71,7 @@ function Revert({ place, name, version, newest }: { place: string; name: string;
     mutationFn: (isTrial: boolean) =>
       send<Change>("post", `${place}/revert`, {
         query: isTrial ? { dry_run: true } : { confirm: true },
+        headers: ifVersion(inForce),
         body: { version },
       }),
     onSuccess: (made, isTrial) => {
@@ -72,7 +81,11 @@ function Revert({ place, name, version, newest }: { place: string; name: string;
       }
       setTrial(null);
       say(t("history.reverted", { name, version }), () =>
-        send("post", `${place}/revert`, { query: { confirm: true }, body: { version: newest } }),
+        send("post", `${place}/revert`, {
+          query: { confirm: true },
+          headers: ifVersion(made.changes[0]?.version),
+          body: { version: inForce },
+        }),
       );
     },
   });

@@ -1,7 +1,15 @@
 import { Alert, Button, Group } from "@mantine/core";
 import { useTranslation } from "react-i18next";
-import { Problem, Unreachable } from "../api/client";
+import { ChangedSince, Problem, Unreachable } from "../api/client";
 import { useServerText } from "../text/meanings";
+
+const HTTP_STALE = 412;
+
+/** Why a change was not taken back; that another person has changed the same since is said with what to do. */
+export function UndoProblem({ error }: { error: Error | null }) {
+  const isStale = error instanceof Problem && error.status === HTTP_STALE;
+  return <ProblemText error={isStale ? new ChangedSince() : error} />;
+}
 
 /** What went wrong, and what to do; nothing while nothing has. */
 export function ProblemText({ error, again }: { error: Error | null; again?: () => void }) {
@@ -9,7 +17,8 @@ export function ProblemText({ error, again }: { error: Error | null; again?: () 
   const inLanguage = useServerText();
   if (!error) return null;
   const isOfServer = error instanceof Problem;
-  const remedy = isOfServer ? inLanguage(error.remedy) : error.message;
+  const isStale = error instanceof ChangedSince;
+  const remedy = isOfServer ? inLanguage(error.remedy) : isStale ? t("change.stale_do") : error.message;
   return (
     <Alert
       color="red"
@@ -17,7 +26,7 @@ export function ProblemText({ error, again }: { error: Error | null; again?: () 
       role="alert"
       title={
         (isOfServer && inLanguage(error.message)) ||
-        t(error instanceof Unreachable ? "state.unreachable" : "state.failed")
+        t(isStale ? "change.stale" : error instanceof Unreachable ? "state.unreachable" : "state.failed")
       }
     >
       <Group justify="space-between">

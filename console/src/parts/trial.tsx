@@ -6,7 +6,7 @@ import { useTranslation } from "react-i18next";
 import type { Schemas } from "../api/client";
 import { differences, isSet, shown } from "../forms/keys";
 import { useServerText } from "../text/meanings";
-import { ProblemText } from "./problem";
+import { UndoProblem } from "./problem";
 import { Moment } from "./values";
 
 export type Change = Schemas["ChangeSheet"];
@@ -117,7 +117,7 @@ export function LastDone() {
           </Button>
         )}
       </Group>
-      <ProblemText error={undo.error} />
+      <UndoProblem error={undo.error} />
     </Alert>
   );
 }

@@ -6,14 +6,14 @@ import { Link, useParams } from "@tanstack/react-router";
 import { type FormEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { client, content, pageOf, type Query, type Row, type Schemas, send } from "../api/client";
-import { override } from "../api/overrides";
+import { cleared, override } from "../api/overrides";
 import { amount, enteredMoment } from "../format";
 import { Act } from "../parts/act";
 import { Confirm } from "../parts/confirm";
 import { Facts, Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { type Column, Table } from "../parts/table";
-import { LastDone } from "../parts/trial";
+import { LastDone, useSay } from "../parts/trial";
 import { useUnsaved } from "../parts/unsaved";
 import { Moment, Money, State, Value } from "../parts/values";
 import { useMay, useSession } from "../session";
@@ -219,10 +219,13 @@ function Credit({ account, currency, limit }: { account: string; currency: strin
         { name: "memo", label: t("customer.memo") },
       ]}
       run={({ overdraft_limit = "", until, memo }) =>
-        override(may, account, "overdraft_limit", overdraft_limit, {
-          until: enteredMoment(until ?? ""),
-          memo: memo || undefined,
-        })
+        override(
+          may,
+          "accounts",
+          account,
+          { overdraft_limit },
+          { until: enteredMoment(until ?? ""), memo: memo || undefined },
+        )
       }
       said={(_, { overdraft_limit }) => t("customer.credited", { limit: overdraft_limit, currency })}
       undo={(undo) => undo}
@@ -386,38 +389,41 @@ function Pay({ account, currency }: { account: string; currency: string }) {
 
 function Block({ account, isBlocked }: { account: string; isBlocked: boolean }) {
   const { t } = useTranslation();
-  const params = { params: { path: { name: account } as never } };
   return (
     <BlockOf
+      target="accounts"
+      name={account}
       isBlocked={isBlocked}
       title={t("customer.block_title", { account })}
       lead={t("customer.block_lead")}
-      block={() =>
-        content(
-          client.POST("/accounts/{account}/block", { ...params, params: { path: { account } }, body: {} as never }),
-        )
-      }
-      unblock={() => content(client.DELETE("/accounts/{account}/block", { params: { path: { account } } as never }))}
+      blocked={t("customer.blocked", { account })}
+      unblocked={t("customer.unblocked", { account })}
     />
   );
 }
 
-/** A block, asked about before it is set and undone at once. */
+/** A block, asked about before it is set; it and its end say what they did, and are undone. */
 export function BlockOf(props: {
+  target: "accounts" | "gateways";
+  name: string;
   isBlocked: boolean;
   title: string;
   lead: string;
-  block: () => Promise<unknown>;
-  unblock: () => Promise<unknown>;
+  blocked: string;
+  unblocked: string;
 }) {
   const { t } = useTranslation();
-  const queries = useQueryClient();
+  const { may } = useSession();
+  const say = useSay();
   const [asks, setAsks] = useState(false);
   const change = useMutation({
-    mutationFn: (wanted: boolean) => (wanted ? props.block() : props.unblock()),
-    onSuccess: () => {
+    mutationFn: (wanted: boolean) =>
+      wanted
+        ? override(may, props.target, props.name, { blocked: "yes" }, {})
+        : cleared(may, props.target, props.name, "blocked"),
+    onSuccess: (undo, wanted) => {
       setAsks(false);
-      void queries.invalidateQueries();
+      say(wanted ? props.blocked : props.unblocked, undo);
     },
   });
   return (

@@ -4,8 +4,8 @@ import { Button, Group, Modal } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { type ComponentType, type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { download, pageOf, type Row, type Schemas, send } from "../api/client";
-import { override } from "../api/overrides";
+import { download, pageOf, type Row, type Schemas, send, unlessChanged } from "../api/client";
+import { cleared, override, targetOf } from "../api/overrides";
 import { enteredMoment } from "../format";
 import { Act, type Asked, entryLines } from "../parts/act";
 import { useMay, useSession } from "../session";
@@ -101,17 +101,7 @@ function Source({ row }: RowProps) {
 function Override({ row }: RowProps) {
   const { t } = useTranslation();
   const [name, setting, target] = [text(row, "name"), text(row, "setting"), text(row, "target")];
-  const again = { until: row.until ?? undefined, memo: row.memo ?? undefined };
-  const of = target === "account" ? `/accounts/${part(name)}` : `/gateways/${part(name)}`;
-  const undo = () =>
-    setting === "blocked"
-      ? send("post", `${of}/block`, { body: again })
-      : send("post", `${of}/overrides`, {
-          body:
-            target === "account"
-              ? { overdraft_limit: row.value, ...again }
-              : { values: { [setting]: row.value }, ...again },
-        });
+  const { may } = useSession();
   return (
     <Act
       isSmall
@@ -119,9 +109,9 @@ function Override({ row }: RowProps) {
       act={t("act.clear")}
       title={t("acts.override_clear_title", { name, setting })}
       lead={t("acts.override_clear_lead")}
-      run={() => send("delete", "/overrides", { query: { name, setting } })}
+      run={() => cleared(may, target === "account" ? "accounts" : "gateways", name, setting)}
       said={() => t("acts.override_cleared", { name, setting })}
-      undo={() => undo}
+      undo={(undo) => undo}
     />
   );
 }
@@ -143,7 +133,13 @@ function NewOverride() {
         { name: "memo", label: t("column.memo") },
       ]}
       run={({ name = "", setting = "", value = "", until, memo }) =>
-        override(may, name, setting, value, { until: enteredMoment(until ?? ""), memo: memo || undefined })
+        override(
+          may,
+          targetOf(setting),
+          name,
+          { [setting]: value },
+          { until: enteredMoment(until ?? ""), memo: memo || undefined },
+        )
       }
       said={(_, { name, setting, value }) => t("acts.overridden", { name, setting, value })}
       undo={(undo) => undo}
@@ -243,6 +239,11 @@ function Person({ row }: RowProps) {
   const fields = useRoleFields();
   const isDisabled = row.state === "disabled";
   const set = (state: "enable" | "disable") => send("post", `/people/${part(name)}/${state}`);
+  const setRole = (body: Row) => send("put", `/people/${part(name)}/role`, { body });
+  const roleNow = async () => {
+    const { role, account } = await send<Row>("get", `/people/${part(name)}`);
+    return [role, account];
+  };
   return (
     <Group gap={4} wrap="nowrap">
       <Act
@@ -252,13 +253,12 @@ function Person({ row }: RowProps) {
         title={t("acts.role_title", { name })}
         lead={t("acts.role_lead")}
         asks={fields.map((ask) => ({ ...ask, begin: text(row, ask.name) }))}
-        run={({ role, account }) =>
-          send("put", `/people/${part(name)}/role`, { body: { role, account: account || undefined } })
-        }
+        run={async ({ role, account }) => {
+          await setRole({ role, account: account || undefined });
+          return unlessChanged(roleNow, () => setRole({ role: row.role, account: row.account ?? undefined }));
+        }}
         said={(_, { role }) => t("acts.role_set", { name, role })}
-        undo={() => () =>
-          send("put", `/people/${part(name)}/role`, { body: { role: row.role, account: row.account ?? undefined } })
-        }
+        undo={(undo) => undo}
       />
       <Act
         isSmall
@@ -352,24 +352,36 @@ function NewRole() {
         { name: "name", label: t("column.name"), required: true },
         { name: "permissions", label: t("column.permissions"), kind: "choices", choices: permissions, required: true },
       ]}
-      run={({ name = "", permissions: chosen = "" }) =>
-        send("put", `/roles/${part(name)}`, { body: { permissions: chosen.split(",") } })
-      }
+      run={async ({ name = "", permissions: chosen = "" }) => {
+        await send("put", `/roles/${part(name)}`, { body: { permissions: chosen.split(",") } });
+        return unlessChanged(
+          () => roleNamed(name),
+          () => send("delete", `/roles/${part(name)}`),
+        );
+      }}
       said={(_, { name }) => t("acts.role_made", { name })}
-      undo={(_, { name = "" }) =>
-        () =>
-          send("delete", `/roles/${part(name)}`)
-        }
+      undo={(undo) => undo}
     />
   );
 }
+
+/** A role as it is now; nothing where there is none of the name. */
+const roleNamed = async (name: string) =>
+  (await pageOf("/roles", { limit: NAMES_READ })).items.find((role) => role.name === name);
 
 function Role({ row }: RowProps) {
   const { t } = useTranslation();
   const { permissions } = useRoles();
   const name = text(row, "name");
   if (row.ships === true) return null;
-  const restore = () => send("put", `/roles/${part(name)}`, { body: roleOf(row) });
+  /** Carry a change out, and return what gives the role its permissions of before. */
+  const changed = async (change: Promise<unknown>) => {
+    await change;
+    return unlessChanged(
+      () => roleNamed(name),
+      () => send("put", `/roles/${part(name)}`, { body: roleOf(row) }),
+    );
+  };
   return (
     <Group gap={4} wrap="nowrap">
       <Act
@@ -387,10 +399,10 @@ function Role({ row }: RowProps) {
           },
         ]}
         run={({ permissions: chosen = "" }) =>
-          send("put", `/roles/${part(name)}`, { body: { permissions: chosen.split(",").filter(Boolean) } })
+          changed(send("put", `/roles/${part(name)}`, { body: { permissions: chosen.split(",").filter(Boolean) } }))
         }
         said={() => t("acts.role_changed", { name })}
-        undo={() => restore}
+        undo={(undo) => undo}
       />
       <Act
         isSmall
@@ -398,9 +410,9 @@ function Role({ row }: RowProps) {
         needs="DELETE /roles/{name}"
         act={t("form.remove")}
         title={t("acts.role_remove_title", { name })}
-        run={() => send("delete", `/roles/${part(name)}`)}
+        run={() => changed(send("delete", `/roles/${part(name)}`))}
         said={() => t("acts.role_removed", { name })}
-        undo={() => restore}
+        undo={(undo) => undo}
       />
     </Group>
   );

@@ -3,7 +3,8 @@ import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { client, content, type Row, send } from "../api/client";
+import { client, content, type Row, send, unlessChanged } from "../api/client";
+import { enteredMoment } from "../format";
 import { Change } from "../parts/change";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
@@ -104,6 +105,11 @@ function Confirmation({ row }: { row: Row }) {
       headers: key ? { "Idempotency-Key": key } : {},
       body: { subject: row.subject, note: noted || undefined, until: silent || undefined },
     });
+  const confirmation = async () => {
+    const { alarms } = await content(client.GET("/alarms"));
+    const found = alarms.find((each) => each.alarm === row.alarm && each.subject === row.subject);
+    return found && [found.confirmed_by, found.note, found.silent_until];
+  };
   return (
     <Change
       saysAbove
@@ -122,15 +128,13 @@ function Confirmation({ row }: { row: Row }) {
         </Stack>
       }
       run={async (key) => {
-        await confirm(note, until && new Date(until).toISOString(), key);
-        const undo = async () => {
+        await confirm(note, enteredMoment(until) ?? null, key);
+        if (!until) return { said: t("alarms.was_confirmed", { alarm: named }) };
+        const undo = await unlessChanged(confirmation, async () => {
           await confirm(null, null);
           return { said: t("alarms.loud", { alarm: named }) };
-        };
-        return {
-          said: t(until ? "alarms.silenced" : "alarms.was_confirmed", { alarm: named, until }),
-          undo: until ? undo : undefined,
-        };
+        });
+        return { said: t("alarms.silenced", { alarm: named, until }), undo };
       }}
     />
   );

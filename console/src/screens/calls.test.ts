@@ -9,6 +9,8 @@ it("follows a call from its first gateway to its end", () => {
   take(calls, { type: "call.trying", data: CALL });
   take(calls, { type: "call.trying", data: { ...CALL, routing_gateway: "b" } });
   expect([...calls.values()]).toMatchObject([{ state: "trying", caller: "1", callee: "2", routing_gateway: "b" }]);
+  take(calls, { type: "call.ringing", data: { ...CALL, routing_gateway: "b", rings_beside: ["c"] } });
+  expect([...calls.values()]).toMatchObject([{ state: "ringing", routing_gateway: "b", rings_beside: ["c"] }]);
   take(calls, { type: "call.answered", data: CALL });
   expect(calls.get("a")?.state).toBe("talking");
   take(calls, { type: "balance.changed", data: CALL });

@@ -12,6 +12,7 @@ import { Confirm } from "../parts/confirm";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { type Column, Table } from "../parts/table";
+import { Value } from "../parts/values";
 import { useMay } from "../session";
 
 const HTTP_NOT_FOUND = 404;
@@ -90,6 +91,18 @@ function useRunningCalls(): { rows: readonly Row[]; error: Error | null; isLoadi
   return { rows: rows ?? [], error, isLoading: rows === null };
 }
 
+/** The gateway or phone that is called, and those that ring beside it. */
+function Called({ row }: { row: Row }) {
+  const { t } = useTranslation();
+  const beside = ((row.rings_beside ?? []) as string[]).join(", ");
+  return (
+    <>
+      <Value row={row} name="routing_gateway" kind="gateway" />
+      {beside && <span title={t("calls.beside", { names: beside })}> + {beside}</span>}
+    </>
+  );
+}
+
 const FITTING = [
   "caller",
   "callee",
@@ -97,6 +110,7 @@ const FITTING = [
   "vendor_account",
   "mapping_gateway",
   "routing_gateway",
+  "rings_beside",
   "state",
 ];
 const GROUPS = { customer: "customer_account", vendor: "vendor_account", destination: "destination" } as const;
@@ -120,7 +134,7 @@ const COLUMNS: readonly Column[] = [
   { name: "customer_account", kind: "account" },
   { name: "mapping_gateway", kind: "gateway" },
   { name: "vendor_account", kind: "account" },
-  { name: "routing_gateway", kind: "gateway" },
+  { name: "routing_gateway", show: (row) => <Called row={row} /> },
   { name: "started_at", kind: "moment" },
   { name: "duration", kind: "number", show: (row) => <Age since={String(row.answered_at ?? row.started_at)} /> },
   {

@@ -4,7 +4,7 @@ import { Button, Group, Modal, Stack, Table, TextInput } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { client, content, type Row, type Schemas } from "../api/client";
+import { client, content, pageOf, type Row, type Schemas, unlessChanged } from "../api/client";
 import { amount } from "../format";
 import { type Done, DoneText } from "../parts/change";
 import { ProblemText } from "../parts/problem";
@@ -60,15 +60,16 @@ export function Correction({ call_id, charges }: { call_id: string; charges: rea
     mutationFn: (wanted: Wanted[]) => correct(call_id, wanted, memo, { dry_run: true }),
   });
   const book = useMutation({
-    mutationFn: (wanted: Wanted[]) => correct(call_id, wanted, memo, { key }),
-    onSuccess: ({ changes }) => {
-      setDone({
-        ...saying(changes),
-        undo: async () => {
-          const back = await correct(call_id, backOf(changes), t("correction.undo_memo", { memo }), {});
-          return saying(back.changes);
-        },
-      });
+    mutationFn: async (wanted: Wanted[]) => {
+      const { changes } = await correct(call_id, wanted, memo, { key });
+      const undo = await unlessChanged(
+        () => pageOf(`/cdrs/${call_id}/corrections`, {}),
+        async () => saying((await correct(call_id, backOf(changes), t("correction.undo_memo", { memo }), {})).changes),
+      );
+      return { changes, undo };
+    },
+    onSuccess: ({ changes, undo }) => {
+      setDone({ ...saying(changes), undo });
       close();
       void queries.invalidateQueries();
     },

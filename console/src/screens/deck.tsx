@@ -4,7 +4,7 @@ import { Button, Group, Tabs, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
-import { client, content, download, neutralised, pageOf, type Row } from "../api/client";
+import { client, content, download, ifVersion, neutralised, pageOf, type Row } from "../api/client";
 import { Change, type Done } from "../parts/change";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
@@ -97,24 +97,28 @@ function Areas({ group }: { group: string }) {
   );
 }
 
-/** Put the rates of a version in force again; taken back, those that were in force before. */
+/**
+ * Put the rates of a version in force again, where `latest` is the latest one still; taken back, those that were in
+ * force before.
+ */
 export async function rollBack(
   group: string,
   to: number,
+  latest: number,
   said: (version: number) => string,
   key?: string,
 ): Promise<Done> {
   const made = await content(
     client.POST("/decks/{rate_group}/rollback", {
       params: { path: { rate_group: group } },
-      headers: key ? { "Idempotency-Key": key } : {},
+      headers: { ...ifVersion(latest), ...(key ? { "Idempotency-Key": key } : {}) },
       body: { to },
     }),
   );
   const before = made.replaced;
   return {
     said: said(made.version),
-    undo: before === null ? undefined : () => rollBack(group, before, said),
+    undo: before === null ? undefined : () => rollBack(group, before, made.version, said),
   };
 }
 
@@ -142,7 +146,15 @@ function Versions({ group }: { group: string }) {
             act={t("rates.roll_back")}
             title={t("rates.roll_back_title", { version: before.version, group })}
             lead={t("rates.roll_back_lead", { version: inForce.version })}
-            run={(key) => rollBack(group, Number(before.version), (version) => t("rates.in_force", { version }), key)}
+            run={(key) =>
+              rollBack(
+                group,
+                Number(before.version),
+                Number(inForce.version),
+                (version) => t("rates.in_force", { version }),
+                key,
+              )
+            }
           />
         </Group>
       )}

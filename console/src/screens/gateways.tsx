@@ -6,8 +6,9 @@ import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router"
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { client, content, pageOf, type Row, type Schemas } from "../api/client";
-import { amount } from "../format";
-import { Change } from "../parts/change";
+import { cleared, override } from "../api/overrides";
+import { amount, enteredMoment } from "../format";
+import { Change, type Done } from "../parts/change";
 import { Facts, Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { bySpan, SpanChart } from "../parts/spanchart";
@@ -16,7 +17,7 @@ import { Table } from "../parts/table";
 import { TestCall } from "../parts/testcall";
 import { LastDone } from "../parts/trial";
 import { Value } from "../parts/values";
-import { useMay } from "../session";
+import { useMay, useSession } from "../session";
 import { BlockOf } from "./account";
 import { Whole } from "./call";
 import { gatewayColumns } from "./columns";
@@ -101,17 +102,18 @@ export function GatewayScreen() {
         row &&
         row.kind !== "group" && (
           <BlockOf
+            target="gateways"
+            name={name}
             isBlocked={row.state === "blocked"}
             title={t("gateway.block_title", { gateway: name })}
             lead={t("gateway.block_lead")}
-            block={() =>
-              content(client.POST("/gateways/{name}/block", { params: { path: { name } }, body: {} as never }))
-            }
-            unblock={() => content(client.DELETE("/gateways/{name}/block", { params: { path: { name } } }))}
+            blocked={t("gateway.blocked", { gateway: name })}
+            unblocked={t("gateway.unblocked", { gateway: name })}
           />
         )
       }
     >
+      <LastDone />
       <ProblemText error={found.error ?? sheet.error} again={() => sheet.refetch()} />
       {row && (
         <Facts
@@ -159,6 +161,7 @@ const DAY_MS = 86_400_000;
 /** What operators have set until it ends: blocks, priority, capacity; each can be taken back. */
 function Overrides({ name }: { name: string }) {
   const { t } = useTranslation();
+  const { may: all } = useSession();
   const may = {
     see: useMay("GET /overrides"),
     set: useMay("POST /gateways/{name}/overrides"),
@@ -174,24 +177,26 @@ function Overrides({ name }: { name: string }) {
     enabled: may.see,
   });
   if (!may.see) return null;
-  const terms = { until: until ? new Date(until).toISOString() : undefined, memo: memo || undefined };
+  const terms = { until: enteredMoment(until), memo: memo || undefined };
   const wanted = Object.fromEntries(Object.entries(values).filter(([, value]) => value));
   const words = Object.entries(wanted)
     .map(([setting, value]) => `${t(`gateway.${setting}`)} ${value}`)
     .join(", ");
-  const clear = async (setting: string) => {
-    await content(
-      client.DELETE("/overrides", { params: { query: { name, setting: setting as never, confirm: true } } }),
+  const done = (said: string, undo: (() => Promise<unknown>) | undefined): Done => ({
+    said,
+    undo: undo && (() => undo().then(() => ({ said: t("change.undone") }))),
+  });
+  const clear = async (setting: string) =>
+    done(
+      t("gateway.cleared", { setting: t(`gateway.${setting}`, { defaultValue: setting }) }),
+      await cleared(all, "gateways", name, setting),
     );
-    return { said: t("gateway.cleared", { setting: t(`gateway.${setting}`, { defaultValue: setting }) }) };
-  };
   const rows = found.data?.items ?? [];
   return (
     <>
       <Title order={2} size="h4">
         {t("gateway.overrides")}
       </Title>
-      <LastDone />
       {(may.set || may.block) && (
         <Group align="end" gap="xs">
           {may.set &&
@@ -221,20 +226,9 @@ function Overrides({ name }: { name: string }) {
               title={t("gateway.set_title", { gateway: name })}
               lead={`${words} ${until ? t("gateway.until_at", { until }) : t("gateway.until_cleared")}`}
               onDone={() => setValues({})}
-              run={async (key) => {
-                await content(
-                  client.POST("/gateways/{name}/overrides", {
-                    params: { path: { name } },
-                    headers: { "Idempotency-Key": key },
-                    body: { values: wanted, ...terms } as never,
-                  }),
-                );
-                const undo = async () => {
-                  for (const setting of Object.keys(wanted)) await clear(setting);
-                  return { said: t("gateway.cleared", { setting: words }) };
-                };
-                return { said: t("gateway.was_set", { words }), undo };
-              }}
+              run={async (key) =>
+                done(t("gateway.was_set", { words }), await override(all, "gateways", name, wanted, terms, key))
+              }
             />
           )}
           {may.block && (
@@ -245,20 +239,12 @@ function Overrides({ name }: { name: string }) {
               disabled={!until}
               title={t("gateway.block_title", { gateway: name })}
               lead={`${t("gateway.block_lead")} ${t("gateway.until_at", { until })}`}
-              run={async (key) => {
-                await content(
-                  client.POST("/gateways/{name}/block", {
-                    params: { path: { name } },
-                    headers: { "Idempotency-Key": key },
-                    body: terms as never,
-                  }),
-                );
-                const undo = async () => {
-                  await content(client.DELETE("/gateways/{name}/block", { params: { path: { name } } }));
-                  return { said: t("gateway.unblocked", { gateway: name }) };
-                };
-                return { said: t("gateway.blocked", { gateway: name }), undo };
-              }}
+              run={async (key) =>
+                done(
+                  t("gateway.blocked", { gateway: name }),
+                  await override(all, "gateways", name, { blocked: "yes" }, terms, key),
+                )
+              }
             />
           )}
         </Group>

@@ -140,10 +140,11 @@ export function SheetImport({ group }: { group: string }) {
     const report = (await content(client.GET("/jobs/{id}/result", { params: { path: { id: job.id } } }))) as Row;
     if (map) localStorage.setItem(kept(group), JSON.stringify(map));
     const replaced = report.replaced as number | null;
+    const version = Number(report.version);
     const said = (version: number) => t("rates.in_force", { version });
     return {
-      said: said(Number(report.version)),
-      undo: replaced === null ? undefined : () => rollBack(group, replaced, said),
+      said: said(version),
+      undo: replaced === null ? undefined : () => rollBack(group, replaced, version, said),
     };
   };
   return (

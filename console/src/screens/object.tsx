@@ -5,7 +5,7 @@ import { useMutation, useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { Problem, type Schemas, send } from "../api/client";
+import { ifVersion, Problem, type Schemas, send } from "../api/client";
 import { Editor, placeOf, useKind } from "../forms/editor";
 import { type Keys, pathOf } from "../forms/keys";
 import { Act } from "../parts/act";
@@ -157,7 +157,7 @@ function End({ kind, sheet, onDone }: { kind: string; sheet: Schemas["Definition
     mutationFn: (isTrial: boolean) =>
       send<Change>("delete", place, {
         query: isTrial ? { dry_run: true } : { confirm: true },
-        headers: { "If-Match": `"${sheet.version}"` },
+        headers: ifVersion(sheet.version),
       }),
     onSuccess: (made, isTrial) => {
       if (isTrial) {
@@ -166,7 +166,10 @@ function End({ kind, sheet, onDone }: { kind: string; sheet: Schemas["Definition
       }
       onDone();
       say(t("object.ended", { name: sheet.name }), () =>
-        send("post", `${place}/revert`, { body: { version: sheet.version } }),
+        send("post", `${place}/revert`, {
+          headers: ifVersion(made.changes[0]?.version),
+          body: { version: sheet.version },
+        }),
       );
     },
   });

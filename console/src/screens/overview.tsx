@@ -21,7 +21,7 @@ import type { Narrowing } from "../router";
 import { useMay, useSession } from "../session";
 import { useWall } from "../wall";
 import { gatewayColumns } from "./columns";
-import { ReportTable, reportOf } from "./reports";
+import { Missing, ReportTable, reportOf } from "./reports";
 
 const STATE_MS = 2_000;
 const DAY_MS = 30_000;
@@ -280,7 +280,6 @@ function Day({ isWall }: { isWall: boolean }) {
   const top = useQuery(report("top-customers"));
   if (!sees) return null;
   const busiest = Math.max(0, ...(hours.data?.rows ?? []).map((row) => Number(row.calls ?? 0)));
-  const missing = day.data?.missing ?? 0;
   return (
     <>
       <ProblemText error={day.error ?? hours.error ?? top.error} again={() => day.refetch()} />
@@ -305,11 +304,7 @@ function Day({ isWall }: { isWall: boolean }) {
           )}
         </section>
       ))}
-      {missing > 0 && (
-        <span className="quiet" role="status">
-          {t("overview.missing", { count: missing })}
-        </span>
-      )}
+      {day.data && <Missing report={day.data} />}
       {!isWall && (
         <>
           <Title order={2} size="h4">

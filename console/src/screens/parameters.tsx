@@ -5,7 +5,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { pageOf, type Row, send } from "../api/client";
+import { ifVersion, pageOf, type Row, type Schemas, send } from "../api/client";
 import { useKind } from "../forms/editor";
 import { Meaning } from "../forms/fields";
 import type { Key } from "../forms/keys";
@@ -85,19 +85,29 @@ function sourceOf(row: Row): string {
   return source.startsWith("database") ? "database" : "file";
 }
 
+type Made = Schemas["ChangeSheet"];
+
+/** The version of the database that holds; none where the value is from elsewhere. */
+const versionOf = (row: Row) => Number(/^database, version (\d+)$/.exec(String(row.source))?.[1] ?? 0);
+
 function Acts({ row, declared }: { row: Row; declared: Key | undefined }) {
   const { t } = useTranslation();
   const name = String(row.name);
   const place = `/parameters/${encodeURIComponent(name)}`;
   const source = sourceOf(row);
-  const set = (value: unknown) => send("put", place, { query: { confirm: true }, body: { value } });
   if (source === "file") return <span className="quiet">{t("parameters.in_files")}</span>;
-  const again =
-    source === "database" ? () => set(row.value) : () => send("delete", place, { query: { confirm: true } });
+  const shown = ifVersion(versionOf(row));
+  /** The value, or none, that it had before; only where the change is still the latest one. */
+  const again = (made: Made) => () => {
+    const terms = { query: { confirm: true }, headers: ifVersion(made.changes[0]?.version) };
+    return source === "database"
+      ? send("put", place, { ...terms, body: { value: row.value } })
+      : send("delete", place, terms);
+  };
   return (
     <Group gap={4} wrap="nowrap">
       {declared && (
-        <Act
+        <Act<Made>
           isSmall
           needs="PUT /parameters/{name}"
           act={t("parameters.set")}
@@ -118,23 +128,23 @@ function Acts({ row, declared }: { row: Row; declared: Key | undefined }) {
             { name: "memo", label: t("object.memo") },
           ]}
           run={({ value, memo }) =>
-            send("put", place, { query: { confirm: true }, body: { value, memo: memo || undefined } })
+            send("put", place, { query: { confirm: true }, headers: shown, body: { value, memo: memo || undefined } })
           }
           said={(_, { value }) => t("parameters.is_set", { name, value })}
-          undo={() => again}
+          undo={again}
         />
       )}
       {source === "database" && (
         <>
-          <Act
+          <Act<Made>
             isSmall
             needs="DELETE /parameters/{name}"
             act={t("parameters.take_back")}
             title={t("parameters.take_back_title", { name })}
             lead={t("parameters.take_back_lead", { value: declared?.default.join(", ") ?? "–" })}
-            run={() => send("delete", place, { query: { confirm: true } })}
+            run={() => send("delete", place, { query: { confirm: true }, headers: shown })}
             said={() => t("parameters.taken_back", { name })}
-            undo={() => () => set(row.value)}
+            undo={again}
           />
           <Versions name={name} />
         </>

@@ -33,6 +33,20 @@ interface Report {
   group?: string;
   totals: Row[];
   missing: number;
+  missing_in_replica: number;
+}
+
+/** Calls that are not in a report yet, and why: they are not added up, or the replica that it was read from is behind. */
+export function Missing({ report }: { report: Report }) {
+  const { t } = useTranslation();
+  const late = report.missing_in_replica;
+  const waiting = report.missing - late;
+  if (report.missing === 0) return null;
+  return (
+    <span className="quiet" role="status">
+      {waiting > 0 && t("reports.waiting", { count: waiting })} {late > 0 && t("reports.late", { count: late })}
+    </span>
+  );
 }
 
 interface Order {
@@ -297,6 +311,7 @@ export function ReportsScreen() {
       </Group>
       <Text className="quiet">{inLanguage(kind?.meaning ?? "")}</Text>
       <ProblemText error={found.error} again={() => found.refetch()} />
+      {found.data && <Missing report={found.data} />}
       {found.data && <Chart report={found.data} />}
       <ReportTable label={name} report={found.data} isLoading={found.isPending} order={order} />
     </Page>

@@ -19,6 +19,8 @@ from doubles.virtual.vendor import RINGS, SILENT, Line, Script, answers, refuses
 from vosd.base.cause import EndReason
 from vosd.engine.calls.snapshots import description
 from vosd.engine.registration.bindings import RegistrantKind
+from vosd.engine.reports.report import of_running_call
+from vosd.engine.settings import CallReportState
 from vosd.sdp.media import media_of
 from vosd.sip.wire.outgoing import Peer
 from vosd.trunks.dids import Did
@@ -285,6 +287,9 @@ def test_the_list_of_calls_and_the_call_itself_show_all_that_ring():
     (live,) = scene.exchange.switch.calls()
     shown = description(live, scene.exchange.clock.now())
     assert sorted([shown.call.routing_gateway, *shown.call.rings_beside]) == list(NAMES)
+    facts = live.call.arrival, live.call.journey, live.call_request, live.call.journey.choice
+    reported = of_running_call("sw1", *facts, CallReportState.RINGING, 0)
+    assert (reported.routing_gateway, reported.rings_beside) == (shown.call.routing_gateway, shown.call.rings_beside)
     legs = [(leg.gateway, leg.address) for leg in shown.legs if leg.side == "callee"]
     assert sorted(legs) == sorted(zip(NAMES, map(str, PLACES), strict=True))
     assert len({leg.sip_call_id for leg in shown.legs}) == 4

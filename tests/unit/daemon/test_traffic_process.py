@@ -73,7 +73,7 @@ async def database(tmp_path):
 
 
 async def added_up(database) -> None:
-    while await SqlTraffic(database).behind():
+    while (await SqlTraffic(database).behind()).calls:
         await a_moment()
 
 

@@ -437,8 +437,8 @@ async def test_a_late_event_loop_is_reported_by_its_average(monkeypatch: pytest.
 def test_the_processor_is_averaged_over_a_minute():
     processor = Processor()
     assert processor.note(0, 0) is None
-    assert processor.note(59, 59) is None
-    assert processor.note(60, 60) == 100
+    assert (processor.note(59, 59), processor.is_of_a_minute) == (100, False)
+    assert (processor.note(60, 60), processor.is_of_a_minute) == (100, True)
     assert processor.note(90, 60) == pytest.approx(100 * 60 / 90)
     assert processor.note(150, 60) == 0
 

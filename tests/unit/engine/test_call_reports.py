@@ -58,7 +58,7 @@ async def test_a_call_reports_each_of_its_states_with_the_values_of_its_record(t
     assert [each["state"] for each in (trying, ringing, answered, ended)] == [state.value for state in CallReportState]
     keys = CallStateReport.__struct_fields__
     assert [tuple(each) for each in (trying, ringing, answered, ended)] == [keys] * 4
-    own = {"id", "seq", "state", "at", "price_per_minute"}
+    own = {"id", "seq", "state", "at", "price_per_minute", "rings_beside"}
     assert {name: ended[name] for name in keys if name not in own} == {
         name: record[name] for name in keys if name not in own
     }
@@ -91,7 +91,9 @@ async def test_the_manual_has_the_document_of_each_state(tmp_path):
     own = [each["sip_call_id_in"] for each in shown]  # numbered over all tests of a process
     assert [{**each, "sip_call_id_in": name} for each, name in zip(examples, own, strict=True)] == shown
     # Every key that is ever there is shown.
-    assert {name for each in shown for name in each} | {"reason_text"} == set(CallStateReport.__struct_fields__)
+    assert {name for each in shown for name in each} | {"reason_text", "rings_beside"} == set(
+        CallStateReport.__struct_fields__
+    )
 
 
 async def test_numbers_grow_over_the_attempts_of_a_call(tmp_path):

@@ -29,6 +29,7 @@ from vosd.admin.office.decks import (
     read_deck,
     roll_back,
 )
+from vosd.admin.office.definitions import StaleVersionError
 from vosd.admin.office.office import Office
 from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.billing.deck_rows import COLUMNS_AHEAD
@@ -111,7 +112,10 @@ async def test_a_rollback_is_a_new_version_with_a_line(office):
     await imported(office, sheet(of_44="0.70"))
     found = await look_up(office, operator(), LookUpRate("sell", "+442079"))
     assert (found.version, found.rate["billing_rate"]) == (2, "0.70")
-    deck = await roll_back(office, operator("bob"), RollBackDeck(rate_group="sell", memo="wrong sheet"))
+    with pytest.raises(StaleVersionError, match="has version 2 by now"):
+        await roll_back(office, operator(), RollBackDeck(rate_group="sell", if_version=1))
+    order = RollBackDeck(rate_group="sell", memo="wrong sheet", if_version=2)
+    deck = await roll_back(office, operator("bob"), order)
     assert (deck.version, deck.content, deck.replaced, deck.operator, deck.memo) == (3, 1, 2, "bob", "wrong sheet")
     assert (await look_up(office, operator(), LookUpRate("sell", "442079"))).rate["billing_rate"] == "0.60"
     assert (await audited(office))[-1] == ("bob", "RollBackDeck", "sell")

@@ -224,8 +224,8 @@ async def test_an_agent_imports_no_sheets_and_reads_no_passwords(office: Office)
     assert "very-Secret-word" not in str(await export_objects(office, agent("south"), ExportObjects()))
 
 
-async def changed(office: Office, wanted: WantedObject) -> None:
-    await set_objects(office, operator(), SetObjects(objects=(wanted,)))
+async def changed(office: Office, wanted: WantedObject, at: int | None = None) -> None:
+    await set_objects(office, operator(), SetObjects(objects=(wanted,), at=at))
 
 
 async def keys_of(office: Office, name: str, kind: str = "phones") -> object:
@@ -286,6 +286,26 @@ async def test_a_change_of_a_version_that_is_not_in_force_any_more_is_refused(of
     with pytest.raises(StaleVersionError, match="does not exist"):
         await changed(office, WantedObject("accounts", "other", {}, if_version=1))
     assert await keys_of(office, "shop", "accounts") == {"currency": "EUR"}
+
+
+async def test_a_version_is_gone_back_to_only_while_the_one_that_the_order_names_is_in_force(office: Office) -> None:
+    def back(**more: int) -> RevertObject:
+        return RevertObject(kind="accounts", name="shop", version=1, **more)
+
+    await changed(office, SHOP)
+    await changed(office, WantedObject("accounts", "shop", {"currency": "EUR"}))
+    await changed(office, WantedObject("accounts", "shop", {"currency": "GBP"}))
+    with pytest.raises(StaleVersionError, match="has version 3 by now"):
+        await revert_object(office, operator(), back(if_version=2))
+    await end_object(office, operator(), EndObject(kind="accounts", name="shop"))
+    with pytest.raises(StaleVersionError, match="does not exist"):
+        await revert_object(office, operator(), back(if_version=3))
+    await revert_object(office, operator(), back(if_version=4))
+    later = NOW + 1_000
+    await changed(office, WantedObject("accounts", "shop", {"currency": "CHF"}), at=later)
+    with pytest.raises(StaleVersionError, match="has version 5 by now"):
+        await revert_object(office, operator(), back(if_version=6))
+    await revert_object(office, operator(), back(if_version=6, at=later))
 
 
 async def test_merged_keys_leave_the_others_and_none_takes_one_away(office: Office) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from vosd.admin.office.definitions import StaleVersionError
 from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
@@ -225,6 +226,8 @@ class RollBackDeck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     to: int | None = None
     """Number of the version; None = that before the last change."""
     memo: str | None = None
+    if_version: int | None = None
+    """Only where this is the latest version; None = whichever is."""
 
 
 @needs(Permission.RATES_CHANGE)
@@ -235,12 +238,15 @@ async def roll_back(office: Office, who: Principal, order: RollBackDeck) -> Stor
         OperatorsOnlyError: an agent orders it.
         NoDeckGroupError: the group is unknown, or its rates are in the configuration.
         NoSuchDeckError: there is no such version.
+        StaleVersionError: the latest version is another one than the order says.
         DeckMoved: another version was made meanwhile.
         StoreUnavailable: probably nothing was changed.
     """
     decks, rate_group = _decks_for(office, order.rate_group), order.rate_group
     versions = await _versions(decks, rate_group)
     newest = versions[0]
+    if order.if_version not in {None, newest.version}:
+        raise StaleVersionError(f"deck {rate_group} has version {newest.version} by now: look at it before you go back")
     number = newest.replaced if order.to is None else order.to
     if number is None:
         message = f"deck {rate_group} has only one version: there is nothing to go back to"

@@ -93,7 +93,7 @@ class WantedObject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     is_merged: bool = False
     """Keys that are left out stay as they are; one of None is taken away (RFC 7396)."""
     if_version: int | None = None
-    """Refused unless this version is in force."""
+    """Refused unless this version, which may have ended the object, is in force now or when the change begins."""
 
 
 class ObjectOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -135,6 +135,8 @@ class RevertObject(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_fields
     name: str
     version: int
     """Number of the version whose keys hold again."""
+    if_version: int | None = None
+    """Only where this version is in force; None = whichever is."""
 
 
 class Action(Enum):
@@ -243,7 +245,8 @@ async def revert_object(office: Office, who: Principal, order: RevertObject) -> 
     versions = await _history(office, order.kind, order.name, owned)
     body = numbered(versions, order.version).body
     keys = None if body is None else json.loads(body)
-    return await _change(office, who, order, [WantedObject(order.kind, order.name, keys)], owned)
+    wanted = WantedObject(order.kind, order.name, keys, if_version=order.if_version)
+    return await _change(office, who, order, [wanted], owned)
 
 
 async def _change(
@@ -479,7 +482,7 @@ def _compared(
         OrderError: the keys are none.
     """
     before = in_force_at(versions, begins_at)
-    _check_expected(wanted, in_force_at(versions, now))
+    _check_expected(wanted, in_force_at(versions, now), before)
     body = _body(wanted, None if before is None else before.body)
     if body is None and (before is None or before.body is None):
         raise _not_defined(wanted.kind, wanted.name)
@@ -501,12 +504,12 @@ def _compared(
     )
 
 
-def _check_expected(wanted: WantedObject, found: ObjectVersion | None) -> None:
+def _check_expected(wanted: WantedObject, found: ObjectVersion | None, then: ObjectVersion | None) -> None:
     version = None if found is None or found.body is None else found.version
     if wanted.is_new and version is not None:
         message = f"the database defines {wanted.kind} {wanted.name} already, by version {version}"
         raise AlreadyDefinedError(message)
-    if wanted.if_version is not None and wanted.if_version != version:
+    if wanted.if_version is not None and wanted.if_version not in {each.version for each in (found, then) if each}:
         there = "does not exist" if version is None else f"has version {version} by now"
         raise StaleVersionError(f"{wanted.kind} {wanted.name} {there}: read it again, and change what you find")
 

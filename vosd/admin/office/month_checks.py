@@ -107,7 +107,7 @@ class MonthChecks:
 
     async def _sums(self) -> AsyncGenerator[MissingOfMonth, None]:
         traffic = self._stores.traffic
-        lacking = await traffic.missing(self._since, self._until)
+        lacking = (await traffic.missing(self._since, self._until)).calls
         if lacking:
             yield MissingOfMonth(
                 MonthObstacle.SUMS_MISSING, f"{lacking} calls are not in the sums yet", "vosd report rebuild"

@@ -142,6 +142,8 @@ class ReportSheet(msgspec.Struct, frozen=True):
     """Values over all rows, one for each currency."""
     missing: int
     """Calls that are booked and not in it: they are not added up, or not in the replica yet; nearly always 0."""
+    missing_in_replica: int
+    """Those of them that the database has added up, and that its replica, from which it was read, does not have yet."""
 
 
 class ListReports(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -334,7 +336,8 @@ async def report_of(
         columns=_columns(report, layout, group),
         rows=rows,
         totals=totals,
-        missing=missing,
+        missing=missing.calls,
+        missing_in_replica=missing.in_replica,
     )
 
 
@@ -471,6 +474,7 @@ async def _ledger_report(
         rows=rows,
         totals=totals,
         missing=0,
+        missing_in_replica=0,
     )
 
 

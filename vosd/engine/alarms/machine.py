@@ -12,15 +12,20 @@ CPU_WINDOW_S: Final = 60
 
 
 class Processor:
-    """Use of one core by this process over the last minute."""
+    """Use of one core by this process over the last minute; over less where it was watched for less."""
 
     def __init__(self) -> None:
         self._samples: deque[tuple[float, float]] = deque()
         """Monotonic and processor time, in seconds."""
 
     def percent(self) -> float | None:
-        """Return the percentage since a minute ago; None until the process has been watched for so long."""
+        """Return the percentage since a minute ago, or since the first look, which itself returns None."""
         return self.note(time.monotonic(), time.process_time())
+
+    @property
+    def is_of_a_minute(self) -> bool:
+        """Whether the latest percentage is that of a whole minute."""
+        return len(self._samples) > 1 and self._samples[-1][0] - self._samples[0][0] >= CPU_WINDOW_S
 
     def note(self, now_s: float, used_s: float) -> float | None:
         """Return the same for given times."""
@@ -29,7 +34,7 @@ class Processor:
         while len(samples) > 1 and samples[1][0] <= now_s - CPU_WINDOW_S:
             samples.popleft()
         began_s, before_s = samples[0]
-        return 100 * (used_s - before_s) / (now_s - began_s) if now_s - began_s >= CPU_WINDOW_S else None
+        return 100 * (used_s - before_s) / (now_s - began_s) if now_s > began_s else None
 
 
 def memory_percent(meminfo: str) -> float | None:

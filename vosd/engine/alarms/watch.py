@@ -238,6 +238,7 @@ class Watch:
 
     async def run(self) -> None:
         """Tick every second; runs until cancelled."""
+        self._processor.percent()
         ticks = 0
         while True:
             self._before = self._clock.now()
@@ -271,7 +272,7 @@ class Watch:
         lag_ms = sum(lags) / len(lags) if len(lags) == LAG_TICKS else None
         self._lag.judge(lag_ms, settings.loop_lag_ms, margin, unit="ms")
         cpu, memory = self._processor.percent(), memory_in_use()
-        self._cpu.judge(cpu, settings.cpu, margin, unit="%")
+        self._cpu.judge(cpu if self._processor.is_of_a_minute else None, settings.cpu, margin, unit="%")
         self._memory.judge(memory, settings.memory, margin, unit="%")
         free = await disk_free_percent(self._state_dir)
         self._disk.judge(free, settings.disk_free, margin, unit="%", directory=str(self._state_dir))

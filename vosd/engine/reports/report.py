@@ -3,6 +3,7 @@
 Pure. Every report has the same keys, with the names of the CDR's columns; what is not known yet is null.
 """
 
+from collections import Counter
 from typing import Final, NamedTuple
 
 import msgspec
@@ -85,6 +86,8 @@ class CallStateReport(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """First audio codec of the answer."""
     price_per_minute: str | None = None
     """Price of a minute for the customer, without tax, in the report of an answer; None = its calls are free."""
+    rings_beside: list[str] | None = None
+    """Phones that are called at the same time as that gateway, in the report that a call rings; None = none is."""
 
 
 def of_running_call(
@@ -106,6 +109,7 @@ def of_running_call(
     ringing_at = iso_utc(epoch + ringing.mono) if ringing else None
     if state is CallReportState.RINGING:
         seq, ringing_at = _STEP * begun - 1, ringing_at or at
+    rings_beside = _called_beside(journey) if state is CallReportState.RINGING and journey.rung_together else None
     rate = request.rate if state is CallReportState.ANSWERED else None
     return CallStateReport(
         id=f"{arrival.call_id}-{seq}",
@@ -132,7 +136,16 @@ def of_running_call(
         codec=journey.codec if state is CallReportState.ANSWERED else None,
         price_per_minute=None if rate is None else format_amount(rate.price_per_minute),
         currency=None if rate is None else rate.paid_in or rate.currency,
+        rings_beside=rings_beside,
     )
+
+
+def _called_beside(journey: Journey) -> list[str]:
+    """Return the phones that are called beside the foremost one; attempts that have ended have no Call-ID."""
+    foremost = journey.foremost_call_id or journey.sip_call_ids_out[-1]
+    called = Counter(gateway for sip_call_id, gateway in journey.rung_together if sip_call_id != foremost)
+    called.subtract(each.gateway for each in journey.attempts)
+    return [*called.elements()]
 
 
 def of_ended_call(record: CallRecord) -> CallStateReport:
