@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import pytest
 from api.watched import Watched, watched
 from doubles.api import HOST
-from e2e.stage import SQLITE
+from doubles.process.mariadb import MariaDb
 from playwright.sync_api import (
     Browser,
     ConsoleMessage,
@@ -32,6 +32,12 @@ GO: Final = """path => {
     dispatchEvent(new PopStateEvent("popstate"));
 }"""
 """Go to a page as a link of the console does; the title of the page that is left is marked."""
+COLOURED: Final = """scheme =>
+    document.querySelector(".wall") || document.documentElement.dataset.mantineColorScheme === scheme
+"""
+NO_FADING: Final = (
+    "document.getAnimations().filter(each => each instanceof CSSTransition).forEach(each => each.finish())"
+)
 NEW_TITLE: Final = "main h1:not([data-left])"
 WIDE: Final = (1_440, 900)
 NARROW: Final = (360, 780)
@@ -39,8 +45,15 @@ NARROW: Final = (360, 780)
 expect.set_options(timeout=WAIT_MS)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of a site as those that need MariaDB."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent and "site" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.mariadb)
+
+
 @contextmanager
-def running_site(directory: Path, more: str = "", url: str = SQLITE) -> Iterator[Watched]:
+def _running_site(directory: Path, more: str, url: str) -> Iterator[Watched]:
     """Run a switch; its verbs run in a thread, because the browser's own loop runs in this one."""
     with watched(directory, more, url) as installation, ThreadPoolExecutor(1) as thread:
         daemon = installation.daemon
@@ -53,10 +66,13 @@ def running_site(directory: Path, more: str = "", url: str = SQLITE) -> Iterator
 
 
 @pytest.fixture(scope="module")
-def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    """Return the switch; ``CONFIGURATION`` of a file of tests is put behind its configuration."""
+def site(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, mariadb_server: MariaDb
+) -> Iterator[Watched]:
+    """Return the switch, on MariaDB; ``CONFIGURATION`` of a file of tests is put behind its configuration."""
     more: str = getattr(request.module, "CONFIGURATION", "")
-    with running_site(tmp_path_factory.mktemp("console"), more) as installation:
+    directory = tmp_path_factory.mktemp("console")
+    with _running_site(directory, more, mariadb_server.create_database(directory.name)) as installation:
         yield installation
 
 
@@ -223,10 +239,17 @@ def violations(page: Page) -> list[str]:
     if not page.evaluate("'axe' in window"):
         page.evaluate(AXE)
     found = _found_by_axe(page, ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"])
-    page.emulate_media(color_scheme="dark")
+    _colour(page, "dark")
     found += [f"dark: {each}" for each in _found_by_axe(page, ["color-contrast", "link-in-text-block"])]
-    page.emulate_media(color_scheme="light")
+    _colour(page, "light")
     return found
+
+
+def _colour(page: Page, scheme: Literal["dark", "light"]) -> None:
+    """Change the colours, which a wall does not do; they do not fade from one to the other."""
+    page.emulate_media(color_scheme=scheme)
+    page.wait_for_function(COLOURED, arg=scheme)
+    page.evaluate(NO_FADING)
 
 
 def _found_by_axe(page: Page, rules: list[str]) -> list[str]:

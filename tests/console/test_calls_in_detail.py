@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 from api.watched import Watched, refused_call
 from e2e.conversation import conversing
+from e2e.stage import Caller, Vendor
 from playwright.sync_api import Page, expect
 
 from console.conftest import NARROW, Visit, Visitor, violations
@@ -20,11 +21,9 @@ def refused(site: Watched) -> str:
 
 @pytest.fixture(scope="module")
 def answered(site: Watched) -> str:
-    """Return the id of a call that was charged."""
-    with conversing(site.stage, "4410") as (conversation,):
-        conversation.establish()
-        conversation.hang_up()
-        return str(site.stage.record_of(conversation.callee)["call_id"])
+    """Return the id of a call of SIPp that was charged."""
+    record = site.stage.call(Caller("hangs_up"), "4410", [Vendor("carrier-a", "answers")])
+    return str(record["call_id"])
 
 
 def test_a_refused_call_is_explained_attempt_by_attempt(boss: Visitor, refused: str) -> None:

@@ -1,29 +1,22 @@
-"""Markup and formulas in every field and header that is shown: nothing of them runs, and exports are safe to open.
-
-On MariaDB, with a call of SIPp beside those of the tests' own parties.
-"""
+"""Markup and formulas in every field and header that is shown: nothing of them runs, and exports are safe to open."""
 
 import csv
 import io
 import zipfile
-from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import quote
 
 import pytest
 from api.watched import Watched
-from doubles.process.mariadb import MariaDb
 from doubles.sockets.login import Login, answer_to
 from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import ANSWER, OutgoingCall, Peer
 from doubles.telephone import Telephone
 from e2e.addresses import API_SWITCH, PHONES, VENDORS
-from e2e.stage import Caller, Vendor
 from playwright.sync_api import expect
 
-from console.conftest import Visitor, running_site
+from console.conftest import Visitor
 
-pytestmark = pytest.mark.mariadb
 RUNS: Final = "globalThis.hasRun=1"
 IMAGE: Final = f"<img src=x onerror={RUNS}>"
 SCRIPT: Final = f"</td><script>{RUNS}</script>"
@@ -38,13 +31,6 @@ PLACES: Final = (
     "/lists/{markup}", "/accounts/{markup}", "/cdrs?caller={markup}", "/cdrs/{markup}", "/try?gateway={markup}",
     "/objects/mapping_gateways", "/objects/phones",
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, mariadb_server: MariaDb) -> Iterator[Watched]:
-    directory = tmp_path_factory.mktemp("hostile")
-    with running_site(directory, url=mariadb_server.create_database("vosd_console")) as installation:
-        yield installation
 
 
 @pytest.fixture(scope="module")
@@ -98,14 +84,6 @@ def _call(site: Watched) -> dict[str, Any]:
         vendor.reply(vendor.expect("BYE"), 200)
         caller.expect(200)
     return site.stage.record_of(callee)
-
-
-def test_a_call_of_sipp_is_in_the_search_with_its_money(site: Watched, boss: Visitor) -> None:
-    made = site.stage.call(Caller("hangs_up"), "4410", [Vendor("carrier-a", "answers")])
-    page = boss.go(f"/cdrs?callee={made['callee_in']}", "Call search")
-    row = page.get_by_label("Call search", exact=True).locator("tbody tr")
-    expect(row).to_contain_text("Normal")
-    expect(row).to_contain_text(f"{made['fee']} USD")
 
 
 def test_nothing_that_others_choose_runs_in_the_console(boss: Visitor, record: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from api.watched import Watched, refused_call, something_of_everything
 from doubles.sockets.peer import OutgoingCall, Peer
 from e2e.addresses import API_SWITCH, VENDORS
 from e2e.conversation import conversing
+from e2e.stage import Caller, Vendor
 from playwright.sync_api import Browser, Page, expect
 
 from console.conftest import NARROW, NEW_TITLE, PASSWORD, Visit, Visitor, fits_a_telephone, logged_in, violations
@@ -106,6 +107,33 @@ def test_running_calls_appear_by_themselves_and_are_hung_up_after_a_question(sit
         second.hang_up()
         expect(page.get_by_text("0 calls", exact=True)).to_be_visible()
     site.stage.expect_nothing_left()
+
+
+@pytest.mark.sipp
+def test_a_call_of_sipp_is_hung_up_and_in_the_search_with_its_money(site: Watched, visit: Visit) -> None:
+    visitor, stage = visit(), site.stage
+    page = visitor.go("/calls", "Calls now")
+    callee, source = stage.number("4410"), stage.endpoint_of("acme")
+    answers, calls = Vendor("carrier-a", "answers"), Caller("is_hung_up_on")
+    with stage.vendor(answers, callee) as vendor, stage.caller(calls, callee, source) as caller:
+        page.get_by_label("Filter").fill(callee)
+        row = page.get_by_label("Calls now", exact=True).locator("tbody tr")
+        expect(row).to_contain_text(re.compile(r"talking.*≈ 0\.\d{4} USD"))
+        page.get_by_role("checkbox").check()
+        page.get_by_role("button", name="Hang up 1").click()
+        page.get_by_role("dialog").get_by_role("button", name="Hang up").click()
+        caller.wait()
+        vendor.wait()
+    expect(page.get_by_text("0 calls", exact=True)).to_be_visible()
+    stage.expect_nothing_left()
+    record = stage.record_of(callee)
+    page = visitor.turn(f"/cdrs?callee={callee}", "Call search")
+    row = page.get_by_label("Call search", exact=True).locator("tbody tr")
+    expect(row).to_contain_text(f"{record['fee']} USD")
+    row.get_by_role("link").last.click()
+    expect(page.get_by_role("heading", level=1, name=record["call_id"])).to_be_visible()
+    page.get_by_role("tab", name="Charges").click()
+    expect(page.get_by_label("Customer acme")).to_contain_text("0.60 USD a minute")
 
 
 def test_a_search_is_a_link_and_leads_to_the_call_and_why_it_failed(site: Watched, visit: Visit, used: str) -> None:

@@ -108,6 +108,20 @@ export async function unlessChanged<Result>(
   };
 }
 
+const HTTP_UNAVAILABLE = 503;
+
+/** What would happen to a call: now by the running switch, where it answers; at another moment by the configuration. */
+export async function explained(asked: Row): Promise<Row & { isLive: boolean }> {
+  const explain = (body: Row) => send<Row>("post", "/routes/explain", { body });
+  if (asked.at) return { ...(await explain(asked)), isLive: false };
+  try {
+    return { ...(await explain({ ...asked, live: true })), isLive: true };
+  } catch (failure) {
+    if (!(failure instanceof Problem && failure.status === HTTP_UNAVAILABLE)) throw failure;
+    return { ...(await explain(asked)), isLive: false };
+  }
+}
+
 /** One page of a list, whatever its rows are. */
 export interface Page {
   items: Row[];

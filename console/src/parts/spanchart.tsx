@@ -4,11 +4,12 @@ import { useComputedColorScheme } from "@mantine/core";
 import { useEffect, useRef } from "react";
 import uPlot from "uplot";
 import type { Row } from "../api/client";
-import { amount } from "../format";
+import { amount, localMinute } from "../format";
 
 const HEIGHT_PX = 180;
 const BARS_MAX = 20;
-const LABEL_PX = 90;
+const LABEL_PX = 100;
+const YEAR_CHARACTERS = 5;
 
 /** Sums of a figure by span, in the order of the spans. */
 export function bySpan(rows: readonly Row[], figure: string): [string, number][] {
@@ -19,6 +20,11 @@ export function bySpan(rows: readonly Row[], figure: string): [string, number][]
     if (Number.isFinite(value)) found.set(span, (found.get(span) ?? 0) + value);
   }
   return [...found].sort(([one], [other]) => one.localeCompare(other));
+}
+
+/** The beginning of a span in few characters, in the viewer's zone where it is shorter than a day. */
+export function spanWords(span: string): string {
+  return span.includes("T") ? localMinute(span).slice(YEAR_CHARACTERS).replace("T", " ") : span;
 }
 
 export function SpanChart({ label, points }: { label: string; points: readonly (readonly [string, number])[] }) {
@@ -40,7 +46,7 @@ export function SpanChart({ label, points }: { label: string; points: readonly (
             ...axis,
             space: LABEL_PX,
             incrs: [1, 2, 6, 12, 24, 48],
-            values: (_chart, splits) => splits.map((at) => points[at]?.[0] ?? ""),
+            values: (_chart, splits) => splits.map((at) => spanWords(points[at]?.[0] ?? "")),
           },
           { ...axis, size: 64 },
         ],

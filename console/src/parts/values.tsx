@@ -66,7 +66,8 @@ export function State({ value }: { value: unknown }) {
 export function Value({ row, name, kind }: { row: Row; name: string; kind: Kind }) {
   const value = row[name];
   if (value === null || value === undefined || value === "") return <span className="quiet">–</span>;
-  const text = typeof value === "object" ? JSON.stringify(value) : String(value);
+  const isOfTexts = Array.isArray(value) && value.every((each) => typeof each !== "object");
+  const text = isOfTexts ? value.join(", ") : typeof value === "object" ? JSON.stringify(value) : String(value);
   switch (kind) {
     case "money":
       return <Money value={value} currency={row.currency} />;

@@ -129,7 +129,7 @@ export function AccountScreen() {
               { name: "reference" },
               { name: "memo" },
             ]}
-            rows={entries.data?.items ?? []}
+            rows={[...(entries.data?.items ?? [])].reverse()}
             rowKey={(each, index) => `${each.seq} ${index}`}
             isLoading={entries.isPending}
           />

@@ -1,15 +1,17 @@
 /** Accounts with their money; one click to each. */
 
 import { Button, Group, TextInput } from "@mantine/core";
-import { useInfiniteQuery } from "@tanstack/react-query";
+import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
-import { pageOf } from "../api/client";
+import { pageOf, type Row } from "../api/client";
+import { dayBegin } from "../format";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { type Column, Table } from "../parts/table";
 import { LastDone } from "../parts/trial";
-import { useSession } from "../session";
+import { useMay, useSession } from "../session";
+import { reportOf } from "./reports";
 
 const PAGE_ROWS = 1_000;
 const COLUMNS: readonly Column[] = [
@@ -22,8 +24,41 @@ const COLUMNS: readonly Column[] = [
   { name: "overdraft_limit", kind: "money" },
   { name: "reserved", kind: "money" },
   { name: "consumed_today", kind: "money" },
+  { name: "calls_now", kind: "number" },
   { name: "blocked", kind: "state" },
 ];
+
+const RUNNING_MAX = 1_000;
+const USE_MS = 30_000;
+
+/** What the calls of each account cost today, and how many run; nothing of what the person may not see. */
+function useToday(): (row: Row) => Row {
+  const since = dayBegin(new Date());
+  const costs = useQuery({
+    queryKey: ["report", "revenue", since],
+    queryFn: () => reportOf("revenue", { since, group: "whole" }),
+    enabled: useMay("GET /reports/{name}"),
+    refetchInterval: USE_MS,
+  });
+  const running = useQuery({
+    queryKey: ["calls", "of accounts"],
+    queryFn: () => pageOf("/calls", { limit: RUNNING_MAX, fields: "customer_account,vendor_account" }),
+    enabled: useMay("GET /calls"),
+    refetchInterval: USE_MS,
+  });
+  const cost = new Map(costs.data?.rows.map((row) => [`${row.customer_account} ${row.currency}`, row.fee]));
+  const counts = new Map<unknown, number>();
+  for (const call of running.data?.items ?? [])
+    for (const account of new Set([call.customer_account, call.vendor_account]))
+      counts.set(account, (counts.get(account) ?? 0) + 1);
+  // where there are more calls than one page has, no count would be right
+  const isCounted = running.data?.next === null;
+  return (row) => ({
+    ...row,
+    consumed_today: cost.get(`${row.id} ${row.currency}`),
+    calls_now: isCounted ? (counts.get(row.id) ?? 0) : undefined,
+  });
+}
 
 export function AccountsScreen() {
   const { t } = useTranslation();
@@ -36,6 +71,7 @@ export function AccountsScreen() {
     initialPageParam: "",
     getNextPageParam: (page) => page.next,
   });
+  const withToday = useToday();
   const wanted = (q ?? "").toLowerCase();
   const all = found.data?.pages.flatMap((page) => page.items) ?? [];
   const rows = wanted
@@ -89,7 +125,7 @@ export function AccountsScreen() {
       <Table
         label={t("nav.customers")}
         columns={COLUMNS}
-        rows={rows}
+        rows={rows.map(withToday)}
         rowKey={(row) => String(row.id)}
         onEnd={() => found.hasNextPage && !found.isFetchingNextPage && found.fetchNextPage()}
         isLoading={found.isPending}

@@ -55,7 +55,8 @@ export function AlarmsScreen() {
             title={[`${row.alarm} ${row.subject}`.trim(), inLanguage(String(row.text))].filter(Boolean).join(": ")}
           >
             <p>
-              <b>{t("alarms.do")}:</b> <ServerText text={row.do} />
+              <b>{t("alarms.do")}:</b> <ServerText text={row.do} />{" "}
+              <span className="quiet">({t("alarms.page", { page: `docs/operations/alarms.md#${row.alarm}` })})</span>
             </p>
             {row.confirmed_by ? (
               <p>

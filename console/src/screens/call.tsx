@@ -5,7 +5,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { type ReactNode, useRef } from "react";
 import { useTranslation } from "react-i18next";
-import { client, content, download, Problem, type Row } from "../api/client";
+import { client, content, download, explained, Problem, type Row } from "../api/client";
 import { type Attempt, Attempts } from "../parts/attempts";
 import { LadderPicture } from "../parts/ladder";
 import type { Ladder as Messages } from "../parts/messages";
@@ -200,7 +200,7 @@ function Now({ asked }: { asked: { gateway: string; caller: string; callee: stri
   const { t } = useTranslation();
   const found = useQuery({
     queryKey: ["explain", asked],
-    queryFn: () => content(client.POST("/routes/explain", { body: asked as never })) as unknown as Promise<Row>,
+    queryFn: () => explained(asked),
   });
   const sheet = found.data?.sheet as Row | undefined;
   return (

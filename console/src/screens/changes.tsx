@@ -7,6 +7,7 @@ import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { pageOf, type Row, type Schemas } from "../api/client";
 import { placeOf } from "../forms/editor";
+import { Note } from "../parts/note";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { KeyWords } from "../parts/trial";
@@ -47,7 +48,7 @@ export function ChangesScreen() {
   return (
     <Page title={t("nav.changes")} needs="GET /audit">
       <ProblemText error={found.error} again={() => found.refetch()} />
-      {found.data?.length === 0 && <p className="quiet">{t("state.empty")}</p>}
+      {found.data?.length === 0 && <Note why="empty">{t("changes.none")}</Note>}
       <ol className="changes">
         {found.data?.map((line) => (
           <Line key={String(line.id)} line={line} />

@@ -63,7 +63,7 @@ export const lists = {
       { name: "memo" },
       { name: "operator" },
     ],
-    filters: [{ name: "account" }],
+    filters: [{ name: "account" }, { name: "since", isMoment: true }, { name: "until", isMoment: true }],
     rowKey: "id",
   },
   scheduled: {

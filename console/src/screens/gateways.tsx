@@ -13,7 +13,7 @@ import { Facts, Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { bySpan, SpanChart } from "../parts/spanchart";
 import { STANDINGS, standingOf } from "../parts/standing";
-import { Table } from "../parts/table";
+import { type Column, Table } from "../parts/table";
 import { TestCall } from "../parts/testcall";
 import { LastDone } from "../parts/trial";
 import { Value } from "../parts/values";
@@ -54,7 +54,7 @@ export function GatewaysScreen() {
           label={t("column.state")}
           data={STANDINGS.map((value) => ({ value, label: t(`value.${value}`) }))}
           clearable
-          clearButtonProps={{ "aria-label": t("act.undo") }}
+          clearButtonProps={{ "aria-label": t("act.clear") }}
           value={search.state ?? null}
           onChange={(state) => go({ search: (before) => ({ ...before, state: state ?? undefined }), replace: true })}
         />
@@ -117,15 +117,17 @@ export function GatewayScreen() {
       <ProblemText error={found.error ?? sheet.error} again={() => sheet.refetch()} />
       {row && (
         <Facts
-          facts={gatewayColumns.map((column) => [
-            t(`column.${column.name}`),
-            <Value
-              key={column.name}
-              row={row}
-              name={column.name}
-              kind={column.kind === "gateway" ? "text" : (column.kind ?? "text")}
-            />,
-          ])}
+          facts={[...gatewayColumns, ...ONLY_SOMETIMES.filter(({ name: field }) => row[field])].map(
+            (column: Column) => [
+              t(`column.${column.name}`),
+              <Value
+                key={column.name}
+                row={row}
+                name={column.name}
+                kind={column.kind === "gateway" ? "text" : (column.kind ?? "text")}
+              />,
+            ],
+          )}
         />
       )}
       {/* above all that comes later: a button that moves under the pointer is missed */}
@@ -155,6 +157,9 @@ export function GatewayScreen() {
   );
 }
 
+/** Who has blocked it and why, and for how long it has been down; shown where there is something to show. */
+const ONLY_SOMETIMES: readonly Column[] = [{ name: "blocked" }, { name: "since_s", kind: "number" }];
+
 const SETTINGS = ["priority", "weight", "max_concurrent", "max_cps"] as const;
 const DAY_MS = 86_400_000;
 
@@ -182,15 +187,14 @@ function Overrides({ name }: { name: string }) {
   const words = Object.entries(wanted)
     .map(([setting, value]) => `${t(`gateway.${setting}`)} ${value}`)
     .join(", ");
+  const named = (setting: string) =>
+    setting === "blocked" ? t("column.blocked") : t(`gateway.${setting}`, { defaultValue: setting });
   const done = (said: string, undo: (() => Promise<unknown>) | undefined): Done => ({
     said,
     undo: undo && (() => undo().then(() => ({ said: t("change.undone") }))),
   });
   const clear = async (setting: string) =>
-    done(
-      t("gateway.cleared", { setting: t(`gateway.${setting}`, { defaultValue: setting }) }),
-      await cleared(all, "gateways", name, setting),
-    );
+    done(t("gateway.cleared", { setting: named(setting) }), await cleared(all, "gateways", name, setting));
   const rows = found.data?.items ?? [];
   return (
     <>
@@ -253,7 +257,7 @@ function Overrides({ name }: { name: string }) {
         <Table
           label={t("gateway.overrides")}
           columns={[
-            { name: "setting", show: (each) => t(`gateway.${each.setting}`, { defaultValue: String(each.setting) }) },
+            { name: "setting", show: (each) => named(String(each.setting)) },
             { name: "value" },
             { name: "operator" },
             { name: "since", kind: "moment" },
@@ -269,7 +273,7 @@ function Overrides({ name }: { name: string }) {
                         saysAbove
                         act={t("gateway.clear")}
                         title={t("gateway.clear_title", { gateway: name })}
-                        lead={t(`gateway.${each.setting}`, { defaultValue: String(each.setting) })}
+                        lead={named(String(each.setting))}
                         run={() => clear(String(each.setting))}
                       />
                     ),

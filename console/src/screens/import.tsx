@@ -268,7 +268,7 @@ function Columns({ lines, map, onMap }: { lines: string[][]; map: SheetMap; onMa
             w={150}
             data={names}
             clearable
-            clearButtonProps={{ "aria-label": t("act.undo") }}
+            clearButtonProps={{ "aria-label": t("act.clear") }}
             value={map.columns[ours] ?? null}
             onChange={(theirs) => onMap({ ...map, columns: { ...map.columns, [ours]: theirs ?? "" } })}
           />

@@ -67,7 +67,7 @@ export function InvoicesScreen() {
           label={t("column.state")}
           data={STATES}
           clearable
-          clearButtonProps={{ "aria-label": t("act.undo") }}
+          clearButtonProps={{ "aria-label": t("act.clear") }}
           value={search.state ?? null}
           onChange={(value) => set("state", value)}
         />

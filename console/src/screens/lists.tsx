@@ -76,7 +76,7 @@ function ListOf({ name, list }: { name: string; list: List }) {
               label={t(`column.${filter.name}`)}
               data={[...filter.choices]}
               clearable
-              clearButtonProps={{ "aria-label": t("act.undo") }}
+              clearButtonProps={{ "aria-label": t("act.clear") }}
               value={search[filter.name] ?? null}
               onChange={(value) => set(filter.name, value ?? "")}
             />

@@ -332,7 +332,7 @@ function Gateways() {
       <Spark label={`${t("overview.running")}, ${row.gateway}`} points={pointsOf(`calls of ${row.gateway}`)} />
     ),
   };
-  const [name, ...others] = gatewayColumns;
+  const [name, kind, state, ...others] = gatewayColumns;
   return (
     <>
       <Title order={2} size="h4">
@@ -341,7 +341,7 @@ function Gateways() {
       <ProblemText error={found.error} again={() => found.refetch()} />
       <Table
         label={t("overview.quality")}
-        columns={name ? [name, line, ...others] : []}
+        columns={name && kind && state ? [name, state, line, kind, ...others] : []}
         rows={found.data ?? []}
         rowKey={(row) => `${row.kind} ${row.gateway}`}
         isLoading={found.isPending}

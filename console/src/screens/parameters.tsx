@@ -52,7 +52,7 @@ export function ParametersScreen() {
           label={t("column.source")}
           data={["default", "file", "database"]}
           clearable
-          clearButtonProps={{ "aria-label": t("act.undo") }}
+          clearButtonProps={{ "aria-label": t("act.clear") }}
           value={source ?? null}
           onChange={(value) => set("source", value)}
         />

@@ -8,6 +8,7 @@ import { useTranslation } from "react-i18next";
 import { client, content, download, pageOf, type Row, type Schemas } from "../api/client";
 import { amount } from "../format";
 import { Change } from "../parts/change";
+import { Note } from "../parts/note";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { Table } from "../parts/table";
@@ -124,11 +125,12 @@ function BookedPayments() {
             { name: "memo" },
             { name: "operator" },
           ]}
-          rows={found.data?.items ?? []}
+          rows={[...(found.data?.items ?? [])].reverse()}
           rowKey={(row) => String(row.id)}
           isLoading={found.isPending}
         />
       )}
+      {!account && <Note why="empty">{t("payments.which")}</Note>}
     </Stack>
   );
 }

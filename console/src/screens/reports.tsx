@@ -10,13 +10,13 @@ import { client, content, download, queryText, type Row } from "../api/client";
 import { amount, dayBegin, enteredMoment, localMinute } from "../format";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
-import { Bars, bySpan, SpanChart } from "../parts/spanchart";
+import { Bars, bySpan, SpanChart, spanWords } from "../parts/spanchart";
 import { type Column, Table } from "../parts/table";
 import { type Kind, Moment, Value } from "../parts/values";
 import type { Narrowing } from "../router";
 import { useMay } from "../session";
 import { useServerText } from "../text/meanings";
-import { zoneName } from "../zone";
+import { momentAt, zoneName } from "../zone";
 
 const FIRST = "revenue";
 const FILES = [
@@ -31,6 +31,7 @@ interface Report {
   since?: string;
   until?: string;
   group?: string;
+  zone?: string;
   totals: Row[];
   missing: number;
   missing_in_replica: number;
@@ -76,7 +77,7 @@ export function reportOf(name: string, order: Order): Promise<Report> {
   ) as unknown as Promise<Report>;
 }
 
-const LEADING = ["customer_account", "vendor_account", "mapping_gateway", "routing_gateway"];
+const LEADING = ["span", "customer_account", "vendor_account", "mapping_gateway", "routing_gateway"];
 const KINDS: Record<string, Kind> = { money: "money", count: "number", seconds: "number", percent: "number" };
 const LINKS: Record<string, Kind> = {
   customer_account: "account",
@@ -97,14 +98,41 @@ function columnsOf(report: Report): Column[] {
   }));
 }
 
+/** The end of a span by its beginning, both as the clock has them. */
+const AFTER: Record<string, (at: Date) => void> = {
+  hour: (at) => at.setUTCHours(at.getUTCHours() + 1, 0),
+  day: (at) => at.setUTCDate(at.getUTCDate() + 1),
+  week: (at) => at.setUTCDate(at.getUTCDate() + 7),
+  month: (at) => at.setUTCMonth(at.getUTCMonth() + 1),
+};
+const WHOLE_DAY = "T00:00";
+const CLOCK_CHARACTERS = 16;
+
 /** Where the calls of a row are: by its accounts, gateway and span, within the time of the report. */
-export function callsOf(row: Row, report: { since?: string; until?: string; group?: string }, order: Order) {
+export function callsOf(
+  row: Row,
+  report: { since?: string; until?: string; group?: string; zone?: string },
+  order: Order,
+) {
   const text = (value: unknown) => (value ? String(value) : undefined);
+  const { since = "", until = "", zone } = report;
+  const spanned: { since?: string; until?: string } = { since: report.since, until: report.until };
+  const after = AFTER[report.group ?? ""];
+  const span = text(row.span);
+  if (span && after) {
+    const isMoment = span.includes("T");
+    const begin = isMoment ? new Date(span) : momentAt(span + WHOLE_DAY, zone);
+    // days, weeks and months are as long as the clock of the zone says
+    const clock = new Date(isMoment ? begin : `${span}${WHOLE_DAY}Z`);
+    after(clock);
+    const end = isMoment ? clock : momentAt(clock.toISOString().slice(0, CLOCK_CHARACTERS), zone);
+    spanned.since = begin > new Date(since) ? begin.toISOString() : report.since;
+    spanned.until = end < new Date(until) ? end.toISOString() : report.until;
+  }
   return {
     account: text(row.customer_account ?? row.vendor_account) ?? order.account,
     gateway: text(row.routing_gateway ?? row.mapping_gateway) ?? order.gateway,
-    since: report.since,
-    until: report.until,
+    ...spanned,
   };
 }
 
@@ -136,8 +164,7 @@ function Chart({ report }: { report: Report }) {
           rows={report.rows}
           figure={shown}
           label={(row) =>
-            texts
-              .map((column) => row[column.name])
+            [row.span && spanWords(String(row.span)), ...texts.map((column) => row[column.name])]
               .filter(Boolean)
               .join(" ")
           }
@@ -170,7 +197,11 @@ export function ReportTable(props: {
       ? {
           ...column,
           show: (row: Row) =>
-            isTotal(row) ? <b>{String(row[first])}</b> : <Value row={row} name={first} kind={column.kind ?? "text"} />,
+            isTotal(row) ? (
+              <b>{String(row[first])}</b>
+            ) : (
+              (column.show?.(row) ?? <Value row={row} name={first} kind={column.kind ?? "text"} />)
+            ),
         }
       : column,
   );

@@ -5,7 +5,8 @@ import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { type FormEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { client, content, type Row } from "../api/client";
+import { explained, type Row } from "../api/client";
+import { enteredMoment, localMinute } from "../format";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { TestCall } from "../parts/testcall";
@@ -24,12 +25,7 @@ export function TryScreen() {
   const isWhole = FIELDS.every((field) => search[field]);
   const found = useQuery({
     queryKey: ["explain", search],
-    queryFn: () =>
-      content(
-        client.POST("/routes/explain", {
-          body: Object.fromEntries(Object.entries(search).filter(([, value]) => value)) as never,
-        }),
-      ) as unknown as Promise<Row>,
+    queryFn: () => explained(Object.fromEntries(Object.entries(search).filter(([, value]) => value))),
     enabled: isWhole,
   });
   const explain = (event: FormEvent) => {
@@ -55,10 +51,10 @@ export function TryScreen() {
             />
           ))}
           <TextInput
+            type="datetime-local"
             label={t("try.at")}
-            placeholder="2026-03-01T12:00:00Z"
-            value={wanted.at ?? ""}
-            onChange={(event) => setWanted({ ...wanted, at: event.currentTarget.value || undefined })}
+            value={localMinute(wanted.at)}
+            onChange={(event) => setWanted({ ...wanted, at: enteredMoment(event.currentTarget.value) })}
           />
           <Button type="submit" loading={found.isFetching}>
             {t("try.go")}
@@ -77,6 +73,7 @@ export function TryScreen() {
       <ProblemText error={found.error} />
       {sheet && (
         <>
+          {!search.at && found.data?.isLive === false && <p role="status">{t("try.not_live")}</p>}
           <p>
             {t("try.result")}: <State value={sheet.result} /> <ServerText text={sheet.detail} />
           </p>
