@@ -100,7 +100,7 @@ class MissingCalls(NamedTuple):
 
     calls: int
     in_replica: int
-    """Those of them that the database has added up: the replica, which the sums are from, is behind."""
+    """Calls among them that the database has added up: the replica, which the sums are from, is behind."""
 
 
 class TrafficDifference(NamedTuple):

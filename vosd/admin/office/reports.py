@@ -143,7 +143,7 @@ class ReportSheet(msgspec.Struct, frozen=True):
     missing: int
     """Calls that are booked and not in it: they are not added up, or not in the replica yet; nearly always 0."""
     missing_in_replica: int
-    """Those of them that the database has added up, and that its replica, from which it was read, does not have yet."""
+    """Missing calls that the database has added up: only the replica, which was read, does not have them yet."""
 
 
 class ListReports(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
