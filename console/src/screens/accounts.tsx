@@ -32,7 +32,7 @@ const RUNNING_MAX = 1_000;
 const USE_MS = 30_000;
 
 /** What the calls of each account cost today, and how many run; nothing of what the person may not see. */
-function useToday(): (row: Row) => Row {
+export function useToday(): (row: Row) => Row {
   const since = dayBegin(new Date());
   const costs = useQuery({
     queryKey: ["report", "revenue", since],

@@ -13,6 +13,7 @@ import { ProblemText } from "../parts/problem";
 import { type Column, Table } from "../parts/table";
 import { Money, State } from "../parts/values";
 import { useMay, useSession } from "../session";
+import { useToday } from "./accounts";
 
 const SHOWN = 20;
 const READ_MS = 15_000;
@@ -24,6 +25,7 @@ const BELOW: readonly Column[] = [
   { name: "balance", kind: "money" },
   { name: "available", kind: "money" },
   { name: "consumed_today", kind: "money" },
+  { name: "calls_now", kind: "number" },
   { name: "blocked", kind: "state" },
 ];
 const PHONES: readonly Column[] = [
@@ -204,6 +206,7 @@ function Phones() {
 /** Accounts below an agent: those directly below it, or all. */
 function Below() {
   const { t } = useTranslation();
+  const withToday = useToday();
   const { tree } = useSearch({ from: "/" });
   const go = useNavigate({ from: "/" });
   const { account } = useSession();
@@ -227,7 +230,7 @@ function Below() {
       <Table
         label={t("portal.below")}
         columns={BELOW}
-        rows={found.data?.items ?? []}
+        rows={(found.data?.items ?? []).map(withToday)}
         rowKey={(row) => String(row.id)}
         isLoading={found.isPending}
       />

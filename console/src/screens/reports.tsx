@@ -98,8 +98,10 @@ function columnsOf(report: Report): Column[] {
   }));
 }
 
+const FIVE = 5;
 /** The end of a span by its beginning, both as the clock has them. */
 const AFTER: Record<string, (at: Date) => void> = {
+  "5min": (at) => at.setUTCMinutes(at.getUTCMinutes() + FIVE),
   hour: (at) => at.setUTCHours(at.getUTCHours() + 1, 0),
   day: (at) => at.setUTCDate(at.getUTCDate() + 1),
   week: (at) => at.setUTCDate(at.getUTCDate() + 7),
