@@ -7,11 +7,10 @@ call in one state of ``states``. A call has one deadline at every moment (ADR 10
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from vosd.b2bua import states, talk
+from vosd.b2bua import states
 from vosd.b2bua.attempt import GatewayAttempt
-from vosd.b2bua.bridge import Bridge
-from vosd.b2bua.caller import Caller
 from vosd.b2bua.caller_side import CallerSide
+from vosd.b2bua.conversation import Conversation
 from vosd.b2bua.given_up import GivenUp
 from vosd.b2bua.hunt import Failure, Hunt
 from vosd.b2bua.leg import Leg
@@ -23,8 +22,6 @@ from vosd.b2bua.search import CalleeSearch
 from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.stamps import Announced, Arrival, DeadCall, Ending, Journey
 from vosd.b2bua.states import ACCEPTED, CallEvent
-from vosd.b2bua.takeover import in_place_of
-from vosd.b2bua.transfer import CallTransfer
 from vosd.base.cause import EndReason, HangupSource, q850_of_status
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
@@ -36,9 +33,7 @@ from vosd.routing.pipeline import RouteChoice
 from vosd.sdp.codec import first_audio_codec
 from vosd.sip.door.messages import OutgoingInvite, OutgoingSuccess
 from vosd.sip.endpoint import Endpoint
-from vosd.sip.events import RequestArrived
 from vosd.sip.headers.reason import Q850
-from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.wire.message import Message
 
 _PEER_VANISHED: Final = frozenset({EndReason.SESSION_TIMEOUT, EndReason.NO_MEDIA})
@@ -55,9 +50,9 @@ class Call:
         "_asks",
         "_board",
         "arrival",
-        "bridge",
         "callee",
         "caller",
+        "conversation",
         "ending",
         "endpoint",
         "hops",
@@ -67,7 +62,6 @@ class Call:
         "settings",
         "state",
         "to_forward",
-        "transfer",
     )
     __deletable__ = ("caller",)  # for a compiler (ADR 84)
 
@@ -93,9 +87,7 @@ class Call:
         """The attempt in progress, of several the foremost one: its responses and media go to the caller."""
         self.search = None if hunt is None else CalleeSearch(self, hunt, board)
         """The search for a callee, until the answer or the end."""
-        self.transfer: CallTransfer | None = None
-        self.bridge: Bridge | None = None
-        """Bridge between the two legs; made when the first request within a dialog needs it."""
+        self.conversation = Conversation(self, board)
         self.state = states.SETUP
         self.journey = Journey()
         self.ending: Ending | None = None
@@ -150,28 +142,6 @@ class Call:
         if self.search is not None:
             return self.search.occupied
         return [] if self.callee is None else [self.callee.choice]
-
-    @property
-    def is_conversing(self) -> bool:
-        """Return whether both legs are established and have agreed on a session."""
-        if self.state is not states.TALKING or self.callee is None or not self.callee.progress.acknowledged:
-            return False
-        return self.bridge is not None or self.caller.leg is not None
-
-    def drop_bridge(self, now: Instant) -> None:
-        """Abandon a change of the session in progress, before the dialogs end."""
-        bridge, self.bridge = self.bridge, None
-        if bridge is not None:
-            bridge.over(now)
-
-    def talk(self, callee: GatewayAttempt) -> Bridge:
-        """Return the bridge between the two legs."""
-        if self.bridge is None:
-            caller = self.caller.leg
-            if caller is None:
-                raise RuntimeError(f"the customer has left {self!r}")
-            self.bridge = Bridge(self.endpoint, caller, callee.leg)
-        return self.bridge
 
     # -- the set-up ---------------------------------------------------------------------------------------------
 
@@ -304,16 +274,6 @@ class Call:
 
     # -- requests between the legs -----------------------------------------------------------------------------
 
-    def asked(self, leg: Leg, event: RequestArrived) -> None:
-        """Handle an INVITE, UPDATE, INFO or REFER of a leg."""
-        talk.asked(self, leg, event, self._board)
-
-    def take_over(self, newcomer: Caller, replaced: Leg, server: InviteServer, now: Instant) -> bool:
-        """Let a newcomer replace a leg (RFC 3891); False = not in this state."""
-        if self.callee is None or not self.is_conversing or self.transfer is not None:
-            return False
-        return self.talk(self.callee).take_over(self, replaced, newcomer, server, now)
-
     # -- the conversation -----------------------------------------------------------------------------------------
 
     def acknowledged(self, leg: Leg, session: bytes, now: Instant) -> None:
@@ -324,30 +284,11 @@ class Call:
         if is_caller and self.journey.acknowledged_at is None:
             self.journey.acknowledged(now.came)
             self._board.acknowledged(now)
-        if self.bridge is not None and self.callee.progress.acknowledged:
-            self.bridge.acknowledged(leg, session, now)
+        if self.conversation.bridge is not None and self.callee.progress.acknowledged:
+            self.conversation.bridge.acknowledged(leg, session, now)
         elif is_caller and not self.callee.progress.acknowledged:
             self.journey.codec = self.journey.vendor_codec = first_audio_codec(session)
             self.callee.acknowledge(session, now)
-
-    def taken_over(self, newcomer: Caller, far: Leg, now: Instant) -> Leg:
-        """Replace a side by a newcomer whose session the far side has accepted (RFC 3891); send the old one BYE."""
-        callee, caller = self.callee, self.caller
-        leg = newcomer.leg
-        if callee is None or far is callee.leg:
-            self.caller = newcomer
-            if self.bridge is not None and caller.leg is not None:
-                self.bridge.replace(caller.leg, leg)
-            caller.hang_up("", now)
-        else:
-            self.callee = in_place_of(callee, newcomer, self.endpoint, now)
-            leg = self.callee.leg
-            if self.bridge is not None:
-                self.bridge.replace(callee.leg, leg)
-            callee.hang_up("", now)
-        self.watch()
-        self.moved(at_once=True)
-        return leg
 
     def moved(self, *, at_once: bool = False) -> None:
         """Journal the call as it is now, for the switch that goes on with it after a crash."""
@@ -594,10 +535,11 @@ class Call:
         if self.state is states.TALKING:
             if self._check_limits(now, at):
                 return
-            if self.bridge is not None:
-                self.drop_bridge(now)
-            if self.transfer is not None and self.transfer.is_under_way and self.caller.leg is not None:
-                self.transfer.transferor_left(now)
+            if self.conversation.bridge is not None:
+                self.conversation.drop_bridge(now)
+            transfer = self.conversation.transfer
+            if transfer is not None and transfer.is_under_way and self.caller.leg is not None:
+                transfer.transferor_left(now)
                 return
             self.caller.close(now)
             if self.callee is not None:
@@ -611,7 +553,7 @@ class Call:
             return
         if self.endpoint.doors is not None:
             self.take_answer_back(now)
-        self.drop_bridge(now)
+        self.conversation.drop_bridge(now)
         self.callee.close(now)
         if self.state is states.ANSWERED:
             self._reject(EndReason.UNAVAILABLE, 480, cause, HangupSource.CALLEE, now)
@@ -630,7 +572,7 @@ class Call:
             self.take_answer_back(now)
         if reason in _PEER_VANISHED and self.lifetime is not None:
             at, dead = self.lifetime.billed_until(self, at, self.settings.dead_call_billing, proof)
-        self.drop_bridge(now)
+        self.conversation.drop_bridge(now)
         if self.callee is not None:
             self.callee.hang_up(reason_headers(self.callee.reasons, reason, reason.q850_cause), now)
         self.caller.hang_up(reason_headers(self.caller.reasons, reason, reason.q850_cause), now)
@@ -677,7 +619,7 @@ class Call:
         if self.search is not None:
             self.search.give_up(reason, row or reason.text, now, given)
         elif self.callee is not None:
-            self.drop_bridge(now)
+            self.conversation.drop_bridge(now)
             self.callee.give_up(reason, now, given)
 
     def _reject(self, reason: EndReason, status: int, cause: int | None, source: HangupSource, now: Instant) -> None:
@@ -718,15 +660,16 @@ class Call:
         self.state = states.OVER
         if self.callee is not None:
             self._board.vacate(self.callee.choice)
-        moved, self.transfer = self.transfer, None
+        conversation = self.conversation
+        transfer, conversation.transfer = conversation.transfer, None
         self._board.over()
-        if moved is not None:
-            moved.ended(self, at if dead is None else dead.noticed_at, now or at)
+        if transfer is not None:
+            transfer.ended(self, at if dead is None else dead.noticed_at, now or at)
         # A call and its legs refer to each other: cutting that frees them now instead of at a garbage collection.
         self.callee = None
         self.search = None
-        self.bridge = None
-        del self.caller
+        conversation.bridge = None
+        del self.caller, conversation.call
 
 
 def _cause_of(refusal: Refusal) -> int | None:

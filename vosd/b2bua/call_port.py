@@ -1,7 +1,7 @@
 """Ports of a leg to its call: what a leg and the changes of its session report to the call, and read from it.
 
-``Call`` and ``CalleeSearch`` implement them. Legs and all that they use name these ports instead, so that they do not
-import the call. A method is an event with the instant of its packet.
+``Call``, ``CalleeSearch`` and ``Conversation`` implement them. Legs and all that they use name these ports instead, so
+that they do not import the call. A method is an event with the instant of its packet.
 """
 
 from collections.abc import Mapping
@@ -74,6 +74,32 @@ class SearchPort(Protocol):
         ...
 
 
+class ConversationPort(Protocol):
+    """The conversation of the two sides of a call, as their legs know it."""
+
+    @property
+    def bridge(self) -> "Bridge | None":
+        """Bridge between the two legs; made when the first request within a dialog needs it."""
+        ...
+
+    @property
+    def is_established(self) -> bool:
+        """Whether both legs are established and have agreed on a session."""
+        ...
+
+    def bridge_to(self, callee: "GatewayAttempt") -> "Bridge":
+        """Return the bridge between the two legs."""
+        ...
+
+    def asked(self, leg: "Leg", event: RequestArrived) -> None:
+        """Report an INVITE, UPDATE, PRACK, INFO or REFER."""
+        ...
+
+    def taken_over(self, newcomer: "Caller", far: "Leg", now: Instant) -> "Leg":
+        """Report that the far side goes on with a newcomer (RFC 3891); return the leg that it has become."""
+        ...
+
+
 class CallPort(Protocol):
     """The call of a leg."""
 
@@ -84,13 +110,17 @@ class CallPort(Protocol):
     state: CallState
     callee: "GatewayAttempt | None"
     caller: "CallerSide"
-    bridge: "Bridge | None"
     to_forward: Message | None
     """The latest response to an INVITE of ours, or the BYE of a side: rules of the other trunk pass headers of it."""
 
     @property
     def search(self) -> SearchPort | None:
         """The search for a callee; None once one has answered: what others report then changes nothing."""
+        ...
+
+    @property
+    def conversation(self) -> ConversationPort:
+        """The conversation of the two sides."""
         ...
 
     @property
@@ -103,17 +133,8 @@ class CallPort(Protocol):
         """Id of the account that the call came from; empty if it is unknown."""
         ...
 
-    @property
-    def is_conversing(self) -> bool:
-        """Whether both legs are established and have agreed on a session."""
-        ...
-
     def attested(self, choice: RouteChoice) -> CallerAttestation:
         """Return what we attest of the call that is sent to a gateway."""
-        ...
-
-    def talk(self, callee: "GatewayAttempt") -> "Bridge":
-        """Return the bridge between the two legs."""
         ...
 
     # -- an attempt ---------------------------------------------------------------------------------------------
@@ -160,10 +181,6 @@ class CallPort(Protocol):
         """Report a CANCEL of the caller with its causes by protocol, or that its INVITE has expired."""
         ...
 
-    def taken_over(self, newcomer: "Caller", far: "Leg", now: Instant) -> "Leg":
-        """Report that the far side goes on with a newcomer (RFC 3891); return the leg that it has become."""
-        ...
-
     # -- an answered call ---------------------------------------------------------------------------------------
 
     def acknowledged(self, leg: "Leg", session: bytes, now: Instant) -> None:
@@ -172,10 +189,6 @@ class CallPort(Protocol):
 
     def ack_missing(self, leg: "Leg", now: Instant) -> None:
         """Report that our 200 was never acknowledged."""
-        ...
-
-    def asked(self, leg: "Leg", event: RequestArrived) -> None:
-        """Report an INVITE, UPDATE, PRACK, INFO or REFER."""
         ...
 
     def moved(self, *, at_once: bool = False) -> None:

@@ -355,14 +355,14 @@ class Caller:
             or callee.leg.early is None
             or callee.leg.early.agreed is None
             or not (self.progress.is_settled and callee.leg.facts.allows_update)
-            or not (self.call.bridge is None or self.call.bridge.is_quiet)
+            or not (self.call.conversation.bridge is None or self.call.conversation.bridge.is_quiet)
             or (self.pracks is not None and self.pracks.answer is not None)
             or not isinstance(server, Server)
         ):
             self.leg.respond(server, 488, event.at)  # it cannot be forwarded now
         else:
             self.leg.proposing = server
-            self.call.talk(callee).session_wanted(self.leg, event)
+            self.call.conversation.bridge_to(callee).session_wanted(self.leg, event)
 
     def _begin_dialog(self, shown: ShownFork | None, now: Instant) -> None:
         """Leave an early dialog with media for one that the caller was shown before, else for a new one.
@@ -425,8 +425,8 @@ class Caller:
         if self.call.state is CallState.OVER:
             return  # its refusal waits to leave
         if self.call.caller is not self:  # a newcomer (Replaces) that the callee has not accepted yet
-            if self.call.bridge is not None:
-                self.call.bridge.session_unwanted(self.leg, now)
+            if self.call.conversation.bridge is not None:
+                self.call.conversation.bridge.session_unwanted(self.leg, now)
         else:
             self.call.caller_cancelled(now, given)
 

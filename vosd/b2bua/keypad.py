@@ -133,10 +133,10 @@ class Keypad:
 
     def _acts(self, now: Instant) -> bool:
         """Carry out the sequence that the last keys form; return False if they form none."""
-        running = self.call.transfer
+        running = self.call.conversation.transfer
         if running is None:
             self.facts.consults = self._is(self._keys.attended)
-            if not (self.facts.consults or self._is(self._keys.blind)) or not self.call.is_conversing:
+            if not (self.facts.consults or self._is(self._keys.blind)) or not self.call.conversation.is_established:
                 return False
             self.facts.digits = ""
             self.facts.until = now.plus(self._caller.dialect.transfer_timeout_ms)
@@ -173,5 +173,5 @@ class Keypad:
         """Call the target if the call is still established; a refusal changes nothing."""
         self.stop()
         call = self.call
-        if number and call.transfer is None and call.is_conversing and call.caller is self._caller:
+        if number and call.conversation.may_be_transferred and call.caller is self._caller:
             referral.by_keys(call, self._caller, number, self._board, now, consults=self.facts.consults)

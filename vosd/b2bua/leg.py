@@ -319,11 +319,11 @@ class Leg:
                     self.respond(transaction, 100, now)
                 listener = self.call.caller.leg  # written out: most calls have none that is shown the other's number
                 if listener is None or listener is self or listener.sent_as is None:
-                    self.call.asked(self, event)
+                    self.call.conversation.asked(self, event)
                 else:
                     self._asked_by_callee(listener, listener.sent_as, event)
             case "INFO" | "REFER" | "PRACK":
-                self.call.asked(self, event)
+                self.call.conversation.asked(self, event)
             case _:
                 self.respond(transaction, 200, now, CAPABILITIES)
 
@@ -331,14 +331,14 @@ class Leg:
         """Forward a re-INVITE or UPDATE; show the caller the number of the callee if that has changed (RFC 4916)."""
         if sent_as.shows_connected:
             identity_came(caller, event.request)
-        self.call.asked(self, event)
+        self.call.conversation.asked(self, event)
         facts, supervision = caller.facts, caller.supervision
         if facts.connected_now != facts.connected and supervision is not None:
             supervision.show_identity(event.at)
 
     def cancelled(self, event: CancelArrived) -> None:
         """Handle a CANCEL of a re-INVITE of this side."""
-        bridge = self.call.bridge
+        bridge = self.call.conversation.bridge
         if bridge is not None:
             bridge.session_unwanted(self, event.at)
 

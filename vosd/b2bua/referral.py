@@ -34,7 +34,7 @@ def refer_came(call: "Call", leg: Leg, event: RequestArrived, board: "Switchboar
     if is_vendor or call.caller.dialect.transfers is not Transfers.ACCEPT:
         leg.respond(server, 403, now)
         return
-    if caller is None or leg is not caller.leg or call.transfer is not None or not call.is_conversing:
+    if caller is None or leg is not caller.leg or not call.conversation.may_be_transferred:
         leg.respond(server, 491, now)
         return
     target = ReferTo.of(event.request)
@@ -51,15 +51,14 @@ def refer_came(call: "Call", leg: Leg, event: RequestArrived, board: "Switchboar
     if (
         second is None
         or second is call
-        or second.transfer is not None
-        or not second.is_conversing
+        or not second.conversation.may_be_transferred
         or call.customer != second.customer
     ):
         # There is no such dialog here, or it is another customer's. Not 481: that would end the dialog of the REFER.
         leg.respond(server, 603, now)
         return
     _accept(leg, event, notifies=notifies)
-    call.transfer = transfer
+    call.conversation.transfer = transfer
     transfer.attended(second, now)
 
 
@@ -72,8 +71,8 @@ def _call_target(
         caller.leg.respond(event.transaction, placed, now)
         return
     _accept(caller.leg, event, notifies=transfer.facts.notifies)
-    call.transfer = transfer
-    placed.transfer = transfer
+    call.conversation.transfer = transfer
+    placed.conversation.transfer = transfer
     transfer.begin(placed, caller.dialect.transfer_timeout_ms, now)
 
 
@@ -82,7 +81,7 @@ def by_keys(call: "Call", caller: Caller, number: str, board: "Switchboard", now
     transfer = CallTransfer.to_be_called(call.endpoint, call, "", notifies=False, consults=consults)
     placed = _place(transfer, caller, board, number, now)
     if not isinstance(placed, int):
-        call.transfer = placed.transfer = transfer
+        call.conversation.transfer = placed.conversation.transfer = transfer
         transfer.begin(placed, caller.dialect.transfer_timeout_ms, now)
 
 

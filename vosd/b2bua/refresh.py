@@ -57,8 +57,8 @@ class Refresh(Proposal):
         self._over()
         self._supervision.succeeded()
         call = self.far.call
-        if session and call.callee is not None and call.is_conversing:
-            call.talk(call.callee).answer_changed(self.far, session, now)
+        if session and call.callee is not None and call.conversation.is_established:
+            call.conversation.bridge_to(call.callee).answer_changed(self.far, session, now)
 
     def _refused(self, status: int, now: Instant) -> None:
         if self.facts.method == "UPDATE" and status not in NOT_AGAINST_UPDATE and self.far.sessions.said:

@@ -5,7 +5,7 @@ gateway is next; here is what each attempt makes of the call.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -14,6 +14,7 @@ from vosd.b2bua.attempt import GatewayAttempt
 from vosd.b2bua.attempt_progress import AttemptProgress
 from vosd.b2bua.call_port import CallPort
 from vosd.b2bua.caller import Caller
+from vosd.b2bua.conversation import Conversation
 from vosd.b2bua.hunt import Failure, Hunt, NextHop, is_trying
 from vosd.b2bua.leg import RINGING, Leg
 from vosd.b2bua.outgoing.reasons import NO_CAUSES
@@ -34,9 +35,6 @@ from vosd.sip.wire.message import Response
 from vosd.trunks.announcements import GatewaySound
 from vosd.trunks.gateways import Address
 
-if TYPE_CHECKING:
-    from vosd.b2bua.transfer import CallTransfer
-
 _ELSEWHERE: Final[Mapping[str, int]] = {SIP: 200}
 """Cause of the CANCEL to a telephone whose call another one has taken: it lists no missed call (RFC 3326 3.1)."""
 TOGETHER_MAX: Final = 20
@@ -56,10 +54,10 @@ class SearchingCall(CallPort, Protocol):
     """A call as its search knows it."""
 
     hops: int
-    transfer: "CallTransfer | None"
 
-    def drop_bridge(self, now: Instant) -> None:
-        """Abandon a change of the session in progress with a gateway that the call leaves."""
+    @property
+    def conversation(self) -> Conversation:
+        """The conversation of the two sides."""
         ...
 
     def begin_to_charge(self, now: Instant) -> bool:
@@ -150,7 +148,7 @@ class CalleeSearch(msgspec.Struct, eq=False):
     def fork_changed(self, attempt: GatewayAttempt, before: str, after: str, now: Instant, *, answers: bool) -> None:
         """Prepare the caller for another fork of the INVITE, which sends early media or answers; both by their keys."""
         if attempt is self._call.callee:
-            self._call.drop_bridge(now)
+            self._call.conversation.drop_bridge(now)
             self._call.caller.switch_fork(before, after, now, answers=answers)
 
     def early_answer_came(self, session: bytes, now: Instant) -> None:
@@ -226,7 +224,11 @@ class CalleeSearch(msgspec.Struct, eq=False):
         that rings, which is cancelled with all that ring beside it.
         """
         ringing, caller = self._attempt_of(replaced), self._call.caller
-        if ringing is None or states.ANSWER not in ACCEPTED[self._call.state] or self._call.transfer is not None:
+        if (
+            ringing is None
+            or states.ANSWER not in ACCEPTED[self._call.state]
+            or self._call.conversation.transfer is not None
+        ):
             return 481
         to_newcomer, to_caller = answer_of(newcomer.offer, caller.offer), answer_of(caller.offer, newcomer.offer)
         if not (to_newcomer and to_caller):
@@ -241,7 +243,7 @@ class CalleeSearch(msgspec.Struct, eq=False):
             return 486
         if self.beside:
             self.won(ringing, PICKED_UP_ELSEWHERE, now)
-        self._call.drop_bridge(now)
+        self._call.conversation.drop_bridge(now)
         ringing.give_up(EndReason.CANCELLED, now, _ELSEWHERE)
         self._call.journey.attempts.append(ringing.row(0, PICKED_UP_ELSEWHERE, now))
         self._leave_place(ringing, None, now)
@@ -264,7 +266,7 @@ class CalleeSearch(msgspec.Struct, eq=False):
         for each in self.beside:
             self._cancel_beside(each, reason, row, now, given)
         outcome = attempt.given_up(now)
-        self._call.drop_bridge(now)
+        self._call.conversation.drop_bridge(now)
         attempt.give_up(reason, now, given)
         self._call.journey.attempts.append(attempt.row(0, row, now))
         self._leave_place(attempt, outcome, now)
@@ -403,7 +405,7 @@ class CalleeSearch(msgspec.Struct, eq=False):
         text = verdict([outcome]).reason.text
         self._call.journey.attempts.append(attempt.row(code, text, now))
         self._leave_place(attempt, outcome if is_telling else None, now)
-        self._call.drop_bridge(now)
+        self._call.conversation.drop_bridge(now)
         attempt.close(now)
         self._call.callee = None
         if goes_on or (tries_next(attempt.choice.gateway, outcome) and not self.hunt.is_refused):
@@ -502,7 +504,7 @@ class CalleeSearch(msgspec.Struct, eq=False):
             for each in others:
                 self._cancel_beside(each, reason, REFUSED_ELSEWHERE, now)
             self._leave_place(attempt, outcome if is_telling else None, now)
-            self._call.drop_bridge(now)
+            self._call.conversation.drop_bridge(now)
             attempt.close(now)
             self._call.callee = None
             if self.hunt.is_refused:

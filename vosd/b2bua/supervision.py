@@ -240,7 +240,7 @@ class Supervision:
             return True
         if leg.is_inviting:
             return False
-        if call.bridge is not None and not call.bridge.is_quiet:
+        if call.conversation.bridge is not None and not call.conversation.bridge.is_quiet:
             return False  # the change in progress refreshes this session, too
         self.pending = refresh = Refresh.of(self._endpoint, self, leg)
         refresh.begin(now)

@@ -121,7 +121,7 @@ class CallTransfer:
         self._stop(now)
         self._notify(status, now)
         first = self.first
-        first.transfer = None
+        first.conversation.transfer = None
         # After a REFER the transferor keeps its dialog and may resume the call (RFC 5589 section 6). Where it has hung
         # up already, the callee has no other party.
         if first.caller.leg is None:
@@ -163,7 +163,7 @@ class CallTransfer:
             self._join(self.second, now)
             return
         if self.facts.stage is Stage.CALLING and left.leg is not None:
-            first.drop_bridge(now)
+            first.conversation.drop_bridge(now)
             first.caller = Substitute(self, first)
             first.moved(at_once=True)
             left.hang_up("", now)
@@ -192,7 +192,7 @@ class CallTransfer:
         # in the dialog of the REFER, before the BYE to that leg in ``_join``.
         self._notify(200, now)
         left = second.caller
-        second.transfer = self
+        second.conversation.transfer = self
         second.caller = Substitute(self, second)
         left.hang_up("", now)
         self._join(second, now)
@@ -206,12 +206,14 @@ class CallTransfer:
         first = self.first
         first.moved(at_once=True)
         second.moved(at_once=True)
-        first.drop_bridge(now)
+        first.conversation.drop_bridge(now)
         if first.callee is not None and second.callee is not None:
             # Both calls share the bridge: requests of the transferor come to the first call, those of the target to
-            # the second. The side that waits is on no bridge; ``talk`` answers its requests itself.
-            first.bridge = second.bridge = Bridge(self._endpoint, second.callee.leg, transferor)
-            first.bridge.introduce(now, transferor)
+            # the second. The side that waits is on no bridge; ``Conversation`` answers its requests itself.
+            first.conversation.bridge = second.conversation.bridge = Bridge(
+                self._endpoint, second.callee.leg, transferor
+            )
+            first.conversation.bridge.introduce(now, transferor)
             self.hold = MediaHold.of(self._endpoint, first.callee.leg)
             self.hold.begin_when_free(now)
 
@@ -220,10 +222,10 @@ class CallTransfer:
         self._stop(now)
         first = self.first
         first.moved(at_once=True)
-        first.transfer = None
-        first.drop_bridge(now)
+        first.conversation.transfer = None
+        first.conversation.drop_bridge(now)
         if first.callee is not None and first.caller.leg is not None:
-            first.talk(first.callee).introduce(now)
+            first.conversation.bridge_to(first.callee).introduce(now)
 
     def _join(self, second: "Call", now: Instant) -> None:
         self._stop(now)
@@ -234,12 +236,14 @@ class CallTransfer:
         if first.caller.leg is not None:
             # The substitute comes before the BYE: a BYE of that leg that crosses ours must not end the call.
             left, first.caller = first.caller, Substitute(self, first)
-            first.drop_bridge(now)
+            first.conversation.drop_bridge(now)
             left.hang_up("", now)
-        second.drop_bridge(now)
+        second.conversation.drop_bridge(now)
         if first.callee is not None and second.callee is not None:
-            first.bridge = second.bridge = Bridge(self._endpoint, first.callee.leg, second.callee.leg)
-            first.bridge.introduce(now)
+            first.conversation.bridge = second.conversation.bridge = Bridge(
+                self._endpoint, first.callee.leg, second.callee.leg
+            )
+            first.conversation.bridge.introduce(now)
 
     def _part(self, left: "Call | None", at: Instant, now: Instant) -> None:
         """End the other call too, at the same instant: a late timer must not be billed."""

@@ -136,7 +136,7 @@ def test_a_change_in_progress_keeps_of_its_request_only_the_parts_that_pass():
     call.ask("INVITE", **beside(revised(call.mine, "sendonly"), SUSPEND))
     scene.wire.run_for(1_000)
     (live_call,) = scene.exchange.switch.services.running.all()
-    proposal = live_call.call.bridge.proposal
+    proposal = live_call.call.conversation.bridge.proposal
     names = {name for each in type(proposal).__mro__ for name in getattr(each, "__slots__", ())}
     held = [getattr(proposal, name) for name in names]
     assert len(proposal.parts) == 1

@@ -190,7 +190,9 @@ def test_a_refresh_of_a_side_whose_transferor_has_left_has_its_keys():
     (first,) = (
         each.call
         for each in scene.exchange.switch.services.running.all()
-        if each.call.caller.leg is None and each.call.is_conversing is False and each.call.callee.leg.dialog is not None
+        if each.call.caller.leg is None
+        and each.call.conversation.is_established is False
+        and each.call.callee.leg.dialog is not None
     )
     before, asked = key_in(party.theirs), len(party.asked["INVITE"])
     first.callee.leg.supervision.offer_again(scene.exchange.clock.now())

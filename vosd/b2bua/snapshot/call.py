@@ -195,10 +195,10 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             newcomer=None if newcomer is None else CallerLegSnapshot.of(newcomer, call),
             callee=None if callee is None else CalleeLegSnapshot.of(callee, call),
             beside=() if search is None else tuple(CalleeLegSnapshot.of(each, call) for each in search.beside),
-            bridge=None if call.bridge is None else BridgeSnapshot.of(call.bridge, call),
+            bridge=None if call.conversation.bridge is None else BridgeSnapshot.of(call.conversation.bridge, call),
             hunt=None if search is None else HuntSnapshot.of(search.hunt),
             lifetime=None if call.lifetime is None else copy(call.lifetime.granted),
-            transfer=None if call.transfer is None else TransferSnapshot.of(call.transfer),
+            transfer=None if call.conversation.transfer is None else TransferSnapshot.of(call.conversation.transfer),
             informations=tuple(informations),
             given_up=tuple(given_up),
             to_forward=b"" if call.to_forward is None else call.to_forward.raw,
@@ -244,12 +244,12 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         """Restore bridge, transfer and requests between the legs of the call, or of two calls that are joined."""
         call, restoration = calls.calls[self.arrival.call_id], calls.restoration
         if self.bridge is not None:
-            call.bridge = self.bridge.restored(call, calls)
+            call.conversation.bridge = self.bridge.restored(call, calls)
         if self.transfer is not None:
-            call.transfer = self.transfer.restored(calls)
+            call.conversation.transfer = self.transfer.restored(calls)
             substitute = calls.substitutes.get(self.arrival.call_id)
             if substitute is not None:
-                substitute.report_to(call.transfer)
+                substitute.report_to(call.conversation.transfer)
         for side, leg in (
             (self.caller, call.caller.leg),
             (self.callee, None if call.callee is None else call.callee.leg),

@@ -90,7 +90,7 @@ class RestoredCalls:
 
 def newcomer_of(call: CallPort) -> Caller | None:
     """Return the caller that is about to replace a side of a call, if there is one."""
-    proposal = None if call.bridge is None else call.bridge.proposal
+    proposal = None if call.conversation.bridge is None else call.conversation.bridge.proposal
     if not isinstance(proposal, Takeover) or proposal.replaced_in is not call or proposal.newcomer is call.caller:
         return None
     return proposal.newcomer

@@ -314,7 +314,7 @@ class Intake:
         if choice is not None:
             status = 481 if call.search is None else call.search.pick_up(caller, replaced, choice, event.at)
         else:
-            status = 0 if call.take_over(caller, replaced, event.transaction, event.at) else 491
+            status = 0 if call.conversation.take_over(caller, replaced, event.transaction, event.at) else 491
         if status:
             caller.reject(status, "", event.at)
 

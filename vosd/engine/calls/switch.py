@@ -11,7 +11,6 @@ from typing import Final
 
 import structlog
 
-from vosd.b2bua import talk
 from vosd.b2bua.call import Call
 from vosd.b2bua.ports import CallPart, SetupAnswer
 from vosd.b2bua.settings import CallSettings
@@ -176,7 +175,7 @@ class Switch(Counting):
             return
         call = live_call.call
         try:
-            far = talk.key_pressed(call, leg, key, now, live_call)
+            far = call.conversation.key_pressed(leg, key, now)
             if far is not None:
                 media.send_key(leg, far, key, duration_ms, now)
         except Exception:  # noqa: BLE001  the same boundary as in ``handle``

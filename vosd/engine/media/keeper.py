@@ -587,7 +587,7 @@ class MediaKeeper:
             if call.state is CallState.OVER:
                 continue
             legs = [leg for leg in call.parties if leg.facts.media is not None]
-            if now.mono < due_ms or len(legs) < 2 or not call.is_conversing:
+            if now.mono < due_ms or len(legs) < 2 or not call.conversation.is_established:
                 self._moving.append((call, side, due_ms))
                 continue
             if side == len(legs):
@@ -609,7 +609,7 @@ class MediaKeeper:
     def _renew_keys(self, call: Call, now: Instant) -> None:
         """Have both sides of a call agree on keys with another rtpengine; the relay has none for them."""
         assert call.callee is not None
-        bridge = call.talk(call.callee)
+        bridge = call.conversation.bridge_to(call.callee)
         if self._rtpengines is None or not self._rtpengines.engines.is_usable:
             call.end(EndReason.NO_MEDIA, now)
         elif bridge.is_quiet:

@@ -71,7 +71,8 @@ class HoldMusic:
     def left(self, leg: Leg, legs: Mapping[int, Leg], parameters: MediaParameters, now: Instant) -> None:
         """Begin the music of a side that is transferred, while its target is called and the other one has left."""
         call, media = leg.call, leg.facts.media
-        if media is None or not isinstance(call, Call) or call.transfer is None or not call.transfer.is_under_way:
+        transfer = call.conversation.transfer if isinstance(call, Call) else None
+        if media is None or transfer is None or not transfer.is_under_way:
             return
         held = legs.get(media.author)
         if held is not None and held.call is call:
@@ -181,7 +182,7 @@ class HoldMusic:
 
 def _consults(leg: Leg) -> bool:
     """Return whether the call of a leg is one whose caller consults the target of a transfer."""
-    transfer = leg.call.transfer if isinstance(leg.call, Call) else None
+    transfer = leg.call.conversation.transfer if isinstance(leg.call, Call) else None
     return transfer is not None and transfer.facts.stage is Stage.CONSULTING
 
 
@@ -191,7 +192,8 @@ def _waits(reader: Leg, author: Leg) -> bool:
     Its answer goes to no other side, and the other one holds nothing by a description of its own.
     """
     call = reader.call
-    if not _consults(reader) or not isinstance(call, Call) or call.transfer is None or call.transfer.first is not call:
+    transfer = call.conversation.transfer if isinstance(call, Call) else None
+    if transfer is None or transfer.facts.stage is not Stage.CONSULTING or transfer.first is not call:
         return False
     return call.callee is not None and reader is call.callee.leg and author is call.caller.leg
 

@@ -34,8 +34,8 @@ def silence_limit(call: Call, answered_at: Instant, life: PortLife) -> Limit | N
     """
     callee = None if call.callee is None else call.callee.leg
     caller: Leg | None = call.caller.leg
-    if callee is not None and call.bridge is not None:
-        caller = call.bridge.opposite(callee)  # after a transfer, the leg of another call
+    if callee is not None and call.conversation.bridge is not None:
+        caller = call.conversation.bridge.opposite(callee)  # after a transfer, the leg of another call
     if callee is None or caller is None:
         return None
     one, other = caller.facts.media, callee.facts.media

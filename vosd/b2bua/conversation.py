@@ -1,0 +1,209 @@
+"""The conversation of the two sides of a call: their bridge, a transfer, and the requests within their dialogs.
+
+Requests may come while the callee still rings (UPDATE, PRACK, INFO). The bridge between the two legs handles
+re-INVITE, UPDATE and INFO; requests that it cannot take now are answered here.
+"""
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from vosd.b2bua import referral, states
+from vosd.b2bua.attempt import GatewayAttempt
+from vosd.b2bua.bridge import Bridge
+from vosd.b2bua.call_port import PressedKeys
+from vosd.b2bua.caller import Caller
+from vosd.b2bua.keypad import Keypad, KeypadFacts, duration_in, key_in
+from vosd.b2bua.leg import Leg
+from vosd.b2bua.outgoing.headers import retry_later
+from vosd.b2bua.ports import Switchboard
+from vosd.b2bua.states import CallState
+from vosd.b2bua.takeover import in_place_of
+from vosd.b2bua.transfer import CallTransfer
+from vosd.base.clock import Instant
+from vosd.sip.events import RequestArrived
+from vosd.sip.screening import accepting
+from vosd.sip.transaction.invite_server import InviteServer
+from vosd.trunks.dialect import Transfers
+
+if TYPE_CHECKING:
+    from vosd.b2bua.call import Call
+
+
+class Conversation(msgspec.Struct, eq=False):
+    """The two sides of one call as they talk to each other, or to those of another call after a transfer."""
+
+    call: "Call"
+    """Deleted at the end of the call: the two refer to each other."""
+    _board: Switchboard
+    bridge: Bridge | None = None
+    """Bridge between the two legs; made when the first request within a dialog needs it."""
+    transfer: CallTransfer | None = None
+
+    @property
+    def is_established(self) -> bool:
+        """Whether both legs are established and have agreed on a session."""
+        call = self.call
+        if call.state is not states.TALKING or call.callee is None or not call.callee.progress.acknowledged:
+            return False
+        return self.bridge is not None or call.caller.leg is not None
+
+    @property
+    def may_be_transferred(self) -> bool:
+        """Whether both sides talk, and neither is being transferred."""
+        return self.transfer is None and self.is_established
+
+    def drop_bridge(self, now: Instant) -> None:
+        """Abandon a change of the session in progress, before the dialogs end."""
+        bridge, self.bridge = self.bridge, None
+        if bridge is not None:
+            bridge.over(now)
+
+    def bridge_to(self, callee: GatewayAttempt) -> Bridge:
+        """Return the bridge between the two legs."""
+        if self.bridge is None:
+            caller = self.call.caller.leg
+            if caller is None:
+                raise RuntimeError(f"the customer has left {self.call!r}")
+            self.bridge = Bridge(self.call.endpoint, caller, callee.leg)
+        return self.bridge
+
+    def asked(self, leg: Leg, event: RequestArrived) -> None:
+        """Handle a request of one leg."""
+        match event.request.method:
+            case "INFO":
+                self._information_came(leg, event)
+            case "PRACK":
+                self._prack_came(leg, event)
+            case "REFER":
+                referral.refer_came(self.call, leg, event, self._board)
+            case _:
+                offer = leg.session_in(event.request) if leg is self.call.caller.leg else b""
+                before = leg.sessions.remote
+                if offer and offer != before and self._board.is_media_blocked(offer, before):
+                    leg.respond(event.transaction, 403, event.at)
+                else:
+                    self._session_wanted(leg, event)
+
+    def key_pressed(self, leg: Leg, key: str, now: Instant) -> Leg | None:
+        """Return the leg that a key in the media of a leg is for; None if it is for a transfer, or for no one now."""
+        callee = self.call.callee
+        if callee is None or not self.is_established or not self.bridge_to(callee).holds(leg):
+            return None
+        keypad = self._keypad(leg)
+        if keypad is not None and keypad.is_for_transfer(key, now):
+            return None
+        return self.bridge_to(callee).opposite(leg)
+
+    def take_over(self, newcomer: Caller, replaced: Leg, server: InviteServer, now: Instant) -> bool:
+        """Let a newcomer replace a leg (RFC 3891); False = not in this state."""
+        if self.call.callee is None or not self.may_be_transferred:
+            return False
+        return self.bridge_to(self.call.callee).take_over(self.call, replaced, newcomer, server, now)
+
+    def taken_over(self, newcomer: Caller, far: Leg, now: Instant) -> Leg:
+        """Replace a side by a newcomer whose session the far side has accepted (RFC 3891); send the old one BYE."""
+        callee, caller = self.call.callee, self.call.caller
+        leg = newcomer.leg
+        if callee is None or far is callee.leg:
+            self.call.caller = newcomer
+            if self.bridge is not None and caller.leg is not None:
+                self.bridge.replace(caller.leg, leg)
+            caller.hang_up("", now)
+        else:
+            self.call.callee = in_place_of(callee, newcomer, self.call.endpoint, now)
+            leg = self.call.callee.leg
+            if self.bridge is not None:
+                self.bridge.replace(callee.leg, leg)
+            callee.hang_up("", now)
+        self.call.watch()
+        self.call.moved(at_once=True)
+        return leg
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _session_wanted(self, leg: Leg, event: RequestArrived) -> None:
+        """Handle a re-INVITE or UPDATE; before the answer only once offer and answer are complete (RFC 3311)."""
+        callee = self.call.callee
+        if callee is None or (
+            self.call.state is not CallState.TALKING and not self._is_settled_early(callee, leg, event)
+        ):
+            if event.request.method == "UPDATE" and not event.request.body:
+                leg.agree(event.transaction, b"", event.at)  # without SDP it only refreshes the target (RFC 3311 5.2)
+            elif self.call.state is CallState.ANSWERED:
+                leg.respond(event.transaction, 491, event.at)  # the caller's 200 waits for a PRACK
+            else:
+                leg.respond(event.transaction, 500, event.at, retry_later(self.call.endpoint))
+        elif self.call.state is CallState.TALKING and not self.is_established:
+            leg.respond(event.transaction, 491, event.at)
+        elif self.bridge_to(callee).holds(leg):
+            self.bridge_to(callee).session_wanted(leg, event)
+        else:
+            _asked_aside(leg, event)
+
+    def _is_settled_early(self, callee: GatewayAttempt, leg: Leg, event: RequestArrived) -> bool:
+        """Return whether both sides have agreed on a session before the answer (RFC 3262 section 5)."""
+        agreed = None if callee.leg.early is None else callee.leg.early.agreed
+        if agreed is None or not self.call.caller.progress.is_settled:
+            return False
+        return leg is self.call.caller.leg or (leg is callee.leg and event.dialog is agreed)
+
+    def _rings_with_keys(self, callee: GatewayAttempt, leg: Leg, event: RequestArrived) -> bool:
+        """Return whether an INFO goes to an announcement, or comes from it: both sides have an early dialog."""
+        speaking = None if callee.leg.early is None else callee.leg.early.speaking
+        if self.call.state is not CallState.RINGING or self.call.caller.leg is None or speaking is None:
+            return False
+        return leg is self.call.caller.leg or event.dialog is speaking
+
+    def _prack_came(self, leg: Leg, event: RequestArrived) -> None:
+        """Handle a PRACK of the caller: no other side is sent reliable responses."""
+        caller = self.call.caller.inviter
+        if caller is not None and leg is caller.leg:
+            caller.prack_came(event)
+        else:
+            leg.respond(event.transaction, 481, event.at)
+
+    def _information_came(self, leg: Leg, event: RequestArrived) -> None:
+        """Handle an INFO, mostly a DTMF digit."""
+        callee = self.call.callee
+        if callee is not None and self._rings_with_keys(callee, leg, event):
+            self._forward(self.bridge_to(callee), leg, event)
+        elif callee is None or not self.is_established:
+            leg.respond(event.transaction, 200 if not event.request.body else 491, event.at)
+        elif not self.bridge_to(callee).holds(leg):
+            leg.respond(event.transaction, 200, event.at)  # this leg is on hold: there is no side to forward it to
+        elif (keypad := self._keypad(leg)) is None or not keypad.takes(event):
+            self._forward(self.bridge_to(callee), leg, event)
+
+    def _forward(self, bridge: Bridge, leg: Leg, event: RequestArrived) -> None:
+        """Forward an INFO to the other leg, whose media take a key of it where that is their way."""
+        key = key_in(event.request)
+        if key and self._board.is_key_taken(leg, bridge.opposite(leg), key, duration_in(event.request), event.at):
+            leg.respond(event.transaction, 200, event.at)
+        else:
+            bridge.information_came(leg, event)
+
+    def _keypad(self, leg: Leg) -> PressedKeys | None:
+        """Return the keypad of the caller, if the operator has configured keys for transfers; None for other legs."""
+        caller = self.call.caller.inviter
+        if caller is None or leg is not caller.leg or caller.dialect.transfers is not Transfers.ACCEPT:
+            return None
+        if caller.dialect.transfer_keys is None:
+            return None
+        if caller.keypad is None:
+            caller.keypad = Keypad(self.call.endpoint, self._board, caller, caller.dialect.transfer_keys, KeypadFacts())
+        return caller.keypad
+
+
+def _asked_aside(leg: Leg, event: RequestArrived) -> None:
+    """Answer the leg that is on hold during a consultation: it may refresh its session, and not change it."""
+    offer, server = leg.session_in(event.request), event.transaction
+    wants_session = bool(offer) or isinstance(server, InviteServer)  # a 2xx to INVITE has an offer (RFC 3261 14.2)
+    if event.request.required_types:
+        leg.respond(server, 415, event.at, accepting(()))  # there is no side that could be sent them
+    elif wants_session and leg.awaits_ack:
+        leg.respond(server, 491, event.at)  # a second 200 would take the place of the one that waits for its ACK
+    elif (offer and offer != leg.sessions.remote) or (wants_session and not leg.sessions.said):
+        leg.respond(server, 491, event.at)
+    else:
+        leg.agree(server, leg.sessions.said if wants_session else b"", event.at)
