@@ -16,7 +16,6 @@ from vosd.b2bua.hunt import Failure, Hunt
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.lifetime import ANSWER_WAIT_MS, Granted, Lifetime
 from vosd.b2bua.outgoing.reasons import NO_CAUSES, passed_on, reason_headers
-from vosd.b2bua.outgoing.signatures import CallerAttestation
 from vosd.b2bua.ports import Decision, SetupAnswer, Switchboard
 from vosd.b2bua.search import CalleeSearch
 from vosd.b2bua.settings import CallSettings
@@ -48,8 +47,8 @@ class Call:
 
     __slots__ = (
         "_asks",
-        "_board",
         "arrival",
+        "board",
         "callee",
         "caller",
         "conversation",
@@ -95,27 +94,14 @@ class Call:
         self.endpoint = endpoint
         self._asks = asks
         self.hops = hops
-        self._board = board
+        self.board = board
+        """The switch, for this call."""
         self.settings = settings
         self.lifetime: Lifetime | None = None
         """Time limit, once the call is answered."""
 
     def __repr__(self) -> str:
         return f"<Call {self.arrival.call_id} {self.state.name}>"
-
-    @property
-    def customer(self) -> str | None:
-        """Name of the trunk that the call came from."""
-        return self._board.customer
-
-    @property
-    def account(self) -> str:
-        """Id of the account that the call came from; empty if it is unknown."""
-        return self._board.account
-
-    def attested(self, choice: RouteChoice) -> CallerAttestation:
-        """Return what we attest of the call that is sent to a gateway."""
-        return self._board.attested(choice)
 
     @property
     def legs(self) -> int:
@@ -149,7 +135,7 @@ class Call:
         """Send the caller 100, then try the first gateway, or ask what the set-up waits for."""
         self.caller.begin(now)
         if self._asks:
-            self._set_up(self._board.ask(now), now)
+            self._set_up(self.board.ask(now), now)
         elif self.search is not None:
             self.search.try_next(now)
 
@@ -161,19 +147,15 @@ class Call:
     def question_answered(self, answer: SetupAnswer, now: Instant) -> None:
         """Go on with the set-up by the answer to its open question."""
         if self._accepts(CallEvent.QUESTION_ANSWERED):
-            self._set_up(self._board.settle(answer, now), now)
+            self._set_up(self.board.settle(answer, now), now)
 
     # -- hunting ------------------------------------------------------------------------------------------------
-
-    def target_rings(self, session: bytes, now: Instant) -> None:
-        """Let the side that is transferred be played what the target sends, or ring-back."""
-        self._board.target_rings(session, now)
 
     def sent(self, leg: Leg, message: OutgoingInvite | OutgoingSuccess, now: Instant) -> None:
         """Count the time of a gateway, or report the answer, from now on: the message had to wait."""
         if isinstance(message, OutgoingSuccess):
             if self._is_answer(leg, message):
-                self._board.answer_sent()
+                self.board.answer_sent()
                 self.watch()  # the ports of its media are known now
                 self.moved()
         elif self.search is not None:
@@ -182,7 +164,7 @@ class Call:
     def answer_left(self, leg: Leg, message: OutgoingSuccess) -> None:
         """Report the answer, which has left at once."""
         if self._is_answer(leg, message):
-            self._board.answer_sent()
+            self.board.answer_sent()
 
     def not_sent(self, leg: Leg, message: OutgoingInvite | OutgoingSuccess, now: Instant) -> bool:
         """Try the next gateway, or end a call whose 200 could not be sent; False = it is the 200 to another INVITE."""
@@ -224,7 +206,7 @@ class Call:
         if not self.caller.awaits_prack:
             if not self.caller_answered(now):
                 return
-        elif self._board.answer_waits():
+        elif self.board.answer_waits():
             self.watch()
         else:
             self._refuse_unwritten(attempt, now)
@@ -247,12 +229,12 @@ class Call:
             return False
         journey.answered_at = answered_at
         journey.progress_at = journey.progress_at or answered_at
-        granted_s = self._board.answered()
+        granted_s = self.board.answered()
         if granted_s is None:
             self._refuse_unwritten(self.callee, now)
             return False
         self.state = states.TALKING
-        self.lifetime = Lifetime(self._board, Granted(answered_at, granted_s, paid_from=journey.invited_at))
+        self.lifetime = Lifetime(self.board, Granted(answered_at, granted_s, paid_from=journey.invited_at))
         return True
 
     def take_answer_back(self, now: Instant) -> bool:
@@ -270,7 +252,7 @@ class Call:
         """Record the answer of another fork, or of an attempt given up: the vendor charges for it."""
         if self.state is not states.OVER:
             self.journey.late_answer(row)
-        self._board.unwanted_answer(row, now, given_up)
+        self.board.unwanted_answer(row, now, given_up)
 
     # -- requests between the legs -----------------------------------------------------------------------------
 
@@ -283,7 +265,7 @@ class Call:
         is_caller = leg is self.caller.leg
         if is_caller and self.journey.acknowledged_at is None:
             self.journey.acknowledged(now.came)
-            self._board.acknowledged(now)
+            self.board.acknowledged(now)
         if self.conversation.bridge is not None and self.callee.progress.acknowledged:
             self.conversation.bridge.acknowledged(leg, session, now)
         elif is_caller and not self.callee.progress.acknowledged:
@@ -293,7 +275,7 @@ class Call:
     def moved(self, *, at_once: bool = False) -> None:
         """Journal the call as it is now, for the switch that goes on with it after a crash."""
         if self.state is states.TALKING:
-            self._board.moved(at_once=at_once)
+            self.board.moved(at_once=at_once)
 
     def watch(self) -> None:
         """Set the deadline again, after the answer, or after a session was agreed or refreshed."""
@@ -301,7 +283,7 @@ class Call:
             self.lifetime.watch(self)
         elif self.state is states.ANSWERED and self.callee is not None:
             supervision, until_ms = self.callee.leg.supervision, self._answer_wait_ends().mono
-            self._board.set_deadline(until_ms if supervision is None else min(until_ms, supervision.facts.refresh_ms))
+            self.board.set_deadline(until_ms if supervision is None else min(until_ms, supervision.facts.refresh_ms))
 
     def examine(self, now: Instant) -> None:
         """Send the refreshes that are due, then end a call that has reached a limit.
@@ -325,12 +307,6 @@ class Call:
             return False
         self._end_from_switch(limit.reason, limit.at, now, limit.proof)
         return True
-
-    def refresh_failed(self, leg: Leg, status: int, now: Instant) -> None:
-        """Count a refresh that a leg refused; 408 = it did not answer."""
-        callee = self.callee
-        gateway = callee.choice.gateway.name if callee is not None and leg is callee.leg else None
-        self._board.refresh_failed(gateway, status, now)
 
     def ack_missing(self, _leg: Leg, now: Instant) -> None:
         """End a call whose 200 was never acknowledged (RFC 3261 section 13.3.1.4); it is billed as answered."""
@@ -459,7 +435,7 @@ class Call:
         if isinstance(decision, Refusal):
             self._refuse(decision, now)
         elif decision is not None:
-            self.search = CalleeSearch(self, Hunt(decision, self._board, self.endpoint.flows), self._board)
+            self.search = CalleeSearch(self, Hunt(decision, self.board, self.endpoint.flows), self.board)
             self.search.try_next(now)
 
     # -- inside: telephones that ring together --------------------------------------------------------------------
@@ -470,9 +446,9 @@ class Call:
         """Handle the deadline of a question, or of an announcement."""
         announced = self.journey.announced
         if self.state is states.SETUP:
-            self._set_up(self._board.settle(None, now), now)
+            self._set_up(self.board.settle(None, now), now)
         elif announced is not None and now.mono < announced.until_ms:
-            self._board.set_deadline(announced.until_ms)
+            self.board.set_deadline(announced.until_ms)
         elif announced is not None:
             self._announcement_over(announced, now)
         elif self.search is not None:
@@ -490,7 +466,7 @@ class Call:
         """Announce to the caller why its call fails, if there is a sound for that; the refusal follows."""
         inviter = self.caller.inviter
         is_first = self.journey.announced is None and self.journey.playing is None
-        offer = None if inviter is None or not is_first else self._board.announcement(reason, now)
+        offer = None if inviter is None or not is_first else self.board.announcement(reason, now)
         if inviter is None or offer is None:
             return False
         until_ms = now.mono + offer.lasts_ms
@@ -499,7 +475,7 @@ class Call:
         self.state = states.ANNOUNCING
         inviter.begin_attempt(now)  # another early dialog than that of a gateway's media
         inviter.ring(_PROGRESS, offer.session, now)
-        self._board.set_deadline(until_ms)
+        self.board.set_deadline(until_ms)
         return True
 
     def _announcement_over(self, announced: Announced, now: Instant, code: int | None = None) -> None:
@@ -589,13 +565,13 @@ class Call:
         if self.caller.inviter is not None:
             self.caller.inviter.undo_answer(answer, now)
         self.journey.answer_not_sent("Not Sent")
-        self._board.answer_taken_back()
+        self.board.answer_taken_back()
         self.state, self.lifetime = states.ANSWERED, None
 
     def begin_to_charge(self, now: Instant) -> bool:
         """Charge the call from the INVITE on that is about to be sent; end it where that cannot be journalled."""
         self.journey.charged_from(now)
-        if self._board.rings(now):
+        if self.board.rings(now):
             return True
         self._give_up_callee(EndReason.OVERLOAD, now)
         self._reject(EndReason.OVERLOAD, 503, None, HangupSource.SWITCH, now)
@@ -606,9 +582,9 @@ class Call:
 
         False = the deadline was its own.
         """
-        limit = self._board.unpaid(now)
+        limit = self.board.unpaid(now)
         if limit is None:
-            return self._board.is_early(now)
+            return self.board.is_early(now)
         self._give_up_callee(limit.reason, now)
         self._reject(limit.reason, _UNPAID_STATUS, None, HangupSource.SWITCH, now)
         return True
@@ -640,7 +616,7 @@ class Call:
 
     def _answer_wait_ends(self) -> Instant:
         """Return until when our 200 waits for a PRACK of the caller: no longer than the vendor is paid for."""
-        answered_at, paid_s = self.journey.vendor_answered_at or self.arrival.at, self._board.vendor_s
+        answered_at, paid_s = self.journey.vendor_answered_at or self.arrival.at, self.board.vendor_s
         return answered_at.plus(ANSWER_WAIT_MS if paid_s is None else min(ANSWER_WAIT_MS, 1_000 * paid_s))
 
     def _over(
@@ -652,17 +628,17 @@ class Call:
         if self.state is states.ANSWERED and (until := self._answer_wait_ends()).mono < at.mono:
             at = until  # the vendor is paid for no longer
         if self.journey.invited_at is not None and self.lifetime is None:
-            limit = self._board.unpaid(at)
+            limit = self.board.unpaid(at)
             at = at if limit is None else limit.at
         at_last = self.journey.ended_at(at, self.arrival)
         text = None if source is _SWITCH else self.journey.reason_text
         self.ending = Ending(reason, source, at_last, code, reason.q850_cause if cause is None else cause, dead, text)
         self.state = states.OVER
         if self.callee is not None:
-            self._board.vacate(self.callee.choice)
+            self.board.vacate(self.callee.choice)
         conversation = self.conversation
         transfer, conversation.transfer = conversation.transfer, None
-        self._board.over()
+        self.board.over()
         if transfer is not None:
             transfer.ended(self, at if dead is None else dead.noticed_at, now or at)
         # A call and its legs refer to each other: cutting that frees them now instead of at a garbage collection.

@@ -46,6 +46,32 @@ class PressedKeys(Protocol):
         ...
 
 
+class SwitchPort(Protocol):
+    """The switch, as the legs of one call know it."""
+
+    @property
+    def customer(self) -> str | None:
+        """Name of the trunk that the call came from."""
+        ...
+
+    @property
+    def account(self) -> str:
+        """Id of the account that the call came from; empty if it is unknown."""
+        ...
+
+    def attested(self, choice: RouteChoice) -> CallerAttestation:
+        """Return what we attest of the call that is sent to a gateway."""
+        ...
+
+    def target_rings(self, session: bytes, now: Instant) -> None:
+        """Report that the target of a transfer, which this call is made for, rings."""
+        ...
+
+    def refresh_failed(self, gateway: str | None, status: int, now: Instant) -> None:
+        """Note that the leg of a gateway, or of the caller (None), refused a refresh of its session."""
+        ...
+
+
 class SearchPort(Protocol):
     """The search for a callee, as its attempts know it."""
 
@@ -114,6 +140,11 @@ class CallPort(Protocol):
     """The latest response to an INVITE of ours, or the BYE of a side: rules of the other trunk pass headers of it."""
 
     @property
+    def board(self) -> SwitchPort:
+        """The switch, for this call."""
+        ...
+
+    @property
     def search(self) -> SearchPort | None:
         """The search for a callee; None once one has answered: what others report then changes nothing."""
         ...
@@ -121,20 +152,6 @@ class CallPort(Protocol):
     @property
     def conversation(self) -> ConversationPort:
         """The conversation of the two sides."""
-        ...
-
-    @property
-    def customer(self) -> str | None:
-        """Name of the trunk that the call came from."""
-        ...
-
-    @property
-    def account(self) -> str:
-        """Id of the account that the call came from; empty if it is unknown."""
-        ...
-
-    def attested(self, choice: RouteChoice) -> CallerAttestation:
-        """Return what we attest of the call that is sent to a gateway."""
         ...
 
     # -- an attempt ---------------------------------------------------------------------------------------------
@@ -160,10 +177,6 @@ class CallPort(Protocol):
         ...
 
     # -- the caller ---------------------------------------------------------------------------------------------
-
-    def target_rings(self, session: bytes, now: Instant) -> None:
-        """Report that the target of a transfer, which this call is made for, rings."""
-        ...
 
     def caller_answered(self, now: Instant) -> bool:
         """Ask to send the caller's 200; False = it must not be sent."""
@@ -197,10 +210,6 @@ class CallPort(Protocol):
 
     def watch(self) -> None:
         """Report that a session was agreed or refreshed, which may move the deadline."""
-        ...
-
-    def refresh_failed(self, leg: "Leg", status: int, now: Instant) -> None:
-        """Report a refresh that the peer refused; 408 = it did not answer."""
         ...
 
     def examine(self, now: Instant) -> None:

@@ -52,7 +52,7 @@ def refer_came(call: "Call", leg: Leg, event: RequestArrived, board: "Switchboar
         second is None
         or second is call
         or not second.conversation.may_be_transferred
-        or call.customer != second.customer
+        or call.board.customer != second.board.customer
     ):
         # There is no such dialog here, or it is another customer's. Not 481: that would end the dialog of the REFER.
         leg.respond(server, 603, now)

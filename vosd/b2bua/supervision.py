@@ -215,7 +215,8 @@ class Supervision:
             self.refreshed(now)
             return
         self.facts.failures += 1
-        self.call.refresh_failed(leg, status, now)
+        choice = leg.route_choice
+        self.call.board.refresh_failed(None if choice is None else choice.gateway.name, status, now)
         if status == 481:
             self.call.lost(leg, 408, now)  # the peer vanished without a BYE: the end is a session time-out
             return

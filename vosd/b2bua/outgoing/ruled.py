@@ -171,11 +171,11 @@ class CallFacts:
         """Return a fact as it may be shown to the peer."""
         call = self._call
         if name == "account":
-            return call.account
+            return call.board.account
         if name == "call_id":
             return call.arrival.call_id
         if name == "customer":
-            return call.customer or ""
+            return call.board.customer or ""
         return self._gateway() if name == "gateway" else escape_user(self._number(name))
 
     def _gateway(self) -> str:

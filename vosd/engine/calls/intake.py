@@ -274,7 +274,7 @@ class Intake:
         if choice is not None and not choice.gateway.is_phone:
             account = choice.gateway.account
         else:
-            name = (call.customer or "") if choice is None else choice.gateway.name
+            name = (call.board.customer or "") if choice is None else choice.gateway.name
             account = gateways[name].account if name in gateways else None
         if event.user:
             senders = [gateways[event.user]] if event.user in gateways else []
