@@ -1,15 +1,18 @@
 """Keys of calls that an rtpengine encrypts: through refreshes, transfers, and the loss of the rtpengine."""
 
 import json
+from functools import partial
 
 import pytest
 from doubles.data.builders import catalogue, mapping_gateway
 from doubles.data.sessions import rekeyed, revised
 from doubles.keypad_scene import KEYS, TARGET, press
+from doubles.killed import KilledScene
 from doubles.sockets.peer import ANSWER, OFFER
 from doubles.virtual.customer import Intent
 from doubles.virtual.rtpengines import VirtualRtpEngines, key_in
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.side import Reply
 from doubles.virtual.vendor import Line, Script
 from structlog.testing import capture_logs
 
@@ -26,7 +29,7 @@ def sealed(session):
     return rekeyed(session.replace("RTP/AVP", "RTP/SAVP") + KEY)
 
 
-def scene_with(customer, vendor):
+def scene_with(customer, vendor, make=Scene):
     """Return a scene whose customer and vendor encrypt or do not; numbers of a vendor have sessions of their own."""
     engines = VirtualRtpEngines()
     dialect = CallerDialect(transfer_keys=KEYS)
@@ -34,7 +37,7 @@ def scene_with(customer, vendor):
         mapping_gateway("acme", f"{CUSTOMER.host}/32", media=customer, dialect=dialect),
         vendor_gateway(0, media=vendor),
     ]
-    scene = Scene(
+    scene = make(
         catalogue(trunks, media=MediaParameters(engine=MediaEngine.RTPENGINE, mode=MediaMode.ON)), rtpengines=engines
     )
     scene.vendor.renews_keys = scene.caller.renews_keys = True
@@ -86,6 +89,23 @@ def test_calls_go_on_encrypted_by_the_next_rtpengine_when_theirs_is_lost(custome
     engines.lose("one")
     poll(scene)
     assert {engine for engine, _ in engines.calls} == {"two"}
+    expect_understood(engines, call, there)
+    scene.finish(call)
+
+
+@pytest.mark.parametrize("after_ms", [5, 300, 700])
+def test_a_switch_that_is_killed_while_both_sides_agree_on_keys_has_them_agree_in_the_next(tmp_path, after_ms):
+    scene, engines = scene_with(SEALED, SEALED, partial(KilledScene, tmp_path))
+    call, there = talk(scene, SEALED)
+    call.will("INVITE", Reply(after_ms=600))
+    there.will("INVITE", Reply(after_ms=150))
+    engines.lose("one")
+    scene.exchange.poll_rtpengines()
+    scene.wire.run_for(after_ms)
+    scene.kill(200)
+    scene.wire.run_for(3_000)
+    engines.lose("one")
+    poll(scene, 10)
     expect_understood(engines, call, there)
     scene.finish(call)
 
