@@ -1,5 +1,6 @@
 """A browser before the console of a running switch, with people of several roles."""
 
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -41,6 +42,9 @@ NO_FADING: Final = (
 NEW_TITLE: Final = "main h1:not([data-left])"
 WIDE: Final = (1_440, 900)
 NARROW: Final = (360, 780)
+ENGLISH: Final = re.compile(r"[A-Za-z]{3,}(?: [a-z]{2,}){2,}")
+"""Several words in a row, the beginning of a sentence."""
+COMMANDS: Final = re.compile(r"vosd [a-z -]+")
 
 expect.set_options(timeout=WAIT_MS)
 
@@ -256,6 +260,11 @@ def _found_by_axe(page: Page, rules: list[str]) -> list[str]:
     options = {"runOnly": rules, "resultTypes": ["violations"]}
     found: dict[str, Any] = page.evaluate("options => axe.run(document, options)", options)
     return [f"{each['id']}: {node['html'][:200]}" for each in found["violations"] for node in each["nodes"]]
+
+
+def english_in(page: Page) -> list[str]:
+    """Return what is said in English; commands are so in every language."""
+    return ENGLISH.findall(COMMANDS.sub("", page.inner_text("body")))
 
 
 def fits_a_telephone(page: Page) -> None:

@@ -9,7 +9,7 @@ from e2e.conversation import conversing
 from e2e.stage import Caller, Vendor
 from playwright.sync_api import Page, expect
 
-from console.conftest import NARROW, Visit, Visitor, violations
+from console.conftest import NARROW, Visit, Visitor, english_in, violations
 from console.test_screens import rows
 
 
@@ -144,3 +144,7 @@ def test_the_page_of_a_call_fits_a_telephone(visit: Visit, refused: str, answere
         expect(page.get_by_role("heading", level=1)).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth") <= NARROW[0], path
         assert not re.search(r"\b(call|step|ladder|trace|column|correction)\.\w+", page.inner_text("body")), path
+        if "tab=why" in path:
+            expect(page.get_by_text("有网关表示被叫忙")).to_be_visible()
+            expect(page.get_by_text("ms 后 503").first).to_contain_text("已尝试")
+            assert english_in(page) == []

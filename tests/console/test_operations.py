@@ -154,9 +154,10 @@ def test_an_alarm_is_confirmed_with_a_note_and_kept_silent(site: Watched, boss: 
     assert line["subject"] == f"caller_blacklisted {alarm['subject']}".strip()
     refused = site.api.ask("POST", "/alarms/gateway_down/confirmation", {"subject": "carrier-a"})
     assert (refused.status, refused.json["code"]) == (404, "no_such_alarm")
-    viewer = visit("viewer", size=NARROW).go("/alarms", "Alarms")
-    expect(viewer.get_by_text("caller_blacklisted").first).to_be_visible()
-    expect(viewer.get_by_role("button", name="Confirm", exact=True)).to_have_count(0)
+    viewer = visit("viewer", size=NARROW, language="zh").go("/alarms", "告警")
+    expect(viewer.get_by_text("主叫进入黑名单").first).to_be_visible()
+    expect(viewer.get_by_text(re.compile("vosd blacklist list.vosd blacklist clear NUMBER"))).to_be_visible()
+    expect(viewer.get_by_role("button", name="确认", exact=True)).to_have_count(0)
     assert viewer.evaluate("document.documentElement.scrollWidth") <= NARROW[0]
 
 

@@ -15,7 +15,17 @@ from e2e.conversation import conversing
 from e2e.stage import Caller, Vendor
 from playwright.sync_api import Browser, Page, expect
 
-from console.conftest import NARROW, NEW_TITLE, PASSWORD, Visit, Visitor, fits_a_telephone, logged_in, violations
+from console.conftest import (
+    NARROW,
+    NEW_TITLE,
+    PASSWORD,
+    Visit,
+    Visitor,
+    english_in,
+    fits_a_telephone,
+    logged_in,
+    violations,
+)
 from vosd.admin.office.second_factor import STEP_MS, code_at
 
 SCREENS: Final = {
@@ -72,6 +82,11 @@ def test_the_console_speaks_chinese_and_keeps_the_language(visit: Visit) -> None
     assert page.evaluate("document.documentElement.lang") == "zh"
     for path in ("/calls", "/accounts/acme", "/reports"):
         assert not re.search(r"\b(nav|column|state|calls)\.\w+", visitor.go(path).inner_text("body")), path
+    page = visitor.go("/accounts/nope")
+    expect(page.get_by_text("vosd account list 列出全部账户").first).to_be_visible()
+    page = visitor.go("/try?gateway=acme-pbx&caller=1202&callee=999")
+    expect(page.get_by_text("sell 没有 999 的费率").first).to_be_visible()
+    assert english_in(page) == []
     page.get_by_role("button", name=re.compile("^p")).click()
     page.get_by_role("menuitem", name="English").click()
     visitor.go("/calls", "Calls now")

@@ -9,13 +9,21 @@ from typing import Final
 import pytest
 from sentences import sentences
 
+from vosd.admin.office.jobs import JobKind
 from vosd.admin.office.ports import KeySheet
+from vosd.admin.office.principal import Means
 from vosd.admin.office.reports import _OF_COMMON
 from vosd.base.cause import EndReason, HangupSource
 from vosd.callcontrol.setup import STEPS
+from vosd.catalogue.overrides import Setting, Target
 from vosd.catalogue.stored_objects import KINDS
 from vosd.config.key_sheets import key_sheets
+from vosd.invoicing.settlement import InvoiceState
+from vosd.obs.alarms import KINDS as KINDS_OF_ALARM
+from vosd.routing.dynamic_lists import ListingCause
 from vosd.routing.routes import Cause
+from vosd.storage.ports import EntryKind
+from vosd.storage.reconciliations import DisputeState
 from vosd.traffic.ledger_reports import LEDGER_REPORTS
 from vosd.traffic.reports import OWNER, REPORTS
 
@@ -23,6 +31,8 @@ TEXTS: Final = Path(__file__).parents[2] / "console/src/text"
 LANGUAGES: Final = sorted(file.stem for file in TEXTS.glob("*.json") if file.stem != "en")
 VERBATIM: Final = re.compile(r"`[^`]+`|[A-Z]+_[A-Z0-9_]+")
 """Names of keys, values and parameters, which no language translates."""
+NAMES: Final = (KINDS_OF_ALARM, JobKind, EntryKind, ListingCause, Means, Target, Setting, InvoiceState, DisputeState)
+"""What has a name for programs, which another language shows in words."""
 PLACE: Final = re.compile(r"\{\d+\}")
 
 
@@ -37,6 +47,7 @@ def shown(keys: tuple[KeySheet, ...]) -> Iterator[str]:
 def english() -> set[str]:
     """Return the texts of all declarations that forms are drawn from, of reports, and the sentences of the switch."""
     found = {*sentences(), *(each.word for each in Cause), *(each.text for each in HangupSource)}
+    found.update(each.value for kind in NAMES for each in kind)
     for kind in map(key_sheets, KINDS):
         found.update((kind.meaning, *shown(kind.keys)), shown((kind.named,) if kind.named else ()))
     found.update(each.meaning for each in (*REPORTS.values(), *LEDGER_REPORTS.values()))

@@ -4,7 +4,7 @@ import { createContext, useContext } from "react";
 import { useTranslation } from "react-i18next";
 import type { Row } from "../api/client";
 import { amount, moment, utc } from "../format";
-import { ServerText } from "../text/meanings";
+import { ServerText, useServerText } from "../text/meanings";
 import { useZone } from "../zone";
 import { Go } from "./go";
 
@@ -54,10 +54,11 @@ export function Moment({ value }: { value: unknown }) {
 
 export function State({ value }: { value: unknown }) {
   const { t } = useTranslation();
+  const inLanguage = useServerText();
   const text = value === true ? "✓" : value === false ? "–" : String(value ?? "–");
   return (
     <span className={BAD.has(text) ? "bad" : GOOD.has(text) ? "good" : undefined}>
-      {t([`value.${text}`], { defaultValue: text })}
+      {t([`value.${text}`], { defaultValue: inLanguage(text) })}
     </span>
   );
 }

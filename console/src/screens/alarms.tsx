@@ -52,7 +52,9 @@ export function AlarmsScreen() {
             key={`${row.alarm} ${row.subject}`}
             variant="outline"
             color="yellow"
-            title={[`${row.alarm} ${row.subject}`.trim(), inLanguage(String(row.text))].filter(Boolean).join(": ")}
+            title={[`${inLanguage(String(row.alarm))} ${row.subject}`.trim(), inLanguage(String(row.text))]
+              .filter(Boolean)
+              .join(": ")}
           >
             <p>
               <b>{t("alarms.do")}:</b> <ServerText text={row.do} />{" "}
@@ -74,7 +76,7 @@ export function AlarmsScreen() {
       <Table
         label={t("nav.alarms")}
         columns={[
-          { name: "alarm" },
+          { name: "alarm", kind: "sentence" },
           { name: "subject" },
           { name: "level", kind: "state" },
           { name: "since", kind: "moment" },

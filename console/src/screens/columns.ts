@@ -22,7 +22,7 @@ const sorted = (name: string, kind?: Column["kind"]): Column => ({ name, kind, i
 /** A gateway as it does now, over the last five minutes. */
 export const gatewayColumns: readonly Column[] = [
   { name: "gateway", kind: "gateway", isSortable: true },
-  { name: "kind" },
+  { name: "kind", kind: "sentence" },
   { name: "state", kind: "state", isSortable: true },
   { name: "calls", kind: "number" },
   { name: "max_concurrent", kind: "number" },
@@ -39,7 +39,7 @@ export const lists = {
     path: "/registrations",
     columns: [
       sorted("name"),
-      { name: "direction" },
+      { name: "direction", kind: "sentence" },
       { name: "state", kind: "state" },
       { name: "contact" },
       { name: "received" },
@@ -57,7 +57,7 @@ export const lists = {
     columns: [
       { name: "created_at", kind: "moment" },
       { name: "account", kind: "account" },
-      { name: "kind" },
+      { name: "kind", kind: "sentence" },
       { name: "amount", kind: "money" },
       { name: "reference" },
       { name: "memo" },
@@ -90,7 +90,7 @@ export const lists = {
     columns: [
       { name: "caller" },
       { name: "mapping_gateway", kind: "gateway" },
-      { name: "cause" },
+      { name: "cause", kind: "sentence" },
       { name: "since", kind: "moment" },
       { name: "until", kind: "moment" },
     ],
@@ -100,7 +100,7 @@ export const lists = {
     path: "/sources",
     columns: [
       sorted("source"),
-      { name: "cause" },
+      { name: "cause", kind: "sentence" },
       { name: "username" },
       { name: "failures", kind: "number" },
       { name: "until", kind: "moment" },
@@ -111,9 +111,9 @@ export const lists = {
   overrides: {
     path: "/overrides",
     columns: [
-      { name: "target" },
+      { name: "target", kind: "sentence" },
       { name: "name" },
-      { name: "setting" },
+      { name: "setting", kind: "sentence" },
       { name: "value" },
       { name: "operator" },
       { name: "since", kind: "moment" },
@@ -130,7 +130,7 @@ export const lists = {
       { name: "role" },
       { name: "action" },
       { name: "subject" },
-      { name: "means" },
+      { name: "means", kind: "sentence" },
       { name: "source" },
     ],
     filters: [
@@ -146,7 +146,7 @@ export const lists = {
     path: "/jobs",
     columns: [
       { name: "id", kind: "number" },
-      { name: "kind" },
+      { name: "kind", kind: "sentence" },
       { name: "subject" },
       { name: "state", kind: "state" },
       { name: "progress", kind: "number" },

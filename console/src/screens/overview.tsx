@@ -19,6 +19,7 @@ import { type Column, Table } from "../parts/table";
 import { Moment, State } from "../parts/values";
 import type { Narrowing } from "../router";
 import { useMay, useSession } from "../session";
+import { ServerText } from "../text/meanings";
 import { useWall } from "../wall";
 import { gatewayColumns } from "./columns";
 import { Missing, ReportTable, reportOf } from "./reports";
@@ -256,7 +257,7 @@ function AlarmList() {
         <li key={`${each.alarm} ${each.subject}`} className={BAD_LEVELS.has(each.level) ? "urgent" : undefined}>
           <Moment value={each.since} />{" "}
           <Link to="/alarms">
-            {each.alarm} {each.subject}
+            <ServerText text={each.alarm} /> {each.subject}
           </Link>{" "}
           <span className="quiet">{each.text || each.do}</span>
         </li>
