@@ -188,8 +188,9 @@ def _print(sheet: "ReportSheet", as_csv: str | None, as_json: bool, xlsx: Path |
         writer.rows([[row.get(name) for name in columns] for row in sheet.rows])
     else:
         rows = [*sheet.rows, *({columns[0]: "total", **total} for total in sheet.totals if len(sheet.rows) > 1)]
+        empty = "no calls of that time are added up yet" if sheet.missing else "no calls began in that time"
         output.table(columns, [["" if (cell := row.get(name)) is None else cell for name in columns] for row in rows],
-                     empty="no calls began in that time")  # fmt: skip
+                     empty=empty)  # fmt: skip
     if late := sheet.missing_in_replica:
         output.remark(f"{late} calls are missing: the replica of the database does not have them yet")
     if waiting := sheet.missing - late:
