@@ -160,6 +160,11 @@ async def show(url: str) -> None:
                 rows = type(error).__name__[:7]
             line += f"{time.monotonic() - begun:>{(8, 9, 30)[(days > 1) + (group == 'day')]}.2f}{rows!s:>8}"
         print(line, flush=True)
+    for name, more in (("performance", {"group": "5min"}), ("durations", {"callee_digits": 4})):
+        order = ShowReport(name=name, since=BEGIN + DAY_MS, until=BEGIN + 2 * DAY_MS, **more)
+        begun = time.monotonic()
+        rows = len((await show_report(office, ROOT, order)).rows)
+        print(f"{name} {more}: a day in {time.monotonic() - begun:.2f} s, {rows} rows")
     await database.close()
 
 

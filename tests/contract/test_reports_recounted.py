@@ -52,7 +52,9 @@ class Office:
             msgspec.structs.replace(account(each, agent=agent or None), name=name)
             for each, (name, agent) in OWNERS.items()
         ]
-        self.definitions = SimpleNamespace(accounts=lambda: {each.id: each for each in owned})
+        agents = {each.id: each.agent for each in owned if each.agent}
+        by_name = {each.id: each for each in [*owned, account("reseller")]}
+        self.definitions = SimpleNamespace(accounts=lambda: by_name, agents=lambda: agents)
 
     def scope_of(self, _who):
         return Scope(None)
@@ -495,6 +497,12 @@ async def check_agents(booked):
     assert money(Decimal(row["fee"]) for row in sheet.rows) == money(each.fee for each, _ in charges)
     assert money(Decimal(row["agent_income"]) for row in sheet.rows) == money(call.fee for _, call in charges)
     assert {row["party"] for row in sheet.rows} == {"reseller"}
+    order = ShowReport(name="revenue", since=SINCE, until=UNTIL, group="whole", account="reseller", below=True)
+    rows = (await show_report(office, ROOT, order)).rows
+    assert {row["customer_account"] for row in rows} == {"shop"}
+    assert sum(row["calls"] for row in rows) == sum(call.customer_account == "shop" for call in calls)
+    with pytest.raises(OrderError, match="account"):
+        await show_report(office, ROOT, msgspec.structs.replace(order, account=None))
 
 
 async def test_minimums_attempts_agents_five_minutes_and_prefixes_are_those_of_the_ledger_and_the_calls(booked):

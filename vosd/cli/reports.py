@@ -65,6 +65,7 @@ def _verb_of(shown: Report | LedgerReport) -> click.Command:
     @click.option("--group", type=click.Choice(shown.groups), default=shown.group, show_default=True)
     @click.option("--zone", type=ZONE, default="UTC", show_default=True, help="Zone in which days begin.")
     @click.option("--account", metavar="ID", help="Calls that this account pays for only.")
+    @click.option("--below", is_flag=True, help="Also the accounts below that one.")
     @click.option("--gateway", metavar="NAME", help="Calls by this gateway or phone, of either side, only.")
     @click.option("--area", metavar="AREA", help="Calls to this area only; a prefix where rates have no areas.")
     @click.option("--vendor", metavar="ID", help="Calls whose costs are booked on this account only.")

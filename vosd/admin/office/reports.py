@@ -21,6 +21,7 @@ from vosd.admin.office.scope import Scope
 from vosd.base.errors import VosError
 from vosd.base.money import format_amount
 from vosd.billing.accounts import Account
+from vosd.billing.agents import Hierarchy
 from vosd.catalogue.overrides import UNLIMITED, Overrides
 from vosd.cdr.columns import iso_utc
 from vosd.control.installation import ListScheduledReports, ScheduledReportRow
@@ -183,6 +184,8 @@ class ShowReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Area, or prefix where rates have none."""
     vendor: str | None = None
     """Account of the vendor; for operators."""
+    below: bool = False
+    """Also the accounts below ``account``, as configured now."""
     caller_digits: Annotated[int, msgspec.Meta(ge=1, le=DIGITS_MAX)] | None = None
     """Rows by so many first digits of the calling numbers; every call is read."""
     callee_digits: Annotated[int, msgspec.Meta(ge=1, le=DIGITS_MAX)] | None = None
@@ -265,7 +268,16 @@ async def show_report(office: Office, who: Principal, order: ShowReport) -> Repo
     if order.name == BALANCES and (order.until is None or order.until >= now):
         held = await commitments(office.switch)
         beside = beside._replace(reserved={name: each.reserved for name, each in held.items()})
-    return await report_of(office.stores, order, scope, now, beside, is_inside=_is_inside(who, scope))
+    below = _below(office, order) if order.below else ()
+    return await report_of(office.stores, order, scope, now, beside, below, is_inside=_is_inside(who, scope))
+
+
+def _below(office: Office, order: ShowReport) -> Sequence[str]:
+    if order.account is None:
+        raise OrderError("below", "is about the account that is named", "account")
+    agents = office.definitions.agents()
+    hierarchy = Hierarchy({name: agents.get(name) for name in office.definitions.accounts()})
+    return tuple(hierarchy.all_below(order.account))
 
 
 def terms_of(accounts: Mapping[str, Account]) -> Mapping[str, AccountTerms]:
@@ -285,22 +297,24 @@ async def report_of(
     scope: Scope,
     now: int,
     beside: AccountsBeside = NOTHING_BESIDE,
+    below: Sequence[str] = (),
     *,
     is_inside: bool,
     is_exact: bool = False,
 ) -> ReportSheet:
     """Return a report as ``show_report`` does, for a scope; ``is_inside``: with costs and vendors.
 
-    ``beside`` has the facts about accounts that are not in the database. ``is_exact``: calls of other times are
+    ``beside`` has the facts about accounts that are not in the database, ``below`` the accounts that count with that of
+    the order. ``is_exact``: calls of other times are
     not missing, which takes longer to find out.
     """
     if order.name in LEDGER_REPORTS:
-        return await _ledger_report(stores, LEDGER_REPORTS[order.name], order, scope, now, beside)
+        return await _ledger_report(stores, LEDGER_REPORTS[order.name], order, scope, now, beside, below)
     report = REPORTS.get(order.name)
     if report is None or (report.is_inside and not is_inside):
         raise NoSuchReportError(order.name, [each.name for each in _seen(is_inside=is_inside)])
     zone, group = _zone(order.zone), _grouping(report, order.group)
-    where = _conditions(report, order, scope)
+    where = _conditions(report, order, scope, below)
     until = now if order.until is None else order.until
     spans = spans_of(begin_of_day(until, zone) if order.since is None else order.since, until, group, zone)
     layout = _layout(report, order, group, is_inside=is_inside)
@@ -318,7 +332,7 @@ async def report_of(
     charged: Sequence[ChargedBeside] = ()
     if not {*report.beside}.isdisjoint(layout.figures):
         times = [(span.since, span.until) for span in spans]
-        accounts = None if order.account is None else [order.account]
+        accounts = None if order.account is None else [order.account, *below]
         charged = await stores.ledger.charged_beside_calls(times, accounts)
     # In a thread: a process that serves others does not stop for a long table.
     rows, totals = await asyncio.to_thread(_sheet, report, layout, group, spans, read, peaks, charged)
@@ -443,7 +457,13 @@ def _by_five(source: ReportSource, query: TrafficQuery, order: ShowReport) -> li
 
 
 async def _ledger_report(
-    stores: "SqlStores", report: LedgerReport, order: ShowReport, scope: Scope, now: int, beside: AccountsBeside
+    stores: "SqlStores",
+    report: LedgerReport,
+    order: ShowReport,
+    scope: Scope,
+    now: int,
+    beside: AccountsBeside,
+    below: Sequence[str],
 ) -> ReportSheet:
     for field in ("gateway", "area", "vendor", "caller_digits", "callee_digits"):
         if getattr(order, field) is not None:
@@ -453,7 +473,7 @@ async def _ledger_report(
     accounts = None if scope.visible is None else [name for name in scope.visible if _has_ledger(scope, name)]
     if order.account is not None:
         scope.require_ledger(order.account)
-        accounts = [order.account]
+        accounts = [order.account, *(name for name in below if _has_ledger(scope, name))]
     zone, group = _zone(order.zone), _grouping(report, order.group)
     until = now if order.until is None else order.until
     spans = spans_of(begin_of_day(until, zone) if order.since is None else order.since, until, group, zone)
@@ -566,11 +586,11 @@ def _grouping(report: Report | LedgerReport, given: str | None) -> Grouping:
     return Grouping(name)
 
 
-def _conditions(report: Report, order: ShowReport, scope: Scope) -> list[Condition]:
+def _conditions(report: Report, order: ShowReport, scope: Scope, below: Sequence[str]) -> list[Condition]:
     where: list[Condition] = [((name,), [value]) for name, value in report.only.items()]
     if order.account is not None:
         scope.require_visible(order.account)
-        where.append(((report.account,), [order.account]))
+        where.append(((report.account,), [order.account, *below]))
     elif scope.visible is not None:
         where.append(((report.account,), sorted(scope.visible)))
     if order.gateway is not None:
