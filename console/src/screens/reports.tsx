@@ -146,7 +146,7 @@ function Chart({ report }: { report: Report }) {
   const shown = figures.includes(figure) ? figure : (figures.find((name) => name === "calls") ?? figures[0]);
   if (!shown || report.rows.length === 0) return null;
   const texts = report.columns.filter(
-    ({ name, kind }) => kind === "text" && name !== "span" && !name.endsWith("currency"),
+    ({ name, kind }) => kind === "text" && !["span", "area_prefix"].includes(name) && !name.endsWith("currency"),
   );
   const spans = new Set(report.rows.map((row) => row.span));
   const isOverTime = report.columns.some((column) => column.name === "span") && spans.size > 1;
