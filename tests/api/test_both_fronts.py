@@ -465,7 +465,8 @@ def test_both_fronts_make_invoices(tmp_path: Path) -> None:
     daemon = Daemon(tmp_path, text)
     daemon.migrate()
     names = fronts()
-    book_calls_of_february(daemon, *(values["N"] for values in names), "acme")
+    url = f"sqlite+aiosqlite:///{daemon.directory / 'vosd.db'}"
+    book_calls_of_february(url, *(values["N"] for values in names), "acme")
     with Api(daemon.configuration_file) as api:
         site = Watched(daemon, api, Stage(daemon, API_SWITCH))
         daemon.succeed("invoice", "run", "--period", "2026-02", "--account", "acme")
@@ -476,11 +477,11 @@ def test_both_fronts_make_invoices(tmp_path: Path) -> None:
         expect_same(site, INVOICES, *names)
 
 
-def book_calls_of_february(daemon: Daemon, *accounts: str) -> None:
-    """Book a call of February 2026 on each account."""
+def book_calls_of_february(url: str, *accounts: str) -> None:
+    """Book a call of February 2026 on each account, in the database at ``url``."""
 
     async def book() -> None:
-        database = Database(f"sqlite+aiosqlite:///{daemon.directory / 'vosd.db'}")
+        database = Database(url)
         begun = 1_770_000_000_000
         for index, name in enumerate(accounts):
             times = {"started_at": begun, "answered_at": begun + 4_000, "ended_at": begun + 64_000}

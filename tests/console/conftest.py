@@ -57,7 +57,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @contextmanager
-def _running_site(directory: Path, more: str, url: str) -> Iterator[Watched]:
+def running_site(directory: Path, more: str, url: str) -> Iterator[Watched]:
     """Run a switch; its verbs run in a thread, because the browser's own loop runs in this one."""
     with watched(directory, more, url) as installation, ThreadPoolExecutor(1) as thread:
         daemon = installation.daemon
@@ -76,7 +76,7 @@ def site(
     """Return the switch, on MariaDB; ``CONFIGURATION`` of a file of tests is put behind its configuration."""
     more: str = getattr(request.module, "CONFIGURATION", "")
     directory = tmp_path_factory.mktemp("console")
-    with _running_site(directory, more, mariadb_server.create_database(directory.name)) as installation:
+    with running_site(directory, more, mariadb_server.create_database(directory.name)) as installation:
         yield installation
 
 

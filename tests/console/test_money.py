@@ -12,6 +12,7 @@ import pytest
 from api.test_both_fronts import BILLING, book_calls_of_february
 from api.watched import Watched
 from doubles.postbox import Postbox
+from doubles.process.mariadb import MariaDb
 from e2e.conditions import eventually
 from e2e.conversation import conversing
 from playwright.sync_api import Page, expect
@@ -43,17 +44,14 @@ def postbox() -> Iterator[Postbox]:
 
 
 @pytest.fixture(scope="module")
-def site(postbox: Postbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    """Return a switch that has a mail server."""
-    with running_site(tmp_path_factory.mktemp("console"), BILLING + MAIL.format(port=postbox.port)) as installation:
+def site(postbox: Postbox, tmp_path_factory: pytest.TempPathFactory, mariadb_server: MariaDb) -> Iterator[Watched]:
+    """Return a switch on MariaDB that has a mail server, and a call of February 2026 on its books."""
+    directory = tmp_path_factory.mktemp("console")
+    url = mariadb_server.create_database(directory.name)
+    with running_site(directory, BILLING + MAIL.format(port=postbox.port), url) as installation:
+        with ThreadPoolExecutor(1) as thread:  # the browser's own loop runs in this one
+            thread.submit(book_calls_of_february, url, "acme").result()
         yield installation
-
-
-@pytest.fixture(scope="module", autouse=True)
-def february(site: Watched) -> None:
-    """Have a call of February 2026 on the books; the browser's own loop runs in this thread."""
-    with ThreadPoolExecutor(1) as thread:
-        thread.submit(book_calls_of_february, site.daemon, "acme").result()
 
 
 def balance(site: Watched, account: str) -> Decimal:

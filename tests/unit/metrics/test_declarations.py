@@ -17,6 +17,7 @@ LABELS = {
     "reason",
     "code",
     "gateway",
+    "group",
     "kind",
     "outcome",
     "direction",
