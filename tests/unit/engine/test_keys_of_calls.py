@@ -253,6 +253,23 @@ def test_a_later_offer_without_keys_is_refused_and_changes_nothing(first, method
     scene.finish(call)
 
 
+@pytest.mark.parametrize("vendor", [OPEN, SEALED])
+@pytest.mark.parametrize("headers", [(), ("Supported: 100rel",)])
+def test_a_stop_lets_no_description_of_the_vendor_out_that_waits_for_an_rtpengine(vendor, headers):
+    scene, engines = scene_with(SEALED, vendor)
+    answer = sealed(ANSWER) if vendor is SEALED else ANSWER
+    scene.vendor.script = Script((Line(500, 183, answer), Line(2_000, 200, answer)))
+    call = scene.caller.call(CALLEE, Intent(offer=sealed(OFFER), headers=headers))
+    scene.wire.run_for(400)
+    engines.is_silent = True
+    scene.wire.run_for(400)
+    scene.exchange.switch.open_doors(scene.exchange.clock.now())
+    engines.is_silent = False
+    scene.wire.run_until(lambda: call.final == 200)
+    assert next(response.body for response in call.responses if response.status == 183) == ""
+    scene.finish(call)
+
+
 def test_early_media_without_keys_of_a_fork_do_not_reach_the_caller():
     scene, engines = scene_with(SEALED, SEALED)
     plain = Script((Line(100, 183, ANSWER),))

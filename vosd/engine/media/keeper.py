@@ -275,9 +275,12 @@ class MediaKeeper:
         leg.moved()
 
     def forget(self, waiting: WaitingMessage) -> None:
-        """Wait for an rtpengine no more (``Doorkeeper``)."""
-        if self._rtpengines is not None:
-            self._rtpengines.forget(waiting)
+        """Wait for an rtpengine no more (``Doorkeeper``).
+
+        A response that leaves all the same has no description: it would be that of the other side, with its keys.
+        """
+        if self._rtpengines is not None and self._rtpengines.forget(waiting):
+            waiting.change(_without_session(waiting.message))
 
     def leg_over(self, owner: DoorOwner, now: Instant) -> None:
         """Close the ports of a leg (``Doorkeeper``)."""

@@ -226,11 +226,12 @@ class RtpEngineCalls:
         if self._legs.pop(call, None) is not None:
             self.engines.forget(call.engine, call.name)
 
-    def forget(self, waiting: WaitingMessage) -> None:
-        """Wait for an answer no more: the message was withdrawn, or its time is over."""
+    def forget(self, waiting: WaitingMessage) -> bool:
+        """Wait for an answer no more: the message was withdrawn, or its time is over; return whether none had come."""
         cookie = self._asked.pop(waiting, None)
         if cookie is not None:
             self.engines.cancel(cookie)
+        return cookie is not None
 
     def _taken(self, wanted: RtpSessionWanted, name: str, answer: EngineAnswer | None) -> GivenPorts | None:
         """Note the ports that an rtpengine has given to the reader, and return them."""

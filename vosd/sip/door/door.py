@@ -63,7 +63,8 @@ class MessageChange(msgspec.Struct, frozen=True):
 class MessageWait(msgspec.Struct, frozen=True):
     """A message waits for ``WaitingMessage.answer``, at most for ``ms``.
 
-    ``may_leave``: without an answer it leaves as it is; else a request, an ACK, or a 200 to an INVITE, fails.
+    ``may_leave``: without an answer it leaves as it is; else a request, an ACK, or a 200 to an INVITE, fails. Other
+    responses always leave, as ``Doorkeeper.forget`` has changed them.
     """
 
     ms: int
