@@ -13,6 +13,7 @@ from vosd.b2bua.outgoing.headers import SDP, of_proposal
 from vosd.b2bua.outgoing.ruled import parts_for
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
+from vosd.media.leg_media import MediaRefusal
 from vosd.routing.failover import OURS_TO_SETTLE
 from vosd.sdp.rewrite import Hidden
 from vosd.sdp.security import has_ice, has_keys
@@ -327,6 +328,17 @@ class Renegotiation(Proposal):
             final = 487 if self.facts.is_cancelled else status_for_origin(status)
             self.origin.respond(server, final, now, forwarded=self.returns)
         self._over()
+
+    def _not_reached(self, now: Instant) -> None:
+        """Refuse the change: by 488 where its session is not one for the far side (RFC 3261 section 14.2), else by 503.
+
+        503 says that the switch is out of order: some peers try no further call after it.
+        """
+        media = self.far.facts.media
+        refusal = None if media is None else media.refusal
+        if media is not None:
+            media.refusal = None
+        self._refused(503 if refusal in {None, MediaRefusal.NO_MEDIA_PORT} else 488, now)
 
 
 class Introduction(Proposal):

@@ -167,7 +167,10 @@ def _chain(content: bytes) -> Sequence[x509.Certificate]:
 
 def _has_authority(above: x509.Certificate) -> bool:
     """Return whether a certificate above that of the signer is for some numbers alone (RFC 9060 section 4.1)."""
-    return any(each.oid == _TN_AUTH_LIST for each in above.extensions)
+    try:
+        return any(each.oid == _TN_AUTH_LIST for each in above.extensions)
+    except (x509.DuplicateExtension, ValueError):
+        return True  # what cannot be read is for no number: _authority refuses it
 
 
 def _authority(certificate: x509.Certificate) -> TnAuthority:
