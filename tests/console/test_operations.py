@@ -116,6 +116,14 @@ def test_a_report_has_a_chart_and_leads_to_the_calls_behind_a_row(boss: Visitor)
     boss.go("/reports?name=daily", "Reports").get_by_role("combobox", name="Saved reports").click()
     page.get_by_role("option", name="mine").click()
     expect(page).to_have_url(re.compile("name=revenue"))
+    delete = page.get_by_role("button", name="Delete a saved report")
+    delete.click()
+    page.get_by_role("menuitem", name="mine").click()
+    expect(page.get_by_text("mine is deleted")).to_be_visible()
+    expect(delete).to_have_count(0)
+    page.get_by_role("button", name="Undo").click()
+    expect(delete).to_be_visible()
+    assert violations(page) == []
 
 
 def test_a_route_is_tried_on_last_weeks_calls_before_it_is_saved(site: Watched, boss: Visitor) -> None:

@@ -37,6 +37,7 @@ def show_gateways(invocation: Invocation, *, as_json: bool) -> None:
         return
     rows = [*map(asdict, listed)]
     blocked = {row["gateway"]: row["blocked"] for row in rows if row["blocked"] is not None}
+    resting = {row["gateway"]: row["rest"] for row in rows if row["rest"] is not None}
     for row in rows:
         row["state"] = _state(row)
         row["calls"] = f"{row['calls']}/{'-' if row['max_concurrent'] is None else row['max_concurrent']}"
@@ -44,6 +45,8 @@ def show_gateways(invocation: Invocation, *, as_json: bool) -> None:
     output.listing([*_ON_SCREEN.values()], cells, output.columns_of_screen() or output.UNFOLDED, empty="no gateways")
     for name, why in blocked.items():
         output.remark(f"{name} is blocked {why}")
+    for name, why in resting.items():
+        output.remark(f"{name} rests: {why}")
     output.remark("figures of the last hour, or since the switch was started; cost: average of what a minute cost")
 
 

@@ -18,7 +18,7 @@ class GatewayRow(msgspec.Struct, frozen=True):
     since_s: int | None
     """Seconds since it went down."""
     rest_s: int | None
-    """Remaining seconds of its Retry-After pause."""
+    """Remaining seconds of its rest: a Retry-After pause, or one because calls failed in a row."""
     calls: int
     """Calls that run now."""
     max_concurrent: int | None
@@ -45,6 +45,8 @@ class GatewayRow(msgspec.Struct, frozen=True):
     """Addresses of its names in DNS now, which its calls come from; mapping only."""
     groups: list[str] = []
     """Gateway groups that it is in; routing only."""
+    rest: str | None = None
+    """Why it rests, for ``rest_s``; None = it does not."""
 
 
 class ListGateways(Order[list[GatewayRow]], frozen=True, tag="gateways"):

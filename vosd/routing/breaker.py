@@ -13,6 +13,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Final, NamedTuple
 
+from vosd.routing.routes import Cause
 from vosd.trunks.gateways import Address, RoutingGateway
 
 SILENCES: Final = 3
@@ -31,6 +32,9 @@ FAILURES: Final = frozenset({408, 500, 502, 503, 504})
 """Final codes that concern the vendor and not the called number."""
 NORMAL_CAUSES: Final = range(1, 32)
 """Causes of Q.850's class "normal event": they concern the called number, whatever the code is."""
+
+SILENT: Final = "calls in a row got neither ringing nor a refusal in time"
+REFUSED: Final = "calls in a row were refused with 408, 500, 502, 503 or 504"
 
 
 class BreakerPlace(NamedTuple):
@@ -153,6 +157,15 @@ class Breakers:
             if row is not None and row.rest_ms:
                 remaining_ms = max(row.ends_at - mono_ms, row.probed_until - mono_ms, remaining_ms)
         return remaining_ms
+
+    def reason(self, place: BreakerPlace) -> str:
+        """Return why an address rests; empty = it does not."""
+        row = self.failing.get(place)
+        if row is None or not row.rest_ms:
+            return ""
+        if row.asked_until > row.until:
+            return Cause.RESTING.detail
+        return SILENT if row.silences >= SILENCES else REFUSED
 
     def begin(self, place: BreakerPlace, mono_ms: int) -> None:
         """Note that an attempt begins: after a rest it is the probe."""

@@ -1,6 +1,6 @@
 /** Calls that have ended: narrowed by the address, so that a search is a link. */
 
-import { Button, Group, Menu, Select, TextInput } from "@mantine/core";
+import { Button, Group, Menu, TextInput } from "@mantine/core";
 import { useLocalStorage } from "@mantine/hooks";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
@@ -10,7 +10,9 @@ import { download, pageOf, queryText } from "../api/client";
 import { enteredMoment, localMinute } from "../format";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
+import { SavedViews } from "../parts/savedviews";
 import { type Column, Table } from "../parts/table";
+import { LastDone } from "../parts/trial";
 import type { Narrowing } from "../router";
 
 const PAGE_ROWS = 200;
@@ -38,17 +40,11 @@ const COLUMNS: readonly Column[] = [
 ];
 const FIRST_COLUMNS = COLUMNS.slice(0, 11).map((column) => column.name);
 
-interface Saved {
-  name: string;
-  search: Narrowing;
-}
-
 export function CdrsScreen() {
   const { t } = useTranslation();
   const search = useSearch({ from: "/cdrs" });
   const go = useNavigate({ from: "/cdrs" });
   const [shown, setShown] = useLocalStorage({ key: "vosd.cdrs.columns", defaultValue: FIRST_COLUMNS });
-  const [saved, setSaved] = useLocalStorage<Saved[]>({ key: "vosd.cdrs.searches", defaultValue: [] });
   const found = useInfiniteQuery({
     queryKey: ["cdrs", search],
     queryFn: ({ pageParam }) => pageOf("/cdrs", { ...search, limit: PAGE_ROWS, cursor: pageParam || undefined }),
@@ -65,7 +61,7 @@ export function CdrsScreen() {
       actions={
         <Group gap="xs">
           <ColumnChoice shown={shown} onChange={setShown} />
-          <SavedSearches saved={saved} search={search} onSave={setSaved} onChoose={narrow} />
+          <SavedViews of="cdrs" kept="vosd.cdrs.searches" search={search} onChoose={narrow} />
           <Button size="xs" variant="default" onClick={() => download(`/cdrs?${asked}`, "text/csv", "calls.csv")}>
             {t("cdrs.csv")}
           </Button>
@@ -75,6 +71,7 @@ export function CdrsScreen() {
         </Group>
       }
     >
+      <LastDone />
       <Narrow key={asked} search={search} onSearch={narrow} />
       <span className="quiet" role="status">
         {t(found.hasNextPage ? "state.rows_more" : "state.rows", { count: rows.length })}
@@ -150,51 +147,5 @@ function ColumnChoice({ shown, onChange }: { shown: string[]; onChange: (shown: 
         ))}
       </Menu.Dropdown>
     </Menu>
-  );
-}
-
-function SavedSearches(props: {
-  saved: Saved[];
-  search: Narrowing;
-  onSave: (saved: Saved[]) => void;
-  onChoose: (search: Narrowing) => void;
-}) {
-  const { t } = useTranslation();
-  const [name, setName] = useState("");
-  const save = (event: FormEvent) => {
-    event.preventDefault();
-    props.onSave([...props.saved.filter((each) => each.name !== name), { name, search: props.search }]);
-    setName("");
-  };
-  return (
-    <>
-      <Select
-        size="xs"
-        aria-label={t("cdrs.saved")}
-        placeholder={t("cdrs.saved")}
-        data={props.saved.map((each) => each.name)}
-        value={null}
-        onChange={(chosen) => {
-          const found = props.saved.find((each) => each.name === chosen);
-          if (found) props.onChoose(found.search);
-        }}
-      />
-      <form onSubmit={save}>
-        <Group gap={4}>
-          <TextInput
-            size="xs"
-            required
-            w={120}
-            aria-label={t("cdrs.name_of")}
-            placeholder={t("cdrs.name_of")}
-            value={name}
-            onChange={(event) => setName(event.currentTarget.value)}
-          />
-          <Button size="xs" variant="default" type="submit">
-            {t("cdrs.save")}
-          </Button>
-        </Group>
-      </form>
-    </>
   );
 }

@@ -33,6 +33,7 @@ export const gatewayColumns: readonly Column[] = [
   { name: "acd_s", kind: "percent" },
   { name: "pdd_ms", kind: "number" },
   { name: "rest_s", kind: "number" },
+  { name: "rest", kind: "sentence" },
 ];
 export const lists = {
   registrations: {

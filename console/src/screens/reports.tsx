@@ -1,7 +1,6 @@
 /** Each report as a table, and as the files that the API makes of it. */
 
 import { Button, Group, Select, Text, TextInput } from "@mantine/core";
-import { useLocalStorage } from "@mantine/hooks";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
@@ -10,10 +9,11 @@ import { client, content, download, queryText, type Row } from "../api/client";
 import { amount, dayBegin, enteredMoment, localMinute } from "../format";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
+import { SavedViews } from "../parts/savedviews";
 import { Bars, bySpan, SpanChart, spanWords } from "../parts/spanchart";
 import { type Column, Table } from "../parts/table";
+import { LastDone } from "../parts/trial";
 import { type Kind, Moment, Value } from "../parts/values";
-import type { Narrowing } from "../router";
 import { useMay } from "../session";
 import { useServerText } from "../text/meanings";
 import { momentAt, zoneName } from "../zone";
@@ -289,7 +289,12 @@ export function ReportsScreen() {
       needs="GET /reports/{name}"
       actions={
         <Group gap="xs">
-          <SavedReports search={search} onChoose={(wanted) => void go({ search: wanted })} />
+          <SavedViews
+            of="reports"
+            kept="vosd.reports"
+            search={search}
+            onChoose={(wanted) => void go({ search: wanted })}
+          />
           {FILES.map(([form, accept]) => (
             <Button
               key={form}
@@ -303,6 +308,7 @@ export function ReportsScreen() {
         </Group>
       }
     >
+      <LastDone />
       <Group align="end" gap="xs">
         <Select
           label={t("reports.choose")}
@@ -348,49 +354,5 @@ export function ReportsScreen() {
       {found.data && <Chart report={found.data} />}
       <ReportTable label={name} report={found.data} isLoading={found.isPending} order={order} />
     </Page>
-  );
-}
-
-interface SavedReport {
-  name: string;
-  search: Narrowing;
-}
-
-/** Reports that were saved in this browser. */
-function SavedReports({ search, onChoose }: { search: Narrowing; onChoose: (search: Narrowing) => void }) {
-  const { t } = useTranslation();
-  const [saved, setSaved] = useLocalStorage<SavedReport[]>({ key: "vosd.reports", defaultValue: [] });
-  const [name, setName] = useState("");
-  return (
-    <Group gap={4}>
-      {saved.length > 0 && (
-        <Select
-          size="xs"
-          aria-label={t("reports.saved")}
-          placeholder={t("reports.saved")}
-          data={saved.map((each) => each.name)}
-          value={null}
-          onChange={(value) => onChoose(saved.find((each) => each.name === value)?.search ?? {})}
-        />
-      )}
-      <TextInput
-        size="xs"
-        aria-label={t("reports.save_as")}
-        placeholder={t("reports.save_as")}
-        value={name}
-        onChange={(event) => setName(event.currentTarget.value)}
-      />
-      <Button
-        size="xs"
-        variant="default"
-        disabled={!name}
-        onClick={() => {
-          setSaved([...saved.filter((each) => each.name !== name), { name, search }]);
-          setName("");
-        }}
-      >
-        {t("reports.save")}
-      </Button>
-    </Group>
   );
 }

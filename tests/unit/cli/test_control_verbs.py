@@ -176,7 +176,7 @@ async def test_every_gateway_is_shown_with_its_state_its_calls_and_its_figures(s
     rows = [
         up,
         replace(idle, gateway="b", state="down", since_s=61),
-        replace(idle, gateway="c", state="resting", rest_s=9),
+        replace(idle, gateway="c", state="resting", rest_s=9, rest="it asked for it"),
         replace(idle, gateway="d", state="blocked", blocked="by ann: no audio"),
     ]
     switch.answers(ListGateways, rows)
@@ -190,6 +190,7 @@ async def test_every_gateway_is_shown_with_its_state_its_calls_and_its_figures(s
     assert "down for 61 s" in lines[2]
     assert "resting, 9 s left" in lines[3]
     assert "d is blocked by ann: no audio" in result.stderr
+    assert "c rests: it asked for it" in result.stderr
     assert "since the switch was started" in result.stderr
 
 

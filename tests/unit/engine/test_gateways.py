@@ -16,7 +16,7 @@ from vosd.catalogue.overrides import Overrides, Target
 from vosd.cdr.record import Attempt
 from vosd.control.peers import GatewayRow
 from vosd.engine.peers.gateways import Gateways
-from vosd.routing.breaker import SILENCES, place_of
+from vosd.routing.breaker import REFUSALS, SILENCES, place_of
 from vosd.trunks.gateways import Address, HostName, Ping, Registration
 from vosd.trunks.groups import GatewayGroup
 from vosd.trunks.scope import LimitScope
@@ -48,6 +48,7 @@ def stage():
         routing_gateway("trunk", "44", max_concurrent=5),
         routing_gateway("off", "44", enabled=False),
         routing_gateway("nowhere", "44", addresses=()),
+        routing_gateway("pair", "44", addresses=(Address("203.0.113.7", 5060), Address("203.0.113.8", 5060))),
     )
 
 
@@ -79,7 +80,7 @@ def test_a_gateway_in_a_retry_after_pause_is_resting_with_the_remaining_time(sta
     stage.live.rests.begin("trunk", 30, stage.clock.now().mono)
     stage.later(10_500)
     row = stage.row("trunk")
-    assert (row.state, row.rest_s) == ("resting", 20)
+    assert (row.state, row.rest_s, row.rest) == ("resting", 20, "answered 503 and asked to be left alone")
 
 
 def test_a_gateway_at_which_calls_fail_in_a_row_is_resting_too(stage):
@@ -90,6 +91,24 @@ def test_a_gateway_at_which_calls_fail_in_a_row_is_resting_too(stage):
     stage.later(2_500)
     row = stage.row("trunk")
     assert (row.state, row.rest_s) == ("resting", 8)
+    assert row.rest == "calls in a row got neither ringing nor a refusal in time"
+    stage.later(60_000)
+    assert (stage.row("trunk").state, stage.row("trunk").rest) == ("up", None)
+
+
+def test_the_first_address_of_a_gateway_to_be_called_again_says_why_it_rests(stage):
+    breakers, now = stage.live.breakers, stage.clock.now().mono
+    gateway = stage.catalogue.routing_gateways["pair"]
+    refused, asking = (place_of(gateway, each) for each in gateway.addresses)
+    for _ in range(REFUSALS):
+        breakers.failed(refused, is_silent=False, began_ms=now, mono_ms=now)
+    assert (stage.row("pair").state, stage.row("pair").rest) == ("up", None)
+    breakers.ask_for_rest(asking, 60_000, now)
+    assert stage.row("pair").rest == "calls in a row were refused with 408, 500, 502, 503 or 504"
+    breakers.failed(refused, is_silent=False, began_ms=now + 11_000, mono_ms=now + 51_000)
+    stage.later(51_000)
+    row = stage.row("pair")
+    assert (row.rest_s, row.rest) == (9, "answered 503 and asked to be left alone")
 
 
 def test_a_gateway_that_needs_our_registration_is_registered_or_not():

@@ -16,6 +16,7 @@ from vosd.control.peers import GatewayRow
 from vosd.engine.counting import Counting
 from vosd.engine.peers.call_totals import CallTotals
 from vosd.routing.figures import Figures, Hour, Totals
+from vosd.routing.routes import Cause
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
 from vosd.trunks.scope import LimitScope
 
@@ -113,12 +114,14 @@ class Gateways(Counting):
             gateway = catalogue.routing_gateways[load.gateway]
             hour = figures.last_hour(LimitScope.ROUTING, gateway.name, now.mono)
             down_ms = vendors.down_ms(gateway, now.mono) if load.state is GatewayState.DOWN else None
-            rest_ms = _rest_ms(gateway, vendors, live, now) if load.state is GatewayState.RESTING else None
+            rests = load.state is GatewayState.RESTING
+            rest_ms = _rest_ms(gateway, vendors, live, now) if rests else None
+            rest = _why_resting(gateway, vendors, live, now) if rests else None
             account = catalogue.accounts.get(gateway.account or "")
             currency = None if account is None else account.currency
             cps, ner = leaving.get(gateway.name, 0), live.quality.figures(gateway.name, now.mono).ner
             groups = sorted(gateway.groups)
-            yield _row(load, hour, live.blocks.called, cps, down_ms, rest_ms, currency, ner, groups=groups)
+            yield _row(load, hour, live.blocks.called, cps, down_ms, rest_ms, rest, currency, ner, groups=groups)
         together = dict(live.occupancy.lately(LimitScope.GROUP, now.mono))
         for load in self.group_loads(live):
             yield _row(load, Hour(), {}, together.get(load.gateway, 0))
@@ -184,6 +187,7 @@ def _row(
     cps: int,
     down_ms: int | None = None,
     rest_ms: int | None = None,
+    rest: str | None = None,
     currency: str | None = None,
     ner: float | None = None,
     addresses: Sequence[str] = (),
@@ -210,6 +214,7 @@ def _row(
         ner=None if ner is None else round(ner, 1),
         addresses=[*addresses],
         groups=[*groups],
+        rest=rest,
     )
 
 
@@ -232,6 +237,14 @@ def _routing_state(gateway: RoutingGateway, vendors: LiveVendors, live: LiveStat
 def _rest_ms(gateway: RoutingGateway, vendors: LiveVendors, live: LiveState, now: Instant) -> int:
     """Return how much longer a vendor is skipped, after Retry-After or failed calls."""
     return max(live.rests.remaining_ms(gateway.name, now.mono), vendors.resting_ms(gateway, now.mono))
+
+
+def _why_resting(gateway: RoutingGateway, vendors: LiveVendors, live: LiveState, now: Instant) -> str:
+    """Return why a vendor is skipped, for the longer of its two rests."""
+    paused_ms = live.rests.remaining_ms(gateway.name, now.mono)
+    if paused_ms > vendors.resting_ms(gateway, now.mono):
+        return Cause.RESTING.detail
+    return vendors.why_resting(gateway, now.mono)
 
 
 def _mapping_state(
