@@ -19,7 +19,7 @@ from vosd.admin.office.permissions import ALL
 from vosd.admin.office.principal import Means, Principal, Role
 from vosd.admin.office.reports import ShowReport, show_report
 from vosd.admin.office.rerating import Run, RunBookings
-from vosd.admin.office.scope import Scope
+from vosd.admin.office.scope import scope_of
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, Attempt
 from vosd.storage.books import SqlBooks
@@ -56,8 +56,8 @@ class Office:
         by_name = {each.id: each for each in [*owned, account("reseller")]}
         self.definitions = SimpleNamespace(accounts=lambda: by_name, agents=lambda: agents)
 
-    def scope_of(self, _who):
-        return Scope(None)
+    def scope_of(self, who):
+        return scope_of(who, self.definitions.accounts(), self.definitions.agents())
 
     def now(self) -> int:
         return NOW
@@ -503,6 +503,8 @@ async def check_agents(booked):
     assert sum(row["calls"] for row in rows) == sum(call.customer_account == "shop" for call in calls)
     with pytest.raises(OrderError, match="account"):
         await show_report(office, ROOT, msgspec.structs.replace(order, account=None))
+    own = msgspec.structs.replace(ROOT, role=Role.CUSTOMER, account="reseller")
+    assert (await show_report(office, own, order)).rows == []
 
 
 async def test_minimums_attempts_agents_five_minutes_and_prefixes_are_those_of_the_ledger_and_the_calls(booked):
