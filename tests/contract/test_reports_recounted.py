@@ -14,10 +14,11 @@ import pytest
 from doubles.data.builders import account
 from doubles.data.records import STARTED, answered_call, call_id, charge_row, refused_call
 
+from vosd.admin.office import reports
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.permissions import ALL
 from vosd.admin.office.principal import Means, Principal, Role
-from vosd.admin.office.reports import ShowReport, show_report
+from vosd.admin.office.reports import ShowReport, TooManyToReadError, show_report
 from vosd.admin.office.rerating import Run, RunBookings
 from vosd.admin.office.scope import scope_of
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction
@@ -452,7 +453,7 @@ async def check_five_minutes(booked):
         await show_report(office, ROOT, ShowReport(name="revenue", since=SINCE, until=UNTIL, group="5min"))
 
 
-async def check_prefixes(booked):
+async def check_prefixes(booked, monkeypatch):
     calls, office = await records(booked), Office(booked)
     for digits, group, criterion in (
         ({"caller_digits": 1}, "day", {}), ({"callee_digits": 3}, "whole", {"account": "acme"}),
@@ -485,6 +486,12 @@ async def check_prefixes(booked):
         plain = await show_report(office, ROOT, msgspec.structs.replace(order, caller_digits=None, callee_digits=None))
         assert sheet.totals == plain.totals
         assert sheet.missing == 0
+    order = ShowReport(name="durations", since=SINCE, until=UNTIL, callee_digits=3, area="London")
+    of_area = sum(call.rate_area == "London" for call in calls)
+    with monkeypatch.context() as patch:
+        patch.setattr(reports, "READ_MAX", of_area)  # calls are not found by area: all are read
+        with pytest.raises(TooManyToReadError, match=f"read {len(calls)} calls"):
+            await show_report(office, ROOT, order)
     with pytest.raises(OrderError, match="is nothing of this report"):
         await show_report(office, ROOT, ShowReport(name="daily", since=SINCE, until=UNTIL, callee_digits=3))
 
@@ -507,13 +514,15 @@ async def check_agents(booked):
     assert (await show_report(office, own, order)).rows == []
 
 
-async def test_minimums_attempts_agents_five_minutes_and_prefixes_are_those_of_the_ledger_and_the_calls(booked):
+async def test_minimums_attempts_agents_five_minutes_and_prefixes_are_those_of_the_ledger_and_the_calls(
+    booked, monkeypatch
+):
     """All of one filling of the database, which takes longer than the comparisons."""
     await check_minimums_and_corrections(booked)
     await check_attempts(booked)
     await check_agents(booked)
     await check_five_minutes(booked)
-    await check_prefixes(booked)
+    await check_prefixes(booked, monkeypatch)
 
 
 def test_every_report_is_compared():

@@ -121,13 +121,13 @@ class Matcher:
     def _found(
         self, ours: Sequence[SentCall], theirs: Sequence[BilledCall], partners: dict[int, int]
     ) -> Iterator[CallPair]:
+        taken = set(partners.values())
+        for place, billed in enumerate(theirs):  # first: one of them may be a call that follows an hour later
+            if place not in taken:
+                yield CallPair(None, billed, any(self._repeats(billed, theirs[each]) for each in taken))
         for place, call in enumerate(ours):
             partner = partners.get(place)
             yield CallPair(call, None if partner is None else theirs[partner])
-        taken = set(partners.values())
-        for place, billed in enumerate(theirs):
-            if place not in taken:
-                yield CallPair(None, billed, any(self._repeats(billed, theirs[each]) for each in taken))
 
     def _repeats(self, billed: BilledCall, other: BilledCall) -> bool:
         is_same = billed.duration_ms == other.duration_ms and billed.caller == other.caller

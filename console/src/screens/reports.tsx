@@ -99,12 +99,14 @@ function columnsOf(report: Report): Column[] {
 }
 
 const FIVE = 5;
+const HOUR = 60;
 /** The end of a span by its beginning, both as the clock has them. */
 const AFTER: Record<string, (at: Date) => void> = {
   "5min": (at) => at.setUTCMinutes(at.getUTCMinutes() + FIVE),
-  hour: (at) => at.setUTCHours(at.getUTCHours() + 1, 0),
+  hour: (at) => at.setUTCMinutes(HOUR),
   day: (at) => at.setUTCDate(at.getUTCDate() + 1),
-  week: (at) => at.setUTCDate(at.getUTCDate() + 7),
+  // the first week of a report may begin on any day
+  week: (at) => at.setUTCDate(at.getUTCDate() + 7 - ((at.getUTCDay() + 6) % 7)),
   month: (at) => at.setUTCMonth(at.getUTCMonth() + 1),
 };
 const WHOLE_DAY = "T00:00";
@@ -124,10 +126,13 @@ export function callsOf(
   if (span && after) {
     const isMoment = span.includes("T");
     const begin = isMoment ? new Date(span) : momentAt(span + WHOLE_DAY, zone);
-    // days, weeks and months are as long as the clock of the zone says
-    const clock = new Date(isMoment ? begin : `${span}${WHOLE_DAY}Z`);
+    // the end is that of the clock of the zone: some are half an hour beside UTC, and days have 23 to 25 hours
+    const clock = new Date(isMoment ? `${span.slice(0, CLOCK_CHARACTERS)}Z` : `${span}${WHOLE_DAY}Z`);
+    const shown = clock.getTime();
     after(clock);
-    const end = isMoment ? clock : momentAt(clock.toISOString().slice(0, CLOCK_CHARACTERS), zone);
+    const end = isMoment
+      ? new Date(begin.getTime() + clock.getTime() - shown)
+      : momentAt(clock.toISOString().slice(0, CLOCK_CHARACTERS), zone);
     spanned.since = begin > new Date(since) ? begin.toISOString() : report.since;
     spanned.until = end < new Date(until) ? end.toISOString() : report.until;
   }

@@ -1,0 +1,21 @@
+import { expect, it } from "vitest";
+import { callsOf } from "./reports";
+
+const YEAR = { since: "2026-01-01T00:00:00Z", until: "2027-01-01T00:00:00Z" };
+const spanOf = (span: string, group: string, zone: string, since = YEAR.since) => {
+  const found = callsOf({ span }, { ...YEAR, since, group, zone }, {});
+  return [found.since, found.until].map((each) => each && new Date(each).toISOString().slice(0, 16));
+};
+
+it("leads from a span of a report to its calls alone", () => {
+  // the report begins on a Wednesday: its first week ends with the Sunday behind it
+  const wednesday = "2026-10-14T00:00:00Z";
+  expect(spanOf("2026-10-14", "week", "UTC", wednesday)).toEqual(["2026-10-14T00:00", "2026-10-19T00:00"]);
+  expect(spanOf("2026-10-19", "week", "UTC", wednesday)).toEqual(["2026-10-19T00:00", "2026-10-26T00:00"]);
+  // clocks half an hour beside UTC, a first hour that is cut, and the hour that comes twice
+  expect(spanOf("2026-10-14T10:00+0530", "hour", "Asia/Kolkata")).toEqual(["2026-10-14T04:30", "2026-10-14T05:30"]);
+  expect(spanOf("2026-10-14T10:15+0000", "hour", "UTC")).toEqual(["2026-10-14T10:15", "2026-10-14T11:00"]);
+  expect(spanOf("2026-10-25T02:00+0100", "hour", "Europe/Berlin")).toEqual(["2026-10-25T01:00", "2026-10-25T02:00"]);
+  expect(spanOf("2026-10-25", "day", "Europe/Berlin")).toEqual(["2026-10-24T22:00", "2026-10-25T23:00"]);
+  expect(spanOf("2026-10", "month", "Europe/Berlin")).toEqual(["2026-09-30T22:00", "2026-10-31T23:00"]);
+});
