@@ -256,7 +256,7 @@ class Relay:
         served = self._ports.get(port.id)
         if served is not None:
             served.source = source
-            served.link.order(ExpectSource(port.id, source))
+            served.link.order(ExpectSource(port.id, source), may_wait=self._is_one_sided(served))
 
     def connect(self, one: RelayPort, other: RelayPort) -> None:
         """Send by one port what comes in at the other, both ways; earlier connections of both end."""
@@ -268,7 +268,7 @@ class Relay:
         if first.link is not second.link and not self._is_moved(second, first.link):
             return
         first.other, second.other = other.id, one.id
-        first.link.order(ConnectPorts(one.id, other.id))
+        first.link.order(ConnectPorts(one.id, other.id), may_wait=first.source is None or second.source is None)
 
     def report_keys(
         self, port: RelayPort, *, are_reported: bool, are_taken: bool = False, in_tones: bool = False
@@ -374,9 +374,9 @@ class Relay:
             return PortFigures(port.id)
         figures = served.figures()
         self._part(served)
-        self._leave(served)
-        served.link.send_descriptors()
-        served.close()
+        self._loads[served.link] -= 1
+        served.link.close(ClosePort(port.id), served.sockets)
+        served.link.records.give_back(served.record)
         self._pools[port.host].rest(port.rtp, port.rtcp, now.mono)
         return figures
 
@@ -418,14 +418,13 @@ class Relay:
         served = self._ports[port.id] = _ServedPort(port, tos, sockets, link, record)
         self._loads[link] += 1
         link.records.begin(record, None)
-        link.order(OpenPort(port, tos, record), served.descriptors())
+        link.order(OpenPort(port, tos, record), served.descriptors(), may_wait=True)
         return True
 
-    def _leave(self, served: _ServedPort) -> None:
-        """Let the worker of a port close it."""
-        self._loads[served.link] -= 1
-        served.link.order(ClosePort(served.port.id))
-        served.link.records.give_back(served.record)
+    def _is_one_sided(self, served: _ServedPort) -> bool:
+        """Return whether nothing is forwarded to a port, nor from it: the other side has not described its media."""
+        other = self._ports.get(served.other) if served.other is not None else None
+        return other is None or other.source is None
 
     def _is_moved(self, served: _ServedPort, link: WorkerLink) -> bool:
         """Let another worker serve a port: both ports of a connection are served by one."""
@@ -433,7 +432,9 @@ class Relay:
         if record is None:
             return False
         before = served.figures()
-        self._leave(served)
+        self._loads[served.link] -= 1
+        served.link.order(ClosePort(served.port.id))
+        served.link.records.give_back(served.record)
         served.link, served.record = link, record
         self._loads[link] += 1
         self._give(served, before)

@@ -1,6 +1,7 @@
 """Connection of the switch to one relay worker: orders out, reports in, its end and its next start."""
 
 import asyncio
+import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic_ns
@@ -14,6 +15,7 @@ from vosd.relay.protocol import (
     MESSAGE_BYTES,
     MESSAGE_PARTS,
     PROTOCOL,
+    ClosePort,
     EndWorker,
     KeyPressed,
     ListingEnded,
@@ -35,6 +37,9 @@ from vosd.relay.worker_process import WorkerConnection, connect_worker, kill, re
 ORDERS_KEPT: Final = 2_000
 """Messages of up to a hundred orders that wait for a worker that does not read; above it the worker is ended, and
 started again."""
+LATER_S: Final = 0.02
+"""Longest time for which orders wait for others to go with them: each message wakes the worker, which costs more than
+what it says."""
 RESTART_S: Final = 0.5
 """Pause before a worker is started again when two have ended soon after their start, doubled up to
 ``_RESTART_MAX_S``."""
@@ -86,10 +91,14 @@ class WorkerLink:
         self._channel: MessageChannel | None = None
         self._orders: list[WorkerOrder] = []
         self._descriptors: list[int] = []
+        self._closing: list[socket.socket] = []
+        """Sockets that are closed when the orders have left, with which they may have to go."""
         self._dead: list[int] = []
         """Workers that have ended, and may not be reaped yet."""
         self._is_quiet = False
         self._is_flush_due = False
+        self._later: asyncio.TimerHandle | None = None
+        """When orders leave that may wait."""
         self._is_stopped = False
         self._begun_ns = 0
         self._receiving_since_ms = 0
@@ -115,36 +124,53 @@ class WorkerLink:
         self.order(UseRecords(), [self.records.descriptor])
         self.listed.set()
 
-    def order(self, order: WorkerOrder, descriptors: Sequence[int] = ()) -> None:
-        """Give an order; all that are given in one turn of the loop go as one message."""
+    def order(self, order: WorkerOrder, descriptors: Sequence[int] = (), *, may_wait: bool = False) -> None:
+        """Give an order; all that are given in one turn of the loop go as one message, behind those that ``may_wait``.
+
+        These go with the next one that may not, or after ``LATER_S``.
+        """
         self._orders.append(order)
         self._descriptors += descriptors
         if len(self._orders) >= MESSAGE_PARTS:
             self.flush()
-        elif not self._is_flush_due:
+        elif self._is_flush_due:
+            return
+        elif not may_wait:
             self._is_flush_due = True
             self._loop.call_soon(self.flush)
+        elif self._later is None:
+            self._later = self._loop.call_later(LATER_S, self._flush_later)
 
-    def send_descriptors(self) -> None:
-        """Send the orders that were given if descriptors go with them: from now on these may be closed."""
-        if self._descriptors:
-            self.flush()
+    def close(self, order: ClosePort, sockets: Sequence[socket.socket]) -> None:
+        """Let the worker close a port, and then close its sockets here: the order to open it may still wait."""
+        self._closing += sockets
+        self.order(order, may_wait=True)
+
+    def _flush_later(self) -> None:
+        self._later = None
+        self.flush()
 
     def flush(self) -> None:
         """Send the orders that were given."""
         self._is_flush_due = False
         orders, descriptors = self._orders, self._descriptors
-        self._orders, self._descriptors = [], []
+        if not orders:
+            return
+        closing = self._closing
+        self._orders, self._descriptors, self._closing = [], [], []
         channel = self._channel
-        if channel is None or not orders:
-            return  # the ports are given to the next worker as they are by then
         try:
+            if channel is None:
+                return  # the ports are given to the next worker as they are by then
             self._send(channel, orders, descriptors)
         except ChannelFullError:
             self.replace()
             return
         except OSError:
             return  # it has ended: the reader learns of it
+        finally:
+            for sock in closing:
+                sock.close()
         if channel.is_waiting:
             self._loop.add_writer(channel.sock.fileno(), self._write)
 
@@ -183,8 +209,9 @@ class WorkerLink:
     async def stop(self, *, keep: bool) -> None:
         """Leave the worker, which goes on if ``keep``, or end it."""
         self._is_stopped = True
-        if self._restart is not None:
-            self._restart.cancel()
+        for timer in (self._restart, self._later):
+            if timer is not None:
+                timer.cancel()
         if not keep:
             self.order(EndWorker())
         self.flush()
@@ -305,6 +332,7 @@ class WorkerLink:
 
     def _start_again(self) -> None:
         self._restart = None
+        self.flush()  # to none: the next worker gets the ports as they are
         try:
             self._attach(start_worker(self.path))
         except OSError as error:
