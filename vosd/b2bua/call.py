@@ -157,7 +157,8 @@ class Call:
             if self._is_answer(leg, message):
                 self.board.answer_sent()
                 self.watch()  # the ports of its media are known now
-                self.moved()
+                if self.state is states.TALKING:
+                    self.board.answer_left()
         elif self.search is not None:
             self.search.invite_left(leg, message, now)
 

@@ -188,6 +188,10 @@ class Switchboard(Protocol):
         """Journal an answered call as it is now: a leg or its session has changed, or (``at_once``) who takes part."""
         ...
 
+    def answer_left(self) -> None:
+        """Journal a call whose answer has left later than it came, with the media that it had to wait for."""
+        ...
+
     def is_media_blocked(self, session: bytes, before: bytes) -> bool:
         """Return whether a session that the caller offers within its call has a new address that may have no media."""
         ...

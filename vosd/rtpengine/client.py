@@ -8,12 +8,14 @@ from contextlib import suppress
 from typing import Final
 
 from vosd.media.rtpengine_orders import WITHIN_MS, Done, RtpOrder
-from vosd.rtpengine.pool import RtpEnginePool
+from vosd.rtpengine.pool import REPEAT_MS, RtpEnginePool
 from vosd.trunks.media import RtpEngine
 
 _DATAGRAM_MAX: Final = 65_535
 _AT_ONCE: Final = 256
 """Datagrams that are read in one turn of the loop."""
+_FORGET_S: Final = 0.02
+"""Time for which the ends of calls wait for others: each order that is sent alone wakes an rtpengine."""
 _BUFFER_BYTES: Final = 4 * 1024 * 1024
 
 
@@ -39,6 +41,9 @@ class RtpEngines:
         self._timer: asyncio.Handle | None = None
         self._timer_ms = 0
         """Time at which the timer fires, if there is one."""
+        self._forgotten: list[tuple[str, str]] = []
+        """Rtpengines and calls that end there soon."""
+        self._forgetting: asyncio.TimerHandle | None = None
 
     @property
     def is_usable(self) -> bool:
@@ -60,8 +65,9 @@ class RtpEngines:
 
     def ask(self, order: RtpOrder, done: Done, *, engine: str | None = None, within_ms: int = WITHIN_MS) -> str:
         """Send an order; ``done`` gets the answer, or None (``RtpEnginePool.ask``)."""
-        cookie = self._pool.ask(order, done, self._now(), engine=engine, within_ms=within_ms)
-        self._set_timer()
+        now_ms = self._now()
+        cookie = self._pool.ask(order, done, now_ms, engine=engine, within_ms=within_ms)
+        self._set_timer(now_ms + min(REPEAT_MS, within_ms))
         return cookie
 
     def cancel(self, cookie: str) -> None:
@@ -69,9 +75,18 @@ class RtpEngines:
         self._pool.cancel(cookie)
 
     def forget(self, engine: str, call: str) -> None:
-        """End a call at an rtpengine, now or as soon as it can be reached."""
-        self._pool.forget(engine, call, self._now())
-        self._set_timer()
+        """End a call at an rtpengine, soon or when it can be reached."""
+        self._forgotten.append((engine, call))
+        if self._forgetting is None:
+            self._forgetting = self._loop.call_later(_FORGET_S, self._forget)
+
+    def _forget(self) -> None:
+        self._forgetting = None
+        forgotten, self._forgotten = self._forgotten, []
+        now_ms = self._now()
+        for engine, call in forgotten:
+            self._pool.forget(engine, call, now_ms)
+        self._set_timer(now_ms + REPEAT_MS)
 
     def replace(self, engines: Sequence[RtpEngine]) -> None:
         """Use these from now on."""
@@ -80,6 +95,9 @@ class RtpEngines:
 
     def close(self) -> None:
         """Close the sockets; orders are not answered any more, and nothing is sent."""
+        if self._forgetting is not None:
+            self._forgetting.cancel()
+            self._forget()
         self._is_closed = True
         if self._timer is not None:
             self._timer.cancel()
@@ -109,21 +127,27 @@ class RtpEngines:
         self._loop.add_reader(opened, self._read, opened)
 
     def _read(self, readable: socket.socket) -> None:
+        now_ms = self._now()
         for _ in range(_AT_ONCE):
             try:
                 datagram, address = readable.recvfrom(_DATAGRAM_MAX)
             except OSError:
                 break
-            self._pool.received(datagram, address[0], address[1], self._now())
-        self._set_timer()
+            self._pool.received(datagram, address[0], address[1], now_ms)
+            if not self._pool.waiting:
+                break  # no answer is missing: none has come
+        self._set_timer(now_ms + REPEAT_MS)
 
-    def _set_timer(self) -> None:
+    def _set_timer(self, soonest_ms: int = 0) -> None:
+        """Set the timer; nothing was added that is due before ``soonest_ms``."""
+        if self._timer is not None and self._timer_ms <= soonest_ms:
+            return
         moment = self._pool.next_ms()
         if moment is None or self._is_closed:
             return
-        if self._timer is not None and self._timer_ms <= moment:
-            return
         if self._timer is not None:
+            if self._timer_ms <= moment:
+                return
             self._timer.cancel()
         self._timer, self._timer_ms = self._loop.call_at(moment / 1_000, self._advance), moment
 

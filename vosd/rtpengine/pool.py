@@ -224,10 +224,12 @@ class RtpEnginePool:
 
     def next_ms(self) -> int | None:
         """Return when ``advance`` has something to do; None = nothing is awaited."""
-        moments = [each[0] for each in self._due[:1]]
-        if self._next_ping is not None:
-            moments.append(self._next_ping)
-        return min(moments, default=None)
+        due, ping = self._due, self._next_ping
+        while due and due[0][1] not in self._orders:  # most orders are answered long before their moment
+            heapq.heappop(due)
+        if not due or (ping is not None and ping < due[0][0]):
+            return ping
+        return due[0][0]
 
     def _chosen(self) -> list[_Engine]:
         """Return those that may get a call, the one whose turn it is first (smooth weighted round robin)."""

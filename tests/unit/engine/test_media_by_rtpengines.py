@@ -13,6 +13,7 @@ from doubles.virtual.rtpengines import HOSTS, VirtualRtpEngines
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.vendor import RINGS, Line, Script, answers, refuses
 
+from vosd.engine.calls.established import Established
 from vosd.media.figures import PortFigures
 from vosd.media.rtpengine_orders import RtpAnswer, RtpBlock, RtpOffer, RtpReply, RtpUnblock
 from vosd.sdp.media import media_of
@@ -68,6 +69,18 @@ def test_both_sides_are_told_ports_of_one_rtpengine():
     media = json.loads(record.media)
     assert (media["engine"], media["legs"]["caller"]["address"]) == ("rtpengine", "192.0.2.10:20000")
     assert media["legs"]["caller"]["lost_percent"] is None
+
+
+def test_an_answer_that_waited_is_journalled_in_the_short_form_with_the_ports_that_came():
+    scene, _ = scene_with()
+    call, there = scene.talk()
+    (kept,) = scene.exchange.sink.open.values()
+    written = Established.read(kept.established)
+    assert kept.saved == b""
+    for media, told in ((written.caller_media, call.theirs), (written.callee_media, there.theirs)):
+        assert (media.ports[0].host, media.ports[0].rtp) == place(told)
+    assert written.callee_media.sources[0].rtp == place(ANSWER)[1]
+    scene.finish(call)
 
 
 def blocked(engines) -> list[int]:

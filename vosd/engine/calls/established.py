@@ -27,7 +27,6 @@ from vosd.sip.transaction.client_snapshot import InviteClientSnapshot
 from vosd.trunks.scope import SharedLimit
 
 _encode: Final = msgspec.msgpack.Encoder().encode
-_NOTHING: Final = b""
 
 
 class Established(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -103,12 +102,12 @@ class Established(msgspec.Struct, frozen=True, array_like=True, gc=False):
     callee_media: LegMedia | None = None
 
     @classmethod
-    def of(cls, call: Call, caller: Caller | None, request: CallRequest) -> bytes:
-        """Describe a call that is being answered, or was; empty if it has another form than it had then."""
+    def of(cls, call: Call, caller: Caller | None, request: CallRequest) -> "tuple[Established | None, bytes]":
+        """Describe a call that is being answered, or was, and write that; nothing if it has another form than then."""
         callee, hold, journey = call.callee, request.hold, call.journey
         choice = journey.choice
         if caller is None or callee is None or hold is None or choice is None:
-            return _NOTHING
+            return None, b""
         offer, answer, session, said = caller.offer, callee.answer, caller.leg.sessions.remote, callee.leg.sessions.said
         timer, identity = callee.leg.timer, caller.caller_identity
         acknowledged_at = journey.acknowledged_at
@@ -158,10 +157,17 @@ class Established(msgspec.Struct, frozen=True, array_like=True, gc=False):
             caller.leg.facts.media,
             callee.leg.facts.media,
         )
-        try:
-            return _encode(described)
+        try:  # no function of its own: it is called for every call
+            return described, _encode(described)
         except UnicodeEncodeError:
-            return _encode(msgspec.structs.replace(portable(described), is_portable=True))
+            return described, described.written()
+
+    def written(self) -> bytes:
+        """Return the description as the journal keeps it, with the media as they are now."""
+        try:
+            return _encode(self)
+        except UnicodeEncodeError:
+            return _encode(msgspec.structs.replace(portable(self), is_portable=True))
 
     @classmethod
     def read(cls, data: bytes) -> "Established":

@@ -59,8 +59,11 @@ def described(live_call: LiveCall, services: CallServices) -> Description:
     if call.journey.answered_at is None:
         return Description(legs)
     try:
-        if caller is not None and not live_call.has_moved and not caller.leg.awaits_ack:
-            return Description(legs, Established.of(call, caller, live_call.call_request))
+        if caller is not None and not live_call.has_moved:
+            if live_call.established is not None:
+                return Description(legs, live_call.established.written())
+            if not caller.leg.awaits_ack:
+                return Description(legs, Established.of(call, caller, live_call.call_request)[1])
         saved = SavedCall.of(live_call, services, ())
     except NoSnapshotError as error:
         _log.warning("call_not_described", call_id=live_call.call_id, means="a crash ends it", why=str(error))

@@ -68,6 +68,7 @@ class LiveCall:
         "call_id",
         "call_request",
         "due_ms",
+        "established",
         "has_moved",
         "is_over",
         "kept",
@@ -112,6 +113,8 @@ class LiveCall:
         """The deadline of the call on the monotonic clock, once it has one."""
         self.has_moved = has_moved
         """Whether the call is no longer as it was answered: its session, a leg or who takes part has changed."""
+        self.established: Established | None = None
+        """Description of its answer until the ACK of the caller: it is written again if the 200 waits for media."""
         self.is_over = False
 
     @property
@@ -390,8 +393,14 @@ class LiveCall:
             self.has_moved = True
             self._services.sink.moved(self.call_id, at_once=at_once)
 
+    def answer_left(self) -> None:
+        """Journal a call whose answer has waited for its media: else it is as it was answered."""
+        if self.kept is not None:
+            self._services.sink.moved(self.call_id)
+
     def acknowledged(self, at: Instant) -> None:
         """Journal that the caller has acknowledged our 200."""
+        self.established = None
         self._services.sink.acknowledged(self.call_id, at.mono)
 
     def is_media_blocked(self, session: bytes, before: bytes) -> bool:
@@ -547,8 +556,12 @@ class LiveCall:
             services.notices.account_refused(kept.record, answered_at)
         # A call whose 200 still waits is ended after a crash.
         caller = call.caller.inviter
-        established = b"" if call.journey.answered_at is None else Established.of(call, caller, self.call_request)
-        if services.sink.answered(kept, Description(legs_of(call, caller), established)):
+        written = b""
+        if call.journey.answered_at is not None:
+            established, written = Established.of(call, caller, self.call_request)
+            if established is not None and established.caller_media is not None:
+                self.established = established
+        if services.sink.answered(kept, Description(legs_of(call, caller), written)):
             self.kept = kept
             return True
         _log.error(Event.ANSWERED_CALL_REFUSED, call_id=self.call_id, why="the journal cannot be written")
