@@ -35,6 +35,9 @@ _ICE: Final = (
 _ANY_ICE: Final = re.compile(b"|".join(map(re.escape, _ICE)))
 _RTCP: Final = b"a=rtcp:"
 """A line of one medium (RFC 3605), which says nothing above all media."""
+_RTCP_LINE: Final = re.compile(rb"^a=rtcp:([^\n]*)\n?", re.MULTILINE)
+_REMEMBERED_BYTES: Final = 1_024
+"""Longest lines of a medium that are remembered."""
 _OF_PAYLOAD: Final = re.compile(rb"a=(?:rtpmap|fmtp|rtcp-fb):(\d+)[ \t]")
 _MAX_NAME: Final = 32
 """Characters of an encoding name; no registered one is so long."""
@@ -123,11 +126,12 @@ def media_of(session: bytes) -> tuple[Medium, ...]:
     above, *media = _parts(session)
     if len(media) > MAX_MEDIA:
         raise BadSession(SessionFault.TOO_MANY_MEDIA)
-    common = _Level.of(above)
-    return tuple(_medium(part, common) for part in media)
+    common = _common(above)
+    return tuple([_medium(part, common) for part in media])
 
 
-def _parts(session: bytes) -> list[bytes]:
+@lru_cache(maxsize=256)
+def _parts(session: bytes) -> Sequence[bytes]:
     """Return the lines above all media, which may be none, and those of each medium."""
     above, *media = (b"\n" + session).split(_MEDIUM)
     if not media:
@@ -234,6 +238,8 @@ class _Level(NamedTuple):
     is_multiplexed: bool
     maps: dict[int, tuple[str, int]]
     """Encoding name and clock by payload type."""
+    is_plain: bool
+    """Nothing in it names a place, or leads past a relay."""
 
     @classmethod
     def of(cls, part: bytes) -> "_Level":
@@ -252,7 +258,16 @@ class _Level(NamedTuple):
                     is_multiplexed = True
             elif line.startswith(b"c=") and not connection:
                 connection = line.rstrip()
-        return cls(connection, direction, rtcp, is_multiplexed, maps)
+        is_plain = not connection and not rtcp and b"a=rtcp" not in part and not _has_ice(part)
+        return cls(connection, direction, rtcp, is_multiplexed, maps, is_plain)
+
+
+def _common(above: bytes) -> _Level:
+    """Return what the lines above all media say; most have a ``c=`` line and no attributes."""
+    if b"a=" in above:
+        return _Level.of(above)
+    found = _CONNECTION.search(above)
+    return _Level(b"" if found is None else found[0].rstrip(), "", b"", False, {}, found is None)
 
 
 # The lines of different calls are the same few.
@@ -273,22 +288,49 @@ def _is_number(text: bytes, most: int) -> bool:
 
 
 def _medium(part: bytes, common: _Level) -> Medium:
-    words = part.partition(b"\n")[0][2:].split()
+    first, _, lines = part.partition(b"\n")
+    words = first[2:].split()
     if len(words) < 2 or not _is_number(number := words[1].partition(b"/")[0], 65_535):
         raise BadSession(SessionFault.BAD_PORT)
-    kind, port, transport = words[0], int(number), b"".join(words[2:3])
-    own = _Level.of(part)
+    rtcp = b""
+    if b"a=rtcp:" in lines and (found := _RTCP_LINE.search(lines)) is not None:  # it names a port of this call
+        lines, rtcp = lines[: found.start()] + lines[found.end() :], found[1].strip()
+    find = _form if len(lines) <= _REMEMBERED_BYTES else _form.__wrapped__
+    form = find(words[0], tuple(words[2:]), lines)
+    port, own = int(number), form.level
     connection = own.connection or common.connection
     host = _host(connection) if port or connection else ""
-    payloads = _payloads(words[3:]) if b"RTP/" in transport else ()
-    if port and not (payloads if b"RTP/" in transport else words[3:]):
+    if port and not form.has_formats:
         raise BadSession(SessionFault.NO_FORMATS)
-    maps = [own.maps.get(each) or static_map(each) for each in payloads]
-    rtcp_host, rtcp_port = _rtcp(own.rtcp, host, port)
+    rtcp_host, rtcp_port = _rtcp(rtcp or own.rtcp, host, port)
     return Medium(
-        kind.decode("utf-8", "replace"), transport.decode("utf-8", "replace"), host, port, rtcp_host, rtcp_port,
-        own.is_multiplexed, own.direction or common.direction or "sendrecv",
-        payloads, tuple(clock for _, clock in maps), tuple(name for name, _ in maps),
+        form.kind, form.transport, host, port, rtcp_host, rtcp_port, own.is_multiplexed,
+        own.direction or common.direction or "sendrecv", form.payloads, form.clocks, form.codecs,
+    )  # fmt: skip
+
+
+class _Form(NamedTuple):
+    """What a medium says beside its ports: the same in all calls of a party, mostly."""
+
+    kind: str
+    transport: str
+    has_formats: bool
+    payloads: tuple[int, ...]
+    clocks: tuple[int, ...]
+    codecs: tuple[str, ...]
+    level: _Level
+
+
+@lru_cache(maxsize=1_024)
+def _form(kind: bytes, rest: tuple[bytes, ...], lines: bytes) -> _Form:
+    """Return what is said by an ``m=`` line, from its transport on, and the lines below it."""
+    transport, level = b"".join(rest[:1]), _Level.of(lines)
+    is_rtp = b"RTP/" in transport
+    payloads = _payloads(rest[1:]) if is_rtp else ()
+    maps = [level.maps.get(each) or static_map(each) for each in payloads]
+    return _Form(
+        kind.decode("utf-8", "replace"), transport.decode("utf-8", "replace"), bool(payloads if is_rtp else rest[1:]),
+        payloads, tuple(clock for _, clock in maps), tuple(name for name, _ in maps), level,
     )  # fmt: skip
 
 
@@ -298,10 +340,11 @@ def static_map(payload: int) -> tuple[str, int]:
     return static_name(payload) or str(payload), _STATIC_CLOCKS.get(payload, 8_000)
 
 
-def _payloads(formats: list[bytes]) -> tuple[int, ...]:
+def _payloads(formats: Sequence[bytes]) -> tuple[int, ...]:
     return tuple(dict.fromkeys(int(each) for each in formats if _is_number(each, 127)))
 
 
+@lru_cache(maxsize=1_024)
 def _host(connection: bytes) -> str:
     """Return the address of a ``c=`` line, without the scope of multicast."""
     if not connection:
@@ -345,7 +388,7 @@ def _head(above: bytes, origin: str, announced: str | None) -> bytes:
     found = _ORIGIN.search(above)
     if found is not None:
         above = b"%bo=%b %b%b" % (above[: found.start()], found[1], _named(origin), above[found.end() :])
-    if not _has_ice(above) and _RTCP not in above:
+    if b"a=" not in above or (not _has_ice(above) and _RTCP not in above):
         return above if announced is None else _CONNECTION.sub(lambda line: _connection_like(line[0], announced), above)
     return b"".join(
         [
@@ -372,16 +415,9 @@ def _medium_at(part: bytes, place: Place, common: bytes, announced: str | None) 
 
     ``common`` is the author's connection line for all media, ``announced`` the address of a relay that has replaced it.
     """
-    has_connection = b"\nc=" in part
-    if (
-        place.rtcp == place.rtp + 1
-        and not has_connection
-        and place.host == announced
-        and b"\na=rtcp" not in part
-        and not _has_ice(part)
-        and b"\n" in part
-    ):
+    if place.rtcp == place.rtp + 1 and place.host == announced and _is_plain(part):
         return _with_port(part, place.rtp)
+    has_connection = b"\nc=" in part
     first, *rest = _lines(part)
     if not first.endswith(b"\n"):
         first += b"\r\n"
@@ -407,6 +443,17 @@ def _medium_at(part: bytes, place: Place, common: bytes, announced: str | None) 
             lines[-1] += end
         lines.append(rtcp + end)
     return b"".join(lines)
+
+
+def _is_plain(part: bytes) -> bool:
+    """Return whether nothing but the ``m=`` line of a medium names a place, or leads past a relay."""
+    first, end, lines = part.partition(b"\n")
+    if b"a=rtcp" in lines or b"c=" in lines or not end:
+        return False
+    if len(lines) > _REMEMBERED_BYTES:
+        return not _has_ice(lines)
+    words = first[2:].split()
+    return _form(b"".join(words[:1]), tuple(words[2:]), lines).level.is_plain
 
 
 def _has_ice(part: bytes) -> bool:
