@@ -104,6 +104,58 @@ async def test_a_worker_that_is_killed_is_back_on_the_same_ports(stage, peers):
     assert stage.close(first).packets_in == 6
 
 
+async def test_orders_that_need_not_wake_a_worker_wait_for_one_that_does(stage, peers, monkeypatch):
+    one, other = peers(), peers(ssrc=0x9999)
+    (link,) = stage.relay._links
+    await asyncio.sleep(0.05)  # the orders of the start have left
+    monkeypatch.setattr("vosd.relay.link.LATER_S", 3_600.0)
+    link._later = None
+    messages: list[int] = []
+    send = link._send
+
+    def counting(channel, orders, descriptors):
+        messages.append(len(orders))
+        send(channel, orders, descriptors)
+
+    monkeypatch.setattr(link, "_send", counting)
+    first, second, short = stage.open(), stage.open(), stage.open()
+    stage.relay.expect(first, source(one.host, one.port))
+    stage.relay.connect(first, second)
+    stage.close(short)  # its sockets go with the order to open it
+    await asyncio.sleep(0.01)
+    assert messages == []
+    stage.relay.expect(second, source(other.host, other.port))
+    await asyncio.sleep(0.01)
+    assert messages == [7]
+    sent = one.send((HOST, first.rtp), 5)
+    assert await received(other, 5) == sent
+    stage.close(second)
+    assert link._closing
+    link.flush()
+    assert (messages, link._closing) == ([7, 1], [])
+
+
+async def test_what_waits_for_a_worker_that_is_killed_is_given_to_its_successor_once(stage, peers, monkeypatch):
+    monkeypatch.setattr("vosd.relay.link.LATER_S", 3_600.0)
+    one, other = peers(), peers(ssrc=0x9999)
+    await asyncio.sleep(0.05)
+    first, second, closed = stage.open(), stage.open(), stage.open()
+    stage.close(closed)
+    with capture_logs() as lines:
+        await stage.kill_worker()
+        for port, peer in ((first, one), (second, other)):
+            stage.relay.expect(port, source(peer.host, peer.port))
+        stage.relay.connect(first, second)
+        sent = one.send((HOST, first.rtp), 5)
+        assert await received(other, 5) == sent
+    assert [line["event"] for line in lines].count("media_worker_ended") == 1
+    (link,) = stage.relay._links
+    await stage.relay.stop(keep=True)
+    stage.relay = (left := RelayStage(Path(link.path).parent, HOST)).relay
+    await left.relay.start()
+    assert set(left.relay.ports.values()) == {first, second}
+
+
 async def test_a_worker_that_cannot_be_started_receives_nothing_until_it_can(stage, peers, monkeypatch):
     first, _ = connected(stage, peers(), peers())
     assert stage.relay.receiving_since(first) == 0

@@ -80,7 +80,7 @@ class VirtualRelay:
 
     def used_percent(self, ports: PortRange, now: Instant) -> float:
         """Return how many of those that may be open are (``MediaRelay``)."""
-        return 100 * len(self.open_ports) / self.free
+        return 100 * len(self.open_ports) / self.free if self.free else 0.0  # as where other programs have them all
 
     def expect(self, port: RelayPort, source: MediaSource) -> None:
         """Note the source of a port (``MediaRelay``)."""

@@ -143,7 +143,9 @@ class VirtualRtpEngines:
         if isinstance(order, RtpQuery):
             legs = self.calls.get((engine, order.call))
             return (
-                RtpReply("error") if legs is None else RtpReply(OK, tags={tag: self._leg(p) for tag, p in legs.items()})
+                RtpReply("error", error="Unknown call-id")
+                if legs is None
+                else RtpReply(OK, tags={tag: self._leg(p) for tag, p in legs.items()})
             )
         if isinstance(order, RtpBlock | RtpUnblock):
             if (engine, order.call) not in self.calls:

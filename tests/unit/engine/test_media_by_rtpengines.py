@@ -406,6 +406,22 @@ def test_a_call_that_does_not_go_on_after_all_leaves_no_figures():
     assert keeper.counted() == (0, 0)
 
 
+def test_a_call_goes_on_whose_rtpengine_was_started_anew_while_the_switch_was_away():
+    """No ping tells of it: the switch has not known when it was started before."""
+    scene, engines = scene_with()
+    call, there = scene.talk()
+    before = place(call.theirs), place(there.theirs)
+    engines.calls.clear()
+    for _ in range(10):
+        scene.exchange.poll_rtpengines()
+        scene.wire.run_for(1_000)
+    after = place(call.theirs), place(there.theirs)
+    assert not set(before) & set(after)
+    assert len(engines.calls) == 1
+    scene.finish(call)
+    assert engines.calls == {}
+
+
 def test_a_call_that_rings_while_one_is_lost_is_moved_when_it_is_answered():
     scene, engines = scene_with()
     scene.vendor.script = Script((Line(0, 180), Line(5_000, 200, ANSWER)))

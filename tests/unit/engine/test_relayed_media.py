@@ -273,6 +273,23 @@ def test_the_log_names_the_range_in_which_no_port_was_free():
     scene.close()
 
 
+def test_the_alarm_of_a_full_range_is_over_when_it_has_room_again_also_without_another_call():
+    scene, _ = scene_with(VirtualRelay(free=2))
+    keeper = scene.exchange.media
+    with capture_logs() as lines:
+        call, _ = scene.talk()
+        for _ in range(2):  # a second time within a minute
+            other = scene.caller.call(CALLEE)
+            scene.wire.run_until(lambda other=other: other.final == 503)
+            assert keeper.used_percent(scene.exchange.clock.now()) == 100
+            call.hang_up()
+            scene.wire.run_until(lambda call=call: call.is_over)
+            assert keeper.used_percent(scene.exchange.clock.now()) == 0
+            call, _ = scene.talk()
+    alarms = [line["event"] for line in lines if line["event"] in {Event.RTP_PORT_EXHAUSTED, Event.RTP_PORTS_FREE}]
+    assert alarms == [Event.RTP_PORT_EXHAUSTED, Event.RTP_PORTS_FREE] * 2
+
+
 def test_codecs_are_limited_and_ordered_for_either_side():
     offer = OFFER.replace("RTP/AVP 0 101", "RTP/AVP 0 8 18 101")
     scene, _ = scene_with(caller={"codecs": ("PCMA", "PCMU")}, vendor={"codecs": ("PCMU", "PCMA", "G729")})

@@ -4,6 +4,7 @@ Nothing is sent to them: packets would go round.
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 import structlog
 
@@ -15,6 +16,9 @@ from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
 from vosd.sip.flows import Listener
 from vosd.trunks.media import MediaAddress, MediaParameters, PortRange
+
+_ROOM_PERCENT: Final = 90.0
+"""A range of which less is in use has room again."""
 
 _log = structlog.get_logger()
 
@@ -35,6 +39,9 @@ class LegPorts:
         self._addresses = addresses
         self._parameters = parameters
         self._is_exhausted = False
+        """Whether the last call has found no port."""
+        self._full: PortRange | None = None
+        """The range that was full then; None = other programs have its ports, or it has none of a kind."""
         self._log_limiter = LogLimiter()
         self._spared: set[tuple[MediaAddress, PortRange]] = set()
         """Addresses and ranges of ports to which nothing is sent, because they are ours."""
@@ -76,16 +83,20 @@ class LegPorts:
         port = self.relay.open(address.bind, ports, is_multiplexed=is_multiplexed, tos=tos, now=now)
         if port is None:
             self._is_exhausted = True
+            self._full = ports if self.relay.used_percent(ports, now) >= _ROOM_PERCENT else None
             if self._log_limiter.admits("ports", now.mono):
                 _log.error(Event.RTP_PORT_EXHAUSTED, ports=str(ports))
             return None
         media.note_port(index, port)
         if media.source(index) is not None:  # it had another port: silence counts from this one
             media.watched_from = now.mono
-        if self._is_exhausted:
-            self._is_exhausted = False
-            _log.info(Event.RTP_PORTS_FREE)
+        self._note_room()
         return port
+
+    def _note_room(self) -> None:
+        if self._is_exhausted:
+            self._is_exhausted, self._full = False, None
+            _log.info(Event.RTP_PORTS_FREE)
 
     def resume(self, media: LegMedia, index: int, port: RelayPort, announced: str) -> bool:
         """Go on with a port of an earlier process, which peers were sent by an address; False = it is lost."""
@@ -113,5 +124,11 @@ class LegPorts:
         return opened_again
 
     def used_percent(self, now: Instant) -> float:
-        """Return which percentage of the ports of the installation is in use, at the address with the most."""
+        """Return which percentage of the ports of the installation is in use, at the address with the most.
+
+        Asked for in even intervals: a range that was full has room again by then, or has not.
+        """
+        if self._full is not None and self.relay.used_percent(self._full, now) < _ROOM_PERCENT:
+            self._note_room()
+            self._log_limiter = LogLimiter()  # it may be full again within its period
         return self.relay.used_percent(self._parameters.ports, now)

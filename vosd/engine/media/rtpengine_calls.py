@@ -4,8 +4,8 @@ A call has one name at its rtpengine, made of the number of its first author, an
 port of a leg stays through forks, failover, hold and transfer. Descriptions are rewritten here, by its ports.
 """
 
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Final, NamedTuple, Protocol
 
@@ -43,6 +43,8 @@ _log: Final = structlog.get_logger()
 POLL_MS: Final = 5_000
 """Interval at which the figures of each call are asked for."""
 POLL_TICK_S: Final = 0.1
+_UNKNOWN: Final = "Unknown call"
+"""Error of an rtpengine that does not have the call."""
 _ENDLESS: Final = 1_000_000
 """Repeats of music."""
 WAIT_MS: Final = WITHIN_MS + 500
@@ -124,7 +126,9 @@ class RtpEngineCalls:
         """Acts that are due later, and when on the monotonic clock."""
         self._lost_ports: dict[int, int] = {}
         """Ids of the ports of rtpengines that are lost, and when they were, on the monotonic clock."""
-        self._due: deque[RtpCall] = deque()
+        self._gone: set[RtpCall] = set()
+        """Calls that their rtpengine does not have any more: it was started anew while this switch was away."""
+        self._due: OrderedDict[RtpCall, None] = OrderedDict()
         """Calls whose figures are asked for next, in turn."""
         self._round: float = 0.0
 
@@ -139,9 +143,12 @@ class RtpEngineCalls:
 
     def _lost(self, engine: str) -> None:
         """Forget the calls of an rtpengine that is lost: the next descriptions of their legs go to another one."""
+        self._lose([each for each in self._legs if each.engine == engine])
+
+    def _lose(self, calls: Iterable[RtpCall]) -> None:
         lost: set[int] = set()
-        for call in [each for each in self._legs if each.engine == engine]:
-            lost |= self._legs.pop(call)
+        for call in calls:
+            lost |= self._legs.pop(call, set())
         for number in lost:
             self._blocked.pop(number, None)
         self._unguarded -= lost
@@ -370,7 +377,7 @@ class RtpEngineCalls:
         legs = self._legs.get(call)
         if legs is None:
             legs = self._legs[call] = set()
-            self._due.append(call)
+            self._due[call] = None
         legs.add(media.number)
 
     def _leave(self, number: int, call: RtpCall) -> None:
@@ -446,12 +453,15 @@ class RtpEngineCalls:
             self._later = [each for each in self._later if each[0] > now_ms]
             for act in due:
                 act()
+        if self._gone:
+            gone, self._gone = self._gone, set()
+            self._lose(gone)
         self._round += len(self._due) * 1_000 * POLL_TICK_S / POLL_MS
         while self._round >= 1 and self._due:
             self._round -= 1
-            call = self._due.popleft()
+            call, _ = self._due.popitem(last=False)
             if call in self._legs:
-                self._due.append(call)
+                self._due[call] = None
                 self.engines.ask(RtpQuery(call=call.name), partial(self._count, call), engine=call.engine)
                 for number in [each for each in self._legs[call] if each in self._blocked]:
                     if self._blocked[number]:
@@ -461,7 +471,11 @@ class RtpEngineCalls:
                         self._block_first(call, number)
 
     def _count(self, call: RtpCall, answer: EngineAnswer | None) -> None:
-        if answer is None or answer.reply.result != OK or call not in self._legs:
+        if answer is None or call not in self._legs:
+            return
+        if answer.reply.result != OK:
+            if _UNKNOWN in answer.reply.error:
+                self._gone.add(call)
             return
         now, tags = self._clock.now(), answer.reply.tags
         for tag, leg in tags.items():
