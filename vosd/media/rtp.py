@@ -1,6 +1,6 @@
 """Headers of RTP packets (RFC 3550 section 5.1) and their payload types."""
 
-from collections.abc import Sequence
+from functools import lru_cache
 from struct import Struct
 from typing import Final
 
@@ -46,10 +46,12 @@ def payload_start(data: bytes) -> int:
     return start
 
 
-def units_by_kind(payloads: Sequence[int], clocks: Sequence[int], *, is_multiplexed: bool) -> tuple[float, ...]:
+# The agreed payload types of different calls are the same few.
+@lru_cache(maxsize=256)
+def units_by_kind(payloads: tuple[int, ...], clocks: tuple[int, ...], *, is_multiplexed: bool) -> tuple[float, ...]:
     """Return nanoseconds of a unit of the time stamp for each value of a packet's second byte.
 
-    Or else ``FOREIGN``, or ``RTCP``.     Where a payload type with the marker bit is a packet type of RTCP, it is RTCP
+    Or else ``FOREIGN``, or ``RTCP``. Where a payload type with the marker bit is a packet type of RTCP, it is RTCP
     on a port with both (RFC 5761).
     """
     units = [FOREIGN] * 256
