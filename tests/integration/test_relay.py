@@ -107,9 +107,8 @@ async def test_a_worker_that_is_killed_is_back_on_the_same_ports(stage, peers):
 async def test_orders_that_need_not_wake_a_worker_wait_for_one_that_does(stage, peers, monkeypatch):
     one, other = peers(), peers(ssrc=0x9999)
     (link,) = stage.relay._links
-    await asyncio.sleep(0.05)  # the orders of the start have left
+    await until(lambda: not link._orders)  # those of the start have left
     monkeypatch.setattr("vosd.relay.link.LATER_S", 3_600.0)
-    link._later = None
     messages: list[int] = []
     send = link._send
 
@@ -122,10 +121,10 @@ async def test_orders_that_need_not_wake_a_worker_wait_for_one_that_does(stage, 
     stage.relay.expect(first, source(one.host, one.port))
     stage.relay.connect(first, second)
     stage.close(short)  # its sockets go with the order to open it
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0)
     assert messages == []
     stage.relay.expect(second, source(other.host, other.port))
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0)
     assert messages == [7]
     sent = one.send((HOST, first.rtp), 5)
     assert await received(other, 5) == sent
@@ -136,9 +135,10 @@ async def test_orders_that_need_not_wake_a_worker_wait_for_one_that_does(stage, 
 
 
 async def test_what_waits_for_a_worker_that_is_killed_is_given_to_its_successor_once(stage, peers, monkeypatch):
+    (link,) = stage.relay._links
+    await until(lambda: not link._orders)
     monkeypatch.setattr("vosd.relay.link.LATER_S", 3_600.0)
     one, other = peers(), peers(ssrc=0x9999)
-    await asyncio.sleep(0.05)
     first, second, closed = stage.open(), stage.open(), stage.open()
     stage.close(closed)
     with capture_logs() as lines:
@@ -149,7 +149,6 @@ async def test_what_waits_for_a_worker_that_is_killed_is_given_to_its_successor_
         sent = one.send((HOST, first.rtp), 5)
         assert await received(other, 5) == sent
     assert [line["event"] for line in lines].count("media_worker_ended") == 1
-    (link,) = stage.relay._links
     await stage.relay.stop(keep=True)
     stage.relay = (left := RelayStage(Path(link.path).parent, HOST)).relay
     await left.relay.start()

@@ -310,7 +310,7 @@ def _medium(part: bytes, common: _Level) -> Medium:
 
 
 class _Form(NamedTuple):
-    """What a medium says beside its ports: the same in all calls of a party, mostly."""
+    """Words and lines of a medium beside its ports: mostly the same in all calls of a party."""
 
     kind: str
     transport: str
