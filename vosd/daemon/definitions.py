@@ -19,8 +19,8 @@ from vosd.obs.events import Event
 from vosd.obs.outage import Outage
 from vosd.storage.database import Database
 
-POLL_S: Final = 1.0
-"""Interval at which the version of the definitions is read."""
+POLL_S: Final = 0.5
+"""Interval at which the version of the definitions is read: a changed one is loaded when it is seen twice."""
 RETRY_S: Final = 30.0
 """Interval at which definitions that could not be read are tried again, while their version stays the same."""
 
@@ -206,7 +206,10 @@ class DefinitionWatch:
         Raises:
             StoreUnavailable: the version is not known; try again.
         """
-        version, stored = await self._store.version(), self._in_force()
+        await self._take(await self._store.version())
+
+    async def _take(self, version: int) -> None:
+        stored = self._in_force()
         begins = stored.next_at if stored.next_at is not None and stored.next_at <= self._now() else None
         if version == stored.version and begins is None:
             return
@@ -219,10 +222,15 @@ class DefinitionWatch:
 
     async def _run(self) -> None:
         outage = Outage(Event.DATABASE_AWAY, part="definitions")
+        seen: int | None = None
         while True:
             await asyncio.sleep(POLL_S)
             try:
-                await self.look()
+                version = await self._store.version()
+                # Who has made a change tells the switch, and that what it removes is confirmed: that comes first.
+                if version in (seen, self._in_force().version):
+                    await self._take(version)
+                seen = version
                 outage.over()
             except StoreUnavailable as error:
                 outage.found(error, means="the definitions in force hold")

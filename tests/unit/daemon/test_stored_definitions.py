@@ -21,7 +21,7 @@ from vosd.cdr.ports import StoreUnavailable
 from vosd.config.assembly import rate_compilers
 from vosd.config.load import load
 from vosd.config.stored import Stored
-from vosd.daemon import bootstrap
+from vosd.daemon import bootstrap, definitions
 from vosd.daemon.bootstrap import Daemon
 from vosd.daemon.definitions import RETRY_S, DefinitionWatch, StoredDefinitions
 from vosd.daemon.reload import READERS_MAX
@@ -381,6 +381,36 @@ async def test_a_start_waits_only_for_definitions_that_could_not_be_read(site: S
     await watch.begin()
     await watch.end()
     assert tried == ([] if unread is None else [5])
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+async def test_a_change_is_loaded_by_the_switch_itself_only_if_nobody_has_told_it(
+    site: Site, monkeypatch: pytest.MonkeyPatch, is_told: bool
+) -> None:
+    """Who ends a gateway tells the switch that this is confirmed; to refuse it before that was a false alarm."""
+    tried: list[int] = []
+    in_force = [load(site.file).stored._replace(version=0)]
+
+    async def reload() -> bool:
+        tried.append(site.decks.number)
+        in_force[0] = in_force[0]._replace(version=site.decks.number)
+        return True
+
+    monkeypatch.setattr(definitions, "POLL_S", 0)
+    watch = DefinitionWatch(site.decks, lambda: in_force[0], reload)
+    await watch.begin()
+    while not site.decks.asked:
+        await asyncio.sleep(0)
+    site.decks.number, asked = 5, site.decks.asked
+    while site.decks.asked == asked:
+        await asyncio.sleep(0)
+    assert tried == []
+    if is_told:
+        in_force[0] = in_force[0]._replace(version=5)
+    while site.decks.asked < asked + 3:
+        await asyncio.sleep(0)
+    await watch.end()
+    assert tried == ([] if is_told else [5])
 
 
 def limit_of(daemon: Daemon) -> str | None:
