@@ -384,7 +384,7 @@ async def test_a_start_waits_only_for_definitions_that_could_not_be_read(site: S
 
 
 @pytest.mark.parametrize("is_told", [True, False])
-async def test_a_change_is_loaded_by_the_switch_itself_only_if_nobody_has_told_it(
+async def test_a_change_is_loaded_by_the_switch_itself_only_if_it_is_not_told_of_it(
     site: Site, monkeypatch: pytest.MonkeyPatch, is_told: bool
 ) -> None:
     """Who ends a gateway tells the switch that this is confirmed; to refuse it before that was a false alarm."""
@@ -392,23 +392,30 @@ async def test_a_change_is_loaded_by_the_switch_itself_only_if_nobody_has_told_i
     in_force = [load(site.file).stored._replace(version=0)]
 
     async def reload() -> bool:
-        tried.append(site.decks.number)
-        in_force[0] = in_force[0]._replace(version=site.decks.number)
+        tried.append(5)
+        in_force[0] = in_force[0]._replace(version=5)
         return True
 
+    asked: asyncio.Queue[None] = asyncio.Queue()
+    answers: asyncio.Queue[int] = asyncio.Queue()
+
+    async def version() -> int:
+        asked.put_nowait(None)
+        return await answers.get()
+
     monkeypatch.setattr(definitions, "POLL_S", 0)
+    monkeypatch.setattr(site.decks, "version", version)
     watch = DefinitionWatch(site.decks, lambda: in_force[0], reload)
     await watch.begin()
-    while not site.decks.asked:
-        await asyncio.sleep(0)
-    site.decks.number, asked = 5, site.decks.asked
-    while site.decks.asked == asked:
-        await asyncio.sleep(0)
+    for number in (0, 5):
+        await asked.get()
+        answers.put_nowait(number)
+    await asked.get()
     assert tried == []
     if is_told:
         in_force[0] = in_force[0]._replace(version=5)
-    while site.decks.asked < asked + 3:
-        await asyncio.sleep(0)
+    answers.put_nowait(5)
+    await asked.get()
     await watch.end()
     assert tried == ([] if is_told else [5])
 
