@@ -422,6 +422,24 @@ def test_a_call_goes_on_whose_rtpengine_was_started_anew_while_the_switch_was_aw
     assert engines.calls == {}
 
 
+def test_sides_without_ports_are_not_offered_any_again_and_again():
+    """A call is to be moved, and by then its sides were replaced by others whose media are not relayed."""
+    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
+    scene = Scene(
+        catalogue(trunks, media=MediaParameters(engine=MediaEngine.RTPENGINE)), rtpengines=VirtualRtpEngines()
+    )
+    call, _ = scene.talk()
+    (live,) = scene.exchange.switch.calls()
+    keeper = scene.exchange.media
+    keeper._moving.append((live.call, 0, 0))
+    for _ in range(10):
+        scene.exchange.poll_rtpengines()
+        scene.wire.run_for(1_000)
+    assert not keeper._moving
+    assert scene.bytes_to(CUSTOMER).count(b"INVITE sip:") <= 1
+    scene.finish(call)
+
+
 def test_a_call_that_rings_while_one_is_lost_is_moved_when_it_is_answered():
     scene, engines = scene_with()
     scene.vendor.script = Script((Line(0, 180), Line(5_000, 200, ANSWER)))

@@ -627,10 +627,13 @@ class MediaKeeper:
         return self._relay is not None and self.parameters.fallback is MediaFallback.RELAY
 
     def _is_anchored(self, leg: Leg) -> bool:
+        """Return whether a leg has ports that work, or needs none: who came by a transfer may not be relayed."""
         media = leg.facts.media
-        if media is not None and any(port is not None and port.id >= 0 for port in media.ports):
+        if media is None or (not media.ports and media.rtp_call is None):
             return True
-        return media is not None and self._rtpengines is not None and self._rtpengines.is_anchored(media)
+        if any(port is not None and port.id >= 0 for port in media.ports):
+            return True
+        return self._rtpengines is not None and self._rtpengines.is_anchored(media)
 
     def adopt(self, parameters: MediaParameters, sounds: Mapping[str, Sound]) -> None:
         """Put other parameters and sounds in force."""
