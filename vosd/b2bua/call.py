@@ -401,8 +401,13 @@ class Call:
         elif self.search is not None:
             self.search.sound_failed(now)
 
+    def is_media_blocked(self, leg: Leg, session: bytes, before: bytes) -> bool:
+        """Return whether the caller describes media at an address that may have none, and that is new in its call."""
+        is_new = leg is self.caller.leg and bool(session) and session != before
+        return is_new and self.board.is_media_blocked(session, before)
+
     def end(self, reason: EndReason, now: Instant) -> None:
-        """End the call by order (``vosd hangup``, a stop of the switch)."""
+        """End the call by order (``vosd hangup``, a stop of the switch), or for an address of the caller's media."""
         if not self._accepts(CallEvent.ORDERED_END):
             return
         if self.state is states.TALKING:
@@ -413,7 +418,7 @@ class Call:
             self._announcement_over(self.journey.announced, now)
             return
         self._give_up_callee(reason, now)
-        self._reject(reason, 503, None, HangupSource.SWITCH, now)
+        self._reject(reason, reason.sip_status or 503, None, HangupSource.SWITCH, now)
 
     def drop(self, now: Instant) -> None:
         """Close a call that could not be ended because of an error in the switch: its peers are sent nothing more."""

@@ -12,6 +12,7 @@ from vosd.b2bua.outgoing.signatures import CallerAttestation
 from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.stamps import Arrival, Journey
 from vosd.b2bua.states import CallState
+from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.cdr.record import Attempt
 from vosd.routing.failover import AttemptOutcome
@@ -194,7 +195,15 @@ class CallPort(Protocol):
         """Report a CANCEL of the caller with its causes by protocol, or that its INVITE has expired."""
         ...
 
+    def is_media_blocked(self, leg: "Leg", session: bytes, before: bytes) -> bool:
+        """Return whether the caller describes media at an address that may have none, and that is new in its call."""
+        ...
+
     # -- an answered call ---------------------------------------------------------------------------------------
+
+    def end(self, reason: EndReason, now: Instant) -> None:
+        """Ask to end the call, answered or not."""
+        ...
 
     def acknowledged(self, leg: "Leg", session: bytes, now: Instant) -> None:
         """Report the ACK of our 200."""

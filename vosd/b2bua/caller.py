@@ -12,6 +12,7 @@ from vosd.b2bua.outgoing.reasons import NO_CAUSES
 from vosd.b2bua.prack_queue import PrackQueue
 from vosd.b2bua.states import CallState
 from vosd.b2bua.supervision import Supervision, SupervisionFacts
+from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
 from vosd.sip.dialog.acceptance import Acceptance
@@ -274,10 +275,14 @@ class Caller:
             is_settled = unacknowledged.has_session and bool(self.offer)
             self._end_last_attempt(event, session, is_settled=is_settled)
         elif unacknowledged.has_session and not self.offer and not self.progress.is_settled:
+            is_blocked = self.call.is_media_blocked(self.leg, session, self.leg.sessions.remote)
             if session:
                 self.leg.note_session(session)
                 self.progress.is_settled = True
             self.leg.respond(event.transaction, 200, event.at)
+            if is_blocked:  # a refusal of the PRACK would leave the response unacknowledged
+                self.call.end(EndReason.GEOFENCE_BLOCKED, event.at)
+                return
             waiting, self.call.to_forward = self.call.to_forward, event.request
             search = self.call.search
             if search is not None:
@@ -350,6 +355,8 @@ class Caller:
         server, callee = event.transaction, self.call.callee
         if not session:
             self.leg.respond(server, 200, event.at)
+        elif self.call.is_media_blocked(self.leg, session, self.leg.sessions.remote):
+            self.leg.respond(server, 403, event.at)
         elif (
             callee is None
             or callee.leg.early is None

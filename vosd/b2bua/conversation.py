@@ -78,9 +78,7 @@ class Conversation(msgspec.Struct, eq=False):
             case "REFER":
                 referral.refer_came(self.call, leg, event, self._board)
             case _:
-                offer = leg.session_in(event.request) if leg is self.call.caller.leg else b""
-                before = leg.sessions.remote
-                if offer and offer != before and self._board.is_media_blocked(offer, before):
+                if self.call.is_media_blocked(leg, leg.session_in(event.request), leg.sessions.remote):
                     leg.respond(event.transaction, 403, event.at)
                 else:
                     self._session_wanted(leg, event)

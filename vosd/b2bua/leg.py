@@ -13,6 +13,7 @@ from vosd.b2bua.outgoing.headers import SDP, of_agreement, of_response
 from vosd.b2bua.outgoing.ruled import parts_for, rule, with_enclosed
 from vosd.b2bua.refresh import Refresh
 from vosd.b2bua.supervision import Supervision
+from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.base.session_timer import SessionTimerSettings
 from vosd.media.leg_media import LegMedia
@@ -352,6 +353,9 @@ class Leg:
             self.facts.last_seen_at = event.at
             session = self.session_in(event.request) if event.request.body else b""
             if session:
+                if self.call.is_media_blocked(self, session, self.sessions.remote):
+                    self.call.end(EndReason.GEOFENCE_BLOCKED, event.at)  # an ACK has no response
+                    return
                 self.note_session(session)
             if event.request.body:
                 self.call.to_forward = event.request

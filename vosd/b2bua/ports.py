@@ -193,7 +193,7 @@ class Switchboard(Protocol):
         ...
 
     def is_media_blocked(self, session: bytes, before: bytes) -> bool:
-        """Return whether a session that the caller offers within its call has a new address that may have no media."""
+        """Return whether a description of the caller within its call has a new address that may have no media."""
         ...
 
     def is_key_taken(self, leg: "Leg", far: "Leg", key: str, duration_ms: int, now: Instant) -> bool:

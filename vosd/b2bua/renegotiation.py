@@ -11,6 +11,7 @@ import msgspec
 
 from vosd.b2bua.outgoing.headers import SDP, of_proposal
 from vosd.b2bua.outgoing.ruled import parts_for
+from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
 from vosd.media.leg_media import MediaRefusal
@@ -114,9 +115,15 @@ class Proposal:
         self.far.facts.note_response(status, now)
         self.returns = event.response
         if status < 300:
+            before, invite = self.far.sessions.remote, asked if isinstance(asked, InviteClient) else None
             self._follow(event.response, now)
             session = self.far.session_in(event.response)
-            self._agreed(session, asked if isinstance(asked, InviteClient) else None, now)
+            if self.call.is_media_blocked(self.far, session, before):
+                if invite is not None:
+                    self._acknowledge(invite, b"", now)
+                self.call.end(EndReason.GEOFENCE_BLOCKED, now)
+            else:
+                self._agreed(session, invite, now)
         elif self.facts.tries < TRIES_MAX and not self.facts.is_cancelled and self._comes_too_early(event.response):
             self.alarm = self._endpoint.set_alarm(self, now.plus(self._wait_ms(event.response)))
         elif status == 422 and self.facts.tries < TRIES_MAX and self.far.timer.accept_min_se(event.response):

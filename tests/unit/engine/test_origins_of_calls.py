@@ -8,10 +8,12 @@ from doubles.data.builders import account, catalogue, mapping_gateway, phone
 from doubles.data.sessions import revised
 from doubles.sockets.login import Login
 from doubles.sockets.loopback import Endpoint
-from doubles.sockets.peer import OFFER
-from doubles.virtual.customer import KNOWS_UPDATE, Intent
+from doubles.sockets.peer import ANSWER, OFFER
+from doubles.virtual.customer import KNOWS_UPDATE, SUPPORTS_100REL, Intent
 from doubles.virtual.relay import VirtualRelay
-from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
+from doubles.virtual.side import Reply
+from doubles.virtual.vendor import Line, Script, answers_reliably
 from structlog.testing import capture_logs
 
 from vosd.obs.events import Event
@@ -182,6 +184,49 @@ class TestMediaAddresses:
         stage.wire.run_for(500)
         assert made.got[method] == [403, 200]
         stage.finish(made)
+
+    def test_an_answer_with_a_blocked_address_ends_the_call_on_both_sides(self):
+        """An ACK has no response, and neither has a 200: the answer to a late offer, and to a vendor's re-INVITE."""
+        blocked = ANSWER.replace("192.0.2.20", "192.0.2.66")
+        for is_late in (True, False):
+            stage = scene(rule(AccessAction.BLOCK, AccessScope.SDP, ["192.0.2.66/32"]))
+            with capture_logs() as logs:
+                if is_late:
+                    made, there = stage.talk(Intent(offer="", acknowledges=False))
+                    made.agent.send(made.request("ACK", 1, "z9hG4bK-ack", body=blocked))
+                else:
+                    made, there = stage.talk()
+                    made.will("INVITE", Reply(body=blocked))
+                    there.ask("INVITE", body=revised(there.mine))
+                stage.wire.run_until(lambda made=made, there=there: made.is_over and there.is_over)
+            assert (len(made.asked["BYE"]), len(there.asked["BYE"])) == (1, 1)
+            assert b"192.0.2.66" not in stage.bytes_to(VENDORS[0])
+            record = stage.exchange.sink.records[-1]
+            assert (record.end_reason, record.hangup_source) == ("Geofence Blocked", "switch")
+            (line,) = [line for line in logs if line["event"] == Event.ACCESS_REFUSED]
+            assert line["why"] == "media at 192.0.2.66: access.rules[0] has 192.0.2.66/32"
+
+    def test_descriptions_in_pracks_are_judged(self):
+        """An offer gets 403; the answer to a late offer is acknowledged, and its call refused."""
+        stage = scene(rule(AccessAction.BLOCK, AccessScope.SDP, ["192.0.2.66/32"]))
+        settled = Script((Line(0, 100), Line(0, 183, ANSWER, KNOWS_UPDATE, True), Line(3_000, 200)))
+        for offer, script, status, final in ((OFFER, settled, 403, 200), ("", answers_reliably(body=OFFER), 200, 403)):
+            stage.vendor.script = script
+            made = stage.caller.call(CALLEE, Intent(offer=offer, headers=SUPPORTS_100REL, pracks=False))
+            stage.wire.run_for(100)
+            ringing = next(each for each in made.responses if each.every("RSeq"))
+            made.remote, made.target = ringing["To"], ringing.target
+            made.ask(
+                "PRACK", headers=(f"RAck: {ringing['RSeq']} 1 INVITE",), body=OFFER.replace(self.HOST, "192.0.2.66")
+            )
+            stage.wire.run_until(lambda made=made: made.final is not None)
+            assert (made.got["PRACK"], made.final) == ([status], final)
+            assert b"192.0.2.66" not in stage.bytes_to(VENDORS[0])
+            if final == 200:
+                made.hang_up()
+            stage.wire.run_until(lambda made=made: made.is_over)
+        ended = [each.end_reason for each in stage.exchange.sink.records]
+        assert ended == ["Normal", "Geofence Blocked"]
 
     def test_an_ignored_address_is_not_used_and_media_are_learned(self):
         relay = VirtualRelay()

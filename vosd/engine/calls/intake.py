@@ -311,7 +311,9 @@ class Intake:
             caller.leg.facts.media.settings = newcomer.media
         caller.call = caller.leg.call = call
         caller.begin(event.at)
-        if choice is not None:
+        if caller.offer and call.board.is_media_blocked(caller.offer, b""):
+            status = 403
+        elif choice is not None:
             status = 481 if call.search is None else call.search.pick_up(caller, replaced, choice, event.at)
         else:
             status = 0 if call.conversation.take_over(caller, replaced, event.transaction, event.at) else 491

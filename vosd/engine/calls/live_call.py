@@ -72,6 +72,7 @@ class LiveCall:
         "has_moved",
         "is_over",
         "kept",
+        "media_objection",
         "open_setup",
         "ringing",
         "timer",
@@ -116,6 +117,8 @@ class LiveCall:
         self.established: Established | None = None
         """Description of its answer until the ACK of the caller: it is written again if the 200 waits for media."""
         self.is_over = False
+        self.media_objection = ""
+        """Why an address may have no media of the call; the latest one."""
 
     @property
     def customer(self) -> str | None:
@@ -404,14 +407,19 @@ class LiveCall:
         self._services.sink.acknowledged(self.call_id, at.mono)
 
     def is_media_blocked(self, session: bytes, before: bytes) -> bool:
-        """Return whether an offer of the caller has a new address that may have no media; none in emergency calls."""
+        """Return whether a description of the caller has a new address that may have no media (``Switchboard``).
+
+        None has in a call to an emergency number.
+        """
         admission = self._services.admission
         parameters = admission.catalogue.parameters
         if not parameters.access.judges_sdp or parameters.special_numbers.is_emergency(
             self.call_request.callee_billing
         ):
             return False
-        return bool(media_objection(hosts(session) - hosts(before), parameters.access, admission.live.country_of))
+        why = media_objection(hosts(session) - hosts(before), parameters.access, admission.live.country_of)
+        self.media_objection = why or self.media_objection
+        return bool(why)
 
     def is_key_taken(self, leg: Leg, far: Leg, key: str, duration_ms: int, now: Instant) -> bool:
         """Send a key of an INFO in the media of the other leg, if that is its way; return whether it did."""
@@ -494,6 +502,8 @@ class LiveCall:
                 services.notices.unacknowledged_answer(record, ending.at)
             elif record.loss is not None:
                 services.notices.sold_below_cost(record, ending.at)
+        if ending.reason is EndReason.GEOFENCE_BLOCKED and self.media_objection:
+            services.notices.access_refused(record, self.media_objection, ending.at)
         if services.media is not None and (media := services.media.report(call)) is not None:
             record = msgspec.structs.replace(record, media=media)
         if services.reporter is not None:  # before the journal: a kill in between leaves a report, none is missing
