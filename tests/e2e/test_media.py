@@ -23,6 +23,7 @@ from doubles.sockets.rtp import RtpPeer, rtp
 from doubles.sockets.waiting import readable
 
 from vosd.media.g711 import encoded
+from vosd.obs.events import Event
 from vosd.sdp.media import media_of
 
 from .addresses import (
@@ -45,6 +46,12 @@ SO_RCVBUFFORCE: Final = 33
 SO_ATTACH_FILTER: Final = 26
 ETHERTYPE_IPV4: Final = 0x0800
 SSRC_OF_CAPTURE: Final = bytes((0, 0, 0, 7))
+REFUSED_SOURCES = f"""
+access:
+  rules:
+    - {{scope: rtp, networks: {NETWORK}.78, action: block}}
+    - {{scope: rtp, networks: {NETWORK}.79, action: ignore}}
+"""
 BURST = 25
 """Packets of half a second."""
 
@@ -199,6 +206,8 @@ def switch(directory: Path, address: Endpoint = RELAYING_SWITCH, ports: str = "3
     text = configuration("media.yaml", address).replace("PORTS_OF_THE_RELAY", ports)
     if address != RELAYING_SWITCH:
         text = text.replace("media_timeout: 3", "media_timeout: 60")
+    else:
+        text += REFUSED_SOURCES
     (directory / "gone.wav").write_bytes(wav(TONE.tobytes()))
     with Daemon(directory, text) as daemon:
         yield Stage(daemon, address)
@@ -233,6 +242,30 @@ def test_both_parties_hear_each_other_and_the_record_says_how_well(relaying: Sta
         assert (legs[side]["codec"], legs[side]["foreign"], legs[side]["lost_percent"]) == ("PCMU", 0, 0.0)
         assert legs[side]["packets_in"] == party.sequence - 1_000
     relaying.expect_nothing_left()
+
+
+def test_media_from_a_network_that_access_refuses_are_dropped_or_end_the_call(relaying: Stage) -> None:
+    callee = RtpPeer(VENDORS["carrier-a"].host, ssrc=2)
+    for host, reason in ((f"{NETWORK}.79", "Normal"), (f"{NETWORK}.78", "Geofence Blocked")):
+        caller = RtpPeer(host, ssrc=1)
+        with (
+            Peer(relaying.endpoint_of("acme")) as customer,
+            Peer(VENDORS["carrier-a"]) as vendor,
+            closing(caller),
+            relaying.expecting(*([] if reason == "Normal" else [Event.ACCESS_REFUSED])),
+        ):
+            call = RelayedCall(relaying, customer, vendor, parties=(caller, callee))
+            eventually(lambda call=call: call.is_heard(callee, call.of_callee, call.caller), "media reach the caller")
+            callee.taken()
+            caller.send(call.of_caller, BURST)
+            if reason == "Normal":
+                caller.send(call.of_caller, BURST)
+                call.hang_up()
+            else:
+                for peer in (customer, vendor):
+                    peer.reply(peer.expect("BYE"), 200)
+            assert (call.record()["end_reason"], callee.taken()) == (reason, [])
+    callee.close()
 
 
 def expect_no_attacker(stage: Stage, host: str, ports: range) -> int:

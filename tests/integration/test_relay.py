@@ -71,6 +71,27 @@ async def received(peer: RtpPeer, packets: int) -> list[bytes]:
     return peer.taken()
 
 
+async def test_media_are_taken_once_the_switch_allows_their_source_and_dropped_where_it_does_not(stage, peers):
+    other, found = peers(), []
+    stage.relay.source_found = lambda port, leg, host: found.append((port, leg, host))
+    for leg, allows in ((40, False), (41, True)):
+        one = peers()
+        first, _ = connected(stage, one, other)
+        stage.relay.expect(first, replace(source(one.host, one.port), judged_for=leg))
+        sent = one.send((HOST, first.rtp), 5)
+        await until(lambda: bool(found))
+        assert found.pop() == (first, leg, one.host)
+        stage.relay.judge(first, one.host, may_send=allows)
+
+        def is_judged(first: RelayPort = first, one: RtpPeer = one, sent: list[bytes] = sent) -> bool:
+            sent += one.send((HOST, first.rtp))
+            return stage.relay.figures(first).dropped.unknown > 0 or other.has(6)
+
+        await until(is_judged)
+        assert other.taken()[:6] == (sent[:6] if allows else [])
+        assert found == []
+
+
 async def test_both_sides_receive_what_the_other_one_sends(stage, peers):
     one, other = peers(), peers(ssrc=0x9999)
     first, second = connected(stage, one, other)

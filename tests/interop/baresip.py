@@ -1,6 +1,6 @@
 """baresip as a telephone: one process without a sound card, told what to do and asked what happened over TCP.
 
-Owns its configuration, its life, its control connection and its record of SIP messages and sound. Refuses to know
+Owns its configuration, its life, its control connection and its record of SIP messages and sound. It does not know
 what a call should be like; that stands in the tests.
 """
 

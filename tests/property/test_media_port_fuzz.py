@@ -73,6 +73,9 @@ class Owner:
         self.sending: set[MediaPort] = set()
         self.handlers: dict[int, Callable[[], None]] = {}
 
+    def source_found(self, port: int, leg: int, host: str) -> None:
+        raise AssertionError("no source is judged")
+
     def changed(self, port: MediaPort) -> None:
         port.write_state()
 

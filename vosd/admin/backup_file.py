@@ -1,7 +1,7 @@
 """The file of a backup: a ZIP archive whose last member is a manifest with the SHA-256 of all others (ADR 73).
 
 It is written from beginning to end, so it needs no memory and no knowledge of sizes beforehand. It gets its name when
-it is complete and on the disk. Refuses to know what the members mean.
+it is complete and on the disk. It does not know what the members mean.
 """
 
 import fcntl

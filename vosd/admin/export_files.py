@@ -1,7 +1,7 @@
 """The directory of exported files: each file appears whole and once, whenever the program is killed (ADR 71).
 
-What will appear is written to the state before it appears, so the next run knows what to complete. Refuses to know what
-is in a file.
+What will appear is written to the state before it appears, so the next run knows what to complete. It does not know
+what is in a file.
 """
 
 import fcntl

@@ -1,4 +1,4 @@
-"""Calls as lines of CSV or JSON by a profile. Refuses to know where lines go."""
+"""Calls as lines of CSV or JSON by a profile. It does not know where lines go."""
 
 import io
 from collections.abc import Callable, Iterable, Sequence

@@ -1,6 +1,6 @@
 """Form of calls for another program: columns, format, times, money, filters.
 
-Made by ``config.export_profile`` from a file, or ``PLAIN``. Refuses to know files and databases.
+Made by ``config.export_profile`` from a file, or ``PLAIN``. It does not know files and databases.
 """
 
 from collections.abc import Mapping

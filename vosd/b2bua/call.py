@@ -401,10 +401,10 @@ class Call:
         elif self.search is not None:
             self.search.sound_failed(now)
 
-    def is_media_blocked(self, leg: Leg, session: bytes, before: bytes) -> bool:
+    def is_media_blocked(self, leg: Leg, session: bytes, before: bytes, now: Instant) -> bool:
         """Return whether the caller describes media at an address that may have none, and that is new in its call."""
         is_new = leg is self.caller.leg and bool(session) and session != before
-        return is_new and self.board.is_media_blocked(session, before)
+        return is_new and self.board.is_media_blocked(session, before, now)
 
     def end(self, reason: EndReason, now: Instant) -> None:
         """End the call by order (``vosd hangup``, a stop of the switch), or for an address of the caller's media."""

@@ -195,7 +195,7 @@ class CallPort(Protocol):
         """Report a CANCEL of the caller with its causes by protocol, or that its INVITE has expired."""
         ...
 
-    def is_media_blocked(self, leg: "Leg", session: bytes, before: bytes) -> bool:
+    def is_media_blocked(self, leg: "Leg", session: bytes, before: bytes, now: Instant) -> bool:
         """Return whether the caller describes media at an address that may have none, and that is new in its call."""
         ...
 

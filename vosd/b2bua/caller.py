@@ -275,7 +275,7 @@ class Caller:
             is_settled = unacknowledged.has_session and bool(self.offer)
             self._end_last_attempt(event, session, is_settled=is_settled)
         elif unacknowledged.has_session and not self.offer and not self.progress.is_settled:
-            is_blocked = self.call.is_media_blocked(self.leg, session, self.leg.sessions.remote)
+            is_blocked = self.call.is_media_blocked(self.leg, session, self.leg.sessions.remote, event.at)
             if session:
                 self.leg.note_session(session)
                 self.progress.is_settled = True
@@ -355,7 +355,7 @@ class Caller:
         server, callee = event.transaction, self.call.callee
         if not session:
             self.leg.respond(server, 200, event.at)
-        elif self.call.is_media_blocked(self.leg, session, self.leg.sessions.remote):
+        elif self.call.is_media_blocked(self.leg, session, self.leg.sessions.remote, event.at):
             self.leg.respond(server, 403, event.at)
         elif (
             callee is None

@@ -78,7 +78,7 @@ class Conversation(msgspec.Struct, eq=False):
             case "REFER":
                 referral.refer_came(self.call, leg, event, self._board)
             case _:
-                if self.call.is_media_blocked(leg, leg.session_in(event.request), leg.sessions.remote):
+                if self.call.is_media_blocked(leg, leg.session_in(event.request), leg.sessions.remote, event.at):
                     leg.respond(event.transaction, 403, event.at)
                 else:
                     self._session_wanted(leg, event)

@@ -353,7 +353,7 @@ class Leg:
             self.facts.last_seen_at = event.at
             session = self.session_in(event.request) if event.request.body else b""
             if session:
-                if self.call.is_media_blocked(self, session, self.sessions.remote):
+                if self.call.is_media_blocked(self, session, self.sessions.remote, event.at):
                     self.call.end(EndReason.GEOFENCE_BLOCKED, event.at)  # an ACK has no response
                     return
                 self.note_session(session)

@@ -192,7 +192,7 @@ class Switchboard(Protocol):
         """Journal a call whose answer has left later than it came, with the media that it had to wait for."""
         ...
 
-    def is_media_blocked(self, session: bytes, before: bytes) -> bool:
+    def is_media_blocked(self, session: bytes, before: bytes, now: Instant) -> bool:
         """Return whether a description of the caller within its call has a new address that may have no media."""
         ...
 

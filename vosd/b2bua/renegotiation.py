@@ -118,7 +118,7 @@ class Proposal:
             before, invite = self.far.sessions.remote, asked if isinstance(asked, InviteClient) else None
             self._follow(event.response, now)
             session = self.far.session_in(event.response)
-            if self.call.is_media_blocked(self.far, session, before):
+            if self.call.is_media_blocked(self.far, session, before, now):
                 if invite is not None:
                     self._acknowledge(invite, b"", now)
                 self.call.end(EndReason.GEOFENCE_BLOCKED, now)

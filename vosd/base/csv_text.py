@@ -1,4 +1,4 @@
-"""CSV whose cells hold any text, such as numbers that a caller chose. Refuses to know what columns mean."""
+"""CSV whose cells hold any text, such as numbers that a caller chose. It does not know what columns mean."""
 
 import csv
 import re

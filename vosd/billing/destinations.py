@@ -1,7 +1,7 @@
 """Use of a class of destinations by an account in an hour, and its limits (ADR 75).
 
 A call counts in the hour in which it ends, with its talk and its charge; while it runs it counts in the present hour,
-with its talk so far and the money that it holds. Hours are those of UTC. Refuses to know where the past is read.
+with its talk so far and the money that it holds. Hours are those of UTC. It does not know where the past is read.
 """
 
 from collections.abc import Iterable

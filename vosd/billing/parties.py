@@ -1,6 +1,6 @@
 """Parties that pay or are paid for a call: the customer, the agents above it, the vendor.
 
-Refuses to know amounts: ``rater`` computes them, ``callcontrol.bookkeeping`` books them (ADR 54).
+It does not know amounts: ``rater`` computes them, ``callcontrol.bookkeeping`` books them (ADR 54).
 """
 
 from enum import Enum

@@ -1,6 +1,6 @@
 """Until when an account may be used: payments extend it.
 
-Refuses to know where the date is kept.
+It does not know where the date is kept.
 """
 
 from typing import Final

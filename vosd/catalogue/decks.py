@@ -1,6 +1,6 @@
 """Decks: tables of rates in the database, each for the rate group of its name that says ``deck: true`` (ADR 59).
 
-``storage`` implements ``DeckStore``. Refuses to know what the rows mean: they are text as in a ``rates_file``.
+``storage`` implements ``DeckStore``. It does not know what the rows mean: they are text as in a ``rates_file``.
 """
 
 from collections.abc import AsyncGenerator, Sequence

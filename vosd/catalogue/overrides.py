@@ -2,7 +2,7 @@
 
 An override belongs to an account or a gateway and wins over the configuration until it is cleared or expires. Blocks
 are looked up in ``Blocks``, which live calls share; the other settings are laid over a catalogue by ``overlaid``.
-Refuses to know who stores overrides and when they are read again.
+It does not know who stores overrides and when they are read again.
 """
 
 from collections.abc import Callable, Iterable, Mapping

@@ -1,6 +1,6 @@
 """Objects of the configuration that the database defines: a row for each version of each (ADR 105).
 
-``storage`` implements ``ObjectStore``. Refuses to know what the keys of an object mean: ``config`` validates them.
+``storage`` implements ``ObjectStore``. It does not know what the keys of an object mean: ``config`` validates them.
 """
 
 from abc import abstractmethod

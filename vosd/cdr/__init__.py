@@ -1,4 +1,4 @@
 """The record of a call: its attempts, its postings and its columns.
 
-Refuses to know call control (b2bua), rates (billing) and databases (storage).
+It does not know call control (b2bua), rates (billing) and databases (storage).
 """

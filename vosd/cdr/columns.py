@@ -1,7 +1,7 @@
 """The columns of a CDR: their order, their notation in ``--json`` and CSV, and those that agents see.
 
 Names, kinds and order follow from the fields of ``CallRecord``, ``Attempt`` and ``ChargeRow``; only ``export_seq``,
-``attempts`` and ``charges`` are added here. Refuses to know where a record comes from and how a database spells its
+``attempts`` and ``charges`` are added here. It does not know where a record comes from and how a database spells its
 values.
 """
 

@@ -1,6 +1,6 @@
 """Correction of what a booked call has cost: what is asked for, and what it makes of each charge.
 
-Refuses to know databases (``storage.corrections``) and how amounts are found (``admin.corrections``).
+It does not know databases (``storage.corrections``) and how amounts are found (``admin.corrections``).
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """Kinds of values that a CDR holds, and how a field of a record declares that it is a column.
 
-A field is a column when its type is ``Annotated`` with a ``ColumnForm``. Refuses to know JSON, CSV and SQL: each reader
-of ``vosd.cdr.columns`` translates the kinds into its own notation.
+A field is a column when its type is ``Annotated`` with a ``ColumnForm``. It does not know JSON, CSV and SQL: each
+reader of ``vosd.cdr.columns`` translates the kinds into its own notation.
 """
 
 from enum import Enum

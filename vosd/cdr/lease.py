@@ -1,6 +1,6 @@
 """Port of the lease: one switch at a time on a database, and counters that show lost commits (ADR 22 and 23).
 
-``storage`` implements ``Lease`` over MySQL, SQLite and memory. Refuses to know what a switch does without a lease and
+``storage`` implements ``Lease`` over MySQL, SQLite and memory. It does not know what a switch does without a lease and
 how lost commits are booked again.
 """
 

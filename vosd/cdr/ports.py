@@ -1,6 +1,6 @@
 """The ports of the books: whole calls booked together, and the standing of accounts.
 
-``storage`` implements ``Books`` over MySQL, SQLite and memory. Refuses to know SQL, connections and retries: when to
+``storage`` implements ``Books`` over MySQL, SQLite and memory. It does not know SQL, connections and retries: when to
 try again is the caller's decision.
 """
 

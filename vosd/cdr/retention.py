@@ -1,7 +1,7 @@
 """Plan up to when records may be dropped (ADR 73).
 
 What may be dropped is always a beginning: everything before a date. The date is that of the configuration, or an
-earlier one where a guard says so. Refuses to know databases, files and the time.
+earlier one where a guard says so. It does not know databases, files and the time.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,6 +1,6 @@
 """The files that a configuration consists of: those of YAML, and those that they name.
 
-Nothing is validated: a configuration with a mistake can be backed up as well. Refuses to know what the files contain.
+Nothing is validated: a configuration with a mistake can be backed up as well. It does not know what the files contain.
 """
 
 import os

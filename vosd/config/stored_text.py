@@ -1,6 +1,6 @@
 """Objects of the database as a part of the document that the files are, and as YAML for people (ADR 105, 112).
 
-Refuses to know what the keys mean.
+It does not know what the keys mean.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Parts of the switch that return figures of ``vosd status``. Refuses to know how anything is counted."""
+"""Parts of the switch that return figures of ``vosd status``. It does not know how anything is counted."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping

@@ -26,6 +26,7 @@ from vosd.engine.journal import Journal
 from vosd.engine.senders import CloseConnection, Transmit
 from vosd.engine.trace.messages import CallTraces
 from vosd.engine.turn import Turn
+from vosd.media.source import RelayPort
 from vosd.obs.log import LogLimiter, write_call_lines
 from vosd.sip.door.door import WaitingMessage
 from vosd.sip.endpoint import Endpoint
@@ -168,6 +169,14 @@ class Loop:
             return
         now = self._clock.now()
         self._switch.key_pressed(port, key, duration_ms, now)
+        self.flush(now)
+
+    def source_found(self, port: RelayPort, leg: int, host: str) -> None:
+        """Judge an address that media of a leg come from."""
+        if self._is_over:
+            return
+        now = self._clock.now()
+        self._switch.source_found(port, leg, host, now)
         self.flush(now)
 
     def sound_failed(self, port: int) -> None:

@@ -197,8 +197,8 @@ class Node:
         )
         self.switch.live.country_of = around.country_of
         self.media = self.switch.services.media = around.media
-        if self.media is not None and catalogue.parameters.access.judges_sdp:
-            self.media.is_ignored = self._is_media_ignored
+        if self.media is not None:
+            self._judge_media(self.media, catalogue)
         self.hep: HepMirror | None = None
         """Copies messages for a capture server; ``copy_messages`` sets it."""
         self.vendors = VendorLinks(self.endpoint, around.names, self.switch.live, around.draw)
@@ -209,7 +209,7 @@ class Node:
         """Put another catalogue in force; its accounts have credits by now. ``changed`` is as in ``Switch``."""
         self.switch.swap_catalogue(catalogue, changed)
         if self.media is not None:
-            self.media.is_ignored = self._is_media_ignored if catalogue.parameters.access.judges_sdp else None
+            self._judge_media(self.media, catalogue)
             self.media.adopt(catalogue.parameters.media, catalogue.parameters.sounds)
         if self.hep is not None:
             self.hep.adopt(catalogue)
@@ -261,6 +261,12 @@ class Node:
         if not access.judges_signalling:
             return False
         return access.signalling(host, self._country_of).action is AccessAction.IGNORE
+
+    def _judge_media(self, media: MediaKeeper, catalogue: Catalogue) -> None:
+        """Judge addresses of media by the rules of a catalogue from now on."""
+        access = catalogue.parameters.access
+        media.is_ignored = self._is_media_ignored if access.judges_sdp else None
+        media.are_sources_judged = access.judges_rtp
 
     def _is_media_ignored(self, host: str) -> bool:
         """Return whether the address of a session description is not used."""

@@ -277,6 +277,7 @@ class SwitchService:
             self.node.media.resumed(self._clock.now())
             self.node.media.report_keys_to(self.loop.key_pressed)
             self.node.media.report_silence_to(self.loop.sound_failed)
+            self.node.media.report_sources_to(self.loop.source_found)
         self._state_files.restore()
         self.phone_service.begin()
         self.recorder.wake()

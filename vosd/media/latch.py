@@ -7,6 +7,7 @@ Nothing here reads a clock; times are nanoseconds of a clock that never jumps. A
 tuple of host, port and, with IPv6, flow and scope.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from vosd.base.host import UNSPECIFIED, is_private, plain_host
@@ -22,6 +23,10 @@ REPEATED_NS: Final = 500_000_000
 """Silence after which a repeated session description lets any source that it allows take the place."""
 CANDIDATES_MAX: Final = 4
 """Sources that are considered at once; one that was seen in the last second gives way to the announced one only."""
+HELD_MAX: Final = 100
+"""Packets of a source that are kept while the switch is asked whether it may be believed; it is asked again then."""
+HOSTS_MAX: Final = 64
+"""Hosts whose verdicts are kept; where there are more, they are asked about again."""
 _IDLE_NS: Final = 1_000_000_000
 
 Address = tuple[str, int] | tuple[str, int, int, int]
@@ -46,9 +51,13 @@ class _Candidate:
 class Latch:
     """Believed source of one port."""
 
-    __slots__ = ("_announced", "_candidates", "_hosts", "_is_open", "_source", "believed")
+    __slots__ = ("_announced", "_ask", "_candidates", "_hosts", "_is_open", "_source", "_verdicts", "believed")
 
-    def __init__(self) -> None:
+    def __init__(self, ask: Callable[[int, str], None] | None = None) -> None:
+        """``ask`` asks for a leg whether a host may be believed where sources are judged; ``judge`` has the answer."""
+        self._ask = ask
+        self._verdicts: dict[str, bool | None] = {}
+        """Whether hosts may be believed; None = it was asked."""
         self.believed: Address | None = None
         self._source: MediaSource | None = None
         self._announced: tuple[str, int] | None = None
@@ -75,9 +84,27 @@ class Latch:
             hosts.add(plain_host(source.sip_host))
         self._hosts = frozenset(hosts) if source.rtp else frozenset()
         self._candidates.clear()
+        self._verdicts.clear()
         self._is_open = is_same
         if not is_same or not source.rtp:
             self.believed = believed if source.rtp else None
+
+    def judge(self, host: str, *, may_send: bool) -> None:
+        """Take the answer whether a host may be believed; what was held of it is taken with its next packet."""
+        if host in self._verdicts:
+            self._verdicts[host] = may_send
+
+    def _verdict(self, host: str) -> bool | None:
+        """Return whether a host may be believed, and ask if that is not known (None)."""
+        source = self._source
+        if source is None or not source.judged_for or self._ask is None:
+            return True
+        if host not in self._verdicts:
+            if len(self._verdicts) >= HOSTS_MAX:
+                self._verdicts.clear()
+            self._verdicts[host] = None
+            self._ask(source.judged_for, host)
+        return self._verdicts[host]
 
     def may_be(self, address: Address) -> bool:
         """Return whether the session description allows this source."""
@@ -92,7 +119,7 @@ class Latch:
         """Return whether RTCP from this host is the peer's: that of the believed source, or else an announced one."""
         if self.believed is not None:
             return host == self.believed[0]
-        return host in self._hosts
+        return host in self._hosts and self._verdict(host) is True
 
     def consider(
         self, address: Address, sequence: int, ssrc: int, data: bytes, last_ns: int, now_ns: int
@@ -102,7 +129,7 @@ class Latch:
         ``last_ns`` is the time of the believed one's last packet. Returns None if the packet is to be dropped, an
         empty list if it is held, and the packets of the source, this one as the last, when it is believed from now on.
         """
-        if not self._is_eligible(address, last_ns, now_ns):
+        if not self._is_eligible(address, last_ns, now_ns) or self._verdicts.get(address[0]) is False:
             return None
         candidate = self._candidates.get(address)
         if candidate is None:
@@ -116,6 +143,8 @@ class Latch:
         candidate.sequence, candidate.ssrc, candidate.seen_ns = sequence, ssrc, now_ns
         if len(candidate.held) < PACKETS:
             return []
+        if not (verdict := self._verdict(address[0])):
+            return self._kept(address, candidate, is_refused=verdict is False)
         if self.believed is not None and last_ns >= candidate.begun_ns and address[:2] != self._announced:
             del self._candidates[address]  # the believed source sends, too
             return None
@@ -123,10 +152,20 @@ class Latch:
 
     def consider_unread(self, address: Address, data: bytes, last_ns: int, now_ns: int) -> list[Arrived] | None:
         """Judge a packet that is no RTP; the announced address is believed at once: nothing in it can be compared."""
-        if address[:2] == self._announced and self.believed is None:
-            return self._believe(address, [(data, now_ns)])
         candidate = self._candidates.get(address)
+        if address[:2] == self._announced and self.believed is None and self._verdict(address[0]):
+            held = [] if candidate is None else candidate.held
+            return self._believe(address, [*held, (data, now_ns)])
         return self.consider(address, candidate.sequence + 1 if candidate else 0, 0, data, last_ns, now_ns)
+
+    def _kept(self, address: Address, candidate: _Candidate, *, is_refused: bool) -> list[Arrived] | None:
+        """Keep the packets of a source that is judged, as long as that may take; those of a refused one are dropped."""
+        if not is_refused and len(candidate.held) < HELD_MAX:
+            return []
+        del self._candidates[address]
+        if not is_refused:
+            self._verdicts.pop(address[0], None)  # the switch has not answered: it may have been started again
+        return None
 
     def _is_eligible(self, address: Address, last_ns: int, now_ns: int) -> bool:
         believed = self.believed

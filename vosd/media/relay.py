@@ -42,6 +42,13 @@ class MediaRelay(Protocol):
         """Take media from this source from now on."""
         ...
 
+    source_found: Callable[[RelayPort, int, str], None]
+    """Gets a port, the number of its leg, and an address that its media come from (``MediaSource.judged_for``)."""
+
+    def judge(self, port: RelayPort, host: str, *, may_send: bool) -> None:
+        """Take media from a host that ``source_found`` has named, or drop them."""
+        ...
+
     def connect(self, one: RelayPort, other: RelayPort) -> None:
         """Send by one port what comes in at the other, both ways, in place of what they were connected with."""
         ...

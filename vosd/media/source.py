@@ -38,6 +38,8 @@ class MediaSource(msgspec.Struct, frozen=True, array_like=True):
     named: int = 0
     """Number of payload types that the peer has named itself, which come first; 0 = all of them. It may send the
     others, which its opposite has named, and is sent none of them."""
+    judged_for: int = 0
+    """Number of the leg whose switch is asked before an address is believed (``scope: rtp``); 0 = none is asked."""
 
     def taken(self) -> tuple[tuple[int, ...], tuple[int, ...], tuple[str, ...]]:
         """Return payload types, clocks and names of what the peer takes."""

@@ -1,5 +1,5 @@
 """Metrics and health of a running switch over HTTP, in a process of its own (ADR 69).
 
 The switch gathers figures when it is asked (``vosd.daemon.metrics``); this package declares them, writes them in the
-form of Prometheus and answers HTTP. Refuses to know how anything is counted.
+form of Prometheus and answers HTTP. It does not know how anything is counted.
 """

@@ -1,6 +1,6 @@
 """HTTP of the metrics: a request a connection, within limits of time, size and number; GET alone (by h11).
 
-Refuses to know what the pages say.
+It does not know what the pages say.
 """
 
 import asyncio

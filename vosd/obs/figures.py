@@ -1,7 +1,7 @@
 """Figures of ``vosd status``: what is alive now, and what was counted since the start.
 
 ``Figure`` declares each once, with its meaning and its metric; ``vosd status --explain``, the metrics and the tests
-derive from it. Refuses to know how anything is counted.
+derive from it. It does not know how anything is counted.
 """
 
 from enum import StrEnum

@@ -30,6 +30,7 @@ from vosd.relay.protocol import (
     ConnectPorts,
     DisconnectPort,
     ExpectSource,
+    JudgeSource,
     OffloadFailed,
     OffloadStreams,
     OpenPort,
@@ -41,6 +42,7 @@ from vosd.relay.protocol import (
     RecordingStopped,
     RecordPorts,
     ReportKeys,
+    SourceFound,
     SpareRanges,
     StopPlaying,
 )
@@ -122,6 +124,8 @@ class Relay:
         self._spared: dict[tuple[str, PortRange], None] = {}
         self.key_pressed: Callable[[int, str, int], None] = _ignore
         """Gets the port, the key and its duration in milliseconds (``report_keys``)."""
+        self.source_found: Callable[[RelayPort, int, str], None] = _not_judged
+        """Gets a port, the number of its leg, and an address that its media come from (``MediaSource.judged_for``)."""
         self.recording_failed: Callable[[int], None] = _not_noted
         """Gets a port that is not recorded after all: no file could be begun."""
         self.sound_failed: Callable[[int], None] = _not_noted
@@ -154,6 +158,7 @@ class Relay:
                 self._recording_stopped,
                 self._sound_missing,
                 self._not_offloaded,
+                self._found,
             )
             self._links.append(link)
             self._loads[link] = 0
@@ -257,6 +262,10 @@ class Relay:
         if served is not None:
             served.source = source
             served.link.order(ExpectSource(port.id, source), may_wait=self._is_one_sided(served))
+
+    def judge(self, port: RelayPort, host: str, *, may_send: bool) -> None:
+        """Take media from a host that ``source_found`` has named, or drop them."""
+        self._order(port, JudgeSource(port.id, host, may_send))
 
     def connect(self, one: RelayPort, other: RelayPort) -> None:
         """Send by one port what comes in at the other, both ways; earlier connections of both end."""
@@ -494,6 +503,11 @@ class Relay:
         if port in self._ports:
             self.key_pressed(port, key, duration_ms)
 
+    def _found(self, report: SourceFound) -> None:
+        served = self._ports.get(report.id)
+        if served is not None:
+            self.source_found(served.port, report.leg, report.host)
+
     def _recording_stopped(self, report: RecordingStopped) -> None:
         served = self._ports.get(report.id)
         if served is None or served.recording is None:
@@ -562,6 +576,10 @@ def _remedy(number: int) -> str:
 
 def _not_noted(_port: int) -> None:
     """Note nowhere that a port is not recorded, or its peer not played a sound."""
+
+
+def _not_judged(_port: RelayPort, _leg: int, _host: str) -> None:
+    """Leave a source as it is, not believed: the switch is not ready yet, and is asked again."""
 
 
 def _ignore(_port: int, _key: str, _duration_ms: int) -> None:

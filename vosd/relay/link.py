@@ -25,6 +25,7 @@ from vosd.relay.protocol import (
     PortListed,
     RecordingStopped,
     SoundMissing,
+    SourceFound,
     UseRecords,
     WorkerOrder,
     WorkerReady,
@@ -63,7 +64,7 @@ class WorkerLink:
     ``pressed`` gets port, key and duration of keys, ``adopt`` the ports that it serves for a switch before, with their
     descriptors. ``died`` is called when another worker was started, to which all ports are to be given,
     ``stopped`` when a recording has stopped, ``missing`` with a port whose sound the worker could not have,
-    ``not_offloaded`` when the kernel forwards no streams.
+    ``not_offloaded`` when the kernel forwards no streams, ``found`` with a source that is to be judged.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class WorkerLink:
         stopped: Callable[[RecordingStopped], None],
         missing: Callable[[int], None],
         not_offloaded: Callable[[OffloadFailed], None],
+        found: Callable[[SourceFound], None],
     ) -> None:
         """Raises OSError if there is no memory for figures."""
         self.path = path
@@ -88,6 +90,7 @@ class WorkerLink:
         self._stopped = stopped
         self._missing = missing
         self._not_offloaded = not_offloaded
+        self._found = found
         self._channel: MessageChannel | None = None
         self._orders: list[WorkerOrder] = []
         self._descriptors: list[int] = []
@@ -296,6 +299,8 @@ class WorkerLink:
                 self._missing(report.id)
             case OffloadFailed():
                 self._not_offloaded(report)
+            case SourceFound():
+                self._found(report)
 
     def _begin(self, ready: WorkerReady, descriptors: list[int]) -> None:
         """Ask a worker that a switch before has left for its ports."""

@@ -8,6 +8,7 @@ import os
 import socket
 import struct
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from time import monotonic_ns
 from typing import Final, Protocol
 
@@ -78,6 +79,10 @@ class PortOwner(Protocol):
         """Report a key of the peer."""
         ...
 
+    def source_found(self, port: int, leg: int, host: str) -> None:
+        """Report an address that media of a leg come from, and that is to be judged."""
+        ...
+
     def sends_itself(self, port: "MediaPort", due_ns: int) -> None:
         """Call ``send_due`` at a moment, and then as long as it says when."""
         ...
@@ -138,7 +143,7 @@ class MediaPort:
         self._announced_control: Address | None = None
         self._control_believed: Address | None = None
         self._control_ns = 0
-        self.latch = Latch()
+        self.latch = Latch(partial(owner.source_found, order.port.id))
         self.reception = Reception(record, at)
         self._unread = self.packets_out = self.unsent = 0
         self._unknown = self._broken = self._foreign_payload = self._excess = 0

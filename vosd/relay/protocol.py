@@ -11,7 +11,7 @@ import msgspec
 from vosd.media.source import MediaSource, RelayPort
 from vosd.trunks.media import PortRange
 
-PROTOCOL: Final = 11
+PROTOCOL: Final = 12
 """Version of these messages. A worker of another version is ended, and its ports are given to a new one."""
 MESSAGE_BYTES: Final = 131_072
 """Largest message; the kernel's limit is that of a socket's buffer, 212,992 bytes."""
@@ -138,6 +138,14 @@ class OffloadStreams(msgspec.Struct, frozen=True, array_like=True, tag=17):
     are_offloaded: bool
 
 
+class JudgeSource(msgspec.Struct, frozen=True, array_like=True, tag=18):
+    """Believe a host that ``SourceFound`` has named, or drop what comes from it until the next description."""
+
+    id: int
+    host: str
+    may_send: bool
+
+
 class ListPorts(msgspec.Struct, frozen=True, array_like=True, tag=8):
     """Report all ports, with their sockets."""
 
@@ -146,7 +154,7 @@ class EndWorker(msgspec.Struct, frozen=True, array_like=True, tag=9):
     """Close everything and end."""
 
 
-PortOrder = ExpectSource | DisconnectPort | ReportKeys | PressKey | PlayRingBack | StopPlaying | PlaySound
+PortOrder = ExpectSource | JudgeSource | DisconnectPort | ReportKeys | PressKey | PlayRingBack | StopPlaying | PlaySound
 """Orders to a port, which is unknown where it was closed meanwhile."""
 WorkerOrder = (
     UseRecords
@@ -238,6 +246,14 @@ class OffloadFailed(msgspec.Struct, frozen=True, array_like=True, tag=7):
     error: str
 
 
+class SourceFound(msgspec.Struct, frozen=True, array_like=True, tag=8):
+    """Media of a leg come from an address that its description allows; ``JudgeSource`` says whether it is believed."""
+
+    id: int
+    leg: int
+    host: str
+
+
 WorkerReport = (
     WorkerReady
     | PortListed
@@ -247,4 +263,5 @@ WorkerReport = (
     | PacketFailed
     | SoundMissing
     | OffloadFailed
+    | SourceFound
 )

@@ -40,6 +40,7 @@ from vosd.relay.protocol import (
     DropSound,
     EndWorker,
     ExpectSource,
+    JudgeSource,
     KeyPressed,
     ListingEnded,
     ListPorts,
@@ -57,6 +58,7 @@ from vosd.relay.protocol import (
     RecordPorts,
     ReportKeys,
     SoundMissing,
+    SourceFound,
     SpareRanges,
     StopPlaying,
     UseRecords,
@@ -228,6 +230,10 @@ class Worker:
     def key_pressed(self, port: int, pressed: PressedKey) -> None:
         """Report a key of a peer."""
         self._report(KeyPressed(port, pressed.key, pressed.duration_ms))
+
+    def source_found(self, port: int, leg: int, host: str) -> None:
+        """Report an address that media of a leg come from, and that is to be judged."""
+        self._report(SourceFound(port, leg, host))
 
     def sends_itself(self, port: MediaPort, due_ns: int) -> None:
         """Call ``send_due`` at a moment, and then as long as it says when."""
@@ -529,6 +535,8 @@ def _change(port: MediaPort, order: PortOrder, sounds: Mapping[str, mmap.mmap]) 
             if believed is not None and ":" in believed[0]:
                 believed = (*believed[:2], 0, 0)
             port.expect(order.source, believed)
+        case JudgeSource():
+            port.latch.judge(order.host, may_send=order.may_send)
         case DisconnectPort():
             port.disconnect()
         case ReportKeys():

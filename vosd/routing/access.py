@@ -28,9 +28,9 @@ class AccessAction(Enum):
 
     ALLOW = "allow"
     IGNORE = "ignore"
-    """A request is dropped without an answer; a media address is not used."""
+    """A request is dropped without an answer, a packet of media as well; a media address is not used."""
     BLOCK = "block"
-    """A request or a call is refused with 403."""
+    """A request or a call is refused with 403; one whose media come from there is ended."""
 
 
 class AccessScope(Enum):
@@ -104,9 +104,14 @@ class AccessRules(msgspec.Struct, frozen=True, dict=True):
         return bool(self._of(AccessScope.SDP))
 
     @cached_property
-    def ignores_media(self) -> bool:
-        """Whether media addresses may be not used."""
-        return any(each.action is AccessAction.IGNORE for each in self._of(AccessScope.SDP))
+    def judges_rtp(self) -> bool:
+        """Whether any source of media may be refused."""
+        return bool(self._of(AccessScope.RTP))
+
+    @cached_property
+    def needs_relay(self) -> bool:
+        """Whether media addresses may be not used, or sources of media refused."""
+        return self.judges_rtp or any(each.action is AccessAction.IGNORE for each in self._of(AccessScope.SDP))
 
     @cached_property
     def _networks(self) -> NetworkTable[bool]:

@@ -1,6 +1,6 @@
 """Called numbers with rules of their own for billing: free ones, those without CDR, routing and forward prefixes.
 
-The number that is billed is the called one behind its routing prefix. Refuses to know prices and accounts.
+The number that is billed is the called one behind its routing prefix. It does not know prices and accounts.
 """
 
 from collections.abc import Mapping

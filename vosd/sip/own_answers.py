@@ -1,6 +1,6 @@
 """Answers that the endpoint gives by itself, with a transaction or without (RFC 3261 sections 8.2.6 and 8.2.7).
 
-Decides where responses go and what they contain. Refuses to know why a request is refused.
+Decides where responses go and what they contain. It does not know why a request is refused.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """Retransmissions of requests: the one place that decides whether a request was received before.
 
 Every request passes ``Repetitions.recognise`` once, before anything else looks at it. Requests that are refused unread
-under load have only ``refusal_of`` and ``is_known``. Refuses to know what new requests mean.
+under load have only ``refusal_of`` and ``is_known``. It does not know what new requests mean.
 """
 
 from enum import Enum, auto

@@ -1,6 +1,6 @@
 """Booking of calls: CDRs, attempts, charges, ledger entries and balances in one transaction (ADR 5).
 
-Decides what of a batch is booked already, what the balances become and which record is refused. Refuses to know the
+Decides what of a batch is booked already, what the balances become and which record is refused. It does not know the
 databases' dialects (``writers``) and when to try again (the recorder).
 """
 

@@ -1,7 +1,7 @@
 """Partitions of months of which everything was dropped: taken away, so that their room is free again (ADR 73).
 
 Only an empty month goes, with nothing to add up and nothing to write down. None can be filled meanwhile: calls so old
-are not booked any more, and attempts, charges and entries need their call. Refuses to know which records are dropped.
+are not booked any more, and attempts, charges and entries need their call. It does not know which records are dropped.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """Calls in the order of their export numbers, for programs that take each once (ADR 71).
 
 A number becomes visible only when all lower ones are: every writer holds the counter of commits until it has committed.
-So who has read up to N reads on after N and misses nothing. Refuses to know files and formats (``admin.export``).
+So who has read up to N reads on after N and misses nothing. It does not know files and formats (``admin.export``).
 """
 
 from collections.abc import AsyncGenerator, Mapping, Sequence

@@ -1,7 +1,7 @@
 """Masking of the numbers of old calls, a few at a time (ADR 83).
 
 Each step is a short transaction that masks some calls, writes down how many, and notes up to where all are masked, so
-that a kill between two steps leaves nothing undone and the next run does not begin again. Refuses to know how a number
+that a kill between two steps leaves nothing undone and the next run does not begin again. It does not know how a number
 is masked, and up to when.
 """
 

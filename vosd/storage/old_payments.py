@@ -1,6 +1,6 @@
 """Ledger entries that are not of calls and whose time is over: read for an archive, then dropped (ADR 94).
 
-A dropped entry leaves a digest of its reference, so that a repeat of the payment still books nothing. Refuses to know
+A dropped entry leaves a digest of its reference, so that a repeat of the payment still books nothing. It does not know
 files.
 """
 

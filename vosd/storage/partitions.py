@@ -1,7 +1,7 @@
 """Partitions by month in MySQL and MariaDB: read, made ahead and dropped (ADR 72).
 
 SQLite has none, and neither has a MySQL database that was filled before there were any: both list no partitions.
-Names and bounds are in ``months``. Refuses to know what may be dropped: the caller decides.
+Names and bounds are in ``months``. It does not know what may be dropped: the caller decides.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence

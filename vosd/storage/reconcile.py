@@ -1,6 +1,6 @@
 """The calls that the database has of given ones, and their comparison with the ended calls of the journal.
 
-Refuses to know where the records come from and which of them need not be there yet.
+It does not know where the records come from and which of them need not be there yet.
 """
 
 from collections.abc import Collection, Iterable, Sequence

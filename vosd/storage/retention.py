@@ -2,7 +2,7 @@
 
 Each step is a short transaction that drops some records, adds their totals, and writes down what was dropped, so that
 a kill between two steps leaves nothing undone. Up to when records may go is decided by ``vosd.cdr.retention``; here
-single records are kept that must not go yet. Refuses to know the journal, files and pauses.
+single records are kept that must not go yet. It does not know the journal, files and pauses.
 """
 
 from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence

@@ -1,7 +1,7 @@
 """A booked call as encoded rows of the tables ``cdr``, ``cdr_attempt``, ``cdr_charge`` and ``ledger_entry``.
 
 The values of a row are in the order of the table's columns in ``schema``; those of a CDR follow from the columns that
-its record declares. Each database encodes values its own way, given as an ``Encoding``. Refuses to know statements and
+its record declares. Each database encodes values its own way, given as an ``Encoding``. It does not know statements and
 balances.
 """
 

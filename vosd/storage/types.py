@@ -1,7 +1,7 @@
 """Column types for money, times, call ids, documents and text from the network.
 
-Only here is it known that MySQL has decimals and dates and SQLite integers and text (ADR 5). Refuses to know tables and
-statements.
+Only here is it known that MySQL has decimals and dates and SQLite integers and text (ADR 5). It does not know tables
+and statements.
 """
 
 import re

@@ -2,7 +2,7 @@
 
 The database adds up and compares; of a sound ledger a line for each account and range is read, so the memory of this
 process does not grow with the books. Ranges are bounded as well, so that the database needs little to sort. Where
-entries are closed, the audit starts behind the checkpoint of each account. Refuses to know calls.
+entries are closed, the audit starts behind the checkpoint of each account. It does not know calls.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence

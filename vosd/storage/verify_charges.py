@@ -1,6 +1,6 @@
 """Audit of ``cdr_charge``: against the columns of its CDR, and against the ledger where a call left no CDR.
 
-Calls booked before there were charges have none: the migration has noted up to where (ADR 54). Refuses to know how
+Calls booked before there were charges have none: the migration has noted up to where (ADR 54). It does not know how
 differences are worded (``verify``).
 """
 

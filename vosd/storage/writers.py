@@ -1,7 +1,7 @@
 """Statements of the booking transaction for each database, made once.
 
 MySQL gets one multi-row INSERT as text, SQLite one prepared statement and many rows; either costs a fraction of a
-statement compiled for each batch (``bench/booking.py``). Refuses to know what the rows mean.
+statement compiled for each batch (``bench/booking.py``). It does not know what the rows mean.
 """
 
 import re

@@ -1,7 +1,7 @@
 """Declare the key of a gateway's field in the configuration.
 
 A field is a key when its type is ``Annotated`` with a ``TrunkKey``: the configuration reads, checks and documents it
-from this declaration alone, under the name of the field without unit (ADR 40). Refuses to know YAML and how text is
+from this declaration alone, under the name of the field without unit (ADR 40). It does not know YAML and how text is
 read.
 """
 

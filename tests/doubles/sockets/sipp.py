@@ -1,6 +1,6 @@
 """SIPp as a caller or a vendor: one process and one scenario; every call must follow it.
 
-Owns the writing of a scenario from its parts and the life of the process. Refuses to know any switch; what a
+Owns the writing of a scenario from its parts and the life of the process. It does not know any switch; what a
 call must look like stands in the scenario, whose assertions SIPp checks itself.
 """
 

@@ -28,6 +28,8 @@ class OpenPort:
     """Sound that the peer is played, its payload type, and how often; 0 = without end."""
     rings_after_ms: int | None = None
     """Pause before the ring-back that is played to the peer; None = none is."""
+    verdicts: dict[str, bool] = field(default_factory=dict)
+    """Whether media of hosts are taken that were judged."""
     sent_keys: list[tuple[str, int, bool]] = field(default_factory=list)
     """Keys that the peer was sent, with their duration, and whether as tones."""
 
@@ -39,6 +41,7 @@ class VirtualRelay:
         self.open_ports: dict[int, OpenPort] = {}
         self.free = free
         self.key_pressed: Callable[[int, str, int], None] = lambda *_: None
+        self.source_found: Callable[[RelayPort, int, str], None] = lambda *_: None
         self.recording_failed: Callable[[int], None] = lambda _: None
         self.sound_failed: Callable[[int], None] = lambda _: None
         self.has_memory = True
@@ -86,6 +89,10 @@ class VirtualRelay:
         """Note the source of a port (``MediaRelay``)."""
         assert len(source.payloads) == len(source.clocks) == len(source.codecs)
         self.open_ports[port.id].source = source
+
+    def judge(self, port: RelayPort, host: str, *, may_send: bool) -> None:
+        """Note a verdict about a source (``MediaRelay``)."""
+        self.open_ports[port.id].verdicts[host] = may_send
 
     def connect(self, one: RelayPort, other: RelayPort) -> None:
         """Connect two ports, in place of what they were connected with (``MediaRelay``)."""

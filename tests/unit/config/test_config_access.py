@@ -40,7 +40,6 @@ access:
         ("access: {countries: [ZZ], database: g.mmdb}", "a country by the two letters of ISO 3166"),
         ("access: {deny: [203.0.113.7/24]}", "without host bits"),
         ("access: {rules: [{action: ignore}]}", "access.rules[0].networks: expected networks or countries"),
-        ("access: {rules: [{scope: rtp, networks: 192.0.2.1, action: block}]}", "'rtp' is not built yet"),
         ("access: {database: missing.mmdb}", "access.database: expected a file that can be read"),
         ("access: {database: vosd.yaml}", "access.database: expected a file in the format of MaxMind"),
     ],

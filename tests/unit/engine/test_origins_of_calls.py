@@ -242,3 +242,24 @@ class TestMediaAddresses:
         assert ignored.rtp > 0
         assert {each.host for each in sources} == {"0.0.0.0", "192.0.2.20"}
         stage.finish(made)
+
+    @pytest.mark.parametrize("action", list(AccessAction))
+    def test_media_are_taken_dropped_or_end_the_call_by_where_they_come_from(self, action):
+        """The source is judged when the relay finds it; a rule about media says nothing of descriptions."""
+        relay = VirtualRelay()
+        stage = scene(
+            rule(action, AccessScope.RTP, [f"{self.HOST}/32"]),
+            switch={"relay": relay},
+            media=MediaParameters(engine=MediaEngine.RELAY, mode=MediaMode.ON),
+        )
+        made, there = stage.talk()
+        (port,) = [
+            each for each in relay.open_ports.values() if each.source is not None and each.source.host == self.HOST
+        ]
+        stage.exchange.switch.source_found(port.port, port.source.judged_for, self.HOST, stage.wire.clock.now())
+        assert port.verdicts == {self.HOST: action is AccessAction.ALLOW}
+        if action is AccessAction.BLOCK:
+            stage.wire.run_until(lambda: made.is_over and there.is_over)
+            assert (len(made.asked["BYE"]), len(there.asked["BYE"])) == (1, 1)
+        record = stage.close() if action is AccessAction.BLOCK else stage.finish(made)
+        assert record.end_reason == ("Geofence Blocked" if action is AccessAction.BLOCK else "Normal")

@@ -1,8 +1,9 @@
 """The source that is believed."""
 
+import msgspec
 import pytest
 
-from vosd.media.latch import CANDIDATES_MAX, MOVED_NS, REPEATED_NS, Latch
+from vosd.media.latch import CANDIDATES_MAX, HELD_MAX, MOVED_NS, REPEATED_NS, Latch
 from vosd.media.source import MediaSource
 from vosd.trunks.media import MediaTrust
 
@@ -179,3 +180,45 @@ def test_what_is_no_rtp_is_believed_from_another_port_after_three_packets():
     assert [one.consider_unread(OTHER_PORT, each, 0, at) for at, each in enumerate((b"a", b"b", b"c"))] == [
         [], [], [(b"a", 0), (b"b", 1), (b"c", 2)],
     ]  # fmt: skip
+
+
+class TestJudgedSources:
+    """Sources that the switch is asked about (``scope: rtp``)."""
+
+    def judged(self) -> tuple[Latch, list[tuple[int, str]]]:
+        asked: list[tuple[int, str]] = []
+        made = Latch(lambda leg, host: asked.append((leg, host)))
+        made.expect(msgspec.structs.replace(description(), judged_for=7))
+        return made, asked
+
+    def test_packets_are_held_until_the_switch_allows_their_source_and_none_is_lost(self):
+        one, asked = self.judged()
+        assert sends(one, PEER, range(5)) == [[]] * 5
+        assert (asked, one.believed) == ([(7, PEER[0])], None)
+        assert not one.is_of_peer(PEER[0])
+        one.judge(PEER[0], may_send=True)
+        assert sends(one, PEER, (5,)) == [[b"%d" % number for number in range(6)]]
+        assert one.believed == PEER
+        assert asked == [(7, PEER[0])]
+
+    def test_packets_of_a_refused_source_are_dropped_until_another_description(self):
+        one, asked = self.judged()
+        sends(one, PEER, range(3))
+        one.judge(PEER[0], may_send=False)
+        assert sends(one, PEER, range(3, 9)) == [None] * 6
+        assert sends(one, OTHER_PORT, range(3)) == [None] * 3
+        assert not one.is_of_peer(PEER[0])
+        one.expect(msgspec.structs.replace(description(), judged_for=7))
+        sends(one, PEER, range(3))
+        assert asked == [(7, PEER[0])] * 2
+
+    def test_a_switch_that_does_not_answer_is_asked_again(self):
+        one, asked = self.judged()
+        given = sends(one, PEER, range(HELD_MAX + 3))
+        assert (given.count(None), len(asked)) == (1, 2)
+
+    def test_fax_is_held_as_well(self):
+        one, _ = self.judged()
+        assert [one.consider_unread(PEER, b"fax", 0, turn) for turn in range(2)] == [[], []]
+        one.judge(PEER[0], may_send=True)
+        assert without_times(one.consider_unread(PEER, b"fax", 0, 2)) == [b"fax"] * 3

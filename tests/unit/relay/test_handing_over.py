@@ -148,6 +148,9 @@ class Streams:
 
     # what ports need of a worker
 
+    def source_found(self, port: int, leg: int, host: str) -> None:
+        raise AssertionError("no source is judged")
+
     def changed(self, port):
         """Write the state when it is looked at."""
 

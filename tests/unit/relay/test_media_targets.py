@@ -17,6 +17,9 @@ PUBLIC = "203.0.113.9"
 class Owner:
     """A worker with one port that may send anywhere."""
 
+    def source_found(self, port: int, leg: int, host: str) -> None:
+        raise AssertionError("no source is judged")
+
     def changed(self, port):
         """Write nothing."""
 

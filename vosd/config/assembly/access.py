@@ -42,8 +42,8 @@ def check_access(
         for definition in _with_countries(source):
             problems.error(*definition.at("countries"), "access.database as well: it has the countries of addresses")
     rules = access_rules(keys)
-    if engine is not MediaEngine.RELAY and rules.ignores_media:
-        expected = "media.engine relay as well: without it the address is passed on, and media go there"
+    if engine is not MediaEngine.RELAY and rules.needs_relay:
+        expected = "media.engine relay as well: nothing else decides where media are taken from"
         problems.warning(origin.place_of("access.rules"), "access.rules", expected)
     if rules.judges_signalling:
         _warn_of_denied(rules, country_of, source, problems)

@@ -1,6 +1,6 @@
 """The lines of a sheet, a CSV or XLSX file, as text: read one after the other, whatever the size of the file.
 
-Refuses to know what the columns mean.
+It does not know what the columns mean.
 """
 
 import csv

@@ -24,10 +24,11 @@ class AccessRuleKeys(Keys):
 
     action: Annotated[AccessAction, choice(AccessAction)]
     """``allow`` processes a request, ``ignore`` drops it without an answer, ``block`` refuses it with 403. A media
-    address with ``ignore`` is not used, which needs a relay, and with ``block`` its call is refused with 403."""
-    scope: Annotated[AccessScope, choice(AccessScope, later=frozenset({"rtp"}))] = AccessScope.SIGNALLING
-    """``signalling`` judges the address that a request comes from, ``sdp`` those in the session description of a new
-    call."""
+    address with ``ignore`` is not used, which needs a relay, and with ``block`` its call is refused with 403, or ended
+    where media come from there."""
+    scope: Annotated[AccessScope, choice(AccessScope)] = AccessScope.SIGNALLING
+    """``signalling`` judges the address that a request comes from, ``sdp`` those in the session descriptions of
+    a caller, ``rtp`` those that relayed media come from."""
     networks: Networks = ()
     """Addresses and networks, one or a list."""
     countries: Countries = frozenset()

@@ -2,7 +2,7 @@
 
 An item is known by a digest of its values and of the lines of its keys, counted from its own. A process beside the
 calls reads the files as a whole and finds what has changed, so all items together are packed here: a process that
-carries calls never looks at each of them. Refuses to know what an item means.
+carries calls never looks at each of them. It does not know what an item means.
 """
 
 from array import array

@@ -1,6 +1,6 @@
 """Comparison of the journal with the database: which booked calls are missing, and booking them again (ADR 22).
 
-Refuses to know when to compare.
+It does not know when to compare.
 """
 
 import asyncio

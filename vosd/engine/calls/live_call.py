@@ -39,6 +39,7 @@ from vosd.engine.calls.services import CallServices
 from vosd.media.sounds import ANNOUNCEMENT_MS_MAX, GATEWAY_SOUND_MS_MAX
 from vosd.obs.events import Event
 from vosd.obs.figures import Figure
+from vosd.routing.access import AccessAction, AccessScope
 from vosd.routing.breaker import place_of
 from vosd.routing.failover import AttemptOutcome
 from vosd.routing.false_answers import AnsweredCall
@@ -72,7 +73,6 @@ class LiveCall:
         "has_moved",
         "is_over",
         "kept",
-        "media_objection",
         "open_setup",
         "ringing",
         "timer",
@@ -117,8 +117,6 @@ class LiveCall:
         self.established: Established | None = None
         """Description of its answer until the ACK of the caller: it is written again if the 200 waits for media."""
         self.is_over = False
-        self.media_objection = ""
-        """Why an address may have no media of the call; the latest one."""
 
     @property
     def customer(self) -> str | None:
@@ -406,7 +404,7 @@ class LiveCall:
         self.established = None
         self._services.sink.acknowledged(self.call_id, at.mono)
 
-    def is_media_blocked(self, session: bytes, before: bytes) -> bool:
+    def is_media_blocked(self, session: bytes, before: bytes, now: Instant) -> bool:
         """Return whether a description of the caller has a new address that may have no media (``Switchboard``).
 
         None has in a call to an emergency number.
@@ -418,8 +416,22 @@ class LiveCall:
         ):
             return False
         why = media_objection(hosts(session) - hosts(before), parameters.access, admission.live.country_of)
-        self.media_objection = why or self.media_objection
+        if why:
+            self._warn_of_media(why, now)
         return bool(why)
+
+    def judged_source(self, host: str, now: Instant) -> AccessAction:
+        """Return the treatment of media that come from an address; those of calls to emergency numbers are taken."""
+        admission = self._services.admission
+        parameters = admission.catalogue.parameters
+        if parameters.special_numbers.is_emergency(self.call_request.callee_billing):
+            return AccessAction.ALLOW
+        decision = parameters.access.by_rules(AccessScope.RTP, host, admission.live.country_of)
+        if decision is None:
+            return AccessAction.ALLOW
+        if decision.action is AccessAction.BLOCK:
+            self._warn_of_media(f"media from {host}: {decision.why}", now)
+        return decision.action
 
     def is_key_taken(self, leg: Leg, far: Leg, key: str, duration_ms: int, now: Instant) -> bool:
         """Send a key of an INFO in the media of the other leg, if that is its way; return whether it did."""
@@ -502,8 +514,6 @@ class LiveCall:
                 services.notices.unacknowledged_answer(record, ending.at)
             elif record.loss is not None:
                 services.notices.sold_below_cost(record, ending.at)
-        if ending.reason is EndReason.GEOFENCE_BLOCKED and self.media_objection:
-            services.notices.access_refused(record, self.media_objection, ending.at)
         if services.media is not None and (media := services.media.report(call)) is not None:
             record = msgspec.structs.replace(record, media=media)
         if services.reporter is not None:  # before the journal: a kill in between leaves a report, none is missing
@@ -531,6 +541,12 @@ class LiveCall:
         if self.open_setup is None:
             raise RuntimeError(f"{self.call!r} has no open question")
         return self.open_setup
+
+    def _warn_of_media(self, why: str, now: Instant) -> None:
+        """Warn of an address that may have no media of the call."""
+        request = self.call_request
+        source = f"{request.source_host}:{request.source_port}"
+        self._services.notices.access_refused(self.account, self.customer or "", source, why, now)
 
     def _note_answer(self, gateway: str, destination: str, record: CallRecord, at: Instant) -> None:
         """Count an answered call for the signs of false answers."""

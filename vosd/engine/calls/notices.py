@@ -78,11 +78,9 @@ class Notices(Counting):
             names = [*gateways, *self.vendors.get(host, ())]
             _log.warning(Event.SOURCE_DENIED.value, source=host, gateways=names, why=why)
 
-    def access_refused(self, record: CallRecord, why: str, at: Instant) -> None:
-        """Warn about a call of a known customer that was refused for where it comes from, or for its agent."""
-        account, name = record.customer_account, record.mapping_gateway
+    def access_refused(self, account: str | None, name: str | None, source: str, why: str, at: Instant) -> None:
+        """Warn about a call of a known customer that was refused for where it or its media come from, or its agent."""
         if self._log_limiter.admits(f"{name} {Event.ACCESS_REFUSED}", at.mono):
-            source = record.source_address
             _log.warning(Event.ACCESS_REFUSED.value, account=account, name=name, source=source, why=why)
 
     def account_refused(self, record: CallRecord, at: Instant) -> None:

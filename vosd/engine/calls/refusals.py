@@ -254,7 +254,8 @@ class Refusals:
         journey, recorded = Journey(), self._records_zero or self._is_emergency(call_request.callee_billing)
         record = draft(self._node, arrival, call_request, journey, ending, recorded=recorded)
         if reason in _BY_ACCESS:
-            self._notices.access_refused(record, detail, arrival.at)
+            account, name = record.customer_account, record.mapping_gateway
+            self._notices.access_refused(account, name, record.source_address, detail, arrival.at)
         if record.recorded:
             self._sink.ended(record)
         else:

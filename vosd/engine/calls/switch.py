@@ -40,7 +40,9 @@ from vosd.engine.calls.saved import SavedSwitch
 from vosd.engine.calls.services import CallServices, UnusedAnswer
 from vosd.engine.counting import Counting
 from vosd.engine.journal import Remains
+from vosd.media.source import RelayPort
 from vosd.obs.figures import Figure
+from vosd.routing.access import AccessAction
 from vosd.sip.door.door import WaitingMessage
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import (
@@ -181,6 +183,18 @@ class Switch(Counting):
         except Exception:  # noqa: BLE001  the same boundary as in ``handle``
             _log.exception("call_aborted", call_event="key")
             self._abort(call, now)
+
+    def source_found(self, port: RelayPort, number: int, host: str, now: Instant) -> None:
+        """Judge an address that media of a leg come from; end the call where such a source is blocked."""
+        media = self.services.media
+        leg = None if media is None else media.leg_of(number)
+        live_call = None if leg is None else self._calls.get(leg.call.arrival.call_id)
+        if media is None or live_call is None:
+            return
+        action = live_call.judged_source(host, now)
+        media.judge_source(port, host, may_send=action is AccessAction.ALLOW)
+        if action is AccessAction.BLOCK:
+            self._end(live_call.call, EndReason.GEOFENCE_BLOCKED, now)
 
     def sound_failed(self, port: int, now: Instant) -> None:
         """Handle that the peer of a port of the relay is not played its sound after all."""

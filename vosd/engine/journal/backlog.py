@@ -2,7 +2,8 @@
 
 While the database is away, the recorder keeps the oldest calls in memory and leaves the others here. Of each, its 16
 bytes of id are in memory, by file and in the order of the ends. The files are read in that order: a small part at a
-time, in a thread, so that running calls are not delayed. Refuses to know when to read, and what becomes of the records.
+time, in a thread, so that running calls are not delayed. It does not know when to read, and what becomes of the
+records.
 """
 
 import asyncio

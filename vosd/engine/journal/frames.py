@@ -3,7 +3,7 @@
 A frame is a head, the payload and a tail. The tail repeats the fields of the head, and each of the two has its own mark
 and checksum; the payload has another checksum. So a record is found although one field, head or tail is damaged, and
 after any damage reading continues at the next mark. Head and tail contain the call and the time of the record, which
-remain known if the payload is damaged. Refuses to know what payloads mean.
+remain known if the payload is damaged. It does not know what payloads mean.
 
 ::
 

@@ -3,7 +3,7 @@
 A reserve file is allocated beforehand, with room for the end of every running call: a call is answered only if there is
 room for its end as well (ADR 82). When a write fails, writing continues in the reserve, whose blocks are already
 allocated. From then on ``is_short`` is set and new calls are refused, until a new reserve and a new file are created.
-Refuses to know what the records mean.
+It does not know what the records mean.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Quarantine: call records that the database refuses, each in a file of its own until the cause is corrected.
 
 One JSON file for each call in ``state_dir/quarantine``, synced before the journal may drop the call. ``vosd spool``
-reads the files, with a running switch or without. Refuses to know databases.
+reads the files, with a running switch or without. It does not know databases.
 """
 
 import asyncio

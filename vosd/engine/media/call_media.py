@@ -8,6 +8,7 @@ from vosd.b2bua.ports import SoundOffer
 from vosd.b2bua.supervision import Limit
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
+from vosd.media.source import RelayPort
 from vosd.trunks.announcements import Announcements
 
 
@@ -24,6 +25,14 @@ class CallMedia(Protocol):
 
     def leg_at(self, port: int) -> Leg | None:
         """Return the leg that has a port of the relay."""
+        ...
+
+    def leg_of(self, number: int) -> Leg | None:
+        """Return a leg that has not ended, by its number."""
+        ...
+
+    def judge_source(self, port: RelayPort, host: str, *, may_send: bool) -> None:
+        """Take media from a host at a port, or drop them."""
         ...
 
     def send_key(self, leg: Leg, far: Leg, key: str, duration_ms: int, now: Instant) -> None:

@@ -168,6 +168,8 @@ class MediaKeeper:
         """Calls that get other ports: the side that is offered them next, and not before when."""
         self.is_ignored: Callable[[str], bool] | None = None
         """Returns whether the address of a session description is not used; None = all are."""
+        self.are_sources_judged = False
+        """Whether sources of media are judged before they are believed (``scope: rtp``)."""
         self._prepared: _Prepared | None = None
         self._offered: dict[int, _Offered] = {}
         """Offers that are not answered, by the numbers of their authors."""
@@ -397,6 +399,20 @@ class MediaKeeper:
         """Let ports be processed whose peers are not played their sounds after all."""
         if self._relay is not None:
             self._relay.sound_failed = process
+
+    def report_sources_to(self, process: Callable[[RelayPort, int, str], None]) -> None:
+        """Let sources of media be judged: port, number of the leg, and address."""
+        if self._relay is not None:
+            self._relay.source_found = process
+
+    def leg_of(self, number: int) -> Leg | None:
+        """Return a leg that has not ended (``CallMedia``)."""
+        return self._legs.get(number)
+
+    def judge_source(self, port: RelayPort, host: str, *, may_send: bool) -> None:
+        """Take media from a host at a port, or drop them (``CallMedia``)."""
+        if self._relay is not None:
+            self._relay.judge(port, host, may_send=may_send)
 
     def is_key_taken(self, leg: Leg, far: Leg, key: str, duration_ms: int, now: Instant) -> bool:
         """Send a key of an INFO in the media of the other leg, if that is its way (``CallMedia``)."""
@@ -930,6 +946,8 @@ class MediaKeeper:
             source = _source(medium, exchange, own.source(index))
             if self.is_ignored is not None and self.is_ignored(source.host):
                 source = _unannounced(source)
+            if self.are_sources_judged:
+                source = replace(source, judged_for=theirs.number)
             if source != theirs.source(index):
                 theirs.note_source(index, source)
                 has_changed = True

@@ -3,7 +3,7 @@
 Files of lines: ``R NUMBER TIME CALL_ID JSON`` is a report, ``D NUMBER ...`` says that reports are done. A report is
 handed to the operating system when it is made, so a kill of the process loses none; a power loss may lose the last
 ones, as nothing waits for the disk. A line that cannot be read, such as one that was cut off, is left out.
-Refuses to know how reports are delivered. Without a disk reports wait in memory alone.
+It does not know how reports are delivered. Without a disk reports wait in memory alone.
 """
 
 import os
