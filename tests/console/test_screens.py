@@ -176,6 +176,22 @@ def test_a_search_is_a_link_and_leads_to_the_call_and_why_it_failed(site: Watche
     expect(page.get_by_label("Call search").locator("tbody tr")).to_have_count(1)
 
 
+def test_accounts_show_their_last_call_and_the_ledger_its_newest_entry_first(site: Watched, visit: Visit) -> None:
+    for reference in ("first", "second"):
+        booked = site.api.ask("POST", "/accounts/acme/payments", {"amount": "1", "reference": reference})
+        assert booked.status == 201, booked.content
+    visitor = visit()
+    page = visitor.go("/accounts", "Accounts")
+    table = page.get_by_label("Accounts", exact=True)
+    expect(table.locator("thead")).to_contain_text("Last call")
+    last = table.locator("tbody tr").filter(has=page.get_by_role("link", name="acme", exact=True)).locator("td").nth(10)
+    expect(last).to_have_text(re.compile(r"\d{2}:\d{2}:\d{2}"))
+    page = visitor.turn("/lists/ledger?account=acme", "Ledger")
+    entries = page.get_by_label("Ledger", exact=True).locator("tbody tr")
+    expect(entries.nth(0)).to_contain_text("second")
+    expect(entries.nth(1)).to_contain_text("first")
+
+
 def test_a_route_is_explained_by_a_link(visit: Visit) -> None:
     page = visit().go("/try?gateway=acme-pbx&caller=1202&callee=4410111", "Try a call")
     expect(page.get_by_text("0.60 USD a minute, prefix 44, group sell")).to_be_visible()

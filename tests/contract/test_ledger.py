@@ -65,6 +65,20 @@ async def test_pages_join_without_gap_and_repetition(booked, monkeypatch):
     for size in (1, 2, 3):
         monkeypatch.setattr(ledger, "ENTRIES_AT_ONCE", size)
         assert (await listed(booked, account="acme"), await listed(booked)) == whole
+        down = await listed(booked, account="acme", newest_first=True), await listed(booked, newest_first=True)
+        assert tuple([*reversed(each)] for each in down) == whole
+
+
+async def test_a_list_goes_on_behind_any_entry_in_both_directions(booked):
+    every = [each.id for each in await listed(booked)]
+    for account in (None, "acme"):
+        own = [each.id for each in await listed(booked, account=account)]
+        for after in every:
+            up = await listed(booked, account=account, after=after, limit=2)
+            assert [each.id for each in up] == [each for each in own if each > after][:2]
+            down = await listed(booked, account=account, after=after, limit=2, newest_first=True)
+            assert [each.id for each in down] == [each for each in reversed(own) if each < after][:2]
+    assert [each.seq for each in await listed(booked, account="acme", newest=2, newest_first=True)] == [6, 5]
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ from vosd.storage.audit import SqlAudit
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
-from vosd.storage.listing import newest, newest_of_recent
+from vosd.storage.listing import last_of_each, newest, newest_of_recent
 from vosd.storage.ports import CallFilter, CallPosition
 from vosd.storage.queries import SqlQueries
 
@@ -42,6 +42,7 @@ OLD: Final = 200
 LONG: Final = 3_000
 NEWEST: Final = 500
 _AT_ONCE: Final = 2_000
+EACH: Final = [*(f"customer-{number}" for number in range(50)), *(f"vendor-{number}" for number in range(7)), "idle"]
 
 
 def _call(index: int):
@@ -61,6 +62,7 @@ async def _fill(url: str) -> None:
     books = SqlBooks(database)
     for start in range(0, CALLS, _AT_ONCE):
         await books.book([_call(index) for index in range(start, start + _AT_ONCE)])
+    await books.open_accounts(EACH)
     async with database.writing() as connection:
         await connection.exec_driver_sql("ANALYZE" if database.is_sqlite else "ANALYZE TABLE cdr")
     await database.close()
@@ -168,6 +170,24 @@ async def _rows_read(connection, statement) -> int:
     return sum(int(count) for name, count in counts if name != "Handler_read_rnd_deleted")
 
 
+@pytest.mark.parametrize("as_vendors", [False, True])
+async def test_the_last_call_of_each_account_is_one_entry_of_an_index(database, as_vendors):
+    wanted = last_of_each(EACH, as_vendors=as_vendors)
+    async with database.reading() as connection:
+        plan = await _explained(connection, wanted)
+    if not database.is_sqlite:
+        async with database.reading() as connection:
+            assert await _rows_read(connection, wanted) <= 20 * len(EACH)  # one or two of each partition
+    used = _indexes(plan, is_mariadb=not database.is_sqlite)
+    assert used == {"cdr_customer", "cdr_vendor"} if as_vendors else {"cdr_customer"}, plan
+    assert not any(word in line for line in plan for word in ("filesort", "TEMP")), plan
+    found = await SqlQueries(database).last_calls(EACH, as_vendors=as_vendors)
+    last = {f"customer-{number % 50}": STARTED + number for number in range(CALLS)}
+    if as_vendors:
+        last |= {f"vendor-{number % 7}": STARTED + number for number in range(CALLS)}
+    assert found == last
+
+
 @pytest.mark.parametrize("criteria", [{}, {"account": "vendor-3"}, {"callee": "33"}, {"callee": "44"}], ids=str)
 async def test_pages_one_after_the_other_are_the_whole_listing(database, criteria):
     queries = SqlQueries(database)
@@ -208,7 +228,7 @@ VALUES: Final = {
     "ended_since": iso_utc(STARTED + CALLS - 50), "ended_until": iso_utc(STARTED + 50), "zone": "UTC", "group": "none",
     "agent": "customer-7", "all": "true", "accounts": "customer-7", "revoked": "true", "name": "customer-7",
     "month": "2026-03", "rate_group": "sell", "receiver": "crm", "longer_ms": "5",
-    "state": "overdue", "period": "2026-09",
+    "last_call": "true", "newest_first": "true", "state": "overdue", "period": "2026-09",
 }  # fmt: skip
 """A value of each filter that few items have."""
 LISTS: Final = [each for each in OPERATIONS if each.listing is not None and each.needs_database]

@@ -148,6 +148,7 @@ FIELDS: Final[Mapping[str, tuple[Any, ...]]] = {
     "configuration": ("vosd.yaml",),
     "consumed_month": ("125.10",),
     "consumed_today": ("3.20",),
+    "last_call": ("2026-03-01T08:55:02Z",),
     "contact": ("sip:49301234@198.51.100.7:5060",),
     "created_by": ("ann",),
     "csrf": ("b1e2c7d0f94a",),

@@ -66,6 +66,7 @@ ledger.add_command(profit)
 @click.option("--type", "kinds", type=click.Choice(KINDS), multiple=True, help="Of this kind; may be repeated.")
 @click.option("--operator", metavar="NAME", help="Booked by this person.")
 @click.option("--limit", "newest", type=click.IntRange(1), metavar="N", help="The newest N of them.")
+@click.option("--newest-first", is_flag=True, help="From the entry that was booked last.")
 @as_option
 @csv_option
 @json_option
@@ -73,7 +74,7 @@ ledger.add_command(profit)
 def list_entries(
     invocation: Invocation, /, acting: str | None, as_csv: str | None, as_json: bool, **criteria: Any
 ) -> None:
-    """List entries, the oldest first, with the balance after each; with --as those of the agent unless --account."""
+    """List entries as they were booked, with the balance after each; with --as those of the agent unless --account."""
     if as_csv and as_json:
         raise click.UsageError("--csv or --json, not both")
     form = _Csv(as_csv) if as_csv else _Json() if as_json else _Lines()

@@ -77,7 +77,7 @@ class SqlLedger:
         self._database = database
 
     async def entries(self, wanted: EntryFilter) -> AsyncGenerator[LedgerEntry, None]:
-        """Yield the entries that fit in the order in which they were booked, a few hundred of them in memory.
+        """Yield the entries that fit in the order of booking, or newest first, a few hundred of them in memory.
 
         No transaction is open between two pages, so a slow reader blocks nothing. What is booked meanwhile is listed.
 
@@ -85,12 +85,17 @@ class SqlLedger:
             StoreUnavailable: the entries yielded so far are correct, the rest is not known.
         """
         order = _entry.id if wanted.account is None else _entry.seq
-        query = _fitting(wanted).order_by(order)
+        is_down = wanted.newest_first
+        query = _fitting(wanted).order_by(order.desc() if is_down else order)
         left = maxsize if wanted.limit is None else wanted.limit
-        last = 0
+        last = maxsize if is_down else 0
         if wanted.after is not None:
-            last = wanted.after if wanted.account is None else await self._seq_of(wanted.account, wanted.after)
-        if wanted.newest is not None:
+            last = wanted.after
+            if wanted.account is not None:
+                last = await self._seq_of(wanted.account, wanted.after, is_down=is_down)
+        if wanted.newest is not None and is_down:
+            left = min(left, wanted.newest)
+        elif wanted.newest is not None:
             newest = _fitting(wanted).with_only_columns(order).order_by(order.desc()).offset(wanted.newest - 1).limit(1)
             async with self._database.searching(unhurried=True) as connection:
                 last = ((await connection.execute(newest)).scalar() or 1) - 1
@@ -98,7 +103,8 @@ class SqlLedger:
             page = min(left, ENTRIES_AT_ONCE)
             # No time limit: where few entries fit, the database reads many for a page.
             async with self._database.searching(unhurried=True) as connection:
-                rows = (await connection.execute(query.where(order > last).limit(page))).all()
+                rest = query.where(order < last if is_down else order > last)
+                rows = (await connection.execute(rest.limit(page))).all()
             found = [LedgerEntry._make(row) for row in rows]
             for each in found:
                 yield each
@@ -107,14 +113,18 @@ class SqlLedger:
                 return
             last = found[-1].id if wanted.account is None else found[-1].seq
 
-    async def _seq_of(self, account: str, entry_id: int) -> int:
-        """Return the number of the last entry of an account up to an id; entries of one account have rising ids."""
+    async def _seq_of(self, account: str, entry_id: int, *, is_down: bool) -> int:
+        """Return the number of the entry of an account with an id, or where it would stand between the others.
+
+        Entries of one account have rising ids. One of another account stands behind the last one before it, or, in a
+        list that goes down, before the first one behind it.
+        """
         own = _entry.account == descriptive(account, _SEARCHED_AT_MOST)
         latest = select(func.max(_entry.seq)).where(own, _entry.id <= entry_id)
         named = select(_entry.seq).where(own, _entry.id == entry_id)
         async with self._database.reading() as connection:
-            found = await connection.scalar(named)
-            return found if found is not None else await connection.scalar(latest) or 0
+            found: int | None = await connection.scalar(named)
+            return found if found is not None else (await connection.scalar(latest) or 0) + is_down
 
     async def by_hand(self, account: str, limit: int) -> Sequence[LedgerEntry]:
         """Return the entries of an account that are not of calls, the newest first.

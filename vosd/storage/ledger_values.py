@@ -42,9 +42,11 @@ class EntryFilter:
     newest: int | None = None
     """Only so many of them, the ones that were booked last; None = all."""
     after: int | None = None
-    """Entries that were booked after the one with this id."""
+    """Entries that are listed after the one with this id: booked after it, or before it where it is newest first."""
     limit: int | None = None
-    """Only so many of them, the ones that were booked first; None = all."""
+    """Only so many of them, the ones that are listed first; None = all."""
+    newest_first: bool = False
+    """Whether the entry that was booked last comes first."""
 
 
 EARNED: Final = "earned"

@@ -11,6 +11,7 @@ Calls sold below cost have no index: they are looked for among those that the ot
 A listing that continues after a call begins at that call's key, not at a count of rows. Executes nothing.
 """
 
+from collections.abc import Collection
 from itertools import product
 from typing import Any, Final
 
@@ -76,6 +77,20 @@ def newest_of_recent(wanted: CallFilter) -> Select[Any] | None:
     fitting = or_(*(and_(*conditions) for conditions in _alternatives(wanted, recent)))
     found = select(recent.c.started_at, recent.c.call_id).where(fitting)
     return found.order_by(*_newest_first(recent)).limit(wanted.limit)
+
+
+def last_of_each(accounts: Collection[str], *, as_vendors: bool) -> Select[Any]:
+    """Return the statement for the beginning of the last call of each account that has a row in ``account``.
+
+    Each is the last entry of an account in the index of its role: the databases read all of its calls for a maximum.
+    """
+    account, cdr = schema.account.c, schema.cdr.c
+    roles = (cdr.customer_account, cdr.vendor_account) if as_vendors else (cdr.customer_account,)
+    last = [
+        select(cdr.started_at).where(role == account.id).order_by(cdr.started_at.desc()).limit(1).scalar_subquery()
+        for role in roles
+    ]
+    return select(account.id, *last).where(account.id.in_([*accounts]))
 
 
 def as_stored(text: str) -> str:

@@ -17,7 +17,7 @@ from vosd.cdr.record import Attempt, CallRecord, ChargeRow
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database
-from vosd.storage.listing import as_stored, newest, newest_of_recent
+from vosd.storage.listing import as_stored, last_of_each, newest, newest_of_recent
 from vosd.storage.ports import CallFilter, CallPosition, StoredCall
 from vosd.storage.types import is_call_id
 
@@ -81,6 +81,19 @@ class SqlQueries:
         async with self._database.reading() as connection:
             found = await _stored_calls(connection, select(schema.cdr).where(_cdr.call_id == call_id))
         return found[0] if found else None
+
+    async def last_calls(self, accounts: Collection[str], *, as_vendors: bool) -> Mapping[str, int]:
+        """Return when the last call began, UTC milliseconds, of each account that has one.
+
+        It is one that the account paid for, or, ``as_vendors``, one that its gateways have carried.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        async with self._database.searching() as connection:
+            rows = (await connection.execute(last_of_each(accounts, as_vendors=as_vendors))).all()
+        found = {name: [each for each in moments if each is not None] for name, *moments in rows}
+        return {name: max(moments) for name, moments in found.items() if moments}
 
     async def calls_beginning(self, beginning: str, limit: int) -> Sequence[StoredCall]:
         """Return calls whose id begins with ``beginning`` (of ``ids.beginning_of``), in the order of their ids.

@@ -25,6 +25,7 @@ const COLUMNS: readonly Column[] = [
   { name: "reserved", kind: "money" },
   { name: "consumed_today", kind: "money" },
   { name: "calls_now", kind: "number" },
+  { name: "last_call", kind: "moment" },
   { name: "blocked", kind: "state" },
 ];
 
@@ -67,7 +68,8 @@ export function AccountsScreen() {
   const go = useNavigate({ from: "/accounts" });
   const found = useInfiniteQuery({
     queryKey: ["balances"],
-    queryFn: ({ pageParam }) => pageOf("/balances", { limit: PAGE_ROWS, cursor: pageParam || undefined }),
+    queryFn: ({ pageParam }) =>
+      pageOf("/balances", { limit: PAGE_ROWS, cursor: pageParam || undefined, last_call: true }),
     initialPageParam: "",
     getNextPageParam: (page) => page.next,
   });

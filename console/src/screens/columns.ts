@@ -8,6 +8,8 @@ export interface List {
   /** Fields by which the API narrows it; a choice where there are few values. */
   filters?: readonly { name: string; choices?: readonly string[]; isMoment?: boolean }[];
   rowKey: string;
+  /** What the API is asked besides. */
+  fixed?: Readonly<Record<string, unknown>>;
   /** Whether agents and customers have to say of which account; their own, where they do not. */
   isOfOneAccount?: boolean;
   /** Whether the API gives all of it at once. */
@@ -54,6 +56,7 @@ export const lists = {
   },
   ledger: {
     path: "/ledger",
+    fixed: { newest_first: true },
     isOfOneAccount: true,
     columns: [
       { name: "created_at", kind: "moment" },

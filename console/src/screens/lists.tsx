@@ -29,7 +29,7 @@ function ListOf({ name, list }: { name: string; list: List }) {
   const search = useSearch({ from: "/lists/$list" });
   const go = useNavigate({ from: "/lists/$list" });
   const { account } = useSession();
-  const order = list.isOfOneAccount && account ? { account, ...search } : search;
+  const order = { ...list.fixed, ...(list.isOfOneAccount && account ? { account } : {}), ...search };
   const found = useInfiniteQuery({
     queryKey: [list.path, order],
     queryFn: ({ pageParam }) =>

@@ -80,6 +80,8 @@ class AccountSheet(msgspec.Struct, frozen=True):
     """Cost of its calls since midnight of its ``timezone``, and this month, without tax; absent unless asked for."""
     consumed_month: str | msgspec.UnsetType = msgspec.UNSET
     """Cost of the calls of this month, without tax, as text."""
+    last_call: str | msgspec.UnsetType = msgspec.UNSET
+    """When its last call began, of its own or carried by its gateways; absent unless asked for, or without calls."""
     net_exposure: str | msgspec.UnsetType = msgspec.UNSET
     """Debt of a partner if running calls use all they hold; negative = what is owed to it. Else absent."""
 
@@ -152,6 +154,8 @@ class ListAccounts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Only so many, the first ones; None = all."""
     after: str | None = None
     """By name, only those after this one; None = in the order of the configuration."""
+    last_call: bool = False
+    """Whether to add when the last call of each began; of vendors and partners to operators alone."""
 
     def __post_init__(self) -> None:
         """Raise OrderError where it says ``all`` of no agent."""
@@ -201,7 +205,14 @@ async def list_accounts(office: Office, who: Principal, order: ListAccounts) -> 
     if order.group is not None and agent is None and not of_group:
         message = f"no account has the group {order.group!r}; vosd account groups lists them"
         raise NoSuchGroupError(message)
-    return of_group[:limit]
+    shown = of_group[:limit]
+    if not order.last_call:
+        return shown
+    names = [each.id for each in shown]
+    last = await office.stores.queries.last_calls(names, as_vendors=scope.agent is None)
+    return [
+        msgspec.structs.replace(each, last_call=iso_utc(last[each.id])) if each.id in last else each for each in shown
+    ]
 
 
 async def _sheets(office: Office, scope: Scope, names: Sequence[str], changes: ChangedStandings) -> list[AccountSheet]:

@@ -34,7 +34,7 @@ class BooksUnsoundError(VosError):
 
 
 class ListEntries(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Entries, the oldest first; all given criteria must hold. Times are UTC milliseconds of the entry's date."""
+    """Entries by the order of booking; all given criteria must hold. Times are UTC milliseconds of the entry's date."""
 
     account: str | None = None
     """None = those of all accounts, in the order of booking; of an agent its own."""
@@ -46,9 +46,11 @@ class ListEntries(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     newest: int | None = None
     """Only so many of them, the ones that were booked last."""
     after: int | None = None
-    """Entries that were booked after the one with this id."""
+    """Entries that are listed after the one with this id."""
     limit: int | None = None
-    """Only so many of them, the ones that were booked first."""
+    """Only so many of them, the ones that are listed first."""
+    newest_first: bool = False
+    """Whether the entry that was booked last comes first."""
 
 
 @needs(Permission.MONEY_SEE, by_account=True)
