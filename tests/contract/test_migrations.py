@@ -21,6 +21,9 @@ from vosd.storage.database import Database, SchemaOutdated
 from vosd.storage.migrate import migrate, migrate_async
 from vosd.storage.migrations import MigrationsMissing, migrations_path, newest_revision
 from vosd.storage.partitions import TABLES, is_partitioned
+from vosd.storage.traffic import SqlTraffic
+from vosd.traffic.counted import TrafficKey, TrafficKind
+from vosd.traffic.live_counts import AttemptCount, LiveCounts
 
 
 @pytest.fixture(params=["sqlite_url", pytest.param("mariadb_url", marks=pytest.mark.mariadb)])
@@ -68,14 +71,23 @@ def test_the_newest_migration_is_the_one_that_alembic_upgrades_to():
 async def test_a_migration_can_be_taken_back_and_made_again(url, database):
     await migrate_async(url)
 
-    def back_and_forth(synchronous):
+    def back_and_forth(synchronous, to="base"):
         config = Config()
         config.set_main_option("script_location", str(migrations_path()))
         config.attributes["connection"] = synchronous
-        command.downgrade(config, "base")
+        command.downgrade(config, to)
         command.upgrade(config, "head")
 
+    attempts = [AttemptCount(7, TrafficKey(TrafficKind.NO_CDR, minute=minute), 1, 0) for minute in (0, 5)]
+    await SqlTraffic(database).add_live(LiveCounts(1, tuple(attempts)))
     async with database.writing() as connection:
+        await connection.run_sync(back_and_forth, "0086")
+    await SqlTraffic(database).add_live(LiveCounts(2, tuple(attempts)))
+    counts = "SELECT k.minute, s.calls FROM traffic s JOIN traffic_key k ON k.id = s.key_id ORDER BY s.calls, k.minute"
+    async with database.writing() as connection:
+        found = [tuple(row) for row in await connection.exec_driver_sql(counts)]
+        # The attempt of minute 5 from before is one of the quarter, and none of later attempts is counted with it.
+        assert found == [(0, 1), (5, 1), (0, 2)]
         await connection.run_sync(back_and_forth)
     await database.check_schema()
     assert (await SqlBooks(database).standings()).standings == {}

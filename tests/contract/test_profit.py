@@ -46,6 +46,8 @@ async def test_currencies_are_not_added_up(database):
     await SqlBooks(database).book(
         [msgspec.structs.replace(call, charges=(ours, in_euros), postings=postings, vendor_currency="EUR")]
     )
+    plain = answered_call(2, customer_account="acme", vendor_account="carrier2", fee=Decimal(2), cost=Decimal("0.5"))
+    await SqlBooks(database).book([plain])
     found = await profit_of(database, STARTED, ENDED + 10)
-    assert found == [Profit("EUR", 0, Decimal(0), Decimal("0.5")), Profit("USD", 1, Decimal(1), Decimal(0))]
-    assert found[0].margin_percent is None
+    assert found == [Profit("EUR", 0, Decimal(0), Decimal("0.5"), 1), Profit("USD", 2, Decimal(3), Decimal("0.5"), 1)]
+    assert [each.margin_percent for each in found] == [None, None], "the cost of a part of the income is in euros"

@@ -121,7 +121,10 @@ class ProfitSheet(msgspec.Struct, frozen=True):
     profit: str
     """Income less cost, as text."""
     margin_percent: str | None
-    """Profit in percent of the income; None = no income."""
+    """Profit in percent of the income; None = no income, or calls in ``in_two_currencies``."""
+    in_two_currencies: int
+    """Calls that bring money in this currency and cost in another one, or the other way round; their other half is in
+    the row of that one."""
 
 
 class ClosingSheet(msgspec.Struct, frozen=True):

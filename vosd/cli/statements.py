@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from vosd.admin.office.principal import Principal
 
 _LINE: Final = ("line", "count", "amount", "net", "tax")
-_PROFIT: Final = ("currency", "calls", "income", "cost", "profit", "margin_percent")
+_PROFIT: Final = ("currency", "calls", "income", "cost", "profit", "margin_percent", "in_two_currencies")
 _BALANCE: Final = ("account", "currency", "balance")
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
+import msgspec
 import structlog
 
 from vosd.admin.office.reports import WITH_TERMS, terms_of
@@ -47,8 +48,14 @@ class FailedDelivery:
     pause_ms: int
     """Pause before it is tried again."""
     retry_at: int
+
+
+class RefusedMail(msgspec.Struct, frozen=True):
+    """The recipients of the mail of one period that do not have it; all others do."""
+
+    until: int
+    """End of the period, UTC milliseconds."""
     refused: tuple[str, ...]
-    """The only recipients that have no mail; empty = all."""
 
 
 class ScheduledReportPart:
@@ -66,6 +73,11 @@ class ScheduledReportPart:
         self._kept = KeptFile(Path(settings.state_dir) / "reports.json", dict[str, int], "delivered_reports")
         self._done: dict[str, int] = {}
         """Ends of the last periods that were delivered, by report."""
+        self._kept_refused = KeptFile(
+            Path(settings.state_dir) / "refused_reports.json", dict[str, RefusedMail], "refused_reports"
+        )
+        self._refused: dict[str, RefusedMail] = {}
+        """Recipients that a mail server has refused, by report."""
         self._failed: dict[str, FailedDelivery] = {}
         """Reports that have failed, by name."""
         self._raised: set[str] = set()
@@ -73,8 +85,12 @@ class ScheduledReportPart:
 
     async def begin(self) -> None:
         """Begin to wait for the times."""
-        self._done = self._kept.read() or {}
+        self.read_kept()
         self._task = asyncio.create_task(kept_going("reports", self._keep), name="scheduled reports")
+
+    def read_kept(self) -> None:
+        """Read what was delivered before the start."""
+        self._done, self._refused = self._kept.read() or {}, self._kept_refused.read() or {}
 
     async def end(self) -> None:
         """End work that goes on; its report is made again after the next start."""
@@ -100,6 +116,8 @@ class ScheduledReportPart:
 
     def _forget(self, name: str) -> None:
         self._failed.pop(name, None)
+        if self._refused.pop(name, None) is not None:
+            self._kept_refused.write(self._refused)
 
     async def _keep(self) -> None:
         while True:
@@ -117,9 +135,11 @@ class ScheduledReportPart:
         outcome = await self._delivered(wanted, period)
         if outcome.failed:
             pause = RETRY_MS if failed is None else min(2 * failed.pause_ms, RETRY_MAX_MS)
-            refused = outcome.refused or (() if failed is None else failed.refused)
             retry_at = self._clock.now().wall + pause
-            self._failed[wanted.name] = FailedDelivery(outcome.failed, pause, retry_at, refused)
+            self._failed[wanted.name] = FailedDelivery(outcome.failed, pause, retry_at)
+            if outcome.refused:
+                self._refused[wanted.name] = RefusedMail(period.until, outcome.refused)
+                self._kept_refused.write(self._refused)
             self._raised.add(wanted.name)
             facts = {"period": period.name, "why": outcome.failed, "retry_s": pause // 1_000}
             _log.error(Event.REPORT_FAILED.value, report=wanted.name, **facts)
@@ -174,12 +194,17 @@ class ScheduledReportPart:
             why = f"not made within {RUN_S:.0f} s" if isinstance(error, TimeoutError) else why_failed(error)
             return ReportDelivery(why)
 
+    def _recipients(self, wanted: ScheduledReport, period: DuePeriod) -> tuple[str, ...]:
+        """Return who has no mail of a period yet, of those that are configured."""
+        kept = self._refused.get(wanted.name)
+        left = () if kept is None or kept.until != period.until else kept.refused
+        return tuple(each for each in wanted.mail if each in left) or wanted.mail
+
     def order(self, wanted: ScheduledReport, period: DuePeriod) -> ReportOrder:
         """Return the order for a report over a period."""
         server, mail = self._mail, None
         if wanted.mail and server is not None:
-            failed = self._failed.get(wanted.name)
-            recipients = wanted.mail if failed is None else failed.refused or wanted.mail
+            recipients = self._recipients(wanted, period)
             password = "" if server.password is None else server.password.reveal()
             mail = MailOrder(
                 server.server, server.port, server.security, server.username, password, server.sender, recipients

@@ -111,11 +111,16 @@ class Profit(NamedTuple):
     """Calls that brought something in this currency, or would have."""
     income: Decimal
     cost: Decimal
+    in_two: int = 0
+    """Calls that were paid for in this currency and cost in another one, or the other way round."""
 
     @property
     def margin_percent(self) -> str | None:
-        """Return the profit as percent of the income, to two decimals; None where there is no income."""
-        if not self.income:
+        """Return the profit as percent of the income, to two decimals; None where there is no income, or not all of it.
+
+        Income whose cost stands in the row of another currency is no profit.
+        """
+        if not self.income or self.in_two:
             return None
         percent = EXACT.divide(EXACT.multiply(self.income - self.cost, Decimal(100)), self.income)
         return format_amount(round_to_unit(percent, unit_of(2), Rounding.HALF_UP))

@@ -7,7 +7,7 @@ agents charge among themselves counts once. Calls without CDR are not in it.
 from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, func, select, type_coerce
+from sqlalchemy import ColumnElement, and_, case, func, select, type_coerce
 
 from vosd.base.money import ZERO
 from vosd.cdr.record import VENDOR
@@ -20,6 +20,10 @@ from vosd.storage.types import Money
 
 _cdr: Final = schema.cdr.c
 _charge: Final = schema.cdr_charge.c
+_elsewhere: Final = case(
+    (and_(_cdr.cost != ZERO, _cdr.vendor_currency != _charge.currency), _cdr.vendor_currency)
+).label("elsewhere")
+"""Currency of the cost of a call, where it is another one than that of what the call brings."""
 
 
 async def profit_of(database: Database, since: int, until: int) -> list[Profit]:
@@ -34,12 +38,19 @@ async def profit_of(database: Database, since: int, until: int) -> list[Profit]:
     is_highest = ~select(above.c.call_id).where(is_higher).correlate(schema.cdr_charge).exists()
     async with database.reading(unhurried=True) as connection:
         check_there((await dropped_before(connection)).calls, since - LONGEST_CALL_MS, "calls")
-        income = (await connection.execute(_sums(since, until).where(_charge.role != VENDOR, is_highest))).all()
+        highest = _sums(since, until).where(_charge.role != VENDOR, is_highest)
+        income = (await connection.execute(highest.add_columns(_elsewhere).group_by(_elsewhere))).all()
         cost = (await connection.execute(_sums(since, until).where(_charge.role == VENDOR))).all()
-    brought = {row.currency: (row.calls, row.total or ZERO) for row in income}
-    paid = {row.currency: row.total or ZERO for row in cost}
-    names = sorted({*brought, *paid}, key=lambda name: name or "")
-    return [Profit(name, *brought.get(name, (0, ZERO)), paid.get(name, ZERO)) for name in names]
+    found = {row.currency: Profit(row.currency, 0, ZERO, row.total or ZERO) for row in cost}
+    for row in income:
+        before = found.get(row.currency, Profit(row.currency, 0, ZERO, ZERO))
+        found[row.currency] = before._replace(
+            calls=before.calls + row.calls, income=before.income + (row.total or ZERO)
+        )
+    for row in income:
+        for name in {row.currency, row.elsewhere} if row.elsewhere is not None else ():
+            found[name] = found[name]._replace(in_two=found[name].in_two + row.calls)
+    return [found[name] for name in sorted(found, key=lambda name: name or "")]
 
 
 def _sums(since: int, until: int) -> Any:

@@ -231,6 +231,15 @@ class SqlTraffic:
                 ],
             )
 
+    async def newest(self) -> int:
+        """Return the number of the latest commit of a call in the database itself, 0 = there is none.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        async with self._database.reading() as connection:
+            return await connection.scalar(select(func.max(_cdr.export_seq))) or 0
+
     async def behind(self, mark: int | None = None) -> MissingCalls:
         """Return how many numbers of commits are not looked at yet; nearly as many calls.
 

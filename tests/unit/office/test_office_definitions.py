@@ -306,6 +306,8 @@ async def test_a_version_is_gone_back_to_only_while_the_one_that_the_order_names
     with pytest.raises(StaleVersionError, match="has version 5 by now"):
         await revert_object(office, operator(), back(if_version=6))
     await revert_object(office, operator(), back(if_version=6, at=later))
+    with pytest.raises(StaleVersionError, match="has version 5 by now, and version 7 when the change begins"):
+        await revert_object(office, operator(), back(if_version=5, at=later))
 
 
 async def test_merged_keys_leave_the_others_and_none_takes_one_away(office: Office) -> None:

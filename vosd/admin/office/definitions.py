@@ -93,7 +93,7 @@ class WantedObject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     is_merged: bool = False
     """Keys that are left out stay as they are; one of None is taken away (RFC 7396)."""
     if_version: int | None = None
-    """Refused unless this version, which may have ended the object, is in force now or when the change begins."""
+    """Refused unless this version, which may have ended the object, is in force when the change begins."""
 
 
 class ObjectOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -509,8 +509,11 @@ def _check_expected(wanted: WantedObject, found: ObjectVersion | None, then: Obj
     if wanted.is_new and version is not None:
         message = f"the database defines {wanted.kind} {wanted.name} already, by version {version}"
         raise AlreadyDefinedError(message)
-    if wanted.if_version is not None and wanted.if_version not in {each.version for each in (found, then) if each}:
+    if wanted.if_version is not None and (then is None or then.version != wanted.if_version):
+        # A version that is planned in between is what the change is made to: who names the one of now has not seen it.
         there = "does not exist" if version is None else f"has version {version} by now"
+        if then is not None and then is not found:
+            there += f", and version {then.version} when the change begins"
         raise StaleVersionError(f"{wanted.kind} {wanted.name} {there}: read it again, and change what you find")
 
 

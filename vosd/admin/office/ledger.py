@@ -172,6 +172,7 @@ async def show_profit(office: Office, who: Principal, order: ShowProfit) -> list
             format_amount(each.cost),
             format_amount(each.income - each.cost),
             each.margin_percent,
+            each.in_two,
         )
         for each in await office.stores.ledger.profit(order.since, order.until)
     ]
