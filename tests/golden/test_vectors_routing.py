@@ -76,6 +76,9 @@ class VendorsWithCredits(PricedByTerms):
     def resting_ms(self, gateway, mono_ms, payer=""):
         return 0
 
+    def why_resting(self, gateway, mono_ms, payer=""):
+        return "failed"
+
     def located(self, gateway):
         return True
 

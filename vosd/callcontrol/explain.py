@@ -172,6 +172,8 @@ def _detail(left: LeftOut, request: RouteRequest, occupancy: Capacity, rests: Re
             detail = f"answered 503 and asked to be left alone: {remaining_s} s remain"
         case Cause.FAILING if not detail:
             remaining_s = -(-vendors.resting_ms(gateway, request.at.mono, request.payer) // 1_000)
+            if vendors.why_resting(gateway, request.at.mono, request.payer) == Cause.RESTING.detail:
+                return f"answered 503 and asked to be left alone: {remaining_s} s remain"
             detail = f"calls to it failed in a row, one is let through in {remaining_s} s"
         case Cause.UNREGISTERED:
             server = " with us" if gateway.registration is None else f" at {gateway.registration.server}"

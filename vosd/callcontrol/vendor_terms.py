@@ -129,9 +129,9 @@ class LiveVendors:
         places = (place_of(gateway, each, payer) for each in addresses)
         return min((self._breakers.remaining_ms(each, mono_ms) for each in places), default=0)
 
-    def why_resting(self, gateway: RoutingGateway, mono_ms: int) -> str:
+    def why_resting(self, gateway: RoutingGateway, mono_ms: int, payer: str = "") -> str:
         """Return why the address of the gateway rests whose rest ends first; empty = one does not rest."""
-        places = [place_of(gateway, each) for each in self._addresses_of(gateway)]
+        places = [place_of(gateway, each, payer) for each in self._addresses_of(gateway)]
         first = min(places, key=lambda each: self._breakers.remaining_ms(each, mono_ms), default=None)
         return "" if first is None else self._breakers.reason(first)
 

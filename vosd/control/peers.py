@@ -46,7 +46,7 @@ class GatewayRow(msgspec.Struct, frozen=True):
     groups: list[str] = []
     """Gateway groups that it is in; routing only."""
     rest: str | None = None
-    """Why it rests, for ``rest_s``; None = it does not."""
+    """Why it rests, for ``rest_s``, or which of its addresses rest, and for whose calls; None = it does not."""
 
 
 class ListGateways(Order[list[GatewayRow]], frozen=True, tag="gateways"):

@@ -159,13 +159,20 @@ class Breakers:
         return remaining_ms
 
     def reason(self, place: BreakerPlace) -> str:
-        """Return why an address rests; empty = it does not."""
-        row = self.failing.get(place)
-        if row is None or not row.rest_ms:
+        """Return why an address rests, for all or for the payer; empty = it does not."""
+        rows = [row for each in _rows_of(place) if (row := self.failing.get(each)) is not None and row.rest_ms]
+        if not rows:
             return ""
+        row = max(rows, key=lambda each: each.ends_at)
         if row.asked_until > row.until:
             return Cause.RESTING.detail
         return SILENT if row.silences >= SILENCES else REFUSED
+
+    def resting_of(self, gateway: str, mono_ms: int) -> list[BreakerPlace]:
+        """Return the addresses of a gateway that rest, for all or for a payer."""
+        if gateway not in self.resting:
+            return []
+        return [each for each in self.failing if each.gateway == gateway and self.remaining_ms(each, mono_ms)]
 
     def begin(self, place: BreakerPlace, mono_ms: int) -> None:
         """Note that an attempt begins: after a rest it is the probe."""

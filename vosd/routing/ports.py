@@ -219,6 +219,10 @@ class Vendors(Protocol):
         """
         ...
 
+    def why_resting(self, gateway: RoutingGateway, mono_ms: int, payer: str = "") -> str:
+        """Return why the gateway rests, for the calls of ``payer`` perhaps; empty = it does not."""
+        ...
+
     def objection(self, gateway: RoutingGateway, caller: str) -> str | None:
         """Return why a gateway that has rules for numbers takes no call of ``caller``; None = it does."""
         ...

@@ -25,6 +25,9 @@ class NoState:
     def resting_ms(self, gateway, mono_ms, payer=""):
         return 0
 
+    def why_resting(self, gateway, mono_ms, payer=""):
+        return "failed"
+
     def down_ms(self, gateway, mono_ms):
         return 0
 

@@ -102,13 +102,27 @@ def test_the_first_address_of_a_gateway_to_be_called_again_says_why_it_rests(sta
     refused, asking = (place_of(gateway, each) for each in gateway.addresses)
     for _ in range(REFUSALS):
         breakers.failed(refused, is_silent=False, began_ms=now, mono_ms=now)
-    assert (stage.row("pair").state, stage.row("pair").rest) == ("up", None)
+    of_one = "at 203.0.113.7:5060: calls in a row were refused with 408, 500, 502, 503 or 504"
+    assert (stage.row("pair").state, stage.row("pair").rest_s, stage.row("pair").rest) == ("up", None, of_one)
     breakers.ask_for_rest(asking, 60_000, now)
     assert stage.row("pair").rest == "calls in a row were refused with 408, 500, 502, 503 or 504"
     breakers.failed(refused, is_silent=False, began_ms=now + 11_000, mono_ms=now + 51_000)
     stage.later(51_000)
     row = stage.row("pair")
     assert (row.rest_s, row.rest) == (9, "answered 503 and asked to be left alone")
+
+
+def test_a_gateway_that_rests_for_one_payer_alone_is_up_and_names_the_payer(stage):
+    breakers, now = stage.live.breakers, stage.clock.now().mono
+    gateway = stage.catalogue.routing_gateways["trunk"]
+    place = place_of(gateway, gateway.addresses[0], "acme")
+    for _ in range(SILENCES):
+        breakers.failed(place, is_silent=True, began_ms=now, mono_ms=now, is_doubtful=True)
+    row = stage.row("trunk")
+    assert (row.state, row.rest_s) == ("up", None)
+    assert row.rest == f"for calls of acme at {place}: calls in a row got neither ringing nor a refusal in time"
+    stage.later(10_001)
+    assert stage.row("trunk").rest is None
 
 
 def test_a_gateway_that_needs_our_registration_is_registered_or_not():

@@ -29,8 +29,8 @@ HALF_ANSWERED = QualityFigures(attempts=8, answered=4)
 class Vendors(PricedByTerms):
     """Which vendors have no buy rate, funds, address or registration, and which are down or fail, by name."""
 
-    def __init__(self, unrated=(), unfunded=(), lost=(), unregistered=(), down=(), failing=()):
-        self.resting = frozenset(failing)
+    def __init__(self, unrated=(), unfunded=(), lost=(), unregistered=(), down=(), failing=(), asking=()):
+        self.resting, self.asking = frozenset(failing), frozenset(asking)
         self.asked = []
         """Whose terms were looked up, for which number and moment."""
         self.unrated, self.unfunded, self.lost = frozenset(unrated), frozenset(unfunded), frozenset(lost)
@@ -47,6 +47,9 @@ class Vendors(PricedByTerms):
 
     def resting_ms(self, gateway, mono_ms, payer=""):
         return 4_100 if gateway.account in self.resting else 0
+
+    def why_resting(self, gateway, mono_ms, payer=""):
+        return Cause.RESTING.detail if gateway.account in self.asking else "failed"
 
     def located(self, gateway):
         return gateway.account not in self.lost
@@ -168,6 +171,9 @@ def test_explanation_says_which_gateways_rest_and_when_one_is_tried_all_the_same
     explanation = explain_routes(REQUEST, RouteTable(gateways), Occupancy(), Rests(), Vendors(failing={"a"}))
     why = "resting: calls to it failed in a row, one is let through in 5 s"
     assert explanation.left == (PassedOver("a", why),)
+    asked = Vendors(failing={"a"}, asking={"a"})
+    explanation = explain_routes(REQUEST, RouteTable(gateways), Occupancy(), Rests(), asked)
+    assert explanation.left == (PassedOver("a", "resting: answered 503 and asked to be left alone: 5 s remain"),)
     explanation = explain_routes(REQUEST, RouteTable(gateways[:1]), Occupancy(), Rests(), Vendors(failing={"a"}))
     assert [offered.reason for offered in explanation.candidates] == [
         "prefix *, priority 1; resting after failures, but there is no other"

@@ -146,6 +146,9 @@ def test_a_resting_gateway_of_several_lines_is_tried_once():
         def resting_ms(self, gateway, mono_ms, payer=""):
             return 5_000
 
+        def why_resting(self, gateway, mono_ms, payer=""):
+            return "failed"
+
     rows = RouteRow("4420", "a"), RouteRow("4420", "a", valid_from=NOON - HOUR)
     assert names(examined(with_rows(*rows), vendors=Resting())) == ["a"]
 

@@ -53,6 +53,8 @@ class GatewayLoad(NamedTuple):
 GROUP: Final = "group"
 ROUTING: Final = "routing"
 MAPPING: Final = "mapping"
+_RESTS_SHOWN: Final = 3
+"""Most rests of one gateway that its row names."""
 
 
 class _Trunks(Container[str]):
@@ -116,7 +118,7 @@ class Gateways(Counting):
             down_ms = vendors.down_ms(gateway, now.mono) if load.state is GatewayState.DOWN else None
             rests = load.state is GatewayState.RESTING
             rest_ms = _rest_ms(gateway, vendors, live, now) if rests else None
-            rest = _why_resting(gateway, vendors, live, now) if rests else None
+            rest = _why_resting(gateway, vendors, live, now) if rests else _rests_in_part(gateway, live, now)
             account = catalogue.accounts.get(gateway.account or "")
             currency = None if account is None else account.currency
             cps, ner = leaving.get(gateway.name, 0), live.quality.figures(gateway.name, now.mono).ner
@@ -245,6 +247,20 @@ def _why_resting(gateway: RoutingGateway, vendors: LiveVendors, live: LiveState,
     if paused_ms > vendors.resting_ms(gateway, now.mono):
         return Cause.RESTING.detail
     return vendors.why_resting(gateway, now.mono)
+
+
+def _rests_in_part(gateway: RoutingGateway, live: LiveState, now: Instant) -> str | None:
+    """Return which addresses of a gateway rest that takes calls, or for whose calls, and why; None = none."""
+    breakers = live.breakers
+    rests = [
+        f"for calls of {each.payer} at {each}: {breakers.reason(each)}"
+        if each.payer
+        else f"at {each}: {breakers.reason(each)}"
+        for each in breakers.resting_of(gateway.name, now.mono)
+    ]
+    more = len(rests) - _RESTS_SHOWN
+    shown = rests[:_RESTS_SHOWN] + ([f"and {more} more rests"] if more > 0 else [])
+    return "; ".join(shown) or None
 
 
 def _mapping_state(
