@@ -46,9 +46,9 @@ WHOLE: Final = (
     "callcontrol/media_outlook.py", "catalogue/doubtful_calendars.py", "catalogue/losses.py",
     "catalogue/overrides.py", "catalogue/problems.py", "clearing/bilateral.py", "clearing/explanations.py",
     "config/parameter_sheets.py", "control/wire.py", "daemon/metrics/readings.py", "daemon/nightly.py",
-    "daemon/reload.py", "engine/peers/gateways.py", "obs/remedies.py", "routing/access.py", "routing/breaker.py", "routing/calendar.py",
-    "routing/dynamic_lists.py", "routing/number_rules.py", "routing/routes.py", "routing/sections.py",
-    "storage/faults.py",
+    "daemon/reload.py", "engine/peers/gateways.py", "obs/remedies.py", "routing/access.py", "routing/breaker.py",
+    "routing/calendar.py", "routing/dynamic_lists.py", "routing/number_rules.py", "routing/routes.py",
+    "routing/sections.py", "storage/faults.py",
 )  # fmt: skip
 """Modules all of whose texts are said, but those that logs, patterns and types have."""
 UNSAID: Final = frozenset(
