@@ -1,11 +1,12 @@
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vite";
+import { languageParts } from "./languages.ts";
 
 /** Browsers of 2024 and newer; what they can do is left as it is written. */
 const BROWSERS = ["chrome123", "firefox120", "safari17.5"];
 
 export default defineConfig({
-  plugins: [react()],
+  plugins: [react(), languageParts()],
   // The server puts a fresh number in the place of this word in each answer (vosd/api/console.py).
   html: { cspNonce: "STYLE_NONCE" },
   build: {

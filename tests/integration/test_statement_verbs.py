@@ -76,6 +76,7 @@ def test_profit_is_shown_for_a_time_in_each_currency(booked: Installation) -> No
             "cost": "0.029628",
             "profit": "0.007407",
             "margin_percent": "20.00",
+            "in_two_currencies": 0,
         }
     ]
     assert "0.007407" in booked.vosd("ledger", "profit", *span).stdout

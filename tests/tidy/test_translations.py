@@ -73,8 +73,8 @@ def test_each_end_reason_has_a_word() -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_each_text_of_the_switch_is_translated(language: str) -> None:
     """A new or changed text in English needs a line in the file of each language; one that is gone takes its line."""
-    file = TEXTS / f"meanings/{language}.json"
-    texts: dict[str, str] = json.loads(file.read_text())
+    file = TEXTS / f"{language}.json"
+    texts: dict[str, str] = json.loads(file.read_text())["server"]
     wanted = english()
     assert sorted(wanted - texts.keys()) == [], f"add them with their translations to {file}"
     assert sorted(texts.keys() - wanted) == [], f"nothing says them any more: remove them from {file}"

@@ -1,9 +1,10 @@
-/** Languages: one file each in this directory; a further file is a further language. */
+/** Languages: one file each in this directory; a further file is a further language, under the name that it has in it. */
 
 import i18next from "i18next";
 import { initReactI18next } from "react-i18next";
 
-const files = import.meta.glob<Record<string, unknown>>("./*.json", { import: "default" });
+/** What the console says; what the server says is another part of each file (vite.config.ts). */
+const files = import.meta.glob<Record<string, unknown>>("./*.json", { import: "default", query: "?console" });
 const FALLBACK = "en";
 const KEPT = "vosd.language";
 

@@ -1,5 +1,8 @@
+import { readdirSync } from "node:fs";
 import { expect, test } from "vitest";
+import { partOf } from "../../languages";
 import type { Key, Kind } from "../forms/keys";
+import { languages } from "./index";
 import { kindIn, readMeanings } from "./meanings";
 
 function key(name: string, meaning: string, keys: Key[] = []): Key {
@@ -20,7 +23,17 @@ test("a form speaks the language, and what has no translation stays English", ()
   expect(said.keys[0]?.keys[0]).toMatchObject({ meaning: "Not translated yet.", unit: "呼叫" });
 });
 
-test("a language without a file of meanings has them in English", async () => {
+test("a file is a language, with what the console says and what the server says", async () => {
+  const file = JSON.stringify({ language: "Deutsch", value: { up: "bereit" }, server: { "Things.": "Dinge." } });
+  expect(partOf(file, "console")).toEqual({ language: "Deutsch", value: { up: "bereit" } });
+  expect(partOf(file, "server")).toEqual({ "Things.": "Dinge." });
+  expect(partOf(JSON.stringify({ language: "English" }), "server")).toEqual({});
+  const files = readdirSync(new URL(".", import.meta.url)).filter((name) => name.endsWith(".json"));
+  expect(languages.map((language) => `${language}.json`)).toEqual(files.sort());
+});
+
+test("a language has the texts of the server from its file, and English where there are none", async () => {
   expect(await readMeanings("en")).toEqual({});
+  expect(await readMeanings("xx")).toEqual({});
   expect(Object.keys(await readMeanings("zh")).length).toBeGreaterThan(400);
 });

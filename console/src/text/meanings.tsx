@@ -8,15 +8,17 @@ import { type Say, sayer } from "./sentences";
 /** Texts by the English one. */
 export type Meanings = Readonly<Record<string, string>>;
 
-const files = import.meta.glob<Meanings>("./meanings/*.json", { import: "default" });
-const ENGLISH: Meanings = {};
+/** The part `server` of the file of each language (vite.config.ts). */
+const files = import.meta.glob<Meanings>("./*.json", { import: "default", query: "?server" });
+const NOTHING: Meanings = {};
+const ENGLISH = "en";
 /** States and end reasons are shorter. */
 const WORD_MAX = 40;
 const unchanged: Say = (english) => english;
 
-/** The texts of a language; it is English where they have no file. */
+/** The texts of a language; what it lacks is English. */
 export const readMeanings = async (language: string): Promise<Meanings> =>
-  (await files[`./meanings/${language}.json`]?.()) ?? ENGLISH;
+  (await files[`./${language}.json`]?.()) ?? NOTHING;
 
 const sayers = new WeakMap<Meanings, Say>();
 
@@ -30,10 +32,9 @@ function sayerOf(texts: Meanings, word: (english: string) => string | undefined)
 export function useServerText(): Say {
   const { t, i18n } = useTranslation();
   const { language } = i18n;
-  const hasFile = `./meanings/${language}.json` in files;
   const { data } = useQuery({
     queryKey: ["meanings", language],
-    queryFn: hasFile ? () => readMeanings(language) : skipToken,
+    queryFn: language === ENGLISH ? skipToken : () => readMeanings(language),
     staleTime: Number.POSITIVE_INFINITY,
   });
   if (!data) return unchanged;
