@@ -88,6 +88,7 @@ def test_a_person_chooses_the_zone_of_times(visit: Visit, record: dict[str, str]
         (str(VENDORS["carrier-c"].host), "/gateways/carrier-c"),
         ("12025550100", "/cdrs?caller=12025550100"),
     ],
+    ids=["vendor", "customer", "address", "number"],  # each worker has addresses of its own
 )
 def test_the_search_leads_to_what_was_named(boss: Visitor, sought: str, found: str) -> None:
     page = boss.page
