@@ -3,7 +3,8 @@
 Compares two catalogues. ``daemon.reload`` asks for confirmation where this module objects.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Set
+from functools import partial
 from itertools import starmap
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -21,6 +22,20 @@ _NOTHING: Final[Mapping[str, Gone]] = MappingProxyType({})
 _NONE: Final[Set[str]] = frozenset()
 
 
+class Ordered(NamedTuple):
+    """Changes of the database by orders: each order has shown what it takes away."""
+
+    has_ended: Callable[[str, str], bool] = lambda _kind, _name: False
+    """Says whether an object, of a kind and a name, was ended."""
+    rate_groups: Set[str] = _NONE
+    """Rate groups whose rates were changed."""
+    number_lists: Set[str] = _NONE
+    """Number lists whose numbers were changed."""
+
+
+_NO_ORDER: Final = Ordered()
+
+
 class Loss(NamedTuple):
     """Objects of one kind that the new catalogue does not have."""
 
@@ -31,11 +46,14 @@ class Loss(NamedTuple):
     number: int
     before: int
     """Number of objects in the running catalogue."""
+    ended: int = 0
+    """Number of them that orders have ended in the database: each was named, no file was truncated."""
 
     @property
     def is_sweeping(self) -> bool:
-        """Whether it is a fifth or more of the objects."""
-        return self.number * PART >= self.before
+        """Whether files take away a fifth or more of the objects."""
+        from_files = self.number - self.ended
+        return from_files > 0 and from_files * PART >= self.before
 
     def __str__(self) -> str:
         """Write how many of how many are removed, and their names."""
@@ -53,13 +71,13 @@ def losses(
     running: Catalogue,
     wanted: Catalogue,
     gone_rates: Mapping[str, Gone] = _NOTHING,
-    confirmed: Set[str] = _NONE,
+    ordered: Ordered = _NO_ORDER,
 ) -> tuple[Loss, ...]:
     """Return what of the running catalogue is missing in the wanted one, by kind; kinds without loss are left out.
 
     Of a rate group that stays, the prefixes that lose their rate are counted. ``gone_rates`` are those that were
-    counted before, by rate group: comparing two large tables takes too long for a thread beside the calls. The rates
-    of the groups ``confirmed`` are not compared.
+    counted before, by rate group: comparing two large tables takes too long for a thread beside the calls. What
+    was ``ordered`` is no part of what makes a loss sweeping.
     """
     phones, changes = running.phones, wanted.changes
     accounts: Set[str] = running.accounts.keys()
@@ -78,7 +96,11 @@ def losses(
         ("number pools", running.number_pools, wanted.number_pools, len(running.number_pools)),
         ("routing plans", running.plans, wanted.plans, len(running.plans)),
     ]
-    found = [*starmap(_loss, kinds), *_numbers(running, wanted), *_rates(running, wanted, gone_rates, confirmed)]
+    found = [
+        *starmap(partial(_loss, ordered.has_ended), kinds),
+        *_numbers(running, wanted, ordered.number_lists),
+        *_rates(running, wanted, gone_rates, ordered.rate_groups),
+    ]
     return tuple(loss for loss in found if loss.number)
 
 
@@ -100,25 +122,25 @@ def _in_use(found: tuple[Loss, ...], busy: Busy) -> Iterator[str]:
             yield f"the file removes {loss.kind} that running calls use{_listed(names, len(names))}"
 
 
-def _loss(kind: str, before: Iterable[str], after: Collection[str], number: int) -> Loss:
+def _loss(
+    has_ended: Callable[[str, str], bool], kind: str, before: Iterable[str], after: Collection[str], number: int
+) -> Loss:
     gone = () if before is after else tuple(sorted(name for name in before if name not in after))
-    return Loss(kind, gone, len(gone), number)
+    return Loss(kind, gone, len(gone), number, sum(has_ended(kind.replace(" ", "_"), name) for name in gone))
 
 
-def _numbers(running: Catalogue, wanted: Catalogue) -> Iterator[Loss]:
+def _numbers(running: Catalogue, wanted: Catalogue, ordered: Set[str]) -> Iterator[Loss]:
     """Yield by how much number lists shrink; which numbers are gone is not compared, because there may be millions."""
     for name, numbers in running.number_lists.items():
         other = wanted.number_lists.get(name)
-        if other is not None:
+        if other is not None and name not in ordered:
             yield Loss(f"numbers of number list {name!r}", (), max(0, len(numbers) - len(other)), len(numbers))
 
 
-def _rates(
-    running: Catalogue, wanted: Catalogue, gone_rates: Mapping[str, Gone], confirmed: Set[str]
-) -> Iterator[Loss]:
+def _rates(running: Catalogue, wanted: Catalogue, gone_rates: Mapping[str, Gone], ordered: Set[str]) -> Iterator[Loss]:
     for name, group in running.rate_groups.items():
         other = wanted.rate_groups.get(name)
-        if other is None or other.version == group.version or name in confirmed:
+        if other is None or other.version == group.version or name in ordered:
             continue  # a removed group is reported where it is referred to
         kind = f"rates of rate group {name!r}"
         counted = gone_rates.get(name)

@@ -4,12 +4,12 @@ The whole file is validated first. A file with mistakes changes nothing.
 """
 
 import os
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from vosd.catalogue.losses import Loss, losses
+from vosd.catalogue.losses import Loss, Ordered, losses
 from vosd.catalogue.problems import ConfigError, DefinitionProblem, ProblemList, SourceLine
 from vosd.config.assembly.rate_tables import RateTables, TablesInMemory
 from vosd.config.assembly.remembered import Remembered
@@ -69,14 +69,25 @@ def reload(
     waiting = _waiting(path, running.settings, loaded)
     kept = {field: getattr(running.settings, field) for field in RESTART_KEYS}
     in_force = replace(loaded, settings=replace(loaded.settings, **kept))
-    lost = losses(running.catalogue, loaded.catalogue, loaded.gone_rates, _imported(running.stored, loaded.stored))
+    lost = losses(running.catalogue, loaded.catalogue, loaded.gone_rates, _ordered(running.stored, loaded.stored))
     return Reloaded(in_force, (*loaded.problems, *waiting), is_accepted=True, lost=lost)
 
 
-def _imported(running: Stored, wanted: Stored) -> Set[str]:
-    """Return the rate groups whose deck changed: the command that changed it has shown what it takes away."""
+def _ordered(running: Stored, wanted: Stored) -> Ordered:
+    """Return what differs by orders: the command that imported a deck or changed an object has shown what it takes."""
     before = {deck.group: deck.digest for deck in running.decks}
-    return {deck.group for deck in wanted.decks if before.get(deck.group) != deck.digest}
+    imported = {deck.group for deck in wanted.decks if before.get(deck.group) != deck.digest}
+
+    def has_ended(kind: str, name: str) -> bool:
+        return name in running.objects.get(kind, ()) and name not in wanted.objects.get(kind, ())
+
+    changed_groups, changed_lists = (_changed(running, wanted, kind) for kind in ("rate_groups", "number_lists"))
+    return Ordered(has_ended, imported | changed_groups, changed_lists)
+
+
+def _changed(running: Stored, wanted: Stored, kind: str) -> set[str]:
+    before = running.objects.get(kind, {})
+    return {name for name, each in wanted.objects.get(kind, {}).items() if before.get(name, each) is not each}
 
 
 def _waiting(path: Path, running: Settings, loaded: Loaded) -> tuple[DefinitionProblem, ...]:

@@ -200,6 +200,27 @@ def test_a_change_is_in_force_within_a_poll_and_a_refused_one_is_tried_once(site
     asyncio.run(run())
 
 
+def test_an_order_that_ends_an_object_needs_no_confirmation_of_the_switch_and_a_shorter_file_does(site: Site) -> None:
+    """A change that was planned, or that the switch sees before the order's own request, is no truncated file."""
+
+    async def run() -> None:
+        await run_to(daemon, "reloads")
+        watch = daemon._definitions
+        assert daemon.service.switch.catalogue.accounts.keys() == {"acme", "shop"}
+        await asyncio.to_thread(site.define, 2, None)
+        await watch.look()
+        assert (daemon.configuration.last_error, daemon.service.switch.catalogue.accounts.keys()) == (None, {"acme"})
+        await asyncio.to_thread(site.define, 1, '{"rate_group":"sell"}', name="north")
+        site.file.write_text(site.file.read_text().replace("accounts: [{id: acme, rate_group: sell}]", "accounts: []"))
+        await watch.look()
+        assert "the file removes 1 of 1 accounts: acme" in str(daemon.configuration.last_error)
+        await stop(daemon, "reloads")
+
+    site.define(1, '{"rate_group":"sell"}')
+    daemon = site.daemon()
+    asyncio.run(run())
+
+
 def test_a_start_while_the_database_is_away_uses_the_decks_of_last_time(site: Site) -> None:
     site.decks.put("sell", "44,0.012\n")
     lived(site)
