@@ -88,7 +88,7 @@ demo: install ## four calls on a scratch database, their records, their money
 
 pictures: $(VENV)/.tested-with system-packages install ## the console as pictures in var/pictures: light and dark, 1440 and 360 pixels, English and Chinese
 	@scripts/provide fc-list:fontconfig
-	@fc-list :lang=zh | grep -q . || echo "no font of this machine has Chinese characters: apt-get install fonts-wqy-zenhei" >&2
+	-@fc-list :lang=zh | grep -q . || scripts/provide fonts-wqy-microhei
 	@cd tests && $(abspath $(BIN))/python -m console.pictures $(abspath var/pictures)
 
 bench: $(VENV)/.tested-with system-packages ## the benchmarks as a table
