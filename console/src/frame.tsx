@@ -297,8 +297,8 @@ function Person() {
           </Button>
         </Menu.Target>
         <Menu.Dropdown>
-          <Menu.Label>
-            {session.role} {session.account ?? ""}
+          <Menu.Label title={session.role}>
+            {t([`role.${session.role}`], { defaultValue: session.role })} {session.account ?? ""}
           </Menu.Label>
           {languages.map((language) => (
             <Menu.Item key={language} lang={language} onClick={() => chooseLanguage(language)}>

@@ -10,6 +10,7 @@ import pytest
 from sentences import sentences
 
 from vosd.admin.office.jobs import JobKind
+from vosd.admin.office.permissions import SHIPPED, Permission
 from vosd.admin.office.ports import KeySheet
 from vosd.admin.office.principal import Means
 from vosd.admin.office.reports import _OF_COMMON
@@ -68,6 +69,18 @@ def test_each_column_of_a_report_has_a_name() -> None:
 
 def test_each_end_reason_has_a_word() -> None:
     assert {each.text for each in EndReason} - json.loads((TEXTS / "en.json").read_text())["value"].keys() == set()
+
+
+def test_each_permission_and_each_role_that_ships_has_a_word() -> None:
+    """The other languages have the same names as English, which a test of the console looks at."""
+    texts = json.loads((TEXTS / "en.json").read_text())
+    named = {
+        f"{subject}.{act}" if act else subject
+        for subject, acts in texts["permission"].items()
+        for act in (acts if isinstance(acts, dict) else ("",))
+    }
+    assert named == set(Permission)
+    assert texts["role"].keys() == SHIPPED.keys()
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -31,6 +31,8 @@ export interface Asked {
   label: string;
   kind?: "text" | "secret" | "amount" | "choice" | "choices" | "moment" | "lines";
   choices?: readonly string[];
+  /** The group of texts with a word for each choice, which stands before its name. */
+  words?: "permission" | "role";
   required?: boolean;
   begin?: string;
   hint?: ReactNode;
@@ -174,7 +176,10 @@ function AskedField({
 }) {
   const { t } = useTranslation();
   const common = { label: ask.label, description: ask.hint, required: ask.required, error };
-  const choices = [...(ask.choices ?? [])];
+  const choices = (ask.choices ?? []).map((name) => {
+    const word = ask.words ? t([`${ask.words}.${name}`], { defaultValue: name }) : name;
+    return { value: name, label: word === name ? name : `${word} (${name})` };
+  });
   switch (ask.kind) {
     case "choice":
       return (

@@ -209,7 +209,7 @@ function useRoleFields(): readonly Asked[] {
   const { t } = useTranslation();
   const { names } = useRoles();
   return [
-    { name: "role", label: t("column.role"), kind: "choice", choices: names, required: true },
+    { name: "role", label: t("column.role"), kind: "choice", choices: names, words: "role", required: true },
     { name: "account", label: t("column.account"), hint: t("acts.account_hint") },
   ];
 }
@@ -350,7 +350,14 @@ function NewRole() {
       title={t("acts.new_role")}
       asks={[
         { name: "name", label: t("column.name"), required: true },
-        { name: "permissions", label: t("column.permissions"), kind: "choices", choices: permissions, required: true },
+        {
+          name: "permissions",
+          label: t("column.permissions"),
+          kind: "choices",
+          choices: permissions,
+          words: "permission",
+          required: true,
+        },
       ]}
       run={async ({ name = "", permissions: chosen = "" }) => {
         await send("put", `/roles/${part(name)}`, { body: { permissions: chosen.split(",") } });
@@ -395,6 +402,7 @@ function Role({ row }: RowProps) {
             label: t("column.permissions"),
             kind: "choices",
             choices: permissions,
+            words: "permission",
             begin: (row.permissions as string[]).join(","),
           },
         ]}
