@@ -58,7 +58,9 @@ async def test_every_view_is_the_page_with_a_number_of_its_own(files, path):
     for _ in range(2):
         reply = await answered(console, "GET", path)
         assert (reply.status, reply.headers["cache-control"]) == (200, "no-store")
-        (number,) = re.findall(r"'nonce-([\w-]+)'", reply.headers["content-security-policy"])
+        policy = reply.headers["content-security-policy"]
+        assert "frame-ancestors 'none'" in policy
+        (number,) = re.findall(r"'nonce-([\w-]+)'", policy)
         assert reply.content.decode() == PAGE.replace("STYLE_NONCE", number)
         numbers.add(number)
     assert len(numbers) == 2
