@@ -1,5 +1,6 @@
 """Every text of the switch that the console shows is there in every language of the console."""
 
+import ast
 import json
 import re
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from typing import Final
 
 import pytest
 from sentences import sentences
+from syntax_nodes import matches, names_in
 
 from vosd.admin.office.jobs import JobKind
 from vosd.admin.office.permissions import SHIPPED, Permission
@@ -32,6 +34,8 @@ TEXTS: Final = Path(__file__).parents[2] / "console/src/text"
 LANGUAGES: Final = sorted(file.stem for file in TEXTS.glob("*.json") if file.stem != "en")
 VERBATIM: Final = re.compile(r"`[^`]+`|[A-Z]+_[A-Z0-9_]+")
 """Names of keys, values and parameters, which no language translates."""
+NOTES: Final = re.compile(r"\b(audit_line|noted)\(")
+"""Calls that write a line of the audit."""
 NAMES: Final = (KINDS_OF_ALARM, JobKind, EntryKind, ListingCause, Means, Target, Setting, InvoiceState, DisputeState)
 """What has a name for programs, which another language shows in words."""
 PLACE: Final = re.compile(r"\{\d+\}")
@@ -81,6 +85,29 @@ def test_each_permission_and_each_role_that_ships_has_a_word() -> None:
     }
     assert named == set(Permission)
     assert texts["role"].keys() == SHIPPED.keys()
+
+
+def test_each_fact_of_an_alarm_has_a_word() -> None:
+    texts = json.loads((TEXTS / "en.json").read_text())
+    alarms = {f"Event.{event.name}" for event in KINDS_OF_ALARM}
+    facts = set()
+    for _, node in matches(("",), "Event."):
+        if isinstance(node, ast.Call) and any(ast.unparse(each).removesuffix(".value") in alarms for each in node.args):
+            facts.update(keyword.arg for keyword in node.keywords if keyword.arg)
+    assert {"why", "do", "account"} <= facts
+    assert facts - texts["fact"].keys() == set()
+
+
+def test_each_order_that_the_audit_names_has_a_word() -> None:
+    texts = json.loads((TEXTS / "en.json").read_text())
+    ordered = set()
+    for _, node in matches(("admin/office",), "audit_line", ".noted("):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and NOTES.search(ast.unparse(node)):
+            named = [each.annotation for each in (*node.args.args, *node.args.kwonlyargs) if each.arg == "order"]
+            ordered.update(name for each in named if each is not None for name in names_in(each))
+    ordered.discard("msgspec")
+    assert {"BookPayment", "LogIn"} <= ordered
+    assert ordered - texts["action"].keys() == set()
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

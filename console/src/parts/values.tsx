@@ -4,6 +4,7 @@ import { createContext, useContext } from "react";
 import { useTranslation } from "react-i18next";
 import type { Row } from "../api/client";
 import { amount, moment, utc } from "../format";
+import { saidFacts } from "../text/facts";
 import { ServerText, useServerText } from "../text/meanings";
 import { useZone } from "../zone";
 import { Go } from "./go";
@@ -18,7 +19,11 @@ export type Kind =
   | "gateway"
   | "call"
   | "percent"
-  | "sentence";
+  | "sentence"
+  | "facts"
+  | "act"
+  | "role"
+  | "permissions";
 
 const BAD = new Set(["down", "blocked", "disabled", "unregistered", "not located", "failed", "critical", "error"]);
 const GOOD = new Set(["up", "registered", "well", "done", "paid", "in force", "talking"]);
@@ -63,6 +68,28 @@ export function State({ value }: { value: unknown }) {
   );
 }
 
+/** Words for names of the server that commands and the API take: the name is there where the mouse points. */
+export function Named({ names, words }: { names: readonly string[]; words: "action" | "role" | "permission" }) {
+  const { t } = useTranslation();
+  return (
+    <span title={names.join(", ")}>
+      {names.map((name) => t([`${words}.${name}`, `actor.${name}`], { defaultValue: name })).join(", ")}
+    </span>
+  );
+}
+
+/** The facts of an alarm in the language of the console. */
+export function useFacts(): (text: string) => string {
+  const { t, i18n } = useTranslation();
+  const inLanguage = useServerText();
+  return (text) =>
+    saidFacts(text, (name) => (i18n.exists(`fact.${name}`) ? t([`fact.${name}`]) : undefined), inLanguage);
+}
+
+function Facts({ text }: { text: string }) {
+  return <>{useFacts()(text)}</>;
+}
+
 /** A field of a row in the form that its kind has. */
 export function Value({ row, name, kind }: { row: Row; name: string; kind: Kind }) {
   const value = row[name];
@@ -78,6 +105,14 @@ export function Value({ row, name, kind }: { row: Row; name: string; kind: Kind 
       return <State value={value} />;
     case "sentence":
       return <ServerText text={text} />;
+    case "facts":
+      return <Facts text={text} />;
+    case "act":
+      return <Named names={[text]} words="action" />;
+    case "role":
+      return <Named names={[text]} words="role" />;
+    case "permissions":
+      return <Named names={text.split(", ")} words="permission" />;
     case "percent":
       return <>{typeof value === "number" ? value.toFixed(1) : text}</>;
     case "account":

@@ -10,7 +10,7 @@ import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { Table } from "../parts/table";
 import { LastDone } from "../parts/trial";
-import { Moment } from "../parts/values";
+import { Moment, useFacts } from "../parts/values";
 import { useMay } from "../session";
 import { ServerText, useServerText } from "../text/meanings";
 
@@ -19,6 +19,7 @@ const READ_MS = 2_000;
 export function AlarmsScreen() {
   const { t } = useTranslation();
   const inLanguage = useServerText();
+  const facts = useFacts();
   const { history, level } = useSearch({ from: "/alarms" });
   const go = useNavigate({ from: "/alarms" });
   const found = useQuery({
@@ -52,7 +53,7 @@ export function AlarmsScreen() {
             key={`${row.alarm} ${row.subject}`}
             variant="outline"
             color="yellow"
-            title={[`${inLanguage(String(row.alarm))} ${row.subject}`.trim(), inLanguage(String(row.text))]
+            title={[`${inLanguage(String(row.alarm))} ${row.subject}`.trim(), facts(String(row.text))]
               .filter(Boolean)
               .join(": ")}
           >
@@ -86,7 +87,7 @@ export function AlarmsScreen() {
           { name: "confirmed_by" },
           { name: "note" },
           { name: "silent_until", kind: "moment" },
-          { name: "text", kind: "sentence" },
+          { name: "text", kind: "facts" },
         ]}
         rows={rows}
         rowKey={(row, index) => `${row.alarm} ${row.subject} ${row.since} ${index}`}

@@ -131,8 +131,8 @@ export const lists = {
     columns: [
       { name: "at", kind: "moment" },
       { name: "principal" },
-      { name: "role" },
-      { name: "action" },
+      { name: "role", kind: "role" },
+      { name: "action", kind: "act" },
       { name: "subject" },
       { name: "means", kind: "sentence" },
       { name: "source" },
@@ -166,7 +166,7 @@ export const lists = {
     path: "/people",
     columns: [
       sorted("name"),
-      { name: "role" },
+      { name: "role", kind: "role" },
       { name: "account", kind: "account" },
       { name: "state", kind: "state" },
       { name: "totp", kind: "state" },
@@ -181,7 +181,7 @@ export const lists = {
     columns: [
       { name: "id" },
       sorted("name"),
-      { name: "role" },
+      { name: "role", kind: "role" },
       { name: "account", kind: "account" },
       { name: "scopes" },
       { name: "last_used", kind: "moment" },
@@ -198,7 +198,7 @@ export const lists = {
       { name: "acts_for" },
       { name: "ships", kind: "state" },
       { name: "wants_totp", kind: "state" },
-      { name: "permissions" },
+      { name: "permissions", kind: "permissions" },
     ],
     rowKey: "name",
   },
