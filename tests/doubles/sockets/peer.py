@@ -140,7 +140,7 @@ class Peer:
         data, source = self._socket.recvfrom(65_535)
         return Message(data, Endpoint(*source))
 
-    def expect(self, wanted: str | int, within_s: float = 15.0, passing: Iterable[str | int] = ()) -> Message:
+    def expect(self, wanted: str | int, within_s: float = 40.0, passing: Iterable[str | int] = ()) -> Message:
         """Return the next message, which must have the wanted method or status.
 
         100, what stands in ``passing`` and retransmissions of what came earlier may come before it. An INVITE that was
@@ -164,7 +164,7 @@ class Peer:
                 break
         raise self.unexpected(str(wanted))
 
-    def final_response(self, cseq: str, call_id: str, within_s: float = 15.0) -> Message:
+    def final_response(self, cseq: str, call_id: str, within_s: float = 40.0) -> Message:
         """Return the final response to one request; other messages before it are ignored.
 
         Raises:
@@ -177,7 +177,7 @@ class Peer:
                 return message
         raise self.unexpected(f"the answer to {cseq}")
 
-    def ask(self, request: str, to: Endpoint, cseq: str, call_id: str, within_s: float = 15.0) -> Message:
+    def ask(self, request: str, to: Endpoint, cseq: str, call_id: str, within_s: float = 40.0) -> Message:
         """Send a request and return its final response; repeat it over UDP, as a lost datagram wants (timers A and E).
 
         Raises:
@@ -293,7 +293,7 @@ class OutgoingCall:
         self.send(text)
         return text
 
-    def answered(self, within_s: float = 15.0, cseq: int = 1) -> Message:
+    def answered(self, within_s: float = 40.0, cseq: int = 1) -> Message:
         """Wait for the answer, store the dialog, and send the ACK.
 
         Raises:
@@ -311,7 +311,7 @@ class OutgoingCall:
         self.remote_to = response["To"]
         self.target = response.target
 
-    def refused(self, within_s: float = 15.0) -> Message:
+    def refused(self, within_s: float = 40.0) -> Message:
         """Wait for a final refusal, and acknowledge it within the transaction.
 
         Raises:
