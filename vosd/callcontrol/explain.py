@@ -163,18 +163,22 @@ def _why(left: LeftOut, request: RouteRequest, occupancy: Capacity, rests: Rests
     return left.cause.because(_detail(left, request, occupancy, rests, vendors))
 
 
+def _asked_for_rest(remaining_ms: int) -> str:
+    return f"answered 503 and asked to be left alone: {-(-remaining_ms // 1_000)} s remain"
+
+
 def _detail(left: LeftOut, request: RouteRequest, occupancy: Capacity, rests: Rests, vendors: Vendors) -> str:
     """Return what the state of this moment says of the cause; empty = the cause says it all."""
     gateway, detail = left.gateway, left.detail
     match left.cause:
         case Cause.RESTING:
-            remaining_s = -(-rests.remaining_ms(gateway.name, request.at.mono) // 1_000)
-            detail = f"answered 503 and asked to be left alone: {remaining_s} s remain"
+            detail = _asked_for_rest(rests.remaining_ms(gateway.name, request.at.mono))
         case Cause.FAILING if not detail:
-            remaining_s = -(-vendors.resting_ms(gateway, request.at.mono, request.payer) // 1_000)
+            remaining_ms = vendors.resting_ms(gateway, request.at.mono, request.payer)
             if vendors.why_resting(gateway, request.at.mono, request.payer) == Cause.RESTING.detail:
-                return f"answered 503 and asked to be left alone: {remaining_s} s remain"
-            detail = f"calls to it failed in a row, one is let through in {remaining_s} s"
+                detail = _asked_for_rest(remaining_ms)
+            else:
+                detail = f"calls to it failed in a row, one is let through in {-(-remaining_ms // 1_000)} s"
         case Cause.UNREGISTERED:
             server = " with us" if gateway.registration is None else f" at {gateway.registration.server}"
             detail = f"not registered{server}; `vosd registrations` says more"

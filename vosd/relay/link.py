@@ -101,7 +101,7 @@ class WorkerLink:
         self._is_quiet = False
         self._is_flush_due = False
         self._later: asyncio.TimerHandle | None = None
-        """When orders leave that may wait."""
+        """The timer that sends the orders that may wait; None = none waits."""
         self._is_stopped = False
         self._begun_ns = 0
         self._receiving_since_ms = 0

@@ -17,7 +17,7 @@ function store(key: string, name: string, search: Narrowing | undefined, at?: nu
 
 export function SavedViews(props: {
   of: "cdrs" | "reports";
-  /** Where the browser has them. */
+  /** The name under which the browser keeps them. */
   kept: string;
   search: Narrowing;
   onChoose: (search: Narrowing) => void;

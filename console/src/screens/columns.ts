@@ -8,7 +8,7 @@ export interface List {
   /** Fields by which the API narrows it; a choice where there are few values. */
   filters?: readonly { name: string; choices?: readonly string[]; isMoment?: boolean }[];
   rowKey: string;
-  /** What the API is asked besides. */
+  /** Fields of every request, beside those that a person sets. */
   fixed?: Readonly<Record<string, unknown>>;
   /** Whether agents and customers have to say of which account; their own, where they do not. */
   isOfOneAccount?: boolean;

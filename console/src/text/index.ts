@@ -3,9 +3,10 @@
 import i18next from "i18next";
 import { initReactI18next } from "react-i18next";
 
-/** What the console says; what the server says is another part of each file (vite.config.ts). */
+/** The texts of the console itself; those of the server are another part of each file (vite.config.ts). */
 const files = import.meta.glob<Record<string, unknown>>("./*.json", { import: "default", query: "?console" });
-const FALLBACK = "en";
+/** The language of the server, and of a browser whose own has no file. */
+export const FALLBACK = "en";
 const KEPT = "vosd.language";
 
 /** Codes of the languages, such as `en`. */

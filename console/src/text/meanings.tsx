@@ -3,6 +3,7 @@
 import { skipToken, useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import type { Key, Kind } from "../forms/keys";
+import { FALLBACK } from "./index";
 import { type Say, sayer } from "./sentences";
 
 /** Texts by the English one. */
@@ -11,7 +12,6 @@ export type Meanings = Readonly<Record<string, string>>;
 /** The part `server` of the file of each language (vite.config.ts). */
 const files = import.meta.glob<Meanings>("./*.json", { import: "default", query: "?server" });
 const NOTHING: Meanings = {};
-const ENGLISH = "en";
 /** States and end reasons are shorter. */
 const WORD_MAX = 40;
 const unchanged: Say = (english) => english;
@@ -34,7 +34,7 @@ export function useServerText(): Say {
   const { language } = i18n;
   const { data } = useQuery({
     queryKey: ["meanings", language],
-    queryFn: language === ENGLISH ? skipToken : () => readMeanings(language),
+    queryFn: language === FALLBACK ? skipToken : () => readMeanings(language),
     staleTime: Number.POSITIVE_INFINITY,
   });
   if (!data) return unchanged;

@@ -16,7 +16,7 @@ function leaves(of: unknown, path = ""): Map<string, string> {
   return found;
 }
 
-/** What the console says; what the server says has tests of its own. */
+/** The texts of the console itself; those of the server have tests of their own. */
 const texts = (name: string) => {
   const { server: _, ...console } = JSON.parse(readFileSync(join(HERE, name), "utf8"));
   return leaves(console);

@@ -408,7 +408,7 @@ async def test_a_start_waits_only_for_definitions_that_could_not_be_read(site: S
 async def test_a_change_is_loaded_by_the_switch_itself_only_if_it_is_not_told_of_it(
     site: Site, monkeypatch: pytest.MonkeyPatch, is_told: bool
 ) -> None:
-    """Who ends a gateway tells the switch that this is confirmed; to refuse it before that was a false alarm."""
+    """An order to end a gateway is confirmed by its own request: to refuse the end before was a false alarm."""
     tried: list[int] = []
     in_force = [load(site.file).stored._replace(version=0)]
 

@@ -81,7 +81,7 @@ class AccountSheet(msgspec.Struct, frozen=True):
     consumed_month: str | msgspec.UnsetType = msgspec.UNSET
     """Cost of the calls of this month, without tax, as text."""
     last_call: str | msgspec.UnsetType = msgspec.UNSET
-    """When its last call began, of its own or carried by its gateways; absent unless asked for, or without calls."""
+    """Time of its last call, paid for by it or carried by its gateways; absent without one, or unless asked."""
     net_exposure: str | msgspec.UnsetType = msgspec.UNSET
     """Debt of a partner if running calls use all they hold; negative = what is owed to it. Else absent."""
 

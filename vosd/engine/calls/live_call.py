@@ -544,8 +544,7 @@ class LiveCall:
 
     def _warn_of_media(self, why: str, now: Instant) -> None:
         """Warn of an address that may have no media of the call."""
-        request = self.call_request
-        source = f"{request.source_host}:{request.source_port}"
+        source = self.call.arrival.source_address
         self._services.notices.access_refused(self.account, self.customer or "", source, why, now)
 
     def _note_answer(self, gateway: str, destination: str, record: CallRecord, at: Instant) -> None:
