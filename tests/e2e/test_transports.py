@@ -156,14 +156,16 @@ def test_new_certificates_are_taken_while_a_call_over_tls_goes_on(
     with ExitStack() as on_stage:
         cast = Cast(stage, authority, tunnel_certificate, on_stage)
         called = cast.vendor("TLS", "answers", callee)
-        calling = cast.caller("TLS", "hangs_up", callee, stage.endpoint_of("acme"))
-        eventually(lambda: stage.status()["calls"] == 1, "a call over TLS")
+        calling = cast.caller("TLS", "is_hung_up_on", callee, stage.endpoint_of("acme"))
+        running = eventually(lambda: _talking(stage), "a call over TLS")
         _install(stage, fresh)
         stage.daemon.succeed("reload")
+        assert _talking(stage) == running
+        stage.daemon.succeed("hangup", *running)
         calling.wait()
         called.wait()
-    record = stage.record_of(callee)
-    check(record, answered("carrier-tls"))
+    ended = Expected("Administrative", "switch", 200, 31, (("carrier-tls", 200),), answered=True, rang=True)
+    check(stage.record_of(callee), ended)
     assert _shown_certificate(authority) == fresh.file.read_text()
 
 
@@ -178,6 +180,10 @@ def test_a_broken_certificate_is_refused_and_the_old_one_stays(stage: Stage, aut
     assert "vosd.yaml:6: sip.tls.private_key" in refusal.stderr
     assert _shown_certificate(authority) == before
     stage.daemon.succeed("reload")
+
+
+def _talking(stage: Stage) -> list[str]:
+    return [call["call_id"] for call in stage.daemon.ask("calls") if call["state"] == "talking"]
 
 
 def _install(stage: Stage, certificate: Certificate) -> None:
