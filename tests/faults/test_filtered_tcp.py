@@ -10,7 +10,7 @@ LARGE = OFFER + "".join(
     f"a=candidate:{number} 1 UDP 1 192.0.2.10 {20_000 + number} typ host\r\n" for number in range(30)
 )
 BY_UDP_AND_TCP = CONFIGURATION.replace('listen: ["udp:$switch"]', 'listen: ["udp:$switch", "tcp:$switch"]').replace(
-    'prefixes: ["44"]}', 'prefixes: ["44"], response_timeout: 2}'
+    'prefixes: ["44"]}', 'prefixes: ["44"], response_timeout: 6}'
 )
 
 
@@ -29,8 +29,8 @@ def test_a_large_invite_to_a_vendor_whose_tcp_is_filtered_goes_by_udp_within_the
     eventually(lambda: len(scene.records()) == 2, "two records")
     later, first = scene.records()
     assert [(each["end_reason"], len(each["attempts"])) for each in (first, later)] == [("Normal", 1)] * 2
-    assert 950 < first["pdd_ms"] < 2_000
-    assert later["pdd_ms"] < 900
+    assert 2_950 < first["pdd_ms"] < 6_000
+    assert later["pdd_ms"] < 2_900
     assert [via.split(" ")[0] for invite in scene.vendor.invites.values() for via in invite.every("Via")] == [
         "SIP/2.0/UDP"
     ] * 2
