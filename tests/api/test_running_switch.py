@@ -335,6 +335,7 @@ def test_the_end_of_a_call_is_told_to_a_server_and_told_again_when_that_is_order
             (call,) = site.items("/calls")
             talk.hang_up()
             letter = eventually(lambda: site.items("/webhooks/dead-letters"), "the server has refused the event")[0]
+            eventually(lambda: "call_reports_dropped" in [line.get("event") for line in site.daemon.log()], "the alarm")
         assert (letter["receiver"], crm.taken(), crm.faults) == ("crm", [], [])
         assert site.api.ask("POST", "/webhooks/crm/replay", {}).json["outcome"] == {"replayed": 1}
         (event,) = crm.wait_for(1)
