@@ -206,8 +206,7 @@ def switch(directory: Path, address: Endpoint = RELAYING_SWITCH, ports: str = "3
     text = configuration("media.yaml", address).replace("PORTS_OF_THE_RELAY", ports)
     if address != RELAYING_SWITCH:
         text = text.replace("media_timeout: 3", "media_timeout: 60")
-    else:
-        text += REFUSED_SOURCES
+    text += REFUSED_SOURCES
     (directory / "gone.wav").write_bytes(wav(TONE.tobytes()))
     with Daemon(directory, text) as daemon:
         yield Stage(daemon, address)

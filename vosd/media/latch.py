@@ -10,7 +10,7 @@ tuple of host, port and, with IPv6, flow and scope.
 from collections.abc import Callable
 from typing import Final
 
-from vosd.base.host import UNSPECIFIED, is_private, plain_host
+from vosd.base.host import plain_host
 from vosd.media.rtp import SEQUENCE
 from vosd.media.source import MediaSource
 from vosd.trunks.media import MediaTrust
@@ -79,10 +79,7 @@ class Latch:
             and (self._source.trust, self._source.sip_host) == (source.trust, source.sip_host)
         )
         self._source, self._announced = source, (host, source.rtp)
-        hosts = {host}
-        if source.trust is MediaTrust.LEARN and (host in UNSPECIFIED or is_private(host)):
-            hosts.add(plain_host(source.sip_host))
-        self._hosts = frozenset(hosts) if source.rtp else frozenset()
+        self._hosts = source.hosts()
         self._candidates.clear()
         self._verdicts.clear()
         self._is_open = is_same

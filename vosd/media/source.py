@@ -2,6 +2,7 @@
 
 import msgspec
 
+from vosd.base.host import UNSPECIFIED, is_private, plain_host
 from vosd.trunks.media import MediaTrust
 
 
@@ -40,6 +41,15 @@ class MediaSource(msgspec.Struct, frozen=True, array_like=True):
     others, which its opposite has named, and is sent none of them."""
     judged_for: int = 0
     """Number of the leg whose switch is asked before an address is believed (``scope: rtp``); 0 = none is asked."""
+
+    def hosts(self) -> frozenset[str]:
+        """Return the addresses that the description, and with ``learn`` the SIP, name; others may be forged."""
+        host = plain_host(self.host)
+        if not self.rtp:
+            return frozenset()
+        if self.trust is MediaTrust.LEARN and (host in UNSPECIFIED or is_private(host)):
+            return frozenset((host, plain_host(self.sip_host)))
+        return frozenset((host,))
 
     def taken(self) -> tuple[tuple[int, ...], tuple[int, ...], tuple[str, ...]]:
         """Return payload types, clocks and names of what the peer takes."""

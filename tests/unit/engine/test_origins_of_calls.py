@@ -245,10 +245,13 @@ class TestMediaAddresses:
 
     @pytest.mark.parametrize("action", list(AccessAction))
     def test_media_are_taken_dropped_or_end_the_call_by_where_they_come_from(self, action):
-        """The source is judged when the relay finds it; a rule about media says nothing of descriptions."""
-        relay = VirtualRelay()
+        """The source is judged when the relay finds it; a rule about media says nothing of descriptions.
+
+        An address that no peer has named may be forged: it ends no call.
+        """
+        relay, forged = VirtualRelay(), "198.51.100.9"
         stage = scene(
-            rule(action, AccessScope.RTP, [f"{self.HOST}/32"]),
+            rule(action, AccessScope.RTP, [f"{self.HOST}/32", f"{forged}/32"]),
             switch={"relay": relay},
             media=MediaParameters(engine=MediaEngine.RELAY, mode=MediaMode.ON),
         )
@@ -256,8 +259,10 @@ class TestMediaAddresses:
         (port,) = [
             each for each in relay.open_ports.values() if each.source is not None and each.source.host == self.HOST
         ]
-        stage.exchange.switch.source_found(port.port, port.source.judged_for, self.HOST, stage.wire.clock.now())
-        assert port.verdicts == {self.HOST: action is AccessAction.ALLOW}
+        for host in (forged, self.HOST):
+            assert [made.is_over, there.is_over] == [False, False]
+            stage.exchange.switch.source_found(port.port, port.source.judged_for, host, stage.wire.clock.now())
+            assert port.verdicts.pop(host) is (action is AccessAction.ALLOW)
         if action is AccessAction.BLOCK:
             stage.wire.run_until(lambda: made.is_over and there.is_over)
             assert (len(made.asked["BYE"]), len(there.asked["BYE"])) == (1, 1)

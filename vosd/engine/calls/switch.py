@@ -185,15 +185,20 @@ class Switch(Counting):
             self._abort(call, now)
 
     def source_found(self, port: RelayPort, number: int, host: str, now: Instant) -> None:
-        """Judge an address that media of a leg come from; end the call where such a source is blocked."""
+        """Judge an address that media of a leg come from; end the call where that of its peer is blocked.
+
+        Packets from elsewhere, which a gateway of ``media_source: any`` may send, are dropped: forged addresses would
+        end calls.
+        """
         media = self.services.media
         leg = None if media is None else media.leg_of(number)
         live_call = None if leg is None else self._calls.get(leg.call.arrival.call_id)
-        if media is None or live_call is None:
+        if media is None or leg is None or live_call is None:
             return
         action = live_call.judged_source(host, now)
         media.judge_source(port, host, may_send=action is AccessAction.ALLOW)
-        if action is AccessAction.BLOCK:
+        sources = () if leg.facts.media is None else leg.facts.media.sources
+        if action is AccessAction.BLOCK and any(each is not None and host in each.hosts() for each in sources):
             self._end(live_call.call, EndReason.GEOFENCE_BLOCKED, now)
 
     def sound_failed(self, port: int, now: Instant) -> None:
