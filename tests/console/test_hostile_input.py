@@ -93,7 +93,7 @@ def test_nothing_that_others_choose_runs_in_the_console(boss: Visitor, record: d
         expect(page.get_by_text("Loading", exact=True)).to_have_count(0)
         assert page.evaluate("globalThis.hasRun") is None, place
         assert page.locator("main script, main img, main b.x, main svg[onload]").count() == 0, place
-    page = boss.go(f"/cdrs/{record['call_id']}")
+    page = boss.turn(f"/cdrs/{record['call_id']}")
     for tab in page.get_by_role("tab").all():
         tab.click()
         expect(page.get_by_text("Loading", exact=True)).to_have_count(0)

@@ -117,7 +117,7 @@ def test_money_is_moved_and_credit_given_and_both_are_undone(site: Watched, visi
     assert (balance("acme"), balance("other")) == (before[0] - Decimal("3.25"), before[1] + Decimal("3.25"))
     undo(page)
     assert (balance("acme"), balance("other")) == before
-    page = visitor.go("/accounts/rival", "rival")
+    page = visitor.turn("/accounts/rival", "rival")
     page.get_by_role("button", name="Credit").click()
     expect(done(page, "Credit", Overdraft_limit="77")).to_contain_text("The overdraft limit is 77")
     expect(page.locator("dl.facts").first).to_contain_text("77")
@@ -184,7 +184,7 @@ def test_roles_tokens_and_their_ends(site: Watched, visit: Visit) -> None:
     undo(page)
     expect(row(page, "cashier")).to_be_visible()
 
-    page = visitor.go("/lists/tokens", "Tokens")
+    page = visitor.turn("/lists/tokens", "Tokens")
     page.get_by_role("button", name="Make a token").click()
     done(page, "Make a token", Name="crm", Role="cashier", Networks="192.0.2.0/24")
     secret = page.get_by_role("dialog", name="Shown this once")
@@ -216,7 +216,7 @@ def test_parameters_are_set_in_words_undone_and_have_versions(site: Watched, vis
 
 
 def test_who_logs_in_after_an_ended_session_sees_nothing_of_it(site: Watched, newcomer: Visit) -> None:
-    customer = newcomer("customer", "acme").page.get_by_role("button", name=re.compile("^p")).inner_text()
+    customer = newcomer("customer", "acme").go("/").get_by_role("button", name=re.compile("^p")).inner_text()
     page = newcomer("finance").go("/accounts/rival", "rival")
     page.get_by_role("button", name="Credit").click()
     expect(done(page, "Credit", Overdraft_limit="55")).to_contain_text("The overdraft limit is 55")
@@ -256,11 +256,11 @@ def test_overrides_the_blacklist_and_registrations_are_cleared_after_a_question(
     undo(page)
     expect(row(page, "carrier-b")).to_contain_text("9")
     assert site.daemon.succeed("overrides", "clear", "carrier-b")
-    page = visitor.go("/lists/blacklist", "Blacklist")
+    page = visitor.turn("/lists/blacklist", "Blacklist")
     row(page, "12025550100").get_by_role("button", name="Clear").click()
     expect(done(page, "Clear")).to_contain_text("is off the blacklist")
     assert site.items("/blacklist") == []
-    page = visitor.go("/lists/registrations", "Registrations")
+    page = visitor.turn("/lists/registrations", "Registrations")
     row(page, "7001").get_by_role("button", name="Forget").click()
     expect(done(page, "Forget")).to_contain_text("Registrations of 7001 are forgotten")
     expect(row(page, "7001")).to_have_count(0)
@@ -293,7 +293,7 @@ def test_a_backup_is_made_and_verified_and_the_configuration_checked(site: Watch
     expect(done(page, "Make a backup")).to_contain_text("Backup ")
     row(page, "vosd-").first.get_by_role("button", name="Verify").click()
     expect(done(page, "Verify")).to_contain_text("is complete")
-    page = visitor.go("/health", "Health")
+    page = visitor.turn("/health", "Health")
     expect(page.get_by_text("It can be loaded")).to_be_visible()
     page.get_by_role("button", name="Load the configuration").click()
     expect(done(page, "Load the configuration")).to_contain_text("is in force")
@@ -308,6 +308,6 @@ def test_who_may_not_do_it_is_offered_no_button(visit: Visit, role: str, account
     for button in ("Transfer", "Credit", "Book a payment", "Block"):
         expect(page.get_by_role("button", name=button, exact=True)).to_have_count(int(role == "agent"))
     for path in ("/lists/people", "/lists/tokens", "/lists/roles", "/lists/backups"):
-        page = visitor.go(path)
+        page = visitor.turn(path)
         expect(page.get_by_text("does not have the right")).to_be_visible()
         assert page.locator("main button").filter(has_text=re.compile("Add|Make|New")).count() == 0

@@ -184,7 +184,7 @@ def test_a_vendors_bill_is_compared_and_disputed(site: Watched, boss: Visitor) -
     expect(page.get_by_label("book it on the vendor's account")).to_be_checked()
     confirmed(page, "Change the dispute", "The dispute is settled: 0.70")
     assert balance(site, "vendors") == before + Decimal("0.70")
-    page = boss.go("/bills", "Vendors' bills")
+    page = boss.turn("/bills", "Vendors' bills")
     expect(page.get_by_role("link", name="bill.csv")).to_be_visible()
 
 
@@ -222,7 +222,7 @@ def test_those_who_may_not_book_are_not_offered_it(visit: Visit, role: str, acco
     expect(page.get_by_role("tab", name="Booked")).to_be_visible()
     expect(page.get_by_role("tab", name=re.compile(hidden))).to_have_count(0)
     for path in ("/months", "/payments"):
-        page = visitor.go(path)
+        page = visitor.turn(path)
         expect(page.get_by_role("button", name="What is missing for the close?")).to_have_count(0)
         assert page.evaluate("document.documentElement.scrollWidth") <= NARROW[0], path
     if account:

@@ -174,7 +174,7 @@ def test_mistakes_stand_at_their_fields_and_references_hold_an_object(site: Watc
     page.get_by_role("link", name="Gateways", exact=True).click()
     asked = page.get_by_role("dialog", name="Leave without saving?")
     asked.get_by_role("button", name="Leave").click()
-    page = visitor.go("/objects/rate_groups/held", "held")
+    page = visitor.turn("/objects/rate_groups/held", "held")
     page.get_by_role("button", name="End it").click()
     expect(page.get_by_role("dialog")).to_contain_text("accounts[holder].rate_group")
 
@@ -197,10 +197,10 @@ def test_who_may_not_change_an_object_is_offered_no_change(
     expect(page.get_by_role("combobox", name="account")).to_be_disabled()
     for button in ("Check the change", "End it", "Copy"):
         expect(page.get_by_role("button", name=button)).to_have_count(0)
-    page = visitor.go("/objects/phones", "Phones")
+    page = visitor.turn("/objects/phones", "Phones")
     expect(page.get_by_role("link", name="7301")).to_be_visible()
     expect(page.get_by_role("link", name="New")).to_have_count(0)
-    expect(visitor.go("/new/phones", "New: Phones").get_by_text("does not have the right")).to_be_visible()
+    expect(visitor.turn("/new/phones", "New: Phones").get_by_text("does not have the right")).to_be_visible()
 
 
 def test_a_customer_changes_the_password_of_its_phone_and_nothing_else(site: Watched, visit: Visit) -> None:
@@ -256,12 +256,8 @@ def test_a_change_that_begins_later_holds_then_and_is_undone(site: Watched, visi
 
 def test_forms_fit_a_telephone_and_speak_chinese(visit: Visit) -> None:
     visitor = visit(size=NARROW, language="zh-CN")
-    for path, title in (
-        ("/objects/phones/7001", "7001"),
-        ("/new/routing_gateways", "落地网关"),
-        ("/objects/calendars", "日历"),
-    ):
-        page = visitor.go(path, title)
+    screens = {"/objects/phones/7001": "7001", "/new/routing_gateways": "落地网关", "/objects/calendars": "日历"}
+    for path, page in visitor.each(screens):
         expect(page.get_by_text("加载", exact=False)).to_have_count(0)
         if path == "/new/routing_gateways":
             expect(page.get_by_text("呼叫的去向。")).to_be_visible()

@@ -91,7 +91,7 @@ def test_two_gateways_stand_side_by_side(boss: Visitor) -> None:
     expect(page.get_by_role("columnheader", name="carrier-c")).to_be_visible()
     expect(page.get_by_role("row", name=re.compile("Offered, last day 1 1"))).to_be_visible()
     assert violations(page) == []
-    page = boss.go("/gateways/carrier-c", "carrier-c")
+    page = boss.turn("/gateways/carrier-c", "carrier-c")
     expect(page.get_by_label("Margin of the last day")).to_contain_text("carrier-c")
 
 
@@ -102,7 +102,7 @@ def test_a_report_has_a_chart_and_leads_to_the_calls_behind_a_row(boss: Visitor)
     page.get_by_role("link", name="calls", exact=True).first.click()
     expect(page.get_by_label("Call search").locator("tbody tr").first).to_be_visible()
     assert "account=acme" in page.url
-    page = boss.go("/reports?name=durations&group=5min", "Reports")
+    page = boss.turn("/reports?name=durations&group=5min", "Reports")
     page.get_by_label("Digits of callees").fill("4")
     page.get_by_label("Digits of callees").blur()
     expect(page.get_by_role("columnheader", name="Callee begins with")).to_be_visible()
@@ -183,6 +183,6 @@ def test_those_who_may_only_look_are_offered_no_act(visit: Visit) -> None:
     for name in ("设置", "封锁到该时间", "立即呼叫"):
         expect(page.get_by_role("button", name=name, exact=True)).to_have_count(0)
     for path in ("/compare?one=carrier-b&two=carrier-c", "/reports?name=account-areas", "/gateways/carrier-b"):
-        page = visitor.go(path)
+        page = visitor.turn(path)
         expect(page.get_by_role("heading", level=1)).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth") <= NARROW[0], path

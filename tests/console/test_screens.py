@@ -81,10 +81,10 @@ def test_the_console_speaks_chinese_and_keeps_the_language(visit: Visit) -> None
     page = visitor.go("/", "总览")
     assert page.evaluate("document.documentElement.lang") == "zh"
     for path in ("/calls", "/accounts/acme", "/reports"):
-        assert not re.search(r"\b(nav|column|state|calls)\.\w+", visitor.go(path).inner_text("body")), path
-    page = visitor.go("/accounts/nope")
+        assert not re.search(r"\b(nav|column|state|calls)\.\w+", visitor.turn(path).inner_text("body")), path
+    page = visitor.turn("/accounts/nope")
     expect(page.get_by_text("vosd account list 列出全部账户").first).to_be_visible()
-    page = visitor.go("/try?gateway=acme-pbx&caller=1202&callee=999")
+    page = visitor.turn("/try?gateway=acme-pbx&caller=1202&callee=999")
     expect(page.get_by_text("sell 没有 999 的费率").first).to_be_visible()
     assert english_in(page) == []
     page.get_by_role("button", name=re.compile("^p")).click()
@@ -232,12 +232,11 @@ def test_a_refusal_is_shown_with_its_remedy(visit: Visit) -> None:
 
 def test_an_account_and_a_gateway_are_blocked_after_a_question_and_freed(site: Watched, visit: Visit) -> None:
     visitor = visit()
-    for path, name in (("/accounts/other", "other"), ("/gateways/carrier-c", "carrier-c")):
-        page = visitor.go(path, name)
+    for path, page in visitor.each({"/accounts/other": "other", "/gateways/carrier-c": "carrier-c"}):
         page.get_by_role("button", name="Block", exact=True).click()
         page.get_by_role("dialog").get_by_role("button", name="Block").click()
         expect(page.get_by_role("button", name="End the block")).to_be_visible()
-        assert [each["name"] for each in site.items("/overrides")] == [name]
+        assert [each["name"] for each in site.items("/overrides")] == [path.rpartition("/")[2]]
         page.get_by_role("button", name="End the block").click()
         expect(page.get_by_role("button", name="Block", exact=True)).to_be_visible()
     assert site.items("/overrides") == []
@@ -259,8 +258,8 @@ def test_what_callers_choose_is_text(site: Watched, visit: Visit) -> None:
         assert call.refused().status == 486
     record = site.stage.record_of(callee)
     visitor = visit()
-    for path in (f"/cdrs?callee={callee}", f"/cdrs/{record['call_id']}", "/lists/audit", "/lists/ledger"):
-        page = visitor.go(path)
+    paths = (f"/cdrs?callee={callee}", f"/cdrs/{record['call_id']}", "/lists/audit", "/lists/ledger")
+    for _, page in visitor.each(dict.fromkeys(paths)):
         expect(page.get_by_text("Loading", exact=True)).to_have_count(0)
         assert page.locator("main script, main img").count() == 0
 
@@ -275,8 +274,7 @@ def test_what_callers_choose_is_text(site: Watched, visit: Visit) -> None:
     ],
 )
 def test_each_role_sees_its_screens(visit: Visit, role: str, account: str | None, sees: str, not_: str) -> None:
-    visitor = visit(role, account)
-    page = visitor.page
+    page = visit(role, account).go("/")
     places = page.get_by_role("navigation", name="Main navigation")
     expect(places.get_by_role("link", name=sees, exact=True)).to_be_visible()
     expect(places.get_by_role("link", name=not_, exact=True)).to_have_count(0)
@@ -301,7 +299,7 @@ def test_a_customer_sees_nothing_of_the_vendors(visit: Visit, site: Watched) -> 
     page = visitor.go(f"/cdrs/{record['call_id']}", record["call_id"])
     page.get_by_role("tab", name="The whole record").click()
     assert "carrier" not in page.inner_text("body")
-    page = visitor.go("/gateways", "Gateways")
+    page = visitor.turn("/gateways", "Gateways")
     expect(page.get_by_text("Your role does not have the right for this: GET /gateways/quality")).to_be_visible()
 
 

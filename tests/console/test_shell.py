@@ -80,23 +80,19 @@ def test_a_person_chooses_the_zone_of_times(visit: Visit, record: dict[str, str]
     expect(time).to_have_attribute("title", re.compile(" UTC$"))
 
 
-@pytest.mark.parametrize(
-    ("sought", "found"),
-    [
+def test_the_search_leads_to_what_was_named(boss: Visitor) -> None:
+    page = boss.go("/", "Overview")
+    for sought, found in (
         ("carrier-b", "/gateways/carrier-b"),
         ("acme-pbx", "/gateways/acme-pbx"),
         (str(VENDORS["carrier-c"].host), "/gateways/carrier-c"),
         ("12025550100", "/cdrs?caller=12025550100"),
-    ],
-    ids=["vendor", "customer", "address", "number"],  # each worker has addresses of its own
-)
-def test_the_search_leads_to_what_was_named(boss: Visitor, sought: str, found: str) -> None:
-    page = boss.page
-    page.locator("h1").focus()
-    page.keyboard.press("/")
-    page.keyboard.type(sought)
-    page.keyboard.press("Enter")
-    expect(page).to_have_url(boss.base + found)
+    ):
+        page.locator("h1").focus()
+        page.keyboard.press("/")
+        page.keyboard.type(sought)
+        page.keyboard.press("Enter")
+        expect(page).to_have_url(boss.base + found)
 
 
 def test_the_search_lists_what_fits_or_says_that_nothing_does(boss: Visitor) -> None:
