@@ -212,13 +212,15 @@ def test_a_payment_takes_two_steps_and_is_booked_once(site: Watched, visit: Visi
     page = visit().go("/accounts/rival", "rival")
     before = Decimal(site.api.ask("GET", "/accounts/rival/balance").json["balance"])
     page.get_by_role("button", name="Book a payment").click()
-    page.get_by_label("Amount in USD").fill("1234.56")
+    expect(page.get_by_label("Amount in USD")).to_be_focused()
+    page.keyboard.type("1234.56")
     page.get_by_label("Memo").fill(MARKUP)
     page.get_by_role("button", name="Check").click()
     expect(page.get_by_role("dialog")).to_contain_text("Book 1\u202f234.56 USD on rival?")
     assert Decimal(site.api.ask("GET", "/accounts/rival/balance").json["balance"]) == before
     page.get_by_role("button", name="Book", exact=True).dblclick()
     expect(page.get_by_text("Booked: 1\u202f234.56")).to_be_visible()
+    expect(page.get_by_role("button", name="Book a payment")).to_be_focused()
     expect(page.get_by_label("Last entries of the ledger")).to_contain_text(MARKUP)
     assert Decimal(site.api.ask("GET", "/accounts/rival/balance").json["balance"]) == before + Decimal("1234.56")
 

@@ -121,10 +121,11 @@ function AllowedAct<Result>(props: ActProps<Result>) {
         <form onSubmit={submit}>
           <Stack>
             {props.lead && <div>{props.lead}</div>}
-            {asks.map((ask) => (
+            {asks.map((ask, index) => (
               <AskedField
                 key={ask.name}
                 ask={ask}
+                isFirst={index === 0}
                 value={entered[ask.name] ?? ""}
                 error={wrong === ask.name && problem ? inLanguage(problem.message) : undefined}
                 onChange={(value) => setEntered((before) => ({ ...before, [ask.name]: value }))}
@@ -132,7 +133,11 @@ function AllowedAct<Result>(props: ActProps<Result>) {
             ))}
             {!wrong && <ProblemText error={order.error} />}
             <Group justify="flex-end">
-              <Button variant="default" onClick={() => unsaved.leave(() => setKey(""))}>
+              <Button
+                variant="default"
+                onClick={() => unsaved.leave(() => setKey(""))}
+                data-autofocus={asks.length === 0 || undefined}
+              >
                 {t("act.cancel")}
               </Button>
               <Button type="submit" color={props.isDanger ? "red" : undefined} loading={order.isPending}>
@@ -165,17 +170,25 @@ function AllowedAct<Result>(props: ActProps<Result>) {
 
 function AskedField({
   ask,
+  isFirst,
   value,
   error,
   onChange,
 }: {
   ask: Asked;
+  isFirst: boolean;
   value: string;
   error: string | undefined;
   onChange: (value: string) => void;
 }) {
   const { t } = useTranslation();
-  const common = { label: ask.label, description: ask.hint, required: ask.required, error };
+  const common = {
+    label: ask.label,
+    description: ask.hint,
+    required: ask.required,
+    error,
+    "data-autofocus": isFirst || undefined,
+  };
   const choices = (ask.choices ?? []).map((name) => {
     const word = ask.words ? t([`${ask.words}.${name}`], { defaultValue: name }) : name;
     return { value: name, label: word === name ? name : `${word} (${name})` };

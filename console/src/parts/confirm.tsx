@@ -1,5 +1,5 @@
 import { Button, Group, Modal, Stack } from "@mantine/core";
-import type { ReactNode } from "react";
+import type { ReactNode, RefObject } from "react";
 import { useTranslation } from "react-i18next";
 import { ProblemText } from "./problem";
 
@@ -13,12 +13,15 @@ export function Confirm(props: {
   error: Error | null;
   onAct: () => void;
   onClose: () => void;
+  /** What has the focus afterwards where another dialog came before. */
+  opener?: RefObject<HTMLElement | null>;
 }) {
   const { t } = useTranslation();
   return (
     <Modal
       opened={props.opened}
       onClose={props.onClose}
+      onExitTransitionEnd={() => props.opener?.current?.focus()}
       title={props.title}
       closeButtonProps={{ "aria-label": t("act.close") }}
     >

@@ -23,17 +23,19 @@ export type Kind =
   | "facts"
   | "act"
   | "role"
-  | "permissions";
+  | "permissions"
+  | "report";
 
 const BAD = new Set(["down", "blocked", "disabled", "unregistered", "not located", "failed", "critical", "error"]);
 const GOOD = new Set(["up", "registered", "well", "done", "paid", "in force", "talking"]);
 
 export function Money({ value, currency }: { value: unknown; currency?: unknown }) {
+  const { t } = useTranslation();
   if (value === null || value === undefined || value === "") return <span className="quiet">–</span>;
   const text = String(value);
   return (
     <span className={text.startsWith("-") ? "bad" : undefined}>
-      {amount(text)}
+      {text === "unlimited" ? t("value.unlimited") : amount(text)}
       {currency && /\d/.test(text) ? ` ${currency}` : ""}
     </span>
   );
@@ -69,7 +71,13 @@ export function State({ value }: { value: unknown }) {
 }
 
 /** Words for names of the server that commands and the API take: the name is there where the mouse points. */
-export function Named({ names, words }: { names: readonly string[]; words: "action" | "role" | "permission" }) {
+export function Named({
+  names,
+  words,
+}: {
+  names: readonly string[];
+  words: "action" | "role" | "permission" | "reportname";
+}) {
   const { t } = useTranslation();
   return (
     <span title={names.join(", ")}>
@@ -113,6 +121,8 @@ export function Value({ row, name, kind }: { row: Row; name: string; kind: Kind 
       return <Named names={[text]} words="role" />;
     case "permissions":
       return <Named names={text.split(", ")} words="permission" />;
+    case "report":
+      return <Named names={[text]} words="reportname" />;
     case "percent":
       return <>{typeof value === "number" ? value.toFixed(1) : text}</>;
     case "account":

@@ -3,7 +3,7 @@
 import { Alert, Button, Group, Modal, Stack, TextInput, Title } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useParams } from "@tanstack/react-router";
-import { type FormEvent, useState } from "react";
+import { type FormEvent, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { client, content, pageOf, type Query, type Row, type Schemas, send } from "../api/client";
 import { cleared, override } from "../api/overrides";
@@ -123,7 +123,7 @@ export function AccountScreen() {
             label={t("customer.ledger")}
             columns={[
               { name: "created_at", kind: "moment" },
-              { name: "kind" },
+              { name: "kind", kind: "state" },
               { name: "amount", kind: "money" },
               { name: "balance_after", kind: "money" },
               { name: "reference" },
@@ -304,6 +304,7 @@ function Pay({ account, currency }: { account: string; currency: string }) {
   const { t } = useTranslation();
   const queries = useQueryClient();
   const [entered, setEntered] = useState<{ amount: string; memo: string; key: string } | null>(null);
+  const opener = useRef<HTMLButtonElement>(null);
   const [asks, setAsks] = useState(false);
   const [said, setSaid] = useState("");
   const unsaved = useUnsaved(Boolean(entered?.amount || entered?.memo));
@@ -339,7 +340,7 @@ function Pay({ account, currency }: { account: string; currency: string }) {
           {said}
         </Alert>
       )}
-      <Button size="xs" onClick={() => setEntered({ amount: "", memo: "", key: crypto.randomUUID() })}>
+      <Button ref={opener} size="xs" onClick={() => setEntered({ amount: "", memo: "", key: crypto.randomUUID() })}>
         {t("customer.pay")}
       </Button>
       <Modal
@@ -353,6 +354,7 @@ function Pay({ account, currency }: { account: string; currency: string }) {
             <Stack>
               <TextInput
                 label={t("customer.amount", { currency })}
+                data-autofocus
                 required
                 inputMode="decimal"
                 pattern="-?[0-9]+([.][0-9]+)?"
@@ -372,6 +374,7 @@ function Pay({ account, currency }: { account: string; currency: string }) {
       {unsaved.question}
       <Confirm
         opened={asks}
+        opener={opener}
         title={t("customer.confirm_title", { amount: amount(entered?.amount ?? ""), currency, account })}
         lead={t("customer.confirm_lead")}
         act={t("customer.book")}

@@ -17,7 +17,7 @@ const PAGE_ROWS = 1_000;
 const COLUMNS: readonly Column[] = [
   { name: "id", kind: "account" },
   { name: "name" },
-  { name: "category" },
+  { name: "category", kind: "state" },
   { name: "agent" },
   { name: "balance", kind: "money" },
   { name: "available", kind: "money" },

@@ -42,7 +42,7 @@ export const lists = {
     path: "/registrations",
     columns: [
       sorted("name"),
-      { name: "direction", kind: "sentence" },
+      { name: "direction", kind: "state" },
       { name: "state", kind: "state" },
       { name: "contact" },
       { name: "received" },
@@ -75,10 +75,10 @@ export const lists = {
     isWhole: true,
     columns: [
       { name: "name" },
-      { name: "report" },
-      { name: "every" },
+      { name: "report", kind: "report" },
+      { name: "every", kind: "state" },
       { name: "timezone" },
-      { name: "form" },
+      { name: "form", kind: "state" },
       { name: "directory" },
       { name: "mail" },
       { name: "period" },
@@ -195,7 +195,7 @@ export const lists = {
     path: "/roles",
     columns: [
       sorted("name"),
-      { name: "acts_for" },
+      { name: "acts_for", kind: "state" },
       { name: "ships", kind: "state" },
       { name: "wants_totp", kind: "state" },
       { name: "permissions", kind: "permissions" },

@@ -136,6 +136,7 @@ export function Correction({ call_id, charges }: { call_id: string; charges: rea
                       <TextInput
                         key={field}
                         label={t(`column.${field}`)}
+                        data-autofocus={(index === 0 && field === "fee") || undefined}
                         required
                         inputMode="decimal"
                         pattern={AMOUNT}

@@ -85,7 +85,7 @@ export function InvoicesScreen() {
             ),
           },
           { name: "account", kind: "account" },
-          { name: "kind" },
+          { name: "kind", kind: "state" },
           { name: "state", kind: "state" },
           { name: "period" },
           { name: "net", kind: "money" },
@@ -323,7 +323,7 @@ function Sheet({ row }: { row: Detail }) {
           label={t("invoice.movements")}
           columns={[
             { name: "date" },
-            { name: "kind" },
+            { name: "kind", kind: "state" },
             { name: "reference" },
             { name: "memo" },
             { name: "amount", kind: "money" },

@@ -67,7 +67,7 @@ export function ParametersScreen() {
           { name: "name" },
           { name: "value" },
           { name: "usual", show: (row) => keys.get(String(row.name))?.default.join(", ") ?? "–" },
-          { name: "source", kind: "sentence" },
+          { name: "source", kind: "state" },
           { name: "acts", show: (row) => <Acts row={row} declared={keys.get(String(row.name))} /> },
           { name: "meaning", show: (row) => <span title={String(row.meaning)}>{String(row.meaning)}</span> },
         ]}

@@ -118,7 +118,7 @@ function BookedPayments() {
           label={t("payments.tab_booked")}
           columns={[
             { name: "created_at", kind: "moment" },
-            { name: "kind" },
+            { name: "kind", kind: "state" },
             { name: "amount", kind: "money" },
             { name: "balance_after", kind: "money" },
             { name: "reference" },
@@ -197,7 +197,7 @@ function Waiting() {
         columns={[
           { name: "asked_at", kind: "moment" },
           { name: "asked_by" },
-          { name: "type" },
+          { name: "type", kind: "state" },
           { name: "account", kind: "account" },
           { name: "to_account", show: (row) => String(row.target ?? "–") },
           { name: "amount", kind: "money" },

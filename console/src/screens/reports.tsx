@@ -317,7 +317,10 @@ export function ReportsScreen() {
       <Group align="end" gap="xs">
         <Select
           label={t("reports.choose")}
-          data={known?.map((each) => each.name) ?? [name]}
+          data={(known?.map((each) => each.name) ?? [name]).map((value) => ({
+            value,
+            label: t(`reportname.${value}`),
+          }))}
           value={name}
           searchable
           onChange={choose}
