@@ -4,7 +4,6 @@ import asyncio
 import csv
 import gzip
 import hashlib
-import shutil
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -15,7 +14,7 @@ from doubles.data.builders import account
 from doubles.data.records import STARTED, answered_call, refused_call, rejected
 from doubles.dying import Steps, is_killed
 from doubles.fake_switch import FakeSwitch
-from doubles.migrated import migrated
+from doubles.migrated import copy_database, migrated
 from doubles.office import agent, office_on, operator
 from sqlalchemy import event, update
 
@@ -293,27 +292,29 @@ async def test_an_entry_that_is_booked_after_the_close_is_in_the_next_month(offi
 
 def test_a_close_that_is_killed_at_any_step_and_repeated_leaves_the_same(tmp_path: Path) -> None:
     """It is killed before each commit, and before each file appears."""
-    asyncio.run(_with(migrated(tmp_path / "vosd.db"), lambda database: prepare(database, tmp_path)))
-    whole, _ = closed(tmp_path, 0)
+    before = tmp_path / "before.db"
+    asyncio.run(_with(Database(migrated(before)), lambda database: prepare(database, tmp_path)))
+    file = tmp_path / "vosd.db"
+    database = Database(f"sqlite+aiosqlite:///{file}")
+    copy_database(before, file)
+    whole, _ = closed(database, tmp_path / "0", 0)
     number, is_dead = 0, True
     while is_dead:
         number += 1
-        found, is_dead = closed(tmp_path, number)
+        copy_database(before, file)
+        found, is_dead = closed(database, tmp_path / f"{number}", number)
         assert found == whole, number
     assert number > 8
 
 
-def closed(tmp_path: Path, number: int) -> tuple[object, bool]:
-    """Close a month, which is killed at a step, and repeat it; return what is left, and whether it was killed."""
-    directory = tmp_path / f"{number}"
+def closed(database: Database, directory: Path, number: int) -> tuple[object, bool]:
+    """Close a month, which is killed at a step unless it is 0, and repeat it; return what is left, and whether."""
     directory.mkdir()
-    shutil.copy(tmp_path / "vosd.db", directory)
-    url = f"sqlite+aiosqlite:///{directory / 'vosd.db'}"
-    is_dead = number > 0 and is_killed(lambda: _dying(url, directory, Steps(number)))
-    return asyncio.run(_with(url, lambda database: _repeated(database, directory))), is_dead
+    is_dead = number > 0 and is_killed(lambda: _dying(database, directory, Steps(number)))
+    return asyncio.run(_with(database, lambda database: _repeated(database, directory))), is_dead
 
 
-def _dying(url: str, directory: Path, steps: Steps) -> int:
+def _dying(database: Database, directory: Path, steps: Steps) -> int:
     replace = Path.replace
 
     def replaced(self: Path, target: Path) -> Path:
@@ -326,7 +327,7 @@ def _dying(url: str, directory: Path, steps: Steps) -> int:
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(Path, "replace", replaced)
-        asyncio.run(_with(url, act))
+        asyncio.run(_with(database, act))
     return 0
 
 
@@ -345,8 +346,7 @@ def _office(database: Database, directory: Path) -> Office:
     return office_on(database, *ACCOUNTS, now=NOW, socket=directory / "vosd.sock")
 
 
-async def _with(url, act):
-    database = Database(url)
+async def _with(database, act):
     try:
         return await act(database)
     finally:

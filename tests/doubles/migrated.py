@@ -1,6 +1,7 @@
 """Migrated databases: a process migrates one of each kind and copies it; all migrations from nothing take a while."""
 
 import re
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -81,6 +82,16 @@ def migrated(file: Path) -> str:
     file.touch(mode=0o600, exist_ok=False)
     file.write_bytes(content())
     return _url(file)
+
+
+def copy_database(before: Path, file: Path) -> None:
+    """Replace a database without connections, and what a killed process has left beside it, by a closed one.
+
+    A ``Database`` on the file can be used again: what it has compiled for one copy it knows for the next.
+    """
+    for left in file.parent.glob(f"{file.name}*"):
+        left.unlink()
+    shutil.copy(before, file)
 
 
 @cache

@@ -9,15 +9,18 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from decimal import Decimal
+from functools import cache
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     LargeBinary,
     Row,
     Select,
     Table,
+    bindparam,
     case,
     delete,
     func,
@@ -500,9 +503,11 @@ def _key_of(column: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 async def _summed(
-    connection: AsyncConnection, calls: Iterable[Row[Any]], chosen: ColumnElement[bool], by_five: int
+    connection: AsyncConnection, calls: Sequence[Row[Any]], chosen: ColumnElement[bool], by_five: int
 ) -> TrafficSums:
     """Add calls up, rows of ``_calls`` that were ``chosen``, with their attempts and the charges of their agents."""
+    if not calls:
+        return TrafficSums()
     attempts: dict[bytes, list[TrafficAttempt]] = defaultdict(list)
     tried = select(_key_of(_attempt.call_id), *(_attempt[name] for name in TrafficAttempt._fields))
     tried = tried.join(schema.cdr, _cdr.call_id == _attempt.call_id).where(chosen)
@@ -530,11 +535,18 @@ async def _counted(connection: AsyncConnection, first: int, end: int, mark: int)
 
 
 async def _stored(connection: AsyncConnection, table: Table, first: int, end: int) -> Sums:
+    count = len(MEASURES) + 1
+    rows = await connection.execute(_sums_of(table), {"first": first, "end": end})
+    return {(row[0], TrafficKey(*row[count:])): row[1:count] for row in rows}
+
+
+@cache
+def _sums_of(table: Table) -> Select[Any]:
+    """Select the sums of a span of slots that are counted again, and their keys; a recount asks for every hour."""
     columns = [_key.c[name] for name in TrafficKey._fields]
     query = select(table.c.slot, *(table.c[name] for name in MEASURES), *columns)
-    query = query.join(_key, _key.c.id == table.c.key_id).where(_within(table, first, end, RECOUNTED))
-    count = len(MEASURES) + 1
-    return {(row[0], TrafficKey(*row[count:])): row[1:count] for row in await connection.execute(query)}
+    within = _within(table, bindparam("first"), bindparam("end"), RECOUNTED)
+    return query.join(_key, _key.c.id == table.c.key_id).where(within)
 
 
 async def _first_slot(connection: AsyncConnection, closed: int) -> int | None:
@@ -558,7 +570,12 @@ async def _next_slot(connection: AsyncConnection, slot: int) -> int:
     return min(_NO_SLOT if began is None else began // SLOT_MS, _NO_SLOT if summed is None else summed)
 
 
-def _within(table: Table, first: int, end: int, kinds: Iterable[TrafficKind] = TrafficKind) -> ColumnElement[bool]:
+def _within(
+    table: Table,
+    first: int | BindParameter[int],
+    end: int | BindParameter[int],
+    kinds: Iterable[TrafficKind] = TrafficKind,
+) -> ColumnElement[bool]:
     """Select the sums of a span of slots."""
     numbers = [KIND_NUMBERS[kind.value] for kind in kinds]
     return table.c.kind.in_(numbers) & (table.c.slot >= first) & (table.c.slot < end)
