@@ -5,6 +5,7 @@ import json
 import select
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from api.conftest import installed
 from api.test_api_money import mute_switch
 from doubles.api import JOB_S, Api, Reply
+from doubles.forked_api import JOBS
 from doubles.full_disk import fill, mounted
 from doubles.migrated import migrate_on_server, migrated
 
@@ -137,33 +139,47 @@ def test_a_disk_that_is_full_refuses_a_sheet_and_keeps_nothing_of_it(tmp_path: P
         assert api.ask("GET", "/jobs").json["items"] == []
 
 
-@pytest.fixture(scope="module", params=["sqlite", pytest.param("mariadb", marks=pytest.mark.mariadb)])
-def killed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    directory = tmp_path_factory.mktemp("killed")
+DATABASES = ("sqlite", pytest.param("mariadb", marks=pytest.mark.mariadb))
+
+
+@contextmanager
+def with_deck(request: pytest.FixtureRequest, directory: Path, jobs_ready: int = JOBS) -> Iterator[Api]:
     url = migrated(directory / "vosd.db")
     if request.param == "mariadb":
-        url = request.getfixturevalue("mariadb_server").create_database("vosd_killed_jobs")
+        url = request.getfixturevalue("mariadb_server").create_database(f"vosd_{directory.name}")
         migrate_on_server(url)
-    # Jobs that are executed import for half a second, in which they are killed: a forked one might have ended.
-    with Api(installed(directory, url), is_executed=True) as process:
+    with Api(installed(directory, url), jobs_ready=jobs_ready) as process:
         assert process.ask("POST", "/rate-groups", {"name": "buy", "keys": {"deck": True}}).status == 201
         yield process
 
 
-def test_an_import_whose_process_is_killed_while_it_runs_is_made_once(killed: Api) -> None:
-    queued = upload(killed, SHEET)
+@pytest.fixture(params=DATABASES)
+def executed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """Jobs that are executed import for half a second, in which they are killed: a forked one might have ended."""
+    with with_deck(request, tmp_path_factory.mktemp("executed"), jobs_ready=0) as process:
+        yield process
+
+
+@pytest.fixture(scope="module", params=DATABASES)
+def killed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    with with_deck(request, tmp_path_factory.mktemp("killed")) as process:
+        yield process
+
+
+def test_an_import_whose_process_is_killed_while_it_runs_is_made_once(executed: Api) -> None:
+    queued = upload(executed, SHEET)
     place = queued.headers["location"].removeprefix("/api/v1")
-    while killed.ask("GET", place).json["state"] == "queued":
+    while executed.ask("GET", place).json["state"] == "queued":
         select.select([], [], [], 0.01)
-    killed.kill()
-    killed.start()
-    job = killed.wait_for(queued)
+    executed.kill()
+    executed.start()
+    job = executed.wait_for(queued)
     assert (job["state"], job["problem"]) == ("done", None), job
     assert job["committed"] is not None
-    (version,) = killed.ask("GET", "/decks/buy/versions").json["items"]
+    (version,) = executed.ask("GET", "/decks/buy/versions").json["items"]
     assert (version["version"], version["rates"]) == (1, 2)
-    assert [each["action"] for each in killed.ask("GET", "/audit?subject=buy").json["items"]] == ["ImportDeck"]
-    assert not left_files(killed)
+    assert [each["action"] for each in executed.ask("GET", "/audit?subject=buy").json["items"]] == ["ImportDeck"]
+    assert not left_files(executed)
 
 
 @pytest.mark.parametrize("killed", ["sqlite"], indirect=True)  # it is about files, whatever the database

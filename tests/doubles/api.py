@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple, Self
 
 from doubles.daemon import Forked
 from doubles.documented import check_documented
-from doubles.forked_api import run_api, run_forked_api
+from doubles.forked_api import JOBS, run_api, run_forked_api
 from doubles.process.daemon import Running
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import ALL, SHIPPED, Permission
@@ -74,14 +74,18 @@ class Reply(NamedTuple):
 class Api:
     """The process; a context manager."""
 
-    def __init__(self, config: Path, *, is_executed: bool = False, knows: Identify = identify) -> None:
+    def __init__(
+        self, config: Path, *, is_executed: bool = False, knows: Identify = identify, jobs_ready: int = JOBS
+    ) -> None:
         """``is_executed``: not forked from a process that has imported everything, nor are its jobs.
 
-        ``knows`` returns the principal of a token, in a forked one.
+        ``knows`` returns the principal of a token, in a forked one, whose jobs after the first ``jobs_ready`` are
+        executed.
         """
         self.config = config
         self._is_executed = is_executed
         self._knows = knows
+        self._jobs_ready = jobs_ready
         self._process: Running | None = None
         self.port = 0
 
@@ -105,7 +109,10 @@ class Api:
             if self._is_executed:
                 self._process = _executed(self.config, listener)
             else:
-                self._process = Forked(run_forked_api, self.config, listener, dict(os.environ), self._knows)
+                environment = dict(os.environ)
+                self._process = Forked(
+                    run_forked_api, self.config, listener, environment, self._knows, self._jobs_ready
+                )
         assert self.ask("GET", "/health").status == 200
 
     def stop(self) -> int:

@@ -15,17 +15,19 @@ from vosd.api.process import run, serve
 from vosd.engine.settings import ApiSettings, HttpListener
 from vosd.wiring.configured_switch import ConfiguredSwitch
 
-_JOBS: Final = 12
+JOBS: Final = 12
 """More than one file of tests orders of one API."""
 
 
-def run_forked_api(config: Path, listener: socket.socket, environment: Mapping[str, str], identify: Identify) -> None:
-    """Become the API."""
+def run_forked_api(
+    config: Path, listener: socket.socket, environment: Mapping[str, str], identify: Identify, jobs_ready: int
+) -> None:
+    """Become the API; the jobs after the first ``jobs_ready`` are executed."""
     os.environ.clear()
     os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     gc.freeze()
-    spare.wait_for(job_process.__name__, jobs.__name__, _JOBS, [listener])
+    spare.wait_for(job_process.__name__, jobs.__name__, jobs_ready, [listener])
     spare.wait_for(check_process.__name__, checks.__name__, closed=[listener])
     run_api(config, listener, identify)
 
