@@ -10,7 +10,7 @@ import pytest
 from doubles.sockets.loopback import free_endpoint
 from playwright.sync_api import Browser, expect
 
-from console.conftest import violations
+from console.conftest import Visitor, violations
 from console.made_run import VOSD, Example, example_run, first_log_in, make_run, said_in
 
 SCREENS: Final = {
@@ -65,9 +65,9 @@ def test_the_example_has_something_on_every_screen(example: Example, browser: Br
     first_log_in(page, example.link)
     # shortly after midnight the day has no calls yet; its figures are read twice a minute
     expect(page.get_by_role("region", name="Today").first).to_contain_text("Income today", timeout=100_000)
+    visitor = Visitor(page, example.base, [])
     for path, title in SCREENS.items():
-        page.goto(example.base + path)
-        expect(page.get_by_role("heading", level=1, name=title)).to_be_visible()
+        visitor.turn(path, title)
         shown = page.locator(".mantine-Alert-root") if path == "/alarms" else page.locator("tbody tr td")
         expect(shown.first).to_be_visible()
 
