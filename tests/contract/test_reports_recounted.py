@@ -28,7 +28,7 @@ from vosd.storage.corrections import SqlCorrections
 from vosd.storage.ledger_values import EntryFilter
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, Payment
-from vosd.storage.queries import SqlQueries
+from vosd.storage.queries import calls_with_ids
 from vosd.storage.stores import SqlStores
 from vosd.storage.traffic import SqlTraffic
 from vosd.traffic.counted import TrafficKind
@@ -180,8 +180,10 @@ async def booked(database):
 
 
 async def records(database):
-    queries = SqlQueries(database)
-    return [(await queries.call(call_id(index))).record for index in range(1, 200)]
+    wanted = [call_id(index) for index in range(1, 200)]
+    async with database.reading() as connection:
+        found = {each.record.call_id: each.record for each in await calls_with_ids(connection, wanted)}
+    return [found[each] for each in wanted]
 
 
 BY = {
