@@ -494,8 +494,41 @@ async def check_prefixes(booked, monkeypatch):
         patch.setattr(reports, "READ_MAX", of_area)  # calls are not found by area: all are read
         with pytest.raises(TooManyToReadError, match=f"read {len(calls)} calls"):
             await show_report(office, ROOT, order)
-    with pytest.raises(OrderError, match="is nothing of this report"):
+    with pytest.raises(OrderError, match="is no criterion of this report"):
         await show_report(office, ROOT, ShowReport(name="daily", since=SINCE, until=UNTIL, callee_digits=3))
+
+
+async def check_reasons_and_numbers(booked):
+    """Calls are chosen by how they ended, and by the beginning of a number; who does not know a criterion says it."""
+    calls, office = await records(booked), Office(booked)
+    times = {"since": SINCE, "until": UNTIL, "group": "whole"}
+    for name in ("revenue", "profit-gateways", "durations"):
+        for criterion, has in (
+            ({"reason": "Busy"}, lambda call: call.end_reason == "Busy"),
+            ({"answered": True}, lambda call: call.answered_at is not None),
+            ({"answered": False, "gateway": "acme-pbx"},
+             lambda call: call.answered_at is None and call.mapping_gateway == "acme-pbx"),
+        ):  # fmt: skip
+            wanted = [call for call in calls if has(call)]
+            totals = (await show_report(office, ROOT, ShowReport(name=name, **times, **criterion))).totals
+            uncounted = NO_CDR if any(part.kind is TrafficKind.NO_CDR for part in REPORTS[name].parts) else []
+            count = len(wanted) + sum(map(has, uncounted))
+            assert sum(total["calls"] for total in totals) == count, (name, criterion)
+    for criterion in ({"callee": "441"}, {"caller": "12", "reason": "Normal"}, {"caller": "1", "callee_digits": 3}):
+        wanted = [
+            call for call in calls
+            if call.caller_in.startswith(criterion.get("caller", ""))
+            and (call.callee_billing or call.callee_in).startswith(criterion.get("callee", ""))
+            and call.end_reason == criterion.get("reason", call.end_reason)
+        ]  # fmt: skip
+        sheet = await show_report(office, ROOT, ShowReport(name="durations", **times, **criterion))
+        assert wanted
+        check(sheet.totals, wanted, [], "durations", criterion)
+    refused = {"daily": "caller", "agents": "answered", "routing-gateways": "reason", "payments": "gateway"}
+    for name, criterion in refused.items():
+        with pytest.raises(OrderError, match="is no criterion of this report") as said:
+            await show_report(office, ROOT, ShowReport(name=name, **times, **{criterion: "1"}))
+        assert "vosd cdr list" in str(said.value.remedy)
 
 
 async def check_agents(booked):
@@ -525,6 +558,7 @@ async def test_minimums_attempts_agents_five_minutes_and_prefixes_are_those_of_t
     await check_agents(booked)
     await check_five_minutes(booked)
     await check_prefixes(booked, monkeypatch)
+    await check_reasons_and_numbers(booked)
 
 
 def test_every_report_is_compared():

@@ -162,6 +162,7 @@ FIELDS: Final[Mapping[str, tuple[Any, ...]]] = {
     "do": ("Look at the address of the gateway, then at the network.",),
     "document": ('{"id": "5f0c9a1e-17", "type": "call.ended"}',),
     "CatalogueState.error": (None,),
+    "criteria": ("account", "gateway"),
     "error": ("access_denied",),
     "expires_at": (_MOMENT,),
     "explanation": ("their unit is 60 s",),

@@ -312,6 +312,8 @@ MONTH = CalendarMonth()
 ZONE = Zone()
 CALL_ID = CallId()
 REASON = ReasonParameter()
+ANSWERED: Final = "Calls that were answered only, or that were not; default: both."
+"""Meaning of ``--answered`` and ``--unanswered``."""
 AMOUNT = Amount()
 SECONDS = Seconds()
 

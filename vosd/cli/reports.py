@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from vosd.cli import output
-from vosd.cli.arguments import MOMENT, ZONE, as_option
+from vosd.cli.arguments import ANSWERED, MOMENT, REASON, ZONE, as_option
 from vosd.cli.command import Family, Invocation, OperationError, Verb, json_option, pass_invocation
 from vosd.cli.csv_form import csv_option, csv_writer
 from vosd.cli.office import in_office, in_reporting_office, principal
@@ -45,17 +45,33 @@ def report() -> None:
     """
 
 
-def _prefix_options(shown: Report | LedgerReport) -> "Callable[[Command], Command]":
-    """Return what adds the options about prefixes to the verb of a report that can be made by them."""
+def _of_account(shown: Report | LedgerReport) -> str:
+    if isinstance(shown, LedgerReport):
+        return "Entries of this account only."
+    others = {"vendor_account": "Calls whose costs are booked on this account only.", "party": "This agent only."}
+    return others.get(shown.account, "Calls that this account pays for only.")
+
+
+def _criterion(shown: Report | LedgerReport, name: str, *flags: str, **terms: Any) -> "Callable[[Command], Command]":
+    """Return what adds the option of a criterion to a verb; one that the report does not know is refused, not shown."""
+    return click.option(*(flags or (f"--{name}",)), hidden=name not in shown.criteria, **terms)
+
+
+def _number_options(shown: Report | LedgerReport) -> "Callable[[Command], Command]":
+    """Return what adds the options about numbers to the verb of a report."""
 
     def added(command: Command) -> Command:
+        reads = f"reads every call, {READ_MAX:,} at most."
         for side, who in (("callee", "called"), ("caller", "calling")):
-            text = f"Rows by so many first digits of the {who} numbers; reads every call, {READ_MAX:,} at most."
-            option = click.option(f"--{side}-digits", type=click.IntRange(1, DIGITS_MAX), metavar="N", help=text)
-            command = option(command)
+            text = f"Rows by so many first digits of the {who} numbers; {reads}"
+            digits = _criterion(
+                shown, f"{side}_digits", f"--{side}-digits", type=click.IntRange(1, DIGITS_MAX), metavar="N", help=text
+            )
+            text = f"Calls whose {who} number begins so only; {reads}"
+            command = _criterion(shown, side, metavar="NUMBER", help=text)(digits(command))
         return command
 
-    return added if isinstance(shown, Report) and shown.has_prefixes else lambda command: command
+    return added
 
 
 def _verb_of(shown: Report | LedgerReport) -> click.Command:
@@ -64,12 +80,14 @@ def _verb_of(shown: Report | LedgerReport) -> click.Command:
     @_UNTIL
     @click.option("--group", type=click.Choice(shown.groups), default=shown.group, show_default=True)
     @click.option("--zone", type=ZONE, default="UTC", show_default=True, help="Zone in which days begin.")
-    @click.option("--account", metavar="ID", help="Calls that this account pays for only.")
+    @click.option("--account", metavar="ID", help=_of_account(shown))
     @click.option("--below", is_flag=True, help="Also the accounts below that one.")
-    @click.option("--gateway", metavar="NAME", help="Calls by this gateway or phone, of either side, only.")
-    @click.option("--area", metavar="AREA", help="Calls to this area only; a prefix where rates have no areas.")
-    @click.option("--vendor", metavar="ID", help="Calls whose costs are booked on this account only.")
-    @_prefix_options(shown)
+    @_criterion(shown, "vendor", metavar="ID", help="Calls whose costs are booked on this account only.")
+    @_criterion(shown, "gateway", metavar="NAME", help="Calls by this gateway or phone, of either side, only.")
+    @_criterion(shown, "area", metavar="AREA", help="Calls to this area only; a prefix where rates have no areas.")
+    @_criterion(shown, "reason", type=REASON, metavar="R", help="Calls that ended so only, such as Busy.")
+    @_criterion(shown, "answered", "--answered/--unanswered", default=None, help=ANSWERED)
+    @_number_options(shown)
     @click.option("--xlsx", type=click.Path(path_type=Path, dir_okay=False), help="Write a spreadsheet.")
     @click.option("--pdf", type=click.Path(path_type=Path, dir_okay=False), help="Write a page with a chart.")
     @as_option

@@ -37,6 +37,8 @@ _MEASURES: Final[Mapping[str, ColumnElement[Any]]] = {
 _COMMON: Final[Mapping[str, ColumnElement[Any]]] = {
     **{name: _cdr[name] for name in ("customer_account", "vendor_account", "mapping_gateway", "routing_gateway")},
     "area": func.coalesce(func.nullif(_cdr.rate_area, ""), _cdr.rate_prefix, ""),
+    "end_reason": _cdr.end_reason,
+    "hangup_source": case((_is_answered, ""), else_=_cdr.hangup_source),
 }
 """Values by which calls are chosen, named as in ``TrafficKey``."""
 
@@ -48,6 +50,9 @@ class PrefixQuery(NamedTuple):
     callee_digits: int | None
     measures: tuple[str, ...]
     where: Sequence[Condition] = ()
+    caller: str = ""
+    """Beginning of the calling numbers; empty = of any."""
+    callee: str = ""
 
 
 class SqlCallSums:
@@ -85,6 +90,9 @@ def _statement(span: ReportSpan, query: PrefixQuery) -> Select[Any]:
     numbers = ((_cdr.caller_in, query.caller_digits), (callee, query.callee_digits))
     by = [func.substr(number, 1, literal(digits)) for number, digits in numbers if digits is not None]
     where = [_cdr.started_at >= span.since, _cdr.started_at < span.until]
+    for number, begin in ((_cdr.caller_in, query.caller), (callee, query.callee)):
+        if begin:
+            where.append(func.substr(number, 1, len(begin)) == begin)
     for names, values in query.where:
         where.append(or_(*(_COMMON[name].in_(values) for name in names)))
     return select(*by, *(_MEASURES[name] for name in query.measures)).where(*where).group_by(*by)

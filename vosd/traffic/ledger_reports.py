@@ -27,6 +27,8 @@ class LedgerReport(NamedTuple):
     """Whether an account must be named."""
     groups: tuple[str, ...] = SUMMED_GROUPS
     """Spans into which it can be divided."""
+    criteria: tuple[str, ...] = ("account", "below")
+    """Criteria of its entries."""
 
 
 _ACCOUNT: Final = LedgerColumn("account", "text", "account of the ledger")

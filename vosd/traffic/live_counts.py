@@ -84,7 +84,7 @@ class AttemptsWithoutCdr:
         counts = self._counts.get((five, key))
         if counts is None:
             if len(self._counts) >= KEYS_MAX:
-                key = TrafficKey(key.kind)
+                key = TrafficKey(key.kind, hangup_source=key.hangup_source)  # the side tells answered ones
             counts = self._counts.setdefault((five, key), [0, 0])
         counts[0] += 1
         counts[1] += answered

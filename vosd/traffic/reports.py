@@ -22,6 +22,27 @@ READ_MAX: Final = 1_500_000
 """Most calls that are read one by one for a report."""
 DIGITS_MAX: Final = 15
 """Longest prefixes by which a report is made."""
+OF_NUMBERS: Final = ("callee", "caller", "callee_digits", "caller_digits")
+"""Criteria about numbers, which no sums have: the calls themselves are read."""
+CRITERIA: Final = ("account", "below", "vendor", "gateway", "area", "reason", "answered", *OF_NUMBERS)
+"""Criteria of the calls of a report, as orders name them."""
+_NOT_OF: Final[Mapping[TrafficKind, frozenset[str]]] = {
+    TrafficKind.ATTEMPT: frozenset({"vendor", "reason", "answered"}),
+    TrafficKind.AGENT: frozenset({"vendor", "reason", "answered"}),
+}
+"""Criteria that kinds of sums do not know."""
+SERVED_BY: Final[Mapping[str, tuple[str, str]]] = {
+    "vendor": ("vosd report profit-vendors --vendor", "vosd cdr list --account"),
+    "gateway": ("vosd report mapping-gateways --gateway", "vosd cdr list --gateway"),
+    "area": ("vosd report areas --area", "vosd cdr list --callee"),
+    "reason": ("vosd report failures --reason", "vosd cdr list --reason"),
+    "answered": ("vosd report profit-gateways --answered", "vosd cdr list --reason"),
+    "callee": ("vosd report durations --callee", "vosd cdr list --callee"),
+    "caller": ("vosd report durations --caller", "vosd cdr list --caller"),
+    "callee_digits": ("vosd report durations --callee-digits", "vosd cdr list --callee"),
+    "caller_digits": ("vosd report durations --caller-digits", "vosd cdr list --caller"),
+}
+"""Orders that know a criterion that other reports do not: a report, and the list of calls."""
 _CENT: Final = Decimal("0.01")
 _TENTH: Final = Decimal("0.1")
 _THOUSANDTH: Final = Decimal("0.001")
@@ -241,7 +262,7 @@ class Report(NamedTuple):
     has_fives: bool = False
     """Whether it can be divided into five minutes: its parts are kinds that are kept by them."""
     has_prefixes: bool = False
-    """Whether it can be made by prefixes of numbers, of the calls themselves."""
+    """Whether it can be made of some numbers and by prefixes of them, of the calls themselves."""
     settles: str = ""
     """Name that not all kinds of its sums know: those without it count with the other calls of their row."""
     is_inside: bool = False
@@ -253,6 +274,13 @@ class Report(NamedTuple):
     def groups(self) -> tuple[str, ...]:
         """Spans into which it can be divided."""
         return GROUPS if self.has_fives else SUMMED_GROUPS
+
+    @property
+    def criteria(self) -> tuple[str, ...]:
+        """Criteria of its calls, of ``CRITERIA``."""
+        unknown = {name for part in self.parts for name in _NOT_OF.get(part.kind, ())}
+        unknown |= {*(() if self.has_prefixes else OF_NUMBERS), *(["answered"] * self.leaves_out_answered)}
+        return tuple(name for name in CRITERIA if name not in unknown)
 
 
 GROUPS: Final = tuple(each.value for each in Grouping)

@@ -58,6 +58,10 @@ interface Order {
   gateway?: string;
   vendor?: string;
   area?: string;
+  reason?: string;
+  answered?: string;
+  caller?: string;
+  callee?: string;
   caller_digits?: string;
   callee_digits?: string;
 }
@@ -66,7 +70,7 @@ interface ReportKind {
   name: string;
   meaning: string;
   groups: string[];
-  has_prefixes: boolean;
+  criteria: string[];
 }
 
 /** Read a report in the zone of the viewer. */
@@ -77,6 +81,17 @@ export function reportOf(name: string, order: Order): Promise<Report> {
   ) as unknown as Promise<Report>;
 }
 
+/** Criteria that are entered as text, with their labels. */
+const TEXTS = [
+  ["account", "column.account"],
+  ["vendor", "column.vendor_account"],
+  ["gateway", "column.gateway"],
+  ["area", "column.area"],
+  ["reason", "column.end_reason"],
+  ["callee", "reports.callee"],
+  ["caller", "reports.caller"],
+] as const;
+const DIGITS = ["callee_digits", "caller_digits"] as const;
 const LEADING = ["span", "customer_account", "vendor_account", "mapping_gateway", "routing_gateway"];
 const KINDS: Record<string, Kind> = { money: "money", count: "number", seconds: "number", percent: "number" };
 const LINKS: Record<string, Kind> = {
@@ -251,6 +266,10 @@ export function ReportsScreen() {
     gateway: search.gateway,
     vendor: search.vendor,
     area: search.area,
+    reason: search.reason,
+    answered: search.answered,
+    caller: search.caller,
+    callee: search.callee,
     caller_digits: search.caller_digits,
     callee_digits: search.callee_digits,
   };
@@ -264,14 +283,16 @@ export function ReportsScreen() {
     go({ search: (before) => ({ ...before, [field]: value || undefined }), replace: true });
   /** Choose another report: it may not be divided as this one is. */
   const choose = (value: string | null) => {
-    const groups = known?.find((each) => each.name === value)?.groups ?? [];
+    const chosen = known?.find((each) => each.name === value);
+    const without = Object.fromEntries(
+      (kind?.criteria ?? []).filter((each) => !chosen?.criteria.includes(each)).map((each) => [each, undefined]),
+    );
     go({
       search: (before) => ({
         ...before,
+        ...without,
         name: value || undefined,
-        group: before.group && groups.includes(before.group) ? before.group : undefined,
-        caller_digits: undefined,
-        callee_digits: undefined,
+        group: before.group && chosen?.groups.includes(before.group) ? before.group : undefined,
       }),
       replace: true,
     });
@@ -280,6 +301,7 @@ export function ReportsScreen() {
   const inLanguage = useServerText();
   const known = kinds.data as ReportKind[] | undefined;
   const kind = known?.find((each) => each.name === name);
+  const knows = (field: string) => kind?.criteria.includes(field) ?? false;
   const day = (field: "since" | "until") => (
     <TextInput
       type="date"
@@ -333,28 +355,37 @@ export function ReportsScreen() {
           value={order.group ?? null}
           onChange={(value) => set("group", value)}
         />
-        {(["account", "vendor", "gateway", "area"] as const).map((field) => (
+        {TEXTS.filter(([field]) => knows(field)).map(([field, label]) => (
           <TextInput
-            key={field}
-            label={t(`column.${field === "vendor" ? "vendor_account" : field}`)}
+            key={`${name} ${field}`}
+            label={t(label)}
             defaultValue={order[field] ?? ""}
             w={130}
             onBlur={(event) => set(field, event.currentTarget.value)}
           />
         ))}
-        {kind?.has_prefixes &&
-          (["callee_digits", "caller_digits"] as const).map((field) => (
-            <TextInput
-              key={field}
-              label={t(`reports.${field}`)}
-              type="number"
-              min={1}
-              max={15}
-              w={110}
-              defaultValue={order[field] ?? ""}
-              onBlur={(event) => set(field, event.currentTarget.value)}
-            />
-          ))}
+        {knows("answered") && (
+          <Select
+            label={t("reports.answered")}
+            data={(["true", "false"] as const).map((value) => ({ value, label: t(`reports.answered_${value}`) }))}
+            value={order.answered ?? null}
+            clearable
+            w={130}
+            onChange={(value) => set("answered", value)}
+          />
+        )}
+        {DIGITS.filter(knows).map((field) => (
+          <TextInput
+            key={field}
+            label={t(`reports.${field}`)}
+            type="number"
+            min={1}
+            max={15}
+            w={110}
+            defaultValue={order[field] ?? ""}
+            onBlur={(event) => set(field, event.currentTarget.value)}
+          />
+        ))}
       </Group>
       <Text className="quiet">{inLanguage(kind?.meaning ?? "")}</Text>
       <ProblemText error={found.error} again={() => found.refetch()} />

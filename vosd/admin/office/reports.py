@@ -18,6 +18,7 @@ from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import Scope
+from vosd.base.cause import HangupSource
 from vosd.base.errors import VosError
 from vosd.base.money import format_amount
 from vosd.billing.accounts import Account
@@ -32,7 +33,18 @@ from vosd.storage.traffic import MissingCalls
 from vosd.storage.traffic_sums import Condition, PeakRow, TrafficQuery, TrafficRow
 from vosd.traffic.counted import SLOT_MS, TrafficKind
 from vosd.traffic.ledger_reports import LEDGER_REPORTS, LedgerReport
-from vosd.traffic.reports import DIGITS_MAX, FIGURES, OWNER, READ_MAX, REPORTS, FigureKind, Report
+from vosd.traffic.reports import (
+    CRITERIA,
+    DIGITS_MAX,
+    FIGURES,
+    OF_NUMBERS,
+    OWNER,
+    READ_MAX,
+    REPORTS,
+    SERVED_BY,
+    FigureKind,
+    Report,
+)
 from vosd.traffic.spans import Grouping, ReportSpan, begin_of_day, spans_of
 from vosd.traffic.tables import PEAKS, Line, Peak, ReportLayout, ReportRow, ReportSource, layout_of, table_of
 
@@ -48,13 +60,10 @@ ROWS_MAX: Final = 50_000
 _ACCOUNT_COLUMN: Final = "customer_account"
 _AREA: Final = "area"
 _AREA_PREFIX: Final = "area_prefix"
-_BY_PREFIX: Final = tuple(each.name for each in REPORTS.values() if each.has_prefixes)
-_CRITERIA: Final = {"customer_account": "account", "vendor_account": "vendor", "party": "account"}
-_KNOWN: Final[Mapping[TrafficKind, frozenset[str]]] = {
-    TrafficKind.ATTEMPT: frozenset({"customer_account", "mapping_gateway", "routing_gateway", "area"}),
-    TrafficKind.WAIT: frozenset({"customer_account", "mapping_gateway", "routing_gateway"}),
-}
-"""Criteria of the kinds of sums that do not know all."""
+_OF_WAITS: Final = frozenset({"customer_account", "mapping_gateway", "routing_gateway"})
+"""Names that sums of waits know."""
+_SIDES: Final = tuple(side.text for side in HangupSource)
+_NOT_FOR_AGENTS: Final = ("gateway", "vendor")
 _OF_COMMON: Final = {
     "party": "the agent",
     "customer_account": "account that pays the fee",
@@ -122,8 +131,8 @@ class ReportKindSheet(msgspec.Struct, frozen=True):
     """Spans into which it is divided where the order says none."""
     groups: tuple[str, ...]
     """Spans into which it can be divided."""
-    has_prefixes: bool = False
-    """Whether it can be made by prefixes of numbers."""
+    criteria: tuple[str, ...]
+    """Criteria of its calls, as fields of the order for it."""
 
 
 class ReportSheet(msgspec.Struct, frozen=True):
@@ -187,6 +196,14 @@ class ShowReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Account of the vendor; for operators."""
     below: bool = False
     """Also the accounts below ``account``, as configured now."""
+    reason: str | None = None
+    """Why the calls ended, such as Busy."""
+    answered: bool | None = None
+    """Answered calls alone, or unanswered ones; None = both."""
+    caller: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    """Beginning of the calling numbers as received; every call is read."""
+    callee: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    """Beginning of the called numbers as rated, likewise."""
     caller_digits: Annotated[int, msgspec.Meta(ge=1, le=DIGITS_MAX)] | None = None
     """Rows by so many first digits of the calling numbers; every call is read."""
     callee_digits: Annotated[int, msgspec.Meta(ge=1, le=DIGITS_MAX)] | None = None
@@ -237,11 +254,13 @@ async def list_reports(office: Office, who: Principal, order: ListReports) -> li
             _columns(each, layout_of(each, is_inside=is_inside), each.group),
             each.group,
             each.groups,
-            each.has_prefixes,
+            tuple(name for name in each.criteria if scope.agent is None or name not in _NOT_FOR_AGENTS),
         )
         for each in _seen(is_inside=is_inside)
     ] + [
-        ReportKindSheet(each.name, each.meaning, _columns_of_ledger(each, each.group), each.group, each.groups)
+        ReportKindSheet(
+            each.name, each.meaning, _columns_of_ledger(each, each.group), each.group, each.groups, each.criteria
+        )
         for each in of_ledger
     ]
 
@@ -315,6 +334,7 @@ async def report_of(
     report = REPORTS.get(order.name)
     if report is None or (report.is_inside and not is_inside):
         raise NoSuchReportError(order.name, [each.name for each in _seen(is_inside=is_inside)])
+    _check_criteria(report, order)
     zone, group = _zone(order.zone), _grouping(report, order.group)
     where = _conditions(report, order, scope, below)
     until = now if order.until is None else order.until
@@ -361,21 +381,14 @@ async def report_of(
 
 
 def _layout(report: Report, order: ShowReport, group: Grouping, *, is_inside: bool) -> ReportLayout:
-    """Return the columns of a report as it was ordered.
-
-    Raises:
-        OrderError: it cannot be made so.
-    """
+    """Return the columns of a report as it was ordered."""
     layout, left_out = layout_of(report, is_inside=is_inside), set[str]()
-    if order.gateway is not None or order.area is not None or order.vendor is not None:
-        left_out |= {*report.beside}  # entries of the ledger have no gateway and no destination
+    if any(getattr(order, name) is not None for name in ("vendor", "gateway", "area", "reason", "answered")):
+        left_out |= {*report.beside}  # entries of the ledger are of an account alone
     if group is Grouping.FIVE_MINUTES:
         left_out |= PEAKS  # they are kept by quarters of an hour
     layout = layout._replace(figures=tuple(name for name in layout.figures if name not in left_out))
-    digits = {"caller_digits": order.caller_digits, "callee_digits": order.callee_digits}
-    given = [name for name, count in digits.items() if count is not None]
-    if given and not report.has_prefixes:
-        raise OrderError(given[0], "is nothing of this report", f"one of {', '.join(_BY_PREFIX)} has it")
+    given = [name for name in ("caller_digits", "callee_digits") if getattr(order, name) is not None]
     return layout._replace(by=tuple(name.replace("digits", "prefix") for name in given)) if given else layout
 
 
@@ -399,7 +412,7 @@ async def _read(
     spans: Sequence[ReportSpan],
     where: Sequence[Condition],
 ) -> _ReportRead:
-    if order.caller_digits is not None or order.callee_digits is not None:
+    if any(getattr(order, name) is not None for name in OF_NUMBERS):
         return await _read_calls(stores, report, layout, order, spans, where)
     own, of_waits = _queries(report, layout, where)
     if group is Grouping.FIVE_MINUTES:
@@ -425,15 +438,16 @@ async def _read_calls(
 ) -> _ReportRead:
     """Read the calls themselves, where the sums say that they are not too many."""
     whole = [ReportSpan(spans[0].since, spans[-1].until, "")]
-    # Calls are found by accounts and gateways; all of these are read to find those to an area.
-    found_by = [each for each in where if each[0] != (_AREA,)]
+    # Calls are found by accounts and gateways; all of these are read to find those to an area, or that ended so.
+    found_by = [each for each in where if not {_AREA, "end_reason", "hangup_source"}.issuperset(each[0])]
     counted = await stores.traffic_sums.rows(whole, [TrafficQuery(TrafficKind.CALL, (), ("calls",), found_by)])
     calls = sum(row.sums[0] for row in counted.rows[0])
     if calls > READ_MAX:
         message = f"the report would read {calls:,} calls one by one, and {READ_MAX:,} are the most"
         raise TooManyToReadError(message)
     (source,) = layout.sources(report)
-    query = PrefixQuery(order.caller_digits, order.callee_digits, tuple(source.measures.values()), where)
+    digits = order.caller_digits, order.callee_digits
+    query = PrefixQuery(*digits, tuple(source.measures.values()), where, order.caller or "", order.callee or "")
     booked = await stores.traffic.newest()
     mark, rows = await stores.call_sums.rows(spans, query, ROWS_MAX)
     return _ReportRead(mark, [(source, rows)], late=max(0, booked - mark))
@@ -451,8 +465,9 @@ def _by_five(source: ReportSource, query: TrafficQuery, order: ShowReport) -> li
     if source.kind is not TrafficKind.CALL:
         return [(source, query)]
     given = [name for name in ("account", "vendor", "gateway") if getattr(order, name) is not None]
-    if order.area is not None or len(given) > 1:
-        name = "area" if order.area is not None else given[-1]
+    others = [name for name in ("area", "reason", "answered") if getattr(order, name) is not None]
+    if others or len(given) > 1:
+        name = (others or given)[-1]
         raise OrderError(name, "is too much for five minutes", "one of account, vendor and gateway, or none")
     if order.vendor is not None:
         return [(source, query._replace(kind=TrafficKind.FIVE_OUT))]
@@ -475,9 +490,7 @@ async def _ledger_report(
     beside: AccountsBeside,
     below: Sequence[str],
 ) -> ReportSheet:
-    for field in ("gateway", "area", "vendor", "caller_digits", "callee_digits"):
-        if getattr(order, field) is not None:
-            raise OrderError(field, "is no criterion of this report", "leave it out")
+    _check_criteria(report, order)
     if report.is_of_one and order.account is None:
         raise OrderError("account", "is missing: this report is about one account")
     accounts = None if scope.visible is None else [name for name in scope.visible if _has_ledger(scope, name)]
@@ -596,6 +609,18 @@ def _grouping(report: Report | LedgerReport, given: str | None) -> Grouping:
     return Grouping(name)
 
 
+def _check_criteria(report: Report | LedgerReport, order: ShowReport) -> None:
+    """Refuse a criterion that the report does not know.
+
+    Raises:
+        OrderError: there is one; it says which orders know it.
+    """
+    for name in CRITERIA:
+        if name not in report.criteria and getattr(order, name) is not None:
+            summed, listed = SERVED_BY[name]
+            raise OrderError(name, "is no criterion of this report", f"{summed} has it, {listed} the calls themselves")
+
+
 def _conditions(report: Report, order: ShowReport, scope: Scope, below: Sequence[str]) -> list[Condition]:
     where: list[Condition] = [((name,), [value]) for name, value in report.only.items()]
     if order.account is not None:
@@ -613,6 +638,10 @@ def _conditions(report: Report, order: ShowReport, scope: Scope, below: Sequence
         where.append((("vendor_account",), [order.vendor]))
     if order.area is not None:
         where.append((("area",), [order.area]))
+    if order.reason is not None:
+        where.append((("end_reason",), [order.reason]))
+    if order.answered is not None:
+        where.append((("hangup_source",), [""] if order.answered else _SIDES))
     return where
 
 
@@ -620,13 +649,11 @@ def _queries(
     report: Report, layout: ReportLayout, where: Sequence[Condition]
 ) -> tuple[list[tuple[ReportSource, TrafficQuery]], list[TrafficQuery]]:
     """Return what is read of the sums for rows, and of the waits: nothing where a criterion is none of theirs."""
-    own = []
-    for source in layout.sources(report):
-        unknown = _unknown(source.kind, where)
-        if unknown:
-            raise OrderError(unknown, "is no criterion of this report", "leave it out, or ask for one gateway")
-        own.append((source, TrafficQuery(source.kind, source.by, tuple(source.measures.values()), where)))
-    if not layout.has_waits or _unknown(TrafficKind.WAIT, where):
+    own = [
+        (source, TrafficQuery(source.kind, source.by, tuple(source.measures.values()), where))
+        for source in layout.sources(report)
+    ]
+    if not layout.has_waits or not all(_OF_WAITS.issuperset(names) for names, _ in where):
         return own, []
     return own, [TrafficQuery(TrafficKind.WAIT, (layout.by[0], "wait_ms"), ("calls",), where)]
 
@@ -634,14 +661,8 @@ def _queries(
 def _have_peaks(report: Report, order: ShowReport, scope: Scope) -> bool:
     """Return whether the peaks are of the calls of the report: they are counted by gateway, and for all together."""
     is_of_all = scope.visible is None and order.account is None and order.gateway is None and order.vendor is None
-    return order.area is None and (is_of_all or bool(report.by))
-
-
-def _unknown(kind: TrafficKind, where: Iterable[Condition]) -> str:
-    """Return the criterion that sums of a kind do not know; empty if they know all."""
-    known = _KNOWN.get(kind)
-    lacking = [names for names, _ in where if known is not None and not known.issuperset(names)]
-    return _CRITERIA.get(lacking[0][0], lacking[0][0]) if lacking else ""
+    is_of_some = order.area is not None or order.reason is not None or order.answered is not None
+    return not is_of_some and (is_of_all or bool(report.by))
 
 
 def _sheet(
