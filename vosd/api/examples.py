@@ -52,6 +52,7 @@ FIELDS: Final[Mapping[str, tuple[Any, ...]]] = {
     "Problem.status": (404,),
     "RouteSheet.detail": ("",),
     "ScheduledReportRow.area": (None,),
+    "ScheduledReportRow.criteria": ("account acme, reason Busy",),
     "StepSheet.outcome": ("passed",),
     "StepSheet.step": ("check_account",),
     "ScheduledReportRow.directory": (None,),

@@ -122,6 +122,8 @@ class ScheduledReportRow(msgspec.Struct, frozen=True, kw_only=True):
     """Calls by this gateway or phone alone; None = by all."""
     area: str | None
     """Calls to this destination alone; None = to all."""
+    criteria: str
+    """Criteria of its calls, such as `account acme, reason Busy`; empty = all calls."""
     form: str
     """``xlsx``, ``csv`` or ``pdf``."""
     directory: str | None

@@ -65,9 +65,8 @@ class ReportOrder(msgspec.Struct, frozen=True):
     report: str
     zone: str
     group: str | None
-    account: str | None
-    gateway: str | None
-    area: str | None
+    criteria: dict[str, str | int | bool]
+    """Criteria of its calls, as orders name them."""
     form: ReportForm
     directory: str | None
     mail: MailOrder | None
@@ -129,7 +128,7 @@ async def _made(stores: SqlStores, order: ReportOrder, now: int) -> bytes:
         raise ReportIncompleteError(message)
     wanted = ShowReport(
         name=order.report, since=order.since, until=order.until, group=order.group, zone=order.zone,
-        account=order.account, gateway=order.gateway, area=order.area,
+        **order.criteria,  # type: ignore[arg-type]  # of ``ShowReport``, which checks them
     )  # fmt: skip
     beside = AccountsBeside(order.terms.get)
     sheet = await report_of(stores, wanted, Scope(None), now, beside, is_inside=True, is_exact=True)

@@ -170,6 +170,7 @@ class ScheduledReportPart:
             account=wanted.account,
             gateway=wanted.gateway,
             area=wanted.area,
+            criteria=", ".join(f"{name} {value}" for name, value in wanted.chosen().items()),
             mail=list(wanted.mail),
             directory=None if wanted.directory is None else str(wanted.directory),
         )
@@ -219,9 +220,7 @@ class ScheduledReportPart:
             report=wanted.report,
             zone=wanted.zone,
             group=wanted.group,
-            account=wanted.account,
-            gateway=wanted.gateway,
-            area=wanted.area,
+            criteria=wanted.chosen(),
             form=wanted.form,
             directory=None if wanted.directory is None else str(wanted.directory),
             mail=mail,

@@ -22,6 +22,7 @@ from vosd.obs.events import Event
 from vosd.radius.settings import RadiusSettings
 from vosd.sip.registration.keepalive import KeepAlive
 from vosd.sip.settings import SipSettings
+from vosd.traffic.reports import SCHEDULED_BY
 from vosd.traffic.schedule import ReportRhythm
 from vosd.trunks.gateways import Address
 from vosd.trunks.media import MediaEngineSettings
@@ -460,6 +461,18 @@ class ScheduledReport:
     form: ReportForm
     directory: Path | None
     mail: tuple[str, ...]
+    vendor: str | None = None
+    reason: str | None = None
+    answered: bool | None = None
+    callee: str | None = None
+    caller: str | None = None
+    callee_digits: int | None = None
+    caller_digits: int | None = None
+
+    def chosen(self) -> dict[str, str | int | bool]:
+        """Return the criteria of its calls that are given, as orders name them."""
+        given = ((name, getattr(self, name)) for name in SCHEDULED_BY)
+        return {name: value for name, value in given if value is not None}
 
 
 @dataclass(frozen=True, slots=True)

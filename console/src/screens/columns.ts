@@ -76,6 +76,7 @@ export const lists = {
     columns: [
       { name: "name" },
       { name: "report", kind: "report" },
+      { name: "criteria" },
       { name: "every", kind: "state" },
       { name: "timezone" },
       { name: "form", kind: "state" },

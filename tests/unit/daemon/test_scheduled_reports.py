@@ -196,8 +196,8 @@ async def test_a_report_that_is_taken_out_has_no_alarm_and_one_that_changes_is_t
 def order_of(url: str, **changes: object) -> ReportOrder:
     terms: dict[str, Any] = {
         "url": url, "node": "sw1", "name": "m", "period": "2026-09-21", "since": STARTED // DAY * DAY,
-        "until": STARTED // DAY * DAY + DAY, "report": "revenue", "zone": "UTC", "group": None, "account": None,
-        "gateway": None, "area": None, "form": ReportForm.CSV, "directory": None, "mail": None,
+        "until": STARTED // DAY * DAY + DAY, "report": "revenue", "zone": "UTC", "group": None, "criteria": {},
+        "form": ReportForm.CSV, "directory": None, "mail": None,
     }  # fmt: skip
     return ReportOrder(**terms | changes)
 
@@ -232,12 +232,15 @@ async def test_a_report_is_written_to_the_directory_in_its_form(
     if form == "csv":
         (row,) = csv.DictReader(content.decode().splitlines())
         assert (row["customer_account"], row["calls"], row["fee"]) == ("'=acme", "1", "0.012345")
+        unanswered = order_of(url, directory=str(tmp_path), criteria={"answered": False})
+        assert await delivered(unanswered, STARTED + DAY) == ReportDelivery()
+        assert [*csv.DictReader((tmp_path / file.name).read_text().splitlines())] == []
 
 
 async def test_the_process_beside_the_switch_makes_the_report(tmp_path: Path, url: str) -> None:
     settings: Any = SimpleNamespace(
         database_url=Secret(url), replica=None, report_statement_s=60, node="sw1",
-        reports=(replace(WANTED, directory=tmp_path / "out"),),
+        reports=(replace(WANTED, report="durations", callee="4", callee_digits=2, directory=tmp_path / "out"),),
         state_dir=tmp_path, alarms=SimpleNamespace(mail=None),
     )  # fmt: skip
     clock = ManualClock(wall=MIDNIGHT + 3_600_000)
@@ -246,7 +249,7 @@ async def test_the_process_beside_the_switch_makes_the_report(tmp_path: Path, ur
         clock.move_to(clock.now().mono + hours * 3_600_000)
         await part.look(settings.reports[0])
     (row,) = csv.DictReader((tmp_path / "out" / f"m-{day(-1)}.csv").read_text().splitlines())
-    assert (row["calls"], row["span"]) == ("1", day(-1))
+    assert (row["calls"], row["callee_prefix"], row["span"]) == ("1", "44", day(-1))
     assert part._kept.read() == {"m": MIDNIGHT}
 
 

@@ -1,25 +1,36 @@
 """``reports``: reports that the switch makes at fixed times, and sends by mail or writes to a directory."""
 
+from collections.abc import Collection
 from datetime import tzinfo
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BeforeValidator, model_validator
 
-from vosd.config.reader.fields import FromText, KeyProblemError, choice, mail_address, object_name, one_or_many
+from vosd.base.cause import EndReason
+from vosd.config.reader.fields import (
+    FromText,
+    KeyProblemError,
+    choice,
+    mail_address,
+    object_name,
+    one_or_many,
+    switch,
+    whole,
+)
 from vosd.config.reader.files import file_path
 from vosd.config.reader.model import Keys
+from vosd.config.reader.numbers import plain_prefix
 from vosd.config.reader.times import start_of_hours, time_zone
 from vosd.engine.settings import ReportForm
 from vosd.traffic.ledger_reports import LEDGER_REPORTS
-from vosd.traffic.reports import REPORTS
+from vosd.traffic.reports import DIGITS_MAX, REPORTS, SCHEDULED_BY
 from vosd.traffic.schedule import ReportRhythm
 from vosd.traffic.spans import Grouping
 
 
-def _report_name() -> FromText:
-    """Read the name of a report."""
-    names = (*REPORTS, *LEDGER_REPORTS)
+def _one_of(names: Collection[str]) -> FromText:
+    """Read a name of several."""
 
     def read(text: str) -> str:
         if text not in names:
@@ -34,7 +45,7 @@ class ScheduledReportKeys(Keys):
 
     name: Annotated[str, object_name()]
     """Name of its files and mails; each once."""
-    report: Annotated[str, _report_name()]
+    report: Annotated[str, _one_of((*REPORTS, *LEDGER_REPORTS))]
     """As `vosd report list` has them."""
     every: Annotated[ReportRhythm, choice(ReportRhythm)] = ReportRhythm.DAY
     """``day``, ``week`` or ``month``."""
@@ -50,6 +61,20 @@ class ScheduledReportKeys(Keys):
     """Calls by this gateway or phone alone."""
     area: Annotated[str | None, object_name()] = None
     """Calls to this destination alone."""
+    vendor: Annotated[str | None, object_name()] = None
+    """Calls whose costs are booked on this account alone."""
+    reason: Annotated[str | None, _one_of([each.text for each in EndReason])] = None
+    """Calls that ended so alone, such as ``Busy``."""
+    answered: Annotated[bool | None, switch()] = None
+    """``yes``: answered calls alone; ``no``: unanswered ones. Default: both."""
+    callee: Annotated[str | None, plain_prefix()] = None
+    """Calls alone whose called number begins so, as it was rated. Reads every call, as the next three keys do."""
+    caller: Annotated[str | None, plain_prefix()] = None
+    """Calls alone whose calling number begins so, as it was received."""
+    callee_digits: Annotated[int | None, whole(1, DIGITS_MAX)] = None
+    """Rows by so many first digits of the called numbers."""
+    caller_digits: Annotated[int | None, whole(1, DIGITS_MAX)] = None
+    """Rows by so many first digits of the calling numbers."""
     form: Annotated[ReportForm, choice(ReportForm)] = ReportForm.XLSX
     """``xlsx``, ``csv`` or ``pdf``."""
     directory: Annotated[Path | None, file_path()] = None
@@ -61,7 +86,11 @@ class ScheduledReportKeys(Keys):
     def _goes_somewhere(self) -> "ScheduledReportKeys":
         if self.directory is None and not self.mail:
             raise KeyProblemError("directory", "this key, or mail, or both")
-        groups = (REPORTS.get(self.report) or LEDGER_REPORTS[self.report]).groups
+        report = REPORTS.get(self.report) or LEDGER_REPORTS[self.report]
+        for name in SCHEDULED_BY:
+            if getattr(self, name) is not None and name not in report.criteria:
+                raise KeyProblemError(name, f"no {name}: {self.report} knows {', '.join(report.criteria)}")
+        groups = report.groups
         if self.group is not None and self.group.value not in groups:
             raise KeyProblemError("group", f"one of {', '.join(groups)}, as the report says")
         return self
