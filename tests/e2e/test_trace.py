@@ -43,14 +43,15 @@ def test_a_call_that_failed_is_drawn_afterwards_with_both_attempts(stage: Stage,
     assert max(map(len, lines)) <= 100
     assert "Busy: 486 to the caller, Q.850 cause 17, ended by callee" in lines
     starts = [message["message"].split(" ")[:2] for message in shown["messages"] if message["leg"] == 2]
-    assert [start[0] if start[0] != "SIP/2.0" else start[1] for start in starts] == ["INVITE", "486", "ACK"]
+    kinds = [start[0] if start[0] != "SIP/2.0" else start[1] for start in starts]
+    assert [*dict.fromkeys(kinds)] == ["INVITE", "486", "ACK"]  # on a busy machine some are repeated
     assert shown["end_reason"] == "Busy"
     assert "Authorization: blanked" in shown["messages"][0]["message"]
     assert SECRET not in json.dumps(shown) + page
     assert page.splitlines()[1] == "  Busy, 486: A gateway said that the called party is busy."
     assert drawn.strip() in page, "the ladder"
     assert SECRET.encode() not in capture.read_bytes()
-    assert capture.read_bytes().count(b"INVITE sip:") == 3
+    assert capture.read_bytes().count(b"INVITE sip:") >= 3
 
 
 def test_a_call_is_drawn_while_it_runs_and_not_after_it_has_ended_well(stage: Stage) -> None:
@@ -87,7 +88,7 @@ def test_new_calls_are_followed_live_until_the_follower_stops(stage: Stage, tmp_
     ):
         other.establish()
         wanted.establish()
-        eventually(lambda: capture.read_bytes().count(b"ACK sip:") == 2, "both ACKs in the capture")
+        eventually(lambda: capture.read_bytes().count(b"ACK sip:") >= 2, "both ACKs in the capture")
         other.hang_up()
         follower.send_signal(signal.SIGINT)
         drawn, _ = follower.communicate(timeout=60)

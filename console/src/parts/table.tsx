@@ -48,6 +48,8 @@ export function Table(props: {
   isLoading?: boolean;
   /** Take away what narrows the table; offered where no row is left. */
   onClear?: () => void;
+  /** Said where there are no rows, in place of the usual words. */
+  empty?: string;
 }) {
   const { t } = useTranslation();
   const frame = useRef<HTMLDivElement>(null);
@@ -134,7 +136,7 @@ export function Table(props: {
             )
           }
         >
-          {t(props.isLoading ? "state.loading" : "state.empty")}
+          {props.isLoading ? t("state.loading") : (props.empty ?? t("state.empty"))}
         </Note>
       )}
     </section>

@@ -16,6 +16,8 @@ export interface List {
   isWhole?: boolean;
   /** After how long it is read again. */
   readMs?: number;
+  /** Key of the text where it has no rows, which says how it gets some. */
+  empty?: string;
   /** Whether agents and customers would see it empty. */
   isForOperators?: boolean;
 }
@@ -72,6 +74,7 @@ export const lists = {
   },
   scheduled: {
     path: "/scheduled-reports",
+    empty: "state.none_scheduled",
     isWhole: true,
     columns: [
       { name: "name" },

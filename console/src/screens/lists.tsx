@@ -105,6 +105,7 @@ function ListOf({ name, list }: { name: string; list: List }) {
         onSort={(sort) => set("sort", sort)}
         onEnd={() => found.hasNextPage && !found.isFetchingNextPage && found.fetchNextPage()}
         isLoading={found.isPending}
+        empty={list.empty && t([list.empty])}
       />
     </Page>
   );
