@@ -43,9 +43,9 @@ NO_FADING: Final = (
 )
 NEW_TITLE: Final = "main h1:not([data-left])"
 FRAME: Final = ".mantine-AppShell-header, .mantine-AppShell-navbar"
-"""What is around every page."""
+"""The frame around every page."""
 OVER: Final = f"[role=dialog], :is({FRAME}) [aria-expanded=true]"
-"""What is open over it, or in it."""
+"""Dialogs over the frame, and lists that are open in it."""
 _FRAMES: Final = WeakKeyDictionary[Page, set[int]]()
 """Widths of windows in which axe has looked at the frame."""
 WIDE: Final = (1_440, 900)

@@ -499,7 +499,7 @@ async def check_prefixes(booked, monkeypatch):
 
 
 async def check_reasons_and_numbers(booked):
-    """Calls are chosen by how they ended, and by the beginning of a number; who does not know a criterion says it."""
+    """Calls are chosen by how they ended, and by the beginning of a number; a report refuses what it does not know."""
     calls, office = await records(booked), Office(booked)
     times = {"since": SINCE, "until": UNTIL, "group": "whole"}
     for name in ("revenue", "profit-gateways", "durations"):

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.sipp
 
 TUNNEL_PORT = 15_067
 SILENCE_MS = 3_200
-"""64 T1 of the stage: who waits for an answer waits so long."""
+"""64 T1 of the stage: the longest wait for an answer."""
 GATEWAYS = {"UDP": ("carrier-a", "4410"), "TCP": ("carrier-tcp", "4420"), "TLS": ("carrier-tls", "4430")}
 
 

@@ -126,10 +126,8 @@ async def _made(stores: SqlStores, order: ReportOrder, now: int) -> bytes:
     if missing:
         message = f"{missing} calls of the period are not added up yet"
         raise ReportIncompleteError(message)
-    wanted = ShowReport(
-        name=order.report, since=order.since, until=order.until, group=order.group, zone=order.zone,
-        **order.criteria,  # type: ignore[arg-type]  # of ``ShowReport``, which checks them
-    )  # fmt: skip
+    times = {"since": order.since, "until": order.until, "group": order.group, "zone": order.zone}
+    wanted = msgspec.convert({"name": order.report, **times, **order.criteria}, ShowReport)
     beside = AccountsBeside(order.terms.get)
     sheet = await report_of(stores, wanted, Scope(None), now, beside, is_inside=True, is_exact=True)
     if sheet.missing:

@@ -13,7 +13,7 @@ export function Confirm(props: {
   error: Error | null;
   onAct: () => void;
   onClose: () => void;
-  /** What has the focus afterwards where another dialog came before. */
+  /** The element that gets the focus afterwards; needed where another dialog came before. */
   opener?: RefObject<HTMLElement | null>;
 }) {
   const { t } = useTranslation();

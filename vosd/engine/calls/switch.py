@@ -185,10 +185,10 @@ class Switch(Counting):
             self._abort(call, now)
 
     def source_found(self, port: RelayPort, number: int, host: str, now: Instant) -> None:
-        """Judge an address that media of a leg come from; end the call where that of its peer is blocked.
+        """Judge an address that media of a leg come from.
 
-        Packets from elsewhere, which a gateway of ``media_source: any`` may send, are dropped: forged addresses would
-        end calls.
+        A blocked address ends the call only if the peer of the leg has named it. ``media_source: any`` lets in other
+        addresses, too. Their packets are dropped: a forged address must not end a call.
         """
         media = self.services.media
         leg = None if media is None else media.leg_of(number)
