@@ -67,6 +67,8 @@ async def listed(store):
         ({"customers": frozenset({"acme", "beta"}), "callee": "44", "account": "carrier-a"}, [2, 1]),
         ({"customers": frozenset({"acme", "beta"}), "callee": "44", "limit": 1}, [5]),
         ({"customers": frozenset()}, []),
+        ({"answered": True}, [4, 3, 2, 1]),
+        ({"answered": False, "account": "beta"}, [5]),
         ({"loss": True}, [3]),
         ({"loss": True, "account": "beta"}, []),
     ],

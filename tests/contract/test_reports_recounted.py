@@ -14,6 +14,7 @@ import pytest
 from doubles.data.builders import account
 from doubles.data.records import STARTED, answered_call, call_id, charge_row, refused_call
 
+from vosd.admin.names import UnknownNameError
 from vosd.admin.office import reports
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.permissions import ALL
@@ -55,7 +56,11 @@ class Office:
         ]
         agents = {each.id: each.agent for each in owned if each.agent}
         by_name = {each.id: each for each in [*owned, account("reseller")]}
-        self.definitions = SimpleNamespace(accounts=lambda: by_name, agents=lambda: agents)
+        gateways = {"mapping_gateways": ["acme-pbx"], "phones": [], "routing_gateways": ["telco-trunk"]}
+        by_list = {name: frozenset(names) for name, names in gateways.items()}
+        self.definitions = SimpleNamespace(
+            accounts=lambda: by_name, agents=lambda: agents, gateways_by_list=lambda: by_list
+        )
 
     def scope_of(self, who):
         return scope_of(who, self.definitions.accounts(), self.definitions.agents())
@@ -504,7 +509,7 @@ async def check_reasons_and_numbers(booked):
     times = {"since": SINCE, "until": UNTIL, "group": "whole"}
     for name in ("revenue", "profit-gateways", "durations"):
         for criterion, has in (
-            ({"reason": "Busy"}, lambda call: call.end_reason == "Busy"),
+            ({"reason": "busy"}, lambda call: call.end_reason == "Busy"),
             ({"answered": True}, lambda call: call.answered_at is not None),
             ({"answered": False, "gateway": "acme-pbx"},
              lambda call: call.answered_at is None and call.mapping_gateway == "acme-pbx"),
@@ -529,6 +534,10 @@ async def check_reasons_and_numbers(booked):
         with pytest.raises(OrderError, match="is no criterion of this report") as said:
             await show_report(office, ROOT, ShowReport(name=name, **times, **{criterion: "1"}))
         assert "vosd cdr list" in str(said.value.remedy)
+    with pytest.raises(UnknownNameError, match="did you mean 'Busy'"):
+        await show_report(office, ROOT, ShowReport(name="revenue", **times, reason="Bussy"))
+    with pytest.raises(OrderError, match="is a vendor's"):
+        await show_report(office, ROOT, ShowReport(name="agents", **times, gateway="telco-trunk"))
 
 
 async def check_agents(booked):

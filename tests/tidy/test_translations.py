@@ -65,6 +65,11 @@ def test_each_step_of_the_set_up_has_words() -> None:
     assert json.loads((TEXTS / "en.json").read_text())["try"]["step"].keys() == {each.__name__ for each in STEPS}
 
 
+def test_the_console_offers_each_end_reason() -> None:
+    offered = (TEXTS.parent / "parts/ended.tsx").read_text().partition("const REASONS")[2].partition("]")[0]
+    assert re.findall(r'"([^"]+)"', offered) == [each.text for each in EndReason]
+
+
 def test_each_column_of_a_report_has_a_name() -> None:
     """The other languages have the same names as English, which a test of the console looks at."""
     columns = {"span", *OWNER, *_OF_COMMON}

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final, Protocol
 
+from vosd.base.cause import EndReason
 from vosd.base.errors import VosError
 from vosd.billing.accounts import Account
 from vosd.cdr.ports import Books
@@ -50,6 +51,22 @@ def unknown(kind: str, word: str, names: Collection[str], where: str) -> Unknown
     found = near(word, names)
     hint = f"did you mean {' or '.join(map(repr, found))}?" if found else where
     return UnknownNameError(f"no {kind} {word!r} is configured or recorded: {hint}")
+
+
+def end_reason(text: str) -> str:
+    """Return an end reason as CDRs spell it, of one in upper or lower case.
+
+    Raises:
+        UnknownNameError: there is none; the message lists similar ones.
+    """
+    reasons = {reason.text.lower(): reason.text for reason in EndReason}
+    found = reasons.get(text.lower())
+    if found is None:
+        meant = near(text, reasons.values())
+        hint = f"did you mean {' or '.join(map(repr, meant))}?" if meant else f"one of {', '.join(reasons.values())}"
+        message = f"{text!r} is no end reason: {hint}"
+        raise UnknownNameError(message)
+    return found
 
 
 def configured(accounts: Mapping[str, Account], account_id: str) -> Account:

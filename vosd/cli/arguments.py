@@ -16,7 +16,6 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from vosd.base.cause import EndReason
 from vosd.base.ids import BEGINNING_DIGITS_MIN, beginning_of
 from vosd.base.money import parse_amount
 
@@ -240,17 +239,12 @@ class ReasonParameter(click.ParamType[str]):
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Convert the reason; an unknown one is wrong usage, and the message lists similar ones."""
-        from vosd.admin.names import near
+        from vosd.admin.names import UnknownNameError, end_reason
 
-        reasons = {reason.text.lower(): reason.text for reason in EndReason}
-        found = reasons.get(value.lower())
-        if found is None:
-            meant = near(value, reasons.values())
-            hint = (
-                f"did you mean {' or '.join(map(repr, meant))}?" if meant else f"one of {', '.join(reasons.values())}"
-            )
-            self.fail(f"{value!r} is no end reason: {hint}", param, ctx)
-        return found
+        try:
+            return end_reason(value)
+        except UnknownNameError as error:
+            self.fail(str(error), param, ctx)
 
 
 class Operator(click.ParamType[str]):

@@ -10,7 +10,7 @@ import msgspec
 
 from vosd.cdr.columns import ATTEMPT_KEYS, CHARGE_KEYS, KEYS, KEYS_FOR_AGENTS, charge_object, json_object
 from vosd.cli import output
-from vosd.cli.arguments import CALL_ID, MOMENT, REASON, as_option
+from vosd.cli.arguments import ANSWERED, CALL_ID, MOMENT, REASON, as_option
 from vosd.cli.call_listing import CsvForm, JsonForm, ListingForm, TableForm
 from vosd.cli.cdr_export import export
 from vosd.cli.command import Family, Invocation, json_option, pass_invocation
@@ -53,6 +53,7 @@ cdr.add_command(corrections)
 @click.option("--caller", metavar="NUMBER", help="Beginning of the calling number.")
 @click.option("--callee", metavar="NUMBER", help="Beginning of the called number.")
 @click.option("--reason", type=REASON, metavar="R", help="Why the call ended, such as Busy.")
+@click.option("--answered/--unanswered", default=None, help=ANSWERED)
 @click.option("--loss", is_flag=True, help="Calls that cost more than they were sold for; say --since, too.")
 @click.option("--sip-call-id", metavar="ID", help="Call-ID of the caller's leg, or of the last vendor's.")
 @click.option("--before", type=CALL_ID, metavar="CALL_ID", help="Continue after this call: older calls only.")

@@ -70,6 +70,8 @@ class ReportOrder(msgspec.Struct, frozen=True):
     form: ReportForm
     directory: str | None
     mail: MailOrder | None
+    below: tuple[str, ...] = ()
+    """Accounts that count with that of the criteria."""
     terms: dict[str, AccountTerms] = {}
     """Terms of the accounts, where the report shows them."""
     replica: str | None = None
@@ -129,7 +131,7 @@ async def _made(stores: SqlStores, order: ReportOrder, now: int) -> bytes:
     times = {"since": order.since, "until": order.until, "group": order.group, "zone": order.zone}
     wanted = msgspec.convert({"name": order.report, **times, **order.criteria}, ShowReport)
     beside = AccountsBeside(order.terms.get)
-    sheet = await report_of(stores, wanted, Scope(None), now, beside, is_inside=True, is_exact=True)
+    sheet = await report_of(stores, wanted, Scope(None), now, beside, order.below, is_inside=True, is_exact=True)
     if sheet.missing:
         message = f"{sheet.missing} calls of the period are not in the sums that were read"
         raise ReportIncompleteError(message)

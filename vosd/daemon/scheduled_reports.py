@@ -17,6 +17,7 @@ import structlog
 from vosd.admin.office.reports import WITH_TERMS, terms_of
 from vosd.base.clock import Clock
 from vosd.billing.accounts import Account
+from vosd.billing.agents import Hierarchy
 from vosd.cdr.columns import iso_utc
 from vosd.control.installation import ListScheduledReports, ScheduledReportRow
 from vosd.daemon.daily import answer_of, why_failed
@@ -36,6 +37,7 @@ RETRY_MAX_MS: Final = 3_600_000
 """The pause after a failure doubles from the first to the second."""
 MADE_UP_MS: Final = 35 * 86_400_000
 """Periods that were due longer ago are left out: a switch that was off for a year sends no year of reports."""
+
 
 _log = structlog.get_logger()
 
@@ -170,10 +172,16 @@ class ScheduledReportPart:
             account=wanted.account,
             gateway=wanted.gateway,
             area=wanted.area,
-            criteria=", ".join(f"{name} {value}" for name, value in wanted.chosen().items()),
+            criteria=", ".join(f"{name} {_said(value)}" for name, value in wanted.chosen().items()),
             mail=list(wanted.mail),
             directory=None if wanted.directory is None else str(wanted.directory),
         )
+
+    def _below(self, wanted: ScheduledReport) -> tuple[str, ...]:
+        """Return the accounts that count with that of a report, as they are configured now."""
+        if not wanted.below or wanted.account is None:
+            return ()
+        return tuple(Hierarchy.of(self._accounts()).all_below(wanted.account))
 
     def _next(self, wanted: ScheduledReport, now: int) -> DuePeriod:
         """Return the next period of a report, and note its first one."""
@@ -226,5 +234,11 @@ class ScheduledReportPart:
             mail=mail,
             replica=None if self._replica is None else self._replica.reveal(),
             statement_s=self._statement_s,
+            below=self._below(wanted),
             terms=dict(terms_of(self._accounts())) if wanted.report in WITH_TERMS else {},
         )
+
+
+def _said(value: str | int | bool) -> str:
+    """Return a criterion as the configuration has it."""
+    return str(value) if not isinstance(value, bool) else "yes" if value else "no"

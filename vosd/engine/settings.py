@@ -22,7 +22,7 @@ from vosd.obs.events import Event
 from vosd.radius.settings import RadiusSettings
 from vosd.sip.registration.keepalive import KeepAlive
 from vosd.sip.settings import SipSettings
-from vosd.traffic.reports import SCHEDULED_BY
+from vosd.traffic.reports import CRITERIA
 from vosd.traffic.schedule import ReportRhythm
 from vosd.trunks.gateways import Address
 from vosd.trunks.media import MediaEngineSettings
@@ -461,6 +461,7 @@ class ScheduledReport:
     form: ReportForm
     directory: Path | None
     mail: tuple[str, ...]
+    below: bool | None = None
     vendor: str | None = None
     reason: str | None = None
     answered: bool | None = None
@@ -471,7 +472,7 @@ class ScheduledReport:
 
     def chosen(self) -> dict[str, str | int | bool]:
         """Return the criteria of its calls that are given, as orders name them."""
-        given = ((name, getattr(self, name)) for name in SCHEDULED_BY)
+        given = ((name, getattr(self, name)) for name in CRITERIA)
         return {name: value for name, value in given if value is not None}
 
 

@@ -6,7 +6,8 @@ order of time. A database that sees the limit would rather read the whole table 
 which takes longest where the calls are few and old. So a number is searched twice: among the newest calls only, and, if
 those are not enough, over the range of the number with the order hidden from the database.
 
-Calls sold below cost have no index: they are looked for among those that the other criteria leave.
+Neither calls sold below cost nor answered ones have an index: they are looked for among those that the other criteria
+leave.
 
 A listing that continues after a call begins at that call's key, not at a count of rows. Executes nothing.
 """
@@ -135,6 +136,8 @@ def _alternatives(wanted: CallFilter, table: FromClause) -> list[list[ColumnElem
     """Return the alternatives in which a call of the wanted time fits, each as a list of conditions."""
     cdr = table.c
     always = [cdr.end_reason == as_stored(wanted.reason)] if wanted.reason is not None else []
+    if wanted.answered is not None:
+        always.append(cdr.answered_at.is_not(None) if wanted.answered else cdr.answered_at.is_(None))
     if wanted.loss:
         always.append(cdr.loss.is_not(None))
     ways = product(

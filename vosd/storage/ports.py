@@ -195,7 +195,8 @@ class CallFilter:
     or the vendor's, ``gateway`` the mapping or the routing one. ``caller`` and ``callee`` are beginnings of the
     numbers as received, with or without the leading ``+``. ``sip_call_id`` is the Call-ID of the caller's leg or
     of the latest attempt, whole. ``before`` lists only calls after that position, ``customers`` only calls that one of
-    these accounts pays for, ``loss`` only calls that were sold below cost.
+    these accounts pays for, ``answered`` only answered calls, or only unanswered ones, ``loss`` only calls that were
+    sold below cost.
     """
 
     limit: int = LISTED_AT_MOST
@@ -208,6 +209,7 @@ class CallFilter:
     caller: str | None = None
     callee: str | None = None
     reason: str | None = None
+    answered: bool | None = None
     sip_call_id: str | None = None
     before: CallPosition | None = None
     customers: frozenset[str] | None = None

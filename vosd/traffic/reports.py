@@ -26,8 +26,6 @@ OF_NUMBERS: Final = ("callee", "caller", "callee_digits", "caller_digits")
 """Criteria about numbers, which no sums have: the calls themselves are read."""
 CRITERIA: Final = ("account", "below", "vendor", "gateway", "area", "reason", "answered", *OF_NUMBERS)
 """Criteria of the calls of a report, as orders name them."""
-SCHEDULED_BY: Final = tuple(name for name in CRITERIA if name != "below")
-"""Criteria of scheduled reports: the accounts below another are known only where a person asks."""
 _NOT_OF: Final[Mapping[TrafficKind, frozenset[str]]] = {
     TrafficKind.ATTEMPT: frozenset({"vendor", "reason", "answered"}),
     TrafficKind.AGENT: frozenset({"vendor", "reason", "answered"}),

@@ -8,6 +8,7 @@ import { type FormEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { download, pageOf, queryText } from "../api/client";
 import { enteredMoment, localMinute } from "../format";
+import { AnsweredChoice, ReasonChoice } from "../parts/ended";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { SavedViews } from "../parts/savedviews";
@@ -17,7 +18,7 @@ import type { Narrowing } from "../router";
 
 const PAGE_ROWS = 200;
 const WORKBOOK = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
-const FIELDS = ["caller", "callee", "account", "gateway", "reason", "sip_call_id"] as const;
+const FIELDS = ["caller", "callee", "account", "gateway", "sip_call_id"] as const;
 const COLUMNS: readonly Column[] = [
   { name: "started_at", kind: "moment" },
   { name: "caller_in" },
@@ -118,6 +119,14 @@ function Narrow({ search, onSearch }: { search: Narrowing; onSearch: (search: Na
             onChange={(event) => setWanted({ ...wanted, [field]: event.currentTarget.value || undefined })}
           />
         ))}
+        <ReasonChoice
+          value={wanted.reason}
+          onChange={(reason) => setWanted({ ...wanted, reason: reason ?? undefined })}
+        />
+        <AnsweredChoice
+          value={wanted.answered}
+          onChange={(answered) => setWanted({ ...wanted, answered: answered ?? undefined })}
+        />
         <Button type="submit">{t("cdrs.apply")}</Button>
       </Group>
     </form>

@@ -7,6 +7,7 @@ import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { client, content, download, queryText, type Row } from "../api/client";
 import { amount, dayBegin, enteredMoment, localMinute } from "../format";
+import { AnsweredChoice, ReasonChoice } from "../parts/ended";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { SavedViews } from "../parts/savedviews";
@@ -87,7 +88,6 @@ const TEXTS = [
   ["vendor", "column.vendor_account"],
   ["gateway", "column.gateway"],
   ["area", "column.area"],
-  ["reason", "column.end_reason"],
   ["callee", "reports.callee"],
   ["caller", "reports.caller"],
 ] as const;
@@ -364,15 +364,9 @@ export function ReportsScreen() {
             onBlur={(event) => set(field, event.currentTarget.value)}
           />
         ))}
+        {knows("reason") && <ReasonChoice value={order.reason} w={160} onChange={(value) => set("reason", value)} />}
         {knows("answered") && (
-          <Select
-            label={t("reports.answered")}
-            data={(["true", "false"] as const).map((value) => ({ value, label: t(`reports.answered_${value}`) }))}
-            value={order.answered ?? null}
-            clearable
-            w={130}
-            onChange={(value) => set("answered", value)}
-          />
+          <AnsweredChoice value={order.answered} w={130} onChange={(value) => set("answered", value)} />
         )}
         {DIGITS.filter(knows).map((field) => (
           <TextInput

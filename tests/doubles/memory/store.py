@@ -318,6 +318,7 @@ def _fits(record: CallRecord, wanted: CallFilter) -> bool:
         and (wanted.callee is None or _begins(record.callee_in, wanted.callee))
         and (wanted.sip_call_id is None or wanted.sip_call_id in {record.sip_call_id_in, record.sip_call_id_out})
         and (wanted.reason is None or record.end_reason == wanted.reason)
+        and (wanted.answered is None or (record.answered_at is not None) == wanted.answered)
         and (not wanted.loss or record.loss is not None)
     )
 

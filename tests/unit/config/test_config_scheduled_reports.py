@@ -32,7 +32,8 @@ def test_every_key_is_in_force(tmp_path: Path) -> None:
         "name": "m", "report": "profit", "every": ReportRhythm.MONTH, "at_s": 27_000, "zone": "Europe/Berlin",
         "group": "day", "account": "acme", "gateway": "pbx", "area": "London", "form": ReportForm.PDF,
         "directory": Path("out"), "mail": ("a@example.com", "b@example.com"),
-        **dict.fromkeys(("vendor", "reason", "answered", "callee", "caller", "callee_digits", "caller_digits")),
+        **dict.fromkeys(("below", "vendor", "reason", "answered", "callee", "caller")),
+        **dict.fromkeys(("callee_digits", "caller_digits")),
     }  # fmt: skip
 
 
@@ -43,6 +44,8 @@ def test_calls_are_chosen_as_the_report_knows(tmp_path: Path) -> None:
         "vendor": "telco", "reason": "Busy", "answered": False, "callee": "44", "caller": "1", "callee_digits": 4,
         "caller_digits": 2,
     }  # fmt: skip
+    (found,) = loaded(tmp_path, "reports: [{name: m, report: daily, directory: o, account: acme, below: yes}]\n")
+    assert found.chosen() == {"account": "acme", "below": True}
 
 
 def test_the_least_is_a_name_a_report_and_a_place(tmp_path: Path) -> None:
@@ -60,6 +63,7 @@ def test_the_least_is_a_name_a_report_and_a_place(tmp_path: Path) -> None:
         ("[{name: m, report: daily, directory: out, group: 5min}]", "one of whole, hour"),
         ("[{name: m, report: daily, directory: out, callee: '44'}]", "no callee: daily knows account"),
         ("[{name: m, report: daily, directory: out, reason: busy}]", "one of Normal"),
+        ("[{name: m, report: daily, directory: out, below: yes}]", "account beside it"),
         ("[{name: m, report: daily, mail: a@example.com}]", "alarms.mail, whose server sends them"),
         ("[{name: m, report: daily, directory: o}, {name: m, report: daily, directory: o}]", "each name once"),
     ],

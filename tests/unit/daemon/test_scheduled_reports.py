@@ -59,7 +59,11 @@ class Stage:
         return ReportDelivery(self.answers.pop(0), self.refused) if self.answers else ReportDelivery()
 
     def started(self) -> ScheduledReportPart:
-        part = ScheduledReportPart(self.settings(*self.reports), self.clock, lambda: {"acme": account("acme")})
+        part = ScheduledReportPart(
+            self.settings(*self.reports),
+            self.clock,
+            lambda: {"acme": account("acme"), "shop": account("shop", agent="acme")},
+        )
         part.read_kept()
         return part
 
@@ -178,13 +182,17 @@ async def test_a_report_that_is_taken_out_has_no_alarm_and_one_that_changes_is_t
     stage.answers = ["full"] * 99
     await stage.pass_time(6, step_ms=600_000)
     stage.answers = []
-    changed = replace(WANTED, mail=("boss@example.com",))
+    criteria: dict[str, Any] = {"account": "acme", "below": True, "callee_digits": 1}
+    changed = replace(WANTED, report="durations", mail=("boss@example.com",), **criteria)
     stage.part.adjust(stage.settings(changed, replica=Secret("sqlite:///copy"), report_statement_s=None))
     await stage.part.look(stage.part._reports[0])
     order = stage.orders[-1]
     assert order.mail is not None
     assert (order.mail.recipients, order.mail.password) == (("boss@example.com",), "secret")
     assert (order.replica, order.statement_s) == ("sqlite:///copy", None)
+    assert (order.criteria, order.below) == (criteria, ("shop",))
+    (row,) = await stage.part.listed(ListScheduledReports())
+    assert row.criteria == "account acme, below yes, callee_digits 1"
     stage.answers = ["full"]
     await stage.pass_time(24)
     with capture_logs() as log:
@@ -235,6 +243,9 @@ async def test_a_report_is_written_to_the_directory_in_its_form(
         unanswered = order_of(url, directory=str(tmp_path), criteria={"answered": False})
         assert await delivered(unanswered, STARTED + DAY) == ReportDelivery()
         assert [*csv.DictReader((tmp_path / file.name).read_text().splitlines())] == []
+        above = order_of(url, directory=str(tmp_path), criteria={"account": "top", "below": True}, below=("=acme",))
+        assert await delivered(above, STARTED + DAY) == ReportDelivery()
+        assert (tmp_path / file.name).read_bytes() == content
 
 
 async def test_the_process_beside_the_switch_makes_the_report(tmp_path: Path, url: str) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec.structs import asdict
 
-from vosd.admin.names import check_names
+from vosd.admin.names import check_names, end_reason
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Done, Office
@@ -48,6 +48,8 @@ class ListRecords(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     callee: str | None = None
     reason: str | None = None
     """End reason of the calls."""
+    answered: bool | None = None
+    """Answered calls alone, or unanswered ones; None = both."""
     sip_call_id: str | None = None
     """Call-ID header of either side."""
     loss: bool = False
@@ -64,7 +66,7 @@ async def list_records(office: Office, who: Principal, order: ListRecords) -> As
         OrderError: a criterion is not for agents.
         OutOfScopeError: an agent names an account that it does not see.
         NoRecordError, AmbiguousCallError: ``before`` names no call, or several.
-        UnknownNameError: nothing fits, and a name is unknown.
+        UnknownNameError: there is no such end reason; or nothing fits, and a name is unknown.
         StoreUnavailable: the calls yielded so far are correct.
     """
     scope, queries = office.scope_of(who), office.stores.queries
@@ -75,7 +77,8 @@ async def list_records(office: Office, who: Principal, order: ListRecords) -> As
     position = None
     if order.before is not None:
         position = (await booked_call(queries, order.before, scope)).position
-    wanted = CallFilter(**asdict(order) | {"before": position, "customers": scope.visible})
+    reason = None if order.reason is None else end_reason(order.reason)
+    wanted = CallFilter(**asdict(order) | {"reason": reason, "before": position, "customers": scope.visible})
     is_empty = True
     async with aclosing(queries.stream(wanted)) as calls:
         async for call in calls:

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from vosd.admin.ledger_reports import AccountsBeside, AccountTerms, ledger_rows
+from vosd.admin.names import end_reason
 from vosd.admin.office.accounts import commitments
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
@@ -273,6 +274,7 @@ async def show_report(office: Office, who: Principal, order: ShowReport) -> Repo
         NoSuchReportError: there is none of that name, or it is not for the principal.
         OutOfScopeError: an agent names an account that it does not see.
         OrderError, EmptySpan, TooManySpans: the order makes no sense.
+        UnknownNameError: there is no such end reason.
         TooManyRowsError, TooManyToReadError: the report would be too long.
         NotByFiveError: calls of the time are not counted by five minutes.
         StoreUnavailable: try again.
@@ -289,6 +291,7 @@ async def show_report(office: Office, who: Principal, order: ShowReport) -> Repo
         held = await commitments(office.switch)
         beside = beside._replace(reserved={name: each.reserved for name, each in held.items()})
     below = _below(office, order, scope) if order.below else ()
+    _check_side(office, order)
     return await report_of(office.stores, order, scope, now, beside, below, is_inside=_is_inside(who, scope))
 
 
@@ -299,6 +302,21 @@ def _below(office: Office, order: ShowReport, scope: Scope) -> Sequence[str]:
     agents = office.definitions.agents()
     hierarchy = Hierarchy({name: agents.get(name) for name in office.definitions.accounts()})
     return tuple(name for name in hierarchy.all_below(order.account) if scope.sees(name))
+
+
+def _check_side(office: Office, order: ShowReport) -> None:
+    """Refuse a vendor's gateway where the sums know callers' gateways alone: the report would be empty.
+
+    Raises:
+        OrderError: it says which report has it.
+    """
+    report = REPORTS.get(order.name)
+    if order.gateway is None or report is None or {part.kind for part in report.parts} != {TrafficKind.AGENT}:
+        return
+    names = office.definitions.gateways_by_list()
+    if order.gateway in names["routing_gateways"] - names["mapping_gateways"] - names["phones"]:
+        remedy = "vosd report profit-gateways --gateway has it"
+        raise OrderError("gateway", "is a vendor's: this report knows those that calls came from", remedy)
 
 
 def terms_of(accounts: Mapping[str, Account]) -> Mapping[str, AccountTerms]:
@@ -639,7 +657,7 @@ def _conditions(report: Report, order: ShowReport, scope: Scope, below: Sequence
     if order.area is not None:
         where.append((("area",), [order.area]))
     if order.reason is not None:
-        where.append((("end_reason",), [order.reason]))
+        where.append((("end_reason",), [end_reason(order.reason)]))
     if order.answered is not None:
         where.append((("hangup_source",), [""] if order.answered else _SIDES))
     return where

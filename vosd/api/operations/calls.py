@@ -57,7 +57,7 @@ from vosd.control.calls import (
 from vosd.obs.traced import TracedCall
 
 _OBJECT: Final = dict[str, Any]
-_BESIDE_LOSS: Final = ("since", "ended_since", "account", "gateway", "caller", "callee", "reason", "sip_call_id")
+_INDEXED: Final = ("since", "ended_since", "account", "gateway", "caller", "callee", "reason", "sip_call_id")
 
 
 class EndCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -252,7 +252,7 @@ OPERATIONS: Final = (
             cursor="before",
             limit="limit",
             columns=KEYS,
-            unindexed={"loss": _BESIDE_LOSS},
+            unindexed={"answered": _INDEXED, "loss": _INDEXED},
         ),
     ),
     Operation(

@@ -24,7 +24,7 @@ from vosd.config.reader.numbers import plain_prefix
 from vosd.config.reader.times import start_of_hours, time_zone
 from vosd.engine.settings import ReportForm
 from vosd.traffic.ledger_reports import LEDGER_REPORTS
-from vosd.traffic.reports import DIGITS_MAX, REPORTS, SCHEDULED_BY
+from vosd.traffic.reports import CRITERIA, DIGITS_MAX, REPORTS
 from vosd.traffic.schedule import ReportRhythm
 from vosd.traffic.spans import Grouping
 
@@ -57,6 +57,8 @@ class ScheduledReportKeys(Keys):
     """Spans into which it is divided. Default: as the report says."""
     account: Annotated[str | None, object_name()] = None
     """Calls of this account alone."""
+    below: Annotated[bool | None, switch()] = None
+    """``yes``: also the calls of the accounts below ``account``. Default: its own alone."""
     gateway: Annotated[str | None, object_name()] = None
     """Calls by this gateway or phone alone."""
     area: Annotated[str | None, object_name()] = None
@@ -86,8 +88,10 @@ class ScheduledReportKeys(Keys):
     def _goes_somewhere(self) -> "ScheduledReportKeys":
         if self.directory is None and not self.mail:
             raise KeyProblemError("directory", "this key, or mail, or both")
+        if self.below is not None and self.account is None:
+            raise KeyProblemError("below", "account beside it")
         report = REPORTS.get(self.report) or LEDGER_REPORTS[self.report]
-        for name in SCHEDULED_BY:
+        for name in CRITERIA:
             if getattr(self, name) is not None and name not in report.criteria:
                 raise KeyProblemError(name, f"no {name}: {self.report} knows {', '.join(report.criteria)}")
         groups = report.groups
