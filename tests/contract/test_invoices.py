@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from zipfile import ZipFile
 from zoneinfo import ZoneInfo
 
@@ -84,6 +84,7 @@ from vosd.storage.invoices import InvoiceMovedError, NoSuchInvoiceError
 from vosd.storage.ledger_values import EntryFilter, LedgerEntry
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, Payment
+from vosd.storage.verify import verify_ledger
 
 ZONE = "Europe/Berlin"
 SELL = [
@@ -185,33 +186,59 @@ def tax_rate(record: CallRecord) -> str:
     return "0" if rate.policy.tax_exempt else str(rate.rate.tax_rate)
 
 
-def expected(name: str, taken: list[LedgerEntry], records: dict[str, CallRecord], since: int) -> Any:
+class Change(NamedTuple):
+    """A charge at one time, by the tax rate of then."""
+
+    rate: str
+    fee: Decimal
+    tax: Decimal
+
+
+def expected(
+    name: str,
+    taken: list[LedgerEntry],
+    records: dict[str, CallRecord],
+    changes: dict[str, tuple[Change, Change]],
+    since: int,
+) -> Any:
     """Return an invoice's lines and taxes made plainly of its entries: by section, area and tax rate."""
     own = {each.call_id: each for each in taken if each.kind == "call"}
     lines: dict[Any, list[Any]] = defaultdict(lambda: [0, 0, Decimal(0)])
     taxes: dict[str, list[Decimal]] = defaultdict(lambda: [Decimal(0), Decimal(0)])
-    for entry in taken:
+    latest: dict[str, str] = {}
+    """The tax rate at which a call stands in the end."""
+    for entry in sorted(taken, key=lambda each: each.seq, reverse=True):
         if entry.kind not in {"call", "correction", "minimum"}:
             continue
         tax = -(entry.tax or Decimal(0))
         if entry.kind == "minimum":
-            key, rate, counted, seconds = ("minimum", "", "0"), "0", 1, 0
+            key, counts = ("minimum", ""), {"0": (1, 0)}
+            parts = [Change("0", -entry.amount - tax, tax)]
         else:
             record = records[str(entry.call_id)]
             booked = own.get(entry.call_id)
             section = "corrections" if booked is None else "earlier_calls" if booked.created_at < since else "calls"
-            if entry.kind == "correction" and booked is not None:
-                section = "earlier_calls" if booked.created_at < since else "calls"
+            key = (section, record.rate_area or "")
             rate = "0" if entry.reference.endswith("agent-1") else tax_rate(record)
-            key = (section, record.rate_area or "", rate)
             charge = next(each for each in record.charges if each.account == name)
-            is_counted = entry.kind == "call" or booked is None
-            counted, seconds = int(is_counted), charge.billed_seconds if entry.kind == "call" else 0
-        line = lines[key]
-        line[0], line[1], line[2] = line[0] + counted, line[1] + seconds, line[2] - entry.amount - tax
-        taxes[rate][0] += -entry.amount - tax
-        taxes[rate][1] += tax
-    return dict(lines), dict(taxes)
+            parts = [Change(rate, -entry.amount - tax, tax)]
+            if entry.kind == "call":
+                counts = {latest.get(entry.reference, rate): (1, charge.billed_seconds)}
+            else:
+                before, after = changes[entry.reference]
+                latest.setdefault(entry.reference.partition("/")[2], after.rate)
+                parts = [before._replace(fee=-before.fee, tax=-before.tax), after]
+                counts = dict.fromkeys((before.rate, after.rate), (int(booked is None), 0))
+        for rate, (calls, seconds) in counts.items():
+            line = lines[(*key, rate)]
+            line[0], line[1] = line[0] + calls, line[1] + seconds
+        for rate, fee, tax in parts:
+            lines[(*key, rate)][2] += fee
+            taxes[rate][0] += fee
+            taxes[rate][1] += tax
+    # Of a tax rate from which everything was moved away nothing is left; calls that cost nothing stand.
+    taxes = {rate: sums for rate, sums in taxes.items() if any(sums) or any(key[2] == rate for key in lines)}
+    return {key: line for key, line in lines.items() if any(line)}, taxes
 
 
 def made(document: Any) -> Any:
@@ -234,6 +261,8 @@ async def test_every_entry_is_on_one_invoice_with_the_totals_of_the_ledger(site:
     invoiced: dict[str, set[int]] = defaultdict(set)
     closing: dict[str, str] = {}
     numbers = []
+    latest: dict[str, str] = {}
+    changes: dict[str, tuple[Change, Change]] = {}
     for period, until, now in (
         ("2026-10", at("2026-11-01"), "2026-11-02"),
         ("2026-11", at("2026-12-01"), "2026-12-03"),
@@ -245,14 +274,21 @@ async def test_every_entry_is_on_one_invoice_with_the_totals_of_the_ledger(site:
             await site.pay(name, str(dice.randrange(1, 10_000) / 100), since + dice.randrange(10**9))
             await site.pay(name, "-0.07", until - 1, EntryKind.MINIMUM, f"minimum/{period}")
         booked = [each for each in calls if each not in late and each.ended_at < at(now)]
-        for each in dice.sample(booked, 4):
+        for number, each in enumerate([*dice.sample(booked, 6), *dice.sample(booked, 6)]):
             fee = Decimal(dice.randrange(10**6)) / 10**6
-            tax = (fee * Decimal(tax_rate(each)) / 100).quantize(Decimal("0.000001"))
-            change = ChargeChange("customer", 0, Amounts(fee, tax, 61))
-            wanted = Correction(each.call_id, (change,), f"{period}-{each.call_id[-6:]}", "ann", "wrong", at(now) - 9)
-            await corrections.book([wanted])
+            own, before = tax_rate(each), records[each.call_id]
+            then = latest.get(each.call_id, own)
+            rate = dice.choice([then, own, "16", "21.5"])
+            tax = (fee * Decimal(rate) / 100).quantize(Decimal("0.000001"))
+            by = None if rate == then else Decimal(rate)
+            change = ChargeChange("customer", 0, Amounts(fee, tax, 61), by)
+            reference = f"{period}-{number}"
+            await corrections.book([Correction(each.call_id, (change,), reference, "ann", "wrong", at(now) - 9)])
             found = await site.office.stores.queries.call(each.call_id)
-            records[each.call_id] = found.record
+            records[each.call_id], latest[each.call_id] = found.record, rate
+            changes[f"{reference}/{each.call_id}/customer"] = (
+                Change(then, before.fee, before.tax), Change(rate, fee, tax)
+            )  # fmt: skip
         runs = await site.run(period, now)
         assert "carrier" not in runs
         assert "idle" not in runs
@@ -275,7 +311,7 @@ async def test_every_entry_is_on_one_invoice_with_the_totals_of_the_ledger(site:
             charged = [each for each in taken if each.kind in {"call", "correction", "minimum"}]
             charges = sum((each.amount for each in charged), Decimal(0))
             assert Decimal(detail.gross) == -charges == Decimal(detail.net) + Decimal(detail.tax)
-            assert made(detail.document) == expected(name, taken, records, since)
+            assert made(detail.document) == expected(name, taken, records, changes, since)
             moved = sum((Decimal(each.amount) for each in detail.document.movements), Decimal(0))
             assert moved == total - charges
             order = ReadInvoicedCalls(id=detail.id)
@@ -295,6 +331,47 @@ async def test_every_entry_is_on_one_invoice_with_the_totals_of_the_ledger(site:
     for issuer in ("", "reseller"):
         own = sorted(str(number) for number, by in numbers if by == issuer)
         assert own == [f"2026-{index:06}" for index in range(1, len(own) + 1)]
+
+
+async def test_a_correction_by_another_tax_rate_stands_on_the_invoice_at_both(site: Site) -> None:
+    """A call of 1.00 at 19 % is rated again at 16 %: once before its invoice, once behind it."""
+    london, corrections = SELL[0], SqlCorrections(site.database)
+    calls = [call(number, "acme", at("2026-10-05") + number, *london) for number in (1, 2)]
+    await SqlBooks(site.database).book(calls)
+
+    async def correct(record: CallRecord, when: str, fee: str, tax: str, rate: str | None) -> None:
+        change = ChargeChange("customer", 0, Amounts(Decimal(fee), Decimal(tax), 62), rate and Decimal(rate))
+        reference = f"{when} {fee} {tax}"
+        await corrections.book([Correction(record.call_id, (change,), reference, "ann", "tax", at(when))])
+
+    for each in calls:
+        await correct(each, "2026-10-06", "1.00", "0.19", "19")
+    await correct(calls[0], "2026-10-07", "1.00", "0.16", "16")
+    document = (await site.shown((await site.run("2026-10", "2026-11-02"))["acme"].number)).document
+    assert [(each.section.value, each.tax_rate, each.calls, each.net) for each in document.lines] == [
+        ("calls", "16", 1, "1.00"), ("calls", "19", 1, "1.00"),
+    ]  # fmt: skip
+    assert [(each.rate, each.net, each.tax) for each in document.taxes] == [
+        ("16", "1.00", "0.16"), ("19", "1.00", "0.19"),
+    ]  # fmt: skip
+    await correct(calls[1], "2026-11-05", "1.00", "0.16", "16")
+    await correct(calls[0], "2026-11-05", "0.50", "0.08", None)
+    document = (await site.shown((await site.run("2026-11", "2026-12-02"))["acme"].number)).document
+    assert [(each.section.value, each.tax_rate, each.calls, each.net) for each in document.lines] == [
+        ("corrections", "16", 2, "0.50"), ("corrections", "19", 1, "-1.00"),
+    ]  # fmt: skip
+    assert [(each.rate, each.net, each.tax) for each in document.taxes] == [
+        ("16", "0.50", "0.08"), ("19", "-1.00", "-0.19"),
+    ]  # fmt: skip
+    # Two taxes of one amount: the ledger has an entry of nothing, so that the invoice says it.
+    await correct(calls[1], "2026-12-05", "0.94", "0.22", "23.4")
+    (entry,) = [each for each in await site.entries("acme") if each.created_at == at("2026-12-05")]
+    assert (entry.amount, entry.tax) == (0, Decimal("-0.06"))
+    document = (await site.shown((await site.run("2026-12", "2027-01-02"))["acme"].number)).document
+    assert [(each.rate, each.net, each.tax) for each in document.taxes] == [
+        ("16", "-1.00", "-0.16"), ("23.4", "0.94", "0.22"),
+    ]  # fmt: skip
+    assert (await verify_ledger(site.database)).differences == ()
 
 
 async def test_an_invoice_has_what_is_dated_in_its_period_though_the_books_were_closed_before(site: Site) -> None:

@@ -12,7 +12,7 @@ from vosd.admin.price_differences import CallName, PriceDifferences, total_of
 from vosd.base.money import EXACT
 from vosd.billing.free_numbers import FREE_NUMBER
 from vosd.billing.rate_group import RateGroup
-from vosd.billing.rater import charged_by, itemise, rate_call
+from vosd.billing.rater import charged_by, itemise, rate_call, tax_percent
 from vosd.billing.rates import AppliedRate, for_unanswered
 from vosd.callcontrol.rates_again import RatesAgain
 from vosd.catalogue.catalogue import Catalogue
@@ -133,7 +133,8 @@ class Rerating:
                 differences.same(account, role, currency, prefix, total_of(charge))
                 return
             after: Decimal | None = total_of(charge)
-            change = ChargeChange(role, level, Amounts(charge.fee, charge.tax, charge.billed_seconds))
+            amounts = Amounts(charge.fee, charge.tax, charge.billed_seconds)
+            change = ChargeChange(role, level, amounts, tax_percent(charged_by(rate, duration_ms)))
         else:
             after, prefix = None, (past.vendor_rate_prefix if role == VENDOR else past.rate_prefix) or ""
             change = None

@@ -153,6 +153,11 @@ def charged_by(applied: AppliedRate, duration_ms: int) -> AppliedRate:
     return min(applied.candidates, key=lambda each: rate_call(each, duration_ms).total)
 
 
+def tax_percent(applied: AppliedRate) -> Decimal:
+    """Return the tax rate of what a rate charges, percent."""
+    return ZERO if applied.policy.tax_exempt else applied.rate.tax_rate
+
+
 def _itemise_choice(applied: AppliedRate, duration_ms: int) -> tuple[Charge, str]:
     """Itemise the cheapest candidate; a line for each candidate stands before its steps."""
     charge, text = itemise(charged_by(applied, duration_ms), duration_ms)

@@ -3,6 +3,7 @@
 Such a record holds the customer's and the vendor's charge in its columns, and their rates in its breakdown.
 """
 
+from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -65,6 +66,23 @@ def with_breakdowns(record: CallRecord) -> tuple[ChargeRow, ...]:
         else charge
         for charge in charges_of(record)
     )
+
+
+def steps_of(breakdown: str | None) -> list[dict[str, Any]]:
+    """Return the steps of a charge; none where it has none, or where they are damaged."""
+    try:
+        steps = msgspec.json.decode(breakdown or "[]")
+    except msgspec.DecodeError:
+        return []
+    return [step for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []
+
+
+def tax_rate_of(steps: Sequence[dict[str, Any]]) -> Decimal | None:
+    """Return the tax rate in the steps of a charge, percent; None = they do not say it."""
+    for step in steps:
+        if step.get("step") == "rate":
+            return ZERO if step.get("tax_exempt") else Decimal(str(step.get("tax_rate", "0")))
+    return None
 
 
 class _RateOf(msgspec.Struct, frozen=True):

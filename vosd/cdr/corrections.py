@@ -3,11 +3,13 @@
 It does not know databases (``storage.corrections``) and how amounts are found (``admin.corrections``).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
 from vosd.base.errors import VosError
+from vosd.base.money import ZERO
+from vosd.cdr.charges import steps_of, tax_rate_of
 from vosd.cdr.record import ChargeRow
 
 
@@ -34,6 +36,8 @@ class ChargeChange(NamedTuple):
     role: str
     level: int
     after: Amounts
+    tax_rate: Decimal | None = None
+    """Percent by which the tax was computed; None = by none that is known."""
 
 
 class Correction(NamedTuple):
@@ -69,6 +73,14 @@ class CorrectedCharge(NamedTuple):
     """It was booked under this reference before; nothing was booked now."""
     earned: int | None = None
     """1 = it is what a partner is paid, which raises its balance."""
+    tax_rate_before: Decimal | None = None
+    """Tax rate, percent; None = that of the steps of the charge."""
+    tax_rate_after: Decimal | None = None
+
+    @property
+    def is_booked(self) -> bool:
+        """Whether it has an entry in the ledger: not where only the seconds change."""
+        return bool(self.amount or self.tax)
 
     @property
     def amount(self) -> Decimal:
@@ -84,8 +96,13 @@ class CorrectedCharge(NamedTuple):
         return -difference if self.earned else difference
 
 
-def corrected(charges: Sequence[ChargeRow], correction: Correction) -> list[CorrectedCharge]:
+def corrected(
+    charges: Sequence[ChargeRow], correction: Correction, tax_rates: Mapping[int, Decimal | None]
+) -> list[CorrectedCharge]:
     """Return what a correction makes of the charges of its call; one that stays as it is is left out.
+
+    Charges have their steps. ``tax_rates`` has the tax rate after the latest correction of a charge by its position,
+    where there is one.
 
     Raises:
         NoSuchCharge: the call has no charge of a role and level that is to be changed.
@@ -101,6 +118,7 @@ def corrected(charges: Sequence[ChargeRow], correction: Correction) -> list[Corr
             raise NoSuchCharge(message)
         row = charges[place]
         before = Amounts(row.fee, row.tax, row.billed_seconds)
+        rate_before = tax_rates.get(place + 1)
         if before != change.after:
             found.append(
                 CorrectedCharge(
@@ -117,6 +135,21 @@ def corrected(charges: Sequence[ChargeRow], correction: Correction) -> list[Corr
                     correction.memo,
                     correction.made_at,
                     earned=row.earned,
+                    tax_rate_before=rate_before,
+                    tax_rate_after=_tax_rate_after(row, change, rate_before),
                 )
             )
     return found
+
+
+def _tax_rate_after(row: ChargeRow, change: ChargeChange, before: Decimal | None) -> Decimal | None:
+    """Return the tax rate of a charge after its change; None = that of its steps.
+
+    A person says amounts, not rates: a tax that is struck out means no tax, and any other one the rate of before.
+    """
+    after = change.tax_rate
+    if after is None:
+        if change.after.tax or not change.after.fee or not row.tax:
+            return before
+        after = ZERO
+    return None if after == tax_rate_of(steps_of(row.breakdown)) else after

@@ -53,6 +53,38 @@ class ChargedSum(NamedTuple):
     tax: Decimal
 
 
+class TaxedAmount(NamedTuple):
+    """Charges of calls at one time, as the account paid them."""
+
+    tax_rate: Decimal | None
+    """Percent; None = that of the steps of the calls."""
+    net: Decimal
+    tax: Decimal
+
+
+def moved_between_tax_rates(corrections: ChargedSum, before: TaxedAmount, after: TaxedAmount) -> list[ChargedSum]:
+    """Return what is added to a sum of corrections, so that each amount stands at the tax rate that it has.
+
+    ``corrections`` has their names and counts, and the tax rate of their calls, at which the difference stands. What is
+    added is nothing in all. Of calls on the same invoice the numbers move with the amount; a correction of a call on
+    another one is counted at each of its rates.
+    """
+    own = corrections.tax_rate
+    then, now = (own if each.tax_rate is None else each.tax_rate for each in (before, after))
+    calls, seconds = corrections.calls, corrections.seconds
+    moves = [(own, 0, 0, before.net - after.net, before.tax - after.tax)]
+    if corrections.section is InvoiceSection.CORRECTIONS:
+        moves += [(own, -calls, 0, ZERO, ZERO), *((rate, calls, 0, ZERO, ZERO) for rate in {then, now})]
+        calls = seconds = 0
+    moves += [(then, -calls, -seconds, -before.net, -before.tax), (now, calls, seconds, after.net, after.tax)]
+    # At another rate it is no line of calls with that price.
+    other = corrections._replace(price=None, per=None)
+    return [
+        (corrections if rate == own else other)._replace(tax_rate=rate, calls=count, seconds=time, net=net, tax=tax)
+        for rate, count, time, net, tax in moves
+    ]
+
+
 class Moved(NamedTuple):
     """An entry that is no charge: a payment, or what calls of a partner have earned; positive = for the account."""
 
@@ -239,8 +271,19 @@ def _lines(charged: Iterable[ChargedSum], by: InvoiceLines) -> Iterable[InvoiceL
         details = (each.prefix, each.price, each.per) if is_by_prefix else ()
         groups[each.section, each.area, each.tax_rate, *details].append(each)
     order = list(InvoiceSection)
-    lines = [_line(each, by) for each in groups.values()]
-    return sorted(lines, key=lambda line: (order.index(line.section), line.area, line.prefix, line.price or ""))
+    lines = [_line(each, by) for each in groups.values() if _is_something(each)]
+    return sorted(
+        lines,
+        key=lambda line: (
+            order.index(line.section), line.area, line.prefix, line.price or "", Decimal(line.tax_rate or 0)
+        ),
+    )  # fmt: skip
+
+
+def _is_something(sums: Sequence[ChargedSum]) -> bool:
+    """Return whether sums are more than calls of which all was moved to another tax rate."""
+    counts = sum(each.calls for each in sums), sum(each.seconds for each in sums)
+    return any((*counts, sum((each.net for each in sums), ZERO), sum((each.tax for each in sums), ZERO)))
 
 
 def _line(sums: Sequence[ChargedSum], by: InvoiceLines) -> InvoiceLine:
@@ -266,7 +309,8 @@ def _taxes(charged: Iterable[ChargedSum]) -> Iterable[TaxLine]:
     by_rate: dict[Decimal | None, list[ChargedSum]] = defaultdict(list)
     for each in charged:
         by_rate[each.tax_rate].append(each)
-    for rate in sorted(by_rate, key=lambda rate: (rate is None, rate or ZERO)):
+    rates = [rate for rate, sums in by_rate.items() if _is_something(sums)]
+    for rate in sorted(rates, key=lambda rate: (rate is None, rate or ZERO)):
         net = sum((each.net for each in by_rate[rate]), ZERO)
         tax = sum((each.tax for each in by_rate[rate]), ZERO)
         yield TaxLine(_percent(rate), format_amount(net), format_amount(tax))

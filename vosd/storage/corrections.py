@@ -12,7 +12,7 @@ from sqlalchemy import Select, and_, bindparam, case, insert, select, update
 
 from vosd.base.errors import VosError
 from vosd.billing.free_numbers import FREE_NUMBER
-from vosd.cdr.charges import charges_of
+from vosd.cdr.charges import charges_of, with_breakdowns
 from vosd.cdr.corrections import Amounts, CorrectedCharge, Correction, corrected
 from vosd.cdr.kinds import NAME_LENGTH
 from vosd.cdr.ports import Standing
@@ -141,8 +141,9 @@ async def _changes(
         if record is None:
             message = f"call {correction.call_id} has no CDR: book what is wrong as an adjustment (vosd payment add)"
             raise NoSuchCall(message)
-        changes = corrected(charges_of(record), correction)
         history = earlier.get(correction.call_id, ())
+        tax_rates = {each.position: each.tax_rate_after for each in history}
+        changes = corrected(with_breakdowns(record), correction, tax_rates)
         if any(each.reference == correction.reference for each in history):
             changes = _repeated(correction, changes, history)
         found += changes
@@ -219,8 +220,8 @@ async def _post(
     standings = {name: account.standing for name, account in accounts.items()}
     entries = []
     for each in changes:
-        if not each.amount:
-            continue  # only the seconds change
+        if not each.is_booked:
+            continue
         before = standings[each.account]
         after = standings[each.account] = Standing(before.balance + each.amount, before.seq + 1)
         entries.append(
@@ -305,6 +306,8 @@ def _row(change: CorrectedCharge) -> dict[str, Any]:
         "operator": descriptive(change.operator, NAME_LENGTH),
         "memo": descriptive(change.memo, schema.MEMO_LENGTH),
         "corrected_at": change.corrected_at,
+        "tax_rate_before": change.tax_rate_before,
+        "tax_rate_after": change.tax_rate_after,
     }
 
 
@@ -323,4 +326,6 @@ def _made(row: Any) -> CorrectedCharge:
         row.memo,
         row.corrected_at,
         earned=row.earned,
+        tax_rate_before=row.tax_rate_before,
+        tax_rate_after=row.tax_rate_after,
     )

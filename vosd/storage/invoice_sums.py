@@ -11,7 +11,6 @@ from sqlalchemy import (
     Select,
     and_,
     case,
-    exists,
     func,
     literal,
     not_,
@@ -20,17 +19,27 @@ from sqlalchemy import (
     type_coerce,
 )
 from sqlalchemy.engine import Row
+from sqlalchemy.sql.selectable import FromClause
 
 from vosd.base.money import ZERO
+from vosd.cdr.charges import steps_of, tax_rate_of
 from vosd.cdr.record import CUSTOMER, VENDOR
-from vosd.invoicing.invoice import CARRIED, ChargedSum, InvoiceSection, LedgerPart, Moved
+from vosd.invoicing.invoice import (
+    CARRIED,
+    ChargedSum,
+    InvoiceSection,
+    LedgerPart,
+    Moved,
+    TaxedAmount,
+    moved_between_tax_rates,
+)
 from vosd.invoicing.periods import day_of
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.checkpoints import Checkpoint, checkpoints_of
 from vosd.storage.database import Database
 from vosd.storage.dropped import check_there, dropped_before
-from vosd.storage.ledger import corrected_charge, of_charge, tax_of_entry
+from vosd.storage.ledger import corrected_charge, correction_of_entry, of_charge, tax_of_entry
 from vosd.storage.ports import EntryKind
 from vosd.storage.types import Money
 
@@ -38,12 +47,15 @@ VENDORS: Final = f"%/{VENDOR}"
 """End of the references of what a vendor is paid for calls: no charge of its account, but a movement."""
 CHARGES: Final = (EntryKind.CALL.value, EntryKind.CORRECTION.value, EntryKind.MINIMUM.value)
 """Kinds of entries that are charges; all others are movements."""
+_SECTIONS: Final = (InvoiceSection.CORRECTIONS, InvoiceSection.CALLS, InvoiceSection.EARLIER)
+"""Sections of calls by their place: a correction stands with its call, where the invoice has that, too."""
 _OF_CALLS: Final = (EntryKind.CALL.value, EntryKind.CORRECTION.value)
 _SAMPLES_AT_ONCE: Final = 500
 
 _account: Final = schema.account.c
 _cdr: Final = schema.cdr.c
 _charge: Final = schema.cdr_charge.c
+_correction: Final = schema.cdr_correction.c
 _entry: Final = schema.ledger_entry.c
 _call_entry: Final = schema.ledger_entry.alias("call_entry").c
 """The entry of the call that a correction is about."""
@@ -102,12 +114,14 @@ async def read_invoiced(
         left = select(func.min(_entry.seq)).where(_of(account, begin.floor), _entry.seq <= end_seq, not_(ends))
         open_seq = await connection.scalar(left)
         of_call = _call_entry.account == _entry.account, _call_entry.call_id == _entry.call_id
-        has_call = exists().where(
+        of_its_call = select(_place_of(_call_entry, since)).where(
             _within(_call_entry, account, begin, until, end_seq), *of_call, _call_entry.kind == EntryKind.CALL.value
         )
+        corrected = func.coalesce(of_its_call.limit(1).scalar_subquery(), 0)
         charged = [
-            *await _charges(connection, EntryKind.CALL, within, literal(1), since, account),
-            *await _charges(connection, EntryKind.CORRECTION, within, case((has_call, 1), else_=0), since, account),
+            *await _charges(connection, EntryKind.CALL, within, _place_of(_entry, since), account),
+            *await _charges(connection, EntryKind.CORRECTION, within, corrected, account),
+            *await _between_tax_rates(connection, within, corrected, account),
             *await _without_cdr(connection, within, account),
         ]
         minimums, moved = await _others(connection, within, zone)
@@ -141,6 +155,11 @@ def _within(entry: Any, account: str, begin: InvoiceBegin, until: int, end_seq: 
     )
 
 
+def _place_of(entry: Any, since: int) -> ColumnElement[int]:
+    """Return the place in ``_SECTIONS`` of the entry of a call."""
+    return case((entry.created_at < since, 2), else_=1)
+
+
 def _is_of_vendor() -> ColumnElement[bool]:
     return _entry.reference.like(VENDORS)
 
@@ -158,35 +177,20 @@ def _sum(amounts: ColumnElement[Any]) -> ColumnElement[Decimal]:
 
 
 async def _charges(
-    connection: AsyncConnection,
-    kind: EntryKind,
-    within: ColumnElement[bool],
-    here: ColumnElement[int],
-    since: int,
-    account: str,
+    connection: AsyncConnection, kind: EntryKind, within: ColumnElement[bool], place: ColumnElement[int], account: str
 ) -> list[ChargedSum]:
-    """Return the charges of calls, or their corrections, those that are alike as a sum.
-
-    ``here`` is 1 where the invoice has the call, too: a correction is then in the line of its call.
-    """
+    """Return the charges of calls, or their corrections, those that are alike as a sum; ``place`` in ``_SECTIONS``."""
     is_call = kind is EntryKind.CALL
     wanted = (within, _entry.kind == kind.value, _entry.call_id.is_not(None), not_(_is_of_vendor()))
-    rows = (await connection.execute(_alike(kind, here, since, with_cdr=False).where(*wanted))).all()
+    rows = (await connection.execute(_alike(kind, place, with_cdr=False).where(*wanted))).all()
     own = [row for row in rows if row.role == CUSTOMER]
     if len(own) < len(rows):  # agents', whose prefixes may have several areas, and those of versions before charges
         others = or_(_charge.role.is_(None), _charge.role != CUSTOMER)
-        own += (await connection.execute(_alike(kind, here, since, with_cdr=True).where(*wanted, others))).all()
+        own += (await connection.execute(_alike(kind, place, with_cdr=True).where(*wanted, others))).all()
     samples = await _samples(connection, [row.sample for row in own], account)
     found = []
     for row in own:
-        sample = samples.get(row.sample, _NO_SAMPLE)
-        section = (
-            InvoiceSection.CORRECTIONS
-            if not row.here
-            else InvoiceSection.EARLIER
-            if row.late and is_call
-            else InvoiceSection.CALLS
-        )
+        sample, section = samples.get(row.sample, _NO_SAMPLE), _SECTIONS[row.place]
         is_counted = is_call or section is InvoiceSection.CORRECTIONS
         found.append(
             ChargedSum(
@@ -205,34 +209,60 @@ async def _charges(
     return found
 
 
-def _alike(kind: EntryKind, here: ColumnElement[int], since: int, *, with_cdr: bool) -> Select[Any]:
+async def _between_tax_rates(
+    connection: AsyncConnection, within: ColumnElement[bool], place: ColumnElement[int], account: str
+) -> list[ChargedSum]:
+    """Return what corrections move from one tax rate to another; with all other sums the total stays as it is.
+
+    ``_charges`` has their differences at the tax rate in the steps of the calls. Where a correction has other ones,
+    what was charged before is taken back at the rate of then, and what is charged now stands at that of now.
+    """
+    keys, tables = _keys(corrected_charge(), place, with_cdr=True)
+    tables = tables.join(schema.cdr_correction, correction_of_entry())
+    sign = case((_charge.earned == 1, -1), else_=1)
+    amounts = (_correction.fee_before, _correction.tax_before, _correction.fee_after, _correction.tax_after)
+    sums = (
+        func.count().label("calls"),
+        func.sum(func.coalesce(_charge.billed_seconds, 0)).label("seconds"),
+        *(_sum(amount * sign).label(amount.name) for amount in amounts),
+        func.min(_entry.call_id).label("sample"),
+    )
+    rates = (_correction.tax_rate_before, _correction.tax_rate_after)
+    query = select(*keys, *rates, *sums).select_from(tables).group_by(*keys, *rates)
+    query = query.where(within, _entry.kind == EntryKind.CORRECTION.value, not_(_is_of_vendor()))
+    rows = (await connection.execute(query.where(or_(*(rate.is_not(None) for rate in rates))))).all()
+    samples = await _samples(connection, [row.sample for row in rows], account)
+    found = []
+    for row in rows:
+        sample = samples.get(row.sample, _NO_SAMPLE)
+        like = ChargedSum(
+            _SECTIONS[row.place],
+            sample.area if row.role == CUSTOMER else row.area,
+            row.prefix,
+            None if sample.is_converted else row.unit_price,
+            None if sample.is_converted else row.price_per,
+            sample.tax_rate,
+            row.calls,
+            int(row.seconds) if row.place else 0,
+            ZERO,
+            ZERO,
+        )
+        before = TaxedAmount(row.tax_rate_before, row.fee_before, row.tax_before)
+        after = TaxedAmount(row.tax_rate_after, row.fee_after, row.tax_after)
+        found += moved_between_tax_rates(like, before, after)
+    return found
+
+
+def _alike(kind: EntryKind, place: ColumnElement[int], *, with_cdr: bool) -> Select[Any]:
     """Select sums of entries that are alike.
 
     Without CDRs it reads a third of the pages. A customer's charges by one prefix of one version have one area, that of
     any of their calls.
     """
     tax = tax_of_entry()
-    area: ColumnElement[Any] = literal("")
-    prefix, seconds = func.coalesce(_charge.rate_prefix, ""), func.coalesce(_charge.billed_seconds, 0)
-    tables = schema.ledger_entry.outerjoin(
-        schema.cdr_charge, of_charge() if kind is EntryKind.CALL else corrected_charge()
-    )
-    if with_cdr:
-        tables = tables.outerjoin(schema.cdr, _cdr.call_id == _entry.call_id)
-        area, prefix = func.coalesce(_cdr.rate_area, ""), func.coalesce(_charge.rate_prefix, _cdr.rate_prefix, "")
-        seconds = func.coalesce(_charge.billed_seconds, _cdr.billed_seconds, 0)
-    keys = (
-        here.label("here"),
-        case((_entry.created_at < since, 1), else_=0).label("late"),
-        area.label("area"),
-        prefix.label("prefix"),
-        _charge.role,
-        _charge.rate_group,
-        _charge.rate_version,
-        _charge.unit_price,
-        _charge.price_per,
-        case((tax != 0, 1), else_=0).label("taxed"),
-    )
+    keys, tables = _keys(of_charge() if kind is EntryKind.CALL else corrected_charge(), place, with_cdr=with_cdr)
+    keys = (*keys, case((tax != 0, 1), else_=0).label("taxed"))
+    seconds = func.coalesce(_charge.billed_seconds, _cdr.billed_seconds if with_cdr else 0, 0)
     sums = (
         func.count().label("calls"),
         func.sum(seconds).label("seconds"),
@@ -240,9 +270,31 @@ def _alike(kind: EntryKind, here: ColumnElement[int], since: int, *, with_cdr: b
         _sum(tax).label("tax"),
         func.min(_entry.call_id).label("sample"),
     )
-    constant = {"here"} if kind is EntryKind.CALL else set()
-    constant |= set() if with_cdr else {"area"}  # a number there would be the place of a column
+    constant = set() if with_cdr else {"area"}  # a number there would be the place of a column
     return select(*keys, *sums).select_from(tables).group_by(*(key for key in keys if key.name not in constant))
+
+
+def _keys(
+    of_entry: ColumnElement[bool], place: ColumnElement[int], *, with_cdr: bool
+) -> tuple[tuple[ColumnElement[Any], ...], FromClause]:
+    """Return what entries have in common that are alike, and the tables that have it."""
+    tables = schema.ledger_entry.outerjoin(schema.cdr_charge, of_entry)
+    area: ColumnElement[Any] = literal("")
+    prefix = func.coalesce(_charge.rate_prefix, "")
+    if with_cdr:
+        tables = tables.outerjoin(schema.cdr, _cdr.call_id == _entry.call_id)
+        area, prefix = func.coalesce(_cdr.rate_area, ""), func.coalesce(_charge.rate_prefix, _cdr.rate_prefix, "")
+    keys = (
+        place.label("place"),
+        area.label("area"),
+        prefix.label("prefix"),
+        _charge.role,
+        _charge.rate_group,
+        _charge.rate_version,
+        _charge.unit_price,
+        _charge.price_per,
+    )
+    return keys, tables
 
 
 def calls_within(account: str, begin: InvoiceBegin, until: int, end_seq: int, after: int | None) -> Select[Any]:
@@ -285,7 +337,7 @@ async def _samples(connection: AsyncConnection, calls: Sequence[str], account: s
         for row in await connection.execute(columns.select_from(tables).where(_cdr.call_id.in_(part))):
             steps = _steps_of(row.breakdown, row.fee_breakdown, row.role or CUSTOMER)
             if row.role != VENDOR:
-                found[row.call_id] = _Sample(row.rate_area or "", _tax_rate_of(steps), _is_converted(steps))
+                found[row.call_id] = _Sample(row.rate_area or "", tax_rate_of(steps), _is_converted(steps))
     return found
 
 
@@ -308,7 +360,7 @@ async def _without_cdr(connection: AsyncConnection, within: ColumnElement[bool],
             steps, seconds = _steps_of(of_call.breakdown, "{}", of_call.role), of_call.billed_seconds
             if not _is_converted(steps):
                 price, per = of_call.unit_price, of_call.price_per
-            rate, prefix = _tax_rate_of(steps), of_call.rate_prefix or ""
+            rate, prefix = tax_rate_of(steps), of_call.rate_prefix or ""
         found.append(ChargedSum(InvoiceSection.CALLS, "", prefix, price, per, rate, 1, seconds, tax - row.amount, -tax))
     return found
 
@@ -342,19 +394,13 @@ def _day(moment: int, zone: ZoneInfo) -> str:
 
 def _steps_of(own: str | None, of_call: str, role: str) -> list[dict[str, Any]]:
     """Return the steps of a charge: ``own``, or else those of the call by role."""
+    if own is not None:
+        return steps_of(own)
     try:
-        steps = msgspec.json.decode(of_call).get(role) if own is None else msgspec.json.decode(own)
+        steps = msgspec.json.decode(of_call).get(role)
     except (msgspec.DecodeError, AttributeError):
         return []  # damaged steps must not keep an invoice from being made
     return [step for step in steps or () if isinstance(step, dict)]
-
-
-def _tax_rate_of(steps: Sequence[dict[str, Any]]) -> Decimal | None:
-    """Return the tax rate in the steps of a charge, percent; None = they do not say it."""
-    for step in steps:
-        if step.get("step") == "rate":
-            return ZERO if step.get("tax_exempt") else Decimal(str(step.get("tax_rate", "0")))
-    return None
 
 
 def _is_converted(steps: Sequence[dict[str, Any]]) -> bool:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import (
     ColumnElement,
+    Integer,
     Select,
     String,
     and_,
@@ -62,6 +63,7 @@ _OF_CUSTOMER: Final = f"/{CUSTOMER}"
 
 _account: Final = schema.account.c
 _charge: Final = schema.cdr_charge.c
+_correction: Final = schema.cdr_correction.c
 _entry: Final = schema.ledger_entry.c
 _point: Final = schema.ledger_checkpoint.c
 
@@ -359,6 +361,15 @@ def corrected_charge() -> ColumnElement[bool]:
     """Return the condition that joins the entry of a correction with the charge that was corrected."""
     own = _charge.call_id == _entry.call_id, _charge.account == _entry.account
     return and_(*own, _entry.reference.like(literal("%/") + _role()))
+
+
+def correction_of_entry() -> ColumnElement[bool]:
+    """Return the condition that joins the entry of a correction, and the charge, with the row of the correction."""
+    # The reference of the entry is that of the correction, and behind it the call and the role.
+    length = func.length(_role(), type_=Integer) + _ROLE_BEGINS
+    behind = func.substr(_entry.reference, -length, type_=String)
+    own = _correction.call_id == _charge.call_id, _correction.position == _charge.position
+    return and_(*own, _entry.reference == _correction.reference + behind)
 
 
 def _role() -> ColumnElement[str]:

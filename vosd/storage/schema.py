@@ -242,6 +242,8 @@ cdr_correction: Final = Table(
     Column("operator", String(NAME_LENGTH), nullable=False),
     Column("memo", String(MEMO_LENGTH), nullable=False, comment="why"),
     Column("corrected_at", Moment, nullable=False),
+    Column("tax_rate_before", Money, comment="percent; null = that of the steps of the charge"),
+    Column("tax_rate_after", Money),
     Unique("call_id", "reference", "position", name="cdr_correction_once"),  # a repeat corrects nothing twice
     **_IN_MYSQL,
 )

@@ -81,6 +81,17 @@ def test_a_changed_rate_shows_in_its_calls_and_in_no_others(tmp_path, calls: lis
     assert rerating.steps_differ > 0  # the version of the group is another one, also where the charge is the same
 
 
+def test_a_change_says_by_which_tax_rate_it_is_taxed(tmp_path, calls: list[PastCall]) -> None:
+    london = 'area: "London", billing_rate: "0.017", interval: "30/6", tax_rate: '
+    text = CONFIGURATION.replace(f'{london}"7.7"', f'{london}"9.25"')
+    rerating = Rerating(catalogue_of(tmp_path, text), corrects=True)
+    changed = [(each, call) for call in calls for each in rerating.add(call) if each.after.tax]
+    assert len(changed) > 10
+    for each, call in changed:
+        assert each.tax_rate == Decimal("9.25"), call
+        assert abs(each.after.tax - each.after.fee * Decimal("0.0925")) < Decimal("0.01")
+
+
 def test_a_difference_is_of_the_prefix_that_prices_the_call_now(tmp_path, calls: list[PastCall]) -> None:
     cheaper_if_long = 'billing_rate: "0.001", first_rate: "0.03"'
     text = CONFIGURATION.replace('billing_rate: "0.01", first_rate: "0.2"', cheaper_if_long)
