@@ -82,6 +82,9 @@ def make_calls(cursor: Any, calls: int) -> None:
         "end_reason": f"IF({answered}, 'Normal', ELT(1 + x.seq % 5, {', '.join(_REASONS)}))",
         "sip_code": f"IF({answered}, 200, ELT(1 + x.seq % 5, {', '.join(map(str, _CODES))}))",
         "hangup_source": "IF(x.seq % 2, 'caller', 'callee')", "pdd_ms": "FLOOR(500 + 5000 * x.dice * x.dice)",
+        "callee_in": f"CONCAT(1000 + 41 * x.area + FLOOR(5 * {_dice('x.seq + 11')}), LPAD(x.seq MOD 10000000, 7, '0'))",
+        "caller_in": f"CONCAT(100 + 8 * x.customer + FLOOR(20 * {_dice('x.seq + 13')}), LPAD(x.seq, 8, '0'))",
+        "callee_billing": "NULL",
         "hold_time_ms": f"IF({answered}, FLOOR(300000 * x.dice), 0)",
         "hold_time_s": f"IF({answered}, FLOOR(300 * x.dice), 0)",
         "fee": f"IF({answered}, ROUND(x.dice, 6), 0)", "cost": f"IF({answered}, ROUND(x.dice * 0.8, 6), 0)",
@@ -160,11 +163,17 @@ async def show(url: str) -> None:
                 rows = type(error).__name__[:7]
             line += f"{time.monotonic() - begun:>{(8, 9, 30)[(days > 1) + (group == 'day')]}.2f}{rows!s:>8}"
         print(line, flush=True)
-    for name, more in (("performance", {"group": "5min"}), ("durations", {"callee_digits": 4})):
-        order = ShowReport(name=name, since=BEGIN + DAY_MS, until=BEGIN + 2 * DAY_MS, **more)
+    for name, more in (
+        ("performance", {"group": "5min"}), ("durations", {"callee_digits": 4}), ("durations", {"caller_digits": 3}),
+        ("durations", {"callee_digits": 4, "group": "hour"}), ("durations", {"callee_digits": 5}),
+        ("durations", {"callee_digits": 4, "days": MONTH}),
+    ):  # fmt: skip
+        days = more.pop("days", 1)
+        since = BEGIN + (DAY_MS if days == 1 else 0)
+        order = ShowReport(name=name, since=since, until=since + days * DAY_MS, **more)
         begun = time.monotonic()
         rows = len((await show_report(office, ROOT, order)).rows)
-        print(f"{name} {more}: a day in {time.monotonic() - begun:.2f} s, {rows} rows")
+        print(f"{name} {more}: {days} days in {time.monotonic() - begun:.2f} s, {rows} rows", flush=True)
     await database.close()
 
 

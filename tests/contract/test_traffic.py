@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from doubles.data.records import STARTED, answered_call, call_id, charge_row, refused_call
-from sqlalchemy import delete, update
+from sqlalchemy import delete, insert, update
 
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction
 from vosd.cdr.record import AGENT, ANSWERED_ELSEWHERE, CUSTOMER, VENDOR, Attempt
@@ -15,10 +15,10 @@ from vosd.storage.books import SqlBooks
 from vosd.storage.corrections import SqlCorrections
 from vosd.storage.traffic import AT_ONCE, SqlTraffic
 from vosd.storage.traffic_sums import SqlTrafficSums, TrafficQuery
-from vosd.traffic.counted import SLOT_MS, TrafficKey, TrafficKind
+from vosd.traffic.counted import DIGITS_SUMMED, KIND_NUMBERS, SLOT_MS, TrafficKey, TrafficKind
 from vosd.traffic.live_counts import AttemptCount, LiveCounts, PeakSide, TrafficPeak
 from vosd.traffic.reports import REACHED
-from vosd.traffic.spans import Grouping, spans_of
+from vosd.traffic.spans import Grouping, ReportSpan, spans_of
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
@@ -184,6 +184,45 @@ async def test_calls_of_before_are_not_counted_by_five_minutes(booked):
     assert await differences(booked) == []
     counted = await SqlTrafficSums(booked).rows_by_five(spans, [query])
     assert sum(row.sums[0] for row in counted.rows[0]) == 2, "the corrected call was added anew"
+
+
+async def test_calls_of_before_are_not_counted_by_digits(booked):
+    """As if an earlier version had added them; reports by digits read the calls until all of a time are counted."""
+    await advance(booked)
+    kinds = [KIND_NUMBERS[kind] for kind in (TrafficKind.CALLEES, TrafficKind.CALLERS)]
+    async with booked.writing() as connection:
+        for table in (schema.traffic, schema.traffic_day):
+            await connection.execute(delete(table).where(table.c.kind.in_(kinds)))
+        await connection.execute(delete(schema.counter).where(schema.counter.c.name.like("traffic_digit%")))
+    await SqlBooks(booked).book([answered_call(60, caller_in="4930123456", callee_in="442079460", callee_billing=None)])
+    await advance(booked)
+    spans = [ReportSpan(BEGIN, BEGIN + 3 * DAY, "")]
+    queries = [TrafficQuery(kind, ("area",), ("calls", "answered")) for kind in DIGITS_SUMMED]
+    read = await SqlTrafficSums(booked).rows(spans, queries)
+    assert [[(row.by, row.sums) for row in rows] for rows in read.rows] == [[(("4420",), (1, 1))], [(("493",), (1, 1))]]
+    assert read.by_digits_since is not None
+    assert read.by_digits_since > STARTED
+    assert await differences(booked) == []
+
+
+async def test_masked_numbers_are_not_counted_again(booked):
+    await advance(booked)
+    query = TrafficQuery(TrafficKind.CALLEES, ("area",), ("calls",))
+    spans = [ReportSpan(BEGIN, BEGIN + 3 * DAY, "")]
+    before = (await SqlTrafficSums(booked).rows(spans, [query])).rows
+    async with booked.writing() as connection:
+        await connection.execute(update(schema.cdr).values(callee_in="xxxx", callee_billing="xxxx", caller_in="xxxx"))
+    assert {each.key.kind for each in await differences(booked)} == {"callees", "callers"}
+    async with booked.writing() as connection:
+        await connection.execute(insert(schema.counter).values(name="masked_calls", value=BEGIN + 3 * DAY))
+    assert await differences(booked) == []
+    async for _ in SqlTraffic(booked).rebuild(BEGIN, BEGIN + 3 * DAY):
+        pass
+    change = ChargeChange(CUSTOMER, 0, Amounts(Decimal("0.20"), Decimal(0), 30))
+    await SqlCorrections(booked).book([Correction(call_id(1), (change,), "ticket", "ann", "wrong", LATER)])
+    await advance(booked)
+    after = (await SqlTrafficSums(booked).rows(spans, [query])).rows
+    assert sorted(after[0]) == sorted(before[0])
 
 
 async def test_a_planted_difference_is_found_and_mended(booked):

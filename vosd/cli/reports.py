@@ -14,6 +14,7 @@ from vosd.cli.csv_form import csv_option, csv_writer
 from vosd.cli.office import in_office, in_reporting_office, principal
 from vosd.cli.progress import meter
 from vosd.processes.whole_file import replace_file
+from vosd.traffic.counted import DIGITS_SUMMED, TrafficKind
 from vosd.traffic.ledger_reports import LEDGER_REPORTS, LedgerReport
 from vosd.traffic.reports import DIGITS_MAX, READ_MAX, REPORTS, Report
 from vosd.wiring.office import office_of
@@ -61,13 +62,13 @@ def _number_options(shown: Report | LedgerReport) -> "Callable[[Command], Comman
     """Return what adds the options about numbers to the verb of a report."""
 
     def added(command: Command) -> Command:
-        reads = f"reads every call, {READ_MAX:,} at most."
-        for side, who in (("callee", "called"), ("caller", "calling")):
+        for side, who, kind in (("callee", "called", TrafficKind.CALLEES), ("caller", "calling", TrafficKind.CALLERS)):
+            reads = f"above {DIGITS_SUMMED[kind]} every call is read, {READ_MAX:,} at most."
             text = f"Rows by so many first digits of the {who} numbers; {reads}"
             digits = _criterion(
                 shown, f"{side}_digits", f"--{side}-digits", type=click.IntRange(1, DIGITS_MAX), metavar="N", help=text
             )
-            text = f"Calls whose {who} number begins so only; {reads}"
+            text = f"Calls whose {who} number begins so only; with digits {reads}"
             command = _criterion(shown, side, metavar="NUMBER", help=text)(digits(command))
         return command
 

@@ -7,7 +7,7 @@ the sums once. A correction takes its call out of the sums, in its own transacti
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
 from typing import Any, Final, NamedTuple
@@ -41,6 +41,7 @@ from vosd.storage.types import money_text, money_units
 from vosd.storage.writers import no_counter
 from vosd.traffic.counted import (
     COUNTS,
+    DIGITS_SUMMED,
     KIND_NUMBERS,
     MEASURES,
     RECOUNTED,
@@ -135,13 +136,13 @@ class SqlTraffic:
         """
         async with self._database.writing() as connection:
             mark = await locked_mark(connection)
-            by_five = await _begin_fives(connection, mark)
-            query = _calls(by_five).where(_cdr.export_seq > mark).order_by(_cdr.export_seq).limit(AT_ONCE)
+            begins = await _begin(connection, mark)
+            query = _calls(begins.five).where(_cdr.export_seq > mark).order_by(_cdr.export_seq).limit(AT_ONCE)
             rows = (await connection.execute(query)).all()
             if not rows:
                 return 0
             added = (_cdr.export_seq > mark) & (_cdr.export_seq <= rows[-1].export_seq)
-            sums = await _summed(connection, rows, added, by_five)
+            sums = await _summed(connection, rows, added, begins)
             known = await self._add(connection, sums.rows)
             prefixes = await self._note_areas(connection, sums.prefixes)
             await _set(connection, schema.TRAFFIC, rows[-1].export_seq)
@@ -197,12 +198,12 @@ class SqlTraffic:
 
     async def take_out(self, connection: AsyncConnection, mark: int, call_ids: Iterable[str]) -> None:
         """Take calls out of the sums, as they are stored now; the caller has ``locked_mark`` and numbers them anew."""
-        wanted, by_five = list(call_ids), await _five_mark(connection, mark)
+        wanted, begins = list(call_ids), await _begins(connection, mark)
         for start in range(0, len(wanted), _ROWS_AT_ONCE):
             some = _cdr.call_id.in_(wanted[start : start + _ROWS_AT_ONCE]) & (_cdr.export_seq <= mark)
-            rows = (await connection.execute(_calls(by_five).where(some))).all()
+            rows = (await connection.execute(_calls(begins.five).where(some))).all()
             if rows:
-                sums = (await _summed(connection, rows, some, by_five)).rows
+                sums = (await _summed(connection, rows, some, begins)).rows
                 await self._add(connection, {place: [-value for value in values] for place, values in sums.items()})
 
     async def add_live(self, counts: LiveCounts) -> None:
@@ -215,7 +216,7 @@ class SqlTraffic:
         for each in counts.attempts:
             sums.add_counted(each.slot, each.key, each.calls, each.answered)
         async with self._database.writing() as connection:
-            await _begin_fives(connection, await locked_mark(connection))
+            await _begin(connection, await locked_mark(connection))
             if await _value(connection, schema.TRAFFIC_LIVE) == counts.number:
                 return
             known = await self._add(connection, sums.rows)
@@ -298,10 +299,10 @@ class SqlTraffic:
             if end <= begin:
                 continue
             async with self._database.reading(unhurried=True) as connection:
-                await _check_there(connection, first)
+                kinds = await _counted_again(connection, first)
                 mark = await _value(connection, schema.TRAFFIC)
-                counted = (await _counted(connection, first, end, mark)).rows
-                stored = await _stored(connection, schema.traffic, first, end)
+                counted = _of_kinds((await _counted(connection, first, end, mark)).rows, kinds)
+                stored = _of_kinds(await _stored(connection, schema.traffic, first, end), kinds)
                 begin = end if stored or counted else await _next_slot(connection, end)
             for found in _compared(stored, counted):
                 yield found
@@ -337,12 +338,12 @@ class SqlTraffic:
         for first, end in _hours(since, until):
             async with self._database.writing(unhurried=True) as connection:
                 mark = await locked_mark(connection)
-                await _check_there(connection, first)
-                before = await _stored(connection, schema.traffic, first, end)
+                kinds = await _counted_again(connection, first)
+                before = _of_kinds(await _stored(connection, schema.traffic, first, end), kinds)
                 sums = await _counted(connection, first, end, mark)
                 await self._note_areas(connection, sums.prefixes)
-                counted, table = sums.rows, schema.traffic
-                await connection.execute(delete(table).where(_within(table, first, end, RECOUNTED)))
+                counted, table = _of_kinds(sums.rows, kinds), schema.traffic
+                await connection.execute(delete(table).where(_within(table, first, end, kinds)))
                 await self._write(connection, table, counted, await self._ids(connection, counted))
                 await self._add_to_days(connection, _difference(counted, before))
                 if end % SLOTS_OF_DAY == 0 and end <= await _value(connection, schema.TRAFFIC_DAYS):
@@ -459,22 +460,38 @@ async def _make_day(connection: AsyncConnection, begin: int, days: Table) -> Non
     await connection.execute(insert(days).from_select(names, of_day.group_by(table.c.kind, table.c.key_id)))
 
 
-async def _five_mark(connection: AsyncConnection, mark: int) -> int:
-    """Return the number of commit behind which calls are counted by five minutes; ``mark`` = no call is yet."""
-    five = await connection.scalar(select(_counter.c.value).where(_counter.c.name == schema.TRAFFIC_FIVE))
-    return mark if five is None else int(five)
+class _Begins(NamedTuple):
+    """Numbers of commits behind which calls are counted in ways that came later; those before never are."""
+
+    five: int
+    digits: int
 
 
-async def _begin_fives(connection: AsyncConnection, mark: int) -> int:
-    """Return that number; the first time, all calls and attempts that are there already are before it."""
-    known = await connection.scalar(select(_counter.c.value).where(_counter.c.name == schema.TRAFFIC_FIVE))
-    if known is not None:
-        return int(known)
-    began = await connection.scalar(select(func.max(_cdr.started_at))) if mark else None
-    last = max(await _last_slot(connection), -1 if began is None else int(began) // SLOT_MS)
-    values = {schema.TRAFFIC_FIVE: mark, schema.TRAFFIC_FIVE_SLOT: last + 1}
-    await connection.execute(insert(_counter), [{"name": name, "value": value} for name, value in values.items()])
-    return mark
+_BEGINS: Final = ((schema.TRAFFIC_FIVE, schema.TRAFFIC_FIVE_SLOT), (schema.TRAFFIC_DIGITS, schema.TRAFFIC_DIGITS_SLOT))
+"""Names of the counters of each, and of the slot from which all calls are counted so."""
+
+
+async def _begins(connection: AsyncConnection, mark: int) -> _Begins:
+    """Return from where on calls are counted in later ways; ``mark`` = no call is yet."""
+    known = await _counters(connection, [name for name, _ in _BEGINS])
+    return _Begins(*(known.get(name, mark) for name, _ in _BEGINS))
+
+
+async def _begin(connection: AsyncConnection, mark: int) -> _Begins:
+    """Return the same; the first time, all calls and attempts that are there already are before it."""
+    known = await _counters(connection, [name for name, _ in _BEGINS])
+    new = [names for names in _BEGINS if names[0] not in known]
+    if new:
+        began = await connection.scalar(select(func.max(_cdr.started_at))) if mark else None
+        last = max(await _last_slot(connection), -1 if began is None else int(began) // SLOT_MS)
+        values = {name: value for names in new for name, value in zip(names, (mark, last + 1), strict=True)}
+        await connection.execute(insert(_counter), [{"name": name, "value": value} for name, value in values.items()])
+    return _Begins(*(known.get(name, mark) for name, _ in _BEGINS))
+
+
+async def _counters(connection: AsyncConnection, names: Sequence[str]) -> dict[str, int]:
+    rows = await connection.execute(select(_counter.c.name, _counter.c.value).where(_counter.c.name.in_(names)))
+    return {row.name: int(row.value) for row in rows}
 
 
 async def _last_slot(connection: AsyncConnection) -> int:
@@ -490,7 +507,7 @@ async def _last_slot(connection: AsyncConnection) -> int:
 def _calls(by_five: int) -> Select[Any]:
     """Select calls: the key, the columns that are counted, the number of the commit.
 
-    ``by_five`` is that of ``_five_mark``: lost packets of calls up to it were not counted.
+    ``by_five`` is that of ``_Begins``: lost packets of calls up to it were not counted.
     """
     media = case((_cdr.export_seq > by_five, _cdr.media))
     columns = (media if name == "media" else _cdr[name] for name in TrafficCall._fields)
@@ -503,7 +520,7 @@ def _key_of(column: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 async def _summed(
-    connection: AsyncConnection, calls: Sequence[Row[Any]], chosen: ColumnElement[bool], by_five: int
+    connection: AsyncConnection, calls: Sequence[Row[Any]], chosen: ColumnElement[bool], begins: _Begins
 ) -> TrafficSums:
     """Add calls up, rows of ``_calls`` that were ``chosen``, with their attempts and the charges of their agents."""
     if not calls:
@@ -520,8 +537,9 @@ async def _summed(
         agents[row[0]].append(TrafficCharge(*row[1:]))
     sums = TrafficSums()
     for row in calls:
-        key = row[0]
-        sums.add(TrafficCall(*row[1:-1]), attempts.get(key, ()), agents.get(key, ()), is_by_five=row[-1] > by_five)
+        key, number = row[0], row[-1]
+        ways = {"is_by_five": number > begins.five, "is_by_digits": number > begins.digits}
+        sums.add(TrafficCall(*row[1:-1]), attempts.get(key, ()), agents.get(key, ()), **ways)
     return sums
 
 
@@ -529,9 +547,9 @@ async def _counted(connection: AsyncConnection, first: int, end: int, mark: int)
     """Add up the calls of a span of slots that are in the sums."""
     began = (_cdr.started_at >= first * SLOT_MS) & (_cdr.started_at < end * SLOT_MS)
     counted = began & (_cdr.export_seq <= mark)
-    by_five = await _five_mark(connection, mark)
-    rows = (await connection.execute(_calls(by_five).where(counted))).all()
-    return await _summed(connection, rows, counted, by_five)
+    begins = await _begins(connection, mark)
+    rows = (await connection.execute(_calls(begins.five).where(counted))).all()
+    return await _summed(connection, rows, counted, begins)
 
 
 async def _stored(connection: AsyncConnection, table: Table, first: int, end: int) -> Sums:
@@ -627,8 +645,20 @@ def _slots(since: int, until: int) -> tuple[int, int]:
     return since // SLOT_MS, -(-until // SLOT_MS)
 
 
-async def _check_there(connection: AsyncConnection, slot: int) -> None:
-    check_there((await dropped_before(connection)).calls, slot * SLOT_MS, "calls")
+async def _counted_again(connection: AsyncConnection, slot: int) -> Sequence[TrafficKind]:
+    """Return the kinds whose sums of calls from a slot on can be made of them again: masked numbers give none.
+
+    Raises:
+        DroppedPeriod: calls of then were dropped.
+    """
+    dropped = await dropped_before(connection)
+    check_there(dropped.calls, slot * SLOT_MS, "calls")
+    are_masked = slot * SLOT_MS < dropped.numbers
+    return [kind for kind in RECOUNTED if not are_masked or kind not in DIGITS_SUMMED]
+
+
+def _of_kinds(sums: Sums, kinds: Collection[TrafficKind]) -> Sums:
+    return {place: values for place, values in sums.items() if place[1].kind in kinds}
 
 
 async def _ids_of(connection: AsyncConnection, by_digest: Mapping[str, TrafficKey]) -> dict[TrafficKey, int]:

@@ -41,7 +41,9 @@ _PIECES_AT_ONCE: Final = 100
 _NUMBERS: Final = {"sip_code", "wait_ms", "minute"}
 _zone_day: Final = schema.traffic_zone_day.c.slot
 _COUNTERS: Final = select(schema.counter).where(
-    schema.counter.c.name.in_([schema.TRAFFIC, schema.TRAFFIC_DAYS, schema.TRAFFIC_FIVE_SLOT])
+    schema.counter.c.name.in_(
+        [schema.TRAFFIC, schema.TRAFFIC_DAYS, schema.TRAFFIC_FIVE_SLOT, schema.TRAFFIC_DIGITS_SLOT]
+    )
 )
 
 _REASONS: Final = ", ".join(map(repr, sorted(REACHED_BY)))
@@ -60,6 +62,10 @@ class TrafficQuery(NamedTuple):
     """Names whose values the calls of a row have in common."""
     measures: tuple[str, ...]
     where: Sequence[Condition] = ()
+    area_digits: int | None = None
+    """First characters of ``area`` that the calls of a row have in common; None = all of it."""
+    area_begins: str = ""
+    """Beginning of ``area``."""
 
 
 class TrafficRow(NamedTuple):
@@ -81,6 +87,8 @@ class SumsRead(NamedTuple):
     """Rows by query."""
     by_five_since: int | None = None
     """Moment from which on all calls are counted by five minutes, UTC milliseconds; None = none is."""
+    by_digits_since: int | None = None
+    """Moment from which on all calls are counted by the digits of their numbers; None = none is."""
 
 
 class PeakRow(NamedTuple):
@@ -112,8 +120,12 @@ class SqlTrafficSums:
             zone_days = await connection.scalars(days)
             pieces = pieces_of(spans, counters.get(schema.TRAFFIC_DAYS, 0), {*zone_days})
             rows = [await _rows(connection, pieces, query) for query in queries]
-            five = counters.get(schema.TRAFFIC_FIVE_SLOT)
-            return SumsRead(counters.get(schema.TRAFFIC, 0), rows, None if five is None else five * SLOT_MS)
+            return SumsRead(
+                counters.get(schema.TRAFFIC, 0),
+                rows,
+                _moment(counters.get(schema.TRAFFIC_FIVE_SLOT)),
+                _moment(counters.get(schema.TRAFFIC_DIGITS_SLOT)),
+            )
 
     async def rows_by_five(self, spans: Sequence[ReportSpan], queries: Sequence[TrafficQuery]) -> SumsRead:
         """Return for each query the sums of spans of five minutes, as ``rows`` does.
@@ -160,11 +172,17 @@ class SqlTrafficSums:
         return found
 
 
+def _moment(slot: int | None) -> int | None:
+    return None if slot is None else slot * SLOT_MS
+
+
 async def _rows(connection: AsyncConnection, pieces: Pieces, query: TrafficQuery) -> list[TrafficRow]:
     found: dict[tuple[int, tuple[str | int, ...]], list[Any]] = {}
     names = {*query.by, *(name for some, _ in query.where for name in some)}
     assert names.issubset(TrafficKey._fields), "else they are no names of our own"
-    values = {f"in_{number}": list(some) for number, (_, some) in enumerate(query.where)}
+    values: dict[str, Any] = {f"in_{number}": list(some) for number, (_, some) in enumerate(query.where)}
+    if query.area_begins:
+        values["begins"] = query.area_begins
     width = len(query.by) + 1
     are_money = [name in AMOUNTS for name in query.measures]  # a sum of whole numbers is a decimal in MariaDB
     of_tables = (("traffic_day", pieces.days), ("traffic", pieces.quarters), ("traffic_zone", pieces.zone_days))
@@ -196,11 +214,14 @@ def _statement(table: str, pieces: Sequence[Piece], query: TrafficQuery) -> Text
     """Return one statement for some pieces: each adds its rows up by key, and then by what they have in common."""
     stored = sorted({*query.measures, "calls", "answered"} - {REACHED})
     inner = ", ".join(f"SUM({name}) AS {name}" for name in stored)
-    by = ", ".join(f"k.{name}" for name in query.by)
+    area = "k.area" if query.area_digits is None else f"SUBSTR(k.area, 1, {query.area_digits:d})"
+    by = ", ".join(area if name == "area" else f"k.{name}" for name in query.by)
     filters = "".join(
         f" AND ({' OR '.join(f'k.{name} IN :in_{number}' for name in names)})"
         for number, (names, _) in enumerate(query.where)
     )
+    if query.area_begins:
+        filters += f" AND SUBSTR(k.area, 1, {len(query.area_begins)}) = :begins"
     sums = ", ".join(f"SUM({_REACHED if name == REACHED else f's.{name}'})" for name in query.measures)
     kind = KIND_NUMBERS[query.kind.value]
     parts = []

@@ -3,7 +3,7 @@
 Sums are kept by quarters of an hour of UTC, because every zone differs from UTC by whole quarters: the days, weeks and
 months of any zone are made of them. Four kinds of things are counted: calls, the charges of agents, attempts at routing
 gateways, and how long callers waited for the first ringing. Calls are also counted by five minutes, on either side for
-itself (ADR 186).
+itself (ADR 186), and by the first digits of the numbers of either party (ADR 189).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -63,17 +63,23 @@ class TrafficKind(StrEnum):
     """Calls by five minutes, account of the customer and mapping gateway."""
     FIVE_OUT = "five_out"
     """Calls that were routed, by five minutes, account of the vendor and routing gateway."""
+    CALLEES = "callees"
+    """Calls by the first digits of the called number as it was rated, in ``area``: how many, and how long they were."""
+    CALLERS = "callers"
+    """Calls by the first digits of the calling number as it was received, likewise."""
 
 
 KIND_NUMBERS: Final[Mapping[str, int]] = {kind.value: number for number, kind in enumerate(TrafficKind)}
 """Numbers of the kinds, as the sums have them."""
 RECOUNTED: Final = (
     TrafficKind.CALL, TrafficKind.AGENT, TrafficKind.ATTEMPT, TrafficKind.WAIT, TrafficKind.FIVE_IN,
-    TrafficKind.FIVE_OUT,
+    TrafficKind.FIVE_OUT, TrafficKind.CALLEES, TrafficKind.CALLERS,
 )  # fmt: skip
 """Kinds whose sums follow from the stored calls, and can be made of them again."""
 
 
+DIGITS_SUMMED: Final[Mapping[TrafficKind, int]] = {TrafficKind.CALLEES: 4, TrafficKind.CALLERS: 3}
+"""Kinds that are kept by first digits of numbers, with how many of them: by more, a row would have few calls."""
 REACHED_BY: Final = frozenset({"Busy", "No Answer", "Rejected"})
 """Reasons of calls that the called party itself refused."""
 
@@ -139,6 +145,9 @@ class TrafficCall(NamedTuple):
     cost: Decimal
     cost_tax: Decimal
     loss: Decimal | None
+    caller_in: str
+    callee_in: str
+    callee_billing: str | None
     media: str | None = None
 
 
@@ -197,6 +206,7 @@ class TrafficSums:
         agents: Iterable[TrafficCharge],
         *,
         is_by_five: bool = True,
+        is_by_digits: bool = True,
     ) -> None:
         """Add a call that has a CDR, with its attempts in order and the charges of its agents."""
         five = call.started_at // FIVE_MS
@@ -217,6 +227,8 @@ class TrafficSums:
                 values = self._values(slot, each)
                 for place, count in counts:
                     values[place] += count
+        if is_by_digits:
+            self._add_numbers(slot, call)
         self._add_agents(slot, call, key, agents)
         self._add_attempts(slot, key, [each for each in attempts if each.reason not in {TOO_DEAR, FORKED}])
         if call.pdd_ms is not None:
@@ -236,6 +248,18 @@ class TrafficSums:
             self.prefixes[area] = prefix
         elif not prefix.startswith(before):
             self.prefixes[area] = common_prefix(before, prefix)
+
+    def _add_numbers(self, slot: int, call: TrafficCall) -> None:
+        # What it cost is left out: a correction of a call whose numbers were masked meanwhile then changes nothing.
+        counts = [(_CALLS, 1)]
+        if call.answered_at is not None:
+            held = (_PLACE["hold_ms"], call.hold_time_ms), (_BAND + band_of(call.hold_time_s), 1)
+            counts += ((_PLACE["answered"], 1), *held)
+        callee = call.callee_in if call.callee_billing is None else call.callee_billing
+        for kind, number in ((TrafficKind.CALLEES, callee), (TrafficKind.CALLERS, call.caller_in)):
+            values = self._values(slot, TrafficKey(kind, area=number[: DIGITS_SUMMED[kind]]))
+            for place, count in counts:
+                values[place] += count
 
     def _add_agents(self, slot: int, call: TrafficCall, key: TrafficKey, agents: Iterable[TrafficCharge]) -> None:
         paid, paid_in = call.fee, call.currency

@@ -32,7 +32,7 @@ from vosd.storage.ledger_values import ChargedBeside
 from vosd.storage.ports import EntryKind
 from vosd.storage.traffic import MissingCalls
 from vosd.storage.traffic_sums import Condition, PeakRow, TrafficQuery, TrafficRow
-from vosd.traffic.counted import SLOT_MS, TrafficKind
+from vosd.traffic.counted import DIGITS_SUMMED, SLOT_MS, TrafficKind
 from vosd.traffic.ledger_reports import LEDGER_REPORTS, LedgerReport
 from vosd.traffic.reports import (
     CRITERIA,
@@ -202,13 +202,13 @@ class ShowReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     answered: bool | None = None
     """Answered calls alone, or unanswered ones; None = both."""
     caller: Annotated[str, msgspec.Meta(min_length=1)] | None = None
-    """Beginning of the calling numbers as received; every call is read."""
+    """Beginning of the calling numbers as received; with more than three digits every call is read."""
     callee: Annotated[str, msgspec.Meta(min_length=1)] | None = None
-    """Beginning of the called numbers as rated, likewise."""
+    """Beginning of the called numbers as rated; with more than four digits every call is read."""
     caller_digits: Annotated[int, msgspec.Meta(ge=1, le=DIGITS_MAX)] | None = None
-    """Rows by so many first digits of the calling numbers; every call is read."""
+    """Rows by so many first digits of the calling numbers; from four on every call is read."""
     callee_digits: Annotated[int, msgspec.Meta(ge=1, le=DIGITS_MAX)] | None = None
-    """Rows by so many first digits of the called numbers, likewise."""
+    """Rows by so many first digits of the called numbers; from five on every call is read."""
 
 
 class CheckReports(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -431,7 +431,8 @@ async def _read(
     where: Sequence[Condition],
 ) -> _ReportRead:
     if any(getattr(order, name) is not None for name in OF_NUMBERS):
-        return await _read_calls(stores, report, layout, order, spans, where)
+        by_digits = await _read_digits(stores, report, layout, order, group, spans, where)
+        return by_digits or await _read_calls(stores, report, layout, order, spans, where)
     own, of_waits = _queries(report, layout, where)
     if group is Grouping.FIVE_MINUTES:
         own = [each for source, query in own for each in _by_five(source, query, order)]
@@ -444,6 +445,35 @@ async def _read(
         read = await stores.traffic_sums.rows(spans, [*(query for _, query in own), *of_waits])
     by_source = [(source, rows) for (source, _), rows in zip(own, read.rows[: len(own)], strict=True)]
     return _ReportRead(read.mark, by_source, read.rows[-1] if of_waits else ())
+
+
+async def _read_digits(
+    stores: "SqlStores",
+    report: Report,
+    layout: ReportLayout,
+    order: ShowReport,
+    group: Grouping,
+    spans: Sequence[ReportSpan],
+    where: Sequence[Condition],
+) -> _ReportRead | None:
+    """Read the sums by the first digits of numbers; None = they do not know what is asked for."""
+    given = {name.partition("_")[0] for name in OF_NUMBERS if getattr(order, name) is not None}
+    if where or len(given) > 1 or group is Grouping.FIVE_MINUTES:
+        return None
+    kind, digits, begins = (
+        (TrafficKind.CALLEES, order.callee_digits, order.callee)
+        if given == {"callee"}
+        else (TrafficKind.CALLERS, order.caller_digits, order.caller)
+    )
+    if max(digits or 0, len(begins or "")) > DIGITS_SUMMED[kind]:
+        return None
+    (source,) = layout.sources(report)
+    by = () if digits is None else ("area",)
+    query = TrafficQuery(kind, by, tuple(source.measures.values()), (), digits, begins or "")
+    read = await stores.traffic_sums.rows(spans, [query])
+    if read.by_digits_since is None or spans[0].since < read.by_digits_since:
+        return None
+    return _ReportRead(read.mark, [(source, read.rows[0])])
 
 
 async def _read_calls(

@@ -70,9 +70,9 @@ class ScheduledReportKeys(Keys):
     answered: Annotated[bool | None, switch()] = None
     """``yes``: answered calls alone; ``no``: unanswered ones. Default: both."""
     callee: Annotated[str | None, plain_prefix()] = None
-    """Calls alone whose called number begins so, as it was rated. Reads every call, as the next three keys do."""
+    """Calls alone whose called number begins so, as it was rated. More than four digits have every call read."""
     caller: Annotated[str | None, plain_prefix()] = None
-    """Calls alone whose calling number begins so, as it was received."""
+    """Calls alone whose calling number begins so, as it was received. More than three have every call read."""
     callee_digits: Annotated[int | None, whole(1, DIGITS_MAX)] = None
     """Rows by so many first digits of the called numbers."""
     caller_digits: Annotated[int | None, whole(1, DIGITS_MAX)] = None
