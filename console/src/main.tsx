@@ -23,7 +23,11 @@ const isWorthARepeat = (count: number, error: Error) =>
 // a screen of a console that was replaced meanwhile is not there any more: the new one is loaded
 window.addEventListener("vite:preloadError", () => window.location.reload());
 const queries = new QueryClient({
-  defaultOptions: { queries: { staleTime: FRESH_MS, retry: isWorthARepeat, refetchOnWindowFocus: true } },
+  defaultOptions: {
+    queries: { staleTime: FRESH_MS, retry: isWorthARepeat, refetchOnWindowFocus: true },
+    // orders have passwords in them, and answers have secrets: none is kept when it is done
+    mutations: { gcTime: 0 },
+  },
 });
 const theme = createTheme({
   ...(brand.colour ? { colors: { brand: shadesOf(brand.colour) }, primaryColor: "brand" } : {}),

@@ -5,6 +5,7 @@ import { type QueryClient, useQuery, useQueryClient } from "@tanstack/react-quer
 import { createContext, type ReactNode, useContext, useMemo } from "react";
 import { client, content, noteSession, Problem, type Session } from "./api/client";
 import { forgetHistory } from "./parts/figures";
+import { useForgotten } from "./parts/forgotten";
 import { ProblemText } from "./parts/problem";
 import { Login } from "./screens/login";
 
@@ -37,6 +38,7 @@ export function SessionGate({ children }: { children: ReactNode }) {
     staleTime: Number.POSITIVE_INFINITY,
   });
   const session = asked.data ?? null;
+  useForgotten(session !== null);
   useMemo(() => noteSession(session, () => forgetAll(queries)), [session, queries]);
   if (asked.isPending) {
     return (

@@ -281,6 +281,17 @@ def _found_by_axe(page: Page, is_known: bool, rules: list[str]) -> list[str]:
     return [f"{each['id']}: {node['html'][:200]}" for each in found["violations"] for node in each["nodes"]]
 
 
+def is_in_memory(page: Page, text: str) -> bool:
+    """Return whether the scripts of a page hold a text, on whatever way."""
+    parts: list[str] = []
+    session = page.context.new_cdp_session(page)
+    session.on("HeapProfiler.addHeapSnapshotChunk", lambda event: parts.append(event["chunk"]))
+    session.send("HeapProfiler.collectGarbage")
+    session.send("HeapProfiler.takeHeapSnapshot")
+    session.detach()
+    return text in "".join(parts)
+
+
 def english_in(page: Page) -> list[str]:
     """Return what is said in English; commands are so in every language."""
     return ENGLISH.findall(COMMANDS.sub("", page.inner_text("body")))

@@ -9,7 +9,7 @@ import pytest
 from api.watched import Watched, something_of_everything
 from playwright.sync_api import Locator, Page, expect
 
-from console.conftest import GO, PASSWORD, Visit, fits_a_telephone, violations
+from console.conftest import GO, PASSWORD, Visit, fits_a_telephone, is_in_memory, violations
 
 SCREENS: Final = {
     "/customers/new": "New customer",
@@ -188,8 +188,12 @@ def test_roles_tokens_and_their_ends(site: Watched, visit: Visit) -> None:
     page.get_by_role("button", name="Make a token").click()
     done(page, "Make a token", Name="crm", Role="cashier", Networks="192.0.2.0/24")
     secret = page.get_by_role("dialog", name="Shown this once")
-    expect(secret.locator("pre")).to_contain_text("vosd_")
+    token = secret.locator("pre").inner_text()
+    assert token.startswith("vosd_")
+    assert is_in_memory(page, token)
     secret.get_by_role("button", name="Close").last.click()
+    expect(secret).to_have_count(0)
+    assert not is_in_memory(page, token)
     row(page, "crm").get_by_role("button", name="Revoke").click()
     expect(done(page, "Revoke")).to_contain_text("The token crm is revoked")
     expect(row(page, "crm")).to_have_count(0)

@@ -7,7 +7,7 @@ import pytest
 from api.watched import Watched
 from playwright.sync_api import Locator, Page, expect
 
-from console.conftest import NARROW, Visit, Visitor, fits_a_telephone, violations
+from console.conftest import NARROW, Visit, Visitor, fits_a_telephone, is_in_memory, violations
 
 KINDS = {
     "accounts": "Account settings",
@@ -89,6 +89,8 @@ def test_an_object_is_made_changed_compared_reverted_and_ended(site: Watched, vi
         "account": "acme", "hosts": ["192.0.2.200", "192.0.2.201"], "max_concurrent": "12",
         "auth": {"username": "office", "password": "(hidden)"},
     }  # fmt: skip
+
+    assert not is_in_memory(page, "a-long-secret-1")
 
     page.get_by_role("textbox", name="max_concurrent").fill("20")
     asked = saved(page)

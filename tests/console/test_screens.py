@@ -23,6 +23,7 @@ from console.conftest import (
     Visitor,
     english_in,
     fits_a_telephone,
+    is_in_memory,
     logged_in,
     violations,
 )
@@ -332,6 +333,7 @@ def test_a_person_logs_out_and_in_again_with_the_code_of_the_second_factor(newco
     page.get_by_role("textbox", name="Code of the second factor").fill(code_at(secret, step + 1))
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1, name="acme")).to_be_visible()
+    assert not is_in_memory(page, PASSWORD)
 
 
 def changed(page: Page, method: str, path: str, order: dict[str, str]) -> dict[str, Any]:

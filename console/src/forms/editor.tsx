@@ -65,6 +65,15 @@ interface EditorProps {
   onDone: (name: string) => void;
 }
 
+/** What takes a change back; made here, it knows no more than it needs: no passwords that were entered. */
+function undoOf(of: { place: string; saved: number | null | undefined; before: number | null; at: string }) {
+  const onlyOurs = { query: { confirm: true }, headers: ifVersion(of.saved) };
+  const terms = of.at ? { at: enteredMoment(of.at) } : {};
+  return of.before === null
+    ? () => send("delete", of.place, onlyOurs)
+    : () => send("post", `${of.place}/revert`, { ...onlyOurs, body: { version: of.before, ...terms } });
+}
+
 export function Editor({ declared, sheet, begin, isReadOnly, onDone }: EditorProps) {
   const { t } = useTranslation();
   const { account } = useSession();
@@ -114,15 +123,9 @@ export function Editor({ declared, sheet, begin, isReadOnly, onDone }: EditorPro
       }
       setTrial(null);
       unsaved.saved();
-      const terms = at ? { at: enteredMoment(at) } : {};
-      const onlyOurs = { query: { confirm: true }, headers: ifVersion(made.changes[0]?.version) };
-      const undo = sheet
-        ? () => send("post", `${placeOf(kind, name)}/revert`, { ...onlyOurs, body: { version, ...terms } })
-        : () => send("delete", placeOf(kind, name), onlyOurs);
-      say(
-        t(sheet ? "object.saved" : "object.made", { name, version: made.changes[0]?.version ?? "" }),
-        at && !sheet ? undefined : undo,
-      );
+      const saved = made.changes[0]?.version;
+      const undo = undoOf({ place: placeOf(kind, name), saved, before: sheet ? version : null, at });
+      say(t(sheet ? "object.saved" : "object.made", { name, version: saved ?? "" }), at && !sheet ? undefined : undo);
       onDone(name);
       if (!sheet || !at) return;
       // what is planned is not what holds now

@@ -19,6 +19,7 @@ import { useTranslation } from "react-i18next";
 import { Problem } from "../api/client";
 import { useSession } from "../session";
 import { useServerText } from "../text/meanings";
+import { useForgotten } from "./forgotten";
 import { ProblemText } from "./problem";
 import { useSay } from "./trial";
 import { useUnsaved } from "./unsaved";
@@ -72,6 +73,7 @@ function AllowedAct<Result>(props: ActProps<Result>) {
   const [entered, setEntered] = useState<Entered>({});
   const [secret, setSecret] = useState("");
   const sent = useRef("");
+  useForgotten(key !== "" || secret !== "");
   const isChanged = key !== "" && asks.some((ask) => (entered[ask.name] ?? "") !== (ask.begin ?? ""));
   const unsaved = useUnsaved(isChanged);
   const order = useMutation({
@@ -82,6 +84,7 @@ function AllowedAct<Result>(props: ActProps<Result>) {
       setEntered({});
       say(props.said(result, entered), props.undo?.(result, entered));
       if (props.secret) setSecret(props.secret(result));
+      order.reset(); // it has what was entered
     },
   });
   const open = () => {
@@ -89,10 +92,12 @@ function AllowedAct<Result>(props: ActProps<Result>) {
     setEntered(Object.fromEntries(asks.map((ask) => [ask.name, ask.begin ?? ""])));
     setKey(crypto.randomUUID());
   };
-  const forget = () => {
-    setSecret("");
-    order.reset();
-  };
+  const close = () =>
+    unsaved.leave(() => {
+      setKey("");
+      setEntered({});
+      order.reset();
+    });
   const submit = (event: FormEvent) => {
     event.preventDefault();
     // a second press may come before the button is drawn as busy
@@ -114,7 +119,7 @@ function AllowedAct<Result>(props: ActProps<Result>) {
       </Button>
       <Modal
         opened={key !== ""}
-        onClose={() => unsaved.leave(() => setKey(""))}
+        onClose={close}
         title={props.title}
         closeButtonProps={{ "aria-label": t("act.close") }}
       >
@@ -133,11 +138,7 @@ function AllowedAct<Result>(props: ActProps<Result>) {
             ))}
             {!wrong && <ProblemText error={order.error} />}
             <Group justify="flex-end">
-              <Button
-                variant="default"
-                onClick={() => unsaved.leave(() => setKey(""))}
-                data-autofocus={asks.length === 0 || undefined}
-              >
+              <Button variant="default" onClick={close} data-autofocus={asks.length === 0 || undefined}>
                 {t("act.cancel")}
               </Button>
               <Button type="submit" color={props.isDanger ? "red" : undefined} loading={order.isPending}>
@@ -150,7 +151,7 @@ function AllowedAct<Result>(props: ActProps<Result>) {
       {unsaved.question}
       <Modal
         opened={secret !== ""}
-        onClose={forget}
+        onClose={() => setSecret("")}
         title={t("act.once")}
         closeButtonProps={{ "aria-label": t("act.close") }}
       >
@@ -160,7 +161,7 @@ function AllowedAct<Result>(props: ActProps<Result>) {
             <Button variant="default" onClick={() => void navigator.clipboard?.writeText(secret)}>
               {t("act.copy")}
             </Button>
-            <Button onClick={forget}>{t("act.close")}</Button>
+            <Button onClick={() => setSecret("")}>{t("act.close")}</Button>
           </Group>
         </Stack>
       </Modal>

@@ -4,6 +4,7 @@ import { type FormEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { client, content, type Session } from "../api/client";
 import { brand, logo } from "../brand";
+import { leaveField } from "../parts/forgotten";
 import { ProblemText } from "../parts/problem";
 
 const FIRST_LOG_IN = "#/first-login/";
@@ -39,7 +40,10 @@ function Name({ known, onDone }: { known: string; onDone: (session: Session) => 
   const [form, setForm] = useState({ name: known, password: "", code: "" });
   const logIn = useMutation({
     mutationFn: () => content(client.POST("/session", { body: form })),
-    onSuccess: onDone,
+    onSuccess: (session) => {
+      leaveField();
+      onDone(session);
+    },
   });
   const submit = (event: FormEvent) => {
     event.preventDefault();
@@ -89,7 +93,10 @@ function FirstPassword({ link, onDone }: { link: string; onDone: (name: string) 
   const [password, setPassword] = useState("");
   const use = useMutation({
     mutationFn: () => content(client.POST("/session/link", { body: { link, password } })),
-    onSuccess: (person) => onDone(person.name),
+    onSuccess: (person) => {
+      leaveField();
+      onDone(person.name);
+    },
   });
   const submit = (event: FormEvent) => {
     event.preventDefault();
