@@ -19,7 +19,7 @@ from vosd.admin.office import reports
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.permissions import ALL
 from vosd.admin.office.principal import Means, Principal, Role
-from vosd.admin.office.reports import ShowReport, TooManyToReadError, show_report
+from vosd.admin.office.reports import ShowReport, TooManyRowsError, TooManyToReadError, show_report
 from vosd.admin.office.rerating import Run, RunBookings
 from vosd.admin.office.scope import scope_of
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction
@@ -503,6 +503,11 @@ async def check_prefixes(booked, monkeypatch):
         plain = await show_report(office, ROOT, undivided)
         assert sheet.totals == plain.totals
         assert sheet.missing == 0
+    order = ShowReport(name="durations", since=SINCE, until=UNTIL, callee_digits=4, group="hour")
+    with monkeypatch.context() as patch:
+        patch.setattr(reports, "ROWS_MAX", 3)
+        with pytest.raises(TooManyRowsError):
+            await show_report(office, ROOT, order)
     order = ShowReport(name="durations", since=SINCE, until=UNTIL, callee_digits=3, area="London")
     of_area = sum(call.rate_area == "London" for call in calls)
     with monkeypatch.context() as patch:

@@ -1,6 +1,7 @@
 """Sums of calls as reports read them: of spans, by what calls have in common (ADR 133)."""
 
 from collections.abc import Collection, Mapping, Sequence
+from sys import maxsize
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
@@ -38,6 +39,8 @@ from vosd.traffic.spans import Piece, Pieces, ReportSpan, pieces_of
 
 _PIECES_AT_ONCE: Final = 100
 """Pieces of one statement; SQLite takes at most 500."""
+_PIECES_BY_DIGITS: Final = 10
+"""Pieces of one statement where each may have ten thousand rows."""
 _NUMBERS: Final = {"sip_code", "wait_ms", "minute"}
 _zone_day: Final = schema.traffic_zone_day.c.slot
 _COUNTERS: Final = select(schema.counter).where(
@@ -106,8 +109,12 @@ class SqlTrafficSums:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def rows(self, spans: Sequence[ReportSpan], queries: Sequence[TrafficQuery]) -> SumsRead:
+    async def rows(
+        self, spans: Sequence[ReportSpan], queries: Sequence[TrafficQuery], rows_max: int = maxsize
+    ) -> SumsRead:
         """Return for each query the sums of its spans, of one state of the database, in no order.
+
+        Of a query that has more than ``rows_max`` rows some more than these are returned, but not all.
 
         Raises:
             StoreUnavailable: the database is away, or the report takes too long.
@@ -119,7 +126,7 @@ class SqlTrafficSums:
             counters = {row.name: row.value for row in await connection.execute(_COUNTERS)}
             zone_days = await connection.scalars(days)
             pieces = pieces_of(spans, counters.get(schema.TRAFFIC_DAYS, 0), {*zone_days})
-            rows = [await _rows(connection, pieces, query) for query in queries]
+            rows = [await _rows(connection, pieces, query, rows_max) for query in queries]
             return SumsRead(
                 counters.get(schema.TRAFFIC, 0),
                 rows,
@@ -176,7 +183,7 @@ def _moment(slot: int | None) -> int | None:
     return None if slot is None else slot * SLOT_MS
 
 
-async def _rows(connection: AsyncConnection, pieces: Pieces, query: TrafficQuery) -> list[TrafficRow]:
+async def _rows(connection: AsyncConnection, pieces: Pieces, query: TrafficQuery, rows_max: int) -> list[TrafficRow]:
     found: dict[tuple[int, tuple[str | int, ...]], list[Any]] = {}
     names = {*query.by, *(name for some, _ in query.where for name in some)}
     assert names.issubset(TrafficKey._fields), "else they are no names of our own"
@@ -184,18 +191,23 @@ async def _rows(connection: AsyncConnection, pieces: Pieces, query: TrafficQuery
     if query.area_begins:
         values["begins"] = query.area_begins
     width = len(query.by) + 1
+    count = _PIECES_AT_ONCE if query.area_digits is None else _PIECES_BY_DIGITS
     are_money = [name in AMOUNTS for name in query.measures]  # a sum of whole numbers is a decimal in MariaDB
     of_tables = (("traffic_day", pieces.days), ("traffic", pieces.quarters), ("traffic_zone", pieces.zone_days))
     for table, some in of_tables:
-        for start in range(0, len(some), _PIECES_AT_ONCE):
-            at_once = some[start : start + _PIECES_AT_ONCE]
+        for start in range(0, len(some), count):
+            at_once = some[start : start + count]
+            if len(found) > rows_max:
+                break
             for row in await connection.execute(_statement(table, at_once, query), values):
                 sums = [
                     value if is_money else int(value) for value, is_money in zip(row[width:], are_money, strict=True)
                 ]
                 for span, sign in at_once[row[0]].signs:
                     _count(found, (span, tuple(row[1:width])), sums, sign)
-    return [TrafficRow(span, by, tuple(sums)) for (span, by), sums in found.items() if any(sums)]
+    # Where some pieces were not read, a sum that is nothing so far may be something.
+    is_cut = len(found) > rows_max
+    return [TrafficRow(span, by, tuple(sums)) for (span, by), sums in found.items() if is_cut or any(sums)]
 
 
 def _count(

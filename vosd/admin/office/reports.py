@@ -470,7 +470,7 @@ async def _read_digits(
     (source,) = layout.sources(report)
     by = () if digits is None else ("area",)
     query = TrafficQuery(kind, by, tuple(source.measures.values()), (), digits, begins or "")
-    read = await stores.traffic_sums.rows(spans, [query])
+    read = await stores.traffic_sums.rows(spans, [query], ROWS_MAX)
     if read.by_digits_since is None or spans[0].since < read.by_digits_since:
         return None
     return _ReportRead(read.mark, [(source, read.rows[0])])
