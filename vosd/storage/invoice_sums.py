@@ -118,12 +118,10 @@ async def read_invoiced(
             _within(_call_entry, account, begin, until, end_seq), *of_call, _call_entry.kind == EntryKind.CALL.value
         )
         corrected = func.coalesce(of_its_call.limit(1).scalar_subquery(), 0)
-        charged = [
-            *await _charges(connection, EntryKind.CALL, within, _place_of(_entry, since), account),
-            *await _charges(connection, EntryKind.CORRECTION, within, corrected, account),
-            *await _between_tax_rates(connection, within, corrected, account),
-            *await _without_cdr(connection, within, account),
-        ]
+        charged = await _charges(connection, EntryKind.CALL, within, _place_of(_entry, since), account)
+        if corrections := await _charges(connection, EntryKind.CORRECTION, within, corrected, account):
+            charged += [*corrections, *await _between_tax_rates(connection, within, corrected, account)]
+        charged += await _without_cdr(connection, within, account)
         minimums, moved = await _others(connection, within, zone)
         total = await connection.scalar(select(_sum(_entry.amount)).where(within))
         skipped = select(func.min(_entry.created_at)).where(
