@@ -1,5 +1,5 @@
 import { beforeEach, expect, it, vi } from "vitest";
-import { beginZone, chooseZone, chosenZone, clockAt, momentAt, offsetText } from "./zone";
+import { beginZone, chooseZone, chosenZone, clockAt, lastMonth, momentAt, offsetText } from "./zone";
 
 beforeEach(() => {
   const kept = new Map<string, string>();
@@ -34,4 +34,10 @@ it.each([
   expect(at.toISOString()).toBe(utc);
   expect(clockAt(at, zone)).toBe(shown);
   expect(offsetText(at, zone)).toBe(offset);
+});
+
+it("takes the last month by the clock of the zone, also at the turn of a month and of a year", () => {
+  const at = new Date("2026-03-31T20:00:00Z");
+  expect([lastMonth(at, "Asia/Shanghai"), lastMonth(at, "America/New_York")]).toEqual(["2026-03", "2026-02"]);
+  expect(lastMonth(new Date("2026-01-15T12:00:00Z"), "UTC")).toBe("2025-12");
 });

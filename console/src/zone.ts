@@ -72,6 +72,12 @@ export function clockAt(at: Date, zone: string | undefined): string {
   return new Date(at.getTime() + offsetOf(at, zone)).toISOString().slice(0, 16);
 }
 
+/** The month before the present one, by the clock of a zone. */
+export function lastMonth(now: Date, zone = chosenZone()): string {
+  const [year, month] = clockAt(now, zone).split("-").map(Number) as [number, number];
+  return month > 1 ? `${year}-${String(month - 1).padStart(2, "0")}` : `${year - 1}-12`;
+}
+
 /** Such as `UTC+05:30`. */
 export function offsetText(at: Date, zone: string | undefined): string {
   const minutes = Math.round(offsetOf(at, zone) / MINUTE_MS);

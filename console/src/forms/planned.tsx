@@ -6,6 +6,7 @@ import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { type Row, type Schemas, send } from "../api/client";
+import { enteredMoment } from "../format";
 import { ProblemText } from "../parts/problem";
 import type { Tried } from "../parts/simulation";
 import { Table } from "../parts/table";
@@ -30,7 +31,7 @@ export function Planned({ name, isStored, objects }: { name: string; isStored: b
     callee: entered.callee.trim(),
     caller: entered.caller.trim() || ANYONE,
     plan: name,
-    at: entered.at ? new Date(entered.at).toISOString() : undefined,
+    at: enteredMoment(entered.at),
   };
   // as text, because an object would be another one each time that this is drawn
   const [asked] = useDebouncedValue(JSON.stringify({ call, objects }), TYPED_MS);

@@ -7,7 +7,7 @@ import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { client, content, download, pageOf, type Row, type Schemas } from "../api/client";
 import { resultOf } from "../api/jobs";
-import { amount } from "../format";
+import { amount, enteredMoment } from "../format";
 import { Change } from "../parts/change";
 import { Facts, Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
@@ -115,7 +115,6 @@ function Import() {
     mutationFn: async () => {
       const columns = Object.fromEntries(Object.entries(map.columns).filter(([, theirs]) => theirs));
       const start = { ...(map.format ? { format: map.format } : {}), ...(map.zone ? { zone: map.zone } : {}) };
-      const moment = (text: string) => (text ? new Date(`${text}T00:00`).toISOString() : undefined);
       const job = await content(
         client.POST("/reconciliations/{account}/imports", {
           params: {
@@ -123,8 +122,8 @@ function Import() {
             query: {
               file: file?.name,
               map: JSON.stringify({ columns, ...(Object.keys(start).length > 0 ? { start } : {}) }),
-              since: moment(span.since),
-              until: moment(span.until),
+              since: enteredMoment(span.since),
+              until: enteredMoment(span.until),
             },
           },
           headers: { "Content-Type": /\.gz$/i.test(file?.name ?? "") ? "application/gzip" : "text/csv" },

@@ -18,7 +18,7 @@ import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { client, content, type Row } from "../api/client";
 import { endOf, type Job } from "../api/jobs";
-import { amount } from "../format";
+import { amount, enteredMoment } from "../format";
 import { Change, type Done, DoneText } from "../parts/change";
 import { Facts } from "../parts/page";
 import { ProblemText } from "../parts/problem";
@@ -88,7 +88,7 @@ export function SheetImport({ group }: { group: string }) {
           query: {
             file: chosen.file.name,
             mode: terms.mode,
-            effective: terms.effective ? new Date(terms.effective).toISOString() : undefined,
+            effective: enteredMoment(terms.effective),
             map: map ? mapText(map) : undefined,
             memo: terms.memo || undefined,
             force: terms.force || undefined,

@@ -13,14 +13,10 @@ import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { Table } from "../parts/table";
 import { useMay, useSession } from "../session";
+import { lastMonth, zoneName } from "../zone";
 
 /** Kinds of missing work that an order may pass over. */
 const PASSABLE = new Set(["quarantined", "vendor_unmatched", "dispute_open", "invoices_missing"]);
-
-function lastMonth(now: Date): string {
-  const at = new Date(now.getFullYear(), now.getMonth() - 1, 1);
-  return `${at.getFullYear()}-${String(at.getMonth() + 1).padStart(2, "0")}`;
-}
 
 export function MonthsScreen() {
   const { t } = useTranslation();
@@ -33,11 +29,11 @@ export function MonthsScreen() {
     go({ search: (before) => ({ ...before, [field]: value || undefined }), replace: true });
   const account = search.account ?? own ?? "";
   const query = {
-    zone: Intl.DateTimeFormat().resolvedOptions().timeZone,
+    zone: zoneName(),
     ...(account ? { accounts: account } : { all: true }),
   };
   const found = useQuery({
-    queryKey: ["statements", month, account],
+    queryKey: ["statements", month, query],
     queryFn: () => pageOf(`/statements/${month}`, query),
   });
   const rows = found.data?.items ?? [];

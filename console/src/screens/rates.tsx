@@ -6,7 +6,7 @@ import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { type FormEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { client, content, pageOf, type Row } from "../api/client";
-import { localMinute } from "../format";
+import { enteredMoment, localMinute } from "../format";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { type Column, Table } from "../parts/table";
@@ -68,7 +68,7 @@ function LookUp() {
   const [at, setAt] = useState(localMinute(search.at));
   const look = (event: FormEvent) => {
     event.preventDefault();
-    void go({ search: { number: number.replace(/[^\d+]/g, ""), at: at ? new Date(at).toISOString() : undefined } });
+    void go({ search: { number: number.replace(/[^\d+]/g, ""), at: enteredMoment(at) } });
   };
   return (
     <form onSubmit={look}>
