@@ -338,16 +338,16 @@ def _shown(raw: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def tax_by(steps: Sequence[Step], fee: Decimal) -> Decimal:
-    """Return the tax on ``fee`` by the rate and the rounding of a charge's steps.
+def tax_by(steps: Sequence[Step], fee: Decimal, percent: Decimal | None = None) -> Decimal:
+    """Return the tax on ``fee`` by the rounding of a charge's steps, and by their tax rate where there is no other.
 
     Raises:
         KeyError: a step or a figure is missing, so this is not a breakdown.
     """
     by_name = {step["step"]: step for step in steps}
     terms, row = by_name["fee"], by_name["rate"]
-    if row.get("tax_exempt"):
-        return ZERO
+    if percent is None:
+        percent = ZERO if row.get("tax_exempt") else Decimal(str(row["tax_rate"]))
     policy = RatingPolicy(
         hold_time_precision_ms=0,
         free_time_s=0,
@@ -355,5 +355,4 @@ def tax_by(steps: Sequence[Step], fee: Decimal) -> Decimal:
         fee_unit=Decimal(str(terms["unit"])),
         rounding=Rounding(terms["rounding"]),
     )
-    rate = Decimal(str(row["tax_rate"]))
-    return round_fee(EXACT.divide(EXACT.multiply(fee, rate), 100), policy)
+    return round_fee(EXACT.divide(EXACT.multiply(fee, percent), 100), policy)

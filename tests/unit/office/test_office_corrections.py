@@ -31,7 +31,7 @@ from vosd.admin.office.rerating import RerateCalls, rerate_calls
 from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.billing.parties import CallSide, Party
 from vosd.billing.rater import breakdown, rate_call, tax_by
-from vosd.cdr.corrections import Amounts, ChargeChange, NoSuchCharge
+from vosd.cdr.corrections import Amounts, ChargeChange, Correction, NoSuchCharge
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, Posting
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
@@ -42,39 +42,39 @@ RECORD = ended_call(1, applied_rate("0.60", tax_rate="10"), applied_rate("0.30")
 
 
 def test_the_tax_follows_from_the_fee_by_the_terms_of_the_call():
-    (change,) = changes_of(RECORD, [WantedCharge(role=CUSTOMER, fee=Decimal("0.36"))])
+    (change,) = changes_of(RECORD, [WantedCharge(role=CUSTOMER, fee=Decimal("0.36"))], {})
     assert change == ChargeChange(CUSTOMER, 0, Amounts(Decimal("0.36"), Decimal("0.036"), 62))
-    (of_agent,) = changes_of(RECORD, [WantedCharge(role=AGENT, level=1, fee=Decimal("0.10"))])
+    (of_agent,) = changes_of(RECORD, [WantedCharge(role=AGENT, level=1, fee=Decimal("0.10"))], {})
     assert of_agent.after == Amounts(Decimal("0.10"), Decimal("0.02"), 62)
 
 
 def test_a_tax_that_is_said_counts():
     (change,) = changes_of(
-        RECORD, [WantedCharge(role=VENDOR, fee=Decimal("0.2"), tax=Decimal("0.01"), billed_seconds=60)]
+        RECORD, [WantedCharge(role=VENDOR, fee=Decimal("0.2"), tax=Decimal("0.01"), billed_seconds=60)], {}
     )
     assert change.after == Amounts(Decimal("0.2"), Decimal("0.01"), 60)
 
 
 def test_what_is_not_said_stays():
-    (change,) = changes_of(RECORD, [WantedCharge(role=CUSTOMER, billed_seconds=60)])
+    (change,) = changes_of(RECORD, [WantedCharge(role=CUSTOMER, billed_seconds=60)], {})
     assert change.after == Amounts(Decimal("0.62"), Decimal("0.062"), 60)
 
 
 def test_nothing_is_taxed_with_nothing():
-    (change,) = changes_of(answered_call(1), [WantedCharge(role=CUSTOMER, fee=Decimal(0))])
+    (change,) = changes_of(answered_call(1), [WantedCharge(role=CUSTOMER, fee=Decimal(0))], {})
     assert change.after == Amounts(Decimal(0), Decimal(0), 60)
 
 
 def test_without_steps_the_tax_must_be_said():
     with pytest.raises(TaxUnknownError, match="say `tax`"):
-        changes_of(answered_call(1, fee_breakdown="{}"), [WantedCharge(role=CUSTOMER, fee=Decimal("0.36"))])
+        changes_of(answered_call(1, fee_breakdown="{}"), [WantedCharge(role=CUSTOMER, fee=Decimal("0.36"))], {})
 
 
 def test_a_party_that_the_call_has_not_is_named():
     with pytest.raises(
         NoSuchCharge, match="no charge for the agent of level 2; it has: customer customer-1, agent res"
     ):
-        changes_of(RECORD, [WantedCharge(role=AGENT, level=2, fee=Decimal(1))])
+        changes_of(RECORD, [WantedCharge(role=AGENT, level=2, fee=Decimal(1))], {})
 
 
 @pytest.mark.parametrize("seconds", [1, 59, 61, 3_601])
@@ -136,6 +136,20 @@ async def test_a_correction_leaves_one_line_in_the_audit_and_a_repeat_or_a_trial
     assert await list_corrections(office, operator(), ListCorrections(RECORD.call_id)) == [
         msgspec.structs.replace(change, repeated=False)
     ]
+
+
+async def test_the_tax_on_a_corrected_fee_is_by_the_rate_of_the_latest_correction(office: Office) -> None:
+    """As behind a run of rating again, which has found another tax rate."""
+    rated = ChargeChange(CUSTOMER, 0, Amounts(Decimal(2), Decimal("0.32"), 60), Decimal(16))
+    await office.stores.corrections.book([Correction(RECORD.call_id, (rated,), "rerate-1", "ann", "tax", NOW)])
+    charges = (WantedCharge(role=CUSTOMER, fee=Decimal(1)),)
+    order = CorrectCall(call_id=RECORD.call_id, charges=charges, memo="why", reference="t1")
+    (change,) = (await correct_call(office, operator("ann"), order)).changes
+    assert (change.tax_before, change.tax_after) == ("0.32", "0.16")
+    later = ChargeChange(CUSTOMER, 0, Amounts(Decimal(3), Decimal("0.63"), 60), Decimal(21))
+    await office.stores.corrections.book([Correction(RECORD.call_id, (later,), "rerate-2", "ann", "tax", NOW)])
+    (again,) = (await correct_call(office, operator("ann"), order)).changes
+    assert (again.tax_after, again.repeated) == ("0.16", True)
 
 
 async def test_a_run_that_books_leaves_one_line_in_the_audit_and_a_repeat_none(office: Office) -> None:

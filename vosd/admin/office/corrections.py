@@ -1,7 +1,8 @@
 """Use cases of corrections: what a booked call has cost, set right afterwards, and the list of that."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from itertools import takewhile
 from typing import Final
 from uuid import uuid4
 
@@ -126,8 +127,11 @@ async def correct_call(office: Office, who: Principal, order: CorrectCall) -> Co
         StoreUnavailable: as far as is known nothing was booked; try again with the same reference.
     """
     record = (await booked_call(office.stores.queries, order.call_id)).record
-    changes = changes_of(record, order.charges)
     reference = order.reference or str(uuid4())
+    history = await office.stores.corrections.history(record.call_id)
+    earlier = takewhile(lambda each: each.reference != reference, history)
+    rates = {(each.role, each.level): each.tax_rate_after for each in earlier}
+    changes = changes_of(record, order.charges, rates)
     correction = Correction(record.call_id, changes, reference, who.recorded, order.memo, office.now())
     if order.is_trial:
         return CorrectedCall([*map(_sheet, await office.stores.corrections.preview([correction]))])
@@ -157,8 +161,12 @@ async def list_corrections(office: Office, who: Principal, order: ListCorrection
     return [*map(_sheet, await office.stores.corrections.history(call.record.call_id))]
 
 
-def changes_of(record: CallRecord, wanted: Iterable[WantedCharge]) -> tuple[ChargeChange, ...]:
+def changes_of(
+    record: CallRecord, wanted: Iterable[WantedCharge], tax_rates: Mapping[tuple[str, int], Decimal | None]
+) -> tuple[ChargeChange, ...]:
     """Return the changes of a call's charges.
+
+    ``tax_rates`` has the tax rate after the latest correction of a charge by role and level; None = that of its steps.
 
     Raises:
         NoSuchCharge: the call has no charge of that role and level.
@@ -174,19 +182,19 @@ def changes_of(record: CallRecord, wanted: Iterable[WantedCharge]) -> tuple[Char
             message = f"call {record.call_id} has no charge for the {role} of level {level}; it has: {known}"
             raise NoSuchCharge(message)
         fee = charge.fee if what.fee is None else what.fee
-        tax = what.tax if what.tax is not None else _tax(charge, fee)
+        tax = what.tax if what.tax is not None else _tax(charge, fee, tax_rates.get((role, level)))
         seconds = charge.billed_seconds if what.billed_seconds is None else what.billed_seconds
         made.append(ChargeChange(role, level, Amounts(fee, tax, seconds)))
     return tuple(made)
 
 
-def _tax(charge: ChargeRow, fee: Decimal) -> Decimal:
+def _tax(charge: ChargeRow, fee: Decimal, percent: Decimal | None) -> Decimal:
     if fee == charge.fee:
         return charge.tax
     if not fee:
         return ZERO
     try:
-        return tax_by(_decode(charge.breakdown or ""), fee)
+        return tax_by(_decode(charge.breakdown or ""), fee, percent)
     except (msgspec.DecodeError, KeyError):
         option = {CUSTOMER: "`tax`", VENDOR: "`cost_tax`", AGENT: f"`agent_tax` {charge.level}"}[charge.role]
         message = f"call has no steps of its {charge.role}'s charge to compute the tax from: say {option}"
