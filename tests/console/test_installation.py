@@ -69,6 +69,13 @@ def test_the_screens_of_the_installation_have_nothing_against_them(visit: Visit)
         fits_a_telephone(page)
 
 
+def credited(page: Page, limit: str) -> Locator:
+    """Give the account of the page an overdraft limit, in both steps, and return the words about it."""
+    page.get_by_role("button", name="Credit").click()
+    done(page, "Check", Overdraft_limit=limit)
+    return done(page, "Credit")
+
+
 def test_a_customer_is_made_whole_after_a_trial(site: Watched, visit: Visit) -> None:
     site.api.ask("PUT", "/templates/retail", {"keys": {"overdraft_limit": "25"}})
     page = visit().go("/customers/new", "New customer")
@@ -104,6 +111,15 @@ def test_a_customer_is_made_whole_after_a_trial(site: Watched, visit: Visit) -> 
     page.get_by_text("Prices of its calls now").click()
     expect(page.get_by_label("Prices of its calls now")).to_contain_text("0.60")
 
+    page = visit().turn("/customers/new", "New customer")
+    page.get_by_role("textbox", name="Name of the account").fill("florist")
+    page.get_by_role("combobox", name="rate_group", exact=True).first.fill("sell")
+    page.get_by_role("button", name="Check the change").click()
+    asked.get_by_role("button", name="Make the customer").click()
+    expect(page.get_by_role("heading", level=1, name="florist")).to_be_visible()
+    undo(page)
+    assert site.api.ask("GET", "/accounts/florist").status == 404
+
 
 def test_money_is_moved_and_credit_given_and_both_are_undone(site: Watched, visit: Visit) -> None:
     def balance(account: str) -> Decimal:
@@ -113,20 +129,24 @@ def test_money_is_moved_and_credit_given_and_both_are_undone(site: Watched, visi
     visitor = visit()
     page = visitor.go("/accounts/acme", "acme")
     page.get_by_role("button", name="Transfer").click()
-    expect(done(page, "Transfer", To_the_account="other", Amount="3.25")).to_contain_text("3.25 USD moved to other")
+    done(page, "Check", To_the_account="other", Amount="3.25")
+    asked = page.get_by_role("dialog", name="Move 3.25 USD from acme to other?")
+    asked.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_label("Amount")).to_have_value("3.25")
+    done(page, "Check")
+    assert balance("acme") == before[0]
+    asked.get_by_role("button", name="Transfer").dblclick()
+    expect(page.get_by_text("3.25 USD moved to other")).to_be_visible()
     assert (balance("acme"), balance("other")) == (before[0] - Decimal("3.25"), before[1] + Decimal("3.25"))
     undo(page)
     assert (balance("acme"), balance("other")) == before
     page = visitor.turn("/accounts/rival", "rival")
-    page.get_by_role("button", name="Credit").click()
-    expect(done(page, "Credit", Overdraft_limit="77")).to_contain_text("The overdraft limit is 77")
+    expect(credited(page, "77")).to_contain_text("The overdraft limit is 77")
     expect(page.locator("dl.facts").first).to_contain_text("77")
-    page.get_by_role("button", name="Credit").click()
-    expect(done(page, "Credit", Overdraft_limit="99")).to_contain_text("The overdraft limit is 99")
+    expect(credited(page, "99")).to_contain_text("The overdraft limit is 99")
     undo(page)
     assert [each["value"] for each in site.items("/overrides?name=rival")] == ["77.00"], "the one before holds again"
-    page.get_by_role("button", name="Credit").click()
-    expect(done(page, "Credit", Overdraft_limit="99")).to_contain_text("The overdraft limit is 99")
+    expect(credited(page, "99")).to_contain_text("The overdraft limit is 99")
     assert site.api.ask("POST", "/accounts/rival/overrides", {"overdraft_limit": "66"}).status == 200
     page.get_by_role("button", name="Undo").click()
     expect(page.get_by_role("alert").filter(has_text="Another person has changed this since")).to_be_visible()
@@ -222,8 +242,7 @@ def test_parameters_are_set_in_words_undone_and_have_versions(site: Watched, vis
 def test_who_logs_in_after_an_ended_session_sees_nothing_of_it(site: Watched, newcomer: Visit) -> None:
     customer = newcomer("customer", "acme").go("/").get_by_role("button", name=re.compile("^p")).inner_text()
     page = newcomer("finance").go("/accounts/rival", "rival")
-    page.get_by_role("button", name="Credit").click()
-    expect(done(page, "Credit", Overdraft_limit="55")).to_contain_text("The overdraft limit is 55")
+    expect(credited(page, "55")).to_contain_text("The overdraft limit is 55")
     site.daemon.succeed("user", "disable", page.get_by_role("button", name=re.compile("^p")).inner_text())
     page.evaluate(GO, "/accounts")
     expect(page.get_by_role("heading", level=1, name="Log in")).to_be_visible()

@@ -87,11 +87,19 @@ def test_money_is_moved_between_accounts(site: Watched, boss: Visitor) -> None:
     page = boss.go("/payments?tab=transfer", "Payments")
     for field, value in (("From account", "rival"), ("To account", "other"), ("Amount", "12.345678")):
         page.get_by_label(field).fill(value)
+    page.get_by_role("tab", name="Booked").click()
+    page.get_by_role("tab", name="Transfer").click()
+    expect(page.get_by_label("Amount")).to_have_value("12.345678")
+    page.get_by_role("link", name="Invoices").click()
+    page.get_by_role("dialog", name="Leave without saving?").get_by_role("button", name="Stay here").click()
     confirmed(page, "Transfer", "other: booked 12.345678")
     assert (balance(site, "rival"), balance(site, "other")) == (
         before[0] - Decimal("12.345678"),
         before[1] + Decimal("12.345678"),
     )
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("rival: booked 12.345678")).to_be_visible()
+    assert (balance(site, "rival"), balance(site, "other")) == before
 
 
 def test_a_file_of_payments_is_booked_once_however_often(site: Watched, boss: Visitor) -> None:
@@ -137,7 +145,11 @@ def test_an_invoice_is_made_issued_mailed_paid_and_taken_back(
     assert (mail["To"], [each.get_content_type() for each in mail.iter_attachments()][:1]) == (
         "books@example.com", ["application/pdf"],
     )  # fmt: skip
-    confirmed(page, "Book a payment", f"acme: booked {invoice['gross']}")
+    page.get_by_role("button", name="Book a payment").click()
+    page.get_by_role("dialog").get_by_role("button", name="Check").click()
+    asked = page.get_by_role("dialog", name=f"Book what is not paid yet of {invoice['number']}?")
+    asked.get_by_role("button", name="Book a payment").click()
+    expect(page.get_by_text(f"acme: booked {invoice['gross']}")).to_be_visible()
     assert site.items("/invoices")[0]["state"] == "paid"
     confirmed(page, "Cancel the invoice", "The credit note is")
     assert {each["kind"] for each in site.items("/invoices")} == {"invoice", "credit_note"}

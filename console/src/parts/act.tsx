@@ -19,6 +19,7 @@ import { useTranslation } from "react-i18next";
 import { Problem } from "../api/client";
 import { useSession } from "../session";
 import { useServerText } from "../text/meanings";
+import { Confirm } from "./confirm";
 import { useForgotten } from "./forgotten";
 import { ProblemText } from "./problem";
 import { useSay } from "./trial";
@@ -49,6 +50,8 @@ interface ActProps<Result> {
   isSmall?: boolean;
   size?: MantineSize;
   asks?: readonly Asked[];
+  /** The second step of what costs money: a question with what was entered in it. */
+  question?: (entered: Entered) => { title: string; lead: ReactNode };
   /** The key has a repeat change nothing more. */
   run: (entered: Entered, key: string) => Promise<Result>;
   said: (result: Result, entered: Entered) => string;
@@ -72,6 +75,7 @@ function AllowedAct<Result>(props: ActProps<Result>) {
   const [key, setKey] = useState("");
   const [entered, setEntered] = useState<Entered>({});
   const [secret, setSecret] = useState("");
+  const [isChecked, setChecked] = useState(false);
   const sent = useRef("");
   useForgotten(key !== "" || secret !== "");
   const isChanged = key !== "" && asks.some((ask) => (entered[ask.name] ?? "") !== (ask.begin ?? ""));
@@ -81,11 +85,13 @@ function AllowedAct<Result>(props: ActProps<Result>) {
     onSuccess: (result) => {
       unsaved.saved();
       setKey("");
+      setChecked(false);
       setEntered({});
       say(props.said(result, entered), props.undo?.(result, entered));
       if (props.secret) setSecret(props.secret(result));
       order.reset(); // it has what was entered
     },
+    onError: () => setChecked(false),
   });
   const open = () => {
     order.reset();
@@ -100,6 +106,10 @@ function AllowedAct<Result>(props: ActProps<Result>) {
     });
   const submit = (event: FormEvent) => {
     event.preventDefault();
+    if (props.question) setChecked(true);
+    else send();
+  };
+  const send = () => {
     // a second press may come before the button is drawn as busy
     if (sent.current === key && !order.isError) return;
     sent.current = key;
@@ -118,7 +128,7 @@ function AllowedAct<Result>(props: ActProps<Result>) {
         {props.act}
       </Button>
       <Modal
-        opened={key !== ""}
+        opened={key !== "" && !isChecked}
         onClose={close}
         title={props.title}
         closeButtonProps={{ "aria-label": t("act.close") }}
@@ -142,12 +152,23 @@ function AllowedAct<Result>(props: ActProps<Result>) {
                 {t("act.cancel")}
               </Button>
               <Button type="submit" color={props.isDanger ? "red" : undefined} loading={order.isPending}>
-                {props.act}
+                {props.question ? t("customer.check") : props.act}
               </Button>
             </Group>
           </Stack>
         </form>
       </Modal>
+      {isChecked && props.question && (
+        <Confirm
+          opened
+          {...props.question(entered)}
+          act={props.act}
+          isAtWork={order.isPending}
+          error={null}
+          onAct={send}
+          onClose={() => setChecked(false)}
+        />
+      )}
       {unsaved.question}
       <Modal
         opened={secret !== ""}

@@ -5,7 +5,7 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useParams } from "@tanstack/react-router";
 import { type FormEvent, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { client, content, pageOf, type Query, type Row, type Schemas, send } from "../api/client";
+import { client, content, pageOf, type Query, type Row } from "../api/client";
 import { cleared, override } from "../api/overrides";
 import { amount, enteredMoment } from "../format";
 import { Act } from "../parts/act";
@@ -18,6 +18,7 @@ import { useUnsaved } from "../parts/unsaved";
 import { Moment, Money, State, Value } from "../parts/values";
 import { useMay, useSession } from "../session";
 import { Tree } from "./call";
+import { transfer } from "./payments";
 
 const LATEST = 50;
 const RUNNING_MAX = 1_000;
@@ -169,11 +170,6 @@ function Settings({ account }: { account: string }) {
 /** Money from this account to another one, or back. */
 function Transfer({ account, currency }: { account: string; currency: string }) {
   const { t } = useTranslation();
-  const book = (source: string, target: string, sum: string, memo: string, key: string) =>
-    send<Schemas["Booked"]>("post", "/transfers", {
-      headers: { "Idempotency-Key": key },
-      body: { source, target, amount: sum, memo: memo || undefined },
-    });
   return (
     <Act
       needs="POST /transfers"
@@ -185,14 +181,16 @@ function Transfer({ account, currency }: { account: string; currency: string }) 
         { name: "amount", label: t("customer.amount", { currency }), kind: "amount", required: true },
         { name: "memo", label: t("customer.memo") },
       ]}
-      run={({ target = "", amount: sum = "", memo = "" }, key) => book(account, target, sum, memo, key)}
+      question={({ target = "", amount: sum = "" }) => ({
+        title: t("payments.move_title", { source: account, target, amount: `${amount(sum)} ${currency}` }),
+        lead: t("payments.move_lead"),
+      })}
+      run={({ target = "", amount: sum = "", memo = "" }, key) => transfer(account, target, sum, memo, key)}
       said={({ receipts }, { target, amount: sum = "" }) =>
-        receipts.length > 0
-          ? t("customer.transferred", { amount: amount(sum), currency, target })
-          : t("customer.waiting")
+        receipts?.length ? t("customer.transferred", { amount: amount(sum), currency, target }) : t("customer.waiting")
       }
       undo={({ receipts }, { target = "", amount: sum = "", memo = "" }) =>
-        receipts.length > 0 ? () => book(target, account, sum, memo, crypto.randomUUID()) : undefined
+        receipts?.length ? () => transfer(target, account, sum, memo, crypto.randomUUID()) : undefined
       }
     />
   );
@@ -218,6 +216,10 @@ function Credit({ account, currency, limit }: { account: string; currency: strin
         { name: "until", label: t("acts.until"), kind: "moment" },
         { name: "memo", label: t("customer.memo") },
       ]}
+      question={({ overdraft_limit = "" }) => ({
+        title: t("customer.credit_confirm", { account, limit: `${amount(overdraft_limit)} ${currency}` }),
+        lead: t("customer.credit_lead"),
+      })}
       run={({ overdraft_limit = "", until, memo }) =>
         override(
           may,

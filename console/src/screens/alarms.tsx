@@ -1,17 +1,15 @@
-import { Alert, Stack, Switch, TextInput } from "@mantine/core";
+import { Alert, Switch } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
-import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { client, content, type Row, send, unlessChanged } from "../api/client";
-import { enteredMoment } from "../format";
-import { Change } from "../parts/change";
+import { enteredMoment, localMinute } from "../format";
+import { Act } from "../parts/act";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { Table } from "../parts/table";
 import { LastDone } from "../parts/trial";
 import { Moment, useFacts } from "../parts/values";
-import { useMay } from "../session";
 import { ServerText, useServerText } from "../text/meanings";
 
 const READ_MS = 2_000;
@@ -27,7 +25,6 @@ export function AlarmsScreen() {
     queryFn: () => content(client.GET("/alarms", { params: { query: history ? { history: true } : {} } })),
     refetchInterval: READ_MS,
   });
-  const mayConfirm = useMay("POST /alarms/{alarm}/confirmation");
   const all = (found.data?.alarms ?? []) as unknown as Row[];
   const rows = level ? all.filter((row) => row.level === level) : all;
   return (
@@ -71,7 +68,7 @@ export function AlarmsScreen() {
                 {t("alarms.silent_until")} <Moment value={row.silent_until} />
               </p>
             ) : null}
-            {mayConfirm && <Confirmation row={row} />}
+            <Confirmation row={row} />
           </Alert>
         ))}
       <Table
@@ -101,13 +98,12 @@ export function AlarmsScreen() {
 /** Say that an alarm was seen, with a note for the others, and keep it silent until a moment. */
 function Confirmation({ row }: { row: Row }) {
   const { t } = useTranslation();
-  const [note, setNote] = useState(String(row.note ?? ""));
-  const [until, setUntil] = useState("");
   const named = `${row.alarm} ${row.subject}`.trim();
-  const confirm = (noted: string | null, silent: string | null, key?: string) =>
+  const silent = Date.parse(String(row.silent_until)) > Date.now() ? String(row.silent_until) : "";
+  const confirm = (note: unknown, until: unknown, key?: string) =>
     send("post", `/alarms/${encodeURIComponent(String(row.alarm))}/confirmation`, {
       headers: key ? { "Idempotency-Key": key } : {},
-      body: { subject: row.subject, note: noted || undefined, until: silent || undefined },
+      body: { subject: row.subject, note: note || undefined, until: until || undefined },
     });
   const confirmation = async () => {
     const { alarms } = await content(client.GET("/alarms"));
@@ -115,31 +111,22 @@ function Confirmation({ row }: { row: Row }) {
     return found && [found.confirmed_by, found.note, found.silent_until];
   };
   return (
-    <Change
-      saysAbove
+    <Act
+      needs="POST /alarms/{alarm}/confirmation"
       act={t("alarms.confirm")}
       title={t("alarms.confirm_title", { alarm: named })}
-      lead={
-        <Stack gap="xs">
-          <TextInput label={t("column.note")} value={note} onChange={(event) => setNote(event.currentTarget.value)} />
-          <TextInput
-            type="datetime-local"
-            label={t("alarms.silence")}
-            description={t("alarms.silence_means")}
-            value={until}
-            onChange={(event) => setUntil(event.currentTarget.value)}
-          />
-        </Stack>
-      }
-      run={async (key) => {
-        await confirm(note, enteredMoment(until) ?? null, key);
-        if (!until) return { said: t("alarms.was_confirmed", { alarm: named }) };
-        const undo = await unlessChanged(confirmation, async () => {
-          await confirm(null, null);
-          return { said: t("alarms.loud", { alarm: named }) };
-        });
-        return { said: t("alarms.silenced", { alarm: named, until }), undo };
+      lead={t("alarms.silence_means")}
+      asks={[
+        { name: "note", label: t("column.note"), begin: String(row.note ?? "") },
+        { name: "until", label: t("alarms.silence"), kind: "moment", begin: localMinute(silent) },
+      ]}
+      run={async ({ note, until }, key) => {
+        await confirm(note, enteredMoment(until ?? ""), key);
+        // that it was seen stays so: its note and its silence are as they were
+        return unlessChanged(confirmation, () => confirm(row.confirmed_by ? row.note : note, silent));
       }}
+      said={(_, { until }) => t(until ? "alarms.silenced" : "alarms.was_confirmed", { alarm: named, until })}
+      undo={(undo, { until }) => (until || row.confirmed_by ? undo : undefined)}
     />
   );
 }

@@ -12,7 +12,8 @@ import { Change } from "../parts/change";
 import { Facts, Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { Table } from "../parts/table";
-import { LastDone } from "../parts/trial";
+import { LastDone, useSay } from "../parts/trial";
+import { useUnsaved } from "../parts/unsaved";
 import { Moment, Money, State } from "../parts/values";
 import { useMay } from "../session";
 import { linesOf } from "./sheet";
@@ -97,12 +98,14 @@ function lastMap(account: string): BillMap | null {
 
 function Import() {
   const { t } = useTranslation();
+  const say = useSay();
   const go = useNavigate();
   const [account, setAccount] = useState("");
   const [file, setFile] = useState<File | null>(null);
   const [header, setHeader] = useState<string[]>([]);
   const [map, setMap] = useState<BillMap>({ columns: {}, format: "", zone: "" });
   const [span, setSpan] = useState({ since: "", until: "" });
+  const unsaved = useUnsaved(file !== null);
   const choose = async (chosen: File | null) => {
     setFile(chosen);
     const names = chosen ? (linesOf(await chosen.slice(0, READ_BYTES).text())[0] ?? []) : [];
@@ -134,7 +137,11 @@ function Import() {
       localStorage.setItem(kept(account), JSON.stringify(map));
       return resultOf(job);
     },
-    onSuccess: (made) => void go({ to: "/bills/$id", params: { id: String(made.id) } }),
+    onSuccess: (made) => {
+      unsaved.saved();
+      say(t("bills.compared", { file: file?.name, account }));
+      void go({ to: "/bills/$id", params: { id: String(made.id) } });
+    },
   });
   const names = [...new Set(header.filter(Boolean))];
   const isWhole = account && file && [...NEEDED].every((field) => map.columns[field]);
@@ -196,6 +203,7 @@ function Import() {
         </Group>
       )}
       <ProblemText error={compare.error} />
+      {unsaved.question}
     </Stack>
   );
 }
@@ -301,16 +309,19 @@ function Compared({ row }: { row: Sheet }) {
 function Dispute({ row }: { row: Sheet }) {
   const { t } = useTranslation();
   const { dispute } = row;
-  const [entered, setEntered] = useState({
+  const begun = {
     state: dispute?.state ?? ("open" as DisputeState),
     amount: dispute?.amount ?? row.disputable,
     reference: dispute?.reference ?? "",
     memo: dispute?.memo ?? "",
-  });
+  };
+  const [entered, setEntered] = useState(begun);
+  const unsaved = useUnsaved(JSON.stringify(entered) !== JSON.stringify(begun));
   const [books, setBooks] = useState(true);
   const set = (field: keyof typeof entered, value: string) => setEntered({ ...entered, [field]: value });
   return (
     <Stack gap="xs">
+      {unsaved.question}
       <Title order={2} size="h4">
         {t("bills.dispute")}
       </Title>

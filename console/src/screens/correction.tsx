@@ -9,6 +9,7 @@ import { amount } from "../format";
 import { type Done, DoneText } from "../parts/change";
 import { ProblemText } from "../parts/problem";
 import { Table as Rows } from "../parts/table";
+import { useUnsaved } from "../parts/unsaved";
 import { useMay } from "../session";
 
 type Corrected = Schemas["CorrectionSheet"];
@@ -106,6 +107,8 @@ export function Correction({ call_id, charges }: { call_id: string; charges: rea
     event.preventDefault();
     trial.mutate(changed);
   };
+  const unsaved = useUnsaved(changed.length > 0 || (entered !== null && memo !== ""));
+  const leave = () => unsaved.leave(close);
   const found = trial.data?.changes;
   return (
     <>
@@ -117,7 +120,7 @@ export function Correction({ call_id, charges }: { call_id: string; charges: rea
       </Group>
       <Modal
         opened={entered !== null}
-        onClose={close}
+        onClose={leave}
         size="lg"
         title={t(found ? "correction.confirm" : "correction.title")}
         closeButtonProps={{ "aria-label": t("act.close") }}
@@ -197,7 +200,7 @@ export function Correction({ call_id, charges }: { call_id: string; charges: rea
             <span>{t("correction.lead")}</span>
             <ProblemText error={book.error} />
             <Group justify="flex-end">
-              <Button variant="default" onClick={close} data-autofocus>
+              <Button variant="default" onClick={leave} data-autofocus>
                 {t("act.cancel")}
               </Button>
               <Button color="red" loading={book.isPending} onClick={() => book.mutate(changed)}>
@@ -207,6 +210,7 @@ export function Correction({ call_id, charges }: { call_id: string; charges: rea
           </Stack>
         )}
       </Modal>
+      {unsaved.question}
     </>
   );
 }

@@ -60,9 +60,12 @@ export function DeckScreen() {
             <Tabs.Panel value="versions" pt="sm">
               <Versions group={group} />
             </Tabs.Panel>
-            <Tabs.Panel value="import" pt="sm">
-              <SheetImport group={group} />
-            </Tabs.Panel>
+            {tabs.includes("import") && (
+              // a sheet that was chosen stays while the versions are looked at
+              <Tabs.Panel value="import" pt="sm" keepMounted>
+                <SheetImport group={group} />
+              </Tabs.Panel>
+            )}
           </Tabs>
         </>
       )}

@@ -16,6 +16,7 @@ import { STANDINGS, standingOf } from "../parts/standing";
 import { type Column, Table } from "../parts/table";
 import { TestCall } from "../parts/testcall";
 import { LastDone } from "../parts/trial";
+import { useUnsaved } from "../parts/unsaved";
 import { Value } from "../parts/values";
 import { useMay, useSession } from "../session";
 import { BlockOf } from "./account";
@@ -176,6 +177,12 @@ function Overrides({ name }: { name: string }) {
   const [values, setValues] = useState<Record<string, string>>({});
   const [until, setUntil] = useState("");
   const [memo, setMemo] = useState("");
+  const unsaved = useUnsaved([until, memo, ...Object.values(values)].some(Boolean));
+  const forget = () => {
+    setValues({});
+    setUntil("");
+    setMemo("");
+  };
   const found = useQuery({
     queryKey: ["overrides", name],
     queryFn: () => pageOf("/overrides", { name }),
@@ -201,6 +208,8 @@ function Overrides({ name }: { name: string }) {
       <Title order={2} size="h4">
         {t("gateway.overrides")}
       </Title>
+      {unsaved.question}
+      <ProblemText error={found.error} again={() => found.refetch()} />
       {(may.set || may.block) && (
         <Group align="end" gap="xs">
           {may.set &&
@@ -229,7 +238,7 @@ function Overrides({ name }: { name: string }) {
               disabled={Object.keys(wanted).length === 0}
               title={t("gateway.set_title", { gateway: name })}
               lead={`${words} ${until ? t("gateway.until_at", { until }) : t("gateway.until_cleared")}`}
-              onDone={() => setValues({})}
+              onDone={forget}
               run={async (key) =>
                 done(t("gateway.was_set", { words }), await override(all, "gateways", name, wanted, terms, key))
               }
@@ -243,6 +252,7 @@ function Overrides({ name }: { name: string }) {
               disabled={!until}
               title={t("gateway.block_title", { gateway: name })}
               lead={`${t("gateway.block_lead")} ${t("gateway.until_at", { until })}`}
+              onDone={forget}
               run={async (key) =>
                 done(
                   t("gateway.blocked", { gateway: name }),

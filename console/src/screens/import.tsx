@@ -23,6 +23,7 @@ import { Change, type Done, DoneText } from "../parts/change";
 import { Facts } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { Table } from "../parts/table";
+import { useUnsaved } from "../parts/unsaved";
 import { Money } from "../parts/values";
 import { rollBack } from "./deck";
 import { COLUMNS, guessed, headerLine, linesOf, mapText, type SheetMap } from "./sheet";
@@ -78,6 +79,7 @@ export function SheetImport({ group }: { group: string }) {
   const [terms, setTerms] = useState<Terms>({ mode: "full", effective: "", memo: "", force: false });
   const [progress, setProgress] = useState(0);
   const [done, setDone] = useState<Done | null>(null);
+  const unsaved = useUnsaved(chosen !== null);
   const send = async (isTrial: boolean, key?: string): Promise<Job> => {
     if (!chosen) throw new Error(t("rates.no_file"));
     const isWorkbook = /\.xlsx$/i.test(chosen.file.name);
@@ -195,6 +197,7 @@ export function SheetImport({ group }: { group: string }) {
         {trial.isPending && <Progress value={100 * progress} w={160} aria-label={t("column.progress")} />}
       </Group>
       <ProblemText error={trial.error} />
+      {unsaved.question}
       {trial.data && (
         <>
           <Difference trial={trial.data} />

@@ -8,6 +8,7 @@ import { useTranslation } from "react-i18next";
 import { client, content, download, pageOf, queryText, type Row, type Schemas } from "../api/client";
 import { resultOf } from "../api/jobs";
 import { amount } from "../format";
+import { Act } from "../parts/act";
 import { Change } from "../parts/change";
 import { Facts, Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
@@ -176,12 +177,8 @@ export function InvoiceScreen() {
 function Acts({ row }: { row: Detail }) {
   const { t } = useTranslation();
   const say = useBooked();
-  const [paid, setPaid] = useState("");
-  const [to, setTo] = useState("");
   const may = {
     issue: useMay("POST /invoices/{id}/issue"),
-    pay: useMay("POST /invoices/{id}/payments"),
-    mail: useMay("POST /invoices/{id}/mail"),
     cancel: useMay("POST /invoices/{id}/cancel"),
   };
   const isInvoice = row.kind === "invoice";
@@ -217,44 +214,43 @@ function Acts({ row }: { row: Detail }) {
           }}
         />
       )}
-      {may.pay && isOpen && (
-        <Change
-          saysAbove
+      {isOpen && (
+        <Act<Schemas["Booked"]>
+          needs="POST /invoices/{id}/payments"
           act={t("invoice.pay")}
           title={t("invoice.pay_title", named)}
-          lead={
-            <TextInput
-              label={t("invoice.pay_amount", { currency: row.currency })}
-              inputMode="decimal"
-              value={paid}
-              onChange={(event) => setPaid(event.currentTarget.value)}
-            />
-          }
-          run={async (key) => {
-            const booked = await content(
+          asks={[{ name: "amount", label: t("invoice.pay_amount", { currency: row.currency }), kind: "amount" }]}
+          question={({ amount: sum }) => ({
+            title: sum
+              ? t("customer.confirm_title", { amount: amount(sum), currency: row.currency, account: row.account })
+              : t("invoice.pay_whole", named),
+            lead: t("customer.confirm_lead"),
+          })}
+          run={({ amount: sum }, key) =>
+            content(
               client.POST("/invoices/{id}/payments", {
                 params,
                 headers: keyed(key),
-                body: { amount: paid || undefined },
+                body: { amount: sum || undefined },
               }),
-            );
-            return { said: say(booked) };
-          }}
+            )
+          }
+          said={say}
         />
       )}
-      {may.mail && row.state !== "draft" && (
-        <Change
-          saysAbove
+      {row.state !== "draft" && (
+        <Act
+          needs="POST /invoices/{id}/mail"
           act={t("invoice.mail")}
           title={t("invoice.mail_title", named)}
-          lead={
-            <TextInput label={t("invoice.mail_to")} value={to} onChange={(event) => setTo(event.currentTarget.value)} />
-          }
-          run={async (key) => {
+          asks={[{ name: "to", label: t("invoice.mail_to") }]}
+          run={({ to = "" }, key) => {
             const addresses = to.split(/[\s,;]+/).filter(Boolean);
-            await content(client.POST("/invoices/{id}/mail", { params, headers: keyed(key), body: { to: addresses } }));
-            return { said: t("invoice.mailed", named) };
+            return content(
+              client.POST("/invoices/{id}/mail", { params, headers: keyed(key), body: { to: addresses } }),
+            );
           }}
+          said={() => t("invoice.mailed", named)}
         />
       )}
       {may.cancel && isInvoice && !["draft", "cancelled"].includes(row.state) && (

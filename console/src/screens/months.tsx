@@ -12,6 +12,7 @@ import { Change } from "../parts/change";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { Table } from "../parts/table";
+import { useUnsaved } from "../parts/unsaved";
 import { useMay, useSession } from "../session";
 import { lastMonth, zoneName } from "../zone";
 
@@ -107,6 +108,7 @@ function Close({ month }: { month: string }) {
       }),
     ).then((job) => resultOf(job));
   const trial = useMutation({ mutationFn: () => close(true) });
+  const unsaved = useUnsaved(despite.length > 0 || reason !== "");
   const missing = (trial.data?.missing ?? []) as Row[];
   const left = missing.filter((each) => !despite.includes(String(each.obstacle)));
   return (
@@ -124,12 +126,14 @@ function Close({ month }: { month: string }) {
             disabled={despite.length > 0 && !reason}
             run={async (key) => {
               await close(false, key);
+              unsaved.saved();
               return { said: t("months.closed", { month }) };
             }}
           />
         )}
       </Group>
       <ProblemText error={trial.error} />
+      {unsaved.question}
       {trial.data && missing.length === 0 && <span role="status">{t("months.nothing", { month })}</span>}
       {missing.length > 0 && (
         <>

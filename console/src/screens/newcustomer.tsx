@@ -56,6 +56,16 @@ export function NewCustomerScreen() {
   );
 }
 
+/**
+ * What takes a customer away again: all its objects or none, and only as they were made. There is none once money was
+ * booked. Nothing of the form is in its reach: that may hold passwords.
+ */
+function wayBack({ changes, payment }: Made) {
+  if (payment) return undefined;
+  const objects = changes.map(({ kind, name, version }) => ({ action: "delete", kind, name, if_version: version }));
+  return () => send("post", "/bulk", { query: { confirm: true }, body: { objects } });
+}
+
 function Customer({ kinds }: { kinds: { accounts: Kind; mapping_gateways: Kind; phones: Kind } }) {
   const { t } = useTranslation();
   const say = useSay();
@@ -63,6 +73,7 @@ function Customer({ kinds }: { kinds: { accounts: Kind; mapping_gateways: Kind; 
   const { account: acting } = useSession();
   // agents make the customer, then move money to it
   const mayPay = useMay("POST /accounts/{account}/payments") && !acting;
+  const mayUndo = useMay("POST /bulk");
   const [name, setName] = useState("");
   const [keys, setKeys] = useState<Keys>({});
   const [parts, setParts] = useState<readonly Part[]>([]);
@@ -71,7 +82,8 @@ function Customer({ kinds }: { kinds: { accounts: Kind; mapping_gateways: Kind; 
   const [key, setKey] = useState("");
   const [trial, setTrial] = useState<Made | null>(null);
   const [mistakes, setMistakes] = useState<readonly { field: string; detail: string }[]>([]);
-  const isChanged = name !== "" || parts.length > 0 || Object.keys(keys).length > 0;
+  const isChanged =
+    [name, memo, payment.amount, payment.memo].some(Boolean) || parts.length > 0 || Object.keys(keys).length > 0;
   const unsaved = useUnsaved(isChanged);
   const change = useCallback((key: string, value: unknown) => setKeys((before) => ({ ...before, [key]: value })), []);
   const setPart = (index: number, part: Part) => setParts(parts.map((each, at) => (at === index ? part : each)));
@@ -103,7 +115,7 @@ function Customer({ kinds }: { kinds: { accounts: Kind; mapping_gateways: Kind; 
       }
       setTrial(null);
       unsaved.saved();
-      say(t("customers.made", { name }));
+      say(t("customers.made", { name }), mayUndo ? wayBack(made) : undefined);
       void go({ to: "/accounts/$name", params: { name } });
     },
     onError: (error) => {

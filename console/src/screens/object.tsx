@@ -78,7 +78,8 @@ function One({ kind, name }: { kind: string; name: string }) {
           {!isGone && <Tabs.Tab value="keys">{t("definition.keys")}</Tabs.Tab>}
           {(isOurs || isGone) && <Tabs.Tab value="history">{t("definition.versions")}</Tabs.Tab>}
         </Tabs.List>
-        <Tabs.Panel value="keys" pt="sm">
+        {/* what was changed stays while the versions are looked at */}
+        <Tabs.Panel value="keys" pt="sm" keepMounted>
           {sheet && declared.data && (
             <Editor
               key={sheet.version}

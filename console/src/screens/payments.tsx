@@ -13,6 +13,7 @@ import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { Table } from "../parts/table";
 import { LastDone } from "../parts/trial";
+import { useUnsaved } from "../parts/unsaved";
 import { useMay } from "../session";
 import { useServerText } from "../text/meanings";
 import { type FilePayment, paymentsOf } from "./paymentfile";
@@ -36,6 +37,16 @@ export function useBooked(): (booked: Booked) => string {
             }),
           )
           .join("; ");
+}
+
+/** Move money from an account to another one; the way back moves the same amount from there. */
+export function transfer(source: string, target: string, sum: string, memo: string, key: string): Promise<Booked> {
+  return content(
+    client.POST("/transfers", {
+      headers: { "Idempotency-Key": key },
+      body: { source, target, amount: sum, memo: memo || undefined },
+    }),
+  );
 }
 
 export function PaymentsScreen() {
@@ -74,12 +85,17 @@ export function PaymentsScreen() {
         <Tabs.Panel value="waiting" pt="sm">
           <Waiting />
         </Tabs.Panel>
-        <Tabs.Panel value="transfer" pt="sm">
-          <Transfer />
-        </Tabs.Panel>
-        <Tabs.Panel value="file" pt="sm">
-          <FromFile />
-        </Tabs.Panel>
+        {/* what was entered stays while another tab is looked at */}
+        {may.transfer && (
+          <Tabs.Panel value="transfer" pt="sm" keepMounted>
+            <Transfer />
+          </Tabs.Panel>
+        )}
+        {may.file && (
+          <Tabs.Panel value="file" pt="sm" keepMounted>
+            <FromFile />
+          </Tabs.Panel>
+        )}
       </Tabs>
     </Page>
   );
@@ -218,6 +234,7 @@ function Transfer() {
   const say = useBooked();
   const none = { source: "", target: "", amount: "", memo: "" };
   const [entered, setEntered] = useState(none);
+  const unsaved = useUnsaved(Object.values(entered).some(Boolean));
   const isWhole = entered.source && entered.target && new RegExp(`^${AMOUNT}$`).test(entered.amount);
   return (
     <Group align="end" gap="xs">
@@ -238,17 +255,14 @@ function Transfer() {
         title={t("payments.move_title", { ...entered, amount: amount(entered.amount) })}
         lead={t("payments.move_lead")}
         onDone={() => setEntered(none)}
-        run={async (key) => ({
-          said: say(
-            await content(
-              client.POST("/transfers", {
-                headers: { "Idempotency-Key": key },
-                body: { ...entered, memo: entered.memo || undefined } as never,
-              }),
-            ),
-          ),
-        })}
+        run={async (key) => {
+          const { source, target, amount: sum, memo } = entered;
+          const booked = await transfer(source, target, sum, memo, key);
+          const undo = async () => ({ said: say(await transfer(target, source, sum, memo, crypto.randomUUID())) });
+          return { said: say(booked), undo: booked.receipts?.length ? undo : undefined };
+        }}
       />
+      {unsaved.question}
     </Group>
   );
 }
@@ -261,6 +275,7 @@ function FromFile() {
   const [payments, setPayments] = useState<FilePayment[]>([]);
   const [outcomes, setOutcomes] = useState<Record<number, string>>({});
   const wrong = payments.filter((each) => each.problem);
+  const unsaved = useUnsaved(payments.length > 0 && Object.keys(outcomes).length === 0);
   const book = async () => {
     let booked = 0;
     for (const [index, each] of payments.entries()) {
@@ -304,6 +319,7 @@ function FromFile() {
           run={book}
         />
       </Group>
+      {unsaved.question}
       {wrong.length > 0 && (
         <span role="alert" className="bad">
           {t("payments.file_wrong", { count: wrong.length })}
