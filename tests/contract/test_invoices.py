@@ -10,6 +10,7 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 from zipfile import ZipFile
@@ -372,6 +373,36 @@ async def test_a_correction_by_another_tax_rate_stands_on_the_invoice_at_both(si
         ("16", "-1.00", "-0.16"), ("23.4", "0.94", "0.22"),
     ]  # fmt: skip
     assert (await verify_ledger(site.database)).differences == ()
+
+
+async def test_calls_by_one_price_stand_on_the_invoice_at_the_tax_rate_that_each_had(site: Site) -> None:
+    """The tax rate of a prefix changes on a day that its deck names: the version stays, and the price."""
+    until, since = (applied_rate("0.60", prefix="331", tax_rate=percent) for percent in ("19", "16"))
+    days = (("2026-10-05", "Paris", until), ("2026-10-20", "Paris", since), ("2026-10-21", "Lyon", since))
+    calls = [
+        call(index, name, at(day), area, rate)
+        for index, (name, (day, area, rate)) in enumerate(product(("acme", "peer"), days), start=1)
+    ]
+    await SqlBooks(site.database).book(calls)
+    half = ChargeChange("customer", 0, Amounts(Decimal("0.31"), Decimal("0.0496"), 62), Decimal(16))
+    again = [Correction(each.call_id, (half,), "again", "ann", "half", at("2026-11-05")) for each in calls[:3]]
+    await SqlCorrections(site.database).book(again)
+    runs = await site.run("2026-10", "2026-11-02")
+    for name in ("acme", "peer"):
+        document = (await site.shown(runs[name].number)).document
+        assert [(each.area, each.tax_rate, each.calls, each.net) for each in document.lines] == [
+            ("Lyon", "16", 1, "0.62"), ("Paris", "16", 1, "0.62"), ("Paris", "19", 1, "0.62"),
+        ]  # fmt: skip
+        assert [(each.rate, each.net, each.tax) for each in document.taxes] == [
+            ("16", "1.24", "0.1984"), ("19", "0.62", "0.1178"),
+        ]  # fmt: skip
+    document = (await site.shown((await site.run("2026-11", "2026-12-02"))["acme"].number)).document
+    assert [(each.area, each.tax_rate, each.calls, each.net) for each in document.lines] == [
+        ("Lyon", "16", 1, "-0.31"), ("Paris", "16", 2, "0.00"), ("Paris", "19", 1, "-0.62"),
+    ]  # fmt: skip
+    assert [(each.rate, each.net, each.tax) for each in document.taxes] == [
+        ("16", "-0.31", "-0.0496"), ("19", "-0.62", "-0.1178"),
+    ]  # fmt: skip
 
 
 async def test_an_invoice_has_what_is_dated_in_its_period_though_the_books_were_closed_before(site: Site) -> None:

@@ -145,11 +145,14 @@ def corrected(
 def _tax_rate_after(row: ChargeRow, change: ChargeChange, before: Decimal | None) -> Decimal | None:
     """Return the tax rate of a charge after its change; None = that of its steps.
 
-    A person says amounts, not rates: a tax that is struck out means no tax, and any other one the rate of before.
+    A person says amounts, not rates: a tax that is struck out means no tax, and any other one the rate of before, or
+    where that was no tax the rate of the steps.
     """
     after = change.tax_rate
     if after is None:
-        if change.after.tax or not change.after.fee or not row.tax:
+        if change.after.tax:
+            return before or None
+        if not change.after.fee or not row.tax:
             return before
         after = ZERO
     return None if after == tax_rate_of(steps_of(row.breakdown)) else after

@@ -59,6 +59,8 @@ _correction: Final = schema.cdr_correction.c
 _entry: Final = schema.ledger_entry.c
 _call_entry: Final = schema.ledger_entry.alias("call_entry").c
 """The entry of the call that a correction is about."""
+_FIRST_AND_LAST: Final = (func.min(_entry.call_id).label("first"), func.max(_entry.call_id).label("last"))
+"""Calls of a sum: their ids begin with their times."""
 
 
 class InvoiceBegin(NamedTuple):
@@ -180,15 +182,16 @@ async def _charges(
     """Return the charges of calls, or their corrections, those that are alike as a sum; ``place`` in ``_SECTIONS``."""
     is_call = kind is EntryKind.CALL
     wanted = (within, _entry.kind == kind.value, _entry.call_id.is_not(None), not_(_is_of_vendor()))
-    rows = (await connection.execute(_alike(kind, place, with_cdr=False).where(*wanted))).all()
-    own = [row for row in rows if row.role == CUSTOMER]
-    if len(own) < len(rows):  # agents', whose prefixes may have several areas, and those of versions before charges
+    query = _alike(kind, place, with_cdr=False).where(*wanted)
+    rows = (await connection.execute(query)).all()
+    own = await _with_samples(connection, account, query, [row for row in rows if row.role == CUSTOMER])
+    if any(row.role != CUSTOMER for row in rows):  # agents', whose prefixes may have several areas, and old ones
         others = or_(_charge.role.is_(None), _charge.role != CUSTOMER)
-        own += (await connection.execute(_alike(kind, place, with_cdr=True).where(*wanted, others))).all()
-    samples = await _samples(connection, [row.sample for row in own], account)
+        query = _alike(kind, place, with_cdr=True).where(*wanted, others)
+        own += await _with_samples(connection, account, query, (await connection.execute(query)).all())
     found = []
-    for row in own:
-        sample, section = samples.get(row.sample, _NO_SAMPLE), _SECTIONS[row.place]
+    for row, sample in own:
+        section = _SECTIONS[row.place]
         is_counted = is_call or section is InvoiceSection.CORRECTIONS
         found.append(
             ChargedSum(
@@ -223,16 +226,15 @@ async def _between_tax_rates(
         func.count().label("calls"),
         func.sum(func.coalesce(_charge.billed_seconds, 0)).label("seconds"),
         *(_sum(amount * sign).label(amount.name) for amount in amounts),
-        func.min(_entry.call_id).label("sample"),
+        *_FIRST_AND_LAST,
     )
     rates = (_correction.tax_rate_before, _correction.tax_rate_after)
-    query = select(*keys, *rates, *sums).select_from(tables).group_by(*keys, *rates)
+    query: Select[Any] = select(*keys, *rates, *sums).select_from(tables).group_by(*keys, *rates)
     query = query.where(within, _entry.kind == EntryKind.CORRECTION.value, not_(_is_of_vendor()))
-    rows = (await connection.execute(query.where(or_(*(rate.is_not(None) for rate in rates))))).all()
-    samples = await _samples(connection, [row.sample for row in rows], account)
+    query = query.where(or_(*(rate.is_not(None) for rate in rates)))
+    rows = (await connection.execute(query)).all()
     found = []
-    for row in rows:
-        sample = samples.get(row.sample, _NO_SAMPLE)
+    for row, sample in await _with_samples(connection, account, query, rows):
         like = ChargedSum(
             _SECTIONS[row.place],
             sample.area if row.role == CUSTOMER else row.area,
@@ -254,8 +256,8 @@ async def _between_tax_rates(
 def _alike(kind: EntryKind, place: ColumnElement[int], *, with_cdr: bool) -> Select[Any]:
     """Select sums of entries that are alike.
 
-    Without CDRs it reads a third of the pages. A customer's charges by one prefix of one version have one area, that of
-    any of their calls.
+    Without CDRs it reads a third of the pages. A customer's charges by one prefix of one version have the area of their
+    calls (``_with_samples``).
     """
     tax = tax_of_entry()
     keys, tables = _keys(of_charge() if kind is EntryKind.CALL else corrected_charge(), place, with_cdr=with_cdr)
@@ -266,7 +268,7 @@ def _alike(kind: EntryKind, place: ColumnElement[int], *, with_cdr: bool) -> Sel
         func.sum(seconds).label("seconds"),
         _sum(_entry.amount).label("amount"),
         _sum(tax).label("tax"),
-        func.min(_entry.call_id).label("sample"),
+        *_FIRST_AND_LAST,
     )
     constant = set() if with_cdr else {"area"}  # a number there would be the place of a column
     return select(*keys, *sums).select_from(tables).group_by(*(key for key in keys if key.name not in constant))
@@ -323,6 +325,29 @@ class _Sample(NamedTuple):
 
 
 _NO_SAMPLE: Final = _Sample("", None, is_converted=False)
+
+
+async def _with_samples(
+    connection: AsyncConnection, account: str, query: Select[Any], rows: Sequence[Row[Any]]
+) -> list[tuple[Row[Any], _Sample]]:
+    """Return sums of entries that are alike, ``rows`` of ``query``, each with a call that stands for all of it.
+
+    A version has several rates of one prefix where they begin on a day to come, perhaps by one price and with other tax
+    rates. Where the first and the last call of a sum are not alike, its calls are read one by one.
+    """
+    samples = await _samples(connection, [call for row in rows for call in (row.first, row.last)], account)
+    mixed = {_key_of(row) for row in rows if samples.get(row.first) != samples.get(row.last)}
+    if mixed:
+        one_by_one = await connection.stream(query.group_by(_entry.call_id))
+        apart = [row async for row in one_by_one if _key_of(row) in mixed]
+        rows = [*(row for row in rows if _key_of(row) not in mixed), *apart]
+        samples |= await _samples(connection, [row.first for row in apart], account)
+    return [(row, samples.get(row.first, _NO_SAMPLE)) for row in rows]
+
+
+def _key_of(row: Row[Any]) -> tuple[Any, ...]:
+    """Return by what a sum is alike: the values in front of those of the sum."""
+    return tuple(row)[: row._fields.index("calls")]
 
 
 async def _samples(connection: AsyncConnection, calls: Sequence[str], account: str) -> dict[str, _Sample]:

@@ -64,6 +64,7 @@ def test_a_correction_of_a_charge_that_the_call_does_not_have_says_which_ones_it
         ("0.16", None, None, None),  # a person says an amount, and not by which rate
         ("0.16", None, Decimal(16), Decimal(16)),
         ("0", None, None, Decimal(0)),  # a person strikes the tax out
+        ("0.16", None, Decimal(0), None),  # and takes that back
         ("0", None, Decimal(16), Decimal(0)),
         ("0", Decimal(0), None, Decimal(0)),
     ],
