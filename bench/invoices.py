@@ -61,7 +61,7 @@ def make_calls(cursor: Any, calls: int, accounts: int) -> None:
     changed = {
         "cdr": {
             "call_id": key, "export_seq": "1000 + x.seq", "customer_account": customer, "rate_prefix": prefix,
-            "rate_area": "CONCAT('area-', (x.seq * 7) % 60)", "started_at": moment, "ringing_at": moment,
+            "rate_area": "CONCAT('area-', (x.seq * 7) % 200 % 60)", "started_at": moment, "ringing_at": moment,
             "answered_at": moment, "ended_at": moment, "fee": fee, "tax": tax,
         },
         "cdr_charge": {"call_id": key, "account": customer, "rate_prefix": prefix, "fee": fee, "tax": tax},

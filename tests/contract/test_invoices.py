@@ -24,6 +24,7 @@ from doubles.dying import Steps, is_killed
 from doubles.migrated import copy_database, migrated
 from doubles.office import agent, customer, office_on, operator
 from doubles.postbox import Postbox
+from pypdf import PdfReader
 from sqlalchemy import event
 
 from vosd.admin.ledger import Month
@@ -396,13 +397,18 @@ async def test_calls_by_one_price_stand_on_the_invoice_at_the_tax_rate_that_each
         assert [(each.rate, each.net, each.tax) for each in document.taxes] == [
             ("16", "1.24", "0.1984"), ("19", "0.62", "0.1178"),
         ]  # fmt: skip
-    document = (await site.shown((await site.run("2026-11", "2026-12-02"))["acme"].number)).document
+    november = await site.shown((await site.run("2026-11", "2026-12-02"))["acme"].number)
+    document = november.document
     assert [(each.area, each.tax_rate, each.calls, each.net) for each in document.lines] == [
         ("Lyon", "16", 1, "-0.31"), ("Paris", "16", 2, "0.00"), ("Paris", "19", 1, "-0.62"),
     ]  # fmt: skip
     assert [(each.rate, each.net, each.tax) for each in document.taxes] == [
         ("16", "-0.31", "-0.0496"), ("19", "-0.62", "-0.1178"),
     ]  # fmt: skip
+    content = await print_invoice(site.office, operator(), PrintInvoice(id=november.id))
+    page = PdfReader(io.BytesIO(content)).pages[0].extract_text()
+    for said in ("Paris 2 16 % 0.00", "Paris 1 19 % -0.62", "Tax 16 % (-0.31) -0.0496", "Tax 19 % (-0.62) -0.1178"):
+        assert said.replace("-", "\u2212") in page
 
 
 async def test_an_invoice_has_what_is_dated_in_its_period_though_the_books_were_closed_before(site: Site) -> None:
