@@ -387,6 +387,8 @@ async def test_calls_by_one_price_stand_on_the_invoice_at_the_tax_rate_that_each
     await SqlBooks(site.database).book(calls)
     half = ChargeChange("customer", 0, Amounts(Decimal("0.31"), Decimal("0.0496"), 62), Decimal(16))
     again = [Correction(each.call_id, (half,), "again", "ann", "half", at("2026-11-05")) for each in calls[:3]]
+    same = ChargeChange("customer", 0, Amounts(Decimal("0.62"), Decimal("0.1302"), 62), Decimal(21))
+    again += [Correction(each.call_id, (same,), "again", "ann", "tax", at("2026-11-05")) for each in calls[3:]]
     await SqlCorrections(site.database).book(again)
     runs = await site.run("2026-10", "2026-11-02")
     for name in ("acme", "peer"):
@@ -397,7 +399,13 @@ async def test_calls_by_one_price_stand_on_the_invoice_at_the_tax_rate_that_each
         assert [(each.rate, each.net, each.tax) for each in document.taxes] == [
             ("16", "1.24", "0.1984"), ("19", "0.62", "0.1178"),
         ]  # fmt: skip
-    november = await site.shown((await site.run("2026-11", "2026-12-02"))["acme"].number)
+    runs = await site.run("2026-11", "2026-12-02")
+    document = (await site.shown(runs["peer"].number)).document
+    assert [(each.area, each.tax_rate, each.calls, each.net) for each in document.lines] == [
+        ("Lyon", "16", 1, "-0.62"), ("Lyon", "21", 1, "0.62"),
+        ("Paris", "16", 1, "-0.62"), ("Paris", "19", 1, "-0.62"), ("Paris", "21", 2, "1.24"),
+    ]  # fmt: skip
+    november = await site.shown(runs["acme"].number)
     document = november.document
     assert [(each.area, each.tax_rate, each.calls, each.net) for each in document.lines] == [
         ("Lyon", "16", 1, "-0.31"), ("Paris", "16", 2, "0.00"), ("Paris", "19", 1, "-0.62"),
