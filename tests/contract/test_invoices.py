@@ -384,11 +384,16 @@ async def test_calls_by_one_price_stand_on_the_invoice_at_the_tax_rate_that_each
         call(index, name, at(day), area, rate)
         for index, (name, (day, area, rate)) in enumerate(product(("acme", "peer"), days), start=1)
     ]
+    there_and_back = (("2026-06-05", until), ("2026-08-20", since), ("2026-10-20", until))
+    # An id begins with its time.
+    calls += [call(at(day) - at("2026-06-01"), "reseller", at(day), "Paris", rate) for day, rate in there_and_back]
     await SqlBooks(site.database).book(calls)
     half = ChargeChange("customer", 0, Amounts(Decimal("0.31"), Decimal("0.0496"), 62), Decimal(16))
-    again = [Correction(each.call_id, (half,), "again", "ann", "half", at("2026-11-05")) for each in calls[:3]]
+    again = [
+        Correction(each.call_id, (half,), "again", "ann", "half", at("2026-11-05")) for each in (*calls[:3], *calls[6:])
+    ]
     same = ChargeChange("customer", 0, Amounts(Decimal("0.62"), Decimal("0.1302"), 62), Decimal(21))
-    again += [Correction(each.call_id, (same,), "again", "ann", "tax", at("2026-11-05")) for each in calls[3:]]
+    again += [Correction(each.call_id, (same,), "again", "ann", "tax", at("2026-11-05")) for each in calls[3:6]]
     await SqlCorrections(site.database).book(again)
     runs = await site.run("2026-10", "2026-11-02")
     for name in ("acme", "peer"):
@@ -405,6 +410,8 @@ async def test_calls_by_one_price_stand_on_the_invoice_at_the_tax_rate_that_each
         ("Lyon", "16", 1, "-0.62"), ("Lyon", "21", 1, "0.62"),
         ("Paris", "16", 1, "-0.62"), ("Paris", "19", 1, "-0.62"), ("Paris", "21", 2, "1.24"),
     ]  # fmt: skip
+    document = (await site.shown(runs["reseller"].number)).document
+    assert [(each.tax_rate, each.calls, each.net) for each in document.lines] == [("16", 3, "0.31"), ("19", 2, "-1.24")]
     november = await site.shown(runs["acme"].number)
     document = november.document
     assert [(each.area, each.tax_rate, each.calls, each.net) for each in document.lines] == [

@@ -59,8 +59,10 @@ _correction: Final = schema.cdr_correction.c
 _entry: Final = schema.ledger_entry.c
 _call_entry: Final = schema.ledger_entry.alias("call_entry").c
 """The entry of the call that a correction is about."""
+_WEEKS: Final = func.substr(_entry.call_id, 1, 2).label("weeks")
+"""The seven weeks that a call began in: there corrections of long ago do not hide what changed in between."""
 _FIRST_AND_LAST: Final = (func.min(_entry.call_id).label("first"), func.max(_entry.call_id).label("last"))
-"""Calls of a sum: their ids begin with their times."""
+"""Calls of a sum: the ids begin with the times in milliseconds."""
 
 
 class InvoiceBegin(NamedTuple):
@@ -293,6 +295,7 @@ def _keys(
         _charge.rate_version,
         _charge.unit_price,
         _charge.price_per,
+        _WEEKS,
     )
     return keys, tables
 
@@ -333,7 +336,8 @@ async def _with_samples(
     """Return sums of entries that are alike, ``rows`` of ``query``, each with a call that stands for all of it.
 
     A version has several rates of one prefix where they begin on a day to come, perhaps by one price and with other tax
-    rates. Where the first and the last call of a sum are not alike, its calls are read one by one.
+    rates. Where the first and the last call of a sum are not alike, its calls are read one by one. Rates that change
+    and change back within seven weeks are not seen.
     """
     samples = await _samples(connection, [call for row in rows for call in (row.first, row.last)], account)
     mixed = {_key_of(row) for row in rows if samples.get(row.first) != samples.get(row.last)}
