@@ -29,7 +29,9 @@ PLACES: Final = (
     "/reports?name=areas", "/found?q={markup}", "/reports?name=balances", "/found?q=%3Dcmd", "/lists/registrations",
     "/lists/overrides", "/lists/audit", "/lists/people", "/lists/tokens", "/lists/ledger", "/objects/accounts/shop",
     "/lists/{markup}", "/accounts/{markup}", "/cdrs?caller={markup}", "/cdrs/{markup}", "/try?gateway={markup}",
-    "/objects/mapping_gateways", "/objects/phones",
+    "/objects/mapping_gateways", "/objects/phones", "/changes", "/payments?account=shop", "/lists/blacklist",
+    "/rates/{markup}", "/parameters?q={markup}", "/cdrs?columns={markup}", "/compare?one={markup}",
+    "/reports?name=revenue&account={markup}&figure={markup}",
 )  # fmt: skip
 
 

@@ -50,7 +50,7 @@ def test_a_sheet_is_mapped_compared_put_in_force_and_taken_back(site: Watched, b
     page.get_by_role("button", name="Compare with the present rates").click()
     expect(page.get_by_text("0 calls of 7 days")).to_be_visible()
     page.get_by_text("dearer 1", exact=True).click()
-    assert [row.split()[:4] for row in rows(page, "Difference")] == [["dearer", "44", "0.30", "0.35"]]
+    assert [row.split()[:6] for row in rows(page, "Difference")] == [["dearer", "44", "0.30", "USD", "0.35", "USD"]]
     page.get_by_text("gone 1", exact=True).click()
     assert rows(page, "Difference")[0].startswith("gone 49 0.05")
     assert violations(page) == []

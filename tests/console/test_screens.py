@@ -170,11 +170,17 @@ def test_a_search_is_a_link_and_leads_to_the_call_and_why_it_failed(site: Watche
     assert violations(page) == []
     page.go_back()
     expect(page.get_by_label("Call search").locator("tbody tr")).to_have_count(1)
+    page.get_by_role("button", name="Columns").click()
+    page.get_by_role("menuitem", name="PDD").click()
+    expect(page).to_have_url(re.compile(r"columns=.*pdd_ms"))
+    page.keyboard.press("Escape")
     page.get_by_label("Name of the search").fill("mine")
     page.get_by_role("button", name="Save this search").click()
+    page.evaluate("localStorage.removeItem('vosd.cdrs.columns')")
     visitor.go("/cdrs", "Call search").get_by_role("combobox", name="Saved searches").click()
     page.get_by_role("option", name="mine").click()
     expect(page.get_by_label("Call search").locator("tbody tr")).to_have_count(1)
+    expect(page.get_by_role("columnheader", name="PDD")).to_be_visible()
 
 
 def test_accounts_show_their_last_call_and_the_ledger_its_newest_entry_first(site: Watched, visit: Visit) -> None:

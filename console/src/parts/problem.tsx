@@ -2,8 +2,16 @@ import { Alert, Button, Group } from "@mantine/core";
 import { useTranslation } from "react-i18next";
 import { ChangedSince, Problem, Unreachable } from "../api/client";
 import { useServerText } from "../text/meanings";
+import { Note } from "./note";
 
 const HTTP_STALE = 412;
+
+/** What stands where an answer will be: that it is read, or why it could not be. */
+export function Reading({ of }: { of: { isPending: boolean; error: Error | null; refetch: () => unknown } }) {
+  const { t } = useTranslation();
+  if (of.isPending) return <Note why="loading">{t("state.loading")}</Note>;
+  return <ProblemText error={of.error} again={() => of.refetch()} />;
+}
 
 /** Why a change was not taken back; that another person has changed the same since is said with what to do. */
 export function UndoProblem({ error }: { error: Error | null }) {

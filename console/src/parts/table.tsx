@@ -45,7 +45,8 @@ export function Table(props: {
   onSort?: (sort: string) => void;
   /** Called when the last rows are seen. */
   onEnd?: () => void;
-  isLoading?: boolean;
+  /** How far its rows are read; one that could not be read is not empty, and why stands above it. */
+  read?: "pending" | "success" | "error";
   /** Take away what narrows the table; offered where no row is left. */
   onClear?: () => void;
   /** Said where there are no rows, in place of the usual words. */
@@ -54,6 +55,7 @@ export function Table(props: {
   const { t } = useTranslation();
   const frame = useRef<HTMLDivElement>(null);
   const wanted = useRef<number | null>(null);
+  const isLoading = props.read === "pending";
   const virtual = useVirtualizer({
     count: props.rows.length,
     getScrollElement: () => frame.current,
@@ -124,11 +126,11 @@ export function Table(props: {
           </tbody>
         </InRow>
       </table>
-      {props.rows.length === 0 && (
+      {props.rows.length === 0 && props.read !== "error" && (
         <Note
-          why={props.isLoading ? "loading" : "empty"}
+          why={isLoading ? "loading" : "empty"}
           action={
-            !props.isLoading &&
+            !isLoading &&
             props.onClear && (
               <Button size="xs" variant="default" onClick={props.onClear}>
                 {t("state.clear")}
@@ -136,7 +138,7 @@ export function Table(props: {
             )
           }
         >
-          {props.isLoading ? t("state.loading") : (props.empty ?? t("state.empty"))}
+          {isLoading ? t("state.loading") : (props.empty ?? t("state.empty"))}
         </Note>
       )}
     </section>

@@ -11,7 +11,7 @@ import { amount, enteredMoment } from "../format";
 import { Act } from "../parts/act";
 import { Confirm } from "../parts/confirm";
 import { Facts, Page } from "../parts/page";
-import { ProblemText } from "../parts/problem";
+import { ProblemText, Reading } from "../parts/problem";
 import { type Column, Table } from "../parts/table";
 import { LastDone, useSay } from "../parts/trial";
 import { useUnsaved } from "../parts/unsaved";
@@ -73,7 +73,7 @@ export function AccountScreen() {
       }
     >
       <LastDone />
-      <ProblemText error={balance.error} again={() => balance.refetch()} />
+      <Reading of={balance} />
       {row && (
         <Facts
           facts={[
@@ -110,7 +110,7 @@ export function AccountScreen() {
             ]}
             rows={calls.data?.items ?? []}
             rowKey={(each) => String(each.call_id)}
-            isLoading={calls.isPending}
+            read={calls.status}
           />
         </>
       )}
@@ -132,7 +132,7 @@ export function AccountScreen() {
             ]}
             rows={[...(entries.data?.items ?? [])].reverse()}
             rowKey={(each, index) => `${each.seq} ${index}`}
-            isLoading={entries.isPending}
+            read={entries.status}
           />
         </>
       )}
@@ -150,7 +150,7 @@ function Settings({ account }: { account: string }) {
       content(client.GET("/accounts/{name}", { params: { path: { name: account } } })) as unknown as Promise<Row>,
   });
   const row = found.data;
-  if (!row) return null;
+  if (!row) return <ProblemText error={found.error} again={() => found.refetch()} />;
   return (
     <>
       <Title order={2} size="h4">
@@ -286,7 +286,7 @@ function Part({ name, path, query }: { name: string; path: string; query: Query 
         columns={PART_COLUMNS[name] ?? []}
         rows={found.data?.items ?? []}
         rowKey={(row, index) => `${row.name ?? row.prefix} ${index}`}
-        isLoading={found.isPending}
+        read={found.status}
       />
       {found.data?.next && <p className="quiet">{t("state.rows_more", { count: OWN })}</p>}
     </>

@@ -130,7 +130,7 @@ export function AccountsScreen() {
         rows={rows.map(withToday)}
         rowKey={(row) => String(row.id)}
         onEnd={() => found.hasNextPage && !found.isFetchingNextPage && found.fetchNextPage()}
-        isLoading={found.isPending}
+        read={found.status}
       />
     </Page>
   );

@@ -88,7 +88,7 @@ export function AlarmsScreen() {
         ]}
         rows={rows}
         rowKey={(row, index) => `${row.alarm} ${row.subject} ${row.since} ${index}`}
-        isLoading={found.isPending}
+        read={found.status}
         onClear={level ? () => go({ search: { history }, replace: true }) : undefined}
       />
     </Page>

@@ -10,7 +10,7 @@ import { resultOf } from "../api/jobs";
 import { amount, enteredMoment } from "../format";
 import { Change } from "../parts/change";
 import { Facts, Page } from "../parts/page";
-import { ProblemText } from "../parts/problem";
+import { ProblemText, Reading } from "../parts/problem";
 import { Table } from "../parts/table";
 import { LastDone, useSay } from "../parts/trial";
 import { useUnsaved } from "../parts/unsaved";
@@ -68,7 +68,7 @@ export function BillsScreen() {
         ]}
         rows={found.data?.items ?? []}
         rowKey={(row) => String(row.id)}
-        isLoading={found.isPending}
+        read={found.status}
       />
     </Page>
   );
@@ -245,7 +245,7 @@ export function BillScreen() {
       }
     >
       <LastDone />
-      <ProblemText error={found.error} again={() => found.refetch()} />
+      <Reading of={found} />
       {row && <Compared row={row} />}
       {row && mayDispute && <Dispute key={row.dispute?.changed_at ?? ""} row={row} />}
     </Page>

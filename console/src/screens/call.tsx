@@ -10,7 +10,7 @@ import { type Attempt, Attempts } from "../parts/attempts";
 import { LadderPicture } from "../parts/ladder";
 import type { Ladder as Messages } from "../parts/messages";
 import { Facts, Page } from "../parts/page";
-import { ProblemText } from "../parts/problem";
+import { ProblemText, Reading } from "../parts/problem";
 import { Steps } from "../parts/steps";
 import { type Column, Table } from "../parts/table";
 import { type Kind, Money, State, Value } from "../parts/values";
@@ -69,7 +69,7 @@ export function CallScreen() {
   ];
   return (
     <Page title={`${t("call.title")} ${call_id}`} needs="GET /cdrs/{call_id}" actions={row && <TraceNext row={row} />}>
-      <ProblemText error={record.error} again={() => record.refetch()} />
+      <Reading of={record} />
       {isRunning && <Alert variant="outline">{t("call.running")}</Alert>}
       {row && !isRunning && <Sentence call_id={String(row.call_id)} row={row} />}
       {row && (

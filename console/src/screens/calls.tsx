@@ -265,7 +265,7 @@ export function CallsScreen() {
           columns={columns}
           rows={fitting}
           rowKey={(row) => String(row.call_id)}
-          isLoading={isLoading}
+          read={error ? "error" : isLoading ? "pending" : "success"}
         />
       ) : (
         <Table
@@ -280,7 +280,7 @@ export function CallsScreen() {
           ]}
           rows={grouped(fitting, GROUPS[group])}
           rowKey={(row) => String(row[GROUPS[group]])}
-          isLoading={isLoading}
+          read={error ? "error" : isLoading ? "pending" : "success"}
         />
       )}
       <Confirm

@@ -14,6 +14,7 @@ import { ProblemText } from "../parts/problem";
 import { SavedViews } from "../parts/savedviews";
 import { type Column, Table } from "../parts/table";
 import { LastDone } from "../parts/trial";
+import { Money } from "../parts/values";
 import type { Narrowing } from "../router";
 
 const PAGE_ROWS = 200;
@@ -32,7 +33,7 @@ const COLUMNS: readonly Column[] = [
   { name: "fee", kind: "money" },
   { name: "call_id", kind: "call" },
   { name: "vendor_account", kind: "account" },
-  { name: "cost", kind: "money", show: (row) => (row.cost ? `${row.cost} ${row.vendor_currency}` : "–") },
+  { name: "cost", kind: "money", show: (row) => <Money value={row.cost} currency={row.vendor_currency} /> },
   { name: "billed_seconds", kind: "number" },
   { name: "hangup_source" },
   { name: "answered_at", kind: "moment" },
@@ -45,23 +46,29 @@ export function CdrsScreen() {
   const { t } = useTranslation();
   const search = useSearch({ from: "/cdrs" });
   const go = useNavigate({ from: "/cdrs" });
-  const [shown, setShown] = useLocalStorage({ key: "vosd.cdrs.columns", defaultValue: FIRST_COLUMNS });
+  const [kept, keep] = useLocalStorage({ key: "vosd.cdrs.columns", defaultValue: FIRST_COLUMNS });
+  const { columns, ...narrowed } = search;
+  const shown = columns?.split(",") ?? kept;
   const found = useInfiniteQuery({
-    queryKey: ["cdrs", search],
-    queryFn: ({ pageParam }) => pageOf("/cdrs", { ...search, limit: PAGE_ROWS, cursor: pageParam || undefined }),
+    queryKey: ["cdrs", narrowed],
+    queryFn: ({ pageParam }) => pageOf("/cdrs", { ...narrowed, limit: PAGE_ROWS, cursor: pageParam || undefined }),
     initialPageParam: "",
     getNextPageParam: (page) => page.next,
   });
   const rows = found.data?.pages.flatMap((page) => page.items) ?? [];
   const narrow = (wanted: Narrowing) => void go({ search: wanted });
-  const asked = queryText(search);
+  const asked = queryText(narrowed);
+  const choose = (chosen: string[]) => {
+    keep(chosen);
+    void go({ search: { ...search, columns: chosen.join(",") }, replace: true });
+  };
   return (
     <Page
       title={t("nav.cdrs")}
       needs="GET /cdrs"
       actions={
         <Group gap="xs">
-          <ColumnChoice shown={shown} onChange={setShown} />
+          <ColumnChoice shown={shown} onChange={choose} />
           <SavedViews of="cdrs" kept="vosd.cdrs.searches" search={search} onChoose={narrow} />
           <Button size="xs" variant="default" onClick={() => download(`/cdrs?${asked}`, "text/csv", "calls.csv")}>
             {t("cdrs.csv")}
@@ -73,7 +80,7 @@ export function CdrsScreen() {
       }
     >
       <LastDone />
-      <Narrow key={asked} search={search} onSearch={narrow} />
+      <Narrow key={asked} search={narrowed} onSearch={(wanted) => narrow({ ...wanted, columns })} />
       <span className="quiet" role="status">
         {t(found.hasNextPage ? "state.rows_more" : "state.rows", { count: rows.length })}
       </span>
@@ -84,7 +91,7 @@ export function CdrsScreen() {
         rows={rows}
         rowKey={(row) => String(row.call_id)}
         onEnd={() => found.hasNextPage && !found.isFetchingNextPage && found.fetchNextPage()}
-        isLoading={found.isPending}
+        read={found.status}
       />
     </Page>
   );
@@ -146,8 +153,6 @@ function ColumnChoice({ shown, onChange }: { shown: string[]; onChange: (shown: 
         {COLUMNS.map(({ name }) => (
           <Menu.Item
             key={name}
-            role="menuitemcheckbox"
-            aria-checked={shown.includes(name)}
             onClick={() => onChange(shown.includes(name) ? shown.filter((each) => each !== name) : [...shown, name])}
           >
             {shown.includes(name) ? "✓ " : ""}

@@ -224,7 +224,7 @@ export function Corrections({ call_id }: { call_id: string }) {
     queryFn: () => content(client.GET("/cdrs/{call_id}/corrections", { params: { path: { call_id } } })),
     enabled: sees,
   });
-  if (!found.data?.length) return null;
+  if (!found.data?.length) return <ProblemText error={found.error} again={() => found.refetch()} />;
   return (
     <Rows
       label={t("correction.made")}

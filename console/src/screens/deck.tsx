@@ -6,8 +6,9 @@ import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import { client, content, download, ifVersion, neutralised, pageOf, type Row } from "../api/client";
 import { Change, type Done } from "../parts/change";
+import { Note } from "../parts/note";
 import { Page } from "../parts/page";
-import { ProblemText } from "../parts/problem";
+import { ProblemText, Reading } from "../parts/problem";
 import { Table } from "../parts/table";
 import { useMay } from "../session";
 import { SheetImport } from "./import";
@@ -35,7 +36,8 @@ export function DeckScreen() {
   const tab = tabs.includes(search.tab ?? "") ? search.tab : tabs[0];
   return (
     <Page title={group} needs="GET /rates/groups">
-      <ProblemText error={known.error} again={() => known.refetch()} />
+      <Reading of={known} />
+      {known.isSuccess && !row && <Note why="not_found">{t("state.not_found_lead")}</Note>}
       {row && (
         <>
           <Text className="quiet">
@@ -55,7 +57,7 @@ export function DeckScreen() {
               ))}
             </Tabs.List>
             <Tabs.Panel value="areas" pt="sm">
-              <Areas group={group} />
+              <Areas group={group} currency={row.currency} />
             </Tabs.Panel>
             <Tabs.Panel value="versions" pt="sm">
               <Versions group={group} />
@@ -63,7 +65,7 @@ export function DeckScreen() {
             {tabs.includes("import") && (
               // a sheet that was chosen stays while the versions are looked at
               <Tabs.Panel value="import" pt="sm" keepMounted>
-                <SheetImport group={group} />
+                <SheetImport group={group} currency={row.currency} />
               </Tabs.Panel>
             )}
           </Tabs>
@@ -73,7 +75,7 @@ export function DeckScreen() {
   );
 }
 
-function Areas({ group }: { group: string }) {
+function Areas({ group, currency }: { group: string; currency: unknown }) {
   const { t } = useTranslation();
   const found = useQuery({
     queryKey: ["areas", group],
@@ -92,9 +94,9 @@ function Areas({ group }: { group: string }) {
           { name: "closed", kind: "number" },
           { name: "prefixes", show: (row) => (row.prefixes as string[]).join(", ") },
         ]}
-        rows={(found.data?.areas ?? []) as unknown as Row[]}
+        rows={(found.data?.areas ?? []).map((each) => ({ ...each, currency }))}
         rowKey={(row) => String(row.area)}
-        isLoading={found.isPending}
+        read={found.status}
       />
     </>
   );
@@ -195,7 +197,7 @@ function Versions({ group }: { group: string }) {
         ]}
         rows={rows}
         rowKey={(row) => String(row.version)}
-        isLoading={found.isPending}
+        read={found.status}
       />
     </>
   );

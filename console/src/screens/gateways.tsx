@@ -71,7 +71,7 @@ export function GatewaysScreen() {
         rowKey={(row) => `${row.kind} ${row.gateway}`}
         sort={search.sort}
         onSort={(sort) => go({ search: (before) => ({ ...before, sort }), replace: true })}
-        isLoading={found.isPending}
+        read={found.status}
         onClear={search.q || search.state ? () => go({ search: { sort: search.sort }, replace: true }) : undefined}
       />
     </Page>
@@ -317,7 +317,7 @@ function Margin({ name }: { name: string }) {
       <Title order={2} size="h4">
         {t("gateway.margin")}
       </Title>
-      <ReportTable label={t("gateway.margin")} report={{ ...found.data, rows, totals: [] }} isLoading={false} />
+      <ReportTable label={t("gateway.margin")} report={{ ...found.data, rows, totals: [] }} read="success" />
     </>
   );
 }
@@ -343,7 +343,7 @@ function ByHour({ name, kind }: { name: string; kind: string }) {
         {t("gateway.hours")}
       </Title>
       <SpanChart label="ASR %" points={bySpan(rows, "asr")} />
-      <ReportTable label={t("gateway.hours")} report={{ ...found.data, rows, totals: [] }} isLoading={false} />
+      <ReportTable label={t("gateway.hours")} report={{ ...found.data, rows, totals: [] }} read="success" />
     </>
   );
 }

@@ -6,7 +6,7 @@ import { useTranslation } from "react-i18next";
 import { client, content, type Row, type Schemas, send } from "../api/client";
 import { Act } from "../parts/act";
 import { Facts, Page } from "../parts/page";
-import { ProblemText } from "../parts/problem";
+import { ProblemText, Reading } from "../parts/problem";
 import { Table } from "../parts/table";
 import { LastDone } from "../parts/trial";
 import { Moment, State } from "../parts/values";
@@ -74,7 +74,7 @@ export function HealthScreen() {
       <Title order={2} size="h4">
         {t("health.check")}
       </Title>
-      <ProblemText error={checked.error} again={() => checked.refetch()} />
+      <Reading of={checked} />
       {checked.data && (
         <>
           <p>

@@ -71,7 +71,7 @@ function mapFor(group: string, lines: string[][]): SheetMap {
   return fits ? { ...last, header_line } : { columns: guessed(header), header_line };
 }
 
-export function SheetImport({ group }: { group: string }) {
+export function SheetImport({ group, currency }: { group: string; currency: unknown }) {
   const { t } = useTranslation();
   const queries = useQueryClient();
   const [chosen, setChosen] = useState<Chosen | null>(null);
@@ -200,7 +200,7 @@ export function SheetImport({ group }: { group: string }) {
       {unsaved.question}
       {trial.data && (
         <>
-          <Difference trial={trial.data} />
+          <Difference trial={trial.data} currency={currency} />
           {!trial.data.report.invalid_rows && (
             <Group>
               <Checkbox
@@ -305,10 +305,11 @@ function Columns({ lines, map, onMap }: { lines: string[][]; map: SheetMap; onMa
 }
 
 /** What the sheet would change: counts, money of last week's calls, and every prefix. */
-function Difference({ trial }: { trial: Trial }) {
+function Difference({ trial, currency }: { trial: Trial; currency: unknown }) {
   const { t } = useTranslation();
   const [kind, setKind] = useState<string>("all");
-  const { report, rows } = trial;
+  const { report } = trial;
+  const rows = trial.rows.map((row): Row => ({ ...row, currency }));
   const counts = report.changes as Record<string, number>;
   const margin = report.margin as Row | undefined;
   const example = report.example as Row | null;

@@ -10,8 +10,9 @@ import { resultOf } from "../api/jobs";
 import { amount } from "../format";
 import { Act } from "../parts/act";
 import { Change } from "../parts/change";
+import { NarrowInput } from "../parts/narrow";
 import { Facts, Page } from "../parts/page";
-import { ProblemText } from "../parts/problem";
+import { ProblemText, Reading } from "../parts/problem";
 import { Table } from "../parts/table";
 import { LastDone } from "../parts/trial";
 import { Moment, Money, State } from "../parts/values";
@@ -56,12 +57,11 @@ export function InvoicesScreen() {
       {mayRun && <Run />}
       <Group align="end" gap="xs">
         {(["account", "period"] as const).map((field) => (
-          <TextInput
+          <NarrowInput
             key={field}
             label={t(`column.${field}`)}
-            defaultValue={search[field] ?? ""}
-            onKeyDown={(event) => event.key === "Enter" && set(field, event.currentTarget.value)}
-            onBlur={(event) => set(field, event.currentTarget.value)}
+            value={search[field] ?? ""}
+            onEnter={(text) => set(field, text)}
           />
         ))}
         <Select
@@ -99,7 +99,7 @@ export function InvoicesScreen() {
         rows={rows}
         rowKey={(row) => String(row.id)}
         onEnd={() => found.hasNextPage && !found.isFetchingNextPage && found.fetchNextPage()}
-        isLoading={found.isPending}
+        read={found.status}
       />
     </Page>
   );
@@ -168,7 +168,7 @@ export function InvoiceScreen() {
       actions={row && <Acts row={row} />}
     >
       <LastDone />
-      <ProblemText error={found.error} again={() => found.refetch()} />
+      <Reading of={found} />
       {row && <Sheet row={row} />}
     </Page>
   );
@@ -311,7 +311,7 @@ function Sheet({ row }: { row: Detail }) {
           { name: "billed_seconds", kind: "number", show: (line) => String(line.seconds) },
           { name: "net", kind: "money" },
         ]}
-        rows={document.lines as unknown as Row[]}
+        rows={document.lines.map((line) => ({ ...line, currency: row.currency }))}
         rowKey={(_line, index) => String(index)}
       />
       {document.movements.length > 0 && (
@@ -324,7 +324,7 @@ function Sheet({ row }: { row: Detail }) {
             { name: "memo" },
             { name: "amount", kind: "money" },
           ]}
-          rows={document.movements as unknown as Row[]}
+          rows={document.movements.map((each) => ({ ...each, currency: row.currency }))}
           rowKey={(_line, index) => String(index)}
         />
       )}

@@ -1,11 +1,13 @@
 /** The screen of every list that `columns.ts` declares. */
 
-import { Button, Group, Select, TextInput } from "@mantine/core";
+import { Button, Group, Select } from "@mantine/core";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import { download, pageOf, queryText } from "../api/client";
 import { enteredMoment, localMinute } from "../format";
+import { NarrowInput } from "../parts/narrow";
+import { Note } from "../parts/note";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { type Column, Table } from "../parts/table";
@@ -20,7 +22,13 @@ export function ListScreen() {
   const { list: name } = useParams({ from: "/lists/$list" });
   const { t } = useTranslation();
   const list = (lists as Record<string, List>)[name];
-  if (!list) return <Page title={t("state.not_found")}>{null}</Page>;
+  if (!list) {
+    return (
+      <Page title={t("state.not_found")}>
+        <Note why="not_found">{t("state.not_found_lead")}</Note>
+      </Page>
+    );
+  }
   return <ListOf key={name} name={name} list={list} />;
 }
 
@@ -81,13 +89,12 @@ function ListOf({ name, list }: { name: string; list: List }) {
               onChange={(value) => set(filter.name, value ?? "")}
             />
           ) : (
-            <TextInput
+            <NarrowInput
               key={filter.name}
               label={t(`column.${filter.name}`)}
               type={filter.isMoment ? "datetime-local" : undefined}
-              defaultValue={filter.isMoment ? localMinute(search[filter.name]) : (search[filter.name] ?? "")}
-              onKeyDown={(event) => event.key === "Enter" && enter(filter, event.currentTarget.value)}
-              onBlur={(event) => enter(filter, event.currentTarget.value)}
+              value={filter.isMoment ? localMinute(search[filter.name]) : (search[filter.name] ?? "")}
+              onEnter={(text) => enter(filter, text)}
             />
           ),
         )}
@@ -104,7 +111,7 @@ function ListOf({ name, list }: { name: string; list: List }) {
         sort={search.sort}
         onSort={(sort) => set("sort", sort)}
         onEnd={() => found.hasNextPage && !found.isFetchingNextPage && found.fetchNextPage()}
-        isLoading={found.isPending}
+        read={found.status}
         empty={list.empty && t([list.empty])}
       />
     </Page>

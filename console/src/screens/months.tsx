@@ -9,6 +9,7 @@ import { client, content, download, pageOf, queryText, type Row } from "../api/c
 import { resultOf } from "../api/jobs";
 import { amount } from "../format";
 import { Change } from "../parts/change";
+import { NarrowInput } from "../parts/narrow";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { Table } from "../parts/table";
@@ -59,11 +60,10 @@ export function MonthsScreen() {
           value={month}
           onChange={(event) => set("month", event.currentTarget.value)}
         />
-        <TextInput
+        <NarrowInput
           label={t("column.account")}
-          defaultValue={search.account ?? ""}
-          onKeyDown={(event) => event.key === "Enter" && set("account", event.currentTarget.value)}
-          onBlur={(event) => set("account", event.currentTarget.value)}
+          value={search.account ?? ""}
+          onEnter={(text) => set("account", text)}
         />
       </Group>
       {mayClose && <Close key={month} month={month} />}
@@ -89,7 +89,7 @@ export function MonthsScreen() {
         ]}
         rows={rows}
         rowKey={(row) => String(row.account)}
-        isLoading={found.isPending}
+        read={found.status}
       />
     </Page>
   );

@@ -1,11 +1,12 @@
 /** Objects of one kind: those of the database and those of the files. */
 
-import { Button, Group, TextInput } from "@mantine/core";
+import { Button, Group } from "@mantine/core";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import { download, pageOf, queryText } from "../api/client";
 import { pathOf } from "../forms/keys";
+import { NarrowInput } from "../parts/narrow";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { Table } from "../parts/table";
@@ -54,12 +55,11 @@ export function ObjectsScreen() {
     >
       <LastDone />
       <Group align="end" gap="xs">
-        <TextInput
+        <NarrowInput
           key={kind}
           label={t("object.exact_name")}
-          defaultValue={search.name ?? ""}
-          onKeyDown={(event) => event.key === "Enter" && set("name", event.currentTarget.value)}
-          onBlur={(event) => set("name", event.currentTarget.value)}
+          value={search.name ?? ""}
+          onEnter={(text) => set("name", text)}
         />
         <span className="quiet" role="status">
           {t(found.hasNextPage ? "state.rows_more" : "state.rows", { count: rows.length })}
@@ -89,7 +89,7 @@ export function ObjectsScreen() {
         sort={search.sort}
         onSort={(sort) => set("sort", sort)}
         onEnd={() => found.hasNextPage && !found.isFetchingNextPage && found.fetchNextPage()}
-        isLoading={found.isPending}
+        read={found.status}
       />
     </Page>
   );

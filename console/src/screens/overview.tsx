@@ -12,7 +12,7 @@ import { TimeChart } from "../parts/chart";
 import { noted, pointsOf } from "../parts/figures";
 import { Note } from "../parts/note";
 import { Page } from "../parts/page";
-import { ProblemText } from "../parts/problem";
+import { ProblemText, Reading } from "../parts/problem";
 import { Spark } from "../parts/spark";
 import { STANDINGS, standingOf } from "../parts/standing";
 import { type Column, Table } from "../parts/table";
@@ -142,7 +142,7 @@ function Now() {
   const gateways = useGateways().data;
   const health = useMay("POST /configuration/check") ? "/health" : undefined;
   const found = status.data;
-  if (!found) return <ProblemText error={status.error} again={() => status.refetch()} />;
+  if (!found) return <Reading of={status} />;
   const { machine, database } = found;
   const waiting = Number(figure(found.figures, "spool_rows"));
   return (
@@ -314,7 +314,7 @@ function Day({ isWall }: { isWall: boolean }) {
           <ReportTable
             label={t("overview.top")}
             report={top.data && { ...top.data, rows: top.data.rows.slice(0, TOP) }}
-            isLoading={top.isPending}
+            read={top.status}
           />
         </>
       )}
@@ -345,7 +345,7 @@ function Gateways() {
         columns={name && kind && state ? [name, state, line, kind, ...others] : []}
         rows={found.data ?? []}
         rowKey={(row) => `${row.kind} ${row.gateway}`}
-        isLoading={found.isPending}
+        read={found.status}
       />
     </>
   );

@@ -73,7 +73,7 @@ export function ParametersScreen() {
         ]}
         rows={rows}
         rowKey={(row) => String(row.name)}
-        isLoading={found.isPending}
+        read={found.status}
       />
     </Page>
   );

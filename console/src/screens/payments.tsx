@@ -8,6 +8,7 @@ import { useTranslation } from "react-i18next";
 import { client, content, download, pageOf, type Row, type Schemas } from "../api/client";
 import { amount } from "../format";
 import { Change } from "../parts/change";
+import { NarrowInput } from "../parts/narrow";
 import { Note } from "../parts/note";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
@@ -116,12 +117,7 @@ function BookedPayments() {
   return (
     <Stack gap="sm">
       <Group align="end" gap="xs">
-        <TextInput
-          label={t("column.account")}
-          defaultValue={account ?? ""}
-          onKeyDown={(event) => event.key === "Enter" && set(event.currentTarget.value)}
-          onBlur={(event) => set(event.currentTarget.value)}
-        />
+        <NarrowInput label={t("column.account")} value={account ?? ""} onEnter={set} />
         {account && (
           <Button size="xs" variant="default" onClick={() => download(path, "text/csv", `payments-${account}.csv`)}>
             {t("cdrs.csv")}
@@ -143,7 +139,7 @@ function BookedPayments() {
           ]}
           rows={[...(found.data?.items ?? [])].reverse()}
           rowKey={(row) => String(row.id)}
-          isLoading={found.isPending}
+          read={found.status}
         />
       )}
       {!account && <Note why="empty">{t("payments.which")}</Note>}
@@ -223,7 +219,7 @@ function Waiting() {
         ]}
         rows={found.data?.items ?? []}
         rowKey={(row) => String(row.id)}
-        isLoading={found.isPending}
+        read={found.status}
       />
     </>
   );

@@ -9,7 +9,7 @@ import { client, content, download, pageOf, queryText, type Row } from "../api/c
 import { brand } from "../brand";
 import { dayBegin } from "../format";
 import { Facts, Page } from "../parts/page";
-import { ProblemText } from "../parts/problem";
+import { ProblemText, Reading } from "../parts/problem";
 import { type Column, Table } from "../parts/table";
 import { Money, State } from "../parts/values";
 import { useMay, useSession } from "../session";
@@ -53,7 +53,7 @@ export function PortalScreen({ account }: { account: string }) {
       needs="GET /accounts/{account}/balance"
       actions={<Downloads account={account} />}
     >
-      <ProblemText error={balance.error} again={() => balance.refetch()} />
+      <Reading of={balance} />
       {row?.blocked === true && (
         <Alert color="red" variant="outline">
           {t("portal.blocked")}
@@ -173,7 +173,7 @@ function Invoices({ account }: { account: string }) {
         columns={columns}
         rows={found.data?.items ?? []}
         rowKey={(row) => String(row.id)}
-        isLoading={found.isPending}
+        read={found.status}
       />
     </Part>
   );
@@ -197,7 +197,7 @@ function Phones() {
         columns={PHONES}
         rows={found.data?.items ?? []}
         rowKey={(row, index) => `${row.name} ${index}`}
-        isLoading={found.isPending}
+        read={found.status}
       />
     </Part>
   );
@@ -232,7 +232,7 @@ function Below() {
         columns={BELOW}
         rows={(found.data?.items ?? []).map(withToday)}
         rowKey={(row) => String(row.id)}
-        isLoading={found.isPending}
+        read={found.status}
       />
     </Part>
   );

@@ -3,10 +3,11 @@
 import { Button, Group, TextInput, Title } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
-import { type FormEvent, useState } from "react";
+import type { FormEvent } from "react";
 import { useTranslation } from "react-i18next";
 import { client, content, pageOf, type Row } from "../api/client";
 import { enteredMoment, localMinute } from "../format";
+import { useEntered } from "../parts/narrow";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { type Column, Table } from "../parts/table";
@@ -54,7 +55,7 @@ export function RatesScreen() {
         ]}
         rows={groups.data?.items ?? []}
         rowKey={(row) => String(row.name)}
-        isLoading={groups.isPending}
+        read={groups.status}
       />
     </Page>
   );
@@ -64,8 +65,8 @@ function LookUp() {
   const { t } = useTranslation();
   const search = useSearch({ from: "/rates" });
   const go = useNavigate({ from: "/rates" });
-  const [number, setNumber] = useState(search.number ?? "");
-  const [at, setAt] = useState(localMinute(search.at));
+  const [number, setNumber] = useEntered(search.number ?? "");
+  const [at, setAt] = useEntered(localMinute(search.at));
   const look = (event: FormEvent) => {
     event.preventDefault();
     void go({ search: { number: number.replace(/[^\d+]/g, ""), at: enteredMoment(at) } });
@@ -116,7 +117,7 @@ function Found({ number, at }: { number: string; at?: string }) {
         ]}
         rows={rows}
         rowKey={(row) => String(row.rate_group)}
-        isLoading={found.isPending}
+        read={found.status}
       />
     </>
   );

@@ -1,13 +1,13 @@
 /** Each report as a table, and as the files that the API makes of it. */
 
-import { Button, Group, Select, Text, TextInput } from "@mantine/core";
+import { Button, Group, Select, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
-import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { client, content, download, queryText, type Row } from "../api/client";
 import { amount, dayBegin, enteredMoment, localMinute } from "../format";
 import { AnsweredChoice, ReasonChoice } from "../parts/ended";
+import { NarrowInput } from "../parts/narrow";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { SavedViews } from "../parts/savedviews";
@@ -159,10 +159,17 @@ export function callsOf(
 }
 
 /** A figure of the report as a line over time, or as bars of its rows. */
-function Chart({ report }: { report: Report }) {
+function Chart({
+  report,
+  figure,
+  onChoose,
+}: {
+  report: Report;
+  figure: string;
+  onChoose: (figure: string | null) => void;
+}) {
   const { t } = useTranslation();
   const figures = report.columns.filter((column) => column.kind !== "text").map((column) => column.name);
-  const [figure, setFigure] = useState("");
   const shown = figures.includes(figure) ? figure : (figures.find((name) => name === "calls") ?? figures[0]);
   if (!shown || report.rows.length === 0) return null;
   const texts = report.columns.filter(
@@ -177,7 +184,7 @@ function Chart({ report }: { report: Report }) {
         w={200}
         data={figures.map((name) => ({ value: name, label: t(`column.${name}`, { defaultValue: name }) }))}
         value={shown}
-        onChange={(value) => setFigure(value ?? "")}
+        onChange={onChoose}
       />
       {isOverTime ? (
         <SpanChart label={t(`column.${shown}`, { defaultValue: shown })} points={bySpan(report.rows, shown)} />
@@ -199,7 +206,7 @@ function Chart({ report }: { report: Report }) {
 export function ReportTable(props: {
   label: string;
   report: Report | undefined;
-  isLoading: boolean;
+  read: "pending" | "success" | "error";
   /** Its order, where the rows shall lead to their calls. */
   order?: Order;
 }) {
@@ -248,7 +255,7 @@ export function ReportTable(props: {
       }
       rows={[...rows, ...summed]}
       rowKey={(_row, index) => String(index)}
-      isLoading={props.isLoading}
+      read={props.read}
     />
   );
 }
@@ -303,11 +310,11 @@ export function ReportsScreen() {
   const kind = known?.find((each) => each.name === name);
   const knows = (field: string) => kind?.criteria.includes(field) ?? false;
   const day = (field: "since" | "until") => (
-    <TextInput
+    <NarrowInput
       type="date"
       label={t(`cdrs.${field}`)}
-      defaultValue={localMinute(order[field]).slice(0, 10)}
-      onBlur={(event) => set(field, enteredMoment(event.currentTarget.value) ?? null)}
+      value={localMinute(order[field]).slice(0, 10)}
+      onEnter={(text) => set(field, enteredMoment(text) ?? null)}
     />
   );
   return (
@@ -356,12 +363,12 @@ export function ReportsScreen() {
           onChange={(value) => set("group", value)}
         />
         {TEXTS.filter(([field]) => knows(field)).map(([field, label]) => (
-          <TextInput
-            key={`${name} ${field}`}
+          <NarrowInput
+            key={field}
             label={t(label)}
-            defaultValue={order[field] ?? ""}
+            value={order[field] ?? ""}
             w={130}
-            onBlur={(event) => set(field, event.currentTarget.value)}
+            onEnter={(text) => set(field, text)}
           />
         ))}
         {knows("reason") && <ReasonChoice value={order.reason} w={160} onChange={(value) => set("reason", value)} />}
@@ -369,23 +376,25 @@ export function ReportsScreen() {
           <AnsweredChoice value={order.answered} w={130} onChange={(value) => set("answered", value)} />
         )}
         {DIGITS.filter(knows).map((field) => (
-          <TextInput
+          <NarrowInput
             key={field}
             label={t(`reports.${field}`)}
             type="number"
             min={1}
             max={15}
             w={110}
-            defaultValue={order[field] ?? ""}
-            onBlur={(event) => set(field, event.currentTarget.value)}
+            value={order[field] ?? ""}
+            onEnter={(text) => set(field, text)}
           />
         ))}
       </Group>
       <Text className="quiet">{inLanguage(kind?.meaning ?? "")}</Text>
       <ProblemText error={found.error} again={() => found.refetch()} />
       {found.data && <Missing report={found.data} />}
-      {found.data && <Chart report={found.data} />}
-      <ReportTable label={name} report={found.data} isLoading={found.isPending} order={order} />
+      {found.data && (
+        <Chart report={found.data} figure={search.figure ?? ""} onChoose={(figure) => set("figure", figure)} />
+      )}
+      <ReportTable label={name} report={found.data} read={found.status} order={order} />
     </Page>
   );
 }

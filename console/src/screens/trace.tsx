@@ -7,6 +7,7 @@ import { useTranslation } from "react-i18next";
 import { queryText, type Row, stream } from "../api/client";
 import { LadderPicture } from "../parts/ladder";
 import type { Ladder } from "../parts/messages";
+import { useEntered } from "../parts/narrow";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 
@@ -25,7 +26,7 @@ export function TraceScreen() {
   const { t } = useTranslation();
   const search = useSearch({ from: "/trace" });
   const go = useNavigate({ from: "/trace" });
-  const [wanted, setWanted] = useState(search);
+  const [wanted, setWanted] = useEntered(search);
   const [calls, setCalls] = useState<readonly Traced[]>([]);
   const [state, setState] = useState<"asked" | "open" | "over">("over");
   const [error, setError] = useState<Error | null>(null);

@@ -3,10 +3,11 @@
 import { Button, CopyButton, Group, TextInput, Title } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
-import { type FormEvent, useState } from "react";
+import type { FormEvent } from "react";
 import { useTranslation } from "react-i18next";
 import { explained, type Row } from "../api/client";
 import { enteredMoment, localMinute } from "../format";
+import { useEntered } from "../parts/narrow";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { TestCall } from "../parts/testcall";
@@ -21,7 +22,7 @@ export function TryScreen() {
   const { t } = useTranslation();
   const search = useSearch({ from: "/try" });
   const go = useNavigate({ from: "/try" });
-  const [wanted, setWanted] = useState(search);
+  const [wanted, setWanted] = useEntered(search);
   const isWhole = FIELDS.every((field) => search[field]);
   const found = useQuery({
     queryKey: ["explain", search],

@@ -1,0 +1,32 @@
+/** What is entered to narrow a view follows the address: by a link, by going back, by a view that was saved. */
+
+import { TextInput, type TextInputProps } from "@mantine/core";
+import { useState } from "react";
+
+/** What is entered in a form, begun anew whenever the address says something else. */
+export function useEntered<Entered>(said: Entered): [Entered, (entered: Entered) => void] {
+  const [state, setState] = useState({ said, entered: said });
+  const isSame = JSON.stringify(state.said) === JSON.stringify(said);
+  return [isSame ? state.entered : said, (entered) => setState({ said, entered })];
+}
+
+/** A field that narrows a view when it is left, or by Enter. */
+export function NarrowInput({
+  value,
+  onEnter,
+  ...look
+}: Omit<TextInputProps, "onChange" | "value"> & { value: string; onEnter: (text: string) => void }) {
+  const [entered, setEntered] = useEntered(value);
+  const enter = () => {
+    if (entered !== value) onEnter(entered);
+  };
+  return (
+    <TextInput
+      {...look}
+      value={entered}
+      onChange={(event) => setEntered(event.currentTarget.value)}
+      onKeyDown={(event) => event.key === "Enter" && enter()}
+      onBlur={enter}
+    />
+  );
+}
