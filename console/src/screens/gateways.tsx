@@ -10,7 +10,7 @@ import { cleared, override } from "../api/overrides";
 import { amount, enteredMoment } from "../format";
 import { Change, type Done } from "../parts/change";
 import { Facts, Page } from "../parts/page";
-import { ProblemText } from "../parts/problem";
+import { ProblemText, Reading } from "../parts/problem";
 import { bySpan, SpanChart } from "../parts/spanchart";
 import { STANDINGS, standingOf } from "../parts/standing";
 import { type Column, Table } from "../parts/table";
@@ -115,7 +115,8 @@ export function GatewayScreen() {
       }
     >
       <LastDone />
-      <ProblemText error={found.error ?? sheet.error} again={() => sheet.refetch()} />
+      <Reading of={found} />
+      <ProblemText error={sheet.error} again={() => sheet.refetch()} />
       {row && (
         <Facts
           facts={[...gatewayColumns, ...ONLY_SOMETIMES.filter(({ name: field }) => row[field])].map(
@@ -311,6 +312,7 @@ function Margin({ name }: { name: string }) {
   });
   // a customer's gateway may have the same name
   const rows = found.data?.rows.filter((row) => row.routing_gateway === name) ?? [];
+  if (found.error) return <ProblemText error={found.error} again={() => found.refetch()} />;
   if (!found.data || rows.length === 0) return null;
   return (
     <>
@@ -336,6 +338,7 @@ function ByHour({ name, kind }: { name: string; kind: string }) {
     enabled: sees,
   });
   const rows = found.data?.rows.filter((row) => row[field ?? ""] === name) ?? [];
+  if (found.error) return <ProblemText error={found.error} again={() => found.refetch()} />;
   if (!found.data || rows.length === 0) return null;
   return (
     <>

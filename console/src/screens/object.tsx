@@ -12,7 +12,7 @@ import { Act } from "../parts/act";
 import { Confirm } from "../parts/confirm";
 import { History } from "../parts/history";
 import { Page } from "../parts/page";
-import { ProblemText } from "../parts/problem";
+import { ProblemText, Reading } from "../parts/problem";
 import { type Change, ChangeWords, LastDone, useSay } from "../parts/trial";
 import { useMay } from "../session";
 
@@ -66,7 +66,8 @@ function One({ kind, name }: { kind: string; name: string }) {
     >
       <LastDone />
       <span className="quiet">{t(`kind.${kind}`)}</span>
-      <ProblemText error={declared.error ?? (isGone ? null : found.error)} again={() => found.refetch()} />
+      <ProblemText error={declared.error} again={() => declared.refetch()} />
+      {!isGone && <Reading of={found} />}
       {isGone && <Alert variant="outline">{t("object.gone", { name })}</Alert>}
       {sheet && !isOurs && <Alert variant="outline">{t("definition.read_only", { source: sheet.source })}</Alert>}
       <Tabs
@@ -129,7 +130,8 @@ export function NewObjectScreen() {
   const isReady = declared.data && (!from || copied.data);
   return (
     <Page title={t("object.new_of", { kind: t(`kind.${kind}`) })} needs={`POST ${pathOf(kind)}`}>
-      <ProblemText error={declared.error ?? copied.error} />
+      <Reading of={declared} />
+      <ProblemText error={copied.error} again={() => copied.refetch()} />
       {isReady && declared.data && (
         <Editor
           key={kind}
