@@ -95,7 +95,7 @@ def test_a_report_is_read_from_the_replica_behind_the_calls_of_a_switch(
     assert sheet["missing"] == sheet["missing_in_replica"] >= 2
     assert nicenesses[-1] == NICENESS
     installation.book([answered_call(9)])  # not added up, which is nothing to a report that reads the calls themselves
-    read = installation.vosd("report", "durations", *SPAN, "--callee-digits", "3")
+    read = installation.vosd("report", "durations", *SPAN, "--callee-digits", "5")
     assert "calls are missing: the replica" in read.stderr
     assert "rebuild" not in read.stderr
     assert installation.vosd("report", "rebuild").exit_code == 0
