@@ -35,6 +35,7 @@ def test_the_calls_of_a_destination_are_hung_up_together(site: Watched, boss: Vi
     with conversing(site.stage, "4410", "4410") as (first, second):
         first.establish()
         second.establish()
+        expect(page.get_by_text("2 calls", exact=True)).to_be_visible()  # the row of both is there with the first
         expect(page.get_by_label("Calls now").locator("tbody tr")).to_have_count(1)
         expect(page.get_by_label("Calls now").locator("tbody tr")).to_contain_text("4410")
         page.get_by_role("checkbox", name="Select all calls of 4410").check()
