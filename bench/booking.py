@@ -37,16 +37,16 @@ _BATCH: Final = 20
 
 
 class Turn(NamedTuple):
-    """What the bookings of one turn took."""
+    """Measured costs of the bookings of one turn."""
 
     own: float
     """Microseconds of processor time a call in this process."""
     served: float
-    """The same in the thread of MariaDB that serves it."""
+    """Microseconds in the thread of MariaDB that serves it."""
     others: float
-    """The same in all other threads of MariaDB."""
+    """Microseconds in all other threads of MariaDB."""
     adding: float
-    """The same in the process that adds up."""
+    """Microseconds in the process that adds up."""
     batches: list[float]
     """Milliseconds of each batch by the clock."""
 

@@ -14,7 +14,7 @@ from api.watched import Watched
 from doubles.postbox import Postbox
 from doubles.process.mariadb import MariaDb
 from e2e.conversation import conversing
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from console.conftest import NARROW, Visit, Visitor, running_site, violations
 from console.test_screens import rows
@@ -97,7 +97,15 @@ def test_money_is_moved_between_accounts(site: Watched, boss: Visitor) -> None:
         before[0] - Decimal("12.345678"),
         before[1] + Decimal("12.345678"),
     )
+
+    def lose_the_answer(route: Route) -> None:
+        route.fetch()
+        route.abort()
+
+    page.route("**/api/v1/transfers", lose_the_answer, times=1)
     page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    page.get_by_role("button", name="Undo").click()  # moves the money back once, though it was asked for twice
     expect(page.get_by_text("rival: booked 12.345678")).to_be_visible()
     assert (balance(site, "rival"), balance(site, "other")) == before
 

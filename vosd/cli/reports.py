@@ -63,12 +63,12 @@ def _number_options(shown: Report | LedgerReport) -> "Callable[[Command], Comman
 
     def added(command: Command) -> Command:
         for side, who, kind in (("callee", "called", TrafficKind.CALLEES), ("caller", "calling", TrafficKind.CALLERS)):
-            reads = f"above {DIGITS_SUMMED[kind]} every call is read, {READ_MAX:,} at most."
+            reads = f"with more than {DIGITS_SUMMED[kind]} digits every call is read, {READ_MAX:,} at most."
             text = f"Rows by so many first digits of the {who} numbers; {reads}"
             digits = _criterion(
                 shown, f"{side}_digits", f"--{side}-digits", type=click.IntRange(1, DIGITS_MAX), metavar="N", help=text
             )
-            text = f"Calls whose {who} number begins so only; with digits {reads}"
+            text = f"Calls whose {who} number begins so only; {reads}"
             command = _criterion(shown, side, metavar="NUMBER", help=text)(digits(command))
         return command
 

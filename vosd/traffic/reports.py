@@ -23,7 +23,7 @@ READ_MAX: Final = 1_500_000
 DIGITS_MAX: Final = 15
 """Longest prefixes by which a report is made."""
 OF_NUMBERS: Final = ("callee", "caller", "callee_digits", "caller_digits")
-"""Criteria about numbers, which no sums have: the calls themselves are read."""
+"""Criteria about numbers: sums have the first digits of one of them, else the calls themselves are read (ADR 189)."""
 CRITERIA: Final = ("account", "below", "vendor", "gateway", "area", "reason", "answered", *OF_NUMBERS)
 """Criteria of the calls of a report, as orders name them."""
 _NOT_OF: Final[Mapping[TrafficKind, frozenset[str]]] = {

@@ -18,7 +18,7 @@ import { useUnsaved } from "../parts/unsaved";
 import { Moment, Money, State, Value } from "../parts/values";
 import { useMay, useSession } from "../session";
 import { Tree } from "./call";
-import { transfer } from "./payments";
+import { transfer, transferBack } from "./payments";
 
 const LATEST = 50;
 const RUNNING_MAX = 1_000;
@@ -190,7 +190,7 @@ function Transfer({ account, currency }: { account: string; currency: string }) 
         receipts?.length ? t("customer.transferred", { amount: amount(sum), currency, target }) : t("customer.waiting")
       }
       undo={({ receipts }, { target = "", amount: sum = "", memo = "" }) =>
-        receipts?.length ? () => transfer(target, account, sum, memo, crypto.randomUUID()) : undefined
+        receipts?.length ? transferBack(account, target, sum, memo) : undefined
       }
     />
   );

@@ -40,7 +40,7 @@ export function useBooked(): (booked: Booked) => string {
           .join("; ");
 }
 
-/** Move money from an account to another one; the way back moves the same amount from there. */
+/** Move money from an account to another one. */
 export function transfer(source: string, target: string, sum: string, memo: string, key: string): Promise<Booked> {
   return content(
     client.POST("/transfers", {
@@ -48,6 +48,12 @@ export function transfer(source: string, target: string, sum: string, memo: stri
       body: { source, target, amount: sum, memo: memo || undefined },
     }),
   );
+}
+
+/** What takes a transfer back. However often it is pressed, it has one key: the money moves once. */
+export function transferBack(source: string, target: string, sum: string, memo: string): () => Promise<Booked> {
+  const key = crypto.randomUUID();
+  return () => transfer(target, source, sum, memo, key);
 }
 
 export function PaymentsScreen() {
@@ -254,7 +260,8 @@ function Transfer() {
         run={async (key) => {
           const { source, target, amount: sum, memo } = entered;
           const booked = await transfer(source, target, sum, memo, key);
-          const undo = async () => ({ said: say(await transfer(target, source, sum, memo, crypto.randomUUID())) });
+          const back = transferBack(source, target, sum, memo);
+          const undo = async () => ({ said: say(await back()) });
           return { said: say(booked), undo: booked.receipts?.length ? undo : undefined };
         }}
       />
