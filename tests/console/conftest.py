@@ -26,7 +26,6 @@ from playwright.sync_api import (
 
 PASSWORD: Final = "correct horse battery"
 WAIT_MS: Final = 60_000
-"""Jobs of the API give way to all else on a busy machine."""
 """A machine that runs the other tests beside is slow; what does not come at all fails all the same."""
 AXE: Final = (Path(__file__).parents[2] / "console/node_modules/axe-core/axe.min.js").read_text()
 GO: Final = """path => {
@@ -35,6 +34,11 @@ GO: Final = """path => {
     dispatchEvent(new PopStateEvent("popstate"));
 }"""
 """Go to a page as a link of the console does; the title of the page that is left is marked."""
+TIME_PASSES: Final = """() => {
+    const now = Date.now;
+    Date.now = () => now() + 2_000;
+}"""
+"""What a window has read is old for it, so that it reads it again."""
 COLOURED: Final = """scheme =>
     document.querySelector(".wall") || document.documentElement.dataset.mantineColorScheme === scheme
 """
@@ -66,8 +70,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @contextmanager
 def running_site(directory: Path, more: str, url: str) -> Iterator[Watched]:
-    """Run a switch; its verbs run in a thread, because the browser's own loop runs in this one."""
-    with watched(directory, more, url) as installation, ThreadPoolExecutor(1) as thread:
+    """Run a switch; it starts, works and ends in a thread, because the browser's own loop runs in this one."""
+    with ThreadPoolExecutor(1) as thread, ExitStack() as stack:
+        opened = ExitStack()
+        stack.callback(lambda: thread.submit(opened.close).result())
+        installation = thread.submit(opened.enter_context, watched(directory, more, url)).result()
         daemon = installation.daemon
 
         def apart(act: Callable[..., Any]) -> Callable[..., Any]:
@@ -95,7 +102,7 @@ def opened_browser(playwright: Playwright) -> Browser:
     return playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         chromium = opened_browser(playwright)
@@ -111,7 +118,14 @@ class Visitor(NamedTuple):
     complaints: list[str]
 
     def go(self, path: str, title: str | None = None) -> Page:
-        """Open a page, and wait for its title."""
+        """Open a page as it is now, and wait for its title.
+
+        A window that shows another page of the console does not load it again, which takes three times as long.
+        """
+        here = self.page.url.removeprefix(self.base)
+        if here.startswith("/") and here.partition("?")[0] != path.partition("?")[0]:
+            self.page.evaluate(TIME_PASSES)
+            return self.turn(path, title)
         self.page.goto(self.base + path)
         expect(self.page.locator(NEW_TITLE)).to_be_visible()
         if title is not None:
