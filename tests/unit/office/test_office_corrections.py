@@ -146,8 +146,15 @@ async def test_the_tax_on_a_corrected_fee_is_by_the_rate_of_the_latest_correctio
     order = CorrectCall(call_id=RECORD.call_id, charges=charges, memo="why", reference="t1")
     (change,) = (await correct_call(office, operator("ann"), order)).changes
     assert (change.tax_before, change.tax_after) == ("0.32", "0.16")
+    assert (change.tax_rate_before, change.tax_rate_after) == ("16.00", "16.00")
     later = ChargeChange(CUSTOMER, 0, Amounts(Decimal(3), Decimal("0.63"), 60), Decimal(21))
     await office.stores.corrections.book([Correction(RECORD.call_id, (later,), "rerate-2", "ann", "tax", NOW)])
+    listed = await list_corrections(office, operator(), ListCorrections(RECORD.call_id))
+    assert [(each.tax_rate_before, each.tax_rate_after) for each in listed] == [
+        (None, "16.00"),
+        ("16.00", "16.00"),
+        ("16.00", "21.00"),
+    ]
     (again,) = (await correct_call(office, operator("ann"), order)).changes
     assert (again.tax_after, again.repeated) == ("0.16", True)
 

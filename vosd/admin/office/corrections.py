@@ -90,6 +90,10 @@ class CorrectionSheet(msgspec.Struct, frozen=True):
     """Tax before, as text."""
     tax_after: str
     """Tax now, as text."""
+    tax_rate_before: str | None
+    """Percent of tax before, as text; null = that of the steps of the charge."""
+    tax_rate_after: str | None
+    """Percent of tax now, as text; null = that of the steps of the charge."""
     billed_seconds_before: int
     """Seconds that were charged before."""
     billed_seconds_after: int
@@ -211,6 +215,8 @@ def _sheet(change: CorrectedCharge) -> CorrectionSheet:
         fee_after=format_amount(change.after.fee),
         tax_before=format_amount(change.before.tax),
         tax_after=format_amount(change.after.tax),
+        tax_rate_before=_percent(change.tax_rate_before),
+        tax_rate_after=_percent(change.tax_rate_after),
         billed_seconds_before=change.before.billed_seconds,
         billed_seconds_after=change.after.billed_seconds,
         amount=format_amount(change.amount),
@@ -221,3 +227,7 @@ def _sheet(change: CorrectedCharge) -> CorrectionSheet:
         corrected_at=iso_utc(change.corrected_at),
         repeated=change.is_repeated,
     )
+
+
+def _percent(rate: Decimal | None) -> str | None:
+    return None if rate is None else format_amount(rate)
