@@ -303,10 +303,23 @@ def test_a_job_has_its_details_and_its_result(site: Watched, visit: Visit) -> No
     job.get_by_role("button", name="Details").click()
     expect(page.get_by_role("dialog")).to_contain_text("administrator")
     page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
     with page.expect_download() as file:
         job.get_by_role("button", name="Result").click()
     assert file.value.path().read_text().startswith("call_id")
     expect(job.get_by_role("button", name="Cancel it")).to_have_count(0)
+
+
+def test_the_details_of_an_audit_line_have_an_address(site: Watched, visit: Visit) -> None:
+    line = site.items("/audit")[0]
+    page = visit().go(f"/lists/audit?open={line['id']}", "Audit")
+    expect(page.get_by_role("dialog")).to_contain_text(line["action"])
+    page.get_by_role("dialog").get_by_role("button", name="Close").click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    assert "open" not in page.url
+    page.get_by_role("button", name="Details").first.click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    assert "open" in page.url
 
 
 def test_a_backup_is_made_and_verified_and_the_configuration_checked(site: Watched, visit: Visit) -> None:

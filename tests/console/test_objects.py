@@ -111,6 +111,9 @@ def test_an_object_is_made_changed_compared_reverted_and_ended(site: Watched, vi
     expect(history.nth(2)).to_contain_text("contract 17")
     page.get_by_label("From", exact=True).select_option("1")
     expect(page.get_by_text("They are the same")).to_be_visible()
+    assert page.url.endswith("tab=history&first=1&last=3")
+    page.reload()
+    expect(page.get_by_text("They are the same")).to_be_visible()
     assert violations(page) == []
     page.get_by_role("button", name="Go back to version 2").click()
     asked = page.get_by_role("dialog")

@@ -15,7 +15,15 @@ import { Moment } from "./values";
 
 const VERSIONS_READ = 200;
 
-export function History({ kind, name }: { kind: string; name: string }) {
+/** Numbers of the versions that are compared, the earlier one first. */
+type Pair = readonly [number, number];
+
+interface Compared {
+  pair: Pair | null;
+  onPair: (pair: Pair) => void;
+}
+
+export function History({ kind, name, pair, onPair }: { kind: string; name: string } & Compared) {
   const { t } = useTranslation();
   const place = placeOf(kind, name);
   const mayRevert = useMay(`POST ${pathOf(kind)}/{name}/revert`);
@@ -28,7 +36,9 @@ export function History({ kind, name }: { kind: string; name: string }) {
   return (
     <Stack gap="sm">
       <ProblemText error={found.error} again={() => found.refetch()} />
-      {versions.length > 1 && <Compare place={place} versions={versions.map((each) => each.version)} />}
+      {versions.length > 1 && (
+        <Compare place={place} versions={versions.map((each) => each.version)} pair={pair} onPair={onPair} />
+      )}
       <ol className="versions" reversed>
         {versions.map((each) => (
           <li key={each.version} value={each.version}>
@@ -112,9 +122,8 @@ function Revert({ place, name, version, inForce }: { place: string; name: string
 }
 
 /** Two versions beside each other. */
-function Compare({ place, versions }: { place: string; versions: readonly number[] }) {
+function Compare({ place, versions, pair, onPair }: { place: string; versions: readonly number[] } & Compared) {
   const { t } = useTranslation();
-  const [pair, setPair] = useState<readonly [number, number] | null>(null);
   const [first, last] = pair ?? [versions.at(1) ?? 0, versions[0] ?? 0];
   const found = useQuery({
     queryKey: ["compared", place, first, last],
@@ -133,14 +142,14 @@ function Compare({ place, versions }: { place: string; versions: readonly number
           label={t("history.from")}
           data={choices}
           value={String(first)}
-          onChange={(event) => setPair([Number(event.currentTarget.value), last])}
+          onChange={(event) => onPair([Number(event.currentTarget.value), last])}
         />
         <NativeSelect
           size="xs"
           label={t("history.to")}
           data={choices}
           value={String(last)}
-          onChange={(event) => setPair([first, Number(event.currentTarget.value)])}
+          onChange={(event) => onPair([first, Number(event.currentTarget.value)])}
         />
       </Group>
       <ProblemText error={found.error} />

@@ -2,7 +2,8 @@
 
 import { Button, Group, Modal } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
-import { type ComponentType, type ReactNode, useState } from "react";
+import { useNavigate, useSearch } from "@tanstack/react-router";
+import type { ComponentType, ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { download, pageOf, type Row, type Schemas, send, unlessChanged } from "../api/client";
 import { cleared, override, targetOf } from "../api/overrides";
@@ -151,18 +152,22 @@ function AuditLine({ row }: RowProps) {
   return <Details row={row} title={`${text(row, "action")} ${text(row, "subject")}`} />;
 }
 
-/** All that a row has. */
+/** All that a row has; the address says of which row it is shown, so that it can be sent to others. */
 function Details({ row, title }: { row: Row; title: string }) {
   const { t } = useTranslation();
-  const [isOpen, setOpen] = useState(false);
+  const { open } = useSearch({ from: "/lists/$list" });
+  const go = useNavigate({ from: "/lists/$list" });
+  const id = text(row, "id");
+  const show = (shown?: string) =>
+    go({ search: (before) => ({ ...before, open: shown }), replace: shown === undefined });
   return (
     <>
-      <Button size="compact-xs" variant="default" onClick={() => setOpen(true)}>
+      <Button size="compact-xs" variant="default" onClick={() => show(id)}>
         {t("act.details")}
       </Button>
       <Modal
-        opened={isOpen}
-        onClose={() => setOpen(false)}
+        opened={open === id}
+        onClose={() => show()}
         title={title}
         size="lg"
         closeButtonProps={{ "aria-label": t("act.close") }}

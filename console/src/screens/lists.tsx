@@ -34,7 +34,7 @@ export function ListScreen() {
 
 function ListOf({ name, list }: { name: string; list: List }) {
   const { t } = useTranslation();
-  const search = useSearch({ from: "/lists/$list" });
+  const { open: _, ...search } = useSearch({ from: "/lists/$list" });
   const go = useNavigate({ from: "/lists/$list" });
   const { account } = useSession();
   const order = { ...list.fixed, ...(list.isOfOneAccount && account ? { account } : {}), ...search };

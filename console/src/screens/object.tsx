@@ -26,7 +26,7 @@ export function ObjectScreen() {
 
 function One({ kind, name }: { kind: string; name: string }) {
   const { t } = useTranslation();
-  const { tab } = useSearch({ from: "/objects/$kind/$name" });
+  const { tab, first, last } = useSearch({ from: "/objects/$kind/$name" });
   const go = useNavigate({ from: "/objects/$kind/$name" });
   const one = `${pathOf(kind)}/{name}`;
   const may = { change: useMay(`PUT ${one}`), end: useMay(`DELETE ${one}`), make: useMay(`POST ${pathOf(kind)}`) };
@@ -92,7 +92,14 @@ function One({ kind, name }: { kind: string; name: string }) {
           )}
         </Tabs.Panel>
         <Tabs.Panel value="history" pt="sm">
-          <History kind={kind} name={name} />
+          <History
+            kind={kind}
+            name={name}
+            pair={first && last ? [Number(first), Number(last)] : null}
+            onPair={([one, other]) =>
+              go({ search: (before) => ({ ...before, first: String(one), last: String(other) }), replace: true })
+            }
+          />
         </Tabs.Panel>
       </Tabs>
     </Page>

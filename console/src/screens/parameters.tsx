@@ -156,6 +156,7 @@ function Acts({ row, declared }: { row: Row; declared: Key | undefined }) {
 function Versions({ name }: { name: string }) {
   const { t } = useTranslation();
   const [isOpen, setOpen] = useState(false);
+  const [pair, setPair] = useState<readonly [number, number] | null>(null);
   return (
     <>
       <Button size="compact-xs" variant="default" onClick={() => setOpen(true)}>
@@ -168,7 +169,7 @@ function Versions({ name }: { name: string }) {
         size="lg"
         closeButtonProps={{ "aria-label": t("act.close") }}
       >
-        <History kind="parameters" name={name} />
+        <History kind="parameters" name={name} pair={pair} onPair={setPair} />
       </Modal>
     </>
   );
