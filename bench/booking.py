@@ -16,6 +16,8 @@ import resource
 import statistics
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -54,6 +56,20 @@ class Turn(NamedTuple):
 def own_cpu_seconds() -> float:
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
+
+
+@contextmanager
+def migrated_server() -> Iterator[tuple[MariaDb, str]]:
+    """Run a server of MariaDB that writes each commit to the disk; the URL is that of a migrated and empty database."""
+    with tempfile.TemporaryDirectory() as directory:
+        server = MariaDb(Path(directory), options=DURABLE)
+        server.start()
+        try:
+            url = server.create_database("vosd")
+            migrate(url)
+            yield server, url
+        finally:
+            server.stop()
 
 
 async def cost_per_call(url: str, calls: int, batch: int, server: MariaDb | None) -> tuple[float, float]:
@@ -166,15 +182,8 @@ async def by_turns(server: MariaDb, url: str, pairs: int, seconds: float, rate: 
 
 def measure_beside(pairs: int = 8, seconds: int = 15, rate: int = 100) -> None:
     print(f"{rate} calls a second in batches of {_BATCH}; microseconds of processor time per call, medians of turns")
-    with tempfile.TemporaryDirectory() as directory:
-        server = MariaDb(Path(directory), options=DURABLE)
-        server.start()
-        try:
-            url = server.create_database("vosd")
-            migrate(url)
-            print(*asyncio.run(by_turns(server, url, pairs, seconds, rate)), sep="\n")
-        finally:
-            server.stop()
+    with migrated_server() as (server, url):
+        print(*asyncio.run(by_turns(server, url, pairs, seconds, rate)), sep="\n")
 
 
 def main() -> None:
@@ -189,16 +198,9 @@ def main() -> None:
         migrate(url)
         own, _ = asyncio.run(cost_per_call(url, calls, batch, None))
         print(f"SQLite   {own:6.1f} here")
-    with tempfile.TemporaryDirectory() as directory:
-        server = MariaDb(Path(directory), options=DURABLE)
-        server.start()
-        try:
-            url = server.create_database("vosd")
-            migrate(url)
-            own, theirs = asyncio.run(cost_per_call(url, calls, batch, server))
-        finally:
-            server.stop()
-        print(f"MariaDB  {own:6.1f} here, {theirs:6.1f} in the server")
+    with migrated_server() as (server, url):
+        own, theirs = asyncio.run(cost_per_call(url, calls, batch, server))
+    print(f"MariaDB  {own:6.1f} here, {theirs:6.1f} in the server")
 
 
 if __name__ == "__main__":

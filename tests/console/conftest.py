@@ -38,7 +38,7 @@ TIME_PASSES: Final = """() => {
     const now = Date.now;
     Date.now = () => now() + 2_000;
 }"""
-"""What a window has read is old for it, so that it reads it again."""
+"""Let two seconds pass for a window: all that it has read is old then, and it reads it again."""
 COLOURED: Final = """scheme =>
     document.querySelector(".wall") || document.documentElement.dataset.mantineColorScheme === scheme
 """
@@ -71,17 +71,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @contextmanager
 def running_site(directory: Path, more: str, url: str) -> Iterator[Watched]:
     """Run a switch; it starts, works and ends in a thread, because the browser's own loop runs in this one."""
-    with ThreadPoolExecutor(1) as thread, ExitStack() as stack:
-        opened = ExitStack()
-        stack.callback(lambda: thread.submit(opened.close).result())
-        installation = thread.submit(opened.enter_context, watched(directory, more, url)).result()
+    with ThreadPoolExecutor(1) as thread:
+        running = ExitStack()
+        installation = thread.submit(running.enter_context, watched(directory, more, url)).result()
         daemon = installation.daemon
 
         def apart(act: Callable[..., Any]) -> Callable[..., Any]:
             return lambda *words: thread.submit(act, *words).result()
 
         daemon.verb, daemon._status = apart(daemon.verb), apart(daemon._status)  # type: ignore[method-assign]
-        yield installation
+        try:
+            yield installation
+        finally:
+            thread.submit(running.close).result()
 
 
 @pytest.fixture(scope="module")

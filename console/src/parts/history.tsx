@@ -15,8 +15,8 @@ import { Moment } from "./values";
 
 const VERSIONS_READ = 200;
 
-/** Numbers of the versions that are compared, the earlier one first. */
-type Pair = readonly [number, number];
+/** Numbers of two versions: what the second one changed of the first is shown. */
+export type Pair = readonly [number, number];
 
 interface Compared {
   pair: Pair | null;

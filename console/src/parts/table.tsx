@@ -25,6 +25,8 @@ const STEPS: Record<string, number> = {
 /** Keys of these are theirs. A row is opened by what has `data-row`, else by its first link. */
 const ENTRIES = "input:not([type=checkbox]), select, textarea, [role=combobox]";
 
+export type Read = "pending" | "success" | "error";
+
 export interface Column {
   name: string;
   kind?: Kind;
@@ -46,7 +48,7 @@ export function Table(props: {
   /** Called when the last rows are seen. */
   onEnd?: () => void;
   /** How far its rows are read; one that could not be read is not empty, and why stands above it. */
-  read?: "pending" | "success" | "error";
+  read?: Read;
   /** Take away what narrows the table; offered where no row is left. */
   onClear?: () => void;
   /** Said where there are no rows, in place of the usual words. */

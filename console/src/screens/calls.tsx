@@ -11,7 +11,7 @@ import { Age, CostSoFar } from "../parts/age";
 import { Confirm } from "../parts/confirm";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
-import { type Column, Table } from "../parts/table";
+import { type Column, type Read, Table } from "../parts/table";
 import { Value } from "../parts/values";
 import { useMay } from "../session";
 
@@ -49,7 +49,7 @@ async function readAll(): Promise<Map<string, Row>> {
 }
 
 /** The running calls, and why they could not be read. */
-function useRunningCalls(): { rows: readonly Row[]; error: Error | null; isLoading: boolean } {
+function useRunningCalls(): { rows: readonly Row[]; error: Error | null; read: Read } {
   const [rows, setRows] = useState<readonly Row[] | null>(null);
   const [error, setError] = useState<Error | null>(null);
   useEffect(() => {
@@ -88,7 +88,8 @@ function useRunningCalls(): { rows: readonly Row[]; error: Error | null; isLoadi
       stop();
     };
   }, []);
-  return { rows: rows ?? [], error, isLoading: rows === null };
+  const read = error ? "error" : rows === null ? "pending" : "success";
+  return { rows: rows ?? [], error, read };
 }
 
 /** The gateway or phone that is called, and those that ring beside it. */
@@ -155,7 +156,7 @@ export function CallsScreen() {
   const { t } = useTranslation();
   const search = useSearch({ from: "/calls" });
   const go = useNavigate({ from: "/calls" });
-  const { rows, error, isLoading } = useRunningCalls();
+  const { rows, error, read } = useRunningCalls();
   const mayEnd = useMay("DELETE /calls/{call_id}");
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
   const [asks, setAsks] = useState(false);
@@ -265,7 +266,7 @@ export function CallsScreen() {
           columns={columns}
           rows={fitting}
           rowKey={(row) => String(row.call_id)}
-          read={error ? "error" : isLoading ? "pending" : "success"}
+          read={read}
         />
       ) : (
         <Table
@@ -280,7 +281,7 @@ export function CallsScreen() {
           ]}
           rows={grouped(fitting, GROUPS[group])}
           rowKey={(row) => String(row[GROUPS[group]])}
-          read={error ? "error" : isLoading ? "pending" : "success"}
+          read={read}
         />
       )}
       <Confirm

@@ -10,7 +10,7 @@ import { useKind } from "../forms/editor";
 import { Meaning } from "../forms/fields";
 import type { Key } from "../forms/keys";
 import { Act } from "../parts/act";
-import { History } from "../parts/history";
+import { History, type Pair } from "../parts/history";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { Table } from "../parts/table";
@@ -156,7 +156,7 @@ function Acts({ row, declared }: { row: Row; declared: Key | undefined }) {
 function Versions({ name }: { name: string }) {
   const { t } = useTranslation();
   const [isOpen, setOpen] = useState(false);
-  const [pair, setPair] = useState<readonly [number, number] | null>(null);
+  const [pair, setPair] = useState<Pair | null>(null);
   return (
     <>
       <Button size="compact-xs" variant="default" onClick={() => setOpen(true)}>

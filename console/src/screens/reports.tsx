@@ -12,7 +12,7 @@ import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { SavedViews } from "../parts/savedviews";
 import { Bars, bySpan, SpanChart, spanWords } from "../parts/spanchart";
-import { type Column, Table } from "../parts/table";
+import { type Column, type Read, Table } from "../parts/table";
 import { LastDone } from "../parts/trial";
 import { type Kind, Moment, Value } from "../parts/values";
 import { useMay } from "../session";
@@ -206,7 +206,7 @@ function Chart({
 export function ReportTable(props: {
   label: string;
   report: Report | undefined;
-  read: "pending" | "success" | "error";
+  read: Read;
   /** Its order, where the rows shall lead to their calls. */
   order?: Order;
 }) {
