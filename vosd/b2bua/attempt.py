@@ -121,7 +121,7 @@ class GatewayAttempt:
         lines = signature_lines(
             caller_identity,
             choice,
-            self.call.board.attested(choice),
+            self.call.board.gateways.attested(choice),
             shows_number=shows_number(caller_identity, choice.gateway.dialect),
             now=now,
         )

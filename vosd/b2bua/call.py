@@ -255,8 +255,6 @@ class Call:
             self.journey.late_answer(row)
         self.board.unwanted_answer(row, now, given_up)
 
-    # -- requests between the legs -----------------------------------------------------------------------------
-
     # -- the conversation -----------------------------------------------------------------------------------------
 
     def acknowledged(self, leg: Leg, session: bytes, now: Instant) -> None:
@@ -404,7 +402,7 @@ class Call:
     def is_media_blocked(self, leg: Leg, session: bytes, before: bytes, now: Instant) -> bool:
         """Return whether the caller describes media at an address that may have none, and that is new in its call."""
         is_new = leg is self.caller.leg and bool(session) and session != before
-        return is_new and self.board.is_media_blocked(session, before, now)
+        return is_new and self.board.media.is_media_blocked(session, before, now)
 
     def end(self, reason: EndReason, now: Instant) -> None:
         """End the call by order (``vosd hangup``, a stop of the switch), or for an address of the caller's media."""
@@ -444,8 +442,6 @@ class Call:
             self.search = CalleeSearch(self, Hunt(decision, self.board, self.endpoint.flows), self.board)
             self.search.try_next(now)
 
-    # -- inside: telephones that ring together --------------------------------------------------------------------
-
     # -- inside: sounds, and the end of the search ------------------------------------------------------------------
 
     def _due_without_attempt(self, now: Instant) -> None:
@@ -472,7 +468,7 @@ class Call:
         """Announce to the caller why its call fails, if there is a sound for that; the refusal follows."""
         inviter = self.caller.inviter
         is_first = self.journey.announced is None and self.journey.playing is None
-        offer = None if inviter is None or not is_first else self.board.announcement(reason, now)
+        offer = None if inviter is None or not is_first else self.board.media.announcement(reason, now)
         if inviter is None or offer is None:
             return False
         until_ms = now.mono + offer.lasts_ms
@@ -641,7 +637,7 @@ class Call:
         self.ending = Ending(reason, source, at_last, code, reason.q850_cause if cause is None else cause, dead, text)
         self.state = states.OVER
         if self.callee is not None:
-            self.board.vacate(self.callee.choice)
+            self.board.gateways.vacate(self.callee.choice)
         conversation = self.conversation
         transfer, conversation.transfer = conversation.transfer, None
         self.board.over()

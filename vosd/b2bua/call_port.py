@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from vosd.b2bua.outgoing.reasons import NO_CAUSES
-from vosd.b2bua.outgoing.signatures import CallerAttestation
 from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.stamps import Arrival, Journey
 from vosd.b2bua.states import CallState
@@ -16,7 +15,6 @@ from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.cdr.record import Attempt
 from vosd.routing.failover import AttemptOutcome
-from vosd.routing.routes import RouteChoice
 from vosd.sip.door.messages import OutgoingInvite, OutgoingSuccess
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import RequestArrived
@@ -24,6 +22,7 @@ from vosd.sip.wire.message import Message, Response
 
 if TYPE_CHECKING:
     from vosd.b2bua.attempt import GatewayAttempt
+    from vosd.b2bua.boards import GatewayBoard, MediaBoard
     from vosd.b2bua.bridge import Bridge
     from vosd.b2bua.caller import Caller
     from vosd.b2bua.caller_side import CallerSide
@@ -60,12 +59,14 @@ class SwitchPort(Protocol):
         """Id of the account that the call came from; empty if it is unknown."""
         ...
 
-    def attested(self, choice: RouteChoice) -> CallerAttestation:
-        """Return what we attest of the call that is sent to a gateway."""
+    @property
+    def gateways(self) -> "GatewayBoard":
+        """The part for attempts at gateways."""
         ...
 
-    def target_rings(self, session: bytes, now: Instant) -> None:
-        """Report that the target of a transfer, which this call is made for, rings."""
+    @property
+    def media(self) -> "MediaBoard":
+        """The part for media."""
         ...
 
     def refresh_failed(self, gateway: str | None, status: int, now: Instant) -> None:

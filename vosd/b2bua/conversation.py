@@ -176,7 +176,7 @@ class Conversation(msgspec.Struct, eq=False):
     def _forward(self, bridge: Bridge, leg: Leg, event: RequestArrived) -> None:
         """Forward an INFO to the other leg, whose media take a key of it where that is their way."""
         key = key_in(event.request)
-        if key and self._board.is_key_taken(leg, bridge.opposite(leg), key, duration_in(event.request), event.at):
+        if key and self._board.media.is_key_taken(leg, bridge.opposite(leg), key, duration_in(event.request), event.at):
             leg.respond(event.transaction, 200, event.at)
         else:
             bridge.information_came(leg, event)

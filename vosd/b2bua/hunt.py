@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
+from vosd.b2bua.boards import NextHop
 from vosd.b2bua.ports import Switchboard
 from vosd.base.cause import EndReason, HangupSource, q850_of_status
 from vosd.base.clock import Instant
@@ -25,9 +26,6 @@ from vosd.trunks.ringing import RingOrder
 if TYPE_CHECKING:
     from vosd.b2bua.attempt import GatewayAttempt
     from vosd.b2bua.call_port import CallPort
-
-NextHop = tuple[RouteChoice, Address]
-"""The route that is tried, and the address of its gateway."""
 
 SERVICE_UNAVAILABLE: Final = 503
 GLOBAL_FAILURE: Final = 600
@@ -111,7 +109,7 @@ class Hunt:
             self._bring_forward(call, self.latest[0].protect_times, now)
         full = []
         while (not only_protected or self._has_joined) and (next_hop := self._next(now)) is not None:
-            if self._board.occupy(next_hop, now):
+            if self._board.gateways.occupy(next_hop, now):
                 self.latest = next_hop
                 return next_hop
             full.append(next_hop)
@@ -127,7 +125,8 @@ class Hunt:
         One that has its calls already is left out. All places of a phone are one call of it.
         """
         while (next_hop := self._next_beside(tried, in_progress, now)) is not None:
-            if self._board.occupy(next_hop, now, is_counted=not is_trying(in_progress, next_hop[0].gateway.name)):
+            is_counted = not is_trying(in_progress, next_hop[0].gateway.name)
+            if self._board.gateways.occupy(next_hop, now, is_counted=is_counted):
                 if self.together_from is None:
                     self.together_from = len(self.outcomes)
                 self.rung_beside += 1
@@ -167,7 +166,7 @@ class Hunt:
         others: list[RouteChoice] = []
         for choice in self._choices:
             if choice.gateway.protect_ms is not None and choice.gateway.protect_ms <= elapsed_ms:
-                joining += [(choice, address) for address in self._board.addresses_of(choice.gateway, now)]
+                joining += [(choice, address) for address in self._board.gateways.addresses_of(choice.gateway, now)]
             else:
                 others.append(choice)
         self._choices = iter(others)
@@ -198,7 +197,7 @@ class Hunt:
         for choice in self._choices:
             if choice.gateway is self.responding and self._would_refuse(choice):
                 continue
-            addresses = self._board.addresses_of(choice.gateway, now)
+            addresses = self._board.gateways.addresses_of(choice.gateway, now)
             if addresses:
                 if len(addresses) > 1:
                     self.next_hops = [(choice, address) for address in addresses[1:]]

@@ -63,7 +63,7 @@ class Lifetime:
         if callee is not None and callee.supervision is not None and callee.supervision.facts.due_ms < due_ms:
             due_ms = callee.supervision.facts.due_ms
         if call.endpoint.doors is not None:
-            silence = self._board.silence(granted.answered_at)
+            silence = self._board.media.silence(granted.answered_at)
             if silence is not None and silence.due_ms < due_ms:
                 due_ms = silence.due_ms
         granted.due_ms = due_ms
@@ -111,7 +111,7 @@ class Lifetime:
             if limit is not None and limit.due_ms <= until_ms:
                 first, until_ms = limit, limit.due_ms
         if call.endpoint.doors is not None:
-            limit = self._board.silence(self.granted.answered_at)
+            limit = self._board.media.silence(self.granted.answered_at)
             if limit is not None and limit.due_ms <= until_ms:
                 first = limit
         return first

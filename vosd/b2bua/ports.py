@@ -4,38 +4,23 @@ All methods return at once and do no I/O. The answer to a question of the set-up
 (ADR 2, ADR 35).
 """
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import msgspec
 
-from vosd.b2bua.outgoing.signatures import CallerAttestation
+from vosd.b2bua.boards import GatewayBoard, MediaBoard
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.cdr.record import Attempt
-from vosd.routing.failover import AttemptOutcome
 from vosd.routing.pipeline import RouteChoice
-from vosd.sip.wire.message import Response
-from vosd.trunks.announcements import GatewaySound
-from vosd.trunks.gateways import Address, RoutingGateway
 
 if TYPE_CHECKING:
-    from vosd.b2bua.attempt import GatewayAttempt
     from vosd.b2bua.call import Call
     from vosd.b2bua.given_up import GivenUp
-    from vosd.b2bua.hunt import NextHop
-    from vosd.b2bua.leg import Leg
     from vosd.b2bua.substitute import Substitute
     from vosd.b2bua.supervision import Limit
-
-
-class SoundOffer(NamedTuple):
-    """A sound for a caller whose call is not answered: it is played when the caller is sent the description."""
-
-    session: bytes
-    """Answer to the caller's offer."""
-    lasts_ms: int
 
 
 class SetupAnswer(msgspec.Struct, frozen=True):
@@ -60,6 +45,16 @@ class Switchboard(Protocol):
     """The switch for one call; each call has one of its own."""
 
     @property
+    def gateways(self) -> GatewayBoard:
+        """The part for attempts at gateways, until the call is over."""
+        ...
+
+    @property
+    def media(self) -> MediaBoard:
+        """The part for media, until the call is over."""
+        ...
+
+    @property
     def customer(self) -> str | None:
         """The name of the trunk that the call came from."""
         ...
@@ -75,42 +70,6 @@ class Switchboard(Protocol):
 
     def settle(self, answer: SetupAnswer | None, now: Instant) -> Decision:
         """Go on with the set-up now that its question is answered; None = the deadline has passed."""
-        ...
-
-    def occupy(self, next_hop: "NextHop", now: Instant, *, is_counted: bool = True) -> bool:
-        """Reserve capacity of a gateway for one attempt; False if it has none left.
-
-        ``is_counted``: no attempt in progress is at the same phone, whose places are one call of it.
-        """
-        ...
-
-    def vacate(self, choice: RouteChoice) -> None:
-        """Release the capacity of an answered attempt."""
-        ...
-
-    def attempt_rings(self, attempt: "GatewayAttempt") -> None:
-        """Note that a gateway rings: it works."""
-        ...
-
-    def attempt_over(
-        self, attempt: "GatewayAttempt", outcome: AttemptOutcome | None, now: Instant, *, frees_place: bool
-    ) -> None:
-        """Note the outcome of an unanswered attempt (None = nothing learnt of the vendor).
-
-        ``frees_place``: its capacity is released, since no other attempt of the call is at the same phone.
-        """
-        ...
-
-    def attested(self, choice: RouteChoice) -> CallerAttestation:
-        """Return what we attest of the call that is sent to a gateway, and by which key."""
-        ...
-
-    def addresses_of(self, gateway: RoutingGateway, now: Instant) -> Sequence[Address]:
-        """Return the addresses of a gateway in the order to try; empty if its name is not resolved."""
-        ...
-
-    def refused(self, attempt: "GatewayAttempt", response: Response, now: Instant) -> None:
-        """Note a refusal of a vendor, which may have a Retry-After."""
         ...
 
     def unwanted_answer(self, attempt: Attempt, now: Instant, given_up: "GivenUp") -> None:
@@ -149,22 +108,6 @@ class Switchboard(Protocol):
         """Forget the journalled answer: the caller's 200 was not sent, and the customer pays nothing."""
         ...
 
-    def announcement(self, reason: EndReason, now: Instant) -> SoundOffer | None:
-        """Return what the caller is played before the call is refused for that reason; None = nothing."""
-        ...
-
-    def gateway_sound(self, sound: GatewaySound, now: Instant) -> SoundOffer | None:
-        """Return how the caller is played the sound of a routing gateway; None = it cannot be."""
-        ...
-
-    def target_rings(self, session: bytes, now: Instant) -> None:
-        """Report that the target of a transfer rings, with early media or without."""
-        ...
-
-    def announcement_over(self, now: Instant) -> None:
-        """Play the caller nothing more."""
-        ...
-
     def rings(self, now: Instant) -> bool:
         """Journal, before the INVITE of an attempt is sent, that the call is charged from now on; False if that fails.
 
@@ -190,18 +133,6 @@ class Switchboard(Protocol):
 
     def answer_left(self) -> None:
         """Journal a call whose answer has left later than it came, with the media that it had to wait for."""
-        ...
-
-    def is_media_blocked(self, session: bytes, before: bytes, now: Instant) -> bool:
-        """Return whether a description of the caller within its call has a new address that may have no media."""
-        ...
-
-    def is_key_taken(self, leg: "Leg", far: "Leg", key: str, duration_ms: int, now: Instant) -> bool:
-        """Send a key of an INFO in the media of the other leg, if that is its way; return whether it did."""
-        ...
-
-    def silence(self, answered_at: Instant) -> "Limit | None":
-        """Return when silence of its media ends the call, if nothing more comes; None = it does not."""
         ...
 
     def extend(self) -> int | EndReason:

@@ -12,10 +12,11 @@ import msgspec
 from vosd.b2bua import states
 from vosd.b2bua.attempt import GatewayAttempt
 from vosd.b2bua.attempt_progress import AttemptProgress
+from vosd.b2bua.boards import NextHop
 from vosd.b2bua.call_port import CallPort
 from vosd.b2bua.caller import Caller
 from vosd.b2bua.conversation import Conversation
-from vosd.b2bua.hunt import Failure, Hunt, NextHop, is_trying
+from vosd.b2bua.hunt import Failure, Hunt, is_trying
 from vosd.b2bua.leg import RINGING, Leg
 from vosd.b2bua.outgoing.reasons import NO_CAUSES
 from vosd.b2bua.ports import Switchboard
@@ -114,7 +115,7 @@ class CalleeSearch(msgspec.Struct, eq=False):
             self._call.callee = attempt
         finally:
             if self._call.callee is None:  # an error occurred: nothing else releases the capacity of the gateway
-                self._board.vacate(choice)
+                self._board.gateways.vacate(choice)
         self._call.journey.note_attempt(choice, sip_call_id, str(attempt.peer))
         if self._call.settings.charges_ringing and not self._call.begin_to_charge(now):
             return
@@ -140,7 +141,7 @@ class CalleeSearch(msgspec.Struct, eq=False):
             if attempt.choice.protect_times:
                 self.hunt.wait(self._call, attempt, attempt.progress.waits_until_ms(attempt.choice.gateway), now)
             return
-        self._board.attempt_rings(attempt)
+        self._board.gateways.rings(attempt)
         self._call.state = states.RINGING
         self._call.journey.note_ringing(now.came)
         self._call.caller.ring(status, session, now)
@@ -160,7 +161,7 @@ class CalleeSearch(msgspec.Struct, eq=False):
         """Handle a final refusal of a gateway."""
         if not self._awaits(attempt):
             return
-        self._board.refused(attempt, response, now)
+        self._board.gateways.refused(attempt, response, now)
         outcome = attempt.refusal(response)
         goes_on = self.hunt.continues_at_gateway(attempt.choice, outcome, response)
         self._attempt_over(attempt, outcome, now, code=response.status, goes_on=goes_on)
@@ -239,7 +240,7 @@ class CalleeSearch(msgspec.Struct, eq=False):
         is_ringing_too = self.beside and not has_place and is_trying(self.in_progress, choice.gateway.name)
         if is_ringing_too:  # its own ringing call ends now
             self.won(ringing, PICKED_UP_ELSEWHERE, now)
-        if not self._board.occupy(next_hop, now):
+        if not self._board.gateways.occupy(next_hop, now):
             return 486
         if self.beside:
             self.won(ringing, PICKED_UP_ELSEWHERE, now)
@@ -277,7 +278,7 @@ class CalleeSearch(msgspec.Struct, eq=False):
         for attempt in self.in_progress:
             attempt.close(now)
         for choice in self.occupied[1:]:
-            self._board.vacate(choice)
+            self._board.gateways.vacate(choice)
         self.beside = ()
 
     # -- the sound of a gateway ----------------------------------------------------------------------------------------
@@ -315,7 +316,8 @@ class CalleeSearch(msgspec.Struct, eq=False):
             return
         inviter = self._call.caller.inviter
         self._call.state, self._call.journey.choice = states.HUNTING, choice
-        offer = None if inviter is None or self._call.endpoint.doors is None else self._board.gateway_sound(sound, now)
+        has_media = inviter is not None and self._call.endpoint.doors is not None
+        offer = self._board.media.gateway_sound(sound, now) if has_media else None
         if inviter is None or offer is None:
             self._sound_over(choice, AttemptOutcome.withheld(EndReason.NO_MEDIA_PORT), now, now)
             return
@@ -337,10 +339,10 @@ class CalleeSearch(msgspec.Struct, eq=False):
 
     def _note_sound(self, choice: RouteChoice, code: int, began_at: Instant, now: Instant) -> None:
         """Record that the sound of a gateway is over, and release its capacity."""
-        self._board.announcement_over(now)
+        self._board.media.sound_over(now)
         lasted_ms = max(0, now.mono - began_at.mono)
         self._call.journey.attempts.append(Attempt(choice.gateway.name, code, lasted_ms, None, ANNOUNCEMENT))
-        self._board.vacate(choice)
+        self._board.gateways.vacate(choice)
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
@@ -423,7 +425,7 @@ class CalleeSearch(msgspec.Struct, eq=False):
         Attempts at one phone are one call of it: the last one gives its place back.
         """
         is_last = not self.beside or not self._shares_place(attempt)
-        self._board.attempt_over(attempt, outcome, now, frees_place=is_last)
+        self._board.gateways.over(attempt, outcome, now, frees_place=is_last)
 
     def _shares_place(self, attempt: GatewayAttempt) -> bool:
         """Return whether another attempt in progress is at the same phone, which counts them as one call."""
@@ -445,7 +447,7 @@ class CalleeSearch(msgspec.Struct, eq=False):
                 self.beside = (*self.beside, attempt)
             finally:
                 if attempt not in self.beside and not self._shares_place(attempt):
-                    self._board.vacate(choice)
+                    self._board.gateways.vacate(choice)
             if not journey.foremost_call_id:
                 journey.note_together(journey.sip_call_ids_out[-1], gateway.name)
             journey.sip_call_ids_out.append(sip_call_id)
@@ -463,7 +465,7 @@ class CalleeSearch(msgspec.Struct, eq=False):
         if attempt is not self._call.callee and (session or self._call.state is not states.RINGING):
             self._put_first(attempt, now)
         if attempt is self._call.callee:
-            self._board.attempt_rings(attempt)
+            self._board.gateways.rings(attempt)
             self._call.state = states.RINGING
             self._call.journey.note_ringing(now.came)
             self._call.caller.ring(status, session, now)

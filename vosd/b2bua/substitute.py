@@ -86,7 +86,7 @@ class Substitute:
     def ring(self, status: int, session: bytes, now: Instant) -> None:
         """Report that the target rings."""
         self._transfer.progressed(status, now)
-        self.call.board.target_rings(session, now)
+        self.call.board.media.target_rings(session, now)
 
     def answer(self, _session: bytes, now: Instant) -> None:
         """Report that the target has answered."""

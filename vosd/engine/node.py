@@ -135,9 +135,9 @@ class Surroundings(NamedTuple):
     doorkeeper: Doorkeeper | None = None
     """Examines the messages of legs before they leave; None = they leave at once."""
     country_of: CountryOf = nowhere
+    """Returns the country of an address."""
     ask_others: Callable[[HeldRequest], None] | None = None
     """Has others judge passwords; None = there are none."""
-    """Returns the country of an address."""
     media: MediaKeeper | None = None
     """Has media relayed, in the place of another doorkeeper; None = they go from party to party."""
 

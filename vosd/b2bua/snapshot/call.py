@@ -5,11 +5,12 @@ from copy import copy
 
 import msgspec
 
+from vosd.b2bua.boards import NextHop
 from vosd.b2bua.call import Call
 from vosd.b2bua.call_port import CallPort
 from vosd.b2bua.caller_side import CallerSide
 from vosd.b2bua.given_up import GivenUp
-from vosd.b2bua.hunt import Hunt, NextHop
+from vosd.b2bua.hunt import Hunt
 from vosd.b2bua.information import Information
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.lifetime import Granted, Lifetime

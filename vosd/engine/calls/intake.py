@@ -311,7 +311,7 @@ class Intake:
             caller.leg.facts.media.settings = newcomer.media
         caller.call = caller.leg.call = call
         caller.begin(event.at)
-        if caller.offer and call.board.is_media_blocked(caller.offer, b"", event.at):
+        if caller.offer and call.board.media.is_media_blocked(caller.offer, b"", event.at):
             status = 403
         elif choice is not None:
             status = 481 if call.search is None else call.search.pick_up(caller, replaced, choice, event.at)

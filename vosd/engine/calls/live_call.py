@@ -1,53 +1,37 @@
-"""One live call of the switch: its set-up, capacity, money and journal entries.
+"""One live call of the switch: its set-up, money and journal entries, and its parts for gateways and media.
 
 It implements ``b2bua.ports.Switchboard`` for its call, so that nothing is looked up by the call's id.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 import structlog
 
-from vosd.b2bua.attempt import GatewayAttempt
 from vosd.b2bua.call import Call
 from vosd.b2bua.given_up import GivenUp
-from vosd.b2bua.hunt import NextHop
-from vosd.b2bua.leg import Leg
-from vosd.b2bua.outgoing.signatures import CallerAttestation
-from vosd.b2bua.ports import Decision, SetupAnswer, SoundOffer
+from vosd.b2bua.ports import Decision, SetupAnswer
 from vosd.b2bua.stamps import Ending
-from vosd.b2bua.states import RINGING
 from vosd.b2bua.substitute import Substitute
 from vosd.b2bua.supervision import Limit
 from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
-from vosd.billing.holds import AccountCredit
-from vosd.callcontrol.access import media_objection
 from vosd.callcontrol.bookkeeping import conclude, draft, opened
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.open_call import UNDESCRIBED, Description, OpenCall
-from vosd.callcontrol.signatures import attested
-from vosd.callcontrol.vendor_terms import LiveVendors, buy_rate
+from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.cdr.record import TOO_DEAR, Attempt, CallRecord, too_dear
-from vosd.engine.calls.attempts import name_of
 from vosd.engine.calls.established import Established, legs_of
+from vosd.engine.calls.gateways_of_call import GatewaysOfCall
+from vosd.engine.calls.media_of_call import MediaOfCall
 from vosd.engine.calls.open_setup import OpenSetup
 from vosd.engine.calls.ringing_money import RingingMoney
 from vosd.engine.calls.services import CallServices
-from vosd.media.sounds import ANNOUNCEMENT_MS_MAX, GATEWAY_SOUND_MS_MAX
 from vosd.obs.events import Event
-from vosd.obs.figures import Figure
-from vosd.routing.access import AccessAction, AccessScope
-from vosd.routing.breaker import place_of
-from vosd.routing.failover import AttemptOutcome
 from vosd.routing.false_answers import AnsweredCall
-from vosd.routing.pipeline import Cause, LeftOut, RouteChoice
-from vosd.sdp.summary import hosts
-from vosd.sip.wire.message import Response
-from vosd.trunks.announcements import GatewaySound
-from vosd.trunks.gateways import Address, RoutingGateway
+from vosd.routing.pipeline import RouteChoice
 
 if TYPE_CHECKING:
     from vosd.engine.calls.intake import Intake
@@ -64,24 +48,26 @@ class LiveCall:
 
     __slots__ = (
         "_intake",
-        "_services",
         "call",
         "call_id",
         "call_request",
         "due_ms",
         "established",
+        "gateways",
         "has_moved",
         "is_over",
         "kept",
+        "media",
         "open_setup",
         "ringing",
+        "services",
         "timer",
         "vendors",
     )
-    __deletable__ = ("call",)  # for a compiler (ADR 84)
+    __deletable__ = ("call", "gateways", "media")  # for a compiler (ADR 84)
 
     call: Call
-    """Deleted at the end: the two refer to each other, and so are freed without a garbage collection."""
+    """Deleted at the end, as the two parts: they refer to each other, and so are freed without a garbage collection."""
 
     def __init__(
         self,
@@ -96,7 +82,7 @@ class LiveCall:
         has_moved: bool = False,
     ) -> None:
         """``intake`` admits the calls that a transfer of this one asks for."""
-        self._services = services
+        self.services = services
         self._intake = intake
         self.call_id = call_id
         self.call_request = call_request
@@ -117,6 +103,8 @@ class LiveCall:
         self.established: Established | None = None
         """Description of its answer until the ACK of the caller: it is written again if the 200 waits for media."""
         self.is_over = False
+        self.gateways = GatewaysOfCall(self)
+        self.media = MediaOfCall(self)
 
     @property
     def customer(self) -> str | None:
@@ -138,126 +126,13 @@ class LiveCall:
         """Go on with the set-up by the answer to its question; None = the deadline has passed."""
         return self._decided(self._waiting_setup.settle(answer, now))
 
-    # -- attempts -----------------------------------------------------------------------------------------------
-
-    def occupy(self, next_hop: NextHop, now: Instant, *, is_counted: bool = True) -> bool:
-        """Reserve capacity of a gateway; of several attempts at one phone only the first counts for its rate limit."""
-        choice, address = next_hop
-        services, call_request, gateway = self._services, self.call_request, choice.gateway
-        live = services.live
-        if choice.is_redirected and not self.vendors.charges_alike(choice, call_request.at.wall):
-            return False  # a 3xx must not make the call more expensive than the dialled number
-        # The block, or the Retry-After, may have come since the route was found.
-        if gateway.name in live.blocks.called or (live.rests.until and live.rests.remaining_ms(gateway.name, now.mono)):
-            return False
-        if not is_counted:
-            full = None
-        elif gateway.is_phone and any(each.gateway == gateway.name for each in self.call.journey.attempts):
-            full = live.occupancy.take_again(gateway.scope, gateway.name, gateway.max_concurrent)
-        else:
-            full = live.occupancy.take(gateway.scope, gateway.name, gateway.max_concurrent, gateway.max_cps, now.mono)
-        if full is not None:
-            return False
-        for taken, limit in enumerate(choice.limits):
-            if live.occupancy.take(*limit, now.mono) is not None:
-                self._undo_places(choice, taken, now)
-                return False
-        credit = None if gateway.account is None else live.credits.get(gateway.account)
-        if credit is not None and credit.limit is not None and not self._hold_vendor(credit, choice, now):
-            self._undo_places(choice, len(choice.limits), now)
-            return False
-        if gateway.name in live.breakers.resting:
-            live.breakers.begin(place_of(gateway, address, name_of(call_request.account)), now.mono)
-        if services.observer.are_present:
-            services.observer.attempted(self.call, call_request, gateway.name)
-        if services.reporter is not None:
-            services.reporter.trying(self.call.arrival, self.call.journey, call_request, choice, now.mono)
-        return True
-
-    def _hold_vendor(self, credit: AccountCredit, choice: RouteChoice, now: Instant) -> bool:
-        """Hold the first seconds of an attempt on the account of its vendor (ADR 56); False = it has too little.
-
-        The gateway is noted then among those that were left out. A vendor of a call that is charged already charges
-        from the INVITE of its own attempt.
-        """
-        hold, rate, gateway = self.call_request.hold, buy_rate(choice), choice.gateway
-        if hold is None or rate is None or gateway.earns:
-            return True
-        elapsed_s = 0 if self.ringing is None else self.ringing.elapsed_s(now)
-        refusal = hold.join(credit, rate, self.vendors.first_period_s(gateway), elapsed_s)
-        if refusal is None:
-            return True
-        self.call_request.left.append(LeftOut(gateway, Cause.NO_FUNDS, refusal.detail))
-        return False
-
-    def _undo_places(self, choice: RouteChoice, taken: int, now: Instant) -> None:
-        """Take places back for an attempt that is not made: that of its gateway, and ``taken`` of those it shares."""
-        occupancy = self._services.live.occupancy
-        for limit in choice.limits[:taken]:
-            occupancy.undo(limit.scope, limit.name, now.mono)
-        occupancy.undo(choice.gateway.scope, choice.gateway.name, now.mono)
-
-    def occupy_again(self, choice: RouteChoice) -> None:
-        """Take the places of a restored attempt again; its money is among what the call holds."""
-        occupancy = self._services.live.occupancy
-        occupancy.take_again(choice.gateway.scope, choice.gateway.name, None)
-        for limit in choice.limits:
-            occupancy.take_again(limit.scope, limit.name, None)
-
-    def attested(self, choice: RouteChoice) -> CallerAttestation:
-        """Return what we attest of the call that is sent to a gateway, and by the key of now."""
-        return attested(self.call_request, choice.caller_out, self._services.admission.catalogue)
-
-    def vacate(self, choice: RouteChoice) -> None:
-        """Release capacity and money of an attempt."""
-        hold = self.call_request.hold
-        if hold is not None and hold.vendors:
-            hold.leave(choice.gateway.account, buy_rate(choice))
-        occupancy = self._services.live.occupancy
-        occupancy.release(choice.gateway.scope, choice.gateway.name)
-        for limit in choice.limits:
-            occupancy.release(limit.scope, limit.name)
-
-    def attempt_rings(self, attempt: GatewayAttempt) -> None:
-        """Note that a gateway rings."""
-        services, call = self._services, self.call
-        services.attempts.rings(attempt, self.call_request.account)
-        if services.reporter is not None and call.state is not RINGING:
-            services.reporter.ringing(call.arrival, call.journey, self.call_request)
-
-    def attempt_over(
-        self, attempt: GatewayAttempt, outcome: AttemptOutcome | None, now: Instant, *, frees_place: bool
-    ) -> None:
-        """Note the outcome of an unanswered attempt; ``frees_place``: release its capacity and money."""
-        if self.ringing is not None:
-            self.ringing.attempt_over(now)
-        if frees_place:
-            self.vacate(attempt.choice)
-        self._services.attempts.over(attempt, self.call_request.account, outcome, now)
-
-    def addresses_of(self, gateway: RoutingGateway, now: Instant) -> Sequence[Address]:
-        """Return the present addresses of a gateway, in the order to try."""
-        services = self._services
-        live = services.live
-        addresses = gateway.fixed_addresses or live.addresses_of(gateway)
-        if len(addresses) > 1:
-            if gateway.spread:
-                addresses = live.address_turns.rotated(gateway.name, addresses)
-            if gateway.name in live.breakers.resting:
-                return services.attempts.resting_last(addresses, self.call_request.account, gateway, now)
-        return addresses
-
-    def refused(self, attempt: GatewayAttempt, response: Response, now: Instant) -> None:
-        """Note the refusal for the health of the vendor."""
-        self._services.attempts.refused(attempt, self.call_request.account, response, now)
-
     def unwanted_answer(self, attempt: Attempt, now: Instant, given_up: GivenUp) -> None:
         """Warn about a late 2xx that the vendor charges for, and book what it costs, unless that is not known.
 
         After the end of the call every warning is logged, because the record is written already and does not have it.
         """
         if given_up.choice is None or not given_up.choice.gateway.is_phone:  # no one charges for that of a phone
-            self._services.notices.late_answer(self.call_id, attempt, now, is_recorded=not self.is_over)
+            self.services.notices.late_answer(self.call_id, attempt, now, is_recorded=not self.is_over)
         self._intake.book_late_answer(given_up, self.call_request, attempt, now)
 
     # -- while it lasts -----------------------------------------------------------------------------------------
@@ -275,7 +150,7 @@ class LiveCall:
         if self.ringing is not None:
             at_ms = self.ringing.deadline(at_ms)
         self.due_ms = at_ms
-        deadlines, timer = self._services.deadlines, self.timer
+        deadlines, timer = self.services.deadlines, self.timer
         if timer is not None:
             if timer.tick * deadlines.tick_ms <= at_ms:
                 return
@@ -287,7 +162,7 @@ class LiveCall:
         self.timer = None
         if now.mono >= self.due_ms:
             return True
-        self.timer = self._services.deadlines.schedule(self.due_ms, self)
+        self.timer = self.services.deadlines.schedule(self.due_ms, self)
         return False
 
     def answer_waits(self) -> bool:
@@ -319,7 +194,7 @@ class LiveCall:
             return None
         self.ringing = None
         self.call_request.choices = NO_ROUTES  # what is left of the search would stay for the whole call
-        if self.call_request.watched is not None or self._services.reporter is not None:
+        if self.call_request.watched is not None or self.services.reporter is not None:
             caller = self.call.caller.leg
             if caller is None or caller.door is None:
                 self.answer_sent()
@@ -327,7 +202,7 @@ class LiveCall:
 
     def answer_sent(self) -> None:
         """Count the call for the fraud watch, and report its answer."""
-        call_request, journey, reporter = self.call_request, self.call.journey, self._services.reporter
+        call_request, journey, reporter = self.call_request, self.call.journey, self.services.reporter
         if call_request.watched is not None and journey.answered_at is not None and call_request.hold is not None:
             call_request.watched.answered(journey.answered_at.mono, call_request.hold.holds[0])
         if reporter is not None:
@@ -349,33 +224,7 @@ class LiveCall:
             self.ringing = RingingMoney(hold, now)
         self.ringing.attempt_begins()
         kept = self._opened(self.call)
-        return kept is None or self._services.sink.answered(kept, UNDESCRIBED)
-
-    def announcement(self, reason: EndReason, now: Instant) -> SoundOffer | None:
-        """Return what the caller is played before the call is refused for that reason; None = nothing."""
-        media = self._services.media
-        name = "" if media is None else media.sound_for(self.call.caller.dialect.announcements, reason)
-        return self._offered(name, 1, ANNOUNCEMENT_MS_MAX, now) if name else None
-
-    def gateway_sound(self, sound: GatewaySound, now: Instant) -> SoundOffer | None:
-        """Return how the caller is played the sound of a routing gateway; None = it cannot be."""
-        return self._offered(sound.name, sound.times, GATEWAY_SOUND_MS_MAX, now)
-
-    def _offered(self, name: str, times: int, most_ms: int, now: Instant) -> SoundOffer | None:
-        media, counted = self._services.media, self._services.notices.counted
-        offer = None if media is None else media.offer_sound(self.call, name, times, most_ms, now)
-        counted[Figure.ANNOUNCEMENTS_MISSED if offer is None else Figure.ANNOUNCEMENTS] += 1
-        return offer
-
-    def target_rings(self, session: bytes, now: Instant) -> None:
-        """Report that the target of a transfer rings, with early media or without."""
-        if self._services.media is not None:
-            self._services.media.target_rings(self.call, session, now)
-
-    def announcement_over(self, now: Instant) -> None:
-        """Play the caller nothing more."""
-        if self._services.media is not None:
-            self._services.media.sound_over(self.call, now)
+        return kept is None or self.services.sink.answered(kept, UNDESCRIBED)
 
     def unpaid(self, at: Instant) -> Limit | None:
         """Hold more money for a call without answer; return its limit where there is none for ``at``."""
@@ -392,56 +241,17 @@ class LiveCall:
         """Journal an answered call as it is now."""
         if self.kept is not None:
             self.has_moved = True
-            self._services.sink.moved(self.call_id, at_once=at_once)
+            self.services.sink.moved(self.call_id, at_once=at_once)
 
     def answer_left(self) -> None:
         """Journal a call whose answer has waited for its media: else it is as it was answered."""
         if self.kept is not None:
-            self._services.sink.moved(self.call_id)
+            self.services.sink.moved(self.call_id)
 
     def acknowledged(self, at: Instant) -> None:
         """Journal that the caller has acknowledged our 200."""
         self.established = None
-        self._services.sink.acknowledged(self.call_id, at.mono)
-
-    def is_media_blocked(self, session: bytes, before: bytes, now: Instant) -> bool:
-        """Return whether a description of the caller has a new address that may have no media (``Switchboard``).
-
-        None has in a call to an emergency number.
-        """
-        admission = self._services.admission
-        parameters = admission.catalogue.parameters
-        if not parameters.access.judges_sdp or parameters.special_numbers.is_emergency(
-            self.call_request.callee_billing
-        ):
-            return False
-        why = media_objection(hosts(session) - hosts(before), parameters.access, admission.live.country_of)
-        if why:
-            self._warn_of_media(why, now)
-        return bool(why)
-
-    def judged_source(self, host: str, now: Instant) -> AccessAction:
-        """Return the treatment of media that come from an address; those of calls to emergency numbers are taken."""
-        admission = self._services.admission
-        parameters = admission.catalogue.parameters
-        if parameters.special_numbers.is_emergency(self.call_request.callee_billing):
-            return AccessAction.ALLOW
-        decision = parameters.access.by_rules(AccessScope.RTP, host, admission.live.country_of)
-        if decision is None:
-            return AccessAction.ALLOW
-        if decision.action is AccessAction.BLOCK:
-            self._warn_of_media(f"media from {host}: {decision.why}", now)
-        return decision.action
-
-    def is_key_taken(self, leg: Leg, far: Leg, key: str, duration_ms: int, now: Instant) -> bool:
-        """Send a key of an INFO in the media of the other leg, if that is its way; return whether it did."""
-        media = self._services.media
-        return media is not None and media.is_key_taken(leg, far, key, duration_ms, now)
-
-    def silence(self, answered_at: Instant) -> Limit | None:
-        """Return when silence of its media ends the call, if nothing more comes; None = it does not."""
-        media = self._services.media
-        return None if media is None else media.silence(self.call, answered_at)
+        self.services.sink.acknowledged(self.call_id, at.mono)
 
     def extend(self) -> int | EndReason:
         """Hold money for more seconds; return the new total, or the reason to end the call."""
@@ -454,7 +264,7 @@ class LiveCall:
 
     def refresh_failed(self, gateway: str | None, status: int, now: Instant) -> None:
         """Warn about a trunk that refuses session refreshes: its calls will time out."""
-        self._services.notices.refresh_failed(gateway or self.customer or "", self.call_id, status, now)
+        self.services.notices.refresh_failed(gateway or self.customer or "", self.call_id, status, now)
 
     def _unanswered(self, at: Instant) -> None:
         """Count the call for the blacklist, and let its signature be used again, by another way to us."""
@@ -462,14 +272,14 @@ class LiveCall:
         if call_request.counted is not None:
             call_request.counted.unanswered(at.mono)
         if call_request.fingerprint:
-            self._services.live.replays.forget(call_request.fingerprint)
+            self.services.live.replays.forget(call_request.fingerprint)
 
     def over(self) -> None:
         """Rate and journal the call, release what it holds, and drop it."""
-        services, call, call_request = self._services, self.call, self.call_request
+        services, call, call_request = self.services, self.call, self.call_request
         services.running.remove(self.call_id)
         self.is_over = True
-        del self.call
+        del self.call, self.gateways, self.media
         ending = call.ending
         assert ending is not None, f"{call!r} is over without an ending"
         if call.journey.answered_at is None and (call_request.counted is not None or call_request.fingerprint):
@@ -530,7 +340,7 @@ class LiveCall:
         ending = Ending(EndReason.ADMINISTRATIVE, _SWITCH, now, None, EndReason.ADMINISTRATIVE.q850_cause)
         kept = (self.kept if journey.vendor_answered_at is not None else None) or self._opened(self.call)
         if kept is None:
-            return draft(self._services.node, self.call.arrival, self.call_request, journey, ending, has_verdicts=False)
+            return draft(self.services.node, self.call.arrival, self.call_request, journey, ending, has_verdicts=False)
         codecs = journey.codec, journey.vendor_codec
         return conclude(kept, ending, *codecs, recorded=True, acknowledged=journey.acknowledged_at)
 
@@ -542,11 +352,6 @@ class LiveCall:
             raise RuntimeError(f"{self.call!r} has no open question")
         return self.open_setup
 
-    def _warn_of_media(self, why: str, now: Instant) -> None:
-        """Warn of an address that may have no media of the call."""
-        source = self.call.arrival.source_address
-        self._services.notices.access_refused(self.account, self.customer or "", source, why, now)
-
     def _note_answer(self, gateway: str, destination: str, record: CallRecord, at: Instant) -> None:
         """Count an answered call for the signs of false answers."""
         answered = (each for each in reversed(record.attempts) if each.gateway == gateway and 200 <= each.code < 300)
@@ -555,7 +360,7 @@ class LiveCall:
             return
         caller, callee, talk_ms = record.caller_in, record.callee_in, record.hold_time_ms
         ended = AnsweredCall(gateway, destination, caller, callee, answer.pdd_ms, answer.ms, talk_ms)
-        self._services.live.false_answers.note(ended, at.mono)
+        self.services.live.false_answers.note(ended, at.mono)
 
     def _decided(self, decision: Decision) -> Decision:
         """Drop the set-up once it is decided: it keeps a whole catalogue alive."""
@@ -565,7 +370,7 @@ class LiveCall:
 
     def _keep(self) -> bool:
         """Journal a call that a gateway has answered, in place of its entry before."""
-        services, call = self._services, self.call
+        services, call = self.services, self.call
         kept = self._opened(call)
         answered_at, choice = call.journey.vendor_answered_at, call.journey.choice
         if kept is None or answered_at is None or choice is None:
@@ -596,7 +401,7 @@ class LiveCall:
         """Return the call as it is to be journalled; None if no one is charged."""
         if call.journey.vendor_answered_at is None and call.journey.invited_at is None:
             return None
-        services = self._services
+        services = self.services
         return opened(
             services.node, call.arrival, self.call_request, call.journey, recorded=services.records_own_ends,
             currencies=self.vendors.currencies,
@@ -614,7 +419,7 @@ def undo(live_call: LiveCall, services: CallServices) -> None:
     if timer is not None:
         services.deadlines.cancel(timer)
     for occupied in live_call.call.occupied:
-        live_call.vacate(occupied)
+        live_call.gateways.vacate(occupied)
     if services.media is not None:
         services.media.leave(live_call.call)
     live_call.call_request.give_back()

@@ -186,7 +186,7 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
         if invited_at is not None and hold is not None and live_call.call.journey.answered_at is None:
             live_call.ringing = RingingMoney(hold, invited_at, self.wanted_ms)
         for occupied in live_call.call.occupied:
-            live_call.occupy_again(occupied)
+            live_call.gateways.occupy_again(occupied)
         services.running.add(arrival.call_id, live_call)
         if services.media is not None:
             services.media.resume(live_call.call)

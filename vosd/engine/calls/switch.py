@@ -195,7 +195,7 @@ class Switch(Counting):
         live_call = None if leg is None else self._calls.get(leg.call.arrival.call_id)
         if media is None or leg is None or live_call is None:
             return
-        action = live_call.judged_source(host, now)
+        action = live_call.media.judged_source(host, now)
         media.judge_source(port, host, may_send=action is AccessAction.ALLOW)
         sources = () if leg.facts.media is None else leg.facts.media.sources
         if action is AccessAction.BLOCK and any(each is not None and host in each.hosts() for each in sources):

@@ -7,10 +7,10 @@ no other one: the next gateway, if there is one, begins another early dialog.
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from vosd.b2bua.boards import SoundOffer
 from vosd.b2bua.call import Call
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.outgoing.headers import SDP
-from vosd.b2bua.ports import SoundOffer
 from vosd.base.clock import Instant
 from vosd.engine.media.rtpengine_calls import WAIT_MS
 from vosd.engine.media.sides import address_of, flow_of, is_behind_nat

@@ -2,9 +2,9 @@
 
 from typing import Protocol
 
+from vosd.b2bua.boards import SoundOffer
 from vosd.b2bua.call import Call
 from vosd.b2bua.leg import Leg
-from vosd.b2bua.ports import SoundOffer
 from vosd.b2bua.supervision import Limit
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant

@@ -12,10 +12,10 @@ from typing import Final, NamedTuple
 import structlog
 from msgspec.structs import replace
 
+from vosd.b2bua.boards import SoundOffer
 from vosd.b2bua.call import Call
 from vosd.b2bua.leg import RINGING, Leg
 from vosd.b2bua.outgoing.headers import SDP
-from vosd.b2bua.ports import SoundOffer
 from vosd.b2bua.states import CallState
 from vosd.b2bua.supervision import Limit
 from vosd.base.cause import EndReason

@@ -1,0 +1,104 @@
+"""Parts of the switchboard of a call: what it uses of the switch for its attempts at gateways, and for its media.
+
+Legs and attempts use them, too, so nothing here knows the call.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from vosd.b2bua.outgoing.signatures import CallerAttestation
+from vosd.base.cause import EndReason
+from vosd.base.clock import Instant
+from vosd.routing.failover import AttemptOutcome
+from vosd.routing.pipeline import RouteChoice
+from vosd.sip.wire.message import Response
+from vosd.trunks.announcements import GatewaySound
+from vosd.trunks.gateways import Address, RoutingGateway
+
+if TYPE_CHECKING:
+    from vosd.b2bua.attempt import GatewayAttempt
+    from vosd.b2bua.leg import Leg
+    from vosd.b2bua.supervision import Limit
+
+NextHop = tuple[RouteChoice, Address]
+"""The route that is tried, and the address of its gateway."""
+
+
+class SoundOffer(NamedTuple):
+    """A sound for a caller whose call is not answered: it is played when the caller is sent the description."""
+
+    session: bytes
+    """Answer to the caller's offer."""
+    lasts_ms: int
+
+
+class GatewayBoard(Protocol):
+    """The gateways that one call may be sent to: their places and addresses, and what is learnt of them."""
+
+    def occupy(self, next_hop: NextHop, now: Instant, *, is_counted: bool = True) -> bool:
+        """Reserve capacity of a gateway for one attempt; False if it has none left.
+
+        ``is_counted``: no attempt in progress is at the same phone, whose places are one call of it.
+        """
+        ...
+
+    def vacate(self, choice: RouteChoice) -> None:
+        """Release the capacity of an answered attempt."""
+        ...
+
+    def rings(self, attempt: "GatewayAttempt") -> None:
+        """Note that a gateway rings: it works."""
+        ...
+
+    def over(
+        self, attempt: "GatewayAttempt", outcome: AttemptOutcome | None, now: Instant, *, frees_place: bool
+    ) -> None:
+        """Note the outcome of an unanswered attempt (None = nothing learnt of the vendor).
+
+        ``frees_place``: its capacity is released, since no other attempt of the call is at the same phone.
+        """
+        ...
+
+    def attested(self, choice: RouteChoice) -> CallerAttestation:
+        """Return what we attest of the call that is sent to a gateway, and by which key."""
+        ...
+
+    def addresses_of(self, gateway: RoutingGateway, now: Instant) -> Sequence[Address]:
+        """Return the addresses of a gateway in the order to try; empty if its name is not resolved."""
+        ...
+
+    def refused(self, attempt: "GatewayAttempt", response: Response, now: Instant) -> None:
+        """Note a refusal of a vendor, which may have a Retry-After."""
+        ...
+
+
+class MediaBoard(Protocol):
+    """The media of one call: sounds, keys, silence, and addresses that may have none."""
+
+    def announcement(self, reason: EndReason, now: Instant) -> SoundOffer | None:
+        """Return what the caller is played before the call is refused for that reason; None = nothing."""
+        ...
+
+    def gateway_sound(self, sound: GatewaySound, now: Instant) -> SoundOffer | None:
+        """Return how the caller is played the sound of a routing gateway; None = it cannot be."""
+        ...
+
+    def sound_over(self, now: Instant) -> None:
+        """Play the caller nothing more."""
+        ...
+
+    def target_rings(self, session: bytes, now: Instant) -> None:
+        """Report that the target of a transfer rings, with early media or without."""
+        ...
+
+    def is_media_blocked(self, session: bytes, before: bytes, now: Instant) -> bool:
+        """Return whether a description of the caller within its call has a new address that may have no media."""
+        ...
+
+    def is_key_taken(self, leg: "Leg", far: "Leg", key: str, duration_ms: int, now: Instant) -> bool:
+        """Send a key of an INFO in the media of the other leg, if that is its way; return whether it did."""
+        ...
+
+    def silence(self, answered_at: Instant) -> "Limit | None":
+        """Return when silence of its media ends the call, if nothing more comes; None = it does not."""
+        ...

@@ -1,0 +1,142 @@
+"""The gateways of one live call: places and money of attempts, addresses, and what is learnt of vendors."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from vosd.b2bua.attempt import GatewayAttempt
+from vosd.b2bua.boards import NextHop
+from vosd.b2bua.outgoing.signatures import CallerAttestation
+from vosd.b2bua.states import RINGING
+from vosd.base.clock import Instant
+from vosd.billing.holds import AccountCredit
+from vosd.callcontrol.signatures import attested
+from vosd.callcontrol.vendor_terms import buy_rate
+from vosd.engine.calls.attempts import name_of
+from vosd.routing.breaker import place_of
+from vosd.routing.failover import AttemptOutcome
+from vosd.routing.pipeline import Cause, LeftOut, RouteChoice
+from vosd.sip.wire.message import Response
+from vosd.trunks.gateways import Address, RoutingGateway
+
+if TYPE_CHECKING:
+    from vosd.engine.calls.live_call import LiveCall
+
+
+class GatewaysOfCall(msgspec.Struct, eq=False):
+    """The ``GatewayBoard`` of one call, until the call is over."""
+
+    _live_call: "LiveCall"
+
+    def occupy(self, next_hop: NextHop, now: Instant, *, is_counted: bool = True) -> bool:
+        """Reserve capacity of a gateway; of several attempts at one phone only the first counts for its rate limit."""
+        choice, address = next_hop
+        live_call, gateway = self._live_call, choice.gateway
+        services, call_request = live_call.services, live_call.call_request
+        live = services.live
+        if choice.is_redirected and not live_call.vendors.charges_alike(choice, call_request.at.wall):
+            return False  # a 3xx must not make the call more expensive than the dialled number
+        # The block, or the Retry-After, may have come since the route was found.
+        if gateway.name in live.blocks.called or (live.rests.until and live.rests.remaining_ms(gateway.name, now.mono)):
+            return False
+        if not is_counted:
+            full = None
+        elif gateway.is_phone and any(each.gateway == gateway.name for each in live_call.call.journey.attempts):
+            full = live.occupancy.take_again(gateway.scope, gateway.name, gateway.max_concurrent)
+        else:
+            full = live.occupancy.take(gateway.scope, gateway.name, gateway.max_concurrent, gateway.max_cps, now.mono)
+        if full is not None:
+            return False
+        for taken, limit in enumerate(choice.limits):
+            if live.occupancy.take(*limit, now.mono) is not None:
+                self._undo_places(choice, taken, now)
+                return False
+        credit = None if gateway.account is None else live.credits.get(gateway.account)
+        if credit is not None and credit.limit is not None and not self._hold_vendor(credit, choice, now):
+            self._undo_places(choice, len(choice.limits), now)
+            return False
+        if gateway.name in live.breakers.resting:
+            live.breakers.begin(place_of(gateway, address, name_of(call_request.account)), now.mono)
+        if services.observer.are_present:
+            services.observer.attempted(live_call.call, call_request, gateway.name)
+        if services.reporter is not None:
+            services.reporter.trying(live_call.call.arrival, live_call.call.journey, call_request, choice, now.mono)
+        return True
+
+    def _hold_vendor(self, credit: AccountCredit, choice: RouteChoice, now: Instant) -> bool:
+        """Hold the first seconds of an attempt on the account of its vendor (ADR 56); False = it has too little.
+
+        The gateway is noted then among those that were left out. A vendor of a call that is charged already charges
+        from the INVITE of its own attempt.
+        """
+        live_call = self._live_call
+        hold, rate, gateway = live_call.call_request.hold, buy_rate(choice), choice.gateway
+        if hold is None or rate is None or gateway.earns:
+            return True
+        elapsed_s = 0 if live_call.ringing is None else live_call.ringing.elapsed_s(now)
+        refusal = hold.join(credit, rate, live_call.vendors.first_period_s(gateway), elapsed_s)
+        if refusal is None:
+            return True
+        live_call.call_request.left.append(LeftOut(gateway, Cause.NO_FUNDS, refusal.detail))
+        return False
+
+    def _undo_places(self, choice: RouteChoice, taken: int, now: Instant) -> None:
+        """Take places back for an attempt that is not made: that of its gateway, and ``taken`` of those it shares."""
+        occupancy = self._live_call.services.live.occupancy
+        for limit in choice.limits[:taken]:
+            occupancy.undo(limit.scope, limit.name, now.mono)
+        occupancy.undo(choice.gateway.scope, choice.gateway.name, now.mono)
+
+    def occupy_again(self, choice: RouteChoice) -> None:
+        """Take the places of a restored attempt again; its money is among what the call holds."""
+        occupancy = self._live_call.services.live.occupancy
+        occupancy.take_again(choice.gateway.scope, choice.gateway.name, None)
+        for limit in choice.limits:
+            occupancy.take_again(limit.scope, limit.name, None)
+
+    def attested(self, choice: RouteChoice) -> CallerAttestation:
+        """Return what we attest of the call that is sent to a gateway, and by the key of now."""
+        return attested(self._live_call.call_request, choice.caller_out, self._live_call.services.admission.catalogue)
+
+    def vacate(self, choice: RouteChoice) -> None:
+        """Release capacity and money of an attempt."""
+        hold = self._live_call.call_request.hold
+        if hold is not None and hold.vendors:
+            hold.leave(choice.gateway.account, buy_rate(choice))
+        occupancy = self._live_call.services.live.occupancy
+        occupancy.release(choice.gateway.scope, choice.gateway.name)
+        for limit in choice.limits:
+            occupancy.release(limit.scope, limit.name)
+
+    def rings(self, attempt: GatewayAttempt) -> None:
+        """Note that a gateway rings."""
+        services, call, call_request = self._live_call.services, self._live_call.call, self._live_call.call_request
+        services.attempts.rings(attempt, call_request.account)
+        if services.reporter is not None and call.state is not RINGING:
+            services.reporter.ringing(call.arrival, call.journey, call_request)
+
+    def over(self, attempt: GatewayAttempt, outcome: AttemptOutcome | None, now: Instant, *, frees_place: bool) -> None:
+        """Note the outcome of an unanswered attempt; ``frees_place``: release its capacity and money."""
+        live_call = self._live_call
+        if live_call.ringing is not None:
+            live_call.ringing.attempt_over(now)
+        if frees_place:
+            self.vacate(attempt.choice)
+        live_call.services.attempts.over(attempt, live_call.call_request.account, outcome, now)
+
+    def addresses_of(self, gateway: RoutingGateway, now: Instant) -> Sequence[Address]:
+        """Return the present addresses of a gateway, in the order to try."""
+        services = self._live_call.services
+        live = services.live
+        addresses = gateway.fixed_addresses or live.addresses_of(gateway)
+        if len(addresses) > 1:
+            if gateway.spread:
+                addresses = live.address_turns.rotated(gateway.name, addresses)
+            if gateway.name in live.breakers.resting:
+                return services.attempts.resting_last(addresses, self._live_call.call_request.account, gateway, now)
+        return addresses
+
+    def refused(self, attempt: GatewayAttempt, response: Response, now: Instant) -> None:
+        """Note the refusal for the health of the vendor."""
+        self._live_call.services.attempts.refused(attempt, self._live_call.call_request.account, response, now)
