@@ -90,7 +90,7 @@ class KilledScene(Scene):
             for posting in record.postings:
                 exchange.credits[posting.account].post(posting.amount)
         old = exchange.node
-        exchange.media = exchange.new_media_keeper(old.endpoint.flows.listeners)
+        exchange.media = exchange.new_media(old.endpoint.flows.listeners)
         exchange.surroundings = exchange.surroundings._replace(
             sink=sink, credits=exchange.credits, placed=(placements := Placements(journal)), media=exchange.media
         )
@@ -103,7 +103,7 @@ class KilledScene(Scene):
         begin(remains, journal, node.endpoint.flows, self._boot, now)
         go_on(remains, journal, node.switch, self._within_s, now, now)
         if exchange.media is not None:
-            exchange.media.resumed(now)
+            exchange.media.calls.all_resumed(now)
         sink.open.update(journal._open_calls)
         for call in remains.open_calls.values():
             record = lost(call, remains.last_mono)

@@ -153,7 +153,7 @@ class SwitchMeasures:
         """Yield which percentage of the packets of each routing gateway is lost; None = too few to say."""
         media, configured = self._service.node.media, self._service.switch.catalogue.routing_gateways
         if media is not None:
-            losses = media.losses.percents(self._clock.now().mono)
+            losses = media.parts.losses.percents(self._clock.now().mono)
             yield from (each for each in losses if each[0] in configured)
 
     def media_ports_used(self) -> float | None:

@@ -18,7 +18,7 @@ from vosd.callcontrol.setup import STEPS
 from vosd.catalogue.catalogue import Catalogue
 from vosd.engine.calls.switch import Switch
 from vosd.engine.counting import Counting
-from vosd.engine.media.keeper import MediaKeeper
+from vosd.engine.media.switch_media import SwitchMedia
 from vosd.engine.messages.relay import MessageRelay
 from vosd.engine.peers.options_ping import Pings
 from vosd.engine.registration.authentication import Authenticator, HeldRequest
@@ -138,7 +138,7 @@ class Surroundings(NamedTuple):
     """Returns the country of an address."""
     ask_others: Callable[[HeldRequest], None] | None = None
     """Has others judge passwords; None = there are none."""
-    media: MediaKeeper | None = None
+    media: SwitchMedia | None = None
     """Has media relayed, in the place of another doorkeeper; None = they go from party to party."""
 
 
@@ -168,7 +168,7 @@ class Node:
             around.names.locate,
             around.auth_gate or self.authenticator,
             around.placed,
-            around.media or around.doorkeeper,
+            around.doorkeeper if around.media is None else around.media.keeper,
         )
         flows = self.endpoint.flows
         self.trace = CallTraces(trace, self.knows)
@@ -196,8 +196,9 @@ class Node:
             asker=around.asker,
         )
         self.switch.live.country_of = around.country_of
-        self.media = self.switch.services.media = around.media
+        self.media = around.media
         if self.media is not None:
+            self.switch.services.media = self.media.calls
             self._judge_media(self.media, catalogue)
         self.hep: HepMirror | None = None
         """Copies messages for a capture server; ``copy_messages`` sets it."""
@@ -210,7 +211,7 @@ class Node:
         self.switch.swap_catalogue(catalogue, changed)
         if self.media is not None:
             self._judge_media(self.media, catalogue)
-            self.media.adopt(catalogue.parameters.media, catalogue.parameters.sounds)
+            self.media.parts.adopt(catalogue.parameters.media, catalogue.parameters.sounds)
         if self.hep is not None:
             self.hep.adopt(catalogue)
         self.authenticator.adopt(catalogue)
@@ -262,11 +263,11 @@ class Node:
             return False
         return access.signalling(host, self._country_of).action is AccessAction.IGNORE
 
-    def _judge_media(self, media: MediaKeeper, catalogue: Catalogue) -> None:
+    def _judge_media(self, media: SwitchMedia, catalogue: Catalogue) -> None:
         """Judge addresses of media by the rules of a catalogue from now on."""
         access = catalogue.parameters.access
-        media.is_ignored = self._is_media_ignored if access.judges_sdp else None
-        media.are_sources_judged = access.judges_rtp
+        media.sessions.is_ignored = self._is_media_ignored if access.judges_sdp else None
+        media.sessions.are_sources_judged = access.judges_rtp
 
     def _is_media_ignored(self, host: str) -> bool:
         """Return whether the address of a session description is not used."""

@@ -40,9 +40,9 @@ from vosd.engine.lookups.asker import Lookups
 from vosd.engine.lookups.sip_question import Wiring
 from vosd.engine.loop import TICK_S, Loop
 from vosd.engine.media.figures import MediaFigures
-from vosd.engine.media.keeper import MediaKeeper
 from vosd.engine.media.recordings import CallRecordings
 from vosd.engine.media.rtpengine_calls import POLL_TICK_S, RtpEngineCalls
+from vosd.engine.media.switch_media import SwitchMedia
 from vosd.engine.node import Node, Surroundings
 from vosd.engine.overload.inbox import Inbox
 from vosd.engine.peers.countries import Countries
@@ -158,7 +158,7 @@ class SwitchService:
             asker=asker or self.lookups,
             country_of=self.countries.of,
             ask_others=self.passwords.ask,
-            media=self._media_keeper(relay, rtpengines, settings, catalogue),
+            media=self._new_media(relay, rtpengines, settings, catalogue),
         )
         self.node = Node(settings.node, settings.sip, settings.trace, listeners, catalogue, surroundings)
         self.switch, self.registrations = self.node.switch, self.node.registrations
@@ -207,20 +207,20 @@ class SwitchService:
         )  # fmt: skip
         """Parts that have figures for ``vosd status``."""
 
-    def _media_keeper(
+    def _new_media(
         self, relay: MediaRelay | None, rtpengines: RtpEngineCalls | None, settings: Settings, catalogue: Catalogue
-    ) -> MediaKeeper | None:
+    ) -> SwitchMedia | None:
         if relay is None and rtpengines is None:
             return None
         terms, addresses = catalogue.parameters.media, settings.media.addresses
-        keeper = MediaKeeper(relay, self.listeners, addresses, terms, self._clock.now(), rtpengines)
-        keeper.use_sounds(catalogue.parameters.sounds)
+        media = SwitchMedia(relay, self.listeners, addresses, terms, self._clock.now(), rtpengines)
+        media.parts.use_sounds(catalogue.parameters.sounds)
         if relay is not None:
-            keeper.recordings = CallRecordings(relay, settings.state_dir / "recordings")
+            media.parts.recordings = CallRecordings(relay, settings.state_dir / "recordings")
             relay.spare((each.host, PortRange(each.port, each.port)) for each in settings.listen)
-        return keeper
+        return media
 
-    def _watch_media(self, keeper: MediaKeeper) -> None:
+    def _watch_media(self, media: SwitchMedia) -> None:
         """Move calls that have lost their ports; ask rtpengines for figures; let what waits for them leave."""
         rtpengines = self._rtpengines
         if rtpengines is not None:
@@ -230,7 +230,7 @@ class SwitchService:
             if rtpengines is not None:
                 rtpengines.poll()
             now = self._clock.now()
-            if keeper.move(now):
+            if media.moves.go_on(now):
                 self.loop.flush(now)
 
         self._tasks.run("media", lambda: every(POLL_TICK_S, tick))
@@ -274,10 +274,9 @@ class SwitchService:
                 remains, self._journal, self.recorder, self.balances, self._leftovers.adopt, self.switch.report_closed
             )
         if self.node.media is not None:
-            self.node.media.resumed(self._clock.now())
-            self.node.media.report_keys_to(self.loop.key_pressed)
-            self.node.media.report_silence_to(self.loop.sound_failed)
-            self.node.media.report_sources_to(self.loop.source_found)
+            calls = self.node.media.calls
+            calls.all_resumed(self._clock.now())
+            calls.listen(self.loop.key_pressed, self.loop.sound_failed, self.loop.source_found)
         self._state_files.restore()
         self.phone_service.begin()
         self.recorder.wake()

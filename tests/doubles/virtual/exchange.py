@@ -27,8 +27,8 @@ from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.overrides import Override, Overrides, overlaid
 from vosd.cdr.record import FORKED, LATE_ANSWER, CallRecord
 from vosd.engine.counting import census_of
-from vosd.engine.media.keeper import MediaKeeper
 from vosd.engine.media.rtpengine_calls import RtpEngineCalls
+from vosd.engine.media.switch_media import SwitchMedia
 from vosd.engine.node import Node, Surroundings
 from vosd.engine.settings import TraceSettings
 from vosd.engine.turn import Turn
@@ -175,7 +175,7 @@ class Exchange:
         self._relay, self._rtpengines, self._media_addresses = relay, rtpengines, media_addresses
         self.wire = Wire(self.clock)
         self.rtp_calls: RtpEngineCalls | None = None
-        self.media = self.new_media_keeper(listeners)
+        self.media = self.new_media(listeners)
         self.sink = KeptSink()
         self.credits = {
             account.id: AccountCredit(
@@ -211,7 +211,7 @@ class Exchange:
         self.wire.attach(SWITCH, self._receive)
         self.wire.drive(Clockwork(self._next_due, self._fire))
 
-    def new_media_keeper(self, listeners: Sequence[Listener]) -> MediaKeeper | None:
+    def new_media(self, listeners: Sequence[Listener]) -> SwitchMedia | None:
         """Return what a process of the switch makes at its start; the relay outlives it."""
         if self._relay is None and self._rtpengines is None:
             return None
@@ -220,11 +220,11 @@ class Exchange:
             self.rtp_calls = RtpEngineCalls(self._rtpengines, "vosd-test-", self.clock)
             self.rtp_calls.loop = self
         parameters, now = self._configured.parameters.media, self.clock.now()
-        keeper = MediaKeeper(self._relay, listeners, self._media_addresses, parameters, now, self.rtp_calls)
-        keeper.use_sounds(self._configured.parameters.sounds)
+        media = SwitchMedia(self._relay, listeners, self._media_addresses, parameters, now, self.rtp_calls)
+        media.parts.use_sounds(self._configured.parameters.sounds)
         if self._rtpengines is not None:
-            keeper.resumed(now)
-        return keeper
+            media.calls.all_resumed(now)
+        return media
 
     def in_turn(self, waiting: WaitingMessage, act: Callable[[Instant], None]) -> None:
         """Do something with a message that waits, as ``engine.loop`` does."""
@@ -237,7 +237,7 @@ class Exchange:
         assert self.media is not None
         for _ in range(50):
             self.rtp_calls.poll()
-        self.media.move(self.clock.now())
+        self.media.moves.go_on(self.clock.now())
         self.flush()
 
     def take_node(self, node: Node) -> None:

@@ -246,11 +246,11 @@ def test_a_call_that_does_not_go_on_after_all_leaves_no_keys():
     keys = KeyScene(KeyWay.AUTO, KeyWay.INFO)
     exchange, port = keys.scene.exchange, keys.of_caller.port.id
     (live,) = exchange.switch.services.running.all()
-    keeper = exchange.new_media_keeper(exchange.node.endpoint.flows.listeners)
-    keeper.resume(live.call)
-    assert keeper.leg_at(port) is not None
-    keeper.leave(live.call)
-    assert keeper.leg_at(port) is None
+    calls = exchange.new_media(exchange.node.endpoint.flows.listeners).calls
+    calls.resume(live.call)
+    assert calls.leg_at(port) is not None
+    calls.leave(live.call)
+    assert calls.leg_at(port) is None
     keys.finish()
 
 

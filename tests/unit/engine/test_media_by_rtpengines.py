@@ -398,12 +398,12 @@ def test_a_call_that_does_not_go_on_after_all_leaves_no_figures():
     scene, _ = scene_with()
     scene.talk()
     (live,) = scene.exchange.switch.services.running.all()
-    keeper = scene.exchange.new_media_keeper(scene.exchange.node.endpoint.flows.listeners)
-    keeper.resume(live.call)
+    media = scene.exchange.new_media(scene.exchange.node.endpoint.flows.listeners)
+    media.calls.resume(live.call)
     assert len(scene.exchange.rtp_calls._counted) == 2
-    keeper.leave(live.call)
+    media.calls.leave(live.call)
     assert scene.exchange.rtp_calls._counted == {}
-    assert keeper.counted() == (0, 0)
+    assert media.counted() == (0, 0)
 
 
 def test_a_call_goes_on_whose_rtpengine_was_started_anew_while_the_switch_was_away():
@@ -430,12 +430,12 @@ def test_sides_without_ports_are_not_offered_any_again_and_again():
     )
     call, _ = scene.talk()
     (live,) = scene.exchange.switch.calls()
-    keeper = scene.exchange.media
-    keeper._moving.append((live.call, 0, 0))
+    moves = scene.exchange.media.moves
+    moves.add(live.call)
     for _ in range(10):
         scene.exchange.poll_rtpengines()
         scene.wire.run_for(1_000)
-    assert not keeper._moving
+    assert not moves
     assert scene.bytes_to(CUSTOMER).count(b"INVITE sip:") <= 1
     scene.finish(call)
 

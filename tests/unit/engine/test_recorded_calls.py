@@ -25,20 +25,20 @@ def scene_with(*, trunk: int = 0, vendor: int = 0, of_account: int = 0, mode: Me
     ]
     parameters = MediaParameters(engine=MediaEngine.RELAY, mode=mode)
     scene = make(catalogue(trunks, media=parameters, accounts=[account("acme", record=of_account)]), relay=relay)
-    scene.exchange.media.recordings = CallRecordings(relay, Path("/recordings"))
+    scene.exchange.media.parts.recordings = CallRecordings(relay, Path("/recordings"))
     return scene, relay
 
 
 def scene_over_kills(directory: Path):
     scene, relay = scene_with(trunk=100, make=partial(KilledScene, directory))
-    make_keeper = scene.exchange.new_media_keeper
+    make_media = scene.exchange.new_media
 
-    def new_media_keeper(listeners):
-        keeper = make_keeper(listeners)
-        keeper.recordings = CallRecordings(relay, Path("/recordings"))
-        return keeper
+    def new_media(listeners):
+        media = make_media(listeners)
+        media.parts.recordings = CallRecordings(relay, Path("/recordings"))
+        return media
 
-    scene.exchange.new_media_keeper = new_media_keeper
+    scene.exchange.new_media = new_media
     return scene, relay
 
 

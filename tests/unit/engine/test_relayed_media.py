@@ -186,7 +186,7 @@ def test_media_stay_as_they_were_where_an_offer_is_refused(method, is_refused):
     assert (of_caller.source == before) is is_refused
     assert of_caller.source.rtp == (20_000 if is_refused else 20_500)
     scene.finish(call)
-    assert scene.exchange.media._offered == {}
+    assert scene.exchange.media.keeper._offered == {}
 
 
 def test_a_side_that_rejects_all_media_shows_no_address_of_its_own():
@@ -222,7 +222,7 @@ def test_a_leg_that_is_over_gets_no_port_for_what_it_is_still_sent():
     other = live.call.caller.leg
     session = Authored(OFFER.encode(), other.facts.media.number)
     message = OutgoingResponse("X-Kept: 1\r\n" + SDP, session, None, 200, "")
-    change = scene.exchange.media.examine(WaitingMessage(leg.door, message, leg), scene.exchange.clock.now())
+    change = scene.exchange.media.keeper.examine(WaitingMessage(leg.door, message, leg), scene.exchange.clock.now())
     assert change == MessageChange("X-Kept: 1\r\n", b"")
     assert relay.opened == 4
     call.hang_up()
@@ -238,7 +238,7 @@ def test_a_description_that_cannot_be_relayed_is_not_sent_where_its_author_has_l
     scene, relay = scene_with()
     call, _ = scene.talk()
     (live,) = scene.exchange.switch.services.running.all()
-    leg, keeper, now = live.call.caller.leg, scene.exchange.media, scene.exchange.clock.now()
+    leg, keeper, now = live.call.caller.leg, scene.exchange.media.keeper, scene.exchange.clock.now()
     session = Authored(broken.encode(), 1)
     offer = OutgoingReinvite(SDP, session, None, leg.dialog)
     assert keeper.examine(WaitingMessage(leg.door, offer, leg), now) == MessageWait(0, may_leave=False)
@@ -275,16 +275,16 @@ def test_the_log_names_the_range_in_which_no_port_was_free():
 
 def test_the_alarm_of_a_full_range_is_over_when_it_has_room_again_also_without_another_call():
     scene, _ = scene_with(VirtualRelay(free=2))
-    keeper = scene.exchange.media
+    media = scene.exchange.media
     with capture_logs() as lines:
         call, _ = scene.talk()
         for _ in range(2):  # a second time within a minute
             other = scene.caller.call(CALLEE)
             scene.wire.run_until(lambda other=other: other.final == 503)
-            assert keeper.used_percent(scene.exchange.clock.now()) == 100
+            assert media.used_percent(scene.exchange.clock.now()) == 100
             call.hang_up()
             scene.wire.run_until(lambda call=call: call.is_over)
-            assert keeper.used_percent(scene.exchange.clock.now()) == 0
+            assert media.used_percent(scene.exchange.clock.now()) == 0
             call, _ = scene.talk()
     alarms = [line["event"] for line in lines if line["event"] in {Event.RTP_PORT_EXHAUSTED, Event.RTP_PORTS_FREE}]
     assert alarms == [Event.RTP_PORT_EXHAUSTED, Event.RTP_PORTS_FREE] * 2

@@ -197,7 +197,7 @@ def test_sides_of_a_call_whose_ports_are_lost_are_offered_others(tmp_path, monke
     relay.open_ports.update(kept)
     scene.wire.run_for(1_500)
     for _ in range(6):
-        scene.exchange.media.move(scene.exchange.clock.now())
+        scene.exchange.media.moves.go_on(scene.exchange.clock.now())
         scene.exchange.flush()
         scene.wire.run_for(500)
     ports = [port_of(each.theirs) for each in (call, there)]
@@ -205,7 +205,7 @@ def test_sides_of_a_call_whose_ports_are_lost_are_offered_others(tmp_path, monke
     of_caller, of_callee = map(relay.at, ports)
     assert of_caller.other == of_callee.port
     assert (of_caller.source.rtp, of_callee.source.rtp) == (20_000, 30_000)
-    assert not scene.exchange.media.move(scene.exchange.clock.now()), "it is offered once"
+    assert not scene.exchange.media.moves.go_on(scene.exchange.clock.now()), "it is offered once"
     call.propose("a=sendonly")
     scene.wire.run_for(1_000)
     assert "a=sendonly" in there.theirs

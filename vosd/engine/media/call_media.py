@@ -13,7 +13,7 @@ from vosd.trunks.announcements import Announcements
 
 
 class CallMedia(Protocol):
-    """The media of all calls (``engine.media.keeper``)."""
+    """The media of all calls (``engine.media.relayed_calls``)."""
 
     def silence(self, call: Call, answered_at: Instant) -> Limit | None:
         """Return when silence ends an answered call, if nothing more comes; None = it does not."""

@@ -1,0 +1,102 @@
+"""Parts of the media of a switch, which the door, the calls and their moves to other ports share."""
+
+from collections.abc import Mapping, Sequence
+
+from vosd.base.clock import Instant
+from vosd.engine.media.announcements import SoundsForCallers
+from vosd.engine.media.key_conversion import KeyConversion
+from vosd.engine.media.leg_ports import LegPorts
+from vosd.engine.media.losses import MediaLosses
+from vosd.engine.media.music import HoldMusic
+from vosd.engine.media.numbered_legs import NumberedLegs
+from vosd.engine.media.ports_at_engines import PortsAtEngines
+from vosd.engine.media.recordings import CallRecordings
+from vosd.engine.media.rtpengine_calls import RtpEngineCalls
+from vosd.engine.media.sounds_at_rtpengine import SoundsAtRtpEngines
+from vosd.media.leg_media import LegFigures, LegMedia
+from vosd.media.relay import MediaRelay
+from vosd.media.sounds import Sound
+from vosd.sip.flows import Listener
+from vosd.trunks.media import MediaAddress, MediaFallback, MediaParameters
+
+
+class MediaParts:
+    """Parts of the media of a switch: engines, legs with their ports, sounds, keys, and parameters."""
+
+    def __init__(
+        self,
+        relay: MediaRelay | None,
+        listeners: Sequence[Listener],
+        addresses: Sequence[Sequence[MediaAddress]],
+        parameters: MediaParameters,
+        now: Instant,
+        rtpengines: RtpEngineCalls | None,
+    ) -> None:
+        self.relay = relay
+        self.rtpengines = rtpengines
+        self.listeners = listeners
+        self.addresses = addresses
+        """Addresses of the relay for each listener."""
+        self.parameters = parameters
+        """Parameters of the installation."""
+        self.began_ms = now.mono
+        self.legs = NumberedLegs(now)
+        self.leg_ports = None if relay is None else LegPorts(relay, listeners, addresses, parameters)
+        """Ports at the relay; None = there is none."""
+        self.ports = PortsAtEngines(relay, rtpengines)
+        self.keys = KeyConversion(relay)
+        engine_sounds = None if rtpengines is None else SoundsAtRtpEngines(rtpengines)
+        self.callers_sounds = SoundsForCallers(relay, listeners, addresses, engine_sounds)
+        """Announcements."""
+        self.music = HoldMusic(relay, rtpengines)
+        self.losses = MediaLosses()
+        """Lost packets of gateways, for their alarm."""
+        self.recordings: CallRecordings | None = None
+        """Records calls; None = the relay has no directory for that."""
+
+    @property
+    def falls_back(self) -> bool:
+        """Whether the relay takes calls while no rtpengine works."""
+        return self.relay is not None and self.parameters.fallback is MediaFallback.RELAY
+
+    def close_ports(self, media: LegMedia, now: Instant) -> None:
+        """Close the ports of a leg, and end its sounds; keep its figures."""
+        if media.announcement is not None:
+            self.callers_sounds.end(media, now)
+        if media.music is not None:
+            self.music.over(media, now)
+        if self.rtpengines is not None:
+            self.rtpengines.leg_over(media)
+        ports, media.ports = media.ports, ()
+        closed: LegFigures | None = None
+        for index, port in enumerate(ports):
+            if port is not None and (figures := self.ports.close(port, now)) is not None and closed is None:
+                closed = LegFigures(media.source(index), figures)
+        media.ended = _added(media.ended, closed)
+
+    def figures_of(self, media: LegMedia) -> LegFigures | None:
+        """Return the figures of a leg, with those of ports that it had before."""
+        port = media.port(0)
+        figures = None if port is None else self.ports.figures(port)
+        return _added(media.ended, None if figures is None else LegFigures(media.source(0), figures))
+
+    def adopt(self, parameters: MediaParameters, sounds: Mapping[str, Sound]) -> None:
+        """Put other parameters and sounds in force."""
+        self.parameters = parameters
+        self.use_sounds(sounds)
+        if self.leg_ports is not None:
+            self.leg_ports.adopt(parameters)
+        if self.rtpengines is not None:
+            self.rtpengines.engines.replace(parameters.rtpengines)
+
+    def use_sounds(self, sounds: Mapping[str, Sound]) -> None:
+        """Play these sounds from now on."""
+        self.callers_sounds.adopt(sounds)
+        self.music.sounds = sounds
+
+
+def _added(before: LegFigures | None, later: LegFigures | None) -> LegFigures | None:
+    """Return the figures of ports that a leg had one after the other."""
+    if before is None or later is None:
+        return before or later
+    return LegFigures(later.source or before.source, before.figures.plus(later.figures))

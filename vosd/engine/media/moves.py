@@ -1,0 +1,108 @@
+"""Moves of calls to other ports: those whose rtpengine is lost, and those that have lost ports over a restart."""
+
+from collections import deque
+from typing import Final
+
+import structlog
+
+from vosd.b2bua.call import Call
+from vosd.b2bua.leg import Leg
+from vosd.b2bua.states import CallState
+from vosd.base.cause import EndReason
+from vosd.base.clock import Instant
+from vosd.engine.media.encryption import has_keys
+from vosd.engine.media.media_parts import MediaParts
+
+MOVES_AT_ONCE: Final = 10
+"""Sides of calls that are offered new ports at once; ten times a second."""
+AGREED_MS: Final = 2_000
+"""Time that both sides of a call may take to agree on keys, before they are asked again."""
+MOVED_MS: Final = 500
+"""Time that the offer to a side of a call may take, before the other one gets its own."""
+
+_log = structlog.get_logger()
+
+
+class MovedCalls:
+    """Calls that get other ports, by new offers to both sides."""
+
+    def __init__(self, parts: MediaParts) -> None:
+        self._parts = parts
+        self._moving: deque[tuple[Call, int, int]] = deque()
+        """Calls with the side that is offered other ports next, and not before when."""
+
+    def __len__(self) -> int:
+        return len(self._moving)
+
+    def add(self, call: Call) -> None:
+        """Move a call that has lost ports."""
+        self._moving.append((call, 0, 0))
+
+    def engine_lost(self, numbers: set[int]) -> None:
+        """Move the calls of an rtpengine that is lost to another one; ``numbers`` are those of their legs."""
+        by_number = self._parts.legs.by_number
+        legs = (leg for number, leg in by_number.items() if number in numbers)
+        calls = {id(leg.call): leg.call for leg in legs if isinstance(leg.call, Call)}
+        _log.warning("media_moved", calls=len(calls))
+        for number in numbers & by_number.keys():
+            if (media := by_number[number].facts.media) is not None:
+                media.is_moved = bool(media.said)
+                media.music = None
+        for call in calls.values():
+            self.add(call)
+
+    def go_on(self, now: Instant) -> bool:
+        """Offer new ports to calls whose rtpengine is lost, or whose ports are; return whether there are any.
+
+        The second side of a call follows when the first has its ports: both have to be at one rtpengine. It begins anew
+        with a call that has them not, after a while: an offer was refused, or the next one was lost as well.
+        """
+        if not self._moving:
+            return False
+        rtpengines = self._parts.rtpengines
+        if rtpengines is not None and not rtpengines.engines.is_usable and not self._parts.falls_back:
+            return False
+        for _ in range(min(MOVES_AT_ONCE, len(self._moving))):
+            call, side, due_ms = self._moving.popleft()
+            if call.state is CallState.OVER:
+                continue
+            legs = [leg for leg in call.parties if leg.facts.media is not None]
+            if now.mono < due_ms or len(legs) < 2 or not call.conversation.is_established:
+                self._moving.append((call, side, due_ms))
+                continue
+            if side == len(legs):
+                if not all(map(self._is_anchored, legs)):
+                    self._moving.append((call, 0, 0))
+                continue
+            if any(has_keys(leg.facts.media) for leg in legs):
+                self._renew_keys(call, now)
+                continue
+            if side == 1 and not self._is_anchored(legs[0]):
+                self._moving.append((call, 0, now.mono + MOVED_MS))
+                continue
+            supervision = legs[side].supervision
+            if supervision is not None:
+                supervision.offer_again(now)
+            self._moving.append((call, side + 1, now.mono + MOVED_MS))
+        return True
+
+    def _renew_keys(self, call: Call, now: Instant) -> None:
+        """Have both sides of a call agree on keys with another rtpengine; the relay has none for them."""
+        assert call.callee is not None
+        bridge = call.conversation.bridge_to(call.callee)
+        if self._parts.rtpengines is None or not self._parts.rtpengines.engines.is_usable:
+            call.end(EndReason.NO_MEDIA, now)
+        elif bridge.is_quiet:
+            bridge.introduce(now)
+            self._moving.append((call, len(call.parties), now.mono + AGREED_MS))
+        else:
+            self._moving.append((call, 0, now.mono + MOVED_MS))
+
+    def _is_anchored(self, leg: Leg) -> bool:
+        """Return whether a leg has ports that work, or needs none: who came by a transfer may not be relayed."""
+        media = leg.facts.media
+        if media is None or (not media.ports and media.rtp_call is None):
+            return True
+        if any(port is not None and port.id >= 0 for port in media.ports):
+            return True
+        return self._parts.rtpengines is not None and self._parts.rtpengines.is_anchored(media)

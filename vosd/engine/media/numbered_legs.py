@@ -1,0 +1,24 @@
+"""Legs with media, by their numbers."""
+
+from vosd.b2bua.leg import Leg
+from vosd.base.clock import Instant
+from vosd.media.leg_media import LegMedia
+
+
+class NumberedLegs:
+    """Legs that have not ended; their numbers are unique over restarts."""
+
+    def __init__(self, now: Instant) -> None:
+        """``now`` is the start of the process."""
+        self.by_number: dict[int, Leg] = {}
+        self.last_number = now.wall << 20
+        """The number of the latest leg."""
+
+    def resume(self, leg: Leg, media: LegMedia) -> None:
+        """Go on with a leg of an earlier process."""
+        self.by_number[media.number] = leg
+        self.last_number = max(self.last_number, media.number)
+
+    def all_media(self) -> list[LegMedia]:
+        """Return the media of all legs."""
+        return [media for leg in self.by_number.values() if (media := leg.facts.media) is not None]

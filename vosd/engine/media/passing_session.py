@@ -1,0 +1,124 @@
+"""A session description on its way from one leg to another, and what it says about the media of its author."""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from msgspec.structs import replace
+
+from vosd.b2bua.leg import Leg
+from vosd.base.clock import Instant
+from vosd.base.host import UNSPECIFIED
+from vosd.media.keys import EVENT_NAME
+from vosd.media.leg_media import LegMedia
+from vosd.media.source import MediaSource
+from vosd.sdp.media import BadSession, Medium, media_of, with_codecs
+from vosd.sip.door.messages import Outgoing, OutgoingAck, OutgoingInvite, OutgoingReinvite, OutgoingRequest
+from vosd.trunks.media import MediaTrust
+
+_FAX: Final = "image"
+
+
+class PassingSession(NamedTuple):
+    """A description on its way: the leg that is sent it, and its author."""
+
+    leg: Leg
+    media: LegMedia
+    author: Leg
+    theirs: LegMedia
+
+    @property
+    def is_at_relay(self) -> bool:
+        """Whether a leg has ports of the relay: it stays there."""
+        return any(port is not None and port.id >= 0 for port in (*self.media.ports, *self.theirs.ports))
+
+    def is_offer(self, message: Outgoing) -> bool:
+        """Return whether a description is an offer; else it answers the one that its author was sent last."""
+        if isinstance(message, OutgoingInvite | OutgoingReinvite):
+            return True
+        if isinstance(message, OutgoingAck):
+            return False
+        if isinstance(message, OutgoingRequest) and message.method == "UPDATE":
+            return True
+        return self.theirs.offered_by != self.media.number
+
+    def source(self, medium: Medium, index: int) -> MediaSource:
+        """Return the source of an author's medium: it may send the payload types of either description.
+
+        A party sends by the numbers that the other one has named (RFC 3264 section 5.1); many send by their own.
+        """
+        other = self.media.source(index)  # None = the reader has described none yet
+        payloads, clocks, codecs = medium.payloads, medium.clocks, medium.codecs
+        if other is not None and payloads and not set(other.payloads) <= set(payloads):
+            formats = dict(zip(payloads, zip(clocks, codecs, strict=True), strict=True))
+            for payload, clock, codec in zip(other.payloads, other.clocks, other.codecs, strict=True):
+                formats.setdefault(payload, (clock, codec))
+            payloads = tuple(formats)
+            clocks, codecs = zip(*formats.values(), strict=True)
+        is_nowhere = medium.host in UNSPECIFIED
+        return MediaSource(
+            host="" if is_nowhere else medium.host,
+            rtp=0 if is_nowhere else medium.port,
+            rtcp_host="" if is_nowhere else medium.rtcp_host,
+            rtcp=None if medium.is_multiplexed else medium.rtcp_port,
+            sip_host=self.author.host,
+            trust=self.theirs.settings.source,
+            payloads=payloads,
+            clocks=clocks,
+            codecs=codecs,
+            named=len(medium.payloads) if len(payloads) > len(medium.payloads) else 0,
+        )
+
+
+def limited(session: bytes, author: LegMedia, reader: LegMedia) -> bytes | None:
+    """Return a description with the codecs that both sides may use; None if there are none."""
+    body: bytes | None = session
+    if author.settings.codecs:
+        body = with_codecs(session, author.settings.codecs)
+    if body is not None and reader.settings.codecs:
+        body = with_codecs(body, reader.settings.codecs)
+    return body
+
+
+def note_author(media: LegMedia, theirs: LegMedia, now: Instant) -> None:
+    """Note whose description a leg is sent; silence counts anew where that is another leg."""
+    if media.author != theirs.number:
+        if media.author:
+            media.watched_from = now.mono
+        media.author = theirs.number
+
+
+def note_kind(described: Sequence[Medium], media: LegMedia, now: Instant) -> None:
+    """Note whether a description holds the media, or has fax alone."""
+    is_held = is_fax = True
+    is_used = False
+    for each in described:
+        if each.port:
+            is_used = True
+            is_held = is_held and each.is_held
+            is_fax = is_fax and each.kind == _FAX
+    was_silent = media.is_held or media.is_fax
+    media.is_held, media.is_fax = is_used and is_held, is_used and is_fax
+    if was_silent and not (media.is_held or media.is_fax):
+        media.watched_from = now.mono
+
+
+def unannounced(source: MediaSource) -> MediaSource:
+    """Return a source whose address is learned from what comes from the host that its SIP comes from."""
+    nowhere = "::" if ":" in source.host else "0.0.0.0"
+    return replace(source, host=nowhere, rtcp_host=nowhere, trust=MediaTrust.LEARN)
+
+
+def event_payload(media: LegMedia) -> int | None:
+    """Return the payload type by which a leg has named telephone events; None = it has not."""
+    source = media.source(0)
+    payloads, _, codecs = ((), (), ()) if source is None else source.taken()
+    named = zip(payloads, codecs, strict=True)
+    return next((payload for payload, codec in named if codec.lower() == EVENT_NAME), None)
+
+
+def first_host(body: bytes) -> str:
+    """Return the address of the first medium; empty where there is none."""
+    try:
+        return next((each.host for each in media_of(body)), "")
+    except BadSession:
+        return ""

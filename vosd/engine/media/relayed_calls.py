@@ -1,0 +1,281 @@
+"""The media of calls: their silence, keys and sounds, what their records say of them, and going on after a restart."""
+
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from vosd.b2bua.boards import SoundOffer
+from vosd.b2bua.call import Call
+from vosd.b2bua.leg import Leg
+from vosd.b2bua.supervision import Limit
+from vosd.base.cause import EndReason
+from vosd.base.clock import Instant
+from vosd.engine.media.media_parts import MediaParts
+from vosd.engine.media.moves import MovedCalls
+from vosd.engine.media.passing_session import PassingSession, limited
+from vosd.engine.media.relayed_sessions import RelayedSessions
+from vosd.engine.media.report import HeardSound, media_document
+from vosd.engine.media.rtpengine_calls import POLL_MS
+from vosd.engine.media.sides import address_of
+from vosd.engine.media.silence import PortLife, silence_limit
+from vosd.media.leg_media import LegMedia
+from vosd.media.relay import MediaRelay
+from vosd.media.source import RelayPort
+from vosd.sdp.media import BadSession, media_of
+from vosd.sdp.security import Protection
+from vosd.trunks.announcements import NO_SOUND, Announcements
+from vosd.trunks.dialect import Passing
+from vosd.trunks.media import MediaEngine
+
+_LATE_FIGURES_MS: Final = 3_000
+"""Figures of an rtpengine may come later than their interval by so much."""
+_OPEN: Final = Protection.NONE  # access to enum members is slow
+
+_log = structlog.get_logger()
+
+
+class RelayedCalls:
+    """The media of all calls, as these use them (``CallMedia``)."""
+
+    def __init__(self, parts: MediaParts, sessions: RelayedSessions, moves: MovedCalls) -> None:
+        self._parts = parts
+        self._sessions = sessions
+        self._moves = moves
+
+    # -- silence, and the record --------------------------------------------------------------------------------
+
+    def silence(self, call: Call, answered_at: Instant) -> Limit | None:
+        """Return when silence ends an answered call (``CallMedia``)."""
+        attempt = None if call.callee is None else call.callee.leg.facts.media
+        if attempt is None or not attempt.ports:
+            return None
+        rtpengines, ports = self._parts.rtpengines, self._parts.ports
+        if rtpengines is None:
+            return silence_limit(call, answered_at, PortLife(ports.last_packet, ports.receiving_since))
+        asked: list[int | None] = []
+
+        def last_packet(port: RelayPort) -> int | None:
+            if port.id < 0 and rtpengines.lost_at(port) is None:
+                asked.append(rtpengines.asked_at(port))
+            return ports.last_packet(port)
+
+        limit = silence_limit(call, answered_at, PortLife(last_packet, ports.receiving_since))
+        if limit is None or not asked:
+            return limit
+        known = [each for each in asked if each is not None]
+        if len(known) < len(asked):
+            return None  # its figures are not known yet
+        if min(known) < limit.due_ms:  # what came since then is not known yet
+            return limit._replace(due_ms=max(limit.due_ms, min(known) + POLL_MS + _LATE_FIGURES_MS))
+        return limit
+
+    def report(self, call: Call) -> str | None:
+        """Return the document of the CDR (``CallMedia``)."""
+        parts, leg = self._parts, call.caller.leg
+        caller = None if leg is None else leg.facts.media
+        callee = None if call.callee is None else call.callee.leg.facts.media
+        if call.journey.vendor_answered_at is None:
+            played = _played("caller", caller)
+            engine = MediaEngine.RTPENGINE if parts.relay is None else MediaEngine.RELAY
+            return media_document(engine, None, None, None, "", played) if played else None
+        if not _was_relayed(caller) and not _was_relayed(callee):
+            return None
+        one = None if caller is None else parts.figures_of(caller)
+        other = None if callee is None else parts.figures_of(callee)
+        is_elsewhere = any(media is not None and media.rtp_call is not None for media in (caller, callee))
+        engine = MediaEngine.RTPENGINE if is_elsewhere else MediaEngine.RELAY
+        recording = "" if callee is None else callee.recording
+        for media in (caller, callee):
+            if media is not None and media.music is not None and call.ending is not None:
+                parts.music.over(media, call.ending.at)
+        played = [*_played("caller", caller), *_played("callee", callee)]
+        step = None if callee is None else callee.step
+        caller_keys = None if caller is None or caller.protection is _OPEN else caller.protection.value
+        callee_keys = None if callee is None or callee.protection is _OPEN else callee.protection.value
+        return media_document(engine, step, one, other, recording, played, (caller_keys, callee_keys))
+
+    # -- keys, and sources to be judged ---------------------------------------------------------------------------
+
+    def leg_of(self, number: int) -> Leg | None:
+        """Return a leg that has not ended (``CallMedia``)."""
+        return self._parts.legs.by_number.get(number)
+
+    def judge_source(self, port: RelayPort, host: str, *, may_send: bool) -> None:
+        """Take media from a host at a port, or drop them (``CallMedia``)."""
+        if self._parts.relay is not None:
+            self._parts.relay.judge(port, host, may_send=may_send)
+
+    def is_key_taken(self, leg: Leg, far: Leg, key: str, duration_ms: int, now: Instant) -> bool:
+        """Send a key of an INFO in the media of the other leg, if that is its way (``CallMedia``)."""
+        return self._parts.keys.is_key_taken(leg, far, key, duration_ms, now)
+
+    def leg_at(self, port: int) -> Leg | None:
+        """Return the leg that has a port (``CallMedia``)."""
+        return self._parts.keys.leg_at(port)
+
+    def send_key(self, leg: Leg, far: Leg, key: str, duration_ms: int, now: Instant) -> None:
+        """Send a key that came in the media of a leg to the other one (``CallMedia``)."""
+        self._parts.keys.send_key(leg, far, key, duration_ms, now)
+
+    # -- sounds -------------------------------------------------------------------------------------------------
+
+    def sound_for(self, announcements: Announcements, reason: EndReason) -> str:
+        """Return the name of the sound for a reason: of a trunk, else of the installation; empty = none."""
+        of_all = self._parts.parameters.announcements
+        if not announcements and not of_all:
+            return NO_SOUND
+        return announcements.get(reason.text, of_all.get(reason.text, NO_SOUND))
+
+    def offer_sound(self, call: Call, name: str, times: int, most_ms: int, now: Instant) -> SoundOffer | None:
+        """Return how a caller is played a sound so often, for a time at most; None = it cannot be (``CallMedia``)."""
+        leg = call.caller.leg
+        if leg is None or call.caller.dialect.early_media is Passing.STRIP:
+            return None
+        return self._parts.callers_sounds.offer(leg, name, times, most_ms, self._parts.parameters, now)
+
+    def sound_over(self, call: Call, now: Instant) -> None:
+        """Play the caller nothing more (``CallMedia``)."""
+        leg = call.caller.leg
+        if leg is not None and leg.facts.media is not None:
+            self._parts.callers_sounds.end(leg.facts.media, now)
+
+    def sound_failed(self, port: int) -> Leg | None:
+        """Note that the peer of a port is played nothing; return a leg whose announcement it was (``CallMedia``)."""
+        for leg in self._parts.legs.by_number.values():
+            media = leg.facts.media
+            if media is None:
+                continue
+            if media.announcement is not None and media.announcement.port.id == port:
+                media.announcement.began_ms = 0
+                return leg
+            own = media.port(0)
+            if media.music is not None and own is not None and own.id == port:
+                self._parts.music.failed(media, own)
+                leg.moved()
+        return None
+
+    def target_rings(self, call: Call, session: bytes, now: Instant) -> None:
+        """Let a side that is transferred be played its target's early media, or ring-back (``CallMedia``)."""
+        target = None if call.callee is None else call.callee.leg
+        theirs = None if target is None else target.facts.media
+        held = None if theirs is None else self._parts.legs.by_number.get(theirs.author)
+        media = None if held is None else held.facts.media
+        if target is None or theirs is None or held is None or media is None or media.music is None:
+            return
+        has_media = False
+        if session and theirs.ports:
+            passing = PassingSession(held, media, target, theirs)
+            body = limited(bytes(session), theirs, media)
+            try:
+                described = () if body is None else media_of(body)
+            except BadSession:
+                described = ()
+            has_media = bool(described) and self._sessions.places(described, passing, now) is not None
+        self._parts.music.target_rings(media, now, has_media=has_media)
+
+    # -- a restart ----------------------------------------------------------------------------------------------
+
+    def resume(self, call: Call) -> None:
+        """Go on with a call of an earlier process, and with its ports (``CallMedia``).
+
+        One that has lost some is offered others, as one whose rtpengine is lost.
+        """
+        parts, has_lost = self._parts, False
+        for leg in call.all_legs:
+            if (media := leg.facts.media) is not None:
+                parts.legs.resume(leg, media)
+                if media.announcement is not None:
+                    parts.callers_sounds.resume(media, parts.parameters)
+                if parts.rtpengines is not None:
+                    parts.rtpengines.resume(media)
+                else:
+                    media.rtp_call = None
+                ports = [self._resumed_port(leg, media, index) for index in range(len(media.ports))]
+                for port, resumed in zip(media.ports, ports, strict=True):
+                    if port is not None and resumed is None:
+                        _log.error("media_port_lost", call_id=call.arrival.call_id, port=f"{port.host}:{port.rtp}")
+                        has_lost = True
+                        media.is_moved = bool(media.origin)
+                media.ports = tuple(ports)
+                if any(port is None or parts.ports.last_packet(port) is None for port in ports):
+                    media.watched_from = parts.began_ms
+        if has_lost:
+            self._moves.add(call)
+        if len(call.parties) == 2:
+            parts.keys.arrange(*call.parties)
+
+    def _resumed_port(self, leg: Leg, media: LegMedia, index: int) -> RelayPort | None:
+        """Go on with a port of an earlier process; None = it is lost, and the next description opens another one."""
+        port, leg_ports = media.port(index), self._parts.leg_ports
+        if port is None or port.id < 0:
+            return None if self._parts.rtpengines is None else port
+        announced = address_of(leg, self._parts.listeners, self._parts.addresses).announced
+        return port if leg_ports is not None and leg_ports.resume(media, index, port, announced) else None
+
+    def leave(self, call: Call) -> None:
+        """Forget a call that does not go on after all (``CallMedia``)."""
+        rtpengines = self._parts.rtpengines
+        for leg in call.all_legs:
+            if (media := leg.facts.media) is not None:
+                self._parts.legs.by_number.pop(media.number, None)
+                self._parts.keys.forget(media)
+                if rtpengines is not None:
+                    rtpengines.leg_over(media)
+                    for port in media.ports:
+                        if port is not None and port.id < 0:
+                            rtpengines.close(port)
+
+    def all_resumed(self, now: Instant) -> None:
+        """Close the ports of calls that do not go on: all that do have been resumed."""
+        parts = self._parts
+        if parts.leg_ports is not None:
+            all_media = parts.legs.all_media()
+            for media in all_media:
+                if parts.recordings is not None:
+                    parts.recordings.keep(media)
+                parts.music.keep(media)
+            for media in parts.leg_ports.resumed():
+                self._connect_again(parts.leg_ports.relay, media)
+                parts.music.resume(media)
+            parts.leg_ports.relay.retain({port.id for media in all_media for port in media.open_ports()}, now)
+        if parts.rtpengines is not None:
+            parts.rtpengines.begin(self._moves.engine_lost)
+
+    def _connect_again(self, relay: MediaRelay, media: LegMedia) -> None:
+        """Connect the ports of a leg with those of the one that it talks to: each was sent the other's description."""
+        other = self._parts.legs.by_number.get(media.author)
+        theirs = None if other is None else other.facts.media
+        if theirs is not None and theirs.author == media.number:
+            file = media.recording or theirs.recording
+            for index, (one, far) in enumerate(zip(media.ports, theirs.ports, strict=False)):
+                if one is not None and far is not None and one.id >= 0 and far.id >= 0:
+                    relay.connect(one, far)
+                    if file and not index and self._parts.recordings is not None:
+                        self._parts.recordings.resume(one, far, file)
+
+    def listen(
+        self,
+        key_pressed: Callable[[int, str, int], None],
+        sound_failed: Callable[[int], None],
+        source_found: Callable[[RelayPort, int, str], None],
+    ) -> None:
+        """Let what the relay reports be processed.
+
+        It reports a key (port, key, milliseconds), a port whose peer is not played its sound after all, and a source of
+        media that is to be judged (port, number of the leg, address).
+        """
+        relay = self._parts.relay
+        if relay is not None:
+            relay.key_pressed, relay.sound_failed, relay.source_found = key_pressed, sound_failed, source_found
+
+
+def _played(side: str, media: LegMedia | None) -> list[HeardSound]:
+    """Return the sounds that a side was played."""
+    if media is None or not media.played:
+        return []
+    return [HeardSound(side, each.name, each.codec, each.ms) for each in media.played]
+
+
+def _was_relayed(media: LegMedia | None) -> bool:
+    return media is not None and bool(media.ports or media.ended)

@@ -1,0 +1,106 @@
+"""Session descriptions with ports of the relay in the places of the author's.
+
+The author's port takes media from the place that the description names, the leg that is sent it has its own port, and
+the two are connected.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from vosd.b2bua.leg import Leg
+from vosd.base.clock import Instant
+from vosd.engine.media.media_parts import MediaParts
+from vosd.engine.media.passing_session import PassingSession, note_kind, unannounced
+from vosd.engine.media.sides import address_of
+from vosd.media.leg_media import LegMedia
+from vosd.sdp.media import Medium, Place, relayed
+from vosd.sdp.origin import from_address, succeeding
+
+
+class _Prepared(NamedTuple):
+    """The answer of a gateway whose ports are connected, before it leaves for the caller."""
+
+    media: LegMedia
+    theirs: LegMedia
+    described: Sequence[Medium]
+    places: Sequence[Place | None]
+
+
+class RelayedSessions:
+    """Connects ports of legs by their descriptions, and rewrites these."""
+
+    def __init__(self, parts: MediaParts) -> None:
+        self._parts = parts
+        self.is_ignored: Callable[[str], bool] | None = None
+        """Returns whether the address of a session description is not used; None = all are."""
+        self.are_sources_judged = False
+        """Whether sources of media are judged before they are believed (``scope: rtp``)."""
+        self._prepared: _Prepared | None = None
+
+    def prepare(self, described: Sequence[Medium], passing: PassingSession, now: Instant) -> None:
+        """Connect ports by an answer that has not left, so that the call is journalled with them."""
+        places = self.places(described, passing, now)
+        if places is not None:
+            passing.media.origin = passing.media.origin or self._origin_of(passing.leg, places)
+            self._prepared = _Prepared(passing.media, passing.theirs, described, places)
+
+    def places(
+        self, described: Sequence[Medium], passing: PassingSession, now: Instant
+    ) -> Sequence[Place | None] | None:
+        """Return a place for each medium, with ports of both legs that are connected; None = no port is free."""
+        ports, own, theirs = self._parts.leg_ports, passing.media, passing.theirs
+        assert ports is not None
+        prepared, self._prepared = self._prepared, None
+        if prepared is not None and prepared[:2] == (own, theirs) and prepared.described == described:
+            return prepared.places
+        places: list[Place | None] = []
+        address = address_of(passing.leg, self._parts.listeners, self._parts.addresses)
+        has_changed = False
+        for index, medium in enumerate(described):
+            if not medium.port or not medium.is_relayable:
+                places.append(None)
+                continue
+            port, far = own.port(index), theirs.port(index)
+            if port is None:
+                port, has_changed = ports.open(own, index, address, now), True
+            if far is None:
+                author_address = address_of(passing.author, self._parts.listeners, self._parts.addresses)
+                far = ports.open(theirs, index, author_address, now, is_multiplexed=medium.is_multiplexed)
+                has_changed = True
+            if port is None or far is None:
+                return None
+            source = passing.source(medium, index)
+            if self.is_ignored is not None and self.is_ignored(source.host):
+                source = unannounced(source)
+            if self.are_sources_judged:
+                source = replace(source, judged_for=theirs.number)
+            if source != theirs.source(index):
+                theirs.note_source(index, source)
+                has_changed = True
+            ports.relay.expect(far, source)
+            ports.relay.connect(port, far)
+            if index == 0:
+                self._parts.keys.arrange(passing.leg, passing.author)
+                if self._parts.recordings is not None and passing.author.route_choice is not None:
+                    self._parts.recordings.begin(passing.leg, passing.author, (port, far), now)
+            places.append(Place(address.announced, port.rtp, port.rtcp))
+        note_kind(described, theirs, now)
+        if has_changed:
+            passing.leg.moved()
+        return places
+
+    def rewritten(self, session: bytes, places: Sequence[Place | None], leg: Leg, media: LegMedia) -> bytes:
+        """Return a description as a leg is sent it: with these places, and no address of its author."""
+        media.origin = media.origin or self._origin_of(leg, places)
+        session = relayed(session, places, media.origin)
+        if media.is_moved:
+            before = media.said or from_address(bytes(leg.sessions.said), media.origin)
+            session = media.said = succeeding(session, before)
+        return session
+
+    def _origin_of(self, leg: Leg, places: Sequence[Place | None]) -> str:
+        """Return the address in the origin line of a leg's descriptions, from its first one on."""
+        first = next(filter(None, places), None)
+        return first.host if first else address_of(leg, self._parts.listeners, self._parts.addresses).announced
