@@ -12,6 +12,7 @@ from vosd.media.record import RECORD_BYTES, figures_of
 from vosd.media.source import RelayPort
 from vosd.relay.forwarded import ForwardedStream
 from vosd.relay.media_port import MediaPort
+from vosd.relay.peer_sender import PeerSender
 from vosd.relay.protocol import OpenPort
 from vosd.relay.stream_table import KernelStream
 from vosd.trunks.media import MediaTrust
@@ -70,7 +71,7 @@ class Owner:
 
     def __init__(self) -> None:
         self.keys: list[str] = []
-        self.sending: set[MediaPort] = set()
+        self.sending: set[PeerSender] = set()
         self.handlers: dict[int, Callable[[], None]] = {}
 
     def source_found(self, port: int, leg: int, host: str) -> None:
@@ -85,9 +86,9 @@ class Owner:
     def key_pressed(self, port: int, pressed: tuple[str, int]) -> None:
         self.keys.append(pressed[0])
 
-    def sends_itself(self, port: MediaPort, due_ns: int) -> None:
+    def sends_itself(self, sender: PeerSender, due_ns: int) -> None:
         assert due_ns >= 0
-        self.sending.add(port)
+        self.sending.add(sender)
 
     def open_ports(self, own_host: str, host: str, ports: Sequence[int]) -> Collection[int]:
         return [port for port in ports if port != 4_002]
@@ -141,7 +142,7 @@ def test_no_datagram_and_no_order_ends_a_worker(steps, is_multiplexed):
             case ("expect", trust, payloads):
                 port.expect(source("127.0.0.9", 4_000, trust=trust, payloads=payloads), None)
             case ("press", key, duration, as_tone):
-                port.press(key, duration, as_tone=as_tone)
+                port.sender.press(key, duration, as_tone=as_tone)
             case ("connect",):
                 port.connect(other)
             case ("disconnect",):
@@ -149,9 +150,9 @@ def test_no_datagram_and_no_order_ends_a_worker(steps, is_multiplexed):
             case ("keys",):
                 port.report_keys(are_reported=True, are_taken=True, in_tones=True)
             case ("ring",):
-                port.play_ring_back(0)
+                port.sender.play_ring_back(0)
             case ("due",):
-                port.send_due(10**18)
+                port.sender.send_due(10**18)
             case ("kernel",):
                 if port.kernel.stream is None:
                     port.expect(source("127.0.0.9", 4_000), None)

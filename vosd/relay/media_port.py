@@ -3,8 +3,6 @@
 ``receive`` is the path of every packet; everything that is not the usual case is left to the methods behind it.
 """
 
-import mmap
-import os
 import socket
 import struct
 from collections.abc import Callable, Collection, Sequence
@@ -14,9 +12,8 @@ from typing import Final, Protocol
 
 from vosd.base.host import is_private, plain_host
 from vosd.media.g711 import PAYLOADS
-from vosd.media.keys import EVENT_NAME, KeyReader, KeySender, PressedKey
+from vosd.media.keys import EVENT_NAME, KeyReader, PressedKey
 from vosd.media.latch import Address, Arrived, Latch
-from vosd.media.player import Player, ring_back
 from vosd.media.reception import Reception
 from vosd.media.record import ID, NO_REPORT, RECORD_BYTES, SENT, SENT_AT, STATE, STATE_AT
 from vosd.media.rtcp import ReceptionReport, read_rtcp
@@ -34,8 +31,8 @@ from vosd.media.rtp import (
 from vosd.media.source import MediaSource
 from vosd.media.tones import ToneReader
 from vosd.relay.forwarded import ForwardedStream, KernelPart
-from vosd.relay.protocol import OpenPort, PlaySound
-from vosd.relay.recording import Recording
+from vosd.relay.peer_sender import PeerSender, SenderOwner
+from vosd.relay.protocol import OpenPort
 from vosd.relay.source_filter import take_all, take_only
 from vosd.trunks.media import MediaTrust
 
@@ -58,13 +55,11 @@ WAITING_MAX: Final = 1_000
 """Most packets that are read at once when the kernel begins to drop others; a socket's buffer holds fewer."""
 FILTER_AFTER_FLOOD: Final = 10 * WAITING_MAX
 """Packets after which it is tried again where there were more."""
-_WAIT_NS: Final = 20_000_000
-"""Interval at which it is seen whether a peer that is to be played something has sent."""
 _CONTROL_MOVED_NS: Final = 15_000_000_000
 """Silence of RTCP after which another port of the peer may take its place: three usual intervals."""
 
 
-class PortOwner(Protocol):
+class PortOwner(SenderOwner, Protocol):
     """The worker, as far as ports need it."""
 
     def changed(self, port: "MediaPort") -> None:
@@ -81,10 +76,6 @@ class PortOwner(Protocol):
 
     def source_found(self, port: int, leg: int, host: str) -> None:
         """Report an address that media of a leg come from, and that is to be judged."""
-        ...
-
-    def sends_itself(self, port: "MediaPort", due_ns: int) -> None:
-        """Call ``send_due`` at a moment, and then as long as it says when."""
         ...
 
     def open_ports(self, own_host: str, host: str, ports: Sequence[int]) -> Collection[int]:
@@ -105,12 +96,11 @@ class MediaPort:
 
     __slots__ = (
         "_announced_control", "_broken", "_budget", "_clock_ms", "_control", "_control_believed", "_control_budget",
-        "_control_ns", "_control_window_ns", "_excess", "_foreign_payload", "_is_muted", "_is_unread", "_key_reader",
-        "_owner", "_peer_jitter_ms", "_peer_lost", "_peer_lost_percent", "_plain_send", "_player", "_receive",
-        "_record", "_reports_sent", "_round_trip_ns", "_rtp", "_send_after_reading", "_sent_at", "_units", "_unknown",
-        "_unread", "_until_filter", "_version", "_window_ns", "alive_ns", "are_keys_reported", "are_keys_taken",
-        "is_filtered", "kernel", "key_sender", "latch", "other", "packets_out", "playing", "port", "reception",
-        "record_number", "recording", "send", "source", "target", "tone_reader", "tos", "unsent",
+        "_control_ns", "_control_window_ns", "_excess", "_foreign_payload", "_is_unread", "_key_reader", "_out",
+        "_owner", "_peer_jitter_ms", "_peer_lost", "_peer_lost_percent", "_receive", "_record", "_reports_sent",
+        "_round_trip_ns", "_rtp", "_units", "_unknown", "_unread", "_until_filter", "_version", "_window_ns",
+        "alive_ns", "are_keys_reported", "are_keys_taken", "is_filtered", "kernel", "latch", "other", "port",
+        "reception", "record_number", "sender", "source", "tone_reader", "tos",
     )  # fmt: skip
 
     def __init__(
@@ -121,7 +111,6 @@ class MediaPort:
         self.record_number = order.record
         self._record = record
         at = order.record * RECORD_BYTES
-        self._sent_at = at + SENT_AT
         self._rtp = rtp
         self._control = control
         self._owner = owner
@@ -131,34 +120,28 @@ class MediaPort:
         """Whether the kernel lets through packets of the believed source alone."""
         self._until_filter = FILTER_AFTER
         self.kernel = KernelPart()
-        send: Callable[[bytes, Address], int] = rtp.sendto
-        self.send = self._plain_send = self._send_after_reading = send
-        self.target: Address | None = None
-        """Address to which RTP is sent: the believed source, else the announced one; None = neither may be."""
+        self.sender = PeerSender(rtp, record, at + SENT_AT, owner)
         self._units: tuple[float, ...] = units_by_kind((), (), is_multiplexed=False)
         self._clock_ms = 0.0
         """Milliseconds of a unit of the time stamps that the peer sends."""
-        self._is_unread = self._is_muted = self.are_keys_reported = self.are_keys_taken = False
+        self._is_unread = self.are_keys_reported = self.are_keys_taken = False
         self.source: MediaSource | None = None
         self._announced_control: Address | None = None
         self._control_believed: Address | None = None
         self._control_ns = 0
         self.latch = Latch(partial(owner.source_found, order.port.id))
         self.reception = Reception(record, at)
-        self._unread = self.packets_out = self.unsent = 0
+        self._unread = 0
         self._unknown = self._broken = self._foreign_payload = self._excess = 0
         self._budget = self._control_budget = self._window_ns = self._control_window_ns = 0
         self.alive_ns = 0
         """Time of the last RTCP packet, or of one that is no RTP."""
         self.other: MediaPort | None = None
+        self._out: PeerSender | None = None
+        """Sender of the other port: packets are forwarded by it."""
         self._key_reader: KeyReader | None = None
         self.tone_reader: ToneReader | None = None
         """Reads the tones of the peer; None = they are audio."""
-        self.key_sender: KeySender | None = None
-        self._player: Player | None = None
-        self.playing: PlaySound | None = None
-        """Order by which a sound is played, until ``stop_playing``."""
-        self.recording: Recording | None = None
         self._reports_sent: dict[int, int] = {}
         self._round_trip_ns = -1
         self._peer_lost_percent, self._peer_lost = 0.0, 0
@@ -192,15 +175,15 @@ class MediaPort:
         reception.add(sequence, stamp, ssrc, kind & _PAYLOAD, unit_ns, now_ns)
         if reception.is_changed:
             self._owner.changed(self)
-        other = self.other
-        if other is not None and other.target is not None:
+        out = self._out
+        if out is not None and out.target is not None:  # no function of its own: it is the path of every packet
             try:
-                other.send(data, other.target)
+                out.send(data, out.target)
             except OSError:
-                other.unsent += 1
+                out.unsent += 1
             else:
-                other.packets_out += 1
-            SENT.pack_into(other._record, other._sent_at, other.packets_out, other.unsent)
+                out.packets_out += 1
+            SENT.pack_into(out.record, out.sent_at, out.packets_out, out.unsent)
 
     def receive(self) -> None:
         """Receive a packet of any source, and forward it if its source is believed."""
@@ -307,7 +290,7 @@ class MediaPort:
             self._unknown += len(packets)
             return
         self._owner.take_back(self)  # what is sent to it goes to another address from now on
-        self.target = address
+        self.sender.target = address
         for data, arrived_ns in packets:
             self._receive_believed(data, arrived_ns)
 
@@ -335,16 +318,8 @@ class MediaPort:
             self._forward(data)
 
     def _forward(self, data: bytes) -> None:
-        other = self.other
-        if other is None or other.target is None:
-            return
-        try:
-            other.send(data, other.target)
-        except OSError:
-            other.unsent += 1
-        else:
-            other.packets_out += 1
-        SENT.pack_into(other._record, other._sent_at, other.packets_out, other.unsent)
+        if self._out is not None:
+            self._out.forward(data)
 
     def _receive_odd(self, data: bytes, now_ns: int) -> None:
         """Receive a packet of the believed source that is no RTP of an agreed payload type."""
@@ -363,11 +338,11 @@ class MediaPort:
     def plain_stream(self) -> tuple[int, int] | None:
         """Return payload type and SSRC of the peer's stream if its packets are only forwarded, to a believed source."""
         other, reception = self.other, self.reception
-        if other is None or other.target is None or other.target != other.latch.believed or self._is_unread:
+        target = None if other is None else other.sender.target
+        if other is None or target is None or target != other.latch.believed or self._is_unread:
             return None
-        is_plain = other.key_sender is None and other._player is None and other.recording is None
-        is_read = self.tone_reader is not None or other._is_muted
-        if not self.is_filtered or not is_plain or is_read or not reception.has_sequence:
+        is_read = self.tone_reader is not None
+        if not self.is_filtered or not other.sender.is_plain or is_read or not reception.has_sequence:
             return None
         return (reception.payload, reception.ssrc) if self._units[reception.payload] > 0.0 else None
 
@@ -400,11 +375,6 @@ class MediaPort:
         self.reception.note_time(now_ns)
         self._owner.changed(self)
 
-    def note_sent(self, packets: int) -> None:
-        """Count packets that the kernel has forwarded to the peer."""
-        self.packets_out += packets
-        SENT.pack_into(self._record, self._sent_at, self.packets_out, self.unsent)
-
     def return_stream(self, after_ns: int, *, are_all_counted: bool = True) -> None:
         """Forward the stream of the peer again; not before that time is it one for the kernel."""
         kernel = self.kernel
@@ -423,8 +393,8 @@ class MediaPort:
         self.are_keys_reported, self.are_keys_taken = are_reported, are_taken
         self.tone_reader = (self.tone_reader or ToneReader()) if in_tones else None
         self._note_payloads()
-        if self.other is not None:
-            self.other.choose_send()
+        if self._out is not None:
+            self._out.choose_send()
 
     def _note_payloads(self) -> None:
         source = self.source
@@ -450,8 +420,8 @@ class MediaPort:
         self.reception.add(sequence, stamp, ssrc, kind & _PAYLOAD, reader.unit_ns, now_ns)
         if self.tone_reader is not None:
             self.tone_reader = None  # it sends no tones: what sounds like one is its audio
-            if self.other is not None:
-                self.other.choose_send()
+            if self._out is not None:
+                self._out.choose_send()
         for pressed in reader.read(data, now_ns):
             self._owner.key_pressed(self.port.id, pressed)
         if not self.are_keys_taken:
@@ -477,120 +447,6 @@ class MediaPort:
         if self.tone_reader is not None:
             for pressed in self.tone_reader.ended_before(moment_ns):
                 self._owner.key_pressed(self.port.id, pressed)
-
-    def press(self, key: str, duration_ms: int, *, as_tone: bool) -> None:
-        """Send a key to the peer, among the packets that are forwarded to it."""
-        sender = self.key_sender
-        if sender is None:
-            sender = self.key_sender = KeySender(int.from_bytes(os.urandom(4), "big"))
-            if self.source is not None:
-                sender.describe(*self.source.taken())
-            if self.other is not None and self.other.reception.has_sequence:
-                sender.follow(*self.other.reception.last_packet())
-            self.choose_send()
-        if sender.press(key, duration_ms, monotonic_ns(), as_tone=as_tone) and sender.due_ns is not None:
-            self._owner.sends_itself(self, sender.due_ns)
-
-    def send_due(self, now_ns: int) -> int | None:
-        """Send packets of keys, and those that are played, which are due; return when the next one is."""
-        sender, player, target = self.key_sender, self._player, self.target
-        packets = [] if sender is None else sender.due(now_ns)
-        if player is not None and target is None and not player.has_begun:
-            player.wait(now_ns + _WAIT_NS)  # a peer behind NAT has to send first: it misses nothing of the sound
-        elif player is not None:
-            packets += player.due(now_ns)
-            if player.is_over:
-                self._player = player = None
-        if target is not None:
-            for data in packets:
-                try:
-                    self._rtp.sendto(data, target)
-                except OSError:
-                    self.unsent += 1
-                else:
-                    self.packets_out += 1
-        SENT.pack_into(self._record, self._sent_at, self.packets_out, self.unsent)
-        key_ns = None if sender is None else sender.due_ns
-        if player is None or key_ns is None:
-            return key_ns if player is None else player.due_ns
-        return min(key_ns, player.due_ns)
-
-    def play_ring_back(self, delay_ms: int) -> None:
-        """Play ring-back to the peer until media are forwarded to it, where it takes G.711."""
-        payloads = () if self.source is None else self.source.taken()[0]
-        payload = next((each for each in payloads if each in PAYLOADS), None)
-        if payload is not None and self._player is None:
-            begin_ns = monotonic_ns() + delay_ms * 1_000_000
-            self._player = Player(ring_back(payload), payload, int.from_bytes(os.urandom(4), "big"), begin_ns)
-            self.choose_send()
-            self._owner.sends_itself(self, begin_ns)
-
-    def play(self, order: PlaySound, sound: mmap.mmap) -> None:
-        """Play a sound to the peer, and forward nothing to it until ``stop_playing``, also after its end."""
-        ssrc, begin_ns = int.from_bytes(os.urandom(4), "big"), monotonic_ns()
-        self.playing = order
-        self._player = Player(
-            sound,
-            order.payload,
-            ssrc,
-            begin_ns,
-            packet_bytes=order.packet_bytes,
-            packet_ms=order.packet_ms,
-            times=order.times,
-        )
-        self._is_muted = True  # one of both at a time
-        self.choose_send()
-        self._owner.sends_itself(self, begin_ns)
-
-    def stop_playing(self) -> None:
-        """Play nothing any more, and forward what comes."""
-        self._player = self.playing = None
-        self._is_muted = False
-        self.choose_send()
-
-    def _send_nothing(self, _data: bytes, _target: Address) -> int:
-        self.packets_out -= 1  # its caller counts what it sends
-        return 0
-
-    def _send_after_sound(self, data: bytes, target: Address) -> int:
-        self.stop_playing()
-        return self._plain_send(data, target)
-
-    def record(self, recording: Recording | None) -> None:
-        """Record the packets that are forwarded to the peer, as they came to the other port; None = do not any more."""
-        self.recording = recording
-        self.choose_send()
-
-    def _send_recorded(self, data: bytes, target: Address) -> int:
-        other = self.other
-        if self.recording is not None and other is not None and other.latch.believed is not None:
-            self.recording.add(data, other.latch.believed, (other.port.host, other.port.rtp))
-        return self._plain_send(data, target)
-
-    def choose_send(self) -> None:
-        """Choose what is done with packets that are forwarded to the peer."""
-        plain: Callable[[bytes, Address], int] = self._rtp.sendto
-        if self._player is not None:
-            plain = self._send_after_sound
-        elif self.key_sender is not None:
-            plain = self._send_beside_keys
-        self._plain_send = plain
-        self.send = plain if self.recording is None else self._send_recorded
-        if self._is_muted:
-            self.send = self._send_nothing
-        if self.other is not None and self.other.tone_reader is not None:
-            self._send_after_reading = self.send
-            self.send = self._send_read
-
-    def _send_read(self, data: bytes, target: Address) -> int:
-        if self.other is not None and self.other.reads_key(data):
-            return self._send_nothing(data, target)
-        return self._send_after_reading(data, target)
-
-    def _send_beside_keys(self, data: bytes, target: Address) -> int:
-        sender = self.key_sender
-        packet = data if sender is None or not is_whole(data) else sender.forwarded(data, monotonic_ns())
-        return 0 if packet is None else self._rtp.sendto(packet, target)
 
     # ---- RTCP ----
 
@@ -669,8 +525,7 @@ class MediaPort:
         """Note a new session description."""
         self.source = source
         self._note_payloads()
-        if self.key_sender is not None:
-            self.key_sender.describe(*source.taken())
+        self.sender.describe(source)
         self._clock_ms = 1e3 / source.clocks[0] if source.clocks else 0.0
         self._is_unread = not source.payloads
         self.latch.expect(source, believed)
@@ -683,22 +538,28 @@ class MediaPort:
         else:
             (announced,) = self._announced(source, host, source.rtp)
             (self._announced_control,) = self._announced(source, control_host, source.rtcp or 0)
-        self.target = self.latch.believed or announced
+        self.sender.target = self.latch.believed or announced
         self._owner.changed(self)
 
     def connect(self, other: "MediaPort") -> None:
         """Forward to another port, and from it."""
         self.disconnect()
         other.disconnect()
-        self.other, other.other = other, self
-        self.choose_send()
-        other.choose_send()
+        self._send_by(other)
+        other._send_by(self)
+
+    def _send_by(self, other: "MediaPort") -> None:
+        """Forward what comes to the peer of another port."""
+        self.other, self._out = other, other.sender
+        self._out.upstream = self
+        self._out.choose_send()
 
     def disconnect(self) -> None:
         """Forward nothing any more."""
         other = self.other
         if other is not None:
-            self.other = other.other = None
+            self.other = other.other = self._out = other._out = None
+            self.sender.upstream = other.sender.upstream = None
 
     def close(self) -> None:
         """Close the sockets."""
@@ -713,7 +574,7 @@ class MediaPort:
         if self.source is None:
             return None
         if self._control is None or self.source.rtcp is None:
-            return self.target
+            return self.sender.target
         return self._control_believed or self._announced_control
 
     def _may_send(self, address: Address) -> bool:

@@ -137,7 +137,7 @@ class Offload:
         other, seen = port.other, port.plain_stream()
         if seen is None or other is None:
             return None
-        peer, target = port.latch.believed, other.target
+        peer, target = port.latch.believed, other.sender.target
         assert peer is not None
         assert target is not None
         own, sender = (plain_host(port.port.host), port.port.rtp), (plain_host(other.port.host), other.port.rtp)
@@ -196,7 +196,7 @@ class Offload:
         if new > 0:
             forwarded.counted = packets
             forwarded.port.note_forwarded(new, now_ns)
-            forwarded.receiver.note_sent(new)
+            forwarded.receiver.sender.note_forwarded(new)
 
     def _read_changes(self, _now_ns: int) -> None:
         self._has_new_routes = True

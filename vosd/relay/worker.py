@@ -31,6 +31,7 @@ from vosd.media.record import ID
 from vosd.relay.channel import ChannelFullError, MessageChannel, close_all
 from vosd.relay.media_port import MediaPort
 from vosd.relay.offload import Offload
+from vosd.relay.peer_sender import PeerSender
 from vosd.relay.protocol import (
     MESSAGE_PARTS,
     PROTOCOL,
@@ -110,9 +111,9 @@ class Worker:
         self._reports: list[WorkerReport] = []
         self._changed: set[MediaPort] = set()
         """Ports whose state is to be written at the end of this turn."""
-        self._sending: dict[MediaPort, int] = {}
-        """Ports that send keys, or play, with the time at which each has to send next."""
-        self._due: list[tuple[int, int, MediaPort]] = []
+        self._sending: dict[PeerSender, int] = {}
+        """Senders that send keys, or play, with the time at which each has to send next."""
+        self._due: list[tuple[int, int, PeerSender]] = []
         """A heap of these times; those that ``_sending`` does not have any more are skipped."""
         self._turns = count()
         self._sent_ns = 0
@@ -203,19 +204,19 @@ class Worker:
         return max(self._due[0][0], self._sent_ns + _SENDING_NS)
 
     def _send_due(self, now_ns: int) -> None:
-        """Send what ports that send themselves have to send now; the others are not looked at."""
+        """Let senders send what they have to send now by themselves; the others are not looked at."""
         while self._due and self._due[0][0] <= now_ns:
-            due_ns, _, port = heappop(self._due)
-            if self._sending.get(port) != due_ns:
+            due_ns, _, sender = heappop(self._due)
+            if self._sending.get(sender) != due_ns:
                 continue
-            del self._sending[port]
+            del self._sending[sender]
             try:
-                next_ns = port.send_due(now_ns)
+                next_ns = sender.send_due(now_ns)
             except Exception:  # noqa: BLE001 - the boundary: an error costs what one port plays, not the media of all
                 next_ns = None
                 self._report_error()
             if next_ns is not None:
-                self.sends_itself(port, next_ns)
+                self.sends_itself(sender, next_ns)
 
     # ---- ports ----
 
@@ -235,12 +236,12 @@ class Worker:
         """Report an address that media of a leg come from, and that is to be judged."""
         self._report(SourceFound(port, leg, host))
 
-    def sends_itself(self, port: MediaPort, due_ns: int) -> None:
+    def sends_itself(self, sender: PeerSender, due_ns: int) -> None:
         """Call ``send_due`` at a moment, and then as long as it says when."""
-        known_ns = self._sending.get(port)
+        known_ns = self._sending.get(sender)
         if known_ns is None or due_ns < known_ns:
-            self._sending[port] = due_ns
-            heappush(self._due, (due_ns, next(self._turns), port))
+            self._sending[sender] = due_ns
+            heappush(self._due, (due_ns, next(self._turns), sender))
 
     def open_ports(self, own_host: str, host: str, ports: Sequence[int]) -> Collection[int]:
         """Return the ports of a host to which media may be sent."""
@@ -428,7 +429,7 @@ class Worker:
         if port is not None:
             self.take_back(port)
             self._changed.discard(port)
-            self._sending.pop(port, None)
+            self._sending.pop(port.sender, None)
             self._end_recording(port)
             for sock in port.sockets():
                 self._remove(sock.fileno())
@@ -445,16 +446,16 @@ class Worker:
         if recording is None or recording.is_over:
             recording = self._recordings[order.path] = Recording(Path(order.path), self._writer)
         for port in ports:
-            if port.recording is not recording:
+            if port.sender.recording is not recording:
                 self._end_recording(port)
-                port.record(recording)
+                port.sender.record_to(recording)
                 recording.ports += 1
 
     def _end_recording(self, port: MediaPort) -> None:
-        recording = port.recording
+        recording = port.sender.recording
         if recording is None:
             return
-        port.record(None)
+        port.sender.record_to(None)
         recording.ports -= 1
         if not recording.ports:
             if self._recordings.get(str(recording.path)) is recording:
@@ -466,7 +467,7 @@ class Worker:
         for recording in self._recordings.values():
             recording.flush()
         for port in self._ports.values():
-            stopped = port.recording
+            stopped = port.sender.recording
             if stopped is not None and stopped.is_over:
                 self._end_recording(port)
                 self._report(RecordingStopped(port.port.id, stopped.error, stopped.has_begun))
@@ -487,8 +488,8 @@ class Worker:
                 port.source,
                 None if believed is None else believed[:2],
                 None if port.other is None else port.other.port.id,
-                None if port.recording is None else str(port.recording.path),
-                port.playing,
+                None if port.sender.recording is None else str(port.sender.recording.path),
+                port.sender.playing,
             )
             self._send([listed], [sock.fileno() for sock in port.sockets()])
         if not chosen:
@@ -542,13 +543,13 @@ def _change(port: MediaPort, order: PortOrder, sounds: Mapping[str, mmap.mmap]) 
         case ReportKeys():
             port.report_keys(are_reported=order.are_reported, are_taken=order.are_taken, in_tones=order.in_tones)
         case PressKey():
-            port.press(order.key, order.duration_ms, as_tone=order.as_tone)
+            port.sender.press(order.key, order.duration_ms, as_tone=order.as_tone)
         case PlayRingBack():
-            port.play_ring_back(order.delay_ms)
+            port.sender.play_ring_back(order.delay_ms)
         case PlaySound():
-            port.play(order, sounds[order.digest])
+            port.sender.play(order, sounds[order.digest])
         case StopPlaying():
-            port.stop_playing()
+            port.sender.stop_playing()
 
 
 def _mark(sock: socket.socket, host: str, tos: int) -> None:

@@ -42,7 +42,7 @@ def test_nothing_is_sent_to_a_private_address_that_a_peer_at_a_public_one_announ
     with socket.socket(type=socket.SOCK_DGRAM) as rtp, socket.socket(type=socket.SOCK_DGRAM) as control:
         port = MediaPort(order, rtp, control, memoryview(bytearray(RECORD_BYTES)), Owner())
         port.expect(source(host, 2_222, rtcp=2_223, trust=trust, sip_host=sip_host), None)
-        assert (port.target is not None) is is_sent
+        assert (port.sender.target is not None) is is_sent
         assert (port._control_destination() is not None) is is_sent
         port.expect(source(host, 2_224, sip_host=sip_host), (PUBLIC, 5_000))
-        assert port.target == (PUBLIC, 5_000), "it is believed"
+        assert port.sender.target == (PUBLIC, 5_000), "it is believed"

@@ -1,0 +1,213 @@
+"""Sender of RTP to the peer of a media port: forwarded packets, keys among them, and sounds in their place."""
+
+import mmap
+import os
+import socket
+from collections.abc import Callable
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Final, Protocol
+
+from vosd.media.g711 import PAYLOADS
+from vosd.media.keys import KeySender
+from vosd.media.latch import Address
+from vosd.media.player import Player, ring_back
+from vosd.media.record import SENT
+from vosd.media.rtp import is_whole
+from vosd.media.source import MediaSource
+from vosd.relay.protocol import PlaySound
+from vosd.relay.recording import Recording
+
+if TYPE_CHECKING:
+    from vosd.relay.media_port import MediaPort
+
+_WAIT_NS: Final = 20_000_000
+"""Interval at which it is seen whether a peer that is to be played something has sent."""
+
+
+class SenderOwner(Protocol):
+    """The worker, as far as senders need it."""
+
+    def sends_itself(self, sender: "PeerSender", due_ns: int) -> None:
+        """Call ``send_due`` at a moment, and then as long as it says when."""
+        ...
+
+
+class PeerSender:
+    """Sends RTP to the peer of a port; ``send`` and ``target`` are the path of every packet that is forwarded."""
+
+    __slots__ = (
+        "_is_muted", "_owner", "_plain_send", "_player", "_rtp", "_send_after_reading", "_source", "key_sender",
+        "packets_out", "playing", "record", "recording", "send", "sent_at", "target", "unsent", "upstream",
+    )  # fmt: skip
+
+    def __init__(self, rtp: socket.socket, record: memoryview, sent_at: int, owner: SenderOwner) -> None:
+        self._rtp = rtp
+        self.record = record
+        """Memory that the switch reads."""
+        self.sent_at = sent_at
+        """Place of the counters of this sender in it."""
+        self._owner = owner
+        send: Callable[[bytes, Address], int] = rtp.sendto
+        self.send = self._plain_send = self._send_after_reading = send
+        self.target: Address | None = None
+        """Address to which RTP is sent: the believed source, else the announced one; None = neither may be."""
+        self.upstream: MediaPort | None = None
+        """The port whose packets are forwarded."""
+        self.packets_out = self.unsent = 0
+        self._source: MediaSource | None = None
+        self._is_muted = False
+        self.key_sender: KeySender | None = None
+        self._player: Player | None = None
+        self.playing: PlaySound | None = None
+        """Order by which a sound is played, until ``stop_playing``."""
+        self.recording: Recording | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether packets are only forwarded."""
+        return self.key_sender is None and self._player is None and self.recording is None and not self._is_muted
+
+    def forward(self, data: bytes) -> None:
+        """Send a packet of the other port, if it is known where to."""
+        if self.target is None:
+            return
+        try:
+            self.send(data, self.target)
+        except OSError:
+            self.unsent += 1
+        else:
+            self.packets_out += 1
+        self.write_counters()
+
+    def write_counters(self) -> None:
+        """Write what was sent into the record."""
+        SENT.pack_into(self.record, self.sent_at, self.packets_out, self.unsent)
+
+    def note_forwarded(self, packets: int) -> None:
+        """Count packets that the kernel has forwarded to the peer."""
+        self.packets_out += packets
+        self.write_counters()
+
+    def describe(self, source: MediaSource) -> None:
+        """Note what the peer takes."""
+        self._source = source
+        if self.key_sender is not None:
+            self.key_sender.describe(*source.taken())
+
+    # ---- keys and sounds ----
+
+    def press(self, key: str, duration_ms: int, *, as_tone: bool) -> None:
+        """Send a key to the peer, among the packets that are forwarded to it."""
+        sender = self.key_sender
+        if sender is None:
+            sender = self.key_sender = KeySender(int.from_bytes(os.urandom(4), "big"))
+            if self._source is not None:
+                sender.describe(*self._source.taken())
+            if self.upstream is not None and self.upstream.reception.has_sequence:
+                sender.follow(*self.upstream.reception.last_packet())
+            self.choose_send()
+        if sender.press(key, duration_ms, monotonic_ns(), as_tone=as_tone) and sender.due_ns is not None:
+            self._owner.sends_itself(self, sender.due_ns)
+
+    def send_due(self, now_ns: int) -> int | None:
+        """Send packets of keys, and those that are played, which are due; return when the next one is."""
+        sender, player, target = self.key_sender, self._player, self.target
+        packets = [] if sender is None else sender.due(now_ns)
+        if player is not None and target is None and not player.has_begun:
+            player.wait(now_ns + _WAIT_NS)  # a peer behind NAT has to send first: it misses nothing of the sound
+        elif player is not None:
+            packets += player.due(now_ns)
+            if player.is_over:
+                self._player = player = None
+        if target is not None:
+            for data in packets:
+                try:
+                    self._rtp.sendto(data, target)
+                except OSError:
+                    self.unsent += 1
+                else:
+                    self.packets_out += 1
+        self.write_counters()
+        key_ns = None if sender is None else sender.due_ns
+        if player is None or key_ns is None:
+            return key_ns if player is None else player.due_ns
+        return min(key_ns, player.due_ns)
+
+    def play_ring_back(self, delay_ms: int) -> None:
+        """Play ring-back to the peer until media are forwarded to it, where it takes G.711."""
+        payloads = () if self._source is None else self._source.taken()[0]
+        payload = next((each for each in payloads if each in PAYLOADS), None)
+        if payload is not None and self._player is None:
+            begin_ns = monotonic_ns() + delay_ms * 1_000_000
+            self._player = Player(ring_back(payload), payload, int.from_bytes(os.urandom(4), "big"), begin_ns)
+            self.choose_send()
+            self._owner.sends_itself(self, begin_ns)
+
+    def play(self, order: PlaySound, sound: mmap.mmap) -> None:
+        """Play a sound to the peer, and forward nothing to it until ``stop_playing``, also after its end."""
+        ssrc, begin_ns = int.from_bytes(os.urandom(4), "big"), monotonic_ns()
+        self.playing = order
+        self._player = Player(
+            sound,
+            order.payload,
+            ssrc,
+            begin_ns,
+            packet_bytes=order.packet_bytes,
+            packet_ms=order.packet_ms,
+            times=order.times,
+        )
+        self._is_muted = True  # one of both at a time
+        self.choose_send()
+        self._owner.sends_itself(self, begin_ns)
+
+    def stop_playing(self) -> None:
+        """Play nothing any more, and forward what comes."""
+        self._player = self.playing = None
+        self._is_muted = False
+        self.choose_send()
+
+    def record_to(self, recording: Recording | None) -> None:
+        """Record the packets that are forwarded to the peer, as they came to the other port; None = do not any more."""
+        self.recording = recording
+        self.choose_send()
+
+    # ---- what is done with a packet that is forwarded ----
+
+    def choose_send(self) -> None:
+        """Choose what is done with packets that are forwarded to the peer."""
+        plain: Callable[[bytes, Address], int] = self._rtp.sendto
+        if self._player is not None:
+            plain = self._send_after_sound
+        elif self.key_sender is not None:
+            plain = self._send_beside_keys
+        self._plain_send = plain
+        self.send = plain if self.recording is None else self._send_recorded
+        if self._is_muted:
+            self.send = self._send_nothing
+        if self.upstream is not None and self.upstream.tone_reader is not None:
+            self._send_after_reading = self.send
+            self.send = self._send_read
+
+    def _send_nothing(self, _data: bytes, _target: Address) -> int:
+        self.packets_out -= 1  # its caller counts what it sends
+        return 0
+
+    def _send_after_sound(self, data: bytes, target: Address) -> int:
+        self.stop_playing()
+        return self._plain_send(data, target)
+
+    def _send_recorded(self, data: bytes, target: Address) -> int:
+        upstream = self.upstream
+        if self.recording is not None and upstream is not None and upstream.latch.believed is not None:
+            self.recording.add(data, upstream.latch.believed, (upstream.port.host, upstream.port.rtp))
+        return self._plain_send(data, target)
+
+    def _send_read(self, data: bytes, target: Address) -> int:
+        if self.upstream is not None and self.upstream.reads_key(data):
+            return self._send_nothing(data, target)
+        return self._send_after_reading(data, target)
+
+    def _send_beside_keys(self, data: bytes, target: Address) -> int:
+        sender = self.key_sender
+        packet = data if sender is None or not is_whole(data) else sender.forwarded(data, monotonic_ns())
+        return 0 if packet is None else self._rtp.sendto(packet, target)
