@@ -99,9 +99,9 @@ class KilledScene(Scene):
         node = Node("sw1", sip, TraceSettings(), listeners, content, exchange.surroundings)
         exchange.take_node(node)
         placements.services = node.switch.services
-        journal.describe = node.switch.describe
+        journal.describe = node.switch.continuation.describe
         begin(remains, journal, node.endpoint.flows, self._boot, now)
-        go_on(remains, journal, node.switch, self._within_s, now, now)
+        go_on(remains, journal, node.switch.continuation, self._within_s, now, now)
         if exchange.media is not None:
             exchange.media.calls.all_resumed(now)
         sink.open.update(journal._open_calls)
@@ -138,9 +138,9 @@ class KilledScene(Scene):
     def stop_and_keep(self, away_ms: int = 0) -> None:
         """Stop the switch as with ``on_sigterm: keep``; start the next one after ``away_ms``."""
         self.is_down = True
-        self.exchange.switch.open_doors(self.exchange.clock.now())
+        self.exchange.switch.continuation.open_doors(self.exchange.clock.now())
         self.exchange.flush()
-        hand_on(self.sink.journal, self.exchange.switch.keep(), self.exchange.clock.now())
+        hand_on(self.sink.journal, self.exchange.switch.continuation.keep(), self.exchange.clock.now())
         self.sink.journal.close()
         self.wire._clockworks.clear()
         self.wire.after(away_ms, self._start)

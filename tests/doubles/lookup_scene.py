@@ -38,7 +38,9 @@ class LookupScene(Scene):
         clock.scene = self
         exchange = self.exchange
         switch = exchange.switch
-        self.lookups.connect(Wiring(exchange.endpoint, switch.take_answer, exchange.take_answer, switch.vendors_at))
+        self.lookups.connect(
+            Wiring(exchange.endpoint, switch.take_answer, exchange.take_answer, switch.terms.vendors_at)
+        )
         self.server: Vendor = exchange.vendor(SERVER, script)
 
     def dial(self, callee: str = CALLEE, *, script: Script | None = None, **intent: Any) -> OutgoingCall:

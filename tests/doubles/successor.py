@@ -105,9 +105,9 @@ def replace_node(scene: Scene, codec: ModuleType = msgspec.msgpack) -> None:
     """Replace the node by another one, which knows of the first what its encoded snapshot says."""
     exchange = scene.exchange
     before = exchange.node
-    before.switch.open_doors(exchange.clock.now())
+    before.switch.continuation.open_doors(exchange.clock.now())
     exchange.flush()
-    saved, left = before.switch.snapshot()
+    saved, left = before.switch.continuation.snapshot()
     assert left == []
     credits = tuple(credit.snapshot() for credit in exchange.credits.values())
     encoded = codec.encode((saved, credits))
@@ -117,7 +117,7 @@ def replace_node(scene: Scene, codec: ModuleType = msgspec.msgpack) -> None:
     around = exchange.surroundings._replace(credits=exchange.credits, tokens=tokens)
     sip, listeners, content = SipSettings(product="vosd/test"), before.endpoint.flows.listeners, before.switch.catalogue
     after = Node("sw1", sip, TraceSettings(), listeners, content, around)
-    after.switch.restore(saved, exchange.clock.now())
+    after.switch.continuation.restore(saved, exchange.clock.now())
     tokens.is_made = True
     for there, here in zip(before.switch.calls(), after.switch.calls(), strict=True):
         assert list(forgotten(there.call, here.call)) == []

@@ -155,7 +155,7 @@ def test_a_call_between_two_requests_takes_less_than_four_kilobytes():
     scene = Scene()
     scene.talk()
     scene.wire.run_for(60_000)
-    saved, left = scene.exchange.switch.snapshot()
+    saved, left = scene.exchange.switch.continuation.snapshot()
     assert left == []
     assert len(msgspec.msgpack.encode(saved.calls[0].parts)) < 4_000
     assert saved.endpoint.finished == saved.endpoint.clients == ()

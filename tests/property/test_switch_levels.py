@@ -194,7 +194,7 @@ class Levels(RuleBasedStateMachine):
     @rule(name=st.sampled_from(NAMES), limit=money)
     def a_reload_changes_a_limit(self, name, limit):
         self.limits[name] = limit
-        self.scene.exchange.switch.swap_catalogue(self.catalogue())
+        self.scene.exchange.switch.terms.swap(self.catalogue())
         self.news(name)
 
     # -- what always holds --------------------------------------------------------------------------------------

@@ -171,7 +171,7 @@ class OneAccount(RuleBasedStateMachine):
 
     def reload(self, limit):
         self.limit = limit
-        self.scene.exchange.switch.swap_catalogue(self.catalogue())
+        self.scene.exchange.switch.terms.swap(self.catalogue())
         self.news()
 
     # -- what always holds --------------------------------------------------------------------------------------

@@ -228,12 +228,14 @@ class Daemon:
             undelivered=self.service.loop.undelivered,
             closed=self.service.connection_closed,
             certified=self.service.connection_certified,
-            identity_at=TlsIdentities(self.service.switch.vendors_at, self.service.directory.name_at).identity_at,
+            identity_at=TlsIdentities(self.service.switch.terms.vendors_at, self.service.directory.name_at).identity_at,
             is_gateway=self.service.node.knows_host,
             is_known_source=self.service.node.is_known_source,
             allowance_at=self.service.signalling.allowance_at,
             name_of=self.service.directory.name_at,
-            connects_within=ConnectTimeouts(self.service.switch.vendors_at, self.service.directory).connects_within,
+            connects_within=ConnectTimeouts(
+                self.service.switch.terms.vendors_at, self.service.directory
+            ).connects_within,
             is_denied=self.service.node.is_denied,
             report_denied=self.service.node.report_denied,
         )

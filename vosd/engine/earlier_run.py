@@ -59,7 +59,7 @@ async def resume(
     if gone:
         await _adopt(gone, balances, copier, is_away=is_away)
     begin(remains, journal, flows, boot, clock.now())
-    go_on(remains, journal, switch, within_s, started, clock.now())
+    go_on(remains, journal, switch.continuation, within_s, started, clock.now())
     return remains
 
 

@@ -168,7 +168,7 @@ class Loop:
         if self._is_over:
             return
         now = self._clock.now()
-        self._switch.key_pressed(port, key, duration_ms, now)
+        self._switch.media_events.key_pressed(port, key, duration_ms, now)
         self.flush(now)
 
     def source_found(self, port: RelayPort, leg: int, host: str) -> None:
@@ -176,7 +176,7 @@ class Loop:
         if self._is_over:
             return
         now = self._clock.now()
-        self._switch.source_found(port, leg, host, now)
+        self._switch.media_events.source_found(port, leg, host, now)
         self.flush(now)
 
     def sound_failed(self, port: int) -> None:
@@ -184,7 +184,7 @@ class Loop:
         if self._is_over:
             return
         now = self._clock.now()
-        self._switch.sound_failed(port, now)
+        self._switch.media_events.sound_failed(port, now)
         self.flush(now)
 
     def in_turn(self, waiting: WaitingMessage, act: Callable[[Instant], None]) -> None:

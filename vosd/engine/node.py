@@ -208,7 +208,7 @@ class Node:
 
     def swap_catalogue(self, catalogue: Catalogue, now: Instant, changed: Iterable[Account] | None = None) -> None:
         """Put another catalogue in force; its accounts have credits by now. ``changed`` is as in ``Switch``."""
-        self.switch.swap_catalogue(catalogue, changed)
+        self.switch.terms.swap(catalogue, changed)
         if self.media is not None:
             self._judge_media(self.media, catalogue)
             self.media.parts.adopt(catalogue.parameters.media, catalogue.parameters.sounds)
@@ -221,7 +221,7 @@ class Node:
 
     def relocate(self, catalogue: Catalogue) -> None:
         """Put the catalogue in force with other addresses of customers' names."""
-        self.switch.relocate(catalogue)
+        self.switch.terms.relocate(catalogue)
         self.authenticator.relocate(catalogue)
 
     def copy_messages(self, mirror: HepMirror | None, catalogue: Catalogue) -> None:
@@ -238,8 +238,8 @@ class Node:
     def knows(self, host: str, port: int) -> bool:
         """Return whether a source is a gateway's, a registered user's, or has proven who it is."""
         return (
-            host in self.switch.vendor_hosts
-            or self.switch.sources.knows(host, port)
+            host in self.switch.terms.vendor_hosts
+            or self.switch.terms.sources.knows(host, port)
             or host in self._names.hosts()
             or self.registrations.knows(host, port)
             or self.authenticator.has_proven(host, self._clock.now())
@@ -249,7 +249,7 @@ class Node:
     def knows_host(self, host: str) -> bool:
         """Return whether a gateway may send from an address, whatever the port."""
         switch = self.switch
-        return host in switch.vendor_hosts or switch.sources.knows_host(host) or host in self._names.hosts()
+        return host in switch.terms.vendor_hosts or switch.terms.sources.knows_host(host) or host in self._names.hosts()
 
     def is_known_source(self, host: str) -> bool:
         """Return whether an address is a gateway's, a registered user's, or has proven who it is."""

@@ -169,11 +169,11 @@ class SwitchService:
             self.balances, self.overrides, self.recorder, self.database, self._away_terms, self._copier, self.node
         )
         self._state_files = StateFiles(settings.state_dir, self.switch.live, clock)
-        self._journal.describe, placements.services = self.switch.describe, self.switch.services
+        self._journal.describe, placements.services = self.switch.continuation.describe, self.switch.services
         self._endpoint = self.node.endpoint
         self.loop = Loop(clock, self._endpoint, self.switch, self._journal, self.node.trace, self.recorder.when_booked)
         self.lookups.connect(
-            Wiring(self._endpoint, self.switch.take_answer, self.loop.take_answer, self.switch.vendors_at)
+            Wiring(self._endpoint, self.switch.take_answer, self.loop.take_answer, self.switch.terms.vendors_at)
         )
         self._rtpengines, self._tasks, self.hep_sender = rtpengines, BackgroundTasks(), HepSender()
         self._leftovers = Leftovers(
@@ -271,7 +271,12 @@ class SwitchService:
             )  # fmt: skip
             self._served_mono = remains.last_mono
             recover(
-                remains, self._journal, self.recorder, self.balances, self._leftovers.adopt, self.switch.report_closed
+                remains,
+                self._journal,
+                self.recorder,
+                self.balances,
+                self._leftovers.adopt,
+                self.switch.continuation.report_closed,
             )
         if self.node.media is not None:
             calls = self.node.media.calls
@@ -348,15 +353,15 @@ class SwitchService:
         """Write all calls down exactly as they are, for the next process; nothing is processed from now on."""
         self.switch.takes_calls, self.keeps_calls = False, True
         now = self._clock.now()
-        self.switch.open_doors(now)
-        kept = self.switch.keep()
+        self.switch.continuation.open_doors(now)
+        kept = self.switch.continuation.keep()
         # a start that has served no call does not count, or starts that fail would keep calls beyond resume_within
         at = now if self.loop.is_attached else now.plus(self._served_mono - now.mono)
         if kept.left:
             left = {call.arrival.call_id for call in kept.left}
             _log.warning("calls_ended_by_stop", calls=len(left), why="they cannot be described")
             self.end_calls([each for each in self.switch.calls() if each.call_id in left], EndReason.SHUTDOWN)
-            kept = self.switch.keep()
+            kept = self.switch.continuation.keep()
         self._leftovers.note_over(now)
         self.inbox.detach()
         self.loop.detach()
@@ -456,7 +461,7 @@ class SwitchService:
     def _override(self, overrides: Overrides) -> None:
         catalogue = self._in_force(overrides)
         self.gateways.override(catalogue)
-        self.switch.override(catalogue, overrides)
+        self.switch.terms.override(catalogue, overrides)
 
     def _in_force(self, overrides: Overrides) -> Catalogue:
         """Return the configured catalogue with overrides, and with the present addresses of customers' names."""
@@ -466,7 +471,7 @@ class SwitchService:
 
     def _relocate(self) -> None:
         """Put the present addresses of customers' names in force."""
-        if self._named_sources.locate(self._configured.sources) is self.switch.sources:
+        if self._named_sources.locate(self._configured.sources) is self.switch.terms.sources:
             return
         catalogue = self._in_force(self.overrides.in_force)
         self.gateways.override(catalogue)

@@ -245,7 +245,7 @@ class Exchange:
         self.node = node
         self.endpoint, self.switch, self.authenticator = node.endpoint, node.switch, node.authenticator
         self.registrations, self.followers, self.trace = node.registrations, node.followers, node.trace
-        self.sink.describe = node.switch.describe
+        self.sink.describe = node.switch.continuation.describe
         self._turn = Turn(node.endpoint, node.switch, node.trace)
 
     # -- parties ------------------------------------------------------------------------------------------------
@@ -271,7 +271,7 @@ class Exchange:
     def override(self, *overrides: Override) -> None:
         """Put these operational overrides in force, and no others."""
         wanted = Overrides(overrides)
-        self.switch.override(overlaid(self._configured, wanted), wanted)
+        self.switch.terms.override(overlaid(self._configured, wanted), wanted)
 
     def end_vendor_registrations(self) -> None:
         """Stop OPTIONS to vendors, and remove our registrations."""

@@ -11,7 +11,7 @@ NO_GATEWAYS = catalogue([])
 def test_a_call_in_talk_outlives_a_catalogue_without_its_gateways_accounts_and_rates(scene):
     call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=100_000))
     scene.wire.run_until(lambda: call.final == 200)
-    scene.exchange.switch.swap_catalogue(NO_GATEWAYS)
+    scene.exchange.switch.terms.swap(NO_GATEWAYS)
     scene.wire.run_until(lambda: call.is_over)
     record = scene.close()
     assert (record.end_reason, record.fee > 0, record.cost > 0) == ("Normal", True, True)
@@ -22,18 +22,18 @@ def test_a_call_that_hunts_goes_on_by_the_catalogue_that_admitted_it(scene):
     scene.vendor.script = SILENT
     call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
     scene.wire.run_for(1_000)
-    scene.exchange.switch.swap_catalogue(NO_GATEWAYS)
+    scene.exchange.switch.terms.swap(NO_GATEWAYS)
     scene.wire.run_until(lambda: call.is_over)
     record = scene.close()
     assert (record.routing_gateway, record.vendor_account, record.cost > 0) == ("vendor-1", "carriers", True)
 
 
 def test_new_calls_go_by_the_new_catalogue(scene):
-    scene.exchange.switch.swap_catalogue(NO_GATEWAYS)
+    scene.exchange.switch.terms.swap(NO_GATEWAYS)
     call = scene.caller.call(CALLEE)
     scene.wire.run_for(40_000)
     assert call.responses == []
-    scene.exchange.switch.swap_catalogue(usual_catalogue())
+    scene.exchange.switch.terms.swap(usual_catalogue())
     call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=10))
     scene.wire.run_until(lambda: call.is_over)
     assert call.final == 200
@@ -44,7 +44,7 @@ def test_a_call_keeps_the_rate_it_was_admitted_with(scene):
     scene.wire.run_until(lambda: call.final == 200)
     dearer = rate_group("sell", applied_rate("60"))
     gateways = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
-    scene.exchange.switch.swap_catalogue(catalogue(gateways, accounts=[account("acme")], rate_groups=[dearer]))
+    scene.exchange.switch.terms.swap(catalogue(gateways, accounts=[account("acme")], rate_groups=[dearer]))
     scene.wire.run_until(lambda: call.is_over)
     assert str(scene.close().fee) == "0.100000"
 
@@ -54,7 +54,7 @@ def test_a_lower_limit_cuts_no_call_and_counts_the_running_ones(scene):
     first = scene.caller.call(CALLEE)
     scene.wire.run_for(100)
     gateways = [mapping_gateway("acme", f"{CUSTOMER.host}/32", max_concurrent=1), vendor_gateway(0)]
-    scene.exchange.switch.swap_catalogue(catalogue(gateways))
+    scene.exchange.switch.terms.swap(catalogue(gateways))
     second = scene.caller.call(CALLEE)
     scene.wire.run_for(100)
     assert (first.final, first.is_over, second.final) == (200, False, 503)

@@ -159,7 +159,7 @@ def test_the_longest_call_stands_beside_it():
     scene = TimedScene()
     content = scene.exchange.switch.catalogue
     shorter = replace(content, parameters=replace(content.parameters, max_call_seconds=1_000))
-    scene.exchange.switch.swap_catalogue(shorter)
+    scene.exchange.switch.terms.swap(shorter)
     scene.answered(None, answers())
     assert scene.end() == (1_000, "Maximum Duration")
 
@@ -324,7 +324,7 @@ def test_a_running_call_keeps_the_terms_that_it_began_with():
     scene = TimedScene()
     _, there = scene.answered()
     other = TimedScene({"ttl_s": 100}, {"ttl_s": 100}).exchange.switch.catalogue
-    scene.exchange.switch.swap_catalogue(other)
+    scene.exchange.switch.terms.swap(other)
     scene.run(299)
     assert there.asked["UPDATE"] == []
     scene.run(2)

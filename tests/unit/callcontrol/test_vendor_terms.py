@@ -108,7 +108,7 @@ def test_a_vendor_that_is_tried_after_a_reload_is_paid_by_the_terms_of_the_catal
     call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=10_000))
     scene.wire.run_for(100)
     dearer = CountedTable("buy", "3.00")
-    scene.exchange.switch.swap_catalogue(content(sell, dearer))
+    scene.exchange.switch.terms.swap(content(sell, dearer))
     scene.wire.run_until(lambda: call.is_over)
     record = scene.close()
     assert (record.routing_gateway, record.cost) == ("vendor-1", Decimal("0.05"))

@@ -163,10 +163,10 @@ def test_a_sound_that_the_worker_cannot_have_after_all_ends_at_once_and_was_not_
     early(scene, call)
     (port,) = relay.open_ports
     failed_at = scene.wire.clock.now()
-    scene.exchange.switch.sound_failed(port + 1, failed_at)
+    scene.exchange.switch.media_events.sound_failed(port + 1, failed_at)
     scene.wire.run_for(100)
     assert call.final is None
-    scene.exchange.switch.sound_failed(port, failed_at)
+    scene.exchange.switch.media_events.sound_failed(port, failed_at)
     scene.exchange.flush()
     scene.wire.run_for(20)
     assert call.final == 486

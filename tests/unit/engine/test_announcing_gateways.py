@@ -75,7 +75,7 @@ def test_where_the_worker_cannot_have_its_sound_the_next_gateway_is_tried_at_onc
     call = scene.caller.call(CALLEE)
     scene.wire.run_until(lambda: any(response.status == 183 for response in call.responses))
     (port,) = relay.open_ports
-    scene.exchange.switch.sound_failed(port, scene.wire.clock.now())
+    scene.exchange.switch.media_events.sound_failed(port, scene.wire.clock.now())
     scene.exchange.flush()
     until_final(scene, call)
     assert (call.final, relay.open_ports) == (200, {})

@@ -149,7 +149,7 @@ def test_a_call_that_cannot_be_written_down_does_not_ring():
 def test_a_change_of_the_parameter_does_not_concern_calls_that_ring():
     scene = scene_of()
     call = ring(scene, 10_000)
-    scene.exchange.switch.swap_catalogue(content(charges_ringing=False))
+    scene.exchange.switch.terms.swap(content(charges_ringing=False))
     scene.wire.run_for(10_000)
     call.cancel()
     assert end(scene, call).billed_seconds == 20

@@ -263,7 +263,7 @@ def test_a_stop_lets_no_description_of_the_vendor_out_that_waits_for_an_rtpengin
     scene.wire.run_for(400)
     engines.is_silent = True
     scene.wire.run_for(400)
-    scene.exchange.switch.open_doors(scene.exchange.clock.now())
+    scene.exchange.switch.continuation.open_doors(scene.exchange.clock.now())
     engines.is_silent = False
     scene.wire.run_until(lambda: call.final == 200)
     assert next(response.body for response in call.responses if response.status == 183) == ""

@@ -57,7 +57,7 @@ class KeyScene:
     def event(self, port, key: str, ms: int = 100) -> None:
         """Let a key come as a telephone event."""
         exchange = self.scene.exchange
-        exchange.switch.key_pressed(port.port.id, key, ms, exchange.clock.now())
+        exchange.switch.media_events.key_pressed(port.port.id, key, ms, exchange.clock.now())
         exchange.flush()
 
     def info(self, side, key: str) -> None:

@@ -216,7 +216,7 @@ def test_without_memory_for_it_the_media_of_the_holder_pass(is_known_at_once):
     call.propose("a=sendonly")
     run(scene)
     for port in tuple(relay.open_ports):
-        scene.exchange.switch.sound_failed(port, scene.wire.clock.now())
+        scene.exchange.switch.media_events.sound_failed(port, scene.wire.clock.now())
     assert playing(relay) == {}
     call.propose()
     run(scene)

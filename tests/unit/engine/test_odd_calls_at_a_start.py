@@ -51,7 +51,7 @@ def test_a_call_that_is_given_up_after_it_was_restored_occupies_nothing(scene):
     now = exchange.clock.now()
     resumption = Resumption(switch._endpoint, switch.services, switch._intake, switch._intake.settings, now)
     assert exchange.leftovers()["places"] > 0
-    saved, _ = switch.snapshot()
+    saved, _ = switch.continuation.snapshot()
     for each in saved.calls:
         resumption._drop(each)
     left = exchange.leftovers()

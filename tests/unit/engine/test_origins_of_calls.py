@@ -261,7 +261,9 @@ class TestMediaAddresses:
         ]
         for host in (forged, self.HOST):
             assert [made.is_over, there.is_over] == [False, False]
-            stage.exchange.switch.source_found(port.port, port.source.judged_for, host, stage.wire.clock.now())
+            stage.exchange.switch.media_events.source_found(
+                port.port, port.source.judged_for, host, stage.wire.clock.now()
+            )
             assert port.verdicts.pop(host) is (action is AccessAction.ALLOW)
         if action is AccessAction.BLOCK:
             stage.wire.run_until(lambda: made.is_over and there.is_over)

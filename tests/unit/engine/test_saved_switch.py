@@ -37,12 +37,12 @@ def refuse(_admission, _call):
 def restored(waiting, content=None, **around):
     """Replace the switch of a scene by one that knows its snapshot; ``around`` are other surroundings."""
     exchange = waiting.exchange
-    saved, left = exchange.switch.snapshot()
+    saved, left = exchange.switch.continuation.snapshot()
     assert left == []
     exchange.credits = {name: credit.snapshot().restored() for name, credit in exchange.credits.items()}
     exchange.surroundings = exchange.surroundings._replace(credits=exchange.credits, **around)
     exchange.take_node(another_node(exchange, content or exchange.switch.catalogue))
-    exchange.switch.restore(saved, exchange.clock.now())
+    exchange.switch.continuation.restore(saved, exchange.clock.now())
     exchange.flush()
 
 
@@ -116,7 +116,7 @@ def test_describing_a_call_changes_nothing_about_it():
     scene.caller.call(CALLEE)
     scene.wire.run_for(1_000)
     switch = scene.exchange.switch
-    assert switch.snapshot() == switch.snapshot()
+    assert switch.continuation.snapshot() == switch.continuation.snapshot()
     scene.wire.run_for(120_000)
     assert scene.record.end_reason == "No Answer"
 
@@ -139,12 +139,12 @@ def test_text_that_is_no_utf8_comes_back_wherever_a_call_has_it(codec):
             live_call.kept = msgspec.structs.replace(live_call.kept, record=record)
         else:
             made.search.hunt.outcomes.append(AttemptOutcome.final(503, rang=False, q850=None, text=RAW))
-    before = exchange.switch.snapshot()
+    before = exchange.switch.continuation.snapshot()
     saved = codec.decode(codec.encode(before[0]), type=SavedSwitch)
     exchange.credits["acme"] = exchange.credits["acme"].snapshot().restored()
     exchange.take_node(another_node(exchange, exchange.switch.catalogue))
-    exchange.switch.restore(saved, exchange.clock.now())
-    assert exchange.switch.snapshot() == before
+    exchange.switch.continuation.restore(saved, exchange.clock.now())
+    assert exchange.switch.continuation.snapshot() == before
     searching, talking = exchange.switch.calls()
     assert searching.call.arrival.caller_in == searching.call.search.hunt.outcomes[0].text == RAW
     assert talking.call.arrival.sip_call_id_in == talking.kept.record.caller_in == talking.call_request.callee == RAW
@@ -157,9 +157,11 @@ def test_text_that_is_no_utf8_comes_back_wherever_a_call_has_it(codec):
 def test_a_call_is_not_restored_without_its_gateway():
     scene = Scene()
     call, _ = scene.talk()
-    saved, _ = scene.exchange.switch.snapshot()
+    saved, _ = scene.exchange.switch.continuation.snapshot()
     with pytest.raises(NotRestoredError, match="vendor-0"):
-        another_node(scene.exchange, usual_catalogue(vendors=0)).switch.restore(saved, scene.exchange.clock.now())
+        another_node(scene.exchange, usual_catalogue(vendors=0)).switch.continuation.restore(
+            saved, scene.exchange.clock.now()
+        )
     scene.finish(call)
 
 
@@ -171,8 +173,8 @@ def test_a_call_to_a_phone_is_restored_with_the_called_half_of_the_phone(is_answ
     there.register()
     call = scene.caller.call(desk.number)
     scene.wire.run_for(2_000)
-    saved, _ = scene.exchange.switch.snapshot()
-    assert scene.exchange.switch.missing_for(saved) is None
+    saved, _ = scene.exchange.switch.continuation.snapshot()
+    assert scene.exchange.switch.continuation.missing_for(saved) is None
     restored(scene)
     [live_call] = scene.exchange.switch.calls()
     assert live_call.call.callee.choice.gateway == called_half(desk)
@@ -185,11 +187,11 @@ def test_a_restored_call_occupies_what_it_did():
     scene = Scene()
     call, _ = scene.talk()
     exchange = scene.exchange
-    saved, _ = exchange.switch.snapshot()
+    saved, _ = exchange.switch.continuation.snapshot()
     reserved, places = exchange.credits["acme"].reserved, exchange.switch.live.occupancy.total()
     exchange.credits["acme"] = exchange.credits["acme"].snapshot().restored()
     exchange.take_node(another_node(exchange, exchange.switch.catalogue))
-    exchange.switch.restore(saved, exchange.clock.now())
+    exchange.switch.continuation.restore(saved, exchange.clock.now())
     assert (exchange.credits["acme"].reserved, exchange.switch.live.occupancy.total()) == (reserved, places)
     assert scene.finish(call).end_reason == "Normal"
 

@@ -43,7 +43,7 @@ def test_a_watched_call_is_kept_over_a_stop_and_counted_once(is_answered):
     scene.vendor.script = answers(RINGS_MS)
     call = scene.caller.call(CALLEE)
     scene.wire.run_for(RINGS_MS + 500 if is_answered else RINGS_MS - 500)
-    kept = scene.exchange.switch.keep()
+    kept = scene.exchange.switch.continuation.keep()
     assert kept.left == []
     assert len(kept.answered if is_answered else kept.others) == 1
     replace_node(scene)
@@ -62,7 +62,7 @@ def test_a_watched_call_that_has_changed_goes_on_after_a_kill(tmp_path):
     call.propose("a=sendonly")
     scene.wire.run_for(2_000)
     [live_call] = scene.exchange.switch.calls()
-    assert scene.exchange.switch.describe(live_call.call_id).saved
+    assert scene.exchange.switch.continuation.describe(live_call.call_id).saved
     scene.kill()
     scene.wire.run_for(2_000)
     assert scene.lost == []
@@ -102,7 +102,7 @@ def test_what_a_description_does_not_know_is_no_silent_loss():
     call, _ = scene.talk()
     [live_call] = scene.exchange.switch.calls()
     live_call.call_request.taken.append(SimpleNamespace(give_back=lambda: None))
-    saved, left = scene.exchange.switch.snapshot()
+    saved, left = scene.exchange.switch.continuation.snapshot()
     assert (saved.calls, left) == ((), [live_call.call])
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(saved), type=SavedSwitch) == saved
     scene.finish(call)

@@ -8,10 +8,10 @@ import structlog
 from msgspec.structs import replace
 
 from vosd.base.clock import Instant
+from vosd.engine.calls.continuation import Continuation
 from vosd.engine.calls.kept import as_it_was, waiting_caller
 from vosd.engine.calls.saved import NotRestoredError, SavedSwitch
 from vosd.engine.calls.stripped import named_calls
-from vosd.engine.calls.switch import Switch
 from vosd.engine.journal import Journal, Remains
 from vosd.engine.journal.entries import Began
 from vosd.sip.flows import Flows
@@ -31,7 +31,9 @@ def begin(remains: Remains, journal: Journal, flows: Flows, boot: str, now: Inst
     journal.began(replace(began, proven=remains.last_mono or None))
 
 
-def go_on(remains: Remains, journal: Journal, switch: Switch, within_s: int, began: Instant, now: Instant) -> None:
+def go_on(
+    remains: Remains, journal: Journal, continuation: Continuation, within_s: int, began: Instant, now: Instant
+) -> None:
     """Go on with the answered calls of the earlier run that can be continued; the others stay in ``remains``.
 
     A run that has stopped with ``keep`` may have had requests that no call waits for: they go on as well.
@@ -46,20 +48,20 @@ def go_on(remains: Remains, journal: Journal, switch: Switch, within_s: int, beg
             _log.warning("calls_not_continued", calls=len(remains.open_calls), away_ms=away_ms, why="resume_within")
         return
     try:
-        count = _take_up(remains, journal, switch, now)
+        count = _take_up(remains, journal, continuation, now)
         if remains.open_calls:
-            count += _resume(remains, journal, switch, now)
+            count += _resume(remains, journal, continuation, now)
         journal.flush()
     except Exception:
-        switch.forget_calls()  # the files of the earlier run still have all of them: nothing is to be kept beside
+        continuation.forget_calls()  # the files of the earlier run still have all of them: nothing is to be kept beside
         raise
     if has_calls:
         _log.info("calls_continued", calls=count, ended=len(remains.open_calls), away_ms=away_ms)
 
 
-def _resume(remains: Remains, journal: Journal, switch: Switch, now: Instant) -> int:
+def _resume(remains: Remains, journal: Journal, continuation: Continuation, now: Instant) -> int:
     """Go on as after a crash with the answered calls that can be continued; return how many there are."""
-    resumed = switch.resume(remains, now)
+    resumed = continuation.resume(remains, now)
     for call in resumed.calls:
         journal.resumed(call)
     for call_id in resumed.changed:
@@ -69,7 +71,7 @@ def _resume(remains: Remains, journal: Journal, switch: Switch, now: Instant) ->
     return len(resumed.calls)
 
 
-def _take_up(remains: Remains, journal: Journal, switch: Switch, now: Instant) -> int:
+def _take_up(remains: Remains, journal: Journal, continuation: Continuation, now: Instant) -> int:
     """Go on exactly as the earlier run has stopped, if it has kept its calls and all that they need is there.
 
     A call that cannot be restored for another reason is left out, and those that are joined to it. Return how many
@@ -82,10 +84,10 @@ def _take_up(remains: Remains, journal: Journal, switch: Switch, now: Instant) -
         return 0
     if saved is None:
         return 0
-    missing = switch.missing_for(saved)
+    missing = continuation.missing_for(saved)
     if missing is not None:
         _log.warning("kept_calls_changed", why=missing, means="requests in progress are given up")
-    taken = _restored(saved, switch, now) if missing is None else None
+    taken = _restored(saved, continuation, now) if missing is None else None
     if taken is None:
         taken = set()
     else:
@@ -99,14 +101,14 @@ def _take_up(remains: Remains, journal: Journal, switch: Switch, now: Instant) -
     return len(taken)
 
 
-def _restored(saved: SavedSwitch, switch: Switch, now: Instant) -> set[str] | None:
+def _restored(saved: SavedSwitch, continuation: Continuation, now: Instant) -> set[str] | None:
     """Restore all calls but those for which it fails, and those that are joined to them; return their ids.
 
     None: nothing is restored, not even what the endpoint has beside the calls.
     """
     while True:
         try:
-            switch.restore(saved, now)
+            continuation.restore(saved, now)
         except NotRestoredError as failed:
             for call_id, error in failed.errors.items():
                 _log.error("kept_call_not_restored", call_id=call_id, means=AS_AFTER_A_CRASH, exc_info=error)

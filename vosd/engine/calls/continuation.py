@@ -1,0 +1,102 @@
+"""Calls that outlive a process of the switch: described for the next one, which goes on with them."""
+
+from collections.abc import Callable, Sequence
+
+from vosd.b2bua.call import Call
+from vosd.base.clock import Instant
+from vosd.callcontrol.open_call import UNDESCRIBED, ClosedCalls, Description
+from vosd.engine.calls.intake import Intake
+from vosd.engine.calls.kept import KeptSwitch, described, kept_switch
+from vosd.engine.calls.known import KnownObjects
+from vosd.engine.calls.live_call import undo
+from vosd.engine.calls.open_setup import OpenSetup
+from vosd.engine.calls.resumption import Resumed, Resumption
+from vosd.engine.calls.saved import SavedSwitch
+from vosd.engine.calls.services import CallServices
+from vosd.engine.journal import Remains
+from vosd.sip.endpoint import Endpoint
+
+
+class Continuation:
+    """Describes the live calls of a switch, and goes on with those of an earlier process."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        services: CallServices,
+        intake: Intake,
+        ask_again: Callable[[Call, OpenSetup, Instant], None],
+    ) -> None:
+        """``ask_again`` asks the open question of a set-up once more."""
+        self._endpoint = endpoint
+        self._services = services
+        self._intake = intake
+        self._ask_again = ask_again
+
+    def describe(self, call_id: str) -> Description:
+        """Describe an answered call as it is now, for the switch that goes on with it after a crash."""
+        live_call = self._services.running.get(call_id)
+        return UNDESCRIBED if live_call is None else described(live_call, self._services)
+
+    def open_doors(self, now: Instant) -> None:
+        """Let the messages leave that wait to be sent, before the calls are described for another process."""
+        if self._endpoint.doors is not None:
+            self._endpoint.doors.open(now)
+
+    def keep(self) -> KeptSwitch:
+        """Describe all live calls and the endpoint for the next process, which goes on with them."""
+        return kept_switch(self._endpoint, self._services)
+
+    def resume(self, remains: Remains, now: Instant) -> Resumed:
+        """Go on with the answered calls of an earlier process; those that cannot be continued stay in ``remains``."""
+        resumption = Resumption(self._endpoint, self._services, self._intake, self._intake.settings, now)
+        return resumption.run(remains)
+
+    def report_closed(self, closed: ClosedCalls) -> None:
+        """Report the end of the calls of an earlier process that do not go on."""
+        reporter = self._services.reporter
+        if reporter is not None:
+            for record in closed.lost:
+                reporter.ended(record)
+            for call_id in closed.unanswered:
+                reporter.lost(call_id)
+
+    def snapshot(self) -> tuple[SavedSwitch, Sequence[Call]]:
+        """Describe all live calls as data (ADR 39); return the calls beside that cannot be described."""
+        return SavedSwitch.of(self._endpoint, self._services)
+
+    def missing_for(self, saved: SavedSwitch) -> str | None:
+        """Return a gateway or an account that a call needs and that is not configured; None if all are there."""
+        known, credits = KnownObjects.of(self._services.admission.catalogue), self._services.live.credits
+        return next(filter(None, (each.missing(known, credits) for each in saved.calls)), None)
+
+    def restore(self, saved: SavedSwitch, now: Instant) -> None:
+        """Go on with the calls of another process; this switch has none yet, and the credits of all accounts.
+
+        Questions that are open are asked again, with the deadlines that they had; INVITEs that waited to be sent are
+        examined again. Nothing else is sent.
+
+        Raises:
+            NotRestoredError: some calls cannot be restored, such as one whose gateway is not in the catalogue; the
+                switch has no calls then.
+        """
+        try:
+            saved.restored(self._endpoint, self._services, self._intake)
+        except Exception:
+            self.forget_calls()
+            raise
+        for live_call in self._services.running.all():
+            if live_call.open_setup is not None:
+                self._ask_again(live_call.call, live_call.open_setup, now)
+            elif live_call.call.search is not None:
+                for attempt in live_call.call.search.in_progress:
+                    attempt.begin_again(now)
+
+    def forget_calls(self) -> None:
+        """Forget all calls, and what the endpoint has of them and beside them, because a start with them has failed.
+
+        Nothing is sent, and no record is written: the journal of the earlier process still has them.
+        """
+        self._endpoint.clear()
+        for live_call in self._services.running.all():
+            undo(live_call, self._services)

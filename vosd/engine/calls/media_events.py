@@ -1,0 +1,77 @@
+"""Events of media that reach a call from the relay: keys, sources to be judged, sounds that cannot be played."""
+
+from collections.abc import Callable
+
+import structlog
+
+from vosd.b2bua.call import Call
+from vosd.base.cause import EndReason
+from vosd.base.clock import Instant
+from vosd.engine.calls.services import CallServices
+from vosd.media.source import RelayPort
+from vosd.routing.access import AccessAction
+
+_log = structlog.get_logger()
+
+
+class MediaEvents:
+    """Passes what the relay reports to the calls of a switch."""
+
+    def __init__(
+        self,
+        services: CallServices,
+        end: Callable[[Call, EndReason, Instant], None],
+        abort: Callable[[Call, Instant], None],
+    ) -> None:
+        """``abort`` ends a call after an error."""
+        self._services = services
+        self._end = end
+        self._abort = abort
+
+    def key_pressed(self, port: int, key: str, duration_ms: int, now: Instant) -> None:
+        """Handle a key that came in the media at a port of the relay."""
+        media = self._services.media
+        leg = None if media is None else media.leg_at(port)
+        if media is None or leg is None:
+            return
+        live_call = self._services.running.get(leg.call.arrival.call_id)
+        if live_call is None:
+            return
+        call = live_call.call
+        try:
+            far = call.conversation.key_pressed(leg, key, now)
+            if far is not None:
+                media.send_key(leg, far, key, duration_ms, now)
+        except Exception:  # noqa: BLE001  the same boundary as in ``handle``
+            _log.exception("call_aborted", call_event="key")
+            self._abort(call, now)
+
+    def source_found(self, port: RelayPort, number: int, host: str, now: Instant) -> None:
+        """Judge an address that media of a leg come from.
+
+        A blocked address ends the call only if the peer of the leg has named it. ``media_source: any`` lets in other
+        addresses, too. Their packets are dropped: a forged address must not end a call.
+        """
+        media = self._services.media
+        leg = None if media is None else media.leg_of(number)
+        live_call = None if leg is None else self._services.running.get(leg.call.arrival.call_id)
+        if media is None or leg is None or live_call is None:
+            return
+        action = live_call.media.judged_source(host, now)
+        media.judge_source(port, host, may_send=action is AccessAction.ALLOW)
+        sources = () if leg.facts.media is None else leg.facts.media.sources
+        if action is AccessAction.BLOCK and any(each is not None and host in each.hosts() for each in sources):
+            self._end(live_call.call, EndReason.GEOFENCE_BLOCKED, now)
+
+    def sound_failed(self, port: int, now: Instant) -> None:
+        """Handle that the peer of a port of the relay is not played its sound after all."""
+        media = self._services.media
+        leg = None if media is None else media.sound_failed(port)
+        live_call = None if leg is None else self._services.running.get(leg.call.arrival.call_id)
+        if live_call is None:
+            return
+        try:
+            live_call.call.sound_failed(now)
+        except Exception:  # noqa: BLE001  the same boundary as in ``handle``
+            _log.exception("call_aborted", call_event="sound")
+            self._abort(live_call.call, now)
