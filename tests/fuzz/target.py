@@ -61,7 +61,7 @@ class Target:
 
     def close(self) -> None:
         """End what a call would end, and let all time pass that anything may wait for; nothing may be left."""
-        self._probe.endpoint.forget("ours", self._probe.now)
+        self._probe.endpoint.dialogs.forget("ours", self._probe.now)
         self._probe.receive(reply(self._invite, 486), VENDOR)  # else it rings for ever: there is no ring time-out here
         self._probe.advance(200_000)
         left = {name: amount for name, amount in self._probe.endpoint.census().items() if amount}
@@ -74,7 +74,7 @@ class Target:
         assert isinstance(event, InviteArrived)
         owner = Keeper()
         owner.dialog = Dialog.of_caller(event.request, "ours", event.source, straight)
-        self._probe.endpoint.adopt("ours", owner)
+        self._probe.endpoint.dialogs.adopt("ours", owner)
         self._probe.accept(event.transaction, owner.dialog, owner)
         self._probe.call_vendor(owner)
         self._invite = self._probe.sent()[-1]

@@ -114,7 +114,7 @@ def test_the_endpoint_survives_any_traffic_and_has_forgotten_it_in_the_end(traff
     event = probe.receive(request(body=SDP))
     owner = Keeper()
     owner.dialog = Dialog.of_caller(event.request, "ours", event.source, straight)
-    probe.endpoint.adopt("ours", owner)
+    probe.endpoint.dialogs.adopt("ours", owner)
     acceptance = probe.accept(event.transaction, owner.dialog, owner)
     probe.call_vendor(owner)
     for data, source, wait_ms in traffic:
@@ -127,7 +127,7 @@ def test_the_endpoint_survives_any_traffic_and_has_forgotten_it_in_the_end(traff
         assert 0 < sent.peer.port < 65_536
         assert sent.data.count(b"\r\n\r\n") >= 1
     acceptance.acknowledged()
-    probe.endpoint.forget("ours", probe.now)
+    probe.endpoint.dialogs.forget("ours", probe.now)
     invite = next(sent for sent in probe.log if sent.title == "INVITE")
     probe.receive(reply(invite, 486), VENDOR)
     probe.advance(70_000)

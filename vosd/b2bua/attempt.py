@@ -302,7 +302,7 @@ class GatewayAttempt:
             self._withdraw("", now)
         self.leg.close(now)
         if self.leg.dialog is None:  # there may be early dialogs
-            self._endpoint.forget(self.tag, now)
+            self._endpoint.dialogs.forget(self.tag, now)
 
     # -- inside -------------------------------------------------------------------------------------------------
 
@@ -330,12 +330,12 @@ class GatewayAttempt:
         if early.invitation is None:
             raise RuntimeError(f"{self!r} came without its INVITE")
         invitation = early.invitation.again(self._endpoint, self.transaction.parts, early.forks.values())
-        self._endpoint.forget(self.tag, now)
+        self._endpoint.dialogs.forget(self.tag, now)
         self.progress.is_settled = False
         self._invite(self._begin_early(early.speaker), invitation, now)
 
     def _abandon(self, headers: str, now: Instant) -> None:
-        self._endpoint.forget(self.tag, now)
+        self._endpoint.dialogs.forget(self.tag, now)
         self._withdraw(headers, now)
         if self.leg.door is not None:
             self.leg.door.leg_over(self.leg, now)
@@ -386,7 +386,7 @@ class GatewayAttempt:
         early = leg.early
         if tag and number is None and early is not None and tag not in early.unread and len(early.unread) < EARLY_MAX:
             if not early.unread and not early.dialogs:
-                self._endpoint.adopt(self.tag, leg)
+                self._endpoint.dialogs.adopt(self.tag, leg)
             early.unread[tag] = response
         session = leg.take_session(response)
         if b"arly-" in response.raw or b"ARLY-" in response.raw:  # no call of a function where it has no such header
@@ -438,7 +438,7 @@ class GatewayAttempt:
             if len(early.dialogs) >= EARLY_MAX:
                 return False
             dialog = early.dialogs[tag] = early.dialog_of(response)
-            self._endpoint.adopt(self.tag, leg)
+            self._endpoint.dialogs.adopt(self.tag, leg)
         early.rseqs[tag] = number
         pracking = Pracking(dialog, f"RAck: {number} {self.transaction.parts.sequence} INVITE\r\n")
         session = leg.session_in(response)
@@ -480,7 +480,7 @@ class GatewayAttempt:
             dialog = Dialog.of_callee(self.transaction.parts, self.tag, response, self._endpoint.flows.next_hop)
         leg.dialog = dialog
         if dialog.is_behind_nat or not (early.unread or early.dialogs):
-            self._endpoint.adopt(self.tag, leg)  # else it was adopted with its first early dialog
+            self._endpoint.dialogs.adopt(self.tag, leg)  # else it was adopted with its first early dialog
         leg.early = None
         leg.facts.is_confirmed = True
         # A 2xx after a reliable answer need not repeat it (RFC 3261 section 13.2.1): use the one of that fork.

@@ -117,7 +117,7 @@ class Caller:
         """Send 100, accept requests within the dialog from now on, and set the timer of the Expires header."""
         endpoint = self._endpoint
         self.leg.send(OutgoingResponse(endpoint.server_header, b"", self.invite, 100, ""), now)
-        endpoint.adopt(self.dialog.local_tag, self.leg)
+        endpoint.dialogs.adopt(self.dialog.local_tag, self.leg)
         if self.progress.valid_s is not None:
             self.expiry = endpoint.set_alarm(self, now.plus(1_000 * self.progress.valid_s))
 
@@ -255,7 +255,7 @@ class Caller:
         self._decided(status, now)
         headers = of_rejection(self._endpoint, status, reason)
         self.leg.send(OutgoingResponse(headers, b"", self.invite, status, self.dialog.local_tag), now)
-        self._endpoint.forget(self.dialog.local_tag, now)
+        self._endpoint.dialogs.forget(self.dialog.local_tag, now)
         if self.leg.door is not None:
             self.leg.door.leg_over(self.leg, now)
 
@@ -397,13 +397,13 @@ class Caller:
         if self.progress.last_tag is None:
             self.progress.last_tag = old
         else:  # the PRACK of an earlier one is still awaited
-            self._endpoint.forget(old, now)
+            self._endpoint.dialogs.forget(old, now)
         if self.progress.last_tag == new:
             self.progress.is_of_last_attempt, self.progress.last_tag = False, None
         elif not is_awaited:
             self._forget_last_tag(now)
         dialog.remote_sequence = sequence if self.progress.last_tag is None else self.progress.invite_sequence
-        self._endpoint.adopt(new, self.leg)
+        self._endpoint.dialogs.adopt(new, self.leg)
 
     def _end_last_attempt(self, event: RequestArrived, session: bytes, *, is_settled: bool) -> None:
         """Answer the PRACK of a response for a gateway or fork that was left; an answer in it is void."""
@@ -424,7 +424,7 @@ class Caller:
 
     def _forget_last_tag(self, now: Instant) -> None:
         if self.progress.last_tag is not None:
-            self._endpoint.forget(self.progress.last_tag, now)
+            self._endpoint.dialogs.forget(self.progress.last_tag, now)
             self.progress.last_tag = None
 
     def _invite_over(self, now: Instant, given: Mapping[str, int] = NO_CAUSES) -> None:

@@ -404,7 +404,7 @@ class Leg:
                 self.acceptance.acknowledged()
             self.acceptance = None
         if self.dialog is not None:
-            self._endpoint.forget(self.dialog.local_tag, now)
+            self._endpoint.dialogs.forget(self.dialog.local_tag, now)
         if self.door is not None:
             self.door.leg_over(self, now)
 
@@ -484,7 +484,7 @@ class Leg:
     def _refuse_instead(self, message: OutgoingSuccess, status: int, now: Instant) -> None:
         """Refuse an INVITE whose 200 was not let out."""
         if message.acceptance.owner is None:  # the call is over, and a BYE would have followed
-            self._endpoint.forget(message.acceptance.dialog.local_tag, now)
+            self._endpoint.dialogs.forget(message.acceptance.dialog.local_tag, now)
         if self.acceptance is message.acceptance:
             self.acceptance = None
         tag = message.acceptance.dialog.local_tag

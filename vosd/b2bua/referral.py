@@ -114,7 +114,7 @@ def leg_named_by(endpoint: Endpoint, replaces: Replaces) -> "tuple[Call | None, 
 
     It may be an early dialog of our own INVITE, of a phone that rings (RFC 3891 section 3).
     """
-    keeper: object = endpoint.dialog_kept_by(replaces.to_tag)
+    keeper: object = endpoint.dialogs.owners.get(replaces.to_tag)
     call = keeper.call if isinstance(keeper, CallPart) else None
     if call is not None:
         for leg in call.all_legs:

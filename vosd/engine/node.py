@@ -22,7 +22,7 @@ from vosd.engine.media.switch_media import SwitchMedia
 from vosd.engine.messages.relay import MessageRelay
 from vosd.engine.peers.options_ping import Pings
 from vosd.engine.registration.authentication import Authenticator, HeldRequest
-from vosd.engine.registration.bindings import CallsOfUsers, Presence, Registrations, unreported
+from vosd.engine.registration.bindings import Presence, Registrations, unreported
 from vosd.engine.registration.outbound import OutboundRegistrations
 from vosd.engine.registration.registrar import Registrar
 from vosd.engine.registration.writer import RegistrationWriter
@@ -174,9 +174,8 @@ class Node:
         self.trace = CallTraces(trace, self.knows)
         self.followers = TraceFollowers(self.trace, flows.listeners)
         self.registration_writer = RegistrationWriter(around.registered, flows, around.clock)
-        calls = CallsOfUsers(self.endpoint.peer_moved, self.endpoint.connected_again, self.endpoint.registered_again)
         self.registrations = Registrations(
-            sip.registrar, flows, self.registration_writer, around.clock, calls, around.presence
+            sip.registrar, flows, self.registration_writer, around.clock, self.endpoint.dialogs, around.presence
         )
         self.authenticator.registered = self.registrations
         self.registrar = Registrar(self.endpoint, self.registrations)

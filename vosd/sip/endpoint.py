@@ -6,7 +6,7 @@ requests in ``client_core``.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from vosd.base.clock import Instant
@@ -14,7 +14,7 @@ from vosd.base.wheel import Timer
 from vosd.sip.auth_gate import OPEN_GATE, AuthGate
 from vosd.sip.client_core import ClientCore, Placed, not_noted
 from vosd.sip.dialog.acceptance import Acceptance, PendingBye
-from vosd.sip.dialog.table import DialogTable, Kept
+from vosd.sip.dialog.table import DialogTable
 from vosd.sip.door.door import Doorkeeper, Doors
 from vosd.sip.drops import Drop, Drops
 from vosd.sip.events import AckMissing, AlarmFired, Event
@@ -61,7 +61,6 @@ class Endpoint:
         self._settings = settings
         self.token = token
         self.flows = Flows(listeners, token, locate)
-        self.contacts = self.flows.contacts
         product = settings.product
         self.server_header = f"Server: {product}\r\n" if product else ""
         self.agent_header = f"User-Agent: {product}\r\n" if product else ""
@@ -76,11 +75,12 @@ class Endpoint:
         """Takes the place of an INVITE that was answered with 2xx: its call lasts longer than what responses repeat."""
         self.acknowledged_invite = InviteClient.acknowledged(self.store)
         """Takes the place of an INVITE of ours whose 2xx has its ACK."""
-        self._dialogs = DialogTable(self.store)
+        self.dialogs = DialogTable(self.store)
+        """Dialogs, whose owners are legs and pending BYEs."""
         self.client = ClientCore(
             self.store,
             self.flows,
-            self._dialogs,
+            self.dialogs,
             agent_header=self.agent_header,
             dropped=self.dropped,
             token=token,
@@ -91,7 +91,7 @@ class Endpoint:
         self._server = ServerCore(
             self.store,
             self.flows,
-            self._dialogs,
+            self.dialogs,
             settings,
             token=token,
             knows=knows,
@@ -100,11 +100,6 @@ class Endpoint:
             send_pending_bye=self._send_pending_bye,
             dropped=self.dropped,
         )
-        self.adopt = self._dialogs.adopt
-        self.forget = self._dialogs.forget
-        self.peer_moved = self._dialogs.peer_moved
-        self.connected_again = self._dialogs.connected_again
-        self.registered_again = self._dialogs.registered_again
 
     # -- in -----------------------------------------------------------------------------------------------------
 
@@ -143,7 +138,7 @@ class Endpoint:
             key = answered(data)
             return key.startswith(self.flows.mark) and (key in store.clients or store.finished.get(key) is not None)
         tag = to_tag(data).decode("utf-8", "surrogateescape")
-        if tag and (self._dialogs.has(tag) or (tag == self.flows.refusal_tag and data[:4] == b"ACK ")):
+        if tag and (self.dialogs.has(tag) or (tag == self.flows.refusal_tag and data[:4] == b"ACK ")):
             return True
         return data[:4] in _BY_BRANCH and self._is_for_invite(data)
 
@@ -210,7 +205,7 @@ class Endpoint:
         """Release a caller that has not acknowledged our 200: the BYE waits for the ACK (RFC 3261 section 15.1.1)."""
         acceptance.owner = None
         acceptance.bye_headers = headers
-        self.adopt(acceptance.dialog.local_tag, PendingBye(acceptance))
+        self.dialogs.adopt(acceptance.dialog.local_tag, PendingBye(acceptance))
 
     def refuse_left_over(
         self, key: str, stem: ResponseStem, tag: str, headers: str, now: Instant
@@ -232,11 +227,7 @@ class Endpoint:
     def clear(self) -> None:
         """Forget all transactions, dialogs and timers, because their restoration has failed; nothing is sent."""
         self.store.clear()
-        self._dialogs.clear()
-
-    def dialog_kept_by(self, tag: str) -> Kept | None:
-        """Return the owner of the dialog with our ``tag``, or None."""
-        return self._dialogs.owners.get(tag)
+        self.dialogs.clear()
 
     def set_alarm(self, owner: AlarmOwner, at: Instant) -> Timer[TimerOwner]:
         """Send an ``AlarmFired`` event to ``owner`` at ``at``."""
@@ -250,15 +241,11 @@ class Endpoint:
         """Set the ``owner`` of requests without one, such as a BYE: it is called if they get no response."""
         self.store.unclaimed = owner
 
-    def dialog_owners(self) -> Iterable[Kept]:
-        """Return the owners of dialogs: legs, and pending BYEs."""
-        return self._dialogs.owners.values()
-
     def census(self) -> dict[str, int]:
         """Count live objects, for ``vosd status``."""
         store = self.store
         return {
-            "dialogs": len(self._dialogs),
+            "dialogs": len(self.dialogs),
             "transactions": len(store.servers) + len(store.clients) + len(store.finished),
             "timers": len(store.wheel) - store.finished.timers,
         }
@@ -300,7 +287,7 @@ class Endpoint:
         headers = acceptance.bye_headers
         acceptance.acknowledged()
         self.client.send_bye(acceptance.dialog, headers or "", now)
-        self.forget(acceptance.dialog.local_tag, now)
+        self.dialogs.forget(acceptance.dialog.local_tag, now)
 
 
 class UserTimer:

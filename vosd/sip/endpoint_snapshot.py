@@ -71,7 +71,7 @@ class EndpointSnapshot(msgspec.Struct, frozen=True):
         store, flows = endpoint.store, endpoint.flows
         unowned = [client for client in store.clients.values() if client.owner is None]
         refused = [server for server in store.servers.values() if server.state is TransactionState.COMPLETED]
-        byes = [owner.acceptance for owner in endpoint.dialog_owners() if isinstance(owner, PendingBye)]
+        byes = [owner.acceptance for owner in endpoint.dialogs.owners.values() if isinstance(owner, PendingBye)]
         return cls(
             flows.mark,
             flows.refusal_tag,
@@ -100,7 +100,7 @@ class EndpointSnapshot(msgspec.Struct, frozen=True):
             restoration.invite_server(server).owner = owner
         for bye in self.pending_byes:
             acceptance = bye.restored(None, restoration)
-            endpoint.adopt(acceptance.dialog.local_tag, PendingBye(acceptance))
+            endpoint.dialogs.adopt(acceptance.dialog.local_tag, PendingBye(acceptance))
         for each in self.finished:
             restoration.store.finished.keep_until(text_of(each.key), _entry(each, restoration), each.due_ms)
         for key, until_ms, peer, data in self.refused:

@@ -157,7 +157,7 @@ class Probe:
             sequence=1,
             peer=peer,
         )
-        headers = f"{self.endpoint.contacts[peer.flow]}Content-Type: application/sdp\r\n"
+        headers = f"{self.endpoint.flows.contacts[peer.flow]}Content-Type: application/sdp\r\n"
         return self.endpoint.client.send_invite(parts, 69, headers, body, owner, self.now, is_fixed=is_fixed)
 
     def invite_again(

@@ -51,7 +51,7 @@ def home():
     scene = at_home()
     yield scene
     assert faults_of(scene.wire.packets, SWITCH) == []
-    assert scene.exchange.endpoint._dialogs._behind_nat == {}, "nothing is kept of calls that are over"
+    assert scene.exchange.endpoint.dialogs._behind_nat == {}, "nothing is kept of calls that are over"
 
 
 def test_a_call_from_behind_nat_is_set_up_and_ended_by_the_other_side(home):
@@ -249,7 +249,7 @@ def test_a_phone_that_registers_from_another_port_takes_along_what_it_has_called
     desk.register()
     call = desk.call(CALLEE)
     scene.wire.run_until(lambda: call.final == 200)
-    there = scene.exchange.endpoint.dialog_kept_by(call.remote.partition(";tag=")[2])
+    there = scene.exchange.endpoint.dialogs.owners.get(call.remote.partition(";tag=")[2])
     assert there.dialog.seen_at == Peer(0, *MOVED)
     scene.wire.hide(HOME, REMAPPED)
     desk.register()
@@ -282,7 +282,7 @@ def test_a_call_of_another_phone_stays_where_it_is():
     register(scene, HOME, CUSTOMER, cseq=2)
     call = neighbour.call(CALLEE, Intent(login=Login("1002", "secret")))
     scene.wire.run_until(lambda: call.final == 200)
-    there = scene.exchange.endpoint.dialog_kept_by(call.remote.partition(";tag=")[2])
+    there = scene.exchange.endpoint.dialogs.owners.get(call.remote.partition(";tag=")[2])
     register(scene, HOME, REMAPPED, cseq=3)
     assert there.dialog.seen_at == Peer(0, *CUSTOMER)
     call.hang_up()

@@ -54,7 +54,7 @@ def hung_up(probe: Probe) -> None:
 
 def register(probe: Probe, at: Peer = AGAIN, contact: str = CONTACT, elsewhere: tuple[Peer, ...] = ()) -> list[Peer]:
     """Let the user register; return where BYEs were sent to."""
-    probe.endpoint.connected_again(USER, at, contact, (at, *elsewhere), probe.now)
+    probe.endpoint.dialogs.connected_again(USER, at, contact, (at, *elsewhere), probe.now)
     return [each.peer for each in probe.sent()]
 
 
@@ -84,9 +84,9 @@ def test_it_is_sent_over_a_connection_that_opens_before_the_old_one_is_known_to_
 
 def test_it_is_sent_again_from_the_same_port(probe):
     hung_up(probe)
-    probe.endpoint.registered_again(USER, SEEN, probe.now)
+    probe.endpoint.dialogs.registered_again(USER, SEEN, probe.now)
     assert [each.peer for each in probe.sent()] == [SEEN]
-    probe.endpoint.registered_again(USER, SEEN, probe.now)
+    probe.endpoint.dialogs.registered_again(USER, SEEN, probe.now)
     assert probe.sent() == []
 
 

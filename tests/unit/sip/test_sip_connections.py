@@ -43,7 +43,7 @@ def accept(probe: Probe, owner: Keeper) -> Acceptance:
     event = probe.receive(over_tcp(), CALLER)
     assert isinstance(event, InviteArrived)
     owner.dialog = Dialog.of_caller(event.request, "ours", event.source, probe.endpoint.flows.next_hop)
-    probe.endpoint.adopt("ours", owner)
+    probe.endpoint.dialogs.adopt("ours", owner)
     return probe.accept(event.transaction, owner.dialog, owner)
 
 
@@ -210,7 +210,7 @@ def test_a_2xx_whose_connection_is_gone_is_repeated_all_the_same(probe, owner):
     assert probe.fail(CALLER_AT_HOME) == []
     assert probe.advance(GIVE_UP) == [AckMissing(owner, acceptance, probe.now)]
     assert probe.times_of("200") == [0, *UP_TO_T2]
-    probe.endpoint.forget("ours", probe.now)
+    probe.endpoint.dialogs.forget("ours", probe.now)
     probe.advance(GIVE_UP + T1)
     assert nothing_left(probe)
 
@@ -223,7 +223,7 @@ def test_a_bye_whose_connection_is_gone_goes_to_the_contact_of_the_peer(probe, o
     assert (first.peer, again.peer) == (CALLER, CALLER_AT_HOME)
     assert first.data == again.data, "the same transaction"
     probe.receive(reply(first, 200), CALLER_AT_HOME)
-    probe.endpoint.forget("ours", probe.now)
+    probe.endpoint.dialogs.forget("ours", probe.now)
     probe.advance(GIVE_UP + T1)
     assert nothing_left(probe)
 
@@ -243,7 +243,7 @@ def call(probe: Probe, owner: Keeper, headers: str = DIALLED) -> Dialog:
     transaction = probe.call_vendor(owner, peer=GATEWAY)
     event = probe.receive(reply(probe.log[-1], 200, headers=headers, body=SDP), GATEWAY)
     owner.dialog = Dialog.of_callee(transaction.parts, "ours", event.response, probe.endpoint.flows.next_hop)
-    probe.endpoint.adopt("ours", owner)
+    probe.endpoint.dialogs.adopt("ours", owner)
     probe.endpoint.client.send_ack(transaction, owner.dialog, "", b"")
     assert probe.titles() == ["INVITE", "ACK"]
     return owner.dialog
@@ -347,6 +347,6 @@ def test_a_large_request_by_tcp_moves_no_dialog_from_udp(probe, owner):
     """Section 18.1.1: a peer that uses TCP for one large request is still reached over UDP."""
     event = probe.receive(request(), Peer(0, "192.0.2.10", 5060))
     owner.dialog = Dialog.of_caller(event.request, "ours", event.source, probe.endpoint.flows.next_hop)
-    probe.endpoint.adopt("ours", owner)
+    probe.endpoint.dialogs.adopt("ours", owner)
     probe.receive(over_tcp("INFO", branch="z9hG4bK-2", to=TO_US, cseq="2 INFO"), CALLER)
     assert owner.dialog.peer == Peer(0, "192.0.2.10", 5060)

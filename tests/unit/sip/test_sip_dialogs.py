@@ -21,7 +21,7 @@ def accept(probe: Probe, headers: str = "") -> tuple[Keeper, Acceptance]:
     event = probe.receive(request(headers=headers))
     owner = Keeper()
     owner.dialog = Dialog.of_caller(event.request, "ours", event.source, straight)
-    probe.endpoint.adopt("ours", owner)
+    probe.endpoint.dialogs.adopt("ours", owner)
     acceptance = probe.accept(event.transaction, owner.dialog, owner)
     probe.sent()
     return owner, acceptance
@@ -234,7 +234,7 @@ def test_a_dialogs_peer_may_have_moved_to_an_unknown_address(probe):
 def test_a_bye_that_crosses_ours_gets_200(probe):
     owner = talk(probe)
     probe.endpoint.client.send_bye(owner.dialog, "", probe.now)
-    probe.endpoint.forget("ours", probe.now)
+    probe.endpoint.dialogs.forget("ours", probe.now)
     [ours] = probe.sent()
     assert probe.receive(in_dialog("BYE")) is None
     assert probe.titles() == ["200"]
@@ -245,7 +245,7 @@ def test_a_bye_that_crosses_ours_gets_200(probe):
 
 def test_after_64_t1_a_closed_dialog_is_unknown(probe):
     talk(probe)
-    probe.endpoint.forget("ours", probe.now)
+    probe.endpoint.dialogs.forget("ours", probe.now)
     probe.advance(GIVE_UP + T1)
     assert not any(probe.endpoint.census().values())
     probe.receive(in_dialog("BYE"))
@@ -254,9 +254,9 @@ def test_after_64_t1_a_closed_dialog_is_unknown(probe):
 
 def test_forgetting_a_dialog_twice_changes_nothing(probe):
     talk(probe)
-    probe.endpoint.forget("ours", probe.now)
+    probe.endpoint.dialogs.forget("ours", probe.now)
     before = probe.endpoint.census()
-    probe.endpoint.forget("ours", probe.now)
+    probe.endpoint.dialogs.forget("ours", probe.now)
     assert probe.endpoint.census() == before
 
 

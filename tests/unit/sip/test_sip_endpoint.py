@@ -290,7 +290,7 @@ def test_each_listener_names_itself_and_serves_its_own_family():
     probe = Probe(listeners=(Listener("192.0.2.1", 5060), Listener("2001:db8::1", 5062), Listener("192.0.2.2", 5064)))
     endpoint = probe.endpoint
     assert endpoint.flows.new_via(1) == "SIP/2.0/UDP [2001:db8::1]:5062;rport;branch=z9hG4bKmarktoken1"
-    assert endpoint.contacts[2] == "Contact: <sip:192.0.2.2:5064>\r\n"
+    assert endpoint.flows.contacts[2] == "Contact: <sip:192.0.2.2:5064>\r\n"
     assert (endpoint.flows.towards("198.51.100.7"), endpoint.flows.towards("2001:db8::7")) == (0, 1)
     source = Peer(2, "192.0.2.10", 5060)
     probe.receive(request("OPTIONS"), source)
@@ -303,7 +303,7 @@ def test_the_census_counts_what_is_alive(probe):
     assert probe.endpoint.next_timer() is None
     probe.receive(request())
     probe.call_vendor(Keeper())
-    probe.endpoint.adopt("ours", Keeper())
+    probe.endpoint.dialogs.adopt("ours", Keeper())
     assert probe.endpoint.census() == {"dialogs": 1, "transactions": 2, "timers": 1}
     assert probe.endpoint.next_timer() == START.mono + 500
 

@@ -21,7 +21,7 @@ def answer_of(asked: Sent, fork: str) -> bytes:
 def invited(probe: Probe, owner: Keeper) -> tuple[InviteClient, Sent]:
     """Call the vendor; requests that bear our tag come to ``owner``."""
     transaction = probe.call_vendor(owner)
-    probe.endpoint.adopt("ours", owner)
+    probe.endpoint.dialogs.adopt("ours", owner)
     return transaction, probe.sent()[0]
 
 
@@ -65,7 +65,7 @@ def test_each_further_answer_is_ended_and_reported_once(probe, owner):
     assert probe.titles() == ["ACK", "BYE", "ACK", "BYE", "ACK", "ACK", "ACK"]
     for bye in [sent for sent in probe.log if sent.title == "BYE"]:
         probe.receive(reply(bye, 200), VENDOR)
-    probe.endpoint.forget("ours", probe.now)
+    probe.endpoint.dialogs.forget("ours", probe.now)
     probe.advance(GIVE_UP + T1)
     assert not any(probe.endpoint.census().values())
 
@@ -105,7 +105,7 @@ def test_a_second_answer_is_ended_at_once_though_the_first_is_not_acknowledged_y
 
 def test_a_second_answer_to_an_ended_call_is_ended_without_event(probe, owner):
     asked = answered(probe, owner)
-    probe.endpoint.forget("ours", probe.now)
+    probe.endpoint.dialogs.forget("ours", probe.now)
     assert probe.receive(answer_of(asked, "second"), VENDOR) is None
     assert probe.titles() == ["ACK", "BYE"]
 
@@ -114,7 +114,7 @@ def test_the_owner_is_found_by_our_own_tag_not_by_the_answer(probe, owner):
     """A vendor must not be able to put an attempt on another's call."""
     asked = answered(probe, owner)
     victim = Keeper()
-    probe.endpoint.adopt("victim", victim)
+    probe.endpoint.dialogs.adopt("victim", victim)
     forged = answer_of(asked, "second").replace(b";tag=ours", b";tag=victim")
     assert probe.receive(forged, VENDOR).owner is owner
 
@@ -125,7 +125,7 @@ def test_a_dialog_that_only_waits_for_an_ack_has_no_owner_to_inform(probe, owner
     reinvite = probe.receive(from_vendor("INVITE", "winner"), VENDOR)
     acceptance = probe.accept(reinvite.transaction, owner.dialog, owner)
     probe.endpoint.bye_after_ack(acceptance, "")
-    assert isinstance(probe.endpoint.dialog_kept_by("ours"), PendingBye)
+    assert isinstance(probe.endpoint.dialogs.owners.get("ours"), PendingBye)
     assert probe.receive(answer_of(asked, "second"), VENDOR) is None
     assert probe.titles() == ["200", "ACK", "BYE"]
 

@@ -264,7 +264,7 @@ def answered(probe: Probe, owner: Keeper) -> Dialog:
 def test_a_reinvite_has_the_next_cseq_and_the_tag_of_the_peer(probe, owner):
     """Section 14.1."""
     dialog = answered(probe, owner)
-    transaction = probe.invite_again(dialog, owner, headers=probe.endpoint.contacts[0])
+    transaction = probe.invite_again(dialog, owner, headers=probe.endpoint.flows.contacts[0])
     [sent] = probe.sent()
     assert (sent.request.cseq, sent.request.uri) == ((2, "INVITE"), "sip:vendor@198.51.100.7:5060")
     assert (sent.request.from_tag, sent.request.to_tag) == ("ours", "vendor")

@@ -46,7 +46,7 @@ def answered(probe: Probe, number: int = 1) -> tuple[Keeper, Acceptance]:
     event = probe.receive(request(cseq=f"{number} INVITE"))
     owner = Keeper()
     owner.dialog = Dialog.of_caller(event.request, "ours", event.source, straight)
-    probe.endpoint.adopt("ours", owner)
+    probe.endpoint.dialogs.adopt("ours", owner)
     acceptance = probe.accept(event.transaction, owner.dialog, owner)
     probe.sent()
     return owner, acceptance
@@ -128,7 +128,7 @@ def test_a_faulty_bye_that_is_repeated_gets_its_answer_again(probe):
     answered(probe)
     data = within("BYE", headers="no colon\r\n")
     probe.receive(data).transaction.respond(200, "ours", "", probe.now)
-    probe.endpoint.forget("ours", probe.now)
+    probe.endpoint.dialogs.forget("ours", probe.now)
     assert probe.receive(data) is None
     assert probe.titles() == ["200", "200"]
 

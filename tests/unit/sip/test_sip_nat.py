@@ -42,7 +42,7 @@ def talk(probe: Probe, nat: Nat = Nat.AUTO, source: Peer = OUTSIDE) -> Dialog:
     event = probe.receive(from_home(), source)
     owner = Keeper()
     owner.dialog = Dialog.of_caller(event.request, "ours", source, straight, nat)
-    probe.endpoint.adopt("ours", owner)
+    probe.endpoint.dialogs.adopt("ours", owner)
     probe.sent()
     return owner.dialog
 

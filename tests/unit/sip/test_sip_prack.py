@@ -23,8 +23,8 @@ def ring(probe: Probe, owner: Keeper, *, body: bytes = b"", source: Peer | None 
     event = probe.receive(INVITE) if source is None else probe.receive(INVITE, source)
     assert isinstance(event, InviteArrived)
     owner.dialog = Dialog.of_caller(event.request, "ours", event.source, straight)
-    probe.endpoint.adopt("ours", owner)
-    headers = f"{probe.endpoint.contacts[0]}{'Content-Type: application/sdp' + chr(13) + chr(10) if body else ''}"
+    probe.endpoint.dialogs.adopt("ours", owner)
+    headers = f"{probe.endpoint.flows.contacts[0]}{'Content-Type: application/sdp' + chr(13) + chr(10) if body else ''}"
     return probe.ring_reliably(event.transaction, owner, headers=headers, body=body)
 
 

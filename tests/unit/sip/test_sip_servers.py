@@ -25,7 +25,7 @@ def accepted(probe: Probe, owner: Keeper) -> Acceptance:
     event = arrive(probe)
     event.transaction.owner = owner
     owner.dialog = Dialog.of_caller(event.request, "ours", event.source, straight)
-    probe.endpoint.adopt("ours", owner)
+    probe.endpoint.dialogs.adopt("ours", owner)
     return probe.accept(event.transaction, owner.dialog, owner)
 
 
@@ -289,7 +289,7 @@ def test_when_everything_is_over_nothing_is_left(probe):
     """Issue 2: transactions and timers are zero after 64·T1."""
     event = bye_arrives(probe)
     event.transaction.respond(200, "", "", probe.now)
-    probe.endpoint.forget("ours", probe.now)
+    probe.endpoint.dialogs.forget("ours", probe.now)
     probe.receive(request("OPTIONS", branch="z9hG4bK-o"))
     leg = probe.call_vendor(Keeper())
     probe.receive(reply(probe.log[-1], 503))

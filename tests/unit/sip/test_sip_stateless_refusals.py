@@ -132,10 +132,10 @@ def test_what_belongs_to_us_is_seen_without_reading(probe):
 def test_what_is_within_a_dialog_of_ours_is_seen_without_reading(probe):
     bye = request("BYE", to="<sip:4420@192.0.2.1>;tag=ours")
     assert not probe.endpoint.belongs(MessageKind.WITHIN, bye)
-    probe.endpoint.adopt("ours", Keeper())
+    probe.endpoint.dialogs.adopt("ours", Keeper())
     assert probe.endpoint.belongs(MessageKind.WITHIN, bye)
     assert not probe.endpoint.belongs(MessageKind.WITHIN, request("BYE"))
-    probe.endpoint.forget("ours", probe.now)
+    probe.endpoint.dialogs.forget("ours", probe.now)
     assert probe.endpoint.belongs(MessageKind.WITHIN, bye), "one may have crossed ours"
     probe.advance(40_000)
     assert not probe.endpoint.belongs(MessageKind.WITHIN, bye)

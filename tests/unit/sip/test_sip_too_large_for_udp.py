@@ -152,7 +152,7 @@ def talk(probe: Probe, owner: Keeper, contact: str = "sip:4930@192.0.2.10:5060",
     assert isinstance(event, InviteArrived)
     next_hop = probe.endpoint.flows.next_hop
     owner.dialog = Dialog.of_caller(event.request, "ours", how.get("source", event.source), next_hop, Nat.AUTO)
-    probe.endpoint.adopt("ours", owner)
+    probe.endpoint.dialogs.adopt("ours", owner)
     probe.accept(event.transaction, owner.dialog, owner).acknowledged()
     probe.sent()
     return owner.dialog
@@ -164,14 +164,14 @@ def no_login(_gateway: str) -> None:
 
 def update(probe: Probe, dialog: Dialog, owner: Keeper, *, is_fixed: bool = False) -> Client:
     client = Client(store=probe.endpoint.store, owner=owner)
-    headers = probe.endpoint.contacts[0] + TYPE
+    headers = probe.endpoint.flows.contacts[0] + TYPE
     probe.endpoint.client.begin_request(client, dialog, "UPDATE", headers, LARGE, probe.now, is_fixed=is_fixed)
     return client
 
 
 def test_a_large_re_invite_takes_tcp_and_its_dialog_stays_on_udp(probe, owner):
     dialog = talk(probe, owner)
-    transaction = probe.invite_again(dialog, owner, headers=probe.endpoint.contacts[0] + TYPE, body=LARGE)
+    transaction = probe.invite_again(dialog, owner, headers=probe.endpoint.flows.contacts[0] + TYPE, body=LARGE)
     [sent] = probe.sent()
     assert (sent.peer, sent.request.via.transport) == (CUSTOMER_BY_TCP, "TCP")
     assert sent.request.header("contact") == "<sip:192.0.2.1:5060>"
@@ -202,7 +202,7 @@ def test_refused_by_tcp_a_large_request_within_a_dialog_goes_back_to_udp_as_the_
 
     def ask() -> list[Sent]:
         if method == "INVITE":
-            probe.invite_again(dialog, owner, headers=probe.endpoint.contacts[0] + TYPE, body=LARGE)
+            probe.invite_again(dialog, owner, headers=probe.endpoint.flows.contacts[0] + TYPE, body=LARGE)
         else:
             update(probe, dialog, owner)
         return probe.sent()

@@ -32,7 +32,7 @@ def retry_later(endpoint: Endpoint) -> str:
 def of_ringing(endpoint: Endpoint, dialog: Dialog, session: bytes) -> str:
     """Return the headers of a provisional response that makes an early dialog (RFC 3261 section 12.1.1)."""
     routes = "".join([f"Record-Route: {route}\r\n" for route in dialog.routes]) if dialog.routes else ""
-    return f"{routes}{endpoint.contacts[dialog.peer.flow]}{SDP if session else ''}"
+    return f"{routes}{endpoint.flows.contacts[dialog.peer.flow]}{SDP if session else ''}"
 
 
 def of_reliable_ringing(endpoint: Endpoint, dialog: Dialog, session: bytes, number: int) -> str:
@@ -47,14 +47,15 @@ def of_answer(endpoint: Endpoint, dialog: Dialog, session: bytes, timer: Session
     routes = "".join([f"Record-Route: {route}\r\n" for route in dialog.routes]) if dialog.routes else ""
     supported = SUPPORTED_HEADER if timer.settings.enabled else SUPPORTED_WITHOUT_TIMER
     content = SDP if session else ""
-    return f"{endpoint.server_header}{routes}{endpoint.contacts[dialog.peer.flow]}{content}{ALLOW}{supported}{agreed}"
+    contact = endpoint.flows.contacts[dialog.peer.flow]
+    return f"{endpoint.server_header}{routes}{contact}{content}{ALLOW}{supported}{agreed}"
 
 
 def of_agreement(endpoint: Endpoint, dialog: Dialog, session: bytes, timer: SessionTimer, agreed: str) -> str:
     """Return the headers of the 200 to an INVITE or UPDATE within a dialog."""
     supported = SUPPORTED_HEADER if timer.settings.enabled else SUPPORTED_WITHOUT_TIMER
     content = SDP if session else ""
-    return f"{endpoint.server_header}{endpoint.contacts[dialog.peer.flow]}{ALLOW}{supported}{agreed}{content}"
+    return f"{endpoint.server_header}{endpoint.flows.contacts[dialog.peer.flow]}{ALLOW}{supported}{agreed}{content}"
 
 
 def of_rejection(endpoint: Endpoint, status: int, reason: str) -> str:
@@ -64,7 +65,7 @@ def of_rejection(endpoint: Endpoint, status: int, reason: str) -> str:
 
 def of_referral(endpoint: Endpoint, dialog: Dialog, *, notifies: bool) -> str:
     """Return the lines of the 202 to a REFER: it refreshes the target, so it has a Contact (RFC 3515 section 2.2)."""
-    return f"{endpoint.contacts[dialog.peer.flow]}{'' if notifies else _REFER_SUB}"
+    return f"{endpoint.flows.contacts[dialog.peer.flow]}{'' if notifies else _REFER_SUB}"
 
 
 # -- requests -------------------------------------------------------------------------------------------------------
@@ -74,7 +75,7 @@ def of_proposal(endpoint: Endpoint, dialog: Dialog, session: bytes, timer: Sessi
     """Return the headers of an INVITE or UPDATE within a dialog; ``offered`` are the lines of its session timer."""
     knows_timer = _TIMER if timer.settings.enabled else ""
     content = SDP if session else ""
-    return f"{endpoint.contacts[dialog.peer.flow]}{endpoint.agent_header}{ALLOW}{knows_timer}{offered}{content}"
+    return f"{endpoint.flows.contacts[dialog.peer.flow]}{endpoint.agent_header}{ALLOW}{knows_timer}{offered}{content}"
 
 
 def of_prack(endpoint: Endpoint, rack: str, session: bytes) -> str:
@@ -89,11 +90,11 @@ def of_information(endpoint: Endpoint, content: str) -> str:
 
 def of_probe(endpoint: Endpoint, dialog: Dialog) -> str:
     """Return the headers of an OPTIONS within a dialog."""
-    return f"{endpoint.agent_header}{endpoint.contacts[dialog.peer.flow]}{ACCEPT}"
+    return f"{endpoint.agent_header}{endpoint.flows.contacts[dialog.peer.flow]}{ACCEPT}"
 
 
 def of_notification(endpoint: Endpoint, dialog: Dialog, event: str, status: int) -> str:
     """Return the headers of a NOTIFY that says how a transfer stands (RFC 3515 section 2.4.4)."""
     state = "active;expires=180" if status < 200 else "terminated;reason=noresource"
-    contact = endpoint.contacts[dialog.peer.flow]
+    contact = endpoint.flows.contacts[dialog.peer.flow]
     return f"{endpoint.agent_header}{contact}Event: {event}\r\nSubscription-State: {state}\r\n{_SIPFRAG}"

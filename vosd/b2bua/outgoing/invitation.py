@@ -99,7 +99,7 @@ def written(
     return Invitation(
         parts,
         hops,
-        f"{endpoint.contacts[flow]}{endpoint.agent_header}{ALLOW}{extensions}{shown.headers}",
+        f"{endpoint.flows.contacts[flow]}{endpoint.agent_header}{ALLOW}{extensions}{shown.headers}",
         SDP if offer else ACCEPT,
         offer,
         is_fixed=address.transport is not None or dialect.interface is not None,

@@ -187,13 +187,13 @@ class CalleeLegSnapshot(AttemptProgress, kw_only=True, omit_defaults=True):
         if described is not None:
             leg.dialog = restoration.dialog(described)
             callee.tag = leg.dialog.local_tag
-            endpoint.adopt(callee.tag, leg)
+            endpoint.dialogs.adopt(callee.tag, leg)
         elif self.early is not None:
             callee.tag = self.early.tag
             speaker = None if self.speaker is None else text_of(self.speaker)
             leg.early = early = self.early.restored(callee, speaker, restoration)
             if early.dialogs:
-                endpoint.adopt(callee.tag, leg)
+                endpoint.dialogs.adopt(callee.tag, leg)
         return callee
 
     def _restored_invite(self, callee: GatewayAttempt, restoration: Restoration) -> InviteClient:

@@ -199,9 +199,9 @@ class CallerLegSnapshot(InviteProgress, kw_only=True, omit_defaults=True):
         caller.shown = {text_of(tag): fork for tag, fork in self.shown} or None
         leg.proposing = None if self.proposing is None else restoration.server(self.proposing)
         caller.expiry = restoration.alarm(self.expiry, caller)
-        endpoint.adopt(dialog.local_tag, leg)
+        endpoint.dialogs.adopt(dialog.local_tag, leg)
         if progress.last_tag is not None:
-            endpoint.adopt(progress.last_tag, leg)
+            endpoint.dialogs.adopt(progress.last_tag, leg)
         return caller
 
     def _pracks(self, caller: Caller, restoration: Restoration) -> PrackQueue | None:

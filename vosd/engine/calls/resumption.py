@@ -169,7 +169,7 @@ class Resumption:
             undo(live_call, self._services)
         for side in (parts.caller, parts.callee):
             if side is not None and side.leg.dialog is not None:
-                self._endpoint.forget(side.leg.dialog.local_tag, self._now)
+                self._endpoint.dialogs.forget(side.leg.dialog.local_tag, self._now)
 
     # -- after --------------------------------------------------------------------------------------------------
 

@@ -290,7 +290,7 @@ class TrialCall:
         tag, transaction = response.to_tag, self._transaction
         if tag and tag not in self._early and len(self._early) < EARLY_MAX and transaction is not None:
             if not self._early:
-                self._endpoint.adopt(self._tag, self)
+                self._endpoint.dialogs.adopt(self._tag, self)
             next_hop = self._endpoint.flows.next_hop
             self._early[tag] = Dialog.of_callee(transaction.parts, self._tag, response, next_hop)
         if response.status in _RINGING and self._order.is_ring_only:
@@ -310,7 +310,7 @@ class TrialCall:
         dialog = early or Dialog.of_callee(transaction.parts, self._tag, response, endpoint.flows.next_hop)
         self.dialog = dialog
         self._early = {}
-        endpoint.adopt(self._tag, self)
+        endpoint.dialogs.adopt(self._tag, self)
         endpoint.client.send_ack(transaction, dialog, "", b"")
         self._log.note("ACK", now)
         attempt = Attempt(gateway.name, response.status, now.mono - self._began.mono, self._log.pdd_ms, "Answered")
@@ -342,7 +342,7 @@ class TrialCall:
                 status = 488
             elif event.dialog.refresh(request):
                 self.moved()
-            headers = self._endpoint.contacts[event.dialog.peer.flow] + ALLOW
+            headers = self._endpoint.flows.contacts[event.dialog.peer.flow] + ALLOW
         transaction.respond(status, self._tag, self._endpoint.server_header + headers, now)
         self._log.note(f"{method} of the vendor, answered {status}", now)
         if method == "BYE" and not is_early:
@@ -420,7 +420,7 @@ class TrialCall:
             return
         self._phase = _Phase.OVER
         self._call_off()
-        self._endpoint.forget(self._tag, now)
+        self._endpoint.dialogs.forget(self._tag, now)
         if self._hold is not None:
             self._hold.credit.release(self._hold)
         gateway = self._choice.gateway

@@ -64,7 +64,7 @@ class SipQuestion:
             peer=Peer(flow, server.host, port),
             nat=Nat.NO,
         )
-        headers = f"{endpoint.contacts[flow]}{endpoint.agent_header}{ALLOW}{ACCEPT}"
+        headers = f"{endpoint.flows.contacts[flow]}{endpoint.agent_header}{ALLOW}{ACCEPT}"
         self._alarm = endpoint.set_alarm(self, now.plus(timeout_ms))
         self._transaction = endpoint.client.send_invite(parts, hops, headers, b"", self, now)
 

@@ -214,7 +214,7 @@ class MessageRelay(Counting):
         status, response = outcome.status, outcome.response
         headers = ""
         if status < 300 and response is not None:
-            headers = self._endpoint.contacts[event.source.flow] + copied(response, "expires")
+            headers = self._endpoint.flows.contacts[event.source.flow] + copied(response, "expires")
         elif status == 423 and response is not None:
             headers = copied(response, "min-expires")
         elif status == 489:

@@ -118,7 +118,7 @@ class _Pinger:
         if dialect.route:
             question.request_uri, routes = dialect.routed(target)
             question.route = f"Route: {', '.join(routes)}\r\n" if routes else ""
-        headers = f"{endpoint.contacts[flow]}{ACCEPT}{endpoint.agent_header}"
+        headers = f"{endpoint.flows.contacts[flow]}{ACCEPT}{endpoint.agent_header}"
         if dialect.sent_as is not None:
             headers = dialect.sent_as.named(headers)
         return endpoint.client.send_request(question, "OPTIONS", headers, b"", self, now)

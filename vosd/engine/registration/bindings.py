@@ -5,7 +5,7 @@ user is in ``sip.registration.registrar``; writing them to the database is in ``
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from enum import Enum
 from operator import attrgetter
 from typing import Final, NamedTuple, Protocol
@@ -23,6 +23,7 @@ from vosd.engine.registration.registered_addresses import RegisteredAddresses
 from vosd.engine.registration.writer import RegistrationWriter
 from vosd.obs.events import GONE, Event
 from vosd.obs.figures import Figure
+from vosd.sip.dialog.table import DialogTable
 from vosd.sip.flows import Flows, Listener
 from vosd.sip.headers.contact import SURELY
 from vosd.sip.nat import is_hidden
@@ -86,21 +87,6 @@ class _User:
         """Set for the earliest possible expiry; a refresh does not move it, and it is set again when it fires."""
 
 
-class CallsOfUsers(NamedTuple):
-    """Callbacks by which the calls of a user follow it to another address."""
-
-    moved: Callable[[str, Peer, Peer, str], None]
-    """Called when NAT changes an address: with the name, old and new address and the Contact."""
-    connected_again: Callable[[str, Peer, str, Collection[Peer], Instant], None]
-    """Called when a user has a new connection: with the name, the connection, the Contact, and all its addresses."""
-    registered_again: Callable[[str, Peer, Instant], None]
-    """Called when a user registers again over what seems to be the same connection: with the name and its address."""
-
-
-NO_CALLS: Final = CallsOfUsers(lambda *_: None, lambda *_: None, lambda *_: None)
-"""Callbacks of a switch without calls to registered users."""
-
-
 def unreported(_phone: str, _place: Peer | None, *, is_online: bool) -> None:
     """Callback of a switch without phone service."""
 
@@ -122,14 +108,15 @@ class Registrations(Counting):
         flows: Flows,
         writer: RegistrationWriter,
         clock: Clock,
-        calls: CallsOfUsers = NO_CALLS,
+        dialogs: DialogTable | None = None,
         presence: Presence = unreported,
     ) -> None:
+        """``dialogs`` of users follow them to other addresses; None = there are no calls."""
         self._settings = settings
         self._flows = flows
         self._writer = writer
         self._clock = clock
-        self._calls = calls
+        self._dialogs = dialogs
         self._report_presence = presence
         self._users: dict[str, _User] = {}
         self._size = 0
@@ -308,8 +295,8 @@ class Registrations(Counting):
                 writer.put(name, binding, earlier)
                 if earlier is None or earlier.peer != binding.peer:
                     self._let_calls_follow(name, earlier, binding, after)
-                elif self._flows.reliable[binding.peer.flow]:
-                    self._calls.registered_again(name, binding.peer, self._clock.now())
+                elif self._dialogs is not None and self._flows.reliable[binding.peer.flow]:
+                    self._dialogs.registered_again(name, binding.peer, self._clock.now())
         for slot in was:
             writer.drop(name, slot)
         self._replace(name, user, after)
@@ -331,13 +318,14 @@ class Registrations(Counting):
 
     def _let_calls_follow(self, name: str, earlier: Binding | None, binding: Binding, after: Bindings) -> None:
         """Have calls of a user sent to where it is now; with a Path that is a proxy, and the device is not known."""
-        if binding.path or (earlier is not None and earlier.path):
+        dialogs = self._dialogs
+        if dialogs is None or binding.path or (earlier is not None and earlier.path):
             return
         if earlier is not None:
-            self._calls.moved(name, earlier.peer, binding.peer, binding.contact)
+            dialogs.peer_moved(name, earlier.peer, binding.peer, binding.contact)
         if self._flows.reliable[binding.peer.flow]:
             peers = [each.peer for each in after]
-            self._calls.connected_again(name, binding.peer, binding.contact, peers, self._clock.now())
+            dialogs.connected_again(name, binding.peer, binding.contact, peers, self._clock.now())
 
     def _replace(self, name: str, user: _User, after: Bindings) -> None:
         """Replace bindings: the table, the index of addresses, the timer."""
