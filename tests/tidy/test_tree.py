@@ -15,6 +15,8 @@ TEXTS: Final = {".py", ".md", ".yaml", ".xml", ".toml", ".txt", ".csv", ".mako",
 MEDIAN_MAX: Final = 150
 NINE_OF_TEN_MAX: Final = 350
 """A file is as long as its one purpose: what is watched is how long files are as a rule, in lines."""
+PUBLIC_METHODS_MAX: Final = 30
+"""Most public methods of a class (ADR 177)."""
 
 SHAPELESS: Final = re.compile(r"(^|_)(utils?|helpers?|managers?|misc|common|stuff)(_|$)")
 FIELDS_OWN: Final = {"tests/doubles/service_manager.py"}
@@ -53,6 +55,18 @@ def test_files_are_as_a_rule_as_long_as_a_reader_can_hold():
     longest = [f"{lines} {name}" for lines, name in reversed(lengths[-10:])]
     assert lengths[len(lengths) // 2][0] <= MEDIAN_MAX, longest
     assert lengths[len(lengths) * 9 // 10][0] <= NINE_OF_TEN_MAX, longest
+
+
+def test_no_class_has_more_public_methods_than_a_reader_can_hold():
+    methods: Counter[str] = Counter()
+    for path in sources("vosd"):
+        name: str | None = None
+        for line in text_of(path).splitlines():
+            if found := re.match(r"class (\w+)|(?=\w)", line):
+                name = found[1]
+            elif name and re.match(r"    (async )?def [a-z]", line):
+                methods[f"{name_of(path)} {name}"] += 1
+    assert max(methods.values()) == PUBLIC_METHODS_MAX, methods.most_common(5)
 
 
 def test_every_module_is_named_for_what_it_holds():
