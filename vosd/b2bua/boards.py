@@ -1,6 +1,6 @@
 """Parts of the switchboard of a call: what it uses of the switch for its attempts at gateways, and for its media.
 
-Legs and attempts use them, too, so nothing here knows the call.
+Attempts use them as well as the call, so nothing here knows the call.
 """
 
 from collections.abc import Sequence
@@ -46,11 +46,11 @@ class GatewayBoard(Protocol):
         """Release the capacity of an answered attempt."""
         ...
 
-    def rings(self, attempt: "GatewayAttempt") -> None:
+    def attempt_rings(self, attempt: "GatewayAttempt") -> None:
         """Note that a gateway rings: it works."""
         ...
 
-    def over(
+    def attempt_over(
         self, attempt: "GatewayAttempt", outcome: AttemptOutcome | None, now: Instant, *, frees_place: bool
     ) -> None:
         """Note the outcome of an unanswered attempt (None = nothing learnt of the vendor).
@@ -73,7 +73,7 @@ class GatewayBoard(Protocol):
 
 
 class MediaBoard(Protocol):
-    """The media of one call: sounds, keys, silence, and addresses that may have none."""
+    """The media of one call: sounds, keys, silence, and addresses that may have no media."""
 
     def announcement(self, reason: EndReason, now: Instant) -> SoundOffer | None:
         """Return what the caller is played before the call is refused for that reason; None = nothing."""

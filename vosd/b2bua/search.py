@@ -141,7 +141,7 @@ class CalleeSearch(msgspec.Struct, eq=False):
             if attempt.choice.protect_times:
                 self.hunt.wait(self._call, attempt, attempt.progress.waits_until_ms(attempt.choice.gateway), now)
             return
-        self._board.gateways.rings(attempt)
+        self._board.gateways.attempt_rings(attempt)
         self._call.state = states.RINGING
         self._call.journey.note_ringing(now.came)
         self._call.caller.ring(status, session, now)
@@ -425,7 +425,7 @@ class CalleeSearch(msgspec.Struct, eq=False):
         Attempts at one phone are one call of it: the last one gives its place back.
         """
         is_last = not self.beside or not self._shares_place(attempt)
-        self._board.gateways.over(attempt, outcome, now, frees_place=is_last)
+        self._board.gateways.attempt_over(attempt, outcome, now, frees_place=is_last)
 
     def _shares_place(self, attempt: GatewayAttempt) -> bool:
         """Return whether another attempt in progress is at the same phone, which counts them as one call."""
@@ -465,7 +465,7 @@ class CalleeSearch(msgspec.Struct, eq=False):
         if attempt is not self._call.callee and (session or self._call.state is not states.RINGING):
             self._put_first(attempt, now)
         if attempt is self._call.callee:
-            self._board.gateways.rings(attempt)
+            self._board.gateways.attempt_rings(attempt)
             self._call.state = states.RINGING
             self._call.journey.note_ringing(now.came)
             self._call.caller.ring(status, session, now)

@@ -206,7 +206,7 @@ class Node:
         self.messages.adopt(catalogue)
 
     def swap_catalogue(self, catalogue: Catalogue, now: Instant, changed: Iterable[Account] | None = None) -> None:
-        """Put another catalogue in force; its accounts have credits by now. ``changed`` is as in ``Switch``."""
+        """Put another catalogue in force; its accounts have credits by now (``TermsInForce.swap``)."""
         self.switch.terms.swap(catalogue, changed)
         if self.media is not None:
             self._judge_media(self.media, catalogue)

@@ -183,7 +183,7 @@ class MediaPort:
                 out.unsent += 1
             else:
                 out.packets_out += 1
-            SENT.pack_into(out.record, out.sent_at, out.packets_out, out.unsent)
+            SENT.pack_into(out.memory, out.sent_at, out.packets_out, out.unsent)
 
     def receive(self) -> None:
         """Receive a packet of any source, and forward it if its source is believed."""
@@ -564,6 +564,7 @@ class MediaPort:
     def close(self) -> None:
         """Close the sockets."""
         self.disconnect()
+        self.sender.close()
         self._rtp.close()
         if self._control is not None:
             self._control.close()

@@ -37,12 +37,12 @@ class PeerSender:
 
     __slots__ = (
         "_is_muted", "_owner", "_plain_send", "_player", "_rtp", "_send_after_reading", "_source", "key_sender",
-        "packets_out", "playing", "record", "recording", "send", "sent_at", "target", "unsent", "upstream",
+        "memory", "packets_out", "playing", "recording", "send", "sent_at", "target", "unsent", "upstream",
     )  # fmt: skip
 
     def __init__(self, rtp: socket.socket, record: memoryview, sent_at: int, owner: SenderOwner) -> None:
         self._rtp = rtp
-        self.record = record
+        self.memory = record
         """Memory that the switch reads."""
         self.sent_at = sent_at
         """Place of the counters of this sender in it."""
@@ -81,7 +81,7 @@ class PeerSender:
 
     def write_counters(self) -> None:
         """Write what was sent into the record."""
-        SENT.pack_into(self.record, self.sent_at, self.packets_out, self.unsent)
+        SENT.pack_into(self.memory, self.sent_at, self.packets_out, self.unsent)
 
     def note_forwarded(self, packets: int) -> None:
         """Count packets that the kernel has forwarded to the peer."""
@@ -93,6 +93,15 @@ class PeerSender:
         self._source = source
         if self.key_sender is not None:
             self.key_sender.describe(*source.taken())
+
+    def close(self) -> None:
+        """Send nothing more.
+
+        Ways to send that refer to their sender would keep it for ever: a worker collects no garbage.
+        """
+        self._player = self.playing = self.key_sender = self.recording = None
+        self._is_muted = False
+        self.choose_send()
 
     # ---- keys and sounds ----
 
@@ -166,7 +175,7 @@ class PeerSender:
         self._is_muted = False
         self.choose_send()
 
-    def record_to(self, recording: Recording | None) -> None:
+    def record(self, recording: Recording | None) -> None:
         """Record the packets that are forwarded to the peer, as they came to the other port; None = do not any more."""
         self.recording = recording
         self.choose_send()
@@ -180,7 +189,7 @@ class PeerSender:
             plain = self._send_after_sound
         elif self.key_sender is not None:
             plain = self._send_beside_keys
-        self._plain_send = plain
+        self._plain_send = self._send_after_reading = plain
         self.send = plain if self.recording is None else self._send_recorded
         if self._is_muted:
             self.send = self._send_nothing

@@ -448,14 +448,14 @@ class Worker:
         for port in ports:
             if port.sender.recording is not recording:
                 self._end_recording(port)
-                port.sender.record_to(recording)
+                port.sender.record(recording)
                 recording.ports += 1
 
     def _end_recording(self, port: MediaPort) -> None:
         recording = port.sender.recording
         if recording is None:
             return
-        port.sender.record_to(None)
+        port.sender.record(None)
         recording.ports -= 1
         if not recording.ports:
             if self._recordings.get(str(recording.path)) is recording:

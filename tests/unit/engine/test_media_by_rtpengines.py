@@ -435,7 +435,7 @@ def test_sides_without_ports_are_not_offered_any_again_and_again():
     for _ in range(10):
         scene.exchange.poll_rtpengines()
         scene.wire.run_for(1_000)
-    assert not moves
+    assert not moves.go_on(scene.exchange.clock.now())
     assert scene.bytes_to(CUSTOMER).count(b"INVITE sip:") <= 1
     scene.finish(call)
 

@@ -1,6 +1,8 @@
-"""Addresses to which a media port sends before its peer has sent."""
+"""Addresses to which a media port sends before its peer has sent, and the end of a port."""
 
+import gc
 import socket
+import weakref
 
 import pytest
 from doubles.sockets.relay import source
@@ -26,6 +28,12 @@ class Owner:
     def open_ports(self, _own_host, _host, ports):
         return ports
 
+    def take_back(self, *_ports):
+        """Have nothing forwarded by the kernel: it forwards nothing."""
+
+    def sends_itself(self, _sender, due_ns):
+        assert due_ns > 0
+
 
 @pytest.mark.parametrize(
     ("host", "sip_host", "trust", "is_sent"),
@@ -46,3 +54,21 @@ def test_nothing_is_sent_to_a_private_address_that_a_peer_at_a_public_one_announ
         assert (port._control_destination() is not None) is is_sent
         port.expect(source(host, 2_224, sip_host=sip_host), (PUBLIC, 5_000))
         assert port.sender.target == (PUBLIC, 5_000), "it is believed"
+
+
+def test_a_port_that_is_closed_while_it_plays_and_sends_keys_is_free_at_once():
+    """A worker collects no garbage, so nothing may refer to itself."""
+    order = OpenPort(RelayPort(1, "192.0.2.1", 4_000, None), 0, 0)
+    gc.disable()
+    try:
+        rtp = socket.socket(type=socket.SOCK_DGRAM)
+        left = weakref.ref(rtp)
+        port = MediaPort(order, rtp, None, memoryview(bytearray(RECORD_BYTES)), Owner())
+        port.expect(source(PUBLIC, 5_000), None)
+        port.sender.play_ring_back(0)
+        port.sender.press("5", 100, as_tone=False)
+        port.close()
+        del port, rtp
+        assert left() is None
+    finally:
+        gc.enable()

@@ -109,14 +109,16 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
         for limit in choice.limits:
             occupancy.release(limit.scope, limit.name)
 
-    def rings(self, attempt: GatewayAttempt) -> None:
+    def attempt_rings(self, attempt: GatewayAttempt) -> None:
         """Note that a gateway rings."""
         services, call, call_request = self._live_call.services, self._live_call.call, self._live_call.call_request
         services.attempts.rings(attempt, call_request.account)
         if services.reporter is not None and call.state is not RINGING:
             services.reporter.ringing(call.arrival, call.journey, call_request)
 
-    def over(self, attempt: GatewayAttempt, outcome: AttemptOutcome | None, now: Instant, *, frees_place: bool) -> None:
+    def attempt_over(
+        self, attempt: GatewayAttempt, outcome: AttemptOutcome | None, now: Instant, *, frees_place: bool
+    ) -> None:
         """Note the outcome of an unanswered attempt; ``frees_place``: release its capacity and money."""
         live_call = self._live_call
         if live_call.ringing is not None:

@@ -67,7 +67,7 @@ class LiveCall:
     __deletable__ = ("call", "gateways", "media")  # for a compiler (ADR 84)
 
     call: Call
-    """Deleted at the end, as the two parts: they refer to each other, and so are freed without a garbage collection."""
+    """Deleted at the end, as are its parts: they refer to each other, and so are freed without a garbage collection."""
 
     def __init__(
         self,

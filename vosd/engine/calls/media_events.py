@@ -42,7 +42,7 @@ class MediaEvents:
             far = call.conversation.key_pressed(leg, key, now)
             if far is not None:
                 media.send_key(leg, far, key, duration_ms, now)
-        except Exception:  # noqa: BLE001  the same boundary as in ``handle``
+        except Exception:  # noqa: BLE001  the same boundary as in ``Switch.handle``
             _log.exception("call_aborted", call_event="key")
             self._abort(call, now)
 
@@ -72,6 +72,6 @@ class MediaEvents:
             return
         try:
             live_call.call.sound_failed(now)
-        except Exception:  # noqa: BLE001  the same boundary as in ``handle``
+        except Exception:  # noqa: BLE001  the same boundary as in ``Switch.handle``
             _log.exception("call_aborted", call_event="sound")
             self._abort(live_call.call, now)

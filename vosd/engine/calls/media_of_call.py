@@ -1,4 +1,4 @@
-"""The media of one live call: sounds, keys, silence, and the addresses that may have media of it."""
+"""The media of one live call: sounds, keys, silence, and addresses that may have no media."""
 
 from typing import TYPE_CHECKING
 

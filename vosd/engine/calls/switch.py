@@ -106,7 +106,7 @@ class Switch(Counting):
         self.terms = TermsInForce(endpoint, self.services, self._refusals, self._intake)
         """Puts other catalogues in force."""
         self.continuation = Continuation(endpoint, self.services, self._intake, self._ask_again)
-        """Gives the live calls to another process, and goes on with those of one."""
+        """Gives the live calls to another process, and goes on with those of an earlier one."""
         self.media_events = MediaEvents(self.services, self._end, self._abort)
 
     # -- in -----------------------------------------------------------------------------------------------------

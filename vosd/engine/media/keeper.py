@@ -53,18 +53,14 @@ class MediaKeeper:
         rtpengines = parts.rtpengines
         self._parts = parts
         self._legs = parts.legs.by_number
+        self.number_of_leg = parts.legs.new_number
+        """Return the number of a new leg (``Doorkeeper``)."""
         self._sessions = sessions
         self._at_rtpengines = None if rtpengines is None else SessionsAtRtpEngines(parts, rtpengines, sessions)
         self._engine_ring_back = None if rtpengines is None else RingBackAtRtpEngines(rtpengines)
         self._terminating = TerminatedMedia(parts.listeners)
         self._offered: dict[int, _Offered] = {}
         """Offers that are not answered, by the numbers of their authors."""
-
-    def number_of_leg(self) -> int:
-        """Return the number of a new leg (``Doorkeeper``)."""
-        legs = self._parts.legs
-        legs.last_number += 1
-        return legs.last_number
 
     def passes(self, message: Outgoing, owner: DoorOwner) -> bool:
         """Let messages without a description pass, but for the first one of a leg, and ringing (``Doorkeeper``)."""
@@ -284,7 +280,7 @@ class MediaKeeper:
             return None
         if self._at_rtpengines is None or passing.is_at_relay:
             return unfit(waiting.message, passing.media, MediaRefusal.NO_MEDIA_PORT)
-        return self._at_rtpengines.terminated(waiting, passing, body, form)
+        return self._at_rtpengines.wait_for_keys(waiting, passing, body, form)
 
     def _described(self, passing: PassingSession, body: bytes) -> tuple[bytes, Sequence[Medium]]:
         """Return a description with telephone events where keys are converted, and its media.

@@ -24,7 +24,7 @@ _log = structlog.get_logger()
 
 
 class LegPorts:
-    """The ports that a keeper opens at a relay."""
+    """Ports of legs at the relay."""
 
     def __init__(
         self,

@@ -43,7 +43,8 @@ class MediaParts:
         self.legs = NumberedLegs(now)
         self.leg_ports = None if relay is None else LegPorts(relay, listeners, addresses, parameters)
         """Ports at the relay; None = there is none."""
-        self.ports = PortsAtEngines(relay, rtpengines)
+        self.at_engines = PortsAtEngines(relay, rtpengines)
+        """What is known of open ports, at the relay or at an rtpengine."""
         self.keys = KeyConversion(relay)
         engine_sounds = None if rtpengines is None else SoundsAtRtpEngines(rtpengines)
         self.callers_sounds = SoundsForCallers(relay, listeners, addresses, engine_sounds)
@@ -70,14 +71,14 @@ class MediaParts:
         ports, media.ports = media.ports, ()
         closed: LegFigures | None = None
         for index, port in enumerate(ports):
-            if port is not None and (figures := self.ports.close(port, now)) is not None and closed is None:
+            if port is not None and (figures := self.at_engines.close(port, now)) is not None and closed is None:
                 closed = LegFigures(media.source(index), figures)
         media.ended = _added(media.ended, closed)
 
     def figures_of(self, media: LegMedia) -> LegFigures | None:
         """Return the figures of a leg, with those of ports that it had before."""
         port = media.port(0)
-        figures = None if port is None else self.ports.figures(port)
+        figures = None if port is None else self.at_engines.figures(port)
         return _added(media.ended, None if figures is None else LegFigures(media.source(0), figures))
 
     def adopt(self, parameters: MediaParameters, sounds: Mapping[str, Sound]) -> None:

@@ -31,9 +31,6 @@ class MovedCalls:
         self._moving: deque[tuple[Call, int, int]] = deque()
         """Calls with the side that is offered other ports next, and not before when."""
 
-    def __len__(self) -> int:
-        return len(self._moving)
-
     def add(self, call: Call) -> None:
         """Move a call that has lost ports."""
         self._moving.append((call, 0, 0))

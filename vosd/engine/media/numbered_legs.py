@@ -11,13 +11,17 @@ class NumberedLegs:
     def __init__(self, now: Instant) -> None:
         """``now`` is the start of the process."""
         self.by_number: dict[int, Leg] = {}
-        self.last_number = now.wall << 20
-        """The number of the latest leg."""
+        self._last_number = now.wall << 20
+
+    def new_number(self) -> int:
+        """Return the number of a new leg."""
+        self._last_number += 1
+        return self._last_number
 
     def resume(self, leg: Leg, media: LegMedia) -> None:
         """Go on with a leg of an earlier process."""
         self.by_number[media.number] = leg
-        self.last_number = max(self.last_number, media.number)
+        self._last_number = max(self._last_number, media.number)
 
     def all_media(self) -> list[LegMedia]:
         """Return the media of all legs."""

@@ -50,7 +50,7 @@ class RelayedCalls:
         attempt = None if call.callee is None else call.callee.leg.facts.media
         if attempt is None or not attempt.ports:
             return None
-        rtpengines, ports = self._parts.rtpengines, self._parts.ports
+        rtpengines, ports = self._parts.rtpengines, self._parts.at_engines
         if rtpengines is None:
             return silence_limit(call, answered_at, PortLife(ports.last_packet, ports.receiving_since))
         asked: list[int | None] = []
@@ -198,7 +198,7 @@ class RelayedCalls:
                         has_lost = True
                         media.is_moved = bool(media.origin)
                 media.ports = tuple(ports)
-                if any(port is None or parts.ports.last_packet(port) is None for port in ports):
+                if any(port is None or parts.at_engines.last_packet(port) is None for port in ports):
                     media.watched_from = parts.began_ms
         if has_lost:
             self._moves.add(call)

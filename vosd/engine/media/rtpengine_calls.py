@@ -96,7 +96,7 @@ class _Counted(NamedTuple):
 
 
 class RtpEngineCalls:
-    """The calls of a keeper that are at rtpengines."""
+    """The calls of a switch that are at rtpengines."""
 
     def __init__(self, engines: MediaEngines, prefix: str, clock: Clock) -> None:
         """Names of calls begin with ``prefix``, which no other switch has; it contains no blank."""

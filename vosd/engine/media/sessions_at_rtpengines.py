@@ -39,7 +39,7 @@ class SessionsAtRtpEngines:
         self._rtpengines = rtpengines
         self._sessions = sessions
 
-    def terminated(
+    def wait_for_keys(
         self, waiting: WaitingMessage, passing: PassingSession, body: bytes, form: MediaForm
     ) -> MessageChange | MessageWait:
         """Let a description wait for the keys and ports of an rtpengine."""
