@@ -44,7 +44,7 @@ class MediaParts:
         self.leg_ports = None if relay is None else LegPorts(relay, listeners, addresses, parameters)
         """Ports at the relay; None = there is none."""
         self.at_engines = PortsAtEngines(relay, rtpengines)
-        """What is known of open ports, at the relay or at an rtpengine."""
+        """Facts of open ports, at the relay or at an rtpengine."""
         self.keys = KeyConversion(relay)
         engine_sounds = None if rtpengines is None else SoundsAtRtpEngines(rtpengines)
         self.callers_sounds = SoundsForCallers(relay, listeners, addresses, engine_sounds)
