@@ -155,13 +155,19 @@ def test_money_is_moved_and_credit_given_and_both_are_undone(site: Watched, visi
 
 
 def test_agents_are_a_tree(visit: Visit) -> None:
-    page = visit().go("/agents", "Agents")
+    visitor = visit()
+    page = visitor.go("/agents", "Agents")
     reseller = page.locator("ul.tree > li", has=page.get_by_role("link", name="reseller"))
     expect(reseller.get_by_role("link", name="acme")).to_be_visible()
     expect(reseller).to_contain_text("1 directly below, 1 in all")
     expect(page.get_by_role("link", name="vendors", exact=True)).to_have_count(0)
     page.get_by_label("All accounts").check(force=True)
     expect(page.get_by_role("link", name="vendors", exact=True)).to_be_visible()
+    page.get_by_role("button", name="Accounts below reseller").click()
+    expect(page.get_by_role("link", name="acme")).to_have_count(0)
+    visitor.go("/agents?" + page.url.partition("?")[2])
+    expect(page.get_by_role("link", name="vendors", exact=True)).to_be_visible()
+    expect(page.get_by_role("link", name="acme")).to_have_count(0)
 
 
 def test_a_person_is_added_by_a_link_and_taken_out_again(site: Watched, visit: Visit) -> None:
@@ -232,11 +238,14 @@ def test_parameters_are_set_in_words_undone_and_have_versions(site: Watched, vis
     expect(row(page, "SS_BILLINGUNIT")).to_contain_text("database, version 1")
     row(page, "SS_BILLINGUNIT").get_by_role("button", name="Versions").click()
     expect(page.get_by_role("dialog")).to_contain_text("value: set to 6")
+    link = page.url
     page.keyboard.press("Escape")
     undo(page)
     expect(row(page, "SS_BILLINGUNIT").get_by_role("cell", name="default", exact=True)).to_be_visible()
     parameters = {each["name"]: each for each in site.items("/parameters?limit=1000")}
     assert parameters["SS_BILLINGUNIT"]["source"] == "default"
+    page.goto(link)
+    expect(page.get_by_role("dialog", name="SS_BILLINGUNIT")).to_contain_text("value: set to 6")
 
 
 def test_who_logs_in_after_an_ended_session_sees_nothing_of_it(site: Watched, newcomer: Visit) -> None:

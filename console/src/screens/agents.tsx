@@ -3,13 +3,12 @@
 import { Switch } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
-import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { pageOf, type Row } from "../api/client";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { Money, State } from "../parts/values";
-import { type Branch, treeOf } from "./tree";
+import { type Branch, namesIn, namesTo, treeOf } from "./tree";
 
 const PAGE_ROWS = 1_000;
 const ROWS_MAX = 20_000;
@@ -29,11 +28,21 @@ async function allAccounts(): Promise<{ rows: Row[]; isCut: boolean }> {
 
 export function AgentsScreen() {
   const { t } = useTranslation();
-  const { all } = useSearch({ from: "/agents" });
+  const { all, opened, shut } = useSearch({ from: "/agents" });
   const go = useNavigate({ from: "/agents" });
   const found = useQuery({ queryKey: ["balances", "tree"], queryFn: allAccounts });
   const branches = treeOf(found.data?.rows ?? []);
   const shown = all ? branches : branches.filter((each) => each.count > 0);
+  const [openedNames, shutNames] = [namesIn(opened), namesIn(shut)];
+  const isOpen = ({ row, count }: Branch) =>
+    openedNames.has(String(row.id)) || (count < OPEN_BELOW && !shutNames.has(String(row.id)));
+  const turn = (branch: Branch) => {
+    const name = String(branch.row.id);
+    const [into, outOf] = isOpen(branch) ? [shutNames, openedNames] : [openedNames, shutNames];
+    into.add(name);
+    outOf.delete(name);
+    go({ search: { all, opened: namesTo(openedNames), shut: namesTo(shutNames) }, replace: true });
+  };
   return (
     <Page
       title={t("nav.agents")}
@@ -42,7 +51,9 @@ export function AgentsScreen() {
         <Switch
           label={t("agents.all")}
           checked={Boolean(all)}
-          onChange={(event) => go({ search: { all: event.currentTarget.checked ? "1" : undefined }, replace: true })}
+          onChange={(event) =>
+            go({ search: { all: event.currentTarget.checked ? "1" : undefined, opened, shut }, replace: true })
+          }
         />
       }
     >
@@ -50,38 +61,46 @@ export function AgentsScreen() {
       {found.data?.isCut && <p className="quiet">{t("agents.cut", { count: ROWS_MAX })}</p>}
       {found.isPending && <p className="quiet">{t("state.loading")}</p>}
       {found.data && shown.length === 0 && <p className="quiet">{t("agents.none")}</p>}
-      <Branches branches={shown} />
+      <Branches branches={shown} isOpen={isOpen} turn={turn} />
     </Page>
   );
 }
 
-function Branches({ branches }: { branches: readonly Branch[] }) {
+/** Which branches are open, and what opens and shuts one; the address has it. */
+interface Opening {
+  isOpen: (branch: Branch) => boolean;
+  turn: (branch: Branch) => void;
+}
+
+function Branches({ branches, ...opening }: { branches: readonly Branch[] } & Opening) {
   return (
     <ul className="tree">
       {branches.map((branch) => (
-        <li key={String(branch.row.id)}>{branch.count > 0 ? <Node branch={branch} /> : <Account branch={branch} />}</li>
+        <li key={String(branch.row.id)}>
+          {branch.count > 0 ? <Node branch={branch} {...opening} /> : <Account branch={branch} />}
+        </li>
       ))}
     </ul>
   );
 }
 
 /** An agent; what is below it is drawn while it is open. */
-function Node({ branch }: { branch: Branch }) {
+function Node({ branch, isOpen, turn }: { branch: Branch } & Opening) {
   const { t } = useTranslation();
-  const [isOpen, setOpen] = useState(branch.count < OPEN_BELOW);
+  const isShown = isOpen(branch);
   return (
     <>
       <button
         type="button"
         className="sort"
-        aria-expanded={isOpen}
+        aria-expanded={isShown}
         aria-label={t("agents.open", { name: String(branch.row.id) })}
-        onClick={() => setOpen(!isOpen)}
+        onClick={() => turn(branch)}
       >
-        {isOpen ? "▾" : "▸"}
+        {isShown ? "▾" : "▸"}
       </button>{" "}
       <Account branch={branch} />
-      {isOpen && <Branches branches={branch.below} />}
+      {isShown && <Branches branches={branch.below} isOpen={isOpen} turn={turn} />}
     </>
   );
 }

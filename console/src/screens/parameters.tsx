@@ -3,7 +3,6 @@
 import { Button, Group, Modal, Select, TextInput } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
-import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { ifVersion, pageOf, type Row, type Schemas, send } from "../api/client";
 import { useKind } from "../forms/editor";
@@ -75,6 +74,7 @@ export function ParametersScreen() {
         rowKey={(row) => String(row.name)}
         read={found.status}
       />
+      <Versions />
     </Page>
   );
 }
@@ -92,6 +92,7 @@ const versionOf = (row: Row) => Number(/^database, version (\d+)$/.exec(String(r
 
 function Acts({ row, declared }: { row: Row; declared: Key | undefined }) {
   const { t } = useTranslation();
+  const open = useOpenVersions();
   const name = String(row.name);
   const place = `/parameters/${encodeURIComponent(name)}`;
   const source = sourceOf(row);
@@ -146,31 +147,45 @@ function Acts({ row, declared }: { row: Row; declared: Key | undefined }) {
             said={() => t("parameters.taken_back", { name })}
             undo={again}
           />
-          <Versions name={name} />
+          <Button size="compact-xs" variant="default" onClick={() => open(name)}>
+            {t("definition.versions")}
+          </Button>
         </>
       )}
     </Group>
   );
 }
 
-function Versions({ name }: { name: string }) {
+/** The versions of a parameter; the address says whose are open, and which two are compared. */
+function Versions() {
   const { t } = useTranslation();
-  const [isOpen, setOpen] = useState(false);
-  const [pair, setPair] = useState<Pair | null>(null);
+  const { versions, first, last } = useSearch({ from: "/parameters" });
+  const open = useOpenVersions();
   return (
-    <>
-      <Button size="compact-xs" variant="default" onClick={() => setOpen(true)}>
-        {t("definition.versions")}
-      </Button>
-      <Modal
-        opened={isOpen}
-        onClose={() => setOpen(false)}
-        title={name}
-        size="lg"
-        closeButtonProps={{ "aria-label": t("act.close") }}
-      >
-        <History kind="parameters" name={name} pair={pair} onPair={setPair} />
-      </Modal>
-    </>
+    <Modal
+      opened={versions !== undefined}
+      onClose={() => open()}
+      title={versions}
+      size="lg"
+      closeButtonProps={{ "aria-label": t("act.close") }}
+    >
+      {versions && (
+        <History
+          kind="parameters"
+          name={versions}
+          pair={first && last ? [Number(first), Number(last)] : null}
+          onPair={(pair) => open(versions, pair)}
+        />
+      )}
+    </Modal>
   );
+}
+
+function useOpenVersions() {
+  const go = useNavigate({ from: "/parameters" });
+  return (name?: string, pair?: Pair) =>
+    go({
+      search: (before) => ({ ...before, versions: name, first: pair?.[0].toString(), last: pair?.[1].toString() }),
+      replace: true,
+    });
 }

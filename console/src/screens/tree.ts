@@ -23,3 +23,13 @@ export function treeOf(rows: readonly Row[]): readonly Branch[] {
   };
   return (below.get("") ?? []).map(branch);
 }
+
+/** Names that a part of an address lists. */
+export function namesIn(text: string | undefined): Set<string> {
+  return new Set(text ? text.split(",").map(decodeURIComponent) : []);
+}
+
+/** The part of an address that lists names; nothing where there are none. */
+export function namesTo(names: ReadonlySet<string>): string | undefined {
+  return names.size > 0 ? [...names].map(encodeURIComponent).join(",") : undefined;
+}
