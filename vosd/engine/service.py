@@ -40,6 +40,7 @@ from vosd.engine.lookups.asker import Lookups
 from vosd.engine.lookups.sip_question import Wiring
 from vosd.engine.loop import TICK_S, Loop
 from vosd.engine.media.figures import MediaFigures
+from vosd.engine.media.media_parts import MediaParts
 from vosd.engine.media.recordings import CallRecordings
 from vosd.engine.media.rtpengine_calls import POLL_TICK_S, RtpEngineCalls
 from vosd.engine.media.switch_media import SwitchMedia
@@ -213,7 +214,7 @@ class SwitchService:
         if relay is None and rtpengines is None:
             return None
         terms, addresses = catalogue.parameters.media, settings.media.addresses
-        media = SwitchMedia(relay, self.listeners, addresses, terms, self._clock.now(), rtpengines)
+        media = SwitchMedia(MediaParts(relay, self.listeners, addresses, terms, self._clock.now(), rtpengines))
         media.parts.use_sounds(catalogue.parameters.sounds)
         if relay is not None:
             media.parts.recordings = CallRecordings(relay, settings.state_dir / "recordings")

@@ -27,6 +27,7 @@ from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.overrides import Override, Overrides, overlaid
 from vosd.cdr.record import FORKED, LATE_ANSWER, CallRecord
 from vosd.engine.counting import census_of
+from vosd.engine.media.media_parts import MediaParts
 from vosd.engine.media.rtpengine_calls import RtpEngineCalls
 from vosd.engine.media.switch_media import SwitchMedia
 from vosd.engine.node import Node, Surroundings
@@ -220,7 +221,8 @@ class Exchange:
             self.rtp_calls = RtpEngineCalls(self._rtpengines, "vosd-test-", self.clock)
             self.rtp_calls.loop = self
         parameters, now = self._configured.parameters.media, self.clock.now()
-        media = SwitchMedia(self._relay, listeners, self._media_addresses, parameters, now, self.rtp_calls)
+        parts = MediaParts(self._relay, listeners, self._media_addresses, parameters, now, self.rtp_calls)
+        media = SwitchMedia(parts)
         media.parts.use_sounds(self._configured.parameters.sounds)
         if self._rtpengines is not None:
             media.calls.all_resumed(now)

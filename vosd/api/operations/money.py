@@ -135,6 +135,11 @@ async def list_statements(office: Office, who: Principal, order: ListStatements)
             yield each
 
 
+_BOOKING_PROBLEMS: Final = (
+    "may_not_act", "other_currency", "out_of_scope", "own_payment", "reference_taken", "right_lacking",
+    "too_little_left", "unknown_account", "was_refused",
+)  # fmt: skip
+
 OPERATIONS: Final = (
     Operation(
         method="GET",
@@ -179,17 +184,7 @@ OPERATIONS: Final = (
         takes=BookPayment,
         run=book,
         result=Booked,
-        problems=(
-            "may_not_act",
-            "other_currency",
-            "out_of_scope",
-            "own_payment",
-            "reference_taken",
-            "right_lacking",
-            "too_little_left",
-            "unknown_account",
-            "was_refused",
-        ),
+        problems=_BOOKING_PROBLEMS,
         status=HTTPStatus.CREATED,
         reference="reference",
     ),
@@ -270,17 +265,7 @@ OPERATIONS: Final = (
         takes=MoveMoney,
         run=move,
         result=Booked,
-        problems=(
-            "may_not_act",
-            "other_currency",
-            "out_of_scope",
-            "own_payment",
-            "reference_taken",
-            "right_lacking",
-            "too_little_left",
-            "unknown_account",
-            "was_refused",
-        ),
+        problems=_BOOKING_PROBLEMS,
         status=HTTPStatus.CREATED,
         reference="reference",
     ),

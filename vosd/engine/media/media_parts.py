@@ -30,8 +30,13 @@ class MediaParts:
         addresses: Sequence[Sequence[MediaAddress]],
         parameters: MediaParameters,
         now: Instant,
-        rtpengines: RtpEngineCalls | None,
+        rtpengines: RtpEngineCalls | None = None,
     ) -> None:
+        """``addresses`` are those of the relay for each listener; without any it has the address of the listener.
+
+        ``rtpengines`` relay in place of ``relay``, which is for calls without any that works; None = there is no such
+        engine. ``now`` is the start of the process.
+        """
         self.relay = relay
         self.rtpengines = rtpengines
         self.listeners = listeners
