@@ -86,6 +86,20 @@ def running_site(directory: Path, more: str, url: str) -> Iterator[Watched]:
             thread.submit(running.close).result()
 
 
+@contextmanager
+def meanwhile(*acts: Callable[[], object]) -> Iterator[None]:
+    """Let parties of calls act while a page is used: beside other work it may take longer than their requests wait."""
+
+    def act() -> None:
+        for each in acts:
+            each()
+
+    with ThreadPoolExecutor(1) as thread:
+        done = thread.submit(act)
+        yield
+        done.result()
+
+
 @pytest.fixture(scope="module")
 def site(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, mariadb_server: MariaDb

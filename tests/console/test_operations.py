@@ -9,7 +9,7 @@ from e2e.addresses import VENDORS
 from e2e.conversation import conversing
 from playwright.sync_api import Page, expect
 
-from console.conftest import NARROW, Visit, Visitor, violations
+from console.conftest import NARROW, Visit, Visitor, meanwhile, violations
 from console.test_screens import rows
 
 
@@ -41,9 +41,8 @@ def test_the_calls_of_a_destination_are_hung_up_together(site: Watched, boss: Vi
         page.get_by_role("checkbox", name="Select all calls of 4410").check()
         page.get_by_role("button", name="Hang up 2").click()
         expect(page.get_by_role("dialog")).to_contain_text("Hang up 2 calls?")
-        page.get_by_role("dialog").get_by_role("button", name="Hang up").click()
-        first.is_ended_by_the_switch()
-        second.is_ended_by_the_switch()
+        with meanwhile(first.is_ended_by_the_switch, second.is_ended_by_the_switch):
+            page.get_by_role("dialog").get_by_role("button", name="Hang up").click()
         expect(page.get_by_text("2 of 2 calls were ended")).to_be_visible()
         assert violations(page) == []
     site.stage.expect_nothing_left()
@@ -76,11 +75,15 @@ def test_a_test_call_is_made_after_a_question_and_shows_its_steps(boss: Visitor)
     page = boss.go("/gateways/carrier-b", "carrier-b")
     page.get_by_label("Number to call").fill("4420777")
     with Peer(VENDORS["carrier-b"]) as vendor:
+
+        def refuse() -> None:
+            vendor.reply(vendor.expect("INVITE"), 486, tag="vendor")
+            vendor.expect("ACK")
+
         page.get_by_role("button", name="Call now").click()
         expect(page.get_by_role("dialog")).to_contain_text("Call 4420777 through carrier-b?")
-        page.get_by_role("dialog").get_by_role("button", name="Call now").click()
-        vendor.reply(vendor.expect("INVITE"), 486, tag="vendor")
-        vendor.expect("ACK")
+        with meanwhile(refuse):
+            page.get_by_role("dialog").get_by_role("button", name="Call now").click()
         expect(page.get_by_label("Steps")).to_contain_text("INVITE to")
     expect(page.get_by_text("refused", exact=True)).to_be_visible()
     expect(page.get_by_role("status").filter(has_text="486")).to_be_visible()

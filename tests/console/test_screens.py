@@ -25,6 +25,7 @@ from console.conftest import (
     fits_a_telephone,
     is_in_memory,
     logged_in,
+    meanwhile,
     violations,
 )
 from vosd.admin.office.second_factor import STEP_MS, code_at
@@ -115,8 +116,8 @@ def test_running_calls_appear_by_themselves_and_are_hung_up_after_a_question(sit
         page.get_by_role("button", name="Hang up 1").click()
         asked = page.get_by_role("dialog")
         expect(asked).to_contain_text("Hang up 1 calls?")
-        asked.get_by_role("button", name="Hang up").click()
-        first.is_ended_by_the_switch()
+        with meanwhile(first.is_ended_by_the_switch):
+            asked.get_by_role("button", name="Hang up").click()
         expect(page.get_by_text("0 calls", exact=True)).to_be_visible()
         page.get_by_label("Filter").fill("")
         expect(page.get_by_text("1 calls", exact=True)).to_be_visible()
