@@ -144,8 +144,7 @@ class Loop:
         """Process the answer to a question of a call's set-up; called by an ``Asker``."""
         if self._is_over:
             return
-        if self.stands_still() and self._asyncio is not None:
-            self._asyncio.call_later(TICK_S, self.take_answer, ticket, answer)
+        if self._is_postponed(self.take_answer, ticket, answer):
             return
         now = self._clock.now()
         self._switch.take_answer(ticket, answer, now)
@@ -155,8 +154,7 @@ class Loop:
         """Process a message again that came at an earlier moment: the authentication gate has its verdict by now."""
         if self._is_over:
             return
-        if self.stands_still() and self._asyncio is not None:
-            self._asyncio.call_later(TICK_S, self.take_again, data, source, came)
+        if self._is_postponed(self.take_again, data, source, came):
             return
         now = self._clock.now()
         now = Instant(now.mono, now.wall, max(0, now.mono - came.mono))
@@ -165,7 +163,7 @@ class Loop:
 
     def key_pressed(self, port: int, key: str, duration_ms: int) -> None:
         """Process a key that came in the media at a port of the relay."""
-        if self._is_over:
+        if self._is_over or self._is_postponed(self.key_pressed, port, key, duration_ms):
             return
         now = self._clock.now()
         self._switch.media_events.key_pressed(port, key, duration_ms, now)
@@ -173,7 +171,7 @@ class Loop:
 
     def source_found(self, port: RelayPort, leg: int, host: str) -> None:
         """Judge an address that media of a leg come from."""
-        if self._is_over:
+        if self._is_over or self._is_postponed(self.source_found, port, leg, host):
             return
         now = self._clock.now()
         self._switch.media_events.source_found(port, leg, host, now)
@@ -181,7 +179,7 @@ class Loop:
 
     def sound_failed(self, port: int) -> None:
         """Process that the peer of a port of the relay is not played its sound after all."""
-        if self._is_over:
+        if self._is_over or self._is_postponed(self.sound_failed, port):
             return
         now = self._clock.now()
         self._switch.media_events.sound_failed(port, now)
@@ -191,12 +189,18 @@ class Loop:
         """Do something with a message that waits at its door, and send what follows; called by a media engine."""
         if self._is_over:
             return
-        if self.stands_still() and self._asyncio is not None:
-            self._asyncio.call_later(TICK_S, self.in_turn, waiting, act)
+        if self._is_postponed(self.in_turn, waiting, act):
             return
         now = self._clock.now()
         self._switch.answer_waiting(waiting, act, now)
         self.flush(now)
+
+    def _is_postponed(self, act: Callable[..., None], *words: object) -> bool:
+        """Do something later if the process stands still: another switch may have its calls (ADR 93)."""
+        if self._asyncio is None or not self.stands_still():
+            return False
+        self._asyncio.call_later(TICK_S, act, *words)
+        return True
 
     def transport_failed(self, flow: int, host: str, port: int) -> None:
         """Report that the last message to a peer may not have arrived; never from within a function of ``transmit``."""

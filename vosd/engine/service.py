@@ -231,7 +231,7 @@ class SwitchService:
             if rtpengines is not None:
                 rtpengines.poll()
             now = self._clock.now()
-            if media.moves.go_on(now):
+            if not self.loop.stands_still() and media.moves.go_on(now):
                 self.loop.flush(now)
 
         self._tasks.run("media", lambda: every(POLL_TICK_S, tick))

@@ -75,7 +75,7 @@ from vosd.trunks.media import PortRange
 
 ABANDONED_NS: Final = 60_000_000_000
 """A worker without a switch ends after this time. A switch that is started again by its service manager is back within
-seconds, and connects before it reads its definitions; calls that have none for a minute are ended by their session
+seconds, unless it has to wait for its database; calls that have none for a minute are ended by their session
 timers, or by their users."""
 REPORTS_KEPT: Final = 40_000
 """Messages for a switch that does not read, one for each port that is listed; above it the connection is closed."""

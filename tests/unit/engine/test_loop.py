@@ -80,6 +80,10 @@ class Core:
     def take_answer(self, ticket: str, answer: str, now: Instant) -> None:
         self.said.append(f"took {answer}")
 
+    @property
+    def media_events(self) -> "Core":
+        return self
+
     def end_calls(self, chosen: list[object], reason: EndReason, now: Instant) -> int:
         self.said.append(f"ended for {reason.value}")
         return 1
@@ -314,6 +318,18 @@ async def test_what_waits_for_a_booking_is_sent_before_the_process_stops(core, l
     loop.datagram_received(1, b"BYE", "192.0.2.10", 5060, monotonic())
     loop.detach()
     assert core.said[-1] == "sent answer to ('192.0.2.10', 5060)"
+
+
+async def test_a_key_in_media_waits_while_the_process_has_stood_still(core, loop):
+    """A transfer by keys would hold money that another switch may have spent."""
+    doubts, pressed = [True, True], asyncio.Event()
+    loop.stands_still = lambda: bool(doubts) and doubts.pop()
+    core.key_pressed = lambda *_: pressed.set()
+    loop.key_pressed(7, "5", 100)
+    assert not pressed.is_set()
+    async with asyncio.timeout(30):
+        await pressed.wait()
+    assert doubts == []
 
 
 async def test_no_timer_and_no_answer_is_processed_while_the_process_has_stood_still(core, loop):

@@ -12,6 +12,7 @@ from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.rtpengines import HOSTS, VirtualRtpEngines
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.vendor import RINGS, Line, Script, answers, refuses
+from structlog.testing import capture_logs
 
 from vosd.engine.calls.established import Established
 from vosd.media.figures import PortFigures
@@ -401,9 +402,37 @@ def test_a_call_that_does_not_go_on_after_all_leaves_no_figures():
     media = scene.exchange.new_media(scene.exchange.node.endpoint.flows.listeners)
     media.calls.resume(live.call)
     assert len(scene.exchange.rtp_calls._counted) == 2
+    media.moves.add(live.call)
     media.calls.leave(live.call)
     assert scene.exchange.rtp_calls._counted == {}
     assert media.counted() == (0, 0)
+    assert not media.moves.go_on(scene.exchange.clock.now()), "it is offered no ports"
+
+
+def test_an_error_with_one_call_keeps_no_other_from_its_new_ports(monkeypatch):
+    scene, _ = scene_with()
+    first, _ = scene.talk()
+    second, _ = scene.talk()
+    one, other = scene.exchange.switch.calls()
+    moves = scene.exchange.media.moves
+    go_on_with, moved = moves._go_on_with, []
+
+    def failing(call, *words):
+        if call is one.call:
+            raise ValueError(call)
+        moved.append(call)
+        go_on_with(call, *words)
+
+    monkeypatch.setattr(moves, "_go_on_with", failing)
+    moves.add(one.call)
+    moves.add(other.call)
+    with capture_logs() as lines:
+        scene.exchange.poll_rtpengines()
+    assert moved == [other.call]
+    assert [line["event"] for line in lines if line["log_level"] == "error"] == ["call_not_moved"]
+    for call in (first, second):
+        call.hang_up()
+    scene.wire.run_for(1_000)
 
 
 def test_a_call_goes_on_whose_rtpengine_was_started_anew_while_the_switch_was_away():

@@ -11,6 +11,7 @@ from doubles.data.builders import account, catalogue, mapping_gateway
 from doubles.killed import KilledScene
 from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from structlog.testing import capture_logs
 
 from vosd.engine.media.recordings import CallRecordings
 from vosd.sdp.media import media_of
@@ -107,3 +108,37 @@ def test_a_recording_goes_on_where_the_switch_and_its_workers_were_killed(tmp_pa
     assert len(relay.recordings) > 1
     record = scene.finish(call)
     assert json.loads(record.media)["recording"] == str(relay.recordings[0].relative_to("/recordings"))
+
+
+class Failing(CallRecordings):
+    """Recordings of which each call to their end fails."""
+
+    def leg_over(self, _media):
+        raise ValueError("no recording")
+
+
+def test_an_error_at_the_end_of_a_leg_keeps_no_port_open():
+    scene, relay = scene_with(trunk=100)
+    scene.exchange.media.parts.recordings = Failing(relay, Path("/recordings"))
+    call, _ = scene.talk()
+    with capture_logs():
+        call.hang_up()
+        scene.wire.run_for(70_000)
+    assert scene.exchange.media.counted() == (0, 0)
+    (record,) = scene.exchange.sink.records
+    assert record.answered_at is not None
+
+
+def test_a_call_is_booked_whose_media_cannot_be_reported(monkeypatch):
+    scene, _ = scene_with()
+
+    def fails(_call):
+        raise ValueError("no figures")
+
+    monkeypatch.setattr(scene.exchange.media.calls, "report", fails)
+    call, _ = scene.talk()
+    with capture_logs() as lines:
+        record = scene.finish(call)
+    assert (record.end_reason, record.media) == ("Normal", None)
+    assert record.postings
+    assert [line["event"] for line in lines if line["log_level"] == "error"] == ["end_of_call_not_reported"]

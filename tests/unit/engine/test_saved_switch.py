@@ -9,6 +9,7 @@ from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, usual_catalogue
 from doubles.virtual.vendor import RINGS, answers
 from doubles.waiting_scene import WaitingScene
 
+from vosd.b2bua.attempt import GatewayAttempt
 from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal
 from vosd.engine.calls.saved import NotRestoredError, SavedSwitch
@@ -163,6 +164,27 @@ def test_a_call_is_not_restored_without_its_gateway():
             saved, scene.exchange.clock.now()
         )
     scene.finish(call)
+
+
+def test_nothing_is_restored_where_an_attempt_cannot_go_on(monkeypatch):
+    """Else what was answered would be restored once more beside it."""
+    scene = Scene()
+    scene.vendor.script = RINGS
+    ringing = scene.caller.call(CALLEE)
+    scene.wire.run_for(1_000)
+    saved, _ = scene.exchange.switch.continuation.snapshot()
+    node = another_node(scene.exchange, usual_catalogue(vendors=1))
+
+    def fails(_attempt, _now):
+        raise ValueError("it cannot begin")
+
+    monkeypatch.setattr(GatewayAttempt, "begin_again", fails)
+    with pytest.raises(ValueError, match="it cannot begin"):
+        node.switch.continuation.restore(saved, scene.exchange.clock.now())
+    assert not node.switch.has_calls
+    assert node.endpoint.census()["transactions"] == 0
+    ringing.cancel()
+    scene.wire.run_for(1_000)
 
 
 @pytest.mark.parametrize("is_answered", [True, False])

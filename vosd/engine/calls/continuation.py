@@ -82,15 +82,15 @@ class Continuation:
         """
         try:
             saved.restored(self._endpoint, self._services, self._intake)
+            for live_call in self._services.running.all():
+                if live_call.open_setup is not None:
+                    self._ask_again(live_call.call, live_call.open_setup, now)
+                elif live_call.call.search is not None:
+                    for attempt in live_call.call.search.in_progress:
+                        attempt.begin_again(now)
         except Exception:
             self.forget_calls()
             raise
-        for live_call in self._services.running.all():
-            if live_call.open_setup is not None:
-                self._ask_again(live_call.call, live_call.open_setup, now)
-            elif live_call.call.search is not None:
-                for attempt in live_call.call.search.in_progress:
-                    attempt.begin_again(now)
 
     def forget_calls(self) -> None:
         """Forget all calls, and what the endpoint has of them and beside them, because a start with them has failed.

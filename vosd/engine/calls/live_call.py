@@ -293,7 +293,6 @@ class LiveCall:
         zero_too = services.records_zero or call_request.callee_billing in services.emergency
         if kept is None:
             record = draft(services.node, call.arrival, call_request, call.journey, ending, recorded=zero_too)
-            services.notices.account_refused(record, ending.at)
         else:
             attempts = kept.record.attempts
             tried = len(attempts) - (too_dear(kept.record) if attempts and attempts[0].reason == TOO_DEAR else 0)
@@ -310,29 +309,41 @@ class LiveCall:
                 late_answers=late,
                 acknowledged=acked,
             )
-            choice, rate = call.journey.choice, kept.vendor_rate
-            if not was_answered:
-                services.notices.account_refused(record, ending.at)
-            elif choice is not None and not choice.gateway.is_phone:
-                destination = choice.prefix if rate is None else rate.rate.prefix
-                quality, talk_ms = services.live.quality, record.hold_time_ms
-                sold_by = "" if kept.customer_rate is None else kept.customer_rate.rate.prefix
-                quality.talked(choice.gateway.name, destination, talk_ms, ending.at.mono, sold_by)
-                if services.live.false_answers.terms.percent:
-                    self._note_answer(choice.gateway.name, destination, record, ending.at)
-            if was_answered and record.answered_at is None:
-                services.notices.unacknowledged_answer(record, ending.at)
-            elif record.loss is not None:
-                services.notices.sold_below_cost(record, ending.at)
-        if services.media is not None and (media := services.media.report(call)) is not None:
-            record = msgspec.structs.replace(record, media=media)
-        if services.reporter is not None:  # before the journal: a kill in between leaves a report, none is missing
-            services.reporter.ended(record)
+        try:
+            record = self._reported(call, record, kept if was_answered else None, ending)
+        except Exception:  # noqa: BLE001  the boundary: a report that fails costs no record
+            _log.exception("end_of_call_not_reported", call_id=self.call_id)
         services.close(record, call_request)
         services.observer.ended(call.arrival, call.journey, record)
         setup, self.open_setup = self.open_setup, None
         if setup is not None:
             setup.abandon()
+
+    def _reported(self, call: Call, record: CallRecord, answered: OpenCall | None, ending: Ending) -> CallRecord:
+        """Report the end of a call, and return its record with what is known of its media.
+
+        ``answered`` is the call as it was journalled with the answer of a gateway; None = there was none.
+        """
+        services, choice = self.services, call.journey.choice
+        if answered is None:
+            services.notices.account_refused(record, ending.at)
+        elif choice is not None and not choice.gateway.is_phone:
+            rate = answered.vendor_rate
+            destination = choice.prefix if rate is None else rate.rate.prefix
+            quality, talk_ms = services.live.quality, record.hold_time_ms
+            sold_by = "" if answered.customer_rate is None else answered.customer_rate.rate.prefix
+            quality.talked(choice.gateway.name, destination, talk_ms, ending.at.mono, sold_by)
+            if services.live.false_answers.terms.percent:
+                self._note_answer(choice.gateway.name, destination, record, ending.at)
+        if answered is not None and record.answered_at is None:
+            services.notices.unacknowledged_answer(record, ending.at)
+        elif record.loss is not None:
+            services.notices.sold_below_cost(record, ending.at)
+        if services.media is not None and (media := services.media.report(call)) is not None:
+            record = msgspec.structs.replace(record, media=media)
+        if services.reporter is not None:  # before the journal: a kill in between leaves a report, none is missing
+            services.reporter.ended(record)
+        return record
 
     def record_so_far(self, now: Instant) -> CallRecord:
         """Return the record that the call would leave if it ended now; nothing is changed."""

@@ -57,11 +57,16 @@ class MediaEvents:
         live_call = None if leg is None else self._services.running.get(leg.call.arrival.call_id)
         if media is None or leg is None or live_call is None:
             return
-        action = live_call.media.judged_source(host, now)
-        media.judge_source(port, host, may_send=action is AccessAction.ALLOW)
-        sources = () if leg.facts.media is None else leg.facts.media.sources
-        if action is AccessAction.BLOCK and any(each is not None and host in each.hosts() for each in sources):
-            self._end(live_call.call, EndReason.GEOFENCE_BLOCKED, now)
+        call = live_call.call
+        try:
+            action = live_call.media.judged_source(host, now)
+            media.judge_source(port, host, may_send=action is AccessAction.ALLOW)
+            sources = () if leg.facts.media is None else leg.facts.media.sources
+            if action is AccessAction.BLOCK and any(each is not None and host in each.hosts() for each in sources):
+                self._end(call, EndReason.GEOFENCE_BLOCKED, now)
+        except Exception:  # noqa: BLE001  the same boundary as in ``Switch.handle``
+            _log.exception("call_aborted", call_event="source of media")
+            self._abort(call, now)
 
     def sound_failed(self, port: int, now: Instant) -> None:
         """Handle that the peer of a port of the relay is not played its sound after all."""

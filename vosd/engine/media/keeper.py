@@ -169,15 +169,17 @@ class MediaKeeper:
         """Close the ports of a leg (``Doorkeeper``)."""
         if isinstance(owner, Leg) and (media := owner.facts.media) is not None and not media.is_over:
             media.is_over = True
-            if self._parts.music.sounds and media.ports:
-                self._parts.music.left(owner, self._legs, self._parts.parameters, now)
-            self._legs.pop(media.number, None)
             self._offered.pop(media.number, None)
-            if media.ports or media.rtp_call is not None or media.announcement is not None:
-                self._parts.keys.forget(media)
-                if self._parts.recordings is not None:
+            try:
+                if self._parts.music.sounds and media.ports:
+                    self._parts.music.left(owner, self._legs, self._parts.parameters, now)
+                if self._parts.recordings is not None and media.ports:
                     self._parts.recordings.leg_over(media)
-                self._parts.close_ports(media, now)
+            finally:  # nothing else would close its ports: it is over
+                self._legs.pop(media.number, None)
+                if media.ports or media.rtp_call is not None or media.announcement is not None:
+                    self._parts.keys.forget(media)
+                    self._parts.close_ports(media, now)
             if media.ended is not None and owner.route_choice is not None:
                 self._parts.losses.note(owner.route_choice.gateway.name, media.ended.figures, now.mono)
 

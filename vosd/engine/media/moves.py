@@ -35,6 +35,10 @@ class MovedCalls:
         """Move a call that has lost ports."""
         self._moving.append((call, 0, 0))
 
+    def drop(self, call: Call) -> None:
+        """Move a call no more: it does not go on after all."""
+        self._moving = deque(each for each in self._moving if each[0] is not call)
+
     def engine_lost(self, numbers: set[int]) -> None:
         """Move the calls of an rtpengine that is lost to another one; ``numbers`` are those of their legs."""
         by_number = self._parts.legs.by_number
@@ -63,25 +67,29 @@ class MovedCalls:
             call, side, due_ms = self._moving.popleft()
             if call.state is CallState.OVER:
                 continue
-            legs = [leg for leg in call.parties if leg.facts.media is not None]
-            if now.mono < due_ms or len(legs) < 2 or not call.conversation.is_established:
-                self._moving.append((call, side, due_ms))
-                continue
-            if side == len(legs):
-                if not all(map(self._is_anchored, legs)):
-                    self._moving.append((call, 0, 0))
-                continue
-            if any(has_keys(leg.facts.media) for leg in legs):
-                self._renew_keys(call, now)
-                continue
-            if side == 1 and not self._is_anchored(legs[0]):
-                self._moving.append((call, 0, now.mono + MOVED_MS))
-                continue
+            try:
+                self._go_on_with(call, side, due_ms, now)
+            except Exception:  # noqa: BLE001  the boundary: an error costs one call its other ports
+                _log.exception("call_not_moved", call_id=call.arrival.call_id)
+        return True
+
+    def _go_on_with(self, call: Call, side: int, due_ms: int, now: Instant) -> None:
+        """Offer other ports to the next side of a call, or see whether both have theirs."""
+        legs = [leg for leg in call.parties if leg.facts.media is not None]
+        if now.mono < due_ms or len(legs) < 2 or not call.conversation.is_established:
+            self._moving.append((call, side, due_ms))
+        elif side == len(legs):
+            if not all(map(self._is_anchored, legs)):
+                self._moving.append((call, 0, 0))
+        elif any(has_keys(leg.facts.media) for leg in legs):
+            self._renew_keys(call, now)
+        elif side == 1 and not self._is_anchored(legs[0]):
+            self._moving.append((call, 0, now.mono + MOVED_MS))
+        else:
             supervision = legs[side].supervision
             if supervision is not None:
                 supervision.offer_again(now)
             self._moving.append((call, side + 1, now.mono + MOVED_MS))
-        return True
 
     def _renew_keys(self, call: Call, now: Instant) -> None:
         """Have both sides of a call agree on keys with another rtpengine; the relay has none for them."""

@@ -216,6 +216,7 @@ class RelayedCalls:
     def leave(self, call: Call) -> None:
         """Forget a call that does not go on after all (``CallMedia``)."""
         rtpengines = self._parts.rtpengines
+        self._moves.drop(call)
         for leg in call.all_legs:
             if (media := leg.facts.media) is not None:
                 self._parts.legs.by_number.pop(media.number, None)

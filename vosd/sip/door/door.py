@@ -74,7 +74,7 @@ class MessageWait(msgspec.Struct, frozen=True):
 class Doorkeeper(Protocol):
     """Examines the messages of a leg before they leave, but those that pass; returns at once.
 
-    An error of it ends no call and keeps no message: the one that it examined leaves as it is.
+    An error of ``examine`` or ``forget`` ends no call and keeps no message: the one that it examined leaves as it is.
     """
 
     def passes(self, message: Outgoing, owner: "DoorOwner") -> bool:
