@@ -484,6 +484,35 @@ def test_a_call_that_rings_while_one_is_lost_is_moved_when_it_is_answered():
     scene.finish(call)
 
 
+def test_sides_that_a_transfer_has_joined_are_moved_like_those_of_one_call():
+    scene, engines = scene_with()
+    scene.vendor.script = Script((Line(0, 200, ANSWER),))
+    first, second = (scene.caller.call(CALLEE) for _ in range(2))
+    scene.wire.run_until(lambda: first.final == second.final == 200)
+    scene.wire.run_for(1_000)
+    party, target = scene.vendor.calls
+    first.ask("REFER", headers=[f"Refer-To: <sip:1@192.0.2.1?Replaces={replaced(second)}>"])
+    scene.wire.run_for(5_000)
+    assert first.is_over
+    assert second.is_over
+    engines.lose("one")
+    for _ in range(20):
+        scene.exchange.poll_rtpengines()
+        scene.wire.run_for(500)
+    assert [place(each.theirs)[0] for each in (party, target)] == [HOSTS["two"]] * 2
+    assert len(engines.calls) == 1
+    assert not scene.exchange.media.moves.go_on(scene.exchange.clock.now())
+    party.hang_up()
+    scene.wire.run_for(5_000)
+    assert engines.calls == {}
+
+
+def replaced(call):
+    """Return the dialog of a call as a Refer-To names the one that is to be replaced."""
+    tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
+    return f"{call.call_id};{tags}".replace("@", "%40").replace(";", "%3B").replace("=", "%3D")
+
+
 def test_a_transfer_from_the_relay_to_an_rtpengine_connects_both_at_the_relay():
     relay = VirtualRelay()
     engines = VirtualRtpEngines()
@@ -505,9 +534,7 @@ def test_a_transfer_from_the_relay_to_an_rtpengine_connects_both_at_the_relay():
     scene.wire.run_for(1_000)
     party, target = scene.vendor.calls
     assert (place(party.theirs)[0], place(target.theirs)[0]) == ("192.0.2.1", HOSTS["one"])
-    tags = f"to-tag={second.remote.rpartition('tag=')[2]};from-tag={second.tag}"
-    replaces = f"{second.call_id};{tags}".replace("@", "%40").replace(";", "%3B").replace("=", "%3D")
-    first.ask("REFER", headers=[f"Refer-To: <sip:1@192.0.2.1?Replaces={replaces}>"])
+    first.ask("REFER", headers=[f"Refer-To: <sip:1@192.0.2.1?Replaces={replaced(second)}>"])
     scene.wire.run_for(5_000)
     assert first.is_over
     assert second.is_over

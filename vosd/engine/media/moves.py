@@ -1,6 +1,7 @@
 """Moves of calls to other ports: those whose rtpengine is lost, and those that have lost ports over a restart."""
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
@@ -75,7 +76,10 @@ class MovedCalls:
 
     def _go_on_with(self, call: Call, side: int, due_ms: int, now: Instant) -> None:
         """Offer other ports to the next side of a call, or see whether both have theirs."""
-        legs = [leg for leg in call.parties if leg.facts.media is not None]
+        legs = [leg for leg in _sides(call) if leg.facts.media is not None]
+        joined = next((leg.call for leg in legs if leg.call is not call), None)
+        if joined is not None and any(each is joined for each, _, _ in self._moving):
+            return  # both sides are moved with that call
         if now.mono < due_ms or len(legs) < 2 or not call.conversation.is_established:
             self._moving.append((call, side, due_ms))
         elif side == len(legs):
@@ -111,3 +115,9 @@ class MovedCalls:
         if any(port is not None and port.id >= 0 for port in media.ports):
             return True
         return self._parts.rtpengines is not None and self._parts.rtpengines.is_anchored(media)
+
+
+def _sides(call: Call) -> Sequence[Leg]:
+    """Return both sides of a conversation: after a transfer, one of them is the leg of another call."""
+    bridge = call.conversation.bridge
+    return call.parties if bridge is None else (bridge.one, bridge.other)
