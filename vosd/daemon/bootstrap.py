@@ -183,6 +183,9 @@ async def _live(
 class Daemon:
     """The parts, introduced to each other."""
 
+    _are_calls_over = False
+    """Whether all calls have come to their end before this stop."""
+
     def __init__(self, config: Path, started: Started, notifier: Notifier) -> None:
         loaded, clock = started.loaded, SystemClock()
         settings = loaded.settings
@@ -359,6 +362,7 @@ class Daemon:
         else:
             self._notifier.forget(self._transports.sockets())
             await self.service.drain(self._grace_s())
+            self._are_calls_over = True
 
     async def leave(self) -> None:
         """Keep the calls that this start has taken over: it fails or is stopped, and the next one goes on with them."""
@@ -447,7 +451,8 @@ class Daemon:
         await self.service.adjust_hep(None)
 
     async def _end_media(self) -> None:
-        await self._media.stop(keep=self.service.keeps_calls)
+        """Leave the workers of the relay to the next start, unless there are no calls: this one may have taken none."""
+        await self._media.stop(keep=not self._are_calls_over)
 
     async def _await_database(self) -> None:
         if self._still_away is not None:

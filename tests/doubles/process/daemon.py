@@ -24,7 +24,7 @@ from vosd.control.client import ANSWER_S
 from vosd.control.installation import GetStatus, SwitchStatus
 from vosd.control.wire import request_line
 
-_START_SECONDS: Final = 60.0
+_START_SECONDS: Final = 180.0
 _STOP_SECONDS: Final = 60.0
 """Time-outs for a process that hangs; one that fails ends by itself. A busy machine needs many seconds."""
 

@@ -234,6 +234,25 @@ def test_keys_in_the_media_transfer_a_call():
     assert keys.relay.open_ports == {}
 
 
+def test_keys_of_sides_that_a_transfer_has_joined_come_again_after_a_restart():
+    keys = KeyScene(KeyWay.EVENTS, KeyWay.INFO)
+    for key in "*1" + TARGET + "#":
+        keys.event(keys.of_caller, key)
+        keys.scene.wire.run_for(300)
+    keys.scene.wire.run_for(3_000)
+    party, target = keys.scene.vendor.calls
+    assert keys.call.is_over
+    exchange = keys.scene.exchange
+    calls = exchange.new_media(exchange.node.endpoint.flows.listeners).calls
+    for live in exchange.switch.calls():
+        calls.resume(live.call)
+    calls.all_resumed(exchange.clock.now())
+    for side in (party, target):
+        assert calls.leg_at(keys.at(side.theirs).port.id) is not None
+    target.hang_up()
+    keys.scene.wire.run_for(40_000)
+
+
 def test_a_key_of_a_call_that_is_over_is_ignored():
     keys = KeyScene(KeyWay.AUTO, KeyWay.INFO)
     port = keys.of_caller

@@ -103,7 +103,7 @@ class MovedCalls:
             call.end(EndReason.NO_MEDIA, now)
         elif bridge.is_quiet:
             bridge.introduce(now)
-            self._moving.append((call, len(call.parties), now.mono + AGREED_MS))
+            self._moving.append((call, len(_sides(call)), now.mono + AGREED_MS))
         else:
             self._moving.append((call, 0, now.mono + MOVED_MS))
 

@@ -240,8 +240,17 @@ class RelayedCalls:
                 self._connect_again(parts.leg_ports.relay, media)
                 parts.music.resume(media)
             parts.leg_ports.relay.retain({port.id for media in all_media for port in media.open_ports()}, now)
+            self._arrange_joined()
         if parts.rtpengines is not None:
             parts.rtpengines.begin(self._moves.engine_lost)
+
+    def _arrange_joined(self) -> None:
+        """Arrange the keys of legs that a transfer has joined: each is of a call of its own, with one leg."""
+        by_number = self._parts.legs.by_number
+        for leg in by_number.values():
+            other = None if leg.facts.media is None else by_number.get(leg.facts.media.author)
+            if other is not None and other.call is not leg.call:
+                self._parts.keys.arrange(leg, other)
 
     def _connect_again(self, relay: MediaRelay, media: LegMedia) -> None:
         """Connect the ports of a leg with those of the one that it talks to: each was sent the other's description."""
