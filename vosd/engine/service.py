@@ -89,8 +89,6 @@ class SwitchService:
 
     _hep: HepSettings | None = None
     """The capture server; None = there is none."""
-    keeps_calls = False
-    """Whether all calls were written down for the next process, which goes on with them."""
 
     def __init__(
         self,
@@ -352,7 +350,7 @@ class SwitchService:
 
     def keep(self) -> None:
         """Write all calls down exactly as they are, for the next process; nothing is processed from now on."""
-        self.switch.takes_calls, self.keeps_calls = False, True
+        self.switch.takes_calls = False
         now = self._clock.now()
         self.switch.continuation.open_doors(now)
         kept = self.switch.continuation.keep()

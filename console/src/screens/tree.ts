@@ -24,12 +24,12 @@ export function treeOf(rows: readonly Row[]): readonly Branch[] {
   return (below.get("") ?? []).map(branch);
 }
 
-/** Names that a part of an address lists. */
+/** Names that a part of an address lists, a line each: no name has several, and any other text is one. */
 export function namesIn(text: string | undefined): Set<string> {
-  return new Set(text ? text.split(",").map(decodeURIComponent) : []);
+  return new Set(text ? text.split("\n") : []);
 }
 
 /** The part of an address that lists names; nothing where there are none. */
 export function namesTo(names: ReadonlySet<string>): string | undefined {
-  return names.size > 0 ? [...names].map(encodeURIComponent).join(",") : undefined;
+  return names.size > 0 ? [...names].join("\n") : undefined;
 }

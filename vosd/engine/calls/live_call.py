@@ -310,17 +310,22 @@ class LiveCall:
                 acknowledged=acked,
             )
         try:
-            record = self._reported(call, record, kept if was_answered else None, ending)
-        except Exception:  # noqa: BLE001  the boundary: a report that fails costs no record
+            record = self._noted(call, record, kept if was_answered else None, ending)
+        except Exception:  # noqa: BLE001  the boundary: what is noted of a call costs no record, and no report
             _log.exception("end_of_call_not_reported", call_id=self.call_id)
+        if services.reporter is not None:  # before the journal: a kill in between leaves a report, none is missing
+            try:
+                services.reporter.ended(record)
+            except Exception:  # noqa: BLE001  the boundary: a report that fails costs no record
+                _log.exception("end_of_call_not_reported", call_id=self.call_id)
         services.close(record, call_request)
         services.observer.ended(call.arrival, call.journey, record)
         setup, self.open_setup = self.open_setup, None
         if setup is not None:
             setup.abandon()
 
-    def _reported(self, call: Call, record: CallRecord, answered: OpenCall | None, ending: Ending) -> CallRecord:
-        """Report the end of a call, and return its record with what is known of its media.
+    def _noted(self, call: Call, record: CallRecord, answered: OpenCall | None, ending: Ending) -> CallRecord:
+        """Note the end of a call for quality and warnings, and return its record with what is known of its media.
 
         ``answered`` is the call as it was journalled with the answer of a gateway; None = there was none.
         """
@@ -341,8 +346,6 @@ class LiveCall:
             services.notices.sold_below_cost(record, ending.at)
         if services.media is not None and (media := services.media.report(call)) is not None:
             record = msgspec.structs.replace(record, media=media)
-        if services.reporter is not None:  # before the journal: a kill in between leaves a report, none is missing
-            services.reporter.ended(record)
         return record
 
     def record_so_far(self, now: Instant) -> CallRecord:

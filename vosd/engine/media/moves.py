@@ -1,6 +1,6 @@
 """Moves of calls to other ports: those whose rtpengine is lost, and those that have lost ports over a restart."""
 
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Final
 
@@ -29,16 +29,16 @@ class MovedCalls:
 
     def __init__(self, parts: MediaParts) -> None:
         self._parts = parts
-        self._moving: deque[tuple[Call, int, int]] = deque()
-        """Calls with the side that is offered other ports next, and not before when."""
+        self._moving: OrderedDict[Call, tuple[int, int]] = OrderedDict()
+        """Calls in turn, with the side that is offered other ports next, and not before when."""
 
     def add(self, call: Call) -> None:
         """Move a call that has lost ports."""
-        self._moving.append((call, 0, 0))
+        self._moving[call] = 0, 0
 
     def drop(self, call: Call) -> None:
         """Move a call no more: it does not go on after all."""
-        self._moving = deque(each for each in self._moving if each[0] is not call)
+        self._moving.pop(call, None)
 
     def engine_lost(self, numbers: set[int]) -> None:
         """Move the calls of an rtpengine that is lost to another one; ``numbers`` are those of their legs."""
@@ -65,7 +65,7 @@ class MovedCalls:
         if rtpengines is not None and not rtpengines.engines.is_usable and not self._parts.falls_back:
             return False
         for _ in range(min(MOVES_AT_ONCE, len(self._moving))):
-            call, side, due_ms = self._moving.popleft()
+            call, (side, due_ms) = self._moving.popitem(last=False)
             if call.state is CallState.OVER:
                 continue
             try:
@@ -78,22 +78,22 @@ class MovedCalls:
         """Offer other ports to the next side of a call, or see whether both have theirs."""
         legs = [leg for leg in _sides(call) if leg.facts.media is not None]
         joined = next((leg.call for leg in legs if leg.call is not call), None)
-        if joined is not None and any(each is joined for each, _, _ in self._moving):
+        if joined in self._moving:
             return  # both sides are moved with that call
         if now.mono < due_ms or len(legs) < 2 or not call.conversation.is_established:
-            self._moving.append((call, side, due_ms))
+            self._moving[call] = side, due_ms
         elif side == len(legs):
             if not all(map(self._is_anchored, legs)):
-                self._moving.append((call, 0, 0))
+                self._moving[call] = 0, 0
         elif any(has_keys(leg.facts.media) for leg in legs):
             self._renew_keys(call, now)
         elif side == 1 and not self._is_anchored(legs[0]):
-            self._moving.append((call, 0, now.mono + MOVED_MS))
+            self._moving[call] = 0, now.mono + MOVED_MS
         else:
             supervision = legs[side].supervision
             if supervision is not None:
                 supervision.offer_again(now)
-            self._moving.append((call, side + 1, now.mono + MOVED_MS))
+            self._moving[call] = side + 1, now.mono + MOVED_MS
 
     def _renew_keys(self, call: Call, now: Instant) -> None:
         """Have both sides of a call agree on keys with another rtpengine; the relay has none for them."""
@@ -103,9 +103,9 @@ class MovedCalls:
             call.end(EndReason.NO_MEDIA, now)
         elif bridge.is_quiet:
             bridge.introduce(now)
-            self._moving.append((call, len(_sides(call)), now.mono + AGREED_MS))
+            self._moving[call] = len(_sides(call)), now.mono + AGREED_MS
         else:
-            self._moving.append((call, 0, now.mono + MOVED_MS))
+            self._moving[call] = 0, now.mono + MOVED_MS
 
     def _is_anchored(self, leg: Leg) -> bool:
         """Return whether a leg has ports that work, or needs none: who came by a transfer may not be relayed."""
