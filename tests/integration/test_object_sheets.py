@@ -160,11 +160,20 @@ def test_a_balance_above_the_limit_of_one_person_waits_for_a_second(installation
 
 
 def test_a_workbook_with_a_decimal_comma_is_read_as_well(installation: Installation) -> None:
-    lines = (HEADER, NORTH.replace("1250.5", "1.250@50"))
+    lines = (HEADER, NORTH.replace("1250.5", "1.250@50").replace(",100,", ",unlimited,"))
     rows = [[cell.replace("@", ",") for cell in line.strip().split(",")] for line in lines]
     file = xlsx(installation.config.with_name("customers.xlsx"), rows)
     map_ = changed_map(installation, 'decimal: "."', 'decimal: ","')
     assert imported(installation, str(file), map_=map_)["balances"][0]["amount"] == "1250.50"
+    assert installation.document("definitions", "show", "accounts", "north")["keys"]["overdraft_limit"] == "unlimited"
+
+
+def test_points_that_separate_no_thousands_are_refused_with_a_decimal_comma(installation: Installation) -> None:
+    file = sheet(installation, HEADER, NORTH.replace(",100,", ",99.50,"))
+    said = sorted(refused(installation, file, changed_map(installation, 'decimal: "."', 'decimal: ","')))
+    expected = "expected an amount with a decimal comma, such as 1.234,50"
+    assert said[0].replace(file, "F").startswith(f"F:2: Balance: value '1250.5': {expected}")
+    assert said[1].replace(file, "F").startswith(f"F:2: Overdraft limit: value '99.50': {expected}")
 
 
 @pytest.mark.parametrize(

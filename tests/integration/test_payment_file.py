@@ -49,6 +49,7 @@ def test_payments_of_a_bank_file_are_checked_together_and_booked_once(installati
         ("account,amount,reference\ncustomer-1,5,a\ncustomer-1,6,a\n", "line 3: reference a of account customer-1"),
         ("account,amount,reference\ncustomer-1,5,\n", "line 2: no reference"),
         ("account,amount,reference\ncustomer-1,1.000.5,a\n", "line 2: '1.000.5' is not an amount"),
+        ("account;amount;reference\ncustomer-1;12.50;a\n", "line 2: '12.50' is not an amount with a decimal comma"),
         ("account,amount,reference,currency\ncustomer-1,5,a,EUR\n", "line 2: EUR, account customer-1 has USD"),
         ("account,amount,reference\ncustomer-1,7,old\n", "line 2: reference old of account customer-1 was booked for"),
     ],
@@ -59,7 +60,8 @@ def test_one_line_that_is_not_clear_keeps_a_bank_file_from_being_booked(
     installation.document("payment", "add", "--account", "customer-1", "--amount", "5", "--reference", "old")
     file = installation.config.with_name("bank.csv")
     file.write_text(lines)
-    result = installation.vosd("payment", "import", str(file))
+    options = ("--decimal-comma",) if ";" in lines else ()
+    result = installation.vosd("payment", "import", str(file), *options)
     assert result.exit_code == 1
     assert said in result.stderr
     assert len(installation.document("ledger", "list")) == 1

@@ -59,6 +59,8 @@ class DurationUnit(Enum):
 
 _DIGITS: Final = 18
 """Digits of a number that Python reads at once."""
+_SWAPPED: Final = str.maketrans(",.", ".,")
+"""To read a decimal comma. A point then becomes a comma, which is no number: 1.234 could be one or a thousand."""
 _MS_OF: Final = {DurationUnit.SECONDS: 1_000, DurationUnit.MILLISECONDS: 1, DurationUnit.MINUTES: 60_000}
 
 
@@ -284,7 +286,7 @@ class _RowReader:
 
     def _number(self, name: str, text: str) -> Decimal:
         try:
-            number = Decimal(text.replace(",", ".") if self._layout.has_decimal_comma else text)
+            number = Decimal(text.translate(_SWAPPED) if self._layout.has_decimal_comma else text)
         except InvalidOperation:
             number = Decimal("NaN")
         if not number.is_finite() or abs(number) > LIMIT:

@@ -18,6 +18,7 @@ EXACT: Final = Context(prec=60)
 """Enough precision that a rate divided by sixty and then rounded has the digits of the exact value."""
 
 _AMOUNT: Final = re.compile(r"[+-]?\d{1,12}(\.\d{1,8})?\Z", re.ASCII)
+_WITH_COMMA: Final = re.compile(r"[+-]?(\d+|[1-9]\d{0,2}(\.\d{3})+)(,\d+)?\Z", re.ASCII)
 
 
 class Rounding(Enum):
@@ -41,6 +42,18 @@ def parse_amount(text: str) -> Decimal:
         message = f"{text!r} is not an amount: at most 12 digits, then at most 8 decimals, such as 10.50"
         raise ValueError(message)
     return Decimal(text)
+
+
+def comma_to_point(text: str) -> str:
+    """Rewrite an amount with a decimal comma for ``parse_amount``: 1234.50 for 1.234,50.
+
+    Raises:
+        ValueError: a point does not separate thousands. Without the check 12.50 would be 1250.
+    """
+    if not _WITH_COMMA.match(text):
+        message = f"{text!r} is not an amount with a decimal comma, such as 1.234,50 or 1234,50"
+        raise ValueError(message)
+    return text.replace(".", "").replace(",", ".")
 
 
 def round_to_unit(amount: Decimal, unit: Decimal, rounding: Rounding) -> Decimal:

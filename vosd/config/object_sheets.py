@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, NamedTuple
 from pydantic import Field, model_validator
 
 from vosd.admin.office.sheet_import import ImportSheet, OpeningBalance, SheetObject
-from vosd.base.money import parse_amount
+from vosd.base.money import comma_to_point, parse_amount
 from vosd.catalogue.problems import ConfigError, ProblemList, SourceLine, suggestion
 from vosd.catalogue.stored_objects import KINDS
 from vosd.config.decks.sheet_map import HEADER_LINE_MAX, decimal_mark, text_encoding
@@ -98,7 +98,7 @@ class ObjectMapKeys(Keys):
     phones: KindKeys | None = None
     balances: BalanceKeys | None = None
     decimal: Annotated[str, decimal_mark()] = "."
-    """The decimal mark of amounts. With a comma, points between thousands are left out."""
+    """The decimal mark of amounts. With a comma, points may separate thousands."""
     header_line: Annotated[int, whole(1, HEADER_LINE_MAX)] = 1
     encoding: Annotated[str | None, text_encoding()] = None
     """Encoding of a CSV file. Default: UTF-8 or UTF-16, else Windows-1252."""
@@ -246,12 +246,24 @@ class _SheetReading:
             if key in keys.lists:
                 yield key, [part.strip() for part in text.split(keys.lists[key]) if part.strip()]
             elif kind == "accounts" and key in _AMOUNTS:
-                yield key, self._amount(text)
+                try:
+                    yield key, self._amount(text)
+                except ValueError:
+                    self._is_no_amount(place, title, text)
             else:
                 yield key, text
 
     def _amount(self, text: str) -> str:
-        return text.replace(".", "").replace(",", ".") if self._keys.decimal == "," else text
+        """Return an amount with a point; a text without marks, such as ``unlimited``, is left to its field."""
+        return comma_to_point(text) if self._keys.decimal == "," and {*text} & {",", "."} else text
+
+    def _is_no_amount(self, place: SourceLine, title: str, text: str) -> None:
+        expected = "an amount of at most 12 digits and 8 decimals, such as 1234.50"
+        if self._keys.decimal == ",":
+            expected = "an amount with a decimal comma, such as 1.234,50 or 1234,50"
+        elif "," in text:
+            expected += "; where the comma is the decimal mark, the map says decimal: ','"
+        self._problems.error(place, title, expected, text)
 
     def _read_balance(self, keys: BalanceKeys, cells: Mapping[str, str], place: SourceLine) -> None:
         account, text = cells[keys.account], cells[keys.amount]
@@ -263,10 +275,7 @@ class _SheetReading:
         try:
             amount = parse_amount(self._amount(text))
         except ValueError:
-            expected = "an amount of at most 12 digits and 8 decimals, such as 1234.50"
-            if "," in text and self._keys.decimal == ".":
-                expected += "; where the comma is the decimal mark, the map says decimal: ','"
-            self._problems.error(place, keys.amount, expected, text)
+            self._is_no_amount(place, keys.amount, text)
             return
         made = OpeningBalance(account, amount, line=place.line, column=keys.amount)
         earlier = self.balances.setdefault(account, made)

@@ -137,6 +137,8 @@ def test_what_vendors_charge_is_rated_by_buy_rates_and_gateways(site: Site) -> N
     strip: ["00", "+"]
     """
     answer = site.answer(map_text=map_text, text="T7;00447900;01.10.2026 12:00:00;1:01:00;6,10\n")
+    point = site.verb(map_text=map_text, text="T7;00447900;01.10.2026 12:00:00;1:01:00;6.10\n")
+    assert "price '6.10' is not a number" in point.stderr
     (row,) = answer["accounts"]
     assert (row["account"], row["role"], row["differ"], row["after"]) == ("carrier", "vendor", 0, "6.10")
 

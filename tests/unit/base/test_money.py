@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from vosd.base.money import Rounding, format_amount, parse_amount, round_to_unit
+from vosd.base.money import Rounding, comma_to_point, format_amount, parse_amount, round_to_unit
 
 
 @pytest.mark.parametrize("text", ["0", "10.50", "-3", "+0.00000001", "999999999999.99999999"])
@@ -18,6 +18,22 @@ def test_amount_is_read_exactly(text):
 def test_text_that_is_no_amount_is_refused(text):
     with pytest.raises(ValueError, match="is not an amount"):
         parse_amount(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [("1.234,50", "1234.50"), ("-1234,5", "-1234.5"), ("1.234.567", "1234567"), ("0,012", "0.012"), ("7", "7")],
+)
+def test_amount_with_a_decimal_comma_is_read(text, amount):
+    assert comma_to_point(text) == amount
+
+
+@pytest.mark.parametrize(
+    "text", ["12.50", "1.5", "1.23,45", "...7", "1234.500", "0.123", "1,234,5", "1,", ",5", "1.2345"]
+)
+def test_a_point_that_does_not_separate_thousands_is_refused(text):
+    with pytest.raises(ValueError, match="is not an amount with a decimal comma"):
+        comma_to_point(text)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from vosd.admin.office.payments import BookPayment, ManualBooking, WaitingSheet,
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.base.errors import VosError
-from vosd.base.money import ZERO, format_amount, parse_amount
+from vosd.base.money import ZERO, comma_to_point, format_amount, parse_amount
 from vosd.billing.accounts import Account
 from vosd.storage.ports import EntryKind, Payment, ReferenceTaken
 
@@ -93,7 +93,7 @@ def read_payment_file(
 ) -> list[FilePayment]:
     """Read the lines of a file of comma, semicolon or tab separated values with a header.
 
-    ``has_decimal_comma``: 1.234,50 is what is 1234.50 else.
+    ``has_decimal_comma``: amounts are written 1.234,50 or 1234,50.
 
     Raises:
         BadPaymentFile: a column is missing, or lines have no account, no reference or no amount above zero.
@@ -147,10 +147,7 @@ def _read(
 
 def _amount(text: str, *, has_comma: bool) -> Decimal:
     """Return an amount above zero; raises ValueError for anything else."""
-    if has_comma:
-        whole, comma, decimals = text.partition(",")
-        text = f"{whole.replace('.', '')}{'.' if comma else ''}{decimals}"
-    amount = parse_amount(text.removeprefix("+"))
+    amount = parse_amount((comma_to_point(text) if has_comma else text).removeprefix("+"))
     if amount <= 0:
         message = f"{format_amount(amount)} is no payment: book a refund or an adjustment (vosd payment add --type)"
         raise ValueError(message)
