@@ -247,7 +247,7 @@ class CallTransfer:
 
     def _part(self, left: "Call | None", at: Instant, now: Instant) -> None:
         """End the other call too, at the same instant: a late timer must not be billed."""
-        self.facts.stage = Stage.OVER
+        self._stop(now)
         if left is not None and left.journey.answered_at is not None:
             left.hung_up(left.caller.leg, None, now, max(at.came, left.journey.answered_at))
 

@@ -137,6 +137,24 @@ def test_a_party_that_does_not_wait_ends_it_for_all(scene):
     settle(scene)
 
 
+@pytest.mark.parametrize(
+    ("reply", "cancels"), [(Reply(491), 0), (Reply(after_ms=3_000), 1)], ids=["asks to wait", "answers late"]
+)
+def test_a_party_that_has_hung_up_is_not_put_on_hold_any_more(scene, reply, cancels):
+    scene.vendor.by_number = {TARGET: answers(1_000)}
+    call = talking(scene)
+    party = scene.vendor.only_call
+    party.will("INVITE", reply)
+    press(scene, call, f"*2{TARGET}#")
+    scene.wire.run_until(lambda: party.asked["INVITE"] != [])
+    scene.wire.run_for(50)
+    party.hang_up()
+    settle(scene)
+    assert len({each["CSeq"] for each in party.asked["INVITE"]}) == 1
+    assert len(party.asked["CANCEL"]) == cancels
+    assert reasons(scene) == ["Normal", "Normal"]
+
+
 def test_a_party_that_may_not_be_put_on_hold_waits_all_the_same(scene):
     scene.vendor.by_number = {TARGET: answers(1_000)}
     call = talking(scene)
