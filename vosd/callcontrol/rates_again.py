@@ -4,16 +4,17 @@ A look-up is that of the set-up of a call (``Admission.find_sell_rate``, ``LiveV
 the same rate. What a call cost already is compared with that by ``admin.rerate``.
 """
 
+import msgspec
+
 from vosd.base.number import without_separators
-from vosd.billing.account_rates import FreeTimeScope
 from vosd.billing.accounts import Account, AccountType
-from vosd.billing.currencies import rates_for
 from vosd.billing.free_numbers import free_rate
 from vosd.billing.ports import Rates
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rates import AppliedRate
 from vosd.callcontrol.sell_rate import of_allowed_type
 from vosd.catalogue.catalogue import Catalogue
+from vosd.catalogue.rate_choices import chooser_of
 from vosd.cdr.past import PastCall
 
 
@@ -21,7 +22,7 @@ class RatesAgain:
     """The rates of customers, agents and vendors by one catalogue."""
 
     def __init__(self, catalogue: Catalogue, instead: RateGroup | None = None, account: str | None = None) -> None:
-        """``instead`` has other rates of ``account``, whatever its gateways have; it is rounded as the account says."""
+        """``instead`` is another rate group of ``account``, whatever rates it and its gateways have of their own."""
         self._catalogue = catalogue
         self._numbers = catalogue.parameters.special_numbers
         self._has_free = bool(self._numbers.free)
@@ -117,14 +118,17 @@ class RatesAgain:
         return None if name is None else self._catalogue.rate_groups.get(name)
 
     def _charged(self, group: RateGroup, name: str | None) -> Rates:
-        """Return the rates of a group as an account is charged by them."""
-        account = self._catalogue.accounts.get(name or "")
+        """Return the rates of an account that has this rate group and no others: with its origins and periods."""
+        catalogue = self._catalogue
+        account = catalogue.accounts.get(name or "")
         if account is None:
             return group
-        is_vendor = account.type is AccountType.CLEARING
-        scope = self._catalogue.parameters.free_time_scope
-        rounding = account.rounding(without_free_time=is_vendor and scope is FreeTimeScope.CUSTOMER)
-        return rates_for(group, account.currency, rounding, self._catalogue.currencies)
+        groups = {**catalogue.rate_groups, group.name: group}
+        chooser = chooser_of(
+            catalogue.parameters, groups, catalogue.period_rates, catalogue.calendars, catalogue.currencies
+        )
+        alone = msgspec.structs.replace(account, rate_group=group.name, private_rate_group=None, period_rates=None)
+        return chooser.of_accounts([alone]).get(alone.id, group)
 
 
 def _sold(rates: Rates | None, number: str, wall_ms: int, caller: str, forward_prefix: str) -> AppliedRate | None:

@@ -111,6 +111,18 @@ def test_other_rates_of_one_account_concern_its_calls_alone(catalogue: Catalogue
     assert Decimal(row["difference"]) == Decimal(row["after"]) - rated
 
 
+def test_other_rates_of_an_account_have_their_own_origins_and_periods(tmp_path) -> None:
+    """By the rate group that an account has, nothing differs."""
+    group = "  - name: minutes\n"
+    catalogue = catalogue_of(tmp_path, CONFIGURATION.replace(group, f"{group}    period_rates: tariff\n"))
+    calls = [past_of(record) for record in month(catalogue, 300)]
+    rated = [each for each in calls if each.vendor_account == "minutes"]
+    document = rerated(rated, catalogue, account="minutes", instead=catalogue.rate_groups["minutes"]).to_json(10)
+    assert (document["charges"], document["differ"]) == (len(rated), 0)
+    dearer = rerated(rated, catalogue, account="minutes", instead=catalogue.rate_groups["retail"]).to_json(10)
+    assert dearer["differ"] > 0
+
+
 def test_an_agent_is_rated_by_its_own_rates(tmp_path, catalogue: Catalogue, calls: list[PastCall]) -> None:
     (row,) = rerated(calls, catalogue, account="agent").to_json(10)["accounts"]
     assert (row["role"], row["differ"], row["calls"]) == (
