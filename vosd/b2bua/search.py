@@ -222,7 +222,7 @@ class CalleeSearch(msgspec.Struct, eq=False):
         """Answer a call that rings by another phone (RFC 3891 section 3); return the status if that is refused, else 0.
 
         The offers of both are answers to each other. ``choice`` is the route to the newcomer, in place of the phone
-        that rings, which is cancelled with all that ring beside it.
+        that rings, which is cancelled with all that ring beside it. A device of that phone goes on with its place.
         """
         ringing, caller = self._attempt_of(replaced), self._call.caller
         if (
@@ -240,14 +240,14 @@ class CalleeSearch(msgspec.Struct, eq=False):
         is_ringing_too = self.beside and not has_place and is_trying(self.in_progress, choice.gateway.name)
         if is_ringing_too:  # its own ringing call ends now
             self.won(ringing, PICKED_UP_ELSEWHERE, now)
-        if not self._board.gateways.occupy(next_hop, now):
+        if not self._board.gateways.occupy(next_hop, now, is_counted=not has_place):
             return 486
         if self.beside:
             self.won(ringing, PICKED_UP_ELSEWHERE, now)
         self._call.conversation.drop_bridge(now)
         ringing.give_up(EndReason.CANCELLED, now, _ELSEWHERE)
         self._call.journey.attempts.append(ringing.row(0, PICKED_UP_ELSEWHERE, now))
-        self._leave_place(ringing, None, now)
+        self._board.gateways.attempt_over(ringing, None, now, frees_place=not has_place)
         caller.begin_attempt(now)
         newcomer.answer(to_newcomer, now)
         attempt = self._call.callee = in_place_of(ringing, newcomer, self._call.endpoint, now, choice)

@@ -298,8 +298,8 @@ def test_the_list_of_calls_and_the_call_itself_show_all_that_ring():
     finish(scene, call)
 
 
-@pytest.mark.parametrize("by", ["7003", "7004"], ids=["one that rings, too", "one that does not"])
-def test_another_phone_picks_up_the_call_and_all_that_ring_are_told(by):
+def office():
+    """Return three phones of a number, which ring, and one that does not; each has room for one call."""
     known = [mapping_gateway("pbx", f"{CUSTOMER.host}/32", account="other"), vendor_gateway(0)]
     phones = [phone(name, max_concurrent=1) for name in (*NAMES, "7004")]
     did = Did(NUMBER, "acme", phones=NAMES, ring=RingOrder.TOGETHER)
@@ -307,14 +307,24 @@ def test_another_phone_picks_up_the_call_and_all_that_ring_are_told(by):
     desks = rung(scene, RINGS, RINGS, RINGS)
     desks.append(scene.exchange.telephone("7004", Endpoint("203.0.113.99", 5_060)))
     desks[3].register()
-    call = scene.caller.call(NUMBER, Intent())
-    scene.wire.run_for(1_000)
-    there = desks[1].only_call
+    return scene, desks
+
+
+def picked_up(scene, taker, there):
+    """Take the call of a telephone that rings over."""
     tags = f"to-tag={there.remote.rpartition('tag=')[2]};from-tag={there.tag}"
-    taker = desks[int(by) - 7001]
     pickup = taker.call(NUMBER, Intent(OTHERS, headers=(f"Replaces: {there.call_id};{tags}",)))
     scene.wire.run_until(lambda: pickup.final is not None)
     scene.wire.run_for(1_000)
+    return pickup
+
+
+@pytest.mark.parametrize("by", ["7003", "7004"], ids=["one that rings, too", "one that does not"])
+def test_another_phone_picks_up_the_call_and_all_that_ring_are_told(by):
+    scene, desks = office()
+    call = scene.caller.call(NUMBER, Intent())
+    scene.wire.run_for(1_000)
+    pickup = picked_up(scene, desks[int(by) - 7001], desks[1].only_call)
     assert (pickup.final, call.final) == (200, 200)
     assert [len(desk.received("CANCEL")) for desk in desks] == [1, 1, 1, 0]
     call.hang_up()
@@ -325,17 +335,39 @@ def test_another_phone_picks_up_the_call_and_all_that_ring_are_told(by):
 
 
 def test_a_pickup_that_is_refused_cancels_none():
-    scene = line()
-    desks = places(scene, RINGS, RINGS, answers(3_000))
+    scene, desks = office()
+    desks[1].script = answers(3_000)
+    busy = desks[3].call(CALLEE)
+    scene.wire.run_until(lambda: busy.final == 200)
+    call = scene.caller.call(NUMBER, Intent())
+    scene.wire.run_for(300)
+    assert picked_up(scene, desks[3], desks[1].only_call).final == 486
+    assert [desk.received("CANCEL") for desk in desks] == [[], [], [], []]
+    scene.wire.run_until(lambda: call.final == 200)
+    busy.hang_up()
+    call.hang_up()
+    scene.wire.run_until(lambda: call.is_over)
+    scene.wire.run_for(3_000)
+    assert scene.exchange.leftovers() == {}
+    assert [record.routing_gateway for record in scene.exchange.sink.records] == ["vendor-0", "7002"]
+
+
+@pytest.mark.parametrize("ring", RingOrder)
+def test_a_place_of_the_phone_that_rings_picks_its_only_call_up(ring):
+    scene = line(ring=ring)
+    desks = places(scene, RINGS, RINGS, RINGS)
     call = scene.caller.call("44201", Intent())
     scene.wire.run_for(300)
-    there = desks[1].only_call
-    tags = f"to-tag={there.remote.rpartition('tag=')[2]};from-tag={there.tag}"
-    pickup = desks[0].call("44201", Intent(OTHERS, headers=(f"Replaces: {there.call_id};{tags}",)))
-    scene.wire.run_until(lambda: pickup.final is not None)
-    assert (pickup.final, [desk.received("CANCEL") for desk in desks]) == (486, [[], [], []])
-    scene.wire.run_until(lambda: call.final == 200)
-    assert finish(scene, call).destination_address == "203.0.113.66:40002"
+    there = next(desk.only_call for desk in desks[1:] if desk.received("INVITE"))
+    pickup = picked_up(scene, desks[0], there)
+    assert (pickup.final, call.final, there.is_over) == (200, 200, True)
+    scene.wire.run_for(2_000)
+    assert called(scene, "44201").final == 486, "the call that it has picked up is its only one"
+    call.hang_up()
+    scene.wire.run_until(lambda: pickup.is_over)
+    scene.wire.run_for(3_000)
+    assert scene.exchange.leftovers() == {}
+    assert scene.exchange.sink.records[-1].attempts[-1].reason == "Answered"
 
 
 # -- media through the relay ----------------------------------------------------------------------------------------
