@@ -289,10 +289,14 @@ destination_classes:
 routing_plans:
   - {name: some, gateways: [v1]}
   - {name: none, gateways: [v2]}
+  - {name: both, gateways: pair}
+gateway_groups:
+  - {name: pair, gateways: [v1, v4]}
 routing_gateways:
   - {name: v1, account: vendor, address: 192.0.2.8}
   - {name: v2, account: unrated, address: 192.0.2.9}
   - {name: v3, account: vendor, prefixes: "7", dynamic: {username: v3, password: long-enough-3}}
+  - {name: v4, account: vendor, prefixes: from_rates, address: 192.0.2.10}
 phones:
   - {number: "1001", account: top, password: long-enough-1}
 """
@@ -300,7 +304,7 @@ FORMS_OF_ACCOUNTS = [
     "rate_group: sell", "rate_group: sell, max_cps: 3", "rate_group: euro", "currency: USD", "rate_group: gone",
     "rate_group: sell, agent: top", "rate_group: sell, agent: c1", "rate_group: sell, agent: c2, denied_prefixes: '1'",
     "rate_group: sell, denied_prefixes: '7'", "rate_group: sell, private_rate_group: other", "agent: top",
-    "rate_group: sell, routing_plan: some", "rate_group: euro, routing_plan: none",
+    "rate_group: sell, routing_plan: some", "rate_group: euro, routing_plan: none", "currency: GBP, routing_plan: both",
     "rate_group: sell, fee_precision: 3",
     "rate_group: sell, destination_limits: [{destination: premium}]",
     "rate_group: sell, destination_limits: [{destination: gone}]",
@@ -393,6 +397,7 @@ LED = BASE._replace(trunks={"t3": ("led", "hosts: 192.0.2.2, private_rate_group:
 @example([BASE, BASE._replace(accounts={"c1": FORMS_OF_ACCOUNTS[2]})])
 @example([BASE, BASE._replace(accounts={"c2": FORMS_OF_ACCOUNTS[0], **BASE.accounts}), BASE])
 @example([BASE, BASE._replace(trunks={"t3": ("c1", FORMS_OF_TRUNKS[5]), **BASE.trunks}), BASE])
+@example([BASE, BASE._replace(accounts={"c1": "currency: GBP, routing_plan: both"})])
 @example([LED, LED._replace(chief=CHIEFS[1]), LED, LED._replace(chief=CHIEFS[2])])
 def test_customers_that_change_give_the_same_as_when_all_is_read(tmp_path_factory, days: list[Customers]) -> None:
     path = tmp_path_factory.mktemp("days") / "vosd.yaml"

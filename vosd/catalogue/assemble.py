@@ -135,8 +135,9 @@ def _whole(
         *((each.value, each) for each in merged.mapping_gateways.sound.values()),
         *((each.value.gateway, each) for each in merged.phones.sound.values()),
     ]
+    plans = {name: _settled_plan(each, merged, problems) for name, each in merged.routing_plans.sound.items()}
     sold = sold_by_plan(callers, accounts)
-    check_currencies(sold, merged.routing_gateways, merged.routing_plans.values(), accounts, exchange, problems)
+    check_currencies(sold, merged.routing_gateways, plans, accounts, exchange, problems)
     trunks_and_phones = {**customers, **{name: phone.gateway for name, phone in phones.items()}}
     domains = _users(trunks_and_phones.values(), vendors.values(), merged, problems)
     wide = {name: gateway for name, gateway in customers.items() if wide_networks(gateway)}
@@ -146,7 +147,6 @@ def _whole(
     if len(problems) > found:
         warned["networks"].update(wide)
     rules, shared = number_rules(callers, merged, problems)
-    plans = {name: _settled_plan(each, merged, problems) for name, each in merged.routing_plans.sound.items()}
     calendars = merged.calendars.values() if parameters.uses_calendars else {}
     choices = chooser_of(parameters, groups, merged.period_rates.values(), calendars, currencies).choices(
         accounts, trunks_and_phones.values(), vendors.values()

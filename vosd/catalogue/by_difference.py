@@ -280,7 +280,7 @@ class _Next:
         sold = sold_by_plan(((each.value, each) for each in definitions), accounts)
         new = {key: each for key, each in sold.items() if key not in self._last.watched.sold}
         if new:
-            plans = merged.routing_plans.values()
+            plans = {name: table.plan for name, table in self._before.plans.items()}
             check_currencies(new, merged.routing_gateways, plans, accounts, self._exchange, self._problems)
         return frozenset(new)
 

@@ -72,7 +72,7 @@ def next_rates(
     prefixes = prefixes_of_rates(vendors, accounts, groups, vendor_rates)
     tables = RouteTables(before.routes, before.plans)
     if prefixes:
-        plans = merged.routing_plans.values().values()
+        plans = (table.plan for table in before.plans.values())
         tables = route_tables(vendors, before.phones, plans, before.parameters, before.calendars, prefixes)
     return NextRates(groups, account_rates, customer_rates, vendor_rates, tables)
 

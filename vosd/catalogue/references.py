@@ -184,8 +184,8 @@ def check_currencies(
 ) -> None:
     """Report each routing gateway whose cost cannot be compared with what some customer's calls are sold for.
 
-    A customer's call may be routed to any gateway of its plan. Gateways that are disabled or without buy rates do not
-    count.
+    A customer's call may be routed to any gateway of its plan; ``plans`` name gateways, not their groups. Gateways that
+    are disabled or without buy rates do not count.
     """
     used = {name: plan.names for name, plan in plans.items()}
     for vendor in vendors.sound.values():

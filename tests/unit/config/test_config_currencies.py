@@ -38,6 +38,7 @@ FILE: dict[str, Any] = {
     ],
     "exchange_rates": [],
     "currencies": [],
+    "gateway_groups": [],
     "routing_plans": [{"name": "by-cost", "order": ["cost"]}],
 }
 
@@ -225,8 +226,14 @@ def test_a_customer_whose_plan_has_no_gateway_of_another_currency_needs_no_excha
         "accounts.other": {"rate_group": "euros"},
         "routing_plans": [{"name": "dollars", "gateways": ["first"]}],
         "accounts.acme": {"routing_plan": "dollars"},
+        "gateway_groups": [{"name": "group", "gateways": ["first"]}],
     }
     assert loaded(tmp_path, changes)
+    changes["routing_plans"] = [{"name": "dollars", "gateways": ["group"]}]
+    assert loaded(tmp_path, changes)
+    changes["gateway_groups"] = [{"name": "group", "gateways": ["first", "second"]}]
+    (problem,) = refused(tmp_path, changes)
+    assert "account 'other' is paid in EUR" in problem
 
 
 def test_an_agent_pays_in_its_own_currency(tmp_path):

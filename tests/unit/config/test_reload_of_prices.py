@@ -59,6 +59,26 @@ def test_a_choice_of_rates_is_made_among_the_new_ones(editions):
         assert price_of(getattr(after, choices)[name]) == Decimal("0.002")
 
 
+def test_plans_keep_the_gateways_of_groups_when_prefixes_of_rates_are_read_again(tmp_path):
+    vendors = """\
+gateway_groups: [{name: pair, gateways: [v1, v2]}]
+routing_plans: [{name: by-group, gateways: pair}, {name: by-line, routes_file: routes.csv}]
+routing_gateways:
+  - {name: v1, account: plain, address: 198.51.100.1}
+  - {name: v2, account: plain, address: 198.51.100.2}
+  - {name: v3, account: plain, address: 198.51.100.3, prefixes: from_rates}
+"""
+    path, remembered = tmp_path / "vosd.yaml", Remembered()
+    path.with_name("routes.csv").write_text("prefix,gateway\n44,pair\n")
+    for price in ("0.012", "0.002"):
+        path.write_text(TEXT.replace("0.012", price) + vendors)
+        catalogue = load(path, {}, remembered=remembered).catalogue
+        used = [[each.gateway.name for each in plan.candidates("4420")] for plan in catalogue.plans.values()]
+        assert used == [["v1", "v2"]] * 2
+    assert catalogue.changes is not None
+    assert "v3" in [each.gateway.name for each in catalogue.routes.candidates("4420")]
+
+
 @pytest.mark.parametrize(
     "also",
     ["currency: EUR, ", "origins: [{name: none, callers: missing, rate_group: other}], ", "period_rates: tariff, "],
