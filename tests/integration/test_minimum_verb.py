@@ -77,6 +77,16 @@ def test_the_minimum_of_a_month_is_in_its_statement(installation: Installation, 
     assert "minimum" not in movements(installation, "2026-10")
 
 
+def test_the_minimum_of_a_month_is_on_its_invoice_where_that_ends_before_the_month_of_utc(
+    installation: Installation,
+) -> None:
+    owing_a_minimum(installation)
+    installation.config.write_text(f"{installation.config.read_text()}invoices: {{timezone: Europe/Berlin}}\n")
+    installation.document("ledger", "minimum", "--month", "2026-09")
+    (made,) = installation.document("invoice", "run", "--period", "2026-09", "--account", "customer-1")
+    assert (made["outcome"], made["net"]) == ("issued", "50.00")
+
+
 def test_the_minimum_of_a_month_that_is_closed_is_dated_when_it_is_booked(installation: Installation) -> None:
     owing_a_minimum(installation)
     installation.document("ledger", "close", "--until", "2026-10-01T00:00:00Z")

@@ -156,18 +156,18 @@ async def _list(invocation: Invocation, who: "Principal", criteria: dict[str, An
 
 @ledger.command("minimum")
 @click.option("--month", type=MONTH, required=True, metavar="YYYY-MM", help="A month that is over.")
-@click.option("--zone", type=ZONE, default="UTC", show_default=True, help="Zone in which the month begins and ends.")
+@click.option("--zone", type=ZONE, help="Zone in which the month begins and ends. Default: that of invoices.")
 @operator_option
 @json_option
 @pass_invocation
-def minimum(invocation: Invocation, month: "Month", zone: "ZoneInfo", operator: str, as_json: bool) -> None:
+def minimum(invocation: Invocation, month: "Month", zone: "ZoneInfo | None", operator: str, as_json: bool) -> None:
     """Book what a month lacks of the minimum consumption of each account; a repeat books nothing more.
 
     An account with calls that the running switch has not booked yet is left out: exit code 1, say the same again.
     """
     from vosd.admin.office.minimum import BookMinimums, book_minimums
 
-    who, order = principal(operator), BookMinimums(month, zone.key)
+    who, order = principal(operator), BookMinimums(month, "" if zone is None else zone.key)
     sheets = in_office(invocation, lambda office: book_minimums(office, who, order))
     if as_json:
         output.document(sheets)

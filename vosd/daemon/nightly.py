@@ -20,7 +20,7 @@ from vosd.cdr.columns import iso_utc
 from vosd.daemon.daily import Daily, answer_of, why_failed
 from vosd.daemon.nightly_process import Minimum, NightlyOrder, NightlyOutcome
 from vosd.daemon.retention import RetentionPart
-from vosd.engine.settings import NightlySettings, Settings
+from vosd.engine.settings import InvoiceSettings, NightlySettings, Settings
 from vosd.obs.events import GONE, Event
 
 PROCESS: Final = "vosd.daemon.nightly_process"
@@ -45,7 +45,7 @@ class NightlyPart:
     def __init__(self, settings: Settings, clock: Clock, catalogue: Callable[[], Catalogue]) -> None:
         self._installation = settings
         self._settings = settings.nightly
-        self._lock_after_days = settings.invoices.lock_after_days
+        self._invoices = settings.invoices
         self._clock = clock
         self._catalogue = catalogue
         self._is_begun = False
@@ -66,9 +66,9 @@ class NightlyPart:
         """End the work; what it has booked stays booked."""
         await self._daily.end()
 
-    async def adjust(self, settings: NightlySettings, lock_after_days: int | None) -> None:
+    async def adjust(self, settings: NightlySettings, invoices: InvoiceSettings) -> None:
         """Apply other settings; work that goes on is ended."""
-        self._lock_after_days = lock_after_days
+        self._invoices = invoices
         if settings == self._settings:
             return
         self._settings = settings
@@ -93,8 +93,8 @@ class NightlyPart:
     def order(self) -> NightlyOrder:
         """Return what is to be done now."""
         settings = self._settings
-        zone = settings.zone if isinstance(settings.zone, ZoneInfo) else ZoneInfo("UTC")
-        month = month_before(self._clock.now().wall, zone) if settings.minimum else None
+        zone = self._invoices.zone
+        month = month_before(self._clock.now().wall, ZoneInfo(zone)) if settings.minimum else None
         minimums = tuple(
             Minimum(each.id, each.type, each.currency, each.minimum_consumption)
             for each in (self._catalogue().accounts.values() if month is not None else ())
@@ -108,9 +108,9 @@ class NightlyPart:
             settings.verify,
             minimums,
             str(month) if month is not None and minimums else "",
-            zone.key,
+            zone,
             settings.invoices,
-            self._lock_after_days,
+            self._invoices.lock_after_days,
         )
 
     def report(self, outcome: NightlyOutcome, works: list[str]) -> None:
@@ -200,4 +200,4 @@ class DailyParts:
     async def adjust(self, settings: Settings) -> None:
         """Apply other settings."""
         await self._retention.adjust(settings.retention)
-        await self._nightly.adjust(settings.nightly, settings.invoices.lock_after_days)
+        await self._nightly.adjust(settings.nightly, settings.invoices)

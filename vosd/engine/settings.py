@@ -398,7 +398,7 @@ class NightlySettings:
     at_s: int | None = None
     """Time of day in seconds since midnight; None = never."""
     zone: tzinfo | None = None
-    """The zone of midnight and of months; None = the machine's midnight, and months of UTC."""
+    """The zone of midnight; None = the machine's."""
     verify: bool = True
     minimum: bool = True
     """On the first days of a month: book what accounts lack of their minimum of the month before."""

@@ -50,6 +50,13 @@ def test_the_minimum_of_a_month_is_booked_in_the_first_nights_of_the_next(moment
     assert str(month_before(at(moment), zone)) == month
 
 
+def test_the_months_of_minimums_are_those_of_invoices(tmp_path):
+    clock = ManualClock(wall=at("2026-10-31T23:30:00Z"))
+    assert part_of(tmp_path, clock, zone=BERLIN).order().month == ""
+    order = part_of(tmp_path, clock, "Europe/Berlin", zone=UTC).order()
+    assert (order.month, order.zone) == ("2026-10", "Europe/Berlin")
+
+
 @pytest.fixture
 def booked(tmp_path):
     """A database with a call of September."""
@@ -63,14 +70,14 @@ def booked(tmp_path):
     asyncio.run(book())
 
 
-def part_of(tmp_path, clock=None, **settings):
+def part_of(tmp_path, clock=None, invoices_zone="UTC", **settings):
     account = Account("acme", AccountType.DIRECT, None, Decimal(0), "USD", minimum_consumption=Decimal(50))
     installation = SimpleNamespace(
         database_url=Secret(f"sqlite+aiosqlite:///{tmp_path}/vosd.db"),
         state_dir=tmp_path,
         control_socket=tmp_path / "vosd.sock",
         nightly=NightlySettings(**settings),
-        invoices=InvoiceSettings(lock_after_days=3),
+        invoices=InvoiceSettings(lock_after_days=3, zone=invoices_zone),
     )
     clock = clock or ManualClock(wall=at("2026-10-01T04:30:00Z"))
     return NightlyPart(installation, clock, lambda: SimpleNamespace(accounts={"acme": account}))
@@ -143,7 +150,7 @@ async def test_work_that_is_not_done_is_an_alarm_and_goes_when_it_is_not_wanted_
     with capture_logs() as log:
         part.report(NightlyOutcome(failed={"minimum": "no database"}), ["verify", "minimum"])
         await part.begin()
-        await part.adjust(NightlySettings(minimum=False), None)
+        await part.adjust(NightlySettings(minimum=False), InvoiceSettings())
         await part.end()
     shown = [(line["event"], line.get("work"), line.get("why", "")) for line in log]
     assert shown[:3] == [

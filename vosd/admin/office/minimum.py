@@ -62,8 +62,8 @@ class BookMinimums(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Order for the amount that each account lacks of its minimum consumption of a month."""
 
     month: Month
-    zone: str = "UTC"
-    """In which the month begins and ends."""
+    zone: str = ""
+    """The zone in which the month begins and ends; empty = that of invoices, so that the month's invoice has it."""
 
 
 @needs(Permission.BOOKS_CHANGE)
@@ -76,7 +76,9 @@ async def book_minimums(office: Office, who: Principal, order: BookMinimums) -> 
         DaemonUnreachableError, DaemonRefusedError: a switch runs and does not say which calls are not booked.
         StoreUnavailable: some accounts may be booked; try again.
     """
-    return await book_for(office.definitions.accounts(), office.stores, office.switch, who, order, office.now())
+    definitions = office.definitions
+    in_zone = order if order.zone else msgspec.structs.replace(order, zone=definitions.settings.invoices.zone)
+    return await book_for(definitions.accounts(), office.stores, office.switch, who, in_zone, office.now())
 
 
 async def book_for(

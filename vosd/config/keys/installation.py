@@ -54,11 +54,11 @@ class NightlyKeys(Keys):
     at: Annotated[int | None, start_of_hours()] = None
     """Time of day, such as 04:30, with few calls. Default: never."""
     timezone: Annotated[tzinfo | None, time_zone()] = None
-    """The zone of ``at``, and of the months of ``minimum``. Default: the machine's, and UTC for months."""
+    """The zone of ``at``. Default: the machine's."""
     verify: Annotated[bool, switch()] = True
     """As `vosd ledger verify`: differences are the alarm `ledger_differs`."""
     minimum: Annotated[bool, switch()] = True
-    """As `vosd ledger minimum` for the month before, on the first seven days of each month."""
+    """As `vosd ledger minimum` for the month before, on the first seven days of each month of `invoices.timezone`."""
     invoices: Annotated[bool, switch()] = True
     """Overdue invoices are the alarm `invoices_overdue`; `invoices.lock_after_days` blocks their accounts."""
 
