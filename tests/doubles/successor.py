@@ -107,7 +107,7 @@ def replace_node(scene: Scene, codec: ModuleType = msgspec.msgpack) -> None:
     before = exchange.node
     before.switch.continuation.open_doors(exchange.clock.now())
     exchange.flush()
-    saved, left = before.switch.continuation.snapshot()
+    saved, left = SavedSwitch.of(before.endpoint, before.switch.services)
     assert left == []
     credits = tuple(credit.snapshot() for credit in exchange.credits.values())
     encoded = codec.encode((saved, credits))
@@ -117,7 +117,8 @@ def replace_node(scene: Scene, codec: ModuleType = msgspec.msgpack) -> None:
     around = exchange.surroundings._replace(credits=exchange.credits, tokens=tokens)
     sip, listeners, content = SipSettings(product="vosd/test"), before.endpoint.flows.listeners, before.switch.catalogue
     after = Node("sw1", sip, TraceSettings(), listeners, content, around)
-    after.switch.continuation.restore(saved, exchange.clock.now())
+    after.switch.continuation.restore(saved)
+    after.switch.continuation.begin_again(exchange.clock.now())
     tokens.is_made = True
     for there, here in zip(before.switch.calls(), after.switch.calls(), strict=True):
         assert list(forgotten(there.call, here.call)) == []

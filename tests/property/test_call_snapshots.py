@@ -27,6 +27,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_switch_challenges import guards
 
+from vosd.engine.calls.saved import SavedSwitch
+
 CODECS = {"json": msgspec.json, "msgpack": msgspec.msgpack}
 
 
@@ -155,7 +157,7 @@ def test_a_call_between_two_requests_takes_less_than_four_kilobytes():
     scene = Scene()
     scene.talk()
     scene.wire.run_for(60_000)
-    saved, left = scene.exchange.switch.continuation.snapshot()
+    saved, left = SavedSwitch.of(scene.exchange.endpoint, scene.exchange.switch.services)
     assert left == []
     assert len(msgspec.msgpack.encode(saved.calls[0].parts)) < 4_000
     assert saved.endpoint.finished == saved.endpoint.clients == ()

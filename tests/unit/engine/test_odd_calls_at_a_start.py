@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from vosd.engine.calls.resumption import Resumption
+from vosd.engine.calls.saved import SavedSwitch
 from vosd.engine.journal import Journal, Remains
 
 
@@ -51,7 +52,7 @@ def test_a_call_that_is_given_up_after_it_was_restored_occupies_nothing(scene):
     now = exchange.clock.now()
     resumption = Resumption(switch._endpoint, switch.services, switch._intake, switch._intake.settings, now)
     assert exchange.leftovers()["places"] > 0
-    saved, _ = switch.continuation.snapshot()
+    saved, _ = SavedSwitch.of(switch._endpoint, switch.services)
     for each in saved.calls:
         resumption._drop(each)
     left = exchange.leftovers()

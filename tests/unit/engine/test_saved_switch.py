@@ -38,12 +38,13 @@ def refuse(_admission, _call):
 def restored(waiting, content=None, **around):
     """Replace the switch of a scene by one that knows its snapshot; ``around`` are other surroundings."""
     exchange = waiting.exchange
-    saved, left = exchange.switch.continuation.snapshot()
+    saved, left = SavedSwitch.of(exchange.endpoint, exchange.switch.services)
     assert left == []
     exchange.credits = {name: credit.snapshot().restored() for name, credit in exchange.credits.items()}
     exchange.surroundings = exchange.surroundings._replace(credits=exchange.credits, **around)
     exchange.take_node(another_node(exchange, content or exchange.switch.catalogue))
-    exchange.switch.continuation.restore(saved, exchange.clock.now())
+    exchange.switch.continuation.restore(saved)
+    exchange.switch.continuation.begin_again(exchange.clock.now())
     exchange.flush()
 
 
@@ -117,7 +118,7 @@ def test_describing_a_call_changes_nothing_about_it():
     scene.caller.call(CALLEE)
     scene.wire.run_for(1_000)
     switch = scene.exchange.switch
-    assert switch.continuation.snapshot() == switch.continuation.snapshot()
+    assert SavedSwitch.of(switch._endpoint, switch.services) == SavedSwitch.of(switch._endpoint, switch.services)
     scene.wire.run_for(120_000)
     assert scene.record.end_reason == "No Answer"
 
@@ -140,12 +141,12 @@ def test_text_that_is_no_utf8_comes_back_wherever_a_call_has_it(codec):
             live_call.kept = msgspec.structs.replace(live_call.kept, record=record)
         else:
             made.search.hunt.outcomes.append(AttemptOutcome.final(503, rang=False, q850=None, text=RAW))
-    before = exchange.switch.continuation.snapshot()
+    before = SavedSwitch.of(exchange.endpoint, exchange.switch.services)
     saved = codec.decode(codec.encode(before[0]), type=SavedSwitch)
     exchange.credits["acme"] = exchange.credits["acme"].snapshot().restored()
     exchange.take_node(another_node(exchange, exchange.switch.catalogue))
-    exchange.switch.continuation.restore(saved, exchange.clock.now())
-    assert exchange.switch.continuation.snapshot() == before
+    exchange.switch.continuation.restore(saved)
+    assert SavedSwitch.of(exchange.endpoint, exchange.switch.services) == before
     searching, talking = exchange.switch.calls()
     assert searching.call.arrival.caller_in == searching.call.search.hunt.outcomes[0].text == RAW
     assert talking.call.arrival.sip_call_id_in == talking.kept.record.caller_in == talking.call_request.callee == RAW
@@ -158,33 +159,30 @@ def test_text_that_is_no_utf8_comes_back_wherever_a_call_has_it(codec):
 def test_a_call_is_not_restored_without_its_gateway():
     scene = Scene()
     call, _ = scene.talk()
-    saved, _ = scene.exchange.switch.continuation.snapshot()
+    saved, _ = SavedSwitch.of(scene.exchange.endpoint, scene.exchange.switch.services)
     with pytest.raises(NotRestoredError, match="vendor-0"):
-        another_node(scene.exchange, usual_catalogue(vendors=0)).switch.continuation.restore(
-            saved, scene.exchange.clock.now()
-        )
+        another_node(scene.exchange, usual_catalogue(vendors=0)).switch.continuation.restore(saved)
     scene.finish(call)
 
 
-def test_nothing_is_restored_where_an_attempt_cannot_go_on(monkeypatch):
-    """Else what was answered would be restored once more beside it."""
+def test_an_attempt_that_cannot_begin_again_ends_its_own_call_only(monkeypatch):
     scene = Scene()
+    talking, _ = scene.talk(script=answers())
     scene.vendor.script = RINGS
     ringing = scene.caller.call(CALLEE)
     scene.wire.run_for(1_000)
-    saved, _ = scene.exchange.switch.continuation.snapshot()
-    node = another_node(scene.exchange, usual_catalogue(vendors=1))
 
     def fails(_attempt, _now):
         raise ValueError("it cannot begin")
 
     monkeypatch.setattr(GatewayAttempt, "begin_again", fails)
-    with pytest.raises(ValueError, match="it cannot begin"):
-        node.switch.continuation.restore(saved, scene.exchange.clock.now())
-    assert not node.switch.has_calls
-    assert node.endpoint.census()["transactions"] == 0
-    ringing.cancel()
+    restored(scene)
     scene.wire.run_for(1_000)
+    assert ringing.final == 503
+    talking.hang_up()
+    scene.wire.run_for(1_000)
+    assert [record.end_reason for record in scene.exchange.sink.records] == ["Lost", "Normal"]
+    assert scene.exchange.leftovers() == {}
 
 
 @pytest.mark.parametrize("is_answered", [True, False])
@@ -195,7 +193,7 @@ def test_a_call_to_a_phone_is_restored_with_the_called_half_of_the_phone(is_answ
     there.register()
     call = scene.caller.call(desk.number)
     scene.wire.run_for(2_000)
-    saved, _ = scene.exchange.switch.continuation.snapshot()
+    saved, _ = SavedSwitch.of(scene.exchange.endpoint, scene.exchange.switch.services)
     assert scene.exchange.switch.continuation.missing_for(saved) is None
     restored(scene)
     [live_call] = scene.exchange.switch.calls()
@@ -209,11 +207,11 @@ def test_a_restored_call_occupies_what_it_did():
     scene = Scene()
     call, _ = scene.talk()
     exchange = scene.exchange
-    saved, _ = exchange.switch.continuation.snapshot()
+    saved, _ = SavedSwitch.of(exchange.endpoint, exchange.switch.services)
     reserved, places = exchange.credits["acme"].reserved, exchange.switch.live.occupancy.total()
     exchange.credits["acme"] = exchange.credits["acme"].snapshot().restored()
     exchange.take_node(another_node(exchange, exchange.switch.catalogue))
-    exchange.switch.continuation.restore(saved, exchange.clock.now())
+    exchange.switch.continuation.restore(saved)
     assert (exchange.credits["acme"].reserved, exchange.switch.live.occupancy.total()) == (reserved, places)
     assert scene.finish(call).end_reason == "Normal"
 

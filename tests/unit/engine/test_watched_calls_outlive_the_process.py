@@ -102,7 +102,7 @@ def test_what_a_description_does_not_know_is_no_silent_loss():
     call, _ = scene.talk()
     [live_call] = scene.exchange.switch.calls()
     live_call.call_request.taken.append(SimpleNamespace(give_back=lambda: None))
-    saved, left = scene.exchange.switch.continuation.snapshot()
+    saved, left = SavedSwitch.of(scene.exchange.endpoint, scene.exchange.switch.services)
     assert (saved.calls, left) == ((), [live_call.call])
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(saved), type=SavedSwitch) == saved
     scene.finish(call)

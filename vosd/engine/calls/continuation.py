@@ -1,15 +1,13 @@
 """Calls that outlive a process of the switch: described for the next one, which goes on with them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from vosd.b2bua.call import Call
 from vosd.base.clock import Instant
 from vosd.callcontrol.open_call import UNDESCRIBED, ClosedCalls, Description
 from vosd.engine.calls.intake import Intake
 from vosd.engine.calls.kept import KeptSwitch, described, kept_switch
 from vosd.engine.calls.known import KnownObjects
-from vosd.engine.calls.live_call import undo
-from vosd.engine.calls.open_setup import OpenSetup
+from vosd.engine.calls.live_call import LiveCall, undo
 from vosd.engine.calls.resumption import Resumed, Resumption
 from vosd.engine.calls.saved import SavedSwitch
 from vosd.engine.calls.services import CallServices
@@ -25,13 +23,13 @@ class Continuation:
         endpoint: Endpoint,
         services: CallServices,
         intake: Intake,
-        ask_again: Callable[[Call, OpenSetup, Instant], None],
+        begin_again: Callable[[LiveCall, Instant], None],
     ) -> None:
-        """``ask_again`` asks the open question of a set-up once more."""
+        """``begin_again`` begins again what a restored call waited for; an error in it ends the call."""
         self._endpoint = endpoint
         self._services = services
         self._intake = intake
-        self._ask_again = ask_again
+        self._begin_again = begin_again
 
     def describe(self, call_id: str) -> Description:
         """Describe an answered call as it is now, for the switch that goes on with it after a crash."""
@@ -61,20 +59,15 @@ class Continuation:
             for call_id in closed.unanswered:
                 reporter.lost(call_id)
 
-    def snapshot(self) -> tuple[SavedSwitch, Sequence[Call]]:
-        """Describe all live calls as data (ADR 39); return the calls beside that cannot be described."""
-        return SavedSwitch.of(self._endpoint, self._services)
-
     def missing_for(self, saved: SavedSwitch) -> str | None:
         """Return a gateway or an account that a call needs and that is not configured; None if all are there."""
         known, credits = KnownObjects.of(self._services.admission.catalogue), self._services.live.credits
         return next(filter(None, (each.missing(known, credits) for each in saved.calls)), None)
 
-    def restore(self, saved: SavedSwitch, now: Instant) -> None:
-        """Go on with the calls of another process; this switch has none yet, and the credits of all accounts.
+    def restore(self, saved: SavedSwitch) -> None:
+        """Restore the calls of another process; this switch has none yet, and the credits of all accounts.
 
-        Questions that are open are asked again, with the deadlines that they had; INVITEs that waited to be sent are
-        examined again. Nothing else is sent.
+        Nothing is sent: ``begin_again`` follows.
 
         Raises:
             NotRestoredError: some calls cannot be restored, such as one whose gateway is not in the catalogue; the
@@ -82,15 +75,19 @@ class Continuation:
         """
         try:
             saved.restored(self._endpoint, self._services, self._intake)
-            for live_call in self._services.running.all():
-                if live_call.open_setup is not None:
-                    self._ask_again(live_call.call, live_call.open_setup, now)
-                elif live_call.call.search is not None:
-                    for attempt in live_call.call.search.in_progress:
-                        attempt.begin_again(now)
         except Exception:
             self.forget_calls()
             raise
+
+    def begin_again(self, now: Instant) -> None:
+        """Begin again what waited for others in the process before.
+
+        Questions that are open are asked again, with the deadlines that they had; INVITEs that waited to be sent are
+        examined again.
+        """
+        for live_call in self._services.running.all():
+            if not live_call.is_over:  # the end of one before it may have ended it, too
+                self._begin_again(live_call, now)
 
     def forget_calls(self) -> None:
         """Forget all calls, and what the endpoint has of them and beside them, because a start with them has failed.

@@ -48,13 +48,14 @@ def go_on(
             _log.warning("calls_not_continued", calls=len(remains.open_calls), away_ms=away_ms, why="resume_within")
         return
     try:
-        count = _take_up(remains, journal, continuation, now)
+        count = _take_up(remains, journal, continuation)
         if remains.open_calls:
             count += _resume(remains, journal, continuation, now)
         journal.flush()
     except Exception:
         continuation.forget_calls()  # the files of the earlier run still have all of them: nothing is to be kept beside
         raise
+    continuation.begin_again(now)
     if has_calls:
         _log.info("calls_continued", calls=count, ended=len(remains.open_calls), away_ms=away_ms)
 
@@ -71,7 +72,7 @@ def _resume(remains: Remains, journal: Journal, continuation: Continuation, now:
     return len(resumed.calls)
 
 
-def _take_up(remains: Remains, journal: Journal, continuation: Continuation, now: Instant) -> int:
+def _take_up(remains: Remains, journal: Journal, continuation: Continuation) -> int:
     """Go on exactly as the earlier run has stopped, if it has kept its calls and all that they need is there.
 
     A call that cannot be restored for another reason is left out, and those that are joined to it. Return how many
@@ -87,7 +88,7 @@ def _take_up(remains: Remains, journal: Journal, continuation: Continuation, now
     missing = continuation.missing_for(saved)
     if missing is not None:
         _log.warning("kept_calls_changed", why=missing, means="requests in progress are given up")
-    taken = _restored(saved, continuation, now) if missing is None else None
+    taken = _restored(saved, continuation) if missing is None else None
     if taken is None:
         taken = set()
     else:
@@ -101,14 +102,14 @@ def _take_up(remains: Remains, journal: Journal, continuation: Continuation, now
     return len(taken)
 
 
-def _restored(saved: SavedSwitch, continuation: Continuation, now: Instant) -> set[str] | None:
+def _restored(saved: SavedSwitch, continuation: Continuation) -> set[str] | None:
     """Restore all calls but those for which it fails, and those that are joined to them; return their ids.
 
     None: nothing is restored, not even what the endpoint has beside the calls.
     """
     while True:
         try:
-            continuation.restore(saved, now)
+            continuation.restore(saved)
         except NotRestoredError as failed:
             for call_id, error in failed.errors.items():
                 _log.error("kept_call_not_restored", call_id=call_id, means=AS_AFTER_A_CRASH, exc_info=error)

@@ -29,7 +29,6 @@ from vosd.engine.calls.intake import Intake
 from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.media_events import MediaEvents
 from vosd.engine.calls.notices import Notices, caller_listed
-from vosd.engine.calls.open_setup import OpenSetup
 from vosd.engine.calls.refusals import Refusals
 from vosd.engine.calls.services import CallServices, UnusedAnswer
 from vosd.engine.calls.terms_in_force import TermsInForce
@@ -105,7 +104,7 @@ class Switch(Counting):
         )
         self.terms = TermsInForce(endpoint, self.services, self._refusals, self._intake)
         """Puts other catalogues in force."""
-        self.continuation = Continuation(endpoint, self.services, self._intake, self._ask_again)
+        self.continuation = Continuation(endpoint, self.services, self._intake, self._begin_again)
         """Gives the live calls to another process, and goes on with those of an earlier one."""
         self.media_events = MediaEvents(self.services, self._end, self._abort)
 
@@ -253,16 +252,19 @@ class Switch(Counting):
             return Refusal(EndReason.OVERLOAD, 503, "calls cannot be written to disk, or the database has lost some")
         return None
 
-    def _ask_again(self, call: Call, setup: OpenSetup, now: Instant) -> None:
-        ticket = setup.ticket
+    def _begin_again(self, live_call: LiveCall, now: Instant) -> None:
+        call, setup = live_call.call, live_call.open_setup
         try:
-            answer = setup.ask_again()
+            if setup is not None:
+                ticket, answer = setup.ticket, setup.ask_again()
+                if answer is not None:
+                    self.take_answer(ticket, answer, now)
+            elif call.search is not None:
+                for attempt in call.search.in_progress:
+                    attempt.begin_again(now)
         except Exception:  # noqa: BLE001  the same boundary as in ``handle``
-            _log.exception("call_aborted", call_event="question")
+            _log.exception("call_aborted", call_event="beginning again")
             self._abort(call, now)
-            return
-        if answer is not None:
-            self.take_answer(ticket, answer, now)
 
     def _abort(self, call: Call, now: Instant) -> None:
         """End a call that an error has left in an unknown state; it still leaves its record."""
