@@ -26,6 +26,10 @@ class MediaRelay(Protocol):
         """Return whether a port is served: also one of an earlier process, whose worker goes on."""
         ...
 
+    def is_whole(self, port: RelayPort) -> bool:
+        """Return whether a port is served, takes media from a source, and is connected with another one."""
+        ...
+
     def reopen(self, port: RelayPort, *, tos: int) -> bool:
         """Go on with a port of an earlier process; False = it is lost."""
         ...

@@ -69,6 +69,11 @@ class VirtualRelay:
         """Return whether a port is open (``MediaRelay``)."""
         return port.id in self.open_ports
 
+    def is_whole(self, port: RelayPort) -> bool:
+        """Return whether a port is open, with a source and a connection (``MediaRelay``)."""
+        opened = self.open_ports.get(port.id)
+        return opened is not None and opened.source is not None and opened.other is not None
+
     def reopen(self, port: RelayPort, *, tos: int) -> bool:
         """Go on with a port (``MediaRelay``)."""
         self.open_ports.setdefault(port.id, OpenPort(port, tos, PortFigures(port.id)))

@@ -162,6 +162,22 @@ def test_calls_go_on_over_a_kill_of_the_switch_and_of_its_workers(tmp_path, is_h
     assert Decimal(record.fee) > 0
 
 
+@pytest.mark.parametrize("lacks", ["source", "other"])
+def test_ports_whose_last_orders_were_lost_with_the_switch_get_them_again(tmp_path, lacks):
+    """Orders wait some milliseconds; the worker goes on without those that did not leave before the kill."""
+    relay = VirtualRelay()
+    scene = KilledScene(tmp_path, content(), relay=relay)
+    call, _ = scene.talk()
+    before = {number: (each.source, each.other) for number, each in relay.open_ports.items()}
+    assert all(source is not None and other is not None for source, other in before.values())
+    scene.kill(1_000)
+    for each in relay.open_ports.values():
+        setattr(each, lacks, None)
+    scene.wire.run_for(1_500)
+    assert {number: (each.source, each.other) for number, each in relay.open_ports.items()} == before
+    scene.finish(call)
+
+
 @pytest.mark.parametrize("set_at", [3, 4, 5])
 def test_a_clock_that_is_set_while_an_rtpengine_is_not_asked_ends_no_call(set_at):
     """The rtpengine's clock, of another machine, is not set: its last packet seems to be an hour old."""

@@ -47,8 +47,8 @@ class LegPorts:
         """Addresses and ranges of ports to which nothing is sent, because they are ours."""
         self._outside: dict[MediaAddress, PortRange] = {}
         """Ports of calls of an earlier process that are in none of the ranges of now, as one range for each address."""
-        self._opened_again: list[LegMedia] = []
-        """Legs of an earlier process whose ports were opened again: no worker has served them meanwhile."""
+        self._apart: list[LegMedia] = []
+        """Legs of an earlier process whose ports were opened again, or whose worker has not received all orders."""
         self._spare_own()
 
     def adopt(self, parameters: MediaParameters) -> None:
@@ -100,7 +100,6 @@ class LegPorts:
 
     def resume(self, media: LegMedia, index: int, port: RelayPort, announced: str) -> bool:
         """Go on with a port of an earlier process, which peers were sent by an address; False = it is lost."""
-        was_open, source = self.relay.is_open(port), media.source(index)
         if not self.relay.reopen(port, tos=self._parameters.traffic_class):
             return False
         address, ports = MediaAddress(port.host, announced), media.settings.ports or self._parameters.ports
@@ -109,19 +108,20 @@ class LegPorts:
         else:  # the configuration has changed
             before = self._outside.get(address, PortRange(port.rtp, port.rtp))
             self._outside[address] = PortRange(min(before.first, port.rtp), max(before.last, port.rtcp or port.rtp))
-        if not was_open:
+        if not self.relay.is_whole(port):
+            source = media.source(index)
             if source is not None:
                 self.relay.expect(port, source)
-            self._opened_again.append(media)
+            self._apart.append(media)
         return True
 
     def resumed(self) -> list[LegMedia]:
-        """Return the legs whose ports were opened again, and have to be connected: all calls were resumed."""
+        """Return the legs whose ports have to be connected again: all calls were resumed."""
         for address, ports in self._outside.items():
             self._spare(address, ports)
         self._outside.clear()
-        opened_again, self._opened_again = self._opened_again, []
-        return opened_again
+        apart, self._apart = self._apart, []
+        return apart
 
     def used_percent(self, now: Instant) -> float:
         """Return which percentage of the ports of the installation is in use, at the address with the most.
