@@ -270,3 +270,26 @@ class TestMediaAddresses:
             assert (len(made.asked["BYE"]), len(there.asked["BYE"])) == (1, 1)
         record = stage.close() if action is AccessAction.BLOCK else stage.finish(made)
         assert record.end_reason == ("Geofence Blocked" if action is AccessAction.BLOCK else "Normal")
+
+    def test_a_fault_while_a_source_is_judged_ends_its_call_only(self, monkeypatch):
+        relay = VirtualRelay()
+        stage = scene(
+            rule(AccessAction.IGNORE, AccessScope.RTP, [f"{self.HOST}/32"]),
+            switch={"relay": relay},
+            media=MediaParameters(engine=MediaEngine.RELAY, mode=MediaMode.ON),
+        )
+        made, there = stage.talk()
+        other, _ = stage.talk()
+        port = next(iter(relay.open_ports.values()))
+
+        def fails(*_args, **_kwargs):
+            raise ValueError("it cannot be judged")
+
+        monkeypatch.setattr(relay, "judge", fails)
+        now = stage.wire.clock.now()
+        stage.exchange.switch.media_events.source_found(port.port, port.source.judged_for, self.HOST, now)
+        stage.wire.run_until(lambda: made.is_over and there.is_over)
+        assert not other.is_over
+        other.hang_up()
+        stage.wire.run_for(1_000)
+        assert [record.end_reason for record in stage.exchange.sink.records] == ["Lost", "Normal"]
