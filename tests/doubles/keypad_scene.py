@@ -8,6 +8,7 @@ from doubles.virtual.customer import Intent, OutgoingCall
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.side import Side
 from vosd.media.relay import MediaRelay
+from vosd.media.rtpengine_orders import MediaEngines
 from vosd.trunks.dialect import CallerDialect, TransferKeys
 
 TARGET: Final = "442071111111"
@@ -21,12 +22,15 @@ def keypad_scene(
     balance: str = "100",
     parameters: Mapping[str, Any] | None = None,
     relay: MediaRelay | None = None,
+    rtpengines: MediaEngines | None = None,
     **terms: Any,
 ) -> Scene:
     """Make a customer with these keys and a vendor; ``terms`` are others of the customer's dialect."""
     dialect = CallerDialect(transfer_keys=keys, **terms)
     trunk = mapping_gateway("acme", f"{CUSTOMER.host}/32", dialect=dialect)
-    return Scene(catalogue([trunk, vendor_gateway(0)], **(parameters or {})), balance=balance, relay=relay)
+    return Scene(
+        catalogue([trunk, vendor_gateway(0)], **(parameters or {})), balance=balance, relay=relay, rtpengines=rtpengines
+    )
 
 
 def talking(scene: Scene, *headers: str) -> OutgoingCall:

@@ -88,6 +88,8 @@ class LegMedia(msgspec.Struct, omit_defaults=True):
     """Settings of its trunk, as they were when the leg began."""
     author: int = 0
     """Number of the leg whose description was sent to this one last."""
+    parted: tuple[int, int] | None = None
+    """The leg that was sent its description last, and the one whose media that leg had until then."""
     step: int | None = None
     """Step of the decision, for the leg of an attempt; 0 = the mode of the installation, None = it is not decided."""
     is_relayed: bool = False

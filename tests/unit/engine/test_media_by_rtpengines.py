@@ -4,7 +4,9 @@ import json
 from itertools import cycle
 
 import pytest
+from doubles.announcing import sound
 from doubles.data.builders import catalogue, mapping_gateway, phone
+from doubles.keypad_scene import TARGET, keypad_scene, settle, talking
 from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import ANSWER
 from doubles.virtual.customer import Intent
@@ -17,6 +19,7 @@ from structlog.testing import capture_logs
 from vosd.engine.calls.established import Established
 from vosd.media.figures import PortFigures
 from vosd.media.rtpengine_orders import RtpAnswer, RtpBlock, RtpOffer, RtpReply, RtpUnblock
+from vosd.media.sounds import Sound
 from vosd.sdp.media import media_of
 from vosd.sdp.security import Protection, protection_of
 from vosd.trunks.dids import Did
@@ -751,4 +754,36 @@ def test_telephones_that_ring_together_are_legs_at_rtpengines_and_one_of_them_is
     assert place(desks[winner].only_call.theirs)[0] == place(call.theirs)[0]
     assert len(engines.calls) == 1
     scene.finish(call)
+    assert engines.calls == {}
+
+
+@pytest.mark.parametrize("music", ["", "busy"])
+def test_the_rtpengine_is_given_what_two_sides_agreed_on_again_when_one_offers_to_the_target_of_a_transfer(music):
+    """It connects a leg with the one that got its latest offer, though that rings, or is busy in the end.
+
+    Early media of the target are heard in place of music, and the music afterwards.
+    """
+    engines = VirtualRtpEngines()
+    parameters = MediaParameters(engine=MediaEngine.RTPENGINE, mode=MediaMode.ON, music_on_hold=music)
+    sounds = {"busy": Sound("busy", sound("busy").by_codec, "/srv/busy.wav")}
+    scene = keypad_scene(parameters={"media": parameters, "sounds": sounds}, rtpengines=engines)
+    scene.vendor.by_number = {TARGET: Script((Line(2_000, 183, OTHER_ANSWER), Line(5_000, 486)))}
+    call = talking(scene)
+    call.propose("a=sendonly")
+    scene.wire.run_for(1_000)
+    assert len(engines.playing) == len(music and [music])
+    engines.sessions.clear()
+    call.ask("REFER", headers=[f"Refer-To: <sip:{TARGET}@192.0.2.1>"])
+    again = [(RtpOffer, 0, 2), (RtpAnswer, 0, 2)]
+    scene.wire.run_for(1_000)
+    assert kinds(engines) == [(RtpOffer, 0, 1), *again]
+    scene.wire.run_for(2_000)
+    assert kinds(engines)[3:] == ([(RtpAnswer, 0, 1)] if music else [])
+    assert engines.playing == {}
+    scene.wire.run_for(5_000)
+    assert kinds(engines)[4:] == (again if music else [])
+    assert len(engines.playing) == len(music and [music])
+    assert [record.end_reason for record in scene.exchange.sink.records] == ["Busy"]
+    call.hang_up()
+    settle(scene)
     assert engines.calls == {}

@@ -250,6 +250,30 @@ def test_a_side_that_is_transferred_hears_it_until_the_target_rings_and_then_rin
     assert relay.open_ports == {}
 
 
+@pytest.mark.parametrize("early", ["", ANSWER.replace("192.0.2.20", "192.0.2.30")])
+def test_it_goes_on_where_the_target_is_busy_and_who_transfers_has_stayed(early):
+    scene, relay = scene_with()
+    scene.vendor.by_number = {TARGET: Script((Line(2_000, 183, early), Line(5_000, 486)))}
+    call, _ = scene.talk()
+    call.propose("a=sendonly")
+    run(scene)
+    before = {number: port.other for number, port in relay.open_ports.items()}
+    refer(scene, call)
+    assert list(playing(relay)) == ["192.0.2.20"], "its target may ring for long"
+    run(scene, 2_000)
+    assert playing(relay) == {}
+    run(scene, 3_000)
+    assert list(playing(relay)) == ["192.0.2.20"]
+    assert {number: port.other for number, port in relay.open_ports.items()} == before
+    assert all(port.rings_after_ms is None for port in relay.open_ports.values())
+    call.propose("a=sendrecv")
+    run(scene)
+    assert playing(relay) == {}
+    call.hang_up()
+    run(scene, 1_000)
+    assert relay.open_ports == {}
+
+
 def test_early_media_of_the_target_are_heard_in_place_of_it():
     scene, relay = scene_with()
     scene.vendor.by_number = {TARGET: Script((Line(2_000, 183, ANSWER.replace("192.0.2.20", "192.0.2.30")),))}

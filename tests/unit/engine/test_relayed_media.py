@@ -5,6 +5,7 @@ import json
 import msgspec
 import pytest
 from doubles.data.builders import catalogue, mapping_gateway
+from doubles.keypad_scene import TARGET, keypad_scene, press, settle, talking
 from doubles.sockets.peer import ANSWER, OFFER
 from doubles.virtual.customer import Intent
 from doubles.virtual.relay import VirtualRelay
@@ -472,3 +473,36 @@ def test_the_record_has_what_came_on_both_legs():
     assert (legs["caller"]["latched"], legs["caller"]["codec"]) == ("192.0.2.10:20000", "PCMU")
     assert [legs["caller"][name] for name in ("lost_percent", "foreign", "mos")] == [2.0, 2, 4.2]
     assert (legs["callee"]["packets_in"], legs["callee"]["packets_out"], legs["callee"]["codec"]) == (0, 50, None)
+
+
+@pytest.mark.parametrize("keys", ["*1", "*2"])
+@pytest.mark.parametrize("early", ["", ANSWER.replace("192.0.2.20", "192.0.2.30")])
+def test_both_sides_hear_each_other_while_the_target_of_a_transfer_rings_and_after_it_was_busy(keys, early):
+    relay = VirtualRelay()
+    scene = keypad_scene(parameters={"media": ON}, relay=relay)
+    scene.vendor.by_number = {TARGET: Script((Line(2_000, 183, early), Line(5_000, 486)))}
+    call = talking(scene)
+    before = {number: port.other for number, port in relay.open_ports.items()}
+    press(scene, call, f"{keys}{TARGET}#")
+    for _ in range(8):
+        scene.wire.run_for(1_000)
+        assert {number: relay.open_ports[number].other for number in before} == before
+    assert len(scene.vendor.calls) == 2
+    assert len(relay.open_ports) == 2
+    call.hang_up()
+    settle(scene)
+
+
+def test_a_side_that_refuses_another_phone_hears_the_one_that_it_had():
+    scene, relay = scene_with()
+    call, party = scene.talk()
+    before = {number: (port.other, port.source) for number, port in relay.open_ports.items()}
+    party.will("INVITE", Reply(488))
+    tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
+    other = Intent(OFFER.replace("audio 20000", "audio 20002"), headers=(f"Replaces: {call.call_id};{tags}",))
+    pickup = scene.caller.call(CALLEE, other)
+    scene.wire.run_until(lambda: pickup.final is not None)
+    scene.wire.run_for(1_000)
+    assert pickup.final == 488
+    assert {number: (port.other, port.source) for number, port in relay.open_ports.items()} == before
+    scene.finish(call)

@@ -5,6 +5,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 from doubles.data.builders import catalogue, mapping_gateway
+from doubles.keypad_scene import KEYS, TARGET, press, settle, talking
 from doubles.killed import KilledScene
 from doubles.sockets.peer import ANSWER
 from doubles.virtual.exchange import SWITCH
@@ -12,10 +13,11 @@ from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.rtpengines import HOSTS, VirtualRtpEngines
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.side import Reply
-from doubles.virtual.vendor import Line, Script
+from doubles.virtual.vendor import Line, Script, answers
 
 from vosd.base.clock import Instant
 from vosd.sdp.media import media_of
+from vosd.trunks.dialect import CallerDialect
 from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters, MediaSettings, MediaWatch, PortRange
 
 SETTINGS = MediaSettings(timeout_ms=10_000, hold_timeout_ms=600_000, watch=MediaWatch.ANY)
@@ -80,15 +82,33 @@ def test_silence_counts_anew_when_a_fax_is_over():
     assert 71_000 <= record.hold_time_ms <= 72_000
 
 
-def test_a_fax_that_is_refused_lets_no_call_be_silent():
-    relay = VirtualRelay()
-    scene = Scene(content(), relay=relay)
+@pytest.mark.parametrize("engine", list(MediaEngine))
+@pytest.mark.parametrize("statuses", [(488,), (491, 488)])
+@pytest.mark.parametrize("offer", ["fax", "hold"])
+def test_an_offer_that_is_refused_lets_no_call_be_silent(engine, statuses, offer):
+    """Also one that was sent again after 491. The rtpengine gets what was agreed on once more."""
+    relay, engines = VirtualRelay(), VirtualRtpEngines()
+    scene = Scene(content(engine), **({"relay": relay} if engine is MediaEngine.RELAY else {"rtpengines": engines}))
     call, there = scene.talk()
-    there.will("INVITE", Reply(488))
-    call.mine = call.mine.partition("m=")[0] + "m=image 20000 udptl t38\r\n"
-    call.propose()
-    scene.wire.run_until(lambda: call.is_over)
+    sources = {number: each.source for number, each in relay.open_ports.items()}
+    agreed = [order.sdp for order in engines.sessions]
+    there.will("INVITE", *map(Reply, statuses))
+    if offer == "fax":
+        call.mine = call.mine.partition("m=")[0] + "m=image 20002 udptl t38\r\n"
+        call.propose()
+    else:
+        call.propose("a=sendonly")
+    scene.wire.run_for(9_000)
+    assert {number: each.source for number, each in relay.open_ports.items()} == sources
+    for _ in range(12):
+        if engine is MediaEngine.RTPENGINE:
+            scene.exchange.poll_rtpengines()
+        scene.wire.run_for(4_500)
+    assert call.is_over
     assert scene.close().end_reason == "No Media"
+    assert call.got["INVITE"][-1] == 488
+    if engine is MediaEngine.RTPENGINE:
+        assert [order.sdp for order in engines.sessions][2 + len(statuses) :] == agreed
 
 
 def test_silence_counts_anew_when_a_transfer_has_joined_two_calls():
@@ -160,6 +180,29 @@ def test_calls_go_on_over_a_kill_of_the_switch_and_of_its_workers(tmp_path, is_h
     assert record.end_reason == "No Media"
     assert 40_000 <= record.hold_time_ms <= 45_000
     assert Decimal(record.fee) > 0
+
+
+@pytest.mark.parametrize("watch", list(MediaWatch))
+def test_a_side_that_waits_for_a_consultation_may_be_silent(watch):
+    relay, settings = VirtualRelay(), msgspec.structs.replace(SETTINGS, watch=watch)
+    trunk = mapping_gateway("acme", f"{CUSTOMER.host}/32", dialect=CallerDialect(transfer_keys=KEYS), media=settings)
+    media = MediaParameters(engine=MediaEngine.RELAY, mode=MediaMode.ON)
+    scene = Scene(catalogue([trunk, vendor_gateway(0, media=settings)], media=media), relay=relay)
+    scene.vendor.by_number = {TARGET: answers(1_000, body=ANSWER.replace("192.0.2.20", "192.0.2.30"))}
+    call = talking(scene)
+    press(scene, call, f"*2{TARGET}#")
+    scene.wire.run_for(2_500)
+    party, target = scene.vendor.calls
+    for _ in range(12):
+        now = scene.exchange.clock.now()
+        for port in relay.open_ports.values():
+            if port.source.host != "192.0.2.20":
+                port.figures = msgspec.structs.replace(port.figures, alive_at=now.wall, alive_mono=now.mono)
+        scene.wire.run_for(5_000)
+    assert not any(side.is_over for side in (call, party, target))
+    for side in (call, party, target):
+        side.hang_up()
+    settle(scene)
 
 
 @pytest.mark.parametrize("lacks", ["source", "other"])

@@ -49,14 +49,16 @@ class _Offered(NamedTuple):
 class MediaKeeper:
     """Rewrites the session descriptions of relayed calls, and closes the ports of legs that end (``Doorkeeper``)."""
 
-    def __init__(self, parts: MediaParts, sessions: RelayedSessions) -> None:
+    def __init__(
+        self, parts: MediaParts, sessions: RelayedSessions, at_rtpengines: SessionsAtRtpEngines | None
+    ) -> None:
         rtpengines = parts.rtpengines
         self._parts = parts
         self._legs = parts.legs.by_number
         self.number_of_leg = parts.legs.new_number
         """Return the number of a new leg (``Doorkeeper``)."""
         self._sessions = sessions
-        self._at_rtpengines = None if rtpengines is None else SessionsAtRtpEngines(parts, rtpengines, sessions)
+        self._at_rtpengines = at_rtpengines
         self._engine_ring_back = None if rtpengines is None else RingBackAtRtpEngines(rtpengines)
         self._terminating = TerminatedMedia(parts.listeners)
         self._offered: dict[int, _Offered] = {}
@@ -148,13 +150,18 @@ class MediaKeeper:
         if message.transaction is not offered.transaction or status < _ACCEPTED:
             return
         del self._offered[media.number]
-        if status < _REFUSED or self._parts.relay is None:
+        if status < _REFUSED:
             return
         for index, source in enumerate(offered.sources):
             port = media.port(index)
-            if source is not None and port is not None and port.id >= 0 and source != media.source(index):
+            if source is None or port is None or source == media.source(index):
+                continue
+            if port.id >= 0 and self._parts.relay is not None:
                 self._parts.relay.expect(port, source)
         media.sources, media.is_held, media.is_fax = offered.sources, offered.is_held, offered.is_fax
+        partner = self._parts.legs.partner(leg)
+        if self._at_rtpengines is not None and media.rtp_call is not None and partner is not None:
+            self._at_rtpengines.go_on(leg, partner)
         leg.moved()
 
     def forget(self, waiting: WaitingMessage) -> None:
@@ -171,6 +178,8 @@ class MediaKeeper:
             media.is_over = True
             self._offered.pop(media.number, None)
             try:
+                if media.parted is not None:
+                    self._give_back(media, now)
                 if self._parts.music.sounds and media.ports:
                     self._parts.music.left(owner, self._legs, self._parts.parameters, now)
                 if self._parts.recordings is not None and media.ports:
@@ -182,6 +191,12 @@ class MediaKeeper:
                     self._parts.close_ports(media, now)
             if media.ended is not None and owner.route_choice is not None:
                 self._parts.losses.note(owner.route_choice.gateway.name, media.ended.figures, now.mono)
+
+    def _give_back(self, media: LegMedia, now: Instant) -> None:
+        """Connect two legs again that a leg which ends has parted, and not replaced."""
+        pair = self._sessions.give_back(media, now)
+        if pair is not None and self._at_rtpengines is not None:
+            self._at_rtpengines.go_on(*pair)
 
     def refuses(self, session: bytes, author: DoorOwner, reader: DoorOwner, now: Instant) -> bool:
         """Return whether an answer has no codec for the other side, or cannot be relayed (``Doorkeeper``).
@@ -237,6 +252,7 @@ class MediaKeeper:
             body, described = self._described(passing, body)
         except BadSession:
             return unfit(message, passing.media, MediaRefusal.BAD_SESSION)
+        self._note_offer(message, passing)
         if self._at_rtpengines is not None and not is_at_relay:
             if self._at_rtpengines.asks(waiting, passing, body, described):
                 return MessageWait(WAIT_MS, may_leave=False)
@@ -244,17 +260,22 @@ class MediaKeeper:
                 return unfit(message, passing.media, MediaRefusal.NO_MEDIA_PORT)
         if passing.theirs.rtp_call is not None or passing.media.rtp_call is not None:
             self._leave_rtpengine(passing, now)
-        moving = passing.author.moving
-        if moving is not None and isinstance(message, OutgoingReinvite | OutgoingRequest):
-            theirs = passing.theirs
-            self._offered[theirs.number] = _Offered(moving.transaction, theirs.sources, theirs.is_held, theirs.is_fax)
         places = self._sessions.places(described, passing, now)
         if places is None:
             return unfit(message, passing.media, MediaRefusal.NO_MEDIA_PORT)
-        if self._parts.music.sounds and is_at_relay:
+        if self._parts.music.sounds and is_at_relay and not passing.is_first:
             sides = passing.leg, passing.author
             body = self._parts.music.arrange(message, body, sides, self._parts.parameters, now)
         return MessageChange(body=self._sessions.rewritten(body, places, passing.leg, passing.media))
+
+    def _note_offer(self, message: Outgoing, passing: PassingSession) -> None:
+        """Note what holds before an offer within a dialog, which may be refused; it may be sent more than once."""
+        moving, theirs = passing.author.moving, passing.theirs
+        if moving is None or not isinstance(message, OutgoingReinvite | OutgoingRequest):
+            return
+        offered = self._offered.get(theirs.number)
+        if offered is None or offered.transaction is not moving.transaction:
+            self._offered[theirs.number] = _Offered(moving.transaction, theirs.sources, theirs.is_held, theirs.is_fax)
 
     def _leave_rtpengine(self, passing: PassingSession, now: Instant) -> None:
         """Close the ports of legs at an rtpengine: none works, or they are connected with a leg at the relay."""
@@ -277,6 +298,7 @@ class MediaKeeper:
         if not is_relayed:
             return None
         is_offer = passing.is_offer(waiting.message)
+        self._note_offer(waiting.message, passing)
         form = self._terminating.form(passing.leg, passing.author, body, is_offer=is_offer)
         if form is None:
             return None

@@ -62,6 +62,18 @@ class HoldMusic:
             return sending(body)
         return receiving(body) if is_answer and own.is_softened else body
 
+    def go_on(self, sides: tuple[Leg, Leg], parameters: MediaParameters, now: Instant) -> None:
+        """Begin the music of two legs again that have each other again, where one holds the other.
+
+        The ring-back of the target that one of them was to talk to ends.
+        """
+        for held, holder in (sides, sides[::-1]):
+            media = held.facts.media
+            port = None if media is None or media.is_ringing or media.music is not None else media.port(0)
+            if port is not None and port.id >= 0 and self._relay is not None:
+                self._relay.stop_playing(port)
+            self._arrange_one(held, holder, parameters, now, may_begin=True)
+
     def for_engine(self, body: bytes, reader: Leg, author: LegMedia, parameters: MediaParameters) -> bytes:
         """Return an offer as an rtpengine is given it: it plays nothing to a side that is offered ``inactive``."""
         if _INACTIVE in body and self._found(reader, author, parameters) is not None:

@@ -26,3 +26,10 @@ class NumberedLegs:
     def all_media(self) -> list[LegMedia]:
         """Return the media of all legs."""
         return [media for leg in self.by_number.values() if (media := leg.facts.media) is not None]
+
+    def partner(self, leg: Leg) -> Leg | None:
+        """Return the leg that a leg talks to: each was sent the other's description last; None = there is none."""
+        media = leg.facts.media
+        other = None if media is None else self.by_number.get(media.author)
+        theirs = None if other is None else other.facts.media
+        return other if media is not None and theirs is not None and theirs.author == media.number else None

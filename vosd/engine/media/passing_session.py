@@ -31,6 +31,11 @@ class PassingSession(NamedTuple):
         """Whether a leg has ports of the relay: it stays there."""
         return any(port is not None and port.id >= 0 for port in (*self.media.ports, *self.theirs.ports))
 
+    @property
+    def is_first(self) -> bool:
+        """Whether the reader has described no media yet: it may refuse, and the author talk on with another leg."""
+        return not any(self.media.sources)
+
     def is_offer(self, message: Outgoing) -> bool:
         """Return whether a description is an offer; else it answers the one that its author was sent last."""
         if isinstance(message, OutgoingInvite | OutgoingReinvite):
@@ -84,6 +89,7 @@ def note_author(media: LegMedia, theirs: LegMedia, now: Instant) -> None:
     if media.author != theirs.number:
         if media.author:
             media.watched_from = now.mono
+            theirs.parted = media.number, media.author
         media.author = theirs.number
 
 

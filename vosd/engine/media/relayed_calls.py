@@ -17,10 +17,10 @@ from vosd.engine.media.passing_session import PassingSession, limited
 from vosd.engine.media.relayed_sessions import RelayedSessions
 from vosd.engine.media.report import HeardSound, media_document
 from vosd.engine.media.rtpengine_calls import POLL_MS
+from vosd.engine.media.sessions_at_rtpengines import SessionsAtRtpEngines
 from vosd.engine.media.sides import address_of
 from vosd.engine.media.silence import PortLife, silence_limit
 from vosd.media.leg_media import LegMedia
-from vosd.media.relay import MediaRelay
 from vosd.media.source import RelayPort
 from vosd.sdp.media import BadSession, media_of
 from vosd.sdp.security import Protection
@@ -38,9 +38,16 @@ _log = structlog.get_logger()
 class RelayedCalls:
     """The media of all calls, as these use them (``CallMedia``)."""
 
-    def __init__(self, parts: MediaParts, sessions: RelayedSessions, moves: MovedCalls) -> None:
+    def __init__(
+        self,
+        parts: MediaParts,
+        sessions: RelayedSessions,
+        at_rtpengines: SessionsAtRtpEngines | None,
+        moves: MovedCalls,
+    ) -> None:
         self._parts = parts
         self._sessions = sessions
+        self._at_rtpengines = at_rtpengines
         self._moves = moves
 
     # -- silence, and the record --------------------------------------------------------------------------------
@@ -163,16 +170,24 @@ class RelayedCalls:
         media = None if held is None else held.facts.media
         if target is None or theirs is None or held is None or media is None or media.music is None:
             return
-        has_media = False
-        if session and theirs.ports:
-            passing = PassingSession(held, media, target, theirs)
-            body = limited(bytes(session), theirs, media)
-            try:
-                described = () if body is None else media_of(body)
-            except BadSession:
-                described = ()
-            has_media = bool(described) and self._sessions.places(described, passing, now) is not None
+        theirs.parted = media.number, media.author
+        has_media = bool(session and theirs.ports) and self._is_forwarded(
+            session, PassingSession(held, media, target, theirs), now
+        )
         self._parts.music.target_rings(media, now, has_media=has_media)
+
+    def _is_forwarded(self, session: bytes, passing: PassingSession, now: Instant) -> bool:
+        """Forward early media to a side that is sent no description of them; return whether it works."""
+        body = limited(bytes(session), passing.theirs, passing.media)
+        try:
+            described = () if body is None else media_of(body)
+        except BadSession:
+            return False
+        if not body or not described:
+            return False
+        if self._at_rtpengines is not None and passing.media.rtp_call is not None:
+            return self._at_rtpengines.is_forwarded(body, described, passing)
+        return self._sessions.places(described, passing, now) is not None
 
     # -- a restart ----------------------------------------------------------------------------------------------
 
@@ -237,7 +252,10 @@ class RelayedCalls:
                     parts.recordings.keep(media)
                 parts.music.keep(media)
             for media in parts.leg_ports.resumed():
-                self._connect_again(parts.leg_ports.relay, media)
+                leg = parts.legs.by_number[media.number]
+                partner = parts.legs.partner(leg)
+                if partner is not None:
+                    self._sessions.connect_again(leg, partner)
                 parts.music.resume(media)
             parts.leg_ports.relay.retain({port.id for media in all_media for port in media.open_ports()}, now)
             self._arrange_joined()
@@ -251,18 +269,6 @@ class RelayedCalls:
             other = None if leg.facts.media is None else by_number.get(leg.facts.media.author)
             if other is not None and other.call is not leg.call:
                 self._parts.keys.arrange(leg, other)
-
-    def _connect_again(self, relay: MediaRelay, media: LegMedia) -> None:
-        """Connect the ports of a leg with those of the one that it talks to: each was sent the other's description."""
-        other = self._parts.legs.by_number.get(media.author)
-        theirs = None if other is None else other.facts.media
-        if theirs is not None and theirs.author == media.number:
-            file = media.recording or theirs.recording
-            for index, (one, far) in enumerate(zip(media.ports, theirs.ports, strict=False)):
-                if one is not None and far is not None and one.id >= 0 and far.id >= 0:
-                    relay.connect(one, far)
-                    if file and not index and self._parts.recordings is not None:
-                        self._parts.recordings.resume(one, far, file)
 
     def listen(
         self,

@@ -15,6 +15,7 @@ from vosd.engine.media.media_parts import MediaParts
 from vosd.engine.media.passing_session import PassingSession, note_kind, unannounced
 from vosd.engine.media.sides import address_of
 from vosd.media.leg_media import LegMedia
+from vosd.media.source import RelayPort
 from vosd.sdp.media import Medium, Place, relayed
 from vosd.sdp.origin import from_address, succeeding
 
@@ -80,16 +81,52 @@ class RelayedSessions:
                 theirs.note_source(index, source)
                 has_changed = True
             ports.relay.expect(far, source)
-            ports.relay.connect(port, far)
-            if index == 0:
-                self._parts.keys.arrange(passing.leg, passing.author)
-                if self._parts.recordings is not None and passing.author.route_choice is not None:
-                    self._parts.recordings.begin(passing.leg, passing.author, (port, far), now)
+            if not passing.is_first:
+                ports.relay.connect(port, far)
+                if index == 0:
+                    self._connected(passing, (port, far), now)
             places.append(Place(address.announced, port.rtp, port.rtcp))
         note_kind(described, theirs, now)
         if has_changed:
             passing.leg.moved()
         return places
+
+    def _connected(self, passing: PassingSession, ports: tuple[RelayPort, RelayPort], now: Instant) -> None:
+        """Have keys reported and the call recorded, where that is wanted."""
+        self._parts.keys.arrange(passing.leg, passing.author)
+        if self._parts.recordings is not None and passing.author.route_choice is not None:
+            self._parts.recordings.begin(passing.leg, passing.author, ports, now)
+
+    def connect_again(self, one: Leg, other: Leg) -> None:
+        """Connect the ports of two legs that were parted, or were opened again, as their descriptions have it."""
+        ports, own, theirs = self._parts.leg_ports, one.facts.media, other.facts.media
+        if ports is None or own is None or theirs is None:
+            return
+        file = own.recording or theirs.recording
+        for index, (port, far) in enumerate(zip(own.ports, theirs.ports, strict=False)):
+            if port is not None and far is not None and port.id >= 0 and far.id >= 0:
+                ports.relay.connect(port, far)
+                if file and not index and self._parts.recordings is not None:
+                    self._parts.recordings.resume(port, far, file)
+
+    def give_back(self, media: LegMedia, now: Instant) -> tuple[Leg, Leg] | None:
+        """Connect two legs again that a leg which ends has parted, and not replaced; return them."""
+        parted, media.parted = media.parted, None
+        if parted is None:
+            return None
+        one, other = (self._parts.legs.by_number.get(number) for number in parted)
+        own, theirs = (None if leg is None else leg.facts.media for leg in (one, other))
+        if one is None or other is None or own is None or theirs is None:
+            return None
+        if own.author not in (media.number, theirs.number) or theirs.author != own.number:
+            return None
+        if own.author != theirs.number:
+            own.author, own.watched_from = theirs.number, now.mono
+        self.connect_again(one, other)
+        self._parts.keys.arrange(one, other)
+        self._parts.music.go_on((one, other), self._parts.parameters, now)
+        one.moved()
+        return one, other
 
     def rewritten(self, session: bytes, places: Sequence[Place | None], leg: Leg, media: LegMedia) -> bytes:
         """Return a description as a leg is sent it: with these places, and no address of its author."""

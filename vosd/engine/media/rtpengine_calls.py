@@ -177,24 +177,35 @@ class RtpEngineCalls:
         if call is None and wanted.form is not None and not wanted.is_offer:
             return False  # the keys that were offered are lost with the rtpengine that had them
         name = f"{self.prefix}{wanted.author.number:x}" if call is None else call.name
-        author, reader = str(wanted.author.number), str(wanted.reader.number)
-        is_offer = wanted.is_offer or call is None  # an rtpengine that does not know the call has no offer to answer
-        order = session_order(
-            RtpOffer if is_offer else RtpAnswer,
-            name,
-            wanted.session,
-            *((author, reader) if is_offer else (reader, author)),
-            trust=wanted.author.settings.source,
-            seen_at=wanted.seen_at,
-            reader_host=wanted.reader_host,
-            tos=wanted.tos,
-            form=wanted.form,
-        )
+        # an rtpengine that does not know the call has no offer to answer
+        order = _order_for(wanted, name, is_offer=wanted.is_offer or call is None)
 
         def answered(answer: EngineAnswer | None, now: Instant) -> None:
             came(self._taken(wanted, name, answer), now)
 
         return self.ask_in_turn(waiting, order, None if call is None else call.engine, answered)
+
+    def repeat(self, offer: RtpSessionWanted, answer: RtpSessionWanted) -> None:
+        """Give an rtpengine the offer and the answer of two legs again, which have their ports."""
+        call = offer.author.rtp_call
+        if call is None or call not in self._legs or call != answer.author.rtp_call:
+            return
+
+        def offered(reply: EngineAnswer | None) -> None:
+            if reply is not None and reply.reply.result == OK:
+                self.engines.ask(_order_for(answer, call.name, is_offer=False), _ignore, engine=call.engine)
+
+        self.engines.ask(_order_for(offer, call.name, is_offer=True), offered, engine=call.engine)
+
+    def is_answered(self, wanted: RtpSessionWanted) -> bool:
+        """Give an rtpengine an answer that its reader is not sent; False = it does not have both legs."""
+        call = wanted.author.rtp_call
+        if call is None or call not in self._legs or call != wanted.reader.rtp_call:
+            return False
+        self.engines.ask(_order_for(wanted, call.name, is_offer=False), _ignore, engine=call.engine)
+        if wanted.author.number in self._blocked:
+            self.unblock(call, wanted.author.number)
+        return True
 
     def ask_in_turn(
         self,
@@ -483,6 +494,22 @@ class RtpEngineCalls:
                 port_id = self._ids.get((int(tag), medium.index - 1)) if tag.isdecimal() else None
                 if port_id is not None and port_id in self._counted:
                     self._counted[port_id] = _counted_now(self._counted[port_id], medium, now)
+
+
+def _order_for(wanted: RtpSessionWanted, call: str, *, is_offer: bool) -> RtpOffer | RtpAnswer:
+    """Return the order for a description; tags are those of the offer, also for its answer."""
+    author, reader = str(wanted.author.number), str(wanted.reader.number)
+    return session_order(
+        RtpOffer if is_offer else RtpAnswer,
+        call,
+        wanted.session,
+        *((author, reader) if is_offer else (reader, author)),
+        trust=wanted.author.settings.source,
+        seen_at=wanted.seen_at,
+        reader_host=wanted.reader_host,
+        tos=wanted.tos,
+        form=wanted.form,
+    )
 
 
 def _ignore(_answer: EngineAnswer | None) -> None:

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import Final
 
+from vosd.b2bua.leg import Leg
 from vosd.base.clock import Instant
 from vosd.engine.media.encryption import digest_of
 from vosd.engine.media.media_parts import MediaParts
-from vosd.engine.media.passing_session import PassingSession, note_kind
+from vosd.engine.media.passing_session import PassingSession, first_host, limited, note_kind
 from vosd.engine.media.relayed_sessions import RelayedSessions
 from vosd.engine.media.rtpengine_calls import WAIT_MS, GivenPorts, RtpEngineCalls, RtpSessionWanted
 from vosd.engine.media.sides import is_behind_nat
@@ -74,34 +75,27 @@ class SessionsAtRtpEngines:
         """Ask an rtpengine for ports, with which the message leaves; False = there is none to ask."""
         parts, message, author = self._parts, waiting.message, passing.author
         is_offer = passing.is_offer(message)
-        is_hidden = is_behind_nat(author, next((each.host for each in described), ""))
         has_music = bool(parts.music.sounds)
         session = body
         if has_music and is_offer:
             session = parts.music.for_engine(body, passing.leg, passing.theirs, parts.parameters)
-        wanted = RtpSessionWanted(
-            with_bounded_mki(session),
-            is_offer,
-            passing.theirs,
-            passing.media,
-            author.host if is_hidden else None,
-            passing.leg.host,
-            parts.parameters.traffic_class,
-            form,
+        wanted = self._wanted(
+            passing, session, next((each.host for each in described), ""), is_offer=is_offer, form=form
         )
+        is_first = passing.is_first
 
         def came(given: GivenPorts | None, now: Instant) -> None:
             if given is None:
                 verdict = unfit(message, passing.media, MediaRefusal.NO_MEDIA_PORT)
                 waiting.answer(verdict if isinstance(verdict, MessageChange) else None, now)
                 return
-            for index, medium in enumerate(described):
-                if medium.port and medium.is_relayable:
-                    passing.theirs.note_source(index, passing.source(medium, index))
+            self._note_sources(described, passing)
             note_kind(described, passing.theirs, now)
             passing.media.offered_by = passing.theirs.number if is_offer else passing.media.offered_by
+            if is_first and (partner := self._parts.legs.partner(author)) is not None:
+                self.go_on(author, partner)
             session = body
-            if has_music:
+            if has_music and not is_first:
                 session = parts.music.arrange(message, body, (passing.leg, author), parts.parameters, now)
             session = self._sessions.rewritten(session, given.places, passing.leg, passing.media)
             if form is not None:
@@ -114,3 +108,51 @@ class SessionsAtRtpEngines:
             waiting.answer(MessageChange(body=session), now)
 
         return self._rtpengines.ask(waiting, wanted, came)
+
+    def go_on(self, one: Leg, other: Leg) -> None:
+        """Connect two legs again by the descriptions that they have agreed on.
+
+        An rtpengine connects a leg with the one that got its latest offer, also if that is refused. Not where
+        encryption or ICE is terminated: the keys would be others.
+        """
+        media, theirs = other.facts.media, one.facts.media
+        if media is None or theirs is None or media.is_terminated or theirs.is_terminated:
+            return
+        offer = self._agreed(PassingSession(other, media, one, theirs), is_offer=True)
+        answer = self._agreed(PassingSession(one, theirs, other, media), is_offer=False)
+        if offer is not None and answer is not None:
+            self._rtpengines.repeat(offer, answer)
+
+    def is_forwarded(self, body: bytes, described: Sequence[Medium], passing: PassingSession) -> bool:
+        """Forward media of an author to a reader that is not sent its description; return whether it works."""
+        if passing.theirs.is_terminated or passing.media.is_terminated:
+            return False
+        self._note_sources(described, passing)
+        return self._rtpengines.is_answered(self._wanted(passing, body, first_host(body), is_offer=False))
+
+    def _note_sources(self, described: Sequence[Medium], passing: PassingSession) -> None:
+        for index, medium in enumerate(described):
+            if medium.port and medium.is_relayable:
+                passing.theirs.note_source(index, passing.source(medium, index))
+
+    def _agreed(self, passing: PassingSession, *, is_offer: bool) -> RtpSessionWanted | None:
+        """Return the description of an author that was agreed on last; None = it is not usable any more."""
+        session = limited(bytes(passing.author.sessions.remote), passing.theirs, passing.media)
+        if not session:
+            return None
+        return self._wanted(passing, session, first_host(session), is_offer=is_offer)
+
+    def _wanted(
+        self, passing: PassingSession, session: bytes, host: str, *, is_offer: bool, form: MediaForm | None = None
+    ) -> RtpSessionWanted:
+        """Return a description as an rtpengine has to know it; ``host`` is the address of its first medium."""
+        return RtpSessionWanted(
+            with_bounded_mki(session),
+            is_offer,
+            passing.theirs,
+            passing.media,
+            passing.author.host if is_behind_nat(passing.author, host) else None,
+            passing.leg.host,
+            self._parts.parameters.traffic_class,
+            form,
+        )

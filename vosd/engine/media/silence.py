@@ -33,9 +33,10 @@ def silence_limit(call: Call, answered_at: Instant, life: PortLife) -> Limit | N
     because it has ended, nothing shows that they are.
     """
     callee = None if call.callee is None else call.callee.leg
-    caller: Leg | None = call.caller.leg
-    if callee is not None and call.conversation.bridge is not None:
-        caller = call.conversation.bridge.opposite(callee)  # after a transfer, the leg of another call
+    caller, bridge = call.caller.leg, call.conversation.bridge
+    is_waiting = callee is not None and bridge is not None and not bridge.holds(callee)  # while the caller consults
+    if callee is not None and bridge is not None and not is_waiting:
+        caller = bridge.opposite(callee)  # after a transfer, the leg of another call
     if callee is None or caller is None:
         return None
     one, other = caller.facts.media, callee.facts.media
@@ -51,7 +52,7 @@ def silence_limit(call: Call, answered_at: Instant, life: PortLife) -> Limit | N
                 begun_ms = max(begun_ms, life.receiving_since(port))
                 side.received_ms = max(side.received_ms, life.last_packet(port) or 0)
     first: Limit | None = None
-    is_held = one.is_held or other.is_held
+    is_held = is_waiting or one.is_held or other.is_held
     for side, opposite in (sides, sides[::-1]):
         limit = _limit(side, opposite, answered_at, begun_ms, is_held=is_held)
         if limit is not None and (first is None or limit.due_ms < first.due_ms):

@@ -6,6 +6,7 @@ from vosd.engine.media.media_parts import MediaParts
 from vosd.engine.media.moves import MovedCalls
 from vosd.engine.media.relayed_calls import RelayedCalls
 from vosd.engine.media.relayed_sessions import RelayedSessions
+from vosd.engine.media.sessions_at_rtpengines import SessionsAtRtpEngines
 
 
 class SwitchMedia:
@@ -14,10 +15,13 @@ class SwitchMedia:
     def __init__(self, parts: MediaParts) -> None:
         self.parts = parts
         self.sessions = RelayedSessions(parts)
-        self.keeper = MediaKeeper(parts, self.sessions)
+        at_rtpengines = None
+        if parts.rtpengines is not None:
+            at_rtpengines = SessionsAtRtpEngines(parts, parts.rtpengines, self.sessions)
+        self.keeper = MediaKeeper(parts, self.sessions, at_rtpengines)
         """Changes messages at the doors of legs."""
         self.moves = MovedCalls(parts)
-        self.calls = RelayedCalls(parts, self.sessions, self.moves)
+        self.calls = RelayedCalls(parts, self.sessions, at_rtpengines, self.moves)
 
     def used_percent(self, now: Instant) -> float:
         """Return which percentage of the ports of the installation is in use, at the address with the most."""
