@@ -96,6 +96,11 @@ class Bridge:
         """Whether no change of the session is in progress."""
         return self.proposal is None
 
+    @property
+    def is_being_taken_over(self) -> bool:
+        """Whether a newcomer waits for the far side to go on with it."""
+        return isinstance(self.proposal, Takeover) and self.proposal.server is not None
+
     def answer_changed(self, leg: Leg, session: bytes, now: Instant) -> None:
         """Forward a changed answer to a refresh to the other leg."""
         if not self.holds(leg):

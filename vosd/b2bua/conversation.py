@@ -50,8 +50,9 @@ class Conversation(msgspec.Struct, eq=False):
 
     @property
     def may_be_transferred(self) -> bool:
-        """Whether both sides talk, and neither is being transferred."""
-        return self.transfer is None and self.is_established
+        """Whether both sides talk, and neither is being transferred or replaced."""
+        is_changing = self.transfer is not None or (self.bridge is not None and self.bridge.is_being_taken_over)
+        return self.is_established and not is_changing
 
     def drop_bridge(self, now: Instant) -> None:
         """Abandon a change of the session in progress, before the dialogs end."""

@@ -121,6 +121,7 @@ def test_a_takeover_that_is_refused_or_cancelled_leaves_the_media_where_they_are
 
 # -- phones of one account ----------------------------------------------------------------------------------------
 
+TARGET = "442071111111"
 FIRST, SECOND, THIRD, OUTSIDER = "44201", "44202", "44203", "44209"
 PICKED_UP = OFFER.replace("audio 20000 ", "audio 33333 ").replace("192.0.2.10", "192.0.2.33")
 
@@ -205,6 +206,30 @@ def test_another_phone_of_the_account_takes_a_call_over_from_the_phone_that_was_
     record = scene.record
     assert (record.mapping_gateway, record.routing_gateway, record.end_reason) == ("pbx", FIRST, "Normal")
     assert record.hangup_source == ("callee" if first == "newcomer" else "caller")
+
+
+@pytest.mark.parametrize("replaces", ["caller", "callee"])
+def test_a_call_is_not_transferred_while_another_phone_takes_it_over(office, replaces):
+    scene = office.scene
+    phones = office.phones
+    call = phones[FIRST].call(CALLEE if replaces == "caller" else THIRD)
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(500)
+    there = scene.vendor.only_call if replaces == "caller" else phones[THIRD].only_call
+    left, asked = (call, there) if replaces == "caller" else (there, call)
+    asked.will("INVITE", Reply(200, after_ms=900))
+    tags = f"to-tag={left.remote.rpartition('tag=')[2]};from-tag={left.tag}"
+    pickup = phones[SECOND].call(FIRST, Intent(PICKED_UP, headers=(f"Replaces: {left.call_id};{tags}",)))
+    scene.wire.run_for(300)
+    call.ask("REFER", headers=(f"Refer-To: <sip:{TARGET}@192.0.2.1>",))
+    scene.wire.run_for(2_000)
+    assert (call.got["REFER"], pickup.final, left.is_over) == ([491], 200, True)
+    referring = pickup if replaces == "caller" else call
+    referring.ask("REFER", headers=(f"Refer-To: <sip:{TARGET}@192.0.2.1>",))
+    scene.wire.run_for(2_000)
+    assert referring.got["REFER"][-1] == 202
+    scene.vendor.calls[-1].hang_up()
+    settle(scene)
 
 
 def test_a_new_callee_that_never_acknowledges_ends_the_call(office):
