@@ -93,7 +93,7 @@ class Defined:
 
     def cdr_map(self, file: Path, price: str | None = None, vendor: str | None = None) -> CdrMap:
         """Return the map that a file says."""
-        return read_cdr_map(file, {}, price, vendor)
+        return read_cdr_map(file, price, vendor)
 
     def notice_days_of_deck(self, _rate_group: str) -> int:
         """Return a week for every group."""

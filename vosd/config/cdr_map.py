@@ -3,7 +3,6 @@
 For ``vosd rate cdr-file --map`` and ``vosd reconcile import --map``.
 """
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
@@ -16,7 +15,7 @@ from vosd.admin.foreign_calls import DurationUnit, ForeignLayout, StartForm
 from vosd.admin.shadow_rating import CdrMap, RatedSide
 from vosd.catalogue.problems import ConfigError, ProblemList
 from vosd.config.reader.fields import FromText, KeyProblemError, choice, line_of_text, one_or_many, switch
-from vosd.config.reader.includes import read_files
+from vosd.config.reader.includes import read_alone
 from vosd.config.reader.model import Keys
 from vosd.config.reader.reading import read_section
 from vosd.config.reader.times import time_zone
@@ -132,7 +131,7 @@ class BillKeys(MapKeys):
         return self
 
 
-def read_cdr_map(path: Path, environ: Mapping[str, str], price: str | None = None, vendor: str | None = None) -> CdrMap:
+def read_cdr_map(path: Path, price: str | None = None, vendor: str | None = None) -> CdrMap:
     """Read a map; ``price`` names the column to compare with, whatever the map says.
 
     With ``vendor`` it is of a file of that account's calls.
@@ -141,8 +140,9 @@ def read_cdr_map(path: Path, environ: Mapping[str, str], price: str | None = Non
         ConfigError: with every mistake that was found.
     """
     problems = ProblemList()
-    document = read_files(path, environ, problems)
-    keys = read_section(MapKeys if vendor is None else BillKeys, document, "", problems)
+    document = read_alone(path, problems)
+    kind = MapKeys if vendor is None else BillKeys
+    keys = None if document is None else read_section(kind, document, "", problems)
     if keys is None or problems.has_errors:
         raise ConfigError(problems.in_order())
     columns = keys.columns

@@ -71,12 +71,15 @@ def version_at(place: SourceLine) -> int | None:
 def section_of(each: ObjectVersion, config: Path, environ: Mapping[str, str], problems: ProblemList) -> Section:
     """Return an object of a list as it would be read from a file; ``config`` is the main file."""
     assert each.body is not None
-    reading = _Reading(place_of(each, config), environ, problems)
-    name_key = KINDS[each.kind]
-    keys = keys_of(each.body)
-    node = reading.node(keys if name_key is None else {name_key: each.name, **keys}, "")
+    place = place_of(each, config)
+    node = _Reading(place, environ, problems).node(keys_of(each.body), "")
     assert isinstance(node, Section)
-    return node
+    name_key = KINDS[each.kind]
+    if name_key is None:
+        return node
+    # Agents choose names, too: variables in one would show them the environment of the switch.
+    name = Entry(place, Scalar(place, each.name, each.name, is_bare=False))
+    return Section(place, {name_key: name, **node.entries})
 
 
 def document_of(

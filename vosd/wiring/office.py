@@ -152,7 +152,7 @@ class _Configured:
     def cdr_map(self, file: "Path", price: str | None = None, vendor: str | None = None) -> "CdrMap":
         from vosd.config.cdr_map import read_cdr_map
 
-        return read_cdr_map(file, os.environ, price, vendor)
+        return read_cdr_map(file, price, vendor)
 
     def notice_days_of_deck(self, rate_group: str) -> int:
         return self._switch.excerpt.deck_group(rate_group).notice_days or 0

@@ -58,7 +58,7 @@ class Site:
 
     def calls(self, map_text: str, text: str) -> list[Any]:
         """Read a file by a map."""
-        wanted = read_cdr_map(self.write("map.yaml", map_text), {})
+        wanted = read_cdr_map(self.write("map.yaml", map_text))
         with opened(self.write("calls.csv", text), wanted.layout) as file:
             return [call for _, call in file.rows()]
 
@@ -244,7 +244,7 @@ def test_a_byte_order_mark_a_tab_and_compression_are_no_obstacle(site: Site) -> 
     assert len(site.calls(MAP, text)) == 1
     path = site.directory / "calls.csv.gz"
     path.write_bytes(gzip.compress(FILE.encode()))
-    with opened(path, read_cdr_map(site.directory / "map.yaml", {}).layout) as file:
+    with opened(path, read_cdr_map(site.directory / "map.yaml").layout) as file:
         assert len([*file.rows()]) == 7
         assert file.part == 1.0
 
@@ -252,11 +252,13 @@ def test_a_byte_order_mark_a_tab_and_compression_are_no_obstacle(site: Site) -> 
 def test_a_file_that_does_not_fit_the_map_is_refused_with_what_it_has(site: Site) -> None:
     with pytest.raises(ForeignFileError, match=r"no column 'Called' in the file; there are 'a', 'b'"):
         site.calls(MAP, "a,b\n1,2\n")
+    with pytest.raises(ForeignFileError, match=r"no column '\$\{HOME\}' in the file"):
+        site.calls(MAP.replace("Called", "'${HOME}'"), FILE)
     latin = "Customer,Called,Begin,Seconds,Charge\nM\xfcller,1,2026-10-01,1,0\n".encode("latin-1")
     (site.directory / "latin.csv").write_bytes(latin)
     with (
         pytest.raises(ForeignFileError, match="utf-8"),
-        opened(site.directory / "latin.csv", read_cdr_map(site.write("map.yaml", MAP), {}).layout) as file,
+        opened(site.directory / "latin.csv", read_cdr_map(site.write("map.yaml", MAP)).layout) as file,
     ):
         list(file.rows())
 
@@ -268,7 +270,7 @@ def test_a_small_compressed_file_with_a_huge_line_is_refused(site: Site, ahead: 
     assert path.stat().st_size < 10_000
     with (
         pytest.raises(ForeignFileError, match="lines of at most"),
-        opened(path, read_cdr_map(site.write("map.yaml", MAP), {}).layout) as file,
+        opened(path, read_cdr_map(site.write("map.yaml", MAP)).layout) as file,
     ):
         list(file.rows())
 
@@ -288,6 +290,7 @@ def test_a_file_of_which_no_row_can_be_read_fails(site: Site) -> None:
         (f"{MAP}duration_unit: hours\n", "one of seconds, milliseconds, minutes, clock"),
         (f"{MAP}delimiter: ab\n", "one character, or tab"),
         (f"{MAP}colour: red\n", "expected a known key"),
+        (f"{MAP}include: [vosd.yaml]\n", "include: expected a known key"),
     ],
 )
 def test_mistakes_in_a_map_are_named_with_their_line(site: Site, map_text: str, problem: str) -> None:

@@ -82,13 +82,14 @@ def test_objects_of_a_kind_are_in_the_order_of_their_names_and_parameters_keep_t
     assert found.entries["parameters"].node.entries["SS_X"].node.text == "12"
 
 
-def test_a_variable_of_an_object_is_replaced_and_one_that_is_not_set_is_named_with_the_object():
+def test_a_variable_of_an_object_is_replaced_but_in_its_name_and_one_that_is_not_set_is_named_with_the_object():
     problems = ProblemList()
-    each = version_of(Object("phones", "1001", {"password": "${PW}", "memo": "${GONE}"}))
+    each = version_of(Object("phones", "${PW}", {"password": "${PW}", "memo": "${GONE}"}))
     section = section_of(each, CONFIG, {"PW": "secret"}, problems)
     assert section.entries["password"].node.text == "secret"
+    assert section.entries["number"].node.text == "${PW}"
     (found,) = naming_objects(problems.in_order(), CONFIG)
-    assert str(found).startswith("phones 1001 (version 1) in the database: memo: value '${GONE}': expected the env")
+    assert str(found).startswith("phones ${PW} (version 1) in the database: memo: value '${GONE}': expected the env")
 
 
 def test_a_problem_names_the_object_and_its_version_without_a_line():

@@ -277,6 +277,9 @@ async def test_what_an_agent_does_not_see_of_an_object_it_neither_sets_nor_takes
         wanted = WantedObject("accounts", "own", keys, is_merged=True)
         with pytest.raises(OrderError, match="not for agents"):
             await set_objects(office, who, SetObjects(objects=(wanted,)))
+    for name, keys in (("${HOME}", {}), ("a${", KEYS["accounts"])):
+        with pytest.raises(OrderError, match="`name` has"):
+            await set_objects(office, who, SetObjects(objects=(WantedObject("accounts", name, keys),)))
     file = WantedObject("mapping_gateways", "g", {"account": "own", "auth": {"password_file": "/etc/shadow"}})
     with pytest.raises(OrderError, match="not for agents"):
         await set_objects(office, who, SetObjects(objects=(file,)))

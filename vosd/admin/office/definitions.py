@@ -387,6 +387,7 @@ async def compared_each(
         try:
             found = in_force_at(versions, now)
             if found is None or found.body is None:
+                _check_name(asked)
                 _check_not_written(office, asked, owned)
             _check_texts(office, asked)
             if not terms.takes_weak_passwords:
@@ -404,6 +405,12 @@ async def compared_each(
             added.append(made)
         outcome.append((change, added))
     return outcome
+
+
+def _check_name(wanted: WantedObject) -> None:
+    """Raise OrderError for a name with a variable, which a file would have another value for."""
+    if "${" in wanted.name:
+        raise OrderError("name", "has ${, which begins a variable", "choose another one")
 
 
 def _check_not_written(office: Office, wanted: WantedObject, owned: AgentObjects | None) -> None:

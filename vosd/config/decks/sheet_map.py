@@ -1,7 +1,6 @@
 """The file that says what the columns of a vendor's sheet mean."""
 
 import codecs
-import os
 from collections.abc import Mapping
 from datetime import tzinfo
 from enum import Enum
@@ -169,7 +168,7 @@ class SheetMapKeys(Keys):
         return self
 
 
-def read_map(path: Path, environ: Mapping[str, str] = os.environ) -> SheetMapKeys:
+def read_map(path: Path) -> SheetMapKeys:
     """Read the file.
 
     Raises:
@@ -179,17 +178,19 @@ def read_map(path: Path, environ: Mapping[str, str] = os.environ) -> SheetMapKey
     text = read_text(path, SourceLine(str(path), 0), "", problems, FILE_BYTES_MAX)
     if text is None:
         raise ConfigError(problems.in_order())
-    return parse_map(text, str(path), environ)
+    return parse_map(text, str(path))
 
 
-def parse_map(text: str, name: str, environ: Mapping[str, str] = os.environ) -> SheetMapKeys:
+def parse_map(text: str, name: str) -> SheetMapKeys:
     """Read the text of a map; ``name`` is that of its file.
+
+    Clients of the API send maps: variables of the environment are not read for them.
 
     Raises:
         ConfigError: with every mistake.
     """
     problems = ProblemList()
-    document = parse_document(text, name, environ, problems)
+    document = parse_document(text, name, None, problems)
     keys = None if document is None else read_section(SheetMapKeys, document, "", problems)
     if keys is None or problems.has_errors:
         raise ConfigError(problems.in_order())

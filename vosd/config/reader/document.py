@@ -98,13 +98,13 @@ class _Unreadable(Exception):  # noqa: N818 - never leaves this module
 
 
 def parse_document(
-    text: str, file: str, environ: Mapping[str, str], problems: ProblemList, without: Set[str] = frozenset()
+    text: str, file: str, environ: Mapping[str, str] | None, problems: ProblemList, without: Set[str] = frozenset()
 ) -> Section | None:
     """Read one YAML document whose top level is a mapping; an empty file gives an empty one.
 
-    ``${NAME}`` in a value is replaced from ``environ``. Mistakes are added to ``problems``; None means
-    that no part of the file can be used. Keys of the top level that are ``without`` are read as empty lists, several
-    times as fast: only their syntax has to hold, and in a large file not even that.
+    ``${NAME}`` in a value is replaced from ``environ``; without one it stays as it is. Mistakes are added to
+    ``problems``; None means that no part of the file can be used. Keys of the top level that are ``without`` are read
+    as empty lists, several times as fast: only their syntax has to hold, and in a large file not even that.
     """
     if "&" in text:
         without = frozenset()  # what is left out may contain an anchor that other parts need
@@ -118,7 +118,7 @@ def parse_document(
 
 
 def _parsed(
-    text: str, file: str, environ: Mapping[str, str], problems: ProblemList, without: Set[str]
+    text: str, file: str, environ: Mapping[str, str] | None, problems: ProblemList, without: Set[str]
 ) -> Section | None:
     try:
         return _Reader(text, file, environ, problems, without).read()
@@ -166,7 +166,7 @@ class _Reader:
         self,
         text: str,
         file: str,
-        environ: Mapping[str, str],
+        environ: Mapping[str, str] | None,
         problems: ProblemList,
         without: Set[str],
     ) -> None:
@@ -229,8 +229,9 @@ class _Reader:
     def _scalar(self, event: yaml.ScalarEvent) -> Scalar:
         place = SourceLine(self._file, _line(event))
         self._refuse_tag(event, place)
-        written = event.value
-        text = with_variables(written, self._key, place, self._environ, self._problems)
+        text = written = event.value
+        if self._environ is not None:
+            text = with_variables(written, self._key, place, self._environ, self._problems)
         return Scalar(place, written, text, is_bare=event.implicit[0])
 
     def _listing(self, event: yaml.SequenceStartEvent, depth: int) -> YamlList:

@@ -36,6 +36,12 @@ def read_files(
     return gathering.whole
 
 
+def read_alone(path: Path, problems: ProblemList) -> Section | None:
+    """Read a file that may come from a client: it includes no others, and has no variables of the environment."""
+    text = read_text(path, SourceLine(str(path), 0), "", problems, FILE_BYTES_MAX)
+    return None if text is None else parse_document(text, str(path), None, problems)
+
+
 def read_text(path: Path, named_at: SourceLine, key: str, problems: ProblemList, bytes_max: int) -> str | None:
     """Read a UTF-8 file of bounded size; a failure is reported at the place that names the file."""
     content = read_bytes(path, named_at, key, problems, bytes_max)
