@@ -248,23 +248,26 @@ class Loop:
         return self._asyncio is not None
 
     def flush(self, now: Instant) -> None:
-        """Apply what was decided: write the journal, then send the messages, then set the timer.
+        """Apply what was decided: write the journal, set the timer, and send the messages.
 
         Before ``attach`` messages stay queued until it has run; after ``detach`` none is sent.
         """
         is_kept = self._journal.flush()
         if self._asyncio is None:
             return
+        if not self._wake_is_near:  # first: no error below may stop the timers of all calls
+            self._wake_in(TICK_S)
+            self._wake_is_near = True
         if is_kept:
             transmit = self._transmit
             for datagram in self._turn.datagrams(now):
                 peer, data = datagram.peer, datagram.data
-                transmit[peer.flow](data, (peer.host, peer.port))
+                try:
+                    transmit[peer.flow](data, (peer.host, peer.port))
+                except Exception:  # noqa: BLE001  the boundary: an error costs one message, not those behind it
+                    _log.exception("message_not_sent", peer=str(peer))
         else:
             self._send_when_booked(self._turn.datagrams(now), self._asyncio)
-        if not self._wake_is_near:
-            self._wake_in(TICK_S)
-            self._wake_is_near = True
 
     def _send_when_booked(self, datagrams: Sequence[Datagram], loop: asyncio.AbstractEventLoop) -> None:
         """Send messages once the calls that they end are in the database, for the journal has not taken them."""
@@ -276,7 +279,10 @@ class Loop:
     def _booked(self, number: int) -> None:
         for datagram in self._unbooked.pop(number, ()):
             peer = datagram.peer
-            self._transmit[peer.flow](datagram.data, (peer.host, peer.port))
+            try:
+                self._transmit[peer.flow](datagram.data, (peer.host, peer.port))
+            except Exception:  # noqa: BLE001  the boundary, as in ``flush``
+                _log.exception("message_not_sent", peer=str(peer))
 
     def _peer(self, peer: Peer) -> Peer:
         if len(self._peers) >= PEERS_MAX:

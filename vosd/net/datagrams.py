@@ -145,7 +145,7 @@ class Datagrams:
                 name = struct.pack("=H", socket.AF_INET) + struct.pack(
                     "!H4s8x", port, socket.inet_pton(socket.AF_INET, host)
                 )
-        except OSError:
+        except (OSError, ValueError):  # bytes that no address has are a ValueError
             return b""
         self._names_by_sender[to] = name
         return name

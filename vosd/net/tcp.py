@@ -225,7 +225,7 @@ class StreamFlow:
         why = None
         try:
             await self._dial(peer, connection)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # a host that is no address, or a name that no certificate has
             why = _reason(error)
         finally:
             if not connection.was_made:
@@ -393,7 +393,7 @@ _IP_BIND_ADDRESS_NO_PORT: Final = 24
 """Linux: the port is chosen at connect, so it must be unused for that peer only."""
 
 
-def _reason(error: OSError) -> str:
+def _reason(error: OSError | ValueError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return error.verify_message
     return str(error) or type(error).__name__

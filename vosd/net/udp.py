@@ -134,6 +134,8 @@ class UdpFlow:
             self._socket.sendto(data, to)
         except OSError as error:
             return error
+        except ValueError:  # the host has bytes that no address has
+            return OSError()
         return None
 
     def _take_errors(self) -> int:

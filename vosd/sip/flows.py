@@ -3,6 +3,7 @@
 A flow is the index of a socket among the listeners. Owns no socket.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from ipaddress import ip_address
@@ -11,6 +12,7 @@ from typing import Final, NamedTuple, Protocol
 from vosd.base.host import Realm, realm_of
 from vosd.sip.wire.compose import host_text
 from vosd.sip.wire.errors import ParseError
+from vosd.sip.wire.grammar import HOST
 from vosd.sip.wire.outgoing import Peer
 from vosd.sip.wire.uri import DEFAULT_PORTS, WEBSOCKETS, Uri
 
@@ -19,6 +21,8 @@ MAGIC: Final = "z9hG4bK"
 LARGEST_DATAGRAM: Final = 1_300
 """A request of more bytes is sent over TCP instead of UDP, unless something forbids it (section 18.1.1)."""
 _REMEMBERED: Final = 1_024
+_MADDR: Final = re.compile(rf"(?:{HOST}|[0-9A-Fa-f:.]+)\Z", re.ASCII)
+"""A host, also an IPv6 address without brackets: a zone may hold any bytes, and means nothing to another machine."""
 
 
 class Listener(NamedTuple):
@@ -272,6 +276,8 @@ def hop_of(target: str) -> Hop | None:
         return None
     transport = "tls" if uri.scheme == "sips" else uri.param("transport")
     maddr = uri.param("maddr")
+    if maddr and not _MADDR.match(maddr):
+        return None
     return Hop((maddr or uri.host).strip("[]"), uri.port, transport if transport in DEFAULT_PORTS else None)
 
 

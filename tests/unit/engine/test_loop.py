@@ -212,6 +212,30 @@ async def test_after_an_error_in_the_switch_in_a_timer_the_next_one_still_comes(
     assert [type(complaint) for complaint in complaints] == [KeyError]
 
 
+async def test_a_message_that_cannot_be_sent_costs_neither_the_next_one_nor_the_timer(core, loop):
+    fired = asyncio.Event()
+    core.on_timer = fired.set
+    core.timers = [in_ms(15)]
+
+    def transmit(data: bytes, address: tuple[str, int]) -> None:
+        if data == b"to nowhere":
+            raise UnicodeEncodeError("utf-8", "\udcff", 0, 1, "surrogates not allowed")
+        core.transmit(data, address)
+
+    loop.attach([transmit, transmit])
+    for is_kept in (True, False):
+        core.is_kept = is_kept
+        core.said.clear()
+        core.out += [Datagram(PEER, b"to nowhere"), Datagram(PEER, b"of another call")]
+        with capture_logs() as lines:
+            loop.flush(SystemClock().now())
+            core.booked()
+        assert core.said[-1] == "sent of another call to ('192.0.2.10', 5060)"
+        assert [(line["event"], line["peer"]) for line in lines] == [("message_not_sent", str(PEER))]
+    async with asyncio.timeout(30):
+        await fired.wait()
+
+
 async def test_a_detached_loop_wakes_up_no_more(core, loop):
     core.timers = [in_ms(0)]
     loop.flush(SystemClock().now())

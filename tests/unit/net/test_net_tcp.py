@@ -129,6 +129,15 @@ async def test_a_refused_connection_is_reported_once_and_never_while_sending(ope
     assert node.transports.connections == 0
 
 
+@pytest.mark.parametrize("host", ["2001:db8::9%\udcff", "2001:db8::9%\0"])
+async def test_a_host_that_is_no_address_is_a_failure_like_any_other(opened, host):
+    node = await opened(("tcp", "::1"))
+    node.send(INVITE, (host, 5060))
+    assert await node.ear.failure() == (0, (host, 5060))
+    assert node.transports._flows[0]._unsent == {}
+    assert node.transports.connections == 0
+
+
 async def test_a_connection_that_is_not_accepted_times_out(opened, monkeypatch):
     monkeypatch.setattr(tcp, "CONNECT_S", 0.05)
     node = await opened()

@@ -97,17 +97,22 @@ def test_a_much_smaller_buffer_is_logged_with_the_setting(allowed, told, monkeyp
         assert (said[0]["bytes"], said[0]["set"]) == (allowed, f"net.core.rmem_max={udp.BUFFER_BYTES}")
 
 
+HOSTS_OF_FAILURES = ("::1", "not an address", "2001:db8::9%\udcff", "192.0.2.9\0", "127.0.0.1")
+
+
 async def test_a_datagram_that_cannot_be_sent_is_logged_once_a_minute_and_reported_to_the_core(opened):
     node = await opened(("udp", "127.0.0.1"))
     with capture_logs() as lines:
         for number in range(5):
             node.send(b"to the other family %d" % number, ("::1", 5060))
         node.send(b"to nowhere", ("not an address", 5060))
+        node.send(b"to nowhere", ("2001:db8::9%\udcff", 5060))
+        node.send(b"to nowhere", ("192.0.2.9\0", 5060))
         node.send(b"too large" * 10_000, ("127.0.0.1", 5060))
-        await until(lambda: len(node.ear.unsent) == 7)
+        await until(lambda: len(node.ear.unsent) == 9)
     assert node.ear.unsent[0] == b"to the other family 0"
     said = [(line["log_level"], line["event"], line["host"]) for line in lines]
-    assert said == [("error", "datagram_not_sent", host) for host in ("::1", "not an address", "127.0.0.1")]
+    assert said == [("error", "datagram_not_sent", host) for host in HOSTS_OF_FAILURES]
     assert lines[0]["listener"] == "udp:{}:{}".format(*node.address())
 
 

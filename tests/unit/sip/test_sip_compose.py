@@ -9,7 +9,8 @@ from vosd.b2bua.attempt import GatewayAttempt
 from vosd.b2bua.identity import caller_identity_of
 from vosd.callcontrol.invite_numbers import InviteNumbers
 from vosd.routing.pipeline import RouteChoice
-from vosd.sip.wire.compose import escape_user, response, response_stem
+from vosd.sip.headers.via import Via
+from vosd.sip.wire.compose import escape_user, named_by_maddr, response, response_stem
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.outgoing import Peer
 from vosd.sip.wire.parse import parse_message
@@ -23,6 +24,13 @@ def read(data: bytes) -> Request:
     message = parse_message(data)
     assert isinstance(message, Request)
     return message
+
+
+@pytest.mark.parametrize(("host", "is_followed"), [("2001:db8::9", True), ("2001:db8::9%x", False)])
+def test_responses_go_to_no_address_with_a_zone(host, is_followed):
+    via = Via.parse(f"SIP/2.0/UDP h;maddr={host};branch=z9hG4bK-m")
+    named = named_by_maddr(via, Peer(0, "2001:db8::7", 5060))
+    assert named == (Peer(0, host, 5060) if is_followed else None)
 
 
 @pytest.mark.parametrize(

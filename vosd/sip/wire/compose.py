@@ -100,7 +100,7 @@ def named_by_maddr(via: Via, source: Peer) -> Peer | None:
         address = ip_address(host)
     except ValueError:
         return None
-    if (":" in host) is not (":" in source.host) or address.is_multicast or address.is_unspecified:
+    if (":" in host) is not (":" in source.host) or "%" in host or address.is_multicast or address.is_unspecified:
         return None
     return Peer(source.flow, host, via.port or 5060)
 
