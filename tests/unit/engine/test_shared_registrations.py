@@ -5,8 +5,9 @@ import pytest
 from doubles.conformance import faults_of
 from doubles.data.builders import catalogue, mapping_gateway
 from doubles.guard import Guard
+from doubles.sockets.loopback import Endpoint
 from doubles.vendor_accounts import REGISTRAR, REGISTRATION, Stage, other
-from doubles.vendor_registrar import Told
+from doubles.vendor_registrar import Told, VendorRegistrar
 from doubles.virtual.exchange import SWITCH
 from doubles.virtual.scene import CUSTOMER, vendor_gateway
 from structlog.testing import capture_logs
@@ -159,6 +160,23 @@ def test_one_that_differs_otherwise_leaves_the_binding_to_the_other(terms, is_re
     stage.reload(None, None)
     stage.run()
     assert stage.registrar.holds == []
+
+
+def test_one_whose_server_changes_leaves_the_binding_to_the_new_one():
+    """A vendor has two servers and one table of bindings: a removal that is late would take the new binding, too."""
+    second = Endpoint("203.0.113.10", 5060)
+    stage = Stage(REGISTRATION)
+    VendorRegistrar(stage.wire, second, SWITCH).bound = stage.registrar.bound
+    stage.run()
+    stage.reload(other(server=Address(*second)))
+    stage.run()
+    assert stage.states == [("vendor-0", "registered")]
+    assert removals(stage, since=0) == []
+    assert stage.exchange.node.vendors.registrations.have_ended
+    stage.reload(other(server=Address(*second), contact_user="bob"))
+    stage.run()
+    assert len(removals(stage, since=0)) == 1, "another Contact is another binding"
+    assert stage.registrar.holds == ["sip:bob@192.0.2.1:5060"]
 
 
 def test_one_whose_other_is_refused_is_taken_back():

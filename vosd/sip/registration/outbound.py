@@ -13,6 +13,7 @@ from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.digest.answer import Answers
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import AlarmFired, NoResponse, ResponseArrived
+from vosd.sip.flows import Hop
 from vosd.sip.headers.retry_after import retry_after_s
 from vosd.sip.registration.granted import granted_s_of, min_expires_of, service_route_of
 from vosd.sip.registration.registrar_address import AddressesOf, RegistrarAddress
@@ -123,8 +124,14 @@ class OutboundRegistration:
 
     @property
     def binding(self) -> tuple[str, str, str]:
-        """Binding at the vendor: user and domain of the address of record, and the Contact, empty before the first."""
-        return self.terms.user, self.terms.domain, self.contact
+        """Binding at the vendor: user and domain of the address of record, and the Contact.
+
+        Before the first REGISTER that is the Contact that it will have; empty while the registrar has no address.
+        """
+        contact = self.contact
+        if not contact and (hop := self._address.choose()) is not None:
+            contact = self._contact_at(self._flow_to(hop))
+        return self.terms.user, self.terms.domain, contact
 
     # -- commands ----------------------------------------------------------------------------------------------
 
@@ -242,15 +249,21 @@ class OutboundRegistration:
         if hop is None:
             self._unanswered(now)
             return
-        flows = self._endpoint.flows
-        flow = flows.towards(hop.host, hop.transport, self.terms.interface)
-        ours = flows.listeners[flow]
-        self._series.reach_by(Peer(flow, hop.host, hop.port or DEFAULT_PORTS[ours.transport]))
-        host, agent = self.terms.contact_host, self.terms.user_agent
-        self.contact = f"sip:{escape_user(self.terms.contact_user)}@{ours.address_as(host) if host else ours.address}"
+        flow, agent = self._flow_to(hop), self.terms.user_agent
+        transport = self._endpoint.flows.listeners[flow].transport
+        self._series.reach_by(Peer(flow, hop.host, hop.port or DEFAULT_PORTS[transport]))
+        self.contact = self._contact_at(flow)
         product = f"User-Agent: {agent}\r\n" if agent else self._endpoint.agent_header
         headers = f"Contact: <{self.contact}>\r\nExpires: {expires_s}\r\n{product}Supported: path\r\n"
         self._asked = self._endpoint.client.send_request(self._series, "REGISTER", headers, b"", self, now)
+
+    def _flow_to(self, hop: Hop) -> int:
+        return self._endpoint.flows.towards(hop.host, hop.transport, self.terms.interface)
+
+    def _contact_at(self, flow: int) -> str:
+        """Return our Contact in REGISTERs that leave by a flow."""
+        ours, host = self._endpoint.flows.listeners[flow], self.terms.contact_host
+        return f"sip:{escape_user(self.terms.contact_user)}@{ours.address_as(host) if host else ours.address}"
 
     def _accepted(self, response: Response, now: Instant) -> None:
         granted_s = granted_s_of(response, self.contact, self._expires_s)
