@@ -20,8 +20,8 @@ from vosd.sip.transaction.states import TransactionState
 
 OF_THE_SWITCH = frozenset({"_asks", "_board", "_choices", "_endpoint", "_flows", "bucket", "endpoint", "store"})
 DESCRIBED = ("vosd.b2bua", "vosd.sip.dialog", "vosd.sip.transaction")
-OCCUPIED = frozenset({"choices", "counted", "hold", "numbers", "taken", "watched"})
-"""Of a call request: what is compared otherwise, and the numbers, which are read by then."""
+OCCUPIED = frozenset({"choices", "counted", "hold", "numbers", "searched", "taken", "watched"})
+"""Of a call request: what is compared otherwise, the numbers, which are read by then, and the search, which is over."""
 MESSAGES = frozenset({"forwards"})
 """Messages whose other bodies are forwarded by rule, none of which is kept over a restart."""
 VALUES = (str, bytes, int, frozenset, NoneType)

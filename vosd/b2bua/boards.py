@@ -42,6 +42,10 @@ class GatewayBoard(Protocol):
         """
         ...
 
+    def examine_at(self, now: Instant) -> None:
+        """Judge limits and rests of the gateways that remain by ``now``: time has passed since the first was found."""
+        ...
+
     def vacate(self, choice: RouteChoice) -> None:
         """Release the capacity of an answered attempt."""
         ...

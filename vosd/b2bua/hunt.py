@@ -162,6 +162,7 @@ class Hunt:
         elapsed_ms = now.mono - call.arrival.at.mono
         if call.journey.ringing_at is not None or elapsed_ms < protect_times[0]:
             return
+        self._board.gateways.examine_at(now)
         joining: list[NextHop] = []
         others: list[RouteChoice] = []
         for choice in self._choices:
@@ -194,6 +195,8 @@ class Hunt:
                 return next_hop
         if self.stays:
             return None
+        if self.latest is not None:
+            self._board.gateways.examine_at(now)
         for choice in self._choices:
             if choice.gateway is self.responding and self._would_refuse(choice):
                 continue

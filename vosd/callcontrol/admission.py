@@ -335,7 +335,7 @@ class Admission:
         routes = find_routes(request, table, live.occupancy, live.rests, self.vendors, call.left)
         if isinstance(routes, Refusal):
             return routes
-        call.choices = routes
+        call.choices, call.searched = routes, request
         one_in = self.catalogue.parameters.verdicts_one_in
         call.is_sampled = one_in > 0 and call.at.mono % one_in == 0
         return None

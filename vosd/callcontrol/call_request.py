@@ -15,7 +15,7 @@ from vosd.callcontrol.destinations import WatchedCall
 from vosd.callcontrol.taken import Taken
 from vosd.routing.dynamic_lists import CountedCall
 from vosd.routing.lookups import RedirectTarget
-from vosd.routing.pipeline import LeftOut, RouteChoice
+from vosd.routing.pipeline import LeftOut, RouteChoice, RouteRequest
 from vosd.stir.verification import SignedCall
 from vosd.trunks.dialect import CalleeSource, CallerSource
 from vosd.trunks.gateways import MappingGateway
@@ -123,6 +123,8 @@ class CallRequest(SetupFacts):
     mapping: MappingGateway | None = None
     account: Account | None = None
     choices: Iterator[RouteChoice] = iter(())
+    searched: RouteRequest | None = None
+    """The question whose answer ``choices`` is; None = they are all examined already, or the search is over."""
     left: list[LeftOut] = []
     """The gateways that the search has left out so far, and why."""
     refusal: str = ""

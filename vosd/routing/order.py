@@ -36,7 +36,7 @@ class Ordering:
     """Sorts candidates for one call, and counts whose turn it was."""
 
     __slots__ = (
-        "_at", "_callee", "_key", "_occupancy", "_plan", "_request", "_shares", "_vendors", "outranked",
+        "_callee", "_key", "_occupancy", "_plan", "_request", "_shares", "_vendors", "outranked",
     )  # fmt: skip
 
     def __init__(
@@ -51,7 +51,6 @@ class Ordering:
         self._plan = plan
         self._callee = callee
         self._request = request
-        self._at = request.at
         self._occupancy = occupancy
         self._vendors = vendors
         self._key: ShareKey | None = None
@@ -122,7 +121,7 @@ class Ordering:
         """Return each candidate with its rank; by quality it depends on the others."""
         if criterion is not Criterion.QUALITY and criterion is not Criterion.BLEND:
             return ((self._rank(each, criterion), each) for each in candidates)
-        vendors, callee, at, terms = self._vendors, self._callee, self._at, self._plan.quality
+        vendors, callee, at, terms = self._vendors, self._callee, self._request.at, self._plan.quality
         found = [vendors.quality(each.gateway, each.prefix, callee, at, terms.min_attempts) for each in candidates]
         if criterion is Criterion.QUALITY:
             return zip(quality_ranks(found, terms), candidates, strict=True)
@@ -152,7 +151,7 @@ class Ordering:
     def _prices(self, gateways: Sequence[RoutingGateway], typical_s: int) -> Sequence[Decimal | None]:
         """Return the prices by which gateways are compared; None = there is none, or no exchange rate."""
         request = self._request
-        return self._vendors.costs(gateways, self._callee, self._at.wall, request.caller, request.price_of, typical_s)
+        return self._vendors.costs(gateways, self._callee, request.at.wall, request.caller, request.price_of, typical_s)
 
     def _rank(self, candidate: Candidate, criterion: Criterion) -> Rank:
         match criterion:
@@ -179,7 +178,7 @@ class Ordering:
     def _tier(self, candidate: Candidate) -> int:
         if candidate.calendar is None:
             return NO_TIER
-        tier = candidate.calendar.tier(self._at.wall)
+        tier = candidate.calendar.tier(self._request.at.wall)
         return _NOT_IN_FORCE if tier is None else tier
 
     def _of_best_tier(self, ranked: list[tuple[Rank, Candidate]]) -> list[tuple[Rank, Candidate]]:

@@ -20,12 +20,13 @@ class Destination(NamedTuple):
     callee: str
 
 
-class RouteRequest(msgspec.Struct, frozen=True):
+class RouteRequest(msgspec.Struct):
     """A call that needs a route: its numbers, and the instant that counts for rate limits and prices."""
 
     callee: str
     caller: str
     at: Instant
+    """The monotonic part, which limits and rests use, moves on while the search goes on (``examine_at``)."""
     payer: str = ""
     """The account that pays for it."""
     mapping: str = ""
@@ -64,6 +65,10 @@ class RouteRequest(msgspec.Struct, frozen=True):
     """Types of bodies that a gateway has to be sent beside the session description."""
     is_verified: bool = False
     """Whether the caller's signature was verified."""
+
+    def examine_at(self, now: Instant) -> None:
+        """Judge limits and rests of the gateways that remain by ``now``; prices and validity are those of before."""
+        self.at = Instant(now.mono, self.at.wall)
 
 
 class RouteChoice(msgspec.Struct, frozen=True, gc=False):

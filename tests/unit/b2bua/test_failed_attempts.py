@@ -5,7 +5,7 @@ import structlog
 from doubles.data.builders import catalogue, mapping_gateway, routing_gateway
 from doubles.sockets.peer import ANSWER
 from doubles.virtual.customer import Intent
-from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
 from doubles.virtual.vendor import RINGS, SILENT, TRIES, Line, Script, answers, refuses
 
 from vosd.trunks.gateways import Address as GatewayAddress
@@ -73,6 +73,23 @@ def test_codes_after_which_the_next_gateway_is_tried(scene, code):
     ]
     assert (record.routing_gateway, record.destination_address) == ("vendor-1", str(VENDORS[1]))
     assert len(scene.vendor.only_call.acks) == 1
+
+
+@pytest.mark.parametrize(
+    ("limit", "script"), [({"max_cps": 1}, answers(0)), ({}, refuses(503, headers=("Retry-After: 2",)))]
+)
+def test_the_next_gateway_is_judged_by_the_moment_at_which_its_turn_comes(limit, script):
+    """It was full, or asked for a rest, a second after the INVITE came: not any more when the first has been silent."""
+    known = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0, max_concurrent=1)]
+    scene = Scene(catalogue([*known, vendor_gateway(1, **limit)]))
+    scene.vendor.script, scene.vendors[1].script = SILENT, script
+    waiting = scene.caller.call(CALLEE)
+    scene.wire.run_for(1_000)
+    other = scene.caller.call(CALLEE, Intent(hang_up_after_ms=10))
+    scene.wire.run_until(lambda: other.is_over)
+    scene.vendors[1].script = answers(0)
+    scene.wire.run_until(lambda: waiting.final is not None)
+    assert waiting.final == 200
 
 
 @pytest.mark.parametrize("code", [302, 400, 410, 484, 486, 600, 603, 604])

@@ -64,6 +64,12 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
             services.reporter.trying(live_call.call.arrival, live_call.call.journey, call_request, choice, now.mono)
         return True
 
+    def examine_at(self, now: Instant) -> None:
+        """Judge limits and rests of the gateways that remain by ``now``."""
+        searched = self._live_call.call_request.searched
+        if searched is not None:
+            searched.examine_at(now)
+
     def _hold_vendor(self, credit: AccountCredit, choice: RouteChoice, now: Instant) -> bool:
         """Hold the first seconds of an attempt on the account of its vendor (ADR 56); False = it has too little.
 

@@ -193,7 +193,8 @@ class LiveCall:
         if not self._keep():
             return None
         self.ringing = None
-        self.call_request.choices = NO_ROUTES  # what is left of the search would stay for the whole call
+        # What is left of the search would stay for the whole call.
+        self.call_request.choices, self.call_request.searched = NO_ROUTES, None
         if self.call_request.watched is not None or self.services.reporter is not None:
             caller = self.call.caller.leg
             if caller is None or caller.door is None:
