@@ -48,20 +48,27 @@ def paid_of(opening: Decimal, owed: Sequence[Owed], credits: Iterable[Credit]) -
     """Return what is paid of each invoice of an account, given the oldest first.
 
     ``opening`` is its balance before the first one: money that it had already, or an older debt. A payment of more
-    than its invoice goes on to the others.
+    than its invoice goes on to the others. Money that is taken back lowers the invoice that it names; else it is taken
+    from the newest one that was paid by name, once no other money is left.
     """
-    paid = [ZERO] * len(owed)
     places = {each.number: place for place, each in enumerate(owed)}
+    paid = [ZERO] * len(owed)
     pool = opening
     for credit in credits:
-        place = places.get(_named(credit.reference)) if credit.amount > ZERO else None
+        place = places.get(_named(credit.reference))
         if place is None:
             pool += credit.amount
-            continue
-        taken = min(credit.amount, max(ZERO, owed[place].gross - paid[place]))
-        paid[place] += taken
-        pool += credit.amount - taken
+        else:
+            paid[place] += credit.amount
+    for place, each in enumerate(owed):
+        named = paid[place]
+        paid[place] = max(ZERO, min(named, each.gross))
+        pool += named - paid[place]
     pool -= sum((each.gross for each in owed if each.gross < ZERO), ZERO)  # such an invoice is money for the others
+    for place in reversed(range(len(owed))):
+        back = min(paid[place], max(ZERO, min(opening, ZERO) - pool))  # a named payment is not for the older debt
+        paid[place] -= back
+        pool += back
     for place, each in enumerate(owed):
         taken = max(ZERO, min(pool, each.gross - paid[place]))
         paid[place] += taken
@@ -70,7 +77,7 @@ def paid_of(opening: Decimal, owed: Sequence[Owed], credits: Iterable[Credit]) -
 
 
 def _named(reference: str) -> str:
-    """Return the number in the reference of a payment for one invoice; empty = it names none."""
+    """Return the number in the reference of money for one invoice; empty = it names none."""
     if not reference.startswith(REFERENCE):
         return ""
     return reference.removeprefix(REFERENCE).partition(" ")[0]

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,6 +27,21 @@ def test_what_a_named_payment_is_too_much_goes_to_the_others() -> None:
     assert paid_of(ZERO, owed, [Credit("invoice/2", Decimal(26))]) == [Decimal(6), Decimal(20)]
 
 
+@pytest.mark.parametrize("reference", ["return 77", "invoice/1 return", "invoice/9"])
+def test_a_payment_that_the_bank_takes_back_pays_nothing(reference: str) -> None:
+    credits = [Credit("invoice/1", Decimal(26)), Credit(reference, Decimal(-26))]
+    for opening in (ZERO, Decimal(-8)):
+        assert paid_of(opening, [Owed("1", Decimal(20)), Owed("2", Decimal(5))], credits) == [ZERO, ZERO]
+        assert paid_of(opening, [Owed("1", Decimal(20)), Owed("2", Decimal(5))], credits[:1])[0] == Decimal(20)
+
+
+def test_money_that_is_taken_back_was_that_of_the_newest_invoice() -> None:
+    owed = [Owed("1", Decimal(10)), Owed("2", Decimal(20))]
+    named = [Credit("invoice/1", Decimal(10)), Credit("invoice/2", Decimal(20))]
+    assert paid_of(ZERO, owed, [*named, Credit("", Decimal(-12))]) == [Decimal(10), Decimal(8)]
+    assert paid_of(ZERO, owed, [*named, Credit("invoice/1 return", Decimal(-10))]) == [ZERO, Decimal(20)]
+
+
 def test_an_older_debt_comes_before_the_first_invoice() -> None:
     assert paid_of(Decimal(-8), [Owed("1", Decimal(10))], [Credit("", Decimal(15))]) == [Decimal(7)]
 
@@ -43,6 +59,7 @@ def test_nothing_is_paid_twice_or_lost(opening: Decimal, owed: list[Owed], credi
     money = opening + sum((each.amount for each in credits), ZERO)
     whole = sum((each.gross for each in owed), ZERO)
     assert sum(paid, ZERO) >= min(max(money, ZERO), whole)
+    assert sum(paid, ZERO) <= max(money - min(opening, ZERO), ZERO)
     if all(not each.reference.startswith("invoice/") for each in credits):
         assert sum(paid, ZERO) == min(max(money, ZERO), whole)
         first_open = next((index for index, each in enumerate(owed) if paid[index] < each.gross), len(owed))
