@@ -249,7 +249,11 @@ async def test_a_correction_entry_that_the_table_does_not_know_is_found(booked):
 
 async def test_a_correction_says_anew_whether_a_call_was_sold_below_cost(booked):
     corrections = SqlCorrections(booked)
-    await corrections.book([correction(1, customer("0.20"))])
-    assert (await record_of(booked, 1)).loss == Decimal("0.10"), "it costs 0.30"
-    await corrections.book([correction(1, vendor("0.20"), reference="ticket 8")])
-    assert (await record_of(booked, 1)).loss is None
+    await corrections.book([correction(1, customer("0.20")), correction(2, customer("0.20"))])
+    assert (await record_of(booked, 2)).loss == Decimal("0.10"), "it costs 0.30"
+    assert (await record_of(booked, 1)).loss is None, "its agent pays 0.40"
+    agent = ChargeChange(AGENT, 1, Amounts(Decimal("0.25"), Decimal(0), 60))
+    changes = [correction(1, customer("0.51"), agent, reference="8"), correction(2, vendor("0.20"), reference="8")]
+    await corrections.book(changes)
+    assert (await record_of(booked, 1)).loss == Decimal("0.05")
+    assert (await record_of(booked, 2)).loss is None

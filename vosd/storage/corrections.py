@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import Select, and_, bindparam, case, insert, select, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, case, insert, select, update
 
 from vosd.base.errors import VosError
 from vosd.billing.free_numbers import FREE_NUMBER
@@ -38,14 +38,22 @@ _columns_of_cdr: Final[Mapping[str, tuple[str, str, str]]] = {
 }
 
 
+def _of_highest(column: ColumnElement[Any]) -> Any:
+    """Select a column of the charge of the highest account above a call: its last agent, else the customer."""
+    own = _charge.c.call_id == schema.cdr.c.call_id, _charge.c.role != VENDOR
+    highest = select(column).where(*own).order_by(_charge.c.level.desc()).limit(1)
+    return highest.correlate(schema.cdr).scalar_subquery()
+
+
+_income: Final = _of_highest(_charge.c.fee)
 _judge_loss: Final = (
     update(schema.cdr)
     .where(
         schema.cdr.c.call_id == bindparam("call"),
-        schema.cdr.c.currency == schema.cdr.c.vendor_currency,
+        schema.cdr.c.vendor_currency == _of_highest(_charge.c.currency),
         schema.cdr.c.rate_group != FREE_NUMBER,
     )
-    .values(loss=case((schema.cdr.c.cost > schema.cdr.c.fee, schema.cdr.c.cost - schema.cdr.c.fee), else_=None))
+    .values(loss=case((schema.cdr.c.cost > _income, schema.cdr.c.cost - _income), else_=None))
 )
 """Loss of a call after a correction; one between two currencies stays as it was booked."""
 
