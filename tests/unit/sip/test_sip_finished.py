@@ -4,6 +4,7 @@ from doubles.virtual.probe import CUSTOMER
 
 from vosd.base.clock import Instant
 from vosd.sip.settings import Timers
+from vosd.sip.transaction import finished as finished_transactions
 from vosd.sip.transaction.entries import Mark
 from vosd.sip.transaction.pace import OF_REQUEST, OF_SUCCESS
 from vosd.sip.transaction.retry import Retry
@@ -52,6 +53,24 @@ def test_rows_that_expire_in_one_tick_need_one_timer_whatever_timer_they_wait_fo
     assert len(kept_in.wheel) == finished.timers == 1
     let_pass(kept_in, STAY_MS)
     assert len(finished) == 0
+
+
+def test_long_messages_are_kept_up_to_so_many_bytes_and_their_marks_as_long(monkeypatch):
+    """Peers decide how long answers are: they repeat the Vias of their requests."""
+    monkeypatch.setattr(finished_transactions, "LONG_BYTES_MAX", 10_000)
+    finished = (kept_in := store()).finished
+    long, short = Datagram(CUSTOMER, b"x" * 4_000), Datagram(CUSTOMER, b"x" * 2_048)
+    finished.keep("first", long, STAY_MS, NOW)
+    finished.keep_until("second", long, NOW.mono + STAY_MS)
+    for key, message in (("third", long), ("short", short)):
+        finished.keep(key, message, STAY_MS, NOW)
+    assert [finished.get(key) for key in ("first", "second", "third", "short")] == [long, long, Mark.ABSORB, short]
+    let_pass(kept_in, STAY_MS)
+    assert (len(finished), finished.long_bytes) == (0, 0)
+    finished.keep("later", long, STAY_MS, NOW)
+    assert finished.get("later") is long
+    finished.clear()
+    assert finished.long_bytes == 0
 
 
 def test_two_keys_for_one_row_expire_together():

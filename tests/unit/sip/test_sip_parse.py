@@ -313,6 +313,21 @@ def test_a_header_too_long_deserves_400_however_it_is_folded(header):
     assert (error.status, error.reason) == (400, "Header Too Long")
 
 
+@pytest.mark.parametrize(
+    ("total", "longest", "is_taken"), [(16_000, 8_192, True), (17_000, 8_192, False), (17_000, 20_000, True)]
+)
+def test_headers_that_are_too_long_together_deserve_400(total, longest, is_taken):
+    """Each answer repeats all Vias, and is kept."""
+    vias = ["Via: SIP/2.0/UDP proxy.example;branch=z9hG4bK" + "x" * 1_000 + "\r\n"] * (total // 1_050 - 1)
+    data = request("OPTIONS", headers="".join(vias) + "Subject: " + "x" * (total % 1_050 + 500) + "\r\n")
+    limits = Limits(max_line_chars=longest)
+    if is_taken:
+        assert len(parse_message(data, limits).headers("via")) == len(vias) + 1
+    else:
+        error = refusal(data, limits)
+        assert (error.status, error.reason) == (400, "Headers Too Long")
+
+
 def test_at_the_limits_a_message_is_taken():
     headers = "Subject: " + "x" * (LIMITS.max_line_chars - len("Subject: ")) + "\r\n"
     headers += "X: y\r\n" * (LIMITS.max_headers - 10)

@@ -72,7 +72,7 @@ class SipLimitKeys(Keys):
     max_message_bytes: Annotated[int, whole(1_000, 65_535)] = 65_535
     """Bytes of a whole message."""
     max_headers: Annotated[int, whole(20, 10_000)] = 256
-    """Header fields of a message."""
+    """Header fields of a message. Together they have at most 16,384 characters, or ``max_line`` where that is more."""
     max_line: Annotated[int, whole(200, 65_535)] = 8_192
     """Characters of one header field, folded lines together."""
 

@@ -1,24 +1,32 @@
 """Finished transactions: a key, and the message to send again if the peer retransmits.
 
 There are a hundred thousand of these at 1,000 calls/s. So none of them is an object: an entry is one row of a
-dictionary, and entries expire by whole ticks of time.
+dictionary, and entries expire by whole ticks of time. Long messages are kept up to a number of bytes in all: peers
+decide how long they are, and repetitions beyond that are absorbed.
 """
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from vosd.base.clock import Instant
 from vosd.base.wheel import TimerWheel
-from vosd.sip.transaction.entries import Entry
+from vosd.sip.transaction.entries import ABSORB, Entry
+from vosd.sip.wire.outgoing import Datagram
 
 if TYPE_CHECKING:
     from vosd.sip.transaction.store import TimerOwner
 
 
+LONG: Final = 2_048
+"""Messages of more bytes are long."""
+LONG_BYTES_MAX: Final = 32 * 1024 * 1024
+"""Most bytes of long messages that are kept."""
+
+
 class FinishedTransactions:
     """Keys of finished transactions until their last timer (D, I, J, K, L or M) fires."""
 
-    __slots__ = ("_batches", "_tick_ms", "_wheel", "entries", "get")
+    __slots__ = ("_batches", "_long", "_tick_ms", "_wheel", "entries", "get", "long_bytes")
 
     def __init__(self, tick_ms: int, wheel: "TimerWheel[TimerOwner]") -> None:
         """Keys expire at multiples of ``tick_ms``, by one timer on the ``wheel`` for all of one instant."""
@@ -26,6 +34,10 @@ class FinishedTransactions:
         self._wheel = wheel
         self._batches: dict[int, list[str]] = {}
         """The keys that expire at an instant, in milliseconds of the monotonic clock."""
+        self._long: dict[int, int] = {}
+        """The bytes of long messages that expire at an instant."""
+        self.long_bytes = 0
+        """Bytes of all long messages that are kept."""
         self.entries: dict[str, Entry] = {}
         self.get: Callable[[str], Entry | None] = self.entries.get
         """``get(key)``: what is kept for a key, or None. The method of the dictionary itself: every message asks."""
@@ -45,6 +57,8 @@ class FinishedTransactions:
         if keys is None:
             keys = self._batches[due_ms] = []
             self._wheel.schedule(due_ms, self)
+        if isinstance(what, Datagram) and len(what.data) > LONG:
+            what = self._long_one(what, due_ms)
         keys.append(key)
         self.entries[key] = what
         if also:
@@ -56,12 +70,25 @@ class FinishedTransactions:
         if due_ms not in self._batches:
             self._batches[due_ms] = []
             self._wheel.schedule(due_ms, self)
+        if isinstance(what, Datagram) and len(what.data) > LONG:
+            what = self._long_one(what, due_ms)
         self._batches[due_ms].append(key)
         self.entries[key] = what
+
+    def _long_one(self, message: Datagram, due_ms: int) -> Entry:
+        """Count a long message and return it; the mark to absorb repetitions where it is one too many."""
+        size = len(message.data)
+        if self.long_bytes + size > LONG_BYTES_MAX:
+            return ABSORB
+        self.long_bytes += size
+        self._long[due_ms] = self._long.get(due_ms, 0) + size
+        return message
 
     def clear(self) -> None:
         """Forget all of them; the wheel is cleared beside."""
         self._batches.clear()
+        self._long.clear()
+        self.long_bytes = 0
         self.entries.clear()
 
     def kept(self) -> Iterator[tuple[str, Entry, int]]:
@@ -77,3 +104,4 @@ class FinishedTransactions:
             if due_ms <= now.mono:
                 for key in self._batches.pop(due_ms):
                     self.entries.pop(key, None)
+                self.long_bytes -= self._long.pop(due_ms, 0)

@@ -41,6 +41,7 @@ class Flaw(StrEnum):
     EMPTY_PARAMETER_IN_CONTACT = "Empty Parameter in Contact"
     EMPTY_PARAMETER_IN_VIA = "Empty Parameter in Via"
     HEADERS_IN_THE_REQUEST_URI = "Headers in the Request-URI"
+    HEADERS_TOO_LONG = "Headers Too Long"
     HEADER_TOO_LONG = "Header Too Long"
     HISTORY_INFO_WITHOUT_INDEX = "History-Info without Index"
     MALFORMED_HEADER = "Malformed Header"

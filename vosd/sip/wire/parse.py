@@ -36,6 +36,10 @@ _REQUIRED: Final = {
     "cseq": Flaw.MISSING_CSEQ,
 }
 _LIMITS: Final = Limits()
+HEADERS_MAX: Final = 16_384
+"""Most characters of all header fields together, unless one alone may have more: answers repeat a part of them, and are
+kept for 32 s. An INVITE with ten signed identities has half of it.
+"""
 
 
 class _StartLineFlaw(NamedTuple):
@@ -251,6 +255,8 @@ def _within(lines: list[str], limits: Limits) -> tuple[list[str], Flaw | None]:
     kept = [line for line in lines[: limits.max_headers] if len(line) <= limits.max_line_chars]
     if len(kept) < min(len(lines), limits.max_headers):
         fault = fault or Flaw.HEADER_TOO_LONG
+    if sum(map(len, kept)) > max(HEADERS_MAX, limits.max_line_chars):
+        fault = fault or Flaw.HEADERS_TOO_LONG
     return kept, fault
 
 
