@@ -605,7 +605,7 @@ async def test_keys_are_reported_taken_and_sent(stage, peers):
     stage.relay.press(second, "7", 80)
     got = await received(other, 6)
     assert [HEADER.unpack_from(packet)[1] & 0x7F for packet in got] == [101] * 6
-    assert KeyReader(125_000).read(got[-1], 0) == [PressedKey("7", 80)]
+    assert KeyReader().read(got[-1], 125_000, 0) == [PressedKey("7", 80)]
     numbers = [HEADER.unpack_from(packet)[2] for packet in got]
     assert numbers == list(range(numbers[0], numbers[0] + 6))
     one.send((HOST, first.rtp), 2)

@@ -168,8 +168,13 @@ class Caller:
         self.leg.send(OutgoingReliable(headers, session, self.invite, status, tag, reliable), now)
 
     def begin_attempt(self, now: Instant) -> None:
-        """Prepare for another gateway: after early media of the last one the caller needs another To tag."""
+        """Prepare for another gateway: after early media of the last one the caller needs another To tag.
+
+        After ring-back of the switch, too: its description has answered the caller's offer.
+        """
         self.shown = None
+        if self.leg.facts.media is not None and self.leg.facts.media.is_ringing:
+            self.progress.sent_early_media = True
         self._begin_dialog(None, now)
 
     def switch_fork(self, before: str, after: str, now: Instant, *, answers: bool) -> None:

@@ -49,11 +49,11 @@ class PressedKey(NamedTuple):
 class KeyReader:
     """Reads the events of one stream: each is one key, reported at its end."""
 
-    __slots__ = ("_duration", "_event", "_is_reported", "_next_ns", "_seen_ns", "_stamp", "unit_ns")
+    __slots__ = ("_duration", "_event", "_is_reported", "_next_ns", "_seen_ns", "_stamp", "_unit_ns")
 
-    def __init__(self, unit_ns: float) -> None:
-        self.unit_ns = unit_ns
-        """Nanoseconds of a unit of the time stamp."""
+    def __init__(self) -> None:
+        self._unit_ns = 0.0
+        """Nanoseconds of a unit of the time stamp, by the payload type of the key."""
         self._stamp = -1
         self._event = 0
         self._duration = 0
@@ -62,8 +62,11 @@ class KeyReader:
         self._next_ns = -KEYS_WAITING * _READ_NS
         """Keys are admitted from here on, each for ``_READ_NS``; those of a whole burst may come at once."""
 
-    def read(self, data: bytes, now_ns: int) -> list[PressedKey]:
-        """Read a whole packet of an event; return keys that have ended, among them one whose last packets were lost."""
+    def read(self, data: bytes, unit_ns: float, now_ns: int) -> list[PressedKey]:
+        """Read a whole packet of an event; return keys that have ended, among them one whose last packets were lost.
+
+        ``unit_ns`` are the nanoseconds of a unit of its time stamp: events may have several clocks.
+        """
         start = payload_start(data)
         if len(data) < start + _EVENT.size:
             return []
@@ -72,7 +75,7 @@ class KeyReader:
         ended: list[PressedKey] = []
         if stamp != self._stamp:
             ended += self.end()
-            self._stamp, self._event, self._duration = stamp, event, 0
+            self._stamp, self._event, self._duration, self._unit_ns = stamp, event, 0, unit_ns
             self._is_reported = event >= len(KEYS) or not self._is_admitted(now_ns)
         self._duration = max(self._duration, duration)
         self._seen_ns = now_ns
@@ -91,7 +94,7 @@ class KeyReader:
         if self._is_reported:
             return []
         self._is_reported = True
-        return [PressedKey(KEYS[self._event], round(self._duration * self.unit_ns / 1e6))]
+        return [PressedKey(KEYS[self._event], round(self._duration * self._unit_ns / 1e6))]
 
     def ended_before(self, moment_ns: int) -> list[PressedKey]:
         """Return the key whose last packet came before a moment."""

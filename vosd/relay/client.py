@@ -358,8 +358,11 @@ class Relay:
         first, second = self._ports.get(one.id), self._ports.get(other.id)
         if first is None or second is None or first.other != other.id:
             return False
-        first.recording = second.recording = path.absolute()  # the next switch may begin elsewhere
-        first.link.order(RecordPorts((one.id, other.id), str(first.recording)))
+        path = path.absolute()  # the next switch may begin elsewhere
+        if first.recording == second.recording == path:
+            return True
+        first.recording = second.recording = path
+        first.link.order(RecordPorts((one.id, other.id), str(path)))
         return True
 
     def disconnect(self, port: RelayPort) -> None:

@@ -96,11 +96,11 @@ class MediaPort:
 
     __slots__ = (
         "_announced_control", "_broken", "_budget", "_clock_ms", "_control", "_control_believed", "_control_budget",
-        "_control_ns", "_control_window_ns", "_excess", "_foreign_payload", "_is_unread", "_key_reader", "_out",
-        "_owner", "_peer_jitter_ms", "_peer_lost", "_peer_lost_percent", "_receive", "_record", "_reports_sent",
-        "_round_trip_ns", "_rtp", "_units", "_unknown", "_unread", "_until_filter", "_version", "_window_ns",
-        "alive_ns", "are_keys_reported", "are_keys_taken", "is_filtered", "kernel", "latch", "other", "port",
-        "reception", "record_number", "sender", "source", "tone_reader", "tos",
+        "_control_ns", "_control_window_ns", "_excess", "_foreign_payload", "_is_unread", "_key_reader", "_key_units",
+        "_out", "_owner", "_peer_jitter_ms", "_peer_lost", "_peer_lost_percent", "_receive", "_record",
+        "_reports_sent", "_round_trip_ns", "_rtp", "_units", "_unknown", "_unread", "_until_filter", "_version",
+        "_window_ns", "alive_ns", "are_keys_reported", "are_keys_taken", "is_filtered", "kernel", "latch", "other",
+        "port", "reception", "record_number", "sender", "source", "tone_reader", "tos",
     )  # fmt: skip
 
     def __init__(
@@ -140,6 +140,8 @@ class MediaPort:
         self._out: PeerSender | None = None
         """Sender of the other port: packets are forwarded by it."""
         self._key_reader: KeyReader | None = None
+        self._key_units: dict[int, float] = {}
+        """Nanoseconds of a unit of the time stamp of events, by payload type."""
         self.tone_reader: ToneReader | None = None
         """Reads the tones of the peer; None = they are audio."""
         self._reports_sent: dict[int, int] = {}
@@ -402,13 +404,14 @@ class MediaPort:
             return
         is_multiplexed = source.rtcp is None or self._control is None
         self._units = units_by_kind(source.payloads, source.clocks, is_multiplexed=is_multiplexed)
-        self._key_reader = None
+        self._key_reader, self._key_units = None, {}
         if not self.are_keys_reported:
             return
         units = list(self._units)
         for payload, clock, codec in zip(source.payloads, source.clocks, source.codecs, strict=False):
             if codec.lower() == EVENT_NAME:
-                self._key_reader = KeyReader(1e9 / clock)
+                self._key_reader = self._key_reader or KeyReader()
+                self._key_units[payload] = 1e9 / clock
                 units[payload] = units[payload | _MARKER] = _KEY
         self._units = tuple(units)
 
@@ -417,12 +420,14 @@ class MediaPort:
         if self._budget < 0 and not self._has_new_budget(now_ns):
             return
         _, kind, sequence, stamp, ssrc = HEADER.unpack_from(data)
-        self.reception.add(sequence, stamp, ssrc, kind & _PAYLOAD, reader.unit_ns, now_ns)
+        payload = kind & _PAYLOAD
+        unit_ns = self._key_units[payload]
+        self.reception.add(sequence, stamp, ssrc, payload, unit_ns, now_ns)
         if self.tone_reader is not None:
             self.tone_reader = None  # it sends no tones: what sounds like one is its audio
             if self._out is not None:
                 self._out.choose_send()
-        for pressed in reader.read(data, now_ns):
+        for pressed in reader.read(data, unit_ns, now_ns):
             self._owner.key_pressed(self.port.id, pressed)
         if not self.are_keys_taken:
             self._forward(data)

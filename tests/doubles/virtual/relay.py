@@ -30,6 +30,8 @@ class OpenPort:
     """Pause before the ring-back that is played to the peer; None = none is."""
     verdicts: dict[str, bool] = field(default_factory=dict)
     """Whether media of hosts are taken that were judged."""
+    recording: Path | None = None
+    """File into which it is recorded."""
     sent_keys: list[tuple[str, int, bool]] = field(default_factory=list)
     """Keys that the peer was sent, with their duration, and whether as tones."""
 
@@ -145,9 +147,13 @@ class VirtualRelay:
         self.open_ports[port.id].rings_after_ms = self.open_ports[port.id].playing = None
 
     def record(self, one: RelayPort, other: RelayPort, path: Path) -> bool:
-        """Note a recording (``MediaRelay``)."""
-        assert self.open_ports[one.id].other == other
-        self.recordings.append(path)
+        """Note a recording, once for two ports (``MediaRelay``)."""
+        pair = self.open_ports[one.id], self.open_ports[other.id]
+        assert pair[0].other == other
+        if any(each.recording != path for each in pair):
+            self.recordings.append(path)
+        for each in pair:
+            each.recording = path
         return True
 
     def disconnect(self, port: RelayPort) -> None:

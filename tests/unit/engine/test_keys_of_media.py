@@ -72,6 +72,18 @@ class KeyScene:
         assert self.relay.open_ports == {}
 
 
+@pytest.mark.parametrize("transport", ["RTP/AVP", "RTP/SAVP"])
+def test_nothing_is_converted_in_media_that_the_parties_encrypt(transport):
+    lines = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" + "A" * 40 + "\r\n"
+    offer, answer = (each.replace("RTP/AVP", transport) + lines for each in (OFFER, ANSWER))
+    keys = KeyScene(KeyWay.INFO, KeyWay.EVENTS, offer=offer, answer=answer)
+    assert keys.of_caller.keys == keys.of_callee.keys == (False, False)
+    keys.info(keys.call, "5")
+    assert keys.infos(keys.there) == ["Signal=5\r\nDuration=120\r\n"]
+    assert keys.of_callee.sent_keys == []
+    keys.finish()
+
+
 def test_nothing_is_converted_where_no_trunk_says_so():
     keys = KeyScene(KeyWay.AUTO, KeyWay.AUTO)
     assert keys.of_callee.keys == (False, False)

@@ -166,6 +166,18 @@ def test_it_is_played_in_the_codec_that_was_agreed():
     scene.finish(call)
 
 
+@pytest.mark.parametrize("transport", ["RTP/AVP", "RTP/SAVP"])
+def test_a_side_that_encrypts_hears_the_holder(transport):
+    lines = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" + "A" * 40 + "\r\n"
+    offer, answer = (each.replace("RTP/AVP", transport) + lines for each in (OFFER, ANSWER))
+    scene, relay = scene_with()
+    call, _ = scene.talk(Intent(offer), answers(body=answer))
+    call.propose("a=sendonly")
+    run(scene)
+    assert playing(relay) == {}
+    scene.finish(call)
+
+
 def test_without_a_codec_in_common_the_media_of_the_holder_pass():
     scene, relay = scene_with(music="ready")
     call, party = scene.talk()

@@ -9,8 +9,11 @@ from zlib import crc32
 import pytest
 from doubles.data.builders import account, catalogue, mapping_gateway
 from doubles.killed import KilledScene
+from doubles.sockets.peer import ANSWER
+from doubles.virtual.customer import Intent
 from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.vendor import answers
 from structlog.testing import capture_logs
 
 from vosd.engine.media.recordings import CallRecordings
@@ -53,6 +56,26 @@ def test_a_call_is_recorded_once_where_its_account_or_a_trunk_wants_it(named):
     day = datetime.fromtimestamp(record.started_at / 1_000, UTC).date().isoformat()
     assert relay.recordings == [Path(f"/recordings/{day}/{record.call_id}.pcap")]
     assert json.loads(record.media)["recording"] == f"{day}/{record.call_id}.pcap"
+
+
+@pytest.mark.parametrize("change", ["takeover", "transfer"])
+def test_a_recording_goes_on_with_who_takes_the_place_of_one_side(change):
+    scene, relay = scene_with(trunk=100)
+    call, party = scene.talk()
+    (file,) = relay.recordings
+    if change == "takeover":
+        tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
+        scene.caller.call(CALLEE, Intent(headers=(f"Replaces: {call.call_id};{tags}",)))
+    else:
+        scene.vendor.script = answers(1_000, body=ANSWER.replace("192.0.2.20", "192.0.2.30"))
+        call.ask("REFER", headers=["Refer-To: <sip:442071111111@192.0.2.1>"])
+    scene.wire.run_for(5_000)
+    assert call.is_over
+    assert not party.is_over
+    assert [port.recording for port in relay.open_ports.values()] == [file, file]
+    party.hang_up()
+    scene.wire.run_for(40_000)
+    assert relay.open_ports == {}
 
 
 @pytest.mark.parametrize("named", [{}, {"trunk": 100, "mode": MediaMode.OFF}])

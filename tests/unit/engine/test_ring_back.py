@@ -1,6 +1,7 @@
 """Ring-back of the switch for callers whose callee rings without media."""
 
 import pytest
+from doubles.announcing import SOUNDS
 from doubles.data.builders import catalogue, mapping_gateway
 from doubles.sockets.peer import ANSWER, OFFER
 from doubles.virtual.customer import Intent
@@ -9,19 +10,25 @@ from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.vendor import Line, Script
 
 from vosd.sdp.media import media_of
+from vosd.trunks.dialect import CallerDialect, Passing
 from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters, MediaSettings
 
+ENCRYPTED = OFFER.replace("RTP/AVP", "RTP/SAVP") + ("a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" + "A" * 40 + "\r\n")
 ONLY_G729 = OFFER.replace("RTP/AVP 0 101", "RTP/AVP 18").replace("a=rtpmap:0 PCMU/8000", "a=rtpmap:18 G729/8000")
 
 
-def scene_with(*, local_ring: bool = True, mode: MediaMode = MediaMode.AUTO) -> tuple[Scene, VirtualRelay]:
+def scene_with(
+    *, local_ring: bool = True, mode: MediaMode = MediaMode.AUTO, announcements=None, sounds=None, **caller
+) -> tuple[Scene, VirtualRelay]:
     relay = VirtualRelay()
     trunks = [
-        mapping_gateway("acme", f"{CUSTOMER.host}/32"),
+        mapping_gateway("acme", f"{CUSTOMER.host}/32", dialect=CallerDialect(**caller)),
         vendor_gateway(0, media=MediaSettings(local_ring=local_ring)),
     ]
-    media = MediaParameters(engine=MediaEngine.RELAY, mode=mode, ring_back_delay_ms=2_000)
-    return Scene(catalogue(trunks, media=media), relay=relay), relay
+    media = MediaParameters(
+        engine=MediaEngine.RELAY, mode=mode, ring_back_delay_ms=2_000, announcements=announcements or {}
+    )
+    return Scene(catalogue(trunks, media=media, sounds=sounds or {}), relay=relay), relay
 
 
 def ringing(scene: Scene, intent: Intent | None = None):
@@ -57,13 +64,40 @@ def test_no_tone_is_played_where_no_trunk_wants_it_or_nothing_is_relayed(named):
     scene.finish(call)
 
 
-@pytest.mark.parametrize("offer", ["", ONLY_G729], ids=["no offer", "no G.711"])
-def test_a_caller_that_takes_no_g711_hears_its_own_tone(offer):
+@pytest.mark.parametrize(
+    "offer",
+    ["", ONLY_G729, ENCRYPTED, ENCRYPTED.replace("RTP/SAVP", "RTP/AVP")],
+    ids=["no offer", "no G.711", "encrypted", "perhaps encrypted"],
+)
+def test_a_caller_that_takes_no_plain_g711_hears_its_own_tone(offer):
     scene, _ = scene_with()
     call, response = ringing(scene, Intent(offer))
     assert response.body == ""
     scene.wire.run_until(lambda: call.final == 200)
     scene.finish(call)
+
+
+def test_a_caller_that_gets_no_early_media_hears_its_own_tone():
+    scene, relay = scene_with(early_media=Passing.STRIP)
+    call, response = ringing(scene)
+    assert response.body == ""
+    assert all(port.rings_after_ms is None for port in relay.open_ports.values())
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.finish(call)
+
+
+def test_an_announcement_ends_it_in_another_early_dialog():
+    scene, relay = scene_with(announcements={"Busy": "busy"}, sounds=SOUNDS)
+    scene.vendor.script = Script((Line(0, 180), Line(3_000, 486)))
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: any(response.status == 183 for response in call.responses))
+    ringing, announced = [response for response in call.responses if response.body]
+    assert ringing["To"] != announced["To"]
+    port = relay.at(media_of(ringing.body.encode())[0].port)
+    assert port.rings_after_ms is None
+    assert relay.at(media_of(announced.body.encode())[0].port).playing
+    scene.wire.run_until(lambda: call.final == 486)
+    assert relay.open_ports == {}
 
 
 def test_media_of_the_callee_are_described_instead():

@@ -19,8 +19,8 @@ def event(number: int, duration: int, *, stamp: int = 800, is_end: bool = False,
 
 
 def read(*packets: bytes) -> list[PressedKey]:
-    reader = KeyReader(125_000)
-    return [key for packet in packets for key in reader.read(packet, 0)]
+    reader = KeyReader()
+    return [key for packet in packets for key in reader.read(packet, 125_000, 0)]
 
 
 def test_a_key_is_read_once_at_its_end():
@@ -34,16 +34,16 @@ def test_all_keys_are_read_and_other_events_are_not():
 
 
 def test_of_a_flood_of_keys_a_burst_is_read_and_then_those_that_a_hand_could_press():
-    reader = KeyReader(125_000)
-    flood = [reader.read(event(1, 800, stamp=number, is_end=True), number * 2 * MS) for number in range(1_000)]
+    reader = KeyReader()
+    flood = [reader.read(event(1, 800, stamp=number, is_end=True), 125_000, number * 2 * MS) for number in range(1_000)]
     assert KEYS_WAITING <= sum(map(len, flood)) <= KEYS_WAITING + 52
-    assert reader.read(event(7, 800, stamp=9_000, is_end=True), 3_000 * MS) == [PressedKey("7", 100)]
+    assert reader.read(event(7, 800, stamp=9_000, is_end=True), 125_000, 3_000 * MS) == [PressedKey("7", 100)]
 
 
 def test_a_key_whose_end_is_lost_ends_with_the_next_one_or_with_time():
     assert read(event(1, 160), event(2, 800, stamp=2_000, is_end=True)) == [PressedKey("1", 20), PressedKey("2", 100)]
-    reader = KeyReader(125_000)
-    reader.read(event(1, 160), 5)
+    reader = KeyReader()
+    reader.read(event(1, 160), 125_000, 5)
     assert reader.ended_before(5) == []
     assert reader.ended_before(6) == [PressedKey("1", 20)]
     assert reader.ended_before(7) == []

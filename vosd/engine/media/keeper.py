@@ -31,6 +31,7 @@ from vosd.sdp.security import is_unprotected, mids_of, terminated
 from vosd.sip.door.door import DoorOwner, MessageChange, MessageWait, WaitingMessage
 from vosd.sip.door.messages import Outgoing, OutgoingReinvite, OutgoingRequest, OutgoingResponse, OutgoingSuccess
 from vosd.sip.wire.uri import WEBSOCKETS
+from vosd.trunks.dialect import Passing
 from vosd.trunks.media import DEFAULT_MEDIA, Encryption, IceMode
 
 _OFF, _REQUIRED, _LITE = Encryption.OFF, Encryption.REQUIRED, IceMode.LITE  # access to enum members is slow
@@ -100,10 +101,7 @@ class MediaKeeper:
             if not body or SDP not in message.headers:
                 return self._ring_back(waiting, leg, media)
             if isinstance(body, Authored) and body.author == BY_SWITCH:
-                verdict = self._parts.callers_sounds.asks(waiting, leg, media, self._parts.parameters)
-                if verdict is None:
-                    self._parts.callers_sounds.begin(media, now)
-                return verdict
+                return self._announced(waiting, leg, media, now)
             author = self._legs.get(body.author if isinstance(body, Authored) else media.author)
             if author is None or (theirs := author.facts.media) is None:
                 return self._of_one_that_left(message, leg, media)
@@ -118,9 +116,22 @@ class MediaKeeper:
                 waiting.change(without_session(waiting.message))
             raise
 
+    def _announced(
+        self, waiting: WaitingMessage, leg: Leg, media: LegMedia, now: Instant
+    ) -> MessageChange | MessageWait | None:
+        """Play a caller a sound in place of ring-back, as soon as its description leaves."""
+        if media.is_ringing:
+            self._stop_ring_back(media)
+        verdict = self._parts.callers_sounds.asks(waiting, leg, media, self._parts.parameters)
+        if verdict is None:
+            self._parts.callers_sounds.begin(media, now)
+        return verdict
+
     def _ring_back(self, waiting: WaitingMessage, leg: Leg, media: LegMedia) -> MessageChange | MessageWait | None:
-        """Play ring-back to a caller, if its callee wants that and rings."""
-        parameters = self._parts.parameters
+        """Play ring-back to a caller, if its callee wants that and rings, unless the caller gets no early media."""
+        parameters, inviter = self._parts.parameters, leg.call.caller.inviter
+        if inviter is not None and inviter.dialect.early_media is Passing.STRIP:
+            return None
         if self._engine_ring_back is not None and media.rtp_call is not None:
             sound = self._parts.music.sounds.get(parameters.ring_back)
             if sound is None or not sound.file:

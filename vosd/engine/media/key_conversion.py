@@ -10,6 +10,7 @@ from vosd.media.keys import EVENT_NAME
 from vosd.media.leg_media import LegMedia
 from vosd.media.relay import MediaRelay
 from vosd.media.source import MediaSource
+from vosd.sdp.security import has_keys
 from vosd.trunks.media import KeyWay
 
 REPEATED_MS: Final = 200
@@ -35,7 +36,10 @@ class KeyConversion:
         return self._relay is not None and author.settings.dtmf in _CONVERTED and reader.settings.dtmf not in _CONVERTED
 
     def arrange(self, one: Leg, other: Leg) -> None:
-        """Have keys reported that come in the media of two legs which were connected, where that matters."""
+        """Have keys reported that come in the media of two legs which were connected, where that matters.
+
+        Keys in media that the parties encrypt are theirs alone.
+        """
         for leg, far in ((one, other), (other, one)):
             media, theirs = leg.facts.media, far.facts.media
             port = None if media is None else media.port(0)
@@ -47,6 +51,8 @@ class KeyConversion:
             in_tones = are_converted or (own_way is _TONES and may_transfer)
             are_taken = are_converted or way in _CONVERTED
             are_reported = are_taken or way is _EVENTS or may_transfer
+            if are_reported and _are_encrypted(one, other):
+                are_reported = are_taken = in_tones = False
             if are_reported:
                 self._legs[port.id] = leg
             self._relay.report_keys(port, are_reported=are_reported, are_taken=are_taken, in_tones=in_tones)
@@ -70,7 +76,7 @@ class KeyConversion:
         if _is_repeated(media, key, now, by_info=True):
             return True
         way, source = theirs.settings.dtmf, theirs.source(0)
-        if source is None or not _takes(source, way):
+        if source is None or not _takes(source, way) or _are_encrypted(leg, far):
             return False
         self._relay.press(port, key, duration_ms, as_tone=way is _TONES)
         return True
@@ -92,6 +98,11 @@ class KeyConversion:
             self._relay.press(port, key, duration_ms, as_tone=True)
         elif theirs.settings.dtmf is _EVENTS and media.settings.dtmf is _TONES:
             self._relay.press(port, key, duration_ms)  # events of this leg are taken as well as its tones
+
+
+def _are_encrypted(one: Leg, other: Leg) -> bool:
+    """Return whether media between two legs are encrypted by the parties: the relay has no keys."""
+    return has_keys(bytes(one.sessions.remote)) and has_keys(bytes(other.sessions.remote))
 
 
 def _takes_of_tones(media: LegMedia, way: KeyWay) -> bool:

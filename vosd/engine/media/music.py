@@ -17,6 +17,7 @@ from vosd.media.sounds import EncodedSound, Sound
 from vosd.media.source import RelayPort
 from vosd.sdp.direction import receiving, sending
 from vosd.sdp.media import BadSession, Medium, media_of
+from vosd.sdp.security import has_keys
 from vosd.sip.door.messages import Outgoing, OutgoingAck, OutgoingResponse, OutgoingSuccess
 from vosd.trunks.announcements import NO_SOUND
 from vosd.trunks.media import MediaParameters
@@ -212,8 +213,9 @@ def _waits(reader: Leg, author: Leg) -> bool:
 
 def _agreed(leg: Leg, sound: Sound) -> tuple[int, str] | None:
     """Return payload type and name of a codec that a leg has agreed on and a sound has; None = there is none."""
-    own, said = _audio(bytes(leg.sessions.remote)), _audio(bytes(leg.sessions.said))
-    if own is None or said is None:
+    remote, sent = bytes(leg.sessions.remote), bytes(leg.sessions.said)
+    own, said = _audio(remote), _audio(sent)
+    if own is None or said is None or (has_keys(remote) and has_keys(sent)):
         return None
     named = {codec.lower() for codec in said.codecs}
     for payload, clock, codec in zip(own.payloads, own.clocks, own.codecs, strict=True):

@@ -30,10 +30,14 @@ class CallRecordings:
     def begin(self, caller: Leg, callee: Leg, ports: tuple[RelayPort, RelayPort], now: Instant) -> None:
         """Record a call whose callee sends media, if it is one of the share that its account or trunks want.
 
-        The choice follows from the id of the call, so that it is the same for each attempt and after a restart.
+        The choice follows from the id of the call, so that it is the same for each attempt and after a restart. A
+        recording goes on with a leg that takes the place of another one.
         """
         first, second = caller.facts.media, callee.facts.media
-        if first is None or second is None or second.recording:
+        if first is None or second is None:
+            return
+        if first.recording or second.recording:
+            self.resume(*ports, first.recording or second.recording)
             return
         share = max(first.settings.record, first.recorded_share, second.settings.record)
         call_id = callee.call.arrival.call_id
@@ -53,7 +57,7 @@ class CallRecordings:
             self._recorded[port.id] = media
 
     def resume(self, one: RelayPort, other: RelayPort, file: str) -> None:
-        """Go on with the recording of a call whose ports were opened again."""
+        """Go on with the recording of a call between two ports."""
         self._relay.record(one, other, self._directory / file)
 
     def leg_over(self, media: LegMedia) -> None:

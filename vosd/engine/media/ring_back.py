@@ -9,6 +9,7 @@ from vosd.media.leg_media import LegMedia
 from vosd.media.relay import MediaRelay
 from vosd.media.source import RelayPort
 from vosd.sdp.media import Place, relayed, with_codecs
+from vosd.sdp.security import Protection, protection_of
 from vosd.sip.door.door import MessageChange
 from vosd.sip.door.messages import Outgoing, OutgoingResponse
 
@@ -44,9 +45,15 @@ def ring_back(
 
 
 def _answer(offer: bytes, address: str, port: RelayPort) -> bytes | None:
-    """Return an answer to an offer of audio with G.711 as its first medium; None to any other."""
+    """Return an answer to an offer of audio with G.711 as its first medium; None to any other, or with encryption."""
     chosen = with_codecs(offer, tuple(PAYLOADS.values()))
-    if not offer or chosen is None or chosen.count(b"\nm=") != 1 or b"\nm=audio " not in chosen:
+    if (
+        not offer
+        or protection_of(offer) is not Protection.NONE
+        or chosen is None
+        or chosen.count(b"\nm=") != 1
+        or b"\nm=audio " not in chosen
+    ):
         return None
     lines = [_OPPOSITE.get(line.rstrip(), line.rstrip()) for line in chosen.split(b"\n")]
     return relayed(b"\r\n".join(lines), [Place(address, port.rtp, port.rtcp)])
