@@ -5,8 +5,10 @@ import hashlib
 import hmac
 import json
 import smtplib
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
+from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
@@ -172,6 +174,27 @@ async def test_an_output_receives_what_is_urgent_enough_and_nothing_when_it_is_t
     await stopped(task)
 
 
+async def test_a_server_that_is_replaced_while_it_is_asked_is_not_reported_as_away(hook: Hook):
+    asked = asyncio.Event()
+
+    async def held(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(held, "127.0.0.1", 0)
+    output = webhook_of(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+    task = asyncio.create_task(output.run())
+    with capture_logs() as logs:
+        output.put(*changes_of(1))
+        await asyncio.wait_for(asked.wait(), PATIENCE_S)
+        output.adjust(AlarmSettings(webhook=WebhookSettings(hook.url, Secret(SECRET))))
+        assert (await hook.report())["alarm"] == "gateway_down"
+    server.close()
+    assert logs == []
+    await stopped(task)
+
+
 async def test_the_desk_passes_events_of_its_stream_on(hook: Hook):
     stream, clock = EventStream(), ManualClock()
     settings = AlarmSettings(webhook=WebhookSettings(hook.url, Secret(SECRET)))
@@ -280,6 +303,37 @@ async def test_a_mail_that_one_address_refuses_is_not_repeated_and_the_address_i
         "alarm_output_down",
         "gone@example.com is refused: 503 bad sequence",
     )
+    await stopped(task)
+
+
+@pytest.mark.parametrize("fails", [True, False])
+async def test_a_mail_server_that_is_replaced_while_it_is_asked_is_not_reported_as_away(
+    monkeypatch: pytest.MonkeyPatch, postbox: Postbox, fails: bool
+):
+    asked, may_answer, deliver = threading.Event(), threading.Event(), mail.deliver
+
+    def held(settings: MailSettings, message: EmailMessage) -> Mapping[str, tuple[int, bytes]]:
+        if settings.port == postbox.port:
+            return deliver(settings, message)
+        asked.set()
+        may_answer.wait(PATIENCE_S)
+        if fails:
+            raise ConnectionRefusedError
+        return {}
+
+    monkeypatch.setattr(mail, "deliver", held)
+    output = Mail("sw1", ManualClock(), mail_settings(1))
+    task = asyncio.create_task(output.run())
+    with capture_logs() as logs:
+        output.put(*changes_of(1))
+        await asyncio.to_thread(asked.wait, PATIENCE_S)
+        output.adjust(AlarmSettings())
+        output.adjust(AlarmSettings(mail=mail_settings(postbox.port)))
+        output.put(*changes_of(1, "lease_lost"))
+        may_answer.set()
+        message = await asyncio.wait_for(postbox.mails.get(), PATIENCE_S)
+    assert message["Subject"] == "[vosd sw1] 1 raised, 0 cleared: lease_lost"
+    assert logs == []
     await stopped(task)
 
 

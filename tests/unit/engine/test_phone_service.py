@@ -183,6 +183,20 @@ async def test_a_program_that_is_away_and_configured_no_more_is_reported_as_over
     ]
 
 
+async def test_a_program_that_is_replaced_while_it_is_asked_is_not_reported_as_away(home, program):
+    other = Program()
+    await other.listen()
+    program.answers.append(b"")
+    home.register()
+    await program.report()
+    with capture_logs() as logs:
+        home.service.adjust(other.settings)
+        assert (await other.report())["phone"] == "1001"
+        await until(lambda: not len(home.service))
+    await other.close()
+    assert told(logs) == []
+
+
 @pytest.mark.parametrize("status", [500, 503, 429, 408])
 async def test_a_temporary_failure_is_retried(home, program, status):
     program.answers.append(b"HTTP/1.1 %d Later\r\nContent-Length: 2\r\n\r\nno" % status)

@@ -63,10 +63,16 @@ class Mail(AlarmOutput[MailSettings]):
         if not changes:
             return True
         message = composed(self._node, settings, changes, dropped, self._clock.now().wall)
+        refused, why = {}, ""
         try:
             refused = await asyncio.get_running_loop().run_in_executor(self._thread, deliver, settings, message)
         except (OSError, smtplib.SMTPException) as error:
-            self._outage.found(why_not_sent(error), waiting=len(self._waiting))
+            why = why_not_sent(error)
+        if settings is not self._settings:  # a reload has replaced the server meanwhile: its answer says nothing now
+            self._queued.set()
+            return False
+        if why:
+            self._outage.found(why, waiting=len(self._waiting))
             self._queued.set()
             return False
         if refused:  # the others have the mail: it is not repeated

@@ -50,13 +50,19 @@ class AlarmWebhook(AlarmOutput[WebhookSettings]):
 
     async def _send_all(self) -> bool:
         """Send until the queue is empty; return False if the server is not well."""
-        while self._waiting and self._poster is not None and self._settings is not None:
+        while self._waiting and (poster := self._poster) is not None and self._settings is not None:
             change, dropped = self._waiting[0], self._dropped
             body = _body(self._node, change, dropped)
+            status, why = 0, ""
             try:
-                status = await self._poster.post(body, signed(body, self._settings.secret, self._clock.now().wall))
+                status = await poster.post(body, signed(body, self._settings.secret, self._clock.now().wall))
             except UndeliveredError as error:
-                self._outage.found(error, waiting=len(self._waiting))
+                why = str(error)
+            if poster is not self._poster:  # a reload has replaced the server meanwhile: its answer says nothing now
+                poster.hang_up()
+                continue
+            if why:
+                self._outage.found(why, waiting=len(self._waiting))
                 return False
             if status >= 300 and self._log_limiter.admits(str(status), self._clock.now().mono):
                 _log.warning(Event.ALARM_REFUSED.value, output="webhook", status=status)

@@ -128,10 +128,16 @@ class PhoneService(Counting):
         """Send until the queue is empty; return False if the service is down."""
         while self._waiting and (settings := self._settings) is not None and (poster := self._poster) is not None:
             report = next(iter(self._waiting.values()))
+            status, why = 0, ""
             try:
                 status = await poster.post(report.to_json(), {})
             except UndeliveredError as error:
-                self._failed(settings, str(error))
+                why = str(error)
+            if poster is not self._poster:  # a reload has replaced the service meanwhile: its answer says nothing now
+                poster.hang_up()
+                continue
+            if why:
+                self._failed(settings, why)
                 return False
             if status >= 300 and self._log_limiter.admits(str(status), self._clock.now().mono):
                 _log.warning(Event.PHONE_SERVICE_REFUSED, service=str(settings), status=status, phone=report.phone)
