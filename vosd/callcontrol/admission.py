@@ -36,7 +36,6 @@ from vosd.routing.ring_groups import in_group
 from vosd.sip.headers.phone_context import global_beginning
 from vosd.stir.terms import Verstat
 from vosd.trunks.gateways import RoutingGateway
-from vosd.trunks.phone import called_half
 from vosd.trunks.scope import LimitScope
 
 VERIFIED: Final = Verstat.PASSED.value
@@ -104,6 +103,7 @@ def _answered(request: RouteRequest, call: CallRequest, catalogue: Catalogue) ->
         request,
         routing_number=call.routing_number,
         callee_rated=call.callee_rated,
+        is_given=bool(call.did),
         targets=tuple(
             Destination(gateway, each.callee)
             for each in call.targets
@@ -117,11 +117,8 @@ def _named(target: RedirectTarget, catalogue: Catalogue) -> RoutingGateway | Non
     gateway = catalogue.routing_gateways.get(target.gateway) or catalogue.called_trunks.get(target.gateway)
     if gateway is not None:
         return gateway
-    phone = catalogue.phones.get(target.gateway)
-    if phone is None:
-        return None
-    called = called_half(phone)
-    return called if target.group is None else in_group(called, target.group)
+    called = catalogue.routes.phone(target.gateway)
+    return called if called is None or target.group is None else in_group(called, target.group)
 
 
 class Admission:

@@ -142,11 +142,11 @@ class Catalogue:
     phones: Mapping[str, Phone] = field(default_factory=dict)
     """By number."""
     calendars: Mapping[str, Calendar] = field(default_factory=dict)
+    """By name; empty where calendars are switched off: then what is bound to one counts as bound to none."""
     dids: DidTable | None = field(default=None, compare=False)
     """Finds the entry of a called number in the inventory; None = there is no inventory."""
     called_trunks: Mapping[str, RoutingGateway] = field(default_factory=dict)
     """Called halves of customers' trunks that numbers were given to, by name."""
-    """By name; empty where calendars are switched off: then what is bound to one counts as bound to none."""
     gateway_groups: Mapping[str, GatewayGroup] = field(default_factory=dict)
     plans: Mapping[str, RouteTable] = field(default_factory=dict)
     """Route tables of calls with a routing plan, by name of the plan."""

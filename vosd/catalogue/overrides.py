@@ -17,6 +17,7 @@ import msgspec
 from vosd.billing.accounts import Account
 from vosd.cdr.columns import iso_utc
 from vosd.trunks.gateways import PrefixMode
+from vosd.trunks.phone import called_trunk
 
 if TYPE_CHECKING:
     from vosd.catalogue.catalogue import Catalogue
@@ -239,12 +240,15 @@ def overlaid(catalogue: "Catalogue", overrides: Overrides) -> "Catalogue":
         return catalogue
     phones = catalogue.phones
     called = [msgspec.structs.replace(phones[name], gateway=each) for name, each in callers.items() if name in phones]
+    trunks = {name: called_trunk(each) for name, each in callers.items() if name in catalogue.called_trunks}
+    called_trunks = {**catalogue.called_trunks, **trunks}
     return replace(
         catalogue,
         routing_gateways={**catalogue.routing_gateways, **vendors},
         routes=catalogue.routes.overlaid(vendors, values, called),
         plans={name: table.overlaid(vendors, values, called) for name, table in catalogue.plans.items()},
         overridden=callers,
+        called_trunks=called_trunks,
     )
 
 

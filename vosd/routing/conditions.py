@@ -19,10 +19,12 @@ Condition = Callable[[Candidate, RouteRequest, Capacity], LeftOut | None]
 
 
 def _is_wanted(candidate: Candidate, request: RouteRequest, _occupancy: Capacity) -> LeftOut | None:
-    names = candidate.gateway.groups | {candidate.gateway.name}
-    if names.isdisjoint(request.denied) and not (request.allowed and names.isdisjoint(request.allowed)):
+    gateway = candidate.gateway
+    names, allowed = gateway.groups | {gateway.name}, request.allowed
+    is_allowed = not allowed or gateway.is_phone or request.is_given or not names.isdisjoint(allowed)
+    if is_allowed and names.isdisjoint(request.denied):
         return None
-    return LeftOut(candidate.gateway, Cause.PLAN, f"not among the gateways that {request.mapping} uses")
+    return LeftOut(gateway, Cause.PLAN, f"not among the gateways that {request.mapping} uses")
 
 
 def _is_valid(candidate: Candidate, request: RouteRequest, _occupancy: Capacity) -> LeftOut | None:

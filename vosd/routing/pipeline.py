@@ -287,7 +287,7 @@ def _search_named(
         is_dialled = for_matching(callee) == for_matching(request.callee)
         rated = request.callee_rated if is_dialled else ""
         named = msgspec.structs.replace(request, callee=callee, routing_number="", callee_rated=rated)
-        candidate = table.named(gateway)
+        candidate = table.named(gateway, is_given=request.is_given)
         if candidate is None:
             left.append(LeftOut(gateway, Cause.PLAN, _NOT_OF_PLAN))
             continue

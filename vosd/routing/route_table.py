@@ -201,9 +201,13 @@ class RouteTable:
             fit = self._remember(prefix, self._gather(number, ()))
         return fit
 
-    def named(self, gateway: RoutingGateway) -> Candidate | None:
-        """Return a gateway that a redirect server has named as a candidate for any number; None = it is not used."""
-        if self._wanted is not None and gateway.name not in self._wanted and not gateway.is_phone:
+    def named(self, gateway: RoutingGateway, *, is_given: bool) -> Candidate | None:
+        """Return a gateway that was named as a candidate for any number; None = the plan does not use it.
+
+        The plan narrows what a redirect server has named, not what a number was given to, and no phones.
+        """
+        wanted = self._wanted
+        if wanted is not None and gateway.name not in wanted and not (is_given or gateway.is_phone):
             return None
         return _candidate_of(gateway, ANY, self._calendars.get(gateway.name))
 

@@ -59,6 +59,8 @@ class RouteRequest(msgspec.Struct):
     """Whether ``price_of`` converts; else prices of another currency cannot be compared."""
     targets: tuple[Destination, ...] = ()
     """The gateways and numbers that a redirect server has named; none = the route table has the gateways."""
+    is_given: bool = False
+    """Whether ``targets`` are what the number was given to: no plan and no ``allowed`` narrows them."""
     media_family: int = 0
     """Address family of the caller's media, 4 or 6; 0 = it need not be regarded."""
     required_types: frozenset[str] = frozenset()

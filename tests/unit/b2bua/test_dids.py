@@ -3,13 +3,15 @@
 from zoneinfo import ZoneInfo
 
 import pytest
-from doubles.data.builders import catalogue, credentials, mapping_gateway, phone, routing_gateway
+from doubles.data.builders import catalogue, credentials, mapping_gateway, override, phone, routing_gateway
 from doubles.sockets.loopback import Endpoint
 from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CUSTOMER, VENDORS, Scene, vendor_gateway
 from doubles.virtual.vendor import RINGS, answers, refuses
 
+from vosd.catalogue.overrides import Setting, Target
 from vosd.routing.calendar import Calendar, CalendarEntry
+from vosd.routing.plan import RouteRow, RoutingPlan
 from vosd.trunks.dids import Did, DidTable, OverlapError
 from vosd.trunks.gateways import Address
 
@@ -115,6 +117,43 @@ def test_a_pbx_that_is_away_gets_480():
     scene = stage(Did(NUMBER, "acme", trunk="pbx"), gateways=[own])
     assert called(scene).final == 480
     assert scene.record.end_reason == "Unavailable"
+
+
+@pytest.mark.parametrize("did", [Did(NUMBER, "acme", trunk="hq"), Did(NUMBER, "acme", phones=("447001",))])
+@pytest.mark.parametrize(
+    "terms",
+    [
+        {"routing_plan": "by-gateway"},
+        {"routing_plan": "by-line"},
+        {"gateways_allow": frozenset({"vendor-0"})},
+        {"gateways_deny": frozenset({"vendor-0"})},
+    ],
+)
+def test_no_plan_and_no_choice_of_vendors_keeps_a_number_from_where_it_was_given_to(did, terms):
+    pbx = routing_gateway("hq", "9", addresses=(Address(VENDORS[1].host, VENDORS[1].port),), account="carriers")
+    plans = (
+        RoutingPlan("by-gateway", gateways=frozenset({"vendor-0"})),
+        RoutingPlan("by-line", routes=(RouteRow("44", "vendor-0"),)),
+    )
+    customer = mapping_gateway("acme", f"{CUSTOMER.host}/32", **terms)
+    scene = Scene(catalogue([customer, vendor_gateway(0), pbx], phones=[phone("447001")], dids=[did], plans=plans))
+    scene.exchange.telephone("447001", HOME).register()
+    scene.vendors[1].script = answers(0)
+    assert called(scene).final == 200
+    if did.phones:
+        assert called(scene, "447001").final == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "did"),
+    [("7001", Did(NUMBER, "acme", phones=("7001", "7002"))), ("pbx", Did(NUMBER, "acme", trunk="pbx"))],
+)
+def test_an_overridden_limit_holds_for_calls_by_a_number_that_was_given(name, did):
+    scene = stage(did, gateways=[mapping_gateway("pbx", account="acme", credentials=PROOF)])
+    scene.exchange.telephone(name, PBX).register()
+    scene.exchange.override(override(Target.MAPPING, name, Setting.MAX_CONCURRENT, "1"))
+    assert called(scene).final == 200
+    assert called(scene).final == 486
 
 
 def test_at_other_times_than_those_of_its_calendar_other_phones_ring():

@@ -44,7 +44,6 @@ from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.flaws import Flaw
 from vosd.trunks.dialect import CalleeSource, CallerDialect, CallerSource, TransferDisplay
 from vosd.trunks.gateways import MappingGateway
-from vosd.trunks.phone import called_half
 
 
 class TransferNumbers:
@@ -290,10 +289,10 @@ class Intake:
 
     def _choice_of(self, leg: Leg, newcomer: MappingGateway) -> RouteChoice | None:
         """Return the route to a phone that wants to pick up the call of one that rings; None = it may not."""
-        phone, rings = self._services.admission.catalogue.phones.get(newcomer.name), leg.route_choice
+        phone, rings = self._services.admission.catalogue.routes.phone(newcomer.name), leg.route_choice
         if phone is None or rings is None or not rings.gateway.is_phone:
             return None
-        return replace(rings, gateway=called_half(phone))
+        return replace(rings, gateway=phone)
 
     def _begin_takeover(
         self, call: Call, replaced: Leg, newcomer: MappingGateway, choice: RouteChoice | None, event: InviteArrived
