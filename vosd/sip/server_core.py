@@ -9,6 +9,7 @@ from collections.abc import Callable
 from vosd.base.clock import Instant
 from vosd.sip.auth_gate import BY_ADDRESS, EXAMINED, Accepted, AuthGate, Challenged, SourceRefusal, Waiting
 from vosd.sip.dialog.acceptance import Acceptance, PendingBye
+from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.table import CROSSING, DialogTable
 from vosd.sip.drops import Drop, Drops
 from vosd.sip.events import (
@@ -22,9 +23,10 @@ from vosd.sip.events import (
     StandaloneArrived,
     UnknownSourceIgnored,
 )
-from vosd.sip.flows import Flows
+from vosd.sip.flows import Flows, hop_of
 from vosd.sip.headers.cseq import UNREAD
 from vosd.sip.own_answers import OwnAnswers
+from vosd.sip.owners import DialogOwner
 from vosd.sip.repetitions import BRANCH_IN_USE, NEW, Repetitions, prefix_of
 from vosd.sip.screening import CAPABILITIES, Objection, claims_tls, objection, objection_to_body
 from vosd.sip.settings import SipSettings
@@ -101,7 +103,7 @@ class ServerCore:
                 self._answers.refuse_branch_in_use(request, source)
             return None
         if request.method == "ACK":
-            return self._take_ack(request, f"{prefix}INVITE", now)
+            return self._take_ack(request, source, f"{prefix}INVITE", now)
         refusal_of = self._auth_gate.refusal_of
         if refusal_of is not None and not request.to_tag and request.method != "CANCEL":
             blocked = refusal_of(source)
@@ -292,11 +294,9 @@ class ServerCore:
         dialog.remote_sequence = max(dialog.remote_sequence, number)
         if dialog.is_behind_nat:
             stem = stem.answered_at(source)
-        if source != dialog.peer and (dialog.is_behind_nat or self._both_connected(source, dialog.peer)):
+        if source != dialog.peer and self._has_moved(dialog, request, source):
             # Only the peer knows both tags (80 random bits are ours), and the CSeq shows that the request is not old.
-            dialog.reach_by(source)
-            self._dialogs.follow(request.to_tag, dialog)
-            owner.moved()
+            self._follow(owner, dialog, request, source)
         if isinstance(owner, PendingBye):
             self._answers.answer(stem, key, method, 200 if method in CROSSING else 481, "", now)
             if method == "BYE":
@@ -306,10 +306,25 @@ class ServerCore:
         kind = InviteServer if method == "INVITE" else Server
         return RequestArrived(owner, kind.received(self._store, key, stem), request, dialog, now)
 
-    def _both_connected(self, source: Peer, peer: Peer) -> bool:
-        return self._store.reliable[source.flow] and self._store.reliable[peer.flow]
+    def _has_moved(self, dialog: Dialog, request: Request, source: Peer) -> bool:
+        """Return whether the peer of a dialog is reached where it has sent a request from.
 
-    def _take_ack(self, request: Request, invite_key: str, now: Instant) -> AckArrived | None:
+        One request over a connection moves no dialog from UDP: it may only have been large (section 18.1.1), and the
+        connection is closed soon. It does where the Contact names that transport.
+        """
+        reliable = self._store.reliable
+        if not reliable[source.flow] or reliable[dialog.peer.flow]:
+            return dialog.is_behind_nat or reliable[source.flow]
+        hop = hop_of(request.header("contact") or "")
+        return dialog.is_behind_nat and hop is not None and hop.transport not in {None, "udp"}
+
+    def _follow(self, owner: DialogOwner | PendingBye, dialog: Dialog, request: Request, source: Peer) -> None:
+        """Send requests of a dialog to another address of its peer."""
+        dialog.reach_by(source)
+        self._dialogs.follow(request.to_tag, dialog)
+        owner.moved()
+
+    def _take_ack(self, request: Request, source: Peer, invite_key: str, now: Instant) -> AckArrived | None:
         transaction = self._store.servers.get(invite_key)
         if isinstance(transaction, InviteServer):
             transaction.acknowledged(now)
@@ -317,6 +332,12 @@ class ServerCore:
         owner, dialog = self._dialogs.find(request)
         if owner is None or dialog is None:
             return None  # an ACK is never answered
+        if dialog.is_behind_nat and source.flow != dialog.peer.flow and source.host == dialog.peer.host:
+            reliable = self._store.reliable
+            if (
+                reliable[dialog.peer.flow] and not reliable[source.flow]
+            ):  # only the INVITE was large: the peer is on UDP
+                self._follow(owner, dialog, request, source)
         if isinstance(owner, PendingBye):
             if owner.acceptance.is_acknowledged_by(request):
                 self._send_pending_bye(owner.acceptance, now)

@@ -1,11 +1,12 @@
 """Peers behind NAT: how they are found out, where they are answered and asked, and what moves them."""
 
 import pytest
-from doubles.virtual.probe import CUSTOMER, UNKNOWN_SOURCE, VENDOR, Keeper, Probe, reply, request, straight
+from doubles.virtual.probe import CUSTOMER, LISTENER, UNKNOWN_SOURCE, VENDOR, Keeper, Probe, reply, request, straight
 from msgspec.structs import replace
 
 from vosd.base.nat import Nat
 from vosd.sip.dialog.dialog import Dialog
+from vosd.sip.flows import Listener
 from vosd.sip.nat import is_behind_nat, is_hidden, needs_keep_alive
 from vosd.sip.wire.compose import response, response_stem
 from vosd.sip.wire.message import Request
@@ -14,6 +15,8 @@ from vosd.sip.wire.parse import parse_message
 
 OUTSIDE = Peer(0, "203.0.113.9", 40_000)
 REMAPPED = Peer(0, "203.0.113.9", 41_111)
+CONNECTION = Peer(1, "203.0.113.9", 50_000)
+BOTH = (LISTENER, Listener("192.0.2.1", 5060, "tcp"))
 HOME_CONTACT = "Contact: <sip:phone@192.168.1.100:5060>\r\n"
 HOME_VIA = "SIP/2.0/UDP 192.168.1.100:5060;rport;branch=z9hG4bK-home-{}"
 TO_US = "<sip:4420@192.0.2.1>;tag=ours"
@@ -231,3 +234,40 @@ def test_a_request_of_another_dialog_does_not_move_the_peer(forged):
     probe.receive(from_home("INFO", 2, to=TO_US, via=HOME_VIA.format("first")), OUTSIDE)
     probe.receive(forged, UNKNOWN_SOURCE)
     assert dialog.peer == OUTSIDE
+
+
+@pytest.mark.parametrize(
+    ("contact", "goes_to"),
+    [
+        ("", OUTSIDE),
+        (HOME_CONTACT, OUTSIDE),
+        (HOME_CONTACT.replace(">", ";transport=udp>"), OUTSIDE),
+        (HOME_CONTACT.replace(">", ";transport=tcp>"), CONNECTION),
+    ],
+)
+def test_a_large_request_over_a_connection_moves_the_peer_only_where_its_contact_names_tcp(contact, goes_to):
+    """Section 18.1.1: only what is too large for UDP takes the connection, which is closed when it is idle."""
+    probe = Probe(listeners=BOTH)
+    dialog = talk(probe)
+    event = probe.receive(from_home("INFO", 2, to=TO_US, headers=contact), CONNECTION)
+    assert dialog.peer == goes_to
+    event.transaction.respond(200, "ours", "", probe.now)
+    assert probe.sent()[-1].peer == CONNECTION
+    probe.receive(from_home("INFO", 3, to=TO_US), OUTSIDE)
+    assert dialog.peer == OUTSIDE
+
+
+@pytest.mark.parametrize(
+    ("began_at", "source", "goes_to"),
+    [
+        (CONNECTION, OUTSIDE, OUTSIDE),
+        (CONNECTION, UNKNOWN_SOURCE, CONNECTION),
+        (CONNECTION, CONNECTION._replace(port=50_001), CONNECTION),
+        (OUTSIDE, CONNECTION, OUTSIDE),
+    ],
+)
+def test_an_ack_over_udp_shows_that_only_the_invite_was_large(began_at, source, goes_to):
+    probe = Probe(listeners=BOTH)
+    dialog = talk(probe, source=began_at)
+    probe.receive(from_home("ACK", 1, to=TO_US, via=HOME_VIA.format("ack")), source)
+    assert dialog.peer == goes_to
