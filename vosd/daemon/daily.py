@@ -20,6 +20,9 @@ RUN_S: Final = 23 * 3_600
 """Longest run: one that waits for something for ever must not be silent until the next day, and the next."""
 LOOK_S: Final = 1.0
 """Interval at which the time is read: a clock that is set, or summer time, changes how long to wait."""
+STEP_MS: Final = 60_000
+"""A wall clock that is set by more than this between two looks is believed only after ``SETTLED_MS``."""
+SETTLED_MS: Final = 3_600_000
 
 
 DailyOrder = TypeVar("DailyOrder")
@@ -93,12 +96,40 @@ def why_failed(error: BaseException) -> str:
             return repr(error)
 
 
+class SteadyClock:
+    """The clock of work that destroys, books or sends, and so must not follow a wrong time.
+
+    A wall clock may be years ahead for some seconds until it is corrected. The monotonic clock is not: what the two
+    say of the time between looks shows that the wall clock was set.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        now = clock.now()
+        self._believed = self._stepped = now.wall - now.mono
+        self._stepped_at = now.mono
+
+    def now(self) -> int | None:
+        """Return UTC milliseconds; None = the clock was set, and has not gone on for ``SETTLED_MS`` since."""
+        now = self._clock.now()
+        offset = now.wall - now.mono
+        if abs(offset - self._believed) > STEP_MS:
+            if abs(offset - self._stepped) > STEP_MS:
+                self._stepped_at = now.mono
+            self._stepped = offset
+            if now.mono - self._stepped_at < SETTLED_MS:
+                return None
+        self._believed = self._stepped = offset
+        return now.wall
+
+
 class Daily:
     """Waits for the time of the day, and runs."""
 
-    def __init__(self, name: str, clock: Clock, run: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, name: str, clock: Clock, run: Callable[[int], Awaitable[None]]) -> None:
+        """``run`` receives the time, UTC milliseconds."""
         self._name = name
-        self._clock = clock
+        self._clock = SteadyClock(clock)
         self._run = run
         self._task: asyncio.Task[None] | None = None
 
@@ -116,12 +147,13 @@ class Daily:
 
     async def _keep(self, at_s: int, zone: tzinfo | None) -> None:
         """Run every day at the time; runs until cancelled."""
-        due = next_run(self._clock.now().wall, at_s, zone)
+        due: int | None = None
         while True:
+            now = self._clock.now()
+            if now is not None:
+                if due is not None and now >= due:
+                    await self._run(now)
+                    due = None
+                coming = next_run(now, at_s, zone)
+                due = coming if due is None else min(due, coming)
             await asyncio.sleep(LOOK_S)
-            now = self._clock.now().wall
-            if now >= due:
-                await self._run()
-                due = next_run(self._clock.now().wall, at_s, zone)
-            else:
-                due = min(due, next_run(now, at_s, zone))

@@ -46,7 +46,6 @@ class NightlyPart:
         self._installation = settings
         self._settings = settings.nightly
         self._invoices = settings.invoices
-        self._clock = clock
         self._catalogue = catalogue
         self._is_begun = False
         self._daily = Daily("nightly", clock, self.run)
@@ -77,9 +76,9 @@ class NightlyPart:
             self._forget()
             await self.begin()
 
-    async def run(self) -> None:
-        """Do the work now; work that fails, for whatever reason, is an alarm."""
-        order = self.order()
+    async def run(self, now: int) -> None:
+        """Do the work at a time (UTC milliseconds); work that fails, for whatever reason, is an alarm."""
+        order = self.order(now)
         wanted = {"verify": order.verify, "minimum": bool(order.month), "invoices": order.invoices}
         works = [name for name, is_wanted in wanted.items() if is_wanted]
         if not works:
@@ -90,11 +89,11 @@ class NightlyPart:
             outcome = NightlyOutcome(failed=dict.fromkeys(works, why_failed(error)))
         self.report(outcome, works)
 
-    def order(self) -> NightlyOrder:
-        """Return what is to be done now."""
+    def order(self, now: int) -> NightlyOrder:
+        """Return what is to be done at a time."""
         settings = self._settings
         zone = self._invoices.zone
-        month = month_before(self._clock.now().wall, ZoneInfo(zone)) if settings.minimum else None
+        month = month_before(now, ZoneInfo(zone)) if settings.minimum else None
         minimums = tuple(
             Minimum(each.id, each.type, each.currency, each.minimum_consumption)
             for each in (self._catalogue().accounts.values() if month is not None else ())
@@ -105,6 +104,7 @@ class NightlyPart:
             installation.database_url.reveal(),
             str(installation.state_dir),
             str(installation.control_socket),
+            now,
             settings.verify,
             minimums,
             str(month) if month is not None and minimums else "",

@@ -4,7 +4,6 @@
 Its answer is what was found and booked.
 """
 
-import time
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -23,6 +22,7 @@ from vosd.billing.accounts import Account, AccountType
 from vosd.control.client import RunningSwitch
 from vosd.daemon.daily import carry_out
 from vosd.storage.database import Database
+from vosd.storage.database_clock import check_has_come
 from vosd.storage.faults import BookDifference
 from vosd.storage.reconcile import SqlBookedCalls
 from vosd.storage.stores import SqlStores
@@ -49,6 +49,8 @@ class NightlyOrder(msgspec.Struct, frozen=True):
     url: str
     state_dir: str
     control_socket: str
+    now: int
+    """UTC milliseconds: the clock may be set while the process starts."""
     verify: bool
     minimums: tuple[Minimum, ...]
     month: str = ""
@@ -77,43 +79,50 @@ class NightlyOutcome(msgspec.Struct, frozen=True):
 
 def main() -> None:
     """Do what the switch orders."""
-    carry_out(NightlyOrder, lambda order: work_of_the_night(order, time.time_ns() // 1_000_000))
+    carry_out(NightlyOrder, work_of_the_night)
 
 
-async def work_of_the_night(order: NightlyOrder, now: int) -> NightlyOutcome:
-    """Do the work of an order; ``now`` is UTC milliseconds. A work is done although another one has failed."""
+async def work_of_the_night(order: NightlyOrder) -> NightlyOutcome:
+    """Do the work of an order. A work is done although another one has failed."""
+    try:
+        database = Database(order.url)
+        try:
+            await database.check_schema()
+            return await _work_on(database, order)
+        finally:
+            await database.close()
+    except (VosError, OSError) as error:
+        works = {"verify": order.verify, "minimum": bool(order.month), "invoices": order.invoices}
+        return NightlyOutcome(failed={name: str(error) for name, is_wanted in works.items() if is_wanted})
+
+
+async def _work_on(database: Database, order: NightlyOrder) -> NightlyOutcome:
+    now = order.now
     found: list[str] = []
     sheets: list[MinimumSheet] = []
     failed: dict[str, str] = {}
     overdue: list[OverdueAccount] = []
     locked: Sequence[str] = ()
     opened: Sequence[str] = ()
-    try:
-        database = Database(order.url)
-        await database.check_schema()
-    except (VosError, OSError) as error:
-        works = {"verify": order.verify, "minimum": bool(order.month), "invoices": order.invoices}
-        return NightlyOutcome(failed={name: str(error) for name, is_wanted in works.items() if is_wanted})
-    try:
-        if order.month:
-            try:
-                sheets = await _minimums(database, order, now)
-            except (VosError, OSError) as error:
-                failed["minimum"] = str(error)
-        if order.invoices:
-            try:
-                stores, switch = SqlStores(database), RunningSwitch(Path(order.control_socket))
-                overdue = await overdue_accounts(stores, now)
-                locked, opened = await lock_overdue(stores, switch, THE_SWITCH, overdue, order.lock_after_days, now)
-            except (VosError, OSError) as error:
-                failed["invoices"] = str(error)
-        if order.verify:
-            try:
-                found = await _differences(database, Path(order.state_dir))
-            except (VosError, OSError) as error:
-                failed["verify"] = str(error)
-    finally:
-        await database.close()
+    if order.month:
+        try:
+            await check_has_come(database, now)
+            sheets = await _minimums(database, order, now)
+        except (VosError, OSError) as error:
+            failed["minimum"] = str(error)
+    if order.invoices:
+        try:
+            await check_has_come(database, now)
+            stores, switch = SqlStores(database), RunningSwitch(Path(order.control_socket))
+            overdue = await overdue_accounts(stores, now)
+            locked, opened = await lock_overdue(stores, switch, THE_SWITCH, overdue, order.lock_after_days, now)
+        except (VosError, OSError) as error:
+            failed["invoices"] = str(error)
+    if order.verify:
+        try:
+            found = await _differences(database, Path(order.state_dir))
+        except (VosError, OSError) as error:
+            failed["verify"] = str(error)
     shown = tuple(found[:DIFFERENCES_SHOWN])
     return NightlyOutcome(len(found), shown, tuple(sheets), tuple(overdue), tuple(locked), tuple(opened), failed)
 

@@ -28,6 +28,7 @@ from vosd.engine.alarms.mail import deliver, refusals, why_not_sent
 from vosd.engine.settings import MailSecurity, MailSettings, ReportForm
 from vosd.processes.whole_file import replace_file
 from vosd.storage.database import Database
+from vosd.storage.database_clock import check_has_come
 from vosd.storage.stores import SqlStores
 from vosd.traffic.spans import Grouping
 
@@ -103,6 +104,7 @@ async def delivered(order: ReportOrder, now: int) -> ReportDelivery:
     try:
         database = Database(order.url, statement_s=order.statement_s, replica=order.replica)
         try:
+            await check_has_come(database, order.until)
             content = await _made(SqlStores(database), order, now)
         finally:
             await database.close()

@@ -51,10 +51,10 @@ class RetentionPart:
                 self._forget_held()
                 await self.begin()
 
-    async def run(self) -> None:
-        """Drop what is old enough now; a run that fails, for whatever reason, is an alarm."""
+    async def run(self, now: int) -> None:
+        """Drop what is old enough at a time (UTC milliseconds); a run that fails, for whatever reason, is an alarm."""
         try:
-            outcome = await self._outcome()
+            outcome = await self._outcome(now)
         except (EOFError, OSError) as error:
             self._blocked(why_failed(error))
             return
@@ -69,9 +69,9 @@ class RetentionPart:
             for sheet in outcome.run.kinds:
                 (self._held.add if sheet.held else self._held.discard)(sheet.kind)
 
-    async def _outcome(self) -> RetentionOutcome:
+    async def _outcome(self, now: int) -> RetentionOutcome:
         settings = replace(self._settings, at_s=None, zone=None)
-        order = RetentionOrder(self._url.reveal(), str(self._state_dir), settings)
+        order = RetentionOrder(self._url.reveal(), str(self._state_dir), now, settings)
         return await answer_of(PROCESS, order, RetentionOutcome)
 
     def _blocked(self, why: str) -> None:

@@ -14,6 +14,7 @@ from vosd.base.errors import VosError
 from vosd.daemon.daily import carry_out
 from vosd.engine.settings import RetentionSettings
 from vosd.storage.database import Database
+from vosd.storage.database_clock import check_has_come
 
 OPERATOR: Final = "the switch"
 """Stands in the history of what was dropped."""
@@ -24,6 +25,8 @@ class RetentionOrder(msgspec.Struct, frozen=True):
 
     url: str
     state_dir: str
+    now: int
+    """UTC milliseconds: the clock may be set while the process works."""
     settings: RetentionSettings
     """Without the time of the run and its zone."""
 
@@ -45,8 +48,14 @@ async def _outcome(order: RetentionOrder) -> RetentionOutcome:
         database = Database(order.url)
         try:
             await database.check_schema()
+            await check_has_come(database, order.now)
+            begun = time.monotonic()
             retention = Retention(
-                database, order.settings, Path(order.state_dir), OPERATOR, lambda: time.time_ns() // 1_000_000
+                database,
+                order.settings,
+                Path(order.state_dir),
+                OPERATOR,
+                lambda: order.now + round(1_000 * (time.monotonic() - begun)),
             )
             return RetentionOutcome(await retention.run())
         finally:

@@ -20,7 +20,7 @@ from vosd.billing.accounts import Account
 from vosd.billing.agents import Hierarchy
 from vosd.cdr.columns import iso_utc
 from vosd.control.installation import ListScheduledReports, ScheduledReportRow
-from vosd.daemon.daily import answer_of, why_failed
+from vosd.daemon.daily import SteadyClock, answer_of, why_failed
 from vosd.daemon.report_process import MailOrder, ReportDelivery, ReportOrder
 from vosd.engine.background import end, kept_going
 from vosd.engine.kept_file import KeptFile
@@ -37,6 +37,8 @@ RETRY_MAX_MS: Final = 3_600_000
 """The pause after a failure doubles from the first to the second."""
 MADE_UP_MS: Final = 35 * 86_400_000
 """Periods that were due longer ago are left out: a switch that was off for a year sends no year of reports."""
+AHEAD_MS: Final = 86_400_000
+"""A last period that ends later than so long from now was delivered by a wrong clock, and counts no more."""
 
 
 _log = structlog.get_logger()
@@ -72,6 +74,7 @@ class ScheduledReportPart:
         self._reports = settings.reports
         self._mail = settings.alarms.mail
         self._clock = clock
+        self._steady = SteadyClock(clock)
         self._kept = KeptFile(Path(settings.state_dir) / "reports.json", dict[str, int], "delivered_reports")
         self._done: dict[str, int] = {}
         """Ends of the last periods that were delivered, by report."""
@@ -129,7 +132,12 @@ class ScheduledReportPart:
 
     async def look(self, wanted: ScheduledReport) -> None:
         """Make a report if one of its periods is due."""
-        now = self._clock.now().wall
+        now = self._steady.now()
+        if now is None:
+            return
+        if self._done.get(wanted.name, now) > now + AHEAD_MS:
+            self._done[wanted.name] = period_at(now, wanted.every, wanted.at_s, ZoneInfo(wanted.zone)).since
+            self._kept.write(self._done)
         period = self._next(wanted, now)
         failed = self._failed.get(wanted.name)
         if now < period.due_at or (failed is not None and now < failed.retry_at):

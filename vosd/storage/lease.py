@@ -4,19 +4,18 @@ from collections.abc import Callable
 from typing import Any, Final
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, insert, literal_column, select, type_coerce, update
+from sqlalchemy import ColumnElement, insert, literal_column, select, update
 from sqlalchemy.engine import Row
 
 from vosd.cdr.lease import LEASE_MS, Claimant, DatabaseState, is_free, refusal
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database
-from vosd.storage.types import Moment, descriptive
+from vosd.storage.database_clock import database_clock
+from vosd.storage.types import descriptive
 from vosd.storage.writers import no_counter
 
 _lease: Final = schema.lease
-_NOW_IN_SQLITE: Final = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
-_NOW_IN_MYSQL: Final = "UTC_TIMESTAMP(3)"
 
 
 class SqlLease:
@@ -29,10 +28,9 @@ class SqlLease:
         self._database = database
         self._has_ended = has_ended
         self._ttl_ms = ttl_ms
-        clock: ColumnElement[Any] = literal_column(_NOW_IN_SQLITE if database.is_sqlite else _NOW_IN_MYSQL)
         server: ColumnElement[Any] = literal_column("0" if database.is_sqlite else "@@server_id")
         commits = select(schema.counter.c.value).where(schema.counter.c.name == schema.COMMITS).scalar_subquery()
-        self._about = select(type_coerce(clock, Moment).label("now"), server.label("server"), commits.label("commits"))
+        self._about = select(database_clock(database).label("now"), server.label("server"), commits.label("commits"))
 
     async def hold(self, claimant: Claimant) -> DatabaseState:
         """Take or renew the lease.

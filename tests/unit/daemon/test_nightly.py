@@ -51,9 +51,9 @@ def test_the_minimum_of_a_month_is_booked_in_the_first_nights_of_the_next(moment
 
 
 def test_the_months_of_minimums_are_those_of_invoices(tmp_path):
-    clock = ManualClock(wall=at("2026-10-31T23:30:00Z"))
-    assert part_of(tmp_path, clock, zone=BERLIN).order().month == ""
-    order = part_of(tmp_path, clock, "Europe/Berlin", zone=UTC).order()
+    now = at("2026-10-31T23:30:00Z")
+    assert part_of(tmp_path, zone=BERLIN).order(now).month == ""
+    order = part_of(tmp_path, "Europe/Berlin", zone=UTC).order(now)
     assert (order.month, order.zone) == ("2026-10", "Europe/Berlin")
 
 
@@ -70,7 +70,7 @@ def booked(tmp_path):
     asyncio.run(book())
 
 
-def part_of(tmp_path, clock=None, invoices_zone="UTC", **settings):
+def part_of(tmp_path, invoices_zone="UTC", **settings):
     account = Account("acme", AccountType.DIRECT, None, Decimal(0), "USD", minimum_consumption=Decimal(50))
     installation = SimpleNamespace(
         database_url=Secret(f"sqlite+aiosqlite:///{tmp_path}/vosd.db"),
@@ -79,13 +79,12 @@ def part_of(tmp_path, clock=None, invoices_zone="UTC", **settings):
         nightly=NightlySettings(**settings),
         invoices=InvoiceSettings(lock_after_days=3, zone=invoices_zone),
     )
-    clock = clock or ManualClock(wall=at("2026-10-01T04:30:00Z"))
-    return NightlyPart(installation, clock, lambda: SimpleNamespace(accounts={"acme": account}))
+    return NightlyPart(installation, ManualClock(), lambda: SimpleNamespace(accounts={"acme": account}))
 
 
 async def log_of(part):
     with capture_logs() as log:
-        await part.run()
+        await part.run(at("2026-10-01T04:30:00Z"))
     return {line["event"]: line for line in log}
 
 
@@ -129,7 +128,7 @@ async def test_overdue_invoices_are_an_alarm_and_lock_their_account_until_they_a
                 Payment(account="acme", kind=EntryKind.PAYMENT, reference="r", made_at=1, amount=Decimal(1))
             )
         with capture_logs() as log:
-            part.report(await work_of_the_night(part.order(), now), ["invoices"])
+            part.report(await work_of_the_night(part.order(now)), ["invoices"])
         found = {line["event"]: line for line in log}
         overrides = (await SqlStores(database).overrides.load()).named(Target.ACCOUNT, Setting.BLOCKED)
         blocked.append((sorted(found.keys() - {"nightly_done"}), [each.memo for each in overrides.values()]))
@@ -159,23 +158,3 @@ async def test_work_that_is_not_done_is_an_alarm_and_goes_when_it_is_not_wanted_
         ("ledger_agrees", None, ""),
     ]
     assert shown[3][:2] == ("nightly_done", "minimum")
-
-
-async def test_it_is_done_at_the_time(tmp_path, monkeypatch):
-    done = asyncio.Event()
-
-    async def note(_part):
-        done.set()
-
-    monkeypatch.setattr(NightlyPart, "run", note)
-    monkeypatch.setattr("vosd.daemon.daily.LOOK_S", 0.001)
-    clock = ManualClock(0, wall=at("2026-10-01T04:29:59Z"))
-    part = part_of(tmp_path, clock, at_s=4 * 3_600 + 1_800, zone=UTC)
-    await part.begin()
-    for _ in range(5):
-        await asyncio.sleep(0)
-    assert not done.is_set()
-    clock.move_to(1_000)
-    async with asyncio.timeout(30):
-        await done.wait()
-    await part.end()

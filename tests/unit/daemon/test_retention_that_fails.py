@@ -21,7 +21,7 @@ def part_on(url, tmp_path):
 
 async def blocked(part):
     with capture_logs() as log:
-        await part.run()
+        await part.run(0)
     return [(line["kind"], line["why"]) for line in log if line["event"] == "retention_blocked"]
 
 
@@ -42,7 +42,7 @@ async def test_an_error_of_its_process_is_named(tmp_path):
 )
 async def test_an_error_in_the_switch_is_named(tmp_path, error, expected):
     class Failing(RetentionPart):
-        async def _outcome(self):
+        async def _outcome(self, now):
             raise error
 
     part = part_on("sqlite+aiosqlite://", tmp_path)

@@ -1,11 +1,13 @@
-"""When old records are dropped: once a day at the time of a zone, in summer and in winter."""
+"""When old records are dropped: once a day at the time of a zone, in summer and in winter, and by no wrong clock."""
 
+import asyncio
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
+from doubles.virtual.clock import ManualClock
 
-from vosd.daemon.daily import next_run
+from vosd.daemon.daily import SETTLED_MS, Daily, next_run
 
 BERLIN = ZoneInfo("Europe/Berlin")
 HALF_PAST_TWO = 2 * 3_600 + 1_800
@@ -30,3 +32,56 @@ def at(text):
 )
 def test_the_next_run_is_at_the_time_of_the_zone(after, zone, expected):
     assert next_run(at(after), HALF_PAST_TWO, zone) == at(expected)
+
+
+YEAR_MS = 365 * 86_400_000
+
+
+class Day:
+    """Daily work at half past two, on a clock of the test."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock(wall=at("2026-11-21T02:29:00Z"))
+        self.runs: list[int] = []
+        self.daily = Daily("retention", self.clock, self._run)
+
+    async def _run(self, now: int) -> None:
+        self.runs.append(now)
+
+    async def passed(self, minutes: int) -> list[int]:
+        """Let time pass; return the times of the runs."""
+        self.runs.clear()
+        for _ in range(minutes):
+            self.clock.move_to(self.clock.now().mono + 60_000)
+            for _ in range(4):
+                await asyncio.sleep(0)
+        return list(self.runs)
+
+
+@pytest.fixture
+async def day(monkeypatch):
+    monkeypatch.setattr("vosd.daemon.daily.LOOK_S", 0)
+    day = Day()
+    day.daily.begin(HALF_PAST_TWO, UTC)
+    await asyncio.sleep(0)
+    yield day
+    await day.daily.end()
+
+
+async def test_it_runs_once_at_the_time(day):
+    assert await day.passed(3) == [at("2026-11-21T02:30:00Z")]
+
+
+async def test_a_clock_that_is_ahead_for_a_while_runs_nothing(day):
+    day.clock.set_wall(2 * YEAR_MS)
+    assert await day.passed(30) == []
+    day.clock.set_wall(YEAR_MS)  # and it is set again meanwhile
+    assert await day.passed(40) == []
+    day.clock.set_wall(-3 * YEAR_MS)
+    assert len(await day.passed(2)) == 1  # the time of the day has come while the clock was wrong
+
+
+async def test_a_clock_that_was_set_is_believed_when_it_has_gone_on_for_an_hour(day):
+    day.clock.set_wall(5 * 86_400_000)
+    assert await day.passed(SETTLED_MS // 60_000 - 1) == []
+    assert len(await day.passed(2)) == 1

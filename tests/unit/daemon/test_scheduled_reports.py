@@ -114,6 +114,22 @@ async def test_days_that_end_while_the_switch_is_stopped_are_made_up_for(
     assert len(await stage.pass_time(30)) in {35, 36, 37}  # a year of reports is not sent
 
 
+async def test_a_clock_that_is_ahead_for_a_while_sends_nothing_and_one_that_was_ahead_for_long_silences_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(tmp_path, monkeypatch, WANTED)
+    await stage.pass_time(24)
+    stage.clock.set_wall(365 * DAY)
+    assert await stage.pass_time(0.5, step_ms=60_000) == []
+    stage.clock.set_wall(-365 * DAY)
+    assert await stage.pass_time(24) == [day(0)]
+    stage.clock.set_wall(365 * DAY)
+    assert await stage.pass_time(1.5)
+    stage.clock.set_wall(-365 * DAY)
+    assert await stage.pass_time(48) == [day(2)]  # the day on which the clock was set back comes first
+    assert await stage.pass_time(24) == [day(3)]
+
+
 async def test_a_failure_is_an_alarm_and_is_tried_again_with_growing_pauses_until_it_is_delivered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,41 @@
+"""Time by the database's clock, which another machine may keep right while that of the switch is wrong."""
+
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, literal_column, select, type_coerce
+
+from vosd.base.errors import VosError
+from vosd.cdr.columns import iso_utc
+from vosd.storage.database import Database
+from vosd.storage.types import Moment
+
+APART_MS: Final = 600_000
+"""A time that is later than the database's by no more than this counts as come."""
+_IN_SQLITE: Final = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
+_IN_MYSQL: Final = "UTC_TIMESTAMP(3)"
+
+
+class ClockAhead(VosError):  # noqa: N818 - describes the machines
+    """A time has not come by the database's clock: it or the clock of this machine is wrong."""
+
+
+def database_clock(database: Database) -> ColumnElement[int]:
+    """Return the database's time as an expression: UTC milliseconds."""
+    clock: ColumnElement[Any] = literal_column(_IN_SQLITE if database.is_sqlite else _IN_MYSQL)
+    return type_coerce(clock, Moment)
+
+
+async def check_has_come(database: Database, moment: int) -> None:
+    """Compare a time (UTC milliseconds) with the clock of a database server; SQLite has none of its own.
+
+    Raises:
+        ClockAhead: it is in the future there.
+        StoreUnavailable: try again.
+    """
+    if database.is_sqlite:
+        return
+    async with database.reading() as connection:
+        there = (await connection.execute(select(database_clock(database)))).scalar_one()
+    if moment - there > APART_MS:
+        message = f"{iso_utc(moment)} has not come by the database's clock ({iso_utc(there)}): correct the wrong clock"
+        raise ClockAhead(message)
