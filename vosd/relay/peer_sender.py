@@ -219,4 +219,4 @@ class PeerSender:
     def _send_beside_keys(self, data: bytes, target: Address) -> int:
         sender = self.key_sender
         packet = data if sender is None or not is_whole(data) else sender.forwarded(data, monotonic_ns())
-        return 0 if packet is None else self._rtp.sendto(packet, target)
+        return self._send_nothing(data, target) if packet is None else self._rtp.sendto(packet, target)

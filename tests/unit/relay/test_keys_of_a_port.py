@@ -1,5 +1,7 @@
 """Keys that a peer sends as telephone events at a port."""
 
+from time import monotonic_ns
+
 import pytest
 from doubles.sockets.rtp import rtp
 
@@ -7,6 +9,7 @@ from vosd.media.keys import PressedKey
 from vosd.media.record import RECORD_BYTES
 from vosd.media.source import MediaSource, RelayPort
 from vosd.relay.media_port import MediaPort
+from vosd.relay.peer_sender import PeerSender
 from vosd.relay.protocol import OpenPort
 from vosd.trunks.media import MediaTrust
 
@@ -82,3 +85,36 @@ def test_the_duration_of_a_key_is_by_the_clock_of_its_payload_type(formats):
     for _ in range(sequence):
         port.receive()
     assert worker.keys == [PressedKey("5", 100)] * 2
+
+
+class Listener:
+    """A socket whose packets are kept, and the worker that it is of."""
+
+    def __init__(self) -> None:
+        self.got: list[bytes] = []
+
+    def sendto(self, data, _target):
+        self.got.append(data)
+        return len(data)
+
+    def sends_itself(self, _sender, _due_ns):
+        """Send by order of the test."""
+
+
+def test_packets_in_whose_place_a_key_is_sent_are_not_counted():
+    listener = Listener()
+    sender = PeerSender(listener, memoryview(bytearray(RECORD_BYTES)), 0, listener)
+    sender.target = PEER
+    host, number = PEER
+    sender.describe(
+        MediaSource(
+            host, number, host, None, host, MediaTrust.LEARN, (0, 101), (8_000, 8_000), ("PCMU", "telephone-event")
+        )
+    )
+    sender.press("5", 100, as_tone=False)
+    now_ns = monotonic_ns()
+    sender.send_due(now_ns)
+    assert len(listener.got) > 0
+    for sequence in range(3):
+        sender.forward(rtp(sequence, 160 * sequence))
+    assert sender.packets_out == len(listener.got)
