@@ -173,6 +173,16 @@ class RelayedCall:
         self.call.answered(cseq=sequence)
         self.vendor.expect("ACK")
 
+    def offer_fax_in_vain(self, sequence: int) -> None:
+        """Offer the other side of the caller a fax, which is refused."""
+        fax = described(self.caller).partition("m=")[0] + f"m=image {self.caller.port + 2} udptl t38\r\n"
+        branch = f"again{sequence}"
+        self.call.send(self.call.request("INVITE", cseq=sequence, branch=branch, body=fax))
+        self.vendor.reply(self.vendor.expect("INVITE"), 488)
+        self.vendor.expect("ACK")
+        assert self.customer.final_response(f"{sequence} INVITE", self.call.call_id).status == 488
+        self.call.send(self.call.request("ACK", sequence, branch=branch))
+
     def hang_up(self, sequence: int = 2) -> dict[str, Any]:
         """End the call; return the part of its record about media."""
         assert self.call.hang_up(sequence).status == 200
@@ -385,8 +395,9 @@ def test_a_party_on_hold_hears_music_and_not_the_holder(relaying: Stage) -> None
             return any(packet[8:12] == SSRC_OF_CALLER for packet in call.callee.taken())
 
         eventually(is_resumed, "the callee hears the caller")
+        call.offer_fax_in_vain(4)
         call.talk()
-        (played,) = call.hang_up(4)["played"]
+        (played,) = call.hang_up(5)["played"]
     assert (played["to"], played["sound"], played["codec"]) == ("callee", "gone", "PCMU")
     relaying.expect_nothing_left()
 

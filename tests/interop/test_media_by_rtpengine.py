@@ -49,8 +49,10 @@ def test_both_parties_hear_each_other_through_an_rtpengine(relaying: Stage) -> N
     with calling(relaying) as call:
         assert call.of_caller[0] == call.of_callee[0] == ONE.host
         call.talk()
+        call.offer_fax_in_vain(2)
+        call.talk()
         places = [f"{party.host}:{party.port}" for party in (call.caller, call.callee)]
-        media = call.hang_up()
+        media = call.hang_up(3)
     assert media["engine"] == "rtpengine"
     assert [media["legs"][side]["address"] for side in ("caller", "callee")] == places
     relaying.expect_nothing_left()
