@@ -7,20 +7,32 @@ from pathlib import Path
 
 import pytest
 from doubles.data.records import STARTED, answered_call
+from doubles.office import office_on, operator
 from sqlalchemy import func, select
 
+from vosd.admin.office.invoices import (
+    ReadInvoicedCalls,
+    RunInvoices,
+    paid_by_invoice,
+    read_invoiced_calls,
+    run_invoices,
+)
 from vosd.admin.payment_archive import ArchiveFault, checked_archive
 from vosd.admin.retention import Retention
-from vosd.cdr.retention import DAY_MS, Age, DroppedPeriod
+from vosd.billing.accounts import Account, AccountType
+from vosd.cdr.columns import iso_utc
+from vosd.cdr.retention import DAY_MS, Age, DroppedPeriod, RecordKind
 from vosd.engine.settings import RetentionSettings
 from vosd.storage import old_payments, schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.checkpoints import SqlCheckpoints
 from vosd.storage.drop_history import drop_history
+from vosd.storage.dropped import note_dropped
 from vosd.storage.ledger import SqlLedger
 from vosd.storage.ledger_values import EntryFilter
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, MoneyTransfer, Payment, ReferenceTaken
+from vosd.storage.stores import SqlStores
 from vosd.storage.verify import verify_ledger
 
 FIRST = STARTED - STARTED % DAY_MS + DAY_MS
@@ -204,3 +216,42 @@ async def test_a_run_that_ends_in_the_middle_is_completed_from_its_archive(booke
     assert await payments_left(booked) == 15
     assert len({each["id"] for each in archived(state_dir)}) == len(archived(state_dir)) == 45
     assert await audited(booked) == []
+
+
+async def test_invoices_stay_paid_when_their_payments_are_dropped(database, run):
+    terms = {"customer_account": "acme", "vendor_account": "carrier"}
+    account = Account("acme", AccountType.DIRECT, None, Decimal(0), "USD")
+    office, stores = office_on(database, account, now=NOW), SqlStores(database)
+    calls = [answered_call(DAY_MS * day, fee=Decimal(10), **terms) for day in (1, 30, 60, 210)]
+    await pay(database, -40, reference="before the first invoice")
+    await SqlBooks(database).book(calls[:3])
+    periods = [iso_utc(each.ended_at)[:7] for each in calls]
+    made = [(await run_invoices(office, operator(), RunInvoices(period=period)))[0] for period in periods[:3]]
+    await pay(database, 62, reference=f"invoice/{made[2].number} bank 7", amount=Decimal(4))
+    await pay(database, 63, amount=Decimal("9.5"))
+    await pay(database, 64, reference=f"invoice/{made[2].number} return", kind=EntryKind.REFUND, amount=Decimal(-1))
+    await pay(database, 110, amount=Decimal(1))
+    await pay(database, 111, reference=f"invoice/{made[1].number}", amount=Decimal(2))
+    await pay(database, 201, amount=Decimal("0.5"))
+    await SqlBooks(database).book(calls[3:])
+    for until in (100, 200):
+        await SqlCheckpoints(database).close(FIRST + until * DAY_MS, "ann", None, NOW)
+    made += await run_invoices(office, operator(), RunInvoices(period=periods[3]))
+    paid = await paid_by_invoice(stores, ["acme"])
+    assert [paid[each.id] for each in made] == [10, Decimal("6.00000001"), 3, 0]
+    for days in (300, 200):
+        assert (await run(days)).months
+        assert await paid_by_invoice(stores, ["acme"]) == paid
+    assert await payments_left(database) == 1
+
+    async with database.writing() as connection:
+        await note_dropped(connection, RecordKind.LEDGER, FIRST + 100 * DAY_MS)
+
+    async def lines_of(invoice):
+        return "".join(
+            [each async for each in read_invoiced_calls(office, operator(), ReadInvoicedCalls(id=invoice.id))]
+        )
+
+    with pytest.raises(DroppedPeriod, match="ledger entries from before"):
+        await lines_of(made[0])
+    assert len((await lines_of(made[3])).splitlines()) == 2

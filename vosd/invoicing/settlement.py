@@ -55,7 +55,7 @@ def paid_of(opening: Decimal, owed: Sequence[Owed], credits: Iterable[Credit]) -
     paid = [ZERO] * len(owed)
     pool = opening
     for credit in credits:
-        place = places.get(_named(credit.reference))
+        place = places.get(named_invoice(credit.reference))
         if place is None:
             pool += credit.amount
         else:
@@ -76,7 +76,7 @@ def paid_of(opening: Decimal, owed: Sequence[Owed], credits: Iterable[Credit]) -
     return paid
 
 
-def _named(reference: str) -> str:
+def named_invoice(reference: str) -> str:
     """Return the number in the reference of money for one invoice; empty = it names none."""
     if not reference.startswith(REFERENCE):
         return ""

@@ -12,13 +12,15 @@ from sqlalchemy import and_, delete, func, insert, not_, select, type_coerce, up
 from sqlalchemy.engine import Row
 
 from vosd.base.errors import VosError
+from vosd.base.money import ZERO
 from vosd.cdr.kinds import NAME_LENGTH
-from vosd.invoicing.settlement import REFERENCE, Credit
+from vosd.invoicing.settlement import REFERENCE, Credit, named_invoice
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit import note
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import AlreadyThere, Database
+from vosd.storage.dropped import check_there, dropped_before
 from vosd.storage.invoice_sums import CHARGES, InvoiceBegin, InvoicedPart, calls_within, read_invoiced
 from vosd.storage.types import Money, descriptive
 
@@ -30,6 +32,7 @@ _series: Final = schema.invoice_series
 _template: Final = schema.invoice_template
 _account: Final = schema.account.c
 _entry: Final = schema.ledger_entry.c
+_gone: Final = schema.dropped_credit
 INVOICE: Final = "invoice"
 CREDIT_NOTE: Final = "credit_note"
 
@@ -294,7 +297,13 @@ class SqlInvoices:
         """Yield the calls of an invoice and the corrections of calls in the order of booking, some at a time.
 
         Of calls that were dropped since, numbers and areas are missing.
+
+        Raises:
+            DroppedPeriod: their entries were dropped.
+            StoreUnavailable: what was yielded is correct, and is not all.
         """
+        async with self._database.reading() as connection:
+            check_there((await dropped_before(connection)).ledger, invoice.since, "ledger entries")
         after: int | None = None
         while True:
             query = calls_within(invoice.account, invoice.begin, invoice.until, invoice.end_seq, after)
@@ -336,7 +345,7 @@ class SqlInvoices:
     async def credits(self, firsts: Collection[StoredInvoice]) -> Mapping[str, Sequence[Credit]]:
         """Return the money that accounts got since the begin of their first invoices, which are given.
 
-        What names no invoice is one sum for each account.
+        What names no invoice is one sum for each account, and another one of payments that were dropped.
         """
         found: dict[str, list[Credit]] = {each.account: [] for each in firsts}
         no_charge = _entry.kind.not_in(CHARGES)
@@ -351,6 +360,9 @@ class SqlInvoices:
                     found[first.account].append(Credit("", rest))
                 named = select(_entry.reference, _entry.amount).where(*own, names_one).order_by(_entry.seq)
                 found[first.account] += [Credit(*row) for row in await connection.execute(named)]
+                gone = select(_gone.c.number, _gone.c.amount).where(_gone.c.invoice == first.id)
+                for row in await connection.execute(gone):
+                    found[first.account].append(Credit(f"{REFERENCE}{row.number}" if row.number else "", row.amount))
         return found
 
     async def accounts_with_overdue(self, now: int) -> Sequence[str]:
@@ -369,6 +381,35 @@ class SqlInvoices:
 
 _LIVE: Final = (_invoice.c.kind == INVOICE, _invoice.c.state == StoredState.ISSUED.value)
 _BARE: Final = tuple(column for column in _invoice.c if column.name != "document")
+
+
+async def keep_credits(connection: AsyncConnection, entries: Sequence[Row[Any]]) -> None:
+    """Add entries that are dropped in this transaction to the sums that ``SqlInvoices.credits`` counts.
+
+    They belong to the first invoice of the account. While that is issued its begin stays; one that is made when it was
+    cancelled begins behind all dropped entries, and has them in its opening balance.
+    """
+    firsts = select(func.min(_invoice.c.id)).where(*_LIVE, _invoice.c.account.in_({each.account for each in entries}))
+    begins = select(_invoice.c.account, _invoice.c.id, _invoice.c.begin_until, _invoice.c.begin_seq)
+    begins = begins.where(_invoice.c.id.in_(firsts.group_by(_invoice.c.account)))
+    first_of = {row.account: row for row in await connection.execute(begins)}
+    sums: dict[tuple[int, str], Decimal] = {}
+    for each in entries:
+        first = first_of.get(each.account)
+        if first is None or each.kind in CHARGES:
+            continue
+        if each.created_at < first.begin_until and each.seq <= first.begin_seq:
+            continue
+        named = named_invoice(each.reference)
+        key = first.id, named if len(named) <= schema.INVOICE_NUMBER_LENGTH else ""
+        sums[key] = sums.get(key, ZERO) + each.amount
+    for (invoice, number), amount in sums.items():
+        if not amount:
+            continue
+        own = _gone.c.invoice == invoice, _gone.c.number == number
+        added = update(_gone).where(*own).values(amount=_gone.c.amount + amount)
+        if not (await connection.execute(added)).rowcount:
+            await connection.execute(insert(_gone).values(invoice=invoice, number=number, amount=amount))
 
 
 def _live() -> Any:

@@ -1,7 +1,7 @@
 """Ledger entries that are not of calls and whose time is over: read for an archive, then dropped (ADR 94).
 
-A dropped entry leaves a digest of its reference, so that a repeat of the payment still books nothing. It does not know
-files.
+A dropped entry leaves a digest of its reference, so that a repeat of the payment still books nothing, and its amount in
+the sums that invoices count. It does not know files.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database
 from vosd.storage.drop_history import Drops
 from vosd.storage.dropped import dropped_before
+from vosd.storage.invoices import keep_credits
 from vosd.storage.ledger_values import LedgerEntry
 from vosd.storage.ports import EntryKind
 
@@ -100,6 +101,7 @@ class SqlOldPayments:
             for row in rows:
                 _check_same(row, wanted[row.id])
             await connection.execute(insert(_gone), [_reference_kept(row) for row in rows])
+            await keep_credits(connection, rows)
             await connection.execute(delete(schema.ledger_entry).where(_entry.id.in_([row.id for row in rows])))
             drops.add_entries(rows)
 

@@ -374,6 +374,17 @@ dropped_reference: Final = Table(
     **_IN_MYSQL,
 )
 
+dropped_credit: Final = Table(
+    "dropped_credit",
+    metadata,
+    Column("invoice", BigInteger, primary_key=True, comment="id of the first one of the account"),
+    Column(
+        "number", String(INVOICE_NUMBER_LENGTH), primary_key=True, comment="of the invoice that is named; empty = none"
+    ),
+    Column("amount", Money, nullable=False),
+    **_IN_MYSQL,
+)
+
 daily_total: Final = Table(
     "daily_total",
     metadata,

@@ -744,14 +744,15 @@ async def read_invoiced_calls(office: Office, who: Principal, order: ReadInvoice
 
     Raises:
         NoSuchInvoiceError: there is none of the id, or the principal may not see it.
+        DroppedPeriod: the entries of its calls were dropped.
         StoreUnavailable: what was yielded is correct, and is not all.
     """
     invoice = await _visible(office, office.scope_of(who), order.id)
-    yield _csv([CALL_COLUMNS])
+    rows: list[Sequence[str]] = [CALL_COLUMNS]
     pages = office.stores.invoices.calls(invoice)
     async with aclosing(pages):
         async for page in pages:
-            yield _csv(
+            rows += (
                 [
                     each.call_id or "",
                     iso_utc(each.ended_at),
@@ -767,6 +768,10 @@ async def read_invoiced_calls(office: Office, who: Principal, order: ReadInvoice
                 ]
                 for each in page
             )
+            yield _csv(rows)
+            rows = []
+    if rows:
+        yield _csv(rows)
 
 
 def _csv(rows: Iterable[Sequence[str]]) -> str:
