@@ -144,6 +144,15 @@ async def test_a_payment_at_the_end_of_an_outage_gives_nothing_back_of_its_cap(l
     assert minutes_held(credit) == 0
 
 
+async def test_a_database_that_comes_and_goes_before_balances_are_read_ends_no_outage(live, terms):
+    credit = live.credits["careful"]
+    await terms.set_away(True)
+    assert minutes_held(credit) == 2
+    await terms.note_used()
+    await terms.set_away(True)
+    assert minutes_held(credit) == 0
+
+
 async def test_what_an_earlier_run_owes_counts_in_an_outage_soon_after_the_start(live, terms, bookings, clock):
     credit = live.credits["prepaid"]
     credit.post(Decimal(-4))

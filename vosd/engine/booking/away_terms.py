@@ -60,6 +60,8 @@ class AwayTerms:
 
     async def set_away(self, is_away: bool) -> None:
         """Begin or end an outage; call ``note_used`` before balances are read at its end."""
+        if is_away and self._live.is_database_away:
+            return  # a start without the database, which came and went before balances could be read: one outage
         self._live.is_database_away = is_away
         if is_away:
             self._rearm()
