@@ -49,12 +49,6 @@ class NightlyPart:
         self._catalogue = catalogue
         self._is_begun = False
         self._daily = Daily("nightly", clock, self.run)
-        self._raised: dict[Event, set[str]] = {
-            Event.LEDGER_DIFFERS: set(),
-            Event.NIGHTLY_FAILED: set(),
-            Event.INVOICES_OVERDUE: set(),
-        }
-        """Alarms that hold, by the work that they are about."""
 
     async def begin(self) -> None:
         """Begin to wait for the time."""
@@ -70,10 +64,11 @@ class NightlyPart:
         self._invoices = invoices
         if settings == self._settings:
             return
+        gone = _works(self._settings) - _works(settings)
         self._settings = settings
         if self._is_begun:
             await self.end()
-            self._forget()
+            _forget(gone)
             await self.begin()
 
     async def run(self, now: int) -> None:
@@ -118,21 +113,17 @@ class NightlyPart:
         for work in works:
             why = outcome.failed.get(work) or (self._report_minimums(outcome) if work == "minimum" else "")
             if why:
-                self._raised[Event.NIGHTLY_FAILED].add(work)
                 _log.error(Event.NIGHTLY_FAILED.value, work=work, why=why)
                 continue
-            self._raised[Event.NIGHTLY_FAILED].discard(work)
             _log.info(Event.NIGHTLY_DONE.value, work=work)
         if "invoices" in works and "invoices" not in outcome.failed:
             self._report_overdue(outcome)
         if "verify" not in works or "verify" in outcome.failed:
             return
         if outcome.differences:
-            self._raised[Event.LEDGER_DIFFERS].add("")
             what = "; ".join(outcome.shown)
             _log.error(Event.LEDGER_DIFFERS.value, count=outcome.differences, what=what, do="vosd ledger verify")
         else:
-            self._raised[Event.LEDGER_DIFFERS].discard("")
             _log.info(Event.LEDGER_AGREES.value)
 
     def _report_overdue(self, outcome: NightlyOutcome) -> None:
@@ -141,7 +132,6 @@ class NightlyPart:
         for name in outcome.opened:
             _log.info("account_opened", account=name, why="its overdue invoices are paid")
         if outcome.overdue:
-            self._raised[Event.INVOICES_OVERDUE].add("")
             shown = "; ".join(
                 f"{each.account}: {format_amount(each.amount)} {each.currency} since {iso_utc(each.due_at)[:10]}"
                 for each in outcome.overdue[:_SHOWN]
@@ -149,7 +139,6 @@ class NightlyPart:
             count, do = len(outcome.overdue), "vosd invoice list --state overdue"
             _log.warning(Event.INVOICES_OVERDUE.value, accounts=count, what=shown, do=do)
         else:
-            self._raised[Event.INVOICES_OVERDUE].discard("")
             _log.info(Event.INVOICES_PAID.value)
 
     def _report_minimums(self, outcome: NightlyOutcome) -> str:
@@ -164,20 +153,23 @@ class NightlyPart:
         shown = ", ".join(waiting[:5])
         return f"calls of {len(waiting)} accounts are not booked yet ({shown}): the next night tries again"
 
-    def _forget(self) -> None:
-        """Note that what is not looked at any more is no alarm."""
-        settings = self._settings
-        wanted = {"verify": settings.verify, "minimum": settings.minimum, "invoices": settings.invoices}
-        for work in sorted(self._raised[Event.NIGHTLY_FAILED]):
-            if settings.at_s is None or not wanted[work]:
-                self._raised[Event.NIGHTLY_FAILED].discard(work)
-                _log.info(Event.NIGHTLY_DONE.value, work=work, why=GONE)
-        if self._raised[Event.LEDGER_DIFFERS] and (settings.at_s is None or not settings.verify):
-            self._raised[Event.LEDGER_DIFFERS].clear()
-            _log.info(Event.LEDGER_AGREES.value, why=GONE)
-        if self._raised[Event.INVOICES_OVERDUE] and (settings.at_s is None or not settings.invoices):
-            self._raised[Event.INVOICES_OVERDUE].clear()
-            _log.info(Event.INVOICES_PAID.value, why=GONE)
+
+def _works(settings: NightlySettings) -> set[str]:
+    """Return the works that are done every night."""
+    if settings.at_s is None:
+        return set()
+    wanted = {"verify": settings.verify, "minimum": settings.minimum, "invoices": settings.invoices}
+    return {name for name, is_wanted in wanted.items() if is_wanted}
+
+
+def _forget(works: set[str]) -> None:
+    """Log that works are not done any more: what they have found is no alarm, also if it was in an earlier run."""
+    for work in sorted(works):
+        _log.info(Event.NIGHTLY_DONE.value, work=work, why=GONE)
+    if "verify" in works:
+        _log.info(Event.LEDGER_AGREES.value, why=GONE)
+    if "invoices" in works:
+        _log.info(Event.INVOICES_PAID.value, why=GONE)
 
 
 class DailyParts:

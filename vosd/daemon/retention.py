@@ -30,8 +30,6 @@ class RetentionPart:
         self._settings = settings.retention
         self._is_begun = False
         self._daily = Daily("retention", clock, self.run)
-        self._held: set[str] = set()
-        """Kinds whose records are kept although their time is over."""
 
     async def begin(self) -> None:
         """Begin to wait for the time."""
@@ -45,10 +43,12 @@ class RetentionPart:
     async def adjust(self, settings: RetentionSettings) -> None:
         """Apply other settings; a run that goes on is ended."""
         if settings != self._settings:
+            gone = _kinds(self._settings) - _kinds(settings)
             self._settings = settings
             if self._is_begun:
                 await self.end()
-                self._forget_held()
+                for kind in sorted(gone):  # kept for good or dropped by hand alone from now on: no alarm
+                    _log.info(Event.RETENTION_DONE.value, kind=kind, why=GONE)
                 await self.begin()
 
     async def run(self, now: int) -> None:
@@ -66,8 +66,6 @@ class RetentionPart:
             self._blocked(outcome.error)
         else:
             report(outcome.run)
-            for sheet in outcome.run.kinds:
-                (self._held.add if sheet.held else self._held.discard)(sheet.kind)
 
     async def _outcome(self, now: int) -> RetentionOutcome:
         settings = replace(self._settings, at_s=None, zone=None)
@@ -77,16 +75,14 @@ class RetentionPart:
     def _blocked(self, why: str) -> None:
         for kind in (each.value for each in RecordKind):
             if getattr(self._settings, kind) is not None:
-                self._held.add(kind)
                 _log.error(Event.RETENTION_BLOCKED.value, kind=kind, guard="error", why=why)
 
-    def _forget_held(self) -> None:
-        """Note that records which are kept for good, or dropped by hand alone from now on, are no alarm."""
-        settings = self._settings
-        for kind in sorted(self._held):
-            if settings.at_s is None or getattr(settings, kind) is None:
-                self._held.discard(kind)
-                _log.info(Event.RETENTION_DONE.value, kind=kind, why=GONE)
+
+def _kinds(settings: RetentionSettings) -> set[str]:
+    """Return the kinds of records that are dropped every day."""
+    if settings.at_s is None:
+        return set()
+    return {each.value for each in RecordKind if getattr(settings, each.value) is not None}
 
 
 def report(run: RetentionRun) -> None:

@@ -18,6 +18,8 @@ PASSES_MS: Final = 15 * 60_000
 """An alarm without an event for its end is cleared so long after it was last repeated."""
 CONFIRMED_MS: Final = 5 * 60_000
 """An alarm from before a restart is cleared so long after the start, unless its cause has reported it again."""
+CONFIRMED_DAILY_MS: Final = 2 * 86_400_000
+"""The same for alarms whose cause is looked at once a day; the look may take most of a day, and comes after a start."""
 SUBJECTS_MAX: Final = 500
 """Most alarms of one kind; more are counted only, so that a scanner cannot fill the list with lock-outs."""
 HISTORY_MAX: Final = 1_000
@@ -54,6 +56,8 @@ class AlarmKind(NamedTuple):
     """Facts of its event that say what it is about; those that are missing are left out."""
     passes: bool = False
     """Whether it is cleared by time alone, too: its event is a report and no change of a state."""
+    daily: bool = False
+    """Whether its cause is looked at once a day."""
 
 
 _CRITICAL, _WARNING, _INFO, _OFF = Level.CRITICAL, Level.WARNING, Level.INFO, Level.OFF
@@ -129,11 +133,11 @@ KINDS: Final[Mapping[Event, AlarmKind]] = {
     Event.RTPENGINE_DOWN: AlarmKind(_CRITICAL, ("rtpengine",)),
     Event.NAT_SWEEP_OVERRUN: AlarmKind(_WARNING),
     Event.ALARM_OUTPUT_DOWN: AlarmKind(_WARNING, ("output",)),
-    Event.RETENTION_BLOCKED: AlarmKind(_WARNING, ("kind",)),
+    Event.RETENTION_BLOCKED: AlarmKind(_WARNING, ("kind",), daily=True),
     Event.ACCOUNT_EXPIRES: AlarmKind(_WARNING, ("account",)),
-    Event.LEDGER_DIFFERS: AlarmKind(_CRITICAL),
-    Event.INVOICES_OVERDUE: AlarmKind(_WARNING),
-    Event.NIGHTLY_FAILED: AlarmKind(_WARNING, ("work",)),
+    Event.LEDGER_DIFFERS: AlarmKind(_CRITICAL, daily=True),
+    Event.INVOICES_OVERDUE: AlarmKind(_WARNING, daily=True),
+    Event.NIGHTLY_FAILED: AlarmKind(_WARNING, ("work",), daily=True),
     Event.REPORT_FAILED: AlarmKind(_WARNING, ("report",)),
     Event.BILATERAL_DIFFERS: AlarmKind(_CRITICAL, ("account",)),
     Event.BILATERAL_AWAY: AlarmKind(_WARNING, ("account",)),
@@ -229,7 +233,8 @@ class Alarms:
             if level is not Level.OFF:
                 held = self._active.setdefault(alarm.event, {})
                 held.setdefault(alarm.subject, msgspec.structs.replace(alarm, level=level))
-                self._unconfirmed[alarm.event, alarm.subject] = at + CONFIRMED_MS
+                patience = CONFIRMED_DAILY_MS if KINDS[alarm.event].daily else CONFIRMED_MS
+                self._unconfirmed[alarm.event, alarm.subject] = at + patience
 
     def set_levels(self, levels: Mapping[Event, Level]) -> list[AlarmChange]:
         """Set the levels that differ from those of ``KINDS``; return the alarms that are cleared: they are off now."""

@@ -22,7 +22,7 @@ from vosd.daemon.nightly import NightlyPart, month_before
 from vosd.daemon.nightly_process import NightlyOutcome, work_of_the_night
 from vosd.engine.settings import InvoiceSettings, NightlySettings
 from vosd.obs.alarms import KINDS
-from vosd.obs.events import BACK, Event
+from vosd.obs.events import BACK, GONE, Event
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
 from vosd.storage.payments import SqlPayments
@@ -145,11 +145,11 @@ async def test_overdue_invoices_are_an_alarm_and_lock_their_account_until_they_a
 
 
 async def test_work_that_is_not_done_is_an_alarm_and_goes_when_it_is_not_wanted_any_more(tmp_path):
-    part = part_of(tmp_path)
+    part = part_of(tmp_path, at_s=0)
     with capture_logs() as log:
         part.report(NightlyOutcome(failed={"minimum": "no database"}), ["verify", "minimum"])
         await part.begin()
-        await part.adjust(NightlySettings(minimum=False), InvoiceSettings())
+        await part.adjust(NightlySettings(at_s=5, minimum=False), InvoiceSettings())
         await part.end()
     shown = [(line["event"], line.get("work"), line.get("why", "")) for line in log]
     assert shown[:3] == [
@@ -157,4 +157,13 @@ async def test_work_that_is_not_done_is_an_alarm_and_goes_when_it_is_not_wanted_
         ("nightly_failed", "minimum", "no database"),
         ("ledger_agrees", None, ""),
     ]
-    assert shown[3][:2] == ("nightly_done", "minimum")
+    assert shown[3:] == [("nightly_done", "minimum", GONE)]
+
+
+async def test_alarms_of_an_earlier_run_go_with_their_work(tmp_path):
+    part = part_of(tmp_path, at_s=0)
+    with capture_logs() as log:
+        await part.begin()
+        await part.adjust(NightlySettings(at_s=None), InvoiceSettings())
+        await part.end()
+    assert {line["event"] for line in log if line["why"] == GONE} == {"nightly_done", "ledger_agrees", "invoices_paid"}

@@ -10,7 +10,18 @@ import structlog
 from doubles.kept_log import log_as_it_was
 
 from vosd.obs import log
-from vosd.obs.alarms import HISTORY_MAX, KINDS, PASSES_MS, SUBJECTS_MAX, WATCHED, AlarmChange, Alarms, Level
+from vosd.obs.alarms import (
+    CONFIRMED_DAILY_MS,
+    CONFIRMED_MS,
+    HISTORY_MAX,
+    KINDS,
+    PASSES_MS,
+    SUBJECTS_MAX,
+    WATCHED,
+    AlarmChange,
+    Alarms,
+    Level,
+)
 from vosd.obs.events import BACK, Event
 from vosd.obs.remedies import REMEDIES
 from vosd.obs.stream import WAITING_MAX, EventStream, Noted
@@ -204,6 +215,19 @@ def test_an_alarm_is_confirmed_until_it_begins_again():
     assert alarms.history()[0].note == "the vendor knows"
     (again,) = alarms.note("gateway_down", {"gateway": "a"}, 4)
     assert (again.alarm.confirmed_by, again.alarm.is_held_back) == (None, False)
+
+
+def test_an_alarm_whose_cause_is_looked_at_once_a_day_is_kept_over_a_restart_until_it_was_looked_at():
+    alarms = Alarms()
+    alarms.note("ledger_differs", {"count": 3}, 1)
+    alarms.note("nightly_failed", {"work": "minimum"}, 1)
+    alarms.note("gateway_down", {"gateway": "a"}, 1)
+    restarted = Alarms()
+    restarted.restore(alarms.kept(), 2)
+    assert [each.alarm.event for each in restarted.expire(2 + CONFIRMED_MS)] == [Event.GATEWAY_DOWN]
+    (agreed,) = restarted.note("ledger_agrees", {}, 2 + 86_400_000)
+    assert (agreed.is_raised, agreed.alarm.event) == (False, Event.LEDGER_DIFFERS)
+    assert [each.alarm.subject for each in restarted.expire(2 + CONFIRMED_DAILY_MS)] == ["minimum"]
 
 
 def test_an_alarm_that_begins_again_while_it_is_silent_is_held_back_until_then():
