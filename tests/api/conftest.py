@@ -14,7 +14,7 @@ control_socket: $directory/vosd.sock
 api: {listen: '127.0.0.1:1', trusted_proxies: [127.0.0.9]}
 accounts:
   - {id: acme, agent: reseller}
-  - {id: reseller, rights: [accounts, sub_payments]}
+  - {id: reseller, rights: [accounts, sub_payments, gateways]}
 """
 
 

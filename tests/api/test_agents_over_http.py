@@ -20,6 +20,10 @@ def tree(api: Api) -> Api:
     assert below.status == 201, below.content
     foreign = api.ask("POST", "/accounts", {"name": "foreign", "keys": {"currency": "USD"}})
     assert foreign.status == 201, foreign.content
+    trunk = api.ask(
+        "POST", "/mapping-gateways", {"name": "foreign-pbx", "keys": {"account": "foreign", "hosts": ["192.0.2.0/30"]}}
+    )
+    assert trunk.status == 201, trunk.content
     return api
 
 
@@ -83,3 +87,25 @@ def test_a_loop_of_agents_is_refused_and_a_right_that_is_lacking_too(tree: Api) 
     assert (own.status, own.json["code"]) == (409, "defined_in_files")
     assert ask(tree, "POST", "/routing-gateways", {"name": "x", "keys": {}}).status == 404
     assert ask(tree, "GET", "/routing-gateways").json["items"] == []
+
+
+@pytest.mark.parametrize(
+    ("keys", "status"),
+    [
+        ({"hosts": ["192.0.2.2"]}, 422),
+        ({"hosts": ["192.0.2.2:5061"]}, 422),
+        ({"hosts": ["192.0.0.0/16"]}, 422),
+        ({"hosts": ["192.0.2.2"], "tech_prefix": "44"}, 422),
+        ({"hosts": ["pbx.example"]}, 422),
+        ({"hosts": ["192.0.2.4", "198.51.100.0/24"]}, 201),
+        ({"auth": {"username": "new", "password": "long-enough-1"}}, 201),
+    ],
+)
+def test_an_agent_gives_its_gateways_no_source_of_another_customer(
+    tree: Api, keys: dict[str, Any], status: int
+) -> None:
+    found = ask(tree, "POST", "/mapping-gateways?dry_run=true", {"name": "new", "keys": {"account": "leaf", **keys}})
+    assert found.status == status, found.content
+    if status == 422:
+        assert found.json["field"] == "mapping_gateways[new].hosts", found.content
+        assert b"foreign" not in found.content

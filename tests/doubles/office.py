@@ -21,6 +21,7 @@ from vosd.billing.accounts import Account
 from vosd.billing.ports import Rates
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rates import RatingPolicy
+from vosd.catalogue.agent_sources import AgentSources
 from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.problems import ConfigError, DefinitionProblem, ProblemList
 from vosd.catalogue.stored_objects import ObjectVersion
@@ -152,7 +153,10 @@ class Defined:
         return number_for_text(kind, keys)
 
     async def check_objects(
-        self, versions: Sequence[ObjectVersion], accounts: Collection[str] = ()
+        self,
+        versions: Sequence[ObjectVersion],
+        accounts: Collection[str] = (),
+        _sources: AgentSources | None = None,
     ) -> Mapping[str, Account]:
         """Refuse keys that the models of production refuse; what objects say of each other is not compared."""
         problems = ProblemList()

@@ -29,9 +29,9 @@ def main() -> None:
 
 
 def _answer(question: bytes) -> bytes:
-    config, versions, accounts = pickle.loads(question)  # noqa: S301 - from the process that started this one
+    config, versions, accounts, sources = pickle.loads(question)  # noqa: S301 - from the process that started this one
     with closing(ConfiguredSwitch(config)) as switch:
         try:
-            return pickle.dumps(check_here(switch, versions, accounts))
+            return pickle.dumps(check_here(switch, versions, accounts, sources))
         except ConfigError as error:
             return pickle.dumps(error.problems)

@@ -8,6 +8,7 @@ from typing import Final
 
 from vosd.base.errors import VosError
 from vosd.billing.accounts import Account
+from vosd.catalogue.agent_sources import AgentSources
 from vosd.catalogue.problems import ConfigError, DefinitionProblem
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.processes.channel import received, send
@@ -32,19 +33,23 @@ class Checks:
         self._ending: asyncio.Task[None] | None = None
 
     async def check(
-        self, config: Path, versions: Sequence[ObjectVersion], accounts: Collection[str]
+        self,
+        config: Path,
+        versions: Sequence[ObjectVersion],
+        accounts: Collection[str],
+        sources: AgentSources | None,
     ) -> Mapping[str, Account]:
         """Check a configuration with further versions of objects, and return those of some accounts that it has.
 
         Raises:
-            ConfigError: it would not be valid.
+            ConfigError: it would not be valid, or the agent may not give such sources.
             CheckEndedError: it was not checked.
         """
         async with self._turn:
             if self._ending is not None:
                 self._ending.cancel()
             try:
-                found = await self._asked(pickle.dumps((config, versions, accounts)))
+                found = await self._asked(pickle.dumps((config, versions, accounts, sources)))
             except (OSError, EOFError) as error:
                 await self._end()
                 message = f"the process that checks changes has ended ({error}), and nothing was changed: free memory"

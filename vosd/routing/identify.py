@@ -5,7 +5,7 @@ gateway with credentials has proven them is checked elsewhere.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import Final, NamedTuple
 
@@ -164,12 +164,20 @@ class SourceIndex:
     def _holder(self, address: str, pattern: HostPattern, gateway: MappingGateway) -> str | None:
         """Return the gateway that an address belongs to by the configuration, and not to this one; None = to none."""
         for claim in self._claims_on(address):
-            other = claim.gateway
-            meets = claim.port is None or pattern.port is None or claim.port == pattern.port
-            both_prove = other.credentials is not None and gateway.credentials is not None
-            if meets and claim.tech_prefix == gateway.tech_prefix and other.name != gateway.name and not both_prove:
-                return other.name
+            if claim.tech_prefix == gateway.tech_prefix and _meets(claim, pattern, gateway):
+                return claim.gateway.name
         return None
+
+    def met_by(self, gateway: MappingGateway) -> Iterator[tuple[HostPattern, MappingGateway]]:
+        """Yield patterns of a gateway that packets of others fit, too, with those gateways, whatever their tech prefix.
+
+        Those that prove who they are, as it does, are left out: their calls stay theirs.
+        """
+        for pattern in gateway.hosts:
+            own = bits_of(pattern.network)
+            for network, claims in self._claims.items():
+                if _overlap(own, network):
+                    yield from ((pattern, claim.gateway) for claim in claims if _meets(claim, pattern, gateway))
 
     def addresses_by_name(self, gateway: str) -> list[str]:
         """Return the addresses that a gateway has by its names now."""
@@ -291,6 +299,19 @@ def _add(on: dict[NetworkBits, list[_Claim]], pattern: HostPattern, gateway: Map
             raise SourceConflict(rival.gateway.name, gateway.name, claim)
     callee_from = gateway.dialect.callee_from
     claims.append(_Claim(pattern.port, network.host_bits, gateway.tech_prefix, callee_from, gateway))
+
+
+def _meets(claim: _Claim, pattern: HostPattern, gateway: MappingGateway) -> bool:
+    """Return whether packets of another gateway's claim may be taken for those of a pattern on the same addresses."""
+    other = claim.gateway
+    both_prove = other.credentials is not None and gateway.credentials is not None
+    same_port = claim.port is None or pattern.port is None or claim.port == pattern.port
+    return same_port and other.name != gateway.name and not both_prove
+
+
+def _overlap(one: NetworkBits, other: NetworkBits) -> bool:
+    bits = max(one.host_bits, other.host_bits)
+    return one.version == other.version and one.base >> bits == other.base >> bits
 
 
 def _without_prefix(callee: str, tech_prefix: str) -> str | None:

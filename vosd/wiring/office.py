@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from vosd.billing.ports import Rates
     from vosd.billing.rate_group import RateGroup
     from vosd.billing.rates import RatingPolicy
+    from vosd.catalogue.agent_sources import AgentSources
     from vosd.catalogue.catalogue import Catalogue
     from vosd.catalogue.problems import DefinitionProblem
     from vosd.catalogue.stored_objects import ObjectVersion
@@ -39,7 +40,9 @@ if TYPE_CHECKING:
     from vosd.routing.special_numbers import SpecialNumbers
     from vosd.storage.stores import SqlStores
 
-    Check = Callable[[Path, Sequence[ObjectVersion], Collection[str]], Awaitable[Mapping[str, Account]]]
+    Check = Callable[
+        [Path, Sequence[ObjectVersion], Collection[str], AgentSources | None], Awaitable[Mapping[str, Account]]
+    ]
 
 
 class _Configured:
@@ -130,11 +133,14 @@ class _Configured:
         return number_for_text(kind, keys)
 
     async def check_objects(
-        self, versions: "Sequence[ObjectVersion]", accounts: "Collection[str]" = ()
+        self,
+        versions: "Sequence[ObjectVersion]",
+        accounts: "Collection[str]" = (),
+        sources: "AgentSources | None" = None,
     ) -> "Mapping[str, Account]":
         if self._check is not None:
-            return await self._check(self._switch.config_path(), versions, accounts)
-        return check_here(self._switch, versions, accounts)
+            return await self._check(self._switch.config_path(), versions, accounts, sources)
+        return check_here(self._switch, versions, accounts, sources)
 
     def catalogue(self, file: "Path | None" = None, versions: "Sequence[ObjectVersion]" = ()) -> "Catalogue":
         asked = self._switch if file is None else self._switch.with_file(file)
@@ -224,14 +230,26 @@ def definitions_of(switch: ConfiguredSwitch, check: "Check | None" = None) -> "C
 
 
 def check_here(
-    switch: ConfiguredSwitch, versions: "Sequence[ObjectVersion]", accounts: "Collection[str]"
+    switch: ConfiguredSwitch,
+    versions: "Sequence[ObjectVersion]",
+    accounts: "Collection[str]",
+    sources: "AgentSources | None",
 ) -> "Mapping[str, Account]":
     """Load a configuration with further versions of objects, and return those of some accounts that it has.
 
     Raises:
-        ConfigError: it is not valid.
+        ConfigError: it is not valid, or has sources of an agent that are another customer's.
     """
-    found = loaded_with(switch, versions).catalogue.accounts
+    catalogue = loaded_with(switch, versions).catalogue
+    if sources is not None:
+        from vosd.catalogue.agent_sources import check_sources
+        from vosd.catalogue.problems import ConfigError, ProblemList
+
+        problems = ProblemList()
+        check_sources(catalogue, sources, problems)
+        if problems.has_errors:
+            raise ConfigError(problems.in_order())
+    found = catalogue.accounts
     return {name: found[name] for name in accounts if name in found}
 
 

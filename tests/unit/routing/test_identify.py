@@ -254,3 +254,31 @@ def test_the_cache_of_hosts_is_bounded_and_holds_known_ones_only(monkeypatch):
 def test_host_that_is_no_address_is_an_error():
     with pytest.raises(ValueError, match="example"):
         SourceIndex([]).identify("example.com", 5060, saying("44"))
+
+
+@pytest.mark.parametrize(
+    ("hosts", "more", "met"),
+    [
+        (["10.0.0.1"], {}, "other"),
+        (["10.0.0.1"], {"tech_prefix": "7"}, "other"),
+        (["10.0.0.1@5062"], {}, "other"),
+        (["::/0", "::ffff:10.0.0.0/121"], {}, "other"),
+        (["10.0.0.0/23@5060"], {}, "other"),
+        (["10.0.1.1@5060"], {}, None),
+        (["10.0.1.1"], {}, "port"),
+        (["10.0.1.1"], {"credentials": credentials("one", "secret")}, "port"),
+        (["10.0.2.1"], {"credentials": credentials("one", "secret")}, None),
+        (["10.0.3.1", "2001:db8::1"], {}, None),
+    ],
+)
+def test_packets_of_others_that_a_gateway_may_take_are_found_whatever_port_and_prefix_it_has(hosts, more, met):
+    mine = mapping_gateway("mine", *hosts, **more)
+    index = SourceIndex(
+        [
+            mine,
+            mapping_gateway("other", "10.0.0.0/24"),
+            mapping_gateway("port", "10.0.1.0/24@5062", tech_prefix="9"),
+            mapping_gateway("proves", "10.0.2.0/24", credentials=credentials("other", "secret")),
+        ]
+    )
+    assert {other.name for _, other in index.met_by(mine)} == {met} - {None}

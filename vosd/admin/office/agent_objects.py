@@ -15,6 +15,7 @@ from vosd.admin.office.errors import OrderError
 from vosd.admin.office.ports import ConfiguredObjects
 from vosd.admin.office.scope import Scope
 from vosd.billing.rights import Right
+from vosd.catalogue.agent_sources import AgentSources
 from vosd.catalogue.problems import ConfigError, DefinitionProblem
 from vosd.catalogue.stored_objects import ObjectVersion
 
@@ -49,6 +50,8 @@ _NEEDED_OF_GATEWAYS: Final[Mapping[str, Right]] = {
     "enabled": Right.GATEWAYS,
     **dict.fromkeys(("max_concurrent", "max_cps", "max_call_seconds", "max_requests"), Right.GATEWAY_CAPACITY),
 }
+_SOURCES: Final = frozenset({"hosts", "tech_prefix", "auth"})
+"""Keys that say which packets are a mapping gateway's."""
 _OTHERS: Final = "operator"
 """Name in place of those who are no agents of the tree."""
 _QUOTED: Final = re.compile(r"'([^']*)'")
@@ -175,6 +178,12 @@ class AgentObjects:
                 raise OrderError("keys", f"has {key}, which is not for agents", "leave it out")
             if _has_variable(new.get(key)):
                 raise OrderError("keys", f"has a variable in {key}, which is not for agents", "write the value")
+
+    def sources(self, changed: Iterable[tuple[str, str, Iterable[str]]]) -> AgentSources:
+        """Return the sources that change with keys of objects, which are given by kind and name."""
+        assert self._scope.agent is not None
+        named = [(name, kind == "mapping_gateways" and not _SOURCES.isdisjoint(keys)) for kind, name, keys in changed]
+        return AgentSources(self._scope.agent, {name for name, is_concerned in named if is_concerned})
 
     def _check_account(self, name: str, after: Body | None, needed: Iterable[Right], *, is_new: bool) -> None:
         for right in needed:

@@ -170,7 +170,7 @@ async def provision_customer(office: Office, who: Principal, order: ProvisionCus
         if detail is None:
             raise
         return await _repeated(office, order, detail)
-    accounts = await checked(office, plan.versions, owned_by(office, scope), {order.account})
+    accounts = await checked(office, plan, owned_by(office, scope), {order.account})
     reference = order.reference or str(uuid4())
     payment = _payment(office, who, order, accounts, reference)
     waits = payment is not None and needs_second(office, who, payment.amount)

@@ -260,7 +260,7 @@ async def check_and_add(
 ) -> ChangedObjects:
     """Make a planned change, unless it is a trial; raises as ``set_objects``."""
     if plan.versions:
-        await checked(office, plan.versions, owned)
+        await checked(office, plan, owned)
     in_force = None
     if plan.versions and not terms.is_trial:
         await office.stores.objects.add(plan.versions, audit_line(office, who, terms, plan.versions))
@@ -271,9 +271,9 @@ async def check_and_add(
 
 
 async def checked(
-    office: Office, versions: Sequence[ObjectVersion], owned: AgentObjects | None, wanted: Collection[str] = ()
+    office: Office, plan: "Plan", owned: AgentObjects | None, wanted: Collection[str] = ()
 ) -> Mapping[str, Account]:
-    """Check the configuration with further versions, and return the wanted accounts that it has then.
+    """Check the configuration as it is after a change, and return the wanted accounts that it has then.
 
     ``owned`` are the objects that an agent sees.
 
@@ -281,6 +281,7 @@ async def checked(
         AccountsBelowError: an agent would end that has accounts below it.
         ConfigError: the configuration would not be valid.
     """
+    versions = plan.versions
     accounts = [each for each in versions if each.kind == "accounts"]
     ended = {each.name for each in accounts if each.body is None}
     if ended:
@@ -292,7 +293,9 @@ async def checked(
                 )
                 raise AccountsBelowError(message)
     try:
-        return await office.definitions.check_objects(versions, wanted)
+        of_keys = ((each.kind, each.name, each.keys) for each in plan.differences if each.action is not Action.ENDED)
+        sources = None if owned is None else owned.sources(of_keys)
+        return await office.definitions.check_objects(versions, wanted, sources)
     except ConfigError as error:
         if owned is None:
             raise

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from vosd.billing.ports import Rates
     from vosd.billing.rate_group import RateGroup
     from vosd.billing.rates import RatingPolicy
+    from vosd.catalogue.agent_sources import AgentSources
     from vosd.catalogue.catalogue import Catalogue  # these import much
     from vosd.engine.settings import Settings
     from vosd.routing.special_numbers import SpecialNumbers
@@ -188,9 +189,14 @@ class ConfiguredObjects(Protocol):
         ...
 
     async def check_objects(
-        self, versions: Sequence[ObjectVersion], accounts: Collection[str] = ()
+        self,
+        versions: Sequence[ObjectVersion],
+        accounts: Collection[str] = (),
+        sources: "AgentSources | None" = None,
     ) -> Mapping[str, Account]:
         """Check the configuration with further versions of objects, and return those of some accounts that it has.
+
+        ``sources`` are those that an agent changes; None = an operator orders the change.
 
         Raises:
             ConfigError: it would not be valid.
