@@ -31,14 +31,12 @@ _JUDGED: Final = frozenset(
         EndReason.NO_AVAILABLE_ROUTE.text,
         EndReason.NO_MATCHING_RATE.text,
         EndReason.NUMBER_NOT_ALLOWED.text,
-        EndReason.GEOFENCE_BLOCKED.text,
-        EndReason.USER_AGENT_NOT_ALLOWED.text,
         EndReason.RATE_TYPE_NOT_ALLOWED.text,
         EndReason.ACCOUNT_DISABLED.text,
         EndReason.ACCOUNT_EXPIRED.text,
     }
 )
-"""Refusals that a simulation decides again; others are due to live state, money or the caller."""
+"""Refusals that a simulation decides again; others are due to live state, money, or the caller and its address."""
 
 Key = TypeVar("Key", bound=Hashable)
 

@@ -86,6 +86,7 @@ def explain_routes(
     whether the media of the call would be relayed, ``attestation`` what would be attested of its caller.
     """
     phone, least = table.phone(request.callee), table.plan.quality.min_attempts
+    rated = request.callee_rated or request.callee
     routes = examine_routes(request, table, occupancy, rests, vendors)
     candidates = tuple(
         Offered(
@@ -98,7 +99,7 @@ def explain_routes(
             choice.priority,
             choice.weight,
             None if choice.terms is None else format_amount(choice.terms.price_per_minute),
-            vendors.quality(choice.gateway, choice.prefix, request.callee, request.at, least) if is_live else None,
+            vendors.quality(choice.gateway, choice.prefix, rated, request.at, least) if is_live else None,
             *_compared(choice, request),
             outlook(choice.gateway) if choice.gateway.sound is None else None,
             attestation(choice),

@@ -68,7 +68,7 @@ class Rehearsal:
         credits = {**live.credits, **{name: live.credits[name].copied() for name in payers}}
         state = LiveState(credits, live.addresses_of, live.is_located, live.entropy)
         state.rests, state.breakers, state.health = live.rests, live.breakers, live.health
-        state.false_answers = live.false_answers
+        state.false_answers, state.country_of = live.false_answers, live.country_of
         state.quality, state.is_database_away = live.quality, live.is_database_away
         state.unregistered, state.blocks = live.unregistered, blocks or live.blocks
         state.turns = live.turns.copied()

@@ -394,5 +394,20 @@ def test_gateways_are_compared_by_the_buy_rates_of_the_number_behind_its_routing
         ],
         special_numbers=SpecialNumbers(strip_digits=2),
     )
-    found = explain("00442012", catalogue=content)
+    live = idle_state(content, RICH)
+    for _ in range(20):
+        live.quality.answered("first", "44", 900, NOW.mono)
+    live.quality.failed("first", "*", None, NOW.mono, is_effective=False)
+    found = explain("00442012", catalogue=content, live=live)
     assert (found.callee_billed, [each.cost for each in found.candidates]) == ("442012", ["0.30"])
+    assert [each["asr"] for each in document_of(found)["candidates"]] == [100.0]
+
+
+def test_the_country_of_the_source_is_that_which_the_live_state_knows() -> None:
+    abroad = builders.mapping_gateway("acme", "8.8.8.8/32", countries=frozenset({"US"}))
+    content = builders.catalogue([abroad, FIRST])
+    for country, result in (("US", "ok"), ("CA", "Geofence Blocked")):
+        live = idle_state(content, RICH)
+        live.country_of = {"8.8.8.8": country}.__getitem__
+        found = explain_route(content, live, gateway="acme", caller="1000", callee="442012", at=NOW, source="8.8.8.8")
+        assert found.result == result

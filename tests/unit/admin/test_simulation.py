@@ -184,11 +184,14 @@ def test_a_call_that_lasted_keeps_its_length_and_one_that_was_not_answered_costs
 
 def test_calls_that_came_to_no_search_are_left_out() -> None:
     unknown = refused(1, mapping_gateway=None, end_reason="Unknown Source")
-    found = simulated(catalogue(DEAR), [refused(end_reason="Insufficient Balance"), unknown])
+    reasons = ("Geofence Blocked", "Insufficient Balance", "User Agent Not Allowed")
+    found = simulated(catalogue(DEAR), [*(refused(end_reason=each) for each in reasons), unknown])
     assert found["calls"] == 0
     assert found["left_out"] == [
+        {"reason": "Geofence Blocked", "calls": 1},
         {"reason": "Insufficient Balance", "calls": 1},
         {"reason": "Unknown Source", "calls": 1},
+        {"reason": "User Agent Not Allowed", "calls": 1},
     ]
 
 
