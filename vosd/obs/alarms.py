@@ -19,7 +19,7 @@ PASSES_MS: Final = 15 * 60_000
 CONFIRMED_MS: Final = 5 * 60_000
 """An alarm from before a restart is cleared so long after the start, unless its cause has reported it again."""
 CONFIRMED_DAILY_MS: Final = 2 * 86_400_000
-"""The same for alarms whose cause is looked at once a day; the look may take most of a day, and comes after a start."""
+"""Longer for alarms whose cause is looked at once a day: the next look may end two days after a start."""
 SUBJECTS_MAX: Final = 500
 """Most alarms of one kind; more are counted only, so that a scanner cannot fill the list with lock-outs."""
 HISTORY_MAX: Final = 1_000
