@@ -148,6 +148,18 @@ async def test_the_reference_of_another_transfer_is_refused(store, other):
     assert await store.queries.standing("globex") == Standing(Decimal(3), 1)
 
 
+async def test_ends_of_two_other_transfers_are_no_repeat_of_a_third(store):
+    """Agents below one another choose their references each for itself, such as the month."""
+    names = ("acme", "globex", "initech", "umbrella")
+    terms = {"currencies": dict.fromkeys(names, "USD"), "memo": "november"}
+    await store.payments.transfer(transfer(target="initech", **terms))
+    await store.payments.transfer(transfer(source="umbrella", **terms))
+    with pytest.raises(ReferenceTaken, match="move-1 of account acme is another transfer"):
+        await store.payments.transfer(transfer(**terms))
+    assert (await store.payments.transfer(transfer(target="initech", **terms)))[0].repeated
+    assert await store.queries.standing("globex") == Standing(Decimal(3), 1)
+
+
 async def test_a_transfer_between_two_currencies_is_refused_and_books_nothing(store):
     await store.payments.add(payment("10", currency="USD"))
     with pytest.raises(OtherCurrency, match="acme has money in USD, account globex in EUR"):

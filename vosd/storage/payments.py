@@ -157,17 +157,18 @@ async def _earlier(connection: AsyncConnection, payment: Payment) -> Receipt | N
     """Return the receipt of the entry that has the payment's reference; None = there is none.
 
     Raises:
-        ReferenceTaken: that entry was for another amount.
+        ReferenceTaken: that entry was for another amount, or of a transfer with another account.
     """
-    same = select(_entry.c.amount, _entry.c.balance_after).where(
+    same = select(_entry.c.amount, _entry.c.balance_after, _entry.c.memo).where(
         _entry.c.account == _name(payment),
         _entry.c.kind == payment.kind.value,
         _entry.c.reference == _reference(payment),
     )
     found = (await connection.execute(same)).one_or_none()
-    if found is None:
-        found = await dropped_payment(connection, _name(payment), payment.kind, _reference(payment))
-    return None if found is None else receipt_of_earlier(payment, found.amount, found.balance_after)
+    if found is not None:
+        return receipt_of_earlier(payment, found.amount, found.balance_after, found.memo)
+    dropped = await dropped_payment(connection, _name(payment), payment.kind, _reference(payment))
+    return None if dropped is None else receipt_of_earlier(payment, dropped.amount, dropped.balance_after, None)
 
 
 async def _append(

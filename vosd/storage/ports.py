@@ -79,6 +79,8 @@ class Payment:
     amount: Decimal = ZERO
     operator: str | None = None
     memo: str | None = None
+    other_end: str | None = None
+    """The beginning of the memo of a transfer, which names the other account; None = it is no transfer."""
     currency: str | None = None
     """ISO 4217; None = the currency of the account."""
     must_exist: bool = False
@@ -142,7 +144,7 @@ class MoneyTransfer:
             self._payment(self.target, self.amount, f"from {self.source}"),
         )
 
-    def _payment(self, account: str, amount: Decimal, memo: str) -> "Payment":
+    def _payment(self, account: str, amount: Decimal, other_end: str) -> "Payment":
         currency = self.currencies.get(account)
         return Payment(
             account=account,
@@ -151,7 +153,8 @@ class MoneyTransfer:
             made_at=self.made_at,
             amount=amount,
             operator=self.operator,
-            memo=f"{memo}: {self.memo}" if self.memo else memo,
+            memo=f"{other_end}: {self.memo}" if self.memo else other_end,
+            other_end=other_end,
             currency=currency,
             must_exist=currency is None,
         )
@@ -367,12 +370,18 @@ def both_or_none(transfer: MoneyTransfer, receipts: Sequence[Receipt | None]) ->
     return source, target
 
 
-def receipt_of_earlier(payment: Payment, amount: Decimal, balance_after: Decimal) -> Receipt:
-    """Return the receipt of the earlier entry that has the payment's reference.
+def receipt_of_earlier(payment: Payment, amount: Decimal, balance_after: Decimal, memo: str | None) -> Receipt:
+    """Return the receipt of the earlier entry that has the payment's reference; ``memo`` of None: it was dropped.
 
     Raises:
-        ReferenceTaken: when that entry was for another amount.
+        ReferenceTaken: when that entry was for another amount, or of a transfer with another account.
     """
+    other_end = payment.other_end
+    if other_end is not None and memo is not None and memo != other_end and not memo.startswith(f"{other_end}: "):
+        message = (
+            f"reference {payment.reference} of account {payment.account} is another transfer: give another reference"
+        )
+        raise ReferenceTaken(message)
     if payment.kind not in _COMPUTED and amount != payment.amount:
         message = (
             f"reference {payment.reference} of account {payment.account} was booked for "

@@ -47,6 +47,7 @@ class Entry(NamedTuple):
     call_id: str | None
     ended_at: int = 0
     """Of the call, UTC milliseconds."""
+    memo: str | None = None
 
 
 @dataclass(slots=True)
@@ -273,7 +274,7 @@ class MemoryStore:
 
     def _earlier(self, payment: Payment) -> Receipt | None:
         found = self._by_reference.get((payment.account, payment.kind.value, payment.reference))
-        return None if found is None else receipt_of_earlier(payment, found.amount, found.balance_after)
+        return None if found is None else receipt_of_earlier(payment, found.amount, found.balance_after, found.memo)
 
     def _check_exists(self, payment: Payment) -> None:
         if payment.must_exist and payment.account not in self._accounts:
@@ -291,16 +292,23 @@ class MemoryStore:
     def _pay(self, payment: Payment) -> Receipt:
         before = self._accounts[payment.account].standing.balance
         amount = -before if payment.kind is EntryKind.ZERO else payment.amount
-        self._append(payment.account, amount, payment.kind.value, payment.reference, None)
+        self._append(payment.account, amount, payment.kind.value, payment.reference, None, memo=payment.memo)
         return Receipt(before, before + amount, repeated=False)
 
     def _append(
-        self, account: str, amount: Decimal, kind: str, reference: str, call_id: str | None, ended_at: int = 0
+        self,
+        account: str,
+        amount: Decimal,
+        kind: str,
+        reference: str,
+        call_id: str | None,
+        ended_at: int = 0,
+        memo: str | None = None,
     ) -> None:
         row = self._accounts[account]
         row.standing = Standing(row.standing.balance + amount, row.standing.seq + 1)
         row.changed = self.commits
-        entry = Entry(account, row.standing.seq, amount, row.standing.balance, kind, reference, call_id, ended_at)
+        entry = Entry(account, row.standing.seq, amount, row.standing.balance, kind, reference, call_id, ended_at, memo)
         self.entries.append(entry)
         self._by_reference[account, kind, reference] = entry
 
