@@ -77,7 +77,8 @@ async def test_an_event_is_signed_as_the_recipe_of_the_page_checks_it_and_others
             assert await taken(server, 1) == ["a1"]
         assert server.faults == []
         (document,) = server.taken()
-    assert document == {"id": "crm-1", "type": "balance.low", "at": low(1).at, "data": {"account": "a1"}}
+    assert re.fullmatch("crm-[0-9a-f]{8}-1", document.pop("id"))
+    assert document == {"type": "balance.low", "at": low(1).at, "data": {"account": "a1"}}
     ((headers, body),) = kept
     assert names["is_genuine"](headers, body, SECRET.encode())
     assert not names["is_genuine"](headers, body + b" ", SECRET.encode())
@@ -118,6 +119,18 @@ async def test_what_is_not_delivered_waits_over_a_restart(tmp_path):
         server.fails = []
         async with delivering(events, tmp_path, server.url):
             assert await taken(server, 2) == ["a1", "a2"]
+
+
+async def test_ids_are_of_one_event_also_after_a_start_that_has_removed_the_files_of_all_before(tmp_path):
+    with ReportServer(secret=SECRET.encode()) as server:
+        for told in ((low(1),), (), (low(2),)):
+            events = events_of()
+            async with delivering(events, tmp_path, server.url) as webhook:
+                tell(events, *told)
+                await webhook._delivery.all_done()
+                webhook.tidy()
+                webhook.tidy()
+        assert len({each["id"] for each in server.taken()}) == 2
 
 
 async def test_events_that_a_receiver_refuses_are_dead_letters_until_they_are_replayed(tmp_path):

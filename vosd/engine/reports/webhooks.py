@@ -1,5 +1,6 @@
 """Live events to HTTP servers: each receiver has a queue, a spool, tasks and dead letters of its own (ADR 126)."""
 
+import secrets
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -31,6 +32,8 @@ class EventWebhook(HttpOutlet):
         super().__init__(clock, settings.delivery, directory, is_busy, receiver=settings.name)
         self.name: Final = settings.name
         self._types = settings.types
+        self._series = secrets.token_hex(4)
+        """Part of the ids of this start: numbers of an earlier one come again when no file of the spool has them."""
         self._events = events
         self._is_attached = False
         self._dead = ReportSpool(directory / "dead", receiver=settings.name)
@@ -61,7 +64,7 @@ class EventWebhook(HttpOutlet):
         """Take an event."""
         if event.type in self._types:
             key = event.data.call_id if event.type.startswith("call.") else event.type.partition(".")[0]
-            self._report(key, partial(document_of, event, f"{self.name}-{self._next_number}"))
+            self._report(key, partial(document_of, event, f"{self.name}-{self._series}-{self._next_number}"))
 
     def tidy(self) -> None:
         """Drop old events, log losses, and write to the disk what is done."""
