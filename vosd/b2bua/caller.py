@@ -127,6 +127,12 @@ class Caller:
         return self
 
     @property
+    def trunk(self) -> str | None:
+        """Name of its mapping gateway, or its number as a phone: one that has taken the call over has its own."""
+        newcomer = self.progress.newcomer
+        return self.call.board.customer if newcomer is None else newcomer.trunk
+
+    @property
     def named(self) -> str:
         """Name of the caller in the From of the dialog."""
         return self.dialog.remote

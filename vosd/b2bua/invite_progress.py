@@ -18,6 +18,15 @@ class ShownFork(NamedTuple):
     is_settled: bool
 
 
+class Newcomer(NamedTuple):
+    """Sender of an INVITE with Replaces (RFC 3891): another one than the call was made by."""
+
+    trunk: str
+    """Name of its mapping gateway, or its number as a phone."""
+    host: str
+    port: int
+
+
 class InviteProgress(msgspec.Struct, omit_defaults=True):
     """Facts of a caller's INVITE: a field of it is written to snapshots and read from them without another line."""
 
@@ -48,3 +57,5 @@ class InviteProgress(msgspec.Struct, omit_defaults=True):
     sent_early_media: bool = False
     valid_s: int | None = None
     """The Expires header of the INVITE, in seconds; None = it has none, or one that no call reaches."""
+    newcomer: Newcomer | None = None
+    """Sender of an INVITE with Replaces; None = the one that made the call."""

@@ -48,13 +48,15 @@ def refer_came(call: "Call", leg: Leg, event: RequestArrived, board: "Switchboar
         _call_target(transfer, caller, event, board, target.number)
         return
     second = call_named_by(call.endpoint, target.replaces)
+    other = None if second is None else second.caller.inviter
     if (
         second is None
+        or other is None
         or second is call
         or not second.conversation.may_be_transferred
-        or call.board.customer != second.board.customer
+        or caller.trunk != other.trunk
     ):
-        # There is no such dialog here, or it is another customer's. Not 481: that would end the dialog of the REFER.
+        # There is no such dialog here, or it is another one's. Not 481: that would end the dialog of the REFER.
         leg.respond(server, 603, now)
         return
     _accept(leg, event, notifies=notifies)

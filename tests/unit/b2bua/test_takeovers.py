@@ -1,7 +1,7 @@
 """INVITE with Replaces (RFC 3891): another phone of the same customer takes over a running call."""
 
 import pytest
-from doubles.data.builders import account, catalogue, mapping_gateway, phone
+from doubles.data.builders import account, catalogue, mapping_gateway, override, phone
 from doubles.doorkeeper import ScriptedDoorkeeper, Treatment
 from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import ANSWER, OFFER
@@ -12,7 +12,9 @@ from doubles.virtual.side import Reply, Side
 from doubles.virtual.vendor import RINGS, IncomingCall, Line, Script, answers, answers_timed
 
 from vosd.base.session_timer import SessionTimerSettings
-from vosd.trunks.dialect import CalleeDialect, CallerDialect
+from vosd.catalogue.overrides import Target
+from vosd.trunks.dialect import CalleeDialect, CallerDialect, TransferDisplay
+from vosd.trunks.number_rules import IncomingNumbers
 
 
 def talking(scene: Scene) -> OutgoingCall:
@@ -206,6 +208,103 @@ def test_another_phone_of_the_account_takes_a_call_over_from_the_phone_that_was_
     record = scene.record
     assert (record.mapping_gateway, record.routing_gateway, record.end_reason) == ("pbx", FIRST, "Normal")
     assert record.hangup_source == ("callee" if first == "newcomer" else "caller")
+
+
+def taken_over(office: Office, **terms) -> OutgoingCall:
+    """Let the second phone, which has these terms, take a call over that the first one has made."""
+    scene = office.scene
+    phones = [phone(FIRST), phone(SECOND, **terms), phone(THIRD), phone(OUTSIDER, account="other")]
+    scene.exchange.swap_catalogue(catalogue(office.known, phones=phones, accounts=RICH))
+    return office.picked_up(SECOND, talks(office, FIRST, CALLEE))
+
+
+def talks(office: Office, by: str, number: str) -> OutgoingCall:
+    call = office.phones[by].call(number)
+    office.scene.wire.run_until(lambda: call.final == 200)
+    office.scene.wire.run_for(1_000)
+    return call
+
+
+def refer(office: Office, by: Side, onto: Side | None = None) -> int:
+    """Transfer a call to the target, or onto another call; return the status of the REFER."""
+    replaces = ""
+    if onto is not None:
+        named = f"{onto.call_id};to-tag={onto.remote.rpartition('tag=')[2]};from-tag={onto.tag}"
+        replaces = "?Replaces=" + named.replace("@", "%40").replace(";", "%3B").replace("=", "%3D")
+    by.ask("REFER", headers=(f"Refer-To: <sip:{TARGET}@192.0.2.1{replaces}>",))
+    office.scene.wire.run_for(2_000)
+    return by.got["REFER"][-1]
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_a_phone_that_has_taken_a_call_over_transfers_it_in_its_own_name(office, is_restarted):
+    scene = office.scene
+    pickup = taken_over(office, dialect=CallerDialect(transfer_display=TransferDisplay.PHONE))
+    if is_restarted:
+        replace_node(scene)
+    assert refer(office, pickup) == 202
+    first, second = scene.vendor.calls
+    assert (pickup.is_over, second.invite["From"].startswith(f"<sip:{SECOND}@")) == (True, True)
+    second.hang_up()
+    scene.wire.run_until(lambda: first.is_over)
+    settle(scene)
+    records = {record.callee_in: record for record in scene.exchange.sink.records}
+    assert (records[CALLEE].mapping_gateway, records[TARGET].mapping_gateway) == (FIRST, SECOND)
+    assert records[TARGET].source_address == "203.0.113.60:40001"
+    assert records[TARGET].sip_call_id_in == pickup.call_id
+
+
+def test_a_phone_that_has_taken_a_call_over_transfers_it_to_no_number_that_it_may_not_dial(office):
+    pickup = taken_over(office, numbers=IncomingNumbers(callee_allow=(FIRST,)))
+    assert refer(office, pickup) == 403
+    pickup.hang_up()
+    settle(office.scene)
+    assert [(record.mapping_gateway, record.end_reason) for record in office.scene.exchange.sink.records] == [
+        (SECOND, "Number Not Allowed"), (FIRST, "Normal"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("by", "status"), [(SECOND, 202), (FIRST, 603)])
+def test_a_call_that_was_taken_over_is_transferred_onto_a_call_of_the_phone_that_has_it(office, by, status):
+    pickup = taken_over(office)
+    other = talks(office, by, TARGET)
+    assert refer(office, pickup, onto=other) == status
+    assert (pickup.is_over, other.is_over) == (status == 202, status == 202)
+    for each in office.scene.vendor.calls:
+        each.hang_up()
+    settle(office.scene)
+
+
+def test_a_trunk_that_has_taken_a_call_over_transfers_it_in_its_own_name():
+    """It is known by the address that its INVITE came from."""
+    branch = Endpoint("198.51.100.77", 5_060)
+    trunks = [mapping_gateway(name, f"{at.host}/32", account="acme") for name, at in (("hq", CUSTOMER), ("br", branch))]
+    scene = Scene(catalogue([*trunks, vendor_gateway(0)], accounts=RICH))
+    call = talking(scene)
+    tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
+    pickup = scene.exchange.caller(branch).call(CALLEE, Intent(headers=(f"Replaces: {call.call_id};{tags}",)))
+    scene.wire.run_for(2_000)
+    pickup.ask("REFER", headers=(f"Refer-To: <sip:{TARGET}@192.0.2.1>",))
+    scene.wire.run_for(2_000)
+    assert pickup.got["REFER"] == [202]
+    scene.vendor.calls[1].hang_up()
+    settle(scene)
+    assert {record.mapping_gateway: record.callee_in for record in scene.exchange.sink.records} == {
+        "hq": CALLEE,
+        "br": TARGET,
+    }
+
+
+@pytest.mark.parametrize("rings", [True, False])
+def test_a_phone_that_is_blocked_takes_no_call_over(office, rings):
+    scene = office.scene
+    call, there = ringing(office) if rings else office.called()
+    scene.exchange.override(override(Target.MAPPING, SECOND))
+    assert office.picked_up(SECOND, there).final == 481
+    assert not call.is_over
+    call.cancel() if rings else call.hang_up()
+    scene.wire.run_until(lambda: call.is_over)
+    settle(scene)
 
 
 @pytest.mark.parametrize("replaces", ["caller", "callee"])

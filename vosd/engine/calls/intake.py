@@ -4,6 +4,7 @@ An admitted request becomes a ``LiveCall``; a refused one releases everything th
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -13,6 +14,7 @@ from vosd.b2bua.caller_side import CallerSide
 from vosd.b2bua.extensions import extension_objection
 from vosd.b2bua.given_up import GivenUp
 from vosd.b2bua.hunt import Hunt
+from vosd.b2bua.invite_progress import Newcomer
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.referral import leg_named_by
 from vosd.b2bua.settings import CallSettings
@@ -42,6 +44,7 @@ from vosd.sip.headers.replaces import Replaces
 from vosd.sip.screening import has_looped, hops_left
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.flaws import Flaw
+from vosd.sip.wire.outgoing import Peer
 from vosd.trunks.dialect import CalleeSource, CallerDialect, CallerSource, TransferDisplay
 from vosd.trunks.gateways import MappingGateway
 
@@ -77,13 +80,25 @@ class TransferNumbers:
         return ()
 
 
-def _shown(first: Call, paid_by: CallRequest, substitute: Substitute) -> str:
+class _Transferor(NamedTuple):
+    """Side that transfers a call: where it is, its login, and its trunk or phone."""
+
+    host: str
+    port: int
+    user: str
+    """Empty = it is identified by its address."""
+    trunk: MappingGateway | None
+    arrival: Arrival
+    """The call that is transferred, as if that side had made it."""
+
+
+def _shown(first: Call, trunk: MappingGateway | None, substitute: Substitute) -> str:
     """Return the calling number that is presented to the target, by ``transfer_display`` of the transferor's trunk."""
     match substitute.dialect.transfer_display:
         case TransferDisplay.NUMBER:
             return substitute.dialect.transfer_number
         case TransferDisplay.PHONE:
-            numbers = None if paid_by.mapping is None else paid_by.mapping.caller_numbers
+            numbers = None if trunk is None else trunk.caller_numbers
             return numbers.own if numbers is not None else _user_of(substitute.named) or first.arrival.caller_in
         case TransferDisplay.CALLER:
             return first.arrival.caller_in
@@ -217,22 +232,23 @@ class Intake:
 
         While a question is open the call is returned undecided.
         """
-        caller = _shown(first, paid_by, substitute)
+        transferor = self._transferor_of(first, paid_by)
+        caller = _shown(first, transferor.trunk, substitute)
         call_request = CallRequest(
-            source_host=paid_by.source_host,
-            source_port=paid_by.source_port,
+            source_host=transferor.host,
+            source_port=transferor.port,
             hops=paid_by.hops,
             looped=False,
             at=now,
             numbers=TransferNumbers(caller, number),
             closed=self._closed(),
-            user=self._prover_of(paid_by),
+            user=transferor.user,
         )
         setup = Setup(self._services.admission, call_request, iter(self._services.steps))
         outcome = setup.advance()
         call_request.numbers = None
         call_id, callee = uuid7(now.wall, self._entropy()), call_request.callee_in or number
-        arrival = replace(first.arrival, call_id=call_id, caller_in=caller, callee_in=callee, at=now.came)
+        arrival = replace(transferor.arrival, call_id=call_id, caller_in=caller, callee_in=callee, at=now.came)
         if isinstance(outcome, Refusal):
             self._refusals.record(arrival, call_request, outcome)
             return outcome.status
@@ -257,16 +273,32 @@ class Intake:
         else:
             self._refusals.answer(event, 481, "")
 
-    def _prover_of(self, call_request: CallRequest) -> str:
-        """Return the login of a call; an admitted call needs none, even if a reload has made the trunk require one."""
-        admitted = call_request.mapping
-        now = None if admitted is None else self._services.admission.catalogue.mapping_gateways.get(admitted.name)
-        return call_request.user if now is None or not now.proves_itself else now.name
+    def _transferor_of(self, first: Call, paid_by: CallRequest) -> _Transferor:
+        """Return the side that transfers a call: the one that made it, or has taken it over from there (RFC 3891).
+
+        It needs no proof, even if a reload has made its trunk require one.
+        """
+        caller, admitted, trunks = first.caller.inviter, paid_by.mapping, self._services.admission.catalogue
+        newcomer = None if caller is None else caller.progress.newcomer
+        if caller is None or newcomer is None:
+            now = None if admitted is None else trunks.mapping_gateways.get(admitted.name)
+            user = paid_by.user if now is None or not now.proves_itself else now.name
+            return _Transferor(paid_by.source_host, paid_by.source_port, user, admitted, first.arrival)
+        now = trunks.mapping_gateways.get(newcomer.trunk)
+        arrival = replace(
+            first.arrival,
+            sip_call_id_in=caller.dialog.call_id,
+            source_address=str(Peer(0, newcomer.host, newcomer.port)),
+            caller_user_agent=None,
+        )
+        user = newcomer.trunk if now is None or now.proves_itself else ""
+        return _Transferor(newcomer.host, newcomer.port, user, now, arrival)
 
     def _may_replace(self, call: Call, leg: Leg, event: InviteArrived) -> MappingGateway | None:
         """Return the mapping gateway or phone that sends an INVITE, if it has the account of the leg to be replaced.
 
-        It is found by login if it has one, else by address. The account of a vendor's leg is the vendor's.
+        One that is disabled or blocked may not call, and takes no call over. It is found by login if it has one, else
+        by address. The account of a vendor's leg is the vendor's.
         """
         catalogue, source = self._services.admission.catalogue, event.source
         gateways, choice = catalogue.mapping_gateways, leg.route_choice
@@ -283,9 +315,9 @@ class Intake:
                 for each in catalogue.sources.gateways_at(source.host)
                 if not each.proves_itself and catalogue.sources.is_from(each.name, source.host, source.port)
             ]
-        return next(
-            (each for each in senders if account is not None and each.account == account and each.enabled), None
-        )
+        blocked = self._services.live.blocks.callers
+        able = (each for each in senders if each.enabled and each.name not in blocked)
+        return next((each for each in able if account is not None and each.account == account), None)
 
     def _choice_of(self, leg: Leg, newcomer: MappingGateway) -> RouteChoice | None:
         """Return the route to a phone that wants to pick up the call of one that rings; None = it may not."""
@@ -308,6 +340,7 @@ class Intake:
         )
         if caller.leg.facts.media is not None:
             caller.leg.facts.media.settings = newcomer.media
+        caller.progress.newcomer = Newcomer(newcomer.name, event.source.host, event.source.port)
         caller.call = caller.leg.call = call
         caller.begin(event.at)
         if caller.offer and call.board.media.is_media_blocked(caller.offer, b"", event.at):
