@@ -17,6 +17,7 @@ import { useMutation } from "@tanstack/react-query";
 import { type FormEvent, type ReactNode, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Problem } from "../api/client";
+import { useOrders } from "../api/orders";
 import { useSession } from "../session";
 import { useServerText } from "../text/meanings";
 import { Confirm } from "./confirm";
@@ -72,38 +73,49 @@ function AllowedAct<Result>(props: ActProps<Result>) {
   const inLanguage = useServerText();
   const say = useSay();
   const asks = props.asks ?? NONE;
-  const [key, setKey] = useState("");
+  const orders = useOrders();
+  const [isOpen, setOpen] = useState(false);
   const [entered, setEntered] = useState<Entered>({});
   const [secret, setSecret] = useState("");
   const [isChecked, setChecked] = useState(false);
-  const sent = useRef("");
-  useForgotten(key !== "" || secret !== "");
-  const isChanged = key !== "" && asks.some((ask) => (entered[ask.name] ?? "") !== (ask.begin ?? ""));
+  const isSent = useRef(false);
+  useForgotten(isOpen || secret !== "");
+  const isChanged = isOpen && asks.some((ask) => (entered[ask.name] ?? "") !== (ask.begin ?? ""));
   const unsaved = useUnsaved(isChanged);
   const order = useMutation({
-    mutationFn: () => props.run(entered, key),
+    mutationFn: () => {
+      const open = asks.filter((ask) => ask.kind !== "secret").map((ask) => entered[ask.name]);
+      return orders.carryOut(JSON.stringify([props.title, ...open]), (key) => props.run(entered, key));
+    },
     onSuccess: (result) => {
       unsaved.saved();
-      setKey("");
+      setOpen(false);
       setChecked(false);
       setEntered({});
       say(props.said(result, entered), props.undo?.(result, entered));
       if (props.secret) setSecret(props.secret(result));
       order.reset(); // it has what was entered
     },
-    onError: () => setChecked(false),
+    onError: () => {
+      isSent.current = false;
+      setChecked(false);
+    },
   });
   const open = () => {
     order.reset();
     setEntered(Object.fromEntries(asks.map((ask) => [ask.name, ask.begin ?? ""])));
-    setKey(crypto.randomUUID());
+    isSent.current = false;
+    setOpen(true);
   };
-  const close = () =>
+  const close = () => {
+    // what comes of the order is said here
+    if (order.isPending) return;
     unsaved.leave(() => {
-      setKey("");
+      setOpen(false);
       setEntered({});
       order.reset();
     });
+  };
   const submit = (event: FormEvent) => {
     event.preventDefault();
     if (props.question) setChecked(true);
@@ -111,8 +123,8 @@ function AllowedAct<Result>(props: ActProps<Result>) {
   };
   const send = () => {
     // a second press may come before the button is drawn as busy
-    if (sent.current === key && !order.isError) return;
-    sent.current = key;
+    if (isSent.current) return;
+    isSent.current = true;
     order.mutate();
   };
   const problem = order.error instanceof Problem ? order.error : null;
@@ -128,7 +140,7 @@ function AllowedAct<Result>(props: ActProps<Result>) {
         {props.act}
       </Button>
       <Modal
-        opened={key !== "" && !isChecked}
+        opened={isOpen && !isChecked}
         onClose={close}
         title={props.title}
         closeButtonProps={{ "aria-label": t("act.close") }}
@@ -148,7 +160,12 @@ function AllowedAct<Result>(props: ActProps<Result>) {
             ))}
             {!wrong && <ProblemText error={order.error} />}
             <Group justify="flex-end">
-              <Button variant="default" onClick={close} data-autofocus={asks.length === 0 || undefined}>
+              <Button
+                variant="default"
+                onClick={close}
+                disabled={order.isPending}
+                data-autofocus={asks.length === 0 || undefined}
+              >
                 {t("act.cancel")}
               </Button>
               <Button type="submit" color={props.isDanger ? "red" : undefined} loading={order.isPending}>

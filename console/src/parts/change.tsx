@@ -2,6 +2,7 @@ import { Alert, Button, type ButtonProps, Group } from "@mantine/core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { useOrders } from "../api/orders";
 import { Confirm } from "./confirm";
 import { UndoProblem } from "./problem";
 import { useSay } from "./trial";
@@ -15,9 +16,10 @@ export interface Done {
 /** A change in two steps: a button, then a question that says what will happen. Behind it stands what it did. */
 export function Change(props: {
   act: string;
+  /** The question; what has the same one is the same order. */
   title: string;
   lead: ReactNode;
-  /** The key is the same one while the question is open: a repeat changes nothing. */
+  /** The key is the same one until an answer has come: a repeat changes nothing. */
   run: (key: string) => Promise<Done>;
   onDone?: () => void;
   disabled?: boolean;
@@ -28,11 +30,12 @@ export function Change(props: {
 }) {
   const queries = useQueryClient();
   const say = useSay();
-  const [key, setKey] = useState("");
+  const orders = useOrders();
+  const [asks, setAsks] = useState(false);
   const change = useMutation({
-    mutationFn: () => props.run(key),
+    mutationFn: () => orders.carryOut(props.title, props.run),
     onSuccess: (done) => {
-      setKey("");
+      setAsks(false);
       if (props.saysAbove) say(done.said, done.undo);
       props.onDone?.();
       void queries.invalidateQueries();
@@ -47,21 +50,21 @@ export function Change(props: {
         disabled={props.disabled}
         onClick={() => {
           change.reset();
-          setKey(crypto.randomUUID());
+          setAsks(true);
         }}
       >
         {props.act}
       </Button>
       {change.data && !props.saysAbove && <DoneText key={change.data.said} done={change.data} />}
       <Confirm
-        opened={key !== ""}
+        opened={asks}
         title={props.title}
         lead={props.lead}
         act={props.act}
         isAtWork={change.isPending}
         error={change.error}
         onAct={() => change.mutate()}
-        onClose={() => setKey("")}
+        onClose={() => setAsks(false)}
       />
     </>
   );

@@ -3,7 +3,10 @@ import type { ReactNode, RefObject } from "react";
 import { useTranslation } from "react-i18next";
 import { ProblemText } from "./problem";
 
-/** The second step of what cannot be undone or costs money: it says what will happen, and what did not. */
+/**
+ * The second step of what cannot be undone or costs money: it says what will happen, and what did not. It stays while
+ * the order is at work, because what comes of it is said here.
+ */
 export function Confirm(props: {
   opened: boolean;
   title: string;
@@ -17,10 +20,11 @@ export function Confirm(props: {
   opener?: RefObject<HTMLElement | null>;
 }) {
   const { t } = useTranslation();
+  const close = () => props.isAtWork || props.onClose();
   return (
     <Modal
       opened={props.opened}
-      onClose={props.onClose}
+      onClose={close}
       onExitTransitionEnd={() => props.opener?.current?.focus()}
       title={props.title}
       closeButtonProps={{ "aria-label": t("act.close") }}
@@ -29,7 +33,7 @@ export function Confirm(props: {
         <div>{props.lead}</div>
         <ProblemText error={props.error} />
         <Group justify="flex-end">
-          <Button variant="default" onClick={props.onClose} data-autofocus>
+          <Button variant="default" onClick={close} disabled={props.isAtWork} data-autofocus>
             {t("act.cancel")}
           </Button>
           <Button color="red" onClick={props.onAct} loading={props.isAtWork}>

@@ -6,6 +6,7 @@ import { Link, useParams } from "@tanstack/react-router";
 import { type FormEvent, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { client, content, pageOf, type Query, type Row } from "../api/client";
+import { useOrders } from "../api/orders";
 import { cleared, override } from "../api/overrides";
 import { amount, enteredMoment } from "../format";
 import { Act } from "../parts/act";
@@ -305,20 +306,25 @@ function Defined({ kind, row }: { kind: string; row: Row }) {
 function Pay({ account, currency }: { account: string; currency: string }) {
   const { t } = useTranslation();
   const queries = useQueryClient();
-  const [entered, setEntered] = useState<{ amount: string; memo: string; key: string } | null>(null);
+  const orders = useOrders();
+  const [entered, setEntered] = useState<{ amount: string; memo: string } | null>(null);
   const opener = useRef<HTMLButtonElement>(null);
   const [asks, setAsks] = useState(false);
   const [said, setSaid] = useState("");
   const unsaved = useUnsaved(Boolean(entered?.amount || entered?.memo));
   const book = useMutation({
-    mutationFn: ({ amount: sum, memo, key }: { amount: string; memo: string; key: string }) =>
-      content(
-        client.POST("/accounts/{account}/payments", {
-          params: { path: { account } },
-          headers: { "Idempotency-Key": key },
-          body: { amount: sum, memo: memo || undefined } as never,
-        }),
-      ) as unknown as Promise<Row>,
+    mutationFn: ({ amount: sum, memo }: { amount: string; memo: string }) =>
+      orders.carryOut(
+        JSON.stringify([sum, memo]),
+        (key) =>
+          content(
+            client.POST("/accounts/{account}/payments", {
+              params: { path: { account } },
+              headers: { "Idempotency-Key": key },
+              body: { amount: sum, memo: memo || undefined } as never,
+            }),
+          ) as unknown as Promise<Row>,
+      ),
     onSuccess: (done) => {
       const receipt = (done.receipts as Row[])[0];
       setSaid(
@@ -342,7 +348,7 @@ function Pay({ account, currency }: { account: string; currency: string }) {
           {said}
         </Alert>
       )}
-      <Button ref={opener} size="xs" onClick={() => setEntered({ amount: "", memo: "", key: crypto.randomUUID() })}>
+      <Button ref={opener} size="xs" onClick={() => setEntered({ amount: "", memo: "" })}>
         {t("customer.pay")}
       </Button>
       <Modal

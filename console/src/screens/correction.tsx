@@ -5,6 +5,7 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { client, content, pageOf, type Row, type Schemas, unlessChanged } from "../api/client";
+import { useOrders } from "../api/orders";
 import { amount } from "../format";
 import { type Done, DoneText } from "../parts/change";
 import { ProblemText } from "../parts/problem";
@@ -42,7 +43,7 @@ export function Correction({ call_id, charges }: { call_id: string; charges: rea
   const queries = useQueryClient();
   const [entered, setEntered] = useState<Wanted[] | null>(null);
   const [memo, setMemo] = useState("");
-  const [key, setKey] = useState("");
+  const orders = useOrders();
   const [done, setDone] = useState<Done | null>(null);
   const saying = (changes: readonly Corrected[]): Done => ({
     said: changes
@@ -61,14 +62,16 @@ export function Correction({ call_id, charges }: { call_id: string; charges: rea
     mutationFn: (wanted: Wanted[]) => correct(call_id, wanted, memo, { dry_run: true }),
   });
   const book = useMutation({
-    mutationFn: async (wanted: Wanted[]) => {
-      const { changes } = await correct(call_id, wanted, memo, { key });
-      const undo = await unlessChanged(
-        () => pageOf(`/cdrs/${call_id}/corrections`, {}),
-        async () => saying((await correct(call_id, backOf(changes), t("correction.undo_memo", { memo }), {})).changes),
-      );
-      return { changes, undo };
-    },
+    mutationFn: (wanted: Wanted[]) =>
+      orders.carryOut(JSON.stringify([wanted, memo]), async (key) => {
+        const { changes } = await correct(call_id, wanted, memo, { key });
+        const undo = await unlessChanged(
+          () => pageOf(`/cdrs/${call_id}/corrections`, {}),
+          async () =>
+            saying((await correct(call_id, backOf(changes), t("correction.undo_memo", { memo }), {})).changes),
+        );
+        return { changes, undo };
+      }),
     onSuccess: ({ changes, undo }) => {
       setDone({ ...saying(changes), undo });
       close();
@@ -91,7 +94,6 @@ export function Correction({ call_id, charges }: { call_id: string; charges: rea
       })),
     );
     setMemo("");
-    setKey(crypto.randomUUID());
   };
   const changed = (entered ?? []).filter((each, index) => {
     const was = charges[index];
@@ -108,7 +110,7 @@ export function Correction({ call_id, charges }: { call_id: string; charges: rea
     trial.mutate(changed);
   };
   const unsaved = useUnsaved(changed.length > 0 || (entered !== null && memo !== ""));
-  const leave = () => unsaved.leave(close);
+  const leave = () => book.isPending || unsaved.leave(close);
   const found = trial.data?.changes;
   return (
     <>
