@@ -8,11 +8,26 @@ export interface Terms {
 }
 
 /** Gateways, groups of them and phones have the same operations. */
-type Target = "accounts" | "gateways";
+export type Target = "accounts" | "gateways" | "destinations";
 type Undo = () => Promise<unknown>;
 
 const BLOCKED = "blocked";
 const LIMIT = "overdraft_limit";
+/** What the rows of a target say: an account and a gateway may have one name. */
+const KINDS: Record<Target, readonly string[]> = {
+  accounts: ["account"],
+  gateways: ["mapping", "routing"],
+  destinations: ["destination"],
+};
+
+/** The target that an override is of. */
+export const targetOfRow = (row: Row): Target =>
+  (Object.keys(KINDS) as Target[]).find((target) => KINDS[target].includes(String(row.target))) ?? "gateways";
+
+/** The overrides of an object as they are in force. */
+export async function overridesOf(target: Target, name: string): Promise<Row[]> {
+  return (await pageOf("/overrides", { name })).items.filter((row) => targetOfRow(row) === target);
+}
 
 /** The kind of objects that a setting which is entered by its name belongs to. */
 export const targetOf = (setting: string): Target => (setting === LIMIT ? "accounts" : "gateways");
@@ -26,13 +41,15 @@ function set(target: Target, name: string, values: Record<string, string>, terms
 }
 
 function clear(target: Target, name: string, setting: string): Promise<unknown> {
-  if (setting === BLOCKED) return send("delete", `/${target}/${encodeURIComponent(name)}/block`);
+  // a block of a destination of an account has a name that nothing else has
+  if (setting === BLOCKED && target !== "destinations")
+    return send("delete", `/${target}/${encodeURIComponent(name)}/block`);
   return send("delete", "/overrides", { query: { name, setting, confirm: true } });
 }
 
-/** Those of an object for some settings, as they are in force. */
-async function found(name: string, settings: readonly string[]): Promise<Row[]> {
-  return (await pageOf("/overrides", { name })).items.filter((row) => settings.includes(String(row.setting)));
+/** Those of an object for some settings. */
+async function found(target: Target, name: string, settings: readonly string[]): Promise<Row[]> {
+  return (await overridesOf(target, name)).filter((row) => settings.includes(String(row.setting)));
 }
 
 /** Have overrides hold again as they were; settings that had none are cleared. */
@@ -56,12 +73,12 @@ async function changed(
   settings: readonly string[],
   act: () => Promise<unknown>,
 ): Promise<Undo | undefined> {
-  const canUndo = may.has("GET /overrides") && may.has("DELETE /overrides");
-  const before = canUndo ? await found(name, settings) : [];
+  const canUndo = may.has("GET /overrides") && may.has("DELETE /overrides") && target !== "destinations";
+  const before = canUndo ? await found(target, name, settings) : [];
   await act();
   if (!canUndo) return undefined;
   return unlessChanged(
-    () => found(name, settings),
+    () => found(target, name, settings),
     () => restore(target, name, settings, before),
   );
 }

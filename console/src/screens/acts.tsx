@@ -6,7 +6,7 @@ import { useNavigate, useSearch } from "@tanstack/react-router";
 import type { ComponentType, ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { download, pageOf, type Row, type Schemas, send, unlessChanged } from "../api/client";
-import { cleared, override, targetOf } from "../api/overrides";
+import { cleared, override, targetOf, targetOfRow } from "../api/overrides";
 import { enteredMoment } from "../format";
 import { Act, type Asked, entryLines } from "../parts/act";
 import { useMay, useSession } from "../session";
@@ -101,7 +101,7 @@ function Source({ row }: RowProps) {
 
 function Override({ row }: RowProps) {
   const { t } = useTranslation();
-  const [name, setting, target] = [text(row, "name"), text(row, "setting"), text(row, "target")];
+  const [name, setting] = [text(row, "name"), text(row, "setting")];
   const { may } = useSession();
   return (
     <Act
@@ -110,7 +110,7 @@ function Override({ row }: RowProps) {
       act={t("act.clear")}
       title={t("acts.override_clear_title", { name, setting })}
       lead={t("acts.override_clear_lead")}
-      run={() => cleared(may, target === "account" ? "accounts" : "gateways", name, setting)}
+      run={() => cleared(may, targetOfRow(row), name, setting)}
       said={() => t("acts.override_cleared", { name, setting })}
       undo={(undo) => undo}
     />
@@ -343,7 +343,7 @@ function Token({ row }: RowProps) {
 }
 
 /** What a role of one's own is, as the API takes it. */
-const roleOf = ({ permissions, wants_totp }: Row) => ({ permissions, wants_totp });
+const roleOf = ({ permissions, wants_totp, acts_for }: Row) => ({ permissions, wants_totp, acts_for });
 
 function NewRole() {
   const { t } = useTranslation();

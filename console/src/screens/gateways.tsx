@@ -6,7 +6,7 @@ import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router"
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { client, content, pageOf, type Row, type Schemas } from "../api/client";
-import { cleared, override } from "../api/overrides";
+import { cleared, override, overridesOf } from "../api/overrides";
 import { amount, enteredMoment } from "../format";
 import { Change, type Done } from "../parts/change";
 import { Facts, Page } from "../parts/page";
@@ -186,7 +186,7 @@ function Overrides({ name }: { name: string }) {
   };
   const found = useQuery({
     queryKey: ["overrides", name],
-    queryFn: () => pageOf("/overrides", { name }),
+    queryFn: () => overridesOf("gateways", name),
     enabled: may.see,
   });
   if (!may.see) return null;
@@ -203,7 +203,7 @@ function Overrides({ name }: { name: string }) {
   });
   const clear = async (setting: string) =>
     done(t("gateway.cleared", { setting: named(setting) }), await cleared(all, "gateways", name, setting));
-  const rows = found.data?.items ?? [];
+  const rows = found.data ?? [];
   return (
     <>
       <Title order={2} size="h4">

@@ -1,0 +1,51 @@
+import { beforeEach, expect, it, vi } from "vitest";
+import type { Row } from "./client";
+import { cleared, override, overridesOf } from "./overrides";
+
+const inForce = new Map<string, Row>();
+const sent: string[] = [];
+
+/** A switch with overrides by kind, name and setting. */
+vi.mock("./client", async (original) => ({
+  ...(await original()),
+  pageOf: async (_path: string, { name }: Row) => ({
+    items: [...inForce.values()].filter((row) => row.name === name),
+    next: null,
+  }),
+  send: async (method: string, path: string) => {
+    sent.push(`${method} ${path}`);
+    const [, list, name = ""] = path.split("/");
+    const target = list === "accounts" ? "account" : "routing";
+    if (method === "delete") inForce.delete(`${target} ${name}`);
+    else inForce.set(`${target} ${name}`, { target, name, setting: "blocked", value: null, memo: null });
+  },
+}));
+
+const MAY = new Set(["GET /overrides", "DELETE /overrides"]);
+const ACCOUNT = { target: "account", name: "acme", setting: "blocked", value: null, memo: "does not pay" };
+
+beforeEach(() => {
+  inForce.clear();
+  sent.length = 0;
+});
+
+it("takes the block of a gateway back where an account of the same name is blocked", async () => {
+  inForce.set("account acme", ACCOUNT);
+  const undo = await override(MAY, "gateways", "acme", { blocked: "yes" }, {});
+  expect((await overridesOf("gateways", "acme")).map((row) => row.target)).toEqual(["routing"]);
+  await undo?.();
+  expect([...inForce.values()]).toEqual([ACCOUNT]);
+});
+
+it("takes the end of a block back with its reason", async () => {
+  inForce.set("account acme", ACCOUNT);
+  const undo = await cleared(MAY, "accounts", "acme", "blocked");
+  expect(inForce.size).toBe(0);
+  await undo?.();
+  expect([...inForce.keys()]).toEqual(["account acme"]);
+});
+
+it("ends the block of a destination of an account by its name", async () => {
+  expect(await cleared(MAY, "destinations", "acme/premium", "blocked")).toBeUndefined();
+  expect(sent).toEqual(["delete /overrides"]);
+});
