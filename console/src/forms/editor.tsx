@@ -36,6 +36,7 @@ type Sheet = Schemas["DefinitionSheet"];
 
 const HTTP_STALE = 412;
 const NONE: Mistakes = new Map();
+const NO_KEYS: Keys = {};
 const NOTHING: readonly Tried[] = [];
 
 /** The declaration of a kind of objects, in the language of the console. */
@@ -81,7 +82,7 @@ export function Editor({ declared, sheet, begin, isReadOnly, onDone }: EditorPro
   const inLanguage = useServerText();
   const [base, setBase] = useState<Keys>((sheet?.keys as Keys) ?? {});
   const [version, setVersion] = useState(sheet?.version ?? null);
-  const [values, setValues] = useState<Keys>(sheet ? base : (begin ?? {}));
+  const [values, setValues] = useState<Keys>(sheet ? base : (begin ?? NO_KEYS));
   const [generation, setGeneration] = useState(0);
   const [name, setName] = useState(sheet?.name ?? "");
   const [at, setAt] = useState("");
@@ -90,8 +91,9 @@ export function Editor({ declared, sheet, begin, isReadOnly, onDone }: EditorPro
   const [trial, setTrial] = useState<Change | null>(null);
   const [theirs, setTheirs] = useState<Sheet | null>(null);
   const kind = declared.kind;
-  const keys = cleaned(declared.keys, values);
-  const isChanged = !isSame(keys, cleaned(declared.keys, sheet ? base : (begin ?? {}))) || (!sheet && name !== "");
+  const loaded = sheet ? base : (begin ?? NO_KEYS);
+  const keys = cleaned(declared.keys, values, loaded);
+  const isChanged = !isSame(cleaned(declared.keys, values), cleaned(declared.keys, loaded)) || (!sheet && name !== "");
   const tried: Tried[] = [{ action: sheet ? "replace" : "create", kind, name, keys }];
   const unsaved = useUnsaved(isChanged && !isReadOnly);
   const change = useCallback((key: string, value: unknown) => setValues((before) => ({ ...before, [key]: value })), []);

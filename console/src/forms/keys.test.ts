@@ -78,6 +78,24 @@ it("sends no empty keys, and keeps those that it does not know", () => {
   });
 });
 
+it("sends what is empty on purpose as it was loaded, so that it holds against a template", () => {
+  const inside = key("auth", "keys", { keys: [key("realm"), key("networks", "text", { many: true })] });
+  const declared = [
+    key("callee_deny", "text", { many: true }),
+    key("rules", "pair", { many: true }),
+    inside,
+    key("memo"),
+  ];
+  const loaded = { callee_deny: [], rules: [], auth: { networks: [], realm: "a" }, memo: "old", unknown: "" };
+  const changed = { memo: "new", auth: { networks: [], realm: "b" } };
+  expect(cleaned(declared, { ...loaded, ...changed }, loaded)).toEqual({ ...loaded, ...changed });
+  expect(cleaned(declared, { ...loaded, rules: [["", ""]], memo: " " }, { ...loaded, rules: [["00", ""]] })).toEqual({
+    callee_deny: [],
+    auth: loaded.auth,
+    unknown: "",
+  });
+});
+
 it("compares values without regard to the order of keys", () => {
   expect(isSame({ a: "1", b: ["2"] }, { b: ["2"], a: "1" })).toBe(true);
   expect(isSame({ a: ["1", "2"] }, { a: ["2", "1"] })).toBe(false);

@@ -71,20 +71,26 @@ export function isSet(value: unknown): boolean {
   );
 }
 
-/** Keys as they are sent: without what is empty. Keys that no declaration has stay as they are. */
-export function cleaned(declared: readonly Key[], values: Keys): Keys {
+/**
+ * Keys as they are sent: without what is empty. Keys that no declaration has stay as they are, and so does what is as it
+ * was loaded: a list that is empty on purpose holds against one of a template.
+ */
+export function cleaned(declared: readonly Key[], values: Keys, loaded: Keys = {}): Keys {
   const known = new Map(declared.map((key) => [key.name, key]));
-  const found = Object.entries(values).map(([name, value]) => {
+  const found = Object.entries(values).flatMap(([name, value]) => {
+    if (name in loaded && isSame(value, loaded[name])) return [[name, value] as const];
     const key = known.get(name);
-    return [name, key ? cleanedValue(key, value) : value] as const;
+    const clean = key ? cleanedValue(key, value, loaded[name]) : value;
+    return isSet(clean) ? [[name, clean] as const] : [];
   });
-  return Object.fromEntries(found.filter(([, value]) => isSet(value)));
+  return Object.fromEntries(found);
 }
 
-function cleanedValue(key: Key, value: unknown): unknown {
+function cleanedValue(key: Key, value: unknown, loaded: unknown): unknown {
   if (key.form === "keys") {
     const inside = (each: unknown) => cleaned(key.keys, isKeys(each) ? each : {});
-    return key.many ? itemsOf(value).map(inside).filter(isSet) : inside(value);
+    if (key.many) return itemsOf(value).map(inside).filter(isSet);
+    return cleaned(key.keys, isKeys(value) ? value : {}, isKeys(loaded) ? loaded : {});
   }
   if (key.form === "pair") return pairsOf(value).filter(([left, right]) => left || right);
   if (key.form === "map" || key.form === "text_or_map") return value;
