@@ -290,6 +290,20 @@ async def test_what_an_agent_does_not_see_of_an_object_it_neither_sets_nor_takes
             await set_objects(office, who, SetObjects(objects=(WantedObject(kind, "x", {}),)))
 
 
+async def test_an_agent_makes_no_account_of_a_name_that_an_account_of_others_had(office: Office) -> None:
+    south, north = agent("south"), agent("north")
+    own = SetObjects(objects=(WantedObject("accounts", "own", {}, is_new=True),))
+    await end_object(office, south, EndObject(kind="accounts", name="own"))
+    await office.stores.books.open_accounts(["own", "formerly"])
+    formerly = SetObjects(objects=(WantedObject("accounts", "formerly", {}),))
+    for who, order in ((north, own), (north, formerly), (south, formerly)):
+        with pytest.raises(AlreadyDefinedError, match="is taken: choose another name"):
+            await set_objects(office, who, order)
+    with pytest.raises(AlreadyDefinedError, match="is taken"):
+        await provision_customer(office, north, ProvisionCustomer(account="own"))
+    await set_objects(office, south, own)
+
+
 async def test_an_account_with_accounts_below_it_ends_with_them_alone(office: Office) -> None:
     south = tuple(WantedObject("accounts", name, body("accounts", name)) for name in ("east", "shop"))
     await set_objects(office, operator(), SetObjects(objects=south))

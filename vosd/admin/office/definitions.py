@@ -392,6 +392,8 @@ async def compared_each(
             if found is None or found.body is None:
                 _check_name(asked)
                 _check_not_written(office, asked, owned)
+                if owned is not None:
+                    await _check_free(office, asked, versions, owned)
             _check_texts(office, asked)
             if not terms.takes_weak_passwords:
                 check_new_passwords(asked.kind, asked.name, asked.keys, None if found is None else found.body)
@@ -429,6 +431,27 @@ def _check_not_written(office: Office, wanted: WantedObject, owned: AgentObjects
     if owned.sees(_as_version(wanted.kind, wanted.name, written)):
         message = f"{wanted.kind} {wanted.name} is in the files of the switch: only its operators change it"
         raise DefinedInFilesError(message)
+
+
+async def _check_free(
+    office: Office, wanted: WantedObject, versions: Sequence[ObjectVersion], owned: AgentObjects
+) -> None:
+    """Raise AlreadyDefinedError for a new account whose name another one had: its money and its tokens stay."""
+    if wanted.kind != "accounts" or wanted.keys is None or wanted.is_merged:
+        return
+    had = max((each for each in versions if each.body is not None), key=_order, default=None)
+    if had is not None and owned.sees(had):
+        return
+    if had is not None or await office.stores.queries.standing(wanted.name) is not None:
+        raise _taken(wanted)
+
+
+def _order(version: ObjectVersion) -> tuple[int, int]:
+    return version.begins_at, version.version
+
+
+def _taken(wanted: WantedObject) -> AlreadyDefinedError:
+    return AlreadyDefinedError(f"{wanted.kind} {wanted.name} is taken: choose another name")
 
 
 def _as_version(kind: str, name: str, written: WrittenObject) -> ObjectVersion:
@@ -470,8 +493,7 @@ def _of_agent(wanted: WantedObject, found: ObjectVersion | None, owned: AgentObj
     if wanted.kind not in SETTABLE or (before is not None and not is_seen and not wanted.is_new):
         raise _not_defined(wanted.kind, wanted.name)
     if before is not None and not is_seen:
-        message = f"{wanted.kind} {wanted.name} is taken: choose another name"
-        raise AlreadyDefinedError(message)
+        raise _taken(wanted)
     if not isinstance(wanted.keys, dict) or wanted.is_merged:
         return wanted
     return msgspec.structs.replace(wanted, keys=owned.completed(wanted.kind, wanted.keys, before))
@@ -971,7 +993,7 @@ def numbered(versions: Sequence[ObjectVersion], version: int) -> ObjectVersion:
 def in_force_at(versions: Iterable[ObjectVersion], at: int) -> ObjectVersion | None:
     """Return the version that began last; None = the object did not exist yet."""
     begun = [each for each in versions if each.begins_at <= at]
-    return max(begun, key=lambda each: (each.begins_at, each.version), default=None)
+    return max(begun, key=_order, default=None)
 
 
 def differing(before: str | None, after: str | None) -> dict[str, tuple[Any, Any]]:
