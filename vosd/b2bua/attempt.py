@@ -349,7 +349,9 @@ class GatewayAttempt:
         sip_call_id = self.transaction.parts.call_id if dialog is None else dialog.call_id
         address, progress = str(self.peer), self.progress
         gateway = self.choice.gateway.name
-        return GivenUp(self.call, gateway, self.choice, sip_call_id, address, progress.started_at, progress.pdd_ms)
+        return GivenUp(
+            self.call, gateway, self.choice, sip_call_id, address, progress.started_at, progress.pdd_ms, self.tag
+        )
 
     def _forked(self) -> EarlyDialogs:
         """Return the forks of an INVITE that has no final response."""
@@ -363,6 +365,7 @@ class GatewayAttempt:
         self.progress.q850 = q850_cause(response)
         if leg.sent_as is not None and leg.sent_as.causes is not None:
             self.progress.q850 = leg.sent_as.causes.counted_as(self.progress.q850)
+        self.remembered().keep()
         if self.call.search is not None:
             self.call.search.attempt_failed(self, response, now)
 

@@ -57,6 +57,7 @@ class Call:
         "hops",
         "journey",
         "lifetime",
+        "refused",
         "search",
         "settings",
         "state",
@@ -84,6 +85,8 @@ class Call:
             caller.leg.call = self
         self.callee: GatewayAttempt | None = None
         """The attempt in progress, of several the foremost one: its responses and media go to the caller."""
+        self.refused: tuple[GivenUp, ...] = ()
+        """Attempts that were refused: while the call lasts, an answer of another fork is recorded."""
         self.search = None if hunt is None else CalleeSearch(self, hunt, board)
         """The search for a callee, until the answer or the end."""
         self.conversation = Conversation(self, board)
@@ -640,6 +643,9 @@ class Call:
             self.board.gateways.vacate(self.callee.choice)
         conversation = self.conversation
         transfer, conversation.transfer = conversation.transfer, None
+        for attempt in self.refused:
+            self.endpoint.dialogs.refused.pop(attempt.tag, None)
+        self.refused = ()
         self.board.over()
         if transfer is not None:
             transfer.ended(self, at if dead is None else dead.noticed_at, now or at)

@@ -140,6 +140,8 @@ class CallPort(Protocol):
     caller: "CallerSide"
     to_forward: Message | None
     """The latest response to an INVITE of ours, or the BYE of a side: rules of the other trunk pass headers of it."""
+    refused: "tuple[GivenUp, ...]"
+    """Attempts that were refused, and that another fork may answer."""
 
     @property
     def board(self) -> SwitchPort:

@@ -1,4 +1,4 @@
-"""Attempts whose answer is not wanted: given up, or won by another phone behind the vendor, which bills both."""
+"""Attempts whose answer is not wanted: given up, refused, or won by another phone behind the vendor; it bills each."""
 
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,14 @@ class GivenUp(msgspec.Struct):
     address: str
     started_at: Instant
     pdd_ms: int | None
+    tag: str
+    """Our tag in its INVITE."""
+
+    def keep(self) -> None:
+        """Remember it until the end of its call: it was refused, and another fork of its INVITE may answer."""
+        call = self.call
+        call.refused = (*call.refused, self)
+        call.endpoint.dialogs.refused[self.tag] = self
 
     def unwanted_answer(self, event: UnwantedAnswer) -> None:
         """Record the late answer of the gateway."""

@@ -121,7 +121,8 @@ class UnclaimedAnswers:
             known = self._store.finished.get(fork)
             if not isinstance(known, Datagram):
                 self.end(fork, parts, answer, now)
-                owner = self._dialogs.owners.get(tag_of(parts.from_))
+                tag = tag_of(parts.from_)
+                owner = self._dialogs.owners.get(tag) or self._dialogs.refused.get(tag)
                 return None if owner is None or isinstance(owner, PendingBye) else UnwantedAnswer(owner, answer, now)
             if tag_of(parts_acknowledged(known).to) == answer.to_tag:
                 self._store.out.append(known)

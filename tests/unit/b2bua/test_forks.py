@@ -206,6 +206,35 @@ def test_a_vendor_is_paid_for_an_answer_that_comes_after_its_attempt_was_given_u
     assert {each.amount < 0 for each in own.postings} == ({True} if given_up_by == "the switch" else set())
 
 
+@pytest.mark.parametrize(
+    ("answers_at_ms", "is_restarted"),
+    [(400, False), (400, True), (9_000, False)],
+    ids=["while the call lasts", "after a restart", "after its end"],
+)
+def test_a_vendor_that_has_refused_is_paid_for_a_phone_that_answers_while_the_call_lasts(answers_at_ms, is_restarted):
+    """Another fork of the INVITE is connected, if only until our BYE."""
+    scene = Scene()
+    scene.vendor.script = Script((Line(50, 503),), forks=(Script((Line(answers_at_ms, 200, ANSWER),)),))
+    scene.vendors[1].script = answers(0)
+    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=5_000))
+    if is_restarted:
+        scene.wire.run_for(200)
+        replace_node(scene)
+    scene.wire.run_until(lambda: call.is_over)
+    scene.wire.run_for(10_000)
+    assert [bool(each.asked["BYE"]) for each in scene.vendor.calls] == [False, True]
+    late, own = scene.exchange.sink.late_answers, scene.close()
+    is_paid = answers_at_ms < 5_000
+    assert [rows(each) for each in late] == [[("vendor-0", 200, "Late Answer")]] * is_paid
+    assert [(each.cost, each.customer_account) for each in late] == [(Decimal("0.005"), None)] * is_paid
+    assert {row for row in rows(own) if row[0] == "vendor-0"} == {
+        ("vendor-0", 503, "Unavailable"),
+        *[("vendor-0", 200, "Late Answer")] * is_paid,
+    }
+    assert own.routing_gateway == "vendor-1"
+    assert scene.exchange.endpoint.dialogs.refused == {}
+
+
 @pytest.mark.parametrize("rings", [(MEDIA,), tuple(Line(ms, 180, "", (), True) for ms in (0, 5, 10))])
 def test_a_late_answer_after_reliable_ringing_is_hung_up_with_a_number_that_counts(rings):
     """RFC 3261 section 12.2.1.1: the PRACKs have counted too; a BYE with a number of theirs would be refused."""

@@ -29,6 +29,7 @@ from vosd.base.text import as_received, portable
 from vosd.cdr.record import Attempt
 from vosd.routing.failover import AttemptOutcome
 from vosd.sip.endpoint import Endpoint
+from vosd.sip.headers.name_addr import tag_of
 from vosd.sip.restoration import Restoration
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.client_snapshot import InviteClientSnapshot
@@ -143,6 +144,39 @@ class GivenUpSnapshot(msgspec.Struct, frozen=True, array_like=True):
     address: str = ""
 
 
+class RefusedSnapshot(msgspec.Struct, frozen=True, array_like=True):
+    """An attempt that was refused, and which another fork may answer all the same."""
+
+    tag: str
+    gateway: str
+    sip_call_id: str
+    address: str
+    started_at: Instant
+    pdd_ms: int | None
+    choice: ChoiceSnapshot | None
+
+    @classmethod
+    def of(cls, attempt: GivenUp) -> "RefusedSnapshot":
+        """Describe an attempt."""
+        choice = None if attempt.choice is None else ChoiceSnapshot.of(attempt.choice)
+        return cls(
+            attempt.tag,
+            attempt.gateway,
+            attempt.sip_call_id,
+            attempt.address,
+            attempt.started_at,
+            attempt.pdd_ms,
+            choice,
+        )
+
+    def restored(self, call: Call, gateways: Gateways) -> GivenUp:
+        """Return the attempt of a call."""
+        choice = None if self.choice is None else self.choice.restored(gateways)
+        return GivenUp(
+            call, self.gateway, choice, self.sip_call_id, self.address, self.started_at, self.pdd_ms, self.tag
+        )
+
+
 class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     """The parts of one call."""
 
@@ -166,6 +200,7 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     transfer: TransferSnapshot | None = None
     informations: tuple[InformationSnapshot, ...] = ()
     given_up: tuple[GivenUpSnapshot, ...] = ()
+    refused: tuple[RefusedSnapshot, ...] = ()
     to_forward: bytes = b""
     """The latest response to an INVITE of ours, until the caller is answered."""
 
@@ -202,6 +237,7 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             transfer=None if call.conversation.transfer is None else TransferSnapshot.of(call.conversation.transfer),
             informations=tuple(informations),
             given_up=tuple(given_up),
+            refused=tuple(map(RefusedSnapshot.of, call.refused)),
             to_forward=b"" if call.to_forward is None else call.to_forward.raw,
         )
 
@@ -225,6 +261,8 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         call.callee = None if self.callee is None else self.callee.restored(call, gateways, restoration)
         if call.search is not None:
             call.search.beside = tuple(each.restored(call, gateways, restoration) for each in self.beside)
+        for attempt in self.refused:
+            attempt.restored(call, gateways).keep()
         calls.calls[call_id] = call
         routes = (each.choice for each in self.given_up)
         calls.given_up[call_id] = [None if route is None else route.restored(gateways) for route in routes]
@@ -269,6 +307,7 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
                 each.address,
                 each.started_at,
                 each.pdd_ms,
+                tag_of(client.parts.from_),
             )
 
 

@@ -7,7 +7,7 @@ from vosd.base.clock import Instant
 from vosd.sip.dialog.acceptance import PendingBye
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.flows import hop_of
-from vosd.sip.owners import DialogOwner
+from vosd.sip.owners import DialogOwner, Witness
 from vosd.sip.transaction.entries import CLOSED_DIALOG
 from vosd.sip.transaction.store import TransactionStore
 from vosd.sip.wire.message import Request
@@ -25,11 +25,13 @@ Kept = DialogOwner | PendingBye
 class DialogTable:
     """The owners of dialogs by our tags."""
 
-    __slots__ = ("_behind_nat", "_seen_at", "_store", "owners")
+    __slots__ = ("_behind_nat", "_seen_at", "_store", "owners", "refused")
 
     def __init__(self, store: TransactionStore) -> None:
         self._store = store
         self.owners: dict[str, Kept] = {}
+        self.refused: dict[str, Witness] = {}
+        """Witnesses of INVITEs of ours that were refused, by our tag: another fork may answer all the same."""
         self._seen_at: dict[str, tuple[str, Peer]] = {}
         """User and source address of the peer, by our tag; only for registered users behind NAT."""
         self._behind_nat: dict[str, dict[Peer, dict[str, None]]] = {}
@@ -101,6 +103,7 @@ class DialogTable:
     def clear(self) -> None:
         """Remove all dialogs, as if there had been none."""
         self.owners.clear()
+        self.refused.clear()
         self._seen_at.clear()
         self._behind_nat.clear()
 
