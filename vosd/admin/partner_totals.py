@@ -19,6 +19,8 @@ from vosd.storage.bilateral import SqlEndedCalls
 ANSWER_S: Final = 30.0
 """Time that a partner's switch has to answer."""
 BODY_BYTES_MAX: Final = 4 << 20
+WHY_CHARACTERS_MAX: Final = 400
+"""A reason has words of the partner's answer."""
 _OK: Final = 200
 
 
@@ -79,8 +81,8 @@ async def compared_with(
         theirs = await totals_of(partner, threads, since, until)
         ours = add_up(await calls.of(partner.account, since, until))
         book = book_of(theirs, since)
-    except (VosError, ValueError, ArithmeticError) as error:
-        return PartnerOutcome(partner.account, failed=str(error))
+    except (VosError, ValueError) as error:
+        return PartnerOutcome(partner.account, failed=str(error)[:WHY_CHARACTERS_MAX])
     threshold = DeviationLimit(partner.percent, partner.amount)
     has_money = theirs.currency == partner.currency
     found = compare(ours, book, threshold, since, until, has_money=has_money)

@@ -122,8 +122,10 @@ async def test_what_a_partner_answers_instead_of_totals_is_said(
 ) -> None:
     partner.answer = b"[]"
     assert "it answers with something else" in (await compared(part)).failed
-    partner.sends(row("NaN"))
-    assert "is no amount" in (await compared(part)).failed
+    partner.sends(row("9E+999999"))
+    assert "is not an amount" in (await compared(part)).failed
+    partner.sends(row("x" * 9_999))
+    assert len((await compared(part)).failed) == partner_totals.WHY_CHARACTERS_MAX
     partner.status, partner.answer = 403, b"no"
     assert (await compared(part)).failed == "it answers with 403: no"
     monkeypatch.setattr(partner_totals, "BODY_BYTES_MAX", 10)
