@@ -9,7 +9,7 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final, NamedTuple, Protocol
 
-from vosd.base.host import Realm, realm_of
+from vosd.base.host import Realm, plain_host, realm_of
 from vosd.sip.wire.compose import host_text
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.grammar import HOST
@@ -60,7 +60,7 @@ class Listener(NamedTuple):
 
 
 class Hop(NamedTuple):
-    """Next hop of a URI: host (address or name), port and transport as far as it gives them."""
+    """Next hop of a URI: host (address or name, in canonical form), port and transport as far as it gives them."""
 
     host: str
     port: int | None
@@ -278,7 +278,7 @@ def hop_of(target: str) -> Hop | None:
     maddr = uri.param("maddr")
     if maddr and not _MADDR.match(maddr):
         return None
-    return Hop((maddr or uri.host).strip("[]"), uri.port, transport if transport in DEFAULT_PORTS else None)
+    return Hop(plain_host(maddr or uri.host), uri.port, transport if transport in DEFAULT_PORTS else None)
 
 
 @lru_cache(maxsize=1024)

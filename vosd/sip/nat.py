@@ -57,7 +57,7 @@ def is_elsewhere(contact: str, seen: Peer) -> bool:
     if hop is None:
         return True
     port = hop.port or DEFAULT_PORTS[hop.transport or "udp"]
-    return (plain_host(hop.host), port) != (plain_host(seen.host), seen.port)
+    return (hop.host, port) != (plain_host(seen.host), seen.port)
 
 
 def needs_keep_alive(contact: str, seen: Peer, *, has_private_via: bool) -> bool:
@@ -66,7 +66,7 @@ def needs_keep_alive(contact: str, seen: Peer, *, has_private_via: bool) -> bool
     It does if the Contact or the Via of its REGISTER is private, or its owner is seen at another address.
     """
     hop = hop_of(contact)
-    return has_private_via or hop is None or is_private(plain_host(hop.host)) or is_elsewhere(contact, seen)
+    return has_private_via or hop is None or is_private(hop.host) or is_elsewhere(contact, seen)
 
 
 def _first_stop(message: Message) -> str:

@@ -44,6 +44,7 @@ def flows(listeners=LISTENERS, locate=lambda hop, _: None) -> Flows:
         ("sips:a@h:5070;transport=tcp", Hop("h", 5070, "tls")),
         ("sip:a@h;maddr=192.0.2.77", Hop("192.0.2.77", None, None)),
         ("sip:a@h:5070;maddr=[2001:db8::7];transport=tcp", Hop("2001:db8::7", 5070, "tcp")),
+        ("sip:a@[2001:DB8:0::0009]", Hop("2001:db8::9", None, None)),
         ("sip:a@h;maddr=2001:db8::7", Hop("2001:db8::7", None, None)),
         ("sip:a@h;maddr=2001:db8::7%\udcff", None),
         ("sip:a@h;maddr=2001:db8::7%\0", None),
@@ -105,6 +106,14 @@ def test_a_connection_that_is_there_is_used_again(target, seen, peer):
     assert flows().next_hop(target, seen) == peer
 
 
+@pytest.mark.parametrize("host", ["2001:db8::10", "2001:DB8::10", "2001:db8:0:0:0:0:0:10"])
+def test_a_connection_is_used_again_however_its_ipv6_address_is_written(host):
+    """RFC 5952 is what we write; a peer may write another form of the same address."""
+    seen, ours = Peer(TCP6, "2001:db8::10", 51_234), flows()
+    assert ours.next_hop(f"sip:a@[{host}]:51234;transport=tcp", seen) == seen
+    assert ours.beside(f"sip:a@[{host}]:5070;transport=tcp", seen) == seen._replace(port=5070)
+
+
 def test_ipv6_peers_are_reached_from_ipv6_sockets():
     seen = Peer(UDP6, "2001:db8::9", 5060)
     assert flows().next_hop("sip:a@[2001:db8::8];transport=tcp", seen) == Peer(TCP6, "2001:db8::8", 5060)
@@ -129,7 +138,7 @@ def test_a_name_is_looked_up_and_gives_address_port_and_transport():
 
     assert flows(locate=locate).next_hop("sip:a@Example.com", SEEN_UDP) == Peer(TCP, "198.51.100.20", 5090)
     assert flows(locate=locate).next_hop("<sip:Example.com:5070;lr;transport=tls>", SEEN_UDP).port == 5090
-    assert asked == [(Hop("Example.com", None, None), SEEN_UDP.host), (Hop("Example.com", 5070, "tls"), SEEN_UDP.host)]
+    assert asked == [(Hop("example.com", None, None), SEEN_UDP.host), (Hop("example.com", 5070, "tls"), SEEN_UDP.host)]
 
 
 def test_an_address_is_never_looked_up():

@@ -115,7 +115,7 @@ def _target(
     port = hop.port or DEFAULT_PORTS[hop.transport or "udp"]
     if f"{host_text(hop.host)}:{port}" in ours or (hop.host, port) == (server.host, server.port):
         return None  # a loop
-    gateways = vendors_at(hop.host.lower())
+    gateways = vendors_at(hop.host)
     fitting = [each for each in gateways if any(_is_at(address, hop.host, port) for address in each.places)]
     named = [*fitting, *gateways]
     return RedirectTarget(named[0].name, callee) if named else None
