@@ -7,12 +7,12 @@ only when it is asked for: by then it is known which of them had no room.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
-from itertools import chain, groupby
+from itertools import chain, compress, groupby
 from operator import itemgetter
 from typing import Final
 
 from vosd.base.money import EXACT
-from vosd.routing.conditions import may_take
+from vosd.routing.conditions import accepts, may_take
 from vosd.routing.fit import Candidate, Places, rated_alike
 from vosd.routing.plan import BY_RATES, IN_TURN, Criterion, RoutingPlan
 from vosd.routing.ports import Capacity, Vendors
@@ -106,7 +106,7 @@ class Ordering:
     def _in_turn(self, candidates: Sequence[Candidate], *, is_weighted: bool) -> Iterator[Candidate]:
         remaining, first = list(candidates), candidates[0]
         self._key = key = ShareKey(self._plan.name, first.prefix, first.priority)
-        weights = weights_of(remaining) if is_weighted else [1] * len(remaining)
+        weights = self._weights_of(remaining) if is_weighted else [1] * len(remaining)
         self._shares = shares = [
             Share(each.gateway.name, weight) for each, weight in zip(remaining, weights, strict=True)
         ]
@@ -116,6 +116,21 @@ class Ordering:
             del remaining[place], shares[place]
         self._key = None
         yield remaining[0]
+
+    def _weights_of(self, candidates: Sequence[Candidate]) -> list[int]:
+        """Return the weights by which candidates share calls.
+
+        Those with a percentage get it of all calls; what is left of 100 is shared by the others, by their weights.
+        Where there is one, lines that are not in force, or not there for such calls, have no share.
+        """
+        if all(each.percent is None for each in candidates):
+            return [each.weight for each in candidates]
+        takes = [accepts(each, self._request, self._occupancy) for each in candidates]
+        taking = list(compress(candidates, takes))
+        left = max(100 - sum(each.percent or 0 for each in taking), 0)
+        of_others = sum(each.weight for each in taking if each.percent is None) or 1
+        weights = [left * each.weight if each.percent is None else each.percent * of_others for each in candidates]
+        return [weight if is_taking else 0 for weight, is_taking in zip(weights, takes, strict=True)]
 
     def _ranked(self, candidates: Sequence[Candidate], criterion: Criterion) -> Iterable[tuple[Rank, Candidate]]:
         """Return each candidate with its rank; by quality it depends on the others."""
@@ -196,15 +211,3 @@ class Ordering:
         gateway = candidate.gateway
         is_open = gateway.enabled and gateway.name not in self._vendors.blocked
         return is_open and may_take(candidate, self._request, self._occupancy)
-
-
-def weights_of(candidates: Sequence[Candidate]) -> list[int]:
-    """Return the weights by which candidates share calls.
-
-    Those with a percentage get it of all calls; what is left of 100 is shared by the others, by their weights.
-    """
-    if all(each.percent is None for each in candidates):
-        return [each.weight for each in candidates]
-    left = 100 - sum(each.percent or 0 for each in candidates)
-    of_others = sum(each.weight for each in candidates if each.percent is None) or 1
-    return [max(left, 0) * each.weight if each.percent is None else each.percent * of_others for each in candidates]

@@ -4,7 +4,7 @@ The checks only read: a place on a gateway is taken when the attempt begins, and
 members; ``callcontrol.explain`` turns them into sentences.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import chain
 from typing import Final
@@ -136,20 +136,22 @@ def _search(
         rated = request.callee_rated or request.callee
         ordering = Ordering(table.plan, rated, request, occupancy, vendors)
         candidates = ordering.in_order(fit.groups, fit.criteria, fit.alike)
-    resting: list[RouteChoice] = []
+    resting: dict[str, RouteChoice] = {}
     offered: set[str] = set()
+    full: dict[str, int] = {}
     if fit.has_repeats:
-        candidates = _each_once(candidates, offered)
+        candidates = _each_once(candidates, offered, full)
     for candidate in candidates:
         found = _examine(candidate, request, occupancy, rests, vendors)
         if isinstance(found, LeftOut):
             left.append(found)
+            if found.cause is Cause.FULL:
+                full[found.gateway.name] = max(candidate.length, full.get(found.gateway.name, 0))
             if found.gateway.is_phone and found.cause is not Cause.OFFLINE:
                 return  # the offline gateway takes calls only while the phone is not registered, not while it is busy
         elif found.is_last_resort:
             left.append(LeftOut(found.gateway, Cause.FAILING, vendors.doubted.get(found.gateway.name, "")))
-            if not fit.has_repeats or all(each.gateway.name != found.gateway.name for each in resting):
-                resting.append(found)
+            resting.setdefault(found.gateway.name, found)
         else:
             offered.add(found.gateway.name)
             if ordering is not None:
@@ -157,7 +159,7 @@ def _search(
             yield found if found.gateway.numbers is None else _renumbered(found, vendors)
     left += _not_in_order(fit, ordering)
     if resting and not offered:
-        yield from _after_all(resting, vendors, left)
+        yield from _after_all(resting.values(), vendors, left)
 
 
 def _after_all(resting: Iterable[RouteChoice], vendors: Vendors, left: list[LeftOut]) -> Iterator[RouteChoice]:
@@ -201,10 +203,16 @@ def _renumbered(choice: RouteChoice, vendors: Vendors) -> RouteChoice:
     return msgspec.structs.replace(choice, callee_out=callee, caller_out=caller)
 
 
-def _each_once(candidates: Iterable[Candidate], offered: set[str]) -> Iterator[Candidate]:
-    """Yield candidates, without those of gateways that were offered the call by another line of the plan's routes."""
+def _each_once(
+    candidates: Iterable[Candidate], offered: Container[str], full: Mapping[str, int]
+) -> Iterator[Candidate]:
+    """Yield candidates, without those of gateways that were offered the call by another line of the plan's routes.
+
+    ``full`` has the digits of the longest line in force that has all its calls: shorter ones take none in its place.
+    """
     for candidate in candidates:
-        if candidate.gateway.name not in offered:
+        name = candidate.gateway.name
+        if name not in offered and candidate.length >= full.get(name, 0):
             yield candidate
 
 

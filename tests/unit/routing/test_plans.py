@@ -108,6 +108,25 @@ def test_percentages_share_calls_and_what_is_left_goes_by_weight():
     assert {name: taken.count(name) for name in "abc"} == {"a": 50, "b": 30, "c": 20}
 
 
+@pytest.mark.parametrize(
+    ("rows", "asked"),
+    [
+        (
+            [RouteRow("44", "b", percent=70, valid_to=NOON), RouteRow("44", "b", percent=20, valid_from=NOON)],
+            request(),
+        ),
+        (
+            [RouteRow("44", "a", percent=70), RouteRow("44", "b", percent=20)],
+            request(denied=frozenset("a"), is_selective=True),
+        ),
+    ],
+)
+def test_lines_that_are_not_in_force_or_not_for_such_calls_have_no_share_of_a_hundred(rows, asked):
+    table, vendors = with_rows(*rows, RouteRow("44", "c")), Vendors()
+    taken = [next(find_routes(asked, table, Occupancy(), Rests(), vendors)).gateway.name for _ in range(10)]
+    assert sorted(taken) == ["b"] * 2 + ["c"] * 8
+
+
 def test_a_whole_percentage_leaves_the_others_as_a_reserve():
     table = with_rows(RouteRow("44", "a", percent=100), RouteRow("44", "b"))
     vendors = Vendors()
@@ -262,6 +281,15 @@ def test_a_line_has_a_limit_of_its_own():
     occupancy.take(LimitScope.ROUTE, "premium/44/a", 1, None, 0)
     assert names(examined(table, request("4430"), occupancy=occupancy)) == []
     assert names(examined(table, request("4420"), occupancy=occupancy)) == ["a"], "another line"
+
+
+def test_a_gateway_whose_line_has_all_its_calls_gets_no_more_of_them_by_a_shorter_line():
+    dated = RouteRow("4420", "a", max_calls=1, valid_to=NOON + 1)
+    table, occupancy = with_rows(RouteRow("44", "a"), RouteRow("44", "b"), dated), Occupancy()
+    occupancy.take(LimitScope.ROUTE, "premium/4420/a", 1, None, 0)
+    found = examined(table, occupancy=occupancy)
+    assert (names(found), left(found)) == (["b"], {"a": (Cause.FULL, "premium/4420/a has its 1")})
+    assert sorted(names(examined(table, request("4430"), occupancy=occupancy))) == ["a", "b"]
 
 
 def test_the_least_loaded_comes_first_in_proportion_to_the_weight():
