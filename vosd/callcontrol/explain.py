@@ -94,7 +94,7 @@ def explain_routes(
             position,
             choice.callee_out,
             choice.caller_out,
-            _why_tried(choice, phone, is_live=is_live),
+            _why_tried(choice, phone, is_live=is_live, is_doubted=choice.gateway.name in vendors.doubted),
             choice.prefix,
             choice.priority,
             choice.weight,
@@ -132,7 +132,7 @@ def _compared(choice: RouteChoice, request: RouteRequest) -> tuple[str | None, s
     return rate.paid_in or rate.currency, effective, margin
 
 
-def _why_tried(choice: RouteChoice, phone: RoutingGateway | None, *, is_live: bool) -> str:
+def _why_tried(choice: RouteChoice, phone: RoutingGateway | None, *, is_live: bool, is_doubted: bool) -> str:
     presence = "which is registered" if is_live else "taken to be registered (the running switch knows)"
     if choice.gateway.is_phone:
         return f"{_why_phone(choice.gateway)}, {presence}"
@@ -147,6 +147,8 @@ def _why_tried(choice: RouteChoice, phone: RoutingGateway | None, *, is_live: bo
         fits = f"{fits}, {presence}"
     if choice.gateway.sound is not None:
         fits = f"{fits}; plays {choice.gateway.sound.name}, then {choice.gateway.sound.code}"
+    if is_doubted:
+        return f"{fits}; after all others: too many of its answered calls are short"
     return f"{fits}; resting after failures, but there is no other" if choice.is_last_resort else fits
 
 

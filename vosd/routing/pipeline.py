@@ -121,7 +121,7 @@ def examine_routes(
 def _search(
     request: RouteRequest, table: RouteTable, occupancy: Capacity, rests: Rests, vendors: Vendors, left: list[LeftOut]
 ) -> Iterator[RouteChoice]:
-    """Yield what may be tried and append the others to ``left``; resting gateways come where there is no other.
+    """Yield what may be tried and append the others to ``left``; resting gateways come last, as ``_after_all`` says.
 
     Each candidate is examined when its turn comes: what has changed since the gateway before it was tried counts.
     """
@@ -158,16 +158,24 @@ def _search(
                 ordering.offered(candidate)
             yield found if found.gateway.numbers is None else _renumbered(found, vendors)
     left += _not_in_order(fit, ordering)
-    if resting and not offered:
-        yield from _after_all(resting.values(), vendors, left)
+    if resting:
+        yield from _after_all(resting.values(), vendors, left, are_others=bool(offered))
 
 
-def _after_all(resting: Iterable[RouteChoice], vendors: Vendors, left: list[LeftOut]) -> Iterator[RouteChoice]:
-    """Yield the gateways that rest, because there is no other.
+def _after_all(
+    resting: Iterable[RouteChoice], vendors: Vendors, left: list[LeftOut], *, are_others: bool
+) -> Iterator[RouteChoice]:
+    """Yield the gateways that rest, because there is no other; behind others only those that are in doubt.
 
     A caller that reads ``left`` once the search is over must not find them there.
     """
-    left[:] = [each for each in left if each.cause is not Cause.FAILING]
+    if are_others:
+        doubted = vendors.doubted.keys()
+        resting = [
+            each for each in resting if each.gateway.name in doubted and each.gateway.name not in vendors.resting
+        ]
+    tried = {each.gateway.name for each in resting}
+    left[:] = [each for each in left if each.cause is not Cause.FAILING or each.gateway.name not in tried]
     for choice in resting:
         yield choice if choice.gateway.numbers is None else _renumbered(choice, vendors)
 
@@ -308,8 +316,8 @@ def _search_named(
         else:
             is_found = True
             yield found if gateway.numbers is None else _renumbered(found, vendors)
-    if resting and not is_found:
-        yield from _after_all(resting, vendors, left)
+    if resting:
+        yield from _after_all(resting, vendors, left, are_others=is_found)
 
 
 def state_objection(

@@ -83,7 +83,7 @@ class RouteChoice(msgspec.Struct, frozen=True, gc=False):
     terms: VendorTerms | None = None
     """The vendor's rate, found once: the call is compared and booked by it. None = it has no buy rate."""
     is_last_resort: bool = False
-    """It rests, and there is no other."""
+    """It rests, and there is no other, or it is in doubt and comes after all others."""
     is_redirected: bool = False
     """``callee_out`` was named by a 3xx of the vendor, and ``terms`` are those of the number before."""
     priority: int = 1

@@ -1,5 +1,6 @@
 """Which gateways may be tried, and what each of the others was left out for."""
 
+import msgspec
 import pytest
 from doubles.data.builders import applied_rate, routing_gateway
 from doubles.priced_vendors import PricedByTerms
@@ -16,6 +17,7 @@ from vosd.routing.plan import RoutingPlan
 from vosd.routing.quality import QualityFigures
 from vosd.routing.rest import Rests
 from vosd.routing.route_table import RouteTable
+from vosd.routing.routes import Destination
 from vosd.routing.weights import Turns
 from vosd.trunks.gateways import Address, Ping, Registration, RoutingGateway
 from vosd.trunks.scope import LimitScope
@@ -164,6 +166,22 @@ def test_a_gateway_that_rests_after_failures_gets_calls_only_where_there_is_no_o
     routes = search(*gateways, vendors=Vendors(failing={"a", "c"}), occupancy=busy("b", 1))
     assert [(choice.gateway.name, choice.is_last_resort) for choice in routes.choices] == [("a", True), ("c", True)]
     assert routes.left == (LeftOut(gateways[1], Cause.FULL),)
+
+
+def test_a_gateway_in_doubt_is_tried_after_all_others_unless_calls_to_it_fail_as_well():
+    gateways = [routing_gateway("a"), routing_gateway("b"), routing_gateway("c")]
+    vendors = Vendors(failing={"c"})
+    vendors.doubted = {"a": "short calls", "c": "short calls"}
+    routes = search(*gateways, vendors=vendors)
+    assert [choice.gateway.name for choice in routes.choices] == ["b", "a"]
+    assert routes.left == (LeftOut(gateways[2], Cause.FAILING, "short calls"),)
+    named = msgspec.structs.replace(REQUEST, targets=tuple(Destination(each, "+442071") for each in gateways))
+    assert examine_routes(named, RouteTable(gateways), Occupancy(), Rests(), vendors) == routes
+    explained = explain_routes(REQUEST, RouteTable(gateways), Occupancy(), Rests(), vendors)
+    assert [each.reason for each in explained.candidates] == [
+        "prefix *, priority 1",
+        "prefix *, priority 1; after all others: too many of its answered calls are short",
+    ]
 
 
 def test_explanation_says_which_gateways_rest_and_when_one_is_tried_all_the_same():
