@@ -1,5 +1,6 @@
 """An issued invoice as a mail: PDF and calls are attached, the text says number, amount and day."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.message import EmailMessage
@@ -41,7 +42,8 @@ def invoice_mail(
     message["From"] = sender
     message["To"] = ", ".join(recipients)
     message["Date"] = format_datetime(datetime.fromtimestamp(now / 1_000, UTC))
-    message["Message-ID"] = f"<invoice-{identity}-{document.issued_on}@vosd.invalid>"
+    of_issuer = hashlib.sha256(f"{sender}\0{document.issuer.name}\0{document.number}".encode()).hexdigest()[:16]
+    message["Message-ID"] = f"<invoice-{of_issuer}-{identity}@vosd.invalid>"
     what = words[document.kind]
     message["Subject"] = _line(" ".join((what, document.number, document.issuer.name)))
     gross = document.gross.replace(".", words["decimal"])

@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import hashlib
 import smtplib
 import time
 from datetime import UTC, datetime
@@ -157,7 +158,14 @@ def _write(directory: Path, name: str, content: bytes) -> None:
 
 
 def _file_name(order: ReportOrder) -> str:
-    return f"{order.name.replace('/', '-')}-{order.period}.{order.form.value}"
+    name = order.name
+    if "/" in name:
+        name = f"{name.replace('/', '-')}-{_digest(name)}"  # else that of a report without the slash
+    return f"{name}-{order.period}.{order.form.value}"
+
+
+def _digest(*texts: str) -> str:
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
 
 
 def report_mail(order: ReportOrder, mail: MailOrder, content: bytes, now: int) -> EmailMessage:
@@ -166,8 +174,8 @@ def report_mail(order: ReportOrder, mail: MailOrder, content: bytes, now: int) -
     message["From"] = mail.sender
     message["To"] = ", ".join(mail.recipients)
     message["Date"] = format_datetime(datetime.fromtimestamp(now / 1_000, UTC))
-    identity = "".join(each if each.isalnum() and each.isascii() else "-" for each in f"{order.node}-{order.name}")
-    message["Message-ID"] = f"<report-{identity}-{order.until}@vosd.invalid>"
+    digest = _digest(mail.sender, order.node, order.name)
+    message["Message-ID"] = f"<report-{digest}-{order.until}@vosd.invalid>"
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no automatic answer is wanted
     message["Subject"] = f"[vosd {order.node}] {order.name} {order.period}"
     text = f"{order.report}, {order.period} ({order.zone}), divided by {order.group or Grouping.WHOLE.value}"

@@ -127,8 +127,13 @@ class ScheduledReportPart:
     async def _keep(self) -> None:
         while True:
             await asyncio.sleep(LOOK_S)
-            for each in self._reports:
-                await self.look(each)
+            for name in [each.name for each in self._reports]:
+                wanted = self._named(name)  # the one before it may have taken long enough for a reload
+                if wanted is not None:
+                    await self.look(wanted)
+
+    def _named(self, name: str) -> ScheduledReport | None:
+        return next((each for each in self._reports if each.name == name), None)
 
     async def look(self, wanted: ScheduledReport) -> None:
         """Make a report if one of its periods is due."""
@@ -143,6 +148,8 @@ class ScheduledReportPart:
         if now < period.due_at or (failed is not None and now < failed.retry_at):
             return
         outcome = await self._delivered(wanted, period)
+        if self._named(wanted.name) is None:
+            return  # a reload has taken it out meanwhile: it has no alarm, and nothing of it is kept
         if outcome.failed:
             pause = RETRY_MS if failed is None else min(2 * failed.pause_ms, RETRY_MAX_MS)
             retry_at = self._clock.now().wall + pause

@@ -117,6 +117,17 @@ def test_a_mail_has_the_language_of_its_invoice() -> None:
     assert mailed(invoice("xx", 3, kind="credit_note"))[0] == "Credit note 2026-000017 Example Telecom"
 
 
+def test_mails_of_two_carriers_with_the_same_number_are_two_mails() -> None:
+    def mailed(document: InvoiceDocument) -> str:
+        words = words_of(form_of(InvoiceSettings()), "en")
+        files = InvoiceFiles(b"%PDF", None)
+        return str(invoice_mail(document, words, "a@example.com", ["b@example.com"], files, 7, 0)["Message-ID"])
+
+    ours = invoice("en")
+    theirs = msgspec.structs.replace(ours, issuer=msgspec.structs.replace(ours.issuer, name="Another Carrier"))
+    assert mailed(ours) == mailed(ours) != mailed(theirs)
+
+
 def test_every_language_has_every_word() -> None:
     labels = msgspec.json.decode((FORM / LABELS).read_bytes())
     assert sorted(labels) == ["ar", "de", "en", "es", "fr", "zh"]

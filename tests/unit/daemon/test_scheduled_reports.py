@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from doubles.data.builders import account
 from doubles.data.records import STARTED, answered_call
@@ -128,6 +129,39 @@ async def test_a_clock_that_is_ahead_for_a_while_sends_nothing_and_one_that_was_
     stage.clock.set_wall(-365 * DAY)
     assert await stage.pass_time(48) == [day(2)]  # the day on which the clock was set back comes first
     assert await stage.pass_time(24) == [day(3)]
+
+
+async def test_a_reload_holds_for_the_reports_behind_one_that_is_being_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, third = (replace(WANTED, name=name, mail=(f"{name}@example.com",)) for name in ("a", "b", "c"))
+    stage = Stage(tmp_path, monkeypatch, first, second, third)
+    going, go_on, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def answer(_process: str, order: ReportOrder, _kind: type) -> ReportDelivery:
+        stage.orders.append(order)
+        if order.name == "a":
+            going.set()
+            await go_on.wait()
+            return ReportDelivery("no route to the mail server")
+        done.set()
+        return ReportDelivery()
+
+    monkeypatch.setattr(scheduled_reports, "answer_of", answer)
+    monkeypatch.setattr(scheduled_reports, "LOOK_S", 0)
+    assert [row.name for row in await stage.part.listed(ListScheduledReports())] == ["a", "b", "c"]
+    stage.clock.move_to(stage.clock.now().mono + DAY)
+    with capture_logs() as log:
+        await stage.part.begin()
+        async with asyncio.timeout(60):
+            await going.wait()
+            stage.part.adjust(stage.settings(replace(second, mail=("successor@example.com",))))
+            go_on.set()
+            await done.wait()
+        await stage.part.end()
+    sent = [(order.name, order.mail.recipients) for order in stage.orders if order.mail is not None]
+    assert sent == [("a", ("a@example.com",)), ("b", ("successor@example.com",))]
+    assert [line for line in log if line["event"] == Event.REPORT_FAILED.value] == []
 
 
 async def test_a_failure_is_an_alarm_and_is_tried_again_with_growing_pauses_until_it_is_delivered(
@@ -295,6 +329,20 @@ async def test_a_report_is_mailed_with_the_file_and_a_name_that_a_repeat_has_too
     assert message["Message-ID"] == again["Message-ID"]
     (attached,) = message.iter_attachments()
     assert (attached.get_filename(), attached.get_content_type()) == ("m-2026-09-21.csv", "text/csv")
+
+
+def test_each_report_has_its_own_file_and_its_own_mails() -> None:
+    mail = scheduled_reports.MailOrder("mx", 25, SERVER.security, "", "", "s@example.com", ("a@b.c",))
+    named = [("收入日报", "sw1"), ("网关日报", "sw1"), ("sales/eu", "sw1"), ("sales-eu", "sw1"), ("sales-eu", "sw2")]
+    orders = [msgspec.structs.replace(order_of("", mail=mail), name=name, node=node) for name, node in named]
+    messages = [report_process.report_mail(order, mail, b"", 0) for order in orders]
+    messages.append(
+        report_process.report_mail(orders[0], msgspec.structs.replace(mail, sender="s@example.org"), b"", 0)
+    )
+    assert len({message["Message-ID"] for message in messages}) == 6
+    files = [attached.get_filename() for each in messages[:4] for attached in each.iter_attachments()]
+    assert len(set(files)) == 4
+    assert files[3] == "sales-eu-2026-09-21.csv"
 
 
 async def test_a_report_waits_for_the_calls_of_its_period(tmp_path: Path, url: str) -> None:
