@@ -53,41 +53,49 @@ class TestUses:
     def test_each_count_is_good_once_and_late_ones_within_the_window(self):
         uses = Uses()
         for count in (5, 3, 200, 200 - WINDOW + 1):
-            assert uses.status_of("n", count, "r", NOW) is NonceStatus.OPEN
-            uses.proved("n", count, NOW + LIFE)
-            assert uses.status_of("n", count, "r", NOW) is NonceStatus.USED
-        assert uses.status_of("n", 4, "r", NOW) is NonceStatus.USED, "too far behind to be remembered"
-        assert uses.status_of("n", 200 - WINDOW, "r", NOW) is NonceStatus.USED
-        assert uses.status_of("n", 199, "r", NOW) is NonceStatus.OPEN
+            assert uses.status_of("n", count, "r", NOW, NOW) is NonceStatus.OPEN
+            uses.proved("n", count, NOW, NOW + LIFE)
+            assert uses.status_of("n", count, "r", NOW, NOW) is NonceStatus.USED
+        assert uses.status_of("n", 4, "r", NOW, NOW) is NonceStatus.USED, "too far behind to be remembered"
+        assert uses.status_of("n", 200 - WINDOW, "r", NOW, NOW) is NonceStatus.USED
+        assert uses.status_of("n", 199, "r", NOW, NOW) is NonceStatus.OPEN
 
     def test_without_a_count_a_nonce_is_good_once(self):
         uses = Uses()
-        assert uses.status_of("n", 0, "r", NOW) is NonceStatus.OPEN
-        uses.proved("n", 0, NOW + LIFE)
-        assert uses.status_of("n", 0, "r", NOW) is NonceStatus.USED
+        assert uses.status_of("n", 0, "r", NOW, NOW) is NonceStatus.OPEN
+        uses.proved("n", 0, NOW, NOW + LIFE)
+        assert uses.status_of("n", 0, "r", NOW, NOW) is NonceStatus.USED
 
     def test_a_wrong_response_spoils_a_nonce_and_is_recognised(self):
         uses = Uses()
-        uses.failed("n", "guess", NOW + LIFE)
-        assert uses.status_of("n", 1, "guess", NOW) is NonceStatus.REPEATED
-        assert uses.status_of("n", 2, "another", NOW) is NonceStatus.USED
+        uses.failed("n", "guess", NOW, NOW + LIFE)
+        assert uses.status_of("n", 1, "guess", NOW, NOW) is NonceStatus.REPEATED
+        assert uses.status_of("n", 2, "another", NOW, NOW) is NonceStatus.USED
 
-    def test_a_full_table_takes_no_other_nonce_until_one_expires(self):
+    def test_where_the_table_is_full_the_oldest_nonces_are_stale_before_their_time(self):
+        """A life of an hour and 19 log-ins a second would leave no room; a challenge of now can be answered."""
         uses = Uses(used_max=2)
-        uses.proved("a", 1, NOW + 10)
-        uses.proved("b", 1, NOW + 20)
-        assert uses.status_of("c", 1, "r", NOW) is NonceStatus.USED
-        assert uses.status_of("a", 2, "r", NOW) is NonceStatus.OPEN
-        assert uses.status_of("c", 1, "r", NOW + 10) is NonceStatus.OPEN
-        assert len(uses) == 1
+        for number, nonce in enumerate(("a", "b", "c")):
+            assert uses.status_of(nonce, 1, "r", NOW + number, NOW + number) is NonceStatus.OPEN
+            uses.proved(nonce, 1, NOW + number, NOW + number + LIFE)
+        assert len(uses) == 2
+        assert uses.status_of("a", 1, "r", NOW, NOW + 3) is NonceStatus.USED, "its use is forgotten: no replay"
+        assert uses.status_of("unused", 1, "r", NOW, NOW + 3) is NonceStatus.USED, "it may have been used"
+        assert uses.status_of("b", 1, "r", NOW + 1, NOW + 3) is NonceStatus.USED
+        assert uses.status_of("b", 2, "r", NOW + 1, NOW + 3) is NonceStatus.OPEN
+        uses.failed("d", "guess", NOW + 3, NOW + 3 + LIFE)
+        assert uses.status_of("b", 2, "r", NOW + 1, NOW + 4) is NonceStatus.USED
+        assert uses.status_of("d", 1, "guess", NOW + 3, NOW + 4) is NonceStatus.REPEATED
+        assert uses.status_of("e", 1, "r", NOW + LIFE + 9, NOW + LIFE + 9) is NonceStatus.OPEN
+        assert len(uses) == 0
 
     def test_the_largest_count_costs_no_memory(self):
         uses = Uses()
-        uses.proved("n", 1, NOW + LIFE)
-        uses.proved("n", 0xFFFF_FFFF, NOW + LIFE)
-        assert uses.status_of("n", 0xFFFF_FFFF, "r", NOW) is NonceStatus.USED
-        assert uses.status_of("n", 0xFFFF_FFFE, "r", NOW) is NonceStatus.OPEN
-        assert uses.status_of("n", 2, "r", NOW) is NonceStatus.USED
+        uses.proved("n", 1, NOW, NOW + LIFE)
+        uses.proved("n", 0xFFFF_FFFF, NOW, NOW + LIFE)
+        assert uses.status_of("n", 0xFFFF_FFFF, "r", NOW, NOW) is NonceStatus.USED
+        assert uses.status_of("n", 0xFFFF_FFFE, "r", NOW, NOW) is NonceStatus.OPEN
+        assert uses.status_of("n", 2, "r", NOW, NOW) is NonceStatus.USED
 
 
 class Peer:

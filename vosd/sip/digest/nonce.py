@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Final
 
 USED_MAX: Final = 65_536
-"""Most used nonces remembered; beyond that, others count as stale."""
+"""Most used nonces remembered; beyond that, the oldest are stale before their time is over."""
 WINDOW: Final = 64
 """Distance that a nonce count may be behind the highest one: UDP reorders requests."""
 
@@ -61,7 +61,7 @@ class NonceStatus(Enum):
     OPEN = "open"
     """They may be used."""
     USED = "used"
-    """The count was used, or the nonce is spoilt, or there is no room to remember it: a new nonce is needed."""
+    """The count was used, or the nonce is spoilt, or too old for the room there is: a new nonce is needed."""
     REPEATED = "repeated"
     """A wrong response that came before: the request came twice."""
 
@@ -69,9 +69,10 @@ class NonceStatus(Enum):
 class _Use:
     """Use of one nonce."""
 
-    __slots__ = ("expires", "highest", "seen", "wrong")
+    __slots__ = ("expires", "highest", "issued_at", "seen", "wrong")
 
-    def __init__(self, expires: int) -> None:
+    def __init__(self, issued_at: int, expires: int) -> None:
+        self.issued_at = issued_at
         self.expires = expires
         self.highest = 0
         self.seen = 0
@@ -81,18 +82,24 @@ class _Use:
 
 
 class Uses:
-    """Use of each nonce until it expires, for at most ``used_max`` nonces."""
+    """Use of each nonce until it expires, for at most ``used_max`` nonces.
 
-    __slots__ = ("_used", "_used_max")
+    Where there are more, the one that was used first is forgotten, and no nonce as old as that is accepted any more: a
+    long life is cut short, and a challenge of this moment can still be answered.
+    """
+
+    __slots__ = ("_forgotten_until", "_used", "_used_max")
 
     def __init__(self, used_max: int = USED_MAX) -> None:
         self._used: OrderedDict[str, _Use] = OrderedDict()
         self._used_max = used_max
+        self._forgotten_until = -1
+        """Nonces issued until then may have been used and forgotten, in monotonic milliseconds."""
 
     def __len__(self) -> int:
         return len(self._used)
 
-    def status_of(self, nonce: str, count: int, response: str, mono_ms: int) -> NonceStatus:
+    def status_of(self, nonce: str, count: int, response: str, issued_at: int, mono_ms: int) -> NonceStatus:
         """Return whether a valid nonce may be used with this count; call it before checking the response.
 
         ``count`` is 0 if none was sent (RFC 2069): then the nonce is good for one request.
@@ -100,8 +107,8 @@ class Uses:
         self._forget_expired(mono_ms)
         use = self._used.get(nonce)
         if use is None:
-            # Without room to remember its use, a nonce could be replayed: treat it as used (a new one is asked for).
-            return NonceStatus.OPEN if len(self._used) < self._used_max else NonceStatus.USED
+            # One whose use may be forgotten could be replayed: treat it as used (a new one is asked for).
+            return NonceStatus.OPEN if issued_at > self._forgotten_until else NonceStatus.USED
         if use.wrong is not None:
             return NonceStatus.REPEATED if use.wrong == response else NonceStatus.USED
         if count == 0:
@@ -112,9 +119,9 @@ class Uses:
             return NonceStatus.OPEN
         return NonceStatus.USED if behind >= WINDOW or use.seen >> behind & 1 else NonceStatus.OPEN
 
-    def proved(self, nonce: str, count: int, expires: int) -> None:
+    def proved(self, nonce: str, count: int, issued_at: int, expires: int) -> None:
         """Record a correct response."""
-        use = self._use(nonce, expires)
+        use = self._use(nonce, issued_at, expires)
         if count > use.highest:
             use.seen = (use.seen << min(count - use.highest, WINDOW) | 1) & _ALL
             use.highest = count
@@ -123,14 +130,17 @@ class Uses:
         if count == 0:
             use.seen = _ALL
 
-    def failed(self, nonce: str, response: str, expires: int) -> None:
+    def failed(self, nonce: str, response: str, issued_at: int, expires: int) -> None:
         """Record a wrong response."""
-        self._use(nonce, expires).wrong = response
+        self._use(nonce, issued_at, expires).wrong = response
 
-    def _use(self, nonce: str, expires: int) -> _Use:
+    def _use(self, nonce: str, issued_at: int, expires: int) -> _Use:
         use = self._used.get(nonce)
         if use is None:
-            use = self._used[nonce] = _Use(expires)
+            if len(self._used) >= self._used_max:
+                _, oldest = self._used.popitem(last=False)
+                self._forgotten_until = max(self._forgotten_until, oldest.issued_at)
+            use = self._used[nonce] = _Use(issued_at, expires)
         return use
 
     def _forget_expired(self, mono_ms: int) -> None:

@@ -54,8 +54,9 @@ class DigestProof(NamedTuple):
     claim: Claim
     method: str
     realm: str
+    issued_at: int
     expires: int
-    """End of the nonce, in monotonic milliseconds."""
+    """Begin and end of the nonce, in monotonic milliseconds."""
     is_right_here: bool
     """Whether the response is that of the password in the configuration."""
 
@@ -125,7 +126,7 @@ class Verifier:
             return Judgement(Finding.STALE, claim.username)
         if not uri_matches(claim, request):
             return Judgement(Finding.ELSEWHERE, claim.username)
-        match self._uses.status_of(claim.nonce, claim.use, claim.response, mono_ms):
+        match self._uses.status_of(claim.nonce, claim.use, claim.response, issued_at, mono_ms):
             case NonceStatus.USED:
                 return Judgement(Finding.STALE, claim.username)
             case NonceStatus.REPEATED:
@@ -137,18 +138,18 @@ class Verifier:
                 is_right = self._is_right(claim, request.method, credentials)
         expires = issued_at + settings.nonce_life_ms
         if credentials is not None and credentials.is_remote:
-            proof = DigestProof(claim, request.method, realm or settings.realm, expires, is_right)
-            self._uses.proved(claim.nonce, claim.use, expires)  # it is not used again, whatever others find
+            proof = DigestProof(claim, request.method, realm or settings.realm, issued_at, expires, is_right)
+            self._uses.proved(claim.nonce, claim.use, issued_at, expires)  # it is not used again, whatever others find
             return Judgement(Finding.ASKED, claim.username, proof=proof)
         if is_right:
-            self._uses.proved(claim.nonce, claim.use, expires)
+            self._uses.proved(claim.nonce, claim.use, issued_at, expires)
         else:
-            self._uses.failed(claim.nonce, claim.response, expires)
+            self._uses.failed(claim.nonce, claim.response, issued_at, expires)
         return Judgement(Finding.RIGHT if is_right else Finding.WRONG, claim.username)
 
     def found_wrong(self, proof: DigestProof) -> None:
         """Note that others have found credentials wrong: their nonce is spoilt, as by a wrong guess here."""
-        self._uses.failed(proof.claim.nonce, proof.claim.response, proof.expires)
+        self._uses.failed(proof.claim.nonce, proof.claim.response, proof.issued_at, proof.expires)
 
     def _is_right(self, claim: Claim, method: str, credentials: Credentials | None) -> bool:
         algorithm = claim.algorithm
