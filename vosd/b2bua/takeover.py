@@ -78,6 +78,7 @@ def in_place_of(
     """
     before, dialog, leg = replaced.progress, newcomer.dialog, newcomer.leg
     progress = AttemptProgress(before.started_at, before.rang, before.rang_at, before.tried_at, acknowledged=True)
+    progress.newcomer = newcomer.trunk or ""
     if choice is not None:
         progress.started_at = progress.rang_at = now
     attempt = GatewayAttempt(endpoint, replaced.call, choice or replaced.choice, replaced.address, progress, leg)

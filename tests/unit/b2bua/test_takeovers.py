@@ -13,7 +13,7 @@ from doubles.virtual.vendor import RINGS, IncomingCall, Line, Script, answers, a
 
 from vosd.base.session_timer import SessionTimerSettings
 from vosd.catalogue.overrides import Target
-from vosd.trunks.dialect import CalleeDialect, CallerDialect, TransferDisplay
+from vosd.trunks.dialect import CalleeDialect, CallerDialect, TransferDisplay, Transfers
 from vosd.trunks.number_rules import IncomingNumbers
 
 
@@ -273,6 +273,36 @@ def test_a_call_that_was_taken_over_is_transferred_onto_a_call_of_the_phone_that
     for each in office.scene.vendor.calls:
         each.hang_up()
     settle(office.scene)
+
+
+@pytest.mark.parametrize("side", ["caller", "callee"])
+@pytest.mark.parametrize("is_answered", [True, False])
+def test_a_restart_leaves_a_newcomer_its_own_sip_settings(office, side, is_answered):
+    scene = office.scene
+    dialect = CallerDialect(transfers=Transfers.REFUSE, user_agent="Desk/2")
+    phones = [phone(FIRST), phone(SECOND, dialect=dialect), phone(THIRD), phone(OUTSIDER, account="other")]
+    scene.exchange.swap_catalogue(catalogue(office.known, phones=phones, accounts=RICH))
+    if side == "caller":
+        left = talks(office, FIRST, CALLEE)
+        other = scene.vendor.only_call
+    else:
+        other, left = office.called()
+    if not is_answered:
+        other.will("INVITE", Reply(200, after_ms=700))
+    tags = f"to-tag={left.remote.rpartition('tag=')[2]};from-tag={left.tag}"
+    pickup = office.phones[SECOND].call(FIRST, Intent(PICKED_UP, headers=(f"Replaces: {left.call_id};{tags}",)))
+    scene.wire.run_for(300)
+    assert (pickup.final == 200) is is_answered
+    replace_node(scene)
+    scene.wire.run_for(2_000)
+    assert (pickup.final, left.is_over) == (200, True)
+    other.propose("a=sendonly")
+    scene.wire.run_for(1_000)
+    assert pickup.asked["INVITE"][-1]["User-Agent"] == "Desk/2"
+    assert refer(office, pickup) == 403
+    other.hang_up()
+    scene.wire.run_until(lambda: pickup.is_over)
+    settle(scene)
 
 
 def test_a_trunk_that_has_taken_a_call_over_transfers_it_in_its_own_name():

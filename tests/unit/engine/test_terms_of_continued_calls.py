@@ -7,6 +7,7 @@ import pytest
 from doubles.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group, rating_policy
 from doubles.journals import new_journal
 from doubles.killed import KilledScene
+from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import ANSWER
 from doubles.virtual.customer import KNOWS_TIMER, SUPPORTS_100REL, Intent
 from doubles.virtual.scene import CALLEE, CUSTOMER, vendor_gateway
@@ -199,6 +200,27 @@ def test_a_trunk_that_is_gone_begins_no_other_call_by_a_transfer(tmp_path, move)
     scene.wire.run_for(2_000)
     assert call.got["REFER"][0] >= 400
     assert scene.finish(call).end_reason == "Normal"
+
+
+@pytest.mark.parametrize(("is_gone", "status"), [(True, 403), (False, 202)])
+def test_a_trunk_that_has_taken_a_call_over_and_is_gone_begins_none_either(tmp_path, is_gone, status):
+    branch = Endpoint("198.51.100.77", 5_060)
+    mine = mapping_gateway("branch", f"{branch.host}/32", account="acme")
+    kept = [*content(AFTER).mapping_gateways.values(), *map(vendor_gateway, range(2))]
+    scene, call, there = begin(tmp_path, catalogue([mine, *kept]), "as it was answered")
+    tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
+    pickup = scene.exchange.caller(branch).call(CALLEE, Intent(headers=(f"Replaces: {call.call_id};{tags}",)))
+    scene.wire.run_for(2_000)
+    scene.content = catalogue(kept if is_gone else [mine, *kept])
+    scene.kill()
+    scene.wire.run_for(1_000)
+    pickup.ask("REFER", headers=(f"Refer-To: <sip:{CALLEE}@192.0.2.1>",))
+    scene.wire.run_for(2_000)
+    assert (scene.lost, pickup.got["REFER"]) == ([], [status])
+    there.hang_up()
+    scene.wire.run_for(2_000)
+    payers = {each.mapping_gateway for each in scene.exchange.sink.records if each.end_reason == "Normal"}
+    assert payers == ({"acme"} if is_gone else {"acme", "branch"})
 
 
 def test_the_overdraft_limit_of_a_former_account_is_that_of_its_latest_call(tmp_path):

@@ -19,7 +19,7 @@ from vosd.b2bua.refresh import Refresh
 from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.snapshot.callee import CalleeLegSnapshot, ChoiceSnapshot, Gateways
 from vosd.b2bua.snapshot.information import InformationSnapshot, is_late
-from vosd.b2bua.snapshot.leg import CallerLegSnapshot, LegSnapshot, forwarded_in
+from vosd.b2bua.snapshot.leg import CallerLegSnapshot, DialectOf, LegSnapshot, forwarded_in
 from vosd.b2bua.snapshot.references import NoSnapshotError, RestoredCalls, newcomer_of
 from vosd.b2bua.snapshot.transfer import BridgeSnapshot, SubstituteSnapshot, TransferSnapshot
 from vosd.b2bua.stamps import Arrival, Journey, JourneyFacts
@@ -34,7 +34,6 @@ from vosd.sip.restoration import Restoration
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.client_snapshot import InviteClientSnapshot
 from vosd.sip.transaction.invite_client import InviteClient
-from vosd.trunks.dialect import CallerDialect
 from vosd.trunks.gateways import Address
 
 Requests = Iterable[Client | InviteClient]
@@ -245,38 +244,40 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         """Return it with the text of arrival and journey as it was received."""
         return msgspec.structs.replace(self, arrival=as_received(self.arrival), journey=as_received(self.journey))
 
-    def restored(self, board: Switchboard, dialect: CallerDialect, gateways: Gateways, calls: RestoredCalls) -> Call:
+    def restored(self, board: Switchboard, dialect_of: DialectOf, gateways: Gateways, calls: RestoredCalls) -> Call:
         """Return the call with its legs; ``connect`` restores the requests between them.
 
         The text of arrival and journey is as it was received.
         """
         restoration, arrival, call_id = calls.restoration, self.arrival, self.arrival.call_id
         hunt = None if self.hunt is None else self.hunt.restored(board, gateways, restoration)
-        caller = self._restored_caller(board, dialect, calls)
+        caller = self._restored_caller(board, dialect_of, calls)
         call = Call(arrival, caller, hunt, self.hops, restoration.endpoint, board, self.settings)
         call.state = self.state
         call.to_forward = forwarded_in(self.to_forward)
         call.journey = self.journey.restored(gateways)
         call.lifetime = None if self.lifetime is None else Lifetime(board, copy(self.lifetime))
-        call.callee = None if self.callee is None else self.callee.restored(call, gateways, restoration)
+        call.callee = None if self.callee is None else self.callee.restored(call, dialect_of, gateways, restoration)
         if call.search is not None:
-            call.search.beside = tuple(each.restored(call, gateways, restoration) for each in self.beside)
+            call.search.beside = tuple(each.restored(call, dialect_of, gateways, restoration) for each in self.beside)
         for attempt in self.refused:
             attempt.restored(call, gateways).keep()
         calls.calls[call_id] = call
         routes = (each.choice for each in self.given_up)
         calls.given_up[call_id] = [None if route is None else route.restored(gateways) for route in routes]
         if self.newcomer is not None:
-            calls.newcomers[call_id] = newcomer = self.newcomer.restored(board, dialect, restoration)
+            calls.newcomers[call_id] = newcomer = self.newcomer.restored(board, dialect_of, restoration)
             newcomer.call = newcomer.leg.call = call
         return call
 
-    def _restored_caller(self, board: Switchboard, dialect: CallerDialect, calls: RestoredCalls) -> CallerSide:
+    def _restored_caller(self, board: Switchboard, dialect_of: DialectOf, calls: RestoredCalls) -> CallerSide:
         if self.caller is not None:
-            return self.caller.restored(board, dialect, calls.restoration)
+            return self.caller.restored(board, dialect_of, calls.restoration)
         if self.substitute is None:
             raise ValueError("a call without a calling side")
-        calls.substitutes[self.arrival.call_id] = substitute = self.substitute.restored(dialect)
+        calls.substitutes[self.arrival.call_id] = substitute = self.substitute.restored(
+            dialect_of(board.customer or "")
+        )
         return substitute
 
     def connect(self, calls: RestoredCalls) -> None:

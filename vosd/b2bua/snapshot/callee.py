@@ -10,7 +10,7 @@ from vosd.b2bua.call import Call
 from vosd.b2bua.early_dialogs import EarlyDialogs, Pracking
 from vosd.b2bua.outgoing.invitation import Invitation
 from vosd.b2bua.snapshot.facts import facts_in, named
-from vosd.b2bua.snapshot.leg import LegSnapshot
+from vosd.b2bua.snapshot.leg import DialectOf, LegSnapshot
 from vosd.b2bua.snapshot.session import NO_SESSION, SessionSnapshot
 from vosd.billing.rates import AppliedRate
 from vosd.routing.pipeline import RouteChoice
@@ -170,7 +170,9 @@ class CalleeLegSnapshot(AttemptProgress, kw_only=True, omit_defaults=True):
             **named(callee.progress),
         )
 
-    def restored(self, call: Call, gateways: Gateways, restoration: Restoration) -> GatewayAttempt:
+    def restored(
+        self, call: Call, dialect_of: DialectOf, gateways: Gateways, restoration: Restoration
+    ) -> GatewayAttempt:
         """Return the attempt; responses and requests within its dialogs find it and its leg."""
         endpoint, described = restoration.endpoint, self.leg.dialog
         is_acknowledged = self.invite is None and described is not None
@@ -179,6 +181,8 @@ class CalleeLegSnapshot(AttemptProgress, kw_only=True, omit_defaults=True):
             invite_sequence=described.invite_sequence if is_acknowledged and described is not None else 0,
         )  # fmt: skip
         leg = callee.leg
+        if self.newcomer:
+            leg.sent_as = dialect_of(self.newcomer).sent_as
         self.leg.restore(leg, restoration)
         callee.transaction = self._restored_invite(callee, restoration)
         callee.peer = self.peer.restored(restoration.flows)

@@ -1,5 +1,6 @@
 """Snapshots of the two legs of a call."""
 
+from collections.abc import Callable
 from copy import copy
 from itertools import chain, repeat
 
@@ -35,6 +36,9 @@ from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Message, Request
 from vosd.sip.wire.parse import parse_message
 from vosd.trunks.dialect import CallerDialect
+
+DialectOf = Callable[[str], CallerDialect]
+"""Return how a mapping gateway or phone speaks SIP, by its name."""
 
 
 class MoveSnapshot(msgspec.Struct, frozen=True, array_like=True):
@@ -177,9 +181,10 @@ class CallerLegSnapshot(InviteProgress, kw_only=True, omit_defaults=True):
             **named(caller.progress),
         )
 
-    def restored(self, board: Switchboard, dialect: CallerDialect, restoration: Restoration) -> Caller:
+    def restored(self, board: Switchboard, dialect_of: DialectOf, restoration: Restoration) -> Caller:
         """Return the caller, which has no call yet; requests within its dialog find it."""
-        endpoint = restoration.endpoint
+        endpoint, newcomer = restoration.endpoint, self.newcomer
+        dialect = dialect_of((board.customer or "") if newcomer is None else newcomer.trunk)
         if self.leg.dialog is None:
             raise ValueError("a caller without a dialog")
         dialog = restoration.dialog(self.leg.dialog)

@@ -6,7 +6,6 @@ reload: the journal has who pays, by which rates, and on which terms.
 
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import Final
 
 import msgspec
 
@@ -16,13 +15,9 @@ from vosd.callcontrol.open_call import OpenCall
 from vosd.callcontrol.taken import MoneyHeld
 from vosd.catalogue.catalogue import Catalogue
 from vosd.engine.calls.established import Established
-from vosd.engine.calls.known import Called, KnownObjects
+from vosd.engine.calls.known import GONE, Called, KnownObjects
 from vosd.engine.calls.saved import SavedCall
-from vosd.trunks.dialect import CallerDialect, Transfers
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
-
-_GONE: Final = CallerDialect(transfers=Transfers.REFUSE)
-"""A trunk that is not configured any more begins no calls, by transfers neither."""
 
 
 def known_to(calls: Iterable[OpenCall], catalogue: Catalogue) -> KnownObjects:
@@ -35,7 +30,7 @@ def known_to(calls: Iterable[OpenCall], catalogue: Catalogue) -> KnownObjects:
         record = call.record
         mapping, vendor = record.mapping_gateway, record.routing_gateway
         if mapping is not None and mapping not in catalogue.mapping_gateways:
-            mappings[mapping] = MappingGateway(mapping, record.customer_account or "", (), enabled=False, dialect=_GONE)
+            mappings[mapping] = MappingGateway(mapping, record.customer_account or "", (), enabled=False, dialect=GONE)
         if vendor is not None and vendor not in known.called:
             vendors[vendor] = RoutingGateway(
                 vendor, record.vendor_account, (), (), earns=call.vendor_earns, enabled=False

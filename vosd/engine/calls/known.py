@@ -1,12 +1,13 @@
 """The trunks, phones, accounts and logins that calls of an earlier process are continued with, by name."""
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from vosd.billing.accounts import Account
 from vosd.catalogue.catalogue import CallParameters, Catalogue
 from vosd.sip.dialog.snapshot import AnswersOf
 from vosd.sip.digest.answer import Answers
+from vosd.trunks.dialect import CallerDialect, Transfers
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
 from vosd.trunks.phone import Phone, called_half
 
@@ -32,6 +33,10 @@ class Called(Mapping[str, RoutingGateway]):
         return sum(1 for _ in self)
 
 
+GONE: Final = CallerDialect(transfers=Transfers.REFUSE)
+"""A trunk that is not configured any more begins no calls, by transfers neither."""
+
+
 class KnownObjects(NamedTuple):
     """Objects of a catalogue; ``engine.calls.gone`` adds stand-ins for what has left it."""
 
@@ -39,6 +44,10 @@ class KnownObjects(NamedTuple):
     called: Called
     accounts: Mapping[str, Account]
     parameters: CallParameters
+
+    def dialect_of(self, trunk: str) -> CallerDialect:
+        """Return how a mapping gateway or phone speaks SIP."""
+        return self.mapping_gateways[trunk].dialect if trunk in self.mapping_gateways else GONE
 
     @classmethod
     def of(cls, catalogue: Catalogue) -> "KnownObjects":

@@ -172,8 +172,7 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
             services, intake, arrival.call_id, request, services.admission.vendors, kept=its.kept, due_ms=self.due_ms,
             has_moved=self.has_moved,
         )  # fmt: skip
-        dialect, gateways = request.mapping.dialect, known.called
-        live_call.call = its.parts.restored(live_call, dialect, gateways, calls)
+        live_call.call = its.parts.restored(live_call, known.dialect_of, known.called, calls)
         try:
             its.request.occupy(request, services, its.vendor_rate)
             if self.setup is not None:
