@@ -26,8 +26,12 @@ class MediaRelay(Protocol):
         """Return whether a port is served: also one of an earlier process, whose worker goes on."""
         ...
 
-    def is_whole(self, port: RelayPort) -> bool:
-        """Return whether a port is served, takes media from a source, and is connected with another one."""
+    def has_source(self, port: RelayPort) -> bool:
+        """Return whether a port is served, and takes media from a source."""
+        ...
+
+    def partner(self, port: RelayPort) -> int | None:
+        """Return the id of the port with which one is connected; None = with none."""
         ...
 
     def reopen(self, port: RelayPort, *, tos: int) -> bool:

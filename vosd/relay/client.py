@@ -235,13 +235,18 @@ class Relay:
         """Return whether a port is served: also one of an earlier process, whose worker goes on."""
         return port.id in self._ports
 
-    def is_whole(self, port: RelayPort) -> bool:
-        """Return whether a port is served, takes media from a source, and is connected with another one.
+    def has_source(self, port: RelayPort) -> bool:
+        """Return whether a port is served, and takes media from a source.
 
-        One of an earlier process may not: orders wait some milliseconds, and end with the switch.
+        One of an earlier process may have none: orders wait some milliseconds, and end with the switch.
         """
         served = self._ports.get(port.id)
-        return served is not None and served.source is not None and served.other is not None
+        return served is not None and served.source is not None
+
+    def partner(self, port: RelayPort) -> int | None:
+        """Return the id of the port with which one is connected; None = with none."""
+        served = self._ports.get(port.id)
+        return None if served is None else served.other
 
     def reopen(self, port: RelayPort, *, tos: int) -> bool:
         """Go on with a port of an earlier process, opened again if its worker has ended, too; False = it is lost."""

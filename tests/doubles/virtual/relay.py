@@ -71,10 +71,14 @@ class VirtualRelay:
         """Return whether a port is open (``MediaRelay``)."""
         return port.id in self.open_ports
 
-    def is_whole(self, port: RelayPort) -> bool:
-        """Return whether a port is open, with a source and a connection (``MediaRelay``)."""
+    def has_source(self, port: RelayPort) -> bool:
+        """Return whether a port is open, with a source (``MediaRelay``)."""
+        return port.id in self.open_ports and self.open_ports[port.id].source is not None
+
+    def partner(self, port: RelayPort) -> int | None:
+        """Return the id of the connected port (``MediaRelay``)."""
         opened = self.open_ports.get(port.id)
-        return opened is not None and opened.source is not None and opened.other is not None
+        return None if opened is None or opened.other is None else opened.other.id
 
     def reopen(self, port: RelayPort, *, tos: int) -> bool:
         """Go on with a port (``MediaRelay``)."""

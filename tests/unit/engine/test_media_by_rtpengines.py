@@ -787,3 +787,65 @@ def test_the_rtpengine_is_given_what_two_sides_agreed_on_again_when_one_offers_t
     call.hang_up()
     settle(scene)
     assert engines.calls == {}
+
+
+class LateEngines(VirtualRtpEngines):
+    """Rtpengines whose reply to the offer of this number comes late: its datagram was lost, and the order repeated."""
+
+    def __init__(self, late: int) -> None:
+        super().__init__()
+        self.late = late
+        self.offers = 0
+
+    def ask(self, order, done, **more):
+        self.offers += isinstance(order, RtpOffer)
+        usual_ms = self.after_ms
+        if isinstance(order, RtpOffer) and self.offers == self.late:
+            self.after_ms += 150
+        try:
+            return super().ask(order, done, **more)
+        finally:
+            self.after_ms = usual_ms
+
+
+def test_what_two_sides_agreed_on_is_not_given_again_after_the_target_of_a_transfer_has_answered():
+    engines = LateEngines(3)
+    parameters = MediaParameters(engine=MediaEngine.RTPENGINE, mode=MediaMode.ON)
+    scene = keypad_scene(parameters={"media": parameters}, rtpengines=engines)
+    scene.vendor.by_number = {TARGET: Script((Line(20, 200, OTHER_ANSWER),))}
+    call = talking(scene)
+    engines.sessions.clear()
+    call.ask("REFER", headers=[f"Refer-To: <sip:{TARGET}@192.0.2.1>"])
+    scene.wire.run_for(3_000)
+    assert kinds(engines)[:2] == [(RtpOffer, 0, 1), (RtpOffer, 0, 2)]
+    assert not any(2 in legs for _, *legs in kinds(engines)[2:]), "it is parted from who transfers"
+    scene.vendor.calls[0].hang_up()
+    settle(scene)
+    assert engines.calls == {}
+
+
+def test_sides_with_keys_agree_anew_after_the_target_of_a_transfer_was_busy():
+    engines = VirtualRtpEngines()
+    lines = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" + "A" * 40 + "\r\n"
+    sealed = ANSWER.replace("RTP/AVP", "RTP/SAVP") + lines
+    trunks = [
+        mapping_gateway("acme", f"{CUSTOMER.host}/32"),
+        vendor_gateway(0, media=MediaSettings(encryption=Encryption.REQUIRED)),
+    ]
+    scene = Scene(catalogue(trunks, media=MediaParameters(engine=MediaEngine.RTPENGINE)), rtpengines=engines)
+    scene.vendor.script = Script((Line(0, 200, sealed),))
+    scene.vendor.by_number = {TARGET: Script((Line(500, 180), Line(2_000, 486)))}
+    call = talking(scene)
+    engines.sessions.clear()
+    call.ask("REFER", headers=[f"Refer-To: <sip:{TARGET}@192.0.2.1>"])
+    scene.wire.run_for(3_000)
+    assert kinds(engines) == [(RtpOffer, 0, 1)]
+    for _ in range(3):
+        scene.exchange.poll_rtpengines()
+        scene.wire.run_for(500)
+    assert len(kinds(engines)) > 1
+    assert all(1 not in legs for _, *legs in kinds(engines)[1:])
+    assert call.asked["INVITE"]
+    call.hang_up()
+    settle(scene)
+    assert engines.calls == {}

@@ -1,5 +1,7 @@
 """Music on hold: who hears it, from when to when, and what both sides are told."""
 
+from functools import partial
+
 import pytest
 from doubles.announcing import SOUNDS
 from doubles.data.builders import catalogue, mapping_gateway
@@ -303,6 +305,25 @@ def test_early_media_of_the_target_are_heard_in_place_of_it():
     party.hang_up()
     run(scene, 1_000)
     assert relay.open_ports == {}
+
+
+def test_they_are_heard_on_over_a_planned_restart(tmp_path):
+    scene, relay = scene_with(kind=partial(KilledScene, tmp_path))
+    early = ANSWER.replace("192.0.2.20", "192.0.2.30")
+    scene.vendor.by_number = {TARGET: Script((Line(1_000, 183, early), Line(20_000, 200, early)))}
+    call, party = scene.talk()
+    call.propose("a=sendonly")
+    run(scene)
+    refer(scene, call)
+    run(scene, 1_000)
+    before = {number: port.other for number, port in relay.open_ports.items()}
+    assert len([other for other in before.values() if other is not None]) == 2
+    scene.stop_and_keep(200)
+    run(scene, 2_000)
+    assert {number: port.other for number, port in relay.open_ports.items()} == before
+    for side in (call, party):
+        side.hang_up()
+    settle(scene)
 
 
 def test_a_transfer_without_music_is_as_it_was():

@@ -58,6 +58,14 @@ def test_a_call_is_recorded_once_where_its_account_or_a_trunk_wants_it(named):
     assert json.loads(record.media)["recording"] == f"{day}/{record.call_id}.pcap"
 
 
+def test_a_call_whose_callee_makes_the_offer_is_recorded():
+    scene, relay = scene_with(trunk=100)
+    call, _ = scene.talk(Intent(offer=""))
+    record = scene.finish(call)
+    assert len(relay.recordings) == 1
+    assert json.loads(record.media)["recording"]
+
+
 @pytest.mark.parametrize("change", ["takeover", "transfer"])
 def test_a_recording_goes_on_with_who_takes_the_place_of_one_side(change):
     scene, relay = scene_with(trunk=100)

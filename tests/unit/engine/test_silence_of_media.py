@@ -13,8 +13,9 @@ from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.rtpengines import HOSTS, VirtualRtpEngines
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.side import Reply
-from doubles.virtual.vendor import Line, Script, answers
+from doubles.virtual.vendor import RINGS, Line, Script, answers
 
+from vosd.b2bua.attempt import GatewayAttempt
 from vosd.base.clock import Instant
 from vosd.sdp.media import media_of
 from vosd.trunks.dialect import CallerDialect
@@ -219,6 +220,28 @@ def test_ports_whose_last_orders_were_lost_with_the_switch_get_them_again(tmp_pa
     scene.wire.run_for(1_500)
     assert {number: (each.source, each.other) for number, each in relay.open_ports.items()} == before
     scene.finish(call)
+
+
+def test_a_call_that_cannot_begin_again_leaves_the_ports_of_the_others_as_they_are(tmp_path, monkeypatch):
+    relay = VirtualRelay()
+    scene = KilledScene(tmp_path, content(), relay=relay)
+    call, _ = scene.talk()
+    before = {number: (each.source, each.other) for number, each in relay.open_ports.items()}
+    scene.vendor.script = RINGS
+    ringing = scene.caller.call(CALLEE)
+    scene.wire.run_for(1_000)
+
+    def fails(_attempt, _now):
+        raise ValueError("it cannot begin")
+
+    monkeypatch.setattr(GatewayAttempt, "begin_again", fails)
+    scene.stop_and_keep(500)
+    scene.wire.run_for(1_500)
+    assert ringing.final == 503
+    assert {number: (each.source, each.other) for number, each in relay.open_ports.items()} == before
+    call.hang_up()
+    scene.wire.run_for(1_000)
+    assert relay.open_ports == {}
 
 
 @pytest.mark.parametrize("set_at", [3, 4, 5])

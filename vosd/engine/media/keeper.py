@@ -8,11 +8,13 @@ description names, the leg gets its own port, and the two are connected.
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from vosd.b2bua.call import Call
 from vosd.b2bua.leg import RINGING, Leg
 from vosd.b2bua.outgoing.headers import SDP
 from vosd.base.clock import Instant
 from vosd.engine.media.encryption import TerminatedMedia
 from vosd.engine.media.media_parts import MediaParts
+from vosd.engine.media.moves import MovedCalls
 from vosd.engine.media.passing_session import PassingSession, event_payload, first_host, limited, note_author
 from vosd.engine.media.relayed_sessions import RelayedSessions
 from vosd.engine.media.ring_back import ring_back
@@ -51,7 +53,11 @@ class MediaKeeper:
     """Rewrites the session descriptions of relayed calls, and closes the ports of legs that end (``Doorkeeper``)."""
 
     def __init__(
-        self, parts: MediaParts, sessions: RelayedSessions, at_rtpengines: SessionsAtRtpEngines | None
+        self,
+        parts: MediaParts,
+        sessions: RelayedSessions,
+        at_rtpengines: SessionsAtRtpEngines | None,
+        moves: MovedCalls,
     ) -> None:
         rtpengines = parts.rtpengines
         self._parts = parts
@@ -60,6 +66,7 @@ class MediaKeeper:
         """Return the number of a new leg (``Doorkeeper``)."""
         self._sessions = sessions
         self._at_rtpengines = at_rtpengines
+        self._moves = moves
         self._engine_ring_back = None if rtpengines is None else RingBackAtRtpEngines(rtpengines)
         self._terminating = TerminatedMedia(parts.listeners)
         self._offered: dict[int, _Offered] = {}
@@ -171,8 +178,8 @@ class MediaKeeper:
                 self._parts.relay.expect(port, source)
         media.sources, media.is_held, media.is_fax = offered.sources, offered.is_held, offered.is_fax
         partner = self._parts.legs.partner(leg)
-        if self._at_rtpengines is not None and media.rtp_call is not None and partner is not None:
-            self._at_rtpengines.go_on(leg, partner)
+        if partner is not None:
+            self._go_on(leg, partner)
         leg.moved()
 
     def forget(self, waiting: WaitingMessage) -> None:
@@ -206,8 +213,15 @@ class MediaKeeper:
     def _give_back(self, media: LegMedia, now: Instant) -> None:
         """Connect two legs again that a leg which ends has parted, and not replaced."""
         pair = self._sessions.give_back(media, now)
-        if pair is not None and self._at_rtpengines is not None:
-            self._at_rtpengines.go_on(*pair)
+        if pair is not None:
+            self._go_on(*pair)
+
+    def _go_on(self, one: Leg, other: Leg) -> None:
+        """Connect two legs at an rtpengine again, with other keys where it has them."""
+        if self._at_rtpengines is None or self._at_rtpengines.go_on(one, other):
+            return
+        if isinstance(one.call, Call):
+            self._moves.add(one.call)
 
     def refuses(self, session: bytes, author: DoorOwner, reader: DoorOwner, now: Instant) -> bool:
         """Return whether an answer has no codec for the other side, or cannot be relayed (``Doorkeeper``).

@@ -108,15 +108,15 @@ class LegPorts:
         else:  # the configuration has changed
             before = self._outside.get(address, PortRange(port.rtp, port.rtp))
             self._outside[address] = PortRange(min(before.first, port.rtp), max(before.last, port.rtcp or port.rtp))
-        if not self.relay.is_whole(port):
-            source = media.source(index)
-            if source is not None:
-                self.relay.expect(port, source)
+        source = media.source(index)
+        if source is not None and not self.relay.has_source(port):
+            self.relay.expect(port, source)
+        if self.relay.partner(port) is None:
             self._apart.append(media)
         return True
 
     def resumed(self) -> list[LegMedia]:
-        """Return the legs whose ports have to be connected again: all calls were resumed."""
+        """Return the legs with ports that are not connected: all calls were resumed; some may be over since."""
         for address, ports in self._outside.items():
             self._spare(address, ports)
         self._outside.clear()

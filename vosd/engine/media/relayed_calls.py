@@ -252,9 +252,11 @@ class RelayedCalls:
                     parts.recordings.keep(media)
                 parts.music.keep(media)
             for media in parts.leg_ports.resumed():
-                leg = parts.legs.by_number[media.number]
+                leg = parts.legs.by_number.get(media.number)
+                if leg is None:  # the switch could not go on with its call
+                    continue
                 partner = parts.legs.partner(leg)
-                if partner is not None:
+                if partner is not None and not self._sessions.is_with_another(leg, partner):
                     self._sessions.connect_again(leg, partner)
                 parts.music.resume(media)
             parts.leg_ports.relay.retain({port.id for media in all_media for port in media.open_ports()}, now)

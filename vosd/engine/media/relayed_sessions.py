@@ -93,9 +93,14 @@ class RelayedSessions:
 
     def _connected(self, passing: PassingSession, ports: tuple[RelayPort, RelayPort], now: Instant) -> None:
         """Have keys reported and the call recorded, where that is wanted."""
-        self._parts.keys.arrange(passing.leg, passing.author)
-        if self._parts.recordings is not None and passing.author.route_choice is not None:
-            self._parts.recordings.begin(passing.leg, passing.author, ports, now)
+        leg, author = passing.leg, passing.author
+        self._parts.keys.arrange(leg, author)
+        if self._parts.recordings is None:
+            return
+        if author.route_choice is not None:
+            self._parts.recordings.begin(leg, author, ports, now)
+        elif leg.route_choice is not None:  # the callee has made the offer, which the caller answers
+            self._parts.recordings.begin(author, leg, ports[::-1], now)
 
     def connect_again(self, one: Leg, other: Leg) -> None:
         """Connect the ports of two legs that were parted, or were opened again, as their descriptions have it."""
@@ -108,6 +113,15 @@ class RelayedSessions:
                 ports.relay.connect(port, far)
                 if file and not index and self._parts.recordings is not None:
                     self._parts.recordings.resume(port, far, file)
+
+    def is_with_another(self, leg: Leg, partner: Leg) -> bool:
+        """Return whether the port of a leg's partner is connected with that of a third one, as by early media."""
+        ports, own, theirs = self._parts.leg_ports, leg.facts.media, partner.facts.media
+        if ports is None or own is None or theirs is None:
+            return False
+        known = {port.id for port in own.open_ports()}
+        others = (ports.relay.partner(port) for port in theirs.open_ports() if port.id >= 0)
+        return any(each is not None and each not in known for each in others)
 
     def give_back(self, media: LegMedia, now: Instant) -> tuple[Leg, Leg] | None:
         """Connect two legs again that a leg which ends has parted, and not replaced; return them."""

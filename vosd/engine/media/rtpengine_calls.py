@@ -109,6 +109,8 @@ class RtpEngineCalls:
         """Set before the first message."""
         self._legs: dict[RtpCall, set[int]] = {}
         """Numbers of the legs of each call that have not ended."""
+        self._given: dict[RtpCall, int] = {}
+        """Number of descriptions that the rtpengine was given for each call."""
         self._asked: dict[WaitingMessage, str] = {}
         """Orders for messages that wait."""
         self._last_id = -1_000 * clock.now().wall
@@ -149,6 +151,7 @@ class RtpEngineCalls:
         lost: set[int] = set()
         for call in calls:
             lost |= self._legs.pop(call, set())
+            self._given.pop(call, None)
         for number in lost:
             self._blocked.pop(number, None)
         self._unguarded -= lost
@@ -180,28 +183,40 @@ class RtpEngineCalls:
         # an rtpengine that does not know the call has no offer to answer
         order = _order_for(wanted, name, is_offer=wanted.is_offer or call is None)
 
+        if call is not None:
+            self._count_given(call)
+
         def answered(answer: EngineAnswer | None, now: Instant) -> None:
             came(self._taken(wanted, name, answer), now)
 
         return self.ask_in_turn(waiting, order, None if call is None else call.engine, answered)
 
     def repeat(self, offer: RtpSessionWanted, answer: RtpSessionWanted) -> None:
-        """Give an rtpengine the offer and the answer of two legs again, which have their ports."""
+        """Give an rtpengine the offer and the answer of two legs again, which have their ports.
+
+        Not the answer where it gets another description meanwhile: the latest one says which legs are connected.
+        """
         call = offer.author.rtp_call
         if call is None or call not in self._legs or call != answer.author.rtp_call:
             return
+        number = self._count_given(call)
 
         def offered(reply: EngineAnswer | None) -> None:
-            if reply is not None and reply.reply.result == OK:
+            if reply is not None and reply.reply.result == OK and self._given.get(call) == number:
                 self.engines.ask(_order_for(answer, call.name, is_offer=False), _ignore, engine=call.engine)
 
         self.engines.ask(_order_for(offer, call.name, is_offer=True), offered, engine=call.engine)
+
+    def _count_given(self, call: RtpCall) -> int:
+        number = self._given[call] = self._given.get(call, 0) + 1
+        return number
 
     def is_answered(self, wanted: RtpSessionWanted) -> bool:
         """Give an rtpengine an answer that its reader is not sent; False = it does not have both legs."""
         call = wanted.author.rtp_call
         if call is None or call not in self._legs or call != wanted.reader.rtp_call:
             return False
+        self._count_given(call)
         self.engines.ask(_order_for(wanted, call.name, is_offer=False), _ignore, engine=call.engine)
         if wanted.author.number in self._blocked:
             self.unblock(call, wanted.author.number)
@@ -400,6 +415,7 @@ class RtpEngineCalls:
             legs.discard(number)
             if not legs:
                 del self._legs[call]
+                self._given.pop(call, None)
                 self.engines.forget(call.engine, call.name)
 
     # -- legs ---------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from vosd.engine.media.relayed_sessions import RelayedSessions
 from vosd.engine.media.rtpengine_calls import WAIT_MS, GivenPorts, RtpEngineCalls, RtpSessionWanted
 from vosd.engine.media.sides import is_behind_nat
 from vosd.engine.media.verdicts import unfit
-from vosd.media.leg_media import MediaRefusal
+from vosd.media.leg_media import LegMedia, MediaRefusal
 from vosd.media.termination import MediaForm
 from vosd.sdp.media import BadSession, Medium, media_of
 from vosd.sdp.origin import succeeding
@@ -93,7 +93,7 @@ class SessionsAtRtpEngines:
             note_kind(described, passing.theirs, now)
             passing.media.offered_by = passing.theirs.number if is_offer else passing.media.offered_by
             if is_first and (partner := self._parts.legs.partner(author)) is not None:
-                self.go_on(author, partner)
+                self._stay_connected(author, partner, passing.media)
             session = body
             if has_music and not is_first:
                 session = parts.music.arrange(message, body, (passing.leg, author), parts.parameters, now)
@@ -109,19 +109,28 @@ class SessionsAtRtpEngines:
 
         return self._rtpengines.ask(waiting, wanted, came)
 
-    def go_on(self, one: Leg, other: Leg) -> None:
-        """Connect two legs again by the descriptions that they have agreed on.
+    def _stay_connected(self, author: Leg, partner: Leg, newcomer: LegMedia) -> None:
+        """Connect two legs again one of which has made an offer to a third; where they cannot be, when that ends."""
+        media, theirs = author.facts.media, partner.facts.media
+        if not self.go_on(author, partner) and media is not None and theirs is not None:
+            newcomer.parted = media.number, theirs.number
 
-        An rtpengine connects a leg with the one that got its latest offer, also if that is refused. Not where
-        encryption or ICE is terminated: the keys would be others.
+    def go_on(self, one: Leg, other: Leg) -> bool:
+        """Connect two legs again by the descriptions that they have agreed on; False = they have to agree anew.
+
+        An rtpengine connects a leg with the one that got its latest offer, also if that is refused. Where encryption or
+        ICE is terminated, the keys would be others.
         """
         media, theirs = other.facts.media, one.facts.media
-        if media is None or theirs is None or media.is_terminated or theirs.is_terminated:
-            return
+        if media is None or theirs is None or media.rtp_call is None or media.rtp_call != theirs.rtp_call:
+            return True
+        if media.is_terminated or theirs.is_terminated:
+            return False
         offer = self._agreed(PassingSession(other, media, one, theirs), is_offer=True)
         answer = self._agreed(PassingSession(one, theirs, other, media), is_offer=False)
         if offer is not None and answer is not None:
             self._rtpengines.repeat(offer, answer)
+        return True
 
     def is_forwarded(self, body: bytes, described: Sequence[Medium], passing: PassingSession) -> bool:
         """Forward media of an author to a reader that is not sent its description; return whether it works."""

@@ -18,9 +18,9 @@ class SwitchMedia:
         at_rtpengines = None
         if parts.rtpengines is not None:
             at_rtpengines = SessionsAtRtpEngines(parts, parts.rtpengines, self.sessions)
-        self.keeper = MediaKeeper(parts, self.sessions, at_rtpengines)
-        """Changes messages at the doors of legs."""
         self.moves = MovedCalls(parts)
+        self.keeper = MediaKeeper(parts, self.sessions, at_rtpengines, self.moves)
+        """Changes messages at the doors of legs."""
         self.calls = RelayedCalls(parts, self.sessions, at_rtpengines, self.moves)
 
     def used_percent(self, now: Instant) -> float:
