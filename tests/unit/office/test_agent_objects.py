@@ -7,6 +7,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import msgspec
 import pytest
 from doubles.data import builders
 from doubles.migrated import migrated
@@ -39,6 +40,7 @@ from vosd.admin.office.definitions import (
 )
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.office import Office
+from vosd.admin.office.phone_passwords import SetPhonePassword, set_phone_password
 from vosd.admin.office.principal import Principal
 from vosd.billing.authority import OutOfScopeError, RightLackingError
 from vosd.billing.rights import Right
@@ -128,13 +130,15 @@ def database(tmp_path_factory: pytest.TempPathFactory, loop: asyncio.AbstractEve
     loop.run_until_complete(database.close())
 
 
-def office_with(database: Database, directory: Path, rights: Set[Right] = ALL_RIGHTS, **of: Set[Right]) -> Office:
+def office_with(
+    database: Database, directory: Path, rights: Set[Right] = ALL_RIGHTS, now: int = NOW, **of: Set[Right]
+) -> Office:
     accounts = [
         builders.account(name, agent=above, rights=frozenset(of.get(name, rights if name == "south" else ALL_RIGHTS)))
         for name, above in AGENT_OF.items()
     ]
     payers = {name_of(kind, each): each for kind in ("mapping_gateways", "phones") for each in AGENT_OF}
-    return office_on(database, *accounts, now=NOW, socket=directory / "vosd.sock", payers=payers)
+    return office_on(database, *accounts, now=now, socket=directory / "vosd.sock", payers=payers)
 
 
 async def outcome(office: Office, wanted: WantedObject, who: str = "south") -> str:
@@ -324,6 +328,25 @@ async def test_an_object_that_has_moved_to_another_agent_is_gone_with_its_versio
     with pytest.raises(NoSuchObjectError):
         await list_versions(office, who, order)
     assert [each.version.version for each in await list_versions(office, agent("north"), order)] == [2]
+
+
+async def test_an_object_is_of_the_account_of_its_version_in_force_whatever_number_that_has(
+    office: Office, tmp_path: Path
+) -> None:
+    moved = WantedObject("phones", "7001", {"account": "other"}, is_merged=True)
+    await set_objects(office, operator(), SetObjects(objects=(moved,), at=NOW + 1_000))
+    limited = WantedObject("phones", "7001", {"max_concurrent": "2"}, is_merged=True)
+    await set_objects(office, operator(), SetObjects(objects=(limited,)))
+    password = SetPhonePassword(number="7001", password="another-Long-word")
+    later = office_with(office.stores.database, tmp_path, now=NOW + 1_000)
+    for then, owner, versions, other in ((office, "south", [3, 1], "north"), (later, "north", [2], "south")):
+        order = ListVersions("phones", "7001")
+        assert [each.version.version for each in await list_versions(then, agent(owner), order)] == versions
+        assert await set_phone_password(then, agent(owner), msgspec.structs.replace(password, is_trial=True))
+        with pytest.raises(NoSuchObjectError):
+            await list_versions(then, agent(other), order)
+        with pytest.raises(NoSuchObjectError):
+            await set_phone_password(then, agent(other), password)
 
 
 async def test_the_tree_of_an_agent_is_listed_directly_or_whole(url: str, tmp_path: Path) -> None:

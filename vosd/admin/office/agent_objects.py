@@ -104,10 +104,15 @@ class AgentObjects:
             return not is_customer and self._scope.sees(keys.get("agent", version.name))
         return self._scope.sees(self.account_of(version))
 
-    def history(self, versions: Sequence[ObjectVersion]) -> list[ObjectVersion]:
-        """Return the versions of an object that the agent sees, newest first; none where it is another's by now."""
-        newest = next((each for each in versions if each.body is not None), None)
-        if newest is None or not self.sees(newest):
+    def history(self, versions: Sequence[ObjectVersion], now: int) -> list[ObjectVersion]:
+        """Return the versions of an object that the agent sees, newest first; none where it is another's now.
+
+        The version in force says whose it is, or the last one before its end. It may have an earlier number than
+        others, which were made while it was planned.
+        """
+        begun = [each for each in versions if each.body is not None and each.begins_at <= now]
+        last = max(begun, key=lambda each: (each.begins_at, each.version), default=None)
+        if last is None or not self.sees(last):
             return []
         return [self.shown(each) for each in versions if each.body is None or self.sees(each)]
 

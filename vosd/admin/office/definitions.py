@@ -970,7 +970,7 @@ async def _history(office: Office, kind: str, name: str, owned: AgentObjects | N
     office.definitions.check_kind(kind)
     versions = await office.stores.objects.history(kind, name)
     if owned is not None:
-        versions = owned.history(versions)
+        versions = owned.history(versions, office.now())
     if not versions:
         message = f"the database has never defined {kind} {name}: see vosd definitions list {kind}"
         raise NoSuchObjectError(message)

@@ -55,9 +55,12 @@ async def set_phone_password(office: Office, who: Principal, order: SetPhonePass
     scope = office.scope_of(who)
     owned = None if scope.agent is None else AgentObjects(office.definitions, scope)
     found = await object_in_force(office, ShowObject(kind="phones", name=order.number), owned)
-    if owned is not None and (account := owned.account_of(found)) != scope.agent:
-        scope.require_below(account, Right.PHONES)
     keys = json.loads(found.body or "{}")
     patch = {"password": order.password, **{key: None for key in _REPLACED if key in keys}}
     wanted = WantedObject("phones", order.number, patch, is_merged=True)
-    return await check_and_add(office, who, order, await planned(office, who, order, [wanted], None), owned)
+    plan = await planned(office, who, order, [wanted], None)
+    if owned is not None:
+        for each in (found, *plan.versions):  # it may have moved to another account in between
+            if (account := owned.account_of(each)) != scope.agent:
+                scope.require_below(account, Right.PHONES)
+    return await check_and_add(office, who, order, plan, owned)
