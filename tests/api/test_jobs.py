@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from doubles.api import ADMINISTRATOR, Api
+from doubles.api import ADMINISTRATOR, AGENT, CUSTOMER, Api
 
 from vosd.cli.main import main
 
@@ -136,3 +136,15 @@ def test_an_order_that_makes_no_sense_is_refused_before_it_is_queued(api: Api, b
     assert api.ask("POST", "/calls/rerate", body).status == 422
     refused = api.ask("POST", "/bulk?dry_run=null", objects("d"), headers=ASYNC)
     assert (refused.status, refused.json["field"]) == (422, "dry_run")
+
+
+@pytest.mark.parametrize("token", [f"{AGENT}reseller", f"{CUSTOMER}acme"])
+def test_what_is_for_operators_is_not_queued_for_others_nor_is_its_body_kept(api: Api, token: str) -> None:
+    span = {"since": "2026-01-01T00:00:00Z", "until": "2026-02-01T00:00:00Z"}
+    newest = api.ask("GET", "/jobs").json["items"]
+    kept = sorted((api.config.parent / "var" / "jobs").glob("*"))
+    for path, body in (("/routes/simulate", span), ("/bulk", objects(*(f"x{each}" for each in range(2_000))))):
+        refused = api.ask("POST", path, body, token=token, headers=ASYNC)
+        assert (refused.status, refused.json["code"]) in {(403, "operators_only"), (403, "permission_lacking")}
+    assert api.ask("GET", "/jobs").json["items"] == newest
+    assert sorted((api.config.parent / "var" / "jobs").glob("*")) == kept

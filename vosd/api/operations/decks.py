@@ -201,6 +201,7 @@ OPERATIONS: Final = (
         permission=permission_of(prepare_import),
         takes=UploadDeck,
         run=never,
+        is_for_operators=True,
         result=JobSheet,
         problems=("no_deck_group",),
         status=HTTPStatus.ACCEPTED,

@@ -70,6 +70,7 @@ OPERATIONS: Final = (
         permission=permission_of(run_invoices),
         takes=RunInvoices,
         run=never,
+        is_for_operators=True,
         result=JobSheet,
         status=HTTPStatus.ACCEPTED,
         long=Long(JobKind.INVOICE_RUN, run, is_always=True),

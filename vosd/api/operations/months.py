@@ -67,6 +67,7 @@ OPERATIONS: Final = (
         permission=permission_of(close_month),
         takes=CloseOneMonth,
         run=never,
+        is_for_operators=True,
         result=JobSheet,
         status=HTTPStatus.ACCEPTED,
         long=Long(JobKind.MONTH_CLOSE, close, is_always=True, subject="month"),

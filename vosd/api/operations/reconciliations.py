@@ -95,6 +95,7 @@ OPERATIONS: Final = (
         permission=permission_of(import_bill),
         takes=UploadBill,
         run=never,
+        is_for_operators=True,
         result=JobSheet,
         problems=("unknown_account",),
         status=HTTPStatus.ACCEPTED,
