@@ -29,7 +29,8 @@ class GivenUp(msgspec.Struct):
     call: "CallPort"
     gateway: str
     choice: RouteChoice | None
-    """None = an earlier version has given it up, and a restart has come since: its price is not known."""
+    """None = it is of before a restart, and its price is not known: an earlier version has written it, or its gateway
+    has left the file."""
     sip_call_id: str
     address: str
     started_at: Instant

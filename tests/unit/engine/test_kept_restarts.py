@@ -6,7 +6,7 @@ from doubles.data.builders import catalogue, mapping_gateway
 from doubles.killed import KilledScene
 from doubles.virtual.scene import CALLEE, CUSTOMER, vendor_gateway
 from doubles.virtual.side import Reply
-from doubles.virtual.vendor import RINGS, TRIES, Line, Script, answers, refuses
+from doubles.virtual.vendor import RINGS, SILENT, TRIES, Line, Script, answers, refuses
 from structlog.testing import capture_logs
 
 from vosd.b2bua.snapshot.call import CallPartsSnapshot
@@ -67,6 +67,20 @@ def test_gateways_that_have_refused_a_call_or_would_be_next_may_leave_the_file(t
         call.hang_up()
     scene.wire.run_for(1_000)
     assert [record.end_reason for record in scene.sink.records] == ["Normal", "Normal"]
+
+
+def test_a_gateway_that_was_given_up_and_may_answer_yet_may_leave_the_file(tmp_path):
+    first = [vendor_gateway(0, response_timeout_ms=1_000), vendor_gateway(1)]
+    scene = KilledScene(tmp_path, catalogue([TRUNK, *first]))
+    scene.vendors[0].script, scene.vendors[1].script = SILENT, RINGS_AND_ANSWERS
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_for(2_000)
+    assert states(scene) == [("RINGING", "vendor-1")]
+    restart(scene, content_of(1))
+    scene.wire.run_until(lambda: call.final == 200)
+    call.hang_up()
+    scene.wire.run_for(1_000)
+    assert scene.record.end_reason == "Normal"
 
 
 @pytest.mark.parametrize(("left", "final"), [((1, 2), 200), ((1,), 480)])

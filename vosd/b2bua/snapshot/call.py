@@ -28,6 +28,7 @@ from vosd.base.clock import Instant
 from vosd.base.text import as_received, portable
 from vosd.cdr.record import Attempt
 from vosd.routing.failover import AttemptOutcome
+from vosd.routing.pipeline import RouteChoice
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.headers.name_addr import tag_of
 from vosd.sip.restoration import Restoration
@@ -127,6 +128,11 @@ class HuntSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         return hunt
 
 
+def _route(choice: ChoiceSnapshot | None, gateways: Gateways) -> RouteChoice | None:
+    """Return the route of an attempt that is over; None where its gateway is gone, and its terms with it."""
+    return None if choice is None or choice.gateway not in gateways else choice.restored(gateways)
+
+
 def _next_hops(described: Iterable[NextHopSnapshot], gateways: Gateways) -> list[NextHop]:
     return [(choice.restored(gateways), address) for choice, address in described if choice.gateway in gateways]
 
@@ -170,7 +176,7 @@ class RefusedSnapshot(msgspec.Struct, frozen=True, array_like=True):
 
     def restored(self, call: Call, gateways: Gateways) -> GivenUp:
         """Return the attempt of a call."""
-        choice = None if self.choice is None else self.choice.restored(gateways)
+        choice = _route(self.choice, gateways)
         return GivenUp(
             call, self.gateway, choice, self.sip_call_id, self.address, self.started_at, self.pdd_ms, self.tag
         )
@@ -263,8 +269,7 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         for attempt in self.refused:
             attempt.restored(call, gateways).keep()
         calls.calls[call_id] = call
-        routes = (each.choice for each in self.given_up)
-        calls.given_up[call_id] = [None if route is None else route.restored(gateways) for route in routes]
+        calls.given_up[call_id] = [_route(each.choice, gateways) for each in self.given_up]
         if self.newcomer is not None:
             calls.newcomers[call_id] = newcomer = self.newcomer.restored(board, dialect_of, restoration)
             newcomer.call = newcomer.leg.call = call
