@@ -7,7 +7,7 @@ import pytest
 from api.watched import Watched
 from playwright.sync_api import Locator, Page, expect
 
-from console.conftest import NARROW, Visit, Visitor, fits_a_telephone, is_in_memory, violations
+from console.conftest import NARROW, TIME_PASSES, Visit, Visitor, fits_a_telephone, is_in_memory, violations
 
 KINDS = {
     "accounts": "Account settings",
@@ -141,6 +141,10 @@ def test_two_people_at_one_object_see_both_versions(site: Watched, visit: Visit)
     page.get_by_role("textbox", name="overdraft_limit").fill("30")
     made = site.api.ask("PATCH", "/accounts/desk", {"keys": {"overdraft_limit": "20", "max_cps": "2"}, "memo": "mail"})
     assert made.status == 200
+    page.evaluate(TIME_PASSES)
+    page.evaluate("['offline', 'online'].forEach(name => dispatchEvent(new Event(name)))")
+    expect(page.get_by_text("administrator has saved version 2 meanwhile. What you have typed stays")).to_be_visible()
+    expect(page.get_by_role("textbox", name="overdraft_limit")).to_have_value("30")
     page.get_by_role("button", name="Check the change").click()
     asked = page.get_by_role("dialog", name="Changed by another person meanwhile")
     expect(asked).to_contain_text("administrator has saved version 2")

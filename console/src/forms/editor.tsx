@@ -2,7 +2,7 @@
 
 import { Alert, Button, Group, Modal, Stack, Table, TextInput } from "@mantine/core";
 import { useMutation, useQuery } from "@tanstack/react-query";
-import { type FormEvent, useCallback, useState } from "react";
+import { type FormEvent, useCallback, useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { ifVersion, Problem, type Schemas, send } from "../api/client";
 import { enteredMoment } from "../format";
@@ -60,9 +60,13 @@ interface EditorProps {
   declared: Kind;
   /** The object as it is; without one it is made. */
   sheet?: Sheet;
+  /** The object as it was read last; of another version where a person has typed before that was read. */
+  newest?: Sheet;
   /** Keys that a new object begins with. */
   begin?: Keys;
   isReadOnly: boolean;
+  /** Hears whether it holds what is not saved. */
+  onChanged?: (isChanged: boolean) => void;
   onDone: (name: string) => void;
 }
 
@@ -75,7 +79,7 @@ function undoOf(of: { place: string; saved: number | null | undefined; before: n
     : () => send("post", `${of.place}/revert`, { ...onlyOurs, body: { version: of.before, ...terms } });
 }
 
-export function Editor({ declared, sheet, begin, isReadOnly, onDone }: EditorProps) {
+export function Editor({ declared, sheet, newest, begin, isReadOnly, onChanged, onDone }: EditorProps) {
   const { t } = useTranslation();
   const { account } = useSession();
   const say = useSay();
@@ -96,6 +100,7 @@ export function Editor({ declared, sheet, begin, isReadOnly, onDone }: EditorPro
   const isChanged = !isSame(cleaned(declared.keys, values), cleaned(declared.keys, loaded)) || (!sheet && name !== "");
   const tried: Tried[] = [{ action: sheet ? "replace" : "create", kind, name, keys }];
   const unsaved = useUnsaved(isChanged && !isReadOnly);
+  useEffect(() => onChanged?.(isChanged && !isReadOnly), [isChanged, isReadOnly, onChanged]);
   const change = useCallback((key: string, value: unknown) => setValues((before) => ({ ...before, [key]: value })), []);
 
   const note = (errors: Problem["errors"]) =>
@@ -192,6 +197,11 @@ export function Editor({ declared, sheet, begin, isReadOnly, onDone }: EditorPro
           </Alert>
         )}
         {mistakes.size === 0 && !theirs && <ProblemText error={order.error} />}
+        {isChanged && newest && newest.version !== version && (
+          <Alert variant="outline" role="status" p={6}>
+            {t("conflict.newer", { who: newest.operator ?? "–", version: newest.version ?? "–" })}
+          </Alert>
+        )}
         {!isReadOnly && (
           <Group align="end" gap="xs">
             <TextInput

@@ -1,5 +1,6 @@
 /** Lists of the API that are one table each: where they are, what they show, by what they are narrowed. */
 
+import type { Row } from "../api/client";
 import type { Column } from "../parts/table";
 
 export interface List {
@@ -7,7 +8,8 @@ export interface List {
   columns: readonly Column[];
   /** Fields by which the API narrows it; a choice where there are few values. */
   filters?: readonly { name: string; choices?: readonly string[]; isMoment?: boolean }[];
-  rowKey: string;
+  /** Fields that tell its rows apart. */
+  rowKey: readonly string[];
   /** Fields of every request, beside those that a person sets. */
   fixed?: Readonly<Record<string, unknown>>;
   /** Whether agents and customers have to say of which account; their own, where they do not. */
@@ -39,6 +41,17 @@ export const gatewayColumns: readonly Column[] = [
   { name: "rest_s", kind: "number" },
   { name: "rest", kind: "sentence" },
 ];
+/** Keys of rows, which stay with them where others come before: rows that no field tells apart are counted. */
+export function rowKeys(rows: readonly Row[], fields: readonly string[]): string[] {
+  const found = new Map<string, number>();
+  return rows.map((row) => {
+    const key = fields.map((name) => row[name]).join(" ");
+    const count = found.get(key) ?? 0;
+    found.set(key, count + 1);
+    return count === 0 ? key : `${key} ${count}`;
+  });
+}
+
 export const lists = {
   registrations: {
     path: "/registrations",
@@ -54,7 +67,7 @@ export const lists = {
       { name: "expires_at", kind: "moment" },
     ],
     filters: [{ name: "name" }, { name: "direction", choices: ["inbound", "outbound"] }],
-    rowKey: "name",
+    rowKey: ["direction", "name", "contact"],
   },
   ledger: {
     path: "/ledger",
@@ -70,7 +83,7 @@ export const lists = {
       { name: "operator" },
     ],
     filters: [{ name: "account" }, { name: "since", isMoment: true }, { name: "until", isMoment: true }],
-    rowKey: "id",
+    rowKey: ["id"],
   },
   scheduled: {
     path: "/scheduled-reports",
@@ -90,7 +103,7 @@ export const lists = {
       { name: "why", kind: "sentence" },
       { name: "retry_at", kind: "moment" },
     ],
-    rowKey: "name",
+    rowKey: ["name"],
   },
   blacklist: {
     path: "/blacklist",
@@ -102,7 +115,7 @@ export const lists = {
       { name: "since", kind: "moment" },
       { name: "until", kind: "moment" },
     ],
-    rowKey: "caller",
+    rowKey: ["caller"],
   },
   sources: {
     path: "/sources",
@@ -114,7 +127,7 @@ export const lists = {
       { name: "until", kind: "moment" },
     ],
     filters: [{ name: "source" }, { name: "username" }],
-    rowKey: "source",
+    rowKey: ["source"],
   },
   overrides: {
     path: "/overrides",
@@ -128,7 +141,7 @@ export const lists = {
       { name: "until", kind: "moment" },
       { name: "memo" },
     ],
-    rowKey: "name",
+    rowKey: ["target", "name", "setting"],
   },
   audit: {
     path: "/audit",
@@ -148,7 +161,7 @@ export const lists = {
       { name: "since", isMoment: true },
       { name: "until", isMoment: true },
     ],
-    rowKey: "id",
+    rowKey: ["id"],
   },
   jobs: {
     path: "/jobs",
@@ -163,7 +176,7 @@ export const lists = {
       { name: "ended", kind: "moment" },
     ],
     filters: [{ name: "kind" }, { name: "state", choices: ["queued", "running", "done", "failed", "cancelled"] }],
-    rowKey: "id",
+    rowKey: ["id"],
     readMs: 3_000,
   },
   people: {
@@ -178,7 +191,7 @@ export const lists = {
       { name: "created_by" },
     ],
     filters: [{ name: "role" }, { name: "account" }],
-    rowKey: "name",
+    rowKey: ["name"],
   },
   tokens: {
     path: "/tokens",
@@ -193,7 +206,7 @@ export const lists = {
       { name: "created_by" },
     ],
     filters: [{ name: "name" }, { name: "role" }, { name: "account" }],
-    rowKey: "id",
+    rowKey: ["id"],
   },
   roles: {
     path: "/roles",
@@ -204,11 +217,11 @@ export const lists = {
       { name: "wants_totp", kind: "state" },
       { name: "permissions", kind: "permissions" },
     ],
-    rowKey: "name",
+    rowKey: ["name"],
   },
   backups: {
     path: "/backups",
     columns: [sorted("name"), { name: "bytes", kind: "number" }, { name: "written_at", kind: "moment" }],
-    rowKey: "name",
+    rowKey: ["name"],
   },
 } satisfies Record<string, List>;

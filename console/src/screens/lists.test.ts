@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
-import { type List, lists } from "./columns";
+import { type List, lists, rowKeys } from "./columns";
 
 interface Schema {
   $ref?: string;
@@ -30,4 +30,10 @@ it.each(Object.entries<List>(lists))("the list of %s asks for what the API has",
   const orders = parameters.find((each) => each.name === "sort")?.schema.enum ?? [];
   const sortable = list.columns.filter((column) => column.isSortable).map((column) => column.name);
   expect(sortable.filter((name) => !orders.includes(name))).toEqual([]);
+});
+
+it("leaves a row its key where another comes before it", () => {
+  const rows = [{ id: 20 }, { id: 17 }, { id: 17 }];
+  expect(rowKeys([{ id: 21 }, ...rows], ["id"]).slice(1)).toEqual(rowKeys(rows, ["id"]));
+  expect(new Set(rowKeys(rows, ["id"])).size).toBe(3);
 });

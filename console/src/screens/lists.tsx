@@ -14,7 +14,7 @@ import { type Column, Table } from "../parts/table";
 import { LastDone } from "../parts/trial";
 import { useSession } from "../session";
 import { ListActs, rowActs } from "./acts";
-import { type List, lists } from "./columns";
+import { type List, lists, rowKeys } from "./columns";
 
 const PAGE_ROWS = 200;
 
@@ -47,6 +47,7 @@ function ListOf({ name, list }: { name: string; list: List }) {
     refetchInterval: list.readMs,
   });
   const rows = found.data?.pages.flatMap((page) => page.items) ?? [];
+  const keys = rowKeys(rows, list.rowKey);
   const set = (field: string, value: string) =>
     go({ search: (before) => ({ ...before, [field]: value || undefined }), replace: true });
   const enter = ({ name: field, isMoment }: { name: string; isMoment?: boolean }, text: string) =>
@@ -107,7 +108,7 @@ function ListOf({ name, list }: { name: string; list: List }) {
         label={titled}
         columns={columns}
         rows={rows}
-        rowKey={(row, index) => `${row[list.rowKey]}-${index}`}
+        rowKey={(_row, index) => keys[index] ?? ""}
         sort={search.sort}
         onSort={(sort) => set("sort", sort)}
         onEnd={() => found.hasNextPage && !found.isFetchingNextPage && found.fetchNextPage()}

@@ -38,6 +38,10 @@ function One({ kind, name }: { kind: string; name: string }) {
     refetchOnWindowFocus: false,
   });
   const sheet = found.data;
+  const [edited, setEdited] = useState(sheet);
+  const [isChanged, setChanged] = useState(false);
+  // what a person has typed stays where another version is read: saving it shows both
+  if (sheet !== edited && (sheet?.version === edited?.version || !isChanged)) setEdited(sheet);
   const isGone = found.error instanceof Problem && found.error.status === HTTP_NOT_FOUND;
   const isOurs = sheet?.source === DATABASE;
   return (
@@ -81,13 +85,15 @@ function One({ kind, name }: { kind: string; name: string }) {
         </Tabs.List>
         {/* what was changed stays while the versions are looked at */}
         <Tabs.Panel value="keys" pt="sm" keepMounted>
-          {sheet && declared.data && (
+          {sheet && edited && declared.data && (
             <Editor
-              key={sheet.version}
+              key={edited.version}
               declared={declared.data}
-              sheet={sheet}
+              sheet={edited}
+              newest={sheet}
               isReadOnly={!isOurs || !may.change}
-              onDone={() => {}}
+              onChanged={setChanged}
+              onDone={() => setChanged(false)}
             />
           )}
         </Tabs.Panel>
