@@ -4,30 +4,36 @@ import { useComputedColorScheme } from "@mantine/core";
 import { useEffect, useRef } from "react";
 import uPlot from "uplot";
 import type { Row } from "../api/client";
-import { amount, localMinute } from "../format";
+import { amount } from "../format";
+import { currencyOf, type Figure, linesOf, spanWords } from "./spans";
 
 const HEIGHT_PX = 180;
 const BARS_MAX = 20;
 const LABEL_PX = 100;
-const YEAR_CHARACTERS = 5;
 
-/** Sums of a figure by span, in the order of the spans. */
-export function bySpan(rows: readonly Row[], figure: string): [string, number][] {
-  const found = new Map<string, number>();
-  for (const row of rows) {
-    const span = String(row.span ?? "");
-    const value = Number(row[figure] ?? 0);
-    if (Number.isFinite(value)) found.set(span, (found.get(span) ?? 0) + value);
+/** A figure of a report over time: a line for each currency, or bars where it cannot be added up. */
+export function OverTime(props: {
+  label: string;
+  rows: readonly Row[];
+  figure: Figure;
+  /** What a row is, beside its span. */
+  words: (row: Row) => string;
+}) {
+  const { label, rows, figure } = props;
+  const lines = linesOf(rows, figure);
+  if (!lines) {
+    const words = (row: Row) => [spanWords(String(row.span ?? "")), props.words(row)].filter(Boolean).join(" ");
+    return <Bars rows={rows} figure={figure} label={words} />;
   }
-  return [...found].sort(([one], [other]) => one.localeCompare(other));
+  return lines.map(({ currency, points }) => (
+    <div key={currency}>
+      {lines.length > 1 && <span className="quiet">{currency}</span>}
+      <SpanChart label={`${label} ${currency}`.trim()} points={points} />
+    </div>
+  ));
 }
 
-/** The beginning of a span in few characters, in the viewer's zone where it is shorter than a day. */
-export function spanWords(span: string): string {
-  return span.includes("T") ? localMinute(span).slice(YEAR_CHARACTERS).replace("T", " ") : span;
-}
-
-export function SpanChart({ label, points }: { label: string; points: readonly (readonly [string, number])[] }) {
+function SpanChart({ label, points }: { label: string; points: readonly (readonly [string, number])[] }) {
   const place = useRef<HTMLDivElement>(null);
   const colours = useComputedColorScheme();
   // biome-ignore lint/correctness/useExhaustiveDependencies: the ink is that of the colours at the moment
@@ -68,25 +74,28 @@ export function SpanChart({ label, points }: { label: string; points: readonly (
 }
 
 /** The rows with the largest figures; what each is, and its figure as it was booked. */
-export function Bars({ rows, figure, label }: { rows: readonly Row[]; figure: string; label: (row: Row) => string }) {
-  const shown = [...rows]
-    .filter((row) => Number.isFinite(Number(row[figure])) && row[figure] !== null)
-    .sort((one, other) => Math.abs(Number(other[figure])) - Math.abs(Number(one[figure])))
+export function Bars(props: { rows: readonly Row[]; figure: Figure; label: (row: Row) => string }) {
+  const { name, kind } = props.figure;
+  const shown = [...props.rows]
+    .filter((row) => Number.isFinite(Number(row[name])) && row[name] !== null)
+    .sort((one, other) => Math.abs(Number(other[name])) - Math.abs(Number(one[name])))
     .slice(0, BARS_MAX);
-  const highest = Math.max(Number.MIN_VALUE, ...shown.map((row) => Math.abs(Number(row[figure]))));
+  const highest = Math.max(Number.MIN_VALUE, ...shown.map((row) => Math.abs(Number(row[name]))));
   return (
     <ul className="bars">
       {shown.map((row, index) => (
         <li key={index}>
-          <span>{label(row)}</span>
+          <span>{props.label(row)}</span>
           <svg width="100%" height="12" aria-hidden="true">
             <rect
-              width={`${(100 * Math.abs(Number(row[figure]))) / highest}%`}
+              width={`${(100 * Math.abs(Number(row[name]))) / highest}%`}
               height="12"
-              className={Number(row[figure]) < 0 ? "bar-bad" : "bar-good"}
+              className={Number(row[name]) < 0 ? "bar-bad" : "bar-good"}
             />
           </svg>
-          <span className="end">{amount(String(row[figure]))}</span>
+          <span className="end">
+            {amount(String(row[name]))} {kind === "money" && currencyOf(row, name)}
+          </span>
         </li>
       ))}
     </ul>

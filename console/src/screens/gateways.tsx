@@ -11,7 +11,7 @@ import { amount, enteredMoment } from "../format";
 import { Change, type Done } from "../parts/change";
 import { Facts, Page } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
-import { bySpan, SpanChart } from "../parts/spanchart";
+import { OverTime } from "../parts/spanchart";
 import { STANDINGS, standingOf } from "../parts/standing";
 import { type Column, Table } from "../parts/table";
 import { TestCall } from "../parts/testcall";
@@ -345,7 +345,12 @@ function ByHour({ name, kind }: { name: string; kind: string }) {
       <Title order={2} size="h4">
         {t("gateway.hours")}
       </Title>
-      <SpanChart label="ASR %" points={bySpan(rows, "asr")} />
+      <OverTime
+        label="ASR %"
+        rows={rows}
+        figure={{ name: "asr", kind: "percent" }}
+        words={(row) => String(row.vendor_account ?? row.customer_account ?? "")}
+      />
       <ReportTable label={t("gateway.hours")} report={{ ...found.data, rows, totals: [] }} read="success" />
     </>
   );

@@ -13,6 +13,7 @@ import { noted, pointsOf } from "../parts/figures";
 import { Note } from "../parts/note";
 import { Page } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
+import { currencyOf, linesOf } from "../parts/spans";
 import { Spark } from "../parts/spark";
 import { STANDINGS, standingOf } from "../parts/standing";
 import { type Column, Table } from "../parts/table";
@@ -280,12 +281,14 @@ function Day({ isWall }: { isWall: boolean }) {
   const hours = useQuery(report("daily", "hour"));
   const top = useQuery(report("top-customers"));
   if (!sees) return null;
-  const busiest = Math.max(0, ...(hours.data?.rows ?? []).map((row) => Number(row.calls ?? 0)));
+  // an hour has a row for each pair of currencies
+  const [calls] = linesOf(hours.data?.rows ?? [], { name: "calls", kind: "count" }) ?? [];
+  const busiest = Math.max(0, ...(calls?.points ?? []).map(([, count]) => count));
   return (
     <>
       <ProblemText error={day.error ?? hours.error ?? top.error} again={() => day.refetch()} />
       {day.data?.totals.map((total, index) => (
-        <section className="figures" key={String(total.income_currency ?? index)} aria-label={t("overview.day")}>
+        <section className="figures" key={index} aria-label={t("overview.day")}>
           {DAY.filter((name) => total[name] !== undefined && total[name] !== null).map((name) => (
             <Figure
               key={name}
@@ -294,8 +297,7 @@ function Day({ isWall }: { isWall: boolean }) {
               search={name === "calls" || name === "answered" ? { since } : { name: "daily", group: "hour", since }}
               isBad={MONEY.has(name) && String(total[name]).startsWith("-")}
             >
-              {amount(String(total[name]))}{" "}
-              {MONEY.has(name) ? <small>{String(total.income_currency ?? "")}</small> : ""}
+              {amount(String(total[name]))} {MONEY.has(name) ? <small>{currencyOf(total, name)}</small> : ""}
             </Figure>
           ))}
           {index === 0 && (

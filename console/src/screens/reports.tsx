@@ -11,7 +11,8 @@ import { NarrowInput } from "../parts/narrow";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { SavedViews } from "../parts/savedviews";
-import { Bars, bySpan, SpanChart, spanWords } from "../parts/spanchart";
+import { Bars, OverTime } from "../parts/spanchart";
+import { spanWords } from "../parts/spans";
 import { type Column, type Read, Table } from "../parts/table";
 import { LastDone } from "../parts/trial";
 import { type Kind, Moment, Value } from "../parts/values";
@@ -169,12 +170,18 @@ function Chart({
   onChoose: (figure: string | null) => void;
 }) {
   const { t } = useTranslation();
-  const figures = report.columns.filter((column) => column.kind !== "text").map((column) => column.name);
-  const shown = figures.includes(figure) ? figure : (figures.find((name) => name === "calls") ?? figures[0]);
+  const figures = report.columns.filter((column) => column.kind !== "text");
+  const named = (name: string) => figures.find((column) => column.name === name);
+  const shown = named(figure) ?? named("calls") ?? figures[0];
   if (!shown || report.rows.length === 0) return null;
   const texts = report.columns.filter(
     ({ name, kind }) => kind === "text" && !["span", "area_prefix"].includes(name) && !name.endsWith("currency"),
   );
+  const words = (row: Row) =>
+    texts
+      .map((column) => row[column.name])
+      .filter(Boolean)
+      .join(" ");
   const spans = new Set(report.rows.map((row) => row.span));
   const isOverTime = report.columns.some((column) => column.name === "span") && spans.size > 1;
   return (
@@ -182,21 +189,22 @@ function Chart({
       <Select
         label={t("reports.figure")}
         w={200}
-        data={figures.map((name) => ({ value: name, label: t(`column.${name}`, { defaultValue: name }) }))}
-        value={shown}
+        data={figures.map(({ name }) => ({ value: name, label: t(`column.${name}`, { defaultValue: name }) }))}
+        value={shown.name}
         onChange={onChoose}
       />
       {isOverTime ? (
-        <SpanChart label={t(`column.${shown}`, { defaultValue: shown })} points={bySpan(report.rows, shown)} />
+        <OverTime
+          label={t(`column.${shown.name}`, { defaultValue: shown.name })}
+          rows={report.rows}
+          figure={shown}
+          words={words}
+        />
       ) : (
         <Bars
           rows={report.rows}
           figure={shown}
-          label={(row) =>
-            [row.span && spanWords(String(row.span)), ...texts.map((column) => row[column.name])]
-              .filter(Boolean)
-              .join(" ")
-          }
+          label={(row) => [row.span && spanWords(String(row.span)), words(row)].filter(Boolean).join(" ")}
         />
       )}
     </>

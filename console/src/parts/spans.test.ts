@@ -1,0 +1,51 @@
+import { expect, it } from "vitest";
+import { currencyOf, linesOf } from "./spans";
+
+const TEN = "2026-11-25T10:00+0000";
+const ELEVEN = "2026-11-25T11:00+0000";
+const ROWS = [
+  { span: ELEVEN, calls: 2, asr: "57.0", income: "0.2", income_currency: "EUR", cost: "7", vendor_currency: "USD" },
+  { span: TEN, calls: 36_000, asr: "61.5", income: "10.10", income_currency: "EUR", cost: "5", vendor_currency: "USD" },
+  { span: TEN, calls: 18_000, asr: null, income: "2000.20", income_currency: "CNY", cost: "6", vendor_currency: "USD" },
+  { span: ELEVEN, calls: 1, asr: null, income: "0.1", income_currency: "EUR", cost: null, vendor_currency: "USD" },
+];
+
+it("adds up counts of a span, and money in each currency to the digit", () => {
+  expect(linesOf(ROWS, { name: "calls", kind: "count" })).toEqual([
+    {
+      currency: "",
+      points: [
+        [TEN, 54_000],
+        [ELEVEN, 3],
+      ],
+    },
+  ]);
+  expect(linesOf(ROWS, { name: "income", kind: "money" })).toEqual([
+    {
+      currency: "EUR",
+      points: [
+        [TEN, 10.1],
+        [ELEVEN, 0.3],
+      ],
+    },
+    { currency: "CNY", points: [[TEN, 2000.2]] },
+  ]);
+  expect(linesOf(ROWS, { name: "cost", kind: "money" })?.map((line) => line.currency)).toEqual(["USD"]);
+});
+
+it("draws shares, means and peaks as a line only where a span has one", () => {
+  expect(linesOf(ROWS, { name: "asr", kind: "percent" })?.[0]?.points.map(([, share]) => share)).toEqual([61.5, 57]);
+  const two = [...ROWS, { span: TEN, asr: "58.0", peak_cps: 3 }, { span: TEN, peak_cps: 4 }];
+  expect(linesOf(two, { name: "asr", kind: "percent" })).toBeNull();
+  expect(linesOf(two, { name: "peak_cps", kind: "count" })).toBeNull();
+});
+
+it("says of each amount the currency that it is in", () => {
+  const row = { currency: "CNY", income_currency: "EUR", vendor_currency: "USD" };
+  expect(["fee", "income", "profit", "cost"].map((name) => currencyOf(row, name))).toEqual([
+    "CNY",
+    "EUR",
+    "EUR",
+    "USD",
+  ]);
+});
