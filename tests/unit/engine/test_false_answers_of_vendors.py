@@ -3,7 +3,7 @@
 import pytest
 from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CALLEE, Scene, usual_catalogue
-from doubles.virtual.vendor import answers
+from doubles.virtual.vendor import answers, refuses
 
 from vosd.admin.advice import advice
 from vosd.admin.routing import explain_route
@@ -59,8 +59,12 @@ def test_a_vendor_with_too_many_short_calls_is_tried_last_if_that_is_wanted(rest
         stage.exchange.switch.catalogue, stage.exchange.switch.live, gateway="acme", caller="1", callee=CALLEE,
         at=stage.exchange.clock.now(),
     )  # fmt: skip
-    left = [(each.routing_gateway, each.reason) for each in explained.left]
-    assert left == ([("vendor-0", "resting: too many of its answered calls are short")] if rest else [])
+    assert explained.left == ()
+    last = "prefix 44, priority 0; after all others: too many of its answered calls are short"
+    assert (explained.candidates[-1].reason == last) is rest
+    stage.vendors[1].script = refuses(503)
+    tried = [each.gateway for each in call(stage, 2_000).attempts]
+    assert tried == (["vendor-1", "vendor-0"] if rest else ["vendor-0"])
 
 
 @pytest.mark.parametrize(("order", "share"), [(True, 0.0), (False, 100.0)])
