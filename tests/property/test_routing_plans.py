@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vosd.base.clock import Instant
+from vosd.billing.rate_choice import PricedPrefixes
 from vosd.routing.capacity import Occupancy
 from vosd.routing.pipeline import RouteRequest, examine_routes
 from vosd.routing.plan import Criterion, RouteRow, RoutingPlan
@@ -76,7 +77,7 @@ class Vendors(PricedByTerms):
         price = self.prices[gateway.name]
         return None if price is None else applied_rate(price)
 
-    def quality(self, gateway, prefix, callee, at, least):
+    def quality(self, gateway, prefix, callee, caller, at, least):
         return QualityFigures()
 
     def funded(self, gateway, terms):
@@ -166,7 +167,8 @@ def test_routes_are_those_of_the_plain_definition(given_gateways, lines, order, 
         )
         for name, own in enumerate(given_gateways)
     ]
-    rates = {str(name): BUY.table for name, own in enumerate(given_gateways) if own["prefixes"] == ["from_rates"]}
+    rated = [str(name) for name, own in enumerate(given_gateways) if own["prefixes"] == ["from_rates"]]
+    rates = dict.fromkeys(rated, PricedPrefixes(BUY))
     table, occupancy = RouteTable(trunks, rates=rates).by_plan(plan), Occupancy()
     for name in range(len(given_gateways)):
         for _ in range(loads[name]):

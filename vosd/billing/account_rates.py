@@ -64,6 +64,11 @@ class AccountRates:
         self._applied: dict[AppliedRate, AppliedRate] = {}
         """By the rate of the group: the calls that run at one rate share it."""
 
+    @property
+    def depends_on_caller(self) -> bool:
+        """Return whether the rate of a number is another one for some callers."""
+        return self._rates.depends_on_caller
+
     def tables_at(self, wall_ms: int) -> tuple[RateTable, ...]:
         """Return the tables in which numbers are looked up at ``wall_ms`` (UTC)."""
         return self._rates.tables_at(wall_ms)

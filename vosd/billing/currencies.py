@@ -108,6 +108,11 @@ class ConvertedRates:
         self._applied: dict[tuple[AppliedRate, Decimal], AppliedRate] = {}
         """By rate of the group and rate of exchange: the calls that run at one rate share it."""
 
+    @property
+    def depends_on_caller(self) -> bool:
+        """Return whether the rate of a number is another one for some callers."""
+        return False
+
     def tables_at(self, wall_ms: int) -> tuple[RateTable, ...]:
         """Return the table in which numbers are looked up."""
         return self._group.tables_at(wall_ms)

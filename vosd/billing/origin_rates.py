@@ -101,6 +101,11 @@ class OriginRates:
         """Name of the origin in messages."""
         return self._base.name
 
+    @property
+    def depends_on_caller(self) -> bool:
+        """Return whether the rate of a number is another one for some callers."""
+        return True
+
     def tables_at(self, wall_ms: int) -> tuple[RateTable, ...]:
         """Return the tables of the group and of its origins."""
         bases = (self._base, *(bound.rates for bound in self._bound))

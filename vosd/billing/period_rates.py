@@ -86,6 +86,11 @@ class PeriodTable:
         """Add a period behind the others; ``rates`` are those of its group, or those that it multiplies."""
         self._bound.append(_Bound(period, calendar, rates, period.multiplier))
 
+    @property
+    def depends_on_caller(self) -> bool:
+        """Return whether the rate of a number is another one for some callers."""
+        return any(each.rates.depends_on_caller for each in self._bound)
+
     def tables_at(self, wall_ms: int) -> tuple[RateTable, ...]:
         """Return the tables of the period of ``wall_ms`` (UTC); none = it is in no period."""
         bound = self._at(wall_ms)

@@ -49,6 +49,11 @@ class Rates(Protocol):
         """Return what messages call it."""
         ...
 
+    @property
+    def depends_on_caller(self) -> bool:
+        """Return whether the rate of a number is another one for some callers."""
+        ...
+
     def tables_at(self, wall_ms: int) -> tuple[RateTable, ...]:
         """Return the tables in which numbers are looked up at ``wall_ms`` (UTC): no period that is not in force."""
         ...

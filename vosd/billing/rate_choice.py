@@ -61,6 +61,11 @@ class RateChoice:
         self.name: Final = ", ".join(each.rates.name for each in candidates)
         """Name of the choice in messages."""
 
+    @property
+    def depends_on_caller(self) -> bool:
+        """Return whether the rate of a number is another one for some callers."""
+        return any(each.rates.depends_on_caller for each in self._candidates)
+
     def tables_at(self, wall_ms: int) -> tuple[RateTable, ...]:
         """Return the tables in which numbers are looked up at ``wall_ms`` (UTC)."""
         return tuple(table for each in self._candidates for table in each.rates.tables_at(wall_ms))
@@ -134,12 +139,17 @@ class PricedPrefixes:
 
     def __init__(self, rates: Rates) -> None:
         self._rates = rates
+        self._depends_on_caller = rates.depends_on_caller
 
-    def find(self, number: str, wall_ms: int) -> Rate | None:
+    def find(self, number: str, wall_ms: int, caller: str) -> Rate | None:
         """Return the rate in force at ``wall_ms`` (UTC) with the longest prefix of ``number``, or None.
 
-        A table in which that prefix is locked has none.
+        A table in which that prefix is locked has none. Where rates depend on the caller, return the one that prices a
+        call: another origin's longer prefix says nothing of it.
         """
+        if self._depends_on_caller:
+            priced = self._rates.find(number, wall_ms, caller)
+            return None if priced is None else priced.rate
         tables = self._rates.tables_at(wall_ms)
         found = [rate for table in tables if (rate := table.find(number, wall_ms)) is not None and not rate.locked]
         return max(found, key=lambda rate: 0 if rate.prefix == "*" else len(rate.prefix), default=None)

@@ -57,6 +57,11 @@ class RateGroup:
         """Return whether another group of this name charges calls by the same rates, and calls them the same."""
         return self.version == other.version and self.rate_version == other.rate_version
 
+    @property
+    def depends_on_caller(self) -> bool:
+        """Return whether the rate of a number is another one for some callers."""
+        return False  # those of its origins are priced by ``OriginRates``
+
     def tables_at(self, wall_ms: int) -> tuple[RateTable, ...]:  # noqa: ARG002 - it is the same at any time
         """Return the one table (``ports.Rates``); which of its rates are in force it knows itself."""
         return (self.table,)

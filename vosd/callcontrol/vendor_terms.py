@@ -106,10 +106,13 @@ class LiveVendors:
         return _price(followed) == _price(buy_rate(redirected))
 
     def quality(
-        self, gateway: RoutingGateway, prefix: str, callee: str, at: Instant, min_attempts: int
+        self, gateway: RoutingGateway, prefix: str, callee: str, caller: str, at: Instant, min_attempts: int
     ) -> QualityFigures:
-        """Return how calls to the destination of ``callee`` went, or all calls where those are too few."""
-        destination = destination_of(self.terms(gateway, callee, at.wall, ""), prefix)
+        """Return how calls to the destination of ``callee`` went, or all calls where those are too few.
+
+        With rates by the caller's origin, a destination is the prefix in the deck that prices calls of ``caller``.
+        """
+        destination = destination_of(self.terms(gateway, callee, at.wall, caller), prefix)
         figures = self._live.quality.figures_of(gateway.name, destination, at.mono, min_attempts)
         doubts = self._live.false_answers
         if doubts.terms.order and (gateway.name, destination) in doubts.doubted:

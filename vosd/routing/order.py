@@ -136,8 +136,9 @@ class Ordering:
         """Return each candidate with its rank; by quality it depends on the others."""
         if criterion is not Criterion.QUALITY and criterion is not Criterion.BLEND:
             return ((self._rank(each, criterion), each) for each in candidates)
-        vendors, callee, at, terms = self._vendors, self._callee, self._request.at, self._plan.quality
-        found = [vendors.quality(each.gateway, each.prefix, callee, at, terms.min_attempts) for each in candidates]
+        vendors, callee, terms = self._vendors, self._callee, self._plan.quality
+        caller, at, least = self._request.caller, self._request.at, terms.min_attempts
+        found = [vendors.quality(each.gateway, each.prefix, callee, caller, at, least) for each in candidates]
         if criterion is Criterion.QUALITY:
             return zip(quality_ranks(found, terms), candidates, strict=True)
         prices = self._prices([each.gateway for each in candidates], self._request.typical_s)

@@ -128,7 +128,7 @@ def _search(
     if request.targets:
         yield from _search_named(request, table, occupancy, rests, vendors, left)
         return
-    fit, ordering = table.fit(request.routing_number or request.callee, request.at.wall), None
+    fit, ordering = table.fit(request.routing_number or request.callee, request.at.wall, request.caller), None
     if fit.stoppers or fit.calendars:
         fit = _at_this_time(fit, request, table, occupancy, vendors)
     candidates: Iterable[Candidate] = fit.ranked

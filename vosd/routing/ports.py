@@ -106,8 +106,11 @@ class BuyPrefix(Protocol):
 class BuyPrefixes(Protocol):
     """The buy rates of a gateway that takes its prefixes from them."""
 
-    def find(self, number: str, wall_ms: int) -> BuyPrefix | None:
-        """Return the rate in force at ``wall_ms`` (UTC) with the longest prefix of ``number``, or None."""
+    def find(self, number: str, wall_ms: int, caller: str) -> BuyPrefix | None:
+        """Return the rate in force at ``wall_ms`` (UTC) with the longest prefix of ``number``, or None.
+
+        Where rates depend on the caller, return the one that prices calls of ``caller``.
+        """
         ...
 
 
@@ -192,9 +195,9 @@ class Vendors(Protocol):
         ...
 
     def quality(
-        self, gateway: RoutingGateway, prefix: str, callee: str, at: Instant, min_attempts: int
+        self, gateway: RoutingGateway, prefix: str, callee: str, caller: str, at: Instant, min_attempts: int
     ) -> QualityFigures:
-        """Return how calls to the destination of ``callee`` went through the gateway; it fits by ``prefix``.
+        """Return how calls to the destination of a call of ``caller`` went through the gateway; it fits by ``prefix``.
 
         Where that had fewer than ``min_attempts``, return how all calls went through the gateway.
         """

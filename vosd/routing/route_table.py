@@ -181,8 +181,8 @@ class RouteTable:
         """Whether the longest prefix in ``_by_prefix`` does not say everything."""
         self._fits: dict[object, Fit] = {}
 
-    def fit(self, callee: str, wall_ms: int) -> Fit:
-        """Return every gateway that ``callee`` fits at ``wall_ms`` (UTC), which counts for buy rates alone.
+    def fit(self, callee: str, wall_ms: int, caller: str = "") -> Fit:
+        """Return every gateway that ``callee`` fits; ``wall_ms`` (UTC) and ``caller`` count for buy rates alone.
 
         For a phone: its redirect server, then the phone, then its offline gateway.
         """
@@ -192,7 +192,7 @@ class RouteTable:
             return phone if not self._overridden else Fit(tuple(map(self._current_of_phone, phone.ranked)))
         nearest = self._by_prefix.longest(number)
         if self._has_more:
-            return self._fit_by_more(number, nearest, wall_ms)
+            return self._fit_by_more(number, nearest, wall_ms, caller)
         if nearest is None:
             return _NOTHING
         prefix = nearest[0].prefix
@@ -211,9 +211,9 @@ class RouteTable:
             return None
         return _candidate_of(gateway, ANY, self._calendars.get(gateway.name))
 
-    def candidates(self, callee: str, wall_ms: int = 0) -> Sequence[Candidate]:
+    def candidates(self, callee: str, wall_ms: int = 0, caller: str = "") -> Sequence[Candidate]:
         """Return every gateway that ``callee`` fits, sorted as far as the configuration decides it."""
-        return self.fit(callee, wall_ms).ranked
+        return self.fit(callee, wall_ms, caller).ranked
 
     def phone(self, number: str) -> RoutingGateway | None:
         """Return the called half of the phone with that number, or None."""
@@ -255,9 +255,9 @@ class RouteTable:
             is_conditional=True,
         )
 
-    def _fit_by_more(self, number: str, nearest: tuple[Candidate, ...] | None, wall_ms: int) -> Fit:
+    def _fit_by_more(self, number: str, nearest: tuple[Candidate, ...] | None, wall_ms: int, caller: str) -> Fit:
         """Return the candidates where buy rates and prefixes with wildcards count as well."""
-        found = [rates.find(number, wall_ms) for rates, _ in self._rated]
+        found = [rates.find(number, wall_ms, caller) for rates, _ in self._rated]
         prefixes = tuple(None if rate is None else rate.prefix for rate in found)
         fitting = tuple(self._by_wildcards.every(number))
         key = (None if nearest is None else nearest[0].prefix, prefixes, tuple(prefix for prefix, _ in fitting))

@@ -131,18 +131,18 @@ def test_what_routes_compare_is_the_least_that_a_minute_may_bring():
 
 def test_priced_prefixes_are_the_longest_of_several_rates():
     joined = PricedPrefixes(choice(trunk=FOUR["trunk"], main=group("x", {"4420": "1", "*": "1"})))
-    assert joined.find("442012", 0).prefix == "4420"
-    assert joined.find("441", 0).prefix == "44"
-    assert joined.find("33", 0).prefix == "*"
-    assert PricedPrefixes(FOUR["trunk"]).find("33", 0) is None
+    assert joined.find("442012", 0, "").prefix == "4420"
+    assert joined.find("441", 0, "").prefix == "44"
+    assert joined.find("33", 0, "").prefix == "*"
+    assert PricedPrefixes(FOUR["trunk"]).find("33", 0, "") is None
 
 
 def test_a_locked_prefix_is_not_priced():
     usual, locked = (Rate(prefix, Decimal(1), 1, locked=prefix == "4479") for prefix in ("44", "4479"))
     closed = RateGroup("closed", "USD", rating_policy(), RateRows([usual, locked], "1"), "1")
-    assert PricedPrefixes(closed).find("447912", 0) is None
-    assert PricedPrefixes(closed).find("4420", 0).prefix == "44"
-    assert PricedPrefixes(choice(trunk=closed, main=STEADY)).find("447912", 0).prefix == "44"
+    assert PricedPrefixes(closed).find("447912", 0, "") is None
+    assert PricedPrefixes(closed).find("4420", 0, "").prefix == "44"
+    assert PricedPrefixes(choice(trunk=closed, main=STEADY)).find("447912", 0, "").prefix == "44"
 
 
 def test_a_rate_of_another_type_does_not_price_a_call_of_an_authorised_one():

@@ -83,3 +83,23 @@ def test_a_lock_holds_in_its_period_alone(tmp_path, moment, is_tried):
     account = {"rate_group": "main", "period_rates": "tariff"}
     catalogue = site(tmp_path, {"prefixes": ["44"], "allow_unrated": True}, *groups, account=account)
     assert (("closing", "44") in tried(catalogue, "442079", moment)) is is_tried
+
+
+@pytest.mark.parametrize(("caller", "prefix", "asr"), [("4930123456", "4420", 0), ("33123456789", "44", 100)])
+def test_rates_by_origin_count_for_order_and_quality_as_they_price_the_call(tmp_path, caller, prefix, asr):
+    rates = {**group("deck", "44"), "origins": [{"name": "near", "prefixes": ["49"], "rate_group": "near"}]}
+    catalogue = site(
+        tmp_path,
+        {"prefixes": "from_rates", "priority": 4},
+        rates,
+        group("near", "4420"),
+        account={"rate_group": "deck"},
+    )
+    live, now = idle_state(catalogue, None), Instant(0, NOON)
+    for _ in range(20):
+        live.quality.failed("closing", "4420", None, now.mono, is_effective=False)
+        live.quality.answered("closing", "44", 100, now.mono)
+    found = explain_route(catalogue, live, gateway="pbx", caller=caller, callee="442079", at=now)
+    first = found.candidates[0]
+    assert first.quality is not None
+    assert (first.routing_gateway, first.prefix, first.quality.asr) == ("closing", prefix, asr)

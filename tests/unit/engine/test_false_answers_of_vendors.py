@@ -75,7 +75,7 @@ def test_its_quality_counts_short_calls_as_unanswered_if_that_is_wanted(order, s
         call(stage, 2_000)
     catalogue, now = stage.exchange.switch.catalogue, stage.exchange.clock.now()
     vendors = LiveVendors(catalogue, stage.exchange.switch.live)
-    seen = vendors.quality(catalogue.routing_gateways["vendor-0"], "44", CALLEE, now, 1)
+    seen = vendors.quality(catalogue.routing_gateways["vendor-0"], "44", CALLEE, "", now, 1)
     assert seen.asr == share
 
 

@@ -35,7 +35,7 @@ class Vendors(PricedByTerms):
         price = self.prices.get(gateway.name)
         return None if price is None else applied_rate(price)
 
-    def quality(self, gateway, prefix, callee, at, min_attempts):
+    def quality(self, gateway, prefix, callee, caller, at, min_attempts):
         answered = self.answered.get(gateway.name)
         return QualityFigures() if answered is None else QualityFigures(100, answered)
 

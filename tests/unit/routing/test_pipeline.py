@@ -63,7 +63,7 @@ class Vendors(PricedByTerms):
         self.asked.append((gateway.account, callee, wall_ms))
         return None if gateway.account in self.unrated else TERMS
 
-    def quality(self, gateway, prefix, callee, at, min_attempts):
+    def quality(self, gateway, prefix, callee, caller, at, min_attempts):
         return HALF_ANSWERED
 
     def funded(self, gateway, terms):

@@ -43,7 +43,7 @@ class Vendors(PricedByTerms):
         price = self.prices.get(gateway.name, "0.10")
         return None if price is None else applied_rate(price)
 
-    def quality(self, gateway, prefix, callee, at, least):
+    def quality(self, gateway, prefix, callee, caller, at, least):
         return QualityFigures(0)
 
     def funded(self, gateway, terms):
@@ -319,7 +319,7 @@ class CountedRates:
         self.table = rate_group("buy", *(applied_rate(prefix=prefix) for prefix in prefixes)).table
         self.asked = []
 
-    def find(self, number, wall_ms):
+    def find(self, number, wall_ms, caller):
         self.asked.append((number, wall_ms))
         return self.table.find(number, wall_ms)
 

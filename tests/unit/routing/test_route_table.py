@@ -2,6 +2,7 @@
 
 from doubles.data.builders import applied_rate, rate_group, routing_gateway
 
+from vosd.billing.rate_choice import PricedPrefixes
 from vosd.routing import route_table as match
 from vosd.routing.route_table import RouteTable
 from vosd.trunks.gateways import RoutingGateway
@@ -86,7 +87,7 @@ def test_wildcards_go_with_prefixes_of_buy_rates_and_with_plain_ones():
     rates = rate_group("buy", applied_rate(prefix="4479"))
     table = RouteTable(
         [routing_gateway("rated", "from_rates", priority=1), routing_gateway("wild", "4?79", priority=2)],
-        rates={"rated": rates.table},
+        rates={"rated": PricedPrefixes(rates)},
     )
     assert order(table, "447901") == [("rated", "4479"), ("wild", "4?79")]
     assert order(table, "437901") == [("wild", "4?79")]
