@@ -28,6 +28,8 @@ from vosd.storage.verify import verify_ledger
 DAY_MS = 86_400_000
 FEE, COST = Decimal("0.25"), Decimal("0.10")
 NOW = STARTED + 100 * DAY_MS
+FAR = 20_000
+"""A day to which only a wrong clock comes."""
 entry, account = schema.ledger_entry, schema.account
 
 
@@ -139,6 +141,25 @@ async def test_a_call_that_is_booked_late_counts_for_the_open_period(booked):
     assert (await verify_ledger(booked)).differences == ()
 
 
+async def test_an_entry_that_a_wrong_clock_has_dated_in_the_future_counts_for_the_period_that_is_closed(booked):
+    ledger = SqlLedger(booked)
+    await SqlBooks(booked).book([call(50, FAR)])
+    await SqlBooks(booked).book([call(each, each) for each in range(10, 14)])
+    before = await verify_ledger(booked)
+    for days in ((0, 12), (12, 14)):
+        since, until = (STARTED + day * DAY_MS for day in days)
+        await close(booked, days[1])
+        found = await ledger.statement("carrier", since, until)
+        counted = [each async for page in ledger.counted(since, until) for each in page if each.account == "carrier"]
+        assert sum(each.amount for each in counted) == found.closing - found.opening
+        balances = {each.account: each.balance async for each in ledger.balances(until)}
+        assert balances["carrier"] == found.closing
+        assert found.movements == (Movement("call", {0: 13, 12: 2}[days[0]], found.closing - found.opening),)
+    at_its_date = await ledger.statement("carrier", until, STARTED + (FAR + 1) * DAY_MS)
+    assert at_its_date == Statement(-15 * COST, (), -15 * COST)
+    assert (await verify_ledger(booked, whole=True)).differences == before.differences == ()
+
+
 @pytest.mark.parametrize("older_days", [3, 60])
 async def test_a_late_call_with_a_wrong_entry_is_found_however_old_it_is(booked, older_days):
     late = call(50, 4 - older_days)
@@ -195,7 +216,7 @@ async def test_periods_join_and_closed_ones_never_change(database, seed):
     kept: dict[tuple[str, int], Statement] = {}
     closed = 0
     for step in range(32):
-        day = max(0, closed + drawn.randint(-3, 4))
+        day = FAR if drawn.random() < 0.1 else max(0, closed + drawn.randint(-3, 4))
         if drawn.random() < 0.5:
             await SqlBooks(database).book([call(step, day, customer_account=drawn.choice(["acme", "globex"]))])
         else:
@@ -216,6 +237,7 @@ async def test_periods_join_and_closed_ones_never_change(database, seed):
                 if period.is_closed:
                     assert kept.setdefault((name, each), period) == period
             standing = await SqlQueries(database).standing(name)
-            assert periods[-1].closing == (standing.balance if standing else 0)
+            rest = STARTED + (closed + closed % 2 + 8) * DAY_MS, STARTED + (FAR + 1) * DAY_MS
+            assert (await SqlLedger(database).statement(name, *rest)).closing == (standing.balance if standing else 0)
     assert (await verify_ledger(database, whole=True)).differences == ()
     assert kept

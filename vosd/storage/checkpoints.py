@@ -1,6 +1,8 @@
 """Closed periods: the balance of every account up to a date, from which an audit may start (ADR 62).
 
 A checkpoint stands before the first entry of its account that is dated on or after the date, else behind the last one.
+An entry that a wrong clock has dated in the future stops none: it counts for the period that is closed over it, and
+would else keep every later entry out of closed periods until its date.
 What is booked later, with whatever date, comes behind the checkpoint and belongs to the next period. Nothing is ever
 booked before it, because entries are only added at the end.
 """
@@ -20,9 +22,12 @@ from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit import note
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import Database
+from vosd.storage.database_clock import time_of
 from vosd.storage.ledger_values import Closing
 from vosd.storage.types import Money, descriptive
 
+AHEAD_MS: Final = 86_400_000
+"""An entry that is dated later than so long behind the moment of the close is of a wrong clock."""
 _ACCOUNTS_AT_ONCE: Final = 500
 
 _account: Final = schema.account.c
@@ -107,13 +112,14 @@ class SqlCheckpoints:
         await self.check_date(until, now)
         async with self._database.reading() as connection:
             newest_entry = (await connection.execute(select(func.max(_entry.id)))).scalar() or 0
+        ahead = max(now, await time_of(self._database)) + AHEAD_MS
         base = await self._base_before(until)
         accounts = entries = 0
         after: str | None = ""
         while after is not None:
             async with self._database.reading(unhurried=True) as connection:
                 rows = (await connection.execute(_next_accounts(after, base, until))).all()
-                found = await _reached(connection, rows, until) if rows else []
+                found = await _reached(connection, rows, until, ahead) if rows else []
             after = rows[-1].id if rows else None
             terms = {
                 "closed_until": until,
@@ -205,14 +211,15 @@ def _next_accounts(after: str, base: int | None, until: int) -> Select[Any]:
     return joined.where(_account.id > after).order_by(_account.id).limit(_ACCOUNTS_AT_ONCE)
 
 
-async def _reached(connection: AsyncConnection, rows: Sequence[Row[Any]], until: int) -> list[Checkpoint]:
-    """Return the checkpoints of accounts that have none of this date yet."""
+async def _reached(connection: AsyncConnection, rows: Sequence[Row[Any]], until: int, ahead: int) -> list[Checkpoint]:
+    """Return the checkpoints of accounts that have none of this date yet; dates from ``ahead`` on are wrong."""
     found = []
     for row in rows:
         if row.made:
             continue
         after = row.base_seq or 0
-        later = select(_entry.seq).where(_entry.account == row.id, _entry.seq > after, _entry.created_at >= until)
+        dated = _entry.created_at >= until, _entry.created_at < ahead
+        later = select(_entry.seq).where(_entry.account == row.id, _entry.seq > after, *dated)
         first = later.order_by(_entry.seq).limit(1)
         following = (await connection.execute(first)).scalar() if row.seq > after else None
         last = row.seq if following is None else following - 1

@@ -25,6 +25,17 @@ def database_clock(database: Database) -> ColumnElement[int]:
     return type_coerce(clock, Moment)
 
 
+async def time_of(database: Database) -> int:
+    """Return the database's time, UTC milliseconds.
+
+    Raises:
+        StoreUnavailable: try again.
+    """
+    async with database.reading() as connection:
+        there: int = (await connection.execute(select(database_clock(database)))).scalar_one()
+    return there
+
+
 async def check_has_come(database: Database, moment: int) -> None:
     """Compare a time (UTC milliseconds) with the clock of a database server; SQLite has none of its own.
 
@@ -34,8 +45,7 @@ async def check_has_come(database: Database, moment: int) -> None:
     """
     if database.is_sqlite:
         return
-    async with database.reading() as connection:
-        there = (await connection.execute(select(database_clock(database)))).scalar_one()
+    there = await time_of(database)
     if moment - there > APART_MS:
         message = f"{iso_utc(moment)} has not come by the database's clock ({iso_utc(there)}): correct the wrong clock"
         raise ClockAhead(message)

@@ -402,11 +402,14 @@ def _before(points: Sequence[Checkpoint], moment: int) -> ColumnElement[bool]:
     """Return the condition that an entry counts before a moment: it is dated before, and was when that was open.
 
     A minimum counts in its month, though calls of the next one were booked before it: no minimum is booked with a date
-    that is closed.
+    that is closed. An entry before a checkpoint counts with it, also if a wrong clock has dated it later.
     """
+    closed = max((each.seq for each in points if each.closed_until <= moment), default=0)
     later = [each.seq for each in points if each.closed_until >= moment]
     dated = _entry.created_at < moment
-    return and_(dated, or_(_entry.seq <= min(later), _entry.kind == EntryKind.MINIMUM.value)) if later else dated
+    if later:
+        dated = and_(dated, or_(_entry.seq <= min(later), _entry.kind == EntryKind.MINIMUM.value))
+    return or_(_entry.seq <= closed, dated)
 
 
 def _fitting(wanted: EntryFilter) -> Select[Any]:
