@@ -103,4 +103,7 @@ class Trials:
         signed = None
         if gateway.dialect.stir is not None:  # of no customer: C
             signed = attested(CallRequest("", 0, 0, looped=False, at=now), caller, switch.catalogue)
-        return TrialCall(service.node.endpoint, live, sink, self._node, live.entropy, choice, wanted, now, signed)
+        return TrialCall(
+            service.node.endpoint, live, sink, self._node, live.entropy, choice, wanted, now, signed,
+            charges_ringing=switch.catalogue.parameters.charges_ringing,
+        )  # fmt: skip

@@ -39,7 +39,13 @@ class Trial:
     """A scene with a test call to its first vendor."""
 
     def __init__(
-        self, script: Script, terms: dict[str, Any] | None = None, content: Catalogue | None = None, **order: Any
+        self,
+        script: Script,
+        terms: dict[str, Any] | None = None,
+        content: Catalogue | None = None,
+        *,
+        charges_ringing: bool = False,
+        **order: Any,
     ) -> None:
         self.scene = Scene(content or usual_catalogue(terms=terms))
         self.scene.vendor.script = script
@@ -53,6 +59,7 @@ class Trial:
             RouteChoice(gateway, "*", CALLEE, order.get("caller", ""), terms_of), TrialOrder(CALLEE, **order), now,
             None if gateway.dialect.stir is None
             else attested(CallRequest("", 0, 0, looped=False, at=now), order.get("caller", ""), switch.catalogue),
+            charges_ringing=charges_ringing,
         )  # fmt: skip
 
     def run(self) -> dict[str, Any]:
@@ -154,6 +161,70 @@ def test_an_answer_that_crosses_the_cancel_is_hung_up_and_booked() -> None:
     assert said(report)[-3:] == ["200 Tested", "ACK", "BYE"]
     assert report["result"] == "answered"
     assert trial.exchange.sink.records[0].vendor_account == "carriers"
+
+
+@pytest.mark.parametrize(
+    ("script", "order", "result", "end", "seconds"),
+    [
+        (ANSWERS, {"talk_ms": 3_000}, "answered", ("Normal", "switch", None), 4),
+        (RINGS, {}, "no answer", ("No Answer", "switch", 480), 9),
+        (SILENT, {}, "no response", ("No Answer", "switch", 480), 6),
+        (Script((Line(0, 100), Line(4_000, 486))), {}, "refused", ("Busy", "callee", 486), 4),
+        (Script((Line(2_500, 180),)), {"is_ring_only": True}, "rang", ("Cancelled", "switch", 487), 3),
+        (Script((Line(1_000, 180), Line(1_010, 200, ANSWER)), accepts_cancel=False), {"is_ring_only": True}, "answered",
+         ("Normal", "switch", None), 1),
+    ],
+)  # fmt: skip
+def test_where_calls_are_charged_from_the_invite_the_ringing_of_a_test_call_is(
+    script: Script, order: dict[str, Any], result: str, end: tuple[str, str, int | None], seconds: int
+) -> None:
+    trial = Trial(script, {"response_timeout_ms": 5_900, "ring_timeout_ms": 8_500}, charges_ringing=True, **order)
+    report = trial.run()
+    (record,) = trial.exchange.sink.records
+    cost = Decimal("0.005") * seconds
+    assert (report["result"], Decimal(report["cost"]), report["call_id"]) == (result, cost, record.call_id)
+    assert (report["talk_ms"] is None) is (result != "answered")
+    assert (record.end_reason, record.hangup_source, record.sip_code) == end
+    assert (record.vendor_billed_seconds, record.cost, record.fee, record.recorded) == (seconds, cost, 0, True)
+    assert [each.gateway for each in record.attempts] == ["vendor-0"]
+    assert trial.exchange.credits["carriers"].unbooked == -cost
+    assert trial.exchange.sink.open == {}
+
+
+def test_a_test_call_that_is_charged_from_the_invite_holds_its_ringing_and_is_journaled_first() -> None:
+    trial = Trial(refuses(486), {"ring_timeout_ms": 30_000}, charges_ringing=True, talk_ms=3_000)
+    trial.exchange.sink.takes_answers = False
+    with pytest.raises(GatewayBusyError, match="the journal cannot be written"):
+        trial.begin()
+    assert trial.exchange.leftovers() == {}
+    assert trial.scene.vendor.calls == []
+    trial.exchange.sink.takes_answers = True
+    trial.begin()
+    assert trial.exchange.credits["carriers"].reserved == Decimal("0.005") * (30 + 3 + 2)
+    trial.scene.wire.run_until(lambda: trial.call.is_over, within_ms=120_000)
+    report = trial.over()
+    assert (report["result"], report["call_id"], report["cost"]) == ("refused", None, "0.00")
+
+
+@pytest.mark.parametrize("charges_ringing", [False, True])
+def test_answers_in_vain_are_booked_as_those_of_any_call(*, charges_ringing: bool) -> None:
+    fork = Script((Line(0, 180), Line(2_000, 200, ANSWER)))
+    trial = Trial(ANSWERS._replace(forks=(fork,)), talk_ms=3_000, charges_ringing=charges_ringing)
+    report = trial.run()
+    (record,) = trial.exchange.sink.late_answers
+    assert (record.attempts[0].reason, record.vendor_account) == ("Forked", "carriers")
+    assert record.vendor_billed_seconds == (3 if charges_ringing else 1)
+    assert record.reason_text == f"another phone answered first, in call {report['call_id']}"
+
+    late = Trial(Script((Line(2_500, 200, ANSWER),)), {"response_timeout_ms": 2_000}, charges_ringing=charges_ringing)
+    assert late.run()["result"] == "no response"
+    late.scene.wire.run_for(5_000)
+    (record,) = late.exchange.sink.late_answers
+    assert (record.attempts[0].reason, record.vendor_billed_seconds) == (
+        "Late Answer",
+        4 if charges_ringing else 1,
+    )
+    assert sum(each.amount for each in record.postings) == -record.cost < 0
 
 
 def test_a_refusal_is_shown_in_the_words_of_the_vendor() -> None:

@@ -28,7 +28,7 @@ from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.invite_numbers import NUMBER_MAX, InviteNumbers
 from vosd.callcontrol.setup import Setup
 from vosd.cdr.record import Attempt
-from vosd.engine.calls.late_answers import cost_of_late_answer
+from vosd.engine.calls.late_answers import Tried, cost_of_late_answer
 from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.open_setup import OpenSetup
 from vosd.engine.calls.refusals import Refusals
@@ -217,7 +217,7 @@ class Intake:
             uuid7(now.wall, self._entropy()),
             call.arrival,
             call_request,
-            given_up,
+            Tried(given_up.choice, given_up.sip_call_id, given_up.address, given_up.started_at),
             row,
             now,
             charged_from_invite=call.journey.invited_at is not None,

@@ -1,7 +1,8 @@
 """A test call to one routing gateway: an INVITE with a session on hold, without a caller, step by step for an operator.
 
 It is sent as a call of a customer would be, takes a place on the gateway, and is not part of the gateway's quality. The
-vendor charges for it like for any call, so an answered one is journaled and booked as a call of no customer (ADR 63).
+vendor charges for it like for any call, so an answered one is journaled and booked as a call of no customer (ADR 63),
+and so is one that rings where calls are charged from the INVITE (ADR 66).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,11 +12,12 @@ from typing import Final
 import msgspec
 
 from vosd.b2bua.early_dialogs import EARLY_MAX
+from vosd.b2bua.given_up import released
 from vosd.b2bua.identity import PLAIN
 from vosd.b2bua.outgoing.invitation import written
 from vosd.b2bua.outgoing.signatures import CallerAttestation, signature_lines
 from vosd.b2bua.stamps import Arrival, Ending, Journey
-from vosd.base.cause import EndReason, HangupSource
+from vosd.base.cause import EndReason, HangupSource, q850_of_status
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal, VosError
 from vosd.base.ids import uuid7
@@ -26,11 +28,13 @@ from vosd.billing.holds import AccountHold
 from vosd.callcontrol.bookkeeping import conclude, opened
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.live_state import LiveState
-from vosd.callcontrol.open_call import Description, OpenCall
+from vosd.callcontrol.open_call import UNDESCRIBED, Description, OpenCall
 from vosd.callcontrol.ports import CallSink
 from vosd.callcontrol.vendor_terms import buy_rate
-from vosd.cdr.record import Attempt, CallRecord
+from vosd.cdr.record import FORKED, LATE_ANSWER, Attempt, CallRecord
 from vosd.control.calls import TrialReport, TrialResult, TrialStep
+from vosd.engine.calls.late_answers import Tried, cost_of_late_answer
+from vosd.routing.failover import AttemptOutcome, verdict
 from vosd.routing.pipeline import RouteChoice
 from vosd.sdp.codec import first_audio_codec
 from vosd.sip.dialog.dialog import Dialog
@@ -100,8 +104,8 @@ class TrialLog:
             self.pdd_ms = self._since_invite(now)
 
     def result(self, record: CallRecord | None) -> TrialResult:
-        """Return what has come of the call; ``record`` is that of an answered one."""
-        if record is not None:
+        """Return what has come of the call; ``record`` is that of a call that the vendor charges for."""
+        if record is not None and record.vendor_answered_at is not None:
             return TrialResult.ANSWERED
         if self.code >= 300 and self.code != _CANCELLED:
             return TrialResult.REFUSED
@@ -111,6 +115,7 @@ class TrialLog:
 
     def report(self, choice: RouteChoice, journey: Journey, record: CallRecord | None) -> TrialReport:
         """Return the outcome."""
+        answered_at = None if record is None else record.vendor_answered_at
         return TrialReport(
             result=self.result(record),
             routing_gateway=choice.gateway.name,
@@ -121,8 +126,8 @@ class TrialLog:
             reason=self.reason,
             pdd_ms=self.pdd_ms,
             codec=journey.codec,
-            talk_ms=None if record is None else record.ended_at - (record.vendor_answered_at or record.ended_at),
-            call_id=None if record is None else record.call_id,
+            talk_ms=None if record is None or answered_at is None else record.ended_at - answered_at,
+            call_id=None if record is None or not record.recorded else record.call_id,
             vendor_account=choice.gateway.account,
             vendor_billed_seconds=0 if record is None else record.vendor_billed_seconds,
             cost=format_amount(ZERO if record is None else record.cost),
@@ -167,12 +172,15 @@ class TrialCall:
         order: TrialOrder,
         now: Instant,
         attested: CallerAttestation | None = None,
+        *,
+        charges_ringing: bool = False,
     ) -> None:
         """``choice`` has the gateway, the numbers as they are sent, and the vendor's terms.
 
-        ``attested`` is for a gateway that is sent signatures.
+        ``attested`` is for a gateway that is sent signatures. ``charges_ringing``: the vendor charges from the INVITE.
         """
         self._attested = attested
+        self._charges_ringing = charges_ringing
         self._endpoint, self._live, self._sink, self._node, self._entropy = endpoint, live, sink, node, entropy
         self._choice = choice
         self._phase = _Phase.CALLING
@@ -183,6 +191,11 @@ class TrialCall:
         self._open: OpenCall | None = None
         self._order, self._began = order, now
         self._log = TrialLog(order, now)
+        self._arrival = Arrival(uuid7(now.wall, entropy()), order.caller, order.callee, "", "", now)
+        self._request = CallRequest(source_host="", source_port=0, hops=_HOPS, looped=False, at=now)
+        self._request.callee_billing = for_matching(order.callee)
+        self._called_off: tuple[EndReason, Instant] | None = None
+        """Why and when it was cancelled."""
         self._record: CallRecord | None = None
         self._hold: AccountHold | None = None
         self.dialog: Dialog | None = None
@@ -211,8 +224,8 @@ class TrialCall:
         """Send the INVITE.
 
         Raises:
-            GatewayBusyError: the gateway has no peer or no address, its limits forbid a call, or its vendor cannot be
-                paid for it.
+            GatewayBusyError: the gateway has no peer or no address, its limits forbid a call, its vendor cannot be
+                paid for it, or it cannot be journaled.
         """
         gateway, now = self._choice.gateway, self._began
         if gateway.sound is not None:
@@ -229,21 +242,27 @@ class TrialCall:
         if refusal is not None:
             self._live.occupancy.undo(gateway.scope, gateway.name, now.mono)
             raise GatewayBusyError(refusal.detail)
-        self._send(addresses[0], gateway, now)
+        if not self._send(addresses[0], gateway, now):
+            self._live.occupancy.undo(gateway.scope, gateway.name, now.mono)
+            if self._hold is not None:
+                self._hold.credit.release(self._hold)
+            raise GatewayBusyError("the journal cannot be written, so no call is made")
 
     def _hold_money(self, gateway: RoutingGateway) -> Refusal | None:
         """Hold what the whole call may cost on the vendor's account, which may be paid in advance."""
         credit, rate = self._live.credits.get(gateway.account or ""), buy_rate(self._choice)
         if credit is None or rate is None or gateway.earns:
             return None
-        seconds = self._order.talk_ms // 1_000 + _LATE_S
+        rings_ms = min(max(gateway.response_timeout_ms, gateway.ring_timeout_ms), PATIENCE_MS)
+        seconds = (self._order.talk_ms + (rings_ms if self._charges_ringing else 0)) // 1_000 + _LATE_S
         hold = credit.hold(rate, seconds, seconds)
         if isinstance(hold, Refusal):
             return hold
         self._hold = hold
         return None
 
-    def _send(self, address: Address, gateway: RoutingGateway, now: Instant) -> None:
+    def _send(self, address: Address, gateway: RoutingGateway, now: Instant) -> bool:
+        """Send the INVITE; False = the vendor charges from it on, and that cannot be journaled."""
         endpoint, dialect, login = self._endpoint, gateway.dialect, gateway.login
         flow = address.flow
         if flow is None:
@@ -266,12 +285,18 @@ class TrialCall:
         )
         self._log.note(f"INVITE to {peer.host}:{peer.port} for {self._choice.callee_out}", now)
         self._journey.note_attempt(self._choice, invitation.parts.call_id, f"{peer.host}:{peer.port}")
+        if self._charges_ringing:
+            self._journey.charged_from(now)
+            self._open = self._opened()
+            if self._open is not None and not self._sink.answered(self._open, UNDESCRIBED):
+                return False
         self._wait(now.plus(min(gateway.response_timeout_ms, PATIENCE_MS)))
         headers = invitation.headers if dialect.sent_as is None else dialect.sent_as.named(invitation.headers)
         self._transaction = endpoint.client.send_invite(
             invitation.parts, _HOPS, headers + invitation.content, invitation.body, self, now,
             is_fixed=invitation.is_fixed,
         )  # fmt: skip
+        return True
 
     # -- what the vendor says -----------------------------------------------------------------------------------
 
@@ -280,7 +305,7 @@ class TrialCall:
         response, now = event.response, event.at
         self._log.responded(response, now)
         if response.status >= 300:
-            self._over(now)
+            self._over(now, AttemptOutcome.final(response.status, q850=q850_cause(response), text=self._log.reason))
         elif response.status >= 200:
             self._answered(response, now)
         elif self._phase is _Phase.CALLING:
@@ -294,7 +319,7 @@ class TrialCall:
             next_hop = self._endpoint.flows.next_hop
             self._early[tag] = Dialog.of_callee(transaction.parts, self._tag, response, next_hop)
         if response.status in _RINGING and self._order.is_ring_only:
-            self._cancel(now)
+            self._cancel(EndReason.CANCELLED, now)
             return
         gateway = self._choice.gateway
         self._wait(self._began.plus(min(gateway.ring_timeout_ms, PATIENCE_MS)))
@@ -329,7 +354,7 @@ class TrialCall:
         """End: no response came in time, or the vendor cannot be reached."""
         said = "no response" if self._phase is _Phase.CALLING else "no final response to the CANCEL"
         self._log.note("unreachable" if event.is_unreachable else said, event.at)
-        self._over(event.at)
+        self._over(event.at, AttemptOutcome.unreachable() if event.is_unreachable else AttemptOutcome.silent())
 
     def request_came(self, event: RequestArrived) -> None:
         """Answer a request of the vendor within a dialog; its BYE ends an answered call (RFC 3261 section 15)."""
@@ -353,8 +378,22 @@ class TrialCall:
         """Do nothing: a re-INVITE is refused, and the ACK of that is absorbed before."""
 
     def unwanted_answer(self, event: UnwantedAnswer) -> None:
-        """Note that another fork has answered; it is hung up already."""
-        self._log.note("200 of another fork, which was sent BYE: the vendor may charge for both", event.at)
+        """Book an answer of another fork, or one that came too late; it is hung up already, and charged for."""
+        now, is_fork = event.at, self._journey.vendor_answered_at is not None
+        another = "200 of another fork, which was sent BYE: the vendor may charge for both"
+        late = "200 after the end, which was sent BYE: the vendor may charge for it"
+        self._log.note(another if is_fork else late, now)
+        journey = self._journey
+        tried = Tried(self._choice, journey.sip_call_ids_out[-1], journey.destination_address or "", self._began)
+        reason = FORKED if is_fork else LATE_ANSWER
+        row = released(self._choice.gateway.name, self._began, self._log.pdd_ms, reason, now)
+        call_id = uuid7(now.wall, self._entropy())
+        record = cost_of_late_answer(
+            self._node, call_id, self._arrival, self._request, tried, row, now,
+            charged_from_invite=self._charges_ringing,
+        )  # fmt: skip
+        if record is not None:
+            self._book(record)
 
     def moved(self) -> None:
         """Do nothing: a test call does not outlive a change of address."""
@@ -362,14 +401,11 @@ class TrialCall:
     def alarm_fired(self, event: AlarmFired) -> None:
         """Hang up, or give up an INVITE that was not answered in time."""
         self._alarm = None
-        self.stop(event.at)
+        self._stop(EndReason.NO_ANSWER, event.at)
 
     def stop(self, now: Instant) -> None:
-        """End the call: its time is over, or the operator has interrupted it."""
-        if self._phase is _Phase.TALKING:
-            self._hang_up(now)
-        elif self._phase is _Phase.CALLING:
-            self._cancel(now)
+        """End the call: the operator has interrupted it."""
+        self._stop(EndReason.CANCELLED, now)
 
     def abandon(self, now: Instant) -> None:
         """End the call with the process: it receives nothing any more, and what it has sent is repeated without it."""
@@ -377,13 +413,21 @@ class TrialCall:
             self._hang_up(now)
         elif self._phase is not _Phase.OVER and self._transaction is not None:
             self._log.note("given up: the switch stops", now)
-            self._transaction.abandon("", now)
+            self._called_off = self._called_off or (EndReason.SHUTDOWN, now)
+            self._transaction.abandon("", now, self)
             self._over(now)
 
     # -- endings ------------------------------------------------------------------------------------------------
 
-    def _cancel(self, now: Instant) -> None:
+    def _stop(self, unanswered: EndReason, now: Instant) -> None:
+        if self._phase is _Phase.TALKING:
+            self._hang_up(now)
+        elif self._phase is _Phase.CALLING:
+            self._cancel(unanswered, now)
+
+    def _cancel(self, reason: EndReason, now: Instant) -> None:
         self._call_off()
+        self._called_off = reason, now
         self._phase = _Phase.CANCELLING
         transaction = self._transaction
         if transaction is None:
@@ -393,7 +437,7 @@ class TrialCall:
             transaction.cancel("", now)
         else:
             self._log.note("given up: no response", now)
-            transaction.abandon("", now)  # a late answer is sent BYE
+            transaction.abandon("", now, self)  # a late answer is sent BYE
             self._over(now)
 
     def _hang_up(self, now: Instant) -> None:
@@ -407,18 +451,35 @@ class TrialCall:
         if self._open is not None:
             at = now.came if now.came.mono > self._open.answered_mono else Instant(self._open.answered_mono, now.wall)
             ending = Ending(EndReason.NORMAL, source, at, None, EndReason.NORMAL.q850_cause, text=self._log.reason)
-            record = self._record = conclude(
-                self._open, ending, self._journey.codec, self._journey.vendor_codec, recorded=True
-            )
-            self._sink.ended(record)
-            for posting in record.postings:  # owed until it is booked, as in ``CallServices.close``
-                self._live.credits[posting.account].post(posting.amount)
+            self._record = conclude(self._open, ending, self._journey.codec, self._journey.vendor_codec, recorded=True)
+            self._book(self._record)
         self._over(now)
 
-    def _over(self, now: Instant) -> None:
+    def _unanswered(self, call: OpenCall, outcome: AttemptOutcome, now: Instant) -> None:
+        """Book a call without answer that is charged from its INVITE on: the ringing, until it was called off."""
+        reason, code, cause, text = verdict([outcome])
+        source, at = HangupSource.CALLEE if outcome.code else HangupSource.SWITCH, now
+        if self._called_off is not None:
+            reason, at = self._called_off
+            source, text = HangupSource.SWITCH, None
+            code, cause = reason.sip_status or _CANCELLED, reason.q850_cause
+        name, log = self._choice.gateway.name, self._log
+        row = Attempt(name, log.code, max(0, at.came.mono - self._began.mono), log.pdd_ms, reason.text)
+        ending = Ending(reason, source, at, code, q850_of_status(code) if cause is None else cause, text=text)
+        self._record = conclude(call, ending, None, None, recorded=True, zero_too=False, late_answers=[row])
+        self._book(self._record)
+
+    def _book(self, record: CallRecord) -> None:
+        self._sink.ended(record)
+        for posting in record.postings:  # owed until it is booked, as in ``CallServices.close``
+            self._live.credits[posting.account].post(posting.amount)
+
+    def _over(self, now: Instant, outcome: AttemptOutcome | None = None) -> None:
         if self._phase is _Phase.OVER:
             return
         self._phase = _Phase.OVER
+        if self._open is not None and self._record is None:
+            self._unanswered(self._open, outcome or AttemptOutcome.silent(), now)
         self._call_off()
         self._endpoint.dialogs.forget(self._tag, now)
         if self._hold is not None:
@@ -428,12 +489,7 @@ class TrialCall:
 
     def _opened(self) -> OpenCall | None:
         """Return the call as the journal keeps it: a record with a vendor, and without a customer."""
-        order, at = self._order, self._began
-        call_id = uuid7(at.wall, self._entropy())
-        arrival = Arrival(call_id, order.caller, order.callee, "", "", at)
-        request = CallRequest(source_host="", source_port=0, hops=_HOPS, looped=False, at=at)
-        request.callee_billing = for_matching(order.callee)
-        return opened(self._node, arrival, request, self._journey, recorded=True)
+        return opened(self._node, self._arrival, self._request, self._journey, recorded=True)
 
     def _wait(self, until: Instant) -> None:
         self._call_off()
