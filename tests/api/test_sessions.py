@@ -97,6 +97,12 @@ def test_a_person_logs_in_reads_and_logs_out(page: Page) -> None:
     assert page.change("DELETE", "/session").status == 401, "a cookie is of no use after its log-out"
 
 
+def test_who_has_proven_nothing_sends_no_long_body(page: Page) -> None:
+    for path in ("/session", "/session/link"):
+        refused = page.ask("POST", path, b'{"name":[' + b"[]," * 6_000 + b"[]]}")
+        assert (refused.status, refused.json["code"]) == (413, "body_too_large")
+
+
 def test_a_log_in_takes_another_id_and_ends_the_session_before(page: Page) -> None:
     page.add("bob")
     page.log_in("bob")

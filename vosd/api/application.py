@@ -19,6 +19,7 @@ from vosd.admin.office.sessions import LogIns
 from vosd.api.feed import EventFeed
 from vosd.api.http import (
     BODY_BYTES_MAX,
+    UNKNOWN_BODY_BYTES_MAX,
     Answer,
     HttpRequest,
     Receive,
@@ -338,7 +339,8 @@ def _check_short(operation: Operation, path: Mapping[str, str], query: Mapping[s
 async def _body(operation: Operation, request: HttpRequest) -> Any:
     if not operation.has_body:
         return None
-    return await request.document(*([MERGE_PATCH] if operation.merges else []))
+    bytes_max = BODY_BYTES_MAX if operation.session is None else UNKNOWN_BODY_BYTES_MAX
+    return await request.document(*([MERGE_PATCH] if operation.merges else []), bytes_max=bytes_max)
 
 
 def _header(request: HttpRequest) -> dict[str, int]:
