@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import io
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
@@ -15,6 +16,7 @@ from vosd.api.http import Answer, RequestError
 from vosd.api.operation import Listing
 from vosd.api.workbook import XLSX, workbook_parts
 from vosd.base import base64url
+from vosd.base.csv_text import neutralised
 from vosd.base.parts import in_parts
 
 LIMIT: Final = 100
@@ -23,6 +25,7 @@ NDJSON: Final = "application/x-ndjson"
 CSV: Final = "text/csv"
 PARAMETERS: Final = ("limit", "cursor", "sort", "fields")
 """Parameters of every list, beside its filters."""
+_WITH_PLUS: Final = re.compile(r"\+\d+(?:\.\d+)?\Z", re.ASCII)
 _CHUNK: Final = 64
 """Items that a stream sends at once."""
 
@@ -200,14 +203,8 @@ def _taken(written: io.StringIO) -> bytes:
 
 def _cell(value: Any) -> str:
     text = _text(value)
-    # A spreadsheet takes these for formulas.
-    return (
-        f"'{text}" if text[:1] in {"=", "@", "\t", "\r"} or (text[:1] in {"+", "-"} and not _is_number(text)) else text
-    )
-
-
-def _is_number(text: str) -> bool:
-    return text[1:].replace(".", "", 1).isdigit()
+    # Programs read these tables, too: a number with a plus is harmless, and stays as it is.
+    return text if _WITH_PLUS.match(text) else str(neutralised(text))
 
 
 def _text(value: Any) -> str:

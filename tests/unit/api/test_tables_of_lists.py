@@ -8,6 +8,7 @@ import zipfile
 
 import pytest
 
+from vosd.admin.office.reports import ColumnSheet, ReportSheet
 from vosd.api.http import RequestError
 from vosd.api.listing import CSV, page_wanted, whole_list
 from vosd.api.operation import Operation
@@ -38,6 +39,29 @@ def test_a_table_has_the_columns_of_every_item_and_not_of_the_first_alone() -> N
 def test_a_table_without_items_has_its_header() -> None:
     (header,) = asyncio.run(table("/registrations", []))
     assert {"direction", "received", "server"} <= {*header.split(",")}
+
+
+@pytest.mark.parametrize(
+    ("name", "cell"),
+    [
+        ("=1+1", "'=1+1"),
+        (" =1+1", "' =1+1"),
+        ("\uff1d1+1", "'\uff1d1+1"),
+        ("x;=1+1", "x;'=1+1"),
+        ("+1+cmd", "'+1+cmd"),
+        ("+49301", "+49301"),
+        ("-5.25", "-5.25"),
+    ],
+)
+def test_no_cell_of_a_table_is_a_formula(name: str, cell: str) -> None:
+    _, row = asyncio.run(table("/balances", [{"id": name}]))
+    assert row.split(",")[0] == cell
+
+
+def test_no_cell_of_a_report_is_a_formula() -> None:
+    column = ColumnSheet("account", "text", "Account.")
+    sheet = ReportSheet("balances", "", "", "UTC", "whole", (column,), [{"account": "x;=1+1"}], [], 0, 0)
+    assert listed("/reports/{name}").forms[CSV](sheet) == b"account\nx;'=1+1\n"
 
 
 def test_every_list_knows_its_fields_and_refuses_others() -> None:

@@ -23,7 +23,7 @@ _SPREADSHEET: Final = "application/vnd.openxmlformats-officedocument.spreadsheet
 
 def _csv(sheet: ReportSheet) -> bytes:
     out = StringIO()
-    writer = CsvWriter(out)
+    writer = CsvWriter(out, for_people=True)
     columns = [column.name for column in sheet.columns]
     writer.row(columns)
     writer.rows([[row.get(name) for name in columns] for row in sheet.rows])
