@@ -47,7 +47,7 @@ from vosd.cdr.record import Attempt, CallRecord
 from vosd.cdr.retention import DroppedPeriod
 from vosd.clearing.calls import BillClass
 from vosd.storage import reconciliations, schema
-from vosd.storage.audit_line import AuditLine
+from vosd.storage.audit_line import AuditLine, RequestKey
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
 from vosd.storage.ledger_values import EntryFilter
@@ -278,10 +278,12 @@ async def test_a_settlement_above_the_limit_waits_for_a_second_person(database: 
     site = Site(office, tmp_path)
     made = await site.imported(faulty())
     order = DisputeBill(id=made.id, state=DisputeState.SETTLED, amount=Decimal("0.02"))
-    for _ in range(2):
-        asked = await dispute_bill(office, operator(), order)
+    key = RequestKey(operator().login, "settle-1", "digest")
+    for request in (key, None):
+        asked = await dispute_bill(office, msgspec.structs.replace(operator(), request=request), order)
         assert asked.dispute is not None
         assert (asked.dispute.state, asked.dispute.booked) == (DisputeState.ACCEPTED, None)
+        assert await office.stores.requests.find(key) is not None
         assert await credited(site) == []
     assert asked.waiting is not None
     await confirm_payment(office, operator("bob"), ConfirmPayment(asked.waiting))

@@ -527,6 +527,7 @@ async def dispute_bill(office: Office, who: Principal, order: DisputeBill) -> Re
             asked = await book_by_hand(office, who, _by_hand(settlement), line)
             assert isinstance(asked, WaitingSheet), "above the limit of the principal, and not booked yet"
             wanted, settlement, waiting = _agreed(wanted), None, asked.id
+            line = line._replace(request=None)  # its key was kept with the payment, and is kept once
     if before is None or msgspec.structs.replace(before, changed_at=0, operator="") != msgspec.structs.replace(
         wanted, changed_at=0, operator=""
     ):
