@@ -133,6 +133,33 @@ def test_an_early_session_is_not_repeated_in_the_200(scene):
     assert record.codec == "PCMU"
 
 
+@pytest.mark.parametrize(
+    ("is_reliable", "final", "offered"),
+    [
+        (False, ANSWER.replace("30000", "40000"), 1),
+        (False, ANSWER.replace("o=- 1 1 ", "o=- 1 2 "), 0),
+        (False, "", 0),
+        (True, ANSWER.replace("30000", "40000"), 0),
+    ],
+    ids=["other media", "another version", "no description", "after a reliable one"],
+)
+def test_media_that_only_the_200_of_the_vendor_has_are_offered_to_a_caller_that_was_answered_before(
+    scene, is_reliable, final, offered
+):
+    """RFC 3261 section 13.2.1: an answer in a response that is not reliable does not hold; ours to the caller was."""
+    scene.vendor.script = Script((Line(0, 183, ANSWER, (), is_reliable), Line(500, 200, final)))
+    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL))
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(2_000)
+    assert call.response(200).body == ""
+    assert len(call.asked["INVITE"]) == offered
+    media = {line for line in call.theirs.splitlines() if line[:2] in {"c=", "m="}}
+    assert media == {line for line in (final if offered else ANSWER).splitlines() if line[:2] in {"c=", "m="}}
+    assert len(scene.vendor.only_call.acks) == 1
+    assert scene.vendor.only_call.asked["INVITE"] == []
+    assert scene.finish(call).end_reason == "Normal"
+
+
 def test_the_record_has_the_codec_that_each_leg_was_answered_with(scene):
     """A vendor may say another codec in its 200 than in its early media, which the caller has acknowledged by then."""
     other = ANSWER.replace("RTP/AVP 0", "RTP/AVP 8").replace("a=rtpmap:0 PCMU/8000", "a=rtpmap:8 PCMA/8000")
