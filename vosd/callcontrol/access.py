@@ -22,9 +22,20 @@ def access_objection(
     """Return why a call is refused for where it comes from, or for its agent; calls to emergency numbers are not."""
     if parameters.special_numbers.is_emergency(call.callee_billing):
         return None
+    refusal = origin_objection(call.source_host, gateway, account, numbers, country_of)
+    if refusal is not None or not parameters.access.judges_sdp:
+        return refusal
+    why = media_objection(numbers.media_hosts(), parameters.access, country_of)
+    return Refusal(EndReason.GEOFENCE_BLOCKED, 403, why) if why else None
+
+
+def origin_objection(
+    host: str, gateway: MappingGateway, account: Account, numbers: Numbers, country_of: CountryOf
+) -> Refusal | None:
+    """Return why an INVITE from ``host`` is refused for its country, or for its agent; an empty host has no country."""
     countries = gateway.countries or account.countries
-    if countries and call.source_host:
-        why = country_objection(call.source_host, countries, country_of)
+    if countries and host:
+        why = country_objection(host, countries, country_of)
         if why:
             return Refusal(EndReason.GEOFENCE_BLOCKED, 403, f"{gateway.name}: {why}")
     if account.user_agents:
@@ -32,8 +43,7 @@ def access_objection(
         why = "" if agent is None else agent_objection(agent, account.user_agents)
         if why:
             return Refusal(EndReason.USER_AGENT_NOT_ALLOWED, 403, f"account {account.id}: {why}")
-    why = media_objection(numbers.media_hosts(), parameters.access, country_of) if parameters.access.judges_sdp else ""
-    return Refusal(EndReason.GEOFENCE_BLOCKED, 403, why) if why else None
+    return None
 
 
 def media_objection(hosts: Iterable[str], access: AccessRules, country_of: CountryOf) -> str:

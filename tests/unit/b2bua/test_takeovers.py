@@ -13,6 +13,7 @@ from doubles.virtual.vendor import RINGS, IncomingCall, Line, Script, answers, a
 
 from vosd.base.session_timer import SessionTimerSettings
 from vosd.catalogue.overrides import Target
+from vosd.routing.special_numbers import SpecialNumbers
 from vosd.trunks.dialect import CalleeDialect, CallerDialect, TransferDisplay, Transfers
 from vosd.trunks.number_rules import IncomingNumbers
 
@@ -326,14 +327,46 @@ def test_a_trunk_that_has_taken_a_call_over_transfers_it_in_its_own_name():
 
 
 @pytest.mark.parametrize("rings", [True, False])
-def test_a_phone_that_is_blocked_takes_no_call_over(office, rings):
+@pytest.mark.parametrize("blocked", [(Target.MAPPING, SECOND), (Target.ACCOUNT, "acme")], ids=["itself", "its account"])
+def test_a_phone_that_is_blocked_takes_no_call_over(office, rings, blocked):
     scene = office.scene
     call, there = ringing(office) if rings else office.called()
-    scene.exchange.override(override(Target.MAPPING, SECOND))
+    scene.exchange.override(override(*blocked))
     assert office.picked_up(SECOND, there).final == 481
     assert not call.is_over
     call.cancel() if rings else call.hang_up()
     scene.wire.run_until(lambda: call.is_over)
+    settle(scene)
+
+
+@pytest.mark.parametrize("is_emergency", [False, True])
+@pytest.mark.parametrize(
+    ("of_account", "reason"),
+    [({"countries": frozenset({"DE"})}, "Geofence Blocked"), ({"user_agents": ("yealink",)}, "User Agent Not Allowed")],
+)
+def test_a_phone_takes_a_call_over_from_no_place_and_with_no_agent_that_it_may_not_call_from(
+    of_account, reason, is_emergency
+):
+    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
+    far = mapping_gateway("far", "198.51.100.77/32", account="acme")
+    accounts = [account("acme", overdraft_limit=None, **of_account)]
+    special = SpecialNumbers(emergency=frozenset({CALLEE} if is_emergency else ()))
+    content = catalogue([*trunks, far], accounts=accounts, special_numbers=special)
+    scene = Scene(content, country_of=lambda host: "DE" if host == CUSTOMER.host else "US")
+    call = scene.caller.call(CALLEE, Intent(headers=("User-Agent: Yealink",)))
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(500)
+    tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
+    pickup = scene.exchange.caller(Endpoint("198.51.100.77", 5_060)).call(
+        CALLEE, Intent(headers=(f"Replaces: {call.call_id};{tags}",))
+    )
+    scene.wire.run_until(lambda: pickup.final is not None)
+    scene.wire.run_for(1_000)
+    assert (pickup.final, call.is_over) == ((200, True) if is_emergency else (403, False))
+    refused = [] if is_emergency else [(reason, "far", CALLEE)]
+    records = scene.exchange.sink.records
+    assert [(each.end_reason, each.mapping_gateway, each.callee_in) for each in records] == refused
+    (pickup if is_emergency else call).hang_up()
     settle(scene)
 
 

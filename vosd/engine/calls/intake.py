@@ -24,6 +24,8 @@ from vosd.b2bua.substitute import Substitute
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.base.ids import uuid7
+from vosd.base.number import for_matching
+from vosd.callcontrol.access import origin_objection
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.invite_numbers import NUMBER_MAX, InviteNumbers
 from vosd.callcontrol.setup import Setup
@@ -264,6 +266,8 @@ class Intake:
         newcomer = None if call is None or leg is None else self._may_replace(call, leg, event)
         if call is None or leg is None or newcomer is None:
             self._refusals.answer(event, 481, "")  # the calls of other customers must not be guessed
+        elif self._is_refused_for_origin(call, newcomer, event):
+            return
         elif call.state is CallState.TALKING and replaces.early_only:
             self._refusals.answer(event, 486, "")
         elif call.state is CallState.TALKING:
@@ -272,6 +276,27 @@ class Intake:
             self._begin_takeover(call, leg, newcomer, choice, event)
         else:
             self._refusals.answer(event, 481, "")
+
+    def _is_refused_for_origin(self, call: Call, newcomer: MappingGateway, event: InviteArrived) -> bool:
+        """Refuse a newcomer in a country, or with an agent, that its own calls are refused for, as these are.
+
+        Calls to emergency numbers are taken over from everywhere, as they are made.
+        """
+        admission, request, source, at = self._services.admission, event.request, event.source, event.at
+        catalogue, numbers = admission.catalogue, InviteNumbers(request)
+        account = catalogue.accounts[newcomer.account]
+        if catalogue.parameters.special_numbers.is_emergency(for_matching(call.arrival.callee_in)):
+            return False
+        refusal = origin_objection(source.host, newcomer, account, numbers, admission.live.country_of)
+        if refusal is None:
+            return False
+        call_request = CallRequest(source.host, source.port, 0, looped=False, at=at, user=event.user)
+        call_request.mapping, call_request.account = newcomer, account
+        caller, callee = numbers.calling(newcomer.dialect.caller_from), numbers.called()
+        came = at.came if at.waited_ms else at
+        arrival = Arrival(uuid7(at.wall, self._entropy()), caller, callee, request.call_id, str(source), came)
+        self._refusals.refuse(event, arrival, call_request, refusal)
+        return True
 
     def _transferor_of(self, first: Call, paid_by: CallRequest) -> _Transferor:
         """Return the side that transfers a call: the one that made it, or has taken it over from there (RFC 3891).
@@ -297,8 +322,8 @@ class Intake:
     def _may_replace(self, call: Call, leg: Leg, event: InviteArrived) -> MappingGateway | None:
         """Return the mapping gateway or phone that sends an INVITE, if it has the account of the leg to be replaced.
 
-        One that is disabled or blocked may not call, and takes no call over. It is found by login if it has one, else
-        by address. The account of a vendor's leg is the vendor's.
+        One that is disabled or blocked, or whose account or an agent above it is, may not call, and takes no call over.
+        It is found by login if it has one, else by address. The account of a vendor's leg is the vendor's.
         """
         catalogue, source = self._services.admission.catalogue, event.source
         gateways, choice = catalogue.mapping_gateways, leg.route_choice
@@ -307,6 +332,12 @@ class Intake:
         else:
             name = (call.board.customer or "") if choice is None else choice.gateway.name
             account = gateways[name].account if name in gateways else None
+        payer = None if account is None else catalogue.accounts.get(account)
+        if payer is None:
+            return None  # none, or a reload has removed it
+        blocks, agents = self._services.live.blocks, catalogue.agents.get(payer.id, ())
+        if any(not each.enabled or each.id in blocks.accounts for each in (payer, *agents)):
+            return None
         if event.user:
             senders = [gateways[event.user]] if event.user in gateways else []
         else:
@@ -315,9 +346,8 @@ class Intake:
                 for each in catalogue.sources.gateways_at(source.host)
                 if not each.proves_itself and catalogue.sources.is_from(each.name, source.host, source.port)
             ]
-        blocked = self._services.live.blocks.callers
-        able = (each for each in senders if each.enabled and each.name not in blocked)
-        return next((each for each in able if account is not None and each.account == account), None)
+        able = (each for each in senders if each.enabled and each.name not in blocks.callers)
+        return next((each for each in able if each.account == account), None)
 
     def _choice_of(self, leg: Leg, newcomer: MappingGateway) -> RouteChoice | None:
         """Return the route to a phone that wants to pick up the call of one that rings; None = it may not."""
