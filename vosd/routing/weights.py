@@ -8,7 +8,9 @@ from collections.abc import Container, Sequence
 from typing import Final, NamedTuple, TypeVar
 
 SHARES_MAX: Final = 10_000
-"""Groups whose turn is kept; a new one replaces the oldest."""
+"""Groups that have a turn of their own; further ones share that of their plan and priority."""
+_FURTHER: Final = "further"
+"""Stands in place of the prefix for the groups that share a turn."""
 Place = TypeVar("Place")
 
 
@@ -38,7 +40,9 @@ class Turns:
 
     def next_of(self, key: ShareKey, shares: Sequence[Share]) -> int:
         """Return the position of the gateway whose turn it is; one of weight 0 only where there is no other."""
-        credits = self._credits.get(key, _NONE)
+        credits = self._credits.get(key)
+        if credits is None:
+            credits = self._credits.get(_shared(key), _NONE) if len(self._credits) >= SHARES_MAX else _NONE
         best, most = 0, None
         for position, (gateway, weight) in enumerate(shares):
             if weight:
@@ -51,9 +55,8 @@ class Turns:
         """Count a call that a gateway is offered; ``shares`` are all that could have taken it."""
         credits = self._credits.get(key)
         if credits is None:
-            if len(self._credits) >= SHARES_MAX:
-                del self._credits[next(iter(self._credits))]
-            credits = self._credits[key] = {}
+            own = _shared(key) if len(self._credits) >= SHARES_MAX else key
+            credits = self._credits.setdefault(own, {})
         for name, weight in shares:
             credits[name] = credits.get(name, 0) + weight
         credits[gateway] -= sum(weight for _, weight in shares)
@@ -74,6 +77,11 @@ class Turns:
 
 
 _NONE: Final[dict[str, int]] = {}
+
+
+def _shared(key: ShareKey) -> ShareKey:
+    """Return the key of the turn that a group shares: one of its own, begun anew, would always be the first's."""
+    return ShareKey(key.plan, _FURTHER, key.priority)
 
 
 class AddressTurns:

@@ -1,11 +1,13 @@
 """The order of candidates that are equal by the configuration: by calendar, price, quality and weight."""
 
+from collections import Counter
 from decimal import Decimal
 
 from doubles.data.builders import applied_rate, routing_gateway
 from doubles.priced_vendors import PricedByTerms
 
 from vosd.base.clock import Instant
+from vosd.routing import weights
 from vosd.routing.capacity import Occupancy
 from vosd.routing.order import Ordering
 from vosd.routing.plan import Criterion, RoutingPlan
@@ -188,6 +190,17 @@ def test_groups_of_different_prefixes_have_turns_of_their_own():
     vendors = Vendors()
     table = RouteTable([routing_gateway("a", "44", "49"), routing_gateway("b", "44", "49")])
     assert [tried(table, vendors, callee)[0] for callee in ("4420", "4930", "4420", "4930")] == ["a", "a", "b", "b"]
+
+
+def test_groups_beyond_those_with_turns_of_their_own_share_one(monkeypatch):
+    monkeypatch.setattr(weights, "SHARES_MAX", 4)
+    turns, shares, taken = Turns(), [Share("a", 3), Share("b", 1)], Counter()
+    for prefix in [*range(6)] * 8:
+        key = ShareKey("", str(prefix), 1)
+        name = shares[turns.next_of(key, shares)].gateway
+        turns.take(key, shares, name)
+        taken[name] += 1
+    assert taken == {"a": 36, "b": 12}
 
 
 def test_turns_of_gateways_that_are_gone_are_forgotten_and_the_others_keep_theirs():
