@@ -19,7 +19,7 @@ from vosd.callcontrol.invite_numbers import InviteNumbers
 from vosd.callcontrol.questions import Ask, Outcome, SetupQuestion
 from vosd.callcontrol.signatures import verify_caller
 from vosd.routing.dynamic_lists import ListedCaller
-from vosd.routing.lookups import PortabilityTerms, RedirectTarget, RedirectTerms
+from vosd.routing.lookups import PortabilityTerms, RedirectTarget
 
 NO_CALLER: Final = frozenset({"", "anonymous"})
 """Calling numbers that do not say who calls: such calls are not counted together."""
@@ -90,9 +90,10 @@ def check_caller(admission: Admission, call: CallRequest) -> Outcome:
 def find_routing_number(admission: Admission, call: CallRequest) -> Outcome:
     """Find the number by which a ported number is routed: the INVITE has it, or it is looked up.
 
-    A number of the inventory is not looked up: the inventory says what it rings.
+    A number of the inventory is not looked up: the inventory says what it rings. Neither is an emergency number.
     """
-    gateway, terms = call.mapping, admission.catalogue.parameters.number_portability
+    gateway, parameters = call.mapping, admission.catalogue.parameters
+    terms = parameters.number_portability
     if gateway is None:
         raise StepOutOfOrderError(_UNIDENTIFIED)
     if admission.catalogue.dids is not None:
@@ -107,7 +108,8 @@ def find_routing_number(admission: Admission, call: CallRequest) -> Outcome:
     if terms is None or not terms.asks or not gateway.ask_number_portability or call.did:
         return None
     number = for_matching(call.callee)
-    if not (number.isascii() and number.isdigit()):
+    is_number = number.isascii() and number.isdigit()
+    if not is_number or parameters.special_numbers.is_emergency(call.callee_billing):
         return None  # names are not ported, and servers refuse them
     if terms.prefixes and not number.startswith(terms.prefixes):
         return None
@@ -123,8 +125,12 @@ def find_routing_number(admission: Admission, call: CallRequest) -> Outcome:
 
 
 def ask_redirect_server(admission: Admission, call: CallRequest) -> Outcome:
-    """Ask the external redirect server which gateways may be tried; numbers of the inventory say it themselves."""
-    terms, gateway = admission.catalogue.parameters.redirect_server, call.mapping
+    """Ask the external redirect server which gateways may be tried; numbers of the inventory say it themselves.
+
+    Without an answer, the switch routes calls to emergency numbers itself, whatever ``fail_open`` says.
+    """
+    parameters, gateway = admission.catalogue.parameters, call.mapping
+    terms = parameters.redirect_server
     if terms is None or call.did:
         return None
     if gateway is None:
@@ -132,7 +138,9 @@ def ask_redirect_server(admission: Admission, call: CallRequest) -> Outcome:
     if not gateway.ask_redirect_server or admission.catalogue.routes.phone(call.callee) is not None:
         return None
     question = WhereTo(call.callee, call.caller, call.hops, terms.timeout_ms)
-    return Ask(question, terms.timeout_ms, _not_redirected(terms), partial(_redirected, terms, call))
+    is_open = terms.fail_open or parameters.special_numbers.is_emergency(call.callee_billing)
+    otherwise = None if is_open else NOT_REDIRECTED
+    return Ask(question, terms.timeout_ms, otherwise, partial(_redirected, otherwise, call))
 
 
 def _can_pay(admission: Admission, call: CallRequest) -> bool:
@@ -160,12 +168,8 @@ def route_by(number: str, terms: PortabilityTerms | None, call: CallRequest) -> 
         call.callee_billing = call.callee_rated = for_matching(number)
 
 
-def _redirected(terms: RedirectTerms, call: CallRequest, answer: SetupAnswer) -> Refusal | None:
+def _redirected(otherwise: Refusal | None, call: CallRequest, answer: SetupAnswer) -> Refusal | None:
     if isinstance(answer, Redirected) and answer.targets:
         call.targets = answer.targets
         return None
-    return _not_redirected(terms)
-
-
-def _not_redirected(terms: RedirectTerms) -> Refusal | None:
-    return None if terms.fail_open else NOT_REDIRECTED
+    return otherwise

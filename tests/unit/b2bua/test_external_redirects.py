@@ -115,6 +115,15 @@ def test_any_other_answer_leaves_the_call_to_the_switch_or_refuses_it(script, fa
     settled(scene)
 
 
+@pytest.mark.parametrize("script", [SILENT, refuses(404)])
+def test_the_switch_routes_an_emergency_call_itself_where_no_gateway_is_named(script):
+    emergency = SpecialNumbers(emergency=frozenset({CALLEE}))
+    scene = scene_of(script, terms=RedirectTerms(fail_open=False), special_numbers=emergency)
+    assert scene.dial().final == 200
+    assert scene.server.received("INVITE")
+    settled(scene)
+
+
 def test_the_request_is_no_offer_and_does_not_name_the_customer():
     scene = scene_of(contacts(at(1)))
     scene.dial(headers=("X-Secret: 1",))

@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 from vosd.engine.lookups.availability import FAILURES
 from vosd.engine.settings import LookupSettings
 from vosd.routing.lookups import PortabilityTerms
+from vosd.routing.special_numbers import SpecialNumbers
 from vosd.trunks.dialect import CalleeDialect, PortedNumber
 from vosd.trunks.gateways import Address
 from vosd.trunks.number_rules import IncomingNumbers, OutgoingNumbers
@@ -84,6 +85,13 @@ def test_without_an_answer_the_call_is_routed_as_dialled_or_refused(script, fail
     record = scene.exchange.sink.records[-1]
     assert [each.gateway for each in record.attempts] == (["vendor-0"] if fail_open else [])
     assert record.end_reason == ("Normal" if fail_open else "No Available Route")
+    settled(scene)
+
+
+def test_an_emergency_number_is_not_looked_up():
+    terms = PortabilityTerms(asks=True, fail_open=False)
+    scene = scene_of(SILENT, terms=terms, special_numbers=SpecialNumbers(emergency=frozenset({CALLEE})))
+    assert (scene.dial().final, asked(scene)) == (200, [])
     settled(scene)
 
 
