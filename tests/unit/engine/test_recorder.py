@@ -299,6 +299,43 @@ async def test_a_call_that_the_database_refuses_is_quarantined_and_still_owed(
     assert (credits["acme"].balance, credits["acme"].unbooked) == (Decimal("-0.20"), Decimal(-1))
 
 
+async def test_a_refused_call_whose_quarantine_takes_no_file_waits_until_it_does(
+    recorder, journal, credits, database, booking
+):
+    put, has_room, tried = journal.quarantine.put, [], []
+    loop, again = asyncio.get_running_loop(), asyncio.Event()
+
+    def put_where_room_is(refused):
+        tried.append(refused)
+        if len(tried) == 2:
+            loop.call_soon_threadsafe(again.set)
+        if not has_room:
+            raise OSError(28, "No space left on device")
+        put(refused)
+
+    journal.quarantine.put = put_where_room_is
+    end(recorder, journal, credits, rejected_call(1))
+    with structlog.testing.capture_logs() as logged:
+        async with asyncio.timeout(30):
+            await again.wait()
+    assert {line["event"] for line in logged} == {"quarantine_write_failed"}
+    assert len(recorder) == 1
+    end(recorder, journal, credits, call(0))
+    told = asyncio.Event()
+    recorder.when_booked(told.set)
+    await asyncio.wait_for(told.wait(), 30)
+    assert await recorder.owed_of(0, 2**50) == {"acme": Decimal(1)}
+    view = recorder.waiting()
+    assert call_id(1) in view, "a comparison does not take it for a call that is lost"
+    view.close()
+    has_room.append(True)
+    await booking()
+    assert [each.record for each in journal.quarantine.read().records] == [rejected_call(1)]
+    assert (credits["acme"].balance, credits["acme"].unbooked) == (Decimal("-0.10"), Decimal(-1))
+    assert journal.quarantine.owed == {call_id(1)}
+    assert (len(recorder), journal.unbooked) == (0, 1)
+
+
 async def test_a_batch_of_refused_calls_does_not_stop_the_next(recorder, journal, credits, database, booking):
     class Refusing(MemoryStore):
         async def book(self, records: Sequence[CallRecord]) -> Mapping[str, Standing]:

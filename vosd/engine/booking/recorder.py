@@ -88,6 +88,8 @@ class Recorder(Counting):
         """Size of the next batch: smaller after a failure."""
         self._suspect: CallRecord | None = None
         """A call that failed while the database could be written to."""
+        self._left: Final[set[str]] = set()
+        """Calls of the queue that the database refuses and whose files in quarantine could not be written."""
         self._views: list[WaitingCalls] = []
         self._wait_s = _RETRY_FIRST_S
         self.behind: Final[set[str]] = set()
@@ -239,35 +241,44 @@ class Recorder(Counting):
     async def _book_one_batch(self) -> None:
         if not self._queue:
             return
+        failure: StoreUnavailable | None = None
         async with self.turn:
             batch = list(islice(self._queue, self._most))
             try:
-                standings, refused = await self._book(batch)
+                standings, refused, left = await self._book(batch)
             except StoreUnavailable as error:
                 failure = error
             else:
                 for _ in batch:
                     self._queue.popleft()
+                self._queue.extend(left)
+                self._left.difference_update(record.call_id for record in batch)
+                self._left.update(record.call_id for record in left)
                 booked = [record for record in batch if record.call_id not in refused]
                 self._commit(booked, standings)
                 self._succeeded()
-                self._tell_those_who_wait(self.confirmed)
                 await self._release_refused_before(booked)
-                return
-        self._tell_those_who_wait(self.ended)
-        await self._failed(failure, batch)
+        self._tell_those_who_wait(self.confirmed + len(self._left) if failure is None else self.ended)
+        if failure is not None:
+            await self._failed(failure, batch)
+        elif len(self) == len(self._left) > 0:
+            await asyncio.sleep(_RETRY_MOST_S)
 
     def _tell_those_who_wait(self, confirmed: int) -> None:
         while self._awaited and self._awaited[0][0] <= confirmed:
             self._awaited.popleft()[1]()
 
-    async def _book(self, batch: list[CallRecord]) -> tuple[Mapping[str, Standing], set[str]]:
-        """Return the standings and the ids of the calls that the database refuses."""
+    async def _book(self, batch: list[CallRecord]) -> tuple[Mapping[str, Standing], set[str], list[CallRecord]]:
+        """Return the standings, the ids of the calls that the database refuses, and those that are not in quarantine.
+
+        Such a call waits again, since its file could not be written.
+        """
         try:
-            return await self._books.book(batch), set()
+            return await self._books.book(batch), set(), []
         except RejectedRecords as rejected:
-            await self._journal.refused(rejected.rejected)
-            return rejected.standings, {record.call_id for record, _ in rejected.rejected}
+            kept = await self._journal.refused(rejected.rejected)
+            refused = {record.call_id: record for record, _ in rejected.rejected}
+            return rejected.standings, set(refused), [record for name, record in refused.items() if name not in kept]
 
     async def _release_refused_before(self, booked: list[CallRecord]) -> None:
         """Remove booked calls from quarantine: an earlier run put them there and was killed before it noted that."""

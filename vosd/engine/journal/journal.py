@@ -350,18 +350,20 @@ class Journal(Counting):
         mb = self.waiting.megabytes()
         return {Figure.SPOOL_ROWS: self.unbooked, Figure.SPOOL_MB: mb, Figure.JOURNAL_BACKLOG: self._output.backlog}
 
-    async def refused(self, rejected: Sequence[RejectedRecord]) -> None:
+    async def refused(self, rejected: Sequence[RejectedRecord]) -> set[str]:
         """Move calls that the database refuses into quarantine; their cost must be counted as owed before.
 
-        They are on disk there before they are marked in the journal. If that fails they stay in the journal, and the
-        next start tries to book them again.
+        They are on disk there before they are marked in the journal. Return those of which that holds; the others stay
+        in the journal, and must be booked again.
         """
-        if not await self.quarantine.take(rejected):
-            return
-        done = self.waiting.settle(record.call_id for record, _ in rejected)
+        kept = await self.quarantine.take(rejected)
+        if not kept:
+            return kept
+        done = self.waiting.settle(kept)
         self._output.append(frame_of(Quarantined(done)))
         self.flush()
         self._retire_segments()
+        return kept
 
     def kept(self, since_s: float = 0.0, place: JournalPlace = BEGINNING) -> KeptJournal:
         """Return a reading of all ended calls in the files, booked or not; ``KeptJournal`` says what the terms mean."""

@@ -92,25 +92,30 @@ class Quarantine:
             OSError: some are not kept.
         """
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for record, reason in rejected:
-            path = self._path(record.call_id)
-            refused = Refused(record, reason, time.time_ns() // 1_000_000)
-            replace_file(path, _encode(refused), synced=True)
-            self._ids.add(record.call_id)
-        sync_directory(self._directory)
+        written = []
+        try:
+            for record, reason in rejected:
+                path = self._path(record.call_id)
+                refused = Refused(record, reason, time.time_ns() // 1_000_000)
+                replace_file(path, _encode(refused), synced=True)
+                written.append(record.call_id)
+        finally:
+            sync_directory(self._directory)
+            self._ids.update(written)
 
-    async def take(self, rejected: Sequence[RejectedRecord]) -> bool:
-        """Keep records, in a thread, and count their cost as owed; return False if some could not be written."""
-        for record, reason in rejected:
-            _log.error(Event.RECORD_QUARANTINED, call_id=record.call_id, why=reason, do="vosd spool list, show, retry")
+    async def take(self, rejected: Sequence[RejectedRecord]) -> set[str]:
+        """Keep records, in a thread, and count their cost as owed; return the calls of those that could be written."""
         try:
             await asyncio.get_running_loop().run_in_executor(None, self.put, rejected)
         except OSError as error:
             _log.error("quarantine_write_failed", means="refused calls stay in the journal", error=str(error))
-            return False
-        finally:
-            self.owed.update(record.call_id for record, _ in rejected if record.call_id in self)
-        return True
+        kept = {record.call_id for record, _ in rejected if record.call_id in self}
+        for record, reason in rejected:
+            if record.call_id in kept:
+                do = "vosd spool list, show, retry"
+                _log.error(Event.RECORD_QUARANTINED, call_id=record.call_id, why=reason, do=do)
+        self.owed.update(kept)
+        return kept
 
     def remove(self, call_ids: Iterable[str]) -> None:
         """Remove records that are in the database now."""
