@@ -15,15 +15,19 @@ from doubles.sti import usual
 from doubles.virtual.scene import CALLEE, VENDORS, Scene, usual_catalogue, vendor_gateway
 from doubles.virtual.vendor import RINGS, SILENT, Line, Script, answers, refuses
 
+from vosd.base.clock import Instant
 from vosd.base.errors import VosError
 from vosd.billing.accounts import AccountType
 from vosd.billing.exchange import ExchangeRate
+from vosd.callcontrol.bookkeeping import lost
 from vosd.callcontrol.call_request import CallRequest
+from vosd.callcontrol.open_call import UNDESCRIBED
 from vosd.callcontrol.signatures import attested
 from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.catalogue.catalogue import Catalogue
 from vosd.engine.booking.recorder import Recorder
 from vosd.engine.calls.trial import GatewayBusyError, TrialCall, TrialOrder
+from vosd.engine.journal import Journal
 from vosd.engine.settings import CdrSettings
 from vosd.routing.pipeline import RouteChoice
 from vosd.stir.passport import SignedAbout, read
@@ -189,6 +193,22 @@ def test_where_calls_are_charged_from_the_invite_the_ringing_of_a_test_call_is(
     assert [each.gateway for each in record.attempts] == ["vendor-0"]
     assert trial.exchange.credits["carriers"].unbooked == -cost
     assert trial.exchange.sink.open == {}
+
+
+def test_a_kill_while_a_test_call_rings_charges_it_until_then(tmp_path: Path) -> None:
+    trial = Trial(RINGS, charges_ringing=True)
+    trial.begin()
+    (ringing,) = trial.exchange.sink.open.values()
+    journal = opened(tmp_path / "journal")
+    assert journal.answered(ringing, UNDESCRIBED)
+    journal.tick(Instant(ringing.answered_mono + 7_000, 0), has_calls=False)
+    remains = Journal(tmp_path / "journal").open()
+    (found,) = remains.open_calls.values()
+    assert lost(found, remains.last_mono).vendor_billed_seconds == 7
+    trial.call.stop(trial.exchange.clock.now())
+    trial.exchange.flush()
+    trial.scene.wire.run_until(lambda: trial.call.is_over)
+    trial.over()
 
 
 def test_a_test_call_that_is_charged_from_the_invite_holds_its_ringing_and_is_journaled_first() -> None:

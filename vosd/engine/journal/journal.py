@@ -378,7 +378,8 @@ class Journal(Counting):
         """Do the work of each second: a time mark while calls run, and another attempt on a disk that failed."""
         if self._output.is_sealed:
             return
-        if (has_calls or self._marks.ends) and not (self._ticks % SPARED_MARKS and self._output.is_tight(self._ends)):
+        has_any = has_calls or self._open_calls or self._marks.ends  # a test call is open and no running call
+        if has_any and not (self._ticks % SPARED_MARKS and self._output.is_tight(self._ends)):
             self.mark(now)
         self._output.keep_room(self._ends)
         if self._output.is_short and self._output.recover(self._ends, len(self._open_calls)):
