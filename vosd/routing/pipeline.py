@@ -159,20 +159,23 @@ def _search(
             yield found if found.gateway.numbers is None else _renumbered(found, vendors)
     left += _not_in_order(fit, ordering)
     if resting:
-        yield from _after_all(resting.values(), vendors, left, are_others=bool(offered))
+        yield from _after_all(resting.values(), request, vendors, left, are_others=bool(offered))
 
 
 def _after_all(
-    resting: Iterable[RouteChoice], vendors: Vendors, left: list[LeftOut], *, are_others: bool
+    resting: Iterable[RouteChoice], request: RouteRequest, vendors: Vendors, left: list[LeftOut], *, are_others: bool
 ) -> Iterator[RouteChoice]:
     """Yield the gateways that rest, because there is no other; behind others only those that are in doubt.
 
     A caller that reads ``left`` once the search is over must not find them there.
     """
     if are_others:
-        doubted = vendors.doubted.keys()
+        mono_ms, payer = request.at.mono, request.payer
         resting = [
-            each for each in resting if each.gateway.name in doubted and each.gateway.name not in vendors.resting
+            each
+            for each in resting
+            if each.gateway.name in vendors.doubted
+            and (each.gateway.name not in vendors.resting or not vendors.resting_ms(each.gateway, mono_ms, payer))
         ]
     tried = {each.gateway.name for each in resting}
     left[:] = [each for each in left if each.cause is not Cause.FAILING or each.gateway.name not in tried]
@@ -317,7 +320,7 @@ def _search_named(
             is_found = True
             yield found if gateway.numbers is None else _renumbered(found, vendors)
     if resting:
-        yield from _after_all(resting, vendors, left, are_others=is_found)
+        yield from _after_all(resting, request, vendors, left, are_others=is_found)
 
 
 def state_objection(

@@ -182,6 +182,9 @@ def test_a_gateway_in_doubt_is_tried_after_all_others_unless_calls_to_it_fail_as
         "prefix *, priority 1",
         "prefix *, priority 1; after all others: too many of its answered calls are short",
     ]
+    vendors.resting_ms = lambda *_: 0  # its rest is over, and no call has shown since that it answers
+    routes = search(*gateways, vendors=vendors)
+    assert [choice.gateway.name for choice in routes.choices] == ["b", "a", "c"]
 
 
 def test_explanation_says_which_gateways_rest_and_when_one_is_tried_all_the_same():

@@ -6,10 +6,11 @@ from vosd.base.clock import Instant
 from vosd.sip.settings import Timers
 from vosd.sip.transaction import finished as finished_transactions
 from vosd.sip.transaction.entries import Mark
+from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.pace import OF_REQUEST, OF_SUCCESS
 from vosd.sip.transaction.retry import Retry
 from vosd.sip.transaction.store import TransactionStore
-from vosd.sip.wire.outgoing import Datagram
+from vosd.sip.wire.outgoing import Datagram, ResponseStem
 
 NOW = Instant(10_000, 0)
 STAY_MS = 32_000
@@ -55,11 +56,13 @@ def test_rows_that_expire_in_one_tick_need_one_timer_whatever_timer_they_wait_fo
     assert len(finished) == 0
 
 
-def test_long_messages_are_kept_up_to_so_many_bytes_and_their_marks_as_long(monkeypatch):
+def test_long_answers_are_kept_up_to_so_many_bytes_and_their_marks_as_long(monkeypatch):
     """Peers decide how long answers are: they repeat the Vias of their requests."""
     monkeypatch.setattr(finished_transactions, "LONG_BYTES_MAX", 10_000)
     finished = (kept_in := store()).finished
-    long, short = Datagram(CUSTOMER, b"x" * 4_000), Datagram(CUSTOMER, b"x" * 2_048)
+    long, short = Datagram(CUSTOMER, b"SIP/2.0 ".ljust(4_000)), Datagram(CUSTOMER, b"SIP/2.0 ".ljust(2_048))
+    acknowledgement = Datagram(CUSTOMER, b"ACK ".ljust(4_000))
+    """It says which fork was answered already: each repetition of a late 200 would be another one, and cost again."""
     finished.keep("first", long, STAY_MS, NOW)
     finished.keep_until("second", long, NOW.mono + STAY_MS)
     for key, message in (("third", long), ("short", short)):
@@ -69,8 +72,31 @@ def test_long_messages_are_kept_up_to_so_many_bytes_and_their_marks_as_long(monk
     assert (len(finished), finished.long_bytes) == (0, 0)
     finished.keep("later", long, STAY_MS, NOW)
     assert finished.get("later") is long
+    for key in ("fourth", "ACK"):
+        finished.keep(key, long if key == "fourth" else acknowledgement, STAY_MS, NOW)
+    finished.keep("fifth", long, STAY_MS, NOW)
+    assert [finished.get(key) for key in ("fourth", "ACK", "fifth")] == [long, acknowledgement, Mark.ABSORB]
     finished.clear()
     assert finished.long_bytes == 0
+
+
+def test_long_failures_that_wait_for_their_ack_are_counted_too(monkeypatch):
+    """Beyond the bytes they are sent once; copies of their INVITE are absorbed as long."""
+    monkeypatch.setattr(finished_transactions, "LONG_BYTES_MAX", 10_000)
+    kept_in = store()
+    stem = ResponseStem(b"v: x\r\n".ljust(4_000, b"x"), b"", CUSTOMER, tagged=True, cseq="1 INVITE")
+    servers = [InviteServer.received(kept_in, f"{number} INVITE", stem, f"{number} copies") for number in range(3)]
+    for server in servers:
+        server.respond(100, "", "", NOW)
+        server.respond(403, "tag", "", NOW)
+    assert [server.is_over for server in servers] == [False, True, True]
+    assert servers[0].last is None
+    assert kept_in.finished.get("1 INVITE") is Mark.ABSORB
+    assert len([each for each in kept_in.out if b" 403 " in each.data[:20]]) == 3
+    servers[0].acknowledged(NOW)
+    let_pass(kept_in, STAY_MS + 500)
+    assert (len(kept_in.servers), len(kept_in.merging), len(kept_in.finished)) == (0, 0, 0)
+    assert kept_in.finished.long_bytes == 0
 
 
 def test_two_keys_for_one_row_expire_together():

@@ -1,8 +1,8 @@
 """Finished transactions: a key, and the message to send again if the peer retransmits.
 
 There are a hundred thousand of these at 1,000 calls/s. So none of them is an object: an entry is one row of a
-dictionary, and entries expire by whole ticks of time. Long messages are kept up to a number of bytes in all: peers
-decide how long they are, and repetitions beyond that are absorbed.
+dictionary, and entries expire by whole ticks of time. Long responses are kept up to a number of bytes in all: peers
+decide how long they are, and repetitions beyond that are absorbed. Our ACKs are kept whatever their length.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 
 LONG: Final = 2_048
-"""Messages of more bytes are long."""
+"""Responses of more bytes are long."""
 LONG_BYTES_MAX: Final = 32 * 1024 * 1024
-"""Most bytes of long messages that are kept."""
+"""Most bytes of long responses that are kept."""
+_RESPONSE: Final = b"SIP/"
 
 
 class FinishedTransactions:
@@ -35,9 +36,9 @@ class FinishedTransactions:
         self._batches: dict[int, list[str]] = {}
         """The keys that expire at an instant, in milliseconds of the monotonic clock."""
         self._long: dict[int, int] = {}
-        """The bytes of long messages that expire at an instant."""
+        """The bytes of long responses that expire at an instant."""
         self.long_bytes = 0
-        """Bytes of all long messages that are kept."""
+        """Bytes of all long responses that are kept."""
         self.entries: dict[str, Entry] = {}
         self.get: Callable[[str], Entry | None] = self.entries.get
         """``get(key)``: what is kept for a key, or None. The method of the dictionary itself: every message asks."""
@@ -57,8 +58,8 @@ class FinishedTransactions:
         if keys is None:
             keys = self._batches[due_ms] = []
             self._wheel.schedule(due_ms, self)
-        if isinstance(what, Datagram) and len(what.data) > LONG:
-            what = self._long_one(what, due_ms)
+        if isinstance(what, Datagram) and len(what.data) > LONG and what.data.startswith(_RESPONSE):
+            what = what if self._has_room(len(what.data), due_ms) else ABSORB
         keys.append(key)
         self.entries[key] = what
         if also:
@@ -70,19 +71,33 @@ class FinishedTransactions:
         if due_ms not in self._batches:
             self._batches[due_ms] = []
             self._wheel.schedule(due_ms, self)
-        if isinstance(what, Datagram) and len(what.data) > LONG:
-            what = self._long_one(what, due_ms)
+        if isinstance(what, Datagram) and len(what.data) > LONG and what.data.startswith(_RESPONSE):
+            what = what if self._has_room(len(what.data), due_ms) else ABSORB
         self._batches[due_ms].append(key)
         self.entries[key] = what
 
-    def _long_one(self, message: Datagram, due_ms: int) -> Entry:
-        """Count a long message and return it; the mark to absorb repetitions where it is one too many."""
-        size = len(message.data)
+    def has_room(self, size: int, key: str, stay_ms: int, now: Instant) -> bool:
+        """Count the bytes of a long response that is kept elsewhere for so long; False = there is no room for it.
+
+        Its key is kept then, so that repetitions are absorbed.
+        """
+        due_ms = -(-(now.mono + stay_ms) // self._tick_ms) * self._tick_ms
+        if due_ms not in self._batches:
+            self._batches[due_ms] = []
+            self._wheel.schedule(due_ms, self)
+        if self._has_room(size, due_ms):
+            return True
+        self._batches[due_ms].append(key)
+        self.entries[key] = ABSORB
+        return False
+
+    def _has_room(self, size: int, due_ms: int) -> bool:
+        """Count the bytes of a long response; False = there is no room for it."""
         if self.long_bytes + size > LONG_BYTES_MAX:
-            return ABSORB
+            return False
         self.long_bytes += size
         self._long[due_ms] = self._long.get(due_ms, 0) + size
-        return message
+        return True
 
     def clear(self) -> None:
         """Forget all of them; the wheel is cleared beside."""

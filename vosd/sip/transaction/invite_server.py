@@ -1,6 +1,6 @@
 """The server transaction of INVITE (RFC 3261 section 17.2.1, RFC 6026)."""
 
-from typing import Generic
+from typing import Final, Generic
 
 import msgspec
 from msgspec.structs import replace
@@ -9,6 +9,7 @@ from vosd.base.clock import Instant
 from vosd.sip.forms import RetryT, StemT, TextT
 from vosd.sip.owners import InviteServerOwner
 from vosd.sip.transaction.entries import ABSORB, INVITE_ACCEPTED
+from vosd.sip.transaction.finished import LONG
 from vosd.sip.transaction.pace import OF_FAILURE
 from vosd.sip.transaction.retry import Retry
 from vosd.sip.transaction.states import (
@@ -25,6 +26,9 @@ from vosd.sip.transaction.states import (
 from vosd.sip.transaction.store import TransactionStore
 from vosd.sip.wire.compose import response
 from vosd.sip.wire.outgoing import Datagram, Peer, ResponseStem
+
+_COPIES: Final = 2
+"""The Vias of an INVITE that waits for its ACK are kept in its failure, and in the stem of its responses."""
 
 
 class InviteServerState(msgspec.Struct, Generic[TextT, StemT, RetryT], array_like=True):
@@ -94,10 +98,22 @@ class InviteServer(InviteServerState[str, ResponseStem, Retry], eq=False):
             store.merging.discard(self.merging)
             # A copy of the INVITE that took a slower path must not become a second call.
             store.finished.keep(self.key, INVITE_ACCEPTED, store.timers.transaction_ms, now, also=self.merging)
+        elif len(data) > LONG and not self._has_room(_COPIES * len(data), now):
+            store.out.append(Datagram(self.stem.peer, data))  # once: it is not repeated, and no ACK is waited for
         else:
+            self.last = None
             self.retry = Retry(store, self.stem.peer, data)
             self.retry.begin(self, OF_FAILURE, now)
         return data
+
+    def _has_room(self, size: int, now: Instant) -> bool:
+        """Return whether a long failure may wait for its ACK; else the INVITE is forgotten, but for its key."""
+        store = self.store
+        if store.finished.has_room(size, self.key, store.timers.transaction_ms, now):
+            return True
+        self.owner = None
+        self._leave()
+        return False
 
     def prepare(self, status: int, to_tag: str, headers: str, body: bytes) -> bytes:
         """Write a provisional response that ``ReliableProvisional`` sends and retransmits (RFC 3262)."""
