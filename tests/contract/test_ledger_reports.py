@@ -144,6 +144,9 @@ async def test_the_account_of_a_partner_leads_from_balance_to_balance(office: Of
 async def test_agents_and_customers_see_their_own(office: Office) -> None:
     of_agent = await shown(office, "payments", agent("reseller"))
     assert {row["account"] for row in of_agent.rows} == {"shop"}  # without the right to its own entries
+    for who, above in ((operator(), "reseller"), (agent("reseller"), "reseller"), (customer("shop"), "")):
+        rows = (await shown(office, "balances", who)).rows
+        assert {row["agent"] for row in rows if row["account"] == "shop"} == {above}, who.name
     with pytest.raises(RightLackingError):
         await shown(office, "clearing", agent("reseller"), account="reseller")
     with pytest.raises(OutOfScopeError):

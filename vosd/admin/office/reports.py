@@ -286,7 +286,7 @@ async def show_report(office: Office, who: Principal, order: ShowReport) -> Repo
     if order.name in WITH_TERMS:
         overrides = (await office.stores.overrides.load()).at(now) if order.name == BALANCES else None
         accounts = office.definitions.accounts()
-        beside = AccountsBeside(lambda name: None if name not in accounts else _terms(accounts[name], overrides))
+        beside = AccountsBeside(lambda name: None if name not in accounts else _terms(accounts[name], overrides, scope))
     if order.name == BALANCES and (order.until is None or order.until >= now):
         held = await commitments(office.switch)
         beside = beside._replace(reserved={name: each.reserved for name, each in held.items()})
@@ -321,13 +321,15 @@ def _check_side(office: Office, order: ShowReport) -> None:
 
 def terms_of(accounts: Mapping[str, Account]) -> Mapping[str, AccountTerms]:
     """Return the terms of accounts that reports show, as they are configured."""
-    return {name: _terms(account, None) for name, account in accounts.items()}
+    return {name: _terms(account, None, Scope(None)) for name, account in accounts.items()}
 
 
-def _terms(account: Account, overrides: Overrides | None) -> AccountTerms:
+def _terms(account: Account, overrides: Overrides | None, scope: Scope) -> AccountTerms:
+    """Return the terms of an account; that above it has no name for principals who do not see it."""
+    agent = account.agent if account.agent is not None and scope.sees(account.agent) else ""
     limit = account.overdraft_limit if overrides is None else overrides.overdraft_limit(account)
     shown = UNLIMITED if limit is None else format_amount(limit)
-    return AccountTerms(account.type.value, shown, account.name or "", account.agent or "", account.expires_at)
+    return AccountTerms(account.type.value, shown, account.name or "", agent, account.expires_at)
 
 
 async def report_of(
