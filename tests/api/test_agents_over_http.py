@@ -60,6 +60,8 @@ def test_a_foreign_account_is_answered_as_an_absent_one(tree: Api, method: str) 
     [
         ("acme2", {"agent": "foreign"}, 404),
         ("acme2", {"agent": "missing"}, 404),
+        ("acme2", {"agent": ["branch"]}, 422),
+        ("acme2", {"agent": {"branch": "leaf"}}, 422),
         ("acme2", {"rights": ["phones"]}, 422),
         ("acme2", {"agent": "branch", "rights": ["sub_payments"]}, 422),
         ("acme2", {"rate_group": "missing"}, 422),
@@ -83,6 +85,8 @@ def test_a_loop_of_agents_is_refused_and_a_right_that_is_lacking_too(tree: Api) 
     assert (loop.status, loop.json["errors"][0]["field"]) == (422, "accounts[branch].agent"), loop.content
     phone = ask(tree, "POST", "/phones", {"name": "7001", "keys": {"account": "leaf", "username": "u"}})
     assert (phone.status, phone.json["code"]) == (403, "right_lacking")
+    assert ask(tree, "PATCH", "/accounts/leaf", {"keys": {"agent": None}}).status == 422
+    assert ask(tree, "GET", "/accounts/leaf/statements/2026-03?zone=Nowhere").json["field"] == "zone"
     own = ask(tree, "PATCH", "/accounts/reseller", {"keys": {"overdraft_limit": "1000"}})
     assert (own.status, own.json["code"]) == (409, "defined_in_files")
     assert ask(tree, "POST", "/routing-gateways", {"name": "x", "keys": {}}).status == 404

@@ -196,8 +196,12 @@ class AgentObjects:
                 self._scope.require_right(right)
             else:
                 self._scope.require_below(name, right)
-        if after is not None and after["agent"] not in self._made:
-            self._scope.require_visible(str(after["agent"]))
+        if after is not None:
+            agent = after.get("agent")
+            if not isinstance(agent, str):
+                raise OrderError("keys", "has no account as agent", "name one of yours")
+            if agent not in self._made:
+                self._scope.require_visible(agent)
         if is_new:
             self._made.add(name)
 

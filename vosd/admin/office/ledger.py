@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -22,6 +21,7 @@ from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
+from vosd.admin.office.zones import zone_named
 from vosd.base.errors import VosError
 from vosd.base.money import format_amount
 from vosd.cdr.columns import iso_utc
@@ -95,8 +95,8 @@ async def show_statements(
     """Yield a statement for each account.
 
     Raises:
-        OrderError: none or several of the three are given, or an agent names more than one account, or ``after`` is
-            none of the accounts.
+        OrderError: the zone is none, none or several of the three are given, or an agent names more than one account,
+            or ``after`` is none of the accounts.
         OutOfScopeError, RightLackingError: the principal may not see the account.
         UnknownAccountError: an account is neither configured nor in the ledger.
         StoreUnavailable: the ledger cannot be read.
@@ -108,7 +108,7 @@ async def show_statements(
         if len(order.accounts) != 1:
             raise OrderError("account", f"of agent {scope.agent}: its statements are shown one by one")
         scope.require_ledger(order.accounts[0])
-    accounts, stores, zone = office.definitions.accounts(), office.stores, ZoneInfo(order.zone)
+    accounts, stores, zone = office.definitions.accounts(), office.stores, zone_named(order.zone)
     names: Sequence[str] = order.accounts
     if order.group is not None:
         names = [name for name in accounts if accounts[name].group == order.group]

@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
-from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -19,6 +18,7 @@ from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import Scope
+from vosd.admin.office.zones import zone_named
 from vosd.base.cause import HangupSource
 from vosd.base.errors import VosError
 from vosd.base.money import format_amount
@@ -355,7 +355,7 @@ async def report_of(
     if report is None or (report.is_inside and not is_inside):
         raise NoSuchReportError(order.name, [each.name for each in _seen(is_inside=is_inside)])
     _check_criteria(report, order)
-    zone, group = _zone(order.zone), _grouping(report, order.group)
+    zone, group = zone_named(order.zone), _grouping(report, order.group)
     where = _conditions(report, order, scope, below)
     until = now if order.until is None else order.until
     spans = spans_of(begin_of_day(until, zone) if order.since is None else order.since, until, group, zone)
@@ -547,7 +547,7 @@ async def _ledger_report(
     if order.account is not None:
         scope.require_ledger(order.account)
         accounts = [order.account, *(name for name in below if _has_ledger(scope, name))]
-    zone, group = _zone(order.zone), _grouping(report, order.group)
+    zone, group = zone_named(order.zone), _grouping(report, order.group)
     until = now if order.until is None else order.until
     spans = spans_of(begin_of_day(until, zone) if order.since is None else order.since, until, group, zone)
     rows, totals = await ledger_rows(stores, report, spans, accounts, beside)
@@ -643,13 +643,6 @@ def _is_inside(who: Principal, scope: Scope) -> bool:
 
 def _seen(*, is_inside: bool) -> list[Report]:
     return [each for each in REPORTS.values() if is_inside or not each.is_inside]
-
-
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        raise OrderError("zone", f"{name!r} is no time zone", "such as Europe/Berlin") from None
 
 
 def _grouping(report: Report | LedgerReport, given: str | None) -> Grouping:
