@@ -4,6 +4,7 @@ from collections.abc import Awaitable
 from typing import Final
 
 from vosd.admin.office.principal import Principal
+from vosd.base.errors import VosError
 from vosd.cdr.ports import StoreUnavailable
 
 KEPT_S: Final = 300.0
@@ -24,14 +25,18 @@ class KnownSenders:
             StoreUnavailable: it is away, and has not known the sender of late.
             VosError: as ``found``, whose refusal is remembered: a token that was revoked is not taken again.
         """
-        known = self._known.pop(digest, None)
         try:
             who = await found
         except StoreUnavailable:
+            known = self._known.pop(digest, None)
             if known is None or now_s - known[1] > KEPT_S:
                 raise
             self._known[digest] = known
             return known[0]
+        except VosError:
+            self._known.pop(digest, None)
+            raise
+        self._known.pop(digest, None)
         self._known[digest] = who, now_s
         if len(self._known) > SENDERS_MAX:
             del self._known[next(iter(self._known))]

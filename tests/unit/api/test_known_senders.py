@@ -1,5 +1,7 @@
 """Senders that were known of late, while the database is away."""
 
+import asyncio
+
 import pytest
 
 from vosd.admin.office.principal import Means, Principal, Role
@@ -9,6 +11,11 @@ from vosd.api.known_senders import KEPT_S, KnownSenders
 from vosd.cdr.ports import StoreUnavailable
 
 WHO = Principal(role=Role.PROGRAM, name="crm", login="token 1", means=Means.TOKEN, permissions=frozenset())
+
+
+async def late(found: Principal | Exception) -> Principal:
+    await asyncio.sleep(0)
+    return await answered(found)
 
 
 async def answered(found: Principal | Exception) -> Principal:
@@ -31,6 +38,13 @@ async def test_a_sender_is_known_for_a_while_after_the_database_knew_it():
         await senders.look(b"2", answered(away()), 11.0)
     with pytest.raises(StoreUnavailable):
         await senders.look(b"1", answered(away()), 10.1 + KEPT_S)
+
+
+async def test_a_sender_is_known_to_requests_at_the_same_time():
+    senders = KnownSenders()
+    await senders.look(b"1", answered(WHO), 0.0)
+    both = (senders.look(b"1", late(away()), 1.0) for _ in range(2))
+    assert await asyncio.gather(*both) == [WHO, WHO]
 
 
 async def test_a_token_that_was_revoked_is_not_taken_again():
