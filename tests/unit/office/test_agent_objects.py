@@ -385,6 +385,11 @@ async def test_an_agent_provisions_a_customer_by_its_rights(office: Office, tmp_
     lacking = office_with(office.stores.database, tmp_path, {Right.ACCOUNTS})
     with pytest.raises(RightLackingError, match="lacks the right phones"):
         await provision_customer(lacking, agent("south"), order)
+    order = msgspec.structs.replace(order, reference="contract-1", is_trial=False)
+    await provision_customer(office, agent("south"), order)
+    assert (await provision_customer(office, agent("south"), order)).repeated
+    with pytest.raises(AlreadyDefinedError, match="is taken"):
+        await provision_customer(office, agent("north"), order)
 
 
 def test_no_key_that_agents_set_is_unknown_to_the_configuration() -> None:

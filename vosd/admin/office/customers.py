@@ -166,7 +166,7 @@ async def provision_customer(office: Office, who: Principal, order: ProvisionCus
     try:
         plan = await plan_of(office, who, order, order.objects())
     except AlreadyDefinedError:
-        detail = await _carried_out(office, order, subject)
+        detail = await _carried_out(office, who, order, subject)
         if detail is None:
             raise
         return await _repeated(office, order, detail)
@@ -226,13 +226,17 @@ def _shown(payment: Payment, *, waits: bool, is_trial: bool) -> FirstPaymentShee
     return FirstPaymentSheet(payment.reference, format_amount(payment.amount), payment.currency, outcome.value)
 
 
-async def _carried_out(office: Office, order: ProvisionCustomer, subject: str) -> dict[str, Any] | None:
-    """Return the detail of the audit's line of an order with the same reference; None = there was none."""
+async def _carried_out(office: Office, who: Principal, order: ProvisionCustomer, subject: str) -> dict[str, Any] | None:
+    """Return the detail of the audit's line of an order with the same reference; None = there was none.
+
+    An agent is shown its own orders alone: those of others may have keys that are not for agents.
+    """
     if order.reference is None or order.is_trial:
         return None
     for line in await office.stores.audit.newest(_LINES_SEARCHED, subject=subject):
         detail: dict[str, Any] = json.loads(line.detail)
-        if line.action == type(order).__name__ and detail.get("reference") == order.reference:
+        is_shown = who.account is None or line.principal == who.recorded
+        if is_shown and line.action == type(order).__name__ and detail.get("reference") == order.reference:
             return detail
     return None
 
