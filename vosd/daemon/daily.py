@@ -12,6 +12,7 @@ import msgspec
 
 from vosd.base.clock import Clock
 from vosd.engine.background import kept_going
+from vosd.engine.steady_clock import SteadyClock
 from vosd.processes.channel import received, send
 from vosd.processes.child import ended, started
 from vosd.processes.life import give_way, live_as_long_as_the_switch
@@ -20,9 +21,6 @@ RUN_S: Final = 23 * 3_600
 """Longest run: one that waits for something for ever must not be silent until the next day, and the next."""
 LOOK_S: Final = 1.0
 """Interval at which the time is read: a clock that is set, or summer time, changes how long to wait."""
-STEP_MS: Final = 60_000
-"""A wall clock that is set by more than this between two looks is believed only after ``SETTLED_MS``."""
-SETTLED_MS: Final = 3_600_000
 
 
 DailyOrder = TypeVar("DailyOrder")
@@ -94,33 +92,6 @@ def why_failed(error: BaseException) -> str:
             return f"its process cannot be started: {error}"
         case _:
             return repr(error)
-
-
-class SteadyClock:
-    """The clock of work that destroys, books or sends, and so must not follow a wrong time.
-
-    A wall clock may be years ahead for some seconds until it is corrected. The monotonic clock is not: what the two
-    say of the time between looks shows that the wall clock was set.
-    """
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        now = clock.now()
-        self._believed = self._stepped = now.wall - now.mono
-        self._stepped_at = now.mono
-
-    def now(self) -> int | None:
-        """Return UTC milliseconds; None = the clock was set, and has not gone on for ``SETTLED_MS`` since."""
-        now = self._clock.now()
-        offset = now.wall - now.mono
-        if abs(offset - self._believed) > STEP_MS:
-            if abs(offset - self._stepped) > STEP_MS:
-                self._stepped_at = now.mono
-            self._stepped = offset
-            if now.mono - self._stepped_at < SETTLED_MS:
-                return None
-        self._believed = self._stepped = offset
-        return now.wall
 
 
 class Daily:

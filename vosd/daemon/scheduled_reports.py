@@ -20,11 +20,12 @@ from vosd.billing.accounts import Account
 from vosd.billing.agents import Hierarchy
 from vosd.cdr.columns import iso_utc
 from vosd.control.installation import ListScheduledReports, ScheduledReportRow
-from vosd.daemon.daily import SteadyClock, answer_of, why_failed
+from vosd.daemon.daily import answer_of, why_failed
 from vosd.daemon.report_process import MailOrder, ReportDelivery, ReportOrder
 from vosd.engine.background import end, kept_going
 from vosd.engine.kept_file import KeptFile
 from vosd.engine.settings import ScheduledReport, Settings
+from vosd.engine.steady_clock import SteadyClock
 from vosd.obs.events import GONE, Event
 from vosd.traffic.schedule import DuePeriod, first_period, period_at
 

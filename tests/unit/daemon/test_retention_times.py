@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from doubles.virtual.clock import ManualClock
 
-from vosd.daemon.daily import SETTLED_MS, Daily, next_run
+from vosd.daemon.daily import Daily, next_run
+from vosd.engine.steady_clock import SETTLED_MS
 
 BERLIN = ZoneInfo("Europe/Berlin")
 HALF_PAST_TWO = 2 * 3_600 + 1_800

@@ -91,6 +91,19 @@ async def test_an_override_ends_at_its_millisecond_without_the_database(stage):
     assert stage.seen == [["a", "b"], ["b"]]
 
 
+async def test_a_clock_that_is_ahead_for_a_while_ends_no_override(stage, monkeypatch):
+    await stage.put(override(Target.ROUTING, "a", until=stage.until(60_000)))
+    await stage.watch.refresh()
+    stage.clock.set_wall(365 * 86_400_000)
+    stage.later(1_000)
+    await poll(stage, monkeypatch, times=2)
+    assert len(stage.watch.in_force.by_key) == len((await stage.store.load()).by_key) == 1
+    stage.clock.set_wall(-365 * 86_400_000)
+    stage.later(59_000)
+    await poll(stage, monkeypatch, times=2)
+    assert len(stage.watch.in_force.by_key) == len((await stage.store.load()).by_key) == 0
+
+
 async def test_what_expired_while_no_switch_ran_is_not_put_in_force(stage, monkeypatch):
     await stage.put(override(Target.ROUTING, "a", until=stage.until(5_000)))
     stage.later(60_000)

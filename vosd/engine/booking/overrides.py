@@ -18,6 +18,7 @@ from vosd.cdr.columns import iso_utc
 from vosd.cdr.ports import StoreUnavailable
 from vosd.engine.counting import Counting
 from vosd.engine.kept_file import KeptFile
+from vosd.engine.steady_clock import SteadyClock
 from vosd.obs.events import Event
 from vosd.obs.figures import Figure
 from vosd.obs.outage import Outage
@@ -38,6 +39,7 @@ class OverrideWatch(Counting):
         self._copy = None if copy is None else KeptFile(copy, list[Override], "overrides")
         self._store = store
         self._clock = clock
+        self._steady = SteadyClock(clock)
         self._changed = changed
         self._stored: Overrides | None = None
         """As read last; None = not read yet."""
@@ -60,13 +62,13 @@ class OverrideWatch(Counting):
                 self._stored = read = await self._store.load()
                 if self._copy is not None:
                     await asyncio.to_thread(self._copy.write, list(read.by_key.values()))
-                self._settle(read.at(self._clock.now().wall))
+                self._settle(self._held(read))
 
     def restore(self) -> None:
         """Put in force what the file keeps, until the database is read."""
         rows = None if self._copy is None else self._copy.read()
         if rows is not None:
-            self._settle(Overrides(rows).at(self._clock.now().wall))
+            self._settle(self._held(Overrides(rows)))
 
     def apply_again(self) -> None:
         """Report those in force once more: what they changed was read anew from the configuration."""
@@ -78,15 +80,18 @@ class OverrideWatch(Counting):
 
     def end_expired(self) -> None:
         """End the overrides whose time is over."""
-        expiry, now = self.in_force.next_expiry, self._clock.now().wall
-        if expiry is not None and expiry <= now:
-            self._settle(self.in_force.at(now))
+        self._settle(self._held(self.in_force))
+
+    def _held(self, overrides: Overrides) -> Overrides:
+        """Return those whose time is not over; all, while a clock that was set is not believed."""
+        expiry, now = overrides.next_expiry, self._steady.now()
+        return overrides if expiry is None or now is None or expiry > now else overrides.at(now)
 
     async def keep_time(self) -> None:
         """End each override at its time; runs until cancelled."""
         while True:
-            expiry = self.in_force.next_expiry
-            left_s = POLL_S if expiry is None else (expiry - self._clock.now().wall) / 1_000
+            expiry, now = self.in_force.next_expiry, self._steady.now()
+            left_s = POLL_S if expiry is None or now is None else (expiry - now) / 1_000
             await asyncio.sleep(min(POLL_S, max(left_s, 0)))  # the wall clock may be set meanwhile
             self.end_expired()
 
@@ -103,8 +108,8 @@ class OverrideWatch(Counting):
                 outage.found(error, means="the last known overrides hold")
 
     async def _note_expired(self) -> None:
-        expiry, now = None if self._stored is None else self._stored.next_expiry, self._clock.now().wall
-        if expiry is not None and expiry <= now:
+        expiry, now = None if self._stored is None else self._stored.next_expiry, self._steady.now()
+        if expiry is not None and now is not None and expiry <= now:
             await self._store.expire(now)
 
     def _settle(self, wanted: Overrides) -> None:
