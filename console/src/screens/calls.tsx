@@ -17,6 +17,8 @@ import { useMay } from "../session";
 
 const HTTP_NOT_FOUND = 404;
 const DRAWN_MS = 500;
+/** After how long a reading that has failed is repeated. */
+const AGAIN_MS = 5_000;
 const PAGE_ROWS = 1_000;
 const READ_AGAIN = new Set(["stream.begun", "stream.gap", "stream.switch_back"]);
 const STATES: Record<string, string> = {
@@ -25,8 +27,10 @@ const STATES: Record<string, string> = {
   "call.answered": "talking",
 };
 
+type Happened = Pick<LiveEvent, "type" | "data">;
+
 /** Change the calls by an event, in place: there are thousands of them, many a second. */
-export function take(calls: Map<string, Row>, { type, data }: Pick<LiveEvent, "type" | "data">): void {
+export function take(calls: Map<string, Row>, { type, data }: Happened): void {
   const id = String(data.call_id ?? "");
   if (type === "call.ended") calls.delete(id);
   const state = STATES[type];
@@ -48,42 +52,75 @@ async function readAll(): Promise<Map<string, Row>> {
   return found;
 }
 
+/** Running calls: read as a whole, again and again, and kept by events between; no reading replaces a later one. */
+export class RunningCalls {
+  calls: Map<string, Row> | null = null;
+  private begun = 0;
+  private taken = 0;
+  /** Events while a reading is under way, which may or may not have what they say. */
+  private readonly meanwhile = new Map<number, Happened[]>();
+
+  constructor(private readonly readAll: () => Promise<Map<string, Row>>) {}
+
+  /** Read all; false where a later reading says how it stands. */
+  async read(): Promise<boolean> {
+    this.begun += 1;
+    const mine = this.begun;
+    this.meanwhile.set(mine, []);
+    try {
+      const found = await this.readAll();
+      if (mine < this.taken) return false;
+      for (const event of this.meanwhile.get(mine) ?? []) take(found, event);
+      this.calls = found;
+      this.taken = mine;
+    } catch (failure) {
+      if (mine === this.begun) throw failure;
+    } finally {
+      this.meanwhile.delete(mine);
+    }
+    return mine === this.begun;
+  }
+
+  take(event: Happened): void {
+    if (this.calls) take(this.calls, event);
+    for (const events of this.meanwhile.values()) events.push(event);
+  }
+}
+
 /** The running calls, and why they could not be read. */
 function useRunningCalls(): { rows: readonly Row[]; error: Error | null; read: Read } {
   const [rows, setRows] = useState<readonly Row[] | null>(null);
   const [error, setError] = useState<Error | null>(null);
   useEffect(() => {
-    let calls: Map<string, Row> | null = null;
-    let meanwhile: LiveEvent[] = [];
+    const running = new RunningCalls(readAll);
     let isChanged = false;
     let isGone = false;
+    let again: ReturnType<typeof setTimeout> | undefined;
     const read = async () => {
-      meanwhile = [];
-      calls = null;
+      clearTimeout(again);
       try {
-        const found = await readAll();
-        for (const event of meanwhile) take(found, event);
-        calls = found;
-        setError(null);
+        if (await running.read()) setError(null);
       } catch (failure) {
+        if (isGone) return;
         setError(failure as Error);
+        again = setTimeout(read, AGAIN_MS);
       }
       isChanged = true;
     };
     const stop = listen((event) => {
       if (READ_AGAIN.has(event.type)) void read();
-      if (calls) take(calls, event);
-      else meanwhile.push(event);
+      running.take(event);
       isChanged = true;
     });
     const drawing = setInterval(() => {
-      if (!isChanged || !calls || isGone) return;
+      if (!isChanged || !running.calls) return;
       isChanged = false;
-      setRows([...calls.values()]);
+      setRows([...running.calls.values()]);
     }, DRAWN_MS);
     void read();
     return () => {
       isGone = true;
+      clearTimeout(again);
       clearInterval(drawing);
       stop();
     };
