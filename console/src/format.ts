@@ -64,9 +64,10 @@ export function localMinute(text: string | undefined, zone = chosenZone()): stri
   return Number.isNaN(at.getTime()) ? "" : clockAt(at, zone);
 }
 
-/** The moment that was entered in an input of a date and time, as the API takes it; none where it is empty. */
+/** The moment that was entered in an input of a date and time, as the API takes it; none where it is no moment. */
 export function enteredMoment(text: string, zone = chosenZone()): string | undefined {
-  return text ? momentAt(text, zone).toISOString() : undefined;
+  const at = momentAt(text, zone);
+  return Number.isNaN(at.getTime()) ? undefined : at.toISOString();
 }
 
 /** How long ago a moment was, in seconds; never below zero. */

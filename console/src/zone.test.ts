@@ -1,4 +1,5 @@
 import { beforeEach, expect, it, vi } from "vitest";
+import { enteredMoment } from "./format";
 import { beginZone, chooseZone, chosenZone, clockAt, lastMonth, momentAt, offsetText } from "./zone";
 
 beforeEach(() => {
@@ -34,6 +35,27 @@ it.each([
   expect(at.toISOString()).toBe(utc);
   expect(clockAt(at, zone)).toBe(shown);
   expect(offsetText(at, zone)).toBe(offset);
+});
+
+it.each([
+  // what the clocks leave out is the first moment behind it, also where that is the beginning of a day
+  ["2026-03-29T02:30", "Europe/Berlin", "2026-03-29T01:00:00.000Z"],
+  ["2026-09-06", "America/Santiago", "2026-09-06T04:00:00.000Z"],
+  ["2026-03-08", "America/Havana", "2026-03-08T05:00:00.000Z"],
+  ["2026-04-24", "Africa/Cairo", "2026-04-23T22:00:00.000Z"],
+  // on the way to 2027 a person types the years 2, 20 and 202
+  ["0002-05-01T09:00", "UTC", "0002-05-01T09:00:00.000Z"],
+  ["0020-05-01T09:00", "Asia/Shanghai", "0020-05-01T00:54:17.000Z"],
+])("%s in %s is the moment %s", (shown, zone, utc) => {
+  expect(momentAt(shown, zone).toISOString()).toBe(utc);
+});
+
+it("has no moment of what is none", () => {
+  expect(["", "2026-13-01T09:00", "20265-05-01T09:00"].map((text) => enteredMoment(text, "Europe/Berlin"))).toEqual([
+    undefined,
+    undefined,
+    undefined,
+  ]);
 });
 
 it("takes the last month by the clock of the zone, also at the turn of a month and of a year", () => {

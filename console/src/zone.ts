@@ -55,16 +55,31 @@ export function offsetOf(at: Date, zone: string | undefined): number {
     second: "numeric",
   }).formatToParts(at);
   const part = (type: string) => Number(parts.find((each) => each.type === type)?.value);
-  const shown = Date.UTC(part("year"), part("month") - 1, part("day"), part("hour"), part("minute"), part("second"));
-  return shown - Math.floor(at.getTime() / SECOND_MS) * SECOND_MS;
+  const shown = new Date(0);
+  shown.setUTCFullYear(part("year"), part("month") - 1, part("day")); // Date.UTC takes the years to 99 for those of 1900
+  shown.setUTCHours(part("hour"), part("minute"), part("second"));
+  return shown.getTime() - Math.floor(at.getTime() / SECOND_MS) * SECOND_MS;
 }
 
-/** The moment at which clocks of the zone show a date and time, such as `2026-03-01T09:05`. */
+/**
+ * The moment at which clocks of the zone show a date and time, such as `2026-03-01T09:05`. Where the clocks leave it out,
+ * it is the first one behind the gap; an invalid date where the text is no date.
+ */
 export function momentAt(shown: string, zone: string | undefined): Date {
   const asUtc = Date.parse(`${shown}${shown.length > 10 ? "" : "T00:00"}Z`);
+  if (Number.isNaN(asUtc)) return new Date(Number.NaN);
   const near = new Date(asUtc - offsetOf(new Date(asUtc), zone));
   // the offset is that of the moment itself: it differs beside a change of the clocks
-  return new Date(asUtc - offsetOf(near, zone));
+  const found = new Date(asUtc - offsetOf(near, zone));
+  if (found.getTime() + offsetOf(found, zone) === asUtc) return found;
+  let [before, after] = [Math.min(near.getTime(), found.getTime()), Math.max(near.getTime(), found.getTime())];
+  const offset = offsetOf(new Date(before), zone);
+  while (after - before > SECOND_MS) {
+    const middle = before + Math.floor((after - before) / 2 / SECOND_MS) * SECOND_MS;
+    if (offsetOf(new Date(middle), zone) === offset) before = middle;
+    else after = middle;
+  }
+  return new Date(after);
 }
 
 /** The date and time that clocks of the zone show, to the minute, as an input of a form has it. */

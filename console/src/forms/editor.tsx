@@ -7,6 +7,7 @@ import { useTranslation } from "react-i18next";
 import { ifVersion, Problem, type Schemas, send } from "../api/client";
 import { enteredMoment } from "../format";
 import { Confirm } from "../parts/confirm";
+import { MinuteInput } from "../parts/minute";
 import { ProblemText } from "../parts/problem";
 import { Simulate, type Tried } from "../parts/simulation";
 import { type Change, ChangeWords, useSay } from "../parts/trial";
@@ -211,9 +212,8 @@ export function Editor({ declared, sheet, newest, begin, isReadOnly, onChanged, 
               onChange={(event) => setMemo(event.currentTarget.value)}
             />
             {!account && (
-              <TextInput
+              <MinuteInput
                 size="xs"
-                type="datetime-local"
                 label={t("object.at")}
                 value={at}
                 onChange={(event) => setAt(event.currentTarget.value)}

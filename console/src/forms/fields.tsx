@@ -15,7 +15,7 @@ import { useQuery } from "@tanstack/react-query";
 import { type ComponentType, memo, type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { pageOf } from "../api/client";
-import { enteredMoment, localMinute } from "../format";
+import { MomentInput } from "../parts/minute";
 import { useMay } from "../session";
 import {
   HIDDEN,
@@ -164,14 +164,7 @@ function Single({ declared, value, place, mistakes, isReadOnly, onChange }: Fiel
     case "secret":
       return <SecretField common={common} declared={declared} value={text} onChange={change} />;
     case "moment":
-      return (
-        <TextInput
-          {...common}
-          type="datetime-local"
-          value={localMinute(text)}
-          onChange={(event) => change(enteredMoment(event.currentTarget.value) ?? "")}
-        />
-      );
+      return <MomentInput {...common} value={text} onChange={change} />;
     case "map":
     case "text_or_map":
       return <MapField common={common} declared={declared} value={value} onChange={change} />;

@@ -7,6 +7,7 @@ import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { type Row, type Schemas, send } from "../api/client";
 import { enteredMoment } from "../format";
+import { MinuteInput } from "../parts/minute";
 import { ProblemText } from "../parts/problem";
 import type { Tried } from "../parts/simulation";
 import { Table } from "../parts/table";
@@ -82,9 +83,8 @@ export function Planned({ name, isStored, objects }: { name: string; isStored: b
           onChange={(event) => set("caller", event.currentTarget.value)}
           onKeyDown={(event) => event.key === "Enter" && event.preventDefault()}
         />
-        <TextInput
+        <MinuteInput
           size="xs"
-          type="datetime-local"
           label={t("try.at")}
           value={entered.at}
           onChange={(event) => set("at", event.currentTarget.value)}

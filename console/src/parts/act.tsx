@@ -22,6 +22,7 @@ import { useSession } from "../session";
 import { useServerText } from "../text/meanings";
 import { Confirm } from "./confirm";
 import { useForgotten } from "./forgotten";
+import { LAST_MINUTE } from "./minute";
 import { ProblemText } from "./problem";
 import { useSay } from "./trial";
 import { useUnsaved } from "./unsaved";
@@ -279,6 +280,7 @@ function AskedField({
         <TextInput
           {...common}
           type={ask.kind === "moment" ? "datetime-local" : undefined}
+          max={ask.kind === "moment" ? LAST_MINUTE : undefined}
           inputMode={ask.kind === "amount" ? "decimal" : undefined}
           pattern={ask.kind === "amount" ? "-?[0-9]+([.][0-9]+)?" : undefined}
           value={value}

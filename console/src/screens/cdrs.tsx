@@ -9,6 +9,7 @@ import { useTranslation } from "react-i18next";
 import { download, pageOf, queryText } from "../api/client";
 import { enteredMoment, localMinute } from "../format";
 import { AnsweredChoice, ReasonChoice } from "../parts/ended";
+import { MinuteInput } from "../parts/minute";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { SavedViews } from "../parts/savedviews";
@@ -108,9 +109,8 @@ function Narrow({ search, onSearch }: { search: Narrowing; onSearch: (search: Na
     <form onSubmit={submit}>
       <Group gap="xs" align="end">
         {(["since", "until"] as const).map((field) => (
-          <TextInput
+          <MinuteInput
             key={field}
-            type="datetime-local"
             label={t(`cdrs.${field}`)}
             defaultValue={localMinute(wanted[field])}
             onChange={(event) => {

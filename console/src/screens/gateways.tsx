@@ -9,6 +9,7 @@ import { client, content, pageOf, type Row, type Schemas } from "../api/client";
 import { cleared, override, overridesOf } from "../api/overrides";
 import { amount, enteredMoment } from "../format";
 import { Change, type Done } from "../parts/change";
+import { MinuteInput } from "../parts/minute";
 import { Facts, Page } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
 import { OverTime } from "../parts/spanchart";
@@ -224,8 +225,7 @@ function Overrides({ name }: { name: string }) {
                 onChange={(event) => setValues({ ...values, [setting]: event.currentTarget.value })}
               />
             ))}
-          <TextInput
-            type="datetime-local"
+          <MinuteInput
             label={t("gateway.until")}
             value={until}
             onChange={(event) => setUntil(event.currentTarget.value)}
@@ -236,7 +236,7 @@ function Overrides({ name }: { name: string }) {
               size="sm"
               saysAbove
               act={t("gateway.set")}
-              disabled={Object.keys(wanted).length === 0}
+              disabled={Object.keys(wanted).length === 0 || (until !== "" && !terms.until)}
               title={t("gateway.set_title", { gateway: name })}
               lead={`${words} ${until ? t("gateway.until_at", { until }) : t("gateway.until_cleared")}`}
               onDone={forget}
@@ -250,7 +250,7 @@ function Overrides({ name }: { name: string }) {
               size="sm"
               saysAbove
               act={t("gateway.block_until")}
-              disabled={!until}
+              disabled={!terms.until}
               title={t("gateway.block_title", { gateway: name })}
               lead={`${t("gateway.block_lead")} ${t("gateway.until_at", { until })}`}
               onDone={forget}

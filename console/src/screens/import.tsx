@@ -20,6 +20,7 @@ import { client, content, type Row } from "../api/client";
 import { endOf, type Job } from "../api/jobs";
 import { amount, enteredMoment } from "../format";
 import { Change, type Done, DoneText } from "../parts/change";
+import { MinuteInput } from "../parts/minute";
 import { Facts } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { Table } from "../parts/table";
@@ -167,8 +168,7 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
           value={terms.mode}
           onChange={(value) => change("mode", value as Terms["mode"])}
         />
-        <TextInput
-          type="datetime-local"
+        <MinuteInput
           label={t("rates.effective")}
           value={terms.effective}
           onChange={(event) => change("effective", event.currentTarget.value)}

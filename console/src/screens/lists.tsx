@@ -6,6 +6,7 @@ import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import { download, pageOf, queryText } from "../api/client";
 import { enteredMoment, localMinute } from "../format";
+import { LAST_MINUTE } from "../parts/minute";
 import { NarrowInput } from "../parts/narrow";
 import { Note } from "../parts/note";
 import { Page } from "../parts/page";
@@ -94,6 +95,7 @@ function ListOf({ name, list }: { name: string; list: List }) {
               key={filter.name}
               label={t(`column.${filter.name}`)}
               type={filter.isMoment ? "datetime-local" : undefined}
+              max={filter.isMoment ? LAST_MINUTE : undefined}
               value={filter.isMoment ? localMinute(search[filter.name]) : (search[filter.name] ?? "")}
               onEnter={(text) => enter(filter, text)}
             />

@@ -7,6 +7,7 @@ import type { FormEvent } from "react";
 import { useTranslation } from "react-i18next";
 import { client, content, pageOf, type Row } from "../api/client";
 import { enteredMoment, localMinute } from "../format";
+import { MinuteInput } from "../parts/minute";
 import { useEntered } from "../parts/narrow";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
@@ -81,12 +82,7 @@ function LookUp() {
           value={number}
           onChange={(event) => setNumber(event.currentTarget.value)}
         />
-        <TextInput
-          type="datetime-local"
-          label={t("try.at")}
-          value={at}
-          onChange={(event) => setAt(event.currentTarget.value)}
-        />
+        <MinuteInput label={t("try.at")} value={at} onChange={(event) => setAt(event.currentTarget.value)} />
         <Button type="submit">{t("rates.look_up")}</Button>
       </Group>
     </form>

@@ -7,6 +7,7 @@ import { useTranslation } from "react-i18next";
 import { client, content, download, queryText, type Row } from "../api/client";
 import { amount, dayBegin, enteredMoment, localMinute } from "../format";
 import { AnsweredChoice, ReasonChoice } from "../parts/ended";
+import { LAST_DAY } from "../parts/minute";
 import { NarrowInput } from "../parts/narrow";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
@@ -320,6 +321,7 @@ export function ReportsScreen() {
   const day = (field: "since" | "until") => (
     <NarrowInput
       type="date"
+      max={LAST_DAY}
       label={t(`cdrs.${field}`)}
       value={localMinute(order[field]).slice(0, 10)}
       onEnter={(text) => set(field, enteredMoment(text) ?? null)}

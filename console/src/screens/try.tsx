@@ -6,7 +6,7 @@ import { useNavigate, useSearch } from "@tanstack/react-router";
 import type { FormEvent } from "react";
 import { useTranslation } from "react-i18next";
 import { explained, type Row } from "../api/client";
-import { enteredMoment, localMinute } from "../format";
+import { MomentInput } from "../parts/minute";
 import { useEntered } from "../parts/narrow";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
@@ -51,11 +51,10 @@ export function TryScreen() {
               onChange={(event) => setWanted({ ...wanted, [field]: event.currentTarget.value })}
             />
           ))}
-          <TextInput
-            type="datetime-local"
+          <MomentInput
             label={t("try.at")}
-            value={localMinute(wanted.at)}
-            onChange={(event) => setWanted({ ...wanted, at: enteredMoment(event.currentTarget.value) })}
+            value={wanted.at}
+            onChange={(at) => setWanted({ ...wanted, at: at || undefined })}
           />
           <Button type="submit" loading={found.isFetching}>
             {t("try.go")}
