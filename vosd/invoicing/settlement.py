@@ -42,33 +42,42 @@ class Credit(NamedTuple):
 
     reference: str
     amount: Decimal
+    is_refund: bool = False
 
 
 def paid_of(opening: Decimal, owed: Sequence[Owed], credits: Iterable[Credit]) -> list[Decimal]:
     """Return what is paid of each invoice of an account, given the oldest first.
 
     ``opening`` is its balance before the first one: money that it had already, or an older debt. A payment of more
-    than its invoice goes on to the others. Money that is taken back lowers the invoice that it names; else it is taken
-    from the newest one that was paid by name, once no other money is left.
+    than its invoice goes on to the others. Money that is taken back lowers the invoice that it names; a refund that
+    names none is taken from the newest one that was paid by name, once no other money is left. What is moved away
+    otherwise, such as a transfer, makes no named payment undone.
     """
     places = {each.number: place for place, each in enumerate(owed)}
     paid = [ZERO] * len(owed)
-    pool = opening
+    pool, back = opening, ZERO
     for credit in credits:
-        place = places.get(named_invoice(credit.reference))
-        if place is None:
-            pool += credit.amount
-        else:
+        number = named_invoice(credit.reference)
+        place = places.get(number)
+        if place is not None:
             paid[place] += credit.amount
+        elif credit.amount < ZERO and (number or credit.is_refund):
+            back -= credit.amount
+        else:
+            pool += credit.amount
     for place, each in enumerate(owed):
         named = paid[place]
         paid[place] = max(ZERO, min(named, each.gross))
-        pool += named - paid[place]
+        pool += max(ZERO, named - paid[place])
+        back += max(ZERO, -named)
     pool -= sum((each.gross for each in owed if each.gross < ZERO), ZERO)  # such an invoice is money for the others
+    of_named = max(ZERO, back - max(ZERO, pool - min(opening, ZERO)))  # other money has paid the older debt
+    pool -= back
     for place in reversed(range(len(owed))):
-        back = min(paid[place], max(ZERO, min(opening, ZERO) - pool))  # a named payment is not for the older debt
-        paid[place] -= back
-        pool += back
+        taken = min(paid[place], of_named)
+        paid[place] -= taken
+        of_named -= taken
+        pool += taken
     for place, each in enumerate(owed):
         taken = max(ZERO, min(pool, each.gross - paid[place]))
         paid[place] += taken

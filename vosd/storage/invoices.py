@@ -22,6 +22,7 @@ from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import AlreadyThere, Database
 from vosd.storage.dropped import check_there, dropped_before
 from vosd.storage.invoice_sums import CHARGES, InvoiceBegin, InvoicedPart, calls_within, read_invoiced
+from vosd.storage.ports import EntryKind
 from vosd.storage.types import Money, descriptive
 
 _CALLS_AT_ONCE: Final = 1_000
@@ -33,6 +34,8 @@ _template: Final = schema.invoice_template
 _account: Final = schema.account.c
 _entry: Final = schema.ledger_entry.c
 _gone: Final = schema.dropped_credit
+_REFUNDS: Final = "no invoice: refunds"
+"""In the place of a number: the sum of dropped refunds that name no invoice. A number in a reference has no space."""
 INVOICE: Final = "invoice"
 CREDIT_NOTE: Final = "credit_note"
 
@@ -345,7 +348,7 @@ class SqlInvoices:
     async def credits(self, firsts: Collection[StoredInvoice]) -> Mapping[str, Sequence[Credit]]:
         """Return the money that accounts got since the begin of their first invoices, which are given.
 
-        What names no invoice is one sum for each account, and another one of payments that were dropped.
+        What names no invoice is one sum for each account and kind, and others of payments that were dropped.
         """
         found: dict[str, list[Credit]] = {each.account: [] for each in firsts}
         no_charge = _entry.kind.not_in(CHARGES)
@@ -354,15 +357,16 @@ class SqlInvoices:
             for first in firsts:
                 earlier = and_(_entry.created_at < first.begin_until, _entry.seq <= first.begin_seq)
                 own = _entry.account == first.account, no_charge, not_(earlier)
-                others = select(type_coerce(func.sum(_entry.amount), Money)).where(*own, not_(names_one))
-                rest = await connection.scalar(others)
-                if rest:
-                    found[first.account].append(Credit("", rest))
+                others = select(_entry.kind, type_coerce(func.sum(_entry.amount), Money)).group_by(_entry.kind)
+                for kind, rest in await connection.execute(others.where(*own, not_(names_one))):
+                    found[first.account].append(Credit("", rest, kind == EntryKind.REFUND.value))
                 named = select(_entry.reference, _entry.amount).where(*own, names_one).order_by(_entry.seq)
                 found[first.account] += [Credit(*row) for row in await connection.execute(named)]
                 gone = select(_gone.c.number, _gone.c.amount).where(_gone.c.invoice == first.id)
                 for row in await connection.execute(gone):
-                    found[first.account].append(Credit(f"{REFERENCE}{row.number}" if row.number else "", row.amount))
+                    is_named = row.number not in {"", _REFUNDS}
+                    reference = f"{REFERENCE}{row.number}" if is_named else ""
+                    found[first.account].append(Credit(reference, row.amount, row.number == _REFUNDS))
         return found
 
     async def accounts_with_overdue(self, now: int) -> Sequence[str]:
@@ -401,7 +405,11 @@ async def keep_credits(connection: AsyncConnection, entries: Sequence[Row[Any]])
         if each.created_at < first.begin_until and each.seq <= first.begin_seq:
             continue
         named = named_invoice(each.reference)
-        key = first.id, named if len(named) <= schema.INVOICE_NUMBER_LENGTH else ""
+        if len(named) > schema.INVOICE_NUMBER_LENGTH:
+            named = ""
+        if not named and each.kind == EntryKind.REFUND.value:
+            named = _REFUNDS
+        key = first.id, named
         sums[key] = sums.get(key, ZERO) + each.amount
     for (invoice, number), amount in sums.items():
         if not amount:

@@ -13,7 +13,8 @@ amounts = st.integers(-5_000, 20_000).map(lambda units: Decimal(units) / 100)
 invoices = st.lists(st.integers(0, 9_000).map(lambda units: Decimal(units) / 100), max_size=6).map(
     lambda found: [Owed(f"N{index}", gross) for index, gross in enumerate(found)]
 )
-references = st.sampled_from(["", "bank", "invoice/N0", "invoice/N1 x", "invoice/N2", "invoice/N99"])
+plain = ["", "bank"]
+references = st.sampled_from([*plain, "invoice/N0", "invoice/N1 x", "invoice/N2", "invoice/N99"])
 
 
 def test_money_goes_to_the_oldest_and_a_named_payment_to_its_own() -> None:
@@ -29,7 +30,7 @@ def test_what_a_named_payment_is_too_much_goes_to_the_others() -> None:
 
 @pytest.mark.parametrize("reference", ["return 77", "invoice/1 return", "invoice/9"])
 def test_a_payment_that_the_bank_takes_back_pays_nothing(reference: str) -> None:
-    credits = [Credit("invoice/1", Decimal(26)), Credit(reference, Decimal(-26))]
+    credits = [Credit("invoice/1", Decimal(26)), Credit(reference, Decimal(-26), is_refund=True)]
     for opening in (ZERO, Decimal(-8)):
         assert paid_of(opening, [Owed("1", Decimal(20)), Owed("2", Decimal(5))], credits) == [ZERO, ZERO]
         assert paid_of(opening, [Owed("1", Decimal(20)), Owed("2", Decimal(5))], credits[:1])[0] == Decimal(20)
@@ -38,8 +39,19 @@ def test_a_payment_that_the_bank_takes_back_pays_nothing(reference: str) -> None
 def test_money_that_is_taken_back_was_that_of_the_newest_invoice() -> None:
     owed = [Owed("1", Decimal(10)), Owed("2", Decimal(20))]
     named = [Credit("invoice/1", Decimal(10)), Credit("invoice/2", Decimal(20))]
-    assert paid_of(ZERO, owed, [*named, Credit("", Decimal(-12))]) == [Decimal(10), Decimal(8)]
+    assert paid_of(ZERO, owed, [*named, Credit("", Decimal(-12), is_refund=True)]) == [Decimal(10), Decimal(8)]
     assert paid_of(ZERO, owed, [*named, Credit("invoice/1 return", Decimal(-10))]) == [ZERO, Decimal(20)]
+
+
+@pytest.mark.parametrize("opening", [ZERO, Decimal(-40)])
+def test_a_transfer_to_another_account_takes_no_named_payment_back(opening: Decimal) -> None:
+    owed = [Owed("1", Decimal(100)), Owed("2", Decimal(30))]
+    moved = [Credit("invoice/1", Decimal(100)), Credit("t-1", Decimal(-60))]
+    assert paid_of(opening, owed, moved) == [Decimal(100), ZERO]
+    assert paid_of(opening, owed, [*moved, Credit("r", Decimal(-10), is_refund=True)]) == [Decimal(90), ZERO]
+    # Money that names no invoice was there for the refund, as far as the transfer has not taken it.
+    more = [*moved, Credit("bank", Decimal(75)), Credit("r", Decimal(-15), is_refund=True)]
+    assert paid_of(opening, owed, more) == [Decimal(100), ZERO]
 
 
 def test_an_older_debt_comes_before_the_first_invoice() -> None:
@@ -52,14 +64,15 @@ def test_an_invoice_below_zero_is_money_for_the_others() -> None:
     assert state_of(Decimal(-4), ZERO, 0, 1) is InvoiceState.PAID
 
 
-@given(amounts, invoices, st.lists(st.builds(Credit, references, amounts), max_size=8))
+@given(amounts, invoices, st.lists(st.builds(Credit, references, amounts, st.booleans()), max_size=8))
 def test_nothing_is_paid_twice_or_lost(opening: Decimal, owed: list[Owed], credits: list[Credit]) -> None:
     paid = paid_of(opening, owed, credits)
     assert all(ZERO <= amount <= each.gross for amount, each in zip(paid, owed, strict=True))
     money = opening + sum((each.amount for each in credits), ZERO)
     whole = sum((each.gross for each in owed), ZERO)
     assert sum(paid, ZERO) >= min(max(money, ZERO), whole)
-    assert sum(paid, ZERO) <= max(money - min(opening, ZERO), ZERO)
+    away = [each.amount for each in credits if each.amount < ZERO and not each.is_refund and each.reference in plain]
+    assert sum(paid, ZERO) <= max(money - min(opening, ZERO) - sum(away, ZERO), ZERO)
     if all(not each.reference.startswith("invoice/") for each in credits):
         assert sum(paid, ZERO) == min(max(money, ZERO), whole)
         first_open = next((index for index, each in enumerate(owed) if paid[index] < each.gross), len(owed))
