@@ -155,7 +155,9 @@ class Application:
                 f"this needs the permission {operation.permission.value}, which the token has not",
             )
         if operation.long is not None and is_long(operation.long, request):
-            if not operation.is_for_accounts:  # before its body is read and kept, and before it waits beside others
+            if (
+                who.account is not None and not operation.is_for_accounts
+            ):  # before its body is read and kept, and before it waits beside others
                 office.scope_of(who).require_operator()
             return await self._queued(operation, operation.long, office, who, path, request)
         wanted = None
