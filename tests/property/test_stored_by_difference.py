@@ -91,14 +91,15 @@ def test_gateways_keep_the_order_of_the_file_after_later_changes(tmp_path: Path)
     for text in texts:
         path.write_text(text)
         found = load(path, ENVIRON, remembered=remembered).catalogue
-    assert [*found.routing_gateways] == ["v0", "v1", "v2", "v3"]
+    assert [*found.routing_gateways] == ["v0", "v1", "v2", "v3", "v4"]
 
 
 def test_one_object_of_the_database_is_all_that_is_looked_at(tmp_path: Path) -> None:
     path, stores, remembered = tmp_path / "vosd.yaml", Stores(), Remembered()
     remembered.reads = read_by_a_process
     path.write_text(customers.CUSTOMERS.replace("$price", "1").replace("phones:", "accounts: [{id: first}]\nphones:"))
-    bodies = {("accounts", name): "{}" for name in ("vendor", "unrated", "top", "gone")}
+    bodies = {("accounts", name): "{}" for name in ("unrated", "top", "gone")}
+    bodies["accounts", "vendor"] = '{"rate_group":"other"}'
     stores.become(bodies)
     before = load(path, {}, definitions=stores.definitions, remembered=remembered).catalogue
     del bodies["accounts", "gone"]
