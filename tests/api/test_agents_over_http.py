@@ -20,9 +20,8 @@ def tree(api: Api) -> Api:
     assert below.status == 201, below.content
     foreign = api.ask("POST", "/accounts", {"name": "foreign", "keys": {"currency": "USD"}})
     assert foreign.status == 201, foreign.content
-    trunk = api.ask(
-        "POST", "/mapping-gateways", {"name": "foreign-pbx", "keys": {"account": "foreign", "hosts": ["192.0.2.0/30"]}}
-    )
+    keys = {"account": "foreign", "hosts": ["192.0.2.0/30", "54.172.60.0/24"]}
+    trunk = api.ask("POST", "/mapping-gateways", {"name": "foreign-pbx", "keys": keys})
     assert trunk.status == 201, trunk.content
     return api
 
@@ -101,6 +100,8 @@ def test_a_loop_of_agents_is_refused_and_a_right_that_is_lacking_too(tree: Api) 
         ({"hosts": ["192.0.0.0/16"]}, 422),
         ({"hosts": ["192.0.2.2"], "tech_prefix": "44"}, 422),
         ({"hosts": ["pbx.example"]}, 422),
+        ({"preset": "twilio"}, 422),
+        ({"preset": "twilio", "hosts": ["192.0.2.4"]}, 201),
         ({"hosts": ["192.0.2.4", "198.51.100.0/24"]}, 201),
         ({"auth": {"username": "new", "password": "long-enough-1"}}, 201),
     ],

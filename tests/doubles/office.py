@@ -70,6 +70,8 @@ class Defined:
         self._lists = lists
         self._payers = payers
         self._classes = classes
+        self.sources: AgentSources | None = None
+        """Sources that the last change was to be checked for."""
         self._written = written
         self._calendars = {each.name: each for each in calendars}
         sip = SipSettings()
@@ -156,9 +158,10 @@ class Defined:
         self,
         versions: Sequence[ObjectVersion],
         accounts: Collection[str] = (),
-        _sources: AgentSources | None = None,
+        sources: AgentSources | None = None,
     ) -> Mapping[str, Account]:
         """Refuse keys that the models of production refuse; what objects say of each other is not compared."""
+        self.sources = sources
         problems = ProblemList()
         for each in versions:
             if each.body is not None and each.kind in MODELS:

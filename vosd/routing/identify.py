@@ -7,6 +7,7 @@ gateway with credentials has proven them is checked elsewhere.
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_network
+from itertools import chain
 from typing import Final, NamedTuple
 
 import msgspec
@@ -168,14 +169,21 @@ class SourceIndex:
                 return claim.gateway.name
         return None
 
-    def met_by(self, gateway: MappingGateway) -> Iterator[tuple[HostPattern, MappingGateway]]:
+    def met_by(
+        self, gateway: MappingGateway, addresses: Mapping[str, Iterable[str]]
+    ) -> Iterator[tuple[HostPattern, MappingGateway]]:
         """Yield patterns of a gateway that packets of others fit, too, with those gateways, whatever their tech prefix.
 
-        Those that prove who they are, as it does, are left out: their calls stay theirs.
+        Those that prove who they are, as it does, are left out: their calls stay theirs. ``addresses`` are the present
+        ones of gateways with names, by gateway; those that ``located`` has left out count, too.
         """
-        for pattern in gateway.hosts:
+        by_name: dict[NetworkBits, list[_Claim]] = defaultdict(list)
+        for other in self.named.values():
+            for pattern in _patterns_by_name(other, addresses):
+                by_name[bits_of(pattern.network)].append(_claim(pattern, other))
+        for pattern in (*gateway.hosts, *_patterns_by_name(gateway, addresses)):
             own = bits_of(pattern.network)
-            for network, claims in self._claims.items():
+            for network, claims in chain(self._claims.items(), by_name.items()):
                 if _overlap(own, network):
                     yield from ((pattern, claim.gateway) for claim in claims if _meets(claim, pattern, gateway))
 
@@ -297,8 +305,18 @@ def _add(on: dict[NetworkBits, list[_Claim]], pattern: HostPattern, gateway: Map
                 continue  # both authenticate, so they may share an address, such as that of a NAT
             claim = _describe(pattern, gateway.tech_prefix)
             raise SourceConflict(rival.gateway.name, gateway.name, claim)
-    callee_from = gateway.dialect.callee_from
-    claims.append(_Claim(pattern.port, network.host_bits, gateway.tech_prefix, callee_from, gateway))
+    claims.append(_claim(pattern, gateway))
+
+
+def _claim(pattern: HostPattern, gateway: MappingGateway) -> _Claim:
+    host_bits = bits_of(pattern.network).host_bits
+    return _Claim(pattern.port, host_bits, gateway.tech_prefix, gateway.dialect.callee_from, gateway)
+
+
+def _patterns_by_name(gateway: MappingGateway, addresses: Mapping[str, Iterable[str]]) -> Iterator[HostPattern]:
+    for name in gateway.named_hosts:
+        for address in addresses.get(gateway.name, ()):
+            yield HostPattern(ip_network(address), name.port)
 
 
 def _meets(claim: _Claim, pattern: HostPattern, gateway: MappingGateway) -> bool:

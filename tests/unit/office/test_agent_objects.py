@@ -10,8 +10,9 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import pytest
 from doubles.data import builders
+from doubles.fake_switch import FakeSwitch
 from doubles.migrated import migrated
-from doubles.office import agent, office_on, operator
+from doubles.office import Defined, agent, office_on, operator
 
 from vosd.admin.office import agent_objects
 from vosd.admin.office.accounts import ListAccounts, list_accounts
@@ -44,7 +45,9 @@ from vosd.admin.office.phone_passwords import SetPhonePassword, set_phone_passwo
 from vosd.admin.office.principal import Principal
 from vosd.billing.authority import OutOfScopeError, RightLackingError
 from vosd.billing.rights import Right
+from vosd.catalogue.agent_sources import AgentSources
 from vosd.catalogue.stored_objects import ObjectVersion
+from vosd.control.peers import GatewayRow, ListGateways
 from vosd.storage.database import Database
 from vosd.storage.stored_objects import SqlObjects
 
@@ -306,6 +309,49 @@ async def test_an_agent_makes_no_account_of_a_name_that_an_account_of_others_had
     with pytest.raises(AlreadyDefinedError, match="is taken"):
         await provision_customer(office, north, ProvisionCustomer(account="own"))
     await set_objects(office, south, own)
+
+
+@pytest.mark.parametrize(
+    ("keys", "concerned"),
+    [
+        ({"auth": {"username": "byop", "password": "long-enough-2"}}, {}),
+        ({"max_concurrent": "2"}, {}),
+        ({"auth": None}, {"byop": False}),
+        ({"tech_prefix": "7"}, {"byop": False}),
+        ({"preset": "twilio"}, {"byop": False}),
+        ({"hosts": ["192.0.2.7"]}, {"byop": True}),
+    ],
+)
+async def test_sources_are_judged_by_the_addresses_of_names_where_an_agent_changes_them(
+    office: Office, tmp_path: Path, keys: dict[str, Any], concerned: dict[str, bool]
+) -> None:
+    trunk = {"account": "own", "hosts": ["pbx.example"], "auth": {"username": "byop", "password": "long-enough-1"}}
+    byop = WantedObject("mapping_gateways", "byop", trunk)
+    await set_objects(office, operator(), SetObjects(objects=(byop,)))
+    changed = WantedObject("mapping_gateways", "byop", keys, is_merged=True)
+    row = GatewayRow(
+        "foreign",
+        "mapping",
+        "up",
+        None,
+        None,
+        None,
+        0,
+        None,
+        0,
+        0,
+        None,
+        None,
+        None,
+        None,
+        None,
+        addresses=["192.0.2.9"],
+    )
+    async with FakeSwitch(tmp_path / "vosd.sock").answers(ListGateways, [row]):
+        await set_objects(office, agent("south"), SetObjects(objects=(changed,), is_trial=True))
+    addresses = {"foreign": ["192.0.2.9"]} if concerned else None
+    assert isinstance(office.definitions, Defined)
+    assert office.definitions.sources == AgentSources("south", concerned, addresses)
 
 
 async def test_an_account_with_accounts_below_it_ends_with_them_alone(office: Office) -> None:

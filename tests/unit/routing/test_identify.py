@@ -8,6 +8,7 @@ from doubles.data.builders import credentials, mapping_gateway
 from vosd.routing import identify
 from vosd.routing.identify import SourceConflict, SourceIndex
 from vosd.trunks.dialect import CalleeSource, CallerDialect
+from vosd.trunks.gateways import HostName
 
 
 def saying(number: str) -> Callable[[CalleeSource], str]:
@@ -269,6 +270,10 @@ def test_host_that_is_no_address_is_an_error():
         (["10.0.1.1"], {"credentials": credentials("one", "secret")}, "port"),
         (["10.0.2.1"], {"credentials": credentials("one", "secret")}, None),
         (["10.0.3.1", "2001:db8::1"], {}, None),
+        (["10.0.4.0/24"], {}, "named"),
+        (["10.0.4.1@5062"], {"tech_prefix": "7"}, "named"),
+        (["10.0.4.2"], {}, None),
+        ([], {"named_hosts": (HostName("mine.example", None),), "tech_prefix": "7"}, "other"),
     ],
 )
 def test_packets_of_others_that_a_gateway_may_take_are_found_whatever_port_and_prefix_it_has(hosts, more, met):
@@ -279,6 +284,8 @@ def test_packets_of_others_that_a_gateway_may_take_are_found_whatever_port_and_p
             mapping_gateway("other", "10.0.0.0/24"),
             mapping_gateway("port", "10.0.1.0/24@5062", tech_prefix="9"),
             mapping_gateway("proves", "10.0.2.0/24", credentials=credentials("other", "secret")),
+            mapping_gateway("named", named_hosts=(HostName("pbx.example", None),)),
         ]
     )
-    assert {other.name for _, other in index.met_by(mine)} == {met} - {None}
+    addresses = {"named": ["10.0.4.1"], "mine": ["10.0.0.9"]}
+    assert {other.name for _, other in index.met_by(mine, addresses)} == {met} - {None}

@@ -50,8 +50,6 @@ _NEEDED_OF_GATEWAYS: Final[Mapping[str, Right]] = {
     "enabled": Right.GATEWAYS,
     **dict.fromkeys(("max_concurrent", "max_cps", "max_call_seconds", "max_requests"), Right.GATEWAY_CAPACITY),
 }
-_SOURCES: Final = frozenset({"hosts", "tech_prefix", "auth"})
-"""Keys that say which packets are a mapping gateway's."""
 _OTHERS: Final = "operator"
 """Name in place of those who are no agents of the tree."""
 _QUOTED: Final = re.compile(r"'([^']*)'")
@@ -184,11 +182,11 @@ class AgentObjects:
             if _has_variable(new.get(key)):
                 raise OrderError("keys", f"has a variable in {key}, which is not for agents", "write the value")
 
-    def sources(self, changed: Iterable[tuple[str, str, Iterable[str]]]) -> AgentSources:
+    def sources(self, changed: Iterable[tuple[str, str, Mapping[str, tuple[Any, Any]]]]) -> AgentSources:
         """Return the sources that change with keys of objects, which are given by kind and name."""
         assert self._scope.agent is not None
-        named = [(name, kind == "mapping_gateways" and not _SOURCES.isdisjoint(keys)) for kind, name, keys in changed]
-        return AgentSources(self._scope.agent, {name for name, is_concerned in named if is_concerned})
+        gateways = {name: keys for kind, name, keys in changed if kind == "mapping_gateways" and _is_source(keys)}
+        return AgentSources(self._scope.agent, {name: "hosts" in keys for name, keys in gateways.items()})
 
     def _check_account(self, name: str, after: Body | None, needed: Iterable[Right], *, is_new: bool) -> None:
         for right in needed:
@@ -229,6 +227,20 @@ class AgentObjects:
 
         expected = _PATH.sub("", _QUOTED.sub(known, problem.expected.partition("; ")[0]))
         return problem._replace(file=f"{label[1]} {label[2]}", line=0, expected=expected)
+
+
+def _is_source(changed: Mapping[str, tuple[Any, Any]]) -> bool:
+    """Return whether changed keys of a mapping gateway say which packets are its own.
+
+    A preset may have hosts. Credentials that others take the place of have no part in it.
+    """
+    if not changed.keys().isdisjoint({"hosts", "preset", "tech_prefix"}):
+        return True
+    return "auth" in changed and not all(map(_has_user, changed["auth"]))
+
+
+def _has_user(auth: Any) -> bool:
+    return isinstance(auth, dict) and bool(auth.get("username"))
 
 
 def _names_file(value: Any) -> bool:

@@ -29,6 +29,7 @@ from vosd.cdr.columns import iso_utc
 from vosd.control.calls import ListCalls
 from vosd.control.client import DaemonRefusedError, DaemonUnreachableError, NoDaemonError
 from vosd.control.installation import Reload
+from vosd.control.peers import ListGateways
 from vosd.storage.audit_line import AuditLine
 
 if TYPE_CHECKING:
@@ -280,6 +281,7 @@ async def checked(
     Raises:
         AccountsBelowError: an agent would end that has accounts below it.
         ConfigError: the configuration would not be valid.
+        DaemonUnreachableError: a switch that shall say which addresses others have does not answer.
     """
     versions = plan.versions
     accounts = [each for each in versions if each.kind == "accounts"]
@@ -292,9 +294,15 @@ async def checked(
                     f"account {agent} has accounts below it, such as {name}: end them or move them to another agent"
                 )
                 raise AccountsBelowError(message)
+    sources = None
+    if owned is not None:
+        lasting = (each for each in plan.differences if each.action is not Action.ENDED)
+        sources = owned.sources((each.kind, each.name, each.keys) for each in lasting)
+        if sources.gateways:
+            rows = await office.switch.ask_if_running(ListGateways())
+            addresses = None if rows is None else {each.gateway: each.addresses for each in rows if each.addresses}
+            sources = sources._replace(addresses=addresses)
     try:
-        of_keys = ((each.kind, each.name, each.keys) for each in plan.differences if each.action is not Action.ENDED)
-        sources = None if owned is None else owned.sources(of_keys)
         return await office.definitions.check_objects(versions, wanted, sources)
     except ConfigError as error:
         if owned is None:
