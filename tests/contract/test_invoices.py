@@ -432,12 +432,16 @@ async def test_an_invoice_has_what_is_dated_in_its_period_though_the_books_were_
 
     midnight = at("2026-11-01")
     books = SqlBooks(site.database)
-    for record in (of(1, midnight - 5_000), of(2, midnight + 1_000), of(3, midnight - 1_000)):
-        await books.book([record])  # the third one ended in October, and was booked behind one of November
+    far = at("2080-01-01")  # by a wrong clock
+    await site.pay("acme", "0.01", far)
+    await SqlCheckpoints(site.database).close(at("2026-10-01"), "ann", None, midnight)
+    for record in (of(1, midnight - 5_000), of(4, far), of(2, midnight + 1_000), of(3, midnight - 1_000)):
+        await books.book([record])  # the last one ended in October, and was booked behind one of November
     await site.pay("acme", "-0.07", midnight - 1, EntryKind.MINIMUM, "minimum/2026-10")
     await SqlCheckpoints(site.database).close(midnight, "ann", None, midnight + 10_000)
     shown = await site.shown((await site.run("2026-10", "2026-11-02"))["acme"].number)
-    assert {line.section.value: line.calls for line in shown.document.lines} == {"calls": 2, "minimum": 1}
+    assert {line.section.value: line.calls for line in shown.document.lines} == {"calls": 3, "minimum": 1}
+    await books.book([of(5, far)])
     november = await site.shown((await site.run("2026-11", "2026-12-02"))["acme"].number)
     assert {line.section.value: line.calls for line in november.document.lines} == {"calls": 1}
     assert november.opening == shown.closing
@@ -447,13 +451,22 @@ async def test_an_invoice_has_what_is_dated_in_its_period_though_the_books_were_
         async with aclosing(show_statements(site.office, operator(), order)) as sheets:
             statements.append(await anext(sheets))
     counted = [{each.kind: each.count for each in statement.movements} for statement in statements]
-    assert counted == [{"call": 1, "minimum": 1}, {"call": 2}]
+    assert counted == [{"call": 2, "minimum": 1}, {"call": 2}]
     async with aclosing(site.office.stores.ledger.balances(midnight)) as balances:
         assert [format_amount(each.balance) async for each in balances if each.account == "acme"] == [
             statements[0].closing
         ]
     assert statements[0].closing == statements[1].opening
     assert statements[1].closing == november.closing
+    await SqlCheckpoints(site.database).close(at("2026-12-01"), "ann", None, at("2026-12-03"))
+    december = await site.shown((await site.run("2026-12", "2027-01-02"))["acme"].number)
+    assert december.opening == november.closing
+    counts = []
+    for invoice in (shown, november, december):
+        lists = read_invoiced_calls(site.office, operator(), ReadInvoicedCalls(id=invoice.id))
+        counts.append(len("".join([part async for part in lists]).splitlines()) - 1)
+    assert counts == [3, 1, 1]
+    assert [each.paid for each in await site.listed()] == ["0.00", "0.00", "0.01"]
 
 
 async def test_lines_by_prefix_have_prices_and_the_words_of_the_account(site: Site, database: Database) -> None:

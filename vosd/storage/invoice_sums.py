@@ -81,6 +81,7 @@ class InvoicedPart(NamedTuple):
     begin: InvoiceBegin
     end_seq: int
     open_seq: int
+    """Entries up to this one are on it or on those before it, whatever their dates."""
     skipped: int | None
     """Date of a charge between the invoice before and the period, UTC milliseconds; None = there is none."""
     part: LedgerPart
@@ -104,22 +105,27 @@ async def read_invoiced(
         dropped = await dropped_before(connection)
         check_there(dropped.entries, since, "ledger entries")
         check_there(dropped.calls, since, "calls")
-        begin = before
+        begin, points = before, await checkpoints_of(connection, account)
         if begin is None:
-            points = [each for each in await checkpoints_of(connection, account) if each.closed_until <= since]
-            start = max(points, key=_closed_until, default=None)
+            earlier_points = [each for each in points if each.closed_until <= since]
+            start = max(earlier_points, key=_closed_until, default=None)
             floor, balance = (0, ZERO) if start is None else (start.seq, start.balance)
             earlier = _of(account, floor), _entry.created_at < since, _entry.seq <= newest
             opening = await connection.scalar(select(_sum(_entry.amount)).where(*earlier))
             begin = InvoiceBegin(since, newest, floor, balance + (opening or ZERO))
         end_seq = max(begin.seq, newest)
-        ends = and_(_entry.created_at < until, _entry.seq <= end_seq)
-        within = _within(_entry, account, begin, until, end_seq)
-        left = select(func.min(_entry.seq)).where(_of(account, begin.floor), _entry.seq <= end_seq, not_(ends))
-        open_seq = await connection.scalar(left)
+        closed = max((each.seq for each in points if each.closed_until <= until), default=0)
+        left = select(func.min(_entry.seq)).where(
+            _of(account, max(begin.floor, closed)), _entry.seq <= end_seq, _entry.created_at >= until
+        )
+        first_left = await connection.scalar(left)
+        open_seq = end_seq if first_left is None else first_left - 1
+        within = _within(_entry, account, begin, until, end_seq, open_seq)
         of_call = _call_entry.account == _entry.account, _call_entry.call_id == _entry.call_id
         of_its_call = select(_place_of(_call_entry, since)).where(
-            _within(_call_entry, account, begin, until, end_seq), *of_call, _call_entry.kind == EntryKind.CALL.value
+            _within(_call_entry, account, begin, until, end_seq, open_seq),
+            *of_call,
+            _call_entry.kind == EntryKind.CALL.value,
         )
         corrected = func.coalesce(of_its_call.limit(1).scalar_subquery(), 0)
         charged = await _charges(connection, EntryKind.CALL, within, _place_of(_entry, since), account)
@@ -139,20 +145,25 @@ async def read_invoiced(
     return InvoicedPart(
         begin,
         end_seq,
-        end_seq if open_seq is None else open_seq - 1,
+        open_seq,
         earliest,
         LedgerPart(begin.opening, [*charged, *minimums], moved, total or ZERO),
     )
 
 
-def _within(entry: Any, account: str, begin: InvoiceBegin, until: int, end_seq: int) -> ColumnElement[bool]:
-    """Return the condition that an invoice is about an entry."""
+def _within(
+    entry: Any, account: str, begin: InvoiceBegin, until: int, end_seq: int, open_seq: int
+) -> ColumnElement[bool]:
+    """Return the condition that an invoice is about an entry.
+
+    One up to ``open_seq`` that is dated later is of a wrong clock, and counts with the period that was closed over it.
+    """
     earlier = and_(entry.created_at < begin.until, entry.seq <= begin.seq)
     return and_(
         entry.account == account,
         entry.seq > begin.floor,
         entry.seq <= end_seq,
-        entry.created_at < until,
+        or_(entry.created_at < until, entry.seq <= open_seq),
         not_(earlier),
     )
 
@@ -300,7 +311,9 @@ def _keys(
     return keys, tables
 
 
-def calls_within(account: str, begin: InvoiceBegin, until: int, end_seq: int, after: int | None) -> Select[Any]:
+def calls_within(
+    account: str, begin: InvoiceBegin, until: int, end_seq: int, open_seq: int, after: int | None
+) -> Select[Any]:
     """Select the number of the entry and the columns of ``InvoicedCall`` of the calls that an invoice is about.
 
     ``after`` is the number of the last entry before; None = from the first one.
@@ -312,7 +325,11 @@ def calls_within(account: str, begin: InvoiceBegin, until: int, end_seq: int, af
         func.coalesce(_charge.rate_prefix, _cdr.rate_prefix), _charge.billed_seconds, _entry.amount,
         tax_of_entry(), _entry.kind,
     )  # fmt: skip
-    wanted = [_within(_entry, account, begin, until, end_seq), _entry.kind.in_(_OF_CALLS), not_(_is_of_vendor())]
+    wanted = [
+        _within(_entry, account, begin, until, end_seq, open_seq),
+        _entry.kind.in_(_OF_CALLS),
+        not_(_is_of_vendor()),
+    ]
     if after is not None:
         wanted.append(_entry.seq > after)
     return select(*columns).select_from(tables).where(*wanted).order_by(_entry.seq)

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
-from sqlalchemy import and_, delete, func, insert, not_, select, type_coerce, update
+from sqlalchemy import and_, delete, func, insert, not_, or_, select, type_coerce, update
 from sqlalchemy.engine import Row
 
 from vosd.base.errors import VosError
@@ -309,7 +309,8 @@ class SqlInvoices:
             check_there((await dropped_before(connection)).ledger, invoice.since, "ledger entries")
         after: int | None = None
         while True:
-            query = calls_within(invoice.account, invoice.begin, invoice.until, invoice.end_seq, after)
+            until, end_seq, open_seq = invoice.until, invoice.end_seq, invoice.open_seq
+            query = calls_within(invoice.account, invoice.begin, until, end_seq, open_seq, after)
             async with self._database.reading() as connection:
                 rows = (await connection.execute(query.limit(_CALLS_AT_ONCE))).all()
             if not rows:
@@ -355,7 +356,8 @@ class SqlInvoices:
         names_one = _entry.reference.startswith(REFERENCE, autoescape=True)
         async with self._database.reading(unhurried=True) as connection:
             for first in firsts:
-                earlier = and_(_entry.created_at < first.begin_until, _entry.seq <= first.begin_seq)
+                dated_before = and_(_entry.created_at < first.begin_until, _entry.seq <= first.begin_seq)
+                earlier = or_(_entry.seq <= first.floor_seq, dated_before)
                 own = _entry.account == first.account, no_charge, not_(earlier)
                 others = select(_entry.kind, type_coerce(func.sum(_entry.amount), Money)).group_by(_entry.kind)
                 for kind, rest in await connection.execute(others.where(*own, not_(names_one))):
@@ -394,15 +396,17 @@ async def keep_credits(connection: AsyncConnection, entries: Sequence[Row[Any]])
     cancelled begins behind all dropped entries, and has them in its opening balance.
     """
     firsts = select(func.min(_invoice.c.id)).where(*_LIVE, _invoice.c.account.in_({each.account for each in entries}))
-    begins = select(_invoice.c.account, _invoice.c.id, _invoice.c.begin_until, _invoice.c.begin_seq)
-    begins = begins.where(_invoice.c.id.in_(firsts.group_by(_invoice.c.account)))
+    places = _invoice.c.begin_until, _invoice.c.begin_seq, _invoice.c.floor_seq
+    begins = select(_invoice.c.account, _invoice.c.id, *places).where(
+        _invoice.c.id.in_(firsts.group_by(_invoice.c.account))
+    )
     first_of = {row.account: row for row in await connection.execute(begins)}
     sums: dict[tuple[int, str], Decimal] = {}
     for each in entries:
         first = first_of.get(each.account)
         if first is None or each.kind in CHARGES:
             continue
-        if each.created_at < first.begin_until and each.seq <= first.begin_seq:
+        if each.seq <= first.floor_seq or (each.created_at < first.begin_until and each.seq <= first.begin_seq):
             continue
         named = named_invoice(each.reference)
         if len(named) > schema.INVOICE_NUMBER_LENGTH:
