@@ -81,6 +81,28 @@ async def test_a_lost_call_that_is_refused_when_it_is_booked_again_is_owed_until
     assert scene.money == (-1, 0)
 
 
+async def test_a_lost_call_that_is_refused_on_a_full_disk_is_owed_once(scene):
+    def full(_rejected: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    await scene.database.open_accounts(["acme"])
+    scene.journal.ended(CALL)
+    scene.journal.booked([CALL.call_id])
+    scene.database.refuses, put, scene.journal.quarantine.put = True, scene.journal.quarantine.put, full
+    comparison = JournalComparison(scene.database, scene.balances, scene.recorder, scene.journal)
+    for _ in range(2):
+        await comparison.mend(BEGINNING, not_noted)
+        assert scene.money == (0, -1)
+    scene.journal.quarantine.put = put
+    task = asyncio.create_task(scene.recorder.run())
+    await scene.recorder.drained()
+    task.cancel()
+    assert (scene.money, len(scene.journal.quarantine)) == ((0, -1), 1)
+    scene.database.refuses = False
+    await scene.spool.retry()
+    assert scene.money == (-1, 0)
+
+
 @pytest.mark.parametrize("first", ["the recorder", "the retry"])
 async def test_a_call_in_journal_and_quarantine_is_forgotten_once(scene, first):
     scene.journal.quarantine.put(rejected("unfit", CALL))  # and killed before the journal said so

@@ -129,7 +129,10 @@ class JournalComparison:
                     refused += len(rejected.rejected)
                     for each in rejected.rejected:
                         self._balances.add_owed(each.record.postings)
-                    await self._journal.refused(rejected.rejected)
+                    quarantined = await self._journal.refused(rejected.rejected)
+                    for record, _ in rejected.rejected:
+                        if record.call_id not in quarantined:
+                            self._recorder.add(record)  # else it is lost, and owed, once more in the next comparison
                 await note(kept.place)
         finally:
             waiting.close()
