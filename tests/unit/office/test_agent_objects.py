@@ -354,6 +354,21 @@ async def test_sources_are_judged_by_the_addresses_of_names_where_an_agent_chang
     assert office.definitions.sources == AgentSources("south", concerned, addresses)
 
 
+async def test_a_name_below_an_account_that_has_ended_is_of_those_who_had_that_account(office: Office) -> None:
+    south, north = agent("south"), agent("north")
+    for name, above in (("branch", "south"), ("leaf", "branch"), ("sold", "shop"), ("odd", "even"), ("even", "odd")):
+        made = SetObjects(objects=(WantedObject("accounts", name, {"agent": above}),))
+        await set_objects(office, operator(), made)
+    for name in ("leaf", "branch", "sold", "odd", "even"):
+        await set_objects(office, operator(), SetObjects(objects=(WantedObject("accounts", name, None),)))
+    taken = ((north, "leaf"), (north, "branch"), (north, "sold"), (south, "odd"))
+    for who, name in taken:
+        with pytest.raises(AlreadyDefinedError, match="is taken: choose another name"):
+            await set_objects(office, who, SetObjects(objects=(WantedObject("accounts", name, {}),)))
+    for name in ("leaf", "branch", "sold"):
+        await set_objects(office, south, SetObjects(objects=(WantedObject("accounts", name, {}, is_new=True),)))
+
+
 async def test_an_account_with_accounts_below_it_ends_with_them_alone(office: Office) -> None:
     south = tuple(WantedObject("accounts", name, body("accounts", name)) for name in ("east", "shop"))
     await set_objects(office, operator(), SetObjects(objects=south))

@@ -448,10 +448,29 @@ async def _check_free(
     if wanted.kind != "accounts" or wanted.keys is None or wanted.is_merged:
         return
     had = max((each for each in versions if each.body is not None), key=_order, default=None)
-    if had is not None and owned.sees(had):
-        return
-    if had is not None or await office.stores.queries.standing(wanted.name) is not None:
+    if had is None:
+        is_free = await office.stores.queries.standing(wanted.name) is None
+    else:
+        is_free = await _was_below(office, had, owned)
+    if not is_free:
         raise _taken(wanted)
+
+
+async def _was_below(office: Office, had: ObjectVersion, owned: AgentObjects) -> bool:
+    """Return whether an agent had an account that has ended: below one that has ended, too, it was where that was."""
+    passed = {had.name}
+    while not owned.sees(had):
+        above = json.loads(had.body or "{}").get("agent")
+        if above is None or above in passed or above in office.definitions.accounts():
+            return False
+        passed.add(above)
+        versions = await office.stores.objects.history("accounts", above)
+        begun = (each for each in versions if each.body is not None and each.begins_at <= office.now())
+        last = max(begun, key=_order, default=None)
+        if last is None:
+            return False
+        had = last
+    return True
 
 
 def _order(version: ObjectVersion) -> tuple[int, int]:
