@@ -137,6 +137,7 @@ def test_money_is_moved_and_credit_given_and_both_are_undone(site: Watched, visi
     assert balance("acme") == before[0]
     asked.get_by_role("button", name="Transfer").dblclick()
     expect(page.get_by_text("3.25 USD moved to other")).to_be_visible()
+    expect(page.get_by_role("button", name="Transfer")).to_be_focused()
     assert (balance("acme"), balance("other")) == (before[0] - Decimal("3.25"), before[1] + Decimal("3.25"))
     undo(page)
     assert (balance("acme"), balance("other")) == before
@@ -317,6 +318,10 @@ def test_a_job_has_its_details_and_its_result(site: Watched, visit: Visit) -> No
     expect(page.get_by_role("dialog")).to_contain_text("administrator")
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
+    refusal = {"code": "database_unavailable", "detail": "the database is away"}
+    page.route("**/result", lambda route: route.fulfill(status=503, json=refusal), times=1)
+    job.get_by_role("button", name="Result").click()
+    expect(job.get_by_role("alert")).to_contain_text("the database is away")
     with page.expect_download() as file:
         job.get_by_role("button", name="Result").click()
     assert file.value.path().read_text().startswith("call_id")
@@ -324,7 +329,7 @@ def test_a_job_has_its_details_and_its_result(site: Watched, visit: Visit) -> No
 
 
 def test_the_details_of_an_audit_line_have_an_address(site: Watched, visit: Visit) -> None:
-    line = site.items("/audit")[0]
+    line = site.items("/audit")[-1]  # below those that are drawn
     page = visit().go(f"/lists/audit?open={line['id']}", "Audit")
     expect(page.get_by_role("dialog")).to_contain_text(line["action"])
     page.get_by_role("dialog").get_by_role("button", name="Close").click()

@@ -1,5 +1,20 @@
-import { expect, it } from "vitest";
-import { neutralised } from "./client";
+import { expect, it, vi } from "vitest";
+import { allOf, neutralised } from "./client";
+
+/** A list of three pages, and nothing else. */
+vi.mock("openapi-fetch", () => ({
+  default: () => ({
+    use: () => {},
+    GET: async (path: string) => {
+      const page = Number(new URLSearchParams(path.split("?")[1]).get("cursor") ?? 1);
+      return { data: { items: [{ page }], next: page < 3 ? String(page + 1) : null } };
+    },
+  }),
+}));
+
+it("reads a list to its last page", async () => {
+  expect(await allOf("/balances")).toEqual([{ page: 1 }, { page: 2 }, { page: 3 }]);
+});
 
 it("lets no cell of a download begin a formula, and leaves amounts as they are", () => {
   expect(neutralised('prefix,area\n44,=1+1\n49,"=HYPERLINK(1)"\n33,@x\n')).toBe(

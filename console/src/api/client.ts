@@ -109,6 +109,8 @@ export async function unlessChanged<Result>(
 }
 
 const HTTP_UNAVAILABLE = 503;
+/** The most that the API gives at once. */
+const PAGE_ROWS = 1_000;
 
 /** What would happen to a call: now by the running switch, where it answers; at another moment by the configuration. */
 export async function explained(asked: Row): Promise<Row & { isLive: boolean }> {
@@ -141,6 +143,18 @@ export async function pageOf(path: string, query: Query): Promise<Page> {
   const answer = await client.GET(`${path}?${queryText(query)}` as "/balances", {});
   const found = answer.data as unknown as Page | Row[];
   return Array.isArray(found) ? { items: found, next: null } : found;
+}
+
+/** All rows of a list, page by page. */
+export async function allOf(path: string, query: Query = {}): Promise<Row[]> {
+  const rows: Row[] = [];
+  let cursor: string | null = "";
+  while (cursor !== null) {
+    const page: Page = await pageOf(path, { ...query, limit: PAGE_ROWS, cursor: cursor || undefined });
+    rows.push(...page.items);
+    cursor = page.next;
+  }
+  return rows;
 }
 
 /** CSV whose cells no spreadsheet takes for formulas: names in sheets are chosen by others. */

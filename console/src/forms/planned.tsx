@@ -11,7 +11,9 @@ import { MinuteInput } from "../parts/minute";
 import { ProblemText } from "../parts/problem";
 import type { Tried } from "../parts/simulation";
 import { Table } from "../parts/table";
+import { State } from "../parts/values";
 import { useMay } from "../session";
+import { ServerText } from "../text/meanings";
 import { useNames } from "./fields";
 import { planRows } from "./plan";
 
@@ -95,7 +97,7 @@ export function Planned({ name, isStored, objects }: { name: string; isStored: b
       {isWhole && sheet && !shown.error && (
         <>
           <p role="status">
-            {t("try.result")}: <b>{sheet.result}</b> {sheet.detail}{" "}
+            {t("try.result")}: <State value={sheet.result} /> <ServerText text={sheet.detail} />{" "}
             {sheet.rate &&
               t("try.price", {
                 price: sheet.rate.price_per_minute,

@@ -80,6 +80,7 @@ function AllowedAct<Result>(props: ActProps<Result>) {
   const [secret, setSecret] = useState("");
   const [isChecked, setChecked] = useState(false);
   const isSent = useRef(false);
+  const opener = useRef<HTMLButtonElement>(null);
   useForgotten(isOpen || secret !== "");
   const isChanged = isOpen && asks.some((ask) => (entered[ask.name] ?? "") !== (ask.begin ?? ""));
   const unsaved = useUnsaved(isChanged);
@@ -133,6 +134,7 @@ function AllowedAct<Result>(props: ActProps<Result>) {
   return (
     <>
       <Button
+        ref={opener}
         size={props.isSmall ? "compact-xs" : "xs"}
         variant="default"
         c={props.isDanger ? "var(--bad)" : undefined}
@@ -176,9 +178,10 @@ function AllowedAct<Result>(props: ActProps<Result>) {
           </Stack>
         </form>
       </Modal>
-      {isChecked && props.question && (
+      {props.question && (
         <Confirm
-          opened
+          opened={isChecked}
+          opener={isOpen ? undefined : opener}
           {...props.question(entered)}
           act={props.act}
           isAtWork={order.isPending}

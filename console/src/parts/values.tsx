@@ -59,15 +59,17 @@ export function Moment({ value }: { value: unknown }) {
   );
 }
 
-export function State({ value }: { value: unknown }) {
+/** Words for states and kinds, which the server sends as names. */
+export function useStateWord(): (name: string) => string {
   const { t } = useTranslation();
   const inLanguage = useServerText();
+  return (name) => t([`value.${name}`], { defaultValue: inLanguage(name) });
+}
+
+export function State({ value }: { value: unknown }) {
+  const word = useStateWord();
   const text = value === true ? "✓" : value === false ? "–" : String(value ?? "–");
-  return (
-    <span className={BAD.has(text) ? "bad" : GOOD.has(text) ? "good" : undefined}>
-      {t([`value.${text}`], { defaultValue: inLanguage(text) })}
-    </span>
-  );
+  return <span className={BAD.has(text) ? "bad" : GOOD.has(text) ? "good" : undefined}>{word(text)}</span>;
 }
 
 /** Words for names of the server that commands and the API take: the name is there where the mouse points. */

@@ -81,7 +81,7 @@ export function AccountScreen() {
             ...MONEY.map(
               (name) => [t(`column.${name}`), <Money key={name} value={row[name]} currency={row.currency} />] as const,
             ),
-            [t("customer.running"), running.data ? String(running.data.items.length) : "–"],
+            [t("customer.running"), running.data ? `${running.data.items.length}${running.data.next ? "+" : ""}` : "–"],
             [t("customer.last_call"), <Moment key="last" value={calls.data?.items[0]?.started_at} />],
             [t("column.expires"), <Moment key="expires" value={row.expires_at} />],
             [t("column.blocked"), <State key="blocked" value={row.blocked} />],

@@ -3,6 +3,7 @@
 import { Button, Group, TextInput } from "@mantine/core";
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
+import { useEffect } from "react";
 import { useTranslation } from "react-i18next";
 import { pageOf, type Row } from "../api/client";
 import { dayBegin } from "../format";
@@ -75,6 +76,11 @@ export function AccountsScreen() {
   });
   const withToday = useToday();
   const wanted = (q ?? "").toLowerCase();
+  const { hasNextPage, isFetching, isError, fetchNextPage } = found;
+  // what is looked for may be on any page
+  useEffect(() => {
+    if (wanted && hasNextPage && !isFetching && !isError) void fetchNextPage();
+  }, [wanted, hasNextPage, isFetching, isError, fetchNextPage]);
   const all = found.data?.pages.flatMap((page) => page.items) ?? [];
   const rows = wanted
     ? all.filter((row) =>

@@ -5,10 +5,11 @@ import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import type { ComponentType, ReactNode } from "react";
 import { useTranslation } from "react-i18next";
-import { download, pageOf, type Row, type Schemas, send, unlessChanged } from "../api/client";
+import { pageOf, type Row, type Schemas, send, unlessChanged } from "../api/client";
 import { cleared, override, targetOf, targetOfRow } from "../api/overrides";
 import { enteredMoment } from "../format";
 import { Act, type Asked, entryLines } from "../parts/act";
+import { Download } from "../parts/download";
 import { useMay, useSession } from "../session";
 import { Tree } from "./call";
 
@@ -148,33 +149,37 @@ function NewOverride() {
   );
 }
 
-function AuditLine({ row }: RowProps) {
-  return <Details row={row} title={`${text(row, "action")} ${text(row, "subject")}`} />;
+/** Opens all that a row has; the address says of which row it is shown, so that it can be sent to others. */
+function Details({ row }: RowProps) {
+  const { t } = useTranslation();
+  const go = useNavigate({ from: "/lists/$list" });
+  return (
+    <Button
+      size="compact-xs"
+      variant="default"
+      onClick={() => go({ search: (before) => ({ ...before, open: text(row, "id") }) })}
+    >
+      {t("act.details")}
+    </Button>
+  );
 }
 
-/** All that a row has; the address says of which row it is shown, so that it can be sent to others. */
-function Details({ row, title }: { row: Row; title: string }) {
+/** All that the row of the address has, also where the table has not drawn it. */
+export function OpenedRow({ rows }: { rows: readonly Row[] }) {
   const { t } = useTranslation();
   const { open } = useSearch({ from: "/lists/$list" });
   const go = useNavigate({ from: "/lists/$list" });
-  const id = text(row, "id");
-  const show = (shown?: string) =>
-    go({ search: (before) => ({ ...before, open: shown }), replace: shown === undefined });
+  const row = open ? rows.find((each) => text(each, "id") === open) : undefined;
   return (
-    <>
-      <Button size="compact-xs" variant="default" onClick={() => show(id)}>
-        {t("act.details")}
-      </Button>
-      <Modal
-        opened={open === id}
-        onClose={() => show()}
-        title={title}
-        size="lg"
-        closeButtonProps={{ "aria-label": t("act.close") }}
-      >
-        <Tree value={row} />
-      </Modal>
-    </>
+    <Modal
+      opened={row !== undefined}
+      onClose={() => go({ search: (before) => ({ ...before, open: undefined }), replace: true })}
+      title={row && (row.action ? `${text(row, "action")} ${text(row, "subject")}` : t("acts.job", { id: open }))}
+      size="lg"
+      closeButtonProps={{ "aria-label": t("act.close") }}
+    >
+      {row && <Tree value={row} />}
+    </Modal>
   );
 }
 
@@ -183,15 +188,11 @@ function Job({ row }: RowProps) {
   const id = text(row, "id");
   return (
     <Group gap={4} wrap="nowrap">
-      <Details row={row} title={t("acts.job", { id })} />
+      <Details row={row} />
       {row.has_result === true && (
-        <Button
-          size="compact-xs"
-          variant="default"
-          onClick={() => download(`/jobs/${id}/result`, "*/*", `${text(row, "kind")}-${id}`)}
-        >
+        <Download size="compact-xs" path={`/jobs/${id}/result`} accept="*/*" name={`${text(row, "kind")}-${id}`}>
           {t("acts.result")}
-        </Button>
+        </Download>
       )}
       {UNFINISHED.has(text(row, "state")) && !row.committed && (
         <Act
@@ -473,7 +474,7 @@ export const rowActs: Readonly<Record<string, ComponentType<RowProps> | undefine
   blacklist: Listed,
   sources: Source,
   overrides: Override,
-  audit: AuditLine,
+  audit: Details,
   jobs: Job,
   people: Person,
   tokens: Token,

@@ -5,10 +5,11 @@ import { useMutation, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { client, content, download, pageOf, type Row, type Schemas } from "../api/client";
+import { client, content, pageOf, type Row, type Schemas } from "../api/client";
 import { resultOf } from "../api/jobs";
 import { amount, enteredMoment } from "../format";
 import { Change } from "../parts/change";
+import { Download } from "../parts/download";
 import { Facts, Page } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
 import { Table } from "../parts/table";
@@ -224,21 +225,13 @@ export function BillScreen() {
       actions={
         row && (
           <Group gap="xs">
-            <Button
-              size="xs"
-              variant="default"
-              onClick={() => download(`/reconciliations/${id}/calls`, "text/csv", `dispute-${id}.csv`)}
-            >
+            <Download path={`/reconciliations/${id}/calls`} accept="text/csv" name={`dispute-${id}.csv`}>
               {t("bills.calls")}
-            </Button>
+            </Download>
             {row.dispute && (
-              <Button
-                size="xs"
-                variant="default"
-                onClick={() => download(`/reconciliations/${id}/letter`, "text/plain", `dispute-${id}.md`)}
-              >
+              <Download path={`/reconciliations/${id}/letter`} accept="text/plain" name={`dispute-${id}.md`}>
                 {t("bills.letter")}
-              </Button>
+              </Download>
             )}
           </Group>
         )

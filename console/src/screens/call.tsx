@@ -5,8 +5,9 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { type ReactNode, useRef } from "react";
 import { useTranslation } from "react-i18next";
-import { client, content, download, explained, Problem, type Row } from "../api/client";
+import { client, content, explained, Problem, type Row } from "../api/client";
 import { type Attempt, Attempts } from "../parts/attempts";
+import { Download } from "../parts/download";
 import { LadderPicture } from "../parts/ladder";
 import type { Ladder as Messages } from "../parts/messages";
 import { Facts, Page } from "../parts/page";
@@ -348,14 +349,15 @@ function Ladder({ call_id, isRunning }: { call_id: string; isRunning: boolean })
       <Group gap="xs" mb="xs">
         {found.data &&
           FORMS.map(([form, accept]) => (
-            <Button
+            <Download
               key={form}
               size="compact-xs"
-              variant="default"
-              onClick={() => download(path.replace("{call_id}", call_id), accept, `${call_id}.${form}`)}
+              path={path.replace("{call_id}", call_id)}
+              accept={accept}
+              name={`${call_id}.${form}`}
             >
               {t(`ladder.${form}`)}
-            </Button>
+            </Download>
           ))}
         {isRunning && <span role="status">{t("ladder.live", { count: shown.messages.length })}</span>}
         {!found.data && <span role="status">{t("ladder.seen")}</span>}

@@ -5,7 +5,7 @@ import { useMutation } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { client, content, Problem, pageOf, type Row } from "../api/client";
+import { allOf, client, content, Problem, type Row } from "../api/client";
 import { type LiveEvent, listen } from "../api/events";
 import { Age, CostSoFar } from "../parts/age";
 import { Confirm } from "../parts/confirm";
@@ -19,7 +19,6 @@ const HTTP_NOT_FOUND = 404;
 const DRAWN_MS = 500;
 /** After how long a reading that has failed is repeated. */
 const AGAIN_MS = 5_000;
-const PAGE_ROWS = 1_000;
 const READ_AGAIN = new Set(["stream.begun", "stream.gap", "stream.switch_back"]);
 const STATES: Record<string, string> = {
   "call.trying": "trying",
@@ -39,17 +38,7 @@ export function take(calls: Map<string, Row>, { type, data }: Happened): void {
 }
 
 async function readAll(): Promise<Map<string, Row>> {
-  const found = new Map<string, Row>();
-  let cursor: string | null = "";
-  while (cursor !== null) {
-    const page: Awaited<ReturnType<typeof pageOf>> = await pageOf("/calls", {
-      limit: PAGE_ROWS,
-      cursor: cursor || undefined,
-    });
-    for (const row of page.items) found.set(String(row.call_id), row);
-    cursor = page.next;
-  }
-  return found;
+  return new Map((await allOf("/calls")).map((row) => [String(row.call_id), row]));
 }
 
 /** Running calls: read as a whole, again and again, and kept by events between; no reading replaces a later one. */

@@ -6,8 +6,9 @@ import { useInfiniteQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { type FormEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { download, pageOf, queryText } from "../api/client";
+import { pageOf, queryText } from "../api/client";
 import { enteredMoment, localMinute } from "../format";
+import { Download } from "../parts/download";
 import { AnsweredChoice, ReasonChoice } from "../parts/ended";
 import { MinuteInput } from "../parts/minute";
 import { Page } from "../parts/page";
@@ -71,12 +72,12 @@ export function CdrsScreen() {
         <Group gap="xs">
           <ColumnChoice shown={shown} onChange={choose} />
           <SavedViews of="cdrs" kept="vosd.cdrs.searches" search={search} onChoose={narrow} />
-          <Button size="xs" variant="default" onClick={() => download(`/cdrs?${asked}`, "text/csv", "calls.csv")}>
+          <Download path={`/cdrs?${asked}`} accept="text/csv" name="calls.csv">
             {t("cdrs.csv")}
-          </Button>
-          <Button size="xs" variant="default" onClick={() => download(`/cdrs?${asked}`, WORKBOOK, "calls.xlsx")}>
+          </Download>
+          <Download path={`/cdrs?${asked}`} accept={WORKBOOK} name="calls.xlsx">
             {t("reports.xlsx")}
-          </Button>
+          </Download>
         </Group>
       }
     >

@@ -1,11 +1,12 @@
 /** A rate group: its areas, and of a deck the versions, the way back and the import of a sheet. */
 
-import { Button, Group, Tabs, Text } from "@mantine/core";
+import { Group, Tabs, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
-import { client, content, download, ifVersion, neutralised, pageOf, type Row } from "../api/client";
+import { client, content, ifVersion, neutralised, pageOf, type Row } from "../api/client";
 import { Change, type Done } from "../parts/change";
+import { Download } from "../parts/download";
 import { Note } from "../parts/note";
 import { Page } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
@@ -177,21 +178,15 @@ function Versions({ group }: { group: string }) {
           {
             name: "download",
             show: (row) => (
-              <Button
+              <Download
                 size="compact-xs"
-                variant="default"
-                onClick={() =>
-                  download(
-                    `/decks/${encodeURIComponent(group)}/rates?version=${row.version}`,
-                    "text/csv",
-                    `${group}-${row.version}.csv`,
-                    // the API gives rates as they were imported, so that an import changes nothing
-                    neutralised,
-                  )
-                }
+                path={`/decks/${encodeURIComponent(group)}/rates?version=${row.version}`}
+                accept="text/csv"
+                name={`${group}-${row.version}.csv`}
+                mend={neutralised}
               >
                 CSV
-              </Button>
+              </Download>
             ),
           },
         ]}

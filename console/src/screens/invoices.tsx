@@ -1,21 +1,22 @@
 /** Invoices: made for a period, looked at, issued, paid, mailed, taken back. */
 
-import { Anchor, Button, Checkbox, Group, Select, TextInput, Title } from "@mantine/core";
+import { Anchor, Checkbox, Group, Select, TextInput, Title } from "@mantine/core";
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { client, content, download, pageOf, queryText, type Row, type Schemas } from "../api/client";
+import { client, content, pageOf, queryText, type Row, type Schemas } from "../api/client";
 import { resultOf } from "../api/jobs";
 import { amount } from "../format";
 import { Act } from "../parts/act";
 import { Change } from "../parts/change";
+import { Download } from "../parts/download";
 import { NarrowInput } from "../parts/narrow";
 import { Facts, Page } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
 import { Table } from "../parts/table";
 import { LastDone } from "../parts/trial";
-import { Moment, Money, State } from "../parts/values";
+import { Moment, Money, State, useStateWord } from "../parts/values";
 import { useMay } from "../session";
 import { useBooked } from "./payments";
 
@@ -30,6 +31,7 @@ export function InvoicesScreen() {
   const search = useSearch({ from: "/invoices" });
   const go = useNavigate({ from: "/invoices" });
   const mayRun = useMay("POST /invoices/runs");
+  const word = useStateWord();
   const found = useInfiniteQuery({
     queryKey: ["invoices", search],
     queryFn: ({ pageParam }) => pageOf("/invoices", { ...search, limit: PAGE_ROWS, cursor: pageParam || undefined }),
@@ -44,13 +46,9 @@ export function InvoicesScreen() {
       title={t("nav.invoices")}
       needs="GET /invoices"
       actions={
-        <Button
-          size="xs"
-          variant="default"
-          onClick={() => download(`/invoices?${queryText(search)}`, "text/csv", "invoices.csv")}
-        >
+        <Download path={`/invoices?${queryText(search)}`} accept="text/csv" name="invoices.csv">
           {t("cdrs.csv")}
-        </Button>
+        </Download>
       }
     >
       <LastDone />
@@ -66,7 +64,7 @@ export function InvoicesScreen() {
         ))}
         <Select
           label={t("column.state")}
-          data={STATES}
+          data={STATES.map((value) => ({ value, label: word(value) }))}
           clearable
           clearButtonProps={{ "aria-label": t("act.clear") }}
           value={search.state ?? null}
@@ -188,20 +186,12 @@ function Acts({ row }: { row: Detail }) {
   const keyed = (key: string) => ({ "Idempotency-Key": key });
   return (
     <Group gap="xs">
-      <Button
-        size="xs"
-        variant="default"
-        onClick={() => download(`/invoices/${row.id}/pdf`, "application/pdf", `${row.number ?? row.id}.pdf`)}
-      >
+      <Download path={`/invoices/${row.id}/pdf`} accept="application/pdf" name={`${row.number ?? row.id}.pdf`}>
         PDF
-      </Button>
-      <Button
-        size="xs"
-        variant="default"
-        onClick={() => download(`/invoices/${row.id}/calls`, "text/csv", `${row.number ?? row.id}-calls.csv`)}
-      >
+      </Download>
+      <Download path={`/invoices/${row.id}/calls`} accept="text/csv" name={`${row.number ?? row.id}-calls.csv`}>
         {t("invoice.calls")}
-      </Button>
+      </Download>
       {may.issue && row.state === "draft" && (
         <Change
           saysAbove

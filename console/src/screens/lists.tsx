@@ -1,11 +1,12 @@
 /** The screen of every list that `columns.ts` declares. */
 
-import { Button, Group, Select } from "@mantine/core";
+import { Group, Select } from "@mantine/core";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
-import { download, pageOf, queryText } from "../api/client";
+import { pageOf, queryText } from "../api/client";
 import { enteredMoment, localMinute } from "../format";
+import { Download } from "../parts/download";
 import { LAST_MINUTE } from "../parts/minute";
 import { NarrowInput } from "../parts/narrow";
 import { Note } from "../parts/note";
@@ -13,8 +14,9 @@ import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { type Column, Table } from "../parts/table";
 import { LastDone } from "../parts/trial";
+import { useStateWord } from "../parts/values";
 import { useSession } from "../session";
-import { ListActs, rowActs } from "./acts";
+import { ListActs, OpenedRow, rowActs } from "./acts";
 import { type List, lists, rowKeys } from "./columns";
 
 const PAGE_ROWS = 200;
@@ -38,6 +40,7 @@ function ListOf({ name, list }: { name: string; list: List }) {
   const { open: _, ...search } = useSearch({ from: "/lists/$list" });
   const go = useNavigate({ from: "/lists/$list" });
   const { account } = useSession();
+  const word = useStateWord();
   const order = { ...list.fixed, ...(list.isOfOneAccount && account ? { account } : {}), ...search };
   const found = useInfiniteQuery({
     queryKey: [list.path, order],
@@ -65,13 +68,9 @@ function ListOf({ name, list }: { name: string; list: List }) {
       actions={
         <Group gap="xs">
           {!list.isWhole && (
-            <Button
-              variant="default"
-              size="xs"
-              onClick={() => download(`${list.path}?${queryText(order)}`, "text/csv", `${name}.csv`)}
-            >
+            <Download path={`${list.path}?${queryText(order)}`} accept="text/csv" name={`${name}.csv`}>
               {t("cdrs.csv")}
-            </Button>
+            </Download>
           )}
           <ListActs list={name} />
         </Group>
@@ -84,7 +83,7 @@ function ListOf({ name, list }: { name: string; list: List }) {
             <Select
               key={filter.name}
               label={t(`column.${filter.name}`)}
-              data={[...filter.choices]}
+              data={filter.choices.map((value) => ({ value, label: word(value) }))}
               clearable
               clearButtonProps={{ "aria-label": t("act.clear") }}
               value={search[filter.name] ?? null}
@@ -117,6 +116,7 @@ function ListOf({ name, list }: { name: string; list: List }) {
         read={found.status}
         empty={list.empty && t([list.empty])}
       />
+      <OpenedRow rows={rows} />
     </Page>
   );
 }

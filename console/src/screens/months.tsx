@@ -5,20 +5,24 @@ import { useMutation, useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { client, content, download, pageOf, queryText, type Row } from "../api/client";
+import { client, content, pageOf, queryText, type Row } from "../api/client";
 import { resultOf } from "../api/jobs";
 import { amount } from "../format";
 import { Change } from "../parts/change";
+import { Download } from "../parts/download";
 import { NarrowInput } from "../parts/narrow";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { Table } from "../parts/table";
 import { useUnsaved } from "../parts/unsaved";
+import { useStateWord } from "../parts/values";
 import { useMay, useSession } from "../session";
 import { lastMonth, zoneName } from "../zone";
 
 /** Kinds of missing work that an order may pass over. */
 const PASSABLE = new Set(["quarantined", "vendor_unmatched", "dispute_open", "invoices_missing"]);
+
+const ROWS_MAX = 1_000;
 
 export function MonthsScreen() {
   const { t } = useTranslation();
@@ -26,6 +30,7 @@ export function MonthsScreen() {
   const go = useNavigate({ from: "/months" });
   const { account: own } = useSession();
   const mayClose = useMay("POST /months/{month}/close");
+  const word = useStateWord();
   const month = search.month ?? lastMonth(new Date());
   const set = (field: string, value: string) =>
     go({ search: (before) => ({ ...before, [field]: value || undefined }), replace: true });
@@ -36,7 +41,7 @@ export function MonthsScreen() {
   };
   const found = useQuery({
     queryKey: ["statements", month, query],
-    queryFn: () => pageOf(`/statements/${month}`, query),
+    queryFn: () => pageOf(`/statements/${month}`, { ...query, limit: ROWS_MAX }),
   });
   const rows = found.data?.items ?? [];
   return (
@@ -44,13 +49,9 @@ export function MonthsScreen() {
       title={t("nav.months")}
       needs="GET /statements/{month}"
       actions={
-        <Button
-          size="xs"
-          variant="default"
-          onClick={() => download(`/statements/${month}?${queryText(query)}`, "text/csv", `statements-${month}.csv`)}
-        >
+        <Download path={`/statements/${month}?${queryText(query)}`} accept="text/csv" name={`statements-${month}.csv`}>
           {t("cdrs.csv")}
-        </Button>
+        </Download>
       }
     >
       <Group align="end" gap="xs">
@@ -71,6 +72,7 @@ export function MonthsScreen() {
         {t("months.statements")}
       </Title>
       <ProblemText error={found.error} again={() => found.refetch()} />
+      {found.data?.next && <span role="status">{t("state.rows_more", { count: rows.length })}</span>}
       <Table
         label={t("months.statements")}
         columns={[
@@ -81,7 +83,7 @@ export function MonthsScreen() {
             name: "movements",
             show: (row) =>
               (row.movements as Row[])
-                .map((each) => `${each.kind} ${each.count}: ${amount(String(each.amount))}`)
+                .map((each) => `${word(String(each.kind))} ${each.count}: ${amount(String(each.amount))}`)
                 .join(", "),
           },
           { name: "closing", kind: "money" },

@@ -4,8 +4,9 @@ import { Button, Group } from "@mantine/core";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
-import { download, pageOf, queryText } from "../api/client";
+import { pageOf, queryText } from "../api/client";
 import { pathOf } from "../forms/keys";
+import { Download } from "../parts/download";
 import { NarrowInput } from "../parts/narrow";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
@@ -38,13 +39,9 @@ export function ObjectsScreen() {
       needs={`GET ${path}`}
       actions={
         <Group gap="xs">
-          <Button
-            variant="default"
-            size="xs"
-            onClick={() => download(`${path}?${queryText(search)}`, "text/csv", `${kind}.csv`)}
-          >
+          <Download path={`${path}?${queryText(search)}`} accept="text/csv" name={`${kind}.csv`}>
             {t("cdrs.csv")}
-          </Button>
+          </Download>
           {mayMake && (
             <Button size="xs" component={Link} to={`/new/${kind}`}>
               {t("object.new")}

@@ -17,7 +17,7 @@ import { currencyOf, linesOf } from "../parts/spans";
 import { Spark } from "../parts/spark";
 import { STANDINGS, standingOf } from "../parts/standing";
 import { type Column, Table } from "../parts/table";
-import { Moment, State } from "../parts/values";
+import { Moment, State, useFacts } from "../parts/values";
 import type { Narrowing } from "../router";
 import { useMay, useSession } from "../session";
 import { ServerText } from "../text/meanings";
@@ -142,6 +142,7 @@ function Now() {
   });
   const gateways = useGateways().data;
   const health = useMay("POST /configuration/check") ? "/health" : undefined;
+  const parameters = useMay("GET /parameters") ? "/parameters" : undefined;
   const found = status.data;
   if (!found) return <Reading of={status} />;
   const { machine, database } = found;
@@ -182,7 +183,7 @@ function Now() {
         <Figure name={t("overview.database")} to={health}>
           <State value={database.state} />
         </Figure>
-        <Figure name={`${t("overview.node")} ${found.version}`} to="/lists/parameters">
+        <Figure name={`${t("overview.node")} ${found.version}`} to={parameters}>
           {found.node}
         </Figure>
       </section>
@@ -250,6 +251,7 @@ function AlarmFigures() {
 function AlarmList() {
   const { t } = useTranslation();
   const { raised, error, refetch } = useAlarms();
+  const facts = useFacts();
   if (error) return <ProblemText error={error} again={() => refetch()} />;
   if (raised.length === 0) return null;
   return (
@@ -260,7 +262,7 @@ function AlarmList() {
           <Link to="/alarms">
             <ServerText text={each.alarm} /> {each.subject}
           </Link>{" "}
-          <span className="quiet">{each.text || each.do}</span>
+          <span className="quiet">{each.text ? facts(each.text) : <ServerText text={each.do} />}</span>
         </li>
       ))}
     </ul>

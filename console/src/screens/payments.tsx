@@ -1,13 +1,14 @@
 /** Payments: those that wait for a second person, a transfer, a file of payments, and what was booked. */
 
-import { Button, FileInput, Group, Stack, Tabs, TextInput } from "@mantine/core";
+import { FileInput, Group, Stack, Tabs, TextInput } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { client, content, download, pageOf, type Row, type Schemas } from "../api/client";
+import { client, content, pageOf, type Row, type Schemas } from "../api/client";
 import { amount } from "../format";
 import { Change } from "../parts/change";
+import { Download } from "../parts/download";
 import { NarrowInput } from "../parts/narrow";
 import { Note } from "../parts/note";
 import { Page } from "../parts/page";
@@ -22,6 +23,7 @@ import { type FilePayment, paymentsOf } from "./paymentfile";
 type Booked = Schemas["Booked"];
 const AMOUNT = "-?[0-9]+([.][0-9]+)?";
 const LATEST = 200;
+const WAITING_MAX = 1_000;
 
 /** What was booked, in words. */
 export function useBooked(): (booked: Booked) => string {
@@ -125,9 +127,9 @@ function BookedPayments() {
       <Group align="end" gap="xs">
         <NarrowInput label={t("column.account")} value={account ?? ""} onEnter={set} />
         {account && (
-          <Button size="xs" variant="default" onClick={() => download(path, "text/csv", `payments-${account}.csv`)}>
+          <Download path={path} accept="text/csv" name={`payments-${account}.csv`}>
             {t("cdrs.csv")}
-          </Button>
+          </Download>
         )}
       </Group>
       <ProblemText error={found.error} />
@@ -160,7 +162,7 @@ function Waiting() {
     confirm: useMay("POST /waiting-payments/{id}/confirmation"),
     refuse: useMay("POST /waiting-payments/{id}/refusal"),
   };
-  const found = useQuery({ queryKey: ["waiting"], queryFn: () => pageOf("/waiting-payments", {}) });
+  const found = useQuery({ queryKey: ["waiting"], queryFn: () => pageOf("/waiting-payments", { limit: WAITING_MAX }) });
   const acts = (row: Row) => {
     const path = { id: Number(row.id) };
     const named = { amount: amount(String(row.amount)), account: String(row.account), who: String(row.asked_by) };
@@ -210,6 +212,7 @@ function Waiting() {
   return (
     <>
       <ProblemText error={found.error} />
+      {found.data?.next && <span role="status">{t("state.rows_more", { count: found.data.items.length })}</span>}
       <Table
         label={t("payments.tab_waiting")}
         columns={[

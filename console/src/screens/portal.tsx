@@ -5,9 +5,10 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
-import { client, content, download, pageOf, queryText, type Row } from "../api/client";
+import { client, content, pageOf, queryText, type Row } from "../api/client";
 import { brand } from "../brand";
 import { dayBegin } from "../format";
+import { Download } from "../parts/download";
 import { Facts, Page } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
 import { type Column, Table } from "../parts/table";
@@ -101,13 +102,9 @@ function Downloads({ account }: { account: string }) {
           <Button component={Link} to="/cdrs" size="xs" variant="default">
             {t("nav.cdrs")}
           </Button>
-          <Button
-            size="xs"
-            variant="default"
-            onClick={() => download(`/cdrs?${queryText({ since })}`, "text/csv", "calls.csv")}
-          >
+          <Download path={`/cdrs?${queryText({ since })}`} accept="text/csv" name="calls.csv">
             {t("portal.calls_today")}
-          </Button>
+          </Download>
         </>
       )}
       {sees.money && (
@@ -142,8 +139,11 @@ function Invoices({ account }: { account: string }) {
     enabled: sees,
   });
   if (!sees) return null;
-  const file = (row: Row, path: string, accept: string, end: string) => () =>
-    download(`/invoices/${row.id}/${path}`, accept, `${row.number ?? row.id}.${end}`);
+  const file = (row: Row, path: string, accept: string, end: string) => ({
+    path: `/invoices/${row.id}/${path}`,
+    accept,
+    name: `${row.number ?? row.id}.${end}`,
+  });
   const columns: Column[] = [
     { name: "number" },
     { name: "period" },
@@ -155,12 +155,12 @@ function Invoices({ account }: { account: string }) {
       name: "files",
       show: (row) => (
         <Group gap={4} wrap="nowrap">
-          <Button size="compact-xs" variant="default" onClick={file(row, "pdf", "application/pdf", "pdf")}>
+          <Download size="compact-xs" {...file(row, "pdf", "application/pdf", "pdf")}>
             PDF
-          </Button>
-          <Button size="compact-xs" variant="default" onClick={file(row, "calls", "text/csv", "csv")}>
+          </Download>
+          <Download size="compact-xs" {...file(row, "calls", "text/csv", "csv")}>
             {t("portal.calls")}
-          </Button>
+          </Download>
         </Group>
       ),
     },

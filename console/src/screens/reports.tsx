@@ -1,11 +1,12 @@
 /** Each report as a table, and as the files that the API makes of it. */
 
-import { Button, Group, Select, Text } from "@mantine/core";
+import { Group, Select, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
-import { client, content, download, queryText, type Row } from "../api/client";
+import { client, content, queryText, type Row } from "../api/client";
 import { amount, dayBegin, enteredMoment, localMinute } from "../format";
+import { Download } from "../parts/download";
 import { AnsweredChoice, ReasonChoice } from "../parts/ended";
 import { LAST_DAY } from "../parts/minute";
 import { NarrowInput } from "../parts/narrow";
@@ -340,14 +341,9 @@ export function ReportsScreen() {
             onChoose={(wanted) => void go({ search: wanted })}
           />
           {FILES.map(([form, accept]) => (
-            <Button
-              key={form}
-              size="xs"
-              variant="default"
-              onClick={() => download(`/reports/${name}?${asked}`, accept, `${name}.${form}`)}
-            >
+            <Download key={form} path={`/reports/${name}?${asked}`} accept={accept} name={`${name}.${form}`}>
               {t(`reports.${form}`)}
-            </Button>
+            </Download>
           ))}
         </Group>
       }

@@ -1,0 +1,33 @@
+/** A button that downloads a list or a report, and says where that was refused. */
+
+import { Button, type ButtonProps } from "@mantine/core";
+import { useMutation } from "@tanstack/react-query";
+import type { ReactNode } from "react";
+import { download } from "../api/client";
+import { ProblemText } from "./problem";
+
+export function Download({
+  path,
+  accept,
+  name,
+  mend,
+  children,
+  ...look
+}: ButtonProps & {
+  path: string;
+  accept: string;
+  /** Name of the file. */
+  name: string;
+  mend?: (text: string) => string;
+  children: ReactNode;
+}) {
+  const order = useMutation({ mutationFn: () => download(path, accept, name, mend) });
+  return (
+    <>
+      <Button size="xs" variant="default" {...look} loading={order.isPending} onClick={() => order.mutate()}>
+        {children}
+      </Button>
+      <ProblemText error={order.error} />
+    </>
+  );
+}
