@@ -16,7 +16,6 @@ from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database
 from vosd.storage.drop_history import Drops
 from vosd.storage.dropped import dropped_before
-from vosd.storage.invoices import keep_credits
 from vosd.storage.ledger_values import LedgerEntry
 from vosd.storage.ports import EntryKind
 
@@ -92,6 +91,8 @@ class SqlOldPayments:
             DivisionRuns: the tables are being divided.
             StoreUnavailable: nothing of these was dropped.
         """
+        from vosd.storage.invoices import keep_credits  # it imports much, and every payment looks into this module
+
         wanted = {each.id: each for each in archived}
         query = select(schema.ledger_entry).where(_entry.id.in_(list(wanted))).with_for_update()
         async with drops.step(self._database) as connection:
