@@ -25,8 +25,9 @@ window.addEventListener("vite:preloadError", () => window.location.reload());
 const queries = new QueryClient({
   defaultOptions: {
     queries: { staleTime: FRESH_MS, retry: isWorthARepeat, refetchOnWindowFocus: true },
-    // orders have passwords in them, and answers have secrets: none is kept when it is done
-    mutations: { gcTime: 0 },
+    // orders have passwords in them, and answers have secrets: none is kept when it is done. Without a network an order
+    // fails at once: it must not wait, and go out behind the back of who gave it
+    mutations: { gcTime: 0, networkMode: "always" },
   },
 });
 const theme = createTheme({

@@ -28,6 +28,12 @@ export class Unreachable extends Error {}
 
 const HTTP_UNAUTHORIZED = 401;
 
+/** Keys of orders whose answer is that of before. */
+const repeated = new Set<string>();
+
+/** Tell, once, whether what was ordered with a key had been carried out when it was ordered before. */
+export const wasRepeated = (key: string): boolean => repeated.delete(key);
+
 let csrf = "";
 let ended: () => void = () => {};
 
@@ -45,8 +51,11 @@ const manners: Middleware = {
   onError({ error }) {
     return new Unreachable(error instanceof Error ? error.message : String(error));
   },
-  async onResponse({ response, schemaPath }) {
-    if (response.ok) return undefined;
+  async onResponse({ request, response, schemaPath }) {
+    if (response.ok) {
+      if (response.headers.has("Idempotent-Replayed")) repeated.add(request.headers.get("Idempotency-Key") ?? "");
+      return undefined;
+    }
     const said: Row = await response.json().catch(() => ({}));
     const text = (name: string) => (typeof said[name] === "string" ? (said[name] as string) : "");
     if (response.status === HTTP_UNAUTHORIZED && schemaPath !== "/session") ended();

@@ -4,12 +4,15 @@ import { client, content, Problem, type Row, type Schemas } from "./client";
 
 export type Job = Schemas["JobSheet"];
 
+/** The end of a job that did not succeed, with what the request would have got. */
+export class JobFailed extends Problem {}
+
 const LOOKED_MS = 300;
 const OVER = new Set(["cancelled", "done", "failed"]);
 
 const later = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Wait until a job is over; one that did not succeed is a problem, with what the request would have got. */
+/** Wait until a job is over; one that did not succeed is a problem. */
 export async function endOf(begun: Job, note: (progress: number) => void = () => {}): Promise<Job> {
   let job = begun;
   while (!OVER.has(job.state)) {
@@ -20,7 +23,7 @@ export async function endOf(begun: Job, note: (progress: number) => void = () =>
   if (job.state !== "done") {
     const why = (job.problem ?? {}) as Record<string, string | number>;
     const text = (name: string) => String(why[name] ?? "");
-    throw new Problem(
+    throw new JobFailed(
       Number(why.status ?? 0),
       text("code"),
       text("detail") || job.state,

@@ -1,6 +1,20 @@
-import { expect, it } from "vitest";
-import { Problem, Unreachable } from "./client";
+import { expect, it, vi } from "vitest";
+import { Problem, send, Unreachable } from "./client";
+import { endOf, type Job } from "./jobs";
 import { Orders } from "./orders";
+
+const answered = vi.hoisted(() => {
+  // a page has an address, which its requests are below
+  class Request extends globalThis.Request {
+    constructor(path: string, init: RequestInit) {
+      super(new URL(path, "http://switch"), init);
+    }
+  }
+  vi.stubGlobal("Request", Request);
+  const fetched = vi.fn<(request: Request) => Promise<Response>>();
+  vi.stubGlobal("fetch", fetched);
+  return fetched;
+});
 
 const refusal = (status: number, code: string) => new Problem(status, code, "", "", "");
 
@@ -32,4 +46,46 @@ it("gives another order, and one whose key is taken, another key", async () => {
   await orders.carryOut("500 to beta", () => Promise.reject(new Unreachable(""))).catch(() => {});
   const [other] = await keysOf(orders, "600 to beta", []);
   expect(new Set([lost, first, other]).size).toBe(3);
+});
+
+it("carries out at once what the server alone tells from the order before", async () => {
+  const orders = new Orders();
+  const carriedOut = new Map<string, string>();
+  const order = (memo: string) =>
+    orders.carryOut("500 to beta", async (key) => {
+      if (carriedOut.has(key)) throw refusal(409, "key_reused");
+      carriedOut.set(key, memo);
+      if (memo === "lost") throw new Unreachable("");
+    });
+  await expect(order("lost")).rejects.toThrow(Unreachable);
+  await order("another");
+  expect([...carriedOut.values()]).toEqual(["lost", "another"]);
+});
+
+it("has a job that failed begun anew", async () => {
+  const job = { id: 7, state: "failed", problem: { status: 503, code: "away", detail: "" } } as unknown as Job;
+  const failure = await endOf(job).catch((thrown: Error) => thrown);
+  const [failed, again] = await keysOf(new Orders(), "invoices of 2026-10", [failure as Error]);
+  expect(failure).toMatchObject({ status: 503, code: "away" });
+  expect(again).not.toBe(failed);
+});
+
+it("tells what had been carried out when it was ordered before", async () => {
+  const orders = new Orders();
+  const booked = new Set<string>();
+  answered.mockImplementation(async ({ headers }) => {
+    const key = headers.get("Idempotency-Key") ?? "";
+    const isKnown = booked.has(key);
+    booked.add(key);
+    if (booked.size === 1 && !isKnown) throw new TypeError("its answer is lost");
+    return Response.json({}, { headers: isKnown ? { "Idempotent-Replayed": "true" } : {} });
+  });
+  const pay = (key: string) => send("post", "/payments", { headers: { "Idempotency-Key": key } });
+  const told: boolean[] = [];
+  await expect(orders.carryOut("500 to beta", pay)).rejects.toThrow(Unreachable);
+  for (const _ of ["repeat", "another"]) {
+    await orders.carryOut("500 to beta", pay);
+    told.push(orders.isRepeat);
+  }
+  expect([told, booked.size]).toEqual([[true, false], 2]);
 });

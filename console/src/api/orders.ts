@@ -1,31 +1,41 @@
 /** Orders that are carried out once, however often they are given until their answer has come. */
 
 import { useState } from "react";
-import { Problem } from "./client";
+import { Problem, wasRepeated } from "./client";
+import { JobFailed } from "./jobs";
 
 const HTTP_CONFLICT = 409;
+const REUSED = "key_reused";
 const UNDER_WAY = "request_under_way";
 
 /** Orders of one button or form: what is ordered again after an answer that was lost has the same Idempotency-Key. */
 export class Orders {
   private ordered: string | null = null;
   private key = "";
+  /** Whether the last one had been carried out when it was ordered before, and nothing was done now. */
+  isRepeat = false;
 
-  /** Carry an order out. Its text tells it from others, and holds no secret, because it is kept. */
+  /**
+   * Carry an order out. Its text tells it from others, and holds no secret, because it is kept; one that differs in
+   * what its text leaves out gets another key, too.
+   */
   async carryOut<Answer>(text: string, act: (key: string) => Promise<Answer>): Promise<Answer> {
-    if (text !== this.ordered) {
-      this.ordered = text;
+    const isFirst = text !== this.ordered;
+    if (isFirst) {
       this.key = crypto.randomUUID();
+      this.ordered = text;
     }
     try {
       const answer = await act(this.key);
       this.ordered = null;
+      this.isRepeat = wasRepeated(this.key);
       return answer;
     } catch (failure) {
-      // a refused order was not carried out, and may have the same key again; a key that is taken never does
-      if (failure instanceof Problem && failure.status === HTTP_CONFLICT && failure.code !== UNDER_WAY) {
-        this.ordered = null;
-      }
+      const code = failure instanceof Problem && failure.status === HTTP_CONFLICT ? failure.code : "";
+      // a refused order was not carried out, and may have the same key again; a key that is taken never does, nor has a
+      // job that failed another end
+      if ((code && code !== UNDER_WAY) || failure instanceof JobFailed) this.ordered = null;
+      if (code === REUSED && !isFirst) return this.carryOut(text, act);
       throw failure;
     }
   }

@@ -12,12 +12,12 @@ vi.mock("./client", async (original) => ({
     items: [...inForce.values()].filter((row) => row.name === name),
     next: null,
   }),
-  send: async (method: string, path: string) => {
+  send: async (method: string, path: string, { body }: { body?: Row } = {}) => {
     sent.push(`${method} ${path}`);
     const [, list, name = ""] = path.split("/");
     const target = list === "accounts" ? "account" : "routing";
     if (method === "delete") inForce.delete(`${target} ${name}`);
-    else inForce.set(`${target} ${name}`, { target, name, setting: "blocked", value: null, memo: null });
+    else inForce.set(`${target} ${name}`, { target, name, setting: "blocked", value: null, memo: body?.memo });
   },
 }));
 
@@ -42,7 +42,7 @@ it("takes the end of a block back with its reason", async () => {
   const undo = await cleared(MAY, "accounts", "acme", "blocked");
   expect(inForce.size).toBe(0);
   await undo?.();
-  expect([...inForce.keys()]).toEqual(["account acme"]);
+  expect([...inForce.values()]).toEqual([ACCOUNT]);
 });
 
 it("ends the block of a destination of an account by its name", async () => {

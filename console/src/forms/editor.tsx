@@ -135,7 +135,13 @@ export function Editor({ declared, sheet, newest, begin, isReadOnly, onChanged, 
       const undo = undoOf({ place: placeOf(kind, name), saved, before: sheet ? version : null, at });
       say(t(sheet ? "object.saved" : "object.made", { name, version: saved ?? "" }), at && !sheet ? undefined : undo);
       onDone(name);
-      if (!sheet || !at) return;
+      if (!sheet) return;
+      if (!at) {
+        // what is typed before the object is read again is a change of what was saved
+        setBase(keys);
+        setVersion(saved ?? version);
+        return;
+      }
       // what is planned is not what holds now
       setValues(base);
       setAt("");
@@ -198,7 +204,7 @@ export function Editor({ declared, sheet, newest, begin, isReadOnly, onChanged, 
           </Alert>
         )}
         {mistakes.size === 0 && !theirs && <ProblemText error={order.error} />}
-        {isChanged && newest && newest.version !== version && (
+        {isChanged && newest && (newest.version ?? 0) > (version ?? 0) && (
           <Alert variant="outline" role="status" p={6}>
             {t("conflict.newer", { who: newest.operator ?? "–", version: newest.version ?? "–" })}
           </Alert>

@@ -94,7 +94,8 @@ function AllowedAct<Result>(props: ActProps<Result>) {
       setOpen(false);
       setChecked(false);
       setEntered({});
-      say(props.said(result, entered), props.undo?.(result, entered));
+      const said = props.said(result, entered);
+      say(orders.isRepeat ? t("act.repeated", { said }) : said, props.undo?.(result, entered));
       if (props.secret) setSecret(props.secret(result));
       order.reset(); // it has what was entered
     },

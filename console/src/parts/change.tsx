@@ -16,7 +16,7 @@ export interface Done {
 /** A change in two steps: a button, then a question that says what will happen. Behind it stands what it did. */
 export function Change(props: {
   act: string;
-  /** The question; what has the same one is the same order. */
+  /** The question; with the same one an order is a repeat, unless the server finds it another. */
   title: string;
   lead: ReactNode;
   /** The key is the same one until an answer has come: a repeat changes nothing. */
@@ -28,12 +28,16 @@ export function Change(props: {
   saysAbove?: boolean;
   size?: ButtonProps["size"];
 }) {
+  const { t } = useTranslation();
   const queries = useQueryClient();
   const say = useSay();
   const orders = useOrders();
   const [asks, setAsks] = useState(false);
   const change = useMutation({
-    mutationFn: () => orders.carryOut(props.title, props.run),
+    mutationFn: async () => {
+      const done = await orders.carryOut(props.title, props.run);
+      return orders.isRepeat ? { ...done, said: t("act.repeated", { said: done.said }) } : done;
+    },
     onSuccess: (done) => {
       setAsks(false);
       if (props.saysAbove) say(done.said, done.undo);

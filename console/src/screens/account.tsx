@@ -327,11 +327,10 @@ function Pay({ account, currency }: { account: string; currency: string }) {
       ),
     onSuccess: (done) => {
       const receipt = (done.receipts as Row[])[0];
-      setSaid(
-        receipt
-          ? t("customer.booked", { amount: amount(String(receipt.amount)), after: amount(String(receipt.after)) })
-          : t("customer.waiting"),
-      );
+      const booked = receipt
+        ? t("customer.booked", { amount: amount(String(receipt.amount)), after: amount(String(receipt.after)) })
+        : t("customer.waiting");
+      setSaid(orders.isRepeat ? t("act.repeated", { said: booked }) : booked);
       setAsks(false);
       setEntered(null);
       void queries.invalidateQueries();

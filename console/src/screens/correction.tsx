@@ -73,7 +73,8 @@ export function Correction({ call_id, charges }: { call_id: string; charges: rea
         return { changes, undo };
       }),
     onSuccess: ({ changes, undo }) => {
-      setDone({ ...saying(changes), undo });
+      const { said } = saying(changes);
+      setDone({ said: orders.isRepeat ? t("act.repeated", { said }) : said, undo });
       close();
       void queries.invalidateQueries();
     },
