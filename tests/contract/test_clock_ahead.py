@@ -7,6 +7,7 @@ import pytest
 from doubles.data.records import answered_call
 
 from vosd.billing.accounts import AccountType
+from vosd.catalogue.overrides import Override, Setting, Target
 from vosd.cdr.retention import DAY_MS, Age
 from vosd.daemon import report_process, retention_process
 from vosd.daemon.nightly_process import Minimum, NightlyOrder, work_of_the_night
@@ -14,6 +15,7 @@ from vosd.daemon.report_process import ReportOrder
 from vosd.daemon.retention_process import RetentionOrder
 from vosd.engine.settings import ReportForm, RetentionSettings
 from vosd.storage.books import SqlBooks
+from vosd.storage.overrides import SqlOverrides
 from vosd.storage.queries import SqlQueries
 
 pytestmark = [pytest.mark.mariadb, pytest.mark.parametrize("database_url", ["mariadb"], indirect=True)]
@@ -41,3 +43,16 @@ async def test_the_daily_work_is_refused_by_a_clock_that_is_ahead(database, data
 
     assert [NOT_COME in each for each in said] == [bool(days_ahead)] * 3, said
     assert (await SqlQueries(database).standing("acme")).seq == (1 if days_ahead else 2)  # the call, and the minimum
+
+
+async def test_no_override_ends_by_a_clock_that_is_ahead(database):
+    now = time.time_ns() // 1_000_000
+    store = SqlOverrides(database)
+    blocks = [
+        Override(Target.ACCOUNT, name, Setting.BLOCKED, "", "noc", now, until=until)
+        for name, until in (("week", now + 7 * DAY_MS), ("over", now - DAY_MS))
+    ]
+    await store.put(blocks[:1], now)
+    await store.put(blocks[1:], now + 30 * DAY_MS)
+    await store.expire(now + 30 * DAY_MS)
+    assert [each.name for each in (await store.load()).by_key.values()] == ["week"]

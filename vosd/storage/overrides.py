@@ -14,6 +14,7 @@ from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit import note as note_audit
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import Database, SchemaOutdated
+from vosd.storage.database_clock import APART_MS, database_clock
 from vosd.storage.types import descriptive, identifying
 
 _table: Final = schema.operational_override
@@ -82,7 +83,7 @@ class SqlOverrides:
         """
         async with self._database.writing() as connection:
             await _advance(connection)
-            present = await _expired(connection, now)
+            present = await self._expired(connection, now)
             for each in overrides:
                 row = _row_of(each)
                 replaced = present.get(each.key)
@@ -104,7 +105,7 @@ class SqlOverrides:
         """
         async with self._database.writing() as connection:
             await _advance(connection)
-            present = await _expired(connection, now)
+            present = await self._expired(connection, now)
             found = [present[key] for key in dict.fromkeys(keys) if key in present]
             for each in found:
                 await connection.execute(delete(_table).where(*_is(each.key)))
@@ -121,7 +122,7 @@ class SqlOverrides:
         """
         async with self._database.writing() as connection:
             await _advance(connection)
-            await _expired(connection, now)
+            await self._expired(connection, now)
 
     async def changes(
         self, limit: int, name: str | None = None, target: Target | None = None
@@ -144,6 +145,23 @@ class SqlOverrides:
             )
             for row in rows
         ]
+
+    async def _expired(self, connection: AsyncConnection, now: int) -> dict[Key, Override]:
+        """Remove and note what has expired; return the others.
+
+        What has not by the clock of a database server stays: the clock of the switch may be ahead for a while.
+        """
+        if not self._database.is_sqlite:
+            there = (await connection.execute(select(database_clock(self._database)))).scalar_one()
+            now = min(now, there + APART_MS)
+        present = await _rows(connection)
+        for key, each in [*present.items()]:
+            if not each.holds_at(now):
+                await connection.execute(delete(_table).where(*_is(key)))
+                at = now if each.until is None else each.until
+                await note(connection, OverrideRecord(at, OverrideAction.EXPIRED, each, None))
+                del present[key]
+        return present
 
 
 async def _version_in(connection: AsyncConnection) -> int:
@@ -170,18 +188,6 @@ async def _rows(connection: AsyncConnection) -> dict[Key, Override]:
     query = select(_table).order_by(columns.target, columns.name, columns.setting)
     found = map(_override_of, (await connection.execute(query)).all())
     return {each.key: each for each in found}
-
-
-async def _expired(connection: AsyncConnection, now: int) -> dict[Key, Override]:
-    """Remove and note what has expired; return the others."""
-    present = await _rows(connection)
-    for key, each in [*present.items()]:
-        if not each.holds_at(now):
-            await connection.execute(delete(_table).where(*_is(key)))
-            at = now if each.until is None else each.until
-            await note(connection, OverrideRecord(at, OverrideAction.EXPIRED, each, None))
-            del present[key]
-    return present
 
 
 async def note(connection: AsyncConnection, change: OverrideRecord) -> None:

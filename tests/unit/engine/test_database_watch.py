@@ -122,6 +122,24 @@ async def test_an_account_with_fewer_entries_than_before_is_a_loss_that_no_count
     assert switch.watch.report().booked_again == 2
 
 
+async def test_a_comparison_that_a_fault_has_ended_is_made_again(switch, server, monkeypatch):
+    """No call is taken until it is done."""
+    await switch.end_calls(answered_call(1))
+    server.replace_by(MemoryStore())
+    await switch.watch.look()
+
+    async def fails(*_):
+        raise ValueError("it cannot be compared")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(switch.watch._comparison, "mend", fails)
+        with pytest.raises(ValueError, match="it cannot be compared"):
+            await switch.watch.compare()
+    assert switch.watch.refuses_calls
+    await switch.compared()
+    assert not switch.watch.refuses_calls
+
+
 async def test_a_booking_that_crossed_a_payment_is_no_loss(switch, server):
     switch.recorder.behind.add("acme")
     await switch.watch.look()

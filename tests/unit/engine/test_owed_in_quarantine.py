@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from doubles.data.records import answered_call, call_id, rejected
-from doubles.journals import files_of, not_noted, opened
+from doubles.journals import crash_and_read, files_of, not_noted, opened
 from doubles.memory.store import MemoryStore
 
 from vosd.billing.holds import AccountCredit
@@ -81,18 +81,25 @@ async def test_a_lost_call_that_is_refused_when_it_is_booked_again_is_owed_until
     assert scene.money == (-1, 0)
 
 
-async def test_a_lost_call_that_is_refused_on_a_full_disk_is_owed_once(scene):
+@pytest.mark.parametrize("has_backlog", [False, True])
+async def test_a_lost_call_that_is_refused_on_a_full_disk_is_owed_once_and_kept(scene, tmp_path, has_backlog):
     def full(_rejected: object) -> None:
         raise OSError(28, "No space left on device")
 
     await scene.database.open_accounts(["acme"])
     scene.journal.ended(CALL)
     scene.journal.booked([CALL.call_id])
+    if has_backlog:  # it waits on disk
+        scene.recorder = Recorder(
+            scene.database, scene.journal, scene.balances.credits, CdrSettings(batch_ms=1), window=0
+        )
     scene.database.refuses, put, scene.journal.quarantine.put = True, scene.journal.quarantine.put, full
     comparison = JournalComparison(scene.database, scene.balances, scene.recorder, scene.journal)
     for _ in range(2):
         await comparison.mend(BEGINNING, not_noted)
         assert scene.money == (0, -1)
+    scene.journal.flush()
+    assert list(crash_and_read(tmp_path / "journal").unbooked) == [CALL.call_id]
     scene.journal.quarantine.put = put
     task = asyncio.create_task(scene.recorder.run())
     await scene.recorder.drained()

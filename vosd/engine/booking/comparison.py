@@ -131,8 +131,9 @@ class JournalComparison:
                         self._balances.add_owed(each.record.postings)
                     quarantined = await self._journal.refused(rejected.rejected)
                     for record, _ in rejected.rejected:
-                        if record.call_id not in quarantined:
-                            self._recorder.add(record)  # else it is lost, and owed, once more in the next comparison
+                        if record.call_id not in quarantined:  # it is lost, and owed, in no later comparison
+                            self._journal.ended(record)  # for the journal it was booked
+                            self._recorder.add(record)
                 await note(kept.place)
         finally:
             waiting.close()

@@ -250,6 +250,9 @@ class DatabaseWatch(Counting):
                 _log.warning("database_comparison_interrupted", error=str(error))
                 self._comparison_wanted.set()
                 await asyncio.sleep(RETRY_S)
+            except Exception:
+                self._comparison_wanted.set()  # no call is taken until it is done
+                raise
 
     async def end(self) -> None:
         """Release the lease, so that another switch need not wait for it to run out."""
