@@ -395,8 +395,10 @@ def test_a_party_on_hold_hears_music_and_not_the_holder(relaying: Stage) -> None
             return any(packet[8:12] == SSRC_OF_CALLER for packet in call.callee.taken())
 
         eventually(is_resumed, "the callee hears the caller")
-        call.offer_fax_in_vain(4)
         call.talk()
+        call.offer_fax_in_vain(4)
+        call.callee.taken()
+        eventually(is_resumed, "the callee hears the caller after a fax that was refused")
         (played,) = call.hang_up(5)["played"]
     assert (played["to"], played["sound"], played["codec"]) == ("callee", "gone", "PCMU")
     relaying.expect_nothing_left()
