@@ -21,7 +21,7 @@ from vosd.sip.transaction.states import TransactionState
 OF_THE_SWITCH = frozenset({"_asks", "_board", "_choices", "_endpoint", "_flows", "bucket", "endpoint", "store"})
 DESCRIBED = ("vosd.b2bua", "vosd.sip.dialog", "vosd.sip.transaction")
 OCCUPIED = frozenset({"choices", "counted", "hold", "numbers", "searched", "taken", "watched"})
-"""Of a call request: what is compared otherwise, the numbers, which are read by then, and the search, which is over."""
+"""Fields of a call request that are compared otherwise, or are read, or over, by then."""
 MESSAGES = frozenset({"forwards"})
 """Messages whose other bodies are forwarded by rule, none of which is kept over a restart."""
 VALUES = (str, bytes, int, frozenset, NoneType)

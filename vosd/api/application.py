@@ -155,10 +155,8 @@ class Application:
                 f"this needs the permission {operation.permission.value}, which the token has not",
             )
         if operation.long is not None and is_long(operation.long, request):
-            if (
-                who.account is not None and not operation.is_for_accounts
-            ):  # before its body is read and kept, and before it waits beside others
-                office.scope_of(who).require_operator()
+            if who.account is not None and not operation.is_for_accounts:
+                office.scope_of(who).require_operator()  # before its body is kept, and before it waits beside others
             return await self._queued(operation, operation.long, office, who, path, request)
         wanted = None
         if operation.listing is not None:

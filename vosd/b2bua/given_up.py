@@ -29,8 +29,7 @@ class GivenUp(msgspec.Struct):
     call: "CallPort"
     gateway: str
     choice: RouteChoice | None
-    """None = it is of before a restart, and its price is not known: an earlier version has written it, or its gateway
-    has left the file."""
+    """None = its price is not known after a restart: an earlier version has written it, or its gateway is gone."""
     sip_call_id: str
     address: str
     started_at: Instant

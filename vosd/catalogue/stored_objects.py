@@ -4,7 +4,7 @@
 """
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -49,6 +49,17 @@ class ObjectVersion(msgspec.Struct, frozen=True, kw_only=True):
     made_at: int
     operator: str
     memo: str | None = None
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Place among the versions of the object: the greatest one that has begun is in force."""
+        return self.begins_at, self.version
+
+
+def in_force_at(versions: Iterable[ObjectVersion], at: int) -> ObjectVersion | None:
+    """Return the version that began last; None = the object did not exist yet."""
+    begun = [each for each in versions if each.begins_at <= at]
+    return max(begun, key=lambda each: each.place, default=None)
 
 
 class Objects(msgspec.Struct, frozen=True, kw_only=True):

@@ -74,8 +74,7 @@ class NightlyPart:
     async def run(self, now: int) -> None:
         """Do the work at a time (UTC milliseconds); work that fails, for whatever reason, is an alarm."""
         order = self.order(now)
-        wanted = {"verify": order.verify, "minimum": bool(order.month), "invoices": order.invoices}
-        works = [name for name, is_wanted in wanted.items() if is_wanted]
+        works = order.works
         if not works:
             return
         try:

@@ -60,6 +60,12 @@ class NightlyOrder(msgspec.Struct, frozen=True):
     lock_after_days: int | None = None
     """After how many days an account with an overdue invoice is blocked; None = never."""
 
+    @property
+    def works(self) -> list[str]:
+        """Names of the works that are to be done."""
+        wanted = {"verify": self.verify, "minimum": bool(self.month), "invoices": self.invoices}
+        return [name for name, is_wanted in wanted.items() if is_wanted]
+
 
 class NightlyOutcome(msgspec.Struct, frozen=True):
     """Result of one night: differences found and minimums booked."""
@@ -92,8 +98,7 @@ async def work_of_the_night(order: NightlyOrder) -> NightlyOutcome:
         finally:
             await database.close()
     except (VosError, OSError) as error:
-        works = {"verify": order.verify, "minimum": bool(order.month), "invoices": order.invoices}
-        return NightlyOutcome(failed={name: str(error) for name, is_wanted in works.items() if is_wanted})
+        return NightlyOutcome(failed=dict.fromkeys(order.works, str(error)))
 
 
 async def _work_on(database: Database, order: NightlyOrder) -> NightlyOutcome:

@@ -334,9 +334,8 @@ class ServerCore:
             return None  # an ACK is never answered
         if dialog.is_behind_nat and source.flow != dialog.peer.flow and source.host == dialog.peer.host:
             reliable = self._store.reliable
-            if (
-                reliable[dialog.peer.flow] and not reliable[source.flow]
-            ):  # only the INVITE was large: the peer is on UDP
+            is_on_udp = reliable[dialog.peer.flow] and not reliable[source.flow]  # only the INVITE was large
+            if is_on_udp:
                 self._follow(owner, dialog, request, source)
         if isinstance(owner, PendingBye):
             if owner.acceptance.is_acknowledged_by(request):

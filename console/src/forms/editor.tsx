@@ -66,7 +66,7 @@ interface EditorProps {
   /** Keys that a new object begins with. */
   begin?: Keys;
   isReadOnly: boolean;
-  /** Hears whether it holds what is not saved. */
+  /** Receives whether it holds what is not saved. */
   onChanged?: (isChanged: boolean) => void;
   onDone: (name: string) => void;
 }

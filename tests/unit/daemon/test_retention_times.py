@@ -1,4 +1,4 @@
-"""When old records are dropped: once a day at the time of a zone, in summer and in winter, and by no wrong clock."""
+"""Old records are dropped once a day at the time of a zone, in summer and in winter, and by no wrong clock."""
 
 import asyncio
 from datetime import UTC, datetime

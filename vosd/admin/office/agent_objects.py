@@ -17,7 +17,7 @@ from vosd.admin.office.scope import Scope
 from vosd.billing.rights import Right
 from vosd.catalogue.agent_sources import AgentSources
 from vosd.catalogue.problems import ConfigError, DefinitionProblem
-from vosd.catalogue.stored_objects import ObjectVersion
+from vosd.catalogue.stored_objects import ObjectVersion, in_force_at
 
 Body = Mapping[str, Any]
 
@@ -108,8 +108,7 @@ class AgentObjects:
         The version in force says whose it is, or the last one before its end. It may have an earlier number than
         others, which were made while it was planned.
         """
-        begun = [each for each in versions if each.body is not None and each.begins_at <= now]
-        last = max(begun, key=lambda each: (each.begins_at, each.version), default=None)
+        last = in_force_at((each for each in versions if each.body is not None), now)
         if last is None or not self.sees(last):
             return []
         return [self.shown(each) for each in versions if each.body is None or self.sees(each)]

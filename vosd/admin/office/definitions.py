@@ -3,7 +3,7 @@
 import asyncio
 import heapq
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
@@ -24,7 +24,7 @@ from vosd.base.errors import VosError
 from vosd.base.parts import in_parts
 from vosd.billing.accounts import Account
 from vosd.catalogue.problems import ConfigError, is_secret
-from vosd.catalogue.stored_objects import KINDS, ObjectVersion
+from vosd.catalogue.stored_objects import KINDS, ObjectVersion, in_force_at
 from vosd.cdr.columns import iso_utc
 from vosd.control.calls import ListCalls
 from vosd.control.client import DaemonRefusedError, DaemonUnreachableError, NoDaemonError
@@ -447,7 +447,7 @@ async def _check_free(
     """Raise AlreadyDefinedError for a new account whose name another one had: its money and its tokens stay."""
     if wanted.kind != "accounts" or wanted.keys is None or wanted.is_merged:
         return
-    had = max((each for each in versions if each.body is not None), key=_order, default=None)
+    had = max((each for each in versions if each.body is not None), key=lambda each: each.place, default=None)
     if had is None:
         is_free = await office.stores.queries.standing(wanted.name) is None
     else:
@@ -465,16 +465,11 @@ async def _was_below(office: Office, had: ObjectVersion, owned: AgentObjects) ->
             return False
         passed.add(above)
         versions = await office.stores.objects.history("accounts", above)
-        begun = (each for each in versions if each.body is not None and each.begins_at <= office.now())
-        last = max(begun, key=_order, default=None)
+        last = in_force_at((each for each in versions if each.body is not None), office.now())
         if last is None:
             return False
         had = last
     return True
-
-
-def _order(version: ObjectVersion) -> tuple[int, int]:
-    return version.begins_at, version.version
 
 
 def _taken(wanted: WantedObject) -> AlreadyDefinedError:
@@ -1015,12 +1010,6 @@ def numbered(versions: Sequence[ObjectVersion], version: int) -> ObjectVersion:
             return each
     message = f"{versions[0].kind} {versions[0].name} has no version {version}; the newest is {versions[0].version}"
     raise NoSuchObjectError(message)
-
-
-def in_force_at(versions: Iterable[ObjectVersion], at: int) -> ObjectVersion | None:
-    """Return the version that began last; None = the object did not exist yet."""
-    begun = [each for each in versions if each.begins_at <= at]
-    return max(begun, key=_order, default=None)
 
 
 def differing(before: str | None, after: str | None) -> dict[str, tuple[Any, Any]]:

@@ -134,6 +134,7 @@ class JournalComparison:
                         if record.call_id not in quarantined:  # it is lost, and owed, in no later comparison
                             self._journal.ended(record)  # for the journal it was booked
                             self._recorder.add(record)
+                    self._journal.flush()  # before the place behind it is noted: a kill must not lose it
                 await note(kept.place)
         finally:
             waiting.close()

@@ -306,18 +306,18 @@ class Intake:
         caller, admitted, trunks = first.caller.inviter, paid_by.mapping, self._services.admission.catalogue
         newcomer = None if caller is None else caller.progress.newcomer
         if caller is None or newcomer is None:
-            now = None if admitted is None else trunks.mapping_gateways.get(admitted.name)
-            user = paid_by.user if now is None or not now.proves_itself else now.name
+            present = None if admitted is None else trunks.mapping_gateways.get(admitted.name)
+            user = paid_by.user if present is None or not present.proves_itself else present.name
             return _Transferor(paid_by.source_host, paid_by.source_port, user, admitted, first.arrival)
-        now = trunks.mapping_gateways.get(newcomer.trunk)
+        present = trunks.mapping_gateways.get(newcomer.trunk)
         arrival = replace(
             first.arrival,
             sip_call_id_in=caller.dialog.call_id,
             source_address=str(Peer(0, newcomer.host, newcomer.port)),
             caller_user_agent=None,
         )
-        user = newcomer.trunk if now is None or now.proves_itself else ""
-        return _Transferor(newcomer.host, newcomer.port, user, now, arrival)
+        user = newcomer.trunk if present is None or present.proves_itself else ""
+        return _Transferor(newcomer.host, newcomer.port, user, present, arrival)
 
     def _may_replace(self, call: Call, leg: Leg, event: InviteArrived) -> MappingGateway | None:
         """Return the mapping gateway or phone that sends an INVITE, if it has the account of the leg to be replaced.

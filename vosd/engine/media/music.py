@@ -64,9 +64,9 @@ class HoldMusic:
         return receiving(body) if is_answer and own.is_softened else body
 
     def go_on(self, sides: tuple[Leg, Leg], parameters: MediaParameters, now: Instant) -> None:
-        """Begin the music of two legs again that have each other again, where one holds the other.
+        """Begin music again where one of two legs holds the other, and a third one has come between them and ended.
 
-        The ring-back of the target that one of them was to talk to ends.
+        The ring-back of that third one ends.
         """
         for held, holder in (sides, sides[::-1]):
             media = held.facts.media

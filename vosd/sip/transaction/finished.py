@@ -55,11 +55,11 @@ class FinishedTransactions:
         """Keep ``what`` for ``stay_ms`` milliseconds, at most one tick longer; ``also`` is another key for the same."""
         due_ms = -(-(now.mono + stay_ms) // self._tick_ms) * self._tick_ms
         keys = self._batches.get(due_ms)
-        if keys is None:
+        if keys is None:  # as ``_begun``, in place: most keys are kept here
             keys = self._batches[due_ms] = []
             self._wheel.schedule(due_ms, self)
-        if isinstance(what, Datagram) and len(what.data) > LONG and what.data.startswith(_RESPONSE):
-            what = what if self._has_room(len(what.data), due_ms) else ABSORB
+        if isinstance(what, Datagram) and len(what.data) > LONG:
+            what = self._bounded(what, due_ms)
         keys.append(key)
         self.entries[key] = what
         if also:
@@ -68,31 +68,40 @@ class FinishedTransactions:
 
     def keep_until(self, key: str, what: Entry, due_ms: int) -> None:
         """Keep what was kept before, until the instant that ``kept`` named."""
-        if due_ms not in self._batches:
-            self._batches[due_ms] = []
-            self._wheel.schedule(due_ms, self)
-        if isinstance(what, Datagram) and len(what.data) > LONG and what.data.startswith(_RESPONSE):
-            what = what if self._has_room(len(what.data), due_ms) else ABSORB
-        self._batches[due_ms].append(key)
+        keys = self._batches.get(due_ms)
+        if keys is None:
+            keys = self._begun(due_ms)
+        if isinstance(what, Datagram) and len(what.data) > LONG:
+            what = self._bounded(what, due_ms)
+        keys.append(key)
         self.entries[key] = what
 
-    def has_room(self, size: int, key: str, stay_ms: int, now: Instant) -> bool:
-        """Count the bytes of a long response that is kept elsewhere for so long; False = there is no room for it.
+    def reserve(self, size: int, key: str, stay_ms: int, now: Instant) -> bool:
+        """Count the bytes of a long response that is kept elsewhere for so long; False = there are too many already.
 
         Its key is kept then, so that repetitions are absorbed.
         """
         due_ms = -(-(now.mono + stay_ms) // self._tick_ms) * self._tick_ms
         if due_ms not in self._batches:
-            self._batches[due_ms] = []
-            self._wheel.schedule(due_ms, self)
-        if self._has_room(size, due_ms):
+            self._begun(due_ms)
+        if self._reserved(size, due_ms):
             return True
-        self._batches[due_ms].append(key)
-        self.entries[key] = ABSORB
+        self.keep(key, ABSORB, stay_ms, now)
         return False
 
-    def _has_room(self, size: int, due_ms: int) -> bool:
-        """Count the bytes of a long response; False = there is no room for it."""
+    def _begun(self, due_ms: int) -> list[str]:
+        """Return the keys that expire at an instant, of which there are none yet."""
+        keys = self._batches[due_ms] = []
+        self._wheel.schedule(due_ms, self)
+        return keys
+
+    def _bounded(self, message: Datagram, due_ms: int) -> Entry:
+        """Return a long message, or in place of a response too many the mark to absorb repetitions."""
+        is_ours = not message.data.startswith(_RESPONSE)
+        return message if is_ours or self._reserved(len(message.data), due_ms) else ABSORB
+
+    def _reserved(self, size: int, due_ms: int) -> bool:
+        """Count the bytes of a long response; False = there are too many already."""
         if self.long_bytes + size > LONG_BYTES_MAX:
             return False
         self.long_bytes += size

@@ -98,7 +98,7 @@ class InviteServer(InviteServerState[str, ResponseStem, Retry], eq=False):
             store.merging.discard(self.merging)
             # A copy of the INVITE that took a slower path must not become a second call.
             store.finished.keep(self.key, INVITE_ACCEPTED, store.timers.transaction_ms, now, also=self.merging)
-        elif len(data) > LONG and not self._has_room(_COPIES * len(data), now):
+        elif len(data) > LONG and not self._may_wait(_COPIES * len(data), now):
             store.out.append(Datagram(self.stem.peer, data))  # once: it is not repeated, and no ACK is waited for
         else:
             self.last = None
@@ -106,10 +106,10 @@ class InviteServer(InviteServerState[str, ResponseStem, Retry], eq=False):
             self.retry.begin(self, OF_FAILURE, now)
         return data
 
-    def _has_room(self, size: int, now: Instant) -> bool:
+    def _may_wait(self, size: int, now: Instant) -> bool:
         """Return whether a long failure may wait for its ACK; else the INVITE is forgotten, but for its key."""
         store = self.store
-        if store.finished.has_room(size, self.key, store.timers.transaction_ms, now):
+        if store.finished.reserve(size, self.key, store.timers.transaction_ms, now):
             return True
         self.owner = None
         self._leave()
