@@ -1,6 +1,7 @@
 """Addresses to which no media is sent, whatever a session description says."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv4Network, ip_address
 from typing import Final
 
@@ -25,16 +26,24 @@ def open_ports(
     is one of this machine, too, and not to our own ports, of media and of SIP, by whatever address: packets would go
     round, for each of which we pay.
     """
+    name = _receiver(own_host, host)
+    if name is None:
+        return []
+    names = {name, *(UNSPECIFIED if is_here else ())}
+    spared = [range_ for spared_host, range_ in own_ranges if spared_host in names]
+    return [port for port in ports if port and not any(each.first <= port <= each.last for each in spared)]
+
+
+# Most descriptions have one of a few addresses: those of the trunks and of their media gateways.
+@lru_cache(maxsize=4_096)
+def _receiver(own_host: str, host: str) -> str | None:
+    """Return a host in canonical form; None = it is no single one that media may be sent to from ``own_host``."""
     try:
         ours, theirs = ip_address(own_host.partition("%")[0]), ip_address(host.partition("%")[0])
     except ValueError:
-        return []
+        return None
     if ours.version != theirs.version:
-        return []
+        return None
     if theirs.is_multicast or theirs.is_unspecified or theirs in _THIS_NETWORK or host == "255.255.255.255":
-        return []
-    if theirs.is_loopback and not ours.is_loopback:
-        return []
-    names = {str(theirs), *(UNSPECIFIED if is_here else ())}
-    spared = [range_ for name, range_ in own_ranges if name in names]
-    return [port for port in ports if port and not any(each.first <= port <= each.last for each in spared)]
+        return None
+    return None if theirs.is_loopback and not ours.is_loopback else str(theirs)

@@ -12,6 +12,7 @@ from vosd.relay.protocol import MESSAGE_BYTES
 _DESCRIPTORS_MAX: Final = 253
 """Most descriptors of one message (SCM_MAX_FD of Linux)."""
 _DESCRIPTOR: Final = "i"
+_ANCILLARY_BYTES: Final = socket.CMSG_SPACE(_DESCRIPTORS_MAX * array.array(_DESCRIPTOR).itemsize)
 
 
 class ChannelFullError(Exception):
@@ -21,13 +22,15 @@ class ChannelFullError(Exception):
 class MessageChannel:
     """Both directions of a connection. Messages that the kernel does not take yet are kept, in a queue with a limit."""
 
-    __slots__ = ("_limit", "_queue", "sock")
+    __slots__ = ("_buffer", "_limit", "_queue", "sock")
 
     def __init__(self, sock: socket.socket, limit: int) -> None:
         sock.setblocking(False)
         self.sock = sock
         self._limit = limit
         self._queue: deque[tuple[bytes, Sequence[int]]] = deque()
+        # A new one of this size for each message would be mapped by the kernel, page by page.
+        self._buffer = memoryview(bytearray(MESSAGE_BYTES))
 
     @property
     def is_waiting(self) -> bool:
@@ -70,18 +73,17 @@ class MessageChannel:
             EOFError: the other side has ended.
             OSError: the connection is broken.
         """
-        size = socket.CMSG_SPACE(_DESCRIPTORS_MAX * array.array(_DESCRIPTOR).itemsize)
         try:
-            content, ancillary, _, _ = self.sock.recvmsg(MESSAGE_BYTES, size, socket.MSG_CMSG_CLOEXEC)
+            size, ancillary, _, _ = self.sock.recvmsg_into([self._buffer], _ANCILLARY_BYTES, socket.MSG_CMSG_CLOEXEC)
         except BlockingIOError:
             return None
-        if not content:
+        if not size:
             raise EOFError
         descriptors = array.array(_DESCRIPTOR)
         for level, kind, data in ancillary:
             if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
                 descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
-        return content, list(descriptors)
+        return bytes(self._buffer[:size]), list(descriptors)
 
     def close(self) -> None:
         """Close the connection; messages that were kept are lost."""
