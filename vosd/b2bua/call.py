@@ -335,7 +335,8 @@ class Call:
             return  # it was replaced, and has its BYE
         if self._check_limits(now):
             return
-        if side is self.caller and self.caller.progress.final is None:
+        is_unsent = leg.acceptance is not None and leg.acceptance.retry is None
+        if side is self.caller and (is_unsent or self.caller.progress.final is None):
             return  # it did not receive the 18x of its early dialog, and its INVITE still waits for our answer
         if status == 481 or self.state is states.ANSWERED:
             side.hang_up("", now)  # 481 may concern that request alone, and a leg that stays up is charged

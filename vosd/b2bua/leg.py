@@ -392,7 +392,9 @@ class Leg:
         self.send(OutgoingBye(reason, b"", dialog, None), now)
 
     def close(self, now: Instant) -> None:
-        """Drop the dialog without sending anything."""
+        """Drop the dialog without sending anything, but a BYE that waits for an ACK."""
+        if self.acceptance is not None and self.acceptance.owner is None:
+            return
         supervision, self.supervision = self.supervision, None
         if supervision is not None and supervision.pending is not None:
             supervision.stop(now)

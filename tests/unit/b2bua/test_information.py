@@ -60,6 +60,24 @@ def test_a_side_that_knows_the_call_no_more_ends_it(scene, ends, side):
     assert scene.close().hangup_source == ("callee" if side == "caller" else "caller")
 
 
+@pytest.mark.parametrize("acknowledges", [True, False], ids=["ACK", "no ACK"])
+def test_a_caller_that_knows_the_call_no_more_before_its_ack_gets_its_bye(scene, acknowledges):
+    """The BYE waits for the ACK of our 200, which is repeated until then (RFC 3261 section 15.1.1)."""
+    call = scene.caller.call(CALLEE, Intent(acknowledges=False))
+    scene.wire.run_until(lambda: call.final == 200)
+    there = scene.vendor.only_call
+    call.will("INFO", Reply(481))
+    there.ask("INFO", body=KEY, kind=RELAY)
+    scene.wire.run_until(lambda: there.is_over)
+    assert call.asked["BYE"] == []
+    if acknowledges:
+        call.acknowledge()
+    scene.wire.run_until(lambda: call.is_over)
+    assert len(call.asked["BYE"]) == 1
+    assert (sum(response.status == 200 for response in call.responses) > 5) is not acknowledges
+    assert scene.close().hangup_source == "caller"
+
+
 @both_sides
 def test_a_side_that_does_not_answer_an_info_ends_no_call(scene, ends, side):
     """Old peers know no INFO."""
