@@ -8,14 +8,17 @@ from pathlib import Path
 import pytest
 from doubles.data.records import STARTED, answered_call
 from doubles.office import office_on, operator
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
+from vosd.admin.invoice_pdf import form_of, words_of
 from vosd.admin.office.invoices import (
     ReadInvoicedCalls,
     RunInvoices,
+    ShowInvoice,
     paid_by_invoice,
     read_invoiced_calls,
     run_invoices,
+    show_invoice,
 )
 from vosd.admin.payment_archive import ArchiveFault, checked_archive
 from vosd.admin.retention import Retention
@@ -23,6 +26,7 @@ from vosd.billing.accounts import Account, AccountType
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.retention import DAY_MS, Age, DroppedPeriod, RecordKind
 from vosd.engine.settings import RetentionSettings
+from vosd.invoicing.invoice import InvoiceUnsoundError
 from vosd.storage import old_payments, schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.checkpoints import SqlCheckpoints
@@ -257,3 +261,44 @@ async def test_invoices_stay_paid_when_their_payments_are_dropped(database, run)
     with pytest.raises(DroppedPeriod, match="ledger entries from before"):
         await lines_of(made[0])
     assert len((await lines_of(made[3])).splitlines()) == 2
+
+
+async def test_an_invoice_behind_dropped_payments_has_the_balance_of_the_ledger(database, run):
+    terms = {"customer_account": "acme", "vendor_account": "carrier"}
+    account = Account("acme", AccountType.DIRECT, None, Decimal(0), "USD")
+    office = office_on(database, account, now=NOW)
+    calls = [answered_call(DAY_MS * day, fee=Decimal(fee), **terms) for day, fee in ((1, 10), (330, 7))]
+
+    async def invoiced(call):
+        await SqlBooks(database).book([call])
+        (made,) = await run_invoices(office, operator(), RunInvoices(period=iso_utc(call.ended_at)[:7]))
+        return await show_invoice(office, operator(), ShowInvoice(id=made.id))
+
+    first = await invoiced(calls[0])
+    await pay(database, 100, amount=Decimal(9))
+    await pay(database, 120, kind=EntryKind.REFUND, amount=Decimal("-0.5"))
+    await SqlCheckpoints(database).close(FIRST + 200 * DAY_MS, "ann", None, NOW)
+    await pay(database, 210, amount=Decimal(1))
+    assert (await run()).months
+    second = await invoiced(calls[1])
+    document = second.document
+    shown = [(each.date == "", each.kind, each.amount) for each in document.movements]
+    assert shown == [(True, "dropped", "8.50"), (False, "payment", "1.00")]
+    assert (second.opening, second.gross) == (first.closing, "7.00")
+    assert Decimal(second.closing) == (await SqlBooks(database).standings()).standings["acme"].balance
+    assert words_of(form_of(office.definitions.settings.invoices), "de")["dropped"] == "Frühere Buchungen"
+
+
+async def test_no_invoice_is_made_whose_balance_is_not_that_of_the_ledger(database):
+    account = Account("acme", AccountType.DIRECT, None, Decimal(0), "USD")
+    call = answered_call(DAY_MS, fee=Decimal(10), customer_account="acme", vendor_account="carrier")
+    await SqlBooks(database).book([call])
+    async with database.writing() as connection:
+        row = schema.account.c
+        await connection.execute(update(schema.account).where(row.id == "acme").values(balance=Decimal(-9)))
+    with pytest.raises(
+        InvoiceUnsoundError, match=r"the charges are 10\.00 and the movements 0\.00, but .* moved by -9\.00"
+    ):
+        await run_invoices(
+            office_on(database, account, now=NOW), operator(), RunInvoices(period=iso_utc(call.ended_at)[:7])
+        )

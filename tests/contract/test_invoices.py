@@ -76,12 +76,14 @@ from vosd.callcontrol.open_call import OpenCall
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction
 from vosd.cdr.record import CallRecord
+from vosd.cdr.retention import DroppedPeriod, RecordKind
 from vosd.engine.settings import InvoiceSettings, MailSecurity, MailSettings
 from vosd.invoicing.settlement import InvoiceState
 from vosd.storage.books import SqlBooks
 from vosd.storage.checkpoints import SqlCheckpoints
 from vosd.storage.corrections import SqlCorrections
 from vosd.storage.database import Database
+from vosd.storage.dropped import note_dropped
 from vosd.storage.invoices import InvoiceMovedError, NoSuchInvoiceError
 from vosd.storage.ledger_values import EntryFilter, LedgerEntry
 from vosd.storage.payments import SqlPayments
@@ -575,6 +577,29 @@ async def test_a_credit_note_takes_the_last_invoice_back_and_its_charges_come_ag
     assert [each.state for each in await site.listed()] == [
         InvoiceState.OPEN, InvoiceState.ISSUED, InvoiceState.CANCELLED, InvoiceState.OVERDUE,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [RecordKind.CALLS, RecordKind.PAYMENTS])
+async def test_an_invoice_that_could_not_be_made_again_is_not_taken_back(site: Site, kind: RecordKind) -> None:
+    calls = [call(1, "acme", at("2026-10-05"), *SELL[0]), call(2, "acme", at("2026-11-05"), *SELL[0])]
+    await SqlBooks(site.database).book(calls)
+    await site.run("2026-10", "2026-11-02")
+    (issued,) = await site.listed()
+
+    async def drop_until(day: str) -> None:
+        async with site.database.writing() as connection:
+            await note_dropped(connection, kind, at(day))
+
+    await drop_until("2026-10-05")
+    with pytest.raises(DroppedPeriod, match=r"invoice 2026-000001 cannot be made again: (calls|ledger entries) from"):
+        await cancel_invoice(site.office, operator(), CancelInvoice(id=issued.id))
+    assert await site.listed() == [issued]
+
+    await site.run("2026-11", "2026-12-02")
+    later = (await site.listed())[0]
+    await drop_until("2026-11-01")
+    note = await cancel_invoice(site.office, operator(), CancelInvoice(id=later.id))
+    assert note.cancels == later.id
 
 
 async def test_an_issued_invoice_is_mailed_as_pdf_and_noted(site: Site) -> None:

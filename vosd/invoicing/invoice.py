@@ -17,7 +17,7 @@ MOVEMENTS_MAX: Final = 500
 
 
 class InvoiceUnsoundError(VosError):
-    """The lines of an invoice do not make the sum that the ledger has; it is not made."""
+    """The lines of an invoice do not make what the balance has moved by; it is not made."""
 
     remedy = "vosd ledger verify finds what does not agree"
 
@@ -103,7 +103,7 @@ class LedgerPart(NamedTuple):
     charged: Sequence[ChargedSum]
     moved: Sequence[Moved]
     total: Decimal
-    """Sum of the entries, read on its own."""
+    """Amount by which they have moved the balance of the account, read on its own."""
 
 
 class InvoiceParty(msgspec.Struct, frozen=True, kw_only=True):
@@ -237,21 +237,23 @@ class InvoiceSums(NamedTuple):
 
 CARRIED: Final = "carried"
 """Kind of the movement of calls that a partner has carried."""
+DROPPED: Final = "dropped"
+"""Kind of the movement of entries that were dropped, because their time was over, and are on no earlier invoice."""
 
 
 def summed(part: LedgerPart, by: InvoiceLines) -> InvoiceSums:
     """Return lines and totals of the entries of an invoice; no amount is rounded.
 
     Raises:
-        InvoiceUnsoundError: the charges and movements are not the sum of the entries.
+        InvoiceUnsoundError: the charges and movements do not make what the balance has moved by.
     """
     net = sum((each.net for each in part.charged), ZERO)
     tax = sum((each.tax for each in part.charged), ZERO)
     moved = sum((each.amount for each in part.moved), ZERO)
     if moved - net - tax != part.total:
         raise InvoiceUnsoundError(
-            f"the charges are {format_amount(net + tax)} and the movements {format_amount(moved)}, but the entries "
-            f"of the ledger are {format_amount(part.total)}"
+            f"the charges are {format_amount(net + tax)} and the movements {format_amount(moved)}, but the balance "
+            f"has moved by {format_amount(part.total)}"
         )
     return InvoiceSums(
         lines=tuple(_lines(part.charged, by)),

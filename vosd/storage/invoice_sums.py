@@ -26,6 +26,7 @@ from vosd.cdr.charges import steps_of, tax_rate_of
 from vosd.cdr.record import CUSTOMER, VENDOR
 from vosd.invoicing.invoice import (
     CARRIED,
+    DROPPED,
     ChargedSum,
     InvoiceSection,
     LedgerPart,
@@ -99,9 +100,10 @@ async def read_invoiced(
         StoreUnavailable: try again.
     """
     async with database.reading(unhurried=True) as connection:
-        newest = await connection.scalar(select(_account.seq).where(_account.id == account))
-        if newest is None or (before is not None and newest <= before.floor):
+        row = (await connection.execute(select(_account.seq, _account.balance).where(_account.id == account))).first()
+        if row is None or (before is not None and row.seq <= before.floor):
             return None
+        newest = row.seq
         dropped = await dropped_before(connection)
         check_there(dropped.entries, since, "ledger entries")
         check_there(dropped.calls, since, "calls")
@@ -133,7 +135,15 @@ async def read_invoiced(
             charged += [*corrections, *await _between_tax_rates(connection, within, corrected, account)]
         charged += await _without_cdr(connection, within, account)
         minimums, moved = await _others(connection, within, zone)
-        total = await connection.scalar(select(_sum(_entry.amount)).where(within))
+        behind = _of(account, open_seq), _entry.seq <= end_seq, _entry.created_at >= until
+        later = await connection.scalar(select(_sum(_entry.amount)).where(*behind))
+        total = row.balance - (later or ZERO) - begin.opening
+        there = await connection.scalar(select(_sum(_entry.amount)).where(within))
+        missing = total - (there or ZERO)
+        # What lies between the invoice before and the period may be gone, and has moved the balance all the same.
+        gone = max((each.seq for each in points if each.closed_until <= dropped.entries), default=0)
+        if missing and begin.floor < gone:
+            moved.insert(0, Moved("", DROPPED, "", "", missing))
         skipped = select(func.min(_entry.created_at)).where(
             within,
             _entry.kind.in_(CHARGES),
@@ -147,7 +157,7 @@ async def read_invoiced(
         end_seq,
         open_seq,
         earliest,
-        LedgerPart(begin.opening, [*charged, *minimums], moved, total or ZERO),
+        LedgerPart(begin.opening, [*charged, *minimums], moved, total),
     )
 
 

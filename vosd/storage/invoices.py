@@ -250,6 +250,7 @@ class SqlInvoices:
 
         Raises:
             InvoiceMovedError: it was cancelled meanwhile, or is not the last one of its account.
+            DroppedPeriod: its charges could be on no invoice again: calls or entries of its period were dropped.
         """
         async with self._database.writing() as connection:
             await _locked_series(connection, invoice.issuer, plan.series)
@@ -258,6 +259,9 @@ class SqlInvoices:
             )
             if newest != invoice.id:
                 raise InvoiceMovedError(f"invoice {invoice.number} is cancelled, or not the last one of its account")
+            dropped, lost = await dropped_before(connection), f"invoice {invoice.number} cannot be made again:"
+            check_there(dropped.calls, invoice.since, f"{lost} calls")
+            check_there(dropped.entries, invoice.since, f"{lost} ledger entries")
             own = _invoice.c.id == invoice.id
             await connection.execute(update(_invoice).where(own).values(state=StoredState.CANCELLED.value))
             made = await _issued(connection, await _written(connection, note_), plan)

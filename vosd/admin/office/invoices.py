@@ -531,6 +531,7 @@ async def cancel_invoice(office: Office, who: Principal, order: CancelInvoice) -
         NoSuchInvoiceError: there is none of the id.
         NotIssuedError: it is a draft, a credit note or cancelled.
         InvoiceMovedError: a later invoice of the account was issued: that one is to be cancelled first.
+        DroppedPeriod: calls or entries of its period were dropped, so it could not be made again.
         StoreUnavailable: it may be cancelled; look before you try again.
     """
     invoice = await office.stores.invoices.one(order.id)
