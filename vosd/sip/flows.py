@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, Protocol
 from vosd.base.host import Realm, plain_host, realm_of
 from vosd.sip.wire.compose import host_text
 from vosd.sip.wire.errors import ParseError
-from vosd.sip.wire.grammar import HOST
+from vosd.sip.wire.grammar import HOST, QUOTED
 from vosd.sip.wire.outgoing import Peer
 from vosd.sip.wire.uri import DEFAULT_PORTS, WEBSOCKETS, Uri
 
@@ -23,6 +23,7 @@ LARGEST_DATAGRAM: Final = 1_300
 _REMEMBERED: Final = 1_024
 _MADDR: Final = re.compile(rf"(?:{HOST}|[0-9A-Fa-f:.]+)\Z", re.ASCII)
 """A host, also an IPv6 address without brackets: a zone may hold any bytes, and means nothing to another machine."""
+_DISPLAY_NAME: Final = re.compile(rf"\s*{QUOTED}")
 
 
 class Listener(NamedTuple):
@@ -266,6 +267,8 @@ def peer_of(flow: int, host: str, port: int) -> Peer:
 def hop_of(target: str) -> Hop | None:
     """Read the next hop from a URI or a Route value; None if it has none."""
     text = target
+    if '"' in text:
+        text = _DISPLAY_NAME.sub("", text)  # it may hold a "<" itself
     if "<" in text:
         text = text[text.index("<") + 1 :].partition(">")[0]
     try:

@@ -50,6 +50,8 @@ def flows(listeners=LISTENERS, locate=lambda hop, _: None) -> Flows:
         ("sip:a@h;maddr=2001:db8::7%\0", None),
         ("sip:a@h;maddr=fe80::7%eth0", None),
         ("sip:a;transport=tcp@h", Hop("h", None, None)),
+        ('"a <b>" <sip:h;transport=tcp>', Hop("h", None, "tcp")),
+        ('"a \\" <sip:b@x>" <sip:h>', Hop("h", None, None)),
         ('"Edge" <sip:h;lr;transport=tcp>;transport=udp', Hop("h", None, "tcp")),
         ("tel:4420", None),
         ("mailto:a@b", None),
