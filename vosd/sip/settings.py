@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from vosd.base.networks import Network
+
 
 @dataclass(frozen=True, slots=True)
 class Timers:
@@ -58,6 +60,8 @@ class RegistrarSettings:
     """Bindings of one user; one more replaces the one that expires first."""
     max_bindings: int = 100_000
     """Bindings of all users together; a new one beyond gets 503."""
+    proxies: tuple[Network, ...] = ()
+    """Networks of the operator's proxies, whose Path may lead to each other."""
 
 
 @dataclass(frozen=True, slots=True)

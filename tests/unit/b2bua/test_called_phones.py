@@ -1,26 +1,30 @@
 """Calls to phones: where they are registered, one device after the other, and what happens when they are not."""
 
 from decimal import Decimal
+from ipaddress import ip_network
 
 import pytest
 from doubles.data.builders import catalogue, mapping_gateway, phone
 from doubles.sockets.loopback import Endpoint
 from doubles.virtual.customer import Intent
 from doubles.virtual.exchange import SWITCH
-from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.scene import CUSTOMER, VENDORS, Scene, vendor_gateway
 from doubles.virtual.vendor import SILENT, answers, refuses
 
 from vosd.base.cause import EndReason
+from vosd.sip.settings import RegistrarSettings, SipSettings
 
 NUMBER = "44201"
 HOME = Endpoint("203.0.113.66", 41_234)
 OFFICE = Endpoint("203.0.113.77", 5_070)
 
 
-def stage(*phones, **terms) -> Scene:
+def stage(*phones, proxies=(), **terms) -> Scene:
     """A customer, a vendor for 44, and a phone whose number the vendor's prefix fits, too."""
     known = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
-    return Scene(catalogue(known, phones=phones or (phone(NUMBER, **terms),)))
+    registrar = RegistrarSettings(proxies=tuple(map(ip_network, proxies)))
+    sip = SipSettings(product="vosd/test", registrar=registrar)
+    return Scene(catalogue(known, phones=phones or (phone(NUMBER, **terms),)), sip=sip)
 
 
 def called(scene: Scene, number: str = NUMBER, **intent):
@@ -182,30 +186,37 @@ def test_a_path_is_followed_by_the_invite_and_its_cancel():
     assert scene.close().end_reason == "Cancelled"
 
 
-PROXY = Endpoint("203.0.113.88", 5_062)
+PROXY = Endpoint("203.0.113.86", 5_062)
+OTHER_PROXY = Endpoint("203.0.113.87", 5_062)
 
 
 @pytest.mark.parametrize(
     "path", [f"<sip:{PROXY};lr>, <sip:inner.example.com;lr>", f"<sip:anyone@{PROXY};transport=udp>"]
 )
-def test_a_call_goes_to_the_first_proxy_of_the_path_wherever_the_register_came_from(path):
+def test_a_call_goes_to_the_first_proxy_of_the_path_where_the_register_came_from_a_proxy(path):
     """RFC 3327 section 5.3, RFC 3261 section 16.6 item 7."""
-    scene = stage()
+    scene = stage(proxies=("203.0.113.80/29",))
     proxy = scene.exchange.vendor(PROXY, answers(60_000))
-    scene.exchange.telephone(NUMBER, HOME).register(headers=[f"Path: {path}", "Supported: path"])
+    scene.exchange.telephone(NUMBER, OTHER_PROXY).register(headers=[f"Path: {path}", "Supported: path"])
     call = scene.caller.call(NUMBER, Intent(cancel_after_ms=2_000))
     scene.wire.run_until(lambda: call.is_over)
     there = proxy.only_call
     assert there.invite["Route"] == path
     assert there.is_cancelled
-    assert not [packet for packet in scene.wire.packets if packet.target == HOME and packet.data.startswith(b"INVITE")]
+    assert not [
+        packet for packet in scene.wire.packets if packet.target == OTHER_PROXY and packet.data.startswith(b"INVITE")
+    ]
     record = scene.close()
     assert (record.end_reason, record.destination_address) == ("Cancelled", str(PROXY))
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "10.0.0.5", "[::1]", "no.such.name.example", "[2001:db8::7]"])
-def test_a_path_leads_neither_to_this_machine_nor_into_our_network_from_outside(host):
-    scene = stage()
+@pytest.mark.parametrize("proxies", [(), (f"{VENDORS[0].host}/32", f"{PROXY.host}/32", "10.0.0.0/8")])
+@pytest.mark.parametrize(
+    "host", [*("127.0.0.1", "10.0.0.5", "[::1]", "no.such.name.example", "[2001:db8::7]"), str(VENDORS[0]), str(PROXY)]
+)
+def test_a_path_leads_a_phones_calls_nowhere_but_where_its_register_came_from(host, proxies):
+    """A vendor would take the INVITE to the phone's Contact for a call of ours to that number."""
+    scene = stage(proxies=proxies)
     desk = scene.exchange.telephone(NUMBER, HOME)
     desk.register(headers=[f"Path: <sip:{host};lr>", "Supported: path"])
     record = finish(scene, called(scene))

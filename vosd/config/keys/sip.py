@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import BeforeValidator, model_validator
 
+from vosd.config.keys.access import Networks
 from vosd.config.keys.advertise import Advertised, advertise_fault, advertised, one_for_all
 from vosd.config.keys.protection import ConnectionKeys, OverloadKeys, ShieldKeys
 from vosd.config.keys.tls import TlsKeys
@@ -130,6 +131,10 @@ class RegistrarKeys(Keys):
     """Contacts of one user; one more replaces the contact that would expire first."""
     max_registrations: Annotated[int, whole(1, 10_000_000)] = 100_000
     """Contacts of all users together; a further registration gets 503."""
+    proxies: Networks = ()
+    """Networks of proxies whose Path is followed also to another of these proxies than the REGISTER came from, such
+    as session border controllers with an address for each side. A Path always leads back to where the REGISTER came
+    from."""
 
     @model_validator(mode="after")
     def _bounds_in_order(self) -> "RegistrarKeys":

@@ -14,7 +14,7 @@ import msgspec
 import structlog
 
 from vosd.base.clock import Clock, Instant
-from vosd.base.host import Realm, realm_of
+from vosd.base.networks import NetworkTable
 from vosd.base.wheel import Timer, TimerWheel
 from vosd.cdr.columns import iso_utc
 from vosd.control.peers import InboundRow
@@ -26,7 +26,6 @@ from vosd.obs.figures import Figure
 from vosd.sip.dialog.table import DialogTable
 from vosd.sip.flows import Flows, Listener
 from vosd.sip.headers.contact import SURELY
-from vosd.sip.nat import is_hidden
 from vosd.sip.registration.registrar import Binding, Bindings, RegisterOutcome, register
 from vosd.sip.settings import RegistrarSettings
 from vosd.sip.wire.message import Request
@@ -113,6 +112,7 @@ class Registrations(Counting):
     ) -> None:
         """``dialogs`` of users follow them to other addresses; None = there are no calls."""
         self._settings = settings
+        self._proxies = NetworkTable((network, None) for network in settings.proxies)
         self._flows = flows
         self._writer = writer
         self._clock = clock
@@ -356,18 +356,20 @@ class Registrations(Counting):
     def _address(self, binding: Binding) -> Address:
         """Return where calls to a binding go: to the first proxy of its Path (RFC 3327 section 5.3), else where it is.
 
-        A proxy at an address that cannot be reached, or must not be, from where the REGISTER came from is left aside:
-        no user may send our requests to this machine, or from outside into our network.
+        The Path is followed to the host that the REGISTER came from, and between proxies of the operator. Elsewhere
+        there may be a vendor, or a machine of ours, that takes what we send for our own call.
         """
         peer = binding.peer
         if binding.path:
             first = self._flows.next_hop(binding.path[0], peer)
-            is_here = realm_of(first.host) is Realm.MACHINE and realm_of(peer.host) is not Realm.MACHINE
-            peer = peer if is_here or is_hidden(first.host, peer.host) else first
+            peer = first if first.host == peer.host or self._are_proxies(first.host, peer.host) else peer
         transport = self._flows.listeners[peer.flow].transport
         uri = without_headers(binding.contact)
         device = binding.instance if binding.reg_id else ""
         return Address(peer.host, peer.port, transport, uri=uri, path=binding.path, flow=peer.flow, device=device)
+
+    def _are_proxies(self, *hosts: str) -> bool:
+        return all(self._proxies.longest(host) is not None for host in hosts)
 
 
 def _moved(binding: Binding, peer: Peer) -> Binding:
