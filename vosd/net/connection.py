@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, Protocol, cast
 
+from vosd.base.bucket import Bucket
 from vosd.net.settings import ConnectionLimits
 from vosd.net.slots import ConnectionOrigin
 
@@ -17,6 +18,9 @@ UNREAD_BYTES_MAX: Final = 512 * 1024
 """Most bytes that may wait in the write buffer for a peer that does not read."""
 CLOSE_S: Final = 2.0
 """Time for the last bytes to be written before a closing connection is aborted."""
+IDLE_FRAMES_PER_S: Final = 10
+IDLE_FRAMES_AT_ONCE: Final = 50
+"""Rate limit for WebSocket frames that complete no message: each costs as much as a message."""
 
 
 class PeerEnd(NamedTuple):
@@ -35,6 +39,10 @@ class Owner(Protocol):
 
     def message_came(self, connection: "Connection", data: bytes) -> None:
         """Called with each complete message."""
+        ...
+
+    def serve(self) -> None:
+        """Called after ``message_came`` was called with all messages of a turn."""
         ...
 
     def knows(self, connection: "Connection") -> bool:
@@ -58,6 +66,13 @@ class Framer(Protocol):
 
     lost: str | None
     """Why nothing more can be read."""
+    has_more: bool
+    """Whether ``feed`` may return further messages without further bytes."""
+
+    @property
+    def idle_frames(self) -> int:
+        """Number of short frames that completed no message, in the last call of ``feed``."""
+        ...
 
     @property
     def is_ready(self) -> bool:
@@ -75,7 +90,7 @@ class Framer(Protocol):
         ...
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Add received bytes; return every message completed by them."""
+        """Add received bytes; return messages completed by now, so few that a turn of the event loop stays short."""
         ...
 
     def take_pings(self) -> int:
@@ -134,9 +149,14 @@ class Connection(asyncio.Protocol):
         """Whether we sent something after the last byte received."""
         self._is_ending = False
         """Whether we have begun to close: the transport reports it only later."""
+        self._is_held = False
+        """Whether it is not read from, because received bytes are left for a later turn of the event loop."""
+        self._idle_frames = Bucket(IDLE_FRAMES_AT_ONCE, self._busy_at)
         self._why: str | None = None
         self._is_cut = False
         """Whether we aborted it with bytes still unsent."""
+        self._is_in_doubt = False
+        """Whether it was lost, and the bytes sent last may not have been delivered."""
         self.received_ms = 0
         """Time of the last byte of the peer."""
         self.has_alias = False
@@ -210,12 +230,12 @@ class Connection(asyncio.Protocol):
         self._owner.opened(self)
 
     def data_received(self, data: bytes) -> None:
-        """Pass on every message that is complete by now."""
-        if self._is_ending:
+        """Pass on messages that are complete by now; go on in a later turn of the event loop if they are many."""
+        if self.is_ending:
             return
         now = self._loop.time()
         self.received_ms = round(now * 1_000)
-        self._sent_last = False
+        self._sent_last = self._sent_last and not data
         framer = self._framer
         was_amid = framer.is_amid_message
         messages = framer.feed(data)
@@ -224,11 +244,22 @@ class Connection(asyncio.Protocol):
         self._write(framer.answer(pings))
         for message in messages:
             self._owner.message_came(self, message)
-            if self.is_ending:  # the owner closed it on an unknown source
-                return
+            if self._is_ending:  # the owner closed it on an unknown source
+                break
+        if messages:
+            self._owner.serve()
+        if self._is_ending:
+            return
         if framer.lost is not None or framer.is_over:
             self.close(framer.lost)
             return
+        if framer.idle_frames and not self._idle_frames.take(
+            framer.idle_frames, IDLE_FRAMES_PER_S, IDLE_FRAMES_AT_ONCE, now
+        ):
+            self.close("too many WebSocket frames without a message")
+            return
+        if framer.has_more and not self._is_held:
+            self._hold()
         # Blank lines keep only the connection of a known source alive: any host can send them for ever.
         is_known = self.origin is not ConnectionOrigin.UNKNOWN or self._owner.knows(self)
         # An answer that we asked for keeps a connection of ours only while its peer is one that we mean to reach.
@@ -241,14 +272,39 @@ class Connection(asyncio.Protocol):
         self._wake_by(self._deadline())
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the owner that the connection is gone."""
+        """Tell the owner that the connection is gone, after the messages of a known source that were received."""
         self._transport = None
         if self._timer is not None:
             self._timer.cancel()
         # TCP accepts bytes that the peer never reads: after our last message only a byte from the peer shows that it
         # arrived. The core then sends what it must over another connection.
-        in_doubt = exc is not None or self._is_cut or (self._sent_last and not self._is_ending)
-        self._owner.closed(self, self._why, in_doubt=in_doubt)
+        self._is_in_doubt = exc is not None or self._is_cut or (self._sent_last and not self._is_ending)
+        if not self._is_held or self._is_ending or self.origin is ConnectionOrigin.UNKNOWN:
+            self._is_held = False
+            self._owner.closed(self, self._why, in_doubt=self._is_in_doubt)
+
+    def _hold(self) -> None:
+        """Read no more until what is left of the received bytes was passed on in later turns of the event loop."""
+        self._is_held = True
+        if self._transport is not None:
+            self._transport.pause_reading()
+        self._loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        """Pass on further messages that were received before."""
+        if self._is_held:
+            self._is_held = False
+            self.data_received(b"")
+            self._release()
+
+    def _release(self) -> None:
+        """Read again, or report the loss of the connection, once nothing is left of the received bytes."""
+        if self._is_held:
+            return
+        if self._transport is None:
+            self._owner.closed(self, self._why, in_doubt=self._is_in_doubt)
+        elif not self._is_ending:
+            self._transport.resume_reading()
 
     def _write(self, data: bytes) -> None:
         """Write, and abort if the peer does not read."""
@@ -278,7 +334,11 @@ class Connection(asyncio.Protocol):
 
     def _wake_by(self, deadline: float) -> None:
         """Set the timer if the deadline is earlier than the timer's; a later one is found when the timer fires."""
-        if not self._is_ending and (self._timer is None or self._timer.when() > deadline):
+        if (
+            self._transport is not None
+            and not self._is_ending
+            and (self._timer is None or self._timer.when() > deadline)
+        ):
             self._wake_at(deadline)
 
     def _wake_at(self, at: float) -> None:

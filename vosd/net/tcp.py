@@ -75,6 +75,7 @@ class StreamFlow:
         self._local = local
         self._core = core
         self._entrance = entrance
+        self.serve = entrance.serve
         self._limits = limits
         self._slots = slots
         self._keep_alives = pings
@@ -296,9 +297,8 @@ class StreamFlow:
         """Pass a message to the entrance."""
         if self._slots.limits.alias and not connection.has_alias and connection.origin is ConnectionOrigin.GATEWAY:
             self._take_alias(connection, data)
-        if self._entrance.receive(self._flow, data, *connection.peer):
-            self._entrance.serve()
-        elif connection.origin is ConnectionOrigin.UNKNOWN:
+        is_queued = self._entrance.receive(self._flow, data, *connection.peer)
+        if not is_queued and connection.origin is ConnectionOrigin.UNKNOWN:
             connection.close("too many messages of an unknown source")
 
     def knows(self, connection: Connection) -> bool:

@@ -21,13 +21,22 @@ from vosd.sip.wire.stream import PING, PONG
 
 _SUBPROTOCOL: Final = Subprotocol("sip")
 _GOING_AWAY: Final = 1001
+SLICE_BYTES: Final = 512
+"""Bytes that are parsed at a time: the smallest frame has 6, and costs as much as one of 500."""
+FRAMES_AT_ONCE: Final = 16
+"""No further bytes are parsed in the same call of ``feed`` after so many frames."""
+IDLE_FRAME_BYTES: Final = 128
+"""A frame that completes no message is counted if it is shorter: a ping, a keep-alive, a small fragment."""
 _DATA: Final = frozenset({Opcode.TEXT, Opcode.BINARY, Opcode.CONT})
 _quiet = logging.getLogger("vosd.net.websocket")
 _quiet.setLevel(logging.ERROR)
 
 
 class WebSocketFramer:
-    """One WebSocket connection of a peer, from its HTTP request on; its memory is bounded by the limit of a message."""
+    """One WebSocket connection of a peer, from its HTTP request on.
+
+    Its memory is bounded by the limit of a message and one read.
+    """
 
     def __init__(self, limits: Limits, origins: Sequence[str]) -> None:
         """``origins``: those of the pages whose scripts may connect; a program that names none may always."""
@@ -35,6 +44,8 @@ class WebSocketFramer:
         self._protocol = ServerProtocol(
             origins=allowed, subprotocols=[_SUBPROTOCOL], max_size=limits.max_message_bytes, logger=_quiet
         )
+        self._unread = bytearray()
+        """Received bytes that are not parsed yet."""
         self._pending = bytearray()
         """Fragments of a message that is not complete."""
         self._is_amid_message = False
@@ -44,6 +55,10 @@ class WebSocketFramer:
         """Why the connection is of no use any more."""
         self.is_over = False
         """Whether the peer has closed it."""
+        self.has_more = False
+        """Whether received bytes are left to be parsed by the next call of ``feed``."""
+        self.idle_frames = 0
+        """Short frames that completed no message, in the last call of ``feed``."""
 
     @property
     def is_ready(self) -> bool:
@@ -56,8 +71,24 @@ class WebSocketFramer:
         return self._is_amid_message
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Add received bytes; return every message completed by them."""
-        protocol, messages = self._protocol, []
+        """Add received bytes; return the messages completed by now.
+
+        Where ``has_more`` is set the rest follows when it is called again, with no bytes.
+        """
+        messages: list[bytes] = []
+        unread, frames = self._unread, 0
+        unread += data
+        self.idle_frames = 0
+        while unread and frames < FRAMES_AT_ONCE and self.lost is None and not self.is_over:
+            piece = bytes(unread[:SLICE_BYTES])
+            del unread[:SLICE_BYTES]
+            frames += self._parse(piece, messages)
+        self.has_more = len(unread) > 0
+        return messages
+
+    def _parse(self, data: bytes, messages: list[bytes]) -> int:
+        """Parse bytes, add the messages that they complete, and return the number of frames."""
+        protocol = self._protocol
         protocol.receive_data(data)
         events = protocol.events_received()
         for event in events:
@@ -67,6 +98,8 @@ class WebSocketFramer:
                 message = self._take(event)
                 if message:
                     messages.append(message)
+                elif len(event.data) < IDLE_FRAME_BYTES:
+                    self.idle_frames += 1
         self._is_amid_message = not events or bool(self._pending)
         if protocol.close_rcvd is not None:
             self.is_over = True
@@ -74,7 +107,7 @@ class WebSocketFramer:
             self.lost = f"no WebSocket any more: {type(protocol.parser_exc).__name__}"
         elif protocol.handshake_exc is not None and self.lost is None:
             self.lost = _refusal(protocol.handshake_exc)
-        return messages
+        return len(events)
 
     def take_pings(self) -> int:
         """Return the number of keep-alives of the peer since the last call."""

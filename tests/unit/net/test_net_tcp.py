@@ -10,8 +10,9 @@ from structlog.testing import capture_logs
 
 from vosd.net import connection as patience
 from vosd.net import tcp
+from vosd.net.tls import TlsContexts
 from vosd.sip.settings import Limits
-from vosd.sip.wire.stream import PONG
+from vosd.sip.wire.stream import MESSAGES_AT_ONCE, PONG
 
 from .conftest import PATIENCE_S, connections, until
 
@@ -70,6 +71,45 @@ async def test_every_end_of_a_connection_is_reported_for_either_side(opened, con
     node.transports.hang_up(0, *second.address, "enough")
     assert await node.ear.parting() == (0, second.address)
     assert node.ear.failures == 0
+
+
+async def test_many_messages_of_one_read_are_passed_on_in_turns_of_their_own(opened, connect):
+    """A read has up to 256 kB: what else waits for the event loop comes between."""
+    node = await opened()
+    peer = await connect(node.address())
+    await until(lambda: node.transports.connections == 1)
+    [connection] = node.transports._flows[0]._open.values()
+    connection.data_received(OPTIONS * 99 + INVITE)
+    assert node.ear.messages == MESSAGES_AT_ONCE
+    assert not connection._transport.is_reading()
+    assert [(await node.ear.message())[1] for _ in range(100)] == [OPTIONS] * 99 + [INVITE]
+    peer.writer.write(INVITE)
+    assert await node.ear.message() == (0, INVITE, peer.address)
+
+
+@pytest.mark.parametrize("transport", ["tcp", "tls"])
+async def test_many_messages_that_a_peer_sends_before_it_closes_are_all_passed_on(
+    opened, connect, authority, transport
+):
+    tls = TlsContexts(authority.server_context(authority.issue("many", "127.0.0.1")), authority.client_context())
+    node = await opened((transport, "127.0.0.1"), tls=tls)
+    options = {"ssl": authority.client_context(), "server_hostname": "127.0.0.1"} if transport == "tls" else {}
+    peer = await connect(node.address(), **options)
+    peer.writer.write(OPTIONS * 200)
+    peer.writer.close()
+    assert [(await node.ear.message())[1] for _ in range(200)] == [OPTIONS] * 200
+    assert await node.ear.parting() == (0, peer.address)
+
+
+async def test_a_connection_that_is_lost_amid_many_messages_passes_on_no_more(opened, connect):
+    node = await opened()
+    await connect(node.address())
+    await until(lambda: node.transports.connections == 1)
+    [connection] = node.transports._flows[0]._open.values()
+    connection.data_received(OPTIONS * 99)
+    connection.cut("enough")
+    await node.ear.parting()
+    assert node.ear.messages == MESSAGES_AT_ONCE
 
 
 # -- what is sent -------------------------------------------------------------------------------------------------

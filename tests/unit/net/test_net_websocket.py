@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from vosd.net import connection as patience
 from vosd.net.settings import ConnectionLimits, TlsSettings, TransportSettings, VerifyClient
 from vosd.net.tls import TlsContexts
-from vosd.net.websocket import WebSocketFramer
+from vosd.net.websocket import SLICE_BYTES, WebSocketFramer
 from vosd.sip.settings import Limits
 from vosd.sip.wire.parse import parse_message
 
@@ -167,6 +167,28 @@ def test_a_close_of_the_peer_is_answered_and_is_no_fault():
     assert web.closing_bytes() == web.ping() == b""
 
 
+def test_only_some_frames_of_many_are_parsed_at_once_and_the_rest_follows():
+    web, ping = opened_framer(), frame(OpCode.PING)
+    assert web.feed(ping * 1_000 + frame(OpCode.TEXT, INVITE) + ping) == []
+    assert (web.has_more, web.idle_frames) == (True, SLICE_BYTES // len(ping))
+    pings, got = web.idle_frames, []
+    while web.has_more:
+        got += web.feed(b"")
+        pings += web.idle_frames
+    assert (got, pings, web.take_pings()) == ([INVITE], 1_001, 1_001)
+
+
+def test_large_fragments_of_a_message_are_no_idle_frames():
+    web = opened_framer()
+    parts = [INVITE, *[b"x" * 500] * 98]
+    frames = [frame(OpCode.CONT if number else OpCode.TEXT, part, fin=False) for number, part in enumerate(parts)]
+    got, data = [], b"".join([*frames, frame(OpCode.CONT, b"")])
+    for at in range(0, len(data), 1_000):
+        got += web.feed(data[at : at + 1_000])
+        assert web.idle_frames == 0
+    assert (got, web.has_more) == ([b"".join(parts)], False)
+
+
 # -- connections --------------------------------------------------------------------------------------------------
 
 
@@ -269,8 +291,32 @@ async def test_pings_of_an_unknown_visitor_keep_no_connection(opened, connect, m
     assert await peer.is_closed_despite(frame(OpCode.PING, b"x"))
 
 
+@pytest.mark.parametrize("source", ["127.0.0.1", UNKNOWN_SOURCE])
+@pytest.mark.parametrize(
+    "short",
+    [
+        frame(OpCode.PING),
+        frame(OpCode.PONG),
+        frame(OpCode.TEXT, b"\r\n\r\n"),
+        frame(OpCode.TEXT),
+        frame(OpCode.TEXT, b"x", fin=False) + frame(OpCode.CONT, b"x", fin=False) * 398 + frame(OpCode.CONT, b"x"),
+    ],
+    ids=["pings", "pongs", "blank lines", "nothing", "small fragments"],
+)
+async def test_too_many_short_frames_end_the_connection(opened, connect, short, source):
+    """Each costs as much as a message, and there are 42,000 in a read."""
+    node = await opened(("ws", "127.0.0.1"), settings=SETTINGS)
+    peer = await greeted(await connect(node.address(), source))
+    peer.writer.write(frame(OpCode.TEXT, OPTIONS) + short * 2_000)
+    with capture_logs() as logs:
+        assert await peer.is_closed()
+    assert [each["why"] for each in logs] == ["too many WebSocket frames without a message"]
+    assert node.ear.messages == 1
+
+
 async def test_a_visitor_that_pings_and_does_not_read_is_disconnected(opened, connect, monkeypatch):
     monkeypatch.setattr("vosd.net.connection.UNREAD_BYTES_MAX", 20_000)
+    monkeypatch.setattr("vosd.net.connection.IDLE_FRAMES_PER_S", 0)
     node = await opened(("ws", "127.0.0.1"), settings=SETTINGS)
     peer = await greeted(await connect(node.address()))
     peer.writer.transport.pause_reading()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from vosd.sip.settings import Limits
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.parse import parse_message
-from vosd.sip.wire.stream import PING, PONG, StreamFramer
+from vosd.sip.wire.stream import MESSAGES_AT_ONCE, PING, PONG, StreamFramer
 
 INVITE = request(body=SDP)
 OPTIONS = request("OPTIONS", branch="z9hG4bK-2")
@@ -29,6 +29,16 @@ def with_length(line: str) -> bytes:
 
 def test_one_piece_may_bring_several_messages():
     assert framer().feed(INVITE + OPTIONS + RINGING) == [INVITE, OPTIONS, RINGING]
+
+
+def test_a_piece_with_very_many_messages_is_cut_by_several_calls():
+    stream = framer()
+    assert stream.feed(OPTIONS * (MESSAGES_AT_ONCE + 1)) == [OPTIONS] * MESSAGES_AT_ONCE
+    assert stream.has_more
+    assert stream.feed(b"") == [OPTIONS]
+    assert not stream.has_more
+    assert stream.feed(OPTIONS * MESSAGES_AT_ONCE) == [OPTIONS] * MESSAGES_AT_ONCE
+    assert not stream.has_more
 
 
 @given(st.lists(st.integers(0, 3 * len(INVITE)), max_size=40))

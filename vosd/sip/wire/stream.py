@@ -14,6 +14,8 @@ PING: Final = b"\r\n\r\n"
 """A keep-alive."""
 PONG: Final = b"\r\n"
 """The answer to one keep-alive."""
+MESSAGES_AT_ONCE: Final = 16
+"""Most messages that one call of ``feed`` returns."""
 
 _HEAD_END: Final = b"\r\n\r\n"
 _BLANK_LINES: Final = re.compile(rb"(?:\r\n)+")
@@ -27,7 +29,7 @@ _TYPE: Final = re.compile(rb"^(?:Content-Type|c)[ \t]*:", re.IGNORECASE | re.MUL
 
 
 class StreamFramer:
-    """Framer of one direction of one connection; its memory is bounded by ``limits.max_message_bytes``.
+    """Framer of one direction of one connection; its memory is bounded by ``limits.max_message_bytes`` and one read.
 
     Time is linear in the bytes received, however they are split.
     """
@@ -42,6 +44,7 @@ class StreamFramer:
         "_pending",
         "_pings",
         "_searched",
+        "has_more",
         "lost",
     )
 
@@ -62,23 +65,31 @@ class StreamFramer:
         self._has_pong = False
         self.lost: str | None = None
         """Why the stream cannot be read any further."""
+        self.has_more = False
+        """Whether ``feed`` may return further messages without further bytes."""
 
     is_ready = True
     """Messages can be sent from the beginning on."""
     is_over = False
     """A stream has no end but that of its connection."""
+    idle_frames = 0
+    """A stream has no frames."""
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Add received bytes; return every message completed by them, as one datagram would hold it.
+        """Add received bytes; return the messages completed by now, as one datagram would hold each.
 
+        After ``MESSAGES_AT_ONCE`` of them ``has_more`` is set: the rest follows when it is called again, with no bytes.
         Of a message with a framing error the head is returned if the sender deserves an answer.
         """
         if self.lost is not None:
             return []
         self._pending += data
         messages = []
-        while (message := self._cut()) is not None:
+        while self._pending and (message := self._cut()) is not None:
             messages.append(message)
+            if len(messages) == MESSAGES_AT_ONCE:
+                break
+        self.has_more = len(messages) == MESSAGES_AT_ONCE and len(self._pending) > 0
         return messages
 
     def take_pings(self) -> int:
