@@ -141,6 +141,32 @@ async def test_a_call_that_is_booked_late_counts_for_the_open_period(booked):
     assert (await verify_ledger(booked)).differences == ()
 
 
+async def test_the_first_entry_of_an_account_that_is_booked_late_counts_for_the_open_period(booked):
+    ledger = SqlLedger(booked)
+    await close(booked, 2)
+    await close(booked, 4)
+    closed = [each async for each in ledger.balances(STARTED + 4 * DAY_MS)]
+
+    await SqlBooks(booked).book([call(50, 1, customer_account="fresh"), call(51, 3, customer_account="fresh")])
+    await SqlBooks(booked).open_accounts(["later"])
+    await pay(booked, "1", 3, account="later")
+
+    balances = {each.account: each.balance async for each in ledger.balances(STARTED + 4 * DAY_MS)}
+    assert balances == {each.account: each.balance for each in closed} | {"fresh": 0, "later": 0}
+    months = [(STARTED, STARTED + 4 * DAY_MS), (STARTED + 4 * DAY_MS, STARTED + 20 * DAY_MS)]
+    found = [await ledger.statement("fresh", *month) for month in months]
+    assert found == [
+        Statement(Decimal(0), (), Decimal(0), is_closed=True),
+        Statement(Decimal(0), (Movement("call", 2, -2 * FEE),), -2 * FEE),
+    ]
+    counted = [[each.account async for page in ledger.counted(*month) for each in page] for month in months]
+    assert [[name for name in names if name in {"fresh", "later"}] for names in counted] == [
+        [], ["fresh", "fresh", "later"],
+    ]  # fmt: skip
+    assert (await close(booked, 9)).entries == 15 + 3
+    assert (await verify_ledger(booked, whole=True)).differences == ()
+
+
 async def test_an_entry_that_a_wrong_clock_has_dated_in_the_future_counts_for_the_period_that_is_closed(booked):
     ledger = SqlLedger(booked)
     await SqlBooks(booked).book([call(50, FAR)])

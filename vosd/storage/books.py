@@ -17,6 +17,7 @@ from vosd.cdr.ports import ChangedStandings, RejectedRecord, RejectedRecords, St
 from vosd.cdr.record import CallRecord
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
+from vosd.storage.checkpoints import join_closed
 from vosd.storage.currencies import currencies_of, other_currency, settle_all
 from vosd.storage.database import AlreadyThere, ContentRefused, Database
 from vosd.storage.dropped import dropped_before, first_call_left
@@ -279,7 +280,8 @@ async def lock_accounts(
 ) -> dict[str, LockedAccount]:
     """Lock the rows of sorted accounts until the transaction ends and return them.
 
-    An account without a row gets one, which the commit numbered ``mark`` changed, in its currency of ``currencies``.
+    An account without a row gets one, which the commit numbered ``mark`` changed, in its currency of ``currencies``,
+    and checkpoints of the dates that are closed.
     Rows are locked in the order of ids, so that two writers cannot wait for each other.
     """
     if not accounts:
@@ -296,6 +298,7 @@ async def lock_accounts(
             for account, currency in missing.items()
         ]
         await connection.execute(insert(schema.account), new)
+        await join_closed(connection, missing)
         locked |= {account: LockedAccount(Standing(ZERO, 0), currency) for account, currency in missing.items()}
     return locked
 

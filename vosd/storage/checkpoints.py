@@ -7,7 +7,7 @@ What is booked later, with whatever date, comes behind the checkpoint and belong
 booked before it, because entries are only added at the end.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
@@ -155,6 +155,21 @@ class SqlCheckpoints:
             is_there = await connection.scalar(select(counter.c.value).where(own))
             if not changed.rowcount and is_there is None:
                 await connection.execute(insert(counter).values(name=schema.CLOSED_ENTRY, value=entry_id))
+
+
+async def join_closed(connection: AsyncConnection, accounts: Collection[str]) -> None:
+    """Make checkpoints without entries, for each closed date, of accounts that have just got their rows.
+
+    So the first entry of an account that is dated in a closed period belongs to the next one, as a later entry would.
+    """
+    first = select(func.min(_point.closed_until)).scalar_subquery()
+    # An account that was there at the first close has a checkpoint of every close.
+    oldest = select(func.min(_point.account)).where(_point.closed_until == first).scalar_subquery()
+    terms = _point.closed_until, _point.closed_at, _point.operator, _point.memo
+    closes = [row._asdict() for row in await connection.execute(select(*terms).where(_point.account == oldest))]
+    new = [{"account": account, "seq": 0, "balance": ZERO} | close for account in accounts for close in closes]
+    if new:
+        await connection.execute(insert(_table), new)
 
 
 async def base_of(connection: AsyncConnection) -> Base | None:
