@@ -552,6 +552,24 @@ async def test_ports_that_no_call_has_any_more_are_closed_and_rest(stage):
     assert stage.close(second).packets_in == 0
 
 
+async def test_the_next_worker_takes_the_source_of_a_new_description_where_the_kernel_has_dropped_it(stage, peers):
+    one, other, moved = peers(), peers(ssrc=0x9999), peers("127.78.0.66")
+    first, _ = connected(stage, one, other)
+    one.send((HOST, first.rtp), FILTER_AFTER)
+    assert len(await received(other, FILTER_AFTER)) == FILTER_AFTER
+
+    def is_dropped() -> bool:
+        moved.send((HOST, first.rtp))
+        one.send((HOST, first.rtp))
+        return stage.relay.figures(first).dropped.kernel > 0
+
+    await until(is_dropped)
+    await stage.kill_worker()
+    stage.relay.expect(first, source(moved.host, moved.port))
+    other.taken()
+    await until(lambda: bool(moved.send((HOST, first.rtp))) and stage.relay.figures(first).latched_port == moved.port)
+
+
 async def test_the_kernel_drops_all_other_sources_of_a_stream_until_it_is_silent(stage, peers):
     """NAT moves the telephone to another port, which is followed after two seconds."""
     one, other, attacker = peers(), peers(ssrc=0x9999), peers("127.78.0.66")

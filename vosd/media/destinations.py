@@ -31,7 +31,10 @@ def open_ports(
         return []
     names = {name, *(UNSPECIFIED if is_here else ())}
     spared = [range_ for spared_host, range_ in own_ranges if spared_host in names]
-    return [port for port in ports if port and not any(each.first <= port <= each.last for each in spared)]
+    found = [port for port in ports if port]
+    if not spared:  # as for nearly all
+        return found
+    return [port for port in found if not any(each.first <= port <= each.last for each in spared)]
 
 
 # Most descriptions have one of a few addresses: those of the trunks and of their media gateways.

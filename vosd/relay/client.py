@@ -479,7 +479,7 @@ class Relay:
     def _give(self, served: _ServedPort, before: PortFigures) -> None:
         """Give a worker a port that another one has served."""
         served.link.records.begin(served.record, before)
-        served.link.order(OpenPort(served.port, served.tos, served.record), served.descriptors())
+        served.link.order(OpenPort(served.port, served.tos, served.record, had_worker=True), served.descriptors())
         if served.source is not None:
             believed = (
                 (before.latched_host, before.latched_port) if before.latched_host and before.latched_port else None

@@ -114,7 +114,6 @@ class MediaPort:
         self._rtp = rtp
         self._control = control
         self._owner = owner
-        take_all(rtp)  # a worker before may have had a filter
         self._receive = rtp.recv
         self.is_filtered = False
         """Whether the kernel lets through packets of the believed source alone."""

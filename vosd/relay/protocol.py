@@ -11,7 +11,7 @@ import msgspec
 from vosd.media.source import MediaSource, RelayPort
 from vosd.trunks.media import PortRange
 
-PROTOCOL: Final = 12
+PROTOCOL: Final = 13
 """Version of these messages. A worker of another version is ended, and its ports are given to a new one."""
 MESSAGE_BYTES: Final = 131_072
 """Largest message; the kernel's limit is that of a socket's buffer, 212,992 bytes."""
@@ -30,6 +30,8 @@ class OpenPort(msgspec.Struct, frozen=True, array_like=True, tag=0):
     tos: int
     record: int
     """Number of the record for its figures."""
+    had_worker: bool = False
+    """Whether a worker before has served them, and may have left a filter."""
 
 
 class ExpectSource(msgspec.Struct, frozen=True, array_like=True, tag=1):

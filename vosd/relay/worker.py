@@ -70,6 +70,7 @@ from vosd.relay.protocol import (
 from vosd.relay.recording import Recording, RecordingWriter
 from vosd.relay.records import BYTES
 from vosd.relay.sockets import MediaReach, reach_of, received_socket
+from vosd.relay.source_filter import take_all
 from vosd.relay.worker_process import BACKLOG
 from vosd.trunks.media import PortRange
 
@@ -378,16 +379,18 @@ class Worker:
 
     def _carry_out(self, order: WorkerOrder, descriptors: list[int]) -> None:
         match order:
-            case OpenPort():
+            case OpenPort():  # those of every call are first
                 self._open(order, descriptors)
-            case UseRecords():
-                self._use_records(descriptors.pop(0))
-            case RecordPorts():
-                self._record_ports(order)
+            case ExpectSource():
+                self._order_port(order)
             case ConnectPorts():
                 self._connect(order)
             case ClosePort():
                 self._close(order.id)
+            case UseRecords():
+                self._use_records(descriptors.pop(0))
+            case RecordPorts():
+                self._record_ports(order)
             case SpareRanges():
                 self._spared = order.ranges
             case LoadSound() | DropSound():
@@ -398,9 +401,14 @@ class Worker:
                 self._begin_offload(is_wanted=are_offloaded)
             case EndWorker():
                 self._is_ending = True
-            case _ if (port := self._ports.get(order.id)) is not None:
-                self.take_back(port)
-                self._change(port, order)
+            case _:
+                self._order_port(order)
+
+    def _order_port(self, order: PortOrder) -> None:
+        port = self._ports.get(order.id)
+        if port is not None:
+            self.take_back(port)
+            self._change(port, order)
 
     def _change(self, port: MediaPort, order: PortOrder) -> None:
         if isinstance(order, PlaySound) and order.digest not in self._sounds:
@@ -426,8 +434,9 @@ class Worker:
     def _open(self, order: OpenPort, descriptors: list[int]) -> None:
         port = order.port
         sockets = [received_socket(port.host, descriptors.pop(0)) for _ in range(1 if port.rtcp is None else 2)]
-        for sock in sockets:
-            _mark(sock, port.host, order.tos)
+        _mark(sockets, port.host, order.tos)
+        if order.had_worker:
+            take_all(sockets[0])
         served = MediaPort(order, sockets[0], None if port.rtcp is None else sockets[1], self._record, self)
         self._ports[port.id] = served
         self._add(sockets[0].fileno(), served.receive)
@@ -568,12 +577,13 @@ def _change(port: MediaPort, order: PortOrder, sounds: Mapping[str, mmap.mmap]) 
             port.sender.stop_playing()
 
 
-def _mark(sock: socket.socket, host: str, tos: int) -> None:
+def _mark(sockets: Sequence[socket.socket], host: str, tos: int) -> None:
     """Mark the packets; where that is not permitted, media flows unmarked."""
     is_version6 = ":" in host
     level, option = (socket.IPPROTO_IPV6, socket.IPV6_TCLASS) if is_version6 else (socket.IPPROTO_IP, socket.IP_TOS)
     with suppress(OSError):
-        sock.setsockopt(level, option, tos)
+        for sock in sockets:
+            sock.setsockopt(level, option, tos)
 
 
 def _take_real_time() -> bool:
