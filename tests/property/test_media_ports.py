@@ -35,7 +35,7 @@ class MediaPorts(RuleBasedStateMachine):
     def add(self, ports: PortRange, is_multiplexed: bool, start: int) -> None:
         self.end_rests()
         before = self.taken
-        for rtp in self.pool.candidates(ports, is_multiplexed=is_multiplexed, start=start, now_ms=self.now_ms):
+        while (rtp := self._candidate(ports, is_multiplexed, start)) is not None:
             rtcp = None if is_multiplexed else rtp + 1
             both = {rtp} if rtcp is None else {rtp, rtcp}
             assert both <= set(range(ports.first, ports.last + 1))
@@ -55,6 +55,9 @@ class MediaPorts(RuleBasedStateMachine):
             if not {port, port + 1} & (before | self.occupied)
         ]
         assert not pairs
+
+    def _candidate(self, ports: PortRange, is_multiplexed: bool, start: int) -> int | None:
+        return self.pool.candidate(ports, is_multiplexed=is_multiplexed, start=start, now_ms=self.now_ms)
 
     @rule(data=st.data())
     def close(self, data: st.DataObject) -> None:

@@ -4,12 +4,13 @@ The worker writes; the switch reads at any moment. Each part begins and ends wit
 the part: a reader that finds two different ones has read it while it was written, and reads again.
 """
 
+from mmap import mmap
 from struct import Struct
 from typing import Any, Final
 
 from vosd.media.figures import DroppedPackets, PeerReport, PortFigures
 
-Buffer = bytearray | memoryview
+Buffer = bytearray | memoryview | mmap
 
 ID: Final = Struct("=q")
 PACKETS: Final = Struct("=qqqqddq")
@@ -56,26 +57,26 @@ def figures_of(record: Buffer, at: int, number: int, wall_offset_ns: int) -> Por
     def wall_ms(moment_ns: int) -> int | None:
         return (moment_ns + wall_offset_ns) // _NS_PER_MS if moment_ns else None
 
-    return PortFigures(
-        id=number,
-        latched_host=host.rstrip(b"\0").decode() or None,
-        latched_port=latched_port or None,
-        payload=(common if common_count > received - payload_since else payload) if payload >= 0 else None,
-        packets_in=received + unread,
-        packets_out=sent,
-        unsent=unsent,
-        expected=expected_before + expected_now,
-        lost=lost_before + max(0, expected_now - (received - received_start)),
-        jitter_ms=round(jitter_sum_ns / jitters / _NS_PER_MS, 3) if jitters else 0.0,
-        jitter_max_ms=round(jitter_max_ns / _NS_PER_MS, 3),
-        first_at=wall_ms(first_ns),
-        last_at=wall_ms(last_ns),
-        alive_at=wall_ms(alive_ns),
-        alive_mono=alive_ns // _NS_PER_MS if alive_ns else None,
-        dropped=DroppedPackets(unknown, broken, foreign_payload, excess),
-        peer=PeerReport(peer_lost_percent, peer_lost, peer_jitter_ms) if peer_jitter_ms != NO_REPORT else None,
-        round_trip_ms=round(trip_ns / _NS_PER_MS, 1) if trip_ns >= 0 else None,
-        forwarded=forwarded,
+    return PortFigures(  # in the order of its fields: by their names it takes three times as long
+        number,
+        host.rstrip(b"\0").decode() or None,
+        latched_port or None,
+        (common if common_count > received - payload_since else payload) if payload >= 0 else None,
+        received + unread,
+        sent,
+        unsent,
+        expected_before + expected_now,
+        lost_before + max(0, expected_now - (received - received_start)),
+        round(jitter_sum_ns / jitters / _NS_PER_MS, 3) if jitters else 0.0,
+        round(jitter_max_ns / _NS_PER_MS, 3),
+        wall_ms(first_ns),
+        wall_ms(last_ns),
+        wall_ms(alive_ns),
+        alive_ns // _NS_PER_MS if alive_ns else None,
+        DroppedPackets(unknown, broken, foreign_payload, excess),
+        PeerReport(peer_lost_percent, peer_lost, peer_jitter_ms) if peer_jitter_ms != NO_REPORT else None,
+        round(trip_ns / _NS_PER_MS, 1) if trip_ns >= 0 else None,
+        forwarded,
     )
 
 

@@ -9,7 +9,6 @@ import errno
 import resource
 import socket
 from collections.abc import Callable, Collection, Iterable, Mapping
-from itertools import islice
 from pathlib import Path
 from time import monotonic_ns
 from typing import Final
@@ -215,8 +214,10 @@ class Relay:
         """
         pool = self._pool(host)
         start = int.from_bytes(self._entropy()[:4], "big")
-        free = pool.candidates(ports, is_multiplexed=is_multiplexed, start=start, now_ms=now.mono)
-        for rtp in islice(free, TRIES):
+        for _ in range(TRIES):
+            rtp = pool.candidate(ports, is_multiplexed=is_multiplexed, start=start, now_ms=now.mono)
+            if rtp is None:
+                return None
             port = RelayPort(self._next_id(now), host, rtp, None if is_multiplexed else rtp + 1)
             try:
                 is_served = self._is_served(port, tos)

@@ -81,8 +81,7 @@ class FigureRecords:
         """Return the figures of a port, with those of workers before."""
         start = number * RECORD_BYTES + BASE_AT
         length = int.from_bytes(self.memory[start : start + _LENGTH_BYTES], "big")
-        with memoryview(self.memory) as record:
-            now = figures_of(record, number * RECORD_BYTES, port, time_ns() - monotonic_ns())
+        now = figures_of(self.memory, number * RECORD_BYTES, port, time_ns() - monotonic_ns())
         if not length:
             return now
         content = self.memory[start + _LENGTH_BYTES : start + _LENGTH_BYTES + length]
@@ -93,8 +92,7 @@ class FigureRecords:
         at = number * RECORD_BYTES
         if self.memory[at + BASE_AT : at + BASE_AT + _LENGTH_BYTES] != bytes(_LENGTH_BYTES):
             return self.figures(number, port).alive_mono  # another worker had it
-        with memoryview(self.memory) as record:
-            last_ns = last_packet_ns(record, at, port)
+        last_ns = last_packet_ns(self.memory, at, port)
         return last_ns // _NS_PER_MS if last_ns else None
 
     def turn_at_ns(self) -> int:
