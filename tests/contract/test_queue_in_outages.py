@@ -24,6 +24,7 @@ from vosd.engine.background import kept_going
 from vosd.engine.booking import recorder as recorder_module
 from vosd.engine.booking.balances import Balances
 from vosd.engine.booking.comparison import JournalComparison
+from vosd.engine.booking.last_standings import NoLastStandings
 from vosd.engine.booking.recorder import Recorder
 from vosd.engine.journal.kept import BEGINNING
 from vosd.engine.settings import CdrSettings
@@ -244,7 +245,7 @@ async def test_another_server_at_the_same_address_gets_what_waits(
             await asyncio.to_thread(restore, server, tmp_path / "replica")
             await booking.drained()
             comparison = JournalComparison(
-                SqlBooks(booking.database), booking.balances, booking.recorder, booking.journal
+                SqlBooks(booking.database), booking.balances, booking.recorder, booking.journal, NoLastStandings()
             )
             mended = await comparison.mend(BEGINNING, not_noted)
             assert mended.booked == lost

@@ -8,11 +8,12 @@ from typing import Any
 from doubles.memory import MemoryLease, MemoryStore
 from doubles.virtual.clock import ManualClock
 from vosd.cdr.lease import Claimant
-from vosd.cdr.ports import Standing, StoreUnavailable
+from vosd.cdr.ports import LastStanding, Standing, StoreUnavailable
 from vosd.cdr.record import CallRecord
 from vosd.engine.booking.balances import Balances
 from vosd.engine.booking.comparison import JournalComparison
 from vosd.engine.booking.database_watch import DatabaseWatch, MemoFile
+from vosd.engine.booking.last_standings import LastStandings, StandingsCopier
 from vosd.engine.booking.recorder import Recorder
 from vosd.engine.clock import machine_ms
 from vosd.engine.journal import Journal
@@ -51,10 +52,30 @@ class Server:
         return getattr(self.lease if name in {"hold", "release"} else self.store, name)
 
 
+class MemoryStandings:
+    """A copy of the balances that outlives an ``Installation``, as the file of a switch does."""
+
+    def __init__(self) -> None:
+        self.by_account: dict[str, LastStanding] = {}
+
+    async def standings(self) -> Sequence[LastStanding]:
+        return [*self.by_account.values()]
+
+    async def note(self, standings: Sequence[LastStanding]) -> None:
+        self.by_account |= {each.account: each for each in standings}
+
+
 class Installation:
     """A switch's books, without its calls."""
 
-    def __init__(self, directory: Path, server: Server, elapsed_ms: Callable[[], int] = machine_ms) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        server: Server,
+        elapsed_ms: Callable[[], int] = machine_ms,
+        copy: LastStandings | None = None,
+    ) -> None:
+        copy = copy or MemoryStandings()
         self.server = server
         self.journal = Journal(directory / "journal")
         self.journal.open()
@@ -62,10 +83,12 @@ class Installation:
         self.balances = Balances(server)
         self.recorder = Recorder(server, self.journal, self.balances.credits, CdrSettings(batch_ms=1))
         self.memo = MemoFile(directory / "database.json")
-        compared = JournalComparison(server, self.balances, self.recorder, self.journal)
+        self.recorder.booked_on = self.balances.note_changed
+        compared = JournalComparison(server, self.balances, self.recorder, self.journal, copy)
         self.watch = DatabaseWatch(
             server, server, self.balances, compared, self.memo, ManualClock(), self.mended, elapsed_ms
         )
+        self.copier = StandingsCopier(self.balances, copy, lambda: self.watch.is_compared)
 
     times_mended = 0
 

@@ -36,3 +36,23 @@ def test_calls_after_the_backup_are_booked_from_the_journal_and_a_new_machine_go
     eventually(lambda: scene.daemon.ask("status")["calls"] == 1, "the call that was answered then goes on")
     assert books(scene) == at_backup
     assert scene.daemon.ask("ledger", "verify")["differences"] == []
+
+
+def test_a_payment_that_the_backup_lacks_is_named_and_calls_that_were_booked_again_are_not(stage, tmp_path):
+    scene = stage()
+    talk(scene, 1)
+    made = scene.daemon.ask("backup", str(tmp_path / "one.zip"))
+    pay(scene, "70")
+    talk(scene, 2)
+    balances = books(scene)[0]
+    assert scene.daemon.interrupt() == 0
+
+    scene.daemon.ask("restore", made["file"], "--replace")
+    scene.daemon.start()
+
+    expect_mended(scene, 2)
+    (mended,) = scene.events("database_mended")
+    assert mended["balances"].keys() == {"acme"}
+    assert mended["balances"]["acme"].startswith(f"was {balances['acme']}, is ")
+    assert mended["balances"]["acme"].endswith(", 70.00 less")
+    assert books(scene)[0]["carrier"] == balances["carrier"]

@@ -197,10 +197,9 @@ class Daemon:
         dns = settings.dns
         resolver = NameServerResolver(dns.servers, dns.timeout_ms, dns.attempts)
         self._media = MediaEngineParts(loaded, clock)
-        self._last_known: LastKnown | None = None
+        self._last_known = LastKnown(settings.state_dir / "last-known.db", settings.node)
         registered: BindingStore = SqlRegistrations(self._database, settings.node)
         if not self._database.is_sqlite:
-            self._last_known = LastKnown(settings.state_dir / "last-known.db", settings.node)
             registered = self._last_known.beside(registered)
         self.service = SwitchService(
             settings,
@@ -315,7 +314,7 @@ class Daemon:
             StartStep("metrics", self._exporter.begin, self._exporter.end),
             StartStep("call reports", self._call_reports.begin, self._call_reports.end),
             StartStep("accounting", self._accounting.begin, self._accounting.end),
-            StartStep("last known state", self._open_last_known, self._close_last_known),
+            StartStep("last known state", self._last_known.open, self._last_known.close),
             StartStep("database", self._open_database, self._database.close),
             StartStep("lease", self._take_lease, self.service.database.end),
             StartStep("bookkeeper", self._books.start, self._books.close),
@@ -394,17 +393,14 @@ class Daemon:
         self._state_directory.release()
         self._handover.release()
 
-    async def _open_last_known(self) -> None:
-        if self._last_known is not None:
-            await self._last_known.open()
-
-    async def _close_last_known(self) -> None:
-        if self._last_known is not None:
-            await self._last_known.close()
-
     async def _open_database(self) -> None:
-        is_possible = self._settings.start_without_s > 0 and await self.service.without_database.is_possible()
-        wait_s = self._outage.shortened(self._settings.start_without_s) if is_possible else None
+        wait_s = None
+        if (
+            not self._database.is_sqlite
+            and self._settings.start_without_s > 0
+            and await self.service.without_database.is_possible()
+        ):
+            wait_s = self._outage.shortened(self._settings.start_without_s)
         try:
             await until_database_answers(self._database.check_schema, self._notifier, at_most_s=wait_s)
             await self._outage.over()
@@ -427,7 +423,7 @@ class Daemon:
         self._accounting.serve()
 
     async def _start_service(self) -> None:
-        if self._still_away is not None and self._last_known is not None:
+        if self._still_away is not None:
             with self._last_known.instead():
                 await self.service.without_database.begin()
             await self.service.start()

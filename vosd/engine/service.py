@@ -129,14 +129,17 @@ class SwitchService:
         self._journal = Journal(settings.state_dir / "journal", settings.journal)
         self.balances = Balances(books, clock)
         self.recorder = Recorder(books, self._journal, self.balances.credits, settings.cdr, clock=clock)
-        self.recorder.booked_elsewhere = self.balances.tell_of_others
+        self.recorder.booked_elsewhere, self.recorder.booked_on = (
+            self.balances.tell_of_others,
+            self.balances.note_changed,
+        )
         self.spool = Spool(books, self._journal.quarantine, self.balances.credits, self.recorder.turn)
         self.gateways = Gateways(clock, catalogue)
         self.directory = NameDirectory(resolver, clock, means_of(settings.listen), settings.dns)
         self.signalling = SignallingLimits(catalogue, self.directory.name_at)
         self._named_sources, self.directory.sources_moved = NamedSources(self.directory.sources), self._relocate
-        comparison = JournalComparison(books, self.balances, self.recorder, self._journal)
-        memo = MemoFile(settings.state_dir / "database.json")
+        memo, copy = MemoFile(settings.state_dir / "database.json"), last_standings or NoLastStandings()
+        comparison = JournalComparison(books, self.balances, self.recorder, self._journal, copy)
         self.database = DatabaseWatch(lease, books, self.balances, comparison, memo, clock, self._mend_the_rest)
         self.phone_service = PhoneService(clock, settings.phone_service, lambda: self.registrations)
         self.lookups, self.countries, self.passwords = (
@@ -163,7 +166,7 @@ class SwitchService:
         self.switch, self.registrations = self.node.switch, self.node.registrations
         self._away_terms = AwayTerms(self.switch.live, lambda: self.switch.catalogue, self.recorder, clock)
         self.database.set_away, self.database.note_used = self._away_terms.set_away, self._away_terms.note_used
-        self._copier = StandingsCopier(self.balances, last_standings or NoLastStandings())
+        self._copier = StandingsCopier(self.balances, copy, lambda: self.database.is_compared)
         self.without_database = WithoutDatabase(
             self.balances, self.overrides, self.recorder, self.database, self._away_terms, self._copier, self.node
         )

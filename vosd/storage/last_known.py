@@ -1,7 +1,7 @@
-"""Last known state of the database, in an SQLite file of ``state_dir``: for a start without the database.
+"""Last known state of the database, in an SQLite file of ``state_dir``: for a start without it or after lost commits.
 
-Balances and registrations are written to it beside the database (ADR 68). The file is a copy that may be removed: it is
-created anew, as it is by a version with other tables. A database that is SQLite itself has none.
+Balances and registrations are written to it beside the database (ADRs 68 and 22). The file is a copy that may be
+removed: it is created anew, as it is by a version with other tables. For an SQLite database it has the balances alone.
 """
 
 import sqlite3

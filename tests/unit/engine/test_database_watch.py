@@ -3,6 +3,7 @@
 import asyncio
 import os
 import threading
+from copy import deepcopy
 from decimal import Decimal
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import structlog
 from doubles.data.builders import account
 from doubles.data.records import answered_call, call_id, refused_call, rejected
 from doubles.memory import MemoryStore
-from doubles.watched_database import ONE, OTHER, Installation, Server
+from doubles.watched_database import ONE, OTHER, Installation, MemoryStandings, Server
 
+from vosd.base.money import format_amount
 from vosd.cdr.lease import DatabaseState
 from vosd.control.installation import DatabaseReport
 from vosd.engine.booking.database_watch import Memo, MemoFile, regression
@@ -215,6 +217,61 @@ async def test_a_restore_while_the_switch_was_down_is_noticed_by_the_next_start(
     assert again.watch.refuses_calls
     await again.compared()
     assert await server.lacking([answered_call(1), answered_call(2)]) == []
+
+
+async def test_a_start_on_a_restored_database_names_the_lost_payments_and_no_account_that_lost_calls_alone(
+    tmp_path, server
+):
+    """They are known from the copy of the balances, for this process has read none before the loss."""
+    copy, names = MemoryStandings(), ("acme", "carrier")
+    accounts = {name: account(name) for name in names}
+
+    async def begun(claimant):
+        switch = Installation(tmp_path, server, copy=copy)
+        await switch.watch.begin(claimant)
+        await switch.balances.adopt(accounts)
+        await switch.copier.write()
+        return switch
+
+    switch = await begun(ONE)
+    await switch.compared()
+    backup = deepcopy(server.store)
+    await pay(server, 70)
+    await switch.balances.refresh()
+    await switch.end_calls(answered_call(1, customer_account="acme", vendor_account="carrier"))
+    await switch.copier.write()
+    before = switch.balances.committed()
+    assert before["carrier"].balance, "a call alone changes it"
+    await switch.watch.end()
+    switch.journal.close()
+
+    for claimant, is_killed in ((OTHER, True), (ONE, False)):
+        server.replace_by(deepcopy(backup))
+        switch = await begun(claimant)
+        if is_killed:  # the next process still knows the balances of before the loss
+            switch.journal.close()
+            continue
+        with structlog.testing.capture_logs() as logged:
+            await switch.compared()
+    (mended,) = (line for line in logged if line["event"] == "database_mended")
+    known, now = before["acme"].balance, before["acme"].balance - 70
+    assert mended["balances"] == {"acme": f"was {format_amount(known)}, is {format_amount(now)}, 70.00 less"}
+    assert (mended["booked_again"], mended["do"]) == (1, "book payments again that were lost")
+    await switch.copier.write()
+    assert copy.by_account["acme"].balance == now
+    switch.journal.close()
+
+
+async def test_a_start_that_does_not_know_the_balances_of_before_the_loss_says_so(tmp_path, switch, server):
+    await switch.end_calls(answered_call(1))
+    await switch.watch.end()
+    server.replace_by(MemoryStore())
+    after = Installation(tmp_path, server)
+    await after.watch.begin(OTHER)
+    with structlog.testing.capture_logs() as logged:
+        await after.compared()
+    (mended,) = (line for line in logged if line["event"] == "database_mended")
+    assert "not known here" in mended["do"]
 
 
 async def test_after_a_crash_the_journal_is_compared_while_calls_are_taken(tmp_path, switch, server):

@@ -16,6 +16,7 @@ from vosd.cdr.ports import RejectedRecords, Standing
 from vosd.cdr.record import CallRecord, Posting
 from vosd.engine.booking.balances import Balances
 from vosd.engine.booking.comparison import JournalComparison
+from vosd.engine.booking.last_standings import NoLastStandings
 from vosd.engine.booking.recorder import Recorder
 from vosd.engine.booking.spool import Spool
 from vosd.engine.journal import Journal
@@ -73,7 +74,7 @@ async def test_a_lost_call_that_is_refused_when_it_is_booked_again_is_owed_until
     scene.journal.ended(CALL)
     scene.journal.booked([CALL.call_id])
     scene.database.refuses = True
-    comparison = JournalComparison(scene.database, scene.balances, scene.recorder, scene.journal)
+    comparison = JournalComparison(scene.database, scene.balances, scene.recorder, scene.journal, NoLastStandings())
     done = await comparison.mend(BEGINNING, not_noted)
     assert (done.refused, scene.money) == (1, (0, -1))
     scene.database.refuses = False
@@ -97,7 +98,7 @@ async def test_a_lost_call_that_is_refused_on_a_full_disk_is_owed_once_and_kept(
         scene.journal.ended(each)
         scene.recorder.add(each)
     scene.database.refuses, put, scene.journal.quarantine.put = True, scene.journal.quarantine.put, full
-    comparison = JournalComparison(scene.database, scene.balances, scene.recorder, scene.journal)
+    comparison = JournalComparison(scene.database, scene.balances, scene.recorder, scene.journal, NoLastStandings())
     for _ in range(2):
         await comparison.mend(BEGINNING, not_noted)
         assert scene.money == (0, -1)

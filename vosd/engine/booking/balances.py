@@ -189,6 +189,10 @@ class Balances(Counting):
             if each.is_read
         ]
 
+    def note_changed(self, accounts: Iterable[str]) -> None:
+        """Have ``take_changed`` return the standings of these accounts, on which calls were booked."""
+        self._changed |= dict.fromkeys(accounts)
+
     async def _to_settle(
         self, accounts: Mapping[str, Account], names: Iterable[str]
     ) -> tuple[list[str], dict[str, str], list[str]]:
@@ -308,9 +312,9 @@ class Balances(Counting):
         """The newest commit of which a balance was read."""
         return self._mark
 
-    def committed(self) -> dict[str, Decimal]:
-        """Return the last committed balance of each account."""
-        return {name: credit.balance for name, credit in self.credits.items() if credit.is_read}
+    def committed(self) -> dict[str, Standing]:
+        """Return the last committed standing of each account."""
+        return {name: Standing(credit.balance, credit.seq) for name, credit in self.credits.items() if credit.is_read}
 
     async def account_behind(self) -> str | None:
         """Return an account with fewer entries in the database than were committed; None = there is none.
@@ -322,8 +326,8 @@ class Balances(Counting):
         found = (await self._books.standings()).standings
         return next((name for name, seq in known.items() if seq and (name not in found or found[name].seq < seq)), None)
 
-    async def read_anew(self) -> None:
-        """Read the balance of every account again, also where it has fewer entries than before.
+    async def read_anew(self) -> Mapping[str, Standing]:
+        """Read the balance of every account again, also where it has fewer entries than before; return them.
 
         Raises:
             StoreUnavailable: the balances are not changed.
@@ -342,6 +346,7 @@ class Balances(Counting):
                 self.credits[name].restore(*changes.standings[name])
                 self.credits[name].expires_at = changes.expiries.get(name)
                 self._changed[name] = None
+            return changes.standings
 
     def add_owed(self, postings: Iterable[Posting]) -> None:
         """Count what an ended call will book as owed, also on accounts that are not configured.

@@ -9,9 +9,13 @@ from decimal import Decimal
 from itertools import islice
 from typing import Final, NamedTuple
 
-from vosd.cdr.ports import Books, RejectedRecords
+import structlog
+
+from vosd.base.money import ZERO
+from vosd.cdr.ports import Books, RejectedRecords, Standing, StoreUnavailable
 from vosd.cdr.record import CallRecord
 from vosd.engine.booking.balances import Balances
+from vosd.engine.booking.last_standings import LastStandings
 from vosd.engine.booking.recorder import Recorder
 from vosd.engine.journal import Journal
 from vosd.engine.journal.kept import JournalPlace
@@ -19,10 +23,13 @@ from vosd.engine.journal.kept import JournalPlace
 COMPARED_AT_ONCE: Final = 500
 PAUSE_S: Final = 0.02
 """Pause between two readings, for the calls."""
+_NOTHING: Final = Standing(ZERO, 0)
+
+_log = structlog.get_logger()
 
 
 class BalanceChange(NamedTuple):
-    """A committed balance as the switch knew it, and as it is in the database now."""
+    """A committed balance as the switch knew it before the loss, and as it is in the database now."""
 
     account: str
     known: Decimal
@@ -30,21 +37,27 @@ class BalanceChange(NamedTuple):
 
 
 class Mended(NamedTuple):
-    """Result of a comparison: calls booked again, calls refused, balances that changed."""
+    """Result of a comparison: calls booked again, calls refused, balances that changed, the largest change first."""
 
     booked: int
     refused: int
     changed: Sequence[BalanceChange]
+    is_known: bool
+    """Whether the balances before the loss are known, so that ``changed`` names every account that lost a payment."""
 
 
 class JournalComparison:
     """Compares the journal and the books of one switch."""
 
-    def __init__(self, books: Books, balances: Balances, recorder: Recorder, journal: Journal) -> None:
+    def __init__(
+        self, books: Books, balances: Balances, recorder: Recorder, journal: Journal, copy: LastStandings
+    ) -> None:
+        """``copy`` has the balances of before the loss: it is not written to until the comparison is over."""
         self._books = books
         self._balances = balances
         self._recorder = recorder
         self._journal = journal
+        self._copy = copy
 
     @property
     def is_wanted(self) -> bool:
@@ -97,13 +110,24 @@ class JournalComparison:
             StoreUnavailable: some are booked, no balance was read; try again.
         """
         async with self._recorder.turn:
-            booked, refused = await self._book_again(place, note)
             before = self._balances.committed()
-            await self._balances.read_anew()
+            earlier = await self._earlier()
+            before |= {name: known for name, known in earlier.items() if known.seq > before.get(name, _NOTHING).seq}
+            booked, refused = await self._book_again(place, note)
+            after = await self._balances.read_anew()
             self._forget_behind()
-            after = self._balances.committed()
-        changed = [BalanceChange(name, known, after[name]) for name, known in before.items() if known != after[name]]
-        return Mended(booked, refused, changed)
+        compared = ((name, known.balance, after.get(name, _NOTHING).balance) for name, known in before.items())
+        changed = [BalanceChange(*each) for each in compared if each[1] != each[2]]
+        changed.sort(key=lambda each: abs(each.known - each.now), reverse=True)
+        return Mended(booked, refused, changed, bool(earlier))
+
+    async def _earlier(self) -> dict[str, Standing]:
+        """Return what the copy has: this process may have read no balance before the loss."""
+        try:
+            return {each.account: Standing(each.balance, each.seq) for each in await self._copy.standings()}
+        except StoreUnavailable as error:
+            _log.error("last_known_unreadable", error=str(error), means="accounts with lost payments are not named")
+            return {}
 
     async def _book_again(
         self, place: JournalPlace, note: Callable[[JournalPlace], Awaitable[None]]

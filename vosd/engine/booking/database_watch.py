@@ -182,6 +182,11 @@ class DatabaseWatch(Counting):
         # It has answered again, but calls are taken as in the outage until the balances are read.
         return Condition.AWAY if self._outage.goes_on or self._is_away or self._waits else Condition.WELL
 
+    @property
+    def is_compared(self) -> bool:
+        """Whether no comparison with the journal is due, so that the balances that were read are right."""
+        return not (self._is_comparing or self._comparison_wanted.is_set() or self._regressed is not None)
+
     def report(self) -> DatabaseReport:
         """Return the part of ``vosd status`` about the database."""
         return DatabaseReport(
@@ -262,9 +267,7 @@ class DatabaseWatch(Counting):
         try:
             async with asyncio.timeout(RELEASE_S):
                 await self.look()  # the memo then includes the latest bookings
-                await self._remember(
-                    complete=not (self._outage.goes_on or self._is_comparing or self._comparison_wanted.is_set())
-                )
+                await self._remember(complete=self.is_compared and not self._outage.goes_on)
                 await self._lease.release(self._claimant)
         except (StoreUnavailable, TimeoutError) as error:
             _log.warning("lease_not_released", error=str(error), do="nothing, it runs out by itself")
@@ -368,16 +371,20 @@ class DatabaseWatch(Counting):
         await self._mended()
         self._booked_again += done.booked
         named = {
-            each.account: f"was {format_amount(each.known)}, is {format_amount(each.now)}"
+            each.account: f"was {format_amount(each.known)}, is {format_amount(each.now)}, "
+            f"{format_amount(abs(each.known - each.now))} {'less' if each.now < each.known else 'more'}"
             for each in done.changed[:NAMED_AT_MOST]
         }
+        do = "book payments again that were lost" if done.changed else "nothing"
+        if not done.is_known:
+            do = "look for payments since the backup: the balances of before are not known here"
         _log.warning(
             Event.DATABASE_MENDED,
             booked_again=done.booked,
             refused=done.refused,
             balances_changed=len(done.changed),
             balances=named,
-            do="book payments again that were lost" if done.changed else "nothing",
+            do=do,
         )
         if not self._comparison_wanted.is_set():  # else commits were lost again meanwhile
             self._regressed = None

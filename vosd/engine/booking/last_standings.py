@@ -1,7 +1,7 @@
-"""The last known balances on disk, so that a start without the database knows what accounts own (ADR 68)."""
+"""The last known balances on disk, for a start without the database (ADR 68) and one after lost commits (ADR 22)."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from vosd.cdr.ports import LastStanding
@@ -29,7 +29,7 @@ class LastStandings(Protocol):
 
 
 class NoLastStandings:
-    """No copy: the database is a file beside it."""
+    """No copy."""
 
     async def standings(self) -> Sequence[LastStanding]:
         """Return nothing."""
@@ -42,9 +42,11 @@ class NoLastStandings:
 class StandingsCopier:
     """Writes to the copy what has changed."""
 
-    def __init__(self, balances: Balances, copy: LastStandings) -> None:
+    def __init__(self, balances: Balances, copy: LastStandings, may_write: Callable[[], bool]) -> None:
+        """``may_write``: False while the database may have lost commits, for a comparison needs the copy as it is."""
         self._balances = balances
         self._copy = copy
+        self._may_write = may_write
         self._turn = asyncio.Lock()
 
     async def known(self) -> Sequence[LastStanding]:
@@ -67,5 +69,5 @@ class StandingsCopier:
     async def write(self) -> None:
         """Write what has changed since the last time."""
         async with self._turn:
-            while changed := self._balances.take_changed(NOTED_AT_ONCE):
+            while self._may_write() and (changed := self._balances.take_changed(NOTED_AT_ONCE)):
                 await self._copy.note(changed)

@@ -6,7 +6,7 @@ the credits.
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from itertools import islice
 from typing import Final
@@ -96,6 +96,8 @@ class Recorder(Counting):
         """Accounts with fewer entries in the database than were committed; read by ``DatabaseWatch``."""
         self.booked_elsewhere: Callable[[str, Standing], None] = _untold
         """Called for each account of a batch on which another process had booked before; the standing has both."""
+        self.booked_on: Callable[[Iterable[str]], None] = _unnoted
+        """Called with the accounts whose balance a batch has changed."""
         self.turn: Final = asyncio.Lock()
         """Held while a batch is booked, so that only one task books."""
         self._awaited: deque[tuple[int, Callable[[], None]]] = deque()
@@ -330,14 +332,15 @@ class Recorder(Counting):
     def _commit(self, batch: list[CallRecord], standings: Mapping[str, Standing]) -> None:
         """Set the committed balances and subtract the booked postings from the unbooked ones, in one step (ADR 3)."""
         own = Counter(posting.account for record in batch for posting in record.postings if posting.amount)
-        for account, standing in standings.items():
-            if account in self._credits:
-                credit = self._credits[account]
-                if standing.seq < credit.seq:
-                    self.behind.add(account)
-                elif credit.is_read and standing.seq - credit.seq > own[account]:
-                    self.booked_elsewhere(account, standing)
-                credit.committed(standing.balance, standing.seq)
+        known = self._credits.keys() & standings
+        for account in known:
+            credit, standing = self._credits[account], standings[account]
+            if standing.seq < credit.seq:
+                self.behind.add(account)
+            elif credit.is_read and standing.seq - credit.seq > own[account]:
+                self.booked_elsewhere(account, standing)
+            credit.committed(standing.balance, standing.seq)
+        self.booked_on(known)
         for record in batch:
             for posting in record.postings:
                 if posting.account in self._credits:
@@ -347,3 +350,7 @@ class Recorder(Counting):
 
 def _untold(_account: str, _standing: Standing) -> None:
     """Tell no one."""
+
+
+def _unnoted(_accounts: Iterable[str]) -> None:
+    """Note nothing."""
