@@ -27,6 +27,8 @@ class Ordered(NamedTuple):
 
     has_ended: Callable[[str, str], bool] = lambda _kind, _name: False
     """Says whether an object, of a kind and a name, was ended."""
+    was_planned: Callable[[str, str], bool] = lambda _kind, _name: False
+    """Says whether its end was planned: when it comes, no operator is there to confirm it."""
     rate_groups: Set[str] = _NONE
     """Rate groups whose rates were changed."""
     number_lists: Set[str] = _NONE
@@ -48,6 +50,8 @@ class Loss(NamedTuple):
     """Number of objects in the running catalogue."""
     ended: int = 0
     """Number of them that orders have ended in the database: each was named, no file was truncated."""
+    planned: Set[str] = _NONE
+    """Those whose end an order had planned."""
 
     @property
     def is_sweeping(self) -> bool:
@@ -97,7 +101,7 @@ def losses(
         ("routing plans", running.plans, wanted.plans, len(running.plans)),
     ]
     found = [
-        *starmap(partial(_loss, ordered.has_ended), kinds),
+        *starmap(partial(_loss, ordered), kinds),
         *_numbers(running, wanted, ordered.number_lists),
         *_rates(running, wanted, gone_rates, ordered.rate_groups),
     ]
@@ -117,16 +121,17 @@ def _in_use(found: tuple[Loss, ...], busy: Busy) -> Iterator[str]:
         "routing gateways": busy.gateways,
     }
     for loss in found:
-        names = tuple(name for name in loss.gone if name in in_use.get(loss.kind, ()))
+        names = tuple(name for name in loss.gone if name in in_use.get(loss.kind, ()) and name not in loss.planned)
         if names:
             yield f"the file removes {loss.kind} that running calls use{_listed(names, len(names))}"
 
 
-def _loss(
-    has_ended: Callable[[str, str], bool], kind: str, before: Iterable[str], after: Collection[str], number: int
-) -> Loss:
+def _loss(ordered: Ordered, kind: str, before: Iterable[str], after: Collection[str], number: int) -> Loss:
     gone = () if before is after else tuple(sorted(name for name in before if name not in after))
-    return Loss(kind, gone, len(gone), number, sum(has_ended(kind.replace(" ", "_"), name) for name in gone))
+    section = kind.replace(" ", "_")
+    ended = sum(ordered.has_ended(section, name) for name in gone)
+    planned = frozenset(name for name in gone if ordered.was_planned(section, name))
+    return Loss(kind, gone, len(gone), number, ended, planned)
 
 
 def _numbers(running: Catalogue, wanted: Catalogue, ordered: Set[str]) -> Iterator[Loss]:

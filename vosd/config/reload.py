@@ -78,11 +78,20 @@ def _ordered(running: Stored, wanted: Stored) -> Ordered:
     before = {deck.group: deck.digest for deck in running.decks}
     imported = {deck.group for deck in wanted.decks if before.get(deck.group) != deck.digest}
 
+    changed = {} if wanted.unkept is None else wanted.unkept.changes
+    is_anew = wanted.unkept is not None and wanted.unkept.everything
+
     def has_ended(kind: str, name: str) -> bool:
-        return name in running.objects.get(kind, ()) and name not in wanted.objects.get(kind, ())
+        # Where all was read anew, the database may have lost what it had: no order has ended that.
+        is_gone = name in running.objects.get(kind, ()) and name not in wanted.objects.get(kind, ())
+        return is_gone and (not is_anew or (kind, name) in changed)
+
+    def was_planned(kind: str, name: str) -> bool:
+        end = changed.get((kind, name))
+        return end is not None and end.begins_at > end.made_at and has_ended(kind, name)
 
     changed_groups, changed_lists = (_changed(running, wanted, kind) for kind in ("rate_groups", "number_lists"))
-    return Ordered(has_ended, imported | changed_groups, changed_lists)
+    return Ordered(has_ended, was_planned, imported | changed_groups, changed_lists)
 
 
 def _changed(running: Stored, wanted: Stored, kind: str) -> set[str]:

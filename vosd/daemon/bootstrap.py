@@ -252,9 +252,10 @@ class Daemon:
         )
         self._definitions = DefinitionWatch(
             SqlDecks(self._database),
-            lambda: self.configuration.loaded.stored,
+            lambda: self.configuration.stored,
             self.configuration.reload_on_signal,
         )
+        self.service.doubt_definitions = self._doubt_definitions
         silenced = Silenced(self.service.node.authenticator, self._transports, clock)
         reporters = CallReporters(self.service.switch.report_calls)
         self._events = LiveEventPart(settings, self.service, reporters, clock)
@@ -468,6 +469,10 @@ class Daemon:
         accounts = {name for call in calls for name in (call.customer_account, call.vendor_account) if name}
         gateways = {name for call in calls for name in (call.mapping_gateway, call.routing_gateway) if name}
         return Busy(accounts, gateways)
+
+    def _doubt_definitions(self) -> None:
+        self.configuration.doubt_stored()
+        self._definitions.forget_tries()
 
     async def _put_in_force(self, loaded: Loaded) -> None:
         await self.service.countries.adjust(loaded.settings.country_file)

@@ -120,7 +120,7 @@ class StoredDefinitions:
             source_of_decks(found), version, tuple(found), kept.files_of(found, wanted.decks), at=self._now()
         )
         known, objects = wanted.known, self._objects(database)
-        if known is None or known.version is None:
+        if known is None or known.version is None or version < known.version:  # it went back: commits were lost
             seen = await objects.current(stored.at)
             return stored._replace(
                 objects=with_changes({}, seen.found), next_at=seen.next_at, unkept=Unkept(everything=True)
@@ -164,7 +164,7 @@ class DefinitionWatch:
 
         Args:
             store: has the version.
-            in_force: returns the definitions in force.
+            in_force: returns the definitions in force; they have no version where they are in doubt.
             reload: loads everything again, and returns False where that fails for want of the database; it reports its
                 failures itself.
             now: returns the time, UTC milliseconds.
@@ -201,12 +201,16 @@ class DefinitionWatch:
         """Load everything again if the version in the database is not the one in force.
 
         A version that is refused is not tried again: only a change, or vosd reload, makes it right. One for which the
-        database was away is.
+        database was away is, and one that needs a confirmation: calls that use what it removes come to their end.
 
         Raises:
             StoreUnavailable: the version is not known; try again.
         """
         await self._take(await self._store.version())
+
+    def forget_tries(self) -> None:
+        """Have the next look try what is not in force, although it was tried before."""
+        self._tried = None
 
     async def _take(self, version: int) -> None:
         stored = self._in_force()

@@ -128,8 +128,20 @@ class Configuration:
         self._one_at_a_time = asyncio.Lock()
         self._killed_readers = 0
         """Loads in a row that ended with the process that reads the files."""
+        self._doubts = self._settled_doubts = 0
+        """Times that a database has lost commits, and those after which all definitions were read again."""
         self._tables: StoredTables | None = None
         """Tables of the reload that goes on."""
+
+    @property
+    def stored(self) -> Stored:
+        """The definitions of the database in force; without a version where they are in doubt."""
+        stored = self.loaded.stored
+        return stored if self._doubts == self._settled_doubts else stored._replace(version=None)
+
+    def doubt_stored(self) -> None:
+        """Have the next reload read all definitions of the database: it had lost commits, and changes tell nothing."""
+        self._doubts += 1
 
     @property
     def installation(self) -> Installation:
@@ -195,12 +207,12 @@ class Configuration:
     async def reload_on_signal(self) -> bool:
         """Do the same as ``reload``, for a signal or a change in the database; the outcome is only logged.
 
-        Return False where the database was away, or the process that reads the files was killed, so that the same may
-        succeed later.
+        Return False where the database was away, the process that reads the files was killed, or running calls use what
+        goes, so that the same may succeed later.
         """
         try:
             await self.reload(by_signal=True)
-        except StoreUnavailable:
+        except (StoreUnavailable, UnconfirmedError):
             return False
         except ReaderEndedError:
             self._killed_readers += 1
@@ -217,7 +229,10 @@ class Configuration:
         return f"takes calls at {listeners}; catalogue {self.loaded.catalogue.version}"
 
     async def _take(self, is_confirmed: bool) -> Reloaded:
-        settings = self.loaded.settings
+        settings, doubts = self.loaded.settings, self._doubts
+        is_in_doubt = doubts != self._settled_doubts
+        if is_in_doubt:
+            self._remembered.stored = None
         self._tables = tables = tables_of_reload(settings.state_dir, self.loaded.rate_files)
         try:
             with self._notifier.extending("reading the configuration"), _beside_calls():
@@ -237,8 +252,12 @@ class Configuration:
         if found:
             raise UnconfirmedError(found)
         await self._put_in_force(reloaded.in_force)
-        replaced = [self.loaded]
+        replaced, before, stored = [self.loaded], self.loaded.stored.version, reloaded.in_force.stored
         self.loaded = reloaded.in_force
+        if stored.unread is None:
+            self._settled_doubts = doubts
+            if is_in_doubt or (before is not None and stored.version is not None and stored.version < before):
+                _log.warning("definitions_read_anew", version=stored.version, before=before, means="commits were lost")
         self.loaded_at = self._clock.now().wall
         self.last_error = None
         await self._keep(replaced)

@@ -4,7 +4,7 @@ Owns the order in which an earlier run is completed before the first call is tak
 """
 
 import asyncio
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import replace
 from typing import Final
 
@@ -115,8 +115,9 @@ class SwitchService:
         ``boot`` identifies the boot of the machine; empty = it is not known. ``relay`` is that of media; None = they go
         from party to party. ``rtpengines`` relay in place of it, while one of them works.
         """
-        self._clock = clock
-        self._boot = boot
+        # Called when a database that has lost commits is mended: its definitions are other ones, too.
+        self.doubt_definitions: Callable[[], None] = lambda: None
+        self._clock, self._boot = clock, boot
         self._books = books
         self._resume_within_s = settings.resume_within_s
         self._served_mono = 0
@@ -482,6 +483,7 @@ class SwitchService:
 
     async def _mend_the_rest(self) -> None:
         self.overrides.forget_version()
+        self.doubt_definitions()
         await self.registrations.write_again()
 
     def _end_registrations(self) -> None:

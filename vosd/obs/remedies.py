@@ -26,7 +26,7 @@ REMEDIES: Final[Mapping[Event, str]] = {
     ),
     Event.JOURNAL_KEPT_FILE_REMOVED: "make room on the disk of state_dir",
     Event.QUARANTINE_FILLED: "vosd spool list says why; repair, then vosd spool retry",
-    Event.RELOAD_REFUSED: "vosd check names the mistake; then vosd reload",
+    Event.RELOAD_REFUSED: "vosd reload names the mistakes, or what it would remove: then vosd reload --yes",
     Event.DEFINITIONS_OUTDATED: "vosd check names the mistake; then vosd reload",
     Event.OVERLOAD_BEGINS: "vosd status: a flood, or more calls than the machine carries",
     Event.CPU_HIGH: "calls a second in vosd status, a flood, log.level debug; else a faster core",

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import shutil
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from e2e.addresses import NETWORK
 from structlog.testing import capture_logs
 
 from vosd.catalogue.decks import DeckVersion
+from vosd.catalogue.losses import Busy
 from vosd.catalogue.problems import ConfigError
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.cdr.ports import StoreUnavailable
@@ -90,10 +92,18 @@ class Site:
     def write(self, rates: str) -> None:
         self.file.write_text(f"{self._head}rate_groups: [{{name: sell, {rates}}}]\n")
 
-    def define(self, version: int, body: str | None, *, at: int = 0, name: str = "shop") -> None:
-        """Add a version of an account to the database."""
+    def define(
+        self, version: int, body: str | None, *, at: int = 0, made_at: int | None = None, name: str = "shop"
+    ) -> None:
+        """Add a version of an account to the database; ``made_at`` None = it was made when it begins."""
         made = ObjectVersion(
-            kind="accounts", name=name, version=version, body=body, begins_at=at, made_at=at, operator="ann"
+            kind="accounts",
+            name=name,
+            version=version,
+            body=body,
+            begins_at=at,
+            made_at=at if made_at is None else made_at,
+            operator="ann",
         )
 
         async def run() -> None:
@@ -490,6 +500,137 @@ def test_a_planned_version_begins_by_itself(site: Site) -> None:
         return seen
 
     assert asyncio.run(run()) == ["5", "9"]
+
+
+def test_a_planned_end_of_an_object_that_calls_use_begins_by_itself_with_all_that_was_planned_beside(
+    site: Site,
+) -> None:
+    site.define(1, '{"rate_group":"sell"}')
+    site.define(1, '{"rate_group":"sell","overdraft_limit":"5"}', name="north")
+    site.define(2, None, at=NOW + 60_000, made_at=NOW)
+    site.define(2, '{"rate_group":"sell","overdraft_limit":"9"}', name="north", at=NOW + 60_000, made_at=NOW)
+    daemon = site.daemon()
+    daemon._definitions._now = lambda: site.now
+    daemon.configuration._busy = lambda: Busy({"shop"}, frozenset())
+
+    async def run() -> None:
+        await run_to(daemon, "reloads")
+        site.now = NOW + 60_000
+        await daemon._definitions.look()
+        accounts = daemon.service.switch.catalogue.accounts
+        assert (daemon.configuration.last_error, accounts.keys()) == (None, {"acme", "north"})
+        assert str(accounts["north"].overdraft_limit) == "9"
+        await stop(daemon, "reloads")
+
+    asyncio.run(run())
+
+
+def test_an_end_that_nobody_has_confirmed_is_tried_again_until_no_call_uses_the_object(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run() -> None:
+        await run_to(daemon, "reloads")
+        watch, in_use = daemon._definitions, {"shop"}
+        daemon.configuration._busy = lambda: Busy(in_use, frozenset())
+        await asyncio.to_thread(site.define, 2, None)
+        for _ in range(2):
+            await watch.look()
+            assert "accounts that running calls use: shop" in str(daemon.configuration.last_error)
+            monkeypatch.setattr(watch, "_tried_at", watch._tried_at - RETRY_S)
+        in_use.clear()
+        await watch.look()
+        assert (daemon.configuration.last_error, daemon.service.switch.catalogue.accounts.keys()) == (None, {"acme"})
+        await stop(daemon, "reloads")
+
+    site.define(1, '{"rate_group":"sell"}')
+    daemon = site.daemon()
+    asyncio.run(run())
+
+
+class LostCommits:
+    """The database file of a site as it was at a moment, to be put back."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._file = Path(site.url.partition("///")[2])
+        self._copy = self._file.with_name("replica.db")
+        shutil.copy(self._file, self._copy)
+        self._version = site.decks.number
+
+    def come(self) -> None:
+        """Lose what was committed since."""
+        for each in self._file.parent.glob(f"{self._file.name}*"):
+            each.unlink()
+        shutil.copy(self._copy, self._file)
+        self._site.decks.number = self._version
+
+
+def test_a_database_that_has_lost_commits_is_followed_although_its_version_went_back(site: Site) -> None:
+    async def run() -> None:
+        await run_to(daemon, "reloads")
+        watch = daemon._definitions
+        lost = LostCommits(site)
+        await asyncio.to_thread(site.define, 2, '{"rate_group":"sell","overdraft_limit":"9"}')
+        await asyncio.to_thread(site.define, 1, '{"rate_group":"sell"}', name="ghost")
+        await watch.look()
+        assert limit_of(daemon) == "9"
+        assert daemon.service.switch.catalogue.accounts.keys() == {"acme", "shop", "a", "b", "c", "ghost"}
+        lost.come()
+        with capture_logs() as log:
+            await watch.look()
+        assert limit_of(daemon) == "5"
+        assert daemon.service.switch.catalogue.accounts.keys() == {"acme", "shop", "a", "b", "c"}
+        assert [line["before"] for line in log if line["event"] == "definitions_read_anew"] == [site.decks.number + 2]
+        await stop(daemon, "reloads")
+
+    site.define(1, '{"rate_group":"sell","overdraft_limit":"5"}')
+    for name in ("a", "b", "c"):
+        site.define(1, '{"rate_group":"sell"}', name=name)
+    daemon = site.daemon()
+    asyncio.run(run())
+
+
+def test_a_database_that_has_lost_a_fifth_of_the_accounts_has_to_be_confirmed(site: Site) -> None:
+    async def run() -> None:
+        await run_to(daemon, "reloads")
+        lost = LostCommits(site)
+        await asyncio.to_thread(site.define, 1, '{"rate_group":"sell"}', name="ghost")
+        await daemon._definitions.look()
+        lost.come()
+        await daemon._definitions.look()
+        assert "the file removes 1 of 3 accounts: ghost" in str(daemon.configuration.last_error)
+        await daemon.configuration.reload(is_confirmed=True)
+        assert daemon.service.switch.catalogue.accounts.keys() == {"acme", "shop"}
+        await stop(daemon, "reloads")
+
+    site.define(1, '{"rate_group":"sell","overdraft_limit":"5"}')
+    daemon = site.daemon()
+    asyncio.run(run())
+
+
+def test_a_mended_database_is_followed_although_its_version_is_that_of_before(site: Site) -> None:
+    """As many changes were made since the loss as were lost."""
+
+    async def run() -> None:
+        await run_to(daemon, "reloads")
+        lost = LostCommits(site)
+        await asyncio.to_thread(site.define, 2, '{"rate_group":"sell","overdraft_limit":"9"}')
+        await daemon._definitions.look()
+        lost.come()
+        await asyncio.to_thread(site.define, 1, '{"rate_group":"sell"}', name="north")
+        await daemon._definitions.look()
+        assert limit_of(daemon) == "9"
+        await daemon.service._mend_the_rest()
+        await daemon._definitions.look()
+        assert (limit_of(daemon), daemon.service.switch.catalogue.accounts.keys()) == ("5", {"acme", "shop", "north"})
+        with capture_logs() as log:
+            await daemon._definitions.look()
+        assert log == [], "all was read once"
+        await stop(daemon, "reloads")
+
+    site.define(1, '{"rate_group":"sell","overdraft_limit":"5"}')
+    daemon = site.daemon()
+    asyncio.run(run())
 
 
 def test_a_start_while_the_database_is_away_uses_the_objects_of_last_time(site: Site) -> None:
