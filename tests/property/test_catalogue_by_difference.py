@@ -318,6 +318,7 @@ FORMS_OF_TRUNKS = [
     "hosts: 192.0.2.1, callee_deny: 'list:bad'", "hosts: 192.0.2.2, callee_deny: ['list:bad', '44*']",
     "hosts: 192.0.2.1, routing_plan: some", "hosts: 192.0.2.2, private_rate_group: other",
     "auth: {username: u3, password: '${SECRET}'}", "hosts: 192.0.2.2, gateways_allow: v1",
+    "hosts: pbx.example", "hosts: [192.0.2.14, PBX.example.]", "hosts: 'pbx.example:5070'",
 ]  # fmt: skip
 KEPT = [
     "top, rate_group: sell", "vendor, type: clearing, rate_group: sell", "unrated, type: clearing",

@@ -51,7 +51,7 @@ class Loss(NamedTuple):
     ended: int = 0
     """Number of them that orders have ended in the database: each was named, no file was truncated."""
     planned: Set[str] = _NONE
-    """Those whose end an order had planned."""
+    """Names of those with an end that an order had planned."""
 
     @property
     def is_sweeping(self) -> bool:

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -65,7 +65,7 @@ from vosd.config.reader.whole_files import with_items
 from vosd.config.stored import Stored, Wanted, nothing_stored
 from vosd.config.stored_text import document_of, every_object
 from vosd.config.wanted import Asked, wanted_of
-from vosd.engine.settings import Settings
+from vosd.engine.settings import Settings, SipListener
 from vosd.net.settings import TransportSettings
 from vosd.net.tls import TlsContexts
 
@@ -151,13 +151,15 @@ def load(
     texts: Texts | None = None,
     remembered: Remembered | None = None,
     now_ms: int | None = None,
+    opened: Sequence[SipListener] | None = None,
 ) -> Loaded:
     """Read and validate the configuration at ``path``.
 
     ``tables`` takes the configured ``state_dir`` and returns where the tables of rate files come from. ``definitions``
     returns what the database defines. ``texts`` is where the files of YAML are; None = on the disk. ``remembered``
     has what an earlier load made of items that are as they were, and is renewed. ``now_ms`` is the present, UTC, at
-    which exchange rates must be in force; None = that of the machine's clock.
+    which exchange rates must be in force; None = that of the machine's clock. ``opened`` are the sockets of the running
+    switch, which have to do; None = those of ``sip.listen`` will be opened.
 
     Raises:
         ConfigError: with every mistake that was found.
@@ -166,10 +168,11 @@ def load(
     if now_ms is None:
         now_ms = time.time_ns() // 1_000_000
     with without_collector():
+        used_texts = texts or DiskTexts()
         if used.stored is not None:
             with suppress(DoubtfulError):
-                return _load(path, environ, once, definitions, texts or DiskTexts(), used, now_ms, uses_known=True)
-        return _load(path, environ, once, definitions, texts or DiskTexts(), used, now_ms, uses_known=False)
+                return _load(path, environ, once, definitions, used_texts, used, now_ms, opened, uses_known=True)
+        return _load(path, environ, once, definitions, used_texts, used, now_ms, opened, uses_known=False)
 
 
 def _load(
@@ -180,6 +183,7 @@ def _load(
     texts: Texts,
     remembered: Remembered,
     now_ms: int,
+    opened: Sequence[SipListener] | None,
     *,
     uses_known: bool,
 ) -> Loaded:
@@ -240,7 +244,7 @@ def _load(
         warn_of_calendars(catalogue, source, now_ms, problems)
         rate_reports = _rate_reports(objects, problems)
         if installation is not None:
-            check_sockets([*known.note_reaches(_reaches(objects, source))], keys, written, problems)
+            check_sockets([*known.note_reaches(_reaches(objects, source))], keys, opened, written, problems)
             check_special_numbers(special_numbers(keys, parameters), written, problems)
         keys = with_shown_files(with_secrets(keys, written, problems), document, problems)
         check_settings(keys, parameters, classes, source, written, problems)

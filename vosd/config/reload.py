@@ -60,10 +60,11 @@ def reload(
     ``tables``, ``definitions`` and ``remembered`` are as in ``load``.
 
     Settings that need sockets, files or the database opened anew keep their running values, with a warning
-    for each that changed.
+    for each that changed. What needs a socket that is not open is a mistake until the restart.
     """
     try:
-        loaded = load(path, environ, tables, definitions, remembered=remembered)
+        opened = running.settings.listen
+        loaded = load(path, environ, tables, definitions, remembered=remembered, opened=opened)
     except ConfigError as error:
         return Reloaded(running, error.problems, is_accepted=False)
     waiting = _waiting(path, running.settings, loaded)

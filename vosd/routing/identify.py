@@ -82,14 +82,19 @@ class SourceIndex:
     mask, then the longest tech prefix. A gateway without tech prefix gets the calls that fit no other of its pattern.
     """
 
-    __slots__ = ("_addresses_by_name", "_claims", "_claims_by_name", "_masks", "_remembered", "conflicts", "named")
+    __slots__ = (
+        "_addresses_by_name", "_claimants", "_claims", "_claims_by_name", "_masks", "_remembered", "conflicts", "named",
+    )  # fmt: skip
 
     def __init__(self, gateways: Iterable[MappingGateway]) -> None:
         claims: dict[NetworkBits, list[_Claim]] = {}
+        claimants: dict[HostName, list[MappingGateway]] = {}
         named: dict[str, MappingGateway] = {}
         for gateway in gateways:
             for pattern in gateway.hosts:
                 _add(claims, pattern, gateway)
+            for name in gateway.named_hosts:
+                _add_name(claimants, name, gateway)
             if gateway.named_hosts:
                 named[gateway.name] = gateway
         self.named: Mapping[str, MappingGateway] = named
@@ -99,6 +104,8 @@ class SourceIndex:
         self._addresses_by_name: Mapping[str, Sequence[str]] = {}
         """The addresses that gateways have by their names, by name of the gateway."""
         self._claims: Mapping[NetworkBits, Sequence[_Claim]] = claims
+        self._claimants: Mapping[HostName, Sequence[MappingGateway]] = claimants
+        """Gateways by the names that they have."""
         self._masks = sorted({(network.version, network.host_bits) for network in self._claims})
         self._remembered: dict[str, tuple[_Claim, ...]] = {}
 
@@ -110,6 +117,8 @@ class SourceIndex:
         """
         twin = SourceIndex(())
         gone, added = {each.name for each in without}, [*added]
+        names = {name for each in chain(without, added) for name in each.named_hosts}
+        claimants = {name: [each for each in self._claimants.get(name, ()) if each.name not in gone] for name in names}
         networks = {bits_of(pattern.network) for each in added for pattern in each.hosts}
         left = {bits_of(pattern.network) for each in without for pattern in each.hosts}
         claims = {
@@ -119,6 +128,10 @@ class SourceIndex:
         for gateway in added:
             for pattern in gateway.hosts:
                 _add(claims, pattern, gateway)
+            for name in gateway.named_hosts:
+                _add_name(claimants, name, gateway)
+        has_name = {name: found for name, found in claimants.items() if found}
+        twin._claimants = edited(self._claimants, claimants.keys() - has_name.keys(), has_name)
         claimed = {network: found for network, found in claims.items() if found}
         twin._claims = edited(self._claims, claims.keys() - claimed.keys(), claimed)
         # A mask that no network has any more finds nothing.
@@ -134,7 +147,7 @@ class SourceIndex:
         stays with the one that had it ``before``; else it goes to the first gateway by name.
         """
         twin = SourceIndex(())
-        twin._claims, twin.named = self._claims, self.named
+        twin._claims, twin.named, twin._claimants = self._claims, self.named, self._claimants
         wanted = [
             (gateway, name, address)
             for gateway in self.named.values()
@@ -297,15 +310,30 @@ class SourceIndex:
 def _add(on: dict[NetworkBits, list[_Claim]], pattern: HostPattern, gateway: MappingGateway) -> None:
     network = bits_of(pattern.network)
     claims = on.setdefault(network, [])
-    for rival in claims:
-        if rival.port == pattern.port and rival.tech_prefix == gateway.tech_prefix:
-            if rival.gateway.name == gateway.name:
-                return
-            if rival.gateway.credentials is not None and gateway.credentials is not None:
+    if not _has_claim(gateway, (each.gateway for each in claims if each.port == pattern.port), pattern):
+        claims.append(_claim(pattern, gateway))
+
+
+def _add_name(on: dict[HostName, list[MappingGateway]], name: HostName, gateway: MappingGateway) -> None:
+    claimants = on.setdefault(name, [])
+    if not _has_claim(gateway, claimants, name):
+        claimants.append(gateway)
+
+
+def _has_claim(gateway: MappingGateway, claimants: Iterable[MappingGateway], place: HostPattern | HostName) -> bool:
+    """Return whether a gateway is among those that claim a place with its port.
+
+    Raises:
+        SourceConflict: another one takes the same packets.
+    """
+    for rival in claimants:
+        if rival.tech_prefix == gateway.tech_prefix:
+            if rival.name == gateway.name:
+                return True
+            if rival.credentials is not None and gateway.credentials is not None:
                 continue  # both authenticate, so they may share an address, such as that of a NAT
-            claim = _describe(pattern, gateway.tech_prefix)
-            raise SourceConflict(rival.gateway.name, gateway.name, claim)
-    claims.append(_claim(pattern, gateway))
+            raise SourceConflict(rival.name, gateway.name, _describe(place, gateway.tech_prefix))
+    return False
 
 
 def _claim(pattern: HostPattern, gateway: MappingGateway) -> _Claim:
@@ -350,6 +378,7 @@ def _holds(pattern: HostPattern, address: IPv4Address | IPv6Address) -> bool:
     return address.version == network.version and int(address) >> network.host_bits << network.host_bits == network.base
 
 
-def _describe(pattern: HostPattern, tech_prefix: str) -> str:
-    where = str(pattern.network) if pattern.port is None else f"{pattern.network} port {pattern.port}"
+def _describe(place: HostPattern | HostName, tech_prefix: str) -> str:
+    host = place.name if isinstance(place, HostName) else str(place.network)
+    where = host if place.port is None else f"{host} port {place.port}"
     return f"{where} with tech_prefix {tech_prefix!r}" if tech_prefix else where

@@ -69,13 +69,17 @@ def test_a_trunk_with_credentials_needs_no_address(site):
     assert gateway.credentials.ha1 == {"MD5": md5("pbx", "secret")}
 
 
-def test_trunks_that_prove_who_they_are_may_share_an_address(site):
-    one = "{name: one, account: acme, hosts: 192.0.2.1, auth: {username: one, password: secret}}"
-    two = one.replace("one", "two")
+@pytest.mark.parametrize(
+    ("host", "same", "claim"),
+    [("192.0.2.1", "192.0.2.1", "192.0.2.1/32"), ("PBX.example", "pbx.example.", "pbx.example")],
+)
+def test_trunks_that_prove_who_they_are_may_share_an_address_or_a_name(site, host, same, claim):
+    one = f"{{name: one, account: acme, hosts: {host}, auth: {{username: one, password: secret}}}}"
+    two = one.replace("one", "two").replace(host, same)
     both = site.minimal.replace("{name: acme-pbx, account: acme, hosts: 192.0.2.1}", f"{one}\n  - {two}")
     assert set(site.load(both).catalogue.users) == {"one", "two"}
     (error,) = site.errors(both.replace(", auth: {username: one, password: secret}", ""))
-    assert "mapping gateways 'one' and 'two' both claim 192.0.2.1/32" in error
+    assert f"mapping gateways 'one' and 'two' both claim {claim}:" in error
 
 
 def test_a_hash_for_each_algorithm_that_is_challenged_is_kept(site):

@@ -2,7 +2,11 @@
 
 from dataclasses import fields
 
+import pytest
+
 from vosd.catalogue.losses import Busy, objections
+from vosd.catalogue.problems import Severity
+from vosd.config.assembly.remembered import Remembered
 from vosd.config.load import load
 from vosd.config.reload import RESTART_KEYS, reload
 from vosd.engine.settings import LogLevel, Settings
@@ -80,6 +84,49 @@ def test_a_setting_that_is_removed_is_named_too(site):
     assert [site.shown(str(problem)) for problem in reload(path, running).problems] == [
         "vosd.yaml: warning: node: expected a restart: the change takes effect after it"
     ]
+
+
+VENDOR = "accounts: [{id: v, type: clearing}]\nrouting_gateways: [{name: v, account: v, allow_unrated: yes"
+
+
+@pytest.mark.parametrize(
+    ("socket", "gateway", "key"),
+    [
+        ("tcp:127.0.0.1:5070", "address: 127.0.0.2;transport=tcp", "address"),
+        ("udp:127.0.0.1:5070", "address: 127.0.0.2, interface: 'udp:127.0.0.1:5070'", "interface"),
+        (
+            "tcp:127.0.0.1:5070",
+            "address: 127.0.0.2, register: {server: 127.0.0.2;transport=tcp, username: u, password: p}",
+            "register",
+        ),
+    ],
+)
+def test_what_needs_a_socket_that_only_a_restart_opens_is_refused_until_then(site, socket, gateway, key):
+    """The socket that is open would send it: in clear, where the gateway asks for TLS."""
+    site.load("sip: {listen: [udp:127.0.0.1:5060]}\n")
+    remembered = Remembered()
+    running = load(site.directory / "vosd.yaml", remembered=remembered)
+    text = f"sip: {{listen: ['udp:127.0.0.1:5060', '{socket}']}}\n{VENDOR}, {gateway}}}]\n"
+    path = site.write("vosd.yaml", text)
+
+    refused = reload(path, running, remembered=remembered)
+
+    assert not refused.is_accepted
+    (error,) = (str(each) for each in refused.problems if each.severity is Severity.ERROR)
+    assert f"routing_gateways[v].{key}: " in error
+    assert "a socket that is open: one that was added to sip.listen is opened by a restart" in error
+    restarted = load(path)
+    assert reload(path, restarted).is_accepted
+
+
+@pytest.mark.parametrize(("section", "key"), [("number_portability", "server"), ("redirect_server", "address")])
+def test_a_server_that_needs_a_socket_that_only_a_restart_opens_is_refused_until_then(site, section, key):
+    sip, server = "sip: {listen: [udp:127.0.0.1:5060]}", f"{section}: {{{key}: 127.0.0.2;transport=tcp}}\n"
+    running = site.load(f"{sip}\n")
+    path = site.write("vosd.yaml", f"{sip.replace(']', ', tcp:127.0.0.1:5070]')}\n{server}")
+    refused = reload(path, running)
+    assert [each.key for each in refused.problems if each.severity is Severity.ERROR] == [f"{section}.{key}"]
+    assert reload(path, load(path)).is_accepted
 
 
 def test_every_setting_either_waits_for_a_restart_or_is_taken_at_once():

@@ -2,9 +2,10 @@
 
 import asyncio
 import hashlib
-import shutil
+import sqlite3
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,7 @@ from vosd.daemon.reload import READERS_MAX
 from vosd.daemon.start import load_at_start
 from vosd.daemon.systemd import Notifier
 from vosd.storage.database import Database
+from vosd.storage.schema import CATALOGUE
 from vosd.storage.separate_books import SeparateBooks
 from vosd.storage.stored_objects import SqlObjects
 
@@ -113,6 +115,14 @@ class Site:
 
         self.decks.number += 1
         asyncio.run(run())
+
+    def lose(self, commits: int) -> None:
+        """Lose the last versions of objects, as a failover to a replica that lags does; the lease stays as it is."""
+        self.decks.number -= commits
+        with closing(sqlite3.connect(self.url.partition("///")[2])) as database, database:
+            (version,) = database.execute("SELECT value FROM counter WHERE name = ?", [CATALOGUE]).fetchone()
+            database.execute("DELETE FROM definition WHERE changed > ?", [version - commits])
+            database.execute("UPDATE counter SET value = ? WHERE name = ?", [version - commits, CATALOGUE])
 
     def daemon(self) -> Daemon:
         return Daemon(self.file, load_at_start(self.file, self.definitions.read), Notifier(None))
@@ -525,7 +535,7 @@ def test_a_planned_end_of_an_object_that_calls_use_begins_by_itself_with_all_tha
     asyncio.run(run())
 
 
-def test_an_end_that_nobody_has_confirmed_is_tried_again_until_no_call_uses_the_object(
+def test_an_end_without_confirmation_is_tried_again_until_no_call_uses_the_object(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def run() -> None:
@@ -547,35 +557,16 @@ def test_an_end_that_nobody_has_confirmed_is_tried_again_until_no_call_uses_the_
     asyncio.run(run())
 
 
-class LostCommits:
-    """The database file of a site as it was at a moment, to be put back."""
-
-    def __init__(self, site: Site) -> None:
-        self._site = site
-        self._file = Path(site.url.partition("///")[2])
-        self._copy = self._file.with_name("replica.db")
-        shutil.copy(self._file, self._copy)
-        self._version = site.decks.number
-
-    def come(self) -> None:
-        """Lose what was committed since."""
-        for each in self._file.parent.glob(f"{self._file.name}*"):
-            each.unlink()
-        shutil.copy(self._copy, self._file)
-        self._site.decks.number = self._version
-
-
 def test_a_database_that_has_lost_commits_is_followed_although_its_version_went_back(site: Site) -> None:
     async def run() -> None:
         await run_to(daemon, "reloads")
         watch = daemon._definitions
-        lost = LostCommits(site)
         await asyncio.to_thread(site.define, 2, '{"rate_group":"sell","overdraft_limit":"9"}')
         await asyncio.to_thread(site.define, 1, '{"rate_group":"sell"}', name="ghost")
         await watch.look()
         assert limit_of(daemon) == "9"
         assert daemon.service.switch.catalogue.accounts.keys() == {"acme", "shop", "a", "b", "c", "ghost"}
-        lost.come()
+        await asyncio.to_thread(site.lose, 2)
         with capture_logs() as log:
             await watch.look()
         assert limit_of(daemon) == "5"
@@ -593,10 +584,9 @@ def test_a_database_that_has_lost_commits_is_followed_although_its_version_went_
 def test_a_database_that_has_lost_a_fifth_of_the_accounts_has_to_be_confirmed(site: Site) -> None:
     async def run() -> None:
         await run_to(daemon, "reloads")
-        lost = LostCommits(site)
         await asyncio.to_thread(site.define, 1, '{"rate_group":"sell"}', name="ghost")
         await daemon._definitions.look()
-        lost.come()
+        await asyncio.to_thread(site.lose, 1)
         await daemon._definitions.look()
         assert "the file removes 1 of 3 accounts: ghost" in str(daemon.configuration.last_error)
         await daemon.configuration.reload(is_confirmed=True)
@@ -613,10 +603,9 @@ def test_a_mended_database_is_followed_although_its_version_is_that_of_before(si
 
     async def run() -> None:
         await run_to(daemon, "reloads")
-        lost = LostCommits(site)
         await asyncio.to_thread(site.define, 2, '{"rate_group":"sell","overdraft_limit":"9"}')
         await daemon._definitions.look()
-        lost.come()
+        await asyncio.to_thread(site.lose, 1)
         await asyncio.to_thread(site.define, 1, '{"rate_group":"sell"}', name="north")
         await daemon._definitions.look()
         assert limit_of(daemon) == "9"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import msgspec
 import pytest
 from doubles.data.builders import credentials, mapping_gateway
 
@@ -198,6 +199,16 @@ def test_a_disabled_gateway_is_identified_so_that_no_other_pays_for_its_calls():
             mapping_gateway("b", "10.0.0.2", "10.0.0.1", tech_prefix="7"),
             "10.0.0.1/32 with tech_prefix '7'",
         ),
+        (
+            mapping_gateway("a", named_hosts=(HostName("sip.example", None),)),
+            mapping_gateway("b", named_hosts=(HostName("sip.example", None),)),
+            "sip.example",
+        ),
+        (
+            mapping_gateway("a", named_hosts=(HostName("sip.example", 5062),), tech_prefix="7"),
+            mapping_gateway("b", named_hosts=(HostName("sip.example", 5062),), tech_prefix="7"),
+            "sip.example port 5062 with tech_prefix '7'",
+        ),
     ],
 )
 def test_two_gateways_with_the_same_claim_are_an_error_that_names_both(first, second, claim):
@@ -205,6 +216,13 @@ def test_two_gateways_with_the_same_claim_are_an_error_that_names_both(first, se
         SourceIndex([first, second])
     assert (caught.value.first, caught.value.second) == ("a", "b")
     assert f"both claim {claim}:" in str(caught.value)
+    with pytest.raises(SourceConflict) as caught:
+        SourceIndex([first]).changed([], [second])
+    assert (caught.value.first, caught.value.second) == ("a", "b")
+    second = msgspec.structs.replace(second, name="a")
+    assert (
+        SourceIndex([first]).changed([first], [second]).changed([second], [first]).named == SourceIndex([first]).named
+    )
 
 
 def test_one_gateway_may_name_a_source_twice():

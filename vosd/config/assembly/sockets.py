@@ -1,8 +1,8 @@
 """Routing gateways and servers against the sockets of ``sip.listen``: each needs one that reaches its addresses."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import ip_address
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from vosd.base.host import is_address
 from vosd.catalogue.problems import ProblemList, SourceLine
@@ -12,6 +12,8 @@ from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.routing_gateways import RoutingGatewayKeys
 from vosd.engine.settings import SipListener
 from vosd.trunks.gateways import Address
+
+_AFTER_RESTART: Final = "a socket that is open: one that was added to sip.listen is opened by a restart"
 
 
 class Reach(NamedTuple):
@@ -32,12 +34,47 @@ def reach_of(keys: RoutingGatewayKeys, written: Written[Any]) -> Reach:
     return Reach(written.label, written.section, keys.interface, keys.address, keys.registration.server, keys.tls)
 
 
-def check_sockets(gateways: Sequence[Reach], keys: InstallationKeys, origin: Origin, problems: ProblemList) -> None:
-    """Report each gateway and server that the sockets of ``sip.listen`` cannot reach, and vendors that are one."""
+def check_sockets(
+    gateways: Sequence[Reach],
+    keys: InstallationKeys,
+    opened: Sequence[SipListener] | None,
+    origin: Origin,
+    problems: ProblemList,
+) -> None:
+    """Report each gateway and server that the sockets of ``sip.listen`` cannot reach, and vendors that are one.
+
+    ``opened`` are the sockets of the running switch; None = those of ``sip.listen`` will be opened.
+    """
     check_interfaces(gateways, keys.sip.listen, problems)
     check_destinations(gateways, keys.sip.listen, problems)
     check_identities(gateways, [each.name for each in keys.sip.tls.identities], problems)
     check_servers(keys, origin, problems)
+    if opened is not None and not problems.has_errors:
+        check_open_sockets(gateways, keys, opened, origin, problems)
+
+
+def check_open_sockets(
+    gateways: Iterable[Reach],
+    keys: InstallationKeys,
+    opened: Sequence[SipListener],
+    origin: Origin,
+    problems: ProblemList,
+) -> None:
+    """Report what needs a socket of ``sip.listen`` that is not open: another one would send in clear what wants TLS."""
+    for gateway in gateways:
+        if gateway.interface is not None and gateway.interface not in opened:
+            problems.error(*_at(gateway, "interface"), _AFTER_RESTART, str(gateway.interface))
+        servers = () if gateway.server is None else (gateway.server,)
+        for key, addresses in (("address", gateway.addresses), ("register", servers)):
+            for address in addresses:
+                _check_open(address, gateway, key, opened, problems)
+    for key, server in _servers(keys):
+        _check_open(server, Reach("", origin, None, (), None), key, opened, problems)
+
+
+def _check_open(address: Address, at: Reach, key: str, opened: Sequence[SipListener], problems: ProblemList) -> None:
+    if address.transport is not None and all(each.transport != address.transport for each in opened):
+        problems.error(*_at(at, key), _AFTER_RESTART, f"{address.host};transport={address.transport}")
 
 
 def check_interfaces(gateways: Iterable[Reach], listen: Sequence[SipListener], problems: ProblemList) -> None:
@@ -79,13 +116,15 @@ def check_destinations(gateways: Iterable[Reach], listen: Sequence[SipListener],
 
 def check_servers(keys: InstallationKeys, origin: Origin, problems: ProblemList) -> None:
     """Report each server that is asked about numbers by SIP and that no socket of ``sip.listen`` can send to."""
-    servers = {
-        "number_portability.server": keys.number_portability.server,
-        "redirect_server.address": keys.redirect_server.address,
-    }
-    for key, address in servers.items():
-        if address is not None:
-            _check(address, Reach("", origin, None, (), None), key, keys.sip.listen, problems)
+    for key, address in _servers(keys):
+        _check(address, Reach("", origin, None, (), None), key, keys.sip.listen, problems)
+
+
+def _servers(keys: InstallationKeys) -> Iterator[tuple[str, Address]]:
+    if keys.number_portability.server is not None:
+        yield "number_portability.server", keys.number_portability.server
+    if keys.redirect_server.address is not None:
+        yield "redirect_server.address", keys.redirect_server.address
 
 
 def _refuse_own(address: Address, gateway: Reach, listen: Sequence[SipListener], problems: ProblemList) -> None:

@@ -53,9 +53,9 @@ class MappingGatewayKeys(DeclaredKeys):
     """The account that pays."""
     hosts: Annotated[tuple[Annotated[HostPattern | HostName, source()], ...], BeforeValidator(one_or_many)] = ()
     """Source addresses of its packets. A pattern with a port comes before one without, then the longest mask; the same
-    pattern on two gateways is an error. A name stands for its addresses in DNS (RFC 3263), which are followed; an
-    address that another gateway is configured with, or with a network around it, stays with that one. Can be left out
-    beside ``auth``: then it may call and register from any address.
+    pattern or name on two gateways is an error. A name stands for its addresses in DNS (RFC 3263), which are followed;
+    an address that another gateway is configured with, or with a network around it, stays with that one. Can be left
+    out beside ``auth``: then it may call and register from any address.
     """
     countries: Countries = frozenset()
     """The only countries that its calls and registrations may come from, by ``access.database``; one or a list, such as
