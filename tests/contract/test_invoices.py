@@ -61,12 +61,14 @@ from vosd.admin.office.invoices import (
     show_invoice,
 )
 from vosd.admin.office.ledger import ShowStatements, show_statements
+from vosd.admin.office.minimum import BookMinimums, MinimumOutcome, MinimumSheet, book_minimums
 from vosd.admin.office.office import Office
+from vosd.admin.office.reports import AddUpCalls, ShowReport, add_up_calls, show_report
 from vosd.b2bua.stamps import Ending
 from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
 from vosd.base.money import format_amount
-from vosd.billing.accounts import AccountType
+from vosd.billing.accounts import Account, AccountType
 from vosd.billing.invoice_terms import InvoiceCycle, InvoiceLines, InvoiceTerms, IssuerTerms
 from vosd.billing.parties import CallSide, Party
 from vosd.billing.rates import AppliedRate
@@ -136,10 +138,10 @@ def call(
 class Site:
     """An office whose clock the test sets, and its books."""
 
-    def __init__(self, database: Database, **settings: Any) -> None:
+    def __init__(self, database: Database, *accounts: Account, **settings: Any) -> None:
         self.database = database
         self.now = 0
-        office = office_on(database, *ACCOUNTS, now=0)
+        office = office_on(database, *(accounts or ACCOUNTS), now=0)
         defined = office.definitions
         self.settings = InvoiceSettings(zone=ZONE, **settings)
         defined.settings = replace(defined.settings, invoices=self.settings)
@@ -577,6 +579,47 @@ async def test_a_credit_note_takes_the_last_invoice_back_and_its_charges_come_ag
     assert [each.state for each in await site.listed()] == [
         InvoiceState.OPEN, InvoiceState.ISSUED, InvoiceState.CANCELLED, InvoiceState.OVERDUE,
     ]  # fmt: skip
+
+
+async def test_the_minimum_of_a_vendor_is_on_no_invoice_and_in_no_revenue(database: Database) -> None:
+    acme = account("acme", minimum_consumption=Decimal(50))
+    carrier = account("carrier", type=AccountType.CLEARING, minimum_consumption=Decimal(1000))
+    site = Site(database, acme, carrier)
+    site.now = at("2026-11-02")
+    charged = call(1, "acme", at("2026-10-05"), *SELL[0])
+    await SqlBooks(database).book([charged])
+    missing = {"acme": 50 - charged.fee, "carrier": 1000 - (charged.cost or 0)}
+
+    async def book() -> dict[str, MinimumSheet]:
+        order = BookMinimums(Month(2026, 10), "Europe/Berlin")
+        return {each.account: each for each in await book_minimums(site.office, operator(), order)}
+
+    booked = await book()
+    assert {name: Decimal(each.charged) for name, each in booked.items()} == missing
+    async with aclosing(add_up_calls(site.office, operator(), AddUpCalls())) as steps:
+        async for _ in steps:
+            pass
+    order = ShowReport(name="revenue", since=at("2026-10-01"), until=at("2026-11-01"), zone=ZONE, group="whole")
+    report = await show_report(site.office, operator(), order)
+    assert [(row["customer_account"], Decimal(str(row["minimum"]))) for row in report.rows] == [
+        ("acme", missing["acme"])
+    ]
+
+    with pytest.raises(OrderError, match="`accounts` names carrier, a vendor's account"):
+        await site.run("2026-10", "2026-11-02", "carrier")
+    later = Site(database, acme)  # the vendor is configured no longer
+    assert (await later.run("2026-10", "2026-11-02")).keys() == {"acme"}
+    assert (await later.run("2026-10", "2026-11-02", "carrier"))["carrier"].outcome is InvoiceOutcome.NOTHING
+    assert {each.outcome for each in (await book()).values()} == {MinimumOutcome.BOOKED_BEFORE.value}
+
+
+async def test_a_minimum_that_the_account_has_as_that_of_a_customer_is_not_booked_again(database: Database) -> None:
+    site = Site(database, account("carrier", type=AccountType.CLEARING, minimum_consumption=Decimal(1000)))
+    site.now = at("2026-11-02")
+    await SqlBooks(database).book([call(1, "acme", at("2026-10-05"), *SELL[0])])
+    await site.pay("carrier", "-999", at("2026-11-01") - 1, EntryKind.MINIMUM, "minimum/2026-10")
+    (sheet,) = await book_minimums(site.office, operator(), BookMinimums(Month(2026, 10), ZONE))
+    assert (sheet.outcome, sheet.charged) == (MinimumOutcome.BOOKED_BEFORE.value, "999.00")
 
 
 @pytest.mark.parametrize("kind", [RecordKind.CALLS, RecordKind.PAYMENTS])

@@ -40,14 +40,18 @@ from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.checkpoints import Checkpoint, checkpoints_of
 from vosd.storage.database import Database
 from vosd.storage.dropped import check_there, dropped_before
-from vosd.storage.ledger import corrected_charge, correction_of_entry, of_charge, tax_of_entry
+from vosd.storage.ledger import (
+    corrected_charge,
+    correction_of_entry,
+    is_of_vendor,
+    of_charge,
+    tax_of_entry,
+)
 from vosd.storage.ports import EntryKind
 from vosd.storage.types import Money
 
-VENDORS: Final = f"%/{VENDOR}"
-"""End of the references of what a vendor is paid for calls: no charge of its account, but a movement."""
 CHARGES: Final = (EntryKind.CALL.value, EntryKind.CORRECTION.value, EntryKind.MINIMUM.value)
-"""Kinds of entries that are charges; all others are movements."""
+"""Kinds of entries that are charges, unless a vendor has them (``is_of_vendor``); all others are movements."""
 _SECTIONS: Final = (InvoiceSection.CORRECTIONS, InvoiceSection.CALLS, InvoiceSection.EARLIER)
 """Sections of calls by their place: a correction stands with its call, where the invoice has that, too."""
 _OF_CALLS: Final = (EntryKind.CALL.value, EntryKind.CORRECTION.value)
@@ -147,7 +151,7 @@ async def read_invoiced(
         skipped = select(func.min(_entry.created_at)).where(
             within,
             _entry.kind.in_(CHARGES),
-            not_(_is_of_vendor()),
+            not_(is_of_vendor()),
             _entry.created_at >= begin.until,
             _entry.created_at < since,
         )
@@ -183,10 +187,6 @@ def _place_of(entry: Any, since: int) -> ColumnElement[int]:
     return case((entry.created_at < since, 2), else_=1)
 
 
-def _is_of_vendor() -> ColumnElement[bool]:
-    return _entry.reference.like(VENDORS)
-
-
 def _of(account: str, floor: int) -> ColumnElement[bool]:
     return and_(_entry.account == account, _entry.seq > floor)
 
@@ -204,7 +204,7 @@ async def _charges(
 ) -> list[ChargedSum]:
     """Return the charges of calls, or their corrections, those that are alike as a sum; ``place`` in ``_SECTIONS``."""
     is_call = kind is EntryKind.CALL
-    wanted = (within, _entry.kind == kind.value, _entry.call_id.is_not(None), not_(_is_of_vendor()))
+    wanted = (within, _entry.kind == kind.value, _entry.call_id.is_not(None), not_(is_of_vendor()))
     query = _alike(kind, place, with_cdr=False).where(*wanted)
     rows = (await connection.execute(query)).all()
     own = await _with_samples(connection, account, query, [row for row in rows if row.role == CUSTOMER])
@@ -253,7 +253,7 @@ async def _between_tax_rates(
     )
     rates = (_correction.tax_rate_before, _correction.tax_rate_after)
     query: Select[Any] = select(*keys, *rates, *sums).select_from(tables).group_by(*keys, *rates)
-    query = query.where(within, _entry.kind == EntryKind.CORRECTION.value, not_(_is_of_vendor()))
+    query = query.where(within, _entry.kind == EntryKind.CORRECTION.value, not_(is_of_vendor()))
     query = query.where(or_(*(rate.is_not(None) for rate in rates)))
     rows = (await connection.execute(query)).all()
     found = []
@@ -338,7 +338,7 @@ def calls_within(
     wanted = [
         _within(_entry, account, begin, until, end_seq, open_seq),
         _entry.kind.in_(_OF_CALLS),
-        not_(_is_of_vendor()),
+        not_(is_of_vendor()),
     ]
     if after is not None:
         wanted.append(_entry.seq > after)
@@ -398,7 +398,7 @@ async def _samples(connection: AsyncConnection, calls: Sequence[str], account: s
 async def _without_cdr(connection: AsyncConnection, within: ColumnElement[bool], account: str) -> list[ChargedSum]:
     """Return the charges of calls that have left no CDR, each by itself."""
     query = select(_entry.reference, _entry.amount, tax_of_entry().label("tax"))
-    own = within, _entry.kind == EntryKind.CALL.value, _entry.call_id.is_(None), not_(_is_of_vendor())
+    own = within, _entry.kind == EntryKind.CALL.value, _entry.call_id.is_(None), not_(is_of_vendor())
     rows = (await connection.execute(query.where(*own))).all()
     charges: dict[str, Row[Any]] = {}
     names = [row.reference.partition("/")[0] for row in rows]
@@ -423,19 +423,20 @@ async def _others(
     connection: AsyncConnection, within: ColumnElement[bool], zone: ZoneInfo
 ) -> tuple[list[ChargedSum], list[Moved]]:
     """Return what is no charge of a call: minimums, and movements in the order of booking."""
-    columns = (_entry.kind, _entry.reference, _entry.memo, _entry.amount, _entry.created_at)
+    vendors = is_of_vendor().label("is_of_vendor")
+    columns = (_entry.kind, _entry.reference, _entry.memo, _entry.amount, _entry.created_at, vendors)
     by_hand = _entry.kind.not_in(_OF_CALLS)
     query = select(*columns).where(within, by_hand).order_by(_entry.seq)
     minimums, moved = [], []
     for row in await connection.execute(query):
         memo = row.memo or ""
-        if row.kind == EntryKind.MINIMUM.value:
+        if row.kind == EntryKind.MINIMUM.value and not row.is_of_vendor:
             minimums.append(
                 ChargedSum(InvoiceSection.MINIMUM, "", row.reference, None, None, ZERO, 1, 0, -row.amount, ZERO)
             )
         else:
             moved.append(Moved(_day(row.created_at, zone), row.kind, row.reference, memo, row.amount))
-    earned = within, _entry.kind.in_(_OF_CALLS), _is_of_vendor()
+    earned = within, _entry.kind.in_(_OF_CALLS), is_of_vendor()
     carried = await connection.scalar(select(_sum(_entry.amount)).where(*earned))
     if carried:
         moved.append(Moved("", CARRIED, "", "", carried))

@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 
 from vosd.base.money import ZERO
-from vosd.cdr.record import AGENT, CUSTOMER
+from vosd.cdr.record import AGENT, CUSTOMER, VENDOR
 from vosd.storage import schema
 from vosd.storage.checkpoints import Checkpoint, checkpoints_of, of_base
 from vosd.storage.database import Database
@@ -236,6 +236,7 @@ class SqlLedger:
     ) -> Sequence[ChargedBeside]:
         """Return what accounts were charged in each time for minimums, and by corrections of calls that they made.
 
+        The minimum of a vendor's account is none: it is owed to the vendor.
         ``accounts`` = those; None = all. Entries count by their dates; times are UTC milliseconds.
 
         Raises:
@@ -247,7 +248,8 @@ class SqlLedger:
         found: list[ChargedBeside] = []
         is_of_customer = func.substr(_entry.reference, -len(_OF_CUSTOMER)) == _OF_CUSTOMER
         wanted = or_(
-            _entry.kind == EntryKind.MINIMUM.value, and_(_entry.kind == EntryKind.CORRECTION.value, is_of_customer)
+            and_(_entry.kind == EntryKind.MINIMUM.value, not_(is_of_vendor())),
+            and_(_entry.kind == EntryKind.CORRECTION.value, is_of_customer),
         )
         keys, kinds = (
             (_entry.account, _entry.currency, _entry.kind),
@@ -375,6 +377,11 @@ def correction_of_entry() -> ColumnElement[bool]:
 def _role() -> ColumnElement[str]:
     """Return the end of the references of a charge's entries."""
     return case((_charge.role == AGENT, literal(f"{AGENT}-") + cast(_charge.level, String)), else_=_charge.role)
+
+
+def is_of_vendor() -> ColumnElement[bool]:
+    """Return the condition that an entry is of what a vendor gets, for calls or as its minimum: no charge."""
+    return _entry.reference.like(f"%/{VENDOR}")
 
 
 def tax_of_entry() -> ColumnElement[Any]:

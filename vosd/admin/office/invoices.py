@@ -272,6 +272,7 @@ async def run_invoices(
         OperatorsOnlyError: an agent orders it.
         BadPeriodError, PeriodNotOverError: the period is none, or has not ended.
         UnknownAccountError: an account is neither configured nor in the ledger.
+        OrderError: an account that is named is a vendor's.
         InvoiceFormError: the template cannot be read; nothing was made.
         DroppedPeriod, InvoiceUnsoundError: the invoices made so far stay, the others are missing.
         DaemonUnreachableError, DaemonRefusedError: a switch runs and does not say which calls are not booked.
@@ -316,13 +317,14 @@ class _Run:
             for name in self._order.accounts:
                 if name not in rows:
                     configured(known, name)
+                if _is_vendor(known.get(name)):
+                    raise OrderError("accounts", f"names {name}, a vendor's account", "vendors get no invoices")
             return list(dict.fromkeys(self._order.accounts))
         return [name for name in rows if self._has_invoices(known.get(name))]
 
     def _has_invoices(self, account: Account | None) -> bool:
         cycle = InvoiceTerms().cycle if account is None else account.invoice.cycle
-        is_vendor = account is not None and account.type is AccountType.CLEARING
-        return cycle is self._period.cycle and not is_vendor
+        return cycle is self._period.cycle and not _is_vendor(account)
 
     async def one(self, name: str) -> InvoiceRunSheet:
         """Make the invoice of an account."""
@@ -417,6 +419,10 @@ class _Run:
             operator=self._who.recorded,
             document=_encoded(document),
         )
+
+
+def _is_vendor(account: Account | None) -> bool:
+    return account is not None and account.type is AccountType.CLEARING
 
 
 class _Terms:

@@ -1,6 +1,7 @@
 """Use case of minimum consumption: book the shortfall of a month, once for each account and month."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -16,8 +17,9 @@ from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
-from vosd.billing.accounts import Account, shortfall
+from vosd.billing.accounts import Account, AccountType, shortfall
 from vosd.catalogue.overrides import Setting, Target
+from vosd.cdr.record import VENDOR
 from vosd.control.client import RunningSwitch
 from vosd.control.money import ListUnbooked
 from vosd.storage.ports import EntryKind, Payment
@@ -125,10 +127,14 @@ async def book_for(
             sheet = _sheet(account, month, shown, "0.00", MinimumOutcome.WAITING)
             sheets.append(msgspec.structs.replace(sheet, unbooked=waiting))
             continue
+        # The end says for ever what it is, whatever becomes of the account. A month has either one.
+        reference, other = f"minimum/{month}", f"minimum/{month}/{VENDOR}"
+        if account.type is AccountType.CLEARING:
+            reference, other = other, reference
         payment = Payment(
             account=account.id,
             kind=EntryKind.MINIMUM,
-            reference=f"minimum/{month}",
+            reference=reference,
             # The last moment of the month: its statement has the minimum, unless that is closed and does not change.
             made_at=now if is_closed else until - 1,
             amount=-missing,
@@ -137,7 +143,9 @@ async def book_for(
             currency=account.currency,
             audit=who.audit_line(order, account.id, now),
         )
-        receipt = await stores.payments.add(payment)
+        receipt = await stores.payments.earlier(replace(payment, reference=other))
+        if receipt is None:
+            receipt = await stores.payments.add(payment)
         outcome = MinimumOutcome.BOOKED_BEFORE if receipt.repeated else MinimumOutcome.BOOKED
         sheets.append(_sheet(account, month, shown, format_amount(receipt.before - receipt.after), outcome))
     if any(sheet.outcome == MinimumOutcome.BOOKED.value for sheet in sheets):
