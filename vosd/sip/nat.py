@@ -6,7 +6,7 @@ therefore sent to the address that its packets came from.
 
 from typing import Final
 
-from vosd.base.host import is_private, plain_host
+from vosd.base.host import Realm, is_private, plain_host, realm_of
 from vosd.base.nat import Nat
 from vosd.sip.flows import hop_of
 from vosd.sip.headers.name_addr import NameAddr
@@ -23,8 +23,8 @@ def is_hidden(said: str, seen: str, sent_by: str = "") -> bool:
 
     True if that is a private address, and either the peer is seen at a public one, or its Via has the private address
     too (``sent_by``): then it is its own, and a NAT has changed it. A public address is trusted, and so is another host
-    of the same private network: carriers send from several machines and announce others, as RFC 3261 allows. Scripts in
-    browsers, which know no address of their own, announce a name below ``.invalid`` (RFC 7118 section 5.2.1).
+    of the same private network: carriers send from several machines and announce others, as RFC 3261 allows. This
+    machine is announced by nobody who is elsewhere. Scripts in browsers, which know no address of their own, announce a name below ``.invalid`` (RFC 7118 section 5.2.1).
     """
     if said == seen:
         return False
@@ -33,7 +33,8 @@ def is_hidden(said: str, seen: str, sent_by: str = "") -> bool:
     said, seen = plain_host(said), plain_host(seen)
     if said == seen or not is_private(said):
         return False
-    return not is_private(seen) or said == plain_host(sent_by)
+    realm = realm_of(seen)
+    return realm is Realm.PUBLIC or said == plain_host(sent_by) or (realm_of(said) is Realm.MACHINE is not realm)
 
 
 def is_behind_nat(nat: Nat, message: Message, seen: Peer) -> bool:

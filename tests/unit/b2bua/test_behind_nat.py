@@ -310,3 +310,25 @@ def test_two_phones_behind_one_nat_get_their_private_addresses():
     call.hang_up()
     scene.wire.run_until(lambda: call.is_over and there.is_over)
     assert scene.exchange.residue() == {}
+
+
+# -- names in Contact -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("nat", Nat)
+@pytest.mark.parametrize("inside", ["127.0.0.1", "10.0.0.7"])
+def test_a_name_in_contact_leads_a_peer_from_outside_neither_to_this_machine_nor_into_our_network(inside, nat):
+    """The peer writes what its name resolves to; with ``nat: no`` its Contact is followed, as an address is."""
+    content = catalogue(
+        [mapping_gateway("acme", f"{CUSTOMER.host}/32", dialect=CallerDialect(nat=nat)), vendor_gateway(0)]
+    )
+    scene = Scene(content, locate=lambda hop, _: hop._replace(host=inside) if hop.host == "pbx.example" else hop)
+    send = scene.caller.send
+    scene.caller.send = lambda text: send(text.replace(f"<sip:{CUSTOMER}>", "<sip:1001@pbx.example:22222>"))
+    scene.vendor.script = Script((Line(0, 200, ANSWER),))
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.vendor.only_call.hang_up()
+    scene.wire.run_for(100)
+    [bye] = [packet for packet in scene.wire.packets if packet.data.startswith(b"BYE") and packet.source == SWITCH]
+    assert bye.target == (Address(inside, 22_222) if nat is Nat.NO else CUSTOMER)

@@ -11,7 +11,7 @@ from vosd.base.nat import Nat
 from vosd.sip.digest.answer import Answers
 from vosd.sip.forms import NOT_YET, PeerT, TextT
 from vosd.sip.headers.name_addr import NameAddr
-from vosd.sip.nat import is_behind_nat
+from vosd.sip.nat import is_behind_nat, is_hidden
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.flaws import Flaw
 from vosd.sip.wire.grammar import first_of
@@ -22,7 +22,8 @@ from vosd.sip.wire.uri import Uri, without_headers
 NextHopOf = Callable[[str, Peer], Peer]
 """Return where a request for a URI is sent, given the latest source address of the peer: ``Flows.next_hop``."""
 
-_NO: Final = Nat.NO  # access to enum members is slow
+_AUTO: Final = Nat.AUTO  # access to enum members is slow
+_NO: Final = Nat.NO
 _LOOSE: Final = re.compile(r";\s*lr\s*(?:[=;>]|\Z)", re.IGNORECASE)
 
 
@@ -68,7 +69,7 @@ class Dialog(DialogState[str, Peer], eq=False, gc=True):
             self._aim(self.target)
         else:
             self.request_uri = target = self.target
-            self.peer = self.seen_at if self.is_behind_nat else self.next_hop_of(target, self.seen_at)
+            self.peer = self.seen_at if self.is_behind_nat else self._peer_at(target)
 
     @classmethod
     def of_caller(
@@ -223,7 +224,14 @@ class Dialog(DialogState[str, Peer], eq=False, gc=True):
                 self.request_uri, listed = _uri_of_route(routes[0], target), (*routes[1:], f"<{target}>")
             self.route = f"Route: {', '.join(map(_bracketed, listed))}\r\n"
             next_stop = routes[0]
-        self.peer = self.seen_at if self.is_behind_nat else self.next_hop_of(next_stop, self.seen_at)
+        self.peer = self.seen_at if self.is_behind_nat else self._peer_at(next_stop)
+
+    def _peer_at(self, next_stop: str) -> Peer:
+        """Return the peer at a Contact or Route value; a name may lead into a network that the peer is not in."""
+        seen, found = self.seen_at, self.next_hop_of(next_stop, self.seen_at)
+        if found.host != seen.host and self.nat is _AUTO and is_hidden(found.host, seen.host):
+            return seen
+        return found
 
 
 def _straight(_target: str, peer: Peer) -> Peer:
