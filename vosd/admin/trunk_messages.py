@@ -55,9 +55,13 @@ class _Facts(NamedTuple):
     """Facts of the call, as far as the message and the configuration have them (``MessageFacts``)."""
 
     facts: dict[str, str]
+    is_hidden: bool = False
 
     def fact(self, name: str) -> str:
         return self.facts.get(name, "")
+
+    def hides_caller(self) -> bool:
+        return self.is_hidden
 
 
 def read_message(text: str) -> Message:
@@ -97,7 +101,8 @@ def sent_to_vendor(
         caller_identity=identity, tag="tag", offer=session_of(request), may_be_reliable=True, answers=None,
         signed=_signed(choice, identity, caller, catalogue, now_ms),
     )  # fmt: skip
-    visible = escape_user(shown) if shows_number(identity, dialect) else ""
+    is_hidden = not shows_number(identity, dialect)
+    visible = "" if is_hidden else escape_user(shown)
     facts = _Facts(
         {
             "caller": visible,
@@ -108,7 +113,8 @@ def sent_to_vendor(
             "customer": "" if caller is None else caller.name,
             "gateway": gateway.name,
             "call_id": _CALL_ID,
-        }
+        },
+        is_hidden,
     )
     headers = invitation.headers + invitation.content
     headers, rules = _ruled(headers, dialect.sent_as, request, facts, to_caller=False)

@@ -23,8 +23,9 @@ def is_hidden(said: str, seen: str, sent_by: str = "") -> bool:
 
     True if that is a private address, and either the peer is seen at a public one, or its Via has the private address
     too (``sent_by``): then it is its own, and a NAT has changed it. A public address is trusted, and so is another host
-    of the same private network: carriers send from several machines and announce others, as RFC 3261 allows. This
-    machine is announced by nobody who is elsewhere. Scripts in browsers, which know no address of their own, announce a name below ``.invalid`` (RFC 7118 section 5.2.1).
+    of the same private network: carriers send from several machines and announce others, as RFC 3261 allows. But no
+    peer that is elsewhere can be reached on this machine. Scripts in browsers, which know no address of their own,
+    announce a name below ``.invalid`` (RFC 7118 section 5.2.1).
     """
     if said == seen:
         return False

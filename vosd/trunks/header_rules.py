@@ -73,6 +73,16 @@ _IDENTIFYING: Final = frozenset(
     }
 )  # fmt: skip
 """Headers that are passed by keys of their own; ``*`` and other patterns never mean them."""
+_ASSERTING: Final = frozenset({"p-served-user", "p-associated-uri", "p-charge-info", "referred-by"})
+"""Further headers that say who calls: a rule may name them, patterns never mean them."""
+_CALLERS_OWN: Final = frozenset(
+    {
+        *_ASSERTING, "p-asserted-identity", "p-preferred-identity", "remote-party-id", "identity", "from", "contact",
+        "authorization", "proxy-authorization", "reply-to", "call-info", "organization", "subject", "geolocation",
+    }
+)  # fmt: skip
+"""Headers in which a caller may be recognised: nothing of them is sent to a peer that must not see it (RFC 3323 4.1,
+RFC 3325 section 7)."""
 _ONCE: Final = frozenset(
     {
         "date", "in-reply-to", "max-breadth", "organization", "p-early-media", "priority", "referred-by", "reply-to",
@@ -102,6 +112,10 @@ class MessageFacts(Protocol):
 
     def fact(self, name: str) -> str:
         """Return one of ``FACTS`` as it may be shown to the peer; empty if it is unknown or withheld."""
+        ...
+
+    def hides_caller(self) -> bool:
+        """Return whether the message that is forwarded is of a caller that the peer must not see."""
         ...
 
 
@@ -253,6 +267,8 @@ class _Passing(NamedTuple):
     """Whether the rules name it: then it takes the place of ours."""
     is_once: bool
     """Whether a message has it once at most."""
+    is_callers_own: bool
+    """Whether the caller may be recognised in it."""
 
 
 class _Filled(NamedTuple):
@@ -324,17 +340,19 @@ class HeaderRules(msgspec.Struct, frozen=True, dict=True):
             return None
         names, beginnings = self._passed
         is_named = name in names
+        may_be_meant = name not in FORBIDDEN and name not in _IDENTIFYING and name not in _ASSERTING
         if len(self._treated) + len(self._left) >= _TREATED_MAX:
             self._treated.clear()
             self._left.clear()
         if (
             not _NAME.match(name)  # "\u0131dentity" is none of FORBIDDEN, but its capital is "I"
-            or not (is_named or (name not in FORBIDDEN and name not in _IDENTIFYING and name.startswith(beginnings)))
+            or not (is_named or (may_be_meant and name.startswith(beginnings)))
             or _is_one_of(name, self.removes)
         ):
             self._left.add(name)
             return None
-        passing = _Passing(f"{_as_written(name)}: ", f"\n{name}:", name, is_named, name in _ONCE)
+        is_once, is_callers_own = name in _ONCE, name in _CALLERS_OWN
+        passing = _Passing(f"{_as_written(name)}: ", f"\n{name}:", name, is_named, is_once, is_callers_own)
         self._treated[name] = passing
         return passing
 
@@ -352,7 +370,7 @@ class HeaderRules(msgspec.Struct, frozen=True, dict=True):
                 lowered = f"\n{headers.lower()}"
                 break
         if received is not None and self.passes and not self._left.issuperset(received.names):
-            headers, lowered = self._with_passed(headers, lowered, received)
+            headers, lowered = self._with_passed(headers, lowered, received, facts)
         for name, own, beginning, fact, parts in self._filled:
             value = facts.fact(fact) if fact else _value(parts, received, facts)
             if not value or len(value) > VALUE_MAX or not value.isprintable():
@@ -363,7 +381,7 @@ class HeaderRules(msgspec.Struct, frozen=True, dict=True):
             lowered += own
         return headers
 
-    def _with_passed(self, headers: str, lowered: str, received: "Message") -> tuple[str, str]:
+    def _with_passed(self, headers: str, lowered: str, received: "Message", facts: MessageFacts) -> tuple[str, str]:
         """Return both texts of ``applied`` with the headers that are passed."""
         treated, left, lines, added, count = self._treated, self._left, "", "", 0
         for written, text in received.listed():
@@ -373,7 +391,9 @@ class HeaderRules(msgspec.Struct, frozen=True, dict=True):
             value = text.strip()
             if passing is None or not value or len(value) > VALUE_MAX or not value.isprintable():
                 continue
-            beginning, own, name, is_named, is_once = passing
+            beginning, own, name, is_named, is_once, is_callers_own = passing
+            if is_callers_own and facts.hides_caller():
+                continue
             if own in lowered:
                 if not is_named:
                     continue  # a pattern means no header that the switch has one of its own of
@@ -475,7 +495,7 @@ def _value(parts: Sequence[str | _Fact | _Part], received: "Message | None", fac
         if isinstance(part, str):
             text += part
             continue
-        found = facts.fact(part.name) if isinstance(part, _Fact) else _found(part, received)
+        found = facts.fact(part.name) if isinstance(part, _Fact) else _found(part, received, facts)
         if not found:
             return ""
         text += found
@@ -489,8 +509,10 @@ def _filled(name: str, value: str, *, is_set: bool) -> _Filled:
     return _Filled(replaced, f"\n{known}:", f"{_in_full(name)}: ", fact, parts)
 
 
-def _found(part: _Part, received: "Message | None") -> str:
+def _found(part: _Part, received: "Message | None", facts: MessageFacts) -> str:
     value = None if received is None else received.header(part.header)
+    if value and part.header in _CALLERS_OWN and facts.hides_caller():
+        return ""
     if not value or not part.expression or len(value) > VALUE_MAX:
         return value or ""
     return _searched(part.expression, value)

@@ -177,6 +177,49 @@ def test_the_number_of_a_hidden_caller_is_no_fact_of_the_call():
     scene.close()
 
 
+CALLERS_OWN = (
+    "P-Asserted-Identity: <sip:+442079460123@pbx.example>",
+    "P-Served-User: <sip:+442079460123@pbx.example>;sescase=orig",
+    "P-Charge-Info: <sip:+442079460123@pbx.example>",
+    "P-Associated-URI: <sip:+442079460123@pbx.example>",
+    "Referred-By: <sip:+442079460123@pbx.example>",
+    "Reply-To: <sip:+442079460123@pbx.example>",
+    "Call-Info: <http://pbx.example/+442079460123.jpg>;purpose=icon",
+    "Organization: +442079460123",
+    "Subject: +442079460123",
+    "Geolocation: <sip:+442079460123@pbx.example>",
+)
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        HeaderRules(passes=("*",)),
+        HeaderRules(passes=("p-*",)),
+        HeaderRules(passes=("p-charge-info", "p-served-user", "subject", "reply-to", "referred-by")),
+        HeaderRules(adds=(("X-A", "{header P-Asserted-Identity match sip:([^@]+)}"), ("X-B", "{header From}"))),
+        HeaderRules(sets=(("X-A", "{header P-Charge-Info}"), ("X-B", "by {header Contact}"))),
+    ],
+)
+def test_no_rule_shows_a_vendor_a_caller_that_it_must_not_see(rules):
+    """RFC 3323 section 4.1, RFC 3325 section 7."""
+    scene = scene_of(rules)
+    call_through(scene, "Privacy: id", *CALLERS_OWN)
+    sent = scene.bytes_to(VENDORS[0]).decode()
+    assert ("2079460123" in sent, "pbx.example" in sent, "X-B" in sent) == (False, False, False)
+    scene.close()
+
+
+def test_patterns_leave_out_headers_that_say_who_calls_and_names_pass_them():
+    scene = scene_of(HeaderRules(passes=("*", "referred-by"), adds=(("X-B", "{header P-Charge-Info}"),)))
+    call_through(scene, *CALLERS_OWN)
+    invite = messages_to(scene, VENDORS[0].host, "INVITE")[0]
+    passed = {each for each in CALLERS_OWN if f"{each}\r\n" in invite}
+    assert passed == set(CALLERS_OWN[4:])
+    assert "X-B: <sip:+442079460123@pbx.example>\r\n" in invite
+    scene.close()
+
+
 def test_a_second_vendor_gets_the_callers_headers_too():
     scene = scene_of(HeaderRules(passes=("x-*",)))
     scene.vendor.script = refuses(503)

@@ -178,6 +178,11 @@ class CallFacts:
             return call.board.customer or ""
         return self._gateway() if name == "gateway" else escape_user(self._number(name))
 
+    def hides_caller(self) -> bool:
+        """Return whether this leg is a vendor's that must not see the caller."""
+        choice = self._leg.route_choice
+        return choice is not None and not shows_number(self._call.caller.caller_identity, choice.gateway.dialect)
+
     def _gateway(self) -> str:
         callee = self._call.callee
         choice = self._leg.route_choice or (None if callee is None else callee.choice)
@@ -190,6 +195,6 @@ class CallFacts:
             return arrival.callee_in if choice is None or name == "callee_in" else choice.callee_out
         if choice is None:
             return arrival.caller_in
-        if not shows_number(self._call.caller.caller_identity, choice.gateway.dialect):
+        if self.hides_caller():
             return ""
         return arrival.caller_in if name == "caller_in" else choice.caller_out

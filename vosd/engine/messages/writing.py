@@ -68,8 +68,7 @@ class _MessageFacts(NamedTuple):
     place: RelayPlace
 
     def fact(self, name: str) -> str:
-        sender, place = self.sender, self.place
-        is_shown = shows_number(sender.identity, place.gateway.dialect)
+        sender, place, is_shown = self.sender, self.place, not self.hides_caller()
         found = {
             "account": sender.account, "customer": sender.name, "gateway": place.gateway.name,
             "callee": escape_user(place.callee), "callee_in": escape_user(sender.callee_in),
@@ -77,6 +76,9 @@ class _MessageFacts(NamedTuple):
             "caller_in": escape_user(sender.caller_in) if is_shown else "",
         }  # fmt: skip
         return found.get(name, "")
+
+    def hides_caller(self) -> bool:
+        return not shows_number(self.sender.identity, self.place.gateway.dialect)
 
 
 def written_message(endpoint: Endpoint, request: Request, sender: MessageSender, place: RelayPlace) -> OutgoingMessage:
