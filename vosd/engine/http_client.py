@@ -98,13 +98,29 @@ def _ends_soon(response: h11.Response) -> bool:
     return response.status_code == 204 or (length.isdigit() and int(length) <= BODY_BYTES_MAX)
 
 
+class ClientTls:
+    """The trust in servers that the system has, read when it is first needed: that takes 50 ms of processor."""
+
+    def __init__(self) -> None:
+        self._read: Future[ssl.SSLContext] | None = None
+
+    async def context(self, threads: DaemonThreads) -> ssl.SSLContext:
+        """Return the context of connections; raises OSError."""
+        if self._read is None or (self._read.done() and self._read.exception() is not None):
+            self._read = threads.submit(ssl.create_default_context)
+        return await asyncio.shield(asyncio.wrap_future(self._read))  # others may wait for it, too
+
+
 class HttpServer:
     """Server of requests; made of an http or https URL."""
 
-    def __init__(self, url: str, threads: DaemonThreads, *, allow_private: bool = True) -> None:
+    def __init__(
+        self, url: str, threads: DaemonThreads, *, allow_private: bool = True, tls: ClientTls | None = None
+    ) -> None:
         """``threads`` resolve the host: a silent DNS server holds one for long; the loop's write the journal.
 
-        Without ``allow_private`` only addresses of the internet are connected to, whatever a name resolves to.
+        Without ``allow_private`` only addresses of the internet are connected to, whatever a name resolves to. ``tls``
+        may be shared with other servers.
         """
         self._allow_private = allow_private
         parts = urlsplit(url)
@@ -114,7 +130,7 @@ class HttpServer:
         self.target: Final = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
         """Path and query."""
         self._threads = threads
-        self._tls: ssl.SSLContext | None = None
+        self._tls = tls or ClientTls()
         self._lookup: Future[Any] | None = None
 
     def request(self, method: str, target: str, headers: Sequence[tuple[str, str]]) -> h11.Request:
@@ -129,9 +145,8 @@ class HttpServer:
 
     async def connect(self) -> HttpConnection:
         """Connect to the first address of the host that accepts it; raises OSError and ValueError."""
-        loop, hosts = asyncio.get_running_loop(), [self._host]
-        if self._is_secure and self._tls is None:
-            self._tls = await loop.run_in_executor(self._threads, ssl.create_default_context)
+        hosts = [self._host]
+        tls = await self._tls.context(self._threads) if self._is_secure else None
         if not is_address(self._host):
             resolve = partial(socket.getaddrinfo, self._host, self._port, type=socket.SOCK_STREAM)
             self._lookup = lookup = self._threads.submit(resolve)
@@ -141,11 +156,11 @@ class HttpServer:
             raise ValueError(f"{self._host} is no address of the internet: set allow_private where that is meant")
         for host in hosts[:-1]:
             try:
-                return await self._open(host)
+                return await self._open(host, tls)
             except OSError:
                 continue  # the next address may accept it
-        return await self._open(hosts[-1])
+        return await self._open(hosts[-1], tls)
 
-    async def _open(self, host: str) -> HttpConnection:
-        name = self._host if self._is_secure else None
-        return HttpConnection(*await asyncio.open_connection(host, self._port, ssl=self._tls, server_hostname=name))
+    async def _open(self, host: str, tls: ssl.SSLContext | None) -> HttpConnection:
+        name = None if tls is None else self._host
+        return HttpConnection(*await asyncio.open_connection(host, self._port, ssl=tls, server_hostname=name))

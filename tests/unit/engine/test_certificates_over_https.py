@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from functools import partial
 from threading import Event, Semaphore
@@ -18,7 +19,7 @@ from vosd.callcontrol.questions import Ticket
 from vosd.callcontrol.signatures import Certificates, WhichCertificates
 from vosd.engine.lookups import certificates as module
 from vosd.engine.lookups.asker import Lookups
-from vosd.engine.lookups.certificates import BODY_MAX, CertificateStore, kept_for
+from vosd.engine.lookups.certificates import BODY_MAX, TRUST_MS, CertificateStore, kept_for
 from vosd.engine.lookups.sip_question import Wiring
 from vosd.engine.settings import CertificateSettings, LookupSettings
 from vosd.stir.certificates import SigningCertificate
@@ -187,6 +188,31 @@ async def test_a_server_must_prove_its_name(server: CertificateServer, monkeypat
     (found,) = await Fetching(server).ask("/a")
     assert isinstance(found, BadIdentityInfoError)
     assert server.asked == []
+
+
+async def test_the_systems_trust_is_read_once_an_hour_however_many_addresses_callers_name(
+    server: CertificateServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes the time of some hundred calls, and has failed where a file could not be read."""
+    read: list[ssl.SSLContext | OSError] = []
+    real = ssl.create_default_context
+
+    def counted() -> ssl.SSLContext:
+        read.append(OSError("no file") if not read else real())
+        if isinstance(read[-1], OSError):
+            raise read[-1]
+        return read[-1]
+
+    monkeypatch.setattr(ssl, "create_default_context", counted)
+    fetching = Fetching(server)
+    (failed,) = await fetching.ask("/first")
+    assert isinstance(failed, BadIdentityInfoError)
+    for number in range(5):
+        await fetching.ask(f"/{number}", f"/{number}/other")
+    assert (len(read), len(server.asked)) == (2, 10)
+    fetching.clock.move_to(fetching.clock.now().mono + TRUST_MS)
+    await fetching.ask("/late")
+    assert len(read) == 3
 
 
 @pytest.mark.parametrize(

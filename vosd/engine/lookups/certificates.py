@@ -19,7 +19,7 @@ from vosd.base.clock import Clock
 from vosd.callcontrol.questions import Ticket
 from vosd.callcontrol.signatures import Certificates, WhichCertificates
 from vosd.engine.daemon_threads import DaemonThreads
-from vosd.engine.http_client import NO_ANSWER, HttpAnswer, HttpServer
+from vosd.engine.http_client import NO_ANSWER, ClientTls, HttpAnswer, HttpServer
 from vosd.engine.lookups.sip_question import Wiring
 from vosd.engine.settings import CertificateSettings
 from vosd.stir.certificates import SigningCertificate, TrustStore
@@ -43,6 +43,9 @@ FAILED_MS: Final = 10_000
 KEPT_MS_MIN: Final = 10_000
 """A certificate is kept for so long whatever its server says, so that each call does not cause a fetch."""
 PUBLIC_PORTS: Final = frozenset({443, 8443})
+
+TRUST_MS: Final = 3_600_000
+"""For how long the system's trust in servers is not read again; each call could have it read otherwise."""
 
 _NAMES: Final = DaemonThreads(64, "names of certificates")
 """More than the other look-ups have: a silent name server holds one for long, and signers choose the names."""
@@ -83,6 +86,7 @@ class CertificateStore:
         self._trust = TrustStore(settings.roots, settings.revocations)
         self._kept: OrderedDict[str, tuple[Found, int]] = OrderedDict()
         """By address, with the end of its time on the monotonic clock: first failures, then the least recently used."""
+        self._tls, self._tls_until_ms = ClientTls(), 0
         self._open: dict[str, asyncio.Task[None]] = {}
         self._places: list[_Place] = []
         self._queued: dict[str, str] = {}
@@ -185,7 +189,10 @@ class CertificateStore:
             raise BadIdentityInfoError("the address of the certificate is no https URL")
         if port not in PUBLIC_PORTS and not self.settings.allow_private:
             raise BadIdentityInfoError(f"certificates are not fetched from port {port}")
-        return HttpServer(address, _NAMES, allow_private=self.settings.allow_private)
+        now_ms = self._clock.now().mono
+        if now_ms >= self._tls_until_ms:
+            self._tls, self._tls_until_ms = ClientTls(), now_ms + TRUST_MS
+        return HttpServer(address, _NAMES, allow_private=self.settings.allow_private, tls=self._tls)
 
     async def _fetch(self, address: str, server: HttpServer) -> None:
         """Fetch and verify a chain, and answer the calls that wait for it."""
