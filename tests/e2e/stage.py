@@ -150,8 +150,16 @@ class Stage:
         return records
 
     def record_of(self, callee: str) -> dict[str, Any]:
-        """Wait until the call to ``callee`` is booked and return its one CDR."""
-        records = eventually(lambda: self.records("--callee", callee), f"a CDR of the call to {callee}")
+        """Wait until the call to ``callee`` is booked and return its one CDR.
+
+        A vendor's answer after the end has a CDR of its own, which may be there by then.
+        """
+
+        def of_call() -> list[dict[str, Any]]:
+            records = self.records("--callee", callee)
+            return [each for each in records if [row["reason"] for row in each["attempts"]] != ["Late Answer"]]
+
+        records = eventually(of_call, f"a CDR of the call to {callee}")
         assert len(records) == 1, records
         return records[0]
 
