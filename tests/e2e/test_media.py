@@ -111,6 +111,12 @@ def place(message: Message) -> tuple[str, int]:
     return medium.host, medium.port
 
 
+def is_heard(sender: RtpPeer, port: tuple[str, int], listener: RtpPeer, payload: int = 0) -> bool:
+    """Send packets to a port; return whether the other party gets any of them."""
+    sender.send(port, 2, payload=payload)
+    return listener.has(1)
+
+
 class RelayedCall:
     """A call whose parties send RTP."""
 
@@ -136,15 +142,10 @@ class RelayedCall:
         self.of_caller = place(self.call.answered())
         vendor.expect("ACK")
 
-    def is_heard(self, sender: RtpPeer, port: tuple[str, int], listener: RtpPeer) -> bool:
-        """Send packets to a port; return whether the other party gets any of them."""
-        sender.send(port, 2)
-        return listener.has(1)
-
     def talk(self) -> None:
         """Let both parties hear each other, then let a burst of each arrive."""
-        eventually(lambda: self.is_heard(self.caller, self.of_caller, self.callee), "the callee hears the caller")
-        eventually(lambda: self.is_heard(self.callee, self.of_callee, self.caller), "the caller hears the callee")
+        eventually(lambda: is_heard(self.caller, self.of_caller, self.callee), "the callee hears the caller")
+        eventually(lambda: is_heard(self.callee, self.of_callee, self.caller), "the caller hears the callee")
         for sender, port, listener in (
             (self.caller, self.of_caller, self.callee),
             (self.callee, self.of_callee, self.caller),
@@ -253,6 +254,31 @@ def test_both_parties_hear_each_other_and_the_record_says_how_well(relaying: Sta
     relaying.expect_nothing_left()
 
 
+def test_a_caller_that_sends_by_the_payload_types_of_the_answer_is_heard(relaying: Stage) -> None:
+    def named(party: RtpPeer, codec: int, events: int) -> str:
+        session = described(party).replace("AVP 0 101", f"AVP {codec} {events}").replace(":0 PCMU", f":{codec} iLBC")
+        return session.replace(":101", f":{events}")
+
+    with Peer(relaying.endpoint_of("acme")) as customer, Peer(VENDORS["carrier-a"]) as vendor:
+        caller, callee = RtpPeer(CUSTOMERS["acme"], ssrc=1), RtpPeer(VENDORS["carrier-a"].host, ssrc=2)
+        with closing(caller), closing(callee):
+            call = OutgoingCall(customer, relaying.address, relaying.number("4410"))
+            call.send(call.request("INVITE", body=named(caller, 97, 101)))
+            incoming = vendor.expect("INVITE")
+            vendor.reply(incoming, 200, tag=f"vendor-{call.call_id}", body=named(callee, 98, 96))
+            of_caller = place(call.answered())
+            vendor.expect("ACK")
+            for sender, port, listener, payload in (
+                (caller, of_caller, callee, 98), (callee, place(incoming), caller, 97),
+            ):  # fmt: skip
+                eventually(
+                    lambda sent=(sender, port, listener, payload): is_heard(*sent), "the other party hears the codec"
+                )
+            assert call.hang_up(2).status == 200
+            vendor.reply(vendor.expect("BYE"), 200)
+            relaying.record_of(call.callee)
+
+
 def test_media_from_a_network_that_access_refuses_are_dropped_or_end_the_call(relaying: Stage) -> None:
     callee = RtpPeer(VENDORS["carrier-a"].host, ssrc=2)
     for host, reason in ((f"{NETWORK}.79", "Normal"), (f"{NETWORK}.78", "Geofence Blocked")):
@@ -264,7 +290,7 @@ def test_media_from_a_network_that_access_refuses_are_dropped_or_end_the_call(re
             relaying.expecting(*([] if reason == "Normal" else [Event.ACCESS_REFUSED])),
         ):
             call = RelayedCall(relaying, customer, vendor, parties=(caller, callee))
-            eventually(lambda call=call: call.is_heard(callee, call.of_callee, call.caller), "media reach the caller")
+            eventually(lambda call=call: is_heard(callee, call.of_callee, call.caller), "media reach the caller")
             callee.taken()
             caller.send(call.of_caller, BURST)
             if reason == "Normal":

@@ -105,6 +105,26 @@ async def test_both_sides_receive_what_the_other_one_sends(stage, peers):
     assert (figures.latched_host, figures.latched_port) == (one.host, one.port)
 
 
+async def test_a_peer_may_send_by_more_payload_types_and_is_believed_as_before(stage, peers):
+    """An answer widens what the caller sends: no other port of its host may take its place for that."""
+    one, other, thief = peers(), peers(ssrc=0x9999), peers(ssrc=0x6666)
+    first, _ = connected(stage, one, other)
+    named = source(one.host, one.port)
+    sent = one.send((HOST, first.rtp), 3)
+    assert await received(other, 3) == sent
+    stage.relay.widen(first, named.with_payloads((98,), (8_000,), ("iLBC",)))
+    await until(lambda: bool(one.send((HOST, first.rtp), payload=98)) and other.has(1))
+    last_ms = stage.relay.figures(first).alive_mono
+    await until(lambda: now().mono > last_ms + 600)  # a repeated description would let others in after such a silence
+    thief.send((HOST, first.rtp), 5)
+    await stage.until(first, lambda figures: figures.dropped.unknown == 5)
+    assert stage.relay.figures(first).latched_port == one.port
+    await stage.kill_worker()
+    other.taken()
+    sent = one.send((HOST, first.rtp), 3, payload=98)
+    assert await received(other, 3) == sent
+
+
 async def test_a_worker_that_is_killed_is_back_on_the_same_ports(stage, peers):
     one, other = peers(), peers(ssrc=0x9999)
     first, second = connected(stage, one, other)

@@ -50,6 +50,10 @@ class MediaRelay(Protocol):
         """Take media from this source from now on."""
         ...
 
+    def widen(self, port: RelayPort, source: MediaSource) -> None:
+        """Take more payload types from a source that is as it was else: what sends to it may go on."""
+        ...
+
     source_found: Callable[[RelayPort, int, str], None]
     """Gets a port, the number of its leg, and an address that its media come from (``MediaSource.judged_for``)."""
 

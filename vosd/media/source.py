@@ -1,6 +1,7 @@
 """Media ports of a leg, and the description of the peer that may send to them."""
 
 import msgspec
+from msgspec.structs import replace
 
 from vosd.base.host import UNSPECIFIED, is_private, plain_host
 from vosd.trunks.media import MediaTrust
@@ -50,6 +51,20 @@ class MediaSource(msgspec.Struct, frozen=True, array_like=True):
         if self.trust is MediaTrust.LEARN and (host in UNSPECIFIED or is_private(host)):
             return frozenset((host, plain_host(self.sip_host)))
         return frozenset((host,))
+
+    def with_payloads(
+        self, payloads: tuple[int, ...], clocks: tuple[int, ...], codecs: tuple[str, ...]
+    ) -> "MediaSource":
+        """Return a source that may send by these payload types as well: its opposite has named them."""
+        formats = dict(zip(self.payloads, zip(self.clocks, self.codecs, strict=True), strict=True))
+        for payload, clock, codec in zip(payloads, clocks, codecs, strict=True):
+            formats.setdefault(payload, (clock, codec))
+        if len(formats) == len(self.payloads):
+            return self
+        clocks, codecs = zip(*formats.values(), strict=True)
+        return replace(
+            self, payloads=tuple(formats), clocks=clocks, codecs=codecs, named=self.named or len(self.payloads)
+        )
 
     def taken(self) -> tuple[tuple[int, ...], tuple[int, ...], tuple[str, ...]]:
         """Return payload types, clocks and names of what the peer takes."""

@@ -44,6 +44,7 @@ from vosd.relay.protocol import (
     SourceFound,
     SpareRanges,
     StopPlaying,
+    WidenSource,
 )
 from vosd.relay.routes import HAS_POLICIES
 from vosd.relay.shared_sounds import SharedSounds
@@ -276,6 +277,13 @@ class Relay:
         if served is not None:
             served.source = source
             served.link.order(ExpectSource(port.id, source), may_wait=self._is_one_sided(served))
+
+    def widen(self, port: RelayPort, source: MediaSource) -> None:
+        """Take more payload types from a source that is as it was else."""
+        served = self._ports.get(port.id)
+        if served is not None:
+            served.source = source
+            served.link.order(WidenSource(port.id, source), may_wait=self._is_one_sided(served))
 
     def judge(self, port: RelayPort, host: str, *, may_send: bool) -> None:
         """Take media from a host that ``source_found`` has named, or drop them."""

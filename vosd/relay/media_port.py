@@ -403,13 +403,13 @@ class MediaPort:
             return
         is_multiplexed = source.rtcp is None or self._control is None
         self._units = units_by_kind(source.payloads, source.clocks, is_multiplexed=is_multiplexed)
-        self._key_reader, self._key_units = None, {}
+        reader, self._key_reader, self._key_units = self._key_reader, None, {}
         if not self.are_keys_reported:
             return
         units = list(self._units)
         for payload, clock, codec in zip(source.payloads, source.clocks, source.codecs, strict=False):
             if codec.lower() == EVENT_NAME:
-                self._key_reader = self._key_reader or KeyReader()
+                self._key_reader = reader = reader or KeyReader()
                 self._key_units[payload] = 1e9 / clock
                 units[payload] = units[payload | _MARKER] = _KEY
         self._units = tuple(units)
@@ -544,6 +544,11 @@ class MediaPort:
             (self._announced_control,) = self._announced(source, control_host, source.rtcp or 0)
         self.sender.target = self.latch.believed or announced
         self._owner.changed(self)
+
+    def widen(self, source: MediaSource) -> None:
+        """Take more payload types from the peer; who is believed does not change."""
+        self.source = source
+        self._note_payloads()
 
     def connect(self, other: "MediaPort") -> None:
         """Forward to another port, and from it."""

@@ -43,6 +43,13 @@ class ExpectSource(msgspec.Struct, frozen=True, array_like=True, tag=1):
     """Source that another worker believed before this one."""
 
 
+class WidenSource(msgspec.Struct, frozen=True, array_like=True, tag=19):
+    """Take more payload types from the source that is expected: its opposite has named them."""
+
+    id: int
+    source: MediaSource
+
+
 class ConnectPorts(msgspec.Struct, frozen=True, array_like=True, tag=2):
     """Forward between two ports, both ways; earlier connections of both end."""
 
@@ -156,7 +163,17 @@ class EndWorker(msgspec.Struct, frozen=True, array_like=True, tag=9):
     """Close everything and end."""
 
 
-PortOrder = ExpectSource | JudgeSource | DisconnectPort | ReportKeys | PressKey | PlayRingBack | StopPlaying | PlaySound
+PortOrder = (
+    ExpectSource
+    | WidenSource
+    | JudgeSource
+    | DisconnectPort
+    | ReportKeys
+    | PressKey
+    | PlayRingBack
+    | StopPlaying
+    | PlaySound
+)
 """Orders to a port, which is unknown where it was closed meanwhile."""
 WorkerOrder = (
     UseRecords

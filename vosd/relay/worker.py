@@ -63,6 +63,7 @@ from vosd.relay.protocol import (
     SpareRanges,
     StopPlaying,
     UseRecords,
+    WidenSource,
     WorkerOrder,
     WorkerReady,
     WorkerReport,
@@ -561,6 +562,8 @@ def _change(port: MediaPort, order: PortOrder, sounds: Mapping[str, mmap.mmap]) 
             if believed is not None and ":" in believed[0]:
                 believed = (*believed[:2], 0, 0)
             port.expect(order.source, believed)
+        case WidenSource():
+            port.widen(order.source)
         case JudgeSource():
             port.latch.judge(order.host, may_send=order.may_send)
         case DisconnectPort():

@@ -101,6 +101,13 @@ class VirtualRelay:
         assert len(source.payloads) == len(source.clocks) == len(source.codecs)
         self.open_ports[port.id].source = source
 
+    def widen(self, port: RelayPort, source: MediaSource) -> None:
+        """Note more payload types of a source (``MediaRelay``)."""
+        before = self.open_ports[port.id].source
+        assert before is not None
+        assert before.taken() == source.taken()
+        self.open_ports[port.id].source = source
+
     def judge(self, port: RelayPort, host: str, *, may_send: bool) -> None:
         """Note a verdict about a source (``MediaRelay``)."""
         self.open_ports[port.id].verdicts[host] = may_send

@@ -310,10 +310,10 @@ def office():
     return scene, desks
 
 
-def picked_up(scene, taker, there):
+def picked_up(scene, taker, there, offer=OTHERS):
     """Take the call of a telephone that rings over."""
     tags = f"to-tag={there.remote.rpartition('tag=')[2]};from-tag={there.tag}"
-    pickup = taker.call(NUMBER, Intent(OTHERS, headers=(f"Replaces: {there.call_id};{tags}",)))
+    pickup = taker.call(NUMBER, Intent(offer, headers=(f"Replaces: {there.call_id};{tags}",)))
     scene.wire.run_until(lambda: pickup.final is not None)
     scene.wire.run_for(1_000)
     return pickup
@@ -380,6 +380,21 @@ def relayed(relay, *scripts):
     phones = [phone(name) for name in NAMES]
     scene = Scene(catalogue(known, phones=phones, dids=[did], media=media), relay=relay)
     return scene, rung(scene, *scripts)
+
+
+def test_a_caller_may_send_by_the_payload_types_of_the_phone_that_picks_it_up():
+    """Two offers cross in a pickup, so that neither phone has chosen its numbers by those of the other one."""
+    relay = VirtualRelay()
+    scene, desks = relayed(relay, RINGS, RINGS, RINGS)
+    call = scene.caller.call(NUMBER, Intent())
+    scene.wire.run_for(1_000)
+    pickup = picked_up(scene, desks[2], desks[1].only_call, OTHERS.replace("101", "96"))
+    assert (pickup.final, call.final) == (200, 200)
+    assert "RTP/AVP 0 96" in call.theirs
+    of_caller = relay.at(_port_of(call.theirs))
+    assert set(of_caller.source.payloads) == {0, 101, 96}
+    assert of_caller.other == relay.at(_port_of(pickup.theirs)).port
+    finish(scene, call)
 
 
 @pytest.mark.parametrize("is_restarted", [False, True])

@@ -169,6 +169,24 @@ def test_a_side_that_moves_its_media_is_believed_at_the_new_address():
     scene.finish(call)
 
 
+def test_either_side_may_send_by_the_payload_types_of_the_other_one_from_the_answer_on():
+    """RFC 3264 section 5.1: the caller sends keys by the number of the answer; it is sent them by its own."""
+    scene, relay = scene_with()
+    call, there = scene.talk(script=Script((Line(0, 200, ANSWER.replace("101", "96")),)))
+    of_caller, of_callee = ports(relay, call, there)
+    events = "telephone-event"
+    assert dict(zip(of_caller.source.payloads, of_caller.source.codecs, strict=True)) == {
+        0: "PCMU", 101: events, 96: events,
+    }  # fmt: skip
+    assert set(of_callee.source.payloads) == {0, 101, 96}
+    assert (of_caller.source.taken()[0], of_callee.source.taken()[0]) == ((0, 101), (0, 96))
+    before = of_caller.source, of_callee.source
+    call.propose("a=sendrecv")
+    scene.wire.run_for(1_000)
+    assert (of_caller.source, of_callee.source) == before
+    scene.finish(call)
+
+
 @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
 @pytest.mark.parametrize("is_refused", [True, False])
 def test_media_stay_as_they_were_where_an_offer_is_refused(method, is_refused):

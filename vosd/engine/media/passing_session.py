@@ -46,32 +46,27 @@ class PassingSession(NamedTuple):
             return True
         return self.theirs.offered_by != self.media.number
 
-    def source(self, medium: Medium, index: int) -> MediaSource:
+    def source(self, medium: Medium, other: MediaSource | None) -> MediaSource:
         """Return the source of an author's medium: it may send the payload types of either description.
 
-        A party sends by the numbers that the other one has named (RFC 3264 section 5.1); many send by their own.
+        ``other`` is that of the reader; None = it has described none yet. A party sends by the numbers that the other
+        one has named (RFC 3264 section 5.1); many send by their own.
         """
-        other = self.media.source(index)  # None = the reader has described none yet
-        payloads, clocks, codecs = medium.payloads, medium.clocks, medium.codecs
-        if other is not None and payloads and not set(other.payloads) <= set(payloads):
-            formats = dict(zip(payloads, zip(clocks, codecs, strict=True), strict=True))
-            for payload, clock, codec in zip(other.payloads, other.clocks, other.codecs, strict=True):
-                formats.setdefault(payload, (clock, codec))
-            payloads = tuple(formats)
-            clocks, codecs = zip(*formats.values(), strict=True)
         is_nowhere = medium.host in UNSPECIFIED
-        return MediaSource(
+        source = MediaSource(
             host="" if is_nowhere else medium.host,
             rtp=0 if is_nowhere else medium.port,
             rtcp_host="" if is_nowhere else medium.rtcp_host,
             rtcp=None if medium.is_multiplexed else medium.rtcp_port,
             sip_host=self.author.host,
             trust=self.theirs.settings.source,
-            payloads=payloads,
-            clocks=clocks,
-            codecs=codecs,
-            named=len(medium.payloads) if len(payloads) > len(medium.payloads) else 0,
+            payloads=medium.payloads,
+            clocks=medium.clocks,
+            codecs=medium.codecs,
         )
+        if other is None or not medium.payloads or set(other.payloads) <= set(medium.payloads):
+            return source
+        return source.with_payloads(*other.taken())
 
 
 def limited(session: bytes, author: LegMedia, reader: LegMedia) -> bytes | None:

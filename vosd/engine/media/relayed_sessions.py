@@ -58,36 +58,38 @@ class RelayedSessions:
             return prepared.places
         places: list[Place | None] = []
         address = address_of(passing.leg, self._parts.listeners, self._parts.addresses)
-        has_changed = False
+        before = own.ports, own.sources, theirs.ports, theirs.sources
         for index, medium in enumerate(described):
             if not medium.port or not medium.is_relayable:
                 places.append(None)
                 continue
             port, far = own.port(index), theirs.port(index)
             if port is None:
-                port, has_changed = ports.open(own, index, address, now), True
+                port = ports.open(own, index, address, now)
             if far is None:
                 author_address = address_of(passing.author, self._parts.listeners, self._parts.addresses)
                 far = ports.open(theirs, index, author_address, now, is_multiplexed=medium.is_multiplexed)
-                has_changed = True
             if port is None or far is None:
                 return None
-            source = passing.source(medium, index)
+            other = own.source(index)
+            source = passing.source(medium, other)
             if self.is_ignored is not None and self.is_ignored(source.host):
                 source = unannounced(source)
             if self.are_sources_judged:
                 source = replace(source, judged_for=theirs.number)
-            if source != theirs.source(index):
-                theirs.note_source(index, source)
-                has_changed = True
+            theirs.note_source(index, source)
             ports.relay.expect(far, source)
+            if other is not None and other.payloads and not set(medium.payloads) <= set(other.payloads):
+                other = other.with_payloads(medium.payloads, medium.clocks, medium.codecs)
+                own.note_source(index, other)
+                ports.relay.widen(port, other)
             if not passing.is_first:
                 ports.relay.connect(port, far)
                 if index == 0:
                     self._connected(passing, (port, far), now)
             places.append(Place(address.announced, port.rtp, port.rtcp))
         note_kind(described, theirs, now)
-        if has_changed:
+        if (own.ports, own.sources, theirs.ports, theirs.sources) != before:
             passing.leg.moved()
         return places
 

@@ -142,7 +142,7 @@ class SessionsAtRtpEngines:
     def _note_sources(self, described: Sequence[Medium], passing: PassingSession) -> None:
         for index, medium in enumerate(described):
             if medium.port and medium.is_relayable:
-                passing.theirs.note_source(index, passing.source(medium, index))
+                passing.theirs.note_source(index, passing.source(medium, passing.media.source(index)))
 
     def _agreed(self, passing: PassingSession, *, is_offer: bool) -> RtpSessionWanted | None:
         """Return the description of an author that was agreed on last; None = it is not usable any more."""
