@@ -49,14 +49,20 @@ class PressedKey(NamedTuple):
 class KeyReader:
     """Reads the events of one stream: each is one key, reported at its end."""
 
-    __slots__ = ("_duration", "_event", "_is_reported", "_next_ns", "_seen_ns", "_stamp", "_unit_ns")
+    __slots__ = (
+        "_before", "_duration", "_event", "_is_over", "_is_reported", "_next_ns", "_seen_ns", "_stamp", "_unit_ns",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self._unit_ns = 0.0
         """Nanoseconds of a unit of the time stamp, by the payload type of the key."""
         self._stamp = -1
         self._event = 0
+        self._before = 0
+        """Duration of earlier segments of the event (RFC 4733 section 2.5.1.3)."""
         self._duration = 0
+        self._is_over = True
+        """Whether the event has ended: the next one of its kind is another key."""
         self._is_reported = True
         self._seen_ns = 0
         self._next_ns = -KEYS_WAITING * _READ_NS
@@ -73,13 +79,21 @@ class KeyReader:
         stamp = int.from_bytes(data[4:8], "big")
         event, flags, duration = _EVENT.unpack_from(data, start)
         ended: list[PressedKey] = []
-        if stamp != self._stamp:
+        if stamp != self._stamp and (event, stamp) == (self._event, self._next_segment()):
+            self._before += _UNITS_MAX
+            self._stamp, self._duration = stamp, 0
+        elif stamp != self._stamp:
             ended += self.end()
-            self._stamp, self._event, self._duration, self._unit_ns = stamp, event, 0, unit_ns
+            self._stamp, self._event, self._before, self._duration, self._unit_ns = stamp, event, 0, 0, unit_ns
+            self._is_over = False
             self._is_reported = event >= len(KEYS) or not self._is_admitted(now_ns)
         self._duration = max(self._duration, duration)
         self._seen_ns = now_ns
         return ended + self.end() if flags & _END else ended
+
+    def _next_segment(self) -> int | None:
+        """Return the time stamp by which the event goes on when its duration has no room for more."""
+        return None if self._is_over else self._stamp + _UNITS_MAX & STAMP - 1
 
     def _is_admitted(self, now_ns: int) -> bool:
         """Return whether one more key is taken: a flood of them would take the time of all calls."""
@@ -90,11 +104,12 @@ class KeyReader:
         return True
 
     def end(self) -> list[PressedKey]:
-        """Return the key that is not reported yet."""
+        """Return the key that is not reported yet: it is over."""
+        self._is_over = True
         if self._is_reported:
             return []
         self._is_reported = True
-        return [PressedKey(KEYS[self._event], round(self._duration * self._unit_ns / 1e6))]
+        return [PressedKey(KEYS[self._event], round((self._before + self._duration) * self._unit_ns / 1e6))]
 
     def ended_before(self, moment_ns: int) -> list[PressedKey]:
         """Return the key whose last packet came before a moment."""
@@ -104,7 +119,7 @@ class KeyReader:
 class _Sending:
     """The key that is being sent."""
 
-    __slots__ = ("event", "payload", "sent_units", "stamp", "units")
+    __slots__ = ("event", "payload", "segment", "sent_units", "stamp", "units")
 
     def __init__(self, event: int, payload: int, stamp: int, units: int) -> None:
         self.event = event
@@ -112,6 +127,8 @@ class _Sending:
         self.stamp = stamp
         self.units = units
         self.sent_units = 0
+        self.segment = 0
+        """Units before the segment that is being sent (RFC 4733 section 2.5.1.3)."""
 
 
 class KeySender:
@@ -217,8 +234,13 @@ class KeySender:
         if sending.payload in PAYLOADS:
             packets = [self._tone(sending, before)]
         else:
-            packets = [
-                self._event(sending, begins=not before and not number, is_end=is_end)
+            packets = []
+            if sending.sent_units - sending.segment > _UNITS_MAX:
+                packets.append(self._event(sending, _UNITS_MAX))
+                sending.segment += _UNITS_MAX
+            units = sending.sent_units - sending.segment
+            packets += [
+                self._event(sending, units, begins=not before and not number, is_end=is_end)
                 for number in range(_ENDS if is_end else 1)
             ]
         self.due_ns += _INTERVAL_NS
@@ -233,7 +255,7 @@ class KeySender:
         passed = (now_ns - self._stamp_ns) * self._clock // 1_000_000_000 if self._stamp_ns else 0
         payload = self._payload(as_tone=as_tone)
         assert payload is not None  # else ``describe`` has dropped the key
-        units = min(pressed.duration_ms * self._rate(payload) // 1_000, _UNITS_MAX)
+        units = pressed.duration_ms * self._rate(payload) // 1_000
         stamp = self._stamp + max(passed, self._clock // 50) & STAMP - 1
         return _Sending(KEYS.index(pressed.key), payload, stamp, units)
 
@@ -241,11 +263,12 @@ class KeySender:
         """Return how many units a second of a key has: tones are G.711, whatever the other codecs are."""
         return RATE if payload in PAYLOADS else self._clock
 
-    def _event(self, sending: _Sending, *, begins: bool, is_end: bool) -> bytes:
+    def _event(self, sending: _Sending, units: int, *, begins: bool = False, is_end: bool = False) -> bytes:
         self._sequence = self._sequence + 1 & SEQUENCE - 1
         marker = _MARKER if begins else 0
-        header = HEADER.pack(VERSION, sending.payload | marker, self._sequence, sending.stamp, self._ssrc)
-        return header + _EVENT.pack(sending.event, _VOLUME | (_END if is_end else 0), sending.sent_units)
+        stamp = sending.stamp + sending.segment & STAMP - 1
+        header = HEADER.pack(VERSION, sending.payload | marker, self._sequence, stamp, self._ssrc)
+        return header + _EVENT.pack(sending.event, _VOLUME | (_END if is_end else 0), units)
 
     def _tone(self, sending: _Sending, start: int) -> bytes:
         self._sequence = self._sequence + 1 & SEQUENCE - 1

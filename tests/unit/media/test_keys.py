@@ -49,6 +49,31 @@ def test_a_key_whose_end_is_lost_ends_with_the_next_one_or_with_time():
     assert reader.ended_before(7) == []
 
 
+def test_a_long_key_that_goes_on_under_another_time_stamp_is_one():
+    """RFC 4733 section 2.5.1.3: a duration has 16 bits, 8192 ms at 8 kHz and 1365 ms at 48 kHz."""
+    first = [event(5, 60_000), event(5, 0xFFFF)]
+    last = [event(5, 160, stamp=800 + 0xFFFF), event(5, 6_465, stamp=800 + 0xFFFF, is_end=True)]
+    assert read(*first, *last, last[-1]) == [PressedKey("5", 9_000)]
+    assert read(first[0], *last) == [PressedKey("5", 9_000)], "the packet with the whole duration was lost"
+    assert read(event(5, 160, stamp=2**32 - 1), event(5, 800, stamp=0xFFFE, is_end=True)) == [PressedKey("5", 8_292)]
+    reader = KeyReader()
+    for packet in (*first, last[0]):
+        assert reader.read(packet, 125_000, 0) == []
+    assert reader.ended_before(1) == [PressedKey("5", 8_212)]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "keys"),
+    [
+        (event(5, 0xFFFF, is_end=True), event(5, 800, stamp=800 + 0xFFFF, is_end=True), "55"),
+        (event(5, 0xFFFF), event(6, 800, stamp=800 + 0xFFFF, is_end=True), "56"),
+        (event(5, 800), event(5, 800, stamp=2_400, is_end=True), "55"),
+    ],
+)
+def test_a_key_that_has_ended_or_is_another_one_does_not_go_on(before, after, keys):
+    assert "".join(key for key, _ in read(before, after)) == keys
+
+
 @pytest.mark.parametrize("data", [rtp(1, body=b""), rtp(1, body=b"\x05\x0a\x00")])
 def test_a_packet_that_is_cut_is_no_key(data):
     assert read(data) == []
@@ -117,6 +142,24 @@ def test_a_key_lasts_40_to_8000_ms(wanted, units):
     sender = talking()
     sender.press("1", wanted, 0, as_tone=False)
     assert int.from_bytes(sent(sender, 20_000 * MS)[-1][2][2:], "big") == units
+
+
+def test_a_long_key_is_sent_in_segments():
+    sender = KeySender(7)
+    sender.describe((111, 110), (48_000, 48_000), ("opus", "telephone-event"))
+    sender.press("5", 3_000, MS, as_tone=False)
+    packets = sent(sender)
+    stamps = [header[3] for _, header, _ in packets]
+    segments = list(dict.fromkeys(stamps))
+    assert segments == [segments[0], segments[0] + 0xFFFF, segments[0] + 2 * 0xFFFF]
+    durations = {stamp: int.from_bytes(body[2:], "big") for (_, (_, _, _, stamp, _), body) in packets}
+    assert list(durations.values()) == [0xFFFF, 0xFFFF, 144_000 - 2 * 0xFFFF]
+    assert [body[1] >> 7 for *_, body in packets] == [0] * (len(packets) - 3) + [1] * 3
+    assert [header[1] >> 7 for _, header, _ in packets] == [1] + [0] * (len(packets) - 1)
+    assert [header[2] for _, header, _ in packets] == [7 + number for number in range(1, len(packets) + 1)]
+    reader = KeyReader()
+    read_again = [HEADER.pack(*header) + body for _, header, body in packets]
+    assert [key for each in read_again for key in reader.read(each, 1e9 / 48_000, 0)] == [PressedKey("5", 3_000)]
 
 
 def test_keys_are_sent_one_after_the_other_and_only_so_many_wait():
