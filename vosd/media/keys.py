@@ -138,8 +138,8 @@ class KeySender:
     """
 
     __slots__ = (
-        "_clock", "_codec", "_event_payload", "_offset", "_resumes", "_sending", "_sent_ns", "_sequence", "_ssrc",
-        "_stamp", "_stamp_ns", "_waiting", "due_ns",
+        "_clock", "_clocks", "_codec", "_event_payload", "_events", "_in_use", "_offset", "_resumes", "_sending",
+        "_sequence", "_ssrc", "_stamp", "_stamp_ns", "_waiting", "due_ns",
     )  # fmt: skip
 
     def __init__(self, ssrc: int) -> None:
@@ -153,6 +153,12 @@ class KeySender:
         """Added to the sequence numbers of forwarded packets."""
         self._resumes = False
         """Whether the next forwarded packet follows a key."""
+        self._in_use = -1
+        """Payload type of the stream; -1 = none was forwarded."""
+        self._clocks: dict[int, int] = {}
+        """Clocks of the receiver's codecs, by payload type."""
+        self._events: dict[int, int] = {}
+        """Payload types of its events, by clock."""
         self._event_payload: int | None = None
         self._codec: int | None = None
         self._clock = RATE
@@ -164,29 +170,45 @@ class KeySender:
 
     def describe(self, payloads: tuple[int, ...], clocks: tuple[int, ...], codecs: tuple[str, ...]) -> None:
         """Note the payload types that the receiver has agreed to; keys that it takes no more are not sent."""
-        events = [
-            (payload, clock)
-            for payload, clock, codec in zip(payloads, clocks, codecs, strict=False)
-            if codec.lower() == EVENT_NAME
-        ]
-        first = next((clock for clock, codec in zip(clocks, codecs, strict=False) if codec.lower() != EVENT_NAME), RATE)
-        chosen = next((each for each in events if each[1] == first), events[0] if events else None)
-        self._event_payload = None if chosen is None else chosen[0]
-        self._clock = first if chosen is None else chosen[1]
-        self._codec = next((payload for payload in payloads if payload in PAYLOADS), None)
+        self._clocks, self._events = {}, {}
+        for payload, clock, codec in zip(payloads, clocks, codecs, strict=False):
+            if codec.lower() == EVENT_NAME:
+                self._events.setdefault(clock, payload)
+            else:
+                self._clocks.setdefault(payload, clock)
+        self._choose()
         self._waiting = deque(each for each in self._waiting if self._payload(as_tone=each[1]) is not None)
         sending = self._sending
         if sending is not None and sending.payload not in {self._event_payload, self._codec}:
             self._sending = None
             self._stamp = sending.stamp + sending.sent_units & STAMP - 1
 
+    def _choose(self) -> None:
+        """Choose payload types of keys: events with the clock of the codec in use, whose stream they are in, else any.
+
+        Of several codecs the first one counts as used until a packet was forwarded.
+        """
+        first = next(iter(self._clocks.values()), RATE)
+        clock = self._clocks.get(self._in_use, first)
+        if clock not in self._events:
+            clock = next(iter(self._events), clock)
+        self._clock, self._event_payload = clock, self._events.get(clock)
+        tones = [payload for payload in self._clocks if payload in PAYLOADS]
+        self._codec = self._in_use if self._in_use in tones else next(iter(tones), None)
+
     def _payload(self, *, as_tone: bool) -> int | None:
         """Return the payload type of a key; None = the receiver takes none."""
         return self._codec if as_tone else self._event_payload
 
-    def follow(self, ssrc: int, sequence: int, stamp: int, sent_ns: int) -> None:
+    def follow(self, ssrc: int, sequence: int, stamp: int, sent_ns: int, payload: int) -> None:
         """Note the last packet of a stream that was forwarded before."""
         self._ssrc, self._sequence, self._stamp, self._stamp_ns = ssrc, sequence, stamp, sent_ns
+        self._note_payload(payload)
+
+    def _note_payload(self, payload: int) -> None:
+        if payload != self._in_use and payload in self._clocks:
+            self._in_use = payload
+            self._choose()
 
     def press(self, key: str, duration_ms: int, now_ns: int, *, as_tone: bool) -> bool:
         """Send a key; False if too many wait, or the receiver has neither events nor, ``as_tone``, G.711."""
@@ -201,7 +223,8 @@ class KeySender:
         """Return a packet of the forwarded stream as it is to be sent; None while a key is being sent."""
         if self._sending is not None:
             return None
-        _, _, sequence, stamp, ssrc = HEADER.unpack_from(data)
+        _, kind, sequence, stamp, ssrc = HEADER.unpack_from(data)
+        self._note_payload(kind & ~_MARKER)
         if ssrc != self._ssrc:
             self._ssrc, self._offset, self._resumes = ssrc, 0, False
         elif self._resumes:

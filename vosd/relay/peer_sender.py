@@ -113,7 +113,7 @@ class PeerSender:
             if self._source is not None:
                 sender.describe(*self._source.taken())
             if self.upstream is not None and self.upstream.reception.has_sequence:
-                sender.follow(*self.upstream.reception.last_packet())
+                sender.follow(*self.upstream.reception.last_packet(), self.upstream.reception.payload)
             self.choose_send()
         if sender.press(key, duration_ms, monotonic_ns(), as_tone=as_tone) and sender.due_ns is not None:
             self._owner.sends_itself(self, sender.due_ns)

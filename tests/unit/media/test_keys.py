@@ -144,6 +144,32 @@ def test_a_key_lasts_40_to_8000_ms(wanted, units):
     assert int.from_bytes(sent(sender, 20_000 * MS)[-1][2][2:], "big") == units
 
 
+@pytest.mark.parametrize(("used", "events"), [(111, 110), (0, 126), (None, 110), (55, 110)])
+@pytest.mark.parametrize("is_followed", [False, True])
+def test_events_have_the_clock_of_the_codec_that_is_used(used, events, is_followed):
+    """Opus is named first; the call may use G.711 all the same. Packets of a number not named tell nothing."""
+    formats = (111, 48_000, "opus"), (0, 8_000, "PCMU"), (110, 48_000, "telephone-event"), (126, 8_000, "telephone-event")
+    sender = KeySender(7)
+    sender.describe(*zip(*formats, strict=True))
+    if used is not None and is_followed:
+        sender.follow(9, 99, 0, 1_000 * MS, used)
+    elif used is not None:
+        sender.forwarded(rtp(99, payload=used | 0x80, ssrc=9), 1_000 * MS)
+    sender.press("5", 100, 1_020 * MS, as_tone=False)
+    packets = sent(sender)
+    assert {header[1] & 0x7F for _, header, _ in packets} == {events}
+    assert int.from_bytes(packets[-1][2][2:], "big") == (4_800 if events == 110 else 800)
+
+
+def test_tones_have_the_codec_that_is_used():
+    for used, expected in ((8, 8), (0, 0), (18, 0)):
+        sender = KeySender(7)
+        sender.describe((0, 8, 18), (8_000,) * 3, ("PCMU", "PCMA", "G729"))
+        sender.forwarded(rtp(99, payload=used, ssrc=9), 1_000 * MS)
+        sender.press("5", 100, 1_020 * MS, as_tone=True)
+        assert {header[1] & 0x7F for _, header, _ in sent(sender)} == {expected}
+
+
 def test_a_long_key_is_sent_in_segments():
     sender = KeySender(7)
     sender.describe((111, 110), (48_000, 48_000), ("opus", "telephone-event"))
@@ -200,7 +226,7 @@ def test_a_key_goes_on_where_a_new_description_takes_it():
 def test_a_key_follows_a_stream_that_was_forwarded_before():
     sender = KeySender(7)
     sender.describe(*EVENTS)
-    sender.follow(9, 65_535, 2**32 - 100, 1_000 * MS)
+    sender.follow(9, 65_535, 2**32 - 100, 1_000 * MS, 0)
     sender.press("1", 40, 1_040 * MS, as_tone=False)
     assert {(header[3], header[4]) for _, header, _ in sent(sender)} == {(220, 9)}
     assert sender.forwarded(rtp(0, 60, ssrc=9), 2_000 * MS) == rtp(4, 60, ssrc=9)
