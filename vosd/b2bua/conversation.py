@@ -21,6 +21,7 @@ from vosd.b2bua.states import CallState
 from vosd.b2bua.takeover import in_place_of
 from vosd.b2bua.transfer import CallTransfer
 from vosd.base.clock import Instant
+from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.events import RequestArrived
 from vosd.sip.screening import accepting
 from vosd.sip.transaction.invite_server import InviteServer
@@ -86,10 +87,10 @@ class Conversation(msgspec.Struct, eq=False):
 
     def key_pressed(self, leg: Leg, key: str, now: Instant) -> Leg | None:
         """Return the leg that a key in the media of a leg is for; None if it is for a transfer, or for no one now."""
-        callee = self.call.callee
-        if callee is None or not self.is_established or not self.bridge_to(callee).holds(leg):
+        callee, is_established = self.call.callee, self.is_established
+        if callee is None or not (is_established or self._speaking(callee)) or not self.bridge_to(callee).holds(leg):
             return None
-        keypad = self._keypad(leg)
+        keypad = self._keypad(leg) if is_established else None
         if keypad is not None and keypad.is_for_transfer(key, now):
             return None
         return self.bridge_to(callee).opposite(leg)
@@ -147,12 +148,11 @@ class Conversation(msgspec.Struct, eq=False):
             return False
         return leg is self.call.caller.leg or (leg is callee.leg and event.dialog is agreed)
 
-    def _rings_with_keys(self, callee: GatewayAttempt, leg: Leg, event: RequestArrived) -> bool:
-        """Return whether an INFO goes to an announcement, or comes from it: both sides have an early dialog."""
-        speaking = None if callee.leg.early is None else callee.leg.early.speaking
-        if self.call.state is not CallState.RINGING or self.call.caller.leg is None or speaking is None:
-            return False
-        return leg is self.call.caller.leg or event.dialog is speaking
+    def _speaking(self, callee: GatewayAttempt) -> Dialog | None:
+        """Return the dialog of an announcement, to which keys go before the answer; None = there is none."""
+        if self.call.state is not CallState.RINGING or self.call.caller.leg is None or callee.leg.early is None:
+            return None
+        return callee.leg.early.speaking
 
     def _prack_came(self, leg: Leg, event: RequestArrived) -> None:
         """Handle a PRACK of the caller: no other side is sent reliable responses."""
@@ -165,7 +165,8 @@ class Conversation(msgspec.Struct, eq=False):
     def _information_came(self, leg: Leg, event: RequestArrived) -> None:
         """Handle an INFO, mostly a DTMF digit."""
         callee = self.call.callee
-        if callee is not None and self._rings_with_keys(callee, leg, event):
+        speaking = None if callee is None else self._speaking(callee)
+        if callee is not None and speaking is not None and (leg is self.call.caller.leg or event.dialog is speaking):
             self._forward(self.bridge_to(callee), leg, event)
         elif callee is None or not self.is_established:
             leg.respond(event.transaction, 200 if not event.request.body else 491, event.at)

@@ -100,7 +100,10 @@ class KeyMessages:
         self._send_next(event.at)
 
     def _send_next(self, now: Instant) -> None:
-        if self.is_asking or not self._waiting or self._far.dialog is None:
+        early = self._far.early
+        if self.is_asking or not self._waiting:
+            return
+        if self._far.dialog is None and (early is None or early.speaking is None):
             return
         key, duration_ms = self._waiting.popleft()
         self.is_asking = True

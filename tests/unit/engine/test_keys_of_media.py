@@ -31,7 +31,9 @@ class KeyScene:
         mode: MediaMode = MediaMode.ON,
         offer: str = OFFER,
         answer: str = ANSWER,
+        early_ms: int = 0,
     ) -> None:
+        """``early_ms`` = time for which the vendor speaks before it answers."""
         self.relay = VirtualRelay()
         trunks = [
             mapping_gateway(
@@ -42,9 +44,11 @@ class KeyScene:
         ]  # fmt: skip
         parameters = MediaParameters(engine=MediaEngine.RELAY, mode=mode)
         self.scene = Scene(catalogue(trunks, media=parameters), relay=self.relay)
-        self.scene.vendor.script = Script((Line(0, 200, answer),))
+        early = (Line(0, 183, answer),) if early_ms else ()
+        self.scene.vendor.script = Script((*early, Line(early_ms, 200, answer)))
         self.call = self.scene.caller.call(CALLEE, Intent(offer))
-        self.scene.wire.run_until(lambda: self.call.final == 200)
+        if not early_ms:
+            self.scene.wire.run_until(lambda: self.call.final == 200)
         self.scene.wire.run_for(1_000)
         self.there = self.scene.vendor.calls[0]
         self.of_caller, self.of_callee = (
@@ -127,6 +131,51 @@ def test_a_side_without_events_gets_the_info(offer):
     keys.finish()
 
 
+def in_g729(session: str) -> str:
+    return session.replace("AVP 0", "AVP 18").replace("a=rtpmap:0 PCMU", "a=rtpmap:18 G729")
+
+
+@pytest.mark.parametrize("offer", [in_g729(OFFER), OFFER.replace("AVP 0", "AVP 0 18")])
+def test_events_pass_where_the_call_has_no_codec_for_tones(offer):
+    keys = KeyScene(KeyWay.AUTO, KeyWay.TONES, offer=offer, answer=in_g729(ANSWER))
+    assert keys.of_caller.keys == (True, False), "the caller may transfer the call by them"
+    assert keys.of_callee.keys == (False, False)
+    keys.info(keys.call, "4")
+    assert keys.infos(keys.there) == ["Signal=4\r\nDuration=120\r\n"]
+    assert keys.of_callee.sent_keys == []
+    keys.finish()
+
+
+def test_a_side_without_a_codec_for_tones_does_not_ask_for_events_to_be_made_tones():
+    keys = KeyScene(KeyWay.AUTO, KeyWay.TONES, offer=OFFER.replace("AVP 0", "AVP 0 18"), answer=in_g729(PLAIN))
+    assert "telephone-event" not in media_of(keys.call.theirs.encode())[0].codecs
+    keys.finish()
+
+
+def test_events_are_taken_again_once_a_call_has_a_codec_for_tones():
+    keys = KeyScene(KeyWay.AUTO, KeyWay.TONES, offer=OFFER.replace("AVP 0", "AVP 0 18"), answer=in_g729(ANSWER))
+    keys.there.mine = ANSWER.replace("o=- 1 1", "o=- 1 2")
+    keys.there.propose()
+    keys.scene.wire.run_for(1_000)
+    assert keys.of_caller.keys == (True, True)
+    keys.finish()
+
+
+@pytest.mark.parametrize("way", [KeyWay.INFO, KeyWay.TONES])
+def test_keys_for_an_announcement_before_the_answer_go_by_the_way_of_its_vendor(way):
+    keys = KeyScene(KeyWay.AUTO, way, early_ms=5_000)
+    for key in "*1":
+        keys.event(keys.of_caller, key)
+    assert [body[:8] for body in keys.infos(keys.there)] == (["Signal=*", "Signal=1"] if way is KeyWay.INFO else [])
+    assert keys.of_callee.sent_keys == ([] if way is KeyWay.INFO else [("*", 100, True), ("1", 100, True)])
+    keys.scene.wire.run_until(lambda: keys.call.final == 200)
+    keys.scene.wire.run_for(1_000)
+    keys.event(keys.of_caller, "2")
+    keys.scene.wire.run_for(500)
+    assert len(keys.there.asked["INFO"]) + len(keys.of_callee.sent_keys) == 3
+    keys.finish()
+
+
 @pytest.mark.parametrize("by", ["event", "info"])
 def test_keys_become_tones(by):
     keys = KeyScene(KeyWay.AUTO, KeyWay.TONES)
@@ -189,6 +238,20 @@ def test_a_key_by_two_ways_counts_once(way, after_ms, sent):
     keys.scene.wire.run_for(300)
     assert len(keys.of_callee.sent_keys) == sent
     assert keys.call.got["INFO"] == [200]
+    keys.finish()
+
+
+@pytest.mark.parametrize("way", [KeyWay.INFO, KeyWay.EVENTS])
+@pytest.mark.parametrize("held_ms", [100, 250, 2_000])
+def test_a_key_whose_info_comes_when_it_is_pressed_counts_once_however_long_it_is_held(way, held_ms):
+    """Its event is reported at its end."""
+    keys = KeyScene(KeyWay.AUTO, way)
+    for _ in range(2):
+        keys.info(keys.call, "5")
+        keys.scene.wire.run_for(held_ms)
+        keys.event(keys.of_caller, "5", held_ms)
+        keys.scene.wire.run_for(300)
+    assert len(keys.infos(keys.there)) + len(keys.of_callee.sent_keys) == 2
     keys.finish()
 
 

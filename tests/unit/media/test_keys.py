@@ -148,7 +148,12 @@ def test_a_key_lasts_40_to_8000_ms(wanted, units):
 @pytest.mark.parametrize("is_followed", [False, True])
 def test_events_have_the_clock_of_the_codec_that_is_used(used, events, is_followed):
     """Opus is named first; the call may use G.711 all the same. Packets of a number not named tell nothing."""
-    formats = (111, 48_000, "opus"), (0, 8_000, "PCMU"), (110, 48_000, "telephone-event"), (126, 8_000, "telephone-event")
+    formats = (
+        (111, 48_000, "opus"),
+        (0, 8_000, "PCMU"),
+        (110, 48_000, "telephone-event"),
+        (126, 8_000, "telephone-event"),
+    )
     sender = KeySender(7)
     sender.describe(*zip(*formats, strict=True))
     if used is not None and is_followed:

@@ -337,9 +337,11 @@ class MediaKeeper:
         Raises:
             BadSession: it cannot be relayed.
         """
+        described = media_of(body)
         is_at_relay = self._parts.rtpengines is None or passing.is_at_relay
-        if is_at_relay and self._parts.keys.wants_events(passing.theirs, passing.media):
-            body = with_events(body, event_payload(passing.media))
+        if not is_at_relay or not self._parts.keys.wants_events(passing.theirs, passing.media, described):
+            return body, described
+        body = with_events(body, event_payload(passing.media))
         return body, media_of(body)
 
     def _of_one_that_left(self, message: Outgoing, leg: Leg, media: LegMedia) -> MessageChange | MessageWait | None:

@@ -1,5 +1,6 @@
 """Keys (DTMF) from one way to another where the sides of a relayed call differ: telephone events, INFO, tones."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from vosd.b2bua.information import KeyMessages
@@ -9,7 +10,7 @@ from vosd.media.g711 import PAYLOADS
 from vosd.media.keys import EVENT_NAME
 from vosd.media.leg_media import LegMedia
 from vosd.media.relay import MediaRelay
-from vosd.media.source import MediaSource
+from vosd.sdp.media import Medium
 from vosd.sdp.security import has_keys
 from vosd.trunks.media import KeyWay
 
@@ -17,7 +18,10 @@ REPEATED_MS: Final = 200
 """A key that comes by the other way as well within this time is the same one: some telephones send both."""
 _EVENTS, _INFO, _TONES = KeyWay.EVENTS, KeyWay.INFO, KeyWay.TONES
 _CONVERTED: Final = (_INFO, _TONES)
-"""Ways to a leg by which no events go: they are taken out of the media of the other one."""
+"""Ways to a leg by which no events go: they are taken out of the media of the other one, where they arrive so."""
+_READ_FROM_TONES: Final = (_INFO, _EVENTS)
+"""Ways to a leg for which tones of the other one are read."""
+_IN_MEDIA: Final = (_EVENTS, _TONES)
 
 
 class KeyConversion:
@@ -31,9 +35,14 @@ class KeyConversion:
         self._messages: dict[int, KeyMessages] = {}
         """Keys on their way as INFO, by the number of the leg that is sent them."""
 
-    def wants_events(self, author: LegMedia, reader: LegMedia) -> bool:
+    def wants_events(self, author: LegMedia, reader: LegMedia, described: Sequence[Medium]) -> bool:
         """Return whether the description of an author is given events: it has keys by another way than its reader."""
-        return self._relay is not None and author.settings.dtmf in _CONVERTED and reader.settings.dtmf not in _CONVERTED
+        way = author.settings.dtmf
+        if self._relay is None or reader.settings.dtmf in _CONVERTED:
+            return False
+        return way is _INFO or (
+            way is _TONES and any(each in PAYLOADS for medium in described[:1] for each in medium.payloads)
+        )
 
     def arrange(self, one: Leg, other: Leg) -> None:
         """Have keys reported that come in the media of two legs which were connected, where that matters.
@@ -47,9 +56,9 @@ class KeyConversion:
                 continue
             own_way, way = media.settings.dtmf, theirs.settings.dtmf
             may_transfer = leg.route_choice is None and _may_transfer(leg)
-            are_converted = own_way is _TONES and _takes_of_tones(theirs, way)
+            are_converted = own_way is _TONES and way in _READ_FROM_TONES and _takes(theirs, media)
             in_tones = are_converted or (own_way is _TONES and may_transfer)
-            are_taken = are_converted or way in _CONVERTED
+            are_taken = are_converted or (way in _CONVERTED and _takes(theirs, media))
             are_reported = are_taken or way is _EVENTS or may_transfer
             if are_reported and _are_encrypted(one, other):
                 are_reported = are_taken = in_tones = False
@@ -75,8 +84,8 @@ class KeyConversion:
             return False
         if _is_repeated(media, key, now, by_info=True):
             return True
-        way, source = theirs.settings.dtmf, theirs.source(0)
-        if source is None or not _takes(source, way) or _are_encrypted(leg, far):
+        way = theirs.settings.dtmf
+        if way not in _IN_MEDIA or not _takes(theirs, media) or _are_encrypted(leg, far):
             return False
         self._relay.press(port, key, duration_ms, as_tone=way is _TONES)
         return True
@@ -84,7 +93,7 @@ class KeyConversion:
     def send_key(self, leg: Leg, far: Leg, key: str, duration_ms: int, now: Instant) -> None:
         """Send a key that came in the media of a leg to the other one, unless the media have it already."""
         media, theirs = leg.facts.media, far.facts.media
-        if media is None or theirs is None or _is_repeated(media, key, now, by_info=False):
+        if media is None or theirs is None or _is_repeated(media, key, now, duration_ms, by_info=False):
             return
         port = theirs.port(0)
         if theirs.settings.dtmf is _INFO:
@@ -105,24 +114,27 @@ def _are_encrypted(one: Leg, other: Leg) -> bool:
     return has_keys(bytes(one.sessions.remote)) and has_keys(bytes(other.sessions.remote))
 
 
-def _takes_of_tones(media: LegMedia, way: KeyWay) -> bool:
-    """Return whether keys that come as tones reach a leg in another way."""
-    source = media.source(0)
-    return way is _INFO or (way is _EVENTS and source is not None and _takes(source, way))
-
-
-def _takes(source: MediaSource, way: KeyWay) -> bool:
-    """Return whether a peer takes keys in its media, by that way."""
+def _takes(media: LegMedia, other: LegMedia) -> bool:
+    """Return whether keys of the other leg can be sent to a leg by its way: as tones only where both have G.711."""
+    way = media.settings.dtmf
+    if way is _INFO:
+        return True
+    source, sender = media.source(0), other.source(0)
+    if source is None or sender is None:
+        return False
     payloads, _, codecs = source.taken()
     if way is _EVENTS:
         return EVENT_NAME in map(str.lower, codecs)
-    return way is _TONES and any(payload in PAYLOADS for payload in payloads)
+    return way is _TONES and not PAYLOADS.keys().isdisjoint(set(payloads).intersection(sender.taken()[0]))
 
 
-def _is_repeated(media: LegMedia, key: str, now: Instant, *, by_info: bool) -> bool:
-    """Return whether a key of a leg has just come by the other way; note it if not."""
-    last = media.last_key
-    if last is not None and last[0] == key and last[2] is not by_info and now.mono - last[1] <= REPEATED_MS:
+def _is_repeated(media: LegMedia, key: str, now: Instant, duration_ms: int = 0, *, by_info: bool) -> bool:
+    """Return whether a key of a leg has just come by the other way; note it if not.
+
+    A key in the media is reported at its end, after ``duration_ms``; its INFO may have come when it was pressed.
+    """
+    last, begun_ms = media.last_key, now.mono - duration_ms
+    if last is not None and last[0] == key and last[2] is not by_info and begun_ms - last[1] <= REPEATED_MS:
         media.last_key = None
         return True
     media.last_key = (key, now.mono, by_info)
