@@ -14,6 +14,8 @@ from vosd.net.slots import ConnectionOrigin
 
 MESSAGE_S: Final = 10.0
 """Time limit for a message from its first byte to its last, and for the first message of an accepted connection."""
+PROOF_S: Final = 30.0
+"""Time limit for the peer of an accepted connection to become a known source, or to send a message of a call."""
 UNREAD_BYTES_MAX: Final = 512 * 1024
 """Most bytes that may wait in the write buffer for a peer that does not read."""
 CLOSE_S: Final = 2.0
@@ -135,9 +137,9 @@ class Connection(asyncio.Protocol):
         self.was_made = False
         """Whether ``owner.opened`` was called; only then ``owner.closed`` will be."""
         self._timer: asyncio.TimerHandle | None = None
-        self._busy_at = self._began_at = self._loop.time()
-        """Time of the last byte in either direction (from an unknown source: of the last complete message); time at
-        which the unfinished message began, or the connection.
+        self._made_at = self._busy_at = self._began_at = self._loop.time()
+        """Time at which it was made; time of the last byte in either direction (from an unknown source: of the last
+        complete message); time at which the unfinished message began, or the connection.
         """
         self._awaits_message = origin is not ConnectionOrigin.SWITCH
         """Whether the peer connected and has sent no message yet: a bare connection keeps its slot for ``MESSAGE_S``
@@ -145,6 +147,8 @@ class Connection(asyncio.Protocol):
 
         From a known source a keep-alive counts as a message.
         """
+        self.has_call = False
+        """Whether a message of a call came on it: the far end of a dialog may be at an unknown address."""
         self._sent_last = False
         """Whether we sent something after the last byte received."""
         self._is_ending = False
@@ -225,7 +229,7 @@ class Connection(asyncio.Protocol):
         """Register with the owner and start the timer."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's are no subclasses
         self.was_made = True
-        self._busy_at = self._began_at = self._loop.time()
+        self._made_at = self._busy_at = self._began_at = self._loop.time()
         self._wake_at(self._deadline())
         self._owner.opened(self)
 
@@ -330,7 +334,12 @@ class Connection(asyncio.Protocol):
         """Return when the current time limit ends."""
         if self._framer.is_amid_message or self._awaits_message:
             return self._began_at + MESSAGE_S
-        return self._busy_at + self._patience.idle_ms / 1000
+        ends = self._busy_at + self._patience.idle_ms / 1000
+        return min(ends, self._made_at + PROOF_S) if self._is_unproven else ends
+
+    @property
+    def _is_unproven(self) -> bool:
+        return self.origin is ConnectionOrigin.UNKNOWN and not self.has_call
 
     def _wake_by(self, deadline: float) -> None:
         """Set the timer if the deadline is earlier than the timer's; a later one is found when the timer fires."""
@@ -352,6 +361,7 @@ class Connection(asyncio.Protocol):
         if self._is_ending:
             self._break_off()
             return
+        self._owner.knows(self)
         deadline = self._deadline()
         if self._loop.time() < deadline:
             self._wake_at(deadline)
@@ -360,4 +370,4 @@ class Connection(asyncio.Protocol):
         elif self._awaits_message:
             self.cut("no message came")
         else:
-            self.close()
+            self.close("the peer has not authenticated" if self._is_unproven else None)

@@ -157,16 +157,16 @@ class Entrance:
         if waiting is not None:
             core.serve()
 
-    def receive(self, flow: int, data: bytes, host: str, port: int) -> bool:
-        """Queue one message until ``serve``; return False if it was dropped."""
+    def receive(self, flow: int, data: bytes, host: str, port: int) -> Rank | ShieldAnswer | None:
+        """Queue one message until ``serve``, or refuse it; return what the shield says, None if it was dropped."""
         verdict = self._shield.judge(classify(data), data, host, time.monotonic())
         if verdict is _SILENCE:
-            return False
+            return None
         if verdict is _REFUSE:
             self._core.refuse(flow, data, host, port)
         else:
             self._core.take(verdict, flow, data, host, port)
-        return True
+        return verdict
 
     def release(self, host: str) -> bool:
         """Unblock a source (for IPv6 its /64); return False if it was not blocked.

@@ -17,9 +17,9 @@ class ConnectionLimits:
     """Limits for connections of peers, over all TCP and TLS listeners together."""
 
     most: int = 10_000
-    """Open at the same time, including ours to vendors."""
+    """Open at the same time, including ours to vendors, which a tenth is left to."""
     most_per_source: int = 1_000
-    """Accepted from one address of a gateway, or from a source that has authenticated."""
+    """Accepted from one address (IPv6: /64) of a gateway, or from a source that has authenticated."""
     most_unknown: int = 200
     """Accepted from all unknown addresses together."""
     idle_ms: int = 3_600_000

@@ -1,6 +1,7 @@
 """Connection limits: total, per source, for unknown sources."""
 
 from collections import Counter, OrderedDict
+from collections.abc import Callable
 from enum import Enum
 from typing import Final
 
@@ -12,6 +13,10 @@ RATED_SOURCES_MAX: Final = 4_096
 """Unknown sources whose rate of new connections is counted; the oldest entry is forgotten first."""
 BURST_S: Final = 2
 """Burst size: connections of so many seconds may come at once."""
+OWN_SHARE: Final = 10
+"""One of so many connections is left to the switch, which must reach its vendors."""
+
+_End = Callable[[], None]
 
 
 class ConnectionOrigin(Enum):
@@ -32,9 +37,11 @@ class ConnectionSlots:
         self.limits = limits
         self._taken: Counter[ConnectionOrigin] = Counter()
         self._by_source: Counter[str] = Counter()
-        """Accepted connections by address."""
+        """Accepted connections by address (IPv6: /64)."""
         self._unknown_by_source: Counter[str] = Counter()
         """Accepted connections from unknown sources by address (IPv6: /64)."""
+        self._unproven: dict[str, OrderedDict[object, _End]] = {}
+        """Connections that are ended if their slot is needed, by source, those without a message for longest first."""
         self._unknown = Bucket(limits.unknown_rate * BURST_S, 0.0)
         self._new_by_source: OrderedDict[str, Bucket] = OrderedDict()
         """Rate limit of new connections for each unknown source."""
@@ -45,16 +52,19 @@ class ConnectionSlots:
     def take(self, origin: ConnectionOrigin, host: str, now: float) -> str | None:
         """Take a slot for one connection; return the name of the limit that is reached, or None.
 
-        ``now`` is in seconds of a monotonic clock.
+        For an unknown source that needs it another connection of an unknown source is ended. ``now`` is in seconds of a
+        monotonic clock.
         """
-        if len(self) >= self.limits.most:
+        limits, most = self.limits, self.limits.most
+        accepted = len(self) - self._taken[ConnectionOrigin.SWITCH]
+        if len(self) >= most or (origin is not ConnectionOrigin.SWITCH and accepted >= most - most // OWN_SHARE):
             return "max"
+        if origin is not ConnectionOrigin.SWITCH and self._by_source[source_of(host)] >= limits.most_per_source:
+            return "max_per_source"
         if origin is ConnectionOrigin.UNKNOWN:
             full = self._full_for_unknown(host, now)
             if full is not None:
                 return full
-        if origin is not ConnectionOrigin.SWITCH and self._by_source[host] >= self.limits.most_per_source:
-            return "max_per_source"
         self._count(origin, host, 1)
         return None
 
@@ -67,10 +77,29 @@ class ConnectionSlots:
         """Release a slot."""
         self._count(origin, host, -1)
 
+    def offer(self, connection: object, host: str, end: _End) -> None:
+        """Have a connection of an unknown source ended by ``end`` if its slot is needed for another source."""
+        self._unproven.setdefault(source_of(host), OrderedDict())[connection] = end
+
+    def used(self, connection: object, host: str) -> None:
+        """Note a message of a connection: others of its source are ended before it."""
+        offered = self._unproven.get(source_of(host))
+        if offered is not None and connection in offered:
+            offered.move_to_end(connection)
+
+    def keep(self, connection: object, host: str) -> None:
+        """End a connection for no other source any more: it is closed, or its peer is known."""
+        source = source_of(host)
+        offered = self._unproven.get(source)
+        if offered is not None:
+            offered.pop(connection, None)
+            if not offered:
+                del self._unproven[source]
+
     def _count(self, origin: ConnectionOrigin, host: str, change: int) -> None:
         self._taken[origin] += change
         if origin is not ConnectionOrigin.SWITCH:
-            _add(self._by_source, host, change)
+            _add(self._by_source, source_of(host), change)
         if origin is ConnectionOrigin.UNKNOWN:
             _add(self._unknown_by_source, source_of(host), change)
 
@@ -79,9 +108,25 @@ class ConnectionSlots:
         limits = self.limits
         if self._unknown_by_source[source_of(host)] >= limits.most_unknown_per_source:
             return "max_unknown_per_source"
-        if self._taken[ConnectionOrigin.UNKNOWN] >= limits.most_unknown:
+        exceeded = self._rate_exceeded(host, now)
+        if exceeded is None and self._taken[ConnectionOrigin.UNKNOWN] >= limits.most_unknown and not self._make_room():
             return "max_unknown"
-        return self._rate_exceeded(host, now)
+        return exceeded
+
+    def _make_room(self) -> bool:
+        """End a connection of the source that offers most of them; return False if none is offered.
+
+        So a source with many does not keep out one with few. The slot is given back later in the same turn or the next.
+        """
+        if not self._unproven or not self.limits.most_unknown:
+            return False
+        source = max(self._unproven, key=lambda source: len(self._unproven[source]))
+        offered = self._unproven[source]
+        _, end = offered.popitem(last=False)
+        if not offered:
+            del self._unproven[source]
+        end()
+        return True
 
     def _rate_exceeded(self, host: str, now: float) -> str | None:
         """Return the name of the rate limit that a new connection exceeds: each costs a task, over TLS a handshake."""

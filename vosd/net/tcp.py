@@ -9,6 +9,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -17,6 +18,7 @@ from vosd.base.host import plain_host
 from vosd.net.aliases import alias_in
 from vosd.net.connection import UNREAD_BYTES_MAX, Connection, Framer, PeerEnd
 from vosd.net.entrance import Core, Entrance
+from vosd.net.shield import ShieldAnswer
 from vosd.net.slots import ConnectionOrigin, ConnectionSlots
 from vosd.net.sockets import Marker, bound, unbound
 from vosd.net.stream_pings import StreamPings
@@ -24,6 +26,7 @@ from vosd.net.tls import TlsContexts, is_of, names_in
 from vosd.obs.log import LogLimiter
 from vosd.sip.drops import Drop
 from vosd.sip.settings import Limits
+from vosd.sip.wire.classify import Rank
 from vosd.sip.wire.stream import StreamFramer
 
 CONNECT_S: Final = 5.0
@@ -183,6 +186,9 @@ class StreamFlow:
         """Set up an accepted connection; release its slot if that fails."""
         connection = self._connection(peer, origin)
         context = self._server_context()
+        task = asyncio.current_task()
+        if origin is ConnectionOrigin.UNKNOWN and task is not None:
+            self._slots.offer(connection, peer.host, partial(_make_room, connection, task))
         try:
             self._tune(sock)
             await self._loop.connect_accepted_socket(
@@ -196,6 +202,7 @@ class StreamFlow:
         finally:
             if not connection.was_made:
                 sock.close()
+                self._slots.keep(connection, peer.host)
                 self._slots.give_back(origin, peer.host)
 
     def _pause(self, error: OSError) -> None:
@@ -297,9 +304,9 @@ class StreamFlow:
         """Pass a message to the entrance."""
         if self._slots.limits.alias and not connection.has_alias and connection.origin is ConnectionOrigin.GATEWAY:
             self._take_alias(connection, data)
-        is_queued = self._entrance.receive(self._flow, data, *connection.peer)
-        if not is_queued and connection.origin is ConnectionOrigin.UNKNOWN:
-            connection.close("too many messages of an unknown source")
+        verdict = self._entrance.receive(self._flow, data, *connection.peer)
+        if connection.origin is ConnectionOrigin.UNKNOWN:
+            self._judge_unknown(connection, verdict)
 
     def knows(self, connection: Connection) -> bool:
         """Return whether the peer is a known source; if it has become one, count its connection as such."""
@@ -308,6 +315,7 @@ class StreamFlow:
         if not self._core.is_known_source(connection.peer.host):
             return False
         connection.origin = ConnectionOrigin.GATEWAY
+        self._slots.keep(connection, connection.peer.host)
         self._slots.recognise(connection.peer.host)
         return True
 
@@ -318,6 +326,8 @@ class StreamFlow:
     def closed(self, connection: Connection, why: str | None, *, in_doubt: bool) -> None:
         """Forget a connection and report it to the core."""
         peer = connection.peer
+        if connection.origin is ConnectionOrigin.UNKNOWN:
+            self._slots.keep(connection, peer.host)
         self._slots.give_back(connection.origin, peer.host)
         self._keep_alives.forget(connection)
         if self._open.get(peer) is connection:
@@ -337,6 +347,17 @@ class StreamFlow:
                 self._core.failed(self._flow, *place)
 
     # -- inside -------------------------------------------------------------------------------------------------
+
+    def _judge_unknown(self, connection: Connection, verdict: Rank | ShieldAnswer | None) -> None:
+        """Keep, or close, the connection of an unknown source for its message."""
+        host = connection.peer.host
+        if verdict is None:
+            connection.close("too many messages of an unknown source")
+        elif verdict is Rank.RUNNING:
+            connection.has_call = True
+            self._slots.keep(connection, host)
+        else:
+            self._slots.used(connection, host)
 
     def _take_alias(self, connection: Connection, data: bytes) -> None:
         """Use a connection for requests to its peer, where it asks for that and may (RFC 5923 sections 8 and 9).
@@ -387,6 +408,14 @@ class StreamFlow:
         """Log why there is no connection, at most once a minute for each address."""
         if self._log_limiter.admits(peer.host, round(self._loop.time() * 1000)):
             _log.warning("connection", peer=f"{peer.host}:{peer.port}", flow=self._flow, why=why)
+
+
+def _make_room(connection: Connection, task: asyncio.Task[None]) -> None:
+    """End a connection of an unknown source, or its set-up by ``task``, for another one."""
+    if connection.was_made:
+        connection.cut("the slot was needed for another unknown source")
+    else:
+        task.cancel()
 
 
 _IP_BIND_ADDRESS_NO_PORT: Final = 24

@@ -51,6 +51,8 @@ class Ear:
         self.on_receive: Callable[[int, bytes, PeerEnd], None] = lambda *_: None
         self.is_idle = True
         self.is_event = True
+        self.is_of_call = False
+        """Whether responses and requests with a To tag belong to a call."""
         self.processed: list[bytes] = []
         """Messages that were not queued."""
         self.flushes = 0
@@ -61,7 +63,7 @@ class Ear:
             take=self._take,
             refuse=lambda flow, _data, host, port: self.refused.append((flow, PeerEnd(host, port))),
             serve=lambda: None,
-            belongs=lambda _kind, _data: False,
+            belongs=lambda _kind, _data: self.is_of_call,
             dropped=self.dropped,
             failed=lambda flow, host, port: self._failures.put_nowait((flow, PeerEnd(host, port))),
             unsent=self.unsent.append,

@@ -11,12 +11,16 @@ from structlog.testing import capture_logs
 from vosd.net import connection as patience
 from vosd.net.settings import ConnectionLimits, TransportSettings
 from vosd.net.shield import ShieldSettings
+from vosd.net.slots import ConnectionOrigin, ConnectionSlots
+from vosd.net.tls import TlsContexts
 from vosd.sip.wire.stream import PONG
 
 from .conftest import UNKNOWN_SOURCE, connections, until
 
 INVITE = request(body=SDP)
 OPTIONS = request("OPTIONS")
+BYE = request("BYE", to="<sip:4420@192.0.2.1>;tag=ours")
+OTHER_UNKNOWN_SOURCE = "127.0.0.67"
 
 
 class ManualTimer:
@@ -169,3 +173,96 @@ async def test_the_connection_of_an_unknown_source_can_be_closed(opened, connect
     peer.writer.write(OPTIONS * 3)
     assert await peer.is_closed()
     assert node.ear.messages == 1
+
+
+# -- when the slots are full --------------------------------------------------------------------------------------
+
+
+async def test_an_unknown_source_with_many_silent_connections_keeps_no_other_one_out(opened, connect):
+    """Its connection that was without a message for longest is ended, and no connection of a source with fewer."""
+    node = await opened(settings=connections(unknown=4))
+    node.ear.unknown_sources |= {OTHER_UNKNOWN_SOURCE, "127.0.0.68"}
+    few = await connect(node.address(), OTHER_UNKNOWN_SOURCE)
+    many = [await connect(node.address(), UNKNOWN_SOURCE) for _ in range(3)]
+    for peer in (few, many[1], many[0], many[2], many[1]):
+        peer.writer.write(OPTIONS)
+        await node.ear.message()
+    phone = await connect(node.address(), "127.0.0.68")
+    phone.writer.write(OPTIONS)
+    assert (await node.ear.message())[2] == phone.address
+    assert await node.ear.parting() == (0, many[0].address)
+    for peer in (few, many[1], many[2], phone):
+        peer.writer.write(OPTIONS)
+        assert (await node.ear.message())[2] == peer.address
+
+
+async def test_a_connection_of_a_call_is_ended_for_no_other_one(opened, connect):
+    node = await opened(settings=connections(unknown=1))
+    node.ear.unknown_sources.add(OTHER_UNKNOWN_SOURCE)
+    node.ear.is_of_call = True
+    peer = await connect(node.address(), UNKNOWN_SOURCE)
+    peer.writer.write(BYE)
+    await node.ear.message()
+    with capture_logs() as logs:
+        assert await (await connect(node.address(), OTHER_UNKNOWN_SOURCE)).is_closed()
+    assert "limit max_unknown of" in logs[0]["why"]
+    peer.writer.write(BYE)
+    assert (await node.ear.message())[2] == peer.address
+
+
+async def test_a_handshake_that_does_not_go_on_is_ended_for_another_peer(opened, connect, authority):
+    tls = TlsContexts(authority.server_context(authority.issue("full", "127.0.0.1")), authority.client_context())
+    node = await opened(("tls", "127.0.0.1"), settings=connections(unknown=1), tls=tls)
+    node.ear.unknown_sources.add(OTHER_UNKNOWN_SOURCE)
+    mute = await connect(node.address(), UNKNOWN_SOURCE)
+    await until(lambda: bool(node.transports._slots._unproven))
+    options = {"ssl": authority.client_context(), "server_hostname": "127.0.0.1"}
+    phone = await connect(node.address(), OTHER_UNKNOWN_SOURCE, **options)
+    assert await mute.is_closed()
+    phone.writer.write(OPTIONS)
+    assert (await node.ear.message())[2] == phone.address
+    assert node.transports.connections == 1
+
+
+async def test_a_peer_that_does_not_authenticate_is_disconnected_although_it_sends(opened, connect, monkeypatch):
+    clock = ManualClock()
+    monkeypatch.setattr(patience, "asyncio", SimpleNamespace(get_running_loop=lambda: clock))
+    node = await opened()
+    unproven = {UNKNOWN_SOURCE, OTHER_UNKNOWN_SOURCE, "127.0.0.68"}
+    node.ear.unknown_sources |= unproven
+    visitor, phone, far_end = [await connect(node.address(), source) for source in sorted(unproven)]
+    for _ in range(3):
+        for peer in (visitor, phone, far_end):
+            peer.writer.write(OPTIONS)
+            await node.ear.message()
+        clock.advance(9)
+    node.ear.is_of_call = True
+    far_end.writer.write(BYE)
+    await node.ear.message()
+    node.ear.unknown_sources.discard(phone.address.host)
+    with capture_logs() as logs:
+        clock.advance(4)
+        assert await visitor.is_closed()
+    assert [line["why"] for line in logs] == ["the peer has not authenticated"]
+    for peer in (phone, far_end):
+        peer.writer.write(OPTIONS)
+        assert (await node.ear.message())[2] == peer.address
+
+
+def test_the_addresses_of_one_network_of_ipv6_are_one_source():
+    slots = ConnectionSlots(ConnectionLimits(most_per_source=3))
+    hosts = [f"2001:db8:1:1::{number}" for number in range(1, 5)]
+    assert [slots.take(ConnectionOrigin.GATEWAY, host, 0.0) for host in hosts] == [None, None, None, "max_per_source"]
+    assert slots.take(ConnectionOrigin.GATEWAY, "2001:db8:1:2::1", 0.0) is None
+    slots.give_back(ConnectionOrigin.GATEWAY, hosts[0])
+    assert slots.take(ConnectionOrigin.GATEWAY, hosts[3], 0.0) is None
+
+
+def test_peers_leave_a_tenth_of_all_connections_to_the_switch():
+    slots = ConnectionSlots(ConnectionLimits(most=20, unknown_rate=0, unknown_rate_per_source=0))
+    assert slots.take(ConnectionOrigin.SWITCH, "192.0.2.1", 0.0) is None
+    accepted = [slots.take(ConnectionOrigin.GATEWAY, "192.0.2.1", 0.0) for _ in range(17)]
+    accepted += [slots.take(ConnectionOrigin.UNKNOWN, "192.0.2.2", 0.0) for _ in range(2)]
+    assert accepted == [None] * 18 + ["max"]
+    assert slots.take(ConnectionOrigin.SWITCH, "192.0.2.1", 0.0) is None
+    assert slots.take(ConnectionOrigin.SWITCH, "192.0.2.1", 0.0) == "max"

@@ -13,11 +13,13 @@ class ConnectionKeys(Keys):
     """Limits of TCP and TLS connections."""
 
     max: Annotated[int, whole(1, 1_000_000)] = 10_000
-    """Open at the same time. The process needs as many open files, systemd's ``LimitNOFILE``."""
+    """Open at the same time; a tenth is left to those that the switch opens. The process needs as many open files,
+    systemd's ``LimitNOFILE``."""
     max_per_source: Annotated[int, whole(1, 1_000_000)] = 1_000
-    """Accepted from one address."""
+    """Accepted from one address (of IPv6: from its /64)."""
     max_unknown: Annotated[int, whole(0, 1_000_000)] = 200
-    """Accepted from all unknown addresses together: phones before they register, far ends of dialogs, scanners."""
+    """Accepted from all unknown addresses together: phones before they register, far ends of dialogs, scanners. Where
+    all are in use, one of the address with most of them is ended for a further one."""
     max_unknown_per_source: Annotated[int, whole(1, 1_000_000)] = 20
     """Accepted from one unknown address (of IPv6: from its /64)."""
     idle_timeout: Annotated[int, milliseconds(1_000, 86_400_000)] = 3_600_000
