@@ -17,6 +17,7 @@ MAX_BYTES: Final = 16 * 1024
 MAX_MEDIA: Final = 8
 """Each takes four ports of a relay, a conference has six at most, and a call that only rings costs nothing."""
 _MEDIUM: Final = b"\nm="
+_VERSION: Final = b"v=0\r\n"
 _ORIGIN: Final = re.compile(rb"^o=(\S+ +\S+ +\S+) +IN +IP[46] +\S+", re.MULTILINE)
 _PORT: Final = re.compile(rb"^(m=\S+[ \t]+)\d+(?:/\d+)?")
 _CONNECTION: Final = re.compile(rb"^c=[^\r\n]*", re.MULTILINE)
@@ -158,8 +159,7 @@ def relayed(session: bytes, places: Sequence[Place | None], origin: str | None =
     if host is None:
         return session
     above, *media = _parts(session)
-    found = _CONNECTION.search(above)
-    common = b"" if found is None else found[0]
+    common = _connection_of(_without_origin(above))
     # The address for all media stays if one that is not relayed needs it; then relayed media get one of their own.
     announced = host if common else None
     if None in places:
@@ -238,8 +238,6 @@ class _Level(NamedTuple):
     is_multiplexed: bool
     maps: dict[int, tuple[str, int]]
     """Encoding name and clock by payload type."""
-    is_plain: bool
-    """Nothing in it names a place, or leads past a relay."""
 
     @classmethod
     def of(cls, part: bytes) -> "_Level":
@@ -258,16 +256,31 @@ class _Level(NamedTuple):
                     is_multiplexed = True
             elif line.startswith(b"c=") and not connection:
                 connection = line.rstrip()
-        is_plain = not connection and not rtcp and b"a=rtcp" not in part and not _has_ice(part)
-        return cls(connection, direction, rtcp, is_multiplexed, maps, is_plain)
+        return cls(connection, direction, rtcp, is_multiplexed, maps)
+
+
+def _without_origin(above: bytes) -> bytes:
+    """Return the lines above all media without that of the origin: then they are those of other calls, too."""
+    start = above.find(b"\no=")
+    end = above.find(b"\n", start + 1)
+    return above if start < 0 or end < 0 else above[:start] + above[end:]
 
 
 def _common(above: bytes) -> _Level:
     """Return what the lines above all media say; most have a ``c=`` line and no attributes."""
-    if b"a=" in above:
-        return _Level.of(above)
-    found = _CONNECTION.search(above)
-    return _Level(b"" if found is None else found[0].rstrip(), "", b"", False, {}, found is None)
+    lines = _without_origin(above)
+    return _common_level(lines) if len(lines) <= _REMEMBERED_BYTES else _common_level.__wrapped__(lines)
+
+
+@lru_cache(maxsize=256)
+def _common_level(lines: bytes) -> _Level:
+    return _Level.of(lines) if b"a=" in lines else _Level(_connection_of(lines).rstrip(), "", b"", False, {})
+
+
+def _connection_of(lines: bytes) -> bytes:
+    """Return the ``c=`` line for all media; empty if there is none."""
+    found = _CONNECTION.search(lines)
+    return b"" if found is None else found[0]
 
 
 # The lines of different calls are the same few.
@@ -386,14 +399,29 @@ def _uses_common_address(part: bytes) -> bool:
 def _head(above: bytes, origin: str, announced: str | None) -> bytes:
     """Return the lines above all media for a description with relayed media; ``announced`` None = ``c=`` stays."""
     found = _ORIGIN.search(above)
-    if found is not None:
-        above = b"%bo=%b %b%b" % (above[: found.start()], found[1], _named(origin), above[found.end() :])
-    if b"a=" not in above or (not _has_ice(above) and _RTCP not in above):
-        return above if announced is None else _CONNECTION.sub(lambda line: _connection_like(line[0], announced), above)
+    if found is None:
+        return _lines_at(above, announced)
+    before, after = above[: found.start()], above[found.end() :]
+    line = b"o=%b %b" % (found[1], _named(origin))
+    if before != _VERSION:
+        return _lines_at(before + line + after, announced)
+    return before + line + _lines_at(after, announced)
+
+
+def _lines_at(lines: bytes, announced: str | None) -> bytes:
+    """Return lines above all media with another address: most are those of other calls, too, but for the origin."""
+    placed = _placed if len(lines) <= _REMEMBERED_BYTES else _placed.__wrapped__
+    return placed(lines, announced)
+
+
+@lru_cache(maxsize=256)
+def _placed(lines: bytes, announced: str | None) -> bytes:
+    if b"a=" not in lines or (not _has_ice(lines) and _RTCP not in lines):
+        return lines if announced is None else _CONNECTION.sub(lambda line: _connection_like(line[0], announced), lines)
     return b"".join(
         [
             line if announced is None or line[:2] != b"c=" else _connection_like(line, announced)
-            for line in _lines(above)
+            for line in _lines(lines)
             if not line.startswith((*_ICE, _RTCP))
         ]
     )
@@ -447,13 +475,14 @@ def _medium_at(part: bytes, place: Place, common: bytes, announced: str | None) 
 
 def _is_plain(part: bytes) -> bool:
     """Return whether nothing but the ``m=`` line of a medium names a place, or leads past a relay."""
-    first, end, lines = part.partition(b"\n")
-    if b"a=rtcp" in lines or b"c=" in lines or not end:
-        return False
-    if len(lines) > _REMEMBERED_BYTES:
-        return not _has_ice(lines)
-    words = first[2:].split()
-    return _form(b"".join(words[:1]), tuple(words[2:]), lines).level.is_plain
+    _, end, lines = part.partition(b"\n")
+    name_none = _name_no_place if len(lines) <= _REMEMBERED_BYTES else _name_no_place.__wrapped__
+    return bool(end) and name_none(lines)
+
+
+@lru_cache(maxsize=1_024)
+def _name_no_place(lines: bytes) -> bool:
+    return b"a=rtcp" not in lines and b"c=" not in lines and not _has_ice(lines)
 
 
 def _has_ice(part: bytes) -> bool:
