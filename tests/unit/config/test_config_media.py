@@ -217,6 +217,8 @@ def test_the_pool_of_rtpengines(site):
         ("media: must_on", "media: {engine: relay, mode: off}\n", "expected another SS_MEDIAPROXYMODE than Off"),
         ("local_ring: yes", "", "local_ring: value 'yes': expected media.engine as well"),
         ("rtp_port_range: '10000,20000'", "", "rtp_port_range: value '10000,20000': expected media.engine as well"),
+        ("media: off, record: 100", RELAY, "record: value '100': expected another media than off, by which calls are"),
+        ("media: off, local_ring: yes", RELAY, "local_ring: value 'yes': expected another media than off"),
         ("media_source: any", RELAY, "media_source: value 'any': expected auto: the first that sends"),
         ("media_timeout: 2.5", RELAY, "media_timeout: value '2.5': expected 3 at least, or media.offload off"),
     ],
@@ -225,6 +227,10 @@ def test_the_pool_of_rtpengines(site):
 def test_check_warns_of_what_needs_a_relay_and_of_streams_that_others_can_take(site, kind, keys, more, warning):
     (found,) = site.warnings(trunk(site, keys, more, kind))
     assert warning in found
+
+
+def test_a_trunk_without_relay_is_relayed_where_all_calls_are(site):
+    assert site.warnings(trunk(site, "media: off, record: 100", "media: {engine: relay, mode: must_on}\n")) == []
 
 
 @pytest.mark.parametrize(

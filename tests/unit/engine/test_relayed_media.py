@@ -309,6 +309,25 @@ def test_the_alarm_of_a_full_range_is_over_when_it_has_room_again_also_without_a
     assert alarms == [Event.RTP_PORT_EXHAUSTED, Event.RTP_PORTS_FREE] * 2
 
 
+def test_a_range_of_a_gateway_stays_exhausted_while_others_have_room():
+    ours, vendors = PortRange(10_000, 39_999), PortRange(12_000, 12_003)
+    scene, relay = scene_with(vendor={"ports": vendors}, caller={"ports": ours})
+    media = scene.exchange.media
+    open_, full = relay.open, True
+    relay.open = lambda host, ports, **terms: None if full and ports == vendors else open_(host, ports, **terms)
+    relay.used_percent = lambda ports, now: 100.0 if full and ports == vendors else 1.0
+    with capture_logs() as lines:
+        for _ in range(3):
+            call = scene.caller.call(CALLEE)
+            scene.wire.run_until(lambda call=call: call.final == 503)
+            assert media.used_percent(scene.exchange.clock.now()) == 1
+            scene.wire.run_for(70_000)
+        full = False
+        assert media.used_percent(scene.exchange.clock.now()) == 1
+    alarms = [line["event"] for line in lines if line["event"] in {Event.RTP_PORT_EXHAUSTED, Event.RTP_PORTS_FREE}]
+    assert alarms == [Event.RTP_PORT_EXHAUSTED] * 3 + [Event.RTP_PORTS_FREE]
+
+
 def test_codecs_are_limited_and_ordered_for_either_side():
     offer = OFFER.replace("RTP/AVP 0 101", "RTP/AVP 0 8 18 101")
     scene, _ = scene_with(caller={"codecs": ("PCMA", "PCMU")}, vendor={"codecs": ("PCMU", "PCMA", "G729")})

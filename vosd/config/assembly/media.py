@@ -125,7 +125,7 @@ def trunk_media(
     if settings.music:
         place = written.section.place_of("music_on_hold")
         check_sound(settings.music, parameters.sounds, place, f"{written.label}.music_on_hold", problems)
-    missing = _missing_relay(installation)
+    missing = _missing_relay(installation, settings.mode)
     if missing is not None:
         for key, value in _needs_of(settings):
             problems.warning(written.section.place_of(key), f"{written.label}.{key}", missing, value)
@@ -160,12 +160,14 @@ def _terminated(settings: MediaSettings) -> Iterator[tuple[str, str]]:
         yield "ice", settings.ice.value
 
 
-def _missing_relay(installation: MediaParameters) -> str | None:
-    """Return what was expected of an installation that relays nothing; None for one that does."""
+def _missing_relay(installation: MediaParameters, mode: MediaMode) -> str | None:
+    """Return what was expected of an installation or a trunk that relays nothing; None where calls may be relayed."""
     if installation.engine is MediaEngine.NONE:
         return "media.engine as well: without it media go from party to party"
     if installation.mode is MediaMode.OFF:
         return "another SS_MEDIAPROXYMODE than Off, which relays no media at all"
+    if mode is MediaMode.OFF and installation.mode is not MediaMode.MUST_ON:
+        return "another media than off, by which calls are relayed only where the other side has must_on"
     return None
 
 

@@ -38,10 +38,9 @@ class LegPorts:
         self._listeners = listeners
         self._addresses = addresses
         self._parameters = parameters
-        self._is_exhausted = False
-        """Whether the last call has found no port."""
-        self._full: PortRange | None = None
-        """The range that was full then; None = other programs have its ports, or it has none of a kind."""
+        self._exhausted: dict[PortRange, bool] = {}
+        """Ranges in which the last call has found no port, and whether they were full; else other programs have their
+        ports, or they have none of a kind."""
         self._log_limiter = LogLimiter()
         self._spared: set[tuple[MediaAddress, PortRange]] = set()
         """Addresses and ranges of ports to which nothing is sent, because they are ours."""
@@ -52,8 +51,10 @@ class LegPorts:
         self._spare_own()
 
     def adopt(self, parameters: MediaParameters) -> None:
-        """Open ports of other ranges from now on."""
+        """Open ports of other ranges from now on; ranges that were exhausted may be nobody's any more."""
         self._parameters = parameters
+        for ports in [*self._exhausted]:
+            self._note_room(ports)
         self._spare_own()
 
     def _spare_own(self) -> None:
@@ -82,20 +83,19 @@ class LegPorts:
         tos = self._parameters.traffic_class
         port = self.relay.open(address.bind, ports, is_multiplexed=is_multiplexed, tos=tos, now=now)
         if port is None:
-            self._is_exhausted = True
-            self._full = ports if self.relay.used_percent(ports, now) >= _ROOM_PERCENT else None
-            if self._log_limiter.admits("ports", now.mono):
+            self._exhausted[ports] = self.relay.used_percent(ports, now) >= _ROOM_PERCENT
+            if self._log_limiter.admits(str(ports), now.mono):
                 _log.error(Event.RTP_PORT_EXHAUSTED, ports=str(ports))
             return None
         media.note_port(index, port)
         if media.source(index) is not None:  # it had another port: silence counts from this one
             media.watched_from = now.mono
-        self._note_room()
+        if self._exhausted:
+            self._note_room(ports)
         return port
 
-    def _note_room(self) -> None:
-        if self._is_exhausted:
-            self._is_exhausted, self._full = False, None
+    def _note_room(self, ports: PortRange) -> None:
+        if self._exhausted.pop(ports, None) is not None and not self._exhausted:
             _log.info(Event.RTP_PORTS_FREE)
 
     def resume(self, media: LegMedia, index: int, port: RelayPort, announced: str) -> bool:
@@ -128,7 +128,8 @@ class LegPorts:
 
         Asked for in even intervals: a range that was full has room again by then, or has not.
         """
-        if self._full is not None and self.relay.used_percent(self._full, now) < _ROOM_PERCENT:
-            self._note_room()
-            self._log_limiter = LogLimiter()  # it may be full again within its period
+        for ports in [ports for ports, is_full in self._exhausted.items() if is_full]:
+            if self.relay.used_percent(ports, now) < _ROOM_PERCENT:
+                self._note_room(ports)
+                self._log_limiter = LogLimiter()  # it may be full again within its period
         return self.relay.used_percent(self._parameters.ports, now)

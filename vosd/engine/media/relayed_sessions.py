@@ -66,7 +66,7 @@ class RelayedSessions:
             port, far = own.port(index), theirs.port(index)
             if port is None:
                 port = ports.open(own, index, address, now)
-            if far is None:
+            if far is None and port is not None:
                 author_address = address_of(passing.author, self._parts.listeners, self._parts.addresses)
                 far = ports.open(theirs, index, author_address, now, is_multiplexed=medium.is_multiplexed)
             if port is None or far is None:
