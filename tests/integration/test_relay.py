@@ -6,6 +6,7 @@ import os
 import signal
 import struct
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -722,6 +723,15 @@ def recorded(path: Path) -> list[bytes]:
     return packets
 
 
+def open_files(pid: int) -> set[Path]:
+    """Return the files that a process has open."""
+    found: set[Path] = set()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # it was closed meanwhile
+            found.add(descriptor.readlink())
+    return found
+
+
 async def test_a_call_is_recorded_also_over_a_kill_of_its_worker(stage, peers, tmp_path):
     one, other = peers(), peers(ssrc=0x9999)
     first, second = connected(stage, one, other)
@@ -737,9 +747,15 @@ async def test_a_call_is_recorded_also_over_a_kill_of_its_worker(stage, peers, t
     os.kill(stage.relay._links[0].pid, signal.SIGKILL)
     more = one.send((HOST, first.rtp), 2)
     assert await received(other, 2) == more
+    await until(lambda: recorded(path)[7:] == more)
+    stage.relay.record_no_more(first)
+    stage.relay.record_no_more(second)
+    await until(lambda: path not in open_files(stage.relay._links[0].pid))
+    unrecorded = one.send((HOST, first.rtp), 2)
+    assert await received(other, 2) == unrecorded
     stage.close(first)
     stage.close(second)
-    await until(lambda: recorded(path)[7:] == more)
+    assert recorded(path)[7:] == more
 
 
 async def test_a_recording_goes_on_at_another_worker_and_over_a_restart_of_the_switch(tmp_path, peers):

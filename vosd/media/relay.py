@@ -108,6 +108,10 @@ class MediaRelay(Protocol):
         """
         ...
 
+    def record_no_more(self, port: RelayPort) -> None:
+        """Record nothing any more that is forwarded to the peer of a port."""
+        ...
+
     recording_failed: Callable[[int], None]
     """Gets a port that is not recorded after all: no file could be begun."""
 

@@ -379,6 +379,13 @@ class Relay:
         first.link.order(RecordPorts((one.id, other.id), str(path)))
         return True
 
+    def record_no_more(self, port: RelayPort) -> None:
+        """Record nothing any more that is forwarded to the peer of a port."""
+        served = self._ports.get(port.id)
+        if served is not None and served.recording is not None:
+            served.recording = None
+            served.link.order(RecordPorts((port.id,), ""))
+
     def disconnect(self, port: RelayPort) -> None:
         """Forward nothing from or to this port."""
         served = self._ports.get(port.id)

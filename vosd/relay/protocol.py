@@ -133,6 +133,7 @@ class RecordPorts(msgspec.Struct, frozen=True, array_like=True, tag=13):
 
     ids: tuple[int, ...]
     path: str
+    """Empty = record nothing any more."""
 
 
 class SpareRanges(msgspec.Struct, frozen=True, array_like=True, tag=7):

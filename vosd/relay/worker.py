@@ -466,6 +466,10 @@ class Worker:
         if not ports:
             return
         self.take_back(*ports)
+        if not order.path:
+            for port in ports:
+                self._end_recording(port)
+            return
         if self._writer is None:
             self._writer = RecordingWriter()
         recording = self._recordings.get(order.path)

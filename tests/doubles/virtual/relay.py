@@ -167,6 +167,10 @@ class VirtualRelay:
             each.recording = path
         return True
 
+    def record_no_more(self, port: RelayPort) -> None:
+        """Note the end of a recording (``MediaRelay``)."""
+        self.open_ports[port.id].recording = None
+
     def disconnect(self, port: RelayPort) -> None:
         """End the connection of a port (``MediaRelay``)."""
         self._part(self.open_ports[port.id])

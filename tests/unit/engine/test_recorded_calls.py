@@ -13,7 +13,7 @@ from doubles.sockets.peer import ANSWER
 from doubles.virtual.customer import Intent
 from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
-from doubles.virtual.vendor import answers
+from doubles.virtual.vendor import Line, Script, answers
 from structlog.testing import capture_logs
 
 from vosd.engine.media.recordings import CallRecordings
@@ -21,12 +21,16 @@ from vosd.sdp.media import media_of
 from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters, MediaSettings
 
 
-def scene_with(*, trunk: int = 0, vendor: int = 0, of_account: int = 0, mode: MediaMode = MediaMode.ON, make=Scene):
+def scene_with(
+    *, trunk=0, vendor=0, next_vendor: int | None = None, of_account=0, mode: MediaMode = MediaMode.ON, make=Scene
+):
     relay = VirtualRelay()
     trunks = [
         mapping_gateway("acme", f"{CUSTOMER.host}/32", media=MediaSettings(record=trunk)),
         vendor_gateway(0, media=MediaSettings(record=vendor)),
     ]
+    if next_vendor is not None:
+        trunks.append(vendor_gateway(1, media=MediaSettings(record=next_vendor)))
     parameters = MediaParameters(engine=MediaEngine.RELAY, mode=mode)
     scene = make(catalogue(trunks, media=parameters, accounts=[account("acme", record=of_account)]), relay=relay)
     scene.exchange.media.parts.recordings = CallRecordings(relay, Path("/recordings"))
@@ -93,6 +97,18 @@ def test_no_other_call_is(named):
     record = scene.finish(call)
     assert relay.recordings == []
     assert record.media is None or json.loads(record.media)["recording"] is None
+
+
+@pytest.mark.parametrize("is_wanted", [False, True])
+def test_what_a_vendor_wants_recorded_ends_with_its_attempt(is_wanted):
+    scene, relay = scene_with(vendor=100, next_vendor=100 * is_wanted)
+    scene.vendor.script = Script((Line(0, 183, ANSWER), Line(500, 503)))
+    call, _ = scene.talk()
+    recorded = [each.recording for each in relay.open_ports.values()]
+    record = scene.finish(call)
+    assert [(row.gateway, row.code) for row in record.attempts] == [("vendor-0", 503), ("vendor-1", 200)]
+    assert recorded == (relay.recordings[:1] * 2 if is_wanted else [None, None])
+    assert bool(json.loads(record.media)["recording"]) is is_wanted
 
 
 def test_a_share_of_calls_is_recorded():

@@ -42,6 +42,7 @@ class CallRecordings:
         share = max(first.settings.record, first.recorded_share, second.settings.record)
         call_id = callee.call.arrival.call_id
         if crc32(call_id.encode()) % _PERCENT >= share:
+            self._relay.record_no_more(ports[0])  # early media of an attempt that has failed since were recorded
             return
         day = datetime.fromtimestamp(now.wall / 1_000, UTC).date().isoformat()
         file = f"{day}/{call_id}.pcap"
