@@ -1,5 +1,6 @@
 """Passwords that others judge: what waits, what a verdict leads to, and what it costs a guesser."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -11,10 +12,11 @@ from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.vendor import answers
 
 from vosd.engine.registration import authentication as module
+from vosd.engine.registration import guesses
 from vosd.engine.registration.authentication import HeldRequest, PasswordVerdict
 from vosd.radius.digest import DigestParts, digest_attributes
 from vosd.radius.settings import DigestForm
-from vosd.sip.auth_gate import BY_ADDRESS, Accepted
+from vosd.sip.auth_gate import BY_ADDRESS, Accepted, Challenged
 from vosd.sip.digest.settings import LockOutSettings
 from vosd.sip.drops import Drop
 
@@ -27,11 +29,13 @@ OTHER = Login("1002", "secret")
 class Judges:
     """Others who judge passwords, whenever the test says so."""
 
-    def __init__(self, *, has_password: bool = True, **parameters) -> None:
+    def __init__(self, *, has_password: bool = True, users: Sequence[str] = (), **parameters) -> None:
         known = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
-        proof = replace(credentials("1001", "secret"), is_remote=True)
-        remote = phone("1001", credentials=proof if has_password else replace(proof, ha1={}))
-        self.stage = Scene(catalogue(known, phones=[remote, phone("1002")], **parameters))
+        proofs = {user: replace(credentials(user, "secret"), is_remote=True) for user in ("1001", *users)}
+        if not has_password:
+            proofs = {user: replace(proof, ha1={}) for user, proof in proofs.items()}
+        remote = [phone(user, credentials=proof) for user, proof in proofs.items()]
+        self.stage = Scene(catalogue(known, phones=[*remote, phone("1002")], **parameters))
         self.exchange = self.stage.exchange
         self.asked: list[HeldRequest] = []
         self.exchange.authenticator.ask_others = self.asked.append
@@ -200,6 +204,74 @@ def test_too_many_that_wait_are_refused(monkeypatch):
     judges.judge(PasswordVerdict.WRONG)
     assert judges.client(Endpoint("203.0.113.72", 5060)).prove(RIGHT) is None
     assert len(judges.asked) == 2, "there is room again"
+
+
+@pytest.mark.parametrize(
+    "sources",
+    [[Endpoint("203.0.113.71", 5_060 + number) for number in range(9)],
+     [Endpoint(f"203.0.113.{number}", 5_060) for number in range(71, 80)]],
+    ids=["one source", "many sources"],
+)  # fmt: skip
+def test_no_more_guesses_at_a_user_are_open_than_it_has_left(sources):
+    """FreeRADIUS delays a rejection: all that comes meanwhile would be compared."""
+    judges = Judges()
+    answers = [judges.client(source).prove(Login("1001", "guess")) for source in sources]
+    assert [None if answer is None else answer.status for answer in answers] == [None] * 6 + [503] * 3
+    assert answers[-1]["Retry-After"] == "1"
+    assert judges.exchange.endpoint.dropped[Drop.UNCHECKED_CREDENTIALS] == 3
+    assert len(judges.asked) == 6
+    judges.judge(PasswordVerdict.WRONG)
+    assert judges.client(Endpoint("203.0.113.99", 5_060)).prove(Login("1001", "guess")).status == 503
+    judges.exchange.authenticator.judged(
+        judges.asked[0], PasswordVerdict.UNKNOWN, BY_ADDRESS, judges.exchange.clock.now()
+    )
+    assert judges.client(Endpoint("203.0.113.99", 5_062)).prove(RIGHT) is None, "no guess: there is one more again"
+
+
+def test_a_right_password_is_not_looked_at_after_wrong_ones_that_came_with_it():
+    judges = Judges(users=["1003"], lock_out=LockOutSettings(max_retry=2))
+    for port, user in ((5_060, "1001"), (5_062, "1001"), (5_064, "1003")):
+        assert judges.client(Endpoint(DESK.host, port), user).prove(Login(user, "guess"), "REGISTER") is None
+    now, authenticator = judges.exchange.clock.now(), judges.exchange.authenticator
+    for held in judges.asked[:2]:
+        authenticator.judged(held, PasswordVerdict.WRONG, BY_ADDRESS, now)
+    assert [each.source for each in authenticator.locked_out(now)] == [DESK.host]
+    authenticator.judged(judges.asked[2], PasswordVerdict.RIGHT, BY_ADDRESS, now)
+    verdict = judges.asked[2].verdict
+    assert isinstance(verdict, Challenged)
+    assert (verdict.status, verdict.why) == (503, Drop.UNCHECKED_CREDENTIALS)
+    assert not authenticator.has_proven(DESK.host, now)
+
+
+def test_all_phones_behind_a_nat_may_register_at_once():
+    users = [str(number) for number in range(2_000, 2_050)]
+    judges = Judges(users=users)
+    now = judges.exchange.clock.now()
+    for port, user in enumerate(users, 20_000):
+        assert judges.client(Endpoint(DESK.host, port), user).prove(Login(user, "theirs"), "REGISTER") is None
+    assert [held.username for held in judges.asked] == users
+    for held in judges.asked:
+        judges.exchange.authenticator.judged(held, PasswordVerdict.RIGHT, BY_ADDRESS, now)
+        assert isinstance(held.verdict, Accepted)
+    assert not judges.exchange.authenticator._guesses._open_by_source
+    assert not judges.exchange.authenticator._guesses._open_by_user
+
+
+def test_a_user_at_home_may_have_many_open_questions():
+    judges = Judges()
+    assert judges.client().prove(RIGHT, "REGISTER") is None
+    judges.judge(PasswordVerdict.RIGHT)
+    for port in range(5_060, 5_080):
+        assert judges.client(Endpoint(DESK.host, port)).prove(RIGHT) is None
+    assert len(judges.asked) == 21
+
+
+def test_one_source_has_a_share_of_the_open_questions(monkeypatch):
+    monkeypatch.setattr(guesses, "OPEN_OF_SOURCE_MAX", 2)
+    judges = Judges(users=["2001", "2002", "2003"])
+    answers = [judges.client(DESK, user).prove(Login(user, "guess")) for user in ("2001", "2002", "2003")]
+    assert [None if answer is None else answer.status for answer in answers] == [None, None, 503]
+    assert judges.client(Endpoint("203.0.113.71", 5060), "2003").prove(Login("2003", "guess")) is None
 
 
 def test_a_digest_has_the_attributes_of_both_forms_or_of_one():

@@ -21,7 +21,7 @@ from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.columns import iso_utc
 from vosd.engine.counting import Counting
 from vosd.engine.registration.certificates import TrunkCertificates
-from vosd.engine.registration.guesses import Guesses, PasswordAttempt
+from vosd.engine.registration.guesses import Guesses, OpenQuestion, PasswordAttempt
 from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
 from vosd.routing.access import AccessAction, CountryOf, agent_objection, country_objection, nowhere
@@ -112,7 +112,7 @@ class PasswordVerdict(Enum):
 class HeldRequest:
     """A request that waits for the verdict of others on its password."""
 
-    __slots__ = ("came", "domain", "proof", "request", "source", "username", "verdict")
+    __slots__ = ("came", "domain", "proof", "question", "request", "source", "username", "verdict")
 
     def __init__(
         self, request: Request, source: Peer, domain: str, username: str, proof: DigestProof, came: Instant
@@ -123,6 +123,8 @@ class HeldRequest:
         self.username = username
         self.proof = proof
         self.came = came
+        self.question: OpenQuestion | None = None
+        """As it is counted while it is open."""
         self.verdict: Verdict | None = None
         """None until it is known."""
 
@@ -243,8 +245,7 @@ class Authenticator(Counting):
             case Finding.ASKED if proof is not None:
                 return self._hold(HeldRequest(request, source, domain, username, proof, now), now)
             case Finding.TOO_EARLY:
-                retry = f"Retry-After: {-(-wait_ms // 1_000)}\r\n"
-                return Challenged(503, retry, self._verifier.tag(request), Drop.UNCHECKED_CREDENTIALS)
+                return self._too_early(request, wait_ms)
             case Finding.ELSEWHERE:
                 # Otherwise credentials captured from another request could be used (RFC 7616 section 3.4.6).
                 warning = 'Warning: 399 vosd "Digest URI Differs From Request-URI"\r\n'
@@ -261,24 +262,31 @@ class Authenticator(Counting):
     def judged(self, held: HeldRequest, verdict: PasswordVerdict, terms: Accepted, now: Instant) -> None:
         """Take the verdict of others on a request, which is examined again then; ``terms`` hold if it is accepted.
 
-        A wrong password counts as a guess as one that was found wrong here.
+        A wrong password counts as a guess as one that was found wrong here. A right one does not count where others
+        were wrong meanwhile.
         """
         request, source = held.request, held.source
         users = self._catalogue.users_in(held.domain)
+        if held.question is not None:
+            self._guesses.answered(held.question)
+            held.question = None
         if verdict is PasswordVerdict.LOCAL and not _has_own_password(users.get(held.username), held.proof):
             verdict = PasswordVerdict.UNKNOWN  # a telephone that repeats its password guesses nothing
         is_right = verdict is PasswordVerdict.RIGHT or (verdict is PasswordVerdict.LOCAL and held.proof.is_right_here)
         whole = _whole(request, source)
         if whole in self._held:
             self._judged[whole] = now.mono + JUDGED_MS
+        attempt = self._attempt(held.username, source, held.domain, users)
         if verdict is PasswordVerdict.UNKNOWN:
             held.verdict = Challenged(503, _UNJUDGED, self._verifier.tag(request))
         elif not is_right:
             self._verifier.found_wrong(held.proof)
-            self._count(request, source, self._attempt(held.username, source, held.domain, users), now)
+            self._count(request, source, attempt, now)
             held.verdict = self._challenge(request, source, held.domain, now, why=Drop.WRONG_CREDENTIALS)
         elif held.username not in users:  # it was removed meanwhile
             held.verdict = self._challenge(request, source, held.domain, now)
+        elif wait_ms := self._guesses.wait_ms(attempt, now.mono):
+            held.verdict = self._too_early(request, wait_ms)
         else:
             let_in = self._let_in(request, source, held.domain, held.username, now)
             held.verdict = terms._replace(user=let_in.user) if isinstance(let_in, Accepted) else let_in
@@ -343,6 +351,10 @@ class Authenticator(Counting):
         if self.ask_others is None or len(self._held) >= HELD_MAX:
             self.judged(held, PasswordVerdict.UNKNOWN, BY_ADDRESS, now)
             return held.verdict or WAITING
+        users = self._catalogue.users_in(held.domain)
+        held.question = self._guesses.ask(self._attempt(held.username, held.source, held.domain, users), now.mono)
+        if held.question is None:
+            return self._too_early(held.request, 1_000)
         self._held[_whole(held.request, held.source)] = held
         self.ask_others(held)
         return WAITING
@@ -447,6 +459,11 @@ class Authenticator(Counting):
     ) -> Challenged:
         lines = self._verifier.challenge(source.host, now.mono, self._token(), realm, is_stale=is_stale)
         return Challenged(self._verifier.settings.status, lines, self._verifier.tag(request), why)
+
+    def _too_early(self, request: Request, wait_ms: int) -> Challenged:
+        """Refuse a request without a look at its password."""
+        retry = f"Retry-After: {-(-wait_ms // 1_000)}\r\n"
+        return Challenged(503, retry, self._verifier.tag(request), Drop.UNCHECKED_CREDENTIALS)
 
     def _count(self, request: Request, source: Peer, attempt: PasswordAttempt, now: Instant) -> None:
         """Log a failure, and what follows from it for its source and its user."""

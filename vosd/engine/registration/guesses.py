@@ -4,7 +4,7 @@ From a source with too many failures no passwords are looked at. A user whose pa
 waits longer each time. Neither holds for a user at its own homes. Decides about no message.
 """
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from typing import Final, NamedTuple, TypeVar
 
 from vosd.base.host import source_of
@@ -17,7 +17,11 @@ HOMES_MAX: Final = 65_536
 HOME_MS: Final = 7_200_000
 """Time for which a source counts as a user's own after an authentication, as ``PROVEN_MS`` does for the address."""
 
+OPEN_OF_SOURCE_MAX: Final = 100
+"""Most questions to others about passwords from one source that may be open."""
+
 _Key = TypeVar("_Key", str, tuple[str, str, str])
+_Counted = TypeVar("_Counted", str, tuple[str, str])
 
 
 class PasswordAttempt(NamedTuple):
@@ -44,6 +48,14 @@ class Failed(NamedTuple):
     """The password of the user is not looked at for a while, unless it comes from a home of that user."""
 
 
+class OpenQuestion(NamedTuple):
+    """A question to others about a password, as it is counted."""
+
+    source: str
+    user: tuple[str, str] | None
+    """Domain and name of a user that is not at home."""
+
+
 class Guesses:
     """Counts wrong passwords; bounded."""
 
@@ -61,6 +73,8 @@ class Guesses:
         self._homes: OrderedDict[tuple[str, str, str], int] = OrderedDict()
         self._sources_of_users: OrderedDict[str, int] = OrderedDict()
         """Sources that are a home of any user; those of ``_homes``."""
+        self._open_by_source: Counter[str] = Counter()
+        self._open_by_user: Counter[tuple[str, str]] = Counter()
 
     def adopt(self, settings: LockOutSettings) -> None:
         """Apply other settings to failures from now on."""
@@ -75,6 +89,30 @@ class Guesses:
         locked = self.gateways if attempt.is_gateway else self.sources
         waits = delays.left_ms((attempt.domain, attempt.username), mono_ms)
         return max(waits, locked.left_ms(attempt.host, mono_ms))
+
+    def ask(self, attempt: PasswordAttempt, mono_ms: int) -> OpenQuestion | None:
+        """Count a question to others as open until ``answered``; None where too many are, and it may not be asked.
+
+        A user that is not at home may have as many as it has guesses left, since each may turn out wrong. A source may
+        have many: after an outage all phones behind a NAT register at once.
+        """
+        source, user = source_of(attempt.host), (attempt.domain, attempt.username)
+        if self._open_by_source[source] >= OPEN_OF_SOURCE_MAX:
+            return None
+        is_at_home = self._is_at_home(attempt, mono_ms)
+        if not is_at_home:
+            chances = self._users.chances(user)
+            if chances is not None and self._open_by_user[user] >= chances:
+                return None
+            self._open_by_user[user] += 1
+        self._open_by_source[source] += 1
+        return OpenQuestion(source, None if is_at_home else user)
+
+    def answered(self, question: OpenQuestion) -> None:
+        """Count a question as open no more."""
+        _lower(self._open_by_source, question.source)
+        if question.user is not None:
+            _lower(self._open_by_user, question.user)
 
     def failed(self, attempt: PasswordAttempt, mono_ms: int) -> Failed:
         """Count a wrong password."""
@@ -110,6 +148,13 @@ class Guesses:
         if not attempt.is_user:
             return False
         return attempt.is_registered or self._homes.get(_home(attempt), 0) > mono_ms
+
+
+def _lower(counts: Counter[_Counted], key: _Counted) -> None:
+    """Lower a count by one; remove it at zero."""
+    counts[key] -= 1
+    if not counts[key]:
+        del counts[key]
 
 
 def _put_last(table: OrderedDict[_Key, int], key: _Key, until: int) -> None:

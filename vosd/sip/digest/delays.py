@@ -39,6 +39,13 @@ class Delays:
         failures = self._failures.get(key) if self._failures else None
         return 0 if failures is None else max(0, failures.until - mono_ms)
 
+    def chances(self, key: Hashable) -> int | None:
+        """Return how many guesses at once are left to a key that need not wait, at least one; None = any number."""
+        most, failures = self.settings.max_retry, self._failures.get(key)
+        if not most:
+            return None
+        return most if failures is None else max(1, most - failures.number)
+
     def failed(self, key: Hashable, mono_ms: int) -> bool:
         """Count a failure; return True if it begins the first delay."""
         most, longest_ms = self.settings.max_retry, self.settings.suspend_ms
