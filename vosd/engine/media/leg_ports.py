@@ -51,7 +51,7 @@ class LegPorts:
         self._spare_own()
 
     def adopt(self, parameters: MediaParameters) -> None:
-        """Open ports of other ranges from now on; ranges that were exhausted may be nobody's any more."""
+        """Open ports of other ranges from now on; ranges that were exhausted may not be used any more."""
         self._parameters = parameters
         for ports in [*self._exhausted]:
             self._note_room(ports)
