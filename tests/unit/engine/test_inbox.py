@@ -190,6 +190,18 @@ def test_registrations_of_phones_do_not_wait_behind_unknown_sources(world):
     assert world.served[:8] == ["REGISTER"] * 3 + ["forged"] + ["REGISTER"] * 3 + ["forged"]
 
 
+def test_large_messages_of_unknown_sources_are_bounded_by_their_bytes(world, monkeypatch):
+    monkeypatch.setattr(engine_inbox, "UNKNOWN_BYTES_MAX", 10_000)
+    for number in range(20):
+        world.come(Rank.UNKNOWN, "203.0.113.9", f"{number:02}" + "x" * 998)
+    world.come(Rank.UNKNOWN, PHONE, "register")
+    assert (len(world.inbox), world.dropped["too many requests wait"]) == (10, 11)
+    world.inbox.serve()
+    assert [each[:2] for each in world.served if each != "register"] == [str(number) for number in range(11, 20)]
+    assert "register" in world.served
+    assert world.inbox._unknown_bytes == 0
+
+
 def test_phones_can_register_beside_a_flood_of_calls(world):
     world.come(Rank.CALL, GATEWAY, *map(str, range(12)))
     world.come(Rank.OTHER, PHONE, "REGISTER", "REGISTER", "REGISTER")

@@ -56,13 +56,14 @@ class Ear:
         self.processed: list[bytes] = []
         """Messages that were not queued."""
         self.flushes = 0
+        self.serves = 0
         self.core = Core(
             begin=lambda: Instant(int(time.monotonic() * 1000), 0) if self.is_idle else None,
             process=self._process,
             flush=self._flush,
             take=self._take,
             refuse=lambda flow, _data, host, port: self.refused.append((flow, PeerEnd(host, port))),
-            serve=lambda: None,
+            serve=self._serve,
             belongs=lambda _kind, _data: self.is_of_call,
             dropped=self.dropped,
             failed=lambda flow, host, port: self._failures.put_nowait((flow, PeerEnd(host, port))),
@@ -89,6 +90,9 @@ class Ear:
         self.processed.append(data)
         self._take(Rank.RUNNING, peer.flow, data, peer.host, peer.port)
         return self.is_event
+
+    def _serve(self) -> None:
+        self.serves += 1
 
     def _flush(self, _now: Instant) -> None:
         self.flushes += 1

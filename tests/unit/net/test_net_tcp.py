@@ -74,7 +74,7 @@ async def test_every_end_of_a_connection_is_reported_for_either_side(opened, con
 
 
 async def test_many_messages_of_one_read_are_passed_on_in_turns_of_their_own(opened, connect):
-    """A read has up to 256 kB: what else waits for the event loop comes between."""
+    """A read has up to 256 kB: other work comes between. Those of a turn are served together."""
     node = await opened()
     peer = await connect(node.address())
     await until(lambda: node.transports.connections == 1)
@@ -83,6 +83,7 @@ async def test_many_messages_of_one_read_are_passed_on_in_turns_of_their_own(ope
     assert node.ear.messages == MESSAGES_AT_ONCE
     assert not connection._transport.is_reading()
     assert [(await node.ear.message())[1] for _ in range(100)] == [OPTIONS] * 99 + [INVITE]
+    assert node.ear.serves == -(-100 // MESSAGES_AT_ONCE)
     peer.writer.write(INVITE)
     assert await node.ear.message() == (0, INVITE, peer.address)
 

@@ -32,6 +32,8 @@ OTHERS_MAX: Final = 4_000
 """Queue limit for other requests of known sources."""
 UNKNOWN_MAX: Final = 4_000
 """Queue limit for requests of unknown sources."""
+UNKNOWN_BYTES_MAX: Final = 16 * 1024 * 1024
+"""Limit of this queue in bytes: UDP sources can be forged, and a datagram has up to 64 KB."""
 TURN_S: Final = 0.004
 """Longest time of work before the sockets are read again: messages of running calls may have arrived."""
 RUNNING_S: Final = 0.003
@@ -120,6 +122,7 @@ class Inbox(Counting):
         self._calls: FairQueue[QueuedMessage] = FairQueue(CALLS_MAX)
         self._others: FairQueue[QueuedMessage] = FairQueue(OTHERS_MAX)
         self._unknown: FairQueue[QueuedMessage] = FairQueue(UNKNOWN_MAX)
+        self._unknown_bytes = 0
         self._served = 0
         self._others_served = 0
         self._refusals = Bucket(REFUSALS_AT_ONCE, clock())
@@ -187,9 +190,10 @@ class Inbox(Counting):
             surplus = self._calls.put(host, QueuedMessage(self._clock(), flow, data, host, port))
             if surplus is not None:
                 self._refuse_waiting(surplus)
+        elif rank is Rank.OTHER:
+            self._put_other(QueuedMessage(self._clock(), flow, data, host, port))
         else:
-            line = self._others if rank is Rank.OTHER else self._unknown
-            self._put_other(line, QueuedMessage(self._clock(), flow, data, host, port))
+            self._put_unknown(QueuedMessage(self._clock(), flow, data, host, port))
 
     def refuse(self, flow: int, data: bytes, host: str, port: int) -> None:
         """Refuse a request above a limit; drop it when too many are refused already."""
@@ -257,18 +261,33 @@ class Inbox(Counting):
         """Return the next request that is not a call: known sources first, a share for unknown ones, such as phones."""
         self._others_served += 1
         if self._others_served % OTHERS_EVERY == 0 and self._unknown:
-            return self._unknown.take()
-        return self._others.take() or self._unknown.take()
+            return self._next_unknown()
+        return self._others.take() or self._next_unknown()
+
+    def _next_unknown(self) -> QueuedMessage | None:
+        message = self._unknown.take()
+        if message is not None:
+            self._unknown_bytes -= len(message.data)
+        return message
 
     def _refuse_waiting(self, message: QueuedMessage) -> None:
         if message.data[:4] == _CANCEL:  # its INVITE is older and was refused or served before
-            self._put_other(self._others, message)
+            self._put_other(message)
         else:
             self.refuse(message.flow, message.data, message.host, message.port)
 
-    def _put_other(self, line: FairQueue[QueuedMessage], message: QueuedMessage) -> None:
-        if line.put(message.host, message) is not None:
+    def _put_other(self, message: QueuedMessage) -> None:
+        if self._others.put(message.host, message) is not None:
             self._dropped[Drop.REQUESTS_WAIT] += 1
+
+    def _put_unknown(self, message: QueuedMessage) -> None:
+        surplus = self._unknown.put(message.host, message)
+        self._unknown_bytes += len(message.data)
+        while surplus is not None or self._unknown_bytes > UNKNOWN_BYTES_MAX:
+            dropped = surplus or self._unknown.drop()
+            self._unknown_bytes -= len(dropped.data)
+            self._dropped[Drop.REQUESTS_WAIT] += 1
+            surplus = None
 
     def _measure(self, due: float) -> None:
         """Measure the lag, and note the start or end of an overload."""
