@@ -277,6 +277,7 @@ def _common_level(lines: bytes) -> _Level:
     return _Level.of(lines) if b"a=" in lines else _Level(_connection_of(lines).rstrip(), "", b"", False, {})
 
 
+@lru_cache(maxsize=256)
 def _connection_of(lines: bytes) -> bytes:
     """Return the ``c=`` line for all media; empty if there is none."""
     found = _CONNECTION.search(lines)
