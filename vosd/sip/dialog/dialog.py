@@ -69,7 +69,9 @@ class Dialog(DialogState[str, Peer], eq=False, gc=True):
             self._aim(self.target)
         else:
             self.request_uri = target = self.target
-            self.peer = self.seen_at if self.is_behind_nat else self._peer_at(target)
+            seen = self.seen_at
+            found = seen if self.is_behind_nat else self.next_hop_of(target, seen)
+            self.peer = found if found.host == seen.host else self._judged(found)
 
     @classmethod
     def of_caller(
@@ -224,14 +226,13 @@ class Dialog(DialogState[str, Peer], eq=False, gc=True):
                 self.request_uri, listed = _uri_of_route(routes[0], target), (*routes[1:], f"<{target}>")
             self.route = f"Route: {', '.join(map(_bracketed, listed))}\r\n"
             next_stop = routes[0]
-        self.peer = self.seen_at if self.is_behind_nat else self._peer_at(next_stop)
+        seen = self.seen_at
+        found = seen if self.is_behind_nat else self.next_hop_of(next_stop, seen)
+        self.peer = found if found.host == seen.host else self._judged(found)
 
-    def _peer_at(self, next_stop: str) -> Peer:
-        """Return the peer at a Contact or Route value; a name may lead into a network that the peer is not in."""
-        seen, found = self.seen_at, self.next_hop_of(next_stop, self.seen_at)
-        if found.host != seen.host and self.nat is _AUTO and is_hidden(found.host, seen.host):
-            return seen
-        return found
+    def _judged(self, found: Peer) -> Peer:
+        """Return the peer at a Contact or Route value: its name may lead into a network that the peer is not in."""
+        return self.seen_at if self.nat is _AUTO and is_hidden(found.host, self.seen_at.host) else found
 
 
 def _straight(_target: str, peer: Peer) -> Peer:
