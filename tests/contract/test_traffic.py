@@ -4,6 +4,7 @@ from contextlib import aclosing
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from doubles.data.records import STARTED, answered_call, call_id, charge_row, refused_call
 from sqlalchemy import delete, insert, update
@@ -97,6 +98,21 @@ async def test_a_call_that_is_corrected_before_it_was_added_counts_once(booked):
     await SqlCorrections(booked).book([Correction(call_id(1), (change,), "ticket", "ann", "wrong", LATER)])
     await advance(booked)
     assert (await sums(booked, "customer_account", measures=("calls", "cost")))["", "acme"] == (1, Decimal("0.02"))
+    assert await differences(booked) == []
+
+
+async def test_a_test_call_counts_as_cost_alone(booked):
+    """The vendor charges it, and it is neither a call of a customer nor a failure of its gateway."""
+    record = call_at(9, BEGIN + HOUR, customer_account="acme", vendor_account="carrier", cost=Decimal("0.50"))
+    none = dict.fromkeys(("customer_account", "mapping_gateway", "answered_at", "currency", "billing_method"))
+    test = msgspec.structs.replace(record, **none, fee=Decimal(0), billed_seconds=0, charges=(), postings=())
+    before = await advance(booked) and {kind: await sums(booked, kind=kind) for kind in TrafficKind}
+    await SqlBooks(booked).book([test])
+    await advance(booked)
+    after = {kind: await sums(booked, kind=kind) for kind in TrafficKind}
+    calls, answered, fee, cost = before[TrafficKind.CALL]["",]
+    assert after.pop(TrafficKind.CALL)["",] == (calls, answered, fee, cost + Decimal("0.50"))
+    assert after.items() <= before.items()
     assert await differences(booked) == []
 
 

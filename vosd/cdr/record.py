@@ -243,6 +243,11 @@ class CallRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defau
     recorded: bool = True
     """False when the call books money but leaves no CDR (SERVER_BILLING_RECORD_SERVER_HANG_UP=0)."""
 
+    @property
+    def is_test(self) -> bool:
+        """Whether it is a test call: a vendor was called, and not for any customer (ADR 63)."""
+        return self.mapping_gateway is None and self.routing_gateway is not None
+
 
 def too_dear(record: CallRecord) -> int:
     """Return how many attempts of a record were not made because the gateways were too dear; they come first."""

@@ -150,6 +150,11 @@ class TrafficCall(NamedTuple):
     callee_billing: str | None
     media: str | None = None
 
+    @property
+    def is_test(self) -> bool:
+        """Whether it is a test call: a vendor was called, and not for any customer (ADR 63)."""
+        return self.mapping_gateway is None and self.routing_gateway is not None
+
 
 class TrafficAttempt(NamedTuple):
     """The columns of an attempt that are counted."""
@@ -208,7 +213,10 @@ class TrafficSums:
         is_by_five: bool = True,
         is_by_digits: bool = True,
     ) -> None:
-        """Add a call that has a CDR, with its attempts in order and the charges of its agents."""
+        """Add a call that has a CDR, with its attempts in order and the charges of its agents.
+
+        Of a test call only what the vendor charges is added.
+        """
         five = call.started_at // FIVE_MS
         slot = five // FIVES_OF_SLOT
         key = _key_of(call)
@@ -222,6 +230,8 @@ class TrafficSums:
             values[place] += count
         for place, amount in _amounts_of(call, income):
             values[place] += amount
+        if call.is_test:
+            return
         if is_by_five:
             for each in _keys_by_five(key, five % FIVES_OF_SLOT * 5):
                 values = self._values(slot, each)
@@ -341,6 +351,8 @@ def _key_of(call: TrafficCall) -> TrafficKey:
 
 
 def _counts_of(call: TrafficCall) -> Counted:
+    if call.is_test:
+        return [(_PLACE["vendor_billed_seconds"], call.vendor_billed_seconds)]
     counts = [(_CALLS, 1)]
     if call.pdd_ms is not None:
         counts += ((_PLACE["pdd_calls"], 1), (_PLACE["pdd_ms"], call.pdd_ms))

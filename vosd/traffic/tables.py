@@ -117,6 +117,7 @@ def table_of(
 
     ``waits`` has how often each wait occurred, by span and first column, and ``peaks`` the peaks likewise.
     """
+    lines = [line for line in lines if any(line.sums.values())]
     lines = _unanswered(lines) if report.leaves_out_answered else lines
     lines = _named(lines, layout.by.index(report.settles)) if report.settles else lines
     settled = _settled(layout.currencies, lines)

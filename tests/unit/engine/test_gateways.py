@@ -193,6 +193,15 @@ def test_a_call_counts_for_its_customer_and_for_every_gateway_that_was_tried(sta
     assert (row.attempts, row.answered, row.asr, row.acd_s, row.pdd_ms) == (2, 0, 0.0, None, None)
 
 
+def test_an_answered_test_call_is_no_failure_of_its_gateway(stage):
+    tried = (Attempt("trunk", 200, 4_000, 880, "Normal"),)
+    stage.gateways.note(answered_call(1, attempts=tried, mapping_gateway="acme", routing_gateway="trunk"))
+    test = {"mapping_gateway": None, "customer_account": None, "answered_at": None, "hold_time_ms": 0}
+    stage.gateways.note(answered_call(2, attempts=tried, routing_gateway="trunk", **test))
+    row = stage.row("trunk")
+    assert (row.attempts, row.answered, row.asr) == (1, 1, 100.0)
+
+
 def test_the_cost_of_a_minute_is_that_of_the_calls_of_the_last_hour(stage):
     assert (stage.row("trunk").cost, stage.row("trunk").currency) == (None, None)
     won = (Attempt("nowhere", 503, 20, None, "Unavailable"), Attempt("trunk", 200, 4_000, 880, "Normal"))

@@ -114,6 +114,7 @@ def test_the_vendor_is_booked_as_for_any_call_and_no_customer_is() -> None:
     report = trial.run()
     (record,) = trial.exchange.sink.records
     assert (record.customer_account, record.mapping_gateway, record.answered_at, record.fee) == (None, None, None, 0)
+    assert record.is_test
     assert (record.vendor_account, record.cost, report["cost"]) == ("carriers", Decimal("0.015"), "0.015")
     assert [(each.account, each.amount) for each in record.postings] == [("carriers", Decimal("-0.015"))]
     assert (record.call_id, record.callee_billing, record.end_reason) == (report["call_id"], CALLEE, "Normal")

@@ -107,3 +107,13 @@ def test_the_median_and_the_95th_percentile_are_those_of_the_waits():
     waits = {(0, "pbx"): {100: 1, 300: 2}}
     (row,), _ = rows_of("mapping-gateways", Line(0, ("pbx", "acme"), ("USD", "USD"), sums(3, 3)), waits=waits)
     assert row["pdd_median"] == Decimal("0.3")
+
+
+def test_a_row_without_any_figure_is_left_out():
+    """A test call has a cost alone, which the report of customers' gateways does not show."""
+    rows, _ = rows_of(
+        "mapping-gateways",
+        Line(0, ("", ""), ("", ""), sums(0, 0)),
+        Line(0, ("pbx", "acme"), ("USD", "USD"), sums(3, 3)),
+    )
+    assert [row["mapping_gateway"] for row in rows] == ["pbx"]

@@ -163,8 +163,7 @@ def source_of(record: CallRecord) -> str:
     """Return where a call came from, for people."""
     if record.mapping_gateway is not None:
         return record.mapping_gateway
-    # Without a mapping gateway only test calls are answered, and others leave no CDR of a test call.
-    return "an unknown source" if record.answered_at is None else "a test call (vosd call test)"
+    return "a test call (vosd call test)" if record.is_test else "an unknown source"
 
 
 def headline(record: CallRecord, found: Advice) -> str:

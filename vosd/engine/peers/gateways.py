@@ -159,7 +159,9 @@ class Gateways(Counting):
 
 
 def note_call(figures: Figures, record: CallRecord, mono_ms: int) -> None:
-    """Count an ended call: for the gateway it came from, and for each that was tried."""
+    """Count an ended call: for the gateway it came from, and for each that was tried; a test call is not counted."""
+    if record.is_test:
+        return
     talk_ms = None if record.answered_at is None else record.hold_time_ms
     if record.mapping_gateway is not None:
         code = record.sip_code or 0
