@@ -4,6 +4,8 @@ import asyncio
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import closing
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, NoReturn
@@ -24,11 +26,13 @@ from vosd.cli.gateways import show_gateways
 from vosd.cli.office import in_office, outcome_of, principal
 from vosd.control.client import DaemonRefusedError, RunningSwitch
 from vosd.control.installation import GetConfiguration, ListOverrides
+from vosd.wiring.configured_switch import ConfiguredSwitch
 
 if TYPE_CHECKING:
     from vosd.admin.differences import Description, RunningDifference
     from vosd.catalogue.problems import DefinitionProblem
     from vosd.config.load import Loaded
+    from vosd.config.stored import Stored, Wanted
     from vosd.control.installation import DatabaseReport, MachineUse, OverrideRow, ReloadOutcome
 
 BAD_CONFIGURATION: Final = BadConfigurationError.exit_code
@@ -84,7 +88,7 @@ def check(invocation: Invocation, diff: bool, report: Path | None, as_json: bool
 
     path = invocation.config_path()
     try:
-        loaded = load(path, tables=invocation.tables, definitions=invocation.definitions)
+        loaded = load(path, tables=invocation.tables, definitions=partial(_definitions_beside, invocation))
     except ConfigError as error:
         with _ReportFile(report) as file:
             _show_problems(file.noting(error.problems), as_json)
@@ -176,6 +180,18 @@ def _summary(loaded: "Loaded") -> str:
         "rate": sum(group.table.size for group in catalogue.rate_groups.values()),
     }
     return ", ".join(f"{count} {name}{'' if count == 1 else 's'}" for name, count in counts.items())
+
+
+def _definitions_beside(invocation: Invocation, wanted: "Wanted") -> "Stored":
+    """Return the definitions of the database that a file may become the configuration of, as ``_switch_beside``."""
+    from vosd.config.places import OtherInstallationError
+
+    try:
+        return invocation.definitions(wanted)
+    except OtherInstallationError as error:
+        output.remark(f"checked with what the database of the switch {error.other} defines")
+        other = invocation.held(closing(ConfiguredSwitch(Path(error.other.configuration))))
+        return other.definitions(wanted)
 
 
 def _switch_beside(invocation: Invocation) -> "RunningSwitch":

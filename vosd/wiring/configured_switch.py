@@ -37,6 +37,8 @@ class ConfiguredSwitch:
 
     config: Path | None = None
     _excerpt: "Excerpt | None" = None
+    _home: "ConfiguredSwitch | None" = None
+    """The switch whose database and state directory are used; None = those that the file names."""
     _held: ExitStack = field(default_factory=ExitStack)
 
     def remark(self, text: str) -> None:
@@ -55,9 +57,9 @@ class ConfiguredSwitch:
         return lambda _finished, _files, _rows: None
 
     def with_file(self, file: Path) -> "ConfiguredSwitch":
-        """Return the same with another configuration file."""
+        """Return the same with another configuration file: its objects, and the database and state of this one."""
         switch = copy(self)  # not made anew: a command, which closes it, may be entered in one thread alone
-        switch.config, switch._excerpt = file, None
+        switch.config, switch._excerpt, switch._home = file, None, self
         return switch
 
     def config_path(self) -> Path:
@@ -96,6 +98,8 @@ class ConfiguredSwitch:
         from vosd.config.assembly.rate_tables import tables_for_reader
         from vosd.config.places import state_dir_found_from
 
+        if self._home is not None:
+            return self._home.tables(self._home.excerpt.state_dir)
         return tables_for_reader(state_dir_found_from(self.config_path(), state_dir), self.progress())
 
     def definitions(self, wanted: "Wanted") -> "Stored":
@@ -106,6 +110,9 @@ class ConfiguredSwitch:
         from vosd.config.kept import kept_definitions
         from vosd.config.places import database_found_from, is_database_there, state_dir_found_from
 
+        if (home := self._home) is not None:
+            excerpt = home.excerpt
+            return home.definitions(wanted._replace(state_dir=excerpt.state_dir, database_url=excerpt.database_url))
         state_dir = state_dir_found_from(self.config_path(), wanted.state_dir)
         url = database_found_from(self.config_path(), wanted.state_dir, wanted.database_url)
         if not wanted.decks and not is_database_there(url):

@@ -76,8 +76,8 @@ class _KeptSwitch(ConfiguredSwitch):
     """Beginning of the next planned version of an object, UTC milliseconds."""
 
     def with_file(self, file: Path) -> ConfiguredSwitch:
-        """Return another configuration, of which nothing is kept."""
-        return ConfiguredSwitch(file, _held=self._held)
+        """Return the objects of another configuration file, of which nothing is kept."""
+        return ConfiguredSwitch(file, _home=self, _held=self._held)
 
     @property
     def excerpt(self) -> "Excerpt":

@@ -121,6 +121,13 @@ def started(directory: Path, config: Path, monkeypatch: pytest.MonkeyPatch) -> S
     return claim
 
 
+def stored_account(directory: Path) -> Path:
+    """Return a file with the keys of an account."""
+    file = directory / "stored-account.yaml"
+    file.write_text("{id: stored, overdraft_limit: '5'}\n")
+    return file
+
+
 class TestTwoConfigurationsWithTheSameRelativePaths:
     @pytest.fixture
     def other(self, tree: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
@@ -154,6 +161,23 @@ class TestTwoConfigurationsWithTheSameRelativePaths:
         assert operators(other) == []
         asked = CliRunner().invoke(main, ["calls", "-c", str(third)])
         assert "no running switch answers" in asked.stderr, "there is no socket either"
+
+    def test_a_changed_copy_of_its_file_is_checked_and_simulated_with_the_database_of_the_switch(
+        self, other: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As the README says, beside the switch that ``make run`` has started: all paths are relative."""
+        monkeypatch.setenv("VOSD_CONFIG", str(other / "vosd.yaml"))
+        vosd("definitions", "set", "accounts", "stored", "--file", str(stored_account(other)))
+        copy = other / "var" / "new.yaml"
+        copy.write_text(CONFIGURATION + "mapping_gateways:\n  - {name: pbx, account: stored, hosts: [192.0.2.1]}\n")
+
+        checked = vosd("check", "-c", str(copy))
+        assert (
+            f"the database of the switch 'sw1' (id {installation_of(other / 'vosd.yaml', 'sw1').id})" in checked.stderr
+        )
+        assert "2 accounts" in checked.stdout
+        span = ("--since", "2026-10-01T00:00:00Z", "--until", "2026-11-01T00:00:00Z")
+        assert json.loads(vosd("route", "simulate", *span, "--with", str(copy), "--json").stdout)["calls"] == 0
 
     def test_a_configuration_that_was_renamed_is_still_that_of_its_switch(self, other: Path) -> None:
         (other / "vosd.yaml").rename(other / "renamed.yaml")
