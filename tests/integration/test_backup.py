@@ -262,14 +262,21 @@ def test_a_journal_is_restored_where_there_is_none_and_a_newer_one_stays(site, t
     (journal.parent / "quarantine").mkdir()
     (journal.parent / "quarantine" / "one.json").write_text("{}")
     (journal.parent / "quality.json").write_text("{}")
+    (journal.parent / "people.key").write_text("key")
+    for document in ("archive/payments-20260101.csv.gz", "months/2026-10/summary.pdf"):
+        (journal.parent / document).parent.mkdir(parents=True)
+        (journal.parent / document).write_text(document)
     made = site.document("backup", str(tmp_path / "one.zip"))
     with zipfile.ZipFile(made["file"]) as archive:
         names = {name for name in archive.namelist() if name.startswith("state/")}
-    assert names == {"state/journal/journal-00000001.kept", "state/quarantine/one.json", "state/quality.json"}
+    documents = {"state/archive/payments-20260101.csv.gz", "state/months/2026-10/summary.pdf"}
+    small = {"state/quarantine/one.json", "state/quality.json"}
+    assert names == {"state/journal/journal-00000001.kept", *small, *documents}
     assert site.document("restore", made["file"], "--replace")["state"] == "kept"
-    shutil.rmtree(journal)
+    shutil.rmtree(journal.parent)
     assert site.document("restore", made["file"], "--replace")["state"] == "restored"
     assert (journal / "journal-00000001.kept").read_bytes() == b"\0" * 100
+    assert (journal.parent / "months/2026-10/summary.pdf").read_text() == "months/2026-10/summary.pdf"
 
 
 @pytest.mark.parametrize(("suffix", "is_whole"), [("log", False), ("unbooked", False), ("kept", True)])

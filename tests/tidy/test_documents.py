@@ -2,12 +2,14 @@
 
 import re
 import shlex
+from importlib import import_module
 from pathlib import Path
 from typing import Final
 
 import click
 import pytest
 
+from vosd.admin.backup import DOCUMENTS, JOURNAL, QUARANTINE
 from vosd.base.cause import EndReason
 from vosd.cli.main import main
 
@@ -206,3 +208,17 @@ def test_every_behaviour_of_sip_names_tests_that_exist():
     folders = (ROOT / "tests", ROOT / "tests" / "unit")
     assert [name for name in named if not any((folder / f"{name}.py").exists() for folder in folders)] == []
     assert [held_by for held_by in rows if not TEST.search(held_by)] == []
+
+
+def test_every_name_in_the_state_directory_is_in_a_backup_or_on_its_page():
+    """A backup has the journal, quarantine, documents and ``*.json``; the page names what it does not have."""
+    named, found = re.compile(r"state_dir\)? / (\w+|\"[^\"]+\")"), set()
+    for path in (ROOT / "vosd").rglob("*.py"):
+        for name in named.findall(path.read_text()):
+            module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+            value = name.strip('"') if name.startswith('"') else vars(import_module(module)).get(name)
+            found |= {value} if isinstance(value, str) else set()
+    assert {"people.key", "archive", "webhooks"} <= found
+    taken = {JOURNAL, QUARANTINE, *DOCUMENTS} | {name for name in found if name.endswith(".json")}
+    page = (ROOT / "docs" / "operations" / "backups.md").read_text()
+    assert [name for name in sorted(found - taken) if f"`{name}`" not in page] == []

@@ -4,7 +4,7 @@ The order makes it consistent: first it is settled which commits are in the copy
 copied. So a call that is not in the one is in the other.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import aclosing
 from itertools import chain, count
 from pathlib import Path
@@ -26,6 +26,8 @@ STATE: Final = "state"
 TABLES: Final = "database"
 SQLITE_FILE: Final = f"{TABLES}/vosd.db"
 JOURNAL: Final = "journal"
+DOCUMENTS: Final = ("archive", "months")
+"""Directories of state whose files are nowhere else: archived payments, pages of closed months."""
 
 Show = Callable[[float, int], None]
 """Receiver of progress: a part of 1, and a count."""
@@ -74,6 +76,7 @@ async def make_backup(
             await copy.take_file(database.file, place, show)
         else:
             await copy.take_rows(database, show)
+        copy.take_documents()  # behind the database: what is archived meanwhile is in both
         missing = _add_configuration(writer, files)
         return writer.finish(
             BackupManifest(
@@ -157,10 +160,18 @@ class _Copy:
             with file:
                 self._writer.add(f"{STATE}/{JOURNAL}/{Path(file.name).name}", file)
         refused = sorted((self._state_dir / QUARANTINE).glob("*.json"))
-        for path in (*refused, *sorted(self._state_dir.glob("*.json"))):
+        self._take_files((*refused, *sorted(self._state_dir.glob("*.json"))))
+
+    def take_documents(self) -> None:
+        """Copy the files that the database does not have any more, or never had."""
+        for directory in DOCUMENTS:
+            self._take_files(sorted(path for path in (self._state_dir / directory).rglob("*") if path.is_file()))
+
+    def _take_files(self, paths: Iterable[Path]) -> None:
+        for path in paths:
             try:
-                with path.open("rb") as small:
-                    self._writer.add(f"{STATE}/{path.relative_to(self._state_dir).as_posix()}", small)
+                with path.open("rb") as file:
+                    self._writer.add(f"{STATE}/{path.relative_to(self._state_dir).as_posix()}", file)
             except FileNotFoundError:
                 continue  # a refused call was booked meanwhile
 

@@ -452,14 +452,12 @@ async def confirm_totp(office: Office, person: Principal, order: ConfirmTotp, se
 def _with_code_used(office: Office, person: StoredPerson, code: str) -> StoredPerson | None:
     """Return a person after the use of a code; None where it is wrong."""
     assert person.totp is not None
+    digest = digest_of_recovery(code)
+    if digest in person.recovery:  # without the key, which may be lost with the machine
+        return msgspec.structs.replace(person, recovery=tuple(each for each in person.recovery if each != digest))
     secret = opened(person.totp, office.definitions.settings.state_dir)
     step = step_of(secret, code.replace(" ", ""), office.now(), person.totp_step)
-    if step is not None:
-        return msgspec.structs.replace(person, totp_step=step)
-    digest = digest_of_recovery(code)
-    if digest not in person.recovery:
-        return None
-    return msgspec.structs.replace(person, recovery=tuple(each for each in person.recovery if each != digest))
+    return None if step is None else msgspec.structs.replace(person, totp_step=step)
 
 
 async def _own(office: Office, who: Principal) -> StoredPerson:
