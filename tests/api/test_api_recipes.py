@@ -5,11 +5,34 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from doubles.api import ADMINISTRATOR, Api
+from doubles.migrated import migrated
 
-PAGE = Path(__file__).parents[2] / "docs" / "api.md"
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "api.md"
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """The configuration that ships, on a database and a state directory of the test."""
+    directory = tmp_path_factory.mktemp("shipped")
+    text = (ROOT / "config" / "vosd.yaml").read_text()
+    for shipped, here in (
+        ("sqlite+aiosqlite:///var/vosd.db", migrated(directory / "vosd.db")),
+        ("state_dir: var ", f"state_dir: {directory}/var "),
+        ("var/vosd.sock", f"{directory}/vosd.sock"),
+        ("127.0.0.1:8080", "127.0.0.1:1"),
+    ):
+        assert shipped in text
+        text = text.replace(shipped, here)
+    config = directory / "vosd.yaml"
+    config.write_text(text)
+    with Api(config) as process:
+        yield process
 
 
 def test_every_recipe_of_the_page_succeeds(api: Api) -> None:

@@ -8,7 +8,7 @@ import msgspec
 
 from vosd.api.http import Answer, RequestError
 from vosd.base.errors import VosError
-from vosd.catalogue.problems import ConfigError
+from vosd.catalogue.problems import ConfigError, Severity
 from vosd.control.client import DaemonRefusedError
 
 PROBLEM_JSON: Final = "application/problem+json"
@@ -77,6 +77,8 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Text that says what to send instead."""
     errors: tuple[Mistake, ...] = ()
     """Every mistake, where there are several."""
+    warnings: tuple[Mistake, ...] = ()
+    """Warnings beside the mistakes: they refuse nothing."""
 
 
 def status_of_code(code: str) -> HTTPStatus:
@@ -100,6 +102,7 @@ def problem(
     field: str | None = None,
     remedy: str | None = None,
     errors: Sequence[Mistake] = (),
+    warnings: Sequence[Mistake] = (),
     headers: tuple[tuple[str, str], ...] = (),
 ) -> Answer:
     """Return an error as an answer."""
@@ -112,6 +115,7 @@ def problem(
         field=field,
         remedy=remedy or None,
         errors=tuple(errors),
+        warnings=tuple(warnings),
     )
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         headers = (*headers, ("Retry-After", str(RETRY_AFTER_S)))
@@ -123,17 +127,26 @@ def problem(
 def problem_of(error: VosError) -> Answer:
     """Return an error of the office as an answer."""
     mistakes: list[Mistake] = []
+    warnings: list[Mistake] = []
     if isinstance(error, ConfigError):
-        mistakes = [Mistake(each.key, str(each)) for each in error.problems]
+        for each in error.problems:
+            (warnings if each.severity is Severity.WARNING else mistakes).append(Mistake(each.key, str(each)))
     elif isinstance(error, DaemonRefusedError):
-        mistakes = [Mistake("", each) for each in error.problems]
+        mistakes = [Mistake("", said) for said in error.problems]
     mistakes += [Mistake(each.field, each.said) for each in getattr(error, "mistakes", ())]
     field = getattr(error, "field", None) or (mistakes[0].field if mistakes else None)
     remedy = getattr(error, "remedy", None)
     wait = getattr(error, "retry_after_s", None)
     headers = () if wait is None else (("Retry-After", str(wait)),)
     return problem(
-        status_of(error), error.code, str(error), field=field, remedy=remedy, errors=mistakes, headers=headers
+        status_of(error),
+        error.code,
+        str(error),
+        field=field,
+        remedy=remedy,
+        errors=mistakes,
+        warnings=warnings,
+        headers=headers,
     )
 
 
