@@ -3,6 +3,7 @@
 import re
 import shlex
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +12,7 @@ import pytest
 
 from vosd.admin.backup import DOCUMENTS, JOURNAL, QUARANTINE
 from vosd.base.cause import EndReason
+from vosd.cli.arguments import MomentParameter
 from vosd.cli.main import main
 
 ROOT: Final = Path(__file__).parents[2]
@@ -25,6 +27,7 @@ LINK: Final = re.compile(r"\]\((?!https?:)([^)#]+)")
 CODE: Final = re.compile(r"```\w*\n(.*?)```|`([^`\n]+)`", re.DOTALL)
 SOURCE: Final = re.compile(r"`((?:[a-z_0-9]+/)+[a-z_0-9]+\.(?:py|yaml|service))`")
 COMMAND: Final = re.compile(r"(?:^|/|\s)vosd ([a-z][^#|\n]*)", re.MULTILINE)
+DATED: Final = re.compile(r"--\w+ \d{4}-\d\d-\d\d")
 TEST: Final = re.compile(r"`([a-z0-9]+/test_[a-z0-9_]+)`")
 STATUS: Final = re.compile(
     r"(?<![\d,.§/-])\b([1-6]\d\d)\b(?! ?(?:ms|s|bytes|characters|a second|seconds|records|KiB|sources)\b)(?!,\d)"
@@ -129,19 +132,52 @@ def test_every_command_that_a_page_shows_is_one_of_ours(page):
         assert unknown_words(shlex.split(command)) == [], command
 
 
+def test_every_time_in_a_command_of_a_page_is_one_that_the_command_takes():
+    commands = [
+        (page.name, shlex.split(line))
+        for page in PAGES
+        for code in code_in(page.read_text())
+        for line in COMMAND.findall(code)
+        if DATED.search(line)
+    ]
+    assert {"books.md", "changes.md"} <= {name for name, _ in commands}
+    assert [(name, refused) for name, words in commands for refused in refused_times(words)] == []
+
+
+def refused_times(words: list[str]) -> list[str]:
+    """Return the times of a command line that are refused."""
+    command, words = command_of(words)
+    refused = []
+    for parameter in command.params:
+        for option, value in pairwise(words):
+            if option in parameter.opts and isinstance(parameter.type, MomentParameter) and value[0].isdigit():
+                try:
+                    parameter.type.convert(value, parameter, None)
+                except click.UsageError as error:
+                    refused.append(f"{option} {value}: {error.message}")
+    return refused
+
+
+def command_of(words: list[str]) -> tuple[click.Command, list[str]]:
+    """Return the command that words begin with, and its own words."""
+    command: click.Command = main
+    while isinstance(command, click.Group) and words:
+        found = command.get_command(click.Context(command), words[0])
+        if found is None:
+            break
+        command, words = found, words[1:]
+    return command, words
+
+
 def code_in(text: str) -> list[str]:
     return [block or span for block, span in CODE.findall(text)]
 
 
 def unknown_words(words: list[str]) -> list[str]:
     """Return the verbs and options of a command line that ``vosd`` does not have."""
-    command: click.Command = main
-    while isinstance(command, click.Group) and words:
-        verb, *words = words
-        found = command.get_command(click.Context(command), verb)
-        if found is None:
-            return [verb]
-        command = found
+    command, words = command_of(words)
+    if isinstance(command, click.Group) and words:
+        return words[:1]
     options = {name for parameter in command.params for name in parameter.opts}
     return [word for word in words if word.startswith("-") and word not in options]
 

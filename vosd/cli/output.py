@@ -6,6 +6,7 @@ Cells may contain text from the network, so control characters are escaped.
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from enum import Enum
 from textwrap import indent
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
@@ -214,7 +215,8 @@ def _listed(value: object) -> object:
 
 
 def _text(value: object) -> str:
-    return "" if value is None else printable(str(value))
+    said = value.value if isinstance(value, Enum) else value
+    return "" if said is None else printable(str(said))
 
 
 def _is_figure(cell: str) -> bool:

@@ -1,12 +1,15 @@
 """Results for people and for programs."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from rich.cells import cell_len
 
+from vosd.admin.office.jobs import JobKind
 from vosd.cli import output
 from vosd.cli.output import ScreenColumn
+from vosd.storage.jobs import JobState
 
 
 def test_a_document_is_all_that_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -96,3 +99,9 @@ def test_a_dialled_escape_sequence_does_not_reach_the_terminal_from_a_listing(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert "\x1b" not in "".join(lines_of(capsys, ("01a0c450", "\x1b[2J", "to", 200, 60), 80))
+
+
+def test_states_are_printed_as_the_words_of_the_api(capsys: pytest.CaptureFixture[str]) -> None:
+    row = SimpleNamespace(kind=JobKind.CDR_EXPORT, state=JobState.DONE)
+    output.records(("kind", "state"), [row], empty="")
+    assert capsys.readouterr().out.split() == ["kind", "state", "cdr_export", "done"]
