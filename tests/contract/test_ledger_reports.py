@@ -184,5 +184,7 @@ async def test_balances_of_now_have_type_overdraft_and_what_calls_hold(
     available = Decimal(str(found["acme"]["balance"])) + (ACCOUNTS[1].overdraft_limit or 0) - Decimal("1.25")
     assert found["acme"]["available"] == format_amount(available)
     assert (found["shop"]["agent"], found["shop"]["name"]) == (ACCOUNTS[3].agent, ACCOUNTS[3].name or "")
-    past = {row["account"]: row for row in (await shown(office, "balances", until=SINCE + DAY)).rows}
+    sheet = await shown(office, "balances", until=SINCE + DAY)
+    past = {row["account"]: row for row in sheet.rows}
     assert past["acme"]["reserved"] is None, "what calls held at a moment that has passed is not known"
+    assert {row["reserved"] for row in sheet.totals} == {None}

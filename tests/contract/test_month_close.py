@@ -22,7 +22,14 @@ from vosd.admin.ledger import Month
 from vosd.admin.month_page import MonthObstacle, MonthPage
 from vosd.admin.office.audit import ListAudit, list_audit
 from vosd.admin.office.errors import OrderError
-from vosd.admin.office.invoices import RunInvoices, run_invoices
+from vosd.admin.office.invoices import (
+    CancelInvoice,
+    ListInvoices,
+    RunInvoices,
+    cancel_invoice,
+    list_invoices,
+    run_invoices,
+)
 from vosd.admin.office.months import ClosedMonthSheet, CloseMonth, MonthOpenError, close_month
 from vosd.admin.office.office import Office
 from vosd.admin.office.scope import OperatorsOnlyError
@@ -277,6 +284,30 @@ async def test_a_month_is_closed_once_whatever_comes_later(office: Office) -> No
     assert (directory / "month.md").is_file()
     lines = await list_audit(office, operator(), ListAudit())
     assert [each.action for each in lines] == ["CloseMonth", "RunInvoices", "ClosePeriod", "BookMinimums"]
+
+
+async def test_invoices_that_are_issued_after_the_close_of_their_month_are_on_the_next_page(office: Office) -> None:
+    first = await close(office)
+    (issued,) = await list_invoices(office, operator(), ListInvoices(account="acme"))
+    later = Office(office.definitions, lambda: office.stores, lambda: office.switch, lambda: NOW + 5 * DAY)
+    await cancel_invoice(later, operator(), CancelInvoice(id=issued.id))
+    await run_invoices(later, operator(), RunInvoices(period="2026-09"))
+    while await office.stores.traffic.advance() or await office.stores.traffic.close_day(NOW + 60 * DAY):
+        pass
+    november = Office(office.definitions, lambda: office.stores, lambda: office.switch, lambda: NOW + 31 * DAY)
+    second = await close(november, month=Month(2026, 10))
+    assert first.page is not None
+    assert second.page is not None
+    counted = [[(each.invoices, each.credit_notes) for each in page.invoices] for page in (first.page, second.page)]
+    assert counted == [[(1, 0)], [(2, 1)]]
+    assert second.page.invoice_periods == ("2026-09", "2026-10")
+    pages = [rows_of(Path(each.directory or "") / "invoices.csv") for each in (first, second)]
+    listed = await list_invoices(november, operator(), ListInvoices())
+    names = pages[0][0].split(",")
+    rows = [dict(zip(names, line.split(","), strict=True)) for page in pages for line in page[1:]]
+    assert sorted((row["issuer"], row["number"], row["period"]) for row in rows) == sorted(
+        (each.issuer, each.number or "", each.period) for each in listed
+    )
 
 
 async def test_an_entry_that_is_booked_after_the_close_is_in_the_next_month(office: Office) -> None:

@@ -51,3 +51,10 @@ def test_a_part_of_the_prices_is_listed_in_order(installation: Installation) -> 
     shown = installation.vosd("account", "rates", "customer-1", columns=80)
     assert [line.split()[0] for line in shown.stdout.splitlines()] == ["prefix", "*", "44", "4420", "447"]
     assert shown.stdout.splitlines()[-1].endswith("closed")
+
+
+def test_an_account_without_tax_is_shown_none(installation: Installation) -> None:
+    written = installation.config.read_text()
+    installation.config.write_text(written.replace("currency: EUR}", "currency: EUR, tax_exempt: yes}", 1))
+    (found,) = installation.document("account", "rates", "customer-1", "--prefix", "44", "--limit", "1")
+    assert (found["prefix"], found["tax_rate"]) == ("44", "0")

@@ -10,6 +10,7 @@ from vosd.base.money import EXACT, format_amount
 from vosd.base.prefixes import ANY, each_once
 from vosd.billing.accounts import Account
 from vosd.billing.ports import Rates
+from vosd.billing.rater import tax_percent
 from vosd.billing.rates import AppliedRate, Rate
 from vosd.callcontrol.sell_rate import of_allowed_type
 
@@ -83,6 +84,6 @@ def _sheet(prefix: str, own: Rate, applied: AppliedRate | None) -> PriceSheet:
         first_rate=None if rate.first_rate is None else amount(rate.first_rate),
         connection_fee=amount(rate.connection_fee),
         minimum_charge=amount(rate.minimum_charge),
-        tax_rate=str(rate.tax_rate),
+        tax_rate=str(tax_percent(applied)),
         has_sections=bool(rate.sections),
     )

@@ -190,5 +190,7 @@ def _totals(report: LedgerReport, rows: Sequence[ReportCells]) -> list[ReportCel
         total: ReportCells = {"currency": currency}
         for each in summed:
             total[each.name] = format_amount(of[each.name]) if each.kind == "money" else int(of[each.name])
+        if report.name == "balances" and all(row["reserved"] is None for row in rows):
+            total["reserved"] = None  # it is not known of the past
         totals.append(total)
     return totals

@@ -41,12 +41,31 @@ CALLS: Final = "calls.csv.gz"
 LEDGER: Final = "ledger.csv.gz"
 BALANCES: Final = "balances.csv"
 INVOICES: Final = "invoices.csv"
-_INVOICE: Final = ("number", "kind", "account", "issuer", "issued_at", "currency", "net", "tax", "gross", "digest")
+_INVOICE: Final = (
+    "number",
+    "kind",
+    "period",
+    "account",
+    "issuer",
+    "issued_at",
+    "currency",
+    "net",
+    "tax",
+    "gross",
+    "digest",
+)
 _CALL_SUMS: Final = ("currency", "fee", "tax", "vendor_currency", "cost", "cost_tax", "answered_at")
 
 
 class BooksMovedError(VosError):
     """The entries of the month do not lead from the balances at its begin to those at its end."""
+
+
+class EarlierClose(NamedTuple):
+    """Close of the month before: where that ended, and when it was closed, UTC milliseconds."""
+
+    until: int
+    closed_at: int
 
 
 class WrittenMonth(NamedTuple):
@@ -70,8 +89,12 @@ class MonthArchive:
         self._stores, self._directory = stores, directory
         self._month, self._since, self._until = month, since, until
 
-    async def write(self, report: Callable[[float, int], None]) -> WrittenMonth:
+    async def write(
+        self, closed_at: int, before: EarlierClose | None, report: Callable[[float, int], None]
+    ) -> WrittenMonth:
         """Write the files in the place of earlier ones; ``report`` receives a part of 1 and the calls that are written.
+
+        Invoices that are issued behind ``closed_at`` are for the next month. None = no month was closed before.
 
         Raises:
             ExportBlocked: another run writes them.
@@ -86,7 +109,10 @@ class MonthArchive:
             of_ledger = await self._ledger(ledger)
             ledger.check()
             of_balances = self._file(BALANCES, ledger.lines())
-            invoices = await self._invoices()
+            invoices = await self._invoices((self._since, self._until), (0, closed_at))
+            if before is not None:
+                late = await self._invoices((0, before.until), (before.closed_at, closed_at))
+                invoices = sorted([*late, *invoices], key=lambda each: each.id)
             of_invoices = self._file(INVOICES, [_INVOICE, *map(_invoice_row, invoices)])
         return WrittenMonth(
             calls=of_calls.rows,
@@ -149,13 +175,13 @@ class MonthArchive:
         async with aclosing(self._stores.ledger.balances(moment)) as found:
             return {each.account: (each.currency or "", each.balance) async for each in found}
 
-    async def _invoices(self) -> list[StoredInvoice]:
-        """Return the issued invoices and credit notes whose periods end in the month, the oldest first."""
-        span = (self._since, self._until)
+    async def _invoices(self, ending: tuple[int, int], issued: tuple[int, int]) -> list[StoredInvoice]:
+        """Return invoices and credit notes by the ends of their periods and the times of their issue, oldest first."""
         found: list[StoredInvoice] = []
         while True:
             before = found[-1].id if found else None
-            page = await self._stores.invoices.list(InvoiceFilter(ending=span, before=before, drafts=False))
+            wanted = InvoiceFilter(ending=ending, issued=issued, before=before, drafts=False)
+            page = await self._stores.invoices.list(wanted)
             if not page:
                 return found[::-1]
             found += page
@@ -248,7 +274,17 @@ class _OfLedger:
 def _invoice_row(each: StoredInvoice) -> Sequence[object]:
     issued_at = "" if each.issued_at is None else iso_utc(each.issued_at)
     amounts = map(format_amount, (each.net, each.tax, each.gross))
-    return (each.number, each.kind, each.account, each.issuer, issued_at, each.currency, *amounts, each.digest)
+    return (
+        each.number,
+        each.kind,
+        each.period,
+        each.account,
+        each.issuer,
+        issued_at,
+        each.currency,
+        *amounts,
+        each.digest,
+    )
 
 
 def _invoice_sums(invoices: Sequence[StoredInvoice]) -> tuple[InvoiceMoney, ...]:

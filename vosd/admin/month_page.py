@@ -177,7 +177,7 @@ class MonthPage(msgspec.Struct, frozen=True, kw_only=True):
     balances: tuple[BalanceMoney, ...]
     """Balances, by currency."""
     invoices: tuple[InvoiceMoney, ...]
-    """Invoices whose periods end in the month, by issuer and currency."""
+    """Invoices whose periods end in the month, and those of earlier ones that were issued since the last close."""
     invoice_periods: tuple[str, ...] = ()
     """Periods of these invoices."""
     vendors: tuple[VendorOfMonth, ...]
@@ -220,7 +220,8 @@ def page_as_text(page: MonthPage) -> str:
         "",
         *_proof(f"vosd ledger balances --at {page.since}", f"vosd ledger balances --at {page.until}"),
         "## Invoices",
-        "Invoices whose periods end in the month. Those with an issuer, and their tax, are of that agent.",
+        "Invoices whose periods end in the month, and those of earlier periods that were issued since the last close.",
+        "Those with an issuer, and their tax, are of that agent.",
         "",
         *_table(InvoiceMoney, page.invoices),
         "",

@@ -119,6 +119,10 @@ def for_unanswered(applied: Priced) -> Priced:
     )
 
 
+PRECISION_MS: Final = 50
+"""Default of ``SERVER_BILLING_HOLD_TIME_PRECISION``, by which calls without any rate are rounded."""
+
+
 def hold_seconds(duration_ms: int, threshold_ms: int) -> int:
     """Return the whole seconds of a call: a fraction of at least ``threshold_ms`` is one more.
 

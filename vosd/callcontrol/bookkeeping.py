@@ -17,7 +17,7 @@ from vosd.billing.currencies import Currencies
 from vosd.billing.free_numbers import FREE_NUMBER
 from vosd.billing.parties import Party
 from vosd.billing.rater import Charge, charged_by, itemise
-from vosd.billing.rates import AppliedRate, for_unanswered, hold_seconds
+from vosd.billing.rates import PRECISION_MS, AppliedRate, for_unanswered, hold_seconds
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.open_call import OpenCall
 from vosd.callcontrol.vendor_terms import buy_rate
@@ -232,12 +232,13 @@ def conclude(
     hold_time_s, billed_seconds, fee, tax = record.hold_time_s, record.billed_seconds, record.fee, record.tax
     vendor_billed_seconds, cost, cost_tax = record.vendor_billed_seconds, record.cost, record.cost_tax
     vendor_rate_prefix, steps = record.vendor_rate_prefix, ""
-    sold = record
+    sold, talked_s = record, None
     postings: list[Posting] = []
     charges: list[ChargeRow] = []
     if is_charged and customer is not None and record.customer_account is not None:
         charge, text = itemise(customer, customer_ms)
         hold_time_s, billed_seconds, fee, tax = charge.hold_time_s, charge.billed_seconds, charge.fee, charge.tax
+        talked_s = hold_time_s if call.charged_mono is None else None
         steps = f'"customer":{text}'
         if customer.candidates:
             customer = charged_by(customer, customer_ms)
@@ -275,7 +276,7 @@ def conclude(
         acknowledged_at=None if acknowledged is None else answered_at + max(0, acknowledged.mono - call.answered_mono),
         ended_at=answered_at + since_answer_ms,
         hold_time_ms=since_answer_ms if is_answered else 0,
-        hold_time_s=hold_time_s if call.charged_mono is None else _hold_time(customer, since_answer_ms, is_answered),
+        hold_time_s=_hold_time(customer or vendor, since_answer_ms, is_answered) if talked_s is None else talked_s,
         billing_base_ms=None if call.charged_mono is None else customer_ms,
         vendor_billing_base_ms=None if call.charged_mono is None else vendor_ms,
         billed_seconds=billed_seconds,
@@ -351,11 +352,11 @@ def _by_answers(
     return for_unanswered(call.customer_rate), tuple(map(_unanswered, call.agents)), vendor
 
 
-def _hold_time(customer: AppliedRate | None, since_answer_ms: int, is_answered: bool) -> int:
-    """Return the whole seconds of the conversation, where the charge is for more; 0 without a rate to round by."""
-    if customer is None or not is_answered:
+def _hold_time(rate: AppliedRate | None, since_answer_ms: int, is_answered: bool) -> int:
+    """Return the whole seconds of the conversation, where a customer's charge does not say them."""
+    if not is_answered:
         return 0
-    return hold_seconds(since_answer_ms, customer.policy.hold_time_precision_ms)
+    return hold_seconds(since_answer_ms, PRECISION_MS if rate is None else rate.policy.hold_time_precision_ms)
 
 
 def _unanswered(party: Party) -> Party:

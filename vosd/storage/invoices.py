@@ -157,6 +157,8 @@ class InvoiceFilter(NamedTuple):
     period: str | None = None
     ending: tuple[int, int] | None = None
     """Invoices whose periods end behind the first moment and not behind the second one, UTC milliseconds."""
+    issued: tuple[int, int] | None = None
+    """Invoices that were issued behind the first moment and not behind the second one, UTC milliseconds."""
     before: int | None = None
     """Invoices with a smaller id."""
     limit: int = 1_000
@@ -336,6 +338,9 @@ class SqlInvoices:
         if wanted.ending is not None:
             after, until = wanted.ending
             query = query.where(_invoice.c.until > after, _invoice.c.until <= until)
+        if wanted.issued is not None:
+            after, last = wanted.issued
+            query = query.where(_invoice.c.issued_at > after, _invoice.c.issued_at <= last)
         if wanted.before is not None:
             query = query.where(_invoice.c.id < wanted.before)
         async with self._database.reading() as connection:

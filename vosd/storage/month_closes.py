@@ -1,9 +1,9 @@
 """Months that were closed: the auditor's page of each, as it was written then (ADR 134)."""
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
-from sqlalchemy import insert, select
+from sqlalchemy import Select, insert, select
 
 from vosd.cdr.kinds import NAME_LENGTH
 from vosd.storage import schema
@@ -28,6 +28,9 @@ class StoredMonthClose(msgspec.Struct, frozen=True):
     """JSON of the auditor's page."""
 
 
+_COLUMNS: Final = [_table.c[name] for name in StoredMonthClose.__struct_fields__]
+
+
 class SqlMonthCloses:
     """Reads and writes them in MySQL and SQLite. Every method raises StoreUnavailable: try again."""
 
@@ -36,9 +39,15 @@ class SqlMonthCloses:
 
     async def of_month(self, month: str) -> StoredMonthClose | None:
         """Return the close of a month; None = it is not closed."""
-        columns = [_table.c[name] for name in StoredMonthClose.__struct_fields__]
+        return await self._first(select(*_COLUMNS).where(_table.c.month == month))
+
+    async def before(self, month: str) -> StoredMonthClose | None:
+        """Return the close of the latest month before one; None = none of them is closed."""
+        return await self._first(select(*_COLUMNS).where(_table.c.month < month).order_by(_table.c.month.desc()))
+
+    async def _first(self, query: Select[Any]) -> StoredMonthClose | None:
         async with self._database.reading() as connection:
-            row = (await connection.execute(select(*columns).where(_table.c.month == month))).one_or_none()
+            row = (await connection.execute(query.limit(1))).one_or_none()
         return None if row is None else StoredMonthClose(*row)
 
     async def add(self, made: StoredMonthClose, audit: AuditLine) -> StoredMonthClose:

@@ -160,13 +160,15 @@ def _row(layout: ReportLayout, label: str, line: Line, waits: Mapping[int, int],
     if layout.has_waits:
         sums["waits"] = median_and_95(waits)
     paid_in = dict(zip(layout.currencies, line.currencies, strict=True))
+    if paid_in.get("income_currency") == "" and not sums.get("income"):
+        paid_in["income_currency"] = paid_in.get("vendor_currency", "")  # calls that only cost something: all is in it
     figures = []
     for name in layout.figures:
         other = paid_in.get(_MAYBE_OF_TWO.get(name, ""), "")
         is_mixed = bool(other) and other != paid_in["income_currency"]
         value = None if is_mixed else FIGURES[name].of(sums)
         figures.append(ZERO + value if value is not None and FIGURES[name].kind is FigureKind.MONEY else value)
-    return ReportRow(label, line.by, line.currencies, tuple(figures))
+    return ReportRow(label, line.by, tuple(paid_in.values()), tuple(figures))
 
 
 def _order(row: ReportRow, place: int | None, *, is_rising: bool) -> tuple[Any, ...]:

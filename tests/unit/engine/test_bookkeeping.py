@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import msgspec
 import pytest
-from doubles.data.builders import applied_rate, mapping_gateway, routing_gateway
+from doubles.data.builders import applied_rate, mapping_gateway, rating_policy, routing_gateway
 from doubles.data.records import call_id
 from doubles.recomputed import recompute
 
@@ -178,6 +178,21 @@ def test_a_side_that_costs_nothing_posts_nothing_and_shows_its_steps():
 @pytest.mark.parametrize(("sell", "buy", "accounts"), [(SELL, None, ["acme"]), (None, BUY, ["carrier-trunk"])])
 def test_a_side_without_a_rate_posts_nothing(sell, buy, accounts):
     assert [posting.account for posting in ended(call=kept(sell, buy)).postings] == accounts
+
+
+@pytest.mark.parametrize(
+    ("sell", "buy", "seconds"),
+    [
+        (None, applied_rate("0.30", policy=rating_policy(hold_time_precision_ms=600)), 61),
+        (None, BUY, 62),
+        (None, None, 62),
+        (SELL, None, 62),
+    ],
+)
+def test_a_conversation_has_whole_seconds_also_where_no_customer_pays_for_it(sell, buy, seconds):
+    record = ended(call=kept(sell, buy))
+    assert (record.hold_time_ms, record.hold_time_s) == (61_500, seconds)
+    assert lost(kept(None, None), ANSWERED.mono).hold_time_s == 0
 
 
 def test_a_lost_call_lasts_to_the_last_recorded_instant():

@@ -64,6 +64,16 @@ def test_there_is_no_profit_between_two_currencies():
     assert (row["income"], row["cost"], row["profit"]) == (Decimal(2), Decimal(1), None)
 
 
+def test_calls_that_only_cost_something_are_a_loss_in_the_currency_of_the_cost():
+    sold = Line(0, ("acme", "carrier", "x"), ("USD", "USD"), sums(1, 1, income=Decimal(9), cost=Decimal(5)))
+    late = Line(0, ("", "carrier", "x"), ("EUR", ""), sums(1, 0, cost=Decimal("0.06")))
+    rows, totals = rows_of("profit", sold, late)
+    assert [(row["customer_account"], row["profit"], row["currencies"]) for row in rows] == [
+        ("", Decimal("-0.06"), ("EUR", "EUR")), ("acme", Decimal(4), ("USD", "USD")),
+    ]  # fmt: skip
+    assert sum(row["profit"] for row in rows) == sum(row["profit"] for row in totals)
+
+
 def test_losses_come_first():
     lines = [
         Line(0, (name, "carrier", "x"), ("USD", "USD"), sums(1, 1, income=Decimal(income), cost=Decimal(5)))

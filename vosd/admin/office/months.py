@@ -8,7 +8,7 @@ import msgspec
 
 from vosd import __version__
 from vosd.admin.ledger import Month
-from vosd.admin.month_archive import MonthArchive
+from vosd.admin.month_archive import EarlierClose, MonthArchive
 from vosd.admin.month_page import MissingOfMonth, MonthObstacle, MonthPage
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.invoices import UNFINISHED, InvoiceRunSheet, RunInvoices, run_invoices
@@ -122,13 +122,14 @@ async def close_month(
         await close_period(office, who, ClosePeriod(until, order.reason, is_forced=True))  # verified by the checks
     missing += await _invoiced(office, who, month)
     _refuse(order, missing)
-    written = await archive.write(lambda part, calls: report(_CHECKS + (1 - _CHECKS) * part, calls))
+    closed_at, before = office.now(), await _close_before(office, month)
+    written = await archive.write(closed_at, before, lambda part, calls: report(_CHECKS + (1 - _CHECKS) * part, calls))
     page = MonthPage(
         month=month,
         zone=zone,
         since=iso_utc(since),
         until=iso_utc(until),
-        closed_at=iso_utc(office.now()),
+        closed_at=iso_utc(closed_at),
         operator=who.recorded,
         version=__version__,
         passed=missing,
@@ -136,9 +137,17 @@ async def close_month(
         vendors=await checks.vendors(),
         **written._asdict(),
     )
-    made = StoredMonthClose(month, zone, office.now(), who.recorded, msgspec.json.encode(page).decode())
+    made = StoredMonthClose(month, zone, closed_at, who.recorded, msgspec.json.encode(page).decode())
     stored = await stores.month_closes.add(made, office.audit_line(who, order, month))
     return _shown(directory, archive, order, stored, is_repeated=False)
+
+
+async def _close_before(office: Office, month: str) -> EarlierClose | None:
+    stored = await office.stores.month_closes.before(month)
+    if stored is None:
+        return None
+    _, until = Month(*map(int, stored.month.split("-"))).bounds(ZoneInfo(stored.zone))
+    return EarlierClose(until, stored.closed_at)
 
 
 def _refuse(order: CloseMonth, missing: Sequence[MissingOfMonth]) -> None:
