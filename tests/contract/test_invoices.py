@@ -613,6 +613,33 @@ async def test_the_minimum_of_a_vendor_is_on_no_invoice_and_in_no_revenue(databa
     assert {each.outcome for each in (await book()).values()} == {MinimumOutcome.BOOKED_BEFORE.value}
 
 
+async def test_revenue_is_shown_without_minimums_where_old_entries_were_dropped(site: Site) -> None:
+    await SqlBooks(site.database).book([call(1, "acme", at("2026-10-05"), *SELL[0])])
+    async with aclosing(add_up_calls(site.office, operator(), AddUpCalls())) as steps:
+        async for _ in steps:
+            pass
+    order = ShowReport(name="revenue", since=at("2026-10-01"), until=at("2026-11-01"), zone=ZONE, group="whole")
+    before = await show_report(site.office, operator(), order)
+    async with site.database.writing() as connection:
+        await note_dropped(connection, RecordKind.PAYMENTS, at("2026-10-15"))
+    after = await show_report(site.office, operator(), order)
+    assert {"minimum", "corrections"} == before.rows[0].keys() - after.rows[0].keys()
+    assert [row | after.rows[place] for place, row in enumerate(before.rows)] == before.rows
+    assert [each for each in before.columns if each.name not in {"minimum", "corrections"}] == [*after.columns]
+
+
+async def test_an_invoice_whose_payment_was_returned_is_paid_by_a_reference_of_its_own(site: Site) -> None:
+    await SqlBooks(site.database).book([call(1, "acme", at("2026-10-05"), *SELL[0])])
+    await site.run("2026-10", "2026-11-02")
+    (issued,) = await site.listed()
+    await pay_invoice(site.office, operator(), PayInvoice(id=issued.id))
+    await site.pay("acme", f"-{issued.gross}", site.now, EntryKind.REFUND, f"invoice/{issued.number} return")
+    with pytest.raises(OrderError, match="`reference` is missing: invoice 2026-000001 had a payment without one"):
+        await pay_invoice(site.office, operator(), PayInvoice(id=issued.id))
+    await pay_invoice(site.office, operator(), PayInvoice(id=issued.id, reference="bank 8"))
+    assert [each.state for each in await site.listed()] == [InvoiceState.PAID]
+
+
 async def test_a_minimum_that_the_account_has_as_that_of_a_customer_is_not_booked_again(database: Database) -> None:
     site = Site(database, account("carrier", type=AccountType.CLEARING, minimum_consumption=Decimal(1000)))
     site.now = at("2026-11-02")

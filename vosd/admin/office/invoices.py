@@ -581,7 +581,7 @@ async def pay_invoice(office: Office, who: Principal, order: PayInvoice) -> Rece
     Raises:
         NoSuchInvoiceError: there is none of the id, or the principal may not see it.
         NotIssuedError: it is a draft, a credit note or cancelled.
-        OrderError: nothing of it is to be paid, and no amount is said.
+        OrderError: nothing of it is to be paid, and no amount is said; or it needs a reference of its own.
         OutOfScopeError, RightLackingError, ReferenceTaken, OtherCurrency, TooLittleLeft: nothing was booked.
         DaemonUnreachableError, DaemonRefusedError: nothing was booked.
         StoreUnavailable: nothing was booked, as far as is known.
@@ -596,7 +596,11 @@ async def pay_invoice(office: Office, who: Principal, order: PayInvoice) -> Rece
         if amount <= ZERO:
             raise OrderError("amount", f"is missing: invoice {invoice.number} is paid")
     booked = BookPayment(account=invoice.account, amount=amount, reference=reference, memo=order.memo)
-    return await book_payment(office, who, booked)
+    done = await book_payment(office, who, booked)
+    if order.amount is None and not order.reference and not isinstance(done, WaitingSheet) and done[0].repeated:
+        # Its earlier payment was taken back: the same reference books nothing, and the invoice would stay open.
+        raise OrderError("reference", f"is missing: invoice {invoice.number} had a payment without one before")
+    return done
 
 
 @needs(Permission.MONEY_SEE, by_account=True)
