@@ -21,7 +21,7 @@ export DESTDIR
 
 BIN := $(VENV)/bin
 
-.PHONY: api-fuzz api-released help run install console test suites check explore chaos soak interop demo pictures bench bench-count bench-compare install-system clean
+.PHONY: api-fuzz api-released help run install console test suites check check-program check-console explore chaos soak interop demo pictures bench bench-count bench-compare install-system clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -51,11 +51,16 @@ suites: export PYTHONDONTWRITEBYTECODE :=
 suites: $(VENV)/.tested-with system-packages ## all tests N=20 times in a row, whatever fails: how long they take, how many runs fail
 	@scripts/suites $(N) $(BIN)/pytest -q -n $(WORKERS) --dist loadfile
 
-check: $(VENV)/.tested-with console ## what runs before the tests: format, lint, types, import rules, the console's own tests
+check: $(VENV)/.tested-with ## what runs before the tests: format, lint, types, import rules, the console's own tests; side by side, since each of them uses one core
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target check-program check-console
+
+check-program:
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+check-console: console
 	@scripts/console check
 
 explore: $(VENV)/.tested-with ## the property tests with new random examples, and many more of them
