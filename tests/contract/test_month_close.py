@@ -7,6 +7,7 @@ import hashlib
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
@@ -187,6 +188,15 @@ async def test_calls_of_a_stopped_switch_and_refused_ones_are_missing(office: Of
     unreadable.write_text("{")
     given = [each.detail for each in (await close(office, CloseMonth(month=MONTH, is_trial=True))).missing]
     assert f"1 records of calls cannot be read, the first is {unreadable}" in given
+
+
+async def test_sums_of_days_of_other_zones_are_counted_again_too(office: Office, database: Database) -> None:
+    while await office.stores.traffic.close_zone_day(NOW, [ZoneInfo("Europe/Berlin")]):
+        pass
+    assert "sums_differ" not in await missing(office)
+    async with database.writing() as connection:
+        await connection.execute(update(schema.traffic_zone).values(calls=schema.traffic_zone.c.calls + 1))
+    assert "sums_differ" in await missing(office)
 
 
 def test_only_what_others_delay_is_passed_over_and_with_a_reason() -> None:

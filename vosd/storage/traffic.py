@@ -7,7 +7,7 @@ the sums once. A correction takes its call out of the sums, in its own transacti
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
 from typing import Any, Final, NamedTuple
@@ -287,8 +287,12 @@ class SqlTraffic:
             first = await _first_slot(connection, await _value(connection, schema.TRAFFIC_DAYS))
             return None if first is None or first >= end else first // SLOTS_OF_DAY * SLOTS_OF_DAY * SLOT_MS
 
-    async def differences(self, since: int, until: int) -> AsyncGenerator[TrafficDifference, None]:
+    async def differences(
+        self, since: int, until: int, report: Callable[[int], None] = lambda _: None
+    ) -> AsyncGenerator[TrafficDifference, None]:
         """Count the calls again that began in a span, and yield each sum that differs; whole hours, UTC milliseconds.
+
+        ``report`` receives the end of each hour once its calls are counted, UTC milliseconds.
 
         Raises:
             DroppedPeriod: calls of then were dropped.
@@ -296,16 +300,16 @@ class SqlTraffic:
         """
         begin = 0
         for first, end in _hours(since, until):
-            if end <= begin:
-                continue
-            async with self._database.reading(unhurried=True) as connection:
-                kinds = await _counted_again(connection, first)
-                mark = await _value(connection, schema.TRAFFIC)
-                counted = _of_kinds((await _counted(connection, first, end, mark)).rows, kinds)
-                stored = _of_kinds(await _stored(connection, schema.traffic, first, end), kinds)
-                begin = end if stored or counted else await _next_slot(connection, end)
-            for found in _compared(stored, counted):
-                yield found
+            if end > begin:
+                async with self._database.reading(unhurried=True) as connection:
+                    kinds = await _counted_again(connection, first)
+                    mark = await _value(connection, schema.TRAFFIC)
+                    counted = _of_kinds((await _counted(connection, first, end, mark)).rows, kinds)
+                    stored = _of_kinds(await _stored(connection, schema.traffic, first, end), kinds)
+                    begin = end if stored or counted else await _next_slot(connection, end)
+                for found in _compared(stored, counted):
+                    yield found
+            report(end * SLOT_MS)
         for day in await self._days_of_zones(since, until):
             async with self._database.reading(unhurried=True) as connection:
                 stored = await _stored(connection, schema.traffic_zone, day, day + 1)

@@ -1,8 +1,7 @@
 """Checks before a month is closed: each finds work that is missing, and changes nothing."""
 
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from itertools import pairwise
 from typing import Final
 
 from vosd.admin.month_page import MissingOfMonth, MonthObstacle, VendorOfMonth
@@ -118,11 +117,9 @@ class MonthChecks:
             yield MissingOfMonth(MonthObstacle.DAYS_OPEN, detail, "vosd report rebuild")
         count, first = 0, None
         try:
-            for begin, end in self._days():
-                async with aclosing(traffic.differences(begin, end)) as differences:
-                    async for each in differences:
-                        count, first = count + 1, first or each
-                self._report((end - self._since) / (self._until - self._since))
+            async with aclosing(traffic.differences(self._since, self._until, self._counted_until)) as differences:
+                async for each in differences:
+                    count, first = count + 1, first or each
         except DroppedPeriod as error:
             yield MissingOfMonth(MonthObstacle.CALLS_DROPPED, str(error), "vosd retention history")
         if first is not None:
@@ -132,10 +129,10 @@ class MonthChecks:
             )
             yield MissingOfMonth(MonthObstacle.SUMS_DIFFER, detail, f"vosd report rebuild{self._span}")
 
-    def _days(self) -> Iterable[tuple[int, int]]:
-        """Return the days of UTC in the month; the first and the last one are cut where the month is."""
-        inner = range(self._since // _DAY_MS * _DAY_MS + _DAY_MS, self._until, _DAY_MS)
-        return pairwise([self._since, *inner, self._until])
+    def _counted_until(self, at: int) -> None:
+        """Report how far the calls were counted again, once a day."""
+        if at % _DAY_MS == 0 or at == self._until:
+            self._report((at - self._since) / (self._until - self._since))
 
     async def _vendors(self) -> AsyncGenerator[MissingOfMonth, None]:
         bills = await self._bills()
