@@ -1,6 +1,8 @@
 """``vosd definitions``: objects of the database beside those of the files, validated together; no switch runs."""
 
 import asyncio
+import errno
+import os
 import shutil
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from doubles.fake_switch import FakeSwitch
 from doubles.installation import Installation
 
 from vosd.control.calls import CallSnapshot, ListCalls
+from vosd.processes import whole_file
 
 NOW_AND_LATER = "2099-01-01T00:00:00Z"
 BASIC = "currency: USD\nrate_group: sell\n"
@@ -170,8 +173,10 @@ def test_an_export_is_a_configuration_and_is_imported_without_a_difference(insta
     define(installation, "templates", "small", "max_concurrent: 5\n")
     define(installation, "parameters", "SS_SIP_SESSION_TTL", "900\n")
     file = installation.config.with_name("export.yaml")
+    file.write_text("an earlier one, for everyone")
+    file.chmod(0o644)
     installation.vosd("definitions", "export", "--out", str(file))
-    assert file.stat().st_mode & 0o077 == 0
+    assert file.stat().st_mode & 0o777 == 0o600
     again = installation.document("definitions", "import", str(file))
     assert {each["action"] for each in again["changes"]} == {"unchanged"}
     for each in again["changes"][::-1]:
@@ -180,6 +185,36 @@ def test_an_export_is_a_configuration_and_is_imported_without_a_difference(insta
     with installation.config.open("a", encoding="utf-8") as config:
         config.write(f"include: [{file.name}]\n")
     assert installation.vosd("check").exit_code == 0
+
+
+def test_an_export_that_cannot_be_written_leaves_the_earlier_one_and_says_why(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    define(installation, "accounts", "shop", BASIC)
+    said = installation.vosd("definitions", "export", "--out", "/proc/export.yaml")
+    assert (said.exit_code, "/proc/export.yaml: " in said.stderr) == (1, True)
+    file = installation.config.with_name("export.yaml")
+    file.write_text("an earlier one")
+
+    def full(_file: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(whole_file, "sync_file", full)
+    said = installation.vosd("definitions", "export", "--out", str(file))
+    assert (said.exit_code, "No space left on device" in said.stderr) == (1, True)
+    assert file.read_text() == "an earlier one"
+    assert [*file.parent.glob(".export*")] == []
+
+
+def test_an_export_into_a_pipe_is_written_there(installation: Installation) -> None:
+    define(installation, "accounts", "shop", BASIC)
+    pipe = installation.config.with_name("pipe")
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    installation.vosd("definitions", "export", "--out", str(pipe))
+    assert b"id: shop" in os.read(reader, 65_536)
+    os.close(reader)
+    assert pipe.is_fifo()
 
 
 def test_a_file_of_the_configuration_moves_into_the_database(installation: Installation) -> None:

@@ -202,14 +202,18 @@ def export(invocation: Invocation, kind: str | None, out: Path | None) -> None:
     """Write the objects in force as YAML, passwords included: vosd check accepts it, and import takes it back."""
     from vosd.admin.office.definitions import ExportObjects, export_objects
     from vosd.config.stored_text import yaml_of_objects
+    from vosd.processes.whole_file import write_private
 
     found = in_office(invocation, lambda office: export_objects(office, principal(), ExportObjects(kind)))
     text = yaml_of_objects(found)
     if out is None:
         click.echo(text, nl=False)
         return
-    with open(out, "w", encoding="utf-8", opener=_for_owner) as file:
-        file.write(text)
+    try:
+        write_private(out, text.encode())
+    except OSError as error:
+        message = f"{out}: {error.strerror}"
+        raise OperationError(message) from error
     output.remark(f"{len(found)} objects written to {out}, which may have passwords")
 
 
@@ -374,7 +378,3 @@ def _text_of(file: Path) -> tuple[str, str]:
     except (OSError, UnicodeDecodeError) as error:
         message = f"{file}: {error}"
         raise OperationError(message) from error
-
-
-def _for_owner(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

@@ -1,6 +1,7 @@
 """Files that exist as a whole or not at all, whatever happens while they are written."""
 
 import os
+import tempfile
 from pathlib import Path
 from typing import IO, Final
 
@@ -21,6 +22,29 @@ def replace_file(path: Path, content: bytes, *, synced: bool = False) -> None:
         if synced:
             sync_file(file)
     draft.replace(path)
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file that its owner alone can read, in a directory that others may write to.
+
+    It takes the place of the one before, which may be readable for others. A pipe or a device is written to.
+
+    Raises:
+        OSError: the one before stays.
+    """
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        path.write_bytes(content)
+        return
+    descriptor, draft = tempfile.mkstemp(DRAFT, f".{path.name}-", path.parent)  # 0600, and no file of another user
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            sync_file(file)
+        Path(draft).replace(path)
+    except BaseException:
+        Path(draft).unlink()
+        raise
 
 
 def sync_file(file: IO[bytes]) -> None:

@@ -269,6 +269,26 @@ async def test_keys_that_name_another_object_are_refused(office: Office, is_merg
         await changed(office, wanted)
 
 
+@pytest.mark.parametrize("at", [0, NOW - 1, NOW])
+async def test_a_change_that_would_begin_in_the_past_is_refused(office: Office, at: int) -> None:
+    """It would hold only where no version has begun since, and the history would not be true."""
+    await set_objects(office, operator(), SetObjects(objects=(SHOP,)))
+    changed = msgspec.structs.replace(SHOP, keys={"currency": "USD", "enabled": "no"})
+    with pytest.raises(OrderError, match="`at` is in the past"):
+        await set_objects(office, operator(), SetObjects(objects=(changed,), at=at))
+    assert len(await office.stores.objects.history("accounts", "shop")) == 1
+
+
+async def test_a_planned_change_is_named_by_one_before_it_alone(office: Office) -> None:
+    async def limited(limit: str, at: int | None) -> tuple[int, ...]:
+        wanted = msgspec.structs.replace(SHOP, keys={"currency": "USD", "overdraft_limit": limit})
+        changed = await set_objects(office, operator(), SetObjects(objects=(wanted,), at=at))
+        return changed.changes[0].planned
+
+    assert [await limited("1", None), await limited("2", NOW + 9), await limited("3", None)] == [(), (), (2,)]
+    assert await limited("4", NOW + 10) == ()
+
+
 async def test_an_object_that_shall_be_new_is_refused_where_there_is_one(office: Office) -> None:
     new = WantedObject("accounts", "shop", {}, is_new=True)
     await changed(office, new)

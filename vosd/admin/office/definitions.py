@@ -407,6 +407,8 @@ async def compared_each(
                 check_new_passwords(asked.kind, asked.name, asked.keys, None if found is None else found.body)
             wanted = asked if owned is None else _of_agent(asked, found, owned)
             change, version = _compared(wanted, versions, begins_at, now)
+            if terms.at is not None and terms.at <= now:
+                raise OrderError("at", "is in the past", "leave it out, and the change holds at once")
             if owned is not None and version is not None:
                 owned.check_change(asked.kind, asked.name, _parsed(found), _parsed(version))
         except VosError as error:
