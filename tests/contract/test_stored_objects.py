@@ -7,7 +7,7 @@ import pytest
 from doubles.data.records import STARTED
 from sqlalchemy import event
 
-from vosd.catalogue.stored_objects import ObjectsMoved, ObjectVersion
+from vosd.catalogue.stored_objects import DefinitionsMoved, ObjectsMoved, ObjectVersion
 from vosd.storage.database import ContentRefused
 from vosd.storage.definitions import version_in
 from vosd.storage.payments import SqlPayments
@@ -48,6 +48,29 @@ async def test_an_object_is_read_as_it_was_added_and_by_its_kind(objects):
     assert await in_force(objects, STARTED) == [ACME, TRUNK]
     assert await objects.history("accounts", "acme") == [ACME]
     assert await objects.all_versions({"mapping_gateways"}) == [TRUNK]
+
+
+async def test_versions_that_were_checked_with_other_definitions_are_not_added(objects, database):
+    async def version() -> int:
+        async with database.reading() as connection:
+            return await version_in(connection)
+
+    checked = await version()
+    await objects.add([ACME], checked=checked)
+    with pytest.raises(DefinitionsMoved):
+        await objects.add([TRUNK], checked=checked)
+    assert await in_force(objects, STARTED) == [ACME]
+    assert await version() == checked + 1
+    await objects.add([TRUNK], checked=checked + 1)
+    assert await in_force(objects, STARTED) == [ACME, TRUNK]
+
+
+async def test_planned_versions_are_listed_the_first_to_begin_first(objects):
+    later = next_of(ACME, body=None, begins_at=STARTED + 2)
+    trunk = next_of(TRUNK, begins_at=STARTED + 1)
+    await objects.add([ACME, TRUNK, later, trunk])
+    assert await objects.planned(STARTED) == [trunk, later]
+    assert await objects.planned(STARTED + 1) == [later]
 
 
 async def test_the_version_that_began_last_is_in_force_and_the_others_stay_to_be_seen(objects):

@@ -4,7 +4,10 @@ import asyncio
 import errno
 import os
 import shutil
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import Result
@@ -13,9 +16,12 @@ from doubles.installation import Installation
 
 from vosd.control.calls import CallSnapshot, ListCalls
 from vosd.processes import whole_file
+from vosd.wiring import office
+from vosd.wiring.office import check_here
 
 NOW_AND_LATER = "2099-01-01T00:00:00Z"
 BASIC = "currency: USD\nrate_group: sell\n"
+PROMO = 'rates: [{prefix: "44", billing_rate: "0.05"}]\n'
 TRUNK = "account: shop\nhosts: [192.0.2.77]\nmax_concurrent: 30\n"
 
 
@@ -215,6 +221,83 @@ def test_an_export_into_a_pipe_is_written_there(installation: Installation) -> N
     assert b"id: shop" in os.read(reader, 65_536)
     os.close(reader)
     assert pipe.is_fifo()
+
+
+def test_what_breaks_when_a_planned_version_begins_is_refused_with_the_version_named(
+    installation: Installation,
+) -> None:
+    define(installation, "rate_groups", "promo", PROMO)
+    installation.vosd("definitions", "delete", "rate_groups", "promo", "--at", NOW_AND_LATER)
+    file = installation.config.with_name("shop.yaml")
+    file.write_text("rate_group: promo\n")
+    for at in ((), ("--at", "2098-01-01T00:00:00Z")):
+        said = installation.vosd("definitions", "set", "accounts", "shop", "--file", str(file), *at)
+        assert said.exit_code == 3
+        assert "rate_groups promo (version 2) in the database: begins_at: value '2099-01-01T00:00:00" in said.stderr
+        assert "accounts[shop].rate_group: value 'promo'" in said.stderr
+    assert names(installation) == [("rate_groups", "promo", 1)]
+    define(installation, "accounts", "shop", BASIC)
+
+
+def test_plans_for_one_moment_go_together_in_any_number_of_commands(installation: Installation) -> None:
+    define(installation, "accounts", "shop", BASIC)
+    define(installation, "mapping_gateways", "shop-trunk", TRUNK)
+    at = ("--at", NOW_AND_LATER)
+    define(installation, "accounts", "new", BASIC, *at)
+    define(installation, "mapping_gateways", "new-trunk", "account: new\nhosts: [192.0.2.78]\n", *at)
+    assert installation.vosd("definitions", "delete", "accounts", "shop", *at).exit_code == 3
+    installation.document("definitions", "delete", "mapping_gateways", "shop-trunk", *at)
+    installation.document("definitions", "delete", "accounts", "shop", *at)
+    assert installation.vosd("check").exit_code == 0
+
+
+def test_a_planned_moment_that_is_not_valid_by_itself_keeps_no_other_change_away(installation: Installation) -> None:
+    define(installation, "rate_groups", "promo", PROMO)
+    define(installation, "accounts", "shop", "rate_group: promo\n", "--at", NOW_AND_LATER)
+    database = sqlite3.connect(installation.database)
+    with database:
+        database.execute("DELETE FROM definition WHERE kind = 'rate_groups'")
+    database.close()
+    define(installation, "accounts", "other", BASIC)
+    assert names(installation) == [("accounts", "other", 1)]
+
+
+def test_a_customer_ends_whole(installation: Installation) -> None:
+    define(installation, "accounts", "shop", BASIC)
+    define(installation, "mapping_gateways", "shop-trunk", TRUNK)
+    words = ("definitions", "delete", "accounts", "shop", "mapping_gateways")
+    assert installation.vosd(*words).exit_code == 2
+    ended = installation.document(*words, "shop-trunk")["changes"]
+    assert [(each["name"], each["action"]) for each in ended] == [("shop", "ended"), ("shop-trunk", "ended")]
+    assert names(installation) == []
+
+
+def test_of_two_commands_at_once_that_contradict_each_other_the_later_is_refused(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each was valid by itself: stored both, they kept every later change out of force."""
+    define(installation, "accounts", "shop", BASIC)
+    checks = []
+
+    def check_slowly(*words: Any) -> Any:
+        found = check_here(*words)
+        checks.append(words)
+        if len(checks) == 1:
+            with ThreadPoolExecutor() as beside:
+                beside.submit(define, installation, "mapping_gateways", "rival", TRUNK).result()
+        return found
+
+    monkeypatch.setattr(office, "check_here", check_slowly)
+    file = installation.config.with_name("trunk.yaml")
+    file.write_text(TRUNK)
+    said = installation.vosd("definitions", "set", "mapping_gateways", "late", "--file", str(file))
+    assert (said.exit_code, "'late' and 'rival' both claim 192.0.2.77/32" in said.stderr) == (3, True), said.stderr
+    assert names(installation) == [("accounts", "shop", 1), ("mapping_gateways", "rival", 1)]
+    assert len(checks) == 2
+    file.write_text(TRUNK.replace("77", "78"))
+    checks.clear()
+    define(installation, "mapping_gateways", "rival", TRUNK + "max_cps: 3\n")
+    assert installation.vosd("definitions", "set", "mapping_gateways", "late", "--file", str(file)).exit_code == 0
 
 
 def test_a_file_of_the_configuration_moves_into_the_database(installation: Installation) -> None:

@@ -34,6 +34,12 @@ class ObjectsMoved(VosError):  # noqa: N818 - states what was found
     """An object has a newer version than the one that was compared; nothing was changed."""
 
 
+class DefinitionsMoved(ObjectsMoved):
+    """Other definitions have changed since a change was checked with them; nothing was changed."""
+
+    code = "objects_moved"
+
+
 class ObjectVersion(msgspec.Struct, frozen=True, kw_only=True):
     """One version of one object; times are UTC milliseconds."""
 

@@ -127,13 +127,25 @@ def set_(invocation: Invocation, /, kind: str, name: str, file: Path, **terms: A
 @definitions.command()
 @_KIND
 @_NAME
+@click.argument("more", nargs=-1, metavar="[KIND NAME]...")
 @change_options
 @pass_invocation
-def delete(invocation: Invocation, /, kind: str, name: str, **terms: Any) -> None:
-    """End the object NAME; its versions stay, and revert brings it back."""
-    from vosd.admin.office.definitions import EndObject, end_object
+def delete(invocation: Invocation, /, kind: str, name: str, more: tuple[str, ...], **terms: Any) -> None:
+    """End the object NAME; its versions stay, and revert brings it back.
 
-    change_objects(invocation, end_object, lambda **order: EndObject(kind=kind, name=name, **order), **terms)
+    Several end at once, all of them or none: a customer's trunk with its account.
+    """
+    from vosd.admin.office.definitions import EndObject, SetObjects, WantedObject, end_object, set_objects
+
+    if not more:
+        change_objects(invocation, end_object, lambda **order: EndObject(kind=kind, name=name, **order), **terms)
+        return
+    if len(more) % 2:
+        message = f"{more[-1]}: expected a kind and a name of each object"
+        raise click.UsageError(message)
+    pairs = ((kind, name), *zip(more[::2], more[1::2], strict=True))
+    ended = tuple(WantedObject(*each, None) for each in pairs)
+    change_objects(invocation, set_objects, lambda **order: SetObjects(objects=ended, **order), **terms)
 
 
 @definitions.command()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import ColumnElement, Select, func, insert, or_, select, tuple_
 from sqlalchemy.engine import Row
 
-from vosd.catalogue.stored_objects import Objects, ObjectsMoved, ObjectVersion
+from vosd.catalogue.stored_objects import DefinitionsMoved, Objects, ObjectsMoved, ObjectVersion
 from vosd.cdr.kinds import NAME_LENGTH
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _table: Final = schema.definition
 _row: Final = _table.c
 _ROWS_AT_ONCE: Final = 2_000
+_MOVED: Final = "an object was changed meanwhile, and nothing was done: do the same again"
 
 
 class SqlObjects:
@@ -91,6 +92,15 @@ class SqlObjects:
                 found += (each for each in _in_force(map(_object_of, rows.all())) if each.body is not None)
         return found
 
+    async def planned(self, after: int) -> Sequence[ObjectVersion]:
+        """Return the versions that begin after a moment, the first to begin first.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        order = (_row.begins_at, _row.kind, _row.name, _row.version)
+        return await self._select(select(_table).where(_row.begins_at > after).order_by(*order))
+
     async def has_any(self) -> bool:
         """Return whether there is a version of any object.
 
@@ -123,11 +133,16 @@ class SqlObjects:
         audit: AuditLine | None = None,
         payments: "Sequence[Payment]" = (),
         waiting: "Sequence[WaitingPayment]" = (),
+        *,
+        checked: int | None = None,
     ) -> None:
         """Add versions in one transaction, with their line of the audit, payments and payments that wait.
 
+        ``checked`` is the version of all definitions that they were checked with; None = whatever there is.
+
         Raises:
             ObjectsMoved: the number of one is taken; nothing was changed.
+            DefinitionsMoved: anything has changed since the check; nothing was changed.
             ContentRefused: a name is too long; nothing was changed.
             ReferenceTaken, OtherCurrency, NotWaiting: a payment cannot be booked, or was refused; nothing was changed.
             StoreUnavailable: probably nothing was changed.
@@ -135,24 +150,25 @@ class SqlObjects:
         try:
             async with self._database.writing(unhurried=True) as connection:
                 if versions:
-                    await _insert(connection, versions)
+                    await _insert(connection, versions, checked)
                 await note(connection, audit)
                 if payments or waiting:  # last: their lock keeps other bookings away
                     from vosd.storage.payments import book_openings  # most verbs that read objects book nothing
 
                     await book_openings(self._database, connection, payments, waiting)
         except AlreadyThere as error:
-            message = "an object was changed meanwhile, and nothing was done: do the same again"
-            raise ObjectsMoved(message) from error
+            raise ObjectsMoved(_MOVED) from error
 
     async def _select(self, query: Select[Any]) -> Sequence[ObjectVersion]:
         async with self._database.reading(unhurried=True) as connection:
             return [*map(_object_of, (await connection.execute(query)).all())]
 
 
-async def _insert(connection: AsyncConnection, versions: Iterable[ObjectVersion]) -> None:
+async def _insert(connection: AsyncConnection, versions: Iterable[ObjectVersion], checked: int | None) -> None:
     await advance(connection)  # first: it keeps other writers away
     changed = await version_in(connection)
+    if checked is not None and changed != checked + 1:
+        raise DefinitionsMoved(_MOVED)
     rows = [_row_of(each, changed) for each in versions]
     for begin in range(0, len(rows), _ROWS_AT_ONCE):
         await connection.execute(insert(_table), rows[begin : begin + _ROWS_AT_ONCE])

@@ -44,6 +44,7 @@ from vosd.admin.office.office import Office
 from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.admin.office.sheet_import import ImportSheet, OpeningBalance, import_sheet
 from vosd.catalogue.problems import ConfigError
+from vosd.catalogue.stored_objects import ObjectsMoved
 from vosd.config.stored_text import BadObjectError
 from vosd.control.calls import CallSnapshot, ListCalls
 from vosd.control.client import DaemonUnreachableError
@@ -277,6 +278,31 @@ async def test_a_change_that_would_begin_in_the_past_is_refused(office: Office, 
     with pytest.raises(OrderError, match="`at` is in the past"):
         await set_objects(office, operator(), SetObjects(objects=(changed,), at=at))
     assert len(await office.stores.objects.history("accounts", "shop")) == 1
+
+
+async def test_a_change_is_checked_again_where_others_are_made_meanwhile_and_refused_after_three_times(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await set_objects(office, operator(), SetObjects(objects=(SHOP,)))
+    check, others = office.definitions.check_objects, [3]
+    checks: list[int] = []
+
+    async def check_slowly(*words: Any) -> Any:
+        found = await check(*words)
+        checks.append(others[0])
+        if others[0]:
+            others[0] -= 1
+            made = await office.stores.objects.history("accounts", "shop")
+            other = msgspec.structs.replace(made[0], name=f"other-{others[0]}")
+            await office.stores.objects.add([other])
+        return found
+
+    monkeypatch.setattr(office.definitions, "check_objects", check_slowly)
+    wanted = SetObjects(objects=(msgspec.structs.replace(SHOP, name="mine"),))
+    with pytest.raises(ObjectsMoved):
+        await set_objects(office, operator(), wanted)
+    assert checks == [3, 2, 1]
+    assert await office.stores.objects.named(NOW, "accounts", ["mine"]) == []
 
 
 async def test_a_planned_change_is_named_by_one_before_it_alone(office: Office) -> None:

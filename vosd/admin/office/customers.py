@@ -170,7 +170,7 @@ async def provision_customer(office: Office, who: Principal, order: ProvisionCus
         if detail is None:
             raise
         return await _repeated(office, order, detail)
-    accounts = await checked(office, plan, owned_by(office, scope), {order.account})
+    accounts, definitions = await checked(office, plan, owned_by(office, scope), {order.account})
     reference = order.reference or str(uuid4())
     payment = _payment(office, who, order, accounts, reference)
     waits = payment is not None and needs_second(office, who, payment.amount)
@@ -189,7 +189,7 @@ async def provision_customer(office: Office, who: Principal, order: ProvisionCus
         line = line._replace(subject=subject, detail=json.dumps(detail, ensure_ascii=False))
         booked = () if payment is None or waits else (payment,)
         asked = (_waiting(payment, who),) if payment is not None and waits else ()
-        await office.stores.objects.add(plan.versions, line, booked, asked)
+        await office.stores.objects.add(plan.versions, line, booked, asked, checked=definitions)
         if order.at is None:
             in_force = await taken(office, is_confirmed=order.is_confirmed)
         if booked:

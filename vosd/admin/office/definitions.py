@@ -17,6 +17,7 @@ from vosd.admin.office.needs import needs, require
 from vosd.admin.office.office import Office
 from vosd.admin.office.passwords import HIDDEN, check_new_passwords
 from vosd.admin.office.permissions import Permission
+from vosd.admin.office.planned_objects import states_of
 from vosd.admin.office.ports import WrittenObject
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import Scope
@@ -24,7 +25,7 @@ from vosd.base.errors import VosError
 from vosd.base.parts import in_parts
 from vosd.billing.accounts import Account
 from vosd.catalogue.problems import ConfigError, is_secret
-from vosd.catalogue.stored_objects import KINDS, ObjectVersion, in_force_at
+from vosd.catalogue.stored_objects import KINDS, DefinitionsMoved, ObjectVersion, in_force_at
 from vosd.cdr.columns import iso_utc
 from vosd.control.calls import ListCalls
 from vosd.control.client import DaemonRefusedError, DaemonUnreachableError, NoDaemonError
@@ -33,6 +34,7 @@ from vosd.control.peers import ListGateways
 from vosd.storage.audit_line import AuditLine
 
 if TYPE_CHECKING:
+    from vosd.catalogue.agent_sources import AgentSources
     from vosd.storage.stored_objects import SqlObjects
 
 _RELOAD_S: Final = 600.0
@@ -41,6 +43,8 @@ _NOTED_AT_MOST: Final = 100
 """Versions that a line of the audit names."""
 _HIDDEN_AT_ONCE: Final = 500
 """Objects whose passwords are hidden before other requests get their turn: about 20 ms."""
+_TRIES: Final = 3
+"""Checks of a change, where others are made meanwhile."""
 _ASKED_ALONE: Final = 50
 """Objects whose versions are read one by one; for more all are read."""
 
@@ -261,29 +265,81 @@ async def check_and_add(
 ) -> ChangedObjects:
     """Make a planned change, unless it is a trial; raises as ``set_objects``."""
     if plan.versions:
-        await checked(office, plan, owned)
+        await _add_checked(office, who, terms, plan, owned)
     in_force = None
-    if plan.versions and not terms.is_trial:
-        await office.stores.objects.add(plan.versions, audit_line(office, who, terms, plan.versions))
-        if terms.at is None:
-            in_force = await taken(office, is_confirmed=terms.is_confirmed)
+    if plan.versions and not terms.is_trial and terms.at is None:
+        in_force = await taken(office, is_confirmed=terms.is_confirmed)
     changes, calls_unknown = await with_calls(office, terms, plan.differences)
     return ChangedObjects(is_trial=terms.is_trial, in_force=in_force, changes=changes, calls_unknown=calls_unknown)
 
 
-async def checked(
-    office: Office, plan: "Plan", owned: AgentObjects | None, wanted: Collection[str] = ()
-) -> Mapping[str, Account]:
-    """Check the configuration as it is after a change, and return the wanted accounts that it has then.
+async def _add_checked(
+    office: Office, who: Principal, terms: ObjectOrder, plan: "Plan", owned: AgentObjects | None
+) -> None:
+    """Check a change, and add it; it is checked again where others were added meanwhile."""
+    line = audit_line(office, who, terms, plan.versions)
+    for tries_left in reversed(range(_TRIES)):
+        found = await checked(office, plan, owned)
+        if terms.is_trial:
+            break
+        try:
+            await office.stores.objects.add(plan.versions, line, checked=found.definitions)
+            break
+        except DefinitionsMoved:
+            if not tries_left:
+                raise
 
-    ``owned`` are the objects that an agent sees.
+
+class Checked(NamedTuple):
+    """A change that was checked."""
+
+    accounts: Mapping[str, Account]
+    """Those that were asked for, as they are then."""
+    definitions: int
+    """Version of all definitions that it was checked with."""
+
+
+async def checked(office: Office, plan: "Plan", owned: AgentObjects | None, wanted: Collection[str] = ()) -> Checked:
+    """Check the configuration as it is after a change: when the change begins, and when each planned version does.
+
+    A planned moment that is not valid without the change either is passed over: another change has to mend it.
+    ``owned`` are the objects that an agent sees, ``wanted`` the accounts to be returned.
 
     Raises:
         AccountsBelowError: an agent would end that has accounts below it.
         ConfigError: the configuration would not be valid.
         DaemonUnreachableError: a switch that shall say which addresses others have does not answer.
     """
-    versions = plan.versions
+    definitions = await office.stores.decks.version()  # first: what changes during the check is not checked
+    first, *later = states_of(plan.versions, await office.stores.objects.planned(office.now()))
+    _check_below(office, first.versions)
+    sources = await _agent_sources(office, plan, owned)
+    check = office.definitions.check_objects
+    try:
+        accounts = await check(first.versions, wanted, sources)
+        for state in later:
+            try:
+                await check(state.versions)
+            except ConfigError as error:
+                if await _is_valid(office, state.without):
+                    raise state.error(error) from error
+    except ConfigError as error:
+        if owned is None:
+            raise
+        raise owned.cleaned(error, plan.versions) from error
+    return Checked(accounts, definitions)
+
+
+async def _is_valid(office: Office, versions: Sequence[ObjectVersion]) -> bool:
+    try:
+        await office.definitions.check_objects(versions)
+    except ConfigError:
+        return False
+    return True
+
+
+def _check_below(office: Office, versions: Sequence[ObjectVersion]) -> None:
+    """Raise AccountsBelowError where an agent ends and accounts below it do not."""
     accounts = [each for each in versions if each.kind == "accounts"]
     ended = {each.name for each in accounts if each.body is None}
     if ended:
@@ -294,20 +350,18 @@ async def checked(
                     f"account {agent} has accounts below it, such as {name}: end them or move them to another agent"
                 )
                 raise AccountsBelowError(message)
-    sources = None
-    if owned is not None:
-        lasting = (each for each in plan.differences if each.action is not Action.ENDED)
-        sources = owned.sources((each.kind, each.name, each.keys) for each in lasting)
-        if sources.gateways:
-            rows = await office.switch.ask_if_running(ListGateways())
-            addresses = None if rows is None else {each.gateway: each.addresses for each in rows if each.addresses}
-            sources = sources._replace(addresses=addresses)
-    try:
-        return await office.definitions.check_objects(versions, wanted, sources)
-    except ConfigError as error:
-        if owned is None:
-            raise
-        raise owned.cleaned(error, versions) from error
+
+
+async def _agent_sources(office: Office, plan: "Plan", owned: AgentObjects | None) -> "AgentSources | None":
+    if owned is None:
+        return None
+    lasting = (each for each in plan.differences if each.action is not Action.ENDED)
+    sources = owned.sources((each.kind, each.name, each.keys) for each in lasting)
+    if sources.gateways:
+        rows = await office.switch.ask_if_running(ListGateways())
+        addresses = None if rows is None else {each.gateway: each.addresses for each in rows if each.addresses}
+        sources = sources._replace(addresses=addresses)
+    return sources
 
 
 def owned_by(office: Office, scope: Scope) -> AgentObjects | None:

@@ -20,6 +20,7 @@ from vosd.admin.office.definitions import (
     Plan,
     WantedObject,
     audit_line,
+    checked,
     plan_of,
     taken,
 )
@@ -113,16 +114,17 @@ async def import_sheet(office: Office, who: Principal, order: ImportSheet) -> Im
         require(who, Permission.MONEY_BOOK)
     plan = await plan_of(office, who, order, order.objects)
     try:
-        definitions = office.definitions
         wanted = {each.account for each in order.balances}
-        accounts = await definitions.check_objects(plan.versions, wanted) if plan.versions else definitions.accounts()
+        found = await checked(office, plan, None, wanted) if plan.versions else None
     except ConfigError as error:
         raise ConfigError(_of_lines(order, error.problems)) from error
+    accounts = office.definitions.accounts() if found is None else found.accounts
     openings = await _openings(office, who, order, accounts)
     in_force = None
     if (plan.versions or openings.payments or openings.waiting) and not order.is_trial:
         line = _audit_line(office, who, order, plan, openings)
-        await office.stores.objects.add(plan.versions, line, openings.payments, openings.waiting)
+        known = None if found is None else found.definitions
+        await office.stores.objects.add(plan.versions, line, openings.payments, openings.waiting, checked=known)
         if order.at is None:
             in_force = await taken(office, is_confirmed=order.is_confirmed)
         if openings.payments:
