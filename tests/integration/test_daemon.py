@@ -8,15 +8,17 @@ import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from doubles import daemon as forked
 from doubles.process.daemon import Daemon
 from doubles.service_manager import ServiceManager
 from e2e.addresses import NETWORK
+from e2e.conditions import eventually
 
 from vosd import __version__
+from vosd.daemon import bootstrap
 
 CONFIGURATION = """
 node: sw1
@@ -155,6 +157,29 @@ def test_a_good_file_is_taken_on_sighup_and_a_bad_one_leaves_the_old_in_force(
     assert "max_cps: value 'many'" in third["error"]
     assert [line["event"] for line in daemon.log() if line.get("level") == "error"] == []
     assert [line["level"] for line in daemon.log() if line.get("event") == "reload_refused"] == ["warning"]
+
+
+def hang_up_behind_the_files() -> None:
+    """Have the switch get SIGHUP when it has read its files, and not begun to handle signals."""
+    read = bootstrap.load_at_start
+
+    def then_hang_up(*words: Any) -> Any:
+        found = read(*words)
+        os.kill(os.getpid(), signal.SIGHUP)
+        return found
+
+    bootstrap.load_at_start = then_hang_up
+
+
+def test_a_sighup_while_the_configuration_is_read_ends_no_start_and_is_carried_out_after_it(
+    tmp_path: Path, migrated: Path
+) -> None:
+    with forked.Daemon(tmp_path, CONFIGURATION.replace("14061", "14063"), prepare=hang_up_behind_the_files) as daemon:
+        shutil.copy(migrated, tmp_path)
+        daemon.start()
+        eventually(lambda: "configuration_loaded" in [line["event"] for line in daemon.log()], "a second load")
+        events = [line["event"] for line in daemon.log()]
+        assert events.index("ready") < events.index("configuration_loaded")
 
 
 def test_reload_check_and_diff_agree_about_a_file(daemon: Daemon) -> None:

@@ -5,6 +5,8 @@ import errno
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -237,6 +239,35 @@ def test_what_breaks_when_a_planned_version_begins_is_refused_with_the_version_n
         assert "accounts[shop].rate_group: value 'promo'" in said.stderr
     assert names(installation) == [("rate_groups", "promo", 1)]
     define(installation, "accounts", "shop", BASIC)
+
+
+def test_an_empty_file_takes_no_keys_away(installation: Installation) -> None:
+    define(installation, "accounts", "shop", BASIC)
+    empty = installation.config.with_name("empty.yaml")
+    empty.write_text("# nothing\n")
+    for kind, name in (("accounts", "shop"), ("templates", "small")):
+        said = installation.vosd("definitions", "set", kind, name, "--file", str(empty))
+        assert (said.exit_code, f"{empty} is empty: expected keys and values" in said.stderr) == (1, True)
+    said = installation.vosd("definitions", "set", "parameters", "SS_SIP_SESSION_TTL", "--file", "/dev/null")
+    assert (said.exit_code, "/dev/null is empty: expected " in said.stderr) == (1, True)
+    said = installation.vosd("definitions", "import", str(empty))
+    assert (said.exit_code, f"{empty} has no objects" in said.stderr) == (1, True)
+    assert names(installation) == [("accounts", "shop", 1)]
+    define(installation, "accounts", "shop", "id: shop\n")
+
+
+def test_what_cannot_be_read_or_written_is_an_error_of_one_line(installation: Installation) -> None:
+    vosd = (str(Path(sys.executable).with_name("vosd")), "-c", str(installation.config))
+    with Path("/dev/full").open("wb") as full:
+        said = subprocess.run([*vosd, "definitions", "export"], stdout=full, stderr=subprocess.PIPE, check=False)
+    assert (said.returncode, said.stderr) == (0, b""), "there is nothing to be written"
+    define(installation, "accounts", "shop", BASIC)
+    with Path("/dev/full").open("wb") as full:
+        said = subprocess.run([*vosd, "definitions", "export"], stdout=full, stderr=subprocess.PIPE, check=False)
+    assert (said.returncode, said.stderr) == (1, b"Error: standard output: No space left on device\n")
+    words = [*vosd, "definitions", "import", "-"]
+    said = subprocess.run(words, input=b"accounts: \xff", capture_output=True, check=False)
+    assert (said.returncode, said.stderr.startswith(b"Error: standard input: 'utf-8' codec")) == (1, True)
 
 
 def test_plans_for_one_moment_go_together_in_any_number_of_commands(installation: Installation) -> None:

@@ -5,8 +5,10 @@ reachable. An error that an operator can act on is one line or one list, never a
 """
 
 import atexit
+import errno
 import gc
 import importlib
+import os
 import re
 import textwrap
 import time
@@ -185,6 +187,13 @@ class VerbDirectory(Family):
             return super().invoke(ctx)
         except VosError as error:
             raise _as_exit(error, str(error)) from error
+        except OSError as error:
+            if error.errno != errno.ENOSPC or error.filename is not None:
+                raise
+            # What is left in the buffer would be written once more as the interpreter ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            message = f"standard output: {error.strerror}"
+            raise OperationError(message) from error
 
 
 def _as_exit(error: VosError, said: str) -> click.ClickException:

@@ -383,10 +383,10 @@ def _value(value: Any) -> str:
 
 def _text_of(file: Path) -> tuple[str, str]:
     """Return the text of a file, and what messages call it; ``-`` is standard input."""
-    if str(file) == "-":
-        return sys.stdin.read(), "standard input"
+    is_input = str(file) == "-"
+    called = "standard input" if is_input else str(file)
     try:
-        return file.read_text(encoding="utf-8"), str(file)
+        return (sys.stdin.buffer.read() if is_input else file.read_bytes()).decode(), called
     except (OSError, UnicodeDecodeError) as error:
-        message = f"{file}: {error}"
+        message = f"{called}: {error}"
         raise OperationError(message) from error

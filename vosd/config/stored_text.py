@@ -197,10 +197,14 @@ def read_object(kind: str, name: str, text: str, file: str, environ: Mapping[str
         BadObjectError: it is none.
     """
     check_kind(kind)
-    if kind == "parameters":
+    if kind == "parameters" and text.strip():
         return Object(kind, name, text.strip())
-    keys = plain_keys(_read(text, file, environ))
-    name_key = KINDS[kind]
+    keys, name_key = plain_keys(_read(text, file, environ)), KINDS[kind]
+    if not keys:
+        message = (
+            f"{file} is empty: expected keys and values, at least {name_key or 'one'}, or the value of a parameter"
+        )
+        raise BadObjectError(message)
     written = name if name_key is None else keys.pop(name_key, name)
     if written != name:
         message = f"{file}: {name_key}: value {written!r}: expected {name}, the name that was given"
@@ -212,7 +216,8 @@ def read_objects(text: str, file: str, environ: Mapping[str, str]) -> list[Objec
     """Return the objects of a file with sections, such as ``accounts`` with its list.
 
     Raises:
-        BadObjectError: a section is none of those whose objects the database may define, or an item has no name.
+        BadObjectError: there are none, a section is none of those whose objects the database may define, or an item
+            has no name.
     """
     found: list[Object] = []
     for kind, entry in _read(text, file, environ).entries.items():
@@ -231,6 +236,9 @@ def read_objects(text: str, file: str, environ: Mapping[str, str]) -> list[Objec
         if number > 1:
             message = f"{file}: {kind}: value {name!r}: expected each object once"
             raise BadObjectError(message)
+    if not found:
+        message = f"{file} has no objects: expected sections such as accounts"
+        raise BadObjectError(message)
     return found
 
 

@@ -40,7 +40,7 @@ from vosd.daemon.definitions import DefinitionWatch, StoredDefinitions
 from vosd.daemon.fraud import FraudPart
 from vosd.daemon.handover import Handover, Predecessor
 from vosd.daemon.late_database import KnownOutage, LateDatabase
-from vosd.daemon.lifecycle import DaemonState, Lifecycle, StartStep, signals_handled
+from vosd.daemon.lifecycle import DaemonState, Lifecycle, StartStep, note_reloads, signals_handled
 from vosd.daemon.live_counter import LiveCounter
 from vosd.daemon.live_events import LiveEventPart
 from vosd.daemon.media_engines import MediaEngineParts
@@ -108,6 +108,7 @@ def run_switch(config: Path, greet: Greet) -> None:
         VosError: something that is needed to start is not there; the message says what to do.
     """
     gc.set_threshold(*GC_THRESHOLDS_OF_A_START)
+    has_reload_come = note_reloads()
     withhold_network_rights()
     notifier, watchdog = systemd.from_environment()
     predecessor = Predecessor.from_environment()
@@ -124,7 +125,7 @@ def run_switch(config: Path, greet: Greet) -> None:
     for problem in loaded.problems:
         _log.warning("configuration", problem=str(problem))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_live(config, started, greet, notifier, watchdog, predecessor))
+        runner.run(_live(config, started, greet, notifier, watchdog, predecessor, has_reload_come))
         _leave()
 
 
@@ -146,6 +147,7 @@ async def _live(
     notifier: Notifier,
     watchdog: Watchdog,
     predecessor: Predecessor | None,
+    has_reload_come: Callable[[], bool],
 ) -> None:
     loaded = started.loaded
     daemon = Daemon(config, started, notifier)
@@ -174,6 +176,8 @@ async def _live(
         )
         notifier.ready(daemon.configuration.summary())
         greet(loaded)
+        if has_reload_come():  # the files may have been read before
+            reload()
 
     with signals_handled(reload=reload, stop=life.ask_to_stop):
         await life.run(when_ready)

@@ -18,6 +18,13 @@ from vosd.daemon.systemd import Notifier, Watchdog
 _log = structlog.get_logger()
 
 
+def note_reloads() -> Callable[[], bool]:
+    """Note SIGHUP until ``signals_handled``, where it would end the process; return what says whether it came."""
+    came: list[int] = []
+    signal.signal(signal.SIGHUP, lambda number, _frame: came.append(number))
+    return lambda: bool(came)
+
+
 @contextmanager
 def signals_handled(*, reload: Callable[[], None], stop: Callable[[signal.Signals], None]) -> Iterator[None]:
     """Have the running loop call ``reload`` on SIGHUP and ``stop`` on SIGINT and SIGTERM."""

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from vosd.daemon.lifecycle import signals_handled
+from vosd.daemon.lifecycle import note_reloads, signals_handled
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,14 @@ async def test_each_signal_calls_its_function_and_is_let_go_afterwards(sent: sig
         assert await asyncio.wait_for(heard.get(), 30) == means
     restored = signal.getsignal(sent)
     assert restored in (before, signal.SIG_DFL, signal.default_int_handler)
+
+
+async def test_a_signal_to_load_again_that_comes_before_the_loop_runs_is_noted() -> None:
+    before = signal.getsignal(signal.SIGHUP)
+    try:
+        has_come = note_reloads()
+        assert not has_come()
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert has_come()
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -17,13 +17,13 @@ from vosd.admin.office.needs import needs, require
 from vosd.admin.office.office import Office
 from vosd.admin.office.passwords import HIDDEN, check_new_passwords
 from vosd.admin.office.permissions import Permission
-from vosd.admin.office.planned_objects import states_of
 from vosd.admin.office.ports import WrittenObject
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import Scope
 from vosd.base.errors import VosError
 from vosd.base.parts import in_parts
 from vosd.billing.accounts import Account
+from vosd.catalogue.planned_objects import states_of
 from vosd.catalogue.problems import ConfigError, is_secret
 from vosd.catalogue.stored_objects import KINDS, DefinitionsMoved, ObjectVersion, in_force_at
 from vosd.cdr.columns import iso_utc
@@ -294,7 +294,7 @@ class Checked(NamedTuple):
     """A change that was checked."""
 
     accounts: Mapping[str, Account]
-    """Those that were asked for, as they are then."""
+    """Accounts that were asked for, as they are then."""
     definitions: int
     """Version of all definitions that it was checked with."""
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
 
-from vosd.catalogue.problems import ConfigError, DefinitionProblem
+from vosd.catalogue.problems import ConfigError, ProblemList, SourceLine
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.cdr.columns import iso_utc
 
@@ -25,9 +25,15 @@ class ObjectsThen(NamedTuple):
     def error(self, error: ConfigError) -> ConfigError:
         """Return the mistakes of this moment, with the version that was planned for it in front."""
         begun = next(each for each in self.without if each.begins_at == self.at)
-        place = f"{begun.kind} {begun.name} (version {begun.version}) in the database"
-        expected = "a configuration that is valid then, too: the mistakes of that moment follow"
-        return ConfigError([DefinitionProblem(place, 0, "begins_at", iso_utc(self.at), expected), *error.problems])
+        place = SourceLine(f"{begun.kind} {begun.name} (version {begun.version}) in the database", 0)
+        problems = ProblemList()
+        problems.error(
+            place,
+            "begins_at",
+            "a configuration that is valid then, too: the mistakes of that moment follow",
+            iso_utc(self.at),
+        )
+        return ConfigError([*problems.in_order(), *error.problems])
 
 
 def states_of(change: Sequence[ObjectVersion], planned: Iterable[ObjectVersion]) -> Iterator[ObjectsThen]:
