@@ -91,11 +91,13 @@ def losses(
         accounts, trunks = accounts & changes.accounts, trunks & changes.mapping_gateways
     elif phones:
         trunks = trunks - phones.keys()
+    dids, dids_left = (_NONE, _NONE) if running.dids is wanted.dids else (_dids(running), _dids(wanted))
     kinds: list[tuple[str, Iterable[str], Collection[str], int]] = [
         ("accounts", accounts, wanted.accounts, numbers[0]),
         ("mapping gateways", trunks, wanted.mapping_gateways, numbers[1]),
         ("phones", phones, wanted.phones, len(phones)),
         ("routing gateways", running.routing_gateways, wanted.routing_gateways, len(running.routing_gateways)),
+        ("dids", dids, dids_left, len(dids)),
         ("number lists", running.number_lists, wanted.number_lists, len(running.number_lists)),
         ("number pools", running.number_pools, wanted.number_pools, len(running.number_pools)),
         ("routing plans", running.plans, wanted.plans, len(running.plans)),
@@ -132,6 +134,10 @@ def _loss(ordered: Ordered, kind: str, before: Iterable[str], after: Collection[
     ended = sum(ordered.has_ended(section, name) for name in gone)
     planned = frozenset(name for name in gone if ordered.was_planned(section, name))
     return Loss(kind, gone, len(gone), number, ended, planned)
+
+
+def _dids(catalogue: Catalogue) -> Set[str]:
+    return _NONE if catalogue.dids is None else catalogue.dids.entries()
 
 
 def _numbers(running: Catalogue, wanted: Catalogue, ordered: Set[str]) -> Iterator[Loss]:

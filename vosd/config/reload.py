@@ -15,7 +15,6 @@ from vosd.config.assembly.rate_tables import RateTables, TablesInMemory
 from vosd.config.assembly.remembered import Remembered
 from vosd.config.load import Loaded, load
 from vosd.config.stored import Stored, Wanted, nothing_stored
-from vosd.engine.settings import Settings
 
 RESTART_KEYS: Final[Mapping[str, str]] = {
     "node": "node",
@@ -32,6 +31,9 @@ RESTART_KEYS: Final[Mapping[str, str]] = {
     "media": "media",
 }
 """Settings that only a restart changes, and the key that each is written under."""
+
+_FOLLOWING: Final = frozenset({"advertise", "media"})
+"""Settings that follow from ``sip.listen`` and ``sip.advertise`` where their key is left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ def reload(
         loaded = load(path, environ, tables, definitions, remembered=remembered, opened=opened)
     except ConfigError as error:
         return Reloaded(running, error.problems, is_accepted=False)
-    waiting = _waiting(path, running.settings, loaded)
+    waiting = _waiting(path, running, loaded)
     kept = {field: getattr(running.settings, field) for field in RESTART_KEYS}
     in_force = replace(loaded, settings=replace(loaded.settings, **kept))
     lost = losses(running.catalogue, loaded.catalogue, loaded.gone_rates, _ordered(running.stored, loaded.stored))
@@ -100,10 +102,12 @@ def _changed(running: Stored, wanted: Stored, kind: str) -> set[str]:
     return {name for name, each in wanted.objects.get(kind, {}).items() if before.get(name, each) is not each}
 
 
-def _waiting(path: Path, running: Settings, loaded: Loaded) -> tuple[DefinitionProblem, ...]:
+def _waiting(path: Path, running: Loaded, loaded: Loaded) -> tuple[DefinitionProblem, ...]:
     problems = ProblemList()
     for field, key in RESTART_KEYS.items():
-        if getattr(running, field) != getattr(loaded.settings, field):
+        if field in _FOLLOWING and key not in loaded.places and key not in running.places:
+            continue
+        if getattr(running.settings, field) != getattr(loaded.settings, field):
             place = loaded.places.get(key, SourceLine(str(path), 0))
             problems.warning(place, key, "a restart: the change takes effect after it")
     return problems.in_order()

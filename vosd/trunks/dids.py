@@ -60,6 +60,10 @@ class DidTable:
             if len(before.last) == len(after.first) and after.first <= before.last:
                 raise OverlapError(before.number, after.number)
 
+    def entries(self) -> frozenset[str]:
+        """Return the number or range of each entry."""
+        return frozenset(did.number for did in self._ranges)
+
     def find(self, number: str) -> Did | None:
         """Return the entry of a number in digits, or None."""
         at = bisect_right(self._first, (len(number), number)) - 1

@@ -68,6 +68,14 @@ def test_what_needs_a_restart_keeps_its_running_value_and_is_named(site):
     assert (settings.log_level, settings.shutdown_grace_s) == (LogLevel.DEBUG, 5)
 
 
+def test_a_further_socket_is_one_change_that_waits(site):
+    running = site.load("sip: {listen: [udp:127.0.0.1:5060]}\n")
+    path = site.write("vosd.yaml", "sip: {listen: [udp:127.0.0.1:5060, tcp:127.0.0.1:5060]}\n")
+    assert [problem.key for problem in reload(path, running).problems] == ["sip.listen"]
+    path = site.write("vosd.yaml", "sip: {listen: [udp:127.0.0.1:5060], advertise: 192.0.2.1}\n")
+    assert [problem.key for problem in reload(path, running).problems] == ["sip.advertise"]
+
+
 def test_a_change_that_waits_is_named_again_at_the_next_reload(site):
     running = site.load("node: a\n")
     path = site.write("vosd.yaml", "node: b\n")
@@ -246,3 +254,14 @@ def test_phones_and_vendors_that_are_taken_away_count_each_among_their_own(site)
     ]
     outcome = reload(site.write("vosd.yaml", site.minimal + more), running)
     assert list(map(str, outcome.lost)) == ["9 of 10 routing gateways: v0, v1, v2, v3, v4 and 4 more"]
+
+
+@pytest.mark.parametrize(("left", "said"), [(9, []), (8, ["the file removes 2 of 10 dids: 44200008, 44200009"])])
+def test_a_shorter_file_of_numbers_given_to_customers_needs_confirmation(site, left, said):
+    """Calls to the rest would be refused as not found."""
+    head = "accounts: [{id: a}, {id: v, type: clearing}]\n"
+    head += "routing_gateways: [{name: g, account: v, address: 192.0.2.9, allow_unrated: yes}]\ndids:\n"
+    numbers = [f"  - {{number: '4420000{each}', account: a, trunk: g}}\n" for each in range(10)]
+    running = site.load(head + "".join(numbers))
+    outcome = reload(site.write("vosd.yaml", head + "".join(numbers[:left])), running)
+    assert list(objections(outcome.lost, IDLE)) == said
