@@ -148,6 +148,24 @@ def test_a_hold_that_is_refused_plays_nothing():
     scene.finish(call)
 
 
+@pytest.mark.parametrize("status", [488, 500])
+def test_it_goes_on_where_the_holder_is_refused_what_it_proposes_next(status):
+    """RFC 3264 section 8: the session stays as it was."""
+    scene, relay = scene_with()
+    call, party = scene.talk()
+    call.propose("a=sendonly")
+    run(scene, 3_000)
+    held = playing(relay)
+    party.will("INVITE", Reply(status))
+    call.propose()
+    run(scene)
+    assert (call.got["INVITE"][-1], playing(relay)) == (status, held)
+    call.propose()
+    run(scene)
+    assert playing(relay) == {}
+    scene.finish(call)
+
+
 def test_the_latest_description_says_which_side_holds():
     scene, relay = scene_with()
     call, party = scene.talk()

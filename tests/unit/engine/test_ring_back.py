@@ -23,7 +23,7 @@ def scene_with(
     relay = VirtualRelay()
     trunks = [
         mapping_gateway("acme", f"{CUSTOMER.host}/32", dialect=CallerDialect(**caller)),
-        vendor_gateway(0, media=MediaSettings(local_ring=local_ring)),
+        *(vendor_gateway(index, media=MediaSettings(local_ring=local_ring)) for index in range(2)),
     ]
     media = MediaParameters(
         engine=MediaEngine.RELAY, mode=mode, ring_back_delay_ms=2_000, announcements=announcements or {}
@@ -52,6 +52,23 @@ def test_the_caller_is_told_where_the_tone_comes_from_and_hears_it_until_the_ans
     assert media_of(call.theirs.encode())[0].port == medium.port
     scene.finish(call)
     assert relay.open_ports == {}
+
+
+def test_it_begins_again_for_the_next_vendor_because_media_of_the_first_have_ended_it():
+    scene, relay = scene_with()
+    scene.vendor.script = Script((Line(0, 180), Line(1_000, 180), Line(2_000, 503)))
+    scene.vendors[1].script = Script((Line(0, 180), Line(3_000, 200, ANSWER)))
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_for(500)
+    port = next(each for each in relay.open_ports.values() if each.rings_after_ms is not None)
+    port.rings_after_ms = None  # as the worker does at the first packet of the vendor
+    scene.wire.run_for(1_000)
+    assert port.rings_after_ms is None
+    scene.wire.run_for(1_000)
+    assert port.rings_after_ms == 2_000
+    scene.wire.run_until(lambda: call.final == 200)
+    assert port.rings_after_ms is None
+    scene.finish(call)
 
 
 @pytest.mark.parametrize("named", [{"local_ring": False, "mode": MediaMode.ON}, {"mode": MediaMode.OFF}])

@@ -104,7 +104,7 @@ class MediaKeeper:
                 self._legs[media.number] = leg
             body = message.body
             if media.number in self._offered:
-                self._offer_answered(message, leg, media)
+                self._offer_answered(message, leg, media, now)
             if not body or SDP not in message.headers:
                 return self._ring_back(waiting, leg, media)
             if isinstance(body, Authored) and body.author == BY_SWITCH:
@@ -149,7 +149,8 @@ class MediaKeeper:
         if self._parts.relay is None or not media.ports:
             return None
         address = address_of(leg, self._parts.listeners, self._parts.addresses).announced
-        return ring_back(waiting.message, leg, media, self._parts.relay, address, parameters.ring_back_delay_ms)
+        delay_ms = parameters.ring_back_delay_ms
+        return ring_back(waiting.message, leg, media, self._parts.relay, address, delay_ms, self._legs)
 
     def _stop_ring_back(self, media: LegMedia) -> None:
         """End the ring-back of a caller whose callee has answered."""
@@ -159,7 +160,7 @@ class MediaKeeper:
             self._parts.relay.stop_playing(port)
         media.is_ringing = False
 
-    def _offer_answered(self, message: Outgoing, leg: Leg, media: LegMedia) -> None:
+    def _offer_answered(self, message: Outgoing, leg: Leg, media: LegMedia, now: Instant) -> None:
         """Take media as before an offer of a leg that was refused: the session stays as it was (RFC 3264 section 8)."""
         offered = self._offered[media.number]
         if not isinstance(message, OutgoingResponse | OutgoingSuccess):
@@ -180,6 +181,8 @@ class MediaKeeper:
         partner = self._parts.legs.partner(leg)
         if partner is not None:
             self._go_on(leg, partner)
+            if self._parts.music.sounds:
+                self._parts.music.refused((leg, partner), self._parts.parameters, now)
         leg.moved()
 
     def forget(self, waiting: WaitingMessage) -> None:

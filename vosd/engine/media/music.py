@@ -75,6 +75,11 @@ class HoldMusic:
                 self._relay.stop_playing(port)
             self._arrange_one(held, holder, parameters, now, may_begin=True)
 
+    def refused(self, sides: tuple[Leg, Leg], parameters: MediaParameters, now: Instant) -> None:
+        """Begin music again that an offer has ended which was refused: the hold stays as it was."""
+        for held, holder in (sides, sides[::-1]):
+            self._arrange_one(held, holder, parameters, now, may_begin=True)
+
     def for_engine(self, body: bytes, reader: Leg, author: LegMedia, parameters: MediaParameters) -> bytes:
         """Return an offer as an rtpengine is given it: it plays nothing to a side that is offered ``inactive``."""
         if _INACTIVE in body and self._found(reader, author, parameters) is not None:

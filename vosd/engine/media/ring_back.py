@@ -1,5 +1,6 @@
 """Ring-back of the switch for a caller whose callee rings without media of its own (``local_ring``)."""
 
+from collections.abc import Container
 from typing import Final
 
 from vosd.b2bua.leg import Leg
@@ -18,13 +19,20 @@ _OPPOSITE: Final = {b"a=sendonly": b"a=recvonly", b"a=recvonly": b"a=sendonly"}
 
 
 def ring_back(
-    message: Outgoing, leg: Leg, media: LegMedia, relay: MediaRelay, address: str, delay_ms: int
+    message: Outgoing,
+    leg: Leg,
+    media: LegMedia,
+    relay: MediaRelay,
+    address: str,
+    delay_ms: int,
+    legs: Container[int],
 ) -> MessageChange | None:
     """Return a ringing response with a description, for a caller that is played ring-back; None for any other message.
 
     The description answers the caller's offer with G.711 at the port that the caller has anyway, so that the answer of
     the callee changes nothing but the codec. It is put into responses that are not reliable: a reliable one would be
-    the only answer (RFC 3262 section 5). The tone begins after a pause, unless media of the callee come before.
+    the only answer (RFC 3262 section 5). The tone begins after a pause, unless media of the callee come before. It
+    begins again for the next attempt, because media of the one before may have ended it; ``legs`` are those in use.
     """
     if not isinstance(message, OutgoingResponse) or message.status not in _RINGING or message.body:
         return None
@@ -38,8 +46,8 @@ def ring_back(
     session = _answer(bytes(leg.sessions.remote), address, port)
     if session is None:
         return None
-    if not media.is_ringing:
-        media.is_ringing = True
+    if not media.is_ringing or media.rings_for not in legs:
+        media.is_ringing, media.rings_for = True, attempt.number
         relay.play_ring_back(port, delay_ms)
     return MessageChange(headers=message.headers + SDP, body=session)
 
