@@ -30,9 +30,9 @@ _STATIC_CLOCKS: Final = {
 """Clocks of payload types with a fixed meaning that are not 8000 (RFC 3551 section 6)."""
 _ICE: Final = (
     b"a=candidate:", b"a=remote-candidates:", b"a=end-of-candidates", b"a=ice-", b"a=group:BUNDLE", b"a=bundle-only",
-    b"a=source-filter:", b"a=alt:",
+    b"a=source-filter:", b"a=alt:", b"a=altc:",
 )  # fmt: skip
-"""Lines that offer or want a way past the relay (RFC 8839, RFC 4570), or one port for several media (RFC 9143)."""
+"""Lines that lead past the relay (RFC 8839, RFC 4570, RFC 6947), or want one port for several media (RFC 9143)."""
 _ANY_ICE: Final = re.compile(b"|".join(map(re.escape, _ICE)))
 _RTCP: Final = b"a=rtcp:"
 """A line of one medium (RFC 3605), which says nothing above all media."""

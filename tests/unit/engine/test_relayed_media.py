@@ -23,7 +23,15 @@ from vosd.sdp.media import media_of
 from vosd.sdp.rewrite import Authored
 from vosd.sip.door.door import MessageChange, MessageWait, WaitingMessage
 from vosd.sip.door.messages import OutgoingReinvite, OutgoingResponse
-from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters, MediaSettings, MediaWatch, PortRange
+from vosd.trunks.media import (
+    MediaAddress,
+    MediaEngine,
+    MediaMode,
+    MediaParameters,
+    MediaSettings,
+    MediaWatch,
+    PortRange,
+)
 
 SWITCH_HOST = "192.0.2.1"
 ON = MediaParameters(engine=MediaEngine.RELAY, mode=MediaMode.ON)
@@ -31,7 +39,7 @@ OTHER_ANSWER = ANSWER.replace("192.0.2.20", "192.0.2.30")
 ONLY_G729 = OFFER.replace("RTP/AVP 0 101", "RTP/AVP 18").replace("a=rtpmap:0 PCMU/8000", "a=rtpmap:18 G729/8000")
 
 
-def scene_with(relay=None, *, mode=MediaMode.ON, caller=None, vendor=None, vendors=1, **more):
+def scene_with(relay=None, *, mode=MediaMode.ON, caller=None, vendor=None, vendors=1, media_addresses=(), **more):
     """Return a scene whose switch relays; ``caller`` and ``vendor`` are the keys of their trunks about media."""
     relay = relay or VirtualRelay()
     trunks = [
@@ -39,7 +47,8 @@ def scene_with(relay=None, *, mode=MediaMode.ON, caller=None, vendor=None, vendo
         *(vendor_gateway(index, media=MediaSettings(**(vendor or {}))) for index in range(vendors)),
     ]
     parameters = MediaParameters(engine=MediaEngine.RELAY, mode=mode)
-    return Scene(catalogue(trunks, media=parameters, **more), relay=relay), relay
+    content = catalogue(trunks, media=parameters, **more)
+    return Scene(content, relay=relay, media_addresses=media_addresses), relay
 
 
 def place(session):
@@ -141,6 +150,47 @@ def test_the_next_vendor_gets_a_port_of_its_own_and_the_caller_keeps_its_port():
     assert of_callee.source.host == "192.0.2.30"
     assert of_caller.other == of_callee.port
     assert len(relay.open_ports) == 2
+    scene.finish(call)
+
+
+SIX = "2001:db8::1"
+BOTH_FAMILIES = ((MediaAddress(SWITCH_HOST, SWITCH_HOST), MediaAddress(SIX, SIX)),)
+
+
+def in_version_6(session):
+    return session.replace("c=IN IP4 192.0.2.", "c=IN IP6 2001:db8::")
+
+
+def test_a_caller_gets_a_port_of_the_family_of_its_media_whatever_its_sip_has():
+    scene, relay = scene_with(media_addresses=BOTH_FAMILIES)
+    call, there = scene.talk(Intent(in_version_6(OFFER)))
+    assert (place(call.theirs)[0], place(there.theirs)[0]) == (SIX, SWITCH_HOST)
+    assert f"c=IN IP6 {SIX}" in call.theirs
+    of_caller, of_callee = ports(relay, call, there)
+    assert (of_caller.port.host, of_callee.port.host) == (SIX, SWITCH_HOST)
+    call.propose("a=sendonly")
+    there.propose()
+    scene.wire.run_for(1_000)
+    assert ports(relay, call, there) == (of_caller, of_callee)
+    assert (place(call.theirs)[0], place(there.theirs)[0]) == (SIX, SWITCH_HOST)
+    scene.finish(call)
+
+
+def test_a_side_keeps_the_address_of_its_ports_when_it_describes_another_family():
+    scene, relay = scene_with(media_addresses=BOTH_FAMILIES)
+    call, there = scene.talk()
+    call.mine = in_version_6(OFFER)
+    call.propose()
+    scene.wire.run_for(1_000)
+    assert place(call.theirs)[0] == ports(relay, call, there)[0].port.host == SWITCH_HOST
+    scene.finish(call)
+
+
+def test_a_vendor_that_offers_first_gets_a_port_of_its_family():
+    """The caller leaves its description for the ACK."""
+    scene, _ = scene_with(media_addresses=BOTH_FAMILIES)
+    call, there = scene.talk(Intent(offer=""), Script((Line(0, 200, in_version_6(ANSWER)),)))
+    assert (place(call.theirs)[0], place(there.theirs)[0]) == (SWITCH_HOST, SIX)
     scene.finish(call)
 
 

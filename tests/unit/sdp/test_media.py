@@ -200,6 +200,16 @@ def test_ice_and_bundles_are_removed_and_keys_pass():
     )
 
 
+def test_alternatives_of_another_family_are_removed():
+    """RFC 6947: they would lead past the relay, and show where the author is."""
+    lines = b"a=altc:1 IP4 192.0.2.7 4000\r\na=altc:2 IP6 2001:db8::7 4000\r\n"
+    assert relayed(CALL + lines, [RELAY]) == relayed(CALL, [RELAY])
+    assert (
+        relayed(CALL.replace(b"m=audio", b"m=audio 0 RTP/AVP 0\r\n" + lines + b"m=audio"), [None, RELAY]).count(b"altc")
+        == 0
+    )
+
+
 def test_rtcp_is_where_the_place_says():
     apart = relayed(ICE, [Place("203.0.113.5", 10_000, 10_007)])
     assert b"a=rtcp:10007\r\n" in apart

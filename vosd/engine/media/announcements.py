@@ -73,7 +73,7 @@ class SoundsForCallers:
         if found is None:
             return None
         audio, encoded = found
-        address = address_of(leg, self._listeners, self._addresses)
+        address = address_of(leg, self._listeners, self._addresses, audio.medium.host)
         port = relay.open(
             address.bind,
             parameters.ivr_ports,

@@ -67,7 +67,8 @@ class RelayedSessions:
             if port is None:
                 port = ports.open(own, index, address, now)
             if far is None and port is not None:
-                author_address = address_of(passing.author, self._parts.listeners, self._parts.addresses)
+                listeners, addresses = self._parts.listeners, self._parts.addresses
+                author_address = address_of(passing.author, listeners, addresses, medium.host)
                 far = ports.open(theirs, index, author_address, now, is_multiplexed=medium.is_multiplexed)
             if port is None or far is None:
                 return None

@@ -48,9 +48,23 @@ def flow_of(leg: Leg) -> int:
     return 0 if leg.early is None else leg.early.peer.flow
 
 
-def address_of(leg: Leg, listeners: Sequence[Listener], addresses: Sequence[Sequence[MediaAddress]]) -> MediaAddress:
-    """Return the address of the relay for a leg, in the family of its peer: as configured for its socket of ours."""
-    flow, is_six = flow_of(leg), ":" in leg.host
+def address_of(
+    leg: Leg, listeners: Sequence[Listener], addresses: Sequence[Sequence[MediaAddress]], described: str = ""
+) -> MediaAddress:
+    """Return the address of the relay for a leg: as configured for its socket of ours, in the family of its media.
+
+    That is the family of its ports, before it has one that of the address that it has ``described``, else of its SIP.
+    """
+    flow, media, host = flow_of(leg), leg.facts.media, described
+    if media is not None:
+        for port in media.ports:
+            if port is not None and port.id >= 0:
+                host = port.host
+                break
+        else:
+            source = media.sources[0] if media.sources else None
+            host = host if source is None else source.host
+    is_six = ":" in (host or leg.host)
     for each in addresses[flow] if flow < len(addresses) else ():
         if (":" in each.announced) is is_six:
             return each
