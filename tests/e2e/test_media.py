@@ -279,6 +279,39 @@ def test_a_caller_that_sends_by_the_payload_types_of_the_answer_is_heard(relayin
             relaying.record_of(call.callee)
 
 
+def test_parties_that_encrypt_by_dtls_shake_hands_through_the_relay(relaying: Stage) -> None:
+    def secured(party: RtpPeer, role: str) -> str:
+        fingerprint = ":".join(["4A"] * 32)
+        lines = f"a=fingerprint:SHA-256 {fingerprint}\r\na=setup:{role}\r\n"
+        return described(party).replace("RTP/AVP", "UDP/TLS/RTP/SAVP") + lines
+
+    with Peer(relaying.endpoint_of("acme")) as customer, Peer(VENDORS["carrier-a"]) as vendor:
+        caller, callee = RtpPeer(CUSTOMERS["acme"], ssrc=1), RtpPeer(VENDORS["carrier-a"].host, ssrc=2)
+        with closing(caller), closing(callee):
+            call = OutgoingCall(customer, relaying.address, relaying.number("4410"))
+            call.send(call.request("INVITE", body=secured(caller, "actpass")))
+            incoming = vendor.expect("INVITE")
+            vendor.reply(incoming, 200, tag=f"vendor-{call.call_id}", body=secured(callee, "active"))
+            of_caller, of_callee = place(call.answered()), place(incoming)
+            vendor.expect("ACK")
+            hello = bytes.fromhex("16fefd0000000000000000002f01") + bytes(46)
+            for sender, port, listener in ((callee, of_callee, caller), (caller, of_caller, callee)):
+
+                def is_passed(
+                    sender: RtpPeer = sender, port: tuple[str, int] = port, listener: RtpPeer = listener
+                ) -> bool:
+                    sender.sock.sendto(hello, port)
+                    return listener.has(1)
+
+                eventually(is_passed, "the handshake reaches the other party")
+                assert set(listener.taken()) == {hello}
+            eventually(lambda: is_heard(caller, of_caller, callee), "encrypted media follow")
+            eventually(lambda: is_heard(callee, of_callee, caller), "encrypted media follow")
+            assert call.hang_up(2).status == 200
+            vendor.reply(vendor.expect("BYE"), 200)
+            relaying.record_of(call.callee)
+
+
 def test_media_from_a_network_that_access_refuses_are_dropped_or_end_the_call(relaying: Stage) -> None:
     callee = RtpPeer(VENDORS["carrier-a"].host, ssrc=2)
     for host, reason in ((f"{NETWORK}.79", "Normal"), (f"{NETWORK}.78", "Geofence Blocked")):

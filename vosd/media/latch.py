@@ -112,6 +112,12 @@ class Latch:
             return address[:2] == self._announced
         return source.trust is MediaTrust.ANY or address[0] in self._hosts
 
+    def may_shake_hands(self, address: Address) -> bool:
+        """Return whether DTLS of a source is taken: before one is believed, of any that the description allows."""
+        if self.believed is not None:
+            return address == self.believed
+        return self.may_be(address) and self._verdict(address[0]) is True
+
     def is_of_peer(self, host: str) -> bool:
         """Return whether RTCP from this host is the peer's: that of the believed source, or else an announced one."""
         if self.believed is not None:

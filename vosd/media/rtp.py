@@ -19,6 +19,7 @@ FOREIGN: Final = 0.0
 RTCP: Final = -1.0
 """In place of a unit: RTCP that shares the port, whose packet types are 192 to 223 (RFC 5761 section 4)."""
 _RTCP_TYPES: Final = range(192, 224)
+_DTLS: Final = frozenset(bytes((first,)) for first in range(20, 64))
 _MARKER: Final = 0x80
 _NS_PER_SECOND: Final = 1e9
 
@@ -36,6 +37,11 @@ def is_whole(data: bytes) -> bool:
     if data[0] & 0x20:
         return size > end  # how much of it is padding is encrypted in SRTP (RFC 3711 section 3.1)
     return size >= end
+
+
+def is_dtls(data: bytes) -> bool:
+    """Return whether a packet beside RTP is one of DTLS, by its first byte (RFC 7983 section 7)."""
+    return data[:1] in _DTLS
 
 
 def payload_start(data: bytes) -> int:

@@ -43,6 +43,9 @@ class MediaSource(msgspec.Struct, frozen=True, array_like=True):
     judged_for: int = 0
     """Number of the leg whose switch is asked before an address is believed (``scope: rtp``); 0 = none is asked."""
 
+    has_handshake: bool = False
+    """Whether the parties agree on keys by DTLS among the media (RFC 5764), before the first RTP."""
+
     def hosts(self) -> frozenset[str]:
         """Return the addresses that the description, and with ``learn`` the SIP, name; others may be forged."""
         host = plain_host(self.host)

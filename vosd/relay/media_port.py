@@ -6,6 +6,7 @@
 import socket
 import struct
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from functools import partial
 from time import monotonic_ns
 from typing import Final, Protocol
@@ -24,6 +25,7 @@ from vosd.media.rtp import (
     RTCP,
     VERSION,
     VERSION_MASK,
+    is_dtls,
     is_whole,
     payload_start,
     units_by_kind,
@@ -41,7 +43,7 @@ DATAGRAM_BYTES: Final = 2_048
 BUDGET: Final = 250
 """Packets of one port in half a second; above it they are dropped. Audio with 5 ms a packet is 100."""
 CONTROL_BUDGET: Final = 50
-"""RTCP packets of one port in that time: they take nothing from the budget of RTP."""
+"""Packets of RTCP and DTLS of one port in that time: they take nothing from the budget of RTP."""
 _WINDOW_NS: Final = 500_000_000
 _REPORTS_KEPT: Final = 8
 """Sender reports of which the time is known when the peer refers to one: they are 5 s apart, or closer in video."""
@@ -96,11 +98,11 @@ class MediaPort:
 
     __slots__ = (
         "_announced_control", "_broken", "_budget", "_clock_ms", "_control", "_control_believed", "_control_budget",
-        "_control_ns", "_control_window_ns", "_excess", "_foreign_payload", "_is_unread", "_key_reader", "_key_units",
-        "_out", "_owner", "_peer_jitter_ms", "_peer_lost", "_peer_lost_percent", "_receive", "_record",
-        "_reports_sent", "_round_trip_ns", "_rtp", "_units", "_unknown", "_unread", "_until_filter", "_version",
-        "_window_ns", "alive_ns", "are_keys_reported", "are_keys_taken", "is_filtered", "kernel", "latch", "other",
-        "port", "reception", "record_number", "sender", "source", "tone_reader", "tos",
+        "_control_ns", "_control_window_ns", "_excess", "_foreign_payload", "_handshake_from", "_is_unread",
+        "_key_reader", "_key_units", "_out", "_owner", "_peer_jitter_ms", "_peer_lost", "_peer_lost_percent",
+        "_receive", "_record", "_reports_sent", "_round_trip_ns", "_rtp", "_units", "_unknown", "_unread",
+        "_until_filter", "_version", "_window_ns", "alive_ns", "are_keys_reported", "are_keys_taken", "is_filtered",
+        "kernel", "latch", "other", "port", "reception", "record_number", "sender", "source", "tone_reader", "tos",
     )  # fmt: skip
 
     def __init__(
@@ -126,6 +128,8 @@ class MediaPort:
         self._is_unread = self.are_keys_reported = self.are_keys_taken = False
         self.source: MediaSource | None = None
         self._announced_control: Address | None = None
+        self._handshake_from: Address | None = None
+        """Source of the last DTLS, which answers to it are sent to before one is believed: it may be behind NAT."""
         self._control_believed: Address | None = None
         self._control_ns = 0
         self.latch = Latch(partial(owner.source_found, order.port.id))
@@ -249,10 +253,10 @@ class MediaPort:
         elif not is_whole(data):
             if self._is_control(data) and self._may_share(address):
                 self._take_control(data, now_ns)
-            elif self.latch.may_be(address):
-                self._broken += 1
-            else:
+            elif not self.latch.may_be(address):
                 self._unknown += 1
+            elif not self._is_handshake_taken(data, address, now_ns):
+                self._broken += 1
             return
         else:
             _, kind, sequence, _, ssrc = HEADER.unpack_from(data)
@@ -328,7 +332,8 @@ class MediaPort:
         if self._is_control(data):
             self._take_control(data, now_ns)
         elif not is_whole(data):
-            self._broken += 1
+            if self.latch.believed is None or not self._is_handshake_taken(data, self.latch.believed, now_ns):
+                self._broken += 1
         elif self._units[data[1]] == _KEY and self._key_reader is not None:
             self._receive_key(data, self._key_reader, now_ns)
         else:
@@ -452,6 +457,42 @@ class MediaPort:
             for pressed in self.tone_reader.ended_before(moment_ns):
                 self._owner.key_pressed(self.port.id, pressed)
 
+    # ---- handshakes ----
+
+    def _is_handshake_taken(self, data: bytes, address: Address, now_ns: int) -> bool:
+        """Forward DTLS by which the parties agree on keys, no more often than RTCP; False = it is none, or not taken.
+
+        It comes before the RTP by which a source is believed. Its parties know each other by the fingerprints in
+        their descriptions, so that others can disturb it, but not take part.
+        """
+        source, other = self.source, self.other
+        if source is None or not source.has_handshake or other is None or not is_dtls(data):
+            return False
+        if not self.latch.may_shake_hands(address) or not self._may_send(address):
+            return False
+        if self._has_control_budget(now_ns):
+            self._handshake_from = address
+            other._send_handshake(data)
+        return True
+
+    def _is_control_handshake_taken(self, data: bytes, now_ns: int) -> bool:
+        """Forward DTLS for RTCP where that has ports of its own; False = it is none."""
+        source, other = self.source, self.other
+        if source is None or not source.has_handshake or other is None or not is_dtls(data):
+            return False
+        target = None if other._control is None else other._control_destination()
+        if other._control is not None and target is not None and self._has_control_budget(now_ns):
+            with suppress(OSError):
+                other._control.sendto(data, target)
+        return True
+
+    def _send_handshake(self, data: bytes) -> None:
+        """Send DTLS of the other port to the peer of this one."""
+        target = self.latch.believed or self._handshake_from or self.sender.target
+        if target is not None:
+            with suppress(OSError):
+                self._rtp.sendto(data, target)
+
     # ---- RTCP ----
 
     def receive_control(self) -> None:
@@ -465,7 +506,7 @@ class MediaPort:
         self._owner.changed(self)
         if not self.latch.is_of_peer(address[0]) or not self._may_control(address, now_ns):
             self._unknown += 1
-        elif self._take_control(data, now_ns):
+        elif self._is_control_handshake_taken(data, now_ns) or self._take_control(data, now_ns):
             self._control_believed = address
             self._control_ns = now_ns
 
@@ -484,11 +525,7 @@ class MediaPort:
         if packet is None:
             self._broken += 1
             return False
-        if now_ns - self._control_window_ns >= _WINDOW_NS:
-            self._control_window_ns, self._control_budget = now_ns, CONTROL_BUDGET
-        self._control_budget -= 1
-        if self._control_budget < 0:
-            self._excess += 1
+        if not self._has_control_budget(now_ns):
             return False
         self.alive_ns = now_ns
         for report in packet.receptions:
@@ -497,6 +534,15 @@ class MediaPort:
         if other is not None:
             other._send_control(data, packet.sent_report, now_ns)
         return True
+
+    def _has_control_budget(self, now_ns: int) -> bool:
+        if now_ns - self._control_window_ns >= _WINDOW_NS:
+            self._control_window_ns, self._control_budget = now_ns, CONTROL_BUDGET
+        self._control_budget -= 1
+        if self._control_budget >= 0:
+            return True
+        self._excess += 1
+        return False
 
     def _send_control(self, data: bytes, sent_report: int | None, now_ns: int) -> None:
         """Send RTCP of the other port to the peer of this one."""
@@ -534,7 +580,7 @@ class MediaPort:
         self._is_unread = not source.payloads
         self.latch.expect(source, believed)
         if self.latch.believed is None:
-            self._control_believed = None
+            self._control_believed = self._handshake_from = None
         self.take_all_sources()
         host, control_host = plain_host(source.host), plain_host(source.rtcp_host)
         if source.rtcp is not None and control_host == host:
