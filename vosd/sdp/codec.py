@@ -8,6 +8,8 @@ _STATIC: Final = {
     "18": "G729",
 }  # fmt: skip
 """Payload types with a fixed meaning (RFC 3551 section 6)."""
+OTHER_NAMES: Final = {"g729a": "G729", "g729ab": "G729", "g7231": "G723"}
+"""Names in lower case that peers write for codecs with another registered name: the packets are the same."""
 _MAX_NAME: Final = 32
 
 
@@ -44,5 +46,6 @@ def _names(lines: list[str]) -> dict[str, str]:
     for line in lines:
         if line.startswith("a=rtpmap:"):
             payload, _, encoding = line[9:].partition(" ")
-            names[payload] = encoding.partition("/")[0].strip()
+            name = encoding.partition("/")[0].strip()
+            names[payload] = OTHER_NAMES.get(name.lower(), name)
     return names

@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from typing import Final, NamedTuple
 
 from vosd.base.host import UNSPECIFIED
-from vosd.sdp.codec import static_name
+from vosd.sdp.codec import OTHER_NAMES, static_name
 
 MAX_BYTES: Final = 16 * 1024
 MAX_MEDIA: Final = 8
@@ -294,7 +294,7 @@ def _map(line: bytes) -> tuple[int, str, int] | None:
     name, _, rest = encoding.strip().decode("utf-8", "replace").partition("/")
     clock = rest.partition("/")[0]
     is_clock = clock.isdecimal() and clock.isascii() and len(clock) < 8 and int(clock) >= _MIN_CLOCK
-    return int(payload), name[:_MAX_NAME], int(clock) if is_clock else 8_000
+    return int(payload), OTHER_NAMES.get(name.lower(), name[:_MAX_NAME]), int(clock) if is_clock else 8_000
 
 
 def _is_number(text: bytes, most: int) -> bool:

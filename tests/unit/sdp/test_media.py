@@ -210,6 +210,15 @@ def test_alternatives_of_another_family_are_removed():
     )
 
 
+@pytest.mark.parametrize("name", ["G729A", "g729a", "G729AB"])
+def test_a_codec_under_another_name_is_the_registered_one(name):
+    session = CALL.replace(b"18 G729/", b"18 %b/" % name.encode())
+    assert media_of(session)[0].codecs == ("PCMA", "G729", "telephone-event")
+    limited = with_codecs(session, ["G729"])
+    assert limited is not None
+    assert b"RTP/AVP 18 101\r\na=rtpmap:18 %b/" % name.encode() in limited
+
+
 def test_rtcp_is_where_the_place_says():
     apart = relayed(ICE, [Place("203.0.113.5", 10_000, 10_007)])
     assert b"a=rtcp:10007\r\n" in apart

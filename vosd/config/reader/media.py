@@ -5,14 +5,15 @@ from collections.abc import Mapping
 from typing import Final
 
 from vosd.config.reader.fields import WHOLE, FromText, choice
+from vosd.sdp.codec import OTHER_NAMES
 from vosd.trunks.media import Encryption, MediaMode, MediaWatch, PortRange
 
 FIRST_PORT: Final = 1_024
 _CODEC: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,31}\Z")
 _RANGE: Final = re.compile(r"(\d{1,5})\s*[,-]\s*(\d{1,5})\Z", re.ASCII)
 _CODEC_ALIASES: Final = {
-    "g711": "PCMA", "g711a": "PCMA", "alaw": "PCMA", "g711u": "PCMU", "g711mu": "PCMU", "ulaw": "PCMU", "g729a": "G729",
-    "g729ab": "G729", "g7231": "G723",
+    "g711": "PCMA", "g711a": "PCMA", "alaw": "PCMA", "g711u": "PCMU", "g711mu": "PCMU", "ulaw": "PCMU",
+    **OTHER_NAMES,
 }  # fmt: skip
 """Names that people use, without dots, and the encoding names of session descriptions."""
 _WITH_EVERY_CODEC: Final = frozenset({"telephone-event", "cn"})
