@@ -5,7 +5,9 @@ import {
   costSoFar,
   dayBegin,
   duration,
+  endOfDay,
   enteredMoment,
+  lastDay,
   localMinute,
   moment,
   searchFor,
@@ -75,6 +77,21 @@ it("begins the day where the chosen zone has it", () => {
   expect(moment("2026-03-01T15:30:00Z", now, "en-GB", "Asia/Shanghai")).toBe("01/03/2026, 23:30:00");
   expect(enteredMoment("2026-03-02T02:00", "Asia/Shanghai")).toBe("2026-03-01T18:00:00.000Z");
   expect(enteredMoment("")).toBeUndefined();
+});
+
+it.each([
+  ["2026-11-25", "UTC", "2026-11-26T00:00:00.000Z"],
+  ["2026-02-28", "Asia/Shanghai", "2026-02-28T16:00:00.000Z"],
+  ["2026-10-25", "Europe/Berlin", "2026-10-25T23:00:00.000Z"], // a day of 25 hours
+  ["2026-09-05", "America/Santiago", "2026-09-06T04:00:00.000Z"], // the clocks leave out the midnight behind it
+])("a span to %s in %s holds that day", (day, zone, until) => {
+  expect(endOfDay(day, zone)).toBe(until);
+  expect(lastDay(until, zone)).toBe(day);
+});
+
+it("has no end of what is no day, and the last day of a span that ends within one", () => {
+  expect([endOfDay(""), lastDay(undefined)]).toEqual([undefined, ""]);
+  expect(lastDay("2026-11-25T12:00:00Z", "UTC")).toBe("2026-11-25");
 });
 
 it("a call costs so far what its minutes cost", () => {

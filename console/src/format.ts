@@ -1,10 +1,11 @@
 /** Money, times and durations as people read them. Nothing is rounded: amounts stay the text that the API sent. */
 
-import { chosenZone, clockAt, momentAt } from "./zone";
+import { chosenZone, clockAt, daysLater, momentAt } from "./zone";
 
 const SECOND_MS = 1_000;
 const MINUTE_S = 60;
 const HOUR_S = 3_600;
+const DATE_CHARACTERS = 10;
 
 /** Group the digits of an amount in threes, and keep each of them. */
 export function amount(text: string): string {
@@ -55,7 +56,7 @@ export function utc(text: string): string {
 
 /** The beginning of the viewer's day, as the API takes it. */
 export function dayBegin(now: Date, zone = chosenZone()): string {
-  return momentAt(clockAt(now, zone).slice(0, 10), zone).toISOString();
+  return momentAt(clockAt(now, zone).slice(0, DATE_CHARACTERS), zone).toISOString();
 }
 
 /** A moment as an input of a date and time has it; empty where it is none. */
@@ -68,6 +69,17 @@ export function localMinute(text: string | undefined, zone = chosenZone()): stri
 export function enteredMoment(text: string, zone = chosenZone()): string | undefined {
   const at = momentAt(text, zone);
   return Number.isNaN(at.getTime()) ? undefined : at.toISOString();
+}
+
+/** The last day of a span by its end, a moment that the span leaves out, as an input of a date has it; empty where it is none. */
+export function lastDay(until: string | undefined, zone = chosenZone()): string {
+  const end = new Date(until ?? "").getTime();
+  return Number.isNaN(end) ? "" : clockAt(new Date(end - 1), zone).slice(0, DATE_CHARACTERS);
+}
+
+/** The end of a span whose last day was entered: the beginning of the day after it; none where it is no day. */
+export function endOfDay(day: string, zone = chosenZone()): string | undefined {
+  return enteredMoment(day, zone) && enteredMoment(daysLater(day, 1), zone);
 }
 
 /** How long ago a moment was, in seconds; never below zero. */

@@ -87,6 +87,13 @@ export function clockAt(at: Date, zone: string | undefined): string {
   return new Date(at.getTime() + offsetOf(at, zone)).toISOString().slice(0, 16);
 }
 
+/** A day so many days later, both such as 2026-12-31. */
+export function daysLater(day: string, days: number): string {
+  const at = new Date(`${day}T00:00:00Z`);
+  at.setUTCDate(at.getUTCDate() + days);
+  return at.toISOString().slice(0, 10);
+}
+
 /** The month before the present one, by the clock of a zone. */
 export function lastMonth(now: Date, zone = chosenZone()): string {
   const [year, month] = clockAt(now, zone).split("-").map(Number) as [number, number];

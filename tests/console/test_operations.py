@@ -103,6 +103,12 @@ def test_a_report_has_a_chart_and_leads_to_the_calls_behind_a_row(boss: Visitor)
     page = boss.go("/reports?name=account-areas", "Reports")
     expect(page.get_by_role("listitem").filter(has_text="acme United Kingdom")).to_be_visible()
     assert violations(page) == []
+    today = page.get_by_label("From", exact=True).input_value()
+    page.get_by_label("To", exact=True).fill(today)
+    page.get_by_label("To", exact=True).blur()
+    expect(page).to_have_url(re.compile("until="))
+    expect(page.get_by_label("To", exact=True)).to_have_value(today)  # the day itself is in the report
+    expect(page.get_by_role("listitem").filter(has_text="acme United Kingdom")).to_be_visible()
     page.get_by_role("link", name="calls", exact=True).first.click()
     expect(page.get_by_label("Call search").locator("tbody tr").first).to_be_visible()
     assert "account=acme" in page.url

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { asKind, clock, daysLater, endsOf, kindOf, mondayOf, partOf, withHours } from "./hours";
+import { daysLater } from "../zone";
+import { asKind, clock, endsOf, kindOf, mondayOf, partOf, withHours } from "./hours";
 
 test("an entry is of the closest kind whose key it has, also while that is empty", () => {
   expect([{}, { weekdays: [] }, { dates: "" }, { date: "", weekdays: ["mon"] }].map(kindOf)).toEqual([

@@ -8,8 +8,8 @@ import { useTranslation } from "react-i18next";
 import { type Schemas, send } from "../api/client";
 import { ProblemText } from "../parts/problem";
 import { useMay } from "../session";
-import { chosenZone, clockAt } from "../zone";
-import { clock, daysLater, mondayOf, partOf } from "./hours";
+import { chosenZone, clockAt, daysLater } from "../zone";
+import { clock, mondayOf, partOf } from "./hours";
 import type { Keys } from "./keys";
 
 type Days = Schemas["CalendarDays"];

@@ -2,11 +2,12 @@
 
 import { TextInput, type TextInputProps } from "@mantine/core";
 import { useState } from "react";
-import { enteredMoment, localMinute } from "../format";
+import { endOfDay, enteredMoment, lastDay, localMinute } from "../format";
 import { useZone } from "../zone";
+import { NarrowInput } from "./narrow";
 
 /** Years have four digits: browsers take six where nothing is said. */
-export const LAST_DAY = "9999-12-31";
+const LAST_DAY = "9999-12-31";
 export const LAST_MINUTE = `${LAST_DAY}T23:59`;
 
 /** A field of a date and time, as text. */
@@ -33,6 +34,29 @@ export function MomentInput({
         setTyped({ text, value: moment, zone });
         onChange(moment);
       }}
+    />
+  );
+}
+
+/** A field of the first or the last day of a span, as the API has it: the end of a span is the beginning of the day after it. */
+export function DayInput({
+  value,
+  isLast,
+  onEnter,
+  ...look
+}: Omit<TextInputProps, "onChange" | "value"> & {
+  value: string | undefined;
+  isLast: boolean;
+  onEnter: (moment: string | undefined) => void;
+}) {
+  useZone();
+  return (
+    <NarrowInput
+      {...look}
+      type="date"
+      max={LAST_DAY}
+      value={isLast ? lastDay(value) : localMinute(value).slice(0, LAST_DAY.length)}
+      onEnter={(day) => onEnter(isLast ? endOfDay(day) : enteredMoment(day))}
     />
   );
 }

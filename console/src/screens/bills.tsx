@@ -7,9 +7,10 @@ import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { client, content, pageOf, type Row, type Schemas } from "../api/client";
 import { resultOf } from "../api/jobs";
-import { amount, enteredMoment } from "../format";
+import { amount } from "../format";
 import { Change } from "../parts/change";
 import { Download } from "../parts/download";
+import { DayInput } from "../parts/minute";
 import { Facts, Page } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
 import { Table } from "../parts/table";
@@ -105,7 +106,7 @@ function Import() {
   const [file, setFile] = useState<File | null>(null);
   const [header, setHeader] = useState<string[]>([]);
   const [map, setMap] = useState<BillMap>({ columns: {}, format: "", zone: "" });
-  const [span, setSpan] = useState({ since: "", until: "" });
+  const [span, setSpan] = useState<{ since?: string; until?: string }>({});
   const unsaved = useUnsaved(file !== null);
   const choose = async (chosen: File | null) => {
     setFile(chosen);
@@ -126,8 +127,7 @@ function Import() {
             query: {
               file: file?.name,
               map: JSON.stringify({ columns, ...(Object.keys(start).length > 0 ? { start } : {}) }),
-              since: enteredMoment(span.since),
-              until: enteredMoment(span.until),
+              ...span,
             },
           },
           headers: { "Content-Type": /\.gz$/i.test(file?.name ?? "") ? "application/gzip" : "text/csv" },
@@ -163,12 +163,12 @@ function Import() {
           onChange={choose}
         />
         {(["since", "until"] as const).map((field) => (
-          <TextInput
+          <DayInput
             key={field}
-            type="date"
             label={t(`cdrs.${field}`)}
             value={span[field]}
-            onChange={(event) => setSpan({ ...span, [field]: event.currentTarget.value })}
+            isLast={field === "until"}
+            onEnter={(moment) => setSpan({ ...span, [field]: moment })}
           />
         ))}
         <Button size="sm" disabled={!isWhole} loading={compare.isPending} onClick={() => compare.mutate()}>

@@ -5,10 +5,10 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import { client, content, queryText, type Row } from "../api/client";
-import { amount, dayBegin, enteredMoment, localMinute } from "../format";
+import { amount, dayBegin } from "../format";
 import { Download } from "../parts/download";
 import { AnsweredChoice, ReasonChoice } from "../parts/ended";
-import { LAST_DAY } from "../parts/minute";
+import { DayInput } from "../parts/minute";
 import { NarrowInput } from "../parts/narrow";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
@@ -320,12 +320,11 @@ export function ReportsScreen() {
   const kind = known?.find((each) => each.name === name);
   const knows = (field: string) => kind?.criteria.includes(field) ?? false;
   const day = (field: "since" | "until") => (
-    <NarrowInput
-      type="date"
-      max={LAST_DAY}
+    <DayInput
       label={t(`cdrs.${field}`)}
-      value={localMinute(order[field]).slice(0, 10)}
-      onEnter={(text) => set(field, enteredMoment(text) ?? null)}
+      value={order[field]}
+      isLast={field === "until"}
+      onEnter={(moment) => set(field, moment ?? null)}
     />
   );
   return (
