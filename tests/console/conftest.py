@@ -18,6 +18,7 @@ from playwright.sync_api import (
     ConsoleMessage,
     Page,
     Playwright,
+    Route,
     StorageState,
     ViewportSize,
     expect,
@@ -325,6 +326,12 @@ def is_in_memory(page: Page, text: str) -> bool:
 def english_in(page: Page) -> list[str]:
     """Return what is said in English; commands are so in every language."""
     return ENGLISH.findall(COMMANDS.sub("", page.inner_text("body")))
+
+
+def lose_the_answer(route: Route) -> None:
+    """Have a request carried out, and no answer come."""
+    route.fetch()
+    route.abort()
 
 
 def fits_a_telephone(page: Page) -> None:

@@ -7,7 +7,16 @@ import pytest
 from api.watched import Watched
 from playwright.sync_api import Locator, Page, expect
 
-from console.conftest import NARROW, TIME_PASSES, Visit, Visitor, fits_a_telephone, is_in_memory, violations
+from console.conftest import (
+    NARROW,
+    TIME_PASSES,
+    Visit,
+    Visitor,
+    fits_a_telephone,
+    is_in_memory,
+    lose_the_answer,
+    violations,
+)
 
 KINDS = {
     "accounts": "Account settings",
@@ -95,7 +104,11 @@ def test_an_object_is_made_changed_compared_reverted_and_ended(site: Watched, vi
     page.get_by_role("textbox", name="max_concurrent").fill("20")
     asked = saved(page)
     expect(asked).to_contain_text("max_concurrent: from 12 to 20")
+    page.route("**/api/v1/mapping-gateways/office-pbx?confirm=true", lose_the_answer, times=1)
     asked.get_by_role("button", name="Save").click()
+    expect(asked.get_by_role("alert")).to_contain_text("The switch does not answer")
+    asked.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Nothing was done now")).to_be_visible()
     expect(page.get_by_text("office-pbx is changed: version 2")).to_be_visible()
     with_secret = site.daemon.ask("definitions", "show", "mapping_gateways", "office-pbx", "--secrets")["keys"]
     assert with_secret["auth"]["password"] == "a-long-secret-1"

@@ -39,6 +39,28 @@ it("keeps the key of an order until it has an answer", async () => {
   expect([first.size, later.size, new Set([...first, ...later]).size]).toEqual([1, 1, 2]);
 });
 
+it("tells an order whose answer was lost from one that was refused, and from another order", async () => {
+  const seen: boolean[][] = [];
+  for (const failure of [
+    new Unreachable(""),
+    refusal(504, ""),
+    refusal(409, "request_under_way"),
+    refusal(422, "form"),
+  ]) {
+    const orders = new Orders();
+    await orders.carryOut("500 to beta", () => Promise.reject(failure)).catch(() => {});
+    seen.push([orders.mayBeDone("500 to beta"), orders.mayBeDone("600 to beta")]);
+    await orders.carryOut("500 to beta", async () => {});
+    expect(orders.mayBeDone("500 to beta")).toBe(false);
+  }
+  expect(seen).toEqual([
+    [true, false],
+    [true, false],
+    [true, false],
+    [false, false],
+  ]);
+});
+
 it("gives another order, and one whose key is taken, another key", async () => {
   const orders = new Orders();
   const [lost] = await keysOf(orders, "500 to beta", [refusal(409, "key_reused")]);

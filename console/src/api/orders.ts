@@ -14,10 +14,16 @@ export class Orders {
   private key = "";
   /** Whether the last one had been carried out when it was ordered before, and nothing was done now. */
   isRepeat = false;
+  private isLost = false;
+
+  /** Tell whether an order may have been carried out although no answer of the switch has come. */
+  mayBeDone(text: string): boolean {
+    return this.isLost && text === this.ordered;
+  }
 
   /**
-   * Carry an order out. Its text tells it from others, and holds no secret, because it is kept; one that differs in
-   * what its text leaves out gets another key, too.
+   * Carry an order out. Its text tells it from others, and holds no secret, unless a form holds it as long: it is kept
+   * until the answer has come. An order that differs in what its text leaves out gets another key, too.
    */
   async carryOut<Answer>(text: string, act: (key: string) => Promise<Answer>): Promise<Answer> {
     const isFirst = text !== this.ordered;
@@ -32,6 +38,8 @@ export class Orders {
       return answer;
     } catch (failure) {
       const code = failure instanceof Problem && failure.status === HTTP_CONFLICT ? failure.code : "";
+      // what stands between, such as a proxy, has problems without a code
+      this.isLost = code === UNDER_WAY || !(failure instanceof Problem && failure.code);
       // a refused order was not carried out, and may have the same key again; a key that is taken never does, nor has a
       // job that failed another end
       if ((code && code !== UNDER_WAY) || failure instanceof JobFailed) this.ordered = null;

@@ -4,7 +4,8 @@ import { Alert, Button, Group, Modal, Stack, Table, TextInput } from "@mantine/c
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { type FormEvent, useCallback, useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { ifVersion, Problem, type Schemas, send } from "../api/client";
+import { ifVersion, Problem, type Query, type Schemas, send } from "../api/client";
+import { useOrders } from "../api/orders";
 import { enteredMoment } from "../format";
 import { Confirm } from "../parts/confirm";
 import { MinuteInput } from "../parts/minute";
@@ -93,7 +94,9 @@ export function Editor({ declared, sheet, newest, begin, isReadOnly, onChanged, 
   const [at, setAt] = useState("");
   const [memo, setMemo] = useState("");
   const [mistakes, setMistakes] = useState<Mistakes>(NONE);
+  const orders = useOrders();
   const [trial, setTrial] = useState<Change | null>(null);
+  const [asks, setAsks] = useState(false);
   const [theirs, setTheirs] = useState<Sheet | null>(null);
   const kind = declared.kind;
   const loaded = sheet ? base : (begin ?? NO_KEYS);
@@ -110,30 +113,35 @@ export function Editor({ declared, sheet, newest, begin, isReadOnly, onChanged, 
   const drawHours = (weekday: string, from: string, to: string) =>
     change("entries", withHours(itemsOf(values.entries) as Keys[], weekday, from, to));
 
+  const terms = { memo: memo || undefined, at: enteredMoment(at) };
+  const text = JSON.stringify([version, name, keys, terms]);
+  const ordered = (query: Query, headers?: Record<string, string>) =>
+    sheet
+      ? send<Change>("put", placeOf(kind, sheet.name), {
+          query,
+          body: { keys, ...terms },
+          headers: { ...ifVersion(version), ...headers },
+        })
+      : send<Change>("post", pathOf(kind), { query, body: { name, keys, ...terms }, headers });
   const order = useMutation({
-    mutationFn: (isTrial: boolean) => {
-      const terms = { memo: memo || undefined, at: enteredMoment(at) };
-      // running calls go on with what they began with: the trial has said how many
-      const query = isTrial ? { dry_run: true } : { confirm: true };
-      return sheet
-        ? send<Change>("put", placeOf(kind, sheet.name), {
-            query,
-            body: { keys, ...terms },
-            headers: ifVersion(version),
-          })
-        : send<Change>("post", pathOf(kind), { query, body: { name, keys, ...terms } });
-    },
+    mutationFn: (isTrial: boolean) =>
+      isTrial
+        ? ordered({ dry_run: true })
+        : // running calls go on with what they began with: the trial has said how many
+          orders.carryOut(text, (key) => ordered({ confirm: true }, { "Idempotency-Key": key })),
     onMutate: () => setMistakes(NONE),
     onSuccess: (made, isTrial) => {
       if (isTrial) {
         setTrial(made);
+        setAsks(true);
         return;
       }
-      setTrial(null);
+      setAsks(false);
       unsaved.saved();
       const saved = made.changes[0]?.version;
       const undo = undoOf({ place: placeOf(kind, name), saved, before: sheet ? version : null, at });
-      say(t(sheet ? "object.saved" : "object.made", { name, version: saved ?? "" }), at && !sheet ? undefined : undo);
+      const said = t(sheet ? "object.saved" : "object.made", { name, version: saved ?? "" });
+      say(orders.isRepeat ? t("act.repeated", { said }) : said, at && !sheet ? undefined : undo);
       onDone(name);
       if (!sheet) return;
       if (!at) {
@@ -148,7 +156,8 @@ export function Editor({ declared, sheet, newest, begin, isReadOnly, onChanged, 
       setGeneration(generation + 1);
     },
     onError: async (error) => {
-      setTrial(null);
+      if (orders.mayBeDone(text)) return;
+      setAsks(false);
       if (!(error instanceof Problem)) return;
       // an object that has ended meanwhile has no version to compare with: the message of the refusal stays
       if (error.status === HTTP_STALE) setTheirs(await send<Sheet>("get", placeOf(kind, name)).catch(() => null));
@@ -168,7 +177,9 @@ export function Editor({ declared, sheet, newest, begin, isReadOnly, onChanged, 
   };
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    order.mutate(true);
+    // a trial would find what the order has saved, if it was carried out, and take it for another person's: its repeat says so
+    if (orders.mayBeDone(text)) setAsks(true);
+    else order.mutate(true);
   };
   const elsewhere = mistakes.get("");
   const count = mistakes.size - (elsewhere ? 1 : 0);
@@ -235,14 +246,14 @@ export function Editor({ declared, sheet, newest, begin, isReadOnly, onChanged, 
       </Stack>
       {unsaved.question}
       <Confirm
-        opened={trial !== null}
+        opened={asks}
         title={t(sheet ? "object.confirm" : "object.confirm_new", { name })}
         lead={trial && <ChangeWords change={trial} />}
         act={t("object.save")}
         isAtWork={order.isPending}
-        error={null}
+        error={order.error}
         onAct={() => order.mutate(false)}
-        onClose={() => setTrial(null)}
+        onClose={() => setAsks(false)}
       />
       {theirs && (
         <Conflict
@@ -275,6 +286,7 @@ function Conflict({
   onClose: () => void;
 }) {
   const { t } = useTranslation();
+  const { name } = useSession();
   const now = (theirs.keys as Keys) ?? {};
   const together = merged(base, now, mine);
   const rows = [...new Set([...differences("", base, now), ...differences("", base, mine)].map(([place]) => place))];
@@ -285,7 +297,7 @@ function Conflict({
       opened
       onClose={onClose}
       size="lg"
-      title={t("conflict.title")}
+      title={t(theirs.operator === name ? "conflict.title_own" : "conflict.title")}
       closeButtonProps={{ "aria-label": t("act.close") }}
     >
       <Stack>

@@ -1,6 +1,7 @@
 import { Button, Group, Modal, Stack } from "@mantine/core";
 import type { ReactNode, RefObject } from "react";
 import { useTranslation } from "react-i18next";
+import { Unreachable } from "../api/client";
 import { ProblemText } from "./problem";
 
 /**
@@ -32,6 +33,7 @@ export function Confirm(props: {
       <Stack>
         <div>{props.lead}</div>
         <ProblemText error={props.error} />
+        {props.error instanceof Unreachable && <span>{t("act.lost", { act: props.act })}</span>}
         <Group justify="flex-end">
           <Button variant="default" onClick={close} disabled={props.isAtWork} data-autofocus>
             {t("act.cancel")}

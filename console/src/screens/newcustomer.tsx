@@ -6,6 +6,7 @@ import { useNavigate } from "@tanstack/react-router";
 import { type FormEvent, useCallback, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Problem, type Schemas, send } from "../api/client";
+import { useOrders } from "../api/orders";
 import { amount } from "../format";
 import { useKind } from "../forms/editor";
 import { Form } from "../forms/form";
@@ -79,8 +80,9 @@ function Customer({ kinds }: { kinds: { accounts: Kind; mapping_gateways: Kind; 
   const [parts, setParts] = useState<readonly Part[]>([]);
   const [payment, setPayment] = useState({ amount: "", memo: "" });
   const [memo, setMemo] = useState("");
-  const [key, setKey] = useState("");
+  const orders = useOrders();
   const [trial, setTrial] = useState<Made | null>(null);
+  const [asks, setAsks] = useState(false);
   const [mistakes, setMistakes] = useState<readonly { field: string; detail: string }[]>([]);
   const isChanged =
     [name, memo, payment.amount, payment.memo].some(Boolean) || parts.length > 0 || Object.keys(keys).length > 0;
@@ -92,34 +94,38 @@ function Customer({ kinds }: { kinds: { accounts: Kind; mapping_gateways: Kind; 
       .filter((each) => each.kind === kind)
       .map((each) => ({ name: each.name, keys: cleaned(kinds[kind].keys, each.keys) }));
 
+  const body = {
+    account: name,
+    keys: cleaned(kinds.accounts.keys, keys),
+    mapping_gateways: of("mapping_gateways"),
+    phones: of("phones"),
+    payment: payment.amount ? { amount: payment.amount, memo: payment.memo || undefined } : undefined,
+    memo: memo || undefined,
+  };
+  const text = JSON.stringify(body);
   const order = useMutation({
     mutationFn: (isTrial: boolean) =>
-      send<Made>("post", "/customers", {
-        query: isTrial ? { dry_run: true } : {},
-        headers: isTrial ? undefined : { "Idempotency-Key": key },
-        body: {
-          account: name,
-          keys: cleaned(kinds.accounts.keys, keys),
-          mapping_gateways: of("mapping_gateways"),
-          phones: of("phones"),
-          payment: payment.amount ? { amount: payment.amount, memo: payment.memo || undefined } : undefined,
-          memo: memo || undefined,
-        },
-      }),
+      isTrial
+        ? send<Made>("post", "/customers", { query: { dry_run: true }, body })
+        : orders.carryOut(text, (key) =>
+            send<Made>("post", "/customers", { headers: { "Idempotency-Key": key }, body }),
+          ),
     onMutate: () => setMistakes([]),
     onSuccess: (made, isTrial) => {
       if (isTrial) {
         setTrial(made);
-        setKey(crypto.randomUUID());
+        setAsks(true);
         return;
       }
-      setTrial(null);
+      setAsks(false);
       unsaved.saved();
-      say(t("customers.made", { name }), mayUndo ? wayBack(made) : undefined);
+      const said = t("customers.made", { name });
+      say(orders.isRepeat ? t("act.repeated", { said }) : said, mayUndo ? wayBack(made) : undefined);
       void go({ to: "/accounts/$name", params: { name } });
     },
     onError: (error) => {
-      setTrial(null);
+      if (orders.mayBeDone(text)) return;
+      setAsks(false);
       if (!(error instanceof Problem)) return;
       setMistakes(
         error.errors.length > 0 ? error.errors : error.field ? [{ field: error.field, detail: error.message }] : [],
@@ -128,7 +134,9 @@ function Customer({ kinds }: { kinds: { accounts: Kind; mapping_gateways: Kind; 
   });
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    order.mutate(true);
+    // a trial would find what the order has made, if it was carried out: its repeat says so
+    if (orders.mayBeDone(text)) setAsks(true);
+    else order.mutate(true);
   };
   const mine = (kind: string, of: string) => (mistakes.length > 0 ? mistakesOf(kind, of, mistakes) : NO_MISTAKES);
   return (
@@ -243,7 +251,7 @@ function Customer({ kinds }: { kinds: { accounts: Kind; mapping_gateways: Kind; 
       </Stack>
       {unsaved.question}
       <Confirm
-        opened={trial !== null}
+        opened={asks}
         title={t("object.confirm_new", { name })}
         lead={
           trial && (
@@ -263,9 +271,9 @@ function Customer({ kinds }: { kinds: { accounts: Kind; mapping_gateways: Kind; 
         }
         act={t("customers.make")}
         isAtWork={order.isPending}
-        error={null}
+        error={order.error}
         onAct={() => order.mutate(false)}
-        onClose={() => setTrial(null)}
+        onClose={() => setAsks(false)}
       />
     </form>
   );
