@@ -74,6 +74,8 @@ def test_a_sheet_is_tried_imported_read_looked_up_and_rolled_back(decks: Api) ->
     assert imported(decks, DEARER)["changes"] | {"changed": 0} == {
         "new": 1, "up": 1, "down": 0, "changed": 0, "unchanged": 1, "closed": 0, "opened": 0,
     }  # fmt: skip
+    late = decks.wait_for(upload(decks, SHEET, If_Match='"1"'))  # compared before another sheet came
+    assert (late["state"], late["problem"]["status"], late["problem"]["code"]) == ("failed", 412, "stale_version")
     versions = decks.ask("GET", "/decks/buy/versions?sort=-version").json["items"]
     assert [(each["version"], each["memo"], each["rates"]) for each in versions] == [(2, None, 3), (1, "first", 2)]
     assert decks.ask("GET", "/decks/buy/lookup?number=4420").json["rate"]["billing_rate"] == "0.015"

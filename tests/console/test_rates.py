@@ -55,12 +55,21 @@ def test_a_sheet_is_mapped_compared_put_in_force_and_taken_back(site: Watched, b
     assert rows(page, "Difference")[0].startswith("gone 49 0.05")
     assert violations(page) == []
     page.get_by_label("Also if more than a fifth").check()
+    other = b"prefix,area,billing_rate,interval\n44,United Kingdom,0.30,30/6\n49,Germany,0.99,1/1\n"
+    meanwhile = site.api.ask("POST", "/decks/wholesale/imports", other, headers={"Content-Type": "text/csv"})
+    assert site.api.wait_for(meanwhile)["committed"]
     page.get_by_role("button", name="Put in force").click()
     page.get_by_role("dialog").get_by_role("button", name="Put in force").click()
-    expect(page.get_by_text("Version 2 is in force")).to_be_visible()
-    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_role("alert")).to_contain_text("deck wholesale has version 2 by now")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.get_by_text("gone 1", exact=True).click()
+    assert rows(page, "Difference")[0].startswith("gone 49 0.99"), "it is compared anew"
+    page.get_by_role("button", name="Put in force").click()
+    page.get_by_role("dialog").get_by_role("button", name="Put in force").click()
     expect(page.get_by_text("Version 3 is in force")).to_be_visible()
-    assert [each["content"] for each in versions(site)] == [1, 2, 1]
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("Version 4 is in force")).to_be_visible()
+    assert [each["content"] for each in versions(site)] == [1, 2, 3, 2]
 
 
 def test_a_sheet_with_mistakes_cannot_be_put_in_force(boss: Visitor) -> None:

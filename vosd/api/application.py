@@ -234,11 +234,11 @@ class Application:
         request: HttpRequest,
     ) -> Answer:
         """Queue the order of a request as a job."""
-        kept = KeptOrder(path, request.query)
+        kept = KeptOrder(path, request.query, header=_header(request))
         upload = None
         if long.uploads:
             if not operation.has_body:
-                order = operation.order(Given(path, request.query, {}, None, {}))
+                order = operation.order(Given(path, request.query, kept.header, None, {}))
                 if long.check is not None:
                     long.check(office, order)
             else:
@@ -246,7 +246,7 @@ class Application:
             upload = await kept_upload(request, long, await self._jobs.directory())
         else:
             kept = msgspec.structs.replace(kept, body=await _body(operation, request))
-            operation.order(Given(path, request.query, {}, kept.body, {}))
+            operation.order(Given(path, request.query, kept.header, kept.body, {}))
         is_needed = False
 
         async def queue(key: "RequestKey | None") -> Answer:

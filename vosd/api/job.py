@@ -51,6 +51,7 @@ class KeptOrder(msgspec.Struct, frozen=True):
     path: Mapping[str, str]
     query: Mapping[str, str]
     body: Any = None
+    header: Mapping[str, Any] = {}
 
 
 class JobOpening(msgspec.Struct, frozen=True):

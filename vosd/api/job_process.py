@@ -103,7 +103,7 @@ async def _carried_out(opening: JobOpening, progress: Callable[[float], None]) -
     body = kept.body
     if upload is not None and operation.has_body:
         body = document_of(upload.read_bytes())
-    order = operation.order(Given(kept.path, kept.query, {}, body, {}))
+    order = operation.order(Given(kept.path, kept.query, kept.header, body, {}))
     who = msgspec.json.decode(opening.who, type=Principal)
     who = msgspec.structs.replace(who, job=JobRun(opening.id, opening.attempt))
     switch = ConfiguredSwitch(Path(opening.config))

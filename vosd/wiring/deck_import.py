@@ -61,6 +61,8 @@ class DeckFile(msgspec.Struct, frozen=True, kw_only=True):
     changes_file: Path | None = None
     """Every change is written to it."""
     is_forced: bool = False
+    if_version: int | None = None
+    """Import only where this is the version in force, 0 = where there is none yet."""
     memo: str | None = None
     traffic: int | None = None
     """Days of calls of which a trial tells the margin."""
@@ -98,6 +100,7 @@ async def _imported(
         effective=wanted.effective,
         memo=wanted.memo,
         is_confirmed=wanted.is_forced,
+        if_version=wanted.if_version,
     )
     example = PriceExample(group.price_per, switch.excerpt.billing_unit(group))
     earlier = await list_versions(office, who, ListDeckVersions(rate_group))

@@ -16,7 +16,7 @@ import {
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { client, content, type Row } from "../api/client";
+import { client, content, Problem, type Row } from "../api/client";
 import { endOf, type Job } from "../api/jobs";
 import { amount, enteredMoment } from "../format";
 import { Change, type Done, DoneText } from "../parts/change";
@@ -33,6 +33,7 @@ const WORKBOOK = "application/vnd.openxmlformats-officedocument.spreadsheetml.sh
 const WEEK_DAYS = 7;
 const READ_BYTES = 65_536;
 const SHOWN = 5;
+const HTTP_STALE = 412;
 const CHANGES = ["up", "down", "new", "closed", "opened", "changed"] as const;
 
 interface Chosen {
@@ -80,8 +81,9 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
   const [terms, setTerms] = useState<Terms>({ mode: "full", effective: "", memo: "", force: false });
   const [progress, setProgress] = useState(0);
   const [done, setDone] = useState<Done | null>(null);
+  const [moved, setMoved] = useState<Problem | null>(null);
   const unsaved = useUnsaved(chosen !== null);
-  const send = async (isTrial: boolean, key?: string): Promise<Job> => {
+  const send = async (isTrial: boolean, headers: Record<string, string> = {}): Promise<Job> => {
     if (!chosen) throw new Error(t("rates.no_file"));
     const isWorkbook = /\.xlsx$/i.test(chosen.file.name);
     return content(
@@ -98,7 +100,7 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
             ...(isTrial ? { dry_run: true, traffic: WEEK_DAYS } : {}),
           },
         },
-        headers: { "Content-Type": isWorkbook ? WORKBOOK : "text/csv", ...(key ? { "Idempotency-Key": key } : {}) },
+        headers: { "Content-Type": isWorkbook ? WORKBOOK : "text/csv", ...headers },
         body: chosen.file as never,
         bodySerializer: (body: unknown) => body as Blob,
       }),
@@ -125,6 +127,10 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
       };
     },
   });
+  const compare = () => {
+    setMoved(null);
+    trial.mutate();
+  };
   const change = <Name extends keyof Terms>(name: Name, value: Terms[Name]) => {
     setTerms({ ...terms, [name]: value });
     trial.reset();
@@ -132,6 +138,7 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
   const choose = async (file: File | null) => {
     trial.reset();
     setDone(null);
+    setMoved(null);
     if (!file) return setChosen(null);
     const isText = !/\.xlsx$/i.test(file.name);
     const lines = isText ? linesOf(await file.slice(0, READ_BYTES).text()) : [];
@@ -139,7 +146,9 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
     setMap(isText ? mapFor(group, lines) : null);
   };
   const run = async (key: string): Promise<Done> => {
-    const job = await endOf(await send(false, key), setProgress);
+    // what is put in force is what was compared, not that on top of another person's rates
+    const compared = { "If-Match": `"${trial.data?.report.replaced ?? 0}"` };
+    const job = await endOf(await send(false, { ...compared, "Idempotency-Key": key }), setProgress);
     const report = (await content(client.GET("/jobs/{id}/result", { params: { path: { id: job.id } } }))) as Row;
     if (map) localStorage.setItem(kept(group), JSON.stringify(map));
     const replaced = report.replaced as number | null;
@@ -191,12 +200,13 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
       )}
       {chosen && !map && <Text className="quiet">{t("rates.workbook")}</Text>}
       <Group>
-        <Button size="xs" disabled={!chosen} loading={trial.isPending} onClick={() => trial.mutate()}>
+        <Button size="xs" disabled={!chosen} loading={trial.isPending} onClick={compare}>
           {t("rates.try")}
         </Button>
         {trial.isPending && <Progress value={100 * progress} w={160} aria-label={t("column.progress")} />}
       </Group>
       <ProblemText error={trial.error} />
+      <ProblemText error={moved} />
       {unsaved.question}
       {trial.data && (
         <>
@@ -213,7 +223,13 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
                 title={t("rates.put_title", { group, rates: trial.data.report.rates })}
                 lead={t(terms.effective ? "rates.put_lead_at" : "rates.put_lead", { at: terms.effective })}
                 run={async (key) => {
-                  const said = await run(key);
+                  const said = await run(key).catch((failure: Error) => {
+                    if (failure instanceof Problem && failure.status === HTTP_STALE) {
+                      compare();
+                      setMoved(failure);
+                    }
+                    throw failure;
+                  });
                   setDone(said);
                   trial.reset();
                   setChosen(null);

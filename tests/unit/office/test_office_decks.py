@@ -105,6 +105,15 @@ async def test_the_second_of_two_imports_at_once_changes_nothing_and_leaves_no_l
     assert await audited(office) == [("ann", "ImportDeck", "sell")]
 
 
+async def test_an_import_is_refused_on_top_of_another_version_than_that_it_was_compared_with(office):
+    first, second = sheet(of_44="0.60"), sheet(of_44="0.70")
+    assert (await imported(office, first, if_version=0)).version == 1
+    for compared_with in (0, 2):
+        with pytest.raises(StaleVersionError, match="deck sell has version 1 by now"):
+            await imported(office, second, if_version=compared_with)
+    assert (await imported(office, second, if_version=1)).version == 2
+
+
 async def test_a_rollback_is_a_new_version_with_a_line(office):
     await imported(office, sheet(of_44="0.60"))
     with pytest.raises(NoSuchDeckError, match="only one version"):

@@ -63,6 +63,8 @@ class ImportDeck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """The map by which the file is read, as text."""
     is_confirmed: bool = False
     """Import even if more than a fifth of the prefixes is closed or taken out."""
+    if_version: int | None = None
+    """Only where this is the version in force, 0 = where there is none yet; None = whichever is."""
 
 
 class ImportReport(msgspec.Struct, frozen=True):
@@ -163,10 +165,14 @@ async def prepare_import(
         OperatorsOnlyError: an agent orders it.
         NoDeckGroupError: the group is unknown, or its rates are in the configuration.
         UnreadableDeckError: the deck in force was made by a newer version.
+        StaleVersionError: the version in force is another one than the order says.
         StoreUnavailable: it cannot be read.
     """
     decks, notice_days = office.stores.decks, office.definitions.notice_days_of_deck(order.rate_group)
     before = next(iter(await decks.versions(order.rate_group)), None)
+    latest = 0 if before is None else before.version
+    if order.if_version not in {None, latest}:
+        raise StaleVersionError(f"deck {order.rate_group} has version {latest} by now: compare the sheet again")
     old: Iterator[str] = iter(())
     if before is not None:
         old = _under(order.header, *await _content(decks, before), before)

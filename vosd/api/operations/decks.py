@@ -65,6 +65,8 @@ class UploadDeck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """JSON of a map of its columns, with the keys of a map file; without it: as last time with this header."""
     force: bool = False
     """Import even if more than a fifth of the prefixes is closed or taken out."""
+    if_version: int | None = None
+    """Only where this is the version in force, 0 = where there is none yet; None = whichever is."""
     memo: str | None = None
     traffic: int | None = None
     """Days of calls of which a trial tells the margin by the old and the new rates."""
@@ -141,6 +143,7 @@ async def import_sheet(office: Office, who: Principal, order: UploadDeck, work: 
             map_file=map_file,
             changes_file=work.out,
             is_forced=order.force,
+            if_version=order.if_version,
             memo=order.memo,
             traffic=order.traffic,
         )
