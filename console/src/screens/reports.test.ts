@@ -4,7 +4,7 @@ import { callsOf } from "./reports";
 const YEAR = { since: "2026-01-01T00:00:00Z", until: "2027-01-01T00:00:00Z" };
 const spanOf = (span: string, group: string, zone: string, since = YEAR.since) => {
   const found = callsOf({ span }, { ...YEAR, since, group, zone }, {});
-  return [found.since, found.until].map((each) => each && new Date(each).toISOString().slice(0, 16));
+  return [found?.since, found?.until].map((each) => each && new Date(each).toISOString().slice(0, 16));
 };
 
 it("leads from a span of a report to its calls alone", () => {
@@ -18,4 +18,27 @@ it("leads from a span of a report to its calls alone", () => {
   expect(spanOf("2026-10-25T02:00+0100", "hour", "Europe/Berlin")).toEqual(["2026-10-25T01:00", "2026-10-25T02:00"]);
   expect(spanOf("2026-10-25", "day", "Europe/Berlin")).toEqual(["2026-10-24T22:00", "2026-10-25T23:00"]);
   expect(spanOf("2026-10", "month", "Europe/Berlin")).toEqual(["2026-09-30T22:00", "2026-10-31T23:00"]);
+});
+
+it.each([
+  [{ customer_account: "acme" }, { reason: "Busy" }, { account: "acme", reason: "Busy" }],
+  [{ customer_account: "acme" }, { account: "acme", answered: "true" }, { account: "acme", answered: "true" }],
+  [{ mapping_gateway: "pbx", customer_account: "acme" }, {}, { account: "acme", gateway: "pbx" }],
+  [{ end_reason: "Busy" }, { vendor: "carrier" }, { account: "carrier", reason: "Busy" }],
+])("leads from the row %j of a report of %j to the search %j", (row, order, search) => {
+  expect(callsOf(row, YEAR, order)).toEqual(expect.objectContaining(search));
+});
+
+it.each([
+  [{ customer_account: "acme", area: "Germany" }, {}],
+  [{ customer_account: "acme" }, { area: "Germany" }],
+  [{ customer_account: "acme" }, { vendor: "carrier" }],
+  [{ customer_account: "acme", vendor_account: "carrier" }, {}],
+  [{ mapping_gateway: "pbx", routing_gateway: "trunk" }, {}],
+  [{ routing_gateway: "trunk" }, { gateway: "pbx" }],
+  [{ routing_gateway: "" }, {}],
+  [{ end_reason: "Busy", sip_code: 486 }, {}],
+  [{ span: "2026-10" }, { callee: "44" }],
+])("leads from the row %j of a report of %j nowhere: the search would find other calls", (row, order) => {
+  expect(callsOf(row, YEAR, order)).toBeNull();
 });

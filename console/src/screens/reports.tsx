@@ -130,7 +130,18 @@ const AFTER: Record<string, (at: Date) => void> = {
 const WHOLE_DAY = "T00:00";
 const CLOCK_CHARACTERS = 16;
 
-/** Where the calls of a row are: by its accounts, gateway and span, within the time of the report. */
+const ACCOUNTS = ["customer_account", "vendor_account"];
+const GATEWAYS = ["mapping_gateway", "routing_gateway"];
+/** Columns and criteria that the search for calls does not know. */
+const NOT_SEARCHED = [
+  ...["area", "rate_type", "sip_code", "hangup_source", "party", "callee_prefix", "caller_prefix"],
+  ...["callee", "caller", "callee_digits", "caller_digits"],
+];
+
+/**
+ * Where the calls of a row are: by its account, gateway, end reason and span, within the time and the criteria of the
+ * report. None where the search would find other calls: it takes one account and one gateway.
+ */
 export function callsOf(
   row: Row,
   report: { since?: string; until?: string; group?: string; zone?: string },
@@ -154,9 +165,18 @@ export function callsOf(
     spanned.since = begin > new Date(since) ? begin.toISOString() : report.since;
     spanned.until = end < new Date(until) ? end.toISOString() : report.until;
   }
+  const accounts = new Set([...ACCOUNTS.map((name) => row[name]), order.account, order.vendor].filter(Boolean));
+  const gateways = new Set([...GATEWAYS.map((name) => row[name]), order.gateway].filter(Boolean));
+  // a row of the calls without an account, gateway or reason has an empty one
+  const isEmpty = (name: string) => name in row && !row[name];
+  const isOther = (name: string) => name in row || Boolean(order[name as keyof Order]);
+  if (accounts.size > 1 || gateways.size > 1 || [...LEADING, "end_reason"].some(isEmpty) || NOT_SEARCHED.some(isOther))
+    return null;
   return {
-    account: text(row.customer_account ?? row.vendor_account) ?? order.account,
-    gateway: text(row.routing_gateway ?? row.mapping_gateway) ?? order.gateway,
+    account: text([...accounts][0]),
+    gateway: text([...gateways][0]),
+    reason: text(row.end_reason) ?? order.reason,
+    answered: order.answered,
     ...spanned,
   };
 }
@@ -253,12 +273,16 @@ export function ReportTable(props: {
               ...named,
               {
                 name: "behind",
-                show: (row: Row) =>
-                  isTotal(row) ? null : (
-                    <Link to="/cdrs" search={callsOf(row, report, props.order ?? {})}>
-                      {t("reports.behind")}
-                    </Link>
-                  ),
+                show: (row: Row) => {
+                  const search = isTotal(row) ? null : callsOf(row, report, props.order ?? {});
+                  return (
+                    search && (
+                      <Link to="/cdrs" search={search}>
+                        {t("reports.behind")}
+                      </Link>
+                    )
+                  );
+                },
               },
             ]
           : named
