@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from doubles import spare, unit_filter
+from doubles import spare
 
 _APPEND: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT
 
@@ -21,6 +21,7 @@ def run_switch(
     prepare: Callable[[], None] | None,
 ) -> None:
     """Become ``vosd run``, with the system calls that the unit leaves it; ``prepare`` is called before."""
+    from doubles import unit_filter  # compiled where it is imported: by the process that forks, not by each worker, too
     from vosd.cli.main import main
     from vosd.storage import bookkeeper, separate_books
 
