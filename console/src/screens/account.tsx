@@ -364,7 +364,7 @@ function Pay({ account, currency }: { account: string; currency: string }) {
                 data-autofocus
                 required
                 inputMode="decimal"
-                pattern="-?[0-9]+([.][0-9]+)?"
+                pattern="[0-9]+([.][0-9]+)?"
                 value={entered.amount}
                 onChange={(event) => setEntered({ ...entered, amount: event.currentTarget.value })}
               />

@@ -8,6 +8,6 @@ it("reads payments by the names of their columns, or in the usual order", () => 
 });
 
 it("says which rows cannot be booked", () => {
-  const found = paymentsOf('account,amount,reference\n,1,a\nacme,"1,50",b\nacme,2,\nacme,3,c\nacme,4,c\n');
-  expect(found.map((each) => each.problem)).toEqual(["account", "amount", "reference", "", "repeated"]);
+  const found = paymentsOf('account,amount,reference\n,1,a\nacme,"1,50",b\nacme,2,\nacme,3,c\nacme,4,c\nacme,-5,d\n');
+  expect(found.map((each) => each.problem)).toEqual(["account", "amount", "reference", "", "repeated", "amount"]);
 });

@@ -12,7 +12,7 @@ export interface FilePayment {
   problem: "" | "account" | "amount" | "reference" | "repeated";
 }
 
-const AMOUNT = /^-?\d+(\.\d+)?$/;
+const AMOUNT = /^\d+(\.\d+)?$/;
 
 /** Read the rows of a file; one without a header has its columns in the order account, amount, reference, memo. */
 export function paymentsOf(text: string): FilePayment[] {

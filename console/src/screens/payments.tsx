@@ -21,7 +21,7 @@ import { useServerText } from "../text/meanings";
 import { type FilePayment, paymentsOf } from "./paymentfile";
 
 type Booked = Schemas["Booked"];
-const AMOUNT = "-?[0-9]+([.][0-9]+)?";
+const AMOUNT = "[0-9]+([.][0-9]+)?";
 const LATEST = 200;
 const WAITING_MAX = 1_000;
 
