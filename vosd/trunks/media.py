@@ -187,11 +187,17 @@ class MediaSettings(msgspec.Struct, frozen=True):
     """Sound for the other side of its calls while it holds them; None = that of the installation, empty = none."""
     record: int = 0
     """Percent of its relayed calls that are recorded."""
+    traffic_class: int | None = None
+    """TOS byte of the packets that it is sent by the relay; None = that of the installation."""
 
     @property
     def needs_termination(self) -> bool:
         """Whether only a relay that encrypts or makes ICE can do what the trunk wants."""
         return self.encryption in TERMINATING or self.ice is IceMode.LITE
+
+    def marked(self, usual: int) -> int:
+        """Return the TOS byte of the packets that it is sent; ``usual`` is that of the installation."""
+        return usual if self.traffic_class is None else self.traffic_class
 
 
 DEFAULT_MEDIA: Final = MediaSettings()

@@ -117,6 +117,7 @@ def test_modes_of_a_trunk(site, keys, mode):
         ("rtp_port_range: 20000-10000", "expected two ports such as 10000,39999"),
         ("rtp_port_range: 10000-70000", "expected two ports such as 10000,39999"),
         ("rtp_port_range: 39000-40001", "expected ports that do not overlap with those of IVR_RTP_PORT, 40000,47999"),
+        ("qos_rtp: 0xb9", "expected a byte from 0x00 to 0xfc"),
         ("encryption: required", "encryption: value 'required': expected media.engine rtpengine with media.rtpengine"),
         ("encryption: optional", "encryption: value 'optional': expected media.engine rtpengine with media.rtpengine"),
         ("media_timeout: -1", "expected seconds from 0 to 86400"),
@@ -135,6 +136,11 @@ def test_ranges_of_ports_that_overlap_are_an_error(site):
 
 def test_a_range_of_a_trunk_may_lie_in_that_of_the_installation(site):
     assert media_of_trunk(site, "rtp_port_range: '10000,20000'").ports == PortRange(10_000, 20_000)
+
+
+@pytest.mark.parametrize(("written", "byte"), [("0xb8", 184), ("0", 0), ("0x00", 0), ("40", 40)])
+def test_a_trunk_may_have_marks_of_its_own(site, written, byte):
+    assert media_of_trunk(site, f"qos_rtp: '{written}'").traffic_class == byte
 
 
 def test_the_mode_stands_in_one_place(site):
@@ -249,7 +255,7 @@ def test_a_short_silence_is_a_risk_only_where_the_kernel_may_forward_and_a_call_
 POOL = "media: {engine: rtpengine, rtpengine: [{name: one, address: '192.0.2.5:2223'}]}\n"
 
 
-@pytest.mark.parametrize("keys", ["dtmf: info", "record: 10", "rtp_port_range: '10000,20000'"])
+@pytest.mark.parametrize("keys", ["dtmf: info", "record: 10", "rtp_port_range: '10000,20000'", "qos_rtp: 0xb8"])
 def test_check_warns_of_what_an_rtpengine_does_not_do(site, keys):
     (found,) = site.warnings(trunk(site, keys, POOL))
     assert (

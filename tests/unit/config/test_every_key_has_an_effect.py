@@ -268,6 +268,7 @@ INSTEAD: Final[Mapping[str, Mapping[str, Any]]] = {
     "emergency_services": {"emergency_services": {"sos": "112"}},
     "SS_MEDIAPROXYSAMENAT": {"SS_MEDIAPROXYSAMENAT": "On"},
     "rtp_port_range": {"rtp_port_range": "20000,29999"},
+    "qos_rtp": {"qos_rtp": "0xb8"},
     "SS_RTP_PORT_RANGE": {"SS_RTP_PORT_RANGE": "20000,29999"},
     "IVR_RTP_PORT": {"IVR_RTP_PORT": "50000,50999"},
     "announcements": {"announcements": {"busy": "busy"}},

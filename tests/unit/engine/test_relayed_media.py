@@ -378,6 +378,14 @@ def test_a_range_of_a_gateway_stays_exhausted_while_others_have_room():
     assert alarms == [Event.RTP_PORT_EXHAUSTED] * 3 + [Event.RTP_PORTS_FREE]
 
 
+def test_packets_to_a_trunk_have_its_own_mark():
+    scene, relay = scene_with(vendor={"traffic_class": 0xB8})
+    call, _ = scene.talk()
+    marks = {port.source.host: port.tos for port in relay.open_ports.values()}
+    assert marks == {"192.0.2.20": 0xB8, "192.0.2.10": 0xA0}
+    scene.finish(call)
+
+
 def test_codecs_are_limited_and_ordered_for_either_side():
     offer = OFFER.replace("RTP/AVP 0 101", "RTP/AVP 0 8 18 101")
     scene, _ = scene_with(caller={"codecs": ("PCMA", "PCMU")}, vendor={"codecs": ("PCMU", "PCMA", "G729")})

@@ -45,6 +45,7 @@ MEDIA: Final = full_conversion(
         "media_watch": "watch",
         "media_hold_timeout": "hold_timeout_ms",
         "rtp_port_range": "ports",
+        "qos_rtp": "traffic_class",
         "music_on_hold": "music",
     },
 )
@@ -186,6 +187,8 @@ def _done_by_the_relay_alone(settings: MediaSettings) -> Iterator[tuple[str, str
     """Yield the keys that an rtpengine does nothing about, and their values."""
     if settings.ports is not None:
         yield "rtp_port_range", str(settings.ports)
+    if settings.traffic_class is not None:
+        yield "qos_rtp", f"{settings.traffic_class:#04x}"
     if settings.dtmf is not KeyWay.AUTO:
         yield "dtmf", settings.dtmf.value
     if settings.record:

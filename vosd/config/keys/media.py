@@ -20,6 +20,7 @@ from vosd.config.reader.media import (
 from vosd.config.reader.model import Keys
 from vosd.config.reader.number_rules import comma_separated
 from vosd.config.reader.sounds import sound_files, sound_name, sounds_by_reason
+from vosd.config.reader.vos3000 import traffic_class_byte
 from vosd.engine.settings import HttpListener
 from vosd.trunks.announcements import NO_SOUND
 from vosd.trunks.media import (
@@ -62,6 +63,8 @@ class TrunkMediaKeys(Keys):
     """Silence that ends a relayed call on hold; 0 = none does."""
     rtp_port_range: Annotated[PortRange | None, port_range()] = None
     """Ports of the relay for its legs. Default: SS_RTP_PORT_RANGE."""
+    qos_rtp: Annotated[int | None, traffic_class_byte()] = None
+    """TOS byte (IPv6: traffic class) of the packets that the relay sends it. Default: SS_QOS_RTP."""
     codecs: Annotated[
         tuple[Annotated[str, codec()], ...], BeforeValidator(comma_separated), AfterValidator(_each_once)
     ] = ()

@@ -2,7 +2,7 @@
 
 import re
 from decimal import Decimal
-from typing import Final
+from typing import Final, cast
 
 from vosd.config.reader.fields import WHOLE, ExpectedError, FromText, milliseconds_of, plain
 from vosd.net.marking import TrafficClass
@@ -58,6 +58,14 @@ def traffic_class() -> FromText:
         return TrafficClass(int(text, 16 if text[:2].lower() == "0x" else 10))
 
     return FromText("a byte from 0x00 to 0xfc, hexadecimal or decimal, whose two lowest bits are zero", read)
+
+
+def traffic_class_byte() -> FromText:
+    """Read a TOS byte as a number."""
+    whole = traffic_class()
+    return FromText(
+        whole.expected, lambda text: cast("TrafficClass", whole.read(text)).byte, lambda byte: f"{byte:#04x}"
+    )
 
 
 def schedule() -> FromText:

@@ -78,7 +78,7 @@ class SoundsForCallers:
             address.bind,
             parameters.ivr_ports,
             is_multiplexed=audio.medium.is_multiplexed,
-            tos=parameters.traffic_class,
+            tos=media.settings.marked(parameters.traffic_class),
             now=now,
         )
         if port is None:
@@ -178,7 +178,7 @@ class SoundsForCallers:
             media.announcement = None
             return
         was_open = relay.is_open(announcement.port)
-        if not relay.reopen(announcement.port, tos=parameters.traffic_class):
+        if not relay.reopen(announcement.port, tos=media.settings.marked(parameters.traffic_class)):
             media.announcement = None
         elif was_open:
             encoded = self._encoded(announcement)

@@ -80,7 +80,7 @@ class LegPorts:
         ports = media.settings.ports or self._parameters.ports
         if (address, ports) not in self._spared:
             self._spare(address, ports)
-        tos = self._parameters.traffic_class
+        tos = media.settings.marked(self._parameters.traffic_class)
         port = self.relay.open(address.bind, ports, is_multiplexed=is_multiplexed, tos=tos, now=now)
         if port is None:
             self._exhausted[ports] = self.relay.used_percent(ports, now) >= _ROOM_PERCENT
@@ -100,7 +100,7 @@ class LegPorts:
 
     def resume(self, media: LegMedia, index: int, port: RelayPort, announced: str) -> bool:
         """Go on with a port of an earlier process, which peers were sent by an address; False = it is lost."""
-        if not self.relay.reopen(port, tos=self._parameters.traffic_class):
+        if not self.relay.reopen(port, tos=media.settings.marked(self._parameters.traffic_class)):
             return False
         address, ports = MediaAddress(port.host, announced), media.settings.ports or self._parameters.ports
         if ports.first <= port.rtp <= ports.last:
