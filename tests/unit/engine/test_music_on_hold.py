@@ -384,6 +384,20 @@ def test_a_side_that_waits_during_a_consultation_hears_it_until_that_is_over(end
     assert relay.open_ports == {}
 
 
+def test_a_refused_offer_begins_no_music_between_the_two_that_consult():
+    scene, relay, call, party, target = consulting()
+    call.propose("a=sendonly")
+    run(scene)
+    target.will("INVITE", Reply(488))
+    call.propose()
+    run(scene)
+    assert call.got["INVITE"][-1] == 488
+    assert list(playing(relay)) == ["192.0.2.20"]
+    for side in (call, party, target):
+        side.hang_up()
+    settle(scene)
+
+
 def test_a_consultation_without_music_is_as_it_was():
     scene, relay, call, party, target = consulting("")
     assert playing(relay) == {}

@@ -371,6 +371,7 @@ def test_a_range_of_a_gateway_stays_exhausted_while_others_have_room():
             call = scene.caller.call(CALLEE)
             scene.wire.run_until(lambda call=call: call.final == 503)
             assert media.used_percent(scene.exchange.clock.now()) == 1
+            media.parts.leg_ports.adopt(media.parts.parameters)
             scene.wire.run_for(70_000)
         full = False
         assert media.used_percent(scene.exchange.clock.now()) == 1

@@ -51,10 +51,11 @@ class LegPorts:
         self._spare_own()
 
     def adopt(self, parameters: MediaParameters) -> None:
-        """Open ports of other ranges from now on; ranges that were exhausted may not be used any more."""
+        """Open ports of other ranges from now on; ranges that were not full but exhausted may not be used any more."""
         self._parameters = parameters
-        for ports in [*self._exhausted]:
+        for ports in [ports for ports, is_full in self._exhausted.items() if not is_full]:
             self._note_room(ports)
+            self._log_limiter = LogLimiter()  # it may be used on, and exhausted again within its period
         self._spare_own()
 
     def _spare_own(self) -> None:

@@ -77,8 +77,9 @@ class HoldMusic:
 
     def refused(self, sides: tuple[Leg, Leg], parameters: MediaParameters, now: Instant) -> None:
         """Begin music again that an offer has ended which was refused: the hold stays as it was."""
+        may_begin = not (_consults(sides[0]) or _consults(sides[1]))
         for held, holder in (sides, sides[::-1]):
-            self._arrange_one(held, holder, parameters, now, may_begin=True)
+            self._arrange_one(held, holder, parameters, now, may_begin=may_begin)
 
     def for_engine(self, body: bytes, reader: Leg, author: LegMedia, parameters: MediaParameters) -> bytes:
         """Return an offer as an rtpengine is given it: it plays nothing to a side that is offered ``inactive``."""
