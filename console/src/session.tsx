@@ -1,9 +1,10 @@
 /** Who looks: the session is a cookie that scripts cannot read; its token for changes is in memory alone. */
 
-import { Center, Loader } from "@mantine/core";
+import { Button, Center, Loader, Stack } from "@mantine/core";
 import { type QueryClient, useQuery, useQueryClient } from "@tanstack/react-query";
-import { createContext, type ReactNode, useContext, useMemo } from "react";
-import { client, content, noteSession, Problem, type Session } from "./api/client";
+import { createContext, type ReactNode, useContext, useEffect, useMemo, useState } from "react";
+import { useTranslation } from "react-i18next";
+import { client, content, noteSession, Problem, renewed, type Session } from "./api/client";
 import { forgetHistory } from "./parts/figures";
 import { useForgotten } from "./parts/forgotten";
 import { ProblemText } from "./parts/problem";
@@ -39,7 +40,21 @@ export function SessionGate({ children }: { children: ReactNode }) {
   });
   const session = asked.data ?? null;
   useForgotten(session !== null);
-  useMemo(() => noteSession(session, () => forgetAll(queries)), [session, queries]);
+  const [other, setOther] = useState("");
+  useMemo(() => {
+    const end = () => forgetAll(queries);
+    noteSession(session, end, (by) => {
+      end();
+      setOther(by);
+    });
+  }, [session, queries]);
+  useEffect(() => {
+    // without a network, the next request says so
+    const look = () => void renewed().catch(() => false);
+    window.addEventListener("focus", look);
+    return () => window.removeEventListener("focus", look);
+  }, []);
+  if (other) return <OtherPerson name={other} />;
   if (asked.isPending) {
     return (
       <Center h="100vh">
@@ -59,6 +74,21 @@ export function SessionGate({ children }: { children: ReactNode }) {
       <Login onDone={(opened) => withOperations(opened).then((person) => queries.setQueryData(SESSION, person))} />
     );
   return <Context value={session}>{children}</Context>;
+}
+
+/** What stands instead of a page whose browser has the session of another person by now. */
+function OtherPerson({ name }: { name: string }) {
+  const { t } = useTranslation();
+  return (
+    <Center h="100vh" component="main">
+      <Stack role="alert">
+        {t("login.other", { name })}
+        <Button autoFocus onClick={() => window.location.reload()}>
+          {t("login.anew")}
+        </Button>
+      </Stack>
+    </Center>
+  );
 }
 
 /** End the session, and forget all that was read in it. */

@@ -323,7 +323,9 @@ def test_a_session_that_ended_asks_to_log_in_and_shows_nothing_more(site: Watche
 
 
 def test_a_person_logs_out_and_in_again_with_the_code_of_the_second_factor(newcomer: Visit) -> None:
-    page = newcomer().go("/accounts/acme", "acme")
+    visitor = newcomer()
+    page = visitor.go("/accounts/acme", "acme")
+    logged_in_beside(visitor, page.get_by_role("button", name=re.compile("^p")).inner_text())
     begun = changed(page, "POST", "/session/totp", {})
     secret, step = b32decode(begun["secret"]), time_ns() // 1_000_000 // STEP_MS
     changed(page, "PUT", "/session/totp", {"code": code_at(secret, step)})
@@ -341,6 +343,28 @@ def test_a_person_logs_out_and_in_again_with_the_code_of_the_second_factor(newco
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1, name="acme")).to_be_visible()
     assert not is_in_memory(page, PASSWORD)
+
+
+def test_a_page_whose_browser_another_person_uses_by_now_says_so_and_shows_nothing_more(newcomer: Visit) -> None:
+    other = newcomer("finance").go("/").get_by_role("button", name=re.compile("^p")).inner_text()
+    visitor = newcomer()
+    page = visitor.go("/accounts/acme", "acme")
+    page.get_by_role("button", name="Block", exact=True).click()
+    logged_in_beside(visitor, other)
+    page.get_by_role("dialog").get_by_role("button", name="Block", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text(f"{other} has logged in")
+    assert "acme" not in page.inner_text("body")
+    assert violations(page) == []
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name=other)).to_be_visible()
+    expect(page.get_by_role("heading", level=1, name="acme")).to_be_visible()
+    expect(page.get_by_text("is blocked")).to_have_count(0)
+
+
+def logged_in_beside(visitor: Visitor, name: str) -> None:
+    """Log a person in in another tab of the browser."""
+    order = {"name": name, "password": PASSWORD}
+    assert visitor.page.request.post(f"{visitor.base}/api/v1/session", data=order).ok
 
 
 def changed(page: Page, method: str, path: str, order: dict[str, str]) -> dict[str, Any]:

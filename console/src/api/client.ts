@@ -27,6 +27,9 @@ export class Problem extends Error {
 export class Unreachable extends Error {}
 
 const HTTP_UNAUTHORIZED = 401;
+const HTTP_FORBIDDEN = 403;
+const CSRF = "csrf";
+const CSRF_HEADER = "X-CSRF-Token";
 
 /** Keys of orders whose answer is that of before. */
 const repeated = new Set<string>();
@@ -34,18 +37,53 @@ const repeated = new Set<string>();
 /** Tell, once, whether what was ordered with a key had been carried out when it was ordered before. */
 export const wasRepeated = (key: string): boolean => repeated.delete(key);
 
+const API = "/api/v1";
 let csrf = "";
+let person: string | undefined;
 let ended: () => void = () => {};
+let taken: (by: string) => void = () => {};
 
-/** Note the token that changes send, and what to do when the session is over. */
-export function noteSession(session: Session | null, whenEnded: () => void): void {
+/** Note the session with the token that changes send, and what to do when it is over or of another person. */
+export function noteSession(
+  session: Session | null,
+  whenEnded: () => void,
+  whenTaken: (by: string) => void = () => {},
+): void {
   csrf = session?.csrf ?? "";
+  person = session?.name;
   ended = whenEnded;
+  taken = whenTaken;
+}
+
+/** Take the token of the session that the browser has by now, if it is one of the same person; tell whether it is. */
+export async function renewed(): Promise<boolean> {
+  if (!person) return false;
+  const answer = await fetch(`${API}/session`, { credentials: "same-origin" });
+  if (!answer.ok) return false;
+  const session = (await answer.json()) as Session;
+  // another log-in or log-out may have ended in this tab meanwhile
+  if (session.name === person) csrf = session.csrf;
+  else if (person) taken(session.name);
+  return session.name === person;
+}
+
+/** Send a request. A log-in in another tab has replaced the token: the change is sent once more with the new one. */
+export async function sent(request: Request): Promise<Response> {
+  const again = request.method === "GET" ? null : request.clone();
+  const answer = await fetch(request);
+  if (!again || answer.status !== HTTP_FORBIDDEN) return answer;
+  const { code }: Row = await answer
+    .clone()
+    .json()
+    .catch(() => ({}));
+  if (code !== CSRF || !(await renewed())) return answer;
+  again.headers.set(CSRF_HEADER, csrf);
+  return fetch(again);
 }
 
 const manners: Middleware = {
   onRequest({ request }) {
-    if (request.method !== "GET" && csrf) request.headers.set("X-CSRF-Token", csrf);
+    if (request.method !== "GET" && csrf) request.headers.set(CSRF_HEADER, csrf);
     return request;
   },
   onError({ error }) {
@@ -70,7 +108,7 @@ const manners: Middleware = {
   },
 };
 
-export const client = createClient<paths>({ baseUrl: "/api/v1", credentials: "same-origin" });
+export const client = createClient<paths>({ baseUrl: API, credentials: "same-origin", fetch: sent });
 client.use(manners);
 
 /** The content of an answer; problems were thrown before. */

@@ -1,0 +1,55 @@
+import { beforeEach, expect, it, vi } from "vitest";
+import { noteSession, type Session, sent } from "./client";
+
+const OLD = "old";
+const NEW = "new";
+const session = (name: string, csrf: string) => ({ name, csrf }) as Session;
+const ended = vi.fn();
+const taken = vi.fn();
+/** The requests that change something, as token and body. */
+let changes: [string | null, string][];
+
+/** A switch whose only session is one of `name` with the new token. */
+function switchOf(name: string, code = "csrf"): void {
+  vi.stubGlobal("fetch", async (asked: Request | string) => {
+    if (!(asked instanceof Request)) return Response.json(session(name, NEW));
+    const token = asked.headers.get("X-CSRF-Token");
+    changes.push([token, await asked.text()]);
+    return token === NEW ? Response.json({}) : Response.json({ code }, { status: 403 });
+  });
+}
+
+const change = () =>
+  sent(
+    new Request("https://switch.example/api/v1/jobs", { method: "POST", body: "{}", headers: { "X-CSRF-Token": OLD } }),
+  );
+
+beforeEach(() => {
+  changes = [];
+  vi.clearAllMocks();
+  noteSession(session("ann", OLD), ended, taken);
+});
+
+it("sends a change once more where the same person has logged in again", async () => {
+  switchOf("ann");
+  expect((await change()).status).toBe(200);
+  expect(changes).toEqual([
+    [OLD, "{}"],
+    [NEW, "{}"],
+  ]);
+  expect(taken).not.toHaveBeenCalled();
+});
+
+it("sends no change for another person, and says who it is", async () => {
+  switchOf("bob");
+  expect((await change()).status).toBe(403);
+  expect(changes).toEqual([[OLD, "{}"]]);
+  expect(taken).toHaveBeenCalledExactlyOnceWith("bob");
+});
+
+it("sends what was refused for another reason no second time", async () => {
+  switchOf("ann", "right_lacking");
+  const answer = await change();
+  expect(await answer.json()).toEqual({ code: "right_lacking" });
+  expect(changes).toHaveLength(1);
+});
