@@ -228,6 +228,7 @@ class Daemon:
             refuse=self.service.inbox.refuse,
             serve=self.service.inbox.serve,
             belongs=self.service.node.endpoint.belongs,
+            has_dialog=self.service.node.endpoint.dialogs.owners.__contains__,
             dropped=self.service.dropped,
             failed=self.service.loop.transport_failed,
             unsent=self.service.loop.unsent,

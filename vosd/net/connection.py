@@ -15,7 +15,9 @@ from vosd.net.slots import ConnectionOrigin
 MESSAGE_S: Final = 10.0
 """Time limit for a message from its first byte to its last, and for the first message of an accepted connection."""
 PROOF_S: Final = 30.0
-"""Time limit for the peer of an accepted connection to become a known source, or to send a message of a call."""
+"""Time limit for the peer of an accepted connection to become a known source, or to send a message of a call; also how
+long the connection of an unknown source may be kept after the end of its call.
+"""
 UNREAD_BYTES_MAX: Final = 512 * 1024
 """Most bytes that may wait in the write buffer for a peer that does not read."""
 CLOSE_S: Final = 2.0
@@ -53,6 +55,10 @@ class Owner(Protocol):
 
     def is_known(self, connection: "Connection") -> bool:
         """Return whether the peer is a gateway or a registered user now, also on a connection that we opened."""
+        ...
+
+    def has_call(self, connection: "Connection") -> bool:
+        """Return whether the last call of which the connection brought a message has not ended."""
         ...
 
     def closed(self, connection: "Connection", why: str | None, *, in_doubt: bool) -> None:
@@ -137,9 +143,9 @@ class Connection(asyncio.Protocol):
         self.was_made = False
         """Whether ``owner.opened`` was called; only then ``owner.closed`` will be."""
         self._timer: asyncio.TimerHandle | None = None
-        self._made_at = self._busy_at = self._began_at = self._loop.time()
-        """Time at which it was made; time of the last byte in either direction (from an unknown source: of the last
-        complete message); time at which the unfinished message began, or the connection.
+        self._proven_at = self._busy_at = self._began_at = self._loop.time()
+        """Time at which it was made, or its call was found running; time of the last byte in either direction (from an
+        unknown source: of the last complete message); time at which the unfinished message began, or the connection.
         """
         self._awaits_message = origin is not ConnectionOrigin.SWITCH
         """Whether the peer connected and has sent no message yet: a bare connection keeps its slot for ``MESSAGE_S``
@@ -147,8 +153,8 @@ class Connection(asyncio.Protocol):
 
         From a known source a keep-alive counts as a message.
         """
-        self.has_call = False
-        """Whether a message of a call came on it: the far end of a dialog may be at an unknown address."""
+        self.call = ""
+        """Our tag of the dialog of which an unknown source sent a message last: its far end may be at any address."""
         self._sent_last = False
         """Whether we sent something after the last byte received."""
         self._is_ending = False
@@ -229,7 +235,7 @@ class Connection(asyncio.Protocol):
         """Register with the owner and start the timer."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's are no subclasses
         self.was_made = True
-        self._made_at = self._busy_at = self._began_at = self._loop.time()
+        self._proven_at = self._busy_at = self._began_at = self._loop.time()
         self._wake_at(self._deadline())
         self._owner.opened(self)
 
@@ -298,8 +304,10 @@ class Connection(asyncio.Protocol):
         """Pass on further messages that were received before."""
         if self._is_held:
             self._is_held = False
-            self.data_received(b"")
-            self._release()
+            try:
+                self.data_received(b"")
+            finally:
+                self._release()
 
     def _release(self) -> None:
         """Read again, or report the loss of the connection, once nothing is left of the received bytes."""
@@ -335,11 +343,7 @@ class Connection(asyncio.Protocol):
         if self._framer.is_amid_message or self._awaits_message:
             return self._began_at + MESSAGE_S
         ends = self._busy_at + self._patience.idle_ms / 1000
-        return min(ends, self._made_at + PROOF_S) if self._is_unproven else ends
-
-    @property
-    def _is_unproven(self) -> bool:
-        return self.origin is ConnectionOrigin.UNKNOWN and not self.has_call
+        return min(ends, self._proven_at + PROOF_S) if self.origin is ConnectionOrigin.UNKNOWN else ends
 
     def _wake_by(self, deadline: float) -> None:
         """Set the timer if the deadline is earlier than the timer's; a later one is found when the timer fires."""
@@ -361,7 +365,8 @@ class Connection(asyncio.Protocol):
         if self._is_ending:
             self._break_off()
             return
-        self._owner.knows(self)
+        if not self._owner.knows(self) and self._owner.has_call(self):
+            self._proven_at = self._loop.time()
         deadline = self._deadline()
         if self._loop.time() < deadline:
             self._wake_at(deadline)
@@ -370,4 +375,5 @@ class Connection(asyncio.Protocol):
         elif self._awaits_message:
             self.cut("no message came")
         else:
-            self.close("the peer has not authenticated" if self._is_unproven else None)
+            is_unproven = self.origin is ConnectionOrigin.UNKNOWN and not self.call
+            self.close("the peer has not authenticated" if is_unproven else None)

@@ -51,6 +51,8 @@ class Core(NamedTuple):
     """Serve the queued messages."""
     belongs: Callable[[MessageKind, bytes], bool]
     """Return whether a response or an in-dialog request belongs to a transaction or dialog of ours."""
+    has_dialog: Callable[[str], bool]
+    """Return whether a dialog with this tag of ours has not ended."""
     dropped: Drops
     """Number of dropped messages by reason."""
     failed: Callable[[int, str, int], None]

@@ -16,7 +16,7 @@ BURST_S: Final = 2
 OWN_SHARE: Final = 10
 """One of so many connections is left to the switch, which must reach its vendors."""
 
-_End = Callable[[], None]
+_End = Callable[[], bool]
 
 
 class ConnectionOrigin(Enum):
@@ -78,7 +78,10 @@ class ConnectionSlots:
         self._count(origin, host, -1)
 
     def offer(self, connection: object, host: str, end: _End) -> None:
-        """Have a connection of an unknown source ended by ``end`` if its slot is needed for another source."""
+        """Have a connection of an unknown source ended by ``end`` if its slot is needed for another source.
+
+        ``end`` returns False, and ends nothing, where the peer is known by now or has a call.
+        """
         self._unproven.setdefault(source_of(host), OrderedDict())[connection] = end
 
     def used(self, connection: object, host: str) -> None:
@@ -89,7 +92,9 @@ class ConnectionSlots:
 
     def keep(self, connection: object, host: str) -> None:
         """End a connection for no other source any more: it is closed, or its peer is known."""
-        source = source_of(host)
+        self._withdraw(connection, source_of(host))
+
+    def _withdraw(self, connection: object, source: str) -> None:
         offered = self._unproven.get(source)
         if offered is not None:
             offered.pop(connection, None)
@@ -114,19 +119,21 @@ class ConnectionSlots:
         return exceeded
 
     def _make_room(self) -> bool:
-        """End a connection of the source that offers most of them; return False if none is offered.
+        """End a connection of the source that offers most of them; return False if none can be ended.
 
         So a source with many does not keep out one with few. The slot is given back later in the same turn or the next.
         """
-        if not self._unproven or not self.limits.most_unknown:
+        most = self.limits.most_unknown
+        if not most:
             return False
-        source = max(self._unproven, key=lambda source: len(self._unproven[source]))
-        offered = self._unproven[source]
-        _, end = offered.popitem(last=False)
-        if not offered:
-            del self._unproven[source]
-        end()
-        return True
+        for source in sorted(self._unproven, key=lambda source: len(self._unproven[source]), reverse=True):
+            for connection, end in [*self._unproven[source].items()]:
+                if end():
+                    self._withdraw(connection, source)
+                    return True
+                if self._taken[ConnectionOrigin.UNKNOWN] < most:  # that one is counted as known from now on
+                    return True
+        return False
 
     def _rate_exceeded(self, host: str, now: float) -> str | None:
         """Return the name of the rate limit that a new connection exceeds: each costs a task, over TLS a handshake."""

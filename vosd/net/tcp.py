@@ -26,7 +26,7 @@ from vosd.net.tls import TlsContexts, is_of, names_in
 from vosd.obs.log import LogLimiter
 from vosd.sip.drops import Drop
 from vosd.sip.settings import Limits
-from vosd.sip.wire.classify import Rank
+from vosd.sip.wire.classify import Rank, classify, own_tag
 from vosd.sip.wire.stream import StreamFramer
 
 CONNECT_S: Final = 5.0
@@ -188,7 +188,7 @@ class StreamFlow:
         context = self._server_context()
         task = asyncio.current_task()
         if origin is ConnectionOrigin.UNKNOWN and task is not None:
-            self._slots.offer(connection, peer.host, partial(_make_room, connection, task))
+            self._slots.offer(connection, peer.host, partial(self._make_room, connection, task))
         try:
             self._tune(sock)
             await self._loop.connect_accepted_socket(
@@ -203,7 +203,7 @@ class StreamFlow:
             if not connection.was_made:
                 sock.close()
                 self._slots.keep(connection, peer.host)
-                self._slots.give_back(origin, peer.host)
+                self._slots.give_back(connection.origin, peer.host)
 
     def _pause(self, error: OSError) -> None:
         """Pause accepting when no more files can be opened, instead of retrying in a busy loop."""
@@ -306,7 +306,7 @@ class StreamFlow:
             self._take_alias(connection, data)
         verdict = self._entrance.receive(self._flow, data, *connection.peer)
         if connection.origin is ConnectionOrigin.UNKNOWN:
-            self._judge_unknown(connection, verdict)
+            self._judge_unknown(connection, data, verdict)
 
     def knows(self, connection: Connection) -> bool:
         """Return whether the peer is a known source; if it has become one, count its connection as such."""
@@ -322,6 +322,10 @@ class StreamFlow:
     def is_known(self, connection: Connection) -> bool:
         """Return whether the peer is a known source now."""
         return self._core.is_known_source(connection.peer.host)
+
+    def has_call(self, connection: Connection) -> bool:
+        """Return whether the last call of which the connection brought a message has not ended."""
+        return bool(connection.call) and self._core.has_dialog(connection.call)
 
     def closed(self, connection: Connection, why: str | None, *, in_doubt: bool) -> None:
         """Forget a connection and report it to the core."""
@@ -348,16 +352,32 @@ class StreamFlow:
 
     # -- inside -------------------------------------------------------------------------------------------------
 
-    def _judge_unknown(self, connection: Connection, verdict: Rank | ShieldAnswer | None) -> None:
-        """Keep, or close, the connection of an unknown source for its message."""
-        host = connection.peer.host
+    def _judge_unknown(self, connection: Connection, data: bytes, verdict: Rank | ShieldAnswer | None) -> None:
+        """Keep, or close, the connection of an unknown source for its message.
+
+        Only a dialog is a call: any host can send the ACK of a refusal.
+        """
         if verdict is None:
             connection.close("too many messages of an unknown source")
-        elif verdict is Rank.RUNNING:
-            connection.has_call = True
-            self._slots.keep(connection, host)
+            return
+        self._slots.used(connection, connection.peer.host)
+        if verdict is Rank.RUNNING:
+            tag = own_tag(classify(data), data)
+            if self._core.has_dialog(tag):
+                connection.call = tag
+
+    def _make_room(self, connection: Connection, task: asyncio.Task[None]) -> bool:
+        """End a connection of an unknown source, or its set-up by ``task``, for another one; return whether it ends.
+
+        It does not where its peer is known by now or has a call.
+        """
+        if self.knows(connection) or self.has_call(connection):
+            return False
+        if connection.was_made:
+            connection.cut("the slot was needed for another unknown source")
         else:
-            self._slots.used(connection, host)
+            task.cancel()
+        return True
 
     def _take_alias(self, connection: Connection, data: bytes) -> None:
         """Use a connection for requests to its peer, where it asks for that and may (RFC 5923 sections 8 and 9).
@@ -408,14 +428,6 @@ class StreamFlow:
         """Log why there is no connection, at most once a minute for each address."""
         if self._log_limiter.admits(peer.host, round(self._loop.time() * 1000)):
             _log.warning("connection", peer=f"{peer.host}:{peer.port}", flow=self._flow, why=why)
-
-
-def _make_room(connection: Connection, task: asyncio.Task[None]) -> None:
-    """End a connection of an unknown source, or its set-up by ``task``, for another one."""
-    if connection.was_made:
-        connection.cut("the slot was needed for another unknown source")
-    else:
-        task.cancel()
 
 
 _IP_BIND_ADDRESS_NO_PORT: Final = 24

@@ -18,8 +18,9 @@ from vosd.net.entrance import Core
 from vosd.net.settings import ConnectionLimits, TransportSettings
 from vosd.net.tls import TlsContexts
 from vosd.net.transports import Transports
+from vosd.sip.endpoint import Endpoint
 from vosd.sip.settings import Limits
-from vosd.sip.wire.classify import Rank
+from vosd.sip.wire.classify import MessageKind, Rank
 from vosd.sip.wire.outgoing import Peer as Source
 
 UNKNOWN_SOURCE = "127.0.0.66"
@@ -51,8 +52,9 @@ class Ear:
         self.on_receive: Callable[[int, bytes, PeerEnd], None] = lambda *_: None
         self.is_idle = True
         self.is_event = True
-        self.is_of_call = False
-        """Whether responses and requests with a To tag belong to a call."""
+        self.belongs: Callable[[MessageKind, bytes], bool] = lambda *_: False
+        """Returns whether responses and requests with a To tag belong to a call."""
+        self.has_dialog: Callable[[str], bool] = lambda _tag: False
         self.processed: list[bytes] = []
         """Messages that were not queued."""
         self.flushes = 0
@@ -64,7 +66,8 @@ class Ear:
             take=self._take,
             refuse=lambda flow, _data, host, port: self.refused.append((flow, PeerEnd(host, port))),
             serve=self._serve,
-            belongs=lambda _kind, _data: self.is_of_call,
+            belongs=self._belongs,
+            has_dialog=self._has_dialog,
             dropped=self.dropped,
             failed=lambda flow, host, port: self._failures.put_nowait((flow, PeerEnd(host, port))),
             unsent=self.unsent.append,
@@ -78,6 +81,17 @@ class Ear:
             name_of=self._name_of,
             connects_within=lambda _host: self.patience_s,
         )
+
+    def _belongs(self, kind: MessageKind, data: bytes) -> bool:
+        return self.belongs(kind, data)
+
+    def _has_dialog(self, tag: str) -> bool:
+        return self.has_dialog(tag)
+
+    def use(self, endpoint: Endpoint) -> None:
+        """Ask a real core which messages belong to calls."""
+        self.belongs = endpoint.belongs
+        self.has_dialog = endpoint.dialogs.owners.__contains__
 
     def _name_of(self, host: str) -> str | None:
         return self.directory(host)

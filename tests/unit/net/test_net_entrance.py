@@ -35,6 +35,7 @@ class Stage:
                 refuse=lambda _flow, data, _host, _port: self.said.append(f"{_name(data)} refused"),
                 serve=lambda: self.said.append("served"),
                 belongs=lambda _kind, _data: False,
+                has_dialog=lambda _tag: False,
                 dropped=self.dropped,
                 failed=lambda _flow, _host, _port: None,
                 unsent=lambda _data: None,

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
-from doubles.virtual.probe import SDP, request
+from doubles.virtual import probe
+from doubles.virtual.probe import SDP, Keeper, Probe, request
 from structlog.testing import capture_logs
 
 from vosd.net import connection as patience
@@ -13,6 +14,8 @@ from vosd.net.settings import ConnectionLimits, TransportSettings
 from vosd.net.shield import ShieldSettings
 from vosd.net.slots import ConnectionOrigin, ConnectionSlots
 from vosd.net.tls import TlsContexts
+from vosd.sip.settings import SipSettings
+from vosd.sip.wire.classify import MessageKind
 from vosd.sip.wire.stream import PONG
 
 from .conftest import UNKNOWN_SOURCE, connections, until
@@ -20,6 +23,10 @@ from .conftest import UNKNOWN_SOURCE, connections, until
 INVITE = request(body=SDP)
 OPTIONS = request("OPTIONS")
 BYE = request("BYE", to="<sip:4420@192.0.2.1>;tag=ours")
+RINGING = (
+    b"SIP/2.0 180 Ringing\r\nVia: SIP/2.0/TCP 192.0.2.1:5060;branch=z9hG4bKmarktoken1\r\nFROM: <sip:1@h>;tag=ours\r\n"
+    b"To: <sip:2@h>;tag=theirs\r\nCall-ID: c\r\nCSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n"
+)
 OTHER_UNKNOWN_SOURCE = "127.0.0.67"
 
 
@@ -57,6 +64,15 @@ class ManualClock:
         self._timers = [timer for timer in self._timers if timer.at > self._now]
         for timer in due:
             timer.callback()
+
+
+@pytest.fixture
+def core() -> Probe:
+    """Give a core that has one dialog, and has sent one INVITE."""
+    found = Probe(SipSettings(answers_unknown_sources=True))
+    found.call_vendor(Keeper())
+    found.endpoint.dialogs.adopt("ours", Keeper())
+    return found
 
 
 async def test_one_source_may_have_only_so_many_connections(opened, connect):
@@ -196,18 +212,85 @@ async def test_an_unknown_source_with_many_silent_connections_keeps_no_other_one
         assert (await node.ear.message())[2] == peer.address
 
 
-async def test_a_connection_of_a_call_is_ended_for_no_other_one(opened, connect):
+@pytest.mark.parametrize("message", [BYE, RINGING], ids=["request", "response"])
+async def test_a_connection_is_ended_for_no_other_one_while_it_has_a_call(opened, connect, core, message):
     node = await opened(settings=connections(unknown=1))
+    node.ear.use(core.endpoint)
     node.ear.unknown_sources.add(OTHER_UNKNOWN_SOURCE)
-    node.ear.is_of_call = True
     peer = await connect(node.address(), UNKNOWN_SOURCE)
-    peer.writer.write(BYE)
+    peer.writer.write(message)
     await node.ear.message()
     with capture_logs() as logs:
         assert await (await connect(node.address(), OTHER_UNKNOWN_SOURCE)).is_closed()
     assert "limit max_unknown of" in logs[0]["why"]
     peer.writer.write(BYE)
     assert (await node.ear.message())[2] == peer.address
+    core.endpoint.dialogs.clear()
+    phone = await connect(node.address(), OTHER_UNKNOWN_SOURCE)
+    phone.writer.write(OPTIONS)
+    assert (await node.ear.message())[2] == phone.address
+    assert await peer.is_closed()
+
+
+async def test_a_connection_whose_peer_is_known_by_now_is_ended_for_no_other_one(opened, connect):
+    """Others behind the address have registered in the meantime, which leaves slots free."""
+    node = await opened(settings=connections(unknown=3))
+    node.ear.unknown_sources |= {OTHER_UNKNOWN_SOURCE, "127.0.0.68"}
+    office = [await connect(node.address(), UNKNOWN_SOURCE) for _ in range(2)]
+    other = await connect(node.address(), OTHER_UNKNOWN_SOURCE)
+    for peer in (*office, other):
+        peer.writer.write(OPTIONS)
+        await node.ear.message()
+    node.ear.unknown_sources.discard(UNKNOWN_SOURCE)
+    new = await connect(node.address(), "127.0.0.68")
+    for peer in (new, other, *office):
+        peer.writer.write(OPTIONS)
+        assert (await node.ear.message())[2] == peer.address
+    assert node.transports.connections == 4
+
+
+@pytest.mark.parametrize("refusal", ["stateless", "with a transaction"])
+async def test_the_ack_of_a_refusal_keeps_no_connection(opened, connect, core, monkeypatch, refusal):
+    """Any host can have its INVITE refused, and send the ACK."""
+    clock = ManualClock()
+    monkeypatch.setattr(patience, "asyncio", SimpleNamespace(get_running_loop=lambda: clock))
+    node = await opened(settings=connections(unknown=1, idle_ms=3_600_000))
+    node.ear.use(core.endpoint)
+    node.ear.unknown_sources.add(OTHER_UNKNOWN_SOURCE)
+    tag = core.endpoint.flows.refusal_tag
+    if refusal != "stateless":
+        tag = "refused"
+        core.receive(INVITE, probe.UNKNOWN_SOURCE).transaction.respond(403, tag, "", core.now)
+    ack = request("ACK", to=f"<sip:4420@192.0.2.1>;tag={tag}")
+    assert core.endpoint.belongs(MessageKind.WITHIN, ack)
+    for source in (UNKNOWN_SOURCE, OTHER_UNKNOWN_SOURCE):  # the second one takes the slot of the first
+        peer = await connect(node.address(), source)
+        peer.writer.write(ack)
+        assert (await node.ear.message())[2] == peer.address
+    with capture_logs() as logs:
+        clock.advance(patience.PROOF_S)
+        assert await peer.is_closed()
+    assert [line["why"] for line in logs] == ["the peer has not authenticated"]
+
+
+async def test_the_connection_of_a_call_is_closed_some_time_after_its_end(opened, connect, core, monkeypatch):
+    clock = ManualClock()
+    monkeypatch.setattr(patience, "asyncio", SimpleNamespace(get_running_loop=lambda: clock))
+    node = await opened(settings=connections(idle_ms=3_600_000))
+    node.ear.use(core.endpoint)
+    peer = await connect(node.address(), UNKNOWN_SOURCE)
+    peer.writer.write(BYE)
+    await node.ear.message()
+    for _ in range(30):
+        clock.advance(patience.PROOF_S)
+    core.endpoint.dialogs.clear()
+    clock.advance(patience.PROOF_S - 1)
+    peer.writer.write(OPTIONS)
+    assert (await node.ear.message())[2] == peer.address
+    with capture_logs() as logs:
+        clock.advance(1)
+        assert await peer.is_closed()
+    assert not logs, "the far end of a call has done nothing wrong"
 
 
 async def test_a_handshake_that_does_not_go_on_is_ended_for_another_peer(opened, connect, authority):
@@ -224,7 +307,7 @@ async def test_a_handshake_that_does_not_go_on_is_ended_for_another_peer(opened,
     assert node.transports.connections == 1
 
 
-async def test_a_peer_that_does_not_authenticate_is_disconnected_although_it_sends(opened, connect, monkeypatch):
+async def test_a_peer_that_does_not_authenticate_is_disconnected_although_it_sends(opened, connect, core, monkeypatch):
     clock = ManualClock()
     monkeypatch.setattr(patience, "asyncio", SimpleNamespace(get_running_loop=lambda: clock))
     node = await opened()
@@ -236,7 +319,7 @@ async def test_a_peer_that_does_not_authenticate_is_disconnected_although_it_sen
             peer.writer.write(OPTIONS)
             await node.ear.message()
         clock.advance(9)
-    node.ear.is_of_call = True
+    node.ear.use(core.endpoint)
     far_end.writer.write(BYE)
     await node.ear.message()
     node.ear.unknown_sources.discard(phone.address.host)

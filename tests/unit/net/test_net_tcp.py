@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from unittest.mock import Mock
 
 import pytest
 from doubles.filtered import filtered
@@ -100,6 +101,25 @@ async def test_many_messages_that_a_peer_sends_before_it_closes_are_all_passed_o
     peer.writer.close()
     assert [(await node.ear.message())[1] for _ in range(200)] == [OPTIONS] * 200
     assert await node.ear.parting() == (0, peer.address)
+
+
+async def test_a_connection_is_read_again_after_a_bug_with_messages_that_were_left(opened, connect, monkeypatch):
+    node = await opened()
+    peer = await connect(node.address())
+    await until(lambda: node.transports.connections == 1)
+    flow = node.transports._flows[0]
+    [connection] = flow._open.values()
+    reported: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: reported.append(str(context["exception"])))
+    connection.data_received(OPTIONS * (MESSAGES_AT_ONCE + 1))
+    with monkeypatch.context() as bug:
+        bug.setattr(flow, "serve", Mock(side_effect=RuntimeError("a bug")))
+        await until(lambda: bool(reported))
+    assert reported == ["a bug"]
+    for _ in range(MESSAGES_AT_ONCE + 1):
+        await node.ear.message()
+    peer.writer.write(INVITE)
+    assert await node.ear.message() == (0, INVITE, peer.address)
 
 
 async def test_a_connection_that_is_lost_amid_many_messages_passes_on_no_more(opened, connect):

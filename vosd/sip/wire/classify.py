@@ -63,6 +63,7 @@ _HEAD_BYTES: Final = 8_192
 """Bytes searched for a header."""
 _FOLD: Final = re.compile(rb"\r?\n[ \t]+")
 _TO: Final = re.compile(rb"\n[Tt][Oo]?[ \t]*+:([^\r\n]*+)")
+_FROM: Final = re.compile(rb"\n[Ff](?:[Rr][Oo][Mm])?[ \t]*+:([^\r\n]*+)")
 _PLAIN_TO: Final = re.compile(rb"[^\r\n\"<>]*+<[^\r\n\"<>]*+>(?:;tag=([\w.\-~]+))?\r\n(?![ \t])")
 """Form of nearly every To."""
 _TAG: Final = re.compile(rb";[ \t]*+tag[ \t]*+=[ \t]*+([^\s;,]++)", re.IGNORECASE)
@@ -97,7 +98,17 @@ def to_tag(data: bytes) -> bytes:
     if plain is not None:
         return plain[1] or b""
     # The slow path sees the headers as the parser does: folded lines joined, and nothing of the body.
-    line = _TO.search(_head(data))
+    return _tag_in(_TO.search(_head(data)))
+
+
+def own_tag(kind: MessageKind, data: bytes) -> str:
+    """Return the tag that is ours in a message of a dialog: that of From in a response, of To in a request."""
+    tag = _tag_in(_FROM.search(_head(data))) if kind is MessageKind.RESPONSE else to_tag(data)
+    return tag.decode("utf-8", "surrogateescape")
+
+
+def _tag_in(line: re.Match[bytes] | None) -> bytes:
+    """Return the tag of a To or From without quotes; empty if none is found."""
     if line is None:
         return b""
     text = line[1]
