@@ -43,6 +43,7 @@ class Offices:
         self._checks = Checks()
         self._following = asyncio.Lock()
         """Held by the request that reads a configuration which has changed; others wait for it."""
+        self._changing = asyncio.Lock()
         self._versions = SharedReadings[int | None]()
         self._turns = asyncio.Semaphore(ORDERS_AT_ONCE)
 
@@ -75,7 +76,7 @@ class Offices:
             await self._stores().check_schema()
             self._is_checked = True
         definitions = definitions_of(switch, self._checks.check)
-        return Office(definitions, self._stores, lambda: switch.running_switch(self._turns), now_ms)
+        return Office(definitions, self._stores, lambda: switch.running_switch(self._turns), now_ms, self._changing)
 
     @property
     def running_switch(self) -> RunningSwitch:

@@ -14,16 +14,17 @@ from vosd.admin.office.definitions import (
     AlreadyDefinedError,
     ChangedObjects,
     ChangeSheet,
+    Checked,
     Difference,
     ObjectOrder,
     WantedObject,
     audit_line,
-    checked,
     differing,
     numbered,
     owned_by,
     plan_of,
     taken,
+    when_checked,
     with_calls,
 )
 from vosd.admin.office.errors import OrderError
@@ -170,16 +171,17 @@ async def provision_customer(office: Office, who: Principal, order: ProvisionCus
         if detail is None:
             raise
         return await _repeated(office, order, detail)
-    accounts, definitions = await checked(office, plan, owned_by(office, scope), {order.account})
     reference = order.reference or str(uuid4())
-    payment = _payment(office, who, order, accounts, reference)
-    waits = payment is not None and needs_second(office, who, payment.amount)
-    sheet = None if payment is None else _shown(payment, waits=waits, is_trial=order.is_trial)
-    if payment is not None and await office.stores.payments.earlier(payment) is not None:
-        message = f"reference {reference} was used for another payment to account {order.account}"
-        raise ReferenceTaken(message)
-    in_force = None
-    if not order.is_trial:
+
+    async def add(found: Checked) -> tuple[FirstPaymentSheet | None, bool]:
+        payment = _payment(office, who, order, found.accounts, reference)
+        waits = payment is not None and needs_second(office, who, payment.amount)
+        sheet = None if payment is None else _shown(payment, waits=waits, is_trial=order.is_trial)
+        if payment is not None and await office.stores.payments.earlier(payment) is not None:
+            message = f"reference {reference} was used for another payment to account {order.account}"
+            raise ReferenceTaken(message)
+        if order.is_trial:
+            return sheet, False
         line = audit_line(office, who, order, plan.versions)
         detail = json.loads(line.detail) | {
             "versions": {f"{each.kind} {each.name}": each.version for each in plan.versions},
@@ -189,11 +191,15 @@ async def provision_customer(office: Office, who: Principal, order: ProvisionCus
         line = line._replace(subject=subject, detail=json.dumps(detail, ensure_ascii=False))
         booked = () if payment is None or waits else (payment,)
         asked = (_waiting(payment, who),) if payment is not None and waits else ()
-        await office.stores.objects.add(plan.versions, line, booked, asked, checked=definitions)
-        if order.at is None:
-            in_force = await taken(office, is_confirmed=order.is_confirmed)
-        if booked:
-            await refresh_balances(office.switch)  # a switch that does not answer reads them within a second
+        await office.stores.objects.add(plan.versions, line, booked, asked, checked=found.definitions)
+        return sheet, bool(booked)
+
+    sheet, is_booked = await when_checked(office, plan, owned_by(office, scope), add, {order.account})
+    in_force = None
+    if not order.is_trial and order.at is None:
+        in_force = await taken(office, is_confirmed=order.is_confirmed)
+    if is_booked:
+        await refresh_balances(office.switch)  # a switch that does not answer reads them within a second
     changes, calls_unknown = await with_calls(office, order, plan.differences)
     return ProvisionedCustomer(
         is_trial=order.is_trial, in_force=in_force, changes=changes, calls_unknown=calls_unknown,

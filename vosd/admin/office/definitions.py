@@ -3,10 +3,11 @@
 import asyncio
 import heapq
 import json
-from collections.abc import Collection, Mapping, Sequence, Set
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence, Set
+from contextlib import suppress
 from decimal import Decimal
 from enum import Enum
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, TypeVar
 
 import msgspec
 from msgspec.structs import asdict
@@ -36,6 +37,8 @@ from vosd.storage.audit_line import AuditLine
 if TYPE_CHECKING:
     from vosd.catalogue.agent_sources import AgentSources
     from vosd.storage.stored_objects import SqlObjects
+
+_Added = TypeVar("_Added")
 
 _RELOAD_S: Final = 600.0
 """Longest time until the switch has taken a change."""
@@ -276,18 +279,13 @@ async def check_and_add(
 async def _add_checked(
     office: Office, who: Principal, terms: ObjectOrder, plan: "Plan", owned: AgentObjects | None
 ) -> None:
-    """Check a change, and add it; it is checked again where others were added meanwhile."""
     line = audit_line(office, who, terms, plan.versions)
-    for tries_left in reversed(range(_TRIES)):
-        found = await checked(office, plan, owned)
-        if terms.is_trial:
-            break
-        try:
+
+    async def add(found: Checked) -> None:
+        if not terms.is_trial:
             await office.stores.objects.add(plan.versions, line, checked=found.definitions)
-            break
-        except DefinitionsMoved:
-            if not tries_left:
-                raise
+
+    await when_checked(office, plan, owned, add)
 
 
 class Checked(NamedTuple):
@@ -295,11 +293,35 @@ class Checked(NamedTuple):
 
     accounts: Mapping[str, Account]
     """Accounts that were asked for, as they are then."""
-    definitions: int
-    """Version of all definitions that it was checked with."""
+    definitions: int | None
+    """Version of all definitions that it was checked with; None = it changes no object."""
 
 
-async def checked(office: Office, plan: "Plan", owned: AgentObjects | None, wanted: Collection[str] = ()) -> Checked:
+async def when_checked(
+    office: Office,
+    plan: "Plan",
+    owned: AgentObjects | None,
+    add: Callable[[Checked], Awaitable[_Added]],
+    wanted: Collection[str] = (),
+) -> _Added:
+    """Check a change, then add it; both once more where a deck or another process was faster.
+
+    Changes of one process wait for each other: the check of each knows those before it.
+    ``owned`` are the objects that an agent sees, ``wanted`` the accounts that ``add`` needs.
+
+    Raises:
+        AccountsBelowError, ConfigError, DaemonUnreachableError: the change is refused by its check.
+        DefinitionsMoved: others were faster three times; nothing was changed.
+    """
+    async with office.changing:
+        for _ in range(_TRIES - 1):
+            found = await _checked(office, plan, owned, wanted)
+            with suppress(DefinitionsMoved):
+                return await add(found)
+        return await add(await _checked(office, plan, owned, wanted))
+
+
+async def _checked(office: Office, plan: "Plan", owned: AgentObjects | None, wanted: Collection[str]) -> Checked:
     """Check the configuration as it is after a change: when the change begins, and when each planned version does.
 
     A planned moment that is not valid without the change either is passed over: another change has to mend it.

@@ -1,5 +1,6 @@
 """The office: what every use case works with. One may serve any number of principals at the same time."""
 
+import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
@@ -36,12 +37,18 @@ class Office:
         stores: "Callable[[], SqlStores]",
         switch: Callable[[], RunningSwitch],
         now: Callable[[], int],
+        changing: asyncio.Lock | None = None,
     ) -> None:
-        """``stores`` returns the database, ``switch`` the client of the running switch, ``now`` UTC milliseconds."""
+        """``stores`` returns the database, ``switch`` the client of the running switch, ``now`` UTC milliseconds.
+
+        ``changing`` is the lock of ``self.changing``, where other offices of the process have it too.
+        """
         self.definitions: Final = definitions
         self._stores = stores
         self._switch = switch
         self.now: Final = now
+        self.changing: Final = changing or asyncio.Lock()
+        """Held from the check of a change of objects until it is stored."""
 
     @property
     def stores(self) -> "SqlStores":

@@ -16,13 +16,14 @@ import msgspec
 from vosd.admin.office.bookings import refresh_balances
 from vosd.admin.office.definitions import (
     ChangedObjects,
+    Checked,
     ObjectOrder,
     Plan,
     WantedObject,
     audit_line,
-    checked,
     plan_of,
     taken,
+    when_checked,
 )
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs, require
@@ -113,18 +114,24 @@ async def import_sheet(office: Office, who: Principal, order: ImportSheet) -> Im
     if order.balances:
         require(who, Permission.MONEY_BOOK)
     plan = await plan_of(office, who, order, order.objects)
-    try:
-        wanted = {each.account for each in order.balances}
-        found = await checked(office, plan, None, wanted) if plan.versions else None
-    except ConfigError as error:
-        raise ConfigError(_of_lines(order, error.problems)) from error
-    accounts = office.definitions.accounts() if found is None else found.accounts
-    openings = await _openings(office, who, order, accounts)
+
+    async def add(found: Checked) -> _Openings:
+        openings = await _openings(office, who, order, found.accounts)
+        if (plan.versions or openings.payments or openings.waiting) and not order.is_trial:
+            line = _audit_line(office, who, order, plan, openings)
+            booked, asked = openings.payments, openings.waiting
+            await office.stores.objects.add(plan.versions, line, booked, asked, checked=found.definitions)
+        return openings
+
+    if plan.versions:
+        try:
+            openings = await when_checked(office, plan, None, add, {each.account for each in order.balances})
+        except ConfigError as error:
+            raise ConfigError(_of_lines(order, error.problems)) from error
+    else:
+        openings = await add(Checked(office.definitions.accounts(), None))
     in_force = None
     if (plan.versions or openings.payments or openings.waiting) and not order.is_trial:
-        line = _audit_line(office, who, order, plan, openings)
-        known = None if found is None else found.definitions
-        await office.stores.objects.add(plan.versions, line, openings.payments, openings.waiting, checked=known)
         if order.at is None:
             in_force = await taken(office, is_confirmed=order.is_confirmed)
         if openings.payments:
