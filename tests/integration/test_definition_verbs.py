@@ -270,6 +270,16 @@ def test_what_cannot_be_read_or_written_is_an_error_of_one_line(installation: In
     assert (said.returncode, said.stderr.startswith(b"Error: standard input: 'utf-8' codec")) == (1, True)
 
 
+def test_objects_are_exported_into_a_pipe(installation: Installation) -> None:
+    define(installation, "accounts", "shop", BASIC)
+    said = installation.vosd("definitions", "export")
+    reading, writing = os.pipe()
+    with os.fdopen(reading) as pipe:
+        with os.fdopen(writing, "wb"):
+            piped = installation.vosd("definitions", "export", "--out", f"/dev/fd/{writing}")
+        assert (piped.exit_code, pipe.read()) == (0, said.stdout)
+
+
 def test_plans_for_one_moment_go_together_in_any_number_of_commands(installation: Installation) -> None:
     define(installation, "accounts", "shop", BASIC)
     define(installation, "mapping_gateways", "shop-trunk", TRUNK)

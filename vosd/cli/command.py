@@ -190,10 +190,18 @@ class VerbDirectory(Family):
         except OSError as error:
             if error.errno != errno.ENOSPC or error.filename is not None:
                 raise
-            # What is left in the buffer would be written once more as the interpreter ends.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            message = f"standard output: {error.strerror}"
-            raise OperationError(message) from error
+            raise _as_full_disk(error) from error
+
+
+def _as_full_disk(error: OSError) -> OperationError:
+    """Return the message of an error that does not say which file has no space: standard output, or another one."""
+    try:
+        click.echo()  # a flush finds nothing where the text was too long for the buffer
+    except OSError as full:
+        # What is left in the buffer would be written once more as the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return OperationError(f"standard output: {full.strerror}")
+    return OperationError(f"a file that was to be written: {error.strerror}")
 
 
 def _as_exit(error: VosError, said: str) -> click.ClickException:

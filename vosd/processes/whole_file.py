@@ -32,10 +32,10 @@ def write_private(path: Path, content: bytes) -> None:
     Raises:
         OSError: the one before stays.
     """
-    path = path.resolve()
     if path.exists() and not path.is_file():
-        path.write_bytes(content)
+        path.write_bytes(content)  # by the name it was given: that of a pipe behind /dev/stdout cannot be opened
         return
+    path = path.resolve()
     descriptor, draft = tempfile.mkstemp(DRAFT, f".{path.name}-", path.parent)  # 0600, and no file of another user
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -1,5 +1,6 @@
 """What holds for every verb: where the configuration is sought, wrong usage, what is not built yet."""
 
+import os
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from contextlib import closing
 from datetime import datetime
 from io import StringIO
 from pathlib import Path
+from typing import IO
 
 import click
 import pytest
@@ -17,7 +19,7 @@ from click.testing import CliRunner
 
 from vosd import __version__
 from vosd.cli.arguments import MOMENT
-from vosd.cli.command import Invocation
+from vosd.cli.command import Invocation, VerbDirectory
 from vosd.cli.commit import commit
 from vosd.cli.main import SUMMARIES, VERBS, main
 from vosd.wiring import configured_switch
@@ -211,3 +213,31 @@ def test_a_usual_path_that_cannot_be_looked_at_is_none(tmp_path: Path, monkeypat
 )
 def test_a_time_is_read_to_the_millisecond(text: str, wall_ms: int) -> None:
     assert MOMENT.convert(text, None, None) == wall_ms
+
+
+@click.command()
+@click.option("--out", type=click.File("w"))
+@click.argument("letters", type=int)
+def write(out: IO[str] | None, letters: int) -> None:
+    click.echo("x" * letters, file=out)
+
+
+WRITING = VerbDirectory(name="vosd", table={"write": f"{__name__}:write"}, summaries={"write": "Write."})
+
+
+@pytest.mark.parametrize("letters", [1, 100_000])
+def test_a_full_disk_under_a_file_is_not_said_of_standard_output(letters: int) -> None:
+    result = CliRunner().invoke(WRITING, ["write", "--out", "/dev/full", str(letters)])
+    assert (result.exit_code, result.stderr) == (1, "Error: a file that was to be written: No space left on device\n")
+
+
+@pytest.mark.parametrize("letters", [1, 100_000])
+def test_a_full_disk_under_standard_output_is_an_error_of_one_line(letters: int) -> None:
+    """A text longer than the buffers is in none of them when it fails."""
+    program = f"from {__name__} import WRITING; WRITING(['write', '{letters}'])"
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", program], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (1, "Error: standard output: No space left on device\n")
