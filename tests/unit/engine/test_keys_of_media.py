@@ -142,6 +142,19 @@ def test_events_pass_where_the_call_has_no_codec_for_tones(offer):
     assert keys.of_callee.keys == (False, False)
     keys.info(keys.call, "4")
     assert keys.infos(keys.there) == ["Signal=4\r\nDuration=120\r\n"]
+    keys.event(keys.of_caller, "5")
+    assert keys.of_callee.sent_keys == []
+    keys.finish()
+
+
+def test_an_event_that_has_passed_is_no_tone_as_well_where_only_one_side_has_a_codec_for_tones():
+    keys = KeyScene(KeyWay.AUTO, KeyWay.TONES, offer=in_g729(OFFER), answer=in_g729(ANSWER))
+    keys.there.mine = ANSWER.replace("o=- 1 1", "o=- 1 2").replace("AVP 0", "AVP 0 18")
+    keys.there.propose()
+    keys.scene.wire.run_for(1_000)
+    assert keys.of_callee.source.payloads == (0, 18, 101)
+    assert keys.of_caller.keys == (True, False)
+    keys.event(keys.of_caller, "7")
     assert keys.of_callee.sent_keys == []
     keys.finish()
 

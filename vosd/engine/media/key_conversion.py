@@ -103,7 +103,7 @@ class KeyConversion:
             messages.send(key, duration_ms, now)
         elif port is None or self._relay is None:
             return
-        elif theirs.settings.dtmf is _TONES:
+        elif theirs.settings.dtmf is _TONES and _takes(theirs, media):  # else the event has passed
             self._relay.press(port, key, duration_ms, as_tone=True)
         elif theirs.settings.dtmf is _EVENTS and media.settings.dtmf is _TONES:
             self._relay.press(port, key, duration_ms)  # events of this leg are taken as well as its tones
