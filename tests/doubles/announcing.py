@@ -1,6 +1,6 @@
 """A scene whose switch plays announcements."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
 from vosd.media.sounds import Sound, encoded_wav
 from vosd.trunks.dialect import CallerDialect, Passing
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
-from vosd.trunks.media import MediaEngine, MediaParameters, PortRange
+from vosd.trunks.media import MediaAddress, MediaEngine, MediaParameters, PortRange
 
 
 def sound(name: str, ms: int = 2_000) -> Sound:
@@ -33,6 +33,7 @@ def scene_with(
     early_media: Passing = Passing.PASS,
     directory: Path | None = None,
     balance: str = "100",
+    media_addresses: Sequence[Sequence[MediaAddress]] = (),
     **parameters: Any,
 ) -> tuple[Scene, VirtualRelay]:
     relay = VirtualRelay(free)
@@ -46,4 +47,4 @@ def scene_with(
     content = catalogue(trunks, media=media, sounds=SOUNDS, **parameters)
     if directory is not None:
         return KilledScene(directory, content, relay=relay), relay
-    return Scene(content, relay=relay, balance=balance), relay
+    return Scene(content, relay=relay, balance=balance, media_addresses=media_addresses), relay

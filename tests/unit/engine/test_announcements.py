@@ -14,6 +14,7 @@ from vosd.obs.figures import Figure
 from vosd.sdp.media import media_of
 from vosd.trunks.announcements import NO_SOUND
 from vosd.trunks.dialect import Passing
+from vosd.trunks.media import MediaAddress
 
 
 def refused(scene: Scene, status: int = 486, intent: Intent | None = None):
@@ -68,6 +69,14 @@ def test_a_caller_hears_why_its_call_fails_and_then_gets_the_code():
     assert found.ended_at < failed_ms + 50 + found.started_at
     assert '"played":[{"to":"caller","sound":"busy","codec":"PCMU","ms":2000}]' in found.media
     assert counted(scene) == (1, 0)
+
+
+def test_a_caller_whose_family_has_no_address_of_ours_is_announced_the_one_that_peers_send_to():
+    scene, relay = scene_with(media_addresses=((MediaAddress("10.1.1.1", "203.0.113.9"),),))
+    call = refused(scene, intent=Intent(OFFER.replace("IP4 192.0.2.10", "IP6 2001:db8::10")))
+    (medium,) = media_of(early(scene, call).body.encode())
+    assert (medium.host, relay.at(medium.port).port.host) == ("203.0.113.9", "10.1.1.1")
+    scene.wire.run_until(lambda: call.final is not None)
 
 
 def test_a_caller_that_gives_up_meanwhile_leaves_the_reason_for_which_its_call_failed():

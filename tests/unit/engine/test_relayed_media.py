@@ -176,6 +176,38 @@ def test_a_caller_gets_a_port_of_the_family_of_its_media_whatever_its_sip_has():
     scene.finish(call)
 
 
+MAPPED = ((MediaAddress("10.1.1.1", "203.0.113.9"),),)
+
+
+def test_a_family_without_an_address_of_ours_leaves_the_address_of_the_sip():
+    """Its ports are bound where they are announced, and not at the socket of SIP."""
+    scene, relay = scene_with(media_addresses=MAPPED)
+    call, there = scene.talk(Intent(in_version_6(OFFER)))
+    assert (place(call.theirs)[0], place(there.theirs)[0]) == ("203.0.113.9", "203.0.113.9")
+    assert {each.port.host for each in relay.open_ports.values()} == {"10.1.1.1"}
+    scene.finish(call)
+
+
+@pytest.mark.parametrize(
+    ("private", "expected"), [(False, SWITCH_HOST), (True, "fd00::1")], ids=["ours is public", "ours is private"]
+)
+def test_a_private_address_of_another_family_is_used_where_ours_is_private_too(private, expected):
+    """A telephone behind NAT sends to a public address by the family of its SIP alone."""
+    inside = ((MediaAddress(SWITCH_HOST, SWITCH_HOST), MediaAddress("fd00::1", "fd00::1")),)
+    scene, relay = scene_with(media_addresses=inside if private else BOTH_FAMILIES)
+    call, there = scene.talk(Intent(OFFER.replace("IP4 192.0.2.10", "IP6 fd00::10")))
+    assert place(call.theirs)[0] == ports(relay, call, there)[0].port.host == expected
+    scene.finish(call)
+
+
+def test_an_address_of_no_host_names_no_family():
+    """A caller that begins on hold describes one (RFC 3264 section 8.4), whatever its telephone writes for it."""
+    scene, relay = scene_with(media_addresses=BOTH_FAMILIES)
+    call, there = scene.talk(Intent(OFFER.replace("IP4 192.0.2.10", "IP6 ::")))
+    assert place(call.theirs)[0] == ports(relay, call, there)[0].port.host == SWITCH_HOST
+    scene.finish(call)
+
+
 def test_a_side_keeps_the_address_of_its_ports_when_it_describes_another_family():
     scene, relay = scene_with(media_addresses=BOTH_FAMILIES)
     call, there = scene.talk()

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from vosd.b2bua.leg import Leg
-from vosd.base.host import is_private
+from vosd.base.host import UNSPECIFIED, is_private
 from vosd.base.nat import Nat
 from vosd.media.decision import MediaSide
 from vosd.sip.flows import Listener
@@ -53,20 +53,27 @@ def address_of(
 ) -> MediaAddress:
     """Return the address of the relay for a leg: as configured for its socket of ours, in the family of its media.
 
-    That is the family of its ports, before it has one that of the address that it has ``described``, else of its SIP.
+    That is the family of its ports. Before it has one, it is that of the address that it has ``described``, where it
+    can send from there: not from the zero address, nor from a private one to a public one of ours. Else it is the
+    family of its SIP.
     """
-    flow, media, host = flow_of(leg), leg.facts.media, described
+    flow, media, host, is_open = flow_of(leg), leg.facts.media, described, False
     if media is not None:
         for port in media.ports:
             if port is not None and port.id >= 0:
-                host = port.host
+                host, is_open = port.host, True
                 break
         else:
             source = media.sources[0] if media.sources else None
             host = host if source is None else source.host
-    is_six = ":" in (host or leg.host)
-    for each in addresses[flow] if flow < len(addresses) else ():
-        if (":" in each.announced) is is_six:
+    own = addresses[flow] if flow < len(addresses) else ()
+    if host and host not in UNSPECIFIED:
+        is_reached = is_open or not is_private(host)
+        for each in own:
+            if (":" in each.announced) is (":" in host) and (is_reached or is_private(each.announced)):
+                return each
+    for each in own:
+        if (":" in each.announced) is (":" in leg.host):
             return each
     host = listeners[flow].host
     return MediaAddress(host, host)
