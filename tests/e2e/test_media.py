@@ -279,11 +279,12 @@ def test_a_caller_that_sends_by_the_payload_types_of_the_answer_is_heard(relayin
             relaying.record_of(call.callee)
 
 
-def test_parties_that_encrypt_by_dtls_shake_hands_through_the_relay(relaying: Stage) -> None:
+@pytest.mark.parametrize("transport", ["UDP/TLS/RTP/SAVP", "RTP/SAVPF", "RTP/SAVP", "RTP/AVP"])
+def test_parties_that_encrypt_by_dtls_shake_hands_through_the_relay(relaying: Stage, transport: str) -> None:
     def secured(party: RtpPeer, role: str) -> str:
         fingerprint = ":".join(["4A"] * 32)
         lines = f"a=fingerprint:SHA-256 {fingerprint}\r\na=setup:{role}\r\n"
-        return described(party).replace("RTP/AVP", "UDP/TLS/RTP/SAVP") + lines
+        return described(party).replace("RTP/AVP", transport) + lines
 
     with Peer(relaying.endpoint_of("acme")) as customer, Peer(VENDORS["carrier-a"]) as vendor:
         caller, callee = RtpPeer(CUSTOMERS["acme"], ssrc=1), RtpPeer(VENDORS["carrier-a"].host, ssrc=2)

@@ -93,6 +93,8 @@ class Medium(NamedTuple):
     """Clock rate of each payload type; 8000 where it is not known."""
     codecs: tuple[str, ...]
     """Encoding name of each payload type; the number itself where it is not known."""
+    has_fingerprint: bool = False
+    """The author agrees on keys by DTLS (RFC 5763), whatever the transport is called (RFC 8643)."""
 
     @property
     def is_relayable(self) -> bool:
@@ -236,12 +238,13 @@ class _Level(NamedTuple):
     rtcp: bytes
     """Value of ``a=rtcp``; empty if there is none."""
     is_multiplexed: bool
+    has_fingerprint: bool
     maps: dict[int, tuple[str, int]]
     """Encoding name and clock by payload type."""
 
     @classmethod
     def of(cls, part: bytes) -> "_Level":
-        connection, direction, rtcp, is_multiplexed = b"", "", b"", False
+        connection, direction, rtcp, is_multiplexed, has_fingerprint = b"", "", b"", False, False
         maps: dict[int, tuple[str, int]] = {}
         for line in part.split(b"\n"):
             if line.startswith(b"a="):
@@ -254,9 +257,11 @@ class _Level(NamedTuple):
                     direction = value[2:].decode()
                 elif value == b"a=rtcp-mux":
                     is_multiplexed = True
+                elif line.startswith(b"a=fingerprint:"):
+                    has_fingerprint = True
             elif line.startswith(b"c=") and not connection:
                 connection = line.rstrip()
-        return cls(connection, direction, rtcp, is_multiplexed, maps)
+        return cls(connection, direction, rtcp, is_multiplexed, has_fingerprint, maps)
 
 
 def _without_origin(above: bytes) -> bytes:
@@ -274,7 +279,7 @@ def _common(above: bytes) -> _Level:
 
 @lru_cache(maxsize=256)
 def _common_level(lines: bytes) -> _Level:
-    return _Level.of(lines) if b"a=" in lines else _Level(_connection_of(lines).rstrip(), "", b"", False, {})
+    return _Level.of(lines) if b"a=" in lines else _Level(_connection_of(lines).rstrip(), "", b"", False, False, {})
 
 
 @lru_cache(maxsize=256)
@@ -320,6 +325,7 @@ def _medium(part: bytes, common: _Level) -> Medium:
     return Medium(
         form.kind, form.transport, host, port, rtcp_host, rtcp_port, own.is_multiplexed,
         own.direction or common.direction or "sendrecv", form.payloads, form.clocks, form.codecs,
+        own.has_fingerprint or common.has_fingerprint,
     )  # fmt: skip
 
 

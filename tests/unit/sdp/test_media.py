@@ -31,6 +31,14 @@ def test_an_ordinary_call():
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("transport", ["UDP/TLS/RTP/SAVPF", "RTP/SAVPF", "RTP/SAVP", "RTP/AVP"])
+def test_a_fingerprint_says_that_keys_are_agreed_on_by_dtls_whatever_the_transport_is_called(transport):
+    line = "a=fingerprint:SHA-256 4A:4A\r\n"
+    media = f"m=audio 4000 {transport} 0\r\na=sendrecv\r\n{line}m=video 4002 RTP/AVP 34\r\n"
+    assert [each.has_fingerprint for each in media_of(of(media))] == [True, False]
+    assert [each.has_fingerprint for each in media_of(of(media.replace(line, ""), HEAD + line))] == [True, True]
+
+
 def test_each_medium_has_its_own_address_direction_and_ports():
     audio, video, fax = media_of(
         of(

@@ -63,7 +63,7 @@ class PassingSession(NamedTuple):
             payloads=medium.payloads,
             clocks=medium.clocks,
             codecs=medium.codecs,
-            has_handshake="/TLS/" in medium.transport,
+            has_handshake=medium.has_fingerprint,
         )
         if other is None or not medium.payloads or set(other.payloads) <= set(medium.payloads):
             return source
