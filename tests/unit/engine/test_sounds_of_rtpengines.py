@@ -9,8 +9,10 @@ from doubles.sockets.peer import ANSWER, OFFER
 from doubles.virtual.customer import Intent
 from doubles.virtual.rtpengines import HOSTS, VirtualRtpEngines
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.side import Reply
 from doubles.virtual.vendor import Line, Script, refuses
 
+from vosd.media.rtpengine_orders import RtpOffer
 from vosd.media.sounds import Sound
 from vosd.sdp.media import media_of
 from vosd.sdp.security import Protection, protection_of
@@ -70,6 +72,23 @@ def test_a_side_that_is_offered_inactive_is_told_that_it_may_listen(engines):
     assert len(engines.playing) == 1
     scene.finish(call)
     assert engines.calls == {}
+
+
+@pytest.mark.parametrize("hold", ["sendonly", "inactive"])
+def test_a_refused_offer_leaves_the_engine_a_side_that_it_can_play_to(engines, hold):
+    """It is given the offer again that was agreed on last, as it was given it at first."""
+    scene = scene_with(engines, music="busy")
+    call, party = scene.talk()
+    call.propose(f"a={hold}")
+    run(scene)
+    party.will("INVITE", Reply(488))
+    call.propose()
+    run(scene)
+    assert call.got["INVITE"][-1] == 488
+    last = next(each for each in reversed(engines.sessions) if isinstance(each, RtpOffer))
+    assert media_of(last.sdp.encode())[0].direction == "sendonly"
+    assert len(engines.playing) == 1
+    scene.finish(call)
 
 
 def test_music_that_cannot_be_played_leaves_the_media_of_the_holder(engines):

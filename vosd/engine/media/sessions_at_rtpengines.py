@@ -149,6 +149,9 @@ class SessionsAtRtpEngines:
         session = limited(bytes(passing.author.sessions.remote), passing.theirs, passing.media)
         if not session:
             return None
+        if is_offer:
+            music, parameters = self._parts.music, self._parts.parameters
+            session = music.for_engine(session, passing.leg, passing.theirs, parameters)
         return self._wanted(passing, session, first_host(session), is_offer=is_offer)
 
     def _wanted(
