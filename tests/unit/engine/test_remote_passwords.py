@@ -274,6 +274,32 @@ def test_one_source_has_a_share_of_the_open_questions(monkeypatch):
     assert judges.client(Endpoint("203.0.113.71", 5060), "2003").prove(Login("2003", "guess")) is None
 
 
+def test_users_at_home_do_not_share_the_open_questions_of_their_source(monkeypatch):
+    """Behind a proxy all of them have one source."""
+    monkeypatch.setattr(guesses, "OPEN_OF_SOURCE_MAX", 2)
+    users = [str(number) for number in range(2_000, 2_005)]
+    judges = Judges(users=users)
+    for user in users:
+        assert judges.client(DESK, user).prove(Login(user, "theirs"), "REGISTER") is None
+        judges.judge(PasswordVerdict.RIGHT)
+    for user in users:
+        assert judges.client(Endpoint(DESK.host, 5_062), user).prove(Login(user, "theirs")) is None
+    assert len(judges.asked) == 2 * len(users)
+    for held in judges.asked[-len(users) :]:
+        judges.exchange.authenticator.judged(held, PasswordVerdict.RIGHT, BY_ADDRESS, judges.exchange.clock.now())
+    assert not judges.exchange.authenticator._guesses._open_by_source
+    assert not judges.exchange.authenticator._guesses._open_by_user
+
+
+def test_phones_behind_the_address_of_a_gateway_may_all_register_at_once(monkeypatch):
+    monkeypatch.setattr(guesses, "OPEN_OF_SOURCE_MAX", 2)
+    users = [str(number) for number in range(2_000, 2_005)]
+    judges = Judges(users=users)
+    for user in users:
+        assert judges.client(CUSTOMER, user).prove(Login(user, "theirs"), "REGISTER") is None
+    assert [held.username for held in judges.asked] == users
+
+
 def test_a_digest_has_the_attributes_of_both_forms_or_of_one():
     parts = DigestParts("1001", "vosd", "n", "INVITE", "sip:44@vosd", "ab", "MD5", "auth", "c", "00000001")
     newer = digest_attributes(parts, DigestForm.RFC_5090)

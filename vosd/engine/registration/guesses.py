@@ -18,7 +18,7 @@ HOME_MS: Final = 7_200_000
 """Time for which a source counts as a user's own after an authentication, as ``PROVEN_MS`` does for the address."""
 
 OPEN_OF_SOURCE_MAX: Final = 100
-"""Most questions to others about passwords from one source that may be open."""
+"""Most questions to others about passwords from one source that may be open, for users that are not at home there."""
 
 _Key = TypeVar("_Key", str, tuple[str, str, str])
 _Counted = TypeVar("_Counted", str, tuple[str, str])
@@ -53,7 +53,7 @@ class OpenQuestion(NamedTuple):
 
     source: str
     user: tuple[str, str] | None
-    """Domain and name of a user that is not at home."""
+    """Domain and name of a user; None = it is at home, and the question is not counted."""
 
 
 class Guesses:
@@ -94,24 +94,25 @@ class Guesses:
         """Count a question to others as open until ``answered``; None where too many are, and it may not be asked.
 
         A user that is not at home may have as many as it has guesses left, since each may turn out wrong. A source may
-        have many: after an outage all phones behind a NAT register at once.
+        have many: after an outage all phones behind a NAT register at once. A gateway's address may be a proxy with
+        all phones behind it.
         """
         source, user = source_of(attempt.host), (attempt.domain, attempt.username)
-        if self._open_by_source[source] >= OPEN_OF_SOURCE_MAX:
+        if self._is_at_home(attempt, mono_ms):
+            return OpenQuestion(source, None)
+        if not attempt.is_gateway and self._open_by_source[source] >= OPEN_OF_SOURCE_MAX:
             return None
-        is_at_home = self._is_at_home(attempt, mono_ms)
-        if not is_at_home:
-            chances = self._users.chances(user)
-            if chances is not None and self._open_by_user[user] >= chances:
-                return None
-            self._open_by_user[user] += 1
+        chances = self._users.chances(user)
+        if chances is not None and self._open_by_user[user] >= chances:
+            return None
+        self._open_by_user[user] += 1
         self._open_by_source[source] += 1
-        return OpenQuestion(source, None if is_at_home else user)
+        return OpenQuestion(source, user)
 
     def answered(self, question: OpenQuestion) -> None:
         """Count a question as open no more."""
-        _lower(self._open_by_source, question.source)
         if question.user is not None:
+            _lower(self._open_by_source, question.source)
             _lower(self._open_by_user, question.user)
 
     def failed(self, attempt: PasswordAttempt, mono_ms: int) -> Failed:
