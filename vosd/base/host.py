@@ -39,12 +39,29 @@ def is_public(host: str) -> bool:
     """Return whether an IP address is one of the internet, also of the IPv4 address that an IPv6 address contains."""
     address = ip_address(host.partition("%")[0])
     if isinstance(address, IPv6Address):
-        inside = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
-        if address in _NAT64:
-            inside = IPv4Address(int(address) & 0xFFFF_FFFF)
+        inside = _ipv4_inside(address)
         if inside is not None:
             return is_public(str(inside))
     return address.is_global and not address.is_multicast
+
+
+def _ipv4_inside(address: IPv6Address) -> IPv4Address | None:
+    if address in _NAT64:
+        return IPv4Address(int(address) & 0xFFFF_FFFF)
+    return address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
+
+
+@lru_cache(maxsize=1_024)
+def reached_at(host: str) -> str:
+    """Return the IPv4 address that packets to an IPv6 address are for; any other address and a name as they are."""
+    if ":" not in host:
+        return host
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    inside = _ipv4_inside(address) if isinstance(address, IPv6Address) else None
+    return host if inside is None else str(inside)
 
 
 def may_be_source(host: str) -> bool:
@@ -70,6 +87,18 @@ def is_private(host: str) -> bool:
     except ValueError:
         return False
     return any(address in network for network in _PRIVATE if network.version == address.version)
+
+
+@lru_cache(maxsize=1_024)
+def is_no_host(host: str) -> bool:
+    """Return whether a host is an address of no single host, such as 0.0.0.0, by which Linux means itself.
+
+    False for a name.
+    """
+    try:
+        return not may_be_source(host)
+    except ValueError:
+        return False
 
 
 class Realm(Enum):

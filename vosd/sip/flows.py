@@ -267,8 +267,8 @@ def peer_of(flow: int, host: str, port: int) -> Peer:
 def hop_of(target: str) -> Hop | None:
     """Read the next hop from a URI or a Route value; None if it has none."""
     text = target
-    if '"' in text:
-        text = _DISPLAY_NAME.sub("", text)  # it may hold a "<" itself
+    if '"' in text and (name := _DISPLAY_NAME.match(text)) is not None:
+        text = text[name.end() :]  # it may hold a "<" itself
     if "<" in text:
         text = text[text.index("<") + 1 :].partition(">")[0]
     try:

@@ -6,7 +6,7 @@ therefore sent to the address that its packets came from.
 
 from typing import Final
 
-from vosd.base.host import Realm, is_private, plain_host, realm_of
+from vosd.base.host import Realm, is_no_host, is_private, plain_host, reached_at, realm_of
 from vosd.base.nat import Nat
 from vosd.sip.flows import hop_of
 from vosd.sip.headers.name_addr import NameAddr
@@ -24,16 +24,16 @@ def is_hidden(said: str, seen: str, sent_by: str = "") -> bool:
     True if that is a private address, and either the peer is seen at a public one, or its Via has the private address
     too (``sent_by``): then it is its own, and a NAT has changed it. A public address is trusted, and so is another host
     of the same private network: carriers send from several machines and announce others, as RFC 3261 allows. But no
-    peer that is elsewhere can be reached on this machine. Scripts in browsers, which know no address of their own,
-    announce a name below ``.invalid`` (RFC 7118 section 5.2.1).
+    peer that is elsewhere can be reached on this machine, nor at an address of no host. Scripts in browsers, which know
+    no address of their own, announce a name below ``.invalid`` (RFC 7118 section 5.2.1).
     """
     if said == seen:
         return False
     if said[-8:].lower() == ".invalid":
         return True
-    said, seen = plain_host(said), plain_host(seen)
+    said, seen = reached_at(plain_host(said)), reached_at(plain_host(seen))
     if said == seen or not is_private(said):
-        return False
+        return is_no_host(said)
     realm = realm_of(seen)
     return realm is Realm.PUBLIC or said == plain_host(sent_by) or (realm_of(said) is Realm.MACHINE is not realm)
 

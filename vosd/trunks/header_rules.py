@@ -79,10 +79,12 @@ _CALLERS_OWN: Final = frozenset(
     {
         *_ASSERTING, "p-asserted-identity", "p-preferred-identity", "remote-party-id", "identity", "from", "contact",
         "authorization", "proxy-authorization", "reply-to", "call-info", "organization", "subject", "geolocation",
+        "diversion", "history-info", "via", "call-id", "record-route", "user-agent", "in-reply-to",
+        "p-access-network-info", "cellular-network-info", "additional-identity",
     }
 )  # fmt: skip
 """Headers in which a caller may be recognised: nothing of them is sent to a peer that must not see it (RFC 3323 4.1,
-RFC 3325 section 7)."""
+RFC 3325 section 7). Neither is a header whose name begins with P- and that a rule means by a pattern alone."""
 _ONCE: Final = frozenset(
     {
         "date", "in-reply-to", "max-breadth", "organization", "p-early-media", "priority", "referred-by", "reply-to",
@@ -392,7 +394,7 @@ class HeaderRules(msgspec.Struct, frozen=True, dict=True):
             if passing is None or not value or len(value) > VALUE_MAX or not value.isprintable():
                 continue
             beginning, own, name, is_named, is_once, is_callers_own = passing
-            if is_callers_own and facts.hides_caller():
+            if (is_callers_own or (not is_named and name.startswith("p-"))) and facts.hides_caller():
                 continue
             if own in lowered:
                 if not is_named:

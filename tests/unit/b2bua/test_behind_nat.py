@@ -316,7 +316,7 @@ def test_two_phones_behind_one_nat_get_their_private_addresses():
 
 
 @pytest.mark.parametrize("nat", Nat)
-@pytest.mark.parametrize("inside", ["127.0.0.1", "10.0.0.7"])
+@pytest.mark.parametrize("inside", ["127.0.0.1", "10.0.0.7", "0.0.0.0", "255.255.255.255", "239.1.2.3"])
 def test_a_name_in_contact_leads_a_peer_from_outside_neither_to_this_machine_nor_into_our_network(inside, nat):
     """The peer writes what its name resolves to; with ``nat: no`` its Contact is followed, as an address is."""
     content = catalogue(

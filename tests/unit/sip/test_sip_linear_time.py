@@ -12,6 +12,9 @@ import pytest
 from doubles.strictness import problems_of
 from doubles.virtual.probe import CUSTOMER, SDP, Probe, request
 
+from vosd.base.nat import Nat
+from vosd.sip.flows import hop_of
+from vosd.sip.nat import is_behind_nat
 from vosd.sip.settings import Limits
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Message, Request
@@ -69,6 +72,9 @@ def touch(data: bytes) -> None:
     if isinstance(message, Request):
         with suppress(ParseError):
             assert message.target
+    hop_of.cache_clear()  # each message of an attacker is a new one
+    is_behind_nat(Nat.AUTO, message, CUSTOMER)
+    hop_of(message.header("contact") or "")
     for name, _ in message.fields:
         message.header(name)
         message.values(name)
