@@ -12,6 +12,7 @@ from sqlalchemy import func, select, update
 
 from vosd.admin.invoice_pdf import form_of, words_of
 from vosd.admin.office.invoices import (
+    InvoiceOutcome,
     ReadInvoicedCalls,
     RunInvoices,
     ShowInvoice,
@@ -26,7 +27,6 @@ from vosd.billing.accounts import Account, AccountType
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.retention import DAY_MS, Age, DroppedPeriod, RecordKind
 from vosd.engine.settings import RetentionSettings
-from vosd.invoicing.invoice import InvoiceUnsoundError
 from vosd.storage import old_payments, schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.checkpoints import SqlCheckpoints
@@ -289,6 +289,46 @@ async def test_an_invoice_behind_dropped_payments_has_the_balance_of_the_ledger(
     assert words_of(form_of(office.definitions.settings.invoices), "de")["dropped"] == "Frühere Buchungen"
 
 
+async def test_an_invoice_behind_one_without_the_dropped_payments_makes_up_for_it_and_keeps_no_other_back(
+    database, run
+):
+    """Such invoices were issued before there was a line of dropped entries."""
+    accounts = [Account(name, AccountType.DIRECT, None, Decimal(0), "USD") for name in ("acme", "zeta")]
+    office = office_on(database, *accounts, now=NOW)
+
+    async def made_on(day, *names):
+        calls = [
+            answered_call(DAY_MS * day + number, fee=Decimal(7), customer_account=name, vendor_account="carrier")
+            for number, name in enumerate(names)
+        ]
+        await SqlBooks(database).book(calls)
+        return await run_invoices(office, operator(), RunInvoices(period=iso_utc(calls[0].ended_at)[:7]))
+
+    async def invoiced(day, *names):
+        made = await made_on(day, *names)
+        return [await show_invoice(office, operator(), ShowInvoice(id=each.id)) for each in made]
+
+    await invoiced(1, "acme")
+    await pay(database, 100, amount=Decimal(9))
+    await SqlCheckpoints(database).close(FIRST + 200 * DAY_MS, "ann", None, NOW)
+    assert (await run()).months
+    (second,) = await invoiced(301, "acme")
+    stored = schema.invoice
+    async with database.writing() as connection:
+        wrong = Decimal(second.closing) - 9
+        await connection.execute(update(stored).where(stored.c.id == second.id).values(closing=wrong))
+    third, other = await invoiced(330, "acme", "zeta")
+    balances = (await SqlBooks(database).standings()).standings
+    assert [(each.kind, each.amount) for each in third.document.movements] == [("dropped", "9.00")]
+    assert Decimal(third.closing) == balances["acme"].balance
+    assert (other.account, Decimal(other.closing)) == ("zeta", balances["zeta"].balance)
+    async with database.writing() as connection:
+        row = schema.account.c
+        await connection.execute(update(schema.account).where(row.id == "acme").values(balance=Decimal(-1)))
+    made = await made_on(361, "acme", "zeta")
+    assert [each.outcome for each in made] == [InvoiceOutcome.UNSOUND, InvoiceOutcome.ISSUED]
+
+
 async def test_no_invoice_is_made_whose_balance_is_not_that_of_the_ledger(database):
     account = Account("acme", AccountType.DIRECT, None, Decimal(0), "USD")
     call = answered_call(DAY_MS, fee=Decimal(10), customer_account="acme", vendor_account="carrier")
@@ -296,9 +336,7 @@ async def test_no_invoice_is_made_whose_balance_is_not_that_of_the_ledger(databa
     async with database.writing() as connection:
         row = schema.account.c
         await connection.execute(update(schema.account).where(row.id == "acme").values(balance=Decimal(-9)))
-    with pytest.raises(
-        InvoiceUnsoundError, match=r"the charges are 10\.00 and the movements 0\.00, but .* moved by -9\.00"
-    ):
-        await run_invoices(
-            office_on(database, account, now=NOW), operator(), RunInvoices(period=iso_utc(call.ended_at)[:7])
-        )
+    office, order = office_on(database, account, now=NOW), RunInvoices(period=iso_utc(call.ended_at)[:7])
+    (made,) = await run_invoices(office, operator(), order)
+    assert (made.outcome, made.id) == (InvoiceOutcome.UNSOUND, None)
+    assert made.detail.startswith("the charges are 10.00 and the movements 0.00, but the balance has moved by -9.00")

@@ -634,10 +634,23 @@ async def test_an_invoice_whose_payment_was_returned_is_paid_by_a_reference_of_i
     (issued,) = await site.listed()
     await pay_invoice(site.office, operator(), PayInvoice(id=issued.id))
     await site.pay("acme", f"-{issued.gross}", site.now, EntryKind.REFUND, f"invoice/{issued.number} return")
-    with pytest.raises(OrderError, match="`reference` is missing: invoice 2026-000001 had a payment without one"):
-        await pay_invoice(site.office, operator(), PayInvoice(id=issued.id))
+    for amount in (None, Decimal(issued.gross)):
+        with pytest.raises(OrderError, match="`reference` is missing: invoice 2026-000001 had a payment without one"):
+            await pay_invoice(site.office, operator(), PayInvoice(id=issued.id, amount=amount))
     await pay_invoice(site.office, operator(), PayInvoice(id=issued.id, reference="bank 8"))
     assert [each.state for each in await site.listed()] == [InvoiceState.PAID]
+
+
+async def test_the_second_of_two_equal_parts_of_an_invoice_is_not_taken_for_the_first(site: Site) -> None:
+    await SqlBooks(site.database).book([call(1, "acme", at("2026-10-05"), *SELL[0])])
+    await site.run("2026-10", "2026-11-02")
+    (issued,) = await site.listed()
+    half = PayInvoice(id=issued.id, amount=Decimal(issued.gross) / 2)
+    await pay_invoice(site.office, operator(), half)
+    with pytest.raises(OrderError, match="`reference` is missing"):
+        await pay_invoice(site.office, operator(), half)
+    await pay_invoice(site.office, operator(), msgspec.structs.replace(half, reference="second half"))
+    assert [(each.state, each.paid) for each in await site.listed()] == [(InvoiceState.PAID, issued.gross)]
 
 
 async def test_a_minimum_that_the_account_has_as_that_of_a_customer_is_not_booked_again(database: Database) -> None:

@@ -144,10 +144,14 @@ async def read_invoiced(
         total = row.balance - (later or ZERO) - begin.opening
         there = await connection.scalar(select(_sum(_entry.amount)).where(within))
         missing = total - (there or ZERO)
-        # What lies between the invoice before and the period may be gone, and has moved the balance all the same.
-        gone = max((each.seq for each in points if each.closed_until <= dropped.entries), default=0)
-        if missing and begin.floor < gone:
-            moved.insert(0, Moved("", DROPPED, "", "", missing))
+        if missing:
+            # Dropped entries have moved the balance all the same, and an earlier invoice may have left them out.
+            gone = [each for each in points if each.closed_until <= dropped.entries]
+            base = max(gone, key=_closed_until, default=None)
+            if base is not None:
+                since_base = select(_sum(_entry.amount)).where(_of(account, base.seq), _entry.seq <= newest)
+                if row.balance == base.balance + (await connection.scalar(since_base) or ZERO):
+                    moved.insert(0, Moved("", DROPPED, "", "", missing))
         skipped = select(func.min(_entry.created_at)).where(
             within,
             _entry.kind.in_(CHARGES),

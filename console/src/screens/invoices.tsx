@@ -209,19 +209,22 @@ function Acts({ row }: { row: Detail }) {
           needs="POST /invoices/{id}/payments"
           act={t("invoice.pay")}
           title={t("invoice.pay_title", named)}
-          asks={[{ name: "amount", label: t("invoice.pay_amount", { currency: row.currency }), kind: "amount" }]}
+          asks={[
+            { name: "amount", label: t("invoice.pay_amount", { currency: row.currency }), kind: "amount" },
+            { name: "reference", label: t("invoice.pay_reference") },
+          ]}
           question={({ amount: sum }) => ({
             title: sum
               ? t("customer.confirm_title", { amount: amount(sum), currency: row.currency, account: row.account })
               : t("invoice.pay_whole", named),
             lead: t("customer.confirm_lead"),
           })}
-          run={({ amount: sum }, key) =>
+          run={({ amount: sum, reference }, key) =>
             content(
               client.POST("/invoices/{id}/payments", {
                 params,
                 headers: keyed(key),
-                body: { amount: sum || undefined },
+                body: { amount: sum || undefined, reference: reference || undefined },
               }),
             )
           }

@@ -33,7 +33,7 @@ from vosd.billing.invoice_terms import InvoiceTerms, IssuerTerms
 from vosd.cdr.columns import iso_utc
 from vosd.control.money import ListUnbooked
 from vosd.engine.alarms.mail import deliver, refusals, why_not_sent
-from vosd.invoicing.invoice import InvoiceDocument, InvoiceParty, summed, taken_back
+from vosd.invoicing.invoice import InvoiceDocument, InvoiceParty, InvoiceUnsoundError, summed, taken_back
 from vosd.invoicing.numbers import NumberForm
 from vosd.invoicing.periods import InvoicePeriod, day_of, midnight, period_of
 from vosd.invoicing.settlement import REFERENCE, InvoiceState, Owed, paid_of, state_of
@@ -92,9 +92,11 @@ class InvoiceOutcome(Enum):
     """Calls of the period are not booked yet: try again."""
     EARLIER_MISSING = "earlier missing"
     """Charges of an earlier period are on no invoice: run that period first."""
+    UNSOUND = "unsound"
+    """The entries do not make what the balance has moved by: ``vosd ledger verify`` finds what does not agree."""
 
 
-UNFINISHED: Final = frozenset({InvoiceOutcome.WAITING, InvoiceOutcome.EARLIER_MISSING})
+UNFINISHED: Final = frozenset({InvoiceOutcome.WAITING, InvoiceOutcome.EARLIER_MISSING, InvoiceOutcome.UNSOUND})
 """Outcomes of accounts that have charges and no invoice."""
 
 
@@ -274,7 +276,7 @@ async def run_invoices(
         UnknownAccountError: an account is neither configured nor in the ledger.
         OrderError: an account that is named is a vendor's.
         InvoiceFormError: the template cannot be read; nothing was made.
-        DroppedPeriod, InvoiceUnsoundError: the invoices made so far stay, the others are missing.
+        DroppedPeriod: the invoices made so far stay, the others are missing.
         DaemonUnreachableError, DaemonRefusedError: a switch runs and does not say which calls are not booked.
         StoreUnavailable: some may be made; try the same again.
     """
@@ -347,7 +349,10 @@ class _Run:
         if part.skipped is not None:
             detail = f"charges of {day_of(part.skipped, self.zone)} are on no invoice"
             return InvoiceRunSheet(account=name, outcome=InvoiceOutcome.EARLIER_MISSING, detail=detail)
-        draft = self._draft(name, part, last)
+        try:
+            draft = self._draft(name, part, last)
+        except InvoiceUnsoundError as error:
+            return InvoiceRunSheet(account=name, outcome=InvoiceOutcome.UNSOUND, detail=str(error))
         plan = None if self._order.draft else await self._terms.plan(draft)
         noted = msgspec.structs.replace(self._order, accounts=(name,))
         made = await self._office.stores.invoices.add(draft, plan, self._office.audit_line(self._who, noted, name))
@@ -581,7 +586,7 @@ async def pay_invoice(office: Office, who: Principal, order: PayInvoice) -> Rece
     Raises:
         NoSuchInvoiceError: there is none of the id, or the principal may not see it.
         NotIssuedError: it is a draft, a credit note or cancelled.
-        OrderError: nothing of it is to be paid, and no amount is said; or it needs a reference of its own.
+        OrderError: nothing of it is to be paid, and no amount is said; or it is open and needs a reference of its own.
         OutOfScopeError, RightLackingError, ReferenceTaken, OtherCurrency, TooLittleLeft: nothing was booked.
         DaemonUnreachableError, DaemonRefusedError: nothing was booked.
         StoreUnavailable: nothing was booked, as far as is known.
@@ -597,9 +602,11 @@ async def pay_invoice(office: Office, who: Principal, order: PayInvoice) -> Rece
             raise OrderError("amount", f"is missing: invoice {invoice.number} is paid")
     booked = BookPayment(account=invoice.account, amount=amount, reference=reference, memo=order.memo)
     done = await book_payment(office, who, booked)
-    if order.amount is None and not order.reference and not isinstance(done, WaitingSheet) and done[0].repeated:
-        # Its earlier payment was taken back: the same reference books nothing, and the invoice would stay open.
-        raise OrderError("reference", f"is missing: invoice {invoice.number} had a payment without one before")
+    if not order.reference and not isinstance(done, WaitingSheet) and done[0].repeated:
+        # The same reference books nothing: a second part, or a payment behind one that was taken back, would be lost.
+        paid = (await _paid(office, [invoice]))[invoice.id]
+        if paid < invoice.gross:
+            raise OrderError("reference", f"is missing: invoice {invoice.number} had a payment without one before")
     return done
 
 

@@ -96,7 +96,7 @@ async def close_month(
         OperatorsOnlyError: an agent orders it.
         MonthOpenError: work is missing that is not passed over; the ledger is closed where only invoices are missing.
         DroppedPeriod: calls or entries of the month were dropped.
-        InvoiceFormError, InvoiceUnsoundError: invoices are missing.
+        InvoiceFormError: invoices are missing.
         DaemonUnreachableError, DaemonRefusedError: a switch runs and does not say which calls are not booked.
         JournalUnreadableError: the journal cannot be read.
         ExportBlocked: another run closes the month.
