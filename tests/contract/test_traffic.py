@@ -13,6 +13,7 @@ from vosd.cdr.corrections import Amounts, ChargeChange, Correction
 from vosd.cdr.record import AGENT, ANSWERED_ELSEWHERE, CUSTOMER, VENDOR, Attempt
 from vosd.storage import schema
 from vosd.storage.books import SqlBooks
+from vosd.storage.call_sums import PrefixQuery, SqlCallSums
 from vosd.storage.corrections import SqlCorrections
 from vosd.storage.traffic import AT_ONCE, SqlTraffic
 from vosd.storage.traffic_sums import SqlTrafficSums, TrafficQuery
@@ -107,7 +108,11 @@ async def test_a_test_call_counts_as_cost_alone(booked):
     none = dict.fromkeys(("customer_account", "mapping_gateway", "answered_at", "currency", "billing_method"))
     test = msgspec.structs.replace(record, **none, fee=Decimal(0), billed_seconds=0, charges=(), postings=())
     before = await advance(booked) and {kind: await sums(booked, kind=kind) for kind in TrafficKind}
+    by_digits = PrefixQuery(None, 4, ("calls", "answered"), [(("routing_gateway",), [record.routing_gateway])])
+    days = spans_of(BEGIN, BEGIN + 3 * DAY, Grouping.WHOLE, ZoneInfo("UTC"))
+    _, read = await SqlCallSums(booked).rows(days, by_digits, 10)
     await SqlBooks(booked).book([test])
+    assert read and (await SqlCallSums(booked).rows(days, by_digits, 10))[1] == read  # noqa: PT018
     await advance(booked)
     after = {kind: await sums(booked, kind=kind) for kind in TrafficKind}
     calls, answered, fee, cost = before[TrafficKind.CALL]["",]

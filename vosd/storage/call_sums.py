@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, case, func, literal, or_, select
+from sqlalchemy import ColumnElement, and_, case, func, literal, not_, or_, select
 from sqlalchemy.sql.selectable import Select
 
 from vosd.storage import schema
@@ -89,7 +89,8 @@ def _statement(span: ReportSpan, query: PrefixQuery) -> Select[Any]:
     callee = func.coalesce(_cdr.callee_billing, _cdr.callee_in)
     numbers = ((_cdr.caller_in, query.caller_digits), (callee, query.callee_digits))
     by = [func.substr(number, 1, literal(digits)) for number, digits in numbers if digits is not None]
-    where = [_cdr.started_at >= span.since, _cdr.started_at < span.until]
+    is_test = and_(_cdr.mapping_gateway.is_(None), _cdr.routing_gateway.is_not(None))  # CountedCall.is_test
+    where = [_cdr.started_at >= span.since, _cdr.started_at < span.until, not_(is_test)]
     for number, begin in ((_cdr.caller_in, query.caller), (callee, query.callee)):
         if begin:
             where.append(func.substr(number, 1, len(begin)) == begin)
