@@ -262,6 +262,41 @@ async def test_a_start_on_a_restored_database_names_the_lost_payments_and_no_acc
     switch.journal.close()
 
 
+async def test_what_an_account_has_paid_since_it_left_the_configuration_is_no_lost_payment(tmp_path, server):
+    copy = MemoryStandings()
+
+    async def begun(*names):
+        switch = Installation(tmp_path, server, copy=copy)
+        await switch.watch.begin(ONE)
+        await switch.balances.adopt({name: account(name) for name in names})
+        with structlog.testing.capture_logs() as logged:
+            await switch.compared()
+        await switch.copier.write()
+        return switch, [line for line in logged if line["event"] == "database_mended"]
+
+    async def stop(switch):
+        await switch.balances.refresh()
+        await switch.copier.write()
+        await switch.watch.end()
+        switch.journal.close()
+
+    switch, _ = await begun("acme", "carrier")
+    await pay(server, 70)
+    await stop(switch)
+    switch, _ = await begun("carrier", "other")
+    await pay(server, -70, "paid back")
+    backup = deepcopy(server.store)
+    await switch.end_calls(answered_call(1, customer_account="other", vendor_account="carrier"))
+    await stop(switch)
+    assert copy.by_account["acme"].balance == 70
+
+    server.replace_by(backup)
+    switch, (mended,) = await begun("carrier", "other")
+    assert (mended["balances"], mended["do"], mended["booked_again"]) == ({}, "nothing", 1)
+    assert copy.by_account["acme"].balance == 0
+    switch.journal.close()
+
+
 async def test_a_start_that_does_not_know_the_balances_of_before_the_loss_says_so(tmp_path, switch, server):
     await switch.end_calls(answered_call(1))
     await switch.watch.end()

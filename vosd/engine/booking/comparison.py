@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import structlog
 
 from vosd.base.money import ZERO
-from vosd.cdr.ports import Books, RejectedRecords, Standing, StoreUnavailable
+from vosd.cdr.ports import Books, LastStanding, RejectedRecords, Standing, StoreUnavailable
 from vosd.cdr.record import CallRecord
 from vosd.engine.booking.balances import Balances
 from vosd.engine.booking.last_standings import LastStandings
@@ -112,19 +112,28 @@ class JournalComparison:
         async with self._recorder.turn:
             before = self._balances.committed()
             earlier = await self._earlier()
-            before |= {name: known for name, known in earlier.items() if known.seq > before.get(name, _NOTHING).seq}
+            # An account that has left the configuration may have more entries by now than its standing in the copy.
+            there = {**(await self._books.standings()).standings, **before}
+            before |= {
+                name: Standing(known.balance, known.seq)
+                for name, known in earlier.items()
+                if known.seq > there.get(name, _NOTHING).seq
+            }
             booked, refused = await self._book_again(place, note)
             after = await self._balances.read_anew()
             self._forget_behind()
+            gone = [name for name in earlier if name in after and name not in self._balances.credits]
+            if gone:  # no one else writes them to the copy, and the next comparison would name them again
+                await self._copy.note([earlier[name]._replace(**after[name]._asdict()) for name in gone])
         compared = ((name, known.balance, after.get(name, _NOTHING).balance) for name, known in before.items())
         changed = [BalanceChange(*each) for each in compared if each[1] != each[2]]
         changed.sort(key=lambda each: abs(each.known - each.now), reverse=True)
         return Mended(booked, refused, changed, bool(earlier))
 
-    async def _earlier(self) -> dict[str, Standing]:
+    async def _earlier(self) -> dict[str, LastStanding]:
         """Return what the copy has: this process may have read no balance before the loss."""
         try:
-            return {each.account: Standing(each.balance, each.seq) for each in await self._copy.standings()}
+            return {each.account: each for each in await self._copy.standings()}
         except StoreUnavailable as error:
             _log.error("last_known_unreadable", error=str(error), means="accounts with lost payments are not named")
             return {}
