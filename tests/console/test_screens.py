@@ -232,6 +232,17 @@ def test_a_payment_takes_two_steps_and_is_booked_once(site: Watched, visit: Visi
     expect(page.get_by_label("Last entries of the ledger")).to_contain_text(MARKUP)
     assert Decimal(site.api.ask("GET", "/accounts/rival/balance").json["balance"]) == before + Decimal("1234.56")
 
+    page.get_by_role("button", name="Book a payment").click()
+    page.get_by_label("Amount in USD").fill("-1234.56")
+    page.get_by_role("button", name="Check").click()
+    expect(page.get_by_role("dialog")).to_contain_text("Check")  # a payment below zero is not asked about
+    page.get_by_role("dialog").get_by_label("Type").select_option("adjustment")
+    page.get_by_role("button", name="Check").click()
+    expect(page.get_by_role("dialog")).to_contain_text("Adjust rival by -1\u202f234.56 USD?")
+    page.get_by_role("button", name="Book", exact=True).click()
+    expect(page.get_by_text("Booked: -1\u202f234.56")).to_be_visible()
+    assert Decimal(site.api.ask("GET", "/accounts/rival/balance").json["balance"]) == before
+
 
 def test_a_refusal_is_shown_with_its_remedy(visit: Visit) -> None:
     page = visit().go("/cdrs?since=yesterday", "Call search")

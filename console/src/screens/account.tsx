@@ -1,6 +1,6 @@
 /** One account: its money, what was done on it, and what can be done. */
 
-import { Alert, Button, Group, Modal, Stack, TextInput, Title } from "@mantine/core";
+import { Alert, Button, Group, Modal, NativeSelect, Stack, TextInput, Title } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useParams } from "@tanstack/react-router";
 import { type FormEvent, useRef, useState } from "react";
@@ -16,7 +16,7 @@ import { ProblemText, Reading } from "../parts/problem";
 import { type Column, Table } from "../parts/table";
 import { LastDone, useSay } from "../parts/trial";
 import { useUnsaved } from "../parts/unsaved";
-import { Moment, Money, State, Value } from "../parts/values";
+import { Moment, Money, State, useStateWord, Value } from "../parts/values";
 import { useMay, useSession } from "../session";
 import { Tree } from "./call";
 import { transfer, transferBack } from "./payments";
@@ -302,26 +302,32 @@ function Defined({ kind, row }: { kind: string; row: Row }) {
   );
 }
 
+const TYPES = ["payment", "adjustment", "refund"] as const;
+type Entered = { type: (typeof TYPES)[number]; amount: string; memo: string };
+const NOTHING: Entered = { type: "payment", amount: "", memo: "" };
+
 /** A payment in two steps: what is entered, then what will be booked. The key has a repeat book it once. */
 function Pay({ account, currency }: { account: string; currency: string }) {
   const { t } = useTranslation();
   const queries = useQueryClient();
   const orders = useOrders();
-  const [entered, setEntered] = useState<{ amount: string; memo: string } | null>(null);
+  const { account: own } = useSession();
+  const word = useStateWord();
+  const [entered, setEntered] = useState<Entered | null>(null);
   const opener = useRef<HTMLButtonElement>(null);
   const [asks, setAsks] = useState(false);
   const [said, setSaid] = useState("");
   const unsaved = useUnsaved(Boolean(entered?.amount || entered?.memo));
   const book = useMutation({
-    mutationFn: ({ amount: sum, memo }: { amount: string; memo: string }) =>
+    mutationFn: ({ type, amount: sum, memo }: Entered) =>
       orders.carryOut(
-        JSON.stringify([sum, memo]),
+        JSON.stringify([type, sum, memo]),
         (key) =>
           content(
             client.POST("/accounts/{account}/payments", {
               params: { path: { account } },
               headers: { "Idempotency-Key": key },
-              body: { amount: sum, memo: memo || undefined } as never,
+              body: { type, amount: sum, memo: memo || undefined } as never,
             }),
           ) as unknown as Promise<Row>,
       ),
@@ -347,7 +353,7 @@ function Pay({ account, currency }: { account: string; currency: string }) {
           {said}
         </Alert>
       )}
-      <Button ref={opener} size="xs" onClick={() => setEntered({ amount: "", memo: "" })}>
+      <Button ref={opener} size="xs" onClick={() => setEntered(NOTHING)}>
         {t("customer.pay")}
       </Button>
       <Modal
@@ -364,7 +370,7 @@ function Pay({ account, currency }: { account: string; currency: string }) {
                 data-autofocus
                 required
                 inputMode="decimal"
-                pattern="[0-9]+([.][0-9]+)?"
+                pattern={`${entered.type === "adjustment" ? "-?" : ""}[0-9]+([.][0-9]+)?`}
                 value={entered.amount}
                 onChange={(event) => setEntered({ ...entered, amount: event.currentTarget.value })}
               />
@@ -373,6 +379,16 @@ function Pay({ account, currency }: { account: string; currency: string }) {
                 value={entered.memo}
                 onChange={(event) => setEntered({ ...entered, memo: event.currentTarget.value })}
               />
+              {/* agents book payments alone */}
+              {own === null && (
+                <NativeSelect
+                  label={t("column.type")}
+                  description={t("customer.type_hint")}
+                  data={TYPES.map((type) => ({ value: type, label: word(type) }))}
+                  value={entered.type}
+                  onChange={(event) => setEntered({ ...entered, type: event.currentTarget.value as Entered["type"] })}
+                />
+              )}
               <Button type="submit">{t("customer.check")}</Button>
             </Stack>
           </form>
@@ -382,7 +398,11 @@ function Pay({ account, currency }: { account: string; currency: string }) {
       <Confirm
         opened={asks}
         opener={opener}
-        title={t("customer.confirm_title", { amount: amount(entered?.amount ?? ""), currency, account })}
+        title={t(`customer.confirm_${entered?.type ?? "payment"}`, {
+          amount: amount(entered?.amount ?? ""),
+          currency,
+          account,
+        })}
         lead={t("customer.confirm_lead")}
         act={t("customer.book")}
         isAtWork={book.isPending}

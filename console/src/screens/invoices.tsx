@@ -215,7 +215,7 @@ function Acts({ row }: { row: Detail }) {
           ]}
           question={({ amount: sum }) => ({
             title: sum
-              ? t("customer.confirm_title", { amount: amount(sum), currency: row.currency, account: row.account })
+              ? t("customer.confirm_payment", { amount: amount(sum), currency: row.currency, account: row.account })
               : t("invoice.pay_whole", named),
             lead: t("customer.confirm_lead"),
           })}
