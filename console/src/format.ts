@@ -1,6 +1,6 @@
 /** Money, times and durations as people read them. Nothing is rounded: amounts stay the text that the API sent. */
 
-import { chosenZone, clockAt, daysLater, momentAt } from "./zone";
+import { chosenZone, clockAt, daysLater, momentAt, secondAt } from "./zone";
 
 const SECOND_MS = 1_000;
 const MINUTE_S = 60;
@@ -25,27 +25,12 @@ export function duration(seconds: number): string {
   return `${Math.floor(whole / HOUR_S)}:${two(minutes % MINUTE_S)}:${rest}`;
 }
 
-const TIME = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" } as const;
-const DAY = { year: "numeric", month: "2-digit", day: "2-digit" } as const;
-const forms = new Map<string, Intl.DateTimeFormat>();
-
-/** A form of times, made once: making one costs a hundred times what using it costs. */
-function form(language: string, timeZone: string | undefined, hasDay: boolean, hasTime: boolean): Intl.DateTimeFormat {
-  const key = `${language} ${timeZone} ${hasDay} ${hasTime}`;
-  let found = forms.get(key);
-  if (!found) {
-    found = new Intl.DateTimeFormat(language, { ...(hasDay ? DAY : {}), ...(hasTime ? TIME : {}), timeZone });
-    forms.set(key, found);
-  }
-  return found;
-}
-
-/** A moment in a zone, the viewer's where none is given; the day is left out where it is today. */
-export function moment(text: string, now: Date, language: string, zone = chosenZone()): string {
+/** A moment in a zone, the viewer's where none is given, as ISO 8601 writes it; the day is left out where it is today. */
+export function moment(text: string, now: Date, zone = chosenZone()): string {
   const at = new Date(text);
   if (Number.isNaN(at.getTime())) return text;
-  const day = form(language, zone, true, false);
-  return form(language, zone, day.format(at) !== day.format(now), true).format(at);
+  const [day, time = ""] = secondAt(at, zone).split("T");
+  return day === clockAt(now, zone).slice(0, DATE_CHARACTERS) ? time : `${day} ${time}`;
 }
 
 /** A moment in UTC, for the hint beside it. */

@@ -42,18 +42,30 @@ export function zones(): string[] {
   return ["UTC", ...Intl.supportedValuesOf("timeZone").filter((name) => name !== "UTC")];
 }
 
+const clocks = new Map<string | undefined, Intl.DateTimeFormat>();
+
+/** The clock of a zone, made once: making one costs a hundred times what using it costs. */
+function clockOf(zone: string | undefined): Intl.DateTimeFormat {
+  let found = clocks.get(zone);
+  if (!found) {
+    found = new Intl.DateTimeFormat("en-US", {
+      timeZone: zone,
+      hourCycle: "h23",
+      year: "numeric",
+      month: "numeric",
+      day: "numeric",
+      hour: "numeric",
+      minute: "numeric",
+      second: "numeric",
+    });
+    clocks.set(zone, found);
+  }
+  return found;
+}
+
 /** Milliseconds by which clocks of the zone are ahead of UTC at a moment. */
 export function offsetOf(at: Date, zone: string | undefined): number {
-  const parts = new Intl.DateTimeFormat("en-US", {
-    timeZone: zone,
-    hourCycle: "h23",
-    year: "numeric",
-    month: "numeric",
-    day: "numeric",
-    hour: "numeric",
-    minute: "numeric",
-    second: "numeric",
-  }).formatToParts(at);
+  const parts = clockOf(zone).formatToParts(at);
   const part = (type: string) => Number(parts.find((each) => each.type === type)?.value);
   const shown = new Date(0);
   shown.setUTCFullYear(part("year"), part("month") - 1, part("day")); // Date.UTC takes the years to 99 for those of 1900
@@ -84,7 +96,12 @@ export function momentAt(shown: string, zone: string | undefined): Date {
 
 /** The date and time that clocks of the zone show, to the minute, as an input of a form has it. */
 export function clockAt(at: Date, zone: string | undefined): string {
-  return new Date(at.getTime() + offsetOf(at, zone)).toISOString().slice(0, 16);
+  return secondAt(at, zone).slice(0, 16);
+}
+
+/** The date and time that clocks of the zone show, to the second. */
+export function secondAt(at: Date, zone: string | undefined): string {
+  return new Date(at.getTime() + offsetOf(at, zone)).toISOString().slice(0, 19);
 }
 
 /** A day so many days later, both such as 2026-12-31. */

@@ -54,6 +54,7 @@ def test_many_objects_are_changed_in_one_request_or_none_of_them(api: Api) -> No
     assert api.ask("GET", "/accounts/b2").status == 404
     line = api.ask("GET", "/audit?limit=1").json["items"][0]
     assert (line["action"], line["subject"]) == ("ChangeObjects", "3 objects")
+    assert api.ask("GET", f"/audit?number={line['id']}").json["items"] == [line]
 
 
 def test_each_mistake_of_many_objects_names_the_object_and_its_field(api: Api) -> None:
@@ -102,6 +103,8 @@ def test_a_long_change_is_one_job_with_the_same_result_and_audit_seen_by_its_own
     assert api.ask("GET", "/jobs", token="viewer").json["items"] == []
     assert api.ask("GET", f"/jobs/{job['id']}").json["ordered_by"] == "administrator-2"
     assert (api.ask("GET", "/jobs/99999").status, api.ask("GET", "/jobs/x").status) == (404, 422)
+    alone = [each["id"] for each in api.ask("GET", f"/jobs?id={job['id']}").json["items"]]
+    assert alone == [job["id"]]
 
     failed = api.wait_for(api.ask("POST", "/bulk", objects("j1"), headers=ASYNC))
     assert (failed["state"], failed["problem"]["code"]) == ("failed", "bulk_refused")

@@ -320,6 +320,7 @@ def test_a_job_has_its_details_and_its_result(site: Watched, visit: Visit) -> No
     site.api.wait_for(site.api.ask("POST", "/cdrs/export", {}))
     page = visit().go("/lists/jobs", "Jobs")
     job = row(page, "cdr_export").first
+    expect(job).to_contain_text("100.0")
     job.get_by_role("button", name="Details").click()
     expect(page.get_by_role("dialog")).to_contain_text("administrator")
     page.keyboard.press("Escape")
@@ -344,6 +345,10 @@ def test_the_details_of_an_audit_line_have_an_address(site: Watched, visit: Visi
     page.get_by_role("button", name="Details").first.click()
     expect(page.get_by_role("dialog")).to_be_visible()
     assert "open" in page.url
+    page = visit().go(f"/lists/audit?action=SetClock&open={line['id']}", "Audit")  # none of the rows of the table
+    expect(page.get_by_role("dialog")).to_contain_text(line["action"])
+    page = visit().go("/lists/audit?open=987654321", "Audit")
+    expect(page.get_by_role("dialog")).to_contain_text("There is no row 987654321 in this list")
 
 
 def test_a_backup_is_made_and_verified_and_the_configuration_checked(site: Watched, visit: Visit) -> None:

@@ -129,7 +129,19 @@ def test_a_file_of_payments_is_booked_once_however_often(site: Watched, boss: Vi
     expect(page.get_by_text("1 rows cannot be booked")).to_be_visible()
     expect(page.get_by_role("button", name="Book 3 payments")).to_be_disabled()
     chosen("account,amount,reference\nother,1.50,f-1\nunknown,2,f-2\n")
-    confirmed(page, "Book 2 payments", "1 of 2 payments were booked now")
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/accounts/unknown/payments", hold, times=1)
+    page.get_by_role("button", name="Book 2 payments").click()
+    page.get_by_role("dialog").get_by_role("button", name="Book 2 payments").click()
+    expect(page.get_by_label("File of payments").get_by_text("booked 1.50")).to_be_visible()
+    assert page.evaluate("() => !window.dispatchEvent(new Event('beforeunload', { cancelable: true }))")
+    held[0].continue_()
+    expect(page.get_by_role("status").filter(has_text="1 of 2 payments were booked now")).to_be_visible()
+    assert page.evaluate("() => window.dispatchEvent(new Event('beforeunload', { cancelable: true }))")
     expect(page.get_by_label("File of payments").get_by_text("unknown").last).to_be_visible()
     confirmed(page, "Book 2 payments", "0 of 2 payments were booked now")
     assert balance(site, "other") == before + Decimal("1.50")

@@ -311,6 +311,18 @@ def test_each_role_sees_its_screens(visit: Visit, role: str, account: str | None
     assert violations(page) == []
 
 
+def test_a_role_of_ones_own_for_agents_has_the_accounts_below_on_its_first_page(site: Watched, visit: Visit) -> None:
+    clerk = {"permissions": ["accounts.see", "money.see"], "acts_for": "agent"}
+    assert site.api.ask("PUT", "/roles/clerk", clerk).status == 200
+    page = visit("clerk", "reseller").go("/")
+    expect(page.get_by_role("region", name="Accounts below").first).to_contain_text("acme")
+    page = visit("customer", "acme").go("/")
+    expect(page.get_by_role("region", name="Invoices").first).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    expect(page.get_by_role("region", name="Accounts below")).to_have_count(0)
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
 def test_a_customer_sees_nothing_of_the_vendors(visit: Visit, site: Watched) -> None:
     record = refused_call(site)
     visitor = visit("customer", "acme")

@@ -10,7 +10,7 @@ from e2e.addresses import VENDORS
 from e2e.conversation import conversing
 from playwright.sync_api import expect
 
-from console.conftest import Visit, Visitor, violations
+from console.conftest import Visit, Visitor, fits_a_telephone, violations
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -101,6 +101,8 @@ def test_the_search_lists_what_fits_or_says_that_nothing_does(boss: Visitor) -> 
     expect(page.get_by_role("link", name="Routing gateways", exact=True)).to_have_count(2)
     page = boss.go("/found?q=no-such-thing")
     expect(page.get_by_role("status")).to_have_text("Nothing has this number, name or address")
+    boss.go(f"/found?q={'a' * 250}")
+    fits_a_telephone(page)
     assert violations(page) == []
 
 

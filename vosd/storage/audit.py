@@ -69,10 +69,11 @@ class SqlAudit:
         since: int | None = None,
         until: int | None = None,
         before: int | None = None,
+        number: int | None = None,
     ) -> Sequence[AuditLine]:
         """Return the newest lines, the newest first; all given criteria hold.
 
-        ``before`` is the number of a line: those that are older follow.
+        ``before`` is the number of a line: those that are older follow; ``number`` is that of one line.
 
         Raises:
             StoreUnavailable: try again.
@@ -89,6 +90,8 @@ class SqlAudit:
             query = query.where(_table.c.at < until, _table.c.id < _later(until + _OUT_OF_ORDER_MS))
         if before is not None:
             query = query.where(_table.c.id < before)
+        if number is not None:
+            query = query.where(_table.c.id == number)
         async with self._database.reading() as connection:
             rows = await connection.execute(query)
         return [AuditLine(*row[:-1])._replace(number=row[-1]) for row in rows]

@@ -1,34 +1,27 @@
 import { useComputedColorScheme } from "@mantine/core";
 import { useEffect, useRef } from "react";
-import { useTranslation } from "react-i18next";
 import uPlot from "uplot";
-import { useZone } from "../zone";
+import { clockAt, useZone } from "../zone";
 import { type Point, SHOWN_S } from "./figures";
 
 const HEIGHT_PX = 96;
 const AXIS_PX = 24;
 const SPLITS_PX = 90;
 const SHORTEST_S = 60;
+/** Of hours and minutes at the end of a date and time. */
+const CLOCK_CHARACTERS = 5;
 
 /** A line over time; what it says is in its label for those who do not see it. */
 export function TimeChart({ label, points }: { label: string; points: readonly Point[] }) {
   const place = useRef<HTMLDivElement>(null);
   const chart = useRef<uPlot | null>(null);
-  const { i18n } = useTranslation();
   const zone = useZone();
-  const language = i18n.language;
   const colours = useComputedColorScheme();
   // biome-ignore lint/correctness/useExhaustiveDependencies: the ink is that of the colours at the moment
   useEffect(() => {
     const box = place.current;
     if (!box) return;
     const ink = getComputedStyle(box).color;
-    const clock = new Intl.DateTimeFormat(language, {
-      hour: "2-digit",
-      minute: "2-digit",
-      hourCycle: "h23",
-      timeZone: zone,
-    });
     const axis = { stroke: ink, grid: { show: false }, ticks: { show: false }, font: "12px sans-serif" };
     const made = new uPlot(
       {
@@ -42,7 +35,8 @@ export function TimeChart({ label, points }: { label: string; points: readonly P
             size: AXIS_PX,
             space: SPLITS_PX,
             incrs: [60, 120, 300],
-            values: (_chart, splits) => splits.map((at) => clock.format(at * 1_000)),
+            values: (_chart, splits) =>
+              splits.map((at) => clockAt(new Date(at * 1_000), zone).slice(-CLOCK_CHARACTERS)),
           },
           { ...axis, size: 44 },
         ],
@@ -63,11 +57,11 @@ export function TimeChart({ label, points }: { label: string; points: readonly P
       sized.disconnect();
       made.destroy();
     };
-  }, [language, zone, colours]);
+  }, [zone, colours]);
   // biome-ignore lint/correctness/useExhaustiveDependencies: a chart that was made again has to be filled, too
   useEffect(() => {
     chart.current?.setData([points.map((each) => each[0]), points.map((each) => each[1])]);
-  }, [points, language, zone, colours]);
+  }, [points, zone, colours]);
   const last = points.at(-1)?.[1];
   return <div ref={place} role="img" aria-label={`${label}: ${last ?? "–"}`} className="quiet" />;
 }

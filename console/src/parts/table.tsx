@@ -35,7 +35,8 @@ export interface Column {
   isSortable?: boolean;
 }
 
-const isAtEnd = (kind: Kind | undefined) => kind === "money" || kind === "number" || kind === "percent";
+const AT_END: ReadonlySet<Kind | undefined> = new Set(["money", "number", "percent", "share"] as const);
+const isAtEnd = (kind: Kind | undefined) => AT_END.has(kind);
 
 export function Table(props: {
   label: string;

@@ -19,6 +19,7 @@ export type Kind =
   | "gateway"
   | "call"
   | "percent"
+  | "share"
   | "sentence"
   | "facts"
   | "act"
@@ -46,7 +47,6 @@ export const InRow = createContext(false);
 
 /** A moment in the viewer's zone; in UTC where the mouse points, and where the focus of the keyboard is. */
 export function Moment({ value }: { value: unknown }) {
-  const { i18n } = useTranslation();
   const zone = useZone();
   const isInRow = useContext(InRow);
   if (!value) return <span className="quiet">–</span>;
@@ -54,7 +54,7 @@ export function Moment({ value }: { value: unknown }) {
   return (
     // its UTC has to be reached by the keyboard, as it is by the mouse
     <time dateTime={text} title={utc(text)} data-utc={utc(text)} tabIndex={isInRow ? undefined : 0}>
-      {moment(text, new Date(), i18n.language, zone)}
+      {moment(text, new Date(), zone)}
     </time>
   );
 }
@@ -127,6 +127,8 @@ export function Value({ row, name, kind }: { row: Row; name: string; kind: Kind 
       return <Named names={[text]} words="reportname" />;
     case "percent":
       return <>{typeof value === "number" ? value.toFixed(1) : text}</>;
+    case "share": // a part of 1, under a heading that says percent
+      return <>{(100 * Number(value)).toFixed(1)}</>;
     case "account":
       return <Go to={`/accounts/${encodeURIComponent(text)}`}>{text}</Go>;
     case "gateway":

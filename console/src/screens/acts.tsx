@@ -10,8 +10,11 @@ import { cleared, override, targetOf, targetOfRow } from "../api/overrides";
 import { enteredMoment } from "../format";
 import { Act, type Asked, entryLines } from "../parts/act";
 import { Download } from "../parts/download";
+import { Note } from "../parts/note";
+import { ProblemText } from "../parts/problem";
 import { useMay, useSession } from "../session";
 import { Tree } from "./call";
+import type { List } from "./columns";
 
 const SETTINGS = ["priority", "weight", "max_concurrent", "max_cps", "overdraft_limit"];
 const UNFINISHED = new Set(["queued", "running"]);
@@ -164,21 +167,36 @@ function Details({ row }: RowProps) {
   );
 }
 
-/** All that the row of the address has, also where the table has not drawn it. */
-export function OpenedRow({ rows }: { rows: readonly Row[] }) {
+/** All that the row of the address has, also where the table has not drawn or read it. */
+export function OpenedRow({ list, rows, isRead }: { list: List; rows: readonly Row[]; isRead: boolean }) {
   const { t } = useTranslation();
   const { open } = useSearch({ from: "/lists/$list" });
   const go = useNavigate({ from: "/lists/$list" });
-  const row = open ? rows.find((each) => text(each, "id") === open) : undefined;
+  const listed = open ? rows.find((each) => text(each, "id") === open) : undefined;
+  const alone = useQuery({
+    queryKey: [list.path, "one", open],
+    queryFn: () => pageOf(list.path, { [list.opens ?? ""]: open }),
+    enabled: Boolean(list.opens && open && isRead && !listed),
+    refetchInterval: list.readMs,
+  });
+  const row = listed ?? alone.data?.items[0];
   return (
     <Modal
-      opened={row !== undefined}
+      opened={row !== undefined || alone.isFetched}
       onClose={() => go({ search: (before) => ({ ...before, open: undefined }), replace: true })}
-      title={row && (row.action ? `${text(row, "action")} ${text(row, "subject")}` : t("acts.job", { id: open }))}
+      title={
+        row?.action
+          ? `${text(row, "action")} ${text(row, "subject")}`
+          : row
+            ? t("acts.job", { id: open })
+            : t("act.details")
+      }
       size="lg"
       closeButtonProps={{ "aria-label": t("act.close") }}
     >
       {row && <Tree value={row} />}
+      {alone.data && !row && <Note why="not_found">{t("acts.no_row", { id: open })}</Note>}
+      <ProblemText error={alone.error} again={() => alone.refetch()} />
     </Modal>
   );
 }

@@ -10,6 +10,8 @@ export interface List {
   filters?: readonly { name: string; choices?: readonly string[]; isMoment?: boolean }[];
   /** Fields that tell its rows apart. */
   rowKey: readonly string[];
+  /** The parameter of the API that takes the id of one row, where its details have an address. */
+  opens?: string;
   /** Fields of every request, beside those that a person sets. */
   fixed?: Readonly<Record<string, unknown>>;
   /** Whether agents and customers have to say of which account; their own, where they do not. */
@@ -162,6 +164,7 @@ export const lists = {
       { name: "until", isMoment: true },
     ],
     rowKey: ["id"],
+    opens: "number",
   },
   jobs: {
     path: "/jobs",
@@ -170,13 +173,14 @@ export const lists = {
       { name: "kind", kind: "sentence" },
       { name: "subject" },
       { name: "state", kind: "state" },
-      { name: "progress", kind: "number" },
+      { name: "progress", kind: "share" },
       { name: "ordered_by" },
       { name: "queued", kind: "moment" },
       { name: "ended", kind: "moment" },
     ],
     filters: [{ name: "kind" }, { name: "state", choices: ["queued", "running", "done", "failed", "cancelled"] }],
     rowKey: ["id"],
+    opens: "id",
     readMs: 3_000,
   },
   people: {

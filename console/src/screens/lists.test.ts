@@ -26,7 +26,8 @@ it.each(Object.entries<List>(lists))("the list of %s asks for what the API has",
   expect(list.columns.map((column) => column.name).filter((name) => !fields.has(name))).toEqual([]);
   const parameters: { name: string; schema: { enum?: string[] } }[] = operation.parameters;
   const narrowing = new Set(parameters.map((each) => each.name));
-  expect(list.filters?.map((filter) => filter.name).filter((name) => !narrowing.has(name)) ?? []).toEqual([]);
+  const narrowed = [...(list.filters ?? []).map((filter) => filter.name), ...(list.opens ? [list.opens] : [])];
+  expect(narrowed.filter((name) => !narrowing.has(name))).toEqual([]);
   const orders = parameters.find((each) => each.name === "sort")?.schema.enum ?? [];
   const sortable = list.columns.filter((column) => column.isSortable).map((column) => column.name);
   expect(sortable.filter((name) => !orders.includes(name))).toEqual([]);

@@ -116,7 +116,7 @@ function ListOf({ name, list }: { name: string; list: List }) {
         read={found.status}
         empty={list.empty && t([list.empty])}
       />
-      <OpenedRow rows={rows} />
+      <OpenedRow list={list} rows={rows} isRead={found.isSuccess} />
     </Page>
   );
 }

@@ -281,9 +281,10 @@ function FromFile() {
   const [payments, setPayments] = useState<FilePayment[]>([]);
   const [outcomes, setOutcomes] = useState<Record<number, string>>({});
   const wrong = payments.filter((each) => each.problem);
-  const unsaved = useUnsaved(payments.length > 0 && Object.keys(outcomes).length === 0);
+  const unsaved = useUnsaved(payments.length > Object.keys(outcomes).length);
   const book = async () => {
     let booked = 0;
+    setOutcomes({});
     for (const [index, each] of payments.entries()) {
       let said: string;
       try {

@@ -1,7 +1,7 @@
 /** The first page of a customer or an agent: its money, how it pays in, invoices, phones, the accounts below it. */
 
 import { Alert, Button, Group, SegmentedControl, Title } from "@mantine/core";
-import { useQuery } from "@tanstack/react-query";
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
@@ -38,7 +38,6 @@ const PHONES: readonly Column[] = [
 
 export function PortalScreen({ account }: { account: string }) {
   const { t } = useTranslation();
-  const { role } = useSession();
   const balance = useQuery({
     queryKey: ["balance", account],
     queryFn: () =>
@@ -74,7 +73,7 @@ export function PortalScreen({ account }: { account: string }) {
       <PayIn account={account} />
       <Invoices account={account} />
       <Phones />
-      {role === "agent" && <Below />}
+      <Below />
     </Page>
   );
 }
@@ -203,7 +202,7 @@ function Phones() {
   );
 }
 
-/** Accounts below an agent: those directly below it, or all. */
+/** Accounts below this one, where there are any: those directly below it, or all. */
 function Below() {
   const { t } = useTranslation();
   const withToday = useToday();
@@ -214,9 +213,10 @@ function Below() {
   const found = useQuery({
     queryKey: ["balances", "below", account, tree],
     queryFn: () => pageOf("/balances", { agent: account ?? "", all: tree === "all", limit: 1_000 }),
+    placeholderData: keepPreviousData,
     enabled: sees,
   });
-  if (!sees) return null;
+  if (!found.error && !found.data?.items.length) return null;
   return (
     <Part title={t("portal.below")}>
       <SegmentedControl

@@ -52,6 +52,8 @@ class ListAudit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     until: int | None = None
     before: int | None = None
     """Number of a line: those that are older follow."""
+    number: int | None = None
+    """Number of the one line that is wanted."""
 
 
 @needs(Permission.AUDIT_SEE)

@@ -176,7 +176,9 @@ OPERATIONS: Final = (
         takes=ListJobs,
         run=list_jobs,
         result=JobSheet,
-        listing=Listing("id", filters=("kind", "state", "subject", "ordered_by"), sorts=("id", "queued", "state")),
+        listing=Listing(
+            "id", filters=("id", "kind", "state", "subject", "ordered_by"), sorts=("id", "queued", "state")
+        ),
     ),
     Operation(
         method="GET",
