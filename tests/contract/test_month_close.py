@@ -320,6 +320,37 @@ async def test_invoices_that_are_issued_after_the_close_of_their_month_are_on_th
     )
 
 
+@pytest.mark.parametrize("months", [(11, 10), (11, 12, 10)])
+async def test_each_document_is_on_one_page_in_whatever_order_months_are_closed(
+    office: Office, months: tuple[int, ...]
+) -> None:
+    def at(days: int) -> Office:
+        return Office(office.definitions, lambda: office.stores, lambda: office.switch, lambda: NOW + days * DAY)
+
+    async def make_again(days: int) -> None:
+        listed = await list_invoices(office, operator(), ListInvoices(account="acme"))
+        issued = max((each for each in listed if not each.cancels), key=lambda each: each.id)
+        await cancel_invoice(at(days), operator(), CancelInvoice(id=issued.id))
+        await run_invoices(at(days), operator(), RunInvoices(period=issued.period))
+
+    pages = [await close(office)]
+    await make_again(5)
+    await run_invoices(at(31), operator(), RunInvoices(period="2026-10"))
+    while await office.stores.traffic.advance() or await office.stores.traffic.close_day(NOW + 170 * DAY):
+        pass
+    for index, month in enumerate(months):
+        pages.append(await close(at(100 + 2 * index), month=Month(2026, month)))
+        await make_again(101 + 2 * index)
+    pages.append(await close(at(150), month=Month(2027, 1)))
+    found = [rows_of(Path(each.directory or "") / "invoices.csv") for each in pages]
+    names = found[0][0].split(",")
+    rows = [dict(zip(names, line.split(","), strict=True)) for page in found for line in page[1:]]
+    listed = await list_invoices(office, operator(), ListInvoices())
+    assert sorted((row["issuer"], row["number"]) for row in rows) == sorted(
+        (each.issuer, each.number or "") for each in listed
+    )
+
+
 async def test_an_entry_that_is_booked_after_the_close_is_in_the_next_month(office: Office) -> None:
     await close(office)
     await office.stores.books.book([answered_call(99, **TERMS)])

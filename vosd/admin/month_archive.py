@@ -61,11 +61,13 @@ class BooksMovedError(VosError):
     """The entries of the month do not lead from the balances at its begin to those at its end."""
 
 
-class EarlierClose(NamedTuple):
-    """Close of the month before: where that ended, and when it was closed, UTC milliseconds."""
+class EarlierCloses(NamedTuple):
+    """The months that are closed already, in UTC milliseconds: earlier and later ones, in whatever order."""
 
-    until: int
+    spans: tuple[tuple[int, int], ...]
+    """Their beginnings and ends; the first one may have no beginning."""
     closed_at: int
+    """When the latest close was made: what is issued behind it for one of these months is on no page yet."""
 
 
 class WrittenMonth(NamedTuple):
@@ -90,11 +92,11 @@ class MonthArchive:
         self._month, self._since, self._until = month, since, until
 
     async def write(
-        self, closed_at: int, before: EarlierClose | None, report: Callable[[float, int], None]
+        self, closed_at: int, before: EarlierCloses | None, report: Callable[[float, int], None]
     ) -> WrittenMonth:
         """Write the files in the place of earlier ones; ``report`` receives a part of 1 and the calls that are written.
 
-        Invoices that are issued behind ``closed_at`` are for the next month. None = no month was closed before.
+        Invoices that are issued behind ``closed_at`` are for the next close. None = no month is closed.
 
         Raises:
             ExportBlocked: another run writes them.
@@ -111,8 +113,9 @@ class MonthArchive:
             of_balances = self._file(BALANCES, ledger.lines())
             invoices = await self._invoices((self._since, self._until), (0, closed_at))
             if before is not None:
-                late = await self._invoices((0, before.until), (before.closed_at, closed_at))
-                invoices = sorted([*late, *invoices], key=lambda each: each.id)
+                for span in before.spans:
+                    invoices += await self._invoices(span, (before.closed_at, closed_at))
+                invoices.sort(key=lambda each: each.id)
             of_invoices = self._file(INVOICES, [_INVOICE, *map(_invoice_row, invoices)])
         return WrittenMonth(
             calls=of_calls.rows,

@@ -39,16 +39,15 @@ class SqlMonthCloses:
 
     async def of_month(self, month: str) -> StoredMonthClose | None:
         """Return the close of a month; None = it is not closed."""
-        return await self._first(select(*_COLUMNS).where(_table.c.month == month))
+        return next(iter(await self._found(select(*_COLUMNS).where(_table.c.month == month))), None)
 
-    async def before(self, month: str) -> StoredMonthClose | None:
-        """Return the close of the latest month before one; None = none of them is closed."""
-        return await self._first(select(*_COLUMNS).where(_table.c.month < month).order_by(_table.c.month.desc()))
+    async def all(self) -> list[StoredMonthClose]:
+        """Return the closes of all months, the earliest month first."""
+        return await self._found(select(*_COLUMNS).order_by(_table.c.month))
 
-    async def _first(self, query: Select[Any]) -> StoredMonthClose | None:
+    async def _found(self, query: Select[Any]) -> list[StoredMonthClose]:
         async with self._database.reading() as connection:
-            row = (await connection.execute(query.limit(1))).one_or_none()
-        return None if row is None else StoredMonthClose(*row)
+            return [StoredMonthClose(*row) for row in await connection.execute(query)]
 
     async def add(self, made: StoredMonthClose, audit: AuditLine) -> StoredMonthClose:
         """Write the close of a month with its line of the audit; return it, or the one that was there before."""
