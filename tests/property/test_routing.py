@@ -88,7 +88,7 @@ sources = st.lists(
 @given(sources, st.lists(st.tuples(hosts, st.sampled_from([5060, 5062, 9]), numbers), min_size=1, max_size=6))
 def test_source_belongs_to_the_most_specific_claim(sources, packets):
     gateways = [
-        MappingGateway(str(place), "acme", tuple(patterns), tech_prefix)
+        MappingGateway(str(place), "acme", tuple(patterns), tech_prefix=tech_prefix)
         for place, (patterns, tech_prefix) in enumerate(sources)
     ]
     claims = [(pattern, gateway) for gateway in gateways for pattern in gateway.hosts]
