@@ -65,7 +65,7 @@ class EarlierCloses(NamedTuple):
     """The months that are closed already, in UTC milliseconds: earlier and later ones, in whatever order."""
 
     spans: tuple[tuple[int, int], ...]
-    """Their beginnings and ends; the first one may have no beginning."""
+    """Beginning and end of each; the first one may have no beginning."""
     closed_at: int
     """When the latest close was made: what is issued behind it for one of these months is on no page yet."""
 
