@@ -67,7 +67,7 @@ class EarlierCloses(NamedTuple):
     spans: tuple[tuple[int, int], ...]
     """Beginning and end of each; the first one may have no beginning."""
     closed_at: int
-    """When the latest close was made: what is issued behind it for one of these months is on no page yet."""
+    """Time of the latest close: documents of these months that are issued behind it are on no page yet."""
 
 
 class WrittenMonth(NamedTuple):

@@ -257,7 +257,7 @@ def test_a_key_by_two_ways_counts_once(way, after_ms, sent):
 @pytest.mark.parametrize("way", [KeyWay.INFO, KeyWay.EVENTS])
 @pytest.mark.parametrize("held_ms", [100, 250, 2_000])
 def test_a_key_whose_info_comes_when_it_is_pressed_counts_once_however_long_it_is_held(way, held_ms):
-    """Its event is reported at its end."""
+    """Events are reported at their end."""
     keys = KeyScene(KeyWay.AUTO, way)
     for _ in range(2):
         keys.info(keys.call, "5")

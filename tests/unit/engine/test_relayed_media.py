@@ -180,7 +180,7 @@ MAPPED = ((MediaAddress("10.1.1.1", "203.0.113.9"),),)
 
 
 def test_a_family_without_an_address_of_ours_leaves_the_address_of_the_sip():
-    """Its ports are bound where they are announced, and not at the socket of SIP."""
+    """Ports are bound where they are announced, and not at the socket of SIP."""
     scene, relay = scene_with(media_addresses=MAPPED)
     call, there = scene.talk(Intent(in_version_6(OFFER)))
     assert (place(call.theirs)[0], place(there.theirs)[0]) == ("203.0.113.9", "203.0.113.9")

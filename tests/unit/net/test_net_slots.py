@@ -195,7 +195,7 @@ async def test_the_connection_of_an_unknown_source_can_be_closed(opened, connect
 
 
 async def test_an_unknown_source_with_many_silent_connections_keeps_no_other_one_out(opened, connect):
-    """Its connection that was without a message for longest is ended, and no connection of a source with fewer."""
+    """The connection without a message for longest is ended, and none of a source with fewer connections."""
     node = await opened(settings=connections(unknown=4))
     node.ear.unknown_sources |= {OTHER_UNKNOWN_SOURCE, "127.0.0.68"}
     few = await connect(node.address(), OTHER_UNKNOWN_SOURCE)
