@@ -221,9 +221,11 @@ LARGE: Final = ("cdr", "cdr_attempt", "cdr_charge", "ledger_entry", "audit")
 LINES: Final = 4_000
 ONE: Final = Decimal(1)
 VALUES: Final = {
-    "account": "customer-7", "action": "Rare", "answered": "false", "before": call_id(CALLS // 2),
-    "callee": "33", "caller": "4940", "gateway": "rare-trunk", "kinds": "payment", "login": "rare", "loss": "true",
-    "operator": "ann", "principal": "rare", "reason": "Loop", "sip_call_id": "out-5000", "subject": "rare",
+    "account": "customer-7", "action": "Rare", "area": "Rare", "answered": "false", "before": call_id(CALLS // 2),
+    "callee": "33", "caller": "4940", "customer": "customer-7", "vendor": "customer-7", "gateway": "rare-trunk",
+    "mapping_gateway": "rare-trunk", "routing_gateway": "rare-trunk", "kinds": "payment", "login": "rare",
+    "loss": "true", "rate_type": "none", "operator": "ann", "principal": "rare", "reason": "Loop",
+    "sip_call_id": "out-5000", "subject": "rare",
     "since": iso_utc(STARTED + CALLS - 50), "until": iso_utc(STARTED + 50), "at": iso_utc(STARTED + 50),
     "ended_since": iso_utc(STARTED + CALLS - 50), "ended_until": iso_utc(STARTED + 50), "zone": "UTC", "group": "none",
     "agent": "customer-7", "all": "true", "accounts": "customer-7", "revoked": "true", "name": "customer-7",
@@ -335,7 +337,7 @@ async def test_every_filter_of_every_list_of_the_api_has_an_index_or_is_refused(
                         whole[operation.path, *given] = (found_whole, text, plan)
     assert whole == {}
     of_ledger = (("/ledger", name) for name in ("since", "until", "kinds", "operator"))
-    assert refused == {("/cdrs", "loss"), ("/cdrs", "answered"), *of_ledger}
+    assert refused == {("/cdrs", "loss"), ("/cdrs", "answered"), ("/cdrs", "area"), ("/cdrs", "rate_type"), *of_ledger}
 
 
 async def _plan_of(connection, text: str, parameters: Any) -> list[str]:

@@ -14,9 +14,19 @@ from vosd.storage.ports import CallFilter, CallPosition
 async def listed(store):
     """Return a function from criteria to the numbers of the calls that were listed, in order."""
     calls = [
-        answered_call(1, customer_account="acme", vendor_account="carrier-a", callee_in="+442012"),
-        answered_call(2, customer_account="beta", vendor_account="carrier-a", callee_in="442099"),
-        answered_call(3, customer_account="acme", vendor_account="carrier-b", callee_in="33123", loss=Decimal("0.01")),
+        answered_call(
+            1, customer_account="acme", vendor_account="carrier-a", callee_in="+442012", rate_area="United Kingdom"
+        ),
+        answered_call(2, customer_account="beta", vendor_account="carrier-a", callee_in="442099", rate_type="local"),
+        answered_call(
+            3,
+            customer_account="acme",
+            vendor_account="carrier-b",
+            callee_in="33123",
+            loss=Decimal("0.01"),
+            rate_area=None,
+            rate_prefix="33",
+        ),
         answered_call(4, customer_account="carrier-a", vendor_account="acme", caller_in="anonymous"),
         refused_call(5, customer_account="beta", callee_in="44"),
     ]
@@ -43,7 +53,21 @@ async def listed(store):
         ({"ended_since": STARTED, "ended_until": STARTED + 64_002, "since": STARTED + 2}, [5]),
         ({"account": "acme"}, [4, 3, 1]),
         ({"account": "carrier-a", "limit": 2}, [4, 2]),
+        ({"customer": "acme"}, [3, 1]),
+        ({"customer": "acme", "limit": 1}, [3]),
+        ({"vendor": "acme"}, [4]),
+        ({"vendor": "carrier-a", "customer": "acme"}, [1]),
         ({"gateway": "acme-pbx"}, [3, 1]),
+        ({"mapping_gateway": "acme-pbx"}, [3, 1]),
+        ({"routing_gateway": "acme-pbx"}, []),
+        ({"mapping_gateway": "carrier-a-trunk"}, []),
+        ({"routing_gateway": "carrier-a-trunk", "mapping_gateway": "acme-pbx"}, [1]),
+        ({"area": "United Kingdom London"}, [4, 2]),
+        ({"area": "33"}, [3]),
+        ({"area": "33", "rate_type": ""}, [3]),
+        ({"rate_type": ""}, [5, 4, 3, 1]),
+        ({"rate_type": "local"}, [2]),
+        ({"area": "33", "customer": "beta"}, []),
         ({"gateway": "carrier-a-trunk"}, [2, 1]),
         ({"account": "acme", "gateway": "carrier-a-trunk"}, [1]),
         ({"callee": "4420"}, [4, 2, 1]),

@@ -98,13 +98,16 @@ async def check_names(wanted: CallFilter, names: ConfiguredNames, queries: Queri
         UnknownNameError: with similar names.
         StoreUnavailable: the recorded names cannot be read.
     """
-    account, gateway = wanted.account, wanted.gateway
-    if account is not None and account not in names.accounts():
+    for account in (wanted.account, wanted.customer, wanted.vendor):
+        if account is None or account in names.accounts():
+            continue
         recorded = await queries.standing(account) or await queries.calls(CallFilter(account=account, limit=1))
         if not recorded:
             accounts = {*names.accounts(), *(await books.standings()).standings}
             raise unknown("account", account, accounts, "vosd account list names them")
-    if gateway is not None and gateway not in (gateways := names.gateways()):
+    for gateway in (wanted.gateway, wanted.mapping_gateway, wanted.routing_gateway):
+        if gateway is None or gateway in (gateways := names.gateways()):
+            continue
         recorded = await queries.calls(CallFilter(gateway=gateway, limit=1))
         if not recorded:
             raise unknown("gateway", gateway, gateways, "vosd status --gateways names them")

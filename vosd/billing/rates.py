@@ -1,6 +1,7 @@
 """A rate, the rounding of its group, what a call keeps of both, and seconds and billing cycles of a duration."""
 
 from decimal import Decimal
+from enum import Enum
 from typing import Final, TypeVar
 
 import msgspec
@@ -12,6 +13,15 @@ _MINUTE: Final = Decimal(60)
 
 
 # Structs without garbage collection: none can be part of a cycle, and a large table has a million of them.
+
+
+class RateType(Enum):
+    """Kind of destination."""
+
+    NET = "net"
+    LOCAL = "local"
+    DOMESTIC = "domestic"
+    INTERNATIONAL = "international"
 
 
 class RatingPolicy(msgspec.Struct, frozen=True, gc=False):

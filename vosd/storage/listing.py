@@ -6,8 +6,8 @@ order of time. A database that sees the limit would rather read the whole table 
 which takes longest where the calls are few and old. So a number is searched twice: among the newest calls only, and, if
 those are not enough, over the range of the number with the order hidden from the database.
 
-Neither calls sold below cost nor answered ones have an index: they are looked for among those that the other criteria
-leave.
+Neither calls sold below cost, nor answered ones, nor those of an area or of a type of rates have an index: they are
+looked for among those that the other criteria leave.
 
 A listing that continues after a call begins at that call's key, not at a count of rows. Executes nothing.
 """
@@ -136,6 +136,11 @@ def _alternatives(wanted: CallFilter, table: FromClause) -> list[list[ColumnElem
     """Return the alternatives in which a call of the wanted time fits, each as a list of conditions."""
     cdr = table.c
     always = [cdr.end_reason == as_stored(wanted.reason)] if wanted.reason is not None else []
+    if wanted.area is not None:
+        area = func.coalesce(func.nullif(cdr.rate_area, ""), cdr.rate_prefix, "")
+        always.append(area == as_stored(wanted.area))
+    if wanted.rate_type is not None:
+        always.append(func.coalesce(cdr.rate_type, "") == wanted.rate_type)
     if wanted.answered is not None:
         always.append(cdr.answered_at.is_not(None) if wanted.answered else cdr.answered_at.is_(None))
     if wanted.loss:
@@ -143,6 +148,10 @@ def _alternatives(wanted: CallFilter, table: FromClause) -> list[list[ColumnElem
     ways = product(
         _paid_by(wanted.customers, cdr.customer_account),
         _either(wanted.account, cdr.customer_account, cdr.vendor_account),
+        _either(wanted.customer, cdr.customer_account),
+        _either(wanted.vendor, cdr.vendor_account),
+        _either(wanted.mapping_gateway, cdr.mapping_gateway),
+        _either(wanted.routing_gateway, cdr.routing_gateway),
         _either(wanted.gateway, cdr.mapping_gateway, cdr.routing_gateway),
         _either(wanted.sip_call_id, cdr.sip_call_id_in, cdr.sip_call_id_out),
         _beginning(wanted.caller, cdr.caller_in),

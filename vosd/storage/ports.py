@@ -194,11 +194,13 @@ class CallFilter:
     """The calls to list; all given criteria must hold.
 
     ``since`` is inclusive and ``until`` exclusive, UTC milliseconds of the INVITE, ``ended_since`` and ``ended_until``
-    likewise of the end, by which the ledger dates a call. ``account`` is the customer's
-    or the vendor's, ``gateway`` the mapping or the routing one. ``caller`` and ``callee`` are beginnings of the
-    numbers as received, with or without the leading ``+``. ``sip_call_id`` is the Call-ID of the caller's leg or
-    of the latest attempt, whole. ``before`` lists only calls after that position, ``customers`` only calls that one of
-    these accounts pays for, ``answered`` only answered calls, or only unanswered ones, ``loss`` only calls that were
+    likewise of the end, by which the ledger dates a call. ``account`` is the customer's or the vendor's, ``gateway``
+    the mapping or the routing one; ``customer``, ``vendor``, ``mapping_gateway`` and ``routing_gateway`` are those of
+    one side. ``area`` is the area of the customer's rate, or its prefix where the rate has none, as reports name it;
+    ``rate_type`` is empty for calls whose rate has no type. ``caller`` and ``callee`` are beginnings of the numbers as
+    received, with or without the leading ``+``. ``sip_call_id`` is the Call-ID of the caller's leg or of the latest
+    attempt, whole. ``before`` lists only calls after that position, ``customers`` only calls that one of these accounts
+    pays for, ``answered`` only answered calls, or only unanswered ones, ``loss`` only calls that were
     sold below cost.
     """
 
@@ -208,7 +210,13 @@ class CallFilter:
     ended_since: int | None = None
     ended_until: int | None = None
     account: str | None = None
+    customer: str | None = None
+    vendor: str | None = None
     gateway: str | None = None
+    mapping_gateway: str | None = None
+    routing_gateway: str | None = None
+    area: str | None = None
+    rate_type: str | None = None
     caller: str | None = None
     callee: str | None = None
     reason: str | None = None

@@ -32,11 +32,11 @@ _NOT_OF: Final[Mapping[TrafficKind, frozenset[str]]] = {
 }
 """Criteria that kinds of sums do not know."""
 SERVED_BY: Final[Mapping[str, tuple[str, str]]] = {
-    "vendor": ("vosd report profit-vendors --vendor", "vosd cdr list --account"),
+    "vendor": ("vosd report profit-vendors --vendor", "vosd cdr list --vendor"),
     "gateway": ("vosd report mapping-gateways --gateway", "vosd cdr list --gateway"),
-    "area": ("vosd report areas --area", "vosd cdr list --callee"),
+    "area": ("vosd report areas --area", "vosd cdr list --area"),
     "reason": ("vosd report failures --reason", "vosd cdr list --reason"),
-    "answered": ("vosd report profit-gateways --answered", "vosd cdr list --reason"),
+    "answered": ("vosd report profit-gateways --answered", "vosd cdr list --answered"),
     "callee": ("vosd report durations --callee", "vosd cdr list --callee"),
     "caller": ("vosd report durations --caller", "vosd cdr list --caller"),
     "callee_digits": ("vosd report durations --callee-digits", "vosd cdr list --callee"),

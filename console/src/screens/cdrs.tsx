@@ -21,7 +21,9 @@ import type { Narrowing } from "../router";
 
 const PAGE_ROWS = 200;
 const WORKBOOK = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
-const FIELDS = ["caller", "callee", "account", "gateway", "sip_call_id"] as const;
+const FIELDS = ["caller", "callee", "account", "gateway", "area", "sip_call_id"] as const;
+/** Fields of one side, and of rates: shown where a link has them. */
+const OF_LINKS = ["customer", "vendor", "mapping_gateway", "routing_gateway", "rate_type"] as const;
 const COLUMNS: readonly Column[] = [
   { name: "started_at", kind: "moment" },
   { name: "caller_in" },
@@ -119,7 +121,7 @@ function Narrow({ search, onSearch }: { search: Narrowing; onSearch: (search: Na
             }}
           />
         ))}
-        {FIELDS.map((field) => (
+        {[...FIELDS, ...OF_LINKS.filter((field) => search[field] !== undefined)].map((field) => (
           <TextInput
             key={field}
             label={t(`cdrs.${field}`)}

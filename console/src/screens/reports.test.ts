@@ -21,22 +21,27 @@ it("leads from a span of a report to its calls alone", () => {
 });
 
 it.each([
-  [{ customer_account: "acme" }, { reason: "Busy" }, { account: "acme", reason: "Busy" }],
-  [{ customer_account: "acme" }, { account: "acme", answered: "true" }, { account: "acme", answered: "true" }],
-  [{ mapping_gateway: "pbx", customer_account: "acme" }, {}, { account: "acme", gateway: "pbx" }],
-  [{ end_reason: "Busy" }, { vendor: "carrier" }, { account: "carrier", reason: "Busy" }],
+  [{ customer_account: "acme" }, { reason: "Busy" }, { customer: "acme", reason: "Busy" }],
+  [
+    { customer_account: "acme" },
+    { account: "acme", answered: "true" },
+    { account: "acme", customer: "acme", answered: "true" },
+  ],
+  [{ mapping_gateway: "pbx", customer_account: "acme" }, {}, { customer: "acme", mapping_gateway: "pbx" }],
+  [{ end_reason: "Busy" }, { vendor: "carrier" }, { vendor: "carrier", reason: "Busy" }],
+  [{ customer_account: "acme", vendor_account: "carrier" }, {}, { customer: "acme", vendor: "carrier" }],
+  [{ mapping_gateway: "pbx", routing_gateway: "out" }, {}, { mapping_gateway: "pbx", routing_gateway: "out" }],
+  [{ routing_gateway: "out" }, { gateway: "pbx" }, { routing_gateway: "out", gateway: "pbx" }],
+  [{ customer_account: "acme" }, { area: "Germany" }, { customer: "acme", area: "Germany" }],
+  [{ area: "Germany", rate_type: "" }, {}, { area: "Germany", rate_type: "none" }],
+  [{ area: "49", rate_type: "local" }, {}, { area: "49", rate_type: "local" }],
 ])("leads from the row %j of a report of %j to the search %j", (row, order, search) => {
   expect(callsOf(row, YEAR, order)).toEqual(expect.objectContaining(search));
 });
 
 it.each([
-  [{ customer_account: "acme", area: "Germany" }, {}],
-  [{ customer_account: "acme" }, { area: "Germany" }],
-  [{ customer_account: "acme" }, { vendor: "carrier" }],
-  [{ customer_account: "acme", vendor_account: "carrier" }, {}],
-  [{ mapping_gateway: "pbx", routing_gateway: "trunk" }, {}],
-  [{ routing_gateway: "trunk" }, { gateway: "pbx" }],
   [{ routing_gateway: "" }, {}],
+  [{ area: "", rate_type: "" }, {}],
   [{ end_reason: "Busy", sip_code: 486 }, {}],
   [{ span: "2026-10" }, { callee: "44" }],
 ])("leads from the row %j of a report of %j nowhere: the search would find other calls", (row, order) => {

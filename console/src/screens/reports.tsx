@@ -95,7 +95,7 @@ const TEXTS = [
   ["caller", "reports.caller"],
 ] as const;
 const DIGITS = ["callee_digits", "caller_digits"] as const;
-const LEADING = ["span", "customer_account", "vendor_account", "mapping_gateway", "routing_gateway"];
+const LEADING = ["span", "customer_account", "vendor_account", "mapping_gateway", "routing_gateway", "area"];
 const KINDS: Record<string, Kind> = { money: "money", count: "number", seconds: "number", percent: "number" };
 const LINKS: Record<string, Kind> = {
   customer_account: "account",
@@ -130,17 +130,15 @@ const AFTER: Record<string, (at: Date) => void> = {
 const WHOLE_DAY = "T00:00";
 const CLOCK_CHARACTERS = 16;
 
-const ACCOUNTS = ["customer_account", "vendor_account"];
-const GATEWAYS = ["mapping_gateway", "routing_gateway"];
 /** Columns and criteria that the search for calls does not know. */
 const NOT_SEARCHED = [
-  ...["area", "rate_type", "sip_code", "hangup_source", "party", "callee_prefix", "caller_prefix"],
+  ...["sip_code", "hangup_source", "party", "callee_prefix", "caller_prefix"],
   ...["callee", "caller", "callee_digits", "caller_digits"],
 ];
 
 /**
- * Where the calls of a row are: by its account, gateway, end reason and span, within the time and the criteria of the
- * report. None where the search would find other calls: it takes one account and one gateway.
+ * Where the calls of a row are: by its accounts, gateways, destination, end reason and span, within the time and the
+ * criteria of the report. None where the search would find other calls.
  */
 export function callsOf(
   row: Row,
@@ -165,16 +163,19 @@ export function callsOf(
     spanned.since = begin > new Date(since) ? begin.toISOString() : report.since;
     spanned.until = end < new Date(until) ? end.toISOString() : report.until;
   }
-  const accounts = new Set([...ACCOUNTS.map((name) => row[name]), order.account, order.vendor].filter(Boolean));
-  const gateways = new Set([...GATEWAYS.map((name) => row[name]), order.gateway].filter(Boolean));
-  // a row of the calls without an account, gateway or reason has an empty one
+  // a row of the calls without an account, gateway, area or reason has an empty one
   const isEmpty = (name: string) => name in row && !row[name];
   const isOther = (name: string) => name in row || Boolean(order[name as keyof Order]);
-  if (accounts.size > 1 || gateways.size > 1 || [...LEADING, "end_reason"].some(isEmpty) || NOT_SEARCHED.some(isOther))
-    return null;
+  if ([...LEADING, "end_reason"].some(isEmpty) || NOT_SEARCHED.some(isOther)) return null;
   return {
-    account: text([...accounts][0]),
-    gateway: text([...gateways][0]),
+    account: order.account,
+    customer: text(row.customer_account),
+    vendor: text(row.vendor_account) ?? order.vendor,
+    gateway: order.gateway,
+    mapping_gateway: text(row.mapping_gateway),
+    routing_gateway: text(row.routing_gateway),
+    area: text(row.area) ?? order.area,
+    rate_type: "rate_type" in row ? (text(row.rate_type) ?? "none") : undefined,
     reason: text(row.end_reason) ?? order.reason,
     answered: order.answered,
     ...spanned,

@@ -14,6 +14,7 @@ from doubles.migrated import migrated
 from doubles.office import agent, office_on, operator
 from msgspec.structs import replace
 
+from vosd.admin.names import UnknownNameError
 from vosd.admin.office.audit import ListAudit, list_audit
 from vosd.admin.office.calls import (
     DrawRunningCall,
@@ -150,15 +151,31 @@ async def test_an_agent_lists_and_shows_the_records_of_its_subtree_without_the_v
     text = msgspec.json.encode(sheet).decode()
     assert "shop" in text
     assert not any(said in text for said in ("carrier", "out@vendor")), "whatever a front makes of it"
-    for refused in ({"gateway": "carrier-a"}, {"sip_call_id": "x"}, {"loss": True}):
+    assert await listed(office, agent("south"), customer="shop", mapping_gateway="shop-pbx") == [call_id(1)]
+    of_vendor = ("gateway", "routing_gateway", "vendor", "sip_call_id")
+    for refused in (*({name: "carrier-a"} for name in of_vendor), {"loss": True}):
         with pytest.raises(OrderError, match="is not for agents"):
             await listed(office, agent("south"), **refused)
     with pytest.raises(OutOfScopeError):
         await listed(office, agent("south"), account="acme")
+    with pytest.raises(OutOfScopeError):
+        await listed(office, agent("south"), customer="acme")
     with pytest.raises(NoRecordError):
         await show_record(office, agent("south"), ShowRecord(call_id=call_id(2)))
     with pytest.raises(NoRecordError):
         await listed(office, agent("south"), before=call_id(2))
+
+
+async def test_calls_of_a_type_of_rates_that_there_is_not_are_refused(office: Office) -> None:
+    assert await listed(office, operator(), rate_type="none") == [call_id(2), call_id(1)]
+    with pytest.raises(OrderError, match="no type of rates: none, net, local, domestic, international"):
+        await listed(office, operator(), rate_type="mobile")
+
+
+async def test_a_name_that_no_account_or_gateway_has_is_refused_on_each_side(office: Office) -> None:
+    for side in ("account", "customer", "vendor", "gateway", "mapping_gateway", "routing_gateway"):
+        with pytest.raises(UnknownNameError, match="'nowhere'"):
+            await listed(office, operator(), **{side: "nowhere"})
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import Scope
 from vosd.admin.tracing import AmbiguousCallError, messages_of, running_call, traced_call
 from vosd.base.errors import VosError
+from vosd.billing.rates import RateType
 from vosd.cdr.charges import with_breakdowns
 from vosd.cdr.columns import json_object, record_for_agent
 from vosd.cdr.record import CallRecord, ChargeRow
@@ -25,6 +26,10 @@ from vosd.obs.traced import TracedCall
 from vosd.storage.ports import LISTED_AT_MOST, CallFilter, Queries, StoredCall
 
 _CANDIDATES_SHOWN: Final = 5
+NO_RATE_TYPE: Final = "none"
+"""Name of the calls whose rate has no type."""
+_NOT_FOR_AGENTS: Final = ("vendor", "gateway", "routing_gateway", "sip_call_id", "loss")
+"""Criteria about the vendor's side."""
 
 
 class NoRecordError(VosError):
@@ -42,8 +47,21 @@ class ListRecords(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ended_until: int | None = None
     """Calls that have ended before this moment."""
     account: str | None = None
+    """Account of the customer or of the vendor."""
+    customer: str | None = None
+    """Account of the customer."""
+    vendor: str | None = None
+    """Account of the vendor."""
     gateway: str | None = None
     """Gateway or phone of either side."""
+    mapping_gateway: str | None = None
+    """Gateway or phone of the caller."""
+    routing_gateway: str | None = None
+    """Gateway or phone that was called last."""
+    area: str | None = None
+    """Area of the customer's rate; where the rate has none, its prefix."""
+    rate_type: str | None = None
+    """Type of the customer's rate; ``none`` = it has none."""
     caller: str | None = None
     callee: str | None = None
     reason: str | None = None
@@ -63,7 +81,7 @@ async def list_records(office: Office, who: Principal, order: ListRecords) -> As
     """Yield the calls as they are read; an agent sees those that it or an account below it pays for.
 
     Raises:
-        OrderError: a criterion is not for agents.
+        OrderError: a criterion is not for agents, or there is no such type of rates.
         OutOfScopeError: an agent names an account that it does not see.
         NoRecordError, AmbiguousCallError: ``before`` names no call, or several.
         UnknownNameError: there is no such end reason; or nothing fits, and a name is unknown.
@@ -71,14 +89,18 @@ async def list_records(office: Office, who: Principal, order: ListRecords) -> As
     """
     scope, queries = office.scope_of(who), office.stores.queries
     if scope.agent is not None:
-        _refuse(gateway=order.gateway, sip_call_id=order.sip_call_id, loss=order.loss)
-    if order.account is not None:
-        scope.require_visible(order.account)
+        _refuse(**{name: getattr(order, name) for name in _NOT_FOR_AGENTS})
+    for account in (order.account, order.customer):
+        if account is not None:
+            scope.require_visible(account)
     position = None
     if order.before is not None:
         position = (await booked_call(queries, order.before, scope)).position
     reason = None if order.reason is None else end_reason(order.reason)
-    wanted = CallFilter(**asdict(order) | {"reason": reason, "before": position, "customers": scope.visible})
+    rate_type = None if order.rate_type is None else _rate_type(order.rate_type)
+    wanted = CallFilter(
+        **asdict(order) | {"reason": reason, "rate_type": rate_type, "before": position, "customers": scope.visible}
+    )
     is_empty = True
     async with aclosing(queries.stream(wanted)) as calls:
         async for call in calls:
@@ -330,6 +352,17 @@ def _several(beginning: str, listed: Iterable[str]) -> AmbiguousCallError:
 
 def _seen(call: StoredCall, scope: Scope) -> StoredCall:
     return call if scope.visible is None else call._replace(record=record_for_agent(call.record, scope.visible))
+
+
+def _rate_type(text: str) -> str:
+    """Return a type of rates as calls have it, empty for those without; raises OrderError."""
+    if text == NO_RATE_TYPE:
+        return ""
+    types = [each.value for each in RateType]
+    if text not in types:
+        expected = f"is {text!r}, which is no type of rates: {NO_RATE_TYPE}, {', '.join(types)}"
+        raise OrderError("rate_type", expected)
+    return text
 
 
 def _refuse(**given: object) -> None:

@@ -57,7 +57,10 @@ from vosd.control.calls import (
 from vosd.obs.traced import TracedCall
 
 _OBJECT: Final = dict[str, Any]
-_INDEXED: Final = ("since", "ended_since", "account", "gateway", "caller", "callee", "reason", "sip_call_id")
+_INDEXED: Final = (
+    *("since", "ended_since", "account", "customer", "vendor", "gateway", "mapping_gateway", "routing_gateway"),
+    *("caller", "callee", "reason", "sip_call_id"),
+)
 
 
 class EndCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -252,7 +255,7 @@ OPERATIONS: Final = (
             cursor="before",
             limit="limit",
             columns=KEYS,
-            unindexed={"answered": _INDEXED, "loss": _INDEXED},
+            unindexed=dict.fromkeys(("answered", "area", "loss", "rate_type"), _INDEXED),
         ),
     ),
     Operation(

@@ -12,12 +12,12 @@ from vosd.base.margin import LossGuard
 from vosd.base.money import ZERO, Rounding, unit_of
 from vosd.billing.accounts import AccountType, LongCallAlarm, WhileAway
 from vosd.billing.rate_choice import RateSelection
+from vosd.billing.rates import RateType
 from vosd.billing.rights import Right
 from vosd.billing.spending import SpendAction, SpendPeriod
 from vosd.config.keys import later, names_of_vos3000
 from vosd.config.keys.destinations import DestinationLimitKeys
 from vosd.config.keys.invoices import InvoiceTermKeys
-from vosd.config.keys.rates import RateType
 from vosd.config.keys.templates import TEMPLATE_KEY
 from vosd.config.reader.amounts import currency_code, overdraft, price, step
 from vosd.config.reader.countries import Countries, part_of_agent

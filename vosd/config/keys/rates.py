@@ -10,6 +10,7 @@ from pydantic import model_validator
 
 from vosd.base.money import ZERO
 from vosd.billing.rate_layout import ALWAYS
+from vosd.billing.rates import RateType
 from vosd.billing.sections import SECTION_SECONDS_MAX, SECTIONS_MAX, RateSection, format_sections, parse_sections
 from vosd.config.keys import names_of_vos3000
 from vosd.config.reader.amounts import percent, price
@@ -44,15 +45,6 @@ class PricePer(Enum):
 
     MINUTE = "minute"
     CYCLE = "cycle"
-
-
-class RateType(Enum):
-    """Kind of destination."""
-
-    NET = "net"
-    LOCAL = "local"
-    DOMESTIC = "domestic"
-    INTERNATIONAL = "international"
 
 
 def _interval() -> FromText:
