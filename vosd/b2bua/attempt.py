@@ -223,9 +223,13 @@ class GatewayAttempt:
                 self.progress.rang_at = event.at.came
             self._establish(response, event.at)
             caller = self.call.caller.leg
-            if leg.door is not None and caller is not None and leg.door.refuses(self.answer, leg, caller, event.at):
+            if (
+                leg.door is not None
+                and caller is not None
+                and leg.door.refuses(self.answer, leg, caller, event.at, is_final=True)
+            ):
                 if self.call.search is not None:
-                    self.call.search.answer_unusable(self, event.at)
+                    self.call.search.session_unusable(self, event.at)
             else:
                 self.call.answered(self, event.at)
         elif status == 422 and not leg.timer.has_min_se and leg.timer.accept_min_se(response):
@@ -428,7 +432,10 @@ class GatewayAttempt:
         return session
 
     def _take_reliable(self, response: Response, number: int, now: Instant) -> bool:
-        """Acknowledge a reliable response; False for a repeated one, or one out of order (RFC 3262 section 4)."""
+        """Acknowledge a reliable response; return whether it counts.
+
+        One does not that is repeated or out of order (RFC 3262 section 4), or that ends the attempt by its session.
+        """
         tag, leg = response.to_tag, self.leg
         # RSeq numbers count for each early dialog by itself. The first one may have any number; a gap means that a
         # response is missing, and the gateway repeats it until its PRACK: acknowledging later ones would hide it.
@@ -445,6 +452,13 @@ class GatewayAttempt:
         early.rseqs[tag] = number
         pracking = Pracking(dialog, f"RAck: {number} {self.transaction.parts.sequence} INVITE\r\n")
         session = leg.session_in(response)
+        if session and not (self.progress.is_settled and early.speaker == tag) and self._is_unusable(session, now):
+            # It is the answer, whatever the 2xx has (RFC 3261 section 13.2.1). An offer is not answered.
+            if leg.sessions.said:
+                self._send_prack(pracking, b"", now)
+            if self.call.search is not None:
+                self.call.search.session_unusable(self, now)
+            return False
         if session:
             self._switch_to(early, tag, now)
         if session and not leg.sessions.said and not self.progress.is_settled:
@@ -454,6 +468,11 @@ class GatewayAttempt:
             self.progress.is_settled = self.progress.is_settled or bool(session)
             self._send_prack(pracking, b"", now)
         return True
+
+    def _is_unusable(self, session: bytes, now: Instant) -> bool:
+        """Return whether the caller cannot be sent a description of the gateway."""
+        door, caller = self.leg.door, self.call.caller.leg
+        return door is not None and caller is not None and door.refuses(session, self.leg, caller, now)
 
     def _send_prack(self, pracking: Pracking, body: bytes, now: Instant) -> None:
         headers = of_prack(self._endpoint, pracking.rack, body)

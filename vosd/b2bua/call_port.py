@@ -97,8 +97,8 @@ class SearchPort(Protocol):
         """Report a gateway that sent no response, or could not be reached."""
         ...
 
-    def answer_unusable(self, attempt: "GatewayAttempt", now: Instant) -> None:
-        """Report that a gateway has answered with a description that the caller cannot be sent."""
+    def session_unusable(self, attempt: "GatewayAttempt", now: Instant) -> None:
+        """Report a gateway whose answer, in a 200 or a reliable response before it, the caller cannot be sent."""
         ...
 
 

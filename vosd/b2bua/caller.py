@@ -285,14 +285,16 @@ class Caller:
         if self.progress.is_of_last_attempt:
             is_settled = unacknowledged.has_session and bool(self.offer)
             self._end_last_attempt(event, session, is_settled=is_settled)
-        elif unacknowledged.has_session and not self.offer and not self.progress.is_settled:
+        elif self.leg.sessions.said and not self.offer and not self.progress.is_settled:
             is_blocked = self.call.is_media_blocked(self.leg, session, self.leg.sessions.remote, event.at)
+            is_unusable = self._is_unusable(session, event.at)
             if session:
                 self.leg.note_session(session)
                 self.progress.is_settled = True
             self.leg.respond(event.transaction, 200, event.at)
-            if is_blocked:  # a refusal of the PRACK would leave the response unacknowledged
-                self.call.end(EndReason.GEOFENCE_BLOCKED, event.at)
+            if is_blocked or is_unusable:  # a refusal of the PRACK would leave the response unacknowledged
+                reason = EndReason.GEOFENCE_BLOCKED if is_blocked else EndReason.NO_COMMON_CODEC
+                self.call.end(reason, event.at)
                 return
             waiting, self.call.to_forward = self.call.to_forward, event.request
             search = self.call.search
@@ -381,6 +383,11 @@ class Caller:
         else:
             self.leg.proposing = server
             self.call.conversation.bridge_to(callee).session_wanted(self.leg, event)
+
+    def _is_unusable(self, session: bytes, now: Instant) -> bool:
+        """Return whether the gateway cannot be sent the answer of the caller."""
+        door, callee = self.leg.door, self.call.callee
+        return door is not None and callee is not None and door.refuses(session, self.leg, callee.leg, now)
 
     def _begin_dialog(self, shown: ShownFork | None, now: Instant) -> None:
         """Leave an early dialog with media for one that the caller was shown before, else for a new one.

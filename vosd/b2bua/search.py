@@ -171,16 +171,21 @@ class CalleeSearch(msgspec.Struct, eq=False):
         if self._awaits(attempt):
             self._attempt_over(attempt, outcome, now)
 
-    def answer_unusable(self, attempt: GatewayAttempt, now: Instant) -> None:
-        """Hang up a gateway whose description the caller cannot be sent, and try the next one; the vendor charges."""
+    def session_unusable(self, attempt: GatewayAttempt, now: Instant) -> None:
+        """Give up a gateway whose description the caller cannot be sent, and try the next one.
+
+        The vendor charges for an answer, not for a reliable response before it.
+        """
         if not self._awaits(attempt):
             return
-        media = attempt.leg.facts.media
+        media, code = attempt.leg.facts.media, 0
         refusal = None if media is None else media.refusal
         reason = EndReason.NO_COMMON_CODEC if refusal is None else _WITHHELD[refusal]
-        self._board.unwanted_answer(attempt.row(200, LATE_ANSWER, now), now, attempt.remembered())
+        if attempt.leg.dialog is not None:
+            code = 200
+            self._board.unwanted_answer(attempt.row(code, LATE_ANSWER, now), now, attempt.remembered())
         attempt.give_up(reason, now)
-        self._attempt_over(attempt, AttemptOutcome.withheld(reason), now, code=200, is_telling=False)
+        self._attempt_over(attempt, AttemptOutcome.withheld(reason), now, code=code, is_telling=False)
 
     def invite_left(self, leg: Leg, message: OutgoingInvite, now: Instant) -> None:
         """Count the time of a gateway from now on: its INVITE had to wait."""

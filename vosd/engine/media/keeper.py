@@ -226,10 +226,10 @@ class MediaKeeper:
         if isinstance(one.call, Call):
             self._moves.add(one.call)
 
-    def refuses(self, session: bytes, author: DoorOwner, reader: DoorOwner, now: Instant) -> bool:
-        """Return whether an answer has no codec for the other side, or cannot be relayed (``Doorkeeper``).
+    def refuses(self, session: bytes, author: DoorOwner, reader: DoorOwner, now: Instant, *, is_final: bool) -> bool:
+        """Return whether a description has no codec for the other side, or cannot be relayed (``Doorkeeper``).
 
-        Else the ports take media by it from now on, so that the call is journalled with it.
+        Else the ports take media by one that ``is_final`` from now on, so that the call is journalled with it.
         """
         if not isinstance(author, Leg) or not isinstance(reader, Leg) or not session:
             return False
@@ -245,16 +245,18 @@ class MediaKeeper:
         if theirs.settings.encryption is _REQUIRED and is_unprotected(body):
             theirs.refusal = MediaRefusal.NOT_ENCRYPTED
             return True
-        note_author(media, theirs, now)
-        if not theirs.is_relayed:
+        passing, attempt = PassingSession(reader, media, author, theirs), theirs if author.route_choice else media
+        if is_final:
+            note_author(media, theirs, now)
+        # Of a call whose INVITE had no offer it is not decided yet.
+        if not (self._is_relayed(passing, body) if attempt.step is None else attempt.is_relayed):
             return False
-        passing = PassingSession(reader, media, author, theirs)
         try:
             _, described = self._described(passing, body)
         except BadSession:
             theirs.refusal = MediaRefusal.BAD_SESSION
             return True
-        if self._parts.rtpengines is None and not media.is_over:
+        if is_final and self._parts.rtpengines is None and not media.is_over:
             self._sessions.prepare(described, passing, now)
         return False
 

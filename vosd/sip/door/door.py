@@ -97,10 +97,13 @@ class Doorkeeper(Protocol):
         """Note that a leg has ended; for some legs it is called more than once."""
         ...
 
-    def refuses(self, session: bytes, author: "DoorOwner", reader: "DoorOwner", now: Instant) -> bool:
-        """Return whether the answer of a gateway cannot be sent to the caller; it is examined again when it leaves.
+    def refuses(
+        self, session: bytes, author: "DoorOwner", reader: "DoorOwner", now: Instant, *, is_final: bool
+    ) -> bool:
+        """Return whether a description cannot be sent to another leg; it is examined again when it leaves.
 
-        Called before the answer is journalled: what it changes of both legs belongs to them from now on.
+        ``is_final``: it is that of a gateway that has answered, before the answer is journalled. Then what it changes
+        of both legs belongs to them from now on; else nothing is changed.
         """
         ...
 
@@ -204,9 +207,11 @@ class Door:
         """Report that the leg has ended (``Doorkeeper``)."""
         self._doors.keeper.leg_over(owner, now)
 
-    def refuses(self, session: bytes, author: DoorOwner, reader: DoorOwner, now: Instant) -> bool:
-        """Return whether an answer cannot be sent to another leg (``Doorkeeper``)."""
-        return self._doors.keeper.refuses(session, author, reader, now)
+    def refuses(
+        self, session: bytes, author: DoorOwner, reader: DoorOwner, now: Instant, *, is_final: bool = False
+    ) -> bool:
+        """Return whether a description cannot be sent to another leg (``Doorkeeper``)."""
+        return self._doors.keeper.refuses(session, author, reader, now, is_final=is_final)
 
     def withdraw(self, transaction: object, now: Instant) -> Outgoing | None:
         """Take a message that waits out of the queue, by its transaction or acceptance; None = it has left."""
@@ -317,6 +322,8 @@ class WaitingMessage:
             self.message.headers = change.headers
         if change.body is not None:
             self.message.body = change.body
+            if not change.body and isinstance(self.message, OutgoingReliable):
+                self.message.provisional.has_session = False  # it settles nothing
         return True
 
     def answer(self, change: MessageChange | None, now: Instant) -> bool:

@@ -1,0 +1,137 @@
+"""Reliable responses and PRACKs whose session descriptions cannot be relayed (RFC 3262 section 5, RFC 6337)."""
+
+import pytest
+from doubles.data.builders import catalogue, mapping_gateway
+from doubles.sockets.peer import ANSWER, OFFER
+from doubles.virtual.customer import KNOWS_UPDATE, SUPPORTS_100REL, Intent
+from doubles.virtual.relay import VirtualRelay
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.vendor import Line, Script
+
+from vosd.sdp.media import media_of
+from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters, MediaSettings
+
+BROKEN = ANSWER.replace("30000", "70000")
+OTHER_ANSWER = ANSWER.replace("192.0.2.20", "192.0.2.30")
+ANSWERS = Script((Line(0, 200, OTHER_ANSWER),))
+SETTLES = Script((Line(0, 100), Line(0, 183, ANSWER, KNOWS_UPDATE, True), Line(3_000, 200)))
+
+
+def relaying(**caller):
+    """Return a scene with two vendors whose switch relays; ``caller`` are keys of the caller's trunk about media."""
+    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32", media=MediaSettings(**caller))]
+    trunks += [vendor_gateway(index) for index in range(2)]
+    media = MediaParameters(engine=MediaEngine.RELAY, mode=MediaMode.ON)
+    return Scene(catalogue(trunks, media=media), relay=VirtualRelay())
+
+
+def host(response):
+    return media_of(response.body.encode())[0].host
+
+
+@pytest.mark.parametrize("final", ["", ANSWER])
+@pytest.mark.parametrize(
+    "intent", [Intent(), Intent(headers=SUPPORTS_100REL), Intent(offer="", headers=SUPPORTS_100REL)]
+)
+@pytest.mark.parametrize(
+    ("early", "more"), [(BROKEN, {}), (ANSWER.replace("RTP/AVP 0", "RTP/AVP 8"), {"codecs": ("PCMU",)})]
+)
+def test_an_attempt_ends_by_a_reliable_answer_that_the_caller_cannot_be_sent(intent, early, more, final):
+    """It is the answer, whatever the 200 has: the vendor is cancelled, and charges nothing."""
+    scene = relaying(**more)
+    scene.vendor.script = Script((Line(0, 183, early, (), True), Line(5_000, 200, final)))
+    scene.vendors[1].script = ANSWERS
+    call = scene.caller.call(CALLEE, intent)
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(1_000)
+    left = scene.vendor.only_call
+    assert (left.is_cancelled, left.final) == (True, 487)
+    assert len(left.asked["PRACK"]) == bool(intent.offer)  # an offer would want an answer
+    assert [response.status for response in call.responses] == [100, 200]
+    assert host(call.response(200)) == "192.0.2.1"
+    assert [(row.gateway, row.code, row.reason) for row in scene.finish(call).attempts] == [
+        ("vendor-0", 0, "No Common Codec"),
+        ("vendor-1", 200, "Answered"),
+    ]
+
+
+def test_a_call_whose_only_reliable_answer_cannot_be_relayed_ends_with_488():
+    scene = relaying()
+    for vendor in scene.vendors:
+        vendor.script = Script((Line(0, 183, BROKEN, (), True), Line(5_000, 200)))
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.final == 488)
+    assert scene.close().end_reason == "No Common Codec"
+
+
+def test_a_settled_gateway_goes_on_when_it_repeats_another_description_that_cannot_be_relayed():
+    """A description after the answer counts for nothing (RFC 3261 section 13.2.1)."""
+    scene = relaying()
+    lines = Line(0, 183, ANSWER, (), True), Line(500, 183, BROKEN, (), True), Line(5_000, 200, ANSWER)
+    scene.vendor.script = Script(lines)
+    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL))
+    scene.wire.run_until(lambda: call.final == 200)
+    assert scene.vendor.only_call.final == 200
+    scene.finish(call)
+
+
+def test_the_200_has_the_description_that_a_reliable_183_left_without():
+    """The caller takes the first description as the answer: a 183 that has none settles nothing."""
+    scene = relaying()
+    scene.vendor.script = Script((Line(0, 183, BROKEN), Line(1_000, 200, ANSWER)))
+    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL))
+    scene.wire.run_until(lambda: call.final == 200)
+    assert call.response(183).body == ""
+    assert call.got["PRACK"] == [200]
+    assert host(call.response(200)) == "192.0.2.1"
+    scene.finish(call)
+
+
+def test_a_vendor_that_answers_by_an_unusable_offer_is_hung_up_and_the_next_one_tried():
+    """Whether such a call is relayed is not decided before its first description."""
+    scene = relaying()
+    scene.vendor.script, scene.vendors[1].script = Script((Line(0, 200, BROKEN),)), ANSWERS
+    call = scene.caller.call(CALLEE, Intent(offer=""))
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(1_000)
+    assert scene.vendor.only_call.is_over
+    assert host(call.response(200)) == "192.0.2.1"
+    scene.finish(call)
+
+
+# -- PRACKs -------------------------------------------------------------------------------------------------------
+
+
+def pracked(scene, script, body, *, offer):
+    """Let the caller's PRACK have a description."""
+    scene.vendor.script = script
+    call = scene.caller.call(CALLEE, Intent(offer, headers=SUPPORTS_100REL, pracks=False))
+    scene.wire.run_for(100)
+    ringing = call.response(183)
+    call.remote, call.target = ringing["To"], ringing.target
+    call.ask("PRACK", headers=(f"RAck: {ringing['RSeq']} 1 INVITE",), body=body)
+    return call
+
+
+@pytest.mark.parametrize("fault", [("20000", "70000"), ("192.0.2.10", "pbx.example")])
+def test_an_offer_in_a_prack_that_cannot_be_relayed_is_488_and_the_call_goes_on(fault):
+    scene = relaying()
+    call = pracked(scene, SETTLES, OFFER.replace("1 1", "1 2").replace(*fault), offer=OFFER)
+    scene.wire.run_until(lambda: call.final == 200)
+    there = scene.vendor.only_call
+    assert call.got["PRACK"] == [488]
+    assert there.asked["UPDATE"] == []
+    assert there.theirs == there.invite.body
+    assert scene.finish(call).end_reason == "Normal"
+
+
+def test_a_call_ends_by_an_answer_in_a_prack_that_the_gateway_cannot_be_sent():
+    """The PRACK is answered, else the response would be repeated; the gateway gets no PRACK without its answer."""
+    scene = relaying()
+    call = pracked(scene, SETTLES, BROKEN, offer="")
+    scene.wire.run_until(lambda: call.final == 488)
+    scene.wire.run_for(1_000)
+    there = scene.vendor.only_call
+    assert call.got["PRACK"] == [200]
+    assert (there.is_cancelled, there.asked["PRACK"]) == (True, [])
+    assert scene.close().end_reason == "No Common Codec"
