@@ -109,12 +109,16 @@ def test_a_report_has_a_chart_and_leads_to_the_calls_behind_a_row(boss: Visitor)
     expect(page).to_have_url(re.compile("until="))
     expect(page.get_by_label("To", exact=True)).to_have_value(today)  # the day itself is in the report
     expect(page.get_by_role("listitem").filter(has_text="acme United Kingdom")).to_be_visible()
-    expect(page.get_by_role("link", name="calls", exact=True)).to_have_count(0)  # none searches for an area
+    page.get_by_role("row").filter(has_text="United Kingdom").get_by_role("link", name="calls", exact=True).click()
+    expect(page.get_by_label("Call search").locator("tbody tr").first).to_be_visible()
+    expect(page.get_by_label("Area", exact=True)).to_have_value("United Kingdom")
+    expect(page.get_by_label("Customer", exact=True)).to_have_value("acme")
+    page.go_back()
     page.get_by_role("combobox", name="Report", exact=True).click()
     page.get_by_role("option", name="revenue", exact=True).click()
     page.get_by_role("link", name="calls", exact=True).first.click()
     expect(page.get_by_label("Call search").locator("tbody tr").first).to_be_visible()
-    assert "account=acme" in page.url
+    assert "customer=acme" in page.url
     page = boss.turn("/reports?name=durations&group=5min", "Reports")
     page.get_by_label("Digits of callees").fill("4")
     page.get_by_label("Digits of callees").blur()
