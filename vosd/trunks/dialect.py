@@ -304,6 +304,13 @@ class CalleeDialect(msgspec.Struct, frozen=True, dict=True):
     session_id: Annotated[SessionIdUse, word(_SESSION_ID)] = SessionIdUse.OFF
     causes: TrunkCauses | None = None
     """The causes of Q.850 that it uses; None = those of the standard."""
+    is_trusted: bool = True
+    """Whether it may keep withheld numbers to itself (RFC 3325 section 5): ``identity`` is for those, too."""
+
+    @cached_property
+    def is_sent_withheld(self) -> bool:
+        """Whether it is sent the numbers of callers that withhold them."""
+        return self.is_trusted and (bool(self.identity) or self.privacy in {Privacy.PASS, Privacy.STRIP})
 
     @cached_property
     def sent_as(self) -> SentAs | None:

@@ -54,6 +54,7 @@ def called_trunk(trunk: MappingGateway) -> RoutingGateway:
             nat=spoken.nat,
             session_timer=spoken.session_timer,
             identity=(IdentityHeader.ASSERTED,),
+            is_trusted=False,  # of a customer
             display_name=Passing.PASS,
             reasons=spoken.reasons,
             contact_user=spoken.contact_user,

@@ -12,8 +12,10 @@ from doubles.virtual.vendor import RINGS, answers, refuses
 from vosd.catalogue.overrides import Setting, Target
 from vosd.routing.calendar import Calendar, CalendarEntry
 from vosd.routing.plan import RouteRow, RoutingPlan
+from vosd.trunks.dialect import CallerDialect
 from vosd.trunks.dids import Did, DidTable, OverlapError
 from vosd.trunks.gateways import Address
+from vosd.trunks.header_rules import HeaderRules, TrunkHeaders
 
 NUMBER = "4420946000"
 HOME = Endpoint("203.0.113.66", 41_234)
@@ -110,6 +112,22 @@ def test_a_pbx_that_registers_once_calls_and_is_called_for_its_numbers():
     assert invite.start_line == "INVITE sip:4420946042@192.168.1.20:5062 SIP/2.0"
     assert "<sip:12025550100@" in invite["P-Asserted-Identity"]
     assert (record.routing_gateway, record.vendor_account, record.did) == ("pbx", None, "4420946042")
+
+
+def test_a_pbx_is_not_sent_a_withheld_number_neither_in_identities_nor_by_rules():
+    """RFC 3325 sections 5 and 7: a customer's PBX is outside of the trust domain."""
+    rules = HeaderRules(passes=("p-charge-info",), adds=(("X-Caller", "{caller}"), ("X-From", "{header From}")))
+    spoken = CallerDialect(headers=TrunkHeaders(rules))
+    own = mapping_gateway("pbx", account="acme", credentials=PROOF, dialect=spoken)
+    scene = stage(Did(NUMBER, "acme", trunk="pbx"), gateways=[own])
+    pbx = scene.exchange.telephone("pbx", PBX)
+    pbx.register()
+    call = scene.caller.call(NUMBER, Intent(headers=("Privacy: id", "P-Charge-Info: <sip:12025550100@a.example>")))
+    scene.wire.run_until(lambda: call.final is not None)
+    assert finish(scene, call).caller_in == "12025550100"
+    (invite,) = pbx.received("INVITE")
+    assert invite["From"].startswith('"Anonymous" <sip:anonymous@anonymous.invalid>;')
+    assert b"12025550100" not in scene.bytes_to(PBX)
 
 
 def test_a_pbx_that_is_away_gets_480():

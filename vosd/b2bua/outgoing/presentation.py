@@ -62,7 +62,7 @@ def present(
 class _Introduction:
     """Presentation of one caller to one gateway."""
 
-    __slots__ = ("_callee", "_caller", "_caller_identity", "_dialect", "_hides", "_ours", "_sends_withheld", "_signed")
+    __slots__ = ("_callee", "_caller", "_caller_identity", "_dialect", "_hides", "_ours", "_signed")
 
     def __init__(
         self,
@@ -80,8 +80,6 @@ class _Introduction:
         self._ours = ours
         self._dialect = dialect
         self._hides = _hides(caller_identity, dialect.privacy)
-        self._sends_withheld = bool(dialect.identity) or dialect.privacy in {Privacy.PASS, Privacy.STRIP}
-        """Whether the vendor is sent a withheld identity (trusted, RFC 3325 section 7)."""
 
     def presentation(self) -> Presentation:
         name, forms = self._name(), self._dialect.number_format
@@ -105,7 +103,8 @@ class _Introduction:
     def _identities(self, address: str) -> Iterator[str]:
         """Yield the identity headers and Privacy."""
         caller_identity, identity, privacy = self._caller_identity, self._dialect.identity, self._dialect.privacy
-        has_caller = self._caller.lower() not in {"", ANONYMOUS}
+        is_shown = self._dialect.is_sent_withheld or not self._hides
+        has_caller = is_shown and self._caller.lower() not in {"", ANONYMOUS}
         asserts = has_caller and IdentityHeader.ASSERTED in identity
         if asserts:
             yield f"P-Asserted-Identity: {address}"
@@ -135,7 +134,7 @@ class _Introduction:
                 yield f"History-Info: {entry.render(uri)}"
 
     def _uri_of(self, number: str, *, is_withheld: bool) -> str:
-        if not number or (is_withheld and not self._sends_withheld):
+        if not number or (is_withheld and not self._dialect.is_sent_withheld):
             return ANONYMOUS_URI
         forms = self._dialect.number_format
         if forms is not None:
@@ -158,8 +157,7 @@ class _Introduction:
 
 def shows_number(caller_identity: CallerIdentity, dialect: CalleeDialect) -> bool:
     """Return whether a vendor is sent the number of a caller at all, in From or to a trusted one beside it."""
-    trusted = bool(dialect.identity) or dialect.privacy in {Privacy.PASS, Privacy.STRIP}
-    return trusted or not _hides(caller_identity, dialect.privacy)
+    return dialect.is_sent_withheld or not _hides(caller_identity, dialect.privacy)
 
 
 def _hides(caller_identity: CallerIdentity, privacy: Privacy) -> bool:
