@@ -629,7 +629,7 @@ class MediaPort:
     def _control_destination(self) -> Address | None:
         if self.source is None:
             return None
-        if self._control is None or self.source.rtcp is None:
+        if self.source.rtcp is None:
             return self.sender.target
         return self._control_believed or self._announced_control
 

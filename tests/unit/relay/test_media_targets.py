@@ -56,6 +56,17 @@ def test_nothing_is_sent_to_a_private_address_that_a_peer_at_a_public_one_announ
         assert port.sender.target == (PUBLIC, 5_000), "it is believed"
 
 
+def test_rtcp_leaves_for_its_own_port_where_a_peer_multiplexes_no_more():
+    """Also from a port that has no other one for it."""
+    order = OpenPort(RelayPort(1, "192.0.2.1", 4_000, None), 0, 0)
+    with socket.socket(type=socket.SOCK_DGRAM) as rtp:
+        port = MediaPort(order, rtp, None, memoryview(bytearray(RECORD_BYTES)), Owner())
+        port.expect(source(PUBLIC, 5_000), None)
+        assert port._control_destination() == (PUBLIC, 5_000)
+        port.expect(source(PUBLIC, 5_000, rtcp=5_001), None)
+        assert port._control_destination() == (PUBLIC, 5_001)
+
+
 def test_a_port_that_is_closed_while_it_plays_and_sends_keys_is_free_at_once():
     """A worker collects no garbage, so nothing may refer to itself."""
     order = OpenPort(RelayPort(1, "192.0.2.1", 4_000, None), 0, 0)

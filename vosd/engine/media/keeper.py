@@ -290,7 +290,7 @@ class MediaKeeper:
                 return unfit(message, passing.media, MediaRefusal.NO_MEDIA_PORT)
         if passing.theirs.rtp_call is not None or passing.media.rtp_call is not None:
             self._leave_rtpengine(passing, now)
-        places = self._sessions.places(described, passing, now)
+        places = self._sessions.places(described, passing, now, message)
         if places is None:
             return unfit(message, passing.media, MediaRefusal.NO_MEDIA_PORT)
         if self._parts.music.sounds and is_at_relay and not passing.is_first:

@@ -10,6 +10,7 @@ from vosd.media.g711 import PAYLOADS
 from vosd.media.keys import EVENT_NAME
 from vosd.media.leg_media import LegMedia
 from vosd.media.relay import MediaRelay
+from vosd.media.source import RelayPort
 from vosd.sdp.media import Medium
 from vosd.sdp.security import has_keys
 from vosd.trunks.media import KeyWay
@@ -71,6 +72,10 @@ class KeyConversion:
         self._messages.pop(media.number, None)
         for port in filter(None, media.ports):
             self._legs.pop(port.id, None)
+
+    def leave(self, port: RelayPort) -> None:
+        """Forget a port that its leg has another one for now."""
+        self._legs.pop(port.id, None)
 
     def leg_at(self, port: int) -> Leg | None:
         """Return the leg that has a port of the relay."""

@@ -16,6 +16,7 @@ from vosd.engine.media.sounds_at_rtpengine import SoundsAtRtpEngines
 from vosd.media.leg_media import LegFigures, LegMedia
 from vosd.media.relay import MediaRelay
 from vosd.media.sounds import Sound
+from vosd.media.source import RelayPort
 from vosd.sip.flows import Listener
 from vosd.trunks.media import MediaAddress, MediaFallback, MediaParameters
 
@@ -79,6 +80,18 @@ class MediaParts:
             if port is not None and (figures := self.at_engines.close(port, now)) is not None and closed is None:
                 closed = LegFigures(media.source(index), figures)
         media.ended = _added(media.ended, closed)
+
+    def leave_port(self, media: LegMedia, index: int, port: RelayPort, now: Instant) -> None:
+        """Close a port of the relay that a leg has another one for now; music and recording go on at that one."""
+        if index == 0:
+            if media.music is not None:
+                self.music.over(media, now)
+            self.keys.leave(port)
+            if self.recordings is not None:
+                self.recordings.moved(media, port)
+        figures = self.at_engines.close(port, now)
+        if figures is not None and index == 0:
+            media.ended = _added(media.ended, LegFigures(media.source(index), figures))
 
     def figures_of(self, media: LegMedia) -> LegFigures | None:
         """Return the figures of a leg, with those of ports that it had before."""

@@ -38,12 +38,10 @@ class PassingSession(NamedTuple):
 
     def is_offer(self, message: Outgoing) -> bool:
         """Return whether a description is an offer; else it answers the one that its author was sent last."""
-        if isinstance(message, OutgoingInvite | OutgoingReinvite):
+        if proposes(message):
             return True
         if isinstance(message, OutgoingAck):
             return False
-        if isinstance(message, OutgoingRequest) and message.method == "UPDATE":
-            return True
         return self.theirs.offered_by != self.media.number
 
     def source(self, medium: Medium, other: MediaSource | None) -> MediaSource:
@@ -68,6 +66,13 @@ class PassingSession(NamedTuple):
         if other is None or not medium.payloads or set(other.payloads) <= set(medium.payloads):
             return source
         return source.with_payloads(*other.taken())
+
+
+def proposes(message: Outgoing) -> bool:
+    """Return whether a description in a message is an offer that may be refused: then what held before goes on."""
+    if isinstance(message, OutgoingRequest):
+        return message.method == "UPDATE"
+    return isinstance(message, OutgoingInvite | OutgoingReinvite)
 
 
 def limited(session: bytes, author: LegMedia, reader: LegMedia) -> bytes | None:

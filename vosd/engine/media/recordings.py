@@ -57,6 +57,11 @@ class CallRecordings:
         if media.recording and port is not None:
             self._recorded[port.id] = media
 
+    def moved(self, media: LegMedia, before: RelayPort) -> None:
+        """Note that a leg has another port."""
+        if self._recorded.pop(before.id, None) is not None:
+            self.keep(media)
+
     def resume(self, one: RelayPort, other: RelayPort, file: str) -> None:
         """Go on with the recording of a call between two ports."""
         self._relay.record(one, other, self._directory / file)

@@ -12,12 +12,14 @@ from msgspec.structs import replace
 from vosd.b2bua.leg import Leg
 from vosd.base.clock import Instant
 from vosd.engine.media.media_parts import MediaParts
-from vosd.engine.media.passing_session import PassingSession, note_kind, unannounced
+from vosd.engine.media.passing_session import PassingSession, note_kind, proposes, unannounced
 from vosd.engine.media.sides import address_of
 from vosd.media.leg_media import LegMedia
-from vosd.media.source import RelayPort
+from vosd.media.source import MediaSource, RelayPort
 from vosd.sdp.media import Medium, Place, relayed
 from vosd.sdp.origin import from_address, succeeding
+from vosd.sip.door.messages import Outgoing
+from vosd.trunks.media import MediaAddress
 
 
 class _Prepared(NamedTuple):
@@ -48,9 +50,12 @@ class RelayedSessions:
             self._prepared = _Prepared(passing.media, passing.theirs, described, places)
 
     def places(
-        self, described: Sequence[Medium], passing: PassingSession, now: Instant
+        self, described: Sequence[Medium], passing: PassingSession, now: Instant, message: Outgoing | None = None
     ) -> Sequence[Place | None] | None:
-        """Return a place for each medium, with ports of both legs that are connected; None = no port is free."""
+        """Return a place for each medium, with ports of both legs that are connected; None = no port is free.
+
+        ``message`` has the description; None = an answer that has not left, or one that its reader is not sent.
+        """
         ports, own, theirs = self._parts.leg_ports, passing.media, passing.theirs
         assert ports is not None
         prepared, self._prepared = self._prepared, None
@@ -66,6 +71,8 @@ class RelayedSessions:
             port, far = own.port(index), theirs.port(index)
             if port is None:
                 port = ports.open(own, index, address, now)
+            elif port.rtcp is None and message is not None and not proposes(message):
+                port = self._demultiplexed(own, index, port, address, now)
             if far is None and port is not None:
                 listeners, addresses = self._parts.listeners, self._parts.addresses
                 author_address = address_of(passing.author, listeners, addresses, medium.host)
@@ -74,10 +81,8 @@ class RelayedSessions:
                 return None
             other = own.source(index)
             source = passing.source(medium, other)
-            if self.is_ignored is not None and self.is_ignored(source.host):
-                source = unannounced(source)
-            if self.are_sources_judged:
-                source = replace(source, judged_for=theirs.number)
+            if self.is_ignored is not None or self.are_sources_judged:
+                source = self._judged(source, theirs)
             theirs.note_source(index, source)
             ports.relay.expect(far, source)
             if other is not None and other.payloads and not set(medium.payloads) <= set(other.payloads):
@@ -93,6 +98,30 @@ class RelayedSessions:
         if (own.ports, own.sources, theirs.ports, theirs.sources) != before:
             passing.leg.moved()
         return places
+
+    def _judged(self, source: MediaSource, theirs: LegMedia) -> MediaSource:
+        """Return a source as rules of ``access`` have it: without its address, or judged before it is believed."""
+        if self.is_ignored is not None and self.is_ignored(source.host):
+            source = unannounced(source)
+        return replace(source, judged_for=theirs.number) if self.are_sources_judged else source
+
+    def _demultiplexed(
+        self, media: LegMedia, index: int, port: RelayPort, address: MediaAddress, now: Instant
+    ) -> RelayPort:
+        """Replace a port whose peer does not multiplex RTCP any more by a pair; leave it where none is free.
+
+        An answer multiplexes only where its offer does, each time (RFC 5761 section 5.1.1).
+        """
+        parts, source = self._parts, media.source(index)
+        if source is None or source.rtcp is None or parts.leg_ports is None:
+            return port
+        pair = parts.leg_ports.open(media, index, address, now)
+        if pair is None:
+            return port
+        parts.leave_port(media, index, port, now)
+        media.is_moved = True
+        parts.leg_ports.relay.expect(pair, source)
+        return pair
 
     def _connected(self, passing: PassingSession, ports: tuple[RelayPort, RelayPort], now: Instant) -> None:
         """Have keys reported and the call recorded, where that is wanted."""
