@@ -63,6 +63,7 @@ from vosd.admin.office.invoices import (
 from vosd.admin.office.ledger import ShowStatements, show_statements
 from vosd.admin.office.minimum import BookMinimums, MinimumOutcome, MinimumSheet, book_minimums
 from vosd.admin.office.office import Office
+from vosd.admin.office.payments import ListWaitingPayments, list_waiting_payments
 from vosd.admin.office.reports import AddUpCalls, ShowReport, add_up_calls, show_report
 from vosd.b2bua.stamps import Ending
 from vosd.base.cause import EndReason, HangupSource
@@ -138,10 +139,12 @@ def call(
 class Site:
     """An office whose clock the test sets, and its books."""
 
-    def __init__(self, database: Database, *accounts: Account, **settings: Any) -> None:
+    def __init__(
+        self, database: Database, *accounts: Account, confirm_above: Decimal | None = None, **settings: Any
+    ) -> None:
         self.database = database
         self.now = 0
-        office = office_on(database, *(accounts or ACCOUNTS), now=0)
+        office = office_on(database, *(accounts or ACCOUNTS), now=0, confirm_above=confirm_above)
         defined = office.definitions
         self.settings = InvoiceSettings(zone=ZONE, **settings)
         defined.settings = replace(defined.settings, invoices=self.settings)
@@ -635,7 +638,7 @@ async def test_an_invoice_whose_payment_was_returned_is_paid_by_a_reference_of_i
     await pay_invoice(site.office, operator(), PayInvoice(id=issued.id))
     await site.pay("acme", f"-{issued.gross}", site.now, EntryKind.REFUND, f"invoice/{issued.number} return")
     for amount in (None, Decimal(issued.gross)):
-        with pytest.raises(OrderError, match="`reference` is missing: invoice 2026-000001 had a payment without one"):
+        with pytest.raises(OrderError, match="`reference` is missing: invoice 2026-000001 had a payment of"):
             await pay_invoice(site.office, operator(), PayInvoice(id=issued.id, amount=amount))
     await pay_invoice(site.office, operator(), PayInvoice(id=issued.id, reference="bank 8"))
     assert [each.state for each in await site.listed()] == [InvoiceState.PAID]
@@ -647,10 +650,27 @@ async def test_the_second_of_two_equal_parts_of_an_invoice_is_not_taken_for_the_
     (issued,) = await site.listed()
     half = PayInvoice(id=issued.id, amount=Decimal(issued.gross) / 2)
     await pay_invoice(site.office, operator(), half)
-    with pytest.raises(OrderError, match="`reference` is missing"):
+    paid = f"of {format_amount(half.amount)} without one at 2026-11-01T23:00:00.000Z: if this is that payment, nothing"
+    with pytest.raises(OrderError, match=f"`reference` is missing: invoice 2026-000001 .* {paid}"):
         await pay_invoice(site.office, operator(), half)
     await pay_invoice(site.office, operator(), msgspec.structs.replace(half, reference="second half"))
     assert [(each.state, each.paid) for each in await site.listed()] == [(InvoiceState.PAID, issued.gross)]
+
+
+async def test_the_second_part_of_an_invoice_is_not_taken_for_the_first_that_waits_for_a_second_person(
+    database: Database,
+) -> None:
+    site = Site(database, confirm_above=Decimal("0.01"))
+    await SqlBooks(site.database).book([call(1, "acme", at("2026-10-05"), *SELL[0])])
+    await site.run("2026-10", "2026-11-02")
+    (issued,) = await site.listed()
+    half = PayInvoice(id=issued.id, amount=Decimal(issued.gross) / 2)
+    first = await pay_invoice(site.office, operator(), half)
+    asked = f"{format_amount(half.amount)} without one waits for invoice 2026-000001 since 2026-11-01T23:00:00.000Z"
+    with pytest.raises(OrderError, match=f"`reference` is missing: a payment of {asked}: if this is that payment"):
+        await pay_invoice(site.office, operator(), half)
+    second = await pay_invoice(site.office, operator(), msgspec.structs.replace(half, reference="second half"))
+    assert await list_waiting_payments(site.office, operator(), ListWaitingPayments()) == [first, second]
 
 
 async def test_a_minimum_that_the_account_has_as_that_of_a_customer_is_not_booked_again(database: Database) -> None:

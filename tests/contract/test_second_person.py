@@ -3,6 +3,7 @@
 import asyncio
 from decimal import Decimal
 
+import msgspec
 import pytest
 from doubles.data.builders import account
 from doubles.office import office_on
@@ -80,7 +81,7 @@ async def test_a_payment_above_the_limit_is_booked_when_another_person_has_confi
     assert receipt.after == "100.00"
     waits = await by_hand.pay("100.00000001", memo="November")
     assert isinstance(waits, WaitingSheet)
-    assert await by_hand.pay("100.00000001") == waits
+    assert await by_hand.pay("100.00000001") == msgspec.structs.replace(waits, repeated=True)
     assert len(await entries(database)) == 1
     for same in (ANN, person("bob", "ann"), person("ann", "bob")):
         with pytest.raises(OwnPaymentError):

@@ -111,7 +111,8 @@ async def book_openings(
         ReferenceTaken, OtherCurrency, ContentRefused: as ``SqlPayments.add``.
     """
     for asked in waiting:
-        if (await ask(connection, asked)).state == REFUSED:
+        noted, _ = await ask(connection, asked)
+        if noted.state == REFUSED:
             message = f"{asked.reference} of account {asked.account} was refused: give another reference"
             raise NotWaiting(message)
     if payments:

@@ -30,8 +30,10 @@ class SqlWaitingPayments:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def ask(self, wanted: WaitingPayment, audit: AuditLine | None = None) -> WaitingPayment:
+    async def ask(self, wanted: WaitingPayment, audit: AuditLine | None = None) -> tuple[WaitingPayment, bool]:
         """Write a payment down, or return the one that has its account, kind and reference; ``id`` is not used.
+
+        The second value is whether it was there before.
 
         Raises:
             ReferenceTaken: that one is another payment.
@@ -77,7 +79,9 @@ class SqlWaitingPayments:
             await note(connection, audit)
 
 
-async def ask(connection: AsyncConnection, wanted: WaitingPayment, audit: AuditLine | None = None) -> WaitingPayment:
+async def ask(
+    connection: AsyncConnection, wanted: WaitingPayment, audit: AuditLine | None = None
+) -> tuple[WaitingPayment, bool]:
     """Write a payment down in the open transaction; returns and raises as ``SqlWaitingPayments.ask``."""
     values = wanted._asdict() | {
         "account": identifying(wanted.account, ACCOUNT_LENGTH),
@@ -94,6 +98,7 @@ async def ask(connection: AsyncConnection, wanted: WaitingPayment, audit: AuditL
         _row.account == values["account"], _row.kind == values["kind"], _row.reference == values["reference"]
     )
     found = (await connection.execute(same)).one_or_none()
+    is_repeated = found is not None
     if found is None:
         await note(connection, audit)
         await connection.execute(insert(_table).values(**values))
@@ -105,7 +110,7 @@ async def ask(connection: AsyncConnection, wanted: WaitingPayment, audit: AuditL
             f"{format_amount(earlier.amount)}: give another reference"
         )
         raise ReferenceTaken(message)
-    return earlier
+    return earlier, is_repeated
 
 
 async def settle(connection: AsyncConnection, settlement: Settlement, *, is_booked: bool) -> None:

@@ -47,6 +47,7 @@ from vosd.storage.invoices import (
     StoredInvoice,
     StoredState,
 )
+from vosd.storage.ledger_values import EntryFilter
 
 if TYPE_CHECKING:
     from vosd.storage.stores import SqlStores
@@ -602,12 +603,31 @@ async def pay_invoice(office: Office, who: Principal, order: PayInvoice) -> Rece
             raise OrderError("amount", f"is missing: invoice {invoice.number} is paid")
     booked = BookPayment(account=invoice.account, amount=amount, reference=reference, memo=order.memo)
     done = await book_payment(office, who, booked)
-    if not order.reference and not isinstance(done, WaitingSheet) and done[0].repeated:
+    is_repeated = done.repeated if isinstance(done, WaitingSheet) else done[0].repeated
+    if is_repeated and not order.reference and (await _paid(office, [invoice]))[invoice.id] < invoice.gross:
         # The same reference books nothing: a second part, or a payment behind one that was taken back, would be lost.
-        paid = (await _paid(office, [invoice]))[invoice.id]
-        if paid < invoice.gross:
-            raise OrderError("reference", f"is missing: invoice {invoice.number} had a payment without one before")
+        raise await _second_without_reference(office, invoice, done)
     return done
+
+
+async def _second_without_reference(
+    office: Office, invoice: StoredInvoice, done: Receipts | WaitingSheet
+) -> OrderError:
+    number = invoice.number
+    remedy = "if this is that payment, nothing is to be done"
+    if isinstance(done, WaitingSheet):
+        problem = f"is missing: a payment of {done.amount} without one waits for invoice {number} since {done.asked_at}"
+        return OrderError("reference", problem, remedy)
+    amount = done[-1].amount
+    wanted = EntryFilter(account=invoice.account, kinds=(done[-1].type,), newest_first=True)
+    async with aclosing(office.stores.ledger.entries(wanted)) as entries:
+        async for entry in entries:
+            if entry.reference == done[-1].reference:
+                booked = iso_utc(entry.created_at)
+                problem = f"is missing: invoice {number} had a payment of {amount} without one at {booked}"
+                return OrderError("reference", problem, remedy)
+    problem = f"is missing: invoice {number} had a payment of {amount} without one, whose entry was dropped"
+    return OrderError("reference", problem, remedy)
 
 
 @needs(Permission.MONEY_SEE, by_account=True)

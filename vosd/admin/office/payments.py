@@ -70,6 +70,8 @@ class WaitingSheet(msgspec.Struct, frozen=True):
     """Name of the person who has ordered it."""
     asked_at: str
     """Time of the order, RFC 3339."""
+    repeated: bool = False
+    """The reference was asked for before: nothing more waits now."""
 
 
 Receipts = tuple[PaymentReceipt, ...]
@@ -314,13 +316,13 @@ async def book_by_hand(
         0, wanted.account, wanted.target, wanted.kind, wanted.reference, amount, wanted.forced, wanted.memo,
         who.recorded, who.login, now,
     )  # fmt: skip
-    asked = await stores.waiting_payments.ask(waiting, audit)
+    asked, is_repeated = await stores.waiting_payments.ask(waiting, audit)
     if asked.state != WAITING:
         raise WasRefusedError(
             f"reference {asked.reference} of account {asked.account} was refused by {asked.decided_by}"
             f"{f': {asked.reason}' if asked.reason else ''}; give another reference"
         )
-    return _sheet(asked)
+    return msgspec.structs.replace(_sheet(asked), repeated=is_repeated)
 
 
 def needs_second(office: Office, who: Principal, amount: Decimal) -> bool:
