@@ -67,6 +67,8 @@ def test_by_its_code_the_next_gateway_is_tried_in_another_early_dialog():
     record = scene.finish(call)
     assert record.answered_at - record.started_at >= 900
     assert [each.reason for each in record.attempts] == ["Announcement", "Answered"]
+    assert '"legs":{"caller":null,"callee":null}' in record.media
+    assert '"sound":"other"' in record.media
 
 
 def test_where_the_worker_cannot_have_its_sound_the_next_gateway_is_tried_at_once():

@@ -205,6 +205,26 @@ def test_a_hold_and_a_new_offer_of_the_other_side_are_offers_of_their_authors():
     scene.finish(call)
 
 
+def test_a_caller_leaves_its_rtpengine_when_a_vendor_answers_that_is_not_relayed():
+    engines = VirtualRtpEngines()
+    trunks = [
+        mapping_gateway("acme", f"{CUSTOMER.host}/32"),
+        vendor_gateway(0),
+        vendor_gateway(1, media=MediaSettings(mode=MediaMode.OFF)),
+    ]
+    media = MediaParameters(engine=MediaEngine.RTPENGINE, mode=MediaMode.ON)
+    scene = Scene(catalogue(trunks, media=media), rtpengines=engines)
+    scene.vendor.script = Script((Line(0, 183, ANSWER), Line(500, 503)))
+    scene.vendors[1].script = Script((Line(0, 200, OTHER_ANSWER),))
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.final == 200)
+    assert place(call.response(183).body)[0] == HOSTS["one"]
+    assert place(call.theirs) == place(OTHER_ANSWER)
+    scene.wire.run_for(100)
+    assert engines.calls == {}
+    assert scene.finish(call).media is None
+
+
 def test_an_offer_that_comes_in_the_answer_is_the_vendors():
     scene, engines = scene_with()
     call, there = scene.talk(Intent(offer=""))

@@ -161,6 +161,36 @@ def in_version_6(session):
     return session.replace("c=IN IP4 192.0.2.", "c=IN IP6 2001:db8::")
 
 
+def scene_past_the_relay(**first):
+    """Return a scene whose first vendor is relayed, and whose second one is not."""
+    relay, off = VirtualRelay(), MediaSettings(mode=MediaMode.OFF)
+    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0, media=MediaSettings(**first))]
+    return Scene(catalogue([*trunks, vendor_gateway(1, media=off)], media=ON), relay=relay), relay
+
+
+@pytest.mark.parametrize("early", [(Line(0, 183, ANSWER),), (Line(0, 180),)])
+@pytest.mark.parametrize("ring_back", [False, True])
+def test_the_caller_has_no_port_any_more_when_a_vendor_answers_that_is_not_relayed(early, ring_back):
+    """Its next early dialog has the vendor's own description, and so has the answer there."""
+    scene, relay = scene_past_the_relay(local_ring=ring_back)
+    scene.vendor.script = Script((*early, Line(500, 503)))
+    scene.vendors[1].script = Script((Line(500, 183, OTHER_ANSWER), Line(1_000, 200, OTHER_ANSWER)))
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_for(700)
+    assert len(relay.open_ports) == 1
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(100)
+    assert relay.open_ports == {}
+    described = {(response.to_tag, place(response.body)[0]) for response in call.responses if response.body}
+    tag = call.response(200).to_tag
+    assert {host for to, host in described if to == tag} == {"192.0.2.30"}
+    assert {host for to, host in described if to != tag} <= {SWITCH_HOST}
+    call.propose("a=sendonly")
+    scene.wire.run_for(1_000)
+    assert (place(call.theirs), place(scene.vendors[1].only_call.theirs)) == (place(OTHER_ANSWER), place(OFFER))
+    assert scene.finish(call).media is None
+
+
 def test_a_caller_gets_a_port_of_the_family_of_its_media_whatever_its_sip_has():
     scene, relay = scene_with(media_addresses=BOTH_FAMILIES)
     call, there = scene.talk(Intent(in_version_6(OFFER)))

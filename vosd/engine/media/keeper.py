@@ -250,6 +250,8 @@ class MediaKeeper:
             note_author(media, theirs, now)
         # Of a call whose INVITE had no offer it is not decided yet.
         if not (self._is_relayed(passing, body) if attempt.step is None else attempt.is_relayed):
+            if is_final and (media.ports or media.rtp_call is not None):
+                self._leave_relay(reader, media, now)
             return False
         try:
             _, described = self._described(passing, body)
@@ -306,6 +308,17 @@ class MediaKeeper:
         offered = self._offered.get(theirs.number)
         if offered is None or offered.transaction is not moving.transaction:
             self._offered[theirs.number] = _Offered(moving.transaction, theirs.sources, theirs.is_held, theirs.is_fax)
+
+    def _leave_relay(self, caller: Leg, media: LegMedia, now: Instant) -> None:
+        """Close the ports that a caller has of an attempt before: the gateway that has answered is not relayed."""
+        if media.is_ringing:
+            self._stop_ring_back(media)
+        self._parts.keys.forget(media)
+        self._parts.close_ports(media, now)
+        media.is_over = True  # an rtpengine may still answer for the attempt before
+        caller.facts.media = LegMedia(
+            media.number, media.settings, media.author, recorded_share=media.recorded_share, played=media.played
+        )
 
     def _leave_rtpengine(self, passing: PassingSession, now: Instant) -> None:
         """Close the ports of legs at an rtpengine: none works, or they are connected with a leg at the relay."""

@@ -82,12 +82,11 @@ class RelayedCalls:
         parts, leg = self._parts, call.caller.leg
         caller = None if leg is None else leg.facts.media
         callee = None if call.callee is None else call.callee.leg.facts.media
-        if call.journey.vendor_answered_at is None:
+        is_relayed = _was_relayed(caller) or _was_relayed(callee)
+        if call.journey.vendor_answered_at is None or not is_relayed:
             played = _played("caller", caller)
             engine = MediaEngine.RTPENGINE if parts.relay is None else MediaEngine.RELAY
             return media_document(engine, None, None, None, "", played) if played else None
-        if not _was_relayed(caller) and not _was_relayed(callee):
-            return None
         one = None if caller is None else parts.figures_of(caller)
         other = None if callee is None else parts.figures_of(callee)
         is_elsewhere = any(media is not None and media.rtp_call is not None for media in (caller, callee))
