@@ -110,6 +110,8 @@ class JourneyFacts(msgspec.Struct):
     """Call-ID of the foremost one of several attempts, or of that which was answered; empty = the latest one."""
     rung_together: tuple[tuple[str, str], ...] = ()
     """Call-IDs and gateways of attempts beside which others were in progress."""
+    recording: str = ""
+    """File of the recording that a leg which has ended was in, as early media of an attempt; empty = none was."""
 
 
 class Journey(JourneyFacts):

@@ -22,7 +22,14 @@ from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters, MediaSett
 
 
 def scene_with(
-    *, trunk=0, vendor=0, next_vendor: int | None = None, of_account=0, mode: MediaMode = MediaMode.ON, make=Scene
+    *,
+    trunk=0,
+    vendor=0,
+    next_vendor: int | None = None,
+    next_mode: MediaMode | None = None,
+    of_account=0,
+    mode: MediaMode = MediaMode.ON,
+    make=Scene,
 ):
     relay = VirtualRelay()
     trunks = [
@@ -31,14 +38,21 @@ def scene_with(
     ]
     if next_vendor is not None:
         trunks.append(vendor_gateway(1, media=MediaSettings(record=next_vendor)))
+    if next_mode is not None:
+        trunks.append(vendor_gateway(1, media=MediaSettings(mode=next_mode)))
     parameters = MediaParameters(engine=MediaEngine.RELAY, mode=mode)
     scene = make(catalogue(trunks, media=parameters, accounts=[account("acme", record=of_account)]), relay=relay)
     scene.exchange.media.parts.recordings = CallRecordings(relay, Path("/recordings"))
     return scene, relay
 
 
-def scene_over_kills(directory: Path):
-    scene, relay = scene_with(trunk=100, make=partial(KilledScene, directory))
+def names(record, file: Path) -> bool:
+    """Return whether a record names the file of a recording."""
+    return json.loads(record.media)["recording"] == str(file.relative_to("/recordings"))
+
+
+def scene_over_kills(directory: Path, **recorded):
+    scene, relay = scene_with(**(recorded or {"trunk": 100}), make=partial(KilledScene, directory))
     make_media = scene.exchange.new_media
 
     def new_media(listeners):
@@ -108,7 +122,44 @@ def test_what_a_vendor_wants_recorded_ends_with_its_attempt(is_wanted):
     record = scene.finish(call)
     assert [(row.gateway, row.code) for row in record.attempts] == [("vendor-0", 503), ("vendor-1", 200)]
     assert recorded == (relay.recordings[:1] * 2 if is_wanted else [None, None])
-    assert bool(json.loads(record.media)["recording"]) is is_wanted
+    assert names(record, relay.recordings[0])
+
+
+def test_early_media_of_attempts_are_in_one_file_over_midnight():
+    scene, relay = scene_with(vendor=100, next_vendor=100)
+    scene.wire.run_for(86_400_000 - scene.exchange.clock.now().wall % 86_400_000 - 300)
+    scene.vendor.script = Script((Line(0, 183, ANSWER), Line(500, 503)))
+    call, _ = scene.talk()
+    record = scene.finish(call)
+    assert len(set(relay.recordings)) == 1
+    assert names(record, relay.recordings[0])
+
+
+def test_early_media_of_a_call_that_is_not_answered_are_in_a_file_that_its_record_names():
+    scene, relay = scene_with(vendor=100)
+    scene.vendor.script = Script((Line(0, 183, ANSWER), Line(500, 503)))
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.final == 503)
+    record = scene.close()
+    assert names(record, relay.recordings[0])
+    assert json.loads(record.media)["legs"] == {"caller": None, "callee": None}
+
+
+def test_early_media_before_a_vendor_that_is_not_relayed_are_in_a_file_that_the_record_names():
+    scene, relay = scene_with(vendor=100, next_mode=MediaMode.OFF)
+    scene.vendor.script = Script((Line(0, 183, ANSWER), Line(500, 503)))
+    call, _ = scene.talk()
+    assert relay.open_ports == {}
+    assert names(scene.finish(call), relay.recordings[0])
+
+
+def test_early_media_are_named_by_the_record_of_a_call_that_a_kill_has_found_answered(tmp_path):
+    scene, relay = scene_over_kills(tmp_path, vendor=100, next_vendor=0)
+    scene.vendor.script = Script((Line(0, 183, ANSWER), Line(500, 503)))
+    call, _ = scene.talk()
+    scene.kill()
+    scene.wire.run_for(1_500)
+    assert names(scene.finish(call), relay.recordings[0])
 
 
 def test_a_share_of_calls_is_recorded():
@@ -160,7 +211,7 @@ def test_a_recording_goes_on_where_the_switch_and_its_workers_were_killed(tmp_pa
 class Failing(CallRecordings):
     """Recordings of which each call to their end fails."""
 
-    def leg_over(self, _media):
+    def leg_over(self, _leg, _media):
         raise ValueError("no recording")
 
 

@@ -109,6 +109,7 @@ class EstablishedCall:
                 vendor_codec=its.vendor_codec,
                 invited_at=invited_at,
                 vendor_invited_at=vendor_invited_at,
+                recording=its.recording,
                 **{name: getattr(record, name) for name in _KEPT_FACTS},
                 attempts=attempts,
                 choice=choice,

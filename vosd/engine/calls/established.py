@@ -100,6 +100,8 @@ class Established(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Limits and money that the call occupies, as in ``RequestSnapshot``; empty in descriptions of earlier versions."""
     caller_media: LegMedia | None = None
     callee_media: LegMedia | None = None
+    recording: str = ""
+    """File with early media of an attempt before."""
 
     @classmethod
     def of(cls, call: Call, caller: Caller | None, request: CallRequest) -> "tuple[Established | None, bytes]":
@@ -156,6 +158,7 @@ class Established(msgspec.Struct, frozen=True, array_like=True, gc=False):
             described_taken(request.taken),
             caller.leg.facts.media,
             callee.leg.facts.media,
+            journey.recording,
         )
         try:  # no function of its own: it is called for every call
             return described, _encode(described)

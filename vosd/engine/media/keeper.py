@@ -204,7 +204,7 @@ class MediaKeeper:
                 if self._parts.music.sounds and media.ports:
                     self._parts.music.left(owner, self._legs, self._parts.parameters, now)
                 if self._parts.recordings is not None and media.ports:
-                    self._parts.recordings.leg_over(media)
+                    self._parts.recordings.leg_over(owner, media)
             finally:  # nothing else would close its ports: it is over
                 self._legs.pop(media.number, None)
                 if media.ports or media.rtp_call is not None or media.announcement is not None:

@@ -45,7 +45,7 @@ class CallRecordings:
             self._relay.record_no_more(ports[0])  # early media of an attempt that has failed since were recorded
             return
         day = datetime.fromtimestamp(now.wall / 1_000, UTC).date().isoformat()
-        file = f"{day}/{call_id}.pcap"
+        file = callee.call.journey.recording or f"{day}/{call_id}.pcap"
         if self._relay.record(*ports, self._directory / file):
             second.recording = file
             self._recorded[ports[1].id] = second
@@ -66,9 +66,10 @@ class CallRecordings:
         """Go on with the recording of a call between two ports."""
         self._relay.record(one, other, self._directory / file)
 
-    def leg_over(self, media: LegMedia) -> None:
-        """Note that a leg has ended, while its ports are known."""
+    def leg_over(self, leg: Leg, media: LegMedia) -> None:
+        """Note that a leg has ended, while its ports are known; its call is recorded in that file, too."""
         if media.recording:
+            leg.call.journey.recording = media.recording
             for port in filter(None, media.ports):
                 self._recorded.pop(port.id, None)
 

@@ -84,14 +84,16 @@ class RelayedCalls:
         callee = None if call.callee is None else call.callee.leg.facts.media
         is_relayed = _was_relayed(caller) or _was_relayed(callee)
         if call.journey.vendor_answered_at is None or not is_relayed:
-            played = _played("caller", caller)
+            recording = call.journey.recording
+            if not recording and (caller is None or not caller.played):
+                return None
             engine = MediaEngine.RTPENGINE if parts.relay is None else MediaEngine.RELAY
-            return media_document(engine, None, None, None, "", played) if played else None
+            return media_document(engine, None, None, None, recording, _played("caller", caller))
         one = None if caller is None else parts.figures_of(caller)
         other = None if callee is None else parts.figures_of(callee)
         is_elsewhere = any(media is not None and media.rtp_call is not None for media in (caller, callee))
         engine = MediaEngine.RTPENGINE if is_elsewhere else MediaEngine.RELAY
-        recording = "" if callee is None else callee.recording
+        recording = "" if callee is None else callee.recording or call.journey.recording
         for media in (caller, callee):
             if media is not None and media.music is not None and call.ending is not None:
                 parts.music.over(media, call.ending.at)
