@@ -1,8 +1,8 @@
 """The form in which one trunk is sent numbers: E.164 with or without plus sign, as dialled in its country, or as tel.
 
 A number of the switch is taken as an international one where it begins with a plus sign or with the international
-prefix, where it begins with the national prefix, or where it has as many digits as an international number has. Others
-(short codes, names) are sent as they are.
+prefix, where it begins with the national prefix, or where nothing marks it as another one. Names, short codes and
+emergency numbers are sent as they are, also where they begin with a prefix, as 000 does.
 """
 
 from enum import Enum
@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 _DIGITS_MIN: Final = 7
-"""Fewest digits of a number that is taken as an international one although nothing marks it as such."""
+"""Fewest digits, prefix included, of a number that is taken as an international one without a plus sign."""
 _DIGITS_MAX: Final = 15
 """Longest number of E.164."""
 
@@ -42,19 +42,21 @@ class NumberFormat(msgspec.Struct, frozen=True):
     international_prefix: str = "00"
     user_phone: bool = False
     """Whether SIP URIs with a number have ``user=phone`` (RFC 3261 section 19.1.1)."""
+    emergency: frozenset[str] = frozenset()
+    """Emergency numbers, which have no other form."""
 
     def international(self, number: str) -> str:
         """Return the digits of an international number without plus sign; empty for another one."""
         bare = number.removeprefix("+")
-        if not (bare.isascii() and bare.isdigit()):
+        if not (bare.isascii() and bare.isdigit()) or bare in self.emergency:
             return ""
         if bare is number:
+            if len(number) < _DIGITS_MIN:
+                return ""
             if self.international_prefix and number.startswith(self.international_prefix):
                 bare = number[len(self.international_prefix) :]
             elif self.country and self.national_prefix and number.startswith(self.national_prefix):
                 bare = self.country + number[len(self.national_prefix) :]
-            elif len(number) < _DIGITS_MIN:
-                return ""
         return bare if len(bare) <= _DIGITS_MAX else ""
 
     def written(self, number: str, form: NumberNotation) -> str:

@@ -3,13 +3,15 @@
 from typing import Any
 
 import pytest
-from doubles.data.builders import catalogue, mapping_gateway
+from doubles.data.builders import applied_rate, catalogue, mapping_gateway, rate_group
 from doubles.virtual.customer import Intent, OutgoingCall
 from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
 from doubles.virtual.vendor import IncomingCall
 
 from vosd.trunks.dialect import CalleeDialect, CallerDialect, IdentityHeader, Passing
 from vosd.trunks.number_format import NumberFormat, NumberNotation
+
+TO_ALL = [rate_group("sell", applied_rate("0.6", prefix="*")), rate_group("buy", applied_rate("0.1", prefix="*"))]
 
 
 def scene_of(customer: CallerDialect | None = None, **vendor: Any) -> Scene:
@@ -119,13 +121,15 @@ def test_user_phone_is_for_numbers_alone():
     assert "user=phone" not in there.invite["From"]
 
 
-@pytest.mark.parametrize("number", ["112", "alice", "*21", ""])
-def test_what_is_no_international_number_stays_as_it_is(number):
-    forms = NumberFormat(country="44")
-    assert {forms.written(number, form) for form in NumberNotation} == {number}
-
-
-@pytest.mark.parametrize("number", ["02079460000", "00442079460000", "+442079460000", "442079460000"])
-def test_a_number_is_understood_however_it_was_dialled(number):
-    forms = NumberFormat(country="44")
-    assert forms.international(number) == "442079460000"
+def test_an_emergency_number_goes_out_as_it_was_dialled():
+    forms = NumberFormat(
+        request_uri=NumberNotation.PLUS_E164, to=NumberNotation.TEL, country="61", international_prefix="0011"
+    )
+    vendor = vendor_gateway(0, prefixes=("*",), dialect=CalleeDialect(number_format=forms))
+    scene = Scene(catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor], rate_groups=TO_ALL))
+    call = scene.caller.call("000", Intent(hang_up_after_ms=1_000))
+    scene.wire.run_until(lambda: call.is_over)
+    scene.close()
+    there = scene.vendor.only_call.invite
+    assert there.start_line.startswith("INVITE sip:000@")
+    assert there["To"].startswith("<sip:000@")

@@ -9,6 +9,7 @@ from vosd.catalogue.problems import ConfigError
 from vosd.config.keys.dids import DidKeys
 from vosd.config.keys.mapping_gateways import MappingGatewayKeys
 from vosd.config.keys.routing_gateways import RoutingGatewayKeys
+from vosd.routing.special_numbers import EMERGENCY
 from vosd.trunks.dialect import (
     CalleeDialect,
     CalleeSource,
@@ -248,7 +249,9 @@ def test_header_rules_and_forms_of_numbers_arrive(site):
         HeaderRules(("x-*", "user-to-user"), ("x-internal",), (("X-Tenant", "{account}"),)),
         HeaderRules(adds=(("X-Seen", "yes"),)),
     )
-    assert dialect.number_format == NumberFormat(from_=NumberNotation.NATIONAL, country="49", user_phone=True)
+    assert dialect.number_format == NumberFormat(
+        from_=NumberNotation.NATIONAL, country="49", user_phone=True, emergency=EMERGENCY
+    )
     assert customer(site, "headers: {responses: {pass: P-Asserted-Identity}}").headers == TrunkHeaders(
         responses=HeaderRules(("p-asserted-identity",))
     )

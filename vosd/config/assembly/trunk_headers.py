@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from msgspec.structs import replace
+
 from vosd.config.assembly.conversion import Conversion, full_conversion, require_all_used
 from vosd.config.keys.trunk_headers import CallerFormatKeys, CauseKeys, HeaderKeys, NumberFormatKeys, ResponseHeaderKeys
 from vosd.trunks.causes import TrunkCauses
@@ -27,10 +29,10 @@ def trunk_headers(keys: HeaderKeys) -> TrunkHeaders | None:
     return None if found == _NO_RULES else found
 
 
-def number_format(keys: NumberFormatKeys) -> NumberFormat | None:
-    """Return the form of numbers that a trunk is sent; None if they are sent as routed."""
+def number_format(keys: NumberFormatKeys, emergency: frozenset[str]) -> NumberFormat | None:
+    """Return the form of numbers that a trunk is sent; None if all are sent as routed, as ``emergency`` is."""
     found = _NUMBERS(keys)
-    return None if found == _AS_ROUTED else found
+    return None if found == _AS_ROUTED else replace(found, emergency=emergency)
 
 
 def trunk_causes(keys: CauseKeys) -> TrunkCauses | None:

@@ -128,7 +128,7 @@ def routing_gateway(
         stop_causes=frozenset(routing.stop_causes if keys.stop_causes is None else keys.stop_causes),
         failover_after_ringing=_or_else(keys.failover_after_ringing, parameters.switch_until_connect),
         stop_after_early_media=_or_else(keys.stop_after_early_media, parameters.stop_after_rtp_start),
-        dialect=_dialect(keys, parameters, vendor_signatures(written, stir, problems)),
+        dialect=_dialect(keys, parameters, installation, vendor_signatures(written, stir, problems)),
         login=login,
         registration=None if registered is None else _registration(keys.registration, registered),
         credentials=credentials,
@@ -171,7 +171,12 @@ def _failover_codes(keys: RoutingGatewayKeys, parameters: ParameterKeys, routing
     return None if parameters.stop_after_user_busy else FAILOVER_CODES | BUSY_CODES
 
 
-def _dialect(keys: RoutingGatewayKeys, parameters: ParameterKeys, signatures: VendorSignatures | None) -> CalleeDialect:
+def _dialect(
+    keys: RoutingGatewayKeys,
+    parameters: ParameterKeys,
+    installation: CallParameters,
+    signatures: VendorSignatures | None,
+) -> CalleeDialect:
     proxy = keys.outbound_proxy
     return _DIALECT(
         keys,
@@ -186,7 +191,7 @@ def _dialect(keys: RoutingGatewayKeys, parameters: ParameterKeys, signatures: Ve
         headers=trunk_headers(keys.headers),
         bodies=frozenset(keys.bodies.passes),
         causes=trunk_causes(keys.causes),
-        number_format=number_format(keys.number_format),
+        number_format=number_format(keys.number_format, installation.special_numbers.emergency),
         stir=signatures,
     )
 

@@ -83,7 +83,7 @@ class CauseKeys(Keys):
 
 
 class NumberFormatKeys(Keys):
-    """Form of the numbers that it is sent. Short numbers and names stay as they are."""
+    """Form of the numbers that it is sent. Short numbers, ``emergency_numbers`` and names stay as they are."""
 
     request_uri: Annotated[NumberNotation, choice(NumberNotation)] = NumberNotation.AS_IS
     """The called number in the Request-URI: ``as_is`` as routed, ``e164`` in digits, ``plus_e164`` with a plus sign,
