@@ -56,9 +56,11 @@ def url(installed: MariaDb, request: pytest.FixtureRequest) -> str:
 class Booking:
     """Journal, recorder and balances of a switch that uses a database."""
 
-    def __init__(self, url: str, directory: Path, log: Sequence[Mapping[str, object]]) -> None:
+    def __init__(
+        self, url: str, directory: Path, log: Sequence[Mapping[str, object]], *, patience_s: float = 1
+    ) -> None:
         self._log = log
-        self.database = Database(url, patience_s=1)
+        self.database = Database(url, patience_s=patience_s)
         self.journal = opened(directory / "journal", segment_bytes=40_000)
         self.balances = Balances(SqlBooks(self.database))
         settings = CdrSettings(batch_rows=10, batch_ms=5)
@@ -66,12 +68,12 @@ class Booking:
         self.recorder = Recorder(SqlBooks(self.database), self.journal, credits, settings, window=WINDOW)
         self.most_in_memory = 0
         self._ended = 0
-        self._task = asyncio.create_task(kept_going("booking", self.recorder.run))
+        self.task = asyncio.create_task(kept_going("booking", self.recorder.run))
 
-    async def end(self, calls: int) -> None:
+    async def end(self, calls: int, *, customer: str = "acme") -> None:
         """Let calls end, and let the recorder see each of them."""
         for index in range(self._ended, self._ended + calls):
-            record = answered_call(index, customer_account="acme", vendor_account="carrier")
+            record = answered_call(index, customer_account=customer, vendor_account="carrier")
             self.journal.ended(record)
             self.recorder.add(record)
             self.balances.add_owed(record.postings)
@@ -84,7 +86,7 @@ class Booking:
     async def failed(self) -> None:
         """Wait until a batch has failed."""
         while not self.recorder._outage.goes_on:
-            await asyncio.wait({self._task}, timeout=0.02)
+            await asyncio.wait({self.task}, timeout=0.02)
 
     async def drained(self) -> None:
         """Wait until all calls are booked; a failure shows what the recorder has logged."""
@@ -108,8 +110,8 @@ class Booking:
         assert self.journal.unbooked == 0
 
     async def close(self) -> None:
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
         await self.database.close()
         self.journal.close()
 
@@ -186,6 +188,36 @@ async def test_a_database_that_takes_its_time_for_a_commit_books_each_call_once(
     async with booking.database.writing() as connection:
         await connection.exec_driver_sql("DROP TRIGGER slow")
     await booking.check_each_booked_once()
+
+
+async def test_a_row_that_another_program_holds_keeps_the_calls_of_its_account_alone_waiting(
+    url: str, tmp_path: Path, quick: None
+) -> None:
+    with structlog.testing.capture_logs() as log:
+        booking = Booking(url, tmp_path, log, patience_s=2)
+        await booking.balances.adopt({name: account(name) for name in ("acme", "carrier", "beta")})
+        await booking.end(BEFORE)
+        await booking.drained()
+        other = Database(url)
+        async with other.writing() as held:
+            await held.exec_driver_sql("SELECT balance FROM account WHERE id = 'acme' FOR UPDATE")
+            await booking.end(5)
+            await booking.failed()
+            await booking.end(WINDOW, customer="beta")
+            async with asyncio.timeout(30):
+                while len(booking.recorder) > 5:
+                    await asyncio.wait({booking.task}, timeout=0.02)
+            async with asyncio.timeout(30):  # and other programs book on other accounts meanwhile
+                await SqlBooks(other).open_accounts({"gamma"})
+            assert await SqlQueries(booking.database).standing("beta") == Standing(-FEE * WINDOW, WINDOW)
+            assert await SqlQueries(booking.database).standing("acme") == Standing(-FEE * BEFORE, BEFORE)
+        await other.close()
+        await booking.drained()
+        assert await SqlQueries(booking.database).standing("acme") == Standing(-FEE * (BEFORE + 5), BEFORE + 5)
+        await booking.close()
+    away = [each for each in log if each["event"] == "database_away"]
+    assert [each["error"].rpartition("; ")[2] for each in away] == ["the rows of accounts acme are locked"]
+    assert [each["event"] for each in log if each["event"] == "database_back"] == ["database_back"]
 
 
 @pytest.fixture

@@ -38,6 +38,11 @@ class Database:
             raise StoreUnavailable("away")
         await self.store.open_accounts(accounts)
 
+    async def locked_accounts(self, accounts: Collection[str]) -> frozenset[str]:
+        if self.away:
+            raise StoreUnavailable("away")
+        return await self.store.locked_accounts(accounts)
+
 
 def end(recorder: Recorder, journal: Journal, credits: Mapping[str, AccountCredit], record: CallRecord) -> None:
     """Let a call end as the switch does: journal, recorder, and what it owes."""

@@ -45,6 +45,10 @@ class StoreUnavailable(VosError):  # noqa: N818 - a state, not a mistake
     """The database cannot be reached or did not finish; try the same again later, nothing is booked twice."""
 
 
+class RowsLocked(StoreUnavailable):
+    """Another transaction has held rows that were needed for too long: the database itself does its work."""
+
+
 class StoreDamaged(StoreUnavailable):
     """The database answers, but its tables are not as they must be; the message says what to correct.
 
@@ -83,6 +87,14 @@ class Books(Protocol):
         """
         ...
 
+    async def locked_accounts(self, accounts: Collection[str]) -> frozenset[str]:
+        """Return those of the accounts whose rows another transaction holds now, without waiting for it.
+
+        Raises:
+            StoreUnavailable: the database cannot say which they are.
+        """
+        ...
+
     async def settle_currencies(self, wanted: Mapping[str, str]) -> Mapping[str, str]:
         """Set the currency of each account that has a row and no ledger entries in another currency.
 
@@ -110,6 +122,7 @@ class Books(Protocol):
 
         Raises:
             StoreUnavailable: probably nothing of the batch was booked; try the same batch again.
+            RowsLocked: nothing was booked, because of a row that another transaction holds.
             RejectedRecords: these records can never be booked; all others are committed.
         """
         ...

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import msgspec
 import uvloop
 
-from vosd.cdr.ports import RejectedRecords, Standing, StoreDamaged, StoreUnavailable
+from vosd.cdr.ports import RejectedRecords, RowsLocked, Standing, StoreDamaged, StoreUnavailable
 from vosd.cdr.record import CallRecord
 from vosd.obs import log
 from vosd.processes.channel import received, send
@@ -33,6 +33,8 @@ class Reply(msgspec.Struct, frozen=True):
     """Message of ``StoreUnavailable``; None = the batch is booked."""
     is_damaged: bool = False
     """Whether that was ``StoreDamaged``."""
+    is_locked: bool = False
+    """Whether that was ``RowsLocked``."""
     is_unread: bool = False
     """Whether a record was not read, because a value has another type than its column."""
 
@@ -79,8 +81,12 @@ async def _booked(books: SqlBooks, batch: list[CallRecord]) -> Reply:
         rejected = tuple((record.call_id, reason) for record, reason in error.rejected)
         return Reply(error.standings, books.newest_commit(), rejected)
     except StoreUnavailable as error:
-        is_damaged = isinstance(error, StoreDamaged)
-        return Reply(newest_commit=books.newest_commit(), unavailable=str(error), is_damaged=is_damaged)
+        return Reply(
+            newest_commit=books.newest_commit(),
+            unavailable=str(error),
+            is_damaged=isinstance(error, StoreDamaged),
+            is_locked=isinstance(error, RowsLocked),
+        )
 
 
 def main() -> None:

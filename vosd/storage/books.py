@@ -59,6 +59,23 @@ class SqlBooks:
                 mark = await self._writer.take_numbers(connection, 1)
                 await lock_accounts(connection, wanted[start : start + _OPENED_AT_ONCE], mark)
 
+    async def locked_accounts(self, accounts: Collection[str]) -> frozenset[str]:
+        """Return those of the accounts whose rows another transaction holds now, without waiting for it.
+
+        SQLite has no locks of rows.
+
+        Raises:
+            StoreUnavailable: the server does not know SKIP LOCKED (before MySQL 8.0 and MariaDB 10.6), or is away.
+        """
+        wanted, locked = [] if self._database.is_sqlite else sorted(set(accounts)), set[str]()
+        for start in range(0, len(wanted), _OPENED_AT_ONCE):
+            query = select(_account.id).where(_account.id.in_(wanted[start : start + _OPENED_AT_ONCE]))
+            async with self._database.writing() as connection:
+                free = await connection.scalars(query.with_for_update(skip_locked=True))
+                free_ones = frozenset(free)
+                locked.update(frozenset(await connection.scalars(query)) - free_ones)
+        return frozenset(locked)
+
     async def settle_currencies(self, wanted: Mapping[str, str]) -> Mapping[str, str]:
         """Set the currency of accounts; if any has money in another one, set none and return those.
 

@@ -21,7 +21,7 @@ from sqlalchemy.engine import URL, Connection
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from vosd.base.errors import VosError
-from vosd.cdr.ports import StoreDamaged, StoreUnavailable
+from vosd.cdr.ports import RowsLocked, StoreDamaged, StoreUnavailable
 from vosd.storage.asynchronous import AsyncConnection, AsyncEngine, create_async_engine
 from vosd.storage.encryption import context_of, without_encryption
 from vosd.storage.migrations import revisions
@@ -39,6 +39,9 @@ _REPLICA_S: Final = 5.0
 _REPLICA_AWAY_S: Final = 30.0
 """A replica that could not be reached is not asked again for so long."""
 
+_LOCK_WAIT_S: Final = 5
+"""Longest wait for a row that another transaction holds, where the server's own is 50 s: who waits while it has the
+counter of commits keeps all others from booking."""
 _SESSION_OF_MYSQL: Final = (
     "SET SESSION time_zone = '+00:00', "
     # Strict: an error instead of cut text or a rounded amount. Without NO_BACKSLASH_ESCAPES, because the driver escapes
@@ -74,6 +77,7 @@ _REFUSED: Final = frozenset({1044, 1045, 1698})
 """Errors about user or password."""
 _UNKNOWN_DATABASE: Final = 1049
 _STATEMENT_ENDED: Final = 1969
+_LOCK_WAIT_ENDED: Final = 1205
 _IN_MEMORY: Final = ":memory:"
 _FILE: Final = "vosd_file"
 _WRITING: Final = "vosd_writing"
@@ -136,7 +140,7 @@ class Database:
         self.engine: Final = (
             _sqlite_engine(parsed, self.place, busy_s=min(_BUSY_S, patience_s))
             if parsed.drivername == _SQLITE
-            else _mysql_engine(parsed, statement_s)
+            else _mysql_engine(parsed, patience_s, statement_s)
         )
 
         self._replica = None if replica is None else Database(replica, patience_s=patience_s, statement_s=statement_s)
@@ -316,7 +320,8 @@ class Database:
             # The driver says of a failed handshake only that it cannot connect.
             advice = "check ssl_ca in database.url, and whether the server's certificate names its host"
             return DatabaseRefusesUs(f"{self.place} does not do its work ({cause.__cause__}): {advice}")
-        kind = DatabaseRefusesUs if code in _REFUSED or "unable to open" in str(cause) else StoreUnavailable
+        is_refused = code in _REFUSED or "unable to open" in str(cause)
+        kind = DatabaseRefusesUs if is_refused else RowsLocked if code == _LOCK_WAIT_ENDED else StoreUnavailable
         return kind(f"{self.place} does not do its work ({cause}): {_advice(code, str(cause))}")
 
     def _meaning_of_duplicate(self, message: str) -> VosError:
@@ -419,9 +424,10 @@ def _file_number(path: str | None) -> int:
         return 0
 
 
-def _mysql_engine(url: URL, statement_s: float | None) -> AsyncEngine:
+def _mysql_engine(url: URL, patience_s: float, statement_s: float | None) -> AsyncEngine:
     encrypted = context_of(url)
-    session = _SESSION_OF_MYSQL
+    lock_wait_s = max(1, min(_LOCK_WAIT_S, int(patience_s / 2)))  # the server knows whole seconds, of 1 at least
+    session = f"{_SESSION_OF_MYSQL}, innodb_lock_wait_timeout = {lock_wait_s}"
     if statement_s is not None:
         session += (
             f" /*M! , max_statement_time = {statement_s:g} */"  # for MySQL, which has no such variable, a comment

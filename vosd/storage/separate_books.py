@@ -9,7 +9,7 @@ import msgspec
 import structlog
 
 from vosd.base.histogram import Histogram
-from vosd.cdr.ports import RejectedRecord, RejectedRecords, Standing, StoreDamaged, StoreUnavailable
+from vosd.cdr.ports import RejectedRecord, RejectedRecords, RowsLocked, Standing, StoreDamaged, StoreUnavailable
 from vosd.cdr.record import CallRecord
 from vosd.processes.channel import received, send
 from vosd.processes.child import Child, ended, started
@@ -96,7 +96,8 @@ class SeparateBooks(SqlBooks):
             return await super().book(records)
         self._newest_commit = max(self._newest_commit, reply.newest_commit)
         if reply.unavailable is not None:
-            raise (StoreDamaged if reply.is_damaged else StoreUnavailable)(reply.unavailable)
+            kind = StoreDamaged if reply.is_damaged else RowsLocked if reply.is_locked else StoreUnavailable
+            raise kind(reply.unavailable)
         if reply.rejected:
             by_id = {record.call_id: record for record in records}
             rejected = [RejectedRecord(by_id[call_id], reason) for call_id, reason in reply.rejected]

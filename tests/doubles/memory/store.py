@@ -78,6 +78,10 @@ class MemoryStore:
         for account in accounts:
             self._open(account)
 
+    async def locked_accounts(self, _accounts: Collection[str]) -> frozenset[str]:
+        """Return nothing: no one else writes."""
+        return frozenset()
+
     async def settle_currencies(self, wanted: Mapping[str, str]) -> Mapping[str, str]:
         """Give every account its currency; where any has money in another, change none and return those."""
         rows = {name: self._accounts[name] for name in wanted if name in self._accounts}

@@ -16,7 +16,7 @@ import structlog
 from vosd.base.clock import Clock
 from vosd.base.money import ZERO
 from vosd.billing.holds import AccountCredit
-from vosd.cdr.ports import Books, RejectedRecords, Standing, StoreDamaged, StoreUnavailable
+from vosd.cdr.ports import Books, RejectedRecords, RowsLocked, Standing, StoreDamaged, StoreUnavailable
 from vosd.cdr.record import CallRecord
 from vosd.engine.clock import SystemClock
 from vosd.engine.counting import Counting
@@ -33,6 +33,8 @@ DRAIN_ROWS: Final = 2_000
 """Size of a batch while more than so many calls wait: a slow database does as much for it as for a small one."""
 _RETRY_FIRST_S: Final = 0.2
 _RETRY_MOST_S: Final = 5.0
+_LOCKED_AGAIN_S: Final = 0.5
+"""Wait before accounts that are locked are looked at again, where no other call waits."""
 
 _log = structlog.get_logger()
 
@@ -90,6 +92,8 @@ class Recorder(Counting):
         """A call that failed while the database could be written to."""
         self._left: Final[set[str]] = set()
         """Calls of the queue that the database refuses and whose files in quarantine could not be written."""
+        self._locked: frozenset[str] = frozenset()
+        """Accounts whose rows another program holds: their calls wait behind the others."""
         self._views: list[WaitingCalls] = []
         self._wait_s = _RETRY_FIRST_S
         self.behind: Final[set[str]] = set()
@@ -245,26 +249,50 @@ class Recorder(Counting):
             return
         failure: StoreUnavailable | None = None
         async with self.turn:
-            batch = list(islice(self._queue, self._most))
-            try:
-                standings, refused, left = await self._book(batch)
-            except StoreUnavailable as error:
-                failure = error
-            else:
-                for _ in batch:
-                    self._queue.popleft()
-                self._queue.extend(left)
-                self._left.difference_update(record.call_id for record in batch)
-                self._left.update(record.call_id for record in left)
-                booked = [record for record in batch if record.call_id not in refused]
-                self._commit(booked, standings)
-                self._succeeded()
-                await self._release_refused_before(booked)
+            batch = await self._next_batch()
+            if batch:
+                try:
+                    standings, refused, left = await self._book(batch)
+                except StoreUnavailable as error:
+                    failure = error
+                else:
+                    for _ in batch:
+                        self._queue.popleft()
+                    self._queue.extend(left)
+                    self._left.difference_update(record.call_id for record in batch)
+                    self._left.update(record.call_id for record in left)
+                    booked = [record for record in batch if record.call_id not in refused]
+                    self._commit(booked, standings)
+                    self._succeeded()
+                    await self._release_refused_before(booked)
         self._tell_those_who_wait(self.confirmed + len(self._left) if failure is None else self.ended)
         if failure is not None:
             await self._failed(failure, batch)
+        elif not batch:
+            await asyncio.sleep(_LOCKED_AGAIN_S)
         elif len(self) == len(self._left) > 0:
             await asyncio.sleep(_RETRY_MOST_S)
+
+    async def _next_batch(self) -> list[CallRecord]:
+        """Return the calls at the head of the queue; none where all are of accounts that are locked.
+
+        Calls of locked accounts go behind the others first: a batch with one of them would hold all accounts up for as
+        long as the database lets it wait.
+        """
+        if not self._locked:
+            return list(islice(self._queue, self._most))
+        try:
+            self._locked = await self._books.locked_accounts(self._locked)
+        except StoreUnavailable:
+            return list(islice(self._queue, self._most))  # the batch itself fails, and says why
+        locked = [record for record in self._queue if self._is_of_locked(record)]
+        others = [record for record in self._queue if not self._is_of_locked(record)]
+        self._queue.clear()
+        self._queue.extend((*others, *locked))
+        return others[: self._most]
+
+    def _is_of_locked(self, record: CallRecord) -> bool:
+        return any(posting.account in self._locked for posting in record.postings)
 
     def _tell_those_who_wait(self, confirmed: int) -> None:
         while self._awaited and self._awaited[0][0] <= confirmed:
@@ -296,7 +324,8 @@ class Recorder(Counting):
         rows = self._settings.batch_rows
         self._most = min(2 * self._most, max(rows, DRAIN_ROWS) if len(self) > DRAIN_ROWS else rows)
         self._wait_s = _RETRY_FIRST_S
-        self._outage.over()
+        if not self._locked:
+            self._outage.over()
         self._damage.over()
 
     async def _failed(self, error: StoreUnavailable, batch: Sequence[CallRecord]) -> None:
@@ -305,6 +334,15 @@ class Recorder(Counting):
         A single call that fails twice while the database can be written to goes to the end of the queue, so that the
         others are booked. While the database takes nothing at all, calls keep their order.
         """
+        if isinstance(error, RowsLocked) and await self._found_locked(batch):
+            names = ", ".join(sorted(self._locked))
+            self._outage.found(
+                f"{error}; the rows of accounts {names} are locked",
+                waiting=len(self),
+                means="the calls of these accounts wait in the journal, those of others are booked",
+                do="SHOW ENGINE INNODB STATUS names the connection that holds them: end its transaction",
+            )
+            return
         self._log_failure(error)
         self._most = max(1, len(batch) // 2)
         if len(batch) > 1 and isinstance(error, StoreDamaged):
@@ -315,6 +353,16 @@ class Recorder(Counting):
             self._suspect = batch[0]
         await asyncio.sleep(self._wait_s)
         self._wait_s = min(2 * self._wait_s, _RETRY_MOST_S)
+
+    async def _found_locked(self, batch: Sequence[CallRecord]) -> bool:
+        """Note the accounts of a batch that are locked; return whether there are any."""
+        try:
+            self._locked = await self._books.locked_accounts(
+                {posting.account for record in batch for posting in record.postings}
+            )
+        except StoreUnavailable:
+            return False
+        return bool(self._locked)
 
     async def _takes_others(self, record: CallRecord) -> bool:
         """Return whether the database can be written to."""
