@@ -419,6 +419,28 @@ def test_a_change_is_tried_on_the_calls_of_a_span_and_on_one_call_and_is_not_mad
     assert site.api.ask("GET", "/routing-gateways/newcomer").status == 404
 
 
+def test_a_gateway_by_a_socket_that_only_a_restart_opens_is_refused_before_it_is_stored(site: Watched) -> None:
+    """Stored, it kept every later change out of force."""
+    good = site.daemon.configuration_file.read_text()
+    listen = site.api.ask("GET", "/status").json["listen"]
+    assert listen == [f"udp:{API_SWITCH}"]
+    try:
+        site.daemon.configure(good.replace(f'"{listen[0]}"', f'"{listen[0]}", "tcp:{API_SWITCH}"'))
+        keys = {"account": "vendors", "address": "192.0.2.9:5060;transport=tcp", "prefixes": ["4430"]}
+        for path in ("/routing-gateways/by-tcp?dry_run=true", "/routing-gateways/by-tcp"):
+            refused = site.api.ask("PUT", path, {"keys": keys})
+            assert (refused.status, refused.json["code"]) == (409, "socket_not_open")
+            assert refused.json["field"] == "routing_gateways[by-tcp].address"
+            assert "vosd restart opens one" in refused.json["detail"]
+        assert site.api.ask("GET", "/routing-gateways/by-tcp/versions").status == 404
+        changed = site.api.ask("PUT", "/routing-gateways/by-tcp", {"keys": keys | {"address": "192.0.2.9:5060"}})
+        assert (changed.status, changed.json["in_force"]) == (200, True)
+        assert site.api.ask("DELETE", "/routing-gateways/by-tcp").json["in_force"] is True
+    finally:
+        site.daemon.configure(good)
+        site.daemon.succeed("reload")
+
+
 def test_a_configuration_that_is_wrong_is_refused_with_every_mistake_and_the_old_one_stays(site: Watched) -> None:
     good = site.daemon.configuration_file.read_text()
     with site.stage.expecting(Event.RELOAD_REFUSED):

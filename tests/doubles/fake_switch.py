@@ -1,6 +1,6 @@
 """A control socket of the test's own: it answers typed orders as the running switch does, and remembers them."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
@@ -24,8 +24,12 @@ class FakeSwitch:
         self.asked: list[msgspec.Struct] = []
         """The orders, in the order in which they came."""
 
-    def answers(self, order: type[Order[Result]], result: Result | Callable[[Any], Result] | Exception) -> Self:
-        """Answer an order with a result, with what a function makes of it, or with an error."""
+    def answers(
+        self,
+        order: type[Order[Result]],
+        result: Result | Callable[[Any], Result] | Callable[[Any], Awaitable[Result]] | Exception,
+    ) -> Self:
+        """Answer an order with a result, with what a function makes of it now or later, or with an error."""
         if order not in self._results:
             self._handlers.append(Handler(order, answer=self._answer))
         self._results[order] = result
@@ -54,7 +58,8 @@ class FakeSwitch:
         result = self._results[type(order)]
         if isinstance(result, Exception):
             raise result
-        return cast("object", result(order)) if callable(result) else result
+        found = cast("object", result(order)) if callable(result) else result
+        return await found if isinstance(found, Awaitable) else found
 
     async def _follow(self, order: msgspec.Struct) -> AsyncGenerator[object, None]:
         self.asked.append(order)

@@ -21,8 +21,8 @@ from vosd.billing.accounts import Account
 from vosd.billing.ports import Rates
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rates import RatingPolicy
-from vosd.catalogue.agent_sources import AgentSources
 from vosd.catalogue.catalogue import Catalogue
+from vosd.catalogue.planned_objects import ChangeCheck, check_later
 from vosd.catalogue.problems import ConfigError, DefinitionProblem, ProblemList
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.config.cdr_map import read_cdr_map
@@ -70,8 +70,8 @@ class Defined:
         self._lists = lists
         self._payers = payers
         self._classes = classes
-        self.sources: AgentSources | None = None
-        """Sources that the last change was to be checked for."""
+        self.asked: ChangeCheck | None = None
+        """The last change that was to be checked."""
         self._written = written
         self._calendars = {each.name: each for each in calendars}
         sip = SipSettings()
@@ -154,14 +154,14 @@ class Defined:
         """Return what production does."""
         return number_for_text(kind, keys)
 
-    async def check_objects(
-        self,
-        versions: Sequence[ObjectVersion],
-        accounts: Collection[str] = (),
-        sources: AgentSources | None = None,
-    ) -> Mapping[str, Account]:
+    async def check_objects(self, asked: ChangeCheck) -> Mapping[str, Account]:
         """Refuse keys that the models of production refuse; what objects say of each other is not compared."""
-        self.sources = sources
+        self.asked = asked
+        self._check(asked.states[0].versions)
+        check_later(asked.states[1:], self._check)
+        return {name: self._accounts[name] for name in asked.accounts if name in self._accounts}
+
+    def _check(self, versions: Sequence[ObjectVersion]) -> None:
         problems = ProblemList()
         for each in versions:
             if each.body is not None and each.kind in MODELS:
@@ -169,7 +169,6 @@ class Defined:
                 read_section(MODELS[each.kind], section, f"{each.kind}[{each.name}]", problems)
         if problems.has_errors:
             raise ConfigError(problems.in_order())
-        return {name: self._accounts[name] for name in accounts if name in self._accounts}
 
     def catalogue(self, _file: Path | None = None, _versions: Sequence[ObjectVersion] = ()) -> Catalogue:
         """Return the usual catalogue of scenes, whatever the accounts of the test."""

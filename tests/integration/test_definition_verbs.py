@@ -18,8 +18,8 @@ from doubles.installation import Installation
 
 from vosd.control.calls import CallSnapshot, ListCalls
 from vosd.processes import whole_file
-from vosd.wiring import office
-from vosd.wiring.office import check_here
+from vosd.wiring import change_check
+from vosd.wiring.change_check import check_here
 
 NOW_AND_LATER = "2099-01-01T00:00:00Z"
 BASIC = "currency: USD\nrate_group: sell\n"
@@ -328,7 +328,7 @@ def test_of_two_commands_at_once_that_contradict_each_other_the_later_is_refused
                 beside.submit(define, installation, "mapping_gateways", "rival", TRUNK).result()
         return found
 
-    monkeypatch.setattr(office, "check_here", check_slowly)
+    monkeypatch.setattr(change_check, "check_here", check_slowly)
     file = installation.config.with_name("trunk.yaml")
     file.write_text(TRUNK)
     said = installation.vosd("definitions", "set", "mapping_gateways", "late", "--file", str(file))

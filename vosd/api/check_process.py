@@ -10,8 +10,8 @@ from typing import Final
 from vosd.catalogue.problems import ConfigError
 from vosd.processes.channel import LENGTH_BYTES, message
 from vosd.processes.life import live_as_long_as_the_switch
+from vosd.wiring.change_check import check_here
 from vosd.wiring.configured_switch import ConfiguredSwitch
-from vosd.wiring.office import check_here
 
 MEMORY_MAX: Final = 2 << 30
 """Bytes of address space."""
@@ -29,9 +29,9 @@ def main() -> None:
 
 
 def _answer(question: bytes) -> bytes:
-    config, versions, accounts, sources = pickle.loads(question)  # noqa: S301 - from the process that started this one
+    config, asked = pickle.loads(question)  # noqa: S301 - from the process that started this one
     with closing(ConfiguredSwitch(config)) as switch:
         try:
-            return pickle.dumps(check_here(switch, versions, accounts, sources))
+            return pickle.dumps(check_here(switch, asked))
         except ConfigError as error:
-            return pickle.dumps(error.problems)
+            return pickle.dumps(error)

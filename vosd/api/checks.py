@@ -2,15 +2,14 @@
 
 import asyncio
 import pickle
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from vosd.base.errors import VosError
 from vosd.billing.accounts import Account
-from vosd.catalogue.agent_sources import AgentSources
-from vosd.catalogue.problems import ConfigError, DefinitionProblem
-from vosd.catalogue.stored_objects import ObjectVersion
+from vosd.catalogue.planned_objects import ChangeCheck
+from vosd.catalogue.problems import ConfigError
 from vosd.processes.channel import received, send
 from vosd.processes.child import Child, ended, started
 
@@ -32,14 +31,8 @@ class Checks:
         self._turn = asyncio.Lock()
         self._ending: asyncio.Task[None] | None = None
 
-    async def check(
-        self,
-        config: Path,
-        versions: Sequence[ObjectVersion],
-        accounts: Collection[str],
-        sources: AgentSources | None,
-    ) -> Mapping[str, Account]:
-        """Check a configuration with further versions of objects, and return those of some accounts that it has.
+    async def check(self, config: Path, asked: ChangeCheck) -> Mapping[str, Account]:
+        """Check a configuration in each state of a change, and return the accounts that are asked for.
 
         Raises:
             ConfigError: it would not be valid, or the agent may not give such sources.
@@ -49,7 +42,7 @@ class Checks:
             if self._ending is not None:
                 self._ending.cancel()
             try:
-                found = await self._asked(pickle.dumps((config, versions, accounts, sources)))
+                found = await self._asked(pickle.dumps((config, asked)))
             except (OSError, EOFError) as error:
                 await self._end()
                 message = f"the process that checks changes has ended ({error}), and nothing was changed: free memory"
@@ -58,9 +51,9 @@ class Checks:
                 await self._end()
                 raise
             self._ending = asyncio.create_task(self._end_when_idle(), name="idle check")
-        if isinstance(found, dict):
-            return found
-        raise ConfigError(found)
+        if isinstance(found, ConfigError):
+            raise found
+        return found
 
     async def close(self) -> None:
         """End the process."""
@@ -68,15 +61,14 @@ class Checks:
             self._ending.cancel()
         await self._end()
 
-    async def _asked(self, question: bytes) -> dict[str, Account] | tuple[DefinitionProblem, ...]:
+    async def _asked(self, question: bytes) -> Mapping[str, Account] | ConfigError:
         if self._child is not None and (self._child.process.returncode is not None or self._child.reader.at_eof()):
             await self._end()
         if self._child is None:
             self._child = await started(_PROCESS)
         send(self._child.writer, question)
-        answer: dict[str, Account] | tuple[DefinitionProblem, ...] = pickle.loads(  # noqa: S301 - from our own process
-            await received(self._child.reader)
-        )
+        answer: Mapping[str, Account] | ConfigError
+        answer = pickle.loads(await received(self._child.reader))  # noqa: S301 - from our own process
         return answer
 
     async def _end_when_idle(self) -> None:

@@ -3,13 +3,16 @@
 It does not know what the objects mean.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import chain
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from vosd.catalogue.problems import ConfigError, ProblemList, SourceLine
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.cdr.columns import iso_utc
+
+if TYPE_CHECKING:
+    from vosd.catalogue.agent_sources import AgentSources
 
 
 class ObjectsThen(NamedTuple):
@@ -33,7 +36,20 @@ class ObjectsThen(NamedTuple):
             "a configuration that is valid then, too: the mistakes of that moment follow",
             iso_utc(self.at),
         )
-        return ConfigError([*problems.in_order(), *error.problems])
+        return type(error)([*problems.in_order(), *error.problems])
+
+
+class ChangeCheck(NamedTuple):
+    """A change that is to be checked, with all that the check of the configuration has to know of it."""
+
+    states: Sequence[ObjectsThen]
+    """The objects when the change begins, and at each later moment that is planned."""
+    accounts: Collection[str] = ()
+    """Accounts that are returned as they are when the change begins."""
+    sources: "AgentSources | None" = None
+    """Sources that an agent changes; None = an operator orders the change."""
+    opened: Sequence[str] | None = None
+    """Sockets for SIP of the running switch, which have to do; None = those of ``sip.listen`` will be opened."""
 
 
 def states_of(change: Sequence[ObjectVersion], planned: Iterable[ObjectVersion]) -> Iterator[ObjectsThen]:
@@ -52,3 +68,27 @@ def _latest(versions: Iterable[ObjectVersion], at: int) -> list[ObjectVersion]:
         if each.begins_at <= at and (known is None or known.place < each.place):
             found[each.kind, each.name] = each
     return [*found.values()]
+
+
+def check_later(states: Iterable[ObjectsThen], check: Callable[[Sequence[ObjectVersion]], object]) -> None:
+    """Check the later states of a change; ``check`` raises ConfigError for objects that make no valid configuration.
+
+    A state that is not valid without the change either is passed over: another change has to mend it.
+
+    Raises:
+        ConfigError: one is not valid because of the change.
+    """
+
+    def is_valid(versions: Sequence[ObjectVersion]) -> bool:
+        try:
+            check(versions)
+        except ConfigError:
+            return False
+        return True
+
+    for state in states:
+        try:
+            check(state.versions)
+        except ConfigError as error:
+            if is_valid(state.without):
+                raise state.error(error) from error

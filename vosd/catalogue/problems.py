@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from enum import Enum
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 from vosd.base.errors import VosError
 
@@ -68,6 +68,13 @@ class ConfigError(VosError):
     def __init__(self, problems: Iterable[DefinitionProblem]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(map(str, self.problems)))
+
+    def __reduce__(self) -> tuple[type[Self], tuple[tuple[DefinitionProblem, ...]]]:
+        return type(self), (self.problems,)
+
+
+class SocketNotOpenError(ConfigError):
+    """Nothing is wrong but that the running switch has not opened a socket that is needed: a restart opens it."""
 
 
 class ProblemList:

@@ -364,12 +364,13 @@ def _show_status(invocation: Invocation, *, as_json: bool) -> None:
     if as_json:
         output.document(document)
         return
-    for name in ("catalogue", "session_refresh_failed", "database", "machine"):
+    for name in ("catalogue", "session_refresh_failed", "database", "machine", "listen"):
         del document[name]
     refreshes, reasons = answer.session_refresh_failed, (answer.catalogue.error or "").splitlines()
     output.sheet(
         {
             **document,
+            "listens at": ", ".join(answer.listen or ()) or "?",
             "session refreshes failed": ", ".join(f"{name} {times}" for name, times in refreshes.items()) or "none",
             "machine": _of_machine(answer.machine),
             "database": _of_database(answer.database),

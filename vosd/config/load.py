@@ -16,7 +16,7 @@ from vosd.catalogue.assemble import assemble
 from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.doubtful_calendars import warn_of_calendars
 from vosd.catalogue.doubtful_rates import warn_of_rates
-from vosd.catalogue.problems import ConfigError, DefinitionProblem, ProblemList, SourceLine
+from vosd.catalogue.problems import ConfigError, DefinitionProblem, ProblemList, SocketNotOpenError, SourceLine
 from vosd.catalogue.source import CatalogueSource, Definition
 from vosd.config.assembly.calendars import read_calendars
 from vosd.config.assembly.compiled_groups import CompiledGroups
@@ -35,7 +35,7 @@ from vosd.config.assembly.remembered import ReadItems, Remembered
 from vosd.config.assembly.setting_checks import check_settings
 from vosd.config.assembly.settings import settings_of
 from vosd.config.assembly.shown_files import with_shown_files
-from vosd.config.assembly.sockets import Reach, check_sockets, reach_of
+from vosd.config.assembly.sockets import Reach, check_open_sockets, check_sockets, reach_of
 from vosd.config.assembly.source import ReadObjects, source_of
 from vosd.config.assembly.special_numbers import check_special_numbers, special_numbers
 from vosd.config.assembly.stir import read_stir
@@ -163,6 +163,7 @@ def load(
 
     Raises:
         ConfigError: with every mistake that was found.
+        SocketNotOpenError: there is none, but ``opened`` does not do.
     """
     used, once = remembered or Remembered(), TablesOnce(tables).of
     if now_ms is None:
@@ -244,17 +245,17 @@ def _load(
         warn_of_calendars(catalogue, source, now_ms, problems)
         rate_reports = _rate_reports(objects, problems)
         if installation is not None:
-            check_sockets([*known.note_reaches(_reaches(objects, source))], keys, opened, written, problems)
+            check_sockets([*known.note_reaches(_reaches(objects, source))], keys, written, problems)
             check_special_numbers(special_numbers(keys, parameters), written, problems)
         keys = with_shown_files(with_secrets(keys, written, problems), document, problems)
         check_settings(keys, parameters, classes, source, written, problems)
         transports, tls = read_transports(keys.sip, parameters.qos_signal, written.places, problems)
         account_places = CurrencyPlaces(source.accounts.sound)
+        _refuse_errors(problems, asked, uses_known=uses_known)
+        check_open_sockets(known.reaches.values(), keys, opened, written, problems)
         found = asked.naming(problems.in_order())
         if problems.has_errors:
-            if uses_known:
-                raise DoubtfulError
-            raise ConfigError(found)
+            raise SocketNotOpenError(found)
         known.stored = stored
         remembered.renew(known)
         return Loaded(
@@ -272,6 +273,14 @@ def _load(
         )
     finally:
         _take_apart(*(each.written for each in objects))
+
+
+def _refuse_errors(problems: ProblemList, asked: Asked, *, uses_known: bool) -> None:
+    """Raise ConfigError where there are errors; DoubtfulError where known items were used, whose errors are missing."""
+    if problems.has_errors:
+        if uses_known:
+            raise DoubtfulError
+        raise ConfigError(asked.naming(problems.in_order()))
 
 
 def _groups(

@@ -65,6 +65,8 @@ class SwitchStatus(msgspec.Struct, frozen=True):
     """State of the database, and what waits for it."""
     catalogue: CatalogueState
     """Configuration in force."""
+    listen: list[str] | None = None
+    """Sockets for SIP that are open, as `sip.listen` has them; null = the switch does not say it."""
 
     def document(self) -> dict[str, Any]:
         """Return the object of ``vosd status --json``: the figures are keys of it."""

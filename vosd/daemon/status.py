@@ -62,4 +62,5 @@ class Status:
                 iso_utc(configuration.loaded_at),
                 configuration.last_error,
             ),
+            listen=[*map(str, configuration.loaded.settings.listen)],
         )

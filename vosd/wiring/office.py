@@ -30,19 +30,16 @@ if TYPE_CHECKING:
     from vosd.billing.ports import Rates
     from vosd.billing.rate_group import RateGroup
     from vosd.billing.rates import RatingPolicy
-    from vosd.catalogue.agent_sources import AgentSources
     from vosd.catalogue.catalogue import Catalogue
+    from vosd.catalogue.planned_objects import ChangeCheck
     from vosd.catalogue.problems import DefinitionProblem
     from vosd.catalogue.stored_objects import ObjectVersion
-    from vosd.config.load import Loaded
     from vosd.engine.settings import Settings
     from vosd.routing.calendar import Calendar
     from vosd.routing.special_numbers import SpecialNumbers
     from vosd.storage.stores import SqlStores
 
-    Check = Callable[
-        [Path, Sequence[ObjectVersion], Collection[str], AgentSources | None], Awaitable[Mapping[str, Account]]
-    ]
+    Check = Callable[[Path, ChangeCheck], Awaitable[Mapping[str, Account]]]
 
 
 class _Configured:
@@ -132,19 +129,20 @@ class _Configured:
 
         return number_for_text(kind, keys)
 
-    async def check_objects(
-        self,
-        versions: "Sequence[ObjectVersion]",
-        accounts: "Collection[str]" = (),
-        sources: "AgentSources | None" = None,
-    ) -> "Mapping[str, Account]":
+    async def check_objects(self, asked: "ChangeCheck") -> "Mapping[str, Account]":
         if self._check is not None:
-            return await self._check(self._switch.config_path(), versions, accounts, sources)
-        return check_here(self._switch, versions, accounts, sources)
+            return await self._check(self._switch.config_path(), asked)
+        from vosd.wiring.change_check import check_here
+
+        return check_here(self._switch, asked)
 
     def catalogue(self, file: "Path | None" = None, versions: "Sequence[ObjectVersion]" = ()) -> "Catalogue":
         asked = self._switch if file is None else self._switch.with_file(file)
-        return loaded_with(asked, versions).catalogue if versions else asked.load().catalogue
+        if not versions:
+            return asked.load().catalogue
+        from vosd.wiring.change_check import Loads
+
+        return Loads(asked).with_versions(versions).catalogue
 
     @property
     def settings(self) -> "Settings":
@@ -227,42 +225,6 @@ def definitions_of(switch: ConfiguredSwitch, check: "Check | None" = None) -> "C
     ``check`` is what ``check_objects`` asks in another process; None = it loads the configuration here.
     """
     return _Configured(switch, check)
-
-
-def check_here(
-    switch: ConfiguredSwitch,
-    versions: "Sequence[ObjectVersion]",
-    accounts: "Collection[str]",
-    sources: "AgentSources | None",
-) -> "Mapping[str, Account]":
-    """Load a configuration with further versions of objects, and return those of some accounts that it has.
-
-    Raises:
-        ConfigError: it is not valid, or has sources of an agent that are another customer's.
-    """
-    catalogue = loaded_with(switch, versions).catalogue
-    if sources is not None:
-        from vosd.catalogue.agent_sources import check_sources
-        from vosd.catalogue.problems import ConfigError, ProblemList
-
-        problems = ProblemList()
-        check_sources(catalogue, sources, problems)
-        if problems.has_errors:
-            raise ConfigError(problems.in_order())
-    found = catalogue.accounts
-    return {name: found[name] for name in accounts if name in found}
-
-
-def loaded_with(switch: ConfiguredSwitch, versions: "Sequence[ObjectVersion]") -> "Loaded":
-    """Load a configuration with further versions of objects; raises ConfigError."""
-    from vosd.config.load import load
-    from vosd.config.stored_text import overlaid
-
-    return load(
-        switch.config_path(),
-        tables=switch.tables,
-        definitions=lambda wanted: overlaid(switch.definitions(wanted), versions),
-    )
 
 
 def now_ms() -> int:

@@ -122,7 +122,7 @@ def test_what_needs_a_socket_that_only_a_restart_opens_is_refused_until_then(sit
     assert not refused.is_accepted
     (error,) = (str(each) for each in refused.problems if each.severity is Severity.ERROR)
     assert f"routing_gateways[v].{key}: " in error
-    assert "a socket that is open: one that was added to sip.listen is opened by a restart" in error
+    assert "a socket that is open: vosd restart opens one that was added to sip.listen" in error
     restarted = load(path)
     assert reload(path, restarted).is_accepted
 

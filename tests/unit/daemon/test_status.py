@@ -26,7 +26,7 @@ from vosd.engine.counting import Counting, census_of, totals_of
 from vosd.engine.reports.accounting import CallAccounting
 from vosd.engine.reports.reporter import CallReports
 from vosd.engine.service import SwitchService
-from vosd.engine.settings import Settings
+from vosd.engine.settings import Settings, SipListener
 from vosd.net.resolve import NameServerResolver
 from vosd.obs.figures import Figure
 from vosd.sip.drops import Drop
@@ -88,6 +88,7 @@ OTHERS = [
     "machine",
     "database",
     "catalogue",
+    "listen",
 ]
 """Users hold on to these names: a new figure is added to the list that it belongs to, none is renamed."""
 
@@ -131,13 +132,15 @@ def accounting(service, clock, tmp_path):
 
 
 def test_the_status_has_the_keys_that_users_hold_on_to(service, silenced, call_reports, accounting, clock):
-    settings, version = SimpleNamespace(node="sw1"), SimpleNamespace(version="a1")
+    listen = [SipListener("udp", "192.0.2.1", 5060), SipListener("tls", "2001:db8::1", 5061)]
+    settings, version = SimpleNamespace(node="sw1", listen=listen), SimpleNamespace(version="a1")
     loaded = SimpleNamespace(settings=settings, catalogue=version)
     installation = Installation("sw1", "/etc/vosd/vosd.yaml", "/var/lib/vosd")
     configuration = SimpleNamespace(loaded=loaded, loaded_at=0, last_error=None, installation=installation)
     shown = Status(service, configuration, silenced, call_reports, accounting, clock, MachineUse)
     status = asyncio.run(Commands(shown, clock).status(GetStatus())).document()
     assert sorted(status) == sorted([*CENSUS, *TOTALS, *OTHERS])
+    assert status["listen"] == ["udp:192.0.2.1:5060", "tls:[2001:db8::1]:5061"]
 
 
 def test_a_switch_says_what_is_owed_of_a_time(service, clock):

@@ -47,6 +47,7 @@ from vosd.billing.authority import OutOfScopeError, RightLackingError
 from vosd.billing.rights import Right
 from vosd.catalogue.agent_sources import AgentSources
 from vosd.catalogue.stored_objects import ObjectVersion
+from vosd.control.installation import Reload, ReloadOutcome
 from vosd.control.peers import GatewayRow, ListGateways
 from vosd.storage.database import Database
 from vosd.storage.stored_objects import SqlObjects
@@ -351,7 +352,33 @@ async def test_sources_are_judged_by_the_addresses_of_names_where_an_agent_chang
         await set_objects(office, agent("south"), SetObjects(objects=(changed,), is_trial=True))
     addresses = {"foreign": ["192.0.2.9"]} if concerned else None
     assert isinstance(office.definitions, Defined)
-    assert office.definitions.sources == AgentSources("south", concerned, addresses)
+    assert office.definitions.asked is not None
+    assert office.definitions.asked.sources == AgentSources("south", concerned, addresses)
+
+
+async def test_a_switch_that_does_not_say_the_addresses_of_names_keeps_no_other_change_away(
+    office: Office, tmp_path: Path
+) -> None:
+    asked, answered = asyncio.Event(), asyncio.Event()
+
+    async def addresses(_order: ListGateways) -> list[GatewayRow]:
+        asked.set()
+        await answered.wait()
+        return []
+
+    def change(kind: str, name: str, keys: dict[str, Any]) -> SetObjects:
+        return SetObjects(objects=(WantedObject(kind, name, keys),))
+
+    trunk = change("mapping_gateways", "pbx", {"account": "own", "hosts": ["192.0.2.7"]})
+    switch = FakeSwitch(tmp_path / "vosd.sock").answers(ListGateways, addresses)
+    async with asyncio.timeout(60), switch.answers(Reload, ReloadOutcome("abc", [])), asyncio.TaskGroup() as tasks:
+        waiting = tasks.create_task(set_objects(office, agent("south"), trunk))
+        await asked.wait()
+        async with asyncio.timeout(20):  # the order to the switch takes longer
+            assert (await set_objects(office, operator(), change("templates", "small", {}))).in_force is True
+        assert not waiting.done()
+        answered.set()
+    assert waiting.result().in_force is True
 
 
 async def test_a_name_below_an_account_that_has_ended_is_of_those_who_had_that_account(office: Office) -> None:

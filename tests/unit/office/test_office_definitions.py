@@ -11,7 +11,7 @@ import pytest
 from doubles.data import builders
 from doubles.fake_switch import FakeSwitch
 from doubles.migrated import migrated
-from doubles.office import agent, office_on, operator
+from doubles.office import Defined, agent, office_on, operator
 
 from vosd.admin.office.audit import AuditSheet, ListAudit, list_audit
 from vosd.admin.office.bulk import BulkAction, BulkObject, ChangeObjects, change_objects
@@ -48,11 +48,21 @@ from vosd.catalogue.stored_objects import ObjectsMoved
 from vosd.config.stored_text import BadObjectError
 from vosd.control.calls import CallSnapshot, ListCalls
 from vosd.control.client import DaemonUnreachableError
-from vosd.control.installation import Reload, ReloadOutcome
+from vosd.control.installation import (
+    CatalogueState,
+    DatabaseReport,
+    GetStatus,
+    MachineUse,
+    Reload,
+    ReloadOutcome,
+    SwitchStatus,
+)
 from vosd.control.server import CommandError
 from vosd.storage.database import Database
 
 NOW: Final = 1_790_000_000_000
+WELL: Final = DatabaseReport("well", "this", None, 0)
+LOADED: Final = CatalogueState("abc", "", None)
 SHOP: Final = WantedObject("accounts", "shop", {"currency": "USD"})
 PHONE: Final = WantedObject("phones", "7001", {"account": "shop", "password": "very-Secret-word"})
 
@@ -213,6 +223,36 @@ async def test_a_switch_that_does_not_answer_is_an_error_that_says_the_change_is
         await set_objects(office, operator(), SetObjects(objects=(SHOP,)))
     server.close()
     assert len(await list_objects(office, operator(), ListObjects())) == 1
+
+
+async def test_a_change_is_checked_with_the_sockets_of_a_switch_that_says_them(
+    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is mute keeps no change from the database: it takes it, or refuses it, when it works again."""
+
+    async def opened() -> object:
+        await set_objects(office, operator(), SetObjects(objects=(SHOP,), is_trial=True))
+        assert isinstance(office.definitions, Defined)
+        assert office.definitions.asked is not None
+        return office.definitions.asked.opened
+
+    async def mute(_order: GetStatus) -> SwitchStatus:
+        await answered.wait()
+        return status
+
+    assert await opened() is None
+    async with FakeSwitch(tmp_path / "vosd.sock") as switch:
+        assert await opened() is None, "a version that does not know the order"
+        switch.answers(GetStatus, CommandError("not now"))
+        assert await opened() is None
+    status = SwitchStatus("1", "sw1", "f00", "", 1, "", {}, {}, MachineUse(), WELL, LOADED, listen=["tls:[::1]:5061"])
+    async with FakeSwitch(tmp_path / "vosd.sock").answers(GetStatus, status):
+        assert await opened() == ["tls:[::1]:5061"]
+    monkeypatch.setattr("vosd.admin.office.definitions._STATUS_S", 0.01)
+    answered = asyncio.Event()
+    async with FakeSwitch(tmp_path / "vosd.sock").answers(GetStatus, mute):
+        assert await opened() is None
+        answered.set()
 
 
 async def test_an_agent_imports_no_sheets_and_reads_no_passwords(office: Office) -> None:

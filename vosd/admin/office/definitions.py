@@ -24,13 +24,13 @@ from vosd.admin.office.scope import Scope
 from vosd.base.errors import VosError
 from vosd.base.parts import in_parts
 from vosd.billing.accounts import Account
-from vosd.catalogue.planned_objects import states_of
+from vosd.catalogue.planned_objects import ChangeCheck, states_of
 from vosd.catalogue.problems import ConfigError, is_secret
 from vosd.catalogue.stored_objects import KINDS, DefinitionsMoved, ObjectVersion, in_force_at
 from vosd.cdr.columns import iso_utc
 from vosd.control.calls import ListCalls
 from vosd.control.client import DaemonRefusedError, DaemonUnreachableError, NoDaemonError
-from vosd.control.installation import Reload
+from vosd.control.installation import GetStatus, Reload
 from vosd.control.peers import ListGateways
 from vosd.storage.audit_line import AuditLine
 
@@ -42,6 +42,8 @@ _Added = TypeVar("_Added")
 
 _RELOAD_S: Final = 600.0
 """Longest time until the switch has taken a change."""
+_STATUS_S: Final = 5.0
+"""Longest time until the switch has said which sockets it has opened."""
 _NOTED_AT_MOST: Final = 100
 """Versions that a line of the audit names."""
 _HIDDEN_AT_ONCE: Final = 500
@@ -229,6 +231,7 @@ async def set_objects(office: Office, who: Principal, order: SetObjects) -> Chan
         AccountsBelowError: an agent would end that has accounts below it.
         AlreadyDefinedError, StaleVersionError, NoSuchObjectError: one is not as the order expects.
         ConfigError: the configuration would not be valid; nothing was changed.
+        SocketNotOpenError: the running switch needs a restart first; nothing was changed.
         ObjectsMoved: another change was made meanwhile; nothing was changed.
         ContentRefused: a name is too long; nothing was changed.
         NotTakenError: the change is made, and the running switch does not take it.
@@ -306,45 +309,40 @@ async def when_checked(
 ) -> _Added:
     """Check a change, then add it; both once more where a deck or another process was faster.
 
-    Changes of one process wait for each other: the check of each knows those before it.
+    Changes of one process wait for each other: the check of each knows those before it. None waits for the running
+    switch, which is asked before.
     ``owned`` are the objects that an agent sees, ``wanted`` the accounts that ``add`` needs.
 
     Raises:
-        AccountsBelowError, ConfigError, DaemonUnreachableError: the change is refused by its check.
+        AccountsBelowError, ConfigError: the change is refused by its check.
+        SocketNotOpenError: so it is, for it needs a socket that the running switch has not opened.
+        DaemonUnreachableError: a switch that shall say which addresses others have does not answer.
         DefinitionsMoved: others were faster three times; nothing was changed.
     """
+    sources = await _agent_sources(office, plan, owned)
+    asked = ChangeCheck((), wanted, sources, await _opened_sockets(office))
     async with office.changing:
         for _ in range(_TRIES - 1):
-            found = await _checked(office, plan, owned, wanted)
+            found = await _checked(office, plan, owned, asked)
             with suppress(DefinitionsMoved):
                 return await add(found)
-        return await add(await _checked(office, plan, owned, wanted))
+        return await add(await _checked(office, plan, owned, asked))
 
 
-async def _checked(office: Office, plan: "Plan", owned: AgentObjects | None, wanted: Collection[str]) -> Checked:
+async def _checked(office: Office, plan: "Plan", owned: AgentObjects | None, asked: ChangeCheck) -> Checked:
     """Check the configuration as it is after a change: when the change begins, and when each planned version does.
 
-    A planned moment that is not valid without the change either is passed over: another change has to mend it.
-    ``owned`` are the objects that an agent sees, ``wanted`` the accounts to be returned.
+    ``owned`` are the objects that an agent sees; ``asked`` has no states yet.
 
     Raises:
         AccountsBelowError: an agent would end that has accounts below it.
         ConfigError: the configuration would not be valid.
-        DaemonUnreachableError: a switch that shall say which addresses others have does not answer.
     """
     definitions = await office.stores.decks.version()  # first: what changes during the check is not checked
-    first, *later = states_of(plan.versions, await office.stores.objects.planned(office.now()))
-    _check_below(office, first.versions)
-    sources = await _agent_sources(office, plan, owned)
-    check = office.definitions.check_objects
+    states = [*states_of(plan.versions, await office.stores.objects.planned(office.now()))]
+    _check_below(office, states[0].versions)
     try:
-        accounts = await check(first.versions, wanted, sources)
-        for state in later:
-            try:
-                await check(state.versions)
-            except ConfigError as error:
-                if await _is_valid(office, state.without):
-                    raise state.error(error) from error
+        accounts = await office.definitions.check_objects(asked._replace(states=states))
     except ConfigError as error:
         if owned is None:
             raise
@@ -352,12 +350,16 @@ async def _checked(office: Office, plan: "Plan", owned: AgentObjects | None, wan
     return Checked(accounts, definitions)
 
 
-async def _is_valid(office: Office, versions: Sequence[ObjectVersion]) -> bool:
+async def _opened_sockets(office: Office) -> Sequence[str] | None:
+    """Return the sockets for SIP of the running switch; None where none runs, or one that does not say it.
+
+    A change is not refused because the switch does not answer: it takes the change, or refuses it, when it does again.
+    """
     try:
-        await office.definitions.check_objects(versions)
-    except ConfigError:
-        return False
-    return True
+        status = await office.switch.patient(_STATUS_S).ask_if_running(GetStatus())
+    except (DaemonRefusedError, DaemonUnreachableError):
+        return None
+    return None if status is None else status.listen
 
 
 def _check_below(office: Office, versions: Sequence[ObjectVersion]) -> None:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from vosd.billing.ports import Rates
     from vosd.billing.rate_group import RateGroup
     from vosd.billing.rates import RatingPolicy
-    from vosd.catalogue.agent_sources import AgentSources
     from vosd.catalogue.catalogue import Catalogue  # these import much
+    from vosd.catalogue.planned_objects import ChangeCheck
     from vosd.engine.settings import Settings
     from vosd.routing.special_numbers import SpecialNumbers
 
@@ -188,15 +188,8 @@ class ConfiguredObjects(Protocol):
         """Return the first key that shall be text and has a number or a boolean, with that; None = there is none."""
         ...
 
-    async def check_objects(
-        self,
-        versions: Sequence[ObjectVersion],
-        accounts: Collection[str] = (),
-        sources: "AgentSources | None" = None,
-    ) -> Mapping[str, Account]:
-        """Check the configuration with further versions of objects, and return those of some accounts that it has.
-
-        ``sources`` are those that an agent changes; None = an operator orders the change.
+    async def check_objects(self, asked: "ChangeCheck") -> Mapping[str, Account]:
+        """Check the configuration in each state of a change, and return the accounts that are asked for.
 
         Raises:
             ConfigError: it would not be valid.

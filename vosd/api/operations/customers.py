@@ -36,6 +36,7 @@ OPERATIONS: Final = (
             "out_of_scope",
             "reference_taken",
             "right_lacking",
+            "socket_not_open",
         ),
         status=HTTPStatus.CREATED,
         location=_place_of,

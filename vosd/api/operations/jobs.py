@@ -229,6 +229,7 @@ OPERATIONS: Final = (
             "no_such_object",
             "not_taken",
             "objects_moved",
+            "socket_not_open",
             "stale_version",
         ),
         long=Long(JobKind.BULK, change_many_apart, uploads={JSON: ".json"}, upload_max=BULK_BYTES_MAX),

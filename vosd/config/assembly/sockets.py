@@ -13,7 +13,7 @@ from vosd.config.keys.routing_gateways import RoutingGatewayKeys
 from vosd.engine.settings import SipListener
 from vosd.trunks.gateways import Address
 
-_AFTER_RESTART: Final = "a socket that is open: one that was added to sip.listen is opened by a restart"
+_AFTER_RESTART: Final = "a socket that is open: vosd restart opens one that was added to sip.listen; do this again then"
 
 
 class Reach(NamedTuple):
@@ -37,30 +37,29 @@ def reach_of(keys: RoutingGatewayKeys, written: Written[Any]) -> Reach:
 def check_sockets(
     gateways: Sequence[Reach],
     keys: InstallationKeys,
-    opened: Sequence[SipListener] | None,
     origin: Origin,
     problems: ProblemList,
 ) -> None:
-    """Report each gateway and server that the sockets of ``sip.listen`` cannot reach, and vendors that are one.
-
-    ``opened`` are the sockets of the running switch; None = those of ``sip.listen`` will be opened.
-    """
+    """Report each gateway and server that the sockets of ``sip.listen`` cannot reach, and vendors that are one."""
     check_interfaces(gateways, keys.sip.listen, problems)
     check_destinations(gateways, keys.sip.listen, problems)
     check_identities(gateways, [each.name for each in keys.sip.tls.identities], problems)
     check_servers(keys, origin, problems)
-    if opened is not None and not problems.has_errors:
-        check_open_sockets(gateways, keys, opened, origin, problems)
 
 
 def check_open_sockets(
     gateways: Iterable[Reach],
     keys: InstallationKeys,
-    opened: Sequence[SipListener],
+    opened: Sequence[SipListener] | None,
     origin: Origin,
     problems: ProblemList,
 ) -> None:
-    """Report what needs a socket of ``sip.listen`` that is not open: another one would send in clear what wants TLS."""
+    """Report what needs a socket of ``sip.listen`` that is not open: another one would send in clear what wants TLS.
+
+    ``opened`` are the sockets of the running switch; None = those of ``sip.listen`` will be opened.
+    """
+    if opened is None:
+        return
     for gateway in gateways:
         if gateway.interface is not None and gateway.interface not in opened:
             problems.error(*_at(gateway, "interface"), _AFTER_RESTART, str(gateway.interface))

@@ -28,16 +28,17 @@ class _HostPort(NamedTuple):
 
 def listener() -> FromText:
     """Read ``transport:host:port``."""
+    return FromText("udp, tcp, tls, ws or wss:address:port, such as udp:127.0.0.1:5060 or tls:[::1]:5061", listener_in)
 
-    def read(text: str) -> SipListener:
-        word, _, rest = text.partition(":")
-        transport = word.lower()
-        if transport not in DEFAULT_PORTS:
-            raise ValueError
-        host, port = _host_port(rest)
-        return SipListener(transport, str(host), port or DEFAULT_PORTS[transport])
 
-    return FromText("udp, tcp, tls, ws or wss:address:port, such as udp:127.0.0.1:5060 or tls:[::1]:5061", read)
+def listener_in(text: str) -> SipListener:
+    """Return the socket that a text describes, as ``str`` of it does; raises ValueError."""
+    word, _, rest = text.partition(":")
+    transport = word.lower()
+    if transport not in DEFAULT_PORTS:
+        raise ValueError
+    host, port = _host_port(rest)
+    return SipListener(transport, str(host), port or DEFAULT_PORTS[transport])
 
 
 def dns_name() -> FromText:

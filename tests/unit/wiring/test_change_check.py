@@ -1,0 +1,118 @@
+"""A change is checked at each moment that is planned: every load takes from the one before what is the same."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import pytest
+from doubles.migrated import migrated
+
+from vosd.api.checks import Checks
+from vosd.catalogue.planned_objects import ChangeCheck, ObjectsThen, states_of
+from vosd.catalogue.problems import ConfigError, SocketNotOpenError
+from vosd.catalogue.stored_objects import ObjectVersion
+from vosd.storage.database import Database
+from vosd.storage.stored_objects import SqlObjects
+from vosd.wiring.change_check import Loads, check_here
+from vosd.wiring.configured_switch import ConfiguredSwitch
+
+CONFIGURATION: Final = """\
+sip: {listen: ["udp:127.0.0.1:5060", "tcp:127.0.0.1:5060"]}
+database: {url: "sqlite+aiosqlite:///$directory/vosd.db"}
+state_dir: $directory/state
+rate_groups: [{name: sell, rates: [{prefix: "44", billing_rate: "0.012"}]}]
+accounts: [{id: acme, rate_group: sell}]
+routing_gateways: [{name: v, account: acme, address: 192.0.2.9, prefixes: ["44"]}]
+"""
+OPENED: Final = ("udp:127.0.0.1:5060",)
+
+
+def version(name: str, body: str | None, *, number: int = 1, at: int = 1, kind: str = "accounts") -> ObjectVersion:
+    return ObjectVersion(kind=kind, name=name, version=number, body=body, begins_at=at, made_at=0, operator="ann")
+
+
+BY_TCP: Final = version("tcp", '{"account":"acme","address":"192.0.2.8;transport=tcp"}', kind="routing_gateways")
+
+
+@pytest.fixture
+async def config(tmp_path: Path) -> Path:
+    """Return a configuration with the account ``shop`` in its database."""
+    file = tmp_path / "vosd.yaml"
+    file.write_text(CONFIGURATION.replace("$directory", str(tmp_path)))
+    database = Database(migrated(tmp_path / "vosd.db"))
+    await SqlObjects(database).add([version("shop", '{"rate_group":"sell"}', at=0)])
+    await database.close()
+    return file
+
+
+@pytest.fixture
+def switch(config: Path) -> Iterator[ConfiguredSwitch]:
+    with closing(ConfiguredSwitch(config)) as switch:
+        yield switch
+
+
+def test_every_load_has_the_objects_of_its_moment_and_makes_again_only_those_that_differ(
+    switch: ConfiguredSwitch,
+) -> None:
+    loads = Loads(switch)
+
+    def accounts(*versions: ObjectVersion) -> dict[str, str]:
+        catalogue = loads.with_versions(versions).catalogue
+        assert catalogue.accounts["acme"] is acme
+        assert catalogue.rate_groups.keys() == {"sell"}
+        return {name: str(each.overdraft_limit) for name, each in catalogue.accounts.items() if name != "acme"}
+
+    acme = loads.with_versions(()).catalogue.accounts["acme"]
+    richer = version("shop", '{"rate_group":"sell","overdraft_limit":"5"}', number=2)
+    new = version("new", '{"rate_group":"sell"}')
+    assert accounts(richer, new) == {"shop": "5", "new": "0"}
+    assert accounts(new, version("shop", None, number=2)) == {"new": "0"}
+    with pytest.raises(ConfigError, match=r"accounts\[new\].rate_group: value 'no'"):
+        accounts(version("new", '{"rate_group":"no"}'), richer)
+    assert accounts(richer) == {"shop": "5"}
+    assert accounts() == {"shop": "0"}
+
+
+def test_a_later_moment_is_passed_over_where_it_is_not_valid_without_the_change_either(
+    switch: ConfiguredSwitch,
+) -> None:
+    new = version("new", '{"rate_group":"sell"}', at=5)
+    promo = version("promo", '{"rates":[{"prefix":"44","billing_rate":"0.05"}]}', at=6, kind="rate_groups")
+    broken = version("shop", '{"rate_group":"promo"}', at=7, number=2)
+    assert check_here(switch, ChangeCheck([*states_of([new], [promo, broken])], ["new", "none"])).keys() == {"new"}
+    assert check_here(switch, ChangeCheck([*states_of([new], [broken])])) == {}
+    ended = version("promo", None, at=6, number=2, kind="rate_groups")
+    with pytest.raises(ConfigError, match=r"accounts shop \(version 2\) in the database: begins_at"):
+        check_here(switch, ChangeCheck([*states_of([ended], [promo, broken])]))
+
+
+async def test_what_needs_a_socket_that_the_running_switch_has_not_opened_is_an_error_of_its_own(
+    config: Path, switch: ConfiguredSwitch
+) -> None:
+    states = [ObjectsThen(1, [BY_TCP], [])]
+    assert check_here(switch, ChangeCheck(states)) == {}
+    assert check_here(switch, ChangeCheck(states, opened=(*OPENED, "tcp:127.0.0.1:5060"))) == {}
+    with pytest.raises(SocketNotOpenError, match="vosd restart opens one") as refused:
+        check_here(switch, ChangeCheck(states, opened=OPENED))
+    assert [each.key for each in refused.value.problems] == ["routing_gateways[tcp].address"]
+    later = ChangeCheck(
+        [*states_of([version("new", "{}")], [msgspec.structs.replace(BY_TCP, begins_at=9)])], opened=OPENED
+    )
+    checks = Checks()
+    try:
+        with pytest.raises(SocketNotOpenError) as refused_apart:
+            await checks.check(config, ChangeCheck(states, opened=OPENED))
+        assert refused_apart.value.problems == refused.value.problems
+        assert await checks.check(config, later) == {}, "it is not valid without the change either"
+    finally:
+        await checks.close()
+
+
+def test_a_mistake_beside_a_socket_that_is_not_open_is_named_first(switch: ConfiguredSwitch) -> None:
+    both = [BY_TCP, version("shop", '{"rate_group":"none"}', number=2)]
+    with pytest.raises(ConfigError) as refused:
+        check_here(switch, ChangeCheck([ObjectsThen(1, both, [])], opened=OPENED))
+    assert type(refused.value) is ConfigError
+    assert [each.key for each in refused.value.problems] == ["accounts[shop].rate_group"]

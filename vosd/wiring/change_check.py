@@ -1,0 +1,91 @@
+"""Checks of a change of objects: the configuration is loaded as it will be at each planned moment.
+
+Each load takes from the one before what is the same (ADR 112), so a moment costs what its own difference costs.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from vosd.catalogue.agent_sources import check_sources
+from vosd.catalogue.planned_objects import ChangeCheck, check_later
+from vosd.catalogue.problems import ConfigError, ProblemList
+from vosd.catalogue.stored_objects import ObjectVersion
+from vosd.config.assembly.rate_tables import TablesOnce
+from vosd.config.assembly.remembered import Remembered
+from vosd.config.load import Loaded, load
+from vosd.config.reader.addresses import listener_in
+from vosd.config.stored import Stored, Wanted
+from vosd.config.stored_text import with_changes
+from vosd.wiring.configured_switch import ConfiguredSwitch
+
+if TYPE_CHECKING:
+    from vosd.billing.accounts import Account
+
+_Objects = Mapping[str, Mapping[str, ObjectVersion]]
+
+
+def check_here(switch: ConfiguredSwitch, asked: ChangeCheck) -> "Mapping[str, Account]":
+    """Load a configuration in each state of a change, and return the accounts that are asked for.
+
+    Raises:
+        ConfigError: it is not valid, or has sources of an agent that are another customer's.
+    """
+    loads = Loads(switch, asked.opened)
+    first, *later = asked.states
+    catalogue = loads.with_versions(first.versions).catalogue
+    if asked.sources is not None:
+        problems = ProblemList()
+        check_sources(catalogue, asked.sources, problems)
+        if problems.has_errors:
+            raise ConfigError(problems.in_order())
+    accounts = {name: catalogue.accounts[name] for name in asked.accounts if name in catalogue.accounts}
+    check_later(later, loads.with_versions)
+    return accounts
+
+
+class Loads:
+    """Loads of a configuration with further versions of objects, in the place of those that the database has."""
+
+    def __init__(self, switch: ConfiguredSwitch, opened: Sequence[str] | None = None) -> None:
+        """``opened`` is as in ``ChangeCheck``."""
+        self._switch = switch
+        self._opened = None if opened is None else [*map(listener_in, opened)]
+        self._tables = TablesOnce(switch.tables)
+        self._remembered = Remembered()
+        self._stored: Stored | None = None
+        """Definitions of the database, as the first load has read them."""
+        self._others: set[tuple[str, str]] = set()
+        """Objects of which there were further versions."""
+
+    def with_versions(self, versions: Sequence[ObjectVersion]) -> Loaded:
+        """Load the configuration with further versions; raises ConfigError."""
+        self._others |= {(each.kind, each.name) for each in versions}
+
+        def definitions(wanted: Wanted) -> Stored:
+            if wanted.decks:  # what is known are the objects, and their rows are asked for
+                return self._switch.definitions(wanted)
+            if self._stored is None:
+                self._stored = self._switch.definitions(wanted)
+            objects = with_changes(self._stored.objects, versions)
+            changes = None if wanted.known is None else [*_changes(wanted.known.objects, objects, self._others)]
+            return self._stored._replace(objects=objects, changes=changes)
+
+        return load(
+            self._switch.config_path(),
+            tables=self._tables.of,
+            definitions=definitions,
+            remembered=self._remembered,
+            opened=self._opened,
+        )
+
+
+def _changes(known: _Objects, objects: _Objects, names: Iterable[tuple[str, str]]) -> Iterator[ObjectVersion]:
+    """Yield the objects of some kinds and names that differ; one that is gone without its keys."""
+    for kind, name in names:
+        before, after = known.get(kind, {}).get(name), objects.get(kind, {}).get(name)
+        if after is None and before is not None:
+            yield msgspec.structs.replace(before, body=None)
+        elif after is not None and after != before:
+            yield after
