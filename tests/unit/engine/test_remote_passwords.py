@@ -13,7 +13,8 @@ from doubles.virtual.vendor import answers
 
 from vosd.engine.registration import authentication as module
 from vosd.engine.registration import guesses
-from vosd.engine.registration.authentication import HeldRequest, PasswordVerdict
+from vosd.engine.registration.authentication import HELD_MAX, HeldRequest, PasswordVerdict
+from vosd.engine.registration.guesses import OPEN_AT_ONE_PLACE_MAX
 from vosd.radius.digest import DigestParts, digest_attributes
 from vosd.radius.settings import DigestForm
 from vosd.sip.auth_gate import BY_ADDRESS, Accepted, Challenged
@@ -253,8 +254,7 @@ def test_all_phones_behind_a_nat_may_register_at_once():
     for held in judges.asked:
         judges.exchange.authenticator.judged(held, PasswordVerdict.RIGHT, BY_ADDRESS, now)
         assert isinstance(held.verdict, Accepted)
-    assert not judges.exchange.authenticator._guesses._open_by_source
-    assert not judges.exchange.authenticator._guesses._open_by_user
+    assert not judges.exchange.authenticator._guesses._open
 
 
 def test_a_user_at_home_may_have_many_open_questions():
@@ -264,6 +264,34 @@ def test_a_user_at_home_may_have_many_open_questions():
     for port in range(5_060, 5_080):
         assert judges.client(Endpoint(DESK.host, port)).prove(RIGHT) is None
     assert len(judges.asked) == 21
+
+
+def test_a_neighbour_of_a_user_at_home_guesses_no_more_than_its_share(monkeypatch):
+    """Before RADIUS answers, which FreeRADIUS delays for a wrong password: each guess comes from another port."""
+    monkeypatch.setattr(guesses, "OPEN_AT_HOME_MAX", 3)
+    judges = Judges(users=["2001"])
+    assert judges.client().prove(RIGHT, "REGISTER") is None
+    judges.judge(PasswordVerdict.RIGHT)
+    guessed = [
+        judges.client(Endpoint(DESK.host, port)).prove(Login("1001", "guess"), "REGISTER")
+        for port in range(5_060, 5_065)
+    ]
+    assert [None if answer is None else answer.status for answer in guessed] == [None, None, None, 503, 503]
+    assert judges.client(Endpoint(DESK.host, 5_070), "2001").prove(Login("2001", "theirs")) is None
+
+
+def test_a_source_leaves_questions_to_others_also_where_its_users_are_at_home(monkeypatch):
+    monkeypatch.setattr(guesses, "OPEN_AT_ONE_PLACE_MAX", 2)
+    users = ["2001", "2002", "2003"]
+    judges = Judges(users=users)
+    for user in users:
+        assert judges.client(DESK, user).prove(Login(user, "theirs"), "REGISTER") is None
+        judges.judge(PasswordVerdict.RIGHT)
+    answers = [judges.client(DESK, user).prove(Login(user, "theirs")) for user in users]
+    assert [None if answer is None else answer.status for answer in answers] == [None, None, 503]
+    assert judges.client(Endpoint("203.0.113.71", 5060)).prove(RIGHT) is None
+    judges.judge(PasswordVerdict.RIGHT)
+    assert HELD_MAX == 2 * OPEN_AT_ONE_PLACE_MAX
 
 
 def test_one_source_has_a_share_of_the_open_questions(monkeypatch):
@@ -287,8 +315,7 @@ def test_users_at_home_do_not_share_the_open_questions_of_their_source(monkeypat
     assert len(judges.asked) == 2 * len(users)
     for held in judges.asked[-len(users) :]:
         judges.exchange.authenticator.judged(held, PasswordVerdict.RIGHT, BY_ADDRESS, judges.exchange.clock.now())
-    assert not judges.exchange.authenticator._guesses._open_by_source
-    assert not judges.exchange.authenticator._guesses._open_by_user
+    assert not judges.exchange.authenticator._guesses._open
 
 
 def test_phones_behind_the_address_of_a_gateway_may_all_register_at_once(monkeypatch):

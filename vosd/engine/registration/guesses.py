@@ -19,9 +19,14 @@ HOME_MS: Final = 7_200_000
 
 OPEN_OF_SOURCE_MAX: Final = 100
 """Most questions to others about passwords from one source that may be open, for users that are not at home there."""
+OPEN_AT_HOME_MAX: Final = 100
+"""Most open questions about one user from one of its homes."""
+OPEN_AT_ONE_PLACE_MAX: Final = 1_000
+"""Most open questions from one source, whatever it is: half of those that may wait, so that others can ask."""
 
 _Key = TypeVar("_Key", str, tuple[str, str, str])
-_Counted = TypeVar("_Counted", str, tuple[str, str])
+OpenQuestion = tuple[tuple[str, ...], ...]
+"""A question to others about a password: the counts that it is in."""
 
 
 class PasswordAttempt(NamedTuple):
@@ -48,14 +53,6 @@ class Failed(NamedTuple):
     """The password of the user is not looked at for a while, unless it comes from a home of that user."""
 
 
-class OpenQuestion(NamedTuple):
-    """A question to others about a password, as it is counted."""
-
-    source: str
-    user: tuple[str, str] | None
-    """Domain and name of a user; None = it is at home, and the question is not counted."""
-
-
 class Guesses:
     """Counts wrong passwords; bounded."""
 
@@ -73,8 +70,8 @@ class Guesses:
         self._homes: OrderedDict[tuple[str, str, str], int] = OrderedDict()
         self._sources_of_users: OrderedDict[str, int] = OrderedDict()
         """Sources that are a home of any user; those of ``_homes``."""
-        self._open_by_source: Counter[str] = Counter()
-        self._open_by_user: Counter[tuple[str, str]] = Counter()
+        self._open: Counter[tuple[str, ...]] = Counter()
+        """Open questions by all that limits them."""
 
     def adopt(self, settings: LockOutSettings) -> None:
         """Apply other settings to failures from now on."""
@@ -93,27 +90,30 @@ class Guesses:
     def ask(self, attempt: PasswordAttempt, mono_ms: int) -> OpenQuestion | None:
         """Count a question to others as open until ``answered``; None where too many are, and it may not be asked.
 
-        A user that is not at home may have as many as it has guesses left, since each may turn out wrong. A source may
-        have many: after an outage all phones behind a NAT register at once. A gateway's address may be a proxy with
-        all phones behind it.
+        A user that is not at home may have as many as it has guesses left, since each may turn out wrong; one that is
+        has a limit, too, because a neighbour behind the same NAT guesses there as well. A source may have many: after
+        an outage all phones behind a NAT register at once. A gateway's address may be a proxy with all phones behind
+        it.
         """
         source, user = source_of(attempt.host), (attempt.domain, attempt.username)
+        limits: dict[tuple[str, ...], int | None] = {("source", source): OPEN_AT_ONE_PLACE_MAX}
         if self._is_at_home(attempt, mono_ms):
-            return OpenQuestion(source, None)
-        if not attempt.is_gateway and self._open_by_source[source] >= OPEN_OF_SOURCE_MAX:
+            limits["home", *_counted_at(attempt)] = OPEN_AT_HOME_MAX
+        else:
+            limits["user", *user] = self._users.chances(user)
+            if not attempt.is_gateway:
+                limits["away from home", source] = OPEN_OF_SOURCE_MAX
+        if any(most is not None and self._open[key] >= most for key, most in limits.items()):
             return None
-        chances = self._users.chances(user)
-        if chances is not None and self._open_by_user[user] >= chances:
-            return None
-        self._open_by_user[user] += 1
-        self._open_by_source[source] += 1
-        return OpenQuestion(source, user)
+        self._open.update(limits.keys())
+        return tuple(limits)
 
     def answered(self, question: OpenQuestion) -> None:
         """Count a question as open no more."""
-        if question.user is not None:
-            _lower(self._open_by_source, question.source)
-            _lower(self._open_by_user, question.user)
+        for key in question:
+            self._open[key] -= 1
+            if not self._open[key]:
+                del self._open[key]
 
     def failed(self, attempt: PasswordAttempt, mono_ms: int) -> Failed:
         """Count a wrong password."""
@@ -149,13 +149,6 @@ class Guesses:
         if not attempt.is_user:
             return False
         return attempt.is_registered or self._homes.get(_home(attempt), 0) > mono_ms
-
-
-def _lower(counts: Counter[_Counted], key: _Counted) -> None:
-    """Lower a count by one; remove it at zero."""
-    counts[key] -= 1
-    if not counts[key]:
-        del counts[key]
 
 
 def _put_last(table: OrderedDict[_Key, int], key: _Key, until: int) -> None:
