@@ -16,6 +16,7 @@ from doubles.watched_database import ONE, OTHER, Installation, MemoryStandings, 
 
 from vosd.base.money import format_amount
 from vosd.cdr.lease import DatabaseState
+from vosd.cdr.ports import StoreUnavailable
 from vosd.control.installation import DatabaseReport
 from vosd.engine.booking.database_watch import Memo, MemoFile, regression
 from vosd.storage.ports import EntryKind, Payment
@@ -295,6 +296,42 @@ async def test_what_an_account_has_paid_since_it_left_the_configuration_is_no_lo
     assert (mended["balances"], mended["do"], mended["booked_again"]) == ({}, "nothing", 1)
     assert copy.by_account["acme"].balance == 0
     switch.journal.close()
+
+
+async def test_an_interrupted_comparison_forgets_no_lost_payment_of_an_account_that_left_the_configuration(
+    tmp_path, server, monkeypatch
+):
+    copy = MemoryStandings()
+    before = Installation(tmp_path, server, copy=copy)
+    await before.watch.begin(ONE)
+    await before.balances.adopt({name: account(name) for name in ("acme", "carrier")})
+    await before.compared()
+    backup = deepcopy(server.store)
+    await pay(server, 70)
+    await before.balances.refresh()
+    await before.copier.write()
+    await before.watch.end()
+    before.journal.close()
+
+    server.replace_by(backup)
+    after = Installation(tmp_path, server, copy=copy)
+    await after.watch.begin(ONE)
+    await after.balances.adopt({"carrier": account("carrier")})
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(after.watch, "_mended", _gone_away)
+        with pytest.raises(StoreUnavailable):
+            await after.compared()
+    after.watch._comparison_wanted.set()  # as ``compare`` does
+    with structlog.testing.capture_logs() as logged:
+        await after.compared()
+    (mended,) = (line for line in logged if line["event"] == "database_mended")
+    assert mended["balances"] == {"acme": "was 70.00, is 0.00, 70.00 less"}
+    assert copy.by_account["acme"].balance == 0
+    after.journal.close()
+
+
+async def _gone_away():
+    raise StoreUnavailable("away")
 
 
 async def test_a_start_that_does_not_know_the_balances_of_before_the_loss_says_so(tmp_path, switch, server):

@@ -44,6 +44,8 @@ class Mended(NamedTuple):
     changed: Sequence[BalanceChange]
     is_known: bool
     """Whether the balances before the loss are known, so that ``changed`` names every account that lost a payment."""
+    left: Sequence[LastStanding]
+    """Standings of accounts that have left the configuration: only ``note_left`` writes them to the copy."""
 
 
 class JournalComparison:
@@ -123,12 +125,16 @@ class JournalComparison:
             after = await self._balances.read_anew()
             self._forget_behind()
             gone = [name for name in earlier if name in after and name not in self._balances.credits]
-            if gone:  # no one else writes them to the copy, and the next comparison would name them again
-                await self._copy.note([earlier[name]._replace(**after[name]._asdict()) for name in gone])
+            left = [earlier[name]._replace(**after[name]._asdict()) for name in gone]
         compared = ((name, known.balance, after.get(name, _NOTHING).balance) for name, known in before.items())
         changed = [BalanceChange(*each) for each in compared if each[1] != each[2]]
         changed.sort(key=lambda each: abs(each.known - each.now), reverse=True)
-        return Mended(booked, refused, changed, bool(earlier))
+        return Mended(booked, refused, changed, bool(earlier), left)
+
+    async def note_left(self, done: Mended) -> None:
+        """Write to the copy what the next comparison must not name again, when the log has it."""
+        if done.left:
+            await self._copy.note(done.left)
 
     async def _earlier(self) -> dict[str, LastStanding]:
         """Return what the copy has: this process may have read no balance before the loss."""

@@ -388,6 +388,7 @@ class DatabaseWatch(Counting):
         )
         if not self._comparison_wanted.is_set():  # else commits were lost again meanwhile
             self._regressed = None
+            await self._comparison.note_left(done)
             await self._remember()
 
     async def _note_mended(self, place: JournalPlace) -> None:
