@@ -4,6 +4,7 @@ import asyncio
 import csv
 import gzip
 import hashlib
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -320,28 +321,18 @@ async def test_invoices_that_are_issued_after_the_close_of_their_month_are_on_th
     )
 
 
-@pytest.mark.parametrize("months", [(11, 10), (11, 12, 10)])
-async def test_each_document_is_on_one_page_in_whatever_order_months_are_closed(
-    office: Office, months: tuple[int, ...]
-) -> None:
-    def at(days: int) -> Office:
-        return Office(office.definitions, lambda: office.stores, lambda: office.switch, lambda: NOW + days * DAY)
+def later(office: Office, days: int) -> Office:
+    return Office(office.definitions, lambda: office.stores, lambda: office.switch, lambda: NOW + days * DAY)
 
-    async def make_again(days: int) -> None:
-        listed = await list_invoices(office, operator(), ListInvoices(account="acme"))
-        issued = max((each for each in listed if not each.cancels), key=lambda each: each.id)
-        await cancel_invoice(at(days), operator(), CancelInvoice(id=issued.id))
-        await run_invoices(at(days), operator(), RunInvoices(period=issued.period))
 
-    pages = [await close(office)]
-    await make_again(5)
-    await run_invoices(at(31), operator(), RunInvoices(period="2026-10"))
-    while await office.stores.traffic.advance() or await office.stores.traffic.close_day(NOW + 170 * DAY):
-        pass
-    for index, month in enumerate(months):
-        pages.append(await close(at(100 + 2 * index), month=Month(2026, month)))
-        await make_again(101 + 2 * index)
-    pages.append(await close(at(150), month=Month(2027, 1)))
+async def make_again(office: Office, name: str) -> None:
+    listed = await list_invoices(office, operator(), ListInvoices(account=name))
+    issued = max((each for each in listed if not each.cancels), key=lambda each: each.id)
+    await cancel_invoice(office, operator(), CancelInvoice(id=issued.id))
+    await run_invoices(office, operator(), RunInvoices(period=issued.period))
+
+
+async def check_each_document_is_on_one_page(office: Office, pages: list[ClosedMonthSheet]) -> None:
     found = [rows_of(Path(each.directory or "") / "invoices.csv") for each in pages]
     names = found[0][0].split(",")
     rows = [dict(zip(names, line.split(","), strict=True)) for page in found for line in page[1:]]
@@ -349,6 +340,49 @@ async def test_each_document_is_on_one_page_in_whatever_order_months_are_closed(
     assert sorted((row["issuer"], row["number"]) for row in rows) == sorted(
         (each.issuer, each.number or "") for each in listed
     )
+
+
+@pytest.mark.parametrize("months", [(11, 10), (11, 12, 10)])
+async def test_each_document_is_on_one_page_in_whatever_order_months_are_closed(
+    office: Office, months: tuple[int, ...]
+) -> None:
+    pages = [await close(office)]
+    await make_again(later(office, 5), "acme")
+    await run_invoices(later(office, 31), operator(), RunInvoices(period="2026-10"))
+    while await office.stores.traffic.advance() or await office.stores.traffic.close_day(NOW + 170 * DAY):
+        pass
+    for index, month in enumerate(months):
+        pages.append(await close(later(office, 100 + 2 * index), month=Month(2026, month)))
+        await make_again(later(office, 101 + 2 * index), "acme")
+    pages.append(await close(later(office, 150), month=Month(2027, 1)))
+    await check_each_document_is_on_one_page(office, pages)
+
+
+@pytest.mark.parametrize(
+    "closed",
+    [
+        ((10, "UTC"), (11, "UTC"), (9, "UTC")),
+        ((10, "UTC"), (11, "UTC"), (12, "UTC"), (9, "UTC")),
+        ((9, "UTC"), (10, "Asia/Shanghai"), (11, "Asia/Shanghai")),
+        ((10, "UTC"), (11, "UTC"), (9, "Asia/Shanghai")),
+    ],
+)
+async def test_late_documents_of_a_month_are_on_one_page_where_it_is_closed_last_or_its_bounds_have_moved(
+    database: Database, tmp_path: Path, closed: tuple[tuple[int, str], ...]
+) -> None:
+    await prepare(database, tmp_path)
+    office = office_on(database, *ACCOUNTS, account("zeta"), now=NOW, socket=tmp_path / "vosd.sock")
+    await office.stores.books.book([answered_call(50, **{**TERMS, "customer_account": "zeta"})])
+    await run_invoices(office, operator(), RunInvoices(period="2026-09"))
+    while await office.stores.traffic.advance() or await office.stores.traffic.close_day(NOW + 170 * DAY):
+        pass
+    pages, settings = [], office.definitions.settings
+    for index, (month, zone) in enumerate(closed):
+        office.definitions.settings = replace(settings, invoices=replace(settings.invoices, zone=zone))  # type: ignore[misc]
+        pages.append(await close(later(office, 100 + 2 * index), month=Month(2026, month)))
+        await make_again(later(office, 101 + 2 * index), "zeta")
+    pages.append(await close(later(office, 150), month=Month(2027, 1)))
+    await check_each_document_is_on_one_page(office, pages)
 
 
 async def test_an_entry_that_is_booked_after_the_close_is_in_the_next_month(office: Office) -> None:

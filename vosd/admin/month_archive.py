@@ -7,6 +7,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, aclosing
+from datetime import timedelta
 from decimal import Decimal
 from io import StringIO
 from pathlib import Path
@@ -31,6 +32,7 @@ from vosd.base.csv_text import CsvWriter
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
 from vosd.cdr.columns import iso_utc
+from vosd.invoicing.periods import period_of
 from vosd.processes.whole_file import replace_file, sync_directory
 from vosd.storage.invoices import CREDIT_NOTE, INVOICE, InvoiceFilter, StoredInvoice
 from vosd.storage.ledger_values import EARNED, LedgerEntry
@@ -57,17 +59,21 @@ _INVOICE: Final = (
 _CALL_SUMS: Final = ("currency", "fee", "tax", "vendor_currency", "cost", "cost_tax", "answered_at")
 
 
+_ZONES_MS: Final = 2 * 86_400_000
+"""More than the same midnight lies apart in any two zones."""
+
+
 class BooksMovedError(VosError):
     """The entries of the month do not lead from the balances at its begin to those at its end."""
 
 
-class EarlierCloses(NamedTuple):
-    """The months that are closed already, in UTC milliseconds: earlier and later ones, in whatever order."""
+class ClosedMonth(NamedTuple):
+    """The close of a month."""
 
-    spans: tuple[tuple[int, int], ...]
-    """Beginning and end of each; the first one may have no beginning."""
+    month: str
+    """Such as ``2026-10``."""
     closed_at: int
-    """Time of the latest close: documents of these months that are issued behind it are on no page yet."""
+    """UTC milliseconds."""
 
 
 class WrittenMonth(NamedTuple):
@@ -92,11 +98,12 @@ class MonthArchive:
         self._month, self._since, self._until = month, since, until
 
     async def write(
-        self, closed_at: int, before: EarlierCloses | None, report: Callable[[float, int], None]
+        self, closed_at: int, before: Sequence[ClosedMonth], report: Callable[[float, int], None]
     ) -> WrittenMonth:
         """Write the files in the place of earlier ones; ``report`` receives a part of 1 and the calls that are written.
 
-        Invoices that are issued behind ``closed_at`` are for the next close. None = no month is closed.
+        ``before`` has the closes of other months in the order in which they were made. Invoices that are issued behind
+        ``closed_at`` are for the next close.
 
         Raises:
             ExportBlocked: another run writes them.
@@ -111,11 +118,7 @@ class MonthArchive:
             of_ledger = await self._ledger(ledger)
             ledger.check()
             of_balances = self._file(BALANCES, ledger.lines())
-            invoices = await self._invoices((self._since, self._until), (0, closed_at))
-            if before is not None:
-                for span in before.spans:
-                    invoices += await self._invoices(span, (before.closed_at, closed_at))
-                invoices.sort(key=lambda each: each.id)
+            invoices = await self._invoices(closed_at, before)
             of_invoices = self._file(INVOICES, [_INVOICE, *map(_invoice_row, invoices)])
         return WrittenMonth(
             calls=of_calls.rows,
@@ -178,15 +181,29 @@ class MonthArchive:
         async with aclosing(self._stores.ledger.balances(moment)) as found:
             return {each.account: (each.currency or "", each.balance) async for each in found}
 
-    async def _invoices(self, ending: tuple[int, int], issued: tuple[int, int]) -> list[StoredInvoice]:
-        """Return invoices and credit notes by the ends of their periods and the times of their issue, oldest first."""
+    async def _invoices(self, closed_at: int, before: Sequence[ClosedMonth]) -> list[StoredInvoice]:
+        """Return the invoices and credit notes that are on this page and on no earlier one, the oldest first."""
+        ending = self._since - _ZONES_MS, self._until + _ZONES_MS  # their zone may have been another one
+        found = {each.id: each for each in await self._issued((0, closed_at), ending)}
+        if before:
+            found |= {each.id: each for each in await self._issued((before[-1].closed_at, closed_at), None)}
+        *earlier, own = [(each, before[:at]) for at, each in enumerate([*before, ClosedMonth(self._month, closed_at)])]
+        documents = []
+        for _, each in sorted(found.items()):
+            last_day = period_of(each.period).behind - timedelta(days=1)
+            of = f"{last_day:%Y-%m}", each.issued_at or 0
+            if _has(*own, *of) and not any(_has(*page, *of) for page in earlier):
+                documents.append(each)
+        return documents
+
+    async def _issued(self, issued: tuple[int, int], ending: tuple[int, int] | None) -> list[StoredInvoice]:
         found: list[StoredInvoice] = []
         while True:
             before = found[-1].id if found else None
             wanted = InvoiceFilter(ending=ending, issued=issued, before=before, drafts=False)
             page = await self._stores.invoices.list(wanted)
             if not page:
-                return found[::-1]
+                return found
             found += page
 
     def _file(self, name: str, rows: Sequence[Sequence[object]]) -> MonthFile:
@@ -201,6 +218,22 @@ class MonthArchive:
         size, digest = part.finish()
         (self._directory / f".{name}.part").replace(self._directory / name)
         return MonthFile(name, rows, size, digest)
+
+
+def _has(page: ClosedMonth, before: Sequence[ClosedMonth], month: str, issued_at: int) -> bool:
+    """Return whether a document of a month is for a page, unless an earlier page has it.
+
+    Besides the documents of its own month these are late ones of months that were closed ``before``, issued since the
+    last of these closes. Months before the first closed one may never be closed, so theirs are among them.
+    """
+    if issued_at > page.closed_at:
+        return False
+    if month == page.month:
+        return True
+    if not before or issued_at <= before[-1].closed_at:
+        return False
+    months = [each.month for each in before]
+    return month in months or month < min(months) < page.month
 
 
 class _OfCalls:

@@ -42,8 +42,8 @@ class SqlMonthCloses:
         return next(iter(await self._found(select(*_COLUMNS).where(_table.c.month == month))), None)
 
     async def all(self) -> list[StoredMonthClose]:
-        """Return the closes of all months, the earliest month first."""
-        return await self._found(select(*_COLUMNS).order_by(_table.c.month))
+        """Return the closes of all months in the order in which they were made."""
+        return await self._found(select(*_COLUMNS).order_by(_table.c.closed_at, _table.c.month))
 
     async def _found(self, query: Select[Any]) -> list[StoredMonthClose]:
         async with self._database.reading() as connection:

@@ -8,7 +8,7 @@ import msgspec
 
 from vosd import __version__
 from vosd.admin.ledger import Month
-from vosd.admin.month_archive import EarlierCloses, MonthArchive
+from vosd.admin.month_archive import ClosedMonth, MonthArchive
 from vosd.admin.month_page import MissingOfMonth, MonthObstacle, MonthPage
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.invoices import UNFINISHED, InvoiceRunSheet, RunInvoices, run_invoices
@@ -122,7 +122,8 @@ async def close_month(
         await close_period(office, who, ClosePeriod(until, order.reason, is_forced=True))  # verified by the checks
     missing += await _invoiced(office, who, month)
     _refuse(order, missing)
-    closed_at, before = office.now(), await _earlier_closes(office, since)
+    closed_at = office.now()
+    before = [ClosedMonth(each.month, each.closed_at) for each in await stores.month_closes.all()]
     written = await archive.write(closed_at, before, lambda part, calls: report(_CHECKS + (1 - _CHECKS) * part, calls))
     page = MonthPage(
         month=month,
@@ -140,17 +141,6 @@ async def close_month(
     made = StoredMonthClose(month, zone, closed_at, who.recorded, msgspec.json.encode(page).decode())
     stored = await stores.month_closes.add(made, office.audit_line(who, order, month))
     return _shown(directory, archive, order, stored, is_repeated=False)
-
-
-async def _earlier_closes(office: Office, since: int) -> EarlierCloses | None:
-    """Return the closes of other months than the one that begins at ``since``."""
-    stored = await office.stores.month_closes.all()
-    if not stored:
-        return None
-    first, *others = (Month(*map(int, each.month.split("-"))).bounds(ZoneInfo(each.zone)) for each in stored)
-    if first[0] < since:
-        first = (0, first[1])  # months before it may never be closed
-    return EarlierCloses((first, *others), max(each.closed_at for each in stored))
 
 
 def _refuse(order: CloseMonth, missing: Sequence[MissingOfMonth]) -> None:
