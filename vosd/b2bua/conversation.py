@@ -149,10 +149,15 @@ class Conversation(msgspec.Struct, eq=False):
         return leg is self.call.caller.leg or (leg is callee.leg and event.dialog is agreed)
 
     def _speaking(self, callee: GatewayAttempt) -> Dialog | None:
-        """Return the dialog of an announcement, to which keys go before the answer; None = there is none."""
-        if self.call.state is not CallState.RINGING or self.call.caller.leg is None or callee.leg.early is None:
+        """Return the callee's dialog, to which keys go before both legs are established; None = there is none.
+
+        Before the answer it is that of an announcement; then the caller's PRACK, or its answer in the ACK, is missing.
+        """
+        if self.call.caller.leg is None:
             return None
-        return callee.leg.early.speaking
+        if callee.leg.early is None:
+            return callee.leg.dialog
+        return callee.leg.early.speaking if self.call.state is CallState.RINGING else None
 
     def _prack_came(self, leg: Leg, event: RequestArrived) -> None:
         """Handle a PRACK of the caller: no other side is sent reliable responses."""
@@ -164,11 +169,11 @@ class Conversation(msgspec.Struct, eq=False):
 
     def _information_came(self, leg: Leg, event: RequestArrived) -> None:
         """Handle an INFO, mostly a DTMF digit."""
-        callee = self.call.callee
-        speaking = None if callee is None else self._speaking(callee)
+        callee, is_established = self.call.callee, self.is_established
+        speaking = None if callee is None or is_established else self._speaking(callee)
         if callee is not None and speaking is not None and (leg is self.call.caller.leg or event.dialog is speaking):
             self._forward(self.bridge_to(callee), leg, event)
-        elif callee is None or not self.is_established:
+        elif callee is None or not is_established:
             leg.respond(event.transaction, 200 if not event.request.body else 491, event.at)
         elif not self.bridge_to(callee).holds(leg):
             leg.respond(event.transaction, 200, event.at)  # this leg is on hold: there is no side to forward it to

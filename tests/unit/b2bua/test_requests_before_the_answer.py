@@ -58,6 +58,41 @@ def test_a_vendor_that_takes_no_keys_before_the_answer_loses_no_call(scene, said
     assert finish(scene, call).end_reason == "Normal"
 
 
+@both_sides
+def test_keys_while_the_200_waits_for_a_prack_are_forwarded_in_their_order(scene, side):
+    """The vendor has answered, its 200 has its ACK, and the caller has an early dialog."""
+    script = Script((Line(0, 100), Line(0, 183, ANSWER), Line(500, 200, ANSWER)))
+    call, there = ringing(scene, script, Intent(headers=SUPPORTS_100REL, pracks=False))
+    scene.wire.run_until(lambda: there.acks)
+    asking, asked = (call, there) if side == "caller" else (there, call)
+    for key in "12":
+        asking.ask("INFO", body=KEY.replace("5", key), kind=RELAY)
+        scene.wire.run_for(100)
+    assert [info.body[7] for info in asked.asked["INFO"]] == ["1", "2"]
+    assert asking.got["INFO"] == [200, 200]
+    reliable = call.response(183)
+    call.ask("PRACK", headers=(f"RAck: {reliable['RSeq']} {reliable['CSeq']}",))
+    assert finish(scene, call).end_reason == "Normal"
+
+
+@both_sides
+def test_keys_while_the_answer_of_the_caller_is_missing_are_forwarded(scene, side):
+    """The offer was the vendor's, and the ACK of our 200 has the answer: the ACK of the vendor's 200 waits for it."""
+    scene.vendor.script = Script((Line(0, 180), Line(0, 200, ANSWER)))
+    call = scene.caller.call(CALLEE, Intent(offer="", acknowledges=False))
+    scene.wire.run_until(lambda: call.final == 200)
+    there = scene.vendor.only_call
+    asking, asked = (call, there) if side == "caller" else (there, call)
+    asking.ask("INFO", body=KEY, kind=RELAY)
+    scene.wire.run_for(100)
+    assert [info.body for info in asked.asked["INFO"]] == [KEY]
+    assert asking.got["INFO"] == [200]
+    assert there.acks == []
+    call.acknowledge()
+    assert finish(scene, call).end_reason == "Normal"
+    assert len(there.acks) == 1
+
+
 def test_a_key_before_the_vendor_rings_has_no_dialog_to_go_to(scene):
     scene.vendor.script = TRIES
     call = scene.caller.call(CALLEE)

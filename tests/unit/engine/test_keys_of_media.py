@@ -5,7 +5,7 @@ from doubles.data.builders import catalogue, mapping_gateway
 from doubles.keypad_scene import KEYS as TRANSFERS
 from doubles.keypad_scene import TARGET
 from doubles.sockets.peer import ANSWER, OFFER
-from doubles.virtual.customer import Intent
+from doubles.virtual.customer import SUPPORTS_100REL, Intent
 from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.side import SILENCE, Reply
@@ -32,6 +32,7 @@ class KeyScene:
         offer: str = OFFER,
         answer: str = ANSWER,
         early_ms: int = 0,
+        intent: Intent | None = None,
     ) -> None:
         """``early_ms`` = time for which the vendor speaks before it answers."""
         self.relay = VirtualRelay()
@@ -46,13 +47,14 @@ class KeyScene:
         self.scene = Scene(catalogue(trunks, media=parameters), relay=self.relay)
         early = (Line(0, 183, answer),) if early_ms else ()
         self.scene.vendor.script = Script((*early, Line(early_ms, 200, answer)))
-        self.call = self.scene.caller.call(CALLEE, Intent(offer))
+        self.call = self.scene.caller.call(CALLEE, intent or Intent(offer))
         if not early_ms:
             self.scene.wire.run_until(lambda: self.call.final == 200)
         self.scene.wire.run_for(1_000)
         self.there = self.scene.vendor.calls[0]
+        told = self.call.theirs or self.call.responses[-1].body
         self.of_caller, self.of_callee = (
-            (self.at(self.call.theirs), self.at(self.there.theirs)) if self.relay.open_ports else (None, None)
+            (self.at(told), self.at(self.there.theirs)) if self.relay.open_ports else (None, None)
         )
 
     def at(self, session: str):
@@ -186,6 +188,23 @@ def test_keys_for_an_announcement_before_the_answer_go_by_the_way_of_its_vendor(
     keys.event(keys.of_caller, "2")
     keys.scene.wire.run_for(500)
     assert len(keys.there.asked["INFO"]) + len(keys.of_callee.sent_keys) == 3
+    keys.finish()
+
+
+@pytest.mark.parametrize("way", [KeyWay.INFO, KeyWay.TONES])
+def test_keys_while_the_200_waits_for_a_prack_are_sent_in_their_order(way):
+    """Media pass already: the caller has its answer in the reliable response."""
+    intent = Intent(headers=SUPPORTS_100REL, pracks=False)
+    keys = KeyScene(KeyWay.AUTO, way, early_ms=500, intent=intent)
+    assert (len(keys.there.acks), keys.call.final) == (1, None)
+    for key in "12":
+        keys.event(keys.of_caller, key)
+    sent = [body[7] for body in keys.infos(keys.there)] or [key for key, *_ in keys.of_callee.sent_keys]
+    assert sent == ["1", "2"]
+    reliable = keys.call.response(183)
+    keys.call.remote, keys.call.target = reliable["To"], reliable.target
+    keys.call.ask("PRACK", headers=(f"RAck: {reliable['RSeq']} {reliable['CSeq']}",))
+    keys.scene.wire.run_until(lambda: keys.call.final == 200)
     keys.finish()
 
 
