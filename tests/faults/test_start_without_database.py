@@ -1,6 +1,10 @@
 """A start while the database is away: calls are taken by what was known last, and all is booked when it is back."""
 
+from collections.abc import Callable
+from signal import SIGTERM
+
 import pytest
+from doubles.process.mariadb import MariaDb
 from e2e.conditions import eventually
 
 from .conftest import CONFIGURATION
@@ -69,3 +73,46 @@ def test_kills_in_an_outage_cost_its_wait_once(stage, server):
     daemon.start()
     eventually(lambda: len(scene.events("ready")) == 7, "its figures in the log")
     assert scene.events("ready")[-1]["steps_ms"]["database"] >= 4_000
+
+
+def read_only(server: MariaDb) -> Callable[[], None]:
+    """Have the server refuse every change, as a replica that was not made the primary yet; return what ends that."""
+    server.stop()
+    server.start("--innodb-read-only")
+
+    def end() -> None:
+        server.stop()
+        server.start()
+
+    return end
+
+
+def locked(server: MariaDb) -> Callable[[], None]:
+    """Have changes wait without end, as beside a backup that hangs; return what ends that."""
+    holder = server.connection()
+    holder.cursor().execute("FLUSH TABLES WITH READ LOCK")
+    return holder.close
+
+
+@pytest.mark.mariadb
+@pytest.mark.parametrize("unwritable", [read_only, locked])
+def test_a_database_that_can_only_be_read_is_away_at_a_start(stage, server, unwritable):
+    """Its schema can be checked, the lease cannot be taken."""
+    text = CONFIGURATION.replace(f'"{SQLITE_URL}"', f'"{server.create_database("vosd")}", start_without: 1')
+    scene = stage(configuration=f"{text}on_sigterm: keep\n")
+    daemon = scene.daemon
+    scene.answered(2)
+    daemon.signal(SIGTERM)
+    assert daemon.wait() == 0
+    mend = unwritable(server)
+
+    daemon.start()
+    assert daemon.ask("status")["database"]["state"] == "away"
+    assert len(daemon.ask("calls")) == 2, "running calls go on"
+    scene.answered(1, first=2)
+    mend()
+    eventually(lambda: daemon.ask("status")["database"]["state"] == "well", "the database used")
+    for call in scene.customer.answered:
+        scene.customer.hang_up(call)
+    eventually(lambda: len(scene.records()) == 3, "each call booked once")
+    daemon.succeed("ledger", "verify")

@@ -11,7 +11,7 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -189,6 +189,8 @@ class Daemon:
 
     _are_calls_over = False
     """Whether all calls have come to their end before this stop."""
+    _start_without_at: float | None = None
+    """Time of the event loop at which this start goes on without the database; None = it waits on."""
 
     def __init__(self, config: Path, started: Started, notifier: Notifier) -> None:
         loaded, clock = started.loaded, SystemClock()
@@ -400,26 +402,30 @@ class Daemon:
         self._handover.release()
 
     async def _open_database(self) -> None:
-        wait_s = None
         if (
             not self._database.is_sqlite
             and self._settings.start_without_s > 0
             and await self.service.without_database.is_possible()
         ):
             wait_s = self._outage.shortened(self._settings.start_without_s)
+            self._start_without_at = asyncio.get_running_loop().time() + wait_s
         try:
-            await until_database_answers(self._database.check_schema, self._notifier, at_most_s=wait_s)
-            await self._outage.over()
-        except StillAway as error:
-            self._still_away = error
-            self._outage.found()
+            await self._until_answered(self._database.check_schema)
         except (VosError, asyncio.CancelledError):  # the latter by a stop meanwhile
             await self._database.close()
             raise
 
     async def _take_lease(self) -> None:
         if self._still_away is None:
-            await until_database_answers(self._begin_lease, self._notifier)
+            await self._until_answered(self._begin_lease)
+
+    async def _until_answered(self, check: Callable[[], Awaitable[None]], *, reads_much: bool = False) -> None:
+        """Wait for the database, or note that this start goes on without it."""
+        try:
+            await until_database_answers(check, self._notifier, deadline=self._start_without_at, reads_much=reads_much)
+        except StillAway as error:
+            self._still_away = error
+            self._outage.found()
 
     async def _begin_lease(self) -> None:
         await self.service.database.begin(claimant_of(self._settings.node, self._settings.state_dir))
@@ -429,15 +435,16 @@ class Daemon:
         self._accounting.serve()
 
     async def _start_service(self) -> None:
-        if self._still_away is not None:
+        if self._still_away is None:
+            try:
+                await self._until_answered(self.service.learn, reads_much=True)
+            except CurrencyChangedError as error:
+                raise as_mistakes(error, self.configuration.loaded) from error
+        if self._still_away is None:
+            await self._outage.over()
+        else:
             with self._last_known.instead():
                 await self.service.without_database.begin()
-            await self.service.start()
-            return
-        try:
-            await until_database_answers(self.service.learn, self._notifier)
-        except CurrencyChangedError as error:
-            raise as_mistakes(error, self.configuration.loaded) from error
         await self.service.start()
 
     def _talking_calls(self) -> Iterator[TalkingCall]:

@@ -1,5 +1,6 @@
 """A database that comes up after the switch is waited for; what waiting does not mend is not."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,8 +9,9 @@ from doubles.service_manager import ServiceManager
 from structlog.testing import capture_logs
 
 from vosd.cdr.ports import StoreUnavailable
+from vosd.daemon import waiting
 from vosd.daemon.systemd import Notifier
-from vosd.daemon.waiting import until_database_answers
+from vosd.daemon.waiting import StillAway, until_database_answers
 from vosd.storage.database import Database, DatabaseRefusesUs, SchemaOutdated
 
 
@@ -51,6 +53,37 @@ async def test_each_attempt_asks_the_service_manager_for_more_time(tmp_path: Pat
     assert manager.heard() == ["EXTEND_TIMEOUT_USEC=60000000\nSTATUS=waiting for the database: cannot reach it"] * 2
     notifier.close()
     manager.close()
+
+
+async def test_after_its_deadline_a_start_goes_on_without_it() -> None:
+    database = LateDatabase(50)
+    with pytest.raises(StillAway, match="cannot reach it"):
+        await until_database_answers(database.check, Notifier(None), deadline=asyncio.get_running_loop().time())
+    assert database.attempts == 49, "one attempt, and no pause"
+
+
+async def test_an_attempt_that_gets_no_answer_ends_with_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "LEAST_ATTEMPT_S", 0)
+
+    async def check() -> None:
+        await asyncio.Event().wait()
+
+    with pytest.raises(StillAway, match="did not answer"):
+        await until_database_answers(check, Notifier(None), deadline=asyncio.get_running_loop().time())
+
+
+async def test_an_attempt_that_reads_much_is_not_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "LEAST_ATTEMPT_S", 0)
+    deadline = asyncio.get_running_loop().time()
+    has_read: list[bool] = []
+
+    async def check() -> None:
+        for _ in range(10):  # turns of the event loop, the deadline is over
+            await asyncio.sleep(0)
+        has_read.append(True)
+
+    await until_database_answers(check, Notifier(None), deadline=deadline, reads_much=True)
+    assert has_read
 
 
 async def test_what_waiting_does_not_mend_ends_the_wait() -> None:

@@ -201,10 +201,14 @@ class DatabaseWatch(Counting):
     async def begin(self, claimant: Claimant) -> None:
         """Take the lease for this process, and compare the database with the memo of the earlier run.
 
+        Nothing is done where it was taken: ``keep`` renews it.
+
         Raises:
             LeaseHeld: another switch runs on this database.
             StoreUnavailable: the database is away.
         """
+        if self._claimant is not None:
+            return
         earlier, asked_ms = self._memo.read(), self.standstill.now_ms()
         seen = self._known = await self._lease.hold(claimant)
         self._claimant = claimant
@@ -261,9 +265,8 @@ class DatabaseWatch(Counting):
 
     async def end(self) -> None:
         """Release the lease, so that another switch need not wait for it to run out."""
-        if self._waits_for_lease:
+        if self._claimant is None:  # the database did not answer
             return
-        assert self._claimant is not None, "begin() comes first"
         try:
             async with asyncio.timeout(RELEASE_S):
                 await self.look()  # the memo then includes the latest bookings
