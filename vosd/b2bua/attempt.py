@@ -7,6 +7,7 @@ from vosd.b2bua.attempt_progress import AttemptProgress
 from vosd.b2bua.early_dialogs import EARLY_MAX, EarlyDialogs, Pracking
 from vosd.b2bua.given_up import GivenUp
 from vosd.b2bua.leg import RINGING, Leg
+from vosd.b2bua.leg_facts import LegSessions
 from vosd.b2bua.outgoing.headers import SDP, of_prack
 from vosd.b2bua.outgoing.invitation import Invitation, written
 from vosd.b2bua.outgoing.presentation import shows_number
@@ -93,7 +94,7 @@ class GatewayAttempt:
             flow = endpoint.flows.towards(address.host, address.transport, dialect.interface)
         self.peer = peer_of(flow, address.host, address.port or 5060)
         early = self._begin_early(None)
-        offer = self.leg.as_sent(offer)
+        early.offered = offer = self.leg.as_sent(offer)
         invitation = written(
             endpoint, choice, address, self.peer, hops,
             caller_identity=caller.caller_identity,
@@ -113,7 +114,7 @@ class GatewayAttempt:
         """Send the INVITE that waited to be sent when the process before ended."""
         early = self.leg.early
         if self.transaction.is_unsent and early is not None and early.invitation is not None:
-            self._invite(self._begin_early(early.speaker), early.invitation, now)
+            self._invite(self._begin_early(early.speaker, early.offered), early.invitation, now)
 
     def _signed(self, now: Instant) -> SignatureLines:
         """Sign the call for a gateway that has settings for that."""
@@ -268,7 +269,8 @@ class GatewayAttempt:
         if early is not None and early.pracking is not None:
             pracking, early.pracking = early.pracking, None
             answer = self.leg.as_sent(answer)
-            self.progress.is_settled = bool(answer)
+            if answer:
+                self._settle(early, pracking.dialog.remote_tag)
             self._send_prack(pracking, answer, now)
 
     def give_up(self, reason: EndReason, now: Instant, given: Mapping[str, int] = NO_CAUSES) -> None:
@@ -310,11 +312,13 @@ class GatewayAttempt:
 
     # -- inside -------------------------------------------------------------------------------------------------
 
-    def _begin_early(self, speaker: str | None) -> EarlyDialogs:
+    def _begin_early(self, speaker: str | None, offered: bytes = b"") -> EarlyDialogs:
         """Begin an INVITE; ``speaker`` is the fork of the one before whose session the caller was sent."""
         endpoint = self._endpoint
         self.transaction = transaction = InviteClient(store=endpoint.store, owner=self)
-        early = EarlyDialogs(endpoint.flows, self.tag, self.peer, transaction, self.progress, speaker=speaker)
+        early = EarlyDialogs(
+            endpoint.flows, self.tag, self.peer, transaction, self.progress, speaker=speaker, offered=offered
+        )
         self.leg.early = early
         return early
 
@@ -336,7 +340,8 @@ class GatewayAttempt:
         invitation = early.invitation.again(self._endpoint, self.transaction.parts, early.forks.values())
         self._endpoint.dialogs.forget(self.tag, now)
         self.progress.is_settled = False
-        self._invite(self._begin_early(early.speaker), invitation, now)
+        self.leg.sessions = LegSessions(said=early.offered)
+        self._invite(self._begin_early(early.speaker, early.offered), invitation, now)
 
     def _abandon(self, headers: str, now: Instant) -> None:
         self._endpoint.dialogs.forget(self.tag, now)
@@ -380,8 +385,15 @@ class GatewayAttempt:
             if self.call.search is not None:
                 self.call.search.progressed(self, status, b"", now)
             return
+        tag, leg = response.to_tag, self.leg
+        early = leg.early
+        if early is None:
+            return
+        # After a reliable answer all further ones are ignored (RFC 3261 section 13.2.1): an UPDATE may have changed
+        # the session since.
+        session = b"" if not response.body or tag in early.settled else leg.session_in(response)
         number = None if response.header("rseq") is None else rseq_of(response)
-        if number is not None and not self._take_reliable(response, number, now):
+        if number is not None and not self._take_reliable(response, session, number, now):
             return
         if status in RINGING:
             progress.rang = True
@@ -389,49 +401,53 @@ class GatewayAttempt:
                 progress.rang_at = now.came if now.waited_ms else now
         elif progress.tried_at is None:
             progress.tried_at = now
-        tag, leg = response.to_tag, self.leg
-        early = leg.early
-        if tag and number is None and early is not None and tag not in early.unread and len(early.unread) < EARLY_MAX:
+        if tag and number is None and tag not in early.unread and len(early.unread) < EARLY_MAX:
             if not early.unread and not early.dialogs:
                 self._endpoint.dialogs.adopt(self.tag, leg)
             early.unread[tag] = response
-        session = leg.take_session(response)
-        if b"arly-" in response.raw or b"ARLY-" in response.raw:  # no call of a function where it has no such header
-            session = self._gated(response, session)
-        if session:
-            session = self._early_media(response.to_tag, session, now, is_sure=number is not None)
+        leg.take_capabilities(response)
+        # The header is looked for in the bytes: that takes no call of a function, and few responses have it.
+        if session or b"arly-" in response.raw or b"ARLY-" in response.raw:
+            session = self._early_media(early, response, session, now, is_sure=number is not None)
         if self.call.search is not None:
             self.call.search.progressed(self, status, session, now)
 
-    def _gated(self, response: Response, session: bytes) -> bytes:
+    def _early_media(
+        self, early: EarlyDialogs, response: Response, session: bytes, now: Instant, *, is_sure: bool
+    ) -> bytes:
+        """Note the session of a fork, and switch to it; return what the caller is sent of it, which may be nothing."""
+        tag = response.to_tag
+        if session and not is_sure:
+            # Without an offer of ours it is an offer, and only a reliable response may carry one (RFC 3261 13.2.1).
+            has_room = tag in early.sessions or len(early.sessions) < EARLY_MAX
+            session = session if early.offered and has_room else b""
+        if session:
+            early.sessions_of(tag).note(session)
+        session = self._gated(early, response, session)
+        if session:
+            self._switch_to(early, tag, now)
+        return session
+
+    def _gated(self, early: EarlyDialogs, response: Response, session: bytes) -> bytes:
         """Return the session that the caller may be sent now; nothing while P-Early-Media is inactive (RFC 5009).
 
         A session that was held back is sent with the response that opens it, or with the answer. A caller whose trunk
         is sent the header decides by itself.
         """
-        value, early = response.header(_EARLY_MEDIA), self.leg.early
+        value, tag = response.header(_EARLY_MEDIA), response.to_tag
         rules = self.call.caller.dialect.headers
-        if value is None or early is None or (rules is not None and rules.responses.passes_header(_EARLY_MEDIA)):
+        if value is None or (rules is not None and rules.responses.passes_header(_EARLY_MEDIA)):
             return session
         if _INACTIVE in {word.strip().lower() for word in value.split(",")}:
+            if session:
+                early.held_back.add(tag)
             return b""
-        is_only_fork = {*early.unread, *early.dialogs} <= {response.to_tag}
-        return session or (self.leg.sessions.remote if is_only_fork and not early.sessions else b"")
-
-    def _early_media(self, tag: str, session: bytes, now: Instant, *, is_sure: bool) -> bytes:
-        """Switch to the fork that sends media; return its session, nothing if it may not be used."""
-        if not self.leg.sessions.said and not is_sure:
-            # Without an offer of ours it is an offer, and only a reliable response may carry one (RFC 3261 13.2.1).
-            return b""
-        early = self._forked()
-        sessions = early.sessions
-        if tag not in sessions and len(sessions) >= EARLY_MAX:
-            return b""
-        self._switch_to(early, tag, now)
-        sessions[tag] = session
+        if tag in early.held_back:
+            early.held_back.discard(tag)
+            session = session or early.sessions_of(tag).remote
         return session
 
-    def _take_reliable(self, response: Response, number: int, now: Instant) -> bool:
+    def _take_reliable(self, response: Response, session: bytes, number: int, now: Instant) -> bool:
         """Acknowledge a reliable response; return whether it counts.
 
         One does not that is repeated or out of order (RFC 3262 section 4), or that ends the attempt by its session.
@@ -451,21 +467,21 @@ class GatewayAttempt:
             self._endpoint.dialogs.adopt(self.tag, leg)
         early.rseqs[tag] = number
         pracking = Pracking(dialog, f"RAck: {number} {self.transaction.parts.sequence} INVITE\r\n")
-        session = leg.session_in(response)
-        if session and not (self.progress.is_settled and early.speaker == tag) and self._is_unusable(session, now):
+        if session and self._is_unusable(session, now):
             # It is the answer, whatever the 2xx has (RFC 3261 section 13.2.1). An offer is not answered.
-            if leg.sessions.said:
+            if early.offered:
                 self._send_prack(pracking, b"", now)
             if self.call.search is not None:
                 self.call.search.session_unusable(self, now)
             return False
         if session:
             self._switch_to(early, tag, now)
-        if session and not leg.sessions.said and not self.progress.is_settled:
+        if session and not early.offered:
             # The session is an offer: the PRACK carries the answer, and waits for the caller's (RFC 3262 section 5).
             early.pracking = pracking
         else:
-            self.progress.is_settled = self.progress.is_settled or bool(session)
+            if session:
+                self._settle(early, tag)
             self._send_prack(pracking, b"", now)
         return True
 
@@ -479,19 +495,25 @@ class GatewayAttempt:
         transaction = Client(store=self._endpoint.store)
         self.leg.send(OutgoingRequest(headers, body, transaction, pracking.dialog, "PRACK"), now)
 
+    def _settle(self, early: EarlyDialogs, tag: str) -> None:
+        """Note that offer and answer were exchanged with the fork whose session the caller was sent."""
+        early.settled.add(tag)
+        self.progress.is_settled = True
+
     def _switch_to(self, early: EarlyDialogs, tag: str, now: Instant, *, answers: bool = False) -> None:
-        """Switch the caller to this fork; a session agreed with another one is void (RFC 3261 section 12.1)."""
-        if early.speaker is not None and early.speaker != tag:
-            self.progress.is_settled = False
-            if self.call.search is not None:
-                left, found = self.fork_key(early.speaker), self.fork_key(tag)
-                self.call.search.fork_changed(self, left, found, now, answers=answers)
+        """Switch the caller to this fork; a session agreed with another one is not one with it (RFC 3261 12.1)."""
+        if early.speaker is not None and early.speaker != tag and self.call.search is not None:
+            left, found = self.fork_key(early.speaker), self.fork_key(tag)
+            self.call.search.fork_changed(self, left, found, now, answers=answers)
         early.speaker = tag
+        self.progress.is_settled = tag in early.settled
+        self.leg.sessions = early.sessions_of(tag)
 
     def _establish(self, response: Response, now: Instant) -> None:
         """Make the confirmed dialog of a 2xx."""
         tag, leg, early = response.to_tag, self.leg, self._forked()
-        if early.speaker is not None and early.speaker != tag:
+        latest = leg.sessions.remote
+        if early.sessions and early.speaker != tag:
             self._switch_to(early, tag, now, answers=True)
         # The early dialog has used CSeq numbers for PRACK and UPDATE, so it becomes the confirmed one. A 2xx
         # with an unknown tag comes from another fork and makes a dialog of its own (RFC 3261 section 13.2.2.4).
@@ -505,10 +527,14 @@ class GatewayAttempt:
             self._endpoint.dialogs.adopt(self.tag, leg)  # else it was adopted with its first early dialog
         leg.early = None
         leg.facts.is_confirmed = True
-        # A 2xx after a reliable answer need not repeat it (RFC 3261 section 13.2.1): use the one of that fork.
-        self.answer = leg.take_session(response) or early.sessions.get(tag) or leg.sessions.remote
-        if self.answer is not leg.sessions.remote:
-            leg.note_session(self.answer)
+        # A 2xx after a reliable answer need not repeat it, and if it does, that is ignored (RFC 3261 section 13.2.1).
+        if self.progress.is_settled:
+            leg.take_capabilities(response)
+            self.answer = leg.sessions.remote
+        else:
+            self.answer = leg.take_session(response) or leg.sessions.remote or latest
+            if self.answer is not leg.sessions.remote:
+                leg.note_session(self.answer)
         leg.timer.answered(response, now)
         leg.facts.last_seen_at = now
         leg.supervision = Supervision(self._endpoint, leg, SupervisionFacts(now))

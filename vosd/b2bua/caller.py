@@ -7,6 +7,7 @@ from vosd.b2bua.extensions import reliability_of
 from vosd.b2bua.identity import CallerIdentity, caller_identity_of
 from vosd.b2bua.invite_progress import InviteProgress, ShownFork
 from vosd.b2bua.leg import Leg
+from vosd.b2bua.leg_facts import LegSessions
 from vosd.b2bua.outgoing.headers import of_answer, of_rejection, of_reliable_ringing, of_ringing
 from vosd.b2bua.outgoing.reasons import NO_CAUSES
 from vosd.b2bua.prack_queue import PrackQueue
@@ -195,7 +196,7 @@ class Caller:
             number = dialog.remote_sequence if self.progress.last_tag is None else self._resumed
             shown = {
                 **shown,
-                before: ShownFork(dialog.local_tag, number, bytes(self.leg.sessions.said), self.progress.is_settled),
+                before: ShownFork(dialog.local_tag, number, self.leg.sessions, self.progress.is_settled),
             }
             self.shown = shown
         self._begin_dialog(shown.get(after) if answers else None, now)
@@ -406,9 +407,10 @@ class Caller:
         dialog, sequence = self.dialog, self.progress.invite_sequence
         old, self.progress.sent_early_media = dialog.local_tag, shown is not None
         if shown is None:
-            new, self.leg.sessions.said, self.progress.is_settled = self._endpoint.token(), b"", False
+            # What was agreed in another early dialog does not hold in this one: the offer is that of the INVITE.
+            new, self.leg.sessions, self.progress.is_settled = self._endpoint.token(), LegSessions(self.offer), False
         else:
-            new, sequence, self.leg.sessions.said, self.progress.is_settled = shown
+            new, sequence, self.leg.sessions, self.progress.is_settled = shown
         dialog.local = dialog.local.removesuffix(old) + new
         dialog.local_tag = new
         self.progress.resumed_sequence = sequence

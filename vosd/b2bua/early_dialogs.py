@@ -6,6 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from vosd.b2bua.attempt_progress import AttemptProgress
+from vosd.b2bua.leg_facts import LegSessions
 from vosd.b2bua.outgoing.invitation import Invitation
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.flows import Flows
@@ -42,11 +43,17 @@ class EarlyDialogs(msgspec.Struct, eq=False):
     """The first responses of forks whose dialogs nothing has needed yet."""
     rseqs: dict[str, int] = {}
     """The latest RSeq of each fork that sends reliable responses."""
-    sessions: dict[str, bytes] = {}
-    """Session description of each fork that has sent early media."""
+    sessions: dict[str, LegSessions] = {}
+    """The session descriptions of each fork that has sent one: each fork agrees on a session by itself."""
     pracking: Pracking | None = None
     speaker: str | None = None
-    """Tag of the fork whose session the caller was sent."""
+    """Tag of the fork whose session the caller was sent; its descriptions are those of the leg."""
+    offered: bytes = b""
+    """Session description in the INVITE, which each fork has been sent."""
+    settled: set[str] = set()
+    """Tags of the forks with which offer and answer were exchanged: they make no further answer (RFC 3261 13.2.1)."""
+    held_back: set[str] = set()
+    """Tags of the forks whose session the caller is not sent before they open it (P-Early-Media)."""
 
     @property
     def forks(self) -> Mapping[str, Dialog]:
@@ -74,6 +81,10 @@ class EarlyDialogs(msgspec.Struct, eq=False):
         """Address that packets of the gateway come from."""
         agreed = self.agreed
         return self.peer.host if agreed is None else agreed.seen_at.host
+
+    def sessions_of(self, tag: str) -> LegSessions:
+        """Return the session descriptions of a fork, to be changed."""
+        return self.sessions.setdefault(tag, LegSessions(said=self.offered))
 
     def dialog_of(self, response: Response) -> Dialog:
         """Make the dialog of the fork that a response comes from."""

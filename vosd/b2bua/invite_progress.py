@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from vosd.b2bua.leg_facts import LegSessions
 from vosd.sip.dialog.session_wish import Wish
 from vosd.trunks.dialect import Reliability
 
@@ -14,7 +15,7 @@ class ShownFork(NamedTuple):
     tag: str
     """Ours, by which the caller knows the fork."""
     remote_sequence: int
-    said: bytes
+    sessions: LegSessions
     is_settled: bool
 
 

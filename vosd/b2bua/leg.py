@@ -183,11 +183,16 @@ class Leg:
         """Report a changed remote target, or session timer, to the call."""
         self.call.moved()
 
-    def take_session(self, message: Message) -> bytes:
-        """Take the capabilities and the session description from a message; return the latter."""
+    def take_capabilities(self, message: Message) -> None:
+        """Take from a message what this side can do."""
         allow = message.header("allow")
         if allow is not None:
             self.facts.allows_update = "UPDATE" in allow or "UPDATE" in "".join(message.values("allow")[1:])
+
+    def take_session(self, message: Message) -> bytes:
+        """Take the capabilities and the session description from a message; return the latter."""
+        if message.header("allow") is not None:
+            self.take_capabilities(message)
         session = message.body
         if not session:
             return session

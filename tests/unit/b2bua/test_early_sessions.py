@@ -1,8 +1,9 @@
 """Sessions that change while it rings: UPDATE (RFC 3311) within what a reliable response has settled (RFC 3262)."""
 
 import pytest
-from doubles.data.sessions import answering
+from doubles.data.sessions import answering, revised
 from doubles.sockets.peer import ANSWER, OFFER
+from doubles.successor import replace_node
 from doubles.virtual.customer import INSISTS_ON_RELIABLE, KNOWS_UPDATE, SUPPORTS_100REL, Intent
 from doubles.virtual.scene import CALLEE, sides
 from doubles.virtual.side import SILENCE, Reply
@@ -97,3 +98,59 @@ def test_a_pending_early_update_is_let_go_with_the_call(scene, early):
     scene.wire.run_for(100)
     assert there.is_over
     scene.close()
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+@pytest.mark.parametrize("lines", [(Line(0, 200),), (Line(0, 200, ANSWER),), (Line(0, 180, ANSWER), Line(0, 200))])
+@pytest.mark.parametrize("side", ["caller", "callee"])
+def test_a_session_that_an_update_has_changed_holds_when_the_call_is_answered(scene, early, side, lines, is_restarted):
+    """RFC 3261 section 13.2.1: after a reliable answer, descriptions in later responses to the INVITE are ignored."""
+    call, there = early
+    asking, asked = sides(side, call, there)
+    if side == "caller":
+        asked.will("UPDATE", Reply(200, revised(ANSWER.replace("30000", "31000"))))
+    asking.mine = asking.mine.replace("m=audio ", "m=audio 1")
+    asking.propose("a=sendrecv", method="UPDATE")
+    scene.wire.run_for(100)
+    mine, theirs = there.mine, there.theirs
+    if is_restarted:
+        replace_node(scene)
+    for line in lines:
+        there.respond(line)
+        scene.wire.run_for(100)
+    assert [response.body for response in call.responses[-len(lines) :]] == [""] * len(lines)
+    there.mine = mine
+    assert call.agrees_with(there)
+    there.ask("INVITE", body=mine)
+    scene.wire.run_for(100)
+    assert there.got["INVITE"] == [200]
+    assert (there.theirs, call.asked["INVITE"]) == (theirs, []), "an unchanged description is a refresh"
+    call.propose("a=sendonly")
+    scene.wire.run_for(100)
+    assert call.agrees_with(there)
+    scene.finish(call)
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_a_session_that_was_changed_in_one_early_dialog_is_not_that_of_another(scene, is_restarted):
+    """RFC 3261 section 12.1, RFC 3311 section 5.1: the fork that answers has been sent the INVITE, and nothing else."""
+    other = Script((Line(100, 183, ANSWER.replace("192.0.2.20", "192.0.2.21"), KNOWS_UPDATE, True),))
+    timed = "Supported: timer", "Session-Expires: 600;refresher=uac", "Allow: INVITE, ACK, BYE"
+    scene.vendor.script = Script((Line(0, 180), Line(2_000, 200, ANSWER, timed)), forks=(other,))
+    call = scene.caller.call(CALLEE, Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE)))
+    scene.wire.run_for(500)
+    call.propose("a=inactive", method="UPDATE")
+    scene.wire.run_for(500)
+    winner, ringing = scene.vendor.calls
+    assert [len(each.asked["UPDATE"]) for each in (winner, ringing)] == [0, 1]
+    if is_restarted:
+        replace_node(scene)
+    scene.wire.run_until(lambda: bool(winner.asked["INVITE"]))
+    refresh, *_ = winner.asked["INVITE"]
+    assert refresh.body == OFFER
+    call.mine = OFFER
+    call.ask("INVITE", body=OFFER)
+    scene.wire.run_for(100)
+    assert call.got["INVITE"] == [200]
+    assert len(winner.asked["INVITE"]) == 1, "an unchanged description is a refresh"
+    scene.finish(call)

@@ -135,6 +135,42 @@ def test_a_phone_answers_under_the_tag_of_its_latest_early_media(scene):
     assert scene.record.end_reason == "Normal"
 
 
+@pytest.mark.parametrize("is_restarted", [False, True])
+@pytest.mark.parametrize("winner", [0, 1])
+def test_the_offer_of_each_phone_gets_its_own_answer(scene, winner, is_restarted):
+    """RFC 3262 section 5, RFC 3261 section 13.2.1: the INVITE has no offer, each early dialog has."""
+    scene.vendor.script = Script(
+        (Line(0, 183, ANSWER, (), True),), forks=(Script((Line(200, 183, OTHERS, (), True),)),)
+    )
+    call = scene.caller.call(CALLEE, Intent(offer="", headers=SUPPORTS_100REL))
+    scene.wire.run_for(500)
+    phones = scene.vendor.calls
+    assert [[bool(prack.body) for prack in each.asked["PRACK"]] for each in phones] == [[True], [True]]
+    if is_restarted:
+        replace_node(scene)
+    phones[winner].respond(Line(0, 200))
+    scene.wire.run_for(100)
+    assert [ack.body for ack in phones[winner].acks] == [""]
+    call.propose("a=sendonly")
+    scene.wire.run_for(100)
+    assert call.agrees_with(phones[winner])
+    scene.finish(call)
+
+
+@pytest.mark.parametrize("reliably", [True, False])
+def test_a_phone_that_offers_after_another_one_was_answered_gets_an_answer(scene, reliably):
+    """Its offer is in its 183 if that is reliable, else in its 200 (RFC 3261 section 13.2.1)."""
+    other = Script((Line(200, 183, OTHERS, (), reliably), Line(1_000, 200, "" if reliably else OTHERS)))
+    call, _ = scene.talk(
+        Intent(offer="", headers=SUPPORTS_100REL), Script((Line(0, 183, ANSWER, (), True),), forks=(other,))
+    )
+    winner = scene.vendor.calls[1]
+    answers_to = winner.asked["PRACK"] if reliably else winner.acks
+    assert [bool(each.body) for each in answers_to] == [True]
+    assert call.theirs == OTHERS
+    scene.finish(call)
+
+
 # -- gateways that were given up ----------------------------------------------------------------------------------
 
 

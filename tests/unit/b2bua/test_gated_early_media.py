@@ -30,9 +30,12 @@ def test_an_inactive_session_is_sent_with_the_answer_alone(name):
     assert (call.response(183).body, call.response(200).body) == ("", ANSWER)
 
 
+@pytest.mark.parametrize("headers", [(), SUPPORTS_100REL])
+@pytest.mark.parametrize("is_reliable", [False, True])
 @pytest.mark.parametrize("again", [ANSWER, ""])
-def test_a_later_response_opens_it(again):
-    call, _ = talk(Line(0, 183, ANSWER, INACTIVE), Line(100, 180, again, OPEN), Line(500, 200, ANSWER))
+def test_a_later_response_opens_it(again, is_reliable, headers):
+    lines = Line(0, 183, ANSWER, INACTIVE, is_reliable), Line(100, 180, again, OPEN, is_reliable)
+    call, _ = talk(*lines, Line(500, 200, ANSWER), headers=headers)
     assert (call.response(183).body, call.response(180).body) == ("", ANSWER)
 
 

@@ -17,12 +17,12 @@ ANSWERS = Script((Line(0, 200, OTHER_ANSWER),))
 SETTLES = Script((Line(0, 100), Line(0, 183, ANSWER, KNOWS_UPDATE, True), Line(3_000, 200)))
 
 
-def relaying(**caller):
+def relaying(relay=None, **caller):
     """Return a scene with two vendors whose switch relays; ``caller`` are keys of the caller's trunk about media."""
     trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32", media=MediaSettings(**caller))]
     trunks += [vendor_gateway(index) for index in range(2)]
     media = MediaParameters(engine=MediaEngine.RELAY, mode=MediaMode.ON)
-    return Scene(catalogue(trunks, media=media), relay=VirtualRelay())
+    return Scene(catalogue(trunks, media=media), relay=relay or VirtualRelay())
 
 
 def host(response):
@@ -135,3 +135,21 @@ def test_a_call_ends_by_an_answer_in_a_prack_that_the_gateway_cannot_be_sent():
     assert call.got["PRACK"] == [200]
     assert (there.is_cancelled, there.asked["PRACK"]) == (True, [])
     assert scene.close().end_reason == "No Common Codec"
+
+
+def test_the_relay_keeps_the_address_that_an_update_has_named_when_the_call_is_answered():
+    """The 200 needs no description after a reliable answer, and the first one does not hold any more (RFC 3311)."""
+    relay = VirtualRelay()
+    scene = relaying(relay)
+    scene.vendor.script = Script((Line(0, 100), Line(0, 183, ANSWER, KNOWS_UPDATE, True)))
+    call = scene.caller.call(CALLEE, Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE)))
+    scene.wire.run_for(100)
+    there = scene.vendor.only_call
+    there.mine = ANSWER.replace("30000", "31000")
+    there.propose("a=sendrecv", method="UPDATE")
+    scene.wire.run_for(100)
+    there.respond(Line(0, 200))
+    scene.wire.run_for(100)
+    sources = (each.source for each in relay.open_ports.values())
+    assert sorted(source.rtp for source in sources if source is not None) == [20_000, 31_000]
+    scene.finish(call)

@@ -1,6 +1,7 @@
 """Snapshot of the leg of a vendor: an attempt in progress, or the one that was answered."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import chain, repeat
 
 import msgspec
 
@@ -8,6 +9,7 @@ from vosd.b2bua.attempt import GatewayAttempt
 from vosd.b2bua.attempt_progress import AttemptProgress
 from vosd.b2bua.call import Call
 from vosd.b2bua.early_dialogs import EarlyDialogs, Pracking
+from vosd.b2bua.leg_facts import LegSessions
 from vosd.b2bua.outgoing.invitation import Invitation
 from vosd.b2bua.snapshot.facts import facts_in, named
 from vosd.b2bua.snapshot.leg import DialectOf, LegSnapshot
@@ -120,6 +122,11 @@ class EarlySnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     """The latest number of a reliable response, by the tag of who sent it."""
     sessions: tuple[tuple[bytes, SessionSnapshot], ...] = ()
     pracking: tuple[DialogSnapshot, str] | None = None
+    said: tuple[SessionSnapshot, ...] = ()
+    """The latest description that each fork of ``sessions`` was sent."""
+    offered: SessionSnapshot = NO_SESSION
+    settled: tuple[bytes, ...] = ()
+    held_back: tuple[bytes, ...] = ()
 
     def restored(self, attempt: GatewayAttempt, speaker: str | None, restoration: Restoration) -> EarlyDialogs:
         """Return the forks; ``speaker`` is the tag of the one whose session the caller was sent."""
@@ -134,10 +141,22 @@ class EarlySnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             {dialog.remote_tag: dialog for dialog in dialogs},
             {},
             {text_of(tag): number for tag, number in self.rseqs},
-            {text_of(tag): session.restored() for tag, session in self.sessions},
+            self._sessions(attempt, speaker),
             None if pracking is None else Pracking(restoration.dialog(pracking[0]), pracking[1]),
             speaker,
+            attempt.leg.sessions.said if self.offered == NO_SESSION and not self.said else self.offered.restored(),
+            {*map(text_of, self.settled), *([speaker] if speaker is not None and attempt.progress.is_settled else ())},
+            set(map(text_of, self.held_back)),
         )
+
+    def _sessions(self, attempt: GatewayAttempt, speaker: str | None) -> dict[str, LegSessions]:
+        """Return the descriptions of each fork; the current one has those of the leg."""
+        sessions, current = {}, attempt.leg.sessions
+        said: Iterator[SessionSnapshot | None] = chain(self.said, repeat(None))
+        for (tag, remote), sent in zip(self.sessions, said, strict=False):
+            others = LegSessions(remote.restored(), b"", current.said if sent is None else sent.restored())
+            sessions[text_of(tag)] = current if text_of(tag) == speaker else others
+        return sessions
 
 
 class CalleeLegSnapshot(AttemptProgress, kw_only=True, omit_defaults=True):
@@ -216,6 +235,10 @@ def _early(early: EarlyDialogs, endpoint: Endpoint) -> EarlySnapshot:
         None if invitation is None else InvitationSnapshot.of(invitation, endpoint),
         None if not dialogs else tuple(dialog_with_login(each, flows) for each in dialogs.values()),
         tuple((encode(tag), number) for tag, number in early.rseqs.items()),
-        tuple((encode(tag), SessionSnapshot.of(session)) for tag, session in early.sessions.items()),
+        tuple((encode(tag), SessionSnapshot.of(each.remote)) for tag, each in early.sessions.items()),
         None if pracking is None else (dialog_with_login(pracking.dialog, flows), pracking.rack),
+        tuple(SessionSnapshot.of(each.said) for each in early.sessions.values()),
+        SessionSnapshot.of(early.offered),
+        tuple(map(encode, early.settled)),
+        tuple(map(encode, early.held_back)),
     )

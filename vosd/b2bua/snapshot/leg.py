@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from copy import copy
 from itertools import chain, repeat
+from typing import NamedTuple
 
 import msgspec
 
@@ -132,6 +133,30 @@ class KeypadSnapshot(KeypadFacts, array_like=True):
         return keypad
 
 
+class ShownForkSnapshot(NamedTuple):
+    """Snapshot of an early dialog that the caller has while another one is current."""
+
+    tag: str
+    remote_sequence: int
+    said: SessionSnapshot | bytes
+    """Bytes in journals of an earlier version."""
+    is_settled: bool
+    remote: SessionSnapshot | None = None
+    """None in journals of an earlier version: the caller had one description for all forks."""
+
+    @classmethod
+    def of(cls, fork: ShownFork) -> "ShownForkSnapshot":
+        """Describe an early dialog."""
+        said, remote = SessionSnapshot.of(fork.sessions.said), SessionSnapshot.of(fork.sessions.remote)
+        return cls(fork.tag, fork.remote_sequence, said, fork.is_settled, remote)
+
+    def restored(self, latest: bytes) -> ShownFork:
+        """Return the early dialog; ``latest`` is the latest description of the caller."""
+        said = self.said.restored() if isinstance(self.said, SessionSnapshot) else self.said
+        remote = latest if self.remote is None else self.remote.restored()
+        return ShownFork(self.tag, self.remote_sequence, LegSessions(remote, b"", said), self.is_settled)
+
+
 class CallerLegSnapshot(InviteProgress, kw_only=True, omit_defaults=True):
     """A caller and its leg."""
 
@@ -142,7 +167,7 @@ class CallerLegSnapshot(InviteProgress, kw_only=True, omit_defaults=True):
     offer: SessionSnapshot = NO_SESSION
     keypad: KeypadSnapshot | None = None
     unacknowledged: ReliableSnapshot | None = None
-    shown: tuple[tuple[bytes, ShownFork], ...] = ()
+    shown: tuple[tuple[bytes, ShownForkSnapshot], ...] = ()
     waiting_rings: tuple[tuple[int, SessionSnapshot], ...] = ()
     waiting_forwarded: tuple[bytes, ...] = ()
     """The response that each of ``waiting_rings`` forwards; empty = none."""
@@ -167,7 +192,7 @@ class CallerLegSnapshot(InviteProgress, kw_only=True, omit_defaults=True):
             unacknowledged=None
             if pracks is None or pracks.unacknowledged is None
             else ReliableSnapshot.of(pracks.unacknowledged, endpoint.flows),
-            shown=tuple((encode(tag), fork) for tag, fork in (caller.shown or {}).items()),
+            shown=tuple((encode(tag), ShownForkSnapshot.of(fork)) for tag, fork in (caller.shown or {}).items()),
             waiting_rings=()
             if pracks is None
             else tuple((status, SessionSnapshot.of(session)) for status, session, _ in pracks.rings),
@@ -201,7 +226,7 @@ class CallerLegSnapshot(InviteProgress, kw_only=True, omit_defaults=True):
         caller.invite_message = invite_message if isinstance(invite_message, Request) else None
         caller.keypad = None if self.keypad is None else self.keypad.restored(caller, board, restoration)
         caller.pracks = self._pracks(caller, restoration)
-        caller.shown = {text_of(tag): fork for tag, fork in self.shown} or None
+        caller.shown = {text_of(tag): fork.restored(leg.sessions.remote) for tag, fork in self.shown} or None
         leg.proposing = None if self.proposing is None else restoration.server(self.proposing)
         caller.expiry = restoration.alarm(self.expiry, caller)
         endpoint.dialogs.adopt(dialog.local_tag, leg)
