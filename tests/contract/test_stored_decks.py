@@ -104,6 +104,15 @@ async def test_each_version_advances_that_of_the_definitions_and_reading_does_no
     assert await decks.version() == before + 1
 
 
+async def test_the_version_of_the_definitions_is_advanced_beyond_one_that_was_lost_and_never_back(decks):
+    before = await decks.version()
+    await decks.advance_beyond(before + 7)
+    beyond = await decks.version()
+    assert beyond > before + 7
+    await decks.advance_beyond(before)
+    assert await decks.version() > beyond
+
+
 async def test_a_failure_in_the_middle_leaves_nothing(decks):
     def broken():
         yield CHUNKS[0]

@@ -482,9 +482,10 @@ class Daemon:
         gateways = {name for call in calls for name in (call.mapping_gateway, call.routing_gateway) if name}
         return Busy(accounts, gateways)
 
-    def _doubt_definitions(self) -> None:
+    async def _doubt_definitions(self) -> None:
         self.configuration.doubt_stored()
         self._definitions.forget_tries()
+        await SqlDecks(self._database).advance_beyond(self.configuration.loaded.stored.version or 0)
 
     async def _put_in_force(self, loaded: Loaded) -> None:
         await self.service.countries.adjust(loaded.settings.country_file)

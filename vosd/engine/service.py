@@ -4,7 +4,7 @@ Owns the order in which an earlier run is completed before the first call is tak
 """
 
 import asyncio
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Awaitable, Callable, Sequence, Set
 from dataclasses import replace
 from typing import Final
 
@@ -116,7 +116,7 @@ class SwitchService:
         from party to party. ``rtpengines`` relay in place of it, while one of them works.
         """
         # Called when a database that has lost commits is mended: its definitions are other ones, too.
-        self.doubt_definitions: Callable[[], None] = lambda: None
+        self.doubt_definitions: Callable[[], Awaitable[None]] = _doubt_nothing
         self._clock, self._boot = clock, boot
         self._books = books
         self._resume_within_s = settings.resume_within_s
@@ -483,7 +483,7 @@ class SwitchService:
 
     async def _mend_the_rest(self) -> None:
         self.overrides.forget_version()
-        self.doubt_definitions()
+        await self.doubt_definitions()
         await self.registrations.write_again()
 
     def _end_registrations(self) -> None:
@@ -496,6 +496,10 @@ class SwitchService:
         self._journal.tick(now, has_calls=self.switch.has_calls)
         self.recorder.watch_length(self.switch.catalogue.parameters.cdr_pending)
         self._away_terms.report()
+
+
+async def _doubt_nothing() -> None:
+    """Have no definitions to read again."""
 
 
 def _named_gateways(catalogue: Catalogue) -> list[NamedGateway]:

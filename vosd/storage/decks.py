@@ -21,7 +21,7 @@ from vosd.storage.audit import note
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import AlreadyThere, Database
 from vosd.storage.deck_values import DeckMoved, StoredDeck, Way
-from vosd.storage.definitions import advance, version_in
+from vosd.storage.definitions import advance, advance_beyond, version_in
 from vosd.storage.types import descriptive, identifying
 
 _deck: Final = schema.rate_deck
@@ -42,6 +42,15 @@ class SqlDecks:
         """
         async with self._database.reading() as connection:
             return await version_in(connection)
+
+    async def advance_beyond(self, lost: int) -> None:
+        """Advance the version of all definitions beyond one that the database has lost: everyone reads all anew.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        async with self._database.writing() as connection:
+            await advance_beyond(connection, lost)
 
     async def all_current(self) -> Sequence[DeckVersion]:
         """Return the current version of each deck, by group.

@@ -2,17 +2,18 @@
 
 from typing import Final
 
-from sqlalchemy import select, update
+from sqlalchemy import case, select, update
 
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import SchemaOutdated
 
 _counter: Final = schema.counter.c
-_version: Final = select(_counter.value).where(_counter.name == schema.CATALOGUE)
-_advanced: Final = (
-    update(schema.counter).where(_counter.name == schema.CATALOGUE).values({_counter.value: _counter.value + 1})
-)
+_is_ours: Final = _counter.name == schema.CATALOGUE
+_version: Final = select(_counter.value).where(_is_ours)
+_advanced: Final = update(schema.counter).where(_is_ours).values({_counter.value: _counter.value + 1})
+_LEAP: Final = 1_000
+"""More than the changes that the switch has not read yet when a database loses them: it reads each within a second."""
 
 
 async def version_in(connection: AsyncConnection) -> int:
@@ -29,6 +30,17 @@ async def advance(connection: AsyncConnection) -> None:
     The lock on the counter's row keeps other changes of definitions away until the transaction ends.
     """
     changed = await connection.execute(_advanced)
+    if changed.rowcount != 1:
+        raise _no_counter()
+
+
+async def advance_beyond(connection: AsyncConnection, lost: int) -> None:
+    """Advance the version beyond one that a database has lost, and beyond those that others may have read since.
+
+    As many changes as were lost make the same version again: who knows it would keep what was lost.
+    """
+    beyond = case((_counter.value > lost, _counter.value), else_=lost) + _LEAP
+    changed = await connection.execute(update(schema.counter).where(_is_ours).values({_counter.value: beyond}))
     if changed.rowcount != 1:
         raise _no_counter()
 

@@ -60,6 +60,9 @@ class Decks:
             raise StoreUnavailable("cannot reach it")
         return self.number
 
+    async def advance_beyond(self, lost: int) -> None:
+        self.number = max(self.number, lost) + 1_000
+
     async def all_current(self) -> Sequence[DeckVersion]:
         versions = [await self.current(group) for group in self.contents]
         return [version for version in versions if version is not None]
@@ -609,7 +612,10 @@ def test_a_mended_database_is_followed_although_its_version_is_that_of_before(si
         await asyncio.to_thread(site.define, 1, '{"rate_group":"sell"}', name="north")
         await daemon._definitions.look()
         assert limit_of(daemon) == "9"
+        known = daemon.configuration.loaded.stored.version
+        assert known == site.decks.number
         await daemon.service._mend_the_rest()
+        assert site.decks.number > known, "other programs know the version by itself"
         await daemon._definitions.look()
         assert (limit_of(daemon), daemon.service.switch.catalogue.accounts.keys()) == ("5", {"acme", "shop", "north"})
         with capture_logs() as log:

@@ -1,8 +1,10 @@
 """A front that keeps running reads the configuration again when it has changed, and only then."""
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from vosd.catalogue.problems import ConfigError
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.storage.database import Database
 from vosd.storage.decks import SqlDecks
+from vosd.storage.schema import CATALOGUE
 from vosd.storage.stored_objects import SqlObjects
 from vosd.wiring.configured_switch import ConfiguredSwitch
 from vosd.wiring.kept_configuration import KeptConfiguration
@@ -141,6 +144,30 @@ async def test_objects_of_the_database_are_read_again_when_one_changes_and_when_
     assert kept.current(await decks.version()) is planned
     monkeypatch.setattr("time.time_ns", lambda: later * 1_000_000)
     assert kept.current(await decks.version()) is not planned
+    await database.close()
+
+
+async def test_what_a_database_has_lost_is_not_kept_when_the_switch_has_noticed_the_loss(
+    url: str, kept: KeptConfiguration
+) -> None:
+    """As many changes were made since as were lost: the version by itself is that of before."""
+    database = Database(url)
+    objects, decks = SqlObjects(database), SqlDecks(database)
+
+    async def define(name: str) -> None:
+        made = ObjectVersion(kind="accounts", name=name, version=1, body="{}", begins_at=0, made_at=0, operator="ann")
+        await objects.add([made])
+
+    await define("lost")
+    known = await decks.version()
+    assert accounts(kept.current(known)) == ["acme", "lost"]
+    with closing(sqlite3.connect(url.partition("///")[2])) as file, file:
+        file.execute("DELETE FROM definition")
+        file.execute("UPDATE counter SET value = ? WHERE name = ?", [known - 1, CATALOGUE])
+    await define("made-since")
+    assert await decks.version() == known
+    await decks.advance_beyond(known)
+    assert accounts(kept.current(await decks.version())) == ["acme", "made-since"]
     await database.close()
 
 
