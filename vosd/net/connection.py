@@ -153,8 +153,10 @@ class Connection(asyncio.Protocol):
 
         From a known source a keep-alive counts as a message.
         """
-        self.call = ""
-        """Our tag of the dialog of which an unknown source sent a message last: its far end may be at any address."""
+        self.calls: set[str] = set()
+        """Our tags of the dialogs of which an unknown source has sent messages: their far end may be at any address.
+
+        When none of them is left, those of the last look."""
         self._sent_last = False
         """Whether we sent something after the last byte received."""
         self._is_ending = False
@@ -375,5 +377,5 @@ class Connection(asyncio.Protocol):
         elif self._awaits_message:
             self.cut("no message came")
         else:
-            is_unproven = self.origin is ConnectionOrigin.UNKNOWN and not self.call
+            is_unproven = self.origin is ConnectionOrigin.UNKNOWN and not self.calls
             self.close("the peer has not authenticated" if is_unproven else None)

@@ -324,8 +324,11 @@ class StreamFlow:
         return self._core.is_known_source(connection.peer.host)
 
     def has_call(self, connection: Connection) -> bool:
-        """Return whether the last call of which the connection brought a message has not ended."""
-        return bool(connection.call) and self._core.has_dialog(connection.call)
+        """Return whether a call of which the connection brought a message has not ended."""
+        left = {tag for tag in connection.calls if self._core.has_dialog(tag)}
+        if left:
+            connection.calls = left
+        return bool(left)
 
     def closed(self, connection: Connection, why: str | None, *, in_doubt: bool) -> None:
         """Forget a connection and report it to the core."""
@@ -364,7 +367,7 @@ class StreamFlow:
         if verdict is Rank.RUNNING:
             tag = own_tag(classify(data), data)
             if self._core.has_dialog(tag):
-                connection.call = tag
+                connection.calls.add(tag)
 
     def _make_room(self, connection: Connection, task: asyncio.Task[None]) -> bool:
         """End a connection of an unknown source, or its set-up by ``task``, for another one; return whether it ends.

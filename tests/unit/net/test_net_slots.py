@@ -293,6 +293,30 @@ async def test_the_connection_of_a_call_is_closed_some_time_after_its_end(opened
     assert not logs, "the far end of a call has done nothing wrong"
 
 
+async def test_a_connection_of_several_calls_is_kept_until_the_last_of_them_is_over(opened, connect, core, monkeypatch):
+    clock = ManualClock()
+    monkeypatch.setattr(patience, "asyncio", SimpleNamespace(get_running_loop=lambda: clock))
+    node = await opened(settings=connections(idle_ms=3_600_000))
+    node.ear.use(core.endpoint)
+    dialogs = core.endpoint.dialogs
+    peer = await connect(node.address(), UNKNOWN_SOURCE)
+    for tag in ("ours", "second", "third"):
+        dialogs.adopt(tag, Keeper())
+        peer.writer.write(BYE.replace(b"tag=ours", b"tag=" + tag.encode()))
+        await node.ear.message()
+    for ended in ("third", "ours"):
+        del dialogs.owners[ended]
+        for _ in range(3):
+            clock.advance(patience.PROOF_S)
+        peer.writer.write(OPTIONS)
+        assert (await node.ear.message())[2] == peer.address
+    dialogs.clear()
+    with capture_logs() as logs:
+        clock.advance(patience.PROOF_S)
+        assert await peer.is_closed()
+    assert not logs, "the far end of a call has done nothing wrong"
+
+
 async def test_a_handshake_that_does_not_go_on_is_ended_for_another_peer(opened, connect, authority):
     tls = TlsContexts(authority.server_context(authority.issue("full", "127.0.0.1")), authority.client_context())
     node = await opened(("tls", "127.0.0.1"), settings=connections(unknown=1), tls=tls)
