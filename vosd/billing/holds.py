@@ -323,16 +323,17 @@ class AccountCredit:
         if hold.use is not None:
             hold.use.held -= hold.amount
 
-    def post(self, amount: Decimal) -> None:
+    def post(self, amount: Decimal, ended_at: int | None = None) -> None:
         """Add a signed amount that a call will book: a charge or a vendor's cost, both negative.
 
         What a partner has earned is above zero and not counted before the committed balance has it (ADR 65).
+        ``ended_at`` is when the call has ended, UTC milliseconds; None = just now.
         """
         if amount > 0:
             return
         self._unbooked += amount
         if self.spending is not None:
-            self.spending.add(-amount)
+            self.spending.ended(-amount, ended_at)
 
     def committed(self, balance: Decimal, seq: int) -> None:
         """Set a committed balance; one that is not newer than the present changes nothing."""

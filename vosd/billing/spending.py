@@ -94,10 +94,15 @@ class Spending:
             elif per in self._before and self._before[per][0] == self._bounds[per]:
                 self._spent[per] += self._before.pop(per)[1]  # the clock was ahead: the period before goes on
 
-    def add(self, amount: Decimal, per: SpendPeriod | None = None) -> None:
-        """Count what an ended call has cost, in both periods or in one."""
-        for each in SpendPeriod if per is None else (per,):
-            self._spent[each] += amount
+    def ended(self, amount: Decimal, at_ms: int | None = None) -> None:
+        """Count what a call has cost that ended at a moment, in the present periods that had begun; None = now."""
+        for per in SpendPeriod:
+            if at_ms is None or at_ms >= self._bounds[per][0]:
+                self._spent[per] += amount
+
+    def add(self, amount: Decimal, per: SpendPeriod) -> None:
+        """Count what calls have cost that ended in the present hour or day."""
+        self._spent[per] += amount
 
     def objection(self, amount: Decimal, reserved: Decimal) -> SpendLimit | None:
         """Return the limit that a new call would pass which holds ``amount``, None = none does."""

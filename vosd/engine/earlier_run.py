@@ -135,18 +135,19 @@ def recover(
         else:
             journal.ended(record)
         recorder.add_oldest(record)
-        balances.add_owed(record.postings)
-    balances.add_owed_sums(remains.owed_on_disk)
+        balances.add_owed(record.postings, record.ended_at)
+    for ended_by, owed in remains.owed_on_disk:
+        balances.add_owed_sums(owed, ended_by)
     left = [lost(cut.call, cut.ended_mono) for cut in remains.cut.values()]
     left += [lost(call, remains.last_mono) for call in remains.open_calls.values()]
     report(ClosedCalls(left, unanswered))
     for record in left:
         journal.ended(record)
         recorder.add(record)
-        balances.add_owed(record.postings)
+        balances.add_owed(record.postings, record.ended_at)
     known = {record.call_id for record in left} | remains.unbooked.keys()
     for refused in journal.quarantine.read().records:
         if refused.record.call_id not in known and id_bytes(refused.record.call_id) not in remains.on_disk:
-            balances.add_owed(refused.record.postings)
+            balances.add_owed(refused.record.postings, refused.record.ended_at)
             journal.quarantine.owed.add(refused.record.call_id)
     journal.settle()

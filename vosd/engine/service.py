@@ -130,7 +130,8 @@ class SwitchService:
         self._journal = Journal(settings.state_dir / "journal", settings.journal)
         self.balances = Balances(books, clock)
         self.recorder = Recorder(books, self._journal, self.balances.credits, settings.cdr, clock=clock)
-        self.recorder.booked_elsewhere, self.recorder.booked_on = (
+        self.balances.owed_of, self.recorder.booked_elsewhere, self.recorder.booked_on = (
+            self.recorder.owed_of,
             self.balances.tell_of_others,
             self.balances.note_changed,
         )

@@ -116,7 +116,7 @@ def test_the_smaller_of_money_and_limit_ends_a_call():
 def test_hours_and_days_begin_by_the_clock_of_the_zone(zone, at, per, begin, end):
     spending = Spending([], zone, ms(at))
     assert spending.began(per) == ms(begin)
-    spending.add(Decimal(1))
+    spending.ended(Decimal(1))
     spending.roll(ms(end) - 1)
     assert spending.spent(per) == 1
     spending.roll(ms(end))
@@ -146,7 +146,7 @@ def spent_by_clock(*steps: tuple[str, str]) -> list[tuple[Decimal, Decimal]]:
     found = []
     for at, cost in steps:
         spending.roll(ms(at))
-        spending.add(Decimal(cost))
+        spending.ended(Decimal(cost))
         found.append((spending.spent(HOUR), spending.spent(DAY)))
     return found
 
@@ -199,7 +199,7 @@ def test_a_reload_with_another_zone_begins_days_by_its_clock():
 
 def test_a_clock_that_is_set_back_after_a_reload_with_another_zone_grants_no_limit_of_an_hour_once_more():
     spending = Spending([], "UTC", ms("2026-03-28T10:20"))
-    spending.add(Decimal(3))
+    spending.ended(Decimal(3))
     spending.set_limits([], "Asia/Tokyo", ms("2026-03-28T11:20"))
     spending.roll(ms("2026-03-28T10:20"))
     assert spending.spent(HOUR) == 3

@@ -60,7 +60,10 @@ def read(directory: Path) -> Remains:
 
 def known(remains: Remains) -> tuple[object, ...]:
     """Return what the next run goes by, wherever the records are."""
-    owed = dict(remains.owed_on_disk)
+    owed: dict[str, Decimal] = {}
+    for _, sums in remains.owed_on_disk:
+        for account, amount in sums.items():
+            owed[account] = owed.get(account, Decimal(0)) + amount
     for record in remains.unbooked.values():
         for posting in record.postings:
             if posting.amount < 0:

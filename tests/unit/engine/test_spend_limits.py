@@ -6,15 +6,21 @@ import pytest
 import structlog
 from doubles.data.builders import account, applied_rate
 from doubles.data.records import answered_call
+from doubles.journals import new_journal, opened
 from doubles.memory.store import MemoryStore
 from doubles.virtual.clock import ManualClock
 
 from vosd.base.errors import Refusal
+from vosd.base.ids import uuid7
 from vosd.billing.accounts import Account
 from vosd.billing.spending import SpendAction, SpendLimit, SpendPeriod
 from vosd.cdr.ports import StoreUnavailable
 from vosd.cdr.record import Posting
 from vosd.engine.booking.balances import Balances
+from vosd.engine.booking.recorder import Recorder
+from vosd.engine.earlier_run import recover
+from vosd.engine.journal import replay
+from vosd.engine.settings import CdrSettings
 from vosd.storage.ports import EntryKind, Payment
 
 TEN = {"acme": account("acme")}
@@ -47,6 +53,49 @@ async def test_what_calls_have_cost_in_the_present_hour_is_read_when_a_spend_lim
     await balances.adopt({"acme": account("acme", spend_limits=(PER_HOUR,))})
     spending = balances.credits["acme"].spending
     assert (spending.spent(SpendPeriod.HOUR), spending.spent(SpendPeriod.DAY)) == (Decimal("0.95"), Decimal("1.35"))
+
+
+@pytest.mark.parametrize("has_many", [False, True], ids=["in memory", "on disk"])
+async def test_a_call_of_yesterday_that_waits_to_be_booked_spends_nothing_of_today(tmp_path, monkeypatch, has_many):
+    """Three calls of an outage, and one of a minute ago: the start is ten minutes into the day."""
+    if has_many:
+        monkeypatch.setattr(replay, "UNBOOKED_IN_MEMORY", 0)
+    midnight = NOW - NOW % (24 * HOUR_MS)
+    clock = ManualClock(wall=midnight + HOUR_MS // 6)
+    journal = opened(tmp_path / "journal", segment_bytes=1)
+    for number, ended_at in enumerate((midnight - 12 * HOUR_MS, midnight - 6 * HOUR_MS, midnight + 540_000)):
+        owed = (Posting("acme", Decimal(-30), f"call-{number}/customer", "USD"),)
+        at = ended_at - 60_000
+        journal.ended(
+            answered_call(number, call_id=uuid7(at, bytes(10)), started_at=at, ended_at=ended_at, postings=owed)
+        )
+        journal.flush()
+    balances = Balances(await store_with("1000"), clock)
+    limits = tuple(SpendLimit(per, Decimal(95), SpendAction.BLOCK) for per in SpendPeriod)
+    await balances.adopt({"acme": account("acme", spend_limits=limits)})
+    after = new_journal(tmp_path / "journal")
+    remains = after.open()
+    assert bool(remains.on_disk) is has_many
+    recorder = Recorder(MemoryStore(), after, balances.credits, CdrSettings(), clock=clock)
+    recover(remains, after, recorder, balances, lambda _remains: None, lambda _closed: None)
+    credit = balances.credits["acme"]
+    assert credit.unbooked == -90
+    assert [credit.spending.spent(per) for per in SpendPeriod] == [30, 30]
+
+
+async def test_a_limit_that_is_set_later_counts_unbooked_calls_of_its_periods_alone(tmp_path):
+    clock = ManualClock(wall=NOW)
+    journal = opened(tmp_path / "journal")
+    balances = Balances(await store_with("1000"), clock)
+    recorder = Recorder(MemoryStore(), journal, balances.credits, CdrSettings(), clock=clock)
+    balances.owed_of = recorder.owed_of
+    await balances.adopt(TEN)
+    for number, ended_at in enumerate((NOW - 72 * HOUR_MS, NOW)):
+        owed = (Posting("acme", Decimal(-30), f"call-{number}/customer", "USD"),)
+        recorder.add(answered_call(number, ended_at=ended_at, postings=owed))
+        balances.add_owed(owed)
+    await balances.adopt({"acme": account("acme", spend_limits=(PER_HOUR,))})
+    assert balances.credits["acme"].spending.spent(SpendPeriod.DAY) == 30
 
 
 async def test_a_spend_limit_is_logged_once_in_its_hour_and_counts_anew_in_the_next():
@@ -152,7 +201,7 @@ async def test_a_reload_that_is_refused_changes_no_spend_limit(amount):
     with pytest.raises(StoreUnavailable):
         await balances.adopt(with_limits(acme=edited, bingo=PER_HOUR))
     assert not may_call(balances, "acme")
-    balances.credits["acme"].spending.add(Decimal("-0.60"))
+    balances.credits["acme"].spending.ended(Decimal("-0.60"))
     assert may_call(balances, "acme")
     assert balances.credits["bingo"].spending is None
 

@@ -5,7 +5,7 @@ whether it may be used for calls, not what it owes.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence, Set
 from decimal import Decimal
 from itertools import islice
 from typing import Final, NamedTuple
@@ -32,6 +32,9 @@ ACCOUNTS_AT_ONCE: Final = 1_000
 """Accounts of a catalogue that are looked at before calls get their turn, which takes well under a millisecond."""
 LOWS_AT_ONCE: Final = 100
 """Most lines that ``report_lows`` logs at once."""
+
+_LATEST: Final = 2**62
+"""Later than any call ends, in UTC milliseconds."""
 
 _log = structlog.get_logger()
 
@@ -81,6 +84,9 @@ class Balances(Counting):
         self._adopting = asyncio.Lock()
         self._changed: dict[str, None] = {}
         """Accounts whose standing has changed since ``take_changed``."""
+        self.owed_of: Callable[[int, int], Awaitable[Mapping[str, Decimal]]] | None = None
+        """Returns what accounts owe of calls that ended in a time and are not booked, as ``Recorder.owed_of``; None =
+        all that is owed is of the present hour."""
         self.booked_elsewhere: Callable[[str, str, str | None], None] = _untold
         """Called for each account on which another process has booked: its name, balance and currency."""
         self.behind: set[str] = set()
@@ -227,11 +233,18 @@ class Balances(Counting):
             return []
         spending.roll(wall_ms)
         # Calls that end from here on add themselves; one that is booked meanwhile counts twice, never not at all.
-        known = [(per, spending.began(per), -credit.unbooked - spending.spent(per)) for per in SpendPeriod]
-        return [
-            _Past(spending, per, began, await self._books.spent_since(account.id, began) + amount)
-            for per, began, amount in known
-        ]
+        known = [(per, spending.began(per), spending.spent(per)) for per in SpendPeriod]
+        past = []
+        for per, began, counted in known:
+            owed = await self._owed_since(began, account.id)
+            past.append(_Past(spending, per, began, await self._books.spent_since(account.id, began) + owed - counted))
+        return past
+
+    async def _owed_since(self, began: int, account: str) -> Decimal:
+        """Return what calls that ended since then have cost an account and is not booked."""
+        if self.owed_of is None:
+            return -self._credit(account).unbooked
+        return (await self.owed_of(began, _LATEST)).get(account, ZERO)
 
     async def _settle_currencies(self, wanted: Mapping[str, str], in_calls: Callable[[], Collection[str]]) -> None:
         """Set the currencies of accounts in the database, unless they are known to be set."""
@@ -348,18 +361,22 @@ class Balances(Counting):
                 self._changed[name] = None
             return changes.standings
 
-    def add_owed(self, postings: Iterable[Posting]) -> None:
+    def add_owed(self, postings: Iterable[Posting], ended_at: int | None = None) -> None:
         """Count what an ended call will book as owed, also on accounts that are not configured.
 
         Such an account may be configured again before the call is booked, when its balance lacks the call.
+        ``ended_at`` is when it has ended, UTC milliseconds, for spend limits; None = just now.
         """
         for posting in postings:
-            self._credit(posting.account).post(posting.amount)
+            self._credit(posting.account).post(posting.amount, ended_at)
 
-    def add_owed_sums(self, sums: Mapping[str, Decimal]) -> None:
-        """Count what several ended calls will take from each account as owed; what they earn is not in the sums."""
+    def add_owed_sums(self, sums: Mapping[str, Decimal], ended_by: int) -> None:
+        """Count what several ended calls will take from each account as owed; what they earn is not in the sums.
+
+        ``ended_by`` is when the last of them has ended, UTC milliseconds.
+        """
         for account, amount in sums.items():
-            self._credit(account).post(amount)
+            self._credit(account).post(amount, ended_by)
 
     def watch_spending(self) -> None:
         """Begin the hours and days of spend limits that have ended anew, and log the limits that are reached."""

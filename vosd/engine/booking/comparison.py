@@ -167,7 +167,7 @@ class JournalComparison:
                     booked -= len(rejected.rejected)
                     refused += len(rejected.rejected)
                     for each in rejected.rejected:
-                        self._balances.add_owed(each.record.postings)
+                        self._balances.add_owed(each.record.postings, each.record.ended_at)
                     quarantined = await self._journal.refused(rejected.rejected)
                     for record, _ in rejected.rejected:
                         if record.call_id not in quarantined:  # it is lost, and owed, in no later comparison

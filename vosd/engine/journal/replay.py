@@ -14,7 +14,6 @@ from typing import Final
 import msgspec
 
 from vosd.base.errors import VosError
-from vosd.base.money import ZERO
 from vosd.callcontrol.open_call import OpenCall
 from vosd.cdr.record import CallRecord
 from vosd.engine.journal.ends import Ends, EndsBeingRead, split
@@ -45,6 +44,10 @@ from vosd.sip.dialog.snapshot import CallerSnapshot
 UNBOOKED_IN_MEMORY: Final = 5_000
 """Most records of unbooked calls that a start keeps in memory; those behind them stay on disk."""
 
+_TIME_BYTES: Final = 6
+"""A call's id begins with the moment of its INVITE (RFC 9562, version 7)."""
+_LONG_CALL_MS: Final = 3_600_000
+"""Duration of nearly all calls: when those of a segment have ended is not in its copy, only when they began."""
 _CALL: Final = itemgetter(0)
 _SEGMENT: Final = itemgetter(1)
 """Segment of an item of ``Remains.on_disk``."""
@@ -73,8 +76,9 @@ class Remains(msgspec.Struct):
     """The others by call id, 16 bytes, with the number of the segment that has the record."""
     left_in: dict[int, bytes] = {}
     """The ids by that number, when all is read."""
-    owed_on_disk: dict[str, Decimal] = {}
-    """Amounts that they will take from each account, when all is read."""
+    owed_on_disk: list[tuple[int, Mapping[str, Decimal]]] = []
+    """Amounts that those of each segment will take from accounts, when all is read, with the moment (UTC milliseconds)
+    by which these calls have ended."""
     _ends: dict[int, Ends] = {}
     _being_read: dict[int, EndsBeingRead] = {}
     cut: dict[str, Cut] = {}
@@ -251,8 +255,8 @@ class Remains(msgspec.Struct):
         for number in sorted(left):
             calls = left[number]
             self.left_in[number] = b"".join(calls)
-            for account, amount in self._ends[number].taken_by(calls).items():
-                self.owed_on_disk[account] = self.owed_on_disk.get(account, ZERO) + amount
+            ended_by = int.from_bytes(max(calls)[:_TIME_BYTES]) + _LONG_CALL_MS
+            self.owed_on_disk.append((ended_by, self._ends[number].taken_by(calls)))
         self._ends.clear()
 
     def _note_end(self, record: CallRecord) -> None:
