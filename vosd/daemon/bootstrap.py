@@ -330,7 +330,7 @@ class Daemon:
             StartStep("switch", self._start_switch, self.service.stop),
             StartStep("watch over destinations", self._fraud.begin, self._fraud.end),
             StartStep("late database", self._await_database, self._late.end),
-            StartStep("definitions", self._definitions.begin, self._definitions.end),
+            StartStep("definitions", self._begin_definitions, self._definitions.end),
             StartStep("daily work", self._daily.begin, self._daily.end),
             StartStep("sums for reports", self._traffic.begin, self._traffic.end),
             StartStep("scheduled reports", self._reports.begin, self._reports.end),
@@ -466,6 +466,9 @@ class Daemon:
     async def _await_database(self) -> None:
         if self._still_away is not None:
             self._late.begin(self._still_away)
+
+    async def _begin_definitions(self) -> None:
+        await self._definitions.begin(is_away=self._still_away is not None)
 
     async def _listen(self) -> None:
         _allow_files(self.configuration.loaded.transports.connections.most + FILES_BESIDE)

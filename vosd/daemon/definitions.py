@@ -21,6 +21,8 @@ from vosd.storage.database import Database
 
 POLL_S: Final = 0.5
 """Interval at which the version of the definitions is read: a changed one is loaded when it is seen twice."""
+FIRST_ANSWER_S: Final = 3.0
+"""Time that a start waits for a first answer where it has kept what it read before."""
 RETRY_S: Final = 30.0
 """Interval at which definitions that could not be read are tried again, while their version stays the same."""
 
@@ -111,7 +113,13 @@ class StoredDefinitions:
     async def _defined(self, wanted: Wanted, database: Database, kept: KeptCatalogue) -> Stored:
         # The version first: what changes meanwhile has a later one, and is read again.
         store = self._decks(database)
-        version = await store.version()
+        is_start = wanted.known is None and not self._trusts_switch and kept.manifest().version is not None
+        try:
+            async with asyncio.timeout(FIRST_ANSWER_S if is_start else None):
+                version = await store.version()
+        except TimeoutError as error:
+            message = f"the database did not answer within {FIRST_ANSWER_S:g} s"
+            raise StoreUnavailable(message) from error
         if self._trusts_switch and self._is_kept(kept, version, wanted):
             return kept.stored(kept.manifest(), wanted.decks)
         found = await store.all_current()
@@ -180,12 +188,13 @@ class DefinitionWatch:
         """Whether the same is to be tried again after a while: it is not refused, but was not put in force."""
         self._task: asyncio.Task[None] | None = None
 
-    async def begin(self) -> None:
+    async def begin(self, *, is_away: bool = False) -> None:
         """Watch from now on; definitions that could not be read with the configuration are read first.
 
-        What has changed since is read a second later, so that the calls of an earlier run do not wait for it.
+        What has changed since is read a second later, so that the calls of an earlier run do not wait for it. So is
+        everything where the start goes on without the database (``is_away``).
         """
-        if self._in_force().unread is not None:
+        if self._in_force().unread is not None and not is_away:
             try:
                 await self.look()
             except StoreUnavailable as error:

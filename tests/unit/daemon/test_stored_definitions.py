@@ -410,8 +410,26 @@ async def test_definitions_that_could_not_be_read_are_tried_again_after_a_while(
     assert tried == [5, 5]
 
 
-@pytest.mark.parametrize("unread", [None, "away"])
-async def test_a_start_waits_only_for_definitions_that_could_not_be_read(site: Site, unread: str | None) -> None:
+def test_a_database_that_gives_no_answer_holds_up_no_start_that_has_kept_definitions(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.decks.put("sell", "44,0.012\n45,0.012\n")
+    lived(site)
+
+    async def no_answer() -> int:
+        return await asyncio.get_running_loop().create_future()
+
+    monkeypatch.setattr(definitions, "FIRST_ANSWER_S", 0)
+    monkeypatch.setattr(site.decks, "version", no_answer)
+    daemon = site.daemon()
+    assert size_of(daemon) == 2
+    assert "did not answer" in str(stored_of(daemon).unread)
+
+
+@pytest.mark.parametrize(("unread", "is_away"), [(None, False), ("away", False), ("away", True)])
+async def test_a_start_waits_only_for_definitions_that_could_not_be_read(
+    site: Site, unread: str | None, is_away: bool
+) -> None:
     """What changed since the load is read a second later: calls of an earlier run wait for the listeners."""
     tried: list[int] = []
     stored = load(site.file).stored._replace(unread=unread)
@@ -422,9 +440,9 @@ async def test_a_start_waits_only_for_definitions_that_could_not_be_read(site: S
 
     watch = DefinitionWatch(site.decks, lambda: stored, reload)
     site.decks.number = 5
-    await watch.begin()
+    await watch.begin(is_away=is_away)
     await watch.end()
-    assert tried == ([] if unread is None else [5])
+    assert tried == ([] if unread is None or is_away else [5])
 
 
 @pytest.mark.parametrize("is_told", [True, False])
