@@ -57,12 +57,16 @@ class MemoryStandings:
 
     def __init__(self) -> None:
         self.by_account: dict[str, LastStanding] = {}
+        self.is_full = False
+        """Whether its disk has no room."""
 
     async def standings(self) -> Sequence[LastStanding]:
         return [*self.by_account.values()]
 
-    async def note(self, standings: Sequence[LastStanding]) -> None:
-        self.by_account |= {each.account: each for each in standings}
+    async def note(self, standings: Sequence[LastStanding]) -> bool:
+        if not self.is_full:
+            self.by_account |= {each.account: each for each in standings}
+        return not self.is_full
 
 
 class Installation:

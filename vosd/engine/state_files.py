@@ -73,23 +73,29 @@ class StateFiles:
         while True:
             await asyncio.sleep(ROUND_S)
             self._lists.expire(self._clock.now().mono)
-            for write in self._changed():
-                await asyncio.to_thread(write)
+            for write, written in self._changed():
+                if await asyncio.to_thread(write):
+                    written()
 
     def write_last(self) -> None:
         """Write what has changed since, and quality: the switch stops."""
-        for write in self._changed():
+        for write, _ in self._changed():
             write()
         self._quality_file.write(self._quality.saved(self._clock.now()))
 
-    def _changed(self) -> Iterator[Callable[[], object]]:
-        """Yield for each changed file the function that replaces it."""
+    def _changed(self) -> Iterator[tuple[Callable[[], bool], Callable[[], None]]]:
+        """Yield for each changed file the function that replaces it, and one to call when that was possible."""
         if self._written_list != self._lists.changes:
-            self._written_list = self._lists.changes
-            yield partial(self._write_blacklist, tuple(self._lists.listed(self._clock.now().mono)))
+            listings = tuple(self._lists.listed(self._clock.now().mono))
+            yield partial(self._write_blacklist, listings), partial(self._list_is_written, self._lists.changes)
         if self._written_turns != self._turns.taken:
-            self._written_turns = self._turns.taken
-            yield partial(self._pool_file.write, self._turns.all())
+            yield partial(self._pool_file.write, self._turns.all()), partial(self._turns_are_written, self._turns.taken)
 
-    def _write_blacklist(self, listings: Sequence[ListedCaller]) -> None:
-        self._blacklist_file.write([KeptListing(*each[:6]) for each in listings])
+    def _list_is_written(self, changes: int) -> None:
+        self._written_list = changes
+
+    def _turns_are_written(self, taken: int) -> None:
+        self._written_turns = taken
+
+    def _write_blacklist(self, listings: Sequence[ListedCaller]) -> bool:
+        return self._blacklist_file.write([KeptListing(*each[:6]) for each in listings])

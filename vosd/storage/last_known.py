@@ -70,8 +70,11 @@ class LastKnown:
         async with self._database.reading() as connection:
             return [LastStanding(*row) for row in (await connection.execute(query)).all()]
 
-    async def note(self, standings: Sequence[LastStanding]) -> None:
-        """Write the standings of accounts that have changed; a failure is logged once."""
+    async def note(self, standings: Sequence[LastStanding]) -> bool:
+        """Write the standings of accounts that have changed; return whether that was possible.
+
+        A failure is logged once.
+        """
         rows = [
             {
                 "id": each.account,
@@ -86,9 +89,11 @@ class LastKnown:
         try:
             async with self._database.writing() as connection:
                 await connection.execute(self._upsert, rows)
-            self._failed = False
         except VosError as error:
             self._report(error)
+            return False
+        self._failed = False
+        return True
 
     def beside(self, store: BindingStore) -> "CopiedBindings":
         """Return a store that writes to this copy, too."""

@@ -263,6 +263,23 @@ async def test_a_start_on_a_restored_database_names_the_lost_payments_and_no_acc
     switch.journal.close()
 
 
+async def test_the_copy_gets_the_balances_that_its_disk_had_no_room_for(tmp_path, server):
+    copy = MemoryStandings()
+    switch = Installation(tmp_path, server, copy=copy)
+    await switch.watch.begin(ONE)
+    await switch.balances.adopt({"acme": account("acme")})
+    await switch.compared()
+    await switch.copier.write()
+    copy.is_full = True
+    await pay(server, 70)
+    await switch.balances.refresh()
+    await switch.copier.write()
+    copy.is_full = False
+    await switch.copier.write()
+    assert copy.by_account["acme"].balance == switch.balances.committed()["acme"].balance != 0
+    switch.journal.close()
+
+
 async def test_what_an_account_has_paid_since_it_left_the_configuration_is_no_lost_payment(tmp_path, server):
     copy = MemoryStandings()
 

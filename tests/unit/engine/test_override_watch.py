@@ -186,3 +186,21 @@ async def test_one_that_loses_commits_while_it_is_asked_is_read_again(stage, mon
     await stage.watch.refresh()
     await stage.watch.refresh()
     assert stage.loads == 2
+
+
+async def test_the_file_gets_what_its_disk_had_no_room_for(tmp_path):
+    stage = Stage()
+    stage.watch = OverrideWatch(stage, stage.clock, stage._changed, tmp_path / "overrides.json")
+    (tmp_path / "overrides.draft").mkdir()  # nothing can be written
+    await stage.put(BLOCK)
+    with structlog.testing.capture_logs() as logged:
+        await stage.watch.refresh()
+        await stage.watch.refresh()
+    assert [each["event"] for each in logged if "written" in each["event"]] == ["overrides_not_written"]
+    (tmp_path / "overrides.draft").rmdir()
+    await stage.watch.refresh()
+    after = Stage()
+    after.watch = OverrideWatch(after, after.clock, after._changed, tmp_path / "overrides.json")
+    after.watch.restore()
+    assert after.seen == [["a"]]
+    assert stage.loads == 1

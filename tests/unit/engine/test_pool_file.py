@@ -49,6 +49,24 @@ async def test_changes_are_written_while_the_switch_runs(tmp_path, monkeypatch):
     assert path.read_bytes() == b'{"berlin":[0,1]}'
 
 
+async def test_the_file_gets_what_its_disk_had_no_room_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(state_files, "ROUND_S", 0.001)
+    file, turns = files(tmp_path)
+    (tmp_path / "number-pools.draft").mkdir()
+    turns.take(BERLIN, no_draw)
+    with capture_logs() as logged:
+        task = asyncio.create_task(file.run())
+        async with asyncio.timeout(30):
+            while not logged:  # noqa: ASYNC110 - the line is the event
+                await asyncio.sleep(0)
+        (tmp_path / "number-pools.draft").rmdir()
+        async with asyncio.timeout(30):
+            while not (tmp_path / NAME).exists():  # noqa: ASYNC110 - the file is the event
+                await asyncio.sleep(0)
+    task.cancel()
+    assert (tmp_path / NAME).read_bytes() == b'{"berlin":[0,1]}'
+
+
 def test_a_file_that_cannot_be_read_or_written_is_logged(tmp_path):
     (tmp_path / NAME).write_text("{")
     file, turns = files(tmp_path)

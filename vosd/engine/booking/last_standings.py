@@ -23,8 +23,11 @@ class LastStandings(Protocol):
         """
         ...
 
-    async def note(self, standings: Sequence[LastStanding]) -> None:
-        """Write the standings of accounts that have changed; the copy reports its failures itself."""
+    async def note(self, standings: Sequence[LastStanding]) -> bool:
+        """Write the standings of accounts that have changed; return whether that was possible.
+
+        The copy reports its failures itself.
+        """
         ...
 
 
@@ -35,8 +38,9 @@ class NoLastStandings:
         """Return nothing."""
         return ()
 
-    async def note(self, standings: Sequence[LastStanding]) -> None:
+    async def note(self, _standings: Sequence[LastStanding]) -> bool:
         """Write nothing."""
+        return True
 
 
 class StandingsCopier:
@@ -67,7 +71,9 @@ class StandingsCopier:
             await self.write()
 
     async def write(self) -> None:
-        """Write what has changed since the last time."""
+        """Write what has changed since the last time; what cannot be written waits for the next time."""
         async with self._turn:
             while self._may_write() and (changed := self._balances.take_changed(NOTED_AT_ONCE)):
-                await self._copy.note(changed)
+                if not await self._copy.note(changed):
+                    self._balances.note_changed(each.account for each in changed)
+                    return

@@ -43,6 +43,8 @@ class OverrideWatch(Counting):
         self._changed = changed
         self._stored: Overrides | None = None
         """As read last; None = not read yet."""
+        self._kept: Overrides | None = None
+        """Those that the file has; None = it is not known."""
         self.in_force = Overrides()
         self._reading = asyncio.Lock()
 
@@ -60,9 +62,16 @@ class OverrideWatch(Counting):
             known = self._stored  # what is read meanwhile may be forgotten meanwhile
             if known is None or await self._store.version() != known.version:
                 self._stored = read = await self._store.load()
-                if self._copy is not None:
-                    await asyncio.to_thread(self._copy.write, list(read.by_key.values()))
                 self._settle(self._held(read))
+            await self._keep_copy()
+
+    async def _keep_copy(self) -> None:
+        """Write what was read last into the file, again and again until there is room for it."""
+        stored = self._stored
+        if self._copy is None or stored is None or stored is self._kept:
+            return
+        if await asyncio.to_thread(self._copy.write, list(stored.by_key.values())):
+            self._kept = stored
 
     def restore(self) -> None:
         """Put in force what the file keeps, until the database is read."""
