@@ -44,7 +44,7 @@ class OverrideWatch(Counting):
         self._stored: Overrides | None = None
         """As read last; None = not read yet."""
         self._kept: Overrides | None = None
-        """Those that the file has; None = it is not known."""
+        """Content of the file; None = it is not known."""
         self.in_force = Overrides()
         self._reading = asyncio.Lock()
 
