@@ -20,6 +20,10 @@ RTCP: Final = -1.0
 """In place of a unit: RTCP that shares the port, whose packet types are 192 to 223 (RFC 5761 section 4)."""
 _RTCP_TYPES: Final = range(192, 224)
 _DTLS: Final = frozenset(bytes((first,)) for first in range(20, 64))
+_STUN: Final = frozenset({b"\x00\x01", b"\x01\x01"})
+"""A binding request, and its success (RFC 8489 section 5)."""
+_STUN_COOKIE: Final = b"\x21\x12\xa4\x42"
+_STUN_HEADER_BYTES: Final = 20
 _MARKER: Final = 0x80
 _NS_PER_SECOND: Final = 1e9
 
@@ -39,9 +43,16 @@ def is_whole(data: bytes) -> bool:
     return size >= end
 
 
-def is_dtls(data: bytes) -> bool:
-    """Return whether a packet beside RTP is one of DTLS, by its first byte (RFC 7983 section 7)."""
-    return data[:1] in _DTLS
+def is_handshake(data: bytes) -> bool:
+    """Return whether a packet beside RTP is one of DTLS, by its first byte (RFC 7983 section 7), or a check by STUN.
+
+    The side that waits for DTLS sends such a check, so that its NAT lets the handshake in (RFC 5763 section 6.7.2).
+    """
+    return data[:1] in _DTLS or (
+        data[:2] in _STUN
+        and data[4:8] == _STUN_COOKIE
+        and len(data) == _STUN_HEADER_BYTES + int.from_bytes(data[2:4], "big")
+    )
 
 
 def payload_start(data: bytes) -> int:

@@ -25,7 +25,7 @@ from vosd.media.rtp import (
     RTCP,
     VERSION,
     VERSION_MASK,
-    is_dtls,
+    is_handshake,
     is_whole,
     payload_start,
     units_by_kind,
@@ -462,11 +462,12 @@ class MediaPort:
     def _is_handshake_taken(self, data: bytes, address: Address, now_ns: int) -> bool:
         """Forward DTLS by which the parties agree on keys, no more often than RTCP; False = it is none, or not taken.
 
-        It comes before the RTP by which a source is believed. Its parties know each other by the fingerprints in
-        their descriptions, so that others can disturb it, but not take part.
+        So are checks by STUN, which show where the side is that waits for DTLS behind NAT. It comes before the RTP by
+        which a source is believed. Its parties know each other by the fingerprints in their descriptions, so that
+        others can disturb it, but not take part.
         """
         source, other = self.source, self.other
-        if source is None or not source.has_handshake or other is None or not is_dtls(data):
+        if source is None or not source.has_handshake or other is None or not is_handshake(data):
             return False
         if not self.latch.may_shake_hands(address) or not self._may_send(address):
             return False
@@ -478,7 +479,7 @@ class MediaPort:
     def _is_control_handshake_taken(self, data: bytes, now_ns: int) -> bool:
         """Forward DTLS for RTCP where that has ports of its own; False = it is none."""
         source, other = self.source, self.other
-        if source is None or not source.has_handshake or other is None or not is_dtls(data):
+        if source is None or not source.has_handshake or other is None or not is_handshake(data):
             return False
         target = None if other._control is None else other._control_destination()
         if other._control is not None and target is not None and self._has_control_budget(now_ns):

@@ -14,6 +14,7 @@ from vosd.relay.protocol import OpenPort
 from vosd.trunks.media import MediaTrust
 
 ONE, OTHER = ("198.51.100.1", 4_000), ("198.51.100.2", 4_000)
+CHECK = bytes.fromhex("000100002112a442000102030405060708090a0b")
 HELLO = bytes.fromhex("16fefd0000000000000000002f01") + bytes(46)
 
 
@@ -112,9 +113,27 @@ def test_an_answer_goes_where_the_handshake_came_from():
     assert stage.give(1, HELLO, OTHER) == [], "another description"
 
 
+def test_a_side_that_waits_for_the_handshake_behind_nat_is_found_by_its_check():
+    """RFC 5763 section 6.7.2: the passive side opens its NAT by a STUN request, which the active one answers."""
+    stage = Stage()
+    stage.ports[0].expect(replace(source("10.0.0.7", 4_000, sip_host=ONE[0]), has_handshake=True), None)
+    assert stage.give(1, HELLO, OTHER) == [], "it is not known yet where to"
+    assert stage.give(0, CHECK, (ONE[0], 61_000)) == [(CHECK, OTHER)]
+    found = b"\x01" + CHECK[1:]
+    assert stage.give(1, found, OTHER) == [(found, (ONE[0], 61_000))]
+    assert stage.give(1, HELLO, OTHER) == [(HELLO, (ONE[0], 61_000))], "sent again, as DTLS does"
+    assert stage.ports[0].sender.target is None, "media are sent to a believed source alone"
+    assert stage.give(0, CHECK, ("198.51.100.9", 61_000)) == []
+    stage.ports[0].expect(source(*ONE), None)
+    assert stage.give(0, CHECK, ONE) == [], "no handshake is described"
+
+
 @pytest.mark.parametrize(
     ("data", "address"),
     [
+        (CHECK[:-1], ONE),
+        (b"\x00\x02" + CHECK[2:], ONE),
+        (CHECK.replace(b"\x21\x12", b"\x21\x13"), ONE),
         (HELLO, ("198.51.100.9", 4_000)),
         (HELLO, ("192.0.2.1", 6_000)),
         (b"", ONE),
