@@ -325,8 +325,16 @@ class Renegotiation(Proposal):
             self._over()
 
     def _answer(self, server: Server | InviteServer, session: bytes, now: Instant) -> None:
-        """Answer the origin with the far side's session."""
-        self.origin.agree(server, session, now, self.returns)
+        """Answer the origin with the far side's session; one that it cannot be sent ends the call."""
+        origin, door = self.origin, self.origin.door
+        # A 200 to an INVITE that has no description would not leave (``Leg.not_sent``), but that to another request.
+        is_response = isinstance(server, Server) and bool(session)
+        if is_response and door is not None and door.refuses(session, self.far, origin, now):
+            origin.proposing = None
+            origin.respond(server, 488, now)
+            origin.call.lost(origin, 488, now)
+        else:
+            origin.agree(server, session, now, self.returns)
 
     def _refused(self, status: int, now: Instant) -> None:
         server, self.server = self.server, None

@@ -6,6 +6,7 @@ from doubles.sockets.peer import ANSWER, OFFER
 from doubles.virtual.customer import KNOWS_UPDATE, SUPPORTS_100REL, Intent
 from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.side import Reply
 from doubles.virtual.vendor import Line, Script
 
 from vosd.sdp.media import media_of
@@ -153,3 +154,31 @@ def test_the_relay_keeps_the_address_that_an_update_has_named_when_the_call_is_a
     sources = (each.source for each in relay.open_ports.values())
     assert sorted(source.rtp for source in sources if source is not None) == [20_000, 31_000]
     scene.finish(call)
+
+
+# -- answers to UPDATE --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("side", ["caller", "callee"])
+def test_a_call_ends_by_an_answer_to_an_update_that_the_other_side_cannot_be_sent(side):
+    """As by such an answer to a re-INVITE: the one has another session now, and the other none."""
+    scene = relaying()
+    call, there = scene.talk(Intent(headers=KNOWS_UPDATE), Script((Line(0, 200, ANSWER, KNOWS_UPDATE),)))
+    asking, asked = (call, there) if side == "caller" else (there, call)
+    asked.will("UPDATE", Reply(body=asked.mine.replace("1 1", "1 2").replace("0000 RTP", "00000 RTP")))
+    asking.propose("a=sendonly", method="UPDATE")
+    scene.wire.run_until(lambda: call.is_over and there.is_over)
+    assert asking.got["UPDATE"] == [488]
+    record = scene.close()
+    assert (record.end_reason, record.hangup_source) == ("No Common Codec", "switch")
+
+
+def test_an_offer_in_a_prack_whose_answer_cannot_be_relayed_is_refused_and_the_call_goes_on():
+    scene = relaying()
+    call = pracked(scene, SETTLES, OFFER.replace("1 1", "1 2").replace("20000", "20008"), offer=OFFER)
+    there = scene.vendor.only_call
+    there.will("UPDATE", Reply(body=BROKEN.replace("1 1", "1 2")))
+    scene.wire.run_until(lambda: call.final == 200)
+    assert call.got["PRACK"] == [488]
+    assert len(there.asked["UPDATE"]) == 1
+    assert scene.finish(call).end_reason == "Normal"

@@ -248,8 +248,9 @@ class MediaKeeper:
         passing, attempt = PassingSession(reader, media, author, theirs), theirs if author.route_choice else media
         if is_final:
             note_author(media, theirs, now)
-        # Of a call whose INVITE had no offer it is not decided yet.
-        if not (self._is_relayed(passing, body) if attempt.step is None else attempt.is_relayed):
+        # Of a call whose INVITE had no offer it is not decided yet; a transfer may have joined the two legs.
+        is_decided = is_final and attempt.step is not None
+        if not (attempt.is_relayed if is_decided else self._is_relayed(passing, body)):
             if is_final and (media.ports or media.rtp_call is not None):
                 self._leave_relay(reader, media, now)
             return False
