@@ -116,8 +116,8 @@ class DestinationUse:
     """The use of one class by one account in the present hour; reset by ``roll``."""
 
     __slots__ = (
-        "_answered_ms", "_ended", "account", "before", "destination", "first_number", "forgiven", "held", "hour",
-        "is_learned", "past", "running", "since",
+        "_answered_ms", "_before", "_ended", "account", "before", "destination", "first_number", "forgiven", "held",
+        "hour", "is_learned", "past", "running", "since",
     )  # fmt: skip
 
     def __init__(self, account: str, destination: str, wall_ms: int) -> None:
@@ -133,6 +133,8 @@ class DestinationUse:
         """Use of calls that ended in the present hour and before ``since``, as the database has it."""
         self.forgiven = NOTHING
         """Use of the present hour that is not counted, because a block was lifted."""
+        self._before: tuple[int, Usage, Usage, Usage] = (0, NOTHING, NOTHING, NOTHING)
+        """The hour before, and ``_ended``, ``before`` and ``forgiven`` at its end."""
         self.running = 0
         """Answered calls that run."""
         self._answered_ms = 0
@@ -166,12 +168,20 @@ class DestinationUse:
         self._ended = self._ended.plus(Usage(1, talk_ms, spend))
 
     def roll(self, wall_ms: int) -> bool:
-        """Begin the hour of ``wall_ms`` (UTC) if it is another one; return whether it is."""
+        """Begin the hour of ``wall_ms`` (UTC) if it is another one; return whether it is.
+
+        After a clock was set back, what was used since stays used: else the limit would be granted once more.
+        """
         hour = wall_ms - wall_ms % HOUR_MS
         if hour == self.hour:
             return False
+        if hour > self.hour:
+            self._before = self.hour, self._ended, self.before, self.forgiven
+            self._ended = self.before = self.forgiven = NOTHING
+        elif hour == self._before[0]:  # the clock was ahead: the hour before goes on
+            _, ended, self.before, self.forgiven = self._before
+            self._ended = self._ended.plus(ended)
         self.hour, self.is_learned = hour, False
-        self._ended = self.before = self.forgiven = NOTHING
         return True
 
     def used(self, mono_ms: int) -> Usage:

@@ -149,3 +149,17 @@ def test_the_past_is_the_highest_of_the_same_hours_by_class():
 @pytest.mark.parametrize(("first", "is_new"), [(None, True), (NOON - HOUR_MS, True), (NOON - 25 * HOUR_MS, False)])
 def test_an_account_is_new_until_its_first_call_is_a_day_old(first, is_new):
     assert past_of(first, NOON, Usage()).is_new is is_new
+
+
+def test_a_clock_that_is_ahead_for_a_second_gives_back_nothing_of_the_hour():
+    use = DestinationUse("acme", "premium", NOON)
+    use.before = used(2)
+    for _ in range(3):
+        use.ended(60_000, Decimal("0.10"), NOON + 1_000)
+    assert use.roll(NOON + 2_000 + HOUR_MS)
+    assert use.used(0) == Usage(0, 0, Decimal(0))
+    use.ended(60_000, Decimal("0.10"), NOON + 2_000 + HOUR_MS)
+    assert use.roll(NOON + 3_000)
+    assert use.used(0) == Usage(5, 6 * 60_000, Decimal("0.40"))
+    assert use.roll(NOON + HOUR_MS)
+    assert not use.used(0).calls

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from doubles.data.records import answered_call, call_id, refused_call
 from doubles.report_server import ReportServer
+from doubles.virtual.clock import ManualClock
 from structlog.testing import capture_logs
 
 from vosd.base.clock import Instant
@@ -234,6 +235,18 @@ async def test_a_report_that_is_too_old_is_dropped(desk, monkeypatch):
         made.ended(answered_call(1))
         await until(lambda: made.counted[ReportOutcome.EXPIRED] == 1)
         assert made.census()[Figure.CALL_REPORTS] == 0
+
+
+async def test_a_clock_that_is_ahead_for_a_moment_drops_no_report(desk):
+    desk._clock = clock = ManualClock()
+    with ReportServer(secret=SECRET.encode()) as server:
+        server.fails = [503] * 1_000
+        made = await desk.begin(server.url, retry_interval_ms=60_000)
+        made.ended(answered_call(1))
+        for hours in (2, -2):
+            clock.set_wall(hours * 3_600_000)
+            made.tidy()
+        assert (made.census()[Figure.CALL_REPORTS], made.counted[ReportOutcome.EXPIRED]) == (1, 0)
 
 
 # -- changes and restarts -----------------------------------------------------------------------------------------

@@ -33,6 +33,7 @@ from vosd.engine.reports.report import (
 )
 from vosd.engine.reports.spool import ReportSpool
 from vosd.engine.settings import CallReportSettings, CallReportState, DeliverySettings
+from vosd.engine.steady_clock import SteadyClock
 from vosd.obs.events import Event
 from vosd.obs.figures import Figure
 from vosd.routing.pipeline import RouteChoice
@@ -98,6 +99,7 @@ class ReportOutlet(Counting, Generic[_Settings]):
             receiver: its name, for lines of the log.
         """
         self._clock = clock
+        self._steady = SteadyClock(clock)
         self._settings = settings
         self._facts = {} if receiver is None else {"receiver": receiver}
         self._queue = ReportQueue(settings or DeliverySettings())
@@ -232,8 +234,8 @@ class ReportOutlet(Counting, Generic[_Settings]):
 
     def tidy(self) -> None:
         """Drop old reports, log losses, and write to the disk what is done."""
-        now = self._clock.now()
-        for report in self._queue.drop_old(now.wall):
+        now, believed = self._clock.now(), self._steady.now()
+        for report in () if believed is None else self._queue.drop_old(believed):
             self._spool.done(report)
             self._lost(report, ReportOutcome.EXPIRED)
         self._spool.tidy()
