@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from types import MappingProxyType
 
-from vosd.routing.ports import PriceOf, VendorTerms
+from vosd.routing.ports import CallerAt, PriceOf, VendorTerms
 from vosd.trunks.gateways import RoutingGateway
 
 
@@ -21,9 +21,9 @@ class PricedByTerms:
         gateways: Sequence[RoutingGateway],
         callee: str,
         wall_ms: int,
-        caller: str,
+        caller_at: CallerAt,
         price_of: PriceOf,
         seconds: int,
     ) -> Sequence[Decimal | None]:
-        found = [self.terms(gateway, callee, wall_ms, caller) for gateway in gateways]
+        found = [self.terms(gateway, callee, wall_ms, caller_at(gateway)) for gateway in gateways]
         return [None if terms is None else price_of(terms, seconds) for terms in found]

@@ -16,7 +16,7 @@ from vosd.billing.stored_rate import rate_of_steps
 from vosd.callcontrol.rates_again import RatesAgain
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.columns import iso_utc
-from vosd.cdr.record import VENDOR
+from vosd.cdr.record import VENDOR, WITHHELD
 from vosd.clearing.calls import BillClass, BilledCall, CallPair, SentCall, comparable
 from vosd.clearing.explanations import MATCHED, Judge, PriceExplanation, PriceTerms, RowVerdict
 from vosd.clearing.sums import BillSums
@@ -127,6 +127,7 @@ def sent_call(call: VendorCall, wanted: CdrMap) -> SentCall:
         gateway=call.routing_gateway or "",
         started_at=call.started_at,
         rated_number=rated,
+        is_withheld=call.caller_privacy == WITHHELD,
     )
 
 
@@ -146,10 +147,13 @@ def other_rates(catalogue: Catalogue, vendor: str) -> Iterator[PriceExplanation]
     """Yield explanations by rates that the configuration has: the vendor's of other days, then all other groups."""
     again = RatesAgain(catalogue)
 
+    def found_at(ours: SentCall, at: int) -> AppliedRate | None:
+        return again.of_vendor(vendor, ours.gateway, ours.rated_number, at, ours.caller, is_withheld=ours.is_withheld)
+
     def of_day(days: int) -> PriceExplanation:
         def found(_rate: AppliedRate, ours: SentCall, _theirs: BilledCall) -> PriceTerms | None:
             at = ours.started_at + days * _DAY_MS
-            other = again.of_vendor(vendor, ours.gateway, ours.rated_number, at, ours.caller)
+            other = found_at(ours, at)
             return None if other is None else PriceTerms(other, ours.duration_ms)
 
         when = f"{abs(days)} day{'s' if abs(days) > 1 else ''} {'before' if days < 0 else 'after'}"
@@ -157,7 +161,7 @@ def other_rates(catalogue: Catalogue, vendor: str) -> Iterator[PriceExplanation]
 
     def of_now() -> PriceExplanation:
         def found(_rate: AppliedRate, ours: SentCall, _theirs: BilledCall) -> PriceTerms | None:
-            other = again.of_vendor(vendor, ours.gateway, ours.rated_number, ours.started_at, ours.caller)
+            other = found_at(ours, ours.started_at)
             return None if other is None else PriceTerms(other, ours.duration_ms)
 
         return PriceExplanation(BillClass.RATE_DIFFERS, "our rate as it is configured now", found)
@@ -172,7 +176,8 @@ def other_rates(catalogue: Catalogue, vendor: str) -> Iterator[PriceExplanation]
         def in_group(
             rate: AppliedRate, ours: SentCall, _theirs: BilledCall, find: Callable[..., AppliedRate | None] = group.find
         ) -> PriceTerms | None:
-            other = find(ours.rated_number, ours.started_at, ours.caller)
+            caller = again.caller_at(ours.gateway, ours.caller, is_withheld=ours.is_withheld)
+            other = find(ours.rated_number, ours.started_at, caller)
             return None if other is None or other.group == rate.group else PriceTerms(other, ours.duration_ms)
 
         yield PriceExplanation(BillClass.RATE_DIFFERS, f"rate group {group.name}", in_group)

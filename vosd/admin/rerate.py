@@ -86,17 +86,20 @@ class Rerating:
         before = self.differences.differ
         customer, vendor, at = past.customer_account, past.vendor_account, past.started_at
         caller, in_front = self._rates.caller_of(past), past.forward_prefix or ""
+        sold_by = "" if past.withholds_number else caller
         customer_ms, vendor_ms = past.customer_ms, past.vendor_ms
         if customer is not None and customer_ms is not None and wanted in {None, customer}:
             # The pattern of a number that is free only with its routing prefix is that number.
             dialled = past.rate_prefix or "" if past.rate_group == FREE_NUMBER else ""
             gateway = past.mapping_gateway or ""
-            rate = self._rates.of_customer(customer, gateway, number, at, caller, dialled, in_front)
+            rate = self._rates.of_customer(customer, gateway, number, at, sold_by, dialled, in_front)
             rate = for_unanswered(rate) if past.answered_at is None else rate
             booked = _Booked(customer, CUSTOMER, 0, past.fee, past.tax, past.currency, past.rate_group is not None)
             self._compare(past, booked, rate, customer_ms, steps)
         if vendor is not None and vendor_ms is not None and wanted in {None, vendor}:
-            rate = self._rates.of_vendor(vendor, past.routing_gateway or "", number, at, caller)
+            rate = self._rates.of_vendor(
+                vendor, past.routing_gateway or "", number, at, caller, is_withheld=past.withholds_number
+            )
             rate = for_unanswered(rate) if past.vendor_answered_at is None else rate
             if rate is not None or past.vendor_rate_prefix is not None:
                 was_rated = past.vendor_rate_prefix is not None
@@ -105,7 +108,7 @@ class Rerating:
                 self._compare(past, booked, rate, vendor_ms, steps)
         for agent in past.agents:
             if wanted in {None, agent.account}:
-                rate = self._rates.of_agent(agent.account, number, at, caller, in_front)
+                rate = self._rates.of_agent(agent.account, number, at, sold_by, in_front)
                 rate = for_unanswered(rate) if past.answered_at is None else rate
                 booked = _Booked(agent.account, AGENT, agent.level, agent.fee, agent.tax, agent.currency, True)
                 self._compare(past, booked, rate, customer_ms or 0)

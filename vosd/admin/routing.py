@@ -218,6 +218,7 @@ def explain_route(
     at: Instant,
     is_live: bool = True,
     is_forwarded: bool = False,
+    is_withheld: bool = False,
     steps: tuple[Step, ...] = STEPS,
     blocks: Blocks | None = None,
     closed: Refusal | None = None,
@@ -229,8 +230,9 @@ def explain_route(
     ``callee`` may have the gateway's tech prefix or not, and ``;phone-context=`` behind it. The gateways are listed if
     the steps get as far as the search for routes. ``blocks`` are those of ``at``; None = those of ``live``. ``is_live``
     is False for an idle state, which knows neither registrations nor the quality of gateways. ``is_forwarded``: its
-    INVITE has a Diversion. ``closed`` is why a switch takes no calls now. ``source`` is the address that it comes from,
-    empty = one that may call, and ``agent`` its User-Agent, None = one that is allowed.
+    INVITE has a Diversion, ``is_withheld``: its caller withholds its number. ``closed`` is why a switch takes no calls
+    now. ``source`` is the address that it comes from, empty = one that may call, and ``agent`` its User-Agent, None =
+    one that is allowed.
 
     Raises:
         UnknownGatewayError: there is no such mapping gateway.
@@ -255,6 +257,7 @@ def explain_route(
         closed=closed,
         user=gateway,  # identified as if the trunk had authenticated
         media_family=_family_of(mapping),
+        withholds_number=is_withheld,
     )
     refusal = _refused_at(source, catalogue, live) or rehearsal.put_through(call)
     routes = comparison = None

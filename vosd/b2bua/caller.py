@@ -96,13 +96,16 @@ class Caller:
         dialect: CallerDialect,
         wish: Wish,
         user: str = "",
+        identity: CallerIdentity | None = None,
     ) -> "Caller":
         """Make the caller of an INVITE; ``user`` has proven to be the caller. Nothing is sent before ``begin``.
+
+        ``identity`` is that of the INVITE, where it was read already.
 
         Raises:
             ParseError: the INVITE has no Contact to call back.
         """
-        caller_identity, reliability = caller_identity_of(request), reliability_of(request, dialect)
+        caller_identity, reliability = identity or caller_identity_of(request), reliability_of(request, dialect)
         dialog = Dialog.of_caller(request, endpoint.token(), source, endpoint.flows.next_hop, dialect.nat, user)
         if dialog.is_behind_nat:
             transaction.answer_at(source)

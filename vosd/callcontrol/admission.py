@@ -81,6 +81,7 @@ def route_request(
         if currencies.is_empty
         else partial(price_in, prices, currencies, currency, call.at.wall),
         meets_currencies=not currencies.is_empty,
+        is_withheld=call.withholds_number,
     )
     if call.media_family:
         request = msgspec.structs.replace(request, media_family=call.media_family)
@@ -305,7 +306,8 @@ class Admission:
         number, in_front = call.callee_rated or call.callee, call.forward_prefix
         if in_front:
             number = in_front + for_matching(number)
-        call.rate = None if group is None else group.find(number, call.at.wall, call.caller, in_front)
+        caller = "" if call.withholds_number else call.caller
+        call.rate = None if group is None else group.find(number, call.at.wall, caller, in_front)
         if call.rate is None:
             return no_rate(group, in_front + call.callee_billing)
         if account.rate_types:
@@ -315,7 +317,7 @@ class Admission:
             call.rate = allowed
         if account.id in self.catalogue.agents:
             agents = self.catalogue.agents[account.id]
-            found = rated_agents(agents, self.catalogue.rates_of, number, call.at.wall, call.caller, in_front)
+            found = rated_agents(agents, self.catalogue.rates_of, number, call.at.wall, caller, in_front)
             if isinstance(found, Refusal):
                 return found
             call.agents = found

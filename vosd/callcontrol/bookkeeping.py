@@ -23,7 +23,7 @@ from vosd.callcontrol.open_call import OpenCall
 from vosd.callcontrol.vendor_terms import buy_rate
 from vosd.callcontrol.verdicts import verdicts
 from vosd.cdr.columns import iso_utc
-from vosd.cdr.record import AGENT, CUSTOMER, TOO_DEAR, VENDOR, Attempt, CallRecord, ChargeRow, Posting
+from vosd.cdr.record import AGENT, CUSTOMER, TOO_DEAR, VENDOR, WITHHELD, Attempt, CallRecord, ChargeRow, Posting
 from vosd.routing.pipeline import Cause, LeftOut, RouteChoice
 
 LOST_STATUS: Final = 503
@@ -70,6 +70,7 @@ def draft(
         caller_out=choice.caller_out if choice else None,
         callee_out=choice.callee_out if choice else None,
         callee_billing=call_request.callee_billing or None,
+        caller_privacy=WITHHELD if call_request.withholds_number else None,
         forward_prefix=call_request.forward_prefix or None,
         routing_number=call_request.routing_number or None,
         did=call_request.did or None,

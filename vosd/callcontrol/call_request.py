@@ -18,7 +18,7 @@ from vosd.routing.lookups import RedirectTarget
 from vosd.routing.pipeline import LeftOut, RouteChoice, RouteRequest
 from vosd.stir.verification import SignedCall
 from vosd.trunks.dialect import CalleeSource, CallerSource
-from vosd.trunks.gateways import MappingGateway
+from vosd.trunks.gateways import MappingGateway, RoutingGateway
 
 
 class Numbers(Protocol):
@@ -62,6 +62,8 @@ class SetupFacts(msgspec.Struct, kw_only=True, omit_defaults=True):
     """The number whose rates hold; empty = those of the called number do."""
     forward_prefix: str = ""
     """Digits in front of the number by which the customer and its agents pay; empty = the call is not forwarded."""
+    withholds_number: bool = False
+    """The caller withholds its number from the called party: it is rated as one without."""
     leaves_no_cdr: bool = False
     """It costs no one anything and leaves no record (SERVER_BILLING_NO_CDR_E164S)."""
     targets: tuple[RedirectTarget, ...] = ()
@@ -136,6 +138,10 @@ class CallRequest(SetupFacts):
     """The call as its class of destinations counts it; None = none does."""
     taken: list[Taken] = []
     """Limits and money that the call occupies, in the order in which they were taken."""
+
+    def caller_at(self, gateway: RoutingGateway) -> str:
+        """Return the calling number by which a gateway bills: empty where it is not sent the number."""
+        return self.caller if gateway.dialect.shows_number[self.withholds_number] else ""
 
     def give_back(self) -> None:
         """Release everything that the call occupies, the latest first; a second call releases nothing."""

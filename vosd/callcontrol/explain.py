@@ -86,7 +86,7 @@ def explain_routes(
     whether the media of the call would be relayed, ``attestation`` what would be attested of its caller.
     """
     phone, least = table.phone(request.callee), table.plan.quality.min_attempts
-    numbers = request.callee_rated or request.callee, request.caller
+    callee = request.callee_rated or request.callee
     routes = examine_routes(request, table, occupancy, rests, vendors)
     candidates = tuple(
         Offered(
@@ -99,7 +99,9 @@ def explain_routes(
             choice.priority,
             choice.weight,
             None if choice.terms is None else format_amount(choice.terms.price_per_minute),
-            vendors.quality(choice.gateway, choice.prefix, *numbers, request.at, least) if is_live else None,
+            vendors.quality(choice.gateway, choice.prefix, callee, request.caller_at(choice.gateway), request.at, least)
+            if is_live
+            else None,
             *_compared(choice, request),
             outlook(choice.gateway) if choice.gateway.sound is None else None,
             attestation(choice),
@@ -111,7 +113,8 @@ def explain_routes(
     every = {each.name for each in table.gateways}
     if others is not None and others is not table:
         number = request.routing_number or request.callee
-        without_plan = [each.gateway.name for each in others.candidates(number, request.at.wall, request.caller)]
+        fit = others.fit(number, request.at.wall, request.caller, request.is_withheld)
+        without_plan = [each.gateway.name for each in fit.ranked]
         missing = f"plan: not among the gateways of plan {table.plan.name}"
         left += [PassedOver(name, missing) for name in dict.fromkeys(without_plan) if name not in every | fitting]
         every |= {each.name for each in others.gateways}

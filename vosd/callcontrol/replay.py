@@ -64,6 +64,7 @@ class Replay:
             numbers=_Stored(past.caller_in, past.callee_in, past.forward_prefix is not None),
             user=past.mapping_gateway or "",
             verstat=past.verstat or "",
+            withholds_number=past.withholds_number,
         )
         self._routing_number = past.routing_number or ""
         is_unasked = False

@@ -16,7 +16,7 @@ from vosd.catalogue.catalogue import Catalogue
 from vosd.routing.breaker import place_of
 from vosd.routing.number_rules import SentNumbers
 from vosd.routing.pipeline import RouteChoice
-from vosd.routing.ports import PriceOf, VendorTerms
+from vosd.routing.ports import CallerAt, PriceOf, VendorTerms
 from vosd.routing.quality import QualityFigures
 from vosd.trunks.gateways import RoutingGateway
 
@@ -78,7 +78,7 @@ class LiveVendors:
         gateways: Sequence[RoutingGateway],
         callee: str,
         wall_ms: int,
-        caller: str,
+        caller_at: CallerAt,
         price_of: PriceOf,
         seconds: int,
     ) -> Sequence[Decimal | None]:
@@ -90,19 +90,20 @@ class LiveVendors:
             # ``terms``, written out: a call by cost asks for a price in the table of each vendor.
             account = gateway.account
             if account is None or (choices and gateway.name in choices):
-                terms = self.terms(gateway, callee, wall_ms, caller)
+                terms = self.terms(gateway, callee, wall_ms, caller_at(gateway))
             else:
                 group = accounts[account].rate_group
                 terms = None if group is None else groups[group].find(callee, wall_ms)
             found.append(None if terms is None else price_of(terms, seconds) if known is None else known[terms])
         return found
 
-    def charges_alike(self, redirected: RouteChoice, wall_ms: int) -> bool:
+    def charges_alike(self, redirected: RouteChoice, wall_ms: int, caller: str) -> bool:
         """Return whether a number that a vendor redirects to costs what the dialled one does.
 
-        The choice carries the terms of the dialled number, and the new number as ``callee_out``.
+        The choice carries the terms of the dialled number for calls of ``caller``, and the new number as
+        ``callee_out``.
         """
-        followed = self.terms(redirected.gateway, redirected.callee_out, wall_ms, redirected.caller_out)
+        followed = self.terms(redirected.gateway, redirected.callee_out, wall_ms, caller)
         return _price(followed) == _price(buy_rate(redirected))
 
     def quality(

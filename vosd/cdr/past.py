@@ -3,6 +3,8 @@
 from decimal import Decimal
 from typing import Final, NamedTuple
 
+from vosd.cdr.record import WITHHELD
+
 
 class PastAgent(NamedTuple):
     """The charge of an agent above the customer of a stored call."""
@@ -56,6 +58,7 @@ class PastCall(NamedTuple):
     vendor_rate_prefix: str | None
     end_reason: str
     verstat: str | None = None
+    caller_privacy: str | None = None
     fee_breakdown: str = ""
     """Read on request only."""
     tried: tuple[str, ...] = ()
@@ -66,6 +69,11 @@ class PastCall(NamedTuple):
     """One of each charge that was corrected; read on request only."""
     vendor_rate_group: str | None = None
     """By which the vendor is paid, as the charge has it; read on request only."""
+
+    @property
+    def withholds_number(self) -> bool:
+        """Whether the caller withheld its number."""
+        return self.caller_privacy == WITHHELD
 
     @property
     def customer_ms(self) -> int | None:

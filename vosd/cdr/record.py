@@ -65,6 +65,8 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
         return self.reason != TOO_DEAR
 
 
+WITHHELD: Final = "withheld"
+"""Value of ``caller_privacy``."""
 CUSTOMER: Final = "customer"
 AGENT: Final = "agent"
 VENDOR: Final = "vendor"
@@ -139,6 +141,10 @@ class CallRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defau
     caller_out: Annotated[str | None, phone_number("calling number as sent to the vendor")] = None
     callee_out: Annotated[str | None, phone_number("called number as sent to the vendor")] = None
     callee_billing: Annotated[str | None, phone_number("called number as rated")] = None
+    caller_privacy: Annotated[
+        str | None,
+        word(8, "`withheld`: the caller withholds its number, and is rated as one without; null = it does not"),
+    ] = None
     forward_prefix: Annotated[
         str | None,
         word(16, "digits in front of `callee_billing` by which a forwarded call was sold; null = it was not forwarded"),

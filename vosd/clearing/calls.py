@@ -60,6 +60,8 @@ class SentCall(msgspec.Struct, frozen=True, gc=False, array_like=True):
     gateway: str
     started_at: int
     rated_number: str
+    is_withheld: bool = False
+    """Whether the caller withheld its number."""
 
 
 class CallPair(NamedTuple):

@@ -142,3 +142,5 @@ class ExplainRoute(Order[RouteSheet], frozen=True, tag="explain_route"):
     """Address that it comes from; empty = one that may call."""
     agent: str | None = None
     """User-Agent of the INVITE; None = one that is allowed."""
+    is_withheld: bool = False
+    """The caller withholds its number."""

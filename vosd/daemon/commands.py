@@ -222,6 +222,7 @@ class Commands:
             callee=question.callee,
             at=at,
             is_forwarded=question.is_forwarded,
+            is_withheld=question.is_withheld,
             source=question.source,
             agent=question.agent,
             steps=switch.services.steps,

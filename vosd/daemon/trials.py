@@ -94,7 +94,7 @@ class Trials:
             raise unknown("routing gateway", order.via, names, "vosd status --gateways names them")
         vendors = LiveVendors(switch.catalogue, switch.live)
         callee, caller = without_separators(order.callee), without_separators(order.caller)
-        terms = vendors.terms(gateway, callee, now.wall, caller)
+        terms = vendors.terms(gateway, callee, now.wall, caller if gateway.dialect.shows_number[False] else "")
         wanted = TrialOrder(callee, caller, order.is_ring_only, 1_000 * order.talk_s)
         if gateway.numbers is not None:
             callee, caller = vendors.numbers_out(gateway, callee, caller)

@@ -137,8 +137,11 @@ class Ordering:
         if criterion is not Criterion.QUALITY and criterion is not Criterion.BLEND:
             return ((self._rank(each, criterion), each) for each in candidates)
         vendors, callee, terms = self._vendors, self._callee, self._plan.quality
-        caller, at, least = self._request.caller, self._request.at, terms.min_attempts
-        found = [vendors.quality(each.gateway, each.prefix, callee, caller, at, least) for each in candidates]
+        caller_at, at, least = self._request.caller_at, self._request.at, terms.min_attempts
+        found = [
+            vendors.quality(each.gateway, each.prefix, callee, caller_at(each.gateway), at, least)
+            for each in candidates
+        ]
         if criterion is Criterion.QUALITY:
             return zip(quality_ranks(found, terms), candidates, strict=True)
         prices = self._prices([each.gateway for each in candidates], self._request.typical_s)
@@ -167,7 +170,8 @@ class Ordering:
     def _prices(self, gateways: Sequence[RoutingGateway], typical_s: int) -> Sequence[Decimal | None]:
         """Return the prices by which gateways are compared; None = there is none, or no exchange rate."""
         request = self._request
-        return self._vendors.costs(gateways, self._callee, request.at.wall, request.caller, request.price_of, typical_s)
+        price_of, wall_ms = request.price_of, request.at.wall
+        return self._vendors.costs(gateways, self._callee, wall_ms, request.caller_at, price_of, typical_s)
 
     def _rank(self, candidate: Candidate, criterion: Criterion) -> Rank:
         match criterion:

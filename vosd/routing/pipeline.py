@@ -128,7 +128,10 @@ def _search(
     if request.targets:
         yield from _search_named(request, table, occupancy, rests, vendors, left)
         return
-    fit, ordering = table.fit(request.routing_number or request.callee, request.at.wall, request.caller), None
+    fit, ordering = (
+        table.fit(request.routing_number or request.callee, request.at.wall, request.caller, request.is_withheld),
+        None,
+    )
     if fit.stoppers or fit.calendars:
         fit = _at_this_time(fit, request, table, occupancy, vendors)
     candidates: Iterable[Candidate] = fit.ranked
@@ -244,7 +247,8 @@ def _examine(
         unmet = _unmet_in(vendors, gateway, request)
         if unmet is not None:
             return unmet
-    terms = vendors.terms(gateway, request.callee_rated or request.callee, at.wall, request.caller)
+    caller = request.caller if gateway.dialect.shows_number[request.is_withheld] else ""  # ``caller_at``, written out
+    terms = vendors.terms(gateway, request.callee_rated or request.callee, at.wall, caller)
     if terms is not None:
         too_dear = loss(request, terms)
         if too_dear is not None:

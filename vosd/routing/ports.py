@@ -89,6 +89,10 @@ PriceOf = Callable[[VendorTerms, int], Decimal | None]
 """
 
 
+CallerAt = Callable[[RoutingGateway], str]
+"""Returns the calling number by which a gateway bills a call."""
+
+
 def price_alone(terms: VendorTerms, _seconds: int) -> Decimal:
     """Return the price of a minute after the first period; it is a ``PriceOf`` where nothing else is known of terms."""
     return terms.price_per_minute
@@ -183,7 +187,7 @@ class Vendors(Protocol):
         gateways: Sequence[RoutingGateway],
         callee: str,
         wall_ms: int,
-        caller: str,
+        caller_at: CallerAt,
         price_of: PriceOf,
         seconds: int,
     ) -> Sequence[Decimal | None]:

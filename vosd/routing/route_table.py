@@ -169,22 +169,24 @@ class RouteTable:
         indexed = [(prefix, tuple(own)) for prefix, own in by_prefix.items()]
         self._by_prefix = PrefixIndex(each for each in indexed if not has_wildcard(each[0]))
         self._by_wildcards = WildcardIndex(each for each in indexed if has_wildcard(each[0]))
-        rated: dict[int, tuple[BuyPrefixes, list[RoutingGateway]]] = {}
+        rated: dict[object, tuple[BuyPrefixes, tuple[bool, bool], list[RoutingGateway]]] = {}
         if plan.routes is None:
             for gateway in self.gateways:
                 rates = self._rates.get(gateway.name)
                 if rates is not None:
-                    rated.setdefault(id(rates), (rates, []))[1].append(gateway)
+                    shows_number = gateway.dialect.shows_number
+                    rated.setdefault((id(rates), shows_number), (rates, shows_number, []))[2].append(gateway)
         self._rated = tuple(rated.values())
-        """Tables of buy rates, and the gateways that take their prefixes from each."""
+        """Tables of buy rates, whether the caller's number counts, and the gateways with their prefixes from each."""
         self._has_more = bool(self._rated or self._by_wildcards)
         """Whether the longest prefix in ``_by_prefix`` does not say everything."""
         self._fits: dict[object, Fit] = {}
 
-    def fit(self, callee: str, wall_ms: int, caller: str = "") -> Fit:
+    def fit(self, callee: str, wall_ms: int, caller: str = "", is_withheld: bool = False) -> Fit:
         """Return every gateway that ``callee`` fits; ``wall_ms`` (UTC) and ``caller`` count for buy rates alone.
 
-        For a phone: its redirect server, then the phone, then its offline gateway.
+        ``is_withheld``: the caller withholds its number. For a phone: its redirect server, then the phone, then its
+        offline gateway.
         """
         number = callee.removeprefix("+")  # ``for_matching``
         phone = self._phones.get(number)
@@ -192,7 +194,7 @@ class RouteTable:
             return phone if not self._overridden else Fit(tuple(map(self._current_of_phone, phone.ranked)))
         nearest = self._by_prefix.longest(number)
         if self._has_more:
-            return self._fit_by_more(number, nearest, wall_ms, caller)
+            return self._fit_by_more(number, nearest, wall_ms, caller, is_withheld)
         if nearest is None:
             return _NOTHING
         prefix = nearest[0].prefix
@@ -255,9 +257,14 @@ class RouteTable:
             is_conditional=True,
         )
 
-    def _fit_by_more(self, number: str, nearest: tuple[Candidate, ...] | None, wall_ms: int, caller: str) -> Fit:
+    def _fit_by_more(
+        self, number: str, nearest: tuple[Candidate, ...] | None, wall_ms: int, caller: str, is_withheld: bool
+    ) -> Fit:
         """Return the candidates where buy rates and prefixes with wildcards count as well."""
-        found = [rates.find(number, wall_ms, caller) for rates, _ in self._rated]
+        found = [
+            rates.find(number, wall_ms, caller if shows_number[is_withheld] else "")
+            for rates, shows_number, _ in self._rated
+        ]
         prefixes = tuple(None if rate is None else rate.prefix for rate in found)
         fitting = tuple(self._by_wildcards.every(number))
         key = (None if nearest is None else nearest[0].prefix, prefixes, tuple(prefix for prefix, _ in fitting))
@@ -265,7 +272,7 @@ class RouteTable:
         if fit is None:
             more = [
                 self._candidate(gateway, prefix)
-                for prefix, (_, gateways) in zip(prefixes, self._rated, strict=True)
+                for prefix, (_, _, gateways) in zip(prefixes, self._rated, strict=True)
                 if prefix is not None
                 for gateway in gateways
             ]

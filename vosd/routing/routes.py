@@ -67,6 +67,12 @@ class RouteRequest(msgspec.Struct):
     """Types of bodies that a gateway has to be sent beside the session description."""
     is_verified: bool = False
     """Whether the caller's signature was verified."""
+    is_withheld: bool = False
+    """Whether the caller withholds its number from the called party."""
+
+    def caller_at(self, gateway: RoutingGateway) -> str:
+        """Return the calling number by which a gateway bills: empty where it is not sent the number."""
+        return self.caller if gateway.dialect.shows_number[self.is_withheld] else ""
 
     def examine_at(self, now: Instant) -> None:
         """Judge limits and rests of the gateways that remain by ``now``; prices and validity are those of before."""

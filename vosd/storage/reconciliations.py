@@ -107,6 +107,7 @@ class VendorCall(msgspec.Struct, frozen=True, gc=False, array_like=True):
     cost: Decimal
     cost_tax: Decimal
     vendor_rate_prefix: str | None
+    caller_privacy: str | None = None
 
 
 class TriedCall(NamedTuple):

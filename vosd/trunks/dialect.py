@@ -313,6 +313,14 @@ class CalleeDialect(msgspec.Struct, frozen=True, dict=True):
         return self.is_trusted and (bool(self.identity) or self.privacy in {Privacy.PASS, Privacy.STRIP})
 
     @cached_property
+    def shows_number(self) -> tuple[bool, bool]:
+        """Whether it is sent the numbers of callers at all: of one that shows its number, and of one that withholds it.
+
+        It bills callers whose number it is not sent as such without one.
+        """
+        return self.is_sent_withheld or self.privacy is not Privacy.ANONYMISE, self.is_sent_withheld
+
+    @cached_property
     def sent_as(self) -> SentAs | None:
         """Name and headers by which it knows the switch; None = the usual ones."""
         sent = SentAs(

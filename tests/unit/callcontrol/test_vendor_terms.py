@@ -138,7 +138,7 @@ def test_vendors_are_compared_by_the_terms_by_which_they_are_booked():
     )
     vendors = LiveVendors(catalogue, LiveState())
     gateways = [usual, routing_gateway("1001", account=None), special]
-    assert vendors.costs(gateways, "4420", NOW, "", catalogue.typical_prices.price, 60) == [
+    assert vendors.costs(gateways, "4420", NOW, lambda _gateway: "", catalogue.typical_prices.price, 60) == [
         Decimal("0.60"),
         None,
         Decimal("0.30"),
@@ -154,14 +154,14 @@ def test_two_numbers_cost_alike_when_their_rates_differ_in_nothing_but_the_prefi
     vendors = vendors_with(applied_rate("0.60", prefix="44"), applied_rate(prefix="49", **price))
     gateway = routing_gateway("carrier")
     redirected = RouteChoice(gateway, "*", "4930", "1000", vendors.terms(gateway, "4420", NOW, ""))
-    assert vendors.charges_alike(redirected, NOW) is is_alike
+    assert vendors.charges_alike(redirected, NOW, "1000") is is_alike
 
 
 def test_a_number_without_rate_does_not_cost_what_a_rated_one_does():
     vendors = vendors_with(applied_rate(prefix="44"))
     gateway = routing_gateway("carrier")
     redirected = RouteChoice(gateway, "*", "3312", "1000", vendors.terms(gateway, "4420", NOW, ""))
-    assert not vendors.charges_alike(redirected, NOW)
+    assert not vendors.charges_alike(redirected, NOW, "1000")
 
 
 def test_a_choice_is_booked_by_its_terms_and_without_any_by_none():

@@ -27,19 +27,20 @@ from vosd.routing.special_numbers import SpecialNumbers
 from vosd.stir.settings import StirTerms
 from vosd.stir.terms import VerifyTerms
 from vosd.storage.cdr_manual import manual
-from vosd.trunks.dialect import CalleeDialect
+from vosd.trunks.dialect import CalleeDialect, IdentityHeader
 from vosd.trunks.dids import Did
 from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters
 from vosd.trunks.stir import CallerSignatures, TrunkVerification, VendorSignatures
 
 PUBLISHED = """
     call_id export_seq node mapping_gateway routing_gateway customer_account vendor_account currency vendor_currency
-    billing_method caller_in callee_in caller_out callee_out callee_billing forward_prefix routing_number did
-    sip_call_id_in sip_call_id_out source_address destination_address codec vendor_codec caller_user_agent
-    callee_user_agent attestation verstat radius_class started_at ringing_at answered_at acknowledged_at
-    vendor_answered_at ended_at pdd_ms hold_time_ms hold_time_s billing_base_ms vendor_billing_base_ms billed_seconds
-    vendor_billed_seconds fee tax cost cost_tax loss rate_group rate_prefix rate_area rate_type vendor_rate_prefix
-    fee_breakdown hangup_source end_reason sip_code q850_cause reason_text verdicts media attempts charges
+    billing_method caller_in callee_in caller_out callee_out callee_billing caller_privacy forward_prefix
+    routing_number did sip_call_id_in sip_call_id_out source_address destination_address codec vendor_codec
+    caller_user_agent callee_user_agent attestation verstat radius_class started_at ringing_at answered_at
+    acknowledged_at vendor_answered_at ended_at pdd_ms hold_time_ms hold_time_s billing_base_ms
+    vendor_billing_base_ms billed_seconds vendor_billed_seconds fee tax cost cost_tax loss rate_group rate_prefix
+    rate_area rate_type vendor_rate_prefix fee_breakdown hangup_source end_reason sip_code q850_cause reason_text
+    verdicts media attempts charges
 """
 """Users hold on to these names and to their order: a new column is added here, none is renamed or moved."""
 
@@ -76,7 +77,7 @@ def test_every_column_that_may_be_empty_is_filled_by_a_call():
             loss_guard=LossGuard(None),
             stir=CallerSignatures(verify=TrunkVerification.YES),
         ),
-        vendor_gateway(0, dialect=CalleeDialect(stir=VendorSignatures(sign=True))),
+        vendor_gateway(0, dialect=CalleeDialect(stir=VendorSignatures(sign=True), identity=(IdentityHeader.ASSERTED,))),
     ]
     scene = Scene(
         catalogue(
@@ -93,7 +94,7 @@ def test_every_column_that_may_be_empty_is_filled_by_a_call():
     )
     scene.vendor.script = Script((Line(0, 100), Line(0, 180), Line(1_000, 200, ANSWER, ("Server: Carrier/2",))))
     call = scene.caller.call(
-        f"{CALLEE};npdi;rn=4499", Intent(headers=("Diversion: <sip:4930@h>", "User-Agent: Desk/1"))
+        f"{CALLEE};npdi;rn=4499", Intent(headers=("Diversion: <sip:4930@h>", "User-Agent: Desk/1", "Privacy: id"))
     )
     scene.wire.run_for(500)
     (live,) = scene.exchange.switch.calls()

@@ -47,6 +47,8 @@ class ExplainCall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Moment of the call; None = now."""
     forwarded: bool = False
     """Whether the INVITE has a Diversion header."""
+    withheld: bool = False
+    """Whether the caller withholds its number: Privacy, or an anonymous From."""
     source: str | None = None
     """Address that it comes from, without port; None = one that may call."""
     user_agent: str | None = None
@@ -99,6 +101,7 @@ async def explain_call(office: Office, who: Principal, order: ExplainCall) -> Ex
                     callee=order.callee,
                     at_ms=order.at,
                     is_forwarded=order.forwarded,
+                    is_withheld=order.withheld,
                     source=source,
                     agent=order.user_agent,
                 )
@@ -137,6 +140,7 @@ async def explain_call(office: Office, who: Principal, order: ExplainCall) -> Ex
         at=Instant(0, at),
         is_live=False,
         is_forwarded=order.forwarded,
+        is_withheld=order.withheld,
         source=source,
         agent=order.user_agent,
     ).sheet()

@@ -157,7 +157,7 @@ class _Introduction:
 
 def shows_number(caller_identity: CallerIdentity, dialect: CalleeDialect) -> bool:
     """Return whether a vendor is sent the number of a caller at all, in From or to a trusted one beside it."""
-    return dialect.is_sent_withheld or not _hides(caller_identity, dialect.privacy)
+    return dialect.shows_number[caller_identity.is_withheld]
 
 
 def _hides(caller_identity: CallerIdentity, privacy: Privacy) -> bool:

@@ -35,7 +35,8 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
         live_call, gateway = self._live_call, choice.gateway
         services, call_request = live_call.services, live_call.call_request
         live = services.live
-        if choice.is_redirected and not live_call.vendors.charges_alike(choice, call_request.at.wall):
+        wall_ms, caller_at = call_request.at.wall, call_request.caller_at
+        if choice.is_redirected and not live_call.vendors.charges_alike(choice, wall_ms, caller_at(gateway)):
             return False  # a 3xx must not make the call more expensive than the dialled number
         # The block, or the Retry-After, may have come since the route was found.
         if gateway.name in live.blocks.called or (live.rests.until and live.rests.remaining_ms(gateway.name, now.mono)):

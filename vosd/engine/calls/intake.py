@@ -14,6 +14,7 @@ from vosd.b2bua.caller_side import CallerSide
 from vosd.b2bua.extensions import extension_objection
 from vosd.b2bua.given_up import GivenUp
 from vosd.b2bua.hunt import Hunt
+from vosd.b2bua.identity import caller_identity_of
 from vosd.b2bua.invite_progress import Newcomer
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.referral import leg_named_by
@@ -147,7 +148,7 @@ class Intake:
         if request.header("replaces") is not None:
             self._take_over(event)
             return
-        flows, services = self._endpoint.flows, self._services
+        flows, services, identity = self._endpoint.flows, self._services, caller_identity_of(request)
         call_request = CallRequest(
             source_host=source.host,
             source_port=source.port,
@@ -162,6 +163,7 @@ class Intake:
             radius_classes=event.radius_classes,
             required_types=request.required_types,
             media_family=family_of(request.body) if self._has_both_families else 0,
+            withholds_number=not identity.is_simple and identity.is_withheld,
         )
         call_id = uuid7(at.wall, self._entropy())
         setup = Setup(services.admission, call_request, iter(services.steps))
@@ -188,7 +190,9 @@ class Intake:
                 call_request.give_back()
                 self._refusals.refuse_extension(event, arrival, call_request, *unfit)
                 return
-            calling = Caller.of_invite(self._endpoint, event.transaction, request, source, dialect, wish, event.user)
+            calling = Caller.of_invite(
+                self._endpoint, event.transaction, request, source, dialect, wish, event.user, identity
+            )
             if calling.leg.facts.media is not None and call_request.mapping is not None:
                 calling.leg.facts.media.settings = call_request.mapping.media
                 account = call_request.account
@@ -245,6 +249,7 @@ class Intake:
             numbers=TransferNumbers(caller, number),
             closed=self._closed(),
             user=transferor.user,
+            withholds_number=substitute.caller_identity.is_withheld,
         )
         setup = Setup(self._services.admission, call_request, iter(self._services.steps))
         outcome = setup.advance()

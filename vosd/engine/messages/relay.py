@@ -132,6 +132,7 @@ class MessageRelay(Counting):
 
     def _take_message(self, event: StandaloneArrived) -> None:
         request, source, admission = event.request, event.source, self._admission()
+        identity = caller_identity_of(request)
         call = CallRequest(
             source_host=source.host,
             source_port=source.port,
@@ -141,6 +142,7 @@ class MessageRelay(Counting):
             numbers=InviteNumbers(request),
             closed=self._closed(),
             user=event.user,
+            withholds_number=identity.is_withheld,
         )
         for step in _STEPS:
             refusal = step(admission, call)
@@ -160,7 +162,6 @@ class MessageRelay(Counting):
             self._refuse(event, call, groups.status, groups.detail)
         else:
             limit = admission.catalogue.parameters.challenges_max
-            identity = caller_identity_of(request)
             sender = MessageSender(account.id, mapping.name, identity, call.callee_in, call.caller_in, call.hops, limit)
             write = partial(written_message, self._endpoint, request, sender)
             self._begin(event, groups, write, partial(self._sent, event, call))
