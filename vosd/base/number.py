@@ -7,7 +7,8 @@ SEPARATORS: Final = str.maketrans("", "", "-.()")
 """Removes the visual separators of telephone numbers (RFC 3966 section 5.1.1)."""
 EMERGENCY_SERVICE: Final = "urn:service:sos"
 """Beginning of the URNs of emergency services (RFC 5031), which stand in place of numbers."""
-_NUMBER: Final = re.compile(r"[0-9*#+]+\Z")
+NUMBER: Final = re.compile(r"[0-9*#+]+\Z")
+"""Telephone number without visual separators; all other text is a name."""
 
 
 def for_matching(number: str) -> str:
@@ -22,4 +23,4 @@ def without_separators(text: str) -> str:
     may stand anywhere, since there may be one behind a tech prefix.
     """
     number = text.translate(SEPARATORS)
-    return number if number != text and _NUMBER.match(number) else text
+    return number if number != text and NUMBER.match(number) else text

@@ -4,12 +4,12 @@ The mapping gateway configures which parts of the INVITE hold them; by default t
 and P-Asserted-Identity, else From, the calling one.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
 
-from vosd.base.number import EMERGENCY_SERVICE
+from vosd.base.number import EMERGENCY_SERVICE, NUMBER, SEPARATORS
 from vosd.sdp.summary import hosts
 from vosd.sip.headers.history_info import HistoryEntry
 from vosd.sip.headers.name_addr import NameAddr
@@ -60,19 +60,22 @@ class InviteNumbers(msgspec.Struct):
         return user
 
     def calling(self, order: Iterable[CallerSource] = IN_ORDER) -> str:
-        """Return the calling number of the first source that has one.
+        """Return the calling number of the first source that has one, else the first name that a source has.
 
         ``anonymous`` if no source has more than that; empty if no source has a readable user part.
         """
-        request, anonymous = self.request, ""
+        request, name, anonymous = self.request, "", ""
         for source in order:
             if request.header(source) is None:
                 continue
-            user = _user_of_from(request) if source is CallerSource.FROM else _first_user(request, source)
-            if user.lower() not in _NO_NUMBER:
-                return user
-            anonymous = anonymous or user
-        return anonymous
+            for user in (_user_of_from(request),) if source is CallerSource.FROM else _users(request, source):
+                if NUMBER.match(user.translate(SEPARATORS)):
+                    return user
+                if user.lower() in _NO_NUMBER:
+                    anonymous = anonymous or user
+                else:
+                    name = name or user
+        return name or anonymous
 
     def is_forwarded(self) -> bool:
         """Return whether another party was called first: there is a Diversion, or History-Info has a cause for it.
@@ -97,8 +100,8 @@ class InviteNumbers(msgspec.Struct):
         return portability_of(self.request.uri)
 
 
-def _first_user(request: Request, source: CallerSource) -> str:
-    """Return the first user part in a list of addresses; empty for none."""
+def _users(request: Request, source: CallerSource) -> Iterator[str]:
+    """Yield the user parts in a list of addresses: there may be the name of a user and its number (RFC 3325)."""
     for value in request.headers(source)[:_VALUES_MAX]:
         try:
             address = NameAddr.parse(value)
@@ -107,8 +110,7 @@ def _first_user(request: Request, source: CallerSource) -> str:
             continue
         is_called = source is CallerSource.REMOTE_PARTY and (address.param("party") or "").lower() == "called"
         if user and not is_called:
-            return user
-    return ""
+            yield user
 
 
 def _is_forwarding(entry: str) -> bool:

@@ -54,6 +54,9 @@ def test_a_request_uri_without_user_is_refused(uri, status):
         ("<sip:+49111@h>", "+49111"),
         ('"Smith, A" <sip:+49111@h>, <tel:+49222>', "+49111"),
         ("<sip:h>, <tel:+49222>", "+49222"),
+        ("<sip:anne@ims.example>, <tel:+49222>", "+49222"),
+        ("<sip:anonymous@anonymous.invalid>, <tel:+49-222>", "+49-222"),
+        ("<sip:anne@ims.example>", "4930"),
         ("not readable <, <tel:+49222>", "4930"),
         ("<sip:h>", "4930"),
     ],
@@ -111,6 +114,20 @@ def test_the_first_header_with_a_user_is_taken():
     numbers = InviteNumbers(read(from_="<sip:+495@h>;tag=1", headers=headers))
     order = [CallerSource.ASSERTED, CallerSource.PREFERRED, CallerSource.REMOTE_PARTY, CallerSource.FROM]
     assert numbers.calling(order) == "+493"
+
+
+@pytest.mark.parametrize(
+    ("headers", "from_", "caller"),
+    [
+        ("P-Asserted-Identity: <sip:anne@h>\r\nRemote-Party-ID: <sip:+493@h>\r\n", "<sip:bob@h>;tag=1", "+493"),
+        ("P-Asserted-Identity: <sip:anne@h>\r\nRemote-Party-ID: <sip:desk@h>\r\n", "<sip:bob@h>;tag=1", "anne"),
+        ("P-Asserted-Identity: <sip:anonymous@anonymous.invalid>\r\n", "<sip:bob@h>;tag=1", "bob"),
+        ("P-Asserted-Identity: <sip:anne@h>\r\n", "<sip:anonymous@anonymous.invalid>;tag=1", "anne"),
+    ],
+)
+def test_a_name_is_taken_where_no_header_has_a_number(headers, from_, caller):
+    order = [CallerSource.ASSERTED, CallerSource.REMOTE_PARTY, CallerSource.FROM]
+    assert InviteNumbers(read(from_=from_, headers=headers)).calling(order) == caller
 
 
 def test_a_caller_that_everything_calls_anonymous_is():
