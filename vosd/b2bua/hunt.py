@@ -267,7 +267,8 @@ class Hunt:
         if hop is None or (found := self._flows.located(hop)) is None:
             return None
         uri = Uri.parse(contact.uri)
-        place = Address(found.host, found.port or DEFAULT_PORTS[found.transport or "udp"], found.transport)
+        port = found.port or DEFAULT_PORTS[found.transport or "udp"]
+        place = Address(found.host, port, found.transport, is_redirected=True)
         if domain(uri.host) is not None:
             place = place._replace(name=uri.host, written=str(Address(uri.host, uri.port, hop.transport)))
         callee = without_separators(number_of(contact.uri)) or choice.callee_out

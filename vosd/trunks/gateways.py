@@ -69,6 +69,8 @@ class Address(NamedTuple):
     """The socket or connection that reaches it; None = any that fits."""
     device: str = ""
     """The device that has several addresses, its flows (RFC 5626); empty = another address is another device."""
+    is_redirected: bool = False
+    """It was named by a 3xx (RFC 3261 section 8.1.3.4): hosts and routes of the gateway lead to another place."""
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host

@@ -6,9 +6,9 @@ import pytest
 from doubles.data.builders import applied_rate, catalogue, mapping_gateway, rate_group
 from doubles.virtual.customer import Intent, OutgoingCall
 from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
-from doubles.virtual.vendor import IncomingCall
+from doubles.virtual.vendor import IncomingCall, refuses
 
-from vosd.trunks.dialect import CalleeDialect, CallerDialect, IdentityHeader, Passing
+from vosd.trunks.dialect import CalleeDialect, CallerDialect, IdentityHeader, Passing, Redirects
 from vosd.trunks.number_format import NumberFormat, NumberNotation
 
 TO_ALL = [rate_group("sell", applied_rate("0.6", prefix="*")), rate_group("buy", applied_rate("0.1", prefix="*"))]
@@ -69,6 +69,30 @@ def test_a_strict_proxy_stands_in_the_request_line_and_the_callee_at_the_end_of_
     _, there = whole_call(scene_of(request_host="carrier.example", route=route, is_strict=True))
     assert there.invite.start_line == "INVITE sip:proxy.example SIP/2.0"
     assert there.invite["Route"] == f"<sip:core.example;lr>, <sip:{CALLEE}@carrier.example>"
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        {},
+        {"request_host": "carrier.example"},
+        {"request_host": "carrier.example", "route": ("<sip:proxy.example;lr>",)},
+        {"request_host": "carrier.example", "route": ("<sip:proxy.example>",), "is_strict": True},
+        {"request_host": "carrier.example", "number_format": NumberFormat(request_uri=NumberNotation.PLUS_E164)},
+    ],
+)
+def test_a_redirected_call_is_addressed_to_the_place_that_was_named(where):
+    """RFC 3261 section 8.1.3.4: the Contact of the 3xx is the new Request-URI."""
+    scene = scene_of(redirects=Redirects.FOLLOW, **where)
+    scene.vendor.script = refuses(302, headers=(f"Contact: <sip:{CALLEE}@{VENDORS[1]}>",))
+    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
+    scene.wire.run_until(lambda: call.is_over)
+    invite = scene.vendors[1].only_call.invite
+    plus = "+" if "number_format" in where else ""
+    assert invite.start_line == f"INVITE sip:{plus}{CALLEE}@{VENDORS[1]} SIP/2.0"
+    assert "\r\nRoute:" not in sent_to(scene, VENDORS[1].host, "INVITE")[0]
+    assert invite["To"].startswith(f"<sip:{CALLEE}@{where.get('request_host', VENDORS[1].host)}>")
+    scene.close()
 
 
 def test_the_vendor_sees_its_own_contact_and_product_in_every_message():

@@ -129,7 +129,8 @@ def addressed(choice: RouteChoice, address: Address, peer: Peer, listener: Liste
 def as_wanted(choice: RouteChoice, address: Address, uri: str, to: str) -> tuple[str, str, tuple[str, ...]]:
     """Return Request-URI, To and Route for a gateway that has hosts, routes or forms of numbers of its own."""
     dialect, number = choice.gateway.dialect, choice.callee_out
-    user, host = escape_user(number), dialect.request_host or _host_of(uri)
+    user, request_host = escape_user(number), "" if address.is_redirected else dialect.request_host
+    host = request_host or _host_of(uri)
     ported = f";npdi;rn={escape_user(choice.routing_number)}" if choice.routing_number else ""
     form, to_host = dialect.number_format, dialect.to_host or without_port(dialect.request_host) or _host_of(to)
     if form is not None:
@@ -138,9 +139,9 @@ def as_wanted(choice: RouteChoice, address: Address, uri: str, to: str) -> tuple
         to = f"<sip:{user}@{to_host}>"
     if form is not None and not address.uri:
         uri = form.uri(user, form.request_uri, host, ported)
-    elif dialect.request_host and not address.uri:
+    elif request_host and not address.uri:
         uri = f"sip:{user}{ported}@{host}"
-    uri, route = dialect.routed(uri, address.path)
+    uri, route = (uri, address.path) if address.is_redirected else dialect.routed(uri, address.path)
     return uri, to, route
 
 
