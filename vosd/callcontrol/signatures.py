@@ -159,12 +159,15 @@ def attested(call: CallRequest, caller: str, catalogue: Catalogue) -> CallerAtte
     if mapping is not None:
         shows = verifies(mapping, terms) in {VerifyAction.MARK, VerifyAction.REFUSE}
     number = terms.numbering.canonical(caller)
+    verstat = call.verstat if shows else ""
+    if verstat and number != terms.numbering.canonical(call.caller_in):
+        verstat = Verstat.NONE.value  # another number goes out than that which was verified
     return CallerAttestation(
         terms.signer,
         terms.numbering,
         _attestation(call, caller, number, catalogue),
         "" if mapping is None else mapping.name,
-        call.verstat if shows else "",
+        verstat,
         "" if mapping is None else terms.numbering.canonical(call.callee_in.removeprefix(mapping.tech_prefix)),
     )
 

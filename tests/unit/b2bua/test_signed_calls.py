@@ -514,6 +514,25 @@ def test_the_result_stands_in_from_in_the_form_of_the_vendor():
     assert ";user=phone>" in sent_from
 
 
+@pytest.mark.parametrize(
+    ("rules", "numbers_out", "number", "expected"),
+    [
+        ({}, OutgoingNumbers(caller_rewrite=(("1", "44"),)), "442025550100", "No-TN-Validation"),
+        ({"numbers": IncomingNumbers(caller_rewrite=(("1", "4930"),))}, None, "49302025550100", "No-TN-Validation"),
+        ({"numbers": IncomingNumbers(caller_rewrite=(("1", "+1"),))}, None, f"+{CALLER}", "TN-Validation-Passed"),
+        ({}, OutgoingNumbers(caller_rewrite=(("1", "001"),)), f"00{CALLER}", "TN-Validation-Passed"),
+    ],
+)
+def test_the_result_is_that_of_the_number_which_goes_out(rules, numbers_out, number, expected):
+    """A number that replaces the caller's was not validated; another notation of the caller's was."""
+    scene = verifying(
+        VerifyTerms(action=VerifyAction.MARK), verstat=(VerstatHeader.FROM,), rules=rules, numbers_out=numbers_out
+    )
+    call(scene, CALLEE, signed_by(usual()[1], scene))
+    assert scene.vendor.only_call.invite["From"].startswith(f"<sip:{number};verstat={expected}@")
+    assert scene.close().verstat == "TN-Validation-Passed"
+
+
 def test_numbers_as_dialled_in_the_country_are_compared_with_their_country_code():
     numbering = Numbering(country="1", national_digits=10)
     terms = StirTerms(None, REFUSES, numbering)
