@@ -12,6 +12,7 @@ from doubles.virtual.vendor import SILENT, refuses
 
 from vosd.base.nat import Nat
 from vosd.trunks.dialect import CalleeDialect
+from vosd.trunks.number_format import NumberFormat, NumberNotation
 
 HOME = Endpoint("203.0.113.66", 41_234)
 MOVED = Endpoint("203.0.113.99", 40_000)
@@ -54,6 +55,27 @@ def test_it_is_called_for_the_number_where_it_is_registered_and_its_account_is_p
     assert record.destination_address == str(HOME)
     assert record.cost == Decimal("0.05")
     assert len(vendor.received("ACK")) == len(vendor.received("BYE")) == 1, "behind NAT they come where it is seen"
+
+
+@pytest.mark.parametrize(
+    ("form", "user"),
+    [
+        (NumberNotation.AS_IS, CALLEE),
+        (NumberNotation.PLUS_E164, f"+{CALLEE}"),
+        (NumberNotation.NATIONAL, f"0{CALLEE[2:]}"),
+        (NumberNotation.TEL, f"+{CALLEE}"),
+    ],
+)
+def test_the_number_that_it_is_called_for_has_the_form_of_its_request_uri(form, user):
+    forms = NumberFormat(request_uri=form, to=NumberNotation.PLUS_E164, country="44")
+    scene = stage(dynamic(dialect=CalleeDialect(nat=Nat.AUTO, number_format=forms)))
+    vendor = box(scene, contact=INSIDE)
+    vendor.register()
+    call = called(scene)
+    scene.finish(call)
+    (invite,) = vendor.received("INVITE")
+    assert invite.start_line == f"INVITE sip:{user}@192.168.1.20:5062;line=7 SIP/2.0"
+    assert invite["To"].startswith(f"<sip:+{CALLEE}@")
 
 
 def test_until_it_registers_the_next_vendor_has_its_calls():

@@ -113,12 +113,15 @@ def addressed(choice: RouteChoice, address: Address, peer: Peer, listener: Liste
     its contact, with the called number as user part.
     """
     user = called = escape_user(choice.callee_out)
-    if choice.routing_number:
-        called = f"{user};npdi;rn={escape_user(choice.routing_number)}"
+    ported = f";npdi;rn={escape_user(choice.routing_number)}" if choice.routing_number else ""
     if address.uri and (choice.gateway.serves_numbers or not choice.gateway.is_phone):
-        return with_user(address.uri, called), f"<sip:{user}@{host_text(listener.host)}>"
+        forms = choice.gateway.dialect.number_format
+        if forms is not None:  # all but the user part is that of the contact, also where the form is ``tel``
+            called = forms.written(user, forms.request_uri)
+        return with_user(address.uri, called + ported), f"<sip:{user}@{host_text(listener.host)}>"
     if address.uri:
         return address.uri, f"<sip:{user}@{host_text(listener.host)}>"
+    called += ported
     if address.name:
         return f"sip:{called}@{address.written}", f"<sip:{user}@{address.name}>"
     there = host_text(peer.host)
