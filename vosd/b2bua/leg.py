@@ -336,10 +336,10 @@ class Leg:
     def _asked_by_callee(self, caller: "Leg", sent_as: SentAs, event: RequestArrived) -> None:
         """Forward a re-INVITE or UPDATE; show the caller the number of the callee if that has changed (RFC 4916)."""
         if sent_as.shows_connected:
-            identity_came(caller, event.request)
+            identity_came(self, event.request)
         self.call.conversation.asked(self, event)
-        facts, supervision = caller.facts, caller.supervision
-        if facts.connected_now != facts.connected and supervision is not None:
+        supervision = caller.supervision
+        if self.facts.asserted not in {"", caller.facts.connected} and supervision is not None:
             supervision.show_identity(event.at)
 
     def cancelled(self, event: CancelArrived) -> None:

@@ -25,8 +25,8 @@ class LegFacts(msgspec.Struct, omit_defaults=True):
     """Identifier of the other end that this one is sent."""
     connected: str = ""
     """Number of the other side that this one was shown last (RFC 4916)."""
-    connected_now: str = ""
-    """Number that the other side has said last."""
+    asserted: str = ""
+    """Number that this side has said last."""
     media: LegMedia | None = None
     """Part of the leg in the media of the call; None = the switch does not handle media."""
 

@@ -371,6 +371,8 @@ class RoutingGateway(msgspec.Struct, frozen=True, dict=True):
 
     Empty = its places ring one after the other.
     """
+    caller_numbers: CallerNumbers | None = None
+    """The numbers that a phone may say it has; None = any."""
     serves_numbers: bool = False
     """Whether it has several numbers where it is registered, so that it has to be sent the one that is called."""
     hep: Annotated[

@@ -84,6 +84,7 @@ def called_half(phone: Phone) -> RoutingGateway:
         rings_with=phone.number if phone.ring is RingOrder.TOGETHER else "",
         allow_unrated=True,
         enabled=phone.enabled,
+        caller_numbers=calling.caller_numbers,
         media=calling.media,
         dialect=CalleeDialect(
             nat=calling.dialect.nat,

@@ -3,16 +3,19 @@
 import re
 
 import pytest
-from doubles.data.builders import catalogue, mapping_gateway
+from doubles.data.builders import catalogue, mapping_gateway, phone
 from doubles.data.sessions import answering
+from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import ANSWER
 from doubles.virtual.customer import Intent, OutgoingCall
-from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.side import Reply
 from doubles.virtual.vendor import IncomingCall, Line, Script
+from msgspec.structs import replace
 
 from vosd.base.session_timer import Probe, SessionTimerSettings
 from vosd.trunks.dialect import CallerDialect, Passing
+from vosd.trunks.gateways import CallerNumbers
 
 SHOWN = re.compile(r"^P-Asserted-Identity: (.*)\r$", re.MULTILINE)
 KNOWS_UPDATE = ("Allow: INVITE, ACK, CANCEL, BYE, UPDATE, OPTIONS",)
@@ -115,4 +118,42 @@ def test_the_callers_own_number_is_not_sent_back_to_it():
     scene.wire.run_for(5_000)
     assert shown(scene, "UPDATE") == []
     assert "UPDATE" not in there.asked
+    scene.finish(call)
+
+
+def test_the_number_of_a_gateway_that_failed_is_not_shown_for_the_next():
+    scene = Scene(
+        catalogue(
+            [
+                mapping_gateway("acme", f"{CUSTOMER.host}/32", dialect=CallerDialect(connected_identity=Passing.PASS)),
+                *map(vendor_gateway, range(2)),
+            ]
+        )
+    )
+    scene.vendor.script = Script((Line(0, 100), Line(0, 183, ANSWER, KNOWS_UPDATE, True), Line(6_000, 503)))
+    call = scene.caller.call(CALLEE, Intent(headers=(*KNOWS_UPDATE, "Supported: 100rel")))
+    scene.wire.run_for(1_000)
+    scene.vendor.calls[-1].ask("UPDATE", headers=(FIRST,))
+    scene.wire.run_until(lambda: call.final is not None, within_ms=60_000)
+    assert scene.vendor.calls[-1].got["UPDATE"] == [200]
+    assert call.final == 200
+    assert "44201" not in scene.bytes_to(CUSTOMER).decode()
+    scene.finish(call)
+
+
+@pytest.mark.parametrize(
+    ("said", "number"), [("442079999999", "44201"), ("44201", "44201"), ("+44203", "+44203"), ("anne", "")]
+)
+def test_a_phone_says_no_number_but_those_that_it_may_show(said, number):
+    desk = phone("44201")
+    desk = replace(desk, gateway=replace(desk.gateway, caller_numbers=CallerNumbers("44201", frozenset({"44203"}))))
+    trunk = mapping_gateway("acme", f"{CUSTOMER.host}/32", dialect=CallerDialect(connected_identity=Passing.PASS))
+    scene = Scene(catalogue([trunk, vendor_gateway(0)], phones=(desk,)))
+    telephone = scene.exchange.telephone("44201", Endpoint("203.0.113.66", 41_234))
+    telephone.register()
+    lines = (f"P-Asserted-Identity: <sip:{said}@bank.example>",)
+    telephone.script = Script((Line(0, 180), Line(500, 200, ANSWER, lines)))
+    call = scene.caller.call("44201", Intent())
+    scene.wire.run_until(lambda: call.final is not None)
+    assert shown(scene, "SIP/2.0 200") == [ours(scene, number) if number else []]
     scene.finish(call)

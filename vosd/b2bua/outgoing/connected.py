@@ -43,14 +43,17 @@ def asserted_number(message: Message) -> str:
 def show_connected(message: Outgoing, leg: "Leg") -> None:
     """Put the callee's number into a message for the caller."""
     kind, call = type(message), leg.call
+    callee = None if call.callee is None else call.callee.leg
     if kind is OutgoingSuccess and not leg.facts.is_confirmed and isinstance(call.to_forward, Response):
-        number = asserted_number(call.to_forward) or leg.facts.connected_now
-    elif kind in {OutgoingSuccess, OutgoingReinvite} or (isinstance(message, OutgoingRequest) and _is_update(message)):
-        number = leg.facts.connected_now or leg.facts.connected
-    else:
+        if callee is not None:
+            identity_came(callee, call.to_forward)
+    elif kind not in {OutgoingSuccess, OutgoingReinvite} and not (
+        isinstance(message, OutgoingRequest) and _is_update(message)
+    ):
         return
+    number = (callee is not None and callee.facts.asserted) or leg.facts.connected
     if number:
-        leg.facts.connected = leg.facts.connected_now = number
+        leg.facts.connected = number
         message.headers = with_number(message.headers, number)
 
 
@@ -66,8 +69,12 @@ def _is_update(message: OutgoingRequest) -> bool:
     return message.method == "UPDATE"
 
 
-def identity_came(caller: "Leg", request: Message) -> None:
-    """Note the number that the callee has now; it is shown with the next message that can carry it."""
-    number = asserted_number(request)
+def identity_came(callee: "Leg", message: Message) -> None:
+    """Note the number that a callee has now; the caller is shown it with the next message that can carry it.
+
+    A phone has its own number, and those that it may show as a caller.
+    """
+    number, choice = asserted_number(message), callee.route_choice
     if number:
-        caller.facts.connected_now = number
+        permitted = None if choice is None else choice.gateway.caller_numbers
+        callee.facts.asserted = number if permitted is None else permitted.permitted(number)
