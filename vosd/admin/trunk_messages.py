@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from vosd.admin.explained_messages import AppliedRule, TrunkMessage
 from vosd.b2bua.identity import CallerIdentity, caller_identity_of
-from vosd.b2bua.outgoing.connected import asserted_number, with_number
+from vosd.b2bua.outgoing.connected import asserted_number, with_number, withholds_sender
 from vosd.b2bua.outgoing.invitation import written
 from vosd.b2bua.outgoing.presentation import shows_number
 from vosd.b2bua.outgoing.reasons import passed_on
@@ -140,7 +140,7 @@ def _signed(
 def sent_to_customer(gateway: MappingGateway, response: Response) -> TrunkMessage:
     """Return the lines of the response that a customer would be sent for one of a vendor."""
     headers = f"Server: vosd\r\nContact: <sip:{OURS}:5060>\r\n"
-    facts = _Facts({"account": gateway.account, "customer": gateway.name})
+    facts = _Facts({"account": gateway.account, "customer": gateway.name}, withholds_sender(response))
     cause = q850_cause(response)
     if cause is not None and response.status >= _REFUSALS:
         headers += passed_on(cause, gateway.dialect.reasons)

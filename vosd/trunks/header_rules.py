@@ -117,7 +117,7 @@ class MessageFacts(Protocol):
         ...
 
     def hides_caller(self) -> bool:
-        """Return whether the message that is forwarded is of a caller that the peer must not see."""
+        """Return whether the message that is forwarded is of a party that the peer must not see."""
         ...
 
 

@@ -157,6 +157,23 @@ def test_headers_of_the_vendors_responses_pass_to_the_customer():
     scene.close()
 
 
+@pytest.mark.parametrize(("privacy", "is_shown"), [("none", True), ("id", False), ("user;critical", False)])
+def test_a_callee_that_withholds_who_it_is_is_shown_by_no_rule(privacy, is_shown):
+    """The caller is not sent its Privacy, so the number would be one that may be shown (RFC 3325 section 7)."""
+    rules = HeaderRules(
+        passes=("p-asserted-identity", "x-*"), adds=(("X-Who", "{header P-Asserted-Identity match sip:([^@]+)}"),)
+    )
+    scene = scene_of(to_customer=rules)
+    said = ("P-Asserted-Identity: <sip:+442071234567@ims.example>", f"Privacy: {privacy}", "X-Rack: 7")
+    scene.vendor.script = Script((Line(0, 180), Line(500, 200, ANSWER, said)))
+    call_through(scene)
+    answer = messages_to(scene, CUSTOMER.host, "SIP/2.0 200")[0]
+    assert "X-Rack: 7\r\n" in answer
+    assert ("P-Asserted-Identity: <sip:+442071234567@ims.example>\r\nX-Rack" in answer) is is_shown
+    assert ("X-Who: +442071234567\r\n" in answer, "2071234567" in answer) == (is_shown, is_shown)
+    scene.close()
+
+
 def test_headers_of_a_refusal_pass_with_the_refusal():
     scene = scene_of(to_customer=HeaderRules(passes=("x-*",)))
     scene.vendor.script = refuses(486, headers=("X-Why: holiday",))

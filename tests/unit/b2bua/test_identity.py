@@ -154,6 +154,22 @@ def test_passed_on_the_wish_is_for_the_vendor_to_fulfil():
     assert told(heard(from_=ANONYMOUS_CALLER), privacy=Privacy.PASS) == (ANONYMOUS_FROM, [])
 
 
+@pytest.mark.parametrize(
+    ("headers", "from_", "wish"),
+    [
+        ("Remote-Party-ID: <sip:+4930@h>;party=calling;privacy=full\r\n", PLAIN_FROM, "id"),
+        ("Privacy: full\r\n", PLAIN_FROM, "id"),
+        ("Privacy: none\r\nRemote-Party-ID: <sip:+4930@h>;privacy=full\r\n", PLAIN_FROM, "id"),
+        ("Privacy: session\r\nRemote-Party-ID: <sip:+4930@h>;privacy=full\r\n", PLAIN_FROM, "session;id"),
+        ("Privacy: user\r\nRemote-Party-ID: <sip:+4930@h>;privacy=full\r\n", PLAIN_FROM, "user"),
+        ("", ANONYMOUS_CALLER, "id"),
+    ],
+)
+def test_a_wish_that_no_standard_value_says_is_passed_on_as_one(headers, from_, wish):
+    lines = told(heard(headers, from_), privacy=Privacy.PASS, identity=ASSERTED)[1]
+    assert lines == ["P-Asserted-Identity: <sip:+4930@192.0.2.1>", f"Privacy: {wish}"]
+
+
 def test_a_vendor_may_get_no_caller_at_all():
     assert told(PLAIN, privacy=Privacy.ANONYMISE) == (ANONYMOUS_FROM, [])
     assert told(PLAIN, privacy=Privacy.ANONYMISE, identity=ASSERTED)[1] == [
@@ -208,6 +224,16 @@ def test_a_trusted_vendor_gets_the_withheld_numbers_of_others_too(trust):
     _, lines = told(heard(DIVERTED + HISTORY), diversion=Passing.PASS, history_info=Passing.PASS, **trust)
     assert "Diversion: <sip:+49302@192.0.2.1>;reason=unknown;privacy=full" in lines
     assert "History-Info: <sip:+49302@192.0.2.1?Privacy=history>;index=1" in lines
+
+
+@pytest.mark.parametrize("wish", ["history", "id;history", "session"])
+def test_each_entry_of_a_history_that_is_withheld_says_so_to_a_trusted_vendor(wish):
+    """RFC 7044 section 10.1: the Privacy of the caller does not reach it."""
+    _, lines = told(heard(f"{HISTORY}Privacy: {wish}\r\n"), identity=ASSERTED, history_info=Passing.PASS)
+    assert [line for line in lines if line.startswith("History-Info")] == [
+        "History-Info: <sip:+49302@192.0.2.1?Privacy=history>;index=1",
+        "History-Info: <sip:+49301@192.0.2.1;cause=408?Privacy=history>;index=1.1;mp=1",
+    ]
 
 
 @pytest.mark.parametrize("wish", ["history", "header", "session"])

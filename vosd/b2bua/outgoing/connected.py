@@ -25,9 +25,7 @@ _OWN_HOST: Final = re.compile(r"^Contact: <sip:(?:[^@>\s]+@)?(\[[^\]>]*\]|[^:;>]
 
 def asserted_number(message: Message) -> str:
     """Return the number that a side says it has; empty where it says none, or withholds it."""
-    if message.header("p-asserted-identity") is None:
-        return ""
-    if not WITHHOLDS_CALLER.isdisjoint(wishes(";".join(message.values("privacy")))):
+    if message.header("p-asserted-identity") is None or withholds_sender(message):
         return ""
     for value in message.values("p-asserted-identity"):
         try:
@@ -38,6 +36,11 @@ def asserted_number(message: Message) -> str:
         if bare.isascii() and bare.isdigit() and len(number) <= _NUMBER_MAX:
             return number
     return ""
+
+
+def withholds_sender(message: Message) -> bool:
+    """Return whether the sender of a message asks to withhold who it is."""
+    return not WITHHOLDS_CALLER.isdisjoint(wishes(";".join(message.values("privacy"))))
 
 
 def show_connected(message: Outgoing, leg: "Leg") -> None:

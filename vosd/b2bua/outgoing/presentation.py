@@ -13,6 +13,7 @@ from vosd.b2bua.identity import ANONYMOUS, ANONYMOUS_HOST, CallerIdentity
 from vosd.b2bua.outgoing.forwarding import diversions_of, history_of
 from vosd.b2bua.outgoing.signatures import SignatureLines, passed_on
 from vosd.sip.headers import display_name
+from vosd.sip.headers.privacy import WITHHOLDS_CALLER
 from vosd.sip.wire.compose import escape_user
 from vosd.trunks.dialect import CalleeDialect, IdentityHeader, Passing, Privacy
 from vosd.trunks.stir import VerstatHeader
@@ -111,10 +112,23 @@ class _Introduction:
         if has_caller and IdentityHeader.REMOTE_PARTY in identity:
             is_withheld = self._hides or (privacy is Privacy.PASS and caller_identity.is_withheld)
             yield f"Remote-Party-ID: {address};party=calling;screen=yes;privacy={'full' if is_withheld else 'off'}"
-        if privacy is Privacy.PASS and caller_identity.wishes:
-            yield f"Privacy: {';'.join(caller_identity.wishes)}"
-        elif asserts and self._hides:
-            yield "Privacy: id"
+        wishes = self._wishes(is_sent=asserts or not self._hides)
+        if wishes:
+            yield f"Privacy: {';'.join(wishes)}"
+
+    def _wishes(self, *, is_sent: bool) -> tuple[str, ...]:
+        """Return the values of Privacy; ``is_sent``: the caller's number is in From or P-Asserted-Identity.
+
+        Where the vendor is to withhold it, one of them says so in the words of RFC 3323 and RFC 3325, whatever the
+        caller has written.
+        """
+        caller_identity = self._caller_identity
+        if self._dialect.privacy is not Privacy.PASS:
+            return ("id",) if is_sent and self._hides else ()
+        standard = tuple(wish for wish in caller_identity.wishes if wish != "full")
+        if not is_sent or not caller_identity.is_withheld or not WITHHOLDS_CALLER.isdisjoint(standard):
+            return standard
+        return (*(wish for wish in standard if wish != "none"), "id")
 
     def _forwarding(self) -> Iterator[str]:
         """Yield the diversion headers, without anything of the networks that the call passed."""
@@ -129,9 +143,13 @@ class _Introduction:
                 uri = self._uri_of(diversion.number, is_withheld=diversion.is_withheld)
                 yield f"Diversion: {diversion.render(uri)}"
         if dialect.history_info is Passing.PASS:
+            # Privacy does not say it for all of them, where the caller's is not passed on (RFC 7044 section 10.1).
+            marks = dialect.is_sent_withheld and dialect.privacy in {Privacy.HONOUR, Privacy.ANONYMISE}
             for entry in history:
-                uri = self._uri_of(entry.number, is_withheld=entry.is_withheld or caller_identity.withholds_history)
-                yield f"History-Info: {entry.render(uri)}"
+                is_withheld = entry.is_withheld or caller_identity.withholds_history
+                uri = self._uri_of(entry.number, is_withheld=is_withheld)
+                marked = entry._replace(is_withheld=is_withheld) if marks else entry
+                yield f"History-Info: {marked.render(uri)}"
 
     def _uri_of(self, number: str, *, is_withheld: bool) -> str:
         if not number or (is_withheld and not self._dialect.is_sent_withheld):

@@ -8,7 +8,7 @@ belong to another message, which had the headers already; they have a Session-ID
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from vosd.b2bua.outgoing.connected import show_connected
+from vosd.b2bua.outgoing.connected import show_connected, withholds_sender
 from vosd.b2bua.outgoing.headers import SDP
 from vosd.b2bua.outgoing.presentation import shows_number
 from vosd.b2bua.outgoing.session_ids import session_id_line
@@ -87,7 +87,7 @@ def _apply_rules(message: Outgoing, leg: "Leg", of_trunk: TrunkHeaders) -> None:
     elif isinstance(message, OutgoingRequest) and message.method not in _RULED_METHODS:
         return
     if not rules.are_none:
-        message.headers = rules.applied(message.headers, received, CallFacts(leg.call, leg))
+        message.headers = rules.applied(message.headers, received, CallFacts(leg.call, leg, received))
 
 
 def _enclose(message: Outgoing, leg: "Leg", types: frozenset[str]) -> None:
@@ -161,11 +161,13 @@ def _forwarded_request(leg: "Leg", method: str) -> Message | None:
 class CallFacts:
     """The facts of a call that values of rules may contain (``MessageFacts``)."""
 
-    __slots__ = ("_call", "_leg")
+    __slots__ = ("_call", "_leg", "_received")
 
-    def __init__(self, call: "CallPort", leg: "Leg") -> None:
+    def __init__(self, call: "CallPort", leg: "Leg", received: Message | None) -> None:
+        """``received`` is the message that is forwarded."""
         self._call = call
         self._leg = leg
+        self._received = received
 
     def fact(self, name: str) -> str:
         """Return a fact as it may be shown to the peer."""
@@ -179,9 +181,11 @@ class CallFacts:
         return self._gateway() if name == "gateway" else escape_user(self._number(name))
 
     def hides_caller(self) -> bool:
-        """Return whether this leg is a vendor's that must not see the caller."""
+        """Return whether this leg is a vendor's that must not see the caller, or is sent what a callee withholds."""
         choice = self._leg.route_choice
-        return choice is not None and not shows_number(self._call.caller.caller_identity, choice.gateway.dialect)
+        if choice is None:
+            return isinstance(self._received, Response) and withholds_sender(self._received)
+        return not shows_number(self._call.caller.caller_identity, choice.gateway.dialect)
 
     def _gateway(self) -> str:
         callee = self._call.callee
