@@ -101,7 +101,7 @@ def sent_to_vendor(
         caller_identity=identity, tag="tag", offer=session_of(request), may_be_reliable=True, answers=None,
         signed=_signed(choice, identity, caller, catalogue, now_ms),
     )  # fmt: skip
-    is_hidden = not shows_number(identity, dialect)
+    is_hidden = not shows_number(identity, dialect) or (caller is not None and caller.drops_caller)
     visible = "" if is_hidden else escape_user(shown)
     facts = _Facts(
         {

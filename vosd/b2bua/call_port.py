@@ -55,6 +55,11 @@ class SwitchPort(Protocol):
         ...
 
     @property
+    def drops_caller(self) -> bool:
+        """Whether the trunk that the call came from has its calling numbers dropped (``caller_drop``)."""
+        ...
+
+    @property
     def account(self) -> str:
         """Id of the account that the call came from; empty if it is unknown."""
         ...

@@ -60,6 +60,11 @@ class Switchboard(Protocol):
         ...
 
     @property
+    def drops_caller(self) -> bool:
+        """Whether the trunk that the call came from has its calling numbers dropped (``caller_drop``)."""
+        ...
+
+    @property
     def account(self) -> str:
         """The id of the account that the call came from; empty if it is unknown."""
         ...

@@ -201,6 +201,11 @@ class MappingGateway(msgspec.Struct, frozen=True, dict=True):
         """Whether its address is not enough: it has a password, or shows a certificate."""
         return self.credentials is not None or bool(self.certificate_names)
 
+    @property
+    def drops_caller(self) -> bool:
+        """Whether its calling numbers are not passed on."""
+        return self.numbers is not None and self.numbers.caller_drop
+
     @cached_property
     def is_phone(self) -> bool:
         """Whether this is the calling half of a phone: only a phone has numbers of its own."""

@@ -8,8 +8,10 @@ from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gatew
 from doubles.virtual.vendor import Line, Script, refuses
 
 from vosd.b2bua.snapshot.leg import forwarded_in
-from vosd.trunks.dialect import CalleeDialect, CallerDialect
+from vosd.routing.pools import NumberPool
+from vosd.trunks.dialect import CalleeDialect, CallerDialect, IdentityHeader
 from vosd.trunks.header_rules import FORBIDDEN, HeaderRuleError, HeaderRules, TrunkHeaders, check_pattern, check_value
+from vosd.trunks.number_rules import IncomingNumbers, OutgoingNumbers
 
 CARRIED = (
     "X-Campaign: spring", "X-Internal: secret", "User-to-User: 3132;encoding=hex", "P-Charge-Info: <sip:1@a.example>",
@@ -229,6 +231,24 @@ def test_no_rule_shows_a_vendor_a_caller_that_it_must_not_see(rules):
     call_through(scene, "Privacy: id", "Diversion: <sip:+442079460123@pbx.example>;privacy=full", *CALLERS_OWN)
     sent = scene.bytes_to(VENDORS[0]).decode()
     assert ("2079460123" in sent, "pbx.example" in sent, "X-B" in sent) == (False, False, False)
+    scene.close()
+
+
+@pytest.mark.parametrize("pool", [None, "berlin"])
+def test_no_rule_shows_a_number_that_is_dropped_but_that_which_a_pool_gives(pool):
+    rules = HeaderRules(
+        passes=("p-charge-info", "call-info"),
+        adds=(("X-In", "{caller_in}"), ("X-Out", "{caller}"), ("X-From", "{header From}"), ("X-To", "{callee}")),
+    )
+    callees = CalleeDialect(headers=TrunkHeaders(rules), identity=(IdentityHeader.ASSERTED,))
+    trunk = mapping_gateway("acme", f"{CUSTOMER.host}/32", numbers=IncomingNumbers(caller_drop=True))
+    gateway = vendor_gateway(0, dialect=callees, numbers=None if pool is None else OutgoingNumbers(caller_pool=pool))
+    scene = Scene(catalogue([trunk, gateway], number_pools=[NumberPool("berlin", ("493012345",))]))
+    call_through(scene, "P-Charge-Info: <sip:12025550100@h>", "Call-Info: <http://pbx.example/12025550100.jpg>")
+    sent = scene.bytes_to(VENDORS[0]).decode()
+    assert "2025550100" not in sent
+    assert f"X-To: {CALLEE}\r\n" in sent
+    assert ("X-Out: 493012345\r\n" in sent) is (pool is not None)
     scene.close()
 
 

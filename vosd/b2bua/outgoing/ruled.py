@@ -12,6 +12,7 @@ from vosd.b2bua.outgoing.connected import show_connected, withholds_sender
 from vosd.b2bua.outgoing.headers import SDP
 from vosd.b2bua.outgoing.presentation import shows_number
 from vosd.b2bua.outgoing.session_ids import session_id_line
+from vosd.routing.pipeline import RouteChoice
 from vosd.sip.door.messages import (
     Outgoing,
     OutgoingAck,
@@ -185,7 +186,10 @@ class CallFacts:
         choice = self._leg.route_choice
         if choice is None:
             return isinstance(self._received, Response) and withholds_sender(self._received)
-        return not shows_number(self._call.caller.caller_identity, choice.gateway.dialect)
+        return self._call.board.drops_caller or not self._shows_number(choice)
+
+    def _shows_number(self, choice: RouteChoice) -> bool:
+        return shows_number(self._call.caller.caller_identity, choice.gateway.dialect)
 
     def _gateway(self) -> str:
         callee = self._call.callee
@@ -199,6 +203,8 @@ class CallFacts:
             return arrival.callee_in if choice is None or name == "callee_in" else choice.callee_out
         if choice is None:
             return arrival.caller_in
-        if self.hides_caller():
+        if not self._shows_number(choice):
             return ""
-        return arrival.caller_in if name == "caller_in" else choice.caller_out
+        if name == "caller":
+            return choice.caller_out
+        return "" if self._call.board.drops_caller else arrival.caller_in

@@ -113,6 +113,12 @@ class LiveCall:
         return None if mapping is None else mapping.name
 
     @property
+    def drops_caller(self) -> bool:
+        """Whether the trunk that the call came from has its calling numbers dropped."""
+        mapping = self.call_request.mapping
+        return mapping is not None and mapping.drops_caller
+
+    @property
     def account(self) -> str:
         """The id of the account that the call came from; empty if it is unknown."""
         account = self.call_request.account

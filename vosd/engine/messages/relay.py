@@ -162,7 +162,8 @@ class MessageRelay(Counting):
             self._refuse(event, call, groups.status, groups.detail)
         else:
             limit = admission.catalogue.parameters.challenges_max
-            sender = MessageSender(account.id, mapping.name, identity, call.callee_in, call.caller_in, call.hops, limit)
+            numbers, drops = (call.callee_in, call.caller_in), mapping.drops_caller
+            sender = MessageSender(account.id, mapping.name, identity, *numbers, call.hops, limit, drops)
             write = partial(written_message, self._endpoint, request, sender)
             self._begin(event, groups, write, partial(self._sent, event, call))
 

@@ -59,6 +59,7 @@ class MessageSender(NamedTuple):
     caller_in: str
     hops: int
     challenges_max: int
+    drops_caller: bool = False
 
 
 class _MessageFacts(NamedTuple):
@@ -68,17 +69,20 @@ class _MessageFacts(NamedTuple):
     place: RelayPlace
 
     def fact(self, name: str) -> str:
-        sender, place, is_shown = self.sender, self.place, not self.hides_caller()
+        sender, place, is_shown = self.sender, self.place, self._shows_number()
         found = {
             "account": sender.account, "customer": sender.name, "gateway": place.gateway.name,
             "callee": escape_user(place.callee), "callee_in": escape_user(sender.callee_in),
             "caller": escape_user(place.caller) if is_shown else "",
-            "caller_in": escape_user(sender.caller_in) if is_shown else "",
+            "caller_in": escape_user(sender.caller_in) if is_shown and not sender.drops_caller else "",
         }  # fmt: skip
         return found.get(name, "")
 
     def hides_caller(self) -> bool:
-        return not shows_number(self.sender.identity, self.place.gateway.dialect)
+        return self.sender.drops_caller or not self._shows_number()
+
+    def _shows_number(self) -> bool:
+        return shows_number(self.sender.identity, self.place.gateway.dialect)
 
 
 def written_message(endpoint: Endpoint, request: Request, sender: MessageSender, place: RelayPlace) -> OutgoingMessage:
