@@ -62,6 +62,16 @@ class CallerIdentity(msgspec.Struct, frozen=True):
         """Whether the caller withholds the history of the call."""
         return not WITHHOLDS_HISTORY.isdisjoint(self.wishes)
 
+    def of_user(self, permits: Callable[[str], bool]) -> "CallerIdentity":
+        """Return what of it a telephone may say: that a number of its own has diverted the call.
+
+        It is outside of the trust domain (RFC 3325 section 5), and may not speak for others.
+        """
+        if not (self.diversions or self.history):
+            return self
+        diversions = tuple(each for each in self.diversions if permits(each.number))
+        return msgspec.structs.replace(self, diversions=diversions, history=())
+
 
 PLAIN: Final = CallerIdentity(is_simple=True)
 """A caller with a number and nothing else."""

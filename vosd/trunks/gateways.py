@@ -108,8 +108,12 @@ class CallerNumbers(msgspec.Struct, frozen=True):
 
     def permitted(self, shown: str) -> str:
         """Return the calling number that goes out: ``shown`` where it is permitted, else the own one."""
+        return shown if self.permits(shown) else self.own
+
+    def permits(self, shown: str) -> bool:
+        """Return whether it may show a number."""
         bare = for_matching(shown)
-        return shown if bare == for_matching(self.own) or bare in self.others else self.own
+        return bare == for_matching(self.own) or bare in self.others
 
 
 class MappingGateway(msgspec.Struct, frozen=True, dict=True):

@@ -1,9 +1,10 @@
 """Diversion and History-Info made of each other (RFC 7544), and sent as the vendor's trunk says."""
 
 import pytest
-from doubles.data.builders import catalogue, mapping_gateway
+from doubles.data.builders import catalogue, mapping_gateway, phone
+from doubles.sockets.loopback import Endpoint
 from doubles.virtual.customer import Intent
-from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
 from doubles.virtual.vendor import answers
 from hypothesis import given
 from hypothesis import strategies as st
@@ -97,3 +98,26 @@ def test_diversions_come_back_from_the_history_that_is_made_of_them(diversions):
 def test_nothing_is_made_where_the_trunk_does_not_ask_for_it(wanted):
     headers = HISTORY if wanted == "diversion" else DIVERTED
     assert sent(headers, **{wanted: Passing.PASS, "convert_diversions": False}) == []
+
+
+@pytest.mark.parametrize("converts", [False, True])
+def test_a_phone_says_of_no_number_but_its_own_that_it_has_diverted_the_call(converts):
+    """It is outside of the trust domain (RFC 3325 section 5): a vendor would bill, or show, the number of others."""
+    dialect = CalleeDialect(diversion=Passing.PASS, history_info=Passing.PASS, convert_diversions=converts)
+    desk = phone("1001")
+    scene = Scene(
+        catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0, dialect=dialect)], phones=(desk,))
+    )
+    telephone = scene.exchange.telephone("1001", Endpoint("203.0.113.66", 41_234))
+    telephone.register()
+    said = (
+        "Diversion: <sip:442071111111@x>;reason=unconditional, <sip:1001@x>;reason=no-answer",
+        f"History-Info: <sip:442071111111@x>;index=1, <sip:{CALLEE}@x;cause=302>;index=1.1;mp=1",
+    )
+    call = telephone.call(CALLEE, Intent(headers=said, hang_up_after_ms=500))
+    scene.wire.run_until(lambda: call.is_over)
+    invite = scene.vendor.only_call.invite
+    assert [value.partition("@")[0] for value in invite.every("Diversion")] == ["<sip:1001"]
+    assert b"442071111111" not in scene.bytes_to(VENDORS[0])
+    assert bool(invite.every("History-Info")) is converts
+    scene.close()

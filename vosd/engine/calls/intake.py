@@ -190,6 +190,9 @@ class Intake:
                 call_request.give_back()
                 self._refusals.refuse_extension(event, arrival, call_request, *unfit)
                 return
+            own = None if call_request.mapping is None else call_request.mapping.caller_numbers
+            if own is not None:
+                identity = identity.of_user(own.permits)
             calling = Caller.of_invite(
                 self._endpoint, event.transaction, request, source, dialect, wish, event.user, identity
             )
