@@ -9,6 +9,7 @@ from doubles.memory.registrations import MemoryRegistrations
 
 from vosd.cdr.ports import LastStanding, StoreUnavailable
 from vosd.sip.ports import BindingKey, StoredBinding
+from vosd.storage.database import ContentRefused
 from vosd.storage.last_known import LastKnown
 
 ACME = LastStanding("acme", Decimal("-12.34567891"), 7, 1_790_000_000_000, "EUR")
@@ -23,13 +24,36 @@ def binding(slot: int, contact: str = "sip:1001@192.0.2.1") -> StoredBinding:
 
 
 class Away(MemoryRegistrations):
-    """A database that does not answer."""
+    """A database that does not answer, unless it ``is_back``."""
+
+    is_back = False
 
     async def load(self):
-        raise StoreUnavailable("away")
+        if not self.is_back:
+            raise StoreUnavailable("away")
+        return await super().load()
 
     async def save(self, bindings, gone):
-        raise StoreUnavailable("away")
+        if not self.is_back:
+            raise StoreUnavailable("away")
+        await super().save(bindings, gone)
+
+
+class Refusing(MemoryRegistrations):
+    """A database that takes no binding."""
+
+    async def save(self, bindings, gone):
+        raise ContentRefused("it does not fit")
+
+
+def beside(copy, database, *, is_newest=True):
+    return copy.beside(database, lambda: is_newest)
+
+
+async def written(store, bindings, gone=()):
+    """Write as the writer does: to the copy, then to the database."""
+    await store.note(bindings, gone)
+    await store.save(bindings, gone)
 
 
 @pytest.fixture
@@ -76,7 +100,7 @@ async def test_a_copy_that_cannot_be_written_is_reported_once_and_keeps_nothing_
     with structlog.testing.capture_logs() as logged:
         await copy.open()
         for slot in range(3):
-            await copy.beside(store).save([binding(slot)], [])
+            await written(beside(copy, store), [binding(slot)])
             await copy.note([ACME])
     assert [line["event"] for line in logged] == ["last_known_unusable", "last_known_not_written"]
     assert len(await store.load()) == 3
@@ -84,25 +108,66 @@ async def test_a_copy_that_cannot_be_written_is_reported_once_and_keeps_nothing_
 
 
 async def test_registrations_are_read_from_the_copy_while_the_database_is_away(copy):
-    store = copy.beside(MemoryRegistrations())
-    await store.save([binding(0), binding(1)], [])
-    await store.save([binding(1, "sip:1001@192.0.2.77")], [BindingKey("1001", 0)])
-    late = copy.beside(Away())
+    store = beside(copy, MemoryRegistrations())
+    await written(store, [binding(0), binding(1)])
+    await written(store, [binding(1, "sip:1001@192.0.2.77")], [BindingKey("1001", 0)])
+    late = beside(copy, Away())
     with pytest.raises(StoreUnavailable):
         await late.load()
     with copy.instead():
         assert list(await late.load()) == [binding(1, "sip:1001@192.0.2.77")]
 
 
-async def test_a_binding_is_in_the_copy_even_if_the_database_did_not_take_it(copy):
-    with pytest.raises(StoreUnavailable):
-        await copy.beside(Away()).save([binding(0)], [])
-    assert list(await copy.registrations.load()) == [binding(0)]
-
-
 async def test_a_start_with_the_database_corrects_the_copy(copy):
     database = MemoryRegistrations()
     await database.save([binding(0)], [])
-    await copy.note_bindings([binding(0, "sip:old@192.0.2.5"), binding(5)], [])
-    assert list(await copy.beside(database).load()) == [binding(0)]
+    await copy.note_bindings([binding(0, "sip:old@192.0.2.5"), binding(5)], [], are_confirmed=True)
+    assert list(await beside(copy, database).load()) == [binding(0)]
     assert list(await copy.registrations.load()) == [binding(0)]
+
+
+@pytest.mark.parametrize("is_newest", [True, False])
+async def test_the_next_start_writes_what_the_database_did_not_take(copy, is_newest):
+    """A new binding, one that has moved, and one that was removed; not after another switch has had the database."""
+    database = Away()
+    database.is_back = True
+    old = [binding(0), binding(1)]
+    await written(beside(copy, database), old)
+    database.is_back = False
+    now = [binding(1, "sip:1001@192.0.2.77"), binding(2)]
+    with pytest.raises(StoreUnavailable):
+        await written(beside(copy, database), now, [BindingKey("1001", 0)])
+    await copy.close()
+
+    database.is_back = True
+    store = beside(copy, database, is_newest=is_newest)
+    assert list(await store.load()) == (now if is_newest else old)
+    assert list(await database.load()) == list(await copy.registrations.load()) == (now if is_newest else old)
+    assert list(await copy.unconfirmed()) == []
+
+
+async def test_what_the_database_has_taken_is_not_written_again(copy):
+    database = MemoryRegistrations()
+    await written(beside(copy, database), [binding(0), binding(1)], [BindingKey("1001", 2)])
+    await written(beside(copy, database), [binding(1)])
+    await copy.close()
+    await database.save([], [BindingKey("1001", 1)])
+    assert list(await copy.unconfirmed()) == []
+    assert list(await beside(copy, database).load()) == [binding(0)]
+
+
+async def test_what_changes_again_is_marked_again(copy):
+    store = beside(copy, MemoryRegistrations())
+    await written(store, [binding(0)])
+    await store.note([binding(0, "sip:1001@192.0.2.77")], [])
+    assert list(await copy.unconfirmed()) == [BindingKey("1001", 0)]
+
+
+async def test_a_binding_that_the_database_refuses_holds_up_no_start(copy):
+    with pytest.raises(ContentRefused):
+        await written(beside(copy, Refusing()), [binding(0)])
+    await copy.note_bindings([binding(1)], [])
+    with structlog.testing.capture_logs() as logged:
+        assert list(await beside(copy, Refusing()).load()) == []
+    assert [line["event"] for line in logged] == ["registration_not_written"]
+    assert list(await copy.unconfirmed()) == []

@@ -5,12 +5,18 @@ from signal import SIGTERM
 
 import pytest
 from doubles.process.mariadb import MariaDb
+from doubles.sockets.login import Login
+from doubles.sockets.loopback import Endpoint
+from doubles.sockets.peer import Peer
+from doubles.telephone import Telephone
+from e2e.addresses import NETWORK
 from e2e.conditions import eventually
 
 from .conftest import CONFIGURATION
 
 SQLITE_URL = "sqlite+aiosqlite:///$directory/vosd.db"
 ACME = '{id: acme, type: direct, rate_group: sell, overdraft_limit: "1000"}'
+PHONES = "phones: [" + ", ".join(f'{{number: "100{n}", account: acme, password: secret}}' for n in (1, 2, 3)) + "]"
 PREPAID = '{id: acme, type: direct, rate_group: sell, overdraft_limit: "0"}'
 
 
@@ -116,3 +122,36 @@ def test_a_database_that_can_only_be_read_is_away_at_a_start(stage, server, unwr
         scene.customer.hang_up(call)
     eventually(lambda: len(scene.records()) == 3, "each call booked once")
     daemon.succeed("ledger", "verify")
+
+
+@pytest.mark.mariadb
+def test_registrations_of_an_outage_outlive_the_process(stage, server):
+    """Another place of a phone, a new phone, and one that was removed, before a stop at which the database is away."""
+    text = CONFIGURATION.replace(f'"{SQLITE_URL}"', f'"{server.create_database("vosd")}", start_without: 1')
+    scene = stage(configuration=f"{text}{PHONES}\n")
+    daemon = scene.daemon
+
+    def register(name: str, port: int) -> str:
+        """Register a phone at a port; return its place."""
+        with Peer(Endpoint(f"{NETWORK}.32", port)) as peer:
+            Telephone(peer, scene.switch, Login(name, "secret")).register()
+        return f"sip:{name}@{peer.contact}"
+
+    def stored() -> list[tuple[str, str]]:
+        with server.connection(database="vosd") as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT name, contact FROM registration ORDER BY name, contact")
+            return list(cursor.fetchall())
+
+    before = [("1001", register("1001", 17_901)), ("1002", register("1002", 17_902))]
+    daemon.interrupt()
+    assert stored() == before
+    server.stop()
+    daemon.start()
+    after = [before[0], ("1001", register("1001", 17_903)), ("1003", register("1003", 17_904))]
+    daemon.succeed("registrations", "--forget", "1002")
+    daemon.interrupt()
+
+    daemon.start()
+    assert daemon.ask("status")["database"]["state"] == "away"
+    server.start()
+    eventually(lambda: stored() == after, lambda: f"the registrations of the outage: {stored()}")

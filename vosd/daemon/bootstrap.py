@@ -206,7 +206,7 @@ class Daemon:
         self._last_known = LastKnown(settings.state_dir / "last-known.db", settings.node)
         registered: BindingStore = SqlRegistrations(self._database, settings.node)
         if not self._database.is_sqlite:
-            registered = self._last_known.beside(registered)
+            registered = self._last_known.beside(registered, lambda: not self.service.database.was_held_elsewhere)
         self.service = SwitchService(
             settings,
             loaded.catalogue,

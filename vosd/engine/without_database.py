@@ -67,6 +67,8 @@ class WithoutDatabase:
     async def catch_up(self) -> None:
         """Replace the last known balances and overrides by those of the database, and book from now on.
 
+        The registrations of this switch are written there.
+
         Calls go on: one ends only where its account can pay no more of it, when its hold is to be extended.
 
         Raises:
@@ -78,6 +80,7 @@ class WithoutDatabase:
         await self._balances.adopt_anew(switch.catalogue.accounts, lambda: accounts_of(switch.calls()))
         await self._overrides.refresh()
         self._overrides.apply_again()
+        await self._node.registrations.write_again()
         await self._terms.set_away(False)
         self._watch.caught_up()
         self._recorder.turn.release()

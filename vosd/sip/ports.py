@@ -50,6 +50,10 @@ class BindingStore(Protocol):
         """
         ...
 
+    async def note(self, bindings: Sequence[StoredBinding], gone: Collection[BindingKey]) -> None:
+        """Write to the copy of the store, where it has one, what ``save`` will write; the copy reports its failures."""
+        ...
+
     async def save(self, bindings: Sequence[StoredBinding], gone: Collection[BindingKey]) -> None:
         """Write bindings, new or not, and remove others, in one transaction; missing ones count as removed.
 

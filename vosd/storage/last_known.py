@@ -2,17 +2,19 @@
 
 Balances and registrations are written to it beside the database (ADRs 68 and 22). The file is a copy that may be
 removed: it is created anew, as it is by a version with other tables. For an SQLite database it has the balances alone.
+Changes of registrations that the database has not confirmed are marked in it, and written there by the next start.
 """
 
+import asyncio
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 from zlib import crc32
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import Column, Integer, MetaData, String, Table, delete, select, tuple_
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateTable
 
@@ -21,13 +23,24 @@ from vosd.cdr.ports import LastStanding, StoreUnavailable
 from vosd.sip.ports import BindingKey, BindingStore, StoredBinding
 from vosd.storage import schema
 from vosd.storage.copies.sqlite import files_of
-from vosd.storage.database import Database
-from vosd.storage.registrations import SqlRegistrations
+from vosd.storage.database import ContentRefused, Database
+from vosd.storage.registrations import GONE_AT_ONCE, SqlRegistrations
 
-_TABLES: Final = (schema.account, schema.registration)
+_AT_ONCE: Final = 1_000
+"""Bindings in a transaction of a start."""
+_unconfirmed: Final = Table(
+    "unconfirmed",
+    MetaData(),
+    Column("name", String, primary_key=True),
+    Column("slot", Integer, primary_key=True),
+)
+"""Bindings that were written, or removed, and may be otherwise in the database."""
+_TABLES: Final = (schema.account, schema.registration, _unconfirmed)
 _CREATE: Final = tuple(str(CreateTable(table).compile(dialect=sqlite.dialect())) for table in _TABLES)
 _FORMAT: Final = crc32("".join(_CREATE).encode()) & 0x7FFF_FFFF
 """Changes whenever the tables do."""
+
+_MARK: Final = sqlite.insert(_unconfirmed).on_conflict_do_nothing()
 
 _log = structlog.get_logger()
 
@@ -41,6 +54,8 @@ class LastKnown:
         self.registrations: Final = SqlRegistrations(self._database, node)
         self._failed = False
         self._is_read = False
+        self._confirmed: set[BindingKey] = set()
+        """Bindings whose marks the next writing removes, so that a confirmation is no writing of its own."""
         account = sqlite.insert(schema.account)
         changing = ("balance", "seq", "currency", "expires_at")
         self._upsert = account.on_conflict_do_update(
@@ -57,6 +72,8 @@ class LastKnown:
 
     async def close(self) -> None:
         """Close the file."""
+        if self._confirmed:
+            await self.note_bindings((), (), are_confirmed=True)
         await self._database.close()
 
     async def standings(self) -> Sequence[LastStanding]:
@@ -95,9 +112,12 @@ class LastKnown:
         self._failed = False
         return True
 
-    def beside(self, store: BindingStore) -> "CopiedBindings":
-        """Return a store that writes to this copy, too."""
-        return CopiedBindings(store, self)
+    def beside(self, store: BindingStore, is_newest: Callable[[], bool]) -> "CopiedBindings":
+        """Return a store that writes to this copy, too.
+
+        ``is_newest`` returns False where another switch may have written to the database since this copy was written.
+        """
+        return CopiedBindings(store, self, is_newest)
 
     @contextmanager
     def instead(self) -> Iterator[None]:
@@ -113,13 +133,39 @@ class LastKnown:
         """Whether registrations are read from the copy."""
         return self._is_read
 
-    async def note_bindings(self, bindings: Sequence[StoredBinding], gone: Collection[BindingKey]) -> None:
-        """Write bindings, and remove others; a failure is logged once."""
+    async def note_bindings(
+        self, bindings: Sequence[StoredBinding], gone: Collection[BindingKey], *, are_confirmed: bool = False
+    ) -> None:
+        """Write bindings, and remove others; mark them unless the database has them so. A failure is logged once."""
+        marked = [] if are_confirmed else [BindingKey(row.name, row.slot) for row in bindings] + list(gone)
+        confirmed = list(self._confirmed)
         try:
-            await self.registrations.save(bindings, gone)
+            async with self._database.writing() as connection:
+                for start in range(0, len(confirmed), GONE_AT_ONCE):
+                    some = confirmed[start : start + GONE_AT_ONCE]
+                    fitting = tuple_(_unconfirmed.c.name, _unconfirmed.c.slot).in_(some)
+                    await connection.execute(delete(_unconfirmed).where(fitting))
+                await self.registrations.write(connection, bindings, gone)
+                if marked:
+                    await connection.execute(_MARK, [each._asdict() for each in marked])
+            self._confirmed.difference_update(confirmed)
             self._failed = False
         except VosError as error:
             self._report(error)
+
+    def confirm(self, bindings: Collection[BindingKey]) -> None:
+        """Have the next writing remove the marks of these bindings: the database has them as they are here."""
+        self._confirmed.update(bindings)
+
+    async def unconfirmed(self) -> Sequence[BindingKey]:
+        """Return the bindings that may be otherwise in the database.
+
+        Raises:
+            StoreUnavailable: the file cannot be read.
+        """
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(select(_unconfirmed.c.name, _unconfirmed.c.slot))).all()
+        return [key for key in (BindingKey(*row) for row in rows) if key not in self._confirmed]
 
     def _report(self, error: VosError) -> None:
         if not self._failed:
@@ -130,36 +176,67 @@ class LastKnown:
 class CopiedBindings:
     """The registrations of the database, each also in the copy; implements ``vosd.sip.ports.BindingStore``."""
 
-    def __init__(self, store: BindingStore, copy: LastKnown) -> None:
+    def __init__(self, store: BindingStore, copy: LastKnown, is_newest: Callable[[], bool]) -> None:
         self._store = store
         self._copy = copy
+        self._is_newest = is_newest
+        self._turn = asyncio.Lock()
+        """Held while all are read: a binding that is written meanwhile would be taken for a difference."""
 
     async def load(self) -> Sequence[StoredBinding]:
-        """Return all stored bindings.
+        """Return all stored bindings, after changes that an earlier process could write to the copy alone.
 
         Raises:
             StoreUnavailable: try again.
         """
         if self._copy.is_read_instead:
             return await self._copy.registrations.load()
-        found = await self._store.load()
-        known = {BindingKey(row.name, row.slot): row for row in await self._known()}
-        keys = {BindingKey(row.name, row.slot): row for row in found}
-        changed = [row for key, row in keys.items() if known.get(key) != row]
-        gone = known.keys() - keys.keys()
-        if changed or gone:
-            await self._copy.note_bindings(changed, gone)
+        async with self._turn:
+            known = {BindingKey(row.name, row.slot): row for row in await self._known()}
+            await self._write_late(known)
+            found = await self._store.load()
+            keys = {BindingKey(row.name, row.slot): row for row in found}
+            changed = [row for key, row in keys.items() if known.get(key) != row]
+            gone = known.keys() - keys.keys()
+            if changed or gone:
+                await self._copy.note_bindings(changed, gone, are_confirmed=True)
         return found
 
+    async def note(self, bindings: Sequence[StoredBinding], gone: Collection[BindingKey]) -> None:
+        """Write bindings and remove others in the copy, before ``save``: so it has all that the database has."""
+        async with self._turn:
+            await self._copy.note_bindings(bindings, gone)
+
     async def save(self, bindings: Sequence[StoredBinding], gone: Collection[BindingKey]) -> None:
-        """Write bindings and remove others, first in the copy: so it has all that the database has.
+        """Write bindings and remove others.
 
         Raises:
             StoreUnavailable: probably nothing was written to the database; try the same again.
             ContentRefused: a binding can never be stored; nothing was written.
         """
-        await self._copy.note_bindings(bindings, gone)
-        await self._store.save(bindings, gone)
+        keys = [*(BindingKey(row.name, row.slot) for row in bindings), *gone]
+        async with self._turn:
+            try:
+                await self._store.save(bindings, gone)
+            except ContentRefused:
+                self._copy.confirm(keys)  # else each start would try it again
+                raise
+            self._copy.confirm(keys)
+
+    async def _write_late(self, known: Mapping[BindingKey, StoredBinding]) -> None:
+        """Write to the database what it has not confirmed, unless another switch may have newer registrations there."""
+        try:
+            late = await self._copy.unconfirmed()
+        except StoreUnavailable:
+            return
+        for start in range(0, len(late), _AT_ONCE) if self._is_newest() else ():
+            some = late[start : start + _AT_ONCE]
+            rows, gone = [known[key] for key in some if key in known], [key for key in some if key not in known]
+            try:
+                await self._store.save(rows, gone)
+            except ContentRefused as error:
+                _log.error("registration_not_written", name=some[0].name, error=str(error))
+        self._copy.confirm(late)
 
     async def _known(self) -> Sequence[StoredBinding]:
         try:

@@ -8,11 +8,13 @@ from sqlalchemy.dialects import mysql, sqlite
 
 from vosd.sip.ports import BindingKey, StoredBinding
 from vosd.storage import schema
+from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import ContentRefused, Database
 from vosd.storage.types import descriptive
 
 _table: Final = schema.registration
-_GONE_AT_ONCE: Final = 500
+GONE_AT_ONCE: Final = 500
+"""Rows that one statement removes."""
 _BETWEEN_HOPS: Final = "\n"
 _LENGTHS: Final = {
     column.name: column.type.length
@@ -51,14 +53,27 @@ class SqlRegistrations:
             StoreUnavailable: probably nothing was written; try the same again.
             ContentRefused: a binding can never be stored; nothing was written.
         """
-        keys = list(gone)
         async with self._database.writing() as connection:
-            for start in range(0, len(keys), _GONE_AT_ONCE):
-                some = keys[start : start + _GONE_AT_ONCE]
-                fitting = tuple_(_table.c.name, _table.c.slot).in_(some)
-                await connection.execute(delete(_table).where(_table.c.node == self._node, fitting))
-            if bindings:
-                await connection.execute(self._upsert, [self._row(binding) for binding in bindings])
+            await self.write(connection, bindings, gone)
+
+    async def note(self, bindings: Sequence[StoredBinding], gone: Collection[BindingKey]) -> None:
+        """Write nothing: there is no copy."""
+
+    async def write(
+        self, connection: AsyncConnection, bindings: Sequence[StoredBinding], gone: Collection[BindingKey]
+    ) -> None:
+        """Write and remove in a transaction that the caller has begun.
+
+        Raises:
+            ContentRefused: a binding can never be stored.
+        """
+        keys = list(gone)
+        for start in range(0, len(keys), GONE_AT_ONCE):
+            some = keys[start : start + GONE_AT_ONCE]
+            fitting = tuple_(_table.c.name, _table.c.slot).in_(some)
+            await connection.execute(delete(_table).where(_table.c.node == self._node, fitting))
+        if bindings:
+            await connection.execute(self._upsert, [self._row(binding) for binding in bindings])
 
     def _row(self, binding: StoredBinding) -> dict[str, Any]:
         row = {**binding._asdict(), "node": self._node, "path": _BETWEEN_HOPS.join(binding.path)}

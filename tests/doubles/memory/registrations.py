@@ -17,6 +17,9 @@ class MemoryRegistrations:
         """Return all bindings, by name and slot."""
         return [self._kept[key] for key in sorted(self._kept)]
 
+    async def note(self, bindings: Sequence[StoredBinding], gone: Collection[BindingKey]) -> None:
+        """Write nothing: there is no copy."""
+
     async def save(self, bindings: Sequence[StoredBinding], gone: Collection[BindingKey]) -> None:
         """Write and remove."""
         for key in gone:

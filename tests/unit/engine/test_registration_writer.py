@@ -29,8 +29,12 @@ class Store(MemoryRegistrations):
     def __init__(self) -> None:
         super().__init__()
         self.writes: list[tuple[int, int]] = []
+        self.noted: list[str] = []
         self.is_away = False
         self.refused = ""
+
+    async def note(self, bindings, gone):
+        self.noted += [each.name for each in [*bindings, *gone]]
 
     async def save(self, bindings, gone):
         if self.is_away:
@@ -192,6 +196,17 @@ async def test_many_are_written_in_bounded_batches(life, store):
         life.register(f"{number}", source=HOME._replace(host=f"10.0.{number // 250}.{number % 250}"))
     await life.writer.flush()
     assert store.writes == [(BATCH, 0), (BATCH, 0), (1, 0)]
+
+
+async def test_the_copy_gets_all_once_although_the_database_is_away(life, store):
+    store.is_away = True
+    for number in range(2 * BATCH + 1):
+        life.register(f"{number}", source=HOME._replace(host=f"10.0.{number // 250}.{number % 250}"))
+    await life.writer.flush()
+    assert sorted(store.noted, key=int) == [f"{number}" for number in range(2 * BATCH + 1)]
+    life.register("7", lifetime=0, source=HOME._replace(host="10.0.0.7"))
+    await life.writer.flush()
+    assert store.noted[2 * BATCH + 1 :] == ["7"]
 
 
 async def test_after_a_crash_all_bindings_are_restored_for_at_most_a_lifetime(life, store, clock):

@@ -164,6 +164,7 @@ class DatabaseWatch(Counting):
         self._booked_again = 0
         self._comparison_wanted = asyncio.Event()
         self._is_comparing = False
+        self._was_held_elsewhere = True
         self._since_s = 0
         """Journal files that were last written before then have been compared."""
 
@@ -181,6 +182,11 @@ class DatabaseWatch(Counting):
             return Condition.REGRESSED
         # It has answered again, but calls are taken as in the outage until the balances are read.
         return Condition.AWAY if self._outage.goes_on or self._is_away or self._waits else Condition.WELL
+
+    @property
+    def was_held_elsewhere(self) -> bool:
+        """Whether another switch may have had the lease since the earlier run on this ``state_dir``."""
+        return self._was_held_elsewhere
 
     @property
     def is_compared(self) -> bool:
@@ -213,6 +219,7 @@ class DatabaseWatch(Counting):
         seen = self._known = await self._lease.hold(claimant)
         self._claimant = claimant
         self._note_held(seen, asked_ms)
+        self._was_held_elsewhere = earlier is None or seen.epoch > earlier.state.epoch + 1
         self._since_s = self._clock.now().wall // 1_000
         if earlier is None or not earlier.complete:
             # More may have been booked than the memo says, and the memo on disk may be older than the last one

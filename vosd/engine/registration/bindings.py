@@ -231,7 +231,7 @@ class Registrations(Counting):
             _log.info("registrations_restored", bindings=self._size, ended_meanwhile=len(ended), took_ms=took_ms)
 
     async def write_again(self) -> None:
-        """Write all registrations to a database that has lost commits."""
+        """Write all registrations to a database that has lost commits, or did not answer at the start."""
         await self._writer.write_again((name, each) for name, user in self._users.items() for each in user.bindings)
 
     async def write_all(self) -> None:

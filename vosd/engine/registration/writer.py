@@ -48,6 +48,8 @@ class RegistrationWriter:
         self._clock = clock
         self._waiting: dict[BindingKey, StoredBinding | None] = {}
         """None = the binding is removed."""
+        self._unnoted: dict[BindingKey, StoredBinding | None] = {}
+        """States that the copy of the store lacks: it gets all of them also while the database is away."""
         self._until: dict[BindingKey, int] = {}
         """``until`` of each binding's row, written or queued."""
         self._outage = Outage(Event.DATABASE_AWAY, part="registrations")
@@ -68,7 +70,7 @@ class RegistrationWriter:
         """Queue the removal of a binding."""
         key = BindingKey(name, slot)
         self._until.pop(key, None)
-        self._waiting[key] = None
+        self._queue(key, None)
 
     async def load(self) -> tuple[list[tuple[str, Binding]], list[str]]:
         """Return the stored bindings that may still be valid, and the names of users with expired ones.
@@ -83,7 +85,7 @@ class RegistrationWriter:
             peer = self._peer_of(row)
             key = BindingKey(row.name, row.slot)
             if left_ms <= 0 or peer is None:
-                self._waiting[key] = None
+                self._queue(key, None)
                 ended.append(row.name)
                 continue
             self._until[key] = row.until
@@ -114,6 +116,13 @@ class RegistrationWriter:
 
     async def flush(self, at_once: int = BATCH) -> None:
         """Write everything queued; keep it queued if the database cannot be reached."""
+        while self._unnoted:
+            batch = {key: self._unnoted[key] for key in islice(self._unnoted, at_once)}
+            await self._store.note(*_parted(batch))
+            for key, row in batch.items():
+                if self._unnoted[key] is row:  # else it has changed meanwhile
+                    del self._unnoted[key]
+            await asyncio.sleep(0)
         while self._waiting:
             batch = {key: self._waiting.pop(key) for key in list(islice(self._waiting, at_once))}
             is_saved = False
@@ -140,7 +149,7 @@ class RegistrationWriter:
 
     def _write(self, key: BindingKey, binding: Binding, until: int) -> None:
         self._until[key] = until
-        self._waiting[key] = StoredBinding(
+        row = StoredBinding(
             key.name,
             binding.slot,
             binding.contact,
@@ -158,6 +167,10 @@ class RegistrationWriter:
             binding.reg_id,
             binding.user_agent,
         )
+        self._queue(key, row)
+
+    def _queue(self, key: BindingKey, row: StoredBinding | None) -> None:
+        self._waiting[key] = self._unnoted[key] = row
 
     async def _save(self, batch: dict[BindingKey, StoredBinding | None]) -> bool:
         """Write a batch; return False if the database cannot be reached.
@@ -165,10 +178,7 @@ class RegistrationWriter:
         Rows that it rejects are logged and dropped.
         """
         try:
-            await self._store.save(
-                [binding for binding in batch.values() if binding is not None],
-                [key for key, binding in batch.items() if binding is None],
-            )
+            await self._store.save(*_parted(batch))
         except StoreUnavailable as error:
             self._outage.found(error, waiting=len(batch))
             return False
@@ -190,6 +200,14 @@ class RegistrationWriter:
             return None
         peer = Peer(flow, row.host, row.port)
         return self._flows.listening(row.contact, peer) if self._flows.reliable[flow] else peer
+
+
+def _parted(batch: dict[BindingKey, StoredBinding | None]) -> tuple[list[StoredBinding], list[BindingKey]]:
+    """Return the bindings to write, and those to remove."""
+    return (
+        [binding for binding in batch.values() if binding is not None],
+        [key for key, binding in batch.items() if binding is None],
+    )
 
 
 def _is_refresh(before: Binding, after: Binding) -> bool:
