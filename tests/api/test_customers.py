@@ -99,6 +99,7 @@ def test_a_customer_whose_process_is_killed_before_it_answers_is_made_once(kille
         sent = killed.request("POST", "/customers", customer("shop"), headers=key)
         with killed.connect() as connection:
             connection.sendall(sent)
+            switch.accept()[0].close()  # it shall say its sockets
             asked, _ = switch.accept()  # everything is in the database: the switch is to take it
             with asked:
                 assert asked.recv(100)

@@ -435,6 +435,7 @@ def test_a_gateway_by_a_socket_that_only_a_restart_opens_is_refused_before_it_is
         assert site.api.ask("GET", "/routing-gateways/by-tcp/versions").status == 404
         changed = site.api.ask("PUT", "/routing-gateways/by-tcp", {"keys": keys | {"address": "192.0.2.9:5060"}})
         assert (changed.status, changed.json["in_force"]) == (200, True)
+        assert any("sip.listen: expected a restart" in each for each in changed.json["warnings"])
         assert site.api.ask("DELETE", "/routing-gateways/by-tcp").json["in_force"] is True
     finally:
         site.daemon.configure(good)

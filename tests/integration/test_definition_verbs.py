@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import json
 import os
 import shutil
 import sqlite3
@@ -17,6 +18,7 @@ from doubles.fake_switch import FakeSwitch
 from doubles.installation import Installation
 
 from vosd.control.calls import CallSnapshot, ListCalls
+from vosd.control.installation import Reload, ReloadOutcome
 from vosd.processes import whole_file
 from vosd.wiring import change_check
 from vosd.wiring.change_check import check_here
@@ -154,6 +156,23 @@ def test_a_trial_says_in_words_which_running_calls_use_the_object(installation: 
             "switch takes it with --yes only"
         ),
     ]
+
+
+def test_warnings_of_the_running_switch_are_shown_beside_the_change(installation: Installation) -> None:
+    file = installation.config.with_name("shop.yaml")
+    file.write_text(BASIC, encoding="utf-8")
+    words = ("definitions", "set", "accounts", "shop", "--file", str(file))
+    warning = "vosd.yaml:2: warning: sip.listen: expected a restart: the change takes effect after it"
+
+    async def ask(*more: str) -> Result:
+        outcome = ReloadOutcome("abc", [warning])
+        async with FakeSwitch(installation.config.with_name("vosd.sock")).answers(Reload, outcome):
+            return await asyncio.to_thread(installation.vosd, *words, *more)
+
+    shown = asyncio.run(ask())
+    assert (warning in shown.stderr, "accounts shop defined" in shown.stdout) == (True, True)
+    file.write_text(BASIC + "max_cps: 3\n", encoding="utf-8")
+    assert json.loads(asyncio.run(ask("--json")).stdout)["warnings"] == [warning]
 
 
 def test_a_planned_change_is_seen_in_the_history_and_not_in_force(installation: Installation) -> None:

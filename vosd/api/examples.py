@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+_WARNING: Final = "/etc/vosd/vosd.yaml:4: warning: sip.listen: expected a restart: the change takes effect after it"
 _MOMENT: Final = "2026-03-01T12:00:00Z"
 _CALL: Final = "0196f3a2-6c1e-7b52-9d0e-3f6f8f0c2a11"
 
@@ -105,6 +106,8 @@ FIELDS: Final[Mapping[str, tuple[Any, ...]]] = {
     "agent": ("reseller",),
     "CallSnapshot.state": ("talking",),
     "DatabaseReport.state": ("well",),
+    "ChangeSheet.warnings": ([_WARNING],),
+    "CustomerSheet.warnings": ([_WARNING],),
     "GatewayRow.addresses": (["198.51.100.7"],),
     "GatewayRow.groups": (["cheap"],),
     "GatewayRow.state": ("up",),
@@ -375,7 +378,7 @@ ANSWERS: Final[Mapping[str, Any]] = {
         "keys": [_KEY],
     },
     "POST /routes/simulate": {"calls": 120, "changed": 7, "before": _ROUTED, "after": _ROUTED},
-    "GET /jobs/{id}/result": {"dry_run": False, "in_force": True, "changes": [], "calls_unknown": ""},
+    "GET /jobs/{id}/result": {"dry_run": False, "in_force": True, "changes": [], "calls_unknown": "", "warnings": []},
 }
 """Answers, or items of lists, of operations whose type does not declare their fields."""
 

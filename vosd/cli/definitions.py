@@ -330,6 +330,8 @@ def change_objects(
     changed = in_office(invocation, lambda office: act(office, who, order))
     if changed.in_force is False:
         output.remark("no switch runs: the change holds from its next start")
+    for warning in changed.warnings:
+        output.remark(warning)
     if as_json:
         document = msgspec.to_builtins(changed)
         document["dry_run"] = document.pop("is_trial")

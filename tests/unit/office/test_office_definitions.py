@@ -15,6 +15,7 @@ from doubles.office import Defined, agent, office_on, operator
 
 from vosd.admin.office.audit import AuditSheet, ListAudit, list_audit
 from vosd.admin.office.bulk import BulkAction, BulkObject, ChangeObjects, change_objects
+from vosd.admin.office.customers import ProvisionCustomer, provision_customer
 from vosd.admin.office.definitions import (
     AlreadyDefinedError,
     CallsUsing,
@@ -177,6 +178,22 @@ async def test_a_running_switch_takes_the_change_before_the_order_returns(office
         switch.answers(Reload, CommandError("calls use it", ["phones 7001"]))
         with pytest.raises(NotTakenError, match=r"(?s)is in the database.*calls use it\nphones 7001"):
             await end_object(office, operator(), EndObject(kind="accounts", name="shop"))
+
+
+async def test_warnings_of_the_reload_are_in_the_result_those_about_the_changed_objects_first(
+    office: Office, tmp_path: Path
+) -> None:
+    others = [f"vosd.yaml:{line}: warning: accounts[a{line}].currency: expected one" for line in range(120)]
+    own = ["accounts shop (version 1) in the database: warning: name", "trunk.yaml:3: warning: accounts[shop].agent"]
+    switch = FakeSwitch(tmp_path / "vosd.sock").answers(Reload, ReloadOutcome("def", [*others, *own]))
+    async with switch:
+        made = await set_objects(office, operator(), SetObjects(objects=(SHOP,)))
+        assert made.warnings == made.sheet().warnings == [*own, *others[:98]]
+        assert (await set_objects(office, operator(), SetObjects(objects=(PHONE,), is_trial=True))).warnings == []
+        customer = await provision_customer(office, operator(), ProvisionCustomer(account="new"))
+        assert customer.sheet().warnings == others[:100]
+        imported = ImportSheet(file="f.csv", objects=(PHONE,))
+        assert (await import_sheet(office, operator(), imported)).warnings == others[:100]
 
 
 def running(number: int, **more: str) -> CallSnapshot:

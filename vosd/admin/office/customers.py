@@ -10,6 +10,7 @@ import msgspec
 
 from vosd.admin.office.bookings import for_account, refresh_balances
 from vosd.admin.office.definitions import (
+    NOT_ASKED,
     Action,
     AlreadyDefinedError,
     ChangedObjects,
@@ -170,7 +171,7 @@ async def provision_customer(office: Office, who: Principal, order: ProvisionCus
         detail = await _carried_out(office, who, order, subject)
         if detail is None:
             raise
-        return await _repeated(office, order, detail)
+        return await _repeated(office, who, order, detail)
     reference = order.reference or str(uuid4())
 
     async def add(found: Checked) -> tuple[FirstPaymentSheet | None, bool]:
@@ -195,14 +196,14 @@ async def provision_customer(office: Office, who: Principal, order: ProvisionCus
         return sheet, bool(booked)
 
     sheet, is_booked = await when_checked(office, plan, owned_by(office, scope), add, {order.account})
-    in_force = None
+    reloaded = NOT_ASKED
     if not order.is_trial and order.at is None:
-        in_force = await taken(office, is_confirmed=order.is_confirmed)
+        reloaded = await taken(office, who, plan.versions, is_confirmed=order.is_confirmed)
     if is_booked:
         await refresh_balances(office.switch)  # a switch that does not answer reads them within a second
     changes, calls_unknown = await with_calls(office, order, plan.differences)
     return ProvisionedCustomer(
-        is_trial=order.is_trial, in_force=in_force, changes=changes, calls_unknown=calls_unknown,
+        is_trial=order.is_trial, changes=changes, calls_unknown=calls_unknown, **reloaded._asdict(),
         account=order.account, payment=sheet,
     )  # fmt: skip
 
@@ -247,7 +248,9 @@ async def _carried_out(office: Office, who: Principal, order: ProvisionCustomer,
     return None
 
 
-async def _repeated(office: Office, order: ProvisionCustomer, detail: Mapping[str, Any]) -> ProvisionedCustomer:
+async def _repeated(
+    office: Office, who: Principal, order: ProvisionCustomer, detail: Mapping[str, Any]
+) -> ProvisionedCustomer:
     """Return the outcome of an order that was carried out before.
 
     Raises:
@@ -267,7 +270,7 @@ async def _repeated(office: Office, order: ProvisionCustomer, detail: Mapping[st
                 begins_at=version.begins_at, keys=differing(None, version.body),
             )
         )  # fmt: skip
-    in_force = None if order.at is not None else await taken(office, is_confirmed=order.is_confirmed)
+    reloaded = NOT_ASKED if order.at is not None else await taken(office, who, (), is_confirmed=order.is_confirmed)
     return ProvisionedCustomer(
-        is_trial=False, in_force=in_force, changes=changes, account=order.account, payment=payment, repeated=True
+        is_trial=False, changes=changes, account=order.account, payment=payment, repeated=True, **reloaded._asdict()
     )

@@ -44,6 +44,8 @@ _RELOAD_S: Final = 600.0
 """Longest time until the switch has taken a change."""
 _STATUS_S: Final = 5.0
 """Longest time until the switch has said which sockets it has opened."""
+_WARNINGS_AT_MOST: Final = 100
+"""Warnings of the switch that a result has: every object may have one."""
 _NOTED_AT_MOST: Final = 100
 """Versions that a line of the audit names."""
 _HIDDEN_AT_ONCE: Final = 500
@@ -203,6 +205,8 @@ class ChangeSheet(msgspec.Struct, frozen=True):
     """Objects that were changed, or would be."""
     calls_unknown: str
     """Why a trial does not know which calls use the objects; empty = it does."""
+    warnings: list[str] = []
+    """Warnings of the running switch about its configuration, those about the changed objects first; 100 at most."""
 
 
 class ChangedObjects(msgspec.Struct, frozen=True, kw_only=True):
@@ -214,11 +218,13 @@ class ChangedObjects(msgspec.Struct, frozen=True, kw_only=True):
     changes: list[Difference]
     calls_unknown: str = ""
     """Why a trial does not know which calls use the objects; empty = it does."""
+    warnings: list[str] = []
+    """Warnings of the running switch about its configuration, those about the changed objects first; 100 at most."""
 
     def sheet(self) -> ChangeSheet:
         """Return it as programs read it."""
         changes = [DifferenceSheet(**asdict(each) | {"begins_at": iso_utc(each.begins_at)}) for each in self.changes]
-        return ChangeSheet(self.is_trial, self.in_force, changes, self.calls_unknown)
+        return ChangeSheet(self.is_trial, self.in_force, changes, self.calls_unknown, self.warnings)
 
 
 @needs(Permission.DEFINITIONS_CHANGE, by_account=True)
@@ -272,11 +278,11 @@ async def check_and_add(
     """Make a planned change, unless it is a trial; raises as ``set_objects``."""
     if plan.versions:
         await _add_checked(office, who, terms, plan, owned)
-    in_force = None
+    reloaded = NOT_ASKED
     if plan.versions and not terms.is_trial and terms.at is None:
-        in_force = await taken(office, is_confirmed=terms.is_confirmed)
+        reloaded = await taken(office, who, plan.versions, is_confirmed=terms.is_confirmed)
     changes, calls_unknown = await with_calls(office, terms, plan.differences)
-    return ChangedObjects(is_trial=terms.is_trial, in_force=in_force, changes=changes, calls_unknown=calls_unknown)
+    return ChangedObjects(is_trial=terms.is_trial, changes=changes, calls_unknown=calls_unknown, **reloaded._asdict())
 
 
 async def _add_checked(
@@ -722,8 +728,22 @@ def audit_line(office: Office, who: Principal, order: ObjectOrder, versions: Seq
     return office.audit_line(who, order, subject)._replace(detail=json.dumps(detail, ensure_ascii=False))
 
 
-async def taken(office: Office, *, is_confirmed: bool) -> bool:
-    """Have the running switch take the change; return False where none runs.
+class TakenChange(NamedTuple):
+    """Answer of the running switch to a change."""
+
+    in_force: bool | None
+    """False = none runs; None = it was not asked."""
+    warnings: list[str]
+    """Warnings of the switch; an agent sees none, for they name objects of others."""
+
+
+NOT_ASKED: Final = TakenChange(None, [])
+
+
+async def taken(
+    office: Office, who: Principal, versions: Sequence[ObjectVersion], *, is_confirmed: bool
+) -> TakenChange:
+    """Have the running switch take a change that made versions of objects.
 
     Raises:
         NotTakenError: it does not take it.
@@ -731,7 +751,7 @@ async def taken(office: Office, *, is_confirmed: bool) -> bool:
     """
     try:
         switch = office.switch.patient(_RELOAD_S)
-        return await switch.ask_if_running(Reload(is_confirmed=is_confirmed)) is not None
+        outcome = await switch.ask_if_running(Reload(is_confirmed=is_confirmed))
     except DaemonRefusedError as refused:
         reasons = "\n".join((str(refused), *refused.problems))
         message = f"the change is in the database, and the running switch does not take it:\n{reasons}"
@@ -739,6 +759,11 @@ async def taken(office: Office, *, is_confirmed: bool) -> bool:
     except DaemonUnreachableError as error:
         message = f"the change is in the database; a running switch reads it within a second of its own accord; {error}"
         raise DaemonUnreachableError(message) from error
+    if outcome is None:
+        return TakenChange(in_force=False, warnings=[])
+    names = [text for each in versions for text in (f"{each.kind} {each.name} (", f"{each.kind}[{each.name}]")]
+    found = sorted(outcome.problems, key=lambda said: not any(name in said for name in names))
+    return TakenChange(in_force=True, warnings=found[:_WARNINGS_AT_MOST] if who.account is None else [])
 
 
 class ListObjects(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

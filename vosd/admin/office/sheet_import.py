@@ -15,6 +15,7 @@ import msgspec
 
 from vosd.admin.office.bookings import refresh_balances
 from vosd.admin.office.definitions import (
+    NOT_ASKED,
     ChangedObjects,
     Checked,
     ObjectOrder,
@@ -127,16 +128,18 @@ async def import_sheet(office: Office, who: Principal, order: ImportSheet) -> Im
         try:
             openings = await when_checked(office, plan, None, add, {each.account for each in order.balances})
         except ConfigError as error:
-            raise ConfigError(_of_lines(order, error.problems)) from error
+            raise type(error)(_of_lines(order, error.problems)) from error
     else:
         openings = await add(Checked(office.definitions.accounts(), None))
-    in_force = None
+    reloaded = NOT_ASKED
     if (plan.versions or openings.payments or openings.waiting) and not order.is_trial:
         if order.at is None:
-            in_force = await taken(office, is_confirmed=order.is_confirmed)
+            reloaded = await taken(office, who, plan.versions, is_confirmed=order.is_confirmed)
         if openings.payments:
             await refresh_balances(office.switch)  # a switch that does not answer reads them within a second
-    return ImportedSheet(is_trial=order.is_trial, in_force=in_force, changes=plan.differences, balances=openings.shown)
+    return ImportedSheet(
+        is_trial=order.is_trial, changes=plan.differences, balances=openings.shown, **reloaded._asdict()
+    )
 
 
 def _audit_line(office: Office, who: Principal, order: ImportSheet, plan: Plan, openings: _Openings) -> AuditLine:
