@@ -255,7 +255,12 @@ def test_an_account_and_a_gateway_are_blocked_after_a_question_and_freed(site: W
     visitor = visit()
     for path, page in visitor.each({"/accounts/other": "other", "/gateways/carrier-c": "carrier-c"}):
         page.get_by_role("button", name="Block", exact=True).click()
-        page.get_by_role("dialog").get_by_role("button", name="Block").click()
+        asked = page.get_by_role("dialog")
+        page.route("**/api/v1/*/*/block", lambda route: route.abort(), times=1)
+        asked.get_by_role("button", name="Block").click()
+        expect(asked.get_by_role("alert")).to_contain_text("The switch does not answer")
+        expect(asked).not_to_contain_text("is not done twice")  # the order has no key
+        asked.get_by_role("button", name="Block").click()
         expect(page.get_by_role("button", name="End the block")).to_be_visible()
         assert [each["name"] for each in site.items("/overrides")] == [path.rpartition("/")[2]]
         page.get_by_role("button", name="End the block").click()

@@ -32,19 +32,22 @@ export async function overridesOf(target: Target, name: string): Promise<Row[]> 
 /** The kind of objects that a setting which is entered by its name belongs to. */
 export const targetOf = (setting: string): Target => (setting === LIMIT ? "accounts" : "gateways");
 
+const keyed = (key?: string) => (key ? { "Idempotency-Key": key } : undefined);
+
 function set(target: Target, name: string, values: Record<string, string>, terms: Terms, key?: string) {
   const place = `/${target}/${encodeURIComponent(name)}`;
-  const headers = key ? { "Idempotency-Key": key } : undefined;
+  const headers = keyed(key);
   if (BLOCKED in values) return send("post", `${place}/block`, { headers, body: terms });
   const body = target === "accounts" ? { ...values, ...terms } : { values, ...terms };
   return send("post", `${place}/overrides`, { headers, body });
 }
 
-function clear(target: Target, name: string, setting: string): Promise<unknown> {
+function clear(target: Target, name: string, setting: string, key?: string): Promise<unknown> {
+  const headers = keyed(key);
   // a block of a destination of an account has a name that nothing else has
   if (setting === BLOCKED && target !== "destinations")
-    return send("delete", `/${target}/${encodeURIComponent(name)}/block`);
-  return send("delete", "/overrides", { query: { name, setting, confirm: true } });
+    return send("delete", `/${target}/${encodeURIComponent(name)}/block`, { headers });
+  return send("delete", "/overrides", { query: { name, setting, confirm: true }, headers });
 }
 
 /** Those of an object for some settings. */
@@ -101,6 +104,7 @@ export function cleared(
   target: Target,
   name: string,
   setting: string,
+  key?: string,
 ): Promise<Undo | undefined> {
-  return changed(may, target, name, [setting], () => clear(target, name, setting));
+  return changed(may, target, name, [setting], () => clear(target, name, setting, key));
 }

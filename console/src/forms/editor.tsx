@@ -252,6 +252,7 @@ export function Editor({ declared, sheet, newest, begin, isReadOnly, onChanged, 
         act={t("object.save")}
         isAtWork={order.isPending}
         error={order.error}
+        mayBeDone={orders.mayBeDone(text)}
         onAct={() => order.mutate(false)}
         onClose={() => setAsks(false)}
       />

@@ -67,6 +67,7 @@ export function Change(props: {
         act={props.act}
         isAtWork={change.isPending}
         error={change.error}
+        mayBeDone={orders.mayBeDone(props.title)}
         onAct={() => change.mutate()}
         onClose={() => setAsks(false)}
       />

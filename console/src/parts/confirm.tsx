@@ -1,7 +1,6 @@
 import { Button, Group, Modal, Stack } from "@mantine/core";
 import type { ReactNode, RefObject } from "react";
 import { useTranslation } from "react-i18next";
-import { Unreachable } from "../api/client";
 import { ProblemText } from "./problem";
 
 /**
@@ -15,6 +14,8 @@ export function Confirm(props: {
   act: string;
   isAtWork: boolean;
   error: Error | null;
+  /** Whether the order may have been carried out without an answer, and its repeat has the same Idempotency-Key. */
+  mayBeDone?: boolean;
   onAct: () => void;
   onClose: () => void;
   /** The element that gets the focus afterwards; needed where another dialog came before. */
@@ -33,7 +34,7 @@ export function Confirm(props: {
       <Stack>
         <div>{props.lead}</div>
         <ProblemText error={props.error} />
-        {props.error instanceof Unreachable && <span>{t("act.lost", { act: props.act })}</span>}
+        {props.error && props.mayBeDone && <span>{t("act.lost", { act: props.act })}</span>}
         <Group justify="flex-end">
           <Button variant="default" onClick={close} disabled={props.isAtWork} data-autofocus>
             {t("act.cancel")}

@@ -1,16 +1,15 @@
 /** Versions of an object: who made each, when, why, what it changed, and the way back to it. */
 
-import { Button, Group, NativeSelect, Stack, Title } from "@mantine/core";
-import { useMutation, useQuery } from "@tanstack/react-query";
-import { useState } from "react";
+import { Group, NativeSelect, Stack, Title } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
-import { ifVersion, pageOf, type Schemas, send } from "../api/client";
+import { ifVersion, pageOf, type Query, type Schemas, send } from "../api/client";
 import { placeOf } from "../forms/editor";
 import { pathOf } from "../forms/keys";
 import { useMay } from "../session";
-import { Confirm } from "./confirm";
 import { ProblemText } from "./problem";
-import { type Change, ChangeWords, KeyWords, useSay } from "./trial";
+import { type Change, KeyWords } from "./trial";
+import { TriedAct } from "./tried";
 import { Moment } from "./values";
 
 const VERSIONS_READ = 200;
@@ -75,49 +74,19 @@ function inForceOf(versions: readonly Schemas["KeysSheet"][]): number | undefine
 
 function Revert({ place, name, version, inForce }: { place: string; name: string; version: number; inForce?: number }) {
   const { t } = useTranslation();
-  const say = useSay();
-  const [trial, setTrial] = useState<Change | null>(null);
-  const revert = useMutation({
-    mutationFn: (isTrial: boolean) =>
-      send<Change>("post", `${place}/revert`, {
-        query: isTrial ? { dry_run: true } : { confirm: true },
-        headers: ifVersion(inForce),
-        body: { version },
-      }),
-    onSuccess: (made, isTrial) => {
-      if (isTrial) {
-        setTrial(made);
-        return;
-      }
-      setTrial(null);
-      say(t("history.reverted", { name, version }), () =>
-        send("post", `${place}/revert`, {
-          query: { confirm: true },
-          headers: ifVersion(made.changes[0]?.version),
-          body: { version: inForce },
-        }),
-      );
-    },
-  });
+  const revert = (to: number | undefined, query: Query, headers?: Record<string, string>) =>
+    send<Change>("post", `${place}/revert`, { query, headers, body: { version: to } });
   return (
-    <>
-      <Button size="compact-xs" variant="default" loading={revert.isPending} onClick={() => revert.mutate(true)}>
-        {t("history.revert_to", { version })}
-      </Button>
-      <Confirm
-        opened={trial !== null || revert.error !== null}
-        title={t("history.confirm", { name, version })}
-        lead={trial && <ChangeWords change={trial} />}
-        act={t("history.revert")}
-        isAtWork={revert.isPending}
-        error={revert.error}
-        onAct={() => revert.mutate(trial === null)}
-        onClose={() => {
-          setTrial(null);
-          revert.reset();
-        }}
-      />
-    </>
+    <TriedAct
+      button={t("history.revert_to", { version })}
+      size="compact-xs"
+      version={inForce}
+      order={(query, headers) => revert(version, query, headers)}
+      title={t("history.confirm", { name, version })}
+      act={t("history.revert")}
+      said={t("history.reverted", { name, version })}
+      undo={(made, before) => revert(before, { confirm: true }, ifVersion(made.changes[0]?.version))}
+    />
   );
 }
 

@@ -305,6 +305,7 @@ function Defined({ kind, row }: { kind: string; row: Row }) {
 const TYPES = ["payment", "adjustment", "refund"] as const;
 type Entered = { type: (typeof TYPES)[number]; amount: string; memo: string };
 const NOTHING: Entered = { type: "payment", amount: "", memo: "" };
+const textOf = ({ type, amount, memo }: Entered) => JSON.stringify([type, amount, memo]);
 
 /** A payment in two steps: what is entered, then what will be booked. The key has a repeat book it once. */
 function Pay({ account, currency }: { account: string; currency: string }) {
@@ -319,15 +320,15 @@ function Pay({ account, currency }: { account: string; currency: string }) {
   const [said, setSaid] = useState("");
   const unsaved = useUnsaved(Boolean(entered?.amount || entered?.memo));
   const book = useMutation({
-    mutationFn: ({ type, amount: sum, memo }: Entered) =>
+    mutationFn: (wanted: Entered) =>
       orders.carryOut(
-        JSON.stringify([type, sum, memo]),
+        textOf(wanted),
         (key) =>
           content(
             client.POST("/accounts/{account}/payments", {
               params: { path: { account } },
               headers: { "Idempotency-Key": key },
-              body: { type, amount: sum, memo: memo || undefined } as never,
+              body: { ...wanted, memo: wanted.memo || undefined } as never,
             }),
           ) as unknown as Promise<Row>,
       ),
@@ -407,6 +408,7 @@ function Pay({ account, currency }: { account: string; currency: string }) {
         act={t("customer.book")}
         isAtWork={book.isPending}
         error={book.error}
+        mayBeDone={entered !== null && orders.mayBeDone(textOf(entered))}
         onAct={() => entered && book.mutate(entered)}
         onClose={() => {
           setAsks(false);

@@ -202,8 +202,8 @@ function Overrides({ name }: { name: string }) {
     said,
     undo: undo && (() => undo().then(() => ({ said: t("change.undone") }))),
   });
-  const clear = async (setting: string) =>
-    done(t("gateway.cleared", { setting: named(setting) }), await cleared(all, "gateways", name, setting));
+  const clear = async (setting: string, key: string) =>
+    done(t("gateway.cleared", { setting: named(setting) }), await cleared(all, "gateways", name, setting, key));
   const rows = found.data ?? [];
   return (
     <>
@@ -285,7 +285,7 @@ function Overrides({ name }: { name: string }) {
                         act={t("gateway.clear")}
                         title={t("gateway.clear_title", { gateway: name })}
                         lead={named(String(each.setting))}
-                        run={() => clear(String(each.setting))}
+                        run={(key) => clear(String(each.setting), key)}
                       />
                     ),
                   },

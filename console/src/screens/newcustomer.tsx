@@ -272,6 +272,7 @@ function Customer({ kinds }: { kinds: { accounts: Kind; mapping_gateways: Kind; 
         act={t("customers.make")}
         isAtWork={order.isPending}
         error={order.error}
+        mayBeDone={orders.mayBeDone(text)}
         onAct={() => order.mutate(false)}
         onClose={() => setAsks(false)}
       />

@@ -1,7 +1,7 @@
 /** One object of the configuration: its form, its versions with before and after, its end. */
 
 import { Alert, Button, Group, Tabs } from "@mantine/core";
-import { useMutation, useQuery } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
@@ -9,11 +9,11 @@ import { ifVersion, Problem, type Schemas, send } from "../api/client";
 import { Editor, placeOf, useKind } from "../forms/editor";
 import { type Keys, pathOf } from "../forms/keys";
 import { Act } from "../parts/act";
-import { Confirm } from "../parts/confirm";
 import { History } from "../parts/history";
 import { Page } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
-import { type Change, ChangeWords, LastDone, useSay } from "../parts/trial";
+import { type Change, LastDone } from "../parts/trial";
+import { TriedAct } from "../parts/tried";
 import { useMay } from "../session";
 
 const DATABASE = "database";
@@ -166,47 +166,21 @@ function withoutSecrets(keys: Keys): Keys {
 /** The end of an object, after a trial that says what it means. */
 function End({ kind, sheet, onDone }: { kind: string; sheet: Schemas["DefinitionSheet"]; onDone: () => void }) {
   const { t } = useTranslation();
-  const say = useSay();
-  const [trial, setTrial] = useState<Change | null>(null);
   const place = placeOf(kind, sheet.name);
-  const end = useMutation({
-    mutationFn: (isTrial: boolean) =>
-      send<Change>("delete", place, {
-        query: isTrial ? { dry_run: true } : { confirm: true },
-        headers: ifVersion(sheet.version),
-      }),
-    onSuccess: (made, isTrial) => {
-      if (isTrial) {
-        setTrial(made);
-        return;
-      }
-      onDone();
-      say(t("object.ended", { name: sheet.name }), () =>
-        send("post", `${place}/revert`, {
-          headers: ifVersion(made.changes[0]?.version),
-          body: { version: sheet.version },
-        }),
-      );
-    },
-  });
   return (
-    <>
-      <Button size="xs" variant="default" loading={end.isPending} onClick={() => end.mutate(true)}>
-        {t("object.end")}
-      </Button>
-      <Confirm
-        opened={trial !== null || end.error !== null}
-        title={t("object.end_title", { name: sheet.name })}
-        lead={trial ? <ChangeWords change={trial} /> : t("object.end_refused")}
-        act={t("object.end")}
-        isAtWork={end.isPending}
-        error={end.error}
-        onAct={() => end.mutate(trial === null)}
-        onClose={() => {
-          setTrial(null);
-          end.reset();
-        }}
-      />
-    </>
+    <TriedAct
+      button={t("object.end")}
+      size="xs"
+      version={sheet.version ?? undefined}
+      order={(query, headers) => send<Change>("delete", place, { query, headers })}
+      title={t("object.end_title", { name: sheet.name })}
+      refused={t("object.end_refused")}
+      act={t("object.end")}
+      said={t("object.ended", { name: sheet.name })}
+      undo={(made, before) =>
+        send("post", `${place}/revert`, { headers: ifVersion(made.changes[0]?.version), body: { version: before } })
+      }
+      onDone={onDone}
+    />
   );
 }

@@ -1,0 +1,85 @@
+/** A change of an object in two steps: a trial that says what it means, then the order. */
+
+import { Button, type ButtonProps } from "@mantine/core";
+import { useMutation } from "@tanstack/react-query";
+import { type ReactNode, useState } from "react";
+import { useTranslation } from "react-i18next";
+import { ifVersion, type Query } from "../api/client";
+import { useOrders } from "../api/orders";
+import { Confirm } from "./confirm";
+import { type Change, ChangeWords, useSay } from "./trial";
+
+interface Tried {
+  change: Change;
+  version?: number;
+}
+
+/** A button, then the question with what the trial has found. */
+export function TriedAct(props: {
+  button: string;
+  size: ButtonProps["size"];
+  /** The version that is in force: where it is another one by the time of the order, that is refused. */
+  version?: number;
+  order: (query: Query, headers: Record<string, string>) => Promise<Change>;
+  title: string;
+  /** The lead where the trial was refused. */
+  refused?: ReactNode;
+  act: string;
+  said: string;
+  /** What takes the change back; `before` is the version that was in force. */
+  undo: (made: Change, before?: number) => Promise<unknown>;
+  onDone?: () => void;
+}) {
+  const { t } = useTranslation();
+  const say = useSay();
+  const orders = useOrders();
+  const [tried, setTried] = useState<Tried | null>(null);
+  const [asks, setAsks] = useState(false);
+  const order = useMutation({
+    mutationFn: ({ isTrial, version }: { isTrial: boolean; version?: number }) =>
+      isTrial
+        ? props.order({ dry_run: true }, { ...ifVersion(version) })
+        : orders.carryOut(String(version), (key) =>
+            props.order({ confirm: true }, { ...ifVersion(version), "Idempotency-Key": key }),
+          ),
+    onSuccess: (made, { isTrial, version }) => {
+      setAsks(isTrial);
+      setTried(isTrial ? { change: made, version } : null);
+      if (isTrial) return;
+      props.onDone?.();
+      say(orders.isRepeat ? t("act.repeated", { said: props.said }) : props.said, () => props.undo(made, version));
+    },
+  });
+  // behind an order whose answer was lost the version that was tried is in force no more: its repeat says so
+  const mayBeDone = tried !== null && orders.mayBeDone(String(tried.version));
+  const attempt = () => {
+    setTried(null);
+    order.mutate({ isTrial: true, version: props.version });
+  };
+  return (
+    <>
+      <Button
+        size={props.size}
+        variant="default"
+        loading={order.isPending}
+        onClick={() => (mayBeDone ? setAsks(true) : attempt())}
+      >
+        {props.button}
+      </Button>
+      <Confirm
+        opened={asks || order.error !== null}
+        title={props.title}
+        lead={tried ? <ChangeWords change={tried.change} /> : props.refused}
+        act={props.act}
+        isAtWork={order.isPending}
+        error={order.error}
+        mayBeDone={mayBeDone}
+        onAct={() => (tried ? order.mutate({ isTrial: false, version: tried.version }) : attempt())}
+        onClose={() => {
+          setAsks(false);
+          order.reset();
+        }}
+      />
+    </>
+  );
+}
