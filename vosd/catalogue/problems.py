@@ -14,6 +14,7 @@ _NEVER_SHOWN: Final = (
 """Parts of the names of keys whose value may be a secret."""
 _DATABASE: Final = "database"
 """Key whose value may be a URL with a password; ``database_away`` of accounts is none."""
+_INCLUDE: Final = "include"
 _IN_BRACKETS: Final = re.compile(r"\[[^\]]*\]")
 _SECRET_KEY: Final = re.compile(rf"(?:{'|'.join((*_NEVER_SHOWN, _DATABASE))})[\w.-]*(?=[^\w.-])", re.IGNORECASE)
 """The key of a secret with more text attached: ``password:x``, where the space is missing."""
@@ -102,8 +103,8 @@ class ProblemList:
         self._found.update(dict.fromkeys(found))
 
     def in_order(self) -> tuple[DefinitionProblem, ...]:
-        """Return all problems, each once, by file and line."""
-        return tuple(sorted(self._found, key=lambda problem: (problem.file, problem.line)))
+        """Return all problems, each once, by file and line; those of ``include`` first: others follow from them."""
+        return tuple(sorted(self._found, key=lambda each: (each.key != _INCLUDE, each.file, each.line)))
 
     @property
     def has_errors(self) -> bool:

@@ -65,3 +65,21 @@ def test_the_contrast_is_that_of_wcag(colour, contrast):
 )
 def test_an_api_that_others_could_listen_to_is_refused(site, keys, expected):
     assert expected in "\n".join(site.errors(f"{site.minimal}\napi: {keys}\n"))
+
+
+def test_a_socket_for_two_purposes_is_refused_with_both_keys(site):
+    def errors(listen, metrics, api):
+        return site.errors(f"sip: {{listen: [{listen}]}}\nmetrics: {{listen: '{metrics}'}}\napi: {{listen: '{api}'}}\n")
+
+    taken = "expected another port or address: {} at vosd.yaml:{} has this one, too"
+    assert errors("'udp:127.0.0.1:8080', 'tcp:127.0.0.1:8081'", "127.0.0.1:8080", "127.0.0.1:8080") == [
+        f"vosd.yaml:3: api.listen: value '127.0.0.1:8080': {taken.format('metrics.listen', 2)}"
+    ]
+    assert errors("'tcp:[::]:8080', 'tcp:0.0.0.0:8081'", "[::1]:8080", "127.0.0.1:8081") == [
+        f"vosd.yaml:2: metrics.listen: value '[::1]:8080': {taken.format('sip.listen', 1)}",
+        f"vosd.yaml:3: api.listen: value '127.0.0.1:8081': {taken.format('sip.listen', 1)}",
+    ]
+    site.load(
+        "sip: {listen: ['udp:127.0.0.1:8080', 'tcp:127.0.0.2:8080']}\nmetrics: {listen: '[::1]:8080'}\n"
+        "api: {listen: '127.0.0.1:8080'}\n"
+    )

@@ -53,6 +53,16 @@ def test_a_pattern_that_fits_nothing_is_a_warning_but_a_name_must_exist(site):
     ]
 
 
+def test_a_file_that_is_missing_comes_before_the_mistakes_that_follow_from_it(site):
+    site.write("a.yaml", "accounts: [{id: acme, rate_group: sell}]\n")
+    text = "mapping_gateways: [{name: x, account: none, hosts: 192.0.2.1}]\ninclude: [a.yaml, rates.yaml]\n"
+    assert site.errors(text) == [
+        "vosd.yaml:2: include: value 'rates.yaml': expected a readable file: no such file or directory",
+        "a.yaml:1: accounts[acme].rate_group: value 'sell': expected the name of a rate group; there is none yet",
+        "vosd.yaml:1: mapping_gateways[x].account: value 'none': expected the name of an account; one of acme",
+    ]
+
+
 def test_an_included_file_may_hold_comments_only_but_not_be_empty(site):
     site.write("partners/b.yaml", "# accounts: [{id: b}]\n")
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from ipaddress import ip_address
+from itertools import combinations
 from pathlib import Path
 
 from vosd.billing.destinations import DestinationClass
@@ -14,6 +15,7 @@ from vosd.config.assembly.media import check_media
 from vosd.config.keys.advertise import announced
 from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.parameters import ParameterKeys
+from vosd.engine.settings import HttpListener
 from vosd.net.settings import VerifyClient
 
 
@@ -27,10 +29,11 @@ def check_settings(
 ) -> None:
     """Warn of a wildcard that peers would have to send to, and of a past that is gone before it is compared with.
 
-    A file in the place of the state directory is an error, and so are settings of media, and of ``access``, that do not
-    fit together.
+    A file in the place of the state directory is an error, and so are one socket for two purposes, and settings of
+    media, and of ``access``, that do not fit together.
     """
     _refuse_file(keys.state_dir, origin, problems)
+    _refuse_shared_sockets(keys, origin, problems)
     check_media(keys, parameters, origin, problems)
     warn_of_weak_passwords(source, problems)
     check_access(keys.access, keys.media.engine, source, origin, problems)
@@ -66,6 +69,23 @@ def _refuse_file(state_dir: Path, origin: Origin, problems: ProblemList) -> None
                 f"a directory; {each} is a file" if each == state_dir else f"a directory; {each} above it is a file"
             )
             problems.error(origin.place_of("state_dir"), "state_dir", expected, str(state_dir))
+
+
+def _refuse_shared_sockets(keys: InstallationKeys, origin: Origin, problems: ProblemList) -> None:
+    """Report a socket for TCP that two keys name: only the first process that opens it would get it."""
+    streams = [("sip.listen", HttpListener(*each[1:])) for each in keys.sip.listen if each.transport != "udp"]
+    http = (("metrics.listen", keys.metrics.listen), ("api.listen", keys.api.listen))
+    streams += [(key, listen) for key, listen in http if listen is not None]
+    for (first, one), (second, other) in combinations(streams, 2):
+        if first != second and one.port == other.port and _is_one_address(one.host, other.host):
+            expected = f"another port or address: {first} at {origin.place_of(first)} has this one, too"
+            problems.error(origin.place_of(second), second, expected, str(other))
+
+
+def _is_one_address(first: str, second: str) -> bool:
+    """Return whether two sockets of one port are in each other's way: one of all addresses is in that of each."""
+    one, other = ip_address(first), ip_address(second)
+    return one == other or (one.version == other.version and (one.is_unspecified or other.is_unspecified))
 
 
 def _warn_of_short_past(keys: InstallationKeys, origin: Origin, problems: ProblemList) -> None:
