@@ -72,6 +72,13 @@ async def test_standings_are_read_as_they_were_noted_last(copy):
     assert sorted(await copy.standings()) == [paid, CARRIER]
 
 
+async def test_the_time_is_the_one_that_was_noted_last(copy):
+    assert await copy.known_at() is None
+    for at in (1_790_000_000_000, 1_790_000_060_000):
+        await copy.note_time(at)
+    assert await copy.known_at() == 1_790_000_060_000
+
+
 async def test_the_copy_outlives_the_process_and_is_made_anew_where_its_tables_are_others(tmp_path, copy):
     await copy.note([ACME])
     await copy.close()

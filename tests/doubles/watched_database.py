@@ -57,11 +57,18 @@ class MemoryStandings:
 
     def __init__(self) -> None:
         self.by_account: dict[str, LastStanding] = {}
+        self.at: int | None = None
         self.is_full = False
         """Whether its disk has no room."""
 
     async def standings(self) -> Sequence[LastStanding]:
         return [*self.by_account.values()]
+
+    async def known_at(self) -> int | None:
+        return self.at
+
+    async def note_time(self, at: int) -> None:
+        self.at = at
 
     async def note(self, standings: Sequence[LastStanding]) -> bool:
         if not self.is_full:

@@ -1,5 +1,7 @@
 """Two switches on one database: the second does not start, one that lost the lease takes no call, none has to wait."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -76,3 +78,23 @@ def test_a_switch_that_lost_the_lease_takes_no_call_ends_none_and_books_what_end
     scene.customer.hang_up(running)
     scene.answered(1, first=9)
     scene.daemon.succeed("ledger", "verify")
+
+
+@pytest.mark.mariadb
+def test_a_machine_that_was_not_the_switch_for_long_waits_for_a_database_that_is_away(stage, tmp_path, server):
+    """What it knew last is of the time before the other one: accounts may be blocked or empty since."""
+    text = CONFIGURATION.replace(f'"{SQLITE_URL}"', f'"{server.create_database("vosd")}", start_without: 1')
+    (tmp_path / "spare").mkdir()
+    spare = stage(tmp_path / "spare", text)
+    spare.daemon.interrupt()
+    with closing(sqlite3.connect(tmp_path / "spare" / "var" / "last-known.db")) as copy, copy:
+        copy.execute("UPDATE time SET at = at - 3601000")
+    scene = stage(configuration=text)
+    server.stop()
+
+    spare.daemon.start(wait=False)
+    away = eventually(lambda: [line for line in spare.events("database_away") if line["part"] == "start"], "it waits")
+    assert "database.start_without_age" in away[0]["waits_because"]
+    server.start()
+    assert spare.daemon.wait() == 1, "the other one runs"
+    scene.answered(1)

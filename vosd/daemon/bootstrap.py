@@ -191,6 +191,8 @@ class Daemon:
     """Whether all calls have come to their end before this stop."""
     _start_without_at: float | None = None
     """Time of the event loop at which this start goes on without the database; None = it waits on."""
+    _obstacle: str | None = None
+    """Why it waits on, where that is not configured."""
 
     def __init__(self, config: Path, started: Started, notifier: Notifier) -> None:
         loaded, clock = started.loaded, SystemClock()
@@ -402,13 +404,11 @@ class Daemon:
         self._handover.release()
 
     async def _open_database(self) -> None:
-        if (
-            not self._database.is_sqlite
-            and self._settings.start_without_s > 0
-            and await self.service.without_database.is_possible()
-        ):
-            wait_s = self._outage.shortened(self._settings.start_without_s)
-            self._start_without_at = asyncio.get_running_loop().time() + wait_s
+        if not self._database.is_sqlite and self._settings.start_without_s > 0:
+            self._obstacle = await self.service.without_database.obstacle()
+            if self._obstacle is None:
+                wait_s = self._outage.shortened(self._settings.start_without_s)
+                self._start_without_at = asyncio.get_running_loop().time() + wait_s
         try:
             await self._until_answered(self._database.check_schema)
         except (VosError, asyncio.CancelledError):  # the latter by a stop meanwhile
@@ -422,7 +422,13 @@ class Daemon:
     async def _until_answered(self, check: Callable[[], Awaitable[None]], *, reads_much: bool = False) -> None:
         """Wait for the database, or note that this start goes on without it."""
         try:
-            await until_database_answers(check, self._notifier, deadline=self._start_without_at, reads_much=reads_much)
+            await until_database_answers(
+                check,
+                self._notifier,
+                deadline=self._start_without_at,
+                reads_much=reads_much,
+                obstacle=self._obstacle,
+            )
         except StillAway as error:
             self._still_away = error
             self._outage.found()

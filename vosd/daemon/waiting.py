@@ -30,6 +30,7 @@ async def until_database_answers(
     *,
     deadline: float | None = None,
     reads_much: bool = False,
+    obstacle: str | None = None,
 ) -> None:
     """Return once ``check`` succeeds; repeat it while the database cannot be reached, and report that.
 
@@ -40,6 +41,7 @@ async def until_database_answers(
         deadline: time of the event loop after which no other attempt is made; None = there is no such limit. It also
             ends an attempt that a database leaves without an answer.
         reads_much: an attempt that has begun may go on beyond the deadline, because it is long where all is well.
+        obstacle: why the start does not go on without the database, for the log; None = there is no reason.
 
     Raises:
         StillAway: the attempts failed until the deadline.
@@ -56,7 +58,8 @@ async def until_database_answers(
         except StoreUnavailable as error:
             if deadline is not None and now() >= deadline:
                 raise StillAway(str(error)) from error
-            outage.found(error, means="no call is taken until it answers")
+            facts = {} if obstacle is None else {"waits_because": obstacle}
+            outage.found(error, means="no call is taken until it answers", **facts)
             notifier.waiting(f"waiting for the database: {error}", retry_s + 2 * PATIENCE_S)
         else:
             outage.over()

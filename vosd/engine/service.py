@@ -170,8 +170,9 @@ class SwitchService:
         self.database.set_away, self.database.note_used = self._away_terms.set_away, self._away_terms.note_used
         self._copier = StandingsCopier(self.balances, copy, lambda: self.database.is_compared)
         self.without_database = WithoutDatabase(
-            self.balances, self.overrides, self.recorder, self.database, self._away_terms, self._copier, self.node
-        )
+            self.balances, self.overrides, self.recorder, self.database, self._away_terms, copy, self.node, clock,
+            settings.start_without_age_s,
+        )  # fmt: skip
         self._state_files = StateFiles(settings.state_dir, self.switch.live, clock)
         self._journal.describe, placements.services = self.switch.continuation.describe, self.switch.services
         self._endpoint = self.node.endpoint
@@ -262,6 +263,7 @@ class SwitchService:
         await self.overrides.refresh()  # sets limits of accounts, which must be known by now
         await self.node.registrar.restore(self.switch.catalogue)
         await self._copier.write()
+        await self.without_database.note_time()
 
     async def start(self) -> None:
         """Recover the earlier run, and start the tasks; raises ``JournalUnusableError`` for a bad ``state_dir``."""
@@ -296,6 +298,7 @@ class SwitchService:
         self._tasks.run("comparison with the journal", self.database.compare)
         self._tasks.run("watch over money", self.balances.run)
         self._tasks.run("copy of balances", self._copier.run)
+        self._tasks.run("age of the copy", self.without_database.run)
         self._tasks.run("overrides", self.overrides.run)
         self._tasks.run("ends of overrides", self.overrides.keep_time)
         self._tasks.run("watch over names", self.directory.run)

@@ -563,6 +563,8 @@ class Settings:
     """Longest time of one statement of such a report, in MariaDB; None = any."""
     start_without_s: int = 10
     """Time that a start waits for the database before it goes on without; 0 = without end."""
+    start_without_age_s: int = 3_600
+    """Greatest age of what was known last for that; 0 = any."""
     journal: KeepSettings = field(default_factory=KeepSettings)
     trace: TraceSettings = field(default_factory=TraceSettings)
     hep: HepSettings | None = None

@@ -1,24 +1,33 @@
 """A start without the database: what was known last holds until the database answers (ADR 68)."""
 
+import asyncio
 from typing import Final
 
 import structlog
 
+from vosd.base.clock import Clock
 from vosd.cdr.ports import StoreUnavailable
 from vosd.engine.booking.away_terms import AwayTerms
 from vosd.engine.booking.balances import Balances
 from vosd.engine.booking.database_watch import DatabaseWatch
-from vosd.engine.booking.last_standings import StandingsCopier
+from vosd.engine.booking.last_standings import LastStandings
 from vosd.engine.booking.overrides import OverrideWatch
 from vosd.engine.booking.recorder import Recorder
 from vosd.engine.calls.snapshots import accounts_of
 from vosd.engine.node import Node
 
+TIME_NOTED_EVERY_S: Final = 60.0
+"""Interval at which the copy gets the time, by which its age is known."""
+
 _log = structlog.get_logger()
 
 
 class WithoutDatabase:
-    """Begins with the last known balances and overrides, and replaces them by those of the database."""
+    """Begins with the last known balances and overrides, and replaces them by those of the database.
+
+    The copy is as old as the time that has gone by since this switch ran: as long as it runs without the database, it
+    is the only one that spends, and knows all. Once it is stopped, another machine may be the switch.
+    """
 
     def __init__(
         self,
@@ -27,24 +36,35 @@ class WithoutDatabase:
         recorder: Recorder,
         watch: DatabaseWatch,
         terms: AwayTerms,
-        copier: StandingsCopier,
+        copy: LastStandings,
         node: Node,
+        clock: Clock,
+        max_age_s: int,
     ) -> None:
+        """``max_age_s`` is the greatest age of the copy with which a start goes on; 0 = any."""
         self._balances: Final = balances
         self._overrides: Final = overrides
         self._recorder: Final = recorder
         self._watch: Final = watch
         self._terms: Final = terms
-        self._copier: Final = copier
+        self._copy: Final = copy
         self._node: Final = node
+        self._clock: Final = clock
+        self._max_age_s: Final = max_age_s
 
-    async def is_possible(self) -> bool:
-        """Return whether any balance is known from an earlier run."""
+    async def obstacle(self) -> str | None:
+        """Return why a start cannot go on without the database; None = it can."""
         try:
-            return bool(await self._copier.known())
+            if not await self._copy.standings():
+                return "no earlier run has left balances"
+            age_s = await self._age_s()
         except StoreUnavailable as error:
             _log.error("last_known_unreadable", error=str(error), means="a start waits for the database")
-            return False
+            return "what was known last cannot be read"
+        if self._max_age_s and (age_s is None or age_s > self._max_age_s):
+            ago = "unknown" if age_s is None else f"{age_s} s ago"
+            return f"this switch ran last {ago}, and another one may have since (database.start_without_age)"
+        return None
 
     async def begin(self) -> None:
         """Use what was known last, instead of ``SwitchService.learn``; nothing is booked until ``catch_up``.
@@ -53,7 +73,7 @@ class WithoutDatabase:
             StoreUnavailable: the copy cannot be read.
         """
         catalogue = self._node.switch.catalogue
-        standings = await self._copier.known()
+        standings, age_s = await self._copy.standings(), await self._age_s()
         self._watch.wait()
         await self._recorder.turn.acquire()
         self._balances.adopt_last_known(catalogue.accounts, standings)
@@ -61,7 +81,10 @@ class WithoutDatabase:
         await self._node.registrar.restore(catalogue)
         await self._terms.set_away(True)
         _log.warning(
-            "started_without_database", accounts=len(standings), overrides=len(self._overrides.in_force.by_key)
+            "started_without_database",
+            accounts=len(standings),
+            overrides=len(self._overrides.in_force.by_key),
+            age_s=age_s,
         )
 
     async def catch_up(self) -> None:
@@ -84,3 +107,21 @@ class WithoutDatabase:
         await self._terms.set_away(False)
         self._watch.caught_up()
         self._recorder.turn.release()
+
+    async def run(self) -> None:
+        """Note again and again that this switch runs, and once more at the stop; runs until cancelled."""
+        try:
+            while True:
+                await self.note_time()
+                await asyncio.sleep(TIME_NOTED_EVERY_S)
+        finally:
+            await self.note_time()
+
+    async def note_time(self) -> None:
+        """Note that what is known now is of this moment."""
+        if not self._watch.refuses_calls:  # another switch has the lease, or the balances may be wrong
+            await self._copy.note_time(self._clock.now().wall)
+
+    async def _age_s(self) -> int | None:
+        at = await self._copy.known_at()
+        return None if at is None else (self._clock.now().wall - at) // 1_000

@@ -35,11 +35,15 @@ _unconfirmed: Final = Table(
     Column("slot", Integer, primary_key=True),
 )
 """Bindings that were written, or removed, and may be otherwise in the database."""
-_TABLES: Final = (schema.account, schema.registration, _unconfirmed)
+_time: Final = Table("time", MetaData(), Column("id", Integer, primary_key=True), Column("at", Integer, nullable=False))
+"""When the switch ran last: one row."""
+_TABLES: Final = (schema.account, schema.registration, _unconfirmed, _time)
 _CREATE: Final = tuple(str(CreateTable(table).compile(dialect=sqlite.dialect())) for table in _TABLES)
 _FORMAT: Final = crc32("".join(_CREATE).encode()) & 0x7FFF_FFFF
 """Changes whenever the tables do."""
 
+_INTO_TIME: Final = sqlite.insert(_time)
+_NOTE_TIME: Final = _INTO_TIME.on_conflict_do_update(index_elements=["id"], set_={"at": _INTO_TIME.excluded.at})
 _MARK: Final = sqlite.insert(_unconfirmed).on_conflict_do_nothing()
 
 _log = structlog.get_logger()
@@ -111,6 +115,24 @@ class LastKnown:
             return False
         self._failed = False
         return True
+
+    async def known_at(self) -> int | None:
+        """Return when the switch ran last, UTC milliseconds; None = it is not known.
+
+        Raises:
+            StoreUnavailable: the file cannot be read.
+        """
+        async with self._database.reading() as connection:
+            return (await connection.execute(select(_time.c.at))).scalar()
+
+    async def note_time(self, at: int) -> None:
+        """Write that the switch runs at this time, UTC milliseconds; a failure is logged once."""
+        try:
+            async with self._database.writing() as connection:
+                await connection.execute(_NOTE_TIME, [{"id": 1, "at": at}])
+            self._failed = False
+        except VosError as error:
+            self._report(error)
 
     def beside(self, store: BindingStore, is_newest: Callable[[], bool]) -> "CopiedBindings":
         """Return a store that writes to this copy, too.

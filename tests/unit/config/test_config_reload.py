@@ -143,6 +143,7 @@ def test_every_setting_either_waits_for_a_restart_or_is_taken_at_once():
         "on_sigterm",
         "resume_within_s",
         "start_without_s",
+        "start_without_age_s",
         "log_level",
         "keep_alive",
         "overload",

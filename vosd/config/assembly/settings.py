@@ -159,6 +159,7 @@ def settings_of(
         replica=keys.database.replica,
         report_statement_s=keys.database.report_seconds or None,
         start_without_s=keys.database.start_without,
+        start_without_age_s=keys.database.start_without_age,
         cdr=_CDR(keys.cdr),
         journal=_JOURNAL(journal, keep_files=keep_files),
         dns=_DNS(sip.dns),

@@ -140,6 +140,9 @@ class DatabaseKeys(Keys):
     start_without: Annotated[int, whole(0, 86_400, "seconds")] = 10
     """Time that a start waits for the database before it takes calls without it, by the balances, overrides and
     registrations that were known last; without those it waits on. 0 always waits. Only with MySQL or MariaDB."""
+    start_without_age: Annotated[int, whole(0, 31_536_000, "seconds")] = 3_600
+    """Greatest age of those balances, overrides and registrations, which is how long ago this switch ran last: by older
+    ones no start goes on, since another machine may have been the switch. 0 = any age."""
     away_cap: Annotated[Decimal | None, overdraft()] = Decimal(1_000)
     """Limit of the cost of the calls of an account with an overdraft limit in one outage of the database, beside what
     its balance allows, each in its currency; ``unlimited`` sets no such bound. An account may set its own

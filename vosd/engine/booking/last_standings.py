@@ -30,6 +30,18 @@ class LastStandings(Protocol):
         """
         ...
 
+    async def known_at(self) -> int | None:
+        """Return when the switch ran last, UTC milliseconds; None = it is not known.
+
+        Raises:
+            StoreUnavailable: the copy cannot be read.
+        """
+        ...
+
+    async def note_time(self, at: int) -> None:
+        """Write that the switch runs at this time, UTC milliseconds; the copy reports its failures itself."""
+        ...
+
 
 class NoLastStandings:
     """No copy."""
@@ -41,6 +53,13 @@ class NoLastStandings:
     async def note(self, _standings: Sequence[LastStanding]) -> bool:
         """Write nothing."""
         return True
+
+    async def known_at(self) -> int | None:
+        """Return that it is not known."""
+        return None
+
+    async def note_time(self, at: int) -> None:
+        """Write nothing."""
 
 
 class StandingsCopier:

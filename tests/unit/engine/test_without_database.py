@@ -1,0 +1,77 @@
+"""By which copy a start may go on without the database, and how old a copy is."""
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+from doubles.virtual.clock import ManualClock
+from doubles.watched_database import MemoryStandings
+
+from vosd.base.money import ZERO
+from vosd.cdr.ports import LastStanding, StoreUnavailable
+from vosd.engine.without_database import WithoutDatabase
+
+HOUR_MS = 3_600_000
+
+
+class Watch:
+    """As much of the watch over the database as says whether calls are taken."""
+
+    refuses_calls = False
+
+
+class Unreadable(MemoryStandings):
+    """A copy on a broken disk."""
+
+    async def known_at(self) -> int | None:
+        raise StoreUnavailable("disk error")
+
+
+class Machine:
+    """A machine with a copy, of a switch that ran last at ``at``."""
+
+    def __init__(self, at: int | None = None, max_age_s: int = 3_600, copy: MemoryStandings | None = None) -> None:
+        self.clock, self.watch, self.copy = ManualClock(), Watch(), copy or MemoryStandings()
+        self.copy.by_account["acme"] = LastStanding("acme", ZERO, 1, None, "USD")
+        self.copy.at = at
+        unused = cast("Any", None)
+        self.without = WithoutDatabase(
+            unused, unused, unused, cast("Any", self.watch), unused, self.copy, unused, self.clock, max_age_s
+        )
+
+    @property
+    def wall(self) -> int:
+        return self.clock.now().wall
+
+
+@pytest.mark.parametrize(
+    ("ago_ms", "max_age_s", "is_young"),
+    [(0, 3_600, True), (HOUR_MS, 3_600, True), (HOUR_MS + 1_000, 3_600, False), (1_000 * HOUR_MS, 0, True),
+     (-HOUR_MS, 3_600, True)],
+)  # fmt: skip
+async def test_a_start_goes_on_only_by_a_young_copy(ago_ms: int, max_age_s: int, is_young: bool) -> None:
+    machine = Machine(max_age_s=max_age_s)
+    machine.copy.at = machine.wall - ago_ms
+    found = await machine.without.obstacle()
+    assert found is None if is_young else "3601 s ago" in str(found)
+
+
+async def test_a_copy_without_a_time_or_balances_and_one_that_cannot_be_read_are_no_base() -> None:
+    assert "ran last unknown" in str(await Machine(at=None).without.obstacle())
+    assert "cannot be read" in str(await Machine(copy=Unreadable()).without.obstacle())
+    empty = Machine(at=0, max_age_s=0)
+    empty.copy.by_account.clear()
+    assert "no earlier run" in str(await empty.without.obstacle())
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+async def test_a_copy_is_as_old_as_the_last_run_that_took_calls(refuses: bool) -> None:
+    """A switch that has lost its lease knows nothing of what the other one does."""
+    machine = Machine()
+    machine.watch.refuses_calls = refuses
+    task = asyncio.create_task(machine.without.run())
+    await asyncio.sleep(0)
+    machine.clock.move_to(machine.clock.now().mono + 30_000)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert machine.copy.at == (None if refuses else machine.wall), "noted at the stop, too"
