@@ -1,5 +1,6 @@
 """A database that goes away in the middle of a start is waited for, whichever step it was at."""
 
+import asyncio
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from vosd.daemon.systemd import Notifier
 from vosd.daemon.waiting import until_database_answers
 from vosd.engine.booking.database_watch import Condition
 from vosd.storage.books import SqlBooks
+from vosd.storage.database import Database
 from vosd.storage.lease import SqlLease
 from vosd.storage.registrations import SqlRegistrations
 from vosd.storage.separate_books import SeparateBooks
@@ -71,6 +73,31 @@ async def test_an_outage_behind_the_lease_is_waited_for(
     await stop(daemon)
     told = [(line["event"], line["part"]) for line in log if line["event"].startswith("database_")]
     assert told == [("database_away", "start"), ("database_back", "start")]
+
+
+async def test_a_start_that_may_goes_on_without_a_database_that_goes_away_behind_the_lease(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unanswered() -> None:
+        raise StoreUnavailable("cannot reach it")
+
+    monkeypatch.setattr(daemon.service, "learn", unanswered)
+    monkeypatch.setattr(daemon, "_start_without_at", 0.0)
+    steps = up_to(daemon, "late database")
+    for step in steps:
+        await step.start()
+        if step.name == "switch":
+            assert daemon.service.database.condition is Condition.AWAY
+    late = daemon._late._task
+    assert late is not None
+    await asyncio.wait_for(late, 30)
+    assert daemon.service.database.condition is Condition.WELL
+    for step in reversed(steps):
+        await step.stop()
+    database = Database(f"sqlite+aiosqlite:///{daemon._settings.state_dir.parent}/vosd.db")
+    async with database.reading() as connection:
+        assert (await connection.exec_driver_sql("SELECT epoch FROM lease")).scalar() == 1, "taken once"
+    await database.close()
 
 
 async def test_a_switch_that_took_the_lease_meanwhile_keeps_this_one_from_taking_calls(
