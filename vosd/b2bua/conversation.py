@@ -124,22 +124,20 @@ class Conversation(msgspec.Struct, eq=False):
 
     def _session_wanted(self, leg: Leg, event: RequestArrived) -> None:
         """Handle a re-INVITE or UPDATE; before the answer only once offer and answer are complete (RFC 3311)."""
-        callee = self.call.callee
-        if callee is None or (
-            self.call.state is not CallState.TALKING and not self._is_settled_early(callee, leg, event)
-        ):
-            if event.request.method == "UPDATE" and not event.request.body:
-                leg.agree(event.transaction, b"", event.at)  # without SDP it only refreshes the target (RFC 3311 5.2)
-            elif self.call.state is CallState.ANSWERED:
-                leg.respond(event.transaction, 491, event.at)  # the caller's 200 waits for a PRACK
+        callee, is_talking = self.call.callee, self.call.state is CallState.TALKING
+        if callee is not None and (self.is_established or self._is_settled_early(callee, leg, event)):
+            if self.bridge_to(callee).holds(leg):
+                self.bridge_to(callee).session_wanted(leg, event)
             else:
-                leg.respond(event.transaction, 500, event.at, retry_later(self.call.endpoint))
-        elif self.call.state is CallState.TALKING and not self.is_established:
-            leg.respond(event.transaction, 491, event.at)
-        elif self.bridge_to(callee).holds(leg):
-            self.bridge_to(callee).session_wanted(leg, event)
+                _asked_aside(leg, event)
+        elif is_talking and callee is not None and callee.progress.acknowledged:
+            _asked_aside(leg, event)  # the other side has left, and the target of its transfer rings
+        elif event.request.method == "UPDATE" and not event.request.body:
+            leg.agree(event.transaction, b"", event.at)  # without SDP it only refreshes the target (RFC 3311 5.2)
+        elif is_talking or self.call.state is CallState.ANSWERED:
+            leg.respond(event.transaction, 491, event.at)  # a 200 waits for a PRACK of the caller, or its ACK
         else:
-            _asked_aside(leg, event)
+            leg.respond(event.transaction, 500, event.at, retry_later(self.call.endpoint))
 
     def _is_settled_early(self, callee: GatewayAttempt, leg: Leg, event: RequestArrived) -> bool:
         """Return whether both sides have agreed on a session before the answer (RFC 3262 section 5)."""
@@ -201,7 +199,7 @@ class Conversation(msgspec.Struct, eq=False):
 
 
 def _asked_aside(leg: Leg, event: RequestArrived) -> None:
-    """Answer the leg that is on hold during a consultation: it may refresh its session, and not change it."""
+    """Answer a leg without another side, which waits for the end of a transfer: it may refresh its session alone."""
     offer, server = leg.session_in(event.request), event.transaction
     wants_session = bool(offer) or isinstance(server, InviteServer)  # a 2xx to INVITE has an offer (RFC 3261 14.2)
     if event.request.required_types:

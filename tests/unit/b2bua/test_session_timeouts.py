@@ -3,14 +3,17 @@
 from dataclasses import replace
 
 import pytest
+from doubles.data.sessions import revised
+from doubles.sockets.peer import ANSWER
 from doubles.timed_scene import KNOWS_ALL, KNOWS_TIMER_ONLY, TIMED, TIMED_WITHOUT_UPDATE, TimedScene
 from doubles.virtual.customer import KNOWS_TIMER, Intent
-from doubles.virtual.scene import CALLEE, VENDORS
+from doubles.virtual.scene import CALLEE, VENDORS, Scene, usual_catalogue
 from doubles.virtual.side import SILENCE, Reply
-from doubles.virtual.vendor import answers, answers_timed, refuses
+from doubles.virtual.vendor import Line, Script, answers, answers_timed, refuses
 from structlog.testing import capture_logs
 
 from vosd.base.session_timer import Probe
+from vosd.trunks.dialect import CallerDialect
 
 BOTH = ["caller", "callee"]
 
@@ -375,3 +378,29 @@ def test_a_phone_whose_interval_is_too_small_takes_nothing_over():
     scene.wire.run_until(lambda: pickup.final)
     assert (pickup.final, pickup.refusal["Min-SE"]) == (422, "90")
     assert scene.exchange.sink.records == []
+
+
+@pytest.mark.parametrize("method", ["UPDATE", "INVITE"])
+def test_a_party_refreshes_its_session_while_the_target_of_its_transfer_rings(method):
+    """RFC 4028 section 10: the transferor has left, and the party needs no other side to say that it is there."""
+    scene = Scene(usual_catalogue(customer={"dialect": CallerDialect(transfer_timeout_ms=120_000)}))
+    timed = "Supported: timer", "Session-Expires: 90;refresher=uas", "Require: timer"
+    call, party = scene.talk(None, Script((Line(500, 200, ANSWER, timed),)))
+    scene.wire.run_for(45_000)
+    scene.vendor.script = answers(55_000)
+    call.ask("REFER", headers=["Refer-To: <sip:442071111111@192.0.2.1>"])
+    scene.wire.run_for(1_000)
+    call.hang_up()
+    for _ in range(2):
+        scene.wire.run_for(20_000)
+        party.ask(method, body="" if method == "UPDATE" else party.mine, headers=("Session-Expires: 90;refresher=uac",))
+    changed = party.ask("UPDATE", body=revised(party.mine, "a=sendonly"))
+    scene.wire.run_for(1_000)
+    assert party.got[method][:2] == [200, 200]
+    assert changed.final.status == 491
+    scene.wire.run_for(20_000)
+    target = scene.vendor.calls[-1]
+    assert (party.is_over, target.final) == (False, 200)
+    target.hang_up()
+    scene.wire.run_for(1_000)
+    assert [record.end_reason for record in scene.exchange.sink.records] == ["Normal", "Normal"]
