@@ -116,9 +116,9 @@ class Bridge:
             self.proposal.cancel(now)
 
     def acknowledged(self, leg: Leg, session: bytes, now: Instant) -> None:
-        """Handle the ACK of a 200 to a proposal of that leg."""
+        """Handle the ACK of a 200 to a proposal of that leg; that of another 200 leaves an unanswered one as it is."""
         proposal = self.proposal
-        if isinstance(proposal, Renegotiation) and proposal.origin is leg:
+        if isinstance(proposal, Renegotiation) and proposal.origin is leg and proposal.server is None:
             proposal.acknowledged(session, now)
 
     def information_came(self, leg: Leg, event: RequestArrived) -> None:

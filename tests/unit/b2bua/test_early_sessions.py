@@ -154,3 +154,28 @@ def test_a_session_that_was_changed_in_one_early_dialog_is_not_that_of_another(s
     assert call.got["INVITE"] == [200]
     assert len(winner.asked["INVITE"]) == 1, "an unchanged description is a refresh"
     scene.finish(call)
+
+
+@pytest.mark.parametrize("ends", [None, "caller", "callee"])
+def test_an_update_that_waits_outlasts_the_ack_of_the_answer(scene, early, ends):
+    """The ACK of the INVITE says nothing of the UPDATE: that has its own response, or 487 with the end of the call."""
+    call, there = early
+    there.will("UPDATE", Reply(200, after_ms=2_000))
+    call.propose("a=sendonly", method="UPDATE")
+    scene.wire.run_for(100)
+    there.respond(Line(0, 200))
+    scene.wire.run_for(200)
+    leaving = {"caller": call, "callee": there}.get(ends)
+    if leaving is None:
+        there.propose("a=recvonly")
+        scene.wire.run_for(100)
+        assert there.got["INVITE"] == [491], "one change at a time"
+    else:
+        leaving.hang_up()
+    scene.wire.run_for(5_000)
+    assert call.got["UPDATE"] == [200 if leaving is None else 487]
+    if leaving is None:
+        assert call.agrees_with(there)
+        scene.finish(call)
+    else:
+        scene.close()

@@ -2,7 +2,7 @@
 
 import pytest
 from doubles.sockets.peer import ANSWER, OFFER
-from doubles.virtual.customer import KNOWS_UPDATE, SUPPORTS_100REL, Intent
+from doubles.virtual.customer import INSISTS_ON_RELIABLE, KNOWS_UPDATE, SUPPORTS_100REL, Intent
 from doubles.virtual.scene import CALLEE
 from doubles.virtual.side import Reply
 from doubles.virtual.vendor import Line, Script, answers_reliably
@@ -69,3 +69,22 @@ def test_an_offer_in_a_prack_that_the_other_side_cannot_be_asked_about_is_488(sc
     assert call.got["PRACK"] == [488]
     assert there.asked["UPDATE"] == []
     assert scene.finish(call).end_reason == "Normal"
+
+
+def test_an_offer_in_a_prack_that_waits_outlasts_the_ack_of_the_answer(scene):
+    lines = Line(0, 183, ANSWER, KNOWS_UPDATE, True), Line(300, 180, "", KNOWS_UPDATE, True)
+    scene.vendor.script = Script((Line(0, 100), *lines))
+    call = scene.caller.call(CALLEE, Intent(headers=(*INSISTS_ON_RELIABLE, *KNOWS_UPDATE)))
+    scene.wire.run_for(100)
+    there = scene.vendor.only_call
+    there.will("UPDATE", Reply(200, after_ms=3_000))
+    call.intent = call.intent._replace(pracks=False)
+    scene.wire.run_for(300)
+    prack = call.ask("PRACK", headers=(f"RAck: {call.response(180)['RSeq']} 1 INVITE",), body=NEW_OFFER)
+    scene.wire.run_for(100)
+    there.respond(Line(0, 200))
+    scene.wire.run_for(200)
+    there.hang_up()
+    scene.wire.run_for(9_000)
+    assert [response.status for response in prack.responses] == [487]
+    scene.close()
