@@ -18,7 +18,6 @@ from vosd.base.clock import Instant
 from vosd.base.session_timer import SessionTimerSettings
 from vosd.media.leg_media import LegMedia
 from vosd.routing.pipeline import RouteChoice
-from vosd.sdp.origin import continued
 from vosd.sdp.rewrite import Authored, Hidden
 from vosd.sip.dialog.acceptance import Acceptance
 from vosd.sip.dialog.dialog import Dialog
@@ -85,6 +84,7 @@ class Leg:
         "sessions",
         "supervision",
         "timer",
+        "updating",
     )
 
     call: "CallPort"
@@ -122,6 +122,8 @@ class Leg:
         """The target refresh request that this side has made last."""
         self.proposing: Server | None = None
         """The PRACK of this side whose offer was forwarded."""
+        self.updating: Client | None = None
+        """An UPDATE with an offer of ours that was given up: it cannot be cancelled, and the peer may accept it yet."""
         self.informing = 0
         """INFO requests of this side that the other one has not answered yet."""
         self.timer = SessionTimer(session_timer)
@@ -140,8 +142,10 @@ class Leg:
 
     @property
     def is_inviting(self) -> bool:
-        """Whether a re-INVITE of ours has no final response: then none may be sent (RFC 3261 section 14.1)."""
-        return self.dialog is not None and self.dialog.invites > 0
+        """Whether an offer of ours has no final response: then none may be sent (RFC 3261 14.1, RFC 3311 5.1)."""
+        if self.dialog is None:
+            return False
+        return self.dialog.invites > 0 or (self.updating is not None and not self.updating.is_over)
 
     @property
     def refresh(self) -> Refresh | None:
@@ -228,7 +232,7 @@ class Leg:
             author = session.author if isinstance(session, Authored) else 0
             if isinstance(session, Hidden):
                 session = session.for_one_at(self.host)
-            session = continued(session, self.sessions.said) if self.sessions.said else session
+            session = self.sessions.numbered(session) if self.sessions.said else session
             if author:
                 session = Authored(session, author)
             self.sessions.said = session

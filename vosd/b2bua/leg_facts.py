@@ -54,6 +54,8 @@ class LegSessions(msgspec.Struct):
     """Session description that it had sent before it put the other side on hold by the address 0.0.0.0."""
     said: bytes = b""
     """Sent to it."""
+    given_up: bytes = b""
+    """Sent to it in an offer that was given up, which it may have accepted: another one needs a later version."""
 
     def note(self, session: bytes) -> None:
         """Note the latest description of this side."""
@@ -65,6 +67,13 @@ class LegSessions(msgspec.Struct):
     def is_latest_said(self, session: bytes) -> bool:
         """Return whether this description, but for its origin line, is the latest one sent to this side."""
         return continued(session, self.said) == self.said
+
+    def numbered(self, session: bytes) -> bytes:
+        """Return a description with the version that it has for this side (RFC 3264 section 8)."""
+        described = continued(session, self.said)
+        if self.given_up and described != self.said:
+            described, self.given_up = continued(session, self.given_up), b""
+        return described
 
     def take_back(self, before: bytes) -> None:
         """Note that one of the switch was refused, or given up: the one ``before`` holds, by a later version."""

@@ -193,12 +193,14 @@ class Proposal:
     def _cancel(self, transaction: Client | InviteClient, now: Instant, *, is_abandoned: bool = False) -> None:
         """Cancel a re-INVITE; where it ``is_abandoned``, its final response is acknowledged and ignored.
 
-        An UPDATE cannot be cancelled: its response is ignored.
+        An UPDATE cannot be cancelled: its response is ignored, but no other offer is made before it.
         """
         door = self.far.door
         if isinstance(transaction, Client):
             if door is None or door.withdraw(transaction, now) is None:
                 transaction.owner = None
+                if self.offer:
+                    self.far.updating, self.far.sessions.given_up = transaction, self.far.sessions.said
             return
         self.far.send(OutgoingCancel("", b"", transaction, is_abandoned, None), now)
 

@@ -3,12 +3,13 @@
 import pytest
 from doubles import keypad_scene
 from doubles.data.builders import catalogue, mapping_gateway
-from doubles.sockets.peer import ANSWER, Message
+from doubles.sockets.peer import ANSWER, OFFER, Message
 from doubles.successor import replace_node
+from doubles.virtual.customer import KNOWS_UPDATE, Intent
 from doubles.virtual.exchange import SWITCH
 from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.side import SILENCE, Reply
-from doubles.virtual.vendor import answers, answers_timed
+from doubles.virtual.vendor import Line, Script, answers, answers_timed
 
 from vosd.base.session_timer import SessionTimerSettings
 from vosd.trunks.dialect import CalleeDialect, CallerDialect
@@ -207,4 +208,36 @@ def test_a_hold_that_was_withdrawn_has_its_final_response_before_the_side_is_con
     scene.wire.run_for(3_000)
     assert refused(scene) == []
     assert len(party.asked["INVITE"]) == 2
+    talk_together(scene, party, target)
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+@pytest.mark.parametrize("reply", [Reply(after_ms=SLOW_MS), Reply(488, after_ms=SLOW_MS), SILENCE])
+def test_an_update_of_the_one_who_leaves_has_its_response_before_the_target_is_offered_another_session(
+    reply, is_restarted
+):
+    """RFC 3311 section 5.1, RFC 3264 section 8: it cannot be cancelled, and another session has a later version."""
+    scene = stage(timed=False)
+    scene.vendor.script = answers_timed("", knows_update=True)
+    scene.vendor.by_number = {TARGET: Script((Line(100, 200, THEIRS, KNOWS_UPDATE),))}
+    call, party = scene.talk(Intent(headers=KNOWS_UPDATE))
+    other = scene.caller.call(TARGET, Intent(offer=OFFER.replace("20000", "20002"), headers=KNOWS_UPDATE))
+    scene.wire.run_until(lambda: other.final == 200)
+    scene.wire.run_for(1_000)
+    target = scene.vendor.calls[-1]
+    target.will("UPDATE", reply)
+    party.will("INVITE", Reply(after_ms=2 * SLOW_MS))
+    other.propose("a=sendrecv", method="UPDATE")
+    scene.wire.run_for(10)
+    refer(call, replacing(other))
+    scene.wire.run_for(100)
+    if is_restarted:
+        replace_node(scene)
+    scene.wire.run_for(500)
+    assert target.asked["INVITE"] == []
+    if reply is SILENCE:
+        target.theirs = target.asked["UPDATE"][0].body
+        scene.wire.run_for(32_000)
+    scene.wire.run_for(5_000)
+    assert len(target.asked["INVITE"]) == 1
     talk_together(scene, party, target)

@@ -27,7 +27,7 @@ from vosd.sip.dialog.snapshot import DialogSnapshot, text_of
 from vosd.sip.dialog.waits import AcceptanceSnapshot, ReliableSnapshot
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.restoration import Restoration
-from vosd.sip.transaction.client_snapshot import dialog_with_login
+from vosd.sip.transaction.client_snapshot import ClientSnapshot, dialog_with_login
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.server_snapshot import InviteServerSnapshot, ServerSnapshot
 from vosd.sip.transaction.snapshot import TimerSnapshot
@@ -58,8 +58,10 @@ class LegSnapshot(LegFacts, kw_only=True, omit_defaults=True):
     remote_session: SessionSnapshot = NO_SESSION
     remote_session_before_hold: SessionSnapshot = NO_SESSION
     said: SessionSnapshot = NO_SESSION
+    given_up: SessionSnapshot = NO_SESSION
     acceptance: AcceptanceSnapshot | None = None
     moving: MoveSnapshot | None = None
+    updating: ClientSnapshot | None = None
     supervision: SupervisionSnapshot | None = None
 
     @classmethod
@@ -74,12 +76,16 @@ class LegSnapshot(LegFacts, kw_only=True, omit_defaults=True):
             remote_session=SessionSnapshot.of(sessions.remote),
             remote_session_before_hold=SessionSnapshot.of(sessions.before_hold),
             said=SessionSnapshot.of(sessions.said),
+            given_up=SessionSnapshot.of(sessions.given_up),
             acceptance=None if acceptance is None else AcceptanceSnapshot.of(acceptance, endpoint.flows),
             moving=None if moving is None else MoveSnapshot(
                 answered_snapshot(moving.transaction, endpoint),
                 dialog_with_login(moving.dialog, endpoint.flows),
                 moving.request.raw,
             ),
+            updating=None
+            if leg.updating is None or leg.updating.is_over
+            else ClientSnapshot.of(leg.updating, endpoint.flows),
             supervision=None if leg.supervision is None else SupervisionSnapshot.of(leg.supervision, call),
             **named(leg.facts),
         )  # fmt: skip
@@ -89,10 +95,14 @@ class LegSnapshot(LegFacts, kw_only=True, omit_defaults=True):
         leg.timer = copy(self.timer)
         leg.facts = facts_in(self, LegFacts)
         leg.sessions = LegSessions(
-            self.remote_session.restored(), self.remote_session_before_hold.restored(), self.said.restored()
+            self.remote_session.restored(),
+            self.remote_session_before_hold.restored(),
+            self.said.restored(),
+            self.given_up.restored(),
         )
         leg.acceptance = None if self.acceptance is None else self.acceptance.restored(leg, restoration)
         leg.moving = None if self.moving is None else self._move(self.moving, leg, restoration)
+        leg.updating = None if self.updating is None else restoration.client(self.updating)
         leg.supervision = None if self.supervision is None else self.supervision.restored(leg, restoration)
 
     def _move(self, moving: MoveSnapshot, leg: Leg, restoration: Restoration) -> Move:
