@@ -316,6 +316,7 @@ class Leg:
                         cause = self.sent_as.causes.counted_as(cause)
                 self.call.journey.reason_text = text
                 self.call.hung_up(self, cause, now)
+                self.call.to_forward = None  # after a transfer the call goes on, and another BYE ends it
             case "INVITE" | "UPDATE" if (refusal := objection(Wish.of(request), self.timer.settings)) is not None:
                 status, line = refusal
                 self.respond(transaction, status, now, line)

@@ -152,6 +152,7 @@ class CallTransfer:
         first = self.first
         first.caller.close(now)
         first.caller = Substitute(self, first)
+        first.journey.reason_text = None  # of a BYE that does not end the call
         first.moved(at_once=True)
         if self.facts.stage is Stage.CONSULTING and self.second is not None:
             self._join(self.second, now)

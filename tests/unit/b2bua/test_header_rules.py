@@ -5,7 +5,7 @@ from doubles.data.builders import catalogue, mapping_gateway
 from doubles.sockets.peer import ANSWER
 from doubles.virtual.customer import Intent, OutgoingCall
 from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
-from doubles.virtual.vendor import Line, Script, refuses
+from doubles.virtual.vendor import Line, Script, answers, refuses
 
 from vosd.b2bua.snapshot.leg import forwarded_in
 from vosd.routing.pools import NumberPool
@@ -138,6 +138,21 @@ def test_rules_hold_for_the_bye_and_pass_what_the_other_side_says_in_it():
     ack = messages_to(scene, VENDORS[0].host, "ACK")[0]
     assert "X-Tenant" not in ack
     scene.close()
+
+
+def test_headers_of_a_transferors_bye_are_not_those_of_a_later_end():
+    """The call goes on without it, and another one ends it minutes later."""
+    scene = scene_of(HeaderRules(passes=("x-*",)))
+    call, party = scene.talk()
+    scene.vendor.script = answers(3_000)
+    call.ask("REFER", headers=["Refer-To: <sip:442071111111@192.0.2.1>"])
+    scene.wire.run_for(1_000)
+    call.hang_up("X-Agent: transferor")
+    scene.wire.run_for(60_000)
+    scene.vendor.calls[-1].hang_up()
+    scene.wire.run_for(1_000)
+    (bye,) = party.asked["BYE"]
+    assert bye.every("X-Agent") == []
 
 
 def test_headers_of_the_vendors_responses_pass_to_the_customer():

@@ -3,7 +3,7 @@
 import pytest
 from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, sides, usual_catalogue
-from doubles.virtual.vendor import RINGS, refuses
+from doubles.virtual.vendor import RINGS, answers, refuses
 
 from vosd.base.cause import EndReason
 from vosd.trunks.dialect import CalleeDialect, ReasonForm
@@ -49,6 +49,19 @@ def test_no_text_of_a_gateway_that_was_left_stays_with_the_answered_call(scene):
     scene.wire.run_until(lambda: call.is_over)
     record = scene.close()
     assert (record.end_reason, record.reason_text) == ("Normal", None)
+
+
+def test_no_text_of_a_transferor_stays_with_the_call_that_another_one_ends(scene):
+    call, party = scene.talk()
+    scene.vendor.script = answers(3_000)
+    call.ask("REFER", headers=["Refer-To: <sip:442071111111@192.0.2.1>"])
+    scene.wire.run_for(1_000)
+    call.hang_up(SAID)
+    scene.wire.run_for(60_000)
+    scene.vendor.calls[-1].hang_up()
+    scene.wire.run_until(lambda: party.is_over)
+    scene.wire.run_for(100)
+    assert {record.reason_text for record in scene.exchange.sink.records} == {None}
 
 
 def test_none_where_the_switch_ends_the_call(scene):
