@@ -225,8 +225,9 @@ def test_two_that_have_no_codec_in_common_do_not_stay_up(scene):
         ("<sip:192.0.2.1>", 400),
         ("<sip:33123@192.0.2.1>", 403),
         ("<sip:441@h?Replaces=unknown%3Bto-tag%3D1%3Bfrom-tag%3D2>", 603),
+        ("<sip:441@h?Replaces=unknown@h%3Bto-tag%3D1%3Bfrom-tag%3D2>", 603),
     ],
-    ids=["none", "two", "scheme", "method", "no number", "no rate", "foreign dialog"],
+    ids=["none", "two", "scheme", "method", "no number", "no rate", "foreign dialog", "at unescaped"],
 )
 def test_what_cannot_be_transferred_to_is_refused_and_the_call_goes_on(scene, refer_to, status):
     call = talking(scene)

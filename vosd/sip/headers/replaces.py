@@ -57,8 +57,7 @@ class ReferTo(NamedTuple):
         if (uri.param("method") or "invite") != "invite" or not uri.user:
             raise ParseError(400, Flaw.BAD_REFER_TO, request)
         number = phone_context.written(uri.user, phone_context.phone_context_of(text))
-        _, _, behind = text.rpartition("@") if "@" in text else ("", "", text)
-        for header in behind.partition("?")[2].split("&"):
+        for header in uri.headers.removeprefix("?").split("&"):
             name, _, value = header.partition("=")
             if name.lower() == "replaces":
                 return cls(number, Replaces.parse(unquote(value)))
