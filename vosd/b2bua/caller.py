@@ -212,7 +212,7 @@ class Caller:
         self._decided(200, now)
         if self.progress.is_settled:
             session = b""  # offer and answer were exchanged before: a 2xx with SDP would be read as an offer
-        session = self.leg.as_sent(session)
+        session = self.leg.as_sent(session, b"" if self.progress.newcomer is None else self.offer)
         agreed = self.leg.timer.accept(self.progress.wish, now)
         headers = of_answer(self._endpoint, self.dialog, session, self.leg.timer, agreed)
         sequence = self.progress.invite_sequence

@@ -18,6 +18,7 @@ from vosd.base.clock import Instant
 from vosd.base.session_timer import SessionTimerSettings
 from vosd.media.leg_media import LegMedia
 from vosd.routing.pipeline import RouteChoice
+from vosd.sdp.lines import fitted
 from vosd.sdp.rewrite import Authored, Hidden
 from vosd.sip.dialog.acceptance import Acceptance
 from vosd.sip.dialog.dialog import Dialog
@@ -226,12 +227,17 @@ class Leg:
             return Hidden(session, host, author)
         return Authored(session, author) if author else session
 
-    def as_sent(self, session: bytes) -> bytes:
-        """Return a description as it is sent: with the next version of the same origin (RFC 3264 section 8)."""
+    def as_sent(self, session: bytes, offer: bytes = b"") -> bytes:
+        """Return a description as it is sent, as the successor of the one before (RFC 3264 section 8).
+
+        It has the next version of the same origin, and as many media as ``offer``, which it answers, or as before.
+        """
         if session:
-            author = session.author if isinstance(session, Authored) else 0
+            author, before = session.author if isinstance(session, Authored) else 0, offer or self.sessions.said
             if isinstance(session, Hidden):
                 session = session.for_one_at(self.host)
+            if before and session.count(b"\nm=") != before.count(b"\nm="):
+                session = fitted(session, before)
             session = self.sessions.numbered(session) if self.sessions.said else session
             if author:
                 session = Authored(session, author)
@@ -262,12 +268,14 @@ class Leg:
         parts = parts_for(self, forwarded)
         if transaction is self.proposing:
             self.proposing = None
-            session = self.as_sent(session)
+            session = self.as_sent(session, self.sessions.remote)
             headers = of_response(self._endpoint, 200, SDP if session else "")
             self.send(OutgoingResponse(headers, session, transaction, 200, "", enclosed=parts), now)
             return
-        moving, lines = self.moving, ""
+        moving, lines, offer = self.moving, "", b""
         if moving is not None and moving.transaction is transaction:
+            if moving.request.body:
+                offer = self.sessions.remote
             if moving.dialog.refresh(moving.request):
                 self.moved()
             self.moving = None
@@ -278,7 +286,7 @@ class Leg:
                 if self.timer.agreed != agreed:
                     self.moved()
         dialog = self.usable_dialog
-        session = self.as_sent(session)
+        session = self.as_sent(session, offer)
         headers = of_agreement(self._endpoint, dialog, session, self.timer, lines)
         if isinstance(transaction, InviteServer):
             self.acceptance = Acceptance(dialog, transaction.sequence, store=self._endpoint.store, owner=self)

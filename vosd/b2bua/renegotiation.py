@@ -16,6 +16,7 @@ from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
 from vosd.media.leg_media import MediaRefusal
 from vosd.routing.failover import OURS_TO_SETTLE
+from vosd.sdp.lines import fitted
 from vosd.sdp.rewrite import Hidden
 from vosd.sdp.security import has_ice, has_keys
 from vosd.sip.door.messages import OutgoingAck, OutgoingCancel, OutgoingReinvite, OutgoingRequest
@@ -186,7 +187,7 @@ class Proposal:
         self, transaction: InviteClient, answer: bytes, now: Instant, parts: tuple[BodyPart, ...] = ()
     ) -> None:
         """Acknowledge the far side's 200 to a re-INVITE."""
-        answer = self.far.as_sent(answer)
+        answer = self.far.as_sent(answer, self.far.sessions.remote)
         headers, dialog = SDP if answer else "", self.far.usable_dialog
         self.far.send(OutgoingAck(headers, answer, transaction, dialog, enclosed=parts), now)
 
@@ -467,8 +468,9 @@ class Introduction(Proposal):
 
 
 def as_reached(session: bytes, leg: "Leg") -> bytes:
-    """Return a description with the addresses by which this leg reaches its author."""
-    return session.for_one_at(leg.host) if isinstance(session, Hidden) else session
+    """Return a description as this leg would be offered it: with addresses that it reaches, and media as before."""
+    session = session.for_one_at(leg.host) if isinstance(session, Hidden) else session
+    return fitted(session, leg.sessions.said) if leg.sessions.said else session
 
 
 def status_for_origin(status: int) -> int:

@@ -6,6 +6,7 @@ from typing import Final
 
 _VERSION: Final = re.compile(r"(?m)^(o=\S+ \S+) (\d+) ")
 _ORIGIN: Final = re.compile(r"(?m)^o=(\S+ \S+) (\d+) (.*)$")
+_MEDIUM: Final = re.compile(r"(?m)^(m=\S+ )(\d+)( [^\r\n]*)")
 _DIRECTION: Final = re.compile(r"(?m)^a=(sendonly|recvonly|inactive|sendrecv)\r\n")
 _KEY: Final = re.compile(r" inline:[A-Za-z0-9+/]{40}")
 _keys: Final = count(1)
@@ -15,10 +16,13 @@ _OPPOSITE: Final = {"sendonly": "recvonly", "recvonly": "sendonly", "inactive": 
 def follows(before: str, now: str) -> bool:
     """Return whether a description may come after another one of the same origin (RFC 3264 section 8).
 
-    The origin stays but for its version, which grows with every change (an offer that was refused counts, too).
+    The origin stays but for its version, which grows with every change (an offer that was refused counts, too), and
+    no medium is left out.
     """
     if not before or now == before:
         return True
+    if len(_MEDIUM.findall(now)) < len(_MEDIUM.findall(before)):
+        return False
     former, current = _ORIGIN.search(before), _ORIGIN.search(now)
     if former is None or current is None:
         return former is None
@@ -33,9 +37,17 @@ def revised(session: str, *attributes: str) -> str:
 
 
 def answering(offer: str, session: str) -> str:
-    """Return the next description of an origin as the answer to ``offer``; hold gets the opposite direction (8.4)."""
+    """Return the next description of an origin as the answer to ``offer``; hold gets the opposite direction (8.4).
+
+    It has the media of the offer, of which those are rejected that the offer rejects or the origin does not have.
+    """
     found = _DIRECTION.search(offer)
     opposite = _OPPOSITE.get(found[1]) if found else None
+    offered, own = list(_MEDIUM.finditer(offer)), list(_MEDIUM.finditer(session))
+    for here, there in reversed(list(zip(own, offered, strict=False))):
+        if there[2] == "0":
+            session = f"{session[: here.start()]}{here[1]}0{here[3]}{session[here.end() :]}"
+    session += "".join(f"{medium[1]}0{medium[3]}\r\n" for medium in offered[len(own) :])
     return revised(session, *([f"a={opposite}"] if opposite else []))
 
 

@@ -51,6 +51,27 @@ def test_another_phone_takes_the_call_over(scene):
     assert scene.record.end_reason == "Normal"
 
 
+def test_a_phone_without_video_takes_a_call_with_video_over(scene):
+    """RFC 3264 section 8: the far side has as many ``m=`` lines as before, and the newcomer those of its offer."""
+    video = "m=video 4002 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
+    call, party = scene.talk(Intent(offer=OFFER + video), answers(500, body=ANSWER + video.replace("4002", "6002")))
+    tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
+    pickup = scene.caller.call(CALLEE, Intent(headers=(f"Replaces: {call.call_id};{tags}",)))
+    scene.wire.run_for(1_000)
+    assert (pickup.final, call.is_over, party.is_over) == (200, True, False)
+    assert (party.theirs.count("m="), pickup.theirs.count("m=")) == (2, 1)
+    assert "m=video 0 " in party.theirs
+    pickup.propose("a=sendonly")
+    scene.wire.run_for(1_000)
+    assert (party.theirs.count("m="), pickup.theirs.count("m=")) == (2, 1)
+    party.propose("a=sendrecv")
+    scene.wire.run_for(1_000)
+    assert (pickup.got["INVITE"], party.got["INVITE"]) == ([200], [200])
+    assert party.theirs.count("m=") == 2
+    pickup.hang_up()
+    settle(scene)
+
+
 @pytest.mark.parametrize(
     ("extra", "status"), [(";early-only", 486), ("x", 481)], ids=["confirmed, early wanted", "wrong tag"]
 )

@@ -1,16 +1,19 @@
 """REFER: the customer leaves, those it talked to go on, and every leg is paid (RFC 3515, RFC 5589)."""
 
+import re
 from decimal import Decimal
 
 import pytest
 from doubles.data.builders import catalogue, mapping_gateway
-from doubles.sockets.peer import Message
-from doubles.virtual.customer import OutgoingCall
+from doubles.sockets.peer import ANSWER, OFFER, Message
+from doubles.virtual.customer import Intent, OutgoingCall
+from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.side import Reply
 from doubles.virtual.vendor import RINGS, IncomingCall, answers, refuses
 
 from vosd.trunks.dialect import CallerDialect, TransferDisplay, Transfers
+from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters
 
 TARGET = "442071111111"
 ANYWHERE = "192.0.2.1"
@@ -307,4 +310,38 @@ def test_an_unanswered_transfer_after_the_answer_of_the_party_is_no_race(scene):
     assert not party.is_over
     assert not target.is_over
     party.hang_up()
+    settle(scene)
+
+
+VIDEO = "m=video 4002 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
+
+
+@pytest.mark.parametrize("engine", [None, MediaEngine.RELAY])
+@pytest.mark.parametrize("has_video", ["first", "second"])
+def test_a_party_keeps_the_number_of_its_media_when_it_is_connected_to_one_that_has_fewer(engine, has_video):
+    """RFC 3264 section 8: a description never has fewer ``m=`` lines than the one before; a strict peer refuses it."""
+    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
+    if engine is None:
+        scene = Scene(catalogue(trunks))
+    else:
+        scene = Scene(catalogue(trunks, media=MediaParameters(engine=engine, mode=MediaMode.ON)), relay=VirtualRelay())
+    calls = []
+    for order in ("first", "second"):
+        more = VIDEO if order == has_video else ""
+        scene.vendor.script = answers(500, body=ANSWER + more.replace("4002", "6002"))
+        calls.append(scene.caller.call(CALLEE, Intent(offer=OFFER + more)))
+        scene.wire.run_for(2_000)
+    attended(*calls)
+    scene.wire.run_for(3_000)
+    first, second = both(scene)
+    for party, order in ((first, "first"), (second, "second")):
+        assert not party.is_over
+        media = re.findall(r"m=(\w+) (\d+)", party.theirs)
+        assert [(kind, port == "0") for kind, port in media][:1] == [("audio", False)]
+        assert order != has_video or [(kind, port) for kind, port in media][1:] == [("video", "0")]
+    second.propose("a=sendonly")
+    first.propose("a=sendonly") if has_video == "second" else None
+    scene.wire.run_for(6_000)
+    assert second.got["INVITE"] == [200]
+    second.hang_up()
     settle(scene)

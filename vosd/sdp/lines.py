@@ -1,0 +1,36 @@
+"""Number of the media of a description: one that follows another has at least as many (RFC 3264 section 8)."""
+
+import re
+from typing import Final
+
+_MEDIUM: Final = re.compile(rb"(?=^m=)", re.MULTILINE)
+_PORT: Final = re.compile(rb"(m=\S+ )\d+(?:/\d+)?( [^\r\n]*)")
+_KEPT: Final = re.compile(rb"^(?:c=|a=mid:)[^\r\n]*", re.MULTILINE)
+"""Lines of a rejected medium that some peers want all the same."""
+_REJECTED: Final = re.compile(rb"m=\S+ 0[ /]")
+_NOWHERE: Final = b"c=IN IP4 0.0.0.0"
+
+
+def fitted(session: bytes, before: bytes) -> bytes:
+    """Return a description with as many media as ``before``, which it answers, or follows in a dialog.
+
+    Media that it lacks are added as rejected; rejected ones at its end that ``before`` does not have are left out.
+    """
+    if session.count(b"\nm=") == before.count(b"\nm="):
+        return session
+    above, *media = _MEDIUM.split(session)
+    former = _MEDIUM.split(before)[1:]
+    while len(media) > len(former) and _REJECTED.match(media[-1]):
+        media.pop()
+    lacking = [_rejected(each, needs_address=b"\nc=" not in above) for each in former[len(media) :]]
+    end = b"" if session.endswith(b"\n") else b"\r\n"
+    return b"".join([above, *media, end, *lacking]) if lacking else b"".join([above, *media])
+
+
+def _rejected(medium: bytes, *, needs_address: bool) -> bytes:
+    kept = _KEPT.findall(medium)
+    if needs_address and not any(line.startswith(b"c=") for line in kept):
+        kept = [_NOWHERE, *kept]
+    found = _PORT.match(medium)
+    first = medium.partition(b"\r")[0] if found is None else found[1] + b"0" + found[2]
+    return b"".join(b"%b\r\n" % line for line in (first, *kept))
