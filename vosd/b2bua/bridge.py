@@ -101,13 +101,17 @@ class Bridge:
         """Whether a newcomer waits for the far side to go on with it."""
         return isinstance(self.proposal, Takeover) and self.proposal.server is not None
 
-    def answer_changed(self, leg: Leg, session: bytes, now: Instant) -> None:
-        """Forward a changed answer to a refresh to the other leg."""
+    def answer_changed(self, leg: Leg, session: bytes, now: Instant, *, is_last: bool = False) -> None:
+        """Offer an answer of one leg to the other, if that was sent another description (RFC 3264 section 8.3.1).
+
+        ``is_last``: what the other leg answers goes no further, for the two might go on for ever.
+        """
         if not self.holds(leg):
             return
         other = self.opposite(leg)
         if self.proposal is None and other.sessions.said and not alike(as_reached(session, other), other.sessions.said):
             self.proposal = change = ChangedAnswer(self._endpoint, self, other, session, other.sessions.said)
+            change.facts.is_last = is_last
             change.begin_when_free(now)
 
     def session_unwanted(self, leg: Leg, now: Instant) -> None:

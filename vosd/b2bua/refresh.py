@@ -94,10 +94,12 @@ class ChangedAnswer(Proposal):
         """Abandon it: another proposal takes precedence, or the call is over."""
         super().withdraw(now)
 
-    def _agreed(self, _session: bytes, invite: InviteClient | None, now: Instant) -> None:
+    def _agreed(self, session: bytes, invite: InviteClient | None, now: Instant) -> None:
         if invite is not None:
             self._acknowledge(invite, b"", now)
         self._over()
+        if session and self._bridge is not None and not self.facts.is_last:
+            self._bridge.answer_changed(self.far, session, now, is_last=True)
 
     def _refused(self, _status: int, _now: Instant) -> None:
         """Ignore the refusal: the call goes on unchanged."""

@@ -53,6 +53,8 @@ class ProposalFacts(msgspec.Struct, omit_defaults=True):
     tries: int = 0
     is_cancelled: bool = False
     """Whether its origin has cancelled it; a 2xx of the far side holds for both all the same."""
+    is_last: bool = False
+    """Whether the far side's answer is offered to the other side no more."""
 
 
 class Proposal:
@@ -430,6 +432,8 @@ class Introduction(Proposal):
             self._go_on(second, session, now)
         else:
             self._over()
+            if self.far is second and session and self._bridge is not None:
+                self._bridge.answer_changed(second, second.sessions.active_remote(), now, is_last=True)
 
     def _go_on(self, far: "Leg", offer: bytes, now: Instant) -> None:
         self.far, self.offer, self.facts.tries = far, offer, 0

@@ -5,7 +5,9 @@ from decimal import Decimal
 
 import pytest
 from doubles.data.builders import catalogue, mapping_gateway
+from doubles.data.sessions import revised
 from doubles.sockets.peer import ANSWER, OFFER, Message
+from doubles.successor import replace_node
 from doubles.virtual.customer import Intent, OutgoingCall
 from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
@@ -311,6 +313,38 @@ def test_an_unanswered_transfer_after_the_answer_of_the_party_is_no_race(scene):
     assert not target.is_over
     party.hang_up()
     settle(scene)
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_the_first_party_is_offered_another_address_that_the_second_one_answers_with(scene, is_restarted):
+    """RFC 3264 section 8.3.1: sound goes where each of the two says last; once, for they might go on for ever."""
+    call = talking(scene)
+    blind(call)
+    scene.wire.run_until(lambda: len(scene.vendor.calls) == 2)
+    party, target = both(scene)
+    party.will("INVITE", Reply(200, revised(ANSWER.replace("30000", "30010")), after_ms=500))
+    target.will("INVITE", Reply(200, revised(ANSWER.replace("30000", "30020"))))
+    scene.wire.run_until(lambda: len(party.asked["INVITE"]) == 1)
+    if is_restarted:
+        replace_node(scene)
+    scene.wire.run_for(5_000)
+    assert (len(party.asked["INVITE"]), len(target.asked["INVITE"])) == (2, 1)
+    assert media_of(party.asked["INVITE"][-1]) == target.mine.partition("\r\nt=")[2]
+    assert party.theirs.count("m=audio 30020 ") == 1
+    target.hang_up()
+    settle(scene)
+
+
+def test_the_side_that_was_refreshed_is_offered_another_address_that_the_other_one_answers_with(scene):
+    """The answer to our refresh was changed, goes to the other side, and its answer has changed, too."""
+    intent = Intent(headers=("Supported: timer", "Session-Expires: 90;refresher=uas"))
+    call, there = scene.talk(intent, answers(500))
+    call.will("INVITE", Reply(200, revised(OFFER.replace("20000", "20010"))))
+    there.will("INVITE", Reply(200, revised(ANSWER.replace("30000", "30020"))))
+    scene.wire.run_for(60_000)
+    assert (len(call.asked["INVITE"]), len(there.asked["INVITE"])) == (2, 1)
+    assert ("m=audio 30020 " in call.theirs, "m=audio 20010 " in there.theirs) == (True, True)
+    scene.finish(call)
 
 
 VIDEO = "m=video 4002 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
