@@ -15,7 +15,7 @@ from vosd.b2bua.outgoing.signatures import SignatureLines, signature_lines
 from vosd.base.clock import Instant
 from vosd.base.errors import VosError
 from vosd.base.host import is_address
-from vosd.base.number import without_separators
+from vosd.base.number import for_matching, without_separators
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.invite_numbers import InviteNumbers
 from vosd.callcontrol.signatures import attested
@@ -118,7 +118,9 @@ def sent_to_vendor(
     )
     headers = invitation.headers + invitation.content
     headers, rules = _ruled(headers, dialect.sent_as, request, facts, to_caller=False)
-    parts = passed_parts(request, dialect.bodies)
+    is_emergency = catalogue.parameters.special_numbers.is_emergency(for_matching(callee))
+    bodies = dialect.bodies if is_emergency else dialect.bodies_of(is_withheld=identity.is_withheld)
+    parts = passed_parts(request, bodies)
     content, body = beside_session(headers, invitation.body, parts)
     whole = invite(invitation.parts, invitation.hops, content, body)
     return TrunkMessage(whole.decode("utf-8", "replace"), [*rules, *_passed(parts)])

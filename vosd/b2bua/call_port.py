@@ -60,6 +60,11 @@ class SwitchPort(Protocol):
         ...
 
     @property
+    def is_emergency(self) -> bool:
+        """Whether it is a call to an emergency number."""
+        ...
+
+    @property
     def account(self) -> str:
         """Id of the account that the call came from; empty if it is unknown."""
         ...

@@ -65,6 +65,11 @@ class Switchboard(Protocol):
         ...
 
     @property
+    def is_emergency(self) -> bool:
+        """Whether it is a call to an emergency number."""
+        ...
+
+    @property
     def account(self) -> str:
         """The id of the account that the call came from; empty if it is unknown."""
         ...

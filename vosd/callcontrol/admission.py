@@ -92,7 +92,12 @@ def route_request(
     ):
         request = msgspec.structs.replace(request, is_verified=True)
     if call.required_types:
-        request = msgspec.structs.replace(request, required_types=frozenset(call.required_types), is_selective=True)
+        request = msgspec.structs.replace(
+            request,
+            required_types=frozenset(call.required_types),
+            is_selective=True,
+            is_emergency=parameters.special_numbers.is_emergency(call.callee_billing),
+        )
     if call.routing_number or call.targets or call.callee_rated:
         return _answered(request, call, catalogue)
     return request

@@ -38,7 +38,9 @@ def _is_valid(candidate: Candidate, request: RouteRequest, _occupancy: Capacity)
 
 
 def _takes_bodies(candidate: Candidate, request: RouteRequest, _occupancy: Capacity) -> LeftOut | None:
-    missing = request.required_types - candidate.gateway.dialect.bodies
+    dialect = candidate.gateway.dialect
+    bodies = dialect.bodies if request.is_emergency else dialect.bodies_of(is_withheld=request.is_withheld)
+    missing = request.required_types - bodies
     return LeftOut(candidate.gateway, Cause.BODY, f"it is not sent {', '.join(sorted(missing))}") if missing else None
 
 

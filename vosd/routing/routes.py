@@ -69,6 +69,8 @@ class RouteRequest(msgspec.Struct):
     """Whether the caller's signature was verified."""
     is_withheld: bool = False
     """Whether the caller withholds its number from the called party."""
+    is_emergency: bool = False
+    """Whether it is to an emergency number; known where bodies are required."""
 
     def caller_at(self, gateway: RoutingGateway) -> str:
         """Return the calling number by which a gateway bills: empty where it is not sent the number."""

@@ -136,6 +136,8 @@ class TransferKeys(NamedTuple):
     """Ends the phone's part while the target is called."""
 
 
+LOCATION: Final = "application/pidf+xml"
+"""Body with the place of a caller, and its number or address (RFC 4119)."""
 KEYS_MAX: Final = 4
 """Keys of one sequence."""
 
@@ -319,6 +321,13 @@ class CalleeDialect(msgspec.Struct, frozen=True, dict=True):
         It bills callers whose number it is not sent as such without one.
         """
         return self.is_sent_withheld or self.privacy is not Privacy.ANONYMISE, self.is_sent_withheld
+
+    def bodies_of(self, *, is_withheld: bool) -> frozenset[str]:
+        """Return the types of bodies of a caller that it is sent: of one whose number it is not sent, no location.
+
+        ISUP says itself what of it may be shown, and is for exchanges alone.
+        """
+        return self.bodies if self.shows_number[is_withheld] else self.bodies - {LOCATION}
 
     @cached_property
     def sent_as(self) -> SentAs | None:

@@ -1,5 +1,6 @@
 """Bodies beside the session description, on whole calls: their order, rules over a failover, and media at the door."""
 
+import pytest
 from doubles.data.builders import catalogue, mapping_gateway
 from doubles.data.sessions import revised
 from doubles.sip_i import ACM, ANM, IAM, REL, BodyPart, mixed, parts_in, text_of
@@ -11,9 +12,10 @@ from doubles.virtual.side import Reply
 from doubles.virtual.ua import new_branch
 from doubles.virtual.vendor import Line, Script, refuses
 
+from vosd.routing.special_numbers import SpecialNumbers
 from vosd.sdp.media import media_of
 from vosd.sip.wire.message import Message
-from vosd.trunks.dialect import CalleeDialect, CallerDialect
+from vosd.trunks.dialect import LOCATION, CalleeDialect, CallerDialect, IdentityHeader
 from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters
 
 ISUP = frozenset({"application/isup"})
@@ -242,3 +244,45 @@ def test_a_required_part_without_a_session_needs_a_side_that_knows_update():
     scene.wire.run_until(lambda: asking.final is not None)
     assert (asking.final.status, call.asked["UPDATE"]) == (415, [])
     scene.finish(call)
+
+
+PLACE = BodyPart(LOCATION, b'<presence entity="pres:+12025550100@acme.example">52.5 13.4</presence>', "", "<loc@acme>")
+TRUSTED = CalleeDialect(bodies=ISUP | {LOCATION}, identity=(IdentityHeader.ASSERTED,))
+UNTRUSTED = CalleeDialect(bodies=ISUP | {LOCATION})
+
+
+@pytest.mark.parametrize(
+    ("dialect", "privacy", "emergency", "is_sent"),
+    [
+        (UNTRUSTED, "none", (), True),
+        (UNTRUSTED, "id", (), False),
+        (UNTRUSTED, "id", (CALLEE,), True),
+        (TRUSTED, "id", (), True),
+    ],
+)
+def test_the_location_of_a_caller_goes_where_its_number_goes_and_to_emergency_centres(
+    dialect, privacy, emergency, is_sent
+):
+    customer = mapping_gateway("acme", f"{CUSTOMER.host}/32")
+    numbers = SpecialNumbers(emergency=frozenset(emergency))
+    scene = Scene(catalogue([customer, vendor_gateway(0, dialect=dialect)], special_numbers=numbers))
+    kind, body = mixed(BodyPart(SESSION, OFFER.encode()), PLACE, IAM)
+    headers = (f"Privacy: {privacy}",)
+    call = scene.caller.call(CALLEE, Intent(offer=body, kind=kind, headers=headers, hang_up_after_ms=500))
+    scene.wire.run_until(lambda: call.is_over)
+    found = parts_in(scene.vendor.only_call.invite)
+    assert [each.kind for each in found] == [SESSION, *([LOCATION] if is_sent else []), IAM.kind]
+    scene.close()
+
+
+@pytest.mark.parametrize(("privacy", "gateway"), [("none", "vendor-0"), ("id", "vendor-1")])
+def test_a_location_that_must_be_understood_goes_to_a_gateway_that_may_see_the_caller(privacy, gateway):
+    customer = mapping_gateway("acme", f"{CUSTOMER.host}/32")
+    vendors = [vendor_gateway(index, dialect=dialect) for index, dialect in enumerate((UNTRUSTED, TRUSTED))]
+    scene = Scene(catalogue([customer, *vendors]))
+    required = PLACE._replace(disposition="render;handling=required")
+    kind, body = mixed(BodyPart(SESSION, OFFER.encode()), required)
+    headers = (f"Privacy: {privacy}",)
+    call = scene.caller.call(CALLEE, Intent(offer=body, kind=kind, headers=headers, hang_up_after_ms=500))
+    scene.wire.run_until(lambda: call.is_over)
+    assert scene.close().routing_gateway == gateway

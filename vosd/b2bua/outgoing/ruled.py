@@ -29,6 +29,7 @@ from vosd.sip.wire.body import passed_parts
 from vosd.sip.wire.compose import escape_user
 from vosd.sip.wire.message import Message, Request, Response
 from vosd.sip.wire.multipart import SESSION, BodyPart, composed
+from vosd.trunks.dialect import LOCATION
 from vosd.trunks.header_rules import SentAs, SessionIdUse, TrunkHeaders, without
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def _name_and_enclose(message: Outgoing, leg: "Leg", sent_as: SentAs) -> None:
     if sent_as.user_agent and type(message) is OutgoingBye:
         message.headers = f"User-Agent: {sent_as.user_agent}\r\n{message.headers}"
     if sent_as.bodies:
-        _enclose(message, leg, sent_as.bodies)
+        _enclose(message, leg, types_sent(leg))
 
 
 def _apply_rules(message: Outgoing, leg: "Leg", of_trunk: TrunkHeaders) -> None:
@@ -126,7 +127,12 @@ def parts_for(leg: "Leg", received: Message | None) -> tuple[BodyPart, ...]:
 
 def types_sent(leg: "Leg") -> frozenset[str]:
     """Return the types of bodies that the trunk of a leg is sent by its rule."""
-    return frozenset() if leg.sent_as is None else leg.sent_as.bodies
+    if leg.sent_as is None:
+        return frozenset()
+    types, choice = leg.sent_as.bodies, leg.route_choice
+    if LOCATION in types and choice is not None and not leg.call.board.is_emergency:
+        return choice.gateway.dialect.bodies_of(is_withheld=leg.call.caller.caller_identity.is_withheld)
+    return types
 
 
 def with_enclosed(message: Outgoing) -> None:

@@ -119,6 +119,12 @@ class LiveCall:
         return mapping is not None and mapping.drops_caller
 
     @property
+    def is_emergency(self) -> bool:
+        """Whether it is a call to an emergency number."""
+        numbers = self.services.admission.catalogue.parameters.special_numbers
+        return numbers.is_emergency(self.call_request.callee_billing)
+
+    @property
     def account(self) -> str:
         """The id of the account that the call came from; empty if it is unknown."""
         account = self.call_request.account
