@@ -285,6 +285,7 @@ def test_the_status_of_a_switch_at_rest_counts_nothing(resting: Daemon) -> None:
     others = {
         "version",
         "node",
+        "listen",
         "id",
         "configuration",
         "pid",
