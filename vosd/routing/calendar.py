@@ -31,7 +31,7 @@ class Tier(IntEnum):
     TIME = 4
     """By an entry for hours of every day."""
     DEFAULT = 5
-    """By no entry; also the tier of an object without calendar."""
+    """By no entry: what is not named counts where a binding says ``working`` or ``not_working``."""
 
 
 _KINDS: Final = {Tier.DATE: "date", Tier.DATES: "dates", Tier.WEEKDAY: "week days", Tier.TIME: "hours"}

@@ -9,11 +9,9 @@ from itertools import chain, groupby, takewhile
 from typing import Final
 
 from vosd.routing.fit import Candidate, Fit, alike_in, static_rank
-from vosd.routing.order import NO_TIER
+from vosd.routing.order import NO_TIER, NOT_IN_FORCE
 from vosd.routing.plan import STATIC, RoutingPlan
 
-_NOT_IN_FORCE: Final = NO_TIER + 1
-"""Rank of a gateway whose calendar does not fit: the search leaves it out."""
 _STATES_MAX: Final = 100
 """States of the calendars that are kept for the candidates of a number."""
 
@@ -36,13 +34,13 @@ def _rank(tier: int | None, candidate: Candidate) -> int:
     """Return the rank of a candidate whose calendar, if it has one, fits by that tier."""
     if candidate.calendar is None:
         return NO_TIER
-    return _NOT_IN_FORCE if tier is None else tier
+    return NOT_IN_FORCE if tier is None else tier
 
 
 def _sorted(fit: Fit, plan: RoutingPlan, tiers: Sequence[int | None]) -> Fit:
     by_calendar = dict(zip(map(id, fit.calendars), tiers, strict=True))
     first = tuple(takewhile(STATIC.__contains__, fit.criteria[1:]))
-    stays = _NOT_IN_FORCE if plan.calendar_strict else NO_TIER
+    stays = NOT_IN_FORCE if plan.calendar_strict else NO_TIER
     groups: list[tuple[Candidate, ...]] = []
     outranked: list[Candidate] = []
 
@@ -50,7 +48,7 @@ def _sorted(fit: Fit, plan: RoutingPlan, tiers: Sequence[int | None]) -> Fit:
 
     def rank(ranked: tuple[int, Candidate]) -> tuple[int, ...]:
         tier, candidate = ranked
-        return tier if not only_filters else tier == _NOT_IN_FORCE, *static_rank(candidate, first)
+        return tier if not only_filters else tier == NOT_IN_FORCE, *static_rank(candidate, first)
 
     for group in fit.groups:
         ranked = [(_rank(by_calendar.get(id(each.calendar)), each), each) for each in group]

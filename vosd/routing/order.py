@@ -12,6 +12,7 @@ from operator import itemgetter
 from typing import Final
 
 from vosd.base.money import EXACT
+from vosd.routing.calendar import Tier
 from vosd.routing.conditions import accepts, may_take
 from vosd.routing.fit import Candidate, Places, rated_alike
 from vosd.routing.plan import BY_RATES, IN_TURN, Criterion, RoutingPlan
@@ -21,9 +22,9 @@ from vosd.routing.routes import RouteRequest
 from vosd.routing.weights import Share, ShareKey
 from vosd.trunks.gateways import RoutingGateway
 
-NO_TIER: Final = 5
-"""Rank of a gateway without a calendar: the last resort of that criterion."""
-_NOT_IN_FORCE: Final = NO_TIER + 1
+NO_TIER: Final = Tier.DEFAULT + 1
+"""Rank of a gateway without a calendar: behind one whose calendar fits at times that no entry of it names."""
+NOT_IN_FORCE: Final = NO_TIER + 1
 """Rank of a gateway whose calendar does not fit: the search leaves it out."""
 _LAST: Final = Decimal("Infinity")
 
@@ -99,7 +100,7 @@ class Ordering:
         if criterion is Criterion.CALENDAR:
             ranked = self._of_best_tier(ranked)
             if self._plan.only_filters_calendars:
-                ranked = [(rank == _NOT_IN_FORCE, each) for rank, each in ranked]
+                ranked = [(rank == NOT_IN_FORCE, each) for rank, each in ranked]
         for _, equal in groupby(ranked, key=_RANK_OF):
             yield from self._sort([candidate for _, candidate in equal], further)
 
@@ -199,7 +200,7 @@ class Ordering:
         if candidate.calendar is None:
             return NO_TIER
         tier = candidate.calendar.tier(self._request.at.wall)
-        return _NOT_IN_FORCE if tier is None else tier
+        return NOT_IN_FORCE if tier is None else tier
 
     def _of_best_tier(self, ranked: list[tuple[Rank, Candidate]]) -> list[tuple[Rank, Candidate]]:
         """Return the candidates of the best tier, and those without a calendar or whose calendar does not fit.
@@ -208,7 +209,7 @@ class Ordering:
         that is not there for such calls.
         """
         best = next((tier for tier, each in ranked if self._is_usable(each)), NO_TIER)
-        stays = _NOT_IN_FORCE if self._plan.calendar_strict else NO_TIER
+        stays = NOT_IN_FORCE if self._plan.calendar_strict else NO_TIER
         self.outranked += [candidate for tier, candidate in ranked if best < tier < stays]
         return [each for each in ranked if each[0] <= best or each[0] >= stays]
 

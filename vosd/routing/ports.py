@@ -129,7 +129,7 @@ class GatewayCalendar(Protocol):
     def tier(self, wall_ms: int) -> int | None:
         """Return the tier of the entry that fits at ``wall_ms`` (UTC), or None.
 
-        1 is a date, 2 a range of dates, 3 days of the week, 4 times of the day.
+        1 is a date, 2 a range of dates, 3 days of the week, 4 times of the day, 5 what no entry names.
         """
         ...
 

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from doubles.data.builders import catalogue, phone, routing_gateway
 
+from vosd.base.calendar_use import CalendarUse
 from vosd.base.clock import Instant
 from vosd.callcontrol.explain import PassedOver, explain_routes
 from vosd.callcontrol.live_state import LiveState
@@ -102,6 +103,29 @@ def test_with_the_strict_rule_gateways_without_calendar_are_out_while_a_calendar
     assert tried("2026-06-01T10:00", PLAIN, OFFICE, calendar_strict=True) == ["office"]
     assert tried("2026-06-06T10:00", PLAIN, OFFICE, calendar_strict=True) == ["plain"]
     assert tried("2026-06-06T10:00", PLAIN, calendar_strict=True) == ["plain"]
+
+
+CLOSED = routing_gateway("closed", "44", calendar="office", calendar_use=CalendarUse.NOT_WORKING)
+EVENING = "2026-06-01T21:00"
+
+
+@pytest.mark.parametrize("blocked", [{}, {"elsewhere": "by ann"}])
+@pytest.mark.parametrize("order", [None, (Criterion.PREFIX, Criterion.CALENDAR, Criterion.WEIGHT)])
+def test_times_that_no_entry_names_are_closer_than_no_calendar_and_less_close_than_any_entry(order, blocked):
+    plan = None if order is None else RoutingPlan("own", order=order)
+    named = {"plan": plan, "blocked": blocked}
+    assert tried(EVENING, PLAIN, CLOSED, OFFICE, **named) == ["closed", "plain"]
+    assert tried("2026-06-06T10:00", PLAIN, CLOSED, OFFICE, DAILY, **named) == ["daytime", "plain"]
+    strict = named if plan is None else {**named, "plan": msgspec.structs.replace(plan, calendar_strict=True)}
+    assert tried(EVENING, PLAIN, CLOSED, calendar_strict=True, **strict) == ["closed"]
+    assert tried("2026-06-01T10:00", PLAIN, CLOSED, calendar_strict=True, **strict) == ["plain"]
+
+
+@pytest.mark.parametrize("blocked", [{}, {"elsewhere": "by ann"}])
+def test_a_plan_without_calendar_in_its_order_leaves_out_times_that_no_entry_names_for_a_closer_calendar(blocked):
+    plan = RoutingPlan("own", order=(Criterion.PRIORITY,))
+    assert tried("2026-12-25T21:00", CLOSED, FESTIVE, plan=plan) == ["closed", "christmas"]  # both by the date
+    assert tried("2026-06-06T10:00", CLOSED, DAILY, plan=plan, blocked=blocked) == ["daytime"]
 
 
 def test_a_disabled_gateway_takes_the_calls_from_no_other():
