@@ -36,14 +36,21 @@ class GatewayBoard(Protocol):
     """The gateways that one call may be sent to: their places and addresses, and what is learnt of them."""
 
     def occupy(self, next_hop: NextHop, now: Instant, *, is_counted: bool = True) -> bool:
-        """Reserve capacity of a gateway for one attempt; False if it has none left.
+        """Reserve capacity of a gateway for one attempt; False if it has none left, which the call notes.
 
         ``is_counted``: no attempt in progress is at the same phone, whose places are one call of it.
         """
         ...
 
-    def examine_at(self, now: Instant) -> None:
-        """Judge limits and rests of the gateways that remain by ``now``: time has passed since the first was found."""
+    def would_occupy(self, choice: RouteChoice, now: Instant, leaving: RouteChoice) -> bool:
+        """Return whether there is capacity for an attempt once the one in progress, ``leaving``, is over."""
+        ...
+
+    def examine_at(self, now: Instant, *, looks_ahead: bool) -> None:
+        """Judge limits and rests of the gateways that remain by ``now``: time has passed since the first was found.
+
+        ``looks_ahead``: their turn has not come, so those without room are found as well.
+        """
         ...
 
     def vacate(self, choice: RouteChoice) -> None:

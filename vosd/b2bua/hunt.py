@@ -96,26 +96,41 @@ class Hunt:
         self._choices = iter(choices)
         return choices
 
-    def take(self, call: "CallPort", now: Instant, *, only_protected: bool = False) -> NextHop | None:
-        """Reserve capacity of the next gateway that has some left, and return its address; None = there is none.
-
-        ``only_protected``: of a protected gateway whose time has come, while another one is tried.
-        """
+    def take(self, call: "CallPort", now: Instant) -> NextHop | None:
+        """Reserve capacity of the next gateway that has some left, and return its address; None = there is none."""
         settings, elapsed_ms = call.settings, now.mono - call.arrival.at.mono
-        begun = len(self.outcomes) - self.rung_beside + (call.callee is not None)
-        if elapsed_ms > settings.search_ms or begun >= settings.max_attempts:
+        if elapsed_ms > settings.search_ms or len(self.outcomes) - self.rung_beside >= settings.max_attempts:
             return None
         if self.latest is not None and self.latest[0].protect_times and not self.stays:
             self._bring_forward(call, self.latest[0].protect_times, now)
-        full = []
-        while (not only_protected or self._has_joined) and (next_hop := self._next(now)) is not None:
+        while (next_hop := self._next(now)) is not None:
             if self._board.gateways.occupy(next_hop, now):
                 self.latest = next_hop
                 return next_hop
-            full.append(next_hop)
-        if call.callee is not None:  # capacity may be free once the attempt in progress is over
-            self.next_hops = [*self.next_hops, *full]
         return None
+
+    def has_next(self, call: "CallPort", attempt: "GatewayAttempt", now: Instant, *, only_protected: bool) -> bool:
+        """Return whether a gateway could be tried in place of the attempt in progress, whose capacity counts as free.
+
+        ``only_protected``: a protected one whose time has come. Those that have no room now are asked again when the
+        attempt is over.
+        """
+        settings, elapsed_ms = call.settings, now.mono - call.arrival.at.mono
+        begun = len(self.outcomes) - self.rung_beside + 1
+        if elapsed_ms > settings.search_ms or begun >= settings.max_attempts:
+            return False
+        if attempt.choice.protect_times and not self.stays:
+            self._bring_forward(call, attempt.choice.protect_times, now)
+        examined: list[NextHop] = []
+        is_found = False
+        while not is_found and (not only_protected or self._has_joined):
+            next_hop = self._next(now, looks_ahead=True)
+            if next_hop is None:
+                break
+            examined.append(next_hop)
+            is_found = self._board.gateways.would_occupy(next_hop[0], now, attempt.choice)
+        self.next_hops = [*examined, *self.next_hops]
+        return is_found
 
     def take_beside(
         self, tried: RoutingGateway, in_progress: Sequence["GatewayAttempt"], now: Instant
@@ -162,7 +177,7 @@ class Hunt:
         elapsed_ms = now.mono - call.arrival.at.mono
         if call.journey.ringing_at is not None or elapsed_ms < protect_times[0]:
             return
-        self._board.gateways.examine_at(now)
+        self._board.gateways.examine_at(now, looks_ahead=True)
         joining: list[NextHop] = []
         others: list[RouteChoice] = []
         for choice in self._choices:
@@ -187,8 +202,10 @@ class Hunt:
         has_other_address = bool(self.next_hops) and self.next_hops[0][0].gateway is choice.gateway
         return outcome.code == SERVICE_UNAVAILABLE and has_other_address and not stops(choice.gateway, outcome)
 
-    def _next(self, now: Instant) -> NextHop | None:
+    def _next(self, now: Instant, *, looks_ahead: bool = False) -> NextHop | None:
         while self.next_hops:
+            if self.stays and self.latest is not None and self.next_hops[0][0].gateway is not self.latest[0].gateway:
+                return None
             next_hop, self.next_hops = self.next_hops[0], self.next_hops[1:]
             choice = next_hop[0]
             if choice.gateway is not self.responding or not self._would_refuse(choice) or self._is_named(next_hop):
@@ -196,7 +213,7 @@ class Hunt:
         if self.stays:
             return None
         if self.latest is not None:
-            self._board.gateways.examine_at(now)
+            self._board.gateways.examine_at(now, looks_ahead=looks_ahead)
         for choice in self._choices:
             if choice.gateway is self.responding and self._would_refuse(choice):
                 continue
@@ -258,8 +275,9 @@ class Hunt:
             if _hop_key(next_hop) not in self.named:
                 self.named.add(_hop_key(next_hop))
                 next_hops.append(next_hop)
-        self.next_hops = [*next_hops[:CONTACTS_MAX], *remaining]
-        return bool(self.next_hops)
+        own = [*next_hops[:CONTACTS_MAX], *remaining]
+        self.next_hops = [*own, *(each for each in self.next_hops if each[0].gateway is not choice.gateway)]
+        return bool(own)
 
     def _next_hop_of(self, choice: RouteChoice, contact: NameAddr) -> NextHop | None:
         """Return one contact of a 3xx as the next hop; None for no SIP address, or a name not resolved yet."""

@@ -12,7 +12,6 @@ import msgspec
 from vosd.b2bua import states
 from vosd.b2bua.attempt import GatewayAttempt
 from vosd.b2bua.attempt_progress import AttemptProgress
-from vosd.b2bua.boards import NextHop
 from vosd.b2bua.call_port import CallPort
 from vosd.b2bua.caller import Caller
 from vosd.b2bua.conversation import Conversation
@@ -96,9 +95,9 @@ class CalleeSearch(msgspec.Struct, eq=False):
         is_playing = call.state is states.ANNOUNCING and call.journey.announced is None
         return [call.journey.choice] if is_playing and call.journey.choice is not None else []
 
-    def try_next(self, now: Instant, next_hop: NextHop | None = None) -> None:
-        """Send an INVITE to ``next_hop``, else to the next gateway that has room; end the call if there is none."""
-        next_hop = next_hop or self.hunt.take(self._call, now)
+    def try_next(self, now: Instant) -> None:
+        """Send an INVITE to the next gateway that has room; end the call if there is none."""
+        next_hop = self.hunt.take(self._call, now)
         if next_hop is None:
             self._fail(now)
             return
@@ -372,32 +371,31 @@ class CalleeSearch(msgspec.Struct, eq=False):
 
     def _attempt_due(self, attempt: GatewayAttempt, now: Instant) -> None:
         """Leave a gateway whose time is over, or one for which a protected gateway joins."""
-        next_hop, is_telling = None, True
+        is_telling = True
         outcome = attempt.timed_out()
         may_leave = tries_next(attempt.choice.gateway, outcome)
         if attempt.choice.protect_times and now.mono < (until_ms := attempt.own_deadline()):
-            next_hop = self.hunt.take(self._call, now, only_protected=True) if may_leave else None
-            if next_hop is None:
+            if not (may_leave and self.hunt.has_next(self._call, attempt, now, only_protected=True)):
                 self.hunt.wait(self._call, attempt, until_ms, now)
                 return
             is_telling = attempt.given_up(now) is not None
         # ``progress_timeout`` has passed after 100 alone: leave the gateway only if there is another one to try.
-        elif attempt.progress.is_only_trying(attempt.choice.gateway) and now.mono < attempt.progress.rings_until_ms(
-            attempt.choice.gateway
+        elif (
+            attempt.progress.is_only_trying(attempt.choice.gateway)
+            and now.mono < (until_ms := attempt.progress.rings_until_ms(attempt.choice.gateway))
+            and not (may_leave and self.hunt.has_next(self._call, attempt, now, only_protected=False))
         ):
-            next_hop = self.hunt.take(self._call, now) if may_leave else None
-            if next_hop is None:
-                self.hunt.wait(self._call, attempt, attempt.progress.rings_until_ms(attempt.choice.gateway), now)
-                return
+            self.hunt.wait(self._call, attempt, until_ms, now)
+            return
         attempt.leave(outcome, now)
         is_telling = is_telling and not attempt.transaction.is_unsent
-        self._attempt_over(attempt, outcome, now, next_hop=next_hop, is_telling=is_telling)
+        self._attempt_over(attempt, outcome, now, is_telling=is_telling)
 
     def _attempt_over(
         self, attempt: GatewayAttempt, outcome: AttemptOutcome, now: Instant, *, code: int = 0, goes_on: bool = False,
-        next_hop: NextHop | None = None, is_telling: bool = True,
+        is_telling: bool = True,
     ) -> None:  # fmt: skip
-        """Record an attempt, and try the next one; capacity for ``next_hop`` is reserved already.
+        """Record an attempt, and try the next one.
 
         ``code`` is the gateway's own; ``goes_on``: its other addresses are tried even if no other gateway would be;
         ``is_telling``: whether the outcome says anything of the vendor.
@@ -416,7 +414,7 @@ class CalleeSearch(msgspec.Struct, eq=False):
         attempt.close(now)
         self._call.callee = None
         if goes_on or (tries_next(attempt.choice.gateway, outcome) and not self.hunt.is_refused):
-            self.try_next(now, next_hop)
+            self.try_next(now)
         else:
             self._fail(now)
 

@@ -167,5 +167,14 @@ class Occupancy:
         return sum(meter.active for meters in self._meters for meter in meters.values())
 
 
+class Boundless(Occupancy):
+    """An occupancy in which there is room for every call: room is judged later."""
+
+    def would_refuse(
+        self, _scope: LimitScope, _name: str, _max_concurrent: int | None, _max_cps: int | None, _mono_ms: int
+    ) -> None:
+        """Return None."""
+
+
 def _nothing_taken(scope: LimitScope, name: str) -> NothingTaken:
     return NothingTaken(f"no call of {scope.name.lower()} {name!r} is counted: release once for each take")

@@ -11,8 +11,12 @@ from vosd.base.number import for_matching
 from vosd.routing.fit import Candidate
 from vosd.routing.ports import Capacity, Full
 from vosd.routing.routes import Cause, LeftOut, RouteRequest
+from vosd.trunks.gateways import RoutingGateway
+from vosd.trunks.scope import SharedLimit
 
 CAUSE_OF_FULL: Final = {Full.CONCURRENCY: Cause.FULL, Full.RATE: Cause.TOO_FAST}
+OF_ROOM: Final = frozenset({Cause.FULL, Cause.TOO_FAST, Cause.NO_FUNDS})
+"""Causes that pass when other calls end, the attempt in progress of the same call among them."""
 
 Condition = Callable[[Candidate, RouteRequest, Capacity], LeftOut | None]
 """A condition on the call that a candidate makes: None = it is met."""
@@ -82,9 +86,14 @@ def _has_room(candidate: Candidate, request: RouteRequest, occupancy: Capacity) 
     for limit in candidate.limits:
         full = occupancy.would_refuse(*limit, request.at.mono)
         if full is not None:
-            most = limit.max_concurrent if full is Full.CONCURRENCY else limit.max_cps
-            return LeftOut(candidate.gateway, CAUSE_OF_FULL[full], f"{limit.name} has its {most}")
+            return without_room(candidate.gateway, limit, full)
     return None
+
+
+def without_room(gateway: RoutingGateway, limit: SharedLimit, full: Full) -> LeftOut:
+    """Return that a gateway is left out because a limit that it shares is reached."""
+    most = limit.max_concurrent if full is Full.CONCURRENCY else limit.max_cps
+    return LeftOut(gateway, CAUSE_OF_FULL[full], f"{limit.name} has its {most}")
 
 
 _OF_CALL: Final[tuple[Condition, ...]] = (

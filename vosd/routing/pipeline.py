@@ -4,7 +4,7 @@ The checks only read: a place on a gateway is taken when the attempt begins, and
 members; ``callcontrol.explain`` turns them into sentences.
 """
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import chain
 from typing import Final
@@ -16,7 +16,8 @@ from vosd.base.errors import Refusal
 from vosd.base.money import EXACT, format_amount
 from vosd.base.number import for_matching
 from vosd.routing.calendar_order import in_tiers
-from vosd.routing.conditions import CAUSE_OF_FULL, CONDITIONS, accepts, may_take
+from vosd.routing.capacity import Boundless
+from vosd.routing.conditions import CAUSE_OF_FULL, CONDITIONS, OF_ROOM, accepts, may_take
 from vosd.routing.fit import Candidate, Fit
 from vosd.routing.order import Ordering
 from vosd.routing.ports import Capacity, Vendors, VendorTerms
@@ -34,6 +35,7 @@ _OUTRANKED: Final = "the calendar of another gateway fits more closely"
 _NOT_OF_PLAN: Final = "the redirect server has named it, and the routing plan does without it"
 _STOPPED: Final = "a gateway with a longer prefix ends the search"
 _MINUTE: Final = Decimal(60)
+_BOUNDLESS: Final = Boundless()
 
 
 def loss(request: RouteRequest, terms: VendorTerms) -> str | None:
@@ -123,7 +125,8 @@ def _search(
 ) -> Iterator[RouteChoice]:
     """Yield what may be tried and append the others to ``left``; resting gateways come last, as ``_after_all`` says.
 
-    Each candidate is examined when its turn comes: what has changed since the gateway before it was tried counts.
+    Each candidate is examined when its turn comes: what has changed since the gateway before it was tried counts. Where
+    ``request.looks_ahead``, that turn has not come yet, and room is judged when it has.
     """
     if request.targets:
         yield from _search_named(request, table, occupancy, rests, vendors, left)
@@ -145,7 +148,9 @@ def _search(
     if fit.has_repeats:
         candidates = _each_once(candidates, offered, full)
     for candidate in candidates:
-        found = _examine(candidate, request, occupancy, rests, vendors)
+        found, has_room = _examine(candidate, request, occupancy, rests, vendors), True
+        if request.looks_ahead and isinstance(found, LeftOut) and found.cause in OF_ROOM:
+            found, has_room = _examine_room_later(candidate, request, rests, vendors, found), False
         if isinstance(found, LeftOut):
             left.append(found)
             if found.cause is Cause.FULL:
@@ -157,22 +162,21 @@ def _search(
             resting.setdefault(found.gateway.name, found)
         else:
             offered.add(found.gateway.name)
-            if ordering is not None:
+            if ordering is not None and has_room:
                 ordering.offered(candidate)
             yield found if found.gateway.numbers is None else _renumbered(found, vendors)
     left += _not_in_order(fit, ordering)
-    if resting:
-        yield from _after_all(resting.values(), request, vendors, left, are_others=bool(offered))
+    yield from _after_all(resting.values(), request, vendors, left, are_others=bool(offered))
 
 
 def _after_all(
-    resting: Iterable[RouteChoice], request: RouteRequest, vendors: Vendors, left: list[LeftOut], *, are_others: bool
+    resting: Collection[RouteChoice], request: RouteRequest, vendors: Vendors, left: list[LeftOut], *, are_others: bool
 ) -> Iterator[RouteChoice]:
     """Yield the gateways that rest, because there is no other; behind others only those that are in doubt.
 
     A caller that reads ``left`` once the search is over must not find them there.
     """
-    if are_others:
+    if resting and are_others:
         mono_ms, payer = request.at.mono, request.payer
         resting = [
             each
@@ -230,6 +234,16 @@ def _each_once(
             yield candidate
 
 
+def _examine_room_later(
+    candidate: Candidate, request: RouteRequest, rests: Rests, vendors: Vendors, found: LeftOut
+) -> RouteChoice | LeftOut:
+    """Return a candidate that has no room or funds now as a route: it may have them when its turn comes.
+
+    A phone is busy: its call ends, or goes to nothing else.
+    """
+    return found if candidate.gateway.is_phone else _examine(candidate, request, _BOUNDLESS, rests, vendors)
+
+
 def _examine(
     candidate: Candidate, request: RouteRequest, occupancy: Capacity, rests: Rests, vendors: Vendors
 ) -> RouteChoice | LeftOut:
@@ -257,7 +271,7 @@ def _examine(
         return LeftOut(gateway, Cause.NO_BUY_RATE)
     elif vendors.is_barred(gateway, request.callee_rated or request.callee, at.wall):
         return LeftOut(gateway, Cause.NO_BUY_RATE, "the prefix is locked")
-    if not vendors.funded(gateway, terms):
+    if occupancy is not _BOUNDLESS and not vendors.funded(gateway, terms):
         return LeftOut(gateway, Cause.NO_FUNDS)
     # A gateway that only rests may be tried after all, so all that concerns its price is known by now.
     is_resting = gateway.name in vendors.doubted or (
@@ -315,6 +329,8 @@ def _search_named(
             left.append(LeftOut(gateway, Cause.PLAN, _NOT_OF_PLAN))
             continue
         found = _examine(candidate, named, occupancy, rests, vendors)
+        if request.looks_ahead and isinstance(found, LeftOut) and found.cause in OF_ROOM:
+            found = _examine_room_later(candidate, named, rests, vendors, found)
         if isinstance(found, LeftOut):
             left.append(found)
         elif found.is_last_resort:
@@ -323,8 +339,7 @@ def _search_named(
         else:
             is_found = True
             yield found if gateway.numbers is None else _renumbered(found, vendors)
-    if resting:
-        yield from _after_all(resting, request, vendors, left, are_others=is_found)
+    yield from _after_all(resting, request, vendors, left, are_others=is_found)
 
 
 def state_objection(

@@ -76,9 +76,13 @@ class RouteRequest(msgspec.Struct):
         """Return the calling number by which a gateway bills: empty where it is not sent the number."""
         return self.caller if gateway.dialect.shows_number[self.is_withheld] else ""
 
-    def examine_at(self, now: Instant) -> None:
+    looks_ahead: bool = False
+    """Whether gateways are found before their turn, so that those without room or funds now are found as well."""
+
+    def examine_at(self, now: Instant, *, looks_ahead: bool) -> None:
         """Judge limits and rests of the gateways that remain by ``now``; prices and validity are those of before."""
         self.at = Instant(now.mono, self.at.wall)
+        self.looks_ahead = looks_ahead
 
 
 class RouteChoice(msgspec.Struct, frozen=True, gc=False):

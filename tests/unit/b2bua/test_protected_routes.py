@@ -6,6 +6,8 @@ from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.vendor import RINGS, SILENT, TRIES, Line, Script, answers, refuses
 
+from vosd.trunks.scope import LimitScope
+
 SHORT = Intent(hang_up_after_ms=20_000)
 
 
@@ -73,7 +75,7 @@ def test_a_second_one_joins_when_the_first_has_shown_nothing_either():
 
 
 def test_without_room_on_it_the_attempt_goes_on_to_its_own_end():
-    """The second call finds the protected gateway full when its time comes."""
+    """The second call finds the protected gateway full when its time comes, and no more when the attempt is over."""
     scene = stage(None, None, 3_000, response_timeout_ms=8_000, max_concurrent=1)
     for vendor, script in zip(scene.vendors, (SILENT, answers(after_ms=10), answers(after_ms=10)), strict=False):
         vendor.script = script
@@ -83,8 +85,24 @@ def test_without_room_on_it_the_attempt_goes_on_to_its_own_end():
     second = scene.caller.call(CALLEE, SHORT)
     scene.wire.run_until(lambda: first.is_over and second.is_over)
     one, two = scene.exchange.sink.records
-    assert (tried(one), tried(two)) == ([("0", 0), ("2", 200)], [("0", 0), ("1", 200)])
+    assert (tried(one), tried(two)) == ([("0", 0), ("2", 200)], [("0", 0), ("2", 200)])
     assert (one.attempts[0].ms // 1_000, two.attempts[0].ms // 1_000) == (3, 8)
+
+
+def test_a_gateway_without_room_when_a_protected_one_joins_is_asked_again_in_its_turn():
+    """It took another call less than a second before that, and has room long before its turn."""
+    gateways = [vendor_gateway(0), vendor_gateway(1, protect_ms=3_000), vendor_gateway(2, max_cps=1)]
+    scene = Scene(catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), *gateways]))
+    scripts = SILENT, Script((Line(0, 100), Line(4_000, 503))), answers()
+    for vendor, script in zip(scene.vendors, scripts, strict=True):
+        vendor.script = script
+    made = scene.caller.call(CALLEE, SHORT)
+    scene.wire.run_for(2_700)
+    occupancy = scene.exchange.switch.live.occupancy
+    occupancy.take(LimitScope.ROUTING, "vendor-2", None, None, scene.exchange.clock.now().mono)
+    occupancy.release(LimitScope.ROUTING, "vendor-2")
+    scene.wire.run_until(lambda: made.is_over)
+    assert tried(scene.close()) == [("0", 0), ("1", 503), ("2", 200)]
 
 
 def test_attempts_that_were_cut_short_do_not_let_their_vendor_rest():

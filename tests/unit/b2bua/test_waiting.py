@@ -1,15 +1,21 @@
 """How long a call waits for a gateway, how many it tries and until when, and what it leaves there."""
 
+import json
+from decimal import Decimal
+
 import pytest
 import structlog
-from doubles.data.builders import catalogue, mapping_gateway, routing_gateway
+from doubles.data.builders import account, catalogue, mapping_gateway, routing_gateway
 from doubles.sockets.peer import ANSWER
 from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
 from doubles.virtual.vendor import RINGS, SILENT, TRIES, Line, Script, answers, refuses
 
 from vosd.b2bua import attempt
+from vosd.billing.accounts import AccountType
+from vosd.trunks.dialect import CalleeDialect, Redirects
 from vosd.trunks.gateways import Address as GatewayAddress
+from vosd.trunks.groups import GatewayGroup
 from vosd.trunks.scope import LimitScope
 
 IMPATIENT = {"progress_timeout_ms": 6_000}
@@ -74,16 +80,117 @@ def test_a_gateway_that_says_100_is_kept_while_the_next_has_no_room():
     assert scene.exchange.leftovers() == {}
 
 
-def test_a_place_that_could_not_be_had_while_another_was_waited_for_is_tried_after_it():
-    """The only place of the trunk is taken by the attempt at its first host."""
+def carriers(**terms):
+    return account("carriers", type=AccountType.CLEARING, rate_group="buy", overdraft_limit=None, **terms)
+
+
+@pytest.mark.parametrize(
+    "limited",
+    [
+        {"accounts": [carriers(max_concurrent=1)]},
+        {"groups": [GatewayGroup("both", frozenset({"vendor-0", "vendor-1"}), 1)]},
+    ],
+    ids=["account", "group"],
+)
+def test_the_only_place_of_two_gateways_is_passed_on_to_the_next(limited):
+    """The first sends 100 alone, and would be waited for until its ``ring_timeout``."""
+    gateways = [vendor_gateway(index, **IMPATIENT) for index in range(2)]
+    scene = Scene(catalogue([TRUNK, *gateways], **limited))
+    scene.vendor.script = TRIES
+    call_through(scene, hang_up_after_ms=1_000)
+    record = scene.close()
+    assert [(each.gateway, each.code) for each in record.attempts] == [("vendor-0", 0), ("vendor-1", 200)]
+    assert lengths_of(record)[0] == 6
+    assert record.verdicts is None or "capacity" not in record.verdicts
+
+
+def test_the_only_place_of_a_gateway_is_passed_on_to_its_next_host():
     addresses = tuple(GatewayAddress(*VENDORS[index]) for index in (0, 1))
     terms = {"addresses": addresses, "max_concurrent": 1, "account": "carriers", **IMPATIENT}
     scene = Scene(catalogue([TRUNK, routing_gateway("vendor-0", "44", **terms)]))
-    scene.vendor.script = refuses(503, 20_000)
+    scene.vendor.script = TRIES
     call_through(scene, hang_up_after_ms=1_000)
     record = scene.close()
-    assert [each.code for each in record.attempts] == [503, 200]
-    assert lengths_of(record)[0] == 20
+    assert ([each.code for each in record.attempts], lengths_of(record)[0]) == ([0, 200], 6)
+
+
+def occupied_at(scene, begin_ms, end_ms):
+    """Let another call have the place of the second vendor meanwhile."""
+    occupancy = scene.exchange.switch.live.occupancy
+    scene.wire.run_for(begin_ms)
+    assert occupancy.take(LimitScope.ROUTING, "vendor-1", None, None, scene.exchange.clock.now().mono) is None
+    scene.wire.run_for(end_ms - begin_ms)
+    occupancy.release(LimitScope.ROUTING, "vendor-1")
+
+
+@pytest.mark.parametrize(("limit", "until_ms"), [({"max_concurrent": 1}, 7_000), ({"max_cps": 1}, 5_500)])
+def test_a_gateway_without_room_when_another_might_be_left_for_it_is_asked_again_when_that_one_has_failed(
+    limit, until_ms
+):
+    gateways = [vendor_gateway(0, **IMPATIENT), vendor_gateway(1, **limit)]
+    scene = Scene(catalogue([TRUNK, *gateways]))
+    scene.vendor.script = Script((Line(0, 100), Line(8_000, 503)))
+    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
+    occupied_at(scene, 5_400, until_ms)
+    scene.wire.run_until(lambda: call.is_over)
+    record = scene.close()
+    assert [(each.gateway, each.code) for each in record.attempts] == [("vendor-0", 503), ("vendor-1", 200)]
+    assert record.verdicts is None or "vendor-1" not in record.verdicts.partition('"left"')[2]
+
+
+def test_a_gateway_that_still_has_no_room_then_is_left_out_and_the_record_says_so_once():
+    gateways = [vendor_gateway(0, **IMPATIENT), vendor_gateway(1, max_concurrent=1)]
+    scene = Scene(catalogue([TRUNK, *gateways]))
+    scene.vendor.script = Script((Line(0, 100), Line(8_000, 503)))
+    call = scene.caller.call(CALLEE)
+    occupied_at(scene, 5_400, 9_000)
+    assert call.final == 503
+    record = scene.close()
+    assert [each.gateway for each in record.attempts] == ["vendor-0"]
+    left = json.loads(record.verdicts)["left"]
+    assert left == [{"routing_gateway": "vendor-1", "reason": "capacity: it had as many calls as it may have"}]
+
+
+def test_a_vendor_without_funds_meanwhile_is_asked_again_too():
+    carrier = account("carrier-1", type=AccountType.CLEARING, rate_group="buy", overdraft_limit=Decimal(0))
+    gateways = [vendor_gateway(0, **IMPATIENT), vendor_gateway(1, account="carrier-1")]
+    scene = Scene(catalogue([TRUNK, *gateways], accounts=[carriers(), carrier]))
+    scene.vendor.script = Script((Line(0, 100), Line(8_000, 503)))
+    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
+    scene.wire.run_for(7_000)
+    scene.exchange.credits["carrier-1"].committed(Decimal(1), 2)
+    scene.wire.run_until(lambda: call.is_over)
+    assert [(each.gateway, each.code) for each in scene.close().attempts] == [("vendor-0", 503), ("vendor-1", 200)]
+
+
+def test_a_gateway_behind_one_without_room_is_tried_at_once_and_that_one_is_left_out():
+    gateways = [vendor_gateway(0, **IMPATIENT), vendor_gateway(1, max_concurrent=1), vendor_gateway(2)]
+    scene = Scene(catalogue([TRUNK, *gateways]))
+    scene.vendor.script = TRIES
+    scene.vendors[2].script = refuses(503)
+    call = scene.caller.call(CALLEE)
+    occupied_at(scene, 5_400, 6_200)
+    scene.wire.run_until(lambda: call.final is not None)
+    record = scene.close()
+    assert [(each.gateway, each.code) for each in record.attempts] == [("vendor-0", 0), ("vendor-2", 503)]
+    assert [each["routing_gateway"] for each in json.loads(record.verdicts)["left"]] == ["vendor-1"]
+
+
+def test_contacts_of_a_3xx_come_before_a_gateway_that_was_asked_already():
+    """The second vendor had no room when the first might have been left for it."""
+    dialect = CalleeDialect(redirects=Redirects.FOLLOW)
+    gateways = [vendor_gateway(0, dialect=dialect, **IMPATIENT), vendor_gateway(1, max_concurrent=1)]
+    scene = Scene(catalogue([TRUNK, *gateways]))
+    there = f"Contact: <sip:{CALLEE}@{VENDORS[2].host}:{VENDORS[2].port}>"
+    scene.vendor.script = Script((Line(0, 100), Line(8_000, 302, headers=(there,))))
+    scene.vendors[2].script = refuses(503)
+    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
+    occupied_at(scene, 5_400, 7_000)
+    scene.wire.run_until(lambda: call.is_over)
+    record = scene.close()
+    assert [(each.gateway, each.code) for each in record.attempts] == [
+        ("vendor-0", 302), ("vendor-0", 503), ("vendor-1", 200),
+    ]  # fmt: skip
 
 
 def test_a_gateway_that_rings_is_waited_for_until_its_ring_timeout_whatever_its_progress_timeout():

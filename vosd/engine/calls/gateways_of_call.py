@@ -15,10 +15,12 @@ from vosd.callcontrol.signatures import attested
 from vosd.callcontrol.vendor_terms import buy_rate
 from vosd.engine.calls.attempts import name_of
 from vosd.routing.breaker import place_of
+from vosd.routing.conditions import CAUSE_OF_FULL, OF_ROOM, without_room
 from vosd.routing.failover import AttemptOutcome
 from vosd.routing.pipeline import Cause, LeftOut, RouteChoice
 from vosd.sip.wire.message import Response
 from vosd.trunks.gateways import Address, RoutingGateway
+from vosd.trunks.scope import SharedLimit
 
 if TYPE_CHECKING:
     from vosd.engine.calls.live_call import LiveCall
@@ -48,15 +50,16 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
         else:
             full = live.occupancy.take(gateway.scope, gateway.name, gateway.max_concurrent, gateway.max_cps, now.mono)
         if full is not None:
+            self._leave_out(LeftOut(gateway, CAUSE_OF_FULL[full]))
             return False
-        for taken, limit in enumerate(choice.limits):
-            if live.occupancy.take(*limit, now.mono) is not None:
-                self._undo_places(choice, taken, now)
-                return False
+        if choice.limits and not self._take_shared(choice, now):
+            return False
         credit = None if gateway.account is None else live.credits.get(gateway.account)
         if credit is not None and credit.limit is not None and not self._hold_vendor(credit, choice, now):
             self._undo_places(choice, len(choice.limits), now)
             return False
+        if call_request.left:
+            self._forget_room(gateway)
         if gateway.name in live.breakers.resting:
             live.breakers.begin(place_of(gateway, address, name_of(call_request.account)), now.mono)
         if services.observer.are_present:
@@ -65,11 +68,49 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
             services.reporter.trying(live_call.call.arrival, live_call.call.journey, call_request, choice, now.mono)
         return True
 
-    def examine_at(self, now: Instant) -> None:
-        """Judge limits and rests of the gateways that remain by ``now``."""
+    def would_occupy(self, choice: RouteChoice, now: Instant, leaving: RouteChoice) -> bool:
+        """Return whether there is capacity once the attempt in progress is over: what it holds counts as free."""
+        live_call, gateway = self._live_call, choice.gateway
+        live, vendors, call_request = live_call.services.live, live_call.vendors, live_call.call_request
+        caller = call_request.caller_at(gateway)
+        if choice.is_redirected and not vendors.charges_alike(choice, call_request.at.wall, caller):
+            return False
+        if gateway.name in live.blocks.called or live.rests.remaining_ms(gateway.name, now.mono):
+            return False
+        freed = _limits_of(leaving)
+        for limit in _limits_of(choice):
+            most = limit.max_concurrent
+            if most is not None and any((each.scope, each.name) == (limit.scope, limit.name) for each in freed):
+                most += 1
+            if live.occupancy.would_refuse(limit.scope, limit.name, most, limit.max_cps, now.mono) is not None:
+                return False
+        is_paid_alike = gateway.account == leaving.gateway.account and choice.terms == leaving.terms
+        return is_paid_alike or vendors.funded(gateway, choice.terms)
+
+    def examine_at(self, now: Instant, *, looks_ahead: bool) -> None:
+        """Judge limits and rests of the gateways that remain by ``now``; ``looks_ahead``: not yet their room."""
         searched = self._live_call.call_request.searched
         if searched is not None:
-            searched.examine_at(now)
+            searched.examine_at(now, looks_ahead=looks_ahead)
+
+    def _take_shared(self, choice: RouteChoice, now: Instant) -> bool:
+        """Take the places that a gateway shares; where there is none, undo those before and that of the gateway."""
+        for taken, limit in enumerate(choice.limits):
+            full = self._live_call.services.live.occupancy.take(*limit, now.mono)
+            if full is not None:
+                self._undo_places(choice, taken, now)
+                self._leave_out(without_room(choice.gateway, limit, full))
+                return False
+        return True
+
+    def _leave_out(self, found: LeftOut) -> None:
+        """Note a gateway that has no room or funds when its turn comes, in place of what was noted before its turn."""
+        self._forget_room(found.gateway)
+        self._live_call.call_request.left.append(found)
+
+    def _forget_room(self, gateway: RoutingGateway) -> None:
+        left = self._live_call.call_request.left
+        left[:] = [each for each in left if each.cause not in OF_ROOM or each.gateway.name != gateway.name]
 
     def _hold_vendor(self, credit: AccountCredit, choice: RouteChoice, now: Instant) -> bool:
         """Hold the first seconds of an attempt on the account of its vendor (ADR 56); False = it has too little.
@@ -85,7 +126,7 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
         refusal = hold.join(credit, rate, live_call.vendors.first_period_s(gateway), elapsed_s)
         if refusal is None:
             return True
-        live_call.call_request.left.append(LeftOut(gateway, Cause.NO_FUNDS, refusal.detail))
+        self._leave_out(LeftOut(gateway, Cause.NO_FUNDS, refusal.detail))
         return False
 
     def _undo_places(self, choice: RouteChoice, taken: int, now: Instant) -> None:
@@ -149,3 +190,9 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
     def refused(self, attempt: GatewayAttempt, response: Response, now: Instant) -> None:
         """Note the refusal for the health of the vendor."""
         self._live_call.services.attempts.refused(attempt, self._live_call.call_request.account, response, now)
+
+
+def _limits_of(choice: RouteChoice) -> tuple[SharedLimit, ...]:
+    """Return all limits of an attempt: its gateway's own, and those that it shares."""
+    gateway = choice.gateway
+    return (SharedLimit(gateway.scope, gateway.name, gateway.max_concurrent, gateway.max_cps), *choice.limits)
