@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from vosd.base.clock import Instant
 from vosd.billing.rate_choice import PricedPrefixes
 from vosd.routing.capacity import Occupancy
-from vosd.routing.pipeline import RouteRequest, examine_routes
+from vosd.routing.pipeline import RouteRequest, examine_routes, find_routes
 from vosd.routing.plan import Criterion, RouteRow, RoutingPlan
 from vosd.routing.quality import QualityFigures
 from vosd.routing.rest import Rests
@@ -102,18 +102,22 @@ def candidates_of(given_gateways, plan, number, wall_ms):
                 priority = own["priority"] if row.priority is None else row.priority
                 weight = own["weight"] if row.weight is None else row.weight
                 found.append((int(row.gateway), row.prefix, priority, weight, row.valid_from, row.valid_to))
-        longest = {}
+        found.sort(key=lambda each: (not is_in_force(each, wall_ms), -length(each[1]), each[2]))
+        standing = {}
         for each in found:
-            key = each[0], each[4], each[5]
-            if key not in longest or length(each[1]) > length(longest[key][1]):
-                longest[key] = each
-        return not_stopped(list(longest.values()), given_gateways, number, wall_ms)
+            standing.setdefault(each[0], each)
+        return not_stopped(list(standing.values()), given_gateways, number, wall_ms)
     for name, own in enumerate(given_gateways):
         listed = list(RATED) if own["prefixes"] == ["from_rates"] else own["prefixes"]
         fitting = [prefix for prefix in listed if fits(prefix, number)]
         if fitting:
             found.append((name, max(fitting, key=length), own["priority"], own["weight"], None, None))
     return not_stopped(found, given_gateways, number, wall_ms)
+
+
+def is_in_force(candidate, wall_ms):
+    valid_from, valid_to = candidate[4:]
+    return (valid_from is None or wall_ms >= valid_from) and (valid_to is None or wall_ms < valid_to)
 
 
 def not_stopped(found, given_gateways, number, wall_ms):
@@ -132,10 +136,9 @@ def is_open(candidate, own, number, wall_ms):
 
 
 def accepts(candidate, own, number, wall_ms):
-    windows = [(candidate[4], candidate[5]), (own["valid_from"], own["valid_to"])]
-    for valid_from, valid_to in windows:
-        if (valid_from is not None and wall_ms < valid_from) or (valid_to is not None and wall_ms >= valid_to):
-            return False
+    gateway = None, None, None, None, own["valid_from"], own["valid_to"]
+    if not (is_in_force(candidate, wall_ms) and is_in_force(gateway, wall_ms)):
+        return False
     return not any(number.startswith(prefix) for prefix in own["denied_prefixes"])
 
 
@@ -185,3 +188,30 @@ def test_routes_are_those_of_the_plain_definition(given_gateways, lines, order, 
         names = [int(choice.gateway.name) for choice in routes.choices]
         assert sorted(names) == sorted(ranks), "each usable gateway once, and no other"
         assert [ranks[name] for name in names] == sorted(ranks.values())
+
+
+shared = st.builds(
+    RouteRow,
+    st.sampled_from(["44", "4420"]),
+    st.sampled_from(["0", "1", "2"]),
+    st.just(1),
+    st.integers(1, 4),
+    valid_from=moments,
+    valid_to=moments,
+)
+
+
+@given(st.lists(shared, min_size=1, max_size=7), st.sampled_from([Criterion.WEIGHT, Criterion.ROUND_ROBIN]))
+def test_each_gateway_has_its_share_by_the_one_line_that_stands_for_it(lines, criterion):
+    """After as many calls as the sum of the weights is, each has had exactly its own."""
+    plan = RoutingPlan("drawn", order=(criterion,), routes=tuple(lines))
+    table = RouteTable([routing_gateway(str(name)) for name in range(3)]).by_plan(plan)
+    given_gateways = [{"prefix_mode": None, "weight": 1, "priority": 1}] * 3
+    standing = [each for each in candidates_of(given_gateways, plan, "44201", NOW.wall) if is_in_force(each, NOW.wall)]
+    due = {str(each[0]): each[3] if criterion is Criterion.WEIGHT else 1 for each in standing}
+    vendors, occupancy = Vendors(dict.fromkeys("012", "0.10")), Occupancy()
+    got = dict.fromkeys(due, 0)
+    for _ in range(2 * sum(due.values())):
+        routes = find_routes(RouteRequest("44201", "1000", NOW), table, occupancy, Rests(), vendors)
+        got[next(routes).gateway.name] += 1
+    assert got == {name: 2 * weight for name, weight in due.items()}

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from itertools import chain, groupby, takewhile
 from typing import Final
 
-from vosd.routing.fit import Candidate, Fit, alike_in, static_rank
-from vosd.routing.order import NO_TIER, NOT_IN_FORCE
+from vosd.routing.fit import NO_TIER, NOT_IN_FORCE, Candidate, Fit, alike_in, static_rank
 from vosd.routing.plan import STATIC, RoutingPlan
 
 _STATES_MAX: Final = 100

@@ -9,6 +9,7 @@ from itertools import groupby, takewhile
 from typing import Final, NamedTuple
 
 from vosd.base.prefixes import ANY
+from vosd.routing.calendar import Tier
 from vosd.routing.plan import BY_RATES, STATIC, Criterion
 from vosd.routing.ports import GatewayCalendar
 from vosd.trunks.gateways import PrefixMode, RoutingGateway
@@ -38,7 +39,20 @@ class Candidate(NamedTuple):
         """The digits of the prefix."""
         return 0 if self.prefix == ANY else len(self.prefix)
 
+    def tier(self, wall_ms: int) -> int:
+        """Return how closely its calendar fits a moment (UTC milliseconds): the smaller number comes first."""
+        if self.calendar is None:
+            return NO_TIER
+        tier = self.calendar.tier(wall_ms)
+        return NOT_IN_FORCE if tier is None else tier
 
+
+NO_TIER: Final = Tier.DEFAULT + 1
+"""Rank of a gateway without a calendar: behind one whose calendar fits at times that no entry of it names."""
+NOT_IN_FORCE: Final = NO_TIER + 1
+"""Rank of a gateway whose calendar does not fit: the search leaves it out."""
+_STATES_MAX: Final = 100
+"""Choices among the lines of gateways that are kept for the lines of a number."""
 _NO_TIERS: Final[dict[tuple[int | None, ...], "Fit"]] = {}
 
 
@@ -57,8 +71,6 @@ class Fit(NamedTuple):
     """The criteria that decide within a group; none = ``ranked`` is the order."""
     stopped: tuple[Candidate, ...] = ()
     """Candidates that are out because one with a longer prefix ends the search."""
-    has_repeats: bool = False
-    """Whether a gateway is among them by several lines of the plan's routes."""
     calendars: tuple[GatewayCalendar, ...] = ()
     """Calendars of the candidates, where the first of ``criteria`` is the calendar."""
     choosy: tuple[Candidate, ...] = ()
@@ -73,6 +85,46 @@ class Fit(NamedTuple):
     """The candidates of a call that none of ``stoppers`` accepts."""
     alike: tuple[tuple[Places, ...], ...] = ()
     """For each group what ``rated_alike`` returns; none = the first of ``criteria`` is neither cost nor price."""
+
+
+class Lines:
+    """The lines of a plan's routes for a number, where some gateway has several: it stands in the order by one.
+
+    That is the longest line in force; of several, the one whose calendar fits most closely, then the one with the
+    lowest priority. A gateway without a line in force stands by its longest.
+    """
+
+    __slots__ = ("_fits", "_lines", "_order")
+
+    def __init__(self, lines: Sequence[Candidate], order: Sequence[Criterion]) -> None:
+        self._lines = lines
+        self._order = order
+        self._fits: dict[tuple[int, ...], Fit] = {}
+        """By the places of the lines that stand."""
+
+    def fit(self, wall_ms: int) -> Fit:
+        """Return the lines that stand at a moment (UTC milliseconds), sorted as far as the configuration decides it."""
+        best: dict[str, tuple[tuple[int, ...], int]] = {}
+        for place, line in enumerate(self._lines):
+            tier = line.tier(wall_ms)
+            is_over = line.valid_to is not None and wall_ms >= line.valid_to
+            is_in_force = not is_over and tier != NOT_IN_FORCE and wall_ms >= (line.valid_from or 0)
+            ranked = (not is_in_force, -line.length, tier, line.priority), place
+            name = line.gateway.name
+            best[name] = min(best.get(name, ranked), ranked)
+        places = tuple(sorted(place for _, place in best.values()))
+        fit = self._fits.get(places)
+        if fit is None:
+            if len(self._fits) >= _STATES_MAX:
+                self._fits.clear()
+            fit = self._fits[places] = sorted_fit([self._lines[place] for place in places], self._order)
+        return fit
+
+
+def fitted(candidates: Sequence[Candidate], order: Sequence[Criterion]) -> Fit | Lines:
+    """Sort candidates, or the lines that stand at the moment of a call where some gateway has several."""
+    has_several = len({each.gateway.name for each in candidates}) < len(candidates)
+    return Lines(candidates, order) if has_several else sorted_fit(candidates, order)
 
 
 def sorted_fit(candidates: Sequence[Candidate], order: Sequence[Criterion], stop_below: int | None = None) -> Fit:
@@ -106,11 +158,10 @@ def _in_order(found: list[Candidate], order: Sequence[Criterion], stopped: tuple
 
     ranked = tuple(sorted(found, key=rank))
     groups = tuple(tuple(equal) for _, equal in groupby(ranked, key=rank))
-    repeats = len({each.gateway.name for each in ranked}) < len(ranked)
     if len(groups) == len(ranked):
-        return Fit(ranked, stopped=stopped, has_repeats=repeats)
+        return Fit(ranked, stopped=stopped)
     criteria = tuple(order[len(first) :])
-    fit = Fit(ranked, groups, criteria, stopped, repeats, alike=alike_in(groups, criteria))
+    fit = Fit(ranked, groups, criteria, stopped, alike=alike_in(groups, criteria))
     if fit.criteria[:1] != (Criterion.CALENDAR,):
         return fit
     calendars = {id(each.calendar): each.calendar for each in ranked if each.calendar is not None}

@@ -12,9 +12,8 @@ from operator import itemgetter
 from typing import Final
 
 from vosd.base.money import EXACT
-from vosd.routing.calendar import Tier
 from vosd.routing.conditions import accepts, may_take
-from vosd.routing.fit import Candidate, Places, rated_alike
+from vosd.routing.fit import NO_TIER, NOT_IN_FORCE, Candidate, Places, rated_alike
 from vosd.routing.plan import BY_RATES, IN_TURN, Criterion, RoutingPlan
 from vosd.routing.ports import Capacity, Vendors
 from vosd.routing.quality_order import blend_ranks, quality_ranks
@@ -22,10 +21,6 @@ from vosd.routing.routes import RouteRequest
 from vosd.routing.weights import Share, ShareKey
 from vosd.trunks.gateways import RoutingGateway
 
-NO_TIER: Final = Tier.DEFAULT + 1
-"""Rank of a gateway without a calendar: behind one whose calendar fits at times that no entry of it names."""
-NOT_IN_FORCE: Final = NO_TIER + 1
-"""Rank of a gateway whose calendar does not fit: the search leaves it out."""
 _LAST: Final = Decimal("Infinity")
 
 Rank = int | Decimal
@@ -181,7 +176,7 @@ class Ordering:
             case Criterion.PRIORITY:
                 return candidate.priority
             case Criterion.CALENDAR:
-                return self._tier(candidate)
+                return candidate.tier(self._request.at.wall)
             case Criterion.LOAD:
                 gateway = candidate.gateway
                 calls = self._occupancy.active(gateway.scope, gateway.name)
@@ -195,12 +190,6 @@ class Ordering:
                 | Criterion.ROUND_ROBIN
             ):
                 raise ValueError(f"a gateway has no rank of its own by {criterion.value}")
-
-    def _tier(self, candidate: Candidate) -> int:
-        if candidate.calendar is None:
-            return NO_TIER
-        tier = candidate.calendar.tier(self._request.at.wall)
-        return NOT_IN_FORCE if tier is None else tier
 
     def _of_best_tier(self, ranked: list[tuple[Rank, Candidate]]) -> list[tuple[Rank, Candidate]]:
         """Return the candidates of the best tier, and those without a calendar or whose calendar does not fit.

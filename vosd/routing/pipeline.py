@@ -4,7 +4,7 @@ The checks only read: a place on a gateway is taken when the attempt begins, and
 members; ``callcontrol.explain`` turns them into sentences.
 """
 
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from decimal import Decimal
 from itertools import chain
 from typing import Final
@@ -143,30 +143,25 @@ def _search(
         ordering = Ordering(table.plan, rated, request, occupancy, vendors)
         candidates = ordering.in_order(fit.groups, fit.criteria, fit.alike)
     resting: dict[str, RouteChoice] = {}
-    offered: set[str] = set()
-    full: dict[str, int] = {}
-    if fit.has_repeats:
-        candidates = _each_once(candidates, offered, full)
+    is_offered = False
     for candidate in candidates:
         found, has_room = _examine(candidate, request, occupancy, rests, vendors), True
         if request.looks_ahead and isinstance(found, LeftOut) and found.cause in OF_ROOM:
             found, has_room = _examine_room_later(candidate, request, rests, vendors, found), False
         if isinstance(found, LeftOut):
             left.append(found)
-            if found.cause is Cause.FULL:
-                full[found.gateway.name] = max(candidate.length, full.get(found.gateway.name, 0))
             if found.gateway.is_phone and found.cause is not Cause.OFFLINE:
                 return  # the offline gateway takes calls only while the phone is not registered, not while it is busy
         elif found.is_last_resort:
             left.append(LeftOut(found.gateway, Cause.FAILING, vendors.doubted.get(found.gateway.name, "")))
             resting.setdefault(found.gateway.name, found)
         else:
-            offered.add(found.gateway.name)
+            is_offered = True
             if ordering is not None and has_room:
                 ordering.offered(candidate)
             yield found if found.gateway.numbers is None else _renumbered(found, vendors)
     left += _not_in_order(fit, ordering)
-    yield from _after_all(resting.values(), request, vendors, left, are_others=bool(offered))
+    yield from _after_all(resting.values(), request, vendors, left, are_others=is_offered)
 
 
 def _after_all(
@@ -219,19 +214,6 @@ def _renumbered(choice: RouteChoice, vendors: Vendors) -> RouteChoice:
     """
     callee, caller = vendors.numbers_out(choice.gateway, choice.callee_out, choice.caller_out)
     return msgspec.structs.replace(choice, callee_out=callee, caller_out=caller)
-
-
-def _each_once(
-    candidates: Iterable[Candidate], offered: Container[str], full: Mapping[str, int]
-) -> Iterator[Candidate]:
-    """Yield candidates, without those of gateways that were offered the call by another line of the plan's routes.
-
-    ``full`` has the digits of the longest line in force that has all its calls: shorter ones take none in its place.
-    """
-    for candidate in candidates:
-        name = candidate.gateway.name
-        if name not in offered and candidate.length >= full.get(name, 0):
-            yield candidate
 
 
 def _examine_room_later(

@@ -14,7 +14,7 @@ import msgspec
 from vosd.base.calendar_use import CalendarUse
 from vosd.base.number import for_matching
 from vosd.base.prefixes import ANY, PrefixIndex
-from vosd.routing.fit import Candidate, Fit, sorted_fit
+from vosd.routing.fit import Candidate, Fit, Lines, fitted
 from vosd.routing.plan import NO_PLAN, RouteRow, RoutingPlan
 from vosd.routing.ports import BuyPrefixes, GatewayCalendar
 from vosd.trunks.gateways import RoutingGateway
@@ -180,10 +180,10 @@ class RouteTable:
         """Tables of buy rates, whether the caller's number counts, and the gateways with their prefixes from each."""
         self._has_more = bool(self._rated or self._by_wildcards)
         """Whether the longest prefix in ``_by_prefix`` does not say everything."""
-        self._fits: dict[object, Fit] = {}
+        self._fits: dict[object, Fit | Lines] = {}
 
     def fit(self, callee: str, wall_ms: int, caller: str = "", is_withheld: bool = False) -> Fit:
-        """Return every gateway that ``callee`` fits; ``wall_ms`` (UTC) and ``caller`` count for buy rates alone.
+        """Return every gateway that ``callee`` fits at ``wall_ms`` (UTC); ``caller`` counts for buy rates alone.
 
         ``is_withheld``: the caller withholds its number. For a phone: its redirect server, then the phone, then its
         offline gateway.
@@ -201,7 +201,7 @@ class RouteTable:
         fit = self._fits.get(prefix)
         if fit is None:
             fit = self._remember(prefix, self._gather(number, ()))
-        return fit
+        return fit if isinstance(fit, Fit) else fit.fit(wall_ms)
 
     def named(self, gateway: RoutingGateway, *, is_given: bool) -> Candidate | None:
         """Return a gateway that was named as a candidate for any number; None = the plan does not use it.
@@ -277,13 +277,13 @@ class RouteTable:
                 for gateway in gateways
             ]
             fit = self._remember(key, self._gather(number, more, fitting))
-        return fit
+        return fit if isinstance(fit, Fit) else fit.fit(wall_ms)
 
-    def _remember(self, key: object, candidates: Sequence[Candidate]) -> Fit:
+    def _remember(self, key: object, candidates: Sequence[Candidate]) -> Fit | Lines:
         if len(self._fits) >= _REMEMBERED_PREFIXES:
             self._fits.clear()
         current = tuple(map(self._current, candidates)) if self._overridden else candidates
-        fit = self._fits[key] = sorted_fit(current, self.plan.criteria)
+        fit = self._fits[key] = fitted(current, self.plan.criteria)
         return fit
 
     def _current(self, candidate: Candidate) -> Candidate:
@@ -305,7 +305,8 @@ class RouteTable:
     def _gather(self, number: str, by_rates: Iterable[Candidate], fitting: _Wild = ()) -> Sequence[Candidate]:
         """Return the gateways that a number fits, each once, the longest prefix first, then as defined.
 
-        A gateway that the plan's routes name for several times or calendars is there with the longest prefix of each.
+        A gateway that the plan's routes name for several times or calendars is there with the longest prefix of each:
+        which of these lines counts depends on the moment (``Lines``).
         ``fitting`` are the prefixes with wildcards that fit; of two of equal length the one without goes before.
         """
         found: dict[tuple[object, ...], Candidate] = {}

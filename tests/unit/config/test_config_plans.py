@@ -88,6 +88,10 @@ def test_a_mistake_in_a_plan_is_named(site, plan, error):
             "prefix,gateway,percent\n44,carrier,60\n44,carrier,50\n",
             "r.csv:3: routing_plans[a].routes_file.percent: value '50': expected at most 100 in all",
         ),
+        (
+            "prefix,gateway,percent,valid_from,valid_to\n44,carrier,70,,2026-05-31\n44,second,20,,\n44,third,20,2026-05-31,\n",
+            "r.csv:4: routing_plans[a].routes_file.percent: value '20': expected at most 100 in all",
+        ),
         ("prefix,gateway,percent\n44,carrier,101\n", "expected a whole number from 0 to 100"),
         ("prefix,gateway,valid_to\n44,carrier,tomorrow\n", "expected a day such as 2026-12-31"),
         ('prefix,gateway\n"44,carrier\n', "expected valid CSV"),
@@ -101,6 +105,16 @@ def test_a_mistake_in_a_file_of_routes_is_named_with_its_line(site, routes, erro
     site.write("r.csv", routes)
     found = site.errors(f"{site.minimal}routing_plans: [{{name: a, routes_file: r.csv}}]")
     assert any(error in each for each in found), found
+
+
+def test_percentages_of_lines_that_are_never_in_force_together_are_not_added_up(site):
+    """The third line overlaps each of the others, which do not overlap."""
+    site.write(
+        "r.csv",
+        "prefix,gateway,percent,valid_from,valid_to\n44,carrier,70,,2026-05-31\n44,carrier,60,2026-06-01,\n44,carrier,30,,\n",
+    )
+    plan = site.load(f"{site.minimal}routing_plans: [{{name: a, routes_file: r.csv}}]").catalogue.plans["a"].plan
+    assert [row.percent for row in plan.routes] == [70, 60, 30]
 
 
 def test_many_bad_lines_are_counted(site):

@@ -127,6 +127,23 @@ def test_lines_that_are_not_in_force_or_not_for_such_calls_have_no_share_of_a_hu
     assert sorted(taken) == ["b"] * 2 + ["c"] * 8
 
 
+@pytest.mark.parametrize("criterion", [Criterion.WEIGHT, Criterion.ROUND_ROBIN])
+@pytest.mark.parametrize(
+    "others",
+    [
+        [RouteRow("44", "a", weight=200, valid_to=NOON)],
+        [RouteRow("44", "a", weight=200, valid_from=NOON + 1)],
+        [RouteRow("442", "a", valid_to=NOON), RouteRow("4420", "a", valid_from=NOON + 1)],
+        [RouteRow("4", "a", valid_from=NOON, valid_to=NOON + 1)],
+    ],
+)
+def test_a_gateway_of_several_lines_has_its_share_by_the_one_that_stands(others, criterion):
+    table = with_rows(*others, RouteRow("44", "a", weight=100), RouteRow("44", "b", weight=100), order=(criterion,))
+    vendors = Vendors()
+    taken = [next(find_routes(request(), table, Occupancy(), Rests(), vendors)).gateway.name for _ in range(30)]
+    assert (taken.count("a"), taken.count("b")) == (15, 15)
+
+
 def test_a_whole_percentage_leaves_the_others_as_a_reserve():
     table = with_rows(RouteRow("44", "a", percent=100), RouteRow("44", "b"))
     vendors = Vendors()
@@ -156,6 +173,13 @@ def test_a_gateway_may_have_another_priority_at_another_time_and_is_offered_once
     )
     assert names(examined(table)) == ["a", "b"]
     assert names(examined(table, request(at=Instant(10_000, NOON + HOUR)))) == ["b", "a"]
+
+
+def test_a_gateway_without_a_line_in_force_is_left_out_once_by_its_longest():
+    table = with_rows(RouteRow("4", "a", valid_to=NOON), RouteRow("44", "a", valid_from=NOON + 1), RouteRow("4", "b"))
+    found = examined(table)
+    assert (names(found), [(each.gateway.name, each.cause) for each in found.left]) == (["b"], [("a", Cause.EXPIRED)])
+    assert found.left[0].detail.startswith("valid from")
 
 
 def test_a_resting_gateway_of_several_lines_is_tried_once():

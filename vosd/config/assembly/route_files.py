@@ -44,7 +44,7 @@ def read_route_file(path: Path, named_at: SourceLine, key: str, problems: Proble
     text = read_text(path, named_at, key, problems, ROUTE_FILE_BYTES_MAX)
     if text is None:
         return
-    shares: defaultdict[tuple[str, int | None], int] = defaultdict(int)
+    shares: defaultdict[tuple[str, int | None], list[RouteKeys]] = defaultdict(list)
     bad = 0
     for line in _lines(text, path, key, problems):
         found = problems if bad < _BAD_ROWS_SHOWN else ProblemList()
@@ -52,15 +52,30 @@ def read_route_file(path: Path, named_at: SourceLine, key: str, problems: Proble
         if row is None:
             bad += 1
             continue
-        group = row.prefix, row.priority
-        shares[group] += row.percent or 0
-        if shares[group] > 100:
-            place, name, percent = line.spot(("percent",))
-            problems.error(place, name, "at most 100 in all for one prefix and priority", percent)
-            shares[group] = 0
+        if row.percent:
+            group = shares[row.prefix, row.priority]
+            group.append(row)
+            if _most_percent(group) > 100:
+                place, name, percent = line.spot(("percent",))
+                problems.error(place, name, "at most 100 in all for one prefix and priority", percent)
+                group.clear()
         yield PlacedRow(row, line.place)
     if bad > _BAD_ROWS_SHOWN:
         problems.error(named_at, key, f"routes without mistakes; {bad - _BAD_ROWS_SHOWN} more lines have some")
+
+
+def _most_percent(rows: list[RouteKeys]) -> int:
+    """Return the most that some lines have of a hundred together at any moment; the last line has just come."""
+    latest = rows[-1]
+    moments = {
+        latest.valid_from or 0,
+        *(each.valid_from or 0 for each in rows if _is_valid(latest, each.valid_from or 0)),
+    }
+    return max(sum(each.percent or 0 for each in rows if _is_valid(each, moment)) for moment in moments)
+
+
+def _is_valid(row: RouteKeys, wall_ms: int) -> bool:
+    return (row.valid_from or 0) <= wall_ms and (row.valid_to is None or wall_ms < row.valid_to)
 
 
 def _lines(text: str, path: Path, key: str, problems: ProblemList) -> Iterator[_Line]:
