@@ -316,6 +316,26 @@ def test_a_gateway_whose_line_has_all_its_calls_gets_no_more_of_them_by_a_shorte
     assert sorted(names(examined(table, request("4430"), occupancy=occupancy))) == ["a", "b"]
 
 
+@pytest.mark.parametrize(
+    "order",
+    [
+        (Criterion.PREFIX, Criterion.PRIORITY, Criterion.WEIGHT),
+        (Criterion.PRIORITY, Criterion.WEIGHT),
+        (Criterion.COST, Criterion.WEIGHT),
+        (Criterion.PRIORITY, Criterion.PREFIX),
+    ],
+)
+@pytest.mark.parametrize("until", [None, NOON + 1])
+def test_the_limit_of_the_longest_line_in_force_holds_whatever_the_order_begins_with(order, until):
+    dated = RouteRow("4420", "b", priority=2, weight=50, max_calls=1, valid_to=until)
+    rows = RouteRow("44", "b", priority=1), RouteRow("44", "a", priority=2), dated
+    table, occupancy = with_rows(*rows, order=order), Occupancy()
+    assert {each.gateway.name: each.prefix for each in examined(table).choices} == {"a": "44", "b": "4420"}
+    occupancy.take(LimitScope.ROUTE, "premium/4420/b", 1, None, 0)
+    found = examined(table, occupancy=occupancy)
+    assert (names(found), left(found)) == (["a"], {"b": (Cause.FULL, "premium/4420/b has its 1")})
+
+
 def test_the_least_loaded_comes_first_in_proportion_to_the_weight():
     wide, narrow = routing_gateway("wide", weight=300), routing_gateway("narrow", weight=100)
     table = RouteTable([narrow, wide]).by_plan(RoutingPlan("even", order=(Criterion.LOAD,)))
