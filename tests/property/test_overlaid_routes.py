@@ -39,12 +39,15 @@ numbers = st.text("012", min_size=1, max_size=4) | st.just("1001")
 
 
 def own_routes(lines, changed):
-    """Make a plan; a value of a line gives way to a changed one of its gateway."""
+    """Make a plan; a value of a line gives way to a changed one of its gateway, a percentage to a changed weight."""
     rows = [RouteRow("1", "b"), RouteRow("10", "c"), RouteRow("2", "d", percent=10)]
     for place, (row, (priority, weight)) in enumerate(zip(rows, lines, strict=True)):
         over = changed.get(row.gateway, {})
         rows[place] = msgspec.structs.replace(
-            row, priority=over.get(Setting.PRIORITY, priority), weight=over.get(Setting.WEIGHT, weight)
+            row,
+            priority=over.get(Setting.PRIORITY, priority),
+            weight=over.get(Setting.WEIGHT, weight),
+            percent=None if Setting.WEIGHT in over else row.percent,
         )
     return RoutingPlan("own", routes=tuple(rows))
 

@@ -292,7 +292,9 @@ class RouteTable:
         if overridden is None:
             return candidate
         gateway, values = overridden
-        return candidate._replace(gateway=gateway, **{name: values[name] for name in _OF_LINES & values.keys()})
+        percent = None if "weight" in values else candidate.percent  # which would stand in place of the weight
+        own = {name: values[name] for name in _OF_LINES & values.keys()}
+        return candidate._replace(gateway=gateway, percent=percent, **own)
 
     def _current_of_phone(self, candidate: Candidate) -> Candidate:
         """Do the same for a phone, whose redirect server differs from the gateway of that name (``_fit_of``)."""

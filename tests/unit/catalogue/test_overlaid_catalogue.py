@@ -5,8 +5,13 @@ from decimal import Decimal
 import pytest
 from doubles.data.builders import account, catalogue, mapping_gateway, override, phone, routing_gateway
 
+from vosd.base.clock import Instant
+from vosd.callcontrol.live_state import LiveState
+from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.catalogue.overrides import SETTINGS, Blocks, Overrides, Setting, Target, overlaid
+from vosd.routing.pipeline import find_routes
 from vosd.routing.plan import RouteRow, RoutingPlan
+from vosd.routing.routes import RouteRequest
 from vosd.trunks.dialect import CalleeDialect, Redirects
 from vosd.trunks.gateways import PrefixMode
 
@@ -173,3 +178,20 @@ def test_a_blocked_gateway_does_not_end_the_search_at_its_prefix():
     for block in (override(Target.ROUTING, "long"), override(Target.ACCOUNT, "carriers")):
         blocked = overlaid(whole, Overrides([block]))
         assert [each.gateway.name for each in blocked.routes.candidates("4420")] == ["long", "short"]
+
+
+@pytest.mark.parametrize(
+    ("weight", "firsts"), [(None, {"a": 70, "b": 30}), ("0", {"b": 100}), ("300", {"a": 75, "b": 25})]
+)
+def test_a_weight_takes_the_place_of_the_percentage_of_a_line(weight, firsts):
+    gateways = [routing_gateway(name, "44", account="carriers") for name in "ab"]
+    plan = RoutingPlan("own", routes=(RouteRow("44", "a", percent=70), RouteRow("44", "b")))
+    made = [] if weight is None else [override(Target.ROUTING, "a", Setting.WEIGHT, weight)]
+    whole = overlaid(catalogue(gateways, plans=(plan,)), Overrides(made))
+    live = LiveState(addresses_of=lambda gateway: gateway.addresses)
+    vendors, taken = LiveVendors(whole, live), []
+    for _ in range(100):
+        request = RouteRequest("4420", "", Instant(60_000, 0))
+        routes = find_routes(request, whole.plans["own"], live.occupancy, live.rests, vendors)
+        taken.append(next(routes).gateway.name)
+    assert {name: taken.count(name) for name in dict.fromkeys(taken)} == firsts
