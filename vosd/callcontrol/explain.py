@@ -112,8 +112,8 @@ def explain_routes(
     fitting = {*(each.routing_gateway for each in candidates), *(each.routing_gateway for each in left)}
     every = {each.name for each in table.gateways}
     if others is not None and others is not table:
-        number = request.routing_number or request.callee
-        fit = others.fit(number, request.at.wall, request.caller, request.is_withheld)
+        number, rated = request.routing_number or request.callee, request.routing_number or request.callee_rated
+        fit = others.fit(number, request.at.wall, request.caller, rated, is_withheld=request.is_withheld)
         without_plan = [each.gateway.name for each in fit.ranked]
         missing = f"plan: not among the gateways of plan {table.plan.name}"
         left += [PassedOver(name, missing) for name in dict.fromkeys(without_plan) if name not in every | fitting]

@@ -131,10 +131,9 @@ def _search(
     if request.targets:
         yield from _search_named(request, table, occupancy, rests, vendors, left)
         return
-    fit, ordering = (
-        table.fit(request.routing_number or request.callee, request.at.wall, request.caller, request.is_withheld),
-        None,
-    )
+    ported, ordering = request.routing_number, None
+    number, rated = ported or request.callee, ported or request.callee_rated
+    fit = table.fit(number, request.at.wall, request.caller, rated, is_withheld=request.is_withheld)
     if fit.stoppers or fit.calendars:
         fit = _at_this_time(fit, request, table, occupancy, vendors)
     candidates: Iterable[Candidate] = fit.ranked

@@ -182,11 +182,12 @@ class RouteTable:
         """Whether the longest prefix in ``_by_prefix`` does not say everything."""
         self._fits: dict[object, Fit | Lines] = {}
 
-    def fit(self, callee: str, wall_ms: int, caller: str = "", is_withheld: bool = False) -> Fit:
-        """Return every gateway that ``callee`` fits at ``wall_ms`` (UTC); ``caller`` counts for buy rates alone.
+    def fit(self, callee: str, wall_ms: int, caller: str = "", rated: str = "", *, is_withheld: bool = False) -> Fit:
+        """Return every gateway that ``callee`` fits at ``wall_ms`` (UTC).
 
-        ``is_withheld``: the caller withholds its number. For a phone: its redirect server, then the phone, then its
-        offline gateway.
+        The others count for buy rates alone: ``rated`` is ``callee`` without its routing prefix, empty where it has
+        none; ``is_withheld``: the caller withholds its number. For a phone: its redirect server, then the phone, then
+        its offline gateway.
         """
         number = callee.removeprefix("+")  # ``for_matching``
         phone = self._phones.get(number)
@@ -194,7 +195,7 @@ class RouteTable:
             return phone if not self._overridden else Fit(tuple(map(self._current_of_phone, phone.ranked)))
         nearest = self._by_prefix.longest(number)
         if self._has_more:
-            return self._fit_by_more(number, nearest, wall_ms, caller, is_withheld)
+            return self._fit_by_more(number, nearest, wall_ms, caller, rated or number, is_withheld=is_withheld)
         if nearest is None:
             return _NOTHING
         prefix = nearest[0].prefix
@@ -258,11 +259,18 @@ class RouteTable:
         )
 
     def _fit_by_more(
-        self, number: str, nearest: tuple[Candidate, ...] | None, wall_ms: int, caller: str, is_withheld: bool
+        self,
+        number: str,
+        nearest: tuple[Candidate, ...] | None,
+        wall_ms: int,
+        caller: str,
+        rated: str,
+        *,
+        is_withheld: bool,
     ) -> Fit:
         """Return the candidates where buy rates and prefixes with wildcards count as well."""
         found = [
-            rates.find(number, wall_ms, caller if shows_number[is_withheld] else "")
+            rates.find(rated, wall_ms, caller if shows_number[is_withheld] else "")
             for rates, shows_number, _ in self._rated
         ]
         prefixes = tuple(None if rate is None else rate.prefix for rate in found)

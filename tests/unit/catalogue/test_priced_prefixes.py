@@ -24,8 +24,10 @@ def group(name: str, *prefixes: str, locked: str = "") -> dict[str, Any]:
     }
 
 
-def site(directory: Path, closing: dict[str, Any], *groups: dict[str, Any], account: dict[str, Any]) -> Catalogue:
-    """Load a vendor ``closing`` before a vendor ``other`` that takes every number."""
+def site(
+    directory: Path, closing: dict[str, Any], *groups: dict[str, Any], account: dict[str, Any], strip: int = 0
+) -> Catalogue:
+    """Load a vendor ``closing`` before a vendor ``other`` that takes 44; routing prefixes have ``strip`` digits."""
     clearing = {"type": "clearing", "overdraft_limit": "unlimited"}
     gateways = [
         {"name": "closing", "account": "a", "address": "192.0.2.8", **closing},
@@ -46,7 +48,7 @@ def site(directory: Path, closing: dict[str, Any], *groups: dict[str, Any], acco
             {"id": "a", **clearing, **account},
             {"id": "b", "rate_group": "sell", **clearing},
         ],
-        "mapping_gateways": [{"name": "pbx", "account": "acme", "hosts": "192.0.2.1"}],
+        "mapping_gateways": [{"name": "pbx", "account": "acme", "hosts": "192.0.2.1", "billing_strip_digits": strip}],
         "routing_gateways": gateways,
     }
     path.write_text(json.dumps({key: value for key, value in file.items() if value}))
@@ -103,3 +105,18 @@ def test_rates_by_origin_count_for_order_and_quality_as_they_price_the_call(tmp_
     first = found.candidates[0]
     assert first.quality is not None
     assert (first.routing_gateway, first.prefix, first.quality.asr) == ("closing", prefix, asr)
+
+
+@pytest.mark.parametrize(
+    ("callee", "expected"), [("9999442079", [("closing", "4420")]), ("4930442079", [("closing", "4420")])]
+)
+def test_buy_rates_take_the_number_without_its_routing_prefix(tmp_path, callee, expected):
+    catalogue = site(
+        tmp_path, {"prefixes": "from_rates"}, group("deck", "4420"), account={"rate_group": "deck"}, strip=4
+    )
+    assert tried(catalogue, callee) == expected
+
+
+def test_a_routing_prefix_routes_those_whose_prefixes_are_listed(tmp_path):
+    catalogue = site(tmp_path, {"prefixes": ["9999"]}, group("deck", "4420"), account={"rate_group": "deck"}, strip=4)
+    assert tried(catalogue, "9999442079") == [("closing", "9999")]
