@@ -12,6 +12,7 @@ import msgspec
 
 from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal, VosError
+from vosd.base.margin import LossGuard
 from vosd.base.money import ZERO
 from vosd.base.number import for_matching, without_separators
 from vosd.billing.call_hold import CallHold
@@ -40,6 +41,7 @@ from vosd.trunks.scope import LimitScope
 
 VERIFIED: Final = Verstat.PASSED.value
 _UNIDENTIFIED: Final = "the call is not identified yet"
+_NO_GUARD: Final = LossGuard(min_margin=None, max_price_per_second=None)
 
 
 class StepOutOfOrderError(VosError):
@@ -61,6 +63,8 @@ def route_request(
     guard = mapping.loss_guard or account.loss_guard or plan.loss_guard
     if rate.group == FREE_NUMBER and guard.min_margin is not None:
         guard = msgspec.structs.replace(guard, min_margin=None)  # it is sold for nothing on purpose
+    if call.callee_billing in catalogue.parameters.special_numbers.emergency:
+        guard = _NO_GUARD
     typical_s = lengths.get(rate.rate.prefix) or catalogue.parameters.typical_seconds
     request = RouteRequest(
         call.callee,

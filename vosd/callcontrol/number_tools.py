@@ -64,7 +64,8 @@ class WhereTo(SetupQuestion, frozen=True):
 def check_caller(admission: Admission, call: CallRequest) -> Outcome:
     """Verify the caller's signature where its trunk wants that.
 
-    Then refuse a caller that is on the dynamic blacklist, or count its call, which may put it there.
+    Then refuse a caller that is on the dynamic blacklist, or count its call, which may put it there; calls to emergency
+    numbers are not counted.
     """
     gateway = call.mapping
     if gateway is None:
@@ -77,7 +78,8 @@ def check_caller(admission: Admission, call: CallRequest) -> Outcome:
     if limits is None or not limits.enabled:
         return None
     caller = for_matching(call.caller)
-    if caller.lower() in NO_CALLER:
+    is_emergency = admission.catalogue.parameters.special_numbers.is_emergency(call.callee_billing)
+    if caller.lower() in NO_CALLER or is_emergency:
         return None
     counted = admission.live.dynamic_lists.take(gateway.name, caller, for_matching(call.callee), limits, call.at)
     if isinstance(counted, ListedCaller):
@@ -90,7 +92,7 @@ def check_caller(admission: Admission, call: CallRequest) -> Outcome:
 def find_routing_number(admission: Admission, call: CallRequest) -> Outcome:
     """Find the number by which a ported number is routed: the INVITE has it, or it is looked up.
 
-    A number of the inventory is not looked up: the inventory says what it rings. Neither is an emergency number.
+    A number of the inventory is not looked up: the inventory says what it rings. An emergency number is not ported.
     """
     gateway, parameters = call.mapping, admission.catalogue.parameters
     terms = parameters.number_portability
@@ -100,7 +102,8 @@ def find_routing_number(admission: Admission, call: CallRequest) -> Outcome:
         refusal = ring_did(admission.catalogue.dids, admission, call)
         if refusal is not None:
             return refusal
-    if gateway.accept_routing_number and isinstance(call.numbers, InviteNumbers):
+    is_emergency = call.callee_billing in parameters.special_numbers.emergency
+    if gateway.accept_routing_number and isinstance(call.numbers, InviteNumbers) and not is_emergency:
         sent = call.numbers.portability()
         if sent.is_looked_up:
             route_by(sent.routing_number, terms, call)
@@ -108,8 +111,7 @@ def find_routing_number(admission: Admission, call: CallRequest) -> Outcome:
     if terms is None or not terms.asks or not gateway.ask_number_portability or call.did:
         return None
     number = for_matching(call.callee)
-    is_number = number.isascii() and number.isdigit()
-    if not is_number or parameters.special_numbers.is_emergency(call.callee_billing):
+    if is_emergency or not (number.isascii() and number.isdigit()):
         return None  # names are not ported, and servers refuse them
     if terms.prefixes and not number.startswith(terms.prefixes):
         return None

@@ -9,6 +9,7 @@ from doubles.virtual.vendor import answers, refuses
 from structlog.testing import capture_logs
 
 from vosd.admin.routing import explain_route
+from vosd.routing.special_numbers import SpecialNumbers
 from vosd.trunks.gateways import CallerLimits
 from vosd.trunks.number_rules import IncomingNumbers
 
@@ -45,6 +46,12 @@ def test_a_listed_caller_gets_403_and_the_record_and_the_log_say_why():
     )
     detail = "caller in dynamic blacklist: 12025550100 of acme, frequency above 2"
     assert [each["detail"] for each in logs if each["event"] == "call_refused"] == [detail, detail]
+
+
+def test_calls_to_emergency_numbers_are_neither_counted_nor_refused():
+    scene = scene_of(special_numbers=SpecialNumbers(emergency=frozenset({CALLEE})))
+    assert [dial(scene).final for _ in range(4)] == [200] * 4
+    assert lists(scene).calls.size == 0
 
 
 def test_other_callers_of_the_customer_go_on():

@@ -302,6 +302,13 @@ def test_a_routing_number_of_a_customer_counts_only_where_it_may_choose_the_rout
     assert (record.callee_in, record.callee_billing) == (CALLEE, CALLEE)
 
 
+def test_a_routing_number_of_a_customer_routes_no_emergency_number():
+    emergency = SpecialNumbers(emergency=frozenset({CALLEE}))
+    scene = scene_of(customer={"accept_routing_number": True}, special_numbers=emergency)
+    assert scene.dial(f"{CALLEE};npdi;rn=+{ROUTING}").final == 200
+    assert scene.tried() == [("vendor-0", CALLEE)]
+
+
 def test_a_number_that_the_customer_has_looked_up_is_not_looked_up_again():
     scene = scene_of(ported(), customer={"accept_routing_number": True})
     scene.dial(f"{CALLEE};npdi")

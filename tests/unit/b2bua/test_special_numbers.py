@@ -49,6 +49,17 @@ def test_a_free_number_needs_neither_rate_nor_money_nor_a_margin():
     assert scene.close().end_reason == "Normal"
 
 
+@pytest.mark.parametrize("guard", [LossGuard(), LossGuard(max_price_per_second=Decimal("0.0001"))])
+def test_no_vendor_is_too_dear_for_an_emergency_number(guard):
+    rates = [rate_group("sell", applied_rate("0.10")), rate_group("buy", applied_rate("0.60"))]
+    gateways = [msgspec.structs.replace(ACME, loss_guard=guard), vendor_gateway(0)]
+    assert called(Scene(catalogue(gateways, rate_groups=rates))).final == 503
+    emergency = SpecialNumbers(emergency=frozenset({CALLEE}))
+    scene = Scene(catalogue(gateways, rate_groups=rates, special_numbers=emergency))
+    assert called(scene).final == 200
+    assert scene.close().loss > 0
+
+
 def test_a_call_to_a_free_number_still_ends_at_the_longest_duration():
     scene = Scene(usual_catalogue(special_numbers=TOLL_FREE, max_call_seconds=30), balance="0")
     call = scene.caller.call(CALLEE)
