@@ -33,7 +33,7 @@ Values = Mapping[str, str]
 BY_TIME: Final = frozenset(
     {
         *("asked_at", "asked_by", "at", "begins_at", "created", "created_at", "created_by", "from", "made_at"),
-        *("operator", "since", "until", "version", "versions"),
+        *("operator", "since", "until", "version", "versions", "warnings"),
     }
 )
 """Fields of the result of a change that say when it was made, who made it, and how many were before it."""
