@@ -43,7 +43,7 @@ def test_the_link_of_make_run_makes_the_first_administrator_and_no_second(tmp_pa
     with make_run(f"CONFIG={config}") as lines:
         said = said_in(lines)
         assert said["base"] == f"http://{api}"
-        page = browser.new_context(locale="en").new_page()
+        page = browser.new_page(locale="en", reduced_motion="reduce")
         first_log_in(page, f"{said['base']}/{said['link']}")
         expect(page.get_by_role("heading", level=1, name="Overview")).to_be_visible()
         first = subprocess.run(
@@ -61,7 +61,7 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Example]:
 
 
 def test_the_example_has_something_on_every_screen(example: Example, browser: Browser) -> None:
-    page = browser.new_context(locale="en").new_page()
+    page = browser.new_page(locale="en", reduced_motion="reduce")
     first_log_in(page, example.link)
     # shortly after midnight the day has no calls yet; its figures are read twice a minute
     expect(page.get_by_role("region", name="Today").first).to_contain_text("Income today", timeout=100_000)
@@ -75,7 +75,7 @@ def test_the_example_has_something_on_every_screen(example: Example, browser: Br
 def test_a_customer_sees_its_money_how_to_pay_in_and_its_invoice_under_the_name_of_the_operator(
     example: Example, browser: Browser
 ) -> None:
-    page = browser.new_context(locale="en").new_page()
+    page = browser.new_page(locale="en", reduced_motion="reduce")
     first_log_in(page, example.added("harold", "customer", "harbour-hotels"))
     expect(page.get_by_role("heading", level=1, name="Harbour Hotels")).to_be_visible()
     expect(page).to_have_title(re.compile("^Harbour Hotels . Example Telecom$"))
@@ -92,7 +92,7 @@ def test_a_customer_sees_its_money_how_to_pay_in_and_its_invoice_under_the_name_
 
 
 def test_an_agent_sees_the_accounts_below_it(example: Example, browser: Browser) -> None:
-    page = browser.new_context(locale="en").new_page()
+    page = browser.new_page(locale="en", reduced_motion="reduce")
     first_log_in(page, example.added("rosa", "agent", "reseller"))
     below = page.get_by_role("region", name="Accounts below").first
     expect(below.locator("tbody tr")).to_have_count(2)

@@ -43,6 +43,16 @@ def test_what_is_not_saved_is_asked_about_before_it_is_lost(visit: Visit) -> Non
     expect(page.get_by_role("heading", level=1, name="Accounts")).to_be_visible()
 
 
+def test_nothing_moves_for_who_wants_no_motion_while_an_answer_is_awaited(newcomer: Visit) -> None:
+    visitor = newcomer()
+    page = visitor.go("/", "Overview")
+    page.route("**/api/v1/balances*", lambda route: None)  # no answer comes
+    visitor.turn("/accounts", "Accounts")
+    expect(page.get_by_text("Loading", exact=True)).to_be_visible()
+    page.wait_for_function("() => document.getAnimations().every(each => each.playState === 'finished')")
+    expect(page.get_by_text("Loading", exact=True)).to_be_visible()
+
+
 def test_rows_are_gone_through_by_the_keyboard_and_have_their_times_in_utc_there(
     visit: Visit, record: dict[str, str]
 ) -> None:
