@@ -543,6 +543,8 @@ class Call:
         if self.state is states.ANSWERED:
             self._reject(EndReason.UNAVAILABLE, 480, cause, HangupSource.CALLEE, now)
             return
+        if self.conversation.transfer is not None:
+            self.conversation.transfer.first_ends(now)
         self.caller.hang_up(passed_on(cause, self.caller.reasons), now)
         self._over(EndReason.NORMAL, HangupSource.CALLEE, now, self.caller.progress.final, cause)
 
@@ -560,6 +562,8 @@ class Call:
         self.conversation.drop_bridge(now)
         if self.callee is not None:
             self.callee.hang_up(reason_headers(self.callee.reasons, reason, reason.q850_cause), now)
+        if self.conversation.transfer is not None:
+            self.conversation.transfer.first_ends(now)
         self.caller.hang_up(reason_headers(self.caller.reasons, reason, reason.q850_cause), now)
         self._over(reason, HangupSource.SWITCH, at, self.caller.progress.final, dead=dead, now=now)
 

@@ -55,6 +55,7 @@ def refer_came(call: "Call", leg: Leg, event: RequestArrived, board: "Switchboar
         or second is call
         or not second.conversation.may_be_transferred
         or caller.trunk != other.trunk
+        or target.replaces.early_only  # it was answered (RFC 3891 section 3)
     ):
         # There is no such dialog here, or it is another one's. Not 481: that would end the dialog of the REFER.
         leg.respond(server, 603, now)

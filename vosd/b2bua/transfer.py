@@ -169,6 +169,11 @@ class CallTransfer:
             first.moved(at_once=True)
             left.hang_up("", now)
 
+    def first_ends(self, now: Instant) -> None:
+        """Notify the transferor that its transfer fails, before its call ends (RFC 3515 section 2.4.7)."""
+        if self.facts.stage is Stage.CALLING:
+            self._notify(487, now)
+
     def ended(self, call: "Call", at: Instant, now: Instant) -> None:
         """One of the two calls ended at ``at``; ``now`` may be later when the switch lags."""
         match self.facts.stage:

@@ -14,6 +14,7 @@ from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.side import Reply
 from doubles.virtual.vendor import RINGS, IncomingCall, answers, refuses
 
+from vosd.base.cause import EndReason
 from vosd.trunks.dialect import CallerDialect, TransferDisplay, Transfers
 from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters
 
@@ -345,6 +346,40 @@ def test_the_side_that_was_refreshed_is_offered_another_address_that_the_other_o
     assert (len(call.asked["INVITE"]), len(there.asked["INVITE"])) == (2, 1)
     assert ("m=audio 30020 " in call.theirs, "m=audio 20010 " in there.theirs) == (True, True)
     scene.finish(call)
+
+
+@pytest.mark.parametrize("ends", ["party", "switch"])
+def test_the_transferor_is_notified_of_the_end_before_its_call_ends(scene, ends):
+    """RFC 3515 section 2.4.7: the party that was to be transferred leaves while the target rings."""
+    call = talking(scene)
+    scene.vendor.script = RINGS
+    blind(call)
+    scene.wire.run_for(1_000)
+    party, target = both(scene)
+    if ends == "party":
+        party.hang_up()
+    else:
+        scene.exchange.end_all(EndReason.ADMINISTRATIVE)
+    scene.wire.run_for(1_000)
+    assert call.is_over
+    assert target.is_cancelled
+    assert told(call)[-1] == "487 Request Terminated"
+    assert call.asked["NOTIFY"][-1]["Subscription-State"] == "terminated;reason=noresource"
+    settle(scene)
+
+
+def test_an_answered_call_is_not_joined_by_a_replaces_for_early_ones_alone(scene):
+    """RFC 3891 section 3: ``early-only``."""
+    call, other = talking(scene), talking(scene, TARGET)
+    tags = f"to-tag={other.remote.rpartition('tag=')[2]};from-tag={other.tag};early-only"
+    replaces = f"{other.call_id};{tags}".replace("@", "%40").replace(";", "%3B").replace("=", "%3D")
+    refer(call, f"<sip:{TARGET}@{ANYWHERE}?Replaces={replaces}>")
+    scene.wire.run_for(1_000)
+    assert call.got["REFER"] == [603]
+    assert (call.is_over, other.is_over) == (False, False)
+    call.hang_up()
+    other.hang_up()
+    settle(scene)
 
 
 VIDEO = "m=video 4002 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
