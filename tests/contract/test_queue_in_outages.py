@@ -190,33 +190,40 @@ async def test_a_database_that_takes_its_time_for_a_commit_books_each_call_once(
     await booking.check_each_booked_once()
 
 
-async def test_a_row_that_another_program_holds_keeps_the_calls_of_its_account_alone_waiting(
+async def test_rows_that_another_program_holds_keep_the_calls_of_their_accounts_alone_waiting(
     url: str, tmp_path: Path, quick: None
 ) -> None:
+    held = ("acme", "gamma")
     with structlog.testing.capture_logs() as log:
         booking = Booking(url, tmp_path, log, patience_s=2)
-        await booking.balances.adopt({name: account(name) for name in ("acme", "carrier", "beta")})
+        await booking.balances.adopt({name: account(name) for name in (*held, "carrier", "beta")})
         await booking.end(BEFORE)
         await booking.drained()
         other = Database(url)
-        async with other.writing() as held:
-            await held.exec_driver_sql("SELECT balance FROM account WHERE id = 'acme' FOR UPDATE")
-            await booking.end(5)
-            await booking.failed()
-            await booking.end(WINDOW, customer="beta")
+        async with other.writing() as rows:
+            await rows.exec_driver_sql("SELECT balance FROM account WHERE id IN ('acme', 'gamma') FOR UPDATE")
+            for customer in held:
+                await booking.end(1, customer=customer)
+                async with asyncio.timeout(30):
+                    while customer not in booking.recorder._locked:
+                        await asyncio.wait({booking.task}, timeout=0.02)
+            await booking.end(WINDOW - 2, customer="beta")
             async with asyncio.timeout(30):
-                while len(booking.recorder) > 5:
+                while len(booking.recorder) > len(held):
                     await asyncio.wait({booking.task}, timeout=0.02)
             async with asyncio.timeout(30):  # and other programs book on other accounts meanwhile
-                await SqlBooks(other).open_accounts({"gamma"})
-            assert await SqlQueries(booking.database).standing("beta") == Standing(-FEE * WINDOW, WINDOW)
+                await SqlBooks(other).open_accounts({"delta"})
+            assert await SqlQueries(booking.database).standing("beta") == Standing(-FEE * (WINDOW - 2), WINDOW - 2)
             assert await SqlQueries(booking.database).standing("acme") == Standing(-FEE * BEFORE, BEFORE)
         await other.close()
         await booking.drained()
-        assert await SqlQueries(booking.database).standing("acme") == Standing(-FEE * (BEFORE + 5), BEFORE + 5)
+        assert await SqlQueries(booking.database).standing("acme") == Standing(-FEE * (BEFORE + 1), BEFORE + 1)
         await booking.close()
     away = [each for each in log if each["event"] == "database_away"]
-    assert [each["error"].rpartition("; ")[2] for each in away] == ["the rows of accounts acme are locked"]
+    assert [each["error"].rpartition("; ")[2] for each in away] == [
+        "the rows of accounts acme are locked",
+        "the rows of accounts acme, gamma are locked",
+    ]
     assert [each["event"] for each in log if each["event"] == "database_back"] == ["database_back"]
 
 

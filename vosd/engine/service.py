@@ -130,8 +130,7 @@ class SwitchService:
         self._journal = Journal(settings.state_dir / "journal", settings.journal)
         self.balances = Balances(books, clock)
         self.recorder = Recorder(books, self._journal, self.balances.credits, settings.cdr, clock=clock)
-        self.balances.owed_of, self.recorder.booked_elsewhere, self.recorder.booked_on = (
-            self.recorder.owed_of,
+        self.recorder.booked_elsewhere, self.recorder.booked_on = (
             self.balances.tell_of_others,
             self.balances.note_changed,
         )
@@ -284,6 +283,7 @@ class SwitchService:
                 self._leftovers.adopt,
                 self.switch.continuation.report_closed,
             )
+            self.balances.owed_of = self.recorder.owed_of
         if self.node.media is not None:
             calls = self.node.media.calls
             calls.all_resumed(self._clock.now())

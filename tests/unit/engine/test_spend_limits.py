@@ -4,23 +4,31 @@ from decimal import Decimal
 
 import pytest
 import structlog
-from doubles.data.builders import account, applied_rate
+from doubles.data.builders import account, applied_rate, catalogue
 from doubles.data.records import answered_call
 from doubles.journals import new_journal, opened
+from doubles.memory.lease import MemoryLease
+from doubles.memory.registrations import MemoryRegistrations
 from doubles.memory.store import MemoryStore
 from doubles.virtual.clock import ManualClock
 
 from vosd.base.errors import Refusal
 from vosd.base.ids import uuid7
+from vosd.base.secret import Secret
 from vosd.billing.accounts import Account
 from vosd.billing.spending import SpendAction, SpendLimit, SpendPeriod
-from vosd.cdr.ports import StoreUnavailable
+from vosd.cdr.lease import Claimant
+from vosd.cdr.ports import RejectedRecord, StoreUnavailable
 from vosd.cdr.record import Posting
 from vosd.engine.booking.balances import Balances
 from vosd.engine.booking.recorder import Recorder
 from vosd.engine.earlier_run import recover
 from vosd.engine.journal import replay
-from vosd.engine.settings import CdrSettings
+from vosd.engine.service import SwitchService
+from vosd.engine.settings import CdrSettings, Settings
+from vosd.net.resolve import NameServerResolver
+from vosd.sip.flows import Listener
+from vosd.sip.settings import SipSettings
 from vosd.storage.ports import EntryKind, Payment
 
 TEN = {"acme": account("acme")}
@@ -81,6 +89,34 @@ async def test_a_call_of_yesterday_that_waits_to_be_booked_spends_nothing_of_tod
     credit = balances.credits["acme"]
     assert credit.unbooked == -90
     assert [credit.spending.spent(per) for per in SpendPeriod] == [30, 30]
+
+
+async def test_a_start_counts_a_refused_call_of_today_once(tmp_path):
+    journal = opened(tmp_path / "journal")
+    owed = (Posting("acme", Decimal(-30), "call-1/customer", "USD"),)
+    journal.quarantine.put([RejectedRecord(answered_call(1, ended_at=NOW, postings=owed), "why")])
+    journal.close()
+    limited = account("acme", spend_limits=(PER_HOUR,))
+    settings = Settings(
+        node="sw1", listen=(), advertise=None, sip=SipSettings(), database_url=Secret(""), state_dir=tmp_path,
+        control_socket=tmp_path / "unused",
+    )  # fmt: skip
+    store = await store_with("1000")
+    lease = MemoryLease(store, has_ended=lambda _: True)
+    listeners = [Listener("127.0.0.1", 5060, "udp", "udp:127.0.0.1:5060")]
+    service = SwitchService(
+        settings, catalogue([], accounts=[limited]), store, MemoryRegistrations(), lease, ManualClock(wall=NOW),
+        listeners, NameServerResolver((), 1, 1),
+    )  # fmt: skip
+    await service.database.begin(Claimant("sw1", "this", "host", 1, ""))
+    try:
+        await service.learn()
+        await service.start()
+        credit = service.balances.credits["acme"]
+        assert (credit.unbooked, credit.spending.spent(SpendPeriod.HOUR)) == (-30, 30)
+        await service.stop()
+    finally:
+        await service.database.end()
 
 
 async def test_a_limit_that_is_set_later_counts_unbooked_calls_of_its_periods_alone(tmp_path):

@@ -48,17 +48,19 @@ class CurrencyChangedError(VosError):
 
 
 class _Past(NamedTuple):
-    """Cost of calls in a period before they were counted."""
+    """A period of an account whose calls of before are to be counted."""
 
+    account: str
     spending: Spending
     per: SpendPeriod
     began: int
-    amount: Decimal
+    counted: Decimal
+    """Cost that is counted already."""
 
-    def add(self) -> None:
-        """Count it, if the period has not ended since it was read."""
+    def add(self, amount: Decimal) -> None:
+        """Count what its calls have cost, if the period has not ended since that was read."""
         if self.spending.began(self.per) == self.began:
-            self.spending.add(self.amount, self.per)
+            self.spending.add(amount, self.per)
 
 
 class Balances(Counting):
@@ -86,7 +88,8 @@ class Balances(Counting):
         """Accounts whose standing has changed since ``take_changed``."""
         self.owed_of: Callable[[int, int], Awaitable[Mapping[str, Decimal]]] | None = None
         """Returns what accounts owe of calls that ended in a time and are not booked, as ``Recorder.owed_of``; None =
-        all that is owed is of the present hour."""
+        all that is owed is of the present hour. It is None while the earlier run is not recovered, for its calls are
+        counted by that."""
         self.booked_elsewhere: Callable[[str, str, str | None], None] = _untold
         """Called for each account on which another process has booked: its name, balance and currency."""
         self.behind: set[str] = set()
@@ -120,7 +123,8 @@ class Balances(Counting):
             limited = [name for name in limits if accounts[name].spend_limits]
             counting: list[AccountCredit] = []
             try:
-                past = [each for name in limited for each in await self._spent_before(accounts[name], counting)]
+                past = [each for name in limited for each in self._to_count(accounts[name], counting)]
+                spent = await self._spent_before(past)
                 await self._settle_currencies(currencies, in_calls)
             except BaseException:
                 for credit in counting:
@@ -138,8 +142,8 @@ class Balances(Counting):
             for name in self.credits if other is None else other & self.credits.keys():
                 if name not in accounts:  # an account that is gone is not low
                     self.credits[name].set_terms(self.credits[name].own_limit, None)
-            for each in past:
-                each.add()
+            for each, amount in zip(past, spent, strict=True):
+                each.add(amount)
             wall_ms = self._clock.now().wall
             for name in limits:
                 account, credit = accounts[name], self.credits[name]
@@ -218,8 +222,8 @@ class Balances(Counting):
                 await asyncio.sleep(0)  # let calls run
         return unread, currencies, sorted(limits)
 
-    async def _spent_before(self, account: Account, counting: list[AccountCredit]) -> "list[_Past]":
-        """Return what the calls of an account have cost in the present periods and is not counted yet.
+    def _to_count(self, account: Account, counting: list[AccountCredit]) -> list[_Past]:
+        """Return the present periods of an account whose calls of before are not counted yet.
 
         A credit without ``Spending`` gets one without limits, which counts what ends from here on, and is added to
         ``counting``.
@@ -232,19 +236,22 @@ class Balances(Counting):
         elif account.id in self._limited and account.id not in self._partly_counted:
             return []
         spending.roll(wall_ms)
-        # Calls that end from here on add themselves; one that is booked meanwhile counts twice, never not at all.
-        known = [(per, spending.began(per), spending.spent(per)) for per in SpendPeriod]
-        past = []
-        for per, began, counted in known:
-            owed = await self._owed_since(began, account.id)
-            past.append(_Past(spending, per, began, await self._books.spent_since(account.id, began) + owed - counted))
-        return past
+        return [_Past(account.id, spending, per, spending.began(per), spending.spent(per)) for per in SpendPeriod]
 
-    async def _owed_since(self, began: int, account: str) -> Decimal:
-        """Return what calls that ended since then have cost an account and is not booked."""
+    async def _spent_before(self, past: Sequence[_Past]) -> list[Decimal]:
+        """Return what calls have cost in each of these periods and is not counted yet.
+
+        Calls that end from here on add themselves; one that is booked meanwhile counts twice, never not at all.
+        """
         if self.owed_of is None:
-            return -self._credit(account).unbooked
-        return (await self.owed_of(began, _LATEST)).get(account, ZERO)
+            owed = [-self._credit(each.account).unbooked for each in past]
+        else:
+            since = {began: await self.owed_of(began, _LATEST) for began in sorted({each.began for each in past})}
+            owed = [since[each.began].get(each.account, ZERO) for each in past]
+        return [
+            await self._books.spent_since(each.account, each.began) + waiting - each.counted
+            for each, waiting in zip(past, owed, strict=True)
+        ]
 
     async def _settle_currencies(self, wanted: Mapping[str, str], in_calls: Callable[[], Collection[str]]) -> None:
         """Set the currencies of accounts in the database, unless they are known to be set."""

@@ -355,14 +355,15 @@ class Recorder(Counting):
         self._wait_s = min(2 * self._wait_s, _RETRY_MOST_S)
 
     async def _found_locked(self, batch: Sequence[CallRecord]) -> bool:
-        """Note the accounts of a batch that are locked; return whether there are any."""
+        """Note the accounts of a batch that are locked, beside those known; return whether there are any."""
         try:
-            self._locked = await self._books.locked_accounts(
+            found = await self._books.locked_accounts(
                 {posting.account for record in batch for posting in record.postings}
             )
         except StoreUnavailable:
             return False
-        return bool(self._locked)
+        self._locked |= found
+        return bool(found)
 
     async def _takes_others(self, record: CallRecord) -> bool:
         """Return whether the database can be written to."""
