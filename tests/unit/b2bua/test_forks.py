@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+import msgspec
 import pytest
 from doubles.data.builders import catalogue, mapping_gateway
 from doubles.sockets.peer import ANSWER
@@ -10,6 +11,9 @@ from doubles.virtual.customer import SUPPORTS_100REL, Intent
 from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
 from doubles.virtual.vendor import RINGS, SILENT, Line, Script, answers, refuses
 
+from vosd.b2bua.invite_progress import ShownFork
+from vosd.b2bua.leg_facts import LegSessions
+from vosd.b2bua.snapshot.leg import ShownForkSnapshot
 from vosd.trunks.dialect import CalleeDialect, Redirects
 
 MEDIA = Line(0, 183, ANSWER, (), True)
@@ -169,6 +173,12 @@ def test_a_phone_that_offers_after_another_one_was_answered_gets_an_answer(scene
     assert [bool(each.body) for each in answers_to] == [True]
     assert call.theirs == OTHERS
     scene.finish(call)
+
+
+def test_a_journal_of_an_earlier_version_has_one_description_of_the_caller_for_all_forks():
+    written = msgspec.msgpack.encode(("tag", 3, b"v=0", True))
+    fork = msgspec.msgpack.decode(written, type=ShownForkSnapshot).restored(b"latest")
+    assert fork == ShownFork("tag", 3, LegSessions(b"latest", said=b"v=0"), True)
 
 
 # -- gateways that were given up ----------------------------------------------------------------------------------

@@ -1,0 +1,34 @@
+"""Media that a description lacks, or has too many of, beside the one before (RFC 3264 section 8)."""
+
+import pytest
+
+from vosd.sdp.lines import fitted
+
+ABOVE = b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n"
+BARE = ABOVE.replace(b"c=IN IP4 192.0.2.1\r\n", b"")
+AUDIO = b"m=audio 4000 RTP/AVP 0\r\n"
+OWN = AUDIO + b"c=IN IP4 192.0.2.3\r\n"
+VIDEO = b"m=video 4002/2 RTP/AVP 96\r\nc=IN IP4 192.0.2.2\r\na=rtpmap:96 H264/90000\r\na=mid:v\r\na=sendonly\r\n"
+REJECTED = b"m=image 0 udptl t38\r\n"
+
+
+@pytest.mark.parametrize(
+    ("session", "before", "expected"),
+    [
+        (ABOVE + AUDIO, ABOVE + AUDIO, ABOVE + AUDIO),
+        (ABOVE + AUDIO, ABOVE + VIDEO, ABOVE + AUDIO),  # a medium may be replaced by another kind
+        (ABOVE + AUDIO + VIDEO, ABOVE + AUDIO, ABOVE + AUDIO + VIDEO),
+        (ABOVE + AUDIO + REJECTED, ABOVE + AUDIO, ABOVE + AUDIO),
+        (ABOVE + REJECTED + AUDIO, ABOVE + AUDIO, ABOVE + REJECTED + AUDIO),
+        (
+            ABOVE + AUDIO,
+            BARE + OWN + VIDEO,
+            ABOVE + AUDIO + b"m=video 0 RTP/AVP 96\r\nc=IN IP4 192.0.2.2\r\na=mid:v\r\n",
+        ),
+        (ABOVE + AUDIO.rstrip(), ABOVE + AUDIO + REJECTED, ABOVE + AUDIO + REJECTED),
+        (BARE + OWN, ABOVE + AUDIO + REJECTED, BARE + OWN + REJECTED + b"c=IN IP4 0.0.0.0\r\n"),
+    ],
+    ids=["as many", "another kind", "more", "rejected more", "rejected first", "fewer", "no end", "no address"],
+)
+def test_a_description_has_the_media_of_the_one_before(session, before, expected):
+    assert fitted(session, before) == expected
