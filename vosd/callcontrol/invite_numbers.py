@@ -4,7 +4,7 @@ The mapping gateway configures which parts of the INVITE hold them; by default t
 and P-Asserted-Identity, else From, the calling one.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -25,6 +25,9 @@ from vosd.trunks.dialect import CalleeSource, CallerDialect, CallerSource
 NUMBER_MAX: Final = 128
 """Longer user parts are not numbers."""
 IN_ORDER: Final = CallerDialect().caller_from
+_IDENTITIES: Final = frozenset({CallerSource.ASSERTED, CallerSource.PREFERRED})
+"""Sources whose values are all of one user."""
+_NOT_DIALLED: Final = {**SEPARATORS, ord(" "): None}
 _NO_NUMBER: Final = frozenset({"", "anonymous"})
 _FORWARDED: Final = frozenset({302, 404, 408, 480, 486, 487, 503})
 """Causes of a forwarding: at once, unknown, no answer, deflected, busy, deflected while ringing, not reachable (RFC
@@ -60,22 +63,19 @@ class InviteNumbers(msgspec.Struct):
         return user
 
     def calling(self, order: Iterable[CallerSource] = IN_ORDER) -> str:
-        """Return the calling number of the first source that has one, else the first name that a source has.
+        """Return the calling number of the first source that has one; a name counts as one, since it may hide it.
 
         ``anonymous`` if no source has more than that; empty if no source has a readable user part.
         """
-        request, name, anonymous = self.request, "", ""
+        request, anonymous = self.request, ""
         for source in order:
             if request.header(source) is None:
                 continue
-            for user in (_user_of_from(request),) if source is CallerSource.FROM else _users(request, source):
-                if NUMBER.match(user.translate(SEPARATORS)):
-                    return user
-                if user.lower() in _NO_NUMBER:
-                    anonymous = anonymous or user
-                else:
-                    name = name or user
-        return name or anonymous
+            user = _user_of_from(request) if source is CallerSource.FROM else _user_in(request, source)
+            if user.lower() not in _NO_NUMBER:
+                return user
+            anonymous = anonymous or user
+        return anonymous
 
     def is_forwarded(self) -> bool:
         """Return whether another party was called first: there is a Diversion, or History-Info has a cause for it.
@@ -100,17 +100,26 @@ class InviteNumbers(msgspec.Struct):
         return portability_of(self.request.uri)
 
 
-def _users(request: Request, source: CallerSource) -> Iterator[str]:
-    """Yield the user parts in a list of addresses: there may be the name of a user and its number (RFC 3325)."""
-    for value in request.headers(source)[:_VALUES_MAX]:
+def _user_in(request: Request, source: CallerSource) -> str:
+    """Return the first user part in a list of addresses; empty for none.
+
+    Where an identity has both forms, the name and the number of one user (RFC 3325), it is the number.
+    """
+    first = ""
+    values = request.headers(source)[:_VALUES_MAX]
+    for value in values:
         try:
             address = NameAddr.parse(value)
             user = (number_of(address.uri) if ";" in address.uri else user_part(address.uri))[:NUMBER_MAX]
         except ParseError:
             continue
         is_called = source is CallerSource.REMOTE_PARTY and (address.param("party") or "").lower() == "called"
-        if user and not is_called:
-            yield user
+        if not user or is_called:
+            continue
+        if len(values) == 1 or source not in _IDENTITIES or NUMBER.match(user.translate(_NOT_DIALLED)):
+            return user
+        first = first or user
+    return first
 
 
 def _is_forwarding(entry: str) -> bool:

@@ -56,7 +56,11 @@ def test_a_request_uri_without_user_is_refused(uri, status):
         ("<sip:h>, <tel:+49222>", "+49222"),
         ("<sip:anne@ims.example>, <tel:+49222>", "+49222"),
         ("<sip:anonymous@anonymous.invalid>, <tel:+49-222>", "+49-222"),
-        ("<sip:anne@ims.example>", "4930"),
+        ("<sip:anne@ims.example>, <tel:+49%20222%2030>", "+49 222 30"),
+        ("<sip:+49%20111@h>, <tel:+49222>", "+49 111"),
+        ("<sip:u1001@ims.example>, <tel:+49222>", "+49222"),
+        ("<sip:anne@ims.example>, <sip:desk@ims.example>", "anne"),
+        ("<sip:anne@ims.example>", "anne"),
         ("not readable <, <tel:+49222>", "4930"),
         ("<sip:h>", "4930"),
     ],
@@ -117,17 +121,26 @@ def test_the_first_header_with_a_user_is_taken():
 
 
 @pytest.mark.parametrize(
-    ("headers", "from_", "caller"),
+    ("order", "headers", "from_", "caller"),
     [
-        ("P-Asserted-Identity: <sip:anne@h>\r\nRemote-Party-ID: <sip:+493@h>\r\n", "<sip:bob@h>;tag=1", "+493"),
-        ("P-Asserted-Identity: <sip:anne@h>\r\nRemote-Party-ID: <sip:desk@h>\r\n", "<sip:bob@h>;tag=1", "anne"),
-        ("P-Asserted-Identity: <sip:anonymous@anonymous.invalid>\r\n", "<sip:bob@h>;tag=1", "bob"),
-        ("P-Asserted-Identity: <sip:anne@h>\r\n", "<sip:anonymous@anonymous.invalid>;tag=1", "anne"),
+        ("from p-asserted-identity", "P-Asserted-Identity: <sip:+491@h>", "<sip:restricted@pbx>", "restricted"),
+        ("from p-asserted-identity", "P-Asserted-Identity: <sip:+491@h>", "<sip:unavailable@x.invalid>", "unavailable"),
+        ("p-asserted-identity from", "P-Asserted-Identity: <sip:restricted@pbx>", "<sip:+492@h>", "restricted"),
+        ("p-asserted-identity from", "P-Asserted-Identity: <sip:+49%2030%2012@h>", "<sip:+492@h>", "+49 30 12"),
+        ("p-asserted-identity from", "P-Asserted-Identity: <sip:anonymous@anonymous.invalid>", "<sip:bob@h>", "bob"),
+        (
+            "diversion p-asserted-identity from",
+            "Diversion: <sip:anne@h>, <sip:+493@h>\r\nP-Asserted-Identity: <sip:+491@h>",
+            "<sip:+492@h>",
+            "anne",
+        ),
+        ("remote-party-id from", "Remote-Party-ID: <sip:restricted@pbx>, <sip:+493@h>", "<sip:+492@h>", "restricted"),
     ],
 )
-def test_a_name_is_taken_where_no_header_has_a_number(headers, from_, caller):
-    order = [CallerSource.ASSERTED, CallerSource.REMOTE_PARTY, CallerSource.FROM]
-    assert InviteNumbers(read(from_=from_, headers=headers)).calling(order) == caller
+def test_a_name_does_not_give_way_to_the_number_of_another_header_or_party(order, headers, from_, caller):
+    """A name may be a caller's wish to stay unknown, and the other number may be of a party that does not pay."""
+    sources = [CallerSource(source) for source in order.split()]
+    assert InviteNumbers(read(from_=f"{from_};tag=1", headers=f"{headers}\r\n")).calling(sources) == caller
 
 
 def test_a_caller_that_everything_calls_anonymous_is():
