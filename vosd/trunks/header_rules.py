@@ -84,7 +84,8 @@ _CALLERS_OWN: Final = frozenset(
     }
 )  # fmt: skip
 """Headers in which a caller may be recognised: nothing of them is sent to a peer that must not see it (RFC 3323 4.1,
-RFC 3325 section 7). Neither is a header whose name begins with P- and that a rule means by a pattern alone."""
+RFC 3325 section 7). Neither is a header whose name begins with P- and that a rule means by a pattern alone,
+but P-Early-Media, which shows no one."""
 _ONCE: Final = frozenset(
     {
         "date", "in-reply-to", "max-breadth", "organization", "p-early-media", "priority", "referred-by", "reply-to",
@@ -270,7 +271,7 @@ class _Passing(NamedTuple):
     is_once: bool
     """Whether a message has it once at most."""
     is_callers_own: bool
-    """Whether the caller may be recognised in it."""
+    """Whether the caller may be recognised in it, as far as is known."""
 
 
 class _Filled(NamedTuple):
@@ -353,7 +354,8 @@ class HeaderRules(msgspec.Struct, frozen=True, dict=True):
         ):
             self._left.add(name)
             return None
-        is_once, is_callers_own = name in _ONCE, name in _CALLERS_OWN
+        is_unknown = not is_named and name.startswith("p-") and name != "p-early-media"
+        is_once, is_callers_own = name in _ONCE, is_unknown or name in _CALLERS_OWN
         passing = _Passing(f"{_as_written(name)}: ", f"\n{name}:", name, is_named, is_once, is_callers_own)
         self._treated[name] = passing
         return passing
@@ -361,7 +363,7 @@ class HeaderRules(msgspec.Struct, frozen=True, dict=True):
     def passes_header(self, name: str) -> bool:
         """Return whether a header of the message that is forwarded is passed, by its canonical name."""
         names, beginnings = self._passed
-        return name in names or (bool(beginnings) and name.startswith(beginnings))
+        return (name in names or name.startswith(beginnings)) and not _is_one_of(name, self.removes)
 
     def applied(self, headers: str, received: "Message | None", facts: MessageFacts) -> str:
         """Return the header lines of a message, changed; ``received`` is the message that it forwards, if any."""
@@ -394,7 +396,7 @@ class HeaderRules(msgspec.Struct, frozen=True, dict=True):
             if passing is None or not value or len(value) > VALUE_MAX or not value.isprintable():
                 continue
             beginning, own, name, is_named, is_once, is_callers_own = passing
-            if (is_callers_own or (not is_named and name.startswith("p-"))) and facts.hides_caller():
+            if is_callers_own and facts.hides_caller():
                 continue
             if own in lowered:
                 if not is_named:

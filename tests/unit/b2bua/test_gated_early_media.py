@@ -13,9 +13,10 @@ from vosd.trunks.header_rules import HeaderRules, TrunkHeaders
 INACTIVE, OPEN = ("P-Early-Media: inactive",), ("P-Early-Media: sendrecv",)
 
 
-def talk(*lines: Line, passes=(), headers=(), **vendor):
+def talk(*lines: Line, passes=(), removes=(), headers=(), **vendor):
     """Make a call through a vendor with these responses; return it, and the vendor's side."""
-    dialect = CallerDialect(headers=TrunkHeaders(responses=HeaderRules(passes=passes)) if passes else None)
+    rules = TrunkHeaders(responses=HeaderRules(passes=passes, removes=removes)) if passes else None
+    dialect = CallerDialect(headers=rules)
     customer = mapping_gateway("acme", f"{CUSTOMER.host}/32", dialect=dialect)
     scene = Scene(catalogue([customer, vendor_gateway(0, **vendor), vendor_gateway(1)]))
     call, there = scene.talk(Intent(headers=headers), Script((Line(0, 100), *lines)))
@@ -51,10 +52,19 @@ def test_anything_else_is_early_media(headers):
     assert call.response(183).body == ANSWER
 
 
+@pytest.mark.parametrize("privacy", ["none", "id"])
 @pytest.mark.parametrize("passes", [("p-early-media",), ("p-*",), ("*",)])
-def test_a_customer_that_is_sent_the_header_decides_by_itself(passes):
-    call, _ = talk(Line(0, 183, ANSWER, INACTIVE), Line(500, 200, ANSWER), passes=passes)
+def test_a_customer_that_is_sent_the_header_decides_by_itself(passes, privacy):
+    """Also of a callee that withholds who it is: the header shows no one."""
+    said = (*INACTIVE, f"Privacy: {privacy}")
+    call, _ = talk(Line(0, 183, ANSWER, said), Line(500, 200, ANSWER), passes=passes)
     assert (call.response(183).body, call.response(183)["P-Early-Media"]) == (ANSWER, "inactive")
+
+
+@pytest.mark.parametrize("removes", [("p-early-media",), ("p-e*",)])
+def test_a_customer_whose_rules_remove_the_header_again_is_not_sent_the_session(removes):
+    call, _ = talk(Line(0, 183, ANSWER, INACTIVE), Line(500, 200, ANSWER), passes=("p-*",), removes=removes)
+    assert (call.response(183).body, call.response(183).every("P-Early-Media")) == ("", [])
 
 
 def test_a_gateway_that_has_sent_no_media_yet_is_left_for_the_next_one():
