@@ -1,6 +1,7 @@
 """The copy of balances and registrations for a start without the database."""
 
 import sqlite3
+from contextlib import asynccontextmanager
 from decimal import Decimal
 
 import pytest
@@ -14,6 +15,8 @@ from vosd.storage.last_known import LastKnown
 
 ACME = LastStanding("acme", Decimal("-12.34567891"), 7, 1_790_000_000_000, "EUR")
 CARRIER = LastStanding("carrier", Decimal(0), 0, None, None)
+
+UNFIT = "sip:1001@unfit.example"
 
 
 def binding(slot: int, contact: str = "sip:1001@192.0.2.1") -> StoredBinding:
@@ -40,10 +43,12 @@ class Away(MemoryRegistrations):
 
 
 class Refusing(MemoryRegistrations):
-    """A database that takes no binding."""
+    """A database that takes no binding of one contact."""
 
     async def save(self, bindings, gone):
-        raise ContentRefused("it does not fit")
+        if any(each.contact == UNFIT for each in bindings):
+            raise ContentRefused("it does not fit")
+        await super().save(bindings, gone)
 
 
 def beside(copy, database, *, is_newest=True):
@@ -56,12 +61,21 @@ async def written(store, bindings, gone=()):
     await store.save(bindings, gone)
 
 
-@pytest.fixture
-async def copy(tmp_path):
+@asynccontextmanager
+async def started_again(tmp_path):
+    """The copy as the next process has it, after a kill where that of the fixture was not closed."""
     copy = LastKnown(tmp_path / "last-known.db", "sw1")
     await copy.open()
-    yield copy
-    await copy.close()
+    try:
+        yield copy
+    finally:
+        await copy.close()
+
+
+@pytest.fixture
+async def copy(tmp_path):
+    async with started_again(tmp_path) as copy:
+        yield copy
 
 
 async def test_standings_are_read_as_they_were_noted_last(copy):
@@ -128,7 +142,7 @@ async def test_registrations_are_read_from_the_copy_while_the_database_is_away(c
 async def test_a_start_with_the_database_corrects_the_copy(copy):
     database = MemoryRegistrations()
     await database.save([binding(0)], [])
-    await copy.note_bindings([binding(0, "sip:old@192.0.2.5"), binding(5)], [], are_confirmed=True)
+    await copy.registrations.save([binding(0, "sip:old@192.0.2.5"), binding(5)], [])
     assert list(await beside(copy, database).load()) == [binding(0)]
     assert list(await copy.registrations.load()) == [binding(0)]
 
@@ -170,11 +184,108 @@ async def test_what_changes_again_is_marked_again(copy):
     assert list(await copy.unconfirmed()) == [BindingKey("1001", 0)]
 
 
-async def test_a_binding_that_the_database_refuses_holds_up_no_start(copy):
+async def test_a_binding_that_the_database_refuses_holds_up_no_start_and_no_other_binding(copy):
     with pytest.raises(ContentRefused):
-        await written(beside(copy, Refusing()), [binding(0)])
-    await copy.note_bindings([binding(1)], [])
-    with structlog.testing.capture_logs() as logged:
-        assert list(await beside(copy, Refusing()).load()) == []
-    assert [line["event"] for line in logged] == ["registration_not_written"]
+        await written(beside(copy, Refusing()), [binding(0, UNFIT)])
     assert list(await copy.unconfirmed()) == []
+    others = [binding(slot) for slot in range(1, 12) if slot != 7]
+    with pytest.raises(ContentRefused):  # the writer goes on with halves, and is killed
+        await written(beside(copy, Refusing()), [*others, binding(7, UNFIT)])
+    database = Refusing()
+    with structlog.testing.capture_logs() as logged:
+        assert list(await beside(copy, database).load()) == others
+    assert [line["event"] for line in logged] == ["registration_not_written"]
+    assert list(await database.load()) == list(await copy.registrations.load()) == others
+    assert list(await copy.unconfirmed()) == []
+
+
+async def test_a_binding_that_does_not_fit_keeps_no_other_from_the_copy(copy):
+    others = [binding(slot) for slot in range(1, 12)]
+    with structlog.testing.capture_logs() as logged:
+        assert await beside(copy, Away()).note([binding(0, "sip:" + "a" * 600), *others], [BindingKey("1001", 20)])
+    assert list(await copy.registrations.load()) == others
+    assert set(await copy.unconfirmed()) == {BindingKey("1001", slot) for slot in [*range(1, 12), 20]}
+    assert [line["event"] for line in logged] == ["last_known_not_written"]
+
+
+def moved(host: str, later_ms: int) -> StoredBinding:
+    """Return the phone of ``binding(0)`` at another place."""
+    return binding(0)._replace(contact=f"sip:1001@{host}", until=binding(0).until + later_ms)
+
+
+@asynccontextmanager
+async def without_room():
+    raise StoreUnavailable("no space left on device")
+    yield
+
+
+@pytest.mark.parametrize("late", [[moved("192.0.2.50", 1_000)], []])
+@pytest.mark.parametrize("before", [[binding(0)], []])
+async def test_a_start_replaces_no_newer_state_of_the_database(tmp_path, copy, monkeypatch, before, late):
+    """``state_dir`` is full after an outage and until a kill: the copy keeps the mark of a state that was replaced."""
+    database = Away()
+    database.is_back = True
+    store = beside(copy, database)
+    await written(store, before)
+    gone = [] if late else [BindingKey("1001", 0)]
+    database.is_back = False
+    with pytest.raises(StoreUnavailable):
+        await written(store, late, gone)
+    database.is_back = True
+    await store.save(late, gone)
+    monkeypatch.setattr(copy._database, "writing", without_room)
+    now = [moved("192.0.2.99", 2_000)]
+    assert not await store.note(now, [])
+    await store.save(now, [])
+
+    async with started_again(tmp_path) as after:
+        assert list(await after.unconfirmed()) == [BindingKey("1001", 0)]
+        assert list(await beside(after, database).load()) == list(await database.load()) == now
+        assert list(await after.registrations.load()) == now
+        assert list(await after.unconfirmed()) == []
+
+
+async def test_the_next_start_writes_a_later_place_that_ends_sooner(copy):
+    """A stop in the outage writes the true end; the row in the database was to outlast the binding by far."""
+    database = Away()
+    database.is_back = True
+    await written(beside(copy, database), [binding(0)])
+    database.is_back = False
+    stopped = [moved("192.0.2.99", -100_000)]
+    with pytest.raises(StoreUnavailable):
+        await written(beside(copy, database), stopped)
+    database.is_back = True
+    assert list(await beside(copy, database).load()) == list(await database.load()) == stopped
+
+
+@pytest.mark.parametrize("part", ["registrations.load", "unconfirmed"])
+async def test_a_copy_that_cannot_be_read_removes_nothing_from_the_database(tmp_path, copy, monkeypatch, part):
+    """Neither does it lose what the database has not confirmed, which a later start can read."""
+    database = MemoryRegistrations()
+    await written(beside(copy, database), [binding(0)])
+    late = [binding(1)]
+    await copy.note_bindings(late, [])
+
+    async def unreadable():
+        raise StoreUnavailable("locked")
+
+    async with started_again(tmp_path) as after:
+        with monkeypatch.context() as patched, structlog.testing.capture_logs() as logged:
+            holder, _, name = part.rpartition(".")
+            patched.setattr(after.registrations if holder else after, name, unreadable)
+            assert list(await beside(after, database).load()) == list(await database.load()) == [binding(0)]
+        assert [line["event"] for line in logged] == ["last_known_unreadable"]
+        assert list(await beside(after, database).load()) == [binding(0), *late]
+
+
+async def test_what_the_copy_gets_after_the_database_is_not_marked(copy, monkeypatch):
+    """The copy was full when the database got it, and is written again."""
+    store = beside(copy, MemoryRegistrations())
+    with monkeypatch.context() as patched:
+        patched.setattr(copy._database, "writing", without_room)
+        assert not await store.note([binding(0), binding(1)], [])
+    await store.save([binding(0), binding(1)], [])
+    now = [binding(0), moved("192.0.2.99", 1_000)._replace(slot=1)]
+    assert await store.note(now, [])
+    assert list(await copy.registrations.load()) == now
+    assert list(await copy.unconfirmed()) == [BindingKey("1001", 1)]

@@ -50,8 +50,11 @@ class BindingStore(Protocol):
         """
         ...
 
-    async def note(self, bindings: Sequence[StoredBinding], gone: Collection[BindingKey]) -> None:
-        """Write to the copy of the store, where it has one, what ``save`` will write; the copy reports its failures."""
+    async def note(self, bindings: Sequence[StoredBinding], gone: Collection[BindingKey]) -> bool:
+        """Write to the copy of the store, where it has one, what ``save`` will write; return False to be asked again.
+
+        The copy reports its failures itself.
+        """
         ...
 
     async def save(self, bindings: Sequence[StoredBinding], gone: Collection[BindingKey]) -> None:

@@ -2,19 +2,21 @@
 
 Balances and registrations are written to it beside the database (ADRs 68 and 22). The file is a copy that may be
 removed: it is created anew, as it is by a version with other tables. For an SQLite database it has the balances alone.
-Changes of registrations that the database has not confirmed are marked in it, and written there by the next start.
+Changes of registrations that the database has not confirmed are marked in it, and written there by the next start,
+unless the database has newer ones: this file may have been full meanwhile.
 """
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Final
 from zlib import crc32
 
 import structlog
-from sqlalchemy import Column, Integer, MetaData, String, Table, delete, select, tuple_
+from sqlalchemy import Column, Insert, Integer, MetaData, String, Table, bindparam, delete, select, tuple_
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateTable
 
@@ -33,8 +35,12 @@ _unconfirmed: Final = Table(
     MetaData(),
     Column("name", String, primary_key=True),
     Column("slot", Integer, primary_key=True),
+    Column("until", schema.registration.c.until.type),
 )
-"""Bindings that were written, or removed, and may be otherwise in the database."""
+"""Bindings that were written, or removed, and may be otherwise in the database.
+
+``until`` is that of the row that the database has confirmed last; NULL = it had none.
+"""
 _time: Final = Table("time", MetaData(), Column("id", Integer, primary_key=True), Column("at", Integer, nullable=False))
 """When the switch ran last: one row."""
 _TABLES: Final = (schema.account, schema.registration, _unconfirmed, _time)
@@ -44,9 +50,11 @@ _FORMAT: Final = crc32("".join(_CREATE).encode()) & 0x7FFF_FFFF
 
 _INTO_TIME: Final = sqlite.insert(_time)
 _NOTE_TIME: Final = _INTO_TIME.on_conflict_do_update(index_elements=["id"], set_={"at": _INTO_TIME.excluded.at})
-_MARK: Final = sqlite.insert(_unconfirmed).on_conflict_do_nothing()
 
 _log = structlog.get_logger()
+
+_Batch = Mapping[BindingKey, StoredBinding | None]
+"""States of bindings; None = it is removed."""
 
 
 class LastKnown:
@@ -58,8 +66,9 @@ class LastKnown:
         self.registrations: Final = SqlRegistrations(self._database, node)
         self._failed = False
         self._is_read = False
-        self._confirmed: set[BindingKey] = set()
-        """Bindings whose marks the next writing removes, so that a confirmation is no writing of its own."""
+        self._confirmed: dict[BindingKey, StoredBinding | None] = {}
+        """States whose marks the next writing removes, so that a confirmation is no writing of its own."""
+        self._mark = _mark_of(node)
         account = sqlite.insert(schema.account)
         changing = ("balance", "seq", "currency", "expires_at")
         self._upsert = account.on_conflict_do_update(
@@ -77,7 +86,7 @@ class LastKnown:
     async def close(self) -> None:
         """Close the file."""
         if self._confirmed:
-            await self.note_bindings((), (), are_confirmed=True)
+            await self.note_bindings((), ())
         await self._database.close()
 
     async def standings(self) -> Sequence[LastStanding]:
@@ -155,39 +164,53 @@ class LastKnown:
         """Whether registrations are read from the copy."""
         return self._is_read
 
-    async def note_bindings(
-        self, bindings: Sequence[StoredBinding], gone: Collection[BindingKey], *, are_confirmed: bool = False
-    ) -> None:
-        """Write bindings, and remove others; mark them unless the database has them so. A failure is logged once."""
-        marked = [] if are_confirmed else [BindingKey(row.name, row.slot) for row in bindings] + list(gone)
-        confirmed = list(self._confirmed)
+    async def note_bindings(self, bindings: Sequence[StoredBinding], gone: Collection[BindingKey]) -> bool:
+        """Write bindings, and remove others; mark them unless the database has them so. Return whether it was possible.
+
+        A failure is logged once; one that can never be stored is left out.
+        """
         try:
-            async with self._database.writing() as connection:
-                for start in range(0, len(confirmed), GONE_AT_ONCE):
-                    some = confirmed[start : start + GONE_AT_ONCE]
-                    fitting = tuple_(_unconfirmed.c.name, _unconfirmed.c.slot).in_(some)
-                    await connection.execute(delete(_unconfirmed).where(fitting))
-                await self.registrations.write(connection, bindings, gone)
-                if marked:
-                    await connection.execute(_MARK, [each._asdict() for each in marked])
-            self._confirmed.difference_update(confirmed)
-            self._failed = False
+            refused = await _write_fitting(self._write_bindings, _batch_of(bindings, gone))
         except VosError as error:
             self._report(error)
+            return False
+        self._failed = False
+        for refusal in refused.values():
+            self._report(refusal)
+        return True
 
-    def confirm(self, bindings: Collection[BindingKey]) -> None:
-        """Have the next writing remove the marks of these bindings: the database has them as they are here."""
-        self._confirmed.update(bindings)
+    async def _write_bindings(self, bindings: Sequence[StoredBinding], gone: Collection[BindingKey]) -> None:
+        confirmed = list(self._confirmed)
+        marked = [
+            {"of_name": key.name, "of_slot": key.slot}
+            for key, row in _batch_of(bindings, gone).items()
+            if key not in self._confirmed or self._confirmed[key] != row
+        ]
+        async with self._database.writing() as connection:
+            for start in range(0, len(confirmed), GONE_AT_ONCE):
+                some = confirmed[start : start + GONE_AT_ONCE]
+                fitting = tuple_(_unconfirmed.c.name, _unconfirmed.c.slot).in_(some)
+                await connection.execute(delete(_unconfirmed).where(fitting))
+            if marked:
+                await connection.execute(self._mark, marked)
+            await self.registrations.write(connection, bindings, gone)
+        for key in confirmed:
+            self._confirmed.pop(key, None)
 
-    async def unconfirmed(self) -> Sequence[BindingKey]:
-        """Return the bindings that may be otherwise in the database.
+    def confirm(self, states: _Batch) -> None:
+        """Have the next writing remove the marks of these bindings: the database has these states."""
+        self._confirmed.update(states)
+
+    async def unconfirmed(self) -> Mapping[BindingKey, int | None]:
+        """Return the bindings that may be otherwise in the database, with ``until`` of the row confirmed last.
 
         Raises:
             StoreUnavailable: the file cannot be read.
         """
         async with self._database.reading() as connection:
-            rows = (await connection.execute(select(_unconfirmed.c.name, _unconfirmed.c.slot))).all()
-        return [key for key in (BindingKey(*row) for row in rows) if key not in self._confirmed]
+            rows = (await connection.execute(select(_unconfirmed))).all()
+        marks = {BindingKey(row.name, row.slot): row.until for row in rows}
+        return {key: until for key, until in marks.items() if key not in self._confirmed}
 
     def _report(self, error: VosError) -> None:
         if not self._failed:
@@ -214,20 +237,27 @@ class CopiedBindings:
         if self._copy.is_read_instead:
             return await self._copy.registrations.load()
         async with self._turn:
-            known = {BindingKey(row.name, row.slot): row for row in await self._known()}
-            await self._write_late(known)
             found = await self._store.load()
-            keys = {BindingKey(row.name, row.slot): row for row in found}
-            changed = [row for key, row in keys.items() if known.get(key) != row]
-            gone = known.keys() - keys.keys()
-            if changed or gone:
-                await self._copy.note_bindings(changed, gone, are_confirmed=True)
+            try:
+                known = _batch_of(await self._copy.registrations.load())
+                marks = await self._copy.unconfirmed()
+            except StoreUnavailable as error:
+                _log.error("last_known_unreadable", error=str(error), means="registrations of an outage are missing")
+                return found
+            if self._is_newest() and await self._write_late(marks, known, _batch_of(found)):
+                found = await self._store.load()
+            there = _batch_of(found)
+            changed = [row for row in found if known.get(BindingKey(row.name, row.slot)) != row]
+            gone = known.keys() - there.keys()
+            if marks or changed or gone:
+                self._copy.confirm({key: there.get(key) for key in {*marks, *_batch_of(changed, gone)}})
+                await self._copy.note_bindings(changed, gone)
         return found
 
-    async def note(self, bindings: Sequence[StoredBinding], gone: Collection[BindingKey]) -> None:
-        """Write bindings and remove others in the copy, before ``save``: so it has all that the database has."""
+    async def note(self, bindings: Sequence[StoredBinding], gone: Collection[BindingKey]) -> bool:
+        """Write to the copy, before ``save``, so that it has all that the database has; return whether it could be."""
         async with self._turn:
-            await self._copy.note_bindings(bindings, gone)
+            return await self._copy.note_bindings(bindings, gone)
 
     async def save(self, bindings: Sequence[StoredBinding], gone: Collection[BindingKey]) -> None:
         """Write bindings and remove others.
@@ -236,35 +266,67 @@ class CopiedBindings:
             StoreUnavailable: probably nothing was written to the database; try the same again.
             ContentRefused: a binding can never be stored; nothing was written.
         """
-        keys = [*(BindingKey(row.name, row.slot) for row in bindings), *gone]
+        batch = _batch_of(bindings, gone)
         async with self._turn:
             try:
                 await self._store.save(bindings, gone)
             except ContentRefused:
-                self._copy.confirm(keys)  # else each start would try it again
+                if len(batch) == 1:
+                    self._copy.confirm(batch)  # else each start would try it again
                 raise
-            self._copy.confirm(keys)
+            self._copy.confirm(batch)
 
-    async def _write_late(self, known: Mapping[BindingKey, StoredBinding]) -> None:
-        """Write to the database what it has not confirmed, unless another switch may have newer registrations there."""
-        try:
-            late = await self._copy.unconfirmed()
-        except StoreUnavailable:
-            return
-        for start in range(0, len(late), _AT_ONCE) if self._is_newest() else ():
-            some = late[start : start + _AT_ONCE]
-            rows, gone = [known[key] for key in some if key in known], [key for key in some if key not in known]
-            try:
-                await self._store.save(rows, gone)
-            except ContentRefused as error:
-                _log.error("registration_not_written", name=some[0].name, error=str(error))
-        self._copy.confirm(late)
+    async def _write_late(self, marks: Mapping[BindingKey, int | None], known: _Batch, there: _Batch) -> bool:
+        """Write to the database what it has not confirmed and has no newer state of; return whether there was any."""
+        late = {
+            key: known.get(key)
+            for key, until in marks.items()
+            if there.get(key) != known.get(key) and not _is_newer(there.get(key), known.get(key), until)
+        }
+        for start in range(0, len(late), _AT_ONCE):
+            some = dict(islice(late.items(), start, start + _AT_ONCE))
+            for key, error in (await _write_fitting(self._store.save, some)).items():
+                _log.error("registration_not_written", name=key.name, error=str(error))
+        return bool(late)
 
-    async def _known(self) -> Sequence[StoredBinding]:
-        try:
-            return await self._copy.registrations.load()
-        except StoreUnavailable:
-            return ()
+
+def _is_newer(there: StoredBinding | None, late: StoredBinding | None, until: int | None) -> bool:
+    """Return whether the state in the database is newer than a late one, which could not be replaced in the copy.
+
+    A later ``until`` alone does not say so, for a stop writes earlier ones: the row that the database had when the late
+    state came, of which ``until`` is given, is always older.
+    """
+    return there is not None and there.until != until and (late is None or there.until >= late.until)
+
+
+def _batch_of(
+    bindings: Iterable[StoredBinding], gone: Iterable[BindingKey] = ()
+) -> dict[BindingKey, StoredBinding | None]:
+    return {**{BindingKey(row.name, row.slot): row for row in bindings}, **dict.fromkeys(gone)}
+
+
+async def _write_fitting(
+    write: Callable[[Sequence[StoredBinding], Collection[BindingKey]], Awaitable[None]], batch: _Batch
+) -> dict[BindingKey, ContentRefused]:
+    """Write a batch, halved as long as something of it is refused; return what can never be stored."""
+    bindings = [row for row in batch.values() if row is not None]
+    try:
+        await write(bindings, [key for key, row in batch.items() if row is None])
+    except ContentRefused as error:
+        keys = list(batch)
+        if len(keys) == 1:
+            return {keys[0]: error}
+        middle = len(keys) // 2
+        halves = [{key: batch[key] for key in some} for some in (keys[:middle], keys[middle:])]
+        return {key: error for half in halves for key, error in (await _write_fitting(write, half)).items()}
+    return {}
+
+
+def _mark_of(node: str) -> Insert:
+    """Return the statement that marks a binding, unless it is marked: ``until`` is that of its row in the copy."""
+    row, name, slot = schema.registration.c, bindparam("of_name", type_=String), bindparam("of_slot", type_=Integer)
+    until = select(row.until).where(row.node == node, row.name == name, row.slot == slot).scalar_subquery()
+    return sqlite.insert(_unconfirmed).values(name=name, slot=slot, until=until).on_conflict_do_nothing()
 
 
 def _is_usable(path: Path) -> bool:

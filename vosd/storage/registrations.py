@@ -56,8 +56,9 @@ class SqlRegistrations:
         async with self._database.writing() as connection:
             await self.write(connection, bindings, gone)
 
-    async def note(self, bindings: Sequence[StoredBinding], gone: Collection[BindingKey]) -> None:
+    async def note(self, _bindings: Sequence[StoredBinding], _gone: Collection[BindingKey]) -> bool:
         """Write nothing: there is no copy."""
+        return True
 
     async def write(
         self, connection: AsyncConnection, bindings: Sequence[StoredBinding], gone: Collection[BindingKey]

@@ -17,8 +17,9 @@ class MemoryRegistrations:
         """Return all bindings, by name and slot."""
         return [self._kept[key] for key in sorted(self._kept)]
 
-    async def note(self, bindings: Sequence[StoredBinding], gone: Collection[BindingKey]) -> None:
+    async def note(self, _bindings: Sequence[StoredBinding], _gone: Collection[BindingKey]) -> bool:
         """Write nothing: there is no copy."""
+        return True
 
     async def save(self, bindings: Sequence[StoredBinding], gone: Collection[BindingKey]) -> None:
         """Write and remove."""

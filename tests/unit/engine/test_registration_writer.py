@@ -31,10 +31,13 @@ class Store(MemoryRegistrations):
         self.writes: list[tuple[int, int]] = []
         self.noted: list[str] = []
         self.is_away = False
+        self.is_copy_full = False
         self.refused = ""
 
     async def note(self, bindings, gone):
-        self.noted += [each.name for each in [*bindings, *gone]]
+        if not self.is_copy_full:
+            self.noted += [each.name for each in [*bindings, *gone]]
+        return not self.is_copy_full
 
     async def save(self, bindings, gone):
         if self.is_away:
@@ -207,6 +210,36 @@ async def test_the_copy_gets_all_once_although_the_database_is_away(life, store)
     life.register("7", lifetime=0, source=HOME._replace(host="10.0.0.7"))
     await life.writer.flush()
     assert store.noted[2 * BATCH + 1 :] == ["7"]
+
+
+async def test_the_copy_gets_later_what_it_had_no_room_for(life, store):
+    store.is_copy_full = True
+    life.register("1001")
+    life.register("1002")
+    assert len(await life.rows()) == 2
+    life.register("1002", lifetime=0)
+    assert len(await life.rows()) == 1
+    assert store.noted == []
+    store.is_copy_full = False
+    for _ in range(2):
+        await life.writer.flush()
+    assert store.noted == ["1001", "1002"]
+    assert store.writes == [(2, 0), (0, 1)]
+
+
+async def test_the_copy_gets_first_what_comes_while_others_are_written(life, store):
+    save, noted = store.save, []
+
+    async def save_while_others_come(bindings, gone):
+        noted.append([each in store.noted for each in [row.name for row in bindings]])
+        await save(bindings, gone)
+        if len(noted) == 1:
+            life.register("1002")
+
+    store.save = save_while_others_come
+    life.register("1001")
+    await life.writer.flush()
+    assert noted == [[True], [True]]
 
 
 async def test_after_a_crash_all_bindings_are_restored_for_at_most_a_lifetime(life, store, clock):

@@ -5,7 +5,7 @@ Owns when a binding is written. A new or changed one is written within ``FLUSH_S
 before its binding, and a restart loses none. Restored bindings are valid until then, but at most one lifetime from the
 start: an endpoint that still exists refreshes within it. A stop writes the true ends.
 
-At most one state for each binding is queued, so the queue is bounded however long the database is down.
+At most one state for each binding is queued, so the queue is bounded however long the database, or its copy, is down.
 """
 
 import asyncio
@@ -116,13 +116,7 @@ class RegistrationWriter:
 
     async def flush(self, at_once: int = BATCH) -> None:
         """Write everything queued; keep it queued if the database cannot be reached."""
-        while self._unnoted:
-            batch = {key: self._unnoted[key] for key in islice(self._unnoted, at_once)}
-            await self._store.note(*_parted(batch))
-            for key, row in batch.items():
-                if self._unnoted[key] is row:  # else it has changed meanwhile
-                    del self._unnoted[key]
-            await asyncio.sleep(0)
+        is_noted = await self._note(at_once)
         while self._waiting:
             batch = {key: self._waiting.pop(key) for key in list(islice(self._waiting, at_once))}
             is_saved = False
@@ -134,6 +128,7 @@ class RegistrationWriter:
             if not is_saved:
                 return
             await asyncio.sleep(0)
+            is_noted = is_noted and await self._note(at_once)  # the copy gets states queued meanwhile first, too
 
     async def write_all(self, bindings: Iterable[tuple[str, Binding]]) -> None:
         """Write everything with its true end, before a stop."""
@@ -146,6 +141,18 @@ class RegistrationWriter:
                 await self.flush(PARTING_BATCH)
         except TimeoutError:
             _log.warning("registrations_not_all_written", waiting=len(self))
+
+    async def _note(self, at_once: int) -> bool:
+        """Write to the copy all that it lacks; return False where it cannot be written, and keep the rest."""
+        while self._unnoted:
+            batch = {key: self._unnoted[key] for key in islice(self._unnoted, at_once)}
+            if not await self._store.note(*_parted(batch)):
+                return False
+            for key, row in batch.items():
+                if self._unnoted[key] is row:  # else it has changed meanwhile
+                    del self._unnoted[key]
+            await asyncio.sleep(0)
+        return True
 
     def _write(self, key: BindingKey, binding: Binding, until: int) -> None:
         self._until[key] = until
