@@ -321,25 +321,38 @@ class Renegotiation(Proposal):
                 # The re-INVITE had no SDP, so the 2xx is the offer and our ACK has to carry the answer (RFC 3261
                 # section 13.2.1). It is sent when the origin's ACK brings that answer.
                 self.answers_in_ack = invite
-        if self.offer:
-            self.origin.note_session(self.offer)
         server, self.server = self.server, None
-        if server is not None:
-            self._answer(server, session, now)
+        if isinstance(server, Server) and self._is_unusable(session, now):
+            self._end_unusable(server, now)
+        else:
+            if self.offer:
+                self.origin.note_session(self.offer)
+            if server is not None:
+                self._answer(server, session, now)
         if not isinstance(server, InviteServer):  # an INVITE transaction lasts until its ACK: see ``acknowledged``
             self._over()
 
     def _answer(self, server: Server | InviteServer, session: bytes, now: Instant) -> None:
-        """Answer the origin with the far side's session; one that it cannot be sent ends the call."""
-        origin, door = self.origin, self.origin.door
-        # A 200 to an INVITE that has no description would not leave (``Leg.not_sent``), but that to another request.
-        is_response = isinstance(server, Server) and bool(session)
-        if is_response and door is not None and door.refuses(session, self.far, origin, now):
-            origin.proposing = None
-            origin.respond(server, 488, now)
-            origin.call.lost(origin, 488, now)
+        """Answer the origin with the far side's session."""
+        self.origin.agree(server, session, now, self.returns)
+
+    def _is_unusable(self, session: bytes, now: Instant) -> bool:
+        """Return whether the origin cannot be sent the answer to an UPDATE, or to a PRACK with an offer.
+
+        A 200 to an INVITE that has no description would not leave (``Leg.not_sent``), but that to another request.
+        """
+        door = self.origin.door
+        return bool(session) and door is not None and door.refuses(session, self.far, self.origin, now)
+
+    def _end_unusable(self, server: Server, now: Instant) -> None:
+        """End what has a session now that the origin cannot be sent: a gateway that still rings, else the call."""
+        origin, call = self.origin, self.origin.call
+        origin.proposing = None
+        origin.respond(server, 488, now)
+        if call.search is not None and call.callee is not None and call.callee.leg is self.far:
+            call.search.session_unusable(call.callee, now)  # before its 200, which a vendor would charge for
         else:
-            origin.agree(server, session, now, self.returns)
+            call.end(EndReason.NO_COMMON_CODEC, now)
 
     def _refused(self, status: int, now: Instant) -> None:
         server, self.server = self.server, None

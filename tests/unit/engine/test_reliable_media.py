@@ -2,6 +2,7 @@
 
 import pytest
 from doubles.data.builders import catalogue, mapping_gateway
+from doubles.data.sessions import revised
 from doubles.sockets.peer import ANSWER, OFFER
 from doubles.virtual.customer import KNOWS_UPDATE, SUPPORTS_100REL, Intent
 from doubles.virtual.relay import VirtualRelay
@@ -173,12 +174,69 @@ def test_a_call_ends_by_an_answer_to_an_update_that_the_other_side_cannot_be_sen
     assert (record.end_reason, record.hangup_source) == ("No Common Codec", "switch")
 
 
-def test_an_offer_in_a_prack_whose_answer_cannot_be_relayed_is_refused_and_the_call_goes_on():
+def changing(scene):
+    """Return a caller and a vendor that have agreed on a session while it rings, both of which know UPDATE."""
+    scene.vendor.script = Script((Line(0, 100), Line(0, 183, ANSWER, KNOWS_UPDATE, True)))
+    scene.vendors[1].script = ANSWERS
+    call = scene.caller.call(CALLEE, Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE)))
+    scene.wire.run_for(100)
+    return call, scene.vendor.only_call
+
+
+def answered_elsewhere(scene, call):
+    """Let the call be answered by the second vendor, and return it: the first one has left it before it charges."""
+    there = scene.vendor.only_call
+    assert (call.final, there.is_cancelled, there.final) == (None, True, 487)
+    scene.wire.run_until(lambda: call.final == 200)
+    assert host(call.response(200)) == "192.0.2.1"
+    record = scene.finish(call)
+    assert [(row.gateway, row.code, row.reason) for row in record.attempts] == [
+        ("vendor-0", 0, "No Common Codec"),
+        ("vendor-1", 200, "Answered"),
+    ]
+    assert record.end_reason == "Normal"
+
+
+@pytest.mark.parametrize(
+    ("more", "answer"),
+    [
+        ({}, BROKEN),
+        (
+            {"codecs": ("PCMU", "PCMA")},
+            ANSWER.replace("RTP/AVP 0", "RTP/AVP 18").replace("a=rtpmap:0 PCMU/8000\r\n", ""),
+        ),
+    ],
+)
+def test_a_vendor_whose_answer_to_an_early_update_the_caller_cannot_be_sent_is_left_before_it_answers(more, answer):
+    """It would be hung up after its 200, which it charges for: its session is the one of the UPDATE (RFC 3311)."""
+    scene = relaying(**more)
+    call, there = changing(scene)
+    there.will("UPDATE", Reply(body=revised(answer)))
+    call.propose("a=sendrecv", method="UPDATE")
+    scene.wire.run_until(lambda: there.is_cancelled)
+    assert call.got["UPDATE"] == [488]
+    answered_elsewhere(scene, call)
+
+
+def test_a_vendor_whose_answer_to_an_offer_in_a_prack_the_caller_cannot_be_sent_is_left_before_it_answers():
     scene = relaying()
     call = pracked(scene, SETTLES, OFFER.replace("1 1", "1 2").replace("20000", "20008"), offer=OFFER)
+    scene.vendors[1].script = ANSWERS
     there = scene.vendor.only_call
-    there.will("UPDATE", Reply(body=BROKEN.replace("1 1", "1 2")))
-    scene.wire.run_until(lambda: call.final == 200)
+    there.will("UPDATE", Reply(body=revised(BROKEN)))
+    scene.wire.run_until(lambda: there.is_cancelled)
     assert call.got["PRACK"] == [488]
     assert len(there.asked["UPDATE"]) == 1
-    assert scene.finish(call).end_reason == "Normal"
+    answered_elsewhere(scene, call)
+
+
+def test_a_call_ends_by_the_callers_answer_to_an_early_update_that_the_vendor_cannot_be_sent():
+    scene = relaying()
+    call, there = changing(scene)
+    call.will("UPDATE", Reply(body=revised(call.mine.replace("20000", "70000"))))
+    there.propose("a=sendonly", method="UPDATE")
+    scene.wire.run_until(lambda: call.final == 488)
+    scene.wire.run_for(100)
+    assert (there.got["UPDATE"], there.is_cancelled, there.final) == ([488], True, 487)
+    record = scene.close()
+    assert (record.end_reason, record.hangup_source) == ("No Common Codec", "switch")
