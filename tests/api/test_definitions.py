@@ -1,5 +1,6 @@
 """Definitions over HTTP: what may be said, what comes back, and that nothing is changed where anything is wrong."""
 
+import base64
 import csv
 import gzip
 import io
@@ -160,8 +161,15 @@ def test_a_list_is_read_in_pages_sorted_filtered_and_in_other_forms(api: Api) ->
     assert rows[:2] == [["name", "version"], ["list-0", "1"]]
 
 
+NESTED = base64.urlsafe_b64encode(b"[" * 5_000).decode()
+
+
 @pytest.mark.parametrize(
-    "query", ["limit=0", "limit=1001", "limit=x", "sort=colour", "fields=colour", "cursor=xx", "colour=red"]
+    "query",
+    [
+        *("limit=0", "limit=1001", "limit=x", "sort=colour", "fields=colour", "colour=red"),
+        *("cursor=xx", f"cursor={NESTED}"),
+    ],
 )
 def test_a_list_refuses_what_it_does_not_offer(api: Api, query: str) -> None:
     refused = api.ask("GET", f"/accounts?{query}")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from doubles.api import ADMINISTRATOR, AGENT, CUSTOMER, Api
+from doubles.api import ADMINISTRATOR, AGENT, CUSTOMER, ONLY, Api
 
 from vosd.cli.main import main
 
@@ -128,6 +128,10 @@ def test_calls_are_exported_to_a_file_and_rated_again_as_jobs(api: Api) -> None:
     found = api.ask("GET", f"/jobs/{export['id']}/result")
     assert (found.status, found.headers["content-type"]) == (200, "text/csv; charset=utf-8")
     assert b"call_id" in found.content.splitlines()[0]
+    backups = f"{ONLY}jobs,installation.run"
+    assert api.ask("GET", f"/jobs/{export['id']}", token=backups).json["state"] == "done"
+    lacking = api.ask("GET", f"/jobs/{export['id']}/result", token=backups)
+    assert (lacking.status, lacking.json["code"]) == (403, "permission_lacking"), "it may not order the export"
     span = {"since": "2026-01-01T00:00:00Z", "until": "2026-02-01T00:00:00Z"}
     rated = api.wait_for(api.ask("POST", "/calls/rerate", span))
     assert rated["state"] == "done", rated

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 from doubles.data.builders import account
 from doubles.data.records import STARTED, answered_call, call_id, charge_row, refused_call
+from doubles.office import agent as agent_of
 
 from vosd.admin.names import UnknownNameError
 from vosd.admin.office import reports
@@ -553,6 +554,9 @@ async def check_reasons_and_numbers(booked):
         await show_report(office, ROOT, ShowReport(name="revenue", **times, reason="Bussy"))
     with pytest.raises(OrderError, match="is a vendor's"):
         await show_report(office, ROOT, ShowReport(name="agents", **times, gateway="telco-trunk"))
+    for name in ("telco-trunk", "nowhere"):  # an agent learns of neither whether there is such a gateway
+        with pytest.raises(OrderError, match="is not for agents and customers"):
+            await show_report(office, agent_of("reseller"), ShowReport(name="agents", **times, gateway=name))
 
 
 async def check_agents(booked):

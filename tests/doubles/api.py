@@ -52,7 +52,7 @@ async def identify(_office: Office, token: str, source: str) -> Principal:
     if role is Role.CUSTOMER:
         permissions = SHIPPED["customer"].permissions
     if token.startswith(ONLY):
-        permissions = frozenset({Permission(token.removeprefix(ONLY))})
+        permissions = frozenset(map(Permission, token.removeprefix(ONLY).split(",")))
     return Principal(
         role=role, name=token, login=token, means=Means.TOKEN, permissions=permissions, source=source, account=account
     )

@@ -233,7 +233,7 @@ def closed_cursor(place: Any) -> str:
 def _opened(cursor: str) -> Any:
     try:
         return msgspec.json.decode(base64url.decoded(cursor))
-    except (ValueError, msgspec.MsgspecError) as error:
+    except (ValueError, RecursionError, msgspec.MsgspecError) as error:
         raise _bad("cursor", "is none that this API gave", "leave it out for the first page") from error
 
 

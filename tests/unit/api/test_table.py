@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from doubles.documented import check_documented
 
+from vosd.admin.office.jobs import RESULT_NEEDS
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import ALL, Permission
 from vosd.admin.office.principal import Means, Principal, Role
@@ -191,6 +192,11 @@ def test_an_answer_that_is_not_documented_fails_the_test_that_gets_it(content: b
         check_documented("GET", "/api/v1/people/ann", 404, "application/problem+json", content)
     with pytest.raises(AssertionError):
         check_documented("GET", "/api/v1/people/ann", 500, "application/problem+json", b'{"code": "internal"}')
+
+
+def test_the_result_of_a_job_needs_the_permission_of_its_order() -> None:
+    kinds = {each.long.kind: each.permission for each in OPERATIONS if each.long is not None}
+    assert kinds == RESULT_NEEDS
 
 
 def test_a_number_of_items_is_at_least_one() -> None:

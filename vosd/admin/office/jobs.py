@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from vosd.admin.office.needs import needs
+from vosd.admin.office.needs import needs, require
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
@@ -42,6 +42,17 @@ class JobKind(Enum):
         return self in {JobKind.RERATE, JobKind.INVOICE_RUN, JobKind.MONTH_CLOSE}
 
 
+RESULT_NEEDS: Final = {
+    JobKind.BULK: Permission.DEFINITIONS_CHANGE,
+    JobKind.DECK_IMPORT: Permission.RATES_CHANGE,
+    JobKind.RERATE: Permission.BOOKS_CHANGE,
+    JobKind.SIMULATE: Permission.ROUTES_SEE,
+    JobKind.CDR_EXPORT: Permission.CALLS_EXPORT,
+    JobKind.BILL_IMPORT: Permission.BOOKS_CHANGE,
+    JobKind.INVOICE_RUN: Permission.BOOKS_CHANGE,
+    JobKind.MONTH_CLOSE: Permission.BOOKS_CHANGE,
+}
+"""Permission of the operation that each kind is ordered by: who lacks it sees the job, and not its result."""
 _EVENTS: Final = {
     JobState.RUNNING: EventType.JOB_BEGUN,
     JobState.DONE: EventType.JOB_DONE,
@@ -190,10 +201,12 @@ async def read_result(office: Office, who: Principal, order: ReadResult) -> JobR
 
     Raises:
         NoSuchJobError: there is none that the principal may see.
+        PermissionLackingError: the principal may not order what it is the result of.
         NoResultError: it has none.
         StoreUnavailable: try again.
     """
     job = await _job(office, who, order.id)
+    require(who, RESULT_NEEDS[JobKind(job.kind)])
     if job.result is None and job.result_file is None:
         why = f"is {job.state.value}"
         if job.state is JobState.DONE:
