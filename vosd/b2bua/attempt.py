@@ -389,9 +389,9 @@ class GatewayAttempt:
         early = leg.early
         if early is None:
             return
-        # After a reliable answer all further ones are ignored (RFC 3261 section 13.2.1): an UPDATE may have changed
-        # the session since.
-        session = b"" if not response.body or tag in early.settled else leg.session_in(response)
+        session = leg.session_in(response) if response.body else b""
+        if session and tag in early.settled:
+            session = self._other_answer(early, tag, session, now)
         number = None if response.header("rseq") is None else rseq_of(response)
         if number is not None and not self._take_reliable(response, session, number, now):
             return
@@ -485,6 +485,15 @@ class GatewayAttempt:
             self._send_prack(pracking, b"", now)
         return True
 
+    def _other_answer(self, early: EarlyDialogs, tag: str, session: bytes, now: Instant) -> bytes:
+        """Return a description of a fork after its reliable answer; empty where it is ignored.
+
+        RFC 3261 section 13.2.1 has all of them ignored. But some gateways answer by the reliable description of an
+        announcement, and have their media elsewhere in the 200. After an UPDATE the latest session is that of it.
+        """
+        is_other = bool(early.offered) and tag not in early.changed and session != early.sessions_of(tag).remote
+        return session if is_other and not self._is_unusable(session, now) else b""
+
     def _is_unusable(self, session: bytes, now: Instant) -> bool:
         """Return whether the caller cannot be sent a description of the gateway."""
         door, caller = self.leg.door, self.call.caller.leg
@@ -527,9 +536,13 @@ class GatewayAttempt:
             self._endpoint.dialogs.adopt(self.tag, leg)  # else it was adopted with its first early dialog
         leg.early = None
         leg.facts.is_confirmed = True
-        # A 2xx after a reliable answer need not repeat it, and if it does, that is ignored (RFC 3261 section 13.2.1).
+        # A 2xx after a reliable answer need not repeat it (RFC 3261 section 13.2.1).
         if self.progress.is_settled:
             leg.take_capabilities(response)
+            session = leg.session_in(response) if response.body else b""
+            if session and self._other_answer(early, tag, session, now):
+                leg.note_session(session)
+                self.progress.is_settled = False  # a caller that has the first answer is offered this one
             self.answer = leg.sessions.remote
         else:
             self.answer = leg.take_session(response) or leg.sessions.remote or latest

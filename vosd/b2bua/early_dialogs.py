@@ -51,9 +51,11 @@ class EarlyDialogs(msgspec.Struct, eq=False):
     offered: bytes = b""
     """Session description in the INVITE, which each fork has been sent."""
     settled: set[str] = set()
-    """Tags of the forks with which offer and answer were exchanged: they make no further answer (RFC 3261 13.2.1)."""
+    """Tags of the forks with which offer and answer were exchanged."""
     held_back: set[str] = set()
     """Tags of the forks whose session the caller is not sent before they open it (P-Early-Media)."""
+    changed: set[str] = set()
+    """Tags of the forks whose session an UPDATE has changed: later responses to the INVITE do not describe it."""
 
     @property
     def forks(self) -> Mapping[str, Dialog]:

@@ -327,6 +327,9 @@ class Renegotiation(Proposal):
         else:
             if self.offer:
                 self.origin.note_session(self.offer)
+                for leg in (self.origin, self.far):
+                    if leg.early is not None and leg.early.speaker is not None:
+                        leg.early.changed.add(leg.early.speaker)
             if server is not None:
                 self._answer(server, session, now)
         if not isinstance(server, InviteServer):  # an INVITE transaction lasts until its ACK: see ``acknowledged``

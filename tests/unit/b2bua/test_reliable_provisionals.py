@@ -4,7 +4,9 @@ from decimal import Decimal
 
 import pytest
 from doubles.data.builders import catalogue, mapping_gateway
+from doubles.data.sessions import revised
 from doubles.sockets.peer import ANSWER, OFFER
+from doubles.successor import replace_node
 from doubles.virtual.customer import INSISTS_ON_RELIABLE, KNOWS_UPDATE, SUPPORTS_100REL, Intent
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.vendor import Line, Script, answers, answers_reliably
@@ -139,14 +141,18 @@ def test_an_early_session_is_not_repeated_in_the_200(scene):
         (False, ANSWER.replace("30000", "40000"), 1),
         (False, ANSWER.replace("o=- 1 1 ", "o=- 1 2 "), 0),
         (False, "", 0),
-        (True, ANSWER.replace("30000", "40000"), 0),
+        (True, ANSWER.replace("30000", "40000"), 1),
+        (True, ANSWER, 0),
     ],
-    ids=["other media", "another version", "no description", "after a reliable one"],
+    ids=["other media", "another version", "no description", "after a reliable one", "that of the reliable one"],
 )
 def test_media_that_only_the_200_of_the_vendor_has_are_offered_to_a_caller_that_was_answered_before(
     scene, is_reliable, final, offered
 ):
-    """RFC 3261 section 13.2.1: an answer in a response that is not reliable does not hold; ours to the caller was."""
+    """RFC 3261 section 13.2.1: an answer in a response that is not reliable does not hold; ours to the caller was.
+
+    Some vendors change a reliable one by their 200, too, though it says that this is to be ignored.
+    """
     scene.vendor.script = Script((Line(0, 183, ANSWER, (), is_reliable), Line(500, 200, final)))
     call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL))
     scene.wire.run_until(lambda: call.final == 200)
@@ -157,6 +163,26 @@ def test_media_that_only_the_200_of_the_vendor_has_are_offered_to_a_caller_that_
     assert media == {line for line in (final if offered else ANSWER).splitlines() if line[:2] in {"c=", "m="}}
     assert len(scene.vendor.only_call.acks) == 1
     assert scene.vendor.only_call.asked["INVITE"] == []
+    assert scene.finish(call).end_reason == "Normal"
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+@pytest.mark.parametrize("between", [(), (Line(200, 183, revised(ANSWER).replace("30000", "40000")),)])
+def test_a_caller_without_100rel_has_the_media_of_the_200_that_a_reliable_183_had_not(scene, between, is_restarted):
+    """Such vendors answer by the description of an announcement; RFC 3261 section 13.2.1 has the second one ignored."""
+    other = revised(ANSWER).replace("30000", "40000")
+    scene.vendor.script = Script((Line(0, 183, ANSWER, (), True), *between, Line(1_000, 200, other)))
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_for(500)
+    assert call.response(183).body == ANSWER
+    assert [response.body for response in call.responses[2:]] == [other] * len(between)
+    if is_restarted:
+        replace_node(scene)
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(2_000)
+    assert call.response(200).body == other
+    assert call.agrees_with(scene.vendor.only_call)
+    assert call.asked["INVITE"] == []
     assert scene.finish(call).end_reason == "Normal"
 
 

@@ -157,6 +157,21 @@ def test_the_relay_keeps_the_address_that_an_update_has_named_when_the_call_is_a
     scene.finish(call)
 
 
+@pytest.mark.parametrize("headers", [(), SUPPORTS_100REL])
+@pytest.mark.parametrize(("final", "port"), [(ANSWER.replace("30000", "31000"), 31_000), (BROKEN, 30_000)])
+def test_the_relay_sends_to_the_media_of_the_200_after_a_reliable_183(headers, final, port):
+    """It may be ignored (RFC 3261 section 13.2.1), and is where it cannot be relayed: the first answer holds."""
+    relay = VirtualRelay()
+    scene = relaying(relay)
+    scene.vendor.script = Script((Line(0, 183, ANSWER, (), True), Line(1_000, 200, final)))
+    call = scene.caller.call(CALLEE, Intent(headers=headers))
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(1_000)
+    sources = (each.source for each in relay.open_ports.values())
+    assert sorted(source.rtp for source in sources if source is not None) == [20_000, port]
+    assert [row.code for row in scene.finish(call).attempts] == [200]
+
+
 # -- answers to UPDATE --------------------------------------------------------------------------------------------
 
 

@@ -127,6 +127,7 @@ class EarlySnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     offered: SessionSnapshot = NO_SESSION
     settled: tuple[bytes, ...] = ()
     held_back: tuple[bytes, ...] = ()
+    changed: tuple[bytes, ...] = ()
 
     def restored(self, attempt: GatewayAttempt, speaker: str | None, restoration: Restoration) -> EarlyDialogs:
         """Return the forks; ``speaker`` is the tag of the one whose session the caller was sent."""
@@ -147,6 +148,7 @@ class EarlySnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             attempt.leg.sessions.said if self.offered == NO_SESSION and not self.said else self.offered.restored(),
             {*map(text_of, self.settled), *([speaker] if speaker is not None and attempt.progress.is_settled else ())},
             set(map(text_of, self.held_back)),
+            set(map(text_of, self.changed)),
         )
 
     def _sessions(self, attempt: GatewayAttempt, speaker: str | None) -> dict[str, LegSessions]:
@@ -241,4 +243,5 @@ def _early(early: EarlyDialogs, endpoint: Endpoint) -> EarlySnapshot:
         SessionSnapshot.of(early.offered),
         tuple(map(encode, early.settled)),
         tuple(map(encode, early.held_back)),
+        tuple(map(encode, early.changed)),
     )
