@@ -522,7 +522,7 @@ class GatewayAttempt:
         """Make the confirmed dialog of a 2xx."""
         tag, leg, early = response.to_tag, self.leg, self._forked()
         latest = leg.sessions.remote
-        if early.sessions and early.speaker != tag:
+        if early.speaker != tag and (early.sessions or early.speaker is not None):
             self._switch_to(early, tag, now, answers=True)
         # The early dialog has used CSeq numbers for PRACK and UPDATE, so it becomes the confirmed one. A 2xx
         # with an unknown tag comes from another fork and makes a dialog of its own (RFC 3261 section 13.2.2.4).

@@ -179,3 +179,22 @@ def test_an_update_that_waits_outlasts_the_ack_of_the_answer(scene, early, ends)
         scene.finish(call)
     else:
         scene.close()
+
+
+@pytest.mark.parametrize("headers", [(), SUPPORTS_100REL])
+@pytest.mark.parametrize("is_reliable", [False, True])
+def test_the_answer_after_a_422_is_in_another_early_dialog_than_the_session_before_it(scene, headers, is_reliable):
+    """RFC 3261 section 13.2.2.3: the refusal has ended that dialog, and another INVITE has made this one."""
+    other = ANSWER.replace("30000", "31000")
+    refusing = Line(300, 422, "", ("Min-SE: 7200",))
+    scene.vendor.script = Script((Line(0, 183, ANSWER, (), is_reliable), refusing))
+    call = scene.caller.call(CALLEE, Intent(headers=headers))
+    scene.wire.run_for(200)
+    scene.vendor.script = Script((Line(500, 200, other),))
+    scene.wire.run_until(lambda: call.final == 200)
+    early, final = call.response(183), call.response(200)
+    assert (early.body, final.body) == (ANSWER, other)
+    assert early.to_tag != final.to_tag
+    scene.wire.run_for(1_000)
+    assert call.asked["INVITE"] == []
+    scene.finish(call)
