@@ -1,4 +1,4 @@
-"""Whether the caller of a call withholds its number: such calls are rated as those without one."""
+"""Whether the caller of a call withholds its number, and whether the vendor is sent it: calls are rated by that."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -11,8 +11,10 @@ compatible_with = "0019"
 
 
 def upgrade() -> None:
-    op.add_column("cdr", sa.Column("caller_privacy", sa.String(8)))
+    op.add_column("cdr", sa.Column("caller_privacy", sa.String(16)))
+    op.add_column("cdr", sa.Column("caller_hidden", sa.SmallInteger))
 
 
 def downgrade() -> None:
+    op.drop_column("cdr", "caller_hidden")
     op.drop_column("cdr", "caller_privacy")

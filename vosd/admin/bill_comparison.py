@@ -16,7 +16,7 @@ from vosd.billing.stored_rate import rate_of_steps
 from vosd.callcontrol.rates_again import RatesAgain
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.columns import iso_utc
-from vosd.cdr.record import VENDOR, WITHHELD
+from vosd.cdr.record import VENDOR
 from vosd.clearing.calls import BillClass, BilledCall, CallPair, SentCall, comparable
 from vosd.clearing.explanations import MATCHED, Judge, PriceExplanation, PriceTerms, RowVerdict
 from vosd.clearing.sums import BillSums
@@ -127,7 +127,7 @@ def sent_call(call: VendorCall, wanted: CdrMap) -> SentCall:
         gateway=call.routing_gateway or "",
         started_at=call.started_at,
         rated_number=rated,
-        is_withheld=call.caller_privacy == WITHHELD,
+        hides_caller=bool(call.caller_hidden),
     )
 
 
@@ -148,7 +148,7 @@ def other_rates(catalogue: Catalogue, vendor: str) -> Iterator[PriceExplanation]
     again = RatesAgain(catalogue)
 
     def found_at(ours: SentCall, at: int) -> AppliedRate | None:
-        return again.of_vendor(vendor, ours.gateway, ours.rated_number, at, ours.caller, is_withheld=ours.is_withheld)
+        return again.of_vendor(vendor, ours.gateway, ours.rated_number, at, ours.rated_caller)
 
     def of_day(days: int) -> PriceExplanation:
         def found(_rate: AppliedRate, ours: SentCall, _theirs: BilledCall) -> PriceTerms | None:
@@ -176,8 +176,7 @@ def other_rates(catalogue: Catalogue, vendor: str) -> Iterator[PriceExplanation]
         def in_group(
             rate: AppliedRate, ours: SentCall, _theirs: BilledCall, find: Callable[..., AppliedRate | None] = group.find
         ) -> PriceTerms | None:
-            caller = again.caller_at(ours.gateway, ours.caller, is_withheld=ours.is_withheld)
-            other = find(ours.rated_number, ours.started_at, caller)
+            other = find(ours.rated_number, ours.started_at, ours.rated_caller)
             return None if other is None or other.group == rate.group else PriceTerms(other, ours.duration_ms)
 
         yield PriceExplanation(BillClass.RATE_DIFFERS, f"rate group {group.name}", in_group)

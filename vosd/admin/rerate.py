@@ -86,7 +86,7 @@ class Rerating:
         before = self.differences.differ
         customer, vendor, at = past.customer_account, past.vendor_account, past.started_at
         caller, in_front = self._rates.caller_of(past), past.forward_prefix or ""
-        sold_by = "" if past.withholds_number else caller
+        sold_by = "" if past.caller_privacy else caller
         customer_ms, vendor_ms = past.customer_ms, past.vendor_ms
         if customer is not None and customer_ms is not None and wanted in {None, customer}:
             # The pattern of a number that is free only with its routing prefix is that number.
@@ -97,9 +97,8 @@ class Rerating:
             booked = _Booked(customer, CUSTOMER, 0, past.fee, past.tax, past.currency, past.rate_group is not None)
             self._compare(past, booked, rate, customer_ms, steps)
         if vendor is not None and vendor_ms is not None and wanted in {None, vendor}:
-            rate = self._rates.of_vendor(
-                vendor, past.routing_gateway or "", number, at, caller, is_withheld=past.withholds_number
-            )
+            bought_by = "" if past.caller_hidden else caller
+            rate = self._rates.of_vendor(vendor, past.routing_gateway or "", number, at, bought_by)
             rate = for_unanswered(rate) if past.vendor_answered_at is None else rate
             if rate is not None or past.vendor_rate_prefix is not None:
                 was_rated = past.vendor_rate_prefix is not None

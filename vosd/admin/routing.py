@@ -39,7 +39,7 @@ from vosd.control.routes import CandidateSheet, LeftOutSheet, LevelSheet, RateSh
 from vosd.routing.access import AccessAction
 from vosd.routing.route_table import RouteTable
 from vosd.sip.headers import phone_context
-from vosd.trunks.dialect import CalleeSource, CallerSource
+from vosd.trunks.dialect import CalleeSource, CallerPrivacy, CallerSource
 from vosd.trunks.gateways import Address, MappingGateway, RoutingGateway
 
 OK: Final = "ok"
@@ -257,7 +257,7 @@ def explain_route(
         closed=closed,
         user=gateway,  # identified as if the trunk had authenticated
         media_family=_family_of(mapping),
-        withholds_number=is_withheld,
+        caller_privacy=CallerPrivacy.WITHHELD if is_withheld else CallerPrivacy.SHOWN,
     )
     refusal = _refused_at(source, catalogue, live) or rehearsal.put_through(call)
     routes = comparison = None

@@ -12,6 +12,7 @@ from vosd.billing.rates import AppliedRate
 from vosd.callcontrol.rates_again import RatesAgain
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.record import CUSTOMER, VENDOR
+from vosd.trunks.dialect import CallerPrivacy
 
 BAD_ROWS_SHOWN: Final = 20
 
@@ -126,7 +127,10 @@ class ShadowRating:
     def _rate(self, account: str, call: ForeignCall) -> AppliedRate | None:
         if self._side is RatedSide.SELL:
             return self._rates.of_customer(account, call.gateway, call.callee, call.started_at, call.caller)
-        return self._rates.of_vendor(account, call.gateway, call.callee, call.started_at, call.caller)
+        vendor = self._catalogue.routing_gateways.get(call.gateway)
+        is_shown = vendor is None or vendor.dialect.shows_number[CallerPrivacy.SHOWN]
+        caller = call.caller if is_shown else ""
+        return self._rates.of_vendor(account, call.gateway, call.callee, call.started_at, caller)
 
 
 def _name(line: int, call: ForeignCall) -> CallName:

@@ -119,7 +119,7 @@ def sent_to_vendor(
     headers = invitation.headers + invitation.content
     headers, rules = _ruled(headers, dialect.sent_as, request, facts, to_caller=False)
     is_emergency = catalogue.parameters.special_numbers.is_emergency(for_matching(callee))
-    bodies = dialect.bodies if is_emergency else dialect.bodies_of(is_withheld=identity.is_withheld)
+    bodies = dialect.bodies if is_emergency else dialect.bodies_of(identity.privacy)
     parts = passed_parts(request, bodies)
     content, body = beside_session(headers, invitation.body, parts)
     whole = invite(invitation.parts, invitation.hops, content, body)

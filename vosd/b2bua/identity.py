@@ -18,6 +18,7 @@ from vosd.sip.headers.privacy import WITHHOLDS_CALLER, WITHHOLDS_HISTORY, wishes
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.uri import Uri
+from vosd.trunks.dialect import CallerPrivacy
 
 ANONYMOUS: Final = "anonymous"
 """User part of an unknown caller (RFC 3261 section 8.1.1.3)."""
@@ -56,6 +57,13 @@ class CallerIdentity(msgspec.Struct, frozen=True):
     def is_withheld(self) -> bool:
         """Whether the caller withholds his identity from the called party."""
         return self.is_anonymous or self.hides_party or not WITHHOLDS_CALLER.isdisjoint(self.wishes)
+
+    @property
+    def privacy(self) -> CallerPrivacy:
+        """The privacy that the caller asks for, as far as it decides who is sent the number."""
+        if self.is_anonymous:
+            return CallerPrivacy.ANONYMOUS
+        return CallerPrivacy.WITHHELD if self.is_withheld else CallerPrivacy.SHOWN
 
     @property
     def withholds_history(self) -> bool:

@@ -85,7 +85,7 @@ def route_request(
         if currencies.is_empty
         else partial(price_in, prices, currencies, currency, call.at.wall),
         meets_currencies=not currencies.is_empty,
-        is_withheld=call.withholds_number,
+        caller_privacy=call.caller_privacy,
     )
     if call.media_family:
         request = msgspec.structs.replace(request, media_family=call.media_family)
@@ -315,7 +315,7 @@ class Admission:
         number, in_front = call.callee_rated or call.callee, call.forward_prefix
         if in_front:
             number = in_front + for_matching(number)
-        caller = "" if call.withholds_number else call.caller
+        caller = "" if call.caller_privacy else call.caller
         call.rate = None if group is None else group.find(number, call.at.wall, caller, in_front)
         if call.rate is None:
             return no_rate(group, in_front + call.callee_billing)

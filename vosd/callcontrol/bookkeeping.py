@@ -23,8 +23,9 @@ from vosd.callcontrol.open_call import OpenCall
 from vosd.callcontrol.vendor_terms import buy_rate
 from vosd.callcontrol.verdicts import verdicts
 from vosd.cdr.columns import iso_utc
-from vosd.cdr.record import AGENT, CUSTOMER, TOO_DEAR, VENDOR, WITHHELD, Attempt, CallRecord, ChargeRow, Posting
+from vosd.cdr.record import AGENT, CUSTOMER, TOO_DEAR, VENDOR, Attempt, CallRecord, ChargeRow, Posting
 from vosd.routing.pipeline import Cause, LeftOut, RouteChoice
+from vosd.trunks.dialect import PRIVACY_WORDS
 
 LOST_STATUS: Final = 503
 """Final code for a caller without an answer whose call a kill of the switch has cut off."""
@@ -70,7 +71,8 @@ def draft(
         caller_out=choice.caller_out if choice else None,
         callee_out=choice.callee_out if choice else None,
         callee_billing=call_request.callee_billing or None,
-        caller_privacy=WITHHELD if call_request.withholds_number else None,
+        caller_privacy=PRIVACY_WORDS[call_request.caller_privacy],
+        caller_hidden=1 if choice and choice.hides_caller else None,
         forward_prefix=call_request.forward_prefix or None,
         routing_number=call_request.routing_number or None,
         did=call_request.did or None,
@@ -129,6 +131,7 @@ def attempted(
         vendor_currency=(vendor_rate.paid_in or vendor_rate.currency) if vendor_rate else None,
         caller_out=choice.caller_out,
         callee_out=choice.callee_out,
+        caller_hidden=1 if choice.hides_caller else None,
         sip_call_id_out=sip_call_id,
         destination_address=address,
     )

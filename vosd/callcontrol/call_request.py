@@ -17,7 +17,7 @@ from vosd.routing.dynamic_lists import CountedCall
 from vosd.routing.lookups import RedirectTarget
 from vosd.routing.pipeline import LeftOut, RouteChoice, RouteRequest
 from vosd.stir.verification import SignedCall
-from vosd.trunks.dialect import CalleeSource, CallerSource
+from vosd.trunks.dialect import CalleeSource, CallerPrivacy, CallerSource
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
 
 
@@ -62,8 +62,8 @@ class SetupFacts(msgspec.Struct, kw_only=True, omit_defaults=True):
     """The number whose rates hold; empty = those of the called number do."""
     forward_prefix: str = ""
     """Digits in front of the number by which the customer and its agents pay; empty = the call is not forwarded."""
-    withholds_number: bool = False
-    """The caller withholds its number from the called party: it is rated as one without."""
+    caller_privacy: CallerPrivacy = CallerPrivacy.SHOWN
+    """A caller that withholds its number is rated as one without."""
     leaves_no_cdr: bool = False
     """It costs no one anything and leaves no record (SERVER_BILLING_NO_CDR_E164S)."""
     targets: tuple[RedirectTarget, ...] = ()
@@ -141,7 +141,7 @@ class CallRequest(SetupFacts):
 
     def caller_at(self, gateway: RoutingGateway) -> str:
         """Return the calling number by which a gateway bills: empty where it is not sent the number."""
-        return self.caller if gateway.dialect.shows_number[self.withholds_number] else ""
+        return self.caller if gateway.dialect.shows_number[self.caller_privacy] else ""
 
     def give_back(self) -> None:
         """Release everything that the call occupies, the latest first; a second call releases nothing."""

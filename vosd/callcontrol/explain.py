@@ -113,7 +113,7 @@ def explain_routes(
     every = {each.name for each in table.gateways}
     if others is not None and others is not table:
         number, rated = request.routing_number or request.callee, request.routing_number or request.callee_rated
-        fit = others.fit(number, request.at.wall, request.caller, rated, is_withheld=request.is_withheld)
+        fit = others.fit(number, request.at.wall, request.caller, rated, caller_privacy=request.caller_privacy)
         without_plan = [each.gateway.name for each in fit.ranked]
         missing = f"plan: not among the gateways of plan {table.plan.name}"
         left += [PassedOver(name, missing) for name in dict.fromkeys(without_plan) if name not in every | fitting]

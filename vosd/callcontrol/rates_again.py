@@ -4,8 +4,6 @@ A look-up is that of the set-up of a call (``Admission.find_sell_rate``, ``LiveV
 the same rate. What a call cost already is compared with that by ``admin.rerate``.
 """
 
-from typing import Final
-
 import msgspec
 
 from vosd.base.number import without_separators
@@ -18,10 +16,6 @@ from vosd.callcontrol.sell_rate import of_allowed_type
 from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.rate_choices import chooser_of
 from vosd.cdr.past import PastCall
-from vosd.trunks.dialect import CalleeDialect
-
-_OF_GONE: Final = CalleeDialect()
-"""Dialect of a vendor that is not configured any more."""
 
 
 class RatesAgain:
@@ -77,24 +71,14 @@ class RatesAgain:
                 return free_rate(pattern, payer, self._catalogue.parameters.free_policy)
         return _allowed(payer, _sold(rates, number, wall_ms, caller, forward_prefix))
 
-    def of_vendor(
-        self, account: str, gateway: str, number: str, wall_ms: int, caller: str, *, is_withheld: bool = False
-    ) -> AppliedRate | None:
+    def of_vendor(self, account: str, gateway: str, number: str, wall_ms: int, caller: str) -> AppliedRate | None:
         """Return the rate of a call to a routing gateway; without that the account's, as with ``of_customer``.
 
-        ``is_withheld``: the caller withholds its number.
+        ``caller`` is empty where the vendor was not sent the number.
         """
         key = account, gateway
         rates = self._vendors[key] if key in self._vendors else self._settle_vendor(account, gateway)
-        if rates is None:
-            return None
-        return rates.find(number, wall_ms, self.caller_at(gateway, caller, is_withheld=is_withheld))
-
-    def caller_at(self, gateway: str, caller: str, *, is_withheld: bool) -> str:
-        """Return the calling number by which a routing gateway bills: empty where it is not sent the number."""
-        vendor = self._catalogue.routing_gateways.get(gateway)
-        dialect = _OF_GONE if vendor is None else vendor.dialect
-        return caller if dialect.shows_number[is_withheld] else ""
+        return None if rates is None else rates.find(number, wall_ms, caller)
 
     def of_agent(
         self, account: str, number: str, wall_ms: int, caller: str, forward_prefix: str = ""

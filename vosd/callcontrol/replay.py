@@ -20,7 +20,7 @@ from vosd.callcontrol.setup import STEPS, Setup
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.past import PastCall
 from vosd.routing.pipeline import RouteChoice
-from vosd.trunks.dialect import CalleeSource, CallerSource
+from vosd.trunks.dialect import CalleeSource, CallerPrivacy, CallerSource
 
 _HOPS_LEFT: Final = 69
 
@@ -64,7 +64,7 @@ class Replay:
             numbers=_Stored(past.caller_in, past.callee_in, past.forward_prefix is not None),
             user=past.mapping_gateway or "",
             verstat=past.verstat or "",
-            withholds_number=past.withholds_number,
+            caller_privacy=CallerPrivacy.of_word(past.caller_privacy),
         )
         self._routing_number = past.routing_number or ""
         is_unasked = False

@@ -3,8 +3,6 @@
 from decimal import Decimal
 from typing import Final, NamedTuple
 
-from vosd.cdr.record import WITHHELD
-
 
 class PastAgent(NamedTuple):
     """The charge of an agent above the customer of a stored call."""
@@ -59,6 +57,7 @@ class PastCall(NamedTuple):
     end_reason: str
     verstat: str | None = None
     caller_privacy: str | None = None
+    caller_hidden: int | None = None
     fee_breakdown: str = ""
     """Read on request only."""
     tried: tuple[str, ...] = ()
@@ -69,11 +68,6 @@ class PastCall(NamedTuple):
     """One of each charge that was corrected; read on request only."""
     vendor_rate_group: str | None = None
     """By which the vendor is paid, as the charge has it; read on request only."""
-
-    @property
-    def withholds_number(self) -> bool:
-        """Whether the caller withheld its number."""
-        return self.caller_privacy == WITHHELD
 
     @property
     def customer_ms(self) -> int | None:

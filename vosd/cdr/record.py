@@ -65,8 +65,6 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
         return self.reason != TOO_DEAR
 
 
-WITHHELD: Final = "withheld"
-"""Value of ``caller_privacy``."""
 CUSTOMER: Final = "customer"
 AGENT: Final = "agent"
 VENDOR: Final = "vendor"
@@ -143,7 +141,15 @@ class CallRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defau
     callee_billing: Annotated[str | None, phone_number("called number as rated")] = None
     caller_privacy: Annotated[
         str | None,
-        word(8, "`withheld`: the caller withholds its number, and is rated as one without; null = it does not"),
+        word(
+            16,
+            "`withheld`: the caller withholds its number, `anonymous`: in From, too; it is rated as one without; "
+            "null = it does not",
+        ),
+    ] = None
+    caller_hidden: Annotated[
+        int | None,
+        number(16, "1 = the vendor is not sent the calling number, and is rated as for a caller without; else null"),
     ] = None
     forward_prefix: Annotated[
         str | None,

@@ -60,8 +60,13 @@ class SentCall(msgspec.Struct, frozen=True, gc=False, array_like=True):
     gateway: str
     started_at: int
     rated_number: str
-    is_withheld: bool = False
-    """Whether the caller withheld its number."""
+    hides_caller: bool = False
+    """The vendor was not sent the calling number."""
+
+    @property
+    def rated_caller(self) -> str:
+        """The calling number that the vendor's rate depends on."""
+        return "" if self.hides_caller else self.caller
 
 
 class CallPair(NamedTuple):

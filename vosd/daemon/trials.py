@@ -17,6 +17,7 @@ from vosd.control.server import CommandError
 from vosd.engine.calls.trial import TrialCall, TrialOrder
 from vosd.engine.service import SwitchService
 from vosd.routing.pipeline import RouteChoice
+from vosd.trunks.dialect import CallerPrivacy
 
 LOOK_S: Final = 0.1
 """Interval at which a call is looked at for its report."""
@@ -94,11 +95,12 @@ class Trials:
             raise unknown("routing gateway", order.via, names, "vosd status --gateways names them")
         vendors = LiveVendors(switch.catalogue, switch.live)
         callee, caller = without_separators(order.callee), without_separators(order.caller)
-        terms = vendors.terms(gateway, callee, now.wall, caller if gateway.dialect.shows_number[False] else "")
+        shows_caller = gateway.dialect.shows_number[CallerPrivacy.SHOWN]
+        terms = vendors.terms(gateway, callee, now.wall, caller if shows_caller else "")
         wanted = TrialOrder(callee, caller, order.is_ring_only, 1_000 * order.talk_s)
         if gateway.numbers is not None:
             callee, caller = vendors.numbers_out(gateway, callee, caller)
-        choice = RouteChoice(gateway, "*", callee, caller, terms)
+        choice = RouteChoice(gateway, "*", callee, caller, terms, hides_caller=not shows_caller)
         sink, live = switch.services.sink, switch.live
         signed = None
         if gateway.dialect.stir is not None:  # of no customer: C

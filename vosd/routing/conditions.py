@@ -43,7 +43,7 @@ def _is_valid(candidate: Candidate, request: RouteRequest, _occupancy: Capacity)
 
 def _takes_bodies(candidate: Candidate, request: RouteRequest, _occupancy: Capacity) -> LeftOut | None:
     dialect = candidate.gateway.dialect
-    bodies = dialect.bodies if request.is_emergency else dialect.bodies_of(is_withheld=request.is_withheld)
+    bodies = dialect.bodies if request.is_emergency else dialect.bodies_of(request.caller_privacy)
     missing = request.required_types - bodies
     return LeftOut(candidate.gateway, Cause.BODY, f"it is not sent {', '.join(sorted(missing))}") if missing else None
 

@@ -133,7 +133,7 @@ def _search(
         return
     ported, ordering = request.routing_number, None
     number, rated = ported or request.callee, ported or request.callee_rated
-    fit = table.fit(number, request.at.wall, request.caller, rated, is_withheld=request.is_withheld)
+    fit = table.fit(number, request.at.wall, request.caller, rated, caller_privacy=request.caller_privacy)
     if fit.stoppers or fit.calendars:
         fit = _at_this_time(fit, request, table, occupancy, vendors)
     candidates: Iterable[Candidate] = fit.ranked
@@ -242,7 +242,8 @@ def _examine(
         unmet = _unmet_in(vendors, gateway, request)
         if unmet is not None:
             return unmet
-    caller = request.caller if gateway.dialect.shows_number[request.is_withheld] else ""  # ``caller_at``, written out
+    shows_caller = gateway.dialect.shows_number[request.caller_privacy]
+    caller = request.caller if shows_caller else ""  # ``caller_at``, written out
     terms = vendors.terms(gateway, request.callee_rated or request.callee, at.wall, caller)
     if terms is not None:
         too_dear = loss(request, terms)
@@ -269,6 +270,7 @@ def _examine(
         weight=candidate.weight,
         protect_times=candidate.protect_times,
         limits=candidate.limits,
+        hides_caller=not shows_caller,
     )
     return _ported(choice, request.routing_number) if request.routing_number else choice
 

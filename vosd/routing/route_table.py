@@ -17,6 +17,7 @@ from vosd.base.prefixes import ANY, PrefixIndex
 from vosd.routing.fit import Candidate, Fit, Lines, fitted
 from vosd.routing.plan import NO_PLAN, RouteRow, RoutingPlan
 from vosd.routing.ports import BuyPrefixes, GatewayCalendar
+from vosd.trunks.dialect import CallerPrivacy
 from vosd.trunks.gateways import RoutingGateway
 from vosd.trunks.phone import Phone, called_half
 from vosd.trunks.scope import LimitScope, SharedLimit
@@ -169,7 +170,7 @@ class RouteTable:
         indexed = [(prefix, tuple(own)) for prefix, own in by_prefix.items()]
         self._by_prefix = PrefixIndex(each for each in indexed if not has_wildcard(each[0]))
         self._by_wildcards = WildcardIndex(each for each in indexed if has_wildcard(each[0]))
-        rated: dict[object, tuple[BuyPrefixes, tuple[bool, bool], list[RoutingGateway]]] = {}
+        rated: dict[object, tuple[BuyPrefixes, tuple[bool, bool, bool], list[RoutingGateway]]] = {}
         if plan.routes is None:
             for gateway in self.gateways:
                 rates = self._rates.get(gateway.name)
@@ -182,12 +183,20 @@ class RouteTable:
         """Whether the longest prefix in ``_by_prefix`` does not say everything."""
         self._fits: dict[object, Fit | Lines] = {}
 
-    def fit(self, callee: str, wall_ms: int, caller: str = "", rated: str = "", *, is_withheld: bool = False) -> Fit:
+    def fit(
+        self,
+        callee: str,
+        wall_ms: int,
+        caller: str = "",
+        rated: str = "",
+        *,
+        caller_privacy: CallerPrivacy = CallerPrivacy.SHOWN,
+    ) -> Fit:
         """Return every gateway that ``callee`` fits at ``wall_ms`` (UTC).
 
         The others count for buy rates alone: ``rated`` is ``callee`` without its routing prefix, empty where it has
-        none; ``is_withheld``: the caller withholds its number. For a phone: its redirect server, then the phone, then
-        its offline gateway.
+        none, and ``caller_privacy`` says to which gateways ``caller`` is known. For a phone: its redirect server, then
+        the phone, then its offline gateway.
         """
         number = callee.removeprefix("+")  # ``for_matching``
         phone = self._phones.get(number)
@@ -195,7 +204,7 @@ class RouteTable:
             return phone if not self._overridden else Fit(tuple(map(self._current_of_phone, phone.ranked)))
         nearest = self._by_prefix.longest(number)
         if self._has_more:
-            return self._fit_by_more(number, nearest, wall_ms, caller, rated or number, is_withheld=is_withheld)
+            return self._fit_by_more(number, nearest, wall_ms, caller, rated or number, caller_privacy=caller_privacy)
         if nearest is None:
             return _NOTHING
         prefix = nearest[0].prefix
@@ -266,11 +275,11 @@ class RouteTable:
         caller: str,
         rated: str,
         *,
-        is_withheld: bool,
+        caller_privacy: CallerPrivacy,
     ) -> Fit:
         """Return the candidates where buy rates and prefixes with wildcards count as well."""
         found = [
-            rates.find(rated, wall_ms, caller if shows_number[is_withheld] else "")
+            rates.find(rated, wall_ms, caller if shows_number[caller_privacy] else "")
             for rates, shows_number, _ in self._rated
         ]
         prefixes = tuple(None if rate is None else rate.prefix for rate in found)

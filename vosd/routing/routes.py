@@ -9,6 +9,7 @@ import msgspec
 from vosd.base.clock import Instant
 from vosd.base.margin import LossGuard
 from vosd.routing.ports import ChargeTerms, PriceOf, VendorTerms, price_alone
+from vosd.trunks.dialect import CallerPrivacy
 from vosd.trunks.gateways import RoutingGateway
 from vosd.trunks.scope import SharedLimit
 
@@ -67,14 +68,13 @@ class RouteRequest(msgspec.Struct):
     """Types of bodies that a gateway has to be sent beside the session description."""
     is_verified: bool = False
     """Whether the caller's signature was verified."""
-    is_withheld: bool = False
-    """Whether the caller withholds its number from the called party."""
+    caller_privacy: CallerPrivacy = CallerPrivacy.SHOWN
     is_emergency: bool = False
     """Whether it is to an emergency number; known where bodies are required."""
 
     def caller_at(self, gateway: RoutingGateway) -> str:
         """Return the calling number by which a gateway bills: empty where it is not sent the number."""
-        return self.caller if gateway.dialect.shows_number[self.is_withheld] else ""
+        return self.caller if gateway.dialect.shows_number[self.caller_privacy] else ""
 
     looks_ahead: bool = False
     """Whether gateways are found before their turn, so that those without room or funds now are found as well."""
@@ -106,6 +106,8 @@ class RouteChoice(msgspec.Struct, frozen=True, gc=False):
     """When protected gateways join the search, in ms since the arrival of a call without any 18x; mostly none."""
     routing_number: str = ""
     """The routing number that goes out beside ``callee_out`` (RFC 4694); empty = none."""
+    hides_caller: bool = False
+    """The vendor is not sent the calling number, and ``terms`` are those for callers without one."""
 
 
 class Cause(Enum):

@@ -107,7 +107,7 @@ class VendorCall(msgspec.Struct, frozen=True, gc=False, array_like=True):
     cost: Decimal
     cost_tax: Decimal
     vendor_rate_prefix: str | None
-    caller_privacy: str | None = None
+    caller_hidden: int | None = None
 
 
 class TriedCall(NamedTuple):

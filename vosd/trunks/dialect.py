@@ -4,7 +4,7 @@ One struct for a customer's trunk and one for a vendor's; the modules that read 
 """
 
 from collections.abc import Mapping
-from enum import Enum, StrEnum
+from enum import Enum, IntEnum, StrEnum
 from functools import cached_property
 from typing import Annotated, Final, NamedTuple
 
@@ -83,6 +83,25 @@ class Privacy(Enum):
     PASS = "pass"  # noqa: S105 - what is done, no secret
     ANONYMISE = "anonymise"
     STRIP = "strip"
+
+
+class CallerPrivacy(IntEnum):
+    """The privacy that a caller asks for, as far as vendors are sent its number or not."""
+
+    SHOWN = 0
+    WITHHELD = 1
+    """From has the number, and another header asks to withhold it."""
+    ANONYMOUS = 2
+    """From is anonymous: the number is in other headers alone."""
+
+    @classmethod
+    def of_word(cls, word: str | None) -> "CallerPrivacy":
+        """Return the member of a word of records."""
+        return cls(PRIVACY_WORDS.index(word))
+
+
+PRIVACY_WORDS: Final = (None, "withheld", "anonymous")
+"""Words of records for ``CallerPrivacy``, in its order."""
 
 
 class Passing(Enum):
@@ -315,19 +334,22 @@ class CalleeDialect(msgspec.Struct, frozen=True, dict=True):
         return self.is_trusted and (bool(self.identity) or self.privacy in {Privacy.PASS, Privacy.STRIP})
 
     @cached_property
-    def shows_number(self) -> tuple[bool, bool]:
-        """Whether it is sent the numbers of callers at all: of one that shows its number, and of one that withholds it.
+    def shows_number(self) -> tuple[bool, bool, bool]:
+        """Whether it is sent the numbers of callers at all, by their ``CallerPrivacy``.
 
-        It bills callers whose number it is not sent as such without one.
+        It bills callers whose number it is not sent as such without one. An anonymous From is passed on as it is, so
+        with ``Privacy.PASS`` the number needs a header of ``identity`` then.
         """
-        return self.is_sent_withheld or self.privacy is not Privacy.ANONYMISE, self.is_sent_withheld
+        is_sent = self.is_sent_withheld
+        is_sent_beside = is_sent and (bool(self.identity) or self.privacy is Privacy.STRIP)
+        return is_sent or self.privacy is not Privacy.ANONYMISE, is_sent, is_sent_beside
 
-    def bodies_of(self, *, is_withheld: bool) -> frozenset[str]:
+    def bodies_of(self, caller: CallerPrivacy) -> frozenset[str]:
         """Return the types of bodies of a caller that it is sent: of one whose number it is not sent, no location.
 
         ISUP says itself what of it may be shown, and is for exchanges alone.
         """
-        return self.bodies if self.shows_number[is_withheld] else self.bodies - {LOCATION}
+        return self.bodies if self.shows_number[caller] else self.bodies - {LOCATION}
 
     @cached_property
     def sent_as(self) -> SentAs | None:

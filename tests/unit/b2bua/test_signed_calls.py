@@ -153,16 +153,19 @@ def test_calls_of_one_trunk_have_one_origin_identifier_without_its_name_and_no_t
 
 
 @pytest.mark.parametrize(
-    ("vendor", "is_signed"),
+    ("vendor", "caller", "is_signed"),
     [
-        ({"privacy": Privacy.HONOUR}, False),
-        ({"privacy": Privacy.HONOUR, "identity": (IdentityHeader.ASSERTED,)}, True),
-        ({"privacy": Privacy.STRIP}, True),
+        ({"privacy": Privacy.HONOUR}, CALLER, False),
+        ({"privacy": Privacy.HONOUR, "identity": (IdentityHeader.ASSERTED,)}, CALLER, True),
+        ({"privacy": Privacy.STRIP}, CALLER, True),
+        ({"privacy": Privacy.PASS}, CALLER, True),
+        ({"privacy": Privacy.PASS}, "anonymous", False),
+        ({"privacy": Privacy.PASS, "identity": (IdentityHeader.ASSERTED,)}, "anonymous", True),
     ],
 )
-def test_a_withheld_number_is_signed_only_for_vendors_that_are_sent_it(vendor, is_signed):
+def test_a_withheld_number_is_signed_only_for_vendors_that_are_sent_it(vendor, caller, is_signed):
     scene = scene_of(**vendor)
-    call(scene, CALLEE, "Privacy: id")
+    call(scene, CALLEE, "Privacy: id", f"P-Asserted-Identity: <sip:{CALLER}@acme.example>", caller=caller)
     assert bool(scene.vendor.only_call.invite.every("Identity")) is is_signed
     assert (CALLER in scene.bytes_to(scene.vendor.address).decode()) is is_signed
 

@@ -4,17 +4,25 @@ from decimal import Decimal
 
 import pytest
 from doubles.data.builders import applied_rate, catalogue, mapping_gateway, rate_group
+from doubles.killed import KilledScene
 from doubles.month_of_calls import past_of
+from doubles.sockets.peer import ANSWER
 from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
-from doubles.virtual.vendor import refuses
+from doubles.virtual.vendor import Line, Script, refuses
 
+from vosd.admin.bill_comparison import other_rates, sent_call
+from vosd.admin.foreign_calls import ForeignLayout
 from vosd.admin.rerate import Rerating
 from vosd.admin.routing import explain_route
+from vosd.admin.shadow_rating import CdrMap, RatedSide
 from vosd.base.margin import LossGuard
 from vosd.billing.origin_rates import CallerKind, RateOrigin
+from vosd.billing.rater import rate_call
 from vosd.callcontrol.replay import Replay
 from vosd.callcontrol.vendor_terms import buy_rate
+from vosd.clearing.calls import BilledCall
+from vosd.storage.reconciliations import VendorCall
 from vosd.trunks.dialect import CalleeDialect, IdentityHeader, Privacy, Redirects
 
 CALLER = "+12025550100"
@@ -39,10 +47,14 @@ def groups():
     return found
 
 
-def scene_of(*vendors: CalleeDialect) -> Scene:
+def content_of(*vendors: CalleeDialect):
     customer = mapping_gateway("acme", f"{CUSTOMER.host}/32", loss_guard=LossGuard(None))
     gateways = [vendor_gateway(index, dialect=dialect) for index, dialect in enumerate(vendors)]
-    return Scene(catalogue([customer, *gateways], rate_groups=groups()), balance="1000")
+    return catalogue([customer, *gateways], rate_groups=groups())
+
+
+def scene_of(*vendors: CalleeDialect) -> Scene:
+    return Scene(content_of(*vendors), balance="1000")
 
 
 def talked(scene: Scene, *headers: str, caller: str = CALLER):
@@ -58,6 +70,13 @@ TRUSTED = [
     CalleeDialect(privacy=Privacy.PASS),
     CalleeDialect(privacy=Privacy.STRIP),
 ]
+DIALECTS = [
+    CalleeDialect(),
+    *TRUSTED,
+    CalleeDialect(privacy=Privacy.PASS, identity=(IdentityHeader.REMOTE_PARTY,)),
+    CalleeDialect(privacy=Privacy.ANONYMISE),
+    CalleeDialect(privacy=Privacy.ANONYMISE, identity=(IdentityHeader.ASSERTED,)),
+]
 
 
 def both_of(record):
@@ -67,13 +86,24 @@ def both_of(record):
 @pytest.mark.parametrize(("headers", "caller"), WITHHELD)
 def test_who_withholds_a_number_is_rated_as_who_has_none(headers, caller):
     record = talked(scene_of(CalleeDialect()), *headers, caller=caller)
-    assert (record.caller_in, record.caller_privacy) == (CALLER, "withheld")
+    word = "anonymous" if caller == "anonymous" else "withheld"
+    assert (record.caller_in, record.caller_privacy, record.caller_hidden) == (CALLER, word, 1)
     assert both_of(record) == (HIDDEN, PAID_HIDDEN)
 
 
 @pytest.mark.parametrize("dialect", TRUSTED)
 def test_a_vendor_that_is_sent_the_withheld_number_bills_by_it(dialect):
     assert both_of(talked(scene_of(dialect), "Privacy: id")) == (HIDDEN, PAID_HOME)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize(("headers", "caller"), [((), CALLER), *WITHHELD])
+def test_a_vendor_is_rated_by_the_number_exactly_where_its_invite_has_it(dialect, headers, caller):
+    scene = scene_of(dialect)
+    record = talked(scene, *headers, caller=caller)
+    invite = scene.vendor.only_call.invite
+    is_sent = any(CALLER in value for _, value in invite.headers)
+    assert record.cost == (PAID_HOME if is_sent else PAID_HIDDEN)
 
 
 def test_a_vendor_that_never_sees_numbers_bills_all_callers_as_such_without():
@@ -101,11 +131,11 @@ def test_an_explanation_has_the_rate_by_which_each_vendor_would_bill():
     ]
 
 
-@pytest.mark.parametrize("dialect", [CalleeDialect(), *TRUSTED, CalleeDialect(privacy=Privacy.ANONYMISE)])
-@pytest.mark.parametrize("headers", [(), ("Privacy: id",)])
-def test_rating_again_and_routing_again_find_the_same_rates(dialect, headers):
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize(("headers", "caller"), [((), CALLER), *WITHHELD])
+def test_rating_again_and_routing_again_find_the_same_rates(dialect, headers, caller):
     scene = scene_of(dialect)
-    record = talked(scene, *headers)
+    record = talked(scene, *headers, caller=caller)
     again = Rerating(scene.exchange.switch.catalogue, compares_steps=True)
     again.add(past_of(record))
     assert (again.differences.differ, again.steps_differ) == (0, 0)
@@ -116,6 +146,52 @@ def test_rating_again_and_routing_again_find_the_same_rates(dialect, headers):
     assert buys is not None
     (paid_by,) = [each.rate_group for each in record.charges if each.role == "vendor"]
     assert (replayed.rate.group, buys.group) == (record.rate_group, paid_by)
+
+
+@pytest.mark.parametrize("now", [TRUSTED[0], CalleeDialect(privacy=Privacy.ANONYMISE)])
+@pytest.mark.parametrize("then", DIALECTS)
+@pytest.mark.parametrize(("headers", "caller"), [((), CALLER), WITHHELD[1]])
+def test_calls_are_rated_again_by_what_their_vendor_was_sent_then(then, now, headers, caller):
+    record = talked(scene_of(then), *headers, caller=caller)
+    again = Rerating(scene_of(now).exchange.switch.catalogue, compares_steps=True)
+    again.add(past_of(record))
+    assert (again.differences.differ, again.steps_differ) == (0, 0)
+
+
+@pytest.mark.parametrize("is_answered", [False, True])
+@pytest.mark.parametrize(("then", "now"), [(CalleeDialect(), TRUSTED[0]), (TRUSTED[0], CalleeDialect())])
+def test_a_call_that_goes_on_by_other_settings_is_rated_by_what_its_vendor_was_sent(tmp_path, then, now, is_answered):
+    scene = KilledScene(tmp_path, content_of(then), balance="1000")
+    scene.content = content_of(now)
+    scene.vendor.script = Script((Line(0, 180), Line(6_000, 200, ANSWER)))
+    call = scene.caller.call(CALLEE, Intent(headers=("Privacy: id",), hang_up_after_ms=30_000))
+    scene.wire.run_for(10_000 if is_answered else 2_000)
+    scene.stop_and_keep()
+    scene.wire.run_until(lambda: call.is_over, within_ms=200_000)
+    record = scene.close()
+    again = Rerating(scene.content, compares_steps=True)
+    again.add(past_of(record))
+    assert record.caller_hidden == (1 if then == CalleeDialect() else None)
+    assert (again.calls, again.differences.differ, again.steps_differ) == (1, 0, 0)
+
+
+@pytest.mark.parametrize("then", DIALECTS)
+def test_a_bill_is_compared_with_rates_by_what_the_vendor_was_sent(then):
+    record = talked(scene_of(then), PAI, caller="anonymous")
+    call = VendorCall(*(getattr(record, name) for name in VendorCall.__struct_fields__))
+    ours = sent_call(call, CdrMap(ForeignLayout("callee", "start", "duration"), RatedSide.BUY, includes_tax=False))
+    billed = BilledCall(ours.at, ours.number, 2, "", ours.duration_ms, None, ours.cost)
+    as_now = next(other_rates(content_of(TRUSTED[0]), "carriers"))
+    terms = as_now.terms(applied_rate("0.30"), ours, billed)
+    assert terms is not None
+    assert rate_call(terms.rate, terms.duration_ms).fee == record.cost
+
+
+def test_calls_of_earlier_versions_are_rated_again_by_their_numbers():
+    record = talked(scene_of(CalleeDialect()))
+    again = Rerating(scene_of(CalleeDialect(privacy=Privacy.ANONYMISE)).exchange.switch.catalogue)
+    again.add(past_of(record)._replace(caller_privacy=None, caller_hidden=None))
+    assert again.differences.differ == 0
 
 
 def test_a_redirect_of_a_withheld_call_that_costs_as_much_is_followed():

@@ -48,7 +48,7 @@ class ExplainCall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     forwarded: bool = False
     """Whether the INVITE has a Diversion header."""
     withheld: bool = False
-    """Whether the caller withholds its number: Privacy, or an anonymous From."""
+    """Whether the caller withholds its number, by Privacy or Remote-Party-ID; From has it."""
     source: str | None = None
     """Address that it comes from, without port; None = one that may call."""
     user_agent: str | None = None

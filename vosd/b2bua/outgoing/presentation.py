@@ -175,7 +175,7 @@ class _Introduction:
 
 def shows_number(caller_identity: CallerIdentity, dialect: CalleeDialect) -> bool:
     """Return whether a vendor is sent the number of a caller at all, in From or to a trusted one beside it."""
-    return dialect.shows_number[caller_identity.is_withheld]
+    return dialect.shows_number[caller_identity.privacy]
 
 
 def _hides(caller_identity: CallerIdentity, privacy: Privacy) -> bool:

@@ -131,7 +131,7 @@ def types_sent(leg: "Leg") -> frozenset[str]:
         return frozenset()
     types, choice = leg.sent_as.bodies, leg.route_choice
     if LOCATION in types and choice is not None and not leg.call.board.is_emergency:
-        return choice.gateway.dialect.bodies_of(is_withheld=leg.call.caller.caller_identity.is_withheld)
+        return choice.gateway.dialect.bodies_of(leg.call.caller.caller_identity.privacy)
     return types
 
 

@@ -46,6 +46,7 @@ class ChoiceSnapshot(msgspec.Struct, frozen=True, array_like=True):
     routing_number: str = ""
     protect_times: tuple[int, ...] = ()
     ring_group: RingGroup | None = None
+    hides_caller: bool = False
 
     @classmethod
     def of(cls, choice: RouteChoice) -> "ChoiceSnapshot":
@@ -67,6 +68,7 @@ class ChoiceSnapshot(msgspec.Struct, frozen=True, array_like=True):
             choice.routing_number,
             choice.protect_times,
             choice.gateway.ring_group,
+            choice.hides_caller,
         )
 
     def restored(self, gateways: Gateways) -> RouteChoice:
@@ -85,6 +87,7 @@ class ChoiceSnapshot(msgspec.Struct, frozen=True, array_like=True):
             self.limits,
             routing_number=self.routing_number,
             protect_times=self.protect_times,
+            hides_caller=self.hides_caller,
         )
 
 

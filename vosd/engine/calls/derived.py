@@ -32,7 +32,7 @@ from vosd.engine.calls.saved import SavedCall
 from vosd.media.leg_media import LegMedia
 from vosd.sip.dialog.session_timer import SessionTimer
 from vosd.sip.dialog.snapshot import DialogSnapshot
-from vosd.trunks.dialect import Reliability
+from vosd.trunks.dialect import CallerPrivacy, Reliability
 from vosd.trunks.gateways import Address
 from vosd.trunks.scope import LimitScope
 
@@ -92,7 +92,7 @@ class EstablishedCall:
         attempts = record.attempts[too_dear(record) :] if record.attempts else ()
         choice = ChoiceSnapshot(
             gateway.name, its.prefix, _bytes(record.callee_out), _bytes(record.caller_out), call.vendor_rate, False,
-            limits=its.limits, routing_number=record.routing_number or "",
+            limits=its.limits, routing_number=record.routing_number or "", hides_caller=bool(record.caller_hidden),
         )  # fmt: skip
         parts = CallPartsSnapshot(
             arrival=Arrival(at=at, **{name: getattr(record, name) for name in _OF_INVITE}),
@@ -142,6 +142,7 @@ class EstablishedCall:
             taken=its.taken or tuple(self._taken_of_earlier(mapping.name, rate, at.mono)),
             ceiling_s=its.ceiling_s,
             routing_number=record.routing_number or "",
+            caller_privacy=CallerPrivacy.of_word(record.caller_privacy),
             leaves_no_cdr=call.leaves_no_cdr,
             agents=call.agents,
         )

@@ -163,8 +163,9 @@ class Intake:
             radius_classes=event.radius_classes,
             required_types=request.required_types,
             media_family=family_of(request.body) if self._has_both_families else 0,
-            withholds_number=not identity.is_simple and identity.is_withheld,
         )
+        if not identity.is_simple:
+            call_request.caller_privacy = identity.privacy
         call_id = uuid7(at.wall, self._entropy())
         setup = Setup(services.admission, call_request, iter(services.steps))
         try:
@@ -252,7 +253,7 @@ class Intake:
             numbers=TransferNumbers(caller, number),
             closed=self._closed(),
             user=transferor.user,
-            withholds_number=substitute.caller_identity.is_withheld,
+            caller_privacy=substitute.caller_identity.privacy,
         )
         setup = Setup(self._services.admission, call_request, iter(self._services.steps))
         outcome = setup.advance()

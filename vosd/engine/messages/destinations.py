@@ -39,7 +39,7 @@ def places_of(admission: Admission, call: CallRequest) -> Sequence[Sequence[Rela
         named = [_named(each.gateway, admission) for each in call.targets]
         return _of_phones([each for each in named if each is not None], admission, call)
     table, caller, rated = _table_of(admission, call), call.caller, call.callee_rated
-    candidates = table.fit(call.callee, call.at.wall, caller, rated, is_withheld=call.withholds_number).ranked
+    candidates = table.fit(call.callee, call.at.wall, caller, rated, caller_privacy=call.caller_privacy).ranked
     if not candidates:
         return Refusal(EndReason.NO_AVAILABLE_ROUTE, 404, f"no gateway's prefix fits {call.callee}")
     phone = next((each.gateway for each in candidates if each.gateway.is_phone), None)

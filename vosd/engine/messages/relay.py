@@ -142,7 +142,7 @@ class MessageRelay(Counting):
             numbers=InviteNumbers(request),
             closed=self._closed(),
             user=event.user,
-            withholds_number=identity.is_withheld,
+            caller_privacy=identity.privacy,
         )
         for step in _STEPS:
             refusal = step(admission, call)
