@@ -8,7 +8,7 @@ from typing import Final
 
 from vosd.admin.names import configured
 from vosd.base.errors import VosError
-from vosd.billing.accounts import Account
+from vosd.billing.accounts import Account, AccountType
 from vosd.billing.agents import Hierarchy
 from vosd.billing.authority import Authority
 from vosd.billing.rights import Right
@@ -71,6 +71,15 @@ def rate_groups_of(accounts: Mapping[str, Account], agent: str | None) -> frozen
             given = frozenset(own) if given is None else given & frozenset(own)
         agent = accounts[agent].agent
     return given
+
+
+def groups_of_vendors(accounts: Mapping[str, Account]) -> frozenset[str]:
+    """Return the rate groups by which vendors alone are paid: an agent that gave one could read what calls cost."""
+    buy, sell = set[str | None](), set[str | None]()
+    for account in accounts.values():
+        named = buy if account.type is AccountType.CLEARING else sell
+        named |= {account.rate_group, account.private_rate_group}
+    return frozenset(name for name in buy - sell if name is not None)
 
 
 def recorded_as(agent: str) -> str:

@@ -43,6 +43,7 @@ from vosd.admin.office.errors import OrderError
 from vosd.admin.office.office import Office
 from vosd.admin.office.phone_passwords import SetPhonePassword, set_phone_password
 from vosd.admin.office.principal import Principal
+from vosd.billing.accounts import AccountType
 from vosd.billing.authority import OutOfScopeError, RightLackingError
 from vosd.billing.rights import Right
 from vosd.catalogue.agent_sources import AgentSources
@@ -151,6 +152,27 @@ async def outcome(office: Office, wanted: WantedObject, who: str = "south") -> s
     except (RightLackingError, OutOfScopeError, NoSuchObjectError) as error:
         return "absent" if not isinstance(error, RightLackingError) else "lacking"
     return "done"
+
+
+@pytest.mark.parametrize("key", ["rate_group", "private_rate_group", "sub_rate_groups"])
+async def test_an_agent_gives_no_rate_group_that_vendors_are_paid_by_unless_it_is_named(
+    url: str, tmp_path: Path, key: str
+) -> None:
+    """Who gives a group reads its prices: they would be what calls cost."""
+    below = builders.account("own", agent="south")
+    vendor = builders.account("carrier", type=AccountType.CLEARING, rate_group="buy")
+    for given in ((), ("buy", "sell")):
+        south = builders.account("south", rights=ALL_RIGHTS, rate_group="sell", sub_rate_groups=given)
+        database = Database(url)
+        office = office_on(database, south, vendor, below, now=NOW, socket=tmp_path / "vosd.sock")
+        wanted = WantedObject("accounts", "fresh", {key: ["buy"] if key == "sub_rate_groups" else "buy"}, is_new=True)
+        if given:
+            assert await outcome(office, wanted) == "done"
+        else:
+            with pytest.raises(OrderError, match=f"has a {key} that vendors are paid by"):
+                await outcome(office, wanted)
+        assert await outcome(office, WantedObject("accounts", "fresh", {key: "sell"}, is_new=True)) == "done"
+        await database.close()
 
 
 @pytest.mark.parametrize("rights", GIVEN, ids=lambda rights: "+".join(sorted(rights)) or "none")

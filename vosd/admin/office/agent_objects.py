@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from vosd.admin.agents import recorded_as
+from vosd.admin.agents import groups_of_vendors, rate_groups_of, recorded_as
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.ports import ConfiguredObjects
 from vosd.admin.office.scope import Scope
@@ -43,6 +43,7 @@ SETTABLE: Final[Mapping[str, Collection[str]]] = {
     "accounts": _OF_ACCOUNTS, "mapping_gateways": _OF_GATEWAYS, "phones": _OF_PHONES,
 }  # fmt: skip
 """Kinds of objects that agents have, with the keys that they see and may set."""
+_RATE_GROUPS: Final = frozenset({"rate_group", "private_rate_group", "sub_rate_groups"})
 _NEVER: Final = frozenset({"password_file"})
 """Keys inside of other keys that name files of the switch."""
 _NEEDED_OF_GATEWAYS: Final[Mapping[str, Right]] = {
@@ -178,8 +179,15 @@ class AgentObjects:
         for key in changed if after is not None else ():
             if key not in SETTABLE[kind] or _names_file(new.get(key)):
                 raise OrderError("keys", f"has {key}, which is not for agents", "leave it out")
+            if key in _RATE_GROUPS and not self._hidden_groups().isdisjoint(_names_in(new.get(key))):
+                raise OrderError("keys", f"has a {key} that vendors are paid by", "name one that you may give")
             if _has_variable(new.get(key)):
                 raise OrderError("keys", f"has a variable in {key}, which is not for agents", "write the value")
+
+    def _hidden_groups(self) -> frozenset[str]:
+        """Return the rate groups that the agent may not give, where its account does not say which it may."""
+        accounts = self._definitions.accounts()
+        return frozenset() if rate_groups_of(accounts, self._scope.agent) else groups_of_vendors(accounts)
 
     def sources(self, changed: Iterable[tuple[str, str, Mapping[str, tuple[Any, Any]]]]) -> AgentSources:
         """Return the sources that change with keys of objects, which are given by kind and name."""
@@ -240,6 +248,10 @@ def _is_source(changed: Mapping[str, tuple[Any, Any]]) -> bool:
 
 def _has_user(auth: Any) -> bool:
     return isinstance(auth, dict) and bool(auth.get("username"))
+
+
+def _names_in(value: Any) -> list[str]:
+    return [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, str)]
 
 
 def _names_file(value: Any) -> bool:

@@ -1,12 +1,11 @@
 """Use cases of rates: rate groups, their areas, and the price of a call that is not made."""
 
 import asyncio
-from collections.abc import Collection
 
 import msgspec
 
 from vosd.admin.account_rates import PriceSheet, prices_of
-from vosd.admin.agents import rate_groups_of, visible_above
+from vosd.admin.agents import groups_of_vendors, rate_groups_of, visible_above
 from vosd.admin.names import UnknownNameError, configured
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
@@ -31,11 +30,12 @@ async def list_rate_groups(office: Office, who: Principal, _order: ListRateGroup
         ConfigError: a rate group has mistakes.
     """
     agent, groups = office.scope_of(who).agent, office.definitions.rate_groups()
-    given: Collection[str] | None = None
-    if agent is not None:
-        accounts = office.definitions.accounts()
-        given = [accounts[agent].rate_group or ""] if who.role is Role.CUSTOMER else rate_groups_of(accounts, agent)
-    return [each for each in groups if given is None or each.name in given]
+    if agent is None:
+        return [*groups]
+    accounts = office.definitions.accounts()
+    given = [accounts[agent].rate_group or ""] if who.role is Role.CUSTOMER else rate_groups_of(accounts, agent)
+    hidden = groups_of_vendors(accounts) if given is None else ()
+    return [each for each in groups if each.name not in hidden and (given is None or each.name in given)]
 
 
 class ListAreas(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
