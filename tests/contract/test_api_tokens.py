@@ -34,7 +34,8 @@ from vosd.admin.office.tokens import (
     revoke_token,
     show_token,
 )
-from vosd.storage.access import NoSuchTokenError
+from vosd.storage.access import NoSuchTokenError, SqlAccess
+from vosd.storage.types import Unstorable
 
 NOW = 1_790_000_000_000
 HOME = "192.0.2.7"
@@ -172,6 +173,58 @@ async def test_no_person_gives_a_permission_that_he_has_not(installation):
     await set_role(installation.at(), operator(), SetRole(name="all", permissions=tuple(Permission)))
     with pytest.raises(TooPowerfulError):
         await set_role(installation.at(), clerk, SetRole(name="all", permissions=(Permission.BLOCK,)))
+
+
+async def test_no_person_takes_a_permission_that_he_has_not(installation):
+    office = installation.at()
+    await set_role(office, operator(), SetRole(name="desk", permissions=(Permission.PEOPLE_CHANGE,)))
+    await set_role(office, operator(), SetRole(name="strong", permissions=(Permission.MONEY_BOOK,)))
+    clerk = await installation.principal(await installation.add(role="desk"))
+    strong, other = await installation.add(role="strong"), await installation.add(role="desk")
+    with pytest.raises(TooPowerfulError, match="nor take it: it has the permission"):
+        await revoke_token(office, clerk, RevokeToken(strong.id))
+    assert await installation.principal(strong)
+    assert (await revoke_token(office, clerk, RevokeToken(other.id))).revoked == "2026-09-21T14:13:20.000Z"
+    await revoke_token(office, operator(), RevokeToken(strong.id))
+    with pytest.raises(TooPowerfulError):
+        await drop_role(office, clerk, DropRole("strong"))
+    await drop_role(office, operator(), DropRole("strong"))
+
+
+async def test_a_token_ends_itself_also_where_its_scopes_leave_less_than_its_role(installation):
+    made = await installation.add(role="administrator", scopes=("people.change",))
+    who, other = await installation.principal(made), await installation.add(role="administrator")
+    with pytest.raises(TooPowerfulError):
+        await revoke_token(installation.at(), who, RevokeToken(other.id))
+    await revoke_token(installation.at(), who, RevokeToken(made.id))
+    with pytest.raises(UnauthorizedError, match="was revoked"):
+        await installation.principal(made)
+
+
+async def test_a_token_whose_role_is_gone_is_revoked_by_all_who_may_revoke(installation, database):
+    await set_role(installation.at(), operator(), SetRole(name="desk", permissions=(Permission.PEOPLE_CHANGE,)))
+    await set_role(installation.at(), operator(), SetRole(name="strong", permissions=(Permission.MONEY_BOOK,)))
+    clerk = await installation.principal(await installation.add(role="desk"))
+    made = await installation.add(role="strong")
+    await SqlAccess(database).drop_role("strong")
+    assert (await revoke_token(installation.at(), clerk, RevokeToken(made.id))).revoked
+
+
+async def test_a_name_with_a_space_at_its_end_is_another_one(installation):
+    office, who = installation.at(), operator()
+    await set_role(office, who, SetRole(name="bank", permissions=(Permission.MONEY_BOOK,)))
+    made = await installation.add(role="bank")
+    for refused in (
+        drop_role(office, who, DropRole("bank ")),
+        add_token(office, who, AddToken(name="crm", role="bank ")),
+    ):
+        with pytest.raises(NoSuchRoleError):
+            await refused
+    with pytest.raises(Unstorable, match="no space at the end"):
+        await set_role(office, who, SetRole(name="bank ", permissions=(Permission.MONEY_SEE,)))
+    with pytest.raises(NoSuchTokenError):
+        await revoke_token(office, who, RevokeToken(f"{made.id} "))
+    assert (await installation.principal(made)).permissions == {Permission.MONEY_BOOK}
 
 
 async def test_an_own_role_holds_at_once_when_it_is_changed_and_stays_while_it_is_used(installation):

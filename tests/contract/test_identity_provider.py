@@ -260,6 +260,17 @@ async def test_people_who_are_known_here_log_in_by_their_name_where_that_is_conf
     assert (await closed.log_in()).status == 401
 
 
+@pytest.mark.usefixtures("database")
+async def test_a_name_with_a_space_at_its_end_is_no_name_that_is_known_here(
+    database_url: str, tmp_path: Path, provider: IdentityProvider
+) -> None:
+    browser = Browser(database_url, tmp_path, provider, makes="no", links="yes")
+    async with browser.offices:
+        await add_person(await browser.office(), operator(), AddPerson(name="ann", role="viewer"))
+        assert (await browser.log_in(preferred_username="ann ")).status == 401
+        assert (await browser.log_in()).status == 303
+
+
 async def test_a_role_that_demands_a_second_factor_takes_that_of_the_provider(browser: Browser) -> None:
     await set_role(await browser.office(), operator(), SetRole(name="night", wants_totp=True))
     refused = await browser.log_in(amr=["pwd"])

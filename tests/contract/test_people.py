@@ -22,6 +22,7 @@ from vosd.admin.office.people import (
     NoSuchPersonError,
     ResetPerson,
     SetPassword,
+    ShowPerson,
     add_person,
     disable_person,
     enable_person,
@@ -29,6 +30,7 @@ from vosd.admin.office.people import (
     list_people,
     reset_person,
     set_password,
+    show_person,
 )
 from vosd.admin.office.permissions import SHIPPED, Permission
 from vosd.admin.office.principal import Means, Role
@@ -271,6 +273,18 @@ async def test_many_guesses_at_once_are_counted_one_by_one(house):
     assert sum(isinstance(each, TooManyGuessesError) for each in more) >= 40 - sessions.WAITING_MAX
 
 
+async def test_a_name_with_a_space_at_its_end_is_of_no_person(house):
+    await house.add()
+    for refused in (
+        house.log_in("ann "),
+        disable_person(house.office, operator(), DisablePerson("ann ")),
+        show_person(house.office, operator(), ShowPerson("ann ")),
+    ):
+        with pytest.raises((LogInRefusedError, NoSuchPersonError)):
+            await refused
+    await house.log_in()
+
+
 async def test_names_that_do_not_exist_are_refused_alike(house):
     await house.add()
     said = set()
@@ -508,5 +522,9 @@ async def test_the_role_of_the_last_administrators_keeps_its_permissions(house):
     await house.add("ann", "chief")
     with pytest.raises(LastAdministratorError, match="without chief"):
         await set_role(house.office, operator(), SetRole(name="chief", permissions=(Permission.MONEY_SEE,)))
+    with pytest.raises(LastAdministratorError, match="without chief"):
+        await drop_role(house.office, operator(), DropRole("chief"))
     await house.add("bob", "administrator")
+    with pytest.raises(RoleInUseError, match="ann"):
+        await drop_role(house.office, operator(), DropRole("chief"))
     await set_role(house.office, operator(), SetRole(name="chief", permissions=(Permission.MONEY_SEE,)))

@@ -82,7 +82,7 @@ class SqlAccess:
         """Return a token, also one that was revoked; None where there is none."""
         async with self._database.reading() as connection:
             row = (await connection.execute(select(_token).where(_token.c.id == token_id))).one_or_none()
-        return None if row is None else _token_of(row)
+        return _token_of(row) if row is not None and row.id == token_id else None  # MySQL ignores spaces at the end
 
     async def token_with_role(self, token_id: str) -> tuple[StoredToken, StoredRole | None] | None:
         """Return a token, also one that was revoked, and what is stored of its role; None where there is none."""
@@ -118,7 +118,7 @@ class SqlAccess:
         """Return a role; None where there is none."""
         async with self._database.reading() as connection:
             row = (await connection.execute(select(_role).where(_role.c.name == name))).one_or_none()
-        return None if row is None else _role_of(row.name, row)
+        return _role_of(row.name, row) if row is not None and row.name == name else None  # as of a token
 
     async def roles(self) -> Sequence[StoredRole]:
         """Return all roles by name."""

@@ -106,7 +106,8 @@ class SqlPeople:
 
     async def find(self, name: str) -> StoredPerson | None:
         """Return a person; None where there is none."""
-        return await self._one(_person.c.name == name)
+        found = await self._one(_person.c.name == name)
+        return found if found is not None and found.name == name else None  # MySQL ignores spaces at the end
 
     async def of_link(self, digest: str) -> StoredPerson | None:
         """Return the person of a one-time link; None where there is none."""

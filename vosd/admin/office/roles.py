@@ -103,20 +103,25 @@ async def drop_role(office: Office, who: Principal, order: DropRole) -> RoleShee
 
     Raises:
         OrderError: the role ships.
+        TooPowerfulError: the role has permissions that the principal has not.
+        LastAdministratorError: no person would have all permissions any more.
         NoSuchRoleError, RoleInUseError: nothing was changed.
         StoreUnavailable: probably nothing was changed.
     """
     role = await role_named(office, order.name)
     if role.ships:
-        raise OrderError("name", f"{order.name} is a role that ships", "it stays")
+        raise OrderError("name", f"{role.name} is a role that ships", "it stays")
+    require_all(who, role)
+    if role.permissions == ALL:
+        await _check_left(office, role.name)
     access = office.stores.access
-    tokens = [each.id for each in await access.tokens() if each.role == order.name and each.revoked_at is None]
+    tokens = [each.id for each in await access.tokens() if each.role == role.name and each.revoked_at is None]
     if tokens:
-        raise RoleInUseError(f"role {order.name} is of token {tokens[0]}: revoke it before")
-    people = [each.name for each in await office.stores.people.all() if each.role == order.name]
+        raise RoleInUseError(f"role {role.name} is of token {tokens[0]}: revoke it before")
+    people = [each.name for each in await office.stores.people.all() if each.role == role.name]
     if people:
-        raise RoleInUseError(f"role {order.name} is of {people[0]}: give another one before")
-    await access.drop_role(order.name, office.audit_line(who, order, order.name))
+        raise RoleInUseError(f"role {role.name} is of {people[0]}: give another one before")
+    await access.drop_role(role.name, office.audit_line(who, order, role.name))
     return role
 
 

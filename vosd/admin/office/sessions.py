@@ -191,7 +191,8 @@ class LogIns:
     async def _judge(self, office: Office, source: str, order: LogIn) -> StoredPerson:
         people, name = office.stores.people, order.name[:NAME_LENGTH]
         person = await people.find(name) if name.isprintable() else None
-        attempt = PasswordAttempt("", name, source, 0, person is not None, is_registered=False, is_gateway=False)
+        counted = name if person is None else person.name
+        attempt = PasswordAttempt("", counted, source, 0, person is not None, is_registered=False, is_gateway=False)
         wait_ms = self._guesses.wait_ms(attempt, office.now())
         if wait_ms:
             raise TooManyGuessesError(-(-wait_ms // 1_000))

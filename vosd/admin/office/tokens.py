@@ -6,6 +6,7 @@ each request 50 ms.
 
 import hmac
 import secrets
+from contextlib import suppress
 from hashlib import sha256
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final
@@ -164,9 +165,7 @@ async def show_token(office: Office, who: Principal, order: ShowToken) -> TokenS
         NoSuchRoleError: its role is gone.
         StoreUnavailable: try again.
     """
-    token = await office.stores.access.token(order.id)
-    if token is None:
-        raise NoSuchTokenError(f"no token has the id {order.id!r}: vosd token list has them")
+    token = await _known(office, order.id)
     permissions = _narrowed(await role_named(office, token.role), token.scopes)
     return msgspec.structs.replace(_sheet(token), permissions=tuple(each for each in Permission if each in permissions))
 
@@ -199,17 +198,19 @@ class RevokeToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @needs(Permission.PEOPLE_CHANGE)
 async def revoke_token(office: Office, who: Principal, order: RevokeToken) -> TokenSheet:
-    """End a token; the next request with it is refused.
+    """End a token; the next request with it is refused. A token may always end itself.
 
     Raises:
         NoSuchTokenError: no token has the id, or it was revoked before.
+        TooPowerfulError: its role has permissions that the principal has not.
         StoreUnavailable: try again.
     """
-    access = office.stores.access
-    await access.revoke(order.id, office.now(), office.audit_line(who, order, f"token {order.id}"))
-    token = await access.token(order.id)
-    assert token is not None
-    return _sheet(token)
+    token, now, subject = await _known(office, order.id), office.now(), f"token {order.id}"
+    if who.login != subject:
+        with suppress(NoSuchRoleError):  # a role that is gone gives nothing
+            require_all(who, await role_named(office, token.role))
+    await office.stores.access.revoke(token.id, now, office.audit_line(who, order, subject))
+    return _sheet(msgspec.structs.replace(token, revoked_at=now))
 
 
 async def principal_of(office: Office, token: str, source: str) -> Principal:
@@ -249,6 +250,13 @@ async def principal_of(office: Office, token: str, source: str) -> Principal:
         source=source,
         account=found.account,
     )
+
+
+async def _known(office: Office, token_id: str) -> StoredToken:
+    token = await office.stores.access.token(token_id)
+    if token is None:
+        raise NoSuchTokenError(f"no token has the id {token_id!r}: vosd token list has them")
+    return token
 
 
 def _narrowed(role: RoleSheet, scopes: tuple[str, ...]) -> frozenset[Permission]:
