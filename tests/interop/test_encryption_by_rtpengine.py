@@ -3,7 +3,7 @@
 import cmath
 import math
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -131,25 +131,6 @@ class Conversation:
         answer = self.vendor.expect("ACK")
         self.of_callee = self.takes(self.callee, answer)
         return offer.body, answer.body
-
-    def join(self, third: RtpPeer, invite: Message) -> None:
-        """Let a third party at the vendor, which has answered this INVITE, take the place of the caller."""
-        self.caller, self.of_caller = third, self.takes(third, invite)
-        said: dict[tuple[str, str], str] = {}
-        while (message := self.vendor.receive(3)) is not None:
-            is_third = message["Call-ID"] == invite["Call-ID"]
-            one = third if is_third else self.callee
-            if message.body and is_third:
-                self.of_caller = self.takes(one, message)
-            elif message.body:
-                self.of_callee = self.takes(one, message)
-            request = message["Call-ID"], message["CSeq"]
-            if message.method == "INVITE" and request not in said:
-                if isinstance(one, SecureRtpPeer):
-                    one.renew_key()
-                said[request] = session_of(one, version=2 + len(said))
-            if message.method == "INVITE":
-                self.vendor.reply(message, 200, body=said[request])
 
     def hang_up(self, sequence: int = 2) -> dict[str, Any]:
         """End the call; return the part of its record about media."""
@@ -290,35 +271,6 @@ def test_a_vendor_that_has_to_encrypt_is_offered_keys_and_the_call_outlives_a_ki
         call.change(version=3)
         call.talk()
         assert encryption(call.hang_up(4)) == [None, "sdes"]
-
-
-@pytest.mark.parametrize(
-    ("customer", "vendor", "prefix", "encrypts"),
-    [("acme", "carrier-a", "441", (True, False)), ("poor", "carrier-b", "442", (False, True))],
-)
-@pytest.mark.parametrize("status", [486, 200])
-def test_two_sides_talk_on_while_the_target_of_a_transfer_rings(
-    stage: Stage, customer: str, vendor: str, prefix: str, encrypts: tuple[bool, bool], status: int
-) -> None:
-    """They go on with their keys after it was busy; the one that stays agrees on others with one that answers."""
-    third = party(VENDORS[vendor].host, encrypts=encrypts[1], ssrc=3)
-    with closing(third), calling(stage, customer, vendor, prefix, encrypts) as call:
-        refers = f"Refer-To: <sip:{stage.number(prefix)}@{SWITCH}>"
-        call.call.send(call.call.request("REFER", cseq=2, headers=(refers,)))
-        invite = call.vendor.expect("INVITE")
-        call.vendor.reply(invite, 180, tag="target")
-        call.talk()
-        call.vendor.reply(invite, status, tag="target", body=session_of(third) if status == 200 else "")
-        call.vendor.expect("ACK")
-        if status == 486:
-            call.talk()
-            call.hang_up(3)
-            return
-        call.join(third, invite)
-        call.talk()
-        call.vendor.hang_up(invite, "target")
-        call.vendor.reply(call.vendor.expect("BYE", passing=(200,)), 200)
-        stage.expect_nothing_left()
 
 
 def test_a_caller_that_has_to_encrypt_and_does_not_is_refused(stage: Stage) -> None:

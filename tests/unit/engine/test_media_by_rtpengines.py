@@ -6,7 +6,7 @@ from itertools import cycle
 import pytest
 from doubles.announcing import sound
 from doubles.data.builders import catalogue, mapping_gateway, phone
-from doubles.keypad_scene import KEYS, TARGET, keypad_scene, press, settle, talking
+from doubles.keypad_scene import TARGET, keypad_scene, settle, talking
 from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import ANSWER
 from doubles.virtual.customer import Intent
@@ -22,7 +22,6 @@ from vosd.media.rtpengine_orders import RtpAnswer, RtpBlock, RtpOffer, RtpReply,
 from vosd.media.sounds import Sound
 from vosd.sdp.media import media_of
 from vosd.sdp.security import Protection, protection_of
-from vosd.trunks.dialect import CallerDialect
 from vosd.trunks.dids import Did
 from vosd.trunks.media import Encryption, MediaEngine, MediaFallback, MediaMode, MediaParameters, MediaSettings
 from vosd.trunks.ringing import RingOrder
@@ -845,78 +844,28 @@ def test_what_two_sides_agreed_on_is_not_given_again_after_the_target_of_a_trans
     assert engines.calls == {}
 
 
-def transferring(script):
-    """Return a scene whose vendor has to encrypt, and a call in it; the target of a transfer has a script."""
+def test_sides_with_keys_agree_anew_after_the_target_of_a_transfer_was_busy():
     engines = VirtualRtpEngines()
     lines = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" + "A" * 40 + "\r\n"
     sealed = ANSWER.replace("RTP/AVP", "RTP/SAVP") + lines
     trunks = [
-        mapping_gateway("acme", f"{CUSTOMER.host}/32", dialect=CallerDialect(transfer_keys=KEYS)),
+        mapping_gateway("acme", f"{CUSTOMER.host}/32"),
         vendor_gateway(0, media=MediaSettings(encryption=Encryption.REQUIRED)),
     ]
     scene = Scene(catalogue(trunks, media=MediaParameters(engine=MediaEngine.RTPENGINE)), rtpengines=engines)
     scene.vendor.script = Script((Line(0, 200, sealed),))
-    scene.vendor.by_number = {TARGET: script(sealed.replace("192.0.2.20", "192.0.2.30"))}
+    scene.vendor.by_number = {TARGET: Script((Line(500, 180), Line(2_000, 486)))}
     call = talking(scene)
     engines.sessions.clear()
-    return scene, engines, call
-
-
-def poll(scene, engines):
-    """Let calls move, and figures be asked for."""
-    for _ in range(8):
+    call.ask("REFER", headers=[f"Refer-To: <sip:{TARGET}@192.0.2.1>"])
+    scene.wire.run_for(3_000)
+    assert kinds(engines) == [(RtpOffer, 0, 1)]
+    for _ in range(3):
         scene.exchange.poll_rtpengines()
         scene.wire.run_for(500)
-
-
-def test_sides_with_keys_stay_connected_while_the_target_of_a_transfer_rings_and_after_it_was_busy():
-    """The target gets its ports in another call at the rtpengine, so that no key of the two changes."""
-    scene, engines, call = transferring(lambda _: Script((Line(500, 180), Line(2_000, 486))))
-    (first,) = engines.calls
-    call.ask("REFER", headers=[f"Refer-To: <sip:{TARGET}@192.0.2.1>"])
-    scene.wire.run_for(1_000)
-    assert kinds(engines) == [(RtpOffer, 0, 1)]
-    assert len(engines.calls) == 2
-    scene.wire.run_for(2_000)
-    poll(scene, engines)
-    assert len(kinds(engines)) == 1
-    assert call.asked["INVITE"] == []
-    assert list(engines.calls) == [first]
-    call.hang_up()
-    settle(scene)
-    assert engines.calls == {}
-
-
-def test_sides_with_keys_agree_anew_in_one_call_when_the_target_of_a_transfer_answers():
-    scene, engines, call = transferring(lambda sealed: Script((Line(500, 180), Line(2_000, 200, sealed))))
-    (first,) = engines.calls
-    call.ask("REFER", headers=[f"Refer-To: <sip:{TARGET}@192.0.2.1>"])
-    scene.wire.run_for(4_000)
-    poll(scene, engines)
-    assert len(engines.calls) == 1
-    assert list(engines.calls) != [first]
-    party, target = scene.vendor.calls
-    assert {place(each.theirs)[0] for each in (party, target)} == {HOSTS["one"]}
-    party.hang_up()
-    settle(scene)
-    assert engines.calls == {}
-
-
-def test_sides_with_keys_agree_anew_in_one_call_when_a_target_that_was_consulted_hangs_up():
-    scene, engines, call = transferring(lambda sealed: Script((Line(500, 200, sealed),)))
-    press(scene, call, f"*2{TARGET}#")
-    scene.wire.run_for(4_000)
-    poll(scene, engines)
-    party, target = scene.vendor.calls
-    assert target.final == 200
-    engines.sessions.clear()
-    target.hang_up()
-    scene.wire.run_for(2_000)
-    poll(scene, engines)
-    assert len(engines.calls) == 1
-    assert (RtpOffer, 0, 1) in kinds(engines)
-    assert not call.is_over
-    assert not party.is_over
+    assert len(kinds(engines)) > 1
+    assert all(1 not in legs for _, *legs in kinds(engines)[1:])
+    assert call.asked["INVITE"]
     call.hang_up()
     settle(scene)
     assert engines.calls == {}

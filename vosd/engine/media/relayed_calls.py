@@ -171,8 +171,6 @@ class RelayedCalls:
         media = None if held is None else held.facts.media
         if target is None or theirs is None or held is None or media is None or media.music is None:
             return
-        if theirs.rtp_call != media.rtp_call:
-            return  # its keys are those that it agreed with the side that it still talks to
         theirs.parted = media.number, media.author
         has_media = bool(session and theirs.ports) and self._is_forwarded(
             session, PassingSession(held, media, target, theirs), now

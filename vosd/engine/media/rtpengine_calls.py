@@ -64,8 +64,6 @@ class RtpSessionWanted(NamedTuple):
     tos: int
     form: MediaForm | None
     """Encryption and ICE for its reader; None = they are not terminated."""
-    is_apart: bool = False
-    """The author talks to another leg, and goes on with that: the reader gets its ports in a call of its own."""
 
 
 class GivenPorts(NamedTuple):
@@ -181,11 +179,7 @@ class RtpEngineCalls:
         call = next((each for each in (wanted.author.rtp_call, wanted.reader.rtp_call) if each in self._legs), None)
         if call is None and wanted.form is not None and not wanted.is_offer:
             return False  # the keys that were offered are lost with the rtpengine that had them
-        engine = None if call is None else call.engine
-        if wanted.is_apart:
-            call = None
-        number = wanted.reader.number if wanted.is_apart else wanted.author.number
-        name = f"{self.prefix}{number:x}" if call is None else call.name
+        name = f"{self.prefix}{wanted.author.number:x}" if call is None else call.name
         # an rtpengine that does not know the call has no offer to answer
         order = _order_for(wanted, name, is_offer=wanted.is_offer or call is None)
 
@@ -195,7 +189,7 @@ class RtpEngineCalls:
         def answered(answer: EngineAnswer | None, now: Instant) -> None:
             came(self._taken(wanted, name, answer), now)
 
-        return self.ask_in_turn(waiting, order, engine, answered)
+        return self.ask_in_turn(waiting, order, None if call is None else call.engine, answered)
 
     def repeat(self, offer: RtpSessionWanted, answer: RtpSessionWanted) -> None:
         """Give an rtpengine the offer and the answer of two legs again, which have their ports.
@@ -283,7 +277,7 @@ class RtpEngineCalls:
         if len(given) != len(described):
             return None
         call = RtpCall(answer.engine, name)
-        for media in (wanted.reader,) if wanted.is_apart else (wanted.author, wanted.reader):
+        for media in (wanted.author, wanted.reader):
             if not media.is_over:  # it may have ended meanwhile
                 self._join(media, call)
         if call not in self._legs:
@@ -369,8 +363,7 @@ class RtpEngineCalls:
         call = media.rtp_call
         if call is not None and call in self._legs:
             self.engines.ask(RtpStopPlaying(call=call.name, leg=str(media.number)), _ignore, engine=call.engine)
-            if other in self._legs[call]:
-                self.unblock(call, other)
+            self.unblock(call, other)
 
     def _place(self, reader: LegMedia, index: int, media: tuple[Medium, Medium]) -> Place | None:
         described, given = media
@@ -514,8 +507,7 @@ class RtpEngineCalls:
         now, tags = self._clock.now(), answer.reply.tags
         for tag, leg in tags.items():
             for medium in leg.medias:
-                is_here = tag.isdecimal() and int(tag) in self._legs[call]
-                port_id = self._ids.get((int(tag), medium.index - 1)) if is_here else None
+                port_id = self._ids.get((int(tag), medium.index - 1)) if tag.isdecimal() else None
                 if port_id is not None and port_id in self._counted:
                     self._counted[port_id] = _counted_now(self._counted[port_id], medium, now)
 

@@ -83,11 +83,6 @@ class SessionsAtRtpEngines:
             passing, session, next((each.host for each in described), ""), is_offer=is_offer, form=form
         )
         is_first = passing.is_first
-        partner = self._parts.legs.partner(author) if is_first else None
-        # Its keys with that one hold on: it gets others, in the same call at the rtpengine, when the newcomer answers.
-        is_apart = partner is not None and is_offer and passing.theirs.is_terminated
-        if is_apart:
-            wanted = wanted._replace(is_apart=True)
 
         def came(given: GivenPorts | None, now: Instant) -> None:
             if given is None:
@@ -97,7 +92,7 @@ class SessionsAtRtpEngines:
             self._note_sources(described, passing)
             note_kind(described, passing.theirs, now)
             passing.media.offered_by = passing.theirs.number if is_offer else passing.media.offered_by
-            if partner is not None and not is_apart:
+            if is_first and (partner := self._parts.legs.partner(author)) is not None:
                 self._stay_connected(author, partner, passing.media)
             session = body
             if has_music and not is_first:
@@ -127,9 +122,9 @@ class SessionsAtRtpEngines:
         ICE is terminated, the keys would be others.
         """
         media, theirs = other.facts.media, one.facts.media
-        if media is None or theirs is None or media.rtp_call is None or theirs.rtp_call is None:
+        if media is None or theirs is None or media.rtp_call is None or media.rtp_call != theirs.rtp_call:
             return True
-        if media.rtp_call != theirs.rtp_call or media.is_terminated or theirs.is_terminated:
+        if media.is_terminated or theirs.is_terminated:
             return False
         offer = self._agreed(PassingSession(other, media, one, theirs), is_offer=True)
         answer = self._agreed(PassingSession(one, theirs, other, media), is_offer=False)
