@@ -174,9 +174,8 @@ def hang_up_behind_the_files() -> None:
 def test_a_sighup_while_the_configuration_is_read_ends_no_start_and_is_carried_out_after_it(
     tmp_path: Path, migrated: Path
 ) -> None:
+    shutil.copy(migrated, tmp_path)
     with forked.Daemon(tmp_path, CONFIGURATION.replace("14061", "14063"), prepare=hang_up_behind_the_files) as daemon:
-        shutil.copy(migrated, tmp_path)
-        daemon.start()
         eventually(lambda: "configuration_loaded" in [line["event"] for line in daemon.log()], "a second load")
         events = [line["event"] for line in daemon.log()]
         assert events.index("ready") < events.index("configuration_loaded")
