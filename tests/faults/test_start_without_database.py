@@ -103,7 +103,7 @@ def locked(server: MariaDb) -> Callable[[], None]:
 @pytest.mark.mariadb
 @pytest.mark.parametrize("unwritable", [read_only, locked])
 def test_a_database_that_can_only_be_read_is_away_at_a_start(stage, server, unwritable):
-    """Its schema can be checked, the lease cannot be taken."""
+    """The schema of the database can be checked, the lease cannot be taken."""
     text = CONFIGURATION.replace(f'"{SQLITE_URL}"', f'"{server.create_database("vosd")}", start_without: 1')
     scene = stage(configuration=f"{text}on_sigterm: keep\n")
     daemon = scene.daemon

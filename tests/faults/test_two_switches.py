@@ -82,7 +82,7 @@ def test_a_switch_that_lost_the_lease_takes_no_call_ends_none_and_books_what_end
 
 @pytest.mark.mariadb
 def test_a_machine_that_was_not_the_switch_for_long_waits_for_a_database_that_is_away(stage, tmp_path, server):
-    """What it knew last is of the time before the other one: accounts may be blocked or empty since."""
+    """The copy of the spare switch is older than the run of the other one: accounts may be blocked or empty since."""
     text = CONFIGURATION.replace(f'"{SQLITE_URL}"', f'"{server.create_database("vosd")}", start_without: 1')
     (tmp_path / "spare").mkdir()
     spare = stage(tmp_path / "spare", text)

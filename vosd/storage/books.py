@@ -71,9 +71,8 @@ class SqlBooks:
         for start in range(0, len(wanted), _OPENED_AT_ONCE):
             query = select(_account.id).where(_account.id.in_(wanted[start : start + _OPENED_AT_ONCE]))
             async with self._database.writing() as connection:
-                free = await connection.scalars(query.with_for_update(skip_locked=True))
-                free_ones = frozenset(free)
-                locked.update(frozenset(await connection.scalars(query)) - free_ones)
+                free = frozenset(await connection.scalars(query.with_for_update(skip_locked=True)))
+                locked.update(frozenset(await connection.scalars(query)) - free)
         return frozenset(locked)
 
     async def settle_currencies(self, wanted: Mapping[str, str]) -> Mapping[str, str]:

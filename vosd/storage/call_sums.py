@@ -8,6 +8,7 @@ from sqlalchemy.sql.selectable import Select
 
 from vosd.storage import schema
 from vosd.storage.database import Database
+from vosd.storage.listing import area_of
 from vosd.storage.traffic_sums import Condition, TrafficRow
 from vosd.traffic.counted import BANDS
 from vosd.traffic.spans import ReportSpan
@@ -36,7 +37,7 @@ _MEASURES: Final[Mapping[str, ColumnElement[Any]]] = {
 """Measures of ``vosd.traffic.counted`` that can be made here."""
 _COMMON: Final[Mapping[str, ColumnElement[Any]]] = {
     **{name: _cdr[name] for name in ("customer_account", "vendor_account", "mapping_gateway", "routing_gateway")},
-    "area": func.coalesce(func.nullif(_cdr.rate_area, ""), _cdr.rate_prefix, ""),
+    "area": area_of(schema.cdr),
     "end_reason": _cdr.end_reason,
     "hangup_source": case((_is_answered, ""), else_=_cdr.hangup_source),
 }

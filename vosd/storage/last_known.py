@@ -42,7 +42,7 @@ _unconfirmed: Final = Table(
 ``until`` is that of the row that the database has confirmed last; NULL = it had none.
 """
 _time: Final = Table("time", MetaData(), Column("id", Integer, primary_key=True), Column("at", Integer, nullable=False))
-"""When the switch ran last: one row."""
+"""One row: the time at which the switch ran last."""
 _TABLES: Final = (schema.account, schema.registration, _unconfirmed, _time)
 _CREATE: Final = tuple(str(CreateTable(table).compile(dialect=sqlite.dialect())) for table in _TABLES)
 _FORMAT: Final = crc32("".join(_CREATE).encode()) & 0x7FFF_FFFF

@@ -94,6 +94,11 @@ def last_of_each(accounts: Collection[str], *, as_vendors: bool) -> Select[Any]:
     return select(account.id, *last).where(account.id.in_([*accounts]))
 
 
+def area_of(cdr: FromClause) -> ColumnElement[str]:
+    """Return the area of the customer's rate of each call; where the rate has none, its prefix, else empty text."""
+    return func.coalesce(func.nullif(cdr.c.rate_area, ""), cdr.c.rate_prefix, "")
+
+
 def as_stored(text: str) -> str:
     """Write a search text as it would be stored, so that escaped bytes are found."""
     return descriptive(text, _SEARCHED_AT_MOST)
@@ -137,8 +142,7 @@ def _alternatives(wanted: CallFilter, table: FromClause) -> list[list[ColumnElem
     cdr = table.c
     always = [cdr.end_reason == as_stored(wanted.reason)] if wanted.reason is not None else []
     if wanted.area is not None:
-        area = func.coalesce(func.nullif(cdr.rate_area, ""), cdr.rate_prefix, "")
-        always.append(area == as_stored(wanted.area))
+        always.append(area_of(table) == as_stored(wanted.area))
     if wanted.rate_type is not None:
         always.append(func.coalesce(cdr.rate_type, "") == wanted.rate_type)
     if wanted.answered is not None:

@@ -163,7 +163,7 @@ def test_the_offer_of_each_phone_gets_its_own_answer(scene, winner, is_restarted
 
 @pytest.mark.parametrize("reliably", [True, False])
 def test_a_phone_that_offers_after_another_one_was_answered_gets_an_answer(scene, reliably):
-    """Its offer is in its 183 if that is reliable, else in its 200 (RFC 3261 section 13.2.1)."""
+    """The offer of a phone is in its 183 if that is reliable, else in its 200 (RFC 3261 section 13.2.1)."""
     other = Script((Line(200, 183, OTHERS, (), reliably), Line(1_000, 200, "" if reliably else OTHERS)))
     call, _ = scene.talk(
         Intent(offer="", headers=SUPPORTS_100REL), Script((Line(0, 183, ANSWER, (), True),), forks=(other,))

@@ -171,7 +171,7 @@ def scene_past_the_relay(**first):
 @pytest.mark.parametrize("early", [(Line(0, 183, ANSWER),), (Line(0, 180),)])
 @pytest.mark.parametrize("ring_back", [False, True])
 def test_the_caller_has_no_port_any_more_when_a_vendor_answers_that_is_not_relayed(early, ring_back):
-    """Its next early dialog has the vendor's own description, and so has the answer there."""
+    """The next early dialog of the caller has the vendor's own description, and so has the answer there."""
     scene, relay = scene_past_the_relay(local_ring=ring_back)
     scene.vendor.script = Script((*early, Line(500, 503)))
     scene.vendors[1].script = Script((Line(500, 183, OTHER_ANSWER), Line(1_000, 200, OTHER_ANSWER)))

@@ -158,7 +158,7 @@ async def outcome(office: Office, wanted: WantedObject, who: str = "south") -> s
 async def test_an_agent_gives_no_rate_group_that_vendors_are_paid_by_unless_it_is_named(
     url: str, tmp_path: Path, key: str
 ) -> None:
-    """Who gives a group reads its prices: they would be what calls cost."""
+    """An agent can read the prices of a group that it gives: these would be what calls cost."""
     below = builders.account("own", agent="south")
     vendor = builders.account("carrier", type=AccountType.CLEARING, rate_group="buy")
     for given in ((), ("buy", "sell")):
