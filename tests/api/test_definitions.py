@@ -55,6 +55,24 @@ def test_an_object_is_made_read_changed_and_ended(api: Api) -> None:
     assert (gone.status, gone.json["code"]) == (404, "no_such_object")
 
 
+def test_a_key_with_another_version_in_if_match_is_another_request(api: Api) -> None:
+    path, change = "/accounts/versioned", {"keys": {"overdraft_limit": 30}}
+    assert api.ask("POST", "/accounts", {"name": "versioned", "keys": {"currency": "USD"}}).status == 201
+
+    def patch(**headers: str) -> tuple[int, str]:
+        reply = api.ask("PATCH", path, change, headers={"Idempotency-Key": "raise-limit"} | headers)
+        return reply.status, reply.json.get("code", "")
+
+    try:
+        assert patch(**{"If-Match": '"1"'}) == (200, "")
+        assert patch(**{"If-Match": 'W/"1"'}) == (200, ""), "the same version, written in another way"
+        assert patch(**{"If-Match": '"2"'}) == (409, "key_reused"), "that version was not changed by this order"
+        assert patch() == (409, "key_reused")
+        assert [each["version"] for each in api.ask("GET", f"{path}/versions").json["items"]] == [1, 2]
+    finally:
+        assert api.ask("DELETE", path).status == 200
+
+
 def test_the_verb_and_the_api_show_the_same_and_leave_the_same_line_in_the_audit(api: Api) -> None:
     by_verb = printed_by_verb(api, "definitions", "revert", "accounts", "shop", "--to", "2")
     by_api = api.ask("PUT", "/accounts/shop", {"keys": {"currency": "USD"}}).json

@@ -179,7 +179,7 @@ class Application:
         self, operation: Operation, office: Office, who: "Principal", order: Any, request: HttpRequest
     ) -> Answer:
         """Answer a request that has a key: a repeat gets the answer of the first."""
-        key = key_of(request.headers[HEADER], who.login, request.method.encode(), request.target, request.content)
+        key = _key_of(request, who, request.content)
         if getattr(order, "is_trial", False):
             return await _done(operation, office, who, order, request)
         if operation.reference is not None and getattr(order, operation.reference) is None:
@@ -270,7 +270,7 @@ class Application:
             if HEADER not in request.headers:
                 return await queue(None)
             content = request.content if upload is None else upload.digest.encode()
-            key = key_of(request.headers[HEADER], who.login, request.method.encode(), request.target, content)
+            key = _key_of(request, who, content)
             return await self._repeats.once(key, office.stores.requests, office.now(), queue, is_harmless=False)
         finally:
             if upload is not None:
@@ -341,6 +341,13 @@ async def _body(operation: Operation, request: HttpRequest) -> Any:
         return None
     bytes_max = BODY_BYTES_MAX if operation.session is None else UNKNOWN_BODY_BYTES_MAX
     return await request.document(*([MERGE_PATCH] if operation.merges else []), bytes_max=bytes_max)
+
+
+def _key_of(request: HttpRequest, who: "Principal", content: bytes) -> "RequestKey":
+    """Return the key of a request; a request with another version in If-Match is another one."""
+    version = _header(request).get(VERSION)
+    named = () if version is None else (f"If-Match: {version}".encode(),)
+    return key_of(request.headers[HEADER], who.login, request.method.encode(), request.target, *named, content)
 
 
 def _header(request: HttpRequest) -> dict[str, int]:
