@@ -34,7 +34,7 @@ from vosd.admin.office.people import (
 )
 from vosd.admin.office.permissions import SHIPPED, Permission
 from vosd.admin.office.principal import Means, Role
-from vosd.admin.office.roles import DropRole, RoleInUseError, SetRole, TooPowerfulError, drop_role, set_role
+from vosd.admin.office.roles import DropRole, ListRoles, SetRole, TooPowerfulError, drop_role, list_roles, set_role
 from vosd.admin.office.second_factor import code_at, new_secret
 from vosd.admin.office.sessions import (
     IDLE_MS,
@@ -57,8 +57,9 @@ from vosd.admin.office.sessions import (
     principal_of_session,
     use_link,
 )
-from vosd.admin.office.tokens import UnauthorizedError
-from vosd.storage.people import LastAdministratorError, PersonExistsError
+from vosd.admin.office.tokens import AddToken, ListTokens, UnauthorizedError, add_token, list_tokens
+from vosd.storage.access import NoSuchRoleError, RoleInUseError, SqlAccess
+from vosd.storage.people import LastAdministratorError, PersonExistsError, SqlPeople
 
 NOW = 1_790_000_010_000
 HOME, ELSEWHERE = "192.0.2.7", "198.51.100.9"
@@ -528,3 +529,74 @@ async def test_the_role_of_the_last_administrators_keeps_its_permissions(house):
     with pytest.raises(RoleInUseError, match="ann"):
         await drop_role(house.office, operator(), DropRole("chief"))
     await set_role(house.office, operator(), SetRole(name="chief", permissions=(Permission.MONEY_SEE,)))
+
+
+def gives_desk(house):
+    """Return the orders that give the role ``desk``: to a new person, to one who is there, and to a token."""
+    office, who = house.office, operator()
+    return {
+        "add": lambda: add_person(office, who, AddPerson(name="new", role="desk")),
+        "change": lambda: give_role(office, who, GiveRole(name="ann", role="desk")),
+        "add_token": lambda: add_token(office, who, AddToken(name="crm", role="desk")),
+    }
+
+
+async def holders(house):
+    """Return who has the role ``desk``, and whether it is there."""
+    office, who = house.office, operator()
+    people, tokens = await list_people(office, who, ListPeople()), await list_tokens(office, who, ListTokens())
+    having = [each.name for each in (*people, *tokens) if each.role == "desk"]
+    return having, "desk" in {each.name for each in await list_roles(office, who, ListRoles())}
+
+
+@pytest.fixture
+async def with_desk(house):
+    await add_person(house.office, operator(), AddPerson(name="ann", role="viewer"))
+    await set_role(house.office, operator(), SetRole(name="desk", permissions=(Permission.CALLS_SEE,)))
+    return house
+
+
+@pytest.mark.parametrize("write", ["add", "change", "add_token"])
+async def test_a_role_that_is_dropped_before_it_is_given_is_not_given(with_desk, monkeypatch, write):
+    owner = SqlAccess if write == "add_token" else SqlPeople
+    give, as_it_is = gives_desk(with_desk)[write], getattr(owner, write)
+
+    async def late(*given, **named):
+        await drop_role(with_desk.office, operator(), DropRole("desk"))
+        return await as_it_is(*given, **named)
+
+    monkeypatch.setattr(owner, write, late)
+    with pytest.raises(NoSuchRoleError):
+        await give()
+    assert await holders(with_desk) == ([], False)
+
+
+@pytest.mark.parametrize("write", ["add", "change", "add_token"])
+async def test_a_role_that_is_given_before_it_is_dropped_stays(with_desk, monkeypatch, write):
+    give, as_it_is = gives_desk(with_desk)[write], SqlAccess.drop_role
+
+    async def late(*given, **named):
+        await give()
+        return await as_it_is(*given, **named)
+
+    monkeypatch.setattr(SqlAccess, "drop_role", late)
+    with pytest.raises(RoleInUseError):
+        await drop_role(with_desk.office, operator(), DropRole("desk"))
+    (having,), is_there = await holders(with_desk)
+    assert (having, is_there) == ({"add": "new", "change": "ann", "add_token": "crm"}[write], True)
+
+
+async def test_of_a_role_that_is_given_and_dropped_at_once_one_is_refused(with_desk):
+    for round_ in range(20):
+        name = f"new{round_}"
+        await set_role(with_desk.office, operator(), SetRole(name="desk", permissions=(Permission.CALLS_SEE,)))
+        refused = await asyncio.gather(
+            add_person(with_desk.office, operator(), AddPerson(name=name, role="desk")),
+            drop_role(with_desk.office, operator(), DropRole("desk")),
+            return_exceptions=True,
+        )
+        assert [type(each) for each in refused if isinstance(each, Exception)] in [[NoSuchRoleError], [RoleInUseError]]
+        having, is_there = await holders(with_desk)
+        assert (having, is_there) in [([], False), ([name], True)]
+        if having:
+            await give_role(with_desk.office, operator(), GiveRole(name=name, role="viewer"))

@@ -10,6 +10,7 @@ from sqlalchemy import bindparam, delete, insert, or_, select, update
 from vosd.base.errors import VosError
 from vosd.cdr.kinds import ACCOUNT_LENGTH, NAME_LENGTH
 from vosd.storage import schema
+from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit import note
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import Database
@@ -19,12 +20,25 @@ USE_NOTED_MS: Final = 60_000
 """Time for which a further use of a token is not written."""
 _token: Final = schema.api_token
 _role: Final = schema.access_role
+_person: Final = schema.person
 _token_with_role: Final = (
     select(_token, _role.c.acts_for, _role.c.permissions, _role.c.wants_totp)
     .join_from(_token, _role, _role.c.name == _token.c.role, isouter=True)
     .where(_token.c.id == bindparam("token"))
 )
 """Made once: each request reads it."""
+
+
+class NoSuchRoleError(VosError):
+    """No role has the name."""
+
+    def __init__(self, name: str) -> None:
+        """Say the name."""
+        super().__init__(f"there is no role {name!r}: vosd user roles lists them")
+
+
+class RoleInUseError(VosError):
+    """People or tokens have the role."""
 
 
 class NoSuchTokenError(VosError):
@@ -65,8 +79,10 @@ class SqlAccess:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add_token(self, token: StoredToken, audit: AuditLine | None = None) -> None:
-        """Write a new token."""
+    async def add_token(
+        self, token: StoredToken, audit: AuditLine | None = None, *, own_role: str | None = None
+    ) -> None:
+        """Write a new token; ``own_role`` as ``hold_role`` takes it, which raises NoSuchRoleError."""
         values = msgspec.structs.asdict(token) | {
             "name": identifying(token.name, NAME_LENGTH),
             "account": None if token.account is None else identifying(token.account, ACCOUNT_LENGTH),
@@ -75,6 +91,7 @@ class SqlAccess:
             "networks": json.dumps(token.networks),
         }
         async with self._database.writing() as connection:
+            await hold_role(connection, own_role)
             await connection.execute(insert(_token).values(**values))
             await note(connection, audit)
 
@@ -139,10 +156,33 @@ class SqlAccess:
             await note(connection, audit)
 
     async def drop_role(self, name: str, audit: AuditLine | None = None) -> None:
-        """Remove a role."""
+        """Remove a role that neither people nor tokens have; raises NoSuchRoleError and RoleInUseError, too."""
+        token = select(_token.c.id).where(_token.c.role == name, _token.c.revoked_at.is_(None))
+        person = select(_person.c.name).where(_person.c.role == name)
         async with self._database.writing() as connection:
+            await hold_role(connection, name)
+            used = await connection.scalar(token.order_by(_token.c.created_at, _token.c.id).limit(1))
+            if used is not None:
+                raise RoleInUseError(f"role {name} is of token {used}: revoke it before")
+            used = await connection.scalar(person.order_by(_person.c.name).limit(1))
+            if used is not None:
+                raise RoleInUseError(f"role {name} is of {used}: give another one before")
             await connection.execute(delete(_role).where(_role.c.name == name))
             await note(connection, audit)
+
+
+async def hold_role(connection: AsyncConnection, own_role: str | None) -> None:
+    """Lock a role until the open transaction ends: so what gives it and what drops it come one after the other.
+
+    ``own_role`` is one of the installation's own; None = one that ships, which is never dropped.
+
+    Raises:
+        NoSuchRoleError: it was dropped.
+    """
+    if own_role is not None:
+        held = select(_role.c.name).where(_role.c.name == own_role).with_for_update()
+        if await connection.scalar(held) is None:
+            raise NoSuchRoleError(own_role)
 
 
 def _token_of(row: Any) -> StoredToken:

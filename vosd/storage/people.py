@@ -13,6 +13,7 @@ from sqlalchemy import delete, insert, select, update
 from vosd.base.errors import VosError
 from vosd.cdr.kinds import ACCOUNT_LENGTH, ADDRESS_LENGTH, NAME_LENGTH
 from vosd.storage import schema
+from vosd.storage.access import hold_role
 from vosd.storage.audit import note
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import Database
@@ -90,8 +91,11 @@ class SqlPeople:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(self, person: StoredPerson, audit: AuditLine | None = None) -> None:
-        """Write a new person; raises PersonExistsError, too."""
+    async def add(self, person: StoredPerson, audit: AuditLine | None = None, *, own_role: str | None = None) -> None:
+        """Write a new person; ``own_role`` as ``hold_role`` takes it.
+
+        Raises PersonExistsError and NoSuchRoleError, too.
+        """
         values = _values(person) | {
             "name": identifying(person.name, NAME_LENGTH),
             "account": None if person.account is None else identifying(person.account, ACCOUNT_LENGTH),
@@ -101,6 +105,7 @@ class SqlPeople:
         async with self._database.writing() as connection:
             if (await connection.execute(same)).first() is not None:
                 raise PersonExistsError(f"there is a person {person.name} already: vosd user list has all of them")
+            await hold_role(connection, own_role)
             await connection.execute(insert(_person).values(**values))
             await note(connection, audit)
 
@@ -132,13 +137,15 @@ class SqlPeople:
         ends_sessions: bool = False,
         opens: StoredSession | None = None,
         keeps: Collection[str] = (),
+        own_role: str | None = None,
     ) -> bool:
-        """Write the fields that differ; end the sessions, then open one.
+        """Write the fields that differ; end the sessions, then open one. ``own_role`` as ``hold_role`` takes it.
 
         Returns False, without a change, where these fields, or those by which a person proves itself, are not as
         before any more: so a code or a link is used once, and a log-in is none after a reset.
 
-        Raises LastAdministratorError where this takes a role of ``keeps`` from the last one who can log in with it.
+        Raises LastAdministratorError where this takes a role of ``keeps`` from the last one who can log in with it,
+        and NoSuchRoleError.
         """
         old, new = _values(before), _values(after)
         changed = {name: value for name, value in new.items() if value != old[name]}
@@ -147,6 +154,7 @@ class SqlPeople:
             column = _person.c[name]
             own = own.where(column.is_(None) if old[name] is None else column == old[name])
         async with self._database.writing() as connection:
+            await hold_role(connection, own_role)
             if keeps:  # locked in one order, so that of two who disable one another the second is refused
                 of_roles = select(_person.c.name).where(
                     _person.c.role.in_(keeps), _person.c.password.is_not(None), _person.c.disabled_at.is_(None)

@@ -18,12 +18,13 @@ from vosd.admin.office.office import Office
 from vosd.admin.office.people import AddPerson, GiveRole, digest_of
 from vosd.admin.office.permissions import ActsFor, RoleSheet
 from vosd.admin.office.principal import Means, Principal, Role
-from vosd.admin.office.roles import NoSuchRoleError, administering, role_named
+from vosd.admin.office.roles import administering, role_named
 from vosd.admin.office.second_factor import SealedElsewhereError, opened, sealed
 from vosd.admin.office.sessions import LogIn, LogInRefusedError, LogIns, OpenedSession, open_session
 from vosd.base import base64url
 from vosd.base.errors import VosError
 from vosd.engine.settings import IdentityProviderSettings
+from vosd.storage.access import NoSuchRoleError
 from vosd.storage.people import PersonExistsError, StoredPerson
 
 BEGUN_MS: Final = 600_000
@@ -278,7 +279,12 @@ async def _person(
         roles = await administering(office)
         keeps = () if named in roles else roles
         line = office.audit_line(_by(found.name, source), GiveRole(name=found.name, role=named), found.name)
-        if not await people.change(found, after, line, ends_sessions=True, keeps=keeps):
+        own_role = None if role is None or named != role.name else role.own_name
+        try:
+            is_same = await people.change(found, after, line, ends_sessions=True, keeps=keeps, own_role=own_role)
+        except NoSuchRoleError as error:
+            raise _role_missing(named) from error
+        if not is_same:
             return None, "it was changed at the same time: log in again"
         return after, ""
     return found, ""
@@ -292,9 +298,12 @@ async def _made(office: Office, role: RoleSheet, proof: Proof, source: str) -> S
     now = office.now()
     person = StoredPerson(name=order.name, role=role.name, identity=proof.digest, created_at=now, created_by=_MADE_BY)
     try:
-        await office.stores.people.add(person, office.audit_line(_by(person.name, source), order, person.name))
+        line = office.audit_line(_by(person.name, source), order, person.name)
+        await office.stores.people.add(person, line, own_role=role.own_name)
     except PersonExistsError as error:
         raise LogInRefusedError("the person was made at the same time: log in again") from error
+    except NoSuchRoleError as error:
+        raise _role_missing(role.name) from error
     return person
 
 
@@ -302,10 +311,14 @@ async def _role(office: Office, name: str) -> RoleSheet:
     try:
         role = await role_named(office, name)
     except NoSuchRoleError as error:
-        raise LogInRefusedError(f"the role {name} of api.oidc does not exist: ask an administrator") from error
+        raise _role_missing(name) from error
     if role.acts_for is not ActsFor.INSTALLATION:
         raise LogInRefusedError(f"the role {name} of api.oidc acts for an account: ask an administrator")
     return role
+
+
+def _role_missing(name: str) -> LogInRefusedError:
+    return LogInRefusedError(f"the role {name} of api.oidc does not exist: ask an administrator")
 
 
 def _role_name(provider: IdentityProviderSettings, proof: Proof) -> str | None:

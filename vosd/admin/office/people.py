@@ -14,10 +14,16 @@ from vosd.admin.office.office import Office
 from vosd.admin.office.passwords import check_password, hashed
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
-from vosd.admin.office.roles import NoSuchRoleError, administering, check_account, require_all, role_named
+from vosd.admin.office.roles import (
+    administering,
+    check_account,
+    check_new_name,
+    require_all,
+    role_named,
+)
 from vosd.base.errors import VosError
 from vosd.cdr.columns import iso_utc
-from vosd.cdr.kinds import NAME_LENGTH
+from vosd.storage.access import NoSuchRoleError
 from vosd.storage.people import StoredPerson
 
 LINK_MS: Final = 24 * 3_600_000
@@ -44,8 +50,7 @@ class AddPerson(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     def __post_init__(self) -> None:
         """Raise OrderError where the name is none."""
-        if not self.name.isprintable() or self.name != self.name.strip() or not 1 <= len(self.name) <= NAME_LENGTH:
-            raise OrderError("name", f"has 1 to {NAME_LENGTH} printable characters and no space at its ends")
+        check_new_name(self.name)
         if self.name.startswith(("agent ", "token ")):  # records name agents and tokens so
             raise OrderError("name", "may not begin with agent or token")
 
@@ -82,7 +87,7 @@ async def add_person(office: Office, who: Principal, order: AddPerson) -> Person
         created_at=now,
         created_by=who.recorded,
     )
-    await office.stores.people.add(person, office.audit_line(who, order, order.name))
+    await office.stores.people.add(person, office.audit_line(who, order, order.name), own_role=role.own_name)
     return _link(order.name, secret, now)
 
 
@@ -237,7 +242,8 @@ async def give_role(office: Office, who: Principal, order: GiveRole) -> PersonSh
     before = await _changeable(office, who, order.name)
     after = msgspec.structs.replace(before, role=role.name, account=order.account)
     roles = await administering(office)
-    return await _change(office, who, order, before, after, keeps=() if role.name in roles else roles)
+    keeps = () if role.name in roles else roles
+    return await _change(office, who, order, before, after, keeps=keeps, own_role=role.own_name)
 
 
 class SetPassword(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -284,9 +290,11 @@ async def _change(
     after: StoredPerson,
     *,
     keeps: Collection[str] = (),
+    own_role: str | None = None,
 ) -> PersonSheet:
     line = office.audit_line(who, order, before.name)
-    if not await office.stores.people.change(before, after, line, ends_sessions=True, keeps=keeps):
+    people = office.stores.people
+    if not await people.change(before, after, line, ends_sessions=True, keeps=keeps, own_role=own_role):
         raise ChangedMeanwhileError(f"person {before.name} was changed at the same time: do the same again")
     return _sheet(after)
 

@@ -100,6 +100,11 @@ class RoleSheet(msgspec.Struct, frozen=True, kw_only=True):
     ships: bool = False
     """Whether it comes with the program; its permissions cannot be changed then."""
 
+    @property
+    def own_name(self) -> str | None:
+        """The name of a role of the installation's own, which may be dropped; None = the role ships."""
+        return None if self.ships else self.name
+
 
 _SEEN: Final = frozenset(each for each in Permission if each.endswith(".see"))
 _NO_PEOPLE: Final = _SEEN - {Permission.PEOPLE_SEE, Permission.AUDIT_SEE} | {Permission.JOBS}

@@ -8,16 +8,9 @@ from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import ALL, OPEN_TO, SHIPPED, ActsFor, Permission, RoleSheet
 from vosd.admin.office.principal import Principal
 from vosd.base.errors import VosError
-from vosd.storage.access import StoredRole
+from vosd.cdr.kinds import NAME_LENGTH
+from vosd.storage.access import NoSuchRoleError, StoredRole
 from vosd.storage.people import LastAdministratorError
-
-
-class NoSuchRoleError(VosError):
-    """No role has the name."""
-
-
-class RoleInUseError(VosError):
-    """People or tokens have the role."""
 
 
 class TooPowerfulError(VosError):
@@ -53,7 +46,7 @@ async def set_role(office: Office, who: Principal, order: SetRole) -> RoleSheet:
     """Make or change a role; tokens have its permissions at once, and its people log in again.
 
     Raises:
-        OrderError: the role ships, or its kind may not have one of the permissions.
+        OrderError: the name is none, the role ships, or its kind may not have one of the permissions.
         TooPowerfulError: the role has permissions that the principal has not, before or after.
         LastAdministratorError: no person would have all permissions any more.
         StoreUnavailable: probably nothing was changed.
@@ -61,9 +54,10 @@ async def set_role(office: Office, who: Principal, order: SetRole) -> RoleSheet:
     known = _role_of(order.name, await office.stores.access.role(order.name))
     if known is not None and known.ships and (order.permissions is not None or order.acts_for is not None):
         raise OrderError("name", f"{order.name} is a role that ships", "make one of another name")
-    if known is None and (not order.permissions or not order.name.strip()):
-        raise OrderError("permissions", f"of the new role {order.name} are missing", "say at least one")
     if known is None:
+        check_new_name(order.name)
+        if not order.permissions:
+            raise OrderError("permissions", f"of the new role {order.name} are missing", "say at least one")
         known = RoleSheet(name=order.name, permissions=frozenset())
     require_all(who, known)
     acts_for = known.acts_for if order.acts_for is None else order.acts_for
@@ -114,14 +108,7 @@ async def drop_role(office: Office, who: Principal, order: DropRole) -> RoleShee
     require_all(who, role)
     if role.permissions == ALL:
         await _check_left(office, role.name)
-    access = office.stores.access
-    tokens = [each.id for each in await access.tokens() if each.role == role.name and each.revoked_at is None]
-    if tokens:
-        raise RoleInUseError(f"role {role.name} is of token {tokens[0]}: revoke it before")
-    people = [each.name for each in await office.stores.people.all() if each.role == role.name]
-    if people:
-        raise RoleInUseError(f"role {role.name} is of {people[0]}: give another one before")
-    await access.drop_role(role.name, office.audit_line(who, order, role.name))
+    await office.stores.access.drop_role(role.name, office.audit_line(who, order, role.name))
     return role
 
 
@@ -139,7 +126,7 @@ def role_of(name: str, stored: StoredRole | None) -> RoleSheet:
     """Return the role of a name, of which the database has this; raises NoSuchRoleError where there is none."""
     found = _role_of(name, stored)
     if found is None:
-        raise NoSuchRoleError(f"there is no role {name!r}: vosd user roles lists them")
+        raise NoSuchRoleError(name)
     return found
 
 
@@ -158,6 +145,14 @@ async def _check_left(office: Office, name: str) -> None:
 
 def _role_of(name: str, stored: StoredRole | None) -> RoleSheet | None:
     return SHIPPED.get(name) if stored is None else _sheet(stored)
+
+
+def check_new_name(name: str) -> None:
+    """Check the name of a new role, person or token; raises OrderError."""
+    if name != name.strip():
+        raise OrderError("name", "has a space at its beginning or end", "leave it out")
+    if not name.isprintable() or not 1 <= len(name) <= NAME_LENGTH:
+        raise OrderError("name", f"has 1 to {NAME_LENGTH} printable characters")
 
 
 def require_all(who: Principal, role: RoleSheet) -> None:

@@ -17,7 +17,7 @@ from vosd.admin.office.people import HIDDEN, ChangedMeanwhileError, digest_of
 from vosd.admin.office.permissions import ActsFor, Permission, RoleSheet
 from vosd.admin.office.principal import Means, Principal, Role
 from vosd.admin.office.refused_log_ins import RefusedLogIns
-from vosd.admin.office.roles import NoSuchRoleError, role_named
+from vosd.admin.office.roles import role_named
 from vosd.admin.office.second_factor import (
     digest_of_recovery,
     new_secret,
@@ -34,6 +34,7 @@ from vosd.cdr.columns import iso_utc
 from vosd.cdr.kinds import NAME_LENGTH
 from vosd.engine.registration.guesses import Guesses, PasswordAttempt
 from vosd.sip.digest.settings import LockOutSettings
+from vosd.storage.access import NoSuchRoleError
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.people import StoredPerson, StoredSession
 

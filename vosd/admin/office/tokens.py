@@ -18,11 +18,10 @@ from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import ActsFor, Permission, RoleSheet, permissions_of
 from vosd.admin.office.principal import Means, Principal, Role
-from vosd.admin.office.roles import NoSuchRoleError, check_account, require_all, role_named, role_of
+from vosd.admin.office.roles import check_account, check_new_name, require_all, role_named, role_of
 from vosd.base.errors import VosError
 from vosd.cdr.columns import iso_utc
-from vosd.cdr.kinds import NAME_LENGTH
-from vosd.storage.access import USE_NOTED_MS, NoSuchTokenError, StoredToken
+from vosd.storage.access import USE_NOTED_MS, NoSuchRoleError, NoSuchTokenError, StoredToken
 
 _BEGINNING: Final = "vosd"
 _ID_BYTES: Final = 6
@@ -56,8 +55,7 @@ class AddToken(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def __post_init__(self) -> None:
         """Raise OrderError where the order makes no sense, whatever the state of the switch."""
-        if not self.name.strip() or len(self.name) > NAME_LENGTH:
-            raise OrderError("name", f"has 1 to {NAME_LENGTH} characters")
+        check_new_name(self.name)
         if self.name.startswith(("agent ", "token ")):  # records name agents and tokens so
             raise OrderError("name", "may not begin with agent or token")
         permissions_of(self.scopes)
@@ -107,7 +105,8 @@ async def add_token(office: Office, who: Principal, order: AddToken) -> NewToken
         created_by=who.recorded,
         expires_at=order.expires_at,
     )
-    await office.stores.access.add_token(stored, office.audit_line(who, order, f"token {token_id}"))
+    line = office.audit_line(who, order, f"token {token_id}")
+    await office.stores.access.add_token(stored, line, own_role=role.own_name)
     return NewToken(token_id, f"{_BEGINNING}_{token_id}_{secret}")
 
 
