@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from doubles import daemon as forked
-from doubles.process.daemon import Daemon
+from doubles.process.daemon import Daemon, DaemonError
 from doubles.service_manager import ServiceManager
 from e2e.addresses import NETWORK
 from e2e.conditions import eventually
@@ -318,6 +318,14 @@ def test_a_second_switch_on_the_same_state_is_refused_and_the_first_goes_on(rest
         " stop it or use another one"
     )
     assert resting.ask("status")["pid"] == resting.pid
+
+
+def test_a_double_start_is_refused_and_leaves_no_second_process(resting: Daemon) -> None:
+    before = resting.pid
+    for wait in (True, False):
+        with pytest.raises(DaemonError, match=f"has not ended, its process is {before}"):
+            resting.start(wait=wait)
+    assert (resting.pid, resting.ask("status")["pid"]) == (before, before)
 
 
 def test_a_port_that_is_taken_is_named(tmp_path: Path, migrated: Path) -> None:

@@ -122,7 +122,13 @@ class Daemon:
         """Start the daemon and wait until its control socket answers: all listeners are open then.
 
         Without ``wait`` it returns at once, for a start that takes long or fails.
+
+        Raises:
+            DaemonError: it runs already, and would go on with its ports when the second one is stopped; or it did
+                not come up.
         """
+        if self.running:
+            raise DaemonError(f"vosd run has not ended, its process is {self.pid}")
         self._process = self._begin()
         deadline = time.monotonic() + self._start_seconds
         while wait and not self._answers():
