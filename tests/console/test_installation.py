@@ -288,6 +288,47 @@ def test_changes_of_the_configuration_are_listed_with_what_they_changed(site: Wa
     expect(page.locator("ol.versions > li")).to_have_count(2)
 
 
+def test_what_is_planned_stands_before_the_changes_and_is_called_off(site: Watched, visit: Visit) -> None:
+    site.api.ask("PUT", "/accounts/planned", {"keys": {"currency": "USD"}})
+    planned = {"keys": {"max_cps": "4"}, "memo": "ticket 6", "at": "2099-01-01T00:00:00Z"}
+    site.api.ask("PATCH", "/accounts/planned", planned)
+    page = visit().go("/changes", "Configuration changes")
+    line = page.get_by_role("region", name="Planned").get_by_role("listitem").filter(has_text="ticket 6")
+    expect(line).to_contain_text("planned, version 2")
+    expect(line).to_contain_text("max_cps: set to 4")
+    line.get_by_role("button", name="Call off").click()
+    asked = page.get_by_role("dialog")
+    expect(asked).to_contain_text("max_cps: taken away; it was 4")
+    asked.get_by_role("button", name="Call off").click()
+    expect(page.get_by_text("Version 2 of planned is called off")).to_be_visible()
+    expect(page.get_by_role("region", name="Planned")).to_contain_text("changes nothing")
+    (then,) = [each for each in site.items("/planned-versions") if each["name"] == "planned"]
+    assert (then["version"], then["replaces"], then["keys"]) == (3, 1, {})
+    undo(page)
+    expect(line).to_have_count(0)
+    (then,) = [each for each in site.items("/planned-versions") if each["name"] == "planned"]
+    assert (then["version"], then["keys"]) == (4, {"max_cps": [None, "4"]})
+
+
+def test_warnings_of_the_switch_are_shown_after_a_reload_and_after_a_change(site: Watched, visit: Visit) -> None:
+    good = site.daemon.configuration_file.read_text()
+    visitor = visit()
+    site.api.ask("PUT", "/accounts/warned", {"keys": {"currency": "USD"}})
+    try:
+        site.daemon.configure(good.replace("listen: [", 'listen: ["udp:127.0.0.1:15999", ', 1))
+        page = visitor.go("/health", "Health")
+        page.get_by_role("button", name="Load the configuration").click()
+        expect(done(page, "Load the configuration")).to_contain_text("sip.listen: expected a restart")
+        page = visitor.turn("/objects/accounts/warned", "warned")
+        page.get_by_role("button", name="End it").click()
+        page.get_by_role("dialog").get_by_role("button", name="End it").click()
+        said = page.locator("main [role=status]").filter(has_text="warned is ended")
+        expect(said).to_contain_text("sip.listen: expected a restart")
+    finally:
+        site.daemon.configure(good)
+        site.daemon.succeed("reload")
+
+
 def test_overrides_the_blacklist_and_registrations_are_cleared_after_a_question(site: Watched, visit: Visit) -> None:
     visitor = visit()
     page = visitor.go("/lists/overrides", "Overrides")

@@ -260,6 +260,24 @@ def test_what_breaks_when_a_planned_version_begins_is_refused_with_the_version_n
     define(installation, "accounts", "shop", BASIC)
 
 
+def test_what_is_planned_is_listed_with_its_moment_and_until_it_is_called_off_says_what_it_changes(
+    installation: Installation,
+) -> None:
+    define(installation, "rate_groups", "promo", PROMO)
+    said = installation.vosd("definitions", "list", "--planned")
+    assert (said.exit_code, said.stdout) == (0, "no version is planned\n")
+    words = ("definitions", "delete", "rate_groups", "promo", "--at", NOW_AND_LATER, "--memo", "over", "--yes")
+    installation.vosd(*words, "--operator", "bob")
+    (row,) = installation.vosd("definitions", "list", "rate_groups", "--planned").stdout.splitlines()[1:]
+    assert row.split() == ["2099-01-01T00:00:00.000Z", "rate_groups", "promo", "2", "bob", "ends", "over"]
+    (planned,) = installation.document("definitions", "list", "--planned")
+    assert (planned["begins_at"], planned["replaces"], planned["operator"]) == ("2099-01-01T00:00:00.000Z", 1, "bob")
+    words = ("definitions", "revert", "rate_groups", "promo", "--to", "1", "--at", NOW_AND_LATER)
+    installation.document(*words, "--operator", "ann")
+    (row,) = installation.vosd("definitions", "list", "--planned").stdout.splitlines()[1:]
+    assert row.split()[3:6] == ["3", "ann", "nothing"]
+
+
 def test_an_empty_file_takes_no_keys_away(installation: Installation) -> None:
     define(installation, "accounts", "shop", BASIC)
     empty = installation.config.with_name("empty.yaml")

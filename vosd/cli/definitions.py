@@ -16,12 +16,13 @@ from vosd.cli.office import in_office, principal
 from vosd.cli.output import ScreenColumn
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
     from decimal import Decimal
 
     from vosd.admin.office.definitions import ChangedObjects, Difference, ObjectSheet
     from vosd.admin.office.office import Office
     from vosd.admin.office.principal import Principal
+    from vosd.catalogue.stored_objects import ObjectVersion
 
 Order = TypeVar("Order")
 
@@ -37,6 +38,15 @@ _VERSIONS: Final = (
     ScreenColumn("version", is_figure=True),
     ScreenColumn("from"),
     ScreenColumn("made at", rank=3),
+    ScreenColumn("by", rank=2),
+    ScreenColumn("what", narrowest=16),
+    ScreenColumn("memo", rank=1, narrowest=10),
+)
+_PLANNED: Final = (
+    ScreenColumn("from"),
+    ScreenColumn("kind"),
+    ScreenColumn("name", narrowest=12),
+    ScreenColumn("version", is_figure=True),
     ScreenColumn("by", rank=2),
     ScreenColumn("what", narrowest=16),
     ScreenColumn("memo", rank=1, narrowest=10),
@@ -63,24 +73,47 @@ def definitions() -> None:
 
 @definitions.command("list")
 @click.argument("kind", required=False)
+@click.option("--planned", "is_planned", is_flag=True, help="List the versions that begin later instead (--at).")
 @limit_option
 @json_option
 @pass_invocation
-def list_(invocation: Invocation, kind: str | None, limit: int | None, as_json: bool) -> None:
+def list_(invocation: Invocation, kind: str | None, limit: int | None, *, is_planned: bool, as_json: bool) -> None:
     """List the objects in force, all or those of KIND, such as accounts."""
     from vosd.admin.office.definitions import ListObjects, list_objects, sheet_of
 
     most = limit or (None if as_json else FOR_PEOPLE)
+    if is_planned:
+        _list_planned(invocation, kind, most, as_json=as_json)
+        return
     order = ListObjects(kind, None if most is None else most + 1)
-    found = in_office(invocation, lambda office: list_objects(office, principal(), order))
-    found = output.first(found, most, "objects")
+    listed = in_office(invocation, lambda office: list_objects(office, principal(), order))
+    found = output.first(listed, most, "objects")
     if as_json:
         output.document([sheet_of(each) for each in found])
         return
+    output.listing(
+        _LISTED, map(_object_row, found), output.columns_of_screen() or 80, empty="the database defines none"
+    )
+
+
+def _object_row(each: "ObjectVersion") -> tuple[object, ...]:
+    return each.kind, each.name, each.version, iso_utc(each.begins_at), each.operator, each.memo or ""
+
+
+def _list_planned(invocation: Invocation, kind: str | None, most: int | None, *, as_json: bool) -> None:
+    from vosd.admin.office.planned_versions import ListPlanned, list_planned
+
+    planned = in_office(invocation, lambda office: list_planned(office, principal(), ListPlanned(kind)))
+    found = output.first(planned, most, "versions")
+    if as_json:
+        output.document(found)
+        return
+    changed = (_changed(each.keys, is_end=not each.defined) for each in found)
     rows = [
-        (each.kind, each.name, each.version, iso_utc(each.begins_at), each.operator, each.memo or "") for each in found
+        (each.begins_at, each.kind, each.name, each.version, each.operator, what, each.memo or "")
+        for each, what in zip(found, changed, strict=True)
     ]
-    output.listing(_LISTED, rows, output.columns_of_screen() or 80, empty="the database defines none")
+    output.listing(_PLANNED, rows, output.columns_of_screen() or 80, empty="no version is planned")
 
 
 @definitions.command()
@@ -166,8 +199,12 @@ def history(invocation: Invocation, kind: str, name: str, as_json: bool) -> None
 
 def _version_row(each: "ObjectSheet") -> tuple[object, ...]:
     made = each.version
-    changed = "ends" if made.body is None else ", ".join(each.keys) or "nothing"
+    changed = _changed(each.keys, is_end=made.body is None)
     return made.version, iso_utc(made.begins_at), iso_utc(made.made_at), made.operator, changed, made.memo or ""
+
+
+def _changed(keys: "Iterable[str]", *, is_end: bool) -> str:
+    return "ends" if is_end else ", ".join(keys) or "nothing"
 
 
 @definitions.command()

@@ -141,7 +141,7 @@ export function Editor({ declared, sheet, newest, begin, isReadOnly, onChanged, 
       const saved = made.changes[0]?.version;
       const undo = undoOf({ place: placeOf(kind, name), saved, before: sheet ? version : null, at });
       const said = t(sheet ? "object.saved" : "object.made", { name, version: saved ?? "" });
-      say(orders.isRepeat ? t("act.repeated", { said }) : said, at && !sheet ? undefined : undo);
+      say(orders.isRepeat ? t("act.repeated", { said }) : said, at && !sheet ? undefined : undo, made);
       onDone(name);
       if (!sheet) return;
       if (!at) {

@@ -95,7 +95,7 @@ function AllowedAct<Result>(props: ActProps<Result>) {
       setChecked(false);
       setEntered({});
       const said = props.said(result, entered);
-      say(orders.isRepeat ? t("act.repeated", { said }) : said, props.undo?.(result, entered));
+      say(orders.isRepeat ? t("act.repeated", { said }) : said, props.undo?.(result, entered), result);
       if (props.secret) setSecret(props.secret(result));
       order.reset(); // it has what was entered
     },

@@ -5,7 +5,7 @@ import { skipToken, useMutation, useQuery, useQueryClient } from "@tanstack/reac
 import { useTranslation } from "react-i18next";
 import type { Schemas } from "../api/client";
 import { differences, isSet, shown } from "../forms/keys";
-import { useServerText } from "../text/meanings";
+import { ServerText, useServerText } from "../text/meanings";
 import { UndoProblem } from "./problem";
 import { Moment } from "./values";
 
@@ -66,16 +66,28 @@ export function KeyWords({ keys }: { keys: unknown }) {
 interface Done {
   said: string;
   undo?: () => Promise<unknown>;
+  warnings?: readonly string[];
 }
+
+const WARNINGS_SHOWN = 5;
 
 const DONE = ["done"];
 
-/** Say what was done; the words stay until the next act. They are kept where the session's data is, and go with it. */
-export function useSay(): (said: string, undo?: () => Promise<unknown>) => void {
+/** Warnings of the switch in the answer to a change of objects, or to a reload. */
+function warningsOf(answer: unknown): readonly string[] {
+  const { warnings, outcome } = (answer ?? {}) as Partial<Change & Schemas["Done_ReloadOutcome_"]>;
+  return warnings ?? outcome?.problems ?? [];
+}
+
+/**
+ * Say what was done, with the warnings of its answer; the words stay until the next act. They are kept where the
+ * session's data is, and go with it.
+ */
+export function useSay(): (said: string, undo?: () => Promise<unknown>, answer?: unknown) => void {
   const queries = useQueryClient();
-  return (said, undo) => {
+  return (said, undo, answer) => {
     void queries.invalidateQueries({ predicate: ({ queryKey }) => queryKey[0] !== DONE[0] });
-    queries.setQueryData<Done>(DONE, { said, undo });
+    queries.setQueryData<Done>(DONE, { said, undo, warnings: warningsOf(answer) });
   };
 }
 
@@ -91,9 +103,10 @@ export function LastDone() {
   });
   const undo = useMutation({
     mutationFn: (act: () => Promise<unknown>) => act(),
-    onSuccess: (made) => say((made as Done | undefined)?.said ?? t("change.undone")),
+    onSuccess: (made) => say((made as Done | undefined)?.said ?? t("change.undone"), undefined, made),
   });
   if (!done) return null;
+  const { warnings = [] } = done;
   return (
     <Alert
       variant="outline"
@@ -118,6 +131,21 @@ export function LastDone() {
         )}
       </Group>
       <UndoProblem error={undo.error} />
+      {warnings.length > 0 && (
+        <>
+          <p>{t("change.warnings", { count: warnings.length })}</p>
+          <ul className="words">
+            {warnings.slice(0, WARNINGS_SHOWN).map((warning) => (
+              <li key={warning}>
+                <ServerText text={warning} />
+              </li>
+            ))}
+            {warnings.length > WARNINGS_SHOWN && (
+              <li className="quiet">{t("form.more", { count: warnings.length - WARNINGS_SHOWN })}</li>
+            )}
+          </ul>
+        </>
+      )}
     </Alert>
   );
 }

@@ -47,7 +47,8 @@ export function TriedAct(props: {
       setTried(isTrial ? { change: made, version } : null);
       if (isTrial) return;
       props.onDone?.();
-      say(orders.isRepeat ? t("act.repeated", { said: props.said }) : props.said, () => props.undo(made, version));
+      const said = orders.isRepeat ? t("act.repeated", { said: props.said }) : props.said;
+      say(said, () => props.undo(made, version), made);
     },
   });
   // behind an order whose answer was lost the version that was tried is in force no more: its repeat says so

@@ -1,21 +1,25 @@
 /** Changes of the configuration in the database, the newest first: who, when, why, and what of which object. */
 
-import { Button } from "@mantine/core";
+import { Button, Title } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { pageOf, type Row, type Schemas } from "../api/client";
+import { ifVersion, pageOf, type Query, type Row, type Schemas, send } from "../api/client";
 import { placeOf } from "../forms/editor";
+import { pathOf } from "../forms/keys";
 import { Note } from "../parts/note";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
-import { KeyWords } from "../parts/trial";
+import { type Change, KeyWords, LastDone } from "../parts/trial";
+import { TriedAct } from "../parts/tried";
 import { Moment } from "../parts/values";
+import { useMay, useSession } from "../session";
 
 const ACTIONS = ["SetObjects", "EndObject", "RevertObject", "ProvisionCustomer", "ChangeObjects"];
 const LINES_READ = 100;
 const OBJECTS_SHOWN = 20;
+const PLANNED_READ = 200;
 
 interface Made {
   kind: string;
@@ -47,6 +51,8 @@ export function ChangesScreen() {
   });
   return (
     <Page title={t("nav.changes")} needs="GET /audit">
+      <LastDone />
+      <Planned />
       <ProblemText error={found.error} again={() => found.refetch()} />
       {found.data?.length === 0 && <Note why="empty">{t("changes.none")}</Note>}
       <ol className="changes">
@@ -55,6 +61,76 @@ export function ChangesScreen() {
         ))}
       </ol>
     </Page>
+  );
+}
+
+/** Versions that begin later, the first to begin first. */
+function Planned() {
+  const { t } = useTranslation();
+  const { may } = useSession();
+  const found = useQuery({
+    queryKey: ["planned-versions"],
+    queryFn: () => pageOf("/planned-versions", { limit: PLANNED_READ }),
+    enabled: may.has("GET /planned-versions"),
+  });
+  const planned = (found.data?.items ?? []) as unknown as Schemas["PlannedSheet"][];
+  if (planned.length === 0 && !found.error) return null;
+  return (
+    <section aria-label={t("changes.planned")}>
+      <Title order={2} size="h4">
+        {t("changes.planned")}
+      </Title>
+      <ProblemText error={found.error} again={() => found.refetch()} />
+      <ol className="changes">
+        {planned.map((each) => (
+          <li key={`${each.kind} ${each.name} ${each.version}`}>
+            <Moment value={each.begins_at} /> <VersionLink kind={each.kind} name={each.name} version={each.version} />{" "}
+            <b>{each.operator}</b> {each.memo ? <i>{each.memo}</i> : null} <CallOff planned={each} />
+            <Later planned={each} />
+          </li>
+        ))}
+      </ol>
+      {found.data?.next && <p className="quiet">{t("state.rows_more", { count: planned.length })}</p>}
+      <Title order={2} size="h4">
+        {t("changes.made")}
+      </Title>
+    </section>
+  );
+}
+
+/** What a planned version does to the object that it finds. */
+function Later({ planned }: { planned: Schemas["PlannedSheet"] }) {
+  const { t } = useTranslation();
+  const { kind, name, defined, replaces, keys } = planned;
+  if (!defined && replaces !== null) return <p>{t("change.ended", { kind: t(`kind.${kind}`), name })}</p>;
+  if (Object.keys(keys as Row).length === 0) return <p className="quiet">{t("changes.nothing")}</p>;
+  return <KeyWords keys={keys} />;
+}
+
+/** The way to have the version that holds until then hold on: it is planned for the same moment. */
+function CallOff({ planned }: { planned: Schemas["PlannedSheet"] }) {
+  const { t } = useTranslation();
+  const { kind, name, version, replaces, begins_at: at, defined } = planned;
+  const may = { revert: useMay(`POST ${pathOf(kind)}/{name}/revert`), end: useMay(`DELETE ${pathOf(kind)}/{name}`) };
+  const place = placeOf(kind, name);
+  /** Have a version, or none, hold from that moment on. */
+  const plan = (to: number | null, query: Query, headers?: Record<string, string>) =>
+    to === null
+      ? send<Change>("delete", place, { query: { ...query, at }, headers })
+      : send<Change>("post", `${place}/revert`, { query, headers, body: { version: to, at } });
+  const changes = defined ? Object.keys(planned.keys as Row).length > 0 : replaces !== null;
+  if (!changes || !may.end || !may.revert) return null;
+  return (
+    <TriedAct
+      button={t("changes.call_off")}
+      size="compact-xs"
+      version={version}
+      order={(query, headers) => plan(replaces, query, headers)}
+      title={t("changes.call_off_title", { name, version })}
+      act={t("changes.call_off")}
+      said={t("changes.called_off", { name, version })}
+      undo={(made) => plan(defined ? version : null, { confirm: true }, ifVersion(made.changes[0]?.version))}
+    />
   );
 }
 
@@ -87,27 +163,31 @@ function Line({ line }: { line: Row }) {
 }
 
 function One({ made }: { made: Made }) {
-  const { t } = useTranslation();
   const { kind, name, version } = made;
   const found = useQuery({
     queryKey: ["versions", kind, name, version],
     queryFn: () => pageOf(`${placeOf(kind, name)}/versions`, { version }),
   });
   const [sheet] = (found.data?.items ?? []) as unknown as Schemas["KeysSheet"][];
-  const label = t("changes.version_of", { kind: t(`kind.${kind}`), name, version });
   return (
     <>
-      {kind === "parameters" ? (
-        <Link to="/parameters" search={{ q: name }}>
-          {label}
-        </Link>
-      ) : (
-        <Link to="/objects/$kind/$name" params={{ kind, name }} search={{ tab: "history" }}>
-          {label}
-        </Link>
-      )}
+      <VersionLink {...made} />
       <ProblemText error={found.error} />
       {sheet && <KeyWords keys={sheet.keys} />}
     </>
+  );
+}
+
+function VersionLink({ kind, name, version }: { kind: string; name: string; version: string | number }) {
+  const { t } = useTranslation();
+  const label = t("changes.version_of", { kind: t(`kind.${kind}`), name, version });
+  return kind === "parameters" ? (
+    <Link to="/parameters" search={{ q: name }}>
+      {label}
+    </Link>
+  ) : (
+    <Link to="/objects/$kind/$name" params={{ kind, name }} search={{ tab: "history" }}>
+      {label}
+    </Link>
   );
 }

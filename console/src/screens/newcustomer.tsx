@@ -120,7 +120,7 @@ function Customer({ kinds }: { kinds: { accounts: Kind; mapping_gateways: Kind; 
       setAsks(false);
       unsaved.saved();
       const said = t("customers.made", { name });
-      say(orders.isRepeat ? t("act.repeated", { said }) : said, mayUndo ? wayBack(made) : undefined);
+      say(orders.isRepeat ? t("act.repeated", { said }) : said, mayUndo ? wayBack(made) : undefined, made);
       void go({ to: "/accounts/$name", params: { name } });
     },
     onError: (error) => {

@@ -132,7 +132,7 @@ class Daemon:
         self._process = self._begin()
         deadline = time.monotonic() + self._start_seconds
         while wait and not self._answers():
-            if not self.running or time.monotonic() > deadline:
+            if self._process.poll() is not None or time.monotonic() > deadline:
                 raise DaemonError(f"vosd run did not come up:\n{self.log_file.read_text()}")
             time.sleep(0.02)
 

@@ -431,6 +431,7 @@ VERDICTS: Final = """
     POST   /phones/{name}/revert                       ....x...o.
     PUT    /phones/{number}/password                   ....x...oo
     GET    /definitions/{kind}                         xxxxx.x.oo
+    GET    /planned-versions                           xxxxx.x...
     POST   /calendar-days                              xxxxx.x...
     PUT    /parameters/{name}                          ....x...h.
     DELETE /parameters/{name}                          ....x...h.

@@ -41,6 +41,7 @@ from vosd.admin.office.dids import (
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.phone_passwords import SetPhonePassword, set_phone_password
+from vosd.admin.office.planned_versions import ListPlanned, PlannedSheet, list_planned
 from vosd.admin.office.ports import ObjectKindSheet
 from vosd.admin.office.principal import Principal
 from vosd.api.operation import Listing, Operation, permission_of
@@ -315,6 +316,16 @@ OPERATIONS: Final = (
         run=show_kind,
         result=ObjectKindSheet,
         problems=_ABSENT,
+    ),
+    Operation(
+        method="GET",
+        path="/planned-versions",
+        meaning="The versions of objects and parameters that begin later, and what each will change.",
+        permission=permission_of(list_planned),
+        takes=ListPlanned,
+        run=list_planned,
+        result=PlannedSheet,
+        listing=Listing("begins_at,kind,name", filters=("name", "operator", "memo"), sorts=("begins_at", "made_at")),
     ),
     Operation(
         method="POST",
