@@ -129,6 +129,15 @@ async def test_calls_are_found_by_the_beginning_of_their_ids(store):
     assert await store.queries.calls_beginning("0000", 5) == []
 
 
+async def test_calls_of_some_customers_alone_are_found_by_the_beginning_of_their_ids(store):
+    customers = {1: "acme", 2: "acme", 3: "shop", 4: "other"}
+    await store.books.book([answered_call(index, customer_account=name) for index, name in customers.items()])
+    found = await store.queries.calls_beginning(call_id(3)[:8], 1, frozenset({"shop", "south"}))
+    assert [call.record.call_id for call in found] == [call_id(3)]
+    assert await store.queries.calls_beginning(call_id(3), 5, frozenset({"acme"})) == []
+    assert await store.queries.calls_beginning(call_id(3), 5, frozenset()) == []
+
+
 async def test_short_ids_are_as_long_as_it_takes_to_be_the_only_one(store):
     alone, twins = call_id(1), [uuid7(STARTED + 2, bytes(10)), uuid7(STARTED + 2, bytes(9) + b"\1")]
     others = [

@@ -293,8 +293,12 @@ class Queries(Protocol):
         """
         ...
 
-    async def calls_beginning(self, beginning: str, limit: int) -> Sequence[StoredCall]:
+    async def calls_beginning(
+        self, beginning: str, limit: int, customers: frozenset[str] | None = None
+    ) -> Sequence[StoredCall]:
         """Return calls whose id begins with ``beginning`` (of ``ids.beginning_of``), in the order of their ids.
+
+        ``customers``: only calls that one of these accounts pays for.
 
         Raises:
             StoreUnavailable: try again.

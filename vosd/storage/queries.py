@@ -95,13 +95,19 @@ class SqlQueries:
         found = {name: [each for each in moments if each is not None] for name, *moments in rows}
         return {name: max(moments) for name, moments in found.items() if moments}
 
-    async def calls_beginning(self, beginning: str, limit: int) -> Sequence[StoredCall]:
+    async def calls_beginning(
+        self, beginning: str, limit: int, customers: frozenset[str] | None = None
+    ) -> Sequence[StoredCall]:
         """Return calls whose id begins with ``beginning`` (of ``ids.beginning_of``), in the order of their ids.
+
+        ``customers``: only calls that one of these accounts pays for.
 
         Raises:
             StoreUnavailable: try again.
         """
         query = select(schema.cdr).where(_begins(beginning)).order_by(_cdr.call_id).limit(limit)
+        if customers is not None:
+            query = query.where(_cdr.customer_account.in_([as_stored(name) for name in sorted(customers)]))
         async with self._database.reading() as connection:
             return await _stored_calls(connection, query)
 

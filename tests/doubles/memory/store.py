@@ -209,10 +209,13 @@ class MemoryStore:
         for call in await self.calls(wanted):
             yield call
 
-    async def calls_beginning(self, beginning: str, limit: int) -> Sequence[StoredCall]:
-        """Return calls whose id begins with ``beginning``, in the order of their ids."""
-        fitting = sorted(call_id for call_id in self._calls if call_id.startswith(beginning))
-        return [self._calls[call_id] for call_id in fitting[:limit]]
+    async def calls_beginning(
+        self, beginning: str, limit: int, customers: frozenset[str] | None = None
+    ) -> Sequence[StoredCall]:
+        """Return calls whose id begins with ``beginning``, in the order of their ids, of all or some customers."""
+        calls = [self._calls[call_id] for call_id in sorted(self._calls) if call_id.startswith(beginning)]
+        paid = [call for call in calls if customers is None or call.record.customer_account in customers]
+        return paid[:limit]
 
     async def short_ids(self, call_ids: Collection[str]) -> Mapping[str, str]:
         """Return for each call the shortest beginning of its id that no other has."""

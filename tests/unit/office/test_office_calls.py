@@ -40,21 +40,27 @@ from vosd.admin.office.records import (
     ListRecords,
     NoRecordError,
     RecordSheet,
+    ShowCall,
     ShowCharges,
     ShowRecord,
     draw_record,
     explain_record,
     list_records,
+    show_call,
     show_charges,
     show_record,
 )
 from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.admin.office.why import ExplainCalls, explain_calls
+from vosd.admin.tracing import AmbiguousCallError
 from vosd.billing.authority import OutOfScopeError
 from vosd.cdr.record import CUSTOMER, VENDOR
 from vosd.control.calls import (
+    CallDescription,
     CallSelection,
     CallSnapshot,
+    DescribeCall,
+    FoundCall,
     Hangup,
     HangupOutcome,
     ListCalls,
@@ -164,6 +170,88 @@ async def test_an_agent_lists_and_shows_the_records_of_its_subtree_without_the_v
         await show_record(office, agent("south"), ShowRecord(call_id=call_id(2)))
     with pytest.raises(NoRecordError):
         await listed(office, agent("south"), before=call_id(2))
+
+
+async def test_an_agent_finds_no_call_by_an_account_that_has_carried_it_as_a_vendor(
+    office: Office, database: Database
+) -> None:
+    of_south = answered_call(3, customer_account="south", vendor_account="shop")
+    await SqlBooks(database).book([of_south, answered_call(4, customer_account="acme", vendor_account="shop")])
+    assert await listed(office, operator(), account="shop") == [call_id(4), call_id(3), call_id(1)]
+    assert await listed(office, agent("south"), account="shop") == [call_id(1)]
+    assert await listed(office, agent("south"), account="shop", customer="south") == []
+    assert await listed(office, agent("south"), account="south") == [call_id(3)]
+
+
+async def test_an_account_that_an_agent_does_not_see_is_to_it_one_that_there_is_not(office: Office) -> None:
+    for criterion in ("account", "customer"):
+        said = set()
+        for name in ("acme", "nowhere"):
+            with pytest.raises(OutOfScopeError) as refused:
+                await listed(office, agent("south"), **{criterion: name})
+            said.add(str(refused.value).replace(name, "NAME"))
+        assert len(said) == 1
+
+
+def description(call: CallSnapshot) -> CallDescription:
+    record = answered_call(9, customer_account=call.customer_account, call_id=call.call_id)
+    return CallDescription(call, [], record, None, None, None)
+
+
+def describes(switch: FakeSwitch, *calls: CallSnapshot) -> None:
+    """Let the switch have these calls."""
+
+    def answer(order: DescribeCall) -> FoundCall:
+        fitting = [each for each in calls if each.call_id.startswith(order.beginning)]
+        return FoundCall([each.call_id for each in fitting], description(fitting[0]) if len(fitting) == 1 else None)
+
+    switch.answers(ListCalls, list(calls)).answers(DescribeCall, answer)
+
+
+async def test_a_call_that_an_agent_does_not_see_is_to_it_one_that_there_is_not(
+    tmp_path: Path, office: Office, database: Database
+) -> None:
+    acme = replace(OF_ACME, call_id=call_id(5))
+    twins = acme.call_id[:-1]
+    beside = replace(OF_ACME, call_id=f"{twins}f")
+    switch = FakeSwitch(tmp_path / "vosd.sock")
+    describes(switch, CALL, acme, beside)
+    booked, missing = call_id(2), call_id(7)
+    async with switch:
+        for show in (
+            lambda beginning: show_call(office, agent("south"), ShowCall(call_id=beginning)),
+            lambda beginning: show_record(office, agent("south"), ShowRecord(call_id=beginning)),
+        ):
+            said = {}
+            for beginning in (booked, acme.call_id, twins, missing):
+                with pytest.raises(NoRecordError) as refused:
+                    await show(beginning)
+                said[beginning] = str(refused.value).replace(beginning, "ID")
+            assert len(set(said.values())) == 1, said
+
+
+async def test_an_agent_finds_its_call_by_a_beginning_that_calls_of_others_have_too(
+    tmp_path: Path, office: Office, database: Database
+) -> None:
+    of_others = [answered_call(number, customer_account="acme") for number in range(10, 20)]
+    await SqlBooks(database).book([*of_others, answered_call(21, customer_account="shop")])
+    minute = call_id(1)[:8]
+    running = replace(CALL, call_id=call_id(30))
+    switch = FakeSwitch(tmp_path / "vosd.sock")
+    describes(switch, replace(OF_ACME, call_id=call_id(31)), running, replace(OF_ACME, call_id=call_id(32)))
+    async with switch:
+        found = await show_call(office, agent("south"), ShowCall(call_id=minute))
+        assert (found.record.call_id, found.description is None) == (running.call_id, False)
+        describes(switch, OF_ACME, replace(OF_ACME, call_id=call_id(31)))
+        with pytest.raises(AmbiguousCallError) as several:
+            await show_call(office, agent("south"), ShowCall(call_id=minute))
+        assert [name for name in (call_id(number) for number in range(40)) if name in str(several.value)] == [
+            call_id(1), call_id(21),
+        ]  # fmt: skip
+        describes(switch, CALL, replace(CALL, call_id=call_id(31)), OF_ACME)
+        with pytest.raises(AmbiguousCallError) as several:
+            await show_call(office, agent("south"), ShowCall(call_id=minute))
+        assert (call_id(31) in str(several.value), OF_ACME.call_id in str(several.value)) == (True, False)
 
 
 async def test_calls_of_a_type_of_rates_that_there_is_not_are_refused(office: Office) -> None:

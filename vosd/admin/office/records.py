@@ -20,7 +20,7 @@ from vosd.billing.rates import RateType
 from vosd.cdr.charges import with_breakdowns
 from vosd.cdr.columns import json_object, record_for_agent
 from vosd.cdr.record import CallRecord, ChargeRow
-from vosd.control.calls import CallDescription, DescribeCall, FoundCall
+from vosd.control.calls import CallDescription, DescribeCall, FoundCall, ListCalls
 from vosd.control.client import NoDaemonError
 from vosd.obs.traced import TracedCall
 from vosd.storage.ports import LISTED_AT_MOST, CallFilter, Queries, StoredCall
@@ -47,7 +47,7 @@ class ListRecords(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ended_until: int | None = None
     """Calls that have ended before this moment."""
     account: str | None = None
-    """Account of the customer or of the vendor."""
+    """Account of the customer or of the vendor; of an agent that of the customer."""
     customer: str | None = None
     """Account of the customer."""
     vendor: str | None = None
@@ -90,17 +90,20 @@ async def list_records(office: Office, who: Principal, order: ListRecords) -> As
     scope, queries = office.scope_of(who), office.stores.queries
     if scope.agent is not None:
         _refuse(**{name: getattr(order, name) for name in _NOT_FOR_AGENTS})
-    for account in (order.account, order.customer):
-        if account is not None:
-            scope.require_visible(account)
+    customers, named = scope.visible, {name for name in (order.account, order.customer) if name is not None}
+    for account in named:
+        scope.require_visible(account)
     position = None
     if order.before is not None:
         position = (await booked_call(queries, order.before, scope)).position
     reason = None if order.reason is None else end_reason(order.reason)
     rate_type = None if order.rate_type is None else _rate_type(order.rate_type)
-    wanted = CallFilter(
-        **asdict(order) | {"reason": reason, "rate_type": rate_type, "before": position, "customers": scope.visible}
-    )
+    criteria = asdict(order) | {"reason": reason, "rate_type": rate_type, "before": position}
+    if customers is not None:
+        # An account below an agent may have carried calls as a vendor, too: those would say where they went.
+        customers = customers.intersection(*({name} for name in named))
+        criteria |= {"account": None, "customer": None, "customers": customers}
+    wanted = CallFilter(**criteria)
     is_empty = True
     async with aclosing(queries.stream(wanted)) as calls:
         async for call in calls:
@@ -204,23 +207,37 @@ async def show_call(office: Office, who: Principal, order: ShowCall) -> CallShee
     """
     scope = office.scope_of(who)
     try:
-        found = await office.switch.ask(DescribeCall(order.call_id))
+        running = await _described(office, order.call_id, scope)
     except NoDaemonError:
-        found = FoundCall([], None)
-    if len(found.fitting) > 1:
-        raise _several(order.call_id, found.fitting if scope.visible is None else ())
-    running = found.description
+        running = None
     if running is None:
         sheet = await show_record(office, who, ShowRecord(call_id=order.call_id))
         return CallSheet(record=sheet.record, export_seq=sheet.export_seq)
     if scope.visible is None:
         return CallSheet(record=running.record, description=running)
-    if running.call.customer_account not in scope.visible:
-        raise NoRecordError(f"no call {order.call_id} of agent {scope.agent} runs, or is in the database")
     record = record_for_agent(running.record, scope.visible)
     view = msgspec.structs.replace(running.call, routing_gateway=None, vendor_account=None, rings_beside=[])
     running = msgspec.structs.replace(running, call=view, legs=running.legs[:1], record=record)
     return CallSheet(record=record, description=running)
+
+
+async def _described(office: Office, beginning: str, scope: Scope) -> CallDescription | None:
+    """Return the running call whose id begins so, of those in ``scope``; None = there is none.
+
+    Raises:
+        AmbiguousCallError: several do.
+        NoDaemonError, DaemonUnreachableError, DaemonRefusedError: the switch does not run, or does not answer.
+    """
+    found = await office.switch.ask(DescribeCall(beginning))
+    fitting, visible = found.fitting, scope.visible
+    if visible is not None and len(fitting) > 1:
+        calls = [call for call in await office.switch.ask(ListCalls()) if call.customer_account in visible]
+        fitting = [call.call_id for call in calls if call.call_id.startswith(beginning)][:_CANDIDATES_SHOWN]
+        found = await office.switch.ask(DescribeCall(fitting[0])) if len(fitting) == 1 else FoundCall([], None)
+    if len(fitting) > 1:
+        raise _several(beginning, fitting)
+    running = found.description
+    return running if running is None or visible is None or running.call.customer_account in visible else None
 
 
 class ExplainRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -334,11 +351,10 @@ async def booked_call(queries: Queries, beginning: str, scope: Scope | None = No
 
 
 async def _the_one(queries: Queries, beginning: str, scope: Scope | None = None) -> StoredCall | None:
-    found = await queries.calls_beginning(beginning, _CANDIDATES_SHOWN + 1)
-    if scope is not None and scope.visible is not None:
-        found = [_seen(call, scope) for call in found if call.record.customer_account in scope.visible]
+    visible = None if scope is None else scope.visible
+    found = await queries.calls_beginning(beginning, _CANDIDATES_SHOWN + 1, visible)
     if len(found) <= 1:
-        return found[0] if found else None
+        return (found[0] if scope is None else _seen(found[0], scope)) if found else None
     listed = [
         f"{call.record.call_id}  {call.record.caller_in} -> {call.record.callee_in}"
         for call in found[:_CANDIDATES_SHOWN]
