@@ -63,11 +63,16 @@ class Defined:
         classes: Collection[str] = (),
         calendars: Collection[Calendar] = (),
         written: Mapping[str, Mapping[str, WrittenObject]] = NOTHING_WRITTEN,
+        rate_groups: Mapping[str, frozenset[str]] = NO_GATEWAYS,
     ) -> None:
-        """``lists`` has the names of gateways and phones by their list, ``payers`` the accounts of some of them."""
+        """``lists`` has the names of gateways and phones by their list, ``payers`` the accounts of some of them.
+
+        ``rate_groups`` has the groups that they name, by their list.
+        """
         self._confirm_above = confirm_above
         self._confirm_above_by = confirm_above_by
         self._lists = lists
+        self._rate_groups = rate_groups
         self._payers = payers
         self._classes = classes
         self.asked: ChangeCheck | None = None
@@ -181,6 +186,10 @@ class Defined:
     def gateways_by_list(self) -> Mapping[str, frozenset[str]]:
         """Return the names of gateways and phones by their list."""
         return self._lists
+
+    def rate_groups_by_list(self) -> Mapping[str, frozenset[str]]:
+        """Return the rate groups that gateways and phones name, by their list."""
+        return self._rate_groups
 
     def payers(self) -> Mapping[str, str]:
         """Return the accounts of mapping gateways and phones."""

@@ -73,9 +73,13 @@ def rate_groups_of(accounts: Mapping[str, Account], agent: str | None) -> frozen
     return given
 
 
-def groups_of_vendors(accounts: Mapping[str, Account]) -> frozenset[str]:
-    """Return the rate groups by which vendors alone are paid: an agent that gave one could read what calls cost."""
-    buy, sell = set[str | None](), set[str | None]()
+def groups_of_vendors(accounts: Mapping[str, Account], by_list: Mapping[str, frozenset[str]]) -> frozenset[str]:
+    """Return the rate groups by which vendors alone are paid: an agent that gave one could read what calls cost.
+
+    ``by_list`` has the groups that gateways and phones name, by the list of these.
+    """
+    buy, sell = set[str | None](by_list["routing_gateways"]), set[str | None]()
+    sell.update(by_list["mapping_gateways"], by_list["phones"])
     for account in accounts.values():
         named = buy if account.type is AccountType.CLEARING else sell
         named |= {account.rate_group, account.private_rate_group}

@@ -401,6 +401,10 @@ class Excerpt:
         """Return the names of gateways and phones, by the list that they are in."""
         return {name: frozenset(items) for name, items in zip(GATEWAYS, self._lists(*GATEWAYS), strict=True)}
 
+    def rate_groups_by_list(self) -> dict[str, frozenset[str]]:
+        """Return the rate groups that gateways and phones name, as theirs or as private ones, by the list of these."""
+        return {kind: frozenset(self._users_of_groups(kind)) for kind in GATEWAYS}
+
     def payers(self) -> dict[str, str]:
         """Return the account of each mapping gateway and phone, as written: none of them is validated."""
         templates = take_templates(self._copy(), ProblemList())

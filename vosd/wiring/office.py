@@ -75,6 +75,9 @@ class _Configured:
     def gateways_by_list(self) -> "Mapping[str, frozenset[str]]":
         return self._switch.excerpt.gateways_by_list()
 
+    def rate_groups_by_list(self) -> "Mapping[str, frozenset[str]]":
+        return self._switch.excerpt.rate_groups_by_list()
+
     def payers(self) -> "Mapping[str, str]":
         return self._switch.excerpt.payers()
 

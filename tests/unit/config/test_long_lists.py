@@ -120,3 +120,15 @@ def test_a_mistake_in_an_item_is_named_with_its_line(tmp_path: Path, item: str, 
     with pytest.raises(ConfigError) as error:
         Excerpt(path, {}).accounts()[name]
     assert said in str(error.value)
+
+
+def test_the_rate_groups_that_gateways_name_are_found_by_their_list(tmp_path: Path) -> None:
+    path = tmp_path / "vosd.yaml"
+    path.write_text(
+        "templates: {bought: {rate_group: buy}}\n"
+        "routing_gateways: [{name: one, template: bought}, {name: two, private_rate_group: dear}, {name: three}]\n"
+        "mapping_gateways: [{name: pbx, rate_group: sell}]\n"
+    )
+    assert Excerpt(path).rate_groups_by_list() == {
+        "mapping_gateways": {"sell"}, "routing_gateways": {"buy", "dear"}, "phones": frozenset(),
+    }  # fmt: skip

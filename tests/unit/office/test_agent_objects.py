@@ -154,17 +154,21 @@ async def outcome(office: Office, wanted: WantedObject, who: str = "south") -> s
     return "done"
 
 
+@pytest.mark.parametrize("by_gateways", [False, True])
 @pytest.mark.parametrize("key", ["rate_group", "private_rate_group", "sub_rate_groups"])
 async def test_an_agent_gives_no_rate_group_that_vendors_are_paid_by_unless_it_is_named(
-    url: str, tmp_path: Path, key: str
+    url: str, tmp_path: Path, key: str, by_gateways: bool
 ) -> None:
     """An agent can read the prices of a group that it gives: these would be what calls cost."""
     below = builders.account("own", agent="south")
-    vendor = builders.account("carrier", type=AccountType.CLEARING, rate_group="buy")
+    vendor = builders.account("carrier", type=AccountType.CLEARING, rate_group=None if by_gateways else "buy")
+    named = {"routing_gateways": {"buy"} if by_gateways else set(), "mapping_gateways": {"sell"}, "phones": {"desk"}}
+    by_list = {kind: frozenset(groups) for kind, groups in named.items()}
     for given in ((), ("buy", "sell")):
         south = builders.account("south", rights=ALL_RIGHTS, rate_group="sell", sub_rate_groups=given)
         database = Database(url)
-        office = office_on(database, south, vendor, below, now=NOW, socket=tmp_path / "vosd.sock")
+        socket = tmp_path / "vosd.sock"
+        office = office_on(database, south, vendor, below, now=NOW, socket=socket, rate_groups=by_list)
         wanted = WantedObject("accounts", "fresh", {key: ["buy"] if key == "sub_rate_groups" else "buy"}, is_new=True)
         if given:
             assert await outcome(office, wanted) == "done"

@@ -55,6 +55,15 @@ async def test_an_agent_sees_the_rate_groups_that_it_may_give(office: Office) ->
     assert [each.name for each in await list_rate_groups(office, agent("south"), order)] == ["cheap"]
 
 
+async def test_an_agent_that_may_give_any_does_not_see_groups_that_vendors_alone_are_paid_by(url: str) -> None:
+    accounts = builders.account("south"), builders.account("shop", agent="south")
+    for bought_by in ("routing_gateways", "mapping_gateways"):
+        named = dict.fromkeys(("mapping_gateways", "routing_gateways", "phones"), frozenset[str]())
+        office = office_on(Database(url), *accounts, now=NOW, rate_groups=named | {bought_by: frozenset({"cheap"})})
+        seen = [each.name for each in await list_rate_groups(office, agent("south"), ListRateGroups())]
+        assert seen == (["sell"] if bought_by == "routing_gateways" else ["sell", "cheap"])
+
+
 async def test_the_areas_of_a_rate_group_are_for_operators(office: Office) -> None:
     with pytest.raises(OperatorsOnlyError):
         await list_areas(office, agent("south"), ListAreas("sell"))

@@ -187,7 +187,9 @@ class AgentObjects:
     def _hidden_groups(self) -> frozenset[str]:
         """Return the rate groups that the agent may not give, where its account does not say which it may."""
         accounts = self._definitions.accounts()
-        return frozenset() if rate_groups_of(accounts, self._scope.agent) else groups_of_vendors(accounts)
+        if rate_groups_of(accounts, self._scope.agent):
+            return frozenset()
+        return groups_of_vendors(accounts, self._definitions.rate_groups_by_list())
 
     def sources(self, changed: Iterable[tuple[str, str, Mapping[str, tuple[Any, Any]]]]) -> AgentSources:
         """Return the sources that change with keys of objects, which are given by kind and name."""

@@ -136,6 +136,10 @@ class ConfiguredObjects(Protocol):
         """Return the names of ``mapping_gateways``, ``phones`` and ``routing_gateways``."""
         ...
 
+    def rate_groups_by_list(self) -> Mapping[str, frozenset[str]]:
+        """Return the rate groups that those of each list name, as theirs or as private ones."""
+        ...
+
     def payers(self) -> Mapping[str, str]:
         """Return the account of each mapping gateway and phone."""
         ...
