@@ -21,9 +21,9 @@ from vosd.billing.holds import AccountHold
 from vosd.billing.ports import Rates
 from vosd.callcontrol.access import access_objection
 from vosd.callcontrol.call_request import CallRequest
-from vosd.callcontrol.destinations import destination_objection, watched_call
+from vosd.callcontrol.destinations import watched_call
 from vosd.callcontrol.live_state import LiveState
-from vosd.callcontrol.payers import hold_agents, occupy_account, occupy_agents
+from vosd.callcontrol.payers import hold_agents, occupy_payers, payers_objection
 from vosd.callcontrol.sell_rate import no_rate, of_allowed_type, rated_agents
 from vosd.callcontrol.taken import PlaceTaken
 from vosd.callcontrol.vendor_terms import LiveVendors, price_in
@@ -275,29 +275,18 @@ class Admission:
         return None if objection is None else Refusal(EndReason.NUMBER_NOT_ALLOWED, 403, f"{gateway.name}: {objection}")
 
     def check_account(self, call: CallRequest) -> Refusal | None:
-        """Refuse a disabled, blocked or expired account, and numbers outside its section; reserve capacity of it.
-
-        The same holds for the agents above it.
-        """
-        account = call.account
+        """Refuse what may not be charged to the account and the agents above it; reserve capacity of them."""
+        account, catalogue, live = call.account, self.catalogue, self.live
         if account is None:
             raise StepOutOfOrderError(_UNIDENTIFIED)
-        sections, agents = self.catalogue.sections.get(account.id, ()), self.catalogue.agents
-        # A call that has its rate already is to a free number, which no one is refused for money.
-        is_free = call.rate is not None
-        if self.live.blocks.destinations:
-            blocked = destination_objection(account, call.callee_billing, self.catalogue, self.live)
-            if blocked is not None:
-                return blocked
-        if (account.destination_limits or account.new_destination_alarm) and not is_free:
-            call.watched = watched_call(account, call.callee_billing, call.at.wall, self.catalogue, self.live)
+        objection = payers_objection(call, account, catalogue, live)
+        if objection is not None:
+            return objection
+        if (account.destination_limits or account.new_destination_alarm) and call.rate is None:
+            call.watched = watched_call(account, call.callee_billing, call.at.wall, catalogue, live)
             if call.watched is not None:
                 call.taken.append(call.watched)
-        numbers = (for_matching(call.callee), call.callee_billing) if sections else ("", "")
-        refusal = occupy_account(account, call.at, self.live, call.taken, is_free, sections, numbers)
-        if refusal is None and account.id in agents:
-            return occupy_agents(agents[account.id], call.at, self.live, call.taken, is_free)
-        return refusal
+        return occupy_payers((account, *catalogue.agents.get(account.id, ())), call.at, live, call.taken)
 
     def find_sell_rate(self, call: CallRequest) -> Refusal | None:
         """Find the customer's rate; a call without one is refused, and one of a type that the account may not call."""

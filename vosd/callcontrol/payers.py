@@ -1,4 +1,4 @@
-"""Checks of the accounts that a call is charged to: the customer's, and those of the agents above it (ADR 56).
+"""Checks of the accounts that a call or text is charged to: the customer's, and those of the agents above it (ADR 56).
 
 A refusal names the account that it is about. Everything is taken as the steps of ``admission`` take it, so that a later
 refusal releases it.
@@ -10,70 +10,67 @@ from typing import Final
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
+from vosd.base.number import for_matching
 from vosd.billing.accounts import Account, WhileAway
 from vosd.billing.call_hold import CallHold
 from vosd.billing.parties import Party
+from vosd.callcontrol.call_request import CallRequest
+from vosd.callcontrol.destinations import destination_objection
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.taken import PlaceTaken, Taken
+from vosd.catalogue.catalogue import Catalogue
 from vosd.routing.ports import Full
-from vosd.routing.sections import NumberSection, objection_in
+from vosd.routing.sections import objection_in
 from vosd.trunks.scope import LimitScope
 
+_ACCOUNT: Final = "account"
 _AGENT: Final = "agent"
 
 
-def occupy_account(
-    account: Account,
-    at: Instant,
-    live: LiveState,
-    taken: list[Taken],
-    is_free: bool,
-    sections: Iterable[NumberSection],
-    numbers: tuple[str, str],
-    what: str = "account",
-) -> Refusal | None:
-    """Refuse a disabled, blocked or expired account, and numbers outside its section; reserve capacity of it.
+def payers_objection(call: CallRequest, account: Account, catalogue: Catalogue, live: LiveState) -> Refusal | None:
+    """Return why nothing may be charged to ``account``: it, or an agent above it, is disabled, blocked or expired.
 
-    So is one refused that takes no calls while the database is away.
-
-    ``is_free``: the call costs nothing, so an expired account may make it. ``sections`` are those that hold for
-    ``numbers``, the called one and the one that is billed; ``what`` is what a refusal calls the account.
+    Or it may not use the called number. Nothing is reserved.
     """
-    if not account.enabled:
-        return Refusal(EndReason.ACCOUNT_DISABLED, 403, f"{what} {account.id} is disabled")
-    if account.id in live.blocks.accounts:
-        block = live.blocks.accounts[account.id]
-        return Refusal(EndReason.ACCOUNT_DISABLED, 403, f"{what} {account.id} is {block.setting.value} {block}")
-    if live.is_database_away and account.database_away is WhileAway.REFUSE:
-        detail = f"{what} {account.id} takes no calls while the database is away"
-        return Refusal(EndReason.OVERLOAD, 503, detail)
-    expires_at = live.credits[account.id].expires_at or account.expires_at
-    if expires_at is not None and at.wall >= expires_at and not is_free:
-        return Refusal(EndReason.ACCOUNT_EXPIRED, 403, f"{what} {account.id} has expired")
-    if sections:
-        objection = objection_in(sections, *numbers)
+    if live.blocks.destinations:
+        blocked = destination_objection(account, call.callee_billing, catalogue, live)
+        if blocked is not None:
+            return blocked
+    what, at = _ACCOUNT, call.at
+    for payer in (account, *catalogue.agents.get(account.id, ())):
+        if not payer.enabled:
+            return Refusal(EndReason.ACCOUNT_DISABLED, 403, f"{what} {payer.id} is disabled")
+        if payer.id in live.blocks.accounts:
+            block = live.blocks.accounts[payer.id]
+            return Refusal(EndReason.ACCOUNT_DISABLED, 403, f"{what} {payer.id} is {block.setting.value} {block}")
+        expires_at = live.credits[payer.id].expires_at or payer.expires_at
+        # What has its rate already goes to a free number, which no one is refused for money.
+        if expires_at is not None and at.wall >= expires_at and call.rate is None:
+            return Refusal(EndReason.ACCOUNT_EXPIRED, 403, f"{what} {payer.id} has expired")
+        what = _AGENT
+    if account.id in catalogue.sections:  # those of its agents are among them
+        objection = objection_in(catalogue.sections[account.id], for_matching(call.callee), call.callee_billing)
         if objection is not None:
             return Refusal(EndReason.NUMBER_NOT_ALLOWED, 403, objection)
-    occupancy, scope = live.occupancy, LimitScope.ACCOUNT
-    full = occupancy.take(scope, account.id, account.max_concurrent, account.max_cps, at.mono)
-    if full is None:
-        taken.append(PlaceTaken(occupancy, scope, account.id, at.mono))
-        return None
-    limit = account.max_concurrent if full is Full.CONCURRENCY else account.max_cps
-    return Refusal(EndReason.ACCOUNT_CAPACITY, 503, f"{what} {account.id}: {full.value} limit {limit}")
+    return None
 
 
-def occupy_agents(
-    agents: Sequence[Account], at: Instant, live: LiveState, taken: list[Taken], is_free: bool
-) -> Refusal | None:
-    """Refuse where an agent is disabled, blocked or expired; reserve capacity of all: they count all calls below.
+def occupy_payers(payers: Sequence[Account], at: Instant, live: LiveState, taken: list[Taken]) -> Refusal | None:
+    """Reserve capacity of an account and of the agents above it, who count all calls below them.
 
-    Their number sections are those of the account below them as well, so they have been applied.
+    One that takes no calls while the database is away is refused. ``payers`` begins with the account.
     """
-    for agent in agents:
-        refusal = occupy_account(agent, at, live, taken, is_free, (), ("", ""), _AGENT)
-        if refusal is not None:
-            return refusal
+    what, occupancy, scope = _ACCOUNT, live.occupancy, LimitScope.ACCOUNT
+    for payer in payers:
+        if live.is_database_away and payer.database_away is WhileAway.REFUSE:
+            detail = f"{what} {payer.id} takes no calls while the database is away"
+            return Refusal(EndReason.OVERLOAD, 503, detail)
+        full = occupancy.take(scope, payer.id, payer.max_concurrent, payer.max_cps, at.mono)
+        if full is not None:
+            limit = payer.max_concurrent if full is Full.CONCURRENCY else payer.max_cps
+            return Refusal(EndReason.ACCOUNT_CAPACITY, 503, f"{what} {payer.id}: {full.value} limit {limit}")
+        taken.append(PlaceTaken(occupancy, scope, payer.id, at.mono))
+        what = _AGENT
     return None
 
 

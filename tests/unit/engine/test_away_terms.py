@@ -12,7 +12,7 @@ from vosd.base.errors import Refusal
 from vosd.billing.accounts import WhileAway
 from vosd.billing.holds import AccountCredit
 from vosd.callcontrol.live_state import LiveState
-from vosd.callcontrol.payers import occupy_account
+from vosd.callcontrol.payers import occupy_payers
 from vosd.engine.booking.away_terms import REARM_MS, AwayTerms, caps_of
 
 PREPAID = account("prepaid", overdraft_limit=Decimal(0))
@@ -199,7 +199,7 @@ async def test_an_account_may_take_no_calls_while_the_database_is_away(live, ter
     now = ManualClock().now()
 
     def answer(asked):
-        return occupy_account(asked, now, live, [], False, (), "441")
+        return occupy_payers([asked], now, live, [])
 
     assert answer(refusing) is None
     await terms.set_away(True)

@@ -1,12 +1,14 @@
 """MESSAGE between phones and trunks (RFC 3428): who may send, who is sent them, and what the sender is answered."""
 
 import pytest
-from doubles.data.builders import catalogue, mapping_gateway, phone
+from doubles.data.builders import account, catalogue, mapping_gateway, override, phone
 from doubles.sockets.loopback import Endpoint
 from doubles.virtual.exchange import SWITCH, Exchange
 from doubles.virtual.messenger import MessagingPhone, MessagingTrunk, ask
 from doubles.virtual.scene import CUSTOMER, VENDORS, vendor_gateway
 
+from vosd.billing.destinations import DestinationClass
+from vosd.catalogue.overrides import Setting, Target
 from vosd.obs.figures import Figure
 from vosd.trunks.dialect import CalleeDialect, IdentityHeader
 from vosd.trunks.dids import Did
@@ -156,6 +158,42 @@ def test_who_may_not_send_and_what_cannot_be_sent():
     }  # fmt: skip
     assert talk.desk.taken == []
     assert talk.counted(Figure.MESSAGES_REFUSED) == 7
+    talk.close()
+
+
+@pytest.mark.parametrize(
+    ("accounts", "block"),
+    [
+        ({"acme": {"enabled": False}}, None),
+        ({"acme": {"expires_at": 1}}, None),
+        ({"acme": {"denied_prefixes": ("44",)}}, None),
+        ({"acme": {"agent": "top"}, "top": {"enabled": False}}, None),
+        ({"acme": {"agent": "top"}, "top": {"expires_at": 1}}, None),
+        ({}, override(Target.ACCOUNT, "acme")),
+        ({}, override(Target.ACCOUNT, "acme", Setting.CLOSED)),
+        ({}, override(Target.MAPPING, "7001")),
+        ({}, override(Target.DESTINATION, "acme/uk")),
+        ({"acme": {"agent": "top"}}, override(Target.ACCOUNT, "top")),
+        ({}, override(Target.ACCOUNT, "carriers")),
+    ],
+)
+def test_an_account_that_may_not_call_a_number_sends_no_text_to_it(accounts, block):
+    known = [account(name, **terms) for name, terms in {"acme": {}, "top": {}, **accounts}.items()]
+    talk = Correspondence(accounts=known, destination_classes=(DestinationClass("uk", ("44",)),))
+    if block is not None:
+        talk.exchange.override(block)
+    text = talk.desk.write("442079460000", "x").answer.status
+    call = talk.desk.call("442079460000")
+    talk.wire.run_until(lambda: call.final is not None)
+    of_vendor = block is not None and block.name == "carriers"
+    assert (text, call.final) == ((480, 503) if of_vendor else (403, 403))
+    assert talk.vendors[0].taken == talk.vendors[1].taken == []
+
+
+def test_what_only_calls_are_refused_for_refuses_no_text():
+    talk = Correspondence(accounts=[account("acme", max_concurrent=0)])
+    assert talk.desk.write("442079460000", "x").answer.status == 200
+    assert talk.exchange.leftovers() == {}
     talk.close()
 
 

@@ -14,9 +14,12 @@ from vosd.b2bua.identity import caller_identity_of
 from vosd.base.bucket import Bucket
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
+from vosd.billing.accounts import Account
 from vosd.callcontrol.admission import Admission
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.invite_numbers import InviteNumbers
+from vosd.callcontrol.number_billing import bill_number
+from vosd.callcontrol.payers import payers_objection
 from vosd.catalogue.catalogue import Catalogue
 from vosd.engine.counting import Counting
 from vosd.engine.messages.delivery import TOO_LARGE, DeliveryOutcome, RelayPlace, RequestDelivery
@@ -156,7 +159,7 @@ class MessageRelay(Counting):
             self._refuse(event, call, 503, f"more than {mapping.messages_per_minute} messages a minute", _MINUTE)
         elif len(request.body) > BODY_MAX:
             self._refuse(event, call, TOO_LARGE, f"a body of {len(request.body)} bytes")
-        elif isinstance(refusal := admission.check_number(call), Refusal):
+        elif isinstance(refusal := _number_objection(admission, call, account), Refusal):
             self._refuse(event, call, refusal.status, refusal.detail)
         elif isinstance(groups := places_of(admission, call), Refusal):
             self._refuse(event, call, groups.status, groups.detail)
@@ -283,6 +286,12 @@ class MessageRelay(Counting):
             transaction.answer_at(event.source)
         tag = endpoint.token() if response is None or not response.to_tag else response.to_tag
         transaction.respond(status, tag, endpoint.server_header + headers, now or event.at)
+
+
+def _number_objection(admission: Admission, call: CallRequest, account: Account) -> Refusal | None:
+    """Find the number of a MESSAGE and the one that would be billed; return why its sender may not send to it."""
+    refusal = admission.check_number(call) or bill_number(admission, call)
+    return refusal or payers_objection(call, account, admission.catalogue, admission.live)
 
 
 def _described(event: StandaloneArrived, call: CallRequest) -> dict[str, object]:
