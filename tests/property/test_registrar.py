@@ -49,6 +49,9 @@ class Model:
         self.now = 0
         self.held: dict[str, tuple[str, int, int]] = {}
 
+    def _wanted(self, own: int | None, step: Step) -> int:
+        return own if own is not None else step.expires if step.expires is not None else SETTINGS.default_s
+
     def take(self, step: Step) -> int:
         self.now += step.after_s
         self.held = {place: entry for place, entry in self.held.items() if entry[2] > self.now}
@@ -57,22 +60,22 @@ class Model:
             if not late:
                 self.held = {}
             return 500 if late else 200
-        if len(step.places) > SETTINGS.max_contacts:
+        wanted = [(place, self._wanted(own, step)) for place, own in step.places]
+        kept = [(place, expires) for place, expires in wanted if expires]
+        if len(kept) > SETTINGS.max_contacts:
             return 403
         after = dict(self.held)
-        for place, own in step.places:
-            expires = own if own is not None else step.expires if step.expires is not None else SETTINGS.default_s
+        for place, expires in [*(each for each in wanted if not each[1]), *kept]:
             if 0 < expires < SETTINGS.min_s:
                 return 423
             if place in after and after[place][0] == step.call_id and step.cseq <= after[place][1]:
                 return 500
-            if not expires:
+            if expires:
+                after[place] = (step.call_id, step.cseq, self.now + min(expires, SETTINGS.max_s))
+            else:
                 after.pop(place, None)
-                continue
-            if place not in after and len(after) == SETTINGS.max_contacts:
-                asked = {each for each, _ in step.places[: step.places.index((place, own))]}
-                del after[min((each for each in after if each not in asked), key=lambda each: after[each][2])]
-            after[place] = (step.call_id, step.cseq, self.now + min(expires, SETTINGS.max_s))
+        while len(after) > SETTINGS.max_contacts:
+            del after[min((each for each in after if each not in dict(kept)), key=lambda each: after[each][2])]
         self.held = after
         return 200
 
@@ -91,11 +94,13 @@ def test_bindings_are_those_of_the_rfc_whatever_was_asked(sequence):
         )
         outcome = register(bindings, request, SOURCE, SETTINGS, at)
         assert outcome.status == model.take(step)
+        slots = {each.slot: each.contact for each in bindings}
         bindings = outcome.bindings
         held = {each.contact: (each.call_id, each.cseq, (each.expires_at.mono - 1_000) // 1_000) for each in bindings}
         assert held == model.held
         assert len({each.slot for each in bindings}) == len(bindings) <= SETTINGS.max_contacts
-        assert all(each.slot < SETTINGS.max_contacts for each in bindings)
+        assert all(each.slot < 2 * SETTINGS.max_contacts for each in bindings)
+        assert all(slots.get(each.slot, each.contact) == each.contact for each in bindings), "it passes for another one"
         if outcome.status == 200:
             lines = [line for line in outcome.headers.split("\r\n") if line.startswith("Contact: ")]
             assert lines == [

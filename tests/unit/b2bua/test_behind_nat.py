@@ -15,6 +15,7 @@ from doubles.virtual.vendor import Line, Script, Vendor, answers
 
 from vosd.base.nat import Nat
 from vosd.engine.registration.bindings import RegistrantKind
+from vosd.sip.settings import RegistrarSettings, SipSettings
 from vosd.sip.wire.outgoing import Peer
 from vosd.trunks.dialect import CalleeDialect, CallerDialect
 
@@ -197,21 +198,30 @@ OPEN = Address("203.0.113.200", 5060)
 
 
 def register(
-    scene: Scene, contact: Address, source: Address, cseq: int = 1, *, number: str = NUMBER, path: str = ""
+    scene: Scene,
+    contact: Address,
+    source: Address,
+    cseq: int = 1,
+    *,
+    number: str = NUMBER,
+    path: str = "",
+    device: str = "",
+    call_id: str = "reg@phone",
 ) -> None:
-    headers = [f"Path: {path}"] if path else []
-    wanted, now = register_request(f"<sip:{number}@{contact}>", cseq=cseq, headers=headers), scene.exchange.clock.now()
+    headers, now = [f"Path: {path}"] if path else [], scene.exchange.clock.now()
+    wanted = register_request(f"<sip:{number}@{contact}{device or '>'}", cseq=cseq, headers=headers, call_id=call_id)
     scene.exchange.registrations.register(number, RegistrantKind.PHONE, wanted, Peer(0, *source), now)
     scene.exchange.flush()
 
 
-def phone_at_home(contact: Address = HOME) -> tuple[Scene, Vendor]:
+def phone_at_home(contact: Address = HOME, *, device: str = "", max_contacts: int = 10) -> tuple[Scene, Vendor]:
     """Set the stage with a phone that is registered with this contact, and not there."""
     gateways = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
-    scene = Scene(catalogue(gateways, phones=[phone(NUMBER), phone("1002")]))
+    settings = SipSettings(registrar=RegistrarSettings(max_contacts=max_contacts))
+    scene = Scene(catalogue(gateways, phones=[phone(NUMBER), phone("1002")]), sip=settings)
     at_home = Vendor(scene.wire, contact, SWITCH, answers(body=ANSWER.replace("192.0.2.20", HOME.host)))
     scene.wire.hide(contact, MOVED)
-    register(scene, contact, MOVED)
+    register(scene, contact, MOVED, device=device)
     return scene, at_home
 
 
@@ -269,6 +279,26 @@ def test_a_common_private_contact_steals_no_calls(thief, path):
     register(scene, HOME, REMAPPED, number=thief, cseq=3, path=path)
     there = scene.exchange.switch.calls()[0].call.callee.leg.dialog
     assert there.peer == there.seen_at == Peer(0, *MOVED)
+    scene.finish(call)
+    assert at_home.only_call.is_over
+
+
+@pytest.mark.parametrize(
+    ("max_contacts", "device", "other"),
+    [
+        (1, ";line=a>", ";line=b>"),
+        (10, '>;+sip.instance="<urn:uuid:1>"', '>;+sip.instance="<urn:uuid:2>"'),
+    ],
+    ids=["the last device wins", "both name themselves"],
+)
+def test_another_device_of_the_user_with_the_same_private_address_takes_no_call(max_contacts, device, other):
+    scene, at_home = phone_at_home(device=device, max_contacts=max_contacts)
+    call = scene.caller.call(NUMBER)
+    scene.wire.run_until(lambda: call.final == 200)
+    register(scene, HOME, REMAPPED, device=other, call_id="another home")
+    there = scene.exchange.switch.calls()[0].call.callee.leg.dialog
+    assert there.peer == there.seen_at == Peer(0, *MOVED)
+    assert scene.exchange.registrations.is_at(NUMBER, *REMAPPED)
     scene.finish(call)
     assert at_home.only_call.is_over
 

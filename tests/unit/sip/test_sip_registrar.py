@@ -1,5 +1,7 @@
 """What a REGISTER makes of a user's bindings (RFC 3261 section 10.3, RFC 3327, RFC 5626)."""
 
+from itertools import permutations
+
 import pytest
 from doubles.data.registering import register_request
 
@@ -218,11 +220,68 @@ def test_a_contact_beyond_the_limit_replaces_the_one_that_expires_first(desk):
     desk.ask("<sip:c@h>;expires=1200")
     desk.ask("<sip:d@h>;expires=60")
     assert desk.contacts == ["sip:a@h", "sip:c@h", "sip:d@h"]
-    assert sorted(binding.slot for binding in desk.bindings) == [0, 1, 2]
+    assert [binding.slot for binding in desk.bindings] == [0, 2, 3], "it does not pass for the one that is gone"
+
+
+@pytest.mark.parametrize(("expires_after_s", "slots"), [(60, [1]), (600, [0])])
+def test_a_binding_that_has_expired_is_not_the_one_that_takes_its_place(desk, expires_after_s, slots):
+    desk.ask("<sip:a@h>", expires=expires_after_s)
+    desk.later(60)
+    desk.ask("<sip:a@h>")
+    assert [binding.slot for binding in desk.bindings] == slots
+
+
+@pytest.mark.parametrize("contacts", list(permutations(["<sip:new@h>", "<sip:old@h>;expires=0", "<sip:b@h>"])))
+@pytest.mark.parametrize("others", [1, 2])
+def test_a_contact_that_is_changed_in_one_request_takes_the_place_of_its_own_alone(others, contacts):
+    desk = Desk(RegistrarSettings(max_contacts=1 + others))
+    for name in ("old", *("c" for _ in range(others - 1))):
+        desk.ask(f"<sip:{name}@h>", call_id=name)
+    assert desk.ask(*contacts).status == 200
+    assert sorted(desk.contacts) == ["sip:b@h", *("sip:c@h" for _ in range(others - 1)), "sip:new@h"]
+
+
+def test_a_phone_that_has_one_place_alone_may_change_its_contact():
+    desk = Desk(RegistrarSettings(max_contacts=1))
+    desk.ask("<sip:old@h>")
+    assert desk.ask("<sip:new@h>", "<sip:old@h>;expires=0").status == 200
+    assert desk.contacts == ["sip:new@h"]
+
+
+def test_a_renewed_contact_is_not_thrown_out_by_a_new_one_of_the_same_request(desk):
+    desk.ask("<sip:a@h>;expires=60")
+    desk.ask("<sip:b@h>;expires=600", call_id="b")
+    desk.ask("<sip:c@h>;expires=900", call_id="c")
+    desk.ask("<sip:d@h>", "<sip:a@h>")
+    assert desk.contacts == ["sip:a@h", "sip:c@h", "sip:d@h"]
+    assert desk.bindings[0].registered_at == NOW.wall
+
+
+def test_a_limit_that_is_lower_than_before_throws_nothing_out_at_a_refresh(desk):
+    for name in "abc":
+        desk.ask(f"<sip:{name}@h>", call_id=name)
+    desk.settings = RegistrarSettings(max_contacts=1)
+    desk.ask("<sip:a@h>", call_id="a", cseq=9)
+    assert desk.contacts == ["sip:a@h", "sip:b@h", "sip:c@h"]
+    desk.ask("<sip:d@h>", call_id="d")
+    assert len(desk.contacts) == 3
+
+
+def test_two_devices_with_one_private_contact_are_kept_apart_unless_one_has_taken_the_address_of_the_other(desk):
+    first, second, third = (f'<sip:a@10.0.0.1:1>;+sip.instance="<urn:uuid:{number}>"' for number in (1, 2, 3))
+    elsewhere = HERE._replace(port=HERE.port + 1)
+    desk.ask(first)
+    desk.ask(second, source=elsewhere, call_id="another house")
+    assert [(each.instance[-3], each.peer) for each in desk.bindings] == [("1", HERE), ("2", elsewhere)]
+    desk.ask(f"{second};expires=0", source=elsewhere, call_id="another house")
+    assert [each.instance[-3] for each in desk.bindings] == ["1"]
+    desk.ask(third, call_id="started anew with another name")
+    assert [each.instance[-3] for each in desk.bindings] == ["3"]
 
 
 def test_a_request_with_too_many_contacts_is_refused(desk):
     assert desk.ask("<sip:a@h>, <sip:b@h>, <sip:c@h>, <sip:d@h>").status == 403
+    assert desk.ask("<sip:a@h>", *(f"<sip:{number}@h>;expires=0" for number in range(6))).status == 403
     assert desk.bindings == ()
 
 

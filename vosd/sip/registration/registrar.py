@@ -7,6 +7,7 @@ whole or not at all. The user is authenticated before; storage and other consequ
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import count
 from typing import Final, NamedTuple
 
 import msgspec
@@ -114,15 +115,14 @@ def register(
         return _listed(live, now)
     if "*" in written:
         return _remove_all(request, written, live, now)
-    if len(written) > settings.max_contacts:
+    if len(written) > 2 * settings.max_contacts:  # as many as may be removed and added, before they cost time
         return RegisterOutcome(403, "", live)
     if len(request.call_id) > CALL_ID_CHARS_MAX:
         raise ParseError(400, Flaw.CALL_ID_TOO_LONG, request)
-    draft = _Draft(request, source, live, settings, now)
-    for text in written:
-        refusal = draft.take(Contact.parse(text), by_device=len(written) == 1)
-        if refusal is not None:
-            return refusal._replace(bindings=live)
+    draft = _Draft(request, source, bindings, live, settings, now)
+    refusal = draft.take([Contact.parse(text) for text in written])
+    if refusal is not None:
+        return refusal._replace(bindings=live)
     path = f"Path: {', '.join(draft.path)}\r\n" if draft.path and _speaks_path(request) else ""
     return _listed(tuple(draft.bindings), now, path)
 
@@ -130,13 +130,21 @@ def register(
 class _Draft:
     """The new bindings of one request; discarded if any of its contacts is refused."""
 
-    __slots__ = ("_agent", "_call_id", "_cseq", "_has_private_via", "_now", "_otherwise_s", "_settings", "_source",
-                 "_touched", "bindings", "path")  # fmt: skip
+    __slots__ = ("_agent", "_call_id", "_cseq", "_has_private_via", "_now", "_otherwise_s", "_settings", "_slots",
+                 "_source", "_touched", "bindings", "path")  # fmt: skip
 
     def __init__(
-        self, request: Request, source: Peer, live: Bindings, settings: RegistrarSettings, now: Instant
+        self,
+        request: Request,
+        source: Peer,
+        before: Bindings,
+        live: Bindings,
+        settings: RegistrarSettings,
+        now: Instant,
     ) -> None:
         self.bindings = list(live)
+        self._slots = {each.slot for each in before}
+        """Slots that a new binding does not get: the calls of the binding that had one would follow the new one."""
         self._touched: set[int] = set()
         """Slots written by this request, whose own CSeq there must not count as newer."""
         self._call_id = request.call_id
@@ -150,12 +158,34 @@ class _Draft:
         self._settings = settings
         self._now = now
 
-    def take(self, contact: Contact, *, by_device: bool) -> RegisterOutcome | None:
-        """Add, renew or remove one contact; return the refusal of the whole request, if it is refused."""
-        wanted_s = self._otherwise_s if contact.expires_s is None else contact.expires_s
+    def take(self, contacts: Sequence[Contact]) -> RegisterOutcome | None:
+        """Remove, renew and add contacts; return the refusal of the whole request, if it is refused.
+
+        Those that end are removed first: a phone that changes its Contact names the old one in the same request.
+        """
+        removed = [each for each in contacts if not self._wanted_s(each)]
+        kept = [each for each in contacts if self._wanted_s(each)]
+        if len(kept) > self._settings.max_contacts:
+            return RegisterOutcome(403, "", ())
+        most = max(self._settings.max_contacts, len(self.bindings))  # the limit may have been higher
+        for some, by_device in ((removed, len(contacts) == 1), (kept, len(kept) == 1)):
+            for contact in some:
+                refusal = self._take_one(contact, by_device=by_device)
+                if refusal is not None:
+                    return refusal
+        # A phone that gets a new port from its NAT each time would otherwise lock itself out with old bindings.
+        while len(self.bindings) > most:
+            self.bindings.remove(min((each for each in self.bindings if each.slot not in self._touched), key=_end))
+        return None
+
+    def _wanted_s(self, contact: Contact) -> int:
+        return self._otherwise_s if contact.expires_s is None else contact.expires_s
+
+    def _take_one(self, contact: Contact, *, by_device: bool) -> RegisterOutcome | None:
+        wanted_s = self._wanted_s(contact)
         if 0 < wanted_s < min(self._settings.min_s, _HOUR_S):
             return RegisterOutcome(423, f"Min-Expires: {self._settings.min_s}\r\n", ())
-        before = _found(self.bindings, contact, by_device=by_device)
+        before = _found(self.bindings, contact, self._source, by_device=by_device)
         if before is not None:
             # RFC 3261 section 10.3 step 7: with the same Call-ID only a higher CSeq may change a binding.
             is_late = before.call_id == self._call_id and self._cseq <= before.cseq
@@ -170,10 +200,7 @@ class _Draft:
 
     def _put(self, contact: Contact, before: Binding | None, lifetime_s: int) -> None:
         bindings, now = self.bindings, self._now
-        # A phone that gets a new port from its NAT each time would otherwise lock itself out with old bindings.
-        if before is None and len(bindings) >= self._settings.max_contacts:
-            bindings.remove(min((each for each in bindings if each.slot not in self._touched), key=_end))
-        slot = _free_slot(bindings) if before is None else before.slot
+        slot = next(each for each in count() if each not in self._slots) if before is None else before.slot
         binding = Binding(
             slot,
             contact.uri,
@@ -191,6 +218,7 @@ class _Draft:
             self._has_private_via,
         )
         self._touched.add(slot)
+        self._slots.add(slot)
         if before is None:
             bindings.append(binding)
         else:
@@ -207,18 +235,20 @@ def _remove_all(request: Request, written: Sequence[str], live: Bindings, now: I
     return _listed((), now)
 
 
-def _found(bindings: Sequence[Binding], contact: Contact, *, by_device: bool) -> Binding | None:
+def _found(bindings: Sequence[Binding], contact: Contact, source: Peer, *, by_device: bool) -> Binding | None:
     """Return the binding that a contact renews: the same URI, or the same flow to the same device (RFC 5626 6).
 
     Flows differ by device and reg-id alone: a device may have several with one URI, and two devices in private
     networks may have the same.
     """
-    if by_device and contact.instance:
-        for binding in bindings:
-            if binding.instance == contact.instance and binding.reg_id == contact.reg_id:
-                return binding
-        if contact.reg_id:
-            bindings = [each for each in bindings if not each.reg_id]
+    if contact.instance:
+        if by_device:
+            for binding in bindings:
+                if binding.instance == contact.instance and binding.reg_id == contact.reg_id:
+                    return binding
+            if contact.reg_id:
+                bindings = [each for each in bindings if not each.reg_id]
+        bindings = [each for each in bindings if each.instance in ("", contact.instance) or each.peer == source]
     for binding in bindings:
         if binding.contact == contact.uri:
             return binding
@@ -263,11 +293,6 @@ def _path_of(request: Request) -> tuple[str, ...]:
 def _speaks_path(request: Request) -> bool:
     tags = (*request.headers("supported"), *request.headers("require"))
     return any(tag.lower() == PATH for tag in tags)
-
-
-def _free_slot(bindings: Sequence[Binding]) -> int:
-    taken = {binding.slot for binding in bindings}
-    return next(slot for slot in range(len(taken) + 1) if slot not in taken)
 
 
 def _end(binding: Binding) -> int:
