@@ -17,6 +17,8 @@ from .conftest import CONFIGURATION
 SQLITE_URL = "sqlite+aiosqlite:///$directory/vosd.db"
 ACME = '{id: acme, type: direct, rate_group: sell, overdraft_limit: "1000"}'
 PHONES = "phones: [" + ", ".join(f'{{number: "100{n}", account: acme, password: secret}}' for n in (1, 2, 3)) + "]"
+TRUNK = '{name: acme-pbx, account: acme, hosts: ["$customer"]}'
+LEAVING = "\n  - {name: leaving, account: acme, auth: {username: leaving, password: secret}}"
 PREPAID = '{id: acme, type: direct, rate_group: sell, overdraft_limit: "0"}'
 
 
@@ -79,6 +81,35 @@ def test_kills_in_an_outage_cost_its_wait_once(stage, server):
     daemon.start()
     eventually(lambda: len(scene.events("ready")) == 7, "its figures in the log")
     assert scene.events("ready")[-1]["steps_ms"]["database"] >= 4_000
+
+
+@pytest.mark.mariadb
+def test_a_start_that_waits_for_the_database_ends_no_alarm_that_still_holds(stage, server):
+    """A low balance, and a trunk that was gone before the stop and comes back later."""
+    text = CONFIGURATION.replace(f'"{SQLITE_URL}"', f'"{server.create_database("vosd")}", start_without: 0')
+    text = text.replace(ACME, ACME.replace("}", ', balance_low: "2000"}')).replace(TRUNK, f"{TRUNK}{LEAVING}")
+    scene = stage(configuration=f"{text}alarms: {{memory: 1, hysteresis: 0}}\n")
+    daemon = scene.daemon
+    with Peer(Endpoint(f"{NETWORK}.32", 17_905)) as peer:
+        trunk = Telephone(peer, scene.switch, Login("leaving", "secret"))
+        trunk.register()
+        trunk.register(expires_s=0)
+
+    def reports() -> list[int]:
+        counts = {each["alarm"]: each["count"] for each in daemon.ask("alarms")["alarms"]}
+        return [counts.get(name, 0) for name in ("balance_low", "gateway_unregistered", "memory_high")]
+
+    eventually(lambda: reports() == [1, 1, 1], lambda: f"the alarms of before: {reports()}")
+    daemon.interrupt()
+    server.stop()
+    daemon.start(wait=False)
+    eventually(lambda: len(scene.events("memory_high")) == 2, "values compared with their limits during the start")
+    server.start()
+    eventually(lambda: len(scene.events("ready")) == 2, "the end of the start")
+    eventually(lambda: reports() == [2, 2, 2], lambda: f"the alarms, reported again: {reports()}")
+    assert scene.events("balance_recovered") == []
+    (row,) = [each for each in daemon.ask("status", "--gateways") if each["gateway"] == "leaving"]
+    assert row["state"] == "unregistered"
 
 
 def read_only(server: MariaDb) -> Callable[[], None]:

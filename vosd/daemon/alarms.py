@@ -33,6 +33,7 @@ class AlarmPart:
     def __init__(
         self, service: SwitchService, settings: Settings, clock: Clock, stream: EventStream, events: LiveEvents
     ) -> None:
+        self._service: Final = service
         self._desk: Final = AlarmDesk(
             stream,
             clock,
@@ -56,6 +57,20 @@ class AlarmPart:
     async def begin(self) -> None:
         """Begin before the database is there, so that its absence is an alarm."""
         self._desk.begin(self._watch.run)
+
+    def serve(self) -> None:
+        """Look at the values of the switch from now on: the start is over, and its state is known.
+
+        Parts that hold a state of before the start, and report changes only, report it once more.
+        """
+        self._watch.serves_calls = True
+        for event in (Event.GATEWAY_UNREGISTERED, Event.PHONE_OFFLINE):
+            self._service.node.registrar.report_absent(self._desk.subjects_of(event))
+        gateways = self._service.switch.catalogue.routing_gateways.values()
+        pings = [(each.name, each.ping) for each in gateways if each.ping is not None]
+        self._desk.await_causes(
+            {(Event.GATEWAY_DOWN, name): ping.interval_ms * ping.down_after for name, ping in pings}
+        )
 
     async def end(self) -> None:
         """End the tasks."""

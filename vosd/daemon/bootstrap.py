@@ -175,6 +175,7 @@ async def _live(
             steps_ms={name: ms for name, ms in life.lasted_ms.items() if ms},
         )
         notifier.ready(daemon.configuration.summary())
+        daemon.begin_watching()
         greet(loaded)
         if has_reload_come():  # the files may have been read before
             reload()
@@ -379,6 +380,10 @@ class Daemon:
         if self.service.switch.has_calls:
             self._transports.pause()
             self.service.keep()
+
+    def begin_watching(self) -> None:
+        """Take the alarms of before the start for over where nothing reports them: all parts have started."""
+        self._alarms.serve()
 
     def _stop_within_s(self) -> float:
         """Return how long a stop may take."""

@@ -304,8 +304,10 @@ class Commands:
     async def gateways(self, _order: ListGateways) -> list[GatewayRow]:
         """List every gateway with its state, its calls and its figures of the last hour."""
         shown: list[GatewayRow] = []
-        registered, silenced = self._service.registrations.names(), self._silenced.sources()
-        for row in self._service.gateways.rows(self._service.switch.live, registered, silenced):
+        registrations, silenced = self._service.registrations, self._silenced.sources()
+        for row in self._service.gateways.rows(
+            self._service.switch.live, registrations.names(), registrations.departed(), silenced
+        ):
             shown.append(row)
             if len(shown) % ROWS_AT_ONCE == 0:
                 await asyncio.sleep(0)  # let calls run

@@ -2,7 +2,8 @@
 
 Pure: events come in with their time, changes come out. An alarm is one kind of event for one subject, such as
 ``gateway_down`` of one gateway; while it holds, repetitions are counted. Those that held at a stop hold again after the
-start; what is not reported again by its cause in time has ended while the switch was away, and is cleared.
+start; what is not reported again by its cause in time, from the moment on at which the switch serves calls, has ended
+while the switch was away, and is cleared.
 """
 
 from collections import Counter, deque
@@ -17,7 +18,7 @@ from vosd.obs.events import BACK, GONE, Event
 PASSES_MS: Final = 15 * 60_000
 """An alarm without an event for its end is cleared so long after it was last repeated."""
 CONFIRMED_MS: Final = 5 * 60_000
-"""An alarm from before a restart is cleared so long after the start, unless its cause has reported it again."""
+"""An alarm from before a restart is cleared so long after the end of the start, unless its cause has reported it."""
 CONFIRMED_DAILY_MS: Final = 2 * 86_400_000
 """Longer for alarms whose cause is looked at once a day: the next look may end two days after a start."""
 SUBJECTS_MAX: Final = 500
@@ -211,8 +212,11 @@ class Alarms:
         self._levels: Mapping[Event, Level] = {}
         self._active: dict[Event, dict[str, Alarm]] = {}
         self._history: deque[Alarm] = deque(maxlen=HISTORY_MAX)
-        self._unconfirmed: dict[tuple[Event, str], int] = {}
-        """Alarms from before the start that were not reported since, with the time at which they are cleared."""
+        self._unconfirmed: dict[tuple[Event, str], int | None] = {}
+        """Alarms from before the start that were not reported since, with the time at which they are cleared.
+
+        None = the start goes on: their causes cannot report yet.
+        """
         self._silences: dict[tuple[Event, str], int] = {}
         """Moments until which alarms are silent, also those that do not hold now."""
         self.left_out = 0
@@ -223,7 +227,10 @@ class Alarms:
         return KeptAlarms(tuple(self.active()), tuple(self._history))
 
     def restore(self, kept: KeptAlarms, at: int) -> None:
-        """Go on with the alarms of before the start, which is ``at``; they wait to be confirmed by their causes."""
+        """Go on with the alarms of before the start, which is ``at``; they wait to be confirmed by their causes.
+
+        They do so without a limit of time until ``await_causes``.
+        """
         self._history.extend(kept.history)
         for alarm in (*kept.history, *kept.active):
             if alarm.is_silent(at):
@@ -233,8 +240,16 @@ class Alarms:
             if level is not Level.OFF:
                 held = self._active.setdefault(alarm.event, {})
                 held.setdefault(alarm.subject, msgspec.structs.replace(alarm, level=level))
-                patience = CONFIRMED_DAILY_MS if KINDS[alarm.event].daily else CONFIRMED_MS
-                self._unconfirmed[alarm.event, alarm.subject] = at + patience
+                self._unconfirmed[alarm.event, alarm.subject] = None
+
+    def await_causes(self, at: int, longer: Mapping[tuple[Event, str], int]) -> None:
+        """Clear alarms of before the start unless their causes report them in time; the switch serves calls now.
+
+        ``longer`` has the milliseconds by which the causes of some take longer than others.
+        """
+        for event, subject in self._unconfirmed:
+            patience = CONFIRMED_DAILY_MS if KINDS[event].daily else CONFIRMED_MS
+            self._unconfirmed[event, subject] = at + patience + longer.get((event, subject), 0)
 
     def set_levels(self, levels: Mapping[Event, Level]) -> list[AlarmChange]:
         """Set the levels that differ from those of ``KINDS``; return the alarms that are cleared: they are off now."""
@@ -273,10 +288,10 @@ class Alarms:
         """Clear the alarms that pass by themselves and were not repeated lately, and those of before the start."""
         changes = []
         for (event, subject), until in list(self._unconfirmed.items()):
-            alarm = self._active[event].get(subject)
-            if alarm is None or at >= until:
+            alarm, is_over = self._active[event].get(subject), until is not None and at >= until
+            if alarm is None or is_over:
                 del self._unconfirmed[event, subject]
-            if alarm is not None and at >= until:
+            if alarm is not None and is_over:
                 del self._active[event][subject]
                 changes.append(self._cleared(alarm, at))
         for event, alarms in self._active.items():

@@ -393,6 +393,7 @@ async def test_what_ended_while_the_switch_was_away_is_cleared_for_the_receiver(
 
     after, stream = desk()
     after.begin(watch)
+    after.await_causes({})
     assert {row.subject for row in after.rows(history=False).alarms} == {"a", "b"}
     stream.put(Noted("gateway_down", {"gateway": "a"}, clock.now().wall))
     clock.move_to(clock.now().mono + CONFIRMED_MS)

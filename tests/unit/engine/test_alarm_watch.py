@@ -454,6 +454,17 @@ async def test_memory_and_disk_are_read_from_the_system(tmp_path: Path, monkeypa
     assert machine.memory_in_use() is None
 
 
+async def test_values_of_the_switch_are_not_judged_before_its_start_is_over():
+    scene = Scene(memory=1, disk_free=0)
+    scene.lows, scene.measured.books = {"acme"}, Unbooked(400, 0)
+    with capture_logs() as logs:
+        await scene.watch.check()
+        assert [line["event"] for line in logs] == ["memory_high"]
+        scene.watch.serves_calls = True
+        await scene.watch.check()
+    assert [line["event"] for line in logs[1:]] == ["booking_late", "balance_recovered"]
+
+
 async def test_memory_in_use_is_an_alarm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     scene = Scene(disk_free=0)
     file = tmp_path / "meminfo"

@@ -34,9 +34,10 @@ class Stage:
     def later(self, ms: int) -> None:
         self.clock.move_to(self.clock.now().mono + ms)
 
-    def row(self, name, *, registered=frozenset(), blocked=()) -> GatewayRow:
+    def row(self, name, *, registered=frozenset(), departed=frozenset(), blocked=()) -> GatewayRow:
         sources = blocked if isinstance(blocked, frozenset) else frozenset(blocked)
-        (row,) = [each for each in self.gateways.rows(self.live, registered, sources) if each.gateway == name]
+        rows = self.gateways.rows(self.live, registered, departed, sources)
+        (row,) = [each for each in rows if each.gateway == name]
         return row
 
 
@@ -139,6 +140,11 @@ def test_a_trunk_that_registers_with_us_is_registered(stage):
     assert stage.row("acme", registered={"acme"}).state == "registered"
 
 
+def test_a_trunk_that_has_ended_its_registration_is_unregistered(stage):
+    assert stage.row("acme", departed={"acme"}).state == "unregistered"
+    assert stage.row("acme", departed={"acme"}, blocked={"198.51.100.10"}).state == "blocked"
+
+
 @pytest.mark.parametrize(
     ("source", "acme"), [("198.51.100.10", "blocked"), ("198.51.100.11", "up"), ("2001:db8::/64", "up")]
 )
@@ -162,7 +168,10 @@ def test_the_gateways_of_a_group_are_counted_together_where_it_has_limits():
     row = stage.row("pair")
     assert (row.kind, row.state, row.calls, row.max_concurrent, row.attempts) == ("group", "up", 1, 9, 0)
     assert (row.groups, stage.row("trunk").groups) == ([], ["pair", "plain"])
-    assert {each.gateway for each in stage.gateways.rows(stage.live, frozenset(), frozenset())} == {"trunk", "pair"}
+    assert {each.gateway for each in stage.gateways.rows(stage.live, frozenset(), frozenset(), frozenset())} == {
+        "trunk",
+        "pair",
+    }
 
 
 def test_a_customer_by_name_has_the_addresses_of_now_and_is_not_located_without():

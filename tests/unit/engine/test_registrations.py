@@ -110,6 +110,20 @@ def test_a_trunk_registers_as_its_user_or_by_its_name():
     assert news(logs) == [("gateway_registered", "pbx", None), ("gateway_unregistered", "pbx", "unregistered")]
 
 
+def test_a_trunk_that_was_gone_before_the_start_is_reported_once_more_unless_it_is_there():
+    switch = exchange(
+        gateways=[TRUNK, mapping_gateway("other", account="acme", credentials=credentials("b", "secret"))]
+    )
+    VirtualPhone(switch.wire, HOME, Endpoint("192.0.2.1", 5_060), Login("b", "secret")).register()
+    with capture_logs() as logs:
+        for _ in range(2):
+            switch.node.registrar.report_absent(["pbx", "other", "no longer configured"])
+    assert news(logs) == [("gateway_unregistered", "pbx", "ended before the switch was started")]
+    assert set(switch.registrations.departed()) == {"pbx"}
+    VirtualPhone(switch.wire, OFFICE, Endpoint("192.0.2.1", 5_060), Login("trunk", "secret")).register()
+    assert set(switch.registrations.departed()) == set()
+
+
 def test_a_user_registers_only_itself():
     """RFC 3261 section 10.3, step 4."""
     switch = exchange()

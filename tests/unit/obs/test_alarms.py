@@ -224,10 +224,27 @@ def test_an_alarm_whose_cause_is_looked_at_once_a_day_is_kept_over_a_restart_unt
     alarms.note("gateway_down", {"gateway": "a"}, 1)
     restarted = Alarms()
     restarted.restore(alarms.kept(), 2)
+    restarted.await_causes(2, {})
     assert [each.alarm.event for each in restarted.expire(2 + CONFIRMED_MS)] == [Event.GATEWAY_DOWN]
     (agreed,) = restarted.note("ledger_agrees", {}, 2 + 86_400_000)
     assert (agreed.is_raised, agreed.alarm.event) == (False, Event.LEDGER_DIFFERS)
     assert [each.alarm.subject for each in restarted.expire(2 + CONFIRMED_DAILY_MS)] == ["minimum"]
+
+
+def test_alarms_of_before_a_start_wait_for_their_causes_from_its_end_on_and_some_of_them_longer():
+    alarms = Alarms()
+    for gateway in ("a", "b", "c"):
+        alarms.note("gateway_down", {"gateway": gateway}, 1)
+    restarted = Alarms()
+    restarted.restore(alarms.kept(), 2)
+    assert restarted.expire(2 + 10 * CONFIRMED_MS) == [], "the start goes on: no cause can report"
+    end = 2 + 10 * CONFIRMED_MS
+    restarted.await_causes(end, {(Event.GATEWAY_DOWN, "b"): 1_000})
+    restarted.note("gateway_down", {"gateway": "c"}, end + 1)
+    assert [each.alarm.subject for each in restarted.expire(end + CONFIRMED_MS)] == ["a"]
+    assert restarted.expire(end + CONFIRMED_MS + 999) == []
+    assert [each.alarm.subject for each in restarted.expire(end + CONFIRMED_MS + 1_000)] == ["b"]
+    assert [each.subject for each in restarted.active()] == ["c"]
 
 
 def test_an_alarm_that_begins_again_while_it_is_silent_is_held_back_until_then():

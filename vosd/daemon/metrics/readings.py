@@ -264,8 +264,8 @@ class Readings:
 
     def _loads(self) -> Iterator[GatewayLoad]:
         service = self._service
-        registered, silenced = service.registrations.names(), self._status.silenced.sources()
-        return service.gateways.loads(service.switch.live, registered, silenced)
+        registrations, silenced = service.registrations, self._status.silenced.sources()
+        return service.gateways.loads(service.switch.live, registrations.names(), registrations.departed(), silenced)
 
     def _of_gateway(self, load: GatewayLoad) -> GatewayReading:
         totals, window = load.totals, None

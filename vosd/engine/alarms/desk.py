@@ -133,6 +133,10 @@ class AlarmDesk:
         set_alarm_levels(settings.levels)
         self._pass(self._alarms.set_levels(settings.levels))
 
+    def await_causes(self, longer: Mapping[tuple[Event, str], int]) -> None:
+        """Wait from now on for the causes of the alarms of before the start, of some of them longer by milliseconds."""
+        self._alarms.await_causes(self._clock.now().wall, longer)
+
     def take(self) -> None:
         """Take the events that were logged, and clear the alarms that have passed."""
         for name, facts, at in self._stream.taken():

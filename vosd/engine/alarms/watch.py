@@ -197,6 +197,8 @@ class Watch:
         self._measures = measures
         self._clock = clock
         self.settings = settings
+        self.serves_calls = False
+        """Whether the start is over: until then values of the switch are not known, only those of the machine."""
         self._state_dir = state_dir
         self._low_accounts = low_accounts
         self._each_tick = each_tick
@@ -277,6 +279,11 @@ class Watch:
         free = await disk_free_percent(self._state_dir)
         self._disk.judge(free, settings.disk_free, margin, unit="%", directory=str(self._state_dir))
         self.machine = MachineUse(cpu, memory, free)
+        if self.serves_calls:
+            await self.check_switch()
+
+    async def check_switch(self) -> None:
+        """Compare the values of the switch with their limits."""
         self.check_books()
         self.check_calls()
         now = self._clock.now()

@@ -97,17 +97,19 @@ class Gateways(Counting):
         note_call(self._figures, record, self._clock.now().mono)
         self.call_totals.note(record)
 
-    def rows(self, live: LiveState, registered: Set[str], silenced: Container[str]) -> Iterator[GatewayRow]:
+    def rows(
+        self, live: LiveState, registered: Set[str], departed: Container[str], silenced: Container[str]
+    ) -> Iterator[GatewayRow]:
         """Yield every gateway except phones, routing ones first, then the groups that have limits.
 
-        ``registered`` holds names that are registered with us, ``silenced`` the blocked sources as
-        ``base.host.source_of`` names them.
+        ``registered`` holds names that are registered with us, ``departed`` those that were, ``silenced`` the blocked
+        sources as ``base.host.source_of`` names them.
         """
         catalogue, figures, now = self._catalogue, self._figures, self._clock.now()
         vendors = LiveVendors(catalogue, live)
         arriving = dict(live.occupancy.lately(LimitScope.MAPPING, now.mono))
         leaving = dict(live.occupancy.lately(LimitScope.ROUTING, now.mono))
-        for load in self.loads(live, registered, silenced):
+        for load in self.loads(live, registered, departed, silenced):
             if load.kind == MAPPING:
                 hour = figures.last_hour(LimitScope.MAPPING, load.gateway, now.mono)
                 addresses = catalogue.sources.addresses_by_name(load.gateway)
@@ -135,7 +137,9 @@ class Gateways(Counting):
                 calls = live.occupancy.active(LimitScope.GROUP, group.name)
                 yield GatewayLoad(GROUP, group.name, GatewayState.UP, calls, group.max_concurrent, Totals())
 
-    def loads(self, live: LiveState, registered: Set[str], silenced: Container[str]) -> Iterator[GatewayLoad]:
+    def loads(
+        self, live: LiveState, registered: Set[str], departed: Container[str], silenced: Container[str]
+    ) -> Iterator[GatewayLoad]:
         """Yield the same gateways with their counts since the start; a reload meanwhile changes nothing here."""
         catalogue, now, figures, active = self._catalogue, self._clock.now(), self._figures, live.occupancy.active
         vendors = LiveVendors(catalogue, live)
@@ -152,7 +156,12 @@ class Gateways(Counting):
                     customer.hosts or catalogue.sources.addresses_by_name(name)
                 )
                 state = _mapping_state(
-                    customer, live.blocks.callers, registered, is_blocked=is_blocked, is_located=not is_lost
+                    customer,
+                    live.blocks.callers,
+                    registered,
+                    departed,
+                    is_blocked=is_blocked,
+                    is_located=not is_lost,
                 )
                 calls, totals = active(LimitScope.MAPPING, name), figures.totals(LimitScope.MAPPING, name)
                 yield GatewayLoad(MAPPING, name, state, calls, customer.max_concurrent, totals)
@@ -266,12 +275,20 @@ def _rests_in_part(gateway: RoutingGateway, live: LiveState, now: Instant) -> st
 
 
 def _mapping_state(
-    gateway: MappingGateway, by_operators: Container[str], registered: Set[str], *, is_blocked: bool, is_located: bool
+    gateway: MappingGateway,
+    by_operators: Container[str],
+    registered: Set[str],
+    departed: Container[str],
+    *,
+    is_blocked: bool,
+    is_located: bool,
 ) -> GatewayState:
     if not gateway.enabled:
         return GatewayState.DISABLED
     if gateway.name in by_operators or is_blocked:
         return GatewayState.BLOCKED
+    if gateway.name in departed:
+        return GatewayState.UNREGISTERED
     if not is_located:
         return GatewayState.NOT_LOCATED
     return GatewayState.REGISTERED if gateway.name in registered else GatewayState.UP

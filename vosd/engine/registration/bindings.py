@@ -57,6 +57,7 @@ class Departure(Enum):
     CONNECTION_LOST = "connection lost"
     FORGOTTEN = "forgotten by an operator"
     ENDED_MEANWHILE = "ended while the switch was down"
+    ENDED_BEFORE = "ended before the switch was started"
 
 
 _EVENTS: Final = {
@@ -230,6 +231,11 @@ class Registrations(Counting):
             took_ms = self._clock.now().mono - began
             _log.info("registrations_restored", bindings=self._size, ended_meanwhile=len(ended), took_ms=took_ms)
 
+    def report_absent(self, name: str, kind: RegistrantKind) -> None:
+        """Log again that a user is not registered, as an earlier process did, unless it is or that was logged since."""
+        if name not in self._users and name not in self._departed:
+            self._log_departure(name, kind, Departure.ENDED_BEFORE)
+
     async def write_again(self) -> None:
         """Write all registrations to a database that has lost commits, or did not answer at the start."""
         await self._writer.write_again((name, each) for name, user in self._users.items() for each in user.bindings)
@@ -271,6 +277,10 @@ class Registrations(Counting):
     def names(self) -> Set[str]:
         """Return the names of the registered users."""
         return self._users.keys()
+
+    def departed(self) -> Set[str]:
+        """Return the names of the users that were registered and are not any more."""
+        return self._departed.keys()
 
     def census(self) -> Mapping[Figure, int]:
         """Count live objects and waiting work, for ``vosd status``."""
@@ -349,6 +359,9 @@ class Registrations(Counting):
     def _report_departure(self, name: str, kind: RegistrantKind, why: Departure, peer: Peer | None = None) -> None:
         if kind is RegistrantKind.PHONE:
             self._report_presence(name, peer, is_online=False)
+        self._log_departure(name, kind, why)
+
+    def _log_departure(self, name: str, kind: RegistrantKind, why: Departure) -> None:
         self._departed[name] = kind
         if why is not Departure.REMOVED:  # that is logged by ``remove``
             _log.info(_EVENTS[kind][1], name=name, reason=why.value)

@@ -4,7 +4,7 @@ The domain of the address of record is ignored: phones are configured with a nam
 in front of us, and all mean this switch. Its user part must be the authenticated user (RFC 3261 section 10.3, step 4).
 """
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator, Set
 from typing import Final, NamedTuple
 
 from vosd.catalogue.catalogue import Catalogue
@@ -72,6 +72,13 @@ class Registrar(Counting):
         """
         self._users, self._version = _users_of(catalogue), catalogue.version
         await self._registrations.restore({name: kind for name, (_, kind) in self._users.items()})
+
+    def report_absent(self, names: Iterable[str]) -> None:
+        """Log again which of these users are not registered, as an earlier process did."""
+        for name in names:
+            known = self._users.get(name)
+            if known is not None:
+                self._registrations.report_absent(name, known[1])
 
     def take_register(self, event: RegisterArrived) -> None:
         """Answer a REGISTER.
