@@ -4,6 +4,7 @@ It knows accounts and seconds. Who pays by which rate is found by the steps of t
 by the search for routes.
 """
 
+from copy import copy
 from decimal import Decimal
 
 import msgspec
@@ -62,13 +63,25 @@ class CallHold(msgspec.Struct, eq=False, gc=False):
 
     def leave(self, account: str | None, applied: AppliedRate | None) -> None:
         """Release what is held for an attempt that is over; an account that is held for nothing is ignored."""
-        for place, hold in enumerate(self.vendors):
-            if hold.credit.account == account and hold.applied == applied:
-                del self.vendors[place]
-                self.holds = [each for each in self.holds if each is not hold]
-                hold.credit.release(hold)
-                self._settle()
-                return
+        hold = self._of_attempt(account, applied)
+        if hold is not None:
+            self.vendors = [each for each in self.vendors if each is not hold]
+            self.holds = [each for each in self.holds if each is not hold]
+            hold.credit.release(hold)
+            self._settle()
+
+    def could_join(
+        self,
+        credit: AccountCredit,
+        applied: AppliedRate,
+        advance_s: int,
+        leaving: tuple[str | None, AppliedRate | None],
+    ) -> bool:
+        """Return whether ``join`` would hold the money behind ``leave`` of another attempt; nothing is changed."""
+        trial, left = credit.copied(), self._of_attempt(*leaving)
+        if left is not None and left.credit is credit:
+            trial.release(copy(left))
+        return not isinstance(trial.hold(applied, advance_s, advance_s), Refusal)
 
     def answered(self, lead_ms: int) -> None:
         """Begin the time that is paid for: the caller is sent its 200 so much later than the vendor has answered.
@@ -123,6 +136,12 @@ class CallHold(msgspec.Struct, eq=False, gc=False):
         """Add the hold of an attempt that is taken already."""
         self.vendors.append(hold)
         self.add(hold)
+
+    def _of_attempt(self, account: str | None, applied: AppliedRate | None) -> AccountHold | None:
+        for hold in self.vendors:
+            if hold.credit.account == account and hold.applied == applied:
+                return hold
+        return None
 
     def _settle(self) -> None:
         self.granted_s = max(0, min([each.granted_s - each.lead_s for each in self.holds]))

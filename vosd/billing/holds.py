@@ -248,7 +248,10 @@ class AccountCredit:
         return AccountHold(self, applied, amount, granted_s, advance_s)
 
     def affords(self, applied: AppliedRate | None, advance_s: int) -> bool:
-        """Return whether ``hold`` would set ``advance_s`` seconds aside; without a rate, whether any is left."""
+        """Return whether enough is left for ``advance_s`` seconds, or, without a rate, anything.
+
+        Spend limits are judged by ``hold`` alone, which notes that they have refused a call.
+        """
         available = self.available
         if available is None:
             return True

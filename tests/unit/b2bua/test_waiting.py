@@ -13,6 +13,7 @@ from doubles.virtual.vendor import RINGS, SILENT, TRIES, Line, Script, answers, 
 
 from vosd.b2bua import attempt
 from vosd.billing.accounts import AccountType
+from vosd.billing.spending import SpendAction, Spending, SpendLimit, SpendPeriod
 from vosd.trunks.dialect import CalleeDialect, Redirects
 from vosd.trunks.gateways import Address as GatewayAddress
 from vosd.trunks.groups import GatewayGroup
@@ -161,6 +162,25 @@ def test_a_vendor_without_funds_meanwhile_is_asked_again_too():
     scene.exchange.credits["carrier-1"].committed(Decimal(1), 2)
     scene.wire.run_until(lambda: call.is_over)
     assert [(each.gateway, each.code) for each in scene.close().attempts] == [("vendor-0", 503), ("vendor-1", 200)]
+
+
+@pytest.mark.parametrize("is_paid_alike", [False, True])
+def test_a_gateway_that_says_100_is_kept_while_the_vendor_of_the_next_may_spend_no_more(is_paid_alike):
+    limits = (SpendLimit(SpendPeriod.HOUR, Decimal(5), SpendAction.BLOCK),)
+    carrier = account(
+        "carrier-1", type=AccountType.CLEARING, rate_group="buy", overdraft_limit=Decimal(9), spend_limits=limits
+    )
+    first = {"account": "carrier-1"} if is_paid_alike else {}
+    gateways = [vendor_gateway(0, **IMPATIENT, **first), vendor_gateway(1, account="carrier-1")]
+    scene = Scene(catalogue([TRUNK, *gateways], accounts=[carriers(), carrier]))
+    credit = scene.exchange.credits["carrier-1"]
+    credit.spending = Spending(limits, "UTC", scene.exchange.clock.now().wall)
+    scene.vendor.script = Script((Line(0, 100), Line(9_000, 180), Line(10_000, 200, ANSWER)))
+    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
+    scene.wire.run_for(5_000)
+    credit.spending.ended(Decimal(5))  # other calls
+    scene.wire.run_until(lambda: call.is_over)
+    assert [(each.gateway, each.code) for each in scene.close().attempts] == [("vendor-0", 200)]
 
 
 def test_a_gateway_behind_one_without_room_is_tried_at_once_and_that_one_is_left_out():

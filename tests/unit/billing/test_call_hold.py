@@ -45,6 +45,18 @@ def test_a_vendor_without_money_changes_nothing():
     assert (acme.reserved, carrier.reserved, call.vendors, call.granted_s) == (Decimal("0.60"), 0, [], 60)
 
 
+@pytest.mark.parametrize(("balance", "could"), [("0.30", True), ("0.29", False)])
+def test_a_question_whether_another_attempt_could_be_paid_counts_what_the_present_one_holds_as_free(balance, could):
+    acme, carrier = credit("acme", "5"), credit("carrier", "0.30")
+    call = held(acme)
+    call.join(carrier, HALF_A_CENT, 60)
+    carrier.restore(Decimal(balance), 2)
+    assert call.could_join(carrier, HALF_A_CENT, 60, ("carrier", HALF_A_CENT)) is could
+    assert not call.could_join(carrier, CENT_A_SECOND, 60, ("carrier", HALF_A_CENT))
+    assert not call.could_join(carrier, HALF_A_CENT, 60, ("other", HALF_A_CENT))
+    assert (carrier.reserved, len(call.vendors), call.vendors[0].is_open) == (Decimal("0.30"), 1, True)
+
+
 def test_while_one_attempt_takes_the_place_of_another_both_are_held_for():
     acme, first, second = credit("acme", "5"), credit("first", "5"), credit("second", "5")
     call = held(acme)

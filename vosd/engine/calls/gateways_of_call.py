@@ -84,8 +84,12 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
                 most += 1
             if live.occupancy.would_refuse(limit.scope, limit.name, most, limit.max_cps, now.mono) is not None:
                 return False
-        is_paid_alike = gateway.account == leaving.gateway.account and choice.terms == leaving.terms
-        return is_paid_alike or vendors.funded(gateway, choice.terms)
+        credit = None if gateway.account is None else live.credits.get(gateway.account)
+        hold, rate = call_request.hold, buy_rate(choice)
+        if credit is None or credit.limit is None or hold is None or rate is None or gateway.earns:
+            return True
+        left = leaving.gateway.account, buy_rate(leaving)
+        return hold.could_join(credit, rate, vendors.first_period_s(gateway), left)
 
     def examine_at(self, now: Instant, *, looks_ahead: bool) -> None:
         """Judge limits and rests of the gateways that remain by ``now``; ``looks_ahead``: not yet their room."""
