@@ -36,7 +36,7 @@ from vosd.routing.ports import Full
 from vosd.routing.ring_groups import in_group
 from vosd.sip.headers.phone_context import global_beginning
 from vosd.stir.terms import Verstat
-from vosd.trunks.gateways import RoutingGateway
+from vosd.trunks.gateways import MappingGateway, RoutingGateway
 from vosd.trunks.scope import LimitScope
 
 VERIFIED: Final = Verstat.PASSED.value
@@ -131,6 +131,12 @@ def _named(target: RedirectTarget, catalogue: Catalogue) -> RoutingGateway | Non
     return called if called is None or target.group is None else in_group(called, target.group)
 
 
+def permitted_caller(gateway: MappingGateway, received: str) -> str:
+    """Return the calling number that may be presented, without visual separators; no rule has rewritten it."""
+    caller = without_separators(received)
+    return caller if gateway.caller_numbers is None else gateway.caller_numbers.permitted(caller)
+
+
 class Admission:
     """The steps, over one catalogue and the live state."""
 
@@ -160,9 +166,8 @@ class Admission:
         call.mapping, call.callee_in, call.callee = gateway, found.dialled, callee
         call.callee_billing = for_matching(callee)
         caller = call.caller_in = numbers.calling(gateway.dialect.caller_from)
-        if not caller.isdigit():
-            caller = without_separators(caller)
-        call.caller = caller if gateway.caller_numbers is None else gateway.caller_numbers.permitted(caller)
+        is_plain = gateway.caller_numbers is None and caller.isdigit()
+        call.caller = caller if is_plain else permitted_caller(gateway, caller)
         call.account = self.catalogue.accounts[gateway.account]
         if gateway.credentials is not None and not call.user:
             return Refusal(EndReason.AUTHENTICATION_FAILED, 401, f"{gateway.name} has proven nothing")

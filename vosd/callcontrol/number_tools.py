@@ -12,12 +12,11 @@ from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal
 from vosd.base.number import for_matching
 from vosd.billing.free_numbers import FREE_NUMBER
-from vosd.callcontrol.admission import Admission, StepOutOfOrderError
+from vosd.callcontrol.admission import Admission, StepOutOfOrderError, permitted_caller
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.dids import ring_did
 from vosd.callcontrol.invite_numbers import InviteNumbers
 from vosd.callcontrol.questions import Ask, Outcome, SetupQuestion
-from vosd.callcontrol.signatures import verify_caller
 from vosd.routing.dynamic_lists import ListedCaller
 from vosd.routing.lookups import PortabilityTerms, RedirectTarget
 
@@ -61,25 +60,22 @@ class WhereTo(SetupQuestion, frozen=True):
     timeout_ms: int
 
 
-def check_caller(admission: Admission, call: CallRequest) -> Outcome:
-    """Verify the caller's signature where its trunk wants that.
+def check_caller(admission: Admission, call: CallRequest) -> Refusal | None:
+    """Refuse a caller that is on the dynamic blacklist, or count its call, which may put it there.
 
-    Then refuse a caller that is on the dynamic blacklist, or count its call, which may put it there; calls to emergency
-    numbers are not counted.
+    The caller is counted by the number that it had before rules rewrote it. Calls to emergency numbers are not counted:
+    only behind the rewriting of the called number is it known whether the call is one.
     """
     gateway = call.mapping
     if gateway is None:
         raise StepOutOfOrderError(_UNIDENTIFIED)
-    if gateway.stir is not None and not call.verstat:
-        outcome = verify_caller(admission, call, gateway, partial(check_caller, admission, call))
-        if outcome is not None:
-            return outcome
     limits = gateway.dynamic_blacklist or admission.catalogue.parameters.dynamic_blacklist
     if limits is None or not limits.enabled:
         return None
-    caller = for_matching(call.caller)
-    is_emergency = admission.catalogue.parameters.special_numbers.is_emergency(call.callee_billing)
-    if caller.lower() in NO_CALLER or is_emergency:
+    if admission.catalogue.parameters.special_numbers.is_emergency(call.callee_billing):
+        return None
+    caller = for_matching(permitted_caller(gateway, call.caller_in))
+    if caller.lower() in NO_CALLER:
         return None
     counted = admission.live.dynamic_lists.take(gateway.name, caller, for_matching(call.callee), limits, call.at)
     if isinstance(counted, ListedCaller):

@@ -21,15 +21,17 @@ from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.number_billing import bill_number
 from vosd.callcontrol.number_tools import ask_redirect_server, check_caller, find_routing_number
 from vosd.callcontrol.questions import Ask, Outcome, SetupQuestion, Step
+from vosd.callcontrol.signatures import verify_caller
 
 STEPS: Final[tuple[Step, ...]] = (
     Admission.identify,
     Admission.check_open,
     Admission.check_loop,
     Admission.check_gateway,
-    check_caller,
+    verify_caller,
     Admission.check_number,
     bill_number,
+    check_caller,
     Admission.check_account,
     find_routing_number,
     Admission.find_sell_rate,

@@ -4,7 +4,8 @@ The rules of tokens and certificates are in ``vosd.stir``. Certificates are a qu
 answers.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from vosd.b2bua.outgoing.signatures import CallerAttestation
@@ -12,7 +13,7 @@ from vosd.b2bua.ports import SetupAnswer
 from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal
 from vosd.base.number import for_matching
-from vosd.callcontrol.admission import Admission
+from vosd.callcontrol.admission import Admission, StepOutOfOrderError
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.invite_numbers import InviteNumbers
 from vosd.callcontrol.questions import Ask, Outcome, SetupQuestion
@@ -55,13 +56,13 @@ def verifies(gateway: MappingGateway, terms: StirTerms | None) -> VerifyAction |
     return gateway.stir.verify.action or terms.verify.action
 
 
-def verify_caller(
-    admission: Admission, call: CallRequest, gateway: MappingGateway, proceed: Callable[[], Outcome]
-) -> Outcome:
-    """Verify the signature of a call of a trunk that wants that.
-
-    ``proceed`` is the rest of the step that asks, for a call whose certificate had to be waited for.
-    """
+def verify_caller(admission: Admission, call: CallRequest) -> Outcome:
+    """Verify the signature of a call of a trunk that wants that; it covers the numbers before they are rewritten."""
+    gateway = call.mapping
+    if gateway is None:
+        raise StepOutOfOrderError("the call is not identified yet")
+    if gateway.stir is None or call.verstat:
+        return None
     terms = admission.catalogue.parameters.stir
     action = verifies(gateway, terms)
     if action is None or terms is None or terms.verify is None:
@@ -77,12 +78,7 @@ def verify_caller(
         signature = read_signature(call.signed, call.at.wall, rules, terms.numbering)
     except IdentityError as error:
         return _judge(call, action, rules, error)
-
-    def answered(answer: SetupAnswer) -> Refusal | None:
-        refusal = _confirm(admission, call, action, rules, signature, answer)
-        outcome = refusal or proceed()
-        return None if isinstance(outcome, Ask) else outcome
-
+    answered = partial(_confirm, admission, call, action, rules, signature)
     return Ask(WhichCertificates(signature.addresses, gateway.name), rules.timeout_ms, None, answered)
 
 

@@ -20,8 +20,8 @@ def scene_of(limits=STRICT, **terms):
     return Scene(usual_catalogue(vendors=1, dynamic_blacklist=limits, **terms))
 
 
-def dial(scene, **intent):
-    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000, **intent))
+def dial(scene, callee=CALLEE, **intent):
+    call = scene.caller.call(callee, Intent(hang_up_after_ms=1_000, **intent))
     scene.wire.run_until(lambda: call.is_over)
     return call
 
@@ -51,6 +51,21 @@ def test_a_listed_caller_gets_403_and_the_record_and_the_log_say_why():
 def test_calls_to_emergency_numbers_are_neither_counted_nor_refused():
     scene = scene_of(special_numbers=SpecialNumbers(emergency=frozenset({CALLEE})))
     assert [dial(scene).final for _ in range(4)] == [200] * 4
+    assert lists(scene).calls.size == 0
+
+
+@pytest.mark.parametrize(
+    ("customer", "prefix"),
+    [
+        ({"numbers": IncomingNumbers(callee_rewrite=((f"9{CALLEE}", CALLEE),))}, "44"),
+        ({"billing_strip_digits": 1}, "9"),
+    ],
+    ids=["callee_rewrite", "routing prefix"],
+)
+def test_a_call_is_one_to_an_emergency_number_by_the_number_that_rules_make(customer, prefix):
+    numbers = SpecialNumbers(emergency=frozenset({CALLEE}))
+    scene = scene_of(special_numbers=numbers, customer=customer, terms={"prefixes": (prefix,)})
+    assert [dial(scene, callee=f"9{CALLEE}").final for _ in range(4)] == [200] * 4
     assert lists(scene).calls.size == 0
 
 
