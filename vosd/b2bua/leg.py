@@ -85,7 +85,6 @@ class Leg:
         "sessions",
         "supervision",
         "timer",
-        "updating",
     )
 
     call: "CallPort"
@@ -123,8 +122,6 @@ class Leg:
         """The target refresh request that this side has made last."""
         self.proposing: Server | None = None
         """The PRACK of this side whose offer was forwarded."""
-        self.updating: Client | None = None
-        """An UPDATE with an offer of ours that was given up: it cannot be cancelled, and the peer may accept it yet."""
         self.informing = 0
         """INFO requests of this side that the other one has not answered yet."""
         self.timer = SessionTimer(session_timer)
@@ -146,7 +143,8 @@ class Leg:
         """Whether an offer of ours has no final response: then none may be sent (RFC 3261 14.1, RFC 3311 5.1)."""
         if self.dialog is None:
             return False
-        return self.dialog.invites > 0 or (self.updating is not None and not self.updating.is_over)
+        updating = self.sessions.updating
+        return self.dialog.invites > 0 or (updating is not None and not updating.is_over)
 
     @property
     def refresh(self) -> Refresh | None:

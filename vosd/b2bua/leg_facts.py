@@ -9,6 +9,7 @@ from vosd.media.leg_media import LegMedia
 from vosd.sdp.direction import active, has_zero_address
 from vosd.sdp.origin import continued
 from vosd.sdp.rewrite import Authored
+from vosd.sip.transaction.client import Client
 
 
 class LegFacts(msgspec.Struct, omit_defaults=True):
@@ -46,7 +47,7 @@ def is_alive(status: int) -> bool:
 
 
 class LegSessions(msgspec.Struct):
-    """The latest session descriptions of a leg."""
+    """The latest session descriptions of a leg, in one of its dialogs."""
 
     remote: bytes = b""
     """Received from this side; its setter is ``note``, once there is one."""
@@ -56,6 +57,8 @@ class LegSessions(msgspec.Struct):
     """Sent to it."""
     given_up: bytes = b""
     """Sent to it in an offer that was given up, which it may have accepted: another one needs a later version."""
+    updating: Client | None = None
+    """The UPDATE with that offer: it cannot be cancelled, and the peer may accept it yet."""
 
     def note(self, session: bytes) -> None:
         """Note the latest description of this side."""

@@ -203,7 +203,8 @@ class Proposal:
             if door is None or door.withdraw(transaction, now) is None:
                 transaction.owner = None
                 if self.offer:
-                    self.far.updating, self.far.sessions.given_up = transaction, self.far.sessions.said
+                    sessions = self.far.sessions
+                    sessions.updating, sessions.given_up = transaction, sessions.said
             return
         self.far.send(OutgoingCancel("", b"", transaction, is_abandoned, None), now)
 

@@ -198,3 +198,25 @@ def test_the_answer_after_a_422_is_in_another_early_dialog_than_the_session_befo
     scene.wire.run_for(1_000)
     assert call.asked["INVITE"] == []
     scene.finish(call)
+
+
+@pytest.mark.parametrize("side", ["caller", "callee"])
+def test_an_update_without_response_in_one_early_dialog_does_not_delay_offers_in_another(scene, side):
+    """RFC 3311 section 5.1: the limit of one offer at a time is one of a dialog."""
+    other = ANSWER.replace("30000", "31000")
+    winner = Script((Line(0, 180, "", KNOWS_UPDATE), Line(2_000, 200, other, KNOWS_UPDATE)))
+    scene.vendor.script = Script((Line(0, 183, ANSWER, KNOWS_UPDATE, True),), forks=(winner,))
+    call = scene.caller.call(CALLEE, Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE)))
+    scene.wire.run_for(500)
+    first, there = scene.vendor.calls
+    asking, asked = sides(side, call, first)
+    asked.will("UPDATE", SILENCE)
+    asking.propose("a=sendonly", method="UPDATE")
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(500)
+    for each in (call, there):
+        each.propose("a=sendonly")
+        scene.wire.run_for(100)
+        assert each.got["INVITE"] == [200]
+        assert call.agrees_with(there)
+    scene.finish(call)

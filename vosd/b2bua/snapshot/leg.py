@@ -84,8 +84,8 @@ class LegSnapshot(LegFacts, kw_only=True, omit_defaults=True):
                 moving.request.raw,
             ),
             updating=None
-            if leg.updating is None or leg.updating.is_over
-            else ClientSnapshot.of(leg.updating, endpoint.flows),
+            if sessions.updating is None or sessions.updating.is_over
+            else ClientSnapshot.of(sessions.updating, endpoint.flows),
             supervision=None if leg.supervision is None else SupervisionSnapshot.of(leg.supervision, call),
             **named(leg.facts),
         )  # fmt: skip
@@ -99,10 +99,10 @@ class LegSnapshot(LegFacts, kw_only=True, omit_defaults=True):
             self.remote_session_before_hold.restored(),
             self.said.restored(),
             self.given_up.restored(),
+            None if self.updating is None else restoration.client(self.updating),
         )
         leg.acceptance = None if self.acceptance is None else self.acceptance.restored(leg, restoration)
         leg.moving = None if self.moving is None else self._move(self.moving, leg, restoration)
-        leg.updating = None if self.updating is None else restoration.client(self.updating)
         leg.supervision = None if self.supervision is None else self.supervision.restored(leg, restoration)
 
     def _move(self, moving: MoveSnapshot, leg: Leg, restoration: Restoration) -> Move:
