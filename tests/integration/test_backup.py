@@ -19,9 +19,11 @@ from doubles.migrated import migrate_on_server
 from sqlalchemy import insert
 
 from vosd.admin import backup_file
-from vosd.cdr.lease import Claimant
+from vosd.cdr.lease import Claimant, DatabaseState
 from vosd.cli import progress
 from vosd.daemon.claim import StateDirectory
+from vosd.engine.booking.database_watch import MEMO, Memo, MemoFile
+from vosd.engine.journal.frames import framed
 from vosd.storage import schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.copies import rows, sqlite
@@ -253,30 +255,111 @@ async def _take_lease(url):
     await database.close()
 
 
-def test_a_journal_is_restored_where_there_is_none_and_a_newer_one_stays(site, tmp_path):
+RECORD = framed(1, b"c" * 16, 5, b"{}")
+OF_THE_SWITCH = DatabaseState("its-database", 1, 100, 1, 1)
+
+
+def write_memo(state_dir: Path, state: DatabaseState) -> None:
+    file = MemoFile(state_dir / MEMO)
+    file.note(Memo(state, None, complete=True, compare_from_s=0))
+    file.write()
+
+
+@pytest.fixture
+def state_dir(site) -> Path:
+    """The files of a switch with a call that is not booked, and what is not in its database."""
+    directory = site.directory / "var"
+    (directory / "journal").mkdir(parents=True)
+    (directory / "journal" / "journal-00000001.unbooked").write_bytes(RECORD)
+    (directory / "journal" / "reserve").write_bytes(b"\0" * 100)
+    for document in ("quarantine/one.json", "archive/payments-20260101.csv.gz", "months/2026-10/summary.pdf"):
+        (directory / document).parent.mkdir(parents=True)
+        (directory / document).write_text(document)
+    (directory / "quality.json").write_text("{}")
+    (directory / "people.key").write_text("key")
+    write_memo(directory, OF_THE_SWITCH)
+    return directory
+
+
+SMALL = {"quarantine/one.json", "archive/payments-20260101.csv.gz", "months/2026-10/summary.pdf", "quality.json"}
+
+
+def files_of(directory: Path) -> set[str]:
+    return {str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file()}
+
+
+def test_a_later_journal_stays_and_the_files_beside_it_that_are_missing_are_restored(site, state_dir, tmp_path):
     site.book(calls(1))
-    journal = site.directory / "var" / "journal"
-    journal.mkdir(parents=True)
-    (journal / "journal-00000001.kept").write_bytes(b"\0" * 100)
-    (journal / "reserve").write_bytes(b"\0" * 100)
-    (journal.parent / "quarantine").mkdir()
-    (journal.parent / "quarantine" / "one.json").write_text("{}")
-    (journal.parent / "quality.json").write_text("{}")
-    (journal.parent / "people.key").write_text("key")
-    for document in ("archive/payments-20260101.csv.gz", "months/2026-10/summary.pdf"):
-        (journal.parent / document).parent.mkdir(parents=True)
-        (journal.parent / document).write_text(document)
     made = site.document("backup", str(tmp_path / "one.zip"))
     with zipfile.ZipFile(made["file"]) as archive:
-        names = {name for name in archive.namelist() if name.startswith("state/")}
-    documents = {"state/archive/payments-20260101.csv.gz", "state/months/2026-10/summary.pdf"}
-    small = {"state/quarantine/one.json", "state/quality.json"}
-    assert names == {"state/journal/journal-00000001.kept", *small, *documents}
-    assert site.document("restore", made["file"], "--replace")["state"] == "kept"
-    shutil.rmtree(journal.parent)
+        names = {name.removeprefix("state/") for name in archive.namelist() if name.startswith("state/")}
+    assert names == {"journal/journal-00000001.unbooked", MEMO, *SMALL}
+    for name in ("quarantine/one.json", "months/2026-10/summary.pdf"):
+        (state_dir / name).unlink()
+    (state_dir / "quality.json").write_text("[]")
+    (state_dir / "journal" / "journal-00000001.unbooked").rename(state_dir / "journal" / "journal-00000001.kept")
+    write_memo(state_dir, OF_THE_SWITCH._replace(commits=150))
+    memo = (state_dir / MEMO).read_bytes()
+
+    restored = site.document("restore", made["file"], "--replace")
+
+    assert (restored["state"], restored["left_out"]) == ("kept", ["quality.json"])
+    assert SMALL | {"journal/journal-00000001.kept"} <= files_of(state_dir)
+    assert "journal/journal-00000001.unbooked" not in files_of(state_dir)
+    assert ((state_dir / "quality.json").read_text(), (state_dir / MEMO).read_bytes()) == ("[]", memo)
+    assert "quality.json" in site.vosd("restore", made["file"], "--replace").output
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\0" * 100])
+def test_a_journal_without_a_record_gives_way_to_that_of_the_backup(site, state_dir, tmp_path, content):
+    """A switch that was started once on a new machine has left one."""
+    made = site.document("backup", str(tmp_path / "one.zip"))
+    shutil.rmtree(state_dir)
+    if content is not None:
+        (state_dir / "journal").mkdir(parents=True)
+        (state_dir / "journal" / "journal-00000001.kept").write_bytes(content)
+        write_memo(state_dir, DatabaseState("of-the-new-machine", 2, 3, 1, 1))
+
     assert site.document("restore", made["file"], "--replace")["state"] == "restored"
-    assert (journal / "journal-00000001.kept").read_bytes() == b"\0" * 100
-    assert (journal.parent / "months/2026-10/summary.pdf").read_text() == "months/2026-10/summary.pdf"
+
+    assert files_of(state_dir) - {"lock"} == {"journal/journal-00000001.unbooked", MEMO, *SMALL}
+    assert MemoFile(state_dir / MEMO).read().state == OF_THE_SWITCH
+    assert (state_dir / "journal" / "journal-00000001.unbooked").read_bytes() == RECORD
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        None,
+        OF_THE_SWITCH._replace(identity="of-the-new-machine"),
+        OF_THE_SWITCH._replace(commits=99),  # a machine that ran on the database before
+    ],
+)
+def test_a_journal_that_may_be_older_is_kept_or_replaced_by_an_order_only(site, state_dir, tmp_path, state):
+    site.book(calls(1))
+    made = site.document("backup", str(tmp_path / "one.zip"))
+    site.book(calls(2))
+    journal, here = state_dir / "journal", framed(1, b"d" * 16, 5, b"{}")
+    shutil.rmtree(state_dir)
+    journal.mkdir(parents=True)
+    (journal / "journal-00000001.kept").write_bytes(here)
+    if state is not None:
+        write_memo(state_dir, state)
+
+    refused = site.vosd("restore", made["file"], "--replace")
+    assert (refused.exit_code, "--state replace" in refused.output) == (1, True)
+    assert len(site.content()[0]) == 2, "nothing was changed"
+
+    kept = site.document("restore", made["file"], "--replace", "--state", "keep")
+    assert (kept["state"], kept["replaced_journal"]) == ("kept", None)
+    assert [path.name for path in journal.iterdir()] == ["journal-00000001.kept"]
+    assert files_of(state_dir) >= SMALL
+
+    replaced = site.document("restore", made["file"], "--replace", "--state", "replace")
+    assert replaced["state"] == "restored"
+    assert (Path(replaced["replaced_journal"]) / "journal-00000001.kept").read_bytes() == here
+    assert (journal / "journal-00000001.unbooked").read_bytes() == RECORD
+    assert MemoFile(state_dir / MEMO).read().state == OF_THE_SWITCH
 
 
 @pytest.mark.parametrize(("suffix", "is_whole"), [("log", False), ("unbooked", False), ("kept", True)])
@@ -307,7 +390,8 @@ def test_a_restore_of_the_journal_that_has_failed_is_begun_again(site, tmp_path,
     journal.mkdir(parents=True)
     files = [journal / f"journal-{number:08d}.log" for number in (1, 2, 3)]
     for file in files:
-        file.write_bytes(file.name.encode())
+        file.write_bytes(framed(1, b"c" * 16, 5, file.name.encode()))
+    write_memo(journal.parent, OF_THE_SWITCH)
     made = site.document("backup", str(tmp_path / "one.zip"))
     shutil.rmtree(journal)
     extract = backup_file.BackupReader.extract
@@ -325,10 +409,10 @@ def test_a_restore_of_the_journal_that_has_failed_is_begun_again(site, tmp_path,
         assert "No space left" in site.vosd("restore", made["file"], "--replace").output
         assert not [*journal.glob("journal-*")]
     monkeypatch.undo()
-    files[2].write_bytes(files[2].name.encode())  # killed while the files got their names
+    files[2].write_bytes(framed(1, b"c" * 16, 5, files[2].name.encode()))  # killed while the files got their names
 
     assert site.document("restore", made["file"], "--replace")["state"] == "restored"
-    assert [file.read_bytes() for file in files] == [file.name.encode() for file in files]
+    assert [file.name.encode() in file.read_bytes() for file in files] == [True, True, True]
     assert site.document("restore", made["file"], "--replace")["state"] == "kept"
 
 

@@ -1,20 +1,24 @@
 """``vosd restore``: a backup into an empty database, and into a state directory that has no journal (ADR 73).
 
-Nothing is changed before every checksum is compared. A journal that is there stays: it is newer than the one of the
-backup, and the next start books from it what the database lacks.
+Nothing is changed before every checksum is compared. A later journal of the same database stays: the next start books
+from it what the database lacks.
 """
 
+import hashlib
 import os
 import shutil
 from collections.abc import Callable
+from enum import Enum
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from vosd.admin.backup import CONFIGURATION, JOURNAL, SQLITE_FILE, STATE, TABLES, Show
 from vosd.admin.backup_file import BackupError, BackupReader, sync_directory
-from vosd.engine.journal.files import all_files
+from vosd.engine.booking.database_watch import MEMO, Memo, MemoFile
+from vosd.engine.journal.files import ENDS, all_files
+from vosd.engine.journal.frames import frames_in
 from vosd.engine.settings import Settings
 from vosd.storage import schema
 from vosd.storage.copies import rows, sqlite, target
@@ -23,8 +27,23 @@ from vosd.storage.migrate import migrate_async
 from vosd.storage.migrations import newest_revision, revisions
 
 DRAFT: Final = ".restoring"
-"""Directory in that of the journal, while the files of a journal are written."""
+"""Directory in that of the journal, while the files of a journal are written; ending of another file till then."""
 _DIRECTORY_MODE: Final = 0o700
+
+
+class JournalChoice(Enum):
+    """Treatment of a journal that is there."""
+
+    KEEP = "keep"
+    REPLACE = "replace"
+
+
+class RestoredState(NamedTuple):
+    """Result of a restore for ``state_dir``."""
+
+    state: str
+    replaced_journal: str | None = None
+    left_out: tuple[str, ...] = ()
 
 
 class Restored(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +58,11 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
     replaced: str | None
     """Treatment of the database that was there; None = there was none."""
     state: str
-    """``restored``, ``kept`` because there is a journal already, or ``none`` where the backup has none."""
+    """``restored``, ``kept`` because a later journal is there, or ``none`` where the backup has no files of state."""
+    replaced_journal: str | None
+    """Directory to which the journal that was there was moved; None = it was not replaced."""
+    left_out: tuple[str, ...]
+    """Files of state of the backup that were not written and differ from those that are there."""
 
 
 def check_fits(backup: BackupReader, database: Database) -> None:
@@ -97,22 +120,50 @@ async def rows_now(url: str) -> dict[str, int]:
         await database.close()
 
 
-def restore_state(backup: BackupReader, settings: Settings) -> str:
-    """Write the journal and the other files of state, unless there is a journal; return what was done.
+def check_state(backup: BackupReader, settings: Settings, choice: JournalChoice | None) -> JournalChoice | None:
+    """Return the treatment of the journal that is there; None = there is none with a record.
+
+    A file without a record does not count: every start of a switch begins one.
+
+    Raises:
+        BackupError: it is not known to be later than that of the backup, and ``choice`` is not given.
+    """
+    names = set(backup.names(f"{STATE}/{JOURNAL}"))
+    journal = settings.state_dir / JOURNAL
+    there = {f"{STATE}/{JOURNAL}/{path.name}" for path in _with_records(journal)}
+    was_interrupted = (journal / DRAFT).exists() and there <= names
+    if not there or was_interrupted:
+        return None
+    if choice is not None or not names or _is_later(settings.state_dir, backup):
+        return choice or JournalChoice.KEEP
+    message = (
+        f"the journal in {journal} is not known to be later than that of the backup, whose calls may be nowhere else:"
+        " `vosd restore FILE --state replace` restores that of the backup and moves this one aside, `--state keep`"
+        " goes on with this one"
+    )
+    raise BackupError(message)
+
+
+def restore_state(
+    backup: BackupReader, settings: Settings, choice: JournalChoice | None, now: Callable[[], int]
+) -> RestoredState:
+    """Write the journal and the other files of state; where the journal stays, those that are missing.
 
     The files of the journal get their names when all of them are on the disk. One that has failed, or was killed, is
-    begun again.
+    begun again. ``choice`` is the result of ``check_state``.
 
     Raises:
         OSError: a file cannot be written.
     """
-    names = backup.names(STATE)
     journal = settings.state_dir / JOURNAL
+    names = backup.names(STATE)
+    if choice is JournalChoice.KEEP:
+        return RestoredState("kept", left_out=_add_missing(backup, settings.state_dir))
+    replaced = None
+    if choice is JournalChoice.REPLACE:
+        replaced = str(journal.rename(journal.with_name(f"{JOURNAL}-replaced-{now()}")))
+        sync_directory(settings.state_dir)
     draft = journal / DRAFT
-    there = {f"{STATE}/{JOURNAL}/{path.name}" for path in all_files(journal)}
-    was_interrupted = draft.exists() and there <= set(names)
-    if there and not was_interrupted:
-        return "kept"
     shutil.rmtree(draft, ignore_errors=True)
     for name in names:
         path = settings.state_dir / name.removeprefix(f"{STATE}/")
@@ -122,11 +173,14 @@ def restore_state(backup: BackupReader, settings: Settings) -> str:
         path.unlink(missing_ok=True)
         backup.extract(name, path)
     if draft.exists():
+        for path in set(all_files(journal)) - set(_with_records(journal)):  # else two files have one number
+            path.unlink()
+            path.with_suffix(ENDS).unlink(missing_ok=True)
         for path in draft.iterdir():
             path.replace(journal / path.name)
         sync_directory(journal)
         draft.rmdir()
-    return "restored" if names else "none"
+    return RestoredState("restored" if names else "none", replaced)
 
 
 def restore_configuration(backup: BackupReader, directory: Path) -> Path:
@@ -196,6 +250,53 @@ async def _restore_rows(
     await target.check_untouched(database, leases)
     await rows.finish(database, backup.manifest.schema)
     return "its tables were dropped" if had_content else None
+
+
+def _with_records(journal: Path) -> list[Path]:
+    """Return the files of a journal that contain a record, or a damaged one."""
+    found = []
+    for path in all_files(journal):
+        with path.open("rb") as file:
+            if next(frames_in(file), None) is not None:
+                found.append(path)
+    return found
+
+
+def _is_later(state_dir: Path, backup: BackupReader) -> bool:
+    """Say whether a switch wrote to ``state_dir`` about the database of the backup, and after the backup."""
+    here = MemoFile(state_dir / MEMO).read()
+    if here is None or f"{STATE}/{MEMO}" not in backup.names(STATE):
+        return False
+    with backup.member(f"{STATE}/{MEMO}") as file:
+        then = msgspec.json.decode(file.read(), type=Memo)
+    return here.state.identity == then.state.identity and here.state.commits >= then.state.commits
+
+
+def _add_missing(backup: BackupReader, state_dir: Path) -> tuple[str, ...]:
+    """Write the files that are missing beside a journal that stays; return those that are there and differ.
+
+    What is known of the database belongs to that journal.
+    """
+    differ = []
+    for member in backup.manifest.members:
+        name = member.name.removeprefix(f"{STATE}/")
+        if name == member.name or name.startswith(f"{JOURNAL}/") or name == MEMO:
+            continue
+        path = state_dir / name
+        if not path.exists():
+            _make_directory(path.parent)
+            draft = path.with_name(f".{path.name}{DRAFT}")
+            draft.unlink(missing_ok=True)
+            backup.extract(member.name, draft)
+            draft.replace(path)
+        elif member.sha256 != _digest(path):
+            differ.append(name)
+    return tuple(differ)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _has_content(file: Path) -> bool:

@@ -78,6 +78,12 @@ def _shown(manifest: "BackupManifest") -> dict[str, Any]:
 @click.option("--check", "only_check", is_flag=True, help="Only compare the file with its checksums.")
 @click.option("--config-to", type=_DIRECTORY, metavar="DIR", help="Only write the configuration's files below DIR.")
 @click.option("--replace", is_flag=True, help="Into a database that is not empty: what it has is lost.")
+@click.option(
+    "--state",
+    "journal",
+    type=click.Choice(["keep", "replace"]),
+    help="Go on with the journal that is there, or move it aside and restore that of the backup.",
+)
 @click.option("--verify", is_flag=True, help="Verify the ledger at the end, from its first entry on.")
 @json_option
 @pass_invocation
@@ -87,13 +93,14 @@ def restore(
     only_check: bool,
     config_to: Path | None,
     replace: bool,
+    journal: str | None,
     verify: bool,
     as_json: bool,
 ) -> None:
     """Put a backup into an empty database, and its journal into a state_dir that has none.
 
-    No switch may run on either. Nothing is changed before every checksum is compared. What the database lacks and a
-    newer journal has is booked at the next start.
+    No switch may run on either. Nothing is changed before every checksum is compared. A later journal of the same
+    database stays: calls that it has and the database lacks are booked at the next start.
     """
     from vosd.admin.backup_file import opened
 
@@ -108,7 +115,8 @@ def restore(
             else:
                 output.line(f"{file} is sound: {len(reader.manifest.members)} files, as of {reader.manifest.made_at}")
         else:
-            _restore(invocation, reader, may_replace=replace, is_verified=verify, as_json=as_json)
+            restored = asyncio.run(_put_back(invocation, reader, journal, may_replace=replace))
+            _finish(invocation, restored, is_verified=verify, as_json=as_json)
 
 
 def _restore_configuration(reader: "BackupReader", directory: Path, *, as_json: bool) -> None:
@@ -121,11 +129,8 @@ def _restore_configuration(reader: "BackupReader", directory: Path, *, as_json: 
         output.line(f"the configuration is {main}: look at its paths and addresses before you use it")
 
 
-def _restore(
-    invocation: Invocation, reader: "BackupReader", *, may_replace: bool, is_verified: bool, as_json: bool
-) -> None:
+def _finish(invocation: Invocation, restored: "Restored", *, is_verified: bool, as_json: bool) -> None:
     found: list[BookDifference] = []
-    restored = asyncio.run(_put_back(invocation, reader, may_replace=may_replace))
     if is_verified:
         in_office(invocation, lambda office: office.stores.verify(found.append, whole=True))
     if as_json:
@@ -160,11 +165,17 @@ def _tell(restored: "Restored") -> None:
             "none": "the backup has no journal",
         }[restored.state]
     )
+    if restored.replaced_journal is not None:
+        output.line(f"the journal that was there: {restored.replaced_journal}")
+    if restored.left_out:
+        output.line(f"these files stay as they are here, the backup has others: {', '.join(restored.left_out)}")
     output.line(f"restored as of {restored.made_at}; payments booked later have to be booked again")
 
 
-async def _put_back(invocation: Invocation, reader: "BackupReader", *, may_replace: bool) -> "Restored":
-    from vosd.admin.restore import Restored, restore_database, restore_state, rows_now
+async def _put_back(
+    invocation: Invocation, reader: "BackupReader", journal: str | None, *, may_replace: bool
+) -> "Restored":
+    from vosd.admin.restore import JournalChoice, Restored, check_state, restore_database, restore_state, rows_now
     from vosd.daemon.claim import StateDirectory
     from vosd.storage.migrations import newest_revision
 
@@ -172,6 +183,7 @@ async def _put_back(invocation: Invocation, reader: "BackupReader", *, may_repla
     state_directory = StateDirectory(settings.state_dir)
     state_directory.claim()
     try:
+        choice = check_state(reader, settings, JournalChoice(journal) if journal else None)
         url = settings.database_url.reveal()
         with meter("rows" if reader.manifest.database == "mysql" else "bytes") as shown:
             replaced = await restore_database(reader, url, shown.show, now_ms, may_replace=may_replace)
@@ -181,7 +193,7 @@ async def _put_back(invocation: Invocation, reader: "BackupReader", *, may_repla
             schema=newest_revision(),
             tables=await rows_now(url),
             replaced=replaced,
-            state=restore_state(reader, settings),
+            **restore_state(reader, settings, choice, now_ms)._asdict(),
         )
     finally:
         state_directory.release()

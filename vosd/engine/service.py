@@ -25,7 +25,7 @@ from vosd.engine.booking.away_terms import AwayTerms
 from vosd.engine.booking.balances import ACCOUNTS_AT_ONCE, Balances
 from vosd.engine.booking.call_keeper import CallKeeper
 from vosd.engine.booking.comparison import JournalComparison
-from vosd.engine.booking.database_watch import Condition, DatabaseWatch, MemoFile
+from vosd.engine.booking.database_watch import MEMO, Condition, DatabaseWatch, MemoFile
 from vosd.engine.booking.last_standings import LastStandings, NoLastStandings, StandingsCopier
 from vosd.engine.booking.overrides import OverrideWatch
 from vosd.engine.booking.recorder import Recorder
@@ -139,7 +139,7 @@ class SwitchService:
         self.directory = NameDirectory(resolver, clock, means_of(settings.listen), settings.dns)
         self.signalling = SignallingLimits(catalogue, self.directory.name_at)
         self._named_sources, self.directory.sources_moved = NamedSources(self.directory.sources), self._relocate
-        memo, copy = MemoFile(settings.state_dir / "database.json"), last_standings or NoLastStandings()
+        memo, copy = MemoFile(settings.state_dir / MEMO), last_standings or NoLastStandings()
         comparison = JournalComparison(books, self.balances, self.recorder, self._journal, copy)
         self.database = DatabaseWatch(lease, books, self.balances, comparison, memo, clock, self._mend_the_rest)
         self.phone_service = PhoneService(clock, settings.phone_service, lambda: self.registrations)

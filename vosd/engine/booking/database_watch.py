@@ -38,6 +38,8 @@ RELEASE_S: Final = 2.0
 """Time limit for releasing the lease at a stop; after that it runs out."""
 MEMO_AGE_S: Final = 300
 """Greatest age of the memo at the end of the earlier run; a power loss takes the latest writes."""
+MEMO: Final = "database.json"
+"""Name of the memo in ``state_dir``."""
 NAMED_AT_MOST: Final = 20
 """Most accounts that the log names after a comparison."""
 
