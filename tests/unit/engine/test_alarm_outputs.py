@@ -23,6 +23,7 @@ from vosd.engine.alarms import mail, webhook
 from vosd.engine.alarms import output as output_of_alarms
 from vosd.engine.alarms.desk import AlarmDesk, AlarmFile, row
 from vosd.engine.alarms.mail import Mail, composed
+from vosd.engine.alarms.output import ChangeQueue
 from vosd.engine.alarms.webhook import AlarmWebhook
 from vosd.engine.background import every
 from vosd.engine.settings import AlarmSettings, MailSecurity, MailSettings, WebhookSettings
@@ -282,9 +283,9 @@ async def test_many_changes_are_one_mail_which_is_repeated_until_the_server_take
     assert message["Subject"] == "[vosd sw1] 300 raised, 0 cleared: gateway_down"
     assert message["To"] == "noc@example.com, boss@example.com"
     lines = message.get_content().splitlines()
-    assert lines[0] == "100 earlier changes are not listed: vosd alarms --history"
-    assert lines[1] == "1970-01-01T00:00:00.100Z WARNING gateway_down g100"
-    assert second["Subject"] == "[vosd sw1] 1 raised, 0 cleared: lease_lost"
+    assert lines[0] == "100 less urgent or earlier changes are not listed: vosd alarms, vosd alarms --history"
+    assert lines[1] == "1970-01-01T00:00:00.299Z WARNING gateway_down g299"
+    assert second["Subject"] == "[vosd sw1] 1 raised (1 critical), 0 cleared: lease_lost"
     assert [line["event"] for line in logs][:1] == ["alarm_output_down"]
     assert logs[-1]["event"] == "alarm_output_up"
     await stopped(task)
@@ -332,7 +333,7 @@ async def test_a_mail_server_that_is_replaced_while_it_is_asked_is_not_reported_
         output.put(*changes_of(1, "lease_lost"))
         may_answer.set()
         message = await asyncio.wait_for(postbox.mails.get(), PATIENCE_S)
-    assert message["Subject"] == "[vosd sw1] 1 raised, 0 cleared: lease_lost"
+    assert message["Subject"] == "[vosd sw1] 1 raised (1 critical), 0 cleared: lease_lost"
     assert logs == []
     await stopped(task)
 
@@ -344,9 +345,53 @@ async def test_what_waits_for_a_dead_mail_server_is_bounded(monkeypatch: pytest.
         output.put(change)
     task = asyncio.create_task(output.run())
     lines = (await asyncio.wait_for(postbox.mails.get(), PATIENCE_S)).get_content().splitlines()
-    assert lines[0].startswith("2 earlier changes")
-    assert [line.split()[-1] for line in lines[1:4]] == ["g2", "g3", "g4"]
+    assert lines[0].startswith("2 less urgent or earlier changes")
+    assert [line.split()[-1] for line in lines[1:4]] == ["g4", "g3", "g2"]
     await stopped(task)
+
+
+def test_a_mail_lists_the_most_urgent_changes_first_whatever_a_scanner_raises():
+    changes = [*changes_of(1, "database_regressed"), *changes_of(250, "auth_lockout", "source")]
+    message = composed("sw1", mail_settings(25), changes, 0, 0)
+    assert message["Subject"] == "[vosd sw1] 251 raised (1 critical), 0 cleared"
+    lines = message.get_content().splitlines()
+    assert lines[0].startswith("51 less urgent or earlier changes are not listed")
+    assert lines[1] == "1970-01-01T00:00:00.000Z CRITICAL database_regressed: gateway: g0"
+    assert lines[2].endswith("auth_lockout g249")
+
+
+def test_the_least_urgent_change_of_too_many_is_dropped_and_with_a_beginning_its_end(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(output_of_alarms, "WAITING_MAX", 4)
+    queue, alarms = ChangeQueue(), Alarms()
+    happened = (
+        ("disk_low", "disk_recovered", {}), ("auth_lockout", "auth_unblocked", {"source": "a"}),
+        ("auth_lockout", "", {"source": "b"}), ("lease_lost", "lease_regained", {}),
+    )  # fmt: skip
+    for event, end, facts in happened:
+        for name in filter(None, (event, end)):
+            for change in alarms.note(name, facts, 1):
+                queue.put(change)
+    changes, dropped = queue.taken()
+    assert ([(each.alarm.event.value, each.is_raised) for each in changes], dropped) == (
+        [("disk_low", True), ("disk_low", False), ("lease_lost", True), ("lease_lost", False)],
+        3,
+    )
+    queue.put(*changes_of(1, "database_regressed"))
+    queue.put_back()
+    changes, dropped = queue.taken(1)
+    assert ([each.alarm.event.value for each in changes], dropped, len(queue)) == (["lease_lost"], 5, 3)
+    queue.delivered()
+    assert [each.alarm.event.value for each in queue.taken()[0]] == ["lease_lost", "database_regressed"]
+
+
+def test_a_critical_alarm_waits_while_a_scanner_fills_the_queue():
+    queue, alarms = ChangeQueue(), Alarms()
+    queue.put(*alarms.note("database_regressed", {}, 0))
+    for number in range(3 * output_of_alarms.WAITING_MAX):
+        for name in ("auth_lockout", "auth_unblocked"):
+            queue.put(*alarms.note(name, {"source": str(number)}, 1))
+    changes, dropped = queue.taken()
+    assert (changes[0].alarm.event, len(changes) + dropped) == (Event.DATABASE_REGRESSED, 6_001)
 
 
 async def test_a_server_without_encryption_gets_no_password_where_encryption_is_wanted(postbox: Postbox):

@@ -18,11 +18,11 @@ from vosd.engine.alarms.output import AlarmOutput
 from vosd.engine.background import send_queued
 from vosd.engine.daemon_threads import DaemonThreads
 from vosd.engine.settings import MailSecurity, MailSettings
-from vosd.obs.alarms import AlarmChange
+from vosd.obs.alarms import AlarmChange, Level
 from vosd.obs.remedies import REMEDIES
 
 LINES_MAX: Final = 200
-"""Changes that one mail lists."""
+"""Changes that one mail lists: the most urgent first, of those the latest, as ``vosd alarms`` does."""
 GATHER_S: Final = 5.0
 """Time that the first change waits for others."""
 TIMEOUT_S: Final = 30.0
@@ -58,7 +58,7 @@ class Mail(AlarmOutput[MailSettings]):
 
     async def _send(self, settings: MailSettings) -> bool:
         """Send what waits; return False if the server does not take it."""
-        changes, dropped = tuple(self._waiting), self._dropped
+        changes, dropped = self._changes.taken()
         self._queued.clear()
         if not changes:
             return True
@@ -69,20 +69,19 @@ class Mail(AlarmOutput[MailSettings]):
         except (OSError, smtplib.SMTPException) as error:
             why = why_not_sent(error)
         if settings is not self._settings:  # a reload has replaced the server meanwhile: its answer says nothing now
+            self._changes.put_back()
             self._queued.set()
             return False
         if why:
-            self._outage.found(why, waiting=len(self._waiting))
+            self._outage.found(why, waiting=len(self._changes))
+            self._changes.put_back()
             self._queued.set()
             return False
         if refused:  # the others have the mail: it is not repeated
             self._outage.found(refusals(refused), waiting=0)
         else:
             self._outage.over()
-        # Those that were dropped meanwhile were the oldest, hence in the mail.
-        for _ in range(max(0, len(changes) - (self._dropped - dropped))):
-            self._waiting.popleft()
-        self._dropped = max(0, self._dropped - dropped - len(changes))
+        self._changes.delivered()
         return True
 
 
@@ -90,7 +89,10 @@ def composed(
     node: str, settings: MailSettings, changes: Sequence[AlarmChange], dropped: int, wall_ms: int
 ) -> EmailMessage:
     """Return the mail: the subject says how many alarms were raised and cleared, the text lists them."""
+    latest_first = [*reversed(changes)]
+    changes = sorted(latest_first, key=lambda change: -change.alarm.level.rank)
     raised = sum(1 for change in changes if change.is_raised)
+    urgent = sum(1 for change in changes if change.is_raised and change.alarm.level is Level.CRITICAL)
     message = EmailMessage()
     message["From"] = settings.sender
     message["To"] = ", ".join(settings.recipients)
@@ -99,11 +101,12 @@ def composed(
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no automatic answer is wanted
     names = {change.alarm.event.value for change in changes}
     about = f": {next(iter(names))}" if len(names) == 1 else ""
-    message["Subject"] = f"[vosd {node}] {raised} raised, {len(changes) - raised} cleared{about}"
-    lines = [_line(change) for change in changes[-LINES_MAX:]]
+    critical = f" ({urgent} critical)" if urgent else ""
+    message["Subject"] = f"[vosd {node}] {raised} raised{critical}, {len(changes) - raised} cleared{about}"
+    lines = [_line(change) for change in changes[:LINES_MAX]]
     left_out = dropped + len(changes) - len(lines)
     if left_out:
-        lines.insert(0, f"{left_out} earlier changes are not listed: vosd alarms --history")
+        lines.insert(0, f"{left_out} less urgent or earlier changes are not listed: vosd alarms, vosd alarms --history")
     raised_kinds = dict.fromkeys(change.alarm.event for change in changes if change.is_raised)
     todo = ["", *(f"{event.value}: {REMEDIES[event]}" for event in raised_kinds)] if raised_kinds else []
     message.set_content("\n".join([*lines, *todo, "", "vosd alarms lists what holds now."]))

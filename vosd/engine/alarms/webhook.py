@@ -50,8 +50,8 @@ class AlarmWebhook(AlarmOutput[WebhookSettings]):
 
     async def _send_all(self) -> bool:
         """Send until the queue is empty; return False if the server is not well."""
-        while self._waiting and (poster := self._poster) is not None and self._settings is not None:
-            change, dropped = self._waiting[0], self._dropped
+        while len(self._changes) and (poster := self._poster) is not None and self._settings is not None:
+            (change,), dropped = self._changes.taken(1)
             body = _body(self._node, change, dropped)
             status, why = 0, ""
             try:
@@ -60,16 +60,16 @@ class AlarmWebhook(AlarmOutput[WebhookSettings]):
                 why = str(error)
             if poster is not self._poster:  # a reload has replaced the server meanwhile: its answer says nothing now
                 poster.hang_up()
+                self._changes.put_back()
                 continue
             if why:
-                self._outage.found(why, waiting=len(self._waiting))
+                self._outage.found(why, waiting=len(self._changes))
+                self._changes.put_back()
                 return False
             if status >= 300 and self._log_limiter.admits(str(status), self._clock.now().mono):
                 _log.warning(Event.ALARM_REFUSED.value, output="webhook", status=status)
             self._outage.over()
-            self._dropped -= dropped
-            if self._waiting and self._waiting[0] is change:
-                self._waiting.popleft()
+            self._changes.delivered()
         self._queued.clear()
         return True
 
