@@ -5,6 +5,7 @@ from ipaddress import ip_network
 
 import pytest
 from doubles.data.builders import catalogue, mapping_gateway, phone
+from doubles.data.registering import register_request
 from doubles.sockets.loopback import Endpoint
 from doubles.virtual.customer import Intent
 from doubles.virtual.exchange import SWITCH
@@ -12,7 +13,10 @@ from doubles.virtual.scene import CUSTOMER, VENDORS, Scene, vendor_gateway
 from doubles.virtual.vendor import SILENT, answers, refuses
 
 from vosd.base.cause import EndReason
+from vosd.engine.registration.bindings import RegistrantKind
+from vosd.sip.flows import Listener
 from vosd.sip.settings import RegistrarSettings, SipSettings
+from vosd.sip.wire.outgoing import Peer
 
 NUMBER = "44201"
 HOME = Endpoint("203.0.113.66", 41_234)
@@ -208,6 +212,21 @@ def test_a_call_goes_to_the_first_proxy_of_the_path_where_the_register_came_from
     ]
     record = scene.close()
     assert (record.end_reason, record.destination_address) == ("Cancelled", str(PROXY))
+
+
+def test_a_phone_behind_a_proxy_is_called_after_the_connection_of_the_proxy_has_closed():
+    known = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
+    listeners = (Listener(*SWITCH), Listener(*SWITCH, "tcp"))
+    scene = Scene(catalogue(known, phones=(phone(NUMBER),)), listeners=listeners)
+    proxy, connection = scene.exchange.vendor(PROXY), Peer(1, PROXY.host, 43_817)
+    path = [f"Path: <sip:{PROXY};transport=tcp;lr>"]
+    request = register_request(f"<sip:{NUMBER}@192.168.1.20:5060>", headers=path)
+    registrations = scene.exchange.registrations
+    registrations.register(NUMBER, RegistrantKind.PHONE, request, connection, scene.exchange.clock.now())
+    registrations.connection_lost(connection)
+    record = finish(scene, called(scene))
+    assert (record.end_reason, record.destination_address) == ("Normal", str(PROXY))
+    assert proxy.only_call.invite.start_line == f"INVITE sip:{NUMBER}@192.168.1.20:5060 SIP/2.0"
 
 
 @pytest.mark.parametrize("proxies", [(), (f"{VENDORS[0].host}/32", f"{PROXY.host}/32", "10.0.0.0/8")])

@@ -1,6 +1,7 @@
 """Registrations through the real switch, on virtual time: who may register, reports of changes, expiry."""
 
 from dataclasses import replace
+from ipaddress import ip_network
 
 import pytest
 from doubles.data.builders import catalogue, credentials, mapping_gateway, phone
@@ -309,6 +310,36 @@ def test_a_flow_that_fails_ends_its_binding_alone_even_where_its_contact_accepts
     assert [address.port for address in switch.registrations.addresses("1001")] == [41_001]
     switch.registrations.connection_lost(flows[0])
     assert not switch.registrations.addresses("1001")
+
+
+@pytest.mark.parametrize(
+    ("path", "left"),
+    [
+        (f"<sip:{HOME.host}:5070;transport=tcp;lr>", [(HOME.host, 5_070)]),
+        (f"<sip:{HOME.host};lr>, <sip:10.0.0.1;lr>", [(HOME.host, 5_060)]),
+        ("<sip:edge.example;lr>", [(HOME.host, 5_080)]),
+        (f"<sip:{OFFICE};transport=tcp;lr>", [OFFICE]),
+        ("<sip:192.0.2.99;lr>", []),
+        ("<sip:unknown.example;lr>", []),
+    ],
+)
+@pytest.mark.parametrize("device", ["", ';reg-id=1;+sip.instance="<urn:uuid:7>"'])
+def test_a_phone_behind_a_proxy_is_reached_by_its_path_whatever_becomes_of_the_connection(path, left, device):
+    """RFC 3327 section 5.3: the private Contact says nothing about the way to it."""
+    proxies = (ip_network(f"{HOME.host}/32"), ip_network(f"{OFFICE.host}/32"))
+    switch = exchange(
+        listeners=CONNECTED,
+        sip=SipSettings(registrar=RegistrarSettings(proxies=proxies)),
+        locate=lambda hop, _: hop._replace(host=HOME.host, port=5_080) if hop.host == "edge.example" else None,
+    )
+    connection = Peer(1, *HOME)
+    contact = f"<sip:1001@192.168.1.20:5060>{device}"
+    request = register_request(contact, headers=[f"Path: {path}"])
+    switch.registrations.register("1001", RegistrantKind.PHONE, request, connection, switch.clock.now())
+    for _ in range(2):
+        switch.registrations.connection_lost(connection)
+        assert [(each.host, each.port) for each in switch.registrations.addresses("1001")] == left
+        assert {each.transport for each in switch.registrations.addresses("1001")} <= {"tcp"}
 
 
 def test_several_users_are_registered_over_one_connection_and_lost_with_it():

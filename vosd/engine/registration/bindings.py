@@ -168,9 +168,10 @@ class Registrations(Counting):
             self._change(name, user.kind, live, Departure.EXPIRED)
 
     def connection_lost(self, peer: Peer) -> None:
-        """Remove the bindings on a lost connection, except those whose contact can be called back.
+        """Remove the bindings on a lost connection, except those that are reached without it.
 
         One with a reg-id is a flow of its device (RFC 5626 section 5.3), which opens another one; nothing replaces it.
+        Behind a proxy (Path) the flow is one of that proxy's connections, and not this one.
         """
         for name in self._addresses.connected(peer):
             user = self._users.get(name)
@@ -180,8 +181,8 @@ class Registrations(Counting):
             for binding in user.bindings:
                 place: Peer | None = binding.peer
                 if binding.peer == peer:
-                    is_flow = bool(binding.instance and binding.reg_id)
-                    place = None if is_flow else self._flows.listening(binding.contact, peer)
+                    is_flow = bool(binding.instance and binding.reg_id) and not binding.path
+                    place = None if is_flow else self._without_connection(binding)
                 if place is not None:
                     kept.append(_moved(binding, place))
             self._change(name, user.kind, tuple(kept), Departure.CONNECTION_LOST)
@@ -215,7 +216,7 @@ class Registrations(Counting):
             StoreUnavailable: the database cannot be reached.
         """
         began = self._clock.now().mono
-        found, ended = await self._writer.load()
+        found, ended = await self._writer.load(self._without_connection)
         for name, binding in found:
             kind = users.get(name)
             if kind is None:
@@ -380,6 +381,18 @@ class Registrations(Counting):
         uri = without_headers(binding.contact)
         device = binding.instance if binding.reg_id else ""
         return Address(peer.host, peer.port, transport, uri=uri, path=binding.path, flow=peer.flow, device=device)
+
+    def _without_connection(self, binding: Binding) -> Peer | None:
+        """Return where a binding is reached once the connection of its REGISTER is closed; None = nowhere.
+
+        That is where the first proxy of its Path accepts connections, as ``_address`` follows it, else its Contact.
+        """
+        peer = binding.peer
+        if not binding.path:
+            return self._flows.listening(binding.contact, peer)
+        there = self._flows.beside(binding.path[0], peer)
+        is_elsewhere = there is None and self._address(binding).host != peer.host  # at another proxy of the operator
+        return peer if is_elsewhere else there
 
     def _are_proxies(self, *hosts: str) -> bool:
         return all(self._proxies.longest(host) is not None for host in hosts)

@@ -9,10 +9,11 @@ At most one state for each binding is queued, so the queue is bounded however lo
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Final
 
+import msgspec
 import structlog
 
 from vosd.base.clock import Clock, Instant
@@ -72,8 +73,12 @@ class RegistrationWriter:
         self._until.pop(key, None)
         self._queue(key, None)
 
-    async def load(self) -> tuple[list[tuple[str, Binding]], list[str]]:
-        """Return the stored bindings that may still be valid, and the names of users with expired ones.
+    async def load(
+        self, without_connection: Callable[[Binding], Peer | None]
+    ) -> tuple[list[tuple[str, Binding]], list[str]]:
+        """Return the stored bindings that may still be valid, and the names of users with others.
+
+        ``without_connection`` returns where a binding is reached that was reached over a connection; None = nowhere.
 
         Raises:
             StoreUnavailable: the database cannot be reached.
@@ -82,14 +87,17 @@ class RegistrationWriter:
         now = self._clock.now()
         for row in await self._store.load():
             left_ms = min(row.until - now.wall, 1_000 * row.lifetime_s)
-            peer = self._peer_of(row)
+            flow = self._flows.named(row.listener)
             key = BindingKey(row.name, row.slot)
-            if left_ms <= 0 or peer is None:
-                self._queue(key, None)
-                ended.append(row.name)
-                continue
-            self._until[key] = row.until
-            found.append((row.name, _binding_of(row, peer, now.plus(left_ms))))
+            if left_ms > 0 and flow is not None:
+                binding = _binding_of(row, Peer(flow, row.host, row.port), now.plus(left_ms))
+                peer = without_connection(binding) if self._flows.reliable[flow] else binding.peer
+                if peer is not None:
+                    self._until[key] = row.until
+                    found.append((row.name, msgspec.structs.replace(binding, peer=peer)))
+                    continue
+            self._queue(key, None)
+            ended.append(row.name)
         return found, ended
 
     async def write_again(self, bindings: Iterable[tuple[str, Binding]]) -> None:
@@ -199,14 +207,6 @@ class RegistrationWriter:
             return all([await self._save(half) for half in halves])
         self._outage.over()
         return True
-
-    def _peer_of(self, row: StoredBinding) -> Peer | None:
-        """Return the address of a restored binding; None if it was reachable only over its connection."""
-        flow = self._flows.named(row.listener)
-        if flow is None:
-            return None
-        peer = Peer(flow, row.host, row.port)
-        return self._flows.listening(row.contact, peer) if self._flows.reliable[flow] else peer
 
 
 def _parted(batch: dict[BindingKey, StoredBinding | None]) -> tuple[list[StoredBinding], list[BindingKey]]:
