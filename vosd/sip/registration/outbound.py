@@ -63,6 +63,7 @@ class OutboundRegistration:
         "_lengthened",
         "_listener",
         "_series",
+        "_waits",
         "contact",
         "expires_at",
         "failures",
@@ -90,6 +91,8 @@ class OutboundRegistration:
         self._expires_s = terms.expires_s
         self._lengthened = 0
         """Number of 423 that this attempt has followed."""
+        self._waits = 0
+        """Number of waits since the last success by which the next one is longer."""
         address = f"<sip:{escape_user(terms.user)}@{host_text(terms.domain)}>"
         self._series = Dialog.outside(
             call_id=endpoint.token(),
@@ -235,6 +238,7 @@ class OutboundRegistration:
         self.next_attempt_at = None
         self.state = RegistrationState.REFRESHING if self.is_registered else RegistrationState.TRYING
         self._lengthened = 0
+        self._address.begin()
         self._ask(self._expires_s, now)
 
     def _remove(self, now: Instant) -> None:
@@ -248,7 +252,10 @@ class OutboundRegistration:
             hop = self._address.latest  # a name that is out of the configuration is not looked up any more
         if hop is None:
             self._unanswered(now)
-            return
+        else:
+            self._send(hop, expires_s, now)
+
+    def _send(self, hop: Hop, expires_s: int, now: Instant) -> None:
         flow, agent = self._flow_to(hop), self.terms.user_agent
         transport = self._endpoint.flows.listeners[flow].transport
         self._series.reach_by(Peer(flow, hop.host, hop.port or DEFAULT_PORTS[transport]))
@@ -271,13 +278,14 @@ class OutboundRegistration:
             self._lapse()
             self._failed(None, now)
             return
-        self.failures = 0
+        self.failures = self._waits = 0
         self._address.succeeded()
         self.state = RegistrationState.REGISTERED
         if self.registered_at is None:
             self.registered_at = now
         self.expires_at = now.plus(1_000 * granted_s)
-        # At 80 % of the granted time, so that a failed refresh can be repeated before the binding expires.
+        # At 80 % of the granted time, so that a failed refresh can be repeated before the binding expires. Of a brief
+        # time that is too late where a registrar does not answer at all, which is known after 32 s.
         self.next_attempt_at = now.plus(max(800 * granted_s, REFRESH_MIN_MS))
         self.service_route = service_route_of(response)
         self._report(RegistrationChange.GAINED)
@@ -290,8 +298,13 @@ class OutboundRegistration:
             self._failed(None, now)
 
     def _failed(self, retry_after: int | None, now: Instant) -> None:
-        """Retry later, with growing delay; the binding is valid until it expires."""
-        self._back_off(retry_after, now)
+        """Ask the next address (RFC 3263 section 4.3), or retry later; the binding is valid until it expires."""
+        self._address.failed()
+        another = None if retry_after is not None else self._address.choose_another()
+        if another is not None:
+            self._send(another, self._expires_s, now)
+            return
+        self._back_off(retry_after, now, None if self.expires_at is None else self.expires_at.mono - now.mono)
         if self.is_registered:
             self.state = RegistrationState.REGISTERED
         else:
@@ -300,22 +313,29 @@ class OutboundRegistration:
 
     def _refused(self, response: Response, now: Instant) -> None:
         """Retry as after a failure, so that a corrected account works within minutes; the binding is gone at once."""
-        self._back_off(retry_after_s(response), now)
+        self._address.failed()
+        self._back_off(retry_after_s(response), now, None)
         if self.reported is RegistrationChange.GAINED:
             self._report(RegistrationChange.LOST)
         self._forget_binding()
         self.state = RegistrationState.REFUSED
         self._report(RegistrationChange.REFUSED)
 
-    def _back_off(self, retry_after: int | None, now: Instant) -> None:
-        """Schedule the next attempt: by Retry-After in seconds, else by the number of consecutive failures."""
+    def _back_off(self, retry_after: int | None, now: Instant, left_ms: int | None) -> None:
+        """Schedule the next attempt: by Retry-After in seconds, else with growing delay.
+
+        A binding that ends in ``left_ms`` is saved where that is possible: the delay is at most half of that time.
+        """
         self.failures += 1
-        self._address.failed()
         if retry_after is not None:
             wait_ms = max(1_000 * min(retry_after, RETRY_AFTER_MAX_S), REFRESH_MIN_MS)
             self.next_attempt_at = now.plus(wait_ms + self._draw(wait_ms // 10 + 1))
             return
-        wait_ms = min(BACK_OFF_MS << min(self.failures - 1, 8), BACK_OFF_MAX_MS)
+        wait_ms = min(BACK_OFF_MS << min(self._waits, 8), BACK_OFF_MAX_MS)
+        if left_ms is not None and left_ms // 2 < wait_ms:
+            wait_ms = max(left_ms // 2, REFRESH_MIN_MS)
+        else:
+            self._waits += 1
         self.next_attempt_at = now.plus(wait_ms - wait_ms // 10 + self._draw(wait_ms // 5 + 1))
 
     def _lapse(self) -> None:

@@ -15,7 +15,7 @@ AddressesOf = Callable[[], Sequence[Hop]]
 class RegistrarAddress:
     """The address that answers, as long as it does; after failures each other one before any is asked again."""
 
-    __slots__ = ("_asked", "_failed", "_where", "latest")
+    __slots__ = ("_asked", "_failed", "_tried", "_where", "latest")
 
     def __init__(self, where: AddressesOf) -> None:
         self._where = where
@@ -25,10 +25,23 @@ class RegistrarAddress:
         """The address that answered last."""
         self._failed: list[Hop] = []
         """Addresses that failed since the last success, the latest last."""
+        self._tried = 0
+        """Number of addresses that failed in this attempt."""
+
+    def begin(self) -> None:
+        """Begin an attempt, in which each address may be asked once."""
+        self._tried = 0
 
     def choose(self) -> Hop | None:
         """Return the address for the next REGISTER; None if the name has none now."""
+        return self._choose(self._where())
+
+    def choose_another(self) -> Hop | None:
+        """Return an address that has not failed in this attempt; None if all have."""
         hops = self._where()
+        return self._choose(hops) if self._tried < len(hops) else None
+
+    def _choose(self, hops: Sequence[Hop]) -> Hop | None:
         if hops:
             self._failed = [hop for hop in self._failed if hop in hops]
         self._asked = min(hops, key=self._rank, default=None)
@@ -43,7 +56,8 @@ class RegistrarAddress:
         self._failed.clear()
 
     def failed(self) -> None:
-        """Note that the attempt has failed."""
+        """Note that the address has failed."""
+        self._tried += 1
         if self._asked is not None:
             self._failed = [*(hop for hop in self._failed if hop != self._asked), self._asked]
 
