@@ -17,7 +17,13 @@ TIMEOUT_S: Final = 5.0
 """Time limit of one report, including its connection."""
 _NOT_NOW: Final = frozenset({408, 425, 429})
 """Statuses that are retried, in addition to all 5xx."""
+_OF_THE_SERVER: Final = frozenset({401, 403, 404, 407})
 _NAMES: Final = DaemonThreads(2, "names of reports")
+
+
+def is_of_the_server(status: int) -> bool:
+    """Return whether a status says nothing of the report, but of the server, its path or our secret: retry then."""
+    return 300 <= status < 400 or status in _OF_THE_SERVER
 
 
 class UndeliveredError(Exception):

@@ -19,9 +19,10 @@ from structlog.testing import capture_logs
 from vosd.base.secret import Secret
 from vosd.cdr.columns import iso_utc
 from vosd.control.installation import AlarmList, ConfirmAlarm
+from vosd.engine.alarms import desk as desk_of_alarms
 from vosd.engine.alarms import mail, webhook
 from vosd.engine.alarms import output as output_of_alarms
-from vosd.engine.alarms.desk import AlarmDesk, AlarmFile, row
+from vosd.engine.alarms.desk import AlarmDesk, AlarmFile, KeptDesk, row
 from vosd.engine.alarms.mail import Mail, composed
 from vosd.engine.alarms.output import ChangeQueue
 from vosd.engine.alarms.webhook import AlarmWebhook
@@ -147,15 +148,27 @@ async def test_what_waits_for_a_dead_server_is_bounded_and_the_next_report_says_
     await stopped(task)
 
 
+@pytest.mark.parametrize("status", [302, 401, 403, 404])
+async def test_a_report_is_repeated_where_its_status_is_about_the_server_or_the_secret(hook: Hook, status: int):
+    output = webhook_of(hook.url)
+    hook.answers = [status]
+    task = asyncio.create_task(output.run())
+    with capture_logs() as logs:
+        output.put(*changes_of(1))
+        assert (await hook.report())["subject"] == "g0"
+    assert [(line["event"], line.get("error")) for line in logs][:1] == [("alarm_output_down", f"status {status}")]
+    await stopped(task)
+
+
 async def test_a_report_that_is_refused_is_not_repeated(hook: Hook):
     output = webhook_of(hook.url)
-    hook.answers = [404]
+    hook.answers = [400]
     task = asyncio.create_task(output.run())
     with capture_logs() as logs:
         for change in changes_of(2):
             output.put(change)
         assert (await hook.report())["subject"] == "g1"
-    assert [(line["event"], line["status"]) for line in logs] == [("alarm_refused", 404)]
+    assert [(line["event"], line["status"]) for line in logs] == [("alarm_refused", 400)]
     await stopped(task)
 
 
@@ -377,7 +390,6 @@ def test_the_least_urgent_change_of_too_many_is_dropped_and_with_a_beginning_its
         3,
     )
     queue.put(*changes_of(1, "database_regressed"))
-    queue.put_back()
     changes, dropped = queue.taken(1)
     assert ([each.alarm.event.value for each in changes], dropped, len(queue)) == (["lease_lost"], 5, 3)
     queue.delivered()
@@ -454,13 +466,74 @@ async def test_what_ended_while_the_switch_was_away_is_cleared_for_the_receiver(
     await last.end()
 
 
+class WatchedFile(AlarmFile):
+    """A file of alarms that says when it was written without changes that a receiver lacks."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.is_written_empty = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+
+    def write(self, kept: KeptDesk) -> None:
+        super().write(kept)
+        if not any(each.changes for each in kept.outputs):
+            self._loop.call_soon_threadsafe(self.is_written_empty.set)
+
+
+async def test_what_was_not_delivered_before_a_restart_is_delivered_after_it(
+    monkeypatch: pytest.MonkeyPatch, hook: Hook, postbox: Postbox, tmp_path: Path
+):
+    """A webhook that is away, and a mail that waits for more; the file has what was delivered no more."""
+    monkeypatch.setattr(output_of_alarms, "WAITING_MAX", 3)
+    monkeypatch.setattr(desk_of_alarms, "WRITES_S", 0.01)
+    clock, file = ManualClock(), WatchedFile(tmp_path / "alarms.json")
+
+    def desk() -> tuple[AlarmDesk, EventStream]:
+        settings = AlarmSettings(
+            webhook=WebhookSettings(hook.url, Secret(SECRET)),
+            mail=replace(mail_settings(postbox.port), level=Level.CRITICAL),
+        )
+        outputs = {
+            "webhook": AlarmWebhook("sw1", clock, settings.webhook),
+            "mail": Mail("sw1", clock, settings.mail),
+        }
+        stream = EventStream()
+        return AlarmDesk(stream, clock, settings, outputs, file), stream
+
+    async def watch() -> None:
+        await asyncio.Event().wait()
+
+    hook.answers = [503] * 1_000
+    before, stream = desk()
+    before.begin(watch)
+    for event, facts in (("gateway_down", {"gateway": "a"}), ("gateway_down", {"gateway": "b"}), ("lease_lost", {})):
+        stream.put(Noted(event, facts, clock.now().wall))
+    stream.put(Noted("gateway_up", {"gateway": "a"}, clock.now().wall))
+    before.take()
+    await before.end()
+
+    hook.answers = []
+    after, _ = desk()
+    after.begin(watch)
+    reports = [await hook.report() for _ in range(2)]
+    assert [(each["state"], each["subject"], each["alarm"], each["dropped"]) for each in reports] == [
+        ("raised", "b", "gateway_down", 2),
+        ("raised", "", "lease_lost", 0),
+    ]
+    message = await asyncio.wait_for(postbox.mails.get(), PATIENCE_S)
+    assert message["Subject"] == "[vosd sw1] 1 raised (1 critical), 0 cleared: lease_lost"
+    await asyncio.wait_for(file.is_written_empty.wait(), PATIENCE_S)
+    assert [each.changes for each in AlarmFile(tmp_path / "alarms.json").read().outputs] == [(), ()]
+    await after.end()
+
+
 def test_a_file_of_alarms_that_is_damaged_or_of_another_version_stops_nothing(tmp_path: Path):
     file = AlarmFile(tmp_path / "alarms.json")
-    assert file.read() == KeptAlarms()
+    assert file.read() == KeptDesk(KeptAlarms())
     (tmp_path / "alarms.json").write_text("{")
-    assert file.read() == KeptAlarms()
+    assert file.read() == KeptDesk(KeptAlarms())
     (tmp_path / "alarms.json").write_text('{"active": [{"event": "alarm_of_tomorrow"}], "history": []}')
-    assert file.read() == KeptAlarms()
+    assert file.read() == KeptDesk(KeptAlarms())
 
 
 def test_an_alarm_says_what_to_do_in_the_list_and_in_mails():

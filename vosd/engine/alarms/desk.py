@@ -2,16 +2,16 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
 from vosd.base.clock import Clock
 from vosd.cdr.columns import iso_utc
 from vosd.control.installation import AlarmList, AlarmRow, ConfirmAlarm, ConfirmedAlarm
-from vosd.engine.alarms.output import AlarmOutput
+from vosd.engine.alarms.output import AlarmOutput, KeptOutput
 from vosd.engine.background import BackgroundTasks, Work
 from vosd.engine.kept_file import KeptFile
 from vosd.engine.settings import AlarmSettings
@@ -24,6 +24,8 @@ from vosd.obs.stream import EventStream
 _NAMES: Final = frozenset(each.value for each in KINDS)
 WRITES_S: Final = 5.0
 """Changes of so many seconds are written together."""
+
+Row = TypeVar("Row")
 
 
 class NotedEvents(Protocol):
@@ -43,8 +45,15 @@ class NotedEvents(Protocol):
         ...
 
 
+class KeptDesk(NamedTuple):
+    """Alarms, and the changes that receivers lack, as a file keeps them."""
+
+    alarms: KeptAlarms
+    outputs: tuple[KeptOutput, ...] = ()
+
+
 class AlarmFile:
-    """The alarms in a small file of ``state_dir``, so that receivers learn what ended while the switch was away.
+    """Alarms, and changes that receivers lack, in a small file of ``state_dir``: they learn what a restart left untold.
 
     It is read at the start and replaced after changes; a file that cannot be used is left out.
     """
@@ -52,36 +61,35 @@ class AlarmFile:
     def __init__(self, path: Path) -> None:
         self._file = KeptFile(path, dict[str, list[Any]], "alarms")
         self._changed = asyncio.Event()
-        self._kept = KeptAlarms()
 
-    def read(self) -> KeptAlarms:
-        """Return what the last run left; alarms that another version has and this one has not are left out."""
+    def read(self) -> KeptDesk:
+        """Return what the last run left; what another version has and this one does not know is left out."""
         found = self._file.read() or {}
-        return KeptAlarms(_known(found.get("active", [])), _known(found.get("history", [])))
+        alarms = KeptAlarms(_known(found.get("active", []), Alarm), _known(found.get("history", []), Alarm))
+        return KeptDesk(alarms, _known(found.get("outputs", []), KeptOutput))
 
-    def put(self, kept: KeptAlarms) -> None:
-        """Note what is to be written next."""
-        self._kept = kept
+    def change(self) -> None:
+        """Have the file written soon."""
         self._changed.set()
 
-    async def run(self) -> None:
-        """Write what has changed, in a thread; runs until cancelled."""
+    async def run(self, kept: Callable[[], KeptDesk]) -> None:
+        """Write what ``kept`` returns after changes, in a thread; runs until cancelled."""
         while True:
             await self._changed.wait()
             self._changed.clear()
-            await asyncio.to_thread(self.write, self._kept)
+            await asyncio.to_thread(self.write, kept())
             await asyncio.sleep(WRITES_S)
 
-    def write(self, kept: KeptAlarms) -> None:
+    def write(self, kept: KeptDesk) -> None:
         """Replace the file; a failure is logged."""
-        self._file.write(msgspec.structs.asdict(kept))
+        self._file.write({**msgspec.structs.asdict(kept.alarms), "outputs": [*kept.outputs]})
 
 
-def _known(rows: list[Any]) -> tuple[Alarm, ...]:
+def _known(rows: list[Any], kind: type[Row]) -> tuple[Row, ...]:
     found = []
     for row in rows:
         try:
-            found.append(msgspec.convert(row, Alarm))
+            found.append(msgspec.convert(row, kind))
         except msgspec.ValidationError:
             continue
     return tuple(found)
@@ -113,18 +121,24 @@ class AlarmDesk:
     def begin(self, watch: Work) -> None:
         """Go on with the alarms of before, and start the tasks: that of the outputs, and the watch over values."""
         if self._kept is not None:
-            self._alarms.restore(self._kept.read(), self._clock.now().wall)
-            self._tasks.run("alarms to disk", self._kept.run)
+            kept, found = self._kept, self._kept.read()
+            self._alarms.restore(found.alarms, self._clock.now().wall)
+            self._tasks.run("alarms to disk", lambda: kept.run(self._kept_now))
+            for each in found.outputs:
+                if each.name in self._outputs:
+                    self._outputs[each.name].restore(each)
+            for output in self._outputs.values():
+                output.on_delivery = kept.change
         self._tasks.run("watch over values", watch)
         for name, output in self._outputs.items():
             self._tasks.run(f"alarms to {name}", output.run)
 
     async def end(self) -> None:
-        """Take what was logged last, and end the tasks; what is not delivered by then is lost."""
+        """Take what was logged last, and end the tasks; what is not delivered by then waits for the next start."""
         self.take()
         await self._tasks.stop()
         if self._kept is not None:
-            self._kept.write(self._alarms.kept())
+            self._kept.write(self._kept_now())
 
     def adjust(self, settings: AlarmSettings) -> None:
         """Apply other settings."""
@@ -156,7 +170,7 @@ class AlarmDesk:
         if alarm is None:
             return ConfirmedAlarm(None)
         if self._kept is not None:
-            self._kept.put(self._alarms.kept())
+            self._kept.change()
         return ConfirmedAlarm(row(alarm))
 
     def subjects_of(self, event: Event) -> Iterable[str]:
@@ -174,9 +188,12 @@ class AlarmDesk:
         found: Sequence[Alarm] = self._alarms.history() if history else self._alarms.active()
         return AlarmList([row(each) for each in found], self._alarms.left_out)
 
+    def _kept_now(self) -> KeptDesk:
+        return KeptDesk(self._alarms.kept(), tuple(output.kept() for output in self._outputs.values()))
+
     def _pass(self, changes: Sequence[AlarmChange]) -> None:
         if changes and self._kept is not None:
-            self._kept.put(self._alarms.kept())
+            self._kept.change()
         for change in changes:
             if self._events is not None and self._events.are_wanted:
                 at = change.alarm.since if change.alarm.cleared_at is None else change.alarm.cleared_at

@@ -69,19 +69,17 @@ class Mail(AlarmOutput[MailSettings]):
         except (OSError, smtplib.SMTPException) as error:
             why = why_not_sent(error)
         if settings is not self._settings:  # a reload has replaced the server meanwhile: its answer says nothing now
-            self._changes.put_back()
             self._queued.set()
             return False
         if why:
             self._outage.found(why, waiting=len(self._changes))
-            self._changes.put_back()
             self._queued.set()
             return False
         if refused:  # the others have the mail: it is not repeated
             self._outage.found(refusals(refused), waiting=0)
         else:
             self._outage.over()
-        self._changes.delivered()
+        self._delivered()
         return True
 
 

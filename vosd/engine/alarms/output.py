@@ -3,8 +3,10 @@
 import asyncio
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, Generic, TypeVar
+
+import msgspec
 
 from vosd.engine.settings import AlarmSettings, MailSettings, WebhookSettings
 from vosd.obs.alarms import AlarmChange, Level
@@ -17,10 +19,19 @@ WAITING_MAX: Final = 1_000
 Receiver = TypeVar("Receiver", WebhookSettings, MailSettings)
 
 
+class KeptOutput(msgspec.Struct, frozen=True):
+    """Changes that a receiver does not have, as a file keeps them over a restart."""
+
+    name: str
+    changes: tuple[AlarmChange, ...] = ()
+    dropped: int = 0
+    """Number of changes that were dropped since the last report."""
+
+
 class ChangeQueue:
     """Changes in order. Of too many the oldest of the least urgent is dropped, and with a beginning its end.
 
-    Those of a report that is on its way are none that wait, and are put back where it is not taken.
+    Those of a report that is on its way do not count as waiting; unless it was taken, they stand in the next report.
     """
 
     def __init__(self) -> None:
@@ -39,13 +50,30 @@ class ChangeQueue:
         """Return the number of changes that the receiver does not have."""
         return len(self._sending) + len(self._waiting)
 
+    def kept(self) -> tuple[tuple[AlarmChange, ...], int]:
+        """Return all changes that the receiver does not have, and how many were dropped."""
+        return (*self._sending.values(), *self._waiting.values()), self._dropped
+
+    def restore(self, changes: Iterable[AlarmChange], dropped: int) -> None:
+        """Go on with what an earlier process has kept."""
+        self._dropped += dropped
+        for change in changes:
+            self.put(change)
+
     def put(self, change: AlarmChange) -> None:
         """Add a change."""
         self._count += 1
         self._add({self._count: change})
 
     def taken(self, at_most: int = WAITING_MAX) -> tuple[tuple[AlarmChange, ...], int]:
-        """Return the next changes for a report, and how many were dropped since the last one that was taken."""
+        """Return the next changes for a report, and how many were dropped since the last one that was taken.
+
+        Those of the report before are among them unless ``delivered`` was called.
+        """
+        if self._sending:
+            behind, self._waiting = self._waiting, {}
+            self._levels.clear()
+            self._add(self._sending | behind)
         numbers = [number for number, _ in zip(self._waiting, range(at_most), strict=False)]
         self._sending = {number: self._remove(number) for number in numbers}
         self._reported = self._dropped
@@ -56,13 +84,6 @@ class ChangeQueue:
         self._sending = {}
         self._dropped -= self._reported
         self._reported = 0
-
-    def put_back(self) -> None:
-        """Have the changes of the report wait again, before all others: the receiver has not taken it."""
-        behind, self._waiting, sending, self._sending = self._waiting, {}, self._sending, {}
-        self._reported = 0
-        self._levels.clear()
-        self._add(sending | behind)
 
     def _add(self, changes: dict[int, AlarmChange]) -> None:
         self._waiting |= changes
@@ -100,15 +121,28 @@ class AlarmOutput(Generic[Receiver]):
         self._settings: Receiver | None = settings
         self._own: Callable[[AlarmSettings], Receiver | None] = own
         self._changes = ChangeQueue()
+        self._name = name
         self._queued = asyncio.Event()
+        # Called when the receiver has taken a report.
+        self.on_delivery: Callable[[], None] = lambda: None
         self._outage = Outage(Event.ALARM_OUTPUT_DOWN, output=name)
 
     def put(self, change: AlarmChange) -> None:
         """Queue a change that is urgent enough."""
-        if self._settings is None or change.alarm.level.rank < self._settings.level.rank:
-            return
-        self._changes.put(change)
-        self._queued.set()
+        if self._wants(change):
+            self._changes.put(change)
+            self._queued.set()
+
+    def kept(self) -> KeptOutput:
+        """Return what the next start goes on with."""
+        return KeptOutput(self._name, *self._changes.kept())
+
+    def restore(self, kept: KeptOutput) -> None:
+        """Go on with what was not delivered before the start, as far as it is urgent enough now."""
+        wanted = [change for change in kept.changes if self._wants(change)]
+        if wanted:
+            self._changes.restore(wanted, kept.dropped)
+            self._queued.set()
 
     def adjust(self, settings: AlarmSettings) -> None:
         """Apply other settings; what waits goes to the new receiver."""
@@ -119,6 +153,13 @@ class AlarmOutput(Generic[Receiver]):
         if own is None:
             self._changes = ChangeQueue()
             self._outage.over()
+
+    def _wants(self, change: AlarmChange) -> bool:
+        return self._settings is not None and change.alarm.level.rank >= self._settings.level.rank
+
+    def _delivered(self) -> None:
+        self._changes.delivered()
+        self.on_delivery()
 
     @abstractmethod
     async def run(self) -> None:

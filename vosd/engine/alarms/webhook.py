@@ -10,7 +10,7 @@ from vosd.cdr.columns import iso_utc
 from vosd.engine.alarms.desk import row
 from vosd.engine.alarms.output import AlarmOutput
 from vosd.engine.background import send_queued
-from vosd.engine.poster import Poster, UndeliveredError, signed
+from vosd.engine.poster import Poster, UndeliveredError, is_of_the_server, signed
 from vosd.engine.settings import AlarmSettings, WebhookSettings
 from vosd.obs.alarms import AlarmChange
 from vosd.obs.events import Event
@@ -53,23 +53,22 @@ class AlarmWebhook(AlarmOutput[WebhookSettings]):
         while len(self._changes) and (poster := self._poster) is not None and self._settings is not None:
             (change,), dropped = self._changes.taken(1)
             body = _body(self._node, change, dropped)
-            status, why = 0, ""
             try:
                 status = await poster.post(body, signed(body, self._settings.secret, self._clock.now().wall))
             except UndeliveredError as error:
                 why = str(error)
+            else:
+                why = f"status {status}" if is_of_the_server(status) else ""
             if poster is not self._poster:  # a reload has replaced the server meanwhile: its answer says nothing now
                 poster.hang_up()
-                self._changes.put_back()
                 continue
             if why:
                 self._outage.found(why, waiting=len(self._changes))
-                self._changes.put_back()
                 return False
-            if status >= 300 and self._log_limiter.admits(str(status), self._clock.now().mono):
+            if status >= 400 and self._log_limiter.admits(str(status), self._clock.now().mono):
                 _log.warning(Event.ALARM_REFUSED.value, output="webhook", status=status)
             self._outage.over()
-            self._changes.delivered()
+            self._delivered()
         self._queued.clear()
         return True
 

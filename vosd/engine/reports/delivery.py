@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 
 from vosd.base.clock import Clock
-from vosd.engine.poster import UndeliveredError
+from vosd.engine.poster import UndeliveredError, is_of_the_server
 from vosd.engine.reports.courier import Courier
 from vosd.engine.reports.queue import ReportQueue
 from vosd.engine.reports.report import CallReport
@@ -20,8 +20,6 @@ from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
 from vosd.obs.outage import outage_of
 
-OF_THE_SERVER: Final = frozenset({401, 403, 404, 407})
-"""Statuses of 4xx that say nothing of the report, but of the server, its path or our secret: that will be mended."""
 BUSY_S: Final = 0.5
 """Pause of delivery while the switch is overloaded, before it looks again."""
 
@@ -111,7 +109,7 @@ class Delivery:
             self._queue.put_back(report)
             raise
         else:
-            if 300 <= status < 400 or status in OF_THE_SERVER:
+            if is_of_the_server(status):
                 self._failed(report, f"status {status}")
             else:
                 self._settled(report, status)
