@@ -5,14 +5,14 @@ import csv
 import io
 import random
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from zipfile import ZipFile
 from zoneinfo import ZoneInfo
 
@@ -25,7 +25,7 @@ from doubles.migrated import copy_database, migrated
 from doubles.office import agent, customer, office_on, operator
 from doubles.postbox import Postbox
 from pypdf import PdfReader
-from sqlalchemy import event
+from sqlalchemy import event, text
 
 from vosd.admin.ledger import Month
 from vosd.admin.office.audit import ListAudit, list_audit
@@ -82,6 +82,7 @@ from vosd.cdr.record import CallRecord
 from vosd.cdr.retention import DroppedPeriod, RecordKind
 from vosd.engine.settings import InvoiceSettings, MailSecurity, MailSettings
 from vosd.invoicing.settlement import InvoiceState
+from vosd.storage import invoices
 from vosd.storage.books import SqlBooks
 from vosd.storage.checkpoints import SqlCheckpoints
 from vosd.storage.corrections import SqlCorrections
@@ -838,12 +839,88 @@ async def test_runs_at_the_same_time_make_each_invoice_once(site: Site) -> None:
     site.now = at("2026-11-02")
     order = RunInvoices(period="2026-10")
     runs = [run_invoices(site.office, operator(), order) for _ in range(3)]
-    done = await asyncio.gather(*runs, return_exceptions=True)
-    assert all(isinstance(each, list | InvoiceMovedError) for each in done)
+    done = [each for run in await asyncio.gather(*runs) for each in run]
+    assert {each.outcome for each in done if each.id is None} <= {InvoiceOutcome.MOVED}
     await run_invoices(site.office, operator(), order)
     found = await site.listed()
     assert sorted(each.account for each in found) == ["acme", "peer", "reseller"]
     assert sorted(str(each.number) for each in found) == ["2026-000001", "2026-000002", "2026-000003"]
+
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+async def at_once(
+    monkeypatch: pytest.MonkeyPatch, database: Database, first: Coroutine[Any, Any, T], second: Coroutine[Any, Any, U]
+) -> tuple[T, U | BaseException]:
+    """Run the second while the transaction of the first has checked and not written; until it is over or must wait."""
+    written, others = invoices._written, []
+    waiting = text("SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'")
+
+    async def is_waiting() -> bool:
+        async with database.reading() as connection:
+            return (await connection.execute(waiting)).one()[1] != "0"
+
+    async def written_later(*given: Any) -> Any:
+        if not others:
+            others.append(asyncio.create_task(second))
+            while not others[0].done() and not await is_waiting():
+                pass
+        return await written(*given)
+
+    monkeypatch.setattr(invoices, "_written", written_later)
+    done = await first
+    (other,) = await asyncio.gather(*others, return_exceptions=True)
+    return done, other
+
+
+on_server = pytest.mark.parametrize("database_url", [pytest.param("mariadb", marks=pytest.mark.mariadb)], indirect=True)
+"""A writer keeps all others out in SQLite alone."""
+
+
+@on_server
+async def test_an_invoice_is_not_cancelled_while_one_that_follows_it_is_issued(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = [call(month, "acme", at(f"2026-{month}-05"), *SELL[0]) for month in (10, 11)]
+    await SqlBooks(site.database).book(both)
+    await site.run("2026-10", "2026-11-02")
+    (october,) = await site.listed()
+    cancel = cancel_invoice(site.office, operator(), CancelInvoice(id=october.id))
+    run, refused = await at_once(monkeypatch, site.database, site.run("2026-11", "2026-12-02"), cancel)
+    assert run["acme"].outcome is InvoiceOutcome.ISSUED
+    assert isinstance(refused, InvoiceMovedError)
+    assert [each.state for each in await site.listed()] == [InvoiceState.OPEN, InvoiceState.OVERDUE]
+
+
+@on_server
+async def test_a_run_goes_on_with_other_accounts_where_an_invoice_is_cancelled_meanwhile(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for index, (month, name) in enumerate(product((10, 11), ("acme", "peer"))):
+        await SqlBooks(site.database).book([call(index, name, at(f"2026-{month}-05"), *SELL[0])])
+    await site.run("2026-10", "2026-11-02")
+    october = (await site.listed(account="acme"))[0]
+    cancel = cancel_invoice(site.office, operator(), CancelInvoice(id=october.id))
+    note, run = await at_once(monkeypatch, site.database, cancel, site.run("2026-11", "2026-12-02"))
+    assert note.cancels == october.id
+    assert isinstance(run, dict)
+    assert {name: each.outcome.value for name, each in run.items()} == {"acme": "moved", "peer": "issued"}
+    again = [(await site.run(period, "2026-12-02"))["acme"].outcome for period in ("2026-10", "2026-11")]
+    assert again == [InvoiceOutcome.ISSUED, InvoiceOutcome.ISSUED]
+
+
+@on_server
+async def test_runs_with_other_numbers_make_the_first_invoice_of_an_account_once(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await SqlBooks(site.database).book([call(1, "acme", at("2026-10-05"), *SELL[0])])
+    other = Site(site.database, issuer=IssuerTerms(number="N{year}-{number}"))
+    runs = [each.run("2026-10", "2026-11-02") for each in (site, other)]
+    first, second = await at_once(monkeypatch, site.database, *runs)
+    assert isinstance(second, dict)
+    assert (first["acme"].number, second["acme"].outcome) == ("2026-000001", InvoiceOutcome.MOVED)
 
 
 def test_a_run_that_is_killed_at_any_step_is_completed_by_the_next(tmp_path: Path) -> None:

@@ -221,7 +221,7 @@ class SqlInvoices:
             InvoiceMovedError: it does not follow the last invoice of the account any more; nothing was written.
         """
         async with self._database.writing() as connection:
-            await self._check_follows(connection, draft, plan)
+            await _check_follows(connection, draft)
             drafts = _invoice.c.account == draft.account, _invoice.c.state == StoredState.DRAFT.value
             await connection.execute(delete(_invoice).where(*drafts))
             made = await _written(connection, draft)
@@ -237,7 +237,7 @@ class SqlInvoices:
             InvoiceMovedError: it was issued or removed meanwhile, or does not follow the last invoice of the account.
         """
         async with self._database.writing() as connection:
-            await self._check_follows(connection, draft, plan)
+            await _check_follows(connection, draft)
             state = select(_invoice.c.state).where(_invoice.c.id == draft.id).with_for_update()
             if await connection.scalar(state) != StoredState.DRAFT.value:
                 raise InvoiceMovedError(f"invoice {draft.id} is no draft any more")
@@ -255,11 +255,7 @@ class SqlInvoices:
             DroppedPeriod: its charges could be on no invoice again: calls or entries of its period were dropped.
         """
         async with self._database.writing() as connection:
-            await _locked_series(connection, invoice.issuer, plan.series)
-            newest = await connection.scalar(
-                _live().with_only_columns(func.max(_invoice.c.id)).where(_invoice.c.account == invoice.account)
-            )
-            if newest != invoice.id:
+            if await _newest(connection, invoice.account) != invoice.id:
                 raise InvoiceMovedError(f"invoice {invoice.number} is cancelled, or not the last one of its account")
             dropped, lost = await dropped_before(connection), f"invoice {invoice.number} cannot be made again:"
             check_there(dropped.calls, invoice.since, f"{lost} calls")
@@ -269,15 +265,6 @@ class SqlInvoices:
             made = await _issued(connection, await _written(connection, note_), plan)
             await note(connection, audit)
         return made
-
-    async def _check_follows(self, connection: AsyncConnection, draft: StoredInvoice, plan: IssuePlan | None) -> None:
-        """Check that a draft follows the last invoice of its account; lock the counter of its issuer for its issue."""
-        if plan is not None:
-            await _locked_series(connection, draft.issuer, plan.series)
-        newest = _live().with_only_columns(func.max(_invoice.c.id)).where(_invoice.c.account == draft.account)
-        if await connection.scalar(newest) != draft.follows:
-            message = f"another invoice of account {draft.account} was issued or cancelled meanwhile"
-            raise InvoiceMovedError(f"{message}; run the period again, it completes the rest")
 
     async def one(self, number: int) -> StoredInvoice:
         """Return an invoice or credit note by its id; raises NoSuchInvoiceError, too."""
@@ -437,6 +424,24 @@ def _live() -> Any:
     return select(_invoice.c.id).where(*_LIVE)
 
 
+async def _newest(connection: AsyncConnection, account: str) -> int | None:
+    """Lock an account, so that no other transaction issues or cancels one of its invoices, and return the last issued.
+
+    The counter of a series does not exclude them: credit notes have another, and each form of numbers has its own.
+    """
+    await connection.execute(select(_account.id).where(_account.id == account).with_for_update())
+    newest = _live().with_only_columns(func.max(_invoice.c.id)).where(_invoice.c.account == account)
+    number: int | None = await connection.scalar(newest)
+    return number
+
+
+async def _check_follows(connection: AsyncConnection, draft: StoredInvoice) -> None:
+    """Lock the account of a draft, and check that the draft follows its last invoice."""
+    if await _newest(connection, draft.account) != draft.follows:
+        message = f"another invoice of account {draft.account} was issued or cancelled meanwhile"
+        raise InvoiceMovedError(f"{message}; run the period again, it completes the rest")
+
+
 async def _locked_series(connection: AsyncConnection, issuer: str, series: str) -> int:
     """Lock the counter of a series, and return the number that was given last."""
     own = _series.c.issuer == issuer, _series.c.series == series
@@ -447,7 +452,7 @@ async def _locked_series(connection: AsyncConnection, issuer: str, series: str) 
 
 
 async def _issued(connection: AsyncConnection, draft: StoredInvoice, plan: IssuePlan) -> StoredInvoice:
-    """Give a stored draft its number; the counter of its issuer is locked."""
+    """Give a stored draft the next number of its series."""
     counted = await _locked_series(connection, draft.issuer, plan.series) + 1
     own = _series.c.issuer == draft.issuer, _series.c.series == plan.series
     await connection.execute(update(_series).where(*own).values(last=counted))

@@ -42,6 +42,7 @@ from vosd.storage.invoices import (
     CREDIT_NOTE,
     INVOICE,
     InvoiceFilter,
+    InvoiceMovedError,
     IssuePlan,
     NoSuchInvoiceError,
     StoredInvoice,
@@ -95,9 +96,13 @@ class InvoiceOutcome(Enum):
     """Charges of an earlier period are on no invoice: run that period first."""
     UNSOUND = "unsound"
     """The entries do not make what the balance has moved by: ``vosd ledger verify`` finds what does not agree."""
+    MOVED = "moved"
+    """Another invoice of the account was issued or cancelled meanwhile: run the period again."""
 
 
-UNFINISHED: Final = frozenset({InvoiceOutcome.WAITING, InvoiceOutcome.EARLIER_MISSING, InvoiceOutcome.UNSOUND})
+UNFINISHED: Final = frozenset(
+    {InvoiceOutcome.WAITING, InvoiceOutcome.EARLIER_MISSING, InvoiceOutcome.UNSOUND, InvoiceOutcome.MOVED}
+)
 """Outcomes of accounts that have charges and no invoice."""
 
 
@@ -356,7 +361,11 @@ class _Run:
             return InvoiceRunSheet(account=name, outcome=InvoiceOutcome.UNSOUND, detail=str(error))
         plan = None if self._order.draft else await self._terms.plan(draft)
         noted = msgspec.structs.replace(self._order, accounts=(name,))
-        made = await self._office.stores.invoices.add(draft, plan, self._office.audit_line(self._who, noted, name))
+        audit = self._office.audit_line(self._who, noted, name)
+        try:
+            made = await self._office.stores.invoices.add(draft, plan, audit)
+        except InvoiceMovedError as error:
+            return InvoiceRunSheet(account=name, outcome=InvoiceOutcome.MOVED, detail=str(error))
         outcome = InvoiceOutcome.DRAFT if plan is None else InvoiceOutcome.ISSUED
         return InvoiceRunSheet(
             account=name,
