@@ -6,10 +6,17 @@ from decimal import Decimal
 
 import pytest
 import structlog
+from doubles.data.registering import register_request
 from doubles.memory.registrations import MemoryRegistrations
+from doubles.virtual.clock import ManualClock
 
 from vosd.cdr.ports import LastStanding, StoreUnavailable
+from vosd.engine.registration.bindings import RegistrantKind, Registrations
+from vosd.engine.registration.writer import RegistrationWriter
+from vosd.sip.flows import Flows, Listener
 from vosd.sip.ports import BindingKey, StoredBinding
+from vosd.sip.settings import RegistrarSettings
+from vosd.sip.wire.outgoing import Peer
 from vosd.storage.database import ContentRefused
 from vosd.storage.last_known import LastKnown
 
@@ -289,3 +296,90 @@ async def test_what_the_copy_gets_after_the_database_is_not_marked(copy, monkeyp
     assert await store.note(now, [])
     assert list(await copy.registrations.load()) == now
     assert list(await copy.unconfirmed()) == [BindingKey("1001", 1)]
+
+
+class Phones:
+    """The registrations of a process, and what writes them."""
+
+    def __init__(self, store, names="1001 1002 1003 1004"):
+        self.clock = ManualClock()
+        flows = Flows([Listener("192.0.2.9", 5_060, "udp", "udp:0.0.0.0:5060")], str)
+        self.writer = RegistrationWriter(store, flows, self.clock)
+        self.table = Registrations(RegistrarSettings(), flows, self.writer, self.clock)
+        self.users = dict.fromkeys(names.split(), RegistrantKind.PHONE)
+
+    def register(self, name, host, *, expires=3_600, cseq=9):
+        request = register_request(f"<sip:{name}@{host}>", expires=expires, cseq=cseq)
+        self.table.register(name, RegistrantKind.PHONE, request, Peer(0, host, 5_060), self.clock.now())
+
+    def places(self):
+        return {(each.name, each.binding.peer.host) for each in self.table.listed()}
+
+    def row(self, name, host, left_s):
+        """Return a stored binding that outlasts the present by so many seconds."""
+        place = {"contact": f"sip:{name}@{host}", "host": host, "lifetime_s": 3_600, "listener": "udp:0.0.0.0:5060"}
+        return binding(0)._replace(name=name, until=self.clock.now().wall + 1_000 * left_s, path=(), **place)
+
+
+async def rows_of(store):
+    return {(row.name, row.host) for row in await store.load()}
+
+
+@pytest.mark.parametrize("is_newest", [True, False])
+async def test_after_a_start_by_the_copy_newer_registrations_of_the_database_stay_and_hold(copy, is_newest):
+    """Another switch ran meanwhile, or this one while its ``state_dir`` was full."""
+    database = Away()
+    database.is_back = True
+    store = beside(copy, database, is_newest=is_newest)
+    phones = Phones(store)
+    row = phones.row
+    await written(store, [row("1001", "192.0.2.1", 3_600), row("1003", "192.0.2.3", 3_600)])
+    newer = [row("1001", "203.0.113.1", 7_000), row("1002", "203.0.113.2", 7_000), row("1003", "203.0.113.3", 7_000)]
+    await database.save(newer, [])
+    with copy.instead():
+        await phones.table.restore_copy(phones.users)
+    assert phones.places() == {("1001", "192.0.2.1"), ("1003", "192.0.2.3")}
+    phones.register("1004", "192.0.2.4")
+    phones.register("1003", "192.0.2.3")
+    database.is_back = False
+    await phones.writer.flush()
+
+    database.is_back = True
+    await phones.table.restore(phones.users)
+    now = {("1001", "203.0.113.1"), ("1002", "203.0.113.2"), ("1003", "192.0.2.3"), ("1004", "192.0.2.4")}
+    assert phones.places() == now
+    await phones.writer.flush()
+    assert await rows_of(database) == await rows_of(copy.registrations) == now
+    assert [row for row in await database.load() if row.name in {"1001", "1002"}] == newer[:2]
+
+
+async def test_after_a_start_by_the_copy_a_removal_since_is_written(copy):
+    database = MemoryRegistrations()
+    store = beside(copy, database, is_newest=False)
+    phones = Phones(store)
+    await written(store, [phones.row("1001", "192.0.2.1", 3_600)])
+    with copy.instead():
+        await phones.table.restore_copy(phones.users)
+    phones.register("1001", "192.0.2.1", expires=0)
+    await phones.table.restore(phones.users)
+    await phones.writer.flush()
+    assert (phones.places(), await rows_of(database), await rows_of(copy.registrations)) == (set(), set(), set())
+
+
+async def test_an_expiry_by_the_copy_removes_no_newer_registration_of_the_database(copy):
+    """It is reported, and so is that the phone is registered after all."""
+    database = MemoryRegistrations()
+    store = beside(copy, database)
+    phones = Phones(store)
+    await written(store, [phones.row("1001", "192.0.2.1", 60)])
+    await database.save([phones.row("1001", "203.0.113.1", 7_000)], [])
+    with copy.instead():
+        await phones.table.restore_copy(phones.users)
+    with structlog.testing.capture_logs() as logged:
+        phones.clock.move_to(phones.clock.now().mono + 70_000)
+        phones.table.expire(phones.clock.now())
+        assert phones.places() == set()
+        await phones.writer.flush()
+        await phones.table.restore(phones.users)
+    assert phones.places() == await rows_of(database) == {("1001", "203.0.113.1")}
+    assert [line["event"] for line in logged] == ["phone_offline", "phone_online", "registrations_restored"]

@@ -13,7 +13,7 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from random import randrange
 from typing import Final
@@ -24,6 +24,7 @@ import uvloop
 from vosd import __version__
 from vosd.base.errors import VosError
 from vosd.catalogue.losses import Busy
+from vosd.cdr.lease import Claimant
 from vosd.cdr.ports import StoreUnavailable
 from vosd.config.load import Loaded
 from vosd.config.places import installation_of
@@ -438,8 +439,13 @@ class Daemon:
             self._still_away = error
             self._outage.found()
 
+    @cached_property
+    def _claimant(self) -> Claimant:
+        """This process, the same in all attempts: one whose answer was lost may have taken the lease."""
+        return claimant_of(self._settings.node, self._settings.state_dir)
+
     async def _begin_lease(self) -> None:
-        await self.service.database.begin(claimant_of(self._settings.node, self._settings.state_dir))
+        await self.service.database.begin(self._claimant)
 
     async def _start_switch(self) -> None:
         await self._start_service()

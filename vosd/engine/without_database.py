@@ -78,7 +78,7 @@ class WithoutDatabase:
         await self._recorder.turn.acquire()
         self._balances.adopt_last_known(catalogue.accounts, standings)
         self._overrides.restore()
-        await self._node.registrar.restore(catalogue)
+        await self._node.registrar.restore_copy(catalogue)
         await self._terms.set_away(True)
         _log.warning(
             "started_without_database",
@@ -90,7 +90,7 @@ class WithoutDatabase:
     async def catch_up(self) -> None:
         """Replace the last known balances and overrides by those of the database, and book from now on.
 
-        The registrations of this switch are written there.
+        So are the registrations of the copy, apart from those that have changed here since the start.
 
         Calls go on: one ends only where its account can pay no more of it, when its hold is to be extended.
 
@@ -103,7 +103,7 @@ class WithoutDatabase:
         await self._balances.adopt_anew(switch.catalogue.accounts, lambda: accounts_of(switch.calls()))
         await self._overrides.refresh()
         self._overrides.apply_again()
-        await self._node.registrations.write_again()
+        await self._node.registrar.catch_up()
         await self._terms.set_away(False)
         self._watch.caught_up()
         self._recorder.turn.release()

@@ -10,7 +10,7 @@ from doubles.migrated import migrated
 from doubles.steps import begin_nothing, up_to
 from structlog.testing import capture_logs
 
-from vosd.cdr.lease import LeaseHeld
+from vosd.cdr.lease import Claimant, DatabaseState, LeaseHeld
 from vosd.cdr.ports import StoreUnavailable
 from vosd.config.assembly.remembered import Remembered
 from vosd.config.load import load
@@ -98,6 +98,22 @@ async def test_a_start_that_may_goes_on_without_a_database_that_goes_away_behind
     async with database.reading() as connection:
         assert (await connection.exec_driver_sql("SELECT epoch FROM lease")).scalar() == 1, "taken once"
     await database.close()
+
+
+async def test_a_lease_whose_answer_was_lost_is_taken_once(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it would look as if another switch had run meanwhile, whose registrations are newer."""
+    failures, hold = iter([StoreUnavailable("the connection was lost")]), SqlLease.hold
+
+    async def hold_unanswered(lease: SqlLease, claimant: Claimant) -> DatabaseState:
+        state = await hold(lease, claimant)
+        for failure in failures:
+            raise failure
+        assert state.epoch == 1
+        return state
+
+    monkeypatch.setattr(SqlLease, "hold", hold_unanswered)
+    await start_to_the_switch(daemon)
+    await stop(daemon)
 
 
 async def test_a_switch_that_took_the_lease_meanwhile_keeps_this_one_from_taking_calls(

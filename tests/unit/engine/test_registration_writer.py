@@ -242,6 +242,21 @@ async def test_the_copy_gets_first_what_comes_while_others_are_written(life, sto
     assert noted == [[True], [True]]
 
 
+async def test_a_removal_that_is_just_written_is_not_read_back(life, store):
+    life.register("1001")
+    await life.rows()
+    save, found = store.save, []
+
+    async def save_while_all_are_read(bindings, gone):
+        found.append(await life.writer.load(lambda _binding: None))
+        await save(bindings, gone)
+
+    store.save = save_while_all_are_read
+    life.register("1001", lifetime=0)
+    assert await life.rows() == []
+    assert found == [([], [])]
+
+
 async def test_after_a_crash_all_bindings_are_restored_for_at_most_a_lifetime(life, store, clock):
     life.register(lifetime=600)
     await life.writer.flush()

@@ -20,7 +20,7 @@ from vosd.cdr.columns import iso_utc
 from vosd.control.peers import InboundRow
 from vosd.engine.counting import Counting
 from vosd.engine.registration.registered_addresses import RegisteredAddresses
-from vosd.engine.registration.writer import RegistrationWriter
+from vosd.engine.registration.writer import RegistrationWriter, is_refresh
 from vosd.obs.events import GONE, Event
 from vosd.obs.figures import Figure
 from vosd.sip.dialog.table import DialogTable
@@ -212,6 +212,8 @@ class Registrations(Counting):
     async def restore(self, users: Mapping[str, RegistrantKind]) -> None:
         """Restore the stored bindings of these users; forget the others.
 
+        After ``restore_copy`` they replace those of the copy, apart from what has changed here since.
+
         Raises:
             StoreUnavailable: the database cannot be reached.
         """
@@ -222,15 +224,26 @@ class Registrations(Counting):
             if kind is None:
                 self._writer.drop(name, binding.slot)
                 continue
-            user = self._users.setdefault(name, _User(kind))
-            self._replace(name, user, (*user.bindings, binding))
+            self._restore(name, kind, binding)
+            if name in self._departed:
+                self._report_arrival(name, kind, binding)
         for name in dict.fromkeys(ended):
             kind = users.get(name)
-            if kind is not None and name not in self._users:
+            if kind is not None and name not in self._users and name not in self._departed:
                 self._report_departure(name, kind, Departure.ENDED_MEANWHILE)
         if found:
             took_ms = self._clock.now().mono - began
             _log.info("registrations_restored", bindings=self._size, ended_meanwhile=len(ended), took_ms=took_ms)
+
+    async def restore_copy(self, users: Mapping[str, RegistrantKind]) -> None:
+        """Restore the bindings that a copy of the database has of these users, until it answers.
+
+        Raises:
+            StoreUnavailable: the copy cannot be read.
+        """
+        for name, binding in await self._writer.load_copy(self._without_connection):
+            if name in users:
+                self._restore(name, users[name], binding)
 
     def report_absent(self, name: str, kind: RegistrantKind) -> None:
         """Log again that a user is not registered, as an earlier process did, unless it is or that was logged since."""
@@ -238,7 +251,7 @@ class Registrations(Counting):
             self._log_departure(name, kind, Departure.ENDED_BEFORE)
 
     async def write_again(self) -> None:
-        """Write all registrations to a database that has lost commits, or did not answer at the start."""
+        """Write all registrations to a database that has lost commits."""
         await self._writer.write_again((name, each) for name, user in self._users.items() for each in user.bindings)
 
     async def write_all(self) -> None:
@@ -308,24 +321,24 @@ class Registrations(Counting):
                     self._let_calls_follow(name, earlier, binding, after)
                 elif self._dialogs is not None and self._flows.reliable[binding.peer.flow]:
                     self._dialogs.registered_again(name, binding.peer, self._clock.now())
-        for slot in was:
-            writer.drop(name, slot)
+        now = self._clock.now()
+        for slot, binding in was.items():
+            if binding.is_live(now):
+                writer.drop(name, slot)
+            else:
+                writer.expired(name, slot)
         self._replace(name, user, after)
         if not after:
             self._report_departure(name, kind, departure, before[-1].peer)
         elif not before:
-            newest = after[-1]
-            self._departed.pop(name, None)
-            if kind is RegistrantKind.PHONE:
-                self._report_presence(name, newest.peer, is_online=True)
-            _log.info(
-                _EVENTS[kind][0],
-                name=name,
-                contact=newest.contact,
-                received=str(newest.peer),
-                transport=self._flows.listeners[newest.peer.flow].transport,
-                user_agent=newest.user_agent,
-            )
+            self._report_arrival(name, kind, after[-1])
+
+    def _restore(self, name: str, kind: RegistrantKind, binding: Binding) -> None:
+        """Set a stored binding; one that says the same goes on, with its own end."""
+        user = self._users.setdefault(name, _User(kind))
+        others = tuple(each for each in user.bindings if each.slot != binding.slot)
+        if not any(is_refresh(each, binding) for each in user.bindings if each.slot == binding.slot):
+            self._replace(name, user, (*others, binding))
 
     def _let_calls_follow(self, name: str, earlier: Binding | None, binding: Binding, after: Bindings) -> None:
         """Have calls of a user sent to where it is now; with a Path that is a proxy, and the device is not known."""
@@ -356,6 +369,19 @@ class Registrations(Counting):
             timer = None
         if timer is None:
             user.timer = self._ends.schedule(end, name)
+
+    def _report_arrival(self, name: str, kind: RegistrantKind, newest: Binding) -> None:
+        self._departed.pop(name, None)
+        if kind is RegistrantKind.PHONE:
+            self._report_presence(name, newest.peer, is_online=True)
+        _log.info(
+            _EVENTS[kind][0],
+            name=name,
+            contact=newest.contact,
+            received=str(newest.peer),
+            transport=self._flows.listeners[newest.peer.flow].transport,
+            user_agent=newest.user_agent,
+        )
 
     def _report_departure(self, name: str, kind: RegistrantKind, why: Departure, peer: Peer | None = None) -> None:
         if kind is RegistrantKind.PHONE:

@@ -71,7 +71,24 @@ class Registrar(Counting):
             StoreUnavailable: the database cannot be reached.
         """
         self._users, self._version = _users_of(catalogue), catalogue.version
-        await self._registrations.restore({name: kind for name, (_, kind) in self._users.items()})
+        await self._registrations.restore(self._kinds)
+
+    async def restore_copy(self, catalogue: Catalogue) -> None:
+        """Restore what a copy of the database has, until ``catch_up``.
+
+        Raises:
+            StoreUnavailable: the copy cannot be read.
+        """
+        self._users, self._version = _users_of(catalogue), catalogue.version
+        await self._registrations.restore_copy(self._kinds)
+
+    async def catch_up(self) -> None:
+        """Take the registrations of the database, apart from what has changed here since ``restore_copy``.
+
+        Raises:
+            StoreUnavailable: the database cannot be reached.
+        """
+        await self._registrations.restore(self._kinds)
 
     def report_absent(self, names: Iterable[str]) -> None:
         """Log again which of these users are not registered, as an earlier process did."""
@@ -89,6 +106,10 @@ class Registrar(Counting):
         status, headers = self._carry_out(event)
         endpoint = self._endpoint
         event.transaction.respond(status, endpoint.token(), endpoint.server_header + headers, event.at)
+
+    @property
+    def _kinds(self) -> dict[str, RegistrantKind]:
+        return {name: kind for name, (_, kind) in self._users.items()}
 
     def _carry_out(self, event: RegisterArrived) -> tuple[int, str]:
         known = self._users.get(event.user) if event.user else None

@@ -9,7 +9,7 @@ At most one state for each binding is queued, so the queue is bounded however lo
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
@@ -63,7 +63,7 @@ class RegistrationWriter:
         """Queue a new or renewed binding; ``before`` is its previous state."""
         key = BindingKey(name, binding.slot)
         spare_ms = self._until.get(key, 0) - binding.expires_at.wall
-        if before is not None and spare_ms >= 1_000 * binding.lifetime_s and _is_refresh(before, binding):
+        if before is not None and spare_ms >= 1_000 * binding.lifetime_s and is_refresh(before, binding):
             return
         self._write(key, binding, binding.expires_at.wall + AHEAD * 1_000 * binding.lifetime_s)
 
@@ -73,6 +73,11 @@ class RegistrationWriter:
         self._until.pop(key, None)
         self._queue(key, None)
 
+    def expired(self, name: str, slot: int) -> None:
+        """Queue the removal of an expired binding; of one that the copy alone was read for, the row may be newer."""
+        if BindingKey(name, slot) in self._until:
+            self.drop(name, slot)
+
     async def load(
         self, without_connection: Callable[[Binding], Peer | None]
     ) -> tuple[list[tuple[str, Binding]], list[str]]:
@@ -80,28 +85,39 @@ class RegistrationWriter:
 
         ``without_connection`` returns where a binding is reached that was reached over a connection; None = nowhere.
 
+        Bindings that this process has written or removed are left out: what is stored of them is not newer.
+
         Raises:
             StoreUnavailable: the database cannot be reached.
         """
         found, ended = [], []
-        now = self._clock.now()
-        for row in await self._store.load():
-            left_ms = min(row.until - now.wall, 1_000 * row.lifetime_s)
-            flow = self._flows.named(row.listener)
+        rows = await self._store.load()
+        self._unnoted.update(self._waiting)  # the copy is now as the database is
+        for row, binding in self._read(rows, without_connection):
             key = BindingKey(row.name, row.slot)
-            if left_ms > 0 and flow is not None:
-                binding = _binding_of(row, Peer(flow, row.host, row.port), now.plus(left_ms))
-                peer = without_connection(binding) if self._flows.reliable[flow] else binding.peer
-                if peer is not None:
-                    self._until[key] = row.until
-                    found.append((row.name, msgspec.structs.replace(binding, peer=peer)))
-                    continue
-            self._queue(key, None)
-            ended.append(row.name)
+            if key in self._until or key in self._waiting:
+                continue
+            if binding is None:
+                self._queue(key, None)
+                ended.append(row.name)
+                continue
+            self._until[key] = row.until
+            found.append((row.name, binding))
         return found, ended
 
+    async def load_copy(self, without_connection: Callable[[Binding], Peer | None]) -> list[tuple[str, Binding]]:
+        """Return the bindings that ``load`` would return, as a copy of the database has them, which may be older.
+
+        Nothing is written for them before they change: the database may have newer ones.
+
+        Raises:
+            StoreUnavailable: the copy cannot be read.
+        """
+        read = self._read(await self._store.load(), without_connection)
+        return [(row.name, binding) for row, binding in read if binding is not None]
+
     async def write_again(self, bindings: Iterable[tuple[str, Binding]]) -> None:
-        """Write all bindings, and remove the rows of others: the database has returned to an older state.
+        """Write all bindings, and remove the rows of others: the database has lost commits.
 
         Raises:
             StoreUnavailable: the database cannot be reached; nothing is written.
@@ -126,15 +142,12 @@ class RegistrationWriter:
         """Write everything queued; keep it queued if the database cannot be reached."""
         is_noted = await self._note(at_once)
         while self._waiting:
-            batch = {key: self._waiting.pop(key) for key in list(islice(self._waiting, at_once))}
-            is_saved = False
-            try:
-                is_saved = await self._save(batch)
-            finally:
-                if not is_saved:
-                    self._waiting = {**batch, **self._waiting}  # states queued meanwhile are newer
-            if not is_saved:
+            batch = {key: self._waiting[key] for key in islice(self._waiting, at_once)}
+            if not await self._save(batch):
                 return
+            for key, row in batch.items():
+                if self._waiting[key] is row:  # else it has changed meanwhile
+                    del self._waiting[key]
             await asyncio.sleep(0)
             is_noted = is_noted and await self._note(at_once)  # the copy gets states queued meanwhile first, too
 
@@ -161,6 +174,21 @@ class RegistrationWriter:
                     del self._unnoted[key]
             await asyncio.sleep(0)
         return True
+
+    def _read(
+        self, rows: Sequence[StoredBinding], without_connection: Callable[[Binding], Peer | None]
+    ) -> Iterator[tuple[StoredBinding, Binding | None]]:
+        """Yield each stored binding as it is now; None = it has expired, or cannot be reached any more."""
+        now = self._clock.now()
+        for row in rows:
+            left_ms = min(row.until - now.wall, 1_000 * row.lifetime_s)
+            flow = self._flows.named(row.listener)
+            if left_ms <= 0 or flow is None:
+                yield row, None
+                continue
+            binding = _binding_of(row, Peer(flow, row.host, row.port), now.plus(left_ms))
+            peer = without_connection(binding) if self._flows.reliable[flow] else binding.peer
+            yield row, None if peer is None else msgspec.structs.replace(binding, peer=peer)
 
     def _write(self, key: BindingKey, binding: Binding, until: int) -> None:
         self._until[key] = until
@@ -217,7 +245,7 @@ def _parted(batch: dict[BindingKey, StoredBinding | None]) -> tuple[list[StoredB
     )
 
 
-def _is_refresh(before: Binding, after: Binding) -> bool:
+def is_refresh(before: Binding, after: Binding) -> bool:
     """Return whether only fields differ that change with every REGISTER."""
     return (
         before.peer == after.peer
