@@ -6,7 +6,7 @@ from decimal import Decimal
 import msgspec
 from doubles.data.records import answered_call, charge_row
 
-from vosd.cdr.columns import KEYS, KEYS_FOR_AGENTS, OF_VENDOR, record_for_agent
+from vosd.cdr.columns import KEYS, KEYS_FOR_AGENTS, OF_VENDOR, RECORD_COLUMNS, record_for_agent
 from vosd.cdr.record import AGENT
 
 STEPS = '{"customer":[{"step":"fee"}],"vendor":[{"step":"secret"}],"noticed_at":"2026-01-01T00:00:00.000Z"}'
@@ -40,6 +40,8 @@ def test_no_column_that_agents_see_is_about_the_vendor():
     assert {*KEYS_FOR_AGENTS} | OF_VENDOR == {*KEYS}
     seen = [key for key in KEYS_FOR_AGENTS if key.startswith(("vendor", "cost", "routing_g")) or key.endswith("_out")]
     assert seen == []
+    meant = {each.name for each in RECORD_COLUMNS if "vendor" in each.meaning or "routing gateway" in each.meaning}
+    assert meant <= OF_VENDOR
 
 
 def test_the_vendors_own_account_is_not_shown_as_its_charge_even_if_the_agent_sees_it():
