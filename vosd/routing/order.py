@@ -117,7 +117,8 @@ class Ordering:
         """Return the weights by which candidates share calls.
 
         Those with a percentage get it of all calls; what is left of 100 is shared by the others, by their weights.
-        Where there is one, lines that are not in force, or not there for such calls, have no share.
+        Where there is one, lines that are not in force, or not there for such calls, have no share. An overridden
+        weight that has taken the place of a percentage is compared with the percentages and weights of the others.
         """
         if all(each.percent is None for each in candidates):
             return [each.weight for each in candidates]
@@ -125,6 +126,8 @@ class Ordering:
         taking = list(compress(candidates, takes))
         left = max(100 - sum(each.percent or 0 for each in taking), 0)
         of_others = sum(each.weight for each in taking if each.percent is None) or 1
+        if any(each.is_reweighted for each in taking):
+            left = of_others = 1
         weights = [left * each.weight if each.percent is None else each.percent * of_others for each in candidates]
         return [weight if is_taking else 0 for weight, is_taking in zip(weights, takes, strict=True)]
 

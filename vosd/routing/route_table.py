@@ -309,9 +309,10 @@ class RouteTable:
         if overridden is None:
             return candidate
         gateway, values = overridden
-        percent = None if "weight" in values else candidate.percent  # which would stand in place of the weight
         own = {name: values[name] for name in _OF_LINES & values.keys()}
-        return candidate._replace(gateway=gateway, percent=percent, **own)
+        if "weight" in values and candidate.percent is not None:  # which would stand in place of the weight
+            candidate = candidate._replace(percent=None, is_reweighted=True)
+        return candidate._replace(gateway=gateway, **own)
 
     def _current_of_phone(self, candidate: Candidate) -> Candidate:
         """Do the same for a phone, whose redirect server differs from the gateway of that name (``_fit_of``)."""

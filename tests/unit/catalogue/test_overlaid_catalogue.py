@@ -180,13 +180,11 @@ def test_a_blocked_gateway_does_not_end_the_search_at_its_prefix():
         assert [each.gateway.name for each in blocked.routes.candidates("4420")] == ["long", "short"]
 
 
-@pytest.mark.parametrize(
-    ("weight", "firsts"), [(None, {"a": 70, "b": 30}), ("0", {"b": 100}), ("300", {"a": 75, "b": 25})]
-)
-def test_a_weight_takes_the_place_of_the_percentage_of_a_line(weight, firsts):
-    gateways = [routing_gateway(name, "44", account="carriers") for name in "ab"]
-    plan = RoutingPlan("own", routes=(RouteRow("44", "a", percent=70), RouteRow("44", "b")))
-    made = [] if weight is None else [override(Target.ROUTING, "a", Setting.WEIGHT, weight)]
+def shares(percents, weight):
+    """Return the calls of 100 that lines with these percentages get; ``weight`` is overridden for the first."""
+    gateways = [routing_gateway(name, "44", account="carriers") for name in percents]
+    plan = RoutingPlan("own", routes=tuple(RouteRow("44", name, percent=share) for name, share in percents.items()))
+    made = [] if weight is None else [override(Target.ROUTING, next(iter(percents)), Setting.WEIGHT, weight)]
     whole = overlaid(catalogue(gateways, plans=(plan,)), Overrides(made))
     live = LiveState(addresses_of=lambda gateway: gateway.addresses)
     vendors, taken = LiveVendors(whole, live), []
@@ -194,4 +192,25 @@ def test_a_weight_takes_the_place_of_the_percentage_of_a_line(weight, firsts):
         request = RouteRequest("4420", "", Instant(60_000, 0))
         routes = find_routes(request, whole.plans["own"], live.occupancy, live.rests, vendors)
         taken.append(next(routes).gateway.name)
-    assert {name: taken.count(name) for name in dict.fromkeys(taken)} == firsts
+    return {name: taken.count(name) for name in percents}
+
+
+@pytest.mark.parametrize(
+    ("percents", "weight", "expected"),
+    [
+        ({"a": 70, "b": None}, None, {"a": 70, "b": 30}),
+        ({"a": 70, "b": None}, "0", {"a": 0, "b": 100}),
+        ({"a": 70, "b": None}, "300", {"a": 75, "b": 25}),
+        ({"a": 70, "b": 30}, "10", {"a": 25, "b": 75}),
+        ({"a": 70, "b": 30}, "0", {"a": 0, "b": 100}),
+        ({"a": 10, "b": 40, "c": None}, "60", {"a": 30, "b": 20, "c": 50}),
+    ],
+)
+def test_a_weight_takes_the_place_of_the_percentage_of_a_line(percents, weight, expected):
+    assert shares(percents, weight) == expected
+
+
+@pytest.mark.parametrize("percents", [{"a": 70, "b": 30}, {"a": 10, "b": 40}, {"a": 20, "b": 30, "c": 50, "d": None}])
+def test_a_smaller_weight_in_place_of_a_percentage_never_gives_a_larger_share(percents):
+    of_weights = [shares(percents, weight)["a"] for weight in ("0", "1", "10", "100", "1000")]
+    assert of_weights == sorted(set(of_weights))
