@@ -227,6 +227,13 @@ async def test_the_depth_of_the_queue_is_shown_in_calls_megabytes_and_seconds(na
     }  # fmt: skip
 
 
+async def test_the_oldest_call_counts_wherever_it_waits(narrow, journal, credits, clock):
+    """As that of an account whose row another program holds, behind the calls of others."""
+    for ago_s in (10, 90, 20):
+        end(narrow, journal, credits, call(ago_s, ended_at=clock.now().wall - 1_000 * ago_s))
+    assert census_of((narrow,))["spool_oldest_s"] == 90
+
+
 def test_a_long_queue_is_reported_once_and_so_is_its_end(narrow, journal, credits):
     with structlog.testing.capture_logs() as logged:
         for index in range(8):

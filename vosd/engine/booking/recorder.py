@@ -121,8 +121,8 @@ class Recorder(Counting):
     def census(self) -> Mapping[Figure, int]:
         """Count what waits, for ``vosd status``."""
         oldest_s = 0
-        if self._queue:
-            oldest_s = max(0, self._clock.now().wall - self._queue[0].ended_at) // 1_000
+        if self._queue:  # the oldest is not always the first: those that cannot be booked yet wait behind the others
+            oldest_s = max(0, self._clock.now().wall - min(record.ended_at for record in self._queue)) // 1_000
         return {Figure.CDR_QUEUE: len(self._queue), Figure.SPOOL_OLDEST_S: oldest_s}
 
     def watch_length(self, most: int) -> None:
