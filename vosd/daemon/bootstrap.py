@@ -493,7 +493,7 @@ class Daemon:
         sockets = self._transports.sockets()
         self._notifier.forget(self._handed.keys() - sockets.keys())
         self._notifier.keep(sockets)
-        self.service.serve(self._transports.transmit, self._transports.hang_up)
+        self.service.serve(self._transports.transmit, self._transports.hang_up, self._transports.has_connection)
 
     def _busy(self) -> Busy:
         now = self._clock.now()

@@ -56,7 +56,7 @@ from vosd.engine.registration.bindings import EXPIRY_TICK_MS
 from vosd.engine.registration.keepalive import KeepAlives
 from vosd.engine.registration.phone_service import PhoneService
 from vosd.engine.registration.remote_passwords import RemotePasswords
-from vosd.engine.senders import CloseConnection, Transmit
+from vosd.engine.senders import CloseConnection, HasConnection, Transmit
 from vosd.engine.settings import HepSettings, Settings
 from vosd.engine.state_files import StateFiles
 from vosd.engine.tokens import TokenSource
@@ -325,8 +325,9 @@ class SwitchService:
         """Note the names in the certificate of a peer that has connected to us."""
         self.node.authenticator.certificates.opened(Peer(flow, host, port), names)
 
-    def serve(self, transmit: Sequence[Transmit], hang_up: CloseConnection) -> None:
+    def serve(self, transmit: Sequence[Transmit], hang_up: CloseConnection, has_connection: HasConnection) -> None:
         """Begin to talk through the given senders, one a listener."""
+        self.registrations.has_connection = lambda peer: has_connection(*peer)
         self.loop.attach(transmit, hang_up)
         now = self._clock.now()
         self.node.vendors.adopt(self.switch.catalogue, now)

@@ -133,6 +133,10 @@ class StreamFlow:
         if connection is not None:
             connection.close(why)
 
+    def has_connection(self, on: tuple[str, int]) -> bool:
+        """Return whether there is a connection with a peer whose end was not reported yet."""
+        return PeerEnd(*on) in self._open
+
     def remark(self, marker: Marker) -> None:
         """Mark new connections with another class; open connections keep theirs."""
         self.marker = marker
@@ -349,7 +353,8 @@ class StreamFlow:
             for alias in places[1:]:
                 del self._aliases[alias]
         for place in places:
-            self._core.closed(self._flow, *place)
+            if place not in self._open:  # else the peer has connected again, from the same port
+                self._core.closed(self._flow, *place)
             if in_doubt:
                 self._core.failed(self._flow, *place)
 

@@ -90,6 +90,11 @@ class Transports:
         """Close the connection with a peer, if there is one."""
         self._flows[flow].hang_up((host, port), why)
 
+    def has_connection(self, flow: int, host: str, port: int) -> bool:
+        """Return whether there is a connection with a peer; over UDP there is none."""
+        opened = self._flows[flow]
+        return isinstance(opened, StreamFlow) and opened.has_connection((host, port))
+
     def blocked(self) -> Mapping[str, float]:
         """Return the release time of each blocked address, in seconds of the monotonic clock."""
         return self._entrance.blocked

@@ -12,6 +12,7 @@ from doubles.virtual.vendor import Vendor, answers
 
 from vosd.engine.registration.bindings import RegistrantKind
 from vosd.sip.flows import Listener
+from vosd.sip.settings import RegistrarSettings, SipSettings
 from vosd.sip.wire.outgoing import Peer
 
 NUMBER = "4471001"
@@ -77,6 +78,15 @@ def test_a_call_does_not_leave_a_connection_at_which_its_user_is_registered(scen
     connected(scene)
     register(scene, ELSEWHERE, user="softphone")
     assert len(scene.exchange.registrations.addresses(NUMBER)) == 2
+    assert dialog(scene).peer == Peer(0, *SEEN)
+
+
+def test_a_call_does_not_leave_the_connection_of_a_device_whose_place_another_one_takes():
+    settings = SipSettings(registrar=RegistrarSettings(max_contacts=1))
+    scene = Scene(content(), listeners=OVER_TCP, sip=settings)
+    connected(scene)
+    register(scene, ELSEWHERE, user="softphone")
+    assert [each.host for each in scene.exchange.registrations.addresses(NUMBER)] == [ELSEWHERE.host]
     assert dialog(scene).peer == Peer(0, *SEEN)
 
 

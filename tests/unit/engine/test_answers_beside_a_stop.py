@@ -85,7 +85,8 @@ class Stage:
         await self.service.start()
 
     def serve(self) -> None:
-        self.service.serve([lambda data, to: self.sent.append((data, to))], lambda *_who: None)
+        senders = [lambda data, to: self.sent.append((data, to))]
+        self.service.serve(senders, lambda *_who: None, lambda *_who: False)
 
     def call(self) -> None:
         now = self.clock.now()

@@ -355,6 +355,21 @@ def test_several_users_are_registered_over_one_connection_and_lost_with_it():
     assert [len(switch.registrations.addresses(name)) for name in ("1001", "1002", "1003", "1004")] == [0, 0, 0, 1]
 
 
+def test_a_register_that_is_judged_after_its_connection_has_closed_leaves_no_one_online():
+    """A server of RADIUS takes its time, and a queued message is processed after the end of its connection."""
+    switch = exchange(listeners=CONNECTED)
+    switch.registrations.has_connection = lambda peer: peer.port == 9
+    with capture_logs() as logs:
+        register(switch, "1001", "sip:1001@192.168.1.20:5060;transport=tcp", Peer(1, *HOME))
+        register(switch, "1002", f"sip:1002@{HOME.host}:5080;transport=tcp", Peer(1, *HOME))
+        register(switch, "1003", "sip:1003@192.168.1.20:5060;transport=tcp", Peer(1, HOME.host, 9))
+        register(switch, "1004", "sip:1004@192.168.1.20:5060", Peer(0, *HOME))
+    names = ("1001", "1002", "1003", "1004")
+    ports = [[each.port for each in switch.registrations.addresses(name)] for name in names]
+    assert ports == [[], [5_080], [9], [HOME.port]]
+    assert news(logs)[:2] == [("phone_online", "1001", None), ("phone_offline", "1001", "connection lost")]
+
+
 def test_a_datagram_socket_loses_no_binding():
     switch = exchange(listeners=CONNECTED)
     register(switch, "1001", "sip:1001@h", Peer(0, *HOME))

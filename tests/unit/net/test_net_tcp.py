@@ -69,9 +69,27 @@ async def test_every_end_of_a_connection_is_reported_for_either_side(opened, con
         await node.ear.message()
     first.writer.close()
     assert await node.ear.parting() == (0, first.address)
+    assert [node.transports.has_connection(0, *each.address) for each in (first, second)] == [False, True]
     node.transports.hang_up(0, *second.address, "enough")
     assert await node.ear.parting() == (0, second.address)
+    assert not node.transports.has_connection(0, *second.address)
     assert node.ear.failures == 0
+
+
+async def test_the_end_of_a_connection_is_not_that_of_the_next_one_from_the_same_port(opened, connect):
+    """Its registrations would be removed: a phone that starts anew may take the port that it had before."""
+    node = await opened()
+    first, other = await connect(node.address()), await connect(node.address())
+    for peer in (first, other):
+        peer.writer.write(OPTIONS)
+        await node.ear.message()
+    connections = node.transports._flows[0]._open
+    connections[first.address], before = connections[other.address], connections[first.address]
+    first.writer.close()
+    await until(lambda: before._transport is None)
+    other.writer.close()
+    assert await node.ear.parting() == (0, other.address)
+    del connections[first.address]
 
 
 async def test_many_messages_of_one_read_are_passed_on_in_turns_of_their_own(opened, connect):

@@ -5,7 +5,7 @@ user is in ``sip.registration.registrar``; writing them to the database is in ``
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from enum import Enum
 from operator import attrgetter
 from typing import Final, NamedTuple, Protocol
@@ -118,6 +118,8 @@ class Registrations(Counting):
         self._writer = writer
         self._clock = clock
         self._dialogs = dialogs
+        self.has_connection: Callable[[Peer], bool] = lambda _peer: True
+        """Return whether the connection of a peer is open; set by the owner of the connections."""
         self._report_presence = presence
         self._users: dict[str, _User] = {}
         self._size = 0
@@ -145,6 +147,8 @@ class Registrations(Counting):
     ) -> RegisterOutcome:
         """Apply a REGISTER of an authenticated user.
 
+        Its connection may have closed while the request waited, as for a server of RADIUS.
+
         Raises:
             ParseError: it cannot be read.
         """
@@ -157,6 +161,8 @@ class Registrations(Counting):
             has_gone = any(binding.is_live(now) for binding in before)
             departure = Departure.UNREGISTERED if has_gone else Departure.EXPIRED
             self._change(name, kind, outcome.bindings, departure)
+            if self._flows.reliable[source.flow] and not self.has_connection(source):
+                self.connection_lost(source)
         return outcome
 
     def expire(self, now: Instant) -> None:
@@ -313,12 +319,14 @@ class Registrations(Counting):
             user = self._users[name] = _User(kind)
         before, writer = user.bindings, self._writer
         was = {binding.slot: binding for binding in before}
+        kept = {binding.slot for binding in after}
+        peers = [each.peer for each in (*after, *(each for each in before if each.slot not in kept))]
         for binding in after:
             earlier = was.pop(binding.slot, None)
             if earlier is not binding:
                 writer.put(name, binding, earlier)
                 if earlier is None or earlier.peer != binding.peer:
-                    self._let_calls_follow(name, earlier, binding, after)
+                    self._let_calls_follow(name, earlier, binding, peers)
                 elif self._dialogs is not None and self._flows.reliable[binding.peer.flow]:
                     self._dialogs.registered_again(name, binding.peer, self._clock.now())
         now = self._clock.now()
@@ -340,15 +348,17 @@ class Registrations(Counting):
         if not any(is_refresh(each, binding) for each in user.bindings if each.slot == binding.slot):
             self._replace(name, user, (*others, binding))
 
-    def _let_calls_follow(self, name: str, earlier: Binding | None, binding: Binding, after: Bindings) -> None:
-        """Have calls of a user sent to where it is now; with a Path that is a proxy, and the device is not known."""
+    def _let_calls_follow(self, name: str, earlier: Binding | None, binding: Binding, peers: Collection[Peer]) -> None:
+        """Have calls of a user sent to where it is now; with a Path that is a proxy, and the device is not known.
+
+        ``peers`` are those of all its devices, also of one whose place is taken just now.
+        """
         dialogs = self._dialogs
         if dialogs is None or binding.path or (earlier is not None and earlier.path):
             return
         if earlier is not None:
             dialogs.peer_moved(name, earlier.peer, binding.peer, binding.contact)
         if self._flows.reliable[binding.peer.flow]:
-            peers = [each.peer for each in after]
             dialogs.connected_again(name, binding.peer, binding.contact, peers, self._clock.now())
 
     def _replace(self, name: str, user: _User, after: Bindings) -> None:
