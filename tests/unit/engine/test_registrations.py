@@ -238,6 +238,27 @@ def test_a_reload_by_difference_removes_trunks_that_are_gone_or_have_another_pas
     assert [each.name for each in switch.registrations.listed()] == ["c"]
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "left"),
+    [
+        ((), (f"{OFFICE.host}/32",), [OFFICE.port]),
+        ((f"{HOME.host}/32", f"{OFFICE.host}/32"), (f"{OFFICE.host}/32",), [OFFICE.port]),
+        ((), ("192.0.2.0/24",), []),
+        ((f"{HOME.host}/32", f"{OFFICE.host}/32"), (), [HOME.port, OFFICE.port]),
+        ((), ("203.0.113.0/24",), [HOME.port, OFFICE.port]),
+    ],
+)
+def test_narrower_hosts_end_what_is_registered_from_elsewhere(before, after, left):
+    """A REGISTER from there would be refused; until its binding expired, the phone went on getting calls there."""
+    switch = exchange(phone("1001", *before))
+    for place in (HOME, OFFICE):
+        switch.telephone("1001", place, contact=f"sip:1001@{place}").register()
+    with capture_logs() as logs:
+        switch.swap_catalogue(catalogue(KNOWN, phones=[phone("1001", *after)]))
+    assert sorted(each.port for each in switch.registrations.addresses("1001")) == sorted(left)
+    assert news(logs) == ([] if left else [("phone_offline", "1001", "hosts changed")])
+
+
 @pytest.mark.parametrize("proof", [{"password": "other"}, {"credentials": credentials("desk", "secret")}])
 def test_a_changed_password_or_user_name_ends_what_was_registered_with_the_old_one(proof):
     switch = exchange(phone("1001"), phone("1002"))

@@ -54,6 +54,7 @@ class Departure(Enum):
     EXPIRED = "expired"
     REMOVED = "no longer configured"
     OTHER_CREDENTIALS = "password or user name changed"
+    OTHER_HOSTS = "hosts changed"
     CONNECTION_LOST = "connection lost"
     FORGOTTEN = "forgotten by an operator"
     ENDED_MEANWHILE = "ended while the switch was down"
@@ -214,6 +215,13 @@ class Registrations(Counting):
             kind = self._departed.pop(name, None)
             if kind is not None:
                 _log.info(_EVENTS[kind][1], name=name, reason=Departure.REMOVED.value, why=GONE)
+
+    def keep_at(self, name: str, may_send: Callable[[str, int], bool]) -> None:
+        """Remove the bindings of a user from addresses (host and port) that may not send its requests any more."""
+        user = self._users.get(name)
+        if user is not None:
+            kept = tuple(each for each in user.bindings if may_send(each.peer.host, each.peer.port))
+            self._change(name, user.kind, kept, Departure.OTHER_HOSTS)
 
     async def restore(self, users: Mapping[str, RegistrantKind]) -> None:
         """Restore the stored bindings of these users; forget the others.

@@ -5,6 +5,7 @@ in front of us, and all mean this switch. Its user part must be the authenticate
 """
 
 from collections.abc import Iterable, Iterator, Set
+from functools import partial
 from typing import Final, NamedTuple
 
 from vosd.catalogue.catalogue import Catalogue
@@ -44,7 +45,8 @@ class Registrar(Counting):
         """Set the users that may register; bindings of all others are removed.
 
         So are those of users with other credentials: a thief of the phone, or of its old password, would otherwise
-        still receive its calls. A changed realm alone is no other password.
+        still receive its calls. A changed realm alone is no other password. And so are bindings from addresses that are
+        not among the hosts of their user any more.
         """
         changes, before = catalogue.changes, self._users
         by_difference = changes is not None and changes.since == self._version
@@ -56,6 +58,11 @@ class Registrar(Counting):
             now = _users_of(catalogue)
             gone = [name for name, (_, kind) in before.items() if name not in now or now[name][1] is not kind]
         other = [name for name, (user, _) in now.items() if name in before and not _proves_as(before[name][0], user)]
+        elsewhere = [
+            user.gateway
+            for name, (user, _) in now.items()
+            if name in before and before[name][0].gateway.hosts != user.gateway.hosts and not user.gateway.named_hosts
+        ]  # names may not be resolved yet
         if by_difference:
             for name in gone:
                 del before[name]
@@ -63,6 +70,8 @@ class Registrar(Counting):
         else:
             self._users = now
         self._registrations.remove(gone, other)
+        for gateway in elsewhere:
+            self._registrations.keep_at(gateway.name, partial(catalogue.sources.may_send, gateway))
 
     async def restore(self, catalogue: Catalogue) -> None:
         """Restore the registrations of an earlier process.
