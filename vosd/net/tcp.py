@@ -114,7 +114,7 @@ class StreamFlow:
     def send(self, data: bytes, to: tuple[str, int]) -> None:
         """Send one message on the connection with that peer, or on a new one."""
         peer = PeerEnd(*to)
-        connection = self._open.get(peer) or self._aliases.get(peer)
+        connection = self._open.get(peer) or self._alias_of(peer)
         if connection is not None and connection.is_open:
             connection.send(data)
             return
@@ -410,6 +410,13 @@ class StreamFlow:
         if place not in self._open and place not in self._aliases:
             self._aliases[place] = connection
             connection.has_alias = True
+
+    def _alias_of(self, peer: PeerEnd) -> Connection | None:
+        """Return the connection that is used for an address, while a reload has not ended that."""
+        connection = self._aliases.get(peer)
+        if connection is None or not (self._slots.limits.alias and self._core.is_gateway(peer.host)):
+            return None
+        return connection
 
     def _connection(self, peer: PeerEnd, origin: ConnectionOrigin) -> Connection:
         return Connection(peer, origin, self, self._framer(), self._slots.limits)

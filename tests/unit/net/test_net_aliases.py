@@ -68,6 +68,23 @@ async def test_requests_to_a_gateway_take_the_connection_that_it_has_opened_and_
     assert await (await silent_vendor.arrival()).read(7) == b"another"
 
 
+@pytest.mark.parametrize("ended", ["not configured", "no gateway"])
+async def test_a_reload_ends_the_use_of_a_connection_that_a_gateway_has_opened(opened, connect, vendor, ended):
+    node = await opened(settings=REUSE)
+    node.ear.gateways.add(HOST)
+    peer = await connect(node.address())
+    peer.writer.write(asking(f"{HOST}:{vendor.address.port}"))
+    await node.ear.message()
+    node.send(b"before", vendor.address)
+    assert await peer.read(6) == b"before"
+    if ended == "not configured":
+        node.transports.adjust(TransportSettings(), None)
+    else:
+        node.ear.gateways.clear()
+    node.send(b"after", vendor.address)
+    assert await (await vendor.arrival()).read(5) == b"after"
+
+
 @pytest.mark.parametrize(
     "refused",
     ["not configured", "no gateway", "another host", "not asked"],
