@@ -171,6 +171,25 @@ def test_a_route_is_tried_on_last_weeks_calls_before_it_is_saved(site: Watched, 
     assert site.api.ask("GET", "/routing-gateways/newcomer").json["version"] == 1
 
 
+def test_a_route_is_tried_without_money_by_those_who_do_not_see_the_books(site: Watched, visit: Visit) -> None:
+    permissions = ["routes.see", "calls.see", "definitions.see", "definitions.change", "jobs"]
+    assert site.api.ask("PUT", "/roles/planner", {"permissions": permissions}).status == 200
+    keys = {"account": "vendors", "address": "192.0.2.9:5060", "prefixes": ["4499"]}
+    made = site.api.ask("POST", "/routing-gateways", {"name": "unpriced", "keys": keys})
+    assert made.status == 201, made.content
+    page = visit("planner").go("/objects/routing_gateways/unpriced", "unpriced")
+    page.get_by_label("prefixes", exact=False).first.fill("44101\n44201")
+    page.get_by_role("button", name="Try on last week's calls").click()
+    asked = page.get_by_role("dialog")
+    expect(asked.get_by_role("status")).to_contain_text("calls would go elsewhere")
+    expect(asked.get_by_text("may not see are left out")).to_contain_text("See the books as a whole")
+    headings = asked.get_by_label("By gateway").get_by_role("columnheader").all_inner_texts()
+    assert (len(headings), any("Cost" in each for each in headings)) == (3, False)
+    shown = asked.inner_text()
+    assert not [each for each in ("undefined", "NaN", "Fee", "Margin", "Calls below cost") if each in shown]
+    assert violations(page) == []
+
+
 def test_an_alarm_is_confirmed_with_a_note_and_kept_silent(site: Watched, boss: Visitor, visit: Visit) -> None:
     blacklist(site)
     page = boss.go("/alarms", "Alarms")

@@ -216,6 +216,21 @@ def test_a_route_is_explained_by_a_link(visit: Visit) -> None:
     expect(page.get_by_text("Result:")).to_contain_text("ok")
 
 
+def test_a_route_is_explained_without_the_prices_that_a_person_may_not_see(site: Watched, visit: Visit) -> None:
+    assert site.api.ask("PUT", "/roles/dispatcher", {"permissions": ["routes.see"]}).status == 200
+    page = visit("dispatcher").go("/try?gateway=acme-pbx&caller=1202&callee=4410111", "Try a call")
+    expect(page.get_by_text("Result:")).to_contain_text("ok")
+    table = page.get_by_label("Candidates in their order")
+    expect(table.locator("tbody tr")).to_have_count(1)
+    headings = table.get_by_role("columnheader").all_inner_texts()
+    assert "Prefix" in headings
+    assert not {"Cost", "Margin"} & {*headings}
+    expect(page.get_by_text("may not see are left out")).to_contain_text("See rates, See the books as a whole")
+    shown = page.inner_text("main")
+    assert not [each for each in ("undefined", "NaN", "a minute", "0.60") if each in shown]
+    assert violations(page) == []
+
+
 def test_a_payment_takes_two_steps_and_is_booked_once(site: Watched, visit: Visit) -> None:
     page = visit().go("/accounts/rival", "rival")
     before = Decimal(site.api.ask("GET", "/accounts/rival/balance").json["balance"])

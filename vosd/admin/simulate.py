@@ -6,9 +6,9 @@ rates of each call; what no rate converts is counted and left out of them.
 """
 
 from collections import Counter
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from decimal import Decimal
-from typing import Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from vosd.admin.routing import idle_state
 from vosd.base.cause import EndReason
@@ -37,6 +37,9 @@ _JUDGED: Final = frozenset(
     }
 )
 """Refusals that a simulation decides again; others are due to live state, money, or the caller and its address."""
+
+_OF_MONEY: Final = frozenset({"currencies", "unconverted", "fee", "cost", "margin", "loss", "loss_calls"})
+"""Fields of an answer that are about money."""
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -227,13 +230,22 @@ class Simulation:
             (compared.before if is_before else compared.after).add(vendor_ms, ZERO, outcome.cost)
             compared.changed += is_changed
 
-    def to_json(self, most: int) -> dict[str, object]:
-        """Return what would change; its keys are stable. ``most`` destinations are listed."""
-        changed = [(key, each) for key, each in self._destinations.items() if each.changed or _money_differs(each)]
-        changed.sort(key=lambda item: (-_difference(item[1]), -item[1].changed, item[0]))
+    def to_json(self, most: int, *, with_money: bool = True) -> dict[str, object]:
+        """Return what would change; its keys are stable. ``most`` destinations are listed.
+
+        Without money there are no fees, costs, margins and losses, and they decide neither which rows are listed nor
+        their order.
+        """
+        weight: Callable[[ComparedSums], Decimal | int] = _difference if with_money else _moved
+        changed = [
+            (key, each)
+            for key, each in self._destinations.items()
+            if each.changed or (with_money and _money_differs(each))
+        ]
+        changed.sort(key=lambda item: (-weight(item[1]), -item[1].changed, item[0]))
         before, after = self.all.before, self.all.after
         reasons = sorted({*self._refused[0], *self._refused[1]})
-        return {
+        document: dict[str, object] = {
             "calls": self.all.before.calls + self._refused[0].total(),
             "changed": self.all.changed,
             "left_out": _named(self._left_out),
@@ -250,7 +262,7 @@ class Simulation:
             "gateways": [_row("routing_gateway", key, each) for key, each in sorted(self._gateways.items())],
             "margins": [
                 _margin_row(*key, self.currency, each)
-                for key, each in sorted(self._margins.items(), key=lambda item: (-_difference(item[1]), item[0]))[:most]
+                for key, each in sorted(self._margins.items(), key=lambda item: (-weight(item[1]), item[0]))[:most]
             ],
             "margins_in_all": len(self._margins),
             "without_route": [
@@ -260,6 +272,8 @@ class Simulation:
             "destinations": [_destination(*key, self.currency, each) for key, each in changed[:most]],
             "destinations_changed": len(changed),
         }
+        shown: dict[str, object] = document if with_money else _without_money(document)
+        return shown
 
     def _side(self, sums: CallSums, place: int) -> dict[str, object]:
         without = self._refused[place].total()
@@ -290,6 +304,17 @@ def _at(compared: dict[Key, ComparedSums], key: Key) -> ComparedSums:
 
 def _money_differs(compared: ComparedSums) -> bool:
     return compared.before.fee != compared.after.fee or compared.before.cost != compared.after.cost
+
+
+def _moved(compared: ComparedSums) -> int:
+    return abs(compared.after.calls - compared.before.calls)
+
+
+def _without_money(document: Any) -> Any:
+    """Return a document for JSON without what its fields say of money."""
+    if isinstance(document, dict):
+        return {name: _without_money(value) for name, value in document.items() if name not in _OF_MONEY}
+    return [*map(_without_money, document)] if isinstance(document, list) else document
 
 
 def _difference(compared: ComparedSums) -> Decimal:

@@ -25,6 +25,7 @@ FIELDS: Final[Mapping[str, tuple[Any, ...]]] = {
     "CalendarSpanSheet.ends": ("18:00",),
     "CandidateSheet.prefix": ("44",),
     "CatalogueState.version": ("8c1f2d90a7b3",),
+    "ExplainedCall.lacking": ([],),
     "FirstPaymentSheet.memo": ("cash",),
     "ForgottenRegistrations.name": ("49301234",),
     "GatewayRow.currency": ("EUR",),
@@ -377,7 +378,7 @@ ANSWERS: Final[Mapping[str, Any]] = {
         "named": _KEY | {"name": "number", "meaning": "Unique among the phones.", "form": "text", "required": True},
         "keys": [_KEY],
     },
-    "POST /routes/simulate": {"calls": 120, "changed": 7, "before": _ROUTED, "after": _ROUTED},
+    "POST /routes/simulate": {"calls": 120, "changed": 7, "before": _ROUTED, "after": _ROUTED, "lacking": []},
     "GET /jobs/{id}/result": {"dry_run": False, "in_force": True, "changes": [], "calls_unknown": "", "warnings": []},
 }
 """Answers, or items of lists, of operations whose type does not declare their fields."""

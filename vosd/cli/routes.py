@@ -90,7 +90,7 @@ def _show(answer: "RouteSheet") -> None:
     detail = f": {answer.detail}" if answer.detail else ""
     output.line(f"{answer.result}{detail} (number billed: {answer.callee_billed})")
     rate = answer.rate
-    if rate is not None and rate.candidates:
+    if rate and rate.candidates:
         rates = ["source", "rate_group", "rate_prefix", "price_per_minute"]
         output.line("may be priced by, the first line at admission:")
         rows = [rate, *(each for each in rate.candidates if each.source != rate.source)]

@@ -36,14 +36,16 @@ class CandidateSheet(msgspec.Struct, frozen=True):
     """Priority of the gateway; the lowest number comes first."""
     weight: int
     """Share of calls among gateways of one priority."""
-    cost: str | None
-    """The buy rate of a minute, in the vendor's currency; None = the gateway has none."""
-    currency: str | None
+    cost: str | msgspec.UnsetType | None = msgspec.UNSET
+    """The buy rate of a minute, in the vendor's currency; None = the gateway has none. Absent without the permission
+    rates.see, as the next two."""
+    currency: str | msgspec.UnsetType | None = msgspec.UNSET
     """The vendor's."""
-    effective_cost: str | None
+    effective_cost: str | msgspec.UnsetType | None = msgspec.UNSET
     """The cost of a minute in a call of typical length, which is what costs are compared by."""
-    margin: str | None
-    """The rest of the sell price of a minute, in the customer's currency, as the loss guard compares it."""
+    margin: str | msgspec.UnsetType | None = msgspec.UNSET
+    """The rest of the sell price of a minute, in the customer's currency, as the loss guard compares it. Absent without
+    books.see."""
     relayed: bool | msgspec.UnsetType | None = msgspec.UNSET
     """Whether the media of the call would be relayed; None = networks and NAT decide it in the call. Absent without a
     ``media.engine``, as the next one."""
@@ -75,9 +77,10 @@ class LevelSheet(msgspec.Struct, frozen=True):
     account: str
     level: int
     """1 = the customer's agent, 2 = the agent of that one, and so on."""
-    rate_group: str
-    rate_prefix: str
-    price_per_minute: str
+    rate_group: str | msgspec.UnsetType = msgspec.UNSET
+    """Absent without the permission rates.see, as the next two."""
+    rate_prefix: str | msgspec.UnsetType = msgspec.UNSET
+    price_per_minute: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class StepSheet(msgspec.Struct, frozen=True):
@@ -95,15 +98,17 @@ class RouteSheet(msgspec.Struct, frozen=True, kw_only=True):
     result: str
     """``ok``, or the end reason of the refusal."""
     detail: str
-    """Object and figure that led to the refusal; empty for an accepted call."""
+    """Object and figure that led to the refusal; empty for an accepted call, and of one without money where
+    accounts.see or rates.see is missing."""
     steps: list[StepSheet] = []
     """Steps of the set-up in their order."""
     callee_billed: str
     """The called number that is charged."""
     caller_routed: str
     """The calling number behind the rules of the mapping gateway."""
-    rate: RateSheet | None
-    """The sell rate; of several that may price the call the one that is cheapest at admission."""
+    rate: RateSheet | msgspec.UnsetType | None = msgspec.UNSET
+    """The sell rate; of several that may price the call the one that is cheapest at admission. Absent without the
+    permission rates.see."""
     plan: str | msgspec.UnsetType | None = msgspec.UNSET
     """Name of the routing plan."""
     order: list[str] | msgspec.UnsetType = msgspec.UNSET

@@ -7,6 +7,7 @@ import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { type Row, type Schemas, send } from "../api/client";
 import { enteredMoment } from "../format";
+import { NotShown, withMoney } from "../parts/lacking";
 import { MinuteInput } from "../parts/minute";
 import { ProblemText } from "../parts/problem";
 import type { Tried } from "../parts/simulation";
@@ -53,6 +54,9 @@ export function Planned({ name, isStored, objects }: { name: string; isStored: b
   if (!may) return null;
   const shown = isChanged ? then : now;
   const sheet = shown.data?.sheet;
+  const rows = sheet
+    ? planRows(sheet as unknown as Row, isStored ? (now.data?.sheet as unknown as Row) : undefined)
+    : [];
   const set = (field: keyof typeof entered, value: string) => setEntered({ ...entered, [field]: value });
   return (
     <section aria-label={t("plan.preview")}>
@@ -108,21 +112,25 @@ export function Planned({ name, isStored, objects }: { name: string; isStored: b
           </p>
           <Table
             label={t("plan.gateways")}
-            columns={[
-              { name: "position", kind: "number" },
-              ...(isChanged && isStored ? [{ name: "position_now", kind: "number" } as const] : []),
-              { name: "routing_gateway", kind: "gateway" },
-              { name: "prefix" },
-              { name: "priority", kind: "number" },
-              { name: "weight", kind: "number" },
-              { name: "cost", kind: "money" },
-              { name: "effective_cost", kind: "money" },
-              { name: "margin", kind: "money" },
-              { name: "reason", kind: "sentence" },
-            ]}
-            rows={planRows(sheet as unknown as Row, isStored ? (now.data?.sheet as unknown as Row) : undefined)}
+            columns={withMoney(
+              [
+                { name: "position", kind: "number" },
+                ...(isChanged && isStored ? [{ name: "position_now", kind: "number" } as const] : []),
+                { name: "routing_gateway", kind: "gateway" },
+                { name: "prefix" },
+                { name: "priority", kind: "number" },
+                { name: "weight", kind: "number" },
+                { name: "cost", kind: "money" },
+                { name: "effective_cost", kind: "money" },
+                { name: "margin", kind: "money" },
+                { name: "reason", kind: "sentence" },
+              ],
+              rows,
+            )}
+            rows={rows}
             rowKey={(row, index) => `${row.routing_gateway} ${index}`}
           />
+          <NotShown lacking={shown.data?.lacking} />
           <span className="quiet">{t("plan.idle")}</span>
         </>
       )}

@@ -8,6 +8,7 @@ import { client, content, type Row, type Schemas } from "../api/client";
 import { resultOf } from "../api/jobs";
 import { amount } from "../format";
 import { useMay } from "../session";
+import { NotShown, withMoney } from "./lacking";
 import { ProblemText } from "./problem";
 import { Table as Rows } from "./table";
 
@@ -108,7 +109,7 @@ function Outcome({ found }: { found: Row }) {
           </Table.Tr>
         </Table.Thead>
         <Table.Tbody>
-          {COUNTS.map((name) => (
+          {COUNTS.filter((name) => name in before).map((name) => (
             <Line key={name} name={t(`simulation.${name}`)} before={String(before[name])} after={String(after[name])} />
           ))}
           {currencies.flatMap((each) =>
@@ -128,13 +129,16 @@ function Outcome({ found }: { found: Row }) {
       </Title>
       <Rows
         label={t("simulation.gateways")}
-        columns={[
-          { name: "routing_gateway", kind: "gateway" },
-          { name: "calls_before", kind: "number" },
-          { name: "calls_after", kind: "number" },
-          { name: "cost_before", kind: "money" },
-          { name: "cost_after", kind: "money" },
-        ]}
+        columns={withMoney(
+          [
+            { name: "routing_gateway", kind: "gateway" },
+            { name: "calls_before", kind: "number" },
+            { name: "calls_after", kind: "number" },
+            { name: "cost_before", kind: "money" },
+            { name: "cost_after", kind: "money" },
+          ],
+          gateways,
+        )}
         rows={gateways}
         rowKey={(row) => `${row.routing_gateway} ${row.currency}`}
       />
@@ -143,18 +147,22 @@ function Outcome({ found }: { found: Row }) {
       </Title>
       <Rows
         label={t("simulation.destinations")}
-        columns={[
-          { name: "prefix" },
-          { name: "area" },
-          { name: "changed", kind: "number" },
-          { name: "cost_before", kind: "money" },
-          { name: "cost_after", kind: "money" },
-          { name: "margin_before", kind: "money" },
-          { name: "margin_after", kind: "money" },
-        ]}
+        columns={withMoney(
+          [
+            { name: "prefix" },
+            { name: "area" },
+            { name: "changed", kind: "number" },
+            { name: "cost_before", kind: "money" },
+            { name: "cost_after", kind: "money" },
+            { name: "margin_before", kind: "money" },
+            { name: "margin_after", kind: "money" },
+          ],
+          destinations,
+        )}
         rows={destinations}
         rowKey={(row, index) => `${row.prefix} ${index}`}
       />
+      <NotShown lacking={found.lacking} />
       <span className="quiet">{t("simulation.without")}</span>
     </Stack>
   );

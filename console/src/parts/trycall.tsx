@@ -7,6 +7,7 @@ import { useTranslation } from "react-i18next";
 import { type Row, send } from "../api/client";
 import { useMay } from "../session";
 import { ServerText } from "../text/meanings";
+import { NotShown, withMoney } from "./lacking";
 import { ProblemText } from "./problem";
 import { decidesRoutes, type Tried } from "./simulation";
 import { Table } from "./table";
@@ -20,12 +21,13 @@ export function TryCall({ objects }: { objects: readonly Tried[] }) {
   const [call, setCall] = useState({ gateway: "", caller: "", callee: "" });
   const explained = useMutation({
     mutationFn: (changes: readonly Tried[]) =>
-      send<{ sheet: Row }>("post", "/routes/explain", { body: { ...call, objects: changes } }),
+      send<{ sheet: Row; lacking: string[] }>("post", "/routes/explain", { body: { ...call, objects: changes } }),
   });
   // a pool sends a call nowhere else, but with another number
   const isTried = decidesRoutes(objects) || objects.every((each) => each.kind === "number_pools");
   if (!may || !isTried) return null;
   const sheet = explained.data?.sheet;
+  const candidates = (sheet?.candidates ?? []) as Row[];
   return (
     <details>
       <summary>{t("simulation.one_call")}</summary>
@@ -64,18 +66,22 @@ export function TryCall({ objects }: { objects: readonly Tried[] }) {
             </p>
             <Table
               label={t("try.candidates")}
-              columns={[
-                { name: "position", kind: "number" },
-                { name: "routing_gateway", kind: "gateway" },
-                { name: "callee_out" },
-                { name: "caller_out" },
-                { name: "cost", kind: "money" },
-                { name: "margin", kind: "money" },
-                { name: "reason", kind: "sentence" },
-              ]}
-              rows={(sheet.candidates ?? []) as Row[]}
+              columns={withMoney(
+                [
+                  { name: "position", kind: "number" },
+                  { name: "routing_gateway", kind: "gateway" },
+                  { name: "callee_out" },
+                  { name: "caller_out" },
+                  { name: "cost", kind: "money" },
+                  { name: "margin", kind: "money" },
+                  { name: "reason", kind: "sentence" },
+                ],
+                candidates,
+              )}
+              rows={candidates}
               rowKey={(row, index) => `${row.routing_gateway} ${index}`}
             />
+            <NotShown lacking={explained.data?.lacking} />
           </>
         )}
       </Stack>

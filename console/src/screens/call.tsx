@@ -8,6 +8,7 @@ import { useTranslation } from "react-i18next";
 import { client, content, explained, Problem, type Row } from "../api/client";
 import { type Attempt, Attempts } from "../parts/attempts";
 import { Download } from "../parts/download";
+import { NotShown, withMoney } from "../parts/lacking";
 import { LadderPicture } from "../parts/ladder";
 import type { Ladder as Messages } from "../parts/messages";
 import { Facts, Page } from "../parts/page";
@@ -218,6 +219,7 @@ function Now({ asked }: { asked: { gateway: string; caller: string; callee: stri
           </p>
           <Candidates rows={(sheet.candidates ?? []) as Row[]} label={t("call.candidates_now")} isShort />
           <Left rows={(sheet.left ?? []) as Row[]} />
+          <NotShown lacking={found.data?.lacking} />
         </>
       )}
     </section>
@@ -243,7 +245,7 @@ export function Candidates({ rows, label, isShort }: { rows: Row[]; label: strin
   return (
     <Table
       label={label}
-      columns={isShort ? first : [...first, ...more]}
+      columns={isShort ? first : withMoney([...first, ...more], rows)}
       rows={rows}
       rowKey={(row, index) => `${row.routing_gateway} ${index}`}
     />

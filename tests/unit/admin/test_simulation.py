@@ -332,3 +332,26 @@ def test_a_gateway_for_verified_callers_takes_the_calls_that_were_verified() -> 
     wary = msgspec.structs.replace(DEAR, dialect=CalleeDialect(stir=VendorSignatures(only_verified=True)))
     calls = [call(0, verstat="TN-Validation-Passed"), call(1, verstat="TN-Validation-Failed"), call(2)]
     assert [simulated(catalogue(wary, CHEAP), [each])["changed"] for each in calls] == [0, 1, 1]
+
+
+def test_without_money_nothing_of_it_decides_what_is_listed_and_in_which_order() -> None:
+    rates = [builders.applied_rate("0.60", prefix=prefix) for prefix in ("441", "442", "443", "444")]
+    known = builders.catalogue(
+        [ACME, CHEAP],
+        accounts=[vendor("cheap", "cheap")],
+        rate_groups=[builders.rate_group("sell", *rates), CHEAP_GROUP],
+    )
+    simulation = Simulation(known)
+    for number, (digit, cost) in enumerate((("1", "0.11"), ("2", "0.12"), ("2", "0.12"), ("3", "0.59"))):
+        simulation.add(call(number, callee_in=f"700144{digit}12", cost=Decimal(cost)))
+    simulation.add(call(4, callee_in="700144412", routing_gateway="cheap", vendor_account="cheap"))
+    listed = {
+        with_money: [row["prefix"] for row in simulation.to_json(10, with_money=with_money)["destinations"]]
+        for with_money in (True, False)
+    }
+    assert listed == {True: ["443", "444", "441", "442"], False: ["442", "441", "443"]}
+    found = simulation.to_json(10, with_money=False)
+    assert {*found["destinations"][0]["before"]} == {"calls", "answered", "minutes"}
+    assert not {"currencies", "unconverted"} & found.keys()
+    assert "loss_calls" not in found["before"]
+    assert {*found["margins"][0]["after"]} == {"calls", "answered", "minutes"}

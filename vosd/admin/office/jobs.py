@@ -46,7 +46,7 @@ RESULT_NEEDS: Final = {
     JobKind.BULK: Permission.DEFINITIONS_CHANGE,
     JobKind.DECK_IMPORT: Permission.RATES_CHANGE,
     JobKind.RERATE: Permission.BOOKS_CHANGE,
-    JobKind.SIMULATE: Permission.ROUTES_SEE,
+    JobKind.SIMULATE: Permission.CALLS_SEE,
     JobKind.CDR_EXPORT: Permission.CALLS_EXPORT,
     JobKind.BILL_IMPORT: Permission.BOOKS_CHANGE,
     JobKind.INVOICE_RUN: Permission.BOOKS_CHANGE,
@@ -201,12 +201,15 @@ async def read_result(office: Office, who: Principal, order: ReadResult) -> JobR
 
     Raises:
         NoSuchJobError: there is none that the principal may see.
-        PermissionLackingError: the principal may not order what it is the result of.
+        PermissionLackingError: the principal may not order what it is the result of, or may not see its money.
         NoResultError: it has none.
         StoreUnavailable: try again.
     """
     job = await _job(office, who, order.id)
-    require(who, RESULT_NEEDS[JobKind(job.kind)])
+    kind = JobKind(job.kind)
+    require(who, RESULT_NEEDS[kind])
+    if kind is JobKind.SIMULATE and Permission.BOOKS_SEE in msgspec.json.decode(job.who, type=Principal).permissions:
+        require(who, Permission.BOOKS_SEE)  # the result has the money that the one who ordered it might see then
     if job.result is None and job.result_file is None:
         why = f"is {job.state.value}"
         if job.state is JobState.DONE:

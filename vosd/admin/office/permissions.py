@@ -35,11 +35,13 @@ class Permission(StrEnum):
     RATES_CHANGE = "rates.change"
     """Decks of rates: import and roll back."""
     ROUTES_SEE = "routes.see"
-    """Gateways, registrations, overrides; explanations and simulations of routes."""
+    """Gateways, registrations, overrides; explanations of routes, with prices where ``rates.see`` is there, too, and
+    with margins where ``books.see`` is."""
     ROUTES_CHANGE = "routes.change"
     """Overrides of gateways and phones: limits, priority, and the end of any override."""
     CALLS_SEE = "calls.see"
-    """Running calls and CDRs."""
+    """Running calls and CDRs, with what each call costs on both sides; simulations of routes, where ``routes.see`` is
+    there, too, with money where ``books.see`` is."""
     CALLS_EXPORT = "calls.export"
     """All CDRs as files."""
     CALLS_EXPLAIN = "calls.explain"
@@ -155,6 +157,7 @@ SHIPPED: Final[Mapping[str, RoleSheet]] = MappingProxyType(
                     Permission.RATES_SEE,
                     Permission.RATES_CHANGE,
                     Permission.ROUTES_SEE,
+                    Permission.CALLS_SEE,
                     Permission.DEFINITIONS_SEE,
                     Permission.JOBS,
                 ),

@@ -9,6 +9,8 @@ from sys import maxsize
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
+from msgspec import UNSET
+from msgspec.structs import replace
 
 from vosd.admin.names import check_names
 from vosd.admin.office.bulk import BulkObject, plan_objects
@@ -21,12 +23,14 @@ from vosd.admin.office.principal import Principal
 from vosd.admin.routing import explain_route as explained
 from vosd.admin.routing import idle_state
 from vosd.admin.simulate import Simulation
+from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.base.networks import address_of
 from vosd.catalogue.overrides import NO_OVERRIDES, overlaid
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.cdr.ports import StoreUnavailable
-from vosd.control.routes import ExplainRoute, RouteSheet
+from vosd.control.routes import ExplainRoute, LevelSheet, RouteSheet
+from vosd.routing.routes import Cause
 from vosd.storage.ports import CallFilter
 
 if TYPE_CHECKING:
@@ -70,11 +74,15 @@ class ExplainedCall(msgspec.Struct, frozen=True, kw_only=True):
     """By the configuration of now, and by what is kept of the moment: overrides, calendars, validity, rates."""
     without_database: str = ""
     """Why balances and overrides were not considered; empty if they were."""
+    lacking: tuple[Permission, ...]
+    """Permissions for lack of which prices, margins or balances are left out of the outcome."""
 
 
 @needs(Permission.ROUTES_SEE)
 async def explain_call(office: Office, who: Principal, order: ExplainCall) -> ExplainedCall:
     """Pass the call through the steps of a real one, and return the outcome; nothing is changed.
+
+    Prices, margins and balances are left out where the principal may not see them elsewhere (ADR 192).
 
     Raises:
         OperatorsOnlyError: an agent asks.
@@ -93,20 +101,17 @@ async def explain_call(office: Office, who: Principal, order: ExplainCall) -> Ex
             raise OrderError("live", "knows its own configuration", "leave it out where changes are tried")
         if order.plan is not None:
             raise OrderError("live", "routes by the plan of the gateway", "leave it out where a plan is tried")
-        return ExplainedCall(
-            sheet=await office.switch.ask(
-                ExplainRoute(
-                    gateway=order.gateway,
-                    caller=order.caller,
-                    callee=order.callee,
-                    at_ms=order.at,
-                    is_forwarded=order.forwarded,
-                    is_withheld=order.withheld,
-                    source=source,
-                    agent=order.user_agent,
-                )
-            )
+        asked = ExplainRoute(
+            gateway=order.gateway,
+            caller=order.caller,
+            callee=order.callee,
+            at_ms=order.at,
+            is_forwarded=order.forwarded,
+            is_withheld=order.withheld,
+            source=source,
+            agent=order.user_agent,
         )
+        return _as_seen_by(who, ExplainedCall(sheet=await office.switch.ask(asked), lacking=()))
     catalogue = await _catalogue(office, who, order.objects)
     changes, overrides, why = None, NO_OVERRIDES, ""
     try:
@@ -145,8 +150,31 @@ async def explain_call(office: Office, who: Principal, order: ExplainCall) -> Ex
         agent=order.user_agent,
     ).sheet()
     if at < now:
-        sheet = msgspec.structs.replace(sheet, not_known=[*UNKNOWN_OF_THE_PAST])
-    return ExplainedCall(sheet=sheet, is_past=at < now, without_database=why)
+        sheet = replace(sheet, not_known=[*UNKNOWN_OF_THE_PAST])
+    return _as_seen_by(who, ExplainedCall(sheet=sheet, is_past=at < now, without_database=why, lacking=()))
+
+
+def _as_seen_by(who: Principal, found: ExplainedCall) -> ExplainedCall:
+    """Return an outcome without the figures that a principal may not see."""
+    sheet, may = found.sheet, who.permissions
+    lacking: list[Permission] = []
+    if Permission.RATES_SEE not in may and (sheet.rate or sheet.candidates or sheet.left):
+        lacking.append(Permission.RATES_SEE)
+        agents = UNSET if sheet.agents is UNSET else [LevelSheet(each.account, each.level) for each in sheet.agents]
+        unpriced = [replace(each, cost=UNSET, currency=UNSET, effective_cost=UNSET) for each in sheet.candidates]
+        sheet = replace(sheet, rate=UNSET, agents=agents, candidates=unpriced)
+    if Permission.BOOKS_SEE not in may and (sheet.candidates or sheet.left):
+        lacking.append(Permission.BOOKS_SEE)
+        sheet = replace(sheet, candidates=[replace(each, margin=UNSET) for each in sheet.candidates])
+    if lacking:
+        word, instead = f"{Cause.LOSS.word}: ", Cause.LOSS.because("by its price, which you may not see")
+        left = [replace(each, reason=instead) if each.reason.startswith(word) else each for each in sheet.left]
+        sheet = replace(sheet, left=left)
+    of_money = [each for each in (Permission.ACCOUNTS_SEE, Permission.RATES_SEE) if each not in may]
+    if of_money and sheet.result == EndReason.INSUFFICIENT_BALANCE.text:
+        lacking += [each for each in of_money if each not in lacking]
+        sheet = replace(sheet, detail="")
+    return replace(found, sheet=sheet, lacking=tuple(lacking))
 
 
 def _by_plan(catalogue: "Catalogue", gateway: str, plan: str) -> "Catalogue":
@@ -156,9 +184,7 @@ def _by_plan(catalogue: "Catalogue", gateway: str, plan: str) -> "Catalogue":
             "plan", f"is {plan!r}: there is no such routing plan", f"there are {', '.join(catalogue.plans)}"
         )
     planned = [
-        {**gateways, gateway: msgspec.structs.replace(gateways[gateway], routing_plan=plan)}
-        if gateway in gateways
-        else gateways
+        {**gateways, gateway: replace(gateways[gateway], routing_plan=plan)} if gateway in gateways else gateways
         for gateways in (catalogue.mapping_gateways, catalogue.overridden)
     ]
     return dataclasses.replace(catalogue, mapping_gateways=planned[0], overridden=planned[1])
@@ -193,22 +219,26 @@ class SimulateRoutes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Destinations that are listed."""
 
 
-@needs(Permission.ROUTES_SEE)
+@needs(Permission.CALLS_SEE)
 async def simulate_routes(
     office: Office, who: Principal, order: SimulateRoutes, report: Callable[[int, int], None]
 ) -> dict[str, Any]:
     """Route the calls again, and return what would change by vendor, gateway and destination; nothing is booked.
 
+    Fees, costs and margins are left out where the principal does not see the books; ``lacking`` says so (ADR 192).
+
     ``report`` gets the number of further calls and when the last of them began, UTC milliseconds; newest first.
 
     Raises:
         OperatorsOnlyError: an agent asks.
+        PermissionLackingError: it may see calls, and no routes.
         UnknownNameError: no call fits, and the account is unknown.
         ConfigError: the configuration, or the other one, is invalid, or would be by the changes.
         BulkRefusedError: a change cannot be made.
         DroppedPeriod: calls of the span were dropped or masked.
         StoreUnavailable: they cannot be read.
     """
+    require(who, Permission.ROUTES_SEE)
     stores = office.stores
     other = None if order.other is None else Path(order.other)
     catalogue = await _catalogue(office, who, order.objects, other)
@@ -221,7 +251,9 @@ async def simulate_routes(
             report(len(calls), calls[-1].started_at)
     if not simulation.seen:
         await check_names(wanted, office.definitions, stores.queries, stores.books)
-    return simulation.to_json(order.top)
+    sees_money = Permission.BOOKS_SEE in who.permissions
+    lacking = [] if sees_money else [Permission.BOOKS_SEE]
+    return {**simulation.to_json(order.top, with_money=sees_money), "lacking": lacking}
 
 
 async def _catalogue(

@@ -93,7 +93,8 @@ OPERATIONS: Final = (
     Operation(
         method="POST",
         path="/routes/explain",
-        meaning="Outcome of an imaginary call: accepted or refused, which gateways are tried, why others are not.",
+        meaning="Outcome of an imaginary call: accepted or refused, which gateways are tried, why others are not; "
+        "prices with `rates.see` alone, margins with `books.see`.",
         permission=permission_of(explain_call),
         takes=ExplainCall,
         run=explain_call,
@@ -106,7 +107,8 @@ OPERATIONS: Final = (
         method="POST",
         path="/routes/simulate",
         is_for_operators=True,
-        meaning="Route the calls of a span again: what would change by vendor, gateway and destination.",
+        meaning="Route the calls of a span again: what would change by vendor, gateway and destination; needs "
+        "`routes.see`, too, and has fees, costs, margins and losses with `books.see` alone (`lacking` says so).",
         permission=permission_of(simulate_routes),
         takes=SimulateSpan,
         run=simulate,
