@@ -110,6 +110,9 @@ class ScriptedDoorkeeper:
         """Refuse no description (``Doorkeeper``)."""
         return False
 
+    def session_returned(self, author: DoorOwner, reader: DoorOwner, now: Instant) -> None:
+        """Keep nothing of descriptions (``Doorkeeper``)."""
+
     def answer(self, waiting: WaitingMessage, change: MessageChange | None) -> None:
         """Answer for a message."""
         self.taken.append(waiting.answer(change, self.exchange.clock.now()))

@@ -192,6 +192,9 @@ class Call:
         if search.beside:
             search.won(attempt, ANSWERED_ELSEWHERE, now)
         self.state, self.search = states.ANSWERED, None
+        caller, door = self.caller.leg, attempt.leg.door
+        if door is not None and caller is not None and self.caller.shown:
+            door.session_returned(caller, attempt.leg, now)
         has_answer = bool(self.caller.offer) or attempt.progress.is_settled
         # Without an offer of the caller the answer is its own: it was sent to the gateway in a PRACK (``said``), or
         # comes in the caller's ACK, and only then the gateway's 200 is acknowledged (``acknowledged``).

@@ -1,9 +1,10 @@
 """The calling side of a call: a customer's leg, or the substitute for a leg that has left by a transfer."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from vosd.b2bua.identity import CallerIdentity
-from vosd.b2bua.invite_progress import InviteProgress
+from vosd.b2bua.invite_progress import InviteProgress, ShownFork
 from vosd.base.clock import Instant
 from vosd.trunks.dialect import CallerDialect, ReasonForm
 
@@ -61,6 +62,11 @@ class CallerSide(Protocol):
     @property
     def progress(self) -> InviteProgress:
         """Progress of its INVITE."""
+        ...
+
+    @property
+    def shown(self) -> Mapping[str, ShownFork] | None:
+        """The forks that this side was shown, but for the current one."""
         ...
 
     @property

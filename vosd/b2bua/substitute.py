@@ -29,7 +29,7 @@ class Substitute:
         "takes_100rel",
     )
 
-    inviter = leg = None
+    inviter = leg = shown = None
     """The customer has left the call."""
     awaits_prack = False
 

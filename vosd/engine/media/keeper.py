@@ -263,6 +263,27 @@ class MediaKeeper:
             self._sessions.prepare(described, passing, now)
         return False
 
+    def session_returned(self, author: DoorOwner, reader: DoorOwner, now: Instant) -> None:
+        """Take media of a caller by its latest description, and connect it with its reader (``Doorkeeper``)."""
+        if not isinstance(author, Leg) or not isinstance(reader, Leg):
+            return
+        theirs, media, session = author.facts.media, reader.facts.media, author.sessions.remote
+        if theirs is None or media is None or not (theirs.ports and media.ports):
+            return
+        if isinstance(session, Hidden):
+            session = session.for_one_at(reader.host)
+        body, passing = limited(session, theirs, media), PassingSession(reader, media, author, theirs)
+        if not body:
+            return
+        _, described = self._described(passing, body)
+        if self._at_rtpengines is None or passing.is_at_relay:
+            self._sessions.places(described, passing, now)
+            return
+        self._at_rtpengines.note(described, passing, now)
+        is_terminated = media.is_terminated or theirs.is_terminated
+        if author.call.caller.progress.is_settled or not is_terminated:  # else the 200 has keys for the caller
+            self._go_on(author, reader)
+
     # -- inside -------------------------------------------------------------------------------------------------
 
     def _rewritten(

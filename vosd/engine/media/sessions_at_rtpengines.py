@@ -89,8 +89,7 @@ class SessionsAtRtpEngines:
                 verdict = unfit(message, passing.media, MediaRefusal.NO_MEDIA_PORT)
                 waiting.answer(verdict if isinstance(verdict, MessageChange) else None, now)
                 return
-            self._note_sources(described, passing)
-            note_kind(described, passing.theirs, now)
+            self.note(described, passing, now)
             passing.media.offered_by = passing.theirs.number if is_offer else passing.media.offered_by
             if is_first and (partner := self._parts.legs.partner(author)) is not None:
                 self._stay_connected(author, partner, passing.media)
@@ -131,6 +130,11 @@ class SessionsAtRtpEngines:
         if offer is not None and answer is not None:
             self._rtpengines.repeat(offer, answer)
         return True
+
+    def note(self, described: Sequence[Medium], passing: PassingSession, now: Instant) -> None:
+        """Note the sources of an author, and whether its description holds the media."""
+        self._note_sources(described, passing)
+        note_kind(described, passing.theirs, now)
 
     def is_forwarded(self, body: bytes, described: Sequence[Medium], passing: PassingSession) -> bool:
         """Forward media of an author to a reader that is not sent its description; return whether it works."""

@@ -107,6 +107,13 @@ class Doorkeeper(Protocol):
         """
         ...
 
+    def session_returned(self, author: "DoorOwner", reader: "DoorOwner", now: Instant) -> None:
+        """Note that the latest description of a caller holds with the gateway that has answered, its reader.
+
+        Early dialogs with others have ended, and what was agreed there is not in force any more.
+        """
+        ...
+
 
 class DoorOwner(Protocol):
     """The leg whose messages leave by a door."""
@@ -212,6 +219,10 @@ class Door:
     ) -> bool:
         """Return whether a description cannot be sent to another leg (``Doorkeeper``)."""
         return self._doors.keeper.refuses(session, author, reader, now, is_final=is_final)
+
+    def session_returned(self, author: DoorOwner, reader: DoorOwner, now: Instant) -> None:
+        """Note that the latest description of a caller holds with its reader (``Doorkeeper``)."""
+        self._doors.keeper.session_returned(author, reader, now)
 
     def withdraw(self, transaction: object, now: Instant) -> Outgoing | None:
         """Take a message that waits out of the queue, by its transaction or acceptance; None = it has left."""

@@ -1,0 +1,133 @@
+"""Media of a caller whose call another fork, phone or gateway answers than the one that it agreed on a session with."""
+
+import pytest
+from doubles.data.builders import catalogue, mapping_gateway, phone
+from doubles.data.sessions import revised
+from doubles.sockets.loopback import Endpoint
+from doubles.sockets.peer import ANSWER
+from doubles.virtual.customer import KNOWS_UPDATE, SUPPORTS_100REL, Intent
+from doubles.virtual.relay import VirtualRelay
+from doubles.virtual.rtpengines import VirtualRtpEngines
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.vendor import Line, Script
+
+from vosd.media.rtpengine_orders import RtpAnswer, RtpOffer
+from vosd.sdp.media import media_of
+from vosd.trunks.dids import Did
+from vosd.trunks.media import Encryption, MediaEngine, MediaMode, MediaParameters, MediaSettings
+from vosd.trunks.ringing import RingOrder
+
+NUMBER, NAMES = "4420946000", ("7001", "7002")
+OTHER = ANSWER.replace("30000", "31000").replace("192.0.2.20", "192.0.2.21")
+KEY = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:vendor+keyAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\r\n"
+SETTLES = Line(0, 183, ANSWER, KNOWS_UPDATE, True)
+ANSWERS = Line(2_000, 200, OTHER, KNOWS_UPDATE)
+
+
+def stage(media, **vendors):
+    """Return a scene with two vendors and two phones that ring together, and a relay or rtpengines.
+
+    ``vendors`` are keys about their media.
+    """
+    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32")]
+    trunks += [vendor_gateway(index, media=MediaSettings(**vendors)) for index in range(2)]
+    did = Did(NUMBER, "acme", phones=NAMES, ring=RingOrder.TOGETHER)
+    is_relay = isinstance(media, VirtualRelay)
+    parameters = MediaParameters(engine=MediaEngine.RELAY if is_relay else MediaEngine.RTPENGINE, mode=MediaMode.ON)
+    content = catalogue(trunks, phones=[phone(name) for name in NAMES], dids=[did], media=parameters)
+    return Scene(content, relay=media) if is_relay else Scene(content, rtpengines=media)
+
+
+def rings(scene, another):
+    """Let the caller agree on a session with one that rings; ``another`` says which other one answers."""
+    number = CALLEE
+    match another:
+        case "fork":
+            scene.vendor.script = Script((SETTLES,), forks=(Script((Line(0, 180), ANSWERS)),))
+        case "gateway":
+            scene.vendor.script = Script((SETTLES, Line(1_500, 503)))
+            scene.vendors[1].script = Script((Line(0, 180), ANSWERS))
+        case "phone":
+            number = NUMBER
+            for index, script in enumerate((Script((SETTLES,)), Script((Line(0, 180), ANSWERS)))):
+                place = Endpoint("203.0.113.66", 41_000 + index)
+                scene.exchange.telephone(NAMES[index], place, script=script).register()
+    call = scene.caller.call(number, Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE)))
+    scene.wire.run_for(500)
+    return call
+
+
+def answered(scene, call):
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(500)
+
+
+def places(relay):
+    """Return the ports from which the relay takes media."""
+    return sorted(port.source.rtp for port in relay.open_ports.values() if port.source is not None)
+
+
+def given(engines):
+    """Return what an rtpengine was given, and which port the author has."""
+    return [(type(order), media_of(order.sdp.encode())[0].port) for order in engines.sessions]
+
+
+@pytest.mark.parametrize("media", [VirtualRelay, VirtualRtpEngines])
+@pytest.mark.parametrize("another", ["fork", "gateway", "phone"])
+def test_a_hold_that_was_agreed_with_another_one_lets_no_call_be_silent(media, another):
+    """The caller's session with the one that answers is that of its INVITE (RFC 3261 section 12.1)."""
+    scene = stage(media())
+    call = rings(scene, another)
+    call.propose("a=inactive", method="UPDATE")
+    answered(scene, call)
+    assert call.got["UPDATE"] == [200]
+    for _ in range(16):
+        if media is VirtualRtpEngines:
+            scene.exchange.poll_rtpengines()
+        scene.wire.run_for(4_500)
+    assert call.is_over
+    assert scene.close().end_reason == "No Media"
+
+
+@pytest.mark.parametrize("another", ["fork", "gateway", "phone"])
+def test_media_come_from_the_place_that_the_caller_has_named_the_one_that_answers(another):
+    relay, engines = VirtualRelay(), VirtualRtpEngines()
+    for scene in map(stage, (relay, engines)):
+        call = rings(scene, another)
+        call.ask("UPDATE", body=revised(call.mine.replace("m=audio 20000", "m=audio 20500")))
+        answered(scene, call)
+        assert call.got["UPDATE"] == [200]
+    assert places(relay) == [20_000, 31_000]
+    assert given(engines)[-2:] == [(RtpOffer, 20_000), (RtpAnswer, 31_000)]
+
+
+@pytest.mark.parametrize("final", ["", ANSWER])
+def test_an_rtpengine_connects_the_caller_again_with_the_fork_that_answers(final):
+    """The latest answer says which legs are connected, and after a reliable one the 200 has none for the caller."""
+    engines = VirtualRtpEngines()
+    scene = stage(engines)
+    other = Script((Line(500, 183, OTHER, KNOWS_UPDATE, True),))
+    scene.vendor.script = Script((SETTLES, Line(2_000, 200, final)), forks=(other,))
+    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL))
+    answered(scene, call)
+    assert call.response(200).body == ""
+    assert given(engines)[-3:] == [(RtpAnswer, 31_000), (RtpOffer, 20_000), (RtpAnswer, 30_000)]
+    scene.finish(call)
+
+
+def test_a_fork_that_an_rtpengine_encrypts_agrees_anew_when_it_answers():
+    """The keys that the fork was given are those of another connection by now."""
+    engines = VirtualRtpEngines()
+    scene = stage(engines, encryption=Encryption.REQUIRED)
+    sealed, others = (each.replace("RTP/AVP", "RTP/SAVP") + KEY for each in (ANSWER, OTHER))
+    other = Script((Line(500, 183, others, KNOWS_UPDATE, True),))
+    scene.vendor.script = Script((Line(0, 183, sealed, KNOWS_UPDATE, True), Line(2_000, 200)), forks=(other,))
+    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL))
+    answered(scene, call)
+    for _ in range(3):
+        scene.exchange.poll_rtpengines()
+        scene.wire.run_for(500)
+    assert scene.vendor.calls[0].asked["INVITE"]
+    assert call.asked["INVITE"]
+    assert given(engines)[-1] in {(RtpAnswer, 30_000), (RtpAnswer, 20_000)}
+    scene.finish(call)
