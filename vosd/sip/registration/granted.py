@@ -21,7 +21,8 @@ _LOOSE: Final = ";lr"
 def granted_s_of(response: Response, ours: str, asked_s: int) -> int:
     """Return the duration granted by a 200: of our Contact, else of the Expires header, else as requested (10.2.4).
 
-    Some registrars list the address they see us at: a single Contact is taken for ours, whatever it says.
+    Some registrars list the address they see us at: a single Contact is taken for ours, whatever it says. Of several
+    none of which is ours, without Expires, any may be it: the shortest duration counts.
     """
     contacts = []
     for value in response.headers("contact")[:CONTACTS_MAX]:
@@ -35,7 +36,8 @@ def granted_s_of(response: Response, ours: str, asked_s: int) -> int:
     granted_s = chosen[0].expires_s if chosen else None
     if granted_s is None:
         written = response.header("expires")
-        granted_s = asked_s if written is None else seconds(written.strip())
+        others = () if mine else (each.expires_s for each in contacts if each.expires_s)
+        granted_s = min(others, default=asked_s) if written is None else seconds(written.strip())
     return min(granted_s, EXPIRES_MAX_S)
 
 
