@@ -1,6 +1,6 @@
 """An office of the test's own: on a database, without a running switch, at a moment that the test says."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from decimal import Decimal
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from doubles.data.builders import rating_policy
 from doubles.virtual.scene import usual_catalogue
+from vosd.admin.agents import groups_of_vendors
 from vosd.admin.export_profile import ExportProfile
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import ALL, SHIPPED
@@ -187,9 +188,17 @@ class Defined:
         """Return the names of gateways and phones by their list."""
         return self._lists
 
+    def groups_of_vendors(self) -> frozenset[str]:
+        """Return what production does."""
+        return groups_of_vendors(self._accounts, self)
+
     def rate_groups_by_list(self) -> Mapping[str, frozenset[str]]:
         """Return the rate groups that gateways and phones name, by their list."""
         return self._rate_groups
+
+    def groups_priced_by(self, groups: Iterable[str], period_rates: Iterable[str]) -> frozenset[str]:
+        """Return the groups, and one of the name of each of the period rates."""
+        return frozenset((*groups, *period_rates))
 
     def payers(self) -> Mapping[str, str]:
         """Return the accounts of mapping gateways and phones."""

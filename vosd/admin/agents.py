@@ -3,8 +3,8 @@
 What it may do is decided by ``billing.authority``.
 """
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, Protocol
 
 from vosd.admin.names import configured
 from vosd.base.errors import VosError
@@ -73,17 +73,32 @@ def rate_groups_of(accounts: Mapping[str, Account], agent: str | None) -> frozen
     return given
 
 
-def groups_of_vendors(accounts: Mapping[str, Account], by_list: Mapping[str, frozenset[str]]) -> frozenset[str]:
-    """Return the rate groups by which vendors alone are paid: an agent that gave one could read what calls cost.
+class NamedGroups(Protocol):
+    """The rate groups that the configuration names."""
 
-    ``by_list`` has the groups that gateways and phones name, by the list of these.
-    """
-    buy, sell = set[str | None](by_list["routing_gateways"]), set[str | None]()
-    sell.update(by_list["mapping_gateways"], by_list["phones"])
-    for account in accounts.values():
-        named = buy if account.type is AccountType.CLEARING else sell
-        named |= {account.rate_group, account.private_rate_group}
-    return frozenset(name for name in buy - sell if name is not None)
+    def rate_groups_by_list(self) -> Mapping[str, frozenset[str]]:
+        """Return the rate groups that gateways and phones name, as theirs or as private ones, by the list of these."""
+        ...
+
+    def groups_priced_by(self, groups: Iterable[str], period_rates: Iterable[str]) -> frozenset[str]:
+        """Return rate groups, those of their origins and periods, and those of ``period_rates``."""
+        ...
+
+
+def groups_of_vendors(accounts: Mapping[str, Account], named: NamedGroups) -> frozenset[str]:
+    """Return the rate groups by which vendors alone are paid: an agent that gave one could read what calls cost."""
+    by_list = named.rate_groups_by_list()
+    buy, sell = by_list["routing_gateways"], by_list["mapping_gateways"] | by_list["phones"]
+    vendors = [each for each in accounts.values() if each.type is AccountType.CLEARING]
+    customers = [each for each in accounts.values() if each.type is not AccountType.CLEARING]
+    return _groups_of(vendors, buy, named) - _groups_of(customers, sell, named)
+
+
+def _groups_of(accounts: Sequence[Account], trunks: frozenset[str], named: NamedGroups) -> frozenset[str]:
+    """Return the groups that price calls of these accounts; ``trunks`` are those that their trunks name."""
+    own = (name for each in accounts for name in (each.rate_group, each.private_rate_group) if name is not None)
+    periods = {each.period_rates for each in accounts if each.period_rates is not None}
+    return named.groups_priced_by(trunks.union(own), periods)
 
 
 def recorded_as(agent: str) -> str:

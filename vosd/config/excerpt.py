@@ -367,9 +367,6 @@ class Excerpt:
             NoDeckGroupError: there is none of that name, or its rates are in the configuration.
         """
         from vosd.config.assembly.decks import deck_names
-        from vosd.config.assembly.inventory import label_of
-        from vosd.config.assembly.parameters import defaults_of, over_defaults
-        from vosd.config.assembly.rate_groups import read_group_keys
 
         (groups,) = self._lists(RATE_GROUPS)
         section = groups.get(name)
@@ -380,6 +377,13 @@ class Excerpt:
         if name not in deck_names([section]):
             message = f"{section.place}: rate group {name} has its rates in the configuration: say deck: true instead"
             raise NoDeckGroupError(message)
+        return self._group_keys(section)
+
+    def _group_keys(self, section: Section) -> "RateGroupKeys":
+        from vosd.config.assembly.inventory import label_of
+        from vosd.config.assembly.parameters import defaults_of, over_defaults
+        from vosd.config.assembly.rate_groups import read_group_keys
+
         problems = ProblemList()
         label = label_of(section, RATE_GROUPS, "name", 0)
         filled = fill_from_template(section, take_templates(self._copy(), ProblemList()), label, problems)
@@ -404,6 +408,27 @@ class Excerpt:
     def rate_groups_by_list(self) -> dict[str, frozenset[str]]:
         """Return the rate groups that gateways and phones name, as theirs or as private ones, by the list of these."""
         return {kind: frozenset(self._users_of_groups(kind)) for kind in GATEWAYS}
+
+    def groups_priced_by(self, groups: Iterable[str], period_rates: Iterable[str]) -> frozenset[str]:
+        """Return rate groups, those of their origins and periods, and those of ``period_rates``.
+
+        Raises:
+            ConfigError: a group has mistakes.
+        """
+        (written,) = self._lists(RATE_GROUPS)
+        periods = {name: [each.rate_group for each in rates.periods] for name, rates in self._period_rates().items()}
+        waiting: list[str | None] = [*groups, *(name for each in period_rates for name in periods.get(each, ()))]
+        found: set[str] = set()
+        while waiting:
+            name = waiting.pop()
+            if name is None or name in found:
+                continue
+            found.add(name)
+            if name in written:
+                keys = self._group_keys(written[name])
+                waiting += [origin.rate_group for origin in keys.origins]
+                waiting += periods.get(keys.period_rates or "", ())
+        return frozenset(found)
 
     def payers(self) -> dict[str, str]:
         """Return the account of each mapping gateway and phone, as written: none of them is validated."""

@@ -75,8 +75,10 @@ class _Configured:
     def gateways_by_list(self) -> "Mapping[str, frozenset[str]]":
         return self._switch.excerpt.gateways_by_list()
 
-    def rate_groups_by_list(self) -> "Mapping[str, frozenset[str]]":
-        return self._switch.excerpt.rate_groups_by_list()
+    def groups_of_vendors(self) -> frozenset[str]:
+        from vosd.admin.agents import groups_of_vendors
+
+        return groups_of_vendors(self.accounts(), self._switch.excerpt)
 
     def payers(self) -> "Mapping[str, str]":
         return self._switch.excerpt.payers()

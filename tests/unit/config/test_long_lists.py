@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from vosd.admin.agents import groups_of_vendors
 from vosd.catalogue.problems import ConfigError
 from vosd.config import configured_accounts
 from vosd.config.excerpt import Excerpt
@@ -132,3 +133,45 @@ def test_the_rate_groups_that_gateways_name_are_found_by_their_list(tmp_path: Pa
     assert Excerpt(path).rate_groups_by_list() == {
         "mapping_gateways": {"sell"}, "routing_gateways": {"buy", "dear"}, "phones": frozenset(),
     }  # fmt: skip
+
+
+_GROUPS = """
+templates: {by_origin: {origins: [{name: eu, prefixes: ["49"], rate_group: origin-buy}]}}
+rate_groups:
+  - {name: retail, currency: USD, rates: [{prefix: "49", billing_rate: "0.05"}], period_rates: days}
+  - {name: buy, currency: USD, rates: [{prefix: "49", billing_rate: "0.02"}], template: by_origin}
+  - {name: origin-buy, currency: USD, rates: [{prefix: "49", billing_rate: "0.011"}]}
+  - {name: night-buy, currency: USD, rates: [{prefix: "49", billing_rate: "0.013"}]}
+  - {name: day-sell, currency: USD, rates: [{prefix: "49", billing_rate: "0.06"}]}
+  - {name: own-buy, currency: USD, rates: [{prefix: "49", billing_rate: "0.012"}]}
+period_rates:
+  - {name: nights, periods: [{name: all, rate_group: night-buy}]}
+  - {name: days, periods: [{name: all, rate_group: day-sell}]}
+accounts:
+  - {id: acme, rate_group: retail}
+  - {id: peer, type: partner, rate_group: retail}
+"""
+
+_ALSO_SOLD = """
+  - {id: carrier, type: clearing, rate_group: buy, period_rates: days, overdraft_limit: unlimited}
+mapping_gateways: [{name: pbx, account: acme, hosts: [192.0.2.1], rate_group: origin-buy}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "hidden"),
+    [
+        ("  - {id: carrier, type: clearing, rate_group: buy, overdraft_limit: unlimited}\n", {"buy", "origin-buy"}),
+        ("  - {id: carrier, type: clearing, period_rates: nights, overdraft_limit: unlimited}\n", {"night-buy"}),
+        ("routing_gateways: [{name: telco, account: peer, address: 192.0.2.9, rate_group: own-buy}]\n", {"own-buy"}),
+        (_ALSO_SOLD, {"buy"}),
+    ],
+    ids=["by the caller's origin", "at times", "of a partner", "also sold"],
+)
+def test_groups_that_price_calls_of_vendors_alone_are_hidden_from_agents(
+    tmp_path: Path, more: str, hidden: set[str]
+) -> None:
+    path = tmp_path / "vosd.yaml"
+    path.write_text(f"{_GROUPS}{more}")
+    excerpt = Excerpt(path, {})
+    assert groups_of_vendors(excerpt.accounts(), excerpt) == hidden

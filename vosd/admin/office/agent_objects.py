@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from vosd.admin.agents import groups_of_vendors, rate_groups_of, recorded_as
+from vosd.admin.agents import rate_groups_of, recorded_as
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.ports import ConfiguredObjects
 from vosd.admin.office.scope import Scope
@@ -186,10 +186,9 @@ class AgentObjects:
 
     def _hidden_groups(self) -> frozenset[str]:
         """Return the rate groups that the agent may not give, where its account does not say which it may."""
-        accounts = self._definitions.accounts()
-        if rate_groups_of(accounts, self._scope.agent):
+        if rate_groups_of(self._definitions.accounts(), self._scope.agent):
             return frozenset()
-        return groups_of_vendors(accounts, self._definitions.rate_groups_by_list())
+        return self._definitions.groups_of_vendors()
 
     def sources(self, changed: Iterable[tuple[str, str, Mapping[str, tuple[Any, Any]]]]) -> AgentSources:
         """Return the sources that change with keys of objects, which are given by kind and name."""

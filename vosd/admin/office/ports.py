@@ -136,8 +136,8 @@ class ConfiguredObjects(Protocol):
         """Return the names of ``mapping_gateways``, ``phones`` and ``routing_gateways``."""
         ...
 
-    def rate_groups_by_list(self) -> Mapping[str, frozenset[str]]:
-        """Return the rate groups that those of each list name, as theirs or as private ones."""
+    def groups_of_vendors(self) -> frozenset[str]:
+        """Return the rate groups by which vendors alone are paid."""
         ...
 
     def payers(self) -> Mapping[str, str]:

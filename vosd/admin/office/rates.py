@@ -5,7 +5,7 @@ import asyncio
 import msgspec
 
 from vosd.admin.account_rates import PriceSheet, prices_of
-from vosd.admin.agents import groups_of_vendors, rate_groups_of, visible_above
+from vosd.admin.agents import rate_groups_of, visible_above
 from vosd.admin.names import UnknownNameError, configured
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
@@ -34,7 +34,7 @@ async def list_rate_groups(office: Office, who: Principal, _order: ListRateGroup
         return [*groups]
     accounts = office.definitions.accounts()
     given = [accounts[agent].rate_group or ""] if who.role is Role.CUSTOMER else rate_groups_of(accounts, agent)
-    hidden = groups_of_vendors(accounts, office.definitions.rate_groups_by_list()) if given is None else ()
+    hidden = office.definitions.groups_of_vendors() if given is None else ()
     return [each for each in groups if each.name not in hidden and (given is None or each.name in given)]
 
 
