@@ -268,7 +268,8 @@ class Leg:
             self.proposing = None
             session = self.as_sent(session, self.sessions.remote)
             headers = of_response(self._endpoint, 200, SDP if session else "")
-            self.send(OutgoingResponse(headers, session, transaction, 200, "", enclosed=parts), now)
+            is_agreed = forwarded is not None
+            self.send(OutgoingResponse(headers, session, transaction, 200, "", is_agreed, enclosed=parts), now)
             return
         moving, lines, offer = self.moving, "", b""
         if moving is not None and moving.transaction is transaction:
@@ -290,7 +291,8 @@ class Leg:
             self.acceptance = Acceptance(dialog, transaction.sequence, store=self._endpoint.store, owner=self)
             self.send(OutgoingSuccess(headers, session, transaction, self.acceptance, enclosed=parts), now)
         else:
-            self.send(OutgoingResponse(headers, session, transaction, 200, "", enclosed=parts), now)
+            is_agreed = forwarded is not None
+            self.send(OutgoingResponse(headers, session, transaction, 200, "", is_agreed, enclosed=parts), now)
 
     def respond(
         self,
@@ -304,6 +306,18 @@ class Leg:
         tag, lines = "" if self.dialog is None else self.dialog.local_tag, of_response(self._endpoint, status, headers)
         parts = () if forwarded is None else parts_for(self, forwarded)
         self.send(OutgoingResponse(lines, b"", transaction, status, tag, enclosed=parts), now)
+
+    def refuse_agreed(self, transaction: Server | InviteServer, status: int, now: Instant) -> None:
+        """Refuse an offer of this side that the other one has accepted by an answer that this one cannot be sent.
+
+        That ends what has such a session now: a gateway that still rings, else the call.
+        """
+        self.proposing, call = None, self.call
+        self.respond(transaction, status, now)
+        if call.search is not None and call.callee is not None and call.callee.leg is not self:
+            call.search.session_unusable(call.callee, now)  # before its 200, which a vendor would charge for
+        else:
+            call.end(EndReason.NO_COMMON_CODEC, now)
 
     def request_came(self, event: RequestArrived) -> None:
         """Handle a request within the dialog."""
@@ -498,6 +512,10 @@ class Leg:
             case OutgoingSuccess() if not self.call.not_sent(self, message, now):
                 self._refuse_instead(message, 500, now)
                 self.call.lost(self, 488, now)  # the other side has its answer: they have no session in common
+            case OutgoingResponse(transaction=transaction, is_agreed=True):
+                self.refuse_agreed(transaction, 500, now)
+            case OutgoingResponse(transaction=transaction):
+                self.respond(transaction, 500, now)
 
     def _refuse_instead(self, message: OutgoingSuccess, status: int, now: Instant) -> None:
         """Refuse an INVITE whose 200 was not let out."""

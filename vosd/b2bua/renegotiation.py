@@ -324,7 +324,7 @@ class Renegotiation(Proposal):
                 self.answers_in_ack = invite
         server, self.server = self.server, None
         if isinstance(server, Server) and self._is_unusable(session, now):
-            self._end_unusable(server, now)
+            self.origin.refuse_agreed(server, 488, now)
         else:
             if self.offer:
                 self.origin.note_session(self.offer)
@@ -341,22 +341,9 @@ class Renegotiation(Proposal):
         self.origin.agree(server, session, now, self.returns)
 
     def _is_unusable(self, session: bytes, now: Instant) -> bool:
-        """Return whether the origin cannot be sent the answer to an UPDATE, or to a PRACK with an offer.
-
-        A 200 to an INVITE that has no description would not leave (``Leg.not_sent``), but that to another request.
-        """
+        """Return whether the origin cannot be sent the answer to an UPDATE, or to a PRACK with an offer."""
         door = self.origin.door
         return bool(session) and door is not None and door.refuses(session, self.far, self.origin, now)
-
-    def _end_unusable(self, server: Server, now: Instant) -> None:
-        """End what has a session now that the origin cannot be sent: a gateway that still rings, else the call."""
-        origin, call = self.origin, self.origin.call
-        origin.proposing = None
-        origin.respond(server, 488, now)
-        if call.search is not None and call.callee is not None and call.callee.leg is self.far:
-            call.search.session_unusable(call.callee, now)  # before its 200, which a vendor would charge for
-        else:
-            call.end(EndReason.NO_COMMON_CODEC, now)
 
     def _refused(self, status: int, now: Instant) -> None:
         server, self.server = self.server, None

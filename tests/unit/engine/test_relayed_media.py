@@ -365,7 +365,7 @@ def test_a_leg_that_is_over_gets_no_port_for_what_it_is_still_sent():
     "broken", [OFFER.replace("c=IN IP4 192.0.2.10", "c=IN IP4 pbx.example"), OFFER.replace("20000", "70000")]
 )
 def test_a_description_that_cannot_be_relayed_is_not_sent_where_its_author_has_left(broken):
-    """No address of that author leaves, and no port is opened: an offer is withheld, a response goes without it."""
+    """No address of that author leaves, and no port is opened: offers and answers are withheld, 183 has none."""
     scene, relay = scene_with()
     call, _ = scene.talk()
     (live,) = scene.exchange.switch.services.running.all()
@@ -374,8 +374,9 @@ def test_a_description_that_cannot_be_relayed_is_not_sent_where_its_author_has_l
     offer = OutgoingReinvite(SDP, session, None, leg.dialog)
     assert keeper.examine(WaitingMessage(leg.door, offer, leg), now) == MessageWait(0, may_leave=False)
     assert leg.facts.media.refusal is MediaRefusal.BAD_SESSION
-    response = OutgoingResponse("X-Kept: 1\r\n" + SDP, session, None, 200, "")
-    assert keeper.examine(WaitingMessage(leg.door, response, leg), now) == MessageChange("X-Kept: 1\r\n", b"")
+    answer, ringing = (OutgoingResponse("X-Kept: 1\r\n" + SDP, session, None, status, "") for status in (200, 183))
+    assert keeper.examine(WaitingMessage(leg.door, answer, leg), now) == MessageWait(0, may_leave=False)
+    assert keeper.examine(WaitingMessage(leg.door, ringing, leg), now) == MessageChange("X-Kept: 1\r\n", b"")
     assert relay.opened == 2
     scene.finish(call)
 

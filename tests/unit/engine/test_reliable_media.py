@@ -6,10 +6,12 @@ from doubles.data.sessions import revised
 from doubles.sockets.peer import ANSWER, OFFER
 from doubles.virtual.customer import KNOWS_UPDATE, SUPPORTS_100REL, Intent
 from doubles.virtual.relay import VirtualRelay
+from doubles.virtual.rtpengines import VirtualRtpEngines
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.side import Reply
 from doubles.virtual.vendor import Line, Script
 
+from vosd.media.rtpengine_orders import RtpAnswer, RtpReply
 from vosd.sdp.media import media_of
 from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters, MediaSettings
 
@@ -25,6 +27,28 @@ def relaying(relay=None, **caller):
     trunks += [vendor_gateway(index) for index in range(2)]
     media = MediaParameters(engine=MediaEngine.RELAY, mode=MediaMode.ON)
     return Scene(catalogue(trunks, media=media), relay=relay or VirtualRelay())
+
+
+class Failing(VirtualRtpEngines):
+    """Rtpengines that refuse answers, or say nothing to them, while a test wants it."""
+
+    fails = ""
+
+    def ask(self, order, done, **more):
+        self.is_silent = self.fails == "silent" and isinstance(order, RtpAnswer)
+        return super().ask(order, done, **more)
+
+    def _reply(self, engine, order):
+        is_refused = self.fails == "refused" and isinstance(order, RtpAnswer)
+        return RtpReply("error") if is_refused else super()._reply(engine, order)
+
+
+def at_rtpengines():
+    """Return a scene with two vendors whose media rtpengines relay, and these."""
+    engines = Failing()
+    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), *(vendor_gateway(index) for index in range(2))]
+    media = MediaParameters(engine=MediaEngine.RTPENGINE, mode=MediaMode.ON)
+    return Scene(catalogue(trunks, media=media), rtpengines=engines), engines
 
 
 def host(response):
@@ -255,3 +279,54 @@ def test_a_call_ends_by_the_callers_answer_to_an_early_update_that_the_vendor_ca
     assert (there.got["UPDATE"], there.is_cancelled, there.final) == ([488], True, 487)
     record = scene.close()
     assert (record.end_reason, record.hangup_source) == ("No Common Codec", "switch")
+
+
+# -- answers for which an rtpengine has no ports ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fails", ["refused", "silent"])
+@pytest.mark.parametrize("method", ["UPDATE", "PRACK"])
+def test_a_ringing_vendor_is_left_whose_answer_an_rtpengine_has_no_ports_for(fails, method):
+    """A 200 without the answer would leave the caller without a session (RFC 3261 section 13.2.1)."""
+    scene, engines = at_rtpengines()
+    if method == "UPDATE":
+        call, there = changing(scene)
+        call.propose("a=sendrecv", method="UPDATE")
+    else:
+        call = pracked(scene, SETTLES, OFFER.replace("1 1", "1 2").replace("20000", "20008"), offer=OFFER)
+        scene.vendors[1].script, there = ANSWERS, scene.vendor.only_call
+    engines.fails = fails
+    scene.wire.run_until(lambda: there.is_cancelled)
+    assert call.got[method] == [500]
+    engines.fails = ""
+    scene.wire.run_until(lambda: call.final == 200)
+    assert [row.reason for row in scene.finish(call).attempts] == ["No Common Codec", "Answered"]
+
+
+@pytest.mark.parametrize("fails", ["refused", "silent"])
+@pytest.mark.parametrize("side", ["caller", "callee"])
+def test_a_call_ends_by_an_answer_to_an_update_that_an_rtpengine_has_no_ports_for(fails, side):
+    scene, engines = at_rtpengines()
+    call, there = scene.talk(Intent(headers=KNOWS_UPDATE), Script((Line(0, 200, ANSWER, KNOWS_UPDATE),)))
+    asking = call if side == "caller" else there
+    engines.fails = fails
+    asking.propose("a=sendonly", method="UPDATE")
+    scene.wire.run_until(lambda: call.is_over and there.is_over)
+    assert asking.got["UPDATE"] == [500]
+    assert scene.close().end_reason == "No Common Codec"
+
+
+def test_a_refresh_that_an_rtpengine_has_no_ports_for_is_refused_and_the_call_goes_on():
+    """The session of the two sides stays as it was."""
+    scene, engines = at_rtpengines()
+    call, there = scene.talk(Intent(headers=KNOWS_UPDATE), Script((Line(0, 200, ANSWER, KNOWS_UPDATE),)))
+    engines.fails = "refused"
+    refresh = call.ask("UPDATE", body=call.mine)
+    scene.wire.run_for(100)
+    assert (refresh.final.status, call.is_over) == (500, False)
+    engines.fails = ""
+    refresh = call.ask("UPDATE", body=call.mine)
+    scene.wire.run_for(100)
+    assert (refresh.final.status, refresh.final.body) == (200, call.theirs)
+    assert there.asked["UPDATE"] == []
+    scene.finish(call)

@@ -11,6 +11,7 @@ from vosd.sip.door.messages import (
     OutgoingInvite,
     OutgoingReinvite,
     OutgoingRequest,
+    OutgoingResponse,
     OutgoingSuccess,
 )
 
@@ -23,6 +24,8 @@ def unfit(message: Outgoing, media: LegMedia, refusal: MediaRefusal) -> MessageC
     if isinstance(message, OutgoingInvite | OutgoingReinvite | OutgoingSuccess | OutgoingAck):
         return _WITHHELD
     if isinstance(message, OutgoingRequest) and message.transaction.owner is not None:
+        return _WITHHELD
+    if isinstance(message, OutgoingResponse) and message.is_answer:
         return _WITHHELD
     return without_session(message)
 

@@ -63,8 +63,8 @@ class MessageChange(msgspec.Struct, frozen=True):
 class MessageWait(msgspec.Struct, frozen=True):
     """A message waits for ``WaitingMessage.answer``, at most for ``ms``.
 
-    ``may_leave``: without an answer it leaves as it is; else a request, an ACK, or a 200 to an INVITE, fails. Other
-    responses always leave, as ``Doorkeeper.forget`` has changed them.
+    ``may_leave``: without an answer it leaves as it is; else a request, an ACK, or a 200 to an INVITE or with a session
+    description, fails. Other responses always leave, as ``Doorkeeper.forget`` has changed them.
     """
 
     ms: int
@@ -365,6 +365,8 @@ def _may_fail(message: Outgoing) -> bool:
     """Return whether something of the call handles that a message was not sent; all others leave always."""
     if isinstance(message, OutgoingRequest):
         return message.transaction.owner is not None
+    if isinstance(message, OutgoingResponse):
+        return message.is_answer
     return isinstance(message, OutgoingInvite | OutgoingReinvite | OutgoingSuccess | OutgoingAck)
 
 

@@ -37,6 +37,13 @@ class OutgoingResponse(Outgoing, eq=False, gc=False):
     transaction: Server | InviteServer
     status: int
     tag: str
+    is_agreed: bool = False
+    """Whether it answers an offer that the other side has accepted: then that one has another session now."""
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether it is a 200 to an UPDATE or a PRACK, with the answer to its offer."""
+        return self.status == 200 and bool(self.body)
 
 
 class OutgoingReliable(Outgoing, eq=False, gc=False):
