@@ -190,12 +190,23 @@ class Alarm(msgspec.Struct, frozen=True):
         return self.silent_until is not None and at < self.silent_until
 
 
+class Silence(NamedTuple):
+    """An alarm that is not delivered, whether it holds or not."""
+
+    event: Event
+    subject: str
+    until: int
+    """UTC milliseconds."""
+
+
 class KeptAlarms(msgspec.Struct, frozen=True):
     """Alarms as a file keeps them over a restart."""
 
     active: tuple[Alarm, ...] = ()
     history: tuple[Alarm, ...] = ()
     """Alarms that were cleared, the oldest first."""
+    silences: tuple[Silence, ...] | None = None
+    """None = an earlier version has kept the alarms: they say until when they were silent."""
 
 
 class AlarmChange(NamedTuple):
@@ -224,7 +235,8 @@ class Alarms:
 
     def kept(self) -> KeptAlarms:
         """Return what the next start goes on with."""
-        return KeptAlarms(tuple(self.active()), tuple(self._history))
+        silences = (Silence(event, subject, until) for (event, subject), until in self._silences.items())
+        return KeptAlarms(tuple(self.active()), tuple(self._history), tuple(silences))
 
     def restore(self, kept: KeptAlarms, at: int) -> None:
         """Go on with the alarms of before the start, which is ``at``; they wait to be confirmed by their causes.
@@ -232,9 +244,11 @@ class Alarms:
         They do so without a limit of time until ``await_causes``.
         """
         self._history.extend(kept.history)
-        for alarm in (*kept.history, *kept.active):
-            if alarm.is_silent(at):
-                self._silences[alarm.event, alarm.subject] = alarm.silent_until or at
+        silences: Iterable[Silence] = kept.silences or ()
+        if kept.silences is None:
+            alarms = (*kept.history, *kept.active)
+            silences = (Silence(each.event, each.subject, each.silent_until or at) for each in alarms)
+        self._silences.update({(each.event, each.subject): each.until for each in silences if at < each.until})
         for alarm in reversed(kept.active):
             level = self.level_of(alarm.event)
             if level is not Level.OFF:

@@ -24,7 +24,7 @@ from vosd.engine.alarms import mail, webhook
 from vosd.engine.alarms import output as output_of_alarms
 from vosd.engine.alarms.desk import AlarmDesk, AlarmFile, KeptDesk, row
 from vosd.engine.alarms.mail import Mail, composed
-from vosd.engine.alarms.output import ChangeQueue
+from vosd.engine.alarms.output import ChangeQueue, KeptOutput
 from vosd.engine.alarms.webhook import AlarmWebhook
 from vosd.engine.background import every
 from vosd.engine.settings import AlarmSettings, MailSecurity, MailSettings, WebhookSettings
@@ -534,6 +534,18 @@ def test_a_file_of_alarms_that_is_damaged_or_of_another_version_stops_nothing(tm
     assert file.read() == KeptDesk(KeptAlarms())
     (tmp_path / "alarms.json").write_text('{"active": [{"event": "alarm_of_tomorrow"}], "history": []}')
     assert file.read() == KeptDesk(KeptAlarms())
+
+
+def test_the_file_of_alarms_has_their_silences_and_that_of_an_earlier_version_is_read(tmp_path: Path):
+    path = tmp_path / "alarms.json"
+    alarms = Alarms()
+    alarms.note("gateway_down", {"gateway": "a"}, 1)
+    alarms.confirm(Event.GATEWAY_DOWN, "a", "ann", None, 100)
+    kept = KeptDesk(alarms.kept(), (KeptOutput("mail", tuple(changes_of(2)), 3),))
+    AlarmFile(path).write(kept)
+    assert AlarmFile(path).read() == kept
+    path.write_text(json.dumps({name: json.loads(path.read_text())[name] for name in ("active", "history")}))
+    assert AlarmFile(path).read() == KeptDesk(KeptAlarms(kept.alarms.active))
 
 
 def test_an_alarm_says_what_to_do_in_the_list_and_in_mails():

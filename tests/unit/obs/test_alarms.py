@@ -5,6 +5,7 @@ import json
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 import structlog
 from doubles.kept_log import log_as_it_was
@@ -265,6 +266,22 @@ def test_an_alarm_that_begins_again_while_it_is_silent_is_held_back_until_then()
     restarted.note("gateway_up", {"gateway": "a"}, 102)
     (anew,) = restarted.note("gateway_down", {"gateway": "a"}, 103)
     assert not anew.alarm.is_held_back
+
+
+def test_a_silence_that_was_lifted_stays_so_over_a_restart():
+    alarms = Alarms()
+    for name, at in (("gateway_down", 1), ("gateway_up", 3), ("gateway_down", 4), ("gateway_up", 6)):
+        alarms.note(name, {"gateway": "a"}, at)
+        if name == "gateway_down":
+            alarms.confirm(Event.GATEWAY_DOWN, "a", "ann", None, 100 if at == 1 else None)
+    restarted = Alarms()
+    restarted.restore(alarms.kept(), 7)
+    (again,) = restarted.note("gateway_down", {"gateway": "a"}, 8)
+    assert (again.alarm.is_held_back, again.alarm.silent_until) == (False, None)
+    earlier = Alarms()
+    earlier.restore(msgspec.structs.replace(alarms.kept(), silences=None), 7)
+    (silent,) = earlier.note("gateway_down", {"gateway": "a"}, 8)
+    assert silent.alarm.is_held_back, "an earlier version has kept the silences of the history alone"
 
 
 def test_what_begins_and_ends_while_it_is_silent_is_delivered_to_no_one():

@@ -15,7 +15,7 @@ from vosd.engine.alarms.output import AlarmOutput, KeptOutput
 from vosd.engine.background import BackgroundTasks, Work
 from vosd.engine.kept_file import KeptFile
 from vosd.engine.settings import AlarmSettings
-from vosd.obs.alarms import KINDS, Alarm, AlarmChange, Alarms, KeptAlarms
+from vosd.obs.alarms import KINDS, Alarm, AlarmChange, Alarms, KeptAlarms, Silence
 from vosd.obs.events import Event
 from vosd.obs.log import set_alarm_levels
 from vosd.obs.remedies import REMEDIES
@@ -65,7 +65,8 @@ class AlarmFile:
     def read(self) -> KeptDesk:
         """Return what the last run left; what another version has and this one does not know is left out."""
         found = self._file.read() or {}
-        alarms = KeptAlarms(_known(found.get("active", []), Alarm), _known(found.get("history", []), Alarm))
+        active, history = _known(found.get("active", []), Alarm), _known(found.get("history", []), Alarm)
+        alarms = KeptAlarms(active, history, _known(found["silences"], Silence) if "silences" in found else None)
         return KeptDesk(alarms, _known(found.get("outputs", []), KeptOutput))
 
     def change(self) -> None:
