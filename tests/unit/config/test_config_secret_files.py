@@ -73,6 +73,18 @@ def test_a_mail_server_wants_user_name_and_password_or_neither(site):
     assert mistake.endswith(expected)
 
 
+def test_a_login_at_a_mail_server_is_ascii(site):
+    site.write("key", "gr\u00fcn").chmod(0o600)
+    for text, key in (
+        (f"{MAIL}, password: gr\u00fcn", "password"),
+        (f"{MAIL}, password_file: key", "password_file"),
+        (f"{MAIL}\u00fc, password: green", "username"),
+    ):
+        (mistake,) = site.errors(f"alarms: {{mail: {{{text}}}}}")
+        assert f"alarms.mail.{key}: expected ASCII characters only" in mistake
+        assert "gr\u00fcn" not in mistake
+
+
 # -- call_reports -------------------------------------------------------------------------------------------------
 
 

@@ -304,6 +304,23 @@ async def test_many_changes_are_one_mail_which_is_repeated_until_the_server_take
     await stopped(task)
 
 
+async def test_a_login_that_cannot_be_sent_is_an_outage_until_a_reload_names_another(postbox: Postbox):
+    settings = mail_settings(postbox.port)
+    output = Mail("sw1", ManualClock(), replace(settings, password=Secret("gr\u00fcn")))
+    away = asyncio.Event()
+    with capture_logs(processors=[lambda _logger, _method, line: away.set() or line]) as logs:
+        task = asyncio.create_task(output.run())
+        output.put(*changes_of(1))
+        await asyncio.wait_for(away.wait(), PATIENCE_S)
+        output.adjust(AlarmSettings(mail=settings))
+        await asyncio.wait_for(postbox.mails.get(), PATIENCE_S)
+    assert (logs[0]["event"], logs[0]["error"]) == (
+        "alarm_output_down",
+        "the user name or the password is not ASCII",
+    )
+    await stopped(task)
+
+
 async def test_a_mail_that_one_address_refuses_is_not_repeated_and_the_address_is_named(postbox: Postbox):
     settings = replace(mail_settings(postbox.port), recipients=("noc@example.com", "gone@example.com"))
     output = Mail("sw1", ManualClock(), settings)

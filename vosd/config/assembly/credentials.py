@@ -153,11 +153,18 @@ def with_secrets(keys: InstallationKeys, written: WrittenKeys, problems: Problem
     webhook, mail, reports = keys.alarms.webhook, keys.alarms.mail, keys.call_reports
     in_webhook = read(webhook.secret_file, "alarms.webhook.secret_file")
     in_mail = read(mail.password_file, "alarms.mail.password_file")
+    password = in_mail or mail.password
+    for key, text in (
+        ("username", mail.username),
+        ("password_file" if in_mail else "password", password.reveal() if password is not None else ""),
+    ):
+        if not text.isascii():  # smtplib sends no other one (RFC 4954 has no encoding for it)
+            problems.error(written.place_of(f"alarms.mail.{key}"), f"alarms.mail.{key}", "ASCII characters only")
     in_reports = read(reports.secret_file, "call_reports.secret_file")
     alarms = keys.alarms.model_copy(
         update={
             "webhook": webhook.model_copy(update={"secret": in_webhook or webhook.secret}),
-            "mail": mail.model_copy(update={"password": in_mail or mail.password}),
+            "mail": mail.model_copy(update={"password": password}),
         }
     )
     reports = reports.model_copy(update={"secret": in_reports or reports.secret})

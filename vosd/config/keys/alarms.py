@@ -65,7 +65,8 @@ class WebhookKeys(Keys):
     """An HTTP server that receives a POST with a JSON document when an alarm is raised or cleared. Default: none."""
 
     url: Annotated[str, report_url()] = ""
-    """URL to which each report is sent. It is repeated until the answer is 2xx, 3xx or 4xx."""
+    """URL to which each report is sent. It is repeated until the answer is 2xx, or 4xx other than 401, 403, 404,
+    407, 408, 425 and 429."""
     secret: Annotated[Secret | None, password_text()] = None
     """Key of the signature, best with ``${ENV}``: `X-Vosd-Signature` is `sha256=` and HMAC-SHA256 of
     `X-Vosd-Timestamp`, a dot and the body. Default: not signed."""

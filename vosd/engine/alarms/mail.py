@@ -59,8 +59,8 @@ class Mail(AlarmOutput[MailSettings]):
     async def _send(self, settings: MailSettings) -> bool:
         """Send what waits; return False if the server does not take it."""
         changes, dropped = self._changes.taken()
-        self._queued.clear()
         if not changes:
+            self._queued.clear()
             return True
         message = composed(self._node, settings, changes, dropped, self._clock.now().wall)
         refused, why = {}, ""
@@ -69,17 +69,17 @@ class Mail(AlarmOutput[MailSettings]):
         except (OSError, smtplib.SMTPException) as error:
             why = why_not_sent(error)
         if settings is not self._settings:  # a reload has replaced the server meanwhile: its answer says nothing now
-            self._queued.set()
             return False
         if why:
             self._outage.found(why, waiting=len(self._changes))
-            self._queued.set()
             return False
         if refused:  # the others have the mail: it is not repeated
             self._outage.found(refusals(refused), waiting=0)
         else:
             self._outage.over()
         self._delivered()
+        if not len(self._changes):
+            self._queued.clear()
         return True
 
 
@@ -155,5 +155,9 @@ def deliver(settings: MailSettings, message: EmailMessage) -> dict[str, tuple[in
         if settings.security is MailSecurity.STARTTLS:
             server.starttls(context=secure)
         if settings.username and settings.password is not None:
-            server.login(settings.username, settings.password.reveal())
+            try:
+                server.login(settings.username, settings.password.reveal())
+            except UnicodeError as error:
+                why = "the user name or the password is not ASCII"
+                raise smtplib.SMTPException(why) from error
         return server.send_message(message)
