@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from http import HTTPStatus
 from sys import maxsize
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -51,7 +51,7 @@ from vosd.api.repeats import HEADER, Repeats, key_of, reference_of
 from vosd.api.request_rates import RequestRates, network_of
 from vosd.api.routes import Routes
 from vosd.api.shared_readings import SharedReadings
-from vosd.api.streams import check_places, live_answer
+from vosd.api.streams import StreamPlaces, check_places, live_answer
 from vosd.base.errors import VosError
 from vosd.storage.jobs import TooManyJobsError
 
@@ -94,6 +94,7 @@ class Application:
         self._repeats = Repeats()
         self._streams = Counter[str]()
         """Answers under way, by path, of operations that bound them."""
+        self._places = StreamPlaces()
         self._log_ins = LogIns()
         self.feed: Final = feed or EventFeed(lambda: offices.running_switch)
         """Live events, for all clients."""
@@ -168,7 +169,7 @@ class Application:
         if wanted is not None:
             return await _list(operation, office, who, order, wanted)
         if operation.is_live:
-            return await self._live(operation, request, order)
+            return await self._live(operation, request, order, self._places.take(who))
         if operation.streams_max is not None:
             return await self._streamed(operation, operation.streams_max, office, who, order, request)
         if not operation.is_write or HEADER not in request.headers:
@@ -211,7 +212,9 @@ class Application:
             leave()
             raise
 
-    async def _live(self, operation: Operation, request: HttpRequest, order: WatchEvents) -> Answer:
+    async def _live(
+        self, operation: Operation, request: HttpRequest, order: WatchEvents, leave: Callable[[], None]
+    ) -> Answer:
         """Answer with live events; who asks is looked up again and again, as long as the stream lasts."""
         after = request.headers.get(LAST_EVENT_ID)
         if after is not None:
@@ -222,7 +225,7 @@ class Application:
             who = await self._sender(office, operation, request, is_use=False)
             return await view_events(office, who, order)
 
-        return await live_answer(self.feed, admit, order)
+        return await live_answer(self.feed, admit, order, leave)
 
     async def _queued(
         self,

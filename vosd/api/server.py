@@ -4,15 +4,24 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from http import HTTPStatus
+from ipaddress import ip_network
 from typing import Any, Final
 
 from uvicorn import Config, Server
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
+from vosd.api.http import Receive, Scope, Send, send_answer
+from vosd.api.problems import problem
+from vosd.api.request_rates import network_of
+from vosd.base.networks import NetworkTable
 from vosd.engine.settings import ApiSettings
 
 CONNECTIONS_MAX: Final = 1_000
-"""Further ones get 503."""
+"""Requests on further ones get 503."""
+PER_SOURCE_MAX: Final = 300
+"""Connections of one address; requests on further ones get 429. Proxies that we trust have those of many clients."""
 HEAD_BYTES_MAX: Final = 32_768
 HEAD_S: Final = 10
 """Time for a client to send the head of its first request; also the time that a connection may be idle."""
@@ -29,10 +38,11 @@ class ApiServer(Server):
         self, application: Any, settings: ApiSettings, end_streams: Callable[[], None], *, takes_signals: bool
     ) -> None:
         """``end_streams`` ends answers that have no end by themselves."""
+        proxies = settings.trusted_proxies
         super().__init__(
             Config(
                 application,
-                http=_Connection,
+                http=partial(_Connection, NetworkTable((each, None) for each in map(ip_network, proxies))),  # type: ignore[arg-type]
                 ws="none",
                 lifespan="off",
                 loop="none",
@@ -43,7 +53,6 @@ class ApiServer(Server):
                 date_header=True,
                 proxy_headers=bool(settings.trusted_proxies),
                 forwarded_allow_ips=list(settings.trusted_proxies),
-                limit_concurrency=CONNECTIONS_MAX,
                 timeout_keep_alive=HEAD_S,
                 timeout_graceful_shutdown=GRACE_S,
                 h11_max_incomplete_event_size=HEAD_BYTES_MAX,
@@ -86,8 +95,19 @@ class _Connection(H11Protocol):
     uvicorn bounds the time between requests alone.
     """
 
+    def __init__(self, proxies: NetworkTable[None], *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._proxies = proxies
+        self._network = ""
+
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
+        self._network = network_of(self.client[0]) if self.client else ""
+        if len(self.connections) > CONNECTIONS_MAX:
+            self.app = _refusal(HTTPStatus.SERVICE_UNAVAILABLE, "busy", "too many connections are open")
+        elif self._is_one_of_too_many():
+            said = f"more than {PER_SOURCE_MAX} connections of this address are open"
+            self.app = _refusal(HTTPStatus.TOO_MANY_REQUESTS, "too_many_requests", said)
         self._waiting = self.loop.call_later(HEAD_S, self._give_up)
 
     def data_received(self, data: bytes) -> None:
@@ -115,5 +135,21 @@ class _Connection(H11Protocol):
             self._unread.cancel()
         super().connection_lost(exc)
 
+    def _is_one_of_too_many(self) -> bool:
+        if len(self.connections) <= PER_SOURCE_MAX or self.client is None or self._proxies.longest(self.client[0]):
+            return False
+        connections = (each for each in self.connections if isinstance(each, _Connection))
+        return sum(each._network == self._network for each in connections) > PER_SOURCE_MAX
+
     def _give_up(self) -> None:
         self.transport.abort()
+
+
+def _refusal(status: HTTPStatus, code: str, said: str) -> Any:
+    """Return an application that refuses the request and closes its connection."""
+
+    async def refuse(_scope: Scope, receive: Receive, send: Send) -> None:
+        answer = problem(status, code, said, headers=(("Connection", "close"),))
+        await send_answer(send, receive, answer, {})
+
+    return refuse

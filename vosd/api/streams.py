@@ -1,6 +1,7 @@
 """Streams of live events to clients, as Server-Sent Events."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from http import HTTPStatus
 from typing import Final
@@ -8,12 +9,17 @@ from typing import Final
 import msgspec
 
 from vosd.admin.office.events import EventView, WatchEvents
+from vosd.admin.office.principal import Principal
 from vosd.api.feed import EventFeed, Subscription
 from vosd.api.http import EVENT_STREAM, Answer, RequestError
 from vosd.base.errors import VosError
 from vosd.cdr.ports import StoreUnavailable
 
 CLIENTS_MAX: Final = 200
+OF_ACCOUNTS_MAX: Final = 150
+"""Most of agents and customers together: the other places are kept for people and programs of the installation."""
+OF_ONE_MAX: Final = 20
+"""Most of one account, and of one login of the installation."""
 HEARTBEAT_S: Final = 15.0
 """A stream without events has a comment so often, so that proxies keep it open."""
 CHECK_S: Final = 5.0
@@ -23,6 +29,30 @@ _RETRY_MS: Final = 2_000
 
 Admit = Callable[[], Awaitable[EventView]]
 """Returns what the client may see now; raises where its token or session has ended."""
+
+
+class StreamPlaces:
+    """Places of the live events, taken by account, those of the installation by login."""
+
+    def __init__(self) -> None:
+        self._taken: Counter[tuple[str, ...]] = Counter()
+
+    def take(self, who: Principal) -> Callable[[], None]:
+        """Take a place; return what gives it back.
+
+        Raises:
+            RequestError: all are taken that there are for one like this.
+        """
+        bounds: list[tuple[tuple[str, ...], int]] = [((), CLIENTS_MAX)]
+        if who.account is None:
+            bounds += [((who.means.value, who.login), OF_ONE_MAX)]
+        else:
+            bounds += [(("accounts",), OF_ACCOUNTS_MAX), (("account", who.account), OF_ONE_MAX)]
+        for place, most in bounds:
+            check_places(self._taken[place], most)
+        places = [place for place, _ in bounds]
+        self._taken.update(places)
+        return lambda: self._taken.subtract(places)
 
 
 def check_places(taken: int, most: int) -> None:
@@ -37,25 +67,38 @@ def check_places(taken: int, most: int) -> None:
         )
 
 
-async def live_answer(feed: EventFeed, admit: Admit, order: WatchEvents) -> Answer:
+async def live_answer(feed: EventFeed, admit: Admit, order: WatchEvents, leave: Callable[[], None]) -> Answer:
     """Return the answer to a client that follows the live events; what happens from now on is in it.
 
+    ``leave`` is called when it ends, or cannot begin.
+
     Raises:
-        RequestError: there are too many such clients.
         VosError: as ``admit``.
     """
+    try:
+        return await _begun(feed, admit, order, leave)
+    except BaseException:
+        leave()
+        raise
+
+
+async def _begun(feed: EventFeed, admit: Admit, order: WatchEvents, leave: Callable[[], None]) -> Answer:
     if order.seconds is not None and order.seconds < 1:
         raise RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, "bad_field", "`seconds` is not positive", field="seconds")
-    check_places(feed.clients, CLIENTS_MAX)
     view = await admit()
     # Before the head is sent: a client reads its lists when it has the head, and nothing may be lost in between.
     subscription = await feed.subscribe(order.after)
+
+    def ended() -> None:
+        subscription.leave()
+        leave()
+
     return Answer(
         stream=_events(feed, subscription, admit, view, order),
         content_type=EVENT_STREAM,
         is_live=True,
         headers=(("X-Accel-Buffering", "no"),),  # a proxy that collects answers would hold events back
-        ended=subscription.leave,
+        ended=ended,
     )
 
 

@@ -21,7 +21,7 @@ from vosd.api import feed as feeds
 from vosd.api import streams
 from vosd.api.feed import EventFeed
 from vosd.api.http import Answer, RequestError, send_answer
-from vosd.api.streams import CLIENTS_MAX, live_answer
+from vosd.api.streams import CLIENTS_MAX, OF_ACCOUNTS_MAX, OF_ONE_MAX, StreamPlaces, live_answer
 from vosd.billing.authority import OutOfScopeError
 from vosd.cdr.ports import StoreUnavailable
 from vosd.control.client import NoDaemonError
@@ -121,7 +121,7 @@ class Client:
 
 async def opened(feed: EventFeed, order: WatchEvents | None = None, admit: Any = admitted) -> tuple[Client, Any]:
     client = Client()
-    answer = await live_answer(feed, admit, order or WatchEvents())
+    answer = await live_answer(feed, admit, order or WatchEvents(), lambda: None)
     task = asyncio.ensure_future(_sent(client, answer))
     await client.until(b"retry: ")
     return client, task
@@ -144,8 +144,6 @@ async def closed(*clients: tuple[Client, Any]) -> None:
 
 async def test_two_hundred_clients_share_one_stream_of_the_switch_and_a_slow_one_holds_up_no_other(source, feed):
     clients = [await opened(feed) for _ in range(CLIENTS_MAX)]
-    with pytest.raises(RequestError, match="200 clients"):
-        await live_answer(feed, admitted, WatchEvents())
     slow, others = clients[0][0], [client for client, _ in clients[1:]]
     slow.reads.clear()
     for number in range(300):  # three times the ring
@@ -163,9 +161,41 @@ async def test_two_hundred_clients_share_one_stream_of_the_switch_and_a_slow_one
     assert feed.clients == 0
 
 
+def test_one_account_and_one_login_take_a_few_places_and_accounts_leave_some_to_the_installation():
+    places = StreamPlaces()
+    acme = [places.take(customer("acme")) for _ in range(OF_ONE_MAX)]
+    with pytest.raises(RequestError, match=f"{OF_ONE_MAX} clients"):
+        places.take(replace(customer("acme"), login="another person"))
+    acme[0]()
+    places.take(customer("acme"))
+    for number in range(OF_ACCOUNTS_MAX - OF_ONE_MAX):
+        places.take(customer(f"customer-{number}"))
+    with pytest.raises(RequestError, match=f"{OF_ACCOUNTS_MAX} clients"):
+        places.take(customer("late"))
+    for number in range(CLIENTS_MAX - OF_ACCOUNTS_MAX):
+        places.take(replace(operator(), login=f"person-{number // OF_ONE_MAX}"))
+    with pytest.raises(RequestError, match=f"{CLIENTS_MAX} clients"):
+        places.take(replace(operator(), login="late"))
+
+
+async def test_a_place_is_given_back_where_a_stream_ends_and_where_it_cannot_begin(source, feed):
+    given_back: list[str] = []
+
+    async def refused() -> EventView:
+        raise UnauthorizedError("token t was revoked")
+
+    with pytest.raises(UnauthorizedError):
+        await live_answer(feed, refused, WatchEvents(), lambda: given_back.append("refused"))
+    answer = await live_answer(feed, admitted, WatchEvents(), lambda: given_back.append("ended"))
+    assert given_back == ["refused"]
+    assert answer.ended is not None
+    answer.ended()
+    assert (given_back, feed.clients) == (["refused", "ended"], 0)
+
+
 async def test_what_happens_before_the_head_of_the_answer_is_sent_is_in_the_stream(source, feed):
     client = Client()
-    answer = await live_answer(feed, admitted, WatchEvents())
+    answer = await live_answer(feed, admitted, WatchEvents(), lambda: None)
     source.put(event(1))
     await asyncio.sleep(0)
     task = asyncio.ensure_future(_sent(client, answer))
@@ -239,7 +269,7 @@ async def test_a_stream_without_events_lives_by_comments_and_ends_when_it_is_ask
     client, task = await opened(feed, WatchEvents(seconds=1))
     await task
     with pytest.raises(RequestError, match="not positive"):
-        await live_answer(feed, admitted, WatchEvents(seconds=0))
+        await live_answer(feed, admitted, WatchEvents(seconds=0), lambda: None)
 
 
 async def test_the_stream_of_the_switch_is_closed_some_time_after_the_last_client(source):

@@ -5,6 +5,8 @@ import socket
 from collections.abc import AsyncGenerator
 from typing import Any
 
+import pytest
+
 from vosd.api import server as servers
 from vosd.api.http import Answer, send_answer
 from vosd.api.server import ApiServer
@@ -20,9 +22,11 @@ async def endless(ended: asyncio.Event) -> AsyncGenerator[bytes, None]:
         ended.set()
 
 
-async def served(application: Any) -> tuple[socket.socket, asyncio.Task[None], asyncio.Event]:
+async def served(
+    application: Any, proxies: tuple[str, ...] = ()
+) -> tuple[socket.socket, asyncio.Task[None], asyncio.Event]:
     listener = socket.create_server(("127.0.0.1", 0))
-    settings = ApiSettings(HttpListener("127.0.0.1", 0))
+    settings = ApiSettings(HttpListener("127.0.0.1", 0), trusted_proxies=proxies)
     ending = asyncio.Event()
     server = ApiServer(application, settings, lambda: None, takes_signals=False)
     task = asyncio.ensure_future(server.run(listener, ending.wait()))
@@ -45,6 +49,38 @@ async def test_a_client_that_does_not_read_is_disconnected_and_the_work_for_it_e
     writer.close()
     ending.set()
     await task
+
+
+async def asked(port: int) -> tuple[bytes, asyncio.StreamWriter]:
+    """Ask for something; return the answer, and the connection, which stays open where the answer ends."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    head = await reader.readuntil(b"\r\n\r\n")
+    return head + await reader.read(5), writer
+
+
+@pytest.mark.parametrize(
+    ("proxies", "last"),
+    [((), [b"429 Too Many Requests"]), (("127.0.0.1/32",), [b"200 OK", b"503 Service Unavailable"])],
+    ids=["one client", "a proxy"],
+)
+async def test_one_address_does_not_take_all_connections_unless_it_is_a_proxy(monkeypatch, proxies, last):
+    monkeypatch.setattr(servers, "PER_SOURCE_MAX", 2)
+    monkeypatch.setattr(servers, "CONNECTIONS_MAX", 3)
+
+    async def application(_scope: Any, receive: Any, send: Any) -> None:
+        await send_answer(send, receive, Answer(content=b"hello", content_type="text/plain"), {})
+
+    listener, task, ending = await served(application, proxies)
+    async with asyncio.timeout(30):
+        answers = [await asked(listener.getsockname()[1]) for _ in range(2 + len(last))]
+    for _, writer in answers:
+        writer.close()
+    ending.set()
+    await task
+    for (text, _), status in zip(answers, [b"200 OK", b"200 OK", *last], strict=True):
+        assert status in text
+        assert (b"application/problem+json" in text) is (status != b"200 OK")
 
 
 async def test_a_client_that_goes_away_ends_the_work_for_it():
