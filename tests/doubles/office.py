@@ -176,7 +176,13 @@ class Defined:
         if problems.has_errors:
             raise ConfigError(problems.in_order())
 
-    def catalogue(self, _file: Path | None = None, _versions: Sequence[ObjectVersion] = ()) -> Catalogue:
+    def catalogue(
+        self,
+        _file: Path | None = None,
+        _versions: Sequence[ObjectVersion] = (),
+        *,
+        written_rates_win: bool = False,
+    ) -> Catalogue:
         """Return the usual catalogue of scenes, whatever the accounts of the test."""
         return usual_catalogue()
 

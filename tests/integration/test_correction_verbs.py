@@ -133,3 +133,23 @@ def test_calls_of_a_prefix_alone_are_rated_again(booked):
         for more in ((), ("--prefix", "4420"), ("--prefix", "442"))
     ]
     assert len(set(names)) == 3
+
+
+def test_calls_are_rated_by_an_earlier_version_of_a_deck_by_a_copy_of_the_configuration(booked, tmp_path):
+    """docs/rating.md, earlier days: the rates of the copy's file take the place of the deck, for this verb alone."""
+    text = booked.config.read_text()
+    begin, end = text.index("    rates:\n"), text.index("accounts:")
+    with_deck = text[:begin] + "    deck: true\n" + text[end:]
+    booked.config.write_text(with_deck)
+    sheet, earlier = tmp_path / "deck.csv", tmp_path / "earlier.csv"
+    for price in ("0.60", "0.90"):
+        sheet.write_text(f"prefix,billing_rate\n44,{price}\n")
+        assert booked.vosd("rates", "import", "sell", str(sheet)).exit_code == 0
+    assert booked.vosd("rates", "export", "sell", str(earlier), "--version", "1").exit_code == 0
+    rerate = ("rerate", "--since", "2026-01-01T00:00:00Z", "--until", "2027-01-01T00:00:00Z")
+    (now,) = [each for each in booked.document(*rerate)["accounts"] if each["role"] == "customer"]
+    booked.config.write_text(with_deck.replace("deck: true", "rates_file: earlier.csv"))
+    (then,) = [each for each in booked.document(*rerate)["accounts"] if each["role"] == "customer"]
+    assert Decimal(now["after"]) == Decimal(then["after"]) * Decimal("1.5") > 0
+    refused = booked.vosd("check")
+    assert (refused.exit_code, "in one source only" in refused.stdout + refused.stderr) == (3, True)

@@ -79,6 +79,13 @@ class PriceDifferences:
             sums.before = _add(sums.before, total)
             sums.after = _add(sums.after, total)
 
+    def free(self, account: str, role: str, currency: str) -> None:
+        """Add a call that costs nothing before and after, and that has no rate."""
+        self.charges += 1
+        for sums in self._sums(account, role, currency, ""):
+            sums.calls += 1
+            sums.unrated += 1
+
     def other(
         self,
         account: str,

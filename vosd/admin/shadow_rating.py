@@ -93,7 +93,10 @@ class ShadowRating:
         if rate is None:
             known = self._catalogue.accounts.get(account)
             currency = "" if known is None else known.currency
-            self.differences.other(account, self._role, currency, "", call.price or ZERO, None, _name(line, call))
+            if not call.price and not (account and call.duration_ms):  # a test call, or one that was refused
+                self.differences.free(account, self._role, currency)
+            else:
+                self.differences.other(account, self._role, currency, "", call.price or ZERO, None, _name(line, call))
             return RatedRow(line, call, account, None, None, None)
         rate = charged_by(rate, call.duration_ms)
         charge = rate_call(rate, call.duration_ms)

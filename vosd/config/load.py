@@ -14,6 +14,7 @@ from vosd.billing.currencies import FeeDecimals
 from vosd.billing.rate_file import Gone
 from vosd.catalogue.assemble import assemble
 from vosd.catalogue.catalogue import Catalogue
+from vosd.catalogue.decks import source_of_decks
 from vosd.catalogue.doubtful_calendars import warn_of_calendars
 from vosd.catalogue.doubtful_rates import warn_of_rates
 from vosd.catalogue.problems import ConfigError, DefinitionProblem, ProblemList, SocketNotOpenError, SourceLine
@@ -152,6 +153,8 @@ def load(
     remembered: Remembered | None = None,
     now_ms: int | None = None,
     opened: Sequence[SipListener] | None = None,
+    *,
+    written_rates_win: bool = False,
 ) -> Loaded:
     """Read and validate the configuration at ``path``.
 
@@ -159,7 +162,8 @@ def load(
     returns what the database defines. ``texts`` is where the files of YAML are; None = on the disk. ``remembered``
     has what an earlier load made of items that are as they were, and is renewed. ``now_ms`` is the present, UTC, at
     which exchange rates must be in force; None = that of the machine's clock. ``opened`` are the sockets of the running
-    switch, which have to do; None = those of ``sip.listen`` will be opened.
+    switch, which have to do; None = those of ``sip.listen`` will be opened. ``written_rates_win``: a deck of a rate
+    group whose rates are in the files is left out, for a question to a copy of the configuration.
 
     Raises:
         ConfigError: with every mistake that was found.
@@ -172,8 +176,21 @@ def load(
         used_texts = texts or DiskTexts()
         if used.stored is not None:
             with suppress(DoubtfulError):
-                return _load(path, environ, once, definitions, used_texts, used, now_ms, opened, uses_known=True)
-        return _load(path, environ, once, definitions, used_texts, used, now_ms, opened, uses_known=False)
+                return _load(
+                    path,
+                    environ,
+                    once,
+                    definitions,
+                    used_texts,
+                    used,
+                    now_ms,
+                    opened,
+                    written_rates_win,
+                    uses_known=True,
+                )
+        return _load(
+            path, environ, once, definitions, used_texts, used, now_ms, opened, written_rates_win, uses_known=False
+        )
 
 
 def _load(
@@ -185,6 +202,7 @@ def _load(
     remembered: Remembered,
     now_ms: int,
     opened: Sequence[SipListener] | None,
+    written_rates_win: bool,
     *,
     uses_known: bool,
 ) -> Loaded:
@@ -237,7 +255,12 @@ def _load(
         destination_classes=classes,
     )
     try:
-        catalogue = assemble([source, stored.source], problems, remembered.reused, now_ms)
+        catalogue = assemble(
+            [source, _decks_beside(source, stored) if written_rates_win else stored.source],
+            problems,
+            remembered.reused,
+            now_ms,
+        )
         check_rates(
             (each.thing for each in objects.rate_groups.written.values()), keys.limits.max_call_seconds, problems
         )
@@ -379,6 +402,11 @@ def _objects(
         read_period_rates(document, problems),
     )
     return objects, rates.tables
+
+
+def _decks_beside(source: CatalogueSource, stored: Stored) -> CatalogueSource:
+    """Return the decks of the rate groups that have no rates in the files."""
+    return source_of_decks([each for each in stored.decks if each.group not in source.rates.sound])
 
 
 def _reaches(objects: ReadObjects, source: CatalogueSource) -> dict[str, Reach]:

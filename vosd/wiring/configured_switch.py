@@ -80,15 +80,20 @@ class ConfiguredSwitch:
         message = f"no configuration: none at {places}. Say -c FILE or set VOSD_CONFIG{example}."
         raise NoConfigurationError(message)
 
-    def load(self) -> "Loaded":
-        """Read the configuration; warnings are remarks.
+    def load(self, *, written_rates_win: bool = False) -> "Loaded":
+        """Read the configuration; warnings are remarks. ``written_rates_win`` as in ``config.load``.
 
         Raises:
             ConfigError: with every problem.
         """
         from vosd.config.load import load
 
-        loaded = load(self.config_path(), tables=self.tables, definitions=self.definitions)
+        loaded = load(
+            self.config_path(),
+            tables=self.tables,
+            definitions=self.definitions,
+            written_rates_win=written_rates_win,
+        )
         for problem in loaded.problems:
             self.remark(str(problem))
         return loaded

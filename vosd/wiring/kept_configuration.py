@@ -87,7 +87,7 @@ class _KeptSwitch(ConfiguredSwitch):
             super().excerpt.texts = self._texts
         return super().excerpt
 
-    def load(self) -> "Loaded":
+    def load(self, *, written_rates_win: bool = False) -> "Loaded":  # noqa: ARG002 - a copy is a question of a verb
         """Return the whole configuration, which is read once; its problems are remarks of the first time."""
         with self._loading:
             if self._loaded is None:

@@ -141,10 +141,16 @@ class _Configured:
 
         return check_here(self._switch, asked)
 
-    def catalogue(self, file: "Path | None" = None, versions: "Sequence[ObjectVersion]" = ()) -> "Catalogue":
+    def catalogue(
+        self,
+        file: "Path | None" = None,
+        versions: "Sequence[ObjectVersion]" = (),
+        *,
+        written_rates_win: bool = False,
+    ) -> "Catalogue":
         asked = self._switch if file is None else self._switch.with_file(file)
         if not versions:
-            return asked.load().catalogue
+            return asked.load(written_rates_win=written_rates_win).catalogue
         from vosd.wiring.change_check import Loads
 
         return Loads(asked).with_versions(versions).catalogue

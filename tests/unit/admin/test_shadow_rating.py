@@ -76,6 +76,14 @@ class Site:
         return document
 
 
+UNPAID = """Customer,Called,Begin,Seconds,Charge
+acme,447900123,2026-10-01T10:00:00Z,60,0.60
+,447900123,2026-10-01T10:00:01Z,10,0.00
+,44,2026-10-01T10:00:01Z,0,
+acme,33123,2026-10-01T10:00:04Z,0,0.00
+"""
+
+
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
     return Site(tmp_path)
@@ -331,3 +339,13 @@ def test_a_row_names_the_rates_that_priced_it(site: Site) -> None:
         assert [row["rate_group"], row["rate_prefix"], row["fee"]] == priced
         (prefix,) = site.answer(text=text.format(seconds))["prefixes"]
         assert prefix["prefix"] == priced[1]
+
+
+def test_own_test_calls_and_refused_calls_without_rate_differ_in_nothing(site: Site) -> None:
+    """A test call has no customer; a number without rate was refused, and no call of no seconds costs anything."""
+    found = site.answer(text=UNPAID)
+    accounts = {each["account"]: each for each in found["accounts"]}
+    assert (found["charges"], found["differ"], found["greatest"], found["prefixes_differ"]) == (4, 0, [], 0)
+    assert (accounts[""]["calls"], accounts[""]["without_rate"], accounts["acme"]["without_rate"]) == (2, 2, 1)
+    for before, after in (("10,0.00", "10,0.05"), ("04Z,0,0.00", "04Z,7,0.00")):
+        assert site.answer(text=UNPAID.replace(before, after))["differ"] == 1

@@ -200,10 +200,17 @@ class ConfiguredObjects(Protocol):
         """
         ...
 
-    def catalogue(self, file: Path | None = None, versions: Sequence[ObjectVersion] = ()) -> "Catalogue":
+    def catalogue(
+        self,
+        file: Path | None = None,
+        versions: Sequence[ObjectVersion] = (),
+        *,
+        written_rates_win: bool = False,
+    ) -> "Catalogue":
         """Return the configuration, or another ``file``, as calls are decided by it; raises ConfigError.
 
-        ``versions`` are objects as they shall be, in the place of those of the database.
+        ``versions`` are objects as they shall be, in the place of those of the database. ``written_rates_win``: rates
+        of the files take the place of a deck of the same rate group, which else is an error.
         """
         ...
 

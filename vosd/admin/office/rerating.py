@@ -128,7 +128,8 @@ async def rerate_calls(
         DroppedPeriod: calls of the span were dropped or masked.
         ReferenceTaken, OtherCurrency, ContentRefused, StoreUnavailable: some calls may be corrected; a repeat goes on.
     """
-    stores, catalogue = office.stores, office.definitions.catalogue()
+    stores = office.stores
+    catalogue = office.definitions.catalogue(written_rates_win=True)  # those of a deck before, in a copy
     wanted = CallFilter(limit=order.limit, since=order.since, until=order.until, account=order.account)
     rerating = Rerating(
         catalogue,
