@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec import UNSET
 
+from vosd.b2bua.identity import ANONYMOUS
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal, VosError
@@ -219,6 +220,7 @@ def explain_route(
     is_live: bool = True,
     is_forwarded: bool = False,
     is_withheld: bool = False,
+    is_anonymous: bool = False,
     steps: tuple[Step, ...] = STEPS,
     blocks: Blocks | None = None,
     closed: Refusal | None = None,
@@ -230,9 +232,9 @@ def explain_route(
     ``callee`` may have the gateway's tech prefix or not, and ``;phone-context=`` behind it. The gateways are listed if
     the steps get as far as the search for routes. ``blocks`` are those of ``at``; None = those of ``live``. ``is_live``
     is False for an idle state, which knows neither registrations nor the quality of gateways. ``is_forwarded``: its
-    INVITE has a Diversion, ``is_withheld``: its caller withholds its number. ``closed`` is why a switch takes no calls
-    now. ``source`` is the address that it comes from, empty = one that may call, and ``agent`` its User-Agent, None =
-    one that is allowed.
+    INVITE has a Diversion, ``is_withheld``: its caller withholds its number. ``is_anonymous``: From is anonymous, and
+    another header has the number. ``closed`` is why a switch takes no calls now. ``source`` is the address that it
+    comes from, empty = one that may call, and ``agent`` its User-Agent, None = one that is allowed.
 
     Raises:
         UnknownGatewayError: there is no such mapping gateway.
@@ -242,7 +244,7 @@ def explain_route(
     if mapping is None:
         message = f"no mapping gateway {gateway!r} is configured; there are {', '.join(catalogue.mapping_gateways)}"
         raise UnknownGatewayError(message)
-    numbers = _Dialled(mapping.tech_prefix, caller, callee, is_forwarded, agent)
+    numbers = _Dialled(mapping.tech_prefix, caller, callee, is_forwarded, agent, is_anonymous=is_anonymous)
     if not callee or len(numbers.called()) > NUMBER_MAX:
         message = f"such a call is answered 484: a called number has 1 to {NUMBER_MAX} characters with its tech prefix"
         raise NoNumberError(message)
@@ -257,7 +259,7 @@ def explain_route(
         closed=closed,
         user=gateway,  # identified as if the trunk had authenticated
         media_family=_family_of(mapping),
-        caller_privacy=CallerPrivacy.WITHHELD if is_withheld else CallerPrivacy.SHOWN,
+        caller_privacy=_privacy(is_withheld=is_withheld, is_anonymous=is_anonymous),
     )
     refusal = _refused_at(source, catalogue, live) or rehearsal.put_through(call)
     routes = comparison = None
@@ -307,6 +309,12 @@ def _outcomes(steps: Sequence[Step], reached: Sequence[str], *, is_refused: bool
     ]
 
 
+def _privacy(*, is_withheld: bool, is_anonymous: bool) -> CallerPrivacy:
+    if is_anonymous:
+        return CallerPrivacy.ANONYMOUS
+    return CallerPrivacy.WITHHELD if is_withheld else CallerPrivacy.SHOWN
+
+
 def _refused_at(source: str, catalogue: Catalogue, live: LiveState) -> Refusal | None:
     """Return why the requests of an address are dropped or refused before anything else of them is read."""
     if not source:
@@ -332,8 +340,11 @@ def _table_of(call: CallRequest, catalogue: Catalogue) -> RouteTable:
 class _Dialled:
     """Numbers of an imaginary call; the called one may lack the tech prefix of its gateway."""
 
-    def __init__(self, tech_prefix: str, caller: str, callee: str, is_forwarded: bool, agent: str | None) -> None:
+    def __init__(
+        self, tech_prefix: str, caller: str, callee: str, is_forwarded: bool, agent: str | None, *, is_anonymous: bool
+    ) -> None:
         self._caller, self._is_forwarded, self._agent = caller, is_forwarded, agent
+        self._is_anonymous = is_anonymous
         callee, self.context = phone_context.read(callee)
         number = without_separators(callee)
         has_prefix = number.startswith(tech_prefix) or for_matching(number).startswith(tech_prefix)
@@ -342,8 +353,8 @@ class _Dialled:
     def called(self, _source: CalleeSource = CalleeSource.REQUEST_URI) -> str:
         return self._callee
 
-    def calling(self, _order: Iterable[CallerSource]) -> str:
-        return self._caller
+    def calling(self, order: Iterable[CallerSource]) -> str:
+        return ANONYMOUS if self._is_anonymous and {*order} == {CallerSource.FROM} else self._caller
 
     def is_forwarded(self) -> bool:
         return self._is_forwarded

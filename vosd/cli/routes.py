@@ -44,6 +44,9 @@ route.add_command(simulate)
 @click.option("--at", type=MOMENT, help="When; default now.")
 @click.option("--forwarded", is_flag=True, help="Its INVITE has a Diversion header.")
 @click.option("--withheld", is_flag=True, help="The caller withholds its number, by Privacy or Remote-Party-ID.")
+@click.option(
+    "--anonymous", is_flag=True, help="From is anonymous: the number is in P-Asserted-Identity or another header."
+)
 @click.option("--source", metavar="ADDRESS", help="Address that it comes from; default one that may call.")
 @click.option("--user-agent", metavar="TEXT", help="Its User-Agent; default one that is allowed.")
 @click.option("--plan", metavar="NAME", help="Routing plan by which it goes; default that of its gateway or account.")

@@ -149,3 +149,5 @@ class ExplainRoute(Order[RouteSheet], frozen=True, tag="explain_route"):
     """User-Agent of the INVITE; None = one that is allowed."""
     is_withheld: bool = False
     """The caller withholds its number."""
+    is_anonymous: bool = False
+    """From is anonymous: the number is in another header."""

@@ -223,6 +223,7 @@ class Commands:
             at=at,
             is_forwarded=question.is_forwarded,
             is_withheld=question.is_withheld,
+            is_anonymous=question.is_anonymous,
             source=question.source,
             agent=question.agent,
             steps=switch.services.steps,

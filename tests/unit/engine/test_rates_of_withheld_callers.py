@@ -1,7 +1,9 @@
 """Callers that withhold their numbers are rated as those without one, and so by vendors that are not sent it."""
 
+import dataclasses
 from decimal import Decimal
 
+import msgspec
 import pytest
 from doubles.data.builders import applied_rate, catalogue, mapping_gateway, rate_group
 from doubles.killed import KilledScene
@@ -16,6 +18,7 @@ from vosd.admin.foreign_calls import ForeignLayout
 from vosd.admin.rerate import Rerating
 from vosd.admin.routing import explain_route
 from vosd.admin.shadow_rating import CdrMap, RatedSide
+from vosd.base.clock import Instant
 from vosd.base.margin import LossGuard
 from vosd.billing.origin_rates import CallerKind, RateOrigin
 from vosd.billing.rater import rate_call
@@ -23,7 +26,7 @@ from vosd.callcontrol.replay import Replay
 from vosd.callcontrol.vendor_terms import buy_rate
 from vosd.clearing.calls import BilledCall
 from vosd.storage.reconciliations import VendorCall
-from vosd.trunks.dialect import CalleeDialect, IdentityHeader, Privacy, Redirects
+from vosd.trunks.dialect import CalleeDialect, CallerSource, IdentityHeader, Privacy, Redirects
 
 CALLER = "+12025550100"
 PAI = f"P-Asserted-Identity: <sip:{CALLER}@acme.example>"
@@ -129,6 +132,34 @@ def test_an_explanation_has_the_rate_by_which_each_vendor_would_bill():
         ("vendor-0", "3.00"),
         ("vendor-1", "0.03"),
     ]
+
+
+@pytest.mark.parametrize("is_anonymous", [False, True])
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_an_explanation_knows_that_an_anonymous_from_has_no_number(dialect, is_anonymous):
+    """With privacy: pass a vendor without identity sees the number in From alone."""
+    scene = scene_of(dialect)
+    record = talked(scene, PAI, "Privacy: id", caller="anonymous" if is_anonymous else CALLER)
+    switch = scene.exchange.switch
+    (only,) = explain_route(
+        switch.catalogue, switch.live, gateway="acme", caller=CALLER, callee=CALLEE, at=scene.exchange.clock.now(),
+        is_withheld=True, is_anonymous=is_anonymous,
+    ).candidates  # fmt: skip
+    assert only.cost == {PAID_HOME: "0.03", PAID_HIDDEN: "3.00"}[record.cost]
+
+
+def test_an_explanation_reads_no_number_where_the_trunk_knows_from_alone():
+    switch = scene_of(CalleeDialect()).exchange.switch
+    trunk = switch.catalogue.mapping_gateways["acme"]
+    dialect = msgspec.structs.replace(trunk.dialect, caller_from=(CallerSource.FROM,))
+    trunks = {**switch.catalogue.mapping_gateways, "acme": msgspec.structs.replace(trunk, dialect=dialect)}
+    catalogue = dataclasses.replace(switch.catalogue, mapping_gateways=trunks)
+    for is_anonymous, caller in ((False, CALLER), (True, "anonymous")):
+        found = explain_route(
+            catalogue, switch.live, gateway="acme", caller=CALLER, callee=CALLEE, at=Instant(0, 0),
+            is_anonymous=is_anonymous,
+        )  # fmt: skip
+        assert found.caller_routed == caller
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

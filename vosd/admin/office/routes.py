@@ -53,6 +53,8 @@ class ExplainCall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Whether the INVITE has a Diversion header."""
     withheld: bool = False
     """Whether the caller withholds its number, by Privacy or Remote-Party-ID; From has it."""
+    anonymous: bool = False
+    """Whether From is anonymous, so that the number is in P-Asserted-Identity or another header."""
     source: str | None = None
     """Address that it comes from, without port; None = one that may call."""
     user_agent: str | None = None
@@ -108,6 +110,7 @@ async def explain_call(office: Office, who: Principal, order: ExplainCall) -> Ex
             at_ms=order.at,
             is_forwarded=order.forwarded,
             is_withheld=order.withheld,
+            is_anonymous=order.anonymous,
             source=source,
             agent=order.user_agent,
         )
@@ -146,6 +149,7 @@ async def explain_call(office: Office, who: Principal, order: ExplainCall) -> Ex
         is_live=False,
         is_forwarded=order.forwarded,
         is_withheld=order.withheld,
+        is_anonymous=order.anonymous,
         source=source,
         agent=order.user_agent,
     ).sheet()
