@@ -112,6 +112,7 @@ class Caller:
         progress = InviteProgress(request.sequence, wish, reliability)
         caller = cls(endpoint, transaction, dialog, dialect, progress, caller_identity)
         caller.invite_message = request
+        caller.leg.facts.is_anonymous = not caller_identity.is_simple and caller_identity.withholds_session
         caller.offer = caller.leg.take_session(request)
         progress.valid_s = None if request.header("expires") is None else _valid_s(request)
         transaction.owner = caller

@@ -14,7 +14,7 @@ import msgspec
 from vosd.sip.headers.diversion import Diversion
 from vosd.sip.headers.history_info import HistoryEntry
 from vosd.sip.headers.name_addr import NameAddr
-from vosd.sip.headers.privacy import WITHHOLDS_CALLER, WITHHOLDS_HISTORY, wishes
+from vosd.sip.headers.privacy import WITHHOLDS_CALLER, WITHHOLDS_HISTORY, WITHHOLDS_SESSION, wishes
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.uri import Uri
@@ -64,6 +64,11 @@ class CallerIdentity(msgspec.Struct, frozen=True):
         if self.is_anonymous:
             return CallerPrivacy.ANONYMOUS
         return CallerPrivacy.WITHHELD if self.is_withheld else CallerPrivacy.SHOWN
+
+    @property
+    def withholds_session(self) -> bool:
+        """Whether the caller withholds who has written its session descriptions."""
+        return self.is_withheld or not WITHHOLDS_SESSION.isdisjoint(self.wishes)
 
     @property
     def withholds_history(self) -> bool:

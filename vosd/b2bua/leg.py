@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vosd.b2bua.early_dialogs import EarlyDialogs
 from vosd.b2bua.leg_facts import LegFacts, LegSessions
-from vosd.b2bua.outgoing.connected import identity_came
+from vosd.b2bua.outgoing.connected import identity_came, withholds_session
 from vosd.b2bua.outgoing.headers import SDP, of_agreement, of_response
 from vosd.b2bua.outgoing.ruled import parts_for, rule, with_enclosed
 from vosd.b2bua.refresh import Refresh
@@ -18,6 +18,7 @@ from vosd.base.clock import Instant
 from vosd.base.session_timer import SessionTimerSettings
 from vosd.media.leg_media import LegMedia
 from vosd.routing.pipeline import RouteChoice
+from vosd.sdp.anonymous import anonymous
 from vosd.sdp.lines import fitted
 from vosd.sdp.rewrite import Authored, Hidden
 from vosd.sip.dialog.acceptance import Acceptance
@@ -200,8 +201,9 @@ class Leg:
         if not session:
             return session
         dialog = self.dialog
-        is_plain = dialog is not None and not dialog.is_behind_nat and self.facts.media is None
-        if not is_plain or message.header("content-type") != SESSION:
+        facts = self.facts
+        is_plain = dialog is not None and not dialog.is_behind_nat and facts.media is None and not facts.is_anonymous
+        if not is_plain or message.header("content-type") != SESSION or message.header("privacy") is not None:
             session = self.session_in(message)
         if session and self.sessions.remote:
             self.note_session(session)
@@ -213,17 +215,24 @@ class Leg:
         """Return the session description of a message of this side, empty if it has none.
 
         That of a peer behind NAT carries the address it came from; ``as_sent`` rewrites it for the other side. Where
-        the switch handles media, a description carries its author.
+        the switch handles media, a description carries its author; of a peer that asks for privacy it names no one.
         """
         body = message.body
         session = body if not body or message.header("content-type") == SESSION else session_of(message)
         dialog, media = self.dialog, self.facts.media
+        if self.facts.is_anonymous or message.header("privacy") is not None:
+            session = self._without_names(session, message)
         if not session or (dialog is not None and not dialog.is_behind_nat and media is None):
             return session
         host, author = self._host_behind_nat(message), 0 if media is None else media.number
         if host:
             return Hidden(session, host, author)
         return Authored(session, author) if author else session
+
+    def _without_names(self, session: bytes, message: Message) -> bytes:
+        """Return a description as it may be seen, once this side has asked for privacy in any message."""
+        self.facts.is_anonymous = self.facts.is_anonymous or withholds_session(message)
+        return anonymous(session) if self.facts.is_anonymous else session
 
     def as_sent(self, session: bytes, offer: bytes = b"") -> bytes:
         """Return a description as it is sent, as the successor of the one before (RFC 3264 section 8).

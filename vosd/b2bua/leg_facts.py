@@ -28,6 +28,8 @@ class LegFacts(msgspec.Struct, omit_defaults=True):
     """Number of the other side that this one was shown last (RFC 4916)."""
     asserted: str = ""
     """Number that this side has said last."""
+    is_anonymous: bool = False
+    """Whether this side has asked to withhold who it is: its session descriptions name no one till the call ends."""
     media: LegMedia | None = None
     """Part of the leg in the media of the call; None = the switch does not handle media."""
 

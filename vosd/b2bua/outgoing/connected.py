@@ -11,7 +11,7 @@ from vosd.base.number import for_matching, without_separators
 from vosd.sip.door.messages import Outgoing, OutgoingReinvite, OutgoingRequest, OutgoingSuccess
 from vosd.sip.headers.name_addr import NameAddr
 from vosd.sip.headers.phone_context import number_of
-from vosd.sip.headers.privacy import WITHHOLDS_CALLER, wishes
+from vosd.sip.headers.privacy import WITHHOLDS_CALLER, WITHHOLDS_SESSION, wishes
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Message, Response
 from vosd.trunks.header_rules import without
@@ -40,7 +40,16 @@ def asserted_number(message: Message) -> str:
 
 def withholds_sender(message: Message) -> bool:
     """Return whether the sender of a message asks to withhold who it is."""
-    return not WITHHOLDS_CALLER.isdisjoint(wishes(";".join(message.values("privacy"))))
+    return not WITHHOLDS_CALLER.isdisjoint(_wishes_of(message))
+
+
+def withholds_session(message: Message) -> bool:
+    """Return whether the sender of a message asks to withhold who has written its session description."""
+    return not WITHHOLDS_SESSION.isdisjoint(_wishes_of(message))
+
+
+def _wishes_of(message: Message) -> tuple[str, ...]:
+    return wishes(";".join(message.values("privacy")))
 
 
 def show_connected(message: Outgoing, leg: "Leg") -> None:

@@ -102,6 +102,9 @@ class Established(msgspec.Struct, frozen=True, array_like=True, gc=False):
     callee_media: LegMedia | None = None
     recording: str = ""
     """File with early media of an attempt before."""
+    caller_is_anonymous: bool = False
+    """The caller withholds who it is."""
+    callee_is_anonymous: bool = False
 
     @classmethod
     def of(cls, call: Call, caller: Caller | None, request: CallRequest) -> "tuple[Established | None, bytes]":
@@ -159,6 +162,8 @@ class Established(msgspec.Struct, frozen=True, array_like=True, gc=False):
             caller.leg.facts.media,
             callee.leg.facts.media,
             journey.recording,
+            caller.leg.facts.is_anonymous,
+            callee.leg.facts.is_anonymous,
         )
         try:  # no function of its own: it is called for every call
             return described, _encode(described)

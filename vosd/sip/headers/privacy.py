@@ -5,6 +5,8 @@ from typing import Final
 
 WITHHOLDS_CALLER: Final = frozenset({"id", "user", "header", "full"})
 """Values that withhold the caller's identity; ``full`` is in no RFC, but peers use it."""
+WITHHOLDS_SESSION: Final = WITHHOLDS_CALLER | {"session"}
+"""Values that withhold who has written a session description."""
 WITHHOLDS_HISTORY: Final = frozenset({"history", "header", "session"})
 """Values that withhold the history of a call (RFC 7044 section 10.1.1)."""
 

@@ -1,0 +1,112 @@
+"""Session descriptions of a side that withholds who it is name no one, to the end of the call (RFC 3323)."""
+
+import re
+
+import pytest
+from doubles.data.sessions import revised
+from doubles.killed import KilledScene
+from doubles.sockets.peer import ANSWER, OFFER
+from doubles.virtual.customer import Intent
+from doubles.virtual.scene import sides
+from doubles.virtual.vendor import Line, Script, answers
+
+from vosd.sdp.anonymous import anonymous
+
+PAI = "P-Asserted-Identity: <sip:+12025550100@acme.example>"
+WITHHELD = [
+    (("Privacy: id",), "12025550100"),
+    (("Privacy: session",), "12025550100"),
+    (("Privacy: user;critical",), "12025550100"),
+    (("Remote-Party-ID: <sip:12025550100@acme.example>;privacy=full",), "12025550100"),
+    ((PAI,), "anonymous"),
+]
+SHOWN = [(), ("Privacy: none",), ("Privacy: history",)]
+
+
+def named(session: str) -> str:
+    """Return a session whose author writes who it is."""
+    return session.replace("o=- ", "o=anne ").replace("s=-\r\n", "s=Anne\r\ni=Desk of Anne\r\ne=anne@example.org\r\n")
+
+
+def bare(session: str) -> str:
+    return anonymous(session.encode()).decode()
+
+
+def answers_with(*headers: str, early: tuple[str, ...] = ()) -> Script:
+    body = named(ANSWER)
+    return Script((Line(0, 100), Line(100, 183, body, early), Line(1_000, 200, body, headers)))
+
+
+def version_of(session: str) -> int:
+    found = re.search(r"o=- \d+ (\d+) ", session)
+    assert found is not None, session
+    return int(found[1])
+
+
+@pytest.mark.parametrize(("headers", "caller"), WITHHELD)
+def test_a_caller_that_withholds_who_it_is_writes_no_names_to_the_other_side(scene, headers, caller):
+    call, there = scene.talk(Intent(offer=named(OFFER), headers=headers, caller=caller))
+    assert there.theirs == bare(named(OFFER)) == OFFER
+    for version in (2, 3):  # without Privacy in the request
+        offer = call.propose("a=sendonly" if version == 2 else "a=sendrecv")
+        scene.wire.run_for(1_000)
+        assert "anne" in offer
+        assert (there.theirs, version_of(there.theirs)) == (bare(offer), version)
+    scene.finish(call)
+
+
+@pytest.mark.parametrize("headers", SHOWN)
+def test_who_asks_for_no_privacy_keeps_its_names(scene, headers):
+    call, there = scene.talk(Intent(offer=named(OFFER), headers=headers), answers_with(*headers))
+    assert (there.theirs, call.theirs) == (named(OFFER), named(ANSWER))
+    scene.finish(call)
+
+
+@pytest.mark.parametrize("early", [(), ("Privacy: id",)])
+def test_a_callee_that_withholds_who_it_is_writes_no_names_to_the_caller(scene, early):
+    call, there = scene.talk(script=answers_with("Privacy: id", early=early))
+    shown = [each.body for each in call.responses if each.status == 183]
+    assert shown[0] == (ANSWER if early else named(ANSWER))
+    assert "Anne" not in call.theirs
+    assert "anne@" not in call.theirs
+    offer = there.propose("a=sendonly")
+    scene.wire.run_for(1_000)
+    assert "Anne" in offer
+    assert "Anne" not in call.theirs
+    scene.finish(call)
+
+
+@pytest.mark.parametrize("side", ["caller", "callee"])
+def test_privacy_that_a_side_asks_for_in_the_call_holds_from_then_on(scene, side):
+    call, there = scene.talk(Intent(offer=named(OFFER)), answers(body=named(ANSWER)))
+    asking, asked = sides(side, call, there)
+    before = asked.theirs
+    for headers in (("Privacy: id",), ()):
+        asking.ask("INVITE", body=revised(asking.mine, "a=sendonly" if headers else "a=sendrecv"), headers=headers)
+        scene.wire.run_for(1_000)
+        assert "s=-\r\n" in asked.theirs
+        assert "anne@" not in asked.theirs
+        assert asked.theirs.partition(" ")[0] == before.partition(" ")[0]  # the origin stays that of the call
+    scene.finish(call)
+
+
+@pytest.mark.parametrize("is_changed", [False, True])
+@pytest.mark.parametrize("how", ["kill", "keep"])
+@pytest.mark.parametrize("side", ["caller", "callee"])
+def test_names_are_withheld_and_versions_go_on_after_a_restart(tmp_path, side, how, is_changed):
+    scene = KilledScene(tmp_path)
+    intent = Intent(offer=named(OFFER), headers=("Privacy: id",) if side == "caller" else ())
+    script = answers_with("Privacy: id", early=("Privacy: id",)) if side == "callee" else answers_with()
+    call, there = scene.talk(intent, script)
+    asking, asked = sides(side, call, there)
+    if is_changed:
+        asking.propose("a=sendonly")
+        scene.wire.run_for(2_000)
+    before = version_of(asked.theirs)
+    scene.kill() if how == "kill" else scene.stop_and_keep()
+    scene.wire.run_for(3_000)
+    assert scene.lost == []
+    offer = asking.propose("a=inactive")
+    scene.wire.run_for(2_000)
+    assert (asked.theirs, version_of(asked.theirs)) == (bare(offer), before + 1)
+    scene.finish(call)
