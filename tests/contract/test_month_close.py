@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -20,8 +21,10 @@ from doubles.migrated import copy_database, migrated
 from doubles.office import agent, office_on, operator
 from sqlalchemy import event, update
 
+from vosd.admin.export_files import ExportBlocked
 from vosd.admin.ledger import Month
-from vosd.admin.month_page import MonthObstacle, MonthPage
+from vosd.admin.month_archive import MonthArchive
+from vosd.admin.month_page import MissingOfMonth, MonthObstacle, MonthPage
 from vosd.admin.office.audit import ListAudit, list_audit
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.invoices import (
@@ -32,18 +35,21 @@ from vosd.admin.office.invoices import (
     list_invoices,
     run_invoices,
 )
+from vosd.admin.office.month_checks import MonthChecks
+from vosd.admin.office.months import DIRECTORY as DIRECTORY_OF_MONTHS
 from vosd.admin.office.months import ClosedMonthSheet, CloseMonth, MonthOpenError, close_month
 from vosd.admin.office.office import Office
 from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.billing.accounts import AccountType
 from vosd.billing.invoice_terms import InvoiceCycle, InvoiceTerms
 from vosd.control.calls import CallSnapshot, ListCalls
-from vosd.control.money import ListUnbooked
+from vosd.control.money import CountUnbooked
 from vosd.engine.journal import Journal
 from vosd.engine.journal.quarantine import DIRECTORY, Quarantine
 from vosd.storage import schema
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import Database
+from vosd.storage.month_closes import SqlMonthCloses, StoredMonthClose
 from vosd.storage.ports import EntryKind, Payment
 from vosd.storage.reconciliations import DisputeState, StoredDispute, StoredReconciliation
 
@@ -160,14 +166,14 @@ async def test_calls_that_run_or_wait_keep_a_month_open(office: Office, tmp_path
         CallSnapshot("a", "talking", "in", "out", "acme", "carrier", "1", "2", each, each, 3_000, 3_000)
         for each in (began, "2026-10-01T00:00:01.000Z")
     ]
-    switch = FakeSwitch(tmp_path / "vosd.sock").answers(ListCalls, calls).answers(ListUnbooked, {"acme": "0.60"})
+    switch = FakeSwitch(tmp_path / "vosd.sock").answers(ListCalls, calls).answers(CountUnbooked, 2)
     async with switch:
         found = await close(office, CloseMonth(month=MONTH, is_trial=True))
     assert [each.detail for each in found.missing if each.obstacle is MonthObstacle.UNBOOKED] == [
         "1 calls run that began in the month or before",
-        "calls of 1 accounts are not booked yet: 0.60 of acme",
+        "2 calls that began in the month or before are not booked yet",
     ]
-    assert ListUnbooked(0, OCTOBER) in switch.asked
+    assert CountUnbooked(OCTOBER) in switch.asked
 
 
 async def test_calls_of_a_stopped_switch_and_refused_ones_are_missing(office: Office, tmp_path: Path) -> None:
@@ -183,7 +189,8 @@ async def test_calls_of_a_stopped_switch_and_refused_ones_are_missing(office: Of
     found = await missing(office)
     assert found["unbooked"] == "no switch runs, and 1 calls of its journal are not booked"
     assert "quarantined" not in found
-    quarantine.put(rejected("too long", answered_call(79)))
+    over_midnight = msgspec.structs.replace(answered_call(OCTOBER - 60_000 - STARTED), ended_at=OCTOBER + 300_000)
+    quarantine.put(rejected("too long", over_midnight))
     assert (await missing(office))["quarantined"].startswith("1 records of calls were refused, the first is of call ")
     unreadable = next((tmp_path / DIRECTORY).iterdir()).with_stem("broken")
     unreadable.write_text("{")
@@ -319,6 +326,60 @@ async def test_invoices_that_are_issued_after_the_close_of_their_month_are_on_th
     assert sorted((row["issuer"], row["number"], row["period"]) for row in rows) == sorted(
         (each.issuer, each.number or "", each.period) for each in listed
     )
+
+
+async def test_closes_of_one_month_at_once_make_one_page(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second has asked whether the month is closed before the first closes it."""
+    missing, orders = MonthChecks.missing, [close(office), close(later(office, 1))]
+
+    async def checked(self: MonthChecks) -> list[MissingOfMonth]:
+        found = await missing(self)
+        if orders:
+            made.append(await orders.pop())
+        return found
+
+    made: list[ClosedMonthSheet] = []
+    monkeypatch.setattr(MonthChecks, "missing", checked)
+    second = await orders.pop(0)
+    assert [(each.closed, each.repeated) for each in (*made, second)] == [(True, False), (True, True)]
+    assert second.page == made[0].page
+    check_digests(second)
+
+
+async def test_a_close_is_refused_while_another_writes_the_files_of_the_month(office: Office) -> None:
+    directory = office.definitions.settings.state_dir / DIRECTORY_OF_MONTHS / str(MONTH)
+    archive = MonthArchive(office.stores, directory, str(MONTH), SEPTEMBER, OCTOBER)
+    with archive.opened(), pytest.raises(ExportBlocked, match="another run"):
+        await close(office)
+    assert await office.stores.checkpoints.closed_until() is None
+
+
+async def test_files_of_a_month_that_another_machine_has_closed_since_are_those_of_its_page(
+    office: Office, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = office_on(database, *ACCOUNTS, now=NOW, socket=tmp_path / "other" / "vosd.sock")
+    made: list[ClosedMonthSheet] = []
+    add = SqlMonthCloses.add
+
+    async def added(self: SqlMonthCloses, *close_of_it: Any) -> StoredMonthClose:
+        monkeypatch.undo()
+        await make_again(later(elsewhere, 5), "acme")
+        made.append(await close(later(elsewhere, 6)))
+        return await add(self, *close_of_it)
+
+    monkeypatch.setattr(SqlMonthCloses, "add", added)
+    second = await close(office)
+    assert (second.repeated, second.page) == (True, made[0].page)
+    assert second.directory != made[0].directory
+    for each in (made[0], second):
+        check_digests(each)
+
+
+def check_digests(made: ClosedMonthSheet) -> None:
+    directory = Path(made.directory or "")
+    for line in (directory / "SHA256SUMS").read_text().splitlines():
+        digest, name = line.split("  ")
+        assert (name, hashlib.sha256((directory / name).read_bytes()).hexdigest()) == (name, digest)
 
 
 def later(office: Office, days: int) -> Office:

@@ -106,20 +106,18 @@ class MonthArchive:
         ``closed_at`` are for the next close.
 
         Raises:
-            ExportBlocked: another run writes them.
             DroppedPeriod: calls or entries of the month were dropped.
             BooksMovedError: balances and entries do not agree.
             StoreUnavailable, OSError: the same again writes them.
         """
-        with self._opened():
-            calls = _OfCalls()
-            of_calls = await self._calls(calls, report)
-            ledger = _OfLedger(await self._balances(self._since), await self._balances(self._until))
-            of_ledger = await self._ledger(ledger)
-            ledger.check()
-            of_balances = self._file(BALANCES, ledger.lines())
-            invoices = await self._invoices(closed_at, before)
-            of_invoices = self._file(INVOICES, [_INVOICE, *map(_invoice_row, invoices)])
+        calls = _OfCalls()
+        of_calls = await self._calls(calls, report)
+        ledger = _OfLedger(await self._balances(self._since), await self._balances(self._until))
+        of_ledger = await self._ledger(ledger)
+        ledger.check()
+        of_balances = self._file(BALANCES, ledger.lines())
+        invoices = await self._invoices(closed_at, before)
+        of_invoices = self._file(INVOICES, [_INVOICE, *map(_invoice_row, invoices)])
         return WrittenMonth(
             calls=of_calls.rows,
             answered=calls.answered,
@@ -135,21 +133,23 @@ class MonthArchive:
         """Write the page beside the files: as Markdown, as JSON, and the digests.
 
         Raises:
-            ExportBlocked: another run writes it.
             OSError: the same again writes it.
         """
         json = msgspec.json.format(msgspec.json.encode(page))
-        with self._opened():
-            digests = {each.name: each.sha256 for each in page.files}
-            for name, content in (("month.md", page_as_text(page).encode()), ("month.json", json)):
-                replace_file(self._directory / name, content, synced=True)
-                digests[name] = hashlib.sha256(content).hexdigest()
-            sums = "".join(f"{digest}  {name}\n" for name, digest in digests.items())  # as sha256sum -c reads them
-            replace_file(self._directory / "SHA256SUMS", sums.encode(), synced=True)
-            sync_directory(self._directory)
+        digests = {each.name: each.sha256 for each in page.files}
+        for name, content in (("month.md", page_as_text(page).encode()), ("month.json", json)):
+            replace_file(self._directory / name, content, synced=True)
+            digests[name] = hashlib.sha256(content).hexdigest()
+        sums = "".join(f"{digest}  {name}\n" for name, digest in digests.items())  # as sha256sum -c reads them
+        replace_file(self._directory / "SHA256SUMS", sums.encode(), synced=True)
+        sync_directory(self._directory)
 
-    def _opened(self) -> AbstractContextManager[object]:
-        """Lock the directory, which is made where it is missing."""
+    def opened(self) -> AbstractContextManager[object]:
+        """Lock the directory against other closes, and make it where it is missing; for ``write`` and ``show``.
+
+        Raises:
+            ExportBlocked: another run has it.
+        """
         self._directory.mkdir(mode=0o750, parents=True, exist_ok=True)
         return opened(self._directory, "month")
 

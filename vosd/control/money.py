@@ -27,6 +27,12 @@ class ListUnbooked(Order[dict[str, str]], frozen=True, tag="unbooked"):
     until_ms: int
 
 
+class CountUnbooked(Order[int], frozen=True, tag="count_unbooked"):
+    """Return how many calls that began before a time have ended and wait for the database; UTC milliseconds."""
+
+    before_ms: int
+
+
 class RefreshBalances(Order[OrderDone], frozen=True, tag="refresh_balances"):
     """Read what other processes have booked; answered when it counts."""
 

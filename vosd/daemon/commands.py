@@ -44,6 +44,7 @@ from vosd.control.money import (
     BeginWithdrawal,
     BookingOutcome,
     Commitments,
+    CountUnbooked,
     EndWithdrawal,
     ListCommitments,
     ListUnbooked,
@@ -350,6 +351,7 @@ class MoneyCommands:
         """Yield what carries out each order."""
         yield ListCommitments.answered_by(self.commitments)
         yield ListUnbooked.answered_by(self.unbooked)
+        yield CountUnbooked.answered_by(self.count_unbooked)
         yield RefreshBalances.answered_by(self.refresh_balances)
         yield BeginWithdrawal.answered_by(self.begin_withdrawal)
         yield EndWithdrawal.answered_by(self.end_withdrawal)
@@ -366,6 +368,10 @@ class MoneyCommands:
         """Return what each account owes of calls that ended in a time and are not booked."""
         owed = await self._service.recorder.owed_of(question.since_ms, question.until_ms)
         return {account: format_amount(amount) for account, amount in owed.items()}
+
+    async def count_unbooked(self, question: CountUnbooked) -> int:
+        """Return how many calls that began before a time wait for the database."""
+        return self._service.recorder.begun_before(question.before_ms)
 
     async def refresh_balances(self, _order: RefreshBalances) -> OrderDone:
         """Read bookings of other processes; answer when done."""

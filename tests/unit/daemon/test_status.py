@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from click.testing import CliRunner
 from doubles.data.builders import catalogue
-from doubles.data.records import answered_call
+from doubles.data.records import STARTED, answered_call
 from doubles.memory.lease import MemoryLease
 from doubles.memory.registrations import MemoryRegistrations
 from doubles.memory.store import MemoryStore
@@ -18,7 +18,7 @@ from vosd.base.secret import Secret
 from vosd.cli.main import main
 from vosd.config.places import Installation
 from vosd.control.installation import GetStatus, MachineUse
-from vosd.control.money import ListUnbooked
+from vosd.control.money import CountUnbooked, ListUnbooked
 from vosd.daemon.commands import Commands, MoneyCommands
 from vosd.daemon.silenced import Silenced
 from vosd.daemon.status import Status
@@ -149,6 +149,8 @@ def test_a_switch_says_what_is_owed_of_a_time(service, clock):
     commands = MoneyCommands(service, clock)
     assert asyncio.run(commands.unbooked(ListUnbooked(0, 6))) == {"acme": "0.10"}
     assert asyncio.run(commands.unbooked(ListUnbooked(0, 5))) == {}
+    assert asyncio.run(commands.count_unbooked(CountUnbooked(STARTED + 86_400_000))) == 1
+    assert asyncio.run(commands.count_unbooked(CountUnbooked(STARTED))) == 0
 
 
 def test_every_figure_is_declared_with_its_meaning_and_explained():

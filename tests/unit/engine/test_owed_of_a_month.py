@@ -55,6 +55,15 @@ async def test_everything_counts_where_calls_on_disk_may_be_of_the_month(recorde
     assert await recorder.owed_of(SINCE, UNTIL) == {"acme": Decimal("0.60"), "carrier": Decimal("0.24")}
 
 
+async def test_calls_that_began_before_count_whenever_they_ended(recorder, journal, credits):
+    for index, started_at in enumerate((UNTIL - 2, UNTIL - 1, UNTIL)):
+        end(recorder, journal, credits, call(index, started_at=started_at, ended_at=UNTIL + 60_000))
+    assert recorder.begun_before(UNTIL) == 2
+    for index in range(3, WINDOW + 2):
+        end(recorder, journal, credits, call(index, started_at=UNTIL, ended_at=UNTIL + 60_000))
+    assert recorder.begun_before(UNTIL) == 2 + journal.waiting.on_disk == 4, "those on disk are not read"
+
+
 async def test_calls_in_quarantine_count_until_they_are_booked(recorder, journal, credits):
     of_the_month, later = call(1, ended_at=UNTIL - 1), call(2, ended_at=UNTIL)
     for each in (of_the_month, later):

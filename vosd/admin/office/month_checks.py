@@ -10,7 +10,7 @@ from vosd.base.money import format_amount
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.retention import DroppedPeriod
 from vosd.control.calls import ListCalls
-from vosd.control.money import ListUnbooked
+from vosd.control.money import CountUnbooked
 from vosd.engine.journal.quarantine import DIRECTORY as QUARANTINE
 from vosd.engine.journal.quarantine import Quarantine
 from vosd.storage.faults import BookDifference, BookFault
@@ -20,7 +20,6 @@ from vosd.traffic.counted import SLOT_MS, SLOTS_OF_DAY, TrafficKind
 from vosd.traffic.spans import ReportSpan
 
 _OPEN: Final = frozenset({DisputeState.OPEN, DisputeState.SENT, DisputeState.ACCEPTED})
-_NAMED: Final = 5
 _DAY_MS: Final = SLOTS_OF_DAY * SLOT_MS
 
 
@@ -66,14 +65,13 @@ class MonthChecks:
     async def _unbooked(self) -> AsyncGenerator[MissingOfMonth, None]:
         switch = self._office.switch
         calls = await switch.ask_if_running(ListCalls())
-        owed = await switch.ask_if_running(ListUnbooked(0, self._until))
+        waiting = await switch.ask_if_running(CountUnbooked(self._until))
         running = [each for each in calls or () if each.started_at < iso_utc(self._until)]
         if running:
             detail = f"{len(running)} calls run that began in the month or before"
             yield MissingOfMonth(MonthObstacle.UNBOOKED, detail, "vosd calls")
-        if owed:
-            named = ", ".join(f"{amount} of {account}" for account, amount in sorted(owed.items())[:_NAMED])
-            detail = f"calls of {len(owed)} accounts are not booked yet: {named}"
+        if waiting:
+            detail = f"{waiting} calls that began in the month or before are not booked yet"
             yield MissingOfMonth(MonthObstacle.UNBOOKED, detail, "vosd status")
 
     async def _ledger(self) -> AsyncGenerator[MissingOfMonth, None]:
@@ -94,7 +92,7 @@ class MonthChecks:
 
     async def _refused(self) -> AsyncGenerator[MissingOfMonth, None]:
         content = Quarantine(self._office.definitions.settings.state_dir / QUARANTINE).read()
-        refused = [each.record.call_id for each in content.records if each.record.ended_at < self._until]
+        refused = [each.record.call_id for each in content.records if each.record.started_at < self._until]
         if refused:
             detail = f"{len(refused)} records of calls were refused, the first is of call {refused[0]}"
             yield MissingOfMonth(MonthObstacle.QUARANTINED, detail, "vosd spool list")

@@ -1,6 +1,7 @@
 """Use case of the end of a month: say what is missing, close it, leave a page for the auditor (ADR 134)."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -108,39 +109,49 @@ async def close_month(
     since, until = order.month.bounds(ZoneInfo(zone))
     directory = settings.state_dir / DIRECTORY / month
     archive = MonthArchive(stores, directory, month, since, until)
-    stored = await stores.month_closes.of_month(month)
-    if stored is not None:
-        return _shown(directory, archive, order, stored, is_repeated=True)
     checks = MonthChecks(office, since, until, lambda part: report(_CHECKS * part, 0))
-    missing = tuple(await checks.missing())
+    stored = await stores.month_closes.of_month(month)
+    missing = () if stored is not None else tuple(await checks.missing())
     if order.is_trial:
+        if stored is not None:
+            return _shown(directory, stored, is_repeated=True)
         return ClosedMonthSheet(month=month, missing=missing, closed=False, repeated=False, directory=None, page=None)
     _refuse(order, missing)
-    await book_minimums(office, who, BookMinimums(order.month, zone))
-    closed_until = await stores.checkpoints.closed_until()
-    if closed_until is None or closed_until <= until:
-        await close_period(office, who, ClosePeriod(until, order.reason, is_forced=True))  # verified by the checks
-    missing += await _invoiced(office, who, month)
-    _refuse(order, missing)
-    closed_at = office.now()
-    before = [ClosedMonth(each.month, each.closed_at) for each in await stores.month_closes.all()]
-    written = await archive.write(closed_at, before, lambda part, calls: report(_CHECKS + (1 - _CHECKS) * part, calls))
-    page = MonthPage(
-        month=month,
-        zone=zone,
-        since=iso_utc(since),
-        until=iso_utc(until),
-        closed_at=iso_utc(closed_at),
-        operator=who.recorded,
-        version=__version__,
-        passed=missing,
-        reason=order.reason if missing else None,
-        vendors=await checks.vendors(),
-        **written._asdict(),
-    )
-    made = StoredMonthClose(month, zone, closed_at, who.recorded, msgspec.json.encode(page).decode())
-    stored = await stores.month_closes.add(made, office.audit_line(who, order, month))
-    return _shown(directory, archive, order, stored, is_repeated=False)
+    with archive.opened():
+        stored = await stores.month_closes.of_month(month)  # another run may have closed it during the checks
+        if stored is not None:
+            archive.show(_page(stored))
+            return _shown(directory, stored, is_repeated=True)
+        await book_minimums(office, who, BookMinimums(order.month, zone))
+        closed_until = await stores.checkpoints.closed_until()
+        if closed_until is None or closed_until <= until:
+            await close_period(office, who, ClosePeriod(until, order.reason, is_forced=True))  # verified by the checks
+        missing += await _invoiced(office, who, month)
+        _refuse(order, missing)
+        closed_at = office.now()
+        closes = await stores.month_closes.all()
+        before = [ClosedMonth(each.month, each.closed_at) for each in closes if each.month != month]
+        write = partial(archive.write, report=lambda part, calls: report(_CHECKS + (1 - _CHECKS) * part, calls))
+        written = await write(closed_at, before)
+        page = MonthPage(
+            month=month,
+            zone=zone,
+            since=iso_utc(since),
+            until=iso_utc(until),
+            closed_at=iso_utc(closed_at),
+            operator=who.recorded,
+            version=__version__,
+            passed=missing,
+            reason=order.reason if missing else None,
+            vendors=await checks.vendors(),
+            **written._asdict(),
+        )
+        made = StoredMonthClose(month, zone, closed_at, who.recorded, msgspec.json.encode(page).decode())
+        stored = await stores.month_closes.add(made, office.audit_line(who, order, month))
+        if stored.page != made.page:  # another machine on this database has closed it since
+            await write(stored.closed_at, [each for each in before if each.closed_at < stored.closed_at])
+        archive.show(_page(stored))
+        return _shown(directory, stored, is_repeated=stored.page != made.page)
 
 
 def _refuse(order: CloseMonth, missing: Sequence[MissingOfMonth]) -> None:
@@ -166,13 +177,12 @@ async def _invoiced(office: Office, who: Principal, month: str) -> tuple[Missing
     return (MissingOfMonth(MonthObstacle.INVOICES_MISSING, detail, f"vosd invoice run --period {period}"),)
 
 
-def _shown(
-    directory: Path, archive: MonthArchive, order: CloseMonth, stored: StoredMonthClose, *, is_repeated: bool
-) -> ClosedMonthSheet:
-    """Write the page once more, which a kill may have kept from appearing, and return it."""
-    page = msgspec.json.decode(stored.page, type=MonthPage)
-    if not order.is_trial:
-        archive.show(page)
+def _page(stored: StoredMonthClose) -> MonthPage:
+    return msgspec.json.decode(stored.page, type=MonthPage)
+
+
+def _shown(directory: Path, stored: StoredMonthClose, *, is_repeated: bool) -> ClosedMonthSheet:
+    month, page = stored.month, _page(stored)
     return ClosedMonthSheet(
-        month=stored.month, missing=(), closed=True, repeated=is_repeated, directory=str(directory), page=page
+        month=month, missing=(), closed=True, repeated=is_repeated, directory=str(directory), page=page
     )

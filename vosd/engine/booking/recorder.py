@@ -167,6 +167,10 @@ class Recorder(Counting):
                     owed[posting.account] = owed.get(posting.account, ZERO) - posting.amount
         return owed
 
+    def begun_before(self, moment: int) -> int:
+        """Return how many calls that wait began before a time, UTC milliseconds; all on disk count, unread."""
+        return self._journal.waiting.on_disk + sum(each.started_at < moment for each in self._queue)
+
     def add(self, record: CallRecord) -> None:
         """Queue a call that is in the journal already."""
         waiting = self._journal.waiting
