@@ -139,7 +139,7 @@ class ScheduledReportRow(msgspec.Struct, frozen=True, kw_only=True):
     done_until: str
     """Periods before this time are delivered, or lie before the report was configured; RFC 3339."""
     why: str | None
-    """Why the latest attempt has failed; None = it has not."""
+    """Why the latest attempt has failed, or the calls that it waits for; None = neither."""
     retry_at: str | None
     """Time of the next attempt, RFC 3339; None = none has failed."""
 

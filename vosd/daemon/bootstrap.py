@@ -49,7 +49,7 @@ from vosd.daemon.metrics.exporter import Exporter
 from vosd.daemon.metrics.readings import Readings, TimedLease
 from vosd.daemon.nightly import DailyParts
 from vosd.daemon.reload import Configuration
-from vosd.daemon.scheduled_reports import ScheduledReportPart
+from vosd.daemon.scheduled_reports import CallsOutside, ScheduledReportPart
 from vosd.daemon.silenced import Silenced
 from vosd.daemon.start import Started, as_mistakes, load_at_start
 from vosd.daemon.status import Status
@@ -302,7 +302,9 @@ class Daemon:
         self._bilateral = BilateralPart(
             settings.database_url.reveal(), settings.bilateral, clock, lambda: self.service.switch.catalogue
         )
-        self._reports = ScheduledReportPart(settings, clock, lambda: self.service.switch.catalogue.accounts)
+        self._reports = ScheduledReportPart(
+            settings, clock, lambda: self.service.switch.catalogue.accounts, self._calls_outside
+        )
         self._fraud = FraudPart(self.service, self._database, settings.alarms, clock)
         readings = Readings(status, self._state, self._books, lease, clock, self._alarms.active)
         self._exporter = Exporter(readings, status, self._state, settings.metrics)
@@ -468,6 +470,11 @@ class Daemon:
         for each in self.service.switch.calls():
             if not each.is_over:
                 yield TalkingCall(each.call.arrival, each.call.journey, each.call_request)
+
+    def _calls_outside(self, until: int) -> CallsOutside:
+        calls = self.service.switch.calls()
+        running = sum(not each.is_over and each.call.arrival.at.wall < until for each in calls)
+        return CallsOutside(running, self.service.recorder.begun_before(until))
 
     async def _begin_copies(self) -> None:
         await self.service.countries.adjust(self._settings.country_file)

@@ -80,6 +80,8 @@ class ReportOrder(msgspec.Struct, frozen=True):
     """URL of a copy of the database; None = there is none."""
     statement_s: int | None = None
     """Longest time of one statement, in MariaDB; None = any."""
+    running: int = 0
+    """Calls that began in the period or before and still run: they are missing."""
 
 
 class ReportDelivery(msgspec.Struct, frozen=True):
@@ -179,7 +181,8 @@ def report_mail(order: ReportOrder, mail: MailOrder, content: bytes, now: int) -
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no automatic answer is wanted
     message["Subject"] = f"[vosd {order.node}] {order.name} {order.period}"
     text = f"{order.report}, {order.period} ({order.zone}), divided by {order.group or Grouping.WHOLE.value}"
-    message.set_content(f"{text}.\n")
+    missing = f"{order.running} calls that began in it or before still run, and are missing.\n" if order.running else ""
+    message.set_content(f"{text}.\n{missing}")
     maintype, subtype = _TYPES[order.form]
     message.add_attachment(content, maintype=maintype, subtype=subtype, filename=_file_name(order))
     return message

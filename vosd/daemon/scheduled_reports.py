@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -38,6 +38,8 @@ RETRY_MAX_MS: Final = 3_600_000
 """The pause after a failure doubles from the first to the second."""
 MADE_UP_MS: Final = 35 * 86_400_000
 """Periods that were due longer ago are left out: a switch that was off for a year sends no year of reports."""
+RUNNING_MS: Final = 7_200_000
+"""Time for which a report waits for calls of its period that still run; then it says how many are missing."""
 AHEAD_MS: Final = 86_400_000
 """A last period that ends later than so long from now was delivered by a wrong clock, and counts no more."""
 
@@ -55,6 +57,14 @@ class FailedDelivery:
     retry_at: int
 
 
+class CallsOutside(NamedTuple):
+    """Calls that began before a time and are not in the database."""
+
+    running: int
+    waiting: int
+    """They have ended and are not booked."""
+
+
 class RefusedMail(msgspec.Struct, frozen=True):
     """The recipients of the mail of one period that do not have it; all others do."""
 
@@ -66,9 +76,16 @@ class RefusedMail(msgspec.Struct, frozen=True):
 class ScheduledReportPart:
     """The reports of one switch, while it runs."""
 
-    def __init__(self, settings: Settings, clock: Clock, accounts: Callable[[], Mapping[str, Account]]) -> None:
-        """``accounts`` returns the accounts that are in force."""
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        accounts: Callable[[], Mapping[str, Account]],
+        outside: Callable[[int], CallsOutside],
+    ) -> None:
+        """``accounts`` returns the accounts that are in force, ``outside`` counts calls that began before a time."""
         self._accounts = accounts
+        self._outside = outside
         self._database = settings.database_url.reveal()
         self._replica, self._statement_s = settings.replica, settings.report_statement_s
         self._node = settings.node
@@ -86,6 +103,8 @@ class ScheduledReportPart:
         """Recipients that a mail server has refused, by report."""
         self._failed: dict[str, FailedDelivery] = {}
         """Reports that have failed, by name."""
+        self._awaited: dict[str, str] = {}
+        """Calls that reports wait for which are due, by name."""
         self._raised: set[str] = set()
         self._task: asyncio.Task[None] | None = None
 
@@ -121,6 +140,7 @@ class ScheduledReportPart:
         self._replica, self._statement_s = settings.replica, settings.report_statement_s
 
     def _forget(self, name: str) -> None:
+        self._awaited.pop(name, None)
         self._failed.pop(name, None)
         if self._refused.pop(name, None) is not None:
             self._kept_refused.write(self._refused)
@@ -148,7 +168,13 @@ class ScheduledReportPart:
         failed = self._failed.get(wanted.name)
         if now < period.due_at or (failed is not None and now < failed.retry_at):
             return
-        outcome = await self._delivered(wanted, period)
+        outside = self._outside(period.until)
+        if outside.waiting or (outside.running and now < period.due_at + RUNNING_MS):
+            said = f"{outside.running} calls of the period or before run, {outside.waiting} are not booked yet"
+            self._awaited[wanted.name] = said
+            return
+        self._awaited.pop(wanted.name, None)
+        outcome = await self._delivered(wanted, period, outside.running)
         if self._named(wanted.name) is None:
             return  # a reload has taken it out meanwhile: it has no alarm, and nothing of it is kept
         if outcome.failed:
@@ -166,7 +192,7 @@ class ScheduledReportPart:
         self._raised.discard(wanted.name)
         self._done[wanted.name] = period.until
         self._kept.write(self._done)
-        _log.info(Event.REPORT_SENT.value, report=wanted.name, period=period.name)
+        _log.info(Event.REPORT_SENT.value, report=wanted.name, period=period.name, running=outside.running)
 
     async def listed(self, _order: ListScheduledReports) -> list[ScheduledReportRow]:
         """List the reports with what was delivered of each, and what comes next."""
@@ -179,7 +205,7 @@ class ScheduledReportPart:
             period=coming.name,
             due_at=iso_utc(coming.due_at),
             done_until=iso_utc(self._done[wanted.name]),
-            why=None if failed is None else failed.why,
+            why=self._awaited.get(wanted.name) if failed is None else failed.why,
             retry_at=None if failed is None else iso_utc(failed.retry_at),
             report=wanted.report,
             every=wanted.every.value,
@@ -211,10 +237,10 @@ class ScheduledReportPart:
         begin = max(last, now - MADE_UP_MS)
         return period_at(begin, wanted.every, wanted.at_s, zone)
 
-    async def _delivered(self, wanted: ScheduledReport, period: DuePeriod) -> ReportDelivery:
+    async def _delivered(self, wanted: ScheduledReport, period: DuePeriod, running: int) -> ReportDelivery:
         try:
             async with asyncio.timeout(RUN_S):
-                return await answer_of(PROCESS, self.order(wanted, period), ReportDelivery)
+                return await answer_of(PROCESS, self.order(wanted, period, running), ReportDelivery)
         except Exception as error:  # noqa: BLE001  the boundary: else a report that is not made would be silent
             why = f"not made within {RUN_S:.0f} s" if isinstance(error, TimeoutError) else why_failed(error)
             return ReportDelivery(why)
@@ -225,8 +251,8 @@ class ScheduledReportPart:
         left = () if kept is None or kept.until != period.until else kept.refused
         return tuple(each for each in wanted.mail if each in left) or wanted.mail
 
-    def order(self, wanted: ScheduledReport, period: DuePeriod) -> ReportOrder:
-        """Return the order for a report over a period."""
+    def order(self, wanted: ScheduledReport, period: DuePeriod, running: int = 0) -> ReportOrder:
+        """Return the order for a report over a period; ``running`` calls of it have not ended."""
         server, mail = self._mail, None
         if wanted.mail and server is not None:
             recipients = self._recipients(wanted, period)
@@ -252,6 +278,7 @@ class ScheduledReportPart:
             statement_s=self._statement_s,
             below=self._below(wanted),
             terms=dict(terms_of(self._accounts())) if wanted.report in WITH_TERMS else {},
+            running=running,
         )
 
 

@@ -24,7 +24,7 @@ from vosd.cdr.columns import iso_utc
 from vosd.control.installation import ListScheduledReports
 from vosd.daemon import report_process, scheduled_reports
 from vosd.daemon.report_process import ReportDelivery, ReportOrder, delivered
-from vosd.daemon.scheduled_reports import RETRY_MAX_MS, RETRY_MS, ScheduledReportPart
+from vosd.daemon.scheduled_reports import RETRY_MAX_MS, RETRY_MS, CallsOutside, ScheduledReportPart
 from vosd.engine.settings import MailSettings, ReportForm, ScheduledReport
 from vosd.obs.events import BACK, Event
 from vosd.storage.books import SqlBooks
@@ -52,6 +52,8 @@ class Stage:
         self.orders: list[ReportOrder] = []
         self.answers: list[str] = []
         self.refused: tuple[str, ...] = ()
+        self.outside, self.outside_until = CallsOutside(0, 0), MIDNIGHT
+        """Calls outside of the database that began before a time."""
         monkeypatch.setattr(scheduled_reports, "answer_of", self._answer)
         self.part = self.started()
 
@@ -64,6 +66,7 @@ class Stage:
             self.settings(*self.reports),
             self.clock,
             lambda: {"acme": account("acme"), "shop": account("shop", agent="acme")},
+            lambda until: self.outside if until == self.outside_until else CallsOutside(0, 0),
         )
         part.read_kept()
         return part
@@ -100,6 +103,30 @@ async def test_each_day_is_delivered_once_from_the_first_one_that_is_due(
     assert (order.since, order.until, order.report, order.directory, order.mail) == (
         MIDNIGHT + DAY, MIDNIGHT + 2 * DAY, "daily", "out", None,
     )  # fmt: skip
+
+
+async def test_a_report_waits_for_calls_that_are_not_booked_and_two_hours_for_those_that_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(tmp_path, monkeypatch, WANTED)
+    stage.outside = CallsOutside(1, 700)
+    stage.part._done["m"] = MIDNIGHT - DAY
+    assert await stage.pass_time(12) == []  # it is due at six
+    (row,) = await stage.part.listed(ListScheduledReports())
+    assert (row.why, row.retry_at) == ("1 calls of the period or before run, 700 are not booked yet", None)
+    stage.outside = CallsOutside(1, 0)
+    assert await stage.pass_time(0.5) == [day(-1)]
+    assert stage.orders[-1].running == 1
+    (row,) = await stage.part.listed(ListScheduledReports())
+    assert row.why is None
+
+    stage.outside_until = MIDNIGHT + DAY
+    assert await stage.pass_time(24 - 12.5 + 5 + 1.5) == []  # until 07:30 of the next day
+    assert await stage.pass_time(0.5) == [day(0)]
+
+    stage.outside_until, stage.outside = MIDNIGHT + 2 * DAY, CallsOutside(0, 0)
+    assert await stage.pass_time(22) == [day(1)]
+    assert stage.orders[-1].running == 0
 
 
 async def test_days_that_end_while_the_switch_is_stopped_are_made_up_for(
@@ -305,7 +332,7 @@ async def test_the_process_beside_the_switch_makes_the_report(tmp_path: Path, ur
         state_dir=tmp_path, alarms=SimpleNamespace(mail=None),
     )  # fmt: skip
     clock = ManualClock(wall=MIDNIGHT + 3_600_000)
-    part = ScheduledReportPart(settings, clock, dict)
+    part = ScheduledReportPart(settings, clock, dict, lambda _: CallsOutside(0, 0))
     for hours in (0, 6):
         clock.move_to(clock.now().mono + hours * 3_600_000)
         await part.look(settings.reports[0])
@@ -343,6 +370,9 @@ def test_each_report_has_its_own_file_and_its_own_mails() -> None:
     files = [attached.get_filename() for each in messages[:4] for attached in each.iter_attachments()]
     assert len(set(files)) == 4
     assert files[3] == "sales-eu-2026-09-21.csv"
+    late = report_process.report_mail(msgspec.structs.replace(orders[0], running=2), mail, b"", 0).get_body()
+    assert late is not None
+    assert "2 calls that began in it or before still run" in late.get_content()
 
 
 async def test_a_report_waits_for_the_calls_of_its_period(tmp_path: Path, url: str) -> None:
