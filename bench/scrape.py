@@ -27,12 +27,14 @@ from doubles.virtual.scene import Scene
 from vosd.base.histogram import Histogram
 from vosd.base.secret import Secret
 from vosd.cdr.record import Attempt
+from vosd.control.installation import MachineUse
 from vosd.daemon.lifecycle import DaemonState
 from vosd.daemon.metrics.exporter import Exporter
 from vosd.daemon.metrics.readings import Readings
 from vosd.daemon.silenced import Silenced
 from vosd.daemon.status import Status
 from vosd.engine.clock import SystemClock
+from vosd.engine.reports.accounting import CallAccounting
 from vosd.engine.reports.reporter import CallReports
 from vosd.engine.service import SwitchService
 from vosd.engine.settings import HttpListener, MetricsSettings, Settings
@@ -134,7 +136,8 @@ async def main(scrapes: int) -> None:
         configuration = SimpleNamespace(loaded=loaded, loaded_at=0, last_error=None)
         silenced = Silenced(service.node.authenticator, SimpleNamespace(blocked=dict), clock)
         reports = CallReports("sw1", clock, None, Path(directory), service.switch.report_calls)
-        status = Status(service, configuration, silenced, reports, clock)  # type: ignore[arg-type]
+        accounting = CallAccounting(clock, None, Path(directory), service.switch.report_calls, tuple, lambda: False)
+        status = Status(service, configuration, silenced, reports, accounting, clock, MachineUse)  # type: ignore[arg-type]
         books = SimpleNamespace(pid=None, failures=0, times=Histogram((1,)))
         lease = SimpleNamespace(failures=0, times=Histogram((1,)))
         readings = Readings(status, lambda: DaemonState.RUNNING, books, lease, clock, dict)  # type: ignore[arg-type]

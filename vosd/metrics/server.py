@@ -7,11 +7,12 @@ import asyncio
 import gzip
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Final, NamedTuple
 
 import h11
 
+from vosd.base.networks import address_of
 from vosd.metrics.slots import REFUSED_MAX, Slot, Slots
 
 REQUEST_BYTES_MAX: Final = 8_192
@@ -62,7 +63,7 @@ class MetricsServer:
         Sources that are not allowed take no slots of those that are, and further ones of them are closed at once.
         """
         peer = writer.get_extra_info("peername")
-        address = None if peer is None else ip_address(peer[0].partition("%")[0])  # None: it is closed already
+        address = None if peer is None else address_of(peer[0])  # None: it is closed already
         is_allowed = address is not None and any(address in network for network in self._allow)
         slot = None
         if is_allowed:

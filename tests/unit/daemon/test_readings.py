@@ -7,7 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from doubles.data.builders import catalogue, mapping_gateway, routing_gateway
+from doubles.data.builders import catalogue, mapping_gateway, phone, routing_gateway
 from doubles.data.records import answered_call
 from doubles.memory.lease import MemoryLease
 from doubles.memory.registrations import MemoryRegistrations
@@ -25,6 +25,7 @@ from vosd.daemon.lifecycle import DaemonState
 from vosd.daemon.metrics.readings import OTHERS, STEP_S, Readings
 from vosd.daemon.silenced import Silenced
 from vosd.daemon.status import Status
+from vosd.engine.peers import gateways as gateways_shown
 from vosd.engine.reports.accounting import CallAccounting
 from vosd.engine.reports.queue import ReportOutcome
 from vosd.engine.reports.reporter import CallReports
@@ -42,7 +43,7 @@ from vosd.trunks.scope import LimitScope
 CARRIER, CUSTOMER = {"gateway": "carrier-a", "kind": "routing"}, {"gateway": "acme-pbx", "kind": "mapping"}
 
 
-def switch(tmp_path, clock, gateways, groups=()):
+def switch(tmp_path, clock, gateways, groups=(), phones=()):
     settings = Settings(
         node="sw1",
         listen=(),
@@ -55,7 +56,7 @@ def switch(tmp_path, clock, gateways, groups=()):
     store = MemoryStore()
     lease = MemoryLease(store, has_ended=lambda _: True)
     listeners = [Listener("127.0.0.1", 5060, "udp", "udp:127.0.0.1:5060")]
-    content = catalogue(gateways, groups=groups)
+    content = catalogue(gateways, groups=groups, phones=phones)
     return SwitchService(
         settings, content, store, MemoryRegistrations(), lease, clock, listeners, NameServerResolver((), 1, 1)
     )
@@ -208,6 +209,38 @@ def test_a_reading_of_many_gateways_comes_in_short_steps(tmp_path, clock):
     assert max(steps) <= 11  # ten intervals of the clock
     assert [part.is_last for part in parts] == [False] * (len(parts) - 1) + [True]
     assert {part.number for part in parts} == {7}
+
+
+@pytest.mark.parametrize("are_phones", [False, True])
+def test_gateways_without_figures_of_their_own_are_counted_in_short_steps_too(tmp_path, clock, monkeypatch, are_phones):
+    monkeypatch.setattr(gateways_shown, "PHONES_AT_ONCE", 1)
+    phones = [phone(str(number)) for number in range(200)] if are_phones else []
+    customers = [] if are_phones else [mapping_gateway(f"customer-{number}", account="a") for number in range(200)]
+    service = switch(tmp_path, clock, customers, phones=phones)
+    ticks, most, looks = count(), 0, 0
+
+    def seconds() -> float:
+        nonlocal looks
+        looks += 1
+        return next(ticks) * STEP_S / 10
+
+    async def read() -> None:
+        nonlocal most, looks
+        readings = readings_of(service, clock, seconds=seconds)
+
+        async def beside() -> None:
+            nonlocal most, looks
+            while True:
+                most, looks = max(most, looks), 0
+                await asyncio.sleep(0)
+
+        task = asyncio.ensure_future(beside())
+        async for _ in readings.parts(7, 1):
+            pass
+        task.cancel()
+
+    asyncio.run(read())
+    assert 10 <= most <= 13, "ten intervals of the clock"
 
 
 def test_the_newer_form_of_prometheus_is_written_for_those_that_ask_for_it(service, clock):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from vosd.base.secret import Secret
 from vosd.engine.settings import HepOnly, HepServer, HepSettings
 from vosd.engine.trace.hep_mirror import AT_ONCE_MAX, TOGETHER_MAX, TOGETHER_S, HepMirror
-from vosd.obs.hep import SIP, hep_middle, hep_packet, hep_route, hep_trailer
+from vosd.obs.hep import PACKET_MAX, SIP, hep_middle, hep_packet, hep_route, hep_trailer
 from vosd.obs.traced import Direction
 from vosd.sip.flows import Listener
 from vosd.sip.wire.outgoing import Peer
@@ -156,6 +156,15 @@ def test_credentials_are_blanked_in_copies():
     assert any(b"Authorization: blanked" in each["content"] for each in messages_in(packets))
     assert not any(b"f00f" in each for each in packets)
     scene.finish(call)
+
+
+def test_a_message_that_is_too_long_once_it_is_blanked_is_counted():
+    packets, loop = [], ByHand()
+    mirror = mirror_of(packets, loop)
+    lines = b"Authorization:\r\n" * (PACKET_MAX // 20)
+    mirror.message(1_000, IN, Peer(0, "203.0.113.9", 5_060), b"OPTIONS sip:x SIP/2.0\r\n" + lines + b"\r\n")
+    loop.later[0][1]()
+    assert (packets, mirror.too_long) == ([], 1)
 
 
 def test_copies_are_made_after_a_time_and_not_with_the_message():

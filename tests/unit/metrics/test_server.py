@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import socket
 from contextlib import asynccontextmanager
 from functools import partial
 from http import HTTPStatus
@@ -98,6 +99,14 @@ async def test_a_source_that_is_not_allowed_is_refused_and_told_why():
         found = await answer(connect, b"GET /small HTTP/1.1\r\nHost: x\r\n\r\n")
     assert found.startswith(b"HTTP/1.1 403 ")
     assert found.endswith(b"127.0.0.1 is not in metrics.allow\n")
+
+
+async def test_a_source_of_ipv4_at_a_socket_of_both_families_is_the_ipv4_one():
+    pages = MetricsServer({"/small": small}, (ip_network("127.0.0.0/8"),))
+    listener = socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True)
+    async with await asyncio.start_server(pages.accept, sock=listener):
+        found = await answer(partial(asyncio.open_connection, "127.0.0.1", listener.getsockname()[1]), GET)
+    assert found.startswith(b"HTTP/1.1 200 ")
 
 
 async def test_a_client_that_sends_no_request_is_told_so_and_closed(monkeypatch):

@@ -155,20 +155,21 @@ class Readings:
         yield ExporterAnswer(number, is_last=False, samples=self._of_ends())
         states: Counter[tuple[str, str]] = Counter()
         rows: list[GatewayReading] = []
-        left_out, until = 0, self._seconds() + STEP_S
+        count, until = 0, self._seconds() + STEP_S
         for load in self._loads():
-            states[load.kind, load.state.value] += 1
-            if sum(states.values()) > max_gateways:
-                left_out += 1
-                continue
-            rows.append(self._of_gateway(load))
+            if load is not None:
+                states[load.kind, load.state.value] += 1
+                count += 1
+                if count <= max_gateways:
+                    rows.append(self._of_gateway(load))
             if self._seconds() >= until:
-                yield ExporterAnswer(number, is_last=False, gateways=rows)
-                rows = []
+                if rows:
+                    yield ExporterAnswer(number, is_last=False, gateways=rows)
+                    rows = []
                 await asyncio.sleep(0)
                 until = self._seconds() + STEP_S
-        samples = [Sample(Metric.GATEWAYS, count, labels) for labels, count in states.items()]
-        samples.append(Sample(Metric.GATEWAYS_LEFT_OUT, left_out))
+        samples = [Sample(Metric.GATEWAYS, total, labels) for labels, total in states.items()]
+        samples.append(Sample(Metric.GATEWAYS_LEFT_OUT, max(0, count - max_gateways)))
         samples += self._of_groups(max_gateways)
         processes = [("", os.getpid())]
         if self._books.pid is not None:
@@ -262,7 +263,7 @@ class Readings:
             if load.max_concurrent is not None:
                 yield Sample(Metric.GROUP_LIMIT, load.max_concurrent, (load.gateway,))
 
-    def _loads(self) -> Iterator[GatewayLoad]:
+    def _loads(self) -> Iterator[GatewayLoad | None]:
         service = self._service
         registrations, silenced = service.registrations, self._status.silenced.sources()
         return service.gateways.loads(service.switch.live, registrations.names(), registrations.departed(), silenced)

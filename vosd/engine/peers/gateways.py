@@ -53,6 +53,8 @@ class GatewayLoad(NamedTuple):
 GROUP: Final = "group"
 ROUTING: Final = "routing"
 MAPPING: Final = "mapping"
+PHONES_AT_ONCE: Final = 1_000
+"""Phones that are passed over before calls may get their turn."""
 _RESTS_SHOWN: Final = 3
 """Most rests of one gateway that its row names."""
 
@@ -110,6 +112,8 @@ class Gateways(Counting):
         arriving = dict(live.occupancy.lately(LimitScope.MAPPING, now.mono))
         leaving = dict(live.occupancy.lately(LimitScope.ROUTING, now.mono))
         for load in self.loads(live, registered, departed, silenced):
+            if load is None:
+                continue
             if load.kind == MAPPING:
                 hour = figures.last_hour(LimitScope.MAPPING, load.gateway, now.mono)
                 addresses = catalogue.sources.addresses_by_name(load.gateway)
@@ -139,17 +143,23 @@ class Gateways(Counting):
 
     def loads(
         self, live: LiveState, registered: Set[str], departed: Container[str], silenced: Container[str]
-    ) -> Iterator[GatewayLoad]:
-        """Yield the same gateways with their counts since the start; a reload meanwhile changes nothing here."""
+    ) -> Iterator[GatewayLoad | None]:
+        """Yield the same gateways with their counts since the start; a reload meanwhile changes nothing here.
+
+        None stands for some phones that were passed over: calls may get their turn there, too.
+        """
         catalogue, now, figures, active = self._catalogue, self._clock.now(), self._figures, live.occupancy.active
         vendors = LiveVendors(catalogue, live)
         for gateway in catalogue.routing_gateways.values():
             name, state = gateway.name, _routing_state(gateway, vendors, live, now)
             calls, totals = active(gateway.scope, name), figures.totals(LimitScope.ROUTING, name)
             yield GatewayLoad(ROUTING, name, state, calls, gateway.max_concurrent, totals)
-        phones = _phones(catalogue)
-        for name, configured in catalogue.mapping_gateways.items():
-            if name not in phones:
+        phones = catalogue.phones
+        for count, (name, configured) in enumerate(catalogue.mapping_gateways.items(), 1):
+            if name in phones:
+                if count % PHONES_AT_ONCE == 0:
+                    yield None
+            else:
                 customer = catalogue.overridden.get(name, configured)
                 is_blocked = _has_silenced(customer, silenced)
                 is_lost = bool(customer.named_hosts) and not (
@@ -304,7 +314,3 @@ def _is_silenced(network: Source, silenced: Container[str]) -> bool:
     if isinstance(network, IPv4Network):
         return network.prefixlen == network.max_prefixlen and str(network.network_address) in silenced
     return network.prefixlen >= SITE_BITS and source_of(str(network.network_address)) in silenced
-
-
-def _phones(catalogue: Catalogue) -> Set[str]:
-    return {phone.gateway.name for phone in catalogue.phones.values()}

@@ -168,7 +168,8 @@ class HepMirror:
         return False not in said and (self._is_for_all or True in said)
 
     def _copy(self, middle: bytes, direction: Direction, peer: Peer, data: bytes) -> None:
-        if len(data) > PACKET_MAX:
+        data = blanked(data) if len(data) <= PACKET_MAX else data
+        if len(data) > PACKET_MAX:  # also one that has grown by what stands for its credentials
             self.too_long += 1
             return
         transport, host, port = self._listeners[peer.flow]
@@ -176,7 +177,7 @@ class HepMirror:
             route = hep_route(transport, peer.host, peer.port, host, port)
         else:
             route = hep_route(transport, host, port, peer.host, peer.port)
-        self._send(hep_packet(route, middle, blanked(data)))
+        self._send(hep_packet(route, middle, data))
 
 
 def _numeric(host: str) -> str:
