@@ -14,7 +14,7 @@ from vosd.b2bua.refresh import ChangedAnswer
 from vosd.b2bua.renegotiation import Introduction, Proposal, Renegotiation, as_reached
 from vosd.b2bua.takeover import Takeover
 from vosd.base.clock import Instant
-from vosd.sdp.media import BadSession, media_of
+from vosd.sdp.media import BadSession, sends_elsewhere
 from vosd.sdp.origin import alike
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import RequestArrived
@@ -105,14 +105,18 @@ class Bridge:
     def answer_changed(self, leg: Leg, session: bytes, now: Instant, *, is_last: bool = False) -> None:
         """Offer an answer of one leg to the other, if that was sent another description (RFC 3264 section 8.3.1).
 
-        ``is_last``: it is the answer to an offer that follows another answer. It goes on only where media move to
-        another place, and what the other leg answers to it goes no further, for the two might go on for ever.
+        ``is_last``: it is the answer to an offer that follows another answer. It goes on only where media have to go
+        elsewhere, and what the other leg answers to it goes no further, for the two might go on for ever.
         """
         if not self.holds(leg):
             return
         other = self.opposite(leg)
         said, reached = other.sessions.said, as_reached(session, other)
-        if self.proposal is None and said and (_moves(said, reached) if is_last else not alike(reached, said)):
+        if (
+            self.proposal is None
+            and said
+            and (_sends_elsewhere(reached, said) if is_last else not alike(reached, said))
+        ):
             self.proposal = change = ChangedAnswer(self._endpoint, self, other, session, other.sessions.said)
             change.facts.is_last = is_last
             change.begin_when_free(now)
@@ -209,11 +213,8 @@ def _is_of(proposal: Proposal, leg: Leg) -> bool:
     return isinstance(proposal, Renegotiation) and proposal.origin is leg
 
 
-def _moves(before: bytes, session: bytes) -> bool:
-    """Return whether a description wants media sent to another place than the one before."""
+def _sends_elsewhere(session: bytes, before: bytes) -> bool:
     try:
-        return [(each.host, each.port) for each in media_of(session)] != [
-            (each.host, each.port) for each in media_of(before)
-        ]
+        return sends_elsewhere(session, before)
     except BadSession:
         return False

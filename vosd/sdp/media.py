@@ -33,6 +33,8 @@ _ICE: Final = (
     b"a=source-filter:", b"a=alt:", b"a=altc:",
 )  # fmt: skip
 """Lines that lead past the relay (RFC 8839, RFC 4570, RFC 6947), or want one port for several media (RFC 9143)."""
+_KEYS: Final = re.compile(rb"^a=(?:crypto|fingerprint|ice-ufrag):[^\r\n]*", re.MULTILINE)
+"""Lines by which an author receives media: they do not arrive by others (RFC 4568, RFC 8122, RFC 8839)."""
 _ANY_ICE: Final = re.compile(b"|".join(map(re.escape, _ICE)))
 _RTCP: Final = b"a=rtcp:"
 """A line of one medium (RFC 3605), which says nothing above all media."""
@@ -131,6 +133,30 @@ def media_of(session: bytes) -> tuple[Medium, ...]:
         raise BadSession(SessionFault.TOO_MANY_MEDIA)
     common = _common(above)
     return tuple([_medium(part, common) for part in media])
+
+
+def sends_elsewhere(session: bytes, before: bytes) -> bool:
+    """Return whether media go to another place by a description than by the one before, by a key or number of its own.
+
+    A medium that either of the two rejects has no media.
+
+    Raises:
+        BadSession: as ``media_of``.
+    """
+    above, *parts = _parts(session)
+    above_before, *parts_before = _parts(before)
+    for medium, known, part, part_before in zip(media_of(session), media_of(before), parts, parts_before, strict=False):
+        if not (medium.port and known.port):
+            continue
+        is_same_place = (medium.host, medium.port) == (known.host, known.port)
+        formats, formats_before = (
+            {(payload, codec.lower()) for payload, codec in zip(each.payloads, each.codecs, strict=True)}
+            for each in (medium, known)
+        )
+        keys, keys_before = (set(_KEYS.findall(lines)) for lines in (above + part, above_before + part_before))
+        if not (is_same_place and formats <= formats_before and keys <= keys_before):
+            return True
+    return False
 
 
 @lru_cache(maxsize=256)

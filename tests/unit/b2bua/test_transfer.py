@@ -348,6 +348,37 @@ def test_the_side_that_was_refreshed_is_offered_another_address_that_the_other_o
     scene.finish(call)
 
 
+def sealed(session: str, key: str) -> str:
+    line = f"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{key:A<40}\r\n"
+    return session.replace("RTP/AVP", "RTP/SAVP") + line
+
+
+def test_the_side_that_was_refreshed_is_offered_another_key_that_the_other_one_answers_with(scene):
+    """It decrypts by the key that it was sent last (RFC 4568)."""
+    intent = Intent(sealed(OFFER, "caller"), headers=("Supported: timer", "Session-Expires: 90;refresher=uas"))
+    call, there = scene.talk(intent, answers(500, body=sealed(ANSWER, "vendor")))
+    call.will("INVITE", Reply(200, revised(call.mine.replace("20000", "20010"))))
+    there.will("INVITE", Reply(200, revised(sealed(ANSWER, "another"))))
+    scene.wire.run_for(60_000)
+    assert (len(call.asked["INVITE"]), len(there.asked["INVITE"])) == (2, 1)
+    assert "inline:another" in call.theirs
+    scene.finish(call)
+
+
+def test_a_party_is_asked_once_where_the_other_one_has_video_that_it_rejects(scene):
+    video = "m=video 4002 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
+    call = talking(scene)
+    scene.vendor.script = answers(500, body=ANSWER + video.replace("4002", "6002"))
+    other = scene.caller.call(CALLEE, Intent(OFFER + video))
+    scene.wire.run_for(2_000)
+    attended(call, other)
+    scene.wire.run_for(5_000)
+    party, target = both(scene)
+    assert (len(party.asked["INVITE"]), len(target.asked["INVITE"])) == (1, 1)
+    party.hang_up()
+    settle(scene)
+
+
 @pytest.mark.parametrize("ends", ["party", "switch"])
 def test_the_transferor_is_notified_of_the_end_before_its_call_ends(scene, ends):
     """RFC 3515 section 2.4.7: the party that was to be transferred leaves while the target rings."""

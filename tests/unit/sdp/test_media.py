@@ -2,7 +2,16 @@
 
 import pytest
 
-from vosd.sdp.media import BadSession, Medium, Place, SessionFault, media_of, relayed, with_codecs
+from vosd.sdp.media import (
+    BadSession,
+    Medium,
+    Place,
+    SessionFault,
+    media_of,
+    relayed,
+    sends_elsewhere,
+    with_codecs,
+)
 
 HEAD = "v=0\r\no=alice 1 7 IN IP4 192.0.2.7\r\ns=-\r\nc=IN IP4 192.0.2.7\r\nt=0 0\r\n"
 CALL = (
@@ -29,6 +38,28 @@ def test_an_ordinary_call():
             (8, 18, 101), (8_000, 8_000, 8_000), ("PCMA", "G729", "telephone-event"),
         ),
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "elsewhere"),
+    [
+        ("m=audio 4000 RTP/AVP 8 18 101", "m=audio 4000 RTP/AVP 8", False),
+        ("a=ptime:20", "a=ptime:30\r\na=sendrecv", False),
+        ("a=rtpmap:18 G729/8000", "a=rtpmap:18 g729/8000", False),
+        ("m=audio 4000", "m=audio 0", False),
+        ("m=audio 4000", "m=audio 4002", True),
+        ("c=IN IP4 192.0.2.7", "c=IN IP4 192.0.2.8", True),
+        ("101", "96", True),
+        ("a=ptime:20", "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:another", True),
+        ("t=0 0", "t=0 0\r\na=fingerprint:sha-256 CD", True),
+        ("t=0 0", "t=0 0\r\na=ice-ufrag:cd", True),
+    ],
+)
+def test_media_go_elsewhere_by_another_place_key_or_number(before, after, elsewhere):
+    changed = CALL.decode().replace(before, after).encode()
+    assert changed != CALL
+    assert sends_elsewhere(changed, CALL) == elsewhere
+    assert not sends_elsewhere(changed, changed)
 
 
 @pytest.mark.parametrize("transport", ["UDP/TLS/RTP/SAVPF", "RTP/SAVPF", "RTP/SAVP", "RTP/AVP"])
