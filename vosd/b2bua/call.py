@@ -271,8 +271,9 @@ class Call:
         if is_caller and self.journey.acknowledged_at is None:
             self.journey.acknowledged(now.came)
             self.board.acknowledged(now)
-            if self.caller.progress.is_settled and self.caller.offer and not self.callee.progress.is_settled:
-                # The gateway's 18x was not reliable, so its 200 has the answer; our 18x was, so our 200 had none.
+            if self.caller.progress.is_settled and self.caller.offer:
+                # Our 18x was reliable, so our 200 had no answer. The gateway's has another one where its 18x was not,
+                # or where it does not keep to that; a later 18x with it may have waited for a PRACK, or been ignored.
                 self.conversation.bridge_to(self.callee).answer_changed(self.callee.leg, self.callee.answer, now)
         if self.conversation.bridge is not None and self.callee.progress.acknowledged:
             self.conversation.bridge.acknowledged(leg, session, now)

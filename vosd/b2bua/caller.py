@@ -163,7 +163,10 @@ class Caller:
             return
         if session:
             self.progress.sent_early_media = True
+            sessions, agreed = self.leg.sessions, self.leg.sessions.said
             session = self.leg.as_sent(session)
+            if self.progress.is_settled and self.offer and session != agreed:
+                sessions.said, sessions.given_up = agreed, session  # callers may ignore it (RFC 3261 section 13.2.1)
         reliably = self.progress.reliability is _REQUIRED or (session and self.takes_100rel)
         if not reliably:
             headers = of_ringing(self._endpoint, self.dialog, session)

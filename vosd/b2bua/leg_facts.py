@@ -58,9 +58,9 @@ class LegSessions(msgspec.Struct):
     said: bytes = b""
     """Sent to it."""
     given_up: bytes = b""
-    """Sent to it in an offer that was given up, which it may have accepted: another one needs a later version."""
+    """Sent to it, and perhaps not taken, as an offer that was given up or a second answer: the next needs a version."""
     updating: Client | None = None
-    """The UPDATE with that offer: it cannot be cancelled, and the peer may accept it yet."""
+    """The UPDATE with an offer that was given up: it cannot be cancelled, and the peer may accept it yet."""
 
     def note(self, session: bytes) -> None:
         """Note the latest description of this side."""

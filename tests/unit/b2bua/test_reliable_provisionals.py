@@ -186,6 +186,22 @@ def test_a_caller_without_100rel_has_the_media_of_the_200_that_a_reliable_183_ha
     assert scene.finish(call).end_reason == "Normal"
 
 
+@pytest.mark.parametrize("gap_ms", [0, 500])
+@pytest.mark.parametrize("is_reliable", [False, True])
+def test_a_caller_with_100rel_is_offered_the_media_of_a_second_18x_that_the_200_has_too(scene, gap_ms, is_reliable):
+    """The second one waits for a PRACK and is dropped, or the caller ignores it (RFC 3261 section 13.2.1)."""
+    other = revised(ANSWER).replace("30000", "40000")
+    lines = Line(0, 183, ANSWER, (), True), Line(gap_ms, 183, other, (), is_reliable), Line(2 * gap_ms, 200, other)
+    scene.vendor.script = Script(lines)
+    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL))
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(1_000)
+    assert call.response(200).body == ""
+    (offer,) = call.asked["INVITE"]
+    assert "m=audio 40000 " in offer.body
+    assert scene.finish(call).end_reason == "Normal"
+
+
 def test_the_record_has_the_codec_that_each_leg_was_answered_with(scene):
     """A vendor may say another codec in its 200 than in its early media, which the caller has acknowledged by then."""
     other = ANSWER.replace("RTP/AVP 0", "RTP/AVP 8").replace("a=rtpmap:0 PCMU/8000", "a=rtpmap:8 PCMA/8000")

@@ -11,7 +11,7 @@ from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.side import Reply
 from doubles.virtual.vendor import Line, Script
 
-from vosd.media.rtpengine_orders import RtpAnswer, RtpReply
+from vosd.media.rtpengine_orders import RtpAnswer, RtpOffer, RtpReply
 from vosd.sdp.media import media_of
 from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters, MediaSettings
 
@@ -194,6 +194,20 @@ def test_the_relay_sends_to_the_media_of_the_200_after_a_reliable_183(headers, f
     sources = (each.source for each in relay.open_ports.values())
     assert sorted(source.rtp for source in sources if source is not None) == [20_000, port]
     assert [row.code for row in scene.finish(call).attempts] == [200]
+
+
+@pytest.mark.parametrize("gap_ms", [0, 500])
+def test_an_rtpengine_gets_the_media_of_a_second_183_that_the_200_has_too(gap_ms):
+    scene, engines = at_rtpengines()
+    other = revised(ANSWER).replace("30000", "31000")
+    lines = Line(0, 183, ANSWER, (), True), Line(gap_ms, 183, other), Line(2 * gap_ms, 200, other)
+    scene.vendor.script = Script(lines)
+    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL))
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(1_000)
+    assert len(call.asked["INVITE"]) == 1
+    assert "m=audio 31000 " in [order.sdp for order in engines.sessions if isinstance(order, RtpOffer)][-1]
+    scene.finish(call)
 
 
 # -- answers to UPDATE --------------------------------------------------------------------------------------------
