@@ -32,6 +32,9 @@ class Unwritten:
     def drop(self, name, slot):
         """Take no note."""
 
+    def expired(self, name, slot):
+        """Take no note."""
+
 
 class Program:
     """A program that listens to HTTP; what it answers is to be had."""
