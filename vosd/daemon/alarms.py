@@ -51,7 +51,6 @@ class AlarmPart:
             settings.alarms,
             settings.state_dir,
             lambda: self._desk.subjects_of(Event.BALANCE_LOW),
-            self._desk.take,
         )
 
     async def begin(self) -> None:

@@ -79,11 +79,16 @@ async def every(seconds: float, work: Callable[[], None]) -> None:
 
 
 async def send_queued(
-    queued: asyncio.Event, send_all: Callable[[], Awaitable[bool]], back_off_s: float, back_off_max_s: float
+    queued: asyncio.Event,
+    send_all: Callable[[], Awaitable[bool]],
+    back_off_s: float,
+    back_off_max_s: float,
+    pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
     """Send whenever something is queued; after a failure again, after a wait that doubles; runs until cancelled.
 
-    ``send_all`` clears ``queued`` when nothing waits, and returns False where the receiver is not well.
+    ``send_all`` clears ``queued`` when nothing waits, and returns False where the receiver is not well. ``pause`` waits
+    for some seconds, or less where it knows that the receiver may be well.
     """
     wait_s = back_off_s
     while True:
@@ -91,7 +96,7 @@ async def send_queued(
         if await send_all():
             wait_s = back_off_s
         else:
-            await asyncio.sleep(wait_s)
+            await pause(wait_s)
             wait_s = min(2 * wait_s, back_off_max_s)
 
 

@@ -27,6 +27,10 @@ class Outage:
         """Whether the outage lasts."""
         return bool(self._reasons)
 
+    def resume(self) -> None:
+        """Go on with an outage that an earlier process has logged."""
+        self._reasons.add("")
+
     def found(self, why: object, **facts: object) -> None:
         """Log the outage, unless it was logged for the same reason."""
         reason = str(why)

@@ -368,6 +368,42 @@ async def test_a_mail_server_that_is_replaced_while_it_is_asked_is_not_reported_
     await stopped(task)
 
 
+async def test_a_shorter_interval_holds_at_once(postbox: Postbox):
+    settings = mail_settings(postbox.port)
+    output = Mail("sw1", ManualClock(), replace(settings, interval_s=86_400))
+    delivered = asyncio.Event()
+    output.on_delivery = delivered.set
+    task = asyncio.create_task(output.run())
+    output.put(*changes_of(1, "lease_lost"))
+    await asyncio.wait_for(delivered.wait(), PATIENCE_S)
+    postbox.mails.get_nowait()
+    output.put(*changes_of(1, "disk_low"))
+    await asyncio.sleep(0)
+    output.adjust(AlarmSettings(mail=settings))
+    assert "disk_low" in (await asyncio.wait_for(postbox.mails.get(), PATIENCE_S))["Subject"]
+    await stopped(task)
+
+
+async def test_a_receiver_that_was_away_before_the_start_is_back_with_the_first_report_that_it_takes(
+    hook: Hook, tmp_path: Path
+):
+    clock, stream = ManualClock(), EventStream()
+    settings = AlarmSettings(webhook=WebhookSettings(hook.url, Secret(SECRET)))
+    alarms = Alarms()
+    alarms.note("alarm_output_down", {"output": "webhook"}, 1)
+    AlarmFile(tmp_path / "alarms.json").write(KeptDesk(alarms.kept()))
+    outputs = {"webhook": AlarmWebhook("sw1", clock, settings.webhook)}
+    desk = AlarmDesk(stream, clock, settings, outputs, AlarmFile(tmp_path / "alarms.json"))
+    with capture_logs() as logs:
+        desk.begin(asyncio.Event().wait)  # type: ignore[arg-type]
+        stream.put(Noted("lease_lost", {}, clock.now().wall))
+        assert (await hook.report())["alarm"] == "lease_lost", "events are taken also while the watch waits"
+        stream.put(Noted("disk_low", {}, clock.now().wall))
+        await hook.report()
+    assert [line["event"] for line in logs] == ["alarm_output_up"]
+    await desk.end()
+
+
 async def test_what_waits_for_a_dead_mail_server_is_bounded(monkeypatch: pytest.MonkeyPatch, postbox: Postbox):
     monkeypatch.setattr(output_of_alarms, "WAITING_MAX", 3)
     output = Mail("sw1", ManualClock(), mail_settings(postbox.port))

@@ -108,7 +108,7 @@ class Scene:
         self.clock = ManualClock()
         self.lows: set[str] = set()
         settings = AlarmSettings(**limits)
-        self.watch = Watch(self.measured, self.clock, settings, Path("/"), lambda: set(self.lows), lambda: None)
+        self.watch = Watch(self.measured, self.clock, settings, Path("/"), lambda: set(self.lows))
 
 
 @pytest.fixture

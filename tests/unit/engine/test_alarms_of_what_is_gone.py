@@ -186,7 +186,7 @@ class Books:
         measures = SimpleNamespace(
             unbooked=lambda: Unbooked(0, 0), is_low=lambda name: self.balances.credits[name].is_low
         )
-        self._watch = Watch(measures, ManualClock(), AlarmSettings(), Path("/"), self._lows, lambda: None)
+        self._watch = Watch(measures, ManualClock(), AlarmSettings(), Path("/"), self._lows)
 
     def _lows(self) -> list[str]:
         return [subject for event, subject in self.desk.held() if event == "balance_low"]

@@ -12,7 +12,7 @@ from vosd.base.clock import Clock
 from vosd.cdr.columns import iso_utc
 from vosd.control.installation import AlarmList, AlarmRow, ConfirmAlarm, ConfirmedAlarm
 from vosd.engine.alarms.output import AlarmOutput, KeptOutput
-from vosd.engine.background import BackgroundTasks, Work
+from vosd.engine.background import BackgroundTasks, Work, every
 from vosd.engine.kept_file import KeptFile
 from vosd.engine.settings import AlarmSettings
 from vosd.obs.alarms import KINDS, Alarm, AlarmChange, Alarms, KeptAlarms, Silence
@@ -22,6 +22,8 @@ from vosd.obs.remedies import REMEDIES
 from vosd.obs.stream import EventStream
 
 _NAMES: Final = frozenset(each.value for each in KINDS)
+TAKES_S: Final = 1.0
+"""Interval at which events are taken: also while the watch waits for a disk that does not answer."""
 WRITES_S: Final = 5.0
 """Changes of so many seconds are written together."""
 
@@ -128,9 +130,12 @@ class AlarmDesk:
             for each in found.outputs:
                 if each.name in self._outputs:
                     self._outputs[each.name].restore(each)
-            for output in self._outputs.values():
+            for name, output in self._outputs.items():
                 output.on_delivery = kept.change
+                if name in self._alarms.subjects_of(Event.ALARM_OUTPUT_DOWN):
+                    output.resume_outage()
         self._tasks.run("watch over values", watch)
+        self._tasks.run("alarms", lambda: every(TAKES_S, self.take))
         for name, output in self._outputs.items():
             self._tasks.run(f"alarms to {name}", output.run)
 

@@ -43,7 +43,7 @@ class Mail(AlarmOutput[MailSettings]):
 
     async def run(self) -> None:
         """Send a mail when something has changed, at most one in ``interval_s``; runs until cancelled."""
-        await send_queued(self._queued, self._gather_and_send, BACK_OFF_S, BACK_OFF_MAX_S)
+        await send_queued(self._queued, self._gather_and_send, BACK_OFF_S, BACK_OFF_MAX_S, self._pause)
 
     async def _gather_and_send(self) -> bool:
         await asyncio.sleep(GATHER_S)
@@ -51,7 +51,7 @@ class Mail(AlarmOutput[MailSettings]):
         if settings is None:
             self._queued.clear()
         elif await self._send(settings):
-            await asyncio.sleep(max(0.0, settings.interval_s - GATHER_S))
+            await self._pause(settings.interval_s - GATHER_S)
         else:
             return False
         return True

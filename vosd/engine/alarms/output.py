@@ -123,6 +123,7 @@ class AlarmOutput(Generic[Receiver]):
         self._changes = ChangeQueue()
         self._name = name
         self._queued = asyncio.Event()
+        self._adjusted = asyncio.Event()
         # Called when the receiver has taken a report.
         self.on_delivery: Callable[[], None] = lambda: None
         self._outage = Outage(Event.ALARM_OUTPUT_DOWN, output=name)
@@ -132,6 +133,10 @@ class AlarmOutput(Generic[Receiver]):
         if self._wants(change):
             self._changes.put(change)
             self._queued.set()
+
+    def resume_outage(self) -> None:
+        """Take the receiver for away, as an earlier process has logged, until it takes a report."""
+        self._outage.resume()
 
     def kept(self) -> KeptOutput:
         """Return what the next start goes on with."""
@@ -150,12 +155,22 @@ class AlarmOutput(Generic[Receiver]):
         if own == self._settings:
             return
         self._settings = own
+        self._adjusted.set()
         if own is None:
             self._changes = ChangeQueue()
             self._outage.over()
 
     def _wants(self, change: AlarmChange) -> bool:
         return self._settings is not None and change.alarm.level.rank >= self._settings.level.rank
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, but no longer than until there are other settings."""
+        self._adjusted.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._adjusted.wait()
+        except TimeoutError:
+            pass
 
     def _delivered(self) -> None:
         self._changes.delivered()

@@ -191,9 +191,8 @@ class Watch:
         settings: AlarmSettings,
         state_dir: Path,
         low_accounts: Callable[[], Iterable[str]],
-        each_tick: Callable[[], None],
     ) -> None:
-        """``low_accounts`` returns those for which the alarm holds; ``each_tick`` is called once a second."""
+        """``low_accounts`` returns those for which the alarm holds."""
         self._measures = measures
         self._clock = clock
         self.settings = settings
@@ -201,7 +200,6 @@ class Watch:
         """Whether the start is over: until then values of the switch are not known, only those of the machine."""
         self._state_dir = state_dir
         self._low_accounts = low_accounts
-        self._each_tick = each_tick
         self._processor = Processor()
         self._lags: deque[int] = deque(maxlen=LAG_TICKS)
         """Milliseconds."""
@@ -249,7 +247,6 @@ class Watch:
             ticks += 1
             if ticks % CHECK_TICKS == 0:
                 await self.check()
-            self._each_tick()
 
     def tick(self, now: Instant) -> None:
         """Note how late a tick comes, and whether the clock was set since the one before."""

@@ -44,7 +44,7 @@ class AlarmWebhook(AlarmOutput[WebhookSettings]):
     async def run(self) -> None:
         """Send what is queued; runs until cancelled."""
         try:
-            await send_queued(self._queued, self._send_all, BACK_OFF_S, BACK_OFF_MAX_S)
+            await send_queued(self._queued, self._send_all, BACK_OFF_S, BACK_OFF_MAX_S, self._pause)
         finally:
             self._hang_up()
 
