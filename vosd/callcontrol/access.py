@@ -19,9 +19,7 @@ def access_objection(
     parameters: CallParameters,
     country_of: CountryOf,
 ) -> Refusal | None:
-    """Return why a call is refused for where it comes from, or for its agent; calls to emergency numbers are not."""
-    if parameters.special_numbers.is_emergency(call.callee_billing):
-        return None
+    """Return why a call is refused for where it comes from, or for its agent, if it is to no emergency number."""
     refusal = origin_objection(call.source_host, gateway, account, numbers, country_of)
     if refusal is not None or not parameters.access.judges_sdp:
         return refusal

@@ -178,9 +178,26 @@ class Admission:
         parameters, account = self.catalogue.parameters, call.account
         if gateway.countries or account.countries or account.user_agents or parameters.access.judges_sdp:
             refusal = access_objection(call, gateway, account, numbers, parameters, self.live.country_of)
-            if refusal is not None:
+            if refusal is not None and not self.is_emergency(call):
                 return refusal
         return self._put_in_context(call, numbers.context) if numbers.context else None
+
+    def is_emergency(self, call: CallRequest) -> bool:
+        """Return whether a call is one to an emergency number, as dialled or as its gateway's rules will rewrite it.
+
+        For the steps before ``bill_number``; behind it the billed number says it.
+        """
+        numbers, gateway = self.catalogue.parameters.special_numbers, call.mapping
+        if gateway is None:
+            raise StepOutOfOrderError(_UNIDENTIFIED)
+        if numbers.is_emergency(call.callee_billing):
+            return True
+        callee, digits = call.callee, gateway.billing_strip_digits
+        if digits is None:
+            digits = numbers.strip_digits
+        if gateway.numbers is not None:
+            callee = self.catalogue.incoming[gateway.name].callee(callee, self.live.draw)
+        return numbers.is_emergency(numbers.billed(for_matching(callee), digits))
 
     def _dial_service(self, call: CallRequest) -> Refusal | None:
         """Call the number that is configured for an emergency service, or refuse it.
@@ -266,8 +283,7 @@ class Admission:
             return None
         live, rules = self.live, self.catalogue.incoming[gateway.name]
         form = gateway.numbers.caller_format
-        is_emergency = self.catalogue.parameters.special_numbers.is_emergency(call.callee_billing)
-        if form is not None and not is_emergency and not form.fits(call.caller):
+        if form is not None and not form.fits(call.caller) and not self.is_emergency(call):
             if not form.replacement:
                 why = f"{gateway.name}: calling number {call.caller or 'none'} has not the form of caller_format"
                 return Refusal(EndReason.NUMBER_NOT_ALLOWED, 403, why)

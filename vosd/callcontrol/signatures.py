@@ -67,7 +67,7 @@ def verify_caller(admission: Admission, call: CallRequest) -> Outcome:
     action = verifies(gateway, terms)
     if action is None or terms is None or terms.verify is None:
         return None
-    if admission.catalogue.parameters.special_numbers.is_emergency(call.callee_billing):
+    if admission.is_emergency(call):
         return None  # such a call neither waits nor is refused
     if call.signed is None:
         if not isinstance(call.numbers, InviteNumbers):

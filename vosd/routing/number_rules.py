@@ -125,10 +125,13 @@ class IncomingRules:
         objection = self._callers.objection(shown)
         return self._caller.objection() if objection is None else f"calling number {shown} is {objection}"
 
+    def callee(self, dialled: str, draw: Draw) -> str:
+        """Return the called number by which a call is routed and rated."""
+        return dialled if self._callee_rewrite is None else self._callee_rewrite.rewritten(dialled, draw)
+
     def applied(self, callee: str, caller: str, draw: Draw, take: TakeNumber) -> SentNumbers:
         """Return the numbers by which a call is routed and rated."""
-        if self._callee_rewrite is not None:
-            callee = self._callee_rewrite.rewritten(callee, draw)
+        callee = self.callee(callee, draw)
         if self._drops_caller:
             return SentNumbers(callee, "")
         return SentNumbers(callee, self._caller.applied(caller, draw, take))

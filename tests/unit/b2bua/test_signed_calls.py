@@ -676,12 +676,14 @@ def test_a_gateway_may_take_verified_callers_alone():
     assert "signature: the caller's signature was not verified" in (scene.close().verdicts or "")
 
 
-def test_an_emergency_call_is_neither_refused_nor_delayed():
+@pytest.mark.parametrize(("strip_digits", "final"), [(0, 200), (2, 503)], ids=["dialled", "without buy rates"])
+def test_an_emergency_call_is_neither_refused_nor_delayed(strip_digits, final):
     asker = known()
-    numbers_of_help = SpecialNumbers(emergency=frozenset({CALLEE}))
+    number = CALLEE[strip_digits:]
+    numbers_of_help = SpecialNumbers(free=(number,), emergency=frozenset({number}), strip_digits=strip_digits)
     for line in ("X-Nothing: 0", signed_by(usual()[1], scene_of(), callee="4411")):
         scene = verifying(asker=asker, more={"special_numbers": numbers_of_help})
-        assert call(scene, CALLEE, line).final == 200
+        assert call(scene, CALLEE, line).final == final
         assert scene.close().verstat is None
     assert asker.asked == []
 

@@ -8,13 +8,13 @@ from doubles.virtual.vendor import answers
 
 from vosd.routing.special_numbers import SpecialNumbers
 from vosd.trunks.number_format import CallerFormat, NumberNotation
-from vosd.trunks.number_rules import IncomingNumbers
+from vosd.trunks.number_rules import IncomingNumbers, Pairs
 
 MAIN = "+4930123400"
 
 
-def called(form: CallerFormat, caller: str, callee: str = CALLEE, **parameters: object):
-    numbers = IncomingNumbers(caller_format=form)
+def called(form: CallerFormat, caller: str, callee: str = CALLEE, callee_rewrite: Pairs = (), **parameters: object):
+    numbers = IncomingNumbers(caller_format=form, callee_rewrite=callee_rewrite)
     customer = mapping_gateway("acme", f"{CUSTOMER.host}/32", numbers=numbers)
     scene = Scene(catalogue([customer, vendor_gateway(0, prefixes=("*",), allow_unrated=True)], **parameters))
     scene.vendor.script = answers(0)
@@ -52,6 +52,17 @@ def test_an_emergency_call_shows_the_number_that_it_has(replacement):
     form = CallerFormat(NumberNotation.E164, replacement=replacement)
     call, record, (invite,) = called(form, "7001", "112", special_numbers=SpecialNumbers(free=("112",)))
     assert (call.final, record.caller_out) == (200, "7001")
+    assert "<sip:7001@" in invite["From"]
+
+
+@pytest.mark.parametrize(
+    ("rewriting", "strip_digits"), [({"callee_rewrite": (("9112", "112"),)}, 0), ({}, 1), ({"callee_rewrite": ()}, 1)]
+)
+def test_an_emergency_call_is_known_behind_what_its_trunk_dials_in_front_of_the_number(rewriting, strip_digits):
+    form = CallerFormat(NumberNotation.E164)
+    special = SpecialNumbers(free=("112",), strip_digits=strip_digits)
+    call, record, (invite,) = called(form, "7001", "9112", special_numbers=special, **rewriting)
+    assert (call.final, record.caller_out, record.callee_billing) == (200, "7001", "112")
     assert "<sip:7001@" in invite["From"]
 
 

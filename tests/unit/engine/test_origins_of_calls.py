@@ -18,8 +18,10 @@ from structlog.testing import capture_logs
 
 from vosd.obs.events import Event
 from vosd.routing.access import AccessAction, AccessRule, AccessRules, AccessScope
+from vosd.routing.special_numbers import SpecialNumbers
 from vosd.sip.drops import Drop
 from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters, MediaTrust
+from vosd.trunks.number_rules import IncomingNumbers
 
 HOME, ABROAD = Endpoint("5.9.0.1", 41_234), Endpoint("8.8.8.8", 41_234)
 RIGHT, WRONG = Login("1001", "secret"), Login("1001", "guess")
@@ -293,3 +295,16 @@ class TestMediaAddresses:
         other.hang_up()
         stage.wire.run_for(1_000)
         assert [record.end_reason for record in stage.exchange.sink.records] == ["Lost", "Normal"]
+
+    def test_emergency_numbers_are_known_behind_the_rewriting_of_their_trunk(self):
+        public = Endpoint(ABROAD.host, 5_060)
+        numbers = IncomingNumbers(callee_rewrite=((f"9{CALLEE}", CALLEE),))
+        trunk = mapping_gateway(
+            "far", f"{public.host}/32", account="acme", countries=frozenset({"DE"}), numbers=numbers
+        )
+        special = SpecialNumbers(emergency=frozenset({CALLEE}))
+        stage = Scene(catalogue([trunk, vendor_gateway(0)], special_numbers=special), country_of=country_of)
+        for number, final in ((f"9{CALLEE}", 200), (f"8{CALLEE}", 403)):
+            made = stage.exchange.caller(public).call(number, Intent(hang_up_after_ms=1_000))
+            stage.wire.run_until(lambda made=made: made.is_over)
+            assert made.final == final
