@@ -27,6 +27,7 @@ from vosd.cdr.retention import DAY_MS, Age, DroppedPeriod
 from vosd.engine.settings import RetentionSettings
 from vosd.storage import retention, schema
 from vosd.storage.books import SqlBooks
+from vosd.storage.call_sums import PrefixQuery, SqlCallSums
 from vosd.storage.checkpoints import SqlCheckpoints
 from vosd.storage.consumption import SqlConsumption
 from vosd.storage.corrections import SqlCorrections
@@ -39,6 +40,7 @@ from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, Payment
 from vosd.storage.queries import SqlQueries
 from vosd.storage.verify import verify_ledger
+from vosd.traffic.spans import ReportSpan
 
 FIRST = STARTED - STARTED % DAY_MS + DAY_MS
 NOW = FIRST + 400 * DAY_MS
@@ -268,6 +270,12 @@ async def test_what_was_dropped_is_not_read_as_if_it_were_nothing(booked, run):
         await consumption.consumed("acme", [CUSTOMER], FIRST + 290 * DAY_MS, FIRST + 320 * DAY_MS)
     assert await consumption.consumed("acme", [CUSTOMER], FIRST + 330 * DAY_MS, FIRST + 350 * DAY_MS) == 3 * FEE
     assert await consumption.has_begun("carrier", FIRST + 60 * DAY_MS)
+    reports, by_prefix = SqlCallSums(booked), PrefixQuery(None, 6, ("calls",))
+    spans = [ReportSpan(FIRST + day * DAY_MS, FIRST + (day + 30) * DAY_MS, "") for day in (290, 330)]
+    with pytest.raises(DroppedPeriod, match="calls from before"):
+        await reports.rows(spans, by_prefix, 10)
+    _, rows = await reports.rows(spans[1:], by_prefix, 10)
+    assert sum(row.sums[0] for row in rows) > 0
 
 
 @on_sqlite

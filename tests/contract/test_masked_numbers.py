@@ -19,6 +19,7 @@ from vosd.cdr.retention import DAY_MS, Age, DroppedPeriod
 from vosd.engine.settings import RetentionSettings
 from vosd.storage import masking, schema
 from vosd.storage.books import SqlBooks
+from vosd.storage.call_sums import PrefixQuery, SqlCallSums
 from vosd.storage.checkpoints import SqlCheckpoints
 from vosd.storage.drop_history import drop_history
 from vosd.storage.ports import CallFilter
@@ -26,6 +27,7 @@ from vosd.storage.queries import SqlQueries
 from vosd.storage.spans import SqlSpans
 from vosd.storage.types import Document
 from vosd.storage.verify import verify_ledger
+from vosd.traffic.spans import ReportSpan
 
 FIRST = STARTED - STARTED % DAY_MS + DAY_MS
 NOW = FIRST + 100 * DAY_MS
@@ -183,6 +185,18 @@ async def test_masked_calls_are_not_rated_again(booked, run):
         with pytest.raises(DroppedPeriod, match="masked"):
             await read(since)
     assert len(await read(FIRST + 70 * DAY_MS)) == 3
+
+
+async def test_masked_calls_are_not_reported_by_their_numbers(booked, run):
+    reports, by_prefix = SqlCallSums(booked), PrefixQuery(None, 6, ("calls",))
+    month = ReportSpan(FIRST, FIRST + 30 * DAY_MS, "")
+    _, rows = await reports.rows([month], by_prefix, 10)
+    assert sum(row.sums[0] for row in rows) == 20
+    await run()
+    with pytest.raises(DroppedPeriod, match="masked"):
+        await reports.rows([month], by_prefix, 10)
+    _, rows = await reports.rows([ReportSpan(FIRST + 70 * DAY_MS, NOW, "")], by_prefix, 10)
+    assert sum(row.sums[0] for row in rows) == 3
 
 
 async def test_guards_hold_numbers_as_they_hold_calls(booked, run):

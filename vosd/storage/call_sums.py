@@ -8,6 +8,7 @@ from sqlalchemy.sql.selectable import Select
 
 from vosd.storage import schema
 from vosd.storage.database import Database
+from vosd.storage.dropped import check_there, check_unmasked, dropped_before
 from vosd.storage.listing import area_of
 from vosd.storage.traffic_sums import Condition, TrafficRow
 from vosd.traffic.counted import BANDS
@@ -71,10 +72,14 @@ class SqlCallSums:
         ``rows_max`` rows, those that follow are left out.
 
         Raises:
+            DroppedPeriod: calls of a span were dropped, or their numbers are masked.
             StoreUnavailable: the database is away, or the report takes too long.
         """
         found: list[TrafficRow] = []
         async with self._database.searching(unhurried=True) as connection:
+            dropped, since = await dropped_before(connection), min(span.since for span in spans)
+            check_there(dropped.calls, since, "calls")
+            check_unmasked(dropped.numbers, since)
             mark = await connection.scalar(select(func.max(_cdr.export_seq))) or 0
             for number, span in enumerate(spans):
                 if len(found) > rows_max:

@@ -92,11 +92,9 @@ def check_unmasked(masked: int, since: int | None) -> None:
     """
     if masked and (since or 0) < masked:
         date = iso_utc(masked)[:10]
-        message = (
-            f"numbers of calls from before {date} are masked, because their time was over: these calls cannot be"
-            f" rated or routed again; say `since` {date}"
+        raise DroppedPeriod(
+            f"numbers of calls from before {date} are masked, because their time was over: say `since` {date}"
         )
-        raise DroppedPeriod(message)
 
 
 async def hold_off_division(connection: AsyncConnection, kind: RecordKind) -> None:
