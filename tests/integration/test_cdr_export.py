@@ -59,6 +59,15 @@ def test_each_run_goes_on_where_the_one_before_ended(site):
     assert "is for the first run only" in said.stderr
 
 
+def test_an_export_that_begins_behind_the_newest_call_goes_on_there(site):
+    site.book(calls(1, 2))
+    (*_, newest) = site.document("cdr", "export")
+    assert site.export("--after", newest["export_seq"]) == []
+    site.book(calls(3))
+    (first,) = site.export()
+    assert (first["rows"], site.exported()) == (1, [call_id(3)])
+
+
 def test_a_manifest_says_what_its_file_holds(site):
     site.book([*calls(1, 2), refused_call(3)])
     (shown,) = site.export()

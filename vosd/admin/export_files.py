@@ -148,8 +148,8 @@ class ExportDirectory:
         self.state = ExportState(last=after, witnessed_after=after)
 
     def advance(self, position: Position) -> None:
-        """Remember that the profile wants none of the calls up to a position."""
-        if position.last != self.state.last:
+        """Remember that the profile wants none of the calls up to a position; also where a new directory begins."""
+        if position.last != self.state.last or (self.is_new and position.last):
             self._save(self.state.at(position))
 
     def publish(self, manifest: ExportManifest, position: Position) -> None:
