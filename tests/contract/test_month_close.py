@@ -262,6 +262,21 @@ async def test_a_closed_month_leaves_a_page_whose_figures_are_those_of_its_files
     assert await office.stores.checkpoints.closed_until() == OCTOBER
 
 
+async def test_no_cell_of_the_files_is_a_formula_for_a_spreadsheet(database: Database, tmp_path: Path) -> None:
+    office = office_on(database, account("=acme"), ACCOUNTS[2], now=NOW, socket=tmp_path / "vosd.sock")
+    made_by_others = TERMS | {"customer_account": "=acme", "caller_in": "=1+1"}
+    await office.stores.books.book([answered_call(1, **made_by_others)])
+    while await office.stores.traffic.advance() or await office.stores.traffic.close_day(NOW + 30 * DAY):
+        pass
+    directory = Path((await close(office)).directory or "")
+    for name in ("calls.csv.gz", "ledger.csv.gz", "balances.csv", "invoices.csv"):
+        cells = [cell for row in csv.reader(rows_of(directory / name)) for cell in row]
+        assert "'=acme" in cells, name
+        assert not [cell for cell in cells if cell.startswith(("=", "+", "@"))], name
+    assert "'=1+1" in "".join(rows_of(directory / "calls.csv.gz"))
+    assert "apostrophe" in (directory / "month.md").read_text()
+
+
 async def test_charges_that_are_on_no_invoice_are_passed_over_with_a_reason(office: Office, database: Database) -> None:
     async with database.writing() as connection:
         entry = schema.ledger_entry.c

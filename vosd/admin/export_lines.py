@@ -32,8 +32,10 @@ Notation = Callable[[Any], Any]
 class ExportLines:
     """Writes calls by a profile; a call is a tuple of the values of ``columns``."""
 
-    def __init__(self, profile: ExportProfile, columns: Sequence[str]) -> None:
+    def __init__(self, profile: ExportProfile, columns: Sequence[str], *, for_people: bool = False) -> None:
+        """``for_people`` as in ``CsvWriter``."""
         self._profile = profile
+        self._for_people = for_people
         self._is_csv = profile.format is Format.CSV
         self._end = _ENDS[profile.line_end]
         self._titles = [column.title for column in profile.columns]
@@ -72,7 +74,9 @@ class ExportLines:
         text = io.StringIO(newline="")
         profile = self._profile
         quotes_all = profile.quoting is Quoting.ALL
-        CsvWriter(text, delimiter=profile.delimiter, quotes_all=quotes_all, end=self._end).rows(rows)
+        CsvWriter(
+            text, delimiter=profile.delimiter, quotes_all=quotes_all, end=self._end, for_people=self._for_people
+        ).rows(rows)
         return text.getvalue().encode()
 
 

@@ -155,7 +155,7 @@ class MonthArchive:
 
     async def _calls(self, sums: "_OfCalls", report: Callable[[float, int], None]) -> MonthFile:
         columns = list(dict.fromkeys([*_CALL_SUMS, *columns_wanted(PLAIN.columns)]))
-        lines, began = ExportLines(PLAIN, columns), columns.index("started_at")
+        lines, began = ExportLines(PLAIN, columns, for_people=True), columns.index("started_at")
         part, rows = self._part(CALLS), 0
         part.write(lines.head())
         async with aclosing(self._stores.export.of_span(self._since, self._until, columns)) as pages:
@@ -343,5 +343,5 @@ def _invoice_sums(invoices: Sequence[StoredInvoice]) -> tuple[InvoiceMoney, ...]
 
 def _csv(rows: Sequence[Sequence[object]]) -> bytes:
     text = StringIO(newline="")
-    CsvWriter(text).rows(rows)
+    CsvWriter(text, for_people=True).rows(rows)
     return text.getvalue().encode()

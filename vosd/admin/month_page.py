@@ -231,6 +231,8 @@ def page_as_text(page: MonthPage) -> str:
         "",
         *_proof("vosd reconcile list", *(f"vosd reconcile show {each.id}" for each in page.vendors)),
         "## Files",
+        "A cell that a spreadsheet would take for a formula has an apostrophe before it, such as a number with `+`.",
+        "",
         *_table(MonthFile, page.files),
         "",
         *_proof("sha256sum -c SHA256SUMS"),
