@@ -422,6 +422,25 @@ def test_the_alarm_of_a_full_range_is_over_when_it_has_room_again_also_without_a
     assert alarms == [Event.RTP_PORT_EXHAUSTED, Event.RTP_PORTS_FREE] * 2
 
 
+def test_the_alarm_of_a_full_range_holds_while_each_port_that_becomes_free_is_taken_at_once():
+    scene, _ = scene_with(VirtualRelay(free=2))
+    media = scene.exchange.media
+    with capture_logs() as lines:
+        call, _ = scene.talk()
+        for _ in range(3):
+            other = scene.caller.call(CALLEE)
+            scene.wire.run_until(lambda other=other: other.final == 503)
+            call.hang_up()
+            scene.wire.run_until(lambda call=call: call.is_over)
+            call, _ = scene.talk()
+            assert media.used_percent(scene.exchange.clock.now()) == 100
+        call.hang_up()
+        scene.wire.run_until(lambda call=call: call.is_over)
+        assert media.used_percent(scene.exchange.clock.now()) == 0
+    alarms = [line["event"] for line in lines if line["event"] in {Event.RTP_PORT_EXHAUSTED, Event.RTP_PORTS_FREE}]
+    assert alarms == [Event.RTP_PORT_EXHAUSTED, Event.RTP_PORTS_FREE]
+
+
 def test_a_range_of_a_gateway_stays_exhausted_while_others_have_room():
     ours, vendors = PortRange(10_000, 39_999), PortRange(12_000, 12_003)
     scene, relay = scene_with(vendor={"ports": vendors}, caller={"ports": ours})

@@ -91,12 +91,14 @@ class LegPorts:
         media.note_port(index, port)
         if media.source(index) is not None:  # it had another port: silence counts from this one
             media.watched_from = now.mono
-        if self._exhausted:
+        if self._exhausted.get(ports) is False:  # one that was full has room when enough of it is free
             self._note_room(ports)
         return port
 
     def _note_room(self, ports: PortRange) -> None:
-        if self._exhausted.pop(ports, None) is not None and not self._exhausted:
+        del self._exhausted[ports]
+        self._log_limiter = LogLimiter()  # it may be full again within its period
+        if not self._exhausted:
             _log.info(Event.RTP_PORTS_FREE)
 
     def resume(self, media: LegMedia, index: int, port: RelayPort, announced: str) -> bool:
@@ -132,5 +134,4 @@ class LegPorts:
         for ports in [ports for ports, is_full in self._exhausted.items() if is_full]:
             if self.relay.used_percent(ports, now) < _ROOM_PERCENT:
                 self._note_room(ports)
-                self._log_limiter = LogLimiter()  # it may be full again within its period
         return self.relay.used_percent(self._parameters.ports, now)
