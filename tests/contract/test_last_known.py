@@ -383,3 +383,40 @@ async def test_an_expiry_by_the_copy_removes_no_newer_registration_of_the_databa
         await phones.table.restore(phones.users)
     assert phones.places() == await rows_of(database) == {("1001", "203.0.113.1")}
     assert [line["event"] for line in logged] == ["phone_offline", "phone_online", "registrations_restored"]
+
+
+async def test_a_registration_that_only_the_copy_has_ends_when_the_database_is_read(copy):
+    """At another switch another device took the place of the first phone's, and the second phone unregistered."""
+    database = MemoryRegistrations()
+    store = beside(copy, database, is_newest=False)
+    phones = Phones(store)
+    await written(store, [phones.row("1001", "192.0.2.1", 3_600), phones.row("1002", "192.0.2.2", 3_600)])
+    now = [phones.row("1001", "203.0.113.1", 7_000)._replace(slot=1)]
+    await database.save(now, [BindingKey("1001", 0), BindingKey("1002", 0)])
+    with copy.instead():
+        await phones.table.restore_copy(phones.users)
+    with structlog.testing.capture_logs() as logged:
+        await phones.table.restore(phones.users)
+    assert phones.places() == await rows_of(database) == {("1001", "203.0.113.1")}
+    assert [(line["event"], line.get("name")) for line in logged] == [
+        ("phone_offline", "1002"), ("registrations_restored", None)
+    ]  # fmt: skip
+    await phones.table.write_all()
+    assert await rows_of(database) == await rows_of(copy.registrations) == {("1001", "203.0.113.1")}
+
+
+async def test_a_stop_before_the_database_was_read_leaves_it_to_the_next_start(copy):
+    """It answers again at the stop, and another switch has removed what the copy has."""
+    database = MemoryRegistrations()
+    store = beside(copy, database)
+    phones = Phones(store)
+    await written(store, [phones.row("1001", "192.0.2.1", 3_600)])
+    await database.save([phones.row("1003", "203.0.113.3", 7_000)], [BindingKey("1001", 0)])
+    with copy.instead():
+        await phones.table.restore_copy(phones.users)
+    phones.register("1002", "192.0.2.2")
+    await phones.table.write_all()
+    assert await rows_of(database) == {("1003", "203.0.113.3")}
+    after = Phones(store)
+    await after.table.restore(after.users)
+    assert after.places() == await rows_of(database) == {("1002", "192.0.2.2"), ("1003", "203.0.113.3")}

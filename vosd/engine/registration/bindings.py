@@ -232,6 +232,7 @@ class Registrations(Counting):
             StoreUnavailable: the database cannot be reached.
         """
         began = self._clock.now().mono
+        is_late = self._writer.is_by_copy
         found, ended = await self._writer.load(self._without_connection)
         for name, binding in found:
             kind = users.get(name)
@@ -241,6 +242,8 @@ class Registrations(Counting):
             self._restore(name, kind, binding)
             if name in self._departed:
                 self._report_arrival(name, kind, binding)
+        if is_late:
+            self._forget_copy()
         for name in dict.fromkeys(ended):
             kind = users.get(name)
             if kind is not None and name not in self._users and name not in self._departed:
@@ -258,6 +261,16 @@ class Registrations(Counting):
         for name, binding in await self._writer.load_copy(self._without_connection):
             if name in users:
                 self._restore(name, users[name], binding)
+
+    def _forget_copy(self) -> None:
+        """Remove bindings that a copy of the database had and the database has not."""
+        for name, user in tuple(self._users.items()):
+            kept = tuple(each for each in user.bindings if self._writer.is_known(name, each.slot))
+            if len(kept) < len(user.bindings):
+                peer = user.bindings[-1].peer
+                self._replace(name, user, kept)
+                if not kept:
+                    self._report_departure(name, user.kind, Departure.ENDED_MEANWHILE, peer)
 
     def report_absent(self, name: str, kind: RegistrantKind) -> None:
         """Log again that a user is not registered, as an earlier process did, unless it is or that was logged since."""

@@ -53,6 +53,8 @@ class RegistrationWriter:
         """States that the copy of the store lacks: it gets all of them also while the database is away."""
         self._until: dict[BindingKey, int] = {}
         """``until`` of each binding's row, written or queued."""
+        self.is_by_copy = False
+        """Whether a copy was read instead of the database, which is not written to until it is read."""
         self._outage = Outage(Event.DATABASE_AWAY, part="registrations")
 
     def __len__(self) -> int:
@@ -92,10 +94,11 @@ class RegistrationWriter:
         """
         found, ended = [], []
         rows = await self._store.load()
+        self.is_by_copy = False
         self._unnoted.update(self._waiting)  # the copy is now as the database is
         for row, binding in self._read(rows, without_connection):
             key = BindingKey(row.name, row.slot)
-            if key in self._until or key in self._waiting:
+            if self.is_known(*key):
                 continue
             if binding is None:
                 self._queue(key, None)
@@ -114,7 +117,13 @@ class RegistrationWriter:
             StoreUnavailable: the copy cannot be read.
         """
         read = self._read(await self._store.load(), without_connection)
+        self.is_by_copy = True
         return [(row.name, binding) for row, binding in read if binding is not None]
+
+    def is_known(self, name: str, slot: int) -> bool:
+        """Return whether a binding was read from the database, or has changed or been removed since the start."""
+        key = BindingKey(name, slot)
+        return key in self._until or key in self._waiting
 
     async def write_again(self, bindings: Iterable[tuple[str, Binding]]) -> None:
         """Write all bindings, and remove the rows of others: the database has lost commits.
@@ -139,9 +148,9 @@ class RegistrationWriter:
             await self.flush()
 
     async def flush(self, at_once: int = BATCH) -> None:
-        """Write everything queued; keep it queued if the database cannot be reached."""
+        """Write everything queued; keep it queued if the database cannot be reached, or has not been read yet."""
         is_noted = await self._note(at_once)
-        while self._waiting:
+        while self._waiting and not self.is_by_copy:
             batch = {key: self._waiting[key] for key in islice(self._waiting, at_once)}
             if not await self._save(batch):
                 return
@@ -152,10 +161,10 @@ class RegistrationWriter:
             is_noted = is_noted and await self._note(at_once)  # the copy gets states queued meanwhile first, too
 
     async def write_all(self, bindings: Iterable[tuple[str, Binding]]) -> None:
-        """Write everything with its true end, before a stop."""
+        """Write everything with its true end, before a stop; not what the copy alone has, which may have ended."""
         for name, binding in bindings:
             key = BindingKey(name, binding.slot)
-            if self._until.get(key) != binding.expires_at.wall:
+            if self._until.get(key, binding.expires_at.wall) != binding.expires_at.wall:
                 self._write(key, binding, binding.expires_at.wall)
         try:
             async with asyncio.timeout(LAST_WRITING_S):
