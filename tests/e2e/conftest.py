@@ -40,10 +40,12 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 class SpendingCalls:
     """Calls that go on until their money is used up."""
 
-    def __init__(self, stage: Stage, callees: dict[str, list[str]], parties: list[Sipp]) -> None:
+    def __init__(self, stage: Stage, callees: dict[str, list[str]], parties: list[Sipp], running: ExitStack) -> None:
+        """``running``: the switch and what calls through it."""
         self.stage = stage
         self._callees = callees
         self._parties = parties
+        self._running = running
 
     def records(self, account: str) -> list[dict[str, Any]]:
         """Wait until every call has ended, with BYE on both sides, and return the account's CDRs."""
@@ -51,6 +53,11 @@ class SpendingCalls:
             self._parties[-1].wait()
             self._parties.pop()
         return [self.stage.record_of(callee) for callee in self._callees[account]]
+
+    def end(self) -> None:
+        """Stop the switch."""
+        with self._running:
+            assert self.stage.daemon.interrupt() == 0
 
 
 @pytest.fixture(scope="session")
@@ -61,10 +68,8 @@ def _spending(
         yield None
         return
     directory = tmp_path_factory.mktemp("spending")
-    with (
-        Daemon(directory, configuration("spending.yaml", SPENDING_SWITCH)) as daemon,
-        ExitStack() as running,
-    ):
+    with ExitStack() as running:
+        daemon = running.enter_context(Daemon(directory, configuration("spending.yaml", SPENDING_SWITCH)))
         stage = Stage(daemon, SPENDING_SWITCH, Event.OVERDRAFT_HIGH)
         stage.pay("prepaid", "6.10")
         stage.pay("shared", "18.40")
@@ -83,8 +88,7 @@ def _spending(
                 parties.append(running.enter_context(caller))
         eventually(lambda: stage.status()["calls"] == sum(SPENDERS.values()), "every spender in conversation")
         stage.pay("topped-up", "0.20")
-        yield SpendingCalls(stage, callees, parties)
-        assert daemon.interrupt() == 0
+        yield SpendingCalls(stage, callees, parties, running)
 
 
 @pytest.fixture(scope="session")
@@ -110,17 +114,20 @@ def _what_takes_long_begins_first(request: pytest.FixtureRequest) -> None:
         request.getfixturevalue("_household")
 
 
-@pytest.fixture(scope="session")
-def household(_household: Household | str | None) -> Household:
-    """The phone behind NAT."""
+@pytest.fixture(scope="module")
+def household(_household: Household | str | None) -> Iterator[Household]:
+    """The phone behind NAT. Its switches end with the one file of tests about it: an idle one takes time, too."""
     assert _household is not None
     if isinstance(_household, str):
         do_without(_household)
-    return _household
+    with ExitStack() as running:
+        running.push(_household)
+        yield _household
 
 
-@pytest.fixture(scope="session")
-def spending(_spending: SpendingCalls | None) -> SpendingCalls:
-    """The calls of more than a minute."""
+@pytest.fixture(scope="module")
+def spending(_spending: SpendingCalls | None) -> Iterator[SpendingCalls]:
+    """The calls of more than a minute, whose switch ends with the one file of tests about them."""
     assert _spending is not None
-    return _spending
+    yield _spending
+    _spending.end()
