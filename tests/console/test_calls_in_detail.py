@@ -28,7 +28,7 @@ def answered(site: Watched) -> str:
 
 def test_a_refused_call_is_explained_attempt_by_attempt(boss: Visitor, refused: str) -> None:
     page = boss.go(f"/cdrs/{refused}", refused)
-    expect(page.get_by_text("Busy, 486: A gateway said that the called party is busy.")).to_be_visible()
+    page.get_by_text("Busy, 486: A gateway said that the called party is busy.").wait_for()
     attempts = page.get_by_role("list", name="Attempts").get_by_role("listitem")
     expect(attempts).to_have_count(2)
     expect(attempts.nth(0)).to_contain_text(re.compile("carrier-b 503 Unavailable at 0 ms, took [0-9]+ ms"))
@@ -51,12 +51,12 @@ def test_the_route_of_then_stands_beside_that_of_now(boss: Visitor, site: Watche
 def test_the_ladder_is_a_picture_and_each_message_opens(boss: Visitor, refused: str) -> None:
     page = boss.go(f"/cdrs/{refused}?tab=ladder", refused)
     rungs = page.get_by_role("region", name="Ladder").get_by_role("button")
-    expect(rungs.nth(9)).to_be_visible()  # on a busy machine some are repeated
+    rungs.nth(9).wait_for()  # on a busy machine some are repeated
     refusal = rungs.filter(has_text=re.compile("carrier-b to switch: 503 .*INVITE")).first
     expect(refusal).to_have_attribute("aria-expanded", "false")
     refusal.focus()
     page.keyboard.press("Enter")
-    expect(page.get_by_text("SIP/2.0 503")).to_be_visible()
+    page.get_by_text("SIP/2.0 503").wait_for()
     assert violations(page) == []
     with page.expect_download() as download:
         page.get_by_role("button", name="Download as capture").click()
@@ -68,12 +68,12 @@ def test_a_running_call_shows_its_messages_as_they_come(site: Watched, boss: Vis
         conversation.establish()
         call_id = site.items("/calls")[0]["call_id"]
         page = boss.go(f"/cdrs/{call_id}?tab=ladder", call_id)
-        expect(page.get_by_text("This call is running")).to_be_visible()
+        page.get_by_text("This call is running").wait_for()
         rungs = page.get_by_role("region", name="Ladder").get_by_role("button")
-        expect(rungs.nth(6)).to_be_visible()
+        rungs.nth(6).wait_for()
         conversation.hang_up()
         expect(page.get_by_text("This call is running")).to_have_count(0)
-        expect(page.get_by_text("The call is over; these messages were seen while it ran")).to_be_visible()
+        page.get_by_text("The call is over; these messages were seen while it ran").wait_for()
         assert rungs.count() >= 7
 
 
@@ -87,7 +87,7 @@ def test_a_charge_is_corrected_in_two_steps_and_the_correction_is_taken_back(
     assert (
         "0.60 USD a minute, prefix 44, group sell, in steps of 6 s" in page.get_by_label("Customer acme").inner_text()
     )
-    expect(page.get_by_label("Customer acme").get_by_text("Tax of 10 %")).to_be_visible()
+    page.get_by_label("Customer acme").get_by_text("Tax of 10 %").wait_for()
     before = balance()
     page.get_by_role("button", name="Correct the charges").click()
     asked = page.get_by_role("dialog")
@@ -99,11 +99,11 @@ def test_a_charge_is_corrected_in_two_steps_and_the_correction_is_taken_back(
     expect(asked.get_by_role("row").nth(1)).to_contain_text("0.01 USD")
     assert balance() == before
     asked.get_by_role("button", name="Book it").click()
-    expect(page.get_by_text("acme: fee 0.06 became 0.05; booked 0.01 USD")).to_be_visible()
+    page.get_by_text("acme: fee 0.06 became 0.05; booked 0.01 USD").wait_for()
     expect(page.get_by_label("Corrections of this call").locator("tbody tr")).to_have_count(1)
     assert balance() == before + Decimal("0.01")
     page.get_by_role("button", name="Undo").click()
-    expect(page.get_by_text("acme: fee 0.05 became 0.06; booked -0.01 USD")).to_be_visible()
+    page.get_by_text("acme: fee 0.05 became 0.06; booked -0.01 USD").wait_for()
     assert balance() == before
     assert violations(page) == []
 
@@ -111,23 +111,23 @@ def test_a_charge_is_corrected_in_two_steps_and_the_correction_is_taken_back(
 def test_the_next_such_call_is_traced(site: Watched, boss: Visitor, refused: str) -> None:
     page = boss.go(f"/cdrs/{refused}", refused)
     page.get_by_role("link", name="Trace the next such call").click()
-    expect(page.get_by_text(re.compile("Waiting for calls.*; 0 so far"))).to_be_visible()
+    page.get_by_text(re.compile("Waiting for calls.*; 0 so far")).wait_for()
     page.get_by_label("Called number begins with").fill("4420")
     page.get_by_role("button", name="Wait for calls").click()
     expect(page).to_have_url(re.compile("callee=4420$"))
-    expect(page.get_by_text(re.compile("Waiting for calls.*; 0 so far"))).to_be_visible()
+    page.get_by_text(re.compile("Waiting for calls.*; 0 so far")).wait_for()
     call = refused_call(site)
-    expect(page.get_by_role("link", name=f"→ {call['callee_in']}")).to_be_visible()
+    page.get_by_role("link", name=f"→ {call['callee_in']}").wait_for()
     # ten messages, and more where one was repeated on a busy machine
-    expect(page.get_by_role("region", name="Ladder").get_by_role("button").nth(9)).to_be_visible()
+    page.get_by_role("region", name="Ladder").get_by_role("button").nth(9).wait_for()
     assert violations(page) == []
 
 
 def test_a_customer_sees_its_charge_and_nothing_of_vendors(visit: Visit, refused: str, answered: str) -> None:
     visitor = visit("customer", "acme")
     page: Page = visitor.go(f"/cdrs/{answered}?tab=charges", answered)
-    expect(page.get_by_role("tab", name="Facts", selected=True)).to_be_visible()
-    expect(page.get_by_text("0.06 USD")).to_be_visible()
+    page.get_by_role("tab", name="Facts", selected=True).wait_for()
+    page.get_by_text("0.06 USD").wait_for()
     expect(page.get_by_role("tab", name="Charges")).to_have_count(0)
     expect(page.get_by_role("button", name="Correct the charges")).to_have_count(0)
     for tab in ("charges", "facts", "why", "record"):
@@ -141,10 +141,10 @@ def test_the_page_of_a_call_fits_a_telephone(visit: Visit, refused: str, answere
     visitor = visit(size=NARROW, language="zh")
     for path in (f"/cdrs/{refused}?tab=ladder", f"/cdrs/{refused}?tab=why", f"/cdrs/{answered}?tab=charges", "/trace"):
         page = visitor.go(path)
-        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        page.get_by_role("heading", level=1).wait_for()
         assert page.evaluate("document.documentElement.scrollWidth") <= NARROW[0], path
         assert not re.search(r"\b(call|step|ladder|trace|column|correction)\.\w+", page.inner_text("body")), path
         if "tab=why" in path:
-            expect(page.get_by_text("有网关表示被叫忙")).to_be_visible()
+            page.get_by_text("有网关表示被叫忙").wait_for()
             expect(page.get_by_text("ms 后 503").first).to_contain_text("已尝试")
             assert english_in(page) == []

@@ -101,8 +101,8 @@ def test_nothing_that_others_choose_runs_in_the_console(boss: Visitor, record: d
         expect(page.get_by_text("Loading", exact=True)).to_have_count(0)
         assert page.locator("main script, main img, main svg[onload]").count() == 0
         assert page.evaluate("globalThis.hasRun") is None
-    expect(boss.turn("/accounts/shop", "shop").get_by_text(IMAGE).first).to_be_visible()
-    expect(boss.turn("/lists/registrations").get_by_text(FORMULA).first).to_be_visible()
+    boss.turn("/accounts/shop", "shop").get_by_text(IMAGE).first.wait_for()
+    boss.turn("/lists/registrations").get_by_text(FORMULA).first.wait_for()
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def row(page: Page, text: str) -> Locator:
 def undo(page: Page) -> None:
     """Take the last act back and wait for it: what the page shows at once may be from before the act."""
     page.get_by_role("button", name="Undo").click()
-    expect(page.get_by_text("Undone")).to_be_visible()
+    page.get_by_text("Undone").wait_for()
 
 
 def done(page: Page, act: str, **fields: str) -> Locator:
@@ -106,14 +106,14 @@ def test_a_customer_is_made_whole_after_a_trial(site: Watched, visit: Visit) -> 
     page.get_by_role("button", name="Check the change").click()  # no trial, which would find the account
     expect(asked).to_contain_text("It may have been carried out all the same")
     asked.get_by_role("button", name="Make the customer").click()
-    expect(page.get_by_text(re.compile("Nothing was done now.*The customer bakery is made"))).to_be_visible()
-    expect(page.get_by_role("heading", level=1, name="bakery")).to_be_visible()
+    page.get_by_text(re.compile("Nothing was done now.*The customer bakery is made")).wait_for()
+    page.get_by_role("heading", level=1, name="bakery").wait_for()
     assert Decimal(site.api.ask("GET", "/accounts/bakery/balance").json["balance"]) == Decimal("12.5")
 
     page.get_by_text("Gateways", exact=True).last.click()
-    expect(page.get_by_label("Gateways", exact=True).get_by_role("link", name="bakery-pbx")).to_be_visible()
+    page.get_by_label("Gateways", exact=True).get_by_role("link", name="bakery-pbx").wait_for()
     page.get_by_text("Phones", exact=True).last.click()
-    expect(page.get_by_label("Phones", exact=True).get_by_role("link", name="7401")).to_be_visible()
+    page.get_by_label("Phones", exact=True).get_by_role("link", name="7401").wait_for()
     page.get_by_text("Prices of its calls now").click()
     expect(page.get_by_label("Prices of its calls now")).to_contain_text("0.60")
 
@@ -122,7 +122,7 @@ def test_a_customer_is_made_whole_after_a_trial(site: Watched, visit: Visit) -> 
     page.get_by_role("combobox", name="rate_group", exact=True).first.fill("sell")
     page.get_by_role("button", name="Check the change").click()
     asked.get_by_role("button", name="Make the customer").click()
-    expect(page.get_by_role("heading", level=1, name="florist")).to_be_visible()
+    page.get_by_role("heading", level=1, name="florist").wait_for()
     undo(page)
     assert site.api.ask("GET", "/accounts/florist").status == 404
 
@@ -142,7 +142,7 @@ def test_money_is_moved_and_credit_given_and_both_are_undone(site: Watched, visi
     done(page, "Check")
     assert balance("acme") == before[0]
     asked.get_by_role("button", name="Transfer").dblclick()
-    expect(page.get_by_text("3.25 USD moved to other")).to_be_visible()
+    page.get_by_text("3.25 USD moved to other").wait_for()
     expect(page.get_by_role("button", name="Transfer")).to_be_focused()
     assert (balance("acme"), balance("other")) == (before[0] - Decimal("3.25"), before[1] + Decimal("3.25"))
     undo(page)
@@ -156,7 +156,7 @@ def test_money_is_moved_and_credit_given_and_both_are_undone(site: Watched, visi
     expect(credited(page, "99")).to_contain_text("The overdraft limit is 99")
     assert site.api.ask("POST", "/accounts/rival/overrides", {"overdraft_limit": "66"}).status == 200
     page.get_by_role("button", name="Undo").click()
-    expect(page.get_by_role("alert").filter(has_text="Another person has changed this since")).to_be_visible()
+    page.get_by_role("alert").filter(has_text="Another person has changed this since").wait_for()
     assert [each["value"] for each in site.items("/overrides?name=rival")] == ["66.00"]
     assert site.daemon.succeed("overrides", "clear", "rival")
 
@@ -165,15 +165,15 @@ def test_agents_are_a_tree(visit: Visit) -> None:
     visitor = visit()
     page = visitor.go("/agents", "Agents")
     reseller = page.locator("ul.tree > li", has=page.get_by_role("link", name="reseller"))
-    expect(reseller.get_by_role("link", name="acme")).to_be_visible()
+    reseller.get_by_role("link", name="acme").wait_for()
     expect(reseller).to_contain_text("1 directly below, 1 in all")
     expect(page.get_by_role("link", name="vendors", exact=True)).to_have_count(0)
     page.get_by_label("All accounts").check(force=True)
-    expect(page.get_by_role("link", name="vendors", exact=True)).to_be_visible()
+    page.get_by_role("link", name="vendors", exact=True).wait_for()
     page.get_by_role("button", name="Accounts below reseller").click()
     expect(page.get_by_role("link", name="acme")).to_have_count(0)
     visitor.go("/agents?" + page.url.partition("?")[2])
-    expect(page.get_by_role("link", name="vendors", exact=True)).to_be_visible()
+    page.get_by_role("link", name="vendors", exact=True).wait_for()
     expect(page.get_by_role("link", name="acme")).to_have_count(0)
 
 
@@ -186,7 +186,7 @@ def test_a_person_is_added_by_a_link_and_taken_out_again(site: Watched, visit: V
     link = secret.locator("pre").inner_text()
     assert link.startswith(f"{visitor.base}/#/first-login/")
     secret.get_by_role("button", name="Close").last.click()
-    expect(page.get_by_text("carol may log in with the link")).to_be_visible()
+    page.get_by_text("carol may log in with the link").wait_for()
     assert link not in page.content()
     row(page, "carol").get_by_role("button", name="Role").click()
     expect(done(page, "Role", Role="finance")).to_contain_text("carol has the role finance")
@@ -195,7 +195,7 @@ def test_a_person_is_added_by_a_link_and_taken_out_again(site: Watched, visit: V
     expect(row(page, "carol")).to_contain_text("Viewer")
     row(page, "carol").get_by_role("button", name="Disable").click()
     expect(done(page, "Disable")).to_contain_text("carol cannot log in any more")
-    expect(row(page, "carol").get_by_role("button", name="Enable")).to_be_visible()
+    row(page, "carol").get_by_role("button", name="Enable").wait_for()
     reply = site.api.ask("POST", "/session/link", {"link": link.rpartition("/")[2], "password": PASSWORD}, token=None)
     assert reply.status != 200
 
@@ -217,7 +217,7 @@ def test_roles_tokens_and_their_ends(site: Watched, visit: Visit) -> None:
     row(page, "reseller").get_by_role("button", name="Remove").click()
     expect(done(page, "Remove")).to_contain_text("The role reseller is removed")
     undo(page)
-    expect(row(page, "reseller")).to_be_visible()
+    row(page, "reseller").wait_for()
     (again,) = site.items("/roles?name=reseller")
     assert {name: again[name] for name in reseller} == reseller
 
@@ -252,7 +252,7 @@ def test_parameters_are_set_in_words_undone_and_have_versions(site: Watched, vis
     link = page.url
     page.keyboard.press("Escape")
     undo(page)
-    expect(row(page, "SS_BILLINGUNIT").get_by_role("cell", name="default", exact=True)).to_be_visible()
+    row(page, "SS_BILLINGUNIT").get_by_role("cell", name="default", exact=True).wait_for()
     parameters = {each["name"]: each for each in site.items("/parameters?limit=1000")}
     assert parameters["SS_BILLINGUNIT"]["source"] == "default"
     page.goto(link)
@@ -265,13 +265,13 @@ def test_who_logs_in_after_an_ended_session_sees_nothing_of_it(site: Watched, ne
     expect(credited(page, "55")).to_contain_text("The overdraft limit is 55")
     site.daemon.succeed("user", "disable", page.get_by_role("button", name=re.compile("^p")).inner_text())
     page.evaluate(GO, "/accounts")
-    expect(page.get_by_role("heading", level=1, name="Log in")).to_be_visible()
+    page.get_by_role("heading", level=1, name="Log in").wait_for()
     page.get_by_label("Name").fill(customer)
     page.locator("input[autocomplete=current-password]").fill(PASSWORD)
     page.keyboard.press("Enter")
-    expect(page.get_by_role("button", name=customer)).to_be_visible()
+    page.get_by_role("button", name=customer).wait_for()
     page.evaluate(GO, "/accounts/rival")
-    expect(page.get_by_role("alert").first).to_be_visible()
+    page.get_by_role("alert").first.wait_for()
     assert "The overdraft limit is 55" not in page.inner_text("body")
     assert page.locator("dl.facts").count() == 0
     assert site.daemon.succeed("overrides", "clear", "rival")
@@ -300,7 +300,7 @@ def test_what_is_planned_stands_before_the_changes_and_is_called_off(site: Watch
     asked = page.get_by_role("dialog")
     expect(asked).to_contain_text("max_cps: taken away; it was 4")
     asked.get_by_role("button", name="Call off").click()
-    expect(page.get_by_text("Version 2 of planned is called off")).to_be_visible()
+    page.get_by_text("Version 2 of planned is called off").wait_for()
     expect(page.get_by_role("region", name="Planned")).to_contain_text("changes nothing")
     (then,) = [each for each in site.items("/planned-versions") if each["name"] == "planned"]
     assert (then["version"], then["replaces"], then["keys"]) == (3, 1, {})
@@ -384,7 +384,7 @@ def test_the_details_of_an_audit_line_have_an_address(site: Watched, visit: Visi
     expect(page.get_by_role("dialog")).to_have_count(0)
     assert "open" not in page.url
     page.get_by_role("button", name="Details").first.click()
-    expect(page.get_by_role("dialog")).to_be_visible()
+    page.get_by_role("dialog").wait_for()
     assert "open" in page.url
     page = visit().go(f"/lists/audit?action=SetClock&open={line['id']}", "Audit")  # none of the rows of the table
     expect(page.get_by_role("dialog")).to_contain_text(line["action"])
@@ -400,7 +400,7 @@ def test_a_backup_is_made_and_verified_and_the_configuration_checked(site: Watch
     row(page, "vosd-").first.get_by_role("button", name="Verify").click()
     expect(done(page, "Verify")).to_contain_text("is complete")
     page = visitor.turn("/health", "Health")
-    expect(page.get_by_text("It can be loaded")).to_be_visible()
+    page.get_by_text("It can be loaded").wait_for()
     page.get_by_role("button", name="Load the configuration").click()
     expect(done(page, "Load the configuration")).to_contain_text("is in force")
     assert Path(site.daemon.directory).exists()
@@ -410,10 +410,10 @@ def test_a_backup_is_made_and_verified_and_the_configuration_checked(site: Watch
 def test_who_may_not_do_it_is_offered_no_button(visit: Visit, role: str, account: str | None) -> None:
     visitor = visit(role, account)
     page = visitor.go("/accounts/acme", "acme")
-    expect(page.locator("dl.facts").first).to_be_visible()
+    page.locator("dl.facts").first.wait_for()
     for button in ("Transfer", "Credit", "Book a payment", "Block"):
         expect(page.get_by_role("button", name=button, exact=True)).to_have_count(int(role == "agent"))
     for path in ("/lists/people", "/lists/tokens", "/lists/roles", "/lists/backups"):
         page = visitor.turn(path)
-        expect(page.get_by_text("does not have the right")).to_be_visible()
+        page.get_by_text("does not have the right").wait_for()
         assert page.locator("main button").filter(has_text=re.compile("Add|Make|New")).count() == 0

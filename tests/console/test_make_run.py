@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 from doubles.sockets.loopback import free_endpoint
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
 from console.conftest import Visitor, violations
 from console.made_run import VOSD, Example, example_run, first_log_in, make_run, said_in
@@ -36,16 +36,23 @@ shutdown_grace: 0
 """
 
 
-def test_the_link_of_make_run_makes_the_first_administrator_and_no_second(tmp_path: Path, browser: Browser) -> None:
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """Return a window of a test's own; one that stayed open would ask a switch that has ended."""
+    page = browser.new_page(locale="en", reduced_motion="reduce")
+    yield page
+    page.close()
+
+
+def test_the_link_of_make_run_makes_the_first_administrator_and_no_second(tmp_path: Path, page: Page) -> None:
     config = tmp_path / "vosd.yaml"
     api = free_endpoint()
     config.write_text(CONFIGURATION.format(sip=free_endpoint(), api=api, directory=tmp_path))
     with make_run(f"CONFIG={config}") as lines:
         said = said_in(lines)
         assert said["base"] == f"http://{api}"
-        page = browser.new_page(locale="en", reduced_motion="reduce")
         first_log_in(page, f"{said['base']}/{said['link']}")
-        expect(page.get_by_role("heading", level=1, name="Overview")).to_be_visible()
+        page.get_by_role("heading", level=1, name="Overview").wait_for()
         first = subprocess.run(
             [VOSD, "user", "first", "--wait", "-c", config],
             capture_output=True, text=True, check=True,
@@ -60,8 +67,7 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Example]:
         yield running
 
 
-def test_the_example_has_something_on_every_screen(example: Example, browser: Browser) -> None:
-    page = browser.new_page(locale="en", reduced_motion="reduce")
+def test_the_example_has_something_on_every_screen(example: Example, page: Page) -> None:
     first_log_in(page, example.link)
     # shortly after midnight the day has no calls yet; its figures are read twice a minute
     expect(page.get_by_role("region", name="Today").first).to_contain_text("Income today", timeout=100_000)
@@ -69,17 +75,16 @@ def test_the_example_has_something_on_every_screen(example: Example, browser: Br
     for path, title in SCREENS.items():
         visitor.turn(path, title)
         shown = page.locator(".mantine-Alert-root") if path == "/alarms" else page.locator("tbody tr td")
-        expect(shown.first).to_be_visible()
+        shown.first.wait_for()
 
 
 def test_a_customer_sees_its_money_how_to_pay_in_and_its_invoice_under_the_name_of_the_operator(
-    example: Example, browser: Browser
+    example: Example, page: Page
 ) -> None:
-    page = browser.new_page(locale="en", reduced_motion="reduce")
     first_log_in(page, example.added("harold", "customer", "harbour-hotels"))
-    expect(page.get_by_role("heading", level=1, name="Harbour Hotels")).to_be_visible()
+    page.get_by_role("heading", level=1, name="Harbour Hotels").wait_for()
     expect(page).to_have_title(re.compile("^Harbour Hotels . Example Telecom$"))
-    expect(page.get_by_role("link", name="Example Telecom")).to_be_visible()
+    page.get_by_role("link", name="Example Telecom").wait_for()
     expect(page.get_by_role("region", name="How to pay in")).to_contain_text("Say as reference: harbour-hotels")
     button = page.get_by_role("link", name="My account", exact=True)
     assert button.evaluate("e => getComputedStyle(e).backgroundColor") == "rgb(11, 114, 133)"
@@ -91,8 +96,7 @@ def test_a_customer_sees_its_money_how_to_pay_in_and_its_invoice_under_the_name_
     assert violations(page) == []
 
 
-def test_an_agent_sees_the_accounts_below_it(example: Example, browser: Browser) -> None:
-    page = browser.new_page(locale="en", reduced_motion="reduce")
+def test_an_agent_sees_the_accounts_below_it(example: Example, page: Page) -> None:
     first_log_in(page, example.added("rosa", "agent", "reseller"))
     below = page.get_by_role("region", name="Accounts below").first
     expect(below.locator("tbody tr")).to_have_count(2)

@@ -61,7 +61,7 @@ def confirmed(page: Page, act: str, said: str) -> None:
     """Answer the question that the button asks, and wait for the words about what was done."""
     page.get_by_role("button", name=act, exact=True).click()
     page.get_by_role("dialog").get_by_role("button", name=act, exact=True).click()
-    expect(page.get_by_role("status").filter(has_text=said).first).to_be_visible()
+    page.get_by_role("status").filter(has_text=said).first.wait_for()
 
 
 def test_a_large_payment_waits_for_a_second_person(site: Watched, boss: Visitor) -> None:
@@ -74,7 +74,7 @@ def test_a_large_payment_waits_for_a_second_person(site: Watched, boss: Visitor)
     page.get_by_role("button", name="Confirm").click()
     expect(page.get_by_role("dialog")).to_contain_text("Book 5\u202f000.00 on rival?")
     page.get_by_role("dialog").get_by_role("button", name="Confirm").click()
-    expect(page.get_by_text("rival: booked 5\u202f000.00")).to_be_visible()
+    page.get_by_text("rival: booked 5\u202f000.00").wait_for()
     assert balance(site, "rival") == before + 5000
     expect(page.get_by_label("Waiting for a second person").locator("tbody tr")).to_have_count(0)
     page = boss.go("/payments?account=rival", "Payments")
@@ -101,7 +101,7 @@ def test_money_is_moved_between_accounts(site: Watched, boss: Visitor) -> None:
     page.route("**/api/v1/transfers", lose_the_answer, times=1)
     page.get_by_role("button", name="Transfer", exact=True).click()
     page.get_by_role("dialog").get_by_role("button", name="Transfer", exact=True).click()
-    expect(page.get_by_role("dialog").get_by_role("alert")).to_be_visible()
+    page.get_by_role("dialog").get_by_role("alert").wait_for()
     page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
     expect(page.get_by_role("dialog")).to_have_count(0)
     confirmed(page, "Transfer", "other: booked 12.345678")  # once, though it was ordered twice
@@ -111,9 +111,9 @@ def test_money_is_moved_between_accounts(site: Watched, boss: Visitor) -> None:
     )
     page.route("**/api/v1/transfers", lose_the_answer, times=1)
     page.get_by_role("button", name="Undo").click()
-    expect(page.get_by_role("alert")).to_be_visible()
+    page.get_by_role("alert").wait_for()
     page.get_by_role("button", name="Undo").click()  # moves the money back once, though it was asked for twice
-    expect(page.get_by_text("rival: booked 12.345678")).to_be_visible()
+    page.get_by_text("rival: booked 12.345678").wait_for()
     assert (balance(site, "rival"), balance(site, "other")) == before
 
 
@@ -126,7 +126,7 @@ def test_a_file_of_payments_is_booked_once_however_often(site: Watched, boss: Vi
         page.locator("input[type=file]").set_input_files(file)
 
     chosen("account,amount,reference\nother,1.50,f-1\nunknown,2,f-2\n,3,f-3\n")
-    expect(page.get_by_text("1 rows cannot be booked")).to_be_visible()
+    page.get_by_text("1 rows cannot be booked").wait_for()
     expect(page.get_by_role("button", name="Book 3 payments")).to_be_disabled()
     chosen("account,amount,reference\nother,1.50,f-1\nunknown,2,f-2\n")
     held: list[Route] = []
@@ -137,12 +137,12 @@ def test_a_file_of_payments_is_booked_once_however_often(site: Watched, boss: Vi
     page.route("**/accounts/unknown/payments", hold, times=1)
     page.get_by_role("button", name="Book 2 payments").click()
     page.get_by_role("dialog").get_by_role("button", name="Book 2 payments").click()
-    expect(page.get_by_label("File of payments").get_by_text("booked 1.50")).to_be_visible()
+    page.get_by_label("File of payments").get_by_text("booked 1.50").wait_for()
     assert page.evaluate("() => !window.dispatchEvent(new Event('beforeunload', { cancelable: true }))")
     held[0].continue_()
-    expect(page.get_by_role("status").filter(has_text="1 of 2 payments were booked now")).to_be_visible()
+    page.get_by_role("status").filter(has_text="1 of 2 payments were booked now").wait_for()
     assert page.evaluate("() => window.dispatchEvent(new Event('beforeunload', { cancelable: true }))")
-    expect(page.get_by_label("File of payments").get_by_text("unknown").last).to_be_visible()
+    page.get_by_label("File of payments").get_by_text("unknown").last.wait_for()
     confirmed(page, "Book 2 payments", "0 of 2 payments were booked now")
     assert balance(site, "other") == before + Decimal("1.50")
     assert violations(page) == []
@@ -163,11 +163,11 @@ def test_an_invoice_is_made_issued_mailed_paid_and_taken_back(
         page.get_by_role("button", name="PDF").click()
     assert download.value.path().read_bytes().startswith(b"%PDF")
     (invoice,) = site.items("/invoices")
-    expect(page.get_by_role("heading", level=1, name=invoice["number"])).to_be_visible()
+    page.get_by_role("heading", level=1, name=invoice["number"]).wait_for()
     page.get_by_role("button", name="Mail", exact=True).click()
     page.get_by_role("dialog").get_by_label("To (empty").fill("books@example.com")
     page.get_by_role("dialog").get_by_role("button", name="Mail", exact=True).click()
-    expect(page.get_by_role("status").filter(has_text=f"{invoice['number']} was mailed").first).to_be_visible()
+    page.get_by_role("status").filter(has_text=f"{invoice['number']} was mailed").first.wait_for()
     mail = postbox.mails.get_nowait()
     assert (mail["To"], [each.get_content_type() for each in mail.iter_attachments()][:1]) == (
         "books@example.com", ["application/pdf"],
@@ -176,16 +176,16 @@ def test_an_invoice_is_made_issued_mailed_paid_and_taken_back(
     page.get_by_role("dialog").get_by_role("button", name="Check").click()
     asked = page.get_by_role("dialog", name=f"Book what is not paid yet of {invoice['number']}?")
     asked.get_by_role("button", name="Book a payment").click()
-    expect(page.get_by_text(f"acme: booked {invoice['gross']}")).to_be_visible()
+    page.get_by_text(f"acme: booked {invoice['gross']}").wait_for()
     assert site.items("/invoices")[0]["state"] == "paid"
     confirmed(page, "Cancel the invoice", "The credit note is")
     assert {each["kind"] for each in site.items("/invoices")} == {"invoice", "credit_note"}
     customer = visit("customer", "acme", NARROW)
     seen = customer.go("/invoices", "Invoices")
-    expect(seen.get_by_role("link", name=invoice["number"], exact=True)).to_be_visible()
+    seen.get_by_role("link", name=invoice["number"], exact=True).wait_for()
     expect(seen.get_by_role("button", name="Make invoices")).to_have_count(0)
     seen.get_by_role("link", name=invoice["number"], exact=True).click()
-    expect(seen.get_by_role("button", name="PDF")).to_be_visible()
+    seen.get_by_role("button", name="PDF").wait_for()
     expect(seen.get_by_role("button", name="Issue")).to_have_count(0)
     assert seen.evaluate("document.documentElement.scrollWidth") <= NARROW[0]
 
@@ -207,7 +207,7 @@ def test_a_vendors_bill_is_compared_and_disputed(site: Watched, boss: Visitor) -
     for field in ("From", "To"):
         page.get_by_label(field, exact=True).fill(day)
     page.get_by_role("button", name="Compare").click()
-    expect(page.get_by_role("heading", level=1, name="vendors bill.csv")).to_be_visible()
+    page.get_by_role("heading", level=1, name="vendors bill.csv").wait_for()
     expect(page.get_by_label("Differences").locator("tbody tr")).to_have_count(2)
     assert not any("outside of the period" in each for each in rows(page, "Differences")), "the last day is in it"
     assert any(each.startswith("not ours") and "0.70 USD" in each for each in rows(page, "Differences"))
@@ -228,7 +228,7 @@ def test_a_vendors_bill_is_compared_and_disputed(site: Watched, boss: Visitor) -
     confirmed(page, "Change the dispute", "The dispute is settled: 0.70")
     assert balance(site, "vendors") == before + Decimal("0.70")
     page = boss.turn("/bills", "Vendors' bills")
-    expect(page.get_by_role("link", name="bill.csv")).to_be_visible()
+    page.get_by_role("link", name="bill.csv").wait_for()
 
 
 def test_what_is_missing_for_the_close_of_a_month_is_said_before(boss: Visitor) -> None:
@@ -262,7 +262,7 @@ def test_a_month_is_closed_with_a_reason_for_what_is_passed_over(site: Watched, 
 def test_those_who_may_not_book_are_not_offered_it(visit: Visit, role: str, account: str | None, hidden: str) -> None:
     visitor = visit(role, account, NARROW)
     page = visitor.go("/payments?account=acme", "Payments")
-    expect(page.get_by_role("tab", name="Booked")).to_be_visible()
+    page.get_by_role("tab", name="Booked").wait_for()
     expect(page.get_by_role("tab", name=re.compile(hidden))).to_have_count(0)
     for path in ("/months", "/payments"):
         page = visitor.turn(path)

@@ -42,7 +42,7 @@ def saved(page: Page) -> Locator:
     """Check a change, and return the question before it is saved."""
     page.get_by_role("button", name="Check the change").click()
     asked = page.get_by_role("dialog")
-    expect(asked).to_be_visible()
+    asked.wait_for()
     return asked
 
 
@@ -57,11 +57,11 @@ def test_forms_have_every_key_of_every_kind(site: Watched, visit: Visit) -> None
     for path, page in visit().each(forms):
         kind = path.removeprefix("/new/")
         more = page.locator("summary", has_text="more settings")
-        expect(page.get_by_label("Find one of")).to_be_visible()
+        page.get_by_label("Find one of").wait_for()
         if more.count():
             if page.locator("details[open]").count() == 0:
                 more.click()
-            expect(page.locator("details[open] .fields").first).to_be_visible()
+            page.locator("details[open] .fields").first.wait_for()
         declared = {each["name"] for each in site.api.ask("GET", f"/definitions/{kind}").json["keys"]}
         shown = {name.removesuffix(" *") for name in page.evaluate(LABELS)}
         assert declared <= shown, (kind, declared - shown)
@@ -80,7 +80,7 @@ def test_an_object_is_made_changed_compared_reverted_and_ended(site: Watched, vi
     page.get_by_role("textbox", name="hosts").fill("192.0.2.200\n192.0.2.201")
     page.get_by_label("Find one of").fill("max_concurrent")
     page.get_by_role("textbox", name="max_concurrent").fill("0")
-    expect(page.get_by_text("A number from 1 to 1000000")).to_be_visible()
+    page.get_by_text("A number from 1 to 1000000").wait_for()
     page.get_by_role("textbox", name="max_concurrent").fill("12")
     page.get_by_label("Find one of").fill("auth")
     page.get_by_role("textbox", name="username").first.fill("office")
@@ -92,8 +92,8 @@ def test_an_object_is_made_changed_compared_reverted_and_ended(site: Watched, vi
     assert site.api.ask("GET", "/mapping-gateways/office-pbx").status == 404
     assert violations(page) == []
     asked.get_by_role("button", name="Save").click()
-    expect(page.get_by_text("office-pbx is made")).to_be_visible()
-    expect(page.get_by_role("heading", level=1, name="office-pbx")).to_be_visible()
+    page.get_by_text("office-pbx is made").wait_for()
+    page.get_by_role("heading", level=1, name="office-pbx").wait_for()
     assert keys_of(site, "/mapping-gateways/office-pbx") == {
         "account": "acme", "hosts": ["192.0.2.200", "192.0.2.201"], "max_concurrent": "12",
         "auth": {"username": "office", "password": "(hidden)"},
@@ -108,12 +108,12 @@ def test_an_object_is_made_changed_compared_reverted_and_ended(site: Watched, vi
     asked.get_by_role("button", name="Save").click()
     expect(asked.get_by_role("alert")).to_contain_text("The switch does not answer")
     asked.get_by_role("button", name="Save").click()
-    expect(page.get_by_text("Nothing was done now")).to_be_visible()
-    expect(page.get_by_text("office-pbx is changed: version 2")).to_be_visible()
+    page.get_by_text("Nothing was done now").wait_for()
+    page.get_by_text("office-pbx is changed: version 2").wait_for()
     with_secret = site.daemon.ask("definitions", "show", "mapping_gateways", "office-pbx", "--secrets")["keys"]
     assert with_secret["auth"]["password"] == "a-long-secret-1"
     page.get_by_role("button", name="Undo").click()
-    expect(page.get_by_text("Undone")).to_be_visible()
+    page.get_by_text("Undone").wait_for()
     expect(page.get_by_role("textbox", name="max_concurrent")).to_have_value("12")
     assert keys_of(site, "/mapping-gateways/office-pbx")["max_concurrent"] == "12"
 
@@ -123,10 +123,10 @@ def test_an_object_is_made_changed_compared_reverted_and_ended(site: Watched, vi
     expect(history.nth(1)).to_contain_text("max_concurrent: from 12 to 20")
     expect(history.nth(2)).to_contain_text("contract 17")
     page.get_by_label("From", exact=True).select_option("1")
-    expect(page.get_by_text("They are the same")).to_be_visible()
+    page.get_by_text("They are the same").wait_for()
     assert page.url.endswith("tab=history&first=1&last=3")
     page.reload()
-    expect(page.get_by_text("They are the same")).to_be_visible()
+    page.get_by_text("They are the same").wait_for()
     assert violations(page) == []
     page.get_by_role("button", name="Go back to version 2").click()
     asked = page.get_by_role("dialog")
@@ -137,8 +137,8 @@ def test_an_object_is_made_changed_compared_reverted_and_ended(site: Watched, vi
     asked.get_by_role("button", name="Cancel").click()
     page.get_by_role("button", name="Go back to version 2").click()  # no trial, which would find another version
     asked.get_by_role("button", name="Go back to it").click()
-    expect(page.get_by_text("Nothing was done now")).to_be_visible()
-    expect(page.get_by_text("office-pbx is as in version 2 again")).to_be_visible()
+    page.get_by_text("Nothing was done now").wait_for()
+    page.get_by_text("office-pbx is as in version 2 again").wait_for()
     assert keys_of(site, "/mapping-gateways/office-pbx")["max_concurrent"] == "20"
 
     page.get_by_role("tab", name="Keys").click()
@@ -150,11 +150,11 @@ def test_an_object_is_made_changed_compared_reverted_and_ended(site: Watched, vi
     asked.get_by_role("button", name="End it").click()
     expect(asked).to_contain_text("It may have been carried out all the same")
     asked.get_by_role("button", name="End it").click()
-    expect(page.get_by_text(re.compile("Nothing was done now.*office-pbx is ended"))).to_be_visible()
+    page.get_by_text(re.compile("Nothing was done now.*office-pbx is ended")).wait_for()
     assert site.api.ask("GET", "/mapping-gateways/office-pbx").status == 404
     page.get_by_role("button", name="Undo").click()
-    expect(page.get_by_text("Undone")).to_be_visible()
-    expect(page.get_by_role("link", name="office-pbx")).to_be_visible()
+    page.get_by_text("Undone").wait_for()
+    page.get_by_role("link", name="office-pbx").wait_for()
 
 
 def test_two_people_at_one_object_see_both_versions(site: Watched, visit: Visit) -> None:
@@ -165,24 +165,24 @@ def test_two_people_at_one_object_see_both_versions(site: Watched, visit: Visit)
     assert made.status == 200
     page.evaluate(TIME_PASSES)
     page.evaluate("['offline', 'online'].forEach(name => dispatchEvent(new Event(name)))")
-    expect(page.get_by_text("administrator has saved version 2 meanwhile. What you have typed stays")).to_be_visible()
+    page.get_by_text("administrator has saved version 2 meanwhile. What you have typed stays").wait_for()
     expect(page.get_by_role("textbox", name="overdraft_limit")).to_have_value("30")
     page.get_by_role("button", name="Check the change").click()
     asked = page.get_by_role("dialog", name="Changed by another person meanwhile")
     expect(asked).to_contain_text("administrator has saved version 2")
-    expect(asked.get_by_role("row", name="overdraft_limit 10 20 30")).to_be_visible()
-    expect(asked.get_by_role("row", name="max_cps 1 2 1")).to_be_visible()
+    asked.get_by_role("row", name="overdraft_limit 10 20 30").wait_for()
+    asked.get_by_role("row", name="max_cps 1 2 1").wait_for()
     expect(asked).to_contain_text("Both have changed: overdraft_limit")
     assert violations(page) == []
     asked.get_by_role("button", name="Put mine on top").click()
     asked = saved(page)
     expect(asked).to_contain_text("overdraft_limit: from 20 to 30")
     asked.get_by_role("button", name="Save").click()
-    expect(page.get_by_text("desk is changed: version 3")).to_be_visible()
+    page.get_by_text("desk is changed: version 3").wait_for()
     assert keys_of(site, "/accounts/desk") == {"currency": "USD", "overdraft_limit": "30", "max_cps": "2"}
     assert site.api.ask("PATCH", "/accounts/desk", {"keys": {"max_cps": "3"}}).status == 200
     page.get_by_role("button", name="Undo").click()
-    expect(page.get_by_role("alert").filter(has_text="Another person has changed this since")).to_be_visible()
+    page.get_by_role("alert").filter(has_text="Another person has changed this since").wait_for()
     assert keys_of(site, "/accounts/desk")["max_cps"] == "3", "the undo has taken back the change of another person"
 
 
@@ -195,7 +195,7 @@ def test_mistakes_stand_at_their_fields_and_references_hold_an_object(site: Watc
     page = visitor.go("/objects/accounts/holder", "holder")
     page.get_by_role("combobox", name="rate_group", exact=True).fill("missing")
     page.get_by_role("button", name="Check the change").click()
-    expect(page.get_by_role("alert").filter(has_text="Settings to correct: 1")).to_be_visible()
+    page.get_by_role("alert").filter(has_text="Settings to correct: 1").wait_for()
     expect(page.get_by_role("combobox", name="rate_group", exact=True)).to_have_attribute("aria-invalid", "true")
     page.get_by_role("combobox", name="rate_group", exact=True).fill("held")
     page.locator("details", has_text="per: day").locator("summary").click()
@@ -212,7 +212,7 @@ def test_mistakes_stand_at_their_fields_and_references_hold_an_object(site: Watc
 
 def test_objects_of_files_are_shown_with_their_place_and_not_changed(visit: Visit) -> None:
     page = visit().go("/objects/routing_gateways/carrier-b", "carrier-b")
-    expect(page.get_by_text("vosd.yaml:")).to_be_visible()
+    page.get_by_text("vosd.yaml:").wait_for()
     expect(page.get_by_role("textbox", name="address", exact=True)).to_be_disabled()
     expect(page.get_by_role("button", name="Check the change")).to_have_count(0)
     expect(page.get_by_role("button", name="End it")).to_have_count(0)
@@ -229,9 +229,9 @@ def test_who_may_not_change_an_object_is_offered_no_change(
     for button in ("Check the change", "End it", "Copy"):
         expect(page.get_by_role("button", name=button)).to_have_count(0)
     page = visitor.turn("/objects/phones", "Phones")
-    expect(page.get_by_role("link", name="7301")).to_be_visible()
+    page.get_by_role("link", name="7301").wait_for()
     expect(page.get_by_role("link", name="New")).to_have_count(0)
-    expect(visitor.turn("/new/phones", "New: Phones").get_by_text("does not have the right")).to_be_visible()
+    visitor.turn("/new/phones", "New: Phones").get_by_text("does not have the right").wait_for()
 
 
 def test_a_customer_changes_the_password_of_its_phone_and_nothing_else(site: Watched, visit: Visit) -> None:
@@ -241,7 +241,7 @@ def test_a_customer_changes_the_password_of_its_phone_and_nothing_else(site: Wat
     asked = page.get_by_role("dialog")
     asked.locator("input").fill("another-secret-2")
     asked.get_by_role("button", name="New password").click()
-    expect(page.get_by_text("7302 has a new password")).to_be_visible()
+    page.get_by_text("7302 has a new password").wait_for()
     shown = site.daemon.ask("definitions", "show", "phones", "7302", "--secrets")
     assert shown["keys"]["password"] == "another-secret-2"
 
@@ -250,7 +250,7 @@ def test_an_agent_sees_the_keys_that_it_may_set(site: Watched, visit: Visit) -> 
     site.api.ask("PUT", "/accounts/sub", {"keys": {"agent": "reseller", "rate_group": "sell"}})
     page = visit("agent", "reseller").go("/objects/accounts/sub", "sub")
     page.get_by_label("Find one of").fill("o")
-    expect(page.get_by_role("textbox", name="overdraft_limit")).to_be_visible()
+    page.get_by_role("textbox", name="overdraft_limit").wait_for()
     expect(page.get_by_role("combobox", name="routing_plan")).to_have_count(0)
     expect(page.get_by_label("In force from")).to_have_count(0)
 
@@ -263,7 +263,7 @@ def test_an_agent_makes_an_account_below_itself(site: Watched, visit: Visit) -> 
     page.get_by_label("Find one of").fill("rate_group")
     page.get_by_role("combobox", name="rate_group", exact=True).fill("sell")
     saved(page).get_by_role("button", name="Save").click()
-    expect(page.get_by_text("corner is made")).to_be_visible()
+    page.get_by_text("corner is made").wait_for()
     assert keys_of(site, "/accounts/corner") == {"rate_group": "sell", "agent": "chief"}
 
 
@@ -275,11 +275,11 @@ def test_a_change_that_begins_later_holds_then_and_is_undone(site: Watched, visi
     asked = saved(page)
     expect(asked).to_contain_text("in force from")
     asked.get_by_role("button", name="Save").click()
-    expect(page.get_by_text("late is changed: version 2")).to_be_visible()
+    page.get_by_text("late is changed: version 2").wait_for()
     expect(page.get_by_role("textbox", name="patterns")).to_have_value("4477*")
     assert keys_of(site, "/number-lists/late") == {"patterns": ["4477*"]}
     page.get_by_role("button", name="Undo").click()
-    expect(page.get_by_text("Undone")).to_be_visible()
+    page.get_by_text("Undone").wait_for()
     versions = site.items("/number-lists/late/versions?sort=-version")
     assert [(each["version"], each["begins_at"][:4]) for each in versions[:2]] == [(3, "2099"), (2, "2099")]
     assert site.api.ask("GET", "/number-lists/late/diff?first=1&last=3").json["keys"] == {}
@@ -291,7 +291,7 @@ def test_forms_fit_a_telephone_and_speak_chinese(visit: Visit) -> None:
     for path, page in visitor.each(screens):
         expect(page.get_by_text("加载", exact=False)).to_have_count(0)
         if path == "/new/routing_gateways":
-            expect(page.get_by_text("呼叫的去向。")).to_be_visible()
+            page.get_by_text("呼叫的去向。").wait_for()
             page.get_by_label("项设置中查找").fill("拨号写法")
             expect(page.get_by_role("group", name="number_format")).to_contain_text("国际前缀")
         assert page.evaluate("document.documentElement.scrollWidth") <= NARROW[0], path
@@ -322,14 +322,14 @@ def test_a_calendar_is_drawn_as_a_week_before_it_is_saved(site: Watched, boss: V
     tuesday = page.get_by_role("img", name=re.compile("^Tue 2026-03-03: "))
     expect(tuesday).to_have_attribute("aria-label", re.compile("09:00.18:00 not working .date or holiday."))
     page.get_by_label("entries 3: to").fill("25:00")
-    expect(page.get_by_role("alert").filter(has_text="entries[2].to")).to_be_visible()
+    page.get_by_role("alert").filter(has_text="entries[2].to").wait_for()
     page.get_by_label("entries 3: to").fill("")
     page.get_by_label("entries 3: from").fill("")
     expect(tuesday).to_have_attribute("aria-label", re.compile("00:00.24:00 not working"))
     assert violations(page) == []
     fits_a_telephone(page)
     saved(page).get_by_role("button", name="Save").click()
-    expect(page.get_by_text("hours is made")).to_be_visible()
+    page.get_by_text("hours is made").wait_for()
     assert keys_of(site, "/calendars/hours") == {
         "entries": [
             {"weekdays": ["mon", "tue", "wed", "thu", "fri"], "from": "09:00", "to": "18:00"},
@@ -358,8 +358,8 @@ def test_a_plan_shows_what_it_does_with_a_number_before_it_is_saved(site: Watche
     fits_a_telephone(page)
     page.get_by_role("button", name="Try on last week's calls").click()
     asked = page.get_by_role("dialog", name="calls")
-    expect(asked.get_by_text("calls would go elsewhere")).to_be_visible()
+    asked.get_by_text("calls would go elsewhere").wait_for()
     asked.get_by_role("button", name="Close").click()
     saved(page).get_by_role("button", name="Save").click()
-    expect(page.get_by_text("narrow is changed: version 2")).to_be_visible()
+    page.get_by_text("narrow is changed: version 2").wait_for()
     assert keys_of(site, "/routing-plans/narrow") == {"order": ["calendar", "prefix", "cost", "priority", "weight"]}

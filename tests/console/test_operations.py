@@ -35,7 +35,7 @@ def test_the_calls_of_a_destination_are_hung_up_together(site: Watched, boss: Vi
     with conversing(site.stage, "4410", "4410") as (first, second):
         first.establish()
         second.establish()
-        expect(page.get_by_text("2 calls", exact=True)).to_be_visible()  # the row of both is there with the first
+        page.get_by_text("2 calls", exact=True).wait_for()  # the row of both is there with the first
         expect(page.get_by_label("Calls now").locator("tbody tr")).to_have_count(1)
         expect(page.get_by_label("Calls now").locator("tbody tr")).to_contain_text("4410")
         page.get_by_role("checkbox", name="Select all calls of 4410").check()
@@ -43,7 +43,7 @@ def test_the_calls_of_a_destination_are_hung_up_together(site: Watched, boss: Vi
         expect(page.get_by_role("dialog")).to_contain_text("Hang up 2 calls?")
         with meanwhile(first.is_ended_by_the_switch, second.is_ended_by_the_switch):
             page.get_by_role("dialog").get_by_role("button", name="Hang up").click()
-        expect(page.get_by_text("2 of 2 calls were ended")).to_be_visible()
+        page.get_by_text("2 of 2 calls were ended").wait_for()
         assert violations(page) == []
     site.stage.expect_nothing_left()
 
@@ -55,14 +55,14 @@ def test_a_gateway_is_given_a_limit_and_blocked_until_a_moment_and_both_are_take
     expect(page.get_by_label("The last day by the hour")).to_contain_text("carrier-b")
     page.get_by_label("Limit of calls").fill("7")
     confirmed(page, "Set")
-    expect(page.get_by_text("Set: Limit of calls 7")).to_be_visible()
+    page.get_by_text("Set: Limit of calls 7").wait_for()
     (override,) = site.items("/overrides")
     assert (override["name"], override["setting"], override["value"]) == ("carrier-b", "max_concurrent", "7")
     page.get_by_role("button", name="Undo").click()
     expect(page.get_by_label("Set by operators").locator("tbody tr")).to_have_count(0)
     page.get_by_label("Until (empty").fill("2099-01-01T00:00")
     confirmed(page, "Block until then")
-    expect(page.get_by_text("carrier-b is blocked")).to_be_visible()
+    page.get_by_text("carrier-b is blocked").wait_for()
     (block,) = site.items("/overrides")
     assert (block["setting"], block["until"] > "2098-12-30") == ("blocked", True)
     assert violations(page) == []
@@ -85,15 +85,15 @@ def test_a_test_call_is_made_after_a_question_and_shows_its_steps(boss: Visitor)
         with meanwhile(refuse):
             page.get_by_role("dialog").get_by_role("button", name="Call now").click()
         expect(page.get_by_label("Steps")).to_contain_text("INVITE to")
-    expect(page.get_by_text("refused", exact=True)).to_be_visible()
-    expect(page.get_by_role("status").filter(has_text="486")).to_be_visible()
+    page.get_by_text("refused", exact=True).wait_for()
+    page.get_by_role("status").filter(has_text="486").wait_for()
     assert violations(page) == []
 
 
 def test_two_gateways_stand_side_by_side(boss: Visitor) -> None:
     page = boss.go("/compare?one=carrier-b&two=carrier-c", "Compare gateways")
-    expect(page.get_by_role("columnheader", name="carrier-c")).to_be_visible()
-    expect(page.get_by_role("row", name=re.compile("Offered, last day 1 1"))).to_be_visible()
+    page.get_by_role("columnheader", name="carrier-c").wait_for()
+    page.get_by_role("row", name=re.compile("Offered, last day 1 1")).wait_for()
     assert violations(page) == []
     page = boss.turn("/gateways/carrier-c", "carrier-c")
     expect(page.get_by_label("Margin of the last day")).to_contain_text("carrier-c")
@@ -101,28 +101,28 @@ def test_two_gateways_stand_side_by_side(boss: Visitor) -> None:
 
 def test_a_report_has_a_chart_and_leads_to_the_calls_behind_a_row(boss: Visitor) -> None:
     page = boss.go("/reports?name=account-areas", "Reports")
-    expect(page.get_by_role("listitem").filter(has_text="acme United Kingdom")).to_be_visible()
+    page.get_by_role("listitem").filter(has_text="acme United Kingdom").wait_for()
     assert violations(page) == []
     today = page.get_by_label("From", exact=True).input_value()
     page.get_by_label("To", exact=True).fill(today)
     page.get_by_label("To", exact=True).blur()
     expect(page).to_have_url(re.compile("until="))
     expect(page.get_by_label("To", exact=True)).to_have_value(today)  # the day itself is in the report
-    expect(page.get_by_role("listitem").filter(has_text="acme United Kingdom")).to_be_visible()
+    page.get_by_role("listitem").filter(has_text="acme United Kingdom").wait_for()
     page.get_by_role("row").filter(has_text="United Kingdom").get_by_role("link", name="calls", exact=True).click()
-    expect(page.get_by_label("Call search").locator("tbody tr").first).to_be_visible()
+    page.get_by_label("Call search").locator("tbody tr").first.wait_for()
     expect(page.get_by_label("Area", exact=True)).to_have_value("United Kingdom")
     expect(page.get_by_label("Customer", exact=True)).to_have_value("acme")
     page.go_back()
     page.get_by_role("combobox", name="Report", exact=True).click()
     page.get_by_role("option", name="revenue", exact=True).click()
     page.get_by_role("link", name="calls", exact=True).first.click()
-    expect(page.get_by_label("Call search").locator("tbody tr").first).to_be_visible()
+    page.get_by_label("Call search").locator("tbody tr").first.wait_for()
     assert "customer=acme" in page.url
     page = boss.turn("/reports?name=durations&group=5min", "Reports")
     page.get_by_label("Digits of callees").fill("4")
     page.get_by_label("Digits of callees").blur()
-    expect(page.get_by_role("columnheader", name="Callee begins with")).to_be_visible()
+    page.get_by_role("columnheader", name="Callee begins with").wait_for()
     expect(page.get_by_label("durations").locator("tbody tr").first).to_contain_text("4410")
     page.get_by_role("combobox", name="Report", exact=True).click()
     page.get_by_role("option", name="revenue", exact=True).click()
@@ -140,10 +140,10 @@ def test_a_report_has_a_chart_and_leads_to_the_calls_behind_a_row(boss: Visitor)
     delete = page.get_by_role("button", name="Delete a saved report")
     delete.click()
     page.get_by_role("menuitem", name="mine").click()
-    expect(page.get_by_text("mine is deleted")).to_be_visible()
+    page.get_by_text("mine is deleted").wait_for()
     expect(delete).to_have_count(0)
     page.get_by_role("button", name="Undo").click()
-    expect(delete).to_be_visible()
+    delete.wait_for()
     assert violations(page) == []
 
 
@@ -165,7 +165,7 @@ def test_a_route_is_tried_on_last_weeks_calls_before_it_is_saved(site: Watched, 
     for field, value in (("Mapping gateway", "acme-pbx"), ("Caller", "1202"), ("Called number", "44101999")):
         page.get_by_role("textbox", name=field, exact=True).fill(value)
     page.keyboard.press("Enter")
-    expect(page.get_by_role("status").filter(has_text="as 1202 to 44101999")).to_be_visible()
+    page.get_by_role("status").filter(has_text="as 1202 to 44101999").wait_for()
     assert rows(page, "Candidates in their order")[0].startswith("1 newcomer 44101999 1202 0.30 USD 0.30")
     assert violations(page) == []
     assert site.api.ask("GET", "/routing-gateways/newcomer").json["version"] == 1
@@ -193,18 +193,18 @@ def test_a_route_is_tried_without_money_by_those_who_do_not_see_the_books(site: 
 def test_an_alarm_is_confirmed_with_a_note_and_kept_silent(site: Watched, boss: Visitor, visit: Visit) -> None:
     blacklist(site)
     page = boss.go("/alarms", "Alarms")
-    expect(page.get_by_text("caller_blacklisted").first).to_be_visible()
+    page.get_by_text("caller_blacklisted").first.wait_for()
     page.get_by_role("button", name="Confirm", exact=True).click()
     asked = page.get_by_role("dialog")
     asked.get_by_label("Note").fill("it is our dialler")
     asked.get_by_label("Silent until").fill("2099-01-01T00:00")
     asked.get_by_role("button", name="Confirm", exact=True).click()
-    expect(page.get_by_text("it is our dialler").first).to_be_visible()
+    page.get_by_text("it is our dialler").first.wait_for()
     (alarm,) = site.api.ask("GET", "/alarms").json["alarms"]
     assert (alarm["note"], alarm["silent_until"] > "2098-12-30") == ("it is our dialler", True)
     assert violations(page) == []
     page.get_by_role("button", name="Undo").click()
-    expect(page.get_by_text("Undone")).to_be_visible()
+    page.get_by_text("Undone").wait_for()
     (alarm,) = site.api.ask("GET", "/alarms").json["alarms"]
     assert (alarm["note"], alarm["silent_until"]) == ("it is our dialler", None)
     (line, _) = site.items("/audit?action=NoteAlarm&limit=9")
@@ -212,8 +212,8 @@ def test_an_alarm_is_confirmed_with_a_note_and_kept_silent(site: Watched, boss: 
     refused = site.api.ask("POST", "/alarms/gateway_down/confirmation", {"subject": "carrier-a"})
     assert (refused.status, refused.json["code"]) == (404, "no_such_alarm")
     viewer = visit("viewer", size=NARROW, language="zh").go("/alarms", "告警")
-    expect(viewer.get_by_text("主叫进入黑名单").first).to_be_visible()
-    expect(viewer.get_by_text(re.compile("vosd blacklist list.vosd blacklist clear NUMBER"))).to_be_visible()
+    viewer.get_by_text("主叫进入黑名单").first.wait_for()
+    viewer.get_by_text(re.compile("vosd blacklist list.vosd blacklist clear NUMBER")).wait_for()
     expect(viewer.get_by_role("button", name="确认", exact=True)).to_have_count(0)
     assert viewer.evaluate("document.documentElement.scrollWidth") <= NARROW[0]
 
@@ -225,5 +225,5 @@ def test_those_who_may_only_look_are_offered_no_act(visit: Visit) -> None:
         expect(page.get_by_role("button", name=name, exact=True)).to_have_count(0)
     for path in ("/compare?one=carrier-b&two=carrier-c", "/reports?name=account-areas", "/gateways/carrier-b"):
         page = visitor.turn(path)
-        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        page.get_by_role("heading", level=1).wait_for()
         assert page.evaluate("document.documentElement.scrollWidth") <= NARROW[0], path

@@ -42,13 +42,13 @@ def test_a_sheet_is_mapped_compared_put_in_force_and_taken_back(site: Watched, b
     page.get_by_role("button", name="Put in force").click()
     expect(page.get_by_role("dialog")).to_contain_text("Put 2 rates of wholesale in force?")
     page.get_by_role("dialog").get_by_role("button", name="Put in force").click()
-    expect(page.get_by_text("Version 1 is in force")).to_be_visible()
+    page.get_by_text("Version 1 is in force").wait_for()
     assert [each["rates"] for each in versions(site)] == [2]
 
     chosen(page, SECOND, "next.csv")
     expect(page.get_by_role("combobox", name="Decimal sign")).to_have_value(",")
     page.get_by_role("button", name="Compare with the present rates").click()
-    expect(page.get_by_text("0 calls of 7 days")).to_be_visible()
+    page.get_by_text("0 calls of 7 days").wait_for()
     page.get_by_text("dearer 1", exact=True).click()
     assert [row.split()[:6] for row in rows(page, "Difference")] == [["dearer", "44", "0.30", "USD", "0.35", "USD"]]
     page.get_by_text("gone 1", exact=True).click()
@@ -66,9 +66,9 @@ def test_a_sheet_is_mapped_compared_put_in_force_and_taken_back(site: Watched, b
     assert rows(page, "Difference")[0].startswith("gone 49 0.99"), "it is compared anew"
     page.get_by_role("button", name="Put in force").click()
     page.get_by_role("dialog").get_by_role("button", name="Put in force").click()
-    expect(page.get_by_text("Version 3 is in force")).to_be_visible()
+    page.get_by_text("Version 3 is in force").wait_for()
     page.get_by_role("button", name="Undo").click()
-    expect(page.get_by_text("Version 4 is in force")).to_be_visible()
+    page.get_by_text("Version 4 is in force").wait_for()
     assert [each["content"] for each in versions(site)] == [1, 2, 3, 2]
 
 
@@ -85,7 +85,7 @@ def test_a_number_is_looked_up_in_all_tables(boss: Visitor) -> None:
     page.locator("input[inputmode=tel]").fill("+44 20 1")
     page.get_by_role("button", name="Look up").click()
     expect(page).to_have_url(re.compile(r"number=%2B44201$"))
-    expect(page.get_by_label("Rates of +44201").get_by_role("link", name="wholesale")).to_be_visible()
+    page.get_by_label("Rates of +44201").get_by_role("link", name="wholesale").wait_for()
     assert "sell 44 United Kingdom 0.60 USD minute 6/6" in "\n".join(rows(page, "Rates of +44201"))
     assert violations(page) == []
 
@@ -107,7 +107,7 @@ def test_versions_lead_back_for_those_who_may(site: Watched, boss: Visitor, visi
     assert b"0.35,'=1+1," in download.value.path().read_bytes()
     assert violations(page) == []
     viewer = visit("viewer", size=NARROW, language="zh").go("/rates/retail?tab=versions", "retail")
-    expect(viewer.get_by_role("button", name="CSV").first).to_be_visible()
+    viewer.get_by_role("button", name="CSV").first.wait_for()
     expect(viewer.get_by_role("tab")).to_have_count(2)
     expect(viewer.get_by_role("button", name="回到之前的版本")).to_have_count(0)
     assert viewer.evaluate("document.documentElement.scrollWidth") <= NARROW[0]

@@ -74,7 +74,7 @@ def test_the_menu_of_a_telephone_leads_to_a_screen(visit: Visit) -> None:
     page = visit(size=NARROW).go("/lists/nothing", "There is no such page")
     page.get_by_role("button", name="Menu").click()
     page.get_by_role("link", name="Gateways", exact=True).click()
-    expect(page.get_by_role("heading", level=1, name="Gateways")).to_be_visible()
+    page.get_by_role("heading", level=1, name="Gateways").wait_for()
     assert violations(page) == []
 
 
@@ -85,9 +85,9 @@ def test_the_console_speaks_chinese_and_keeps_the_language(visit: Visit) -> None
     for path in ("/calls", "/accounts/acme", "/reports"):
         assert not re.search(r"\b(nav|column|state|calls)\.\w+", visitor.turn(path).inner_text("body")), path
     page = visitor.turn("/accounts/nope")
-    expect(page.get_by_text("vosd account list 列出全部账户").first).to_be_visible()
+    page.get_by_text("vosd account list 列出全部账户").first.wait_for()
     page = visitor.turn("/try?gateway=acme-pbx&caller=1202&callee=999")
-    expect(page.get_by_text("sell 没有 999 的费率").first).to_be_visible()
+    page.get_by_text("sell 没有 999 的费率").first.wait_for()
     assert english_in(page) == []
     page.get_by_role("button", name=re.compile("^p")).click()
     page.get_by_role("menuitem", name="English").click()
@@ -96,12 +96,12 @@ def test_the_console_speaks_chinese_and_keeps_the_language(visit: Visit) -> None
 
 def test_running_calls_appear_by_themselves_and_are_hung_up_after_a_question(site: Watched, visit: Visit) -> None:
     page = visit().go("/calls", "Calls now")
-    expect(page.get_by_text("0 calls", exact=True)).to_be_visible()
+    page.get_by_text("0 calls", exact=True).wait_for()
     with conversing(site.stage, "4410", "4410") as (first, second):
         first.establish()
-        expect(page.get_by_text("1 calls", exact=True)).to_be_visible()
+        page.get_by_text("1 calls", exact=True).wait_for()
         second.establish()
-        expect(page.get_by_text("2 calls", exact=True)).to_be_visible()
+        page.get_by_text("2 calls", exact=True).wait_for()
         table = page.get_by_label("Calls now", exact=True).locator("tbody tr")
         expect(table.nth(1)).to_contain_text(re.compile(r"≈ 0\.\d{4} USD\s*PCMU"))
         page.reload()  # read from the list, as the events before said it
@@ -111,18 +111,18 @@ def test_running_calls_appear_by_themselves_and_are_hung_up_after_a_question(sit
         assert rows(page, "Calls now") == ["acme 2 2"]
         page.get_by_text("nothing", exact=True).click()
         page.get_by_label("Filter").fill(first.callee)
-        expect(page.get_by_text("1 calls", exact=True)).to_be_visible()
+        page.get_by_text("1 calls", exact=True).wait_for()
         page.get_by_role("checkbox").check()
         page.get_by_role("button", name="Hang up 1").click()
         asked = page.get_by_role("dialog")
         expect(asked).to_contain_text("Hang up 1 calls?")
         with meanwhile(first.is_ended_by_the_switch):
             asked.get_by_role("button", name="Hang up").click()
-        expect(page.get_by_text("0 calls", exact=True)).to_be_visible()
+        page.get_by_text("0 calls", exact=True).wait_for()
         page.get_by_label("Filter").fill("")
-        expect(page.get_by_text("1 calls", exact=True)).to_be_visible()
+        page.get_by_text("1 calls", exact=True).wait_for()
         second.hang_up()
-        expect(page.get_by_text("0 calls", exact=True)).to_be_visible()
+        page.get_by_text("0 calls", exact=True).wait_for()
     site.stage.expect_nothing_left()
 
 
@@ -141,14 +141,14 @@ def test_a_call_of_sipp_is_hung_up_and_in_the_search_with_its_money(site: Watche
         page.get_by_role("dialog").get_by_role("button", name="Hang up").click()
         caller.wait()
         vendor.wait()
-    expect(page.get_by_text("0 calls", exact=True)).to_be_visible()
+    page.get_by_text("0 calls", exact=True).wait_for()
     stage.expect_nothing_left()
     record = stage.record_of(callee)
     page = visitor.turn(f"/cdrs?callee={callee}", "Call search")
     row = page.get_by_label("Call search", exact=True).locator("tbody tr")
     expect(row).to_contain_text(f"{record['fee']} USD")
     row.get_by_role("link").last.click()
-    expect(page.get_by_role("heading", level=1, name=record["call_id"])).to_be_visible()
+    page.get_by_role("heading", level=1, name=record["call_id"]).wait_for()
     page.get_by_role("tab", name="Charges").click()
     expect(page.get_by_label("Customer acme")).to_contain_text("0.60 USD a minute")
 
@@ -163,8 +163,8 @@ def test_a_search_is_a_link_and_leads_to_the_call_and_why_it_failed(site: Watche
     expect(page.get_by_label("Call search").locator("tbody tr")).to_have_count(1)
     assert page.url.endswith(f"/cdrs?callee={record['callee_in']}")
     page.get_by_role("link", name=used[:8]).click()
-    expect(page.get_by_role("heading", level=1, name=used)).to_be_visible()
-    expect(page.get_by_text("Busy", exact=True).first).to_be_visible()
+    page.get_by_role("heading", level=1, name=used).wait_for()
+    page.get_by_text("Busy", exact=True).first.wait_for()
     page.get_by_role("tab", name="Why").click()
     expect(page.get_by_label("Candidates in their order").locator("tbody tr")).to_have_count(2)
     assert "carrier-b tried: 503" in rows(page, "Candidates in their order")[0]
@@ -181,7 +181,7 @@ def test_a_search_is_a_link_and_leads_to_the_call_and_why_it_failed(site: Watche
     visitor.go("/cdrs", "Call search").get_by_role("combobox", name="Saved searches").click()
     page.get_by_role("option", name="mine").click()
     expect(page.get_by_label("Call search").locator("tbody tr")).to_have_count(1)
-    expect(page.get_by_role("columnheader", name="PDD")).to_be_visible()
+    page.get_by_role("columnheader", name="PDD").wait_for()
 
 
 def test_accounts_show_their_last_call_and_the_ledger_its_newest_entry_first(site: Watched, visit: Visit) -> None:
@@ -202,7 +202,7 @@ def test_accounts_show_their_last_call_and_the_ledger_its_newest_entry_first(sit
 
 def test_a_route_is_explained_by_a_link(visit: Visit) -> None:
     page = visit().go("/try?gateway=acme-pbx&caller=1202&callee=4410111", "Try a call")
-    expect(page.get_by_text("0.60 USD a minute, prefix 44, group sell")).to_be_visible()
+    page.get_by_text("0.60 USD a minute, prefix 44, group sell").wait_for()
     expect(page.get_by_label("Candidates in their order").locator("tbody tr")).to_have_count(1)
     page.get_by_label("Called number").fill("999")
     page.get_by_role("button", name="Explain").click()
@@ -242,7 +242,7 @@ def test_a_payment_takes_two_steps_and_is_booked_once(site: Watched, visit: Visi
     expect(page.get_by_role("dialog")).to_contain_text("Book 1\u202f234.56 USD on rival?")
     assert Decimal(site.api.ask("GET", "/accounts/rival/balance").json["balance"]) == before
     page.get_by_role("button", name="Book", exact=True).dblclick()
-    expect(page.get_by_text("Booked: 1\u202f234.56")).to_be_visible()
+    page.get_by_text("Booked: 1\u202f234.56").wait_for()
     expect(page.get_by_role("button", name="Book a payment")).to_be_focused()
     expect(page.get_by_label("Last entries of the ledger")).to_contain_text(MARKUP)
     assert Decimal(site.api.ask("GET", "/accounts/rival/balance").json["balance"]) == before + Decimal("1234.56")
@@ -255,7 +255,7 @@ def test_a_payment_takes_two_steps_and_is_booked_once(site: Watched, visit: Visi
     page.get_by_role("button", name="Check").click()
     expect(page.get_by_role("dialog")).to_contain_text("Adjust rival by -1\u202f234.56 USD?")
     page.get_by_role("button", name="Book", exact=True).click()
-    expect(page.get_by_text("Booked: -1\u202f234.56")).to_be_visible()
+    page.get_by_text("Booked: -1\u202f234.56").wait_for()
     assert Decimal(site.api.ask("GET", "/accounts/rival/balance").json["balance"]) == before
 
 
@@ -263,7 +263,7 @@ def test_a_refusal_is_shown_with_its_remedy(visit: Visit) -> None:
     page = visit().go("/cdrs?since=yesterday", "Call search")
     said = page.get_by_role("alert")
     expect(said).to_contain_text("since")
-    expect(said.get_by_role("button", name="Try again")).to_be_visible()
+    said.get_by_role("button", name="Try again").wait_for()
 
 
 def test_an_account_and_a_gateway_are_blocked_after_a_question_and_freed(site: Watched, visit: Visit) -> None:
@@ -276,10 +276,10 @@ def test_an_account_and_a_gateway_are_blocked_after_a_question_and_freed(site: W
         expect(asked.get_by_role("alert")).to_contain_text("The switch does not answer")
         expect(asked).not_to_contain_text("is not done twice")  # the order has no key
         asked.get_by_role("button", name="Block").click()
-        expect(page.get_by_role("button", name="End the block")).to_be_visible()
+        page.get_by_role("button", name="End the block").wait_for()
         assert [each["name"] for each in site.items("/overrides")] == [path.rpartition("/")[2]]
         page.get_by_role("button", name="End the block").click()
-        expect(page.get_by_role("button", name="Block", exact=True)).to_be_visible()
+        page.get_by_role("button", name="Block", exact=True).wait_for()
     assert site.items("/overrides") == []
 
 
@@ -317,13 +317,13 @@ def test_what_callers_choose_is_text(site: Watched, visit: Visit) -> None:
 def test_each_role_sees_its_screens(visit: Visit, role: str, account: str | None, sees: str, not_: str) -> None:
     page = visit(role, account).go("/")
     places = page.get_by_role("navigation", name="Main navigation")
-    expect(places.get_by_role("link", name=sees, exact=True)).to_be_visible()
+    places.get_by_role("link", name=sees, exact=True).wait_for()
     expect(places.get_by_role("link", name=not_, exact=True)).to_have_count(0)
     for link in places.get_by_role("link").all():
         if link.get_attribute("aria-current") != "page":
             page.locator("main h1").evaluate("title => { title.dataset.left = ''; }")
             link.click()
-        expect(page.locator(NEW_TITLE)).to_be_visible()
+        page.locator(NEW_TITLE).wait_for()
         expect(page.get_by_text("Loading", exact=True)).to_have_count(0)
         refused = page.get_by_role("alert").filter(has_text="Try again").filter(has_not_text="lacks the right")
         assert refused.all_inner_texts() == [], link.inner_text()
@@ -337,7 +337,7 @@ def test_a_role_of_ones_own_for_agents_has_the_accounts_below_on_its_first_page(
     page = visit("clerk", "reseller").go("/")
     expect(page.get_by_role("region", name="Accounts below").first).to_contain_text("acme")
     page = visit("customer", "acme").go("/")
-    expect(page.get_by_role("region", name="Invoices").first).to_be_visible()
+    page.get_by_role("region", name="Invoices").first.wait_for()
     page.wait_for_load_state("networkidle")
     expect(page.get_by_role("region", name="Accounts below")).to_have_count(0)
     expect(page.get_by_role("alert")).to_have_count(0)
@@ -353,7 +353,7 @@ def test_a_customer_sees_nothing_of_the_vendors(visit: Visit, site: Watched) -> 
     page.get_by_role("tab", name="The whole record").click()
     assert "carrier" not in page.inner_text("body")
     page = visitor.turn("/gateways", "Gateways")
-    expect(page.get_by_text("Your role does not have the right for this: GET /gateways/quality")).to_be_visible()
+    page.get_by_text("Your role does not have the right for this: GET /gateways/quality").wait_for()
 
 
 def test_a_session_that_ended_asks_to_log_in_and_shows_nothing_more(site: Watched, newcomer: Visit) -> None:
@@ -361,7 +361,7 @@ def test_a_session_that_ended_asks_to_log_in_and_shows_nothing_more(site: Watche
     name = page.get_by_role("button", name=re.compile("^p")).inner_text()
     site.daemon.succeed("user", "disable", name)
     page.get_by_role("link", name="Gateways", exact=True).click()
-    expect(page.get_by_role("heading", level=1, name="Log in")).to_be_visible()
+    page.get_by_role("heading", level=1, name="Log in").wait_for()
     assert "acme" not in page.inner_text("body")
 
 
@@ -376,7 +376,7 @@ def test_a_person_logs_out_and_in_again_with_the_code_of_the_second_factor(newco
     name = person.inner_text()
     person.click()
     page.get_by_role("menuitem", name="Log out").click()
-    expect(page.get_by_role("heading", level=1, name="Log in")).to_be_visible()
+    page.get_by_role("heading", level=1, name="Log in").wait_for()
     assert "acme" not in page.inner_text("body")
     page.get_by_label("Name").fill(name)
     page.locator("input[autocomplete=current-password]").fill(PASSWORD)
@@ -384,7 +384,7 @@ def test_a_person_logs_out_and_in_again_with_the_code_of_the_second_factor(newco
     expect(page.get_by_role("alert")).to_contain_text("code")
     page.get_by_role("textbox", name="Code of the second factor").fill(code_at(secret, step + 1))
     page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", level=1, name="acme")).to_be_visible()
+    page.get_by_role("heading", level=1, name="acme").wait_for()
     assert not is_in_memory(page, PASSWORD)
 
 
@@ -399,8 +399,8 @@ def test_a_page_whose_browser_another_person_uses_by_now_says_so_and_shows_nothi
     assert "acme" not in page.inner_text("body")
     assert violations(page) == []
     page.keyboard.press("Enter")
-    expect(page.get_by_role("button", name=other)).to_be_visible()
-    expect(page.get_by_role("heading", level=1, name="acme")).to_be_visible()
+    page.get_by_role("button", name=other).wait_for()
+    page.get_by_role("heading", level=1, name="acme").wait_for()
     expect(page.get_by_text("is blocked")).to_have_count(0)
 
 

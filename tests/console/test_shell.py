@@ -35,12 +35,12 @@ def test_what_is_not_saved_is_asked_about_before_it_is_lost(visit: Visit) -> Non
     page.keyboard.press("Enter")
     expect(page.get_by_label("Amount in USD")).to_have_value("12")
     page.go_back()
-    expect(asked).to_be_visible()
+    asked.wait_for()
     page.keyboard.press("Escape")
     page.wait_for_url("**/accounts/acme")
     page.go_back()
     asked.get_by_role("button", name="Leave").click()
-    expect(page.get_by_role("heading", level=1, name="Accounts")).to_be_visible()
+    page.get_by_role("heading", level=1, name="Accounts").wait_for()
 
 
 def test_nothing_moves_for_who_wants_no_motion_while_an_answer_is_awaited(newcomer: Visit) -> None:
@@ -48,7 +48,7 @@ def test_nothing_moves_for_who_wants_no_motion_while_an_answer_is_awaited(newcom
     page = visitor.go("/", "Overview")
     page.route("**/api/v1/balances*", lambda route: None)  # no answer comes
     visitor.turn("/accounts", "Accounts")
-    expect(page.get_by_text("Loading", exact=True)).to_be_visible()
+    page.get_by_text("Loading", exact=True).wait_for()
     page.wait_for_function("() => document.getAnimations().every(each => each.playState === 'finished')")
     expect(page.get_by_text("Loading", exact=True)).to_be_visible()
 
@@ -71,7 +71,7 @@ def test_rows_are_gone_through_by_the_keyboard_and_have_their_times_in_utc_there
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1, name=record["call_id"])).to_be_focused()
     page.go_back()
-    expect(page.get_by_role("heading", level=1, name="Call search")).to_be_visible()
+    page.get_by_role("heading", level=1, name="Call search").wait_for()
 
 
 def test_a_person_chooses_the_zone_of_times(visit: Visit, record: dict[str, str]) -> None:
@@ -107,7 +107,7 @@ def test_the_search_leads_to_what_was_named(boss: Visitor) -> None:
 
 def test_the_search_lists_what_fits_or_says_that_nothing_does(boss: Visitor) -> None:
     page = boss.go("/found?q=carrier", "Search: carrier")
-    expect(page.get_by_label("Gateways", exact=True).locator("tbody tr").nth(1)).to_be_visible()
+    page.get_by_label("Gateways", exact=True).locator("tbody tr").nth(1).wait_for()
     expect(page.get_by_role("link", name="Routing gateways", exact=True)).to_have_count(2)
     page = boss.go("/found?q=no-such-thing")
     expect(page.get_by_role("status")).to_have_text("Nothing has this number, name or address")
@@ -125,7 +125,7 @@ def test_keys_of_one_letter_are_listed_and_can_be_switched_off(boss: Visitor) ->
     expect(keys).to_have_count(0)
     page.keyboard.press("g")
     page.keyboard.press("?")
-    expect(page.get_by_role("heading", level=1, name="Alarms")).to_be_visible()
+    page.get_by_role("heading", level=1, name="Alarms").wait_for()
     expect(keys).to_have_count(0)
 
 
@@ -134,7 +134,7 @@ def test_a_switch_that_does_not_answer_is_said_and_asked_again(boss: Visitor) ->
     page.route("**/api/v1/gateways/quality*", lambda route: route.abort())
     page.get_by_role("link", name="Gateways", exact=True).click()
     said = page.get_by_role("alert").filter(has_text="The switch does not answer")
-    expect(said).to_be_visible()
+    said.wait_for()
     page.unroute("**/api/v1/gateways/quality*")
     said.get_by_role("button", name="Try again").click()
     expect(page.get_by_label("Gateways", exact=True)).to_contain_text("carrier-b")
@@ -147,7 +147,7 @@ def test_the_overview_says_how_all_stands_and_each_figure_leads_to_what_is_behin
     now = page.get_by_role("region", name="Now")
     gateways = now.get_by_role("link", name=re.compile("^Gateways up"))
     expect(gateways).to_have_text(re.compile(r"^Gateways up5 / 5$"))
-    expect(page.get_by_label("Gateways: last five minutes").get_by_role("img").first).to_be_visible()
+    page.get_by_label("Gateways: last five minutes").get_by_role("img").first.wait_for()
     site.daemon.succeed("gateway", "block", "carrier-c")
     blocked = now.get_by_role("link", name="Gateways blocked")
     expect(blocked).to_have_text("Gateways blocked1")
@@ -155,7 +155,7 @@ def test_the_overview_says_how_all_stands_and_each_figure_leads_to_what_is_behin
     expect(page).to_have_url(boss.base + "/gateways?state=blocked")
     expect(page.get_by_label("Gateways", exact=True).locator("tbody tr")).to_have_count(1)
     site.daemon.succeed("gateway", "unblock", "carrier-c")
-    expect(page.get_by_role("button", name="Show all")).to_be_visible()
+    page.get_by_role("button", name="Show all").wait_for()
     page.get_by_role("button", name="Show all").click()
     expect(page.get_by_label("Gateways", exact=True).locator("tbody tr")).to_have_count(5)
 
@@ -174,6 +174,7 @@ def test_a_wall_is_large_dark_without_controls_and_follows_by_itself(site: Watch
         expect(calls).to_have_text("Calls now1")
         call.hang_up()
     expect(calls).to_have_text("Calls now0")
+    page.emulate_media(color_scheme="light")
     page.keyboard.press("Escape")
-    expect(page.get_by_role("navigation").first).to_be_visible()
+    page.get_by_role("navigation").first.wait_for()
     assert page.evaluate("getComputedStyle(document.body).colorScheme") == "light"
