@@ -105,6 +105,8 @@ class Bridge:
     def answer_changed(self, leg: Leg, session: bytes, now: Instant, *, is_last: bool = False) -> None:
         """Offer an answer of one leg to the other, if that was sent another description (RFC 3264 section 8.3.1).
 
+        So it is where that one may have taken another description than the one that holds.
+
         ``is_last``: it is the answer to an offer that follows another answer. It goes on only where media have to go
         elsewhere, and what the other leg answers to it goes no further, for the two might go on for ever.
         """
@@ -112,11 +114,11 @@ class Bridge:
             return
         other = self.opposite(leg)
         said, reached = other.sessions.said, as_reached(session, other)
-        if (
-            self.proposal is None
-            and said
-            and (_sends_elsewhere(reached, said) if is_last else not alike(reached, said))
-        ):
+        if is_last:
+            is_other = _sends_elsewhere(reached, said)
+        else:
+            is_other = bool(other.sessions.given_up) or not alike(reached, said)
+        if self.proposal is None and said and is_other:
             self.proposal = change = ChangedAnswer(self._endpoint, self, other, session, other.sessions.said)
             change.facts.is_last = is_last
             change.begin_when_free(now)

@@ -271,6 +271,8 @@ class Call:
         if is_caller and self.journey.acknowledged_at is None:
             self.journey.acknowledged(now.came)
             self.board.acknowledged(now)
+            if self.callee.leg.sessions.given_up:  # while another fork was shown, this one may have accepted an UPDATE
+                self.conversation.bridge_to(self.callee).answer_changed(leg, leg.sessions.remote, now)
             if self.caller.progress.is_settled and self.caller.offer:
                 # Our 18x was reliable, so our 200 had no answer. The gateway's has another one where its 18x was not,
                 # or where it does not keep to that; a later 18x with it may have waited for a PRACK, or been ignored.

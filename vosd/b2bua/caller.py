@@ -16,6 +16,7 @@ from vosd.b2bua.supervision import Supervision, SupervisionFacts
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
+from vosd.sdp.origin import alike
 from vosd.sip.dialog.acceptance import Acceptance
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.prack import Rack, ReliableProvisional
@@ -165,7 +166,7 @@ class Caller:
             self.progress.sent_early_media = True
             sessions, agreed = self.leg.sessions, self.leg.sessions.said
             session = self.leg.as_sent(session)
-            if self.progress.is_settled and self.offer and session != agreed:
+            if self.progress.is_settled and self.offer and not alike(session, agreed):
                 sessions.said, sessions.given_up = agreed, session  # callers may ignore it (RFC 3261 section 13.2.1)
         reliably = self.progress.reliability is _REQUIRED or (session and self.takes_100rel)
         if not reliably:

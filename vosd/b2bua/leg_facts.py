@@ -76,7 +76,7 @@ class LegSessions(msgspec.Struct):
     def numbered(self, session: bytes) -> bytes:
         """Return a description with the version that it has for this side (RFC 3264 section 8)."""
         described = continued(session, self.said)
-        if self.given_up and described != self.said:
+        if self.given_up:
             described, self.given_up = continued(session, self.given_up), b""
         return described
 

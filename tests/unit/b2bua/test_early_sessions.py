@@ -220,3 +220,27 @@ def test_an_update_without_response_in_one_early_dialog_does_not_delay_offers_in
         assert each.got["INVITE"] == [200]
         assert call.agrees_with(there)
     scene.finish(call)
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_a_fork_that_may_have_accepted_an_update_given_up_is_offered_the_session_when_it_answers(scene, is_restarted):
+    """The caller has left its early dialog before the response, and got 487: the change does not hold for it."""
+    other = Script((Line(1_000, 183, ANSWER.replace("30000", "31000"), KNOWS_UPDATE, True),))
+    lines = Line(0, 183, ANSWER, KNOWS_UPDATE, True), Line(6_000, 200, "", KNOWS_UPDATE)
+    scene.vendor.script = Script(lines, forks=(other,))
+    call = scene.caller.call(CALLEE, Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE)))
+    scene.wire.run_for(500)
+    there, _ = scene.vendor.calls
+    there.will("UPDATE", Reply(200, after_ms=2_000))
+    call.propose("a=inactive", method="UPDATE")
+    scene.wire.run_for(1_000)
+    if is_restarted:
+        replace_node(scene)
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(1_000)
+    assert call.got["UPDATE"] == [487]
+    assert (len(there.asked["INVITE"]), "a=inactive" in there.theirs) == (1, False)
+    call.propose("a=sendonly")
+    scene.wire.run_for(1_000)
+    assert (call.got["INVITE"], "a=sendonly" in there.theirs) == ([200], True)
+    scene.finish(call)

@@ -20,7 +20,7 @@ from vosd.routing.ring_groups import in_group
 from vosd.sip.dialog.snapshot import DialogSnapshot, PeerSnapshot, text_of
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.restoration import Restoration
-from vosd.sip.transaction.client_snapshot import InviteClientSnapshot, PartsSnapshot, dialog_with_login
+from vosd.sip.transaction.client_snapshot import ClientSnapshot, InviteClientSnapshot, PartsSnapshot, dialog_with_login
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.wire.compose import encode
 from vosd.trunks.gateways import Address, RoutingGateway
@@ -131,6 +131,10 @@ class EarlySnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     settled: tuple[bytes, ...] = ()
     held_back: tuple[bytes, ...] = ()
     changed: tuple[bytes, ...] = ()
+    given_up: tuple[SessionSnapshot, ...] = ()
+    """The description in an offer that was given up, of each fork of ``sessions``."""
+    updating: tuple[ClientSnapshot | None, ...] = ()
+    """The UPDATE of each fork with that offer, where it has no response."""
 
     def restored(self, attempt: GatewayAttempt, speaker: str | None, restoration: Restoration) -> EarlyDialogs:
         """Return the forks; ``speaker`` is the tag of the one whose session the caller was sent."""
@@ -145,7 +149,7 @@ class EarlySnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             {dialog.remote_tag: dialog for dialog in dialogs},
             {},
             {text_of(tag): number for tag, number in self.rseqs},
-            self._sessions(attempt, speaker),
+            self._sessions(attempt, speaker, restoration),
             None if pracking is None else Pracking(restoration.dialog(pracking[0]), pracking[1]),
             speaker,
             attempt.leg.sessions.said if self.offered == NO_SESSION and not self.said else self.offered.restored(),
@@ -154,13 +158,20 @@ class EarlySnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             set(map(text_of, self.changed)),
         )
 
-    def _sessions(self, attempt: GatewayAttempt, speaker: str | None) -> dict[str, LegSessions]:
+    def _sessions(
+        self, attempt: GatewayAttempt, speaker: str | None, restoration: Restoration
+    ) -> dict[str, LegSessions]:
         """Return the descriptions of each fork; the current one has those of the leg."""
         sessions, current = {}, attempt.leg.sessions
         said: Iterator[SessionSnapshot | None] = chain(self.said, repeat(None))
-        for (tag, remote), sent in zip(self.sessions, said, strict=False):
-            others = LegSessions(remote.restored(), b"", current.said if sent is None else sent.restored())
-            sessions[text_of(tag)] = current if text_of(tag) == speaker else others
+        given_up, updating = chain(self.given_up, repeat(NO_SESSION)), chain(self.updating, repeat(None))
+        for (tag, remote), sent, unsure, update in zip(self.sessions, said, given_up, updating, strict=False):
+            if text_of(tag) == speaker:
+                sessions[text_of(tag)] = current
+                continue
+            latest = current.said if sent is None else sent.restored()
+            client = None if update is None else restoration.client(update)
+            sessions[text_of(tag)] = LegSessions(remote.restored(), b"", latest, unsure.restored(), client)
         return sessions
 
 
@@ -247,4 +258,9 @@ def _early(early: EarlyDialogs, endpoint: Endpoint) -> EarlySnapshot:
         tuple(map(encode, early.settled)),
         tuple(map(encode, early.held_back)),
         tuple(map(encode, early.changed)),
+        tuple(SessionSnapshot.of(each.given_up) for each in early.sessions.values()),
+        tuple(
+            None if each.updating is None or each.updating.is_over else ClientSnapshot.of(each.updating, flows)
+            for each in early.sessions.values()
+        ),
     )
