@@ -90,6 +90,25 @@ def test_a_call_does_not_leave_the_connection_of_a_device_whose_place_another_on
     assert dialog(scene).peer == Peer(0, *SEEN)
 
 
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+@pytest.mark.parametrize("most", [1, 10], ids=["thrown out", "ended by the same REGISTER"])
+def test_a_call_follows_its_phone_that_replaces_its_own_binding(transport, most):
+    """The user part of its Contact is a new one each time."""
+    settings = SipSettings(registrar=RegistrarSettings(max_contacts=most))
+    scene = Scene(content(), listeners=(Listener(*SWITCH, transport),), sip=settings)
+    call, at_home = connected(scene)
+    scene.wire.hide(HOME, AGAIN)
+    contacts = [f"<sip:a2@{HOME}>"] if most == 1 else [f"<sip:a2@{HOME}>", f"<sip:{NUMBER}@{HOME}>;expires=0"]
+    again = register_request(*contacts, call_id=f"{NUMBER}-{SEEN}", cseq=2)
+    now = scene.exchange.clock.now()
+    scene.exchange.registrations.register(NUMBER, RegistrantKind.PHONE, again, Peer(0, *AGAIN), now)
+    scene.exchange.flush()
+    assert [each.port for each in scene.exchange.registrations.addresses(NUMBER)] == [AGAIN.port]
+    assert dialog(scene).peer == Peer(0, *AGAIN)
+    assert scene.finish(call).end_reason == "Normal"
+    assert at_home.only_call.is_over
+
+
 def test_a_call_of_another_process_follows_as_well(tmp_path):
     """The binding has ended with its connection, and the next process has the call alone."""
     scene = KilledScene(tmp_path, content(), listeners=OVER_TCP)

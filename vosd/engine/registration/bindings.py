@@ -5,7 +5,7 @@ user is in ``sip.registration.registrar``; writing them to the database is in ``
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from enum import Enum
 from operator import attrgetter
 from typing import Final, NamedTuple, Protocol
@@ -341,13 +341,13 @@ class Registrations(Counting):
         before, writer = user.bindings, self._writer
         was = {binding.slot: binding for binding in before}
         kept = {binding.slot for binding in after}
-        peers = [each.peer for each in (*after, *(each for each in before if each.slot not in kept))]
+        ended = [each for each in before if each.slot not in kept]
         for binding in after:
             earlier = was.pop(binding.slot, None)
             if earlier is not binding:
                 writer.put(name, binding, earlier)
                 if earlier is None or earlier.peer != binding.peer:
-                    self._let_calls_follow(name, earlier, binding, peers)
+                    self._let_calls_follow(name, earlier, binding, after, ended)
                 elif self._dialogs is not None and self._flows.reliable[binding.peer.flow]:
                     self._dialogs.registered_again(name, binding.peer, self._clock.now())
         now = self._clock.now()
@@ -369,18 +369,24 @@ class Registrations(Counting):
         if not any(is_refresh(each, binding) for each in user.bindings if each.slot == binding.slot):
             self._replace(name, user, (*others, binding))
 
-    def _let_calls_follow(self, name: str, earlier: Binding | None, binding: Binding, peers: Collection[Peer]) -> None:
+    def _let_calls_follow(
+        self, name: str, earlier: Binding | None, binding: Binding, after: Bindings, ended: Sequence[Binding]
+    ) -> None:
         """Have calls of a user sent to where it is now; with a Path that is a proxy, and the device is not known.
 
-        ``peers`` are those of all its devices, also of one whose place is taken just now.
+        Bindings that have ended just now are those of other devices, which may go on with their calls; one of the same
+        Call-ID is that of this device (RFC 3261 section 10.2), under another Contact.
         """
         dialogs = self._dialogs
         if dialogs is None or binding.path or (earlier is not None and earlier.path):
             return
-        if earlier is not None:
-            dialogs.peer_moved(name, earlier.peer, binding.peer, binding.contact)
+        own = [each for each in ended if each.call_id == binding.call_id]
+        for each in own if earlier is None else (earlier, *own):
+            if not each.path:
+                dialogs.peer_moved(name, each.peer, binding.peer, binding.contact)
         if self._flows.reliable[binding.peer.flow]:
-            dialogs.connected_again(name, binding.peer, binding.contact, peers, self._clock.now())
+            elsewhere = [each.peer for each in (*after, *ended) if each not in own]
+            dialogs.connected_again(name, binding.peer, binding.contact, elsewhere, self._clock.now())
 
     def _replace(self, name: str, user: _User, after: Bindings) -> None:
         """Replace bindings: the table, the index of addresses, the timer."""
