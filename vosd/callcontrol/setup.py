@@ -53,20 +53,31 @@ class Setup(msgspec.Struct, eq=False):
     """The question that is open, if there is one."""
     number: int = 0
     """Number of the latest question."""
+    step: str = ""
+    """Name of the step that has asked it."""
 
     @classmethod
     def resumed(
-        cls, admission: Admission, call_request: CallRequest, steps: tuple[Step, ...], steps_left: int, number: int
+        cls,
+        admission: Admission,
+        call_request: CallRequest,
+        steps: tuple[Step, ...],
+        steps_left: int,
+        number: int,
+        step: str,
     ) -> "Setup":
-        """Return the set-up of a call that is restored: the step that has asked is run again, for its question.
+        """Return the set-up of a call that is restored: the ``step`` that has asked is run again, for its question.
 
-        ``steps_left`` are those behind it. If the step asks no more, under another catalogue or version, its outcome
-        applies when the deadline has passed.
+        ``steps_left`` are those behind it, as the version had them that has asked; they find a step that has another
+        name now. If the step asks no more, under another catalogue or version, its outcome applies when the deadline
+        has passed.
 
         Raises:
             StepOutOfOrderError: there are fewer steps now, or the step occupies something before the answer.
         """
-        asking = len(steps) - steps_left - 1
+        names, asking = [each.__name__ for each in steps], len(steps) - steps_left - 1
+        if step in names and (asking < 0 or names[asking] != step):  # this version has it at another place
+            asking = names.index(step)
         if asking < 0:
             raise StepOutOfOrderError(f"{steps_left} steps are left of {len(steps)}")
         setup = cls(admission, call_request, iter(steps[asking + 1 :]))
@@ -75,7 +86,7 @@ class Setup(msgspec.Struct, eq=False):
         if len(call_request.taken) != taken:
             raise StepOutOfOrderError("a step that asks occupies something before the answer")
         setup.asked = outcome if isinstance(outcome, Ask) else _decided(outcome)
-        setup.number = number
+        setup.number, setup.step = number, step
         return setup
 
     @property
@@ -93,6 +104,7 @@ class Setup(msgspec.Struct, eq=False):
             for step in self.steps:
                 outcome = step(admission, call_request)
                 if outcome is not None:
+                    self.step = step.__name__
                     return self._stop(outcome)
         except Exception:
             call_request.give_back()

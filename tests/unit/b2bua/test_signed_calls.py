@@ -17,6 +17,8 @@ from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.vendor import SILENT, answers, refuses
 
 from vosd.base.cause import EndReason
+from vosd.callcontrol.admission import Admission
+from vosd.callcontrol.setup import STEPS
 from vosd.routing.special_numbers import SpecialNumbers
 from vosd.sip.wire.status import STATUS_LINES
 from vosd.stir.errors import IdentityError
@@ -624,14 +626,20 @@ def test_the_blacklist_counts_a_call_that_has_waited():
 
 
 @pytest.mark.parametrize("is_right", [True, False])
-def test_a_call_that_waits_for_a_certificate_goes_on_over_a_restart(tmp_path, is_right):
+@pytest.mark.parametrize("before", ["same version", "without a later step", "without the name of the step"])
+def test_a_call_that_waits_for_a_certificate_goes_on_over_a_restart(tmp_path, is_right, before):
     asker = known() if is_right else KnownCertificates({})
     asker.answers_at_once = False
     trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32", stir=VERIFIED), vendor_gateway(0)]
-    scene = KilledScene(tmp_path, catalogue(trunks, stir=StirTerms(None, REFUSES)), asker=asker)
+    steps = STEPS if before == "same version" else tuple(each for each in STEPS if each is not Admission.check_number)
+    scene = KilledScene(tmp_path, catalogue(trunks, stir=StirTerms(None, REFUSES)), asker=asker, steps=steps)
     line = signed_by(usual()[1], scene)
     made = scene.caller.call(CALLEE, Intent(headers=(line,), hang_up_after_ms=1_000))
     scene.wire.run_for(50)
+    if before == "without the name of the step":
+        [live_call] = scene.exchange.switch.calls()
+        live_call.open_setup.setup.step = ""
+    scene.exchange.surroundings = scene.exchange.surroundings._replace(steps=STEPS)
     scene.stop_and_keep()
     scene.wire.run_for(200)
     ticket, question = asker.asked[-1]

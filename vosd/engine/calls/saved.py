@@ -19,6 +19,7 @@ from vosd.billing.rates import AppliedRate
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.open_call import OpenCall
 from vosd.callcontrol.setup import Setup
+from vosd.callcontrol.signatures import verify_caller
 from vosd.engine.calls.known import KnownObjects, logins
 from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.open_setup import OpenSetup
@@ -42,6 +43,8 @@ class SetupSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     looped: bool = False
     closed: Refusal | None = None
     choices: tuple[ChoiceSnapshot, ...] = ()
+    step: str = ""
+    """Name of the step that has asked."""
 
     @classmethod
     def of(cls, setup: Setup) -> "SetupSnapshot":
@@ -50,14 +53,17 @@ class SetupSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         choices = tuple(request.choices)
         request.choices = iter(choices)
         found = tuple(map(ChoiceSnapshot.of, choices))
-        return cls(setup.steps_left, setup.number, request.looped, request.closed, found)
+        return cls(setup.steps_left, setup.number, request.looped, request.closed, found, setup.step)
 
     def restored(self, request: CallRequest, services: CallServices, known: KnownObjects) -> Setup:
         """Return the set-up of a call request that occupies again what it did; gateways that are gone are left out."""
         gateways = known.called
         request.looped, request.closed = self.looped, self.closed
         request.choices = iter([each.restored(gateways) for each in self.choices if each.gateway in gateways])
-        return Setup.resumed(services.admission, request, services.steps, self.steps_left, self.number)
+        step = self.step
+        if not step and request.signed is not None:  # by a version that did not name the step
+            step = verify_caller.__name__
+        return Setup.resumed(services.admission, request, services.steps, self.steps_left, self.number, step)
 
 
 class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
