@@ -59,8 +59,6 @@ DUAL_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_083)
 LARGE_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_084)
 """It has TCP at the same port."""
 
-CLEAR_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_114)
-"""It speaks no TLS, which a caller wants."""
 WEB_SWITCH: Final = Endpoint(f"{NETWORK}.1", 15_111)
 """With telephones in browsers and others."""
 WEBSOCKET: Final = Endpoint(f"{NETWORK}.1", 15_112)

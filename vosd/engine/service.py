@@ -65,7 +65,7 @@ from vosd.engine.trace.hep_sender import HepSender
 from vosd.engine.without_database import WithoutDatabase
 from vosd.media.relay import MediaRelay
 from vosd.sip.auth_gate import Accepted
-from vosd.sip.flows import Listener, with_tls
+from vosd.sip.flows import Listener
 from vosd.sip.ports import BindingStore
 from vosd.sip.wire.outgoing import Peer
 from vosd.trunks.media import PortRange
@@ -126,7 +126,7 @@ class SwitchService:
         """The catalogue without overrides."""
         kept = settings.state_dir / "overrides.json"
         self.overrides = OverrideWatch(overrides or NoOverrides(), clock, self._override, kept)
-        self.listeners = with_tls(listeners)
+        self.listeners = tuple(listeners)
         self._journal = Journal(settings.state_dir / "journal", settings.journal)
         self.balances = Balances(books, clock)
         self.recorder = Recorder(books, self._journal, self.balances.credits, settings.cdr, clock=clock)

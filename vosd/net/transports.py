@@ -8,8 +8,6 @@ import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-import structlog
-
 from vosd.net.connection import PeerEnd
 from vosd.net.entrance import Core, Entrance
 from vosd.net.settings import TransportSettings
@@ -20,11 +18,8 @@ from vosd.net.tcp import StreamFlow
 from vosd.net.tls import TlsContexts
 from vosd.net.udp import UdpFlow
 from vosd.net.websocket_flow import WebSocketFlow
-from vosd.obs.log import LogLimiter
 from vosd.sip.settings import Limits
 from vosd.sip.wire.uri import SECURE, WEBSOCKETS
-
-_log = structlog.get_logger()
 
 
 class Transports:
@@ -55,7 +50,6 @@ class Transports:
         self._entrance = Entrance(core, settings.shield, self._keep_out)
         self._release: asyncio.TimerHandle | None = None
         self._flows: list[UdpFlow | StreamFlow] = []
-        self._log_limiter = LogLimiter()
 
     def inherit(self, sockets: Mapping[str, socket.socket]) -> None:
         """Take open sockets of an earlier process, by ``sockets.named``, for the listeners that are not open yet."""
@@ -80,8 +74,8 @@ class Transports:
 
     @property
     def transmit(self) -> list[Callable[[bytes, tuple[str, int]], None]]:
-        """One send function for each flow, and one for the stand-in of a missing one for TLS (``sip.flows``)."""
-        return [*(flow.send for flow in self._flows), self._refuse_tls]
+        """One send function for each flow."""
+        return [flow.send for flow in self._flows]
 
     @property
     def connections(self) -> int:
@@ -174,15 +168,6 @@ class Transports:
         if isinstance(opened, WebSocketFlow):
             opened.origins = self._origins
         return opened
-
-    def _refuse_tls(self, _data: bytes, to: tuple[str, int]) -> None:
-        """Report a message as one whose connection cannot be opened: no socket of ours speaks TLS."""
-        host, port = to
-        loop = asyncio.get_running_loop()
-        if self._log_limiter.admits(host, round(loop.time() * 1000)):
-            why = "no connection: it wants TLS, and sip.listen has no socket for TLS"
-            _log.warning("connection", peer=f"{host}:{port}", flow=len(self._flows), why=why)
-        loop.call_soon(self._core.failed, len(self._flows), host, port)
 
     def _keep_out(self) -> None:
         """Block the current set of addresses in the kernel, and schedule their release."""

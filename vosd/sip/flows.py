@@ -23,8 +23,6 @@ LARGEST_DATAGRAM: Final = 1_300
 _REMEMBERED: Final = 1_024
 _MADDR: Final = re.compile(rf"(?:{HOST}|[0-9A-Fa-f:.]+)\Z", re.ASCII)
 """A host, also an IPv6 address without brackets: a zone may hold any bytes, and means nothing to another machine."""
-_STAND_IN: Final = "tls:"
-"""Name of the listener for TLS where there is none."""
 _DISPLAY_NAME: Final = re.compile(rf"\s*{QUOTED}")
 
 
@@ -62,17 +60,6 @@ class Listener(NamedTuple):
         return place if self.transport == "udp" else f"{place};transport={self.uri_transport}"
 
 
-def with_tls(listeners: Sequence[Listener]) -> tuple[Listener, ...]:
-    """Return the listeners, and where none speaks TLS a stand-in behind them: what is sent over it fails.
-
-    So a request to a peer that wants TLS is as one whose connection cannot be opened (RFC 3261 section 18.1.1): it
-    leaves over no other transport.
-    """
-    if any(each.transport == "tls" for each in listeners):
-        return tuple(listeners)
-    return (*listeners, *(Listener(each.host, DEFAULT_PORTS["tls"], "tls", _STAND_IN) for each in listeners[:1]))
-
-
 class Hop(NamedTuple):
     """Next hop of a URI: host (address or name, in canonical form), port and transport as far as it gives them."""
 
@@ -103,7 +90,7 @@ class Flows:
     def __init__(
         self, listeners: Sequence[Listener], token: Callable[[], str], locate: Locator = resolve_no_name
     ) -> None:
-        self.listeners = with_tls(listeners)
+        self.listeners = tuple(listeners)
         self._token = token
         self._locate = locate
         self.mark = f"{MAGIC}{token()}"
@@ -114,23 +101,20 @@ class Flows:
         No other tag of ours can be guessed from it.
         """
         self.sent_by = frozenset(each.sent_by for each in listeners)
-        self.reliable = tuple(each.transport != "udp" for each in self.listeners)
-        self._is_web = tuple(each.transport in WEBSOCKETS for each in self.listeners)
-        self.contacts = tuple(f"Contact: <sip:{each.address}>\r\n" for each in self.listeners)
+        self.reliable = tuple(each.transport != "udp" for each in listeners)
+        self._is_web = tuple(each.transport in WEBSOCKETS for each in listeners)
+        self.contacts = tuple(f"Contact: <sip:{each.address}>\r\n" for each in listeners)
         """Whole Contact lines, one for each flow."""
         self.vias = self._begun_vias()
         """Via values up to the token that ends the branch, one for each flow."""
-        self._names = tuple(each.name or f"{each.transport}:{each.sent_by}" for each in self.listeners)
-        self._tls = next((flow for flow, each in enumerate(self.listeners) if each.transport == "tls"), 0)
-        self._speaks_tls = self._tls < len(listeners) and self.listeners[self._tls].name != _STAND_IN
+        self._names = tuple(each.name or f"{each.transport}:{each.sent_by}" for each in listeners)
         self._hops: dict[tuple[str, Peer], Peer] = {}
         """Cache of the next hops of Contacts: the peers of a trunk send the same ones in every call."""
         self._first: dict[tuple[str | None, bool, Realm], int] = {}
         """First choice by transport (None = any), family, and the realm of the peer's address."""
         for realm in Realm:
-            for flow, each in sorted(enumerate(self.listeners), key=lambda pair: _distance(pair[1], realm)):
-                # nothing can be sent there but answers, or nothing at all
-                any_of = () if each.transport in WEBSOCKETS or each.name == _STAND_IN else (None,)
+            for flow, each in sorted(enumerate(listeners), key=lambda pair: _distance(pair[1], realm)):
+                any_of = () if each.transport in WEBSOCKETS else (None,)  # nothing can be sent there but answers
                 for transport in (each.transport, *any_of):
                     self._first.setdefault((transport, ":" in each.host, realm), flow)
 
@@ -160,20 +144,16 @@ class Flows:
 
         A listener that announces a private address suits a private peer, one that announces a public address a public
         peer; without one, any other except loopback. If no listener has the transport, one of the same address family
-        is taken: the peer then receives us over another transport, but never over another one than TLS. If no listener
-        has the family, the first listener is returned, for TLS the first of TLS, which cannot send there and reports an
-        error.
+        is taken: the peer then receives us over another transport. If no listener has the family, the first listener is
+        returned, which cannot send there and reports an error.
         """
-        is_tls = transport == "tls"
         if interface is not None:
             for flow, each in enumerate(self.listeners):
-                if each.name == interface and (each.transport == "tls" or not is_tls):
+                if each.name == interface:
                     return flow
         family, realm = ":" in host, realm_of(host)
         found = self._first.get((transport or "udp", family, realm))
-        if found is not None:
-            return found
-        return self._tls if is_tls else self._first.get((None, family, realm), 0)
+        return self._first.get((None, family, realm), 0) if found is None else found
 
     def for_large(self, flow: int) -> int | None:
         """Return the TCP flow to use instead of a UDP one, or None."""
@@ -185,30 +165,25 @@ class Flows:
         same_host = [index for index in beside if self.listeners[index].host == listener.host]
         return next(iter([*same_host, *beside]), None)
 
-    def next_hop(self, target: str, fallback: Peer, is_hidden: bool = False) -> Peer:
+    def next_hop(self, target: str, fallback: Peer) -> Peer:
         """Return where a request for ``target`` (a URI, or a Route value) goes; ``fallback`` is the peer as last seen.
 
         The fallback is used for an unresolved name, another address family and an invalid URI. It is also used for a
         peer on a connection whose URI has the same host: the connection is open, and may be the only way to reach it.
-        A peer over WebSocket is reached over its connection alone, and no other peer at a URI for WebSocket. A URI for
-        TLS is followed over TLS alone, at worst to the host of the fallback (RFC 3261 section 26.2.2).
-        ``is_hidden``: the peer is reached where it was seen, for it is behind NAT.
+        A peer over WebSocket is reached over its connection alone, and no other peer at a URI for WebSocket.
         """
         if self._is_web[fallback.flow]:
             return fallback
-        if is_hidden:
-            return self._as_seen(hop_of(target), fallback)
         known = self._hops.get((target, fallback))
         if known is not None:
             return known
         hop = hop_of(target)
         if hop is not None and (hop.transport in WEBSOCKETS or hop.host.endswith(".invalid")):
-            found = self._as_seen(hop, fallback)
-        elif hop is not None and not _is_address(hop.host):
-            located = self._locate(hop, fallback.host)  # not cached here: the servers of a name may change
-            return self._as_seen(hop, fallback) if located is None else self._reach(located, fallback)
-        else:
-            found = fallback if hop is None else self._reach(hop, fallback)
+            hop = None
+        if hop is not None and not _is_address(hop.host):
+            hop = self._locate(hop, fallback.host)  # not cached here: the servers of a name may change
+            return fallback if hop is None else self._reach(hop, fallback)
+        found = fallback if hop is None else self._reach(hop, fallback)
         if len(self._hops) >= _REMEMBERED:
             self._hops.clear()
         self._hops[target, fallback] = found
@@ -221,7 +196,7 @@ class Flows:
         """
         if hop.transport in WEBSOCKETS:
             return None
-        if hop.transport == "tls" and not self._speaks_tls:
+        if hop.transport == "tls" and all(each.transport != "tls" for each in self.listeners):
             return None
         return hop if _is_address(hop.host) else self._locate(hop, "")
 
@@ -259,18 +234,11 @@ class Flows:
             return None
         return Peer(peer.flow, hop.host, hop.port or DEFAULT_PORTS[self.listeners[peer.flow].transport])
 
-    def _as_seen(self, hop: Hop | None, fallback: Peer) -> Peer:
-        """Return where a peer was seen; the host there over TLS where its URI wants that and its requests have none."""
-        if hop is None or hop.transport != "tls" or self.listeners[fallback.flow].transport == "tls":
-            return fallback
-        host = fallback.host
-        return Peer(self.towards(host, "tls"), host, hop.port or DEFAULT_PORTS["tls"])
-
     def _reach(self, hop: Hop, fallback: Peer) -> Peer:
         host, port, transport = hop
-        here = self.listeners[fallback.flow].transport
-        if (":" in host) is not (":" in fallback.host) and (transport != "tls" or here == "tls"):
+        if (":" in host) is not (":" in fallback.host):
             return fallback
+        here = self.listeners[fallback.flow].transport
         wanted = transport or (here if host == fallback.host else "udp")
         # The port of a Contact over TCP is where the peer listens, often behind NAT: keep the connection that works.
         if wanted != "udp" and wanted == here and host == fallback.host:

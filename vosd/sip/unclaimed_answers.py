@@ -109,11 +109,10 @@ class UnclaimedAnswers:
         parts = InviteParts("", answer.header("via") or "", caller, called, answer.call_id, answer.cseq.number, source)
         self._end(answered, Dialog.of_callee(parts, "", answer, self._known_hop), parts, now)
 
-    def _known_hop(self, target: str, source: Peer, is_hidden: bool = False) -> Peer:
+    def _known_hop(self, target: str, source: Peer) -> Peer:
         """Return the next hop of a target if it is at the host of the source, or known; else the source."""
-        peer = self._flows.next_hop(target, source, is_hidden)
-        is_followed = peer.host == source.host or self._knows(peer.host, peer.port)
-        return peer if is_followed else self._flows.next_hop(target, source, is_hidden=True)
+        peer = self._flows.next_hop(target, source)
+        return peer if peer.host == source.host or self._knows(peer.host, peer.port) else source
 
     def take_fork(self, key: str, parts: InviteParts, answer: Response, now: Instant) -> UnwantedAnswer | None:
         """Release another fork, or send its ACK again."""

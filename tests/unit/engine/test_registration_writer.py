@@ -1,7 +1,6 @@
 """What is written of registrations and when, what waits while the database is away, and what a restart takes over."""
 
 import asyncio
-from ipaddress import ip_network
 
 import pytest
 from doubles.data.registering import register_request
@@ -52,14 +51,12 @@ class Store(MemoryRegistrations):
 class Life:
     """One life of the table and its writer, on a store that may have been there before."""
 
-    def __init__(self, store: Store, clock: ManualClock, listeners=LISTENERS, proxies=()) -> None:
+    def __init__(self, store: Store, clock: ManualClock, listeners=LISTENERS) -> None:
         flows = Flows(listeners, str)
         self.store = store
         self.clock = clock
         self.writer = RegistrationWriter(store, flows, clock)
-        self.table = Registrations(
-            RegistrarSettings(proxies=tuple(map(ip_network, proxies))), flows, self.writer, clock
-        )
+        self.table = Registrations(RegistrarSettings(), flows, self.writer, clock)
         self._cseq = 0
 
     def register(self, name="1001", contact="", source=HOME, lifetime=3_600, **parts):
@@ -363,32 +360,6 @@ async def test_who_was_behind_a_proxy_is_called_by_its_path_after_a_restart(life
     await again.table.restore(USERS)
     assert [(each.host, each.port) for each in again.table.addresses("1001")] == [("198.51.100.7", 5_063)]
     assert not again.table.addresses("1002")
-
-
-@pytest.mark.parametrize(
-    "contact", ["sip:1001@203.0.113.66:5080;transport=tls", "sip:1001@192.168.1.2:5080;transport=tls"]
-)
-def test_a_contact_for_tls_is_called_over_tls_though_it_was_registered_without(store, clock, contact):
-    """RFC 3261 section 26.2.2: a call never leaves in clear for it; behind NAT nothing is reached so."""
-    source = Peer(0, "203.0.113.66", 41_234)
-    for listeners, flow in ((LISTENERS, 1), (LISTENERS[:1], 1)):
-        life = Life(store, clock, listeners=listeners)
-        life.register(contact=contact, source=source)
-        (address,) = life.table.addresses("1001")
-        assert (address.flow, address.host, address.port, address.transport) == (flow, source.host, 5_080, "tls")
-
-
-def test_a_proxy_of_the_operator_speaks_tls_itself_to_the_contact_behind_it(store, clock):
-    life = Life(store, clock, proxies=("203.0.113.64/29",))
-    source = Peer(0, "203.0.113.66", 5_060)
-    life.register(contact="sip:1001@192.168.1.2:5080;transport=tls", source=source)
-    assert [Peer(each.flow, each.host, each.port) for each in life.table.addresses("1001")] == [source]
-
-
-def test_a_telephone_behind_nat_that_registers_over_tls_is_called_over_its_connection(life):
-    source = Peer(1, "203.0.113.66", 41_234)
-    life.register(contact="sip:1001@192.168.1.2:5061;transport=tls", source=source)
-    assert [Peer(each.flow, each.host, each.port) for each in life.table.addresses("1001")] == [source]
 
 
 async def test_who_was_on_a_connection_from_behind_nat_must_register_anew(life, store, clock):

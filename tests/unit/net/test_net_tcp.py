@@ -403,16 +403,3 @@ async def test_a_connection_for_which_there_is_no_file_left_is_a_failure_like_an
     node.send(INVITE, vendor.address)
     assert await node.ear.failure() == (0, vendor.address)
     assert node.transports.connections == 0
-
-
-async def test_what_is_sent_over_tls_without_a_socket_for_it_fails_and_says_why(opened):
-    node = await opened(("udp", "127.0.0.1"), ("tcp", "127.0.0.1"))
-    place = node.address()
-    with capture_logs() as log:
-        for _ in range(2):
-            node.send(request(), place, flow=2)
-            assert await node.ear.failure() == (2, place)
-    (line,) = log
-    assert (line["event"], line["peer"]) == ("connection", "{}:{}".format(*place))
-    assert line["why"] == "no connection: it wants TLS, and sip.listen has no socket for TLS"
-    assert node.transports.connections == 0

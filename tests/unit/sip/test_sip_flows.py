@@ -122,75 +122,10 @@ def test_ipv6_peers_are_reached_from_ipv6_sockets():
     assert flows().next_hop("sip:a@198.51.100.9", seen) == seen
 
 
-def test_a_transport_that_we_lack_is_spoken_to_on_what_there_is():
-    assert flows(LISTENERS[:1]).next_hop("sip:a@198.51.100.9;transport=tcp", SEEN_UDP) == Peer(
-        UDP, "198.51.100.9", 5060
-    )
-
-
-# -- a peer that wants TLS ----------------------------------------------------------------------------------------
-
-WANT_TLS = (
-    "sip:a@198.51.100.9;transport=tls", "sips:a@198.51.100.9", "sip:a@[2001:db8::9];transport=tls",
-    "<sip:proxy.example.org;lr;transport=tls>", "sips:a@x7.invalid", "sip:a@192.168.1.7:5061;transport=tls",
-)  # fmt: skip
-"""At an address, at one of the other family, at names that nothing is known of, and behind NAT."""
-
-
-def without_tls() -> Flows:
-    return flows((LISTENERS[UDP], LISTENERS[TCP]))
-
-
-@pytest.mark.parametrize("is_hidden", [False, True])
-@pytest.mark.parametrize("seen", [SEEN_UDP, SEEN_TCP])
-@pytest.mark.parametrize("target", WANT_TLS)
-def test_what_wants_tls_is_sent_over_no_other_transport(target, seen, is_hidden):
-    """RFC 3261 sections 18.1.1 and 26.2.2, for in-dialog requests too: nothing leaves in clear."""
-    ours, none = flows(), without_tls()
-    assert ours.listeners[ours.next_hop(target, seen, is_hidden).flow].transport == "tls"
-    stand_in = none.next_hop(target, seen, is_hidden).flow
-    assert (stand_in, none.listeners[stand_in].transport, none.reliable[stand_in]) == (2, "tls", True)
-
-
-def test_a_peer_whose_name_is_not_known_or_that_is_hidden_is_asked_over_tls_where_it_was_seen():
-    for target, is_hidden in (("sips:a@example.org", False), ("sip:a@192.168.1.7;transport=tls", True)):
-        assert flows().next_hop(target, SEEN_UDP, is_hidden) == Peer(TLS, SEEN_UDP.host, 5061)
-
-
-@pytest.mark.parametrize("target", ["sip:a@192.168.1.7:5061;transport=tls", "sips:a@192.168.1.7", "sip:a@192.168.1.7"])
-def test_a_telephone_behind_nat_that_came_over_tls_is_asked_over_its_connection(target):
-    assert flows().next_hop(target, SEEN_TLS, is_hidden=True) == SEEN_TLS
-
-
-def test_for_tls_the_interface_of_a_gateway_counts_where_it_speaks_tls():
-    other = Listener("192.0.2.9", 5061, "tls", "tls:192.0.2.9:5061")
-    ours = flows((*LISTENERS, other))
-    assert ours.towards("198.51.100.7", "tls", "udp:192.0.2.1:5060") == TLS
-    assert ours.towards("198.51.100.7", "tls", other.name) == len(LISTENERS)
-
-
-def test_where_no_socket_speaks_tls_a_stand_in_is_taken_for_tls_alone():
-    none = without_tls()
-    assert [none.towards("198.51.100.7", transport) for transport in (None, "udp", "tcp", "tls")] == [UDP, UDP, TCP, 2]
-    assert none.towards("2001:db8::7") == 0
-    assert none.located(Hop("198.51.100.9", 5061, "tls")) is None
-    assert none.sent_by == {"192.0.2.1:5060"}
-    again = flows(none.listeners)
-    assert (again.listeners, again.located(Hop("198.51.100.9", 5061, "tls"))) == (none.listeners, None)
-
-
-def test_requests_of_a_dialog_with_a_contact_over_tls_wait_for_no_answer_and_end_as_the_stand_in_fails():
-    probe, keeper = Probe(), Keeper()
-    transaction = probe.call_vendor(keeper)
-    transaction.abandon("", probe.now)
-    contact = "Contact: <sip:a@198.51.100.7;transport=tls>\r\n"
-    probe.receive(reply(probe.log[0], 200, headers=contact, body=SDP), VENDOR)
-    over_tls = Peer(1, "198.51.100.7", 5061)
-    assert [(sent.title, sent.peer) for sent in probe.log[1:]] == [("ACK", over_tls), ("BYE", over_tls)]
-    assert probe.endpoint.store.clients
-    for _ in range(2):  # a BYE is tried over another connection, too
-        probe.endpoint.transport_failed(over_tls, probe.now)
-    assert not probe.endpoint.store.clients
+@pytest.mark.parametrize(("target", "port"), [("sips:a@198.51.100.9", 5060), ("sips:a@198.51.100.9:5071", 5071)])
+def test_a_transport_that_we_lack_is_spoken_to_on_what_there_is_and_on_its_port(target, port):
+    """Without TLS nothing may go to the port of TLS by UDP."""
+    assert flows(LISTENERS[:2]).next_hop(target, SEEN_UDP) == Peer(UDP, "198.51.100.9", port)
 
 
 # -- names --------------------------------------------------------------------------------------------------------
@@ -241,7 +176,7 @@ def test_a_dialog_with_a_named_target_asks_the_locator_of_the_endpoint():
         ("198.51.100.7", "tls", None, TLS),
         ("2001:db8::7", None, None, UDP6),
         ("2001:db8::7", "tcp", None, TCP6),
-        ("2001:db8::7", "tls", None, TLS),
+        ("2001:db8::7", "tls", None, UDP6),
         ("198.51.100.7", None, "tls:192.0.2.1:5061", TLS),
         ("198.51.100.7", "udp", "tcp:192.0.2.1:5060", TCP),
         ("198.51.100.7", "tcp", "udp:192.0.2.9:5060", TCP),
@@ -405,8 +340,7 @@ def test_nothing_is_sent_to_a_uri_for_websocket():
 
 def test_a_socket_for_browsers_is_never_chosen_for_another_peer():
     web = flows(WEB)
-    assert {web.towards("198.51.100.7", transport) for transport in (None, "udp", "tcp")} == {BESIDE_UDP}
-    assert web.towards("198.51.100.7", "tls") == len(WEB)
+    assert {web.towards("198.51.100.7", transport) for transport in (None, "udp", "tcp", "tls")} == {BESIDE_UDP}
 
 
 def test_a_call_of_a_browser_is_answered_and_ended_over_its_connection():

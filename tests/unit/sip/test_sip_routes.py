@@ -195,7 +195,7 @@ def test_a_contact_that_cannot_be_called_moves_nothing(contact):
 def test_a_refreshed_target_that_is_a_name_is_asked_for_and_else_reached_where_the_peer_was_seen():
     known = {"pbx.example": Peer(0, "192.0.2.99", 5060)}
 
-    def way(target: str, seen: Peer, _is_hidden: bool) -> Peer:
+    def way(target: str, seen: Peer) -> Peer:
         return next((peer for name, peer in known.items() if name in target), straight(target, seen))
 
     dialog = Dialog.of_caller(read_request(request()), "ours", CUSTOMER, way)

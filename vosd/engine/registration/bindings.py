@@ -433,19 +433,13 @@ class Registrations(Counting):
     def _address(self, binding: Binding) -> Address:
         """Return where calls to a binding go: to the first proxy of its Path (RFC 3327 section 5.3), else where it is.
 
-        A Contact that wants TLS is reached over TLS, although its REGISTER came without, unless a proxy of the operator
-        stands between.
-
         The Path is followed to the host that the REGISTER came from, and between proxies of the operator. Elsewhere
         there may be a vendor, or a machine of ours, that takes what we send for our own call.
         """
         peer = binding.peer
         if binding.path:
             first = self._flows.next_hop(binding.path[0], peer)
-            is_followed = first.host == peer.host or self._are_proxies(first.host, peer.host)
-            peer = first if is_followed else self._flows.next_hop(binding.path[0], peer, is_hidden=True)
-        elif not self._are_proxies(peer.host):
-            peer = self._flows.next_hop(binding.contact, peer, is_hidden=True)
+            peer = first if first.host == peer.host or self._are_proxies(first.host, peer.host) else peer
         transport = self._flows.listeners[peer.flow].transport
         uri = without_headers(binding.contact)
         device = binding.instance if binding.reg_id else ""

@@ -19,9 +19,8 @@ from vosd.sip.wire.message import Request, Response
 from vosd.sip.wire.outgoing import InviteParts, Peer
 from vosd.sip.wire.uri import Uri, without_headers
 
-NextHopOf = Callable[[str, Peer, bool], Peer]
-"""Return where a request for a URI is sent, given the latest source address of the peer and whether it is hidden: then
-it is reached there alone (``Flows.next_hop``)."""
+NextHopOf = Callable[[str, Peer], Peer]
+"""Return where a request for a URI is sent, given the latest source address of the peer: ``Flows.next_hop``."""
 
 _AUTO: Final = Nat.AUTO  # access to enum members is slow
 _NO: Final = Nat.NO
@@ -71,8 +70,8 @@ class Dialog(DialogState[str, Peer], eq=False, gc=True):
         else:
             self.request_uri = target = self.target
             seen = self.seen_at
-            found = self.next_hop_of(target, seen, self.is_behind_nat)
-            self.peer = found if found.host == seen.host else self._judged(found, target)
+            found = seen if self.is_behind_nat else self.next_hop_of(target, seen)
+            self.peer = found if found.host == seen.host else self._judged(found)
 
     @classmethod
     def of_caller(
@@ -228,18 +227,15 @@ class Dialog(DialogState[str, Peer], eq=False, gc=True):
             self.route = f"Route: {', '.join(map(_bracketed, listed))}\r\n"
             next_stop = routes[0]
         seen = self.seen_at
-        found = self.next_hop_of(next_stop, seen, self.is_behind_nat)
-        self.peer = found if found.host == seen.host else self._judged(found, next_stop)
+        found = seen if self.is_behind_nat else self.next_hop_of(next_stop, seen)
+        self.peer = found if found.host == seen.host else self._judged(found)
 
-    def _judged(self, found: Peer, next_stop: str) -> Peer:
+    def _judged(self, found: Peer) -> Peer:
         """Return the peer at a Contact or Route value: its name may lead into a network that the peer is not in."""
-        seen = self.seen_at
-        return (
-            self.next_hop_of(next_stop, seen, True) if self.nat is _AUTO and is_hidden(found.host, seen.host) else found
-        )
+        return self.seen_at if self.nat is _AUTO and is_hidden(found.host, self.seen_at.host) else found
 
 
-def _straight(_target: str, peer: Peer, _is_hidden: bool) -> Peer:
+def _straight(_target: str, peer: Peer) -> Peer:
     """Send every request to the peer itself (``NextHopOf``)."""
     return peer
 
