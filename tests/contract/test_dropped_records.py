@@ -39,6 +39,7 @@ from vosd.storage.partitions import TABLES, partitions_of
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, Payment
 from vosd.storage.queries import SqlQueries
+from vosd.storage.traffic import SqlTraffic
 from vosd.storage.verify import verify_ledger
 from vosd.traffic.spans import ReportSpan
 
@@ -73,6 +74,8 @@ def state_dir(tmp_path) -> Path:
 def run(database, state_dir):
     async def run(*, dry_run=False, now=NOW, **settings):
         kept = {"calls": Age(days=100), "ledger": Age(days=200)} | settings
+        while await SqlTraffic(database).advance():
+            pass
         work = Retention(database, RetentionSettings(**kept), state_dir, "ann", lambda: now, is_trial=dry_run)
         return {sheet.kind: sheet for sheet in (await work.run()).kinds}
 
@@ -240,6 +243,13 @@ async def test_a_call_that_the_journal_or_the_quarantine_has_stays(booked, run, 
 
 
 @on_sqlite
+async def test_a_call_that_is_not_in_the_sums_of_reports_stays(booked, run, state_dir):
+    settings = RetentionSettings(calls=Age(days=100))
+    (sheet,) = (await Retention(booked, settings, state_dir, "ann", lambda: NOW).run()).kinds
+    assert (sheet.months, sheet.held[0].guard) == ((), "sums")
+    assert (await run())["calls"].months
+
+
 async def test_a_call_that_an_export_has_not_taken_stays(booked, run, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
@@ -357,6 +367,8 @@ async def test_a_month_that_is_empty_afterwards_is_dropped_as_a_partition(mariad
     now = until + 100 * DAY_MS
     for days in (10, 60):
         await SqlCheckpoints(database).close(until + days * DAY_MS, "ann", None, now)
+    while await SqlTraffic(database).advance():
+        pass
     kept = RetentionSettings(calls=Age(days=75), ledger=Age(days=80))
     done = await Retention(database, kept, state_dir, "ann", lambda: now).run()
     assert [sum(month.records for month in sheet.months) for sheet in done.kinds] == [2, 4]

@@ -25,6 +25,7 @@ from vosd.storage.drop_history import drop_history
 from vosd.storage.ports import CallFilter
 from vosd.storage.queries import SqlQueries
 from vosd.storage.spans import SqlSpans
+from vosd.storage.traffic import SqlTraffic
 from vosd.storage.types import Document
 from vosd.storage.verify import verify_ledger
 from vosd.traffic.spans import ReportSpan
@@ -205,6 +206,8 @@ async def test_guards_hold_numbers_as_they_hold_calls(booked, run):
 
 
 async def test_masked_calls_are_dropped_at_their_time_with_all_they_cost(booked, run):
+    while await SqlTraffic(booked).advance():
+        pass
     trial = await run(dry_run=True, calls=Age(days=90), numbers=Age(days=30))
     assert sum(each.records for each in trial["numbers"].months) == 10
     await run()

@@ -25,6 +25,7 @@ from vosd.storage.daily_totals import SqlDailyTotals
 from vosd.storage.database import Database
 from vosd.storage.drop_history import drop_history
 from vosd.storage.dropped import began
+from vosd.storage.traffic import SqlTraffic
 from vosd.storage.verify import verify_ledger
 
 FIRST = STARTED - STARTED % DAY_MS + DAY_MS
@@ -52,6 +53,8 @@ def call(day: int):
 async def booked(database: Database) -> None:
     """Book a call a day; the books are closed behind all of them."""
     await SqlBooks(database).book([call(day) for day in (*range(CALLS), 85)])
+    while await SqlTraffic(database).advance():
+        pass
     await SqlCheckpoints(database).close(FIRST + 80 * DAY_MS, "ann", None, NOW)
 
 

@@ -133,7 +133,8 @@ class Retention:
             found = RetentionFacts(await self._store.closes(), None)
             if settings.calls is not None or settings.numbers is not None:
                 oldest = await asyncio.to_thread(_oldest_outside, self._state_dir)
-                found = RetentionFacts(found.closes, oldest, await self._exports())
+                exports, uncounted = await self._exports(), await self._store.oldest_not_added_up()
+                found = RetentionFacts(found.closes, oldest, exports, uncounted)
             if settings.calls is not None:
                 plan = plan_calls(settings.calls, begun_at, found, settings.minimum)
                 drops = self._drops(plan, begun_at)

@@ -44,6 +44,7 @@ class Guard(Enum):
     CLOSE = "close"
     JOURNAL = "journal"
     EXPORT = "export"
+    SUMS = "sums"
     CALLS = "calls"
     ARCHIVE = "archive"
 
@@ -95,6 +96,8 @@ class RetentionFacts(NamedTuple):
     journal_oldest: int | None
     """When the oldest call began that is in the journal or in quarantine; None = there is none."""
     exports: Sequence[ExportProgress] = ()
+    sums_oldest: int | None = None
+    """When the oldest call began that is not in the sums of reports; None = there is none."""
 
 
 class RetentionHold(NamedTuple):
@@ -122,7 +125,8 @@ def plan_calls(age: Age, now: int, found: RetentionFacts, minimum: Age | None = 
     """Return up to when calls may be dropped, by when they began.
 
     Never dropped is a call that is younger than the ``minimum`` of the law, one that an audit compares, one that the
-    journal or the quarantine has, for it may be booked again, and one that an export has not taken.
+    journal or the quarantine has, for it may be booked again, one that an export has not taken, and one that is not in
+    the sums of reports.
     """
     return _plan_of_calls(RecordKind.CALLS, _wanted(age, minimum, now), found)
 
@@ -130,9 +134,10 @@ def plan_calls(age: Age, now: int, found: RetentionFacts, minimum: Age | None = 
 def plan_numbers(age: Age, now: int, found: RetentionFacts) -> DropPlan:
     """Return up to when the numbers of calls may be masked, by when they began.
 
-    The guards are those of calls that are dropped, but for the minimum of the law: the calls themselves are kept.
+    The guards are those of calls that are dropped, but for the minimum of the law and the sums of reports: the calls
+    themselves are kept.
     """
-    return _plan_of_calls(RecordKind.NUMBERS, age.before(now), found)
+    return _plan_of_calls(RecordKind.NUMBERS, age.before(now), found._replace(sums_oldest=None))
 
 
 def plan_ledger(age: Age, now: int, found: RetentionFacts, calls_dropped: int, minimum: Age | None = None) -> DropPlan:
@@ -163,6 +168,9 @@ def plan_payments(age: Age, now: int, found: RetentionFacts, minimum: Age | None
 
 def _plan_of_calls(kind: RecordKind, wanted: int, found: RetentionFacts) -> DropPlan:
     holds = [*_held_by_close(found.closes, wanted), *_held_by_journal(found), *_held_by_exports(found.exports)]
+    if found.sums_oldest is not None:
+        why = "the sums of reports lack calls: the switch adds them up while it runs, or vosd report rebuild"
+        holds.append(RetentionHold(Guard.SUMS, found.sums_oldest, why))
     holding = sorted((hold for hold in holds if _day(hold.until) < wanted), key=lambda hold: hold.until)
     return DropPlan(kind, wanted, min((_day(hold.until) for hold in holding), default=wanted), holding)
 

@@ -61,6 +61,17 @@ class SqlRetention:
             oldest = await connection.scalar(select(func.min(_cdr.call_id)).where(_cdr.export_seq > export_seq))
         return None if oldest is None else began(oldest)
 
+    async def oldest_not_added_up(self) -> int | None:
+        """Return when the oldest call began that is not in the sums of reports; None = there is none.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        query = select(schema.counter.c.value).where(schema.counter.c.name == schema.TRAFFIC)
+        async with self._database.reading() as connection:
+            mark = await connection.scalar(query) or 0
+        return await self.oldest_behind(mark)
+
     async def calls_dropped_before(self) -> int:
         """Return before when calls were dropped, UTC milliseconds; 0 = none were.
 
