@@ -1,5 +1,6 @@
 """The copy of balances and registrations for a start without the database."""
 
+import asyncio
 import sqlite3
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -11,7 +12,7 @@ from doubles.memory.registrations import MemoryRegistrations
 from doubles.virtual.clock import ManualClock
 
 from vosd.cdr.ports import LastStanding, StoreUnavailable
-from vosd.engine.registration.bindings import RegistrantKind, Registrations
+from vosd.engine.registration.bindings import AT_ONCE, RegistrantKind, Registrations, unreported
 from vosd.engine.registration.writer import RegistrationWriter
 from vosd.sip.flows import Flows, Listener
 from vosd.sip.ports import BindingKey, StoredBinding
@@ -301,11 +302,12 @@ async def test_what_the_copy_gets_after_the_database_is_not_marked(copy, monkeyp
 class Phones:
     """The registrations of a process, and what writes them."""
 
-    def __init__(self, store, names="1001 1002 1003 1004"):
+    def __init__(self, store, names="1001 1002 1003 1004", *, most=10, presence=unreported):
         self.clock = ManualClock()
         flows = Flows([Listener("192.0.2.9", 5_060, "udp", "udp:0.0.0.0:5060")], str)
         self.writer = RegistrationWriter(store, flows, self.clock)
-        self.table = Registrations(RegistrarSettings(), flows, self.writer, self.clock)
+        settings = RegistrarSettings(max_contacts=most)
+        self.table = Registrations(settings, flows, self.writer, self.clock, presence=presence)
         self.users = dict.fromkeys(names.split(), RegistrantKind.PHONE)
 
     def register(self, name, host, *, expires=3_600, cseq=9):
@@ -337,7 +339,7 @@ async def test_after_a_start_by_the_copy_newer_registrations_of_the_database_sta
     newer = [row("1001", "203.0.113.1", 7_000), row("1002", "203.0.113.2", 7_000), row("1003", "203.0.113.3", 7_000)]
     await database.save(newer, [])
     with copy.instead():
-        await phones.table.restore_copy(phones.users)
+        await phones.table.restore_copy(phones.users.get)
     assert phones.places() == {("1001", "192.0.2.1"), ("1003", "192.0.2.3")}
     phones.register("1004", "192.0.2.4")
     phones.register("1003", "192.0.2.3")
@@ -345,7 +347,7 @@ async def test_after_a_start_by_the_copy_newer_registrations_of_the_database_sta
     await phones.writer.flush()
 
     database.is_back = True
-    await phones.table.restore(phones.users)
+    await phones.table.restore(phones.users.get)
     now = {("1001", "203.0.113.1"), ("1002", "203.0.113.2"), ("1003", "192.0.2.3"), ("1004", "192.0.2.4")}
     assert phones.places() == now
     await phones.writer.flush()
@@ -359,9 +361,9 @@ async def test_after_a_start_by_the_copy_a_removal_since_is_written(copy):
     phones = Phones(store)
     await written(store, [phones.row("1001", "192.0.2.1", 3_600)])
     with copy.instead():
-        await phones.table.restore_copy(phones.users)
+        await phones.table.restore_copy(phones.users.get)
     phones.register("1001", "192.0.2.1", expires=0)
-    await phones.table.restore(phones.users)
+    await phones.table.restore(phones.users.get)
     await phones.writer.flush()
     assert (phones.places(), await rows_of(database), await rows_of(copy.registrations)) == (set(), set(), set())
 
@@ -374,13 +376,13 @@ async def test_an_expiry_by_the_copy_removes_no_newer_registration_of_the_databa
     await written(store, [phones.row("1001", "192.0.2.1", 60)])
     await database.save([phones.row("1001", "203.0.113.1", 7_000)], [])
     with copy.instead():
-        await phones.table.restore_copy(phones.users)
+        await phones.table.restore_copy(phones.users.get)
     with structlog.testing.capture_logs() as logged:
         phones.clock.move_to(phones.clock.now().mono + 70_000)
         phones.table.expire(phones.clock.now())
         assert phones.places() == set()
         await phones.writer.flush()
-        await phones.table.restore(phones.users)
+        await phones.table.restore(phones.users.get)
     assert phones.places() == await rows_of(database) == {("1001", "203.0.113.1")}
     assert [line["event"] for line in logged] == ["phone_offline", "phone_online", "registrations_restored"]
 
@@ -394,9 +396,9 @@ async def test_a_registration_that_only_the_copy_has_ends_when_the_database_is_r
     now = [phones.row("1001", "203.0.113.1", 7_000)._replace(slot=1)]
     await database.save(now, [BindingKey("1001", 0), BindingKey("1002", 0)])
     with copy.instead():
-        await phones.table.restore_copy(phones.users)
+        await phones.table.restore_copy(phones.users.get)
     with structlog.testing.capture_logs() as logged:
-        await phones.table.restore(phones.users)
+        await phones.table.restore(phones.users.get)
     assert phones.places() == await rows_of(database) == {("1001", "203.0.113.1")}
     assert [(line["event"], line.get("name")) for line in logged] == [
         ("phone_offline", "1002"), ("registrations_restored", None)
@@ -413,10 +415,88 @@ async def test_a_stop_before_the_database_was_read_leaves_it_to_the_next_start(c
     await written(store, [phones.row("1001", "192.0.2.1", 3_600)])
     await database.save([phones.row("1003", "203.0.113.3", 7_000)], [BindingKey("1001", 0)])
     with copy.instead():
-        await phones.table.restore_copy(phones.users)
+        await phones.table.restore_copy(phones.users.get)
     phones.register("1002", "192.0.2.2")
     await phones.table.write_all()
     assert await rows_of(database) == {("1003", "203.0.113.3")}
     after = Phones(store)
-    await after.table.restore(after.users)
+    await after.table.restore(after.users.get)
     assert after.places() == await rows_of(database) == {("1002", "192.0.2.2"), ("1003", "203.0.113.3")}
+
+
+@pytest.mark.parametrize("most", [2, 1])
+async def test_a_registration_of_the_database_whose_slot_another_device_got_is_kept_while_there_is_room(copy, most):
+    database = MemoryRegistrations()
+    store = beside(copy, database)
+    phones = Phones(store, most=most)
+    with copy.instead():
+        await phones.table.restore_copy(phones.users.get)
+    await database.save([phones.row("1001", "203.0.113.1", 7_000)], [])
+    phones.register("1001", "192.0.2.9")
+    await phones.table.restore(phones.users.get)
+    now = {("1001", "192.0.2.9"), ("1001", "203.0.113.1")} if most == 2 else {("1001", "192.0.2.9")}
+    assert phones.places() == now
+    await phones.writer.flush()
+    assert await rows_of(database) == await rows_of(copy.registrations) == now
+
+
+@pytest.mark.parametrize("registers_first", [True, False], ids=["here", "by the copy"])
+async def test_a_device_that_unregistered_is_not_restored_where_another_one_got_its_slot(copy, registers_first):
+    database = MemoryRegistrations()
+    store = beside(copy, database)
+    phones = Phones(store)
+    row = phones.row("1001", "192.0.2.1", 3_600)
+    if not registers_first:
+        await written(store, [row])
+    with copy.instead():
+        await phones.table.restore_copy(phones.users.get)
+    if registers_first:
+        await database.save([row], [])
+        phones.register("1001", "192.0.2.1", cseq=9)
+    phones.register("1001", "192.0.2.1", expires=0, cseq=10)
+    phones.register("1001", "192.0.2.9", cseq=11)
+    assert [each.binding.slot for each in phones.table.listed()] == [0]
+    await phones.table.restore(phones.users.get)
+    await phones.writer.flush()
+    assert phones.places() == await rows_of(database) == {("1001", "192.0.2.9")}
+
+
+async def test_phones_that_the_copy_lacked_are_reported_online_and_later_offline(copy):
+    database = MemoryRegistrations()
+    store = beside(copy, database)
+    seen = []
+    phones = Phones(store, presence=lambda phone, _place, *, is_online: seen.append((phone, is_online)))
+    await written(store, [phones.row("1001", "192.0.2.1", 7_000)])
+    await database.save([phones.row("1002", "203.0.113.2", 7_000)], [])
+    with copy.instead():
+        await phones.table.restore_copy(phones.users.get)
+    await phones.table.restore(phones.users.get)
+    assert seen == [("1002", True)]
+    phones.clock.move_to(phones.clock.now().mono + 3_700_000)
+    phones.table.expire(phones.clock.now())
+    assert sorted(seen[1:]) == [("1001", False), ("1002", False)]
+
+
+async def test_what_phones_register_while_many_are_restored_stays():
+    """Packets have their turn between: phones register and unregister before and after they are restored."""
+    names = [str(number) for number in range(2_000, 2_000 + 9 * AT_ONCE)]
+    database = MemoryRegistrations()
+    phones = Phones(database, " ".join(names))
+    await phones.table.restore_copy(phones.users.get)
+    await database.save([phones.row(name, "203.0.113.1", 7_000) for name in names], [])
+
+    async def register_between():
+        while not phones.table.names():  # noqa: ASYNC110 - it waits for the turn of packets
+            await asyncio.sleep(0)
+        phones.register(names[-1], "192.0.2.9")
+        phones.register(names[-2], "203.0.113.1", cseq=10)
+        phones.register(names[-2], "203.0.113.1", cseq=11, expires=0)
+        phones.register(names[0], "203.0.113.1", expires=0)
+        await phones.writer.flush()
+        assert len(phones.table.names()) < len(names) - 2
+
+    await asyncio.gather(phones.table.restore(phones.users.get), register_between())
+    await phones.writer.flush()
+    assert await rows_of(database) == phones.places()
+    assert {host for name, host in phones.places() if name == names[-1]} == {"192.0.2.9", "203.0.113.1"}
+    assert phones.table.names() == {*names[1:-2], names[-1]}

@@ -4,9 +4,11 @@ Owns the bindings of all users, their expiry, and the reports of changes. How a 
 user is in ``sip.registration.registrar``; writing them to the database is in ``registration.writer``.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from enum import Enum
+from itertools import count
 from operator import attrgetter
 from typing import Final, NamedTuple, Protocol
 
@@ -35,6 +37,8 @@ from vosd.trunks.gateways import Address
 
 EXPIRY_TICK_MS: Final = 1_000
 """Time that a binding may be kept longer than granted."""
+AT_ONCE: Final = 200
+"""Stored bindings that are restored before packets have their turn."""
 
 _log = structlog.get_logger()
 
@@ -223,54 +227,84 @@ class Registrations(Counting):
             kept = tuple(each for each in user.bindings if may_send(each.peer.host, each.peer.port))
             self._change(name, user.kind, kept, Departure.OTHER_HOSTS)
 
-    async def restore(self, users: Mapping[str, RegistrantKind]) -> None:
-        """Restore the stored bindings of these users; forget the others.
+    async def restore(self, kind_of: Callable[[str], RegistrantKind | None]) -> None:
+        """Restore the stored bindings of users that have a kind; forget the others.
 
-        After ``restore_copy`` they replace those of the copy, apart from what has changed here since.
+        After ``restore_copy`` they replace those of the copy, apart from what has changed here since. Calls go on
+        meanwhile: a turn takes ``AT_ONCE`` bindings.
 
         Raises:
             StoreUnavailable: the database cannot be reached.
         """
         began = self._clock.now().mono
         is_late = self._writer.is_by_copy
-        found, ended = await self._writer.load(self._without_connection)
-        for name, binding in found:
-            kind = users.get(name)
-            if kind is None:
+        found, ended = 0, []
+        stored = await self._writer.load(self._without_connection)
+        for number, (name, binding) in enumerate(stored, 1):
+            kind = kind_of(name)
+            if binding is None:
+                ended.append(name)
+            elif kind is None:
                 self._writer.drop(name, binding.slot)
-                continue
-            self._restore(name, kind, binding)
-            if name in self._departed:
-                self._report_arrival(name, kind, binding)
+            else:
+                found += 1
+                is_new = name not in self._users
+                self._restore(name, kind, binding)
+                if is_late and is_new:
+                    self._report_arrival(name, kind, binding)
+            if not number % AT_ONCE:
+                await asyncio.sleep(0)
         if is_late:
-            self._forget_copy()
+            await self._forget_copy()
+            self._take_displaced(kind_of)
         for name in dict.fromkeys(ended):
-            kind = users.get(name)
+            kind = kind_of(name)
             if kind is not None and name not in self._users and name not in self._departed:
                 self._report_departure(name, kind, Departure.ENDED_MEANWHILE)
         if found:
             took_ms = self._clock.now().mono - began
             _log.info("registrations_restored", bindings=self._size, ended_meanwhile=len(ended), took_ms=took_ms)
 
-    async def restore_copy(self, users: Mapping[str, RegistrantKind]) -> None:
-        """Restore the bindings that a copy of the database has of these users, until it answers.
+    async def restore_copy(self, kind_of: Callable[[str], RegistrantKind | None]) -> None:
+        """Restore the bindings that a copy of the database has of users that have a kind, until it answers.
 
         Raises:
             StoreUnavailable: the copy cannot be read.
         """
         for name, binding in await self._writer.load_copy(self._without_connection):
-            if name in users:
-                self._restore(name, users[name], binding)
+            kind = kind_of(name)
+            if kind is not None:
+                self._restore(name, kind, binding)
 
-    def _forget_copy(self) -> None:
+    async def _forget_copy(self) -> None:
         """Remove bindings that a copy of the database had and the database has not."""
-        for name, user in tuple(self._users.items()):
+        for number, name in enumerate(tuple(self._users), 1):
+            if not number % AT_ONCE:
+                await asyncio.sleep(0)
+            user = self._users.get(name)
+            if user is None:
+                continue
             kept = tuple(each for each in user.bindings if self._writer.is_known(name, each.slot))
             if len(kept) < len(user.bindings):
                 peer = user.bindings[-1].peer
                 self._replace(name, user, kept)
                 if not kept:
                     self._report_departure(name, user.kind, Departure.ENDED_MEANWHILE, peer)
+
+    def _take_displaced(self, kind_of: Callable[[str], RegistrantKind | None]) -> None:
+        """Restore bindings of other devices whose slot one got that registered here, while their user may have more."""
+        while self._writer.displaced:
+            name, binding = self._writer.displaced.pop()
+            kind, user = kind_of(name), self._users.get(name)
+            there: Bindings = () if user is None else user.bindings
+            if kind is None or len(there) >= self._settings.max_contacts:
+                continue
+            if any(_is_same_device(each, binding) for each in there):
+                continue
+            slot = next(each for each in count() if not self._writer.is_known(name, each))
+            binding = msgspec.structs.replace(binding, slot=slot)
+            self._writer.put(name, binding, None)
+            self._restore(name, kind, binding)
 
     def report_absent(self, name: str, kind: RegistrantKind) -> None:
         """Log again that a user is not registered, as an earlier process did, unless it is or that was logged since."""
@@ -459,6 +493,10 @@ class Registrations(Counting):
 
     def _are_proxies(self, *hosts: str) -> bool:
         return all(self._proxies.longest(host) is not None for host in hosts)
+
+
+def _is_same_device(one: Binding, other: Binding) -> bool:
+    return one.contact == other.contact or (bool(one.instance) and one.instance == other.instance)
 
 
 def _moved(binding: Binding, peer: Peer) -> Binding:

@@ -80,7 +80,7 @@ class Registrar(Counting):
             StoreUnavailable: the database cannot be reached.
         """
         self._users, self._version = _users_of(catalogue), catalogue.version
-        await self._registrations.restore(self._kinds)
+        await self._registrations.restore(self._kind_of)
 
     async def restore_copy(self, catalogue: Catalogue) -> None:
         """Restore what a copy of the database has, until ``catch_up``.
@@ -89,7 +89,7 @@ class Registrar(Counting):
             StoreUnavailable: the copy cannot be read.
         """
         self._users, self._version = _users_of(catalogue), catalogue.version
-        await self._registrations.restore_copy(self._kinds)
+        await self._registrations.restore_copy(self._kind_of)
 
     async def catch_up(self) -> None:
         """Take the registrations of the database, apart from what has changed here since ``restore_copy``.
@@ -97,14 +97,14 @@ class Registrar(Counting):
         Raises:
             StoreUnavailable: the database cannot be reached.
         """
-        await self._registrations.restore(self._kinds)
+        await self._registrations.restore(self._kind_of)
 
     def report_absent(self, names: Iterable[str]) -> None:
         """Log again which of these users are not registered, as an earlier process did."""
         for name in names:
-            known = self._users.get(name)
-            if known is not None:
-                self._registrations.report_absent(name, known[1])
+            kind = self._kind_of(name)
+            if kind is not None:
+                self._registrations.report_absent(name, kind)
 
     def take_register(self, event: RegisterArrived) -> None:
         """Answer a REGISTER.
@@ -116,9 +116,9 @@ class Registrar(Counting):
         endpoint = self._endpoint
         event.transaction.respond(status, endpoint.token(), endpoint.server_header + headers, event.at)
 
-    @property
-    def _kinds(self) -> dict[str, RegistrantKind]:
-        return {name: kind for name, (_, kind) in self._users.items()}
+    def _kind_of(self, name: str) -> RegistrantKind | None:
+        known = self._users.get(name)
+        return None if known is None else known[1]
 
     def _carry_out(self, event: RegisterArrived) -> tuple[int, str]:
         known = self._users.get(event.user) if event.user else None

@@ -54,7 +54,11 @@ class RegistrationWriter:
         self._until: dict[BindingKey, int] = {}
         """``until`` of each binding's row, written or queued."""
         self.is_by_copy = False
-        """Whether a copy was read instead of the database, which is not written to until it is read."""
+        """Whether a copy was read instead of the database, which is not written to until all of it is read."""
+        self._earlier: set[BindingKey] = set()
+        """Bindings that the copy had or that were removed meanwhile; another one may have the slot by now."""
+        self.displaced: list[tuple[str, Binding]] = []
+        """Bindings of the database, read by ``load``, whose slot another one got here meanwhile."""
         self._outage = Outage(Event.DATABASE_AWAY, part="registrations")
 
     def __len__(self) -> int:
@@ -72,6 +76,8 @@ class RegistrationWriter:
     def drop(self, name: str, slot: int) -> None:
         """Queue the removal of a binding."""
         key = BindingKey(name, slot)
+        if self.is_by_copy:
+            self._earlier.add(key)
         self._until.pop(key, None)
         self._queue(key, None)
 
@@ -80,33 +86,20 @@ class RegistrationWriter:
         if BindingKey(name, slot) in self._until:
             self.drop(name, slot)
 
-    async def load(
-        self, without_connection: Callable[[Binding], Peer | None]
-    ) -> tuple[list[tuple[str, Binding]], list[str]]:
-        """Return the stored bindings that may still be valid, and the names of users with others.
+    async def load(self, without_connection: Callable[[Binding], Peer | None]) -> Iterator[tuple[str, Binding | None]]:
+        """Return the stored bindings with the names of their users; None = one is not valid any more.
 
         ``without_connection`` returns where a binding is reached that was reached over a connection; None = nowhere.
 
-        Bindings that this process has written or removed are left out: what is stored of them is not newer.
+        Bindings that this process has written or removed before their turn are left out: what is stored of them is not
+        newer.
 
         Raises:
             StoreUnavailable: the database cannot be reached.
         """
-        found, ended = [], []
         rows = await self._store.load()
-        self.is_by_copy = False
         self._unnoted.update(self._waiting)  # the copy is now as the database is
-        for row, binding in self._read(rows, without_connection):
-            key = BindingKey(row.name, row.slot)
-            if self.is_known(*key):
-                continue
-            if binding is None:
-                self._queue(key, None)
-                ended.append(row.name)
-                continue
-            self._until[key] = row.until
-            found.append((row.name, binding))
-        return found, ended
+        return self._taken(self._read(rows, without_connection))
 
     async def load_copy(self, without_connection: Callable[[Binding], Peer | None]) -> list[tuple[str, Binding]]:
         """Return the bindings that ``load`` would return, as a copy of the database has them, which may be older.
@@ -117,8 +110,10 @@ class RegistrationWriter:
             StoreUnavailable: the copy cannot be read.
         """
         read = self._read(await self._store.load(), without_connection)
+        found = [(row.name, binding) for row, binding in read if binding is not None]
+        self._earlier = {BindingKey(name, binding.slot) for name, binding in found}
         self.is_by_copy = True
-        return [(row.name, binding) for row, binding in read if binding is not None]
+        return found
 
     def is_known(self, name: str, slot: int) -> bool:
         """Return whether a binding was read from the database, or has changed or been removed since the start."""
@@ -183,6 +178,21 @@ class RegistrationWriter:
                     del self._unnoted[key]
             await asyncio.sleep(0)
         return True
+
+    def _taken(self, read: Iterable[tuple[StoredBinding, Binding | None]]) -> Iterator[tuple[str, Binding | None]]:
+        for row, binding in read:
+            key = BindingKey(row.name, row.slot)
+            if self.is_known(*key):
+                if binding is not None and key in self._until and key not in self._earlier:
+                    self.displaced.append((row.name, binding))
+                continue
+            if binding is None:
+                self._queue(key, None)
+            else:
+                self._until[key] = row.until
+            yield row.name, binding
+        self._earlier.clear()
+        self.is_by_copy = False  # not before: a removal that is written would be forgotten until its row has its turn
 
     def _read(
         self, rows: Sequence[StoredBinding], without_connection: Callable[[Binding], Peer | None]
