@@ -322,7 +322,7 @@ class SwitchService:
         self.registrations.connection_lost(peer)
 
     def connection_certified(self, flow: int, host: str, port: int, names: frozenset[str]) -> None:
-        """Note the names in the certificate of a peer that has connected to us."""
+        """Note the names in the certificate of a peer that has connected to us; none = it has shown no certificate."""
         self.node.authenticator.certificates.opened(Peer(flow, host, port), names)
 
     def serve(self, transmit: Sequence[Transmit], hang_up: CloseConnection, has_connection: HasConnection) -> None:

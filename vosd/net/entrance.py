@@ -69,8 +69,9 @@ class Core(NamedTuple):
     closed: Callable[[int, str, int], None]
     """Report that a connection is closed, by either side: flow, host and port. Called before ``failed``."""
     certified: Callable[[int, str, int, frozenset[str]], None]
-    """Report the names in the verified certificate of a peer that has connected: flow, host and port. Called before its
-    messages.
+    """Report the names in the verified certificate of a connection over TLS; none if it has none or was opened by us.
+
+    Arguments: flow, host and port. Called before its messages.
     """
     identity_at: Callable[[str, int], str]
     """Return the TLS identity with which a vendor is connected to, by host and port; empty = the common one."""

@@ -296,10 +296,10 @@ class StreamFlow:
     def opened(self, connection: Connection) -> None:
         """Register a connection, and send the waiting messages."""
         self._open[connection.peer] = connection
-        if self.tls is not None and connection.origin is not ConnectionOrigin.SWITCH:
-            names = names_in(connection.certificate)
-            if names:
-                self._core.certified(self._flow, *connection.peer, names)
+        if self.tls is not None:
+            is_ours = connection.origin is ConnectionOrigin.SWITCH
+            names = frozenset() if is_ours else names_in(connection.certificate)
+            self._core.certified(self._flow, *connection.peer, names)
         self._keep_alives.watch(connection)
         for data in self._unsent.pop(connection.peer, ()):
             connection.send(data)

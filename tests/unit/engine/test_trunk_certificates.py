@@ -65,6 +65,15 @@ def test_any_other_connection_proves_nothing(peer, names):
     assert trunks(stage) == []
 
 
+def test_the_next_connection_from_a_port_does_not_have_the_certificate_of_the_one_before():
+    """The end of a connection is not reported once another one from its port is open."""
+    stage = scene(TRUNK)
+    certificates(stage).opened(CONNECTION, NAMES)
+    certificates(stage).opened(CONNECTION, frozenset())
+    assert call(stage).final is None
+    assert not certificates(stage).knows_host(CONNECTION.host)
+
+
 def test_the_address_of_a_trunk_with_a_certificate_is_not_enough_and_the_certificate_elsewhere_neither():
     stage = scene(AT_HOME)
     assert call(stage, CUSTOMER).final == 403

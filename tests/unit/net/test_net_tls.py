@@ -370,7 +370,9 @@ async def test_the_names_in_the_certificate_of_a_caller_are_reported_before_its_
     for peer in (named, bare):
         peer.writer.write(OPTIONS)
         await node.ear.message()
-    assert node.ear.certified == [(0, named.address, frozenset({"pbx.customer.example"}))]
+    assert node.ear.certified == [
+        (0, named.address, frozenset({"pbx.customer.example"})), (0, bare.address, frozenset())
+    ]  # fmt: skip
 
 
 async def test_the_authority_of_a_vendor_names_no_caller_whatever_name_it_asks_for(

@@ -50,10 +50,11 @@ class TrunkCertificates:
             self._enter(() if come is None else (come,))
 
     def opened(self, peer: Peer, names: frozenset[str]) -> None:
-        """Note the certificate of a connection."""
+        """Note the names in the certificate of a connection; the one before from its port may not have ended yet."""
         self.closed(peer)
-        self.shown[peer] = names
-        self._by_host.setdefault(peer.host, {})[peer] = None
+        if names:
+            self.shown[peer] = names
+            self._by_host.setdefault(peer.host, {})[peer] = None
 
     def closed(self, peer: Peer) -> None:
         """Forget a connection."""
