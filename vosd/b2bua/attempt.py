@@ -210,6 +210,8 @@ class GatewayAttempt:
         self.call.to_forward = response = event.response
         leg = self.leg
         status = response.status
+        if status > _TRYING and response.header("privacy") is not None:
+            leg.note_privacy(response)
         product = None if status <= _TRYING else response.header("server") or response.header("user-agent")
         if product is not None:
             product = product[:PRODUCT_MAX].encode("utf-8", "replace").decode("utf-8", "replace")

@@ -16,6 +16,7 @@ from vosd.b2bua.supervision import Supervision, SupervisionFacts
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
+from vosd.sdp.anonymous import anonymous
 from vosd.sdp.origin import alike
 from vosd.sip.dialog.acceptance import Acceptance
 from vosd.sip.dialog.dialog import Dialog
@@ -191,6 +192,12 @@ class Caller:
         if self.leg.facts.media is not None and self.leg.facts.media.is_ringing:
             self.progress.sent_early_media = True
         self._begin_dialog(None, now)
+
+    def withhold_names(self) -> None:
+        """Leave out of what is kept for other gateways and forks what the caller has written about itself."""
+        self.offer = anonymous(self.offer)
+        for fork in (self.shown or {}).values():
+            fork.sessions.withhold_names()
 
     def switch_fork(self, before: str, after: str, now: Instant, *, answers: bool) -> None:
         """Prepare for another fork of the attempt, by the keys of the forks; one that ``answers`` keeps its To tag.

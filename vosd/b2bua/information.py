@@ -48,7 +48,7 @@ class Information:
         if status < 200:
             return
         self.origin.informing -= 1
-        self.far.facts.note_response(status, event.at)
+        self.far.note_response(event.response, event.at)
         self.origin.respond(self.server, 200 if status < 300 else status_for_origin(status), event.at)
         if status == 481:
             self.far.call.lost(self.far, status, event.at)
@@ -87,7 +87,7 @@ class KeyMessages:
         if status < 200:
             return
         self.is_asking = False
-        self._far.facts.note_response(status, event.at)
+        self._far.note_response(event.response, event.at)
         if status == 481:
             self._waiting.clear()
             self._far.call.lost(self._far, status, event.at)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vosd.b2bua.early_dialogs import EarlyDialogs
-from vosd.b2bua.leg_facts import LegFacts, LegSessions
+from vosd.b2bua.leg_facts import LegFacts, LegSessions, is_alive
 from vosd.b2bua.outgoing.connected import identity_came, withholds_session
 from vosd.b2bua.outgoing.headers import SDP, of_agreement, of_response
 from vosd.b2bua.outgoing.ruled import parts_for, rule, with_enclosed
@@ -49,7 +49,7 @@ from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.server import Server
 from vosd.sip.transaction.states import TransactionState
 from vosd.sip.wire.body import SESSION, session_of
-from vosd.sip.wire.message import Message, Request
+from vosd.sip.wire.message import Message, Request, Response
 from vosd.trunks.header_rules import SentAs
 
 if TYPE_CHECKING:
@@ -193,6 +193,27 @@ class Leg:
         if allow is not None:
             self.facts.allows_update = "UPDATE" in allow or "UPDATE" in "".join(message.values("allow")[1:])
 
+    def note_privacy(self, message: Message) -> None:
+        """Note a wish for privacy: from now on no description of this side names anyone, nor one received before."""
+        facts, early, inviter = self.facts, self.early, self.call.caller.inviter
+        if facts.is_anonymous or not withholds_session(message):
+            return
+        facts.is_anonymous = True
+        self.sessions.withhold_names()
+        if early is not None:
+            for sessions in early.sessions.values():
+                sessions.withhold_names()
+        if inviter is not None and inviter.leg is self:
+            inviter.withhold_names()
+        self.moved()
+
+    def note_response(self, response: Response, now: Instant) -> None:
+        """Note a final response within the dialog: it may prove that the peer is alive, or have a wish for privacy."""
+        if is_alive(response.status):
+            self.facts.last_seen_at = now
+        if response.header("privacy") is not None:
+            self.note_privacy(response)
+
     def take_session(self, message: Message) -> bytes:
         """Take the capabilities and the session description from a message; return the latter."""
         if message.header("allow") is not None:
@@ -203,7 +224,7 @@ class Leg:
         dialog = self.dialog
         facts = self.facts
         is_plain = dialog is not None and not dialog.is_behind_nat and facts.media is None and not facts.is_anonymous
-        if not is_plain or message.header("content-type") != SESSION or message.header("privacy") is not None:
+        if not is_plain or message.header("content-type") != SESSION:
             session = self.session_in(message)
         if session and self.sessions.remote:
             self.note_session(session)
@@ -215,24 +236,19 @@ class Leg:
         """Return the session description of a message of this side, empty if it has none.
 
         That of a peer behind NAT carries the address it came from; ``as_sent`` rewrites it for the other side. Where
-        the switch handles media, a description carries its author; of a peer that asks for privacy it names no one.
+        the switch handles media, a description carries its author; of a peer that asked for privacy it names no one.
         """
         body = message.body
         session = body if not body or message.header("content-type") == SESSION else session_of(message)
         dialog, media = self.dialog, self.facts.media
-        if self.facts.is_anonymous or message.header("privacy") is not None:
-            session = self._without_names(session, message)
+        if self.facts.is_anonymous:
+            session = anonymous(session)
         if not session or (dialog is not None and not dialog.is_behind_nat and media is None):
             return session
         host, author = self._host_behind_nat(message), 0 if media is None else media.number
         if host:
             return Hidden(session, host, author)
         return Authored(session, author) if author else session
-
-    def _without_names(self, session: bytes, message: Message) -> bytes:
-        """Return a description as it may be seen, once this side has asked for privacy in any message."""
-        self.facts.is_anonymous = self.facts.is_anonymous or withholds_session(message)
-        return anonymous(session) if self.facts.is_anonymous else session
 
     def as_sent(self, session: bytes, offer: bytes = b"") -> bytes:
         """Return a description as it is sent, as the successor of the one before (RFC 3264 section 8).
@@ -332,6 +348,8 @@ class Leg:
         """Handle a request within the dialog."""
         request, transaction, now = event.request, event.transaction, event.at
         self.facts.last_seen_at = now
+        if request.header("privacy") is not None:
+            self.note_privacy(request)
         match request.method:
             case "BYE" if self.dialog is None:  # the called side may end no early dialog (RFC 3261 section 15)
                 self.respond(transaction, 481, now)
@@ -340,9 +358,7 @@ class Leg:
                 self.send(OutgoingResponse(self._endpoint.server_header, b"", transaction, 200, ""), now)
                 text = cause = None
                 if request.header("reason") is not None:
-                    text, cause = reason_text(request), q850_cause(request)
-                    if self.sent_as is not None and self.sent_as.causes is not None:
-                        cause = self.sent_as.causes.counted_as(cause)
+                    text, cause = reason_text(request), self._cause_in(request)
                 self.call.journey.reason_text = text
                 self.call.hung_up(self, cause, now)
                 self.call.to_forward = None  # after a transfer the call goes on, and another BYE ends it
@@ -367,6 +383,11 @@ class Leg:
             case _:
                 self.respond(transaction, 200, now, CAPABILITIES)
 
+    def _cause_in(self, request: Request) -> int | None:
+        """Return the Q.850 cause of a BYE as the trunk counts it."""
+        cause, sent_as = q850_cause(request), self.sent_as
+        return cause if sent_as is None or sent_as.causes is None else sent_as.causes.counted_as(cause)
+
     def _asked_by_callee(self, caller: "Leg", sent_as: SentAs, event: RequestArrived) -> None:
         """Forward a re-INVITE or UPDATE; show the caller the number of the callee if that has changed (RFC 4916)."""
         if sent_as.shows_connected:
@@ -390,7 +411,11 @@ class Leg:
             self.acceptance = None
             self.facts.is_confirmed = True
             self.facts.last_seen_at = event.at
-            session = self.session_in(event.request) if event.request.body else b""
+            session = b""
+            if event.request.body:
+                if event.request.header("privacy") is not None:
+                    self.note_privacy(event.request)
+                session = self.session_in(event.request)
             if session:
                 if self.call.is_media_blocked(self, session, self.sessions.remote, event.at):
                     self.call.end(EndReason.GEOFENCE_BLOCKED, event.at)  # an ACK has no response

@@ -6,6 +6,7 @@ import msgspec
 
 from vosd.base.clock import Instant
 from vosd.media.leg_media import LegMedia
+from vosd.sdp.anonymous import anonymous
 from vosd.sdp.direction import active, has_zero_address
 from vosd.sdp.origin import continued
 from vosd.sdp.rewrite import Authored
@@ -32,11 +33,6 @@ class LegFacts(msgspec.Struct, omit_defaults=True):
     """Whether this side has asked to withhold who it is: its session descriptions name no one till the call ends."""
     media: LegMedia | None = None
     """Part of the leg in the media of the call; None = the switch does not handle media."""
-
-    def note_response(self, status: int, now: Instant) -> None:
-        """Note a final response within the dialog, if it proves that the peer is alive."""
-        if is_alive(status):
-            self.last_seen_at = now
 
 
 UNREACHED: Final = frozenset({408, 430, 481, 502, 503, 504})
@@ -69,9 +65,14 @@ class LegSessions(msgspec.Struct):
             self.before_hold = before
         self.remote = session
 
+    def withhold_names(self) -> None:
+        """Leave out what this side has written about itself."""
+        self.remote, self.before_hold = anonymous(self.remote), anonymous(self.before_hold)
+
     def is_latest_said(self, session: bytes) -> bool:
-        """Return whether this description, but for its origin line, is the latest one sent to this side."""
-        return continued(session, self.said) == self.said
+        """Return whether this description, but for origin line and names, is the latest one sent to this side."""
+        said = anonymous(self.said)
+        return continued(anonymous(session), said) == said
 
     def numbered(self, session: bytes) -> bytes:
         """Return a description with the version that it has for this side (RFC 3264 section 8)."""

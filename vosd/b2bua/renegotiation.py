@@ -115,7 +115,7 @@ class Proposal:
         if status < 200:
             return
         asked, self.asked = self.asked, None
-        self.far.facts.note_response(status, now)
+        self.far.note_response(event.response, now)
         self.returns = event.response
         if status < 300:
             before, invite = self.far.sessions.remote, asked if isinstance(asked, InviteClient) else None

@@ -184,7 +184,7 @@ class Supervision:
         status = event.response.status
         if status < 200:
             return
-        self._leg.facts.note_response(status, event.at)
+        self._leg.note_response(event.response, event.at)
         self.pending = None
         self.failed(status, event.at, event.at)
 

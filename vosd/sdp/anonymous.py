@@ -3,6 +3,8 @@
 import re
 from typing import Final
 
+from vosd.sdp.rewrite import Authored
+
 _NAMING: Final = re.compile(rb"^(?:(o=)\S+(?= )|(s=)[^\r\n]*|[iuep]=[^\r\n]*\r?(?:\n|\Z))", re.MULTILINE)
 
 
@@ -13,7 +15,10 @@ def anonymous(session: bytes) -> bytes:
     and version of ``o=`` stay, by which the other side knows a description from the next one (RFC 3264 section 8), and
     so does its address, which is that of the media. What is no session description is not changed.
     """
-    return _NAMING.sub(_unnamed, session) if session.startswith(b"v=") else session
+    if not session.startswith(b"v="):
+        return session
+    bare = _NAMING.sub(_unnamed, session)
+    return session.changed(bare) if isinstance(session, Authored) else bare
 
 
 def _unnamed(line: re.Match[bytes]) -> bytes:

@@ -3,6 +3,8 @@
 import re
 from typing import Final
 
+from vosd.sdp.anonymous import anonymous
+
 # Numbers of 64 bits (RFC 8866 section 5.2); a line with longer ones is no origin line.
 _ORIGIN: Final = re.compile(rb"^o=(\S+) (\d{1,20}) (\d{1,20}) (\S+ \S+ \S+?)(\r?)$", re.MULTILINE)
 
@@ -47,7 +49,8 @@ def _with_origin_of(session: bytes, previous: bytes, now: re.Match[bytes], befor
 
 
 def alike(one: bytes, other: bytes) -> bool:
-    """Return whether two descriptions differ in nothing but their origin line."""
+    """Return whether two descriptions differ in nothing but their origin line and names of their authors."""
+    one, other = anonymous(one), anonymous(other)
     first, second = _ORIGIN.search(one), _ORIGIN.search(other)
     if first is None or second is None:
         return one == other

@@ -6,9 +6,11 @@ import pytest
 from doubles.data.sessions import revised
 from doubles.killed import KilledScene
 from doubles.sockets.peer import ANSWER, OFFER
-from doubles.virtual.customer import Intent
-from doubles.virtual.scene import sides
-from doubles.virtual.vendor import Line, Script, answers
+from doubles.timed_scene import TimedScene
+from doubles.virtual.customer import INSISTS_ON_RELIABLE, KNOWS_UPDATE, SUPPORTS_100REL, Intent
+from doubles.virtual.scene import CALLEE, sides
+from doubles.virtual.side import Reply
+from doubles.virtual.vendor import Line, Script, answers, answers_timed
 
 from vosd.sdp.anonymous import anonymous
 
@@ -87,6 +89,113 @@ def test_privacy_that_a_side_asks_for_in_the_call_holds_from_then_on(scene, side
         assert "s=-\r\n" in asked.theirs
         assert "anne@" not in asked.theirs
         assert asked.theirs.partition(" ")[0] == before.partition(" ")[0]  # the origin stays that of the call
+    scene.finish(call)
+
+
+@pytest.mark.parametrize("body", [named(ANSWER), ""])
+def test_privacy_in_the_200_after_a_reliable_answer_sends_the_caller_no_other_one(scene, body):
+    lines = Line(0, 100), Line(0, 183, named(ANSWER), (), True), Line(1_000, 200, body, ("Privacy: id",))
+    call, there = scene.talk(Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE)), Script(lines))
+    scene.wire.run_for(5_000)
+    assert call.asked["INVITE"] == []
+    there.mine = named(ANSWER)
+    there.propose("a=sendonly")
+    scene.wire.run_for(1_000)
+    (offer,) = call.asked["INVITE"]
+    assert ("a=sendonly" in offer.body, "s=-\r\n" in offer.body, "anne@" in offer.body) == (True, True, False)
+    scene.finish(call)
+
+
+def test_privacy_in_a_response_without_a_session_holds_for_the_next_one(scene):
+    call, _ = scene.talk(script=Script((Line(0, 180, "", ("Privacy: id",)), Line(1_000, 200, named(ANSWER)))))
+    assert call.theirs == ANSWER
+    scene.finish(call)
+
+
+@pytest.mark.parametrize("where", ["request", "response"])
+@pytest.mark.parametrize("side", ["caller", "callee"])
+def test_privacy_in_a_message_without_a_session_holds_for_the_next_one(scene, side, where):
+    call, there = scene.talk(Intent(offer=named(OFFER)), answers(body=named(ANSWER)))
+    asking, asked = sides(side, call, there)
+    if where == "request":
+        asking.ask("INFO", headers=("Privacy: id",))
+    else:
+        asking.will("INFO", Reply(200, headers=("Privacy: id",)))
+        asked.ask("INFO", body="Signal=1\r\nDuration=160\r\n", kind="application/dtmf-relay")
+    scene.wire.run_for(1_000)
+    asking.propose("a=sendonly")
+    scene.wire.run_for(1_000)
+    assert ("a=sendonly" in asked.theirs, "s=-\r\n" in asked.theirs, "anne@" in asked.theirs) == (True, True, False)
+    scene.finish(call)
+
+
+@pytest.mark.parametrize("side", ["caller", "callee"])
+def test_an_unchanged_session_with_the_first_wish_for_privacy_is_a_refresh(scene, side):
+    call, there = scene.talk(Intent(offer=named(OFFER)), answers(body=named(ANSWER)))
+    asking, asked = sides(side, call, there)
+    asking.ask("INVITE", body=asking.mine, headers=("Privacy: id",))
+    scene.wire.run_for(5_000)
+    assert asked.asked["INVITE"] == []
+    scene.finish(call)
+
+
+def test_an_unchanged_answer_to_a_refresh_is_not_forwarded_for_its_names():
+    scene = TimedScene()
+    script = answers_timed("800;refresher=uac", knows_update=False)
+    lines = [each._replace(body=named(each.body)) if each.body else each for each in script.lines]
+    call, there = scene.answered(script=Script(tuple(lines)))
+    there.will("INVITE", Reply(200, named(ANSWER), headers=("Privacy: id",)))
+    scene.run(500)
+    assert [each.body for each in there.asked["INVITE"]] == [there.theirs]
+    assert call.asked["INVITE"] == []
+
+
+def test_another_gateway_is_not_offered_the_names_of_a_caller_that_withholds_them_meanwhile(scene):
+    scene.vendor.script = Script((Line(0, 100), Line(0, 180), Line(2_000, 503)))
+    call = scene.caller.call(CALLEE, Intent(offer=named(OFFER), headers=(*INSISTS_ON_RELIABLE, *KNOWS_UPDATE)))
+    scene.wire.run_for(1_000)
+    call.ask("UPDATE", headers=("Privacy: id",))
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(1_000)
+    assert [each.theirs for vendor in scene.vendors for each in vendor.calls] == [named(OFFER), OFFER]
+    scene.finish(call)
+
+
+def test_the_target_of_a_transfer_is_offered_no_names_of_a_party_that_withheld_them_later(scene):
+    call, there = scene.talk(script=answers(body=named(ANSWER)))
+    there.ask("INFO", headers=("Privacy: id",))
+    scene.wire.run_for(1_000)
+    call.ask("REFER", headers=("Refer-To: <sip:442071111111@192.0.2.1>",))
+    scene.wire.run_for(5_000)
+    party, target = scene.vendor.calls
+    assert ("s=-\r\n" in target.invite.body, "anne@" in target.invite.body) == (True, False)
+    party.hang_up()
+    scene.wire.run_until(lambda: target.is_over)
+
+
+def test_the_target_of_a_transfer_is_not_offered_the_same_session_again_without_names(scene):
+    call, there = scene.talk(script=answers(body=named(ANSWER)))
+    there.will("INVITE", Reply(200, named(ANSWER), headers=("Privacy: id",)))
+    call.ask("REFER", headers=("Refer-To: <sip:442071111111@192.0.2.1>",))
+    scene.wire.run_for(5_000)
+    party, target = scene.vendor.calls
+    assert (len(party.asked["INVITE"]), target.asked["INVITE"]) == (1, [])
+    party.hang_up()
+    scene.wire.run_until(lambda: target.is_over)
+
+
+@pytest.mark.parametrize("side", ["caller", "callee"])
+def test_privacy_in_a_message_without_a_session_holds_after_a_crash(tmp_path, side):
+    scene = KilledScene(tmp_path)
+    call, there = scene.talk(Intent(offer=named(OFFER)), answers(body=named(ANSWER)))
+    asking, asked = sides(side, call, there)
+    asking.ask("INFO", headers=("Privacy: id",))
+    scene.wire.run_for(5_000)
+    scene.kill()
+    scene.wire.run_for(3_000)
+    asking.propose("a=inactive")
+    scene.wire.run_for(2_000)
+    assert ("a=inactive" in asked.theirs, "s=-\r\n" in asked.theirs, "anne@" in asked.theirs) == (True, True, False)
     scene.finish(call)
 
 

@@ -3,6 +3,8 @@
 import pytest
 
 from vosd.sdp.anonymous import anonymous
+from vosd.sdp.origin import alike
+from vosd.sdp.rewrite import Authored, Hidden
 
 NAMED = (
     "v=0\r\no=anne.smith 2890844526 7 IN IP4 192.0.2.10\r\ns=Anne's phone\r\ni=Desk of Anne\r\n"
@@ -34,3 +36,14 @@ def test_what_is_no_session_description_is_not_changed(text):
 
 def test_bytes_that_are_no_text_and_a_line_that_is_no_origin_are_harmless():
     assert anonymous(b"v=0\r\no=anne\r\ns=\xff\xfe\r\ni=\xff\r\nt=0 0\r\n") == b"v=0\r\no=anne\r\ns=-\r\nt=0 0\r\n"
+
+
+@pytest.mark.parametrize("authored", [Authored(NAMED.encode(), 7), Hidden(NAMED.encode(), "192.0.2.7", 7)])
+def test_the_author_stays_known(authored):
+    assert anonymous(authored) == authored.changed(BARE.encode())
+    assert (type(anonymous(authored)), anonymous(authored).author) == (type(authored), 7)
+
+
+@pytest.mark.parametrize(("other", "is_alike"), [(BARE, True), (BARE.replace("20000", "20002"), False)])
+def test_names_alone_make_no_other_description(other, is_alike):
+    assert alike(NAMED.encode(), other.encode()) is is_alike

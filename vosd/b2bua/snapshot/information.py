@@ -59,7 +59,7 @@ class LateInformation:
         if status < 200:
             return
         if far is not None:
-            far.facts.note_response(status, event.at)
+            far.note_response(event.response, event.at)
         self._respond(200 if status < 300 else status_for_origin(status), event.at)
         if status == 481 and far is not None:
             far.call.lost(far, status, event.at)
