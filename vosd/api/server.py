@@ -21,7 +21,7 @@ from vosd.engine.settings import ApiSettings
 CONNECTIONS_MAX: Final = 1_000
 """Requests on further ones get 503."""
 PER_SOURCE_MAX: Final = 300
-"""Connections of one address; requests on further ones get 429. Proxies that we trust have those of many clients."""
+"""Connections of one address; requests on as many more get 429, those beyond are cut. Trusted proxies have no bound."""
 HEAD_BYTES_MAX: Final = 32_768
 HEAD_S: Final = 10
 """Time for a client to send the head of its first request; also the time that a connection may be idle."""
@@ -99,16 +99,26 @@ class _Connection(H11Protocol):
         super().__init__(*arguments, **named)
         self._proxies = proxies
         self._network = ""
+        self._is_refused = False
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self._network = network_of(self.client[0]) if self.client else ""
-        if len(self.connections) > CONNECTIONS_MAX:
-            self.app = _refusal(HTTPStatus.SERVICE_UNAVAILABLE, "busy", "too many connections are open")
-        elif self._is_one_of_too_many():
-            said = f"more than {PER_SOURCE_MAX} connections of this address are open"
-            self.app = _refusal(HTTPStatus.TOO_MANY_REQUESTS, "too_many_requests", said)
         self._waiting = self.loop.call_later(HEAD_S, self._give_up)
+        self._network = network_of(self.client[0]) if self.client else ""
+        if len(self.connections) <= PER_SOURCE_MAX:
+            return
+        connections = [each for each in self.connections if isinstance(each, _Connection)]
+        of_source = 0
+        if self.client is not None and not self._proxies.longest(self.client[0]):
+            of_source = sum(each._network == self._network for each in connections)
+        # Those that are refused take no places of others, however long they stay silent.
+        if of_source > 2 * PER_SOURCE_MAX:
+            self._give_up()
+        elif of_source > PER_SOURCE_MAX:
+            said = f"more than {PER_SOURCE_MAX} connections of this address are open"
+            self._refuse(HTTPStatus.TOO_MANY_REQUESTS, "too_many_requests", said)
+        elif sum(not each._is_refused for each in connections) > CONNECTIONS_MAX:
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "busy", "too many connections are open")
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -135,11 +145,9 @@ class _Connection(H11Protocol):
             self._unread.cancel()
         super().connection_lost(exc)
 
-    def _is_one_of_too_many(self) -> bool:
-        if len(self.connections) <= PER_SOURCE_MAX or self.client is None or self._proxies.longest(self.client[0]):
-            return False
-        connections = (each for each in self.connections if isinstance(each, _Connection))
-        return sum(each._network == self._network for each in connections) > PER_SOURCE_MAX
+    def _refuse(self, status: HTTPStatus, code: str, said: str) -> None:
+        self._is_refused = True
+        self.app = _refusal(status, code, said)
 
     def _give_up(self) -> None:
         self.transport.abort()

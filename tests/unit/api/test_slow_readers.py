@@ -51,9 +51,9 @@ async def test_a_client_that_does_not_read_is_disconnected_and_the_work_for_it_e
     await task
 
 
-async def asked(port: int) -> tuple[bytes, asyncio.StreamWriter]:
+async def asked(port: int, own: str = "127.0.0.1") -> tuple[bytes, asyncio.StreamWriter]:
     """Ask for something; return the answer, and the connection, which stays open where the answer ends."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(own, 0))
     writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     head = await reader.readuntil(b"\r\n\r\n")
     return head + await reader.read(5), writer
@@ -81,6 +81,27 @@ async def test_one_address_does_not_take_all_connections_unless_it_is_a_proxy(mo
     for (text, _), status in zip(answers, [b"200 OK", b"200 OK", *last], strict=True):
         assert status in text
         assert (b"application/problem+json" in text) is (status != b"200 OK")
+
+
+async def test_silent_connections_of_one_address_take_no_places_of_others(monkeypatch):
+    monkeypatch.setattr(servers, "PER_SOURCE_MAX", 2)
+    monkeypatch.setattr(servers, "CONNECTIONS_MAX", 3)
+
+    async def application(_scope: Any, receive: Any, send: Any) -> None:
+        await send_answer(send, receive, Answer(content=b"hello", content_type="text/plain"), {})
+
+    listener, task, ending = await served(application)
+    port = listener.getsockname()[1]
+    silent = [await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.0.2", 0)) for _ in range(6)]
+    async with asyncio.timeout(30):
+        for reader, _ in silent[4:]:
+            assert not await reader.read()  # its end
+        text, writer = await asked(port, "127.0.0.3")
+    assert b"200 OK" in text
+    for each in (writer, *(writer for _, writer in silent)):
+        each.close()
+    ending.set()
+    await task
 
 
 async def test_a_client_that_goes_away_ends_the_work_for_it():
