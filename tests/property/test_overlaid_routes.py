@@ -82,12 +82,14 @@ def whole(defined, changed, lines=NO_LINES, disabled=(), **phone_terms):
 def without_marks(part):
     """Return fits whose candidates do not say that an overridden weight has taken the place of a percentage."""
     if isinstance(part, Candidate):
-        return part._replace(is_reweighted=False)
+        return part._replace(replaced_percent=None)
     return tuple(map(without_marks, part)) if isinstance(part, tuple | list) else part
 
 
 def reweighted(fits_of_tables):
-    return {each.gateway.name for fits in fits_of_tables for fit in fits for each in fit.ranked if each.is_reweighted}
+    return {
+        each.gateway.name for fits in fits_of_tables for fit in fits for each in fit.ranked if each.replaced_percent
+    }
 
 
 def fits(content, callees):

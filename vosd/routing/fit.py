@@ -33,8 +33,8 @@ class Candidate(NamedTuple):
     """Whether it makes conditions of ``pipeline`` beyond the state of the gateway."""
     protect_times: tuple[int, ...] = ()
     """When protected gateways of this number join, in ms since the arrival of a call without any 18x; mostly none."""
-    is_reweighted: bool = False
-    """Whether an overridden weight has taken the place of its percentage."""
+    replaced_percent: int | None = None
+    """The percentage whose place an overridden weight has taken."""
 
     @property
     def length(self) -> int:

@@ -118,17 +118,20 @@ class Ordering:
 
         Those with a percentage get it of all calls; what is left of 100 is shared by the others, by their weights.
         Where there is one, lines that are not in force, or not there for such calls, have no share. An overridden
-        weight that has taken the place of a percentage is compared with the percentages and weights of the others.
+        weight that has taken the place of a percentage is compared with the shares that the others keep.
         """
-        if all(each.percent is None for each in candidates):
+        shares = [each.weight if each.replaced_percent is not None else each.percent for each in candidates]
+        if all(share is None for share in shares):
             return [each.weight for each in candidates]
         takes = [accepts(each, self._request, self._occupancy) for each in candidates]
         taking = list(compress(candidates, takes))
-        left = max(100 - sum(each.percent or 0 for each in taking), 0)
-        of_others = sum(each.weight for each in taking if each.percent is None) or 1
-        if any(each.is_reweighted for each in taking):
-            left = of_others = 1
-        weights = [left * each.weight if each.percent is None else each.percent * of_others for each in candidates]
+        left = max(100 - sum(each.percent or each.replaced_percent or 0 for each in taking), 0)
+        others = (each.weight for each, share in zip(taking, compress(shares, takes), strict=True) if share is None)
+        of_others = sum(others) or 1
+        weights = [
+            left * each.weight if share is None else share * of_others
+            for each, share in zip(candidates, shares, strict=True)
+        ]
         return [weight if is_taking else 0 for weight, is_taking in zip(weights, takes, strict=True)]
 
     def _ranked(self, candidates: Sequence[Candidate], criterion: Criterion) -> Iterable[tuple[Rank, Candidate]]:

@@ -311,7 +311,7 @@ class RouteTable:
         gateway, values = overridden
         own = {name: values[name] for name in _OF_LINES & values.keys()}
         if "weight" in values and candidate.percent is not None:  # which would stand in place of the weight
-            candidate = candidate._replace(percent=None, is_reweighted=True)
+            candidate = candidate._replace(percent=None, replaced_percent=candidate.percent)
         return candidate._replace(gateway=gateway, **own)
 
     def _current_of_phone(self, candidate: Candidate) -> Candidate:

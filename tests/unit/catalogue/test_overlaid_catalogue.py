@@ -200,10 +200,11 @@ def shares(percents, weight):
     [
         ({"a": 70, "b": None}, None, {"a": 70, "b": 30}),
         ({"a": 70, "b": None}, "0", {"a": 0, "b": 100}),
-        ({"a": 70, "b": None}, "300", {"a": 75, "b": 25}),
+        ({"a": 70, "b": None}, "20", {"a": 40, "b": 60}),
+        ({"a": 60, "b": 30, "c": None}, "10", {"a": 20, "b": 60, "c": 20}),
         ({"a": 70, "b": 30}, "10", {"a": 25, "b": 75}),
         ({"a": 70, "b": 30}, "0", {"a": 0, "b": 100}),
-        ({"a": 10, "b": 40, "c": None}, "60", {"a": 30, "b": 20, "c": 50}),
+        ({"a": 10, "b": 40, "c": None}, "60", {"a": 40, "b": 27, "c": 33}),
     ],
 )
 def test_a_weight_takes_the_place_of_the_percentage_of_a_line(percents, weight, expected):
