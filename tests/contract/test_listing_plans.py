@@ -223,8 +223,8 @@ ONE: Final = Decimal(1)
 VALUES: Final = {
     "account": "customer-7", "action": "Rare", "area": "Rare", "answered": "false", "before": call_id(CALLS // 2),
     "callee": "33", "caller": "4940", "customer": "customer-7", "vendor": "customer-7", "gateway": "rare-trunk",
-    "mapping_gateway": "rare-trunk", "routing_gateway": "rare-trunk", "kinds": "payment", "login": "rare",
-    "loss": "true", "rate_type": "none", "operator": "ann", "principal": "rare", "reason": "Loop",
+    "mapping_gateway": "rare-trunk", "routing_gateway": "rare-trunk", "kind": "accounts", "kinds": "payment",
+    "login": "rare", "loss": "true", "rate_type": "none", "operator": "ann", "principal": "rare", "reason": "Loop",
     "sip_call_id": "out-5000", "subject": "rare",
     "since": iso_utc(STARTED + CALLS - 50), "until": iso_utc(STARTED + 50), "at": iso_utc(STARTED + 50),
     "ended_since": iso_utc(STARTED + CALLS - 50), "ended_until": iso_utc(STARTED + 50), "zone": "UTC", "group": "none",
