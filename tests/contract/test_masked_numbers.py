@@ -194,8 +194,11 @@ async def test_masked_calls_are_not_reported_by_their_numbers(booked, run):
     _, rows = await reports.rows([month], by_prefix, 10)
     assert sum(row.sums[0] for row in rows) == 20
     await run()
-    with pytest.raises(DroppedPeriod, match="masked"):
-        await reports.rows([month], by_prefix, 10)
+    for refused in (by_prefix, by_prefix._replace(callee_digits=4, callee="4420")):
+        with pytest.raises(DroppedPeriod, match="masked"):
+            await reports.rows([month], refused, 10)
+    _, rows = await reports.rows([month], by_prefix._replace(callee_digits=4), 10)  # which masking keeps
+    assert sum(row.sums[0] for row in rows) == 20
     _, rows = await reports.rows([ReportSpan(FIRST + 70 * DAY_MS, NOW, "")], by_prefix, 10)
     assert sum(row.sums[0] for row in rows) == 3
 

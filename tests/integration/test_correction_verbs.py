@@ -4,11 +4,14 @@ import shutil
 from decimal import Decimal
 
 import pytest
+from click.testing import CliRunner
 from doubles.data.builders import applied_rate
 from doubles.data.records import call_id, refused_call
 from doubles.ended_calls import ended_call
 from doubles.installation import Installation
 from doubles.recomputed import recompute
+
+from vosd.cli.main import main
 
 
 @pytest.fixture
@@ -151,5 +154,8 @@ def test_calls_are_rated_by_an_earlier_version_of_a_deck_by_a_copy_of_the_config
     booked.config.write_text(with_deck.replace("deck: true", "rates_file: earlier.csv"))
     (then,) = [each for each in booked.document(*rerate)["accounts"] if each["role"] == "customer"]
     assert Decimal(now["after"]) == Decimal(then["after"]) * Decimal("1.5") > 0
-    refused = booked.vosd("check")
-    assert (refused.exit_code, "in one source only" in refused.stdout + refused.stderr) == (3, True)
+    without_copy = CliRunner(env={"VOSD_CONFIG": str(booked.config)}).invoke(
+        main, [*rerate, "--book", "--memo", "october"]
+    )
+    for refused in (booked.vosd("check"), without_copy):
+        assert (refused.exit_code, "in one source only" in refused.stdout + refused.stderr) == (3, True)

@@ -150,7 +150,10 @@ class _Configured:
     ) -> "Catalogue":
         asked = self._switch if file is None else self._switch.with_file(file)
         if not versions:
-            return asked.load(written_rates_win=written_rates_win).catalogue
+            is_named = (
+                asked.config is not None
+            )  # with ``-c``: a copy may be; what is found without it is the switch's own
+            return asked.load(written_rates_win=written_rates_win and is_named).catalogue
         from vosd.wiring.change_check import Loads
 
         return Loads(asked).with_versions(versions).catalogue
