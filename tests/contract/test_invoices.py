@@ -804,6 +804,47 @@ async def test_charges_of_a_period_without_invoice_keep_the_next_one_from_being_
     assert (await site.run("2026-11", "2026-12-02"))["acme"].outcome is InvoiceOutcome.ISSUED
 
 
+async def cancel_newest(site: Site) -> None:
+    newest = (await site.listed(account="acme", state=InvoiceState.OPEN))[0]
+    await cancel_invoice(site.office, operator(), CancelInvoice(id=newest.id))
+
+
+async def test_a_first_invoice_that_was_cancelled_is_made_again_before_the_next_one(site: Site) -> None:
+    async def run(period: str) -> tuple[InvoiceOutcome, str]:
+        made = (await site.run(period, "2027-01-02", "acme"))["acme"]
+        return made.outcome, made.detail
+
+    issued = InvoiceOutcome.ISSUED, ""
+    missing = InvoiceOutcome.EARLIER_MISSING, "charges of 2026-10-05 are on no invoice"
+    books = SqlBooks(site.database)
+    days = ("2026-08-05", "2026-10-05", "2026-11-05")
+    await books.book([call(index, "acme", at(day), *SELL[0]) for index, day in enumerate(days)])
+    assert [await run("2026-10"), await run("2026-11")] == [issued, issued]
+    await cancel_newest(site)
+    await cancel_newest(site)
+    assert [await run("2026-11"), await run("2026-12")] == [missing, missing]  # December has no charges
+    await books.book([call(8, "acme", at("2026-09-28"), *SELL[0])])  # the first invoice begins with its period
+    assert await run("2026-10") == issued
+    await cancel_newest(site)
+    assert [await run("2026-11"), await run("2026-10"), await run("2026-11")] == [missing, issued, issued]
+    november, october = await site.listed(account="acme", state=InvoiceState.OPEN)
+    assert (october.period, november.period, november.opening) == ("2026-10", "2026-11", october.closing)
+    for each in (october, november):
+        assert [line.calls for line in (await site.shown(each.number)).document.lines] == [1]
+
+
+async def test_a_cancelled_first_invoice_over_a_wrong_clock_is_made_again_before_the_next_one(site: Site) -> None:
+    books = SqlBooks(site.database)
+    await books.book([call(1, "acme", at("2080-01-01"), *SELL[0])])
+    await SqlCheckpoints(site.database).close(at("2026-11-01"), "ann", None, at("2026-11-01") + 10_000)
+    await books.book([call(2, "acme", at("2026-11-05"), *SELL[0])])
+    await site.run("2026-10", "2026-12-02")
+    await cancel_newest(site)
+    periods = ("2026-11", "2026-10", "2026-11")
+    outcomes = [(await site.run(period, "2026-12-02"))["acme"].outcome for period in periods]
+    assert outcomes == [InvoiceOutcome.EARLIER_MISSING, InvoiceOutcome.ISSUED, InvoiceOutcome.ISSUED]
+
+
 async def test_halves_weeks_and_days_follow_each_other(site: Site) -> None:
     books = SqlBooks(site.database)
     await books.book([call(day, "acme", at(f"2026-10-{day:02}T12:00:00"), *SELL[0]) for day in range(1, 32)])

@@ -88,7 +88,10 @@ class InvoicedPart(NamedTuple):
     open_seq: int
     """Entries up to this one are on it or on those before it, whatever their dates."""
     skipped: int | None
-    """Date of a charge between the invoice before and the period, UTC milliseconds; None = there is none."""
+    """Date of the first charge before the period that is on no invoice, UTC milliseconds; None = there is none.
+
+    Charges before the first invoice of an account count where an invoice that was cancelled had them.
+    """
     part: LedgerPart
 
 

@@ -350,11 +350,11 @@ class _Run:
             return InvoiceRunSheet(account=name, outcome=InvoiceOutcome.WAITING, detail=detail)
         before = None if last is None else last.end
         part = await self._office.stores.invoices.part(name, self.since, self.until, self.zone, before)
-        if part is None or not part.part.charged:
-            return InvoiceRunSheet(account=name, outcome=InvoiceOutcome.NOTHING)
-        if part.skipped is not None:
+        if part is not None and part.skipped is not None:
             detail = f"charges of {day_of(part.skipped, self.zone)} are on no invoice"
             return InvoiceRunSheet(account=name, outcome=InvoiceOutcome.EARLIER_MISSING, detail=detail)
+        if part is None or not part.part.charged:
+            return InvoiceRunSheet(account=name, outcome=InvoiceOutcome.NOTHING)
         try:
             draft = self._draft(name, part, last)
         except InvoiceUnsoundError as error:
