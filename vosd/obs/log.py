@@ -311,6 +311,10 @@ class LogLimiter:
         self._last[key] = mono_ms
         return True
 
+    def forget(self, key: str) -> None:
+        """Admit the next event of a key, however soon it comes."""
+        self._last.pop(key, None)
+
     def _forget_until(self, mono_ms: int) -> None:
         while self._last and next(iter(self._last.values())) <= mono_ms:
             self._last.popitem(last=False)

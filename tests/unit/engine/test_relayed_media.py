@@ -16,8 +16,10 @@ from structlog.testing import capture_logs
 
 from vosd.b2bua.outgoing.headers import SDP
 from vosd.b2bua.settings import DeadCallBilling
+from vosd.base.clock import Instant
+from vosd.engine.media.leg_ports import LegPorts
 from vosd.media.figures import DroppedPackets, PortFigures
-from vosd.media.leg_media import MediaRefusal
+from vosd.media.leg_media import LegMedia, MediaRefusal
 from vosd.obs.events import Event
 from vosd.sdp.media import media_of
 from vosd.sdp.rewrite import Authored
@@ -459,6 +461,32 @@ def test_a_range_of_a_gateway_stays_exhausted_while_others_have_room():
         assert media.used_percent(scene.exchange.clock.now()) == 1
     alarms = [line["event"] for line in lines if line["event"] in {Event.RTP_PORT_EXHAUSTED, Event.RTP_PORTS_FREE}]
     assert alarms == [Event.RTP_PORT_EXHAUSTED] * 3 + [Event.RTP_PORTS_FREE]
+
+
+def test_a_range_with_ports_at_one_of_two_addresses_is_reported_once_a_minute():
+    relay = VirtualRelay()
+    leg_ports = LegPorts(relay, [], [], ON)
+    one, other = PortRange(12_000, 12_999), PortRange(13_000, 13_999)
+
+    def has_port(ports, at, host="192.0.2.1"):
+        relay.free = 0 if host == "192.0.2.2" else 1_000
+        leg = LegMedia(number=1, settings=MediaSettings(ports=ports))
+        return leg_ports.open(leg, 0, MediaAddress(host, host), Instant(at, at)) is not None
+
+    def events(at, *exhausted, free=()):
+        with capture_logs() as lines:
+            assert not any(has_port(ports, at, "192.0.2.2") for ports in exhausted)
+            assert all(has_port(ports, at) for ports in free)
+        return [(line["event"], line.get("ports")) for line in lines]
+
+    of_one, of_other = ((Event.RTP_PORT_EXHAUSTED, str(ports)) for ports in (one, other))
+    calls = [events(at, one, free=[one]) for at in range(0, 30_000, 1_000)]
+    calls += [events(at, one, other, free=[one, other]) for at in range(30_000, 60_000, 1_000)]
+    assert [each for logged in calls for each in logged] == [of_one, of_other]
+    assert events(60_000, free=[one, other]) == [], "the other one was exhausted half a minute ago"
+    assert events(60_001, one, free=[one]) == [of_one], "it was over, and is reported again at once"
+    assert events(90_000, free=[other]) == []
+    assert events(120_001, free=[one]) == [(Event.RTP_PORTS_FREE, None)]
 
 
 def test_packets_to_a_trunk_have_its_own_mark():

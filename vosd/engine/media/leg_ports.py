@@ -55,7 +55,6 @@ class LegPorts:
         self._parameters = parameters
         for ports in [ports for ports, is_full in self._exhausted.items() if not is_full]:
             self._note_room(ports)
-            self._log_limiter = LogLimiter()  # it may be used on, and exhausted again within its period
         self._spare_own()
 
     def _spare_own(self) -> None:
@@ -91,13 +90,15 @@ class LegPorts:
         media.note_port(index, port)
         if media.source(index) is not None:  # it had another port: silence counts from this one
             media.watched_from = now.mono
-        if self._exhausted.get(ports) is False:  # one that was full has room when enough of it is free
+        # A range that was full has room when enough of it is free. Any other may have ports at one address and none at
+        # another one: the limit keeps calls from raising and clearing the alarm in turns.
+        if self._exhausted.get(ports) is False and self._log_limiter.admits(str(ports), now.mono):
             self._note_room(ports)
         return port
 
     def _note_room(self, ports: PortRange) -> None:
         del self._exhausted[ports]
-        self._log_limiter = LogLimiter()  # it may be full again within its period
+        self._log_limiter.forget(str(ports))  # it may be exhausted again within its period
         if not self._exhausted:
             _log.info(Event.RTP_PORTS_FREE)
 
