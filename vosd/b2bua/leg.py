@@ -12,6 +12,7 @@ from vosd.b2bua.outgoing.connected import identity_came, withholds_session
 from vosd.b2bua.outgoing.headers import SDP, of_agreement, of_response
 from vosd.b2bua.outgoing.ruled import parts_for, rule, with_enclosed
 from vosd.b2bua.refresh import Refresh
+from vosd.b2bua.states import CallState
 from vosd.b2bua.supervision import Supervision
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
@@ -195,10 +196,10 @@ class Leg:
 
     def note_privacy(self, message: Message) -> None:
         """Note a wish for privacy: from now on no description of this side names anyone, nor one received before."""
-        facts, early, inviter = self.facts, self.early, self.call.caller.inviter
-        if facts.is_anonymous or not withholds_session(message):
+        facts, early = self.facts, self.early
+        if facts.is_anonymous or self.call.state is CallState.OVER or not withholds_session(message):
             return
-        facts.is_anonymous = True
+        facts.is_anonymous, inviter = True, self.call.caller.inviter
         self.sessions.withhold_names()
         if early is not None:
             for sessions in early.sessions.values():

@@ -129,6 +129,20 @@ def test_privacy_in_a_message_without_a_session_holds_for_the_next_one(scene, si
     scene.finish(call)
 
 
+@pytest.mark.parametrize("privacy", [(), ("Privacy: none",), ("Privacy: id",)])
+@pytest.mark.parametrize("side", ["caller", "callee"])
+def test_privacy_in_a_response_that_comes_after_the_end_of_the_call_changes_nothing(scene, side, privacy):
+    call, there = scene.talk()
+    asking, asked = sides(side, call, there)
+    asked.will("INFO", Reply(200, after_ms=1_000, headers=privacy))
+    asking.ask("INFO", body="Signal=1\r\nDuration=160\r\n", kind="application/dtmf-relay")
+    scene.wire.run_for(100)
+    call.hang_up()
+    scene.wire.run_for(5_000)
+    assert asking.got["INFO"] == [200]
+    assert scene.close().end_reason == "Normal"
+
+
 @pytest.mark.parametrize("side", ["caller", "callee"])
 def test_an_unchanged_session_with_the_first_wish_for_privacy_is_a_refresh(scene, side):
     call, there = scene.talk(Intent(offer=named(OFFER)), answers(body=named(ANSWER)))
