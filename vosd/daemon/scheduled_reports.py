@@ -40,6 +40,10 @@ MADE_UP_MS: Final = 35 * 86_400_000
 """Periods that were due longer ago are left out: a switch that was off for a year sends no year of reports."""
 RUNNING_MS: Final = 7_200_000
 """Time for which a report waits for calls of its period that still run; then it says how many are missing."""
+RESCAN_MS: Final = 5_000
+"""Pause before calls that a report waits for are counted again: each count looks at every call that runs."""
+SETTLED_MS: Final = 15_000
+"""Time from the last count that found such calls to the report: sums of booked calls are made every five seconds."""
 AHEAD_MS: Final = 86_400_000
 """A last period that ends later than so long from now was delivered by a wrong clock, and counts no more."""
 
@@ -105,6 +109,8 @@ class ScheduledReportPart:
         """Reports that have failed, by name."""
         self._awaited: dict[str, str] = {}
         """Calls that reports wait for which are due, by name."""
+        self._waited_at: dict[str, int] = {}
+        """Time of the last count that found such calls, by name, UTC milliseconds."""
         self._raised: set[str] = set()
         self._task: asyncio.Task[None] | None = None
 
@@ -141,6 +147,7 @@ class ScheduledReportPart:
 
     def _forget(self, name: str) -> None:
         self._awaited.pop(name, None)
+        self._waited_at.pop(name, None)
         self._failed.pop(name, None)
         if self._refused.pop(name, None) is not None:
             self._kept_refused.write(self._refused)
@@ -168,11 +175,16 @@ class ScheduledReportPart:
         failed = self._failed.get(wanted.name)
         if now < period.due_at or (failed is not None and now < failed.retry_at):
             return
+        waited_ms = now - self._waited_at.get(wanted.name, 0)
+        if 0 <= waited_ms < RESCAN_MS:
+            return
         outside = self._outside(period.until)
         if outside.waiting or (outside.running and now < period.due_at + RUNNING_MS):
             said = f"{outside.running} calls of the period or before run, {outside.waiting} are not booked yet"
-            self._awaited[wanted.name] = said
+            self._awaited[wanted.name], self._waited_at[wanted.name] = said, now
             return
+        if 0 <= waited_ms < SETTLED_MS:
+            return  # a call that was booked a moment ago may not be in the sums yet
         self._awaited.pop(wanted.name, None)
         outcome = await self._delivered(wanted, period, outside.running)
         if self._named(wanted.name) is None:

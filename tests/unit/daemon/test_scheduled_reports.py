@@ -54,6 +54,8 @@ class Stage:
         self.refused: tuple[str, ...] = ()
         self.outside, self.outside_until = CallsOutside(0, 0), MIDNIGHT
         """Calls outside of the database that began before a time."""
+        self.counted_at: list[int] = []
+        """Times at which they were counted."""
         monkeypatch.setattr(scheduled_reports, "answer_of", self._answer)
         self.part = self.started()
 
@@ -66,10 +68,14 @@ class Stage:
             self.settings(*self.reports),
             self.clock,
             lambda: {"acme": account("acme"), "shop": account("shop", agent="acme")},
-            lambda until: self.outside if until == self.outside_until else CallsOutside(0, 0),
+            self._count,
         )
         part.read_kept()
         return part
+
+    def _count(self, until: int) -> CallsOutside:
+        self.counted_at.append(self.clock.now().wall)
+        return self.outside if until == self.outside_until else CallsOutside(0, 0)
 
     def settings(self, *reports: ScheduledReport, **changes: object) -> Any:
         terms: dict[str, object] = {
@@ -127,6 +133,21 @@ async def test_a_report_waits_for_calls_that_are_not_booked_and_two_hours_for_th
     stage.outside_until, stage.outside = MIDNIGHT + 2 * DAY, CallsOutside(0, 0)
     assert await stage.pass_time(22) == [day(1)]
     assert stage.orders[-1].running == 0
+
+
+async def test_a_report_that_has_waited_leaves_time_for_the_sums_and_counts_calls_every_five_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(tmp_path, monkeypatch, WANTED)
+    stage.part._done["m"] = MIDNIGHT - DAY
+    stage.clock.move_to(stage.clock.now().mono + 5 * 3_600_000)  # to the time at which it is due
+    stage.outside = CallsOutside(3, 1)
+    due_at = stage.clock.now().wall
+    assert await stage.pass_time(21 / 3_600, step_ms=1_000) == []
+    assert stage.counted_at == [due_at + 1_000 + 5_000 * each for each in range(5)]
+    stage.outside = CallsOutside(0, 0)  # booked now, right behind a count
+    assert await stage.pass_time(10 / 3_600, step_ms=1_000) == []
+    assert await stage.pass_time(5 / 3_600, step_ms=1_000) == [day(-1)]
 
 
 async def test_days_that_end_while_the_switch_is_stopped_are_made_up_for(
