@@ -1,7 +1,7 @@
 """The recorder: batches, an unreachable database, and the updates of the credits."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 
@@ -10,14 +10,16 @@ import structlog
 from doubles.data.records import answered_call, call_id, rejected
 from doubles.memory.store import MemoryStore
 from doubles.recording import Database, call, end
+from doubles.sockets.relay import until
 
 from vosd.billing.holds import AccountCredit
-from vosd.cdr.ports import RejectedRecords, Standing, StoreDamaged, StoreUnavailable
+from vosd.cdr.ports import RejectedRecords, RowsLocked, Standing, StoreDamaged, StoreUnavailable
 from vosd.cdr.record import CallRecord, Posting
 from vosd.engine.booking import recorder as recorder_module
 from vosd.engine.booking.recorder import Recorder
 from vosd.engine.journal import Journal
 from vosd.engine.settings import CdrSettings
+from vosd.obs.alarms import Alarms
 from vosd.storage.ports import EntryKind, Payment
 
 BATCH = CdrSettings(batch_rows=3, batch_ms=1)
@@ -246,6 +248,56 @@ async def test_a_call_that_breaks_its_batch_keeps_no_other_call_waiting(journal,
     assert journal.unbooked == 0
     about = [line for line in logged if line["event"] == "database_damaged"]
     assert [line["error"] for line in about[:1]] == (["mend it"] if isinstance(fault, StoreDamaged) else [])
+
+
+class LocksAnAccount(Database):
+    """Another program holds the row of an account, and the tables may be damaged as well."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.locked = {"acme"}
+        self.is_damaged = False
+
+    async def book(self, records: Sequence[CallRecord]) -> Mapping[str, Standing]:
+        if any(posting.account in self.locked for record in records for posting in record.postings):
+            raise RowsLocked
+        if self.is_damaged:
+            raise StoreDamaged
+        return await super().book(records)
+
+    async def locked_accounts(self, accounts: Collection[str]) -> frozenset[str]:
+        return frozenset(self.locked.intersection(accounts))
+
+
+async def test_a_database_that_was_repaired_is_not_back_while_rows_of_an_account_are_locked(
+    journal, credits, monkeypatch
+):
+    for wait in ("_RETRY_FIRST_S", "_RETRY_MOST_S", "_LOCKED_AGAIN_S"):
+        monkeypatch.setattr(recorder_module, wait, 0.001)
+    database, alarms = LocksAnAccount(), Alarms()
+    recorder = Recorder(database, journal, credits, BATCH)
+    task = asyncio.create_task(recorder.run())
+    with structlog.testing.capture_logs() as logged:
+
+        def events() -> list[str]:
+            return [line["event"] for line in logged]
+
+        end(recorder, journal, credits, call(0))
+        await until(lambda: events() == ["database_away"])
+        database.is_damaged = True
+        end(recorder, journal, credits, answered_call(1, customer_account="beta", vendor_account="gamma"))
+        await until(lambda: events() == ["database_away", "database_damaged"])
+        database.is_damaged = False
+        await until(lambda: journal.unbooked == 1)
+        assert database.offered == [[call_id(1)]]
+        assert events() == ["database_away", "database_damaged"], "its end would be that of the lock's alarm, too"
+        database.locked.clear()
+        await asyncio.wait_for(recorder.drained(), 30)
+    task.cancel()
+    assert journal.unbooked == 0
+    for line in logged:
+        alarms.note(line["event"], line, 0)
+    assert alarms.active() == []
 
 
 async def test_the_waits_for_a_database_grow_up_to_a_limit(database, journal, credits, monkeypatch):

@@ -330,7 +330,7 @@ class Recorder(Counting):
         self._wait_s = _RETRY_FIRST_S
         if not self._locked:
             self._outage.over()
-        self._damage.over()
+            self._damage.over()  # ``database_back`` is the end of both
 
     async def _failed(self, error: StoreUnavailable, batch: Sequence[CallRecord]) -> None:
         """Wait, and halve the next batch: its size, or one call of it, may be the cause.
