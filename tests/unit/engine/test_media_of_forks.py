@@ -115,19 +115,25 @@ def test_an_rtpengine_connects_the_caller_again_with_the_fork_that_answers(final
     scene.finish(call)
 
 
-def test_a_fork_that_an_rtpengine_encrypts_agrees_anew_when_it_answers():
-    """The keys that the fork was given are those of another connection by now."""
+@pytest.mark.parametrize("returns", [True, False])
+def test_a_fork_that_an_rtpengine_encrypts_agrees_anew_only_where_another_was_shown_after_it(returns):
+    """The keys that the first fork was given are those of another connection by then; those of the last one hold."""
     engines = VirtualRtpEngines()
     scene = stage(engines, encryption=Encryption.REQUIRED)
     sealed, others = (each.replace("RTP/AVP", "RTP/SAVP") + KEY for each in (ANSWER, OTHER))
-    other = Script((Line(500, 183, others, KNOWS_UPDATE, True),))
-    scene.vendor.script = Script((Line(0, 183, sealed, KNOWS_UPDATE, True), Line(2_000, 200)), forks=(other,))
+    first, last = (Line(0, 183, sealed, KNOWS_UPDATE, True),), (Line(500, 183, others, KNOWS_UPDATE, True),)
+    answers = (Line(2_000, 200),)
+    scene.vendor.script = Script(first + answers * returns, forks=(Script(last + answers * (not returns)),))
     call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL))
     answered(scene, call)
     for _ in range(3):
         scene.exchange.poll_rtpengines()
         scene.wire.run_for(500)
-    assert scene.vendor.calls[0].asked["INVITE"]
-    assert call.asked["INVITE"]
-    assert given(engines)[-1] in {(RtpAnswer, 30_000), (RtpAnswer, 20_000)}
+    asked = [bool(each.asked["INVITE"]) for each in (call, *scene.vendor.calls)]
+    if returns:
+        assert asked == [True, True, False]
+        assert given(engines)[-1] in {(RtpAnswer, 30_000), (RtpAnswer, 20_000)}
+    else:
+        assert asked == [False, False, False]
+        assert given(engines)[-1] == (RtpAnswer, 31_000)
     scene.finish(call)

@@ -281,7 +281,9 @@ class MediaKeeper:
             return
         self._at_rtpengines.note(described, passing, now)
         is_terminated = media.is_terminated or theirs.is_terminated
-        if author.call.caller.progress.is_settled or not is_terminated:  # else the 200 has keys for the caller
+        caller, callee = author.call.caller, author.call.callee
+        has_returned = callee is not None and callee.fork_key(callee.fork_shown) in (caller.shown or {})
+        if not is_terminated or (caller.progress.is_settled and has_returned):  # else the latest answer has its keys
             self._go_on(author, reader)
 
     # -- inside -------------------------------------------------------------------------------------------------
