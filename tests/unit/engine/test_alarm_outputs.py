@@ -338,7 +338,7 @@ async def test_a_mail_that_one_address_refuses_is_not_repeated_and_the_address_i
 
 
 @pytest.mark.parametrize("fails", [True, False])
-async def test_a_mail_server_that_is_replaced_while_it_is_asked_is_not_reported_as_away(
+async def test_a_mail_server_that_is_replaced_while_it_is_asked_is_not_reported_as_away_nor_waited_for(
     monkeypatch: pytest.MonkeyPatch, postbox: Postbox, fails: bool
 ):
     asked, may_answer, deliver = threading.Event(), threading.Event(), mail.deliver
@@ -353,6 +353,7 @@ async def test_a_mail_server_that_is_replaced_while_it_is_asked_is_not_reported_
         return {}
 
     monkeypatch.setattr(mail, "deliver", held)
+    monkeypatch.setattr(mail, "BACK_OFF_S", 3_600.0)
     output = Mail("sw1", ManualClock(), mail_settings(1))
     task = asyncio.create_task(output.run())
     with capture_logs() as logs:

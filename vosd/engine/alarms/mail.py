@@ -53,7 +53,7 @@ class Mail(AlarmOutput[MailSettings]):
         elif await self._send(settings):
             await self._pause(settings.interval_s - GATHER_S)
         else:
-            return False
+            return settings is not self._settings  # another server is asked at once, and with the first pause again
         return True
 
     async def _send(self, settings: MailSettings) -> bool:
