@@ -129,13 +129,14 @@ class MonthArchive:
             files=(of_calls, of_ledger, of_balances, of_invoices),
         )
 
-    def show(self, page: MonthPage) -> None:
-        """Write the page beside the files: as Markdown, as JSON, and the digests.
+    def show(self, stored: str) -> None:
+        """Write the page, JSON as it is stored, beside the files: as Markdown, as JSON, and the digests.
 
         Raises:
             OSError: the same again writes it.
         """
-        json = msgspec.json.format(msgspec.json.encode(page))
+        page = msgspec.json.decode(stored, type=MonthPage)
+        json = msgspec.json.format(stored).encode()  # fields that are newer than the page stay out
         digests = {each.name: each.sha256 for each in page.files}
         for name, content in (("month.md", page_as_text(page).encode()), ("month.json", json)):
             replace_file(self._directory / name, content, synced=True)

@@ -180,10 +180,18 @@ class MonthPage(msgspec.Struct, frozen=True, kw_only=True):
     """Invoices whose periods end in the month, and those of earlier ones that were issued since the last close."""
     invoice_periods: tuple[str, ...] = ()
     """Periods of these invoices."""
+    formulas_neutralised: bool = False
+    """An apostrophe stands before cells that a spreadsheet would take for formulas; months closed earlier have none."""
     vendors: tuple[VendorOfMonth, ...]
     """Comparisons of vendors' bills."""
     files: tuple[MonthFile, ...]
     """Files of the month."""
+
+
+_NEUTRALISED: Final = (
+    "A cell that a spreadsheet would take for a formula has an apostrophe before it, such as a number with `+`.",
+    "",
+)
 
 
 def page_as_text(page: MonthPage) -> str:
@@ -231,8 +239,7 @@ def page_as_text(page: MonthPage) -> str:
         "",
         *_proof("vosd reconcile list", *(f"vosd reconcile show {each.id}" for each in page.vendors)),
         "## Files",
-        "A cell that a spreadsheet would take for a formula has an apostrophe before it, such as a number with `+`.",
-        "",
+        *(_NEUTRALISED if page.formulas_neutralised else ()),
         *_table(MonthFile, page.files),
         "",
         *_proof("sha256sum -c SHA256SUMS"),

@@ -120,7 +120,7 @@ async def close_month(
     with archive.opened():
         stored = await stores.month_closes.of_month(month)  # another run may have closed it during the checks
         if stored is not None:
-            archive.show(_page(stored))
+            archive.show(stored.page)
             return _shown(directory, stored, is_repeated=True)
         await book_minimums(office, who, BookMinimums(order.month, zone))
         closed_until = await stores.checkpoints.closed_until()
@@ -144,13 +144,14 @@ async def close_month(
             passed=missing,
             reason=order.reason if missing else None,
             vendors=await checks.vendors(),
+            formulas_neutralised=True,
             **written._asdict(),
         )
         made = StoredMonthClose(month, zone, closed_at, who.recorded, msgspec.json.encode(page).decode())
         stored = await stores.month_closes.add(made, office.audit_line(who, order, month))
         if stored.page != made.page:  # another machine on this database has closed it since
             await write(stored.closed_at, [each for each in before if each.closed_at < stored.closed_at])
-        archive.show(_page(stored))
+        archive.show(stored.page)
         return _shown(directory, stored, is_repeated=stored.page != made.page)
 
 
