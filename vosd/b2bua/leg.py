@@ -294,8 +294,8 @@ class Leg:
             self.proposing = None
             session = self.as_sent(session, self.sessions.remote)
             headers = of_response(self._endpoint, 200, SDP if session else "")
-            is_agreed = forwarded is not None
-            self.send(OutgoingResponse(headers, session, transaction, 200, "", is_agreed, enclosed=parts), now)
+            agreed_in = None if forwarded is None else self.call.conversation.bridge
+            self.send(OutgoingResponse(headers, session, transaction, 200, "", agreed_in, enclosed=parts), now)
             return
         moving, lines, offer = self.moving, "", b""
         if moving is not None and moving.transaction is transaction:
@@ -315,10 +315,11 @@ class Leg:
         headers = of_agreement(self._endpoint, dialog, session, self.timer, lines)
         if isinstance(transaction, InviteServer):
             self.acceptance = Acceptance(dialog, transaction.sequence, store=self._endpoint.store, owner=self)
-            self.send(OutgoingSuccess(headers, session, transaction, self.acceptance, enclosed=parts), now)
-        else:
             is_agreed = forwarded is not None
-            self.send(OutgoingResponse(headers, session, transaction, 200, "", is_agreed, enclosed=parts), now)
+            self.send(OutgoingSuccess(headers, session, transaction, self.acceptance, is_agreed, enclosed=parts), now)
+        else:
+            agreed_in = None if forwarded is None else self.call.conversation.bridge
+            self.send(OutgoingResponse(headers, session, transaction, 200, "", agreed_in, enclosed=parts), now)
 
     def respond(
         self,
@@ -546,8 +547,11 @@ class Leg:
                 self.call.lost(self, 488, now)  # its offer has no answer that it may be sent
             case OutgoingSuccess() if not self.call.not_sent(self, message, now):
                 self._refuse_instead(message, 500, now)
-                self.call.lost(self, 488, now)  # the other side has its answer: they have no session in common
-            case OutgoingResponse(transaction=transaction, is_agreed=True):
+                if message.is_agreed:
+                    self.call.lost(self, 488, now)  # the other side has its answer: they have no session in common
+            case OutgoingResponse(transaction=transaction, agreed_in=bridge) if (
+                bridge is not None and bridge is self.call.conversation.bridge  # else that other side has left the call
+            ):
                 self.refuse_agreed(transaction, 500, now)
             case OutgoingResponse(transaction=transaction):
                 self.respond(transaction, 500, now)

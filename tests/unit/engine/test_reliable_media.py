@@ -3,6 +3,7 @@
 import pytest
 from doubles.data.builders import catalogue, mapping_gateway
 from doubles.data.sessions import revised
+from doubles.killed import KilledScene
 from doubles.sockets.peer import ANSWER, OFFER
 from doubles.virtual.customer import KNOWS_UPDATE, SUPPORTS_100REL, Intent
 from doubles.virtual.relay import VirtualRelay
@@ -43,12 +44,16 @@ class Failing(VirtualRtpEngines):
         return RtpReply("error") if is_refused else super()._reply(engine, order)
 
 
+def with_rtpengines():
+    """Return the configuration of a switch with two vendors whose media rtpengines relay."""
+    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), *(vendor_gateway(index) for index in range(2))]
+    return catalogue(trunks, media=MediaParameters(engine=MediaEngine.RTPENGINE, mode=MediaMode.ON))
+
+
 def at_rtpengines():
     """Return a scene with two vendors whose media rtpengines relay, and these."""
     engines = Failing()
-    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), *(vendor_gateway(index) for index in range(2))]
-    media = MediaParameters(engine=MediaEngine.RTPENGINE, mode=MediaMode.ON)
-    return Scene(catalogue(trunks, media=media), rtpengines=engines), engines
+    return Scene(with_rtpengines(), rtpengines=engines), engines
 
 
 def host(response):
@@ -330,17 +335,59 @@ def test_a_call_ends_by_an_answer_to_an_update_that_an_rtpengine_has_no_ports_fo
     assert scene.close().end_reason == "No Common Codec"
 
 
-def test_a_refresh_that_an_rtpengine_has_no_ports_for_is_refused_and_the_call_goes_on():
+@pytest.mark.parametrize("another", ["fork", "gateway"])
+def test_a_call_that_has_gone_on_with_another_one_outlives_a_late_failure_of_an_answer(another):
+    """The answer to the UPDATE was agreed with the one that was left, and fails when its time is over."""
+    scene, engines = at_rtpengines()
+    settles, rings = Line(0, 183, ANSWER, KNOWS_UPDATE, True), Line(0, 180)
+    if another == "fork":
+        other = Script((rings, Line(1_000, 200, OTHER_ANSWER, KNOWS_UPDATE)))
+        scene.vendor.script = Script((settles,), forks=(other,))
+    else:
+        scene.vendor.script = Script((settles, Line(1_000, 503)))
+        scene.vendors[1].script = Script((rings, Line(3_000, 200, OTHER_ANSWER, KNOWS_UPDATE)))
+    call = scene.caller.call(CALLEE, Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE)))
+    scene.wire.run_for(700)
+    engines.fails = "silent"
+    call.propose("a=sendrecv", method="UPDATE")
+    scene.wire.run_for(100)
+    assert "UPDATE" not in call.got
+    engines.fails = ""
+    engines.is_silent = False
+    scene.wire.run_for(8_000)
+    assert (call.got["UPDATE"], call.final, call.is_over) == ([500], 200, False)
+    record = scene.finish(call)
+    assert (record.end_reason, record.attempts[-1].reason) == ("Normal", "Answered")
+
+
+def test_a_call_goes_on_after_a_stop_while_the_answer_to_an_update_waits_for_an_rtpengine(tmp_path):
+    engines = Failing()
+    scene = KilledScene(tmp_path, with_rtpengines(), rtpengines=engines)
+    call, there = scene.talk(Intent(headers=KNOWS_UPDATE), Script((Line(0, 200, ANSWER, KNOWS_UPDATE),)))
+    engines.fails = "silent"
+    call.propose("a=sendonly", method="UPDATE")
+    scene.wire.run_for(200)
+    assert (len(there.asked["UPDATE"]), call.got) == (1, {})
+    scene.stop_and_keep()
+    engines.fails = ""
+    scene.wire.run_for(5_000)
+    assert (call.got["UPDATE"], call.is_over, there.is_over) == ([200], False, False)
+    scene.finish(call)
+
+
+@pytest.mark.parametrize("fails", ["refused", "silent"])
+@pytest.mark.parametrize("method", ["UPDATE", "INVITE"])
+def test_a_refresh_that_an_rtpengine_has_no_ports_for_is_refused_and_the_call_goes_on(fails, method):
     """The session of the two sides stays as it was."""
     scene, engines = at_rtpengines()
     call, there = scene.talk(Intent(headers=KNOWS_UPDATE), Script((Line(0, 200, ANSWER, KNOWS_UPDATE),)))
-    engines.fails = "refused"
-    refresh = call.ask("UPDATE", body=call.mine)
-    scene.wire.run_for(100)
+    engines.fails = fails
+    refresh = call.ask(method, body=call.mine)
+    scene.wire.run_for(2_500)
     assert (refresh.final.status, call.is_over) == (500, False)
     engines.fails = ""
-    refresh = call.ask("UPDATE", body=call.mine)
-    scene.wire.run_for(100)
+    refresh = call.ask(method, body=call.mine)
+    scene.wire.run_for(2_500)
     assert (refresh.final.status, refresh.final.body) == (200, call.theirs)
-    assert there.asked["UPDATE"] == []
+    assert there.asked[method] == []
     scene.finish(call)

@@ -255,9 +255,16 @@ class Door:
         self.go_on(now)
 
     def open(self, now: Instant) -> None:
-        """Let everything leave, or fail, as if its time were over."""
+        """Let everything leave, or fail, as if its time were over.
+
+        An answer to an UPDATE or PRACK that the other side has agreed to leaves, at worst without its description: a
+        failure would end the call, which another process goes on with.
+        """
         for waiting in tuple(self.queue):
-            if not waiting.is_ready and waiting in self.queue and not isinstance(waiting.message, OutgoingInvite):
+            message = waiting.message
+            if not waiting.is_ready and waiting in self.queue and not isinstance(message, OutgoingInvite):
+                if isinstance(message, OutgoingResponse) and message.agreed_in is not None:
+                    waiting.may_leave = True
                 self.overdue(waiting, now)
 
     def go_on(self, now: Instant) -> None:

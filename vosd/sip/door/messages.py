@@ -37,8 +37,8 @@ class OutgoingResponse(Outgoing, eq=False, gc=False):
     transaction: Server | InviteServer
     status: int
     tag: str
-    is_agreed: bool = False
-    """Whether it answers an offer that the other side has accepted: then that one has another session now."""
+    agreed_in: object = None
+    """The bridge whose other side has accepted the offer that it answers, and has another session now."""
 
     @property
     def is_answer(self) -> bool:
@@ -60,6 +60,8 @@ class OutgoingSuccess(Outgoing, eq=False, gc=False):
 
     transaction: InviteServer
     acceptance: Acceptance
+    is_agreed: bool = True
+    """Whether the other side has another session by it now; not that to an unchanged offer."""
 
 
 class OutgoingInvite(Outgoing, eq=False, gc=False):
