@@ -2,6 +2,7 @@
 
 import pytest
 from doubles.data.sessions import answering, revised
+from doubles.killed import KilledScene
 from doubles.sockets.peer import ANSWER, OFFER
 from doubles.successor import replace_node
 from doubles.virtual.customer import INSISTS_ON_RELIABLE, KNOWS_UPDATE, SUPPORTS_100REL, Intent
@@ -243,4 +244,31 @@ def test_a_fork_that_may_have_accepted_an_update_given_up_is_offered_the_session
     call.propose("a=sendonly")
     scene.wire.run_for(1_000)
     assert (call.got["INVITE"], "a=sendonly" in there.theirs) == ([200], True)
+    scene.finish(call)
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+@pytest.mark.parametrize("side", ["caller", "callee"])
+def test_who_may_have_accepted_an_update_given_up_is_offered_the_session_after_a_kill_too(tmp_path, side, is_killed):
+    """The call is killed after its answer, before the caller has acknowledged that."""
+    scene = KilledScene(tmp_path)
+    other = Script((Line(1_000, 183, ANSWER.replace("30000", "31000"), KNOWS_UPDATE, True),))
+    lines = Line(0, 183, ANSWER, KNOWS_UPDATE, True), Line(6_000, 200, "", KNOWS_UPDATE)
+    scene.vendor.script = Script(lines, forks=(other,))
+    call = scene.caller.call(CALLEE, Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE), acknowledges=False))
+    scene.wire.run_for(500)
+    there, _ = scene.vendor.calls
+    asking, asked = sides(side, call, there)
+    asked.will("UPDATE", Reply(200, after_ms=2_000))
+    asking.propose("a=inactive", method="UPDATE")
+    scene.wire.run_until(lambda: call.final == 200)
+    if is_killed:
+        scene.kill()
+        scene.wire.run_for(1_500)
+    call.acknowledge()
+    scene.wire.run_for(4_000)
+    assert (len(asked.asked["INVITE"]), "a=inactive" in asked.theirs) == (1, False)
+    asking.propose("a=sendonly")
+    scene.wire.run_for(1_000)
+    assert (asking.got["INVITE"], "a=sendonly" in asked.theirs) == ([200], True)
     scene.finish(call)

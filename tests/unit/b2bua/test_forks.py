@@ -5,6 +5,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 from doubles.data.builders import catalogue, mapping_gateway
+from doubles.data.sessions import revised
 from doubles.sockets.peer import ANSWER
 from doubles.successor import replace_node
 from doubles.virtual.customer import SUPPORTS_100REL, Intent
@@ -172,6 +173,23 @@ def test_a_phone_that_offers_after_another_one_was_answered_gets_an_answer(scene
     answers_to = winner.asked["PRACK"] if reliably else winner.acks
     assert [bool(each.body) for each in answers_to] == [True]
     assert call.theirs == OTHERS
+    scene.finish(call)
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_a_caller_is_offered_the_latest_media_of_a_fork_that_it_was_shown_before(scene, is_restarted):
+    """It need not have taken them: they came in a response after the reliable answer."""
+    media = revised(ANSWER).replace("30000", "40000")
+    other = Script((Line(1_000, 183, OTHERS, (), True),))
+    scene.vendor.script = Script((MEDIA, Line(500, 183, media), Line(6_000, 200)), forks=(other,))
+    call = scene.caller.call(CALLEE, Intent(headers=SUPPORTS_100REL))
+    scene.wire.run_for(2_000)
+    if is_restarted:
+        replace_node(scene)
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(2_000)
+    assert ["m=audio 40000" in each.body for each in call.asked["INVITE"]] == [True]
+    assert "m=audio 40000" in call.theirs
     scene.finish(call)
 
 

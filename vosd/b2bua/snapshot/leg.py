@@ -153,18 +153,21 @@ class ShownForkSnapshot(NamedTuple):
     is_settled: bool
     remote: SessionSnapshot | None = None
     """None in journals of an earlier version: the caller had one description for all forks."""
+    given_up: SessionSnapshot = NO_SESSION
 
     @classmethod
     def of(cls, fork: ShownFork) -> "ShownForkSnapshot":
         """Describe an early dialog."""
         said, remote = SessionSnapshot.of(fork.sessions.said), SessionSnapshot.of(fork.sessions.remote)
-        return cls(fork.tag, fork.remote_sequence, said, fork.is_settled, remote)
+        given_up = SessionSnapshot.of(fork.sessions.given_up)
+        return cls(fork.tag, fork.remote_sequence, said, fork.is_settled, remote, given_up)
 
     def restored(self, latest: bytes) -> ShownFork:
         """Return the early dialog; ``latest`` is the latest description of the caller."""
         said = self.said.restored() if isinstance(self.said, SessionSnapshot) else self.said
         remote = latest if self.remote is None else self.remote.restored()
-        return ShownFork(self.tag, self.remote_sequence, LegSessions(remote, b"", said), self.is_settled)
+        sessions = LegSessions(remote, b"", said, self.given_up.restored())
+        return ShownFork(self.tag, self.remote_sequence, sessions, self.is_settled)
 
 
 class CallerLegSnapshot(InviteProgress, kw_only=True, omit_defaults=True):

@@ -105,6 +105,9 @@ class Established(msgspec.Struct, frozen=True, array_like=True, gc=False):
     caller_is_anonymous: bool = False
     """The caller withholds who it is."""
     callee_is_anonymous: bool = False
+    caller_given_up: bytes = b""
+    """Sent to the caller, and perhaps not taken (``LegSessions.given_up``)."""
+    callee_given_up: bytes = b""
 
     @classmethod
     def of(cls, call: Call, caller: Caller | None, request: CallRequest) -> "tuple[Established | None, bytes]":
@@ -164,6 +167,8 @@ class Established(msgspec.Struct, frozen=True, array_like=True, gc=False):
             journey.recording,
             caller.leg.facts.is_anonymous,
             callee.leg.facts.is_anonymous,
+            bytes(caller.leg.sessions.given_up),
+            bytes(callee.leg.sessions.given_up),
         )
         try:  # no function of its own: it is called for every call
             return described, _encode(described)
