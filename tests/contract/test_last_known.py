@@ -310,8 +310,8 @@ class Phones:
         self.table = Registrations(settings, flows, self.writer, self.clock, presence=presence)
         self.users = dict.fromkeys(names.split(), RegistrantKind.PHONE)
 
-    def register(self, name, host, *, expires=3_600, cseq=9):
-        request = register_request(f"<sip:{name}@{host}>", expires=expires, cseq=cseq)
+    def register(self, name, host, *, expires=3_600, cseq=9, contact=None):
+        request = register_request(contact or f"<sip:{name}@{host}>", expires=expires, cseq=cseq)
         self.table.register(name, RegistrantKind.PHONE, request, Peer(0, host, 5_060), self.clock.now())
 
     def places(self):
@@ -337,6 +337,7 @@ async def test_after_a_start_by_the_copy_newer_registrations_of_the_database_sta
     row = phones.row
     await written(store, [row("1001", "192.0.2.1", 3_600), row("1003", "192.0.2.3", 3_600)])
     newer = [row("1001", "203.0.113.1", 7_000), row("1002", "203.0.113.2", 7_000), row("1003", "203.0.113.3", 7_000)]
+    newer[2] = newer[2]._replace(contact="sip:1003@192.0.2.3")  # its NAT gave it another address
     await database.save(newer, [])
     with copy.instead():
         await phones.table.restore_copy(phones.users.get)
@@ -459,6 +460,73 @@ async def test_a_device_that_unregistered_is_not_restored_where_another_one_got_
     await phones.table.restore(phones.users.get)
     await phones.writer.flush()
     assert phones.places() == await rows_of(database) == {("1001", "192.0.2.9")}
+
+
+async def with_slots_of_another_switch(copy, *, by_the_copy):
+    """Return a user's phones after a start by the copy: the other switch gave the first slot to another device."""
+    database = MemoryRegistrations()
+    store = beside(copy, database, is_newest=False)
+    phones = Phones(store)
+    await written(store, by_the_copy)
+    first, second = phones.row("1001", "203.0.113.2", 7_000), phones.row("1001", "192.0.2.1", 7_000)
+    await database.save([first._replace(registered_at=second.registered_at + 5_000), second._replace(slot=1)], [])
+    with copy.instead():
+        await phones.table.restore_copy(phones.users.get)
+    return database, phones
+
+
+def copied(*hosts):
+    return [Phones(None).row("1001", host, 3_600)._replace(slot=slot) for slot, host in enumerate(hosts)]
+
+
+@pytest.mark.parametrize("by_the_copy", [[], copied("192.0.2.1"), copied("192.0.2.1", "192.0.2.7")])
+async def test_a_device_with_another_slot_in_the_database_is_registered_once_and_displaces_no_other(copy, by_the_copy):
+    database, phones = await with_slots_of_another_switch(copy, by_the_copy=by_the_copy)
+    phones.register("1001", "192.0.2.1")
+    await phones.writer.flush()
+    await phones.table.restore(phones.users.get)
+    await phones.writer.flush()
+    listed = [(each.binding.slot, each.binding.peer.host) for each in phones.table.listed()]
+    assert listed == [(0, "192.0.2.1"), (2, "203.0.113.2")]
+    assert [(row.slot, row.host) for row in await database.load()] == listed
+    phones.register("1001", "192.0.2.1", expires=0, cseq=10)
+    await phones.writer.flush()
+    assert phones.places() == await rows_of(database) == await rows_of(copy.registrations) == {("1001", "203.0.113.2")}
+
+
+@pytest.mark.parametrize("by_the_copy", [[], copied("192.0.2.1"), copied("192.0.2.1", "203.0.113.2")])
+async def test_a_device_that_unregisters_ends_under_its_slot_in_the_database_and_no_other_does(copy, by_the_copy):
+    database, phones = await with_slots_of_another_switch(copy, by_the_copy=by_the_copy)
+    is_online = len(by_the_copy) == 2
+    phones.register("1001", "192.0.2.1")
+    phones.register("1001", "192.0.2.1", expires=0, cseq=10)
+    with structlog.testing.capture_logs() as logged:
+        await phones.table.restore(phones.users.get)
+    await phones.writer.flush()
+    assert phones.places() == await rows_of(database) == await rows_of(copy.registrations) == {("1001", "203.0.113.2")}
+    assert [line["event"] for line in logged] == ([] if is_online else ["phone_online"])
+
+
+@pytest.mark.parametrize(
+    ("there", "here"),
+    [
+        ({"instance": '"<urn:uuid:b>"'}, ';+sip.instance="<urn:uuid:a>"'),
+        ({"instance": '"<urn:uuid:a>"', "reg_id": 2}, ';+sip.instance="<urn:uuid:a>";reg-id=1'),
+    ],
+    ids=["two devices of one private address", "two flows of one device"],
+)
+async def test_registrations_that_differ_by_device_or_flow_alone_stay_beside_each_other(copy, there, here):
+    database = MemoryRegistrations()
+    store = beside(copy, database, is_newest=False)
+    phones = Phones(store)
+    with copy.instead():
+        await phones.table.restore_copy(phones.users.get)
+    private = "sip:1001@192.168.1.20"
+    await database.save([phones.row("1001", "203.0.113.2", 7_000)._replace(contact=private, **there)], [])
+    phones.register("1001", "203.0.113.1", contact=f"<{private}>{here}")
+    await phones.table.restore(phones.users.get)
+    await phones.writer.flush()
+    assert phones.places() == await rows_of(database) == {("1001", "203.0.113.1"), ("1001", "203.0.113.2")}
 
 
 async def test_phones_that_the_copy_lacked_are_reported_online_and_later_offline(copy):

@@ -32,8 +32,8 @@ class Unwritten:
     def drop(self, name, slot):
         """Take no note."""
 
-    def expired(self, name, slot):
-        """Take no note."""
+    def is_known(self, name, slot):
+        return False
 
 
 class Program:

@@ -5,7 +5,7 @@ user is in ``sip.registration.registrar``; writing them to the database is in ``
 """
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from enum import Enum
 from itertools import count
@@ -28,7 +28,7 @@ from vosd.obs.figures import Figure
 from vosd.sip.dialog.table import DialogTable
 from vosd.sip.flows import Flows, Listener
 from vosd.sip.headers.contact import SURELY
-from vosd.sip.registration.registrar import Binding, Bindings, RegisterOutcome, register
+from vosd.sip.registration.registrar import Binding, Bindings, RegisterOutcome, is_renewed_by, register
 from vosd.sip.settings import RegistrarSettings
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.outgoing import Peer
@@ -132,6 +132,8 @@ class Registrations(Counting):
         """Number of registered users by kind."""
         self._departed: dict[str, RegistrantKind] = {}
         """Users whose departure was reported, until they register again or are no longer configured."""
+        self._ended: dict[str, deque[Binding]] | None = None
+        """Latest bindings of each user that ended while only a copy of the database was read; None = it was not."""
         self._ends: TimerWheel[str] = TimerWheel(EXPIRY_TICK_MS)
         self.next_end = self._ends.next_due
         """Return when ``expire`` is due next at the earliest, in milliseconds of the monotonic clock, or None."""
@@ -244,7 +246,7 @@ class Registrations(Counting):
             kind = kind_of(name)
             if binding is None:
                 ended.append(name)
-            elif kind is None:
+            elif kind is None or (is_late and self._is_superseded(name, binding)):
                 self._writer.drop(name, binding.slot)
             else:
                 found += 1
@@ -255,8 +257,9 @@ class Registrations(Counting):
             if not number % AT_ONCE:
                 await asyncio.sleep(0)
         if is_late:
+            await self._take_displaced(kind_of)
             await self._forget_copy()
-            self._take_displaced(kind_of)
+            self._ended = None
         for name in dict.fromkeys(ended):
             kind = kind_of(name)
             if kind is not None and name not in self._users and name not in self._departed:
@@ -271,7 +274,9 @@ class Registrations(Counting):
         Raises:
             StoreUnavailable: the copy cannot be read.
         """
-        for name, binding in await self._writer.load_copy(self._without_connection):
+        found = await self._writer.load_copy(self._without_connection)
+        self._ended = {}
+        for name, binding in found:
             kind = kind_of(name)
             if kind is not None:
                 self._restore(name, kind, binding)
@@ -291,20 +296,37 @@ class Registrations(Counting):
                 if not kept:
                     self._report_departure(name, user.kind, Departure.ENDED_MEANWHILE, peer)
 
-    def _take_displaced(self, kind_of: Callable[[str], RegistrantKind | None]) -> None:
+    async def _take_displaced(self, kind_of: Callable[[str], RegistrantKind | None]) -> None:
         """Restore bindings of other devices whose slot one got that registered here, while their user may have more."""
-        while self._writer.displaced:
-            name, binding = self._writer.displaced.pop()
-            kind, user = kind_of(name), self._users.get(name)
-            there: Bindings = () if user is None else user.bindings
-            if kind is None or len(there) >= self._settings.max_contacts:
-                continue
-            if any(_is_same_device(each, binding) for each in there):
-                continue
-            slot = next(each for each in count() if not self._writer.is_known(name, each))
-            binding = msgspec.structs.replace(binding, slot=slot)
-            self._writer.put(name, binding, None)
-            self._restore(name, kind, binding)
+        writer, displaced = self._writer, self._writer.displaced
+        while displaced:
+            name, binding = displaced.pop()
+            kind, there = kind_of(name), self._bindings(name, writer.is_known)
+            has_room = len(there) < self._settings.max_contacts
+            if kind is not None and has_room and not self._has_gone(name, binding, there):
+                free = (each for each in count() if not (writer.is_known(name, each) or writer.is_waiting(name, each)))
+                binding = msgspec.structs.replace(binding, slot=next(free))
+                is_new = name not in self._users
+                writer.put(name, binding, None)
+                self._restore(name, kind, binding)
+                if is_new:
+                    self._report_arrival(name, kind, binding)
+            if not len(displaced) % AT_ONCE:
+                await asyncio.sleep(0)
+
+    def _is_superseded(self, name: str, binding: Binding) -> bool:
+        """Return whether the device of a stored binding has registered under another slot since the start, or ended."""
+        return self._has_gone(name, binding, self._bindings(name, self._writer.is_waiting))
+
+    def _bindings(self, name: str, is_such: Callable[[str, int], bool]) -> Bindings:
+        """Return the bindings of a user whose slots are such."""
+        user = self._users.get(name)
+        return () if user is None else tuple(each for each in user.bindings if is_such(name, each.slot))
+
+    def _has_gone(self, name: str, binding: Binding, later: Iterable[Binding]) -> bool:
+        """Return whether a stored binding is one that ``later`` ones have renewed, or has ended since the start."""
+        ended = () if self._ended is None else self._ended.get(name, ())
+        return any(is_renewed_by(binding, each) for each in (*later, *ended))
 
     def report_absent(self, name: str, kind: RegistrantKind) -> None:
         """Log again that a user is not registered, as an earlier process did, unless it is or that was logged since."""
@@ -386,10 +408,10 @@ class Registrations(Counting):
                     self._dialogs.registered_again(name, binding.peer, self._clock.now())
         now = self._clock.now()
         for slot, binding in was.items():
-            if binding.is_live(now):
+            if binding.is_live(now) or writer.is_known(name, slot):  # else the database may have a newer row
                 writer.drop(name, slot)
-            else:
-                writer.expired(name, slot)
+                if self._ended is not None:
+                    self._ended.setdefault(name, deque(maxlen=self._settings.max_contacts)).append(binding)
         self._replace(name, user, after)
         if not after:
             self._report_departure(name, kind, departure, before[-1].peer)
@@ -493,10 +515,6 @@ class Registrations(Counting):
 
     def _are_proxies(self, *hosts: str) -> bool:
         return all(self._proxies.longest(host) is not None for host in hosts)
-
-
-def _is_same_device(one: Binding, other: Binding) -> bool:
-    return one.contact == other.contact or (bool(one.instance) and one.instance == other.instance)
 
 
 def _moved(binding: Binding, peer: Peer) -> Binding:

@@ -55,10 +55,8 @@ class RegistrationWriter:
         """``until`` of each binding's row, written or queued."""
         self.is_by_copy = False
         """Whether a copy was read instead of the database, which is not written to until all of it is read."""
-        self._earlier: set[BindingKey] = set()
-        """Bindings that the copy had or that were removed meanwhile; another one may have the slot by now."""
         self.displaced: list[tuple[str, Binding]] = []
-        """Bindings of the database, read by ``load``, whose slot another one got here meanwhile."""
+        """Bindings of the database, read by ``load``, whose slot one of another device may have got here meanwhile."""
         self._outage = Outage(Event.DATABASE_AWAY, part="registrations")
 
     def __len__(self) -> int:
@@ -76,15 +74,8 @@ class RegistrationWriter:
     def drop(self, name: str, slot: int) -> None:
         """Queue the removal of a binding."""
         key = BindingKey(name, slot)
-        if self.is_by_copy:
-            self._earlier.add(key)
         self._until.pop(key, None)
         self._queue(key, None)
-
-    def expired(self, name: str, slot: int) -> None:
-        """Queue the removal of an expired binding; of one that the copy alone was read for, the row may be newer."""
-        if BindingKey(name, slot) in self._until:
-            self.drop(name, slot)
 
     async def load(self, without_connection: Callable[[Binding], Peer | None]) -> Iterator[tuple[str, Binding | None]]:
         """Return the stored bindings with the names of their users; None = one is not valid any more.
@@ -111,14 +102,16 @@ class RegistrationWriter:
         """
         read = self._read(await self._store.load(), without_connection)
         found = [(row.name, binding) for row, binding in read if binding is not None]
-        self._earlier = {BindingKey(name, binding.slot) for name, binding in found}
         self.is_by_copy = True
         return found
 
     def is_known(self, name: str, slot: int) -> bool:
-        """Return whether a binding was read from the database, or has changed or been removed since the start."""
-        key = BindingKey(name, slot)
-        return key in self._until or key in self._waiting
+        """Return whether a binding was read from the database or has changed since the start: not by the copy alone."""
+        return BindingKey(name, slot) in self._until
+
+    def is_waiting(self, name: str, slot: int) -> bool:
+        """Return whether a binding waits to be written or removed."""
+        return BindingKey(name, slot) in self._waiting
 
     async def write_again(self, bindings: Iterable[tuple[str, Binding]]) -> None:
         """Write all bindings, and remove the rows of others: the database has lost commits.
@@ -182,8 +175,8 @@ class RegistrationWriter:
     def _taken(self, read: Iterable[tuple[StoredBinding, Binding | None]]) -> Iterator[tuple[str, Binding | None]]:
         for row, binding in read:
             key = BindingKey(row.name, row.slot)
-            if self.is_known(*key):
-                if binding is not None and key in self._until and key not in self._earlier:
+            if key in self._until or key in self._waiting:
+                if binding is not None and self.is_by_copy:
                     self.displaced.append((row.name, binding))
                 continue
             if binding is None:
@@ -191,7 +184,6 @@ class RegistrationWriter:
             else:
                 self._until[key] = row.until
             yield row.name, binding
-        self._earlier.clear()
         self.is_by_copy = False  # not before: a removal that is written would be forgotten until its row has its turn
 
     def _read(

@@ -258,6 +258,12 @@ def _found(bindings: Sequence[Binding], contact: Contact, source: Peer, *, by_de
     return next((each for each in bindings if are_equivalent(Uri.parse(each.contact), uri)), None)
 
 
+def is_renewed_by(old: Binding, new: Binding) -> bool:
+    """Return whether the REGISTER of the new binding, received after that of the old one, would have renewed it."""
+    contact = Contact(new.contact, new.q, None, new.instance, new.reg_id)
+    return _found((old,), contact, new.peer, by_device=True) is not None
+
+
 def _listed(bindings: Bindings, now: Instant, path: str = "") -> RegisterOutcome:
     """Return an answer that lists all bindings (section 10.3, step 8)."""
     contacts = "".join([_line(binding, now) for binding in bindings])
