@@ -51,7 +51,7 @@ LOOK: Final = """async ([place, options]) => {
     const { violations } = await axe.run(place, options);
     return violations.flatMap(({ id, nodes }) => nodes.map(node => `${id}: ${node.html.slice(0, 200)}`));
 }"""
-"""What is found alone: to give the browser's driver all that axe has looked at takes longer than to look at it."""
+"""Findings alone: to give the browser's driver all that axe has looked at takes longer than to look at it."""
 NEW_TITLE: Final = "main h1:not([data-left])"
 FRAME: Final = ".mantine-AppShell-header, .mantine-AppShell-navbar"
 """The frame around every page."""

@@ -19,7 +19,10 @@ def access_objection(
     parameters: CallParameters,
     country_of: CountryOf,
 ) -> Refusal | None:
-    """Return why a call is refused for where it comes from, or for its agent, if it is to no emergency number."""
+    """Return why a call is refused for where it comes from, or for its agent.
+
+    Calls to emergency numbers are judged by it, too: who asks lets them pass (``Admission.is_emergency``).
+    """
     refusal = origin_objection(call.source_host, gateway, account, numbers, country_of)
     if refusal is not None or not parameters.access.judges_sdp:
         return refusal

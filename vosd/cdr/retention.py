@@ -85,7 +85,7 @@ class ExportProgress(NamedTuple):
 
     name: str
     oldest_left: int | None
-    """When the oldest call began that it has not taken, UTC milliseconds; None = it has taken all."""
+    """Begin of the oldest call that it has not taken, UTC milliseconds; None = it has taken all."""
 
 
 class RetentionFacts(NamedTuple):
@@ -94,10 +94,10 @@ class RetentionFacts(NamedTuple):
     closes: Sequence[int]
     """The dates to which the books are closed."""
     journal_oldest: int | None
-    """When the oldest call began that is in the journal or in quarantine; None = there is none."""
+    """Begin of the oldest call that is in the journal or in quarantine; None = there is none."""
     exports: Sequence[ExportProgress] = ()
     sums_oldest: int | None = None
-    """When the oldest call began that is not in the sums of reports; None = there is none."""
+    """Begin of the oldest call that is not in the sums of reports; None = there is none."""
 
 
 class RetentionHold(NamedTuple):

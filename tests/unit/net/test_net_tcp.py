@@ -77,7 +77,7 @@ async def test_every_end_of_a_connection_is_reported_for_either_side(opened, con
 
 
 async def test_the_end_of_a_connection_is_not_that_of_the_next_one_from_the_same_port(opened, connect):
-    """Its registrations would be removed: a phone that starts anew may take the port that it had before."""
+    """A phone that starts anew may take the port that it had before: its registrations would be removed."""
     node = await opened()
     first, other = await connect(node.address()), await connect(node.address())
     for peer in (first, other):
