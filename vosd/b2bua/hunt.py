@@ -16,6 +16,7 @@ from vosd.routing.pipeline import RouteChoice
 from vosd.sip.flows import Flows, hop_of
 from vosd.sip.headers.name_addr import NameAddr
 from vosd.sip.headers.phone_context import number_of
+from vosd.sip.wire.compose import host_text
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Response
 from vosd.sip.wire.uri import DEFAULT_PORTS, Uri
@@ -280,12 +281,14 @@ class Hunt:
         return bool(own)
 
     def _next_hop_of(self, choice: RouteChoice, contact: NameAddr) -> NextHop | None:
-        """Return one contact of a 3xx as the next hop; None for no SIP address, or a name not resolved yet."""
+        """Return one contact of a 3xx as the next hop; None for no SIP address, our own, or a name not resolved yet."""
         hop = hop_of(contact.uri)
         if hop is None or (found := self._flows.located(hop)) is None:
             return None
         uri = Uri.parse(contact.uri)
         port = found.port or DEFAULT_PORTS[found.transport or "udp"]
+        if f"{host_text(found.host)}:{port}" in self._flows.sent_by:
+            return None
         place = Address(found.host, port, found.transport, is_redirected=True)
         if domain(uri.host) is not None:
             place = place._replace(name=uri.host, written=str(Address(uri.host, uri.port, hop.transport)))

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Final, NamedTuple
 
 from vosd.base.cause import EndReason, q850_of_status
+from vosd.trunks.dialect import Redirects
 from vosd.trunks.gateways import RoutingGateway
 
 
@@ -145,6 +146,8 @@ def tries_next(gateway: RoutingGateway, outcome: AttemptOutcome) -> bool:
         case AttemptEnd.FINAL:
             if outcome.q850 is not None and outcome.q850 in gateway.failover_causes:
                 return True
+            if outcome.code < 400 and gateway.dialect.redirects is Redirects.FOLLOW:
+                return True  # as at a place that cannot be reached: no contact that it has named has taken the call
             codes = FAILOVER_CODES if gateway.failover_codes is None else gateway.failover_codes
             return outcome.code in codes
 

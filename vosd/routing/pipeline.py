@@ -146,7 +146,7 @@ def _search(
     for candidate in candidates:
         found, has_room = _examine(candidate, request, occupancy, rests, vendors), True
         if request.looks_ahead and isinstance(found, LeftOut) and found.cause in OF_ROOM:
-            found, has_room = _examine_room_later(candidate, request, rests, vendors, found), False
+            found, has_room = _examine(candidate, request, _BOUNDLESS, rests, vendors), False
         if isinstance(found, LeftOut):
             left.append(found)
             if found.gateway.is_phone and found.cause is not Cause.OFFLINE:
@@ -159,6 +159,8 @@ def _search(
             if ordering is not None and has_room:
                 ordering.offered(candidate)
             yield found if found.gateway.numbers is None else _renumbered(found, vendors)
+            if found.gateway.is_phone and not has_room:
+                return  # as above
     left += _not_in_order(fit, ordering)
     yield from _after_all(resting.values(), request, vendors, left, are_others=is_offered)
 
@@ -213,16 +215,6 @@ def _renumbered(choice: RouteChoice, vendors: Vendors) -> RouteChoice:
     """
     callee, caller = vendors.numbers_out(choice.gateway, choice.callee_out, choice.caller_out)
     return msgspec.structs.replace(choice, callee_out=callee, caller_out=caller)
-
-
-def _examine_room_later(
-    candidate: Candidate, request: RouteRequest, rests: Rests, vendors: Vendors, found: LeftOut
-) -> RouteChoice | LeftOut:
-    """Return a candidate that has no room or funds now as a route: it may have them when its turn comes.
-
-    A phone is busy: its call ends, or goes to nothing else.
-    """
-    return found if candidate.gateway.is_phone else _examine(candidate, request, _BOUNDLESS, rests, vendors)
 
 
 def _examine(
@@ -313,7 +305,7 @@ def _search_named(
             continue
         found = _examine(candidate, named, occupancy, rests, vendors)
         if request.looks_ahead and isinstance(found, LeftOut) and found.cause in OF_ROOM:
-            found = _examine_room_later(candidate, named, rests, vendors, found)
+            found = _examine(candidate, named, _BOUNDLESS, rests, vendors)
         if isinstance(found, LeftOut):
             left.append(found)
         elif found.is_last_resort:

@@ -1,9 +1,10 @@
 """Contacts of a 3xx, and other numbers at one gateway, that remain after a refusal (RFC 3261 section 8.1.3.4)."""
 
 import pytest
-from doubles.data.builders import catalogue, mapping_gateway
+from doubles.data.builders import applied_rate, catalogue, mapping_gateway, rate_group
 from doubles.successor import replace_node
 from doubles.virtual.customer import Intent
+from doubles.virtual.exchange import SWITCH
 from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
 from doubles.virtual.vendor import TRIES, Line, Script, answers, refuses
 
@@ -84,6 +85,32 @@ def test_the_other_address_of_a_gateway_is_left_out_after_a_refusal(code):
     scene.vendor.script = refuses(code)
     assert codes(scene, scene.caller.call(CALLEE)) == [code]
     assert scene.vendors[2].calls == []
+
+
+@pytest.mark.parametrize(
+    "contact",
+    [
+        "<sip:>",
+        "<tel:+442079460000>",
+        f"<sip:{CALLEE}@{SWITCH}>",
+        f"<sip:{CALLEE}@{VENDORS[1]};transport=ws>",
+        f"<sip:{CALLEE}@unresolved.example>",
+        f"<sip:{CALLEE}@{VENDORS[0]}>",
+        f"<sip:33123456789@{VENDORS[1]}>",
+    ],
+    ids=["no URI", "no SIP", "this switch", "WebSocket", "a name not resolved", "the vendor itself", "another price"],
+)
+def test_the_next_gateway_is_tried_where_no_contact_can_be_called(contact):
+    """At once; where there is none, the caller gets 480."""
+    rates = rate_group("buy", applied_rate("0.30", prefix="44"))
+    vendors = [vendor_gateway(0, dialect=FOLLOWS), vendor_gateway(2)]
+    for known, expected in ((vendors, [302, 200]), (vendors[:1], [302])):
+        scene = Scene(catalogue([TRUNK, *known], rate_groups=[rates]))
+        scene.vendor.script, scene.vendors[2].script = refuses(302, headers=(f"Contact: {contact}",)), answers(0)
+        call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
+        assert codes(scene, call) == expected
+        assert call.final == (200 if len(known) > 1 else 480)
+        assert scene.record.pdd_ms is None or scene.record.pdd_ms < 100
 
 
 def test_a_switch_that_goes_on_with_the_call_tries_the_next_contact_too():

@@ -4,6 +4,7 @@ import pytest
 import structlog
 from doubles.data.builders import catalogue, mapping_gateway, routing_gateway
 from doubles.sockets.peer import ANSWER
+from doubles.successor import replace_node
 from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
 from doubles.virtual.vendor import RINGS, SILENT, TRIES, Line, Script, answers, refuses
@@ -90,6 +91,19 @@ def test_the_next_gateway_is_judged_by_the_moment_at_which_its_turn_comes(limit,
     scene.vendors[1].script = answers(0)
     scene.wire.run_until(lambda: waiting.final is not None)
     assert waiting.final == 200
+
+
+def test_a_gateway_that_was_full_at_a_restart_takes_the_call_when_its_turn_comes():
+    """The gateways that remain are described then: the call in its place ends before the first has been silent."""
+    known = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0, max_concurrent=1)]
+    scene = Scene(catalogue([*known, vendor_gateway(1, max_concurrent=1)]))
+    scene.vendor.script, scene.vendors[1].script = SILENT, answers(0)
+    waiting = scene.caller.call(CALLEE)
+    other = scene.caller.call(CALLEE, Intent(hang_up_after_ms=2_000))
+    scene.wire.run_for(1_000)
+    replace_node(scene)
+    scene.wire.run_until(lambda: waiting.final is not None)
+    assert (other.is_over, waiting.final) == (True, 200)
 
 
 @pytest.mark.parametrize("code", [302, 400, 410, 484, 486, 600, 603, 604])

@@ -3,8 +3,9 @@
 import pytest
 from doubles.data.builders import catalogue, mapping_gateway, phone, routing_gateway
 from doubles.sockets.loopback import Endpoint
+from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CUSTOMER, VENDORS, Scene, vendor_gateway
-from doubles.virtual.vendor import SILENT, answers, refuses
+from doubles.virtual.vendor import SILENT, Line, Script, answers, refuses
 
 from vosd.trunks.dialect import CalleeDialect, Redirects
 from vosd.trunks.gateways import Address
@@ -14,7 +15,7 @@ HOME = Endpoint("203.0.113.66", 41_234)
 ELSEWHERE = f"Contact: <sip:{NUMBER}@{VENDORS[2]}>"
 
 
-def stage(server=None, **terms) -> Scene:
+def stage(server=None, server_terms=None, **terms) -> Scene:
     """A phone, a redirect server that plays ``server``, and the place that it may name."""
     host, port = VENDORS[1]
     asked = routing_gateway(
@@ -25,6 +26,7 @@ def stage(server=None, **terms) -> Scene:
         allow_unrated=True,
         response_timeout_ms=2_000,
         dialect=CalleeDialect(redirects=Redirects.FOLLOW, reject_codes={"404": 480}),
+        **(server_terms or {}),
     )
     desk = phone(NUMBER, redirect_server="redirector", **terms)
     trunk = mapping_gateway("acme", f"{CUSTOMER.host}/32")
@@ -95,6 +97,21 @@ def test_it_is_not_asked_for_a_phone_that_is_switched_off():
     assert called(scene).final == 480
     assert scene.vendors[1].calls == []
     scene.close()
+
+
+@pytest.mark.parametrize(("busy_ms", "final"), [(3_000, 200), (60_000, 480)])
+def test_a_phone_that_is_busy_while_the_server_is_slow_is_called_if_it_is_free_when_its_turn_comes(busy_ms, final):
+    """One that is busy still leaves nothing to its offline gateway."""
+    slow = Script((Line(0, 100), Line(5_000, 404)))
+    scene = stage(slow, {"progress_timeout_ms": 1_000}, max_concurrent=1, offline_gateway="vendor-0")
+    desk = scene.exchange.telephone(NUMBER, HOME)
+    desk.register()
+    waiting = scene.caller.call(NUMBER, Intent(hang_up_after_ms=1_000))
+    scene.wire.run_for(100)
+    scene.vendors[1].script = refuses(404)
+    scene.caller.call(NUMBER, Intent(hang_up_after_ms=busy_ms))
+    scene.wire.run_until(lambda: waiting.final is not None)
+    assert (waiting.final, scene.vendor.calls) == (final, [])
 
 
 def test_it_is_not_asked_for_other_phones():

@@ -106,7 +106,9 @@ class SavedCall(msgspec.Struct, frozen=True, omit_defaults=True):
         Raises:
             NoSnapshotError: it is over, or occupies something of an unknown kind.
         """
-        timer, call = live_call.timer, live_call.call
+        timer, call, searched = live_call.timer, live_call.call, live_call.call_request.searched
+        if searched is not None:
+            searched.looks_ahead = True  # those without room now may have some when their turn comes
         # Both judge the gateways that remain; the request is described after them, for it has those that are left out.
         setup = None if live_call.open_setup is None else SetupSnapshot.of(live_call.open_setup.setup)
         parts = CallPartsSnapshot.of(call, requests)
