@@ -7,6 +7,7 @@ import pytest
 from doubles.fraud_scene import Scene, catalogue_of
 
 from vosd.billing.accounts import Account, AccountType
+from vosd.billing.destinations import DAY_MS
 from vosd.billing.spending import SpendAction
 from vosd.catalogue.overrides import Overrides
 from vosd.engine.alarms.fraud import OPERATOR
@@ -63,6 +64,19 @@ async def test_a_block_for_a_time_expires_also_while_the_database_is_away():
     assert scene.blocked == ["acme/premium"]
     assert await scene.pass_minutes(3) == ["fraud_over"]
     assert (scene.blocked, scene.live.blocks.pending) == ([], {})
+
+
+async def test_a_block_for_a_time_outlives_a_wall_clock_that_is_set_ahead_while_the_database_is_away():
+    scene = Scene(max_minutes=5, minutes=1, action=SpendAction.BLOCK, block_for_s=600)
+    scene.calls.is_away = True
+    scene.answer()
+    assert await scene.pass_minutes(6) == ["fraud_suspected"]
+    scene.clock.set_wall(DAY_MS)
+    assert await scene.pass_minutes(1) == []
+    scene.clock.set_wall(-DAY_MS)
+    assert await scene.pass_minutes(8) == []
+    assert scene.blocked == ["acme/premium"]
+    assert await scene.pass_minutes(2) == ["fraud_over"]
 
 
 async def test_a_block_of_an_operator_is_no_alarm_and_none_is_set_beside_it():

@@ -20,6 +20,7 @@ from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.overrides import Override, Setting, Target, destination_name
 from vosd.catalogue.ports import OverrideAction, OverrideRecord
 from vosd.cdr.ports import StoreUnavailable
+from vosd.engine.steady_clock import SteadyClock
 from vosd.obs.events import BACK, Event
 from vosd.obs.outage import Outage
 
@@ -88,6 +89,7 @@ class FraudWatch:
         """``past_days`` is how far back the past goes."""
         self._switch = switch
         self._clock = clock
+        self._steady = SteadyClock(clock)
         self._past = past
         self._store = blocks
         self.past_days = past_days
@@ -182,17 +184,18 @@ class FraudWatch:
 
     def _follow_blocks(self, now: Instant) -> None:
         """Report blocks of this watch that are new, as after a start, and those that have ended."""
+        wall_ms = self._steady.now()
         if not self._blocks() and not self._blocked:
             return
         pending = self._switch.live.blocks.pending
-        for name in [name for name, each in pending.items() if not each.holds_at(now.wall)]:
+        for name in [name for name, each in pending.items() if _has_expired(each, wall_ms)]:
             del pending[name]
             self._blocks().pop(name, None)
         present = {name: each for name, each in self._blocks().items() if each.operator == OPERATOR}
         for name in self._blocked.keys() - present.keys():
             block = self._blocked.pop(name)
             account, _, destination = name.rpartition("/")
-            why = "the block was cleared" if block.holds_at(now.wall) else "the block has expired"
+            why = "the block has expired" if _has_expired(block, wall_ms) else "the block was cleared"
             use = self._switch.live.destinations.all.get((account, destination))
             if use is not None:
                 use.forgive(now.mono)
@@ -320,6 +323,11 @@ class FraudWatch:
         account: Account | None = self._switch.catalogue.accounts.get(use.account)
         limits = () if account is None else account.destination_limits
         return next((each for each in limits if each.destination == use.destination), None)
+
+
+def _has_expired(block: Override, wall_ms: int | None) -> bool:
+    """Return whether the time of a block is over; None = the wall clock was set and is not believed."""
+    return wall_ms is not None and not block.holds_at(wall_ms)
 
 
 def _facts(use: DestinationUse) -> dict[str, object]:
