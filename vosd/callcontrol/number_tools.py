@@ -4,6 +4,7 @@ The order of all steps is ``setup.STEPS``; the rules of the blacklist are in ``r
 ask a question, which ``engine.lookups`` answers; nothing is decided here that depends on how the server is reached.
 """
 
+from collections.abc import Mapping
 from functools import partial
 from typing import ClassVar, Final
 
@@ -19,6 +20,7 @@ from vosd.callcontrol.invite_numbers import InviteNumbers
 from vosd.callcontrol.questions import Ask, Outcome, SetupQuestion
 from vosd.routing.dynamic_lists import ListedCaller
 from vosd.routing.lookups import PortabilityTerms, RedirectTarget
+from vosd.trunks.gateways import RoutingGateway
 
 NO_CALLER: Final = frozenset({"", "anonymous"})
 """Calling numbers that do not say who calls: such calls are not counted together."""
@@ -138,7 +140,8 @@ def ask_redirect_server(admission: Admission, call: CallRequest) -> Outcome:
     question = WhereTo(call.callee, call.caller, call.hops, terms.timeout_ms)
     is_open = terms.fail_open or parameters.special_numbers.is_emergency(call.callee_billing)
     otherwise = None if is_open else NOT_REDIRECTED
-    return Ask(question, terms.timeout_ms, otherwise, partial(_redirected, otherwise, call))
+    known = admission.catalogue.routing_gateways
+    return Ask(question, terms.timeout_ms, otherwise, partial(_redirected, known, otherwise, call))
 
 
 def _can_pay(admission: Admission, call: CallRequest) -> bool:
@@ -166,8 +169,10 @@ def route_by(number: str, terms: PortabilityTerms | None, call: CallRequest) -> 
         call.callee_billing = call.callee_rated = for_matching(number)
 
 
-def _redirected(otherwise: Refusal | None, call: CallRequest, answer: SetupAnswer) -> Refusal | None:
-    if isinstance(answer, Redirected) and answer.targets:
-        call.targets = answer.targets
-        return None
-    return otherwise
+def _redirected(
+    known: Mapping[str, RoutingGateway], otherwise: Refusal | None, call: CallRequest, answer: SetupAnswer
+) -> Refusal | None:
+    """Take the gateways that were named, without those that a reload has added since the question."""
+    targets = answer.targets if isinstance(answer, Redirected) else ()
+    call.targets = tuple(each for each in targets if each.gateway in known)
+    return None if call.targets else otherwise

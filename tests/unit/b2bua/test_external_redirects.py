@@ -177,6 +177,21 @@ def test_a_gateway_that_is_named_must_meet_its_conditions_all_the_same():
     settled(scene)
 
 
+@pytest.mark.parametrize(("fail_open", "final"), [(True, 200), (False, 503)])
+def test_a_gateway_that_a_reload_adds_while_the_server_is_asked_counts_as_none(fail_open, final):
+    """The call uses the definitions of its arrival, and is routed freely only where that is allowed."""
+    terms, script = (
+        RedirectTerms(fail_open=fail_open),
+        Script((Line(0, 100), Line(1_000, 302, "", (f"Contact: {at(1)}",)))),
+    )
+    scene = scene_of(script, vendor_gateway(0), terms=terms)
+    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
+    scene.wire.run_for(500)
+    scene.exchange.swap_catalogue(content_of(redirect_server=terms))
+    scene.wire.run_until(lambda: call.is_over)
+    assert call.final == final
+
+
 def test_the_vendor_is_paid_for_the_number_that_it_is_sent():
     vendors = account("carriers", rate_group="buy", overdraft_limit=None)
     buy = rate_group("buy", applied_rate("0.30"), applied_rate("0.50", prefix="4470"))
