@@ -200,16 +200,17 @@ class Flows:
             return None
         return hop if _is_address(hop.host) else self._locate(hop, "")
 
-    def beside(self, target: str, peer: Peer) -> Peer | None:
+    def beside(self, target: str, peer: Peer, *, has_started: bool = False) -> Peer | None:
         """Return where to connect to the owner of a URI or Route value when its connection is closed; None if unknown.
 
-        It is the end of that connection itself where we had opened it.
+        It is the end of that connection itself where we had opened it. ``has_started``: the switch has just started and
+        has resolved no names, so a name that is not resolved stands for the host at which the peer was seen.
         """
         if not self.reliable[peer.flow] or self._is_web[peer.flow]:
             return None
         hop = hop_of(target)
         if hop is not None and not _is_address(hop.host):
-            hop = self._locate(hop, peer.host)
+            hop = self._locate(hop, peer.host) or (hop._replace(host=peer.host) if has_started else None)
         return self._accepting(hop, peer)
 
     def elsewhere(self, target: str, peer: Peer) -> Peer | None:

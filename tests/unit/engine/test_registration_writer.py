@@ -350,9 +350,11 @@ async def test_who_was_on_a_connection_is_called_back_at_its_contact(life, store
     assert [(each.flow, each.port) for each in second.table.addresses("1001")] == [(1, port)]
 
 
-async def test_who_was_behind_a_proxy_is_called_by_its_path_after_a_restart(life, store, clock):
+@pytest.mark.parametrize("host", ["198.51.100.7", "edge.example"])
+async def test_who_was_behind_a_proxy_is_called_by_its_path_after_a_restart(life, store, clock, host):
+    """No name is resolved by then: until it is, the proxy is where the REGISTER came from."""
     proxy = Peer(1, "198.51.100.7", 43_817)
-    path = ["Path: <sip:198.51.100.7:5063;transport=tls;lr>"]
+    path = [f"Path: <sip:{host}:5063;transport=tls;lr>"]
     life.register("1001", "sip:1001@192.168.1.20:5060", proxy, headers=path)
     life.register("1002", "sip:1002@192.168.1.20:5060", proxy, headers=["Path: <sip:192.0.2.99;lr>"])
     await life.writer.flush()

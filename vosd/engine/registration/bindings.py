@@ -241,7 +241,7 @@ class Registrations(Counting):
         began = self._clock.now().mono
         is_late = self._writer.is_by_copy
         found, ended = 0, []
-        stored = await self._writer.load(self._without_connection)
+        stored = await self._writer.load(self._after_start)
         for number, (name, binding) in enumerate(stored, 1):
             kind = kind_of(name)
             if binding is None:
@@ -274,7 +274,7 @@ class Registrations(Counting):
         Raises:
             StoreUnavailable: the copy cannot be read.
         """
-        found = await self._writer.load_copy(self._without_connection)
+        found = await self._writer.load_copy(self._after_start)
         self._ended = {}
         for name, binding in found:
             kind = kind_of(name)
@@ -501,15 +501,19 @@ class Registrations(Counting):
         device = binding.instance if binding.reg_id else ""
         return Address(peer.host, peer.port, transport, uri=uri, path=binding.path, flow=peer.flow, device=device)
 
-    def _without_connection(self, binding: Binding) -> Peer | None:
+    def _after_start(self, binding: Binding) -> Peer | None:
+        return self._without_connection(binding, has_started=True)
+
+    def _without_connection(self, binding: Binding, *, has_started: bool = False) -> Peer | None:
         """Return where a binding is reached once the connection of its REGISTER is closed; None = nowhere.
 
         That is where the first proxy of its Path accepts connections, as ``_address`` follows it, else its Contact.
+        ``has_started``: it is a stored binding.
         """
         peer = binding.peer
         if not binding.path:
             return self._flows.listening(binding.contact, peer)
-        there = self._flows.beside(binding.path[0], peer)
+        there = self._flows.beside(binding.path[0], peer, has_started=has_started)
         is_elsewhere = there is None and self._address(binding).host != peer.host  # at another proxy of the operator
         return peer if is_elsewhere else there
 
