@@ -45,6 +45,12 @@ it("takes the end of a block back with its reason", async () => {
   expect([...inForce.values()]).toEqual([ACCOUNT]);
 });
 
+it("offers no undo of opening an account, which it cannot close again", async () => {
+  inForce.set("account acme", { ...ACCOUNT, setting: "closed" });
+  expect(await cleared(MAY, "accounts", "acme", "closed")).toBeUndefined();
+  expect(sent).toEqual(["delete /overrides"]);
+});
+
 it("ends the block of a destination of an account by its name", async () => {
   expect(await cleared(MAY, "destinations", "acme/premium", "blocked")).toBeUndefined();
   expect(sent).toEqual(["delete /overrides"]);

@@ -13,6 +13,8 @@ type Undo = () => Promise<unknown>;
 
 const BLOCKED = "blocked";
 const LIMIT = "overdraft_limit";
+/** An account is closed at the terminal alone. */
+const CLOSED = "closed";
 /** What the rows of a target say: an account and a gateway may have one name. */
 const KINDS: Record<Target, readonly string[]> = {
   accounts: ["account"],
@@ -76,7 +78,8 @@ async function changed(
   settings: readonly string[],
   act: () => Promise<unknown>,
 ): Promise<Undo | undefined> {
-  const canUndo = may.has("GET /overrides") && may.has("DELETE /overrides") && target !== "destinations";
+  const isSettable = target !== "destinations" && !settings.includes(CLOSED);
+  const canUndo = isSettable && may.has("GET /overrides") && may.has("DELETE /overrides");
   const before = canUndo ? await found(target, name, settings) : [];
   await act();
   if (!canUndo) return undefined;
