@@ -145,6 +145,26 @@ def test_an_order_that_makes_no_sense_is_refused_before_it_is_queued(api: Api, b
     assert (refused.status, refused.json["field"]) == (422, "dry_run")
 
 
+@pytest.mark.parametrize(
+    ("permissions", "change", "lacking"),
+    [
+        ("calls.see", {}, "routes.see"),
+        (
+            "calls.see,routes.see",
+            {"objects": [{"action": "delete", "kind": "accounts", "name": "x"}]},
+            "definitions.see",
+        ),
+    ],
+)
+def test_a_simulation_by_one_who_lacks_a_permission_is_refused_before_it_is_queued(
+    api: Api, permissions: str, change: Any, lacking: str
+) -> None:
+    span = {"since": "2026-01-01T00:00:00Z", "until": "2026-02-01T00:00:00Z"}
+    refused = api.ask("POST", "/routes/simulate", {**span, **change}, token=f"{ONLY}jobs,{permissions}", headers=ASYNC)
+    assert (refused.status, refused.json["code"]) == (403, "permission_lacking")
+    assert lacking in refused.json["detail"]
+
+
 @pytest.mark.parametrize("token", [f"{AGENT}reseller", f"{CUSTOMER}acme"])
 def test_what_is_for_operators_is_not_queued_for_others_nor_is_its_body_kept(api: Api, token: str) -> None:
     span = {"since": "2026-01-01T00:00:00Z", "until": "2026-02-01T00:00:00Z"}

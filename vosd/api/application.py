@@ -239,17 +239,15 @@ class Application:
         """Queue the order of a request as a job."""
         kept = KeptOrder(path, request.query, header=_header(request))
         upload = None
-        if long.uploads:
-            if not operation.has_body:
-                order = operation.order(Given(path, request.query, kept.header, None, {}))
-                if long.check is not None:
-                    long.check(office, order)
-            else:
-                operation.check_query(request.query)
-            upload = await kept_upload(request, long, await self._jobs.directory())
+        if long.uploads and operation.has_body:
+            operation.check_query(request.query)
         else:
             kept = msgspec.structs.replace(kept, body=await _body(operation, request))
-            operation.order(Given(path, request.query, kept.header, kept.body, {}))
+            order = operation.order(Given(path, request.query, kept.header, kept.body, {}))
+            if long.check is not None:
+                long.check(office, who, order)
+        if long.uploads:
+            upload = await kept_upload(request, long, await self._jobs.directory())
         is_needed = False
 
         async def queue(key: "RequestKey | None") -> Answer:

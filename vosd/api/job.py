@@ -37,7 +37,7 @@ class Long(NamedTuple):
     """Else a request asks for it by ``Prefer: respond-async``, or its body is long."""
     subject: str | None = None
     """Field of the path that names what it is about."""
-    check: Callable[[Office, Any], object] | None = None
+    check: Callable[[Office, Principal, Any], object] | None = None
     """Refuses at once what could only fail later; a long body is not sent in vain."""
     uploads: Mapping[str, str] = {}
     """Content types of a body that is kept as a file and read by the job, with the suffix of the file."""

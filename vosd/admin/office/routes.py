@@ -242,7 +242,7 @@ async def simulate_routes(
         DroppedPeriod: calls of the span were dropped or masked.
         StoreUnavailable: they cannot be read.
     """
-    require(who, Permission.ROUTES_SEE)
+    require_to_simulate(who, order.objects)
     stores = office.stores
     other = None if order.other is None else Path(order.other)
     catalogue = await _catalogue(office, who, order.objects, other)
@@ -258,6 +258,17 @@ async def simulate_routes(
     sees_money = Permission.BOOKS_SEE in who.permissions
     lacking = [] if sees_money else [Permission.BOOKS_SEE]
     return {**simulation.to_json(order.top, with_money=sees_money), "lacking": lacking}
+
+
+def require_to_simulate(who: Principal, objects: Sequence[BulkObject]) -> None:
+    """Check the permissions that a simulation needs beside that which it declares.
+
+    Raises:
+        PermissionLackingError: it lacks one.
+    """
+    require(who, Permission.ROUTES_SEE)
+    if objects:
+        require(who, Permission.DEFINITIONS_SEE)
 
 
 async def _catalogue(

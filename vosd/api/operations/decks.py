@@ -214,7 +214,7 @@ OPERATIONS: Final = (
             import_sheet,
             is_always=True,
             subject="rate_group",
-            check=lambda office, order: office.definitions.notice_days_of_deck(order.rate_group),
+            check=lambda office, _who, order: office.definitions.notice_days_of_deck(order.rate_group),
             uploads={CSV: ".csv", XLSX: ".xlsx"},
             upload_max=SHEET_BYTES_MAX,
         ),

@@ -105,7 +105,7 @@ OPERATIONS: Final = (
             import_upload,
             is_always=True,
             subject="account",
-            check=lambda office, order: configured(office.definitions.accounts(), order.account),
+            check=lambda office, _who, order: configured(office.definitions.accounts(), order.account),
             uploads={CSV: ".csv", GZIP: ".gz"},
             upload_max=BILL_BYTES_MAX,
         ),

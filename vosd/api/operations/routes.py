@@ -12,7 +12,14 @@ from vosd.admin.office.jobs import JobKind
 from vosd.admin.office.office import Done, Office
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.rates import ExplainRate, ListPrices, explain_rate, list_prices
-from vosd.admin.office.routes import ExplainCall, ExplainedCall, SimulateRoutes, explain_call, simulate_routes
+from vosd.admin.office.routes import (
+    ExplainCall,
+    ExplainedCall,
+    SimulateRoutes,
+    explain_call,
+    require_to_simulate,
+    simulate_routes,
+)
 from vosd.admin.office.trunks import (
     ShowTrunk,
     TrunkSheet,
@@ -112,7 +119,9 @@ OPERATIONS: Final = (
         permission=permission_of(simulate_routes),
         takes=SimulateSpan,
         run=simulate,
-        long=Long(JobKind.SIMULATE, simulate_long),
+        long=Long(
+            JobKind.SIMULATE, simulate_long, check=lambda _office, who, order: require_to_simulate(who, order.objects)
+        ),
         result=dict[str, Any],
         problems=(*_TRIED, "unknown_account", "unknown_name"),
         is_question=True,
