@@ -112,7 +112,7 @@ async def delivered(order: ReportOrder, now: int) -> ReportDelivery:
         finally:
             await database.close()
         if order.directory is not None:
-            await asyncio.to_thread(_write, Path(order.directory), _file_name(order), content)
+            await asyncio.to_thread(_write, Path(order.directory), order, content)
         if order.mail is not None:
             settings = MailSettings(
                 order.mail.server, order.mail.port, order.mail.sender, order.mail.recipients, order.mail.security,
@@ -154,9 +154,23 @@ def _csv(sheet: ReportSheet) -> bytes:
     return out.getvalue().encode()
 
 
-def _write(directory: Path, name: str, content: bytes) -> None:
+def _write(directory: Path, order: ReportOrder, content: bytes) -> None:
+    """Write a report into a directory, after a text that says how many calls are missing in it, if any are."""
     directory.mkdir(parents=True, exist_ok=True)
+    name = _file_name(order)
+    note = directory / f"{name}.missing.txt"
+    if order.running:
+        replace_file(note, _text_of(order).encode(), synced=True)
     replace_file(directory / name, content, synced=True)
+    if not order.running:
+        note.unlink(missing_ok=True)
+
+
+def _text_of(order: ReportOrder) -> str:
+    """Return what the report is of, and how many calls are missing in it."""
+    text = f"{order.report}, {order.period} ({order.zone}), divided by {order.group or Grouping.WHOLE.value}.\n"
+    missing = f"{order.running} calls that began in it or before still run, and are missing.\n" if order.running else ""
+    return text + missing
 
 
 def _file_name(order: ReportOrder) -> str:
@@ -180,9 +194,7 @@ def report_mail(order: ReportOrder, mail: MailOrder, content: bytes, now: int) -
     message["Message-ID"] = f"<report-{digest}-{order.until}@vosd.invalid>"
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no automatic answer is wanted
     message["Subject"] = f"[vosd {order.node}] {order.name} {order.period}"
-    text = f"{order.report}, {order.period} ({order.zone}), divided by {order.group or Grouping.WHOLE.value}"
-    missing = f"{order.running} calls that began in it or before still run, and are missing.\n" if order.running else ""
-    message.set_content(f"{text}.\n{missing}")
+    message.set_content(_text_of(order))
     maintype, subtype = _TYPES[order.form]
     message.add_attachment(content, maintype=maintype, subtype=subtype, filename=_file_name(order))
     return message

@@ -346,6 +346,15 @@ async def test_a_report_is_written_to_the_directory_in_its_form(
         assert (tmp_path / file.name).read_bytes() == content
 
 
+async def test_a_directory_has_the_number_of_calls_that_are_missing_in_a_report(tmp_path: Path, url: str) -> None:
+    note = tmp_path / "m-2026-09-21.csv.missing.txt"
+    order = order_of(url, directory=str(tmp_path), running=2)
+    assert await delivered(order, STARTED + DAY) == ReportDelivery()
+    assert "2 calls that began in it or before still run" in note.read_text()
+    assert await delivered(msgspec.structs.replace(order, running=0), STARTED + DAY) == ReportDelivery()
+    assert not note.exists()
+
+
 async def test_the_process_beside_the_switch_makes_the_report(tmp_path: Path, url: str) -> None:
     settings: Any = SimpleNamespace(
         database_url=Secret(url), replica=None, report_statement_s=60, node="sw1",
