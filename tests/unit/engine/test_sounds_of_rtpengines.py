@@ -62,6 +62,18 @@ def test_the_side_that_is_held_hears_music_and_not_the_holder(engines):
     assert 2_900 < media["played"][0]["ms"] < 3_100
 
 
+def test_music_that_was_played_by_an_rtpengine_that_is_lost_is_recorded(engines):
+    scene = scene_with(engines, music="busy")
+    call, _ = scene.talk()
+    call.propose("a=sendonly")
+    run(scene, 3_000)
+    engines.lose("one")
+    run(scene)
+    media = json.loads(scene.finish(call).media)
+    assert [(each["to"], each["sound"]) for each in media["played"]] == [("callee", "busy")]
+    assert 2_900 < media["played"][0]["ms"] < 3_100
+
+
 def test_a_side_that_is_offered_inactive_is_told_that_it_may_listen(engines):
     scene = scene_with(engines, music="busy")
     call, party = scene.talk()

@@ -40,7 +40,7 @@ class MovedCalls:
         """Move a call no more: it does not go on after all."""
         self._moving.pop(call, None)
 
-    def engine_lost(self, numbers: set[int]) -> None:
+    def engine_lost(self, numbers: set[int], now: Instant) -> None:
         """Move the calls of an rtpengine that is lost to another one; ``numbers`` are those of their legs."""
         by_number = self._parts.legs.by_number
         legs = (leg for number, leg in by_number.items() if number in numbers)
@@ -49,7 +49,7 @@ class MovedCalls:
         for number in numbers & by_number.keys():
             if (media := by_number[number].facts.media) is not None:
                 media.is_moved = bool(media.said)
-                media.music = None
+                self._parts.music.over(media, now)
         for call in calls.values():
             self.add(call)
 

@@ -128,13 +128,13 @@ class HoldMusic:
         if self._relay is not None and port is not None and encoded is not None and self._relay.is_open(port):
             self._relay.load_sound(port, encoded)
 
-    def resume(self, media: LegMedia) -> None:
+    def resume(self, media: LegMedia, now: Instant) -> None:
         """Play the music of a leg whose port was opened again: its worker has ended with the process before."""
         music, port, encoded = media.music, media.port(0), self._encoded(media)
         if self._relay is None or music is None or port is None:
             return
         if encoded is None or not self._relay.play(port, encoded, music.payload):
-            media.music = None
+            self.over(media, now)
 
     def _encoded(self, media: LegMedia) -> EncodedSound | None:
         """Return what a leg is played; None = nothing, or the sound is there no more."""

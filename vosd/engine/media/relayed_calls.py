@@ -259,7 +259,7 @@ class RelayedCalls:
                 partner = parts.legs.partner(leg)
                 if partner is not None and not self._sessions.is_with_another(leg, partner):
                     self._sessions.connect_again(leg, partner)
-                parts.music.resume(media)
+                parts.music.resume(media, now)
             parts.leg_ports.relay.retain({port.id for media in all_media for port in media.open_ports()}, now)
             self._arrange_joined()
         if parts.rtpengines is not None:

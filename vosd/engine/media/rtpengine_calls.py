@@ -119,7 +119,7 @@ class RtpEngineCalls:
         """Ids of ports by the number of their leg and the place of their medium."""
         self._counted: dict[int, _Counted] = {}
         """By the id of a port."""
-        self._report_lost: Callable[[set[int]], None] = lambda _numbers: None
+        self._report_lost: Callable[[set[int], Instant], None] = lambda _numbers, _now: None
         self._blocked: dict[int, bool] = {}
         """Legs from whose ports nothing is forwarded, by their numbers, and whether they have described their media."""
         self._unguarded: set[int] = set()
@@ -134,7 +134,7 @@ class RtpEngineCalls:
         """Calls whose figures are asked for next, in turn."""
         self._round: float = 0.0
 
-    def begin(self, lost: Callable[[set[int]], None]) -> None:
+    def begin(self, lost: Callable[[set[int], Instant], None]) -> None:
         """Ping the rtpengines from now on, and end what is left over there: the calls that go on are known.
 
         ``lost`` is called with the numbers of the legs whose rtpengine is lost.
@@ -155,10 +155,10 @@ class RtpEngineCalls:
         for number in lost:
             self._blocked.pop(number, None)
         self._unguarded -= lost
-        now_ms = self._clock.now().mono
-        self._lost_ports.update((port_id, now_ms) for (number, _), port_id in self._ids.items() if number in lost)
+        now = self._clock.now()
+        self._lost_ports.update((port_id, now.mono) for (number, _), port_id in self._ids.items() if number in lost)
         if lost:
-            self._report_lost(lost)
+            self._report_lost(lost, now)
 
     def is_anchored(self, media: LegMedia) -> bool:
         """Return whether a leg has ports of an rtpengine that works."""
