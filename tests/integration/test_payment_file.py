@@ -51,6 +51,12 @@ def test_payments_of_a_bank_file_are_checked_together_and_booked_once(installati
         ("account,amount,reference\ncustomer-1,1.000.5,a\n", "line 2: '1.000.5' is not an amount"),
         ("account;amount;reference\ncustomer-1;12.50;a\n", "line 2: '12.50' is not an amount with a decimal comma"),
         ("account,amount,reference,currency\ncustomer-1,5,a,EUR\n", "line 2: EUR, account customer-1 has USD"),
+        ("account,amount,reference\ncustomer-1,1,234.50,a\n", "line 2: 4 cells, not 3 as in the header"),
+        ("account,amount,reference,currency\n\ncustomer-1,5,a\n", "line 3: 3 cells, not 4 as in the header"),
+        ('account,amount,reference\ncustomer-1,5,"a\ncustomer-1,6,b\n', "line 2: its quotation marks are not in pairs"),
+        ('account,amount,reference\ncustomer-1,5,"a"b"\n', "line 2: its quotation marks are not in pairs"),
+        ('account,amount,reference\ncustomer-1,5,"a\ncustomer-1,6,b"\n', "line 2: a line break in reference"),
+        ('account,amount,memo,reference\ncustomer-1,5,"a\nb",c\ncustomer-1,6,d,\n', "line 4: no reference"),
         ("account,amount,reference\ncustomer-1,7,old\n", "line 2: reference old of account customer-1 was booked for"),
     ],
 )

@@ -122,8 +122,9 @@ class ForeignFile:
         first = next(source, "").removeprefix(_BOM)
         delimiter = layout.delimiter or max(DELIMITERS, key=first.count)
         heading = next(csv.reader([first], delimiter=delimiter), [])
-        self._reader = csv.reader(source, delimiter=delimiter)
+        self._reader = csv.reader(source, delimiter=delimiter, strict=True)
         self._first = None if layout.has_header else heading
+        self._width = len(heading)
         self._columns = _columns(layout, heading)
 
     @property
@@ -137,7 +138,7 @@ class ForeignFile:
         Raises:
             ForeignFileError: the rest of the file cannot be read.
         """
-        read = _RowReader(self._layout, self._columns)
+        read = _RowReader(self._layout, self._columns, self._width)
         if self._first is not None:
             yield 1, read.call(self._first)
         line = 1
@@ -211,15 +212,20 @@ def _columns(layout: ForeignLayout, heading: Sequence[str]) -> _Columns:
 class _RowReader:
     """Reads rows of one file."""
 
-    def __init__(self, layout: ForeignLayout, columns: _Columns) -> None:
-        self._layout, self._columns = layout, columns
-        self._needed = max(place for place in columns if place is not None) + 1
+    def __init__(self, layout: ForeignLayout, columns: _Columns, width: int) -> None:
+        self._layout, self._columns, self._width = layout, columns, width
+        self._places = [place for place in columns if place is not None]
+        self._needed = max(self._places) + 1
 
     def call(self, row: Sequence[str]) -> ForeignCall | BadRowError:
         """Return the call of a row, or why there is none."""
         layout, columns = self._layout, self._columns
         if len(row) < self._needed:
             return BadRowError(f"{len(row)} columns, at least {self._needed} are needed")
+        if len(row) > self._width:  # such as a price 0,01 without quotes: it would be read as 0
+            return BadRowError(f"{len(row)} columns, the first line has {self._width}")
+        if any("\n" in row[place] for place in self._places):  # the rows up to the next quotation mark are in the cell
+            return BadRowError("a cell of several lines: is a quotation mark missing?")
         try:
             callee = row[columns.callee].strip()
             prefix = next((each for each in layout.strip if callee.startswith(each)), "")

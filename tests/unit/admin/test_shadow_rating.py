@@ -217,6 +217,8 @@ def test_durations_are_read_in_the_unit_of_the_map(site: Site, unit: str, writte
         ("a,1,2026-10-01,x,0", "duration"),
         ("a,1,2026-10-01,1,NaN", "price"),
         ('a,1,2026-10-01,1,"1,5"', "price"),
+        ("a,1,2026-10-01,1,0,01", "6 columns, the first line has 5"),
+        ('"a\nb",1,2026-10-01,1,0', "several lines"),
     ],
 )
 def test_a_row_that_cannot_be_read_says_why_and_the_next_is_read(site: Site, row: str, reason: str) -> None:
@@ -224,6 +226,13 @@ def test_a_row_that_cannot_be_read_says_why_and_the_next_is_read(site: Site, row
     assert isinstance(first, BadRowError)
     assert reason in str(first)
     assert isinstance(second, ForeignCall)
+
+
+@pytest.mark.parametrize("second", ["", '"'])
+def test_a_quotation_mark_that_stands_alone_takes_no_rows_away(site: Site, second: str) -> None:
+    rows = f'a,1,2026-10-01,1,0\n"a,2,2026-10-01,1,0\na,3,2026-10-01,1,0\n{second}a,4,2026-10-01,1,0\n'
+    with pytest.raises(ForeignFileError, match="line 3 or one soon after it cannot be read"):
+        site.calls(MAP, f"Customer,Called,Begin,Seconds,Charge\n{rows}")
 
 
 @pytest.mark.parametrize("duration_unit", ["seconds", "clock"])

@@ -91,7 +91,18 @@ async def test_what_cannot_ring_is_refused_and_nothing_is_changed(office):
     assert len(await list_dids(office, operator(), ListDids(number=RANGE))) == 1
 
 
-@pytest.mark.parametrize("text", ["", "number,who\n1,x\n", "account\nshop\n", "number\n\n1\n1\n", "number\n1,2\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "number,who\n1,x\n",
+        "account\nshop\n",
+        "number\n\n1\n1\n",
+        "number\n1,2\n",
+        "number,account\n1\n",
+        'number,phones\n1,"7001\n2,\n',
+    ],
+)
 async def test_a_file_that_is_none_is_refused(office, text):
     with pytest.raises(OrderError):
         await import_dids(office, operator(), ImportDids(text=text))

@@ -179,7 +179,14 @@ def _row(number: str, keys: Mapping[str, Any], since: str | None, operator: str 
 
 
 def _read(text: str) -> list[WantedObject]:
-    lines = csv.DictReader(io.StringIO(text))
+    lines = csv.DictReader(io.StringIO(text), strict=True)
+    try:
+        return _wanted(lines)
+    except csv.Error as error:
+        raise OrderError("text", f"is no valid CSV behind line {lines.line_num}: {error}", "mend it") from error
+
+
+def _wanted(lines: "csv.DictReader[str]") -> list[WantedObject]:
     names = lines.fieldnames or ()
     unknown = [name for name in names if name not in COLUMNS]
     if "number" not in names or unknown:
@@ -187,8 +194,9 @@ def _read(text: str) -> list[WantedObject]:
     found: dict[str, WantedObject] = {}
     for line in lines:
         number = (line["number"] or "").strip()
-        if not number or number in found or None in line:
-            raise OrderError("text", f"line {lines.line_num} has no number of its own, or too many cells", "mend it")
+        if not number or number in found or None in line or None in line.values():
+            said = f"line {lines.line_num} has no number of its own, or not as many cells as the first line"
+            raise OrderError("text", said, "mend it")
         keys: dict[str, Any] = {
             name: value.strip() for name, value in line.items() if name != "number" and value and value.strip()
         }

@@ -111,7 +111,8 @@ def read_payment_file(
         raise BadPaymentFile([f"{said}: name the columns by `column` account=TITLE ..."])
     delimiter, cells = found
     faults: list[str] = []
-    read = list(_read(csv.reader(rows, delimiter=delimiter), cells, columns, faults, has_comma=has_decimal_comma))
+    sound = _rows(rows, delimiter, len(cells), faults)
+    read = list(_read(sound, cells, columns, faults, has_comma=has_decimal_comma))
     by_reference: dict[tuple[str, str], int] = {}
     for each in read:
         first = by_reference.setdefault((each.account, each.reference), each.line)
@@ -124,14 +125,39 @@ def read_payment_file(
     return read
 
 
+def _rows(lines: Iterator[str], delimiter: str, width: int, faults: list[str]) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows behind the header that have its width, each with the number of its first line.
+
+    A row of another width may have an amount with a separator and no quotes: its other cells are not where they belong.
+    """
+    reader, line = csv.reader(lines, delimiter=delimiter, strict=True), 2
+    try:
+        for row in reader:
+            if any(cell.strip() for cell in row):
+                if len(row) == width:
+                    yield line, row
+                else:
+                    faults.append(f"line {line}: {len(row)} cells, not {width} as in the header")
+            line = reader.line_num + 2
+    except csv.Error as error:
+        faults.append(f"line {line}: its quotation marks are not in pairs: {error}")
+
+
 def _read(
-    rows: Iterator[list[str]], titles: Sequence[str], columns: PaymentColumns, faults: list[str], *, has_comma: bool
+    rows: Iterator[tuple[int, list[str]]],
+    titles: Sequence[str],
+    columns: PaymentColumns,
+    faults: list[str],
+    *,
+    has_comma: bool,
 ) -> Iterator[FilePayment]:
     places = {name: titles.index(title) for name, title in columns._asdict().items() if title in titles}
-    for line, row in enumerate(rows, start=2):
-        if not any(cell.strip() for cell in row):
+    for line, row in rows:
+        values = {name: row[place].strip() for name, place in places.items()}
+        broken = [name for name in _NEEDED if len(values[name].splitlines()) > 1]
+        if broken:  # a quotation mark that stands alone takes the lines up to the next one into its cell
+            faults.append(f"line {line}: a line break in {' and in '.join(broken)}")
             continue
-        values = {name: row[place].strip() if place < len(row) else "" for name, place in places.items()}
         missing = [name for name in _NEEDED if not values[name]]
         if missing:
             faults.append(f"line {line}: no {' and no '.join(missing)}")
