@@ -4,6 +4,8 @@ import json
 
 import pytest
 from doubles.data.builders import catalogue, credentials, mapping_gateway, routing_gateway
+from doubles.sockets.loopback import Endpoint
+from doubles.virtual.exchange import SWITCH
 from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 
@@ -77,6 +79,18 @@ def test_it_is_left_out_and_the_next_one_gets_the_call():
     assert there.invite.start_line.startswith(f"INVITE sip:{CALLEE}@203.0.113.1:")
     record = scene.finish(call)
     assert [row.gateway for row in record.attempts] == ["vendor-0"]
+
+
+def test_it_is_left_out_for_the_target_of_a_transfer_too():
+    scene = scene_with(vendor_gateway(1, addresses=V6, priority=0), vendor_gateway(0))
+    call, party = scene.talk()
+    call.ask("REFER", headers=[f"Refer-To: <sip:442071111111@{SWITCH}>"])
+    scene.wire.run_for(5_000)
+    target = scene.vendor.calls[-1]
+    assert target.invite.start_line.startswith("INVITE sip:442071111111@")
+    assert scene.bytes_to(Endpoint(V6[0].host, 5060)) == b""
+    party.hang_up()
+    scene.wire.run_until(lambda: target.is_over)
 
 
 def test_a_call_without_another_one_ends_with_488_and_the_record_says_why():

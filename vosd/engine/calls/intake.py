@@ -254,6 +254,7 @@ class Intake:
             closed=self._closed(),
             user=transferor.user,
             caller_privacy=substitute.caller_identity.privacy,
+            media_family=family_of(substitute.offer) if self._has_both_families else 0,
         )
         setup = Setup(self._services.admission, call_request, iter(self._services.steps))
         outcome = setup.advance()
