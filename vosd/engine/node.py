@@ -178,7 +178,7 @@ class Node:
             sip.registrar, flows, self.registration_writer, around.clock, self.endpoint.dialogs, around.presence
         )
         self.authenticator.registered = self.registrations
-        self.registrar = Registrar(self.endpoint, self.registrations)
+        self.registrar = Registrar(self.endpoint, self.registrations, around.country_of)
         self.switch = Switch(
             node=name,
             endpoint=self.endpoint,

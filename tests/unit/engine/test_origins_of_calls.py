@@ -1,5 +1,6 @@
 """Calls and registrations from where they may not come, through a whole switch on virtual time."""
 
+from dataclasses import replace
 from ipaddress import ip_network
 
 import msgspec
@@ -16,6 +17,7 @@ from doubles.virtual.side import Reply
 from doubles.virtual.vendor import Line, Script, answers_reliably
 from structlog.testing import capture_logs
 
+from vosd.catalogue.catalogue import Changes
 from vosd.obs.events import Event
 from vosd.routing.access import AccessAction, AccessRule, AccessRules, AccessScope
 from vosd.routing.special_numbers import SpecialNumbers
@@ -116,6 +118,27 @@ class TestCountriesOfUsers:
         record = stage.exchange.sink.records[-1]
         assert (record.end_reason, record.customer_account) == ("Geofence Blocked", "acme")
         assert "1001: 8.8.8.8 is of US, not of DE" in record.verdicts
+
+    @pytest.mark.parametrize(
+        ("terms", "of_account", "left"),
+        [
+            ({}, {"countries": frozenset({"DE"})}, [HOME.host]),
+            ({"countries": frozenset({"US"})}, {"countries": frozenset({"DE"})}, [ABROAD.host]),
+            ({"countries": frozenset({"DE", "US"})}, {}, [HOME.host, ABROAD.host]),
+        ],
+    )
+    @pytest.mark.parametrize("is_whole", [True, False])
+    def test_narrower_countries_end_what_is_registered_from_others(self, terms, of_account, left, is_whole):
+        """A REGISTER from there would be refused; until its binding expired, the phone went on getting calls there."""
+        stage = scene(phones=[phone("1001")] if is_whole else [phone("1001", **terms)])
+        for place in (HOME, ABROAD):
+            stage.exchange.telephone("1001", place).register()
+        before, after = stage.exchange.switch.catalogue, scene(phones=[phone("1001", **terms)], of_account=of_account)
+        content = after.exchange.switch.catalogue
+        if not is_whole:
+            content = replace(content, changes=Changes(before.version, frozenset({"acme"}), frozenset()))
+        stage.exchange.swap_catalogue(content)
+        assert {each.host for each in stage.exchange.registrations.addresses("1001")} == set(left)
 
     def test_the_countries_of_a_phone_hold_in_place_of_its_accounts(self):
         abroad = phone("1001", countries=frozenset({"US"}))

@@ -59,6 +59,7 @@ class Departure(Enum):
     REMOVED = "no longer configured"
     OTHER_CREDENTIALS = "password or user name changed"
     OTHER_HOSTS = "hosts changed"
+    OTHER_COUNTRIES = "countries changed"
     CONNECTION_LOST = "connection lost"
     FORGOTTEN = "forgotten by an operator"
     ENDED_MEANWHILE = "ended while the switch was down"
@@ -222,12 +223,12 @@ class Registrations(Counting):
             if kind is not None:
                 _log.info(_EVENTS[kind][1], name=name, reason=Departure.REMOVED.value, why=GONE)
 
-    def keep_at(self, name: str, may_send: Callable[[str, int], bool]) -> None:
+    def keep_at(self, name: str, may_send: Callable[[str, int], bool], departure: Departure) -> None:
         """Remove the bindings of a user from addresses (host and port) that may not send its requests any more."""
         user = self._users.get(name)
         if user is not None:
             kept = tuple(each for each in user.bindings if may_send(each.peer.host, each.peer.port))
-            self._change(name, user.kind, kept, Departure.OTHER_HOSTS)
+            self._change(name, user.kind, kept, departure)
 
     async def restore(self, kind_of: Callable[[str], RegistrantKind | None]) -> None:
         """Restore the stored bindings of users that have a kind; forget the others.

@@ -10,7 +10,8 @@ from typing import Final, NamedTuple
 
 from vosd.catalogue.catalogue import Catalogue
 from vosd.engine.counting import Counting
-from vosd.engine.registration.bindings import RegistrantKind, Registrations
+from vosd.engine.registration.bindings import Departure, RegistrantKind, Registrations
+from vosd.routing.access import CountryOf, country_objection, nowhere
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import RegisterArrived
 from vosd.sip.nat import is_behind_nat
@@ -33,24 +34,25 @@ class _User(NamedTuple):
 class Registrar(Counting):
     """Answers REGISTERs; ``adopt`` sets the users."""
 
-    def __init__(self, endpoint: Endpoint, registrations: Registrations) -> None:
+    def __init__(self, endpoint: Endpoint, registrations: Registrations, country_of: CountryOf = nowhere) -> None:
         self._endpoint = endpoint
         self._registrations = registrations
+        self._country_of = country_of
         self._users: dict[str, tuple[_User, RegistrantKind]] = {}
         """By name: the phone's number, or the gateway's name."""
-        self._version = ""
-        """Version of the catalogue that they are of."""
+        self._catalogue: Catalogue | None = None
+        """The catalogue that they are of."""
 
     def adopt(self, catalogue: Catalogue) -> None:
         """Set the users that may register; bindings of all others are removed.
 
         So are those of users with other credentials: a thief of the phone, or of its old password, would otherwise
         still receive its calls. A changed realm alone is no other password. And so are bindings from addresses that are
-        not among the hosts of their user any more.
+        not among the hosts of their user any more, or not in its countries.
         """
-        changes, before = catalogue.changes, self._users
-        by_difference = changes is not None and changes.since == self._version
-        self._version = catalogue.version
+        changes, before, earlier = catalogue.changes, self._users, self._catalogue
+        by_difference = changes is not None and earlier is not None and changes.since == earlier.version
+        self._catalogue = catalogue
         if changes is not None and by_difference:
             now = dict(_changed_users(catalogue, changes.mapping_gateways))
             gone = [name for name in changes.mapping_gateways if name in before and name not in now]
@@ -63,6 +65,11 @@ class Registrar(Counting):
             for name, (user, _) in now.items()
             if name in before and before[name][0].gateway.hosts != user.gateway.hosts and not user.gateway.named_hosts
         ]  # names may not be resolved yet
+        abroad = [
+            user.gateway
+            for name, (user, _) in now.items()
+            if name in before and _origin(before[name][0].gateway) != _origin(user.gateway)
+        ]
         if by_difference:
             for name in gone:
                 del before[name]
@@ -71,7 +78,16 @@ class Registrar(Counting):
             self._users = now
         self._registrations.remove(gone, other)
         for gateway in elsewhere:
-            self._registrations.keep_at(gateway.name, partial(catalogue.sources.may_send, gateway))
+            may_send = partial(catalogue.sources.may_send, gateway)
+            self._registrations.keep_at(gateway.name, may_send, Departure.OTHER_HOSTS)
+        accounts = catalogue.accounts.keys() if changes is None or not by_difference else changes.accounts
+        moved = {each for each in accounts if _countries(catalogue, each) != _countries(earlier, each)}
+        if moved:
+            abroad += [user.gateway for user, _ in self._users.values() if user.gateway.account in moved]
+        for gateway in abroad:
+            countries = gateway.countries or _countries(catalogue, gateway.account)
+            if countries:
+                self._registrations.keep_at(gateway.name, partial(self._is_in, countries), Departure.OTHER_COUNTRIES)
 
     async def restore(self, catalogue: Catalogue) -> None:
         """Restore the registrations of an earlier process.
@@ -79,7 +95,7 @@ class Registrar(Counting):
         Raises:
             StoreUnavailable: the database cannot be reached.
         """
-        self._users, self._version = _users_of(catalogue), catalogue.version
+        self._users, self._catalogue = _users_of(catalogue), catalogue
         await self._registrations.restore(self._kind_of)
 
     async def restore_copy(self, catalogue: Catalogue) -> None:
@@ -88,7 +104,7 @@ class Registrar(Counting):
         Raises:
             StoreUnavailable: the copy cannot be read.
         """
-        self._users, self._version = _users_of(catalogue), catalogue.version
+        self._users, self._catalogue = _users_of(catalogue), catalogue
         await self._registrations.restore_copy(self._kind_of)
 
     async def catch_up(self) -> None:
@@ -116,6 +132,9 @@ class Registrar(Counting):
         endpoint = self._endpoint
         event.transaction.respond(status, endpoint.token(), endpoint.server_header + headers, event.at)
 
+    def _is_in(self, countries: frozenset[str], host: str, _port: int) -> bool:
+        return not country_objection(host, countries, self._country_of)
+
     def _kind_of(self, name: str) -> RegistrantKind | None:
         known = self._users.get(name)
         return None if known is None else known[1]
@@ -135,6 +154,17 @@ class Registrar(Counting):
             return _FORBIDDEN  # a user may register only itself
         outcome = self._registrations.register(event.user, kind, request, event.source, event.at)
         return outcome.status, outcome.headers
+
+
+def _origin(gateway: MappingGateway) -> tuple[frozenset[str], str]:
+    """Return what says from which countries a user may register."""
+    return gateway.countries, gateway.account
+
+
+def _countries(catalogue: Catalogue | None, account_id: str) -> frozenset[str]:
+    """Return the only countries that users of an account may come from; empty = any."""
+    account = None if catalogue is None else catalogue.accounts.get(account_id)
+    return frozenset() if account is None else account.countries
 
 
 def _proves_as(before: _User, now: _User) -> bool:
