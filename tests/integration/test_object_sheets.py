@@ -2,6 +2,7 @@
 
 import shutil
 import sqlite3
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -166,6 +167,23 @@ def test_a_workbook_with_a_decimal_comma_is_read_as_well(installation: Installat
     map_ = changed_map(installation, 'decimal: "."', 'decimal: ","')
     assert imported(installation, str(file), map_=map_)["balances"][0]["amount"] == "1250.50"
     assert installation.document("definitions", "show", "accounts", "north")["keys"]["overdraft_limit"] == "unlimited"
+
+
+def test_numbers_of_a_workbook_are_amounts_as_they_are_whatever_the_decimal_mark(installation: Installation) -> None:
+    """A spreadsheet shows 12.345 as 12,345 where its comma is decimal; as text it would be twelve thousand."""
+    account: list[object] = [
+        "north",
+        "North Telecom",
+        Decimal("12.345"),
+        Decimal("2.125"),
+        "Retail",
+        "No lock",
+        *[""] * 4,
+    ]
+    file = xlsx(installation.config.with_name("customers.xlsx"), [[*HEADER.strip().split(",")], account])
+    found = imported(installation, str(file), map_=changed_map(installation, 'decimal: "."', 'decimal: ","'))
+    assert [each["amount"] for each in found["balances"]] == ["12.345"]
+    assert installation.document("definitions", "show", "accounts", "north")["keys"]["overdraft_limit"] == "2.125"
 
 
 def test_points_that_separate_no_thousands_are_refused_with_a_decimal_comma(installation: Installation) -> None:

@@ -179,6 +179,8 @@ class _SheetReading:
         for index, cell in enumerate(header.cells):
             titles.setdefault(_plain(cell), []).append(index)
         balances = [] if keys.balances is None else [keys.balances.account, keys.balances.amount]
+        accounts = {} if keys.accounts is None else keys.accounts.columns
+        self._amounts = {*balances[1:], *(title for key, title in accounts.items() if key in _AMOUNTS)}
         wanted = dict.fromkeys([*(title for each in keys.kinds.values() for title in each.columns.values()), *balances])
         names = [cell.strip() for cell in header.cells if cell.strip()]
         self._at: dict[str, int] = {}
@@ -196,6 +198,9 @@ class _SheetReading:
     def read(self, line: SheetLine) -> None:
         """Read one line; mistakes go to the problems."""
         cells = {title: line.cells[at].strip() if at < len(line.cells) else "" for title, at in self._at.items()}
+        for title in self._amounts:
+            if self._at[title] in line.decimals:  # its point would separate thousands where the comma is decimal
+                cells[title] = cells[title].replace(".", self._keys.decimal)
         if not any(cells.values()):
             return
         place = SourceLine(str(self._path), line.number)

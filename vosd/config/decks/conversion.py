@@ -172,7 +172,7 @@ class SheetReader:
         unread = [*columns.unread]
         meaningless = _Memory[str, str](_meaningless)
         footer = Footer(codes_at, price_at)
-        for number, cells in sheet:
+        for number, cells, _ in sheet:
             self.assumed.line = number
             if len(cells) != columns.width:
                 if any(map(str.strip, cells)) and not footer.takes(number, cells):

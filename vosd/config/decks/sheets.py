@@ -22,10 +22,14 @@ _REPORTED_LINES: Final = 1_000
 
 
 class SheetLine(NamedTuple):
-    """One line: its number, counted from 1, and its cells."""
+    """One line of a sheet."""
 
     number: int
+    """Counted from 1."""
     cells: Sequence[str]
+    decimals: Sequence[int] = ()
+    """Positions of cells of a workbook that are numbers with decimals: these have a point, whatever the decimal mark
+    of texts is."""
 
 
 def silent(_done: int, _whole: int) -> None:
@@ -55,7 +59,7 @@ def lines_of(
         SheetError: the file cannot be read, or not to its end.
     """
     if path.suffix.lower() == XLSX:
-        return (SheetLine(number, cells) for number, cells in rows_of(path, header_line, sheet, progress))
+        return (SheetLine(*row) for row in rows_of(path, header_line, sheet, progress))
     return _lines_of_csv(path, header_line, encoding, assumed or Assumptions(), progress)
 
 

@@ -28,8 +28,8 @@ _EXACT_MAX: Final = 10**15
 class FoundRows(msgspec.Struct, frozen=True, omit_defaults=True):
     """Some rows, or why there are no more."""
 
-    rows: list[tuple[int, list[str]]] = []
-    """Each with its number, counted from 1."""
+    rows: list[tuple[int, list[str], list[int]]] = []
+    """Each with its number, counted from 1, and the positions of numbers that have decimals."""
     height: int = 0
     """Rows of the sheet."""
     failure: str = ""
@@ -65,7 +65,7 @@ def _read(path: str, header_line: int, sheet: str | None) -> None:
             table = book.get_sheet_by_name(book.sheet_names[0] if sheet is None else sheet)
             unusable = unusable_cells(path, sheet)
             first_row, first_column = table.start or (0, 0)
-            rows: list[tuple[int, list[str]]] = []
+            rows: list[tuple[int, list[str], list[int]]] = []
             for number, values in enumerate(table.iter_rows(), first_row + 1):
                 if number >= header_line:
                     cells = [_text(value, number) for value in values]
@@ -74,7 +74,8 @@ def _read(path: str, header_line: int, sheet: str | None) -> None:
                             MARK if (number, column) in unusable else cell
                             for column, cell in enumerate(cells, first_column + 1)
                         ]
-                    rows.append((number, cells))
+                    decimals = [at for at, value in enumerate(values) if isinstance(value, float) and value % 1]
+                    rows.append((number, cells, decimals))
                 if len(rows) == _ROWS or number == header_line:
                     _send(FoundRows(rows, table.total_height))
                     rows = []

@@ -34,8 +34,8 @@ class SheetError(VosError):
 
 def rows_of(
     path: Path, header_line: int, sheet: str | None, progress: Progress
-) -> Generator[tuple[int, Sequence[str]]]:
-    """Yield the rows of a sheet from its header on, each with its number.
+) -> Generator[tuple[int, Sequence[str], Sequence[int]]]:
+    """Yield the rows of a sheet from its header on, each with its number and the positions of numbers with decimals.
 
     Raises:
         SheetError: the file cannot be read, or not to its end.
