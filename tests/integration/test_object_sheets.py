@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from doubles.installation import Installation
-from doubles.workbook import xlsx
+from doubles.workbook import Raw, xlsx
 
 EXAMPLE = Path(__file__).parents[2] / "config/examples/maps/vos3000-customers.yaml"
 HEADER = "Account ID,Account name,Balance,Overdraft limit,Rate group,Lock type,Gateway ID,IP address,Line limit,Agent\n"
@@ -127,6 +127,10 @@ def test_one_bad_value_is_named_with_line_and_column_and_nothing_is_stored_or_bo
     [
         (SOUTH.replace("-20", '"1.250,00"'), "F:2: Balance: value '1.250,00': expected an amount"),
         (SOUTH.replace("-20", "1.250,00"), "F:2: expected 10 cells, as the header has, not 11"),
+        ("south,South Ltd,-20,,Wholesale EU\n", "F:2: expected 10 cells, as the header has, not 5"),
+        ("Customers: 1\n", "F:2: expected 10 cells, as the header has, not 1"),
+        (SOUTH.replace("south,", "#N/A,"), "F:2: Account ID: value '#N/A': expected a value, not an error"),
+        (SOUTH.replace("South Ltd", "#REF!"), "F:2: Account name: value '#REF!': expected a value, not an error"),
         (SOUTH.replace(",Lock,", ",Open,"), "F:2: Lock type: value 'Open': expected one of no lock, lock"),
         (
             NORTH + AGAIN.replace("Telecom", "Tel"),
@@ -184,6 +188,13 @@ def test_numbers_of_a_workbook_are_amounts_as_they_are_whatever_the_decimal_mark
     found = imported(installation, str(file), map_=changed_map(installation, 'decimal: "."', 'decimal: ","'))
     assert [each["amount"] for each in found["balances"]] == ["12.345"]
     assert installation.document("definitions", "show", "accounts", "north")["keys"]["overdraft_limit"] == "2.125"
+
+
+def test_an_error_in_a_cell_of_a_workbook_is_no_account(installation: Installation) -> None:
+    account: list[object] = [Raw('t="e"><v>#N/A</v>'), "North Telecom", Decimal(7), "", "Retail", *[""] * 5]
+    file = xlsx(installation.config.with_name("customers.xlsx"), [[*HEADER.strip().split(",")], account])
+    assert "Account ID: value '#ERROR': expected a value, not an error" in refused(installation, str(file))[0]
+    assert entries(installation) == 0
 
 
 def test_points_that_separate_no_thousands_are_refused_with_a_decimal_comma(installation: Installation) -> None:

@@ -16,6 +16,7 @@ from vosd.catalogue.problems import ConfigError, ProblemList, SourceLine, sugges
 from vosd.catalogue.stored_objects import KINDS
 from vosd.config.decks.sheet_map import HEADER_LINE_MAX, decimal_mark, text_encoding
 from vosd.config.decks.sheets import SheetLine, lines_of
+from vosd.config.decks.workbook_errors import ERRORS
 from vosd.config.keys.accounts import AccountKeys
 from vosd.config.keys.mapping_gateways import MappingGatewayKeys
 from vosd.config.keys.phones import PhoneKeys
@@ -197,16 +198,21 @@ class _SheetReading:
 
     def read(self, line: SheetLine) -> None:
         """Read one line; mistakes go to the problems."""
-        cells = {title: line.cells[at].strip() if at < len(line.cells) else "" for title, at in self._at.items()}
+        if not any(map(str.strip, line.cells)):
+            return
+        place = SourceLine(str(self._path), line.number)
+        if len(line.cells) != self._width:
+            self._problems.error(place, "", f"{self._width} cells, as the header has, not {len(line.cells)}")
+            return
+        cells = {title: line.cells[at].strip() for title, at in self._at.items()}
+        errors = [title for title, cell in cells.items() if cell in ERRORS]
+        for title in errors:
+            self._problems.error(place, title, "a value, not an error or a formula that was not computed", cells[title])
+        if errors:
+            return
         for title in self._amounts:
             if self._at[title] in line.decimals:  # its point would separate thousands where the comma is decimal
                 cells[title] = cells[title].replace(".", self._keys.decimal)
-        if not any(cells.values()):
-            return
-        place = SourceLine(str(self._path), line.number)
-        if len(line.cells) > self._width:
-            self._problems.error(place, "", f"{self._width} cells, as the header has, not {len(line.cells)}")
-            return
         for kind, each in self._keys.kinds.items():
             name_key = str(KINDS[kind])
             title = each.columns[name_key]

@@ -11,6 +11,8 @@ from zipfile import BadZipFile, ZipFile
 
 MARK: Final = "#ERROR"
 """Stands for such a cell: no code, no price, no date, no word of ours."""
+ERRORS: Final = frozenset({MARK, "#DIV/0!", "#N/A", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!"})
+"""Texts of such cells, also where a workbook was saved as CSV."""
 _PART: Final = 1 << 20
 _ERROR_CELL: Final = re.compile(rb"<(?:\w+:)?c\b([^>]*\st=[\"']e[\"'][^>]*)>")
 _UNCOMPUTED: Final = re.compile(
