@@ -201,6 +201,16 @@ def test_a_vendors_sheet_is_read_by_a_map(sheet, mapped):
     assert read.rates[0]["interval"] == "6/6"
 
 
+@pytest.mark.parametrize("codes", [("", "", "20"), ("44", "", "20"), ("", "20", "")])
+def test_an_empty_cell_ahead_of_a_code_may_mean_that_of_the_row_above(sheet, mapped, codes):
+    keys = mapped("columns: {prefix: [Country, Area, Codes], billing_rate: Rate}")
+    row = ",".join(codes)
+    read = Read(sheet(f"Country,Area,Codes,Rate\n44,,,0.01\n44,1,,0.01\n{row},0.008\n,,*,0.02\n"), keys)
+    assert read.mistakes == [(4, "Codes", codes[-1])]
+    assert "of the row above" in read.reader.problems[0].expected
+    assert [rate["prefix"] for rate in read.rates] == ["*", "44", "441"]
+
+
 def test_where_the_comma_is_decimal_a_point_separates_thousands_and_is_refused(sheet, mapped):
     read = Read(sheet(VENDOR.replace("0,0110", "1.000,5")), mapped(MAP))
     assert read.mistakes == [(4, "Rate", "1.000,5")]

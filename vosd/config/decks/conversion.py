@@ -250,6 +250,10 @@ class SheetReader:
 
     def _codes(self, cells: tuple[str, ...]) -> Sequence[str]:
         *ahead, codes = (cell.strip() for cell in cells)
+        if "" in ahead and any(map(str.isdigit, "".join((*ahead[ahead.index("") :], codes)))):
+            raise ExpectedError(
+                "the digits ahead of a code in its own row: an empty cell may mean those of the row above"
+            )
         found = prefixes_of(codes, "".join(ahead))
         if "+" in (written := "".join((*ahead, codes))):
             self.assumed.note("+", "the code behind the plus sign", PREFIX, written)
