@@ -259,6 +259,15 @@ def test_no_rate_begins_before_the_change_is_in_force(sheet):
     assert [rate["effective_from"] for rate in read.rates] == [soon, later, soon]
 
 
+@pytest.mark.parametrize("last", ["", ",,\n", "Rates are subject to change,,\n", "Valid from,,2026-11-01\n"])
+def test_lines_that_are_no_rates_do_not_say_when_the_rates_of_a_sheet_begin(sheet, last):
+    reader = Read(
+        sheet(f"prefix,billing_rate,effective_from\n1,1,2026-12-15\n2,1,2026-12-01\n3,1,2027-01-01\n{last}")
+    ).reader
+    assert not reader.problems
+    assert (reader.first_begin, reader.last_begin) == ("2026-12-01T00:00:00.000Z", "2027-01-01T00:00:00.000Z")
+
+
 def test_a_rate_that_ends_before_it_begins_is_refused(sheet):
     read = Read(
         sheet("prefix,billing_rate,effective_from,effective_to\n1,1,2026-12-02,2026-12-01\n2,1,2026-12-02,2026-12-02\n")

@@ -123,6 +123,10 @@ class SheetReader:
         self.rows = 0
         """Rows without mistakes."""
         self.bad_rows = 0
+        self.first_begin = ""
+        """The earliest moment at which a rate of the sheet comes into force; empty = at once."""
+        self.last_begin = ""
+        """The latest one; empty = at once."""
         self.dialled = 0
         """Prefixes that begin with ``INTERNATIONAL_PREFIX``, which no number in E.164 form does."""
         self.dialled_examples: list[str] = []
@@ -139,16 +143,6 @@ class SheetReader:
         self._price_per = price_per
         self._map = sheet_map
         self._terms = TermsReader(price_per, sheet_map, effective, zone, currency, self.assumed)
-
-    @property
-    def first_begin(self) -> str:
-        """The earliest moment at which a rate of the sheet comes into force; empty = at once."""
-        return self._terms.first_begin or ""
-
-    @property
-    def last_begin(self) -> str:
-        """The latest one; empty = at once."""
-        return self._terms.last_begin
 
     @property
     def problems(self) -> Sequence[DefinitionProblem]:
@@ -193,9 +187,11 @@ class SheetReader:
                 continue
             for earlier, held in footer.interrupted():
                 self._report(earlier, held, columns)
+            self.first_begin = min(self.first_begin, own.begins) if self.rows else own.begins
+            self.last_begin = max(self.last_begin, own.begins)
             self.rows += 1
             closed = own.closed or ("" if price else CLOSED_WORD)
-            ending = f",{own.window},{closed},{price or '0'},{area}{own.others}{NUMBER_MARK}{number}"
+            ending = f",{own.begins},{own.ends},{closed},{price or '0'},{area}{own.others}{NUMBER_MARK}{number}"
             for prefix in prefixes:
                 yield prefix + ending
         footer.note(self.assumed)

@@ -36,8 +36,10 @@ _MARKS: Final = {StatusMeaning.CLOSE: CLOSED_WORD, StatusMeaning.REMOVE: REMOVED
 class DeckTerms(NamedTuple):
     """Terms of a row apart from prefix, price and area."""
 
-    window: str
-    """Begin and end, as they stand in a line."""
+    begins: str
+    """ISO 8601 UTC; empty = at once."""
+    ends: str
+    """Empty = never."""
     closed: str
     """``CLOSED_WORD``, ``REMOVED_WORD`` or nothing."""
     others: str
@@ -56,10 +58,6 @@ class TermsReader:
         assumed: Assumptions,
     ) -> None:
         """Take how the sheet is to be read, as ``SheetReader`` does."""
-        self.first_begin: str | None = None
-        """The earliest moment at which a rate of the sheet comes into force; None = it has none."""
-        self.last_begin = ""
-        """The latest one; empty = at once."""
         self.mark = sheet_map.decimal if sheet_map else "."
         self.amounts = DeckAmounts(self.mark, currency, assumed)
         self.constants: Mapping[str, str] = sheet_map.constants if sheet_map else {}
@@ -94,10 +92,8 @@ class TermsReader:
         begins, ends = max(window[BEGINS], self.effective), window[ENDS]
         if ends and ends <= begins:
             raise ValueError
-        self.first_begin = begins if self.first_begin is None else min(self.first_begin, begins)
-        self.last_begin = max(self.last_begin, begins)
         others = joined(["", *(_text(name, values.get(name, ""), getattr(row, name)) for name in OTHERS[1:])])
-        return DeckTerms(f"{begins},{ends}", closed or (CLOSED_WORD if row.locked else ""), others)
+        return DeckTerms(begins, ends, closed or (CLOSED_WORD if row.locked else ""), others)
 
     def status(self, text: str) -> str:
         """Return the mark of a row by its status; empty = it is a rate as any other.
