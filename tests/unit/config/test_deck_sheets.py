@@ -9,7 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from doubles.workbook import xlsx
+from doubles.workbook import Raw, xlsx
 
 from vosd.catalogue.problems import ConfigError
 from vosd.config.decks.conversion import BAD_ROWS_NAMED, HEADER, SheetReader
@@ -347,6 +347,15 @@ def test_a_workbook_is_read_with_the_digits_that_it_shows(tmp_path):
         ("44", "0.0045", "2026-12-01T00:00:00.000Z"),
         ("441234567890123", "7", None),
     ]
+
+
+def test_rows_of_a_workbook_are_counted_from_the_first_one_also_where_it_is_blank(tmp_path, mapped):
+    rows = [[], [], ["Code", "Price"], ["44", Raw('t="e"><v>#N/A</v>')], ["45", Decimal(1)]]
+    read = Read(
+        xlsx(tmp_path / "rates.xlsx", rows), mapped("columns: {prefix: Code, billing_rate: Price}\nheader_line: 3")
+    )
+    assert read.mistakes == [(4, "Price", "#ERROR")]
+    assert read.rates == [{"prefix": "45", "billing_rate": "1"}]
 
 
 def test_a_code_that_a_spreadsheet_may_have_rounded_is_refused(tmp_path):

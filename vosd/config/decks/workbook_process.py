@@ -64,9 +64,9 @@ def _read(path: str, header_line: int, sheet: str | None) -> None:
                 return
             table = book.get_sheet_by_name(book.sheet_names[0] if sheet is None else sheet)
             unusable = unusable_cells(path, sheet)
-            first_row, first_column = table.start or (0, 0)
+            _, first_column = table.start or (0, 0)
             rows: list[tuple[int, list[str], list[int]]] = []
-            for number, values in enumerate(table.iter_rows(), first_row + 1):
+            for number, values in enumerate(table.iter_rows(), 1):
                 if number >= header_line:
                     cells = [_text(value, number) for value in values]
                     if unusable:
