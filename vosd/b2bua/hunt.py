@@ -64,8 +64,8 @@ class Hunt:
     """
 
     __slots__ = (
-        "_board", "_choices", "_flows", "is_refused", "latest", "named", "next_hops", "outcomes", "refused_number",
-        "responding", "rung_beside", "stays", "together_from",
+        "_board", "_choices", "_flows", "is_refused", "latest", "named", "next_hops", "outcomes", "phones_tried",
+        "phones_until_ms", "refused_number", "responding", "stays", "together_from",
     )  # fmt: skip
 
     def __init__(self, choices: Iterator[RouteChoice], board: Switchboard, flows: Flows) -> None:
@@ -87,8 +87,10 @@ class Hunt:
         """Whether one of several phones that ring together has refused the call for all: no other gateway follows."""
         self.together_from: int | None = None
         """Number of outcomes when the first phones began to ring together; None = none have."""
-        self.rung_beside = 0
-        """Attempts that began beside another one: all that ring together count as one for ``max_attempts``."""
+        self.phones_tried = 0
+        """Attempts at phones: they do not count for ``max_attempts``."""
+        self.phones_until_ms = 0
+        """Time from the INVITE to the end of the latest one: ``search_ms`` begins there."""
         self.outcomes: list[AttemptOutcome] = []
 
     def remaining(self) -> tuple[RouteChoice, ...]:
@@ -98,15 +100,25 @@ class Hunt:
         return choices
 
     def take(self, call: "CallPort", now: Instant) -> NextHop | None:
-        """Reserve capacity of the next gateway that has some left, and return its address; None = there is none."""
-        settings, elapsed_ms = call.settings, now.mono - call.arrival.at.mono
-        if elapsed_ms > settings.search_ms or len(self.outcomes) - self.rung_beside >= settings.max_attempts:
+        """Reserve capacity of the next gateway that has some left, and return its address; None = there is none.
+
+        The limits of the search are about vendors: phones ring as long, and as many of them, as is configured.
+        """
+        latest, settings, elapsed_ms = self.latest, call.settings, now.mono - call.arrival.at.mono
+        if latest is not None and latest[0].gateway.is_phone:
+            self.phones_until_ms = elapsed_ms
+        elif (
+            elapsed_ms - self.phones_until_ms > settings.search_ms
+            or len(self.outcomes) - self.phones_tried >= settings.max_attempts
+        ):
             return None
-        if self.latest is not None and self.latest[0].protect_times and not self.stays:
-            self._bring_forward(call, self.latest[0].protect_times, now)
+        if latest is not None and latest[0].protect_times and not self.stays:
+            self._bring_forward(call, latest[0].protect_times, now)
         while (next_hop := self._next(now)) is not None:
             if self._board.gateways.occupy(next_hop, now):
                 self.latest = next_hop
+                if next_hop[0].gateway.is_phone:
+                    self.phones_tried += 1
                 return next_hop
         return None
 
@@ -117,8 +129,10 @@ class Hunt:
         attempt is over.
         """
         settings, elapsed_ms = call.settings, now.mono - call.arrival.at.mono
-        begun = len(self.outcomes) - self.rung_beside + 1
-        if elapsed_ms > settings.search_ms or begun >= settings.max_attempts:
+        begun = len(self.outcomes) - self.phones_tried + 1
+        if not attempt.choice.gateway.is_phone and (
+            elapsed_ms - self.phones_until_ms > settings.search_ms or begun >= settings.max_attempts
+        ):
             return False
         if attempt.choice.protect_times and not self.stays:
             self._bring_forward(call, attempt.choice.protect_times, now)
@@ -145,7 +159,7 @@ class Hunt:
             if self._board.gateways.occupy(next_hop, now, is_counted=is_counted):
                 if self.together_from is None:
                     self.together_from = len(self.outcomes)
-                self.rung_beside += 1
+                self.phones_tried += 1
                 return next_hop
         return None
 

@@ -5,6 +5,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from doubles.data.builders import catalogue, credentials, mapping_gateway, override, phone, routing_gateway
 from doubles.sockets.loopback import Endpoint
+from doubles.successor import replace_node
 from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CUSTOMER, VENDORS, Scene, vendor_gateway
 from doubles.virtual.vendor import RINGS, answers, refuses
@@ -71,6 +72,35 @@ def test_phones_ring_one_after_the_other_until_one_answers():
     assert len(first.received("CANCEL")) == 1
     assert [each.gateway for each in record.attempts] == ["7001", "7002"]
     assert 5_000 <= record.attempts[0].ms < 5_010
+
+
+def ringing(scene: Scene, *numbers: str, script=RINGS):
+    """Register telephones that ring and are never answered."""
+    devices = []
+    for place, number in enumerate(numbers):
+        devices.append(scene.exchange.telephone(number, Endpoint("203.0.113.66", 42_000 + place), script=script))
+        devices[-1].register()
+    return devices
+
+
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_all_phones_of_a_number_ring_in_turn_however_long_that_takes(is_replaced):
+    numbers = tuple(f"{number}" for number in range(7001, 7013))
+    pbx = routing_gateway("hq", "9", addresses=tuple(Address(*each) for each in VENDORS[1:]), account="carriers")
+    known = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), pbx]
+    did = Did(NUMBER, "acme", phones=numbers, trunk="hq")
+    scene = Scene(catalogue(known, phones=[phone(each) for each in numbers], dids=[did]))
+    devices = ringing(scene, *numbers)
+    scene.vendors[1].script, scene.vendors[2].script = refuses(503), refuses(404)
+    call = scene.caller.call(NUMBER)
+    if is_replaced:
+        scene.wire.run_for(225_000)
+        replace_node(scene)
+    scene.wire.run_until(lambda: call.final is not None, within_ms=300_000)
+    record = scene.close()
+    assert [len(each.received("CANCEL")) for each in devices] == [1] * 12
+    assert [each.gateway for each in record.attempts] == [*numbers, "hq", "hq"]
+    assert call.final == 480
 
 
 @pytest.mark.parametrize("status", [486, 480, 603])

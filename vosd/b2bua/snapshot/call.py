@@ -89,7 +89,8 @@ class HuntSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     refused_number: str | None = None
     is_refused: bool = False
     together_from: int | None = None
-    rung_beside: int = 0
+    phones_tried: int = 0
+    phones_until_ms: int = 0
 
     @classmethod
     def of(cls, hunt: Hunt) -> "HuntSnapshot":
@@ -105,7 +106,8 @@ class HuntSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             hunt.refused_number,
             hunt.is_refused,
             hunt.together_from,
-            hunt.rung_beside,
+            hunt.phones_tried,
+            hunt.phones_until_ms,
         )
         return portable(described)
 
@@ -123,7 +125,8 @@ class HuntSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         hunt.stays = it.stays
         hunt.is_refused = it.is_refused
         hunt.together_from = it.together_from
-        hunt.rung_beside = it.rung_beside
+        hunt.phones_tried = it.phones_tried
+        hunt.phones_until_ms = it.phones_until_ms
         hunt.outcomes = list(it.outcomes)
         return hunt
 
