@@ -157,9 +157,11 @@ class Site:
             Payment(account=name, kind=kind, reference=reference, made_at=when, amount=Decimal(amount), currency="USD")
         )
 
-    async def run(self, period: str, now: str, *accounts: str, draft: bool = False) -> dict[str, InvoiceRunSheet]:
+    async def run(
+        self, period: str, now: str, *accounts: str, draft: bool = False, anew: bool = False
+    ) -> dict[str, InvoiceRunSheet]:
         self.now = at(now)
-        order = RunInvoices(period=period, accounts=accounts, draft=draft)
+        order = RunInvoices(period=period, accounts=accounts, draft=draft, anew=anew)
         return {each.account: each for each in await run_invoices(self.office, operator(), order)}
 
     async def entries(self, name: str) -> list[LedgerEntry]:
@@ -823,26 +825,112 @@ async def test_a_first_invoice_that_was_cancelled_is_made_again_before_the_next_
     await cancel_newest(site)
     await cancel_newest(site)
     assert [await run("2026-11"), await run("2026-12")] == [missing, missing]  # December has no charges
-    await books.book([call(8, "acme", at("2026-09-28"), *SELL[0])])  # the first invoice begins with its period
-    assert await run("2026-10") == issued
-    await cancel_newest(site)
-    assert [await run("2026-11"), await run("2026-10"), await run("2026-11")] == [missing, issued, issued]
+    assert [await run("2026-10"), await run("2026-11")] == [issued, issued]
     november, october = await site.listed(account="acme", state=InvoiceState.OPEN)
     assert (october.period, november.period, november.opening) == ("2026-10", "2026-11", october.closing)
     for each in (october, november):
         assert [line.calls for line in (await site.shown(each.number)).document.lines] == [1]
 
 
-async def test_a_cancelled_first_invoice_over_a_wrong_clock_is_made_again_before_the_next_one(site: Site) -> None:
+async def in_force(site: Site) -> list[tuple[str, str, str, list[tuple[str, int]]]]:
+    """Return period, opening and closing balance and calls by section of the invoices, the oldest first."""
+    found = []
+    for each in reversed(await site.listed(account="acme", state=InvoiceState.OPEN)):
+        lines = (await site.shown(each.number)).document.lines
+        found.append((each.period, each.opening, each.closing, [(line.section.value, line.calls) for line in lines]))
+    return found
+
+
+async def test_charges_that_cancelled_invoices_had_are_on_those_that_are_made_again(site: Site) -> None:
+    books, one, issued = SqlBooks(site.database), Decimal("0.045621"), InvoiceOutcome.ISSUED
+    await books.book(
+        [call(index, "acme", at(f"2026-{month}-05"), *SELL[0]) for index, month in enumerate(("08", "10"))]
+    )
+    assert (await site.run("2026-10", "2027-01-02"))["acme"].outcome is issued
+    late, of_november = call(2, "acme", at("2026-09-28"), *SELL[0]), call(3, "acme", at("2026-11-05"), *SELL[0])
+    await books.book([late, of_november])
+    assert (await site.run("2026-11", "2027-01-02"))["acme"].outcome is issued
+    for _ in range(2):
+        await cancel_newest(site)
+    for period in ("2026-10", "2026-11"):
+        assert (await site.run(period, "2027-01-02"))["acme"].outcome is issued
+    assert await in_force(site) == [
+        ("2026-10", format_amount(-one), format_amount(-3 * one), [("calls", 1), ("earlier_calls", 1)]),
+        ("2026-11", format_amount(-3 * one), format_amount(-4 * one), [("calls", 1)]),
+    ]
+    for _ in range(2):
+        await cancel_newest(site)
+    # An earlier period may be the first one now: only what the cancelled ones left out stays in its opening balance.
+    assert (await site.run("2026-09", "2027-01-02"))["acme"].outcome is InvoiceOutcome.ISSUED
+    assert await in_force(site) == [("2026-09", format_amount(-one), format_amount(-2 * one), [("calls", 1)])]
+
+
+async def test_an_account_begins_anew_where_its_cancelled_invoices_are_not_to_be_made_again(site: Site) -> None:
+    await SqlBooks(site.database).book([call(each, "acme", at(f"2026-{each}-05"), *SELL[0]) for each in (10, 11, 12)])
+    await site.run("2026-10", "2027-01-02")
+    with pytest.raises(OrderError, match=r"anew.*acme, whose invoice 2027-000001 is in force"):
+        await site.run("2026-11", "2027-01-02", "acme", anew=True)
+    with pytest.raises(OrderError, match="accounts"):
+        RunInvoices(period="2026-11", anew=True)
+    await cancel_newest(site)
+    assert (await site.run("2026-11", "2027-01-02"))["acme"].outcome is InvoiceOutcome.EARLIER_MISSING
+    assert (await site.run("2026-11", "2027-01-02", "acme", anew=True))["acme"].outcome is InvoiceOutcome.ISSUED
+    november = [("2026-11", "-0.045621", "-0.091242", [("calls", 1)])]
+    assert await in_force(site) == november
+    assert (await list_audit(site.office, operator(), ListAudit()))[0].detail["anew"] is True
+    await cancel_newest(site)  # what was begun anew stays so
+    assert (await site.run("2026-12", "2027-01-02"))["acme"].detail == "charges of 2026-11-05 are on no invoice"
+    assert (await site.run("2026-11", "2027-01-02"))["acme"].outcome is InvoiceOutcome.ISSUED
+    assert await in_force(site) == november
+
+
+async def test_charges_of_dropped_calls_do_not_keep_later_invoices_from_being_made(site: Site) -> None:
+    days = ("2026-10-05", "2026-11-05", "2026-12-05", "2027-01-05")
+    await SqlBooks(site.database).book([call(index, "acme", at(day), *SELL[0]) for index, day in enumerate(days)])
+    for period in ("2026-10", "2026-11", "2026-12"):
+        assert (await site.run(period, "2027-01-02"))["acme"].outcome is InvoiceOutcome.ISSUED
+    for _ in range(3):
+        await cancel_newest(site)
+    async with site.database.writing() as connection:
+        await note_dropped(connection, RecordKind.CALLS, at("2026-12-01"))
+    for period in ("2026-10", "2026-11"):
+        with pytest.raises(DroppedPeriod):
+            await site.run(period, "2027-02-02")
+    assert (await site.run("2027-01", "2027-02-02"))["acme"].detail == "charges of 2026-12-05 are on no invoice"
+    for period in ("2026-12", "2027-01"):
+        assert (await site.run(period, "2027-02-02"))["acme"].outcome is InvoiceOutcome.ISSUED
+    assert await in_force(site) == [
+        ("2026-12", "-0.091242", "-0.136863", [("calls", 1)]),
+        ("2027-01", "-0.136863", "-0.182484", [("calls", 1)]),
+    ]
+
+
+@pytest.mark.parametrize(("wrong", "right", "section"), [
+    ("UTC", "America/New_York", "earlier_calls"), ("America/New_York", "UTC", "calls"),
+])  # fmt: skip
+async def test_a_first_invoice_is_made_again_by_another_zone(site: Site, wrong: str, right: str, section: str) -> None:
+    times = ("2026-09-15", "2026-10-01T03:00:00", "2026-10-20")
+    await SqlBooks(site.database).book([call(index, "acme", at(each), *SELL[0]) for index, each in enumerate(times)])
+    defined = site.office.definitions
+    for zone in (wrong, right):
+        defined.settings = replace(defined.settings, invoices=InvoiceSettings(zone=zone))
+        assert (await site.run("2026-10", "2026-11-02"))["acme"].outcome is InvoiceOutcome.ISSUED
+        if zone == wrong:
+            await cancel_newest(site)
+    ((_, opening, closing, calls),) = await in_force(site)
+    assert (opening, closing) == ("-0.045621", "-0.136863")
+    assert dict(calls)[section] == (1 if section == "earlier_calls" else 2)
+
+
+async def test_an_entry_of_a_wrong_clock_that_a_cancelled_first_invoice_had_is_on_the_next_one(site: Site) -> None:
     books = SqlBooks(site.database)
     await books.book([call(1, "acme", at("2080-01-01"), *SELL[0])])
     await SqlCheckpoints(site.database).close(at("2026-11-01"), "ann", None, at("2026-11-01") + 10_000)
     await books.book([call(2, "acme", at("2026-11-05"), *SELL[0])])
     await site.run("2026-10", "2026-12-02")
     await cancel_newest(site)
-    periods = ("2026-11", "2026-10", "2026-11")
-    outcomes = [(await site.run(period, "2026-12-02"))["acme"].outcome for period in periods]
-    assert outcomes == [InvoiceOutcome.EARLIER_MISSING, InvoiceOutcome.ISSUED, InvoiceOutcome.ISSUED]
+    assert (await site.run("2026-11", "2026-12-02"))["acme"].outcome is InvoiceOutcome.ISSUED
+    assert await in_force(site) == [("2026-11", "0.00", "-0.091242", [("calls", 2)])]
 
 
 async def test_halves_weeks_and_days_follow_each_other(site: Site) -> None:

@@ -42,6 +42,7 @@ def invoice() -> None:
 @click.option("--period", required=True, metavar="PERIOD", help="2026-10, 2026-10-H1, 2026-W41 or 2026-10-05.")
 @click.option("--account", "accounts", multiple=True, metavar="ID", help="Of this account alone; may be repeated.")
 @click.option("--draft", is_flag=True, help="Make drafts, which the next run replaces or `issue` makes final.")
+@click.option("--anew", is_flag=True, help="Begin with this period where all invoices of --account are cancelled.")
 @operator_option
 @json_option
 @pass_invocation

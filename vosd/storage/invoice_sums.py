@@ -90,17 +90,24 @@ class InvoicedPart(NamedTuple):
     skipped: int | None
     """Date of the first charge before the period that is on no invoice, UTC milliseconds; None = there is none.
 
-    Charges before the first invoice of an account count where an invoice that was cancelled had them.
+    Charges before the begin of the first invoice of an account do not count: they are in its opening balance.
     """
     part: LedgerPart
 
 
 async def read_invoiced(
-    database: Database, account: str, since: int, until: int, zone: ZoneInfo, before: InvoiceBegin | None
+    database: Database,
+    account: str,
+    since: int,
+    until: int,
+    zone: ZoneInfo,
+    before: InvoiceBegin | None,
+    cancelled: InvoiceBegin | None,
 ) -> InvoicedPart | None:
     """Return what an invoice over a period is about; None = the account has no entry that is on no invoice.
 
-    ``before`` is the end of the invoice before it; None = it is the first one, and begins with the period.
+    ``before`` is the end of the invoice before it; None = it is the first one (``_first_begin``). ``cancelled`` is the
+    begin of a first one that was cancelled.
 
     Raises:
         DroppedPeriod: entries or calls of the period were dropped.
@@ -116,12 +123,8 @@ async def read_invoiced(
         check_there(dropped.calls, since, "calls")
         begin, points = before, await checkpoints_of(connection, account)
         if begin is None:
-            earlier_points = [each for each in points if each.closed_until <= since]
-            start = max(earlier_points, key=_closed_until, default=None)
-            floor, balance = (0, ZERO) if start is None else (start.seq, start.balance)
-            earlier = _of(account, floor), _entry.created_at < since, _entry.seq <= newest
-            opening = await connection.scalar(select(_sum(_entry.amount)).where(*earlier))
-            begin = InvoiceBegin(since, newest, floor, balance + (opening or ZERO))
+            lost = max(dropped.calls, dropped.entries)
+            begin = await _first_begin(connection, account, since, newest, points, cancelled, lost)
         end_seq = max(begin.seq, newest)
         closed = max((each.seq for each in points if each.closed_until <= until), default=0)
         left = select(func.min(_entry.seq)).where(
@@ -170,6 +173,36 @@ async def read_invoiced(
         earliest,
         LedgerPart(begin.opening, [*charged, *minimums], moved, total),
     )
+
+
+async def _first_begin(
+    connection: AsyncConnection,
+    account: str,
+    since: int,
+    newest: int,
+    points: Sequence[Checkpoint],
+    cancelled: InvoiceBegin | None,
+    lost: int,
+) -> InvoiceBegin:
+    """Return where the first invoice of an account begins: with its period, or where one that was cancelled began.
+
+    So it leaves out no entry that the cancelled ones had, also where it was booked late. Calls and entries dated before
+    ``lost`` were dropped, and can be on no invoice again.
+    """
+    until, seq = since, newest
+    if cancelled is not None:
+        if since < cancelled.until:
+            seq = cancelled.seq
+        elif lost <= cancelled.until:
+            return cancelled
+        else:
+            until = lost
+    closed = [each for each in points if each.closed_until <= until]
+    start = max(closed, key=_closed_until, default=None)
+    floor, balance = (0, ZERO) if start is None else (start.seq, start.balance)
+    earlier = _of(account, floor), _entry.created_at < until, _entry.seq <= seq
+    opening = await connection.scalar(select(_sum(_entry.amount)).where(*earlier))
+    return InvoiceBegin(until, seq, floor, balance + (opening or ZERO))
 
 
 def _within(

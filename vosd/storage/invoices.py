@@ -22,7 +22,6 @@ from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import AlreadyThere, Database
 from vosd.storage.dropped import check_there, dropped_before
 from vosd.storage.invoice_sums import CHARGES, InvoiceBegin, InvoicedPart, calls_within, read_invoiced
-from vosd.storage.ledger import is_of_vendor
 from vosd.storage.ports import EntryKind
 from vosd.storage.types import Money, descriptive
 
@@ -187,15 +186,28 @@ class SqlInvoices:
         async with self._database.reading(unhurried=True) as connection:
             return {row.account: _bare(row) for row in await connection.execute(query)}
 
+    async def cancelled_firsts(self) -> dict[str, StoredInvoice]:
+        """Return the newest cancelled invoice that followed none, by account, without its document.
+
+        Where none of an account is in force, those that were cancelled behind it are to be made again, too.
+        """
+        own = _invoice.c.kind == INVOICE, _invoice.c.state == StoredState.CANCELLED.value, _invoice.c.follows.is_(None)
+        newest = select(func.max(_invoice.c.id)).where(*own).group_by(_invoice.c.account)
+        async with self._database.reading(unhurried=True) as connection:
+            rows = await connection.execute(select(*_BARE).where(_invoice.c.id.in_(newest)))
+            return {row.account: _bare(row) for row in rows}
+
     async def part(
-        self, account: str, since: int, until: int, zone: ZoneInfo, before: InvoiceBegin | None
+        self,
+        account: str,
+        since: int,
+        until: int,
+        zone: ZoneInfo,
+        before: InvoiceBegin | None,
+        cancelled: InvoiceBegin | None,
     ) -> InvoicedPart | None:
         """Return what an invoice is about (``read_invoiced``); raises DroppedPeriod, too."""
-        part = await read_invoiced(self._database, account, since, until, zone, before)
-        if part is None or before is not None:
-            return part
-        async with self._database.reading(unhurried=True) as connection:
-            return part._replace(skipped=await _taken_back(connection, account, part.begin))
+        return await read_invoiced(self._database, account, since, until, zone, before, cancelled)
 
     async def prepare(self, issuer: str, series: str, template: bytes) -> str:
         """Make the counter of a series where there is none, and keep a template; return the digest of that."""
@@ -445,23 +457,6 @@ async def _check_follows(connection: AsyncConnection, draft: StoredInvoice) -> N
     if await _newest(connection, draft.account) != draft.follows:
         message = f"another invoice of account {draft.account} was issued or cancelled meanwhile"
         raise InvoiceMovedError(f"{message}; run the period again, it completes the rest")
-
-
-async def _taken_back(connection: AsyncConnection, account: str, begin: InvoiceBegin) -> int | None:
-    """Return the date of the first charge that cancelled invoices had, and that a first one with this begin leaves out.
-
-    No invoice of the account is in force, so all that were cancelled are to be made again.
-    """
-    own = _invoice.c.account == account, _invoice.c.kind == INVOICE, _invoice.c.state == StoredState.CANCELLED.value
-    query = select(_invoice.c.begin_until, _invoice.c.floor_seq).where(*own, _invoice.c.begin_until < begin.until)
-    first = (await connection.execute(query.order_by(_invoice.c.begin_until, _invoice.c.id).limit(1))).first()
-    if first is None:
-        return None
-    left_out = or_(_entry.seq <= begin.floor, and_(_entry.created_at < begin.until, _entry.seq <= begin.seq))
-    of_first = _entry.account == account, _entry.seq > first.floor_seq, _entry.created_at >= first.begin_until
-    charges = _entry.kind.in_(CHARGES), not_(is_of_vendor())
-    date: int | None = await connection.scalar(select(func.min(_entry.created_at)).where(*of_first, *charges, left_out))
-    return date
 
 
 async def _locked_series(connection: AsyncConnection, issuer: str, series: str) -> int:

@@ -115,10 +115,14 @@ class RunInvoices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Accounts; empty = all that have invoices of such periods."""
     draft: bool = False
     """Make drafts, which are issued one by one, or replaced by the next run."""
+    anew: bool = False
+    """Begin the invoices of the accounts with this period; earlier charges stay in the opening balance."""
 
     def __post_init__(self) -> None:
-        """Raise BadPeriodError where the text is no period."""
+        """Raise BadPeriodError where the text is no period, OrderError where invoices of all would begin anew."""
         period_of(self.period)
+        if self.anew and not self.accounts:
+            raise OrderError("accounts", "is missing", "it goes together with `anew`")
 
 
 class InvoiceRunSheet(msgspec.Struct, frozen=True, kw_only=True):
@@ -280,7 +284,7 @@ async def run_invoices(
         OperatorsOnlyError: an agent orders it.
         BadPeriodError, PeriodNotOverError: the period is none, or has not ended.
         UnknownAccountError: an account is neither configured nor in the ledger.
-        OrderError: an account that is named is a vendor's.
+        OrderError: an account that is named is a vendor's, or shall begin anew and has an invoice in force.
         InvoiceFormError: the template cannot be read; nothing was made.
         DroppedPeriod: the invoices made so far stay, the others are missing.
         DaemonUnreachableError, DaemonRefusedError: a switch runs and does not say which calls are not booked.
@@ -314,6 +318,7 @@ class _Run:
         self.unbooked: Mapping[str, str] = {}
         self._currencies: dict[str, str | None] = {}
         self._last: dict[str, StoredInvoice] = {}
+        self._cancelled: dict[str, StoredInvoice] = {}
 
     async def accounts(self) -> Sequence[str]:
         """Return the accounts to look at."""
@@ -321,12 +326,17 @@ class _Run:
         rows = {row.id: row for row in await invoices.accounts()}
         self._currencies = {name: row.currency for name, row in rows.items()}
         self._last = await invoices.last()
+        if not self._order.anew:
+            self._cancelled = await invoices.cancelled_firsts()
         if self._order.accounts:
             for name in self._order.accounts:
                 if name not in rows:
                     configured(known, name)
                 if _is_vendor(known.get(name)):
                     raise OrderError("accounts", f"names {name}, a vendor's account", "vendors get no invoices")
+                if self._order.anew and name in self._last:
+                    message = f"is not for {name}, whose invoice {self._last[name].number} is in force"
+                    raise OrderError("anew", message, "the next one begins where that one ends")
             return list(dict.fromkeys(self._order.accounts))
         return [name for name in rows if self._has_invoices(known.get(name))]
 
@@ -349,8 +359,12 @@ class _Run:
             detail = f"calls of {self.unbooked[name]} are not booked"
             return InvoiceRunSheet(account=name, outcome=InvoiceOutcome.WAITING, detail=detail)
         before = None if last is None else last.end
-        part = await self._office.stores.invoices.part(name, self.since, self.until, self.zone, before)
-        if part is not None and part.skipped is not None:
+        again = self._cancelled.get(name)
+        begun = None if again is None else again.begin
+        part = await self._office.stores.invoices.part(name, self.since, self.until, self.zone, before, begun)
+        # The same period may begin later than it did where `invoices.timezone` was corrected.
+        is_again = last is None and again is not None and again.period == str(self._period)
+        if part is not None and part.skipped is not None and not is_again:
             detail = f"charges of {day_of(part.skipped, self.zone)} are on no invoice"
             return InvoiceRunSheet(account=name, outcome=InvoiceOutcome.EARLIER_MISSING, detail=detail)
         if part is None or not part.part.charged:

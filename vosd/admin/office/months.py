@@ -12,7 +12,7 @@ from vosd.admin.ledger import Month
 from vosd.admin.month_archive import ClosedMonth, MonthArchive
 from vosd.admin.month_page import MissingOfMonth, MonthObstacle, MonthPage
 from vosd.admin.office.errors import OrderError
-from vosd.admin.office.invoices import UNFINISHED, InvoiceRunSheet, RunInvoices, run_invoices
+from vosd.admin.office.invoices import UNFINISHED, InvoiceOutcome, InvoiceRunSheet, RunInvoices, run_invoices
 from vosd.admin.office.ledger import ClosePeriod, close_period
 from vosd.admin.office.minimum import BookMinimums, book_minimums
 from vosd.admin.office.month_checks import MonthChecks
@@ -175,7 +175,10 @@ async def _invoiced(office: Office, who: Principal, month: str) -> tuple[Missing
     period, first = open_ones[0]
     accounts = len({each.account for _, each in open_ones})
     detail = f"charges of {accounts} accounts are on no invoice, the first is {first.account}: {first.detail}"
-    return (MissingOfMonth(MonthObstacle.INVOICES_MISSING, detail, f"vosd invoice run --period {period}"),)
+    remedy = f"vosd invoice run --period {period}"
+    if first.outcome is InvoiceOutcome.EARLIER_MISSING:
+        remedy = f"{remedy}, behind the run of the period of that day; docs/books.md says more"
+    return (MissingOfMonth(MonthObstacle.INVOICES_MISSING, detail, remedy),)
 
 
 def _page(stored: StoredMonthClose) -> MonthPage:
