@@ -78,6 +78,10 @@ class GatewayBoard(Protocol):
         """Return the addresses of a gateway in the order to try; empty if its name is not resolved."""
         ...
 
+    def redirected_to(self, choice: RouteChoice, place: Address, callee: str, now: Instant) -> NextHop | None:
+        """Return the next hop for a place, and a number, that the 3xx of a gateway names; None = it is not followed."""
+        ...
+
     def refused(self, attempt: "GatewayAttempt", response: Response, now: Instant) -> None:
         """Note a refusal of a vendor, which may have a Retry-After."""
         ...

@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-import msgspec
-
 from vosd.b2bua.boards import NextHop
 from vosd.b2bua.ports import Switchboard
 from vosd.base.cause import EndReason, HangupSource, q850_of_status
@@ -210,10 +208,12 @@ class Hunt:
             until_ms = min((each for each in joining if now.mono < each < until_ms), default=until_ms)
         self._board.set_deadline(until_ms)
 
-    def continues_at_gateway(self, choice: RouteChoice, outcome: AttemptOutcome, response: Response) -> bool:
+    def continues_at_gateway(
+        self, choice: RouteChoice, outcome: AttemptOutcome, response: Response, now: Instant
+    ) -> bool:
         """Return whether the same gateway is tried again: at a contact of its 3xx, or another address after 503."""
         if outcome.code < 400:
-            return self.redirected(choice, response)
+            return self.redirected(choice, response, now)
         has_other_address = bool(self.next_hops) and self.next_hops[0][0].gateway is choice.gateway
         return outcome.code == SERVICE_UNAVAILABLE and has_other_address and not stops(choice.gateway, outcome)
 
@@ -271,11 +271,12 @@ class Hunt:
             self.outcomes, self.together_from = [outcome], None  # the caller gets it, whatever the others have answered
         return True
 
-    def redirected(self, choice: RouteChoice, redirect: Response) -> bool:
+    def redirected(self, choice: RouteChoice, redirect: Response, now: Instant) -> bool:
         """Put the contacts of a vendor's 3xx in front, if its trunk allows that; return whether there are any to try.
 
-        They are tried on the vendor's account and under its limits, because the vendor has named them. Those of an
-        earlier 3xx that one of its contacts has redirected remain behind them.
+        They are tried on the vendor's account and under its limits, because the vendor has named them, and none is the
+        place of another vendor (``GatewayBoard.redirected_to``). Those of an earlier 3xx that one of its contacts has
+        redirected remain behind them.
         """
         if choice.gateway.dialect.redirects is not Redirects.FOLLOW:
             return False
@@ -283,7 +284,8 @@ class Hunt:
             self.named = set()
         if self.latest is not None:
             self.named.add(_hop_key(self.latest))
-        found = [next_hop for contact in _by_preference(redirect) if (next_hop := self._next_hop_of(choice, contact))]
+        contacts = _by_preference(redirect)
+        found = [next_hop for contact in contacts if (next_hop := self._next_hop_of(choice, contact, now))]
         remaining = [each for each in self.next_hops if each[0].gateway is choice.gateway and self._is_named(each)]
         next_hops = []
         for next_hop in found:
@@ -294,7 +296,7 @@ class Hunt:
         self.next_hops = [*own, *(each for each in self.next_hops if each[0].gateway is not choice.gateway)]
         return bool(own)
 
-    def _next_hop_of(self, choice: RouteChoice, contact: NameAddr) -> NextHop | None:
+    def _next_hop_of(self, choice: RouteChoice, contact: NameAddr, now: Instant) -> NextHop | None:
         """Return one contact of a 3xx as the next hop; None for no SIP address, our own, or a name not resolved yet."""
         hop = hop_of(contact.uri)
         if hop is None or (found := self._flows.located(hop)) is None:
@@ -307,8 +309,7 @@ class Hunt:
         if domain(uri.host) is not None:
             place = place._replace(name=uri.host, written=str(Address(uri.host, uri.port, hop.transport)))
         callee = without_separators(number_of(contact.uri)) or choice.callee_out
-        is_redirected = choice.is_redirected or callee != choice.callee_out
-        return msgspec.structs.replace(choice, callee_out=callee, is_redirected=is_redirected), place
+        return self._board.gateways.redirected_to(choice, place, callee, now)
 
     def failure(self) -> Failure:
         """Return the failure that follows from all attempts."""

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from vosd.base.cause import EndReason
+from vosd.base.clock import Instant
 from vosd.base.errors import Refusal, VosError
 from vosd.base.margin import LossGuard
 from vosd.base.money import ZERO
@@ -30,10 +31,11 @@ from vosd.callcontrol.vendor_terms import LiveVendors, price_in
 from vosd.catalogue.catalogue import Catalogue
 from vosd.routing.identify import identified_by_proof
 from vosd.routing.lookups import RedirectTarget
-from vosd.routing.pipeline import Destination, RouteRequest, find_routes
+from vosd.routing.pipeline import Destination, RouteChoice, RouteRequest, find_routes
 from vosd.routing.plan import RoutingPlan
 from vosd.routing.ports import Full
 from vosd.routing.ring_groups import in_group
+from vosd.routing.route_table import RouteTable
 from vosd.sip.headers.phone_context import global_beginning
 from vosd.stir.terms import Verstat
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
@@ -357,6 +359,26 @@ class Admission:
         one_in = self.catalogue.parameters.verdicts_one_in
         call.is_sampled = one_in > 0 and call.at.mono % one_in == 0
         return None
+
+    def route_to(self, call: CallRequest, gateway: RoutingGateway, callee: str, now: Instant) -> RouteChoice | None:
+        """Return the route of a call that has been routed to another gateway; None = that does not take it now."""
+        table, live = self.table_of(call), self.live
+        request = msgspec.structs.replace(
+            route_request(call, table.plan, self.catalogue, live.quality.lengths),
+            targets=(Destination(gateway, callee),),
+            is_given=True,
+        )
+        request.examine_at(now, looks_ahead=True)
+        routes = find_routes(request, table, live.occupancy, live.rests, self.vendors, call.left)
+        return None if isinstance(routes, Refusal) else next(routes)
+
+    def table_of(self, call: CallRequest) -> RouteTable:
+        """Return the gateways that calls of its trunk, or else of its account, may use."""
+        mapping, account = call.mapping, call.account
+        if mapping is None or account is None:
+            raise StepOutOfOrderError(_UNIDENTIFIED)
+        plan = mapping.routing_plan or account.routing_plan
+        return self.catalogue.routes if plan is None else self.catalogue.plans[plan]
 
     def take_hold(self, call: CallRequest) -> Refusal | None:
         """Hold the money of the first seconds."""

@@ -1,13 +1,15 @@
 """Contacts of a 3xx, and other numbers at one gateway, that remain after a refusal (RFC 3261 section 8.1.3.4)."""
 
 import pytest
-from doubles.data.builders import applied_rate, catalogue, mapping_gateway, rate_group
+from doubles.data.builders import applied_rate, catalogue, mapping_gateway, rate_group, routing_gateway
+from doubles.sockets.loopback import Endpoint
 from doubles.successor import replace_node
 from doubles.virtual.customer import Intent
 from doubles.virtual.exchange import SWITCH
 from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
 from doubles.virtual.vendor import TRIES, Line, Script, answers, refuses
 
+from vosd.sip.flows import Hop
 from vosd.trunks.dialect import CalleeDialect, Redirects
 from vosd.trunks.gateways import Address
 
@@ -111,6 +113,59 @@ def test_the_next_gateway_is_tried_where_no_contact_can_be_called(contact):
         assert codes(scene, call) == expected
         assert call.final == (200 if len(known) > 1 else 480)
         assert scene.record.pdd_ms is None or scene.record.pdd_ms < 100
+
+
+DEAR = Address(*VENDORS[1])
+NAME = "dear.example"
+
+
+@pytest.mark.parametrize(
+    ("addresses", "contact", "account", "is_followed"),
+    [
+        ((DEAR,), str(VENDORS[1]), "dear", False),
+        ((DEAR,), f"{VENDORS[1].host}:5099", "dear", False),
+        ((Address(NAME, None),), str(VENDORS[1]), "dear", False),
+        ((Address(NAME, None),), NAME, "dear", False),
+        ((DEAR,), NAME, "dear", False),
+        ((DEAR,), str(VENDORS[1]), "carriers", True),
+        ((DEAR, Address(*VENDORS[2])), str(VENDORS[1]), "dear", False),
+    ],
+    ids=[
+        "address",
+        "another port",
+        "address of a name",
+        "name",
+        "name of an address",
+        "same account",
+        "one of several",
+    ],
+)
+@pytest.mark.parametrize("terms", [{}, {"max_concurrent": 0}, {"enabled": False}], ids=["open", "full", "disabled"])
+def test_a_contact_at_the_place_of_another_vendor_is_left_out(addresses, contact, account, is_followed, terms):
+    """The call would be paid to the vendor that has named it, and no limit of the other one would hold."""
+    dear = routing_gateway("dear", "33", addresses=addresses, account=account, **terms)
+    scene = Scene(
+        catalogue([TRUNK, vendor_gateway(0, dialect=FOLLOWS), dear, vendor_gateway(2)]),
+        locate=lambda hop, _: Hop(*VENDORS[1], None) if hop.host == NAME else None,
+    )
+    scene.exchange.switch.live.addresses_of = lambda gateway: [DEAR] if gateway is dear else gateway.addresses
+    scene.vendor.script = refuses(302, headers=(f"Contact: <sip:{CALLEE}@{contact}>",))
+    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
+    assert codes(scene, call) == [302, 200]
+    assert scene.record.routing_gateway == ("vendor-0" if is_followed else "vendor-2")
+    assert len(scene.vendors[1].calls) == is_followed
+
+
+def test_at_one_host_the_port_says_whose_place_it_is():
+    host = VENDORS[0].host
+    dear = routing_gateway("dear", "33", addresses=(Address(host, 5070),), account="dear")
+    for port, expected in ((5070, "vendor-2"), (5080, "vendor-0")):
+        scene = Scene(catalogue([TRUNK, vendor_gateway(0, dialect=FOLLOWS), dear, vendor_gateway(2)]))
+        scene.exchange.vendor(Endpoint(host, port))
+        scene.vendor.script = refuses(302, headers=(f"Contact: <sip:{CALLEE}@{host}:{port}>",))
+        call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
+        assert codes(scene, call) == [302, 200]
+        assert scene.record.routing_gateway == expected
 
 
 def test_a_switch_that_goes_on_with_the_call_tries_the_next_contact_too():

@@ -3,6 +3,7 @@
 import pytest
 from doubles.data.builders import catalogue, mapping_gateway, phone, routing_gateway
 from doubles.sockets.loopback import Endpoint
+from doubles.successor import replace_node
 from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CUSTOMER, VENDORS, Scene, vendor_gateway
 from doubles.virtual.vendor import SILENT, Line, Script, answers, refuses
@@ -15,7 +16,7 @@ HOME = Endpoint("203.0.113.66", 41_234)
 ELSEWHERE = f"Contact: <sip:{NUMBER}@{VENDORS[2]}>"
 
 
-def stage(server=None, server_terms=None, **terms) -> Scene:
+def stage(server=None, server_terms=None, *gateways, **terms) -> Scene:
     """A phone, a redirect server that plays ``server``, and the place that it may name."""
     host, port = VENDORS[1]
     asked = routing_gateway(
@@ -30,7 +31,7 @@ def stage(server=None, server_terms=None, **terms) -> Scene:
     )
     desk = phone(NUMBER, redirect_server="redirector", **terms)
     trunk = mapping_gateway("acme", f"{CUSTOMER.host}/32")
-    scene = Scene(catalogue([trunk, asked, vendor_gateway(0)], phones=[desk]))
+    scene = Scene(catalogue([trunk, asked, vendor_gateway(0), *gateways], phones=[desk]))
     scene.vendors[1].script = server or refuses(404)
     return scene
 
@@ -55,6 +56,30 @@ def test_it_sends_the_calls_of_a_phone_elsewhere():
     assert finish(scene, call) == ["redirector", "redirector"]
     assert len(scene.vendors[2].calls) == 1
     assert desk.calls == []
+
+
+@pytest.mark.parametrize(
+    ("terms", "tried", "is_replaced"),
+    [
+        ({}, ["redirector", "dear"], False),
+        ({}, ["redirector", "dear"], True),
+        ({"max_concurrent": 0}, ["redirector", NUMBER], False),
+        ({"enabled": False}, ["redirector", NUMBER], False),
+    ],
+    ids=["open", "after a restart", "full", "disabled"],
+)
+def test_the_place_of_a_vendor_that_it_names_is_called_as_that_vendor(terms, tried, is_replaced):
+    dear = routing_gateway("dear", "33", addresses=(Address(*VENDORS[2]),), account="dear", **terms)
+    scene = stage(Script((Line(500, 302, headers=(ELSEWHERE,)),)), None, dear)
+    scene.exchange.telephone(NUMBER, HOME).register()
+    call = scene.caller.call(NUMBER)
+    if is_replaced:
+        scene.wire.run_for(200)
+        replace_node(scene)
+    scene.wire.run_until(lambda: call.final is not None)
+    assert finish(scene, call) == tried
+    assert len(scene.vendors[2].calls) == (tried[-1] == "dear")
+    assert scene.record.vendor_account == ("dear" if tried[-1] == "dear" else None)
 
 
 @pytest.mark.parametrize(

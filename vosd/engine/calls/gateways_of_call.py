@@ -191,6 +191,43 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
                 return services.attempts.resting_last(addresses, self._live_call.call_request.account, gateway, now)
         return addresses
 
+    def redirected_to(self, choice: RouteChoice, place: Address, callee: str, now: Instant) -> NextHop | None:
+        """Return the next hop for a place that a 3xx names: on the account, and within the limits, of who has named it.
+
+        A place of another account's gateway is left out: that vendor trusts our address, and its call would be paid to
+        the one that has named it. The redirect server of a phone is the operator's: what it names there is that
+        gateway, with its own account, limits and blocks.
+        """
+        admission, call_request = self._live_call.services.admission, self._live_call.call_request
+        there = self._vendors_at(place)
+        if not there or any(each.account == choice.gateway.account for each in there):
+            is_redirected = choice.is_redirected or callee != choice.callee_out
+            return msgspec.structs.replace(choice, callee_out=callee, is_redirected=is_redirected), place
+        phone = admission.catalogue.phones.get(choice.prefix)
+        if phone is None or phone.redirect_server != choice.gateway.name:
+            return None
+        route = admission.route_to(call_request, there[0], callee, now)
+        addresses = () if route is None else self.addresses_of(route.gateway, now)
+        if route is None or not addresses:
+            return None
+        return route, next((each for each in addresses if each.host == place.host), addresses[0])
+
+    def _vendors_at(self, place: Address) -> Sequence[RoutingGateway]:
+        """Return the gateways at the host of a place; those at its port alone where there are any."""
+        services, hosts = self._live_call.services, {place.host, place.name.lower()}
+        live, gateways = services.live, services.admission.catalogue.routing_gateways
+        named = {name for host in hosts for name in services.notices.vendors.get(host, ())}
+        found, fitting = [], []
+        for gateway in gateways.values():
+            if gateway.fixed_addresses and gateway.name not in named:
+                continue
+            addresses = [each for each in (*gateway.places, *live.addresses_of(gateway)) if each.host in hosts]
+            if addresses:
+                found.append(gateway)
+            if any(each.port in {None, place.port} for each in addresses):
+                fitting.append(gateway)
+        return fitting or found
+
     def refused(self, attempt: GatewayAttempt, response: Response, now: Instant) -> None:
         """Note the refusal for the health of the vendor."""
         self._live_call.services.attempts.refused(attempt, self._live_call.call_request.account, response, now)

@@ -14,7 +14,6 @@ from vosd.engine.messages.delivery import RelayPlace
 from vosd.routing.conditions import accepts
 from vosd.routing.fit import Candidate
 from vosd.routing.pipeline import state_objection
-from vosd.routing.route_table import RouteTable
 from vosd.routing.routes import Cause, RouteRequest
 from vosd.trunks.gateways import Address, RoutingGateway
 from vosd.trunks.phone import called_half
@@ -38,7 +37,7 @@ def places_of(admission: Admission, call: CallRequest) -> Sequence[Sequence[Rela
     if call.targets:
         named = [_named(each.gateway, admission) for each in call.targets]
         return _of_phones([each for each in named if each is not None], admission, call)
-    table, caller, rated = _table_of(admission, call), call.caller, call.callee_rated
+    table, caller, rated = admission.table_of(call), call.caller, call.callee_rated
     candidates = table.fit(call.callee, call.at.wall, caller, rated, caller_privacy=call.caller_privacy).ranked
     if not candidates:
         return Refusal(EndReason.NO_AVAILABLE_ROUTE, 404, f"no gateway's prefix fits {call.callee}")
@@ -120,9 +119,3 @@ def _named(name: str, admission: Admission) -> RoutingGateway | None:
     if phone is not None:
         return called_half(phone)
     return catalogue.routing_gateways.get(name) or catalogue.called_trunks.get(name)
-
-
-def _table_of(admission: Admission, call: CallRequest) -> RouteTable:
-    mapping, account = call.mapping, call.account
-    plan = None if mapping is None or account is None else mapping.routing_plan or account.routing_plan
-    return admission.catalogue.routes if plan is None else admission.catalogue.plans[plan]
