@@ -11,7 +11,6 @@ from typing import Final
 
 from doubles.sockets.loopback import Endpoint as Address
 from doubles.sockets.peer import Message
-from doubles.strictness import problems_of
 from doubles.virtual.wire import Packet
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Request, Response
@@ -108,7 +107,7 @@ class _Scrutiny:
     def _problems_of(self, message: Request | Response) -> list[str]:
         kind = _IDENTIFIER.sub(b"0", message.raw)
         if kind not in self._judged:
-            self._judged[kind] = problems_of(message)
+            self._judged[kind] = message.problems()
         return self._judged[kind]
 
     # -- requests -----------------------------------------------------------------------------------------------
@@ -283,9 +282,9 @@ def _read(packet: Packet) -> Message | None:
 
 def _problems(packet: Packet) -> list[str]:
     try:
-        return problems_of(parse_message(packet.data))
+        return parse_message(packet.data).problems()
     except ParseError as error:
-        return [] if error.request is None else problems_of(error.request)
+        return [] if error.request is None else error.request.problems()
 
 
 def _key(message: Message) -> tuple[str, str]:

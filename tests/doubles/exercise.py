@@ -7,7 +7,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, TypeVar
 
-from doubles.strictness import problems_of
 from doubles.virtual.probe import CUSTOMER, LISTENER, VENDOR, straight
 from vosd.b2bua.identity import caller_identity_of
 from vosd.base.clock import Instant
@@ -121,7 +120,7 @@ def exercise(data: bytes, limits: Limits = _LIMITS) -> Request | Response | None
     for via in message.headers("via"):
         with suppress(ParseError):
             Via.parse(via)
-    assert all(problem.isprintable() for problem in problems_of(message))
+    assert all(problem.isprintable() for problem in message.problems())
     repr(message)
     return message
 

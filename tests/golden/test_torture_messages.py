@@ -3,7 +3,6 @@
 from typing import Final
 
 import pytest
-from doubles.strictness import problems_of
 from doubles.virtual.probe import CUSTOMER
 
 from vosd.sip import ParseError, Request, Response, parse_message
@@ -112,7 +111,7 @@ def test_a_message_that_cannot_be_read_says_why_and_what_it_deserves(name):
 def test_what_a_strict_peer_would_refuse_is_named(name):
     message = read(name)
     assert bytes(message) == MESSAGES[name]
-    problems = problems_of(message)
+    problems = message.problems()
     assert len(problems) == len(FAULTY[name]), problems
     for said, expected in zip(problems, FAULTY[name], strict=True):
         assert said.startswith(expected)
@@ -122,7 +121,7 @@ def test_what_a_strict_peer_would_refuse_is_named(name):
 def test_a_flawless_message_survives_a_round_trip_and_can_be_asked_everything(name):
     message = read(name)
     assert bytes(message) == MESSAGES[name]
-    assert problems_of(message) == []
+    assert message.problems() == []
     asked_everything(message)
 
 
@@ -132,7 +131,7 @@ def test_a_flawless_request_can_be_answered_flawlessly(name):
     assert isinstance(request, Request)
     answer = parse_message(response(response_stem(request, CUSTOMER), 200, "ours", "Contact: <sip:192.0.2.1>\r\n"))
     assert isinstance(answer, Response)
-    assert problems_of(answer) == []
+    assert answer.problems() == []
     for header in ("from", "call-id", "cseq"):
         assert answer.header(header) == request.header(header)
     assert answer.to_tag == (request.to_tag or "ours")

@@ -3,7 +3,6 @@
 from contextlib import suppress
 
 from doubles.exercise import exercise
-from doubles.strictness import problems_of
 from doubles.virtual.probe import CUSTOMER, SDP, UNKNOWN_SOURCE, VENDOR, Keeper, Probe, reply, request, straight
 from golden.torture import MESSAGES
 from hypothesis import example, given
@@ -99,9 +98,9 @@ def test_whatever_can_be_answered_gets_an_answer_that_can_be_read(data):
 @given(battered())
 def test_what_has_no_problems_is_answered_without_problems(data):
     message, _ = read(data, Limits())
-    if isinstance(message, Request) and not problems_of(message):
+    if isinstance(message, Request) and not message.problems():
         answer = parse_message(response(response_stem(message, CUSTOMER), 486, "ours", ""))
-        assert problems_of(answer) == []
+        assert answer.problems() == []
 
 
 @given(

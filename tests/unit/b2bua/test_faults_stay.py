@@ -2,7 +2,6 @@
 
 import pytest
 from doubles.sockets.loopback import Endpoint
-from doubles.strictness import problems_of
 from doubles.virtual.exchange import SWITCH
 from doubles.virtual.probe import SDP, request
 from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue
@@ -57,7 +56,7 @@ def problems_told(scene, *addresses: Endpoint) -> list[tuple[str, list[str]]]:
     """Return what was sent there and has problems."""
     told = [parse_message(packet.data) for packet in scene.wire.packets if packet.target in addresses]
     assert told
-    return [(repr(message), problems_of(message)) for message in told if problems_of(message)]
+    return [(repr(message), message.problems()) for message in told if message.problems()]
 
 
 @pytest.mark.parametrize("dialect", [CalleeDialect(), TELLS_ALL], ids=["reticent", "tells all"])
@@ -65,7 +64,7 @@ def problems_told(scene, *addresses: Endpoint) -> list[tuple[str, list[str]]]:
 def test_a_fault_of_the_caller_does_not_reach_the_vendor(changes, dialect):
     scene = Scene(usual_catalogue(terms={"dialect": dialect}))
     data = request(**{"uri": f"sip:{CALLEE}@192.0.2.1", **changes}, body=SDP)
-    assert problems_of(parse_message(data))
+    assert parse_message(data).problems()
     scene.wire.send(SLOPPY, SWITCH, data)
     scene.wire.run_for(100_000)
     assert problems_told(scene, *VENDORS) == []

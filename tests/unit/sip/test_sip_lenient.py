@@ -1,7 +1,6 @@
 """What confirms or ends something is taken in spite of its faults; what begins something is not (RFC 3261 8.2.2)."""
 
 import pytest
-from doubles.strictness import problems_of
 from doubles.virtual.probe import CUSTOMER, SDP, UNKNOWN_SOURCE, VENDOR, Keeper, Probe, reply, request, straight
 
 from vosd.sip.dialog.acceptance import Acceptance
@@ -221,8 +220,8 @@ def test_a_faulty_response_to_no_request_of_ours_is_dropped_and_counted(probe, o
 def test_what_is_read_over_is_named_among_the_problems(probe):
     answered(probe)
     event = probe.receive(within("BYE", headers="no colon\r\n"))
-    assert problems_of(event.request)[-1] != ""
-    assert any("Malformed Header" in problem for problem in problems_of(event.request))
+    assert event.request.problems()[-1] != ""
+    assert any("Malformed Header" in problem for problem in event.request.problems())
 
 
 def test_the_strict_reader_still_refuses_all_of_it():

@@ -9,7 +9,6 @@ from time import process_time
 from typing import Final
 
 import pytest
-from doubles.strictness import problems_of
 from doubles.virtual.probe import CUSTOMER, SDP, Probe, request
 
 from vosd.base.nat import Nat
@@ -79,7 +78,7 @@ def touch(data: bytes) -> None:
         message.header(name)
         message.values(name)
         message.headers(name)
-    problems_of(message)
+    message.problems()
 
 
 def receive(data: bytes) -> None:
@@ -117,7 +116,7 @@ def ratio(work: Callable[[bytes], None], data: bytes) -> float:
 
 def test_the_normal_message_is_one():
     assert 700 < len(NORMAL) < 1_000
-    assert problems_of(parse_message(NORMAL)) == []
+    assert parse_message(NORMAL).problems() == []
 
 
 @pytest.mark.parametrize("place", PLACES)

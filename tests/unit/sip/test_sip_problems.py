@@ -1,12 +1,11 @@
 """``problems()``: what a strict peer would refuse although it can be read, in sentences."""
 
 import pytest
-from doubles.header_rules import header_fault
-from doubles.strictness import problems_of
 from doubles.virtual.probe import CUSTOMER, SDP, VENDOR, request, straight
 
 from vosd.sip import parse_message
 from vosd.sip.dialog.dialog import Dialog
+from vosd.sip.strictness.header_rules import header_fault
 from vosd.sip.wire.compose import ack_of_failure, cancel, invite, response, response_stem
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.outgoing import InviteParts
@@ -18,11 +17,11 @@ OK = (
 
 
 def of_request(data: bytes) -> list[str]:
-    return problems_of(parse_message(data))
+    return parse_message(data).problems()
 
 
 def of_response(text: str) -> list[str]:
-    return problems_of(parse_message(text.encode("utf-8", "surrogateescape")))
+    return parse_message(text.encode("utf-8", "surrogateescape")).problems()
 
 
 def test_a_plain_call_has_no_problems():
@@ -281,4 +280,4 @@ def test_what_we_compose_has_no_problems():
         response(response_stem(asked, CUSTOMER), 200, "ours", contact),
         response(response_stem(asked, CUSTOMER), 486, "ours", 'Reason: Q.850;cause=17;text="Busy"\r\n'),
     ):  # fmt: skip
-        assert problems_of(parse_message(data)) == [], data
+        assert parse_message(data).problems() == [], data

@@ -2,7 +2,6 @@
 
 import msgspec
 import pytest
-from doubles.strictness import problems_of
 from doubles.virtual.probe import CUSTOMER, LISTENER, SDP, Keeper, Probe, Sent, reply, request
 
 from vosd.base.nat import Nat
@@ -43,7 +42,7 @@ def test_an_invite_above_1300_bytes_takes_tcp(probe, owner):
     assert sent.peer == GATEWAY
     assert sent.request.via.transport == "TCP"
     assert sent.request.header("contact") == "<sip:192.0.2.1:5060;transport=tcp>"
-    assert problems_of(sent.request) == []
+    assert sent.request.problems() == []
     assert probe.advance(GIVE_UP - 1) == []
     assert probe.sent() == []
 
@@ -84,7 +83,7 @@ def test_refused_by_tcp_a_large_invite_goes_back_to_udp_as_the_same_transaction(
     one, other = by_tcp.request, by_udp.request
     assert (one.via.transport, other.via.transport) == ("TCP", "UDP")
     assert one.via.branch == other.via.branch
-    assert (problems_of(one), problems_of(other)) == ([], [])
+    assert (one.problems(), other.problems()) == ([], [])
     for name in ("from", "to", "call-id", "cseq"):
         assert one.header(name) == other.header(name)
     assert other.header("contact") == "<sip:192.0.2.1:5060>"
@@ -176,7 +175,7 @@ def test_a_large_re_invite_takes_tcp_and_its_dialog_stays_on_udp(probe, owner):
     assert (sent.peer, sent.request.via.transport) == (CUSTOMER_BY_TCP, "TCP")
     assert sent.request.header("contact") == "<sip:192.0.2.1:5060>"
     assert sent.request.body == LARGE
-    assert problems_of(sent.request) == []
+    assert sent.request.problems() == []
     assert probe.receive(reply(sent, 200, to_tag="theirs"), CUSTOMER_BY_TCP).transaction is transaction
     probe.endpoint.client.send_ack(transaction, dialog, "", b"")
     probe.endpoint.client.send_bye(dialog, "", probe.now)
@@ -193,7 +192,7 @@ def test_an_ack_that_is_too_large_goes_where_its_large_invite_went(probe, owner)
     probe.endpoint.client.send_ack(transaction, dialog, TYPE, LARGE)
     [ack] = probe.sent()
     assert (ack.peer, ack.request.via.transport) == (CUSTOMER_BY_TCP, "TCP")
-    assert problems_of(ack.request) == []
+    assert ack.request.problems() == []
 
 
 @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
@@ -214,7 +213,7 @@ def test_refused_by_tcp_a_large_request_within_a_dialog_goes_back_to_udp_as_the_
     one, other = by_tcp.request, by_udp.request
     assert (by_udp.peer, other.via.transport) == (CUSTOMER, "UDP")
     assert one.via.branch == other.via.branch
-    assert problems_of(other) == []
+    assert other.problems() == []
     assert [one.header(name) for name in ("from", "to", "call-id", "cseq")] == [
         other.header(name) for name in ("from", "to", "call-id", "cseq")
     ]

@@ -13,6 +13,7 @@ from vosd.sip.headers.cseq import CSeq
 from vosd.sip.headers.name_addr import NameAddr
 from vosd.sip.headers.names import SPELLINGS, canonical
 from vosd.sip.headers.via import Via
+from vosd.sip.strictness.problems import request_problems, response_problems
 from vosd.sip.wire.grammar import first_of, split_list
 from vosd.sip.wire.uri import Uri
 
@@ -214,6 +215,10 @@ class Request(Message, eq=False, gc=False):
             self._target = Uri.parse(self.uri)
         return self._target
 
+    def problems(self) -> list[str]:
+        """Return what a strict peer would refuse although it can be read, one sentence each."""
+        return request_problems(self)
+
     def __repr__(self) -> str:
         return f"<{self.method} {self.uri} {self.call_id}>"
 
@@ -225,6 +230,10 @@ class Response(Message, eq=False, gc=False):
     reason: str
     key: str = ""
     """Key of the client transaction (RFC 3261 section 17.1.3), of a head in the usual form; else empty."""
+
+    def problems(self) -> list[str]:
+        """Return what a strict peer would refuse although it can be read, one sentence each."""
+        return response_problems(self)
 
     def __repr__(self) -> str:
         return f"<{self.status} {self.reason} {self.call_id}>"

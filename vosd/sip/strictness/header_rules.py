@@ -1,7 +1,6 @@
 """Strict rules for the values of headers, with a sentence for each violation.
 
-The switch itself parses more liberally (the other modules of this package); it checks here before it forwards a header
-of one side to the other. The patterns are built from ``abnf``.
+The patterns are built from ``abnf``.
 """
 
 import re
@@ -9,7 +8,7 @@ from datetime import date
 from functools import cache
 from typing import Final, NamedTuple
 
-from doubles.abnf import (
+from vosd.sip.strictness.abnf import (
     ADDRESS,
     AUTH_PARAM,
     CALL_ID,

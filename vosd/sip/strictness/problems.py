@@ -1,19 +1,21 @@
 """Find what a strict peer would refuse in a parsed message, in plain sentences.
 
 Owns the rules for whole messages: the first line, which headers are required, which may occur once, which must agree.
-The rules of single headers are in ``doubles.header_rules``.
+The rules of single headers are in ``header_rules``. No call passes here.
 """
 
 import re
 from collections import Counter
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from doubles.header_rules import header_fault, is_text, request_uri_fault, shown, title
+from vosd.sip.strictness.header_rules import header_fault, is_text, request_uri_fault, shown, title
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.grammar import TOKEN
-from vosd.sip.wire.message import Message, Request, Response
 from vosd.sip.wire.uri import Uri
+
+if TYPE_CHECKING:
+    from vosd.sip.wire.message import Message, Request, Response
 
 _TOKEN: Final = re.compile(rf"{TOKEN}\Z", re.ASCII)
 _ONCE: Final = frozenset({
@@ -37,13 +39,17 @@ _SIP_SCHEMES: Final = frozenset({"sip", "sips"})
 _COOKIE: Final = "z9hG4bK"
 
 
-def problems_of(message: Request | Response) -> list[str]:
-    """Return what a strict peer would refuse, one sentence each (RFC 3261 sections 7, 8.1.1, 8.2.6 and 25)."""
-    found = _in_request(message) if isinstance(message, Request) else _in_response(message)
-    return [sentence for sentence in found if sentence]
+def request_problems(request: "Request") -> list[str]:
+    """Return what a strict peer would refuse of a request, one sentence each (RFC 3261 sections 7, 8.1.1 and 25)."""
+    return [sentence for sentence in _in_request(request) if sentence]
 
 
-def _in_request(request: Request) -> Iterator[str | None]:
+def response_problems(response: "Response") -> list[str]:
+    """Return what a strict peer would refuse of a response, one sentence each (RFC 3261 sections 7, 8.2.6 and 25)."""
+    return [sentence for sentence in _in_response(response) if sentence]
+
+
+def _in_request(request: "Request") -> Iterator[str | None]:
     method = request.method
     yield request_uri_fault(request.uri) or _unknown_scheme(request)
     yield from _in_any(request)
@@ -57,14 +63,14 @@ def _in_request(request: Request) -> Iterator[str | None]:
     yield from _in_contact(request)
 
 
-def _unknown_scheme(request: Request) -> str | None:
+def _unknown_scheme(request: "Request") -> str | None:
     """Return a URI scheme that most peers refuse with 416 (section 8.2.2.1), or None."""
     if request.uri.partition(":")[0].lower() in _SCHEMES:
         return None
     return f"The Request-URI has a scheme that is neither sip, sips nor tel: {shown(request.uri)}."
 
 
-def _in_contact(request: Request) -> Iterator[str]:
+def _in_contact(request: "Request") -> Iterator[str]:
     contacts = request.headers("contact")
     if request.method in _ESTABLISHES_DIALOG:
         if len(contacts) > 1:
@@ -77,7 +83,7 @@ def _in_contact(request: Request) -> Iterator[str]:
         yield "Contact may be * only by itself, in REGISTER requests with Expires 0."
 
 
-def _in_response(response: Response) -> Iterator[str | None]:
+def _in_response(response: "Response") -> Iterator[str | None]:
     status = response.status
     if not is_text(response.reason):
         yield f"The reason phrase must be text without control characters, not {shown(response.reason)}."
@@ -92,7 +98,7 @@ def _in_response(response: Response) -> Iterator[str | None]:
         yield _without_tag(response, "to", response.to_tag)
 
 
-def _in_any(message: Message) -> Iterator[str | None]:
+def _in_any(message: "Message") -> Iterator[str | None]:
     """Check what requests and responses have in common."""
     if message.fault is not None:
         yield f"A strict reader refuses the whole message: {message.fault}."
@@ -113,17 +119,17 @@ def _in_any(message: Message) -> Iterator[str | None]:
         yield from _absent(message, ("content-type",), "messages with a body")
 
 
-def _absent(message: Message, names: tuple[str, ...], where: str) -> Iterator[str]:
+def _absent(message: "Message", names: tuple[str, ...], where: str) -> Iterator[str]:
     for name in names:
         if message.header(name) is None:
             yield f"{title(name)} must be there in {where}."
 
 
-def _without_tag(message: Message, name: str, tag: str) -> str | None:
+def _without_tag(message: "Message", name: str, tag: str) -> str | None:
     return None if tag or message.header(name) is None else f"{title(name)} must have a tag."
 
 
-def _method_counted(message: Message) -> str | None:
+def _method_counted(message: "Message") -> str | None:
     """Return the method of CSeq; None if it cannot be read, which is a fault of its own."""
     try:
         return message.cseq.method
@@ -131,14 +137,14 @@ def _method_counted(message: Message) -> str | None:
         return None
 
 
-def _branch(message: Message) -> str:
+def _branch(message: "Message") -> str:
     try:
         return message.via.branch
     except ParseError:
         return ""
 
 
-def _is_sip(request: Request) -> bool:
+def _is_sip(request: "Request") -> bool:
     try:
         contact = request.contact
         return contact is not None and Uri.parse(contact.uri).scheme in _SIP_SCHEMES

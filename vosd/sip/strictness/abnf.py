@@ -1,9 +1,9 @@
 r"""The grammar of RFC 3261 section 25 for strict checks: words, addresses and their combinations.
 
-Owns fragments of patterns; ``rules`` assigns them to headers. A value is one header line with its folded lines joined,
-so blanks are ``[ \t]``; invalid UTF-8 appears as surrogates. Patterns are linear: they use possessive and atomic groups
-except where two readings are possible. A repeated group of several parts is written ``(?>(?:...)*)``: in Python before
-3.11.5, which Debian 12 has, ``(?:...)*+`` keeps a partly matched repetition (CPython issue 106052).
+Owns fragments of patterns; ``header_rules`` assigns them to headers. A value is one header line with its folded lines
+joined, so blanks are ``[ \t]``; invalid UTF-8 appears as surrogates. Patterns are linear: they use possessive and
+atomic groups except where two readings are possible. A repeated group of several parts is written ``(?>(?:...)*)``: in
+Python before 3.11.5, which Debian 12 has, ``(?:...)*+`` keeps a partly matched repetition (CPython issue 106052).
 """
 
 from typing import Final
