@@ -64,6 +64,7 @@ async def test_a_call_has_the_values_of_its_record(filled: SqlSpans) -> None:
         "agents": (),
         "corrections": (),
         "vendor_rate_group": None,
+        "refusal": "",
     }
     assert past.vendor_ms == record.ended_at - (record.vendor_answered_at or 0)
 
@@ -87,6 +88,14 @@ async def test_the_rate_group_of_the_vendor_is_that_of_its_charge(filled: SqlSpa
         call_id(CALLS - 1): None,
         call_id(9): "buy",
     }
+
+
+async def test_a_call_that_had_no_gateway_has_the_reason_of_its_refusal(filled: SqlSpans, database: Database) -> None:
+    verdicts = '{"refusal":"caller in dynamic blacklist: 1000 of acme, frequency above 3"}'
+    refused = msgspec.structs.replace(refused_call(9, customer_account="b"), verdicts=verdicts)
+    await SqlBooks(database).book([refused])
+    found = [call.refusal async for page in filled.pages(CallFilter(limit=3), with_refusals=True) for call in page]
+    assert found == ["caller in dynamic blacklist: 1000 of acme, frequency above 3", "", ""]
 
 
 async def test_a_gateway_that_was_too_dear_was_not_tried(database: Database) -> None:

@@ -38,6 +38,8 @@ _JUDGED: Final = frozenset(
 )
 """Refusals that a simulation decides again; others are due to live state, money, or the caller and its address."""
 
+_LISTED: Final = "caller in dynamic blacklist: "
+"""Beginning of the reason for which a caller on the dynamic blacklist is refused (``ListedCaller``)."""
 _OF_MONEY: Final = frozenset({"currencies", "unconverted", "fee", "cost", "margin", "loss", "loss_calls"})
 """Fields of an answer that are about money."""
 
@@ -146,7 +148,7 @@ class Simulation:
     def add(self, past: PastCall) -> None:
         """Route a call again, and add what it was and what it would be."""
         self.seen += 1
-        if past.mapping_gateway is None or (past.routing_gateway is None and past.end_reason not in _JUDGED):
+        if past.mapping_gateway is None or (past.routing_gateway is None and not _is_judged(past)):
             self._left_out[past.end_reason] += 1
             return
         ms, vendor_ms = past.customer_ms, past.vendor_ms
@@ -278,6 +280,11 @@ class Simulation:
     def _side(self, sums: CallSums, place: int) -> dict[str, object]:
         without = self._refused[place].total()
         return {**sums.counts(), "without_route": without, "loss_calls": sums.losses}
+
+
+def _is_judged(past: PastCall) -> bool:
+    """Return whether a refusal is decided again: the dynamic blacklist gives the reason that number rules give."""
+    return past.end_reason in _JUDGED and not past.refusal.startswith(_LISTED)
 
 
 def _as_it_was(past: PastCall) -> SimulatedCall:

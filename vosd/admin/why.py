@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import msgspec
 
-from vosd.callcontrol.verdicts import Excluded, Verdicts
+from vosd.callcontrol.verdicts import Excluded, Verdicts, verdicts_in
 from vosd.cdr.record import Attempt, CallRecord
 from vosd.routing.routes import Cause
 
@@ -16,7 +16,7 @@ def why(record: CallRecord) -> dict[str, Any]:
 
     ``is_kept`` is false for an answered call that keeps no verdicts: then only its attempts are known.
     """
-    kept = _verdicts(record.verdicts)
+    kept = verdicts_in(record.verdicts)
     verdicts = kept or _NONE
     tried = tried_of(record)
     named = {each.routing_gateway for each in verdicts.left}
@@ -45,16 +45,6 @@ def why(record: CallRecord) -> dict[str, Any]:
 def tried_of(record: CallRecord) -> list[Attempt]:
     """Return the gateways that were called, without those that the loss guard left out."""
     return [each for each in record.attempts if each.was_tried]
-
-
-def _verdicts(document: str | None) -> Verdicts | None:
-    """Return the verdicts of a record; None where it has none, or where they are damaged."""
-    if document is None:
-        return None
-    try:
-        return msgspec.json.decode(document, type=Verdicts)
-    except msgspec.DecodeError:
-        return None
 
 
 def _of_attempt(attempt: Attempt) -> str:

@@ -65,6 +65,16 @@ def verdicts(call: CallRequest, choice: RouteChoice | None) -> str | None:
     return None if found == _EMPTY else _encode(escaped(found)).decode()
 
 
+def verdicts_in(document: str | None) -> Verdicts | None:
+    """Return the verdicts of a record; None where it has none, or where they are damaged."""
+    if document is None:
+        return None
+    try:
+        return msgspec.json.decode(document, type=Verdicts)
+    except msgspec.DecodeError:
+        return None
+
+
 def reason(left: LeftOut) -> str:
     """Return why a gateway was left out: the word of its cause, a colon, and what there is to say."""
     return left.cause.because(left.detail[:_DETAIL_MAX])

@@ -68,6 +68,8 @@ class PastCall(NamedTuple):
     """One of each charge that was corrected; read on request only."""
     vendor_rate_group: str | None = None
     """By which the vendor is paid, as the charge has it; read on request only."""
+    refusal: str = ""
+    """The reason for which a call had no gateway, in words; read on request only."""
 
     @property
     def customer_ms(self) -> int | None:

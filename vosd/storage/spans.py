@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import Row, or_, select
 
+from vosd.callcontrol.verdicts import verdicts_in
 from vosd.cdr.past import ALWAYS_READ, PastAgent, PastCall, PastCorrection
 from vosd.cdr.record import AGENT, TOO_DEAR, VENDOR
 from vosd.storage import schema
@@ -40,6 +41,7 @@ class SqlSpans:
         with_tried: bool = False,
         with_charges: bool = False,
         with_vendor_group: bool = False,
+        with_refusals: bool = False,
     ) -> AsyncGenerator[Sequence[PastCall], None]:
         """Yield the calls that fit, newest first, some thousands at a time.
 
@@ -63,6 +65,8 @@ class SqlSpans:
                     calls = await _with_charges(connection, calls)
                 if with_vendor_group and calls:
                     calls = await _with_vendor_group(connection, calls)
+                if with_refusals and calls:
+                    calls = await _with_refusals(connection, calls)
             if calls:
                 yield calls
             if len(calls) < part.limit:
@@ -125,6 +129,17 @@ async def _with_vendor_group(connection: AsyncConnection, calls: list[PastCall])
     )
     groups = {row.call_id: row.rate_group for row in await connection.execute(query)}
     return [call._replace(vendor_rate_group=groups.get(call.call_id)) for call in calls]
+
+
+async def _with_refusals(connection: AsyncConnection, calls: list[PastCall]) -> list[PastCall]:
+    """Return the calls with the reasons for which they had no gateway."""
+    refused = [call.call_id for call in calls if call.routing_gateway is None]
+    rows = await connection.execute(select(_cdr.call_id, _cdr.verdicts).where(_cdr.call_id.in_(refused)))
+    found = {row.call_id: verdicts_in(row.verdicts) for row in rows}
+    return [
+        call._replace(refusal=verdicts.refusal) if (verdicts := found.get(call.call_id)) is not None else call
+        for call in calls
+    ]
 
 
 async def _corrections(connection: AsyncConnection, call_ids: Collection[str]) -> dict[str, tuple[PastCorrection, ...]]:

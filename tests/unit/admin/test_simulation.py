@@ -15,6 +15,7 @@ from vosd.billing.accounts import AccountType
 from vosd.billing.exchange import ExchangeRate
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.past import PastAgent, PastCall
+from vosd.routing.dynamic_lists import ListedCaller, ListingCause
 from vosd.routing.lookups import PortabilityTerms, RedirectTerms
 from vosd.routing.plan import Criterion, RoutingPlan
 from vosd.routing.special_numbers import SpecialNumbers
@@ -193,6 +194,16 @@ def test_calls_that_came_to_no_search_are_left_out() -> None:
         {"reason": "Unknown Source", "calls": 1},
         {"reason": "User Agent Not Allowed", "calls": 1},
     ]
+
+
+def test_calls_of_callers_on_the_dynamic_blacklist_are_left_out() -> None:
+    """Their reason is that of rules for numbers, too, which decide again."""
+    caller = ListedCaller("acme", "1000", ListingCause.FREQUENCY, 3, AT, AT, AT)
+    listed, by_rules = (
+        refused(end_reason="Number Not Allowed", refusal=each) for each in (str(caller), "acme: denied")
+    )
+    found = simulated(catalogue(DEAR), [listed, by_rules])
+    assert (found["left_out"], found["calls"]) == ([{"reason": "Number Not Allowed", "calls": 1}], 1)
 
 
 def test_a_mapping_gateway_that_is_gone_has_no_calls() -> None:
