@@ -9,10 +9,12 @@ from typing import Final
 
 import msgspec
 
-from vosd.billing.deck_rows import COLUMNS_AHEAD, DeckRow
+from vosd.billing.deck_rows import COLUMNS_AHEAD, ENDS, DeckRow
 
 EXAMPLES_MAX: Final = 100
 """Prefixes of each kind of change that are named."""
+_NEVER: Final = "9999-12-31"
+"""The day that vendors write as the end of rates that have none."""
 
 
 class DeckChangeKind(Enum):
@@ -22,10 +24,10 @@ class DeckChangeKind(Enum):
     UP = "up"
     DOWN = "down"
     CHANGED = "changed"
-    """The price is the same and another column is not."""
+    """The price is the same and another column, or the end of the rate, is not."""
     UNCHANGED = "unchanged"
     CLOSED = "closed"
-    """It has no rate any more, or is marked as closed."""
+    """It has no rate any more, for its rates have ended or it is taken out, or is marked as closed."""
     OPENED = "opened"
     """It was marked as closed and is not any more: it has a rate, or its numbers have that of a shorter prefix."""
 
@@ -49,7 +51,7 @@ class Example(msgspec.Struct, frozen=True):
     fallback: Fallback | None = None
     """The rate of its numbers after it is taken out; None = no rate."""
     others: Mapping[str, tuple[str, str]] = {}
-    """The other columns that change, each before and after; empty = the default."""
+    """The other columns that change, ``effective_to`` among them, each before and after; empty = the default."""
     begins: str | None = None
     """From when the change holds, ISO 8601 UTC; None = at once."""
 
@@ -85,8 +87,11 @@ class DeckChanges:
     """Increases that begin before ``notice_until``."""
     short_examples: list[Example] = field(default_factory=list)
 
-    def note(self, prefix: str, before: DeckRow | None, after: DeckRow, begins: str | None) -> None:
-        """Count a prefix of the new deck, by the last rates that it had and will have, the latter from ``begins``."""
+    def note(self, prefix: str, before: DeckRow | None, after: DeckRow | None, begins: str | None) -> None:
+        """Count a prefix of the new deck, by the last rates that it had and will have, the latter from ``begins``.
+
+        None = its rates have ended.
+        """
         self._count(_kind(before, after), prefix, before, after, begins)
 
     def note_taken_out(self, prefix: str, before: DeckRow | None, shorter: DeckRow | None, begins: str | None) -> None:
@@ -133,7 +138,9 @@ def _kind(before: DeckRow | None, after: DeckRow | None) -> DeckChangeKind:
     price_before = None if before is None or before.closed else before.price
     price_after = None if after is None or after.closed else after.price
     if before is not None and before.closed:
-        return DeckChangeKind.UNCHANGED if after is not None and after.closed else DeckChangeKind.OPENED
+        if after is None or not after.closed:
+            return DeckChangeKind.OPENED
+        return DeckChangeKind.UNCHANGED if _end(before) == _end(after) else DeckChangeKind.CHANGED
     if price_before is None and price_after is None:
         return DeckChangeKind.UNCHANGED if after is None else DeckChangeKind.CLOSED
     if price_before is None:
@@ -146,7 +153,13 @@ def _kind(before: DeckRow | None, after: DeckRow | None) -> DeckChangeKind:
             return DeckChangeKind.UP if amount_before < amount_after else DeckChangeKind.DOWN
     assert before is not None
     assert after is not None
-    return DeckChangeKind.UNCHANGED if before.others == after.others else DeckChangeKind.CHANGED
+    is_same = before.others == after.others and _end(before) == _end(after)
+    return DeckChangeKind.UNCHANGED if is_same else DeckChangeKind.CHANGED
+
+
+def _end(row: DeckRow | None) -> str:
+    """Return when a rate ends; empty = never, or there is none."""
+    return "" if row is None or row.ends.startswith(_NEVER) else row.ends
 
 
 def _shown(row: DeckRow | None) -> str | None:
@@ -154,12 +167,15 @@ def _shown(row: DeckRow | None) -> str | None:
 
 
 def _others_that_differ(header: str, before: DeckRow | None, after: DeckRow | None) -> dict[str, tuple[str, str]]:
-    """Return the columns behind ``COLUMNS_AHEAD`` that are not the same, each with its text before and after."""
-    if before is None or after is None or before.others == after.others or after.closed:
+    """Return the end and the columns behind ``COLUMNS_AHEAD`` that are not the same, each before and after."""
+    if after is None:
         return {}
+    ends = {} if _end(before) == _end(after) else {ENDS: (_end(before), _end(after))}
+    if before is None or before.others == after.others or after.closed:
+        return ends
     names = header.split(",")[len(COLUMNS_AHEAD) :]
     cells = zip(names, *csv.reader([before.others, after.others], strict=True), strict=False)
-    return {name: (was, becomes) for name, was, becomes in cells if was != becomes}
+    return ends | {name: (was, becomes) for name, was, becomes in cells if was != becomes}
 
 
 def counts_by_name(changes: DeckChanges) -> Mapping[str, int]:

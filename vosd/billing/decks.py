@@ -105,15 +105,16 @@ def merged(
             changes.counts[DeckChangeKind.UNCHANGED] += 1
             lines = after
         elif not before and len(after) == 1 and (only := cut(after[0])).closed != REMOVED_WORD:
-            changes.note(prefix, None, only, _later(only.begins, now))
+            changes.note(prefix, None, _last([only], now), _later(only.begins, now))
             lines = after
         elif after:
             rows_before, rows_after = [*map(cut, before)], [*map(cut, after)]
-            begins, last_before = rows_after[-1].begins, _lasting(rows_before[-1], now) if before else None
+            begins, last_before = rows_after[-1].begins, _last(rows_before, now)
             rows_after = filled.rows(rows_after, rows_before)
             rows = _with(rows_before, rows_after, now)
-            if rows_after[-1].closed != REMOVED_WORD:
-                changes.note(prefix, last_before, rows[-1], _later(begins, now))
+            last = None if rows_after[-1].closed == REMOVED_WORD else _last(rows, now)
+            if last is not None:
+                changes.note(prefix, last_before, last, _later(begins, now))
             elif before:
                 fallback = shorter.of(prefix, max(now, begins))
                 changes.note_taken_out(prefix, last_before, fallback, _later(begins, now))
@@ -125,10 +126,10 @@ def merged(
             rows_before = [*map(cut, before)]
             rows = _until(rows_before, effective, now)
             if rows == rows_before:  # its rates end before the file begins
-                changes.note(prefix, _lasting(rows_before[-1], now), rows[-1], None)
+                changes.note(prefix, rows[-1], rows[-1], None)
             else:
                 fallback = shorter.of(prefix, moment)
-                changes.note_taken_out(prefix, _lasting(rows_before[-1], now), fallback, _later(effective, now))
+                changes.note_taken_out(prefix, _last(rows_before, now), fallback, _later(effective, now))
             lines = [row.line for row in rows]
         if lines:
             shorter.note(prefix, lines)
@@ -209,9 +210,9 @@ def _with(before: list[DeckRow], after: Sequence[DeckRow], now: str) -> list[Dec
     return kept
 
 
-def _lasting(row: DeckRow, now: str) -> DeckRow | None:
-    """Return a row unless it has ended."""
-    return None if row.ends and row.ends <= now else row
+def _last(rows: Sequence[DeckRow], now: str) -> DeckRow | None:
+    """Return the row that comes into force last of those that have not ended; None = all have."""
+    return next((row for row in reversed(rows) if not row.ends or row.ends > now), None)
 
 
 def _joined(kept: list[DeckRow], rows: list[DeckRow]) -> list[DeckRow]:

@@ -6,7 +6,7 @@ from types import TracebackType
 
 from vosd.base.csv_text import CsvWriter
 from vosd.billing.deck_changes import DeckChangeKind, Each, Example
-from vosd.billing.deck_rows import COLUMNS_AHEAD
+from vosd.billing.deck_rows import COLUMNS_AHEAD, ENDS
 from vosd.wiring.deck_errors import DeckFileError
 
 _OWN = ("change", "prefix", "price_before", "price_after", "begins", "price_then", "prefix_then")
@@ -19,7 +19,7 @@ class ChangesFile:
         """``header`` has the names of the columns of a deck."""
         self.each: Each | None = None if path is None else self._add
         self._path = path
-        self._others = header.split(",")[len(COLUMNS_AHEAD) :]
+        self._others = [ENDS, *header.split(",")[len(COLUMNS_AHEAD) :]]
         self._open = ExitStack()
         self._writer: CsvWriter | None = None
 

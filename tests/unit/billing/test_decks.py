@@ -209,6 +209,57 @@ def test_a_prefix_that_has_ended_counts_as_new_when_it_comes_back():
     assert imported([line("1", ends=PAST)], [line("2")])[1] == {DeckChangeKind.UNCHANGED: 1, DeckChangeKind.NEW: 1}
 
 
+def test_a_prefix_whose_rates_have_all_ended_is_taken_out():
+    changes = DeckChanges()
+    old = [line("4", "0.02"), line("44"), line("45"), line("46", "0.01", PAST)]
+    ended = [line("44", "0.01", "", PAST), line("45", "0.03", "", NOW), line("46", "0.01", PAST, NOW)]
+    new = [line("4", "0.02"), *ended, line("47", ends=PAST)]
+    assert [*merged(old, new, Mode.FULL, changes, now=NOW)] == new
+    assert {kind: count for kind, count in changes.counts.items() if count} == {
+        DeckChangeKind.CLOSED: 3,
+        DeckChangeKind.UNCHANGED: 2,
+    }
+    assert changes.examples[DeckChangeKind.CLOSED] == [
+        Example(gone, "0.01", None, True, Fallback("4", "0.02")) for gone in ("44", "45", "46")
+    ]
+    assert (changes.lost, changes.fallen, changes.unrated) == (3, 3, 0)
+
+
+def test_of_several_rates_the_last_one_that_has_not_ended_is_compared():
+    promotion = line("1", "0.005", PAST, NOW)
+    changes = DeckChanges()
+    assert [*merged([line("1")], [line("1"), promotion], Mode.FULL, changes, now=NOW)] == [line("1"), promotion]
+    assert changes.counts[DeckChangeKind.UNCHANGED] == 1
+    assert imported([line("1"), promotion], [line("1", "0.02")])[1] == {DeckChangeKind.UP: 1}
+
+
+def test_the_end_of_a_rate_is_named_where_it_changes():
+    changes = DeckChanges()
+    never = "9999-12-31T23:59:59.999Z"
+    old = [line("1"), line("2"), line("3"), line("4", ends=SOON), line("5", "0", closed="yes"), line("6")]
+    new = [
+        line("1", "0.005", SOON, LATER),
+        line("2", ends=SOON),
+        line("3", ends=never),
+        line("4"),
+        line("5", "0", ends=SOON, closed="yes"),
+        line("6", "0", ends=SOON, closed="yes"),
+        line("7", ends=SOON),
+    ]
+    assert [*merged(old, new, Mode.DELTA, changes, now=NOW)] == sorted([line("1", ends=SOON), *new])
+    assert changes.examples[DeckChangeKind.DOWN] == [
+        Example("1", "0.01", "0.005", others={"effective_to": ("", LATER)}, begins=SOON)
+    ]
+    assert changes.examples[DeckChangeKind.CHANGED] == [
+        Example("2", "0.01", "0.01", others={"effective_to": ("", SOON)}),
+        Example("4", "0.01", "0.01", others={"effective_to": (SOON, "")}),
+        Example("5", None, None, others={"effective_to": ("", SOON)}),
+    ]
+    assert changes.examples[DeckChangeKind.CLOSED] == [Example("6", "0.01", None, others={"effective_to": ("", SOON)})]
+    assert changes.examples[DeckChangeKind.NEW] == [Example("7", None, "0.01", others={"effective_to": ("", SOON)})]
+    assert changes.counts[DeckChangeKind.UNCHANGED] == 1
+
+
 def test_examples_name_the_prices_before_and_after():
     changes = DeckChanges()
     assert [*merged([line("1", "0.01"), line("2"), line("3")], [line("1", "0.02")], Mode.FULL, changes, now=NOW)]
