@@ -1,6 +1,6 @@
 """Values of the stored decks as operators see them; the switch's own are in ``catalogue.decks``."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 
 import msgspec
@@ -42,3 +42,12 @@ class StoredDeck(msgspec.Struct, frozen=True, kw_only=True):
     memo: str | None
     layout: str | None = None
     """The map by which its sheet was read, as text; None = it had our names."""
+
+
+def not_taken_back(versions: Iterable[StoredDeck]) -> Iterator[StoredDeck]:
+    """Yield the versions of a deck that no rollback has taken back; given and returned newest first."""
+    latest = None
+    for deck in versions:
+        if latest is None or deck.version <= latest:
+            yield deck
+            latest = deck.content

@@ -39,6 +39,7 @@ from vosd.config.decks.workbooks import SheetError
 from vosd.config.keys.rates import PricePer, RateKeys
 from vosd.config.reader.collector import without_collector
 from vosd.config.reader.times import machine_zone
+from vosd.storage.deck_values import not_taken_back
 from vosd.wiring.configured_switch import ConfiguredSwitch
 from vosd.wiring.deck_changes import ChangesFile
 from vosd.wiring.deck_errors import DeckFileError, DeckSteps
@@ -104,7 +105,7 @@ async def _imported(
     )
     example = PriceExample(group.price_per, switch.excerpt.billing_unit(group))
     earlier = await list_versions(office, who, ListDeckVersions(rate_group))
-    layouts = [deck.layout for deck in earlier] if given is None else []
+    layouts = [deck.layout for deck in not_taken_back(earlier)] if given is None else []
     margin = None
     with ChangesFile(wanted.changes_file, HEADER) as changes, closing(SheetFile(file, steps.at)) as sheet:
         steps.begin(f"reading {wanted.name}")

@@ -226,6 +226,25 @@ def test_a_rollback_is_a_new_version_with_old_rates(site):
     assert "no version 9" in site.run("rollback", "acme", "--to", "9", code=1)
 
 
+def test_a_rollback_takes_back_the_map_as_well(site):
+    def map_with(date_format: str) -> str:
+        columns = "columns: {prefix: Code, billing_rate: Rate, effective_from: Date}"
+        return site.write(f'{columns}\ndate_format: "{date_format}"\n', f"{date_format[1]}.yaml")
+
+    sheet = site.write("Code,Rate,Date\n44,0.05,01/12/2025\n", "dated.csv")
+    right, wrong = map_with("%d/%m/%Y"), map_with("%m/%d/%Y")
+    site.run("import", "acme", site.write("prefix,billing_rate\n44,0.01\n"))
+    site.run("import", "acme", sheet, "--map", wrong)
+    site.run("rollback", "acme")
+    site.run("import", "acme", sheet, code=1)
+    site.run("import", "acme", sheet, "--map", right)
+    site.run("import", "acme", sheet, "--map", wrong)
+    site.run("rollback", "acme", "--to", "4")
+    assert site.ask("import", "acme", sheet, "--dry-run")["layout"] == "d.yaml"
+    site.run("rollback", "acme", "--to", "5")
+    assert site.ask("import", "acme", sheet, "--dry-run")["layout"] == "m.yaml"
+
+
 def test_a_number_is_looked_up_in_the_version_of_the_moment(site):
     site.run("import", "acme", site.write(SHEET))
     found = site.ask("lookup", "acme", "+442071234")
