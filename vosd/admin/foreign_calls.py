@@ -17,6 +17,7 @@ from typing import BinaryIO, Final, NamedTuple
 import msgspec
 
 from vosd.base.csv_text import bounded_lines
+from vosd.base.date_formats import parsed_date
 from vosd.base.errors import VosError
 from vosd.base.money import LIMIT
 from vosd.base.number import without_separators
@@ -258,7 +259,7 @@ class _RowReader:
             if form is StartForm.ISO:
                 moment = datetime.fromisoformat(text)
             elif isinstance(form, str):
-                moment = datetime.strptime(text, form)  # noqa: DTZ007 - the zone is that of the map, see below
+                moment = parsed_date(text, form)
             else:
                 moment = _EPOCH + timedelta(milliseconds=_int_of(text, 1_000 if form is StartForm.UNIX else 1))
             again = _ONCE

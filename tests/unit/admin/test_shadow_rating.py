@@ -179,6 +179,14 @@ def test_starts_are_read_in_the_form_of_the_map(site: Site, start: str, written:
     assert (call.started_at, call.price) == (expected, Decimal(0))
 
 
+def test_a_start_whose_numbers_stand_together_needs_every_digit(site: Site) -> None:
+    map_text = f'{MAP}start: {{format: "%d%m%Y%H%M"}}\n'
+    rows = "Customer,Called,Begin,Seconds,Charge\na,1,010220261000,1,0\na,1,10220261000,1,0\n"
+    whole, cut = site.calls(map_text, rows)
+    assert isinstance(whole, ForeignCall)
+    assert isinstance(cut, BadRowError)
+
+
 def test_a_time_without_zone_is_of_the_zone_of_the_map(site: Site) -> None:
     starts = ("2026-07-01 12:00:00", "2026-12-01 12:00:00", "2026-10-25 02:30:00", "2026-03-29 02:30:00")
     rows = "Customer,Called,Begin,Seconds,Charge\n" + "".join(f"a,1,{start},1,0\n" for start in starts)

@@ -284,6 +284,10 @@ def test_a_rate_that_ends_before_it_begins_is_refused(sheet):
         ("2026-12-31 18:00", None, ZoneInfo("Europe/Berlin"), "2026-12-31T17:00:00.000Z"),
         ("31/12/2026", "%d/%m/%Y", UTC, "2026-12-31T00:00:00.000Z"),
         ("12/31/2026 11:30 PM", "%m/%d/%Y %I:%M %p", UTC, "2026-12-31T23:30:00.000Z"),
+        ("1/2/2026", "%d/%m/%Y", UTC, "2026-02-01T00:00:00.000Z"),
+        ("01122026", "%d%m%Y", UTC, "2026-12-01T00:00:00.000Z"),
+        ("01122026 9:30 PM", "%d%m%Y %I:%M %p", UTC, "2026-12-01T21:30:00.000Z"),
+        ("1Dec26 0930", "%d%b%y %H%M", UTC, "2026-12-01T09:30:00.000Z"),
         ("2026-07-01", "%d/%m/%Y", ZoneInfo("Europe/Berlin"), "2026-06-30T22:00:00.000Z"),
     ],
 )
@@ -306,6 +310,10 @@ def test_the_last_day_of_all_is_the_end_of_what_never_ends(text, date_format, zo
         ("31.12.2026", None, UTC),
         ("2026-02-30", None, UTC),
         ("31/31/2026", "%d/%m/%Y", UTC),
+        ("1122026", "%d%m%Y", UTC),  # 01122026 whose zero is lost, or 11 February?
+        ("1122026", "%m%d%Y", UTC),
+        ("11226", "%d%m%y", UTC),
+        ("01122026 930", "%d%m%Y %H%M", UTC),
         ("2026-03-29 02:30", None, ZoneInfo("Europe/Berlin")),  # the clocks skip it
         ("2026-10-25 02:30", None, ZoneInfo("Europe/Berlin")),  # the clocks show it twice
         ("9999-12-31T23:00:00-05:00", None, UTC),  # in the year 10000

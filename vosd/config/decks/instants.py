@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Final
 
+from vosd.base.date_formats import parsed_date
 from vosd.cdr.columns import iso_utc
 from vosd.config.reader.fields import LAST_MS, ExpectedError
 
@@ -42,7 +43,7 @@ def instant_reader(date_format: str | None, zone: tzinfo, *, is_end: bool = Fals
             raise ExpectedError(_AMBIGUOUS)
         else:
             is_day = not set(_DIRECTIVES.findall(date_format)) & set("HI")
-            moment = _parsed(text, _parser(date_format), f"a date as {date_format}")
+            moment = _parsed(text, lambda text: parsed_date(text, date_format), f"a date as {date_format}")
         if is_end and moment.date() == date.max:
             return iso_utc(LAST_MS)  # whatever the zone: it stands for "never"
         if is_day and is_end:
@@ -53,10 +54,6 @@ def instant_reader(date_format: str | None, zone: tzinfo, *, is_end: bool = Fals
             raise ExpectedError(_EXPECTED) from None
 
     return read
-
-
-def _parser(date_format: str) -> Callable[[str], datetime]:
-    return lambda text: datetime.strptime(text, date_format)  # noqa: DTZ007 - the zone follows
 
 
 def _parsed(text: str, parse: Callable[[str], datetime], expected: str) -> datetime:
