@@ -6,6 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+import xlsxwriter
 from doubles.installation import Installation
 from doubles.workbook import Raw, xlsx
 
@@ -195,6 +196,26 @@ def test_an_error_in_a_cell_of_a_workbook_is_no_account(installation: Installati
     file = xlsx(installation.config.with_name("customers.xlsx"), [[*HEADER.strip().split(",")], account])
     assert "Account ID: value '#ERROR': expected a value, not an error" in refused(installation, str(file))[0]
     assert entries(installation) == 0
+
+
+def test_a_merged_balance_is_refused_and_the_sheet_that_is_read_is_named(installation: Installation) -> None:
+    file = installation.config.with_name("customers.xlsx")
+
+    def write(merged: str) -> None:
+        with xlsxwriter.Workbook(file) as book:
+            book.add_worksheet("Old").hide()
+            page = book.add_worksheet("Customers")
+            page.activate()
+            for row, line in enumerate((HEADER, SOUTH, SOUTH.replace("south", "east"))):
+                page.write_row(row, 0, line.strip().split(","))
+            page.merge_range(merged, 100)
+
+    write("C2:C3")
+    expected = "expected a cell of its own in each row and column, not a merged one"
+    assert refused(installation, str(file)) == [f"{file}:3: Balance: value '100': {expected}"]
+    write("L2:L3")
+    said = installation.vosd("definitions", "import", str(file), "--map", str(EXAMPLE)).stderr
+    assert "assumed: sheet 'Customers': the first visible one of 2 sheets" in said
 
 
 def test_points_that_separate_no_thousands_are_refused_with_a_decimal_comma(installation: Installation) -> None:

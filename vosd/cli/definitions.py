@@ -348,6 +348,8 @@ def _import_sheet(invocation: Invocation, file: Path, map_: Path, **terms: Any) 
     read = read_object_sheet(file, map_, os.environ)
     if read.unread:
         output.remark(f"columns that the map does not name: {', '.join(read.unread)}")
+    for each in read.assumed:
+        output.remark(f"assumed: {each}")
     change_objects(invocation, import_sheet, lambda **order: msgspec.structs.replace(read.order, **order), **terms)
 
 

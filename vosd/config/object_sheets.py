@@ -14,6 +14,8 @@ from vosd.admin.office.sheet_import import ImportSheet, OpeningBalance, SheetObj
 from vosd.base.money import comma_to_point, parse_amount
 from vosd.catalogue.problems import ConfigError, ProblemList, SourceLine, suggestion
 from vosd.catalogue.stored_objects import KINDS
+from vosd.config.decks.assumptions import Assumption, Assumptions
+from vosd.config.decks.merged_cells import MERGED
 from vosd.config.decks.sheet_map import HEADER_LINE_MAX, decimal_mark, text_encoding
 from vosd.config.decks.sheets import SheetLine, lines_of
 from vosd.config.decks.workbook_errors import ERRORS
@@ -104,7 +106,7 @@ class ObjectMapKeys(Keys):
     encoding: Annotated[str | None, text_encoding()] = None
     """Encoding of a CSV file. Default: UTF-8 or UTF-16, else Windows-1252."""
     sheet: Annotated[str | None, line_of_text(1, 100)] = None
-    """The sheet of an XLSX file. Default: the first."""
+    """The sheet of an XLSX file. Default: the first that is visible."""
 
     @property
     def kinds(self) -> Mapping[str, KindKeys]:
@@ -132,10 +134,12 @@ class ObjectMapKeys(Keys):
 
 
 class ReadSheet(NamedTuple):
-    """The order that a sheet makes, and the headers of columns that the map does not name."""
+    """The order that a sheet makes."""
 
     order: ImportSheet
     unread: Sequence[str]
+    """Headers of columns that the map does not name."""
+    assumed: Sequence[Assumption]
 
 
 def read_object_sheet(path: Path, map_path: Path, environ: Mapping[str, str]) -> ReadSheet:
@@ -149,7 +153,9 @@ def read_object_sheet(path: Path, map_path: Path, environ: Mapping[str, str]) ->
     keys = read_section(ObjectMapKeys, read_files(map_path, environ, problems), "", problems)
     if keys is None or problems.has_errors:
         raise ConfigError(problems.in_order())
-    with closing(lines_of(path, header_line=keys.header_line, sheet=keys.sheet, encoding=keys.encoding)) as lines:
+    assumed = Assumptions()
+    found = lines_of(path, header_line=keys.header_line, sheet=keys.sheet, encoding=keys.encoding, assumed=assumed)
+    with closing(found) as lines:
         header = next(lines, SheetLine(keys.header_line, ()))
         reading = _SheetReading(path, keys, header, problems)
         if not problems.has_errors:
@@ -163,7 +169,7 @@ def read_object_sheet(path: Path, map_path: Path, environ: Mapping[str, str]) ->
         balances=tuple(reading.balances.values()),
         reference="" if keys.balances is None else keys.balances.reference,
     )
-    return ReadSheet(order, reading.unread)
+    return ReadSheet(order, reading.unread, assumed.in_order())
 
 
 class _SheetReading:
@@ -205,10 +211,7 @@ class _SheetReading:
             self._problems.error(place, "", f"{self._width} cells, as the header has, not {len(line.cells)}")
             return
         cells = {title: line.cells[at].strip() for title, at in self._at.items()}
-        errors = [title for title, cell in cells.items() if cell in ERRORS]
-        for title in errors:
-            self._problems.error(place, title, "a value, not an error or a formula that was not computed", cells[title])
-        if errors:
+        if not self._are_values(line, cells, place):
             return
         for title in self._amounts:
             if self._at[title] in line.decimals:  # its point would separate thousands where the comma is decimal
@@ -227,6 +230,20 @@ class _SheetReading:
                 self._problems.error(place, title, f"the same {kind} as line {earlier.line} has for the name", name)
         if self._keys.balances is not None:
             self._read_balance(self._keys.balances, cells, place)
+
+    def _are_values(self, line: SheetLine, cells: Mapping[str, str], place: SourceLine) -> bool:
+        """Return whether each cell has a value of its own; others are reported."""
+        is_sound = True
+        for title, cell in cells.items():
+            if cell == MERGED or self._at[title] in line.repeated:
+                expected = "a cell of its own in each row and column, not a merged one"
+            elif cell in ERRORS:
+                expected = "a value, not an error or a formula that was not computed"
+            else:
+                continue
+            self._problems.error(place, title, expected, cell)
+            is_sound = False
+        return is_sound
 
     def _object(self, kind: str, keys: KindKeys, cells: Mapping[str, str], place: SourceLine) -> dict[str, Any]:
         found: dict[str, Any] = {}

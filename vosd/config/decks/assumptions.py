@@ -1,6 +1,6 @@
 """Assumptions made while a sheet was read, each kind once with its first line, so that an operator can object."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 
@@ -37,6 +37,11 @@ class Assumptions:
         if (column, kind) not in self._found:
             shown = self.headers.get(column, column)
             self._found[column, kind] = Assumption(self.line, shown, value, meaning)
+
+    def add(self, others: Iterable[Assumption]) -> None:
+        """Add assumptions about lines of their own."""
+        for each in others:
+            self._found.setdefault((each.column, each.meaning), each)
 
     def in_order(self) -> Sequence[Assumption]:
         """Return them by line."""

@@ -21,6 +21,7 @@ from vosd.config.decks.footer import Footer
 from vosd.config.decks.sheet_map import SheetMapKeys
 from vosd.config.decks.sheets import SheetLine
 from vosd.config.decks.terms import AMOUNTS, ANY_PREFIX, APART, AREA, OTHERS, DeckTerms, TermsReader, joined
+from vosd.config.decks.workbook_errors import ERRORS
 from vosd.config.decks.workbooks import SheetError
 from vosd.config.keys.rates import PricePer, RateKeys
 from vosd.config.reader.fields import ExpectedError, FromText
@@ -166,7 +167,7 @@ class SheetReader:
         unread = [*columns.unread]
         meaningless = _Memory[str, str](_meaningless)
         footer = Footer(codes_at, price_at)
-        for number, cells, _ in sheet:
+        for number, cells, _, _ in sheet:
             self.assumed.line = number
             if len(cells) != columns.width:
                 if any(map(str.strip, cells)) and not footer.takes(number, cells):
@@ -256,7 +257,7 @@ class SheetReader:
         return found
 
     def _area(self, cell: str) -> str:
-        text = cell.strip() or self._terms.constants.get(AREA, "")
+        text = _value(cell.strip()) or self._terms.constants.get(AREA, "")
         _READ[AREA](text)
         return joined([text])
 
@@ -294,7 +295,7 @@ class SheetReader:
             elif name in AMOUNTS and name != PRICE:
                 read(name, lambda text, name=name: terms.amounts.read(text, name), amount)  # type: ignore[misc]
             elif name not in {PREFIX, PRICE}:
-                read(name, str, "")
+                read(name, _value, "")
         read(STATUS, terms.status, "a word")
         read(CURRENCY, terms.check_currency, "a currency")
         for index, header in columns.unread.items():
@@ -327,6 +328,17 @@ def _named(positions: Sequence[int], cells: Sequence[str], columns: SheetColumns
     for position, cell in zip(positions, cells, strict=True):
         row[position] = cell
     return columns.written(row)
+
+
+def _value(cell: str) -> str:
+    """Return a cell of any text.
+
+    Raises:
+        ExpectedError: it has no value of its own.
+    """
+    if cell in ERRORS:
+        raise ExpectedError("a value, not an error, a formula that was not computed or a merged cell")
+    return cell
 
 
 def _meaningless(cell: str) -> str:

@@ -156,7 +156,7 @@ class SheetMapKeys(Keys):
     encoding: Annotated[str | None, text_encoding()] = None
     """Encoding of a CSV file. Default: UTF-8 or UTF-16, else Windows-1252."""
     sheet: Annotated[str | None, line_of_text(1, 100)] = None
-    """The sheet of an XLSX file. Default: the first."""
+    """The sheet of an XLSX file. Default: the first that is visible."""
 
     @model_validator(mode="after")
     def _has_each_once(self) -> "SheetMapKeys":

@@ -30,6 +30,8 @@ class SheetLine(NamedTuple):
     decimals: Sequence[int] = ()
     """Positions of cells of a workbook that are numbers with decimals: these have a point, whatever the decimal mark
     of texts is."""
+    repeated: Sequence[int] = ()
+    """Positions of cells of a workbook with the value of a cell that is merged over several rows."""
 
 
 def silent(_done: int, _whole: int) -> None:
@@ -50,17 +52,18 @@ def lines_of(
     Args:
         path: a CSV file with the delimiter that its header has most of, or an XLSX file.
         header_line: the number of the line with the header.
-        sheet: name of the sheet of an XLSX file; None = the first.
+        sheet: name of the sheet of an XLSX file; None = the first visible one.
         encoding: of a CSV file; None = it is found out.
-        assumed: is filled.
+        assumed: is filled, by a workbook at its end.
         progress: is called now and then.
 
     Raises:
         SheetError: the file cannot be read, or not to its end.
     """
+    assumed = Assumptions() if assumed is None else assumed
     if path.suffix.lower() == XLSX:
-        return (SheetLine(*row) for row in rows_of(path, header_line, sheet, progress))
-    return _lines_of_csv(path, header_line, encoding, assumed or Assumptions(), progress)
+        return (SheetLine(*row) for row in rows_of(path, header_line, sheet, assumed, progress))
+    return _lines_of_csv(path, header_line, encoding, assumed, progress)
 
 
 class SheetFile:
@@ -75,6 +78,8 @@ class SheetFile:
         self._opened: tuple[int, str | None] | None = None
         self._header: SheetLine | None = None
         self._rest: Generator[SheetLine] | None = None
+        self._assumed = Assumptions()
+        """Filled while ``_rest`` is read."""
 
     def header(self, header_line: int, sheet: str | None, encoding: str | None) -> SheetLine | None:
         """Return the line with the header; None where the sheet ends before it.
@@ -87,7 +92,9 @@ class SheetFile:
                 return next(lines, None)
         if self._opened != (header_line, sheet):
             self.close()
-            self._rest = lines_of(self.path, header_line=header_line, sheet=sheet, progress=self._progress)
+            self._rest = lines_of(
+                self.path, header_line=header_line, sheet=sheet, assumed=self._assumed, progress=self._progress
+            )
             self._header = next(self._rest, None)
             self._opened = header_line, sheet
         return self._header
@@ -103,20 +110,22 @@ class SheetFile:
                 header_line=header_line,
                 sheet=sheet,
                 encoding=encoding,
-                assumed=assumed,
+                assumed=self._assumed,
                 progress=self._progress,
             )
         elif self._header is not None:
             yield self._header
-        self._opened, rest = None, self._rest
+        self._opened, rest, noted = None, self._rest, self._assumed
         if rest is not None:
             yield from rest
+        assumed.add(noted.in_order())
 
     def close(self) -> None:
         """End the process that reads a workbook."""
         if self._rest is not None:
             self._rest.close()
         self._opened = self._header = self._rest = None
+        self._assumed = Assumptions()
 
 
 def _lines_of_csv(

@@ -1,24 +1,27 @@
-"""Cells of a workbook that show an error or have a formula that was never computed.
+"""Cells of a workbook that show an error or have a formula that was never computed, and hidden rows.
 
-The reader of workbooks returns empty cells for them, and an empty price would close a prefix.
+The reader of workbooks returns empty cells for errors, and an empty price would close a prefix.
 """
 
 import re
 from collections.abc import Set
-from typing import IO, Final
+from typing import IO, Final, NamedTuple
 from xml.etree import ElementTree
 from zipfile import BadZipFile, ZipFile
 
+from vosd.config.decks.merged_cells import MERGED
+
 MARK: Final = "#ERROR"
 """Stands for such a cell: no code, no price, no date, no word of ours."""
-ERRORS: Final = frozenset({MARK, "#DIV/0!", "#N/A", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!"})
-"""Texts of such cells, also where a workbook was saved as CSV."""
+ERRORS: Final = frozenset({MARK, MERGED, "#DIV/0!", "#N/A", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!"})
+"""Texts of cells without a value of their own, also where a workbook was saved as CSV."""
 _PART: Final = 1 << 20
 _ERROR_CELL: Final = re.compile(rb"<(?:\w+:)?c\b([^>]*\st=[\"']e[\"'][^>]*)>")
 _UNCOMPUTED: Final = re.compile(
     rb"<(?:\w+:)?c\b([^>]*)>\s*<(?:\w+:)?f\b[^>]*(?:/>|>[^<]*</(?:\w+:)?f>)\s*"
     rb"(<(?:\w+:)?v\s*/>\s*|<(?:\w+:)?v>\s*</(?:\w+:)?v>\s*)?</(?:\w+:)?c>"
 )
+_HIDDEN_ROW: Final = re.compile(rb"<(?:\w+:)?row\b(?=[^>]*\shidden=[\"'](?:1|true)[\"'])[^>]*\sr=[\"'](\d{1,7})[\"']")
 _REFERENCE: Final = re.compile(rb"\sr=[\"']([A-Z]{1,3})(\d{1,7})[\"']")
 
 
@@ -26,8 +29,17 @@ class UnusualWorkbookError(Exception):
     """A workbook is not laid out as others are, so its errors cannot be found."""
 
 
-def unusable_cells(path: str, sheet: str | None) -> Set[tuple[int, int]]:
-    """Return line and column, both counted from 1, of the cells of a sheet without a usable value; None = the first.
+class Unusual(NamedTuple):
+    """Cells and rows of a sheet that its reader does not tell apart from others; all are counted from 1."""
+
+    unusable: Set[tuple[int, int]]
+    """Line and column of cells without a usable value."""
+    hidden: Set[int]
+    """Hidden rows."""
+
+
+def unusual_in(path: str, sheet: str) -> Unusual:
+    """Look for unusable cells and hidden rows of a sheet.
 
     Raises:
         UnusualWorkbookError: they cannot be found.
@@ -40,11 +52,11 @@ def unusable_cells(path: str, sheet: str | None) -> Set[tuple[int, int]]:
         raise UnusualWorkbookError from error
 
 
-def _part_of(archive: ZipFile, sheet: str | None) -> str:
+def _part_of(archive: ZipFile, sheet: str) -> str:
     """Return the member of the archive that has a sheet; StopIteration = there is none."""
     book = next(name for name in archive.namelist() if name.lower().endswith("xl/workbook.xml"))
     folder, _, name = book.rpartition("/")
-    sheets = (each for each in _elements(archive, book, "sheet") if sheet is None or each.get("name") == sheet)
+    sheets = (each for each in _elements(archive, book, "sheet") if each.get("name") == sheet)
     wanted = next(value for key, value in next(sheets).items() if key.endswith("}id"))
     relations = _elements(archive, f"{folder}/_rels/{name}.rels", "Relationship")
     target = next(each.get("Target", "") for each in relations if each.get("Id") == wanted)
@@ -56,8 +68,9 @@ def _elements(archive: ZipFile, member: str, name: str) -> "list[ElementTree.Ele
     return [each for each in root.iter() if each.tag.rpartition("}")[2] == name]
 
 
-def _found(part: IO[bytes]) -> set[tuple[int, int]]:
+def _found(part: IO[bytes]) -> Unusual:
     found: set[tuple[int, int]] = set()
+    hidden: set[int] = set()
     text, more = b"", True
     while more:
         new = part.read(_PART)
@@ -70,7 +83,9 @@ def _found(part: IO[bytes]) -> set[tuple[int, int]]:
             found.update(_position(match[1]) for match in _ERROR_CELL.finditer(whole))
         if b"<f" in whole or b":f" in whole:
             found.update(_position(match[1]) for match in _UNCOMPUTED.finditer(whole) if not _is_empty_text(match))
-    return found
+        if b" hidden=" in whole:
+            hidden.update(int(match[1]) for match in _HIDDEN_ROW.finditer(whole))
+    return Unusual(found, hidden)
 
 
 def _is_empty_text(match: re.Match[bytes]) -> bool:

@@ -9,13 +9,18 @@ import sys
 from contextlib import closing
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from vosd.config.decks.workbook_errors import MARK, UnusualWorkbookError, unusable_cells
+from vosd.config.decks.assumptions import Assumption, Assumptions
+from vosd.config.decks.merged_cells import MergedCells
+from vosd.config.decks.workbook_errors import MARK, UnusualWorkbookError, unusual_in
 from vosd.processes.channel import message
 from vosd.processes.life import live_as_long_as_the_switch
+
+if TYPE_CHECKING:
+    from python_calamine import CalamineWorkbook
 
 _CELL_MAX: Final = 32_767
 """Characters of a cell, as spreadsheets have it."""
@@ -28,11 +33,14 @@ _EXACT_MAX: Final = 10**15
 class FoundRows(msgspec.Struct, frozen=True, omit_defaults=True):
     """Some rows, or why there are no more."""
 
-    rows: list[tuple[int, list[str], list[int]]] = []
-    """Each with its number, counted from 1, and the positions of numbers that have decimals."""
+    rows: list[tuple[int, list[str], list[int], list[int]]] = []
+    """Each with its number, counted from 1, the positions of numbers that have decimals, and of cells that repeat the
+    value of a merged one."""
     height: int = 0
     """Rows of the sheet."""
     failure: str = ""
+    assumed: list[Assumption] = []
+    """Assumptions about all rows, in the last message."""
     is_finished: bool = False
 
 
@@ -62,10 +70,14 @@ def _read(path: str, header_line: int, sheet: str | None) -> None:
             if not book.sheet_names:
                 _send(FoundRows(failure=": expected a sheet"))
                 return
-            table = book.get_sheet_by_name(book.sheet_names[0] if sheet is None else sheet)
-            unusable = unusable_cells(path, sheet)
+            assumed = Assumptions()
+            name = _first_visible(book, assumed) if sheet is None else sheet
+            table = book.get_sheet_by_name(name)
+            unusable, hidden = unusual_in(path, name)
             _, first_column = table.start or (0, 0)
-            rows: list[tuple[int, list[str], list[int]]] = []
+            merged = MergedCells(table.merged_cell_ranges or (), header_line, first_column, assumed)
+            header: list[str] = []
+            rows: list[tuple[int, list[str], list[int], list[int]]] = []
             for number, values in enumerate(table.iter_rows(), 1):
                 if number >= header_line:
                     cells = [_text(value, number) for value in values]
@@ -75,11 +87,16 @@ def _read(path: str, header_line: int, sheet: str | None) -> None:
                             for column, cell in enumerate(cells, first_column + 1)
                         ]
                     decimals = [at for at, value in enumerate(values) if isinstance(value, float) and value % 1]
-                    rows.append((number, cells, decimals))
+                    header = header or cells
+                    if number in hidden and any(cells):
+                        assumed.line = number
+                        assumed.note("hidden", "hidden rows are read as others")
+                    repeated = merged.fill(number, cells, decimals, header)
+                    rows.append((number, cells, decimals, repeated))
                 if len(rows) == _ROWS or number == header_line:
                     _send(FoundRows(rows, table.total_height))
                     rows = []
-            _send(FoundRows(rows, table.total_height, is_finished=True))
+            _send(FoundRows(rows, table.total_height, assumed=[*assumed.in_order()], is_finished=True))
     except _RowError as error:
         _send(FoundRows(rows, failure=str(error)))
     except OSError as error:
@@ -90,6 +107,18 @@ def _read(path: str, header_line: int, sheet: str | None) -> None:
         _send(FoundRows(failure=f": expected a sheet {sheet!r}; it has {', '.join(book.sheet_names)}"))
     except CalamineError as error:
         _send(FoundRows(failure=f": expected an XLSX file: {error}"))
+
+
+def _first_visible(book: "CalamineWorkbook", assumed: Assumptions) -> str:
+    """Return the name of the first sheet that a spreadsheet shows."""
+    from python_calamine import SheetTypeEnum, SheetVisibleEnum
+
+    sheets = [each for each in book.sheets_metadata if each.typ == SheetTypeEnum.WorkSheet]
+    shown = [each.name for each in sheets if each.visible == SheetVisibleEnum.Visible]
+    name = next(iter(shown or book.sheet_names))
+    if len(sheets) > 1:
+        assumed.note("sheet", f"the first visible one of {len(sheets)} sheets", "sheet", name)
+    return name
 
 
 def _send(found: FoundRows) -> None:

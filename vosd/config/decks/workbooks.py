@@ -15,6 +15,7 @@ import msgspec
 
 from vosd.base.errors import VosError
 from vosd.config.decks import workbook_process
+from vosd.config.decks.assumptions import Assumptions
 from vosd.config.decks.workbook_process import FoundRows
 from vosd.processes import entry
 from vosd.processes.child import search_path
@@ -33,9 +34,9 @@ class SheetError(VosError):
 
 
 def rows_of(
-    path: Path, header_line: int, sheet: str | None, progress: Progress
-) -> Generator[tuple[int, Sequence[str], Sequence[int]]]:
-    """Yield the rows of a sheet from its header on, each with its number and the positions of numbers with decimals.
+    path: Path, header_line: int, sheet: str | None, assumed: Assumptions, progress: Progress
+) -> Generator[tuple[int, Sequence[str], Sequence[int], Sequence[int]]]:
+    """Yield the rows of a sheet from its header on, each as ``FoundRows`` has it; ``assumed`` is filled at its end.
 
     Raises:
         SheetError: the file cannot be read, or not to its end.
@@ -62,6 +63,7 @@ def rows_of(
             if found.rows:
                 progress(found.rows[-1][0], found.height)
         yield from found.rows
+        assumed.add(found.assumed)
     finally:
         process.kill()
         process.stdout.close()

@@ -1,0 +1,96 @@
+"""Workbooks whose cells are not all that a spreadsheet shows: merged cells, hidden sheets and rows."""
+
+from pathlib import Path
+
+import pytest
+import xlsxwriter
+from xlsxwriter.worksheet import Worksheet
+
+from vosd.config.decks.conversion import HEADER, SheetReader
+from vosd.config.decks.sheets import SheetFile
+from vosd.config.decks.sorting import in_order
+from vosd.config.keys.rates import PricePer
+
+TITLES = ["prefix", "area", "billing_rate", "connection_fee"]
+CODES = ["44", "4420", "447"]
+
+
+class Desk:
+    """Writes workbooks, and reads their first sheet for a rate group in euros."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.book = xlsxwriter.Workbook(path)
+        self.mistakes: list[tuple[int, str, str | None]] = []
+        self.assumed: list[str] = []
+
+    def page(self, *rows: list[object], name: str = "Rates") -> Worksheet:
+        page = self.book.add_worksheet(name)
+        for number, cells in enumerate([TITLES, *rows]):
+            page.write_row(number, 0, cells)
+        return page
+
+    def read(self) -> list[dict[str, str]]:
+        self.book.close()
+        reader, file = SheetReader("rates.xlsx", PricePer.MINUTE, currency="EUR"), SheetFile(self._path)
+        assert file.header(1, None, None)
+        lines = [*in_order(reader.lines(file.lines(1, None, None, reader.assumed)))]
+        self.mistakes = [(each.line, each.key, each.value) for each in reader.problems]
+        self.assumed = [str(each) for each in reader.assumed.in_order()]
+        cells = [line.rpartition("\t")[0].split(",") for line in lines]
+        return [{name: cell for name, cell in zip(HEADER.split(","), each, strict=True) if cell} for each in cells]
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path / "rates.xlsx")
+
+
+def test_a_value_that_is_merged_over_rows_is_that_of_each_of_them(desk: Desk) -> None:
+    page = desk.page(*([code, "UK"] for code in CODES))
+    page.merge_range("C2:C4", 0.0125)
+    page.merge_range("B2:B3", "United Kingdom")
+    rates = desk.read()
+    assert [(each["area"], each["billing_rate"]) for each in rates] == [
+        ("United Kingdom", "0.0125"),
+        ("United Kingdom", "0.0125"),
+        ("UK", "0.0125"),
+    ]
+    assert desk.assumed == [
+        "line 3, area 'United Kingdom': the value of the merged cell",
+        "line 3, billing_rate '0.0125': the value of the merged cell",
+    ]
+
+
+def test_a_value_that_may_be_that_of_either_column_is_refused(desk: Desk) -> None:
+    page = desk.page(["44", "UK", 0.01], ["45", "DK"], ["46"])
+    page.merge_range("C3:D3", 0.02)
+    page.merge_range("A4:B4", "46")
+    page.write("C4", 0.03)
+    assert [each["prefix"] for each in desk.read()] == ["44"]
+    assert desk.mistakes == [(3, "connection_fee", "#MERGED"), (4, "area", "#MERGED")]
+
+
+def test_a_merged_note_behind_the_rates_is_a_footer_and_a_row_of_two_lines_is_one_rate(desk: Desk) -> None:
+    page = desk.page(["44", "UK", 0.01])
+    for column, value in enumerate(["45", "DK", 0.02, 0.5]):
+        page.merge_range(2, column, 3, column, value)
+    page.merge_range("A6:D7", "Valid from 2026-12-01, without VAT")
+    assert [(each["prefix"], each["billing_rate"]) for each in desk.read()] == [("44", "0.01"), ("45", "0.02")]
+    assert desk.mistakes == []
+    assert [each.split(":")[0] for each in desk.assumed] == ["line 6, 'Valid from 2026-12-01, without VAT'"]
+
+
+def test_the_first_visible_sheet_is_read_and_named(desk: Desk) -> None:
+    desk.page(["44", "", 0.01], name="November").hide()
+    desk.page(["44", "", 0.02], name="December").activate()
+    assert [each["billing_rate"] for each in desk.read()] == ["0.02"]
+    assert desk.assumed == ["sheet 'December': the first visible one of 2 sheets"]
+
+
+def test_hidden_rows_are_read_and_named(desk: Desk) -> None:
+    page = desk.page(*([code, "", 0.01] for code in CODES))
+    for row in (2, 3, 900):
+        page.set_row(row, options={"hidden": True})
+    assert len(desk.read()) == 3
+    assert desk.assumed == ["line 3: hidden rows are read as others"]
