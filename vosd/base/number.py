@@ -3,12 +3,14 @@
 import re
 from typing import Final
 
-SEPARATORS: Final = str.maketrans("", "", "-.()")
-"""Removes the visual separators of telephone numbers (RFC 3966 section 5.1.1)."""
+SEPARATORS: Final = str.maketrans("", "", "-.() ")
+"""Removes the visual separators of telephone numbers (RFC 3966 section 5.1.1), and the blanks of E.123."""
 EMERGENCY_SERVICE: Final = "urn:service:sos"
 """Beginning of the URNs of emergency services (RFC 5031), which stand in place of numbers."""
 NUMBER: Final = re.compile(r"[0-9*#+]+\Z")
 """Telephone number without visual separators; all other text is a name."""
+_DIALLED: Final = re.compile(r"(?:[0-9]+[*#]*|[*#][0-9*#]*)\Z")
+"""Digits, perhaps with ``*`` and ``#`` at their end; or a code that begins with one of these."""
 
 
 def for_matching(number: str) -> str:
@@ -24,3 +26,16 @@ def without_separators(text: str) -> str:
     """
     number = text.translate(SEPARATORS)
     return number if number != text and NUMBER.match(number) else text
+
+
+def is_name(text: str) -> bool:
+    """Return whether the first letter or digit of a text is a letter: no prefix of digits fits it."""
+    return next(filter(str.isalnum, text), "0").isalpha()
+
+
+def is_unambiguous(number: str) -> bool:
+    """Return whether text without leading ``+`` is a name, or a number that every switch reads alike.
+
+    A peer may remove all other signs: to it ``1,900``, ``1*900`` and ``1+900`` are 1900, of which prefixes see a 1.
+    """
+    return bool(_DIALLED.match(number)) or is_name(number)

@@ -15,7 +15,7 @@ from vosd.base.clock import Instant
 from vosd.base.errors import Refusal, VosError
 from vosd.base.margin import LossGuard
 from vosd.base.money import ZERO
-from vosd.base.number import for_matching, without_separators
+from vosd.base.number import NUMBER, for_matching, is_name, is_unambiguous, without_separators
 from vosd.billing.call_hold import CallHold
 from vosd.billing.free_numbers import FREE_NUMBER
 from vosd.billing.holds import AccountHold
@@ -39,6 +39,7 @@ from vosd.routing.route_table import RouteTable
 from vosd.sip.headers.phone_context import global_beginning
 from vosd.stir.terms import Verstat
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
+from vosd.trunks.number_rules import IncomingNumbers
 from vosd.trunks.scope import LimitScope
 
 VERIFIED: Final = Verstat.PASSED.value
@@ -137,6 +138,10 @@ def permitted_caller(gateway: MappingGateway, received: str) -> str:
     """Return the calling number that may be presented, without visual separators; no rule has rewritten it."""
     caller = without_separators(received)
     return caller if gateway.caller_numbers is None else gateway.caller_numbers.permitted(caller)
+
+
+def _ambiguous(number: str) -> Refusal:
+    return Refusal(EndReason.NUMBER_NOT_ALLOWED, 484, f"{number} begins like a number and is none")
 
 
 class Admission:
@@ -276,15 +281,30 @@ class Admission:
         """Refuse a call without a number behind the tech prefix, or without the tech prefix that is required.
 
         Where the mapping gateway has rules for numbers, those received are checked by its length and lists, and then
-        rewritten: the call is rated and routed by the new ones.
+        rewritten: the call is rated and routed by the new ones. Text that prefixes and a vendor may read as different
+        numbers is refused: the call would be sold, limited and blocked as another one than is made.
         """
         if not call.callee_billing:
             return Refusal(EndReason.NUMBER_NOT_ALLOWED, 403, "no number is left behind tech prefix and plus sign")
         gateway = call.mapping
-        if gateway is None or gateway.numbers is None:
+        if gateway is not None and gateway.numbers is not None:
+            refusal = self._rewrite(call, gateway, gateway.numbers)
+            if refusal is not None:
+                return refusal
+        number = call.callee_billing
+        if (number.isdecimal() and number.isascii()) or is_unambiguous(number):
             return None
+        return None if self.catalogue.routes.phone(number) is not None else _ambiguous(number)
+
+    def _rewrite(self, call: CallRequest, gateway: MappingGateway, numbers: IncomingNumbers) -> Refusal | None:
+        """Apply the length, the lists and the rules of a mapping gateway.
+
+        A number may have signs behind digits here, as in ``0+44``: the rules may remove them.
+        """
+        if not (NUMBER.match(call.callee) or is_name(call.callee)):
+            return _ambiguous(call.callee)
         live, rules = self.live, self.catalogue.incoming[gateway.name]
-        form = gateway.numbers.caller_format
+        form = numbers.caller_format
         if form is not None and not form.fits(call.caller) and not self.is_emergency(call):
             if not form.replacement:
                 why = f"{gateway.name}: calling number {call.caller or 'none'} has not the form of caller_format"
@@ -292,7 +312,8 @@ class Admission:
             call.caller = form.replacement
         objection = rules.objection(call.callee, call.caller)
         if objection is None:
-            call.callee, call.caller = rules.applied(call.callee, call.caller, live.draw, live.take_number)
+            callee, call.caller = rules.applied(call.callee, call.caller, live.draw, live.take_number)
+            call.callee = without_separators(callee)
             call.callee_billing = for_matching(call.callee)
             objection = None if call.callee_billing else "callee_rewrite leaves no number"
         return None if objection is None else Refusal(EndReason.NUMBER_NOT_ALLOWED, 403, f"{gateway.name}: {objection}")
@@ -323,7 +344,6 @@ class Admission:
         if group is None:
             name = gateway.rate_group or account.rate_group
             group = None if name is None else self.catalogue.rate_groups[name]
-        # Not ``callee_billing``, which has lost a plus sign: a second one makes no number of it, here as for vendors.
         number, in_front = call.callee_rated or call.callee, call.forward_prefix
         if in_front:
             number = in_front + for_matching(number)

@@ -27,7 +27,6 @@ NUMBER_MAX: Final = 128
 IN_ORDER: Final = CallerDialect().caller_from
 _IDENTITIES: Final = frozenset({CallerSource.ASSERTED, CallerSource.PREFERRED})
 """Sources whose values are all of one user."""
-_NOT_DIALLED: Final = {**SEPARATORS, ord(" "): None}
 _NO_NUMBER: Final = frozenset({"", "anonymous"})
 _FORWARDED: Final = frozenset({302, 404, 408, 480, 486, 487, 503})
 """Causes of a forwarding: at once, unknown, no answer, deflected, busy, deflected while ringing, not reachable (RFC
@@ -116,7 +115,7 @@ def _user_in(request: Request, source: CallerSource) -> str:
         is_called = source is CallerSource.REMOTE_PARTY and (address.param("party") or "").lower() == "called"
         if not user or is_called:
             continue
-        if len(values) == 1 or source not in _IDENTITIES or NUMBER.match(user.translate(_NOT_DIALLED)):
+        if len(values) == 1 or source not in _IDENTITIES or NUMBER.match(user.translate(SEPARATORS)):
             return user
         first = first or user
     return first

@@ -7,6 +7,7 @@ import msgspec
 
 from vosd.base.clock import Instant
 from vosd.base.money import EXACT
+from vosd.base.number import for_matching, is_unambiguous
 from vosd.billing.currencies import Currencies
 from vosd.billing.rates import AppliedRate, Rate
 from vosd.billing.typical import TypicalPrices
@@ -101,10 +102,12 @@ class LiveVendors:
         """Return whether a number that a vendor redirects to costs what the dialled one does.
 
         The choice carries the terms of the dialled number for calls of ``caller``, and the new number as
-        ``callee_out``.
+        ``callee_out``. A price is that of no ambiguous number.
         """
-        followed = self.terms(redirected.gateway, redirected.callee_out, wall_ms, caller)
-        return _price(followed) == _price(buy_rate(redirected))
+        callee, price = redirected.callee_out, _price(buy_rate(redirected))
+        if price is not None and not is_unambiguous(for_matching(callee)):
+            return False
+        return _price(self.terms(redirected.gateway, callee, wall_ms, caller)) == price
 
     def quality(
         self, gateway: RoutingGateway, prefix: str, callee: str, caller: str, at: Instant, min_attempts: int

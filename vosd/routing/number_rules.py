@@ -115,7 +115,7 @@ class IncomingRules:
 
     def objection(self, callee: str, caller: str) -> str | None:
         """Return why a call with these numbers, as received, is refused; None = it is not."""
-        number, length = for_matching(callee), self._length
+        number, length = callee.replace("+", ""), self._length  # a second one, too: rules may take what is before it
         if length is not None and not length.shortest <= len(number) <= length.longest:
             return f"called number {number} has {len(number)} digits, {length} allowed"
         objection = self._callees.objection(number)

@@ -3,9 +3,10 @@
 import re
 
 import pytest
+from doubles.data.builders import applied_rate, catalogue, mapping_gateway, rate_group
 from doubles.sockets.peer import ANSWER
 from doubles.virtual.customer import Intent, OutgoingCall
-from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
 from doubles.virtual.vendor import RINGS, Line, Script, refuses
 
 CALLERS_OWN = (
@@ -69,9 +70,11 @@ def test_the_new_leg_has_a_dialog_of_its_own(scene):
     scene.close()
 
 
-@pytest.mark.parametrize("number", ["44%0d%0aX-Evil:%20yes", "44%0aX-Evil:yes", "44%3cevil%3e%40evil", "44%00"])
-def test_an_escaped_number_stays_inside_its_uri(scene, number):
+@pytest.mark.parametrize("number", ["x%0d%0aX-Evil:%20yes", "x%0aX-Evil:yes", "x%3cevil%3e%40evil", "x%00"])
+def test_an_escaped_name_stays_inside_its_uri(number):
     """What the caller percent-encodes cannot end a header of the vendor's INVITE."""
+    gateways = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0, prefixes=("*",), allow_unrated=True)]
+    scene = Scene(catalogue(gateways, rate_groups=[rate_group("sell", applied_rate("0.60", prefix="*"))]))
     call = scene.caller.call(number, Intent(hang_up_after_ms=1_000))
     scene.wire.run_until(lambda: call.is_over)
     invite = scene.vendor.only_call.invite

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vosd.base.number import for_matching, without_separators
+from vosd.base.number import for_matching, is_unambiguous, without_separators
 from vosd.base.prefixes import ANY, PrefixIndex
 
 
@@ -22,12 +22,29 @@ def test_one_leading_plus_is_dropped_for_matching():
     [
         ("1-900-555.1234", "19005551234"), ("+1(900)5551234", "+19005551234"), ("*21#-1-", "*21#1"), ("44", "44"),
         ("7001+1-900", "7001+1900"), ("(+1)900", "+1900"),
-        ("anne.smith", "anne.smith"), ("1-800-flowers", "1-800-flowers"), ("1-9 00", "1-9 00"), ("1-٩", "1-٩"),
+        ("anne.smith", "anne.smith"), ("1-800-flowers", "1-800-flowers"), ("1-9 00", "1900"), ("1-٩", "1-٩"),
+        ("anne smith", "anne smith"),
         ("-", "-"), ("", ""), ("1-900\n", "1-900\n"), ("1‐900", "1‐900"), ("1-9\udcff", "1-9\udcff"),  # noqa: RUF001
     ],
 )  # fmt: skip
 def test_visual_separators_are_removed_from_numbers_and_kept_in_names(text, number):
     assert without_separators(text) == number
+
+
+@pytest.mark.parametrize(
+    "number", ["1900", "1900#", "1900**", "*21*4420#", "#31#44", "*", "anne", "_anne.1", "\u6797", "x1"]
+)
+def test_numbers_codes_and_names_are_read_alike_by_all(number):
+    assert is_unambiguous(number)
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["1,900", "1+900", "+1900", "1*900", "1#900", "1900a", "1 900", ",1900", "1\n900", "1900\n", "1٩", "٩", "1²", "²1",
+     "-", "", "1;900", "1\x00900", "1‐900", "9w1900", "*21,9", "'1900'", "*21*x"],  # noqa: RUF001
+)  # fmt: skip
+def test_text_that_begins_like_a_number_and_is_none_is_ambiguous(number):
+    assert not is_unambiguous(number)
 
 
 def test_longest_prefix_wins_and_the_catch_all_is_last():

@@ -2,11 +2,14 @@
 
 from decimal import Decimal
 
+import msgspec
 import pytest
 from doubles.data.builders import account, applied_rate, catalogue, mapping_gateway, phone, rate_group
 from doubles.lookup_scene import ADDRESS, SERVER, LookupScene, by_sip, content_of
 from doubles.month_of_calls import past_of
 from doubles.virtual.customer import Intent, OutgoingCall
+from doubles.virtual.exchange import SWITCH, Exchange
+from doubles.virtual.messenger import MessagingTrunk, ask
 from doubles.virtual.scene import CUSTOMER, VENDORS, Scene, vendor_gateway
 from doubles.virtual.vendor import answers, refuses
 
@@ -30,7 +33,7 @@ UNLIMITED = account("acme", overdraft_limit=None)
 def content(*, acme=None, vendor=None, **more):
     gateways = [
         mapping_gateway("acme", f"{CUSTOMER.host}/32", **(acme or {})),
-        vendor_gateway(0, prefixes=("1",), **(vendor or {})),
+        vendor_gateway(0, **{"prefixes": ("1",), **(vendor or {})}),
     ]
     return catalogue(gateways, **{"rate_groups": [SELL, BUY], "accounts": [UNLIMITED], **more})
 
@@ -65,6 +68,8 @@ def sent(scene, vendor=0):
         ("sip:1-900-555-1234@192.0.2.1;user=phone", "1-900-555-1234"),
         ("sip:%2B1%2D900.555.1234@192.0.2.1", "+1-900.555.1234"),
         ("sip:1(900)5551234@192.0.2.1", "1(900)5551234"),
+        ("sip:1%209005551234@192.0.2.1", "1 9005551234"),
+        ("sip:%2B1%20900-555%201234@192.0.2.1", "+1 900-555 1234"),
         ("tel:+1-900-555-1234", "+1-900-555-1234"),
         ("tel:+1(900)555.1234;phone-context=x", "+1(900)555.1234"),
     ],
@@ -82,12 +87,103 @@ def test_a_number_with_separators_is_sold_bought_and_sent_as_the_number_that_it_
     assert (again.differences.differ, again.steps_differ) == (0, 0)
 
 
-@pytest.mark.parametrize("dialled", ["1-900-alice", "1%20900", "1900-", "++1-900"])
-def test_what_a_text_of_letters_blanks_or_two_signs_is_compared_as(dialled):
+AMBIGUOUS = (
+    "1+9005551234", "1%2B9005551234", "1,9005551234", "1%2C900-555-1234", "++19005551234", "%2B%2B1900",
+    "1*9005551234", "1%239005551234", "1-900-alice", "19w005551234", "%2B1,900", "1%00900", "1%0A900",
+    "1%E2%80%90900", "1%D9%A9005551234", ",19005551234", "1'9005551234", "1%3B9005551234", "1%409005551234", "7001a",
+)  # fmt: skip
+"""Text in which prefixes see another number than a vendor who removes what is no digit."""
+
+
+@pytest.mark.parametrize("dialled", AMBIGUOUS)
+def test_text_that_begins_like_a_number_and_is_none_is_refused(dialled):
+    anything = [
+        rate_group(name, applied_rate("0.10", prefix="*"), applied_rate("0.20", prefix="1")) for name in ("sell", "buy")
+    ]
+    scene = scene_of(rate_groups=anything, vendor={"prefixes": ("*",)})
+    record = called(scene, uri=f"sip:{dialled}@192.0.2.1")
+    assert (record.end_reason, record.sip_code, scene.vendor.calls) == ("Number Not Allowed", 484, [])
+    explained = explain_route(
+        scene.exchange.switch.catalogue, scene.exchange.switch.live, gateway="acme", caller="1205",
+        callee=record.callee_in, at=scene.exchange.clock.now(),
+    )  # fmt: skip
+    assert (explained.result, explained.candidates) == ("Number Not Allowed", ())
+    simulation = Simulation(scene.exchange.switch.catalogue)
+    simulation.add(past_of(record))
+    assert simulation.to_json(10)["after"]["calls"] == 0
+
+
+@pytest.mark.parametrize("dialled", ["19005551234#", "%2B19005551234", "1900-", "1900%20%20555"])
+def test_a_number_that_all_read_alike_is_called(dialled):
     scene = scene_of()
     record = called(scene, uri=f"sip:{dialled}@192.0.2.1")
-    expected = {"1-900-alice": ("1-900-alice", "1"), "1%20900": ("1 900", "1"), "1900-": ("1900", "1900")}
-    assert (record.callee_billing, record.rate_prefix) == expected.get(dialled, ("+1900", None))
+    assert (record.end_reason, record.rate_prefix) == ("Normal", "1900")
+
+
+@pytest.mark.parametrize("dialled", ["anne.smith", "anne%20smith", "_x1900", "*21*1900%23", "%2331%23900"])
+def test_a_name_or_a_code_has_the_price_and_the_route_of_any_number(dialled):
+    sell = rate_group("sell", applied_rate("0.10", prefix="*"), applied_rate("0.20", prefix="1"))
+    scene = scene_of(rate_groups=[sell], vendor={"prefixes": ("*",), "allow_unrated": True})
+    assert called(scene, uri=f"sip:{dialled}@192.0.2.1").rate_prefix == "*"
+    scene = scene_of(vendor={"prefixes": ("*",)})
+    assert called(scene, uri=f"sip:{dialled}@192.0.2.1").rate_prefix is None
+
+
+@pytest.mark.parametrize("dialled", ["1%209005551234", "1,9005551234", "1+9005551234", "1*9005551234"])
+def test_no_sign_in_a_number_passes_a_section_a_list_or_a_class(dialled):
+    dear = {
+        "acme": {"numbers": IncomingNumbers(callee_deny=("1900*",))},
+        "accounts": [msgspec.structs.replace(UNLIMITED, denied_prefixes=("1900",))],
+    }
+    for key, value in dear.items():
+        scene = scene_of(**{key: value})
+        assert called(scene, uri=f"sip:{dialled}@192.0.2.1").end_reason == "Number Not Allowed"
+        assert called(scene).end_reason == "Number Not Allowed"
+        assert scene.vendor.calls == []
+
+
+def test_a_phone_whose_number_has_a_sign_is_called_and_no_number_behind_it():
+    scene = scene_of(phones=[phone("1*01")])
+    assert called(scene, "1*01").end_reason == "Unavailable"
+    assert called(scene, "1*011").sip_code == 484
+
+
+@pytest.mark.parametrize(
+    ("dialled", "code", "sent_to"),
+    [
+        ("0+19005551234", 200, "+19005551234"), ("9#19005551234", 200, "19005551234"), ("0,19005551234", 484, None),
+        ("01*9005551234", 484, None), ("0++1900", 484, None), ("77", 200, "1900"),
+    ],
+)  # fmt: skip
+def test_rules_may_remove_signs_and_what_they_leave_must_be_a_number(dialled, code, sent_to):
+    rules = (("0", ""), ("9#", ""), ("77", "1-900"))
+    scene = scene_of(acme={"numbers": IncomingNumbers(callee_rewrite=rules)})
+    record = called(scene, uri=f"sip:{dialled.replace('#', '%23')}@192.0.2.1")
+    assert (record.sip_code, record.callee_out) == (code, sent_to)
+    if sent_to:
+        assert (record.rate_prefix, sent(scene)[0]) == ("1900", sent_to)
+
+
+def test_lists_see_the_digits_of_a_number_that_rules_will_shorten():
+    scene = scene_of(acme={"numbers": IncomingNumbers(callee_deny=("01900*",), callee_rewrite=(("0", ""),))})
+    assert called(scene, "0+19005551234").end_reason == "Number Not Allowed"
+    assert called(scene, "0+12055551234").end_reason == "Normal"
+
+
+@pytest.mark.parametrize("dialled", ["7001,1900", "70011,900", "7001++1900"])
+def test_what_is_left_behind_a_tech_prefix_must_be_a_number(dialled):
+    scene = scene_of(acme={"tech_prefix": "7001"})
+    assert called(scene, dialled).sip_code == 484
+
+
+@pytest.mark.parametrize(("dialled", "status"), [("1,900", 484), ("1+900", 484), ("1%20900", 200)])
+def test_a_message_to_ambiguous_text_is_refused(dialled, status):
+    made = [mapping_gateway("acme", f"{CUSTOMER.host}/32", messages_per_minute=600),
+            vendor_gateway(0, dialect=CalleeDialect(messages=True), prefixes=("1",))]  # fmt: skip
+    exchange = Exchange(catalogue(made), balances={"acme": 0})
+    sender, vendor = (MessagingTrunk(exchange.wire, each, SWITCH) for each in (CUSTOMER, VENDORS[0]))
+    assert ask(sender, "MESSAGE", dialled, body="Hi").answer.status == status
+    assert [each.start_line for each in vendor.taken] == [f"MESSAGE sip:1900@{VENDORS[0]} SIP/2.0"] * (status == 200)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +260,23 @@ def test_the_target_of_a_transfer_is_rated_and_called_without_separators():
     assert (record.callee_billing, record.rate_prefix, record.vendor_rate_prefix) == (DEAR, "1900", "1900")
 
 
-@pytest.mark.parametrize(("contact", "is_followed"), [("1-205-555-9999", True), ("1-900-555-1234", False)])
+@pytest.mark.parametrize("target", ["sip:1,9005551234@x", "sip:1+9005551234@x", "tel:1%2C900"])
+def test_a_transfer_to_ambiguous_text_is_refused(target):
+    scene = scene_of()
+    call = scene.caller.call("12515551234", Intent(caller=CALLER))
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(1_000)
+    call.ask("REFER", headers=[f"Refer-To: <{target}>"])
+    scene.wire.run_for(3_000)
+    assert (len(scene.vendor.calls), scene.exchange.sink.records[-1].sip_code) == (1, 484)
+    call.hang_up()
+    scene.wire.run_for(3_000)
+
+
+@pytest.mark.parametrize(
+    ("contact", "is_followed"),
+    [("1-205-555-9999", True), ("1-900-555-1234", False), ("1,9005551234", False), ("1+9005551234", False)],
+)
 def test_a_vendor_cannot_redirect_to_a_dearer_number_by_separators(contact, is_followed):
     scene = scene_of(vendor={"dialect": CalleeDialect(redirects=Redirects.FOLLOW)})
     scene.vendor.script = refuses(302, headers=(f"Contact: <sip:{contact}@{VENDORS[1]}>",))
@@ -200,6 +312,13 @@ def test_the_portability_of_a_number_with_separators_is_looked_up():
     assert scene.server.received("INVITE")[0].start_line == f"INVITE sip:12515551234@{SERVER} SIP/2.0"
     record = scene.exchange.sink.records[-1]
     assert (record.callee_billing, record.vendor_rate_prefix) == ("19005550000", "1900")
+
+
+def test_a_redirect_server_cannot_name_ambiguous_text():
+    script = refuses(302, headers=(f"Contact: <sip:1,9005551234@{VENDORS[1]}>, <sip:12055550000@{VENDORS[1]}>;q=0.5",))
+    scene = lookup_scene(script, LookupSettings(redirect_server=ADDRESS), redirect_server=RedirectTerms())
+    scene.dial("12515551234")
+    assert scene.tried() == [("vendor-1", "12055550000")]
 
 
 @pytest.mark.parametrize("dialled", ["7001-1-900-5551234", "700.1+1-9005551234", "+7-0011(900)5551234"])

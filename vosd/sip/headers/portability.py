@@ -40,7 +40,10 @@ def number_parameters(uri: str, wanted: Set[str]) -> dict[str, str | None]:
 
 def routing_number_in(text: str) -> str:
     """Return a routing number without visual separators; empty where the text is none."""
-    number = unescape(text).strip().translate(SEPARATORS)
+    number = unescape(text).strip()
+    if " " in number:
+        return ""  # more than one number, or a sentence
+    number = number.translate(SEPARATORS)
     return number if _NUMBER.match(number) else ""
 
 
