@@ -311,6 +311,8 @@ class Admission:
                 return Refusal(EndReason.NUMBER_NOT_ALLOWED, 403, why)
             call.caller = form.replacement
         objection = rules.objection(call.callee, call.caller)
+        if objection is not None and self.is_emergency(call):
+            objection = rules.emergency_objection(call.callee)
         if objection is None:
             callee, call.caller = rules.applied(call.callee, call.caller, live.draw, live.take_number)
             call.callee = without_separators(callee)

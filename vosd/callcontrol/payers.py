@@ -49,7 +49,10 @@ def payers_objection(call: CallRequest, account: Account, catalogue: Catalogue, 
             return Refusal(EndReason.ACCOUNT_EXPIRED, 403, f"{what} {payer.id} has expired")
         what = _AGENT
     if account.id in catalogue.sections:  # those of its agents are among them
-        objection = objection_in(catalogue.sections[account.id], for_matching(call.callee), call.callee_billing)
+        levels, number, billed = catalogue.sections[account.id], for_matching(call.callee), call.callee_billing
+        objection = objection_in(levels, number, billed)
+        if objection is not None and catalogue.parameters.special_numbers.is_emergency(billed):
+            objection = objection_in(levels, number, billed, is_emergency=True)
         if objection is not None:
             return Refusal(EndReason.NUMBER_NOT_ALLOWED, 403, objection)
     return None

@@ -60,11 +60,16 @@ class AllowDeny:
         self._allowed = _Filter(allowed, lists)
         self._denied = _Filter(denied, lists)
 
+    def denial(self, number: str) -> str | None:
+        """Return why the deny list refuses a number without leading ``+``; None = it does not."""
+        denied = self._denied.hit(number)
+        return None if denied is None else f"denied by {denied}"
+
     def objection(self, number: str) -> str | None:
         """Return why a number without leading ``+`` is refused; None = it is not."""
-        denied = self._denied.hit(number)
+        denied = self.denial(number)
         if denied is not None:
-            return f"denied by {denied}"
+            return denied
         if self._allowed and self._allowed.hit(number) is None:
             return "not among the allowed ones"
         return None
@@ -124,6 +129,12 @@ class IncomingRules:
         shown = compared_caller(caller)
         objection = self._callers.objection(shown)
         return self._caller.objection() if objection is None else f"calling number {shown} is {objection}"
+
+    def emergency_objection(self, callee: str) -> str | None:
+        """Return why a call to an emergency number is refused: ``callee_deny`` alone holds for these."""
+        number = callee.replace("+", "")
+        objection = self._callees.denial(number)
+        return None if objection is None else f"called number {number} is {objection}"
 
     def callee(self, dialled: str, draw: Draw) -> str:
         """Return the called number by which a call is routed and rated."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable
 
-from vosd.base.prefixes import PrefixIndex
+from vosd.base.prefixes import ANY, PrefixIndex
 
 
 class NumberSection:
@@ -20,23 +20,27 @@ class NumberSection:
         self._entries = PrefixIndex(entries.items())
         self._has_allowed = bool(allowed)
 
-    def objection(self, number: str, billed: str = "") -> str | None:
+    def objection(self, number: str, billed: str = "", *, is_emergency: bool = False) -> str | None:
         """Return why ``number``, without leading ``+``, may not be called; None = it may.
 
-        ``billed`` is the number behind a routing prefix, which may not be a denied one either; empty = the same.
+        ``billed`` is the number behind a routing prefix, which may not be a denied one either; empty = the same. An
+        emergency number needs no allowed prefix, and ``*`` does not deny it.
         """
-        prefix, is_allowed = next(self._entries.every(number), ("", not self._has_allowed))
+        prefix, is_allowed = next(self._entries.every(number), ("", is_emergency or not self._has_allowed))
+        is_allowed = is_allowed or (is_emergency and prefix == ANY)
         if is_allowed and billed and billed != number:
             prefix, is_allowed = next(self._entries.every(billed), ("", True))
-        if is_allowed:
+        if is_allowed or (is_emergency and prefix == ANY):
             return None
         return f"prefix {prefix} is denied" if prefix else "no allowed prefix fits"
 
 
-def objection_in(levels: Iterable[NumberSection], number: str, billed: str = "") -> str | None:
+def objection_in(
+    levels: Iterable[NumberSection], number: str, billed: str = "", *, is_emergency: bool = False
+) -> str | None:
     """Return the first objection of a chain of levels, the account's own first; None = all levels allow the number."""
     for level in levels:
-        objection = level.objection(number, billed)
+        objection = level.objection(number, billed, is_emergency=is_emergency)
         if objection is not None:
             return f"number section of {level.owner}: {objection}"
     return None

@@ -1,15 +1,18 @@
 """Calls to emergency numbers that are refused leave a CDR, however early and whatever the parameters say."""
 
 import pytest
-from doubles.data.builders import catalogue, mapping_gateway
+from doubles.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group
 from doubles.sockets.loopback import Endpoint
+from doubles.virtual.customer import Intent
 from doubles.virtual.exchange import SWITCH
 from doubles.virtual.probe import SDP, request
 from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
 from doubles.virtual.vendor import refuses
 
 from vosd.admin.why import why
+from vosd.routing.pools import EmptyPool, NumberPool
 from vosd.routing.special_numbers import SpecialNumbers
+from vosd.trunks.number_rules import IncomingNumbers, LengthRange
 
 REQUIRED = (
     b"--x\r\nContent-Type: application/sdp\r\n\r\n" + SDP + b"\r\n--x\r\nContent-Type: application/secret\r\n"
@@ -123,3 +126,61 @@ def test_an_emergency_call_with_a_location_reaches_the_vendor_with_the_session_a
     assert b"\r\n\r\n" + SDP in sent
     assert b"eolocation" not in sent
     assert b"presence" not in sent
+
+
+def called(
+    number: str, caller: str = "1000", *, numbers: IncomingNumbers | None = None, digits: int = 0, **section: tuple
+) -> str:
+    """Return the end reason of a call to a vendor who takes all numbers."""
+    anything = [rate_group(name, applied_rate("0.60", prefix="*")) for name in ("sell", "buy")]
+    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32", numbers=numbers), vendor_gateway(0, prefixes=("*",))]
+    pools = [NumberPool("dry", (), when_empty=EmptyPool.REFUSE)]
+    payer = account("acme", overdraft_limit=None, **section)
+    special = SpecialNumbers(digits)
+    scene = Scene(
+        catalogue(trunks, accounts=[payer], rate_groups=anything, number_pools=pools, special_numbers=special)
+    )
+    call = scene.caller.call(number, Intent(caller=caller, hang_up_after_ms=1_000))
+    scene.wire.run_until(lambda: call.is_over)
+    return scene.close().end_reason
+
+
+RULES = {
+    "length": {"callee_length": LengthRange(7, 15)},
+    "allowed numbers": {"callee_allow": ("44*",)},
+    "denied callers": {"caller_deny": ("10*",)},
+    "allowed callers": {"caller_allow": ("44*",)},
+    "no number to show": {"caller_pool": "dry"},
+}
+
+
+@pytest.mark.parametrize("rules", RULES.values(), ids=RULES.keys())
+def test_rules_that_say_which_calls_are_plausible_do_not_refuse_emergency_calls(rules):
+    assert called("112", numbers=IncomingNumbers(**rules)) == "Normal"
+    assert called("113", numbers=IncomingNumbers(**rules)) == "Number Not Allowed"
+    rewritten = IncomingNumbers(**rules, callee_rewrite=(("0", ""),))
+    assert called("0112", numbers=rewritten) == "Normal"
+    assert called("0113", numbers=rewritten) == "Number Not Allowed"
+    assert called("1%201%202", numbers=IncomingNumbers(**rules)) == "Normal"
+
+
+def test_a_list_that_denies_the_number_itself_stands():
+    denied = IncomingNumbers(callee_deny=("112",), callee_allow=("44*",), callee_length=LengthRange(7, 15))
+    assert called("112", numbers=denied) == "Number Not Allowed"
+    assert called("110", numbers=denied) == "Normal"
+
+
+@pytest.mark.parametrize(
+    ("section", "is_allowed"),
+    [
+        ({"allowed_prefixes": ("44", "49")}, True),
+        ({"allowed_prefixes": ("44",), "denied_prefixes": ("*",)}, True),
+        ({"denied_prefixes": ("*",)}, True),
+        ({"denied_prefixes": ("112",)}, False),
+        ({"allowed_prefixes": ("44",), "denied_prefixes": ("11",)}, False),
+    ],
+)
+def test_an_emergency_number_needs_no_allowed_prefix_of_a_number_section(section, is_allowed):
+    assert called("44", **section) == ("Number Not Allowed" if section == {"denied_prefixes": ("*",)} else "Normal")
+    assert called("112", **section) == ("Normal" if is_allowed else "Number Not Allowed")
+    assert called("9112", digits=1, **section) == ("Normal" if is_allowed else "Number Not Allowed")
