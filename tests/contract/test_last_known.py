@@ -529,6 +529,96 @@ async def test_registrations_that_differ_by_device_or_flow_alone_stay_beside_eac
     assert phones.places() == await rows_of(database) == {("1001", "203.0.113.1"), ("1001", "203.0.113.2")}
 
 
+@pytest.mark.parametrize(
+    ("by_the_copy", "in_the_database", "registers"),
+    [
+        (["192.0.2.2"], [("203.0.113.9", -5), ("192.0.2.2", 7_000)], []),
+        (
+            ["192.0.2.1", "192.0.2.2"],
+            [("203.0.113.3", 7_000), ("192.0.2.1", 7_000), ("192.0.2.2", 7_000)],
+            ["192.0.2.1"],
+        ),
+    ],
+    ids=["a row that has ended", "a row of a device that is registered here under another slot"],
+)
+async def test_what_the_reading_removes_under_the_slot_of_a_device_ends_no_other_row_of_it(
+    copy, by_the_copy, in_the_database, registers
+):
+    database = MemoryRegistrations()
+    store = beside(copy, database, is_newest=False)
+    phones = Phones(store)
+    await written(store, copied(*by_the_copy))
+    rows = [phones.row("1001", host, left_s) for host, left_s in in_the_database]
+    await database.save([row._replace(slot=slot) for slot, row in enumerate(rows)], [])
+    with copy.instead():
+        await phones.table.restore_copy(phones.users.get)
+    for host in registers:
+        phones.register("1001", host)
+    with structlog.testing.capture_logs() as logged:
+        await phones.table.restore(phones.users.get)
+    await phones.writer.flush()
+    assert (
+        phones.places() == await rows_of(database) == {("1001", host) for host, left_s in in_the_database if left_s > 0}
+    )
+    assert [line["event"] for line in logged] == ["registrations_restored"]
+
+
+async def test_a_device_in_another_slot_of_the_database_is_not_kept_beyond_the_most(copy):
+    database = MemoryRegistrations()
+    store = beside(copy, database, is_newest=False)
+    phones = Phones(store, most=1)
+    await database.save([phones.row("1001", "192.0.2.1", 7_000)._replace(slot=1)], [])
+    with copy.instead():
+        await phones.table.restore_copy(phones.users.get)
+    phones.register("1001", "203.0.113.5")
+    await phones.table.restore(phones.users.get)
+    await phones.writer.flush()
+    assert phones.places() == await rows_of(database) == {("1001", "203.0.113.5")}
+
+
+async def test_registrations_beyond_a_lowered_most_stay_where_none_is_made_here(copy):
+    database = MemoryRegistrations()
+    store = beside(copy, database, is_newest=False)
+    phones = Phones(store, most=1)
+    rows = copied("192.0.2.1", "192.0.2.2")
+    await written(store, rows)
+    with copy.instead():
+        await phones.table.restore_copy(phones.users.get)
+    await phones.table.restore(phones.users.get)
+    assert phones.places() == {("1001", "192.0.2.1"), ("1001", "192.0.2.2")}
+
+
+@pytest.mark.parametrize("contact", ["<sip:1001@192.0.2.1>", "*"])
+async def test_a_device_that_the_copy_lacks_and_that_unregisters_stays_away(copy, contact):
+    database = MemoryRegistrations()
+    store = beside(copy, database, is_newest=False)
+    phones = Phones(store)
+    await database.save([phones.row("1001", "192.0.2.1", 7_000), phones.row("1002", "192.0.2.2", 7_000)], [])
+    with copy.instead():
+        await phones.table.restore_copy(phones.users.get)
+    phones.register("1001", "192.0.2.1", expires=0, contact=contact)
+    with structlog.testing.capture_logs() as logged:
+        await phones.table.restore(phones.users.get)
+    await phones.writer.flush()
+    assert phones.places() == await rows_of(database) == {("1002", "192.0.2.2")}
+    assert [line["name"] for line in logged if line["event"] == "phone_online"] == ["1002"]
+
+
+async def test_a_device_that_unregisters_alone_leaves_the_others_of_its_user(copy):
+    database = MemoryRegistrations()
+    store = beside(copy, database, is_newest=False)
+    phones = Phones(store)
+    await database.save(
+        [phones.row("1001", "192.0.2.1", 7_000), phones.row("1001", "192.0.2.2", 7_000)._replace(slot=1)], []
+    )
+    with copy.instead():
+        await phones.table.restore_copy(phones.users.get)
+    phones.register("1001", "192.0.2.1", expires=0)
+    await phones.table.restore(phones.users.get)
+    await phones.writer.flush()
+    assert phones.places() == await rows_of(database) == {("1001", "192.0.2.2")}
+
+
 async def test_phones_that_the_copy_lacked_are_reported_online_and_later_offline(copy):
     database = MemoryRegistrations()
     store = beside(copy, database)

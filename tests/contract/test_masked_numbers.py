@@ -203,6 +203,30 @@ async def test_masked_calls_are_not_reported_by_their_numbers(booked, run):
     assert sum(row.sums[0] for row in rows) == 3
 
 
+async def test_short_numbers_that_are_masked_are_one_row_of_a_report_by_prefixes(booked, database, run):
+    extensions = {"1001": "100500", "1002": "110", "1003": "4930123"}
+    made = [
+        msgspec.structs.replace(
+            call(50 + index, 5), caller_in=from_, caller_out=from_, callee_in=number, callee_out=number,
+            callee_billing=number, routing_number=number, rate_prefix=number[:2], mapping_gateway="pbx",
+        )
+        for index, (from_, number) in enumerate(extensions.items())
+    ]  # fmt: skip
+    await SqlBooks(database).book(made)
+    month = ReportSpan(FIRST, FIRST + 30 * DAY_MS, "")
+
+    async def by_prefix(query):
+        _, rows = await SqlCallSums(booked).rows([month], query, 50)
+        return {row.by: row.sums[0] for row in rows}
+
+    of_callees = PrefixQuery(None, 4, ("calls",), where=((("mapping_gateway",), ("pbx",)),))
+    of_callers = of_callees._replace(caller_digits=3, callee_digits=None)
+    assert await by_prefix(of_callees) == {("1005",): 1, ("110",): 1, ("4930",): 1}
+    assert await by_prefix(of_callers) == {("100",): 3}
+    await run()
+    assert await by_prefix(of_callees) == await by_prefix(of_callers) == {("masked",): 3}
+
+
 async def test_guards_hold_numbers_as_they_hold_calls(booked, run):
     (held,) = (await run(numbers=Age(days=10)))["numbers"].held
     assert (held.guard, held.kept_from) == ("close", iso(CLOSED - 8 * DAY_MS))

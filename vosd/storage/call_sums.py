@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import ColumnElement, and_, case, func, literal, not_, or_, select
 from sqlalchemy.sql.selectable import Select
 
-from vosd.cdr.masking import KEPT
+from vosd.cdr.masking import KEPT, MASK
 from vosd.storage import schema
 from vosd.storage.database import Database
 from vosd.storage.dropped import check_there, check_unmasked, dropped_before
@@ -14,6 +14,9 @@ from vosd.storage.listing import area_of
 from vosd.storage.traffic_sums import Condition, TrafficRow
 from vosd.traffic.counted import BANDS
 from vosd.traffic.spans import ReportSpan
+
+SHORT: Final = "masked"
+"""In place of the prefix of a number of which masking has left fewer digits than are asked for."""
 
 _cdr: Final = schema.cdr.c
 _is_answered: Final = _cdr.answered_at.is_not(None)
@@ -70,7 +73,7 @@ class SqlCallSums:
         """Return the number of the latest commit, and the sums of each span by prefixes, in no order.
 
         Prefixes are that of the caller and that of the callee, as far as they are asked for. Where there are more than
-        ``rows_max`` rows, those that follow are left out.
+        ``rows_max`` rows, those that follow are left out. Numbers of which masking has left fewer digits are one row.
 
         Raises:
             DroppedPeriod: calls of a span were dropped, or their numbers are masked.
@@ -86,17 +89,19 @@ class SqlCallSums:
             for number, span in enumerate(spans):
                 if len(found) > rows_max:
                     break
-                statement = _statement(span, query).limit(rows_max + 1)
+                statement = _statement(span, query, dropped.numbers).limit(rows_max + 1)
                 for row in await connection.execute(statement):
                     width = len(row) - len(query.measures)
                     found.append(TrafficRow(number, tuple(row[:width]), tuple(map(int, row[width:]))))
         return int(mark), found
 
 
-def _statement(span: ReportSpan, query: PrefixQuery) -> Select[Any]:
+def _statement(span: ReportSpan, query: PrefixQuery, masked_until: int) -> Select[Any]:
     callee = func.coalesce(_cdr.callee_billing, _cdr.callee_in)
     numbers = ((_cdr.caller_in, query.caller_digits), (callee, query.callee_digits))
-    by = [func.substr(number, 1, literal(digits)) for number, digits in numbers if digits is not None]
+    by: list[ColumnElement[Any]] = [
+        _prefix(number, digits, span, masked_until) for number, digits in numbers if digits is not None
+    ]
     is_test = and_(_cdr.mapping_gateway.is_(None), _cdr.routing_gateway.is_not(None))  # CountedCall.is_test
     where = [_cdr.started_at >= span.since, _cdr.started_at < span.until, not_(is_test)]
     for number, begin in ((_cdr.caller_in, query.caller), (callee, query.callee)):
@@ -105,3 +110,12 @@ def _statement(span: ReportSpan, query: PrefixQuery) -> Select[Any]:
     for names, values in query.where:
         where.append(or_(*(_COMMON[name].in_(values) for name in names)))
     return select(*by, *(_MEASURES[name] for name in query.measures)).where(*where).group_by(*by)
+
+
+def _prefix(number: ColumnElement[str], digits: int, span: ReportSpan, masked_until: int) -> ColumnElement[str]:
+    """Return the first digits of a number, and ``SHORT`` where a short one has lost some of them."""
+    prefix = func.substr(number, 1, literal(digits))
+    if span.since >= masked_until:
+        return prefix
+    is_short = and_(_cdr.started_at < masked_until, func.instr(prefix, MASK) > 0)
+    return case((is_short, literal(SHORT)), else_=prefix)

@@ -86,6 +86,7 @@ async def test_one_address_does_not_take_all_connections_unless_it_is_a_proxy(mo
 async def test_silent_connections_of_one_address_take_no_places_of_others(monkeypatch):
     monkeypatch.setattr(servers, "PER_SOURCE_MAX", 2)
     monkeypatch.setattr(servers, "CONNECTIONS_MAX", 3)
+    monkeypatch.setattr(servers, "HEAD_S", 3_600)  # else this bound ends them, too
 
     async def application(_scope: Any, receive: Any, send: Any) -> None:
         await send_answer(send, receive, Answer(content=b"hello", content_type="text/plain"), {})

@@ -481,12 +481,12 @@ def test_a_range_with_ports_at_one_of_two_addresses_is_reported_once_a_minute():
 
     of_one, of_other = ((Event.RTP_PORT_EXHAUSTED, str(ports)) for ports in (one, other))
     calls = [events(at, one, free=[one]) for at in range(0, 30_000, 1_000)]
-    calls += [events(at, one, other, free=[one, other]) for at in range(30_000, 60_000, 1_000)]
-    assert [each for logged in calls for each in logged] == [of_one, of_other]
-    assert events(60_000, free=[one, other]) == [], "the other one was exhausted half a minute ago"
-    assert events(60_001, one, free=[one]) == [of_one], "it was over, and is reported again at once"
-    assert events(90_000, free=[other]) == []
-    assert events(120_001, free=[one]) == [(Event.RTP_PORTS_FREE, None)]
+    calls += [events(at, one, other, free=[one, other]) for at in range(30_000, 200_000, 1_000)]
+    assert [each for logged in calls for each in logged] == [*([of_one, of_other] * 3), of_one], "each once a minute"
+    assert events(258_999, free=[one, other]) == [], "calls have failed within a minute"
+    assert events(259_000, free=[one]) == []
+    assert events(259_001, free=[other]) == [(Event.RTP_PORTS_FREE, None)]
+    assert events(259_002, one, free=[one]) == [of_one], "it was over, and is reported again at once"
 
 
 def test_packets_to_a_trunk_have_its_own_mark():

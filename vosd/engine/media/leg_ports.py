@@ -4,7 +4,7 @@ Nothing is sent to them: packets would go round.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -19,8 +19,19 @@ from vosd.trunks.media import MediaAddress, MediaParameters, PortRange
 
 _ROOM_PERCENT: Final = 90.0
 """A range of which less is in use has room again."""
+_SETTLED_MS: Final = 60_000
+"""A range that is not full has ports again when no call has failed to get one for so long."""
 
 _log = structlog.get_logger()
+
+
+class _Exhaustion(NamedTuple):
+    """A range that has had no port for some call."""
+
+    is_full: bool
+    """Whether nearly all ports are in use by calls; else other programs have them, or an address has none of a kind."""
+    failed_at: int
+    """When a call has found no port the last time, monotonic milliseconds."""
 
 
 class LegPorts:
@@ -38,9 +49,8 @@ class LegPorts:
         self._listeners = listeners
         self._addresses = addresses
         self._parameters = parameters
-        self._exhausted: dict[PortRange, bool] = {}
-        """Ranges in which the last call has found no port, and whether they were full; else other programs have their
-        ports, or they have none of a kind."""
+        self._exhausted: dict[PortRange, _Exhaustion] = {}
+        """Ranges in which a call has found no port, until they have some again."""
         self._log_limiter = LogLimiter()
         self._spared: set[tuple[MediaAddress, PortRange]] = set()
         """Addresses and ranges of ports to which nothing is sent, because they are ours."""
@@ -53,7 +63,7 @@ class LegPorts:
     def adopt(self, parameters: MediaParameters) -> None:
         """Open ports of other ranges from now on; ranges that were not full but exhausted may not be used any more."""
         self._parameters = parameters
-        for ports in [ports for ports, is_full in self._exhausted.items() if not is_full]:
+        for ports in [ports for ports, each in self._exhausted.items() if not each.is_full]:
             self._note_room(ports)
         self._spare_own()
 
@@ -83,7 +93,8 @@ class LegPorts:
         tos = media.settings.marked(self._parameters.traffic_class)
         port = self.relay.open(address.bind, ports, is_multiplexed=is_multiplexed, tos=tos, now=now)
         if port is None:
-            self._exhausted[ports] = self.relay.used_percent(ports, now) >= _ROOM_PERCENT
+            is_full = self.relay.used_percent(ports, now) >= _ROOM_PERCENT
+            self._exhausted[ports] = _Exhaustion(is_full, now.mono)
             if self._log_limiter.admits(str(ports), now.mono):
                 _log.error(Event.RTP_PORT_EXHAUSTED, ports=str(ports))
             return None
@@ -91,8 +102,9 @@ class LegPorts:
         if media.source(index) is not None:  # it had another port: silence counts from this one
             media.watched_from = now.mono
         # A range that was full has room when enough of it is free. Any other may have ports at one address and none at
-        # another one: the limit keeps calls from raising and clearing the alarm in turns.
-        if self._exhausted.get(ports) is False and self._log_limiter.admits(str(ports), now.mono):
+        # another one, where calls would raise and clear the alarm in turns.
+        exhaustion = self._exhausted.get(ports)
+        if exhaustion is not None and not exhaustion.is_full and now.mono - exhaustion.failed_at >= _SETTLED_MS:
             self._note_room(ports)
         return port
 
@@ -132,7 +144,7 @@ class LegPorts:
 
         Asked for in even intervals: a range that was full has room again by then, or has not.
         """
-        for ports in [ports for ports, is_full in self._exhausted.items() if is_full]:
+        for ports in [ports for ports, each in self._exhausted.items() if each.is_full]:
             if self.relay.used_percent(ports, now) < _ROOM_PERCENT:
                 self._note_room(ports)
         return self.relay.used_percent(self._parameters.ports, now)

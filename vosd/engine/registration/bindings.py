@@ -28,7 +28,16 @@ from vosd.obs.figures import Figure
 from vosd.sip.dialog.table import DialogTable
 from vosd.sip.flows import Flows, Listener
 from vosd.sip.headers.contact import SURELY
-from vosd.sip.registration.registrar import Binding, Bindings, RegisterOutcome, is_renewed_by, register
+from vosd.sip.registration.registrar import (
+    Binding,
+    Bindings,
+    Place,
+    RegisterOutcome,
+    is_at,
+    place_of,
+    register,
+    removed_by,
+)
 from vosd.sip.settings import RegistrarSettings
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.outgoing import Peer
@@ -133,8 +142,10 @@ class Registrations(Counting):
         """Number of registered users by kind."""
         self._departed: dict[str, RegistrantKind] = {}
         """Users whose departure was reported, until they register again or are no longer configured."""
-        self._ended: dict[str, deque[Binding]] | None = None
-        """Latest bindings of each user that ended while only a copy of the database was read; None = it was not."""
+        self._ended: dict[str, deque[Place]] | None = None
+        """Latest places of each user that ended while only a copy of the database was read; None = it was not."""
+        self._all_ended: set[str] = set()
+        """Users that have removed all of their bindings meanwhile, those of the database too, by ``Contact: *``."""
         self._ends: TimerWheel[str] = TimerWheel(EXPIRY_TICK_MS)
         self.next_end = self._ends.next_due
         """Return when ``expire`` is due next at the earliest, in milliseconds of the monotonic clock, or None."""
@@ -165,6 +176,8 @@ class Registrations(Counting):
         outcome = register(before, request, source, self._settings, now)
         if len(outcome.bindings) > len(before) and self._size >= self._settings.max_bindings:
             return RegisterOutcome(503, "", before)
+        if self._ended is not None and outcome.status == 200:
+            self._note_removals(name, request, source)
         if outcome.bindings != before:
             has_gone = any(binding.is_live(now) for binding in before)
             departure = Departure.UNREGISTERED if has_gone else Departure.EXPIRED
@@ -247,7 +260,7 @@ class Registrations(Counting):
             kind = kind_of(name)
             if binding is None:
                 ended.append(name)
-            elif kind is None or (is_late and self._is_superseded(name, binding)):
+            elif kind is None or (is_late and not self._may_stay(name, binding)):
                 self._writer.drop(name, binding.slot)
             else:
                 found += 1
@@ -261,6 +274,7 @@ class Registrations(Counting):
             await self._take_displaced(kind_of)
             await self._forget_copy()
             self._ended = None
+            self._all_ended.clear()
         for name in dict.fromkeys(ended):
             kind = kind_of(name)
             if kind is not None and name not in self._users and name not in self._departed:
@@ -315,9 +329,19 @@ class Registrations(Counting):
             if not len(displaced) % AT_ONCE:
                 await asyncio.sleep(0)
 
-    def _is_superseded(self, name: str, binding: Binding) -> bool:
-        """Return whether the device of a stored binding has registered under another slot since the start, or ended."""
-        return self._has_gone(name, binding, self._bindings(name, self._writer.is_waiting))
+    def _may_stay(self, name: str, binding: Binding) -> bool:
+        """Return whether a binding that is read late holds.
+
+        Its device has not registered under another slot since the start, and has not ended; and its user has room.
+        """
+        later = self._bindings(name, self._writer.is_changed)
+        return not self._has_gone(name, binding, later) and self._has_room(name, binding.slot)
+
+    def _has_room(self, name: str, slot: int) -> bool:
+        """Return whether a user may have a stored binding beside those that it has registered here since the start."""
+        writer = self._writer
+        others = [each.slot for each in self._bindings(name, writer.is_known) if each.slot != slot]
+        return len(others) < self._settings.max_contacts or not any(writer.is_changed(name, each) for each in others)
 
     def _bindings(self, name: str, is_such: Callable[[str, int], bool]) -> Bindings:
         """Return the bindings of a user whose slots are such."""
@@ -327,7 +351,7 @@ class Registrations(Counting):
     def _has_gone(self, name: str, binding: Binding, later: Iterable[Binding]) -> bool:
         """Return whether a stored binding is one that ``later`` ones have renewed, or has ended since the start."""
         ended = () if self._ended is None else self._ended.get(name, ())
-        return any(is_renewed_by(binding, each) for each in (*later, *ended))
+        return name in self._all_ended or any(is_at(binding, each) for each in (*map(place_of, later), *ended))
 
     def report_absent(self, name: str, kind: RegistrantKind) -> None:
         """Log again that a user is not registered, as an earlier process did, unless it is or that was logged since."""
@@ -390,6 +414,18 @@ class Registrations(Counting):
 
     # -- inside -------------------------------------------------------------------------------------------------
 
+    def _note_removals(self, name: str, request: Request, source: Peer) -> None:
+        """Note what a REGISTER has removed, for the database may have bindings of it that the copy lacks."""
+        if "*" in request.headers("contact"):
+            self._all_ended.add(name)
+        for place in removed_by(request, source):
+            self._note_end(name, place)
+
+    def _note_end(self, name: str, place: Place) -> None:
+        """Note that a place has ended, until the database is read."""
+        if self._ended is not None:
+            self._ended.setdefault(name, deque(maxlen=self._settings.max_contacts)).append(place)
+
     def _change(self, name: str, kind: RegistrantKind, after: Bindings, departure: Departure) -> None:
         """Replace a user's bindings, and report the change."""
         user = self._users.get(name)
@@ -411,8 +447,7 @@ class Registrations(Counting):
         for slot, binding in was.items():
             if binding.is_live(now) or writer.is_known(name, slot):  # else the database may have a newer row
                 writer.drop(name, slot)
-                if self._ended is not None:
-                    self._ended.setdefault(name, deque(maxlen=self._settings.max_contacts)).append(binding)
+                self._note_end(name, place_of(binding))
         self._replace(name, user, after)
         if not after:
             self._report_departure(name, kind, departure, before[-1].peer)

@@ -113,6 +113,10 @@ class RegistrationWriter:
         """Return whether a binding waits to be written or removed."""
         return BindingKey(name, slot) in self._waiting
 
+    def is_changed(self, name: str, slot: int) -> bool:
+        """Return whether a binding waits to be written: it is new or renewed since a start by a copy."""
+        return self._waiting.get(BindingKey(name, slot)) is not None
+
     async def write_again(self, bindings: Iterable[tuple[str, Binding]]) -> None:
         """Write all bindings, and remove the rows of others: the database has lost commits.
 
