@@ -1,5 +1,6 @@
-"""Workbooks whose cells are not all that a spreadsheet shows: merged cells, hidden sheets and rows."""
+"""Workbooks whose cells are not all that a spreadsheet shows: merged cells, hidden sheets and rows, number formats."""
 
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -7,11 +8,12 @@ import xlsxwriter
 from xlsxwriter.worksheet import Worksheet
 
 from vosd.config.decks.conversion import HEADER, SheetReader
+from vosd.config.decks.number_formats import format_of
 from vosd.config.decks.sheets import SheetFile
 from vosd.config.decks.sorting import in_order
 from vosd.config.keys.rates import PricePer
 
-TITLES = ["prefix", "area", "billing_rate", "connection_fee"]
+TITLES = ["prefix", "area", "billing_rate", "connection_fee", "tax_rate"]
 CODES = ["44", "4420", "447"]
 
 
@@ -73,9 +75,9 @@ def test_a_value_that_may_be_that_of_either_column_is_refused(desk: Desk) -> Non
 
 def test_a_merged_note_behind_the_rates_is_a_footer_and_a_row_of_two_lines_is_one_rate(desk: Desk) -> None:
     page = desk.page(["44", "UK", 0.01])
-    for column, value in enumerate(["45", "DK", 0.02, 0.5]):
+    for column, value in enumerate(["45", "DK", 0.02, 0.5, 19]):
         page.merge_range(2, column, 3, column, value)
-    page.merge_range("A6:D7", "Valid from 2026-12-01, without VAT")
+    page.merge_range("A6:E7", "Valid from 2026-12-01, without VAT")
     assert [(each["prefix"], each["billing_rate"]) for each in desk.read()] == [("44", "0.01"), ("45", "0.02")]
     assert desk.mistakes == []
     assert [each.split(":")[0] for each in desk.assumed] == ["line 6, 'Valid from 2026-12-01, without VAT'"]
@@ -94,3 +96,57 @@ def test_hidden_rows_are_read_and_named(desk: Desk) -> None:
         page.set_row(row, options={"hidden": True})
     assert len(desk.read()) == 3
     assert desk.assumed == ["line 3: hidden rows are read as others"]
+
+
+FORMATS = [
+    ("0%", 0.1, "10%"),
+    ("0.00%", 0.07, "7%"),
+    ("[$€-2] 0.0000", 1.2, "€ 1.2"),
+    ('_("$"* #,##0.00_);_("$"* \\(#,##0.00\\);_("$"* "-"??_);_(@_)', -12.5, "$-12.5"),
+    ('_-* #,##0.00\\ "€"_-;\\-* #,##0.00\\ "€"_-;_-* "-"??\\ "€"_-;_-@_-', 0.0, "0 €"),
+    ("000000", 12345.0, "012345"),
+    ("000\\-00\\-0000", 123.0, "000000123"),
+    ('"44"0', 20.0, "4420"),
+    ('0" sec"', 30.0, "30 sec"),
+    ('0.00;-0.00;"blocked"', 0.0, "blocked"),
+    ("0.0,", 12500.0, "#FORMAT"),
+    (";;;", 5.0, "#FORMAT"),
+    ("[<5]0.00;0.00%", 5.0, "#FORMAT"),
+    ('0"44"0', 12.0, "#FORMAT"),
+]
+PLAIN = [
+    "General",
+    "@",
+    "0",
+    "#,##0.00",
+    "#,##0.00_);[Red](#,##0.00)",
+    '0.00;-0.00;"-"',
+    "0.00E+00",
+    "# ?/?",
+    "dd/mm/yyyy",
+]
+
+
+@pytest.mark.parametrize(("code", "number", "shown"), FORMATS)
+def test_a_number_is_read_with_what_its_format_shows_around_it(code: str, number: float, shown: str) -> None:
+    found = format_of(code)
+    assert found is not None
+    assert found.shown(Decimal(repr(number))) == shown
+
+
+@pytest.mark.parametrize("code", PLAIN)
+def test_a_format_that_shows_digits_alone_changes_nothing(code: str) -> None:
+    assert format_of(code) is None
+
+
+def test_percentages_currencies_and_zeros_in_front_of_a_workbook_are_read_as_those_of_a_csv_file(desk: Desk) -> None:
+    page = desk.page(["", "", 0.01], ["45", "DK"], ["46", "SE", 0.03, 0.5])
+    page.write("A2", 44, desk.book.add_format({"num_format": "0000"}))
+    page.write("C3", 0.02, desk.book.add_format({"num_format": "[$€-407] 0.0000"}))
+    page.write("E3", 0.075, desk.book.add_format({"num_format": "0.0%"}))
+    page.write("C4", 0.03, desk.book.add_format({"num_format": '0.00 "kr"'}))
+    page.write("D4", 0.5, desk.book.add_format({"num_format": 44}))
+    first, second = desk.read()
+    assert (first["prefix"], second["billing_rate"], second["tax_rate"]) == ("0044", "0.02", "7.5")
+    assert desk.mistakes == [(4, "billing_rate", "0.03 kr"), (4, "connection_fee", "¤0.5")]
+    assert desk.assumed == ["line 3, billing_rate '€ 0.02': an amount in EUR"]

@@ -1,19 +1,20 @@
-"""Cells of a workbook that show an error or have a formula that was never computed, and hidden rows.
+"""Cells of a workbook that show an error, have a formula that was never computed, or a format, and hidden rows.
 
 The reader of workbooks returns empty cells for errors, and an empty price would close a prefix.
 """
 
 import re
-from collections.abc import Set
+from collections.abc import Mapping, Sequence, Set
 from typing import IO, Final, NamedTuple
 from xml.etree import ElementTree
 from zipfile import BadZipFile, ZipFile
 
 from vosd.config.decks.merged_cells import MERGED
+from vosd.config.decks.number_formats import UNCLEAR, CellFormat, declared_format
 
 MARK: Final = "#ERROR"
 """Stands for such a cell: no code, no price, no date, no word of ours."""
-ERRORS: Final = frozenset({MARK, MERGED, "#DIV/0!", "#N/A", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!"})
+ERRORS: Final = frozenset({MARK, MERGED, UNCLEAR, "#DIV/0!", "#N/A", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!"})
 """Texts of cells without a value of their own, also where a workbook was saved as CSV."""
 _PART: Final = 1 << 20
 _ERROR_CELL: Final = re.compile(rb"<(?:\w+:)?c\b([^>]*\st=[\"']e[\"'][^>]*)>")
@@ -22,6 +23,7 @@ _UNCOMPUTED: Final = re.compile(
     rb"(<(?:\w+:)?v\s*/>\s*|<(?:\w+:)?v>\s*</(?:\w+:)?v>\s*)?</(?:\w+:)?c>"
 )
 _HIDDEN_ROW: Final = re.compile(rb"<(?:\w+:)?row\b(?=[^>]*\shidden=[\"'](?:1|true)[\"'])[^>]*\sr=[\"'](\d{1,7})[\"']")
+_STYLE: Final = re.compile(rb"\ss=[\"'](\d{1,9})[\"']")
 _REFERENCE: Final = re.compile(rb"\sr=[\"']([A-Z]{1,3})(\d{1,7})[\"']")
 
 
@@ -36,31 +38,47 @@ class Unusual(NamedTuple):
     """Line and column of cells without a usable value."""
     hidden: Set[int]
     """Hidden rows."""
+    formats: Mapping[int, Sequence[tuple[int, CellFormat]]]
+    """Columns of each row whose cells have a format that shows more than digits."""
 
 
 def unusual_in(path: str, sheet: str) -> Unusual:
-    """Look for unusable cells and hidden rows of a sheet.
+    """Look for unusable cells, hidden rows and formats of a sheet.
 
     Raises:
         UnusualWorkbookError: they cannot be found.
         OSError: the file cannot be read.
     """
     try:
-        with ZipFile(path) as archive, archive.open(_part_of(archive, sheet)) as part:
-            return _found(part)
-    except (KeyError, BadZipFile, ElementTree.ParseError, StopIteration) as error:
+        with ZipFile(path) as archive:
+            member, styles = _parts_of(archive, sheet)
+            formats = {} if styles is None else _formats_of(archive, styles)
+            with archive.open(member) as part:
+                return _found(part, formats)
+    except (KeyError, ValueError, BadZipFile, ElementTree.ParseError, StopIteration) as error:
         raise UnusualWorkbookError from error
 
 
-def _part_of(archive: ZipFile, sheet: str) -> str:
-    """Return the member of the archive that has a sheet; StopIteration = there is none."""
+def _parts_of(archive: ZipFile, sheet: str) -> tuple[str, str | None]:
+    """Return the members of the archive that have a sheet and the styles; StopIteration = there is no sheet."""
     book = next(name for name in archive.namelist() if name.lower().endswith("xl/workbook.xml"))
     folder, _, name = book.rpartition("/")
     sheets = (each for each in _elements(archive, book, "sheet") if each.get("name") == sheet)
     wanted = next(value for key, value in next(sheets).items() if key.endswith("}id"))
     relations = _elements(archive, f"{folder}/_rels/{name}.rels", "Relationship")
-    target = next(each.get("Target", "") for each in relations if each.get("Id") == wanted)
-    return target[1:] if target.startswith("/") else f"{folder}/{target}"
+    targets = {each.get("Id", ""): each.get("Target", "") for each in relations}
+    members = {key: each[1:] if each.startswith("/") else f"{folder}/{each}" for key, each in targets.items()}
+    styles = [each.get("Id", "") for each in relations if each.get("Type", "").endswith("/styles")]
+    return members[wanted], members[styles[0]] if styles else None
+
+
+def _formats_of(archive: ZipFile, styles: str) -> dict[int, CellFormat]:
+    """Return the formats that show more than digits, by the style of a cell."""
+    (cells,) = _elements(archive, styles, "cellXfs")
+    declared = _elements(archive, styles, "numFmt")
+    codes = {int(each.get("numFmtId", "")): each.get("formatCode", "") for each in declared}
+    formats = (declared_format(int(each.get("numFmtId", "0")), codes) for each in cells)
+    return {style: found for style, found in enumerate(formats) if found is not None}
 
 
 def _elements(archive: ZipFile, member: str, name: str) -> "list[ElementTree.Element]":
@@ -68,9 +86,11 @@ def _elements(archive: ZipFile, member: str, name: str) -> "list[ElementTree.Ele
     return [each for each in root.iter() if each.tag.rpartition("}")[2] == name]
 
 
-def _found(part: IO[bytes]) -> Unusual:
+def _found(part: IO[bytes], formats: Mapping[int, CellFormat]) -> Unusual:
     found: set[tuple[int, int]] = set()
     hidden: set[int] = set()
+    formatted: dict[int, list[tuple[int, CellFormat]]] = {}
+    styled = _cells_of({*formats})
     text, more = b"", True
     while more:
         new = part.read(_PART)
@@ -85,7 +105,20 @@ def _found(part: IO[bytes]) -> Unusual:
             found.update(_position(match[1]) for match in _UNCOMPUTED.finditer(whole) if not _is_empty_text(match))
         if b" hidden=" in whole:
             hidden.update(int(match[1]) for match in _HIDDEN_ROW.finditer(whole))
-    return Unusual(found, hidden)
+        for match in styled.finditer(whole) if formats else ():
+            style = _STYLE.search(match[1])
+            row, column = _position(match[1])
+            formatted.setdefault(row, []).append((column, formats[int(style[1]) if style else 0]))
+    return Unusual(found, hidden, formatted)
+
+
+def _cells_of(styles: Set[int]) -> re.Pattern[bytes]:
+    """Return what finds the cells of some styles; one that names none has the first."""
+    names = b"|".join(b"%d" % style for style in sorted(styles))
+    wanted = rb"[^>]*\ss=[\"'](?:%s)[\"']" % names
+    if 0 in styles:
+        wanted += rb"|(?![^>]*\ss=)"
+    return re.compile(rb"<(?:\w+:)?c\b(?=%s)([^>]*[^/>])>" % wanted)
 
 
 def _is_empty_text(match: re.Match[bytes]) -> bool:

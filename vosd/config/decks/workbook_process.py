@@ -6,6 +6,7 @@ is read. What it finds goes to its standard output as messages: a length of four
 
 import resource
 import sys
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -15,12 +16,12 @@ import msgspec
 
 from vosd.config.decks.assumptions import Assumption, Assumptions
 from vosd.config.decks.merged_cells import MergedCells
-from vosd.config.decks.workbook_errors import MARK, UnusualWorkbookError, unusual_in
+from vosd.config.decks.workbook_errors import MARK, Unusual, UnusualWorkbookError, unusual_in
 from vosd.processes.channel import message
 from vosd.processes.life import live_as_long_as_the_switch
 
 if TYPE_CHECKING:
-    from python_calamine import CalamineWorkbook
+    from python_calamine import CalamineSheet, CalamineWorkbook
 
 _CELL_MAX: Final = 32_767
 """Characters of a cell, as spreadsheets have it."""
@@ -30,10 +31,13 @@ _EXACT_MAX: Final = 10**15
 """Whole numbers from here on may have lost digits in a spreadsheet, which keeps 15."""
 
 
+_Row = tuple[int, list[str], list[int], list[int]]
+
+
 class FoundRows(msgspec.Struct, frozen=True, omit_defaults=True):
     """Some rows, or why there are no more."""
 
-    rows: list[tuple[int, list[str], list[int], list[int]]] = []
+    rows: list[_Row] = []
     """Each with its number, counted from 1, the positions of numbers that have decimals, and of cells that repeat the
     value of a merged one."""
     height: int = 0
@@ -73,27 +77,10 @@ def _read(path: str, header_line: int, sheet: str | None) -> None:
             assumed = Assumptions()
             name = _first_visible(book, assumed) if sheet is None else sheet
             table = book.get_sheet_by_name(name)
-            unusable, hidden = unusual_in(path, name)
-            _, first_column = table.start or (0, 0)
-            merged = MergedCells(table.merged_cell_ranges or (), header_line, first_column, assumed)
-            header: list[str] = []
-            rows: list[tuple[int, list[str], list[int], list[int]]] = []
-            for number, values in enumerate(table.iter_rows(), 1):
-                if number >= header_line:
-                    cells = [_text(value, number) for value in values]
-                    if unusable:
-                        cells = [
-                            MARK if (number, column) in unusable else cell
-                            for column, cell in enumerate(cells, first_column + 1)
-                        ]
-                    decimals = [at for at, value in enumerate(values) if isinstance(value, float) and value % 1]
-                    header = header or cells
-                    if number in hidden and any(cells):
-                        assumed.line = number
-                        assumed.note("hidden", "hidden rows are read as others")
-                    repeated = merged.fill(number, cells, decimals, header)
-                    rows.append((number, cells, decimals, repeated))
-                if len(rows) == _ROWS or number == header_line:
+            rows: list[_Row] = []
+            for row in _rows_of(table, unusual_in(path, name), header_line, assumed):
+                rows.append(row)
+                if len(rows) == _ROWS or row[0] == header_line:
                     _send(FoundRows(rows, table.total_height))
                     rows = []
             _send(FoundRows(rows, table.total_height, assumed=[*assumed.in_order()], is_finished=True))
@@ -107,6 +94,34 @@ def _read(path: str, header_line: int, sheet: str | None) -> None:
         _send(FoundRows(failure=f": expected a sheet {sheet!r}; it has {', '.join(book.sheet_names)}"))
     except CalamineError as error:
         _send(FoundRows(failure=f": expected an XLSX file: {error}"))
+
+
+def _rows_of(table: "CalamineSheet", unusual: Unusual, header_line: int, assumed: Assumptions) -> Iterator[_Row]:
+    """Yield the rows from the header on."""
+    _, first_column = table.start or (0, 0)
+    merged = MergedCells(table.merged_cell_ranges or (), header_line, first_column, assumed)
+    header: list[str] = []
+    for number, values in enumerate(table.iter_rows(), 1):
+        if number < header_line:
+            continue
+        cells = [_text(value, number) for value in values]
+        for column, each in unusual.formats.get(number, ()):
+            at = column - 1 - first_column
+            value = values[at] if 0 <= at < len(values) else None
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                cells[at] = each.shown(Decimal(repr(value)))
+        if unusual.unusable:
+            cells = [
+                MARK if (number, column) in unusual.unusable else cell
+                for column, cell in enumerate(cells, first_column + 1)
+            ]
+        header = header or cells
+        if number in unusual.hidden and any(cells):
+            assumed.line = number
+            assumed.note("hidden", "hidden rows are read as others")
+        decimals = [at for at, value in enumerate(values) if isinstance(value, float) and value % 1]
+        repeated = merged.fill(number, cells, decimals, header)
+        yield number, cells, decimals, repeated
 
 
 def _first_visible(book: "CalamineWorkbook", assumed: Assumptions) -> str:

@@ -1,0 +1,99 @@
+"""Number formats of a workbook (numFmts of Office Open XML): the text that a spreadsheet shows around digits.
+
+The reader of workbooks returns numbers without their formats: 0.1 for ``10%``, 1.2 for ``€ 1.20``, 44 for ``0044``. A
+number is read with what is shown around it, as if the sheet had been saved as CSV, but with all its decimals.
+"""
+
+import re
+from decimal import Decimal
+from typing import Final, NamedTuple
+
+UNCLEAR: Final = "#FORMAT"
+"""Stands for a number that is shown scaled or not at all: no code, no price, no date, no word of ours."""
+_BUILT_IN: Final = {9: "0%", 10: "0.00%", **dict.fromkeys((5, 6, 7, 8, 42, 44), '"¤"0.00')}
+"""Formats that a workbook need not declare; the currency of some is that of the machine which shows them."""
+_TOKEN: Final = re.compile(
+    r'"(?P<quoted>[^"]*)"|\\(?P<escaped>.)|\[\$(?P<currency>[^\]-]*)[^\]]*\]|(?P<pad>[_*].|\[[^\]]*\])'
+    r"|(?P<digits>General|[0#?.,]*[0#?][0#?.,]*(?:[Ee][+-][0#?]+)?)|(?P<percent>%)|(?P<text>@)|(?P<date>[ymdhs])|(?P<bare>.)",
+    re.IGNORECASE | re.DOTALL,
+)
+_CONDITION: Final = re.compile(r"\[[<>=]")
+
+
+class CellFormat(NamedTuple):
+    """A format that shows more than digits."""
+
+    before: str
+    after: str
+    """Text behind the digits; that of percentages has the sign."""
+    hundreds: int = 0
+    """Percent signs, each of which multiplies the number by 100."""
+    digits: int = 0
+    """Digits that a whole number has at least."""
+    zero: str | None = None
+    """Words in place of a zero."""
+    is_clear: bool = True
+
+    def shown(self, number: Decimal) -> str:
+        """Return a number as text with what its format shows around it, and with all its decimals."""
+        if not self.is_clear:
+            return UNCLEAR
+        if self.zero is not None and not number:
+            return self.zero
+        exact = number.scaleb(2 * self.hundreds)
+        text = format(exact.to_integral_value() if exact == exact.to_integral_value() else exact, "f")
+        sign, amount = ("-", text[1:]) if text.startswith("-") else ("", text)
+        return f"{self.before}{sign}{amount if '.' in amount else amount.zfill(self.digits)}{self.after}"
+
+
+_PLAIN: Final = CellFormat("", "")
+_UNCLEAR: Final = CellFormat("", "", is_clear=False)
+
+
+def declared_format(identifier: int, codes: dict[int, str]) -> CellFormat | None:
+    """Return the format of a number; ``codes`` are those that the workbook declares, None = it shows digits alone."""
+    code = codes.get(identifier, _BUILT_IN.get(identifier))
+    return format_of(code) if code else None
+
+
+def format_of(code: str) -> CellFormat | None:
+    """Return a format by its code; None = it shows digits alone, or is one of dates."""
+    sections: list[list[re.Match[str]]] = [[]]
+    for token in _TOKEN.finditer(code):
+        if token["bare"] == ";":
+            sections.append([])
+        else:
+            sections[-1].append(token)
+    if any(token["date"] for section in sections for token in section):
+        return None
+    positive, *others = map(_section, sections)
+    if positive is None or not positive.is_clear:
+        return _UNCLEAR
+    if _CONDITION.search(code) and any(each != positive for each in others):
+        return _UNCLEAR
+    if others and others[0] is None:
+        return _UNCLEAR
+    if len(others) > 1 and others[1] is None and any(map(str.isalpha, words := _words(sections[2]))):
+        positive = positive._replace(zero=words)
+    return None if positive == _PLAIN else positive
+
+
+def _section(tokens: list[re.Match[str]]) -> CellFormat | None:
+    """Return the format of one section; None = it has no place for digits."""
+    places = [at for at, token in enumerate(tokens) if token["digits"] or token["text"]]
+    if not places:
+        return None
+    first, last = places[0], places[-1]
+    digits = "".join(tokens[at]["digits"] or "" for at in places)
+    inner = _words(tokens[first:last])
+    if digits.endswith(",") or any(map(str.isdigit, inner)):
+        return _UNCLEAR
+    hundreds = sum(bool(token["percent"]) for token in tokens)
+    zeros = 0 if {"."} & {*digits} or "e" in digits.lower() or "/" in inner else digits.count("0")
+    after = _words(tokens[last:]) + "%" * hundreds
+    return CellFormat(_words(tokens[:first]).lstrip(), after.rstrip(), hundreds, zeros if zeros > 1 else 0)
+
+
+def _words(tokens: list[re.Match[str]]) -> str:
+    """Return the text that is shown as it is."""
+    return "".join(token["quoted"] or token["escaped"] or token["currency"] or token["bare"] or "" for token in tokens)
