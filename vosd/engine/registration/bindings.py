@@ -31,7 +31,7 @@ from vosd.sip.headers.contact import SURELY
 from vosd.sip.registration.registrar import (
     Binding,
     Bindings,
-    Place,
+    ContactPlace,
     RegisterOutcome,
     is_at,
     place_of,
@@ -142,7 +142,7 @@ class Registrations(Counting):
         """Number of registered users by kind."""
         self._departed: dict[str, RegistrantKind] = {}
         """Users whose departure was reported, until they register again or are no longer configured."""
-        self._ended: dict[str, deque[Place]] | None = None
+        self._ended: dict[str, deque[ContactPlace]] | None = None
         """Latest places of each user that ended while only a copy of the database was read; None = it was not."""
         self._all_ended: set[str] = set()
         """Users that have removed all of their bindings meanwhile, those of the database too, by ``Contact: *``."""
@@ -421,7 +421,7 @@ class Registrations(Counting):
         for place in removed_by(request, source):
             self._note_end(name, place)
 
-    def _note_end(self, name: str, place: Place) -> None:
+    def _note_end(self, name: str, place: ContactPlace) -> None:
         """Note that a place has ended, until the database is read."""
         if self._ended is not None:
             self._ended.setdefault(name, deque(maxlen=self._settings.max_contacts)).append(place)

@@ -258,30 +258,30 @@ def _found(bindings: Sequence[Binding], contact: Contact, source: Peer, *, by_de
     return next((each for each in bindings if are_equivalent(Uri.parse(each.contact), uri)), None)
 
 
-class Place(NamedTuple):
+class ContactPlace(NamedTuple):
     """A contact, and where its REGISTER came from: what tells a binding from others of its user."""
 
     contact: Contact
     source: Peer
 
 
-def place_of(binding: Binding) -> Place:
+def place_of(binding: Binding) -> ContactPlace:
     """Return the place of a binding."""
-    return Place(Contact(binding.contact, binding.q, None, binding.instance, binding.reg_id), binding.peer)
+    return ContactPlace(Contact(binding.contact, binding.q, None, binding.instance, binding.reg_id), binding.peer)
 
 
-def is_at(binding: Binding, place: Place) -> bool:
+def is_at(binding: Binding, place: ContactPlace) -> bool:
     """Return whether a REGISTER of a place, received after that of the binding, would have renewed or removed it."""
     return _found((binding,), place.contact, place.source, by_device=True) is not None
 
 
-def removed_by(request: Request, source: Peer) -> tuple[Place, ...]:
+def removed_by(request: Request, source: Peer) -> tuple[ContactPlace, ...]:
     """Return the places that an accepted REGISTER removes, also those that no binding has; none for ``Contact: *``."""
     expires = request.header("expires")
     ends_all = expires is not None and seconds(expires) == 0
     contacts = (Contact.parse(text) for text in request.headers("contact") if text != "*")
     return tuple(
-        Place(each, source) for each in contacts if each.expires_s == 0 or (each.expires_s is None and ends_all)
+        ContactPlace(each, source) for each in contacts if each.expires_s == 0 or (each.expires_s is None and ends_all)
     )
 
 
