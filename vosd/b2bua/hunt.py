@@ -9,7 +9,7 @@ from vosd.base.cause import EndReason, HangupSource, q850_of_status
 from vosd.base.clock import Instant
 from vosd.base.host import domain
 from vosd.base.number import without_separators
-from vosd.routing.failover import AttemptEnd, AttemptOutcome, stops, tries_next, verdict
+from vosd.routing.failover import AttemptEnd, AttemptOutcome, is_reached, stops, tries_next, verdict
 from vosd.routing.pipeline import RouteChoice
 from vosd.sip.flows import Flows, hop_of
 from vosd.sip.headers.name_addr import NameAddr
@@ -62,8 +62,8 @@ class Hunt:
     """
 
     __slots__ = (
-        "_board", "_choices", "_flows", "is_refused", "latest", "named", "next_hops", "outcomes", "phones_tried",
-        "phones_until_ms", "refused_number", "responding", "stays", "together_from",
+        "_board", "_choices", "_flows", "is_reached", "is_refused", "latest", "named", "next_hops", "outcomes",
+        "phones_tried", "phones_until_ms", "refused_number", "responding", "stays", "together_from",
     )  # fmt: skip
 
     def __init__(self, choices: Iterator[RouteChoice], board: Switchboard, flows: Flows) -> None:
@@ -83,6 +83,8 @@ class Hunt:
         """Whether only other addresses or contacts of the same gateway are tried after the latest refusal."""
         self.is_refused = False
         """Whether one of several phones that ring together has refused the call for all: no other gateway follows."""
+        self.is_reached = False
+        """Whether a phone was busy when its turn came, or one of several was reached: no offline gateway follows."""
         self.together_from: int | None = None
         """Number of outcomes when the first phones began to ring together; None = none have."""
         self.phones_tried = 0
@@ -113,11 +115,14 @@ class Hunt:
         if latest is not None and latest[0].protect_times and not self.stays:
             self._bring_forward(call, latest[0].protect_times, now)
         while (next_hop := self._next(now)) is not None:
+            is_phone = next_hop[0].gateway.is_phone
+            if self.is_reached and not is_phone:
+                return None
             if self._board.gateways.occupy(next_hop, now):
                 self.latest = next_hop
-                if next_hop[0].gateway.is_phone:
-                    self.phones_tried += 1
+                self.phones_tried += is_phone
                 return next_hop
+            self.is_reached = self.is_reached or is_phone
         return None
 
     def has_next(self, call: "CallPort", attempt: "GatewayAttempt", now: Instant, *, only_protected: bool) -> bool:
@@ -159,6 +164,7 @@ class Hunt:
                     self.together_from = len(self.outcomes)
                 self.phones_tried += 1
                 return next_hop
+            self.is_reached = True
         return None
 
     def _next_beside(
@@ -166,18 +172,19 @@ class Hunt:
     ) -> NextHop | None:
         """Return the next telephone that rings together with a gateway; of a single phone only its own places do.
 
-        One flow of a device is called at a time (RFC 5626 section 5.3): the others come when all have refused.
+        One flow of a device is called at a time (RFC 5626 section 5.3): the others come when all have refused. What
+        follows the phones is found before its turn.
         """
         flows = [each for each in self.next_hops if _is_calling_device(in_progress, *each)]
         others = [each for each in self.next_hops if each not in flows]
         if not others and tried.ring_group is not None:
             self.next_hops = ()
-            next_hop = self._next(now)
+            next_hop = self._next(now, looks_ahead=True)
             others = [] if next_hop is None else [next_hop, *self.next_hops]
-        self.next_hops = [*others, *flows]
         if not others or others[0][0].gateway.rings_with != tried.rings_with:
+            self.next_hops = [*flows, *others]
             return None
-        self.next_hops = self.next_hops[1:]
+        self.next_hops = [*others[1:], *flows]
         return others[0]
 
     @property
@@ -250,6 +257,8 @@ class Hunt:
     def note(self, choice: RouteChoice, outcome: AttemptOutcome, *, redirected: bool = False) -> None:
         """Remember how an attempt ended."""
         self.outcomes.append(outcome)
+        if choice.gateway.ring_group is not None and is_reached(outcome):
+            self.is_reached = True
         self.stays = redirected and not tries_next(choice.gateway, outcome)
         if redirected or choice.gateway.is_phone or _is_of_address(outcome):
             self.responding = self.refused_number = None

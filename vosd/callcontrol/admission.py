@@ -4,7 +4,7 @@ Their order is ``setup.STEPS``. What the steps reserve (capacity, money) is list
 later refusal releases all of it. The only state is the live counters.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -117,21 +117,30 @@ def _answered(request: RouteRequest, call: CallRequest, catalogue: Catalogue) ->
         routing_number=call.routing_number,
         callee_rated=call.callee_rated,
         is_given=bool(call.did),
-        targets=tuple(
-            Destination(gateway, each.callee)
-            for each in call.targets
-            if (gateway := _named(each, catalogue)) is not None
-        ),
+        targets=tuple(_destinations(call.targets, catalogue)),
     )
 
 
-def _named(target: RedirectTarget, catalogue: Catalogue) -> RoutingGateway | None:
-    """Return a gateway that was named, or the called half of a phone or of a trunk that registers."""
-    gateway = catalogue.routing_gateways.get(target.gateway) or catalogue.called_trunks.get(target.gateway)
-    if gateway is not None:
-        return gateway
-    called = catalogue.routes.phone(target.gateway)
-    return called if called is None or target.group is None else in_group(called, target.group)
+def _destinations(targets: Sequence[RedirectTarget], catalogue: Catalogue) -> Iterator[Destination]:
+    """Yield the gateways that were named, and called halves of phones and of trunks that register.
+
+    A phone is called as by its own number: its redirect server is asked first, and its offline gateway comes last. Of
+    several phones none has its redirect server asked, and the offline gateway of the last one comes last.
+    """
+    for place, target in enumerate(targets, start=1):
+        gateway = catalogue.routing_gateways.get(target.gateway) or catalogue.called_trunks.get(target.gateway)
+        if gateway is not None:
+            yield Destination(gateway, target.callee)
+            continue
+        is_rung = False
+        for candidate in catalogue.routes.of_phone(target.gateway):
+            gateway = candidate.gateway
+            if gateway.is_phone:
+                is_rung = True
+                gateway = gateway if target.group is None else in_group(gateway, target.group)
+            elif len(targets) > 1 and (place < len(targets) or not is_rung):
+                continue
+            yield Destination(gateway, target.callee, candidate.prefix)
 
 
 def permitted_caller(gateway: MappingGateway, received: str) -> str:

@@ -1,5 +1,7 @@
 """Calls to numbers that were given to customers: what rings, in which order, and what a free number means."""
 
+from collections.abc import Sequence
+
 from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal
 from vosd.base.number import for_matching
@@ -20,9 +22,9 @@ def ring_did(table: DidTable, admission: Admission, call: CallRequest) -> Refusa
     if did.account is None:
         return Refusal(EndReason.NO_AVAILABLE_ROUTE, 404, f"{number} is assigned to no account")
     phones, trunk = _rung(did, admission, call)
-    group = RingGroup(number, did.ring_timeout_ms, did.ring) if len(phones) > 1 else None
     if did.ring is RingOrder.TOGETHER:
         phones = tuple(dict.fromkeys(phones))
+    group = _group_of(did, number, phones, admission)
     targets = [RedirectTarget(each, call.callee, group) for each in phones]
     if trunk is not None:
         targets.append(RedirectTarget(trunk, call.callee))
@@ -30,6 +32,19 @@ def ring_did(table: DidTable, admission: Admission, call: CallRequest) -> Refusa
         return Refusal(EndReason.NO_AVAILABLE_ROUTE, 480, f"{number} rings nothing at this time")
     call.targets = tuple(targets)
     return None
+
+
+def _group_of(did: Did, number: str, phones: Sequence[str], admission: Admission) -> RingGroup | None:
+    """Return on which terms the phones of a number ring; None = as each of them is called by its own number.
+
+    A single phone rings as long as by its own number, at once at all its places where the number says so.
+    """
+    if len(phones) > 1:
+        return RingGroup(number, did.ring_timeout_ms, did.ring)
+    phone = admission.catalogue.phones.get(phones[0]) if phones else None
+    if phone is None or did.ring is RingOrder.IN_TURN:
+        return None
+    return RingGroup(number, phone.ring_timeout_ms, did.ring)
 
 
 def _rung(did: Did, admission: Admission, call: CallRequest) -> tuple[tuple[str, ...], str | None]:

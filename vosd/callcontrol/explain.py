@@ -85,7 +85,9 @@ def explain_routes(
     of the running switch. Else all phones are assumed to be registered, and quality is unknown. ``outlook`` says
     whether the media of the call would be relayed, ``attestation`` what would be attested of its caller.
     """
-    phone, least = table.phone(request.callee), table.plan.quality.min_attempts
+    least = table.plan.quality.min_attempts
+    dialled = None if request.targets else table.phone(request.callee)
+    phones = {each.gateway.name: each.phone for each in request.targets if each.phone}
     callee = request.callee_rated or request.callee
     routes = examine_routes(request, table, occupancy, rests, vendors)
     candidates = tuple(
@@ -94,7 +96,13 @@ def explain_routes(
             position,
             choice.callee_out,
             choice.caller_out,
-            _why_tried(choice, phone, is_live=is_live, is_doubted=choice.gateway.name in vendors.doubted),
+            _why_tried(
+                choice,
+                phones.get(choice.gateway.name, "") if dialled is None else dialled.name,
+                request,
+                is_live=is_live,
+                is_doubted=choice.gateway.name in vendors.doubted,
+            ),
             choice.prefix,
             choice.priority,
             choice.weight,
@@ -135,14 +143,18 @@ def _compared(choice: RouteChoice, request: RouteRequest) -> tuple[str | None, s
     return rate.paid_in or rate.currency, effective, margin
 
 
-def _why_tried(choice: RouteChoice, phone: RoutingGateway | None, *, is_live: bool, is_doubted: bool) -> str:
+def _why_tried(choice: RouteChoice, phone: str, request: RouteRequest, *, is_live: bool, is_doubted: bool) -> str:
+    """Return why a gateway is tried; ``phone`` is the one that is called or that names it, empty = none."""
     presence = "which is registered" if is_live else "taken to be registered (the running switch knows)"
+    are_several = sum(each.gateway.is_phone for each in request.targets) > 1
     if choice.gateway.is_phone:
-        return f"{_why_phone(choice.gateway)}, {presence}"
-    if phone is not None and choice.gateway.dialect.redirects is Redirects.FOLLOW:
-        return f"is asked where the calls of phone {phone.name} go, or takes them while it is not registered"
-    if phone is not None:
-        return f"takes the calls of phone {phone.name} while it is not registered"
+        return f"{_why_phone(choice.gateway, are_several=are_several)}, {presence}"
+    if phone and are_several:
+        return f"takes the calls where none of the phones can be reached; it is the offline gateway of phone {phone}"
+    if phone and choice.gateway.dialect.redirects is Redirects.FOLLOW:
+        return f"is asked where the calls of phone {phone} go, or takes them while it is not registered"
+    if phone:
+        return f"takes the calls of phone {phone} while it is not registered"
     fits = f"prefix {choice.prefix}, priority {choice.priority}"
     if choice.gateway.protect_ms is not None:
         fits = f"{fits}; protected: behind the others, or {choice.gateway.protect_ms / 1_000:g} s after the INVITE"
@@ -155,10 +167,10 @@ def _why_tried(choice: RouteChoice, phone: RoutingGateway | None, *, is_live: bo
     return f"{fits}; resting after failures, but there is no other" if choice.is_last_resort else fits
 
 
-def _why_phone(gateway: RoutingGateway) -> str:
+def _why_phone(gateway: RoutingGateway, *, are_several: bool) -> str:
     """Return why a phone is called, and what rings at the same time."""
     group = gateway.ring_group
-    if group is None:
+    if group is None or not are_several:
         return "the number is this phone's; all its places ring at once" if gateway.rings_with else _OWN_NUMBER
     order = "at once with the others" if group.order is RingOrder.TOGETHER else "in turn"
     return f"one of the phones of {group.number}, which rings {order} for {group.ring_timeout_ms / 1_000:g} s"

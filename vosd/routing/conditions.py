@@ -25,7 +25,8 @@ Condition = Callable[[Candidate, RouteRequest, Capacity], LeftOut | None]
 def _is_wanted(candidate: Candidate, request: RouteRequest, _occupancy: Capacity) -> LeftOut | None:
     gateway = candidate.gateway
     names, allowed = gateway.groups | {gateway.name}, request.allowed
-    is_allowed = not allowed or gateway.is_phone or request.is_given or not names.isdisjoint(allowed)
+    is_given = gateway.is_phone or candidate.is_of_phone or request.is_given
+    is_allowed = not allowed or is_given or not names.isdisjoint(allowed)
     if is_allowed and names.isdisjoint(request.denied):
         return None
     return LeftOut(gateway, Cause.PLAN, f"not among the gateways that {request.mapping} uses")

@@ -152,6 +152,13 @@ def tries_next(gateway: RoutingGateway, outcome: AttemptOutcome) -> bool:
             return outcome.code in codes
 
 
+def is_reached(outcome: AttemptOutcome) -> bool:
+    """Return whether a phone of several was reached: it is busy, declines, or has rung in vain."""
+    if outcome.end is AttemptEnd.FINAL:
+        return outcome.code not in FAILOVER_CODES
+    return outcome.end is AttemptEnd.RING_TIMEOUT and outcome.rang
+
+
 def verdict(outcomes: Sequence[AttemptOutcome]) -> Verdict:
     """Return the end of a call from all its attempts: the most specific reason, and the last status with it.
 

@@ -35,6 +35,8 @@ class Candidate(NamedTuple):
     """When protected gateways of this number join, in ms since the arrival of a call without any 18x; mostly none."""
     replaced_percent: int | None = None
     """The percentage whose place an overridden weight has taken."""
+    is_of_phone: bool = False
+    """Whether a phone names it, as its redirect server or its offline gateway: no ``allowed`` narrows that."""
 
     @property
     def length(self) -> int:

@@ -15,6 +15,7 @@ from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal
 from vosd.base.money import EXACT, format_amount
 from vosd.base.number import for_matching
+from vosd.base.prefixes import ANY
 from vosd.routing.calendar_order import in_tiers
 from vosd.routing.capacity import Boundless
 from vosd.routing.conditions import CAUSE_OF_FULL, CONDITIONS, OF_ROOM, accepts, may_take
@@ -291,19 +292,22 @@ def _ported(choice: RouteChoice, routing_number: str) -> RouteChoice:
 def _search_named(
     request: RouteRequest, table: RouteTable, occupancy: Capacity, rests: Rests, vendors: Vendors, left: list[LeftOut]
 ) -> Iterator[RouteChoice]:
-    """Yield the gateways that a redirect server has named, in its order, as ``_search`` does those of the table."""
+    """Yield the gateways that a redirect server or the inventory names, in order, as ``_search`` does others."""
     resting: list[RouteChoice] = []
-    is_found = False
-    for gateway, callee in request.targets:
+    is_found = is_busy = False
+    for gateway, callee, phone in request.targets:
+        if is_busy and phone and not gateway.is_phone:
+            return  # the offline gateway takes no calls of a phone that is busy
         # What is known about the dialled number (routing prefix, routing number) does not hold for another one.
         is_dialled = for_matching(callee) == for_matching(request.callee)
         rated = request.callee_rated if is_dialled else ""
         named = msgspec.structs.replace(request, callee=callee, routing_number="", callee_rated=rated)
-        candidate = table.named(gateway, is_given=request.is_given)
+        candidate = table.named(gateway, phone or ANY, is_given=request.is_given)
         if candidate is None:
             left.append(LeftOut(gateway, Cause.PLAN, _NOT_OF_PLAN))
             continue
         found = _examine(candidate, named, occupancy, rests, vendors)
+        is_busy = is_busy or (isinstance(found, LeftOut) and _is_busy(found, request))
         if request.looks_ahead and isinstance(found, LeftOut) and found.cause in OF_ROOM:
             found = _examine(candidate, named, _BOUNDLESS, rests, vendors)
         if isinstance(found, LeftOut):
@@ -315,6 +319,16 @@ def _search_named(
             is_found = True
             yield found if gateway.numbers is None else _renumbered(found, vendors)
     yield from _after_all(resting, request, vendors, left, are_others=is_found)
+
+
+def _is_busy(left: LeftOut, request: RouteRequest) -> bool:
+    """Return whether what is left out is a phone whose calls are not left to its offline gateway.
+
+    Of several phones those that are switched off or blocked do not count.
+    """
+    if not left.gateway.is_phone or left.cause is Cause.OFFLINE:
+        return False
+    return left.cause in OF_ROOM or sum(each.gateway.is_phone for each in request.targets) == 1
 
 
 def state_objection(

@@ -213,15 +213,15 @@ class RouteTable:
             fit = self._remember(prefix, self._gather(number, ()))
         return fit if isinstance(fit, Fit) else fit.fit(wall_ms)
 
-    def named(self, gateway: RoutingGateway, *, is_given: bool) -> Candidate | None:
-        """Return a gateway that was named as a candidate for any number; None = the plan does not use it.
+    def named(self, gateway: RoutingGateway, prefix: str = ANY, *, is_given: bool) -> Candidate | None:
+        """Return a gateway that was named as a candidate for a number; None = the plan does not use it.
 
         The plan narrows what a redirect server has named, not what a number was given to, and no phones.
         """
         wanted = self._wanted
         if wanted is not None and gateway.name not in wanted and not (is_given or gateway.is_phone):
             return None
-        return _candidate_of(gateway, ANY, self._calendars.get(gateway.name))
+        return _candidate_of(gateway, prefix, self._calendars.get(gateway.name))
 
     def candidates(self, callee: str, wall_ms: int = 0, caller: str = "") -> Sequence[Candidate]:
         """Return every gateway that ``callee`` fits, sorted as far as the configuration decides it."""
@@ -231,6 +231,10 @@ class RouteTable:
         """Return the called half of the phone with that number, or None."""
         fit = self._phones.get(for_matching(number))
         return None if fit is None else next(each.gateway for each in fit.ranked if each.gateway.is_phone)
+
+    def of_phone(self, number: str) -> Sequence[Candidate]:
+        """Return the candidates of the phone with that number (``fit``); none = there is no such phone."""
+        return self.fit(number, 0).ranked if for_matching(number) in self._phones else ()
 
     def _indexed(self) -> Iterator[Candidate]:
         """Yield the candidates by prefixes that the configuration lists."""
@@ -355,7 +359,8 @@ def _fit_of(phone: Phone, gateways: Mapping[str, RoutingGateway], calendars: Map
         redirecting = msgspec.structs.replace(redirecting, failover_codes=_THEN_THE_PHONE, stop_causes=frozenset[int]())
     offline = gateways.get(phone.offline_gateway or "")
     found = ((each, calendars.get(each.name)) for each in (redirecting, called, offline) if each is not None)
-    return Fit(tuple(_candidate_of(each, phone.number, calendar) for each, calendar in found))
+    candidates = (_candidate_of(each, phone.number, calendar) for each, calendar in found)
+    return Fit(tuple(each._replace(is_of_phone=True) for each in candidates))
 
 
 def _with_called(fit: Fit, called: RoutingGateway) -> Fit:

@@ -19,6 +19,8 @@ class Destination(NamedTuple):
 
     gateway: RoutingGateway
     callee: str
+    phone: str = ""
+    """Number of the phone that this is, or whose redirect server or offline gateway it is; empty = none."""
 
 
 class RouteRequest(msgspec.Struct):
@@ -59,7 +61,7 @@ class RouteRequest(msgspec.Struct):
     meets_currencies: bool = False
     """Whether ``price_of`` converts; else prices of another currency cannot be compared."""
     targets: tuple[Destination, ...] = ()
-    """The gateways and numbers that a redirect server has named; none = the route table has the gateways."""
+    """The gateways and numbers that a redirect server or the inventory names; none = the route table has them."""
     is_given: bool = False
     """Whether ``targets`` are what the number was given to: no plan and no ``allowed`` narrows them."""
     media_family: int = 0

@@ -23,6 +23,8 @@ from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.ports import Standing
 from vosd.routing.special_numbers import SpecialNumbers
 from vosd.trunks.announcements import GatewaySound
+from vosd.trunks.dialect import CalleeDialect, Redirects
+from vosd.trunks.dids import Did
 from vosd.trunks.gateways import Address
 from vosd.trunks.media import (
     DEFAULT_MEDIA,
@@ -34,6 +36,7 @@ from vosd.trunks.media import (
     MediaParameters,
     MediaSettings,
 )
+from vosd.trunks.ringing import RingOrder
 from vosd.trunks.scope import LimitScope
 
 NOW = Instant(1_000, 1_790_000_000_000)
@@ -321,6 +324,31 @@ def test_without_the_running_switch_phones_count_as_not_known() -> None:
     taken = ("442012", "the number is this phone's, taken to be registered (the running switch knows)")
     assert reasons(is_live=False) == [taken, instead]
     assert reasons(is_live=True) == [("442012", "the number is this phone's, which is registered"), instead]
+
+
+def test_what_the_phones_of_a_number_bring_is_explained_as_it_is_called() -> None:
+    follows = CalleeDialect(redirects=Redirects.FOLLOW)
+    server = builders.routing_gateway("server", "9", allow_unrated=True, dialect=follows)
+    desks = [
+        builders.phone(number, offline_gateway="first", redirect_server="server") for number in ("442012", "442013")
+    ]
+
+    def reasons(*phones: str, order: RingOrder = RingOrder.IN_TURN) -> list[tuple[str, str]]:
+        dids = [Did("442099", "acme", phones=phones, ring=order)]
+        catalogue = builders.catalogue([ACME, FIRST, server], phones=desks, dids=dids)
+        state = idle_state(catalogue, RICH)
+        found = explain_route(catalogue, state, gateway="acme", caller="1", callee="442099", at=NOW)
+        return [(each.routing_gateway, each.reason) for each in found.candidates]
+
+    asked = ("server", "is asked where the calls of phone 442012 go, or takes them while it is not registered")
+    instead = ("first", "takes the calls of phone 442012 while it is not registered")
+    alone = "the number is this phone's{}, which is registered"
+    assert reasons("442012") == [asked, ("442012", alone.format("")), instead]
+    beside = alone.format("; all its places ring at once")
+    assert reasons("442012", order=RingOrder.TOGETHER) == [asked, ("442012", beside), instead]
+    last = "takes the calls where none of the phones can be reached; it is the offline gateway of phone 442013"
+    turn = "one of the phones of 442099, which rings in turn for 20 s, which is registered"
+    assert reasons("442012", "442013") == [("442012", turn), ("442013", turn), ("first", last)]
 
 
 @pytest.mark.parametrize(

@@ -2,21 +2,23 @@
 
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from doubles.data.builders import catalogue, credentials, mapping_gateway, override, phone, routing_gateway
 from doubles.sockets.loopback import Endpoint
 from doubles.successor import replace_node
 from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CUSTOMER, VENDORS, Scene, vendor_gateway
-from doubles.virtual.vendor import RINGS, answers, refuses
+from doubles.virtual.vendor import RINGS, SILENT, answers, refuses
 
 from vosd.catalogue.overrides import Setting, Target
 from vosd.routing.calendar import Calendar, CalendarEntry
 from vosd.routing.plan import RouteRow, RoutingPlan
-from vosd.trunks.dialect import CallerDialect
+from vosd.trunks.dialect import CalleeDialect, CallerDialect, Redirects
 from vosd.trunks.dids import Did, DidTable, OverlapError
 from vosd.trunks.gateways import Address
 from vosd.trunks.header_rules import HeaderRules, TrunkHeaders
+from vosd.trunks.ringing import RingOrder
 
 NUMBER = "4420946000"
 HOME = Endpoint("203.0.113.66", 41_234)
@@ -31,9 +33,9 @@ def stage(*dids: Did, gateways=(), **more) -> Scene:
     return Scene(catalogue(known, phones=(phone("7001"), phone("7002")), dids=dids, **more))
 
 
-def called(scene: Scene, number: str = NUMBER):
+def called(scene: Scene, number: str = NUMBER, *, within_ms: int = 180_000):
     call = scene.caller.call(number, Intent())
-    scene.wire.run_until(lambda: call.final is not None, within_ms=180_000)
+    scene.wire.run_until(lambda: call.final is not None, within_ms=within_ms)
     return call
 
 
@@ -83,24 +85,143 @@ def ringing(scene: Scene, *numbers: str, script=RINGS):
     return devices
 
 
+VOICEMAIL = routing_gateway("vm", "9", addresses=(Address(*VENDORS[1]),), account="carriers", allow_unrated=True)
+OF_ONE, OF_TWO = ("447001",), ("447001", "447002")
+
+
+def with_voicemail(script, *phones: str, registered=OF_TWO, order=RingOrder.IN_TURN, customer=None, **terms) -> Scene:
+    """Phones with an offline gateway, which a number rings; those that are ``registered`` act by ``script``."""
+    known = [mapping_gateway("acme", f"{CUSTOMER.host}/32", **(customer or {})), vendor_gateway(0), VOICEMAIL]
+    desks = [phone(each, offline_gateway="vm", **terms) for each in OF_TWO]
+    scene = Scene(catalogue(known, phones=desks, dids=[Did(NUMBER, "acme", phones=phones, ring=order)]))
+    ringing(scene, *registered, script=script)
+    return scene
+
+
+@pytest.mark.parametrize("order", RingOrder)
+@pytest.mark.parametrize("phones", [OF_ONE, OF_TWO])
+@pytest.mark.parametrize(
+    ("script", "registered", "final"),
+    [
+        (SILENT, (), 200),
+        (SILENT, OF_TWO, 200),
+        (refuses(404), OF_TWO, 200),
+        (RINGS, OF_TWO, 480),
+        (refuses(486), OF_TWO, 486),
+        (refuses(486), ("447001",), 486),
+        (refuses(302), OF_TWO, 480),
+    ],
+    ids=["offline", "silent", "404", "rings in vain", "busy", "busy and offline", "forwarded"],
+)
+def test_the_offline_gateway_takes_the_calls_by_a_number_where_no_phone_can_be_reached(
+    order, phones, script, registered, final
+):
+    """As those by the number of the phone itself."""
+    scene = with_voicemail(script, *phones, registered=registered, order=order)
+    assert called(scene).final == final
+    assert len(scene.vendors[1].calls) == (final == 200)
+    if phones == OF_ONE:
+        assert called(scene, "447001").final == final
+
+
+@pytest.mark.parametrize("order", RingOrder)
+@pytest.mark.parametrize("phones", [OF_ONE, OF_TWO])
+def test_no_offline_gateway_takes_the_calls_of_a_phone_that_is_busy(order, phones):
+    scene = with_voicemail(answers(), *phones, registered=("447001",), order=order, max_concurrent=1)
+    scene.exchange.telephone("447002", OFFICE).register()
+    for number in phones:
+        assert called(scene, number).final == 200
+    assert called(scene).final == 486
+    assert scene.vendors[1].calls == []
+
+
+def test_an_offline_gateway_that_is_full_while_the_phones_ring_takes_the_call_if_it_has_room_in_its_turn():
+    full = msgspec.structs.replace(VOICEMAIL, max_concurrent=1)
+    known = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), full]
+    desks = [phone("447001"), phone("447002", offline_gateway="vm")]
+    did = Did(NUMBER, "acme", phones=OF_TWO, ring=RingOrder.TOGETHER)
+    scene = Scene(catalogue(known, phones=desks, dids=[did]))
+    before = scene.caller.call("447002", Intent(hang_up_after_ms=2_000))
+    scene.wire.run_for(100)
+    ringing(scene, *OF_TWO, script=SILENT)
+    assert called(scene).final == 200
+    assert before.is_over
+
+
+def test_what_is_left_of_the_search_outlives_a_restart():
+    """Which phones were reached, and the offline gateway."""
+    for script, final in ((SILENT, 200), (refuses(486), 486)):
+        scene = with_voicemail(script, *OF_TWO)
+        scene.exchange.telephone("447002", OFFICE, script=SILENT).register()
+        call = scene.caller.call(NUMBER)
+        scene.wire.run_for(8_000 if script is SILENT else 2_000)
+        replace_node(scene)
+        scene.wire.run_until(lambda call=call: call.final is not None, within_ms=60_000)
+        assert call.final == final
+
+
+@pytest.mark.parametrize("terms", [{"gateways_allow": frozenset({"vendor-0"})}, {"routing_plan": "narrow"}])
+@pytest.mark.parametrize("number", [NUMBER, "447001"])
+def test_no_choice_of_vendors_keeps_a_call_from_the_offline_gateway(terms, number):
+    known = [mapping_gateway("acme", f"{CUSTOMER.host}/32", **terms), vendor_gateway(0), VOICEMAIL]
+    plans = [RoutingPlan("narrow", gateways=frozenset({"vendor-0"}))]
+    desks = [phone("447001", offline_gateway="vm")]
+    scene = Scene(catalogue(known, phones=desks, dids=[Did(NUMBER, "acme", phones=OF_ONE)], plans=plans))
+    assert finish(scene, called(scene, number)).routing_gateway == "vm"
+
+
+def test_the_redirect_server_of_a_single_phone_is_asked():
+    follows = CalleeDialect(redirects=Redirects.FOLLOW)
+    asked = routing_gateway(
+        "asked", "9", addresses=(Address(*VENDORS[1]),), account="asked", allow_unrated=True, dialect=follows
+    )
+    known = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), asked]
+    for phones, tried in ((OF_ONE, ["asked", "447001"]), (OF_TWO, ["447001"])):
+        desks = [phone(each, redirect_server="asked") for each in OF_TWO]
+        scene = Scene(catalogue(known, phones=desks, dids=[Did(NUMBER, "acme", phones=phones)]))
+        scene.vendors[1].script = refuses(410)
+        ringing(scene, *OF_TWO, script=answers())
+        assert [each.gateway for each in finish(scene, called(scene)).attempts] == tried
+
+
+def test_a_single_phone_rings_at_all_its_places_where_its_number_says_so():
+    scene = stage(Did(NUMBER, "acme", phones=("7001",), ring=RingOrder.TOGETHER, ring_timeout_ms=5_000))
+    devices = [*ringing(scene, "7001"), scene.exchange.telephone("7001", OFFICE, script=RINGS)]
+    devices[1].register()
+    began_at = scene.exchange.clock.now().mono
+    assert called(scene).final == 480
+    assert [len(each.received("INVITE")) for each in devices] == [1, 1]
+    assert 60_000 <= scene.exchange.clock.now().mono - began_at < 60_100
+
+
 @pytest.mark.parametrize("is_replaced", [False, True])
 def test_all_phones_of_a_number_ring_in_turn_however_long_that_takes(is_replaced):
     numbers = tuple(f"{number}" for number in range(7001, 7013))
-    pbx = routing_gateway("hq", "9", addresses=tuple(Address(*each) for each in VENDORS[1:]), account="carriers")
-    known = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), pbx]
-    did = Did(NUMBER, "acme", phones=numbers, trunk="hq")
+    did = Did(NUMBER, "acme", phones=numbers)
+    known = [mapping_gateway("acme", f"{CUSTOMER.host}/32")]
     scene = Scene(catalogue(known, phones=[phone(each) for each in numbers], dids=[did]))
     devices = ringing(scene, *numbers)
-    scene.vendors[1].script, scene.vendors[2].script = refuses(503), refuses(404)
+    call = called(scene, within_ms=300_000)
+    assert [len(each.received("CANCEL")) for each in devices] == [1] * 12
+    assert [each.gateway for each in scene.close().attempts] == [*numbers]
+    assert call.final == 480
+
+
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_the_search_behind_the_phones_has_its_limits_for_itself(is_replaced):
+    numbers = tuple(f"{number}" for number in range(7001, 7013))
+    vm = msgspec.structs.replace(VOICEMAIL, addresses=tuple(Address(*each) for each in VENDORS[1:]))
+    known = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vm]
+    desks = [phone(each, offline_gateway="vm") for each in numbers]
+    scene = Scene(catalogue(known, phones=desks, dids=[Did(NUMBER, "acme", phones=numbers)]))
+    ringing(scene, *numbers, script=SILENT)
+    scene.vendors[1].script, scene.vendors[2].script = SILENT, refuses(404)
     call = scene.caller.call(NUMBER)
     if is_replaced:
-        scene.wire.run_for(225_000)
+        scene.wire.run_for(57_000)
         replace_node(scene)
     scene.wire.run_until(lambda: call.final is not None, within_ms=300_000)
-    record = scene.close()
-    assert [len(each.received("CANCEL")) for each in devices] == [1] * 12
-    assert [each.gateway for each in record.attempts] == [*numbers, "hq", "hq"]
-    assert call.final == 480
+    assert [each.gateway for each in scene.close().attempts] == [*numbers, "vm", "vm"]
 
 
 @pytest.mark.parametrize("status", [486, 480, 603])

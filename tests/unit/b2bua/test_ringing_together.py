@@ -196,14 +196,14 @@ def test_a_refusal_for_all_places_of_a_phone_leads_to_the_next_phone_of_a_number
     assert [(row.gateway, row.code) for row in record.attempts] == [("44201", 603), ("44201", 0), ("7001", 200)]
 
 
-@pytest.mark.parametrize(("count", "calls"), [(25, 0), (12, 1)], ids=["more phones", "a trunk"])
+@pytest.mark.parametrize(("count", "calls"), [(25, 0), (12, 1)], ids=["more phones", "an offline gateway"])
 def test_phones_that_ring_together_are_one_attempt_of_a_search(count, calls):
     names = [str(7_000 + index) for index in range(count)]
     known = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
-    did = Did(NUMBER, "acme", phones=tuple(names), ring=RingOrder.TOGETHER, trunk="vendor-0")
-    scene = Scene(catalogue(known, phones=[phone(name) for name in names], dids=[did]))
+    did = Did(NUMBER, "acme", phones=tuple(names), ring=RingOrder.TOGETHER)
+    scene = Scene(catalogue(known, phones=[phone(name, offline_gateway="vendor-0") for name in names], dids=[did]))
     for index, name in enumerate(names):
-        script = answers(500) if index == 24 else refuses(486, 200)
+        script = answers(500) if index == 24 else refuses(404, 200)
         scene.exchange.telephone(name, Endpoint(PLACES[0].host, 42_000 + index), script=script).register()
     call = scene.caller.call(NUMBER, Intent())
     scene.wire.run_for(100)

@@ -89,6 +89,7 @@ class HuntSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     refused_number: str | None = None
     is_refused: bool = False
     together_from: int | None = None
+    is_reached: bool = False
     phones_tried: int = 0
     phones_until_ms: int = 0
 
@@ -106,6 +107,7 @@ class HuntSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             hunt.refused_number,
             hunt.is_refused,
             hunt.together_from,
+            hunt.is_reached,
             hunt.phones_tried,
             hunt.phones_until_ms,
         )
@@ -125,6 +127,7 @@ class HuntSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         hunt.stays = it.stays
         hunt.is_refused = it.is_refused
         hunt.together_from = it.together_from
+        hunt.is_reached = it.is_reached
         hunt.phones_tried = it.phones_tried
         hunt.phones_until_ms = it.phones_until_ms
         hunt.outcomes = list(it.outcomes)
