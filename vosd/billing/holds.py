@@ -161,7 +161,8 @@ class AccountCredit:
         self.spending: Spending | None = None
         """Spend limits of the account; None = it has none."""
         self._low_at = low_at
-        """Balance, holds included, at the time when it was last added to ``lows``; None = there was enough since."""
+        """Balance, holds included, when it was last added to ``lows``, less what was charged since: with more than that
+        a payment was made. None = there was enough since."""
 
     @classmethod
     def unread(cls, account: str) -> "AccountCredit":
@@ -335,6 +336,8 @@ class AccountCredit:
         if amount > 0:
             return
         self._unbooked += amount
+        if self._low_at is not None:
+            self._low_at += amount
         if self.spending is not None:
             self.spending.ended(-amount, ended_at)
 
@@ -342,8 +345,8 @@ class AccountCredit:
         """Set a committed balance; one that is not newer than the present changes nothing."""
         if seq > self._seq:
             self._balance, self._seq = balance, seq
-            if self.low_below is not None:
-                self._check_low()
+            if not self._unbooked:  # else a part of that may count twice until ``booked``
+                self._check_owned()
 
     def forget(self) -> None:
         """Take the next committed balance whatever its number; until then the present one holds."""
@@ -352,16 +355,15 @@ class AccountCredit:
     def restore(self, balance: Decimal, seq: int) -> None:
         """Set a balance whatever its number: the database has lost commits and counts from an older state (ADR 22)."""
         self._balance, self._seq = balance, seq
-        if self.low_below is not None:
-            self._check_low()
+        self._check_owned()
 
     def booked(self, amount: Decimal) -> None:
-        """Remove a posted amount that the balance now contains; call ``committed`` with that balance first.
+        """Remove the sum of posted amounts that the balance now contains; call ``committed`` with that balance first.
 
         In this order the amount counts twice for a moment, never not at all.
         """
-        if amount < 0:
-            self._unbooked -= amount
+        self._unbooked -= amount
+        self._check_owned()
 
     def covers(self, more: Decimal) -> bool:
         """Return whether that much is left, or no limit is."""
@@ -384,10 +386,9 @@ class AccountCredit:
         before = self.limit, self.low_below
         self.own_limit, self.low_below = limit, low_below
         self._settle_limit()
-        if self._low_at is not None and (self.limit, low_below) != before:
-            owned = self._balance + (self.limit or ZERO) + self._unbooked
-            if low_below is None or owned - self._reserved >= low_below:
-                self._low_at = None  # by the new terms it is not low, although nothing was paid
+        is_enough = low_below is None or self._owned - self._reserved >= low_below
+        if is_enough and (self.limit, low_below) != before:
+            self._low_at = None  # by the new terms it is not low, although nothing was paid
         self._check_low()
 
     def bound(self, cap: Decimal | None) -> None:
@@ -400,6 +401,19 @@ class AccountCredit:
         known = [each for each in (self.own_limit, self._bound) if each is not None]
         self.limit = min(known, default=None)
 
+    def _check_owned(self) -> None:
+        """Check what is left after the balance has changed, and nothing of what is unbooked counts twice."""
+        if self.low_below is None:
+            return
+        if self._low_at is not None:
+            self._low_at = min(self._low_at, self._owned)
+        self._check_low()
+
+    @property
+    def _owned(self) -> Decimal:
+        """Amount that is left if running calls cost nothing."""
+        return self._balance + (self.limit or ZERO) + self._unbooked
+
     def _check_low(self) -> None:
         """Add the account to ``lows`` when less than ``low_below`` is left: once, until a payment brings enough again.
 
@@ -407,7 +421,7 @@ class AccountCredit:
         """
         if self.low_below is None or self.lows is None:
             return
-        owned = self._balance + (self.limit or ZERO) + self._unbooked
+        owned = self._owned
         is_low = owned - self._reserved < self.low_below
         if self._low_at is None and is_low:
             self._low_at = owned

@@ -4,6 +4,7 @@ A field whose type is ``Annotated`` with a form of ``vosd.cdr.kinds`` is a colum
 and ``docs/cdr.md`` are derived from these declarations, in the order of the fields (ADR 38).
 """
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Annotated, Final
 
@@ -269,3 +270,12 @@ def too_dear(record: CallRecord) -> int:
             break
         count += 1
     return count
+
+
+def charged_by(records: Iterable[CallRecord]) -> dict[str, Decimal]:
+    """Return what records charge to each account that they book on, zero or less: what partners earn is not in it."""
+    charged: dict[str, Decimal] = {}
+    for record in records:
+        for posting in record.postings:
+            charged[posting.account] = charged.get(posting.account, ZERO) + min(posting.amount, ZERO)
+    return charged

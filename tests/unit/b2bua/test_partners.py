@@ -11,6 +11,7 @@ from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 
 from vosd.billing.accounts import AccountType
+from vosd.cdr.record import charged_by
 
 PARTNER = "partner"
 
@@ -59,7 +60,7 @@ def test_what_it_has_earned_counts_when_it_is_booked():
     credit = credit_of(scene)
     assert (credit.available, credit.unbooked) == (0, 0)
     credit.committed(Decimal("-4.10"), 3)
-    credit.booked(record.postings[1].amount)
+    credit.booked(charged_by([record])[PARTNER])
     assert (credit.available, credit.unbooked) == (Decimal("0.90"), 0)
 
 

@@ -232,6 +232,45 @@ def test_a_payment_that_is_not_enough_repeats_no_report():
     assert reported == [acme]
 
 
+def test_a_call_that_is_being_booked_is_not_counted_twice_for_the_report():
+    acme, reported = low("10", "5")
+    acme.release(held(acme, 300))
+    acme.post(Decimal(-3))
+    acme.committed(Decimal(7), 1)
+    assert acme.available == 4, "for this moment"
+    acme.booked(Decimal(-3))
+    assert (reported, acme.is_low) == ([], False)
+    acme.post(Decimal("-2.01"))
+    acme.committed(Decimal("4.99"), 2)
+    acme.booked(Decimal("-2.01"))
+    assert (reported, acme.is_low) == ([acme], True)
+
+
+def test_a_payment_is_enough_also_where_more_was_spent_since_the_report_than_paid():
+    acme, reported = low("10", "2")
+    calls = [held(acme, 60) for _ in range(14)]
+    assert reported == [acme]
+    for hold in calls:
+        acme.release(hold)
+        acme.post(Decimal("-0.60"))
+    assert acme.is_low
+    acme.committed(Decimal("6.60"), 15)  # 14 calls, and a payment of 5
+    acme.booked(Decimal("-8.40"))
+    assert not acme.is_low
+    held(acme, 600)
+    assert reported == [acme, acme]
+
+
+def test_a_payment_is_enough_also_where_an_operator_has_taken_money_since_the_report():
+    acme, reported = low("10", "5")
+    hold = held(acme, 600)
+    acme.committed(Decimal(7), 1)
+    acme.release(hold)
+    assert acme.is_low, "money that a hold releases is no payment"
+    acme.committed(Decimal(8), 2)
+    assert (reported, acme.is_low) == ([acme], False)
+
+
 def test_money_left_is_counted_without_holds_and_with_the_overdraft_limit():
     acme, reported = low("0", "1", limit="2")
     hold = held(acme, 90)

@@ -158,6 +158,19 @@ async def test_the_credit_takes_the_balance_and_forgets_what_it_contains(recorde
     assert acme.balance == sum(entry.amount for entry in database.store.entries if entry.account == "acme")
 
 
+async def test_calls_of_one_batch_are_not_counted_twice_for_the_report_of_a_low_balance(
+    recorder, journal, credits, database, booking
+):
+    """Of 10.00, 5.70 are left behind both batches: less than 5.50 only where a batch counts twice."""
+    acme, reported = credits["acme"], []
+    acme.lows = reported
+    acme.set_terms(Decimal(10), Decimal("5.50"))
+    for index in range(43):
+        end(recorder, journal, credits, call(index))
+    await booking()
+    assert (acme.available, acme.is_low, reported) == (Decimal("5.70"), False, [])
+
+
 async def test_money_is_never_available_that_is_not_there(journal, database):
     """``committed`` comes before ``booked``: in between an amount counts twice, never not at all."""
     seen: list[Decimal] = []

@@ -14,10 +14,9 @@ from typing import Final
 import structlog
 
 from vosd.base.clock import Clock
-from vosd.base.money import ZERO
 from vosd.billing.holds import AccountCredit
 from vosd.cdr.ports import Books, RejectedRecords, RowsLocked, Standing, StoreDamaged, StoreUnavailable
-from vosd.cdr.record import CallRecord
+from vosd.cdr.record import CallRecord, charged_by
 from vosd.engine.clock import SystemClock
 from vosd.engine.counting import Counting
 from vosd.engine.journal import Journal
@@ -160,12 +159,9 @@ class Recorder(Counting):
         refused = await asyncio.get_running_loop().run_in_executor(None, self._journal.quarantine.read)
         if on_disk and min((each.ended_at for each in queued), default=0) < until:
             return {name: -each.unbooked for name, each in self._credits.items() if each.unbooked}
-        owed: dict[str, Decimal] = {}
-        for record in {each.call_id: each for each in (*queued, *(one.record for one in refused.records))}.values():
-            for posting in record.postings:
-                if posting.amount < 0 and since <= record.ended_at < until:
-                    owed[posting.account] = owed.get(posting.account, ZERO) - posting.amount
-        return owed
+        records = {each.call_id: each for each in (*queued, *(one.record for one in refused.records))}.values()
+        charged = charged_by(record for record in records if since <= record.ended_at < until)
+        return {name: -amount for name, amount in charged.items() if amount}
 
     def begun_before(self, moment: int) -> int:
         """Return how many calls that wait began before a time, UTC milliseconds; all on disk count, unread."""
@@ -394,10 +390,9 @@ class Recorder(Counting):
                 self.booked_elsewhere(account, standing)
             credit.committed(standing.balance, standing.seq)
         self.booked_on(known)
-        for record in batch:
-            for posting in record.postings:
-                if posting.account in self._credits:
-                    self._credits[posting.account].booked(posting.amount)
+        for account, amount in charged_by(batch).items():
+            if account in self._credits:
+                self._credits[account].booked(amount)
         self._journal.booked(record.call_id for record in batch)
 
 

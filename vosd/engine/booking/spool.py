@@ -13,7 +13,7 @@ from typing import Final
 
 from vosd.billing.holds import AccountCredit
 from vosd.cdr.ports import Books, RejectedRecord, RejectedRecords, Standing, StoreUnavailable
-from vosd.cdr.record import CallRecord
+from vosd.cdr.record import CallRecord, charged_by
 from vosd.control.money import BookingOutcome
 from vosd.engine.counting import Counting
 from vosd.engine.journal.quarantine import Quarantine
@@ -58,11 +58,11 @@ class Spool(Counting):
             refused = [each for each in content.records if not wanted or each.record.call_id in wanted]
             for batch in _batches(each.record for each in refused):
                 booked = await self._book(batch, outcome)
-                for record in (each for each in booked if each.call_id in self._quarantine.owed):
-                    self._quarantine.owed.discard(record.call_id)
-                    for posting in record.postings:
-                        if posting.account in self._credits:
-                            self._credits[posting.account].booked(posting.amount)
+                owed = [each for each in booked if each.call_id in self._quarantine.owed]
+                self._quarantine.owed.difference_update(each.call_id for each in owed)
+                for account, amount in charged_by(owed).items():
+                    if account in self._credits:
+                        self._credits[account].booked(amount)
                 await asyncio.to_thread(self._quarantine.remove, [record.call_id for record in booked])
         return outcome
 
