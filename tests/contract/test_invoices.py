@@ -76,6 +76,7 @@ from vosd.billing.rates import AppliedRate
 from vosd.billing.rights import Right
 from vosd.callcontrol.bookkeeping import conclude
 from vosd.callcontrol.open_call import OpenCall
+from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction
 from vosd.cdr.record import CallRecord
@@ -931,6 +932,53 @@ async def test_an_entry_of_a_wrong_clock_that_a_cancelled_first_invoice_had_is_o
     await cancel_newest(site)
     assert (await site.run("2026-11", "2026-12-02"))["acme"].outcome is InvoiceOutcome.ISSUED
     assert await in_force(site) == [("2026-11", "0.00", "-0.091242", [("calls", 2)])]
+
+
+def sold_by(agent: str, index: int, ended: int) -> CallRecord:
+    """Return a call of the shop that an agent was charged for; of none if it is empty."""
+    plain = call(index, "shop", ended, *SELL[0])
+    kept = [each for each in plain.charges if agent or each.role != "agent"]
+    named = tuple(msgspec.structs.replace(each, account=agent) if each.role == "agent" else each for each in kept)
+    return msgspec.structs.replace(plain, charges=named)
+
+
+async def test_the_agent_that_sold_the_calls_issues_the_invoice_whatever_is_configured_now(site: Site) -> None:
+    books = SqlBooks(site.database)
+    await books.book([sold_by("reseller", 1, at("2026-10-05")), sold_by("", 2, at("2026-11-05"))])
+    calls = [sold_by("reseller", 3, at("2026-12-04")), sold_by("", 4, at("2026-12-05T10:00:00"))]
+    await books.book([*calls, sold_by("second", 5, at("2026-12-05T11:00:00"))])
+    for period, issuer in (("2026-10", "reseller"), ("2026-11", "")):
+        assert (await site.run(period, "2027-01-02"))["shop"].outcome is InvoiceOutcome.ISSUED
+        assert (await site.listed(account="shop"))[0].issuer == issuer
+    run = (await site.run("2026-12", "2027-01-02"))["shop"]
+    said = "calls of the period were sold by agent reseller and the installation and agent second: "
+    assert (run.outcome, run.detail.startswith(said)) == (InvoiceOutcome.AGENT_CHANGED, True)
+    for day, issuer in (("2026-12-04", "reseller"), ("2026-12-05", "second")):
+        assert (await site.run(day, "2027-01-02", "shop"))["shop"].outcome is InvoiceOutcome.ISSUED
+        assert (await site.listed(account="shop"))[0].issuer == issuer
+
+
+async def test_an_account_that_ended_gets_its_last_invoice_by_its_last_terms(site: Site) -> None:
+    gone = msgspec.structs.replace(
+        account("gone", agent="reseller"),
+        name="Gone Ltd",
+        invoice=msgspec.structs.replace(TERMS, cycle=InvoiceCycle.HALF_MONTH, language="de", due_days=3),
+    )
+    dates = at("2026-10-01"), at("2026-10-20")
+    bodies = msgspec.json.encode(gone).decode(), None
+    name = {"kind": "accounts", "name": "gone", "operator": "ann"}
+    versions = [
+        ObjectVersion(**name, version=index + 1, body=body, begins_at=date, made_at=date)
+        for index, (body, date) in enumerate(zip(bodies, dates, strict=True))
+    ]
+    await site.office.stores.objects.add(versions)
+    await SqlBooks(site.database).book([call(1, "gone", at("2026-10-05"), *SELL[0])])
+    assert "gone" not in await site.run("2026-10", "2026-11-02")
+    assert (await site.run("2026-10-H1", "2026-11-02"))["gone"].outcome is InvoiceOutcome.ISSUED
+    (issued,) = await site.listed(account="gone")
+    recipient = (await site.shown(f"#{issued.id}")).document.recipient
+    assert (recipient.name, recipient.address, recipient.tax_id) == ("Gone Ltd", TERMS.address, TERMS.tax_id)
+    assert issued.due_at == iso_utc(at("2026-11-06"))
 
 
 async def test_halves_weeks_and_days_follow_each_other(site: Site) -> None:

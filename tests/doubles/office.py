@@ -7,6 +7,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
+import msgspec
+
 from doubles.data.builders import rating_policy
 from doubles.virtual.scene import usual_catalogue
 from vosd.admin.agents import groups_of_vendors
@@ -88,9 +90,10 @@ class Defined:
         """Return the limit of a person, else of all."""
         return self._confirm_above_by.get(login, self._confirm_above)
 
-    def accounts(self) -> Mapping[str, Account]:
-        """Return the accounts."""
-        return self._accounts
+    def accounts(self, ended: Sequence[ObjectVersion] = ()) -> Mapping[str, Account]:
+        """Return the accounts, or those that ended: each version has one as a whole."""
+        ended_ones = {each.name: msgspec.json.decode(each.body or "", type=Account) for each in ended}
+        return ended_ones or self._accounts
 
     def agents(self) -> Mapping[str, str]:
         """Return the agent of each account that names one."""

@@ -9,11 +9,13 @@ import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import Result
+from doubles.data.records import answered_call
 from doubles.fake_switch import FakeSwitch
 from doubles.installation import Installation
 
@@ -66,6 +68,25 @@ def test_an_account_and_its_trunk_live_in_the_database_and_other_verbs_know_them
         "route", "explain", "--gateway", "shop-trunk", "--caller", "1", "--callee", "442012345678"
     )
     assert "trunk" in explained.stdout
+
+
+def test_an_account_that_ended_is_invoiced_by_the_terms_of_its_last_version(installation: Installation) -> None:
+    invoice = "invoice: {cycle: half_month, name: Shop Ltd, address: [Way 2], mail: [a@example.com]}\n"
+    define(installation, "templates", "usual", "overdraft_limit: 50\n")
+    define(installation, "rate_groups", "promo", PROMO)
+    define(installation, "accounts", "shop", f"template: usual\nrate_group: promo\n{invoice}")
+    parties = {"customer_account": "shop", "vendor_account": "vendor-1", "fee": Decimal(10), "tax": Decimal(1)}
+    installation.book([answered_call(1, **parties)])
+    installation.document("payment", "add", "--account", "shop", "--amount", "11")
+    for kind, name in (("accounts", "shop"), ("rate_groups", "promo")):
+        installation.document("definitions", "delete", kind, name)
+    (made,) = installation.document("invoice", "run", "--period", "2026-09-H2")
+    shown = installation.document("invoice", "show", made["number"])
+    assert (shown["account"], shown["gross"]) == ("shop", "11.00")
+    recipient = shown["document"]["recipient"]
+    assert (recipient["name"], recipient["address"]) == ("Shop Ltd", ["Way 2"])
+    sent = installation.vosd("invoice", "send", made["number"])
+    assert "no mail server is configured" in sent.stderr  # it has the address
 
 
 def test_what_does_not_go_together_is_refused_with_the_object_named_and_nothing_is_stored(

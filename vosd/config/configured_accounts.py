@@ -74,21 +74,35 @@ class ConfiguredAccounts(Mapping[str, Account]):
         alike = self._alike.get(likeness)
         if alike is not None:
             return msgspec.structs.replace(alike, id=account_id)
-        section = self._sections[account_id]
         problems = ProblemList()
+        written = self._written(self._sections[account_id], problems)
+        currency = self._currency(written, problems)
+        if problems.has_errors:
+            raise ConfigError(problems.in_order())
+        account = settled(written.value, currency)
+        if len(problems) == 0:
+            self._alike[likeness] = account
+        return account
+
+    def alone(self, section: Section) -> Account:
+        """Return the account of a section that need not be configured, without a look at its rate group.
+
+        Raises:
+            ConfigError: it has mistakes.
+        """
+        problems = ProblemList()
+        written = self._written(section, problems)
+        if problems.has_errors:
+            raise ConfigError(problems.in_order())
+        return written.value
+
+    def _written(self, section: Section, problems: ProblemList) -> Definition[Account]:
         label = label_of(section, ACCOUNTS, "id", 0)
         filled = fill_from_template(section, self._templates, label, problems)
         keys = read_section(AccountKeys, filled, label, problems)
         if keys is None:
             raise ConfigError(problems.in_order())
-        account = account_of(keys, self._parameters)
-        currency = self._currency(Definition(account, label, filled), problems)
-        if problems.has_errors:
-            raise ConfigError(problems.in_order())
-        account = settled(account, currency)
-        if len(problems) == 0:
-            self._alike[likeness] = account
-        return account
+        return Definition(account_of(keys, self._parameters), label, filled)
 
     def _currency(self, account: Definition[Account], problems: ProblemList) -> str | None:
         """Return the currency of an account's rate group; None where it has none, or a problem was reported."""

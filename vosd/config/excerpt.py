@@ -171,6 +171,16 @@ class Excerpt:
         templates = take_templates(self._copy(), ProblemList())
         return ConfiguredAccounts(accounts, groups, templates, parameters, self._exchange())
 
+    def account_of(self, version: "ObjectVersion") -> "Account":
+        """Return the account that a version in the database makes, though it may have ended, and its rate group too."""
+        from vosd.config.stored_text import section_of
+
+        problems = ProblemList()
+        section = section_of(version, self._path, self._environ, problems)
+        if problems.has_errors:
+            raise ConfigError(problems.in_order())
+        return self.accounts().alone(section)
+
     def agents(self) -> "Mapping[str, str]":
         """Return the agent of each account that names one, as written; found once, since every agent's order asks."""
         if self._agents is None:

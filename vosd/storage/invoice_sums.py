@@ -23,7 +23,7 @@ from sqlalchemy.sql.selectable import FromClause
 
 from vosd.base.money import ZERO
 from vosd.cdr.charges import steps_of, tax_rate_of
-from vosd.cdr.record import CUSTOMER, VENDOR
+from vosd.cdr.record import AGENT, CUSTOMER, VENDOR
 from vosd.invoicing.invoice import (
     CARRIED,
     DROPPED,
@@ -91,6 +91,11 @@ class InvoicedPart(NamedTuple):
     """Date of the first charge before the period that is on no invoice, UTC milliseconds; None = there is none.
 
     Charges before the begin of the first invoice of an account do not count: they are in its opening balance.
+    """
+    sellers: Sequence[str]
+    """Agents that sold the calls of the period, and were charged for them; the one of the latest call last.
+
+    An empty name is the installation.
     """
     part: LedgerPart
 
@@ -166,13 +171,25 @@ async def read_invoiced(
             _entry.created_at < since,
         )
         earliest = await connection.scalar(skipped) if begin.until < since else None
+        sellers = await _sellers(connection, and_(within, _entry.created_at >= since))
     return InvoicedPart(
         begin,
         end_seq,
         open_seq,
         earliest,
+        sellers,
         LedgerPart(begin.opening, [*charged, *minimums], moved, total),
     )
+
+
+async def _sellers(connection: AsyncConnection, within: ColumnElement[bool]) -> Sequence[str]:
+    """Return the agents next above those who are charged for calls, the one of the latest call last."""
+    above = schema.cdr_charge.alias("above")
+    next_above = above.c.call_id == _charge.call_id, above.c.role == AGENT, above.c.level == _charge.level + 1
+    tables = schema.ledger_entry.join(schema.cdr_charge, of_charge()).outerjoin(above, and_(*next_above))
+    query = select(func.coalesce(above.c.account, "")).select_from(tables).group_by(above.c.account)
+    own = within, _entry.kind == EntryKind.CALL.value, not_(is_of_vendor())
+    return (await connection.scalars(query.where(*own).order_by(func.max(_entry.seq)))).all()
 
 
 async def _first_begin(

@@ -49,8 +49,9 @@ class _Configured:
         self._switch = switch
         self._check = check
 
-    def accounts(self) -> "Mapping[str, Account]":
-        return self._switch.excerpt.accounts()
+    def accounts(self, ended: "Sequence[ObjectVersion]" = ()) -> "Mapping[str, Account]":
+        excerpt = self._switch.excerpt
+        return {each.name: excerpt.account_of(each) for each in ended} if ended else excerpt.accounts()
 
     def agents(self) -> "Mapping[str, str]":
         return self._switch.excerpt.agents()

@@ -29,7 +29,8 @@ from vosd.base.csv_text import CsvWriter
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
 from vosd.billing.accounts import Account, AccountType
-from vosd.billing.invoice_terms import InvoiceTerms, IssuerTerms
+from vosd.billing.invoice_terms import InvoiceCycle, InvoiceTerms, IssuerTerms
+from vosd.catalogue.problems import ConfigError
 from vosd.cdr.columns import iso_utc
 from vosd.control.money import ListUnbooked
 from vosd.engine.alarms.mail import deliver, refusals, why_not_sent
@@ -94,6 +95,8 @@ class InvoiceOutcome(Enum):
     """Calls of the period are not booked yet: try again."""
     EARLIER_MISSING = "earlier missing"
     """Charges of an earlier period are on no invoice: run that period first."""
+    AGENT_CHANGED = "agent changed"
+    """Calls of the period were sold by two agents: make invoices of shorter periods."""
     UNSOUND = "unsound"
     """The entries do not make what the balance has moved by: ``vosd ledger verify`` finds what does not agree."""
     MOVED = "moved"
@@ -101,7 +104,13 @@ class InvoiceOutcome(Enum):
 
 
 UNFINISHED: Final = frozenset(
-    {InvoiceOutcome.WAITING, InvoiceOutcome.EARLIER_MISSING, InvoiceOutcome.UNSOUND, InvoiceOutcome.MOVED}
+    {
+        InvoiceOutcome.WAITING,
+        InvoiceOutcome.EARLIER_MISSING,
+        InvoiceOutcome.AGENT_CHANGED,
+        InvoiceOutcome.UNSOUND,
+        InvoiceOutcome.MOVED,
+    }
 )
 """Outcomes of accounts that have charges and no invoice."""
 
@@ -332,13 +341,13 @@ class _Run:
             for name in self._order.accounts:
                 if name not in rows:
                     configured(known, name)
-                if _is_vendor(known.get(name)):
+                if _is_vendor(await self._terms.account(name)):
                     raise OrderError("accounts", f"names {name}, a vendor's account", "vendors get no invoices")
                 if self._order.anew and name in self._last:
                     message = f"is not for {name}, whose invoice {self._last[name].number} is in force"
                     raise OrderError("anew", message, "the next one begins where that one ends")
             return list(dict.fromkeys(self._order.accounts))
-        return [name for name in rows if self._has_invoices(known.get(name))]
+        return [name for name in rows if self._has_invoices(await self._terms.account(name))]
 
     def _has_invoices(self, account: Account | None) -> bool:
         cycle = InvoiceTerms().cycle if account is None else account.invoice.cycle
@@ -369,8 +378,12 @@ class _Run:
             return InvoiceRunSheet(account=name, outcome=InvoiceOutcome.EARLIER_MISSING, detail=detail)
         if part is None or not part.part.charged:
             return InvoiceRunSheet(account=name, outcome=InvoiceOutcome.NOTHING)
+        if len(part.sellers) > 1 and self._period.cycle is not InvoiceCycle.DAY:
+            sold = " and ".join(f"agent {each}" if each else "the installation" for each in part.sellers)
+            detail = f"calls of the period were sold by {sold}: make invoices of shorter periods, down to days"
+            return InvoiceRunSheet(account=name, outcome=InvoiceOutcome.AGENT_CHANGED, detail=detail)
         try:
-            draft = self._draft(name, part, last)
+            draft = await self._draft(name, part, last)
         except InvoiceUnsoundError as error:
             return InvoiceRunSheet(account=name, outcome=InvoiceOutcome.UNSOUND, detail=str(error))
         plan = None if self._order.draft else await self._terms.plan(draft)
@@ -392,17 +405,19 @@ class _Run:
             currency=made.currency,
         )
 
-    def _draft(self, name: str, part: InvoicedPart, last: StoredInvoice | None) -> StoredInvoice:
+    async def _draft(self, name: str, part: InvoicedPart, last: StoredInvoice | None) -> StoredInvoice:
         terms = self._terms
-        account, issuer = terms.accounts.get(name), terms.issuer_of(name)
-        wanted, from_issuer = terms.of_account(name), terms.of_issuer(issuer)
+        account = await terms.account(name)
+        agent = None if account is None else account.agent
+        issuer = part.sellers[-1] if part.sellers else agent or ""
+        wanted, from_issuer = await terms.of_account(name), await terms.of_issuer(issuer)
         sums = summed(part.part, wanted.lines or from_issuer.lines)
         currency = self._currencies.get(name) or ("" if account is None else account.currency)
         document = InvoiceDocument(
             kind=INVOICE,
             number="",
             cancels="",
-            issuer=terms.issuing_party(issuer),
+            issuer=await terms.issuing_party(issuer),
             recipient=InvoiceParty(
                 account=name,
                 name=wanted.name or (account.name if account is not None else None) or name,
@@ -455,26 +470,45 @@ def _is_vendor(account: Account | None) -> bool:
 
 
 class _Terms:
-    """Terms of issuers and accounts, as they are configured now."""
+    """Terms of issuers and accounts, as they are configured now, or were when the account ended."""
 
     def __init__(self, office: Office) -> None:
         self._office = office
         self.settings: Final = office.definitions.settings.invoices
         self.zone: Final = ZoneInfo(self.settings.zone)
         self.accounts: Final = office.definitions.accounts()
-        self._agents = office.definitions.agents()
+        self._ended: dict[str, Account | None] = {}
         self._prepared: dict[tuple[str, str], str] = {}
 
-    def issuer_of(self, name: str) -> str:
-        """Return the agent above an account; empty = the installation issues its invoices."""
-        return self._agents.get(name, "")
+    async def account(self, name: str) -> Account | None:
+        """Return an account, by its last version if it has ended; None = the files had it, or it is not valid any more.
 
-    def of_account(self, name: str) -> InvoiceTerms:
+        Raises:
+            StoreUnavailable: try again.
+        """
+        if name in self.accounts:
+            return self.accounts[name]
+        if name not in self._ended:
+            self._ended[name] = await self._as_it_ended(name)
+        return self._ended[name]
+
+    async def _as_it_ended(self, name: str) -> Account | None:
+        now = self._office.now()
+        versions = await self._office.stores.objects.history("accounts", name)
+        last = next((each for each in versions if each.body is not None and each.begins_at <= now), None)
+        if last is None:
+            return None
+        try:
+            return self._office.definitions.accounts([last])[name]
+        except ConfigError:  # such as by a template that has ended, too: its calls are invoiced all the same
+            return None
+
+    async def of_account(self, name: str) -> InvoiceTerms:
         """Return the terms of an account."""
-        account = self.accounts.get(name)
+        account = await self.account(name)
         return InvoiceTerms() if account is None else account.invoice
 
-    def of_issuer(self, issuer: str) -> IssuerTerms:
+    async def of_issuer(self, issuer: str) -> IssuerTerms:
         """Return the terms of an issuer; an agent without own ones has the numbers and days of the installation."""
         ours = self.settings.issuer
         if not issuer:
@@ -482,15 +516,15 @@ class _Terms:
         found = self.settings.agents.get(issuer)
         if found is not None and found.name:
             return found
-        account = self.accounts.get(issuer)
+        account = await self.account(issuer)
         name = (account.name if account is not None else None) or issuer
         if found is not None:
             return msgspec.structs.replace(found, name=name)
         return msgspec.structs.replace(ours, name=name, address=(), tax_id="", bank=(), contact=())
 
-    def issuing_party(self, issuer: str) -> InvoiceParty:
+    async def issuing_party(self, issuer: str) -> InvoiceParty:
         """Return an issuer as it is printed."""
-        terms = self.of_issuer(issuer)
+        terms = await self.of_issuer(issuer)
         return InvoiceParty(
             account=issuer,
             name=terms.name,
@@ -503,8 +537,8 @@ class _Terms:
     async def plan(self, draft: StoredInvoice) -> IssuePlan:
         """Return the terms by which a draft is issued now."""
         now = self._office.now()
-        issuer, today = self.of_issuer(draft.issuer), day_of(now, self.zone)
-        wanted = self.of_account(draft.account)
+        issuer, today = await self.of_issuer(draft.issuer), day_of(now, self.zone)
+        wanted = await self.of_account(draft.account)
         is_invoice = draft.kind == INVOICE
         form = NumberForm(issuer.number if is_invoice else issuer.credit_number)
         due = today + timedelta(days=issuer.due_days if wanted.due_days is None else wanted.due_days)
@@ -759,8 +793,7 @@ async def send_invoice(office: Office, who: Principal, order: SendInvoice) -> In
     found = await office.stores.invoices.one(order.id)
     if found.state is StoredState.DRAFT or found.template is None:
         raise NotIssuedError(f"invoice #{found.id} is a draft")
-    account = office.definitions.accounts().get(found.account)
-    recipients = order.to or (account.invoice.mail if account is not None else ())
+    recipients = order.to or (await _Terms(office).of_account(found.account)).mail
     if not recipients:
         raise OrderError("to", f"is missing: account {found.account} has no `invoice.mail`")
     server = office.definitions.settings.alarms.mail

@@ -108,8 +108,8 @@ class ObjectKindSheet(msgspec.Struct, frozen=True, kw_only=True):
 class ConfiguredObjects(Protocol):
     """Objects of the configuration, as far as use cases need them; each is read when it is asked for."""
 
-    def accounts(self) -> Mapping[str, Account]:
-        """Return the accounts."""
+    def accounts(self, ended: Sequence[ObjectVersion] = ()) -> Mapping[str, Account]:
+        """Return the accounts, or those that ended, by versions in the database; for these it raises ConfigError."""
         ...
 
     def agents(self) -> Mapping[str, str]:
