@@ -12,7 +12,7 @@ from doubles.migrated import migrate_on_server, migrated
 from doubles.mysql import mortal_server
 from doubles.process.mariadb import MariaDb
 
-from vosd.cdr.ports import Standing, StoreUnavailable
+from vosd.cdr.ports import OutcomeUnknown, Standing, StoreUnavailable
 from vosd.storage import schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import PATIENCE_S, Database
@@ -70,6 +70,20 @@ async def test_a_server_killed_in_the_middle_of_a_transaction_has_booked_nothing
     server.start()
     async with database.reading() as connection:
         assert (await connection.exec_driver_sql("SELECT value FROM counter")).scalar() == 0
+
+
+@pytest.mark.mariadb
+async def test_a_server_that_is_killed_before_its_commit_is_answered_leaves_the_outcome_open(mortal):
+    server, database = mortal
+
+    async def read_and_commit():
+        async with database.writing() as connection:
+            await connection.execute(schema.audit.select())
+            server.kill()
+
+    with pytest.raises(OutcomeUnknown, match="is the server running"):
+        await read_and_commit()
+    server.start()
 
 
 @pytest.mark.mariadb

@@ -53,6 +53,7 @@ from vosd.api.routes import Routes
 from vosd.api.shared_readings import SharedReadings
 from vosd.api.streams import StreamPlaces, check_places, live_answer
 from vosd.base.errors import VosError
+from vosd.cdr.ports import OutcomeUnknown
 from vosd.storage.jobs import TooManyJobsError
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ class Application:
     async def _answered(self, scope: Scope, receive: Receive) -> tuple[dict[str, str], Answer | None]:
         """Return the headers of the request, and the answer; None = the client has gone."""
         asked: dict[str, str] = {}
-        patience_s = 0.0
+        patience_s, request = 0.0, None
         try:
             request = HttpRequest(scope, receive)
             asked = request.headers
@@ -127,9 +128,7 @@ class Application:
         except VosError as error:
             answer = problem_of(error)
         except TimeoutError:
-            answer = problem(
-                HTTPStatus.SERVICE_UNAVAILABLE, "too_slow", f"the request took longer than {patience_s:g} s"
-            )
+            answer = _too_slow(patience_s, is_open=request is not None and request.is_carried_out)
         except ConnectionResetError:
             return asked, None
         except Exception:  # noqa: BLE001  the boundary of a request: nothing else would report it
@@ -143,11 +142,14 @@ class Application:
         query = dict(request.query)
         if operation.permission is None and not operation.is_for_everyone:
             order = operation.order(Given(path, query, {}, None, {}))
-            opened = await self._offices.open(needs_database=False) if operation.asks_switch else None
+            patience_s = operation.patience_s
+            opened = (
+                await self._offices.open(needs_database=False, patience_s=patience_s) if operation.asks_switch else None
+            )
             return await _done(operation, cast("Office", opened), cast("Principal", None), order, request)
         proof = proof_of(request)
         self._token_rates.take(proof, time.monotonic())
-        office = await self._offices.open(needs_database=operation.needs_database)
+        office = await self._offices.open(needs_database=operation.needs_database, patience_s=operation.patience_s)
         who = await self._known_sender(office, operation, request, proof)
         if operation.permission is not None and operation.permission not in who.permissions:
             raise RequestError(
@@ -256,6 +258,7 @@ class Application:
             name = None if upload is None else upload.path.name
             keyed = msgspec.structs.replace(who, request=key)
             is_needed = True  # also where it is not known whether the job was queued
+            request.is_carried_out = True
             try:
                 job = await queue_job(office, keyed, long.kind, subject, msgspec.json.encode(kept).decode(), name)
             except TooManyJobsError:
@@ -324,11 +327,20 @@ async def _list(operation: Operation, office: "Office", who: "Principal", order:
 
 
 async def _done(operation: Operation, office: "Office", who: "Principal", order: Any, request: HttpRequest) -> Answer:
+    request.is_carried_out = operation.is_write
     result = operation.run(office, who, order)
     assert isinstance(result, Awaitable)
     if operation.answer is not None:
         return await operation.answer(office, request, await result)
     return _answer_of(operation, request, await result)
+
+
+def _too_slow(patience_s: float, *, is_open: bool) -> Answer:
+    """Return the answer of a request that took too long; ``is_open``: a change that it orders may have been made."""
+    said = f"the request took longer than {patience_s:g} s"
+    if not is_open:
+        return problem(HTTPStatus.SERVICE_UNAVAILABLE, "too_slow", said)
+    return problem(HTTPStatus.GATEWAY_TIMEOUT, OutcomeUnknown.code, said, remedy=OutcomeUnknown.remedy)
 
 
 def _check_short(operation: Operation, path: Mapping[str, str], query: Mapping[str, str], upload: KeptUpload) -> None:

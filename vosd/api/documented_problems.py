@@ -75,6 +75,7 @@ def _of_writes(operation: Operation) -> _Problems:
     yield HTTPStatus.FORBIDDEN, ("csrf",)
     yield HTTPStatus.CONFLICT, ("answer_lost", "key_reused", "request_under_way")
     yield HTTPStatus.UNPROCESSABLE_ENTITY, ("bad_key",)
+    yield HTTPStatus.GATEWAY_TIMEOUT, ("outcome_unknown",)
     if operation.makes_secret:
         yield HTTPStatus.CONFLICT, ("secret_not_kept",)
     if any(each.name == VERSION for each in operation.fields()):

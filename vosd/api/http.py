@@ -92,6 +92,8 @@ class HttpRequest:
         self.target: bytes = scope["raw_path"] + b"?" + scope["query_string"]
         self.content = b""
         """The body, once it was read."""
+        self.is_carried_out = False
+        """Whether a change that it orders was begun."""
 
     async def parts(self, bytes_max: int) -> AsyncIterator[bytes]:
         """Yield the body; raises RequestError above so many bytes, or where no further part comes in time."""

@@ -1,6 +1,7 @@
 """The office for one request: definitions as they are now, read when they change; one database for all requests."""
 
 import asyncio
+import math
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 ORDERS_AT_ONCE: Final = 24
 """Most orders of all requests that the switch carries out at once: it takes 32, and a terminal needs some."""
+SPARE_S: Final = 5.0
+"""Rest of the time of a request in which nothing is waited for: a change is stored in it, and its answer is written."""
 
 
 class Offices:
@@ -58,13 +61,14 @@ class Offices:
         if self._database is not None:
             await self._database.close()
 
-    async def open(self, *, needs_database: bool) -> Office:
-        """Return the office.
+    async def open(self, *, needs_database: bool, patience_s: float = math.inf) -> Office:
+        """Return the office, for a request that has so much time.
 
         Raises:
             ConfigError: the configuration cannot be read, as far as the office needs it.
             StoreUnavailable: the database is needed, and away.
         """
+        until = asyncio.get_running_loop().time() + patience_s - SPARE_S
         version = await self._versions.of(None, self._version)
         switch = self._configuration.current(version)
         if switch is not self._switch:
@@ -76,7 +80,14 @@ class Offices:
             await self._stores().check_schema()
             self._is_checked = True
         definitions = definitions_of(switch, self._checks.check)
-        return Office(definitions, self._stores, lambda: switch.running_switch(self._turns), now_ms, self._changing)
+        return Office(
+            definitions,
+            self._stores,
+            lambda: switch.running_switch(self._turns, until),
+            now_ms,
+            self._changing,
+            until,
+        )
 
     @property
     def running_switch(self) -> RunningSwitch:

@@ -40,10 +40,10 @@ _STATUS: Final = {
     HTTPStatus.UNPROCESSABLE_ENTITY: ("no_number", "not_understood"),
     HTTPStatus.TOO_MANY_REQUESTS: ("too_many_guesses", "too_many_jobs"),
     HTTPStatus.INTERNAL_SERVER_ERROR: ("defect",),
-    HTTPStatus.GATEWAY_TIMEOUT: ("statement_too_long",),
+    HTTPStatus.GATEWAY_TIMEOUT: ("outcome_unknown", "statement_too_long"),
     HTTPStatus.SERVICE_UNAVAILABLE: (
-        "busy", "check_ended", "daemon_unreachable", "not_ready", "other_version", "provider_unavailable", "stopping",
-        "store_unavailable", "unknown_order",
+        "busy", "check_ended", "check_too_slow", "daemon_unreachable", "not_ready", "other_version",
+        "provider_unavailable", "stopping", "store_unavailable", "unknown_order",
     ),
 }  # fmt: skip
 _STATUS_OF: Final = {code: status for status, codes in _STATUS.items() for code in codes}

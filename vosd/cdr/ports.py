@@ -45,6 +45,12 @@ class StoreUnavailable(VosError):  # noqa: N818 - a state, not a mistake
     """The database cannot be reached or did not finish; try the same again later, nothing is booked twice."""
 
 
+class OutcomeUnknown(StoreUnavailable):
+    """The database went away while it committed: the change was made, or it was not."""
+
+    remedy = "it is not known whether the change was made: read the object before you send it again"
+
+
 class RowsLocked(StoreUnavailable):
     """Another transaction has held rows that were needed for too long: the database itself does its work."""
 

@@ -367,7 +367,9 @@ def change_objects(
     """Carry out the order that ``make`` makes of the terms, and show what it changes."""
     who, order = principal(operator), make(is_trial=is_dry, is_confirmed=yes, **terms)
     changed = in_office(invocation, lambda office: act(office, who, order))
-    if changed.in_force is False:
+    if changed.untold:
+        output.remark(changed.untold)
+    elif changed.in_force is False:
         output.remark("no switch runs: the change holds from its next start")
     for warning in changed.warnings:
         output.remark(warning)

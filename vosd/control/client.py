@@ -1,6 +1,7 @@
 """Client of the control socket: one order to the running switch, one result or a series of results."""
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -17,6 +18,9 @@ Result = TypeVar("Result")
 
 ANSWER_S: Final = 30.0
 """Longest time without an answer."""
+
+REFRESH_S: Final = 10.0
+"""Longest time until the switch has read what was stored a moment ago; it does so at its next poll, too."""
 
 LINE_MAX: Final = 4 * 1024 * 1024
 """Most bytes of one result of a series."""
@@ -54,16 +58,24 @@ class RunningSwitch:
     """The running switch of a configuration, over its control socket."""
 
     def __init__(
-        self, control_socket: Path, patience_s: float = ANSWER_S, turns: asyncio.Semaphore | None = None
+        self,
+        control_socket: Path,
+        patience_s: float = ANSWER_S,
+        turns: asyncio.Semaphore | None = None,
+        until: float = math.inf,
     ) -> None:
-        """``turns`` lets so many orders of a program be carried out at once as it has places; the others wait."""
+        """``turns`` lets so many orders of a program be carried out at once as it has places; the others wait.
+
+        ``until`` is the time of the event loop after which no answer is waited for, whatever the patience.
+        """
         self.control_socket = control_socket
         self._patience_s = patience_s
         self._turns = turns
+        self._until = until
 
     def patient(self, patience_s: float) -> "RunningSwitch":
         """Return the same switch, to which an order may take longer."""
-        return RunningSwitch(self.control_socket, patience_s, self._turns)
+        return RunningSwitch(self.control_socket, patience_s, self._turns, self._until)
 
     async def ask(self, order: Order[Result]) -> Result:
         """Have the switch carry out an order, and return its result.
@@ -72,8 +84,9 @@ class RunningSwitch:
             DaemonUnreachableError: no answer; if the switch went away meanwhile, it may have been carried out.
             DaemonRefusedError: the switch refuses, with the reason, or is of another version.
         """
+        until = min(asyncio.get_running_loop().time() + self._patience_s, self._until)
         try:
-            async with asyncio.timeout(self._patience_s), self._turns or nullcontext():
+            async with asyncio.timeout_at(until), self._turns or nullcontext():
                 line = await self._exchange(request_line(order))
         except (OSError, TimeoutError) as error:
             raise self._unreachable(error) from error

@@ -21,7 +21,7 @@ from sqlalchemy.engine import URL, Connection
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from vosd.base.errors import VosError
-from vosd.cdr.ports import RowsLocked, StoreDamaged, StoreUnavailable
+from vosd.cdr.ports import OutcomeUnknown, RowsLocked, StoreDamaged, StoreUnavailable
 from vosd.storage.asynchronous import AsyncConnection, AsyncEngine, create_async_engine
 from vosd.storage.encryption import context_of, without_encryption
 from vosd.storage.migrations import revisions
@@ -239,15 +239,23 @@ class Database:
         ``unhurried`` lifts the time limit, for a migration.
 
         Raises:
-            StoreUnavailable: the database is away, locked or too slow; nothing is known to be committed.
+            StoreUnavailable: the database is away, locked or too slow; nothing was committed.
+            OutcomeUnknown: it went away, or became too slow, while it committed.
             SchemaOutdated: a table or column is missing.
             ContentRefused: a value does not fit its column, or (``AlreadyThere``) a key exists.
         """
-        with self._our_errors():
-            async with asyncio.timeout(None if unhurried else self._patience_s), self.engine.connect() as raw:
-                connection = await raw.execution_options(**{_WRITING: True})
-                async with connection.begin():
-                    yield connection
+        is_complete = False
+        try:
+            with self._our_errors():
+                async with asyncio.timeout(None if unhurried else self._patience_s), self.engine.connect() as raw:
+                    connection = await raw.execution_options(**{_WRITING: True})
+                    async with connection.begin():
+                        yield connection
+                        is_complete = True
+        except StoreUnavailable as error:
+            if not is_complete or type(error) is not StoreUnavailable:
+                raise
+            raise OutcomeUnknown(str(error)) from error
 
     async def check_schema(self) -> None:
         """Make sure that the tables are those of this version, or of a newer one that this one works with.

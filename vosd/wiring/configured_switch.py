@@ -1,5 +1,6 @@
 """A switch as its configuration file describes it: settings, definitions, database and control socket."""
 
+import math
 import os
 from contextlib import AbstractContextManager, ExitStack
 from copy import copy
@@ -187,10 +188,11 @@ class ConfiguredSwitch:
             replica = database_found_from(self.config_path(), self.excerpt.state_dir, replica)
         return replica, seconds
 
-    def running_switch(self, turns: "Semaphore | None" = None) -> "RunningSwitch":
+    def running_switch(self, turns: "Semaphore | None" = None, until: float = math.inf) -> "RunningSwitch":
         """Return the running switch of the configuration; of that only the path of the socket must be valid.
 
-        ``turns`` is what orders to it wait for; None = nothing.
+        ``turns`` is what orders to it wait for (None = nothing), and ``until`` the time of the event loop after which
+        none waits for its answer.
         """
         from vosd.config.control_socket import control_socket_of
         from vosd.config.places import socket_found_from
@@ -200,4 +202,4 @@ class ConfiguredSwitch:
             place = control_socket_of(self.config_path())
         else:  # use what was read already
             place = socket_found_from(self.config_path(), self._excerpt.state_dir, self._excerpt.control_socket)
-        return RunningSwitch(place, turns=turns)
+        return RunningSwitch(place, turns=turns, until=until)

@@ -44,6 +44,7 @@ it("tells an order whose answer was lost from one that was refused, and from ano
   for (const failure of [
     new Unreachable(""),
     refusal(504, ""),
+    refusal(504, "outcome_unknown"),
     refusal(409, "request_under_way"),
     refusal(422, "form"),
   ]) {
@@ -54,6 +55,7 @@ it("tells an order whose answer was lost from one that was refused, and from ano
     expect(orders.mayBeDone("500 to beta")).toBe(false);
   }
   expect(seen).toEqual([
+    [true, false],
     [true, false],
     [true, false],
     [true, false],

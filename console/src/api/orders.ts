@@ -7,6 +7,7 @@ import { JobFailed } from "./jobs";
 const HTTP_CONFLICT = 409;
 const REUSED = "key_reused";
 const UNDER_WAY = "request_under_way";
+const UNKNOWN = "outcome_unknown";
 
 /** Orders of one button or form: what is ordered again after an answer that was lost has the same Idempotency-Key. */
 export class Orders {
@@ -37,9 +38,10 @@ export class Orders {
       this.isRepeat = wasRepeated(this.key);
       return answer;
     } catch (failure) {
-      const code = failure instanceof Problem && failure.status === HTTP_CONFLICT ? failure.code : "";
+      const said = failure instanceof Problem ? (failure.code ?? "") : "";
+      const code = failure instanceof Problem && failure.status === HTTP_CONFLICT ? said : "";
       // what stands between, such as a proxy, has problems without a code
-      this.isLost = code === UNDER_WAY || !(failure instanceof Problem && failure.code);
+      this.isLost = [UNDER_WAY, UNKNOWN, ""].includes(said);
       // a refused order was not carried out, and may have the same key again; a key that is taken never does, nor has a
       // job that failed another end
       if ((code && code !== UNDER_WAY) || failure instanceof JobFailed) this.ordered = null;

@@ -14,7 +14,7 @@ from vosd.billing.accounts import Account
 from vosd.catalogue.overrides import Overrides
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.ports import StoreUnavailable
-from vosd.control.client import DaemonRefusedError, DaemonUnreachableError, RunningSwitch
+from vosd.control.client import REFRESH_S, DaemonRefusedError, DaemonUnreachableError, RunningSwitch
 from vosd.control.money import BeginWithdrawal, EndWithdrawal, RefreshBalances, Withdrawal
 from vosd.control.order import Order, OrderDone
 from vosd.storage.ports import MoneyTransfer, NoSuchAccount, Payment, Payments, Receipt
@@ -158,7 +158,7 @@ async def refresh_balances(switch: RunningSwitch) -> str:
 async def _asked(switch: RunningSwitch, order: Order[OrderDone]) -> str:
     """Have the switch carry out an order if it runs; return why it does not, empty if it does."""
     try:
-        await switch.ask_if_running(order)
+        await switch.patient(REFRESH_S).ask_if_running(order)
     except (DaemonRefusedError, DaemonUnreachableError) as error:
         return str(error)
     return ""

@@ -92,7 +92,7 @@ async def change_objects(office: Office, who: Principal, order: ChangeObjects) -
         BulkRefusedError: with every mistake; nothing was changed.
         ConfigError: the configuration would not be valid because of other objects; nothing was changed.
         ObjectsMoved, ContentRefused: nothing was changed.
-        NotTakenError, DaemonUnreachableError: the change is made, and the running switch does not take it.
+        NotTakenError: the change is made, and the running switch does not take it.
         StoreUnavailable: probably nothing was changed.
     """
     plan = await plan_objects(office, who, order, order.objects)

@@ -156,7 +156,7 @@ async def provision_customer(office: Office, who: Principal, order: ProvisionCus
         AlreadyDefinedError: the database defines one of the objects; nothing was changed.
         BadObjectError, OrderError, ConfigError: the configuration would not be valid; nothing was changed.
         ObjectsMoved, ContentRefused, ReferenceTaken, OtherCurrency, NotWaiting: nothing was changed.
-        NotTakenError, DaemonUnreachableError: the customer is made, and the running switch does not take it.
+        NotTakenError: the customer is made, and the running switch does not take it.
         StoreUnavailable: as far as is known nothing was changed; repeat it with the same reference.
     """
     scope = office.scope_of(who)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from vosd.storage.stored_objects import SqlObjects
 
 _Added = TypeVar("_Added")
+_Step = TypeVar("_Step")
 
 _RELOAD_S: Final = 600.0
 """Longest time until the switch has taken a change."""
@@ -84,6 +85,10 @@ class DefinedInFilesError(VosError):
 
 class AccountsBelowError(VosError):
     """The account is the agent of others, so it cannot end."""
+
+
+class CheckTooSlowError(VosError):
+    """A change has waited for others, or was checked, for too long; nothing was changed."""
 
 
 class NotTakenError(VosError):
@@ -207,6 +212,7 @@ class ChangeSheet(msgspec.Struct, frozen=True):
     """Why a trial does not know which calls use the objects; empty = it does."""
     warnings: list[str] = []
     """Warnings of the running switch about its configuration, those about the changed objects first; 100 at most."""
+    untold: str = ""
 
 
 class ChangedObjects(msgspec.Struct, frozen=True, kw_only=True):
@@ -220,11 +226,12 @@ class ChangedObjects(msgspec.Struct, frozen=True, kw_only=True):
     """Why a trial does not know which calls use the objects; empty = it does."""
     warnings: list[str] = []
     """Warnings of the running switch about its configuration, those about the changed objects first; 100 at most."""
+    untold: str = ""
 
     def sheet(self) -> ChangeSheet:
         """Return it as programs read it."""
         changes = [DifferenceSheet(**asdict(each) | {"begins_at": iso_utc(each.begins_at)}) for each in self.changes]
-        return ChangeSheet(self.is_trial, self.in_force, changes, self.calls_unknown, self.warnings)
+        return ChangeSheet(self.is_trial, self.in_force, changes, self.calls_unknown, self.warnings, self.untold)
 
 
 @needs(Permission.DEFINITIONS_CHANGE, by_account=True)
@@ -238,10 +245,10 @@ async def set_objects(office: Office, who: Principal, order: SetObjects) -> Chan
         AlreadyDefinedError, StaleVersionError, NoSuchObjectError: one is not as the order expects.
         ConfigError: the configuration would not be valid; nothing was changed.
         SocketNotOpenError: the running switch needs a restart first; nothing was changed.
+        CheckTooSlowError: other changes, or its check, took too long; nothing was changed.
         ObjectsMoved: another change was made meanwhile; nothing was changed.
         ContentRefused: a name is too long; nothing was changed.
         NotTakenError: the change is made, and the running switch does not take it.
-        DaemonUnreachableError: the change is made, and the running switch does not answer.
         StoreUnavailable: probably nothing was changed.
     """
     return await _change(office, who, order, order.objects, owned_by(office, office.scope_of(who)))
@@ -322,17 +329,34 @@ async def when_checked(
     Raises:
         AccountsBelowError, ConfigError: the change is refused by its check.
         SocketNotOpenError: so it is, for it needs a socket that the running switch has not opened.
+        CheckTooSlowError: there is no time left to wait for others, or for the check; nothing was changed.
         DaemonUnreachableError: a switch that shall say which addresses others have does not answer.
         DefinitionsMoved: others were faster three times; nothing was changed.
     """
     sources = await _agent_sources(office, plan, owned)
     asked = ChangeCheck((), wanted, sources, await _opened_sockets(office))
-    async with office.changing:
+    await _in_time(office, office.changing.acquire())
+    try:
         for _ in range(_TRIES - 1):
-            found = await _checked(office, plan, owned, asked)
+            found = await _in_time(office, _checked(office, plan, owned, asked))
             with suppress(DefinitionsMoved):
                 return await add(found)
-        return await add(await _checked(office, plan, owned, asked))
+        return await add(await _in_time(office, _checked(office, plan, owned, asked)))
+    finally:
+        office.changing.release()
+
+
+async def _in_time(office: Office, step: Awaitable[_Step]) -> _Step:
+    """Return the result of a step that changes nothing yet, unless there is no time left for the next ones."""
+    try:
+        async with asyncio.timeout_at(office.until):
+            return await step
+    except TimeoutError as error:
+        message = (
+            "the change has waited for others, or was checked, for too long, and nothing was changed: send it again,"
+            " or make many changes by one order"
+        )
+        raise CheckTooSlowError(message) from error
 
 
 async def _checked(office: Office, plan: "Plan", owned: AgentObjects | None, asked: ChangeCheck) -> Checked:
@@ -732,9 +756,11 @@ class TakenChange(NamedTuple):
     """Answer of the running switch to a change."""
 
     in_force: bool | None
-    """False = none runs; None = it was not asked."""
+    """False = none runs, or none answers; None = it was not asked."""
     warnings: list[str]
     """Warnings of the switch; an agent sees none, for they name objects of others."""
+    untold: str = ""
+    """Why a running switch has not taken it yet; empty if it has, or if none runs."""
 
 
 NOT_ASKED: Final = TakenChange(None, [])
@@ -743,12 +769,7 @@ NOT_ASKED: Final = TakenChange(None, [])
 async def taken(
     office: Office, who: Principal, versions: Sequence[ObjectVersion], *, is_confirmed: bool
 ) -> TakenChange:
-    """Have the running switch take a change that made versions of objects.
-
-    Raises:
-        NotTakenError: it does not take it.
-        DaemonUnreachableError: it does not answer.
-    """
+    """Have the running switch take a change that made versions of objects; raises NotTakenError: it does not."""
     try:
         switch = office.switch.patient(_RELOAD_S)
         outcome = await switch.ask_if_running(Reload(is_confirmed=is_confirmed))
@@ -757,8 +778,8 @@ async def taken(
         message = f"the change is in the database, and the running switch does not take it:\n{reasons}"
         raise NotTakenError(message) from refused
     except DaemonUnreachableError as error:
-        message = f"the change is in the database; a running switch reads it within a second of its own accord; {error}"
-        raise DaemonUnreachableError(message) from error
+        untold = f"the change is in the database; a running switch reads it within a second of its own accord; {error}"
+        return TakenChange(in_force=False, warnings=[], untold=untold)
     if outcome is None:
         return TakenChange(in_force=False, warnings=[])
     names = [text for each in versions for text in (f"{each.kind} {each.name} (", f"{each.kind}[{each.name}]")]

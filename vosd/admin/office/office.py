@@ -1,6 +1,7 @@
 """The office: what every use case works with. One may serve any number of principals at the same time."""
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
@@ -38,6 +39,7 @@ class Office:
         switch: Callable[[], RunningSwitch],
         now: Callable[[], int],
         changing: asyncio.Lock | None = None,
+        until: float = math.inf,
     ) -> None:
         """``stores`` returns the database, ``switch`` the client of the running switch, ``now`` UTC milliseconds.
 
@@ -49,6 +51,8 @@ class Office:
         self.now: Final = now
         self.changing: Final = changing or asyncio.Lock()
         """Held from the check of a change of objects until it is stored."""
+        self.until: Final = until
+        """Time of the event loop at which a change that is not checked yet is refused."""
 
     @property
     def stores(self) -> "SqlStores":

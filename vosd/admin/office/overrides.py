@@ -34,7 +34,7 @@ from vosd.catalogue.overrides import (
 )
 from vosd.catalogue.ports import NOT_KNOWN
 from vosd.cdr.columns import iso_utc
-from vosd.control.client import DaemonRefusedError, DaemonUnreachableError, RunningSwitch
+from vosd.control.client import REFRESH_S, DaemonRefusedError, DaemonUnreachableError, RunningSwitch
 from vosd.control.installation import OverrideRow, RefreshOverrides
 
 CHANGES_MAX: Final = 100
@@ -393,7 +393,7 @@ async def tell_overrides(switch: RunningSwitch) -> str:
     They are stored, and the switch reads them at its next poll.
     """
     try:
-        await switch.ask_if_running(RefreshOverrides())
+        await switch.patient(REFRESH_S).ask_if_running(RefreshOverrides())
     except (DaemonRefusedError, DaemonUnreachableError) as error:
         return str(error)
     return ""

@@ -49,7 +49,7 @@ async def set_phone_password(office: Office, who: Principal, order: SetPhonePass
         RightLackingError: the agent may not change phones below it.
         OrderError, ConfigError: the password cannot be one; nothing was changed.
         ObjectsMoved: another change was made meanwhile; nothing was changed.
-        NotTakenError, DaemonUnreachableError: the change is made, and the running switch does not take it.
+        NotTakenError: the change is made, and the running switch does not take it.
         StoreUnavailable: probably nothing was changed.
     """
     scope = office.scope_of(who)

@@ -107,7 +107,7 @@ async def import_sheet(office: Office, who: Principal, order: ImportSheet) -> Im
         PermissionLackingError: there are balances, and the principal may not book payments.
         ConfigError: the configuration would not be valid, or a balance cannot be booked; nothing was changed.
         ObjectsMoved, ContentRefused, OtherCurrency, NotWaiting: nothing was changed.
-        NotTakenError, DaemonUnreachableError: the change is made, and the running switch does not take it.
+        NotTakenError: the change is made, and the running switch does not take it.
         StoreUnavailable: probably nothing was changed.
     """
     if order.balances and order.at is not None:

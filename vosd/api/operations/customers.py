@@ -31,6 +31,7 @@ OPERATIONS: Final = (
         problems=(
             "already_defined",
             "check_ended",
+            "check_too_slow",
             "defined_in_files",
             "objects_moved",
             "out_of_scope",

@@ -150,8 +150,8 @@ def _place_of(path: str, made: ChangeSheet) -> str:
 
 _ABSENT: Final = ("no_such_object",)
 _CHANGES: Final = (
-    *_ABSENT, "check_ended", "defined_in_files", "no_agent", "not_taken", "objects_moved", "out_of_scope",
-    "right_lacking", "socket_not_open",
+    *_ABSENT, "check_ended", "check_too_slow", "defined_in_files", "no_agent", "not_taken", "objects_moved",
+    "out_of_scope", "right_lacking", "socket_not_open",
 )  # fmt: skip
 
 

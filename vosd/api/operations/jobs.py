@@ -225,6 +225,7 @@ OPERATIONS: Final = (
             "already_defined",
             "accounts_below",
             "check_ended",
+            "check_too_slow",
             "defined_in_files",
             "no_such_object",
             "not_taken",

@@ -1,0 +1,124 @@
+"""Requests that wait for a mute switch, for other changes, or for too long: their answers say whether they did it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from doubles.api import ADMINISTRATOR, identify
+from doubles.asgi import Answered, answered
+from doubles.migrated import migrated
+
+from vosd.admin.office import bookings, definitions, overrides
+from vosd.api import offices as opening
+from vosd.api.application import Application
+from vosd.api.checks import Checks
+from vosd.api.jobs import Jobs
+from vosd.api.offices import Offices
+from vosd.api.routes import Routes
+from vosd.api.table import OPERATIONS
+from vosd.billing.accounts import Account
+
+HEAD = {"authorization": f"Bearer {ADMINISTRATOR}"}
+PATIENCE_S = 30.0
+WAITED_S = 1.0
+REFRESH_S = 0.1
+
+
+class Site:
+    """The application, whose requests wait for the switch and for each other for a moment alone."""
+
+    def __init__(self, config: Path, offices: Offices) -> None:
+        self.offices = offices
+        self._jobs = Jobs(config, offices)
+        self.application = self.application_of(PATIENCE_S)
+
+    def application_of(self, patience_s: float) -> Application:
+        hurried = [msgspec.structs.replace(each, patience_s=patience_s) for each in OPERATIONS]
+        return Application(self.offices, identify, Routes(hurried), self._jobs)
+
+    async def ask(self, method: str, path: str, body: Any = None) -> Answered:
+        return await answered(self.application, method, path, body, HEAD)
+
+    async def ledger(self) -> list[tuple[str, str]]:
+        items = (await self.ask("GET", "/accounts/acme/ledger")).json["items"]
+        return [(each["kind"], each["amount"]) for each in items]
+
+
+async def find_nothing(*_: object) -> dict[str, Account]:
+    return {}
+
+
+@pytest.fixture
+async def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Site]:
+    url = migrated(tmp_path / "vosd.db")
+    config = tmp_path / "vosd.yaml"
+    config.write_text(
+        f"database: {{url: '{url}'}}\nstate_dir: {tmp_path}\ncontrol_socket: {tmp_path}/vosd.sock\n"
+        "accounts: [{id: acme}]\n"
+    )
+    monkeypatch.setattr(opening, "SPARE_S", PATIENCE_S - WAITED_S)
+    for module in (bookings, overrides):
+        monkeypatch.setattr(module, "REFRESH_S", REFRESH_S)
+    monkeypatch.setattr(definitions, "_STATUS_S", REFRESH_S)
+    monkeypatch.setattr(Checks, "check", find_nothing)
+    async with Offices(config) as offices:
+        yield Site(config, offices)
+
+
+@pytest.fixture
+async def mute(tmp_path: Path) -> AsyncIterator[None]:
+    """A running switch that takes orders and answers none."""
+    writers = []
+
+    async def keep(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+
+    server = await asyncio.start_unix_server(keep, tmp_path / "vosd.sock")
+    yield
+    server.close()
+    for each in writers:
+        each.close()
+
+
+@pytest.mark.usefixtures("mute")
+async def test_a_payment_is_booked_once_and_its_answer_says_that_the_switch_does_not_answer(site: Site) -> None:
+    booked = await site.ask("POST", "/accounts/acme/payments", {"amount": "7.77"})
+    assert (booked.status, "no answer in time" in booked.json["receipts"][0]["untold"]) == (201, True)
+    assert await site.ledger() == [("payment", "7.77")]
+    refund = await site.ask("POST", "/accounts/acme/payments", {"amount": "2.22", "type": "refund"})
+    assert (refund.status, refund.json["code"], refund.header("retry-after")) == (503, "daemon_unreachable", ["5"])
+    assert await site.ledger() == [("payment", "7.77")]
+
+
+@pytest.mark.usefixtures("mute")
+async def test_a_change_is_made_and_its_answer_says_that_the_switch_does_not_answer(site: Site) -> None:
+    made = await site.ask("POST", "/accounts", {"name": "shop", "keys": {"currency": "USD"}})
+    assert (made.status, made.json["in_force"]) == (201, False)
+    assert made.json["untold"].startswith("the change is in the database; a running switch reads it within a second")
+    blocked = await site.ask("POST", "/accounts/acme/block", {"memo": "unpaid"})
+    assert (blocked.status, "no answer in time" in blocked.json["untold"]) == (200, True)
+
+
+async def test_a_change_that_waits_for_others_for_too_long_is_refused_and_nothing_is_changed(site: Site) -> None:
+    office = await site.offices.open(needs_database=True)
+    async with office.changing:
+        refused = await site.ask("POST", "/accounts", {"name": "shop", "keys": {"currency": "USD"}})
+    assert (refused.status, refused.json["code"], refused.header("retry-after")) == (503, "check_too_slow", ["5"])
+    assert "nothing was changed" in refused.json["detail"]
+    assert (await site.ask("GET", "/accounts/shop")).status == 404
+    assert (await site.ask("POST", "/accounts", {"name": "shop", "keys": {"currency": "USD"}})).status == 201
+
+
+@pytest.mark.usefixtures("mute")
+async def test_a_change_that_is_cut_says_that_its_outcome_is_not_known_and_a_question_may_come_again(
+    site: Site,
+) -> None:
+    site.application = site.application_of(WAITED_S)
+    opening.SPARE_S = 0.0
+    cut = await site.ask("POST", "/accounts/acme/payments", {"amount": "2.22", "type": "refund"})
+    assert (cut.status, cut.json["code"], cut.header("retry-after")) == (504, "outcome_unknown", [])
+    seen = await site.ask("GET", "/calls")
+    assert (seen.status, seen.json["code"], seen.header("retry-after")) == (503, "too_slow", ["5"])
