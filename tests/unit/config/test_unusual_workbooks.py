@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 import xlsxwriter
@@ -21,7 +22,7 @@ class Desk:
     """Writes workbooks, and reads their first sheet for a rate group in euros."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self.book = xlsxwriter.Workbook(path)
         self.mistakes: list[tuple[int, str, str | None]] = []
         self.assumed: list[str] = []
@@ -33,8 +34,9 @@ class Desk:
         return page
 
     def read(self) -> list[dict[str, str]]:
-        self.book.close()
-        reader, file = SheetReader("rates.xlsx", PricePer.MINUTE, currency="EUR"), SheetFile(self._path)
+        if not self.book.fileclosed:
+            self.book.close()
+        reader, file = SheetReader("rates.xlsx", PricePer.MINUTE, currency="EUR"), SheetFile(self.path)
         assert file.header(1, None, None)
         lines = [*in_order(reader.lines(file.lines(1, None, None, reader.assumed)))]
         self.mistakes = [(each.line, each.key, each.value) for each in reader.problems]
@@ -150,3 +152,18 @@ def test_percentages_currencies_and_zeros_in_front_of_a_workbook_are_read_as_tho
     assert (first["prefix"], second["billing_rate"], second["tax_rate"]) == ("0044", "0.02", "7.5")
     assert desk.mistakes == [(4, "billing_rate", "0.03 kr"), (4, "connection_fee", "¤0.5")]
     assert desk.assumed == ["line 3, billing_rate '€ 0.02': an amount in EUR"]
+
+
+def test_a_conditional_format_of_the_same_number_is_not_that_of_a_cell(desk: Desk) -> None:
+    page = desk.page(["44", "UK"])
+    page.write("C2", 0.5, desk.book.add_format({"num_format": "0.000"}))
+    desk.book.close()
+    with ZipFile(desk.path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    conditional = b'<dxfs count="1"><dxf><numFmt numFmtId="164" formatCode="0.0,"/></dxf></dxfs>'
+    members["xl/styles.xml"] = members["xl/styles.xml"].replace(b'<dxfs count="0"/>', conditional)
+    assert conditional in members["xl/styles.xml"]
+    with ZipFile(desk.path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    assert [each["billing_rate"] for each in desk.read()] == ["0.5"]

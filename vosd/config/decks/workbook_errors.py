@@ -74,8 +74,8 @@ def _parts_of(archive: ZipFile, sheet: str) -> tuple[str, str | None]:
 
 def _formats_of(archive: ZipFile, styles: str) -> dict[int, CellFormat]:
     """Return the formats that show more than digits, by the style of a cell."""
-    (cells,) = _elements(archive, styles, "cellXfs")
-    declared = _elements(archive, styles, "numFmt")
+    cells = (each for every in _elements(archive, styles, "cellXfs") for each in every)
+    declared = (each for every in _elements(archive, styles, "numFmts") for each in every)  # others are conditional
     codes = {int(each.get("numFmtId", "")): each.get("formatCode", "") for each in declared}
     formats = (declared_format(int(each.get("numFmtId", "0")), codes) for each in cells)
     return {style: found for style, found in enumerate(formats) if found is not None}
