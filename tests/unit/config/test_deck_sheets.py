@@ -366,6 +366,21 @@ def test_rows_of_a_workbook_are_counted_from_the_first_one_also_where_it_is_blan
     assert read.rates == [{"prefix": "45", "billing_rate": "1"}]
 
 
+def test_numbers_of_a_workbook_are_prices_as_they_are_whatever_the_decimal_mark(tmp_path, mapped):
+    rows = [
+        ["Code", "Price", "Fee"],
+        ["44", Decimal("0.0125"), "0,5"],
+        ["45", "1.250", Decimal("12.345")],
+        [Decimal("46.5"), "1", Decimal(2)],
+    ]
+    columns = "columns: {prefix: Code, billing_rate: Price, connection_fee: Fee}\ndecimal: ','"
+    read = Read(xlsx(tmp_path / "rates.xlsx", rows), mapped(columns))
+    assert [(each["prefix"], each["billing_rate"], each["connection_fee"]) for each in read.rates] == [
+        ("44", "0.0125", "0.5")
+    ]
+    assert read.mistakes == [(3, "Price", "1.250"), (4, "Code", "46.5")]
+
+
 def test_a_code_that_a_spreadsheet_may_have_rounded_is_refused(tmp_path):
     rows = [["prefix", "billing_rate"], [Decimal(4412345678901234), Decimal(1)]]
     with pytest.raises(SheetError, match="15 digits"):

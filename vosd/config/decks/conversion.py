@@ -4,7 +4,7 @@ Each different text of a cell is read once. A row of which a cell is not accepte
 messages.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from datetime import tzinfo
 from typing import Final, TypeVar
 
@@ -167,6 +167,8 @@ class SheetReader:
         unread = [*columns.unread]
         meaningless = _Memory[str, str](_meaningless)
         footer = Footer(codes_at, price_at)
+        if self._terms.mark != ".":
+            sheet = _with_mark(sheet, {columns.at[name] for name in AMOUNTS & columns.at.keys()}, self._terms.mark)
         for number, cells, _, _ in sheet:
             self.assumed.line = number
             if len(cells) != columns.width:
@@ -320,6 +322,15 @@ class SheetReader:
         self.bad_rows += 1
         if self.bad_rows <= BAD_ROWS_NAMED:
             self._bad += found.in_order()
+
+
+def _with_mark(sheet: Iterator[SheetLine], amounts_at: Set[int], mark: str) -> Iterator[SheetLine]:
+    """Yield lines with the decimal mark of the sheet in amounts that are numbers of a workbook."""
+    for line in sheet:
+        cells = [*line.cells]
+        for at in amounts_at & {*line.decimals}:
+            cells[at] = cells[at].replace(".", mark)
+        yield line._replace(cells=cells)
 
 
 def _named(positions: Sequence[int], cells: Sequence[str], columns: SheetColumns) -> dict[str, str]:
