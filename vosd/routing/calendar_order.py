@@ -42,6 +42,7 @@ def _sorted(fit: Fit, plan: RoutingPlan, tiers: Sequence[int | None]) -> Fit:
     stays = NOT_IN_FORCE if plan.calendar_strict else NO_TIER
     groups: list[tuple[Candidate, ...]] = []
     outranked: list[Candidate] = []
+    closest: list[tuple[Candidate, ...]] = []
 
     only_filters = plan.only_filters_calendars
 
@@ -53,7 +54,10 @@ def _sorted(fit: Fit, plan: RoutingPlan, tiers: Sequence[int | None]) -> Fit:
         ranked = [(_rank(by_calendar.get(id(each.calendar)), each), each) for each in group]
         # The call cannot use a disabled gateway, so its calendar takes the call from no other.
         best = min((tier for tier, each in ranked if each.gateway.enabled), default=NO_TIER)
-        outranked += [each for tier, each in ranked if best < tier < stays]
+        out = [each for tier, each in ranked if best < tier < stays]
+        if out:
+            outranked += out
+            closest.append(tuple(each for tier, each in ranked if tier == best and each.gateway.enabled))
         kept = sorted((each for each in ranked if each[0] <= best or each[0] >= stays), key=rank)
         groups += [tuple(each for _, each in equal) for _, equal in groupby(kept, key=rank)]
     flat = tuple(chain.from_iterable(groups))
@@ -65,6 +69,7 @@ def _sorted(fit: Fit, plan: RoutingPlan, tiers: Sequence[int | None]) -> Fit:
         groups=tuple(groups),
         criteria=criteria,
         outranked=tuple(outranked),
+        closest=tuple(closest),
         calendars=(),
         alike=alike_in(groups, criteria),
     )

@@ -77,12 +77,12 @@ class Fit(NamedTuple):
     """Candidates that are out because one with a longer prefix ends the search."""
     calendars: tuple[GatewayCalendar, ...] = ()
     """Calendars of the candidates, where the first of ``criteria`` is the calendar."""
-    choosy: tuple[Candidate, ...] = ()
-    """Candidates that take some calls and not others, apart from their calendars."""
     by_tiers: dict[tuple[int | None, ...], "Fit"] = _NO_TIERS
     """Orders that ``calendar_order`` has found, by the tiers of the calendars."""
     outranked: tuple[Candidate, ...] = ()
     """Candidates that are out because another one's calendar fits more closely."""
+    closest: tuple[tuple[Candidate, ...], ...] = ()
+    """Candidates with the calendar that leaves them out, for each group that has such."""
     stoppers: tuple[Candidate, ...] = ()
     """Candidates that stop others (``stopped``): they end the search for numbers, and at times, that they accept."""
     otherwise: "Fit | None" = None
@@ -169,13 +169,7 @@ def _in_order(found: list[Candidate], order: Sequence[Criterion], stopped: tuple
     if fit.criteria[:1] != (Criterion.CALENDAR,):
         return fit
     calendars = {id(each.calendar): each.calendar for each in ranked if each.calendar is not None}
-    choosy = tuple(each for each in ranked if each.calendar is not None and _is_choosy(each))
-    return fit._replace(calendars=tuple(calendars.values()), choosy=choosy, by_tiers={})
-
-
-def _is_choosy(candidate: Candidate) -> bool:
-    is_dated = candidate.valid_from is not None or candidate.valid_to is not None
-    return is_dated or candidate.gateway.is_conditional
+    return fit._replace(calendars=tuple(calendars.values()), by_tiers={})
 
 
 def static_rank(candidate: Candidate, criteria: Sequence[Criterion]) -> tuple[int, ...]:

@@ -12,7 +12,8 @@ from operator import itemgetter
 from typing import Final
 
 from vosd.base.money import EXACT
-from vosd.routing.conditions import accepts, may_take
+from vosd.routing.carriage import may_carry
+from vosd.routing.conditions import accepts
 from vosd.routing.fit import NO_TIER, NOT_IN_FORCE, Candidate, Places, rated_alike
 from vosd.routing.plan import BY_RATES, IN_TURN, Criterion, RoutingPlan
 from vosd.routing.ports import Capacity, Vendors
@@ -211,4 +212,4 @@ class Ordering:
     def _is_usable(self, candidate: Candidate) -> bool:
         gateway = candidate.gateway
         is_open = gateway.enabled and gateway.name not in self._vendors.blocked
-        return is_open and may_take(candidate, self._request, self._occupancy)
+        return is_open and may_carry(candidate, self._request, self._occupancy, self._vendors)

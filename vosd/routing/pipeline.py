@@ -5,7 +5,6 @@ members; ``callcontrol.explain`` turns them into sentences.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from decimal import Decimal
 from itertools import chain
 from typing import Final
 
@@ -13,15 +12,15 @@ import msgspec
 
 from vosd.base.cause import EndReason
 from vosd.base.errors import Refusal
-from vosd.base.money import EXACT, format_amount
 from vosd.base.number import for_matching
 from vosd.base.prefixes import ANY
 from vosd.routing.calendar_order import in_tiers
 from vosd.routing.capacity import Boundless
-from vosd.routing.conditions import CAUSE_OF_FULL, CONDITIONS, OF_ROOM, accepts, may_take
+from vosd.routing.carriage import ends_search, may_carry, price_objection
+from vosd.routing.conditions import CAUSE_OF_FULL, CONDITIONS, OF_ROOM
 from vosd.routing.fit import Candidate, Fit
 from vosd.routing.order import Ordering
-from vosd.routing.ports import Capacity, Vendors, VendorTerms
+from vosd.routing.ports import Capacity, Vendors
 from vosd.routing.rest import Rests
 from vosd.routing.route_table import RouteTable
 from vosd.routing.routes import Cause, Destination, FoundRoutes, LeftOut, RouteChoice, RouteRequest
@@ -35,50 +34,7 @@ __all__ = [
 _OUTRANKED: Final = "the calendar of another gateway fits more closely"
 _NOT_OF_PLAN: Final = "the redirect server has named it, and the routing plan does without it"
 _STOPPED: Final = "a gateway with a longer prefix ends the search"
-_MINUTE: Final = Decimal(60)
 _BOUNDLESS: Final = Boundless()
-
-
-def loss(request: RouteRequest, terms: VendorTerms) -> str | None:
-    """Return why a gateway does not leave the margin that a call must leave, or is too dear; None = it is not.
-
-    The margin is compared only where the sell price is known. A price that cannot be converted is too dear where the
-    guard would compare it: what it loses would be noticed in the ledger only.
-    """
-    guard, sell_price = request.guard, request.sell_price
-    ceiling, wanted = guard.max_price_per_second, guard.min_margin
-    if ceiling is None and (wanted is None or sell_price is None):
-        return None
-    price = request.price_of(terms, 0 if guard.by_price else request.typical_s)
-    if price is None or (not request.meets_currencies and terms.currency != request.currency):
-        return f"its price cannot be compared: no exchange rate into {request.currency} is in force"
-    if ceiling is not None and price > EXACT.multiply(ceiling, _MINUTE):
-        second = EXACT.divide(price, _MINUTE)
-        return f"bought for {format_amount(second)} a second, at most {format_amount(ceiling)} is allowed"
-    if wanted is None or sell_price is None:
-        return None
-    margin = EXACT.subtract(sell_price, price)
-    if margin >= wanted:
-        return None
-    return (
-        f"sold for {format_amount(sell_price)} a minute and bought for {format_amount(price)}"
-        f"{_of_typical(request, terms, price)}: "
-        f"a margin of {format_amount(margin)}, at least {format_amount(wanted)} is wanted"
-    )
-
-
-def _of_typical(request: RouteRequest, terms: VendorTerms, price: Decimal) -> str:
-    """Return by which call prices are compared, and the prices of the regular cycle where these are others."""
-    alone = request.price_of(terms, 0)
-    if request.guard.by_price or request.sell is None or alone is None:
-        return ""
-    sold_alone = request.sell.price_per_minute
-    if (sold_alone, alone) == (request.sell_price, price):
-        return ""
-    return (
-        f" where a call lasts {request.typical_s} s"
-        f" (by the price alone {format_amount(sold_alone)} and {format_amount(alone)})"
-    )
 
 
 def find_routes(
@@ -189,17 +145,17 @@ def _after_all(
 
 def _at_this_time(fit: Fit, request: RouteRequest, table: RouteTable, occupancy: Capacity, vendors: Vendors) -> Fit:
     """Return the candidates of a call: by what accepts its number now, and by the calendars that fit most closely."""
-    while fit.otherwise is not None and not any(accepts(each, request, occupancy) for each in fit.stoppers):
+    while fit.otherwise is not None and not any(
+        ends_search(each, request, occupancy, vendors) for each in fit.stoppers
+    ):
         fit = fit.otherwise
-    if not fit.calendars or vendors.blocked or not _may_all_take(fit, request, occupancy):
+    if not fit.calendars or vendors.blocked:
         return fit  # ``Ordering`` sorts by calendars then
-    return in_tiers(fit, table.plan, request.at.wall)
-
-
-def _may_all_take(fit: Fit, request: RouteRequest, occupancy: Capacity) -> bool:
-    """Return whether none of the candidates with a calendar is out for another reason that the call has."""
-    doubtful = fit.ranked if request.is_selective else fit.choosy
-    return all(each.calendar is None or may_take(each, request, occupancy) for each in doubtful)
+    tiered = in_tiers(fit, table.plan, request.at.wall)
+    for group in tiered.closest:
+        if not any(may_carry(each, request, occupancy, vendors) for each in group):
+            return fit
+    return tiered
 
 
 def _not_in_order(fit: Fit, ordering: Ordering | None) -> Iterator[LeftOut]:
@@ -238,14 +194,9 @@ def _examine(
     shows_caller = gateway.dialect.shows_number[request.caller_privacy]
     caller = request.caller if shows_caller else ""  # ``caller_at``, written out
     terms = vendors.terms(gateway, request.callee_rated or request.callee, at.wall, caller)
-    if terms is not None:
-        too_dear = loss(request, terms)
-        if too_dear is not None:
-            return LeftOut(gateway, Cause.LOSS, too_dear)
-    elif not gateway.allow_unrated:
-        return LeftOut(gateway, Cause.NO_BUY_RATE)
-    elif vendors.is_barred(gateway, request.callee_rated or request.callee, at.wall):
-        return LeftOut(gateway, Cause.NO_BUY_RATE, "the prefix is locked")
+    unmet = price_objection(gateway, request, terms, vendors)
+    if unmet is not None:
+        return unmet
     if occupancy is not _BOUNDLESS and not vendors.funded(gateway, terms):
         return LeftOut(gateway, Cause.NO_FUNDS)
     # A gateway that only rests may be tried after all, so all that concerns its price is known by now.

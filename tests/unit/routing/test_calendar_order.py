@@ -1,13 +1,16 @@
 """Gateways that are bound to calendars: which of them take a call, and what is said of the others."""
 
 from datetime import UTC, date, datetime
+from decimal import Decimal
 
 import msgspec
 import pytest
-from doubles.data.builders import catalogue, phone, routing_gateway
+from doubles.data.builders import account, applied_rate, catalogue, phone, rate_group, routing_gateway
 
 from vosd.base.calendar_use import CalendarUse
 from vosd.base.clock import Instant
+from vosd.base.margin import LossGuard
+from vosd.billing.accounts import AccountType
 from vosd.callcontrol.explain import PassedOver, explain_routes
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.vendor_terms import LiveVendors
@@ -15,6 +18,7 @@ from vosd.routing.calendar import Calendar, CalendarEntry
 from vosd.routing.pipeline import RouteRequest
 from vosd.routing.plan import Criterion, RouteRow, RoutingPlan
 from vosd.trunks.gateways import PrefixMode
+from vosd.trunks.number_rules import OutgoingNumbers
 
 WORK = CalendarEntry(True, (0, 1, 2, 3, 4), 9 * 3_600, 18 * 3_600)
 CHRISTMAS = date(2026, 12, 25)
@@ -32,7 +36,7 @@ def explained(at, *gateways, phones=(), callee="442079460000", blocked=None, of=
     live = LiveState(addresses_of=lambda gateway: gateway.addresses)
     live.blocks.called.update(blocked or {})
     wall_ms = round(datetime.fromisoformat(at).replace(tzinfo=UTC).timestamp() * 1_000)
-    request = RouteRequest(callee, "", Instant(60_000, wall_ms), **(of or {}))
+    request = RouteRequest(**{"callee": callee, "caller": "", "at": Instant(60_000, wall_ms), **(of or {})})
     table = made.routes if plan is None else made.plans[plan.name]
     return explain_routes(request, table, live.occupancy, live.rests, LiveVendors(made, live))
 
@@ -162,6 +166,46 @@ def test_a_gateway_that_the_call_may_not_use_takes_it_from_no_other(terms, of, p
     gateways = [msgspec.structs.replace(each, prefixes=("*",), account="one") for each in (DAILY, FESTIVE, PLAIN)]
     gateways[1] = msgspec.structs.replace(gateways[1], **terms)
     assert tried("2026-12-25T10:00", *gateways, plan=plan, of=of) == ["daytime", "plain"]
+
+
+VENDORS = [account(name, type=AccountType.CLEARING, rate_group=name) for name in ("unrated", "dear")]
+RATES = [
+    rate_group("unrated", applied_rate("0.30", prefix="49")),
+    rate_group("dear", applied_rate("0.50", prefix="44")),
+]
+OF_SALE = {
+    "currency": "USD",
+    "sell_price": Decimal("0.40"),
+    "guard": LossGuard(min_margin=Decimal(0), max_price_per_second=None),
+}
+NOT_FOR_THE_CALL = {
+    "denied caller": {"numbers": OutgoingNumbers(caller_deny=("1*",))},
+    "caller not allowed": {"numbers": OutgoingNumbers(caller_allow=("44*",))},
+    "no buy rate": {"account": "unrated"},
+    "loss": {"account": "dear"},
+}
+
+
+@pytest.mark.parametrize("plan", ORDERS.values(), ids=ORDERS)
+@pytest.mark.parametrize("terms", NOT_FOR_THE_CALL.values(), ids=NOT_FOR_THE_CALL)
+def test_a_gateway_that_may_not_take_the_caller_or_the_price_takes_the_call_from_no_other(terms, plan):
+    gateways = [msgspec.structs.replace(each, prefixes=("*",), account="one") for each in (DAILY, FESTIVE, PLAIN)]
+    gateways[1] = msgspec.structs.replace(gateways[1], **terms)
+    known = {"of": {**OF_SALE, "caller": "1000"}, "plan": plan, "accounts": VENDORS, "rate_groups": RATES}
+    found = explained("2026-12-25T10:00", *gateways, **known)
+    assert [each.routing_gateway for each in found.candidates] == ["daytime", "plain"]
+    assert [each.routing_gateway for each in found.left] == ["christmas"]
+    gateways[1] = msgspec.structs.replace(FESTIVE, prefixes=("*",), account="one")
+    assert tried("2026-12-25T10:00", *gateways, **known) == ["christmas", "plain"]
+
+
+@pytest.mark.parametrize("terms", NOT_FOR_THE_CALL.values(), ids=NOT_FOR_THE_CALL)
+def test_a_gateway_that_may_not_take_the_caller_or_the_price_ends_no_search(terms):
+    ending = msgspec.structs.replace(PLAIN, name="ending", prefixes=("4420",), prefix_mode=PrefixMode.STOP, **terms)
+    known = {"of": {**OF_SALE, "caller": "1000"}, "accounts": VENDORS, "rate_groups": RATES}
+    assert tried("2026-12-25T10:00", ending, FESTIVE, **known) == ["christmas"]
+    ending = msgspec.structs.replace(PLAIN, name="ending", prefixes=("4420",), prefix_mode=PrefixMode.STOP)
+    assert tried("2026-12-25T10:00", ending, FESTIVE, **known) == ["ending"]
 
 
 def test_a_gateway_takes_the_calls_that_it_is_there_for_from_others():

@@ -144,10 +144,11 @@ def test_a_blend_lets_a_cheap_gateway_make_up_for_its_quality():
 
 
 def test_a_calendar_that_fits_by_a_more_special_entry_comes_first_and_alone():
-    gateways = [routing_gateway(name) for name in ("always", "weekly", "daily", "never", "dated")]
+    names = ("always", "weekly", "daily", "never", "dated")
+    gateways, vendors = [*map(routing_gateway, names)], Vendors(dict.fromkeys(names, "0.10"))
     calendars = {"weekly": Season(3), "daily": Season(4), "never": Season(None), "dated": Season(1)}
     table = RouteTable(gateways, calendars=calendars)
-    fit, ordering = table.fit("4420", NOW.wall), Ordering(table.plan, "4420", REQUEST, Occupancy(), Vendors())
+    fit, ordering = table.fit("4420", NOW.wall), Ordering(table.plan, "4420", REQUEST, Occupancy(), vendors)
     names = [candidate.gateway.name for candidate in ordering.in_order(fit.groups, fit.criteria, fit.alike)]
     assert names == ["dated", "always", "never"], "the search leaves the last one out"
     assert [candidate.gateway.name for candidate in ordering.outranked] == ["weekly", "daily"]
