@@ -134,6 +134,7 @@ def problem_of(error: VosError) -> Answer:
     elif isinstance(error, DaemonRefusedError):
         mistakes = [Mistake("", said) for said in error.problems]
     mistakes += [Mistake(each.field, each.said) for each in getattr(error, "mistakes", ())]
+    warnings += [Mistake(each.field, each.said) for each in getattr(error, "warnings", ())]
     field = getattr(error, "field", None) or (mistakes[0].field if mistakes else None)
     remedy = getattr(error, "remedy", None)
     wait = getattr(error, "retry_after_s", None)

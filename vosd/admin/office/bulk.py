@@ -1,7 +1,7 @@
 """Use case of many objects at once: all of them are changed or none, and every mistake is reported."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
@@ -22,7 +22,7 @@ from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.base.errors import VosError
-from vosd.catalogue.problems import ConfigError, DefinitionProblem
+from vosd.catalogue.problems import ConfigError, DefinitionProblem, Severity
 
 OBJECTS_AT_MOST: Final = 10_000
 MISTAKES_AT_MOST: Final = 100
@@ -76,10 +76,12 @@ class BulkMistake(NamedTuple):
 class BulkRefusedError(VosError):
     """Some of the objects cannot be as they are wanted; nothing was changed."""
 
-    def __init__(self, mistakes: Sequence[BulkMistake]) -> None:
+    def __init__(self, mistakes: Sequence[BulkMistake], warnings: Sequence[BulkMistake] = ()) -> None:
+        """``warnings`` refuse nothing; a mistake of an object that is not in the order has its own key."""
         shown = "\n".join(f"{each.field}: {each.said}" for each in mistakes[:MISTAKES_AT_MOST])
         super().__init__(f"{len(mistakes)} mistakes, and nothing was changed:\n{shown}")
         self.mistakes = mistakes[:MISTAKES_AT_MOST]
+        self.warnings = warnings[:MISTAKES_AT_MOST]
         self.field = mistakes[0].field
 
 
@@ -99,10 +101,16 @@ async def change_objects(office: Office, who: Principal, order: ChangeObjects) -
     try:
         return await check_and_add(office, who, order, plan, None)
     except ConfigError as error:
-        mistakes = [*_of_objects(order.objects, error.problems)]
-        if not mistakes:
+        numbers = {(each.kind, each.name): number for number, each in enumerate(order.objects)}
+        placed = [(each, _place_of(numbers, each)) for each in error.problems]
+        if not any(place and each.severity is Severity.ERROR for each, place in placed):
             raise
-        raise BulkRefusedError(mistakes) from error
+        mistakes: list[BulkMistake] = []
+        warnings: list[BulkMistake] = []
+        for each, place in placed:
+            found = warnings if each.severity is Severity.WARNING else mistakes
+            found.append(BulkMistake(place or each.key, str(each)))
+        raise BulkRefusedError(mistakes, warnings) from error
 
 
 async def plan_objects(office: Office, who: Principal, terms: ObjectOrder, objects: Sequence[BulkObject]) -> Plan:
@@ -155,12 +163,11 @@ def _unfit(office: Office, objects: Sequence[BulkObject]) -> Iterator[BulkMistak
             yield BulkMistake(f"{place}.name", f"{each.kind} {each.name} is objects[{earlier}], too")
 
 
-def _of_objects(objects: Sequence[BulkObject], problems: Sequence[DefinitionProblem]) -> Iterator[BulkMistake]:
-    """Yield the problems of a configuration that are those of the objects, with their places."""
-    numbers = {(each.kind, each.name): number for number, each in enumerate(objects)}
-    for each in problems:
-        named = _OBJECT.fullmatch(each.file)
-        number = None if named is None else numbers.get((named[1], unquote(named[2])))
-        if number is not None:
-            key = each.key.partition("].")[2] or each.key
-            yield BulkMistake(f"objects[{number}].keys{'.' if key else ''}{key}", str(each))
+def _place_of(numbers: Mapping[tuple[str, str], int], problem: DefinitionProblem) -> str | None:
+    """Return the place in the order of a problem of the configuration; None = it is one of another object."""
+    named = _OBJECT.fullmatch(problem.file)
+    number = None if named is None else numbers.get((named[1], unquote(named[2])))
+    if named is None or number is None:
+        return None
+    key = problem.key.partition("].")[2] if problem.key.startswith(f"{named[1]}[") else problem.key
+    return f"objects[{number}].keys.{key}" if key else f"objects[{number}]"
