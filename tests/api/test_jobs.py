@@ -80,6 +80,35 @@ def test_each_mistake_of_many_objects_names_the_object_and_its_field(api: Api) -
     assert api.ask("POST", "/bulk", {"objects": []}).json["field"] == "objects"
 
 
+def test_mistakes_of_many_objects_are_errors_alone_and_those_of_other_objects_have_their_own_keys(api: Api) -> None:
+    password = "zebra-onyx-quill-77"
+    assert api.ask("POST", "/accounts", {"name": "norate", "keys": {"currency": "USD"}}).status == 201
+    for number in ("8100", "8001"):
+        phone = {"name": number, "keys": {"account": "norate", "password": password}}
+        assert api.ask("POST", "/phones", phone).status == 201
+    assert api.ask("POST", "/dids/import", {"text": "number,account,phones\n4930201,norate,8001\n"}).status == 200
+    deleted = {"action": "delete", "kind": "phones", "name": "8001"}
+    merged = {"action": "merge", "kind": "phones", "name": "8100", "keys": {"max_concurrent": "3"}}
+    refused = api.ask("POST", "/bulk?confirm=true", {"objects": [merged, deleted]})
+    assert (refused.status, refused.json["field"]) == (422, "dids[4930201].phones")
+    assert [each["field"] for each in refused.json["errors"]] == ["dids[4930201].phones"]
+    assert "phones[8100]" in {each["field"] for each in refused.json["warnings"]}
+    wrong = {"action": "merge", "kind": "phones", "name": "8001", "keys": {"max_concurrent": "x"}}
+    refused = api.ask("POST", "/bulk?confirm=true", {"objects": [merged, wrong]})
+    assert (refused.json["code"], refused.json["field"]) == ("bulk_refused", "objects[1].keys.max_concurrent")
+    assert [each["field"] for each in refused.json["errors"]] == ["objects[1].keys.max_concurrent"]
+    assert "objects[0]" in {each["field"] for each in refused.json["warnings"]}
+
+
+@pytest.mark.parametrize("headers", [{}, ASYNC], ids=["at once", "a job"])
+def test_many_objects_have_no_new_password_that_is_easy_to_guess(api: Api, headers: dict[str, str]) -> None:
+    phone = {"action": "create", "kind": "phones", "name": "9001", "keys": {"username": "9001", "password": "9001"}}
+    refused = api.ask("POST", "/bulk", {"objects": [phone]}, headers=headers)
+    problem = api.wait_for(refused)["problem"] if headers else refused.json
+    assert (problem["code"], problem["field"]) == ("bulk_refused", "objects[0].keys")
+    assert "easy to guess" in problem["detail"]
+
+
 def test_a_long_change_is_one_job_with_the_same_result_and_audit_seen_by_its_owner_and_administrators(
     api: Api, told: Iterator[Any]
 ) -> None:

@@ -14,7 +14,7 @@ from doubles.migrated import migrated
 from doubles.office import Defined, agent, office_on, operator
 
 from vosd.admin.office.audit import AuditSheet, ListAudit, list_audit
-from vosd.admin.office.bulk import BulkAction, BulkObject, ChangeObjects, change_objects
+from vosd.admin.office.bulk import BulkAction, BulkObject, BulkRefusedError, ChangeObjects, change_objects
 from vosd.admin.office.customers import ProvisionCustomer, provision_customer
 from vosd.admin.office.definitions import (
     AlreadyDefinedError,
@@ -43,7 +43,7 @@ from vosd.admin.office.definitions import (
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.office import Office
 from vosd.admin.office.scope import OperatorsOnlyError
-from vosd.admin.office.sheet_import import ImportSheet, OpeningBalance, import_sheet
+from vosd.admin.office.sheet_import import ImportSheet, OpeningBalance, SheetObject, import_sheet
 from vosd.catalogue.problems import ConfigError
 from vosd.catalogue.stored_objects import ObjectsMoved
 from vosd.config.stored_text import BadObjectError
@@ -131,6 +131,20 @@ async def test_balances_of_a_sheet_leave_one_line_in_the_audit_with_their_sum(of
     assert (line.action, line.principal) == ("ImportSheet", "ann")
     detail = line.detail
     assert (detail["file"], detail["balances"]) == ("customers.csv", {"USD": "7.00"})
+
+
+async def test_a_version_is_compared_with_the_one_that_it_replaces_whatever_was_planned_in_between(
+    office: Office,
+) -> None:
+    for patterns, at in (("1*", None), ("2*", NOW + 1_000), ("3*", None), ("3*", NOW + 1_000)):
+        await changed(office, WantedObject("number_lists", "bad", {"patterns": [patterns]}), at)
+    versions = await list_versions(office, operator(), ListVersions("number_lists", "bad"))
+    shown = {each.version.version: each.keys.get("patterns") for each in versions}
+    assert shown == {1: (None, ["1*"]), 2: (["3*"], ["2*"]), 3: (["1*"], ["3*"]), 4: None}
+    for last, first in ((1, 0), (2, 3), (3, 1), (4, 3)):
+        order = CompareVersions(kind="number_lists", name="bad", last=last)
+        compared = await compare_versions(office, operator(), order)
+        assert (compared.first, compared.keys.get("patterns")) == (first, shown[last])
 
 
 async def test_versions_are_listed_compared_and_shown_without_passwords(office: Office) -> None:
@@ -455,7 +469,10 @@ async def test_a_new_password_that_is_easy_to_guess_is_refused(
 async def test_a_password_that_was_imported_stays_until_it_changes(office: Office) -> None:
     weak = {"account": "shop", "password": "short"}
     objects = (BulkObject(action=BulkAction.CREATE, kind="phones", name="7009", keys=weak),)
-    await change_objects(office, operator(), ChangeObjects(objects=objects))
+    with pytest.raises(BulkRefusedError, match="easy to guess"):
+        await change_objects(office, operator(), ChangeObjects(objects=objects))
+    line = SheetObject("phones", "7009", weak, line=2, columns={})
+    await import_sheet(office, operator(), ImportSheet(file="phones.csv", objects=(line,)))
     await changed(office, WantedObject("phones", "7009", weak | {"max_concurrent": "2"}))
     with pytest.raises(OrderError, match="easy to guess"):
         await changed(office, WantedObject("phones", "7009", weak | {"password": "shorter"}))

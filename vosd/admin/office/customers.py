@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 from uuid import uuid4
 
 import msgspec
@@ -65,8 +65,6 @@ class FirstPayment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class ProvisionCustomer(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A new customer, with names that neither files nor database have yet."""
-
-    takes_weak_passwords: ClassVar[bool] = False
 
     account: str
     """Name of the account."""

@@ -3,10 +3,12 @@
 import asyncio
 import heapq
 import json
+from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence, Set
 from contextlib import suppress
 from decimal import Decimal
 from enum import Enum
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, TypeVar
 
 import msgspec
@@ -45,6 +47,8 @@ _RELOAD_S: Final = 600.0
 """Longest time until the switch has taken a change."""
 _STATUS_S: Final = 5.0
 """Longest time until the switch has said which sockets it has opened."""
+_place: Final = attrgetter("place")
+"""Key by which versions of an object are sorted as they come into force."""
 _WARNINGS_AT_MOST: Final = 100
 """Warnings of the switch that a result has: every object may have one."""
 _NOTED_AT_MOST: Final = 100
@@ -124,14 +128,12 @@ class ObjectOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Everything is validated, and nothing changed."""
     is_confirmed: bool = False
     """Also where it removes what running calls use."""
-    takes_weak_passwords: ClassVar[bool] = True
+    takes_weak_passwords: ClassVar[bool] = False
     """Whether passwords of phones and trunks that are easy to guess are taken: those of an import are what they are."""
 
 
 class SetObjects(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Objects that have exactly these keys then, all of them or none; others stay as they are."""
-
-    takes_weak_passwords: ClassVar[bool] = False
 
     objects: tuple[WantedObject, ...]
 
@@ -147,6 +149,8 @@ class EndObject(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 class RevertObject(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An object that gets the keys of an earlier version again, as a new version."""
+
+    takes_weak_passwords: ClassVar[bool] = True
 
     kind: str
     name: str
@@ -1077,17 +1081,27 @@ class ListVersions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 async def list_versions(office: Office, who: Principal, order: ListVersions) -> list[ObjectSheet]:
     """Return the versions with what each changed, the newest first; raises as ``show_object``."""
     found = await _history(office, order.kind, order.name, owned_by(office, office.scope_of(who)))
-    before = [each.body for each in found[1:]] + [None]
-    return [ObjectSheet(_hidden_in(each), differing(old, each.body)) for each, old in zip(found, before, strict=True)]
+    ordered = sorted(found, key=_place)
+    return [ObjectSheet(_hidden_in(each), _change_of(_replaced(each, ordered), each)) for each in found]
+
+
+def _replaced(version: ObjectVersion, ordered: Sequence[ObjectVersion]) -> ObjectVersion | None:
+    """Return the version that is in force until another one begins; None = there is none.
+
+    Of two that were planned for the same moment neither replaces the other.
+    """
+    is_planned = version.made_at < version.begins_at
+    number = bisect_left(ordered, (version.begins_at, 0 if is_planned else version.version), key=_place)
+    return ordered[number - 1] if number else None
 
 
 class CompareVersions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Two versions of an object: the newest and the one before, where none are named."""
+    """Two versions of an object: the newest and the one that it replaces, where none are named."""
 
     kind: str
     name: str
     first: int | None = None
-    """The earlier version; None = the one before the last."""
+    """The earlier version; None = the one that is in force until the later one begins."""
     last: int | None = None
     """The later version; None = the newest."""
 
@@ -1108,9 +1122,15 @@ async def compare_versions(office: Office, who: Principal, order: CompareVersion
     """Compare two versions; raises as ``show_object``."""
     versions = await _history(office, order.kind, order.name, owned_by(office, office.scope_of(who)))
     after = versions[0] if order.last is None else numbered(versions, order.last)
-    earlier = after.version - 1 if order.first is None else order.first
-    before = numbered(versions, earlier).body if earlier else None
-    return ComparedVersions(earlier, after.version, differing(before, after.body))
+    before = _replaced(after, sorted(versions, key=_place))
+    if order.first is not None:
+        before = numbered(versions, order.first) if order.first else None
+    earlier = 0 if before is None else before.version
+    return ComparedVersions(earlier, after.version, _change_of(before, after))
+
+
+def _change_of(before: ObjectVersion | None, after: ObjectVersion) -> dict[str, tuple[Any, Any]]:
+    return differing(None if before is None else before.body, after.body)
 
 
 async def _history(office: Office, kind: str, name: str, owned: AgentObjects | None) -> Sequence[ObjectVersion]:

@@ -1,7 +1,7 @@
 """Use case of a phone's password, which its owner may change, too, and nothing else of the phone."""
 
 import json
-from typing import ClassVar, Final
+from typing import Final
 
 from vosd.admin.office.agent_objects import AgentObjects
 from vosd.admin.office.definitions import (
@@ -25,8 +25,6 @@ _REPLACED: Final = ("password_file", "ha1_md5", "ha1_sha256")
 
 class SetPhonePassword(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A phone's new password; the phone registers with it from then on."""
-
-    takes_weak_passwords: ClassVar[bool] = False
 
     number: str
     """Number of the phone."""

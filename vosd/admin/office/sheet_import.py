@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import PurePath
-from typing import Final, NamedTuple
+from typing import ClassVar, Final, NamedTuple
 from urllib.parse import unquote
 
 import msgspec
@@ -65,6 +65,8 @@ class OpeningBalance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class ImportSheet(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All objects and balances of a sheet, or none of them; other objects stay as they are."""
+
+    takes_weak_passwords: ClassVar[bool] = True
 
     file: str
     objects: tuple[SheetObject, ...]
