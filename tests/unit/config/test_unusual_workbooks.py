@@ -75,6 +75,21 @@ def test_a_value_that_may_be_that_of_either_column_is_refused(desk: Desk) -> Non
     assert desk.mistakes == [(3, "connection_fee", "#MERGED"), (4, "area", "#MERGED")]
 
 
+def test_rows_of_nothing_but_merged_cells_are_read_by_the_same_rules(desk: Desk) -> None:
+    page = desk.page(["44"], *[[]] * 4)
+    page.merge_range("C2:C3", 0.02)
+    page.merge_range("A3:A4", 45)
+    page.write("C4", 0.03)
+    page.merge_range("A5:B5", 46)
+    page.merge_range("C5:D5", 0.04)
+    assert [(each["prefix"], each["billing_rate"]) for each in desk.read()] == [
+        ("44", "0.02"),
+        ("45", "0.02"),
+        ("45", "0.03"),
+    ]
+    assert desk.mistakes == [(5, "area", "#MERGED"), (5, "connection_fee", "#MERGED")]
+
+
 def test_a_merged_note_behind_the_rates_is_a_footer_and_a_row_of_two_lines_is_one_rate(desk: Desk) -> None:
     page = desk.page(["44", "UK", 0.01])
     for column, value in enumerate(["45", "DK", 0.02, 0.5, 19]):

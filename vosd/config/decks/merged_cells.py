@@ -40,17 +40,25 @@ class MergedCells:
     def fill(self, number: int, cells: list[str], decimals: list[int], header: list[str]) -> list[int]:
         """Fill the cells of a row, and return the positions of those that repeat the value of a row above.
 
-        A row without other cells stays as it is: such are titles, notes, and the second line of a row of two.
+        A row of one value stays as it is, as titles and notes are, and so does one without a value of its own, as the
+        second line of a row of two is.
         """
         row = number - 1
         self._present = [each for each in self._present if each.last_row >= row]
+        covered = {at for each in self._present for at in range(each.first, each.end)}
         while self._waiting and self._waiting[-1][0][0] <= row:
             (first_row, first), (last_row, last) = self._waiting.pop()
             first, end = first - self._first_column, min(last - self._first_column + 1, len(cells))
-            if first < end and cells[first].strip():
+            if (
+                first not in covered and 0 <= first < end and cells[first].strip()
+            ):  # ranges do not overlap in a sound file
                 self._present.append(_Merged(first_row, last_row, first, end, cells[first], first in decimals))
-        covered = {at for each in self._present for at in range(each.first, each.end)}
-        if not covered or not any(cell.strip() for at, cell in enumerate(cells) if at not in covered):
+                covered.update(range(first, end))
+        if not self._present:
+            return []
+        beginning = sum(each.first_row == row for each in self._present)
+        own = beginning + sum(bool(cell.strip()) for at, cell in enumerate(cells) if at not in covered)
+        if not own or own + len(self._present) - beginning == 1:
             return []
         repeated = []
         for each in self._present:
