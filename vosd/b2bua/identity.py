@@ -75,6 +75,14 @@ class CallerIdentity(msgspec.Struct, frozen=True):
         """Whether the caller withholds the history of the call."""
         return not WITHHOLDS_HISTORY.isdisjoint(self.wishes)
 
+    def withheld_as(self, privacy: CallerPrivacy) -> "CallerIdentity":
+        """Return it with at least the privacy that another caller asks for, whose number is shown with it."""
+        if self.privacy >= privacy:
+            return self
+        if privacy is CallerPrivacy.ANONYMOUS:
+            return msgspec.structs.replace(self, is_simple=False, is_anonymous=True)
+        return msgspec.structs.replace(self, is_simple=False, wishes=(*self.wishes, "id"))
+
     def of_user(self, permits: Callable[[str], bool]) -> "CallerIdentity":
         """Return what of it a telephone may say: that a number of its own has diverted the call.
 

@@ -103,7 +103,7 @@ def find_routing_number(admission: Admission, call: CallRequest) -> Outcome:
     is_emergency = call.callee_billing in parameters.special_numbers.emergency
     if gateway.accept_routing_number and isinstance(call.numbers, InviteNumbers) and not is_emergency:
         sent = call.numbers.portability()
-        if sent.is_looked_up:
+        if sent.is_looked_up and not sent.is_unusable:
             route_by(sent.routing_number, terms, call)
             return None
     if terms is None or not terms.asks or not gateway.ask_number_portability or call.did:

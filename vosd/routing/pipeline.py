@@ -249,10 +249,10 @@ def _search_named(
     for gateway, callee, phone in request.targets:
         if is_busy and phone and not gateway.is_phone:
             return  # the offline gateway takes no calls of a phone that is busy
-        # What is known about the dialled number (routing prefix, routing number) does not hold for another one.
-        is_dialled = for_matching(callee) == for_matching(request.callee)
-        rated = request.callee_rated if is_dialled else ""
-        named = msgspec.structs.replace(request, callee=callee, routing_number="", callee_rated=rated)
+        named = msgspec.structs.replace(request, callee=callee)
+        if for_matching(callee) != for_matching(request.callee):
+            # What is known about the dialled number (routing prefix, routing number) does not hold for another one.
+            named = msgspec.structs.replace(named, routing_number="", callee_rated="")
         candidate = table.named(gateway, phone or ANY, is_given=request.is_given)
         if candidate is None:
             left.append(LeftOut(gateway, Cause.PLAN, _NOT_OF_PLAN))

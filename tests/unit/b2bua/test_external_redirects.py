@@ -18,6 +18,7 @@ from vosd.engine.settings import LookupSettings
 from vosd.routing.lookups import PortabilityTerms, RedirectTarget, RedirectTerms
 from vosd.routing.plan import RoutingPlan
 from vosd.routing.special_numbers import SpecialNumbers
+from vosd.trunks.dialect import CalleeDialect, PortedNumber
 
 OTHER = "442071111111"
 SETTINGS = LookupSettings(redirect_server=ADDRESS)
@@ -235,6 +236,21 @@ def test_the_vendor_is_paid_by_the_routing_number_where_the_server_names_the_dia
     assert scene.dial(f"{CALLEE};npdi;rn=33999").final == 200
     record = scene.exchange.sink.records[-1]
     assert (record.rate_prefix, record.vendor_rate_prefix) == ("33", "33")
+
+
+@pytest.mark.parametrize(
+    ("form", "sent"),
+    [(PortedNumber.ROUTING, "33999"), (PortedNumber.PARAMETERS, f"{CALLEE};npdi;rn=33999")],
+)
+def test_a_ported_number_is_sent_as_its_vendor_wants_it_where_the_server_names_the_dialled_one(form, sent):
+    wants = CalleeDialect(ported_number=form)
+    vendors = [vendor_gateway(index, dialect=wants) for index in range(2)]
+    scene = scene_of(contacts(at(1, CALLEE), at(1, OTHER)), *vendors, customer={"accept_routing_number": True})
+    scene.vendors[1].script = refuses(486)
+    scene.dial(f"{CALLEE};npdi;rn=33999")
+    of_dialled, *of_other = [call.invite.start_line for call in scene.vendors[1].calls]
+    assert of_dialled == f"INVITE sip:{sent}@{VENDORS[1]} SIP/2.0"
+    assert all("33999" not in line for line in of_other)
 
 
 def test_a_gateway_that_is_named_and_would_lose_money_is_left_out():

@@ -56,6 +56,40 @@ def asked(scene):
     return [each.start_line.split()[1].partition("@")[0] for each in scene.server.received("INVITE")]
 
 
+UNUSABLE = {
+    "no Contact": (),
+    "a Contact that cannot be read": (f"Contact: <sip:{CALLEE}@{SERVER}",),
+    "no number": (f"Contact: <sip:{CALLEE};npdi;rn=not-a-number@{SERVER}>",),
+}
+
+
+@pytest.mark.parametrize("headers", UNUSABLE.values(), ids=UNUSABLE)
+@pytest.mark.parametrize(("fail_open", "final"), [(True, 200), (False, 503)])
+def test_an_answer_that_cannot_be_used_is_none_and_is_not_kept(headers, fail_open, final):
+    scene = scene_of(refuses(302, headers=headers), PortabilityTerms(asks=True, fail_open=fail_open))
+    for asked_before in range(2):
+        assert len(asked(scene)) == asked_before
+        assert scene.dial().final == final
+    assert scene.tried() == ([("vendor-0", CALLEE)] if fail_open else [])
+    settled(scene)
+
+
+def test_the_most_preferred_contact_of_an_answer_has_the_routing_number():
+    plain, preferred = f"<sip:{CALLEE}@{SERVER}>;q=0.1", f"<sip:{CALLEE};npdi;rn={ROUTING}@{SERVER}>;q=0.9"
+    scene = scene_of(refuses(302, headers=(f"Contact: {plain}", f"Contact: {preferred}")))
+    assert scene.dial().final == 200
+    assert scene.tried() == [("recipient", CALLEE)]
+    settled(scene)
+
+
+def test_a_customer_s_routing_number_that_cannot_be_used_is_looked_up():
+    scene = scene_of(ported(), customer={"accept_routing_number": True})
+    assert scene.dial(f"{CALLEE};npdi;rn=not-a-number").final == 200
+    assert scene.tried() == [("recipient", CALLEE)]
+    assert len(asked(scene)) == 1
+    settled(scene)
+
+
 @pytest.mark.parametrize("status", [300, 301, 302])
 def test_a_ported_number_is_routed_by_its_routing_number_and_shown_as_dialled(status):
     scene = scene_of(ported(status=status))

@@ -14,8 +14,17 @@ from doubles.virtual.vendor import RINGS, IncomingCall, Line, Script, answers, a
 from vosd.base.session_timer import SessionTimerSettings
 from vosd.catalogue.overrides import Target
 from vosd.routing.special_numbers import SpecialNumbers
-from vosd.trunks.dialect import CalleeDialect, CallerDialect, TransferDisplay, Transfers
+from vosd.trunks.dialect import (
+    CalleeDialect,
+    CallerDialect,
+    IdentityHeader,
+    Passing,
+    TransferDisplay,
+    Transfers,
+)
 from vosd.trunks.number_rules import IncomingNumbers
+
+CALLER = "442079990001"
 
 
 def talking(scene: Scene) -> OutgoingCall:
@@ -345,6 +354,54 @@ def test_a_trunk_that_has_taken_a_call_over_transfers_it_in_its_own_name():
         "hq": CALLEE,
         "br": TARGET,
     }
+
+
+@pytest.mark.parametrize("privacy", ["id", "anonymous"])
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_a_number_that_was_withheld_stays_so_where_the_one_that_took_the_call_over_transfers_it(privacy, is_restarted):
+    dialect = CalleeDialect(identity=(IdentityHeader.ASSERTED,))
+    trunk = mapping_gateway("pbx", f"{CUSTOMER.host}/32", account="acme")
+    scene = Scene(catalogue([trunk, vendor_gateway(0, dialect=dialect)], accounts=RICH))
+    asserted = f"P-Asserted-Identity: <sip:{CALLER}@192.0.2.10>"
+    of_id, of_from = Intent(headers=("Privacy: id", asserted)), Intent(headers=(asserted,), caller="anonymous")
+    call = scene.caller.call(CALLEE, of_id if privacy == "id" else of_from)
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(1_000)
+    tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
+    pickup = scene.caller.call(CALLEE, Intent(headers=(f"Replaces: {call.call_id};{tags}",)))
+    scene.wire.run_until(lambda: pickup.final == 200)
+    scene.wire.run_for(1_000)
+    if is_restarted:
+        replace_node(scene)
+    pickup.ask("REFER", headers=(f"Refer-To: <sip:{TARGET}@192.0.2.1>",))
+    scene.wire.run_for(2_000)
+    second = scene.vendor.calls[1].invite
+    assert CALLER not in second["From"]
+    assert second.every("Privacy") == ["id"]
+    scene.vendor.calls[1].hang_up()
+    settle(scene)
+
+
+def test_a_phone_that_has_taken_a_call_over_names_no_diversion_by_a_number_of_others(office):
+    scene = office.scene
+    known = [vendor_gateway(0, dialect=CalleeDialect(diversion=Passing.PASS, history_info=Passing.PASS))]
+    known += [each for each in office.known if each.name != "vendor-0"]
+    phones = [phone(FIRST), phone(SECOND), phone(THIRD), phone(OUTSIDER, account="other")]
+    scene.exchange.swap_catalogue(catalogue(known, phones=phones, accounts=RICH))
+    by = "<sip:442070009999@192.0.2.1>"
+    call = talks(office, FIRST, CALLEE)
+    tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"
+    diverted = (f"Diversion: {by};reason=unconditional", f"History-Info: {by};index=1")
+    pickup = office.phones[SECOND].call(
+        FIRST, Intent(PICKED_UP, headers=(f"Replaces: {call.call_id};{tags}", *diverted))
+    )
+    scene.wire.run_until(lambda: pickup.final == 200)
+    scene.wire.run_for(1_000)
+    assert refer(office, pickup) == 202
+    _, second = scene.vendor.calls
+    assert [second.invite.every(name) for name in ("Diversion", "History-Info")] == [[], []]
+    second.hang_up()
+    settle(scene)
 
 
 @pytest.mark.parametrize("rings", [True, False])

@@ -22,7 +22,8 @@ class Office:
     def __init__(self, **voicemail):
         vendors = vendor_gateway(0, **voicemail), vendor_gateway(1)
         known = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), *vendors]
-        phones = (phone("7001", voicemail="vendor-0", mailbox="box7"), phone("7002"))
+        boss = phone("7009", voicemail="vendor-0", mailbox="box9")
+        phones = (phone("7001", voicemail="vendor-0", mailbox="box7"), phone("7002"), boss)
         self.exchange = Exchange(catalogue(known, phones=phones), balances={"acme": 0})
         self.wire = self.exchange.wire
         self.voicemail, self.outsider = (MessagingTrunk(self.wire, each, SWITCH) for each in VENDORS[:2])
@@ -119,6 +120,17 @@ def test_what_is_no_subscription_or_notification_of_a_mailbox_is_refused():
     office.mobile.register(expires=0)
     assert office.notify(office.voicemail).answer.status == 480
     assert office.voicemail.taken == office.desk.taken == office.mobile.taken == []
+    office.close()
+
+
+@pytest.mark.parametrize(("user", "status"), [("box7", 200), ("7001", 200), ("*97", 200), ("box9", 403), ("7009", 403)])
+def test_a_phone_subscribes_to_no_mailbox_of_another_one(user, status):
+    """Some servers read the mailbox from To."""
+    office = Office()
+    contact = f"Contact: <sip:7001@{office.desk.address}>"
+    question = ask(office.desk, "SUBSCRIBE", user, contact, *SUBSCRIPTION, caller="7001", login=office.desk.login)
+    assert question.answer.status == status
+    assert len(office.voicemail.taken) == (status == 200)
     office.close()
 
 

@@ -10,7 +10,7 @@ from doubles.virtual.scene import CUSTOMER, VENDORS, vendor_gateway
 from vosd.billing.destinations import DestinationClass
 from vosd.catalogue.overrides import Setting, Target
 from vosd.obs.figures import Figure
-from vosd.trunks.dialect import CalleeDialect, IdentityHeader
+from vosd.trunks.dialect import CalleeDialect, IdentityHeader, Passing
 from vosd.trunks.dids import Did
 from vosd.trunks.header_rules import HeaderRules, TrunkHeaders
 
@@ -79,6 +79,19 @@ def test_one_device_that_takes_it_is_enough():
     talk.desk.status = 486
     talk.mobile.status = 202
     assert talk.other.write("7001", "Hello").answer.status == 202
+    talk.close()
+
+
+def test_a_message_of_a_phone_names_no_diversion_by_a_number_of_others():
+    dialect = CalleeDialect(messages=True, diversion=Passing.PASS, history_info=Passing.PASS)
+    talk = Correspondence(vendor_gateway(0, dialect=dialect))
+    by = "<sip:442070009999@192.0.2.1>"
+    diverted = [f"Diversion: {by};reason=unconditional", f"History-Info: {by};index=1"]
+    assert talk.desk.write("442071234567", "Hello", *diverted).answer.status == 200
+    assert ask(talk.customer, "MESSAGE", "442071234567", *diverted, body="Hello").answer.status == 200
+    of_phone, of_trunk = talk.vendors[0].taken
+    assert [of_phone.every(name) for name in ("Diversion", "History-Info")] == [[], []]
+    assert [len(of_trunk.every(name)) for name in ("Diversion", "History-Info")] == [1, 1]
     talk.close()
 
 

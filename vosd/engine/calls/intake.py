@@ -244,6 +244,8 @@ class Intake:
         """
         transferor = self._transferor_of(first, paid_by)
         caller = _shown(first, transferor.trunk, substitute)
+        if caller == first.arrival.caller_in:  # also where another phone has taken the call over since
+            substitute.caller_identity = substitute.caller_identity.withheld_as(paid_by.caller_privacy)
         call_request = CallRequest(
             source_host=transferor.host,
             source_port=transferor.port,
@@ -375,8 +377,11 @@ class Intake:
         if refusal is not None:
             self._refusals.answer(event, *refusal)
             return
+        identity, own = caller_identity_of(event.request), newcomer.caller_numbers
+        if own is not None:
+            identity = identity.of_user(own.permits)
         caller = Caller.of_invite(
-            self._endpoint, event.transaction, event.request, event.source, dialect, wish, event.user
+            self._endpoint, event.transaction, event.request, event.source, dialect, wish, event.user, identity
         )
         if caller.leg.facts.media is not None:
             caller.leg.facts.media.settings = newcomer.media

@@ -15,6 +15,7 @@ from vosd.engine.lookups.availability import Availability
 from vosd.engine.lookups.http import HttpLookup, LookupFailedError, NumberRefusedError
 from vosd.engine.lookups.sip_question import SipQuestion, Wiring
 from vosd.engine.settings import PortabilitySettings
+from vosd.sip.headers.contact import preference
 from vosd.sip.headers.name_addr import NameAddr
 from vosd.sip.headers.portability import portability_of
 from vosd.sip.wire.errors import ParseError
@@ -167,7 +168,12 @@ class PortabilityLookups:
             note = self._failed if response.status in _NOT_WELL else self._refused
             note(lookup, number, f"status {response.status}", at)
         else:
-            self._found(lookup, number, _routing_number(response), at)
+            try:
+                routing_number = _routing_number(response)
+            except LookupFailedError as error:
+                self._failed(lookup, number, str(error), at)
+            else:
+                self._found(lookup, number, routing_number, at)
 
     def _found(self, lookup: _Lookup, number: str, routing_number: str, in_turn: Instant | None) -> None:
         self.availability.answered()
@@ -199,9 +205,21 @@ class PortabilityLookups:
 
 
 def _routing_number(redirect: Response) -> str:
-    """Return the routing number in the Contact of a 3xx; empty for none."""
-    try:
-        uri = NameAddr.parse(redirect.header("contact") or "").uri
-    except ParseError:
-        return ""
-    return portability_of(uri).routing_number
+    """Return the routing number in the most preferred Contact of a 3xx; empty = the number is not ported.
+
+    Raises:
+        LookupFailedError: it has no Contact that can be read, or a routing number that cannot be used.
+    """
+    contacts = []
+    for value in redirect.headers("contact"):
+        try:
+            contacts.append(NameAddr.parse(value))
+        except ParseError:
+            continue  # another one may say it
+    if not contacts:
+        raise LookupFailedError("no Contact in the answer that can be read")
+    uri = max(contacts, key=lambda each: preference(each.param("q") or "")).uri
+    said = portability_of(uri)
+    if said.is_unusable:
+        raise LookupFailedError(f"no routing number in the answer: {uri[:40]!r}")
+    return said.routing_number

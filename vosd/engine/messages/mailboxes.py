@@ -58,6 +58,8 @@ class Mailboxes:
             return _FORBIDDEN
         if not _is_of_package(event.request):
             return _BAD_EVENT
+        if self._is_of_another(event.request, phone):
+            return _FORBIDDEN
         gateway = admission.catalogue.routing_gateways.get(phone.voicemail or "")
         if gateway is None:
             return _NO_MAILBOX
@@ -75,6 +77,14 @@ class Mailboxes:
         if not _is_of_package(request):
             return _BAD_EVENT
         return [place for each in phones for place in contacts_of(called_half(each), admission)] or _OFFLINE
+
+    def _is_of_another(self, request: Request, phone: Phone) -> bool:
+        """Return whether To, by which some servers go, has the mailbox or number of another phone."""
+        try:
+            owners = self._phones.get(user_part(request.to.uri))
+        except ParseError:
+            return False
+        return owners is not None and all(each.number != phone.number for each in owners)
 
     def _named_by(self, request: Request) -> Sequence[Phone]:
         """Return the phones that a NOTIFY is for, by its Request-URI, else by its To."""

@@ -166,6 +166,8 @@ class MessageRelay(Counting):
         else:
             limit = admission.catalogue.parameters.challenges_max
             numbers, drops = (call.callee_in, call.caller_in), mapping.drops_caller
+            if mapping.caller_numbers is not None:
+                identity = identity.of_user(mapping.caller_numbers.permits)
             sender = MessageSender(account.id, mapping.name, identity, *numbers, call.hops, limit, drops)
             write = partial(written_message, self._endpoint, request, sender)
             self._begin(event, groups, write, partial(self._sent, event, call))

@@ -19,12 +19,15 @@ class Portability(NamedTuple):
     """The number by which the call is routed; empty = none, or one that cannot be used."""
     is_looked_up: bool = False
     """Whether the number was looked up already (``npdi``)."""
+    is_unusable: bool = False
+    """Whether there is a routing number that cannot be used."""
 
 
 def portability_of(uri: str) -> Portability:
     """Read a ``sip:``, ``sips:`` or ``tel:`` URI."""
     found = number_parameters(uri, {"rn", "npdi"})
-    return Portability(routing_number_in(found.get("rn") or ""), "npdi" in found)
+    number = routing_number_in(found.get("rn") or "")
+    return Portability(number, "npdi" in found, is_unusable="rn" in found and not number)
 
 
 def number_parameters(uri: str, wanted: Set[str]) -> dict[str, str | None]:
