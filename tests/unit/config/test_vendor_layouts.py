@@ -250,6 +250,18 @@ def test_a_cell_that_leaves_a_doubt_is_refused(desk, row, mistake):
     assert not read.assumed
 
 
+def test_a_word_of_a_status_in_the_comment_of_a_rate_is_a_mistake(desk):
+    read = Read(desk.csv("prefix;billing_rate;Memo\n44;0.01;fine\n33;0.02;DELETED\n"))
+    assert read.mistakes == [(3, "Memo", "DELETED")]
+    assert not read.reader.unread
+    text = "Code;Destination;Rate;Comment\n44;UK;0.01;Deleted\n"
+    columns = f"{CODES}, memo: Comment}}"
+    assert Read(desk.csv(text), desk.map(columns)).mistakes == [(2, "Comment", "Deleted")]
+    assert Read(desk.csv(text), desk.map(f"{columns}\nignored: Comment")).prices == {"44": "0.01"}
+    status = "status: {column: Comment, close: Deleted}"
+    assert Read(desk.csv(text), desk.map(f"{columns}\n{status}")).rates[0]["locked"] == "yes"
+
+
 def test_a_line_without_code_and_price_between_rates_is_a_mistake(desk):
     read = Read(desk.csv("prefix;area;billing_rate\n44;UK;0.01\nEurope;;\n33;France;0.02\n"))
     assert read.mistakes == [(3, "prefix", "Europe")]

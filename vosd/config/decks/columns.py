@@ -13,6 +13,8 @@ from vosd.config.reader.renamed import hint, plain_name, renamed
 INTERVAL: Final = "interval"
 STATUS: Final = "status"
 """The column whose words a map explains; not one of a rate."""
+MEMO: Final = "memo"
+"""The comment of a rate, which a deck does not keep."""
 CURRENCY: Final = "currency"
 """The column that is compared with the currency of the rate group; not one of a rate."""
 _REQUIRED: Final = (PREFIX, PRICE)
@@ -52,6 +54,12 @@ class SheetColumns(NamedTuple):
     currency: int | None = None
     unread: Mapping[int, str] = {}
     """Headers of the columns that mean nothing here, by position."""
+
+    @property
+    def unkept(self) -> Mapping[int, str]:
+        """Headers of the columns of which nothing is kept, by position: those that mean nothing, and the comment."""
+        memo = self.at.get(MEMO)
+        return self.unread if memo is None else {**self.unread, memo: self.headers[MEMO]}
 
     def written(self, cells: Sequence[str]) -> dict[str, str]:
         """Return the cells of a line by our columns, ``STATUS`` and ``CURRENCY`` among them."""
@@ -139,7 +147,10 @@ def _by_map(header: Sequence[str], sheet_map: SheetMapKeys, place: SourceLine, p
             ahead += others
     status = sheet_map.status.column
     status_at = None if status is None else position(status)
-    known = {*at.values(), *ahead, following, status_at, *map(position, sheet_map.ignored)}
+    ignored = {*map(position, sheet_map.ignored)}
+    if MEMO in at and at[MEMO] in {status_at, *ignored}:
+        del at[MEMO]
+    known = {*at.values(), *ahead, following, status_at, *ignored}
     rest = {index: cell.strip() for index, cell in enumerate(header) if index not in known}
     currency = next((index for index, cell in rest.items() if plain_name(cell) in _CURRENCY_WORDS), None)
     unread = {index: cell for index, cell in rest.items() if index != currency}

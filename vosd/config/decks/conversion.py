@@ -164,7 +164,7 @@ class SheetReader:
         areas = _Memory[str, str](self._area)
         terms_at = columns.positions_without(APART)
         terms = _Memory[tuple[str, ...], DeckTerms](lambda cells: self._terms.read(_named(terms_at, cells, columns)))
-        unread = [*columns.unread]
+        unkept = [*columns.unkept]
         meaningless = _Memory[str, str](_meaningless)
         footer = Footer(codes_at, price_at)
         if self._terms.mark != ".":
@@ -183,7 +183,7 @@ class SheetReader:
                 prefixes: Sequence[str] | None = (prefix,)
             else:
                 prefixes = codes[tuple([cells[index] for index in codes_at])]
-            is_doubtful = unread and any(meaningless[cells[index]] is None for index in unread)
+            is_doubtful = unkept and any(meaningless[cells[index]] is None for index in unkept)
             if price is None or own is None or area is None or prefixes is None or is_doubtful:
                 if any(map(str.strip, cells)) and not footer.takes(number, cells):
                     self._report(number, cells, columns)
@@ -300,9 +300,9 @@ class SheetReader:
                 read(name, _value, "")
         read(STATUS, terms.status, "a word")
         read(CURRENCY, terms.check_currency, "a currency")
-        for index, header in columns.unread.items():
+        for index, header in columns.unkept.items():
             read(header, _meaningless, "", cells[index].strip())
-        for name in (STATUS, CURRENCY, *columns.unread.values()):
+        for name in (STATUS, CURRENCY, *columns.unkept.values()):
             values.pop(name, None)
         begins, ends = max(values.pop(BEGINS, ""), terms.effective), values.pop(ENDS, "")
         if ends and ends <= begins:

@@ -13,16 +13,16 @@ from pydantic import ValidationError
 from vosd.billing.deck_rows import BEGINS, CLOSED_WORD, COLUMNS_AHEAD, ENDS, PREFIX, PRICE, REMOVED_WORD
 from vosd.config.decks.amounts import DeckAmounts
 from vosd.config.decks.assumptions import Assumptions
-from vosd.config.decks.columns import CURRENCY, INTERVAL, STATUS
+from vosd.config.decks.columns import CURRENCY, INTERVAL, MEMO, STATUS
 from vosd.config.decks.instants import instant_reader
 from vosd.config.decks.sheet_map import SheetMapKeys, StatusMeaning
 from vosd.config.keys.rates import PricePer, RateKeys
 from vosd.config.reader.fields import ExpectedError
 
 AREA: Final = "area"
-OTHERS: Final = (AREA, *(name for name in RateKeys.by_key() if name not in {*COLUMNS_AHEAD, AREA, "memo"}))
+OTHERS: Final = (AREA, *(name for name in RateKeys.by_key() if name not in {*COLUMNS_AHEAD, AREA, MEMO}))
 """The columns behind ``COLUMNS_AHEAD``; the comment is not kept."""
-APART: Final = frozenset({PREFIX, PRICE, AREA, "memo"})
+APART: Final = frozenset({PREFIX, PRICE, AREA, MEMO})
 """Columns that are not read here."""
 AMOUNTS: Final = frozenset(name for name, each in RateKeys.model_fields.items() if "Decimal" in str(each.annotation))
 ANY_PREFIX: Final = {PREFIX: "0", PRICE: "0"}
