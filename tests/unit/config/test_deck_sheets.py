@@ -325,6 +325,28 @@ def test_a_date_that_could_mean_another_is_refused(text, date_format, zone):
         instant_reader(date_format, zone)(text)
 
 
+def test_real_dates_beside_texts_may_have_day_and_month_exchanged(tmp_path, mapped):
+    terms = 'columns: {prefix: Code, billing_rate: Rate, effective_from: Date}\ndate_format: "%d/%m/%Y"\n'
+    rows = [
+        ["Code", "Rate", "Date"],
+        *([str(code), "0.01", date] for code, date in enumerate(("13/02/2026", 46024), 1)),
+    ]
+    read = Read(xlsx(tmp_path / "rates.xlsx", rows), mapped(terms))  # 46024 is 2 January 2026
+    assert read.mistakes == [(3, "Date", "2026-01-02")]
+    rows[2][2] = 46035  # 13 January: no month, so no day that was taken for one
+    assert not Read(xlsx(tmp_path / "rates.xlsx", rows), mapped(terms)).mistakes
+    rows[1][2] = 46024
+    assert not Read(xlsx(tmp_path / "rates.xlsx", rows), mapped(terms)).mistakes
+    rows[2][2] = "13/02/2026"
+    assert Read(xlsx(tmp_path / "rates.xlsx", rows), mapped(terms)).mistakes == [(3, "Date", "13/02/2026")]
+    year_first = mapped(terms.replace("%d/%m/%Y", "%Y/%m/%d"))
+    rows[2][2] = "2026/02/13"
+    assert not Read(xlsx(tmp_path / "rates.xlsx", rows), year_first).mistakes
+    constant = mapped(terms.replace("effective_from", "effective_to") + "constants: {effective_from: 2026-01-02}")
+    rows[1][2] = "01/02/2026"
+    assert not Read(xlsx(tmp_path / "rates.xlsx", [*rows[:2], ["3", "0.01", ""]]), constant).mistakes
+
+
 def test_any_number_of_lines_is_sorted_in_parts():
     lines = [f"{number * 7919 % 1000}" for number in range(1_000)]
     assert [*in_order(lines, at_once=64)] == sorted(lines)

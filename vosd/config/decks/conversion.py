@@ -298,6 +298,8 @@ class SheetReader:
                 read(name, lambda text, name=name: terms.amounts.read(text, name), amount)  # type: ignore[misc]
             elif name not in {PREFIX, PRICE}:
                 read(name, _value, "")
+        for name, forms in terms.date_forms.items():
+            read(name, forms.check, "", written.get(name, ""))
         read(STATUS, terms.status, "a word")
         read(CURRENCY, terms.check_currency, "a currency")
         for index, header in columns.unkept.items():

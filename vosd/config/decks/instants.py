@@ -14,6 +14,7 @@ DATE_FORMAT_EXPECTED: Final = "a format of strptime with day, month and year, su
 _ISO: Final = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:?\d\d)?)?\Z", re.ASCII)
 _DIRECTIVES: Final = re.compile(r"%(.)")
 _KNOWN: Final = frozenset("dmbBYyHMSfzIp%")
+_MONTHS: Final = 12
 _EXPECTED: Final = "a date such as 2026-12-31 or a time such as 2026-12-31T18:00:00Z"
 _AMBIGUOUS: Final = f"{_EXPECTED}; for another form say date_format in a map, so that day and month are certain"
 
@@ -22,6 +23,32 @@ def is_date_format(text: str) -> bool:
     """Return whether a format of ``strptime`` has day, month and year, and nothing unknown."""
     found = set(_DIRECTIVES.findall(text))
     return found <= _KNOWN and "d" in found and bool(found & set("mbB")) and bool(found & set("yY"))
+
+
+class DateForms:
+    """Forms of the dates in one column: real ones, which are read as ISO 8601, or texts.
+
+    A spreadsheet that takes the day for the month makes real dates of the texts where that is possible, 2 January of
+    01/02/2026, and leaves 13/02/2026 as it is. So beside such texts a real date is certain only from its 13th day on.
+    """
+
+    def __init__(self, date_format: str | None) -> None:
+        """Take the format of the texts."""
+        directives = _DIRECTIVES.findall(date_format or "")
+        self._may_be_exchanged = {"d", "m"} <= {*directives} and directives[0] in {"d", "m"}
+        self._is_real: bool | None = None
+
+    def check(self, text: str) -> None:
+        """Take the text of a cell; raises ExpectedError where it may have day and month exchanged."""
+        is_real = _ISO.match(text) is not None
+        if not text or not self._may_be_exchanged or (is_real and int(text[8:10]) > _MONTHS):
+            return
+        if self._is_real is None:
+            self._is_real = is_real
+        elif self._is_real != is_real:
+            raise ExpectedError(
+                "dates that are all texts, or all real ones: a spreadsheet may have exchanged day and month"
+            )
 
 
 def instant_reader(date_format: str | None, zone: tzinfo, *, is_end: bool = False) -> Callable[[str], str]:

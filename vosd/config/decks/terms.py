@@ -14,7 +14,7 @@ from vosd.billing.deck_rows import BEGINS, CLOSED_WORD, COLUMNS_AHEAD, ENDS, PRE
 from vosd.config.decks.amounts import DeckAmounts
 from vosd.config.decks.assumptions import Assumptions
 from vosd.config.decks.columns import CURRENCY, INTERVAL, MEMO, STATUS
-from vosd.config.decks.instants import instant_reader
+from vosd.config.decks.instants import DateForms, instant_reader
 from vosd.config.decks.sheet_map import SheetMapKeys, StatusMeaning
 from vosd.config.keys.rates import PricePer, RateKeys
 from vosd.config.reader.fields import ExpectedError
@@ -72,6 +72,7 @@ class TermsReader:
             BEGINS: instant_reader(date_format, zone),
             ENDS: instant_reader(date_format, zone, is_end=True),
         }
+        self.date_forms: Mapping[str, DateForms] = {name: DateForms(date_format) for name in (BEGINS, ENDS)}
 
     def read(self, cells: Mapping[str, str]) -> DeckTerms:
         """Return the terms of a row by its cells.
@@ -92,6 +93,8 @@ class TermsReader:
         begins, ends = max(window[BEGINS], self.effective), window[ENDS]
         if ends and ends <= begins:
             raise ValueError
+        for name, forms in self.date_forms.items():
+            forms.check(cells.get(name, ""))
         others = joined(["", *(_text(name, values.get(name, ""), getattr(row, name)) for name in OTHERS[1:])])
         return DeckTerms(begins, ends, closed or (CLOSED_WORD if row.locked else ""), others)
 
