@@ -211,6 +211,16 @@ def test_an_empty_cell_ahead_of_a_code_may_mean_that_of_the_row_above(sheet, map
     assert [rate["prefix"] for rate in read.rates] == ["*", "44", "441"]
 
 
+def test_a_range_that_may_be_a_country_and_an_area_is_said(sheet, mapped):
+    rows = 'prefix,billing_rate\n44-79,1\n"870-874;881",2\n4420-4429,3\n'
+    assert [(each.line, each.value, each.meaning) for each in Read(sheet(rows)).reader.assumed.in_order()] == [
+        (2, "44-79", "a range, each code from 44 to 79; an area of a country is written 4479"),
+        (3, "870-874;881", "a range, each code from 870 to 874; an area of a country is written 870874"),
+    ]
+    keys = mapped("columns: {prefix: [Country, Codes], billing_rate: Rate}")
+    assert not Read(sheet("Country,Codes,Rate\n44,20-29,1\n"), keys).reader.assumed.in_order()
+
+
 def test_where_the_comma_is_decimal_a_point_separates_thousands_and_is_refused(sheet, mapped):
     read = Read(sheet(VENDOR.replace("0,0110", "1.000,5")), mapped(MAP))
     assert read.mistakes == [(4, "Rate", "1.000,5")]

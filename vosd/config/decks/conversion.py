@@ -4,6 +4,7 @@ Each different text of a cell is read once. A row of which a cell is not accepte
 messages.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from datetime import tzinfo
 from typing import Final, TypeVar
@@ -58,6 +59,8 @@ _STATUSES: Final = frozenset(
 )
 """Words that may say that a row is no rate as the others, in a column that no map names."""
 _REMEMBERED: Final = 200_000
+_COUNTRIES: Final = re.compile(r"(?<!\d)(\d{1,3})\s*-\s*(\d{1,3})(?!\d)", re.ASCII)
+"""Ranges of codes that may be a country and an area of it."""
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -256,6 +259,9 @@ class SheetReader:
         found = prefixes_of(codes, "".join(ahead))
         if "+" in (written := "".join((*ahead, codes))):
             self.assumed.note("+", "the code behind the plus sign", PREFIX, written)
+        for first, last in [] if any(ahead) else _COUNTRIES.findall(codes):
+            said = f"a range, each code from {first} to {last}; an area of a country is written {first}{last}"
+            self.assumed.note(f"{first}-{last}", said, PREFIX, codes)
         return found
 
     def _area(self, cell: str) -> str:
