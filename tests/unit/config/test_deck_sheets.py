@@ -74,6 +74,22 @@ def test_csv_is_read_with_any_delimiter_and_with_a_byte_order_mark(sheet, encodi
     assert not read.mistakes
 
 
+@pytest.mark.parametrize("said", ["sep=;", '"sep=;"', "SEP=;"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_a_line_with_the_delimiter_may_stand_above_the_header(sheet, said, line_end):
+    text = line_end.join((said, "prefix;area;billing_rate", "44;UK;1", "45;;x", ""))
+    read = Read(sheet(text))
+    assert [rate["prefix"] for rate in read.rates] == ["44"]
+    assert read.mistakes == [(4, "billing_rate", "x")]
+
+
+@pytest.mark.parametrize(("name", "start"), [("rates.xls", b"\xd0\xcf\x11\xe0\xa1\xb1"), ("rates.ods", b"PK\x03\x04")])
+def test_a_workbook_of_another_kind_is_refused_with_what_to_do(tmp_path, name, start):
+    (tmp_path / name).write_bytes(start)
+    with pytest.raises(SheetError, match="save the sheet as XLSX, or as CSV UTF-8"):
+        Read(tmp_path / name)
+
+
 def test_prices_keep_their_digits(sheet):
     read = Read(sheet("prefix,billing_rate\n1,0.010\n2,0.00000001\n3,7\n"))
     assert [rate["billing_rate"] for rate in read.rates] == ["0.010", "0.00000001", "7"]
@@ -411,6 +427,11 @@ def test_numbers_of_a_workbook_are_prices_as_they_are_whatever_the_decimal_mark(
         ("44", "0.0125", "0.5")
     ]
     assert read.mistakes == [(3, "Price", "1.250"), (4, "Code", "46.5")]
+
+
+def test_a_workbook_with_macros_is_read(tmp_path):
+    read = Read(xlsx(tmp_path / "rates.xlsm", [["prefix", "billing_rate"], ["44", Decimal(1)]]))
+    assert read.rates == [{"prefix": "44", "billing_rate": "1"}]
 
 
 def test_a_code_that_a_spreadsheet_may_have_rounded_is_refused(tmp_path):

@@ -4,6 +4,7 @@ It does not know what the columns mean.
 """
 
 import csv
+import re
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from io import TextIOWrapper
@@ -17,7 +18,11 @@ from vosd.config.decks.encodings import encoding_of
 from vosd.config.decks.workbooks import Progress, SheetError, rows_of
 
 DELIMITERS: Final = ",;\t"
-XLSX: Final = ".xlsx"
+_WORKBOOKS: Final = (".xlsx", ".xlsm")
+_BINARY: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+"""Beginnings of workbooks: archives, such as ODS, and XLS."""
+_SEPARATOR: Final = re.compile(r'"?sep=([,;\t])"?[\r\n]*\Z', re.IGNORECASE)
+"""The line above a header by which spreadsheets know the delimiter."""
 _REPORTED_LINES: Final = 1_000
 
 
@@ -50,8 +55,8 @@ def lines_of(
     """Yield the lines of a sheet from its header on.
 
     Args:
-        path: a CSV file with the delimiter that its header has most of, or an XLSX file.
-        header_line: the number of the line with the header.
+        path: a CSV file with the delimiter that its header has most of, or an XLSX or XLSM file.
+        header_line: the number of the line with the header; a line ``sep=;`` has the header behind it.
         sheet: name of the sheet of an XLSX file; None = the first visible one.
         encoding: of a CSV file; None = it is found out.
         assumed: is filled, by a workbook at its end.
@@ -61,7 +66,7 @@ def lines_of(
         SheetError: the file cannot be read, or not to its end.
     """
     assumed = Assumptions() if assumed is None else assumed
-    if path.suffix.lower() == XLSX:
+    if _is_workbook(path):
         return (SheetLine(*row) for row in rows_of(path, header_line, sheet, assumed, progress))
     return _lines_of_csv(path, header_line, encoding, assumed, progress)
 
@@ -87,7 +92,7 @@ class SheetFile:
         Raises:
             SheetError: the file cannot be read.
         """
-        if self.path.suffix.lower() != XLSX:
+        if not _is_workbook(self.path):
             with closing(lines_of(self.path, header_line=header_line, encoding=encoding)) as lines:
                 return next(lines, None)
         if self._opened != (header_line, sheet):
@@ -133,9 +138,10 @@ def _lines_of_csv(
 ) -> Generator[SheetLine]:
     number = 0
     try:
+        _check_is_text(path)
         encoding = encoding or encoding_of(path, assumed)
         whole = path.stat().st_size
-        delimiter = _delimiter(path, header_line, encoding)
+        delimiter, header_line = _delimiter(path, header_line, encoding)
         with path.open("rb") as file, _text(file, encoding) as text:
             lines = csv.reader(bounded_lines(text), delimiter=delimiter, strict=True)
             for cells in lines:
@@ -160,7 +166,22 @@ def _text(file: BinaryIO, encoding: str) -> TextIOWrapper:
     return TextIOWrapper(file, encoding, newline="")
 
 
-def _delimiter(path: Path, header_line: int, encoding: str) -> str:
+def _is_workbook(path: Path) -> bool:
+    return path.suffix.lower() in _WORKBOOKS
+
+
+def _check_is_text(path: Path) -> None:
+    with path.open("rb") as file:
+        if file.read(4) in _BINARY:
+            message = (
+                f"{path}: expected CSV, or a workbook named .xlsx or .xlsm: save the sheet as XLSX, or as CSV UTF-8"
+            )
+            raise SheetError(message)
+
+
+def _delimiter(path: Path, header_line: int, encoding: str) -> tuple[str, int]:
+    """Return the delimiter and the number of the line with the header."""
     with path.open("rb") as file, _text(file, encoding) as text:
         header = next(islice(bounded_lines(text), header_line - 1, None), "")
-    return max(DELIMITERS, key=header.count)
+    said = _SEPARATOR.match(header)
+    return (max(DELIMITERS, key=header.count), header_line) if said is None else (said[1], header_line + 1)
