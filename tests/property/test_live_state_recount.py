@@ -311,7 +311,7 @@ class LiveStateRecount(RuleBasedStateMachine):
                     assert hold.is_open
                     expected.setdefault(hold.credit.account, []).append(hold.amount)
         for name, credit in self.exchange.credits.items():
-            assert (credit.reserved, credit._holds) == (sum(expected.get(name, [])), len(expected.get(name, [])))
+            assert (credit.reserved, len(credit._holds)) == (sum(expected.get(name, [])), len(expected.get(name, [])))
 
     @invariant()
     def callers_are_counted_for_their_live_calls(self):
@@ -391,7 +391,7 @@ class LiveStateRecount(RuleBasedStateMachine):
             residue.pop("blacklisted", None)  # callers stay on the list for an hour
             assert residue == {}
             assert self.exchange.switch.live.dynamic_lists.total() == 0
-            assert [credit._holds for credit in self.exchange.credits.values() if credit._holds] == []
+            assert not any(credit._holds for credit in self.exchange.credits.values())
         finally:
             self.log.__exit__(None, None, None)
 

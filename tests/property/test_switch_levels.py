@@ -235,7 +235,7 @@ class Levels(RuleBasedStateMachine):
         for name in NAMES:
             credit = self.credits[name]
             assert (credit.balance, credit.unbooked, credit.reserved) == (self.ledger[name], 0, 0)
-            assert credit._holds == 0
+            assert not credit._holds
         assert len(self.scene.exchange.sink.records) == len(self.calls)
 
 

@@ -86,6 +86,14 @@ class AccountHold(msgspec.Struct, eq=False, gc=False):
     use: DestinationUse | None = None
     """Use of a class of destinations in which the amount counts while the call runs; None = no class has limits."""
 
+    def used_before(self, ago_ms: int) -> Decimal:
+        """Return what the call had cost at least, so many milliseconds ago.
+
+        More seconds are granted when those before are over, at most ``advance_s``, so all others are over.
+        """
+        over_s = self.granted_s - self.advance_s - max(0, -(-ago_ms // 1_000))
+        return min(self.amount, total_at(self.applied, over_s)) if over_s > 0 else ZERO
+
 
 class CreditSnapshot(msgspec.Struct, frozen=True, array_like=True):
     """Facts about an account, without the holds of its calls."""
@@ -151,8 +159,8 @@ class AccountCredit:
         self._unbooked = unbooked
         self.withheld = ZERO
         """The sum of what operators take from the account, as long as it is being booked."""
-        self._holds = 0
-        """Number of open holds."""
+        self._holds: set[AccountHold] = set()
+        """The open holds."""
         self.expires_at: int | None = None
         """When it expires by the ledger, UTC milliseconds; None = as configured."""
         self.low_below = low_below
@@ -170,8 +178,9 @@ class AccountCredit:
         return cls(account, ZERO, ZERO, _UNREAD)
 
     def copied(self) -> "AccountCredit":
-        """Return a copy to try a hold on; it never reports a low balance."""
+        """Return a copy to try a hold on; it never reports a low balance, and nothing is extended on it."""
         twin = copy(self)
+        twin._holds = set()
         twin.lows = None
         twin.spending = None if self.spending is None else self.spending.copied()
         return twin
@@ -243,10 +252,11 @@ class AccountCredit:
             detail = f"account {self.account} may spend {most}"
             return Refusal(EndReason.INSUFFICIENT_BALANCE, 402, detail)
         self._reserved += amount
-        self._holds += 1
+        hold = AccountHold(self, applied, amount, granted_s, advance_s)
+        self._holds.add(hold)
         if self.low_below is not None:
             self._check_low()
-        return AccountHold(self, applied, amount, granted_s, advance_s)
+        return hold
 
     def affords(self, applied: AppliedRate | None, advance_s: int) -> bool:
         """Return whether enough is left for ``advance_s`` seconds, or, without a rate, anything.
@@ -275,8 +285,15 @@ class AccountCredit:
         if self._bound is not None:
             self._bound += amount
             self._settle_limit()
-        self._holds += 1
-        return AccountHold(self, applied, amount, granted_s, advance_s, lead_s)
+        hold = AccountHold(self, applied, amount, granted_s, advance_s, lead_s)
+        self._holds.add(hold)
+        if self.spending is not None:
+            self.spending.resumed(hold.used_before)
+        return hold
+
+    def used_before(self, ago_ms: int) -> Decimal:
+        """Return what running calls had cost at least, so many milliseconds ago."""
+        return sum((each.used_before(ago_ms) for each in self._holds), ZERO)
 
     def reach(self, hold: AccountHold, target_s: int) -> int:
         """Return up to when the account grants a hold, at most to ``target_s``; nothing is changed.
@@ -298,12 +315,12 @@ class AccountCredit:
         more = total_at(hold.applied, target_s) - hold.amount
         if self.is_frozen:
             return target_s if more <= 0 else hold.granted_s
-        if more * self._holds <= available:
+        if more * len(self._holds) <= available:
             return target_s
         # What is held already is paid for, even if the account went below its limit since.
         available = max(available, ZERO)
         paid_s = longest_within(hold.amount + available, hold.applied, hold.granted_s, target_s)
-        return _step(hold, available / self._holds, paid_s)
+        return _step(hold, available / len(self._holds), paid_s)
 
     def grant(self, hold: AccountHold, until_s: int) -> None:
         """Set aside the price up to ``until_s``, which ``reach`` has allowed; a hold is never made shorter."""
@@ -322,7 +339,7 @@ class AccountCredit:
         if not hold.is_open:
             raise HoldEnded(_ENDED)
         hold.is_open = False
-        self._holds -= 1
+        self._holds.discard(hold)
         self._reserved -= hold.amount
         if hold.use is not None:
             hold.use.held -= hold.amount

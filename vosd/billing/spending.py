@@ -1,9 +1,10 @@
 """Spend limits: what the calls of an account may cost in an hour or a day, and what happens when they have.
 
 What ended calls have cost counts in the period in which they end; what running calls hold counts in the present one.
+A call that is there when a period begins counts without what it had cost by then.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -45,20 +46,49 @@ class SpendLimit(msgspec.Struct, frozen=True):
     action: SpendAction
 
 
+def _none_ran(_ago_ms: int) -> Decimal:
+    return ZERO
+
+
 class Spending:
     """Cost of one account's calls in the present hour and day, against its limits."""
 
-    __slots__ = ("_before", "_bounds", "_limits", "_refusing", "_reported", "_spent", "_zone")
+    __slots__ = (
+        "_before",
+        "_bounds",
+        "_earlier",
+        "_limits",
+        "_looked_at",
+        "_refusing",
+        "_reported",
+        "_spent",
+        "_used_before",
+        "_zone",
+    )
 
-    def __init__(self, limits: Sequence[SpendLimit], zone: str, wall_ms: int) -> None:
-        """``zone`` is the time zone in which days begin."""
+    def __init__(
+        self,
+        limits: Sequence[SpendLimit],
+        zone: str,
+        wall_ms: int,
+        used_before: Callable[[int], Decimal] = _none_ran,
+    ) -> None:
+        """``zone`` is the time zone in which days begin.
+
+        ``used_before`` returns what running calls had cost at least, so many milliseconds ago.
+        """
         self._limits = tuple(limits)
         self._zone = ZoneInfo(zone)
         self._spent = dict.fromkeys(SpendPeriod, ZERO)
         self._bounds = {per: self._bounds_at(per, wall_ms) for per in SpendPeriod}
         """Begin and end of the present hour and day."""
-        self._before: dict[SpendPeriod, tuple[_Bounds, Decimal]] = {}
-        """The hour and day before, and what was spent in them."""
+        self._before: dict[SpendPeriod, tuple[_Bounds, Decimal, Decimal]] = {}
+        """The hour and day before, what was spent in them, and what of it was of earlier ones."""
+        self._used_before = used_before
+        self._looked_at = wall_ms
+        """When periods were last begun anew if they had ended, UTC milliseconds."""
+        self._earlier = {per: used_before(wall_ms - self.began(per)) for per in SpendPeriod}
+        """Cost of running calls before the present hour and day began."""
         self._reported: set[SpendLimit] = set()
         """Limits that were reached in their present period."""
         self._refusing: set[SpendLimit] = set()
@@ -82,17 +112,25 @@ class Spending:
 
         After a clock was set back, what was spent since stays spent: else the limit would be granted once more.
         """
+        self._looked_at = wall_ms
         for per in SpendPeriod:
             begin_ms, end_ms = present = self._bounds[per]
             if begin_ms <= wall_ms < end_ms:
                 continue
             self._bounds[per] = self._bounds_at(per, wall_ms)
             if wall_ms >= end_ms:
-                self._before[per] = present, self._spent[per]
+                self._before[per] = present, self._spent[per], self._earlier[per]
                 self._spent[per] = ZERO
+                self._earlier[per] = self._used_before(wall_ms - self.began(per))
                 self._reported = {limit for limit in self._reported if limit.per is not per}
             elif per in self._before and self._before[per][0] == self._bounds[per]:
-                self._spent[per] += self._before.pop(per)[1]  # the clock was ahead: the period before goes on
+                _, spent, self._earlier[per] = self._before.pop(per)
+                self._spent[per] += spent  # the clock was ahead: the period before goes on
+
+    def resumed(self, used_before: Callable[[int], Decimal]) -> None:
+        """Leave out what a call of before a restart had cost before the present periods began."""
+        for per in SpendPeriod:
+            self._earlier[per] += used_before(self._looked_at - self.began(per))
 
     def ended(self, amount: Decimal, at_ms: int | None = None) -> None:
         """Count what a call has cost that ended at a moment, in the present periods that had begun; None = now."""
@@ -107,7 +145,7 @@ class Spending:
     def objection(self, amount: Decimal, reserved: Decimal) -> SpendLimit | None:
         """Return the limit that a new call would pass which holds ``amount``, None = none does."""
         for limit in self._limits:
-            if limit.action is not SpendAction.EVENT and self.spent(limit.per) + reserved + amount > limit.amount:
+            if limit.action is not SpendAction.EVENT and self._cost(limit.per, reserved) + amount > limit.amount:
                 return limit
         return None
 
@@ -119,7 +157,7 @@ class Spending:
         """Return what running calls may be granted of what is available; None = whatever they want."""
         for limit in self._limits:
             if limit.action is SpendAction.HANG_UP:
-                left = limit.amount - self.spent(limit.per) - reserved
+                left = limit.amount - self._cost(limit.per, reserved)
                 available = left if available is None else min(available, left)
         return available
 
@@ -129,7 +167,7 @@ class Spending:
             limit
             for limit in self._limits
             if limit not in self._reported
-            and (limit in self._refusing or self.spent(limit.per) + reserved >= limit.amount)
+            and (limit in self._refusing or self._cost(limit.per, reserved) >= limit.amount)
         ]
         self._refusing.clear()
         self._reported.update(found)
@@ -142,8 +180,17 @@ class Spending:
         return twin
 
     def spent(self, per: SpendPeriod) -> Decimal:
-        """Return what calls that ended in the present period have cost."""
+        """Return what calls that ended in the present period have cost, also before it began."""
         return self._spent[per]
+
+    def parts(self, per: SpendPeriod, reserved: Decimal) -> tuple[Decimal, Decimal]:
+        """Return what counts in the present period of ended calls, and of the ``reserved`` amount of running ones."""
+        spent = max(self._spent[per] - self._earlier[per], ZERO)
+        return spent, self._cost(per, reserved) - spent
+
+    def _cost(self, per: SpendPeriod, reserved: Decimal) -> Decimal:
+        """Return what calls have cost in the present period, with what running ones may."""
+        return self._spent[per] + reserved - self._earlier[per]
 
     def _bounds_at(self, per: SpendPeriod, wall_ms: int) -> _Bounds:
         """Return when the period begins in which ``wall_ms`` lies, and when it ends."""

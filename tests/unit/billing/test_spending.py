@@ -24,13 +24,21 @@ NOW = ms("2026-03-28T10:59:30")
 
 def limited(amount: str, action: SpendAction, per: SpendPeriod = HOUR, limit: str | None = None) -> AccountCredit:
     acme = AccountCredit("acme", None if limit is None else Decimal(limit), Decimal(0))
-    acme.spending = Spending([SpendLimit(per, Decimal(amount), action)], "UTC", NOW)
+    acme.spending = Spending([SpendLimit(per, Decimal(amount), action)], "UTC", NOW, acme.used_before)
     return acme
 
 
-def talking(acme: AccountCredit) -> CallHold:
-    hold = acme.hold(CENT_A_SECOND, 60, 3_600)
-    return CallHold([hold], hold.granted_s, 3_600)
+def talking(acme: AccountCredit, ceiling_s: int = 3_600) -> CallHold:
+    hold = acme.hold(CENT_A_SECOND, 60, ceiling_s)
+    return CallHold([hold], hold.granted_s, ceiling_s)
+
+
+def talk_on(acme: AccountCredit, call: CallHold, until_s: int) -> None:
+    """Let a call that was answered at ``NOW`` go on for as long as it is granted seconds, at most to ``until_s``."""
+    while call.granted_s < until_s:
+        acme.spending.roll(NOW + call.granted_s * 1_000)
+        if not call.extend():
+            break
 
 
 @pytest.mark.parametrize("action", [SpendAction.BLOCK, SpendAction.HANG_UP])
@@ -101,6 +109,78 @@ def test_the_smaller_of_money_and_limit_ends_a_call():
     while call.extend():
         pass
     assert call.granted_s == 80
+
+
+@pytest.mark.parametrize(("amount", "lasts_s"), [("40", 10_800), ("30", 30 + 3_000)])
+def test_a_long_call_ends_only_in_an_hour_that_costs_as_much(amount, lasts_s):
+    """It costs 36.00 an hour, and began 30 s before the first; the minute that it holds then counts there."""
+    acme = limited(amount, SpendAction.HANG_UP)
+    call = talking(acme, 10_800)
+    talk_on(acme, call, 10_800)
+    assert lasts_s - 60 <= call.granted_s <= lasts_s
+
+
+def test_a_limit_of_a_day_counts_what_a_call_costs_from_midnight_on():
+    acme = limited("12", SpendAction.HANG_UP, DAY)
+    acme.spending.roll(ms("2026-03-28T23:50"))
+    call = talking(acme, 10_800)
+    while call.granted_s < 600 and call.extend():
+        pass
+    acme.spending.roll(ms("2026-03-29T00:00"))
+    while call.extend():
+        pass
+    assert 600 + 1_140 <= call.granted_s <= 600 + 1_200
+
+
+def test_calls_of_the_hour_before_refuse_no_new_call_and_count_with_their_rest_when_they_end():
+    acme = limited("10.20", SpendAction.BLOCK)
+    calls = [talking(acme, 600) for _ in range(16)]
+    for call in calls:
+        while call.extend():
+            pass
+    assert isinstance(acme.hold(CENT_A_SECOND, 60, 600), Refusal)
+    acme.spending.roll(NOW + 30_000)
+    assert acme.spending.parts(HOUR, acme.reserved) == (0, Decimal("9.60")), "the last minute of each"
+    acme.release(acme.hold(CENT_A_SECOND, 60, 600))
+    for call in calls:
+        call.give_back()
+        acme.post(Decimal("-5.50"))
+    assert acme.spending.parts(HOUR, acme.reserved) == (Decimal("1.60"), 0)
+
+
+def test_an_hour_that_is_begun_late_leaves_out_what_calls_had_cost_when_it_began():
+    acme = limited("100", SpendAction.BLOCK)
+    call = talking(acme)
+    while call.granted_s < 1_200:
+        call.extend()
+    acme.spending.roll(NOW + 30_000 + 540_001)
+    assert acme.spending.parts(HOUR, acme.reserved) == (0, Decimal("12.00") - Decimal("5.99"))
+
+
+def test_a_call_of_before_a_restart_counts_with_what_it_costs_in_the_present_hour():
+    acme = limited("20", SpendAction.HANG_UP, limit="100")
+    acme.spending.roll(NOW + 29_999 + 1_200_000)
+    hold = acme.resume(CENT_A_SECOND, Decimal(36), 3_600, 60)
+    assert acme.spending.parts(HOUR, acme.reserved) == (0, Decimal("12.60"))
+    assert CallHold([hold], 3_600, 7_200).extend()
+
+
+def test_a_limit_that_a_reload_sets_counts_what_running_calls_cost_in_the_present_hour():
+    acme = limited("1", SpendAction.EVENT, limit="100")
+    acme.resume(CENT_A_SECOND, Decimal(36), 3_600, 60)
+    later = Spending([], "UTC", NOW + 30_000 + 1_200_000, acme.used_before)
+    assert later.parts(HOUR, acme.reserved) == (0, Decimal("12.60"))
+
+
+def test_a_clock_that_was_ahead_leaves_out_nothing_of_what_calls_cost_in_its_hour():
+    acme = limited("100", SpendAction.BLOCK)
+    call = talking(acme)
+    while call.granted_s < 600:
+        call.extend()
+    before = acme.spending.parts(HOUR, acme.reserved)
+    for at in (NOW + 3_600_000, NOW + 1):
+        acme.spending.roll(at)
+    assert acme.spending.parts(HOUR, acme.reserved) == before == (0, 6)
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ class SpendLimitKeys(Keys):
     per: Annotated[SpendPeriod, choice(SpendPeriod)]
     """``hour`` or ``day``, by the clock of the account's ``timezone``."""
     amount: Annotated[Decimal, price()]
-    """With tax: what calls that ended in it have cost, and what running calls hold."""
+    """With tax: what calls cost in it, with what running calls hold."""
     action: Annotated[SpendAction, choice(SpendAction)] = SpendAction.BLOCK
     """``event`` logs ``spend_limit_reached``, ``block`` also refuses calls that would pass it, ``hang up`` also grants
     running calls no more, so that they end where it is reached."""

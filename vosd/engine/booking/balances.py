@@ -171,7 +171,7 @@ class Balances(Counting):
             if last.currency is not None:
                 self._currencies[name] = last.currency
             if account.spend_limits:
-                credit.spending = Spending(account.spend_limits, account.timezone, wall_ms)
+                credit.spending = Spending(account.spend_limits, account.timezone, wall_ms, credit.used_before)
                 self._limited.add(name)
 
     async def adopt_anew(self, accounts: Mapping[str, Account], in_calls: Callable[[], Collection[str]]) -> None:
@@ -231,7 +231,7 @@ class Balances(Counting):
         credit, wall_ms = self._credit(account.id), self._clock.now().wall
         spending = credit.spending
         if spending is None:
-            spending = credit.spending = Spending((), account.timezone, wall_ms)
+            spending = credit.spending = Spending((), account.timezone, wall_ms, credit.used_before)
             counting.append(credit)
         elif account.id in self._limited and account.id not in self._partly_counted:
             return []
@@ -394,14 +394,15 @@ class Balances(Counting):
                 continue
             credit.spending.roll(wall_ms)
             for limit in credit.spending.reached(credit.reserved):
+                spent, reserved = credit.spending.parts(limit.per, credit.reserved)
                 _log.warning(
                     Event.SPEND_LIMIT_REACHED.value,
                     account=credit.account,
                     per=limit.per.value,
                     limit=format_amount(limit.amount),
                     action=limit.action.value,
-                    spent=format_amount(credit.spending.spent(limit.per)),
-                    reserved=format_amount(credit.reserved),
+                    spent=format_amount(spent),
+                    reserved=format_amount(reserved),
                     currency=self._currencies.get(credit.account),
                 )
 
