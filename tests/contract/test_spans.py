@@ -98,8 +98,9 @@ async def test_a_call_that_had_no_gateway_has_the_reason_of_its_refusal(filled: 
     assert found == ["caller in dynamic blacklist: 1000 of acme, frequency above 3", "", ""]
 
 
-async def test_a_gateway_that_was_too_dear_was_not_tried(database: Database) -> None:
-    attempts = (Attempt("dear", 0, 0, None, TOO_DEAR), Attempt("first", 503, 5, None, "Unavailable"))
+async def test_a_gateway_that_was_sent_nothing_was_not_tried(database: Database) -> None:
+    unsent = Attempt("dear", 0, 0, None, TOO_DEAR), Attempt("other", 0, 0, None, "No Common Codec")
+    attempts = (*unsent, Attempt("first", 503, 5, None, "Unavailable"))
     record = msgspec.structs.replace(answered_call(1), attempts=(*attempts, Attempt("second", 200, 9, 5, "Normal")))
     await SqlBooks(database).book([record])
     async for page in SqlSpans(database).pages(CallFilter(), with_tried=True):

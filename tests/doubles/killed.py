@@ -102,8 +102,7 @@ class KilledScene(Scene):
         journal.describe = node.switch.continuation.describe
         begin(remains, journal, node.endpoint.flows, self._boot, now)
         go_on(remains, journal, node.switch.continuation, self._within_s, now, now)
-        if exchange.media is not None:
-            exchange.media.calls.all_resumed(now)
+        exchange.media.calls.all_resumed(now)
         sink.open.update(journal._open_calls)
         for call in remains.open_calls.values():
             record = lost(call, remains.last_mono)

@@ -19,7 +19,7 @@ from vosd.b2bua.hunt import Failure, Hunt, is_trying
 from vosd.b2bua.leg import RINGING, Leg
 from vosd.b2bua.outgoing.reasons import NO_CAUSES
 from vosd.b2bua.ports import Switchboard
-from vosd.b2bua.stamps import GatewayPlaying
+from vosd.b2bua.stamps import NO_ATTEMPT, GatewayPlaying, LatestAttempt
 from vosd.b2bua.states import ACCEPTED, CallEvent
 from vosd.b2bua.takeover import in_place_of
 from vosd.base.cause import EndReason
@@ -80,6 +80,8 @@ class CalleeSearch(msgspec.Struct, eq=False):
     _board: Switchboard
     beside: tuple[GatewayAttempt, ...] = ()
     """Attempts in progress beside the foremost one: telephones that ring together."""
+    _latest_sent: LatestAttempt = NO_ATTEMPT
+    """The attempt before the latest one, whose INVITE may still have to wait, and is not sent then."""
 
     @property
     def in_progress(self) -> tuple[GatewayAttempt, ...]:
@@ -115,7 +117,10 @@ class CalleeSearch(msgspec.Struct, eq=False):
         finally:
             if self._call.callee is None:  # an error occurred: nothing else releases the capacity of the gateway
                 self._board.gateways.vacate(choice)
-        self._call.journey.note_attempt(choice, sip_call_id, str(attempt.peer))
+        journey = self._call.journey
+        before = journey.foremost_call_id or (journey.sip_call_ids_out[-1] if journey.sip_call_ids_out else "")
+        self._latest_sent = journey.choice, before, journey.destination_address, journey.callee_user_agent
+        journey.note_attempt(choice, sip_call_id, str(attempt.peer))
         if self._call.settings.charges_ringing and not self._call.begin_to_charge(now):
             return
         self._board.set_deadline(now.mono + choice.gateway.response_timeout_ms)
@@ -204,6 +209,8 @@ class CalleeSearch(msgspec.Struct, eq=False):
         media = leg.facts.media
         refusal = None if media is None else media.refusal
         outcome = AttemptOutcome.final(500) if refusal is None else AttemptOutcome.withheld(_WITHHELD[refusal])
+        if not self._call.journey.rung_together:
+            self._call.journey.note_not_sent(self._latest_sent)
         self._attempt_over(attempt, outcome, now, is_telling=False)  # it says nothing of the vendor
 
     def deadline_due(self, attempt: GatewayAttempt, now: Instant) -> None:

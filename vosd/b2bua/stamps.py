@@ -114,6 +114,11 @@ class JourneyFacts(msgspec.Struct):
     """File of the recording that a leg which has ended was in, as early media of an attempt; empty = none was."""
 
 
+LatestAttempt = tuple[RouteChoice | None, str, str | None, str | None]
+"""Route, Call-ID, address and product of the latest attempt; no route: there was none."""
+NO_ATTEMPT: Final[LatestAttempt] = (None, "", None, None)
+
+
 class Journey(JourneyFacts):
     """History of a call so far, for its record."""
 
@@ -140,6 +145,10 @@ class Journey(JourneyFacts):
         """Record which of several attempts is the foremost."""
         self.callee_user_agent = product
         self.choice, self.foremost_call_id, self.destination_address = choice, sip_call_id, address
+
+    def note_not_sent(self, before: LatestAttempt) -> None:
+        """Record that the latest attempt was not sent, and that this one was the latest before it."""
+        self.choice, self.foremost_call_id, self.destination_address, self.callee_user_agent = before
 
     def charged_from(self, now: Instant) -> None:
         """Record the INVITE of an attempt: its vendor charges from then on, the customer is charged from the first."""

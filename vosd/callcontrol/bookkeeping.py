@@ -80,7 +80,7 @@ def draft(
         verstat=call_request.verstat or None,
         radius_class=_in_hex(call_request.radius_classes) if call_request.radius_classes else None,
         sip_call_id_in=arrival.sip_call_id_in,
-        sip_call_id_out=journey.foremost_call_id or (sip_call_ids[-1] if sip_call_ids else None),
+        sip_call_id_out=journey.foremost_call_id or (sip_call_ids[-1] if choice and sip_call_ids else None),
         source_address=arrival.source_address,
         destination_address=journey.destination_address,
         codec=journey.codec,

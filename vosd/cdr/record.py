@@ -10,6 +10,7 @@ from typing import Annotated, Final
 
 import msgspec
 
+from vosd.base.cause import EndReason
 from vosd.base.money import ZERO
 from vosd.cdr.kinds import (
     CURRENCY_LENGTH,
@@ -36,6 +37,8 @@ LATE_ANSWER: Final = "Late Answer"
 """Reason of an attempt that was answered after it was given up."""
 ANNOUNCEMENT: Final = "Announcement"
 """Reason of the row of a routing gateway that has played a sound."""
+UNSENT_REASONS: Final = frozenset({TOO_DEAR, EndReason.NO_COMMON_CODEC.text, EndReason.NO_MEDIA_PORT.text})
+"""Reasons for which a gateway is not sent the INVITE; the last two also those of INVITEs that had a response."""
 FORKED: Final = "Forked"
 """Reason of the row of a second phone behind the vendor that has answered as well."""
 ANSWERED_ELSEWHERE: Final = "Answered Elsewhere"
@@ -56,14 +59,25 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
         str,
         word(
             REASON_LENGTH,
-            "why it ended; `Loss`: too dear, not tried; `Late Answer`, `Forked`: billed; `Lost`, 0: may be",
+            "why it ended; `Loss`, or `No Common Codec` or `No Media Port` with 0: no INVITE was sent; "
+            "`Late Answer`, `Forked`: billed; `Lost`, 0: may be",
         ),
     ]
 
     @property
     def was_tried(self) -> bool:
-        """Whether the gateway was called at all."""
+        """Whether it was its turn: it was not too dear."""
         return self.reason != TOO_DEAR
+
+    @property
+    def was_sent(self) -> bool:
+        """Whether the gateway was sent the INVITE."""
+        return was_sent(self.reason, self.code, self.pdd_ms)
+
+
+def was_sent(reason: str, code: int, pdd_ms: int | None) -> bool:
+    """Return whether a gateway was sent the INVITE, by the columns of its attempt."""
+    return bool(code) or pdd_ms is not None or reason not in UNSENT_REASONS
 
 
 CUSTOMER: Final = "customer"

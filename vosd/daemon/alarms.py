@@ -173,7 +173,7 @@ class SwitchMeasures:
     def media_ports_used(self) -> float | None:
         """Return which percentage of the media ports is in use; None = media are not relayed."""
         media = self._service.node.media
-        return None if media is None else media.used_percent(self._clock.now())
+        return None if media is None or not media.parts.relays else media.used_percent(self._clock.now())
 
     def prefix_takings(self) -> Mapping[PrefixPair, Takings]:
         """Return the same by prefix of the customer's rate, since it was asked last, of a limited number of them."""

@@ -139,7 +139,7 @@ class Surroundings(NamedTuple):
     ask_others: Callable[[HeldRequest], None] | None = None
     """Has others judge passwords; None = there are none."""
     media: SwitchMedia | None = None
-    """Has media relayed, in the place of another doorkeeper; None = they go from party to party."""
+    """Limits codecs and has media relayed, in the place of another doorkeeper; None = neither."""
 
 
 class Node:
@@ -168,7 +168,6 @@ class Node:
             around.names.locate,
             around.auth_gate or self.authenticator,
             around.placed,
-            around.doorkeeper if around.media is None else around.media.keeper,
         )
         flows = self.endpoint.flows
         self.trace = CallTraces(trace, self.knows)
@@ -196,9 +195,9 @@ class Node:
         )
         self.switch.live.country_of = around.country_of
         self.media = around.media
-        if self.media is not None:
-            self.switch.services.media = self.media.calls
-            self._judge_media(self.media, catalogue)
+        self._judge_media(catalogue)
+        if around.doorkeeper is not None:
+            self.endpoint.examine_by(around.doorkeeper, self.switch.notices.doorkeeper_failed)
         self.hep: HepMirror | None = None
         """Copies messages for a capture server; ``copy_messages`` sets it."""
         self.vendors = VendorLinks(self.endpoint, around.names, self.switch.live, around.draw)
@@ -208,8 +207,8 @@ class Node:
     def swap_catalogue(self, catalogue: Catalogue, now: Instant, changed: Iterable[Account] | None = None) -> None:
         """Put another catalogue in force; its accounts have credits by now (``TermsInForce.swap``)."""
         self.switch.terms.swap(catalogue, changed)
+        self._judge_media(catalogue)
         if self.media is not None:
-            self._judge_media(self.media, catalogue)
             self.media.parts.adopt(catalogue.parameters.media, catalogue.parameters.sounds)
         if self.hep is not None:
             self.hep.adopt(catalogue)
@@ -262,9 +261,18 @@ class Node:
             return False
         return access.signalling(host, self._country_of).action is AccessAction.IGNORE
 
-    def _judge_media(self, media: SwitchMedia, catalogue: Catalogue) -> None:
-        """Judge addresses of media by the rules of a catalogue from now on."""
-        access = catalogue.parameters.access
+    def _judge_media(self, catalogue: Catalogue) -> None:
+        """Judge media by the rules and trunks of a catalogue from now on.
+
+        Without a relay, calls have their media judged from the first catalogue on that limits codecs.
+        """
+        media, access = self.media, catalogue.parameters.access
+        if media is None:
+            return
+        services = self.switch.services
+        if services.media is None and (media.parts.relays or _limits_codecs(catalogue)):
+            self.endpoint.examine_by(media.keeper, self.switch.notices.doorkeeper_failed)
+            services.media = media.calls
         media.sessions.is_ignored = self._is_media_ignored if access.judges_sdp else None
         media.sessions.are_sources_judged = access.judges_rtp
 
@@ -294,3 +302,9 @@ class Node:
         if gateway.registers:
             return self.registrations.is_registered(gateway.name)
         return gateway.sound is not None or self._names.knows(gateway)
+
+
+def _limits_codecs(catalogue: Catalogue) -> bool:
+    """Return whether a trunk may not use all codecs."""
+    callers, called = catalogue.mapping_gateways.values(), catalogue.routing_gateways.values()
+    return any(caller.media.codecs for caller in callers) or any(each.media.codecs for each in called)

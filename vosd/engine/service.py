@@ -213,9 +213,7 @@ class SwitchService:
 
     def _new_media(
         self, relay: MediaRelay | None, rtpengines: RtpEngineCalls | None, settings: Settings, catalogue: Catalogue
-    ) -> SwitchMedia | None:
-        if relay is None and rtpengines is None:
-            return None
+    ) -> SwitchMedia:
         terms, addresses = catalogue.parameters.media, settings.media.addresses
         media = SwitchMedia(MediaParts(relay, self.listeners, addresses, terms, self._clock.now(), rtpengines))
         media.parts.use_sounds(catalogue.parameters.sounds)
@@ -307,7 +305,7 @@ class SwitchService:
         self._tasks.run("ends of registrations", lambda: every(EXPIRY_TICK_MS / 1_000, self._end_registrations))
         self._tasks.run("reports to the phone service", self.phone_service.run)
         self._tasks.run("live state to disk", self._state_files.run)
-        if self.node.media is not None:
+        if self.node.media is not None and self.node.media.parts.relays:
             self._watch_media(self.node.media)
         self._tasks.run("report of dropped traffic", lambda: report_dropped(self.dropped))
 

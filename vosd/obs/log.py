@@ -202,7 +202,7 @@ _encode_line: Final = msgspec.json.Encoder().encode
 
 
 def _without_code(attempt: Attempt) -> str:
-    return SILENCE if attempt.was_tried and attempt.reason not in ELSEWHERE else attempt.reason.lower()
+    return SILENCE if attempt.was_sent and attempt.reason not in ELSEWHERE else attempt.reason.lower()
 
 
 def call_line(record: CallRecord) -> None:

@@ -15,7 +15,7 @@ from vosd.sip.auth_gate import OPEN_GATE, AuthGate
 from vosd.sip.client_core import ClientCore, Placed, not_noted
 from vosd.sip.dialog.acceptance import Acceptance, PendingBye
 from vosd.sip.dialog.table import DialogTable
-from vosd.sip.door.door import Doorkeeper, Doors
+from vosd.sip.door.door import Doorkeeper, Doors, KeeperFailed
 from vosd.sip.drops import Drop, Drops
 from vosd.sip.events import AckMissing, AlarmFired, Event
 from vosd.sip.flows import Flows, Listener, Locator, resolve_no_name
@@ -52,12 +52,8 @@ class Endpoint:
         locate: Locator = resolve_no_name,
         auth_gate: AuthGate = OPEN_GATE,
         placed: Placed = not_noted,
-        doorkeeper: Doorkeeper | None = None,
     ) -> None:
-        """``placed`` is called for every INVITE that begins a dialog, before it is sent.
-
-        ``doorkeeper`` examines the messages of legs before they leave; None = they leave at once.
-        """
+        """``placed`` is called for every INVITE that begins a dialog, before it is sent."""
         self._settings = settings
         self.token = token
         self.flows = Flows(listeners, token, locate)
@@ -70,7 +66,9 @@ class Endpoint:
         """Transactions and timers; for this package, and for snapshots."""
         self.next_timer = self.store.wheel.next_due
         """Return when ``handle_timers`` is due next, in milliseconds of the monotonic clock, or None."""
-        self.doors = None if doorkeeper is None else Doors(doorkeeper, self.store.wheel, placed)
+        self._placed = placed
+        self.doors: Doors | None = None
+        """Doors of the legs that begin from now on; None = they have none, and all messages leave at once."""
         self.answered_invite = InviteServer.answered(self.store)
         """Takes the place of an INVITE that was answered with 2xx: its call lasts longer than what responses repeat."""
         self.acknowledged_invite = InviteClient.acknowledged(self.store)
@@ -100,6 +98,10 @@ class Endpoint:
             send_pending_bye=self._send_pending_bye,
             dropped=self.dropped,
         )
+
+    def examine_by(self, doorkeeper: Doorkeeper, failed: KeeperFailed) -> None:
+        """Have the messages of legs that begin from now on examined before they leave."""
+        self.doors = Doors(doorkeeper, self.store.wheel, self._placed, failed)
 
     # -- in -----------------------------------------------------------------------------------------------------
 

@@ -14,7 +14,6 @@ from sqlalchemy.engine import Row
 
 from vosd.base.errors import VosError
 from vosd.cdr.kinds import ACCOUNT_LENGTH, NAME_LENGTH
-from vosd.cdr.record import TOO_DEAR
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit import note
@@ -173,7 +172,7 @@ class SqlReconciliations:
         of_attempt = {"gateway", "code", "reason"}
         query = select(*(_attempt[name] if name in of_attempt else _cdr[name] for name in TriedCall._fields))
         began = _cdr.started_at >= since, _cdr.started_at < until
-        refused = _attempt.gateway.in_(gateways), not_(_attempt.code.between(200, 299)), _attempt.reason != TOO_DEAR
+        refused = _attempt.gateway.in_(gateways), not_(_attempt.code.between(200, 299)), schema.ATTEMPT_WAS_SENT
         joined = query.join(schema.cdr_attempt, _attempt.call_id == _cdr.call_id).where(*began, *refused)
         async with self._database.reading(unhurried=True) as connection:
             rows = (await connection.execute(joined.order_by(_cdr.started_at, _cdr.call_id, _attempt.position))).all()

@@ -10,7 +10,7 @@ reader in the order of the counter misses no commit (``cdr.export_seq``, ``accou
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, SmallInteger, String, Table, Text
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, SmallInteger, String, Table, Text, or_
 from sqlalchemy import UniqueConstraint as Unique
 from sqlalchemy.dialects.mysql import MEDIUMBLOB, MEDIUMTEXT
 from sqlalchemy.types import TypeEngine
@@ -26,7 +26,7 @@ from vosd.cdr.kinds import (
     ColumnKind,
 )
 from vosd.cdr.kinds import Column as CdrColumn
-from vosd.cdr.record import ROLE_LENGTH
+from vosd.cdr.record import ROLE_LENGTH, UNSENT_REASONS
 from vosd.storage.types import CallKey, Document, Moment, Money
 from vosd.traffic.counted import AMOUNTS, COUNTS, LOSSES
 
@@ -215,6 +215,11 @@ cdr_attempt: Final = Table(
     sqlite_with_rowid=False,
     **_IN_MYSQL,
 )
+
+ATTEMPT_WAS_SENT: Final = or_(
+    cdr_attempt.c.code > 0, cdr_attempt.c.pdd_ms.is_not(None), cdr_attempt.c.reason.not_in(UNSENT_REASONS)
+)
+"""Whether the gateway of an attempt was sent the INVITE, as ``was_sent`` says."""
 
 cdr_charge: Final = Table(
     "cdr_charge",

@@ -12,7 +12,7 @@ from sqlalchemy import Row, or_, select
 
 from vosd.callcontrol.verdicts import verdicts_in
 from vosd.cdr.past import ALWAYS_READ, PastAgent, PastCall, PastCorrection
-from vosd.cdr.record import AGENT, TOO_DEAR, VENDOR
+from vosd.cdr.record import AGENT, VENDOR
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database
@@ -91,7 +91,7 @@ async def _with_tried(connection: AsyncConnection, calls: Sequence[PastCall]) ->
     attempt = schema.cdr_attempt.c
     tried: dict[str, list[str]] = {}
     query = select(attempt.call_id, attempt.gateway).where(
-        attempt.call_id.in_([call.call_id for call in calls]), attempt.reason != TOO_DEAR
+        attempt.call_id.in_([call.call_id for call in calls]), schema.ATTEMPT_WAS_SENT
     )
     for call_id, gateway in await connection.execute(query.order_by(attempt.call_id, attempt.position)):
         tried.setdefault(call_id, []).append(gateway)

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from vosd.base.money import ZERO
-from vosd.cdr.record import ELSEWHERE, FORKED, TOO_DEAR
+from vosd.cdr.record import ELSEWHERE, FORKED, was_sent
 
 SLOT_MS: Final = 900_000
 FIVE_MS: Final = 300_000
@@ -240,7 +240,8 @@ class TrafficSums:
         if is_by_digits:
             self._add_numbers(slot, call)
         self._add_agents(slot, call, key, agents)
-        self._add_attempts(slot, key, [each for each in attempts if each.reason not in {TOO_DEAR, FORKED}])
+        sent = (each for each in attempts if was_sent(each.reason, each.code, each.pdd_ms))
+        self._add_attempts(slot, key, [each for each in sent if each.reason != FORKED])
         if call.pdd_ms is not None:
             waited = TrafficKey(
                 TrafficKind.WAIT, customer_account=key.customer_account, mapping_gateway=key.mapping_gateway,

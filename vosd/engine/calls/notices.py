@@ -39,8 +39,6 @@ class Notices(Counting):
     def __init__(self, endpoint: Endpoint) -> None:
         """``endpoint`` is asked to report BYEs that are not answered."""
         endpoint.set_unclaimed_owner(self)
-        if endpoint.doors is not None:
-            endpoint.doors.failed = self.doorkeeper_failed
         self.vendors: Mapping[str, Sequence[str]] = {}
         """Names of the routing gateways at each configured host."""
         self.near_matches = NearMatches()

@@ -23,7 +23,7 @@ from vosd.engine.media.rtpengine_calls import WAIT_MS
 from vosd.engine.media.sessions_at_rtpengines import SessionsAtRtpEngines
 from vosd.engine.media.sides import address_of, flow_of, side_of
 from vosd.engine.media.verdicts import unfit, without_session
-from vosd.media.decision import decide, decide_by_modes
+from vosd.media.decision import BY_MODE, decide, decide_by_modes
 from vosd.media.leg_media import LegMedia, MediaRefusal
 from vosd.media.source import MediaSource
 from vosd.sdp.media import BadSession, Medium, Place, media_of, with_events
@@ -429,6 +429,8 @@ class MediaKeeper:
         if other.route_choice is not None or callee.route_choice is None or attempt is None:
             media, theirs = passing.media, passing.theirs
             return bool(media.ports or theirs.ports or media.origin or theirs.origin)  # by a transfer or a pickup
+        if not self._parts.relays:
+            attempt.step, attempt.is_relayed = BY_MODE, False
         if attempt.step is None:
             far = other.facts.media
             settings = DEFAULT_MEDIA if far is None else far.settings

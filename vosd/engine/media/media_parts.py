@@ -40,6 +40,8 @@ class MediaParts:
         """
         self.relay = relay
         self.rtpengines = rtpengines
+        self.relays = relay is not None or rtpengines is not None
+        """Whether there is anything that relays media; else codecs are limited alone."""
         self.listeners = listeners
         self.addresses = addresses
         """Addresses of the relay for each listener."""

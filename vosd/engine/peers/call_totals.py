@@ -12,7 +12,7 @@ import msgspec
 
 from vosd.base.histogram import Histogram
 from vosd.base.money import ZERO
-from vosd.cdr.record import TOO_DEAR, VENDOR, CallRecord
+from vosd.cdr.record import UNSENT_REASONS, VENDOR, CallRecord
 
 DELAYS_MS: Final = (50, 100, 200, 500, 1_000, 2_000, 3_000, 5_000, 8_000, 12_000, 20_000)
 SETUPS_MS: Final = (200, 500, 1_000, 2_000, 5_000, 10_000, 15_000, 20_000, 30_000, 45_000, 60_000, 90_000, 120_000)
@@ -55,7 +55,7 @@ class CallTotals:
         """Count an ended call."""
         self.reasons[record.end_reason] += 1
         for attempt in record.attempts:
-            if attempt.reason != TOO_DEAR:
+            if attempt.code or attempt.pdd_ms is not None or attempt.reason not in UNSENT_REASONS:  # ``was_sent``
                 self.codes[attempt.code] += 1
         if record.pdd_ms is not None:
             seen = self.post_dial_delays

@@ -11,7 +11,7 @@ from vosd.base.money import format_amount
 from vosd.callcontrol.live_state import LiveState
 from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.catalogue.catalogue import Catalogue
-from vosd.cdr.record import TOO_DEAR, CallRecord
+from vosd.cdr.record import CallRecord
 from vosd.control.peers import GatewayRow
 from vosd.engine.counting import Counting
 from vosd.engine.peers.call_totals import CallTotals
@@ -188,7 +188,7 @@ def note_call(figures: Figures, record: CallRecord, mono_ms: int) -> None:
             LimitScope.MAPPING, record.mapping_gateway, mono_ms, talk_ms=talk_ms, pdd_ms=record.pdd_ms, code=code
         )
     for attempt in record.attempts:
-        if attempt.reason == TOO_DEAR:
+        if not attempt.was_sent:
             continue
         has_won = attempt.gateway == record.routing_gateway and 200 <= attempt.code < 300
         figures.note(

@@ -140,20 +140,20 @@ KeeperFailed = Callable[["WaitingMessage", Exception, Instant], None]
 """Receiver of errors of a doorkeeper, with the message that it was given."""
 
 
-def unreported(_waiting: "WaitingMessage", _error: Exception, _now: Instant) -> None:
-    """Report no error of a doorkeeper."""
-
-
 class Doors:
     """The doors of an endpoint's legs."""
 
     def __init__(
-        self, keeper: Doorkeeper, wheel: TimerWheel[TimerOwner], placed: Callable[[InviteClient], None]
+        self,
+        keeper: Doorkeeper,
+        wheel: TimerWheel[TimerOwner],
+        placed: Callable[[InviteClient], None],
+        failed: KeeperFailed,
     ) -> None:
         """``placed`` is called for every INVITE that waits: a start after a kill has to refuse its caller."""
         self.placed = placed
         self.keeper = keeper
-        self.failed: KeeperFailed = unreported
+        self.failed = failed
         self.wheel = wheel
         self.waiting: dict[Door, None] = {}
         """Doors at which messages wait."""
