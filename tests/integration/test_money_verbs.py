@@ -316,7 +316,7 @@ def test_a_period_is_closed_and_verified_from_there(booked: Installation) -> Non
     earlier = booked.vosd(*close, "2026-09-01T00:00:00Z")
     assert (earlier.exit_code, "closed until 2026-10-01" in earlier.stderr) == (1, True)
     assert booked.vosd(*close, "2999-01-01T00:00:00Z").exit_code == 1
-    assert booked.vosd(*close, "2026-11-01").exit_code == 2
+    assert booked.vosd(*close, "2026-11-01T00:00:00").exit_code == 2
 
 
 def test_a_ledger_with_differences_is_closed_by_force_only(booked: Installation) -> None:

@@ -50,9 +50,8 @@ _SECONDS: Final = re.compile(r"\d{1,9}(\.\d{1,3})?\Z", re.ASCII)
 class MomentParameter(click.ParamType[int]):
     """A point in time; the value is UTC milliseconds since the epoch.
 
-    ISO 8601 with ``Z`` or an offset, or as people say it: ``today``, ``yesterday``, ``tomorrow``, ``2026-11-22`` (its
-    begin), ``now``, ``8h`` (so long ago). Days begin at midnight of this machine's zone, and what was understood is
-    printed to standard error.
+    ISO 8601 with ``Z`` or an offset, or as people say it: ``today``, ``yesterday``, ``tomorrow``, ``now``, ``8h`` (so
+    long ago). Days begin at midnight of this machine's zone, and what was understood is printed to standard error.
     """
 
     name = "time"
@@ -63,7 +62,7 @@ class MomentParameter(click.ParamType[int]):
         self._is_exact = is_exact
 
     def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Convert the time; one with hours and without zone is wrong usage, because it is ambiguous."""
+        """Convert the time; a date or a time without zone is wrong usage, because it is ambiguous."""
         if isinstance(value, int):
             return value
         moment = None if self._is_exact else self._spoken(value)
@@ -81,14 +80,15 @@ class MomentParameter(click.ParamType[int]):
         try:
             moment = datetime.fromisoformat(value)
         except ValueError:
-            others = "" if self._is_exact else ", yesterday, 2026-03-01" + (" or 8h" if self._is_past else "")
+            others = "" if self._is_exact else ", yesterday or 8h" if self._is_past else " or tomorrow"
             self.fail(f"{value!r} is not a time such as 2026-03-01T12:00:00Z{others}", param, ctx)
         if moment.tzinfo is None:
-            self.fail(f"{value!r} has no zone: write Z for UTC, or an offset such as +02:00", param, ctx)
+            example = f"{value}T00:00:00Z" if _DAY.match(value) else "Z"
+            self.fail(f"{value!r} has no zone: write {example} for UTC, or an offset such as +02:00", param, ctx)
         return moment
 
     def _spoken(self, value: str) -> datetime | None:
-        """Return what a word, a day or a duration means in the zone of this machine; None for another form."""
+        """Return what a word or a duration means in the zone of this machine; None for another form."""
         word, now = value.lower(), datetime.fromtimestamp(_now_s(), UTC).astimezone()
         ago = _duration(word) if self._is_past else None
         if word == "now" or ago is not None:
@@ -96,19 +96,31 @@ class MomentParameter(click.ParamType[int]):
                 return now - (ago or timedelta())
             except OverflowError:
                 return None
-        if word in _DAYS:
-            day = now.date() + timedelta(days=_DAYS[word])
-        elif _DAY.match(word):
-            try:
-                day = date.fromisoformat(word)
-            except ValueError:
-                return None
-        else:
+        if word not in _DAYS:
             return None
+        return datetime.combine(now.date() + timedelta(days=_DAYS[word]), time()).astimezone()
+
+
+class BookDate(click.ParamType[int | date]):
+    """A point in time with its zone (UTC milliseconds), or a date, which begins in the zone of the books."""
+
+    name = "date"
+
+    def convert(self, value: str | int | date, param: click.Parameter | None, ctx: click.Context | None) -> int | date:
+        """Convert the date or the time."""
+        if not isinstance(value, str):
+            return value
+        if not _DAY.match(value):
+            return EXACT.convert(value, param, ctx)
         try:
-            return datetime.combine(day, time()).astimezone()
-        except (OverflowError, ValueError, OSError):
-            return None
+            return date.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is no date", param, ctx)
+
+
+def beginning_of_day(day: date, zone: ZoneInfo) -> int:
+    """Return when a date begins in a zone, UTC milliseconds."""
+    return (datetime.combine(day, time(), zone) - _EPOCH) // timedelta(milliseconds=1)
 
 
 class Duration(click.ParamType[int]):
@@ -300,6 +312,7 @@ def _login() -> str:
 MOMENT = MomentParameter()
 COMING = MomentParameter(is_past=False)
 EXACT = MomentParameter(is_past=False, is_exact=True)
+BOOK_DATE = BookDate()
 DURATION = Duration()
 EXPIRY = ExpiryTime()
 MONTH = CalendarMonth()

@@ -4,6 +4,7 @@ import asyncio
 import sys
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final, Protocol
+from zoneinfo import ZoneInfo
 
 import click
 from msgspec.structs import asdict
@@ -11,7 +12,17 @@ from msgspec.structs import asdict
 from vosd.base.money import format_amount
 from vosd.cdr.columns import iso_utc
 from vosd.cli import output
-from vosd.cli.arguments import EXACT, MOMENT, MONTH, ZONE, as_option, ask, operator_option, yes_option
+from vosd.cli.arguments import (
+    BOOK_DATE,
+    MOMENT,
+    MONTH,
+    ZONE,
+    as_option,
+    ask,
+    beginning_of_day,
+    operator_option,
+    yes_option,
+)
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.csv_form import csv_option, csv_writer
 from vosd.cli.office import in_office, principal
@@ -19,7 +30,7 @@ from vosd.cli.statements import balances, profit, statement
 from vosd.wiring.office import office_of
 
 if TYPE_CHECKING:
-    from zoneinfo import ZoneInfo
+    from datetime import date
 
     from vosd.admin.ledger import EntrySheet, Month
     from vosd.admin.office.ledger import VerifiedLedger
@@ -182,7 +193,7 @@ def minimum(invocation: Invocation, month: "Month", zone: "ZoneInfo | None", ope
 
 
 @ledger.command("close")
-@click.option("--until", type=EXACT, required=True, metavar="DATE", help="Entries dated before are closed.")
+@click.option("--until", type=BOOK_DATE, required=True, metavar="DATE", help="Entries dated before are closed.")
 @click.option("--memo", metavar="TEXT")
 @click.option("--force", is_flag=True, help="Close although vosd ledger verify finds differences.")
 @yes_option
@@ -190,12 +201,15 @@ def minimum(invocation: Invocation, month: "Month", zone: "ZoneInfo | None", ope
 @json_option
 @pass_invocation
 def close(
-    invocation: Invocation, until: int, memo: str | None, force: bool, yes: bool, operator: str, as_json: bool
+    invocation: Invocation, until: "int | date", memo: str | None, force: bool, yes: bool, operator: str, as_json: bool
 ) -> None:
     """Close a period: note the balance of every account at a date, from where vosd ledger verify starts from then on.
 
-    It asks before. The ledger is verified first. What is booked later counts for the next period, whatever its date.
+    A date begins in the zone of `invoices.timezone`. It asks before. The ledger is verified first. What is booked later
+    counts for the next period, whatever its date.
     """
+    if not isinstance(until, int):
+        until = beginning_of_day(until, ZoneInfo(invocation.excerpt.settings.invoices.zone))
     ask(f"Entries before {iso_utc(until)} cannot be changed or opened again. Close the period?", yes=yes)
     from vosd.admin.office.ledger import ClosePeriod, close_period
 

@@ -41,7 +41,7 @@ payment.add_command(import_file)
 
 @payment.command("add")
 @click.option("--account", "account_id", required=True, metavar="ID")
-@click.option("--amount", type=AMOUNT, metavar="DECIMAL", help="Negative for an adjustment alone; zero takes none.")
+@click.option("--amount", type=AMOUNT, metavar="DECIMAL", help="Zero takes none; negative ones are adjustments.")
 @click.option(
     "--type",
     "kind",
@@ -77,6 +77,8 @@ def add(
         account=account_id, amount=amount, type=PaymentType(kind), reference=reference, memo=memo, force=force
     )
     if amount is not None:
+        if amount < 0 and order.type is PaymentType.PAYMENT:
+            output.remark("a payment below zero takes money: say why by --type adjustment or refund (without a sign)")
         _ask_above(invocation, amount, f"a {kind} of {format_amount(amount)} on {account_id}", yes=yes)
     show_booked(in_office(invocation, lambda office: book_payment(office, who, order)), as_json=as_json)
 

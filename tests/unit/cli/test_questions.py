@@ -79,6 +79,13 @@ def test_a_period_is_not_closed_without_an_answer(books: Path) -> None:
     assert vosd(*CLOSE, "--yes").exit_code == 0
 
 
+def test_a_period_is_closed_at_a_date_in_the_zone_of_the_books(books: Path) -> None:
+    config = books.parent / "vosd.yaml"
+    config.write_text(f"{config.read_text()}invoices: {{timezone: Europe/Berlin}}\n")
+    done = vosd("ledger", "close", "--yes", "--until", "2025-11-01")
+    assert (done.exit_code, "closed until 2025-10-31T23:00:00.000Z" in done.stdout) == (0, True), done.stderr
+
+
 @pytest.mark.usefixtures("terminal")
 def test_unlimited_never_asks(books: Path) -> None:
     config = books.parent / "vosd.yaml"
@@ -86,11 +93,11 @@ def test_unlimited_never_asks(books: Path) -> None:
     assert pay("999999999").exit_code == 0
 
 
-def test_a_negative_payment_is_an_adjustment_or_a_refund(books: Path) -> None:
-    refused = pay("-5")
-    assert (refused.exit_code, "a correction is --type adjustment" in refused.stderr) == (2, True)
-    assert pay("-5", "--type", "adjustment").exit_code == 0
-    assert booked(books) == 1
+def test_a_negative_payment_is_booked_with_a_warning_that_names_adjustments_and_refunds(books: Path) -> None:
+    done = pay("-5")
+    assert (done.exit_code, "--type adjustment or refund" in done.stderr) == (0, True)
+    assert pay("-5", "--type", "adjustment").stderr == ""
+    assert booked(books) == 2
 
 
 def as_user(name: str, *words: str) -> Result:

@@ -92,7 +92,8 @@ class BookPayment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     account: str
     amount: Decimal | None = None
-    """Amount; a refund has the amount that is paid back. Type zero alone has none."""
+    """Amount; a refund has the amount that is paid back. Type zero alone has none. Below zero, a payment takes back one
+    that was booked; ``adjustment`` and ``refund`` say why money is taken."""
     type: PaymentType = PaymentType.PAYMENT
     """Type of the payment."""
     reference: str | None = None
@@ -131,9 +132,6 @@ async def book_payment(office: Office, who: Principal, order: BookPayment) -> Re
     if scope.agent is not None:
         _check_payment_of_agent(order, scope)
     amount = order.amount or ZERO
-    if order.type is PaymentType.PAYMENT and amount < 0:
-        remedy = "a correction is `type` adjustment, and what is paid back is `type` refund without a minus sign"
-        raise OrderError("amount", "of a payment is what was received", remedy)
     scope.require_ledger(order.account)
     order = _referred(order)
     is_own = scope.agent in {None, order.account}
