@@ -9,7 +9,7 @@ from vosd.catalogue.by_difference import assemble_changes
 from vosd.catalogue.catalogue import CallParameters, Catalogue
 from vosd.catalogue.dids import did_table
 from vosd.catalogue.exchange import Exchange
-from vosd.catalogue.groups import check_groups, with_group_hosts, with_members
+from vosd.catalogue.groups import check_groups, with_group_hosts, with_members, with_named_groups
 from vosd.catalogue.merge import CHANGING, Merged, merge
 from vosd.catalogue.number_rules import number_rules, sections_of
 from vosd.catalogue.problems import ProblemList
@@ -58,7 +58,7 @@ def assemble(
     """
     reused = reused or Reused()
     reused.begin()
-    merged = merge(sources, problems)
+    merged = with_named_groups(merge(sources, problems))
     parameters = CallParameters() if merged.parameters is None else merged.parameters.value
     rest = rest_of(merged)
     currencies = Currencies(
@@ -171,6 +171,8 @@ def _whole(
         dids=dids,
         called_trunks=called_trunks,
         gateway_groups=merged.gateway_groups.values(),
+        limits_codecs=any(each.media.codecs for each in trunks_and_phones.values())
+        or any(each.media.codecs for each in vendors.values()),
         plans=tables.plans,
         users=domains.pop(""),
         domains=domains,

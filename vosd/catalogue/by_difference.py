@@ -176,6 +176,7 @@ class _Next:
             accounts=accounts,
             rate_groups=rates.groups,
             mapping_gateways=gateways,
+            limits_codecs=before.limits_codecs or any(each.media.codecs for each in values.values()),
             routes=rates.tables.routes,
             plans=rates.tables.plans,
             sources=self._sources(values),

@@ -181,6 +181,8 @@ class Catalogue:
     agents: Mapping[str, tuple[Account, ...]] = field(default_factory=dict)
     """By account, the agents above it, its own first; accounts without any are left out."""
 
+    limits_codecs: bool = field(default=False, compare=False)
+    """Whether a trunk may not use all codecs, or one that is gone might not."""
     typical_prices: TypicalPrices = field(default_factory=TypicalPrices, compare=False)
     """Prices of rates for calls of usual length."""
     changes: Changes | None = field(default=None, compare=False)

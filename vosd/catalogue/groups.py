@@ -1,5 +1,6 @@
 """Groups of addresses and of routing gateways: their members must exist, and take the place of the group's name."""
 
+import dataclasses
 from collections.abc import Iterable, Iterator
 
 import msgspec
@@ -8,13 +9,27 @@ from vosd.catalogue.merge import Merged
 from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.source import Definition, row_key
 from vosd.routing.plan import RouteRow, RoutingPlan
-from vosd.trunks.gateways import MappingGateway
+from vosd.trunks.gateways import MappingGateway, RoutingGateway
 from vosd.trunks.scope import SharedLimit
 
 
+def with_named_groups(merged: Merged) -> Merged:
+    """Return the definitions with gateway groups that have the routing gateways which name them."""
+    named = [each.value for each in merged.routing_gateways.sound.values() if each.value.groups]
+    if not named:
+        return merged
+    joined = dict(merged.gateway_groups.sound)
+    for name, group in joined.items():
+        gateways = group.value.gateways | {each.name for each in named if name in each.groups}
+        joined[name] = group._replace(value=msgspec.structs.replace(group.value, gateways=gateways))
+    return merged._replace(gateway_groups=dataclasses.replace(merged.gateway_groups, sound=joined))
+
+
 def check_groups(merged: Merged, problems: ProblemList) -> None:
-    """Check that the members of gateway groups exist, and that no group has the name of a routing gateway."""
+    """Check that gateway groups have members which exist, and that none has the name of a routing gateway."""
     for name, group in merged.gateway_groups.sound.items():
+        if not group.value.gateways:
+            problems.error(*group.at("gateways"), "at least one routing gateway")
         for member in sorted(group.value.gateways):
             merged.routing_gateways.find(member, group, "gateways", problems)
         namesake = merged.routing_gateways.sound.get(name)
@@ -40,6 +55,12 @@ def check_rows_of_groups(plan: Definition[RoutingPlan], merged: Merged, problems
             if value is not None and row.gateway in merged.gateway_groups.sound:
                 expected = f"a routing gateway beside {key}: {row.gateway!r} is a group, which has limits of its own"
                 problems.error(*plan.at(f"{row_key(index)}.{key}"), expected, str(value))
+
+
+def check_own_groups(gateway: Definition[RoutingGateway], merged: Merged, problems: ProblemList) -> None:
+    """Report groups that a routing gateway names and that do not exist."""
+    for name in sorted(gateway.value.groups):
+        merged.gateway_groups.find(name, gateway, "groups", problems)
 
 
 def members(name: str, merged: Merged) -> frozenset[str]:

@@ -13,7 +13,7 @@ from vosd.base.parts import give_way
 from vosd.billing.accounts import Account, AccountType
 from vosd.catalogue.doubtful_trunks import check_denied, check_sources, warn_of_unlimited
 from vosd.catalogue.exchange import Exchange
-from vosd.catalogue.groups import groups_of, with_group_hosts
+from vosd.catalogue.groups import check_own_groups, groups_of, with_group_hosts
 from vosd.catalogue.merge import Merged
 from vosd.catalogue.overrides import destination_name
 from vosd.catalogue.problems import ProblemList
@@ -149,6 +149,7 @@ def settled_vendor(
     """
     vendor = definition.value
     check_vendor(definition, merged, problems)
+    check_own_groups(definition, merged, problems)
     check_rates_of_trunk(vendor, definition, merged, accounts, exchange, problems)
     groups, limits = groups_of(vendor.name, merged)
     if groups:

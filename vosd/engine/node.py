@@ -270,7 +270,7 @@ class Node:
         if media is None:
             return
         services = self.switch.services
-        if services.media is None and (media.parts.relays or _limits_codecs(catalogue)):
+        if services.media is None and (media.parts.relays or catalogue.limits_codecs):
             self.endpoint.examine_by(media.keeper, self.switch.notices.doorkeeper_failed)
             services.media = media.calls
         media.sessions.is_ignored = self._is_media_ignored if access.judges_sdp else None
@@ -302,9 +302,3 @@ class Node:
         if gateway.registers:
             return self.registrations.is_registered(gateway.name)
         return gateway.sound is not None or self._names.knows(gateway)
-
-
-def _limits_codecs(catalogue: Catalogue) -> bool:
-    """Return whether a trunk may not use all codecs."""
-    callers, called = catalogue.mapping_gateways.values(), catalogue.routing_gateways.values()
-    return any(caller.media.codecs for caller in callers) or any(each.media.codecs for each in called)

@@ -54,6 +54,19 @@ def test_routing_gateways_have_the_limits_of_their_groups_behind_that_of_their_a
     )
 
 
+def test_a_routing_gateway_may_name_its_groups_as_groups_name_their_gateways(site):
+    group = "gateway_groups: [{name: pair, max_concurrent: 3}, {name: rest, gateways: carrier}]\n"
+    plan = "routing_plans: [{name: by-group, gateways: pair}]\n"
+    text = group + plan + site.minimal.replace("{name: carrier, ", "{name: carrier, groups: [pair, rest], ")
+    catalogue = site.load(text).catalogue
+    vendor = catalogue.routing_gateways["carrier"]
+    assert (vendor.groups, catalogue.plans["by-group"].plan.names) == ({"pair", "rest"}, {"carrier"})
+    assert vendor.shared_limits == (SharedLimit(LimitScope.GROUP, "pair", 3, None),)
+    assert catalogue.gateway_groups["pair"].gateways == {"carrier"}
+    (problem,) = site.errors(text.replace("groups: [pair, rest]", "groups: [pear, pair]"))
+    assert "routing_gateways[carrier].groups: value 'pear': expected the name of a gateway group" in problem
+
+
 def test_a_plan_and_its_routes_name_the_gateways_of_a_group(site):
     site.write("routes.csv", "prefix,gateway,priority\n44,pair,7\n")
     plans = "routing_plans: [{name: by-group, gateways: pair}, {name: by-line, routes_file: routes.csv}]\n"

@@ -55,6 +55,7 @@ _GATEWAY: Final = Conversion(
     RoutingGateway,
     by_hand={
         "address": "addresses",
+        "groups": "groups",
         "outbound_proxy": "addresses",
         "prefixes": "prefixes",
         "failover_codes": "failover_codes",
@@ -121,6 +122,7 @@ def routing_gateway(
     gateway = _GATEWAY(
         keys,
         numbers=None if numbers == _NO_RULES else numbers,
+        groups=frozenset(keys.groups),
         addresses=_addresses(keys),
         prefixes=_prefixes(keys),
         failover_codes=_failover_codes(keys, parameters, routing),

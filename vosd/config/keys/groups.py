@@ -33,15 +33,9 @@ class GatewayGroupKeys(Keys):
     name: Annotated[str, object_name()]
     """Unique among the gateway groups, and no name of a routing gateway."""
     gateways: Annotated[tuple[Annotated[str, object_name("routing_gateways")], ...], BeforeValidator(one_or_many)] = ()
-    """The routing gateways; one may be in several groups."""
+    """The routing gateways, beside those that name the group in ``groups``; one may be in several groups."""
     max_concurrent: Annotated[int | None, limit()] = None
     """Calls of all its gateways at the same time. A gateway without room in one of its groups is left out, and the
     next is tried."""
     max_cps: Annotated[int | None, limit()] = None
     """Attempts at all its gateways in the preceding 1000 ms."""
-
-    @model_validator(mode="after")
-    def _has_gateways(self) -> "GatewayGroupKeys":
-        if not self.gateways:
-            raise KeyProblemError("gateways", "at least one routing gateway")
-        return self

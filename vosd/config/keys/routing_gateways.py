@@ -123,6 +123,8 @@ class RoutingGatewayKeys(DeclaredKeys):
     """Before it no call uses the gateway."""
     valid_to: Annotated[int | None, end_of_validity()] = None
     """After it no call uses the gateway; of a day, after its end."""
+    groups: Annotated[tuple[Annotated[str, object_name("gateway_groups")], ...], BeforeValidator(one_or_many)] = ()
+    """Groups of ``gateway_groups`` that it is in, beside those that name it."""
     partner: Annotated[str | None, object_name()] = None
     """Calls that came from an account of the same ``partner`` never go to it. Default: the account's."""
     progress_timeout: Annotated[int, milliseconds(50, 600_000)] = 6_000
