@@ -12,7 +12,7 @@ import os
 import re
 import textwrap
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
@@ -153,10 +153,21 @@ class Family(click.Group):
 class VerbDirectory(Family):
     """The whole command line, from a table of verb to ``module:name``; a module is imported when needed."""
 
-    def __init__(self, *args: Any, table: Mapping[str, str], summaries: Mapping[str, str], **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, table: Mapping[str, str], summaries: Mapping[str, str], not_built: Set[str], **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self._table = table
         self._summaries = summaries
+        self._not_built = not_built
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the verb; one of a capability that does not exist yet is wrong usage that says so."""
+        if args and args[0] in self._not_built:
+            ctx.fail(f"vosd {args[0]} is not built yet")
+        return super().resolve_command(ctx, args)
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
         """List the verbs in the order of the table: the most frequently used first."""

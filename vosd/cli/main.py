@@ -56,6 +56,8 @@ VERBS: Final = {
     "api": "vosd.cli.api:api",
 }
 """Verb to its command, in the order in which ``vosd --help`` lists them."""
+NOT_BUILT: Final = frozenset({"package", "cards"})
+"""Verbs of capabilities that do not exist yet."""
 SUMMARIES: Final = {
     "help": "Show the page of a verb, as --help does: vosd help, vosd help cdr list.",
     "run": "Run the switch in the foreground; SIGHUP loads the configuration again,...",
@@ -114,7 +116,11 @@ def _show_version(ctx: click.Context, _param: click.Parameter, value: bool) -> N
 
 
 @click.group(
-    cls=VerbDirectory, table=VERBS, summaries=SUMMARIES, context_settings={"help_option_names": ["-h", "--help"]}
+    cls=VerbDirectory,
+    table=VERBS,
+    summaries=SUMMARIES,
+    not_built=NOT_BUILT,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.option(
     "--version",

@@ -151,7 +151,7 @@ class IncomingRules:
 class OutgoingRules:
     """The rules of a routing gateway."""
 
-    __slots__ = ("_callee_rewrite", "_caller", "_callers", "_tech_prefix")
+    __slots__ = ("_callee_rewrite", "_caller", "_callers", "_form", "_tech_prefix")
 
     def __init__(
         self, numbers: OutgoingNumbers, lists: Mapping[str, NumberList], pools: Mapping[str, NumberPool]
@@ -159,10 +159,13 @@ class OutgoingRules:
         self._callers = AllowDeny(numbers.caller_allow, numbers.caller_deny, lists)
         self._callee_rewrite = _rules(numbers.callee_rewrite)
         self._tech_prefix = numbers.tech_prefix
+        self._form = numbers.caller_format
         self._caller = _CallerRules(numbers.caller_rewrite, pools.get(numbers.caller_pool or ""))
 
     def objection(self, caller: str) -> str | None:
         """Return why the gateway takes no call of this caller; None = it does."""
+        if self._form is not None and not self._form.replacement and not self._form.fits(caller):
+            return f"calling number {caller or 'none'} has not the form of caller_format"
         shown = compared_caller(caller)
         objection = self._callers.objection(shown)
         return self._caller.objection() if objection is None else f"calling number {shown} is {objection}"
@@ -173,6 +176,8 @@ class OutgoingRules:
             callee = self._callee_rewrite.rewritten(callee, draw) or callee
         if self._tech_prefix:
             callee = self._tech_prefix + for_matching(callee)
+        if self._form is not None and self._form.replacement and not self._form.fits(caller):
+            caller = self._form.replacement
         return SentNumbers(callee, self._caller.applied(caller, draw, take))
 
 

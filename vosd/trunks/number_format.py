@@ -84,7 +84,7 @@ class NumberFormat(msgspec.Struct, frozen=True):
 
 
 class CallerFormat(msgspec.Struct, frozen=True):
-    """The form that a customer's calling numbers must have."""
+    """The form that calling numbers of a customer, or for a vendor, must have."""
 
     form: NumberNotation = NumberNotation.AS_IS
     national_prefix: str = "0"
@@ -92,7 +92,7 @@ class CallerFormat(msgspec.Struct, frozen=True):
     """Fewest digits."""
     longest: int = 15
     replacement: str = ""
-    """The calling number of calls with another one; empty = they are refused."""
+    """The calling number of calls with another one; empty = a customer's are refused, and a vendor is left out."""
 
     def fits(self, number: str) -> bool:
         """Return whether a number has the form."""

@@ -56,3 +56,5 @@ class OutgoingNumbers(msgspec.Struct, frozen=True):
     """In front of the called number, behind all rewriting."""
     caller_rewrite: Pairs = ()
     caller_pool: str | None = None
+    caller_format: CallerFormat | None = None
+    """The form that calling numbers must have before they are changed; None = any."""

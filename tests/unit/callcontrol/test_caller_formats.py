@@ -8,7 +8,7 @@ from doubles.virtual.vendor import answers
 
 from vosd.routing.special_numbers import SpecialNumbers
 from vosd.trunks.number_format import CallerFormat, NumberNotation
-from vosd.trunks.number_rules import IncomingNumbers, Pairs
+from vosd.trunks.number_rules import IncomingNumbers, OutgoingNumbers, Pairs
 
 MAIN = "+4930123400"
 
@@ -69,3 +69,36 @@ def test_an_emergency_call_is_known_behind_what_its_trunk_dials_in_front_of_the_
 def test_without_a_replacement_the_call_is_refused_and_recorded():
     call, record, invites = called(CallerFormat(NumberNotation.PLUS_E164), "4930123456")
     assert (call.final, record.end_reason, record.caller_in, invites) == (403, "Number Not Allowed", "4930123456", [])
+
+
+def sent_to(*forms: CallerFormat | None, caller: str, **keys: object):
+    """Return the record of a call and what each vendor was sent as its caller; each has a form of its own."""
+    vendors = [
+        vendor_gateway(index, prefixes=("*",), allow_unrated=True, numbers=OutgoingNumbers(caller_format=form, **keys))
+        for index, form in enumerate(forms)
+    ]
+    scene = Scene(catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), *vendors]))
+    for vendor in scene.vendors[: len(forms)]:
+        vendor.script = answers(0)
+    call = scene.caller.call(CALLEE, Intent(caller=caller, hang_up_after_ms=1_000))
+    scene.wire.run_until(lambda: call.is_over)
+    invites = [[each.invite for each in vendor.calls] for vendor in scene.vendors[: len(forms)]]
+    return scene.close(), [["".join(invite["From"]) for invite in each] for each in invites]
+
+
+def test_a_vendor_is_left_out_for_callers_of_another_form_than_it_wants():
+    form = CallerFormat(NumberNotation.E164, shortest=10)
+    record, (first, second) = sent_to(form, None, caller="7001")
+    assert (first, len(second), record.routing_gateway) == ([], 1, "vendor-1")
+    record, _ = sent_to(form, caller="7001")
+    assert (record.end_reason, record.sip_code) == ("No Available Route", 503)
+    assert "calling number 7001 has not the form of caller_format" in str(record.verdicts)
+    record, _ = sent_to(form, None, caller="493012345600")
+    assert record.routing_gateway == "vendor-0"
+
+
+def test_a_vendor_may_be_sent_another_number_in_place_of_one_in_another_form():
+    form = CallerFormat(NumberNotation.E164, replacement="4930123400")
+    record, ((shown,), _) = sent_to(form, None, caller="+4930555", caller_rewrite=(("49", "0"),))
+    assert "<sip:030123400@" in shown
+    assert record.caller_out == "030123400"

@@ -16,7 +16,7 @@ from vosd.config.assembly.media import MEDIA, trunk_media
 from vosd.config.assembly.session_timers import session_timer_settings
 from vosd.config.assembly.sounds import check_sound, missing_player
 from vosd.config.assembly.stir import vendor_signatures
-from vosd.config.assembly.trunk_headers import number_format, trunk_causes, trunk_headers
+from vosd.config.assembly.trunk_headers import caller_format, number_format, trunk_causes, trunk_headers
 from vosd.config.keys.parameters import ParameterKeys
 from vosd.config.keys.routing import RoutingKeys
 from vosd.config.keys.routing_gateways import RoutingGatewayKeys
@@ -74,7 +74,7 @@ _GATEWAY: Final = Conversion(
         "end_code": "sound",
     },
 )
-_NUMBERS: Final = Conversion(RoutingGatewayKeys, OutgoingNumbers)
+_NUMBERS: Final = Conversion(RoutingGatewayKeys, OutgoingNumbers, by_hand={"caller_format": "caller_format"})
 require_all_used(
     RoutingGatewayKeys,
     _DIALECT,
@@ -118,7 +118,7 @@ def routing_gateway(
         credentials = read_credentials(
             keys.dynamic, keys.dynamic.username, section, label, installation.digest, problems
         )
-    numbers = _NUMBERS(keys)
+    numbers = _NUMBERS(keys, caller_format=caller_format(keys.caller_format))
     gateway = _GATEWAY(
         keys,
         numbers=None if numbers == _NO_RULES else numbers,

@@ -20,7 +20,7 @@ from vosd.config.keys.proofs import DynamicKeys
 from vosd.config.keys.session_timers import SessionTimerKeys
 from vosd.config.keys.stir import VendorStirKeys
 from vosd.config.keys.templates import TEMPLATE_KEY
-from vosd.config.keys.trunk_headers import BodyKeys, CauseKeys, HeaderKeys, NumberFormatKeys
+from vosd.config.keys.trunk_headers import BodyKeys, CallerFormatKeys, CauseKeys, HeaderKeys, NumberFormatKeys
 from vosd.config.keys.trunk_presets import TrunkPreset
 from vosd.config.keys.vendors import LoginKeys, PingKeys, RegisterKeys
 from vosd.config.reader.addresses import destination, listener
@@ -186,6 +186,7 @@ class RoutingGatewayKeys(DeclaredKeys):
     causes: CauseKeys = CauseKeys()
     stir: VendorStirKeys = VendorStirKeys()
     number_format: NumberFormatKeys = NumberFormatKeys()
+    caller_format: CallerFormatKeys = CallerFormatKeys()
 
     declared_by: ClassVar[tuple[type[Struct], ...]] = (RoutingGateway, CalleeDialect)
     shared: ClassVar[tuple[type[Keys], ...]] = (OutgoingNumberKeys, TrunkMediaKeys)

@@ -114,7 +114,7 @@ class NumberFormatKeys(Keys):
 
 
 class CallerFormatKeys(Keys):
-    """Form that its calling numbers must have. Default: any."""
+    """Form that calling numbers from a customer, or for a vendor, must have. Default: any."""
 
     form: Annotated[NumberNotation, choice(NumberNotation)] = NumberNotation.AS_IS
     """``e164`` in digits, ``plus_e164`` or ``tel`` with a plus sign, ``national`` with the national prefix; ``as_is``
@@ -126,7 +126,8 @@ class CallerFormatKeys(Keys):
     longest: Annotated[int, whole(1, 32)] = 15
     """Most digits."""
     replacement: Annotated[str, telephone_number()] = ""
-    """The calling number of calls that show another one. Default: they are refused with 403."""
+    """The calling number of calls that show another one. Default: those of a customer are refused with 403, and a
+    vendor is left out."""
 
     @property
     def is_given(self) -> bool:
