@@ -56,7 +56,7 @@ def test_a_run_says_what_keeps_records_and_what_went(site):
     assert site.document("cdr", "list") == []
     assert "ann" in site.vosd("retention", "history").output
     assert "customer-1" in site.vosd("retention", "totals").output
-    assert site.document("retention", "totals", "--since", "2100-01-01T00:00:00Z") == []
+    assert site.document("retention", "totals", "--since", "2100-01-01") == []
     assert "no records" in site.vosd("retention", "run").output
     assert site.document("ledger", "verify", "--whole")["differences"] == []
 

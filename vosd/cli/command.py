@@ -154,7 +154,12 @@ class VerbDirectory(Family):
     """The whole command line, from a table of verb to ``module:name``; a module is imported when needed."""
 
     def __init__(
-        self, *args: Any, table: Mapping[str, str], summaries: Mapping[str, str], not_built: Set[str], **kwargs: Any
+        self,
+        *args: Any,
+        table: Mapping[str, str],
+        summaries: Mapping[str, str],
+        not_built: Set[str] = frozenset(),
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self._table = table

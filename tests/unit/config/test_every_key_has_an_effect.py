@@ -174,6 +174,7 @@ INSTEAD: Final[Mapping[str, Mapping[str, Any]]] = {
     "gateway_groups.gateways": {"gateways": ["last"]},
     "gateways": {"gateways": ["carrier"]},
     "address_groups": {"address_groups": "sites"},
+    "groups": {"groups": "cheap"},
     "gateways_allow": {"gateways_allow": ["carrier"]},
     "gateways_deny": {"gateways_deny": ["carrier"]},
     "order": {"order": ["cost"]},

@@ -111,10 +111,12 @@ async def test_a_person_with_a_limit_of_its_own_books_up_to_that_alone(database:
     assert isinstance(await book_payment(office, operator("chief"), pays("99999")), tuple)
 
 
-async def test_a_payment_below_zero_is_no_payment(office: Office, database: Database) -> None:
-    with pytest.raises(OrderError, match="`type` adjustment"):
-        await book_payment(office, operator(), pays("-1"))
-    assert await audit(database) == []
+async def test_a_payment_below_zero_is_booked_but_not_for_an_agent(office: Office, database: Database) -> None:
+    (receipt,) = await book_payment(office, operator(), pays("-1"))
+    assert (receipt.type, receipt.amount) == ("payment", "-1.00")
+    with pytest.raises(OrderError, match="of an agent is above zero"):
+        await book_payment(office, agent("south"), pays("-1", account="shop"))
+    assert len(await audit(database)) == 1
 
 
 async def test_a_payment_leaves_a_line_that_says_who_by_what_and_from_where(office: Office, database: Database) -> None:
