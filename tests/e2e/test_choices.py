@@ -91,6 +91,20 @@ def test_a_protected_vendor_takes_over_from_one_that_says_nothing(stage: Stage) 
     assert order == ["carrier-silent", "carrier-d"]
 
 
+def test_another_list_of_retransmissions_holds_after_a_reload(stage: Stage) -> None:
+    """Within the half second that the silent vendor has, T1 would send its INVITE again once at most."""
+    text = text_of()
+    stage.daemon.configure(f"{text}\nparameters: {{SS_SIP_RESEND_INTERVAL: '{','.join(['0.05'] * 20)}'}}\n")
+    assert stage.daemon.succeed("reload").find("restart") < 0
+    with Peer(VENDORS["carrier-silent"]) as silent, conversing(stage, "4420", gateway="carrier-d") as (conversation,):
+        conversation.establish()
+        conversation.hang_up()
+        received = list(iter(lambda: silent.receive(0), None))
+    assert [each.method for each in received].count("INVITE") > 4
+    stage.daemon.configure(text)
+    stage.daemon.succeed("reload")
+
+
 def test_a_call_is_charged_in_the_currency_of_each_account_at_the_exchange_rates_of_its_begin(stage: Stage) -> None:
     """A reload with other rates while it runs changes nothing of it; rated again by those of its begin, it is equal."""
     text = text_of().replace('billing_rate: "0.60"', 'billing_rate: "0.60", billing_cycle: "60"')

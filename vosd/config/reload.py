@@ -25,7 +25,6 @@ RESTART_KEYS: Final[Mapping[str, str]] = {
     "state_dir": "state_dir",
     "control_socket": "control_socket",
     "cdr": "cdr",
-    "journal": "journal",
     "trace": "trace",
     "dns": "sip.dns",
     "media": "media",
@@ -69,8 +68,10 @@ def reload(
         loaded = load(path, environ, tables, definitions, remembered=remembered, opened=opened)
     except ConfigError as error:
         return Reloaded(running, error.problems, is_accepted=False)
-    waiting = _waiting(path, running, loaded)
     kept = {field: getattr(running.settings, field) for field in RESTART_KEYS}
+    resend_ms = loaded.settings.sip.timers.resend_ms  # a parameter, not of the file's ``sip``
+    kept["sip"] = replace(running.settings.sip, timers=replace(running.settings.sip.timers, resend_ms=resend_ms))
+    waiting = _waiting(path, kept, running, loaded)
     in_force = replace(loaded, settings=replace(loaded.settings, **kept))
     lost = losses(running.catalogue, loaded.catalogue, loaded.gone_rates, _ordered(running.stored, loaded.stored))
     return Reloaded(in_force, (*loaded.problems, *waiting), is_accepted=True, lost=lost)
@@ -102,12 +103,12 @@ def _changed(running: Stored, wanted: Stored, kind: str) -> set[str]:
     return {name for name, each in wanted.objects.get(kind, {}).items() if before.get(name, each) is not each}
 
 
-def _waiting(path: Path, running: Loaded, loaded: Loaded) -> tuple[DefinitionProblem, ...]:
+def _waiting(path: Path, kept: Mapping[str, object], running: Loaded, loaded: Loaded) -> tuple[DefinitionProblem, ...]:
     problems = ProblemList()
     for field, key in RESTART_KEYS.items():
         if field in _FOLLOWING and key not in loaded.places and key not in running.places:
             continue
-        if getattr(running.settings, field) != getattr(loaded.settings, field):
+        if kept[field] != getattr(loaded.settings, field):
             place = loaded.places.get(key, SourceLine(str(path), 0))
             problems.warning(place, key, "a restart: the change takes effect after it")
     return problems.in_order()

@@ -522,6 +522,7 @@ class Daemon:
             raise as_mistakes(error, loaded) from error
         _allow_files(loaded.transports.connections.most + FILES_BESIDE)
         self._transports.adjust(loaded.transports, loaded.tls)
+        self.service.adjust(loaded.settings.sip.timers, loaded.settings.journal)
         self.service.keep_alives.adjust(loaded.settings.keep_alive)
         self.service.lookups.adjust(loaded.settings.lookups)
         self.service.passwords.adjust(loaded.settings.radius)

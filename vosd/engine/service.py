@@ -20,6 +20,7 @@ from vosd.catalogue.overrides import Blocks, Overrides, overlaid
 from vosd.catalogue.ports import NoOverrides, SwitchOverrides
 from vosd.cdr.lease import Lease
 from vosd.cdr.ports import Books
+from vosd.cdr.retention import KeepSettings
 from vosd.engine.background import BackgroundTasks, every, report_dropped
 from vosd.engine.booking.away_terms import AwayTerms
 from vosd.engine.booking.balances import ACCOUNTS_AT_ONCE, Balances
@@ -67,6 +68,7 @@ from vosd.media.relay import MediaRelay
 from vosd.sip.auth_gate import Accepted
 from vosd.sip.flows import Listener
 from vosd.sip.ports import BindingStore
+from vosd.sip.settings import Timers
 from vosd.sip.wire.outgoing import Peer
 from vosd.trunks.media import PortRange
 
@@ -236,6 +238,11 @@ class SwitchService:
                 self.loop.flush(now)
 
         self._tasks.run("media", lambda: every(POLL_TICK_S, tick))
+
+    def adjust(self, timers: Timers, kept_files: KeepSettings) -> None:
+        """Send requests again by other timers, and keep booked files of the journal by other settings, from now on."""
+        self._endpoint.store.timers = timers
+        self._journal.adjust(kept_files)
 
     async def adjust_hep(self, settings: HepSettings | None) -> None:
         """Copy messages to this capture server; None = to none."""

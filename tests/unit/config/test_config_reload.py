@@ -137,6 +137,23 @@ def test_a_server_that_needs_a_socket_that_only_a_restart_opens_is_refused_until
     assert reload(path, load(path)).is_accepted
 
 
+def test_two_parameters_of_settings_are_taken_at_once_and_the_rest_of_their_settings_waits(site):
+    before = "sip: {timers: {t1: 0.4}}\nparameters: {SS_SIP_RESEND_INTERVAL: '0.5,1'}\n"
+    running = site.load(before)
+    after = before.replace("0.5,1'", "0.5,1,2', SERVER_CDR_FILE_WRITE_MAX: 10")
+    outcome = reload(site.write("vosd.yaml", after), running)
+    assert outcome.problems == ()
+    settings = outcome.in_force.settings
+    assert (settings.sip.timers.resend_ms, settings.sip.timers.give_up_ms) == ((500, 1_000, 2_000), 3_500)
+    assert settings.journal.keep_files == 10
+    outcome = reload(site.write("vosd.yaml", after.replace("t1: 0.4", "t1: 0.3")), running)
+    assert [problem.key for problem in outcome.problems] == ["sip"]
+    timers = outcome.in_force.settings.sip.timers
+    assert (timers.t1_ms, timers.resend_ms) == (400, (500, 1_000, 2_000))
+    again = reload(site.write("vosd.yaml", after), outcome.in_force)
+    assert again.problems == ()
+
+
 def test_every_setting_either_waits_for_a_restart_or_is_taken_at_once():
     taken_at_once = {
         "shutdown_grace_s",
@@ -145,6 +162,7 @@ def test_every_setting_either_waits_for_a_restart_or_is_taken_at_once():
         "start_without_s",
         "start_without_age_s",
         "log_level",
+        "journal",
         "keep_alive",
         "overload",
         "country_file",

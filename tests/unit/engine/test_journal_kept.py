@@ -80,6 +80,14 @@ def test_no_more_files_are_kept_than_were_set_and_unbooked_ones_do_not_count(dir
     assert len(files_of(directory)) > 8, "the file with the call that waits, and all that follow it, stay in use"
 
 
+def test_another_number_of_kept_files_holds_from_the_next_look_on(directory):
+    journal = opened(directory, segment_bytes=SMALL, keep=KeepSettings(keep_files=3))
+    booked_calls(journal, range(20))
+    journal.adjust(KeepSettings(keep_files=1))
+    booked_calls(journal, range(20, 24))
+    assert len(kept(directory)) == 1
+
+
 def test_many_small_files_of_short_runs_count_for_what_they_hold(directory):
     for index in range(40):
         journal = opened(directory, keep=KeepSettings(keep_files=2))

@@ -163,7 +163,7 @@ class CdrKeys(Keys):
 class JournalKeys(Keys):
     """For how long journal files are kept after all their calls are booked, in case the database loses commits.
 
-    Files have 64 MiB; those with unbooked calls are never removed and do not count. Needs a restart.
+    Files have 64 MiB; those with unbooked calls are never removed and do not count.
     """
 
     keep_minutes: Annotated[int, whole(0, 10_080)] = 60

@@ -79,7 +79,7 @@ class Files:
         """A file allocated beforehand, for the case of a full disk."""
         self.damaged: Final[set[int]] = set()
         """Numbers of files of an earlier run that could not be read completely."""
-        self._keep = keep
+        self.keep = keep
         self._seen: dict[Path, int] = {}
         """When each booked file was first seen, in monotonic milliseconds."""
 
@@ -124,7 +124,7 @@ class Files:
     def retire(self, path: Path) -> None:
         """Keep a file whose calls are all booked, out of use."""
         remove(path.with_suffix(ENDS))
-        if self._keep.keep_minutes and self._keep.keep_files:
+        if self.keep.keep_minutes and self.keep.keep_files:
             os.utime(path)
             path.rename(path.with_suffix(KEPT))
         else:
@@ -164,7 +164,7 @@ class Files:
         surplus = self._surplus(booked)
         seen = {} if mono_ms is None else {path: self._seen.get(path, mono_ms) for path in booked}
         for place, path in enumerate(booked):
-            is_old = mono_ms is not None and mono_ms - seen[path] >= 60_000 * self._keep.keep_minutes
+            is_old = mono_ms is not None and mono_ms - seen[path] >= 60_000 * self.keep.keep_minutes
             if place < surplus or is_old:
                 remove(path)
         if mono_ms is not None:
@@ -179,7 +179,7 @@ class Files:
         Every start begins a file. A switch that is restarted again and again must not lose, with many files of a few
         calls each, what a database that has lost commits would need.
         """
-        room = self._keep.keep_files * self._full_bytes
+        room = self.keep.keep_files * self._full_bytes
         for place in range(len(booked) - 1, -1, -1):
             size = booked[place].stat().st_size
             room -= min(max(size, self._full_bytes // _SMALLEST_SHARE), self._full_bytes)

@@ -200,6 +200,10 @@ class Journal(Counting):
 
     # -- life ---------------------------------------------------------------------------------------------------
 
+    def adjust(self, settings: KeepSettings) -> None:
+        """Keep booked files by other settings from now on."""
+        self._files.keep = settings
+
     def read_earlier(self) -> Earlier:
         """Read what an earlier run left, in a thread if that may take long; raises ``JournalUnusableError``."""
         return read_earlier(self._directory)
