@@ -11,6 +11,8 @@ from api.conftest import installed
 from doubles.api import ADMINISTRATOR, AGENT, VIEWER, Api, Reply
 from doubles.migrated import migrate_on_server
 
+from vosd.api.table import OPERATIONS
+
 PAYMENTS = "/accounts/acme/payments"
 
 
@@ -155,6 +157,50 @@ def test_the_ledger_is_read_page_by_page_whole_or_of_one_account(api: Api) -> No
             cursor = f"&cursor={page['next']}"
         assert len({each["id"] for each in found}) == len(found) == number
     assert api.ask("GET", "/ledger", headers={"Accept": "text/csv"}).content.count(b"\r\n") == len(everything) + 1
+
+
+def walked(api: Api, path: str, limit: int) -> list[list[dict[str, object]]]:
+    """Return the pages of a list."""
+    pages, cursor = [], ""
+    while not pages or cursor:
+        page = api.ask("GET", f"{path}{'&' if '?' in path else '?'}limit={limit}{cursor}").json
+        pages.append(page["items"])
+        cursor = f"&cursor={page['next']}" if page["next"] else ""
+    return pages
+
+
+def test_every_list_is_read_whole_page_by_page(api: Api) -> None:
+    for number in range(5):
+        assert pay(api, "1", reference=f"walk-{number}").status == 201
+    lengths = {}
+    for operation in OPERATIONS:
+        path = operation.path.replace("{account}", "acme")
+        if operation.method != "GET" or operation.listing is None or "{" in path:
+            continue
+        whole = api.ask("GET", f"{path}?limit=1000")
+        if whole.status == 200:
+            lengths[path] = len(whole.json["items"])
+            assert sum(map(len, walked(api, path, 1))) == lengths[path], path
+    assert lengths["/accounts/acme/ledger"] == lengths[PAYMENTS] >= 5
+
+
+def test_the_ledger_of_an_account_begins_with_its_last_page_and_leads_to_older_ones(api: Api) -> None:
+    for number in range(5):
+        assert pay(api, "1", reference=f"older-{number}").status == 201
+    for path in (PAYMENTS, "/accounts/acme/ledger"):
+        whole = api.ask("GET", f"{path}?limit=1000").json["items"]
+        numbers = [each["seq"] for each in whole]
+        assert numbers == sorted(numbers)
+        pages = walked(api, path, 2)
+        assert [each["seq"] for each in pages[0]] == numbers[-2:]
+        assert [each["seq"] for page in reversed(pages) for each in page] == numbers
+        for sort, order in (("id", numbers), ("-id", numbers[::-1])):
+            found = walked(api, f"{path}?sort={sort}", 2)
+            assert [each["seq"] for page in found for each in page] == order
+        lines = api.ask("GET", f"{path}?fields=seq&limit=2", headers={"Accept": "text/csv"}).content.decode()
+        assert lines.split() == ["seq", *map(str, numbers[-2:])]
+        lines = api.ask("GET", f"{path}?fields=seq", headers={"Accept": "text/csv"}).content.decode()
+        assert lines.split() == ["seq", *map(str, numbers)]
 
 
 def test_statements_of_many_accounts_and_balances_at_a_moment_are_one_request(api: Api) -> None:

@@ -379,12 +379,16 @@ def _paging(operation: Operation, wanted: PageWanted | None) -> dict[str, Any]:
     listing = operation.listing
     if wanted is None or listing is None or listing.limit is None:
         return {}
-    if listing.cursor is None:
-        return {listing.limit: wanted.limit}
+    assert listing.cursor is not None
     if not is_read_in_parts(listing, wanted):
         return {listing.limit: None, listing.cursor: None}
     check_cursor(wanted, next(each for each in msgspec.structs.fields(operation.takes) if each.name == listing.cursor))
-    return {listing.limit: maxsize if wanted.limit is None else wanted.limit + 1, listing.cursor: wanted.after}
+    paging = {listing.limit: maxsize if wanted.limit is None else wanted.limit + 1, listing.cursor: wanted.after}
+    if listing.backwards is not None and wanted.sort is not None:
+        paging[listing.backwards] = wanted.is_reversed
+    elif listing.backwards is not None and listing.ends_first:
+        paging[listing.backwards] = wanted.limit is not None or wanted.after is not None
+    return paging
 
 
 def _answer_of(operation: Operation, request: HttpRequest, result: Any) -> Answer:

@@ -68,8 +68,6 @@ def page_wanted(listing: Listing, columns: Iterable[str], query: dict[str, str],
     if form in {CSV, XLSX}:  # the first item may lack some
         fields = fields or tuple(known)
     cursor = query.pop("cursor", None)
-    if cursor is not None and listing.limit is not None and listing.cursor is None:
-        raise _bad("cursor", "is not offered by this list", "use `since` and `until`")
     filters = {name: query.pop(name) for name in listing.filters if name in query}
     return PageWanted(limit, None if cursor is None else _opened(cursor), sort, is_reversed, fields, filters, form)
 
@@ -94,7 +92,7 @@ def check_indexed(listing: Listing, asked: Iterable[str], *, is_operator: bool) 
 
 def is_read_in_parts(listing: Listing, wanted: PageWanted) -> bool:
     """Return whether the office reads a page alone: by a filter of items, or in another order, it needs the whole."""
-    is_in_order = wanted.sort in {None, listing.key} and not wanted.is_reversed
+    is_in_order = wanted.sort in {None, listing.key} and (not wanted.is_reversed or listing.backwards is not None)
     return listing.cursor is not None and is_in_order and not wanted.filters
 
 
@@ -138,12 +136,15 @@ async def whole_list(listing: Listing, items: Iterable[Any], wanted: PageWanted)
 
 async def read_list(listing: Listing, items: AsyncIterator[Any], wanted: PageWanted) -> Answer:
     """Return the part of a list that the office yields from the cursor on; it yields one more than the limit."""
-    if wanted.form:
+    if wanted.limit is None:
         return await _streamed((msgspec.to_builtins(item) async for item in items), wanted)
     rows = [msgspec.to_builtins(item) async for item in items]
-    assert wanted.limit is not None
     shown = rows[: wanted.limit]
-    following = shown[-1][listing.key] if len(rows) > wanted.limit and listing.cursor is not None else None
+    following = shown[-1][listing.key] if len(rows) > wanted.limit else None
+    if listing.ends_first and wanted.sort is None:
+        shown.reverse()
+    if wanted.form:
+        return await _streamed(each_of(shown), wanted)
     return _page([_sparse(row, wanted.fields) for row in shown], following)
 
 

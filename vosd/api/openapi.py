@@ -234,8 +234,7 @@ def _list_parameters(each: Operation) -> list[dict[str, Any]]:
                {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX}),
         _query("fields", _FIELDS, {"type": "string"}),
     ]  # fmt: skip
-    if listing.limit is None or listing.cursor is not None:
-        made.append(_query("cursor", "`next` of the page before.", {"type": "string"}))
+    made.append(_query("cursor", "`next` of the page before.", {"type": "string"}))
     if listing.sorts:
         ways = [f"{sign}{name}" for name in listing.sorts for sign in ("", "-")]
         made.append(_query("sort", "Field to sort by, - before it: backwards.", {"type": "string", "enum": ways}))

@@ -53,6 +53,10 @@ class Listing(NamedTuple):
     """Field of the order that takes the key of the last item."""
     limit: str | None = None
     """Field of the order that takes the number of items; None = the office returns the whole list."""
+    backwards: str | None = None
+    """Field of the order that has the office read the list from its end."""
+    ends_first: bool = False
+    """Whether a page without ``sort`` has the last items, in order, and ``next`` leads to those before them."""
     columns: Sequence[str] = ()
     """Fields of items whose type does not declare them."""
     unindexed: Mapping[str, Sequence[str]] = {}

@@ -135,6 +135,9 @@ async def list_statements(office: Office, who: Principal, order: ListStatements)
             yield each
 
 
+_ENTRIES_OF_ACCOUNT: Final = Listing(
+    "id", sorts=("id",), cursor="after", limit="limit", backwards="newest_first", ends_first=True
+)
 _BOOKING_PROBLEMS: Final = (
     "may_not_act", "other_currency", "out_of_scope", "own_payment", "reference_taken", "right_lacking",
     "too_little_left", "unknown_account", "was_refused",
@@ -167,14 +170,14 @@ OPERATIONS: Final = (
     Operation(
         method="GET",
         path="/accounts/{account}/payments",
-        meaning="Entries of an account that are not of calls, the oldest first; of a page the newest.",
+        meaning="Entries of an account that are not of calls: the last ones, in order; `next` leads to older ones.",
         permission=permission_of(list_entries),
         takes=ListEntries,
         run=list_entries,
         result=EntrySheet,
         problems=("out_of_scope", "unknown_account"),
-        fixed={"kinds": _BY_HAND, "after": None, "limit": None, "newest_first": False},
-        listing=Listing("id", limit="newest"),
+        fixed={"kinds": _BY_HAND, "newest": None, "newest_first": False},
+        listing=_ENTRIES_OF_ACCOUNT,
     ),
     Operation(
         method="POST",
@@ -191,14 +194,14 @@ OPERATIONS: Final = (
     Operation(
         method="GET",
         path="/accounts/{account}/ledger",
-        meaning="Entries of an account with the balance after each, the oldest first; of a page the newest.",
+        meaning="Entries of an account with the balance after each: the last ones, in order; `next` leads to older.",
         permission=permission_of(list_entries),
         takes=ListEntries,
         run=list_entries,
         result=EntrySheet,
         problems=("out_of_scope", "unknown_account"),
-        fixed={"kinds": (), "after": None, "limit": None, "newest_first": False},
-        listing=Listing("id", limit="newest"),
+        fixed={"kinds": (), "newest": None, "newest_first": False},
+        listing=_ENTRIES_OF_ACCOUNT,
     ),
     Operation(
         method="GET",
@@ -212,8 +215,10 @@ OPERATIONS: Final = (
         fixed={"newest": None},
         listing=Listing(
             "id",
+            sorts=("id",),
             cursor="after",
             limit="limit",
+            backwards="newest_first",
             unindexed=dict.fromkeys(("since", "until", "kinds", "operator"), ("account",)),
         ),
     ),
