@@ -122,12 +122,16 @@ def test_the_minimum_of_a_month_that_is_not_over_is_refused(installation: Instal
     assert installation.vosd("ledger", "minimum", "--month", "2026-09").stdout.startswith("no account has")
 
 
-def test_a_closed_account_owes_no_minimum(installation: Installation) -> None:
+def test_an_account_that_is_closed_owes_the_minimums_of_the_months_before(installation: Installation) -> None:
     owing_a_minimum(installation)
     installation.document("payment", "add", "--account", "customer-1", "--type", "zero")
+    refused = installation.vosd("account", "close", "customer-1", "--pay-out")
+    assert (refused.exit_code, "customer-1 owes" in refused.stderr) == (1, True)
+    assert "minimum/" in installation.document("ledger", "list", "--type", "minimum")[0]["reference"]
+    installation.document("payment", "add", "--account", "customer-1", "--type", "zero")
     installation.document("account", "close", "customer-1")
-    (left,) = installation.document("ledger", "minimum", "--month", "2026-09")
-    assert (left["outcome"], left["charged"]) == ("closed", "0.00")
+    (september,) = installation.document("ledger", "minimum", "--month", "2026-09")
+    assert (september["outcome"], september["charged"]) == ("booked", "20.00")
 
 
 async def beside_a_switch(installation: Installation, unbooked: Mapping[str, str], *words: str) -> tuple[Result, Any]:

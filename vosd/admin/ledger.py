@@ -28,6 +28,12 @@ class Month(NamedTuple):
     def __str__(self) -> str:
         return f"{self.year:04d}-{self.month:02d}"
 
+    @classmethod
+    def before(cls, wall_ms: int, zone: ZoneInfo) -> "Month":
+        """Return the month that is over last at a moment, UTC milliseconds."""
+        today = datetime.fromtimestamp(wall_ms / 1_000, UTC).astimezone(zone)
+        return cls(today.year, today.month - 1) if today.month > 1 else cls(today.year - 1, 12)
+
     def bounds(self, zone: ZoneInfo) -> tuple[int, int]:
         """Return its beginning and its end in a zone, UTC milliseconds; the end is the beginning of the next month."""
         following = Month(self.year + self.month // 12, self.month % 12 + 1)

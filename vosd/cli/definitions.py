@@ -56,7 +56,9 @@ _NAME: Final = click.argument("name")
 _MEMO: Final = click.option("--memo", metavar="TEXT", help="Why; kept with the version.")
 _AT: Final = click.option("--at", type=COMING, metavar="TIME", help="From when it holds; default: at once.")
 _DRY: Final = click.option("--dry-run", "is_dry", is_flag=True, help="Show what would change, and change nothing.")
-_YES: Final = click.option("--yes", is_flag=True, help="Also where it removes what running calls use.")
+_YES: Final = click.option(
+    "--yes", is_flag=True, help="Also where it removes what running calls use, or ends an account with a balance."
+)
 
 
 def change_options(command: Any) -> Any:

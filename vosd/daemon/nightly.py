@@ -36,7 +36,7 @@ def month_before(wall_ms: int, zone: ZoneInfo) -> Month | None:
     today = datetime.fromtimestamp(wall_ms / 1_000, UTC).astimezone(zone)
     if today.day > LAST_DAY:
         return None
-    return Month(today.year, today.month - 1) if today.month > 1 else Month(today.year - 1, 12)
+    return Month.before(wall_ms, zone)
 
 
 class NightlyPart:

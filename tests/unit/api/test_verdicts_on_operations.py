@@ -346,7 +346,7 @@ REQUESTS: Final[dict[str, Any]] = {
 
 BEHIND: Final[dict[str, str]] = {
     "POST /backups": "backup",
-    "DELETE /accounts/{name}": "config",
+    "DELETE /accounts/{name}": "account_not_settled",
     "DELETE /rate-groups/{name}": "config",
     "POST /waiting-payments/{id}/confirmation": "not_waiting",
     "POST /waiting-payments/{id}/refusal": "not_waiting",

@@ -15,6 +15,7 @@ from doubles.fake_switch import FakeSwitch
 from doubles.migrated import migrated
 from doubles.office import agent, office_on, operator
 
+from vosd.admin.ledger import Month
 from vosd.admin.names import UnknownAccountError
 from vosd.admin.office.account_history import ShowAccountHistory, show_account_history
 from vosd.admin.office.accounts import (
@@ -31,6 +32,7 @@ from vosd.admin.office.accounts import (
 )
 from vosd.admin.office.closing import AboveLimitError, AccountInUseError, CloseAccount, MoneyLeftError, close_account
 from vosd.admin.office.errors import OrderError
+from vosd.admin.office.minimum import BookMinimums, book_minimums
 from vosd.admin.office.office import Office
 from vosd.admin.office.overrides import BlockAccount, ClearOverrides, block_account, clear_overrides
 from vosd.admin.office.payments import BookPayment, PaymentType, book_payment
@@ -48,6 +50,8 @@ from vosd.routing.calendar import Calendar, CalendarEntry
 from vosd.storage.database import Database
 
 NOW = 1_790_000_000_000
+"""21 September 2026."""
+DAY = 86_400_000
 ACCOUNTS = (
     builders.account("south", rights=frozenset({Right.ACCOUNTS})),
     builders.account("mid", agent="south", rights=frozenset()),
@@ -259,6 +263,29 @@ async def test_an_account_that_is_closed_and_paid_out_leaves_a_line_for_each(off
     assert (booked["type"], Decimal(booked["amount"]), booked["reference"]) == ("refund", 10, f"close/{NOW}")
     await clear_overrides(office, operator(), ClearOverrides(name="acme", setting=Setting.CLOSED))
     assert (await show(office)).closed is msgspec.UNSET
+
+
+async def test_a_close_books_the_minimum_of_the_month_that_is_over_and_none_of_its_own(
+    with_accounts: Callable[..., Office],
+) -> None:
+    def books(day: int) -> Office:
+        return with_accounts(builders.account("acme", minimum_consumption=Decimal(50)), now=NOW + day * DAY)
+
+    async def minimum(month: int) -> tuple[str, str]:
+        (sheet,) = await book_minimums(books(100), operator(), BookMinimums(Month(2026, month)))
+        return sheet.outcome, sheet.charged
+
+    await pay(books(-60))  # 10.00 in July
+    with pytest.raises(MoneyLeftError, match=r"owes 40\.00"):
+        await close_account(books(0), operator(), CloseAccount(account="acme", pay_out=True))
+    await book_payment(books(0), operator(), BookPayment(account="acme", amount=Decimal(60)))
+    closed = await close_account(books(0), operator(), CloseAccount(account="acme", pay_out=True))
+    assert (closed.paid_out, closed.balance) == ("20.00", "0.00")
+    await close_account(books(70), operator(), CloseAccount(account="acme"))  # it stays closed from September on
+    assert [await minimum(month) for month in (8, 9, 10)] == [
+        ("booked before", "50.00"), ("closed", "0.00"), ("closed", "0.00"),
+    ]  # fmt: skip
+    assert await minimum(7) == ("booked", "50.00")
 
 
 async def test_a_refund_above_the_limit_of_one_person_keeps_the_account_open(

@@ -15,8 +15,10 @@ from doubles.office import Defined, agent, office_on, operator
 
 from vosd.admin.office.audit import AuditSheet, ListAudit, list_audit
 from vosd.admin.office.bulk import BulkAction, BulkObject, BulkRefusedError, ChangeObjects, change_objects
+from vosd.admin.office.closing import CloseAccount, close_account
 from vosd.admin.office.customers import ProvisionCustomer, provision_customer
 from vosd.admin.office.definitions import (
+    AccountNotSettledError,
     AlreadyDefinedError,
     CallsUsing,
     CompareVersions,
@@ -42,6 +44,7 @@ from vosd.admin.office.definitions import (
 )
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.office import Office
+from vosd.admin.office.payments import BookPayment, PaymentType, book_payment
 from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.admin.office.sheet_import import ImportSheet, OpeningBalance, SheetObject, import_sheet
 from vosd.catalogue.problems import ConfigError
@@ -87,6 +90,27 @@ def office(database: Database, tmp_path: Path) -> Office:
 
 async def audited(office: Office) -> list[AuditSheet]:
     return (await list_audit(office, operator(), ListAudit()))[::-1]
+
+
+async def test_an_account_ends_behind_its_close(database: Database, tmp_path: Path) -> None:
+    office = office_on(database, builders.account("acme", minimum_consumption=Decimal(50)), now=NOW)
+    account = SetObjects(objects=(WantedObject("accounts", "acme", {"rate_group": "sell"}),))
+    await set_objects(office, operator(), account)
+    end = EndObject(kind="accounts", name="acme")
+    assert (await end_object(office, operator(), msgspec.structs.replace(end, is_trial=True))).is_trial
+    for amount, said in (
+        (10, "the balance of account acme is not zero"),
+        (-10, "minimum consumption, and is not closed"),
+    ):
+        booked = BookPayment(account="acme", amount=Decimal(amount), type=PaymentType.ADJUSTMENT)
+        await book_payment(office, operator(), booked)
+        for order in (end, msgspec.structs.replace(end, is_trial=True)):
+            with pytest.raises(AccountNotSettledError, match=said):
+                await end_object(office, operator(), order)
+    await end_object(office, operator(), msgspec.structs.replace(end, is_confirmed=True))
+    await set_objects(office, operator(), account)
+    await close_account(office, operator(), CloseAccount(account="acme"))
+    await end_object(office, operator(), end)
 
 
 async def test_each_change_leaves_one_line_in_the_audit_without_its_passwords(office: Office) -> None:

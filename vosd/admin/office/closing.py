@@ -1,12 +1,15 @@
 """Use case of the end of an account: no more calls, and its money paid out."""
 
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import msgspec
 
+from vosd.admin.ledger import Month
 from vosd.admin.names import configured
 from vosd.admin.office.accounts import commitments
 from vosd.admin.office.bookings import add_payment
+from vosd.admin.office.minimum import BookMinimums, MinimumOutcome, book_for
 from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
 from vosd.admin.office.overrides import ClearOverrides, clear_overrides, tell_overrides
@@ -15,6 +18,7 @@ from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
+from vosd.billing.accounts import Account
 from vosd.catalogue.overrides import Override, Setting, Target
 from vosd.control.calls import ListCalls
 from vosd.control.client import RunningSwitch
@@ -56,8 +60,9 @@ class CloseAccount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 async def close_account(office: Office, who: Principal, order: CloseAccount) -> ClosedSheet:
     """Refuse all further calls of an account, and book its balance as a refund where it is to be paid out.
 
-    It is closed before the money is paid, and opened again where a call was set up meanwhile; each of the three has its
-    line in the audit. After a failure the same order completes it.
+    What it lacks of its minimum consumption of the last month that is over is booked first. It is closed before the
+    money is paid, and opened again where a call was set up meanwhile; each step has its line in the audit. After a
+    failure the same order completes it.
 
     Raises:
         OperatorsOnlyError: an agent orders it.
@@ -71,6 +76,7 @@ async def close_account(office: Office, who: Principal, order: CloseAccount) -> 
     accounts, confirm_above = office.definitions.accounts(), office.definitions.confirm_above(who.login)
     configured(accounts, name)
     await _check_idle(switch, name)
+    await _book_minimum(office, who, accounts[name])
     balance = await _balance(stores.queries, name)
     if balance < 0:
         message = f"account {name} owes {format_amount(-balance)}: book its payment, or vosd payment add --type zero"
@@ -84,7 +90,9 @@ async def close_account(office: Office, who: Principal, order: CloseAccount) -> 
             f"{format_amount(confirm_above)}: book the refund first, a second person confirms it (vosd payment add)"
         )
         raise AboveLimitError(message)
-    closed = Override(Target.ACCOUNT, name, Setting.CLOSED, "", who.recorded, now, memo=order.memo)
+    was = (await stores.overrides.load()).at(now).named(Target.ACCOUNT, Setting.CLOSED).get(name)
+    since = now if was is None else was.since  # from then on it has no minimum consumption
+    closed = Override(Target.ACCOUNT, name, Setting.CLOSED, "", who.recorded, since, memo=order.memo)
     await stores.overrides.put([closed], now, audit=office.audit_line(who, order, name))
     untold = await tell_overrides(switch)
     try:
@@ -111,6 +119,21 @@ async def close_account(office: Office, who: Principal, order: CloseAccount) -> 
     )
     receipt = await add_payment(accounts, stores.payments, switch, refund)
     return ClosedSheet(name, format_amount(balance), receipt.after, receipt.untold or untold)
+
+
+async def _book_minimum(office: Office, who: Principal, account: Account) -> None:
+    """Book what an account lacks of its minimum consumption of the last month that is over, unless it is booked.
+
+    Raises:
+        AccountInUseError: calls of that month are not booked yet.
+        DroppedPeriod: its calls were dropped.
+    """
+    now, zone = office.now(), office.definitions.settings.invoices.zone
+    order = BookMinimums(Month.before(now, ZoneInfo(zone)), zone)
+    for sheet in await book_for({account.id: account}, office.stores, office.switch, who, order, now):
+        if sheet.outcome == MinimumOutcome.WAITING.value:
+            message = f"calls of account {account.id} of {sheet.month} are not booked yet: its minimum is not known"
+            raise AccountInUseError(message)
 
 
 async def _balance(queries: Queries, account_id: str) -> Decimal:

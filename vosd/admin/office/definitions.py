@@ -26,6 +26,7 @@ from vosd.admin.office.scope import Scope
 from vosd.base.errors import VosError
 from vosd.base.parts import in_parts
 from vosd.billing.accounts import Account
+from vosd.catalogue.overrides import Setting, Target
 from vosd.catalogue.planned_objects import ChangeCheck, states_of
 from vosd.catalogue.problems import ConfigError, is_secret
 from vosd.catalogue.stored_objects import KINDS, DefinitionsMoved, ObjectVersion, in_force_at
@@ -95,6 +96,12 @@ class CheckTooSlowError(VosError):
     """A change has waited for others, or was checked, for too long; nothing was changed."""
 
 
+class AccountNotSettledError(VosError):
+    """The account has money, owes some, or may lack some of its minimum consumption."""
+
+    remedy = "end it behind its close (vosd account close), or confirm the order"
+
+
 class NotTakenError(VosError):
     """The running switch does not take a change that is in the database."""
 
@@ -127,7 +134,7 @@ class ObjectOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     is_trial: bool = False
     """Everything is validated, and nothing changed."""
     is_confirmed: bool = False
-    """Also where it removes what running calls use."""
+    """Also where it removes what running calls use, or ends an account that has a balance."""
     takes_weak_passwords: ClassVar[bool] = False
     """Whether passwords of phones and trunks that are easy to guess are taken: those of an import are what they are."""
 
@@ -246,6 +253,7 @@ async def set_objects(office: Office, who: Principal, order: SetObjects) -> Chan
         OutOfScopeError, RightLackingError: the agent may not.
         BadObjectError, OrderError: the database cannot define such objects, or not by agents.
         AccountsBelowError: an agent would end that has accounts below it.
+        AccountNotSettledError: an account would end that has a balance, or a minimum consumption and is not closed.
         AlreadyDefinedError, StaleVersionError, NoSuchObjectError: one is not as the order expects.
         ConfigError: the configuration would not be valid; nothing was changed.
         SocketNotOpenError: the running switch needs a restart first; nothing was changed.
@@ -287,6 +295,8 @@ async def check_and_add(
     office: Office, who: Principal, terms: ObjectOrder, plan: "Plan", owned: AgentObjects | None
 ) -> ChangedObjects:
     """Make a planned change, unless it is a trial; raises as ``set_objects``."""
+    if not terms.is_confirmed and terms.at is None:
+        await _check_settled(office, plan.versions)
     if plan.versions:
         await _add_checked(office, who, terms, plan, owned)
     reloaded = NOT_ASKED
@@ -294,6 +304,24 @@ async def check_and_add(
         reloaded = await taken(office, who, plan.versions, is_confirmed=terms.is_confirmed)
     changes, calls_unknown = await with_calls(office, terms, plan.differences)
     return ChangedObjects(is_trial=terms.is_trial, changes=changes, calls_unknown=calls_unknown, **reloaded._asdict())
+
+
+async def _check_settled(office: Office, versions: Sequence[ObjectVersion]) -> None:
+    """Raise AccountNotSettledError where an account ends whose balance is not zero, or whose minimum may be missing."""
+    accounts = office.definitions.accounts()
+    for name in [each.name for each in versions if each.kind == "accounts" and each.body is None]:
+        standing = await office.stores.queries.standing(name)
+        if standing is None:
+            continue
+        if standing.balance:
+            message = f"the balance of account {name} is not zero"
+            raise AccountNotSettledError(message)
+        if name not in accounts or not accounts[name].minimum_consumption:
+            continue
+        overrides = (await office.stores.overrides.load()).at(office.now())
+        if not overrides.has(Target.ACCOUNT, name, Setting.CLOSED):
+            message = f"account {name} has a minimum consumption, and is not closed"
+            raise AccountNotSettledError(message)
 
 
 async def _add_checked(

@@ -42,6 +42,7 @@ class MinimumOutcome(Enum):
     NOT_BEGUN = "not begun"
     """It has no entry from before the end of the month: it is taken as opened later."""
     CLOSED = "closed"
+    """It was closed before the end of the month."""
     WAITING = "waiting"
     """Calls of the month are not booked yet, so what it lacks is not known: try again."""
 
@@ -93,8 +94,9 @@ async def book_for(
 ) -> list[MinimumSheet]:
     """Book for these accounts, as ``book_minimums`` does; ``now`` is UTC milliseconds.
 
-    The balance may fall below the overdraft limit by it. Closed accounts are left out, and those that lack something
-    while the running switch has not booked all their calls of the month. Each entry has its line in the audit.
+    The balance may fall below the overdraft limit by it. Left out are accounts that were closed before the end of the
+    month, and those that lack something while the running switch has not booked all their calls of the month. Each
+    entry has its line in the audit.
     """
     month, zone, consumption = order.month, ZoneInfo(order.zone), stores.consumption
     since, until = month.bounds(zone)
@@ -110,7 +112,7 @@ async def book_for(
     unbooked = (await switch.ask_if_running(ListUnbooked(since, until)) or {}) if having_one else {}
     for account in having_one:
         minimum = account.minimum_consumption or ZERO
-        if account.id in closed:
+        if account.id in closed and closed[account.id].since < until:
             sheets.append(_sheet(account, month, None, "0.00", MinimumOutcome.CLOSED))
             continue
         waiting = unbooked.get(account.id)
