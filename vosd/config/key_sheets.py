@@ -83,7 +83,8 @@ def _sheet(name: str, field: FieldInfo, meaning: str) -> KeySheet:
             keys=_keys(model),
         )
     many, reading = reading_of(field)
-    values = () if field.is_required() or field.default in {None, ""} else field.default if many else (field.default,)
+    has_one = field.default_factory is None and not field.is_required() and field.default not in {None, ""}
+    values = () if not has_one else field.default if many else (field.default,)
     return _single(
         name,
         meaning,

@@ -132,7 +132,7 @@ def _row(name: str, field: FieldInfo, meaning: str | None) -> str:
 def _default(field: FieldInfo, reading: FromText, *, is_list: bool) -> str:
     if field.is_required():
         return "required"
-    if field.default in {None, ""}:
+    if field.default in {None, ""} or field.default_factory is not None:
         return ""
     values = field.default if is_list else (field.default,)
     return ", ".join(f"`{reading.write(value)}`" for value in values)

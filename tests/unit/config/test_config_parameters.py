@@ -131,6 +131,22 @@ def test_a_unit_that_is_not_the_precisions_power_of_ten_is_a_warning(site):
     assert site.warnings("preset: vos3000\n") == []
 
 
+@pytest.mark.parametrize(("decimals", "unit"), [(0, "1"), (2, "0.01"), (8, "0.00000001")])
+def test_the_unit_is_the_power_of_ten_of_the_decimals_where_it_is_not_set(site, decimals, unit):
+    text = f"parameters: {{SERVER_BILLING_FEE_PRECISION: {decimals}}}\n"
+    assert policy(site, text)[0].fee_unit == Decimal(unit)
+    assert site.warnings(text) == []
+
+
+def test_a_unit_finer_than_the_decimals_is_an_error(site):
+    assert site.errors("parameters:\n  SERVER_BILLING_FEE_PRECISION: 2\n  SERVER_BILLING_FEE_UNIT: '0.001'\n") == [
+        (
+            "vosd.yaml:3: parameters.SERVER_BILLING_FEE_UNIT: value '0.001': "
+            "expected at least 0.01, as fees have 2 decimals"
+        )
+    ]
+
+
 def test_leaving_out_cdrs_of_calls_that_the_switch_ends_is_a_warning(site):
     (warning,) = site.warnings("parameters: {SERVER_BILLING_RECORD_SERVER_HANG_UP: 0}\n")
 

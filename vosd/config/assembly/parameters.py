@@ -1,7 +1,6 @@
 """VOS3000's parameters, and the preset that sets other defaults."""
 
-from decimal import Decimal
-
+from vosd.base.money import unit_of
 from vosd.catalogue.problems import ProblemList, SourceLine
 from vosd.config.keys.parameters import PARAMETERS, WITHOUT_EFFECT, ParameterKeys
 from vosd.config.keys.presets import OWN_DEFAULTS, PRESETS, Defaults, Preset
@@ -77,7 +76,7 @@ def _warn_of_parameters(parameters: ParameterKeys, section: Section, problems: P
         place = section.place if entry is None else entry.place
         problems.warning(place, f"{PARAMETERS}.{name}", expected, str(value))
 
-    natural_unit = Decimal(1).scaleb(-parameters.fee_precision)
+    natural_unit = unit_of(parameters.fee_precision)
     if parameters.fee_unit != natural_unit:
         expected = f"{natural_unit:f}, as the fee precision is {parameters.fee_precision}: fees are rounded twice"
         warn("SERVER_BILLING_FEE_UNIT", expected, f"{parameters.fee_unit:f}")

@@ -126,6 +126,8 @@ class SectionSource:
 
 
 def _note(detail: ErrorDetails, model: type[Keys], source: Source, problems: ProblemList) -> None:
+    if detail["type"] == "default_factory_not_called":
+        return  # the value from which the default follows is reported
     trail: Trail = detail["loc"]
     cause = detail.get("ctx", {}).get("error")
     if isinstance(cause, KeyProblemError):
