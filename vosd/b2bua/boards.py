@@ -35,9 +35,10 @@ class SoundOffer(NamedTuple):
 class GatewayBoard(Protocol):
     """The gateways that one call may be sent to: their places and addresses, and what is learnt of them."""
 
-    def occupy(self, next_hop: NextHop, now: Instant, *, is_counted: bool = True) -> bool:
-        """Reserve capacity of a gateway for one attempt; False if it has none left, which the call notes.
+    def occupy(self, next_hop: NextHop, now: Instant, *, is_counted: bool = True) -> NextHop | None:
+        """Reserve capacity of a gateway for one attempt; None if it has none left, which the call notes.
 
+        A route that was found before its turn is returned with the calling number that a pool gives it now.
         ``is_counted``: no attempt in progress is at the same phone, whose places are one call of it.
         """
         ...

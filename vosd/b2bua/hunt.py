@@ -118,10 +118,12 @@ class Hunt:
             is_phone = next_hop[0].gateway.is_phone
             if self.is_reached and not is_phone:
                 return None
-            if self._board.gateways.occupy(next_hop, now):
-                self.latest = next_hop
+            if (taken := self._board.gateways.occupy(next_hop, now)) is not None:
+                if next_hop[0].awaits_number:
+                    self._number(next_hop[0], taken[0])
+                self.latest = taken
                 self.phones_tried += is_phone
-                return next_hop
+                return taken
             self.is_reached = self.is_reached or is_phone
         return None
 
@@ -159,13 +161,19 @@ class Hunt:
         """
         while (next_hop := self._next_beside(tried, in_progress, now)) is not None:
             is_counted = not is_trying(in_progress, next_hop[0].gateway.name)
-            if self._board.gateways.occupy(next_hop, now, is_counted=is_counted):
+            if (taken := self._board.gateways.occupy(next_hop, now, is_counted=is_counted)) is not None:
+                if next_hop[0].awaits_number:
+                    self._number(next_hop[0], taken[0])
                 if self.together_from is None:
                     self.together_from = len(self.outcomes)
                 self.phones_tried += 1
-                return next_hop
+                return taken
             self.is_reached = True
         return None
+
+    def _number(self, found: RouteChoice, tried: RouteChoice) -> None:
+        """Give further addresses of a gateway the calling number that the first was given when its turn came."""
+        self.next_hops = [(tried if choice is found else choice, place) for choice, place in self.next_hops]
 
     def _next_beside(
         self, tried: RoutingGateway, in_progress: Sequence["GatewayAttempt"], now: Instant

@@ -251,7 +251,7 @@ class CalleeSearch(msgspec.Struct, eq=False):
         is_ringing_too = self.beside and not has_place and is_trying(self.in_progress, choice.gateway.name)
         if is_ringing_too:  # its own ringing call ends now
             self.won(ringing, PICKED_UP_ELSEWHERE, now)
-        if not self._board.gateways.occupy(next_hop, now, is_counted=not has_place):
+        if self._board.gateways.occupy(next_hop, now, is_counted=not has_place) is None:
             return 486
         if self.beside:
             self.won(ringing, PICKED_UP_ELSEWHERE, now)

@@ -17,6 +17,7 @@ from vosd.catalogue.catalogue import Catalogue
 from vosd.routing.breaker import place_of
 from vosd.routing.number_rules import SentNumbers
 from vosd.routing.pipeline import RouteChoice
+from vosd.routing.pools import NumberPool
 from vosd.routing.ports import CallerAt, PriceOf, VendorTerms
 from vosd.routing.quality import QualityFigures
 from vosd.trunks.gateways import RoutingGateway
@@ -146,10 +147,18 @@ class LiveVendors:
         """Return why a gateway that has rules for numbers takes no call of ``caller``; None = it does."""
         return self._catalogue.outgoing[gateway.name].objection(caller)
 
-    def numbers_out(self, gateway: RoutingGateway, callee: str, caller: str) -> SentNumbers:
-        """Return the numbers that a gateway with rules for them is sent; a pool gives its next number."""
+    def numbers_out(self, gateway: RoutingGateway, callee: str, caller: str, *, draws: bool = True) -> SentNumbers:
+        """Return the numbers that a gateway with rules for them is sent; a pool gives its next number if ``draws``."""
         live = self._live
-        return self._catalogue.outgoing[gateway.name].applied(callee, caller, live.draw, live.take_number)
+        take = live.take_number if draws else _no_number
+        return self._catalogue.outgoing[gateway.name].applied(callee, caller, live.draw, take)
+
+    def with_number(self, choice: RouteChoice) -> RouteChoice:
+        """Return a route that was found before its turn with the next number of its gateway's pool, if it has one."""
+        rules = self._catalogue.outgoing.get(choice.gateway.name)
+        number = None if rules is None or rules.pool is None else self._live.take_number(rules.pool)
+        caller = choice.caller_out if number is None else number
+        return msgspec.structs.replace(choice, caller_out=caller, awaits_number=False)
 
     def funded(self, gateway: RoutingGateway, terms: VendorTerms | None) -> bool:
         """Return whether the gateway's account is post-paid, or can pay for the first seconds of a call at ``terms``.
@@ -185,6 +194,10 @@ def price_in(
 def destination_of(rate: AppliedRate | None, prefix: str) -> str:
     """Return where a call goes as far as quality is concerned: the prefix of the buy rate, else that of the route."""
     return prefix if rate is None else rate.rate.prefix
+
+
+def _no_number(_pool: NumberPool) -> None:
+    """Leave the pool as it is."""
 
 
 def buy_rate(choice: RouteChoice | None) -> AppliedRate | None:

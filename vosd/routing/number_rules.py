@@ -151,7 +151,7 @@ class IncomingRules:
 class OutgoingRules:
     """The rules of a routing gateway."""
 
-    __slots__ = ("_callee_rewrite", "_caller", "_callers", "_form", "_tech_prefix")
+    __slots__ = ("_callee_rewrite", "_caller", "_callers", "_form", "_tech_prefix", "pool")
 
     def __init__(
         self, numbers: OutgoingNumbers, lists: Mapping[str, NumberList], pools: Mapping[str, NumberPool]
@@ -160,7 +160,9 @@ class OutgoingRules:
         self._callee_rewrite = _rules(numbers.callee_rewrite)
         self._tech_prefix = numbers.tech_prefix
         self._form = numbers.caller_format
-        self._caller = _CallerRules(numbers.caller_rewrite, pools.get(numbers.caller_pool or ""))
+        self.pool = pools.get(numbers.caller_pool or "")
+        """The pool that calling numbers come from; None = from none."""
+        self._caller = _CallerRules(numbers.caller_rewrite, self.pool)
 
     def objection(self, caller: str) -> str | None:
         """Return why the gateway takes no call of this caller; None = it does."""

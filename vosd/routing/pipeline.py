@@ -115,7 +115,7 @@ def _search(
             is_offered = True
             if ordering is not None and has_room:
                 ordering.offered(candidate)
-            yield found if found.gateway.numbers is None else _renumbered(found, vendors)
+            yield found if found.gateway.numbers is None else _renumbered(found, request, vendors)
             if found.gateway.is_phone and not has_room:
                 return  # as above
     left += _not_in_order(fit, ordering)
@@ -140,7 +140,7 @@ def _after_all(
     tried = {each.gateway.name for each in resting}
     left[:] = [each for each in left if each.cause is not Cause.FAILING or each.gateway.name not in tried]
     for choice in resting:
-        yield choice if choice.gateway.numbers is None else _renumbered(choice, vendors)
+        yield choice if choice.gateway.numbers is None else _renumbered(choice, request, vendors)
 
 
 def _at_this_time(fit: Fit, request: RouteRequest, table: RouteTable, occupancy: Capacity, vendors: Vendors) -> Fit:
@@ -165,13 +165,14 @@ def _not_in_order(fit: Fit, ordering: Ordering | None) -> Iterator[LeftOut]:
     yield from (LeftOut(each.gateway, Cause.PLAN, _STOPPED) for each in fit.stopped)
 
 
-def _renumbered(choice: RouteChoice, vendors: Vendors) -> RouteChoice:
+def _renumbered(choice: RouteChoice, request: RouteRequest, vendors: Vendors) -> RouteChoice:
     """Return a route with the numbers as its gateway is sent them.
 
-    A pool gives a number to each gateway that is offered, and to no other.
+    A pool gives a number to each gateway that is offered, and to no other: not yet to one found before its turn.
     """
-    callee, caller = vendors.numbers_out(choice.gateway, choice.callee_out, choice.caller_out)
-    return msgspec.structs.replace(choice, callee_out=callee, caller_out=caller)
+    waits = request.looks_ahead
+    callee, caller = vendors.numbers_out(choice.gateway, choice.callee_out, choice.caller_out, draws=not waits)
+    return msgspec.structs.replace(choice, callee_out=callee, caller_out=caller, awaits_number=waits)
 
 
 def _examine(
@@ -268,7 +269,7 @@ def _search_named(
             resting.append(found)
         else:
             is_found = True
-            yield found if gateway.numbers is None else _renumbered(found, vendors)
+            yield found if gateway.numbers is None else _renumbered(found, request, vendors)
     yield from _after_all(resting, request, vendors, left, are_others=is_found)
 
 

@@ -234,8 +234,8 @@ class Vendors(Protocol):
         """Return why a gateway that has rules for numbers takes no call of ``caller``; None = it does."""
         ...
 
-    def numbers_out(self, gateway: RoutingGateway, callee: str, caller: str) -> SentNumbers:
-        """Return the numbers that a gateway with rules for them is sent; a pool gives its next number."""
+    def numbers_out(self, gateway: RoutingGateway, callee: str, caller: str, *, draws: bool = True) -> SentNumbers:
+        """Return the numbers that a gateway with rules for them is sent; a pool gives its next number if ``draws``."""
         ...
 
     def funded(self, gateway: RoutingGateway, terms: VendorTerms | None) -> bool:

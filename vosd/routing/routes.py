@@ -110,6 +110,8 @@ class RouteChoice(msgspec.Struct, frozen=True, gc=False):
     """The routing number that goes out beside ``callee_out`` (RFC 4694); empty = none."""
     hides_caller: bool = False
     """The vendor is not sent the calling number, and ``terms`` are those for callers without one."""
+    awaits_number: bool = False
+    """It was found before its turn: a pool of its gateway gives ``caller_out`` when it is tried."""
 
 
 class Cause(Enum):

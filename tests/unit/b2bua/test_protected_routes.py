@@ -6,6 +6,8 @@ from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.vendor import RINGS, SILENT, TRIES, Line, Script, answers, refuses
 
+from vosd.routing.pools import NumberPool
+from vosd.trunks.number_rules import OutgoingNumbers
 from vosd.trunks.scope import LimitScope
 
 SHORT = Intent(hang_up_after_ms=20_000)
@@ -126,3 +128,40 @@ def test_the_last_gateway_may_ring_as_long_as_any():
     scene = stage(3_000, ring_timeout_ms=20_000)
     assert tried(call(scene, RINGS)) == [("0", 0)]
     assert scene.vendor.only_call.is_cancelled
+
+
+def pooled(*protects):
+    """Return a scene whose second vendor shows numbers of a pool, from 441 on."""
+    gateways = [
+        vendor_gateway(index, protect_ms=each, numbers=OutgoingNumbers(caller_pool="p") if index == 1 else None)
+        for index, each in enumerate(protects)
+    ]
+    trunk = mapping_gateway("acme", f"{CUSTOMER.host}/32")
+    return Scene(catalogue([trunk, *gateways], number_pools=[NumberPool("p", ("441", "442", "443"))]))
+
+
+def shown(scene, *scripts):
+    for vendor, script in zip(scene.vendors, scripts, strict=False):
+        vendor.script = script
+    made = scene.caller.call(CALLEE, SHORT)
+    scene.wire.run_until(lambda: made.is_over)
+    record = scene.exchange.sink.records[-1]
+    return record.routing_gateway.removeprefix("vendor-"), record.caller_out
+
+
+def test_a_gateway_that_is_found_before_its_turn_and_not_tried_uses_no_number_of_its_pool():
+    scene = pooled(None, None, 3_000)
+    for _ in range(2):
+        assert shown(scene, TRIES, answers(), answers()) == ("2", "12025550100")
+        assert scene.vendors[1].calls == []
+    for number in ("441", "442", "443", "441"):
+        assert shown(scene, refuses(503), answers(), answers()) == ("1", number)
+
+
+def test_one_that_is_tried_after_all_shows_the_next_number_of_its_pool():
+    scene = pooled(None, None, 3_000)
+    assert shown(scene, TRIES, answers(), refuses(503)) == ("1", "441")
+    assert scene.vendors[1].calls[-1].invite["From"].startswith("<sip:441@")
+    assert shown(scene, TRIES, answers(), refuses(503)) == ("1", "442")
+    scene = pooled(None, 3_000)
+    assert [shown(scene, TRIES, answers()) for _ in range(2)] == [("1", "441"), ("1", "442")]

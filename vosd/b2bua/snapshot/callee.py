@@ -47,6 +47,7 @@ class ChoiceSnapshot(msgspec.Struct, frozen=True, array_like=True):
     protect_times: tuple[int, ...] = ()
     ring_group: RingGroup | None = None
     hides_caller: bool = False
+    awaits_number: bool = False
 
     @classmethod
     def of(cls, choice: RouteChoice) -> "ChoiceSnapshot":
@@ -69,6 +70,7 @@ class ChoiceSnapshot(msgspec.Struct, frozen=True, array_like=True):
             choice.protect_times,
             choice.gateway.ring_group,
             choice.hides_caller,
+            choice.awaits_number,
         )
 
     def restored(self, gateways: Gateways) -> RouteChoice:
@@ -88,6 +90,7 @@ class ChoiceSnapshot(msgspec.Struct, frozen=True, array_like=True):
             routing_number=self.routing_number,
             protect_times=self.protect_times,
             hides_caller=self.hides_caller,
+            awaits_number=self.awaits_number,
         )
 
 

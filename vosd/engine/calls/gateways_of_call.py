@@ -31,7 +31,7 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
 
     _live_call: "LiveCall"
 
-    def occupy(self, next_hop: NextHop, now: Instant, *, is_counted: bool = True) -> bool:
+    def occupy(self, next_hop: NextHop, now: Instant, *, is_counted: bool = True) -> NextHop | None:
         """Reserve capacity of a gateway; of several attempts at one phone only the first counts for its rate limit."""
         choice, address = next_hop
         live_call, gateway = self._live_call, choice.gateway
@@ -39,34 +39,39 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
         live = services.live
         wall_ms, caller_at = call_request.at.wall, call_request.caller_at
         if choice.is_redirected and not live_call.vendors.charges_alike(choice, wall_ms, caller_at(gateway)):
-            return False  # a 3xx must not make the call more expensive than the dialled number
+            return None  # a 3xx must not make the call more expensive than the dialled number
         # The block, or the Retry-After, may have come since the route was found.
         if gateway.name in live.blocks.called or (live.rests.until and live.rests.remaining_ms(gateway.name, now.mono)):
-            return False
-        if not is_counted:
-            full = None
-        elif gateway.is_phone and any(each.gateway == gateway.name for each in live_call.call.journey.attempts):
+            return None
+        full = None
+        if (
+            is_counted
+            and gateway.is_phone
+            and any(each.gateway == gateway.name for each in live_call.call.journey.attempts)
+        ):
             full = live.occupancy.take_again(gateway.scope, gateway.name, gateway.max_concurrent)
-        else:
+        elif is_counted:
             full = live.occupancy.take(gateway.scope, gateway.name, gateway.max_concurrent, gateway.max_cps, now.mono)
         if full is not None:
             self._leave_out(LeftOut(gateway, CAUSE_OF_FULL[full]))
-            return False
+            return None
         if choice.limits and not self._take_shared(choice, now):
-            return False
+            return None
         credit = None if gateway.account is None else live.credits.get(gateway.account)
         if credit is not None and credit.limit is not None and not self._hold_vendor(credit, choice, now):
             self._undo_places(choice, len(choice.limits), now)
-            return False
+            return None
         if call_request.left:
             self._forget_room(gateway)
         if gateway.name in live.breakers.resting:
             live.breakers.begin(place_of(gateway, address, name_of(call_request.account)), now.mono)
+        if choice.awaits_number:
+            choice = live_call.vendors.with_number(choice)
         if services.observer.are_present:
             services.observer.attempted(live_call.call, call_request, gateway.name)
         if services.reporter is not None:
             services.reporter.trying(live_call.call.arrival, live_call.call.journey, call_request, choice, now.mono)
-        return True
+        return choice, address
 
     def would_occupy(self, choice: RouteChoice, now: Instant, leaving: RouteChoice) -> bool:
         """Return whether there is capacity once the attempt in progress is over: what it holds counts as free."""
