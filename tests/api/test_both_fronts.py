@@ -53,6 +53,7 @@ FILED: Final = frozenset({"file"})
 OVERRIDDEN: Final = itemgetter("overrides")
 OUTCOME: Final = itemgetter("outcome")
 SHEET: Final = itemgetter("sheet")
+ALARMS: Final = itemgetter("alarms")
 
 
 def nothing_goes_on(site: Watched) -> None:
@@ -84,8 +85,8 @@ READS: Final = (
     Step("gateway list", "GET /gateways/quality", passing=frozenset({"cps"})),
     Step("gateway show carrier-a", "GET /gateways/carrier-a", passing=frozenset({"cps"})),
     Step("registrations", "GET /registrations"),
-    Step("alarms", "GET /alarms"),
-    Step("alarms --history", "GET /alarms?history=true"),
+    Step("alarms", "GET /alarms", part=ALARMS),
+    Step("alarms --history", "GET /alarms?history=true", part=ALARMS),
     Step("overrides list", "GET /overrides"),
     Step("overrides list --history", "GET /overrides/changes"),
     Step("blacklist list", "GET /blacklist", passing=frozenset({"remaining_s", "until"})),

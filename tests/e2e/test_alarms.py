@@ -41,7 +41,7 @@ def test_a_vendor_that_dies_and_comes_back_is_an_alarm_that_is_raised_and_cleare
             "node": "e2e", "state": "raised", "alarm": "gateway_down", "subject": "carrier-asked",
             "level": "critical", "dropped": 0,
         }  # fmt: skip
-        held = daemon.ask("alarms")["alarms"]
+        held = daemon.ask("alarms")
         assert "gateway_down" in {each["alarm"] for each in held}
         with Peer(VENDORS["carrier-asked"]) as vendor:
 
@@ -53,7 +53,7 @@ def test_a_vendor_that_dies_and_comes_back_is_an_alarm_that_is_raised_and_cleare
 
             cleared = eventually(is_cleared, "the end of the alarm is reported")
         assert (cleared["subject"], cleared["since"]) == ("carrier-asked", raised["since"])
-        past = daemon.ask("alarms", "--history")["alarms"]
+        past = daemon.ask("alarms", "--history")
         assert "gateway_down" in {each["alarm"] for each in past}
         assert server.attempts > len(server.taken())
         assert server.faults == []
@@ -69,14 +69,14 @@ def test_calls_that_leave_too_little_are_an_alarm_in_all_and_by_their_prefix(tmp
         assert (record["fee"], record["cost"], record["rate_prefix"]) == ("0.06", "0.03", "44")
 
         def low() -> dict[str, str]:
-            held = daemon.ask("alarms")["alarms"]
+            held = daemon.ask("alarms")
             return {each["alarm"]: each["subject"] for each in held if each["alarm"].endswith("margin_low")}
 
         eventually(lambda: len(low()) == 2, "both alarms")
         assert low() == {"margin_low": "USD", "prefix_margin_low": "44 USD"}
 
         def short() -> set[str]:
-            held = daemon.ask("alarms")["alarms"]
+            held = daemon.ask("alarms")
             return {each["subject"] for each in held if each["alarm"] == "short_calls"}
 
         eventually(lambda: short() == {"carrier-a *", "carrier-a 44"}, "a talk of 0.2 s is an alarm")
@@ -91,7 +91,7 @@ def test_calls_that_leave_too_little_are_an_alarm_in_all_and_by_their_prefix(tmp
             calling.wait()
 
         def has_left_none() -> bool:
-            return "without_cdr_high" in {each["alarm"] for each in daemon.ask("alarms")["alarms"]}
+            return "without_cdr_high" in {each["alarm"] for each in daemon.ask("alarms")}
 
         eventually(has_left_none, "the call that left no CDR is an alarm")
 

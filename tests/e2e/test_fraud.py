@@ -55,7 +55,7 @@ def test_a_class_that_an_account_suddenly_uses_is_blocked_for_it_until_an_operat
         stage.pay("poor", "100")
 
         def alarms(name: str, *options: str) -> list[str]:
-            found = daemon.ask("alarms", *options)["alarms"]
+            found = daemon.ask("alarms", *options)
             return [f"{each['subject']}: {each['text']}" for each in found if each["alarm"] == name]
 
         with conversing(stage, "4410", "4410", "4470", "4410") as (running, refused, mobile, allowed):

@@ -96,7 +96,7 @@ def test_a_start_that_waits_for_the_database_ends_no_alarm_that_still_holds(stag
         trunk.register(expires_s=0)
 
     def reports() -> list[int]:
-        counts = {each["alarm"]: each["count"] for each in daemon.ask("alarms")["alarms"]}
+        counts = {each["alarm"]: each["count"] for each in daemon.ask("alarms")}
         return [counts.get(name, 0) for name in ("balance_low", "gateway_unregistered", "memory_high")]
 
     eventually(lambda: reports() == [1, 1, 1], lambda: f"the alarms of before: {reports()}")

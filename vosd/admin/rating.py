@@ -67,7 +67,8 @@ class RateExplanation(msgspec.Struct, frozen=True, omit_defaults=True):
 
     rate_group: str
     rate_prefix: str
-    rate_area: str
+    rate_area: str | None
+    """None = the rate has none."""
     billed_seconds: int
     fee: str
     tax: str
@@ -165,7 +166,7 @@ def _explained(applied: AppliedRate, duration_ms: int, found: Sequence[AppliedRa
     return RateExplanation(
         rate_group=charged.group,
         rate_prefix=charged.rate.prefix,
-        rate_area=charged.rate.area,
+        rate_area=charged.rate.area or None,
         billed_seconds=charge.billed_seconds,
         fee=format_amount(charge.fee),
         tax=format_amount(charge.tax),

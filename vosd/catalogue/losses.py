@@ -16,6 +16,8 @@ from vosd.catalogue.catalogue import Catalogue
 
 PART: Final = 5
 """A reload that removes this part of the objects of a kind (one fifth), or more, needs confirmation."""
+FEWEST: Final = 2
+"""Fewest objects that such a removal has, unless there was only one: a file that was cut off seldom lacks one alone."""
 _NAMED: Final = 5
 """Names that one message lists."""
 _NOTHING: Final[Mapping[str, Gone]] = MappingProxyType({})
@@ -55,9 +57,9 @@ class Loss(NamedTuple):
 
     @property
     def is_sweeping(self) -> bool:
-        """Whether files take away a fifth or more of the objects."""
+        """Whether files take away a fifth or more of the objects, and not one of several alone."""
         from_files = self.number - self.ended
-        return from_files > 0 and from_files * PART >= self.before
+        return from_files >= min(FEWEST, self.before) and from_files * PART >= self.before
 
     def __str__(self) -> str:
         """Write how many of how many are removed, and their names."""

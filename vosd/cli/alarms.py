@@ -27,7 +27,8 @@ def alarms(invocation: Invocation, history: bool, as_json: bool) -> None:
     who, order = principal(), ListAlarms(history)
     answer = in_office(invocation, lambda office: list_alarms(office, who, order), with_database=False)
     if as_json:
-        output.document(answer)
+        output.document(answer.alarms)
+        _say_left_out(answer.left_out)
         return
     empty = "no alarm was cleared yet" if history else "there is no alarm"
     output.records(_CLEARED if history else _ACTIVE, answer.alarms, empty=empty)
@@ -35,5 +36,9 @@ def alarms(invocation: Invocation, history: bool, as_json: bool) -> None:
         for name, do in dict.fromkeys((row.alarm, row.do) for row in answer.alarms):
             if do:
                 output.line(f"{name}: {do}")
-    if answer.left_out:
-        output.remark(f"{answer.left_out} reports were not kept: too many alarms of their kind; the log has them")
+    _say_left_out(answer.left_out)
+
+
+def _say_left_out(number: int) -> None:
+    if number:
+        output.remark(f"{number} reports were not kept: too many alarms of their kind; the log has them")

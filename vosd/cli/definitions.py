@@ -51,7 +51,26 @@ _PLANNED: Final = (
     ScreenColumn("what", narrowest=16),
     ScreenColumn("memo", rank=1, narrowest=10),
 )
-_KIND: Final = click.argument("kind")
+
+
+class ObjectKind(click.ParamType[str]):
+    """A kind of object that the database may define."""
+
+    name = "kind"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the kind; another one is wrong usage."""
+        from vosd.config.stored_text import BadObjectError, check_kind
+
+        try:
+            check_kind(value)
+        except BadObjectError as error:
+            self.fail(str(error), param, ctx)
+        return value
+
+
+_OBJECT_KIND: Final = ObjectKind()
+_KIND: Final = click.argument("kind", type=_OBJECT_KIND)
 _NAME: Final = click.argument("name")
 _MEMO: Final = click.option("--memo", metavar="TEXT", help="Why; kept with the version.")
 _AT: Final = click.option("--at", type=COMING, metavar="TIME", help="From when it holds; default: at once.")
@@ -74,7 +93,7 @@ def definitions() -> None:
 
 
 @definitions.command("list")
-@click.argument("kind", required=False)
+@click.argument("kind", type=_OBJECT_KIND, required=False)
 @click.option("--planned", "is_planned", is_flag=True, help="List the versions that begin later instead (--at).")
 @limit_option
 @json_option
@@ -244,7 +263,7 @@ def revert(invocation: Invocation, /, kind: str, name: str, version: int, **term
 
 
 @definitions.command()
-@click.argument("kind", required=False)
+@click.argument("kind", type=_OBJECT_KIND, required=False)
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Default: standard output."
 )

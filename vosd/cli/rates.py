@@ -59,7 +59,7 @@ def explain(
 def _show(explanation: "RateExplanation") -> None:
     output.sheet(
         {
-            "rate": f"{explanation.rate_group} {explanation.rate_prefix} {explanation.rate_area}".rstrip(),
+            "rate": f"{explanation.rate_group} {explanation.rate_prefix} {explanation.rate_area or ''}".rstrip(),
             "billed seconds": explanation.billed_seconds,
             "fee": f"{explanation.fee} {explanation.currency}".rstrip(),
             "tax": explanation.tax,

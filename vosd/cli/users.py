@@ -54,8 +54,9 @@ def reset(invocation: Invocation, name: str, operator: str, as_json: bool) -> No
 @user.command("first")
 @click.option("--wait", is_flag=True, help="Wait until the console answers, or the program that began this one ends.")
 @operator_option
+@json_option
 @pass_invocation
-def first(invocation: Invocation, wait: bool, operator: str) -> None:
+def first(invocation: Invocation, wait: bool, operator: str, as_json: bool) -> None:
     """Print the address of the console, with a one-time link while no administrator can log in.
 
     The link makes the person admin with the role administrator; it ends after use, or after 24 hours. It is not printed
@@ -70,7 +71,11 @@ def first(invocation: Invocation, wait: bool, operator: str) -> None:
         return
     who = principal(operator)
     link = None if is_journal() else in_office(invocation, lambda office: invite_first(office, who, InviteFirst()))
-    output.line(f"console: {_address(api)}{'/' if link is None else link.link}")
+    address = f"{_address(api)}{'/' if link is None else link.link}"
+    if as_json:
+        output.document({"console": address})
+    else:
+        output.line(f"console: {address}")
 
 
 def _address(api: "ApiSettings") -> str:

@@ -179,6 +179,8 @@ def test_a_verb_that_is_not_built_yet_says_so(words: list[str]) -> None:
         ["account", "set", "acme"],
         ["account", "set", "acme", "--overdraft-limit", "-5"],
         ["overrides", "clear", "acme", "--setting", "colour"],
+        ["definitions", "list", "acounts"],
+        ["definitions", "show", "acounts", "acme"],
     ],
     ids=" ".join,
 )

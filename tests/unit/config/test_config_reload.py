@@ -230,6 +230,19 @@ def test_a_reload_that_takes_away_a_fifth_of_one_kind_needs_confirmation(site):
     assert objections_to(site, rates=8) == ["the file removes 2 of 10 rates of rate group 'sell': 52, 53"]
 
 
+def test_one_of_a_few_is_taken_away_without_confirmation_but_not_the_only_one(site):
+    vendors = (
+        "  - {name: v1, account: carrier, address: 192.0.2.9}\n  - {name: v2, account: carrier, address: 192.0.2.8}\n"
+    )
+    plan = "routing_plans: [{name: wholesale}]\n"
+    running = site.load(plan + site.minimal + vendors)
+    outcome = reload(site.write("vosd.yaml", plan + site.minimal + vendors.splitlines(keepends=True)[0]), running)
+    assert list(map(str, outcome.lost)) == ["1 of 3 routing gateways: v2"]
+    assert list(objections(outcome.lost, IDLE)) == []
+    outcome = reload(site.write("vosd.yaml", site.minimal + vendors), running)
+    assert list(objections(outcome.lost, IDLE)) == ["the file removes 1 of 1 routing plans: wholesale"]
+
+
 def test_a_long_list_of_what_is_taken_away_is_cut(site):
     assert objections_to(site, gateways=1) == [
         "the file removes 9 of 10 mapping gateways: g1, g2, g3, g4, g5 and 4 more"

@@ -605,11 +605,12 @@ def test_a_database_that_has_lost_commits_is_followed_although_its_version_went_
 def test_a_database_that_has_lost_a_fifth_of_the_accounts_has_to_be_confirmed(site: Site) -> None:
     async def run() -> None:
         await run_to(daemon, "reloads")
-        await asyncio.to_thread(site.define, 1, '{"rate_group":"sell"}', name="ghost")
+        for name in ("ghost", "shade"):
+            await asyncio.to_thread(site.define, 1, '{"rate_group":"sell"}', name=name)
         await daemon._definitions.look()
-        await asyncio.to_thread(site.lose, 1)
+        await asyncio.to_thread(site.lose, 2)
         await daemon._definitions.look()
-        assert "the file removes 1 of 3 accounts: ghost" in str(daemon.configuration.last_error)
+        assert "the file removes 2 of 4 accounts: ghost, shade" in str(daemon.configuration.last_error)
         await daemon.configuration.reload(is_confirmed=True)
         assert daemon.service.switch.catalogue.accounts.keys() == {"acme", "shop"}
         await stop(daemon, "reloads")

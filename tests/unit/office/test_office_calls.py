@@ -172,6 +172,12 @@ async def test_an_agent_lists_and_shows_the_records_of_its_subtree_without_the_v
         await listed(office, agent("south"), before=call_id(2))
 
 
+@pytest.mark.parametrize("sent", ["xyz", "0199", "00000000-0000-7000-8000-00000000000g"])
+async def test_text_that_is_no_call_id_is_named_as_it_was_sent(office: Office, sent: str) -> None:
+    with pytest.raises(OrderError, match=f"'{sent}' is not a call id"):
+        await show_record(office, operator(), ShowRecord(call_id=sent))
+
+
 async def test_an_agent_finds_no_call_by_an_account_that_has_carried_it_as_a_vendor(
     office: Office, database: Database
 ) -> None:

@@ -16,6 +16,7 @@ from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import Scope
 from vosd.admin.tracing import AmbiguousCallError, messages_of, running_call, traced_call
 from vosd.base.errors import VosError
+from vosd.base.ids import beginning_of
 from vosd.billing.rates import RateType
 from vosd.cdr.charges import with_breakdowns
 from vosd.cdr.columns import json_object, record_for_agent
@@ -351,6 +352,8 @@ async def booked_call(queries: Queries, beginning: str, scope: Scope | None = No
 
 
 async def _the_one(queries: Queries, beginning: str, scope: Scope | None = None) -> StoredCall | None:
+    if beginning_of(beginning) is None:
+        raise OrderError("call_id", f"{beginning!r} is not a call id or the first digits of one")
     visible = None if scope is None else scope.visible
     found = await queries.calls_beginning(beginning, _CANDIDATES_SHOWN + 1, visible)
     if len(found) <= 1:
