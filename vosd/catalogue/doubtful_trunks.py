@@ -1,13 +1,13 @@
-"""Trunks that are right key by key and dangerous as a whole: who may call, at whose cost, to which numbers."""
+"""Trunks that are right key by key and doubtful as a whole: who may call, at whose cost, to which numbers, and when."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from vosd.billing.accounts import Account, AccountType
 from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.source import Definition
 from vosd.routing.number_rules import LIST
-from vosd.trunks.gateways import MappingGateway
+from vosd.trunks.gateways import MappingGateway, RoutingGateway
 
 _NETWORK_BITS: Final = {4: 8, 6: 16}
 """By version of IP: wider networks are a good part of the internet."""
@@ -55,3 +55,13 @@ def check_denied(gateway: MappingGateway, definition: Definition[Any], problems:
             if not each.startswith(LIST) and each.isdigit() and len(each) in _SHORT_DIGITS:
                 expected = f"{each}* for all numbers that begin with it; {each} is this number alone"
                 problems.warning(*definition.at(key), expected, each)
+
+
+def warn_of_late_protection(
+    gateway: RoutingGateway, definition: Definition[Any], search_ms: Iterable[int], problems: ProblemList
+) -> None:
+    """Warn of a protected gateway that joins when no search goes on any more; ``search_ms`` are the times of plans."""
+    longest_ms = max(search_ms)
+    if gateway.protect_ms is not None and gateway.protect_ms >= longest_ms:
+        expected = f"less than the search_seconds of routing plans, {longest_ms // 1_000}: no attempt begins later"
+        problems.warning(*definition.at("protect"), expected)

@@ -11,7 +11,7 @@ import msgspec
 
 from vosd.base.parts import give_way
 from vosd.billing.accounts import Account, AccountType
-from vosd.catalogue.doubtful_trunks import check_denied, check_sources, warn_of_unlimited
+from vosd.catalogue.doubtful_trunks import check_denied, check_sources, warn_of_late_protection, warn_of_unlimited
 from vosd.catalogue.exchange import Exchange
 from vosd.catalogue.groups import check_own_groups, groups_of, with_group_hosts
 from vosd.catalogue.merge import Merged
@@ -150,6 +150,9 @@ def settled_vendor(
     vendor = definition.value
     check_vendor(definition, merged, problems)
     check_own_groups(definition, merged, problems)
+    if vendor.protect_ms is not None and merged.parameters is not None:
+        own = (each.value.search_ms or 0 for each in merged.routing_plans.sound.values())
+        warn_of_late_protection(vendor, definition, (merged.parameters.value.search_ms, *own), problems)
     check_rates_of_trunk(vendor, definition, merged, accounts, exchange, problems)
     groups, limits = groups_of(vendor.name, merged)
     if groups:

@@ -93,3 +93,14 @@ def test_calls_are_spread_over_addresses_not_over_names(site):
             "expected addresses instead of names: the order of what a name has is that of DNS"
         )
     ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "plan", "is_late"),
+    [("29.999", "", False), ("30", "", True), ("30", "routing_plans: [{name: long, search_seconds: 31}]\n", False)],
+)
+def test_a_protected_gateway_that_joins_behind_the_end_of_the_search_is_warned_of(site, seconds, plan, is_late):
+    text = site.minimal.replace("address: 192.0.2.9}", f"address: 192.0.2.9, protect: {seconds}}}")
+    found = [each for each in site.warnings(text + plan) if ".protect" in each]
+    expected = "expected less than the search_seconds of routing plans, 30: no attempt begins later"
+    assert [each.endswith(expected) for each in found] == [True] * is_late

@@ -315,6 +315,9 @@ def test_a_number_that_a_phone_shows_when_it_transfers_is_one_of_its_own(site):
         ("blind: '1', end: '*1'", "expected keys that end (*1) does not end with"),
         ("blind: '*1', cancel: '*1'", "expected keys that cancel (*1) does not end with"),
         ("blind: '*1', attended: '1'", "expected keys that blind (*1) does not end with"),
+        ("blind: '*1', attended: '*12'", "expected keys that attended (*12) does not contain"),
+        ("blind: '*1', cancel: '*', end: '*9'", "expected keys that end (*9) does not contain"),
+        ("blind: '*1', cancel: '4'", "transfer_keys.cancel: value '4': expected keys with one of *, # and A-D"),
     ],
 )
 def test_sequences_that_cannot_be_told_apart_are_mistakes(site, keys, error):

@@ -38,6 +38,10 @@ def _write(shown: ShownNumber) -> str:
     return shown.number or shown.display.value
 
 
+_AT_ONE_TIME: Final = ({"blind", "attended"}, {"cancel", "end"})
+"""Sequences between which the switch decides by what is pressed."""
+
+
 def sequence() -> FromText:
     """Read a sequence of telephone keys."""
 
@@ -76,4 +80,8 @@ class TransferKeyKeys(Keys):
             for other, longer in written:
                 if name != other and longer.endswith(text):
                     raise KeyProblemError(name, f"keys that {other} ({longer}) does not end with")
+                if {name, other} in _AT_ONE_TIME and text in longer:  # the shorter ones would always come first
+                    raise KeyProblemError(name, f"keys that {other} ({longer}) does not contain")
+        if self.cancel.isdecimal():
+            raise KeyProblemError("cancel", "keys with one of *, # and A-D: digits are those of the number")
         return self

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
+from math import inf
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
@@ -51,10 +52,14 @@ class Threshold:
     An event is logged when the limit is passed, another one when that is over.
     """
 
-    def __init__(self, raised: Event, *, is_floor: bool = False) -> None:
-        """``raised`` has an opposite in ``BACK``; ``is_floor``: values below the limit are bad, not those above it."""
+    def __init__(self, raised: Event, *, is_floor: bool = False, best: float = inf) -> None:
+        """``raised`` has an opposite in ``BACK``; ``is_floor``: values below the limit are bad, not those above it.
+
+        The ``best`` value that there can be is good however great the margin is.
+        """
         self._raised: Final = raised
         self._is_floor = is_floor
+        self._best = best
         self._bad: dict[str, dict[str, object]] = {}
         """Facts of the subjects whose value is bad."""
 
@@ -71,7 +76,7 @@ class Threshold:
             is_bad = False
         else:
             margin = limit * margin_percent / 100 if is_known else 0
-            is_bad = value < limit + margin if self._is_floor else value >= limit - margin
+            is_bad = value < min(limit + margin, self._best) if self._is_floor else value >= limit - margin
         if is_bad and not is_known:
             self._bad[subject] = facts
             _log.warning(self._raised.value, **facts, value=None if value is None else round(value, 1), limit=limit)
@@ -204,11 +209,11 @@ class Watch:
         self._lags: deque[int] = deque(maxlen=LAG_TICKS)
         """Milliseconds."""
         self._before: Instant | None = None
-        self._asr = Threshold(Event.ASR_LOW, is_floor=True)
+        self._asr = Threshold(Event.ASR_LOW, is_floor=True, best=100)
         self._pdd = Threshold(Event.PDD_HIGH)
         self._age = Threshold(Event.BOOKING_LATE)
         self._quarantine = Threshold(Event.QUARANTINE_FILLED)
-        self._disk = Threshold(Event.DISK_LOW, is_floor=True)
+        self._disk = Threshold(Event.DISK_LOW, is_floor=True, best=100)
         self._cpu = Threshold(Event.CPU_HIGH)
         self._memory = Threshold(Event.MEMORY_HIGH)
         self._lag = Threshold(Event.LOOP_LATE)
@@ -222,9 +227,9 @@ class Watch:
         self._setup = Threshold(Event.SETUP_SLOW)
         self._setups: deque[tuple[int, float]] = deque(maxlen=SETUP_CHECKS + 1)
         self._margins = Margins()
-        self._margin = Threshold(Event.MARGIN_LOW, is_floor=True)
+        self._margin = Threshold(Event.MARGIN_LOW, is_floor=True, best=100)
         self._prefix_margins = PrefixMargins()
-        self._prefix_margin = Threshold(Event.PREFIX_MARGIN_LOW, is_floor=True)
+        self._prefix_margin = Threshold(Event.PREFIX_MARGIN_LOW, is_floor=True, best=100)
         self._without_cdr = Threshold(Event.WITHOUT_CDR_HIGH)
         self._left_none: deque[int] = deque(maxlen=MINUTES + 1)
         """Calls that have left no CDR since the start, as they were at each minute of the last hour."""
