@@ -141,7 +141,7 @@ def test_a_floor_is_cleared_above_its_limit_and_a_limit_of_0_or_no_value_is_neve
 
 @pytest.mark.parametrize(("limit", "margin"), [(91, 10), (70, 50), (100, 0)])
 def test_the_best_value_clears_a_floor_whatever_its_margin(limit, margin):
-    threshold = Threshold(Event.ASR_LOW, is_floor=True, best=100)
+    threshold = Threshold(Event.ASR_LOW, 100, is_floor=True)
     with capture_logs() as logs:
         for value in (limit - 1, 99.9, 100):
             threshold.judge(value, limit, margin, gateway="a")

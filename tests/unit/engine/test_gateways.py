@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import msgspec
 import pytest
-from doubles.data.builders import catalogue, mapping_gateway, override, routing_gateway
+from doubles.data.builders import catalogue, credentials, mapping_gateway, override, routing_gateway
 from doubles.data.records import answered_call, refused_call
 from doubles.virtual.clock import ManualClock
 
@@ -49,6 +49,7 @@ def stage():
         routing_gateway("trunk", "44", max_concurrent=5),
         routing_gateway("off", "44", enabled=False),
         routing_gateway("nowhere", "44", addresses=()),
+        routing_gateway("moving", "44", addresses=(), credentials=credentials("moving", "secret")),
         routing_gateway("pair", "44", addresses=(Address("203.0.113.7", 5060), Address("203.0.113.8", 5060))),
     )
 
@@ -64,6 +65,7 @@ def test_a_gateway_without_problems_is_up(stage):
 def test_a_gateway_that_was_switched_off_is_disabled_and_one_without_address_not_located(stage):
     assert stage.row("off").state == "disabled"
     assert stage.row("nowhere").state == "not located"
+    assert stage.row("moving").state == "unregistered"
 
 
 def test_a_gateway_that_answers_no_options_is_down_with_its_duration(stage):

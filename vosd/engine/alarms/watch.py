@@ -27,6 +27,8 @@ CHECK_TICKS: Final = 5
 """Values are compared with their limits every so many ticks."""
 LAG_TICKS: Final = 10
 """The lag of the event loop is averaged over so many ticks."""
+_ALL: Final = 100.0
+"""The best share that there can be, in percent."""
 CALENDAR_CHECKS: Final = 720
 """Calendars are looked at with every so many of these, once an hour."""
 SETUP_CHECKS: Final = 60
@@ -52,7 +54,7 @@ class Threshold:
     An event is logged when the limit is passed, another one when that is over.
     """
 
-    def __init__(self, raised: Event, *, is_floor: bool = False, best: float = inf) -> None:
+    def __init__(self, raised: Event, best: float = inf, *, is_floor: bool = False) -> None:
         """``raised`` has an opposite in ``BACK``; ``is_floor``: values below the limit are bad, not those above it.
 
         The ``best`` value that there can be is good however great the margin is.
@@ -209,11 +211,11 @@ class Watch:
         self._lags: deque[int] = deque(maxlen=LAG_TICKS)
         """Milliseconds."""
         self._before: Instant | None = None
-        self._asr = Threshold(Event.ASR_LOW, is_floor=True, best=100)
+        self._asr = Threshold(Event.ASR_LOW, _ALL, is_floor=True)
         self._pdd = Threshold(Event.PDD_HIGH)
         self._age = Threshold(Event.BOOKING_LATE)
         self._quarantine = Threshold(Event.QUARANTINE_FILLED)
-        self._disk = Threshold(Event.DISK_LOW, is_floor=True, best=100)
+        self._disk = Threshold(Event.DISK_LOW, _ALL, is_floor=True)
         self._cpu = Threshold(Event.CPU_HIGH)
         self._memory = Threshold(Event.MEMORY_HIGH)
         self._lag = Threshold(Event.LOOP_LATE)
@@ -227,9 +229,9 @@ class Watch:
         self._setup = Threshold(Event.SETUP_SLOW)
         self._setups: deque[tuple[int, float]] = deque(maxlen=SETUP_CHECKS + 1)
         self._margins = Margins()
-        self._margin = Threshold(Event.MARGIN_LOW, is_floor=True, best=100)
+        self._margin = Threshold(Event.MARGIN_LOW, _ALL, is_floor=True)
         self._prefix_margins = PrefixMargins()
-        self._prefix_margin = Threshold(Event.PREFIX_MARGIN_LOW, is_floor=True, best=100)
+        self._prefix_margin = Threshold(Event.PREFIX_MARGIN_LOW, _ALL, is_floor=True)
         self._without_cdr = Threshold(Event.WITHOUT_CDR_HIGH)
         self._left_none: deque[int] = deque(maxlen=MINUTES + 1)
         """Calls that have left no CDR since the start, as they were at each minute of the last hour."""

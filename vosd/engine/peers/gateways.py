@@ -249,7 +249,7 @@ def _routing_state(gateway: RoutingGateway, vendors: LiveVendors, live: LiveStat
     if gateway.name in vendors.unregistered:
         return GatewayState.UNREGISTERED
     if not vendors.located(gateway):
-        return GatewayState.NOT_LOCATED
+        return GatewayState.UNREGISTERED if gateway.registers else GatewayState.NOT_LOCATED
     if vendors.down_ms(gateway, now.mono) is not None:
         return GatewayState.DOWN
     if _rest_ms(gateway, vendors, live, now):
