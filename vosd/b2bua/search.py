@@ -80,7 +80,7 @@ class CalleeSearch(msgspec.Struct, eq=False):
     _board: Switchboard
     beside: tuple[GatewayAttempt, ...] = ()
     """Attempts in progress beside the foremost one: telephones that ring together."""
-    _latest_sent: LatestAttempt = NO_ATTEMPT
+    latest_sent: LatestAttempt = NO_ATTEMPT
     """The attempt before the latest one, whose INVITE may still have to wait, and is not sent then."""
 
     @property
@@ -119,7 +119,7 @@ class CalleeSearch(msgspec.Struct, eq=False):
                 self._board.gateways.vacate(choice)
         journey = self._call.journey
         before = journey.foremost_call_id or (journey.sip_call_ids_out[-1] if journey.sip_call_ids_out else "")
-        self._latest_sent = journey.choice, before, journey.destination_address, journey.callee_user_agent
+        self.latest_sent = journey.choice, before, journey.destination_address, journey.callee_user_agent
         journey.note_attempt(choice, sip_call_id, str(attempt.peer))
         if self._call.settings.charges_ringing and not self._call.begin_to_charge(now):
             return
@@ -210,7 +210,7 @@ class CalleeSearch(msgspec.Struct, eq=False):
         refusal = None if media is None else media.refusal
         outcome = AttemptOutcome.final(500) if refusal is None else AttemptOutcome.withheld(_WITHHELD[refusal])
         if not self._call.journey.rung_together:
-            self._call.journey.note_not_sent(self._latest_sent)
+            self._call.journey.note_not_sent(self.latest_sent)
         self._attempt_over(attempt, outcome, now, is_telling=False)  # it says nothing of the vendor
 
     def deadline_due(self, attempt: GatewayAttempt, now: Instant) -> None:

@@ -22,7 +22,7 @@ from vosd.b2bua.snapshot.information import InformationSnapshot, is_late
 from vosd.b2bua.snapshot.leg import CallerLegSnapshot, DialectOf, LegSnapshot, forwarded_in
 from vosd.b2bua.snapshot.references import NoSnapshotError, RestoredCalls, newcomer_of
 from vosd.b2bua.snapshot.transfer import BridgeSnapshot, SubstituteSnapshot, TransferSnapshot
-from vosd.b2bua.stamps import Arrival, Journey, JourneyFacts
+from vosd.b2bua.stamps import NO_ATTEMPT, Arrival, Journey, JourneyFacts, LatestAttempt
 from vosd.b2bua.states import CallState
 from vosd.base.clock import Instant
 from vosd.base.text import as_received, portable
@@ -143,6 +143,28 @@ def _next_hops(described: Iterable[NextHopSnapshot], gateways: Gateways) -> list
     return [(choice.restored(gateways), address) for choice, address in described if choice.gateway in gateways]
 
 
+def _described(latest: LatestAttempt) -> JourneySnapshot | None:
+    """Return an attempt as the part of a journey that it is; None for none."""
+    choice, sip_call_id, address, product = latest
+    if latest == NO_ATTEMPT:
+        return None
+    return portable(
+        JourneySnapshot(
+            choice=None if choice is None else ChoiceSnapshot.of(choice),
+            foremost_call_id=sip_call_id,
+            destination_address=address,
+            callee_user_agent=product,
+        )
+    )
+
+
+def _attempt_in(journey: JourneySnapshot | None, gateways: Gateways) -> LatestAttempt:
+    if journey is None:
+        return NO_ATTEMPT
+    choice = _route(journey.choice, gateways)
+    return choice, journey.foremost_call_id, journey.destination_address, journey.callee_user_agent
+
+
 class GivenUpSnapshot(msgspec.Struct, frozen=True, array_like=True):
     """An attempt that was given up, and may be answered all the same."""
 
@@ -214,6 +236,8 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     refused: tuple[RefusedSnapshot, ...] = ()
     to_forward: bytes = b""
     """The latest response to an INVITE of ours, until the caller is answered."""
+    latest_sent: JourneySnapshot | None = None
+    """Route, Call-ID, address and product of the attempt before the latest one."""
 
     @classmethod
     def of(cls, call: Call, requests: Requests) -> "CallPartsSnapshot":
@@ -250,11 +274,14 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             given_up=tuple(given_up),
             refused=tuple(map(RefusedSnapshot.of, call.refused)),
             to_forward=b"" if call.to_forward is None else call.to_forward.raw,
+            latest_sent=None if search is None else _described(search.latest_sent),
         )
 
     def as_received(self) -> "CallPartsSnapshot":
         """Return it with the text of arrival and journey as it was received."""
-        return msgspec.structs.replace(self, arrival=as_received(self.arrival), journey=as_received(self.journey))
+        latest_sent = None if self.latest_sent is None else as_received(self.latest_sent)
+        arrival, journey = as_received(self.arrival), as_received(self.journey)
+        return msgspec.structs.replace(self, arrival=arrival, journey=journey, latest_sent=latest_sent)
 
     def restored(self, board: Switchboard, dialect_of: DialectOf, gateways: Gateways, calls: RestoredCalls) -> Call:
         """Return the call with its legs; ``connect`` restores the requests between them.
@@ -272,6 +299,7 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         call.callee = None if self.callee is None else self.callee.restored(call, dialect_of, gateways, restoration)
         if call.search is not None:
             call.search.beside = tuple(each.restored(call, dialect_of, gateways, restoration) for each in self.beside)
+            call.search.latest_sent = _attempt_in(self.latest_sent, gateways)
         for attempt in self.refused:
             attempt.restored(call, gateways).keep()
         calls.calls[call_id] = call
