@@ -121,7 +121,7 @@ def test_a_reload_changes_the_plan_for_the_next_call(stage: Stage) -> None:
     stage.daemon.succeed("reload")
 
 
-def test_the_cheapest_of_private_period_and_main_rates_prices_a_call(stage: Stage) -> None:
+def test_the_cheapest_of_private_and_period_rates_prices_a_call(stage: Stage) -> None:
     gateway = explained(stage, "hasty", "4430111")["candidates"][0]["routing_gateway"]
     record = called(stage, "4430", gateway, customer="hasty")
     assert (record["rate_group"], record["rate_prefix"]) == ("own", "443")
@@ -129,13 +129,11 @@ def test_the_cheapest_of_private_period_and_main_rates_prices_a_call(stage: Stag
     assert [(each["source"], each["group"]) for each in steps if each["step"] == "candidate"] == [
         ("account", "own"),
         ("period any", "sell"),
-        ("main", "sell"),
     ]
     found = stage.daemon.ask("rate", "explain", "--account", "hasty", "--callee", "4430111", "--duration", "60")
     assert [(each["total"], bool(each["chosen"])) for each in found["candidates"]] == [
         ("0.50", True),
         ("0.54", False),
-        ("0.60", False),
     ]
     assert (found["rate_group"], found["fee"]) == ("own", "0.50")
 

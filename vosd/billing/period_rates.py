@@ -110,6 +110,16 @@ class PeriodTable:
         bound = self._at(wall_ms)
         return None if bound is None else bound.period
 
+    @property
+    def has_multipliers(self) -> bool:
+        """Whether prices are multiplied in some period."""
+        return any(each.factor is not None for each in self._bound)
+
+    def multiplies(self, wall_ms: int) -> bool:
+        """Return whether prices are multiplied in the period of ``wall_ms`` (UTC)."""
+        bound = self._at(wall_ms)
+        return bound is not None and bound.factor is not None
+
     def find(self, number: str, wall_ms: int, caller: str = "", forward_prefix: str = "", /) -> AppliedRate | None:
         """Return the rate that the period of ``wall_ms`` has for ``number``; None = it has none, or there is none."""
         bound = self._at(wall_ms)
@@ -136,6 +146,36 @@ class PeriodTable:
             if fits is not None and fits < tier:
                 closest, tier = each, fits
         return closest
+
+
+class UnmultipliedRates:
+    """Rates while no period multiplies them (implements ``Rates``): else the cheapest would ignore a surcharge."""
+
+    __slots__ = ("_periods", "_rates")
+
+    def __init__(self, rates: Rates, periods: PeriodTable) -> None:
+        self._rates = rates
+        self._periods = periods
+
+    @property
+    def name(self) -> str:
+        """Return what messages call it."""
+        return self._rates.name
+
+    @property
+    def depends_on_caller(self) -> bool:
+        """Return whether the rate of a number is another one for some callers."""
+        return self._rates.depends_on_caller
+
+    def tables_at(self, wall_ms: int) -> tuple[RateTable, ...]:
+        """Return the tables of these rates; none while a period multiplies them."""
+        return () if self._periods.multiplies(wall_ms) else self._rates.tables_at(wall_ms)
+
+    def find(self, number: str, wall_ms: int, caller: str = "", forward_prefix: str = "", /) -> AppliedRate | None:
+        """Return the rate that is in force at ``wall_ms`` (UTC) without multiplier; None = there is none."""
+        if self._periods.multiplies(wall_ms):
+            return None
+        return self._rates.find(number, wall_ms, caller, forward_prefix)
 
 
 def multiplied(rate: Rate, factor: Decimal) -> Rate:

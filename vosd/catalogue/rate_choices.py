@@ -13,7 +13,7 @@ from vosd.billing.account_rates import AccountRounding, FreeTimeScope
 from vosd.billing.accounts import Account, AccountType
 from vosd.billing.currencies import Currencies, rates_for
 from vosd.billing.origin_rates import OriginRates
-from vosd.billing.period_rates import PeriodRates, PeriodTable
+from vosd.billing.period_rates import PeriodRates, PeriodTable, UnmultipliedRates
 from vosd.billing.ports import Rates, WorkCalendar
 from vosd.billing.rate_choice import RateCandidate, RateChoice, RateSource
 from vosd.billing.rate_group import RateGroup
@@ -136,13 +136,16 @@ class RateChooser:
                 ],
             )
 
+        rates, periods = charged(main), self._period_table(general, main, charged)
+        if rates is not None and periods is not None and periods.has_multipliers:
+            rates = UnmultipliedRates(rates, periods)
         found = [
             (RateSource.TRUNK, charged(self._groups.get(own or ""))),
             (RateSource.ACCOUNT, charged(self._groups.get((general and general.private_rate_group) or ""))),
-            (RateSource.PERIOD, self._period_table(general, main, charged)),
-            (RateSource.MAIN, charged(main)),
+            (RateSource.PERIOD, periods),
+            (RateSource.MAIN, rates),
         ]
-        candidates = [RateCandidate(source, rates) for source, rates in found if rates is not None]
+        candidates = [RateCandidate(source, each) for source, each in found if each is not None]
         if all(each.source is RateSource.MAIN for each in candidates):
             return next((each.rates for each in candidates if each.rates is not main), None)
         return RateChoice(candidates, account.rate_selection, account.advance_s)

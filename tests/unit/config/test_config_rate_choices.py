@@ -1,6 +1,7 @@
 """Private and period rates in the configuration: what they make of accounts and gateways, and mistakes in them."""
 
 import json
+from decimal import Decimal
 from itertools import chain
 from typing import Any
 
@@ -79,6 +80,51 @@ def test_a_rate_group_may_bring_its_period_rates_and_an_account_has_others(tmp_p
     other = [{"name": "other", "periods": [{"name": "half", "multiplier": "0.5"}]}]
     changes = {"rate_groups": {"period_rates": "tariff"}, "period_rates": other, "accounts": {"period_rates": "other"}}
     assert priced_by(site(tmp_path, changes)) == ("period half", "sell")
+
+
+SURCHARGE = {
+    "calendars": [{"name": "week", "timezone": "UTC", "entries": [{"weekdays": ["sat", "sun"]}]}],
+    "period_rates": [{"name": "tariff", "periods": [{"name": "weekend", "calendar": "week", "multiplier": "1.5"}]}],
+}
+THURSDAY, SATURDAY = 0, 2 * 86_400_000
+
+
+def with_surcharge(directory, **keys: Any) -> Loaded:
+    """Load the file with dearer weekends for the customer and the vendor; the customer's account has more keys."""
+    file = {**FILE, **SURCHARGE, "accounts": [{**each, "period_rates": "tariff"} for each in FILE["accounts"]]}
+    file["accounts"][0] |= keys
+    path = directory / "vosd.yaml"
+    path.write_text(json.dumps(file))
+    return load(path, {})
+
+
+@pytest.mark.parametrize("moment", [THURSDAY, SATURDAY])
+@pytest.mark.parametrize("selection", ["cheapest", "priority"])
+def test_a_multiplier_takes_the_place_of_the_rate_group_also_where_it_is_dearer(tmp_path, selection, moment):
+    rates = with_surcharge(tmp_path, rate_selection=selection).catalogue.account_rates["acme"]
+    source, price = ("period weekend", "0.060") if moment == SATURDAY else ("main", "0.04")
+    found = rates.find("4420", moment)
+    assert (found.source, found.rate.billing_rate, found.candidates) == (source, Decimal(price), ())
+    assert len(rates.tables_at(moment)) == 1
+
+
+def test_private_rates_that_are_cheaper_than_the_multiplied_ones_price_the_call(tmp_path):
+    rates = with_surcharge(tmp_path, private_rate_group="own").catalogue.account_rates["acme"]
+    assert [(each.source, each.rate.billing_rate) for each in rates.found("4420", SATURDAY)] == [
+        ("account", Decimal("0.02")),
+        ("period weekend", Decimal("0.06")),
+    ]
+    assert rates.find("4420", SATURDAY).source == "account"
+
+
+def test_a_vendor_s_dearer_period_is_what_it_costs(tmp_path):
+    catalogue = with_surcharge(tmp_path).catalogue
+    vendors = LiveVendors(catalogue, LiveState())
+    prices = [
+        vendors.terms(catalogue.routing_gateways["trunk"], "4420", at, "").price_per_minute
+        for at in (THURSDAY, SATURDAY)
+    ]
+    assert prices == [Decimal("0.04"), Decimal("0.06")]
 
 
 @pytest.mark.parametrize("account", [{"private_rate_group": "own"}, {"period_rates": "tariff"}])
