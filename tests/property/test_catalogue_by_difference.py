@@ -243,6 +243,7 @@ COMPARED: dict[str, Callable[[Any], object]] = {
     "destinations": lambda destinations: [destinations.of(number) for number in ("4490", "44", "9")],
     "typical_prices": lambda _: None,  # kept as they are asked for
     "changes": lambda _: None,  # what this catalogue was made of
+    "limits_codecs": lambda _: None,  # it stays set where the last trunk that needs it goes
 }
 """How each field is compared. A new one that depends on accounts or gateways is made in ``by_difference``, too."""
 
