@@ -200,6 +200,11 @@ class Metric(StrEnum):
     )
     GATEWAY_ACD = _gauge("vosd_gateway_acd_seconds", "mean talk of calls that ended in the same window", _GATEWAY)
     GATEWAY_PDD = _gauge("vosd_gateway_pdd_seconds", "mean post-dial delay in the same window", _GATEWAY)
+    GATEWAY_LOSS = _gauge(
+        "vosd_gateway_media_loss_ratio",
+        "lost packets by packets of calls that ended in half an hour; none where there were fewer than 3,000",
+        ("gateway",),
+    )
 
 
 def _of(figure: Figure) -> Declared:

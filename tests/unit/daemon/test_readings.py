@@ -25,12 +25,14 @@ from vosd.daemon.lifecycle import DaemonState
 from vosd.daemon.metrics.readings import OTHERS, STEP_S, Readings
 from vosd.daemon.silenced import Silenced
 from vosd.daemon.status import Status
+from vosd.engine.media.losses import MediaLosses
 from vosd.engine.peers import gateways as gateways_shown
 from vosd.engine.reports.accounting import CallAccounting
 from vosd.engine.reports.queue import ReportOutcome
 from vosd.engine.reports.reporter import CallReports
 from vosd.engine.service import SwitchService
 from vosd.engine.settings import Settings
+from vosd.media.figures import PortFigures
 from vosd.metrics.declared import METRICS, PROCESSES, MetricKind
 from vosd.metrics.exposition import written
 from vosd.net.resolve import NameServerResolver
@@ -130,8 +132,17 @@ def have_traffic(service, clock):
     return call
 
 
+def relay_media(service, clock, packets):
+    """Let calls with so many packets of each gateway have ended, of which 100 were lost."""
+    losses = MediaLosses()
+    for gateway, expected in packets.items():
+        losses.note(gateway, PortFigures(id=1, expected=expected, lost=100), clock.now().mono)
+    service.node.media = SimpleNamespace(parts=SimpleNamespace(losses=losses))
+
+
 def test_every_declared_metric_has_a_value_once_there_was_traffic(service, clock):
     have_traffic(service, clock)
+    relay_media(service, clock, {"carrier-a": 4_000})
     samples = samples_of(page_of(readings_of(service, clock)))
     names = {sample[0] for sample in samples}
     for metric in METRICS:
@@ -183,6 +194,14 @@ def test_the_values_are_those_of_the_parts_of_the_switch(service, clock):
     assert value(samples, "vosd_alarms", alarm="gateway_down", level="warning") == 2
     assert value(samples, "vosd_database_state", state="well") == 1
     assert value(samples, "vosd_database_state", state="away") == 0
+
+
+def test_the_loss_of_packets_of_a_gateway_is_known_from_enough_of_them(service, clock):
+    relay_media(service, clock, {"carrier-a": 4_000, "carrier-b": 2_999, "gone": 4_000})
+    samples = samples_of(page_of(readings_of(service, clock)))
+    found = {gateway: value(samples, "vosd_gateway_media_loss_ratio", gateway=gateway)
+             for gateway in ("carrier-a", "carrier-b", "gone")}  # fmt: skip
+    assert found == {"carrier-a": 0.025, "carrier-b": None, "gone": None}
 
 
 def test_a_customer_is_down_while_its_address_is_blocked(service, clock):

@@ -171,6 +171,7 @@ class Readings:
         samples = [Sample(Metric.GATEWAYS, total, labels) for labels, total in states.items()]
         samples.append(Sample(Metric.GATEWAYS_LEFT_OUT, max(0, count - max_gateways)))
         samples += self._of_groups(max_gateways)
+        samples += self._of_media(max_gateways)
         processes = [("", os.getpid())]
         if self._books.pid is not None:
             processes.append(("vosd_bookkeeper", self._books.pid))
@@ -262,6 +263,14 @@ class Readings:
             yield Sample(Metric.GROUP_CALLS, load.calls, (load.gateway,))
             if load.max_concurrent is not None:
                 yield Sample(Metric.GROUP_LIMIT, load.max_concurrent, (load.gateway,))
+
+    def _of_media(self, at_most: int) -> Iterator[Sample]:
+        """Yield the loss of the packets of routing gateways."""
+        media, configured = self._service.node.media, self._service.switch.catalogue.routing_gateways
+        losses = () if media is None else media.parts.losses.percents(self._clock.now().mono)
+        for gateway, percent in islice(losses, at_most):
+            if percent is not None and gateway in configured:
+                yield Sample(Metric.GATEWAY_LOSS, percent / 100, (gateway,))
 
     def _loads(self) -> Iterator[GatewayLoad | None]:
         service = self._service
