@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from api.conftest import installed
@@ -51,6 +52,13 @@ def left_files(api: Api, *expected: str) -> list[str]:
 def decks(api: Api) -> Api:
     assert api.ask("POST", "/rate-groups", {"name": "buy", "keys": {"deck": True}}).status == 201
     return api
+
+
+def test_a_mistake_in_a_map_names_the_parameter_and_no_file_of_the_server(decks: Api) -> None:
+    job = decks.wait_for(upload(decks, SHEET, "&map=" + quote('{"colour": "red"}')))
+    assert job["state"] == "failed"
+    assert job["problem"]["detail"].startswith("map:1: ")
+    assert "/" not in job["problem"]["detail"].partition(" expected ")[0]
 
 
 def test_a_sheet_is_tried_imported_read_looked_up_and_rolled_back(decks: Api) -> None:

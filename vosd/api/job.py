@@ -1,6 +1,8 @@
 """Declaration of an operation as a job: what it does in a process of its own, and when it is one."""
 
-from collections.abc import Awaitable, Callable, Mapping
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -9,6 +11,7 @@ import msgspec
 from vosd.admin.office.jobs import JobKind
 from vosd.admin.office.office import Office
 from vosd.admin.office.principal import Principal
+from vosd.catalogue.problems import ConfigError
 from vosd.wiring.configured_switch import ConfiguredSwitch
 
 DIRECTORY: Final = "jobs"
@@ -25,6 +28,19 @@ class Work(NamedTuple):
     """File of the result, where the job writes one."""
     progress: Callable[[float], None]
     """Takes the part that is done, 0 to 1."""
+
+
+@contextmanager
+def map_file_of(text: str) -> Iterator[Path]:
+    """Yield a file with the parameter ``map`` of an order; its mistakes name the parameter in the place of the file."""
+    with tempfile.TemporaryDirectory(prefix="vosd-map-") as directory:
+        file = Path(directory) / "map.yaml"
+        file.write_text(text, encoding="utf-8")
+        try:
+            yield file
+        except ConfigError as error:
+            named = (each._replace(file="map") if each.file == str(file) else each for each in error.problems)
+            raise ConfigError(named) from error
 
 
 class Long(NamedTuple):

@@ -1,11 +1,10 @@
 """Operations about rate groups and their decks: import, versions, rates, roll back, look up."""
 
 import asyncio
-import tempfile
 import zlib
 from collections.abc import AsyncGenerator
+from contextlib import nullcontext
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -32,7 +31,7 @@ from vosd.admin.office.principal import Principal
 from vosd.admin.office.rates import AreasSheet, ListAreas, ListRateGroups, list_areas, list_rate_groups
 from vosd.admin.rate_areas import RateGroupSheet
 from vosd.api.http import Answer, HttpRequest
-from vosd.api.job import Long, Work
+from vosd.api.job import Long, Work, map_file_of
 from vosd.api.listing import CSV
 from vosd.api.operation import Listing, Operation, permission_of
 from vosd.api.operations.jobs import never
@@ -128,11 +127,7 @@ async def import_sheet(office: Office, who: Principal, order: UploadDeck, work: 
     from vosd.wiring.deck_import import DeckFile, import_deck
 
     assert work.upload is not None
-    with tempfile.TemporaryDirectory(prefix="vosd-deck-") as directory:
-        map_file = None
-        if order.map is not None:
-            map_file = Path(directory) / "map.yaml"
-            map_file.write_text(order.map, encoding="utf-8")
+    with nullcontext() if order.map is None else map_file_of(order.map) as map_file:
         wanted = DeckFile(
             rate_group=order.rate_group,
             file=work.upload,

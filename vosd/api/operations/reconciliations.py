@@ -1,9 +1,7 @@
 """Operations about vendors' bills: compare a file with our calls, show what differs, dispute it."""
 
-import tempfile
 from collections.abc import AsyncGenerator
 from http import HTTPStatus
-from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -32,7 +30,7 @@ from vosd.admin.office.reconciliations import (
 )
 from vosd.api.begun import begun
 from vosd.api.csv_stream import csv_answer
-from vosd.api.job import Long, Work
+from vosd.api.job import Long, Work, map_file_of
 from vosd.api.listing import CSV
 from vosd.api.operation import Listing, Operation, permission_of
 from vosd.api.operations.jobs import never
@@ -71,9 +69,7 @@ class UploadBill(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 async def import_upload(office: Office, who: Principal, order: UploadBill, work: Work) -> ReconciliationSheet:
     """Compare the file that came with the order."""
     assert work.upload is not None
-    with tempfile.TemporaryDirectory(prefix="vosd-bill-") as directory:
-        map_file = Path(directory) / "map.yaml"
-        map_file.write_text(order.map, encoding="utf-8")
+    with map_file_of(order.map) as map_file:
         values = msgspec.structs.asdict(order) | {"file": str(work.upload), "map": str(map_file), "name": order.file}
         wanted = ImportBill(**values)
         try:
