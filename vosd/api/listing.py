@@ -117,7 +117,7 @@ async def whole_list(listing: Listing, items: Iterable[Any], wanted: PageWanted)
 
     def place(row: Mapping[str, Any]) -> list[Any]:
         value = None if wanted.sort is None else row.get(wanted.sort)
-        return [value is not None, _comparable(value), *(_comparable(row[key]) for key in keys)]
+        return [value is not None, _comparable(value), *(_comparable(row.get(key)) for key in keys)]
 
     rows.sort(key=place, reverse=wanted.is_reversed)
     if wanted.after is not None:

@@ -36,6 +36,40 @@ def test_a_table_has_the_columns_of_every_item_and_not_of_the_first_alone() -> N
     assert (first.split(",")[0], last.count("reseller")) == ("shop", 1)
 
 
+@pytest.mark.parametrize(
+    ("path", "rows"),
+    [
+        (
+            "/registrations",
+            [
+                {
+                    "direction": "inbound",
+                    "name": "1001",
+                    "contact": "sip:1001@abc.invalid",
+                    "received": f"192.0.2.1:{port}",
+                }
+                for port in (41001, 41002)
+            ]
+            + [{"direction": "outbound", "name": "1001", "contact": "sip:1001@abc.invalid"}],
+        ),
+        ("/sources", [{"source": "192.0.2.9", "cause": cause} for cause in ("flood", "wrong credentials")]),
+    ],
+)
+def test_pages_have_every_item_also_of_the_same_name(path: str, rows: list[dict[str, str]]) -> None:
+    operation = listed(path)
+    assert operation.listing is not None
+    found, cursor = [], None
+    while True:
+        query = {"limit": "1"} if cursor is None else {"limit": "1", "cursor": cursor}
+        wanted = page_wanted(operation.listing, operation.columns(), query, "")
+        page = json.loads(asyncio.run(whole_list(operation.listing, rows, wanted)).content)
+        found += page["items"]
+        cursor = page["next"]
+        if cursor is None:
+            break
+    assert found == rows
+
+
 def test_a_table_without_items_has_its_header() -> None:
     (header,) = asyncio.run(table("/registrations", []))
     assert {"direction", "received", "server"} <= {*header.split(",")}

@@ -183,7 +183,9 @@ OPERATIONS: Final = (
         problems=("daemon_unreachable",),
         needs_database=False,
         listing=Listing(
-            "direction,name,contact", filters=("direction", "name", "kind", "state"), sorts=("name", "expires_at")
+            "direction,name,contact,received",
+            filters=("direction", "name", "kind", "state"),
+            sorts=("name", "expires_at"),
         ),
     ),
     Operation(

@@ -262,7 +262,7 @@ OPERATIONS: Final = (
         result=SilencedSource,
         problems=("daemon_unreachable",),
         needs_database=False,
-        listing=Listing("source", filters=("source", "cause", "username"), sorts=("source", "remaining_s")),
+        listing=Listing("source,cause", filters=("source", "cause", "username"), sorts=("source", "remaining_s")),
     ),
     Operation(
         method="DELETE",
