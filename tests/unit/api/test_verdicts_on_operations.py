@@ -209,6 +209,7 @@ def furnish(site: Site) -> None:
         add_caller(site, role, role, account={"agent": "reseller", "customer": "shop"}.get(role))
     site.make("/roles/cashier", {"permissions": ["accounts.see", "money.see", "money.book", "jobs"]})
     add_caller(site, "cashier", "cashier")
+    add_caller(site, "barred", "agent", account="another")
     for scope in ("read", "money"):
         add_caller(site, scope, "administrator", scopes=[scope])
     site.make("/people", {"name": "ann", "role": "viewer"})
@@ -569,6 +570,24 @@ def named(operation: Operation) -> str:
 
 
 CASES: Final = [each for each in OPERATIONS if each.permission is not None]
+
+
+def test_an_agent_without_rights_gets_refusals_that_are_documented(site: Site) -> None:
+    lacking = set()
+    for operation in OPERATIONS:
+        _, below, _ = site.requests(operation)
+        if operation.is_for_accounts and operation.permission is not None and not operation.is_live and below:
+            found = site.ask("barred", below)  # it refuses an answer that the document does not have
+            if found.status == 403 and json.loads(found.content)["code"] == "right_lacking":
+                lacking.add(named(operation))
+    assert lacking >= {
+        "GET /accounts/{account}/payments",
+        "GET /accounts/{account}/ledger",
+        "GET /ledger",
+        "GET /accounts/{account}/statements/{month}",
+        "GET /statements/{month}",
+        "GET /invoices",
+    }
 
 
 def test_every_operation_has_a_verdict() -> None:

@@ -83,7 +83,7 @@ OPERATIONS: Final = (
         takes=ListInvoices,
         run=list_invoices,
         result=InvoiceSheet,
-        problems=("out_of_scope", "unknown_account"),
+        problems=("out_of_scope", "right_lacking", "unknown_account"),
         listing=Listing("id", cursor="before", limit="limit"),
     ),
     Operation(
