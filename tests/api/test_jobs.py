@@ -118,6 +118,7 @@ def test_a_long_change_is_one_job_with_the_same_result_and_audit_seen_by_its_own
     assert (refused.status, refused.json["field"]) == (422, "objects[0].action"), "no job says it later"
     queued, again = (api.ask("POST", "/bulk", body, headers=keyed, token="administrator-2") for _ in range(2))
     assert (again.status, again.json["id"]) == (202, queued.json["id"]), "a repeat with the same key is the same job"
+    assert again.headers["location"] == queued.headers["location"] == f"/api/v1/jobs/{queued.json['id']}"
     assert (queued.status, queued.json["kind"], queued.json["state"]) == (202, "bulk", "queued"), queued.content
     job = api.wait_for(queued)
     assert (job["state"], job["progress"], job["has_result"], job["beginnings"]) == ("done", 1, True, 1), job

@@ -12,7 +12,9 @@ from typing import Final
 
 import msgspec
 
+from vosd.admin.office.definitions import NotTakenError
 from vosd.api.http import JSON, Answer, RequestError
+from vosd.api.problems import PROBLEM_JSON, problem_of
 from vosd.cdr.ports import StoreUnavailable
 from vosd.storage.audit_line import RequestKey
 from vosd.storage.database import AlreadyThere
@@ -87,6 +89,9 @@ class Repeats:
                 try:
                     answer = await act(key)
                     return answer if is_secret else await _kept(kept, key, answer)
+                except NotTakenError as error:  # the change is made
+                    await _kept(kept, key, problem_of(error))
+                    raise
                 except AlreadyThere:  # another process was faster
                     found = await kept.find(key)
                     if found is None:
@@ -116,7 +121,13 @@ async def _repeated(
             HTTPStatus.CONFLICT, "key_reused", "the key was used for another request", remedy="use a new key"
         )
     if found.status is not None and found.answer is not None:
-        return Answer(status=found.status, content=found.answer.encode(), content_type=JSON, headers=(REPLAYED,))
+        headers = msgspec.json.decode(found.headers or "[]", type=tuple[tuple[str, str], ...])
+        return Answer(
+            status=found.status,
+            content=found.answer.encode(),
+            content_type=JSON if found.status < HTTPStatus.BAD_REQUEST else PROBLEM_JSON,
+            headers=(*headers, REPLAYED),
+        )
     if is_harmless:
         answer = await _kept(kept, key, await act(None))
         return msgspec.structs.replace(answer, headers=(*answer.headers, REPLAYED))
@@ -130,5 +141,6 @@ async def _repeated(
 async def _kept(kept: SqlRequests, key: RequestKey, answer: Answer) -> Answer:
     """Keep the answer, where the request has changed something; without it a repeat gets an error."""
     with suppress(StoreUnavailable):
-        await kept.answered(key, answer.status, answer.content.decode())
+        headers = msgspec.json.encode(answer.headers).decode()
+        await kept.answered(key, answer.status, answer.content.decode(), headers)
     return answer

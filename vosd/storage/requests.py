@@ -21,6 +21,8 @@ class KeptRequest(NamedTuple):
     status: int | None
     """None = the answer was not kept: the process ended before."""
     answer: str | None
+    headers: str | None
+    """JSON: names and values; None = an earlier version kept none."""
 
 
 async def keep_request(connection: AsyncConnection, request: RequestKey, at: int) -> None:
@@ -37,15 +39,16 @@ class SqlRequests:
 
     async def find(self, request: RequestKey) -> KeptRequest | None:
         """Return the request that has the key; None = there is none. Raises StoreUnavailable."""
-        columns = _table.c.fingerprint, _table.c.status, _table.c.answer
+        columns = _table.c.fingerprint, _table.c.status, _table.c.answer, _table.c.headers
         async with self._database.reading() as connection:
             found = (await connection.execute(select(*columns).where(_is(request)))).one_or_none()
         return None if found is None else KeptRequest._make(found)
 
-    async def answered(self, request: RequestKey, status: int, answer: str) -> None:
+    async def answered(self, request: RequestKey, status: int, answer: str, headers: str) -> None:
         """Keep the answer of a request that has changed something; raises StoreUnavailable."""
         async with self._database.writing() as connection:
-            await connection.execute(update(_table).where(_is(request)).values(status=status, answer=answer))
+            values = {"status": status, "answer": answer, "headers": headers}
+            await connection.execute(update(_table).where(_is(request)).values(values))
 
     async def forget(self, before: int) -> None:
         """Remove requests that were made before a moment (UTC milliseconds); raises StoreUnavailable."""

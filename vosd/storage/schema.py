@@ -606,6 +606,7 @@ api_request: Final = Table(
     Column("made_at", Moment, nullable=False),
     Column("status", Integer, comment="null = the change is made, its answer was not kept"),
     Column("answer", Text().with_variant(MEDIUMTEXT(), "mysql"), comment="as it was sent"),
+    Column("headers", Text, comment="JSON: headers of the answer, names and values"),
     Index("api_request_made_at", "made_at"),
     **_IN_MYSQL,
 )

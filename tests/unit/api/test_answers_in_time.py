@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from doubles.api import ADMINISTRATOR, identify
 from doubles.asgi import Answered, answered
+from doubles.fake_switch import FakeSwitch
 from doubles.migrated import migrated
 
 from vosd.admin.office import bookings, definitions, overrides
@@ -17,9 +18,12 @@ from vosd.api.application import Application
 from vosd.api.checks import Checks
 from vosd.api.jobs import Jobs
 from vosd.api.offices import Offices
+from vosd.api.problems import PROBLEM_JSON
 from vosd.api.routes import Routes
 from vosd.api.table import OPERATIONS
 from vosd.billing.accounts import Account
+from vosd.control.installation import Reload
+from vosd.control.server import CommandError
 
 HEAD = {"authorization": f"Bearer {ADMINISTRATOR}"}
 PATIENCE_S = 30.0
@@ -39,8 +43,9 @@ class Site:
         hurried = [msgspec.structs.replace(each, patience_s=patience_s) for each in OPERATIONS]
         return Application(self.offices, identify, Routes(hurried), self._jobs)
 
-    async def ask(self, method: str, path: str, body: Any = None) -> Answered:
-        return await answered(self.application, method, path, body, HEAD)
+    async def ask(self, method: str, path: str, body: Any = None, key: str | None = None) -> Answered:
+        head = HEAD if key is None else {**HEAD, "idempotency-key": key}
+        return await answered(self.application, method, path, body, head)
 
     async def ledger(self) -> list[tuple[str, str]]:
         items = (await self.ask("GET", "/accounts/acme/ledger")).json["items"]
@@ -100,6 +105,19 @@ async def test_a_change_is_made_and_its_answer_says_that_the_switch_does_not_ans
     assert made.json["untold"].startswith("the change is in the database; a running switch reads it within a second")
     blocked = await site.ask("POST", "/accounts/acme/block", {"memo": "unpaid"})
     assert (blocked.status, "no answer in time" in blocked.json["untold"]) == (200, True)
+
+
+async def test_a_repeat_gets_the_refusal_of_the_switch_again_where_the_change_was_made(
+    site: Site, tmp_path: Path
+) -> None:
+    async with FakeSwitch(tmp_path / "vosd.sock").answers(Reload, CommandError("calls use it")):
+        first, again = [
+            await site.ask("POST", "/accounts", {"name": "shop", "keys": {"currency": "USD"}}, "contract-7")
+            for _ in range(2)
+        ]
+    assert (first.status, first.json["code"]) == (409, "not_taken")
+    assert (again.status, again.content, again.header("content-type")) == (409, first.content, [PROBLEM_JSON])
+    assert (first.header("idempotent-replayed"), again.header("idempotent-replayed")) == ([], ["true"])
 
 
 async def test_a_change_that_waits_for_others_for_too_long_is_refused_and_nothing_is_changed(site: Site) -> None:
