@@ -55,6 +55,48 @@ def test_an_object_is_made_read_changed_and_ended(api: Api) -> None:
     assert (gone.status, gone.json["code"]) == (404, "no_such_object")
 
 
+def test_conditions_of_a_change_are_obeyed_or_refused(api: Api) -> None:
+    def code(method: str, path: str, body: Any = None, **headers: str) -> tuple[int, str]:
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        reply = api.ask(method, path, body, headers=given)
+        return reply.status, "" if reply.status < 400 else reply.json["code"]
+
+    keys = {"account": "conditional", "password": "zebra-onyx-quill-77"}
+    assert code("POST", "/accounts", {"name": "conditional", "keys": {"currency": "USD"}}) == (201, "")
+    assert code("POST", "/phones", {"name": "8471", "keys": keys}) == (201, "")
+    assert code("POST", "/dids/import", {"text": "number\n4930471\n"}) == (200, "")
+    number = {"account": "conditional", "phones": ["8471"]}
+    for method, path, body in (
+        ("PUT", "/phones/8471/password", {"password": "other-onyx-quill-78"}),
+        ("POST", "/dids/4930471/assign", number),
+        ("POST", "/dids/4930471/free", {}),
+    ):
+        assert code(method, path, body, If_Match='"7"') == (412, "stale_version")
+        assert code(method, path, body, If_None_Match="*") == (422, "unknown_field")
+    assigned = api.ask("POST", "/dids/4930471/assign", number, headers={"If-Match": '"1"'})
+    assert (assigned.status, assigned.headers["etag"]) == (200, '"2"')
+    for path, body in (
+        ("/number-lists/maybe", {"keys": {"patterns": ["4*"]}}),
+        ("/parameters/SS_GATEWAY_SWITCH_LIMIT", {"value": "9"}),
+    ):
+        assert code("PUT", path, body, If_Match="*") == (412, "stale_version")
+        assert code("PUT", path, body, If_None_Match="*") == (200, "")
+        assert code("PUT", path, body, If_None_Match="*") == (412, "stale_version")
+        assert code("PUT", path, body, If_None_Match='"1"') == (422, "unknown_field")
+        assert code("PUT", path, body, If_Match="*") == (200, "")
+        assert code("DELETE", path, If_Match="*") == (200, "")
+    payment = {"amount": "1", "reference": "conditional"}
+    assert code("POST", "/accounts/conditional/payments", payment, If_Match='"1"') == (422, "unknown_field")
+
+
+def test_a_repeat_gets_the_place_and_the_version_of_the_object_too(api: Api) -> None:
+    made = {"name": "placed", "keys": {"patterns": ["4*"]}}
+    first, again = (api.ask("POST", "/number-lists", made, headers={"Idempotency-Key": "placed"}) for _ in range(2))
+    assert (again.headers["idempotent-replayed"], again.content) == ("true", first.content)
+    for reply in (first, again):
+        assert (reply.headers["location"], reply.headers["etag"]) == ("/api/v1/number-lists/placed", '"1"')
+
+
 def test_a_key_with_another_version_in_if_match_is_another_request(api: Api) -> None:
     path, change = "/accounts/versioned", {"keys": {"overdraft_limit": 30}}
     assert api.ask("POST", "/accounts", {"name": "versioned", "keys": {"currency": "USD"}}).status == 201

@@ -44,7 +44,7 @@ from vosd.api.listing import (
     whole_list,
 )
 from vosd.api.offices import Offices
-from vosd.api.operation import VERSION, Given, Operation
+from vosd.api.operation import EXISTS, VERSION, FieldPlace, Given, Operation
 from vosd.api.operations.session import proof_of, sender_of, token_of
 from vosd.api.problems import problem, problem_of, problem_of_request
 from vosd.api.repeats import HEADER, Repeats, key_of, reference_of
@@ -166,7 +166,8 @@ class Application:
             check_indexed(operation.listing, query, is_operator=who.account is None)
             accept = request.headers.get("accept", "")
             wanted = page_wanted(operation.listing, operation.columns(), query, accept)
-        given = Given(path, query, _header(request), await _body(operation, request), _paging(operation, wanted))
+        conditions = _conditions(operation, request)
+        given = Given(path, query, conditions, await _body(operation, request), _paging(operation, wanted))
         order = operation.order(given)
         if wanted is not None:
             return await _list(operation, office, who, order, wanted)
@@ -176,13 +177,19 @@ class Application:
             return await self._streamed(operation, operation.streams_max, office, who, order, request)
         if not operation.is_write or HEADER not in request.headers:
             return await _done(operation, office, who, order, request)
-        return await self._once(operation, office, who, order, request)
+        key = _key_of(request, who, conditions, request.content)
+        return await self._once(operation, office, who, order, request, key)
 
     async def _once(
-        self, operation: Operation, office: Office, who: "Principal", order: Any, request: HttpRequest
+        self,
+        operation: Operation,
+        office: Office,
+        who: "Principal",
+        order: Any,
+        request: HttpRequest,
+        key: "RequestKey",
     ) -> Answer:
         """Answer a request that has a key: a repeat gets the answer of the first."""
-        key = _key_of(request, who, request.content)
         if getattr(order, "is_trial", False):
             return await _done(operation, office, who, order, request)
         if operation.reference is not None and getattr(order, operation.reference) is None:
@@ -239,7 +246,7 @@ class Application:
         request: HttpRequest,
     ) -> Answer:
         """Queue the order of a request as a job."""
-        kept = KeptOrder(path, request.query, header=_header(request))
+        kept = KeptOrder(path, request.query, header=_conditions(operation, request))
         upload = None
         if long.uploads and operation.has_body:
             operation.check_query(request.query)
@@ -274,7 +281,7 @@ class Application:
             if HEADER not in request.headers:
                 return await queue(None)
             content = request.content if upload is None else upload.digest.encode()
-            key = _key_of(request, who, content)
+            key = _key_of(request, who, kept.header, content)
             return await self._repeats.once(key, office.stores.requests, office.now(), queue, is_harmless=False)
         finally:
             if upload is not None:
@@ -356,22 +363,43 @@ async def _body(operation: Operation, request: HttpRequest) -> Any:
     return await request.document(*([MERGE_PATCH] if operation.merges else []), bytes_max=bytes_max)
 
 
-def _key_of(request: HttpRequest, who: "Principal", content: bytes) -> "RequestKey":
-    """Return the key of a request; a request with another version in If-Match is another one."""
-    version = _header(request).get(VERSION)
-    named = () if version is None else (f"If-Match: {version}".encode(),)
+def _key_of(request: HttpRequest, who: "Principal", conditions: Mapping[str, Any], content: bytes) -> "RequestKey":
+    """Return the key of a request; one with another condition is another one."""
+    named = (f"{name}: {value}".encode() for name, value in conditions.items())
     return key_of(request.headers[HEADER], who.login, request.method.encode(), request.target, *named, content)
 
 
-def _header(request: HttpRequest) -> dict[str, int]:
-    """Return the version that If-Match names."""
-    text = request.headers.get("if-match", "*").strip()
-    if text == "*":
+def _conditions(operation: Operation, request: HttpRequest) -> dict[str, Any]:
+    """Return the fields of an order that the conditions of a write set (RFC 9110, 13.1).
+
+    Raises:
+        RequestError: the operation does not know the condition.
+        StaleVersionError: no object has such a version.
+    """
+    if not operation.is_write:
         return {}
+    known = {each.name for each in operation.fields() if each.place is FieldPlace.HEADER}
+    found: dict[str, Any] = {}
+    for name, is_there in (("If-Match", True), ("If-None-Match", False)):
+        text = request.headers.get(name.lower(), "").strip()
+        if not text:
+            continue
+        if not known or (not is_there and (text != "*" or EXISTS not in known or EXISTS in found)):
+            said = f"`{name}: {text}` is no condition of this operation"
+            raise RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, "unknown_field", said, field=name)
+        if text != "*":
+            found[VERSION] = _version_in(text)
+        elif EXISTS in known:
+            found[EXISTS] = is_there
+    return found
+
+
+def _version_in(text: str) -> int:
+    """Return the version that If-Match names."""
     number = text.removeprefix("W/").strip('"')
     if not number.isascii() or not number.isdigit() or len(number) > _DIGITS_MAX:
         raise StaleVersionError("If-Match is no ETag that this API gave: read the object again")
-    return {VERSION: int(number)}
+    return int(number)
 
 
 def _paging(operation: Operation, wanted: PageWanted | None) -> dict[str, Any]:

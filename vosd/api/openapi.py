@@ -21,7 +21,7 @@ from vosd.api.examples import ANSWERS, BODIES, example_of
 from vosd.api.http import EVENT_STREAM
 from vosd.api.links import identifier, links_of
 from vosd.api.listing import CSV, LIMIT, LIMIT_MAX, NDJSON, closed_cursor
-from vosd.api.operation import SWITCHES, TIMES, VERSION, Field, FieldPlace, Operation
+from vosd.api.operation import EXISTS, SWITCHES, TIMES, VERSION, Field, FieldPlace, Operation
 from vosd.api.problems import PROBLEM_JSON, Problem
 from vosd.api.repeats import KEY_CHARACTERS_MAX
 from vosd.api.table import BASE, OPERATIONS
@@ -186,8 +186,15 @@ def _parameter(field: Field, each: Operation) -> dict[str, Any]:
         return {
             "name": "If-Match",
             "in": "header",
-            "description": "ETag of the object that was read; another one is refused with 412.",
+            "description": "ETag of the object that was read; another one is refused with 412. `*` = any.",
             "schema": {"type": "string", "pattern": r'^(\*|(W/)?"?[0-9]{1,18}"?)$'},
+        }
+    if field.name == EXISTS:
+        return {
+            "name": "If-None-Match",
+            "in": "header",
+            "description": "Only `*`: an object that exists is refused with 412.",
+            "schema": {"type": "string", "enum": ["*"]},
         }
     schema: dict[str, Any] = _schema(field)
     if field.place is FieldPlace.PATH and schema.get("type") == "string":

@@ -28,6 +28,8 @@ SWITCHES: Final = {"clears_many": "confirm", "is_trial": "dry_run", "is_confirme
 """Fields of orders that are parameters of the query, with their names there, whatever the method."""
 VERSION: Final = "if_version"
 """Field of orders that the header If-Match sets."""
+EXISTS: Final = "if_exists"
+"""Field of orders that ``*`` sets: True in If-Match, False in If-None-Match (RFC 9110, 13.1)."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _WHOLE_MAX: Final = 2**53
 """Larger whole numbers are not the same in every JSON parser."""
@@ -188,7 +190,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
                 place = FieldPlace.PATH
             elif each.name in SWITCHES:
                 place = FieldPlace.QUERY
-            elif each.name == VERSION:
+            elif each.name in {VERSION, EXISTS}:
                 place = FieldPlace.HEADER
             default = each.default if each.default_factory is msgspec.NODEFAULT else each.default_factory()
             name = SWITCHES.get(each.name, each.encode_name)

@@ -122,6 +122,8 @@ class WantedObject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Keys that are left out stay as they are; one of None is taken away (RFC 7396)."""
     if_version: int | None = None
     """Refused unless this version, which may have ended the object, is in force when the change begins."""
+    if_exists: bool | None = None
+    """Refused unless the database defines it already (true), or does not (false); None = either way."""
 
 
 class ObjectOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -705,7 +707,8 @@ def _check_expected(wanted: WantedObject, found: ObjectVersion | None, then: Obj
     if wanted.is_new and version is not None:
         message = f"the database defines {wanted.kind} {wanted.name} already, by version {version}"
         raise AlreadyDefinedError(message)
-    if wanted.if_version is not None and (then is None or then.version != wanted.if_version):
+    is_other = wanted.if_version is not None and (then is None or then.version != wanted.if_version)
+    if is_other or wanted.if_exists not in {None, version is not None}:
         # A version that is planned in between is what the change is made to: who names the one of now has not seen it.
         there = "does not exist" if version is None else f"has version {version} by now"
         if then is not None and then is not found:

@@ -51,12 +51,16 @@ class AssignDid(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Instead of a trunk: phones that ring."""
     ring: RingOrder | None = None
     """Whether several phones ring one after the other, or at the same time. Default: one after the other."""
+    if_version: int | None = None
+    """Only where this version is in force; None = whichever is."""
 
 
 class FreeDid(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A number that no account has any more; it stays in the inventory, and calls to it get 404."""
 
     number: str
+    if_version: int | None = None
+    """Only where this version is in force; None = whichever is."""
 
 
 class ImportDids(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -115,14 +119,14 @@ async def assign_did(office: Office, who: Principal, order: AssignDid) -> Change
         keys["trunk"] = order.trunk
     else:
         keys["phones"] = list(order.phones)
-    return await _set(office, who, order, [WantedObject(DIDS, order.number, keys)])
+    return await _set(office, who, order, [WantedObject(DIDS, order.number, keys, if_version=order.if_version)])
 
 
 @needs(Permission.DEFINITIONS_CHANGE, by_account=True)
 async def free_did(office: Office, who: Principal, order: FreeDid) -> ChangedObjects:
     """Take a number back from its account; raises as ``assign_did``."""
     await _require(office, who, order.number)
-    return await _set(office, who, order, [WantedObject(DIDS, order.number, {})])
+    return await _set(office, who, order, [WantedObject(DIDS, order.number, {}, if_version=order.if_version)])
 
 
 @needs(Permission.DEFINITIONS_CHANGE, by_account=True)

@@ -29,6 +29,8 @@ class SetPhonePassword(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_fi
     number: str
     """Number of the phone."""
     password: str
+    if_version: int | None = None
+    """Only where this version is in force; None = whichever is."""
 
     def __post_init__(self) -> None:
         """Raise OrderError where the text would not be the password."""
@@ -55,7 +57,7 @@ async def set_phone_password(office: Office, who: Principal, order: SetPhonePass
     found = await object_in_force(office, ShowObject(kind="phones", name=order.number), owned)
     keys = json.loads(found.body or "{}")
     patch = {"password": order.password, **{key: None for key in _REPLACED if key in keys}}
-    wanted = WantedObject("phones", order.number, patch, is_merged=True)
+    wanted = WantedObject("phones", order.number, patch, is_merged=True, if_version=order.if_version)
     plan = await planned(office, who, order, [wanted], None)
     if owned is not None:
         for each in (found, *plan.versions):  # it may have moved to another account in between

@@ -72,6 +72,7 @@ class ReplaceObject(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_field
     keys: dict[str, Any]
     """Keys as in the configuration files, without the name. ``(hidden)`` leaves a password as it is."""
     if_version: int | None = None
+    if_exists: bool | None = None
 
 
 class MergeObject(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -92,6 +93,7 @@ class SetParameter(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_fields
     value: str
     """Value as text."""
     if_version: int | None = None
+    if_exists: bool | None = None
 
 
 async def list_version_sheets(office: Office, who: Principal, order: ListVersions) -> list[KeysSheet]:
@@ -106,13 +108,13 @@ async def create(office: Office, who: Principal, order: CreateObject) -> ChangeS
 
 async def replace(office: Office, who: Principal, order: ReplaceObject) -> ChangeSheet:
     """Define or change an object."""
-    wanted = WantedObject(order.kind, order.name, order.keys, if_version=order.if_version)
+    wanted = WantedObject(order.kind, order.name, order.keys, if_version=order.if_version, if_exists=order.if_exists)
     return await _change(office, who, order, wanted)
 
 
 async def set_parameter(office: Office, who: Principal, order: SetParameter) -> ChangeSheet:
     """Give a parameter a value."""
-    wanted = WantedObject("parameters", order.name, order.value, if_version=order.if_version)
+    wanted = WantedObject("parameters", order.name, order.value, if_version=order.if_version, if_exists=order.if_exists)
     return await _change(office, who, order, wanted)
 
 
@@ -382,6 +384,7 @@ OPERATIONS: Final = (
         run=assign_number,
         result=ChangeSheet,
         problems=_CHANGES,
+        etag=_version_of,
     ),
     Operation(
         method="POST",
@@ -392,6 +395,7 @@ OPERATIONS: Final = (
         run=free_number,
         result=ChangeSheet,
         problems=_CHANGES,
+        etag=_version_of,
     ),
     Operation(
         method="POST",
