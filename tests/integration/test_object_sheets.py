@@ -148,6 +148,15 @@ def test_what_cannot_be_read_is_named_with_line_column_and_value(
     assert refused(installation, file)[0].replace(file, "F").startswith(said)
 
 
+def test_rows_in_a_cell_of_a_column_that_is_not_read_are_refused(installation: Installation) -> None:
+    rows = (NORTH.replace("\n", ',"x\n'), AGAIN.replace("\n", ",\n"), SOUTH.replace("\n", ',19"\n'))
+    file = sheet(installation, HEADER.replace("\n", ",Note\n"), *rows)
+    said = installation.vosd("definitions", "import", file, "--map", str(EXAMPLE))
+    assert said.exit_code != 0
+    assert ":4: expected one row, not several in a cell: is a quotation mark missing?" in said.stderr
+    assert installation.document("definitions", "list") == []
+
+
 def test_a_balance_with_another_amount_than_was_booked_is_refused(installation: Installation) -> None:
     imported(installation, sheet(installation, HEADER, NORTH))
     file = sheet(installation, HEADER, NORTH.replace("1250.5", "7"))

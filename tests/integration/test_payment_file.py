@@ -55,7 +55,15 @@ def test_payments_of_a_bank_file_are_checked_together_and_booked_once(installati
         ("account,amount,reference,currency\n\ncustomer-1,5,a\n", "line 3: 3 cells, not 4 as in the header"),
         ('account,amount,reference\ncustomer-1,5,"a\ncustomer-1,6,b\n', "line 2: its quotation marks are not in pairs"),
         ('account,amount,reference\ncustomer-1,5,"a"b"\n', "line 2: its quotation marks are not in pairs"),
-        ('account,amount,reference\ncustomer-1,5,"a\ncustomer-1,6,b"\n', "line 2: a line break in reference"),
+        (
+            'account,amount,reference\ncustomer-1,5,"a\ncustomer-1,6,b"\n',
+            "line 2: a cell of several lines: is a quotation",
+        ),
+        ('account,amount,reference\ncustomer-1,5,"a\nb"\n', "line 2: a line break in reference"),
+        (
+            'account,amount,reference,memo\ncustomer-1,5,a,"Ltd\ncustomer-1,6,b,\ncustomer-1,7,c,monitor 19"\n',
+            "line 2: a cell of several lines: is a quotation mark missing?",
+        ),
         ('account,amount,memo,reference\ncustomer-1,5,"a\nb",c\ncustomer-1,6,d,\n', "line 4: no reference"),
         ("account,amount,reference\ncustomer-1,7,old\n", "line 2: reference old of account customer-1 was booked for"),
     ],

@@ -16,7 +16,7 @@ from typing import BinaryIO, Final, NamedTuple
 
 import msgspec
 
-from vosd.base.csv_text import bounded_lines
+from vosd.base.csv_text import bounded_lines, has_joined_rows
 from vosd.base.date_formats import parsed_date
 from vosd.base.errors import VosError
 from vosd.base.money import LIMIT
@@ -124,6 +124,7 @@ class ForeignFile:
         delimiter = layout.delimiter or max(DELIMITERS, key=first.count)
         heading = next(csv.reader([first], delimiter=delimiter), [])
         self._reader = csv.reader(source, delimiter=delimiter, strict=True)
+        self._delimiter = delimiter
         self._first = None if layout.has_header else heading
         self._width = len(heading)
         self._columns = _columns(layout, heading)
@@ -139,7 +140,7 @@ class ForeignFile:
         Raises:
             ForeignFileError: the rest of the file cannot be read.
         """
-        read = _RowReader(self._layout, self._columns, self._width)
+        read = _RowReader(self._layout, self._columns, self._delimiter, self._width)
         if self._first is not None:
             yield 1, read.call(self._first)
         line = 1
@@ -213,8 +214,8 @@ def _columns(layout: ForeignLayout, heading: Sequence[str]) -> _Columns:
 class _RowReader:
     """Reads rows of one file."""
 
-    def __init__(self, layout: ForeignLayout, columns: _Columns, width: int) -> None:
-        self._layout, self._columns, self._width = layout, columns, width
+    def __init__(self, layout: ForeignLayout, columns: _Columns, delimiter: str, width: int) -> None:
+        self._layout, self._columns, self._delimiter, self._width = layout, columns, delimiter, width
         self._places = [place for place in columns if place is not None]
         self._needed = max(self._places) + 1
 
@@ -225,7 +226,8 @@ class _RowReader:
             return BadRowError(f"{len(row)} columns, at least {self._needed} are needed")
         if len(row) > self._width:  # such as a price 0,01 without quotes: it would be read as 0
             return BadRowError(f"{len(row)} columns, the first line has {self._width}")
-        if any("\n" in row[place] for place in self._places):  # the rows up to the next quotation mark are in the cell
+        has_breaks = any("\n" in row[place] for place in self._places)
+        if has_breaks or has_joined_rows(row, self._delimiter, self._width):
             return BadRowError("a cell of several lines: is a quotation mark missing?")
         try:
             callee = row[columns.callee].strip()

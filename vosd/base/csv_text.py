@@ -10,6 +10,7 @@ LINE_MAX: Final = 1 << 20
 """Characters of a line of a CSV file that is read."""
 _FORMULA: Final = re.compile(r"(\A|[;\t\r\n])(?=\s*[=+\-@\uff1d\uff0b\uff0d\uff20])")
 """The beginnings of a formula for a spreadsheet: of a cell, or of what it takes for one by another delimiter."""
+_LINE_END: Final = re.compile(r"\r\n?|\n")
 _AMOUNT: Final = re.compile(r"-\d+(?:\.\d+)?\Z", re.ASCII)
 
 
@@ -31,6 +32,21 @@ def bounded_lines(text: TextInput) -> Iterator[str]:
         if len(line) == LINE_MAX:
             raise csv.Error(f"lines of at most {LINE_MAX} characters")
         yield line
+
+
+def has_joined_rows(cells: Sequence[str], delimiter: str, width: int) -> bool:
+    """Return whether a cell holds the end of one row and the begin of another: its closing quotation mark is missing.
+
+    The lines of such a cell have as many cells as the header, ``width``: the first with the cells before it, the last
+    with those behind it, and those between by themselves. Lines of an address or a comment have not.
+    """
+    widths = {width, len(cells)} - {1}
+    for at, cell in enumerate(cells):
+        if "\n" in cell or "\r" in cell:
+            first, *inner, last = (1 + line.count(delimiter) for line in _LINE_END.split(cell))
+            if {at + first, last + len(cells) - 1 - at} <= widths or (inner and {*inner} <= widths):
+                return True
+    return False
 
 
 def neutralised(cell: Any) -> Any:

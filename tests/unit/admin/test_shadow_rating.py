@@ -243,6 +243,13 @@ def test_a_quotation_mark_that_stands_alone_takes_no_rows_away(site: Site, secon
         site.calls(MAP, f"Customer,Called,Begin,Seconds,Charge\n{rows}")
 
 
+def test_rows_in_a_cell_of_a_column_that_is_not_read_are_a_bad_row(site: Site) -> None:
+    rows = 'a,1,2026-10-01,1,0,"x\na,2,2026-10-01,1,0,\na,3,2026-10-01,1,0,19"\na,4,2026-10-01,1,0,"Main Road\nYork"\n'
+    joined, call = site.calls(MAP, f"Customer,Called,Begin,Seconds,Charge,Name\n{rows}")
+    assert "is a quotation mark missing?" in str(joined)
+    assert isinstance(call, ForeignCall)
+
+
 @pytest.mark.parametrize("duration_unit", ["seconds", "clock"])
 @pytest.mark.parametrize(
     ("form", "start", "duration"),

@@ -389,6 +389,15 @@ def test_a_file_that_is_no_text_is_refused(sheet):
         Read(Path("missing.csv"))
 
 
+@pytest.mark.parametrize("memo", ["", ", memo: Note"])
+@pytest.mark.parametrize("between", ["", "4420,0.02,x\n", "4420,0.02,x\n4421,,\n"])
+def test_rows_in_a_cell_are_refused_and_a_comment_of_several_lines_is_not(sheet, mapped, memo, between):
+    header, columns = "Code,Price,Note\n43,0.01,", mapped(f"columns: {{prefix: Code, billing_rate: Price{memo}}}\n")
+    with pytest.raises(SheetError, match=r"rates.csv:\d: expected one row, not several in a cell"):
+        Read(sheet(f'{header}"UK\n{between}447,0.25,mobile 19"\n'), columns)
+    assert len(Read(sheet(f'{header}"UK\n{between.replace(",", ", a, ")}\nand all of it, too"\n'), columns).rates) == 1
+
+
 def test_a_workbook_is_read_with_the_digits_that_it_shows(tmp_path):
     rows = [
         ["prefix", "area", "billing_rate", "effective_from"],

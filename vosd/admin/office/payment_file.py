@@ -5,7 +5,7 @@ columns are found by their names, and a line that is not clear keeps the whole f
 """
 
 import csv
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from enum import Enum
@@ -21,6 +21,7 @@ from vosd.admin.office.office import Office
 from vosd.admin.office.payments import BookPayment, ManualBooking, WaitingSheet, book_by_hand, needs_second
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
+from vosd.base.csv_text import has_joined_rows
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, comma_to_point, format_amount, parse_amount
 from vosd.billing.accounts import Account
@@ -111,8 +112,9 @@ def read_payment_file(
         raise BadPaymentFile([f"{said}: name the columns by `column` account=TITLE ..."])
     delimiter, cells = found
     faults: list[str] = []
+    places = {name: cells.index(title) for name, title in columns._asdict().items() if title in cells}
     sound = _rows(rows, delimiter, len(cells), faults)
-    read = list(_read(sound, cells, columns, faults, has_comma=has_decimal_comma))
+    read = list(_read(sound, places, faults, has_comma=has_decimal_comma))
     by_reference: dict[tuple[str, str], int] = {}
     for each in read:
         first = by_reference.setdefault((each.account, each.reference), each.line)
@@ -134,28 +136,24 @@ def _rows(lines: Iterator[str], delimiter: str, width: int, faults: list[str]) -
     try:
         for row in reader:
             if any(cell.strip() for cell in row):
-                if len(row) == width:
-                    yield line, row
-                else:
+                if len(row) != width:
                     faults.append(f"line {line}: {len(row)} cells, not {width} as in the header")
+                elif has_joined_rows(row, delimiter, width):
+                    faults.append(f"line {line}: a cell of several lines: is a quotation mark missing?")
+                else:
+                    yield line, row
             line = reader.line_num + 2
     except csv.Error as error:
         faults.append(f"line {line}: its quotation marks are not in pairs: {error}")
 
 
 def _read(
-    rows: Iterator[tuple[int, list[str]]],
-    titles: Sequence[str],
-    columns: PaymentColumns,
-    faults: list[str],
-    *,
-    has_comma: bool,
+    rows: Iterator[tuple[int, list[str]]], places: Mapping[str, int], faults: list[str], *, has_comma: bool
 ) -> Iterator[FilePayment]:
-    places = {name: titles.index(title) for name, title in columns._asdict().items() if title in titles}
     for line, row in rows:
         values = {name: row[place].strip() for name, place in places.items()}
         broken = [name for name in _NEEDED if len(values[name].splitlines()) > 1]
-        if broken:  # a quotation mark that stands alone takes the lines up to the next one into its cell
+        if broken:
             faults.append(f"line {line}: a line break in {' and in '.join(broken)}")
             continue
         missing = [name for name in _NEEDED if not values[name]]

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
-from vosd.base.csv_text import bounded_lines
+from vosd.base.csv_text import bounded_lines, has_joined_rows
 from vosd.config.decks.assumptions import Assumptions
 from vosd.config.decks.encodings import encoding_of
 from vosd.config.decks.workbooks import Progress, SheetError, rows_of
@@ -136,7 +136,7 @@ class SheetFile:
 def _lines_of_csv(
     path: Path, header_line: int, encoding: str | None, assumed: Assumptions, progress: Progress
 ) -> Generator[SheetLine]:
-    number = 0
+    number = width = 0
     try:
         _check_is_text(path)
         encoding = encoding or encoding_of(path, assumed)
@@ -147,6 +147,12 @@ def _lines_of_csv(
             for cells in lines:
                 number = lines.line_num
                 if number >= header_line:
+                    if width and has_joined_rows(cells, delimiter, width):
+                        message = (
+                            f"{path}:{number}: expected one row, not several in a cell: is a quotation mark missing?"
+                        )
+                        raise SheetError(message)
+                    width = width or len(cells)
                     yield SheetLine(number, cells)
                 if not number % _REPORTED_LINES:
                     progress(file.tell(), whole)
