@@ -25,6 +25,7 @@ NOT_SAID = Portability()
         ("sip:1;npdi;rn=evil%0d%0aX@192.0.2.1", Portability("", True, True)),
         ("sip:1;npdi;rn=" + "1" * 33 + "@192.0.2.1", Portability("", True, True)),
         ("sip:192.0.2.1;rn=1;npdi", Portability("1", True)),
+        ("sip:1;npdi;rn=@192.0.2.1", Portability("", True)),
         ("sip:1@192.0.2.1?X=;npdi;rn=2", NOT_SAID),
         ("", NOT_SAID),
         ("no address", NOT_SAID),

@@ -171,7 +171,7 @@ class PortabilityLookups:
             try:
                 routing_number = _routing_number(response)
             except LookupFailedError as error:
-                self._failed(lookup, number, str(error), at)
+                self._refused(lookup, number, str(error), at)  # the server is there
             else:
                 self._found(lookup, number, routing_number, at)
 

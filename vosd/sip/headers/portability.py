@@ -26,8 +26,9 @@ class Portability(NamedTuple):
 def portability_of(uri: str) -> Portability:
     """Read a ``sip:``, ``sips:`` or ``tel:`` URI."""
     found = number_parameters(uri, {"rn", "npdi"})
-    number = routing_number_in(found.get("rn") or "")
-    return Portability(number, "npdi" in found, is_unusable="rn" in found and not number)
+    text = found.get("rn") or ""
+    number = routing_number_in(text)
+    return Portability(number, "npdi" in found, is_unusable=bool(text) and not number)
 
 
 def number_parameters(uri: str, wanted: Set[str]) -> dict[str, str | None]:
