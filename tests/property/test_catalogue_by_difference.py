@@ -244,7 +244,6 @@ COMPARED: dict[str, Callable[[Any], object]] = {
     "limits_codecs": lambda _: None,  # stays when the trunk with codecs is gone
     "typical_prices": lambda _: None,  # kept as they are asked for
     "changes": lambda _: None,  # what this catalogue was made of
-    "limits_codecs": lambda _: None,  # it stays set where the last trunk that needs it goes
 }
 """How each field is compared. A new one that depends on accounts or gateways is made in ``by_difference``, too."""
 
