@@ -1,6 +1,8 @@
 """Sheets as vendors send them, to lines of a deck: columns, codes, amounts, dates, and what is refused."""
 
 import re
+import resource
+import signal
 import subprocess
 from datetime import UTC
 from decimal import Decimal
@@ -479,22 +481,37 @@ def test_a_workbook_takes_no_more_memory_than_its_process_may_have(tmp_path, mon
         Read(path)
 
 
-def test_the_process_that_reads_a_workbook_ends_with_its_reader(tmp_path, monkeypatch):
-    started = []
+@pytest.fixture
+def started(monkeypatch):
+    processes = []
 
     class Noted(subprocess.Popen[bytes]):
         def __init__(self, *arguments: Any, **terms: Any) -> None:
             super().__init__(*arguments, **terms)
-            started.append(self)
+            processes.append(self)
 
     monkeypatch.setattr("subprocess.Popen", Noted)
+    return processes
+
+
+def test_the_process_that_reads_a_workbook_ends_with_its_reader(tmp_path, started):
     wide = "A" * 1_000  # 5 MB in all: more than the pipe takes, so the process waits and cannot have ended by itself
     rows: list[list[object]] = [["prefix", "area"], *([str(number), wide] for number in range(5_000))]
     lines = lines_of(xlsx(tmp_path / "rates.xlsx", rows))
     assert next(lines).cells == ["prefix", "area"]
+    assert resource.prlimit(started[0].pid, resource.RLIMIT_CPU) == (600, 601)
     lines.close()
     assert [each.returncode for each in started] == [-9]
     assert len([*lines_of(tmp_path / "rates.xlsx")]) == 5_001
+
+
+def test_a_workbook_that_takes_too_long_is_refused_with_the_reason(tmp_path, started):
+    rows: list[list[object]] = [["prefix", "area"], *([str(number), "A" * 1_000] for number in range(5_000))]
+    lines = lines_of(xlsx(tmp_path / "rates.xlsx", rows))
+    next(lines)
+    started[0].send_signal(signal.SIGXCPU)  # as the kernel does at the limit
+    with pytest.raises(SheetError, match="is read in 600 seconds"):
+        list(lines)
 
 
 def test_a_cell_that_no_spreadsheet_has_is_refused(tmp_path):

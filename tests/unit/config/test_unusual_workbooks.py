@@ -156,6 +156,13 @@ def test_a_format_that_shows_digits_alone_changes_nothing(code: str) -> None:
     assert format_of(code) is None
 
 
+@pytest.mark.parametrize("part", ["[$", "0", ".", '"'])
+def test_a_code_that_no_spreadsheet_has_takes_no_time_and_is_unclear(part: str) -> None:
+    found = format_of(part * 20_000)
+    assert found is not None
+    assert found.shown(Decimal(1)) == "#FORMAT"
+
+
 def test_percentages_currencies_and_zeros_in_front_of_a_workbook_are_read_as_those_of_a_csv_file(desk: Desk) -> None:
     page = desk.page(["", "", 0.01], ["45", "DK"], ["46", "SE", 0.03, 0.5])
     page.write("A2", 44, desk.book.add_format({"num_format": "0000"}))

@@ -6,15 +6,18 @@ number is read with what is shown around it, as if the sheet had been saved as C
 
 import re
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 UNCLEAR: Final = "#FORMAT"
 """Stands for a number that is shown scaled or not at all: no code, no price, no date, no word of ours."""
+_CODE_MAX: Final = 255
+"""Characters of a code, as spreadsheets have it."""
 _BUILT_IN: Final = {9: "0%", 10: "0.00%", **dict.fromkeys((5, 6, 7, 8, 42, 44), '"¤"0.00')}
 """Formats that a workbook need not declare; the currency of some is that of the machine which shows them."""
 _TOKEN: Final = re.compile(
-    r'"(?P<quoted>[^"]*)"|\\(?P<escaped>.)|\[\$(?P<currency>[^\]-]*)[^\]]*\]|(?P<pad>[_*].|\[[^\]]*\])'
-    r"|(?P<digits>General|[0#?.,]*[0#?][0#?.,]*(?:[Ee][+-][0#?]+)?)|(?P<percent>%)|(?P<text>@)|(?P<date>[ymdhs])|(?P<bare>.)",
+    r'"(?P<quoted>[^"]*)"|\\(?P<escaped>.)|\[\$(?P<currency>[^\]-]*+)[^\]]*+\]|(?P<pad>[_*].|\[[^\]]*\])'
+    r"|(?P<digits>General|[.,]*+[0#?][0#?.,]*+(?:[Ee][+-][0#?]+)?)|(?P<percent>%)|(?P<text>@)|(?P<date>[ymdhs])|(?P<bare>.)",
     re.IGNORECASE | re.DOTALL,
 )
 _CONDITION: Final = re.compile(r"\[[<>=]")
@@ -56,8 +59,11 @@ def declared_format(identifier: int, codes: dict[int, str]) -> CellFormat | None
     return format_of(code) if code else None
 
 
+@lru_cache
 def format_of(code: str) -> CellFormat | None:
     """Return a format by its code; None = it shows digits alone, or is one of dates."""
+    if len(code) > _CODE_MAX:
+        return _UNCLEAR
     sections: list[list[re.Match[str]]] = [[]]
     for token in _TOKEN.finditer(code):
         if token["bare"] == ";":

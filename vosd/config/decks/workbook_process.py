@@ -27,6 +27,8 @@ _CELL_MAX: Final = 32_767
 """Characters of a cell, as spreadsheets have it."""
 _ROWS: Final = 1_000
 """Rows of a message."""
+CPU_SECONDS_MAX: Final = 600
+"""Processor time of the process; a million rates take a tenth of it."""
 _EXACT_MAX: Final = 10**15
 """Whole numbers from here on may have lost digits in a spreadsheet, which keeps 15."""
 
@@ -57,6 +59,7 @@ def main() -> None:
     limit, path, line, *sheet = sys.argv[1:]
     live_as_long_as_the_switch()
     resource.setrlimit(resource.RLIMIT_AS, (int(limit), int(limit)))
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS_MAX, CPU_SECONDS_MAX + 1))  # equal ones kill without a reason
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         _read(path, int(line), sheet[0] if sheet else None)

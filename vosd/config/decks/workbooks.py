@@ -4,6 +4,7 @@ A workbook is a ZIP archive: 200 kB of it may be a cell of 200 MB, for which a r
 """
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Sequence
@@ -16,7 +17,7 @@ import msgspec
 from vosd.base.errors import VosError
 from vosd.config.decks import workbook_process
 from vosd.config.decks.assumptions import Assumptions
-from vosd.config.decks.workbook_process import FoundRows
+from vosd.config.decks.workbook_process import CPU_SECONDS_MAX, FoundRows
 from vosd.processes import entry
 from vosd.processes.child import search_path
 
@@ -55,7 +56,7 @@ def rows_of(
     )
     assert process.stdout is not None
     try:
-        while not (found := _received(process.stdout, path)).is_finished:
+        while not (found := _received(process, process.stdout, path)).is_finished:
             yield from found.rows
             if found.failure:
                 message = f"{path}{found.failure}"
@@ -70,10 +71,14 @@ def rows_of(
         process.wait()
 
 
-def _received(pipe: IO[bytes], path: Path) -> FoundRows:
+def _received(process: "subprocess.Popen[bytes]", pipe: IO[bytes], path: Path) -> FoundRows:
     head = pipe.read(4)
-    content = pipe.read(int.from_bytes(head, "big")) if len(head) == 4 else b""
-    if not content:
+    size = int.from_bytes(head, "big")
+    content = pipe.read(size)
+    if len(head) < 4 or len(content) < size:
+        if process.wait() == -signal.SIGXCPU:
+            message = f"{path}: expected a workbook that is read in {CPU_SECONDS_MAX} seconds: save it as CSV UTF-8"
+            raise SheetError(message)
         message = (
             f"{path}: expected a workbook that fits into {MEMORY_MAX >> 20} MiB of memory: the process that read it "
             "ended; save the sheet with the rates as a workbook of its own, or as CSV UTF-8"
