@@ -20,6 +20,10 @@ _TOKEN: Final = re.compile(
     r"|(?P<digits>General|[.,]*+[0#?][0#?.,]*+(?:[Ee][+-][0#?]+)?)|(?P<percent>%)|(?P<text>@)|(?P<date>[ymdhs])|(?P<bare>.)",
     re.IGNORECASE | re.DOTALL,
 )
+_SCALED: Final = re.compile(r",(?=\.|\Z)")
+"""A comma behind the places before the point, which divides by 1,000; others separate thousands."""
+_MISLEADING: Final = re.compile(r"[\d.,]")
+"""Text between digits that looks like more of the number."""
 _CONDITION: Final = re.compile(r"\[[<>=]")
 
 
@@ -92,7 +96,7 @@ def _section(tokens: list[re.Match[str]]) -> CellFormat | None:
     first, last = places[0], places[-1]
     digits = "".join(tokens[at]["digits"] or "" for at in places)
     inner = _words(tokens[first:last])
-    if digits.endswith(",") or any(map(str.isdigit, inner)):
+    if _SCALED.search(digits) or _MISLEADING.search(inner):
         return _UNCLEAR
     hundreds = sum(bool(token["percent"]) for token in tokens)
     zeros = 0 if {"."} & {*digits} or "e" in digits.lower() or "/" in inner else digits.count("0")
