@@ -163,7 +163,9 @@ def by_request(site: Watched, step: Step, values: Values) -> Any:
     assert reply.status in {200, 201}, reply.content
     if step.file is not None:
         return _text_of(reply.content)
-    found = reply.json["items"] if isinstance(reply.json, dict) and "items" in reply.json else reply.json
+    found = reply.json
+    if isinstance(found, dict) and found.keys() == {"items", "next"}:
+        found = found["items"]
     return found if step.part is None else step.part(found)
 
 

@@ -30,6 +30,7 @@ def test_a_payment_is_booked_and_read_in_balance_ledger_and_statement(api: Api) 
     made = pay(api, "10.50", reference="bank-1", memo="March")
     assert made.status == 201, made.content
     (receipt,) = made.json["receipts"]
+    assert made.json == receipt | {"receipts": [receipt], "waiting": None}, "the keys of the command line, too"
     assert (receipt["before"], receipt["amount"], receipt["after"]) == ("0.00", "10.50", "10.50")
     assert (balance(api), made.json["waiting"]) == ("10.50", None)
     (entry,) = api.ask("GET", PAYMENTS).json["items"]
@@ -41,7 +42,7 @@ def test_a_payment_is_booked_and_read_in_balance_ledger_and_statement(api: Api) 
     assert [each["id"] for each in api.ask("GET", "/balances").json["items"]] == ["acme", "reseller"]
 
 
-@pytest.mark.parametrize("amount", ["0", "-1", "1e3", "ten", "NaN", "1" * 60, 10, 10.5, None])
+@pytest.mark.parametrize("amount", ["0", "1e3", "ten", "NaN", "1" * 60, 10, 10.5, None])
 def test_an_amount_that_is_none_books_nothing(api: Api, amount: object) -> None:
     before = balance(api)
     refused = api.ask("POST", PAYMENTS, {"amount": amount})
@@ -222,7 +223,8 @@ def test_statements_of_many_accounts_and_balances_at_a_moment_are_one_request(ap
     }
     assert now["acme"] == balance(api)
     assert api.ask("GET", "/ledger/balances?at=2026-01-01T00:00:00Z", token=f"{AGENT}reseller").status == 403
-    assert api.ask("GET", "/ledger/profit?since=2026-01-01T00:00:00Z&until=2026-02-01T00:00:00Z").json == []
+    profit = api.ask("GET", "/ledger/profit?since=2026-01-01T00:00:00Z&until=2026-02-01T00:00:00Z").json
+    assert profit == {"items": [], "next": None}
 
 
 @pytest.mark.parametrize("fee", ["NaN", "1e3", -1, 0.5, "-1"])

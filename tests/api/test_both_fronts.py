@@ -549,6 +549,7 @@ APART: Final = {
     "about the session or the connection itself": ("DELETE /session", "DELETE /sessions", "GET /me", "GET /session",
         "GET /session/oidc", "GET /session/oidc/callback", "POST /session", "POST /session/link", "POST /session/totp",
         "PUT /session/password", "PUT /session/totp"),
+    "another path of an operation that is compared": ("GET /decks/{rate_group}", "POST /decks/{rate_group}"),
     "about the API": ("GET /docs", "GET /health", "GET /openapi.json", "GET /ready"),
     "as of any other kind, but a parameter is one for both fronts": ("PUT /parameters/{name}",
         "DELETE /parameters/{name}", "GET /parameters/{name}/versions", "GET /parameters/{name}/diff",

@@ -49,7 +49,7 @@ def test_parameters_that_no_operation_has_or_that_are_repeated_are_refused(api: 
     empty = api.ask("GET", "/overrides/changes?name=")
     assert (empty.status, empty.json["code"], empty.json["field"]) == (422, "bad_field", "name")
     too_few = api.ask("GET", "/overrides/changes?limit=-1")
-    assert (too_few.status, too_few.json["code"], too_few.json["field"]) == (422, "bad_field", "limit")
+    assert (too_few.status, too_few.json["code"], too_few.json["field"]) == (422, "bad_parameter", "limit")
     assert api.ask("GET", "/status?a=%ff").json["code"] == "bad_text"
 
 

@@ -200,10 +200,10 @@ def test_a_secret_is_shown_once_and_is_not_kept_for_repeats(page: Page, director
 
 def test_a_token_is_made_previewed_and_revoked(page: Page) -> None:
     wanted = {"name": "probe", "role": "finance", "scopes": ["money.see"], "expires_at": "2099-01-01T00:00:00Z"}
-    preview = page.api.ask("GET", "/roles/finance/operations?scopes=money.see").json
+    preview = page.api.ask("GET", "/roles/finance/operations?scopes=money.see").json["items"]
     assert {each["permission"] for each in preview} == {"money.see", "jobs"}
     token = page.api.ask("POST", "/tokens", wanted).json["id"]
-    assert page.api.ask("GET", f"/tokens/{token}/operations").json == preview
+    assert page.api.ask("GET", f"/tokens/{token}/operations").json["items"] == preview
     shown = page.api.ask("GET", f"/tokens/{token}").json
     assert (shown["expires"], shown["revoked"]) == ("2099-01-01T00:00:00.000Z", None)
     assert page.api.ask("DELETE", f"/tokens/{token}").json["revoked"] is not None

@@ -330,6 +330,8 @@ async def _list(operation: Operation, office: "Office", who: "Principal", order:
     items = await result
     if is_read_in_parts(operation.listing, wanted):
         return await read_list(operation.listing, each_of(items), wanted)
+    if operation.listing.inside is not None:
+        return await whole_list(operation.listing, getattr(items, operation.listing.inside[1]), wanted, items)
     return await whole_list(operation.listing, items, wanted)
 
 

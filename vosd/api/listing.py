@@ -6,10 +6,11 @@ import io
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from http import HTTPStatus
+from operator import gt, itemgetter, lt
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from msgspec.structs import FieldInfo
+from msgspec.structs import FieldInfo, asdict
 
 from vosd.api.begun import begun
 from vosd.api.http import Answer, RequestError
@@ -104,8 +105,11 @@ def check_cursor(wanted: PageWanted, field: FieldInfo) -> None:
         raise _bad("cursor", "is of another list") from error
 
 
-async def whole_list(listing: Listing, items: Iterable[Any], wanted: PageWanted) -> Answer:
-    """Return the part of a list that the office has returned whole; other requests are answered meanwhile."""
+async def whole_list(listing: Listing, items: Iterable[Any], wanted: PageWanted, beside: Any = None) -> Answer:
+    """Return the part of a list that the office has returned whole; other requests are answered meanwhile.
+
+    ``beside``: the object that the items are in; a page has its fields, too.
+    """
     rows: list[Any] = []
     for part in in_parts(items):
         rows += map(msgspec.to_builtins, part)
@@ -113,25 +117,24 @@ async def whole_list(listing: Listing, items: Iterable[Any], wanted: PageWanted)
     for name, value in wanted.filters.items():
         rows = [row for row in rows if _text(row.get(name)) == value]
 
-    keys = listing.key.split(",")
-
-    def place(row: Mapping[str, Any]) -> list[Any]:
+    def place(number: int, row: Mapping[str, Any]) -> list[Any]:
         value = None if wanted.sort is None else row.get(wanted.sort)
-        return [value is not None, _comparable(value), *(_comparable(row.get(key)) for key in keys)]
+        keys = [_comparable(row.get(key)) for key in listing.key.split(",")] if listing.key else [number]
+        return [value is not None, _comparable(value), *keys]
 
-    rows.sort(key=place, reverse=wanted.is_reversed)
+    placed = [(place(number, row), row) for number, row in enumerate(rows)]
+    placed.sort(key=itemgetter(0), reverse=wanted.is_reversed)
     if wanted.after is not None:
+        is_behind = lt if wanted.is_reversed else gt
         try:
-            rows = [
-                row for row in rows if (place(row) < wanted.after if wanted.is_reversed else place(row) > wanted.after)
-            ]
+            placed = [each for each in placed if is_behind(each[0], wanted.after)]
         except TypeError as error:
             raise _bad("cursor", "is of another list") from error
-    shown = rows if wanted.limit is None else rows[: wanted.limit]
-    following = place(shown[-1]) if shown and len(shown) < len(rows) else None
+    shown = placed if wanted.limit is None else placed[: wanted.limit]
+    following = shown[-1][0] if shown and len(shown) < len(placed) else None
     if wanted.form:
-        return await _streamed(each_of(shown), wanted)
-    return _page([_sparse(row, wanted.fields) for row in shown], following)
+        return await _streamed(each_of([row for _, row in shown]), wanted)
+    return _page([_sparse(row, wanted.fields) for _, row in shown], following, beside)
 
 
 async def read_list(listing: Listing, items: AsyncIterator[Any], wanted: PageWanted) -> Answer:
@@ -152,10 +155,9 @@ def _comparable(value: Any) -> int | float | str:
     return value if isinstance(value, int | float) else _text(value)
 
 
-def _page(rows: list[Any], following: Any) -> Answer:
-    return Answer(
-        content=msgspec.json.encode({"items": rows, "next": None if following is None else closed_cursor(following)})
-    )
+def _page(rows: list[Any], following: Any, beside: Any = None) -> Answer:
+    page = {"items": rows, "next": None if following is None else closed_cursor(following)}
+    return Answer(content=msgspec.json.encode(page if beside is None else page | asdict(beside)))
 
 
 async def _streamed(rows: AsyncIterator[Mapping[str, Any]], wanted: PageWanted) -> Answer:

@@ -104,7 +104,8 @@ def _plain(value: Any) -> Any:
 
 def _types() -> list[Any]:
     fields = [field.type for each in OPERATIONS for field in each.fields()]
-    return [Problem, JobSheet, *(each.result for each in OPERATIONS), *fields]
+    whole = [each.listing.inside[0] for each in OPERATIONS if each.listing is not None and each.listing.inside]
+    return [Problem, JobSheet, *whole, *(each.result for each in OPERATIONS), *fields]
 
 
 def _structs() -> list[Any]:
@@ -171,7 +172,7 @@ def _example_of_parameter(parameter: dict[str, Any], each: Operation) -> Any:
     if listing is not None and name in {"cursor", *listing.filters}:
         item = ANSWERS.get(f"{each.method} {each.path}") or _example("", _schemas()[0][each.result])
         if name == "cursor":
-            keys = [item[key] for key in listing.key.split(",")]
+            keys = [item[key] for key in listing.key.split(",")] if listing.key else [0]
             return closed_cursor(keys[0] if listing.cursor else [False, "", *keys])
         return item[name] if isinstance(item[name], str) else msgspec.json.encode(item[name]).decode()
     return _example(parameter["name"], parameter["schema"] | {"description": parameter["description"]})
@@ -263,12 +264,17 @@ def _responses(each: Operation) -> dict[str, Any]:
         example = _example("", schema) if found is None else found
         content = {"application/json": {"schema": schema, "example": example}}
     if each.listing is not None:
-        page = {
+        page: dict[str, Any] = {
             "type": "object",
             "properties": {"items": {"type": "array", "items": schema}, "next": {"type": ["string", "null"]}},
             "required": ["items", "next"],
         }
         shown = {"items": [content["application/json"]["example"]], "next": None}
+        if each.listing.inside is not None:
+            whole = _schemas()[1][each.listing.inside[0].__name__]
+            page["properties"] |= whole["properties"]
+            page["required"] += whole["required"]
+            shown |= _example("", {"$ref": _REF.format(name=each.listing.inside[0].__name__)})
         content = {"application/json": {"schema": page, "example": shown}, NDJSON: {}, CSV: {}, XLSX: {}}
     content |= {form: {} for form in each.forms}
     good: dict[str, Any] = {"description": each.status.phrase, "content": content}

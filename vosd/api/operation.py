@@ -45,8 +45,8 @@ Run = Callable[[Office, Principal, Any], Awaitable[Any] | AsyncIterator[Any]]
 class Listing(NamedTuple):
     """A list: the office returns it whole, or, where ``cursor`` names a field of its order, from an item on."""
 
-    key: str
-    """Field that tells items apart, or several with commas; the cursor is made of it."""
+    key: str = ""
+    """Field that tells items apart, or several with commas; the cursor is made of it; empty = of its place."""
     filters: Sequence[str] = ()
     """Fields of items that are compared with parameters of the same names."""
     sorts: Sequence[str] = ()
@@ -61,6 +61,8 @@ class Listing(NamedTuple):
     """Whether a page without ``sort`` has the last items, in order, and ``next`` leads to those before them."""
     columns: Sequence[str] = ()
     """Fields of items whose type does not declare them."""
+    inside: tuple[type[msgspec.Struct], str] | None = None
+    """The result where it is an object, and its field that has the items; the page has all its fields, too."""
     unindexed: Mapping[str, Sequence[str]] = {}
     """Filters that no index serves, with those of which one must stand beside."""
 

@@ -8,6 +8,8 @@ from vosd.api.http import HttpRequest, RequestError
 from vosd.api.operation import Operation
 
 _BASE: Final = ["api", "v1"]
+_LATER: Final = frozenset({"packages"})
+"""Beginnings of paths that are not built yet."""
 
 
 class Routes:
@@ -52,6 +54,8 @@ class Routes:
                     f"there are {allowed}",
                     headers=(("Allow", allowed),),
                 )
+        if parts and parts[0] in _LATER:
+            raise RequestError(HTTPStatus.NOT_IMPLEMENTED, "not_built", f"/{parts[0]} is not built yet")
         raise RequestError(
             HTTPStatus.NOT_FOUND, "no_such_path", "there is no such path; GET /api/v1/openapi.json lists them"
         )

@@ -188,8 +188,7 @@ export function queryText(query: Query): string {
 /** Read a page of a list that the caller names by its path: lists are one screen, so the path is data here. */
 export async function pageOf(path: string, query: Query): Promise<Page> {
   const answer = await client.GET(`${path}?${queryText(query)}` as "/balances", {});
-  const found = answer.data as unknown as Page | Row[];
-  return Array.isArray(found) ? { items: found, next: null } : found;
+  return answer.data as unknown as Page;
 }
 
 /** All rows of a list, page by page. */

@@ -18,7 +18,7 @@ import { ServerText } from "../text/meanings";
 import { useNames } from "./fields";
 import { planRows } from "./plan";
 
-type Explained = Schemas["ExplainedCall"];
+type Explained = Schemas["ExplainedRoute"];
 
 const TYPED_MS = 400;
 const NAMES_SHOWN = 50;

@@ -2,7 +2,7 @@ import { Alert, Switch } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
-import { client, content, type Row, send, unlessChanged } from "../api/client";
+import { pageOf, type Row, send, unlessChanged } from "../api/client";
 import { enteredMoment, localMinute } from "../format";
 import { Act } from "../parts/act";
 import { Page } from "../parts/page";
@@ -13,6 +13,7 @@ import { Moment, useFacts } from "../parts/values";
 import { ServerText, useServerText } from "../text/meanings";
 
 const READ_MS = 2_000;
+const ALARMS_MAX = 1_000;
 
 export function AlarmsScreen() {
   const { t } = useTranslation();
@@ -22,10 +23,10 @@ export function AlarmsScreen() {
   const go = useNavigate({ from: "/alarms" });
   const found = useQuery({
     queryKey: ["alarms", Boolean(history)],
-    queryFn: () => content(client.GET("/alarms", { params: { query: history ? { history: true } : {} } })),
+    queryFn: () => pageOf("/alarms", { limit: ALARMS_MAX, history: history ? true : undefined }),
     refetchInterval: READ_MS,
   });
-  const all = (found.data?.alarms ?? []) as unknown as Row[];
+  const all = found.data?.items ?? [];
   const rows = level ? all.filter((row) => row.level === level) : all;
   return (
     <Page
@@ -106,8 +107,8 @@ function Confirmation({ row }: { row: Row }) {
       body: { subject: row.subject, note: note || undefined, until: until || undefined },
     });
   const confirmation = async () => {
-    const { alarms } = await content(client.GET("/alarms"));
-    const found = alarms.find((each) => each.alarm === row.alarm && each.subject === row.subject);
+    const { items } = await pageOf("/alarms", { limit: ALARMS_MAX });
+    const found = items.find((each) => each.alarm === row.alarm && each.subject === row.subject);
     return found && [found.confirmed_by, found.note, found.silent_until];
   };
   return (

@@ -5,7 +5,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { type ReactNode, useRef } from "react";
 import { useTranslation } from "react-i18next";
-import { client, content, explained, Problem, type Row } from "../api/client";
+import { client, content, explained, Problem, pageOf, type Row } from "../api/client";
 import { type Attempt, Attempts } from "../parts/attempts";
 import { Download } from "../parts/download";
 import { NotShown, withMoney } from "../parts/lacking";
@@ -279,19 +279,17 @@ function Charges({ call_id }: { call_id: string }) {
   const mayCorrect = useMay("POST /cdrs/{call_id}/corrections");
   const found = useQuery({
     queryKey: ["charges", call_id],
-    queryFn: () =>
-      content(client.GET("/cdrs/{call_id}/charges", { params: { path: { call_id } } })) as Promise<unknown> as Promise<
-        Row[]
-      >,
+    queryFn: () => pageOf(`/cdrs/${encodeURIComponent(call_id)}/charges`, {}),
   });
-  if (found.data?.length === 0) return <p>{t("call.no_charges")}</p>;
+  const charges = found.data?.items;
+  if (charges?.length === 0) return <p>{t("call.no_charges")}</p>;
   return (
     <>
       <ProblemText error={found.error} />
-      {mayCorrect && found.data && <Correction call_id={call_id} charges={found.data} />}
+      {mayCorrect && charges && <Correction call_id={call_id} charges={charges} />}
       <Corrections call_id={call_id} />
       <div className="beside">
-        {found.data?.map((charge, index) => (
+        {charges?.map((charge, index) => (
           <Charge key={`${charge.role} ${index}`} charge={charge} />
         ))}
       </div>

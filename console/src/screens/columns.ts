@@ -16,8 +16,6 @@ export interface List {
   fixed?: Readonly<Record<string, unknown>>;
   /** Whether agents and customers have to say of which account; their own, where they do not. */
   isOfOneAccount?: boolean;
-  /** Whether the API gives all of it at once. */
-  isWhole?: boolean;
   /** After how long it is read again. */
   readMs?: number;
   /** Key of the text where it has no rows, which says how it gets some. */
@@ -90,7 +88,6 @@ export const lists = {
   scheduled: {
     path: "/scheduled-reports",
     empty: "state.none_scheduled",
-    isWhole: true,
     columns: [
       { name: "name" },
       { name: "report", kind: "report" },
@@ -109,7 +106,6 @@ export const lists = {
   },
   blacklist: {
     path: "/blacklist",
-    isWhole: true,
     columns: [
       { name: "caller" },
       { name: "mapping_gateway", kind: "gateway" },

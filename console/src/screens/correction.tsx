@@ -224,10 +224,10 @@ export function Corrections({ call_id }: { call_id: string }) {
   const sees = useMay("GET /cdrs/{call_id}/corrections");
   const found = useQuery({
     queryKey: ["corrections", call_id],
-    queryFn: () => content(client.GET("/cdrs/{call_id}/corrections", { params: { path: { call_id } } })),
+    queryFn: () => pageOf(`/cdrs/${encodeURIComponent(call_id)}/corrections`, {}),
     enabled: sees,
   });
-  if (!found.data?.length) return <ProblemText error={found.error} again={() => found.refetch()} />;
+  if (!found.data?.items.length) return <ProblemText error={found.error} again={() => found.refetch()} />;
   return (
     <Rows
       label={t("correction.made")}
@@ -240,7 +240,7 @@ export function Corrections({ call_id }: { call_id: string }) {
         { name: "operator" },
         { name: "memo" },
       ]}
-      rows={found.data as unknown as Row[]}
+      rows={found.data.items}
       rowKey={(row, index) => `${row.reference} ${index}`}
     />
   );

@@ -44,8 +44,7 @@ function ListOf({ name, list }: { name: string; list: List }) {
   const order = { ...list.fixed, ...(list.isOfOneAccount && account ? { account } : {}), ...search };
   const found = useInfiniteQuery({
     queryKey: [list.path, order],
-    queryFn: ({ pageParam }) =>
-      pageOf(list.path, { ...order, limit: list.isWhole ? undefined : PAGE_ROWS, cursor: pageParam || undefined }),
+    queryFn: ({ pageParam }) => pageOf(list.path, { ...order, limit: PAGE_ROWS, cursor: pageParam || undefined }),
     initialPageParam: "",
     getNextPageParam: (page) => page.next,
     refetchInterval: list.readMs,
@@ -67,11 +66,9 @@ function ListOf({ name, list }: { name: string; list: List }) {
       needs={`GET ${list.path}`}
       actions={
         <Group gap="xs">
-          {!list.isWhole && (
-            <Download path={`${list.path}?${queryText(order)}`} accept="text/csv" name={`${name}.csv`}>
-              {t("cdrs.csv")}
-            </Download>
-          )}
+          <Download path={`${list.path}?${queryText(order)}`} accept="text/csv" name={`${name}.csv`}>
+            {t("cdrs.csv")}
+          </Download>
           <ListActs list={name} />
         </Group>
       }

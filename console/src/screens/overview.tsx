@@ -6,7 +6,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, Navigate, useNavigate, useSearch } from "@tanstack/react-router";
 import { lazy, type ReactNode, Suspense } from "react";
 import { useTranslation } from "react-i18next";
-import { client, content, pageOf, type Row } from "../api/client";
+import { client, content, pageOf, type Row, type Schemas } from "../api/client";
 import { amount, dayBegin } from "../format";
 import { TimeChart } from "../parts/chart";
 import { noted, pointsOf } from "../parts/figures";
@@ -31,6 +31,7 @@ const TOP = 10;
 const ALARMS_SHOWN = 5;
 const DAY = ["calls", "answered", "asr", "acd", "income", "cost", "profit"];
 const MONEY = new Set(["income", "cost", "profit"]);
+const ALARMS_MAX = 1_000;
 const GATEWAYS_MAX = 1_000;
 /** Records that wait in the middle of normal work. */
 const WAITING_WELL = 1_000;
@@ -219,11 +220,11 @@ const percent = (value: unknown): string => (typeof value === "number" ? `${valu
 function useAlarms() {
   const alarms = useQuery({
     queryKey: ["alarms", false],
-    queryFn: () => content(client.GET("/alarms")),
+    queryFn: () => pageOf("/alarms", { limit: ALARMS_MAX }),
     ...every(STATE_MS),
     enabled: useMay("GET /alarms"),
   });
-  const raised = alarms.data?.alarms ?? [];
+  const raised = (alarms.data?.items ?? []) as unknown as Schemas["AlarmRow"][];
   return {
     ...alarms,
     raised: [...raised].sort((one, other) => LEVELS.indexOf(one.level) - LEVELS.indexOf(other.level)),

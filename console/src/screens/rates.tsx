@@ -5,7 +5,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import type { FormEvent } from "react";
 import { useTranslation } from "react-i18next";
-import { client, content, pageOf, type Row } from "../api/client";
+import { pageOf } from "../api/client";
 import { enteredMoment, localMinute } from "../format";
 import { MinuteInput } from "../parts/minute";
 import { useEntered } from "../parts/narrow";
@@ -93,9 +93,9 @@ function Found({ number, at }: { number: string; at?: string }) {
   const { t } = useTranslation();
   const found = useQuery({
     queryKey: ["look up", number, at],
-    queryFn: () => content(client.GET("/rates/lookup", { params: { query: { number, at } } })),
+    queryFn: () => pageOf("/rates/lookup", { number, at, limit: GROUPS_MAX }),
   });
-  const rows = (found.data ?? []) as unknown as Row[];
+  const rows = found.data?.items ?? [];
   return (
     <>
       <ProblemText error={found.error} />

@@ -4,7 +4,7 @@ import { Group, Select, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
-import { client, content, queryText, type Row } from "../api/client";
+import { client, content, pageOf, queryText, type Row } from "../api/client";
 import { amount, dayBegin } from "../format";
 import { Download } from "../parts/download";
 import { AnsweredChoice, ReasonChoice } from "../parts/ended";
@@ -23,6 +23,7 @@ import { useServerText } from "../text/meanings";
 import { momentAt, zoneName } from "../zone";
 
 const FIRST = "revenue";
+const REPORTS_MAX = 1_000;
 const FILES = [
   ["csv", "text/csv"],
   ["xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"],
@@ -317,7 +318,7 @@ export function ReportsScreen() {
   };
   const kinds = useQuery({
     queryKey: ["reports"],
-    queryFn: () => content(client.GET("/reports")),
+    queryFn: () => pageOf("/reports", { limit: REPORTS_MAX }),
     staleTime: Number.POSITIVE_INFINITY,
   });
   const found = useQuery({ queryKey: ["report", name, order], queryFn: () => reportOf(name, order) });
@@ -341,7 +342,7 @@ export function ReportsScreen() {
   };
   const asked = queryText({ ...order, zone: zoneName() });
   const inLanguage = useServerText();
-  const known = kinds.data as ReportKind[] | undefined;
+  const known = kinds.data?.items as unknown as ReportKind[] | undefined;
   const kind = known?.find((each) => each.name === name);
   const knows = (field: string) => kind?.criteria.includes(field) ?? false;
   const day = (field: "since" | "until") => (

@@ -5,8 +5,9 @@ import json
 import re
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
+import msgspec
 import pytest
 from doubles.documented import check_documented
 
@@ -36,6 +37,8 @@ FREE = {
 BUT = "all but "
 """Beginning of a token with every permission but the one that follows."""
 NAMED = [f"{each.method} {each.path}" for each in OPERATIONS]
+
+NAMED_PATHS = {each.path: each for each in OPERATIONS if each.method == "GET"}
 
 ROUTES = Routes(OPERATIONS)
 
@@ -137,6 +140,21 @@ def test_every_request_of_a_page_that_may_change_something_needs_the_csrf_token(
         if each.method != "GET" and not each.is_write and each.session is None
     }
     assert free == FREE
+
+
+def test_every_list_has_items_and_a_limit() -> None:
+    for operation in OPERATIONS:
+        if operation.method == "GET":
+            assert get_origin(operation.result) is not list, operation.path
+        listing = operation.listing
+        assert listing is None or listing.limit is None or listing.cursor is not None, operation.path
+
+
+def test_a_path_of_what_is_not_built_yet_says_so() -> None:
+    listed = NAMED_PATHS["/status"]
+    for path in ("/packages", "/packages/gold", "/packages/gold/versions"):
+        status, problem = asked(msgspec.structs.replace(listed, path=path), "unknown")
+        assert (status, problem["code"]) == (501, "not_built"), path
 
 
 def test_routes_with_a_word_win_over_those_with_a_field_whatever_their_order() -> None:

@@ -14,6 +14,7 @@ from vosd.api.listing import CSV, page_wanted, whole_list
 from vosd.api.operation import Operation
 from vosd.api.table import OPERATIONS
 from vosd.api.workbook import XLSX
+from vosd.control.installation import AlarmList, AlarmRow
 
 
 def listed(path: str) -> Operation:
@@ -96,6 +97,20 @@ def test_no_cell_of_a_report_is_a_formula() -> None:
     column = ColumnSheet("account", "text", "Account.")
     sheet = ReportSheet("balances", "", "", "UTC", "whole", (column,), [{"account": "x;=1+1"}], [], 0, 0)
     assert listed("/reports/{name}").forms[CSV](sheet) == b"account\nx;'=1+1\n"
+
+
+def test_a_list_without_a_key_keeps_its_order_from_page_to_page_and_the_fields_of_its_object() -> None:
+    operation = listed("/alarms")
+    assert operation.listing is not None
+    alarms = AlarmList([AlarmRow(name, "", "info", "", "", 1, "", "", None) for name in "cab"], 4)
+    found, cursor = [], {}
+    while not found or cursor:
+        wanted = page_wanted(operation.listing, operation.columns(), {"limit": "2", **cursor}, "")
+        page = json.loads(asyncio.run(whole_list(operation.listing, alarms.alarms, wanted, alarms)).content)
+        assert (len(page["alarms"]), page["left_out"]) == (3, 4), "clients of before have all of it"
+        found += [each["alarm"] for each in page["items"]]
+        cursor = {"cursor": page["next"]} if page["next"] else {}
+    assert found == ["c", "a", "b"]
 
 
 def test_every_list_knows_its_fields_and_refuses_others() -> None:

@@ -322,8 +322,9 @@ def operations_beside(others: Sequence[Operation]) -> tuple[Operation, ...]:
             permission=permission_of(show_token),
             takes=ShowToken,
             run=of_token,
-            result=list[AllowedOperation],
+            result=AllowedOperation,
             problems=("no_such_token",),
+            listing=Listing(),
         ),
         Operation(
             method="GET",
@@ -332,8 +333,9 @@ def operations_beside(others: Sequence[Operation]) -> tuple[Operation, ...]:
             permission=permission_of(preview_token),
             takes=PreviewToken,
             run=of_role,
-            result=list[AllowedOperation],
+            result=AllowedOperation,
             problems=("no_such_role",),
+            listing=Listing(),
         ),
         Operation(
             method="GET",

@@ -44,7 +44,7 @@ from vosd.admin.office.why import ExplainCalls, explain_calls, page_json
 from vosd.admin.tracing import call_json
 from vosd.api.operation import Listing, Operation, permission_of
 from vosd.api.operations.traces import FORMS
-from vosd.cdr.columns import KEYS, KEYS_FOR_AGENTS, charge_object, json_object
+from vosd.cdr.columns import CHARGE_KEYS, KEYS, KEYS_FOR_AGENTS, charge_object, json_object
 from vosd.cdr.record import CallRecord
 from vosd.control.calls import (
     TALK_S_MAX,
@@ -164,7 +164,19 @@ OPERATIONS: Final = (
         result=CallSnapshot,
         problems=("daemon_unreachable", "out_of_scope", "unknown_name"),
         needs_database=False,
-        listing=Listing("call_id", filters=("state", "caller", "callee"), sorts=("call_id", "age_s", "talk_s")),
+        listing=Listing(
+            "call_id",
+            filters=(
+                "state",
+                "caller",
+                "callee",
+                "customer_account",
+                "vendor_account",
+                "mapping_gateway",
+                "routing_gateway",
+            ),
+            sorts=("call_id", "age_s", "talk_s"),
+        ),
     ),
     Operation(
         method="GET",
@@ -297,8 +309,9 @@ OPERATIONS: Final = (
         permission=permission_of(show_charges),
         takes=ShowCharges,
         run=list_charges,
-        result=list[dict[str, Any]],
+        result=_OBJECT,
         problems=("ambiguous_call", "no_record"),
+        listing=Listing(columns=CHARGE_KEYS),
     ),
     Operation(
         method="GET",
@@ -307,8 +320,9 @@ OPERATIONS: Final = (
         permission=permission_of(list_corrections),
         takes=ListCorrections,
         run=list_corrections,
-        result=list[CorrectionSheet],
+        result=CorrectionSheet,
         problems=("ambiguous_call", "no_record"),
+        listing=Listing(),
     ),
     Operation(
         method="POST",

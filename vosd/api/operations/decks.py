@@ -191,7 +191,7 @@ def _sheet(deck: StoredDeck) -> DeckSheet:
     )
 
 
-OPERATIONS: Final = (
+_OPERATIONS: Final = (
     Operation(
         method="POST",
         path="/decks/{rate_group}/imports",
@@ -277,7 +277,8 @@ OPERATIONS: Final = (
         permission=permission_of(find_rates),
         takes=FindRates,
         run=find_rates,
-        result=list[FoundPrice],
+        result=FoundPrice,
+        listing=Listing(),
     ),
     Operation(
         method="GET",
@@ -289,4 +290,14 @@ OPERATIONS: Final = (
         result=AreasSheet,
         problems=("unknown_name",),
     ),
+)
+_SHORT: Final = {"POST /decks/{rate_group}/imports", "GET /decks/{rate_group}/rates"}
+"""Operations that have the path of their deck, too."""
+OPERATIONS: Final = (
+    *(
+        msgspec.structs.replace(each, path="/decks/{rate_group}")
+        for each in _OPERATIONS
+        if f"{each.method} {each.path}" in _SHORT
+    ),
+    *_OPERATIONS,
 )

@@ -52,6 +52,26 @@ class Booked(msgspec.Struct, frozen=True, kw_only=True):
     """The payment, where it waits for a second person; nothing is booked then."""
 
 
+class BookedPayment(Booked, frozen=True, kw_only=True):
+    """Outcome of a payment, with the keys that ``vosd payment add --json`` prints; absent while it waits."""
+
+    account: str | msgspec.UnsetType = msgspec.UNSET
+    type: str | msgspec.UnsetType = msgspec.UNSET
+    """``payment``, ``adjustment``, ``refund``, ``zero`` or ``transfer``."""
+    reference: str | msgspec.UnsetType = msgspec.UNSET
+    amount: str | msgspec.UnsetType = msgspec.UNSET
+    before: str | msgspec.UnsetType = msgspec.UNSET
+    """Balance before, as text."""
+    after: str | msgspec.UnsetType = msgspec.UNSET
+    """Balance now, as text."""
+    repeated: bool | msgspec.UnsetType = msgspec.UNSET
+    """The reference was booked before: nothing was booked now, and the balances are those of that booking."""
+    untold: str | msgspec.UnsetType = msgspec.UNSET
+    """Why a running switch does not know the balance yet; empty if it does, or if none runs."""
+    expires_at: str | msgspec.UnsetType = msgspec.UNSET
+    """Until when the payment has extended the validity of the account; absent if it has not."""
+
+
 class ShowStatement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One month of an account."""
 
@@ -80,9 +100,12 @@ async def show_account_balance(office: Office, who: Principal, order: ShowAccoun
     return AccountBalance(**asdict(await show_account(office, who, order)))
 
 
-async def book(office: Office, who: Principal, order: BookPayment) -> Booked:
+async def book(office: Office, who: Principal, order: BookPayment) -> BookedPayment:
     """Book a payment."""
-    return booked(await book_payment(office, who, order))
+    done = booked(await book_payment(office, who, order))
+    return BookedPayment(
+        receipts=done.receipts, waiting=done.waiting, **(asdict(done.receipts[-1]) if done.receipts else {})
+    )
 
 
 async def move(office: Office, who: Principal, order: MoveMoney) -> Booked:
@@ -186,7 +209,7 @@ OPERATIONS: Final = (
         permission=Permission.MONEY_BOOK,
         takes=BookPayment,
         run=book,
-        result=Booked,
+        result=BookedPayment,
         problems=_BOOKING_PROBLEMS,
         status=HTTPStatus.CREATED,
         reference="reference",
@@ -239,7 +262,8 @@ OPERATIONS: Final = (
         permission=permission_of(show_profit),
         takes=ShowProfit,
         run=show_profit,
-        result=list[ProfitSheet],
+        result=ProfitSheet,
+        listing=Listing(),
     ),
     Operation(
         method="GET",

@@ -14,7 +14,7 @@ from vosd.admin.office.reports import (
 )
 from vosd.admin.report_pdf import report_pdf
 from vosd.admin.spreadsheet import workbook_of
-from vosd.api.operation import Operation, permission_of
+from vosd.api.operation import Listing, Operation, permission_of
 from vosd.base.csv_text import CsvWriter
 from vosd.control.installation import ListScheduledReports, ScheduledReportRow
 
@@ -38,8 +38,9 @@ OPERATIONS: Final = (
         permission=permission_of(list_reports),
         takes=ListReports,
         run=list_reports,
-        result=list[ReportKindSheet],
+        result=ReportKindSheet,
         needs_database=False,
+        listing=Listing(),
     ),
     Operation(
         method="GET",
@@ -48,9 +49,10 @@ OPERATIONS: Final = (
         permission=permission_of(list_scheduled_reports),
         takes=ListScheduledReports,
         run=list_scheduled_reports,
-        result=list[ScheduledReportRow],
+        result=ScheduledReportRow,
         problems=("daemon_unreachable",),
         needs_database=False,
+        listing=Listing(),
     ),
     Operation(
         method="GET",

@@ -4,17 +4,18 @@ from sys import maxsize
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import asdict
 
 from vosd.admin.account_rates import PriceSheet
 from vosd.admin.office.bulk import BulkObject
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.jobs import JobKind
 from vosd.admin.office.office import Done, Office
+from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.rates import ExplainRate, ListPrices, explain_rate, list_prices
 from vosd.admin.office.routes import (
     ExplainCall,
-    ExplainedCall,
     SimulateRoutes,
     explain_call,
     require_to_simulate,
@@ -40,9 +41,29 @@ from vosd.control.peers import (
     ListRegistrations,
     OutboundRow,
 )
+from vosd.control.routes import RouteSheet
 
 SIMULATED_MAX: Final = 2_000
 """Most calls that one request routes again: they take the time of all other requests."""
+
+
+class ExplainedRoute(RouteSheet, frozen=True, kw_only=True):
+    """Outcome of an imaginary call, with the keys that ``vosd route explain --json`` prints, and facts not known."""
+
+    sheet: RouteSheet
+    """The same keys once more."""
+    is_past: bool = False
+    """By the configuration of now, and by what is kept of the moment: overrides, calendars, validity, rates."""
+    without_database: str = ""
+    """Why balances and overrides were not considered; empty if they were."""
+    lacking: tuple[Permission, ...]
+    """Permissions for lack of which prices, margins or balances are left out of the outcome."""
+
+
+async def explain(office: Office, who: Principal, order: ExplainCall) -> ExplainedRoute:
+    """Return the outcome of an imaginary call."""
+    found = await explain_call(office, who, order)
+    return ExplainedRoute(**asdict(found.sheet), **asdict(found))
 
 
 class SimulateSpan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -104,8 +125,9 @@ OPERATIONS: Final = (
         "prices with `rates.see` alone, margins with `books.see`.",
         permission=permission_of(explain_call),
         takes=ExplainCall,
-        run=explain_call,
-        result=ExplainedCall,
+        run=explain,
+        is_for_operators=True,
+        result=ExplainedRoute,
         problems=(*_TRIED, "daemon_refused", "daemon_unreachable", "unknown_gateway", "unknown_name"),
         is_question=True,
         needs_database=False,

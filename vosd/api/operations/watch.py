@@ -65,6 +65,7 @@ from vosd.control.peers import (
 )
 
 _LINES_AT_ONCE: Final = 1_000
+_CHANGES_MAX: Final = 100_000
 
 
 async def read_audit(office: Office, who: Principal, order: ListAudit) -> AsyncIterator[AuditSheet]:
@@ -123,9 +124,10 @@ OPERATIONS: Final = (
         permission=permission_of(list_alarms),
         takes=ListAlarms,
         run=list_alarms,
-        result=AlarmList,
+        result=AlarmRow,
         problems=("daemon_unreachable",),
         needs_database=False,
+        listing=Listing(inside=(AlarmList, "alarms")),
     ),
     Operation(
         method="POST",
@@ -168,7 +170,9 @@ OPERATIONS: Final = (
         permission=permission_of(show_override_changes),
         takes=ShowOverrideChanges,
         run=show_override_changes,
-        result=list[OverrideChange],
+        result=OverrideChange,
+        fixed={"limit": _CHANGES_MAX},
+        listing=Listing(),
     ),
     Operation(
         method="POST",
@@ -237,9 +241,10 @@ OPERATIONS: Final = (
         permission=permission_of(list_blacklist),
         takes=ListBlacklist,
         run=list_blacklist,
-        result=list[BlacklistedCaller],
+        result=BlacklistedCaller,
         problems=("daemon_unreachable",),
         needs_database=False,
+        listing=Listing(),
     ),
     Operation(
         method="DELETE",
