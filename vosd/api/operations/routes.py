@@ -51,7 +51,7 @@ class ExplainedRoute(RouteSheet, frozen=True, kw_only=True):
     """Outcome of an imaginary call, with the keys that ``vosd route explain --json`` prints, and facts not known."""
 
     sheet: RouteSheet
-    """The same keys once more."""
+    """Outcome once more, for clients that read it here."""
     is_past: bool = False
     """By the configuration of now, and by what is kept of the moment: overrides, calendars, validity, rates."""
     without_database: str = ""
