@@ -124,6 +124,7 @@ class AccountCredit:
         "_balance",
         "_bound",
         "_holds",
+        "_is_trial",
         "_low_at",
         "_reserved",
         "_seq",
@@ -160,7 +161,9 @@ class AccountCredit:
         self.withheld = ZERO
         """The sum of what operators take from the account, as long as it is being booked."""
         self._holds: set[AccountHold] = set()
-        """The open holds."""
+        """The open holds; a copy has none, for it would form a cycle with its holds, which no collector would free."""
+        self._is_trial = False
+        """Whether it is a copy to try a hold on."""
         self.expires_at: int | None = None
         """When it expires by the ledger, UTC milliseconds; None = as configured."""
         self.low_below = low_below
@@ -180,7 +183,7 @@ class AccountCredit:
     def copied(self) -> "AccountCredit":
         """Return a copy to try a hold on; it never reports a low balance, and nothing is extended on it."""
         twin = copy(self)
-        twin._holds = set()
+        twin._holds, twin._is_trial = set(), True
         twin.lows = None
         twin.spending = None if self.spending is None else self.spending.copied()
         return twin
@@ -253,7 +256,8 @@ class AccountCredit:
             return Refusal(EndReason.INSUFFICIENT_BALANCE, 402, detail)
         self._reserved += amount
         hold = AccountHold(self, applied, amount, granted_s, advance_s)
-        self._holds.add(hold)
+        if not self._is_trial:
+            self._holds.add(hold)
         if self.low_below is not None:
             self._check_low()
         return hold

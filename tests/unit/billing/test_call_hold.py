@@ -1,5 +1,6 @@
 """The money of a call that several accounts pay for: one deadline, the earliest, taken whole and given back whole."""
 
+import gc
 from decimal import Decimal
 
 import pytest
@@ -54,6 +55,22 @@ def test_a_question_whether_another_attempt_could_be_paid_counts_what_the_presen
     assert call.could_join(carrier, HALF_A_CENT, 60, ("carrier", HALF_A_CENT)) is could
     assert not call.could_join(carrier, CENT_A_SECOND, 60, ("carrier", HALF_A_CENT))
     assert not call.could_join(carrier, HALF_A_CENT, 60, ("other", HALF_A_CENT))
+
+
+def test_a_hold_that_is_only_tried_leaves_no_account_in_memory():
+    """Holds are unknown to the garbage collector, so it would never free a cycle of a copy and its hold."""
+    carrier, call = credit("carrier", "5"), held(credit("acme", "5"))
+    call.join(carrier, HALF_A_CENT, 60)
+
+    def accounts() -> int:
+        gc.collect()
+        return sum(isinstance(each, AccountCredit) for each in gc.get_objects())
+
+    before = accounts()
+    for _ in range(10):
+        assert call.could_join(carrier, HALF_A_CENT, 60, ("carrier", HALF_A_CENT))
+        assert isinstance(carrier.copied().hold(HALF_A_CENT, 60, HOUR), AccountHold)
+    assert accounts() == before
     assert (carrier.reserved, len(call.vendors), call.vendors[0].is_open) == (Decimal("0.30"), 1, True)
 
 
