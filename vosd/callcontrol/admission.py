@@ -66,9 +66,11 @@ def route_request(
     guard = mapping.loss_guard or account.loss_guard or plan.loss_guard
     if rate.group == FREE_NUMBER and guard.min_margin is not None:
         guard = msgspec.structs.replace(guard, min_margin=None)  # it is sold for nothing on purpose
-    if call.callee_billing in catalogue.parameters.special_numbers.emergency:
+    parameters = catalogue.parameters
+    is_emergency = parameters.special_numbers.is_emergency(call.callee_billing)
+    if is_emergency:
         guard = _NO_GUARD
-    typical_s = lengths.get(rate.rate.prefix) or catalogue.parameters.typical_seconds
+    typical_s = lengths.get(rate.rate.prefix) or parameters.typical_seconds
     request = RouteRequest(
         call.callee,
         call.caller,
@@ -89,22 +91,15 @@ def route_request(
         else partial(price_in, prices, currencies, currency, call.at.wall),
         meets_currencies=not currencies.is_empty,
         caller_privacy=call.caller_privacy,
+        is_emergency=is_emergency,
     )
     if call.media_family:
         request = msgspec.structs.replace(request, media_family=call.media_family)
-    parameters = catalogue.parameters
     # the signatures of calls to emergency numbers are not looked at, and such calls have all vendors
-    if call.verstat == VERIFIED or (
-        parameters.stir is not None and parameters.special_numbers.is_emergency(call.callee_billing)
-    ):
+    if call.verstat == VERIFIED or (is_emergency and parameters.stir is not None):
         request = msgspec.structs.replace(request, is_verified=True)
     if call.required_types:
-        request = msgspec.structs.replace(
-            request,
-            required_types=frozenset(call.required_types),
-            is_selective=True,
-            is_emergency=parameters.special_numbers.is_emergency(call.callee_billing),
-        )
+        request = msgspec.structs.replace(request, required_types=frozenset(call.required_types), is_selective=True)
     if call.routing_number or call.targets or call.callee_rated:
         return _answered(request, call, catalogue)
     return request

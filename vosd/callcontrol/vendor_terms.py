@@ -143,15 +143,18 @@ class LiveVendors:
         first = min(places, key=lambda each: self._breakers.remaining_ms(each, mono_ms), default=None)
         return "" if first is None else self._breakers.reason(first)
 
-    def objection(self, gateway: RoutingGateway, caller: str) -> str | None:
+    def objection(self, gateway: RoutingGateway, caller: str, *, is_emergency: bool) -> str | None:
         """Return why a gateway that has rules for numbers takes no call of ``caller``; None = it does."""
-        return self._catalogue.outgoing[gateway.name].objection(caller)
+        return self._catalogue.outgoing[gateway.name].objection(caller, is_emergency=is_emergency)
 
-    def numbers_out(self, gateway: RoutingGateway, callee: str, caller: str, *, draws: bool = True) -> SentNumbers:
+    def numbers_out(
+        self, gateway: RoutingGateway, callee: str, caller: str, *, is_emergency: bool, draws: bool = True
+    ) -> SentNumbers:
         """Return the numbers that a gateway with rules for them is sent; a pool gives its next number if ``draws``."""
         live = self._live
         take = live.take_number if draws else _no_number
-        return self._catalogue.outgoing[gateway.name].applied(callee, caller, live.draw, take)
+        rules = self._catalogue.outgoing[gateway.name]
+        return rules.applied(callee, caller, live.draw, take, is_emergency=is_emergency)
 
     def with_number(self, choice: RouteChoice) -> RouteChoice:
         """Return a route that was found before its turn with the next number of its gateway's pool, if it has one."""

@@ -8,7 +8,7 @@ import structlog
 
 from vosd.admin.names import unknown
 from vosd.base.clock import Clock, Instant
-from vosd.base.number import without_separators
+from vosd.base.number import for_matching, without_separators
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.signatures import attested
 from vosd.callcontrol.vendor_terms import LiveVendors
@@ -99,7 +99,8 @@ class Trials:
         terms = vendors.terms(gateway, callee, now.wall, caller if shows_caller else "")
         wanted = TrialOrder(callee, caller, order.is_ring_only, 1_000 * order.talk_s)
         if gateway.numbers is not None:
-            callee, caller = vendors.numbers_out(gateway, callee, caller)
+            is_emergency = switch.catalogue.parameters.special_numbers.is_emergency(for_matching(callee))
+            callee, caller = vendors.numbers_out(gateway, callee, caller, is_emergency=is_emergency)
         choice = RouteChoice(gateway, "*", callee, caller, terms, hides_caller=not shows_caller)
         sink, live = switch.services.sink, switch.live
         signed = None

@@ -28,8 +28,10 @@ def ends_search(candidate: Candidate, request: RouteRequest, occupancy: Capacity
 
 def _is_affordable(gateway: RoutingGateway, request: RouteRequest, vendors: Vendors) -> bool:
     """Return whether a gateway takes calls of the caller, and at a price that they may have."""
-    if gateway.numbers is not None and vendors.objection(gateway, request.caller) is not None:
-        return False
+    if gateway.numbers is not None:
+        objection = vendors.objection(gateway, request.caller, is_emergency=request.is_emergency)
+        if objection is not None:
+            return False
     callee, caller = request.callee_rated or request.callee, request.caller_at(gateway)
     terms = vendors.terms(gateway, callee, request.at.wall, caller)
     return price_objection(gateway, request, terms, vendors) is None

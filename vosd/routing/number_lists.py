@@ -64,12 +64,19 @@ class NumberList:
 
     def __contains__(self, number: str) -> bool:
         """Return whether a number without leading ``+`` is in the list, or any prefix of the list fits it."""
+        return self._is_packed(number) or number in self._others
+
+    def has_whole(self, number: str) -> bool:
+        """Return whether a pattern of the list is the whole number, perhaps with ``*`` behind it."""
+        return self._is_packed(number) or self._others.pattern_of(number) is not None
+
+    def _is_packed(self, number: str) -> bool:
         if len(number) <= _DIGITS_MAX and number.isdigit() and number.isascii():
             numbers, wanted = self._numbers, float(f"1{number}")
             position = bisect_left(numbers, wanted)
             if position < len(numbers) and numbers[position] == wanted:
                 return True
-        return number in self._others
+        return False
 
 
 def packed(patterns: Iterable[str]) -> PackedLines:

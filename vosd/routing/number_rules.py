@@ -50,6 +50,13 @@ class _Filter:
             return pattern
         return next((f"{LIST}{name}" for name, numbers in self._lists if number in numbers), None)
 
+    def whole(self, number: str) -> str | None:
+        """Return the pattern that is the whole number, or the list that has such a one, or None."""
+        pattern = self._patterns.pattern_of(number)
+        if pattern is not None:
+            return pattern
+        return next((f"{LIST}{name}" for name, numbers in self._lists if numbers.has_whole(number)), None)
+
 
 class AllowDeny:
     """An allow list and a deny list: a denied number is refused even if it is allowed, too."""
@@ -60,16 +67,16 @@ class AllowDeny:
         self._allowed = _Filter(allowed, lists)
         self._denied = _Filter(denied, lists)
 
-    def denial(self, number: str) -> str | None:
-        """Return why the deny list refuses a number without leading ``+``; None = it does not."""
-        denied = self._denied.hit(number)
+    def emergency_objection(self, number: str) -> str | None:
+        """Return why an emergency number without leading ``+`` is refused: it is denied itself; None = it is not."""
+        denied = self._denied.whole(number)
         return None if denied is None else f"denied by {denied}"
 
     def objection(self, number: str) -> str | None:
         """Return why a number without leading ``+`` is refused; None = it is not."""
-        denied = self.denial(number)
+        denied = self._denied.hit(number)
         if denied is not None:
-            return denied
+            return f"denied by {denied}"
         if self._allowed and self._allowed.hit(number) is None:
             return "not among the allowed ones"
         return None
@@ -131,9 +138,9 @@ class IncomingRules:
         return self._caller.objection() if objection is None else f"calling number {shown} is {objection}"
 
     def emergency_objection(self, callee: str) -> str | None:
-        """Return why a call to an emergency number is refused: ``callee_deny`` alone holds for these."""
+        """Return why a call to an emergency number is refused: ``callee_deny`` has this very number."""
         number = callee.replace("+", "")
-        objection = self._callees.denial(number)
+        objection = self._callees.emergency_objection(number)
         return None if objection is None else f"called number {number} is {objection}"
 
     def callee(self, dialled: str, draw: Draw) -> str:
@@ -164,22 +171,29 @@ class OutgoingRules:
         """The pool that calling numbers come from; None = from none."""
         self._caller = _CallerRules(numbers.caller_rewrite, self.pool)
 
-    def objection(self, caller: str) -> str | None:
-        """Return why the gateway takes no call of this caller; None = it does."""
-        if self._form is not None and not self._form.replacement and not self._form.fits(caller):
+    def objection(self, caller: str, *, is_emergency: bool) -> str | None:
+        """Return why the gateway takes no call of this caller; None = it does.
+
+        To emergency numbers callers of any form may call, and with the number that they have.
+        """
+        form = None if is_emergency else self._form
+        if form is not None and not form.replacement and not form.fits(caller):
             return f"calling number {caller or 'none'} has not the form of caller_format"
         shown = compared_caller(caller)
         objection = self._callers.objection(shown)
-        return self._caller.objection() if objection is None else f"calling number {shown} is {objection}"
+        if objection is not None:
+            return f"calling number {shown} is {objection}"
+        return None if is_emergency else self._caller.objection()
 
-    def applied(self, callee: str, caller: str, draw: Draw, take: TakeNumber) -> SentNumbers:
+    def applied(self, callee: str, caller: str, draw: Draw, take: TakeNumber, *, is_emergency: bool) -> SentNumbers:
         """Return the numbers as they go out to the gateway; rules that would leave no called number change nothing."""
         if self._callee_rewrite is not None:
             callee = self._callee_rewrite.rewritten(callee, draw) or callee
         if self._tech_prefix:
             callee = self._tech_prefix + for_matching(callee)
-        if self._form is not None and self._form.replacement and not self._form.fits(caller):
-            caller = self._form.replacement
+        form = None if is_emergency else self._form
+        if form is not None and form.replacement and not form.fits(caller):
+            caller = form.replacement
         return SentNumbers(callee, self._caller.applied(caller, draw, take))
 
 

@@ -55,3 +55,7 @@ class PatternSet:
         positions = self._positions
         written = [number, *(f"{number[:length]}*" for length in self._lengths)]
         return min((each for each in written if each in positions), key=positions.__getitem__, default=None)
+
+    def pattern_of(self, number: str) -> str | None:
+        """Return the pattern that is the whole number, perhaps with ``*`` behind it, or None."""
+        return next((each for each in (number, f"{number}{ANY_REST}") if each in self._positions), None)

@@ -171,7 +171,9 @@ def _renumbered(choice: RouteChoice, request: RouteRequest, vendors: Vendors) ->
     A pool gives a number to each gateway that is offered, and to no other: not yet to one found before its turn.
     """
     waits = request.looks_ahead
-    callee, caller = vendors.numbers_out(choice.gateway, choice.callee_out, choice.caller_out, draws=not waits)
+    callee, caller = vendors.numbers_out(
+        choice.gateway, choice.callee_out, choice.caller_out, is_emergency=request.is_emergency, draws=not waits
+    )
     return msgspec.structs.replace(choice, callee_out=callee, caller_out=caller, awaits_number=waits)
 
 
@@ -226,7 +228,9 @@ def _unmet_in(vendors: Vendors, gateway: RoutingGateway, request: RouteRequest) 
         unreachable = vendors.out_of_reach(gateway, request.mapping, request.media_family)
         if unreachable is not None:
             return LeftOut(gateway, Cause.FAMILY, unreachable)
-    objection = None if gateway.numbers is None else vendors.objection(gateway, request.caller)
+    if gateway.numbers is None:
+        return None
+    objection = vendors.objection(gateway, request.caller, is_emergency=request.is_emergency)
     return None if objection is None else LeftOut(gateway, Cause.CALLER, objection)
 
 

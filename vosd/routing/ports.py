@@ -230,11 +230,13 @@ class Vendors(Protocol):
         """Return why the gateway rests, for the calls of ``payer`` perhaps; empty = it does not."""
         ...
 
-    def objection(self, gateway: RoutingGateway, caller: str) -> str | None:
+    def objection(self, gateway: RoutingGateway, caller: str, *, is_emergency: bool) -> str | None:
         """Return why a gateway that has rules for numbers takes no call of ``caller``; None = it does."""
         ...
 
-    def numbers_out(self, gateway: RoutingGateway, callee: str, caller: str, *, draws: bool = True) -> SentNumbers:
+    def numbers_out(
+        self, gateway: RoutingGateway, callee: str, caller: str, *, is_emergency: bool, draws: bool = True
+    ) -> SentNumbers:
         """Return the numbers that a gateway with rules for them is sent; a pool gives its next number if ``draws``."""
         ...
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable
 
-from vosd.base.prefixes import ANY, PrefixIndex
+from vosd.base.prefixes import PrefixIndex
 
 
 class NumberSection:
@@ -24,13 +24,15 @@ class NumberSection:
         """Return why ``number``, without leading ``+``, may not be called; None = it may.
 
         ``billed`` is the number behind a routing prefix, which may not be a denied one either; empty = the same. An
-        emergency number needs no allowed prefix, and ``*`` does not deny it.
+        emergency number needs no allowed prefix, and is denied by none but itself.
         """
-        prefix, is_allowed = next(self._entries.every(number), ("", is_emergency or not self._has_allowed))
-        is_allowed = is_allowed or (is_emergency and prefix == ANY)
+        if is_emergency:
+            whole = (each for each in (number, billed) if (each, False) in self._entries.every(each))
+            return next((f"prefix {each} is denied" for each in whole), None)
+        prefix, is_allowed = next(self._entries.every(number), ("", not self._has_allowed))
         if is_allowed and billed and billed != number:
             prefix, is_allowed = next(self._entries.every(billed), ("", True))
-        if is_allowed or (is_emergency and prefix == ANY):
+        if is_allowed:
             return None
         return f"prefix {prefix} is denied" if prefix else "no allowed prefix fits"
 

@@ -10,9 +10,11 @@ from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalo
 from doubles.virtual.vendor import refuses
 
 from vosd.admin.why import why
+from vosd.cdr.record import CallRecord
 from vosd.routing.pools import EmptyPool, NumberPool
 from vosd.routing.special_numbers import SpecialNumbers
-from vosd.trunks.number_rules import IncomingNumbers, LengthRange
+from vosd.trunks.number_format import CallerFormat
+from vosd.trunks.number_rules import IncomingNumbers, LengthRange, OutgoingNumbers
 
 REQUIRED = (
     b"--x\r\nContent-Type: application/sdp\r\n\r\n" + SDP + b"\r\n--x\r\nContent-Type: application/secret\r\n"
@@ -128,21 +130,39 @@ def test_an_emergency_call_with_a_location_reaches_the_vendor_with_the_session_a
     assert b"presence" not in sent
 
 
-def called(
-    number: str, caller: str = "1000", *, numbers: IncomingNumbers | None = None, digits: int = 0, **section: tuple
-) -> str:
-    """Return the end reason of a call to a vendor who takes all numbers."""
+def record_of(
+    number: str,
+    caller: str = "1000",
+    *,
+    numbers: IncomingNumbers | None = None,
+    wanted: OutgoingNumbers | None = None,
+    digits: int = 0,
+    lists: dict[str, list[str]] | None = None,
+    **section: tuple,
+) -> CallRecord:
+    """Return the record of a call to a vendor who takes all numbers, and has rules of its own perhaps."""
     anything = [rate_group(name, applied_rate("0.60", prefix="*")) for name in ("sell", "buy")]
-    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32", numbers=numbers), vendor_gateway(0, prefixes=("*",))]
+    trunks = [
+        mapping_gateway("acme", f"{CUSTOMER.host}/32", numbers=numbers),
+        vendor_gateway(0, prefixes=("*",), numbers=wanted),
+    ]
     pools = [NumberPool("dry", (), when_empty=EmptyPool.REFUSE)]
     payer = account("acme", overdraft_limit=None, **section)
     special = SpecialNumbers(digits)
     scene = Scene(
-        catalogue(trunks, accounts=[payer], rate_groups=anything, number_pools=pools, special_numbers=special)
-    )
+        catalogue(
+            trunks, accounts=[payer], rate_groups=anything, number_pools=pools, number_lists=lists or {},
+            special_numbers=special,
+        )
+    )  # fmt: skip
     call = scene.caller.call(number, Intent(caller=caller, hang_up_after_ms=1_000))
     scene.wire.run_until(lambda: call.is_over)
-    return scene.close().end_reason
+    return scene.close()
+
+
+def called(number: str, **rules: object) -> str:
+    """Return the end reason of such a call."""
+    return record_of(number, **rules).end_reason
 
 
 RULES = {
@@ -171,13 +191,47 @@ def test_a_list_that_denies_the_number_itself_stands():
 
 
 @pytest.mark.parametrize(
+    ("pattern", "is_allowed"),
+    [
+        ("112", False), ("112*", False), ("list:whole", False), ("list:whole prefix", False), ("1*", True),
+        ("11*", True), ("*", True), ("list:begin", True),
+    ],
+)  # fmt: skip
+def test_the_prefix_of_a_country_denies_no_emergency_number(pattern, is_allowed):
+    lists = {"whole": ["112"], "whole prefix": ["112*"], "begin": ["1*", "1120"]}
+    denied = IncomingNumbers(callee_deny=(pattern,))
+    assert called("112", numbers=denied, lists=lists) == ("Normal" if is_allowed else "Number Not Allowed")
+
+
+VENDOR_RULES = {
+    "form": {"caller_format": CallerFormat()},
+    "form with another number": {"caller_format": CallerFormat(replacement="442000000000")},
+    "no number to show": {"caller_pool": "dry"},
+}
+
+
+@pytest.mark.parametrize("rules", VENDOR_RULES.values(), ids=VENDOR_RULES.keys())
+def test_a_vendor_is_sent_emergency_calls_of_any_caller_with_the_number_that_it_has(rules):
+    record = record_of("112", caller="7001", wanted=OutgoingNumbers(**rules))
+    assert (record.end_reason, record.caller_out) == ("Normal", "7001")
+    record = record_of("113", caller="7001", wanted=OutgoingNumbers(**rules))
+    assert (record.end_reason, record.caller_out) != ("Normal", "7001")
+
+
+def test_a_vendor_that_does_not_take_the_caller_is_left_out_of_emergency_calls_too():
+    assert called("112", caller="7001", wanted=OutgoingNumbers(caller_deny=("7001",))) == "No Available Route"
+
+
+@pytest.mark.parametrize(
     ("section", "is_allowed"),
     [
         ({"allowed_prefixes": ("44", "49")}, True),
         ({"allowed_prefixes": ("44",), "denied_prefixes": ("*",)}, True),
         ({"denied_prefixes": ("*",)}, True),
         ({"denied_prefixes": ("112",)}, False),
-        ({"allowed_prefixes": ("44",), "denied_prefixes": ("11",)}, False),
+        ({"allowed_prefixes": ("44", "112"), "denied_prefixes": ("112",)}, False),
+        ({"allowed_prefixes": ("44",), "denied_prefixes": ("11", "91")}, True),
+        ({"denied_prefixes": ("1", "9")}, True),
     ],
 )
 def test_an_emergency_number_needs_no_allowed_prefix_of_a_number_section(section, is_allowed):

@@ -82,12 +82,13 @@ def _of_gateways(
     if not taking:
         return Refusal(EndReason.NUMBER_NOT_ALLOWED, 403, f"no gateway for {call.callee} is sent messages")
     found: list[list[RelayPlace]] = []
+    is_emergency = admission.catalogue.parameters.special_numbers.is_emergency(call.callee_billing)
     for candidate in taking:
         gateway = candidate.gateway
-        if _takes(candidate, admission, call):
+        if _takes(candidate, admission, call, is_emergency=is_emergency):
             numbers = call.callee, call.caller
             if gateway.numbers is not None:
-                numbers = admission.vendors.numbers_out(gateway, *numbers)
+                numbers = admission.vendors.numbers_out(gateway, *numbers, is_emergency=is_emergency)
             addresses = admission.live.addresses_of(gateway)
             found += [[RelayPlace(gateway, address, *numbers)] for address in islice(addresses, GROUPS_MAX)]
     if not found:
@@ -95,7 +96,7 @@ def _of_gateways(
     return found[:GROUPS_MAX]
 
 
-def _takes(candidate: Candidate, admission: Admission, call: CallRequest) -> bool:
+def _takes(candidate: Candidate, admission: Admission, call: CallRequest, *, is_emergency: bool) -> bool:
     """Return whether a gateway takes messages of this sender now."""
     live, vendors, gateway = admission.live, admission.vendors, candidate.gateway
     if not is_reachable(gateway, admission, call.at):
@@ -109,7 +110,7 @@ def _takes(candidate: Candidate, admission: Admission, call: CallRequest) -> boo
     )  # fmt: skip
     if not accepts(candidate, request, live.occupancy):
         return False
-    return gateway.numbers is None or vendors.objection(gateway, call.caller) is None
+    return gateway.numbers is None or vendors.objection(gateway, call.caller, is_emergency=is_emergency) is None
 
 
 def _named(name: str, admission: Admission) -> RoutingGateway | None:
