@@ -224,7 +224,8 @@ class _RowReader:
         layout, columns = self._layout, self._columns
         if len(row) < self._needed:
             return BadRowError(f"{len(row)} columns, at least {self._needed} are needed")
-        if len(row) > self._width:  # such as a price 0,01 without quotes: it would be read as 0
+        beyond = row[self._width :]  # an empty cell ends a row of some switches, or was a part of 0,01 without quotes
+        if beyond and (any(beyond) or self._delimiter == ","):
             return BadRowError(f"{len(row)} columns, the first line has {self._width}")
         has_breaks = any("\n" in row[place] for place in self._places)
         if has_breaks or has_joined_rows(row, self._delimiter, self._width):

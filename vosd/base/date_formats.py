@@ -11,7 +11,7 @@ _LONG: Final = {"Y": 4, "f": 6}
 
 
 def parsed_date(text: str, date_format: str) -> datetime:
-    """Return the time of a text; numbers with nothing between them need every digit.
+    """Return the time of a text; numbers with nothing between them need every digit, but of a fraction at their end.
 
     Raises:
         ValueError: it has another form.
@@ -25,5 +25,13 @@ def parsed_date(text: str, date_format: str) -> datetime:
 @lru_cache
 def _runs(date_format: str) -> re.Pattern[str] | None:
     """Return an expression for the digits of numbers that stand together; None = there are none."""
-    lengths = [sum(_LONG.get(letter, 2) for letter in run[1::2]) for run in _RUN.findall(date_format)]
-    return re.compile(".*?".join(rf"(?<!\d)\d{{{each}}}(?!\d)" for each in lengths)) if lengths else None
+    runs = [*_RUN.finditer(date_format)]
+    return re.compile(".*?".join(map(_digits, runs))) if runs else None
+
+
+def _digits(run: re.Match[str]) -> str:
+    letters = run[0][1::2]
+    most = sum(_LONG.get(letter, 2) for letter in letters)
+    keeps_zeros = run.start() > 0 or letters[0] == "Y"  # a spreadsheet takes them from the begin of a cell
+    least = most - 5 if letters[-1] == "f" and keeps_zeros else most
+    return rf"(?<!\d)\d{{{least},{most}}}(?!\d)"

@@ -207,7 +207,7 @@ class _SheetReading:
         if not any(map(str.strip, line.cells)):
             return
         place = SourceLine(str(self._path), line.number)
-        if len(line.cells) != self._width:
+        if not max(self._at.values()) < len(line.cells) <= self._width:  # spreadsheets leave out empty cells at the end
             self._problems.error(place, "", f"{self._width} cells, as the header has, not {len(line.cells)}")
             return
         cells = {title: line.cells[at].strip() for title, at in self._at.items()}

@@ -179,6 +179,35 @@ def test_starts_are_read_in_the_form_of_the_map(site: Site, start: str, written:
     assert (call.started_at, call.price) == (expected, Decimal(0))
 
 
+def test_rows_may_end_in_a_delimiter_that_the_header_lacks_where_it_is_no_comma(site: Site) -> None:
+    text = "Customer;Called;Begin;Seconds;Charge\na;1;2026-10-01;1;0.5;\na;1;2026-10-01;1;0;5\n"
+    call, wide = site.calls(MAP, text)
+    assert isinstance(call, ForeignCall)
+    assert (call.price, isinstance(wide, BadRowError)) == (Decimal("0.5"), True)
+    (comma,) = site.calls(MAP, text.partition("\na;1;2026-10-01;1;0;5")[0].replace(";", ","))
+    assert isinstance(comma, BadRowError)
+
+
+@pytest.mark.parametrize(
+    ("form", "written", "is_read"),
+    [
+        ("%Y%m%d%H%M%S%f", "20261001100000250", True),
+        ("%Y%m%d%H%M%S%f", "20261001100000250000", True),
+        ("%Y%m%d%H%M%S%f", "20261001100000", False),
+        ("%d.%m.%Y %H%M%S%f", "1.10.2026 10000025", True),
+        ("%d%m%Y%H%M%S%f", "01102026100000250000", True),
+        ("%d%m%Y%H%M%S%f", "1102026100000250", False),
+    ],
+)
+def test_a_fraction_at_the_end_of_numbers_that_stand_together_has_any_digits(
+    site: Site, form: str, written: str, is_read: bool
+) -> None:
+    rows = f"Customer,Called,Begin,Seconds,Charge\na,1,{written},1,0\n"
+    (call,) = site.calls(f'{MAP}start: {{format: "{form}"}}\n', rows)
+    assert isinstance(call, ForeignCall) is is_read
+    assert not is_read or call.started_at == 1_790_848_800_250
+
+
 def test_a_start_whose_numbers_stand_together_needs_every_digit(site: Site) -> None:
     map_text = f'{MAP}start: {{format: "%d%m%Y%H%M"}}\n'
     rows = "Customer,Called,Begin,Seconds,Charge\na,1,010220261000,1,0\na,1,10220261000,1,0\n"
