@@ -50,6 +50,13 @@ def test_an_amount_that_is_none_books_nothing(api: Api, amount: object) -> None:
     assert balance(api) == before
 
 
+def test_a_payment_below_zero_takes_back_what_was_booked(api: Api) -> None:
+    before = balance(api)
+    assert pay(api, "3").status == 201
+    (taken,) = pay(api, "-3").json["receipts"]
+    assert (taken["amount"], taken["after"], balance(api)) == ("-3.00", before, before)
+
+
 def test_a_reference_of_another_amount_and_an_unknown_account_are_refused(api: Api) -> None:
     assert pay(api, "1", reference="bank-2").status == 201
     again = pay(api, "1", reference="bank-2").json["receipts"][0]
