@@ -211,6 +211,14 @@ def test_the_ledger_of_an_account_begins_with_its_last_page_and_leads_to_older_o
         assert lines.split() == ["seq", *map(str, numbers)]
 
 
+def test_calls_are_filtered_by_the_names_of_their_fields_too(api: Api) -> None:
+    assert api.ask("GET", "/cdrs?end_reason=Busy&customer_account=acme&vendor_account=reseller").status == 200
+    assert api.ask("GET", "/cdrs?end_reason=Bussy").json["code"] == "unknown_name"
+    twice = api.ask("GET", "/cdrs?reason=Busy&end_reason=Normal")
+    assert (twice.status, twice.json["field"]) == (422, "end_reason")
+    assert api.ask("GET", "/cdrs?answered=true&customer_account=acme").status == 200, "an index serves it"
+
+
 def test_statements_of_many_accounts_and_balances_at_a_moment_are_one_request(api: Api) -> None:
     first = api.ask("GET", "/statements/2026-03?accounts=reseller,acme&limit=1").json
     assert [each["account"] for each in first["items"]] == ["reseller"]

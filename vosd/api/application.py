@@ -163,9 +163,9 @@ class Application:
             return await self._queued(operation, operation.long, office, who, path, request)
         wanted = None
         if operation.listing is not None:
-            check_indexed(operation.listing, query, is_operator=who.account is None)
             accept = request.headers.get("accept", "")
             wanted = page_wanted(operation.listing, operation.columns(), query, accept)
+            check_indexed(operation.listing, query, is_operator=who.account is None)
         conditions = _conditions(operation, request)
         given = Given(path, query, conditions, await _body(operation, request), _paging(operation, wanted))
         order = operation.order(given)

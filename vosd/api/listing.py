@@ -69,6 +69,11 @@ def page_wanted(listing: Listing, columns: Iterable[str], query: dict[str, str],
     if form in {CSV, XLSX}:  # the first item may lack some
         fields = fields or tuple(known)
     cursor = query.pop("cursor", None)
+    for name, field in listing.other_names.items():
+        if name in query and field in query:
+            raise _bad(name, f"and `{field}` are the same filter")
+        if name in query:
+            query[field] = query.pop(name)
     filters = {name: query.pop(name) for name in listing.filters if name in query}
     return PageWanted(limit, None if cursor is None else _opened(cursor), sort, is_reversed, fields, filters, form)
 

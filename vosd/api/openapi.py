@@ -175,7 +175,8 @@ def _example_of_parameter(parameter: dict[str, Any], each: Operation) -> Any:
             keys = [item[key] for key in listing.key.split(",")] if listing.key else [0]
             return closed_cursor(keys[0] if listing.cursor else [False, "", *keys])
         return item[name] if isinstance(item[name], str) else msgspec.json.encode(item[name]).decode()
-    return _example(parameter["name"], parameter["schema"] | {"description": parameter["description"]})
+    known = name if listing is None else listing.other_names.get(name, name)
+    return _example(known, parameter["schema"] | {"description": parameter["description"]})
 
 
 def _example(name: str, schema: dict[str, Any]) -> Any:
@@ -246,6 +247,7 @@ def _list_parameters(each: Operation) -> list[dict[str, Any]]:
     if listing.sorts:
         ways = [f"{sign}{name}" for name in listing.sorts for sign in ("", "-")]
         made.append(_query("sort", "Field to sort by, - before it: backwards.", {"type": "string", "enum": ways}))
+    made += [_query(name, f"As `{field}`.", {"type": "string"}) for name, field in listing.other_names.items()]
     made += [_query(name, f"Items with this {name} alone.", {"type": "string"}) for name in listing.filters]
     return made
 

@@ -63,6 +63,8 @@ class Listing(NamedTuple):
     """Fields of items whose type does not declare them."""
     inside: tuple[type[msgspec.Struct], str] | None = None
     """The result where it is an object, and its field that has the items; the page has all its fields, too."""
+    other_names: Mapping[str, str] = {}
+    """Fields of items by whose names filters of the order are known, too, with the names of these."""
     unindexed: Mapping[str, Sequence[str]] = {}
     """Filters that no index serves, with those of which one must stand beside."""
 

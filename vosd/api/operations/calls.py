@@ -267,6 +267,7 @@ OPERATIONS: Final = (
             cursor="before",
             limit="limit",
             columns=KEYS,
+            other_names={"end_reason": "reason", "customer_account": "customer", "vendor_account": "vendor"},
             unindexed=dict.fromkeys(("answered", "area", "loss", "rate_type"), _INDEXED),
         ),
     ),
