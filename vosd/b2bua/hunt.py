@@ -31,6 +31,8 @@ GLOBAL_FAILURE: Final = 600
 """The least code with which a telephone refuses a call for all others."""
 CONTACTS_MAX: Final = 5
 """Most contacts of one 3xx that are tried."""
+CONTACTS_JUDGED_MAX: Final = 20
+"""Most contacts of one 3xx that are looked at; a packet has room for hundreds."""
 _OWN_FINDINGS: Final = (
     EndReason.NO_ANSWER,
     EndReason.UNREACHABLE,
@@ -301,15 +303,16 @@ class Hunt:
             self.named = set()
         if self.latest is not None:
             self.named.add(_hop_key(self.latest))
-        contacts = _by_preference(redirect)
-        found = [next_hop for contact in contacts if (next_hop := self._next_hop_of(choice, contact, now))]
         remaining = [each for each in self.next_hops if each[0].gateway is choice.gateway and self._is_named(each)]
-        next_hops = []
-        for next_hop in found:
-            if _hop_key(next_hop) not in self.named:
+        next_hops: list[NextHop] = []
+        for contact in _by_preference(redirect)[:CONTACTS_JUDGED_MAX]:
+            next_hop = self._next_hop_of(choice, contact, now)
+            if next_hop is not None and _hop_key(next_hop) not in self.named:
                 self.named.add(_hop_key(next_hop))
                 next_hops.append(next_hop)
-        own = [*next_hops[:CONTACTS_MAX], *remaining]
+                if len(next_hops) == CONTACTS_MAX:
+                    break
+        own = [*next_hops, *remaining]
         self.next_hops = [*own, *(each for each in self.next_hops if each[0].gateway is not choice.gateway)]
         return bool(own)
 

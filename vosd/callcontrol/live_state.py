@@ -1,6 +1,6 @@
 """Counters and credits that all calls of the switch share."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from vosd.billing.destinations import DestinationUses
 from vosd.billing.holds import AccountCredit
@@ -44,6 +44,7 @@ class LiveState:
         "health",
         "is_database_away",
         "is_located",
+        "names_at",
         "occupancy",
         "pool_turns",
         "quality",
@@ -64,6 +65,8 @@ class LiveState:
         """Returns the present addresses of a gateway, in order: resolved names, registered contacts."""
         self.is_located: IsLocated = is_located or (lambda gateway: bool(addresses_of(gateway)))
         """Returns whether there is any."""
+        self.names_at: Callable[[str], Collection[str]] = lambda _host: ()
+        """Returns the configured names of routing gateways that have an address."""
         self.blocks = Blocks()
         self.entropy = entropy
         """Returns random bytes; without an argument there are none, and what is drawn is always zero."""

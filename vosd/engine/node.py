@@ -4,7 +4,7 @@ Production and tests build it alike and hand it other surroundings: a clock, tok
 Sends and receives nothing: ``engine.loop`` does that, in tests the virtual wire.
 """
 
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Sequence, Set
 from random import randrange
 from typing import NamedTuple, Protocol
 
@@ -111,6 +111,10 @@ class NamedAddresses(Addresses, Protocol):
         """Return the addresses of all gateways with names."""
         ...
 
+    def names_at(self, host: str, /) -> Collection[str]:
+        """Return the names of routing gateways that have an address."""
+        ...
+
 
 class Surroundings(NamedTuple):
     """Parts of a switch that differ between production and tests."""
@@ -194,6 +198,7 @@ class Node:
             asker=around.asker,
         )
         self.switch.live.country_of = around.country_of
+        self.switch.live.names_at = around.names.names_at
         self.media = around.media
         self._judge_media(catalogue)
         if around.doorkeeper is not None:

@@ -1,6 +1,6 @@
 """One switch on the virtual wire: endpoint, calls and credits as in the daemon, without journal and database."""
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from decimal import Decimal
 from itertools import count
 from typing import Any, Final
@@ -143,6 +143,9 @@ class _FixedNames:
 
     def hosts(self) -> Set[str]:
         return frozenset()
+
+    def names_at(self, host: str) -> Collection[str]:
+        return ()
 
 
 class Exchange:

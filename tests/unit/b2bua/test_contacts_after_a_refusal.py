@@ -1,7 +1,7 @@
 """Contacts of a 3xx, and other numbers at one gateway, that remain after a refusal (RFC 3261 section 8.1.3.4)."""
 
 import pytest
-from doubles.data.builders import applied_rate, catalogue, mapping_gateway, rate_group, routing_gateway
+from doubles.data.builders import applied_rate, catalogue, credentials, mapping_gateway, rate_group, routing_gateway
 from doubles.sockets.loopback import Endpoint
 from doubles.successor import replace_node
 from doubles.virtual.customer import Intent
@@ -9,6 +9,7 @@ from doubles.virtual.exchange import SWITCH
 from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
 from doubles.virtual.vendor import TRIES, Line, Script, answers, refuses
 
+from vosd.engine.calls.gateways_of_call import GatewaysOfCall
 from vosd.sip.flows import Hop
 from vosd.trunks.dialect import CalleeDialect, Redirects
 from vosd.trunks.gateways import Address
@@ -148,12 +149,44 @@ def test_a_contact_at_the_place_of_another_vendor_is_left_out(addresses, contact
         catalogue([TRUNK, vendor_gateway(0, dialect=FOLLOWS), dear, vendor_gateway(2)]),
         locate=lambda hop, _: Hop(*VENDORS[1], None) if hop.host == NAME else None,
     )
-    scene.exchange.switch.live.addresses_of = lambda gateway: [DEAR] if gateway is dear else gateway.addresses
+    live = scene.exchange.switch.live
+    live.addresses_of = lambda gateway: [DEAR] if gateway is dear else gateway.addresses
+    live.names_at = lambda host: [NAME] if host == DEAR.host and dear.has_names else []
     scene.vendor.script = refuses(302, headers=(f"Contact: <sip:{CALLEE}@{contact}>",))
     call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
     assert codes(scene, call) == [302, 200]
     assert scene.record.routing_gateway == ("vendor-0" if is_followed else "vendor-2")
     assert len(scene.vendors[1].calls) == is_followed
+
+
+def test_a_contact_at_the_place_where_another_vendor_is_registered_is_left_out():
+    dear = routing_gateway("dear", "33", addresses=(), account="dear", credentials=credentials("dear", "secret"))
+    scene = Scene(catalogue([TRUNK, vendor_gateway(0, dialect=FOLLOWS), dear, vendor_gateway(2)]))
+    live = scene.exchange.switch.live
+    live.addresses_of = lambda gateway: [DEAR] if gateway is dear else gateway.addresses
+    scene.vendor.script = refuses(302, headers=(at(1, 1),))
+    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
+    assert codes(scene, call) == [302, 200]
+    assert scene.record.routing_gateway == "vendor-2"
+
+
+@pytest.mark.parametrize(
+    ("place", "judged", "tried"),
+    [("198.51.100.{}", 5, 7), (str(VENDORS[1]), 20, 2)],
+    ids=["no vendor's", "another vendor's"],
+)
+def test_few_of_many_contacts_are_looked_at(monkeypatch, place, judged, tried):
+    """A packet has room for hundreds, and whose place each is takes its time."""
+    dear = routing_gateway("dear", "33", addresses=(DEAR,), account="dear")
+    scene = Scene(catalogue([TRUNK, vendor_gateway(0, dialect=FOLLOWS), dear, vendor_gateway(2)]))
+    looked_at = []
+    judge = GatewaysOfCall.redirected_to
+    monkeypatch.setattr(GatewaysOfCall, "redirected_to", lambda board, *of: looked_at.append(of) or judge(board, *of))
+    contacts = ", ".join(f"<sip:{CALLEE}@{place.format(each)}>" for each in range(1, 201))
+    scene.vendor.script = refuses(302, headers=(f"Contact: {contacts}",))
+    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
+    scene.wire.run_until(lambda: call.is_over, within_ms=300_000)
+    assert (len(looked_at), len(scene.record.attempts)) == (judged, tried)
 
 
 def test_at_one_host_the_port_says_whose_place_it_is():

@@ -145,6 +145,8 @@ async def test_hosts_are_those_of_all_gateways_with_names(desk):
     assert desk.directory.hosts() == {"192.0.2.1", "192.0.2.2", "2001:db8::3", "192.0.2.9"}
     assert desk.directory.name_at("2001:db8::3") == "example.net"
     assert desk.directory.name_at("192.0.2.77") is None
+    assert [*desk.directory.names_at("192.0.2.9")] == ["single.example.net"]
+    assert not desk.directory.names_at("192.0.2.77")
 
 
 async def test_another_catalogue_keeps_what_is_known_and_forgets_what_is_gone(desk):

@@ -1,6 +1,7 @@
 """The gateways of one live call: places and money of attempts, addresses, and what is learnt of vendors."""
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -219,12 +220,13 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
 
     def _vendors_at(self, place: Address) -> Sequence[RoutingGateway]:
         """Return the gateways at the host of a place; those at its port alone where there are any."""
-        services, hosts = self._live_call.services, {place.host, place.name.lower()}
+        services, hosts = self._live_call.services, (place.host, place.name.lower())
         live, gateways = services.live, services.admission.catalogue.routing_gateways
-        named = {name for host in hosts for name in services.notices.vendors.get(host, ())}
+        configured = (services.notices.vendors.get(each, ()) for each in (*hosts, *live.names_at(place.host)))
         found, fitting = [], []
-        for gateway in gateways.values():
-            if gateway.fixed_addresses and gateway.name not in named:
+        for name in dict.fromkeys(chain(*configured, services.registering_vendors)):
+            gateway = gateways.get(name)
+            if gateway is None:
                 continue
             addresses = [each for each in (*gateway.places, *live.addresses_of(gateway)) if each.host in hosts]
             if addresses:

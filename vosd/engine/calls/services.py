@@ -81,7 +81,8 @@ class CallServices:
 
     __slots__ = (
         "admission", "asker", "attempts", "deadlines", "emergency", "live", "media", "node", "notices",
-        "observer", "records_own_ends", "records_zero", "reporter", "running", "sink", "steps", "unused_answers",
+        "observer", "records_own_ends", "records_zero", "registering_vendors", "reporter", "running", "sink", "steps",
+        "unused_answers",
     )  # fmt: skip
 
     def __init__(
@@ -120,6 +121,10 @@ class CallServices:
         """The catalogue and live state that the steps of new calls use."""
         self.records_own_ends = admission.catalogue.parameters.record_server_hang_up
         """Whether answered calls that the switch ended leave a CDR (SERVER_BILLING_RECORD_SERVER_HANG_UP)."""
+        self.registering_vendors = [
+            each.name for each in admission.catalogue.routing_gateways.values() if each.registers
+        ]
+        """Names of the routing gateways that are called where they register with us."""
         self.emergency = admission.catalogue.parameters.special_numbers.emergency
         """Called numbers whose calls always leave a CDR."""
         self.records_zero = admission.catalogue.parameters.record_zero_hold_time

@@ -79,7 +79,8 @@ class NameDirectory(Counting):
         """Names of routing gateways; the other names are those that customers' calls come from."""
         self.sources_moved: Callable[[], None] = _ignored
         """Called when names of customers have other addresses."""
-        self._hosts: frozenset[str] = frozenset()
+        self._names_at: dict[str, dict[str, None]] = {}
+        """Names of routing gateways by their addresses."""
         self._without_name: frozenset[str] = frozenset()
         """The addresses that gateways are configured with."""
         self._dialog_names: OrderedDict[Hop, CachedName] = OrderedDict()
@@ -119,7 +120,11 @@ class NameDirectory(Counting):
 
     def hosts(self) -> Set[str]:
         """Return the addresses of all routing gateways with names: they are known sources."""
-        return self._hosts
+        return self._names_at.keys()
+
+    def names_at(self, host: str) -> Collection[str]:
+        """Return the names of routing gateways that have an address."""
+        return self._names_at.get(host, ())
 
     def sources(self, name: HostName) -> list[str]:
         """Return the addresses of a name that a customer's calls come from, in order, ``SOURCES_MAX`` at most."""
@@ -132,11 +137,9 @@ class NameDirectory(Counting):
         Any peer can use a name that leads to an address of another. So a name of a dialog counts neither where a
         gateway is configured by address, nor beside the name that a peer seen at the address itself uses.
         """
-        for hop in self._vendor_names:
-            if host in hosts_of(self._watched[hop]):
-                return hop.host
-        if host in self._without_name:
-            return None
+        name = next(iter(self.names_at(host)), None)
+        if name is not None or host in self._without_name:
+            return name
         latest_first = [cached for cached in reversed(self._dialog_names.values()) if host in hosts_of(cached)]
         latest_first.sort(key=lambda cached: host not in cached.seen_at)
         return latest_first[0].sought.host if latest_first else None
@@ -226,7 +229,10 @@ class NameDirectory(Counting):
             _log.info(Event.GATEWAY_NAME_FOUND, name=name, why=GONE)
 
     def _gather_hosts(self) -> None:
-        self._hosts = frozenset(host for hop in self._vendor_names for host in hosts_of(self._watched[hop]))
+        self._names_at = {}
+        for hop in self._vendor_names:
+            for host in hosts_of(self._watched[hop]):
+                self._names_at.setdefault(host, {})[hop.host] = None
 
     def _dialog_name(self, sought: Hop, seen_at: str) -> CachedName | None:
         """Return the cached state of a name in a dialog; start a lookup if there is none, or it is old."""
