@@ -244,6 +244,13 @@ def test_where_the_comma_is_decimal_a_point_separates_thousands_and_is_refused(s
     assert read.mistakes == [(4, "Rate", "1.000,5")]
 
 
+def test_a_percentage_has_the_decimal_mark_of_its_sheet(sheet, mapped):
+    keys = mapped("columns: {prefix: Code, billing_rate: Rate, tax_rate: Tax}\ndecimal: ','")
+    read = Read(sheet("Code;Rate;Tax\n44;0,01;7,5%\n45;0,01;7,5 %\n46;0,01;7,5\n47;x;7,5%\n48;1;7.5%\n"), keys)
+    assert [each["tax_rate"] for each in read.rates] == ["7.5"] * 3
+    assert read.mistakes == [(5, "Rate", "x"), (6, "Tax", "7.5%")]
+
+
 def test_messages_name_the_columns_of_the_sheet(sheet, mapped):
     read = Read(
         sheet(VENDOR.replace("01.12.2026;6/6", "2026/12/01;6+6").replace("7000-7002", "7002-7000")), mapped(MAP)

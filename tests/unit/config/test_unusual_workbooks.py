@@ -10,6 +10,7 @@ from xlsxwriter.worksheet import Worksheet
 
 from vosd.config.decks.conversion import HEADER, SheetReader
 from vosd.config.decks.number_formats import format_of
+from vosd.config.decks.sheet_map import SheetMapKeys, parse_map
 from vosd.config.decks.sheets import SheetFile
 from vosd.config.decks.sorting import in_order
 from vosd.config.keys.rates import PricePer
@@ -33,10 +34,10 @@ class Desk:
             page.write_row(number, 0, cells)
         return page
 
-    def read(self) -> list[dict[str, str]]:
+    def read(self, keys: SheetMapKeys | None = None) -> list[dict[str, str]]:
         if not self.book.fileclosed:
             self.book.close()
-        reader, file = SheetReader("rates.xlsx", PricePer.MINUTE, currency="EUR"), SheetFile(self.path)
+        reader, file = SheetReader("rates.xlsx", PricePer.MINUTE, keys, currency="EUR"), SheetFile(self.path)
         assert file.header(1, None, None)
         lines = [*in_order(reader.lines(file.lines(1, None, None, reader.assumed)))]
         self.mistakes = [(each.line, each.key, each.value) for each in reader.problems]
@@ -178,6 +179,13 @@ def test_percentages_currencies_and_zeros_in_front_of_a_workbook_are_read_as_tho
     assert (first["prefix"], second["billing_rate"], second["tax_rate"]) == ("0044", "0.02", "7.5")
     assert desk.mistakes == [(4, "billing_rate", "0.03 kr"), (4, "connection_fee", "¤0.5")]
     assert desk.assumed == ["line 3, billing_rate '€ 0.02': an amount in EUR"]
+
+
+def test_a_percentage_of_a_workbook_is_read_where_the_comma_is_decimal(desk: Desk) -> None:
+    desk.page(["44", "UK", 0.01]).write("E2", 0.075, desk.book.add_format({"num_format": "0.0%"}))
+    columns = "{prefix: prefix, billing_rate: billing_rate, tax_rate: tax_rate}"
+    keys = parse_map(f"columns: {columns}\ndecimal: ','", "map.yaml")
+    assert [each["tax_rate"] for each in desk.read(keys)] == ["7.5"]
 
 
 def test_a_conditional_format_of_the_same_number_is_not_that_of_a_cell(desk: Desk) -> None:

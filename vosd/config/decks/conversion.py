@@ -301,7 +301,7 @@ class SheetReader:
             if name in terms.read_window:
                 read(name, terms.read_window[name], "a time")
             elif name in AMOUNTS and name != PRICE:
-                read(name, lambda text, name=name: terms.amounts.read(text, name), amount)  # type: ignore[misc]
+                read(name, lambda text, name=name: terms.amount(text, name), amount)  # type: ignore[misc]
             elif name not in {PREFIX, PRICE}:
                 read(name, _value, "")
         for name, forms in terms.date_forms.items():

@@ -121,11 +121,9 @@ class TermsReader:
             raise ExpectedError(f"{self._currency}, the currency of the rate group")
 
     def without_unused(self, values: dict[str, str]) -> dict[str, str]:
-        """Return values without percent signs and without first periods of no duration: both stand for nothing."""
+        """Return values without intervals and first periods of no duration: both stand for nothing."""
         if values.get(INTERVAL, "").replace(" ", "") == "0/0":
             del values[INTERVAL]
-        if _TAX in values:
-            values[_TAX] = values[_TAX].removesuffix("%").rstrip()
         first_rate = values.get(_FIRST_RATE, "")
         if values.get(_FIRST_DURATION, "").strip("0") == "" and (_FIRST_DURATION in values or is_zero(first_rate)):
             if first_rate and not is_zero(first_rate):
@@ -139,8 +137,12 @@ class TermsReader:
         known = {name: text for name, text in cells.items() if text and name not in {*APART, STATUS, CURRENCY}}
         values = {**{name: text for name, text in self.constants.items() if name not in APART}, **known}
         return self.without_unused(
-            {name: self.amounts.read(text, name) if name in AMOUNTS else text for name, text in values.items()}
+            {name: self.amount(text, name) if name in AMOUNTS else text for name, text in values.items()}
         )
+
+    def amount(self, text: str, name: str) -> str:
+        """Return an amount as ``DeckAmounts.read`` does, a percentage without its sign."""
+        return self.amounts.read(text.removesuffix("%").rstrip() if name == _TAX else text, name)
 
 
 def is_zero(text: str) -> bool:
