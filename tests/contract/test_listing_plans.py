@@ -230,6 +230,7 @@ VALUES: Final = {
     "ended_since": iso_utc(STARTED + CALLS - 50), "ended_until": iso_utc(STARTED + 50), "zone": "UTC", "group": "none",
     "agent": "customer-7", "all": "true", "accounts": "customer-7", "revoked": "true", "name": "customer-7",
     "month": "2026-03", "rate_group": "sell", "receiver": "crm", "longer_ms": "5",
+    "call_id": call_id(CALLS // 2), "role": "finance", "scopes": "money.see",
     "number": "7", "id": "01a0c450-6c01-7000-8000-000000000003",
     "last_call": "true", "newest_first": "true", "state": "overdue", "period": "2026-09",
 }  # fmt: skip
