@@ -9,6 +9,7 @@ EMERGENCY_SERVICE: Final = "urn:service:sos"
 """Beginning of the URNs of emergency services (RFC 5031), which stand in place of numbers."""
 NUMBER: Final = re.compile(r"[0-9*#+]+\Z")
 """Telephone number without visual separators; all other text is a name."""
+_SIGNS: Final = re.compile(r"[^0-9*#]")
 _DIALLED: Final = re.compile(r"(?:[0-9]+[*#]*|[*#][0-9*#]*)\Z")
 """Digits, perhaps with ``*`` and ``#`` at their end; or a code that begins with one of these."""
 
@@ -31,6 +32,14 @@ def without_separators(text: str) -> str:
 def is_name(text: str) -> bool:
     """Return whether the first letter or digit of a text is a letter: no prefix of digits fits it."""
     return next(filter(str.isalnum, text), "0").isalpha()
+
+
+def read_by_peers(text: str) -> str:
+    """Return the number that a peer may read in text without plus sign; text that is no name has no other signs then.
+
+    ``1,900`` is 1900, and ``44207F`` is 44207.
+    """
+    return text if is_name(text) else _SIGNS.sub("", text)
 
 
 def is_unambiguous(number: str) -> bool:

@@ -15,7 +15,7 @@ from vosd.base.clock import Instant
 from vosd.base.errors import Refusal, VosError
 from vosd.base.margin import LossGuard
 from vosd.base.money import ZERO
-from vosd.base.number import NUMBER, for_matching, is_name, is_unambiguous, without_separators
+from vosd.base.number import for_matching, is_unambiguous, without_separators
 from vosd.billing.call_hold import CallHold
 from vosd.billing.free_numbers import FREE_NUMBER
 from vosd.billing.holds import AccountHold
@@ -142,10 +142,6 @@ def permitted_caller(gateway: MappingGateway, received: str) -> str:
     """Return the calling number that may be presented, without visual separators; no rule has rewritten it."""
     caller = without_separators(received)
     return caller if gateway.caller_numbers is None else gateway.caller_numbers.permitted(caller)
-
-
-def _ambiguous(number: str) -> Refusal:
-    return Refusal(EndReason.NUMBER_NOT_ALLOWED, 484, f"{number} begins like a number and is none")
 
 
 class Admission:
@@ -286,11 +282,12 @@ class Admission:
 
         Where the mapping gateway has rules for numbers, those received are checked by its length and lists, and then
         rewritten: the call is rated and routed by the new ones. Text that prefixes and a vendor may read as different
-        numbers is refused: the call would be sold, limited and blocked as another one than is made.
+        numbers is refused: the call would be sold, limited and blocked as another one than is made. Signs that the
+        rules have written are not the caller's choice, and pass.
         """
         if not call.callee_billing:
             return Refusal(EndReason.NUMBER_NOT_ALLOWED, 403, "no number is left behind tech prefix and plus sign")
-        gateway = call.mapping
+        gateway, dialled = call.mapping, call.callee
         if gateway is not None and gateway.numbers is not None:
             refusal = self._rewrite(call, gateway, gateway.numbers)
             if refusal is not None:
@@ -298,15 +295,16 @@ class Admission:
         number = call.callee_billing
         if (number.isdecimal() and number.isascii()) or is_unambiguous(number):
             return None
-        return None if self.catalogue.routes.phone(number) is not None else _ambiguous(number)
+        if self.catalogue.routes.phone(number) is not None:
+            return None
+        if gateway is not None and gateway.numbers is not None:
+            left = self.catalogue.incoming[gateway.name].callee_without_own_signs(dialled)
+            if is_unambiguous(for_matching(without_separators(left))):
+                return None  # the operator's rules have written the signs, such as one behind the prefix of a vendor
+        return Refusal(EndReason.NUMBER_NOT_ALLOWED, 484, f"{number} begins like a number and is none")
 
     def _rewrite(self, call: CallRequest, gateway: MappingGateway, numbers: IncomingNumbers) -> Refusal | None:
-        """Apply the length, the lists and the rules of a mapping gateway.
-
-        A number may have signs behind digits here, as in ``0+44``: the rules may remove them.
-        """
-        if not (NUMBER.match(call.callee) or is_name(call.callee)):
-            return _ambiguous(call.callee)
+        """Apply the length, the lists and the rules of a mapping gateway."""
         live, rules = self.live, self.catalogue.incoming[gateway.name]
         form = numbers.caller_format
         if form is not None and not form.fits(call.caller) and not self.is_emergency(call):

@@ -5,10 +5,11 @@ numbers, and for each routing gateway its own lists and rewriting. Rules are mad
 rules has none, and costs a call nothing.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
-from vosd.base.number import for_matching
+from vosd.base.number import for_matching, read_by_peers
 from vosd.routing.number_lists import NumberList
 from vosd.routing.patterns import PatternSet, compared_caller
 from vosd.routing.pools import EmptyPool, NumberPool
@@ -17,6 +18,9 @@ from vosd.trunks.number_rules import IncomingNumbers, OutgoingNumbers, Pairs
 
 LIST: Final = "list:"
 """Begins the name of a list, in place of a pattern."""
+
+_SIGN: Final = re.compile(r"(\\[0-9])|[^0-9?$]")
+"""A character that the right side of a rule writes and that is no digit, or a group of an expression."""
 
 TakeNumber = Callable[[NumberPool], str | None]
 """Return the next number of a pool; None = it has none."""
@@ -113,7 +117,7 @@ class _CallerRules:
 class IncomingRules:
     """The rules of a mapping gateway or phone."""
 
-    __slots__ = ("_callee_rewrite", "_callees", "_caller", "_callers", "_drops_caller", "_length")
+    __slots__ = ("_callee_rewrite", "_callees", "_caller", "_callers", "_drops_caller", "_length", "_writing_digits")
 
     def __init__(
         self, numbers: IncomingNumbers, lists: Mapping[str, NumberList], pools: Mapping[str, NumberPool]
@@ -122,12 +126,14 @@ class IncomingRules:
         self._callees = AllowDeny(numbers.callee_allow, numbers.callee_deny, lists)
         self._callers = AllowDeny(numbers.caller_allow, numbers.caller_deny, lists)
         self._callee_rewrite = _rules(numbers.callee_rewrite)
+        digits = tuple((left, _SIGN.sub(r"\1", right)) for left, right in numbers.callee_rewrite)
+        self._writing_digits = self._callee_rewrite if digits == numbers.callee_rewrite else _rules(digits)
         self._caller = _CallerRules(numbers.caller_rewrite, pools.get(numbers.caller_pool or ""))
         self._drops_caller = numbers.caller_drop
 
     def objection(self, callee: str, caller: str) -> str | None:
         """Return why a call with these numbers, as received, is refused; None = it is not."""
-        number, length = callee.replace("+", ""), self._length  # a second one, too: rules may take what is before it
+        number, length = read_by_peers(callee.replace("+", "")), self._length  # rules may remove all such signs
         if length is not None and not length.shortest <= len(number) <= length.longest:
             return f"called number {number} has {len(number)} digits, {length} allowed"
         objection = self._callees.objection(number)
@@ -139,13 +145,20 @@ class IncomingRules:
 
     def emergency_objection(self, callee: str) -> str | None:
         """Return why a call to an emergency number is refused: ``callee_deny`` has this very number."""
-        number = callee.replace("+", "")
+        number = read_by_peers(callee.replace("+", ""))
         objection = self._callees.emergency_objection(number)
         return None if objection is None else f"called number {number} is {objection}"
 
     def callee(self, dialled: str, draw: Draw) -> str:
         """Return the called number by which a call is routed and rated."""
         return dialled if self._callee_rewrite is None else self._callee_rewrite.rewritten(dialled, draw)
+
+    def callee_without_own_signs(self, dialled: str) -> str:
+        """Return the called number that the rules would make if they wrote digits alone (any, for random ones).
+
+        What is no digit in it is of the text that was dialled.
+        """
+        return dialled if self._writing_digits is None else self._writing_digits.rewritten(dialled, lambda _below: 0)
 
     def applied(self, callee: str, caller: str, draw: Draw, take: TakeNumber) -> SentNumbers:
         """Return the numbers by which a call is routed and rated."""

@@ -152,11 +152,12 @@ def test_a_phone_whose_number_has_a_sign_is_called_and_no_number_behind_it():
     ("dialled", "code", "sent_to"),
     [
         ("0+19005551234", 200, "+19005551234"), ("9#19005551234", 200, "19005551234"), ("0,19005551234", 484, None),
-        ("01*9005551234", 484, None), ("0++1900", 484, None), ("77", 200, "1900"),
+        ("01*9005551234", 484, None), ("0++1900", 484, None), ("77", 200, "1900"), ("1900F", 200, "1900"),
+        ("1,900F", 484, None),
     ],
 )  # fmt: skip
 def test_rules_may_remove_signs_and_what_they_leave_must_be_a_number(dialled, code, sent_to):
-    rules = (("0", ""), ("9#", ""), ("77", "1-900"))
+    rules = (("0", ""), ("9#", ""), ("77", "1-900"), ("~F$", ""))
     scene = scene_of(acme={"numbers": IncomingNumbers(callee_rewrite=rules)})
     record = called(scene, uri=f"sip:{dialled.replace('#', '%23')}@192.0.2.1")
     assert (record.sip_code, record.callee_out) == (code, sent_to)
@@ -168,6 +169,48 @@ def test_lists_see_the_digits_of_a_number_that_rules_will_shorten():
     scene = scene_of(acme={"numbers": IncomingNumbers(callee_deny=("01900*",), callee_rewrite=(("0", ""),))})
     assert called(scene, "0+19005551234").end_reason == "Number Not Allowed"
     assert called(scene, "0+12055551234").end_reason == "Normal"
+
+
+@pytest.mark.parametrize("dialled", ["01,9005551234", "01900F", "0,1+900"])
+def test_lists_see_the_digits_of_text_that_rules_will_make_a_number_of(dialled):
+    rules = (("~^0(1),(9.*)", r"\1\2"), ("~^0,(1).(9.*)", r"\1\2"), ("~^0(.*)F$", r"\1"))
+    for denied, reason in (((), "Normal"), (("01900*",), "Number Not Allowed")):
+        scene = scene_of(acme={"numbers": IncomingNumbers(callee_deny=denied, callee_rewrite=rules)})
+        assert called(scene, dialled).end_reason == reason
+
+
+WRITES_SIGNS = (
+    ("44", "99#44"),
+    ("1", "99*1"),
+    ("49", "+99#49"),
+    ("~^(33)(.*)$", r"99w\1*\2"),
+    ("123#", "123#"),
+    ("77", "$$#"),
+)
+
+
+@pytest.mark.parametrize(
+    ("dialled", "sent_to"),
+    [
+        ("4420", "99#4420"), ("+4420", "99#4420"), ("44-20#", "99#4420#"), ("19005551234", "99*19005551234"),
+        ("4930", "+99#4930"), ("3311", "99w33*11"), ("123#4420", "123#4420"), ("7712", "77#12"),
+        ("441,900", None), ("44#20", None), ("44+20", None), ("4420a", None), ("1*900", None), ("49**1", None),
+        ("331*2", None), ("123#4#4", None), ("124#4420", None), ("77#1", None),
+    ],
+)  # fmt: skip
+def test_signs_that_rules_write_pass_and_no_others_with_them(dialled, sent_to):
+    anything = [rate_group(name, applied_rate("0.10", prefix="*")) for name in ("sell", "buy")]
+    acme = {"numbers": IncomingNumbers(callee_rewrite=WRITES_SIGNS)}
+    scene = scene_of(acme=acme, vendor={"prefixes": ("*",)}, rate_groups=anything)
+    record = called(scene, uri=f"sip:{dialled.replace('#', '%23')}@192.0.2.1")
+    assert (record.sip_code, record.callee_out) == ((484, None) if sent_to is None else (200, sent_to))
+
+
+@pytest.mark.parametrize("right", ["9", "9#", "9*0", "+9#", "9-"])
+@pytest.mark.parametrize("dialled", AMBIGUOUS)
+def test_a_rule_for_every_number_makes_no_ambiguous_text_a_number(dialled, right):
+    scene = scene_of(acme={"numbers": IncomingNumbers(callee_rewrite=(("", right), ("1", f"{right}1")))})
+    assert called(scene, uri=f"sip:{dialled}@192.0.2.1").sip_code == 484
 
 
 @pytest.mark.parametrize("dialled", ["7001,1900", "70011,900", "7001++1900"])
@@ -314,11 +357,15 @@ def test_the_portability_of_a_number_with_separators_is_looked_up():
     assert (record.callee_billing, record.vendor_rate_prefix) == ("19005550000", "1900")
 
 
-def test_a_redirect_server_cannot_name_ambiguous_text():
-    script = refuses(302, headers=(f"Contact: <sip:1,9005551234@{VENDORS[1]}>, <sip:12055550000@{VENDORS[1]}>;q=0.5",))
-    scene = lookup_scene(script, LookupSettings(redirect_server=ADDRESS), redirect_server=RedirectTerms())
+@pytest.mark.parametrize("contact", ["0011%2312515551234", "1*2515551234"])
+def test_a_redirect_server_names_the_signs_of_a_vendor(contact):
+    script = refuses(302, headers=(f"Contact: <sip:{contact}@{VENDORS[1]}>",))
+    made = [vendor_gateway(index, prefixes=("1",), allow_unrated=True) for index in range(2)]
+    groups = [rate_group("sell", applied_rate("9.00", prefix="1")), rate_group("buy", applied_rate("0.30", prefix="1"))]
+    content = content_of(*made, rate_groups=groups, accounts=[UNLIMITED], redirect_server=RedirectTerms())
+    scene = LookupScene(content, LookupSettings(redirect_server=ADDRESS), script)
     scene.dial("12515551234")
-    assert scene.tried() == [("vendor-1", "12055550000")]
+    assert scene.tried() == [("vendor-1", contact.replace("%23", "#"))]
 
 
 @pytest.mark.parametrize("dialled", ["7001-1-900-5551234", "700.1+1-9005551234", "+7-0011(900)5551234"])

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from vosd.base.clock import Clock, Instant
-from vosd.base.number import for_matching, is_unambiguous, without_separators
+from vosd.base.number import without_separators
 from vosd.callcontrol.invite_numbers import NUMBER_MAX
 from vosd.callcontrol.number_tools import Redirected, WhereTo
 from vosd.callcontrol.questions import Ticket, Unanswered
@@ -104,14 +104,13 @@ def _contacts(response: Response) -> Iterator[Contact]:
 def _target(
     contact: Contact, server: Address, ours: frozenset[str], vendors_at: Callable[[str], Sequence[RoutingGateway]]
 ) -> RedirectTarget | None:
-    """Return the gateway at the host of a Contact.
+    """Return the gateway at the host of a Contact; None for an unknown host, for ourselves and for the server itself.
 
-    None for an unknown host, for an ambiguous number, for ourselves and for the server itself. Of several gateways at a
-    host the one with the port of the Contact is meant, else the first.
+    Of several gateways at a host the one with the port of the Contact is meant, else the first.
     """
     hop = hop_of(contact.uri)
     callee = without_separators(number_of(contact.uri))
-    if hop is None or not callee or len(callee) > NUMBER_MAX or not is_unambiguous(for_matching(callee)):
+    if hop is None or not callee or len(callee) > NUMBER_MAX:
         return None
     port = hop.port or DEFAULT_PORTS[hop.transport or "udp"]
     if f"{host_text(hop.host)}:{port}" in ours or (hop.host, port) == (server.host, server.port):
