@@ -120,7 +120,8 @@ def _destinations(targets: Sequence[RedirectTarget], catalogue: Catalogue) -> It
     """Yield the gateways that were named, and called halves of phones and of trunks that register.
 
     A phone is called as by its own number: its redirect server is asked first, and its offline gateway comes last. Of
-    several phones none has its redirect server asked, and the offline gateway of the last one comes last.
+    several phones none has its redirect server asked, and the offline gateway of the last one comes last. These
+    gateways are sent the number of the phone: a vendor would return a call to the one of the inventory to us.
     """
     for place, target in enumerate(targets, start=1):
         gateway = catalogue.routing_gateways.get(target.gateway) or catalogue.called_trunks.get(target.gateway)
@@ -129,13 +130,13 @@ def _destinations(targets: Sequence[RedirectTarget], catalogue: Catalogue) -> It
             continue
         is_rung = False
         for candidate in catalogue.routes.of_phone(target.gateway):
-            gateway = candidate.gateway
+            gateway, callee = candidate.gateway, candidate.prefix
             if gateway.is_phone:
-                is_rung = True
+                is_rung, callee = True, target.callee
                 gateway = gateway if target.group is None else in_group(gateway, target.group)
             elif len(targets) > 1 and (place < len(targets) or not is_rung):
                 continue
-            yield Destination(gateway, target.callee, candidate.prefix)
+            yield Destination(gateway, callee, candidate.prefix)
 
 
 def permitted_caller(gateway: MappingGateway, received: str) -> str:

@@ -4,7 +4,16 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
-from doubles.data.builders import catalogue, credentials, mapping_gateway, override, phone, routing_gateway
+from doubles.data.builders import (
+    applied_rate,
+    catalogue,
+    credentials,
+    mapping_gateway,
+    override,
+    phone,
+    rate_group,
+    routing_gateway,
+)
 from doubles.sockets.loopback import Endpoint
 from doubles.successor import replace_node
 from doubles.virtual.customer import Intent
@@ -18,6 +27,7 @@ from vosd.trunks.dialect import CalleeDialect, CallerDialect, Redirects
 from vosd.trunks.dids import Did, DidTable, OverlapError
 from vosd.trunks.gateways import Address
 from vosd.trunks.header_rules import HeaderRules, TrunkHeaders
+from vosd.trunks.number_rules import OutgoingNumbers
 from vosd.trunks.ringing import RingOrder
 
 NUMBER = "4420946000"
@@ -170,6 +180,28 @@ def test_no_choice_of_vendors_keeps_a_call_from_the_offline_gateway(terms, numbe
     assert finish(scene, called(scene, number)).routing_gateway == "vm"
 
 
+@pytest.mark.parametrize("phones", [OF_ONE, OF_TWO])
+def test_the_offline_gateway_is_sent_the_number_of_the_phone_and_paid_for_it(phones):
+    """A vendor that was sent the number of the inventory would return the call to us."""
+    mobile = routing_gateway(
+        "mobile",
+        "9",
+        addresses=(Address(*VENDORS[1]),),
+        account="carriers",
+        numbers=OutgoingNumbers(callee_rewrite=((phones[-1], "447700900123"),)),
+    )
+    known = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), mobile]
+    rates = [rate_group("buy", applied_rate("0.30", prefix="447"), applied_rate("0.60", prefix=NUMBER))]
+    desks = [phone(each, offline_gateway="mobile") for each in phones]
+    dids = [Did(NUMBER, "acme", phones=phones)]
+    records = []
+    for number in (phones[-1], NUMBER):
+        scene = Scene(catalogue(known, phones=desks, dids=dids, rate_groups=rates))
+        records.append(finish(scene, called(scene, number)))
+    assert [each.callee_out for each in records] == ["447700900123", "447700900123"]
+    assert records[0].cost == records[1].cost > 0
+
+
 def test_the_redirect_server_of_a_single_phone_is_asked():
     follows = CalleeDialect(redirects=Redirects.FOLLOW)
     asked = routing_gateway(
@@ -181,7 +213,10 @@ def test_the_redirect_server_of_a_single_phone_is_asked():
         scene = Scene(catalogue(known, phones=desks, dids=[Did(NUMBER, "acme", phones=phones)]))
         scene.vendors[1].script = refuses(410)
         ringing(scene, *OF_TWO, script=answers())
-        assert [each.gateway for each in finish(scene, called(scene)).attempts] == tried
+        record = finish(scene, called(scene))
+        assert [each.gateway for each in record.attempts] == tried
+        sent = [each.invite["To"] for each in scene.vendors[1].calls]
+        assert [each.partition("@")[0] for each in sent] == ["<sip:447001"][: len(tried) - 1]
 
 
 def test_a_single_phone_rings_at_all_its_places_where_its_number_says_so():
