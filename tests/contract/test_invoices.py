@@ -648,6 +648,11 @@ async def test_an_invoice_whose_payment_was_returned_is_paid_by_a_reference_of_i
     assert [each.state for each in await site.listed()] == [InvoiceState.PAID]
 
 
+def test_a_payment_for_an_invoice_takes_no_money() -> None:
+    with pytest.raises(OrderError, match=r"`amount` .* what was received: book what was returned as a refund"):
+        PayInvoice(id=1, amount=Decimal("-0.01"), reference="typo")
+
+
 async def test_the_second_of_two_equal_parts_of_an_invoice_is_not_taken_for_the_first(site: Site) -> None:
     await SqlBooks(site.database).book([call(1, "acme", at("2026-10-05"), *SELL[0])])
     await site.run("2026-10", "2026-11-02")

@@ -286,7 +286,7 @@ function AskedField({
           type={ask.kind === "moment" ? "datetime-local" : undefined}
           max={ask.kind === "moment" ? LAST_MINUTE : undefined}
           inputMode={ask.kind === "amount" ? "decimal" : undefined}
-          pattern={ask.kind === "amount" ? "-?[0-9]+([.][0-9]+)?" : undefined}
+          pattern={ask.kind === "amount" ? "[0-9]+([.][0-9]+)?" : undefined}
           value={value}
           onChange={(event) => onChange(event.currentTarget.value)}
         />

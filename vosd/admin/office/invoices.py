@@ -254,10 +254,18 @@ class PayInvoice(InvoiceOrder, frozen=True):
     """Book a payment for one invoice."""
 
     amount: Decimal | None = None
-    """Amount; None = what is not paid of it yet."""
+    """Amount above zero; None = what is not paid of it yet."""
     reference: str | None = None
     """A reference that was used before books nothing again; None = one payment that has the number alone."""
     memo: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raise OrderError where the amount takes money."""
+        if self.amount is not None and self.amount < ZERO:
+            remedy = (
+                "book what was returned as a refund of the account, whose reference begins with invoice/ and the number"
+            )
+            raise OrderError("amount", "of a payment for an invoice is what was received", remedy)
 
 
 class FindInvoice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
