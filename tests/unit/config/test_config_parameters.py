@@ -131,20 +131,23 @@ def test_a_unit_that_is_not_the_precisions_power_of_ten_is_a_warning(site):
     assert site.warnings("preset: vos3000\n") == []
 
 
-@pytest.mark.parametrize(("decimals", "unit"), [(0, "1"), (2, "0.01"), (8, "0.00000001")])
-def test_the_unit_is_the_power_of_ten_of_the_decimals_where_it_is_not_set(site, decimals, unit):
-    text = f"parameters: {{SERVER_BILLING_FEE_PRECISION: {decimals}}}\n"
+@pytest.mark.parametrize("preset", ["", "preset: vos3000\n"])
+@pytest.mark.parametrize(("decimals", "unit"), [(0, "1"), (1, "0.1"), (2, "0.01"), (4, "0.0001"), (8, "0.00000001")])
+def test_the_unit_is_the_power_of_ten_of_the_decimals_where_it_is_not_set(site, preset, decimals, unit):
+    text = f"{preset}parameters: {{SERVER_BILLING_FEE_PRECISION: {decimals}}}\n"
     assert policy(site, text)[0].fee_unit == Decimal(unit)
     assert site.warnings(text) == []
 
 
-def test_a_unit_finer_than_the_decimals_is_an_error(site):
-    assert site.errors("parameters:\n  SERVER_BILLING_FEE_PRECISION: 2\n  SERVER_BILLING_FEE_UNIT: '0.001'\n") == [
+def test_a_unit_finer_than_the_decimals_has_no_effect_and_is_a_warning(site):
+    text = "parameters:\n  SERVER_BILLING_FEE_PRECISION: 2\n  SERVER_BILLING_FEE_UNIT: '0.001'\n"
+    assert site.warnings(text) == [
         (
-            "vosd.yaml:3: parameters.SERVER_BILLING_FEE_UNIT: value '0.001': "
-            "expected at least 0.01, as fees have 2 decimals"
+            "vosd.yaml:3: warning: parameters.SERVER_BILLING_FEE_UNIT: value '0.001': "
+            "expected no less than 0.01, as fees have 2 decimals, which is what counts then"
         )
     ]
+    assert policy(site, text)[0].fee_unit == Decimal("0.01")
 
 
 def test_leaving_out_cdrs_of_calls_that_the_switch_ends_is_a_warning(site):

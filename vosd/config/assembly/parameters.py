@@ -44,7 +44,7 @@ def take_parameters(document: Section, defaults: Defaults, problems: ProblemList
     if parameters is None:
         return ParameterKeys()
     _warn_of_parameters(parameters, section, problems)
-    return parameters
+    return parameters.model_copy(update={"fee_unit": max(parameters.fee_unit, unit_of(parameters.fee_precision))})
 
 
 def _effective(parameters: Section, problems: ProblemList) -> Section:
@@ -79,6 +79,9 @@ def _warn_of_parameters(parameters: ParameterKeys, section: Section, problems: P
     natural_unit = unit_of(parameters.fee_precision)
     if parameters.fee_unit != natural_unit:
         expected = f"{natural_unit:f}, as the fee precision is {parameters.fee_precision}: fees are rounded twice"
+        if parameters.fee_unit < natural_unit:
+            decimals = parameters.fee_precision
+            expected = f"no less than {natural_unit:f}, as fees have {decimals} decimals, which is what counts then"
         warn("SERVER_BILLING_FEE_UNIT", expected, f"{parameters.fee_unit:f}")
     if not parameters.record_server_hang_up:
         expected = "1: calls that the switch ends are paid for but leave no CDR, so reports will not add up"

@@ -8,13 +8,13 @@ from decimal import Decimal
 from enum import Enum
 from typing import Annotated, ClassVar, Final
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from vosd.base.money import unit_of
 from vosd.config.keys import names_of_vos3000
 from vosd.config.reader.amounts import step
 from vosd.config.reader.e164s import digits, e164s, e164s_with_memos
-from vosd.config.reader.fields import FromText, KeyProblemError, whole
+from vosd.config.reader.fields import FromText, whole
 from vosd.config.reader.media import installation_mode, port_range
 from vosd.config.reader.model import Keys
 from vosd.config.reader.renamed import Renamed, renamed
@@ -69,7 +69,8 @@ class ParameterKeys(Keys):
     fee_unit: Annotated[Decimal, step()] = Field(
         default_factory=lambda keys: unit_of(keys["fee_precision"]), alias="SERVER_BILLING_FEE_UNIT"
     )
-    """Smallest step of fee and tax; not finer than the decimals. Default: as SERVER_BILLING_FEE_PRECISION says."""
+    """Smallest step of fee and tax; one that is finer than the decimals has no effect. Default: as
+    SERVER_BILLING_FEE_PRECISION says."""
     hold_time_precision: Annotated[int, whole(0, 999, "ms")] = Field(
         default=50, alias="SERVER_BILLING_HOLD_TIME_PRECISION"
     )
@@ -231,10 +232,3 @@ class ParameterKeys(Keys):
 
     aliases: ClassVar[Mapping[str, str]] = {"SERVER_BILLING_FEE_PRECISION": "SERVER_BILLING_FEE_PRECISTION"}
     names_elsewhere: ClassVar[Renamed] = renamed(names_of_vos3000.PARAMETERS)
-
-    @model_validator(mode="after")
-    def _unit_has_an_effect(self) -> "ParameterKeys":
-        if self.fee_unit < unit_of(self.fee_precision):
-            expected = f"at least {unit_of(self.fee_precision):f}, as fees have {self.fee_precision} decimals"
-            raise KeyProblemError("SERVER_BILLING_FEE_UNIT", expected)
-        return self
