@@ -43,6 +43,7 @@ from vosd.admin.office.office import Office
 from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.billing.accounts import AccountType
 from vosd.billing.invoice_terms import InvoiceCycle, InvoiceTerms
+from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.control.calls import CallSnapshot, ListCalls
 from vosd.control.money import CountUnbooked
 from vosd.engine.journal import Journal
@@ -306,6 +307,43 @@ async def test_halves_of_the_month_are_invoiced_and_on_the_page(database: Databa
     directory = Path(made.directory or "")
     assert len(rows_of(directory / "invoices.csv")) == 2
     assert "vosd invoice list --period 2026-09-H2" in (directory / "month.md").read_text()
+
+
+async def test_an_account_that_ended_is_invoiced_by_its_cycle_though_no_other_has_it(
+    database: Database, tmp_path: Path
+) -> None:
+    office = office_on(database, *ACCOUNTS, now=NOW, socket=tmp_path / "vosd.sock")
+    gone = msgspec.structs.replace(account("gone"), invoice=InvoiceTerms(cycle=InvoiceCycle.HALF_MONTH))
+    bodies = (1, msgspec.json.encode(gone).decode(), SEPTEMBER), (2, None, OCTOBER)
+    name = {"kind": "accounts", "name": "gone", "operator": "ann"}
+    versions = [ObjectVersion(**name, version=each, body=body, begins_at=at, made_at=at) for each, body, at in bodies]
+    await office.stores.objects.add(versions)
+    await office.stores.books.book([answered_call(1, **TERMS | {"customer_account": "gone"})])
+    while await office.stores.traffic.advance() or await office.stores.traffic.close_day(NOW + 30 * DAY):
+        pass
+    page = (await close(office)).page
+    assert page is not None
+    assert [(each.invoices, each.gross) for each in page.invoices] == [(1, "0.60")]
+    (issued,) = await list_invoices(office, operator(), ListInvoices(account="gone"))
+    assert (issued.period, issued.gross) == ("2026-09-H2", "0.60")
+
+
+async def test_calls_of_two_agents_are_invoiced_by_shorter_periods_before_the_close(office: Office) -> None:
+    plain = answered_call(DAY, **TERMS)
+    (pays,) = [each for each in plain.charges if each.role == "customer"]
+    sold = msgspec.structs.replace(pays, account="south", role="agent", level=1)
+    paid = msgspec.structs.replace(plain.postings[0], account="south", reference=f"{plain.call_id}/agent-1")
+    charged = msgspec.structs.replace(plain, charges=(*plain.charges, sold), postings=(*plain.postings, paid))
+    await office.stores.books.book([charged])
+    while await office.stores.traffic.advance() or await office.stores.traffic.close_day(NOW + 30 * DAY):
+        pass
+    with pytest.raises(MonthOpenError) as refused:
+        await close(office)
+    remedy = "vosd invoice run --account acme, with shorter periods than 2026-09 in their order"
+    assert str(refused.value).endswith(f"({remedy})")
+    for day in ("2026-09-21", "2026-09-22"):
+        await run_invoices(office, operator(), RunInvoices(period=day, accounts=("acme",)))
+    assert (await close(office)).closed
 
 
 async def test_a_month_is_closed_once_whatever_comes_later(office: Office) -> None:

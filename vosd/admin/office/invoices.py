@@ -324,6 +324,13 @@ async def run_invoices(
     return sheets
 
 
+async def cycles_of_ledger(office: Office) -> Sequence[InvoiceCycle]:
+    """Return the cycles of all accounts that have entries, also of those that ended."""
+    terms = _Terms(office)
+    found = {await terms.cycle_of(row.id) for row in await office.stores.invoices.accounts()}
+    return [each for each in InvoiceCycle if each in found]
+
+
 class _Run:
     """Steps of one run."""
 
@@ -355,11 +362,7 @@ class _Run:
                     message = f"is not for {name}, whose invoice {self._last[name].number} is in force"
                     raise OrderError("anew", message, "the next one begins where that one ends")
             return list(dict.fromkeys(self._order.accounts))
-        return [name for name in rows if self._has_invoices(await self._terms.account(name))]
-
-    def _has_invoices(self, account: Account | None) -> bool:
-        cycle = InvoiceTerms().cycle if account is None else account.invoice.cycle
-        return cycle is self._period.cycle and not _is_vendor(account)
+        return [name for name in rows if await self._terms.cycle_of(name) is self._period.cycle]
 
     async def one(self, name: str) -> InvoiceRunSheet:
         """Make the invoice of an account."""
@@ -515,6 +518,10 @@ class _Terms:
         """Return the terms of an account."""
         account = await self.account(name)
         return InvoiceTerms() if account is None else account.invoice
+
+    async def cycle_of(self, name: str) -> InvoiceCycle | None:
+        """Return the cycle of an account's invoices; None = it is a vendor's, which get none."""
+        return None if _is_vendor(await self.account(name)) else (await self.of_account(name)).cycle
 
     async def of_issuer(self, issuer: str) -> IssuerTerms:
         """Return the terms of an issuer; an agent without own ones has the numbers and days of the installation."""

@@ -12,7 +12,14 @@ from vosd.admin.ledger import Month
 from vosd.admin.month_archive import ClosedMonth, MonthArchive
 from vosd.admin.month_page import MissingOfMonth, MonthObstacle, MonthPage
 from vosd.admin.office.errors import OrderError
-from vosd.admin.office.invoices import UNFINISHED, InvoiceOutcome, InvoiceRunSheet, RunInvoices, run_invoices
+from vosd.admin.office.invoices import (
+    UNFINISHED,
+    InvoiceOutcome,
+    InvoiceRunSheet,
+    RunInvoices,
+    cycles_of_ledger,
+    run_invoices,
+)
 from vosd.admin.office.ledger import ClosePeriod, close_period
 from vosd.admin.office.minimum import BookMinimums, book_minimums
 from vosd.admin.office.month_checks import MonthChecks
@@ -164,9 +171,8 @@ def _refuse(order: CloseMonth, missing: Sequence[MissingOfMonth]) -> None:
 async def _invoiced(office: Office, who: Principal, month: str) -> tuple[MissingOfMonth, ...]:
     """Make the invoices whose periods end in a month; return what is missing."""
     whole = period_of(month)
-    others = {each.invoice.cycle for each in office.definitions.accounts().values()} - {whole.cycle}
     open_ones: list[tuple[str, InvoiceRunSheet]] = []
-    for cycle in (whole.cycle, *sorted(others, key=lambda each: each.value)):
+    for cycle in await cycles_of_ledger(office):
         for period in map(str, periods_that_end(whole.first, whole.behind, cycle)):
             runs = await run_invoices(office, who, RunInvoices(period=period))
             open_ones += [(period, each) for each in runs if each.outcome in UNFINISHED]
@@ -176,6 +182,8 @@ async def _invoiced(office: Office, who: Principal, month: str) -> tuple[Missing
     accounts = len({each.account for _, each in open_ones})
     detail = f"charges of {accounts} accounts are on no invoice, the first is {first.account}: {first.detail}"
     remedy = f"vosd invoice run --period {period}"
+    if first.outcome is InvoiceOutcome.AGENT_CHANGED:
+        remedy = f"vosd invoice run --account {first.account}, with shorter periods than {period} in their order"
     if first.outcome is InvoiceOutcome.EARLIER_MISSING:
         remedy = f"{remedy}, behind the run of the period of that day; docs/books.md says more"
     return (MissingOfMonth(MonthObstacle.INVOICES_MISSING, detail, remedy),)
