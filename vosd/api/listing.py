@@ -124,8 +124,7 @@ async def whole_list(listing: Listing, items: Iterable[Any], wanted: PageWanted,
 
     def place(number: int, row: Mapping[str, Any]) -> list[Any]:
         value = None if wanted.sort is None else row.get(wanted.sort)
-        keys = [_comparable(row.get(key)) for key in listing.key.split(",")] if listing.key else [number]
-        return [value is not None, _comparable(value), *keys]
+        return [value is not None, _comparable(value), *(identity(listing, row) or [number])]
 
     placed = [(place(number, row), row) for number, row in enumerate(rows)]
     placed.sort(key=itemgetter(0), reverse=wanted.is_reversed)
@@ -154,6 +153,13 @@ async def read_list(listing: Listing, items: AsyncIterator[Any], wanted: PageWan
     if wanted.form:
         return await _streamed(each_of(shown), wanted)
     return _page([_sparse(row, wanted.fields) for row in shown], following)
+
+
+def identity(listing: Listing, row: Mapping[str, Any]) -> list[float | str]:
+    """Return the values that tell an item from others, in their order; empty = its place does."""
+    if listing.order is not None:
+        return [*listing.order(row)]
+    return [_comparable(row.get(key)) for key in listing.key.split(",")] if listing.key else []
 
 
 def _comparable(value: Any) -> int | float | str:

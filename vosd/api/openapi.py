@@ -20,7 +20,7 @@ from vosd.api.documented_problems import documented_problems, is_whole_list
 from vosd.api.examples import ANSWERS, BODIES, example_of
 from vosd.api.http import EVENT_STREAM
 from vosd.api.links import identifier, links_of
-from vosd.api.listing import CSV, LIMIT, LIMIT_MAX, NDJSON, closed_cursor
+from vosd.api.listing import CSV, LIMIT, LIMIT_MAX, NDJSON, closed_cursor, identity
 from vosd.api.operation import EXISTS, SWITCHES, TIMES, VERSION, Field, FieldPlace, Operation
 from vosd.api.problems import PROBLEM_JSON, Problem
 from vosd.api.repeats import KEY_CHARACTERS_MAX
@@ -172,7 +172,7 @@ def _example_of_parameter(parameter: dict[str, Any], each: Operation) -> Any:
     if listing is not None and name in {"cursor", *listing.filters}:
         item = ANSWERS.get(f"{each.method} {each.path}") or _example("", _schemas()[0][each.result])
         if name == "cursor":
-            keys = [item[key] for key in listing.key.split(",")] if listing.key else [0]
+            keys = identity(listing, item) or [0]
             return closed_cursor(keys[0] if listing.cursor else [False, "", *keys])
         return item[name] if isinstance(item[name], str) else msgspec.json.encode(item[name]).decode()
     known = name if listing is None else listing.other_names.get(name, name)

@@ -46,7 +46,12 @@ class Listing(NamedTuple):
     """A list: the office returns it whole, or, where ``cursor`` names a field of its order, from an item on."""
 
     key: str = ""
-    """Field that tells items apart, or several with commas; the cursor is made of it; empty = of its place."""
+    """Field that tells items apart, or several with commas; the cursor is made of it.
+
+    Empty = of ``order``; without that too, of its place: the list grows at its end alone, and keeps all items.
+    """
+    order: Callable[[Mapping[str, Any]], Sequence[float | str]] | None = None
+    """Values of an item by which a list without ``key`` is in order, and which tell items apart."""
     filters: Sequence[str] = ()
     """Fields of items that are compared with parameters of the same names."""
     sorts: Sequence[str] = ()

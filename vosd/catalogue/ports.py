@@ -31,6 +31,8 @@ class OverrideRecord(NamedTuple):
     """Name of the operator who changed it; None = it expired."""
     before: str | None = None
     """The value until then; None = it was as configured and that was not noted, or that of ``override`` which ended."""
+    id: int = 0
+    """Number in the record, which grows; 0 = it is not written yet."""
 
 
 class SwitchOverrides(Protocol):

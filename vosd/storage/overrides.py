@@ -125,9 +125,9 @@ class SqlOverrides:
             await self._expired(connection, now)
 
     async def changes(
-        self, limit: int, name: str | None = None, target: Target | None = None
+        self, limit: int, name: str | None = None, target: Target | None = None, before: int | None = None
     ) -> Sequence[OverrideRecord]:
-        """Return the latest changes, newest first.
+        """Return the latest changes, or those before the number ``before``, newest first.
 
         Raises:
             StoreUnavailable: try again.
@@ -137,11 +137,13 @@ class SqlOverrides:
             query = query.where(_change.c.name == name)
         if target is not None:
             query = query.where(_change.c.target == _target_of(target))
+        if before is not None:
+            query = query.where(_change.c.id < before)
         async with self._database.reading() as connection:
             rows = (await connection.execute(query)).all()
         return [
             OverrideRecord(
-                row.changed_at, OverrideAction(row.action), _override_of(row), row.changed_by, row.value_before
+                row.changed_at, OverrideAction(row.action), _override_of(row), row.changed_by, row.value_before, row.id
             )
             for row in rows
         ]

@@ -69,13 +69,15 @@ class MemoryOverrides:
         self._expire(now)
 
     async def changes(
-        self, limit: int, name: str | None = None, target: Target | None = None
+        self, limit: int, name: str | None = None, target: Target | None = None, before: int | None = None
     ) -> Sequence[OverrideRecord]:
-        """Return the latest changes, newest first."""
+        """Return the latest changes, or those before the number ``before``, newest first."""
         return [
-            each
-            for each in reversed(self._changes)
-            if name in {None, each.override.name} and target in {None, each.override.target}
+            each._replace(id=number)
+            for number, each in reversed([*enumerate(self._changes, start=1)])
+            if name in {None, each.override.name}
+            and target in {None, each.override.target}
+            and (before is None or number < before)
         ][:limit]
 
     def _note(self, line: AuditLine | None) -> None:

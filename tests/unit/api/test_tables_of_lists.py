@@ -7,6 +7,7 @@ import re
 import zipfile
 
 import pytest
+from msgspec import structs
 
 from vosd.admin.office.reports import ColumnSheet, ReportSheet
 from vosd.api.http import RequestError
@@ -99,18 +100,57 @@ def test_no_cell_of_a_report_is_a_formula() -> None:
     assert listed("/reports/{name}").forms[CSV](sheet) == b"account\nx;'=1+1\n"
 
 
-def test_a_list_without_a_key_keeps_its_order_from_page_to_page_and_the_fields_of_its_object() -> None:
+FIXED = {
+    "/cdrs/{call_id}/charges",
+    "/cdrs/{call_id}/corrections",
+    "/reports",
+    "/roles/{role}/operations",
+    "/tokens/{id}/operations",
+}
+"""Lists whose items stay where they are: new ones come at the end, if at all."""
+WHOLE = [each for each in OPERATIONS if each.listing is not None and each.listing.cursor is None]
+
+
+@pytest.mark.parametrize("operation", WHOLE, ids=[each.path for each in WHOLE])
+def test_an_item_that_goes_between_two_pages_hides_no_other_one(operation: Operation) -> None:
+    listing = operation.listing
+    assert listing is not None
+    if operation.path in FIXED:
+        assert (listing.key, listing.order) == ("", None)
+        return
+    since = [f"2026-11-26T09:00:{9 - number:02}.000Z" for number in range(6)]
+    rows = [
+        {"alarm": str(number), "subject": "", "level": "info", "since": since[number], "cleared_at": None}
+        if listing.order is not None
+        else dict.fromkeys(listing.key.split(","), str(number))
+        for number in range(6)
+    ]
+    wanted = page_wanted(listing, operation.columns(), {"limit": "2"}, "")
+    first = json.loads(asyncio.run(whole_list(listing, rows, wanted)).content)
+    wanted = page_wanted(listing, operation.columns(), {"cursor": first["next"]}, "")
+    rest = json.loads(asyncio.run(whole_list(listing, rows[1:], wanted)).content)
+    assert first["items"] + rest["items"] == rows
+
+
+def test_alarms_keep_their_order_from_page_to_page_and_the_fields_of_their_object() -> None:
     operation = listed("/alarms")
     assert operation.listing is not None
-    alarms = AlarmList([AlarmRow(name, "", "info", "", "", 1, "", "", None) for name in "cab"], 4)
-    found, cursor = [], {}
-    while not found or cursor:
-        wanted = page_wanted(operation.listing, operation.columns(), {"limit": "2", **cursor}, "")
-        page = json.loads(asyncio.run(whole_list(operation.listing, alarms.alarms, wanted, alarms)).content)
-        assert (len(page["alarms"]), page["left_out"]) == (3, 4), "clients of before have all of it"
-        found += [each["alarm"] for each in page["items"]]
-        cursor = {"cursor": page["next"]} if page["next"] else {}
-    assert found == ["c", "a", "b"]
+    made = [("c", "critical", 1), ("a", "warning", 3), ("b", "warning", 2), ("d", "info", 4)]
+    held = [
+        AlarmRow(name, "", level, f"2026-11-26T09:00:0{second}.000Z", "", 1, "", "", None)
+        for name, level, second in made
+    ]
+    cleared = [structs.replace(each, cleared_at=f"2026-11-26T10:00:0{9 - n}.000Z") for n, each in enumerate(held)]
+    for rows in (held, cleared[::-1], cleared):
+        alarms = AlarmList(rows, 4)
+        found, cursor = [], {}
+        while not found or cursor:
+            wanted = page_wanted(operation.listing, operation.columns(), {"limit": "2", **cursor}, "")
+            page = json.loads(asyncio.run(whole_list(operation.listing, alarms.alarms, wanted, alarms)).content)
+            assert (len(page["alarms"]), page["left_out"]) == (4, 4), "clients of before have all of it"
+            found += [each["alarm"] for each in page["items"]]
+            cursor = {"cursor": page["next"]} if page["next"] else {}
+        assert found == ["c", "a", "b", "d"]
 
 
 def test_every_list_knows_its_fields_and_refuses_others() -> None:

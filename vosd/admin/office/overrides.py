@@ -321,8 +321,10 @@ async def show_overrides(office: Office, who: Principal, order: ShowOverrides) -
 class ShowOverrideChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The latest overrides that were set, cleared or have expired."""
 
-    limit: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = CHANGES_MAX
+    limit: Annotated[int, msgspec.Meta(ge=1)] = CHANGES_MAX
     """At most so many changes."""
+    before: int | None = None
+    """Changes before that with this number alone; None = from the newest on."""
     name: str | None = None
     """Name of the object; None = all."""
 
@@ -330,6 +332,8 @@ class ShowOverrideChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
 class OverrideChange(msgspec.Struct, frozen=True):
     """A change of an override; times as text."""
 
+    id: int
+    """Number in the record of changes, which grows."""
     at: str
     """Time of the change, RFC 3339."""
     action: str
@@ -363,13 +367,14 @@ async def show_override_changes(office: Office, who: Principal, order: ShowOverr
     """
     return [
         OverrideChange(
+            each.id,
             iso_utc(each.at),
             each.action.value,
             each.operator,
             **asdict(shown(each.override)),
             before=each.before or None,
         )
-        for each in await office.stores.overrides.changes(order.limit, order.name)
+        for each in await office.stores.overrides.changes(order.limit, order.name, before=order.before)
     ]
 
 

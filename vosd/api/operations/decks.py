@@ -278,7 +278,7 @@ _OPERATIONS: Final = (
         takes=FindRates,
         run=find_rates,
         result=FoundPrice,
-        listing=Listing(),
+        listing=Listing("rate_group"),
     ),
     Operation(
         method="GET",

@@ -263,7 +263,7 @@ OPERATIONS: Final = (
         takes=ShowProfit,
         run=show_profit,
         result=ProfitSheet,
-        listing=Listing(),
+        listing=Listing("currency"),
     ),
     Operation(
         method="GET",

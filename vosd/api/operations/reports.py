@@ -52,7 +52,7 @@ OPERATIONS: Final = (
         result=ScheduledReportRow,
         problems=("daemon_unreachable",),
         needs_database=False,
-        listing=Listing(),
+        listing=Listing("name"),
     ),
     Operation(
         method="GET",

@@ -1,7 +1,8 @@
 """Operations about what is watched: alarms, overrides, the blacklist, the audit, parameters."""
 
-from collections.abc import AsyncIterator
-from typing import Final
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
+from typing import Any, Final
 
 from msgspec.structs import replace
 
@@ -63,9 +64,9 @@ from vosd.control.peers import (
     Unblock,
     UnblockOutcome,
 )
+from vosd.obs.alarms import Level
 
 _LINES_AT_ONCE: Final = 1_000
-_CHANGES_MAX: Final = 100_000
 
 
 async def read_audit(office: Office, who: Principal, order: ListAudit) -> AsyncIterator[AuditSheet]:
@@ -80,6 +81,27 @@ async def read_audit(office: Office, who: Principal, order: ListAudit) -> AsyncI
             return
         left -= len(lines)
         order = replace(order, before=lines[-1].id)
+
+
+async def read_changes(office: Office, who: Principal, order: ShowOverrideChanges) -> AsyncIterator[OverrideChange]:
+    """Yield the changes of overrides, a bounded number at once."""
+    left = order.limit
+    while left > 0:
+        part = replace(order, limit=min(left, _LINES_AT_ONCE))
+        changes = await show_override_changes(office, who, part)
+        for change in changes:
+            yield change
+        if len(changes) < part.limit:
+            return
+        left -= len(changes)
+        order = replace(order, before=changes[-1].id)
+
+
+def _order_of_alarm(row: Mapping[str, Any]) -> tuple[float | str, ...]:
+    """Order alarms that hold by urgency and begin, those that were cleared by their end; the latest first."""
+    cleared = row["cleared_at"]
+    latest = datetime.fromisoformat(cleared or row["since"]).timestamp()
+    return (0 if cleared else -Level(row["level"]).rank, -latest, row["alarm"], row["subject"], row["since"])
 
 
 OPERATIONS: Final = (
@@ -127,7 +149,7 @@ OPERATIONS: Final = (
         result=AlarmRow,
         problems=("daemon_unreachable",),
         needs_database=False,
-        listing=Listing(inside=(AlarmList, "alarms")),
+        listing=Listing(order=_order_of_alarm, inside=(AlarmList, "alarms")),
     ),
     Operation(
         method="POST",
@@ -169,10 +191,10 @@ OPERATIONS: Final = (
         meaning="The latest overrides that were set, cleared or have expired.",
         permission=permission_of(show_override_changes),
         takes=ShowOverrideChanges,
-        run=show_override_changes,
+        is_for_operators=True,
+        run=read_changes,
         result=OverrideChange,
-        fixed={"limit": _CHANGES_MAX},
-        listing=Listing(),
+        listing=Listing("id", cursor="before", limit="limit"),
     ),
     Operation(
         method="POST",
@@ -244,7 +266,7 @@ OPERATIONS: Final = (
         result=BlacklistedCaller,
         problems=("daemon_unreachable",),
         needs_database=False,
-        listing=Listing(),
+        listing=Listing("caller,mapping_gateway"),
     ),
     Operation(
         method="DELETE",
