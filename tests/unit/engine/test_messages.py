@@ -13,6 +13,8 @@ from vosd.obs.figures import Figure
 from vosd.trunks.dialect import CalleeDialect, IdentityHeader, Passing
 from vosd.trunks.dids import Did
 from vosd.trunks.header_rules import HeaderRules, TrunkHeaders
+from vosd.trunks.number_format import CallerFormat
+from vosd.trunks.number_rules import OutgoingNumbers
 
 DESK, MOBILE = Endpoint("203.0.113.66", 41_234), Endpoint("203.0.113.67", 5_070)
 TEXTS = CalleeDialect(messages=True)
@@ -148,6 +150,18 @@ def test_the_sender_is_answered_what_the_receiver_thinks_of_it(theirs, ours):
     assert ask(talk.customer, "MESSAGE", "4420", body="Hi").answer.status == ours
     assert talk.counted(Figure.MESSAGES_REFUSED) == 1
     talk.close()
+
+
+def test_a_vendor_is_sent_texts_to_emergency_numbers_of_any_sender():
+    wanted = OutgoingNumbers(caller_format=CallerFormat(replacement="442000000000"))
+    strict = OutgoingNumbers(caller_format=CallerFormat())
+    for numbers, shown in ((wanted, "442000000000"), (strict, None)):
+        talk = Correspondence(vendor_gateway(0, dialect=TEXTS, prefixes=("*",), numbers=numbers))
+        assert ask(talk.customer, "MESSAGE", "112", caller="1000", body="Fire").answer.status == 200
+        assert ask(talk.customer, "MESSAGE", "4420", caller="1000", body="Hi").answer.status == (200 if shown else 480)
+        senders = [each["From"].partition("sip:")[2].partition("@")[0] for each in talk.vendors[0].taken]
+        assert senders == (["1000"] if shown is None else ["1000", shown])
+        talk.close()
 
 
 def test_who_may_not_send_and_what_cannot_be_sent():
