@@ -6,6 +6,7 @@ import select
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -17,6 +18,7 @@ from doubles.api import JOB_S, Api, Reply
 from doubles.forked_api import JOBS
 from doubles.full_disk import fill, mounted
 from doubles.migrated import migrate_on_server, migrated
+from doubles.workbook import xlsx
 
 CSV = {"Content-Type": "text/csv"}
 SHEET = b"prefix,area,billing_rate,interval\n44,United Kingdom,0.012,30/6\n49,Germany,0.005,1/1\n"
@@ -115,6 +117,14 @@ def test_a_number_is_looked_up_in_every_rate_group(decks: Api) -> None:
     assert (written["prefix"], written["billing_rate"], written["interval"]) == ("4420", "0.60", "6/6")
     assert (prices("4930")["written"]["prefix"], prices("4930")["buy"]["prefix"]) == (None, "49")
     assert decks.ask("DELETE", "/rate-groups/written").status == 200
+
+
+def test_a_workbook_with_macros_is_taken_by_its_type(decks: Api, tmp_path: Path) -> None:
+    book = xlsx(tmp_path / "rates.xlsm", [["prefix", "billing_rate"], ["44", Decimal("0.012")]]).read_bytes()
+    sent = {"Content_Type": "application/vnd.ms-excel.sheet.macroEnabled.12"}
+    job = decks.wait_for(upload(decks, book, "&dry_run=true", **sent))
+    assert job["state"] == "done", job
+    assert decks.ask("GET", f"/jobs/{job['id']}/result").json["invalid_rows"] == 0
 
 
 def test_a_sheet_that_cannot_be_used_changes_nothing_and_leaves_no_file(decks: Api) -> None:

@@ -27,9 +27,8 @@ import { Table } from "../parts/table";
 import { useUnsaved } from "../parts/unsaved";
 import { Money } from "../parts/values";
 import { rollBack } from "./deck";
-import { COLUMNS, guessed, headerLine, linesOf, mapText, type SheetMap } from "./sheet";
+import { COLUMNS, CSV, contentType, guessed, headerLine, linesOf, mapText, type SheetMap } from "./sheet";
 
-const WORKBOOK = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
 const WEEK_DAYS = 7;
 const READ_BYTES = 65_536;
 const SHOWN = 5;
@@ -85,7 +84,6 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
   const unsaved = useUnsaved(chosen !== null);
   const send = async (isTrial: boolean, headers: Record<string, string> = {}): Promise<Job> => {
     if (!chosen) throw new Error(t("rates.no_file"));
-    const isWorkbook = /\.xlsx$/i.test(chosen.file.name);
     return content(
       client.POST("/decks/{rate_group}/imports", {
         params: {
@@ -100,7 +98,7 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
             ...(isTrial ? { dry_run: true, traffic: WEEK_DAYS } : {}),
           },
         },
-        headers: { "Content-Type": isWorkbook ? WORKBOOK : "text/csv", ...headers },
+        headers: { "Content-Type": contentType(chosen.file.name), ...headers },
         body: chosen.file as never,
         bodySerializer: (body: unknown) => body as Blob,
       }),
@@ -140,7 +138,7 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
     setDone(null);
     setMoved(null);
     if (!file) return setChosen(null);
-    const isText = !/\.xlsx$/i.test(file.name);
+    const isText = contentType(file.name) === CSV;
     const lines = isText ? linesOf(await file.slice(0, READ_BYTES).text()) : [];
     setChosen({ file, lines });
     setMap(isText ? mapFor(group, lines) : null);
@@ -165,7 +163,7 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
       <Group align="end" gap="xs">
         <FileInput
           label={t("rates.file")}
-          accept={`.csv,.txt,.xlsx,text/csv,${WORKBOOK}`}
+          accept={`.csv,.txt,.xlsx,.xlsm,${CSV}`}
           value={chosen?.file ?? null}
           onChange={choose}
           placeholder={t("rates.choose_file")}

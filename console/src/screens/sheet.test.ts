@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { fieldsOf, guessed, headerLine, linesOf, mapText } from "./sheet";
+import { contentType, fieldsOf, guessed, headerLine, linesOf, mapText } from "./sheet";
 
 const SHEET = 'Carrier A;;\nRates;;\nDial Code;Destination;Rate\n44;"United ""K""; London";0,01\n';
 
@@ -17,6 +17,12 @@ it("finds the header below other lines, and takes columns by their names", () =>
   expect(headerLine(lines)).toBe(3);
   expect(guessed(lines[2] ?? [])).toEqual({ prefix: "Dial Code", area: "Destination", billing_rate: "Rate" });
   expect(guessed(["billing_rate", "prefix", "Comment"])).toEqual({ billing_rate: "billing_rate", prefix: "prefix" });
+});
+
+it("sends workbooks by the type of their names, and other files as CSV", () => {
+  expect(contentType("rates.XLSX")).toMatch(/spreadsheetml\.sheet$/);
+  expect(contentType("rates.xlsm")).toBe("application/vnd.ms-excel.sheet.macroenabled.12");
+  expect(contentType("rates.xlsx.txt")).toBe("text/csv");
 });
 
 it("writes the map as the API takes it", () => {

@@ -16,10 +16,18 @@ export const COLUMNS: Record<string, readonly string[]> = {
   tax_rate: ["tax", "tax rate", "vat"],
   rate_type: ["type", "rate type"],
 };
+export const CSV = "text/csv";
+const WORKBOOKS: readonly (readonly [RegExp, string])[] = [
+  [/\.xlsx$/i, "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"],
+  [/\.xlsm$/i, "application/vnd.ms-excel.sheet.macroenabled.12"],
+];
 const SEPARATORS = [";", "\t", ","];
 const SHOWN_LINES = 30;
 
 const plain = (text: string) => text.trim().toLowerCase().replaceAll("_", " ").replace(/\s+/g, " ");
+
+/** Return the type by which a file is sent. */
+export const contentType = (name: string) => WORKBOOKS.find(([ending]) => ending.test(name))?.[1] ?? CSV;
 
 /** Split one line of CSV; quotes are taken off. */
 export function fieldsOf(line: string, separator: string): string[] {

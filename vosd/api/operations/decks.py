@@ -42,6 +42,7 @@ from vosd.config.decks.workbooks import SheetError
 from vosd.storage.deck_values import StoredDeck
 
 XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+XLSM: Final = "application/vnd.ms-excel.sheet.macroenabled.12"
 SHEET_BYTES_MAX: Final = 200 << 20
 _UPLOAD_S: Final = 1_800.0
 _STEPS: Final = {"reading": (0.0, 0.4), "comparing": (0.4, 0.9), "rating": (0.9, 1.0), "compiling": (0.9, 0.95)}
@@ -210,7 +211,7 @@ _OPERATIONS: Final = (
             is_always=True,
             subject="rate_group",
             check=lambda office, _who, order: office.definitions.notice_days_of_deck(order.rate_group),
-            uploads={CSV: ".csv", XLSX: ".xlsx"},
+            uploads={CSV: ".csv", XLSX: ".xlsx", XLSM: ".xlsm"},
             upload_max=SHEET_BYTES_MAX,
         ),
     ),
