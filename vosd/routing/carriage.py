@@ -1,4 +1,4 @@
-"""Gateways that are there for a call at all: its conditions, their rules for callers, and what they charge.
+"""Gateways that are there for a call at all: its conditions, their media and rules for callers, and their charges.
 
 What passes by itself (full, down, resting) is judged elsewhere.
 """
@@ -28,13 +28,23 @@ def ends_search(candidate: Candidate, request: RouteRequest, occupancy: Capacity
 
 def _is_affordable(gateway: RoutingGateway, request: RouteRequest, vendors: Vendors) -> bool:
     """Return whether a gateway takes calls of the caller, and at a price that they may have."""
-    if gateway.numbers is not None:
-        objection = vendors.objection(gateway, request.caller, is_emergency=request.is_emergency)
-        if objection is not None:
-            return False
+    if caller_objection(gateway, request, vendors) is not None:
+        return False
     callee, caller = request.callee_rated or request.callee, request.caller_at(gateway)
     terms = vendors.terms(gateway, callee, request.at.wall, caller)
     return price_objection(gateway, request, terms, vendors) is None
+
+
+def caller_objection(gateway: RoutingGateway, request: RouteRequest, vendors: Vendors) -> LeftOut | None:
+    """Return why a gateway takes no call of the caller: for its media, or for its number; None = it does."""
+    if request.media_family:
+        unreachable = vendors.out_of_reach(gateway, request.mapping, request.media_family)
+        if unreachable is not None:
+            return LeftOut(gateway, Cause.FAMILY, unreachable)
+    if gateway.numbers is None:
+        return None
+    objection = vendors.objection(gateway, request.caller, is_emergency=request.is_emergency)
+    return None if objection is None else LeftOut(gateway, Cause.CALLER, objection)
 
 
 def price_objection(

@@ -16,7 +16,7 @@ from vosd.base.number import for_matching
 from vosd.base.prefixes import ANY
 from vosd.routing.calendar_order import in_tiers
 from vosd.routing.capacity import Boundless
-from vosd.routing.carriage import ends_search, may_carry, price_objection
+from vosd.routing.carriage import caller_objection, ends_search, may_carry, price_objection
 from vosd.routing.conditions import CAUSE_OF_FULL, CONDITIONS, OF_ROOM
 from vosd.routing.fit import Candidate, Fit
 from vosd.routing.order import Ordering
@@ -191,7 +191,7 @@ def _examine(
             if unmet is not None:
                 return unmet
     if request.media_family or gateway.numbers is not None:
-        unmet = _unmet_in(vendors, gateway, request)
+        unmet = caller_objection(gateway, request, vendors)
         if unmet is not None:
             return unmet
     shows_caller = gateway.dialect.shows_number[request.caller_privacy]
@@ -220,18 +220,6 @@ def _examine(
         hides_caller=not shows_caller,
     )
     return _ported(choice, request.routing_number) if request.routing_number else choice
-
-
-def _unmet_in(vendors: Vendors, gateway: RoutingGateway, request: RouteRequest) -> LeftOut | None:
-    """Return a condition that depends on the state of vendors and that a call does not meet."""
-    if request.media_family:
-        unreachable = vendors.out_of_reach(gateway, request.mapping, request.media_family)
-        if unreachable is not None:
-            return LeftOut(gateway, Cause.FAMILY, unreachable)
-    if gateway.numbers is None:
-        return None
-    objection = vendors.objection(gateway, request.caller, is_emergency=request.is_emergency)
-    return None if objection is None else LeftOut(gateway, Cause.CALLER, objection)
 
 
 def _ported(choice: RouteChoice, routing_number: str) -> RouteChoice:

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import msgspec
 import pytest
-from doubles.data.builders import account, applied_rate, catalogue, phone, rate_group, routing_gateway
+from doubles.data.builders import account, applied_rate, catalogue, mapping_gateway, phone, rate_group, routing_gateway
 
 from vosd.base.calendar_use import CalendarUse
 from vosd.base.clock import Instant
@@ -17,7 +17,7 @@ from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.routing.calendar import Calendar, CalendarEntry
 from vosd.routing.pipeline import RouteRequest
 from vosd.routing.plan import Criterion, RouteRow, RoutingPlan
-from vosd.trunks.gateways import PrefixMode
+from vosd.trunks.gateways import Address, PrefixMode
 from vosd.trunks.number_rules import OutgoingNumbers
 
 WORK = CalendarEntry(True, (0, 1, 2, 3, 4), 9 * 3_600, 18 * 3_600)
@@ -206,6 +206,18 @@ def test_a_gateway_that_may_not_take_the_caller_or_the_price_ends_no_search(term
     assert tried("2026-12-25T10:00", ending, FESTIVE, **known) == ["christmas"]
     ending = msgspec.structs.replace(PLAIN, name="ending", prefixes=("4420",), prefix_mode=PrefixMode.STOP)
     assert tried("2026-12-25T10:00", ending, FESTIVE, **known) == ["ending"]
+
+
+@pytest.mark.parametrize("plan", ORDERS.values(), ids=ORDERS)
+def test_a_gateway_whose_media_the_caller_cannot_reach_takes_the_call_from_no_other(plan):
+    six = {"addresses": (Address("2001:db8::66", 5060),)}
+    known = {"of": {"mapping": "acme", "media_family": 4}, "plan": plan}
+    acme = mapping_gateway("acme", "198.51.100.10/32")
+    festive = msgspec.structs.replace(FESTIVE, **six)
+    assert tried("2026-12-25T10:00", acme, DAILY, festive, PLAIN, **known) == ["daytime", "plain"]
+    assert tried("2026-12-25T10:00", acme, DAILY, FESTIVE, PLAIN, **known) == ["christmas", "plain"]
+    ending = msgspec.structs.replace(PLAIN, name="ending", prefixes=("4420",), prefix_mode=PrefixMode.STOP, **six)
+    assert tried("2026-12-25T10:00", acme, ending, FESTIVE, **known) == ["christmas"]
 
 
 def test_a_gateway_takes_the_calls_that_it_is_there_for_from_others():
