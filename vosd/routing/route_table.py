@@ -31,10 +31,6 @@ _REMEMBERED_PREFIXES: Final = 10_000
 """Longest prefixes whose complete list is cached: traffic goes to few of them, and all lists would be large."""
 
 
-_THEN_THE_PHONE: Final = frozenset(range(300, 700)) - {486, 600, 603}
-"""Answers of a redirect server after which the phone is called all the same: all but refusals of the user."""
-
-
 _Wild = Sequence[tuple[str, tuple[Candidate, ...]]]
 """Prefixes with wildcards, and the gateways of each."""
 _OF_LINES: Final = frozenset({"priority", "weight"})
@@ -356,7 +352,7 @@ def _fit_of(phone: Phone, gateways: Mapping[str, RoutingGateway], calendars: Map
     called = called_half(phone)
     redirecting = gateways.get(phone.redirect_server or "") if phone.enabled else None
     if redirecting is not None:
-        redirecting = msgspec.structs.replace(redirecting, failover_codes=_THEN_THE_PHONE, stop_causes=frozenset[int]())
+        redirecting = redirecting.before_phone
     offline = gateways.get(phone.offline_gateway or "")
     found = ((each, calendars.get(each.name)) for each in (redirecting, called, offline) if each is not None)
     candidates = (_candidate_of(each, phone.number, calendar) for each, calendar in found)

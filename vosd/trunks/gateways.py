@@ -253,6 +253,10 @@ class Ping(NamedTuple):
     """Answers in a row that bring it back."""
 
 
+THEN_THE_PHONE: Final = frozenset(range(300, 700)) - {486, 600, 603}
+"""Answers of a redirect server after which the phone is called all the same: all but refusals of the user."""
+
+
 class PrefixMode(Enum):
     """Whether gateways with a shorter prefix are tried as well."""
 
@@ -404,6 +408,11 @@ class RoutingGateway(msgspec.Struct, frozen=True, dict=True):
         if self.sound is not None:
             return (Address(PLAYED_HERE, None),)
         return () if self.has_names or self.registers or self.registration is not None else self.addresses
+
+    @cached_property
+    def before_phone(self) -> "RoutingGateway":
+        """The gateway as the redirect server of a phone, which is called after it; always the same object."""
+        return msgspec.structs.replace(self, failover_codes=THEN_THE_PHONE, stop_causes=frozenset[int]())
 
     @cached_property
     def keeps_transport(self) -> bool:

@@ -95,6 +95,37 @@ def test_other_redirections_are_followed(server):
     assert len(desk.calls) == 1
 
 
+OWN_CODES = {"failover_codes": frozenset({503}), "stop_causes": frozenset({1})}
+
+
+@pytest.mark.parametrize("is_replaced", [False, True])
+@pytest.mark.parametrize(
+    "server",
+    [Script((Line(500, 404, headers=("Reason: Q.850;cause=1",)),)), Script((Line(500, 302, headers=(ELSEWHERE,)),))],
+    ids=["404", "302 to a place that refuses"],
+)
+def test_the_search_goes_on_whatever_failover_codes_the_server_has_as_a_gateway(server, is_replaced):
+    scene = stage(server, OWN_CODES, offline_gateway="vendor-0")
+    scene.vendors[2].script = refuses(404)
+    call = scene.caller.call(NUMBER)
+    if is_replaced:
+        scene.wire.run_for(200)
+        replace_node(scene)
+    scene.wire.run_until(lambda: call.final is not None)
+    assert finish(scene, call)[-1] == "vendor-0"
+
+
+def test_the_places_that_it_has_named_are_all_tried_after_a_restart():
+    headers = (f"Contact: <sip:{NUMBER}@{VENDORS[2]}>;q=1, <sip:{NUMBER}@{VENDORS[0]}>;q=0.5",)
+    scene = stage(refuses(302, headers=headers), OWN_CODES)
+    scene.vendors[2].script = Script((Line(500, 404),))
+    call = scene.caller.call(NUMBER)
+    scene.wire.run_for(200)
+    replace_node(scene)
+    scene.wire.run_until(lambda: call.final is not None)
+    assert finish(scene, call) == ["redirector"] * 3
+
+
 @pytest.mark.parametrize("status", [486, 600, 603])
 def test_it_may_ask_for_no_calls(status):
     scene = stage(refuses(status))

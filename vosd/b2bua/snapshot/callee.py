@@ -23,7 +23,7 @@ from vosd.sip.restoration import Restoration
 from vosd.sip.transaction.client_snapshot import ClientSnapshot, InviteClientSnapshot, PartsSnapshot, dialog_with_login
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.wire.compose import encode
-from vosd.trunks.gateways import Address, RoutingGateway
+from vosd.trunks.gateways import THEN_THE_PHONE, Address, RoutingGateway
 from vosd.trunks.ringing import RingGroup
 from vosd.trunks.scope import SharedLimit
 
@@ -48,6 +48,8 @@ class ChoiceSnapshot(msgspec.Struct, frozen=True, array_like=True):
     ring_group: RingGroup | None = None
     hides_caller: bool = False
     awaits_number: bool = False
+    is_before_phone: bool = False
+    """Whether the gateway is the redirect server of a phone, which is called after it."""
 
     @classmethod
     def of(cls, choice: RouteChoice) -> "ChoiceSnapshot":
@@ -71,11 +73,14 @@ class ChoiceSnapshot(msgspec.Struct, frozen=True, array_like=True):
             choice.gateway.ring_group,
             choice.hides_caller,
             choice.awaits_number,
+            choice.gateway.failover_codes is THEN_THE_PHONE,
         )
 
     def restored(self, gateways: Gateways) -> RouteChoice:
         """Return the route; raises KeyError if the gateway is no longer configured."""
         gateway, group = gateways[self.gateway], self.ring_group
+        if self.is_before_phone:
+            gateway = gateway.before_phone
         return RouteChoice(
             gateway if group is None else in_group(gateway, group),
             self.prefix,
