@@ -374,6 +374,9 @@ def test_real_dates_beside_texts_may_have_day_and_month_exchanged(tmp_path, mapp
     assert not Read(xlsx(tmp_path / "rates.xlsx", rows), mapped(terms)).mistakes
     rows[2][2] = "13/02/2026"
     assert Read(xlsx(tmp_path / "rates.xlsx", rows), mapped(terms)).mistakes == [(3, "Date", "13/02/2026")]
+    time_first = mapped(terms.replace("%d/%m/%Y", "%H:%M %d/%m/%Y"))
+    rows[2][2] = "10:00 13/02/2026"
+    assert Read(xlsx(tmp_path / "rates.xlsx", rows), time_first).mistakes == [(3, "Date", "10:00 13/02/2026")]
     year_first = mapped(terms.replace("%d/%m/%Y", "%Y/%m/%d"))
     rows[2][2] = "2026/02/13"
     assert not Read(xlsx(tmp_path / "rates.xlsx", rows), year_first).mistakes

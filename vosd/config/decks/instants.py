@@ -14,6 +14,7 @@ DATE_FORMAT_EXPECTED: Final = "a format of strptime with day, month and year, su
 _ISO: Final = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:?\d\d)?)?\Z", re.ASCII)
 _DIRECTIVES: Final = re.compile(r"%(.)")
 _KNOWN: Final = frozenset("dmbBYyHMSfzIp%")
+_DATES: Final = frozenset("dmbByY")
 _MONTHS: Final = 12
 _EXPECTED: Final = "a date such as 2026-12-31 or a time such as 2026-12-31T18:00:00Z"
 _AMBIGUOUS: Final = f"{_EXPECTED}; for another form say date_format in a map, so that day and month are certain"
@@ -34,7 +35,7 @@ class DateForms:
 
     def __init__(self, date_format: str | None) -> None:
         """Take the format of the texts."""
-        directives = _DIRECTIVES.findall(date_format or "")
+        directives = [each for each in _DIRECTIVES.findall(date_format or "") if each in _DATES]
         self._may_be_exchanged = {"d", "m"} <= {*directives} and directives[0] in {"d", "m"}
         self._is_real: bool | None = None
 

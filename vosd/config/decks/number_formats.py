@@ -39,11 +39,12 @@ class CellFormat(NamedTuple):
     """Digits that a whole number has at least."""
     zero: str | None = None
     """Words in place of a zero."""
+    shows_negatives: bool = True
     is_clear: bool = True
 
     def shown(self, number: Decimal) -> str:
         """Return a number as text with what its format shows around it, and with all its decimals."""
-        if not self.is_clear:
+        if not self.is_clear or (number < 0 and not self.shows_negatives):
             return UNCLEAR
         if self.zero is not None and not number:
             return self.zero
@@ -82,7 +83,7 @@ def format_of(code: str) -> CellFormat | None:
     if _CONDITION.search(code) and any(each != positive for each in others):
         return _UNCLEAR
     if others and others[0] is None:
-        return _UNCLEAR
+        positive = positive._replace(shows_negatives=False)
     if len(others) > 1 and others[1] is None and any(map(str.isalpha, words := _words(sections[2]))):
         positive = positive._replace(zero=words)
     return None if positive == _PLAIN else positive
