@@ -304,13 +304,12 @@ def history(invocation: Invocation, account_id: str, limit: int, as_json: bool) 
 @account.command("close")
 @click.argument("account_id", metavar="ID")
 @click.option("--pay-out", is_flag=True, help="Book what is left as a refund.")
+@click.option("--without-minimum", is_flag=True, help="Also where the calls that its minimum depends on were dropped.")
 @click.option("--memo", metavar="TEXT")
 @operator_option
 @json_option
 @pass_invocation
-def close(
-    invocation: Invocation, account_id: str, pay_out: bool, memo: str | None, operator: str, as_json: bool
-) -> None:
+def close(invocation: Invocation, /, account_id: str, operator: str, as_json: bool, **terms: Any) -> None:
     """Close an account: it has no more calls, and no money.
 
     Refused while its calls run or wait to be booked, and where its balance is not zero, unless --pay-out.
@@ -318,7 +317,7 @@ def close(
     """
     from vosd.admin.office.closing import CloseAccount, close_account
 
-    who, order = principal(operator), CloseAccount(account=account_id, pay_out=pay_out, memo=memo)
+    who, order = principal(operator), CloseAccount(account=account_id, **terms)
     closed = in_office(invocation, lambda office: close_account(office, who, order))
     if closed.untold:
         output.remark(f"stored, but the running switch has not taken it yet: {closed.untold}")

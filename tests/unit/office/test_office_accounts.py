@@ -30,17 +30,26 @@ from vosd.admin.office.accounts import (
     set_expiry,
     show_account,
 )
-from vosd.admin.office.closing import AboveLimitError, AccountInUseError, CloseAccount, MoneyLeftError, close_account
+from vosd.admin.office.closing import (
+    AboveLimitError,
+    AccountInUseError,
+    CloseAccount,
+    MinimumUnknownError,
+    MoneyLeftError,
+    close_account,
+)
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.minimum import BookMinimums, book_minimums
 from vosd.admin.office.office import Office
 from vosd.admin.office.overrides import BlockAccount, ClearOverrides, block_account, clear_overrides
 from vosd.admin.office.payments import BookPayment, PaymentType, book_payment
 from vosd.admin.office.scope import OperatorsOnlyError
+from vosd.billing.accounts import AccountType
 from vosd.billing.authority import OutOfScopeError, RightLackingError
 from vosd.billing.rights import Right
 from vosd.billing.validity import NEVER
 from vosd.catalogue.overrides import Setting, Target
+from vosd.cdr.retention import RecordKind
 from vosd.control.calls import ListCalls
 from vosd.control.client import DaemonUnreachableError
 from vosd.control.installation import RefreshOverrides
@@ -48,6 +57,7 @@ from vosd.control.money import BeginWithdrawal, Commitments, ListCommitments, Re
 from vosd.control.order import OrderDone
 from vosd.routing.calendar import Calendar, CalendarEntry
 from vosd.storage.database import Database
+from vosd.storage.dropped import note_dropped
 
 NOW = 1_790_000_000_000
 """21 September 2026."""
@@ -286,6 +296,43 @@ async def test_a_close_books_the_minimum_of_the_month_that_is_over_and_none_of_i
         ("booked before", "50.00"), ("closed", "0.00"), ("closed", "0.00"),
     ]  # fmt: skip
     assert await minimum(7) == ("booked", "50.00")
+
+
+@pytest.mark.parametrize("kind", [AccountType.DIRECT, AccountType.CLEARING])
+async def test_a_close_behind_dropped_calls_takes_the_minimum_as_booked_or_does_without_it(
+    with_accounts: Callable[..., Office], database: Database, kind: AccountType
+) -> None:
+    def books(day: int, minimum: int = 50) -> Office:
+        return with_accounts(
+            builders.account("acme", minimum_consumption=Decimal(minimum), type=kind), now=NOW + day * DAY
+        )
+
+    await pay(books(-60))
+    await book_payment(books(-60), operator(), BookPayment(account="acme", amount=Decimal(90)))
+    booked = await book_minimums(books(0), operator(), BookMinimums(Month(2026, 8)))
+    async with database.writing() as connection:
+        await note_dropped(connection, RecordKind.CALLS, NOW)
+    assert await book_minimums(books(0), operator(), BookMinimums(Month(2026, 8))) == [
+        msgspec.structs.replace(booked[0], consumed=None, outcome="booked before")
+    ]
+    order = CloseAccount(account="acme", pay_out=True)
+    with pytest.raises(MinimumUnknownError, match="calls of 2026-09 were dropped"):
+        await close_account(books(30), operator(), order)
+    assert (await close_account(books(0), operator(), order)).paid_out == "50.00"
+    await clear_overrides(books(0), operator(), ClearOverrides(name="acme", setting=Setting.CLOSED))
+    await close_account(books(30), operator(), msgspec.structs.replace(order, without_minimum=True))
+
+
+async def test_no_minimum_is_booked_by_the_close_of_an_account_that_owes_already(
+    with_accounts: Callable[..., Office],
+) -> None:
+    def books(day: int) -> Office:
+        return with_accounts(builders.account("acme", minimum_consumption=Decimal(50)), now=NOW + day * DAY)
+
+    owing = BookPayment(account="acme", amount=Decimal(-1), type=PaymentType.ADJUSTMENT)
+    await book_payment(books(-60), operator(), owing)
+    with pytest.raises(MoneyLeftError, match=r"owes 1\.00"):
+        await close_account(books(0), operator(), CloseAccount(account="acme"))
 
 
 async def test_a_refund_above_the_limit_of_one_person_keeps_the_account_open(

@@ -20,6 +20,7 @@ from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
 from vosd.billing.accounts import Account
 from vosd.catalogue.overrides import Override, Setting, Target
+from vosd.cdr.retention import DroppedPeriod
 from vosd.control.calls import ListCalls
 from vosd.control.client import RunningSwitch
 from vosd.storage.ports import EntryKind, Payment, Queries
@@ -35,6 +36,10 @@ class MoneyLeftError(VosError):
 
 class AboveLimitError(VosError):
     """The amount needs a second person, and this kind of booking does not wait for one."""
+
+
+class MinimumUnknownError(VosError):
+    """The calls by which the minimum consumption of the last month is judged were dropped, and it is not booked."""
 
 
 class ClosedSheet(msgspec.Struct, frozen=True):
@@ -53,6 +58,8 @@ class CloseAccount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     account: str
     pay_out: bool = False
     """Book the balance as a refund."""
+    without_minimum: bool = False
+    """Also where its minimum consumption of the last month is not booked, and the calls of that month were dropped."""
     memo: str | None = None
 
 
@@ -69,6 +76,7 @@ async def close_account(office: Office, who: Principal, order: CloseAccount) -> 
         UnknownAccountError: it is not configured.
         AccountInUseError: its calls run, or are not booked yet.
         AboveLimitError: a second person has to confirm such a refund.
+        MinimumUnknownError: calls of the last month were dropped, its minimum is not booked, and not waived.
         MoneyLeftError: its balance is below zero, or above and not to be paid out.
         StoreUnavailable: it may be closed and not paid out; try the same again.
     """
@@ -76,11 +84,9 @@ async def close_account(office: Office, who: Principal, order: CloseAccount) -> 
     accounts, confirm_above = office.definitions.accounts(), office.definitions.confirm_above(who.login)
     configured(accounts, name)
     await _check_idle(switch, name)
-    await _book_minimum(office, who, accounts[name])
-    balance = await _balance(stores.queries, name)
-    if balance < 0:
-        message = f"account {name} owes {format_amount(-balance)}: book its payment, or vosd payment add --type zero"
-        raise MoneyLeftError(message)
+    await _check_owes_nothing(stores.queries, name)  # else the minimum is booked, and the close refused all the same
+    await _book_minimum(office, who, accounts[name], is_waived=order.without_minimum)
+    balance = await _check_owes_nothing(stores.queries, name)
     if balance and not order.pay_out:
         message = f"account {name} has {format_amount(balance)}: `pay_out` books it as a refund"
         raise MoneyLeftError(message)
@@ -121,19 +127,39 @@ async def close_account(office: Office, who: Principal, order: CloseAccount) -> 
     return ClosedSheet(name, format_amount(balance), receipt.after, receipt.untold or untold)
 
 
-async def _book_minimum(office: Office, who: Principal, account: Account) -> None:
+async def _book_minimum(office: Office, who: Principal, account: Account, *, is_waived: bool) -> None:
     """Book what an account lacks of its minimum consumption of the last month that is over, unless it is booked.
 
     Raises:
         AccountInUseError: calls of that month are not booked yet.
-        DroppedPeriod: its calls were dropped.
+        MinimumUnknownError: they were dropped, and what is not known then is not waived.
     """
     now, zone = office.now(), office.definitions.settings.invoices.zone
     order = BookMinimums(Month.before(now, ZoneInfo(zone)), zone)
-    for sheet in await book_for({account.id: account}, office.stores, office.switch, who, order, now):
+    try:
+        sheets = await book_for({account.id: account}, office.stores, office.switch, who, order, now)
+    except DroppedPeriod as error:
+        if is_waived:
+            return
+        message = (
+            f"calls of {order.month} were dropped, and no minimum consumption of account {account.id} is booked for it:"
+            " `without_minimum` closes it without one"
+        )
+        raise MinimumUnknownError(message) from error
+    for sheet in sheets:
         if sheet.outcome == MinimumOutcome.WAITING.value:
             message = f"calls of account {account.id} of {sheet.month} are not booked yet: its minimum is not known"
             raise AccountInUseError(message)
+
+
+async def _check_owes_nothing(queries: Queries, account_id: str) -> Decimal:
+    """Return the balance of an account; raise MoneyLeftError where it is below zero."""
+    balance = await _balance(queries, account_id)
+    if balance < 0:
+        owed = format_amount(-balance)
+        message = f"account {account_id} owes {owed}: book its payment, or vosd payment add --type zero"
+        raise MoneyLeftError(message)
+    return balance
 
 
 async def _balance(queries: Queries, account_id: str) -> Decimal:

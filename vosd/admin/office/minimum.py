@@ -20,6 +20,7 @@ from vosd.base.money import ZERO, format_amount
 from vosd.billing.accounts import Account, AccountType, shortfall
 from vosd.catalogue.overrides import Setting, Target
 from vosd.cdr.record import VENDOR
+from vosd.cdr.retention import DroppedPeriod
 from vosd.control.client import RunningSwitch
 from vosd.control.money import ListUnbooked
 from vosd.storage.ports import EntryKind, Payment
@@ -76,6 +77,7 @@ async def book_minimums(office: Office, who: Principal, order: BookMinimums) -> 
     Raises:
         OperatorsOnlyError: an agent orders it.
         MonthNotOverError: the month has not ended.
+        DroppedPeriod: calls of the month were dropped, and one of the accounts has no entry of it.
         DaemonUnreachableError, DaemonRefusedError: a switch runs and does not say which calls are not booked.
         StoreUnavailable: some accounts may be booked; try again.
     """
@@ -119,16 +121,6 @@ async def book_for(
         if waiting is None and not await consumption.has_begun(account.id, until):
             sheets.append(_sheet(account, month, None, "0.00", MinimumOutcome.NOT_BEGUN))
             continue
-        consumed = await consumption.consumed(account.id, roles_of(account), since, until)
-        missing = shortfall(minimum, consumed)
-        shown = format_amount(consumed)
-        if not missing:
-            sheets.append(_sheet(account, month, shown, "0.00", MinimumOutcome.REACHED))
-            continue
-        if waiting is not None:
-            sheet = _sheet(account, month, shown, "0.00", MinimumOutcome.WAITING)
-            sheets.append(msgspec.structs.replace(sheet, unbooked=waiting))
-            continue
         # The end says for ever what it is, whatever becomes of the account. A month has either one.
         reference, other = f"minimum/{month}", f"minimum/{month}/{VENDOR}"
         if account.type is AccountType.CLEARING:
@@ -139,15 +131,36 @@ async def book_for(
             reference=reference,
             # The last moment of the month: its statement has the minimum, unless that is closed and does not change.
             made_at=now if is_closed else until - 1,
-            amount=-missing,
             operator=who.recorded,
-            memo=f"minimum {format_amount(minimum)}, consumed {shown}",
             currency=account.currency,
             audit=who.audit_line(order, account.id, now),
         )
-        receipt = await stores.payments.earlier(replace(payment, reference=other))
+        earlier = stores.payments.earlier
+        try:
+            consumed = await consumption.consumed(account.id, roles_of(account), since, until)
+        except DroppedPeriod:
+            receipt = await earlier(payment) or await earlier(replace(payment, reference=other))
+            if receipt is None:
+                raise
+            sheets.append(
+                _sheet(
+                    account, month, None, format_amount(receipt.before - receipt.after), MinimumOutcome.BOOKED_BEFORE
+                )
+            )
+            continue
+        missing = shortfall(minimum, consumed)
+        shown = format_amount(consumed)
+        if not missing:
+            sheets.append(_sheet(account, month, shown, "0.00", MinimumOutcome.REACHED))
+            continue
+        if waiting is not None:
+            sheet = _sheet(account, month, shown, "0.00", MinimumOutcome.WAITING)
+            sheets.append(msgspec.structs.replace(sheet, unbooked=waiting))
+            continue
+        receipt = await earlier(replace(payment, reference=other))
         if receipt is None:
-            receipt = await stores.payments.add(payment)
+            memo = f"minimum {format_amount(minimum)}, consumed {shown}"
+            receipt = await stores.payments.add(replace(payment, amount=-missing, memo=memo))
         outcome = MinimumOutcome.BOOKED_BEFORE if receipt.repeated else MinimumOutcome.BOOKED
         sheets.append(_sheet(account, month, shown, format_amount(receipt.before - receipt.after), outcome))
     if any(sheet.outcome == MinimumOutcome.BOOKED.value for sheet in sheets):
