@@ -104,12 +104,14 @@ async def test_an_account_ends_behind_its_close(database: Database, tmp_path: Pa
     ):
         booked = BookPayment(account="acme", amount=Decimal(amount), type=PaymentType.ADJUSTMENT)
         await book_payment(office, operator(), booked)
-        for order in (end, msgspec.structs.replace(end, is_trial=True)):
+        for terms in ({}, {"is_trial": True}, {"at": NOW + 1}):
+            order = msgspec.structs.replace(end, **terms)
             with pytest.raises(AccountNotSettledError, match=said):
                 await end_object(office, operator(), order)
     await end_object(office, operator(), msgspec.structs.replace(end, is_confirmed=True))
     await set_objects(office, operator(), account)
     await close_account(office, operator(), CloseAccount(account="acme"))
+    await end_object(office, operator(), msgspec.structs.replace(end, at=NOW + 1))
     await end_object(office, operator(), end)
 
 

@@ -297,7 +297,7 @@ async def check_and_add(
     office: Office, who: Principal, terms: ObjectOrder, plan: "Plan", owned: AgentObjects | None
 ) -> ChangedObjects:
     """Make a planned change, unless it is a trial; raises as ``set_objects``."""
-    if not terms.is_confirmed and terms.at is None:
+    if not terms.is_confirmed:
         await _check_settled(office, plan.versions)
     if plan.versions:
         await _add_checked(office, who, terms, plan, owned)
@@ -309,7 +309,10 @@ async def check_and_add(
 
 
 async def _check_settled(office: Office, versions: Sequence[ObjectVersion]) -> None:
-    """Raise AccountNotSettledError where an account ends whose balance is not zero, or whose minimum may be missing."""
+    """Raise AccountNotSettledError where an account ends whose balance is not zero, or whose minimum may be missing.
+
+    An end that is planned is judged by what is so now.
+    """
     accounts = office.definitions.accounts()
     for name in [each.name for each in versions if each.kind == "accounts" and each.body is None]:
         standing = await office.stores.queries.standing(name)
