@@ -417,7 +417,7 @@ def _paging(operation: Operation, wanted: PageWanted | None) -> dict[str, Any]:
     if listing.backwards is not None and wanted.sort is not None:
         paging[listing.backwards] = wanted.is_reversed
     elif listing.backwards is not None and listing.ends_first:
-        paging[listing.backwards] = wanted.limit is not None or wanted.after is not None
+        paging[listing.backwards] = wanted.limit is not None
     return paging
 
 

@@ -69,6 +69,8 @@ def page_wanted(listing: Listing, columns: Iterable[str], query: dict[str, str],
     if form in {CSV, XLSX}:  # the first item may lack some
         fields = fields or tuple(known)
     cursor = query.pop("cursor", None)
+    if cursor is not None and listing.ends_first and limit is None and sort is None:
+        raise _bad("cursor", "needs `limit` here: it leads to the last items before it", "add `limit` or `sort`")
     for name, field in listing.other_names.items():
         if name in query and field in query:
             raise _bad(name, f"and `{field}` are the same filter")
