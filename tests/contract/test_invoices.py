@@ -70,6 +70,7 @@ from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
 from vosd.base.money import format_amount
 from vosd.billing.accounts import Account, AccountType
+from vosd.billing.authority import OutOfScopeError
 from vosd.billing.invoice_terms import InvoiceCycle, InvoiceLines, InvoiceTerms, IssuerTerms
 from vosd.billing.parties import CallSide, Party
 from vosd.billing.rates import AppliedRate
@@ -961,6 +962,37 @@ async def test_the_agent_that_sold_the_calls_issues_the_invoice_whatever_is_conf
     for day, issuer in (("2026-12-04", "reseller"), ("2026-12-05", "second")):
         assert (await site.run(day, "2027-01-02", "shop"))["shop"].outcome is InvoiceOutcome.ISSUED
         assert (await site.listed(account="shop"))[0].issuer == issuer
+
+
+async def test_the_agent_that_has_issued_an_invoice_sees_it_and_the_next_agent_of_the_account_does_not(
+    database: Database,
+) -> None:
+    rights = frozenset({Right.OWN_PAYMENTS, Right.SUB_PAYMENTS})
+    agents = account("top", rights=rights), account("old", agent="top", rights=rights), account("new", rights=rights)
+    accounts = *agents, account("other", agent="old"), account("shop", agent="new"), account("plain", rights=rights)
+    site = Site(database, *accounts, account("below", agent="plain"))
+    await SqlBooks(database).book([sold_by("old", 1, at("2026-10-05")), sold_by("new", 2, at("2026-11-05"))])
+    await SqlBooks(database).book([sold_by("", 3, at("2026-12-05"))])
+    for period, now in (("2026-10", "2026-11-02"), ("2026-11", "2026-12-02"), ("2026-12", "2027-01-02")):
+        assert (await site.run(period, now))["shop"].outcome is InvoiceOutcome.ISSUED
+    of_account = {each.period: each for each in await site.listed(account="shop")}
+    visible = {"old": ["2026-10"], "top": ["2026-10"], "new": ["2026-12", "2026-11"], "plain": []}
+    for name, periods in visible.items():
+        listed = await site.listed(agent(name))
+        assert [each.period for each in listed if each.account == "shop"] == periods, name
+        for period, invoice in of_account.items():
+            if period in periods:
+                assert (await print_invoice(site.office, agent(name), PrintInvoice(id=invoice.id))).startswith(b"%PDF")
+                continue
+            with pytest.raises(NoSuchInvoiceError):
+                await print_invoice(site.office, agent(name), PrintInvoice(id=invoice.id))
+    assert [each.period for each in await site.listed(customer("shop"))] == ["2026-12", "2026-11", "2026-10"]
+    assert await site.listed(customer("old")) == [], "a customer sees its own invoices alone"
+    with pytest.raises(OutOfScopeError):
+        await pay_invoice(site.office, agent("old"), PayInvoice(id=of_account["2026-10"].id, reference="a"))
+    bare = Site(database, *(msgspec.structs.replace(each, rights=frozenset()) for each in accounts))
+    bare.now = site.now
+    assert await bare.listed(agent("old")) == []
 
 
 async def test_an_account_that_ended_gets_its_last_invoice_by_its_last_terms(site: Site) -> None:

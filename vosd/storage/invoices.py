@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
-from sqlalchemy import and_, delete, func, insert, not_, or_, select, type_coerce, update
+from sqlalchemy import ColumnElement, and_, delete, false, func, insert, not_, or_, select, type_coerce, update
 from sqlalchemy.engine import Row
 
 from vosd.base.errors import VosError
@@ -148,11 +148,44 @@ class InvoicedCall(NamedTuple):
     kind: str
 
 
+class InvoicesSeen(NamedTuple):
+    """The invoices that an agent or a customer sees: issued ones to itself, and those for accounts below an agent.
+
+    These are the ones that it or an agent below it has issued, also to an account that has another agent now, and those
+    that the installation has issued to accounts that are below it now.
+    """
+
+    own: str
+    """Account of the agent or customer."""
+    visible: Collection[str]
+    """That account and the ones below it."""
+    sees_own: bool
+    sees_below: bool
+
+    def has(self, invoice: StoredInvoice) -> bool:
+        """Return whether an invoice is one of them."""
+        if invoice.state is StoredState.DRAFT:
+            return False
+        if invoice.account == self.own:
+            return self.sees_own
+        is_below = invoice.issuer in self.visible or (not invoice.issuer and invoice.account in self.visible)
+        return self.sees_below and is_below
+
+    def condition(self) -> ColumnElement[bool]:
+        """Return the same as a condition, without a look at drafts."""
+        is_own = _invoice.c.account == self.own
+        of_installation = and_(_invoice.c.issuer == "", _invoice.c.account.in_(self.visible))
+        is_below = and_(not_(is_own), or_(_invoice.c.issuer.in_(self.visible), of_installation))
+        seen = [each for each, sees in ((is_own, self.sees_own), (is_below, self.sees_below)) if sees]
+        return or_(false(), *seen)
+
+
 class InvoiceFilter(NamedTuple):
     """The invoices to list; all given criteria must hold."""
 
-    accounts: Collection[str] | None = None
-    """Invoices of these accounts alone; None = of all."""
+    account: str | None = None
+    seen: InvoicesSeen | None = None
+    """None = all."""
     state: StoredState | None = None
     period: str | None = None
     ending: tuple[int, int] | None = None
@@ -331,8 +364,10 @@ class SqlInvoices:
     async def list(self, wanted: InvoiceFilter) -> Sequence[StoredInvoice]:
         """Return invoices and credit notes, the newest first, without their documents."""
         query = select(*_BARE).order_by(_invoice.c.id.desc()).limit(wanted.limit)
-        if wanted.accounts is not None:
-            query = query.where(_invoice.c.account.in_(wanted.accounts))
+        if wanted.account is not None:
+            query = query.where(_invoice.c.account == wanted.account)
+        if wanted.seen is not None:
+            query = query.where(wanted.seen.condition())
         if wanted.state is not None:
             query = query.where(_invoice.c.state == wanted.state.value)
         if not wanted.drafts:

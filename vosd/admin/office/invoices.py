@@ -30,6 +30,7 @@ from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
 from vosd.billing.accounts import Account, AccountType
 from vosd.billing.invoice_terms import InvoiceCycle, InvoiceTerms, IssuerTerms
+from vosd.billing.rights import Right
 from vosd.catalogue.problems import ConfigError
 from vosd.cdr.columns import iso_utc
 from vosd.control.money import ListUnbooked
@@ -44,6 +45,7 @@ from vosd.storage.invoices import (
     INVOICE,
     InvoiceFilter,
     InvoiceMovedError,
+    InvoicesSeen,
     IssuePlan,
     NoSuchInvoiceError,
     StoredInvoice,
@@ -704,24 +706,21 @@ async def _second_without_reference(
 
 @needs(Permission.MONEY_SEE, by_account=True)
 async def list_invoices(office: Office, who: Principal, order: ListInvoices) -> list[InvoiceSheet]:
-    """Return invoices and credit notes; agents and customers see the issued ones of their accounts.
+    """Return invoices and credit notes; agents and customers see issued ones alone (``InvoicesSeen``).
 
     Raises:
         OutOfScopeError, RightLackingError: the principal may not see the account.
         StoreUnavailable: try again.
     """
     scope = office.scope_of(who)
-    wanted = None if order.account is None else [order.account]
-    if scope.visible is not None:
-        if order.account is not None:
-            scope.require_ledger(order.account)
-        wanted = sorted(scope.visible) if wanted is None else wanted
-        wanted = [name for name in wanted if _may_see(scope, name)]
+    if order.account is not None:
+        scope.require_ledger(order.account)
+    seen = _seen(scope)
     sheets: list[InvoiceSheet] = []
     before = order.before
     while len(sheets) < order.limit:
         page = InvoiceFilter(
-            accounts=wanted, period=order.period, before=before, limit=LISTED_MAX, drafts=scope.visible is None
+            order.account, seen, period=order.period, before=before, limit=LISTED_MAX, drafts=seen is None
         )
         found = await office.stores.invoices.list(page)
         made = await _sheets(office, found)
@@ -732,12 +731,12 @@ async def list_invoices(office: Office, who: Principal, order: ListInvoices) -> 
     return sheets[: order.limit]
 
 
-def _may_see(scope: Scope, account: str) -> bool:
-    try:
-        scope.require_ledger(account)
-    except VosError:
-        return False
-    return True
+def _seen(scope: Scope) -> InvoicesSeen | None:
+    """Return the invoices that a principal sees; None = all."""
+    if scope.agent is None or scope.visible is None:
+        return None
+    own, below = scope.has_right(Right.OWN_PAYMENTS), scope.has_right(Right.SUB_PAYMENTS)
+    return InvoicesSeen(scope.agent, scope.visible, sees_own=own, sees_below=below)
 
 
 @needs(Permission.MONEY_SEE, by_account=True)
@@ -750,13 +749,14 @@ async def find_invoice(office: Office, who: Principal, order: FindInvoice) -> In
     """
     found = await office.stores.invoices.numbered(order.number)
     scope = office.scope_of(who)
-    seen = [each for each in found if _is_visible(scope, each)]
-    if len(seen) > 1:
-        named = " or ".join(f"#{each.id}" for each in seen)
+    seen = _seen(scope)
+    found = [each for each in found if seen is None or seen.has(each)]
+    if len(found) > 1:
+        named = " or ".join(f"#{each.id}" for each in found)
         raise NoSuchInvoiceError(f"several issuers have an invoice {order.number}: say {named}")
-    if not seen:
+    if not found:
         raise _none(order.number)
-    return await _sheet(office, seen[0])
+    return await _sheet(office, found[0])
 
 
 def _none(named: str) -> NoSuchInvoiceError:
@@ -890,16 +890,10 @@ def _csv(rows: Iterable[Sequence[str]]) -> str:
 
 
 async def _visible(office: Office, scope: Scope, number: int) -> StoredInvoice:
-    found = await office.stores.invoices.one(number)
-    if not _is_visible(scope, found):
+    found, seen = await office.stores.invoices.one(number), _seen(scope)
+    if seen is not None and not seen.has(found):
         raise _none(f"#{number}")
     return found
-
-
-def _is_visible(scope: Scope, invoice: StoredInvoice) -> bool:
-    if scope.visible is None:
-        return True
-    return invoice.state is not StoredState.DRAFT and _may_see(scope, invoice.account)
 
 
 async def _sheet(office: Office, invoice: StoredInvoice) -> InvoiceSheet:

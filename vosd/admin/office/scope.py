@@ -58,6 +58,10 @@ class Scope:
         if self._authority is not None:
             self._authority.require(right)
 
+    def has_right(self, right: Right) -> bool:
+        """Return whether the principal has a right."""
+        return self._authority is None or right in self._authority.rights
+
     def require_ledger(self, account: str) -> None:
         """Check that entries of an account may be read and made; raises OutOfScopeError or RightLackingError."""
         if self._authority is not None:
