@@ -415,7 +415,7 @@ def test_a_file_of_the_configuration_moves_into_the_database(installation: Insta
 
 def test_a_kind_that_does_not_exist_is_said_at_once(installation: Installation) -> None:
     refused = installation.vosd("definitions", "list", "acounts")
-    assert (refused.exit_code, "did you mean 'accounts'" in refused.stderr) == (1, True)
+    assert (refused.exit_code, "did you mean 'accounts'" in refused.stderr) == (2, True)
 
 
 CUSTOMER = """\
