@@ -141,6 +141,8 @@ class HangupOutcome(msgspec.Struct, frozen=True):
 class Hangup(Order[HangupOutcome], frozen=True, tag="hangup"):
     """End calls; if more than ``at_most`` match, none is ended."""
 
+    is_change = True
+
     selection: CallSelection
     at_most: int | None = None
 

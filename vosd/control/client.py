@@ -36,6 +36,13 @@ class DaemonUnreachableError(VosError):
     """No switch answers at the control socket, or it stopped answering."""
 
 
+class AnswerLostError(DaemonUnreachableError):
+    """The switch was given an order that changes something, and its answer is lost: it carries it out, or does not."""
+
+    code = "outcome_unknown"
+    remedy = "look whether it was carried out before you send it again"
+
+
 class NoDaemonError(DaemonUnreachableError):
     """Nothing listens at the control socket: no switch runs with this configuration."""
 
@@ -81,15 +88,26 @@ class RunningSwitch:
         """Have the switch carry out an order, and return its result.
 
         Raises:
-            DaemonUnreachableError: no answer; if the switch went away meanwhile, it may have been carried out.
+            AnswerLostError: no answer to an order that changes something, which may be carried out all the same.
+            DaemonUnreachableError: no answer; an order that changes something did not reach the switch.
             DaemonRefusedError: the switch refuses, with the reason, or is of another version.
         """
         until = min(asyncio.get_running_loop().time() + self._patience_s, self._until)
+        is_sent = False
         try:
             async with asyncio.timeout_at(until), self._turns or nullcontext():
-                line = await self._exchange(request_line(order))
+                reader, writer = await self._send(request_line(order))
+                is_sent = True
+                try:
+                    line = await reader.read()
+                finally:
+                    writer.close()
         except (OSError, TimeoutError) as error:
+            if is_sent and order.is_change:
+                raise self._lost(_reason(error)) from error
             raise self._unreachable(error) from error
+        if not line and order.is_change:
+            raise self._lost("it went away")
         result: Result = self._result(line, order)
         return result
 
@@ -130,6 +148,9 @@ class RunningSwitch:
         is_absent = isinstance(error, FileNotFoundError | ConnectionRefusedError)
         return (NoDaemonError if is_absent else DaemonUnreachableError)(message)
 
+    def _lost(self, reason: str) -> AnswerLostError:
+        return AnswerLostError(f"the switch at {self.control_socket} has the order and did not answer it ({reason})")
+
     def _result(self, line: bytes, order: msgspec.Struct) -> Any:
         try:
             answer = msgspec.json.decode(line, type=ControlAnswer)
@@ -147,13 +168,6 @@ class RunningSwitch:
             versions = other_version(spoken(answer.switch, answer.protocol), spoken(__version__, PROTOCOL))
             message = f"the answer to {tag_of(type(order))!r} is of another form ({error}): {versions}"
             raise OtherVersionError(message) from error
-
-    async def _exchange(self, request: bytes) -> bytes:
-        reader, writer = await self._send(request)
-        try:
-            return await reader.read()
-        finally:
-            writer.close()
 
     async def _send(self, request: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         reader, writer = await asyncio.open_unix_connection(self.control_socket, limit=LINE_MAX)

@@ -134,6 +134,8 @@ class ReplayedLetters(msgspec.Struct, frozen=True):
 class ReplayDeadLetters(Order[ReplayedLetters], frozen=True, tag="replay_dead_letters"):
     """Deliver dead letters of a receiver again: one, or all."""
 
+    is_change = True
+
     receiver: str
     """Name of the webhook."""
     number: int | None = None

@@ -92,6 +92,8 @@ class ReloadOutcome(msgspec.Struct, frozen=True):
 class Reload(Order[ReloadOutcome], frozen=True, tag="reload"):
     """Load the configuration again; ``is_confirmed``: also if it removes much."""
 
+    is_change = True
+
     is_confirmed: bool = False
 
 
@@ -106,6 +108,8 @@ class Restart(Order[Successor], frozen=True, tag="restart"):
 
     It is understood between all versions of the protocol, for it is how one follows another: its form never changes.
     """
+
+    is_change = True
 
 
 class ScheduledReportRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -225,6 +229,8 @@ class ConfirmedAlarm(msgspec.Struct, frozen=True):
 
 class ConfirmAlarm(Order[ConfirmedAlarm], frozen=True, tag="confirm_alarm"):
     """Note who has seen an alarm that holds, and until when it is not delivered."""
+
+    is_change = True
 
     alarm: str
     by: str

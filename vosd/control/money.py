@@ -75,11 +75,15 @@ class BookingOutcome(msgspec.Struct):
 class RetryRefused(Order[BookingOutcome], frozen=True, tag="spool_retry"):
     """Offer records that the database refused to it again; none named = all."""
 
+    is_change = True
+
     call_ids: tuple[str, ...] = ()
 
 
 class SalvageJournal(Order[BookingOutcome], frozen=True, tag="spool_salvage"):
     """Book the readable ended calls of a journal file."""
+
+    is_change = True
 
     file: str
     """Absolute path."""

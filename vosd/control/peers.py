@@ -117,6 +117,8 @@ class ForgottenRegistrations(msgspec.Struct, frozen=True):
 class ForgetRegistration(Order[ForgottenRegistrations], frozen=True, tag="forget_registration"):
     """Remove the bindings of a phone or gateway that is registered with the switch; it may register again."""
 
+    is_change = True
+
     name: str
     """Name of the phone or gateway."""
 
@@ -153,6 +155,8 @@ class UnblockOutcome(msgspec.Struct, frozen=True):
 class Unblock(Order[UnblockOutcome], frozen=True, tag="unblock"):
     """Unblock an IP address."""
 
+    is_change = True
+
     address: str
     """IP address."""
 
@@ -187,6 +191,8 @@ class ClearedCallers(msgspec.Struct, frozen=True):
 
 class ClearBlacklist(Order[ClearedCallers], frozen=True, tag="clear_blacklist"):
     """Take a calling number off the dynamic blacklist; None = all."""
+
+    is_change = True
 
     number: str | None = None
     """Calling number; None = all."""

@@ -107,6 +107,30 @@ async def test_a_change_is_made_and_its_answer_says_that_the_switch_does_not_ans
     assert (blocked.status, "no answer in time" in blocked.json["untold"]) == (200, True)
 
 
+@pytest.mark.usefixtures("mute")
+async def test_an_order_that_the_switch_has_and_does_not_answer_may_be_carried_out_and_is_not_to_be_sent_again(
+    site: Site,
+) -> None:
+    for method, path, body in (
+        ("POST", "/calls/hangup?confirm=true", {"account": "acme"}),
+        ("DELETE", "/registrations/8001", None),
+    ):
+        lost = await site.ask(method, path, body)
+        assert (lost.status, lost.json["code"], lost.header("retry-after")) == (504, "outcome_unknown", []), (
+            lost.content
+        )
+    assert [(each["action"], each["subject"]) for each in (await site.ask("GET", "/audit")).json["items"]] == [
+        ("HangUp", "acme")
+    ]
+    seen = await site.ask("GET", "/calls")
+    assert (seen.status, seen.json["code"], seen.header("retry-after")) == (503, "daemon_unreachable", ["5"])
+
+
+async def test_an_order_that_no_switch_gets_is_to_be_sent_again(site: Site) -> None:
+    refused = await site.ask("DELETE", "/registrations/8001")
+    assert (refused.status, refused.json["code"], refused.header("retry-after")) == (503, "no_daemon", ["5"])
+
+
 async def test_a_repeat_gets_the_refusal_of_the_switch_again_where_the_change_was_made(
     site: Site, tmp_path: Path
 ) -> None:

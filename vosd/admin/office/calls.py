@@ -24,7 +24,7 @@ from vosd.control.calls import (
     TrialStep,
     TrialUpdate,
 )
-from vosd.control.client import DaemonUnreachableError
+from vosd.control.client import AnswerLostError, DaemonUnreachableError
 from vosd.control.traces import CallSought, FollowCalls, TraceUpdate
 from vosd.obs.traced import TracedCall
 
@@ -147,6 +147,7 @@ async def hang_up(office: Office, who: Principal, order: HangUp) -> Done[HangupO
         OrderError: no calls are selected.
         OperatorsOnlyError: an agent orders it.
         NotRunningError, TooManyCallsError: none was ended.
+        AnswerLostError: it is not known whether they were ended; the audit has the line.
         DaemonUnreachableError, DaemonRefusedError: the switch does not answer, or knows no such name.
     """
     selection = order.selection
@@ -157,7 +158,12 @@ async def hang_up(office: Office, who: Principal, order: HangUp) -> Done[HangupO
         if value == "":  # an empty prefix would match every call
             raise OrderError(name, "is empty and chooses no calls")
     names_one = selection.call_id is not None
-    outcome = await office.switch.ask(Hangup(selection, None if order.ends_many and not names_one else 1))
+    subject = next(str(value) for value in given.values())
+    try:
+        outcome = await office.switch.ask(Hangup(selection, None if order.ends_many and not names_one else 1))
+    except AnswerLostError:
+        await office.noted(None, who, order, subject)
+        raise
     if outcome.fitting > outcome.ended:
         message = (
             f"{outcome.fitting} calls begin with {selection.call_id} and none was ended; say more of the id"
@@ -169,7 +175,7 @@ async def hang_up(office: Office, who: Principal, order: HangUp) -> Done[HangupO
         if names_one:
             raise NotRunningError(f"call {selection.call_id} is not running; vosd calls lists those that are")
         return Done(outcome)
-    return await office.noted(outcome, who, order, next(str(value) for value in given.values()))
+    return await office.noted(outcome, who, order, subject)
 
 
 @needs(Permission.CALLS_TEST)
