@@ -33,9 +33,9 @@ SAYERS: Final = frozenset(
     {
         "AccessDecision", "Advice", "BulkMistake", "ControlFailure", "FoundRows", "FromText", "LeftOut", "Loss",
         "MissingOfMonth", "Mistake", "PartnerOutcome", "PriceExplanation", "Refusal", "SuccessorReport",
-        "SwitchReadiness", "TrialStep", "Unanswered", "_Unreadable", "_bad", "_choice", "_failed", "_note_away",
-        "_of_seconds", "_outdated", "_proof", "_refuse", "_replacements", "_text", "_texts", "because", "gap", "note",
-        "problem", "unknown",
+        "SwitchReadiness", "TakenChange", "TrialStep", "Unanswered", "_Unreadable", "_bad", "_choice", "_failed",
+        "_note_away", "_of_seconds", "_outdated", "_proof", "_refuse", "_replacements", "_text", "_texts", "because",
+        "gap", "note", "problem", "unknown",
     }
 )  # fmt: skip
 """Calls that say what they are given."""

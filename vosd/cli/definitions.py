@@ -11,7 +11,7 @@ import msgspec
 from vosd.cdr.columns import iso_utc
 from vosd.cli import output
 from vosd.cli.arguments import AMOUNT, COMING, FOR_PEOPLE, limit_option, operator_option
-from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
+from vosd.cli.command import DaemonAwayError, Family, Invocation, OperationError, json_option, pass_invocation
 from vosd.cli.office import in_office, principal
 from vosd.cli.output import ScreenColumn
 
@@ -388,9 +388,7 @@ def change_objects(
     """Carry out the order that ``make`` makes of the terms, and show what it changes."""
     who, order = principal(operator), make(is_trial=is_dry, is_confirmed=yes, **terms)
     changed = in_office(invocation, lambda office: act(office, who, order))
-    if changed.untold:
-        output.remark(changed.untold)
-    elif changed.in_force is False:
+    if changed.in_force is False and not changed.untold:
         output.remark("no switch runs: the change holds from its next start")
     for warning in changed.warnings:
         output.remark(warning)
@@ -402,6 +400,8 @@ def change_objects(
         output.document(document)
     else:
         _show(changed)
+    if changed.untold:
+        raise DaemonAwayError(f"stored, but the running switch has not taken it yet: {changed.untold}")
 
 
 def _show(changed: "ChangedObjects") -> None:

@@ -14,10 +14,11 @@ import { Confirm } from "../parts/confirm";
 import { Facts, Page } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
 import { type Column, Table } from "../parts/table";
-import { LastDone, useSay } from "../parts/trial";
+import { LastDone, untoldOf, useSay } from "../parts/trial";
 import { useUnsaved } from "../parts/unsaved";
 import { Moment, Money, State, useStateWord, Value } from "../parts/values";
 import { useMay, useSession } from "../session";
+import { useServerText } from "../text/meanings";
 import { Tree } from "./call";
 import { transfer, transferBack } from "./payments";
 
@@ -310,6 +311,7 @@ const textOf = ({ type, amount, memo }: Entered) => JSON.stringify([type, amount
 /** A payment in two steps: what is entered, then what will be booked. The key has a repeat book it once. */
 function Pay({ account, currency }: { account: string; currency: string }) {
   const { t } = useTranslation();
+  const inLanguage = useServerText();
   const queries = useQueryClient();
   const orders = useOrders();
   const { account: own } = useSession();
@@ -318,6 +320,7 @@ function Pay({ account, currency }: { account: string; currency: string }) {
   const opener = useRef<HTMLButtonElement>(null);
   const [asks, setAsks] = useState(false);
   const [said, setSaid] = useState("");
+  const [untold, setUntold] = useState("");
   const unsaved = useUnsaved(Boolean(entered?.amount || entered?.memo));
   const book = useMutation({
     mutationFn: (wanted: Entered) =>
@@ -338,6 +341,7 @@ function Pay({ account, currency }: { account: string; currency: string }) {
         ? t("customer.booked", { amount: amount(String(receipt.amount)), after: amount(String(receipt.after)) })
         : t("customer.waiting");
       setSaid(orders.isRepeat ? t("act.repeated", { said: booked }) : booked);
+      setUntold(untoldOf(done));
       setAsks(false);
       setEntered(null);
       void queries.invalidateQueries();
@@ -350,8 +354,9 @@ function Pay({ account, currency }: { account: string; currency: string }) {
   return (
     <>
       {said && (
-        <Alert variant="outline" color="green" p={4} role="status">
+        <Alert variant="outline" color={untold ? "orange" : "green"} p={4} role="status">
           {said}
+          {untold && <p>{t("change.untold", { why: inLanguage(untold) })}</p>}
         </Alert>
       )}
       <Button ref={opener} size="xs" onClick={() => setEntered(NOTHING)}>

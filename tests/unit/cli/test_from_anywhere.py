@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from click.testing import CliRunner, Result
 from doubles.fake_switch import FakeSwitch
 from doubles.migrated import migrated
 
+from vosd.admin.office import definitions
 from vosd.cli.main import main
 from vosd.config.places import installation_of, recorded_in
 from vosd.control.calls import ListCalls
@@ -126,6 +128,20 @@ def stored_account(directory: Path) -> Path:
     file = directory / "stored-account.yaml"
     file.write_text("{id: stored, overdraft_limit: '5'}\n")
     return file
+
+
+def test_a_change_that_the_switch_does_not_answer_is_made_and_ends_with_exit_code_4(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for limit in ("_STATUS_S", "_RELOAD_S"):
+        monkeypatch.setattr(definitions, limit, 0.1)
+    with socket.socket(socket.AF_UNIX) as mute:
+        mute.bind(str(tree / "var" / "vosd.sock"))
+        mute.listen()
+        words = ["definitions", "set", "accounts", "stored", "--file", str(stored_account(tree)), "--yes", "--json"]
+        done = CliRunner().invoke(main, words)
+    assert (done.exit_code, json.loads(done.stdout)["in_force"]) == (4, False)
+    assert "stored, but the running switch has not taken it yet: it takes the change when it works again" in done.stderr
 
 
 class TestTwoConfigurationsWithTheSameRelativePaths:

@@ -816,8 +816,12 @@ async def taken(
         message = f"the change is in the database, and the running switch does not take it:\n{reasons}"
         raise NotTakenError(message) from refused
     except DaemonUnreachableError as error:
-        untold = f"the change is in the database; a running switch reads it within a second of its own accord; {error}"
-        return TakenChange(in_force=False, warnings=[], untold=untold)
+        return TakenChange(
+            in_force=False,
+            warnings=[],
+            untold="it takes the change when it works again, or refuses it, as where it ends what running calls use"
+            f" (then vosd reload --yes): {error}",
+        )
     if outcome is None:
         return TakenChange(in_force=False, warnings=[])
     names = [text for each in versions for text in (f"{each.kind} {each.name} (", f"{each.kind}[{each.name}]")]
