@@ -964,6 +964,15 @@ async def test_the_agent_that_sold_the_calls_issues_the_invoice_whatever_is_conf
         assert (await site.listed(account="shop"))[0].issuer == issuer
 
 
+async def test_calls_that_were_booked_late_alone_are_invoiced_by_the_agent_that_sold_them(site: Site) -> None:
+    books = SqlBooks(site.database)
+    await books.book([sold_by("second", 1, at("2026-10-05"))])
+    assert (await site.run("2026-10", "2026-11-02"))["shop"].outcome is InvoiceOutcome.ISSUED
+    await books.book([sold_by("second", 2, at("2026-10-06"))])
+    assert (await site.run("2026-11", "2026-12-02"))["shop"].outcome is InvoiceOutcome.ISSUED
+    assert [each.issuer for each in await site.listed(account="shop")] == ["second", "second"]
+
+
 async def test_the_agent_that_has_issued_an_invoice_sees_it_and_the_next_agent_of_the_account_does_not(
     database: Database,
 ) -> None:

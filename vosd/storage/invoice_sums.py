@@ -95,7 +95,7 @@ class InvoicedPart(NamedTuple):
     sellers: Sequence[str]
     """Agents that sold the calls of the period, and were charged for them; the one of the latest call last.
 
-    An empty name is the installation.
+    An empty name is the installation. Where no call is of the period, it is the agent of the latest one booked late.
     """
     part: LedgerPart
 
@@ -172,6 +172,8 @@ async def read_invoiced(
         )
         earliest = await connection.scalar(skipped) if begin.until < since else None
         sellers = await _sellers(connection, and_(within, _entry.created_at >= since))
+        if not sellers:
+            sellers = (await _sellers(connection, within))[-1:]
     return InvoicedPart(
         begin,
         end_seq,

@@ -268,13 +268,16 @@ class SqlLedger:
         return found
 
     async def last_payments(self, moment: int) -> dict[str, tuple[int, Decimal]]:
-        """Return date (UTC milliseconds) and amount of the last payment of each account before a moment."""
+        """Return date (UTC milliseconds) and amount of the last payment of each account before a moment.
+
+        One below zero, which takes a payment back, is none.
+        """
         found: dict[str, tuple[int, Decimal]] = {}
         async for names in self._accounts(None):
             own = _entry.account.in_(names), _entry.kind == EntryKind.PAYMENT.value, _entry.created_at < moment
             last = (
                 select(_entry.account, func.max(_entry.seq).label("seq"))
-                .where(*own)
+                .where(*own, _entry.amount > ZERO)
                 .group_by(_entry.account)
                 .subquery()
             )
