@@ -28,7 +28,7 @@ def with_named_groups(merged: Merged) -> Merged:
 def check_groups(merged: Merged, problems: ProblemList) -> None:
     """Check that gateway groups have members which exist, and that none has the name of a routing gateway."""
     for name, group in merged.gateway_groups.sound.items():
-        if not group.value.gateways:
+        if not group.value.gateways and not merged.routing_gateways.broken:  # which may be those that name it
             problems.error(*group.at("gateways"), "at least one routing gateway")
         for member in sorted(group.value.gateways):
             merged.routing_gateways.find(member, group, "gateways", problems)

@@ -166,14 +166,6 @@ class VerbDirectory(Family):
         self._summaries = summaries
         self._not_built = not_built
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the verb; one of a capability that does not exist yet is wrong usage that says so."""
-        if args and args[0] in self._not_built:
-            ctx.fail(f"vosd {args[0]} is not built yet")
-        return super().resolve_command(ctx, args)
-
     def list_commands(self, _ctx: click.Context) -> list[str]:
         """List the verbs in the order of the table: the most frequently used first."""
         return list(self._table)
@@ -185,8 +177,13 @@ class VerbDirectory(Family):
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 
-    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return the verb; None if it does not exist."""
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return the verb; None if it does not exist.
+
+        One of a capability that does not exist yet is wrong usage that says so.
+        """
+        if cmd_name in self._not_built:
+            ctx.fail(f"vosd {cmd_name} is not built yet")
         place = self._table.get(cmd_name)
         if place is None:
             return None

@@ -65,6 +65,9 @@ def test_a_routing_gateway_may_name_its_groups_as_groups_name_their_gateways(sit
     assert catalogue.gateway_groups["pair"].gateways == {"carrier"}
     (problem,) = site.errors(text.replace("groups: [pair, rest]", "groups: [pear, pair]"))
     assert "routing_gateways[carrier].groups: value 'pear': expected the name of a gateway group" in problem
+    text = text.replace("groups: [pair, rest], ", "groups: pair, ").replace("gateways: carrier", "gateways: [carrier]")
+    (problem,) = site.errors(text.replace("groups: pair, ", "groups: pair, max_concurrent: x, "))
+    assert "routing_gateways[carrier].max_concurrent" in problem
 
 
 def test_a_plan_and_its_routes_name_the_gateways_of_a_group(site):

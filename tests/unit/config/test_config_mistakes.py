@@ -96,6 +96,8 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one(site, text, error):
         ("sip: {qos: x}", "qos"),
         ("accounts: [{id: a, packages: b}]", "packages"),
         ("routing_gateways: [{name: a, account: b, address: 192.0.2.1, health: 5}]", "health"),
+        ("mapping_gateways: [{name: a, account: b, groups: x}]", "groups"),
+        ("mapping_gateways: [{name: a, account: b, tls: {certificate: x, key: y}}]", "tls"),
         ("rate_groups: [{name: a, equivalent_time: yes}]", "equivalent_time"),
     ],
 )
@@ -107,6 +109,10 @@ def test_a_key_of_a_later_capability_is_an_error_that_says_so(site, text, key):
     ("text", "what"),
     [
         ("accounts: [{id: a, type: card}]", "'card'"),
+        (
+            "routing_gateways: [{name: a, account: b, address: 192.0.2.1, tls: {certificate: x, key: y, name: z}}]",
+            "a certificate of its own instead of a name in sip.tls.identities",
+        ),
     ],
 )  # fmt: skip
 def test_a_value_of_a_later_capability_is_an_error_that_says_so(site, text, what):

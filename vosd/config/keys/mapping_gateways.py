@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, model_validator
 
 from vosd.base.margin import LossGuard
 from vosd.base.nat import Nat
-from vosd.config.keys import names_of_vos3000
+from vosd.config.keys import later, names_of_vos3000
 from vosd.config.keys.declared import DeclaredKeys
 from vosd.config.keys.dynamic_blacklist import DynamicBlacklistKeys
 from vosd.config.keys.media import TrunkMediaKeys
@@ -135,6 +135,7 @@ class MappingGatewayKeys(DeclaredKeys):
     declared_by: ClassVar[tuple[type[Struct], ...]] = (MappingGateway, CallerDialect, IncomingNumbers)
     shared: ClassVar[tuple[type[Keys], ...]] = (IncomingNumberKeys, TrunkMediaKeys)
     names_elsewhere: ClassVar[Renamed] = {**renamed(names_of_vos3000.MAPPING_GATEWAY), "prefixes": ("callee_allow",)}
+    not_built: ClassVar[frozenset[str]] = later.MAPPING_GATEWAY
     apart: ClassVar[Mapping[str, str]] = TEMPLATE_KEY
 
     @model_validator(mode="after")

@@ -28,6 +28,7 @@ from vosd.config.reader.codes import counted_as, q850
 from vosd.config.reader.fields import (
     FromText,
     KeyProblemError,
+    NotBuiltYetError,
     choice,
     end_after_begin,
     end_of_validity,
@@ -65,6 +66,12 @@ def protection() -> FromText:
     return FromText("no, yes, or seconds from 0.05 to 600, with at most 3 decimals", read)
 
 
+def _no_own_certificate(value: object) -> object:
+    if isinstance(value, dict):
+        raise NotBuiltYetError("a certificate of its own instead of a name in sip.tls.identities")
+    return value
+
+
 class RoutingGatewayKeys(DeclaredKeys):
     """A vendor's trunk: where calls go."""
 
@@ -93,7 +100,7 @@ class RoutingGatewayKeys(DeclaredKeys):
     Port 5060, 5061 for tls. A name without port is looked up by RFC 3263 (NAPTR, SRV, addresses), a name with a port
     by its addresses only. Can be left out beside ``register``: then calls go to the registrar; and beside ``dynamic``.
     """
-    tls: Annotated[str, object_name()] = ""
+    tls: Annotated[str, object_name(), BeforeValidator(_no_own_certificate)] = ""
     """An identity of ``sip.tls.identities``: our certificate for its TLS connections, and what its own must be.
     Default: those of ``sip.tls``."""
     spread: Annotated[bool, switch()] = False
