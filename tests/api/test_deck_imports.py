@@ -104,7 +104,7 @@ def test_a_number_is_looked_up_in_every_rate_group(decks: Api) -> None:
     def prices(query: str) -> dict[str, Any]:
         found = decks.ask("GET", f"/rates/lookup?number={query}")
         assert found.status == 200, found.content
-        return {each["rate_group"]: each for each in found.json}
+        return {each["rate_group"]: each for each in found.json["items"]}
 
     assert prices("4420")["buy"] == {
         "rate_group": "buy", "rates_from": "deck", "currency": "USD", "prefix": "44", "area": "United Kingdom",
