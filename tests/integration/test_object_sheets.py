@@ -148,11 +148,6 @@ def test_what_cannot_be_read_is_named_with_line_column_and_value(
     assert refused(installation, file)[0].replace(file, "F").startswith(said)
 
 
-def test_a_line_without_the_empty_cells_at_its_end_is_read(installation: Installation) -> None:
-    file = sheet(installation, HEADER.replace("\n", ",Note,Other\n"), NORTH, SOUTH.replace("\n", ",x\n"))
-    assert [each["account"] for each in imported(installation, file)["balances"]] == ["north", "south"]
-
-
 def test_rows_in_a_cell_of_a_column_that_is_not_read_are_refused(installation: Installation) -> None:
     rows = (NORTH.replace("\n", ',"x\n'), AGAIN.replace("\n", ",\n"), SOUTH.replace("\n", ',19"\n'))
     file = sheet(installation, HEADER.replace("\n", ",Note\n"), *rows)

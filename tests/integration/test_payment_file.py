@@ -40,13 +40,6 @@ def test_payments_of_a_bank_file_are_checked_together_and_booked_once(installati
     assert "booked before: 1, 1234.50 USD" in installation.vosd(*words).stdout
 
 
-def test_a_row_without_the_empty_cells_at_its_end_is_booked(installation: Installation) -> None:
-    file = installation.config.with_name("bank.csv")
-    file.write_text("account,amount,reference,note,other\ncustomer-1,5,a\ncustomer-1,6,b,\n")
-    booked = installation.document("payment", "import", str(file), "--operator", "ann")
-    assert [each["amount"] for each in booked] == ["5.00", "6.00"]
-
-
 @pytest.mark.parametrize(
     ("lines", "said"),
     [

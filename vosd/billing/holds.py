@@ -17,7 +17,7 @@ from vosd.base.money import ZERO, format_amount
 from vosd.billing.destinations import DestinationUse
 from vosd.billing.rater import longest_within, total_at
 from vosd.billing.rates import AppliedRate
-from vosd.billing.spending import Spending
+from vosd.billing.spending import Spending, SpendPeriod
 
 SHORTEST_STEP_S: Final = 5
 """Running calls are granted at least so much more at a time, while there is money for it."""
@@ -86,13 +86,19 @@ class AccountHold(msgspec.Struct, eq=False, gc=False):
     use: DestinationUse | None = None
     """Use of a class of destinations in which the amount counts while the call runs; None = no class has limits."""
 
-    def used_before(self, ago_ms: int) -> Decimal:
-        """Return what the call had cost at least, so many milliseconds ago.
+    left_out: dict[SpendPeriod, Decimal] | None = None
+    """Its cost when the present hour and day began, which spend limits leave out; None = nothing."""
+
+    def leave_out(self, per: SpendPeriod, ago_ms: int) -> Decimal:
+        """Return what the call had cost so many milliseconds ago, when the present period began, and keep it.
 
         More seconds are granted when those before are over, at most ``advance_s``, so all others are over.
         """
         over_s = self.granted_s - self.advance_s - max(0, -(-ago_ms // 1_000))
-        return min(self.amount, total_at(self.applied, over_s)) if over_s > 0 else ZERO
+        amount = min(self.amount, total_at(self.applied, over_s)) if over_s > 0 else ZERO
+        if amount or self.left_out is not None:
+            self.left_out = {**(self.left_out or {}), per: amount}
+        return amount
 
 
 class CreditSnapshot(msgspec.Struct, frozen=True, array_like=True):
@@ -290,14 +296,15 @@ class AccountCredit:
             self._bound += amount
             self._settle_limit()
         hold = AccountHold(self, applied, amount, granted_s, advance_s, lead_s)
-        self._holds.add(hold)
-        if self.spending is not None:
-            self.spending.resumed(hold.used_before)
+        if not self._is_trial:
+            self._holds.add(hold)
+            if self.spending is not None:
+                self.spending.resumed(hold.leave_out)
         return hold
 
-    def used_before(self, ago_ms: int) -> Decimal:
-        """Return what running calls had cost at least, so many milliseconds ago."""
-        return sum((each.used_before(ago_ms) for each in self._holds), ZERO)
+    def leave_out(self, per: SpendPeriod, ago_ms: int) -> Decimal:
+        """Return what running calls had cost so many milliseconds ago, when the present period began; holds keep it."""
+        return sum((each.leave_out(per, ago_ms) for each in self._holds), ZERO)
 
     def reach(self, hold: AccountHold, target_s: int) -> int:
         """Return up to when the account grants a hold, at most to ``target_s``; nothing is changed.
@@ -347,6 +354,8 @@ class AccountCredit:
         self._reserved -= hold.amount
         if hold.use is not None:
             hold.use.held -= hold.amount
+        if self.spending is not None:
+            self.spending.closing(hold.left_out)
 
     def post(self, amount: Decimal, ended_at: int | None = None) -> None:
         """Add a signed amount that a call will book: a charge or a vendor's cost, both negative.

@@ -4,7 +4,7 @@ What ended calls have cost counts in the period in which they end; what running 
 A call that is there when a period begins counts without what it had cost by then.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -46,7 +46,11 @@ class SpendLimit(msgspec.Struct, frozen=True):
     action: SpendAction
 
 
-def _none_ran(_ago_ms: int) -> Decimal:
+LeaveOut = Callable[[SpendPeriod, int], Decimal]
+"""Returns what calls had cost when a period began, so many milliseconds ago; their holds keep it."""
+
+
+def _none_ran(_per: SpendPeriod, _ago_ms: int) -> Decimal:
     return ZERO
 
 
@@ -56,13 +60,14 @@ class Spending:
     __slots__ = (
         "_before",
         "_bounds",
+        "_closing",
         "_earlier",
+        "_leave_out",
         "_limits",
         "_looked_at",
         "_refusing",
         "_reported",
         "_spent",
-        "_used_before",
         "_zone",
     )
 
@@ -71,12 +76,9 @@ class Spending:
         limits: Sequence[SpendLimit],
         zone: str,
         wall_ms: int,
-        used_before: Callable[[int], Decimal] = _none_ran,
+        leave_out: LeaveOut = _none_ran,
     ) -> None:
-        """``zone`` is the time zone in which days begin.
-
-        ``used_before`` returns what running calls had cost at least, so many milliseconds ago.
-        """
+        """``zone`` is the time zone in which days begin; ``leave_out`` is about all running calls."""
         self._limits = tuple(limits)
         self._zone = ZoneInfo(zone)
         self._spent = dict.fromkeys(SpendPeriod, ZERO)
@@ -84,11 +86,13 @@ class Spending:
         """Begin and end of the present hour and day."""
         self._before: dict[SpendPeriod, tuple[_Bounds, Decimal, Decimal]] = {}
         """The hour and day before, what was spent in them, and what of it was of earlier ones."""
-        self._used_before = used_before
+        self._leave_out = leave_out
         self._looked_at = wall_ms
         """When periods were last begun anew if they had ended, UTC milliseconds."""
-        self._earlier = {per: used_before(wall_ms - self.began(per)) for per in SpendPeriod}
-        """Cost of running calls before the present hour and day began."""
+        self._earlier = self._earlier_at(wall_ms)
+        """Cost of calls before the present hour and day began."""
+        self._closing: Mapping[SpendPeriod, Decimal] | None = None
+        """Amounts that were left out for the call that has just ended, whose cost follows if it has any."""
         self._reported: set[SpendLimit] = set()
         """Limits that were reached in their present period."""
         self._refusing: set[SpendLimit] = set()
@@ -102,6 +106,7 @@ class Spending:
         if self._zone.key != zone:
             self._zone = ZoneInfo(zone)
             self._bounds = {per: self._bounds_at(per, wall_ms) for per in SpendPeriod}
+            self._earlier = self._earlier_at(wall_ms)
 
     def began(self, per: SpendPeriod) -> int:
         """Return when the present period began (UTC milliseconds)."""
@@ -121,22 +126,33 @@ class Spending:
             if wall_ms >= end_ms:
                 self._before[per] = present, self._spent[per], self._earlier[per]
                 self._spent[per] = ZERO
-                self._earlier[per] = self._used_before(wall_ms - self.began(per))
+                self._earlier[per] = self._leave_out(per, wall_ms - self.began(per))
                 self._reported = {limit for limit in self._reported if limit.per is not per}
             elif per in self._before and self._before[per][0] == self._bounds[per]:
                 _, spent, self._earlier[per] = self._before.pop(per)
                 self._spent[per] += spent  # the clock was ahead: the period before goes on
 
-    def resumed(self, used_before: Callable[[int], Decimal]) -> None:
+    def resumed(self, leave_out: LeaveOut) -> None:
         """Leave out what a call of before a restart had cost before the present periods began."""
         for per in SpendPeriod:
-            self._earlier[per] += used_before(self._looked_at - self.began(per))
+            self._earlier[per] += leave_out(per, self._looked_at - self.began(per))
+
+    def closing(self, left_out: Mapping[SpendPeriod, Decimal] | None) -> None:
+        """Leave out nothing of a call any more, which has ended; ``ended`` follows if it has cost anything."""
+        for per, amount in (left_out or {}).items():
+            self._earlier[per] -= amount
+        self._closing = left_out
 
     def ended(self, amount: Decimal, at_ms: int | None = None) -> None:
-        """Count what a call has cost that ended at a moment, in the present periods that had begun; None = now."""
+        """Count what a call has cost that ended at a moment, in the present periods that had begun; None = now.
+
+        What was left out while it ran stays so, but no more than it has cost: the dearest that it could be was held.
+        """
+        left_out, self._closing = self._closing or {}, None
         for per in SpendPeriod:
             if at_ms is None or at_ms >= self._bounds[per][0]:
                 self._spent[per] += amount
+                self._earlier[per] += min(left_out.get(per, ZERO), amount)
 
     def add(self, amount: Decimal, per: SpendPeriod) -> None:
         """Count what calls have cost that ended in the present hour or day."""
@@ -191,6 +207,9 @@ class Spending:
     def _cost(self, per: SpendPeriod, reserved: Decimal) -> Decimal:
         """Return what calls have cost in the present period, with what running ones may."""
         return self._spent[per] + reserved - self._earlier[per]
+
+    def _earlier_at(self, wall_ms: int) -> dict[SpendPeriod, Decimal]:
+        return {per: self._leave_out(per, wall_ms - self.began(per)) for per in SpendPeriod}
 
     def _bounds_at(self, per: SpendPeriod, wall_ms: int) -> _Bounds:
         """Return when the period begins in which ``wall_ms`` lies, and when it ends."""

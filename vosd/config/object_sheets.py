@@ -207,7 +207,7 @@ class _SheetReading:
         if not any(map(str.strip, line.cells)):
             return
         place = SourceLine(str(self._path), line.number)
-        if not max(self._at.values()) < len(line.cells) <= self._width:  # spreadsheets leave out empty cells at the end
+        if len(line.cells) != self._width:  # a balance of 1,250.50 without quotes may be one more cell
             self._problems.error(place, "", f"{self._width} cells, as the header has, not {len(line.cells)}")
             return
         cells = {title: line.cells[at].strip() for title, at in self._at.items()}

@@ -251,9 +251,9 @@ def _search_named(
             left.append(LeftOut(gateway, Cause.PLAN, _NOT_OF_PLAN))
             continue
         found = _examine(candidate, named, occupancy, rests, vendors)
-        is_busy = is_busy or (isinstance(found, LeftOut) and _is_busy(found, request))
         if request.looks_ahead and isinstance(found, LeftOut) and found.cause in OF_ROOM:
-            found = _examine(candidate, named, _BOUNDLESS, rests, vendors)
+            found = _examine(candidate, named, _BOUNDLESS, rests, vendors)  # its room is judged in its turn
+        is_busy = is_busy or (isinstance(found, LeftOut) and _is_busy(found, request))
         if isinstance(found, LeftOut):
             left.append(found)
         elif found.is_last_resort:

@@ -158,6 +158,19 @@ def test_an_offline_gateway_that_is_full_while_the_phones_ring_takes_the_call_if
     assert before.is_over
 
 
+def test_a_phone_that_was_busy_before_its_turn_keeps_no_call_from_the_offline_gateway():
+    """The first phone rings at all its places, so those that follow are found before their turn."""
+    known = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0), VOICEMAIL]
+    desks = [phone("447001", ring=RingOrder.TOGETHER), phone("447002", offline_gateway="vm", max_concurrent=1)]
+    scene = Scene(catalogue(known, phones=desks, dids=[Did(NUMBER, "acme", phones=OF_TWO)]))
+    ringing(scene, *OF_TWO, script=SILENT)
+    before = scene.caller.call("447002", Intent(cancel_after_ms=2_000))
+    scene.wire.run_for(100)
+    assert called(scene).final == 200
+    assert before.is_over
+    assert scene.vendors[1].calls != []
+
+
 def test_what_is_left_of_the_search_outlives_a_restart():
     """Which phones were reached, and the offline gateway."""
     for script, final in ((SILENT, 200), (refuses(486), 486)):

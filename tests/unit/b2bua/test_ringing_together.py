@@ -199,7 +199,7 @@ def test_a_refusal_for_all_places_of_a_phone_leads_to_the_next_phone_of_a_number
 @pytest.mark.parametrize(("count", "calls"), [(25, 0), (12, 1)], ids=["more phones", "an offline gateway"])
 def test_phones_that_ring_together_are_one_attempt_of_a_search(count, calls):
     names = [str(7_000 + index) for index in range(count)]
-    known = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
+    known = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0, allow_unrated=True)]
     did = Did(NUMBER, "acme", phones=tuple(names), ring=RingOrder.TOGETHER)
     scene = Scene(catalogue(known, phones=[phone(name, offline_gateway="vendor-0") for name in names], dids=[did]))
     for index, name in enumerate(names):

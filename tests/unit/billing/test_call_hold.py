@@ -70,6 +70,7 @@ def test_a_hold_that_is_only_tried_leaves_no_account_in_memory():
     for _ in range(10):
         assert call.could_join(carrier, HALF_A_CENT, 60, ("carrier", HALF_A_CENT))
         assert isinstance(carrier.copied().hold(HALF_A_CENT, 60, HOUR), AccountHold)
+        assert isinstance(carrier.copied().resume(HALF_A_CENT, Decimal(0), HOUR), AccountHold)
     assert accounts() == before
     assert (carrier.reserved, len(call.vendors), call.vendors[0].is_open) == (Decimal("0.30"), 1, True)
 

@@ -24,7 +24,7 @@ NOW = ms("2026-03-28T10:59:30")
 
 def limited(amount: str, action: SpendAction, per: SpendPeriod = HOUR, limit: str | None = None) -> AccountCredit:
     acme = AccountCredit("acme", None if limit is None else Decimal(limit), Decimal(0))
-    acme.spending = Spending([SpendLimit(per, Decimal(amount), action)], "UTC", NOW, acme.used_before)
+    acme.spending = Spending([SpendLimit(per, Decimal(amount), action)], "UTC", NOW, acme.leave_out)
     return acme
 
 
@@ -148,6 +148,36 @@ def test_calls_of_the_hour_before_refuse_no_new_call_and_count_with_their_rest_w
     assert acme.spending.parts(HOUR, acme.reserved) == (Decimal("1.60"), 0)
 
 
+@pytest.mark.parametrize(("cost", "counts"), [("9.00", "0"), ("12.00", "0.00"), ("12.60", "0.60"), (None, "0")])
+def test_no_more_is_left_out_for_a_call_than_it_has_cost(cost, counts):
+    """The dearest is held, and less may be charged: by dead_call_billing, or where sections have no cap."""
+    acme = limited("50", SpendAction.BLOCK)
+    call = talking(acme)
+    while call.granted_s < 1_260 and call.extend():
+        pass
+    acme.spending.roll(NOW + 30_000)
+    other = talking(acme, 60)
+    assert acme.spending.parts(HOUR, acme.reserved) == (0, Decimal("1.20"))
+    call.give_back()
+    if cost is not None:
+        acme.post(-Decimal(cost))
+    other.give_back()
+    acme.post(Decimal("-0.30"))
+    assert acme.spending.parts(HOUR, acme.reserved) == (Decimal(counts) + Decimal("0.30"), 0)
+
+
+def test_another_time_zone_leaves_out_what_calls_had_cost_when_its_day_began():
+    acme = limited("50", SpendAction.BLOCK, DAY)
+    acme.spending.roll(ms("2026-03-28T22:00"))
+    call = talking(acme, 20_000)
+    while call.granted_s < 7_260 and call.extend():
+        pass
+    acme.spending.roll(ms("2026-03-29T00:00"))
+    assert acme.spending.parts(DAY, acme.reserved) == (0, Decimal("0.60"))
+    acme.spending.set_limits((), "America/New_York", ms("2026-03-29T00:00"))
+    assert acme.spending.parts(DAY, acme.reserved) == (0, Decimal("72.60"))
+
+
 def test_an_hour_that_is_begun_late_leaves_out_what_calls_had_cost_when_it_began():
     acme = limited("100", SpendAction.BLOCK)
     call = talking(acme)
@@ -168,7 +198,7 @@ def test_a_call_of_before_a_restart_counts_with_what_it_costs_in_the_present_hou
 def test_a_limit_that_a_reload_sets_counts_what_running_calls_cost_in_the_present_hour():
     acme = limited("1", SpendAction.EVENT, limit="100")
     acme.resume(CENT_A_SECOND, Decimal(36), 3_600, 60)
-    later = Spending([], "UTC", NOW + 30_000 + 1_200_000, acme.used_before)
+    later = Spending([], "UTC", NOW + 30_000 + 1_200_000, acme.leave_out)
     assert later.parts(HOUR, acme.reserved) == (0, Decimal("12.60"))
 
 

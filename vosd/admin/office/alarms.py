@@ -78,8 +78,8 @@ async def confirm_alarm(office: Office, who: Principal, order: NoteAlarm) -> Don
     asked = ConfirmAlarm(
         alarm=order.alarm, by=who.recorded, subject=order.subject, note=order.note, silent_until_ms=order.until
     )
-    found = (await office.switch.ask(asked)).alarm
     subject = f"{order.alarm} {order.subject}".strip()
+    found = (await office.carried_out(office.switch.ask(asked), who, order, subject)).alarm
     if found is None:
         raise NoSuchAlarmError(f"no alarm {subject} holds; vosd alarms lists those that do")
     return await office.noted(found, who, order, subject)
@@ -106,9 +106,10 @@ async def clear_blacklist(office: Office, who: Principal, order: ClearBlacklist)
         number.strip("+ ") and number.isprintable() and len(number) <= _NUMBER_CHARACTERS_MAX
     ):
         raise OrderError("number", f"{number!r}: expected a calling number as the list shows it")
-    outcome = await office.switch.ask(order)
+    subject = number or "blacklist"
+    outcome = await office.carried_out(office.switch.ask(order), who, order, subject)
     if outcome.cleared:
-        return await office.noted(outcome, who, order, number or "blacklist")
+        return await office.noted(outcome, who, order, subject)
     if number is not None:
         raise CallerNotRefusedError(f"{number} is not on the list; vosd blacklist list shows who is")
     return Done(outcome)
@@ -131,7 +132,7 @@ async def unblock_source(office: Office, who: Principal, order: Unblock) -> Done
         DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
     """
     order = msgspec.structs.replace(order, address=_host_in(order.address))
-    outcome = await office.switch.ask(order)
+    outcome = await office.carried_out(office.switch.ask(order), who, order, order.address)
     if not outcome.unblocked:
         raise CallerNotRefusedError(f"{order.address} was not locked out; vosd unblock --list shows who is")
     return await office.noted(outcome, who, order, order.address)

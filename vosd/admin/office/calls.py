@@ -24,7 +24,7 @@ from vosd.control.calls import (
     TrialStep,
     TrialUpdate,
 )
-from vosd.control.client import AnswerLostError, DaemonUnreachableError
+from vosd.control.client import DaemonUnreachableError
 from vosd.control.traces import CallSought, FollowCalls, TraceUpdate
 from vosd.obs.traced import TracedCall
 
@@ -159,11 +159,8 @@ async def hang_up(office: Office, who: Principal, order: HangUp) -> Done[HangupO
             raise OrderError(name, "is empty and chooses no calls")
     names_one = selection.call_id is not None
     subject = next(str(value) for value in given.values())
-    try:
-        outcome = await office.switch.ask(Hangup(selection, None if order.ends_many and not names_one else 1))
-    except AnswerLostError:
-        await office.noted(None, who, order, subject)
-        raise
+    ending = office.switch.ask(Hangup(selection, None if order.ends_many and not names_one else 1))
+    outcome = await office.carried_out(ending, who, order, subject)
     if outcome.fitting > outcome.ended:
         message = (
             f"{outcome.fitting} calls begin with {selection.call_id} and none was ended; say more of the id"

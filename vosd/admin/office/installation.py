@@ -61,7 +61,8 @@ async def reload_configuration(office: Office, who: Principal, order: ReloadConf
         DaemonRefusedError: the switch does not take it; ``problems`` says why.
         DaemonUnreachableError: the switch does not answer.
     """
-    outcome = await office.switch.patient(RELOAD_S).ask(Reload(order.is_confirmed))
+    loading = office.switch.patient(RELOAD_S).ask(Reload(order.is_confirmed))
+    outcome = await office.carried_out(loading, who, order, "configuration")
     return await office.noted(outcome, who, order, "configuration")
 
 
@@ -80,7 +81,7 @@ async def restart_switch(office: Office, who: Principal, order: RestartSwitch) -
         NoSuccessorError: no successor answers.
     """
     switch = office.switch.patient(RELOAD_S)
-    pid = (await switch.ask(Restart())).pid
+    pid = (await office.carried_out(switch.ask(Restart()), who, order, "switch")).pid
     with suppress(TimeoutError):
         async with asyncio.timeout(RELOAD_S):
             while True:

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 import msgspec
@@ -11,7 +11,7 @@ from vosd.admin.office.ports import ConfiguredObjects
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import Scope, scope_of
 from vosd.base.errors import VosError
-from vosd.control.client import RunningSwitch
+from vosd.control.client import AnswerLostError, RunningSwitch
 from vosd.storage.audit_line import AuditLine
 
 if TYPE_CHECKING:
@@ -77,6 +77,20 @@ class Office:
     def audit_line(self, principal: Principal, order: msgspec.Struct, subject: str) -> AuditLine:
         """Return the line of a change, which the store writes in the transaction of the change."""
         return principal.audit_line(order, subject, self.now())
+
+    async def carried_out(
+        self, answer: Awaitable[Outcome], principal: Principal, order: msgspec.Struct, subject: str
+    ) -> Outcome:
+        """Return what the running switch answers to an order.
+
+        Where its answer is lost, the audit has the line all the same, for the order may be carried out; and the key of
+        the request is not kept, for it may not.
+        """
+        try:
+            return await answer
+        except AnswerLostError:
+            await self.noted(None, msgspec.structs.replace(principal, request=None), order, subject)
+            raise
 
     async def noted(self, outcome: Outcome, principal: Principal, order: msgspec.Struct, subject: str) -> Done[Outcome]:
         """Write the line of a change that was made outside of the database, and return the outcome of that.

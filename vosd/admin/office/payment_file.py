@@ -113,7 +113,7 @@ def read_payment_file(
     delimiter, cells = found
     faults: list[str] = []
     places = {name: cells.index(title) for name, title in columns._asdict().items() if title in cells}
-    sound = _rows(rows, delimiter, range(max(places.values()) + 1, len(cells) + 1), faults)
+    sound = _rows(rows, delimiter, len(cells), faults)
     read = list(_read(sound, places, faults, has_comma=has_decimal_comma))
     by_reference: dict[tuple[str, str], int] = {}
     for each in read:
@@ -127,18 +127,16 @@ def read_payment_file(
     return read
 
 
-def _rows(lines: Iterator[str], delimiter: str, widths: range, faults: list[str]) -> Iterator[tuple[int, list[str]]]:
+def _rows(lines: Iterator[str], delimiter: str, width: int, faults: list[str]) -> Iterator[tuple[int, list[str]]]:
     """Yield the rows behind the header, each with the number of its first line.
 
-    Spreadsheets leave out empty cells at the end, so a row may be shorter than the header, but has the columns that are
-    read. One of another width may have an amount with a separator and no quotes: its cells are not where they belong.
+    A row of another width may have an amount with a separator and no quotes: its cells are not where they belong.
     """
-    width = widths[-1]
     reader, line = csv.reader(lines, delimiter=delimiter, strict=True), 2
     try:
         for row in reader:
             if any(cell.strip() for cell in row):
-                if len(row) not in widths:
+                if len(row) != width:
                     faults.append(f"line {line}: {len(row)} cells, not {width} as in the header")
                 elif has_joined_rows(row, delimiter, width):
                     faults.append(f"line {line}: a cell of several lines: is a quotation mark missing?")

@@ -70,7 +70,7 @@ async def forget_registration(
         NotRegisteredError: it is not registered.
         DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
     """
-    outcome = await office.switch.ask(order)
+    outcome = await office.carried_out(office.switch.ask(order), who, order, order.name)
     if not outcome.bindings:
         raise NotRegisteredError(f"{order.name} is not registered with the switch; vosd registrations lists who is")
     return await office.noted(outcome, who, order, order.name)

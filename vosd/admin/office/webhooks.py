@@ -31,7 +31,7 @@ async def replay_dead_letters(office: Office, who: Principal, order: ReplayDeadL
     Raises:
         DaemonUnreachableError, DaemonRefusedError: the switch does not answer, or has no such receiver.
     """
-    outcome = await office.switch.ask(order)
+    outcome = await office.carried_out(office.switch.ask(order), who, order, order.receiver)
     if not outcome.replayed:
         return Done(outcome)
     return await office.noted(outcome, who, order, order.receiver)

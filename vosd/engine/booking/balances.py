@@ -171,7 +171,7 @@ class Balances(Counting):
             if last.currency is not None:
                 self._currencies[name] = last.currency
             if account.spend_limits:
-                credit.spending = Spending(account.spend_limits, account.timezone, wall_ms, credit.used_before)
+                credit.spending = Spending(account.spend_limits, account.timezone, wall_ms, credit.leave_out)
                 self._limited.add(name)
 
     async def adopt_anew(self, accounts: Mapping[str, Account], in_calls: Callable[[], Collection[str]]) -> None:
@@ -231,7 +231,7 @@ class Balances(Counting):
         credit, wall_ms = self._credit(account.id), self._clock.now().wall
         spending = credit.spending
         if spending is None:
-            spending = credit.spending = Spending((), account.timezone, wall_ms, credit.used_before)
+            spending = credit.spending = Spending((), account.timezone, wall_ms, credit.leave_out)
             counting.append(credit)
         elif account.id in self._limited and account.id not in self._partly_counted:
             return []
