@@ -87,7 +87,7 @@ class AccountHold(msgspec.Struct, eq=False, gc=False):
     """Use of a class of destinations in which the amount counts while the call runs; None = no class has limits."""
 
     left_out: dict[SpendPeriod, Decimal] | None = None
-    """Its cost when the present hour and day began, which spend limits leave out; None = nothing."""
+    """Cost when the present hour and day began, which spend limits leave out; None = nothing."""
 
     def leave_out(self, per: SpendPeriod, ago_ms: int) -> Decimal:
         """Return what the call had cost so many milliseconds ago, when the present period began, and keep it.
