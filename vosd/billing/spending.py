@@ -152,7 +152,8 @@ class Spending:
         for per in SpendPeriod:
             if at_ms is None or at_ms >= self._bounds[per][0]:
                 self._spent[per] += amount
-                self._earlier[per] += min(left_out.get(per, ZERO), amount)
+                if per in left_out:
+                    self._earlier[per] += min(left_out[per], amount)
 
     def add(self, amount: Decimal, per: SpendPeriod) -> None:
         """Count what calls have cost that ended in the present hour or day."""
