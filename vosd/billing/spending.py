@@ -88,7 +88,7 @@ class Spending:
         """The hour and day before, what was spent in them, and what of it was of earlier ones."""
         self._leave_out = leave_out
         self._looked_at = wall_ms
-        """When periods were last begun anew if they had ended, UTC milliseconds."""
+        """Time at which ended periods were looked for last, UTC milliseconds."""
         self._earlier = self._earlier_at(wall_ms)
         """Cost of calls before the present hour and day began."""
         self._closing: Mapping[SpendPeriod, Decimal] | None = None

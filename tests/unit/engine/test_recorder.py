@@ -161,7 +161,7 @@ async def test_the_credit_takes_the_balance_and_forgets_what_it_contains(recorde
 async def test_calls_of_one_batch_are_not_counted_twice_for_the_report_of_a_low_balance(
     recorder, journal, credits, database, booking
 ):
-    """Of 10.00, 5.70 are left behind both batches: less than 5.50 only where a batch counts twice."""
+    """Both batches leave 5.70 of 10.00: less than 5.50 only where a batch counts twice."""
     acme, reported = credits["acme"], []
     acme.lows = reported
     acme.set_terms(Decimal(10), Decimal("5.50"))

@@ -7,6 +7,7 @@ messages.
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from datetime import tzinfo
+from functools import partial
 from typing import Final, TypeVar
 
 from vosd.base.money import PLACES
@@ -301,7 +302,7 @@ class SheetReader:
             if name in terms.read_window:
                 read(name, terms.read_window[name], "a time")
             elif name in AMOUNTS and name != PRICE:
-                read(name, lambda text, name=name: terms.amount(text, name), amount)  # type: ignore[misc]
+                read(name, partial(terms.amount, name=name), amount)
             elif name not in {PREFIX, PRICE}:
                 read(name, _value, "")
         for name, forms in terms.date_forms.items():

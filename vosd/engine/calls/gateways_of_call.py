@@ -33,7 +33,10 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
     _live_call: "LiveCall"
 
     def occupy(self, next_hop: NextHop, now: Instant, *, is_counted: bool = True) -> NextHop | None:
-        """Reserve capacity of a gateway; of several attempts at one phone only the first counts for its rate limit."""
+        """Reserve capacity of a gateway; return the next hop, with its number of a pool; None = it cannot be called.
+
+        Of several attempts at one phone only the first counts for its rate limit.
+        """
         choice, address = next_hop
         live_call, gateway = self._live_call, choice.gateway
         services, call_request = live_call.services, live_call.call_request

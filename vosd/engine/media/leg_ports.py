@@ -31,7 +31,7 @@ class _Exhaustion(NamedTuple):
     is_full: bool
     """Whether nearly all ports are in use by calls; else other programs have them, or an address has none of a kind."""
     failed_at: int
-    """When a call has found no port the last time, monotonic milliseconds."""
+    """Time at which a call has found no port last, monotonic milliseconds."""
 
 
 class LegPorts:
