@@ -39,7 +39,22 @@ def test_a_switch_that_does_not_run_is_a_503_that_says_when_to_ask_again(api: Ap
 def test_an_unknown_path_and_an_unknown_method_are_told_apart(api: Api) -> None:
     assert api.ask("GET", "/nothing").json["code"] == "no_such_path"
     refused = api.ask("DELETE", "/status")
-    assert (refused.status, refused.headers["allow"]) == (405, "GET")
+    assert (refused.status, refused.headers["allow"]) == (405, "GET, HEAD")
+    refused = api.ask("HEAD", "/calls/hangup")
+    assert (refused.status, refused.headers["allow"], refused.content) == (405, "POST", b"")
+
+
+@pytest.mark.parametrize(
+    ("path", "accept"),
+    [("/health", "*/*"), ("/docs", "*/*"), ("/cdrs", "application/json"), ("/cdrs", "text/csv"), ("/none", "*/*")],
+)
+def test_head_is_answered_as_get_without_the_content(api: Api, path: str, accept: str) -> None:
+    found, head = (api.ask(method, path, headers={"Accept": accept}) for method in ("GET", "HEAD"))
+    named = {"content-type", "content-length", "cache-control", "content-security-policy", "transfer-encoding"}
+    assert found.content
+    assert (head.status, head.content) == (found.status, b"")
+    assert {*head.headers} & named == {*found.headers} & named
+    assert all(head.headers[name] == found.headers[name] for name in {*head.headers} & named)
 
 
 def test_parameters_that_no_operation_has_or_that_are_repeated_are_refused(api: Api) -> None:

@@ -11,6 +11,7 @@ import pytest
 from doubles.api import ADMINISTRATOR, HOST, VIEWER, Api
 from doubles.fake_switch import FakeSwitch
 
+from vosd.api.streams import OF_ONE_MAX
 from vosd.control.events import (
     DeadLetter,
     EventBatch,
@@ -66,6 +67,13 @@ async def test_events_are_followed_over_a_switch_that_goes_away_and_by_the_id_of
     gap = await asyncio.to_thread(read, api, 1, "/events?after=00000000-7", VIEWER)
     assert types(gap) == ["stream.gap"]
     assert switch.asked
+
+
+async def test_head_is_answered_without_events_and_keeps_no_place(api: Api, switch: Any):
+    for _ in range(OF_ONE_MAX + 1):
+        head = await asyncio.to_thread(api.ask, "HEAD", "/events")
+        assert (head.status, head.headers["content-type"], head.content) == (200, "text/event-stream", b"")
+    assert len(await asyncio.to_thread(read, api, 1)) == 1
 
 
 async def test_a_stream_of_a_foreign_account_and_a_type_that_is_none_are_refused(api: Api):

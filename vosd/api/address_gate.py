@@ -27,7 +27,7 @@ class AddressGate:
             await self._served(scope, receive, send)
             return
         answer = problem(HTTPStatus.FORBIDDEN, "address_not_allowed", _DETAIL)
-        await send_answer(send, receive, answer, {})
+        await send_answer(send, receive, answer, {}, method=scope["method"])
 
     def _admits(self, scope: Scope) -> bool:
         """Return whether the client's address is in one of the networks; one that is not known is not."""

@@ -106,7 +106,7 @@ class Application:
         if answer is None:
             return
         try:
-            await send_answer(send, receive, answer, asked)
+            await send_answer(send, receive, answer, asked, method=scope["method"])
         finally:
             if answer.ended is not None:
                 answer.ended()

@@ -72,12 +72,12 @@ class Console:
             )
         except RequestError as error:
             answer = problem_of_request(error)
-        await send_answer(send, receive, answer, {})
+        await send_answer(send, receive, answer, {}, method=scope["method"])
 
     async def _answered(self, method: str, name: str, *, packs: bool) -> Answer:
-        if method != "GET":
+        if method not in {"GET", "HEAD"}:
             raise RequestError(
-                HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", "there is GET", headers=(("Allow", "GET"),)
+                HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", "there are GET, HEAD", headers=(("Allow", "GET, HEAD"),)
             )
         if _PAGE not in self._files:
             said = "the console is not built"

@@ -79,7 +79,8 @@ class HttpRequest:
     def __init__(self, scope: Scope, receive: Receive) -> None:
         """Raise RequestError where path or query are not UTF-8, or a parameter is given twice."""
         self._receive = receive
-        self.method: str = scope["method"]
+        # HEAD is a GET whose content is not sent (RFC 9110, 9.3.2): ``send_answer`` leaves it out.
+        self.method: str = "GET" if scope["method"] == "HEAD" else scope["method"]
         self.headers: dict[str, str] = {}
         for name, value in scope["headers"]:
             text = value.decode("latin-1")
@@ -204,8 +205,14 @@ def _halves(pair: bytes) -> tuple[bytes, bytes, bytes]:
     return name, equals, value
 
 
-async def send_answer(send: Send, receive: Receive, answer: Answer, asked: Mapping[str, str]) -> None:
-    """Send an answer, compressed where the client takes that; a stream ends when the client has gone."""
+async def send_answer(
+    send: Send, receive: Receive, answer: Answer, asked: Mapping[str, str], *, method: str = "GET"
+) -> None:
+    """Send an answer, compressed where the client takes that; a stream ends when the client has gone.
+
+    The answer to a HEAD is that to a GET without its content; a stream is not begun.
+    """
+    is_head = method == "HEAD"
     packs = "gzip" in asked.get("accept-encoding", "") and (
         not answer.is_live if answer.stream is not None else len(answer.content) >= COMPRESSED_FROM
     )
@@ -220,9 +227,13 @@ async def send_answer(send: Send, receive: Receive, answer: Answer, asked: Mappi
         if answer.status != HTTPStatus.NO_CONTENT:
             headers.append(("Content-Length", str(len(content))))
         await send(_start(answer.status, headers))
-        await send({"type": "http.response.body", "body": content})
+        await send({"type": "http.response.body", "body": b"" if is_head else content})
         return
     await send(_start(answer.status, headers))
+    if is_head:
+        await answer.stream.aclose()
+        await send({"type": "http.response.body", "body": b""})
+        return
     sending = asyncio.ensure_future(_send_parts(send, answer.stream, zlib.compressobj(1, wbits=31) if packs else None))
     gone = asyncio.ensure_future(_gone(receive))
     try:

@@ -47,7 +47,7 @@ class Routes:
                 operation = methods.get(request.method)
                 if operation is not None:
                     return operation, fields
-                allowed = ", ".join(sorted(methods))
+                allowed = ", ".join(sorted({*methods, "HEAD"} if "GET" in methods else methods))
                 raise RequestError(
                     HTTPStatus.METHOD_NOT_ALLOWED,
                     "method_not_allowed",

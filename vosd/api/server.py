@@ -156,8 +156,8 @@ class _Connection(H11Protocol):
 def _refusal(status: HTTPStatus, code: str, said: str) -> Any:
     """Return an application that refuses the request and closes its connection."""
 
-    async def refuse(_scope: Scope, receive: Receive, send: Send) -> None:
+    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
         answer = problem(status, code, said, headers=(("Connection", "close"),))
-        await send_answer(send, receive, answer, {})
+        await send_answer(send, receive, answer, {}, method=scope["method"])
 
     return refuse

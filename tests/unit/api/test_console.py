@@ -71,6 +71,8 @@ async def test_a_file_with_a_digest_in_its_name_lasts_and_is_packed_where_that_i
     plain = await answered(console, "GET", "/assets/index-1a2b.js")
     packed = await answered(console, "GET", "/assets/index-1a2b.js", headers={"Accept-Encoding": "gzip"})
     assert plain.content == gzip.decompress(packed.content) == b"go()"
+    head = await answered(console, "HEAD", "/assets/index-1a2b.js")
+    assert (head.status, head.headers, head.content) == (200, plain.headers, b"")
     assert packed.headers["content-encoding"] == "gzip"
     assert "immutable" in plain.headers["cache-control"]
     assert plain.headers["x-content-type-options"] == "nosniff"
