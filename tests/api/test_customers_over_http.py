@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 import pytest
-from doubles.api import CUSTOMER, Api, Reply
+from doubles.api import ADMINISTRATOR, CUSTOMER, Api, Reply
 
 SHOP: Final = f"{CUSTOMER}shop"
 
@@ -36,9 +36,11 @@ def test_a_customer_reads_its_balance_payments_ledger_and_statement(shop: Api) -
     assert [each["id"] for each in ask(shop, "GET", "/balances").json["items"]] == ["shop"]
     for path in ("payments", "ledger"):
         (entry,) = ask(shop, "GET", f"/accounts/shop/{path}").json["items"]
-        assert (entry["kind"], entry["amount"]) == ("payment", "10.00")
+        assert (entry["kind"], entry["amount"], entry["operator"]) == ("payment", "10.00", "operator")
     assert ask(shop, "GET", f"/accounts/shop/statements/{entry['created_at'][:7]}").json["closing"] == "10.00"
     assert {each["account"] for each in ask(shop, "GET", "/ledger").json["items"]} == {"shop"}
+    probed = ask(shop, "GET", f"/ledger?operator={ADMINISTRATOR}")
+    assert (probed.status, probed.json["field"]) == (422, "operator")
     assert ask(shop, "GET", "/cdrs").json["items"] == []
     assert ask(shop, "POST", "/rates/explain", {"account": "shop", "callee": "49", "duration_ms": 1}).status != 403
 

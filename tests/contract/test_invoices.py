@@ -1052,7 +1052,10 @@ async def test_agents_and_customers_see_the_invoices_of_their_accounts(site: Sit
     with pytest.raises(NoSuchInvoiceError):  # the reseller's first invoice has the same number
         await find_invoice(site.office, operator(), FindInvoice("2026-000001"))
     own = await find_invoice(site.office, agent("reseller"), FindInvoice("2026-000001"))
-    assert (own.account, own.issuer) == ("shop", "reseller")
+    assert (own.account, own.issuer, own.operator) == ("shop", "reseller", "operator")
+    assert of_acme.operator == operator().recorded
+    shown = await show_invoice(site.office, customer("acme"), ShowInvoice(id=of_acme.id))
+    assert {shown.operator, *(each.operator for each in await site.listed(customer("acme")))} == {"operator"}
 
 
 async def test_runs_at_the_same_time_make_each_invoice_once(site: Site) -> None:

@@ -77,7 +77,10 @@ class Console:
     async def _answered(self, method: str, name: str, *, packs: bool) -> Answer:
         if method not in {"GET", "HEAD"}:
             raise RequestError(
-                HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", "there are GET, HEAD", headers=(("Allow", "GET, HEAD"),)
+                HTTPStatus.METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                "there are GET, HEAD",
+                headers=(("Allow", "GET, HEAD"),),
             )
         if _PAGE not in self._files:
             said = "the console is not built"

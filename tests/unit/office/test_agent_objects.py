@@ -14,7 +14,7 @@ from doubles.fake_switch import FakeSwitch
 from doubles.migrated import migrated
 from doubles.office import Defined, agent, office_on, operator
 
-from vosd.admin.office import agent_objects
+from vosd.admin.office import scope as scopes
 from vosd.admin.office.accounts import ListAccounts, list_accounts
 from vosd.admin.office.agent_objects import AgentObjects
 from vosd.admin.office.customers import NewObject, ProvisionCustomer, provision_customer
@@ -519,7 +519,7 @@ def test_no_key_that_agents_set_is_unknown_to_the_configuration() -> None:
 
 def test_the_names_that_an_agent_sees_are_gathered_once_for_a_list(office: Office, monkeypatch: Any) -> None:
     gathered = Counter[str]()
-    monkeypatch.setattr(agent_objects, "recorded_as", lambda name: gathered.update([name]) or f"agent {name}")
+    monkeypatch.setattr(scopes, "recorded_as", lambda name: gathered.update([name]) or f"agent {name}")
     scope = office.scope_of(agent("south"))
     objects = AgentObjects(office.definitions, scope)
     version = ObjectVersion(

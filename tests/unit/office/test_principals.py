@@ -81,6 +81,33 @@ async def test_an_agent_sees_the_entries_that_its_rights_allow(office: Office) -
         await entries(office, agent("south"), account="acme")
 
 
+async def test_agents_and_customers_do_not_see_the_names_of_operators_in_the_ledger(office: Office) -> None:
+    book = SqlPayments(office.stores.database).add
+    for reference, who, memo in (
+        ("a", "ann", "confirmed by bob: cash: 2"),
+        ("b", "ann", "confirmed by bob"),
+        ("c", "agent south", "from us"),
+        ("d", "ann", "it was confirmed by bob"),
+    ):
+        payment = Payment(
+            account="south", kind=EntryKind.PAYMENT, reference=reference, made_at=1, currency="USD",
+            operator=who, memo=memo,
+        )  # fmt: skip
+        await book(payment)
+
+    async def seen(who: Principal, **criteria: Any) -> list[tuple[str | None, str | None]]:
+        found = list_entries(office, who, ListEntries(account="south", **criteria))
+        return [(each.operator, each.memo) async for each in found][-4:]
+
+    own = [("operator", "confirmed: cash: 2"), ("operator", "confirmed"), ("agent south", "from us")]
+    assert (await seen(agent("south")))[:3] == own
+    assert (await seen(operator()))[:2] == [("ann", "confirmed by bob: cash: 2"), ("ann", "confirmed by bob")]
+    assert await seen(agent("south"), operator="agent south") == own[2:]
+    for who in (agent("south"), customer("south")):
+        with pytest.raises(OrderError, match="not for agents"):
+            await seen(who, operator="ann")
+
+
 async def test_an_agent_sees_one_statement_at_a_time(office: Office) -> None:
     month = Month(2026, 9)
     own = ShowStatements(month=month, accounts=("south",))

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from vosd.admin.agents import rate_groups_of, recorded_as
+from vosd.admin.agents import rate_groups_of
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.ports import ConfiguredObjects
 from vosd.admin.office.scope import Scope
@@ -51,8 +51,6 @@ _NEEDED_OF_GATEWAYS: Final[Mapping[str, Right]] = {
     "enabled": Right.GATEWAYS,
     **dict.fromkeys(("max_concurrent", "max_cps", "max_call_seconds", "max_requests"), Right.GATEWAY_CAPACITY),
 }
-_OTHERS: Final = "operator"
-"""Name in place of those who are no agents of the tree."""
 _QUOTED: Final = re.compile(r"'([^']*)'")
 _PATH: Final = re.compile(r"(?: at)? \S*/\S*")
 _LABEL: Final = re.compile(r"(\w+)\[([^\]]*)\]")
@@ -77,8 +75,6 @@ class AgentObjects:
         self._definitions = definitions
         self._scope = scope
         self._payers: Mapping[str, str] | None = None
-        self._operators = frozenset(map(recorded_as, scope.visible or ()))
-        """Names of operators that the agent sees."""
         self._made: set[str] = set()
         """Accounts that the same order makes below the agent."""
 
@@ -134,12 +130,11 @@ class AgentObjects:
         shown = {key: value for key, value in keys.items() if key in SETTABLE[version.kind]}
         if version.name == self._scope.agent:
             shown.pop("agent", None)
-        is_known = version.operator in self._operators
         return msgspec.structs.replace(
             version,
             body=None if version.body is None else json.dumps(shown, ensure_ascii=False),
-            operator=version.operator if is_known else _OTHERS,
-            memo=version.memo if is_known else None,
+            operator=self._scope.shown_operator(version.operator),
+            memo=version.memo if self._scope.sees_operator(version.operator) else None,
         )
 
     def completed(self, kind: str, keys: Body, before: Body | None) -> dict[str, Any]:

@@ -601,7 +601,7 @@ async def issue_invoice(office: Office, who: Principal, order: IssueInvoice) -> 
         raise DraftEarlyError(f"draft #{draft.id} was made before {draft.period} was over")
     plan = await _Terms(office).plan(draft)
     made = await office.stores.invoices.issue(draft, plan, office.audit_line(who, order, draft.account))
-    return await _sheet(office, made)
+    return await _sheet(office, office.scope_of(who), made)
 
 
 class NotADraftError(VosError):
@@ -642,7 +642,7 @@ async def cancel_invoice(office: Office, who: Principal, order: CancelInvoice) -
     )
     plan = await _Terms(office).plan(note)
     made = await office.stores.invoices.cancel(invoice, note, plan, office.audit_line(who, order, invoice.account))
-    return await _sheet(office, made)
+    return await _sheet(office, office.scope_of(who), made)
 
 
 def _require_issued(invoice: StoredInvoice) -> None:
@@ -723,7 +723,7 @@ async def list_invoices(office: Office, who: Principal, order: ListInvoices) -> 
             order.account, seen, period=order.period, before=before, limit=LISTED_MAX, drafts=seen is None
         )
         found = await office.stores.invoices.list(page)
-        made = await _sheets(office, found)
+        made = await _sheets(office, scope, found)
         sheets += [each for each in made if order.state in {None, each.state}]
         if len(found) < LISTED_MAX:
             break
@@ -756,7 +756,7 @@ async def find_invoice(office: Office, who: Principal, order: FindInvoice) -> In
         raise NoSuchInvoiceError(f"several issuers have an invoice {order.number}: say {named}")
     if not found:
         raise _none(order.number)
-    return await _sheet(office, found[0])
+    return await _sheet(office, scope, found[0])
 
 
 def _none(named: str) -> NoSuchInvoiceError:
@@ -773,7 +773,7 @@ async def show_invoice(office: Office, who: Principal, order: ShowInvoice) -> In
     """
     found = await _visible(office, office.scope_of(who), order.id)
     document = msgspec.json.decode(found.document, type=InvoiceDocument)
-    return InvoiceDetail(**msgspec.structs.asdict(await _sheet(office, found)), document=document)
+    return InvoiceDetail(**msgspec.structs.asdict(await _sheet(office, office.scope_of(who), found)), document=document)
 
 
 @needs(Permission.MONEY_SEE, by_account=True)
@@ -830,7 +830,7 @@ async def send_invoice(office: Office, who: Principal, order: SendInvoice) -> In
     sent = await office.stores.invoices.note_sent(found, office.now(), noted)
     if refused:
         raise InvoiceNotSentError(f"{refusals(refused)}; the other addresses have the mail")
-    return await _sheet(office, sent)
+    return await _sheet(office, office.scope_of(who), sent)
 
 
 async def _zipped_calls(office: Office, who: Principal, invoice: StoredInvoice) -> bytes:
@@ -896,13 +896,15 @@ async def _visible(office: Office, scope: Scope, number: int) -> StoredInvoice:
     return found
 
 
-async def _sheet(office: Office, invoice: StoredInvoice) -> InvoiceSheet:
-    return (await _sheets(office, [invoice]))[0]
+async def _sheet(office: Office, scope: Scope, invoice: StoredInvoice) -> InvoiceSheet:
+    return (await _sheets(office, scope, [invoice]))[0]
 
 
-async def _sheets(office: Office, found: Sequence[StoredInvoice]) -> list[InvoiceSheet]:
+async def _sheets(office: Office, scope: Scope, found: Sequence[StoredInvoice]) -> list[InvoiceSheet]:
+    """Return invoices as a principal sees them: agents and customers without the names of operators."""
     paid = await _paid(office, found)
-    return [_sheet_of(each, paid.get(each.id, ZERO), office.now()) for each in found]
+    sheets = [_sheet_of(each, paid.get(each.id, ZERO), office.now()) for each in found]
+    return [msgspec.structs.replace(each, operator=scope.shown_operator(each.operator)) for each in sheets]
 
 
 async def _paid(office: Office, found: Sequence[StoredInvoice]) -> Mapping[int, Decimal]:

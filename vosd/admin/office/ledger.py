@@ -19,8 +19,10 @@ from vosd.admin.ledger import (
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
+from vosd.admin.office.payments import without_second_person
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
+from vosd.admin.office.scope import OTHERS, Scope
 from vosd.admin.office.zones import zone_named
 from vosd.base.errors import VosError
 from vosd.base.money import format_amount
@@ -58,11 +60,14 @@ async def list_entries(office: Office, who: Principal, order: ListEntries) -> As
     """Yield entries as they are read.
 
     Raises:
+        OrderError: an agent or a customer asks for those of an operator that it does not see.
         OutOfScopeError, RightLackingError: the principal may not see them.
         UnknownAccountError: the account is neither configured nor in the ledger.
         StoreUnavailable: the ledger cannot be read.
     """
     scope = office.scope_of(who)
+    if order.operator is not None and not scope.sees_operator(order.operator):
+        raise OrderError("operator", f"is not for agents, such as {scope.agent}")
     account = order.account or scope.agent
     if account is not None:
         scope.require_ledger(account)
@@ -70,7 +75,15 @@ async def list_entries(office: Office, who: Principal, order: ListEntries) -> As
     wanted = EntryFilter(**msgspec.structs.asdict(msgspec.structs.replace(order, account=account)))
     async with aclosing(office.stores.ledger.entries(wanted)) as entries:
         async for entry in entries:
-            yield entry_sheet(entry)
+            yield _seen(entry_sheet(entry), scope)
+
+
+def _seen(sheet: EntrySheet, scope: Scope) -> EntrySheet:
+    """Return an entry as a principal sees it: agents and customers without the names of operators."""
+    if sheet.operator is None or scope.sees_operator(sheet.operator):
+        return sheet
+    memo = None if sheet.memo is None else without_second_person(sheet.memo)
+    return msgspec.structs.replace(sheet, operator=OTHERS, memo=memo)
 
 
 class ShowStatements(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -4,10 +4,11 @@ An amount above the limit of the person (``billing.confirm_above``), in whatever
 confirms it (ADR 95).
 """
 
+import re
 from dataclasses import replace
 from decimal import Decimal
 from enum import Enum
-from typing import TypeVar
+from typing import Final, TypeVar
 from uuid import uuid4
 
 import msgspec
@@ -26,6 +27,9 @@ from vosd.cdr.columns import iso_utc
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.ports import EntryKind, MoneyTransfer, Payment, Settlement
 from vosd.storage.waiting_values import WAITING, WaitingPayment
+
+_CONFIRMED: Final = "confirmed"
+_SECOND_PERSON: Final = re.compile(rf"{_CONFIRMED} by .*?(?=: |\Z)", re.DOTALL)
 
 Booking = TypeVar("Booking", "BookPayment", "MoveMoney")
 
@@ -256,7 +260,7 @@ async def confirm_payment(office: Office, who: Principal, order: ConfirmPayment)
     if who.login == asked.login or who.recorded == asked.operator:
         message = f"payment {order.id} was asked for by {asked.operator} ({asked.login}): another person confirms it"
         raise OwnPaymentError(message)
-    confirmed = f"confirmed by {who.recorded}"
+    confirmed = f"{_CONFIRMED} by {who.recorded}"
     wanted = ManualBooking(
         account=asked.account, kind=asked.kind, reference=asked.reference, target=asked.target, forced=asked.forced,
         amount=ZERO if asked.kind is EntryKind.ZERO else asked.amount,
@@ -264,6 +268,12 @@ async def confirm_payment(office: Office, who: Principal, order: ConfirmPayment)
     )  # fmt: skip
     settles = Settlement(order.id, who.recorded, office.now())
     return await _book(office, wanted, asked.operator, settles, office.audit_line(who, order, f"payment {order.id}"))
+
+
+def without_second_person(memo: str) -> str:
+    """Return the memo of an entry without the name of the person who confirmed it."""
+    found = _SECOND_PERSON.match(memo)
+    return memo if found is None else _CONFIRMED + memo[found.end() :]
 
 
 class RefusePayment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -316,8 +326,9 @@ async def book_by_hand(
     )  # fmt: skip
     asked, is_repeated = await stores.waiting_payments.ask(waiting, audit)
     if asked.state != WAITING:
+        decided_by = office.scope_of(who).shown_operator(asked.decided_by or "")
         raise WasRefusedError(
-            f"reference {asked.reference} of account {asked.account} was refused by {asked.decided_by}"
+            f"reference {asked.reference} of account {asked.account} was refused by {decided_by}"
             f"{f': {asked.reason}' if asked.reason else ''}; give another reference"
         )
     return msgspec.structs.replace(_sheet(asked), repeated=is_repeated)

@@ -1,14 +1,18 @@
 """Accounts that a principal sees: all, those of an agent by ``billing.authority``, or the one of a customer."""
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Final
 
-from vosd.admin.agents import MayNotActError, authority_of, authority_of_customer
+from vosd.admin.agents import MayNotActError, authority_of, authority_of_customer, recorded_as
 from vosd.admin.office.principal import Principal, Role
 from vosd.base.errors import VosError
 from vosd.billing.accounts import Account
 from vosd.billing.authority import Authority
 from vosd.billing.rights import Right
+
+OTHERS: Final = "operator"
+"""Name in place of operators that an agent or a customer does not see."""
 
 
 class OperatorsOnlyError(VosError):
@@ -32,6 +36,19 @@ class Scope:
     def sees(self, account: str) -> bool:
         """Return whether an account is visible."""
         return self.visible is None or account in self.visible
+
+    @cached_property
+    def _operators(self) -> frozenset[str]:
+        """Operators of the tree, as records name them; most requests need none."""
+        return frozenset(map(recorded_as, self.visible or ()))
+
+    def sees_operator(self, name: str) -> bool:
+        """Return whether the name of an operator is shown: agents and customers see those of their tree alone."""
+        return self._authority is None or name in self._operators
+
+    def shown_operator(self, name: str) -> str:
+        """Return the name of an operator as the principal sees it."""
+        return name if self.sees_operator(name) else OTHERS
 
     def require_operator(self) -> None:
         """Check that an operator acts.
