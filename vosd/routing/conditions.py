@@ -3,7 +3,7 @@
 They are examined only for the few candidates and calls that are marked as conditional.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Final
 
@@ -68,12 +68,35 @@ def _is_in_calendar(candidate: Candidate, request: RouteRequest, _occupancy: Cap
 
 
 def _takes_prefix(candidate: Candidate, request: RouteRequest, _occupancy: Capacity) -> LeftOut | None:
+    prefix = _denied_prefix(candidate, request)
+    return LeftOut(candidate.gateway, Cause.DENIED_PREFIX, prefix) if prefix else None
+
+
+def _takes_prefix_at_last(candidate: Candidate, request: RouteRequest, occupancy: Capacity) -> LeftOut | None:
+    """Check the same when its turn has come; an emergency number is denied then by nothing but the whole number."""
+    if request.is_emergency and _denied_prefix(candidate, request) != for_matching(request.callee):
+        return None
+    return _takes_prefix(candidate, request, occupancy)
+
+
+def _denied_prefix(candidate: Candidate, request: RouteRequest) -> str:
+    """Return the longest prefix of the number that a gateway denies; empty = none."""
     denied = candidate.gateway.denied_prefixes
     number = for_matching(request.routing_number or request.callee)
     if not denied or not number.startswith(denied):
-        return None
-    prefix = max((each for each in denied if number.startswith(each)), key=len)
-    return LeftOut(candidate.gateway, Cause.DENIED_PREFIX, prefix)
+        return ""
+    return max((each for each in denied if number.startswith(each)), key=len)
+
+
+def denying_last(candidates: Iterable[Candidate], request: RouteRequest) -> Iterator[Candidate]:
+    """Yield candidates in their order, those that deny a prefix of the number behind all others."""
+    denying = []
+    for candidate in candidates:
+        if _denied_prefix(candidate, request):
+            denying.append(candidate)
+        else:
+            yield candidate
+    yield from denying
 
 
 def _is_of_other_partner(candidate: Candidate, request: RouteRequest, _occupancy: Capacity) -> LeftOut | None:
@@ -111,7 +134,7 @@ CONDITIONS: Final[tuple[Condition, ...]] = (
     _is_verified,
     _is_valid,
     _is_in_calendar,
-    _takes_prefix,
+    _takes_prefix_at_last,
     _is_of_other_partner,
     _has_room,
 )

@@ -17,7 +17,7 @@ from vosd.base.prefixes import ANY
 from vosd.routing.calendar_order import in_tiers
 from vosd.routing.capacity import Boundless
 from vosd.routing.carriage import caller_objection, ends_search, may_carry, price_objection
-from vosd.routing.conditions import CAUSE_OF_FULL, CONDITIONS, OF_ROOM
+from vosd.routing.conditions import CAUSE_OF_FULL, CONDITIONS, OF_ROOM, denying_last
 from vosd.routing.fit import Candidate, Fit
 from vosd.routing.order import Ordering
 from vosd.routing.ports import Capacity, Vendors
@@ -98,6 +98,8 @@ def _search(
         rated = request.callee_rated or request.callee
         ordering = Ordering(table.plan, rated, request, occupancy, vendors)
         candidates = ordering.in_order(fit.groups, fit.criteria, fit.alike)
+    if request.is_emergency:
+        candidates = denying_last(candidates, request)
     resting: dict[str, RouteChoice] = {}
     is_offered = False
     for candidate in candidates:

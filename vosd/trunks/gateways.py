@@ -205,6 +205,11 @@ class MappingGateway(msgspec.Struct, frozen=True, dict=True):
         """Whether its address is not enough: it has a password, or shows a certificate."""
         return self.credentials is not None or bool(self.certificate_names)
 
+    @cached_property
+    def may_be_anywhere(self) -> bool:
+        """Whether it may call from any address, with its password or certificate."""
+        return not (self.hosts or self.named_hosts or self.address_groups)
+
     @property
     def drops_caller(self) -> bool:
         """Whether its calling numbers are not passed on."""

@@ -136,6 +136,7 @@ def record_of(
     *,
     numbers: IncomingNumbers | None = None,
     wanted: OutgoingNumbers | None = None,
+    kept_from: tuple[str, ...] = (),
     digits: int = 0,
     lists: dict[str, list[str]] | None = None,
     **section: tuple,
@@ -144,7 +145,7 @@ def record_of(
     anything = [rate_group(name, applied_rate("0.60", prefix="*")) for name in ("sell", "buy")]
     trunks = [
         mapping_gateway("acme", f"{CUSTOMER.host}/32", numbers=numbers),
-        vendor_gateway(0, prefixes=("*",), numbers=wanted),
+        vendor_gateway(0, prefixes=("*",), numbers=wanted, denied_prefixes=kept_from),
     ]
     pools = [NumberPool("dry", (), when_empty=EmptyPool.REFUSE)]
     payer = account("acme", overdraft_limit=None, **section)
@@ -220,6 +221,14 @@ def test_a_vendor_is_sent_emergency_calls_of_any_caller_with_the_number_that_it_
 
 def test_a_vendor_that_does_not_take_the_caller_is_left_out_of_emergency_calls_too():
     assert called("112", caller="7001", wanted=OutgoingNumbers(caller_deny=("7001",))) == "No Available Route"
+
+
+@pytest.mark.parametrize(("denied", "number", "reason"), [
+    ("1", "112", "Normal"), ("11", "112", "Normal"), ("1", "113", "No Available Route"),
+    ("112", "112", "No Available Route"),
+])  # fmt: skip
+def test_the_prefix_of_a_country_keeps_no_emergency_call_from_the_only_vendor(denied, number, reason):
+    assert called(number, kept_from=(denied,)) == reason
 
 
 @pytest.mark.parametrize(

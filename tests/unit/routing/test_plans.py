@@ -210,6 +210,22 @@ def test_a_denied_prefix_beats_the_prefixes():
     assert left(routes) == {"a": (Cause.DENIED_PREFIX, "4470")}
 
 
+def test_a_denied_prefix_puts_a_gateway_behind_all_others_for_an_emergency_number_and_the_whole_number_leaves_it_out():
+    vendors = [
+        routing_gateway("no-america", denied_prefixes=("1",), priority=1),
+        routing_gateway("no-centre", denied_prefixes=("1", "112"), priority=2),
+        routing_gateway("stops", "11", denied_prefixes=("11",), prefix_mode=PrefixMode.STOP, priority=3),
+        routing_gateway("any", priority=4),
+    ]
+    emergency = examined(RouteTable(vendors), request("112", is_emergency=True))
+    assert names(emergency) == ["any", "stops", "no-america"]
+    assert left(emergency) == {"no-centre": (Cause.DENIED_PREFIX, "112")}
+    assert names(examined(RouteTable(vendors[:2]), request("+112", is_emergency=True))) == ["no-america"]
+    assert names(examined(RouteTable(vendors), request("112"))) == ["any"]
+    ordered = RouteTable(vendors, plan=RoutingPlan("by-priority", order=(Criterion.PRIORITY, Criterion.WEIGHT)))
+    assert names(examined(ordered, request("112", is_emergency=True))) == ["any", "no-america", "stops"]
+
+
 def test_a_call_never_goes_back_to_the_partner_that_it_came_from():
     table = RouteTable([routing_gateway("a", partner="group"), routing_gateway("b", partner="rival")])
     routes = examined(table, request(partner="group"))

@@ -125,7 +125,8 @@ class RoutingGatewayKeys(DeclaredKeys):
     many seconds since the INVITE arrived; ``yes`` is 10 seconds.
     """
     denied_prefixes: Annotated[tuple[Annotated[str, plain_prefix()], ...], BeforeValidator(one_or_many)] = ()
-    """Called prefixes that it does not take, whatever ``prefixes`` say."""
+    """Called prefixes that it does not take, whatever ``prefixes`` say. One of ``emergency_numbers`` is refused by the
+    whole number alone; by a shorter prefix the gateway is tried for it after all others."""
     valid_from: Annotated[int | None, first_instant()] = None
     """Before it no call uses the gateway."""
     valid_to: Annotated[int | None, end_of_validity()] = None
