@@ -210,7 +210,7 @@ class SourceIndex:
         Raises:
             ValueError: ``host`` is not an IP address.
         """
-        if not (gateway.hosts or gateway.named_hosts or gateway.address_groups):
+        if gateway.may_be_anywhere:
             return True
         address = address_of(host)
         if any(pattern.port in {None, port} and _holds(pattern, address) for pattern in gateway.hosts):

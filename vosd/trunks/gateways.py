@@ -289,7 +289,7 @@ class RoutingGateway(msgspec.Struct, frozen=True, dict=True):
         ),
     ] = PrefixMode.CONTINUE
     denied_prefixes: tuple[str, ...] = ()
-    """Called prefixes that it does not take, whatever ``prefixes`` say."""
+    """Called prefixes that it does not take, whatever ``prefixes`` say; of an emergency number the whole one alone."""
     valid_from: int | None = None
     """UTC milliseconds; None = always."""
     valid_to: int | None = None

@@ -186,6 +186,18 @@ def test_a_customer_by_name_has_the_addresses_of_now_and_is_not_located_without(
     assert (stage.row("acme").state, stage.row("acme").addresses) == ("up", ["192.0.2.5", "192.0.2.7"])
 
 
+def test_a_customer_that_may_be_anywhere_is_unregistered_until_it_registers():
+    stage = Stage(
+        mapping_gateway("moving", credentials=credentials("moving", "secret")),
+        mapping_gateway("guarded", "198.51.100.10/32", credentials=credentials("guarded", "secret")),
+        mapping_gateway("shown", certificate_names=frozenset({"pbx.example"})),
+    )
+    names = ("moving", "guarded", "shown")
+    assert [stage.row(each).state for each in names] == ["unregistered", "up", "up"]
+    assert [stage.row(each, registered=frozenset(names)).state for each in names] == ["registered"] * 3
+    assert stage.row("guarded", departed=frozenset(names)).state == "unregistered"
+
+
 def test_a_call_counts_for_its_customer_and_for_every_gateway_that_was_tried(stage):
     tried = (
         Attempt("nowhere", 503, 20, None, "Unavailable"),

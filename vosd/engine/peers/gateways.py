@@ -35,7 +35,7 @@ class GatewayState(Enum):
     RESTING = "resting"
     REGISTERED = "registered"
     UP = "up"
-    """None of the others: a gateway without OPTIONS pings is up until calls fail."""
+    """None of the others: a gateway without OPTIONS pings is up until calls fail, a customer at its address always."""
 
 
 class GatewayLoad(NamedTuple):
@@ -297,11 +297,13 @@ def _mapping_state(
         return GatewayState.DISABLED
     if gateway.name in by_operators or is_blocked:
         return GatewayState.BLOCKED
-    if gateway.name in departed:
+    is_registered = gateway.name in registered
+    is_at_home = gateway.credentials is None or not gateway.may_be_anywhere
+    if gateway.name in departed or not (is_registered or is_at_home):
         return GatewayState.UNREGISTERED
     if not is_located:
         return GatewayState.NOT_LOCATED
-    return GatewayState.REGISTERED if gateway.name in registered else GatewayState.UP
+    return GatewayState.REGISTERED if is_registered else GatewayState.UP
 
 
 def _has_silenced(gateway: MappingGateway, silenced: Container[str]) -> bool:
