@@ -216,6 +216,7 @@ COMPARED: dict[str, Callable[[Any], object]] = {
     "mapping_gateways": as_set,
     "routing_gateways": in_order,
     "sources": lambda index: {host: {each.name for each in index.gateways_at(host)} for host in HOSTS},
+    "user_sources": lambda index: index and {host: index.knows_host(host) for host in HOSTS},
     "routes": routes,
     "parameters": lambda parameters: parameters,
     "phones": in_order,
@@ -421,3 +422,24 @@ def test_a_new_account_with_its_trunk_is_all_that_is_looked_at(tmp_path: Path) -
     assert after.changes == Changes(before.version, {"c0"}, {"t9"})
     assert after.routes is before.routes
     assert after.accounts.keys() == {*(each.split(",")[0] for each in KEPT), "chief", "c0", "c1"}
+
+
+def test_where_users_may_be_follows_the_trunks_that_change(tmp_path: Path) -> None:
+    path, remembered = tmp_path / "vosd.yaml", Remembered()
+
+    def known(*trunks: str) -> list[bool]:
+        rates = "rate_groups: [{name: sell, rates: [{prefix: '4', billing_rate: '1'}]}]\n"
+        accounts = "accounts: [{id: a, rate_group: sell}]\n"
+        phones = "phones: [{number: '1001', account: a, password: long-enough-1, hosts: 10.0.0.0/24}]\n"
+        lines = "".join(f"  - {{name: t{number}, account: a, {keys}}}\n" for number, keys in enumerate(trunks))
+        path.write_text(f"{rates}{accounts}{phones}mapping_gateways:\n{lines}")
+        catalogue = load(path, {}, remembered=remembered).catalogue
+        return [catalogue.may_have_user_at(host, 5060) for host in ("10.0.0.1", "192.0.2.1", "192.0.2.2")]
+
+    proof = "auth: {username: u, password: long-enough-2}"
+    assert known(f"{proof}, hosts: 192.0.2.1") == [True, True, False]
+    assert known(f"{proof}, hosts: 192.0.2.2") == [True, False, True]
+    assert known(f"{proof}, hosts: 192.0.2.2", "hosts: 192.0.2.9") == [True, False, True]
+    assert known(proof, "hosts: 192.0.2.9") == [True, True, True]
+    assert known(proof, "hosts: 192.0.2.8") == [True, True, True]
+    assert known(f"{proof}, hosts: 192.0.2.1", "hosts: 192.0.2.8") == [True, True, False]

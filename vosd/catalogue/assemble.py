@@ -40,6 +40,7 @@ from vosd.catalogue.users import (
     check_names,
     check_networks,
     check_numbers,
+    user_sources,
     wide_networks,
 )
 from vosd.catalogue.versions import version_of
@@ -174,6 +175,7 @@ def _whole(
         limits_codecs=any(each.media.codecs for each in trunks_and_phones.values())
         or any(each.media.codecs for each in vendors.values()),
         plans=tables.plans,
+        user_sources=user_sources(users, (each.gateway for each in phones.values())),
         users=domains.pop(""),
         domains=domains,
         number_lists=rules.lists,

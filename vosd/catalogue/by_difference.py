@@ -38,7 +38,7 @@ from vosd.catalogue.settle import (
     settled_vendor,
 )
 from vosd.catalogue.source import Definition, Definitions, SourceDifference
-from vosd.catalogue.users import check_networks, wide_networks
+from vosd.catalogue.users import check_networks, user_sources, wide_networks
 from vosd.catalogue.versions import version_of
 from vosd.routing.identify import SourceConflict, SourceIndex
 from vosd.trunks.gateways import MappingGateway
@@ -180,6 +180,7 @@ class _Next:
             routes=rates.tables.routes,
             plans=rates.tables.plans,
             sources=self._sources(values),
+            user_sources=self._user_sources(values, domains),
             users=domains.pop(""),
             domains=domains,
             incoming=edited(before.incoming, {*values, *gone}, rules),
@@ -305,6 +306,16 @@ class _Next:
                     raise _Whole
         domains |= own
         return {domain: users for domain, users in domains.items() if users or not domain}
+
+    def _user_sources(
+        self, values: Mapping[str, MappingGateway], domains: Mapping[str, Mapping[str, MappingGateway]]
+    ) -> SourceIndex | None:
+        """Return the addresses of phones, which have not changed; None where some user may be anywhere."""
+        touched = (*values.values(), *self._replaced(values))
+        if not any(each.credentials is not None and each.may_be_anywhere for each in touched):
+            return self._before.user_sources
+        users = (user for each in domains.values() for user in each.values())
+        return user_sources(users, (each.gateway for each in self._before.phones.values()))
 
     def _replaced(self, values: Mapping[str, MappingGateway]) -> list[MappingGateway]:
         """Return the gateways of the last catalogue that have changed or are gone."""

@@ -154,6 +154,9 @@ class Catalogue:
     """Phones and trunks with credentials in the switch's own realm, by user name."""
     domains: Mapping[str, Mapping[str, MappingGateway]] = field(default_factory=dict)
     """Phones and trunks with credentials in a domain of their own, which is the realm, by domain and user name."""
+    user_sources: SourceIndex | None = field(default=None, compare=False)
+    """Finds the phones that may be at an address; None = some phone or trunk with credentials may be anywhere. Trunks
+    are in ``sources``."""
     overridden: Mapping[str, MappingGateway] = field(default_factory=dict)
     """Mapping gateways and phones with overridden limits; ``sources`` and ``users`` have them as configured."""
 
@@ -207,6 +210,15 @@ class Catalogue:
     def has_users(self) -> bool:
         """Whether any phone or trunk has credentials."""
         return bool(self.users or self.domains)
+
+    def may_have_user_at(self, host: str, port: int) -> bool:
+        """Return whether a phone or trunk with credentials may send from an address, as far as ``hosts`` say.
+
+        Raises:
+            ValueError: ``host`` is not an IP address.
+        """
+        own = self.user_sources
+        return own is None or own.knows(host, port) or self.sources.knows(host, port)
 
     def users_in(self, domain: str) -> Mapping[str, MappingGateway]:
         """Return the phones and trunks with credentials in a domain, by user name; empty = the switch's own realm."""

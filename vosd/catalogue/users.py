@@ -7,6 +7,7 @@ from typing import Any, Final
 from vosd.base.number import for_matching
 from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.source import Definition, Definitions
+from vosd.routing.identify import SourceIndex
 from vosd.trunks.gateways import HostPattern, MappingGateway, RoutingGateway
 from vosd.trunks.phone import Phone
 
@@ -81,6 +82,11 @@ def _overlap(one: IPv4Network | IPv6Network, other: IPv4Network | IPv6Network) -
     if isinstance(one, IPv4Network):
         return isinstance(other, IPv4Network) and one.overlaps(other)
     return isinstance(other, IPv6Network) and one.overlaps(other)
+
+
+def user_sources(users: Iterable[MappingGateway], phones: Iterable[MappingGateway]) -> SourceIndex | None:
+    """Index the addresses of phones; None where one of the ``users``, all that have credentials, may be anywhere."""
+    return None if any(each.may_be_anywhere for each in users) else SourceIndex(phones)
 
 
 def by_username(

@@ -68,6 +68,10 @@ class AuthGate(Protocol):
         """Whether anyone may authenticate; if not, requests of unknown sources are dropped."""
         ...
 
+    def may_have_user_at(self, source: Peer) -> bool:
+        """Return whether someone may authenticate from a source; if not, its requests are those of an unknown one."""
+        ...
+
     @property
     def examines(self) -> bool:
         """Whether ``examine`` is asked: someone may authenticate, or a certificate may say who calls."""
@@ -105,6 +109,9 @@ class _OpenGate:
     locked: Final = ()
 
     def is_locked_out(self, _source: Peer, _now: Instant) -> bool:
+        return False
+
+    def may_have_user_at(self, _source: Peer) -> bool:
         return False
 
     def may_prove(self, _source: Peer, _now: Instant) -> bool:

@@ -251,7 +251,8 @@ class ServerCore:
             return Drop.LOCKED_OUT
         if self._settings.answers_unknown_sources or self._knows(source.host, source.port):
             return None
-        return None if is_examined else Drop.UNKNOWN_SOURCE
+        # Elsewhere a challenge would say no more than that a switch is here.
+        return None if is_examined and gate.may_have_user_at(source) else Drop.UNKNOWN_SOURCE
 
     def _take_request_outside(
         self, request: Request, stem: ResponseStem, source: Peer, accepted: Accepted, key: str, now: Instant

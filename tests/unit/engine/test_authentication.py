@@ -32,6 +32,11 @@ def scene(*phones, sip=None, **more) -> Scene:
     return Scene(content(*phones, **more), sip=sip)
 
 
+def bounded(*, gateways=(), phones=(), sip=None) -> Scene:
+    """Make a scene without other users than these."""
+    return Scene(catalogue([vendor_gateway(0), *gateways], phones=phones), sip=sip)
+
+
 def call(stage, login, *, address=DESK, **intent):
     """Call from an address, and hang up a while after an answer."""
     made = stage.exchange.caller(address).call(CALLEE, Intent(login=login, hang_up_after_ms=10_000, **intent))
@@ -146,6 +151,42 @@ class TestChallenges:
         replayed = [request_client.ask(headers=[line]) for line in lines]
         assert [response.status for response in replayed] == [401, 401, 401]
         assert all(questions(response)[0].is_stale for response in replayed)
+
+
+class TestWhereNoUserMayBe:
+    """Every phone and trunk with a password has ``hosts``: from elsewhere a right password is as good as none."""
+
+    GUARDED = mapping_gateway("guarded", "203.0.113.66/32", credentials=credentials("1001", "secret"))
+    AT_DESK = phone("7001", f"{DESK.host}/32")
+
+    @pytest.mark.parametrize("user", [{"gateways": [GUARDED]}, {"phones": [AT_DESK]}], ids=["trunk", "phone"])
+    @pytest.mark.parametrize("method", ["INVITE", "REGISTER"])
+    def test_an_unknown_source_is_not_challenged_and_its_user_is(self, user, method):
+        stage = bounded(**user)
+        elsewhere = stage.exchange.request_client(OTHER_DESK)
+        assert elsewhere.ask(method) is None
+        assert stage.exchange.endpoint.dropped == {"unknown source": 1}
+        assert stage.exchange.request_client(DESK).ask(method).status == 401
+
+    @pytest.mark.parametrize("method", ["INVITE", "REGISTER"])
+    def test_an_unknown_source_is_refused_where_such_are_answered(self, method):
+        stage = bounded(gateways=[self.GUARDED], sip=SipSettings(answers_unknown_sources=True))
+        assert stage.exchange.request_client(OTHER_DESK).ask(method).status == 403
+        assert stage.exchange.request_client(DESK).ask(method).status == 401
+
+    def test_the_right_password_elsewhere_is_not_looked_at(self):
+        stage = bounded(gateways=[self.GUARDED], sip=SipSettings(answers_unknown_sources=True))
+        question = stage.exchange.request_client(DESK).question()
+        elsewhere = stage.exchange.request_client(OTHER_DESK)
+        line = answer(question, RIGHT, "INVITE", elsewhere.uri("INVITE", CALLEE))
+        assert elsewhere.ask(headers=[line]).status == 403
+
+    def test_one_user_that_may_be_anywhere_has_every_unknown_source_challenged(self):
+        roaming = mapping_gateway("roaming", credentials=credentials("roaming", "secret"))
+        stage = bounded(gateways=[self.GUARDED, roaming])
+        assert stage.exchange.request_client(OTHER_DESK).ask().status == 401
+        stage.exchange.swap_catalogue(catalogue([vendor_gateway(0), self.GUARDED]))
+        assert stage.exchange.request_client(OTHER_DESK).ask() is None
 
 
 class TestLockOut:

@@ -105,7 +105,7 @@ class TestCallsOfPhones:
         assert (record.fee, record.attempts) == (0, ())
 
     def test_a_phone_may_be_bound_to_an_address(self):
-        stage = scene(phone("1001", f"{DESK.host}/32"))
+        stage = scene(phone("1001", f"{DESK.host}/32"), phone("1002"))
         assert stage.exchange.request_client(DESK).prove(RIGHT).status == 180
         assert stage.exchange.request_client(OTHER_DESK).prove(RIGHT).status == 401
 

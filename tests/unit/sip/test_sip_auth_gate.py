@@ -30,6 +30,9 @@ class GateKeeper:
     def is_locked_out(self, source, _now):
         return source.host == self.shut_to
 
+    def may_have_user_at(self, _source):
+        return self.has_users
+
     def may_prove(self, _source, _now):
         return self.is_home_of_users
 

@@ -205,6 +205,12 @@ class Authenticator(Counting):
             return False
         return not self.registered.knows(source.host, source.port)
 
+    def may_have_user_at(self, source: Peer) -> bool:
+        """Return whether a phone or trunk with credentials may be at a source, by its ``hosts`` or registration."""
+        return self._catalogue.may_have_user_at(source.host, source.port) or self.registered.knows(
+            source.host, source.port
+        )
+
     def may_prove(self, source: Peer, now: Instant) -> bool:
         """Return whether an INVITE or REGISTER of a locked-out source is examined.
 
@@ -225,7 +231,7 @@ class Authenticator(Counting):
             return known
         domain = domain_of(request, self._catalogue.domains) if self._catalogue.domains else ""
         trunk = self._trunk_by_certificate(request, source, domain) if source in self.certificates.shown else ""
-        if trunk or not self.has_users:
+        if trunk or not self.has_users or not self.may_have_user_at(source):
             return Accepted(trunk) if trunk else BY_ADDRESS
         if request.method != "REGISTER" and self._is_known_by_address(request, source, domain):
             return BY_ADDRESS
