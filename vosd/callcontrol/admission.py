@@ -317,7 +317,12 @@ class Admission:
         if objection is not None and self.is_emergency(call):
             objection = rules.emergency_objection(call.callee)
         if objection is None:
-            callee, call.caller = rules.applied(call.callee, call.caller, live.draw, live.take_number)
+            callee, call.caller = rules.applied(
+                call.callee,
+                call.caller,
+                live.draw,
+                lambda pool: None if self.is_emergency(call) else live.take_number(pool),
+            )
             call.callee = without_separators(callee)
             call.callee_billing = for_matching(call.callee)
             objection = None if call.callee_billing else "callee_rewrite leaves no number"

@@ -150,9 +150,12 @@ class LiveVendors:
     def numbers_out(
         self, gateway: RoutingGateway, callee: str, caller: str, *, is_emergency: bool, draws: bool = True
     ) -> SentNumbers:
-        """Return the numbers that a gateway with rules for them is sent; a pool gives its next number if ``draws``."""
+        """Return the numbers that a gateway with rules for them is sent; a pool gives its next number if ``draws``.
+
+        It gives none for an emergency call, which keeps the number of the caller.
+        """
         live = self._live
-        take = live.take_number if draws else _no_number
+        take = live.take_number if draws and not is_emergency else _no_number
         rules = self._catalogue.outgoing[gateway.name]
         return rules.applied(callee, caller, live.draw, take, is_emergency=is_emergency)
 

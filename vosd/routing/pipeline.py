@@ -170,9 +170,10 @@ def _not_in_order(fit: Fit, ordering: Ordering | None) -> Iterator[LeftOut]:
 def _renumbered(choice: RouteChoice, request: RouteRequest, vendors: Vendors) -> RouteChoice:
     """Return a route with the numbers as its gateway is sent them.
 
-    A pool gives a number to each gateway that is offered, and to no other: not yet to one found before its turn.
+    A pool gives a number to each gateway that is offered, and to no other: not yet to one found before its turn, and
+    never for an emergency call.
     """
-    waits = request.looks_ahead
+    waits = request.looks_ahead and not request.is_emergency
     callee, caller = vendors.numbers_out(
         choice.gateway, choice.callee_out, choice.caller_out, is_emergency=request.is_emergency, draws=not waits
     )

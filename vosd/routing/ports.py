@@ -237,7 +237,10 @@ class Vendors(Protocol):
     def numbers_out(
         self, gateway: RoutingGateway, callee: str, caller: str, *, is_emergency: bool, draws: bool = True
     ) -> SentNumbers:
-        """Return the numbers that a gateway with rules for them is sent; a pool gives its next number if ``draws``."""
+        """Return the numbers that a gateway with rules for them is sent; a pool gives its next number if ``draws``.
+
+        It gives none for an emergency call.
+        """
         ...
 
     def funded(self, gateway: RoutingGateway, terms: VendorTerms | None) -> bool:

@@ -7,6 +7,7 @@ from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.vendor import RINGS, SILENT, TRIES, Line, Script, answers, refuses
 
 from vosd.routing.pools import NumberPool
+from vosd.routing.special_numbers import SpecialNumbers
 from vosd.trunks.number_rules import OutgoingNumbers
 from vosd.trunks.scope import LimitScope
 
@@ -130,14 +131,14 @@ def test_the_last_gateway_may_ring_as_long_as_any():
     assert scene.vendor.only_call.is_cancelled
 
 
-def pooled(*protects):
+def pooled(*protects, **parameters):
     """Return a scene whose second vendor shows numbers of a pool, from 441 on."""
     gateways = [
         vendor_gateway(index, protect_ms=each, numbers=OutgoingNumbers(caller_pool="p") if index == 1 else None)
         for index, each in enumerate(protects)
     ]
     trunk = mapping_gateway("acme", f"{CUSTOMER.host}/32")
-    return Scene(catalogue([trunk, *gateways], number_pools=[NumberPool("p", ("441", "442", "443"))]))
+    return Scene(catalogue([trunk, *gateways], number_pools=[NumberPool("p", ("441", "442", "443"))], **parameters))
 
 
 def shown(scene, *scripts):
@@ -165,3 +166,14 @@ def test_one_that_is_tried_after_all_shows_the_next_number_of_its_pool():
     assert shown(scene, TRIES, answers(), refuses(503)) == ("1", "442")
     scene = pooled(None, 3_000)
     assert [shown(scene, TRIES, answers()) for _ in range(2)] == [("1", "441"), ("1", "442")]
+
+
+@pytest.mark.parametrize(
+    ("protects", "scripts"),
+    [((None, None, 3_000), (TRIES, answers(), refuses(503))), ((None, 3_000), (TRIES, answers()))],
+    ids=["beside a protected gateway", "protected"],
+)
+def test_one_that_is_tried_after_all_shows_the_caller_of_an_emergency_call(protects, scripts):
+    scene = pooled(*protects, special_numbers=SpecialNumbers(emergency=frozenset({CALLEE})))
+    assert shown(scene, *scripts) == ("1", "12025550100")
+    assert scene.vendors[1].only_call.invite["From"].startswith("<sip:12025550100@")

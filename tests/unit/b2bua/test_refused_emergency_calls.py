@@ -147,7 +147,7 @@ def record_of(
         mapping_gateway("acme", f"{CUSTOMER.host}/32", numbers=numbers),
         vendor_gateway(0, prefixes=("*",), numbers=wanted, denied_prefixes=kept_from),
     ]
-    pools = [NumberPool("dry", (), when_empty=EmptyPool.REFUSE)]
+    pools = [NumberPool("dry", (), when_empty=EmptyPool.REFUSE), NumberPool("full", ("442000000001", "442000000002"))]
     payer = account("acme", overdraft_limit=None, **section)
     special = SpecialNumbers(digits)
     scene = Scene(
@@ -191,6 +191,13 @@ def test_a_list_that_denies_the_number_itself_stands():
     assert called("110", numbers=denied) == "Normal"
 
 
+@pytest.mark.parametrize("pattern", ["112", "0112", "123112"])
+def test_a_list_denies_an_emergency_number_as_it_was_received(pattern):
+    denied = IncomingNumbers(callee_deny=(pattern,), callee_rewrite=(("0", ""),))
+    for number in ("112", "0112", "123112"):
+        assert called(number, numbers=denied, digits=3) == ("Number Not Allowed" if number == pattern else "Normal")
+
+
 @pytest.mark.parametrize(
     ("pattern", "is_allowed"),
     [
@@ -208,6 +215,8 @@ VENDOR_RULES = {
     "form": {"caller_format": CallerFormat()},
     "form with another number": {"caller_format": CallerFormat(replacement="442000000000")},
     "no number to show": {"caller_pool": "dry"},
+    "numbers to show": {"caller_pool": "full"},
+    "form and numbers to show": {"caller_pool": "full", "caller_format": CallerFormat(replacement="442000000000")},
 }
 
 
@@ -217,6 +226,20 @@ def test_a_vendor_is_sent_emergency_calls_of_any_caller_with_the_number_that_it_
     assert (record.end_reason, record.caller_out) == ("Normal", "7001")
     record = record_of("113", caller="7001", wanted=OutgoingNumbers(**rules))
     assert (record.end_reason, record.caller_out) != ("Normal", "7001")
+
+
+def test_a_pool_of_the_customer_leaves_emergency_calls_the_number_of_the_caller():
+    pooled = IncomingNumbers(caller_pool="full", callee_rewrite=(("0", ""),))
+    for number, shown in (("112", "7001"), ("0112", "7001"), ("113", "442000000001"), ("0113", "442000000001")):
+        record = record_of(number, caller="7001", numbers=pooled)
+        assert (record.end_reason, record.caller_out) == ("Normal", shown)
+
+
+def test_rewriting_of_the_calling_number_is_for_emergency_calls_too():
+    rewritten = {"caller_rewrite": (("7", "44207946"),), "caller_pool": "full"}
+    assert record_of("112", caller="7001", wanted=OutgoingNumbers(**rewritten)).caller_out == "44207946001"
+    assert record_of("112", caller="7001", numbers=IncomingNumbers(**rewritten)).caller_out == "44207946001"
+    assert record_of("112", caller="7001", numbers=IncomingNumbers(caller_drop=True)).caller_out == ""
 
 
 def test_a_vendor_that_does_not_take_the_caller_is_left_out_of_emergency_calls_too():
