@@ -973,6 +973,18 @@ async def test_calls_that_were_booked_late_alone_are_invoiced_by_the_agent_that_
     assert [each.issuer for each in await site.listed(account="shop")] == ["second", "second"]
 
 
+async def test_the_agent_of_now_issues_an_invoice_that_has_a_minimum_beside_calls_that_were_booked_late(
+    site: Site,
+) -> None:
+    books = SqlBooks(site.database)
+    await books.book([sold_by("second", 1, at("2026-10-05"))])
+    await site.run("2026-10", "2026-11-02")
+    await books.book([sold_by("second", 2, at("2026-10-06"))])
+    await site.pay("shop", "-50.00", at("2026-11-30T22:59:59"), EntryKind.MINIMUM, "minimum/2026-11")
+    assert (await site.run("2026-11", "2026-12-02"))["shop"].outcome is InvoiceOutcome.ISSUED
+    assert [each.issuer for each in await site.listed(account="shop")] == ["reseller", "second"]
+
+
 async def test_the_agent_that_has_issued_an_invoice_sees_it_and_the_next_agent_of_the_account_does_not(
     database: Database,
 ) -> None:

@@ -95,7 +95,8 @@ class InvoicedPart(NamedTuple):
     sellers: Sequence[str]
     """Agents that sold the calls of the period, and were charged for them; the one of the latest call last.
 
-    An empty name is the installation. Where no call is of the period, it is the agent of the latest one booked late.
+    An empty name is the installation. Where no call is of the period, it is the agent of the latest one booked late;
+    none where a minimum is charged as well.
     """
     part: LedgerPart
 
@@ -172,7 +173,7 @@ async def read_invoiced(
         )
         earliest = await connection.scalar(skipped) if begin.until < since else None
         sellers = await _sellers(connection, and_(within, _entry.created_at >= since))
-        if not sellers:
+        if not sellers and not minimums:  # a minimum is by the terms that the account has now
             sellers = (await _sellers(connection, within))[-1:]
     return InvoicedPart(
         begin,
