@@ -205,6 +205,8 @@ class TrialUpdate(msgspec.Struct, frozen=True):
 class MakeTestCall(Following[TrialUpdate], frozen=True, tag="test_call"):
     """Call a number through one gateway, without a customer."""
 
+    is_change = True
+
     via: str
     """Routing gateway to call through."""
     callee: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]

@@ -106,8 +106,6 @@ class RunningSwitch:
             if is_sent and order.is_change:
                 raise self._lost(_reason(error)) from error
             raise self._unreachable(error) from error
-        if not line and order.is_change:
-            raise self._lost("it went away")
         result: Result = self._result(line, order)
         return result
 
@@ -115,18 +113,23 @@ class RunningSwitch:
         """Have the switch follow something, and yield one result after the other until it is finished.
 
         Raises:
+            AnswerLostError: the switch stopped answering an order that changes something, or never answered it.
             DaemonUnreachableError: no answer, or the switch stopped answering.
             DaemonRefusedError: the switch refuses, with the reason, or is of another version.
         """
+        is_sent = False
         try:
             async with asyncio.timeout(ANSWER_S):
                 reader, writer = await self._send(request_line(order))
+            is_sent = True
             try:
                 while line := await asyncio.wait_for(reader.readline(), ANSWER_S):
                     yield self._result(line, order)
             finally:
                 writer.close()
         except (OSError, TimeoutError) as error:
+            if is_sent and order.is_change:
+                raise self._lost(_reason(error)) from error
             raise self._unreachable(error) from error
 
     async def ask_if_running(self, order: Order[Result]) -> Result | None:
@@ -151,10 +154,12 @@ class RunningSwitch:
     def _lost(self, reason: str) -> AnswerLostError:
         return AnswerLostError(f"the switch at {self.control_socket} has the order and did not answer it ({reason})")
 
-    def _result(self, line: bytes, order: msgspec.Struct) -> Any:
+    def _result(self, line: bytes, order: Order[Any] | Following[Any]) -> Any:
         try:
             answer = msgspec.json.decode(line, type=ControlAnswer)
         except msgspec.MsgspecError as error:
+            if order.is_change:
+                raise self._lost("it went away") from error
             message = f"the switch at {self.control_socket} went away before it answered"
             raise DaemonUnreachableError(message) from error
         if answer.protocol != PROTOCOL and (answer.error is not None or tag_of(type(order)) not in OF_ALL_VERSIONS):

@@ -37,13 +37,12 @@ class Handler(NamedTuple):
 
 class _Typed(msgspec.Struct, Generic[Result_co], frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     __orig_bases__: ClassVar[tuple[Any, ...]]
+    is_change: ClassVar[bool] = False
+    """Whether the switch changes something by it, so that it is not known what holds where its answer is lost."""
 
 
 class Order(_Typed[Result_co], Generic[Result_co], frozen=True, tag_field=TAG_FIELD):
     """An order with one result."""
-
-    is_change: ClassVar[bool] = False
-    """Whether the switch changes something by it, so that it is not known what holds where its answer is lost."""
 
     @classmethod
     def answered_by(cls, handler: "Callable[[Self], Awaitable[Result_co]]") -> Handler:

@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,15 @@ import vosd.control.money
 import vosd.control.peers
 import vosd.control.routes
 import vosd.control.traces
-from vosd.control.calls import CallSelection, Hangup, HangupOutcome
-from vosd.control.client import DaemonRefusedError, NoDaemonError, OtherVersionError, RunningSwitch
+from vosd.control.calls import CallSelection, Hangup, HangupOutcome, ListCalls, MakeTestCall
+from vosd.control.client import (
+    AnswerLostError,
+    DaemonRefusedError,
+    DaemonUnreachableError,
+    NoDaemonError,
+    OtherVersionError,
+    RunningSwitch,
+)
 from vosd.control.installation import Restart, Successor
 from vosd.control.order import PROTOCOL, Following, Order, OrderDone, result_type, tag_of
 from vosd.control.server import CommandError
@@ -67,16 +75,36 @@ async def test_a_result_with_a_renamed_field_is_refused_and_not_guessed_at(tmp_p
             await RunningSwitch(tmp_path / "s").ask(HANGUP)
 
 
-async def answered_with(path: Path, answer: dict[str, Any]) -> None:
-    """Ask a switch that answers every order so."""
+@asynccontextmanager
+async def answering(path: Path, answer: bytes) -> AsyncIterator[RunningSwitch]:
+    """Run a switch that answers every order so, and goes away."""
 
     async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readline()
-        writer.write(json.dumps(answer).encode() + b"\n")
+        await reader.read()
+        writer.write(answer)
         writer.close()
 
     async with await asyncio.start_unix_server(respond, path):
-        await RunningSwitch(path).ask(HANGUP)
+        yield RunningSwitch(path)
+
+
+@pytest.mark.parametrize("answer", [b"", b'{"protocol":2,"result":{"fitting":'])
+async def test_what_became_of_a_change_is_not_known_where_its_answer_breaks_off(tmp_path: Path, answer: bytes) -> None:
+    async with answering(tmp_path / "s", answer) as switch:
+        with pytest.raises(AnswerLostError):
+            await switch.ask(HANGUP)
+        with pytest.raises(DaemonUnreachableError) as away:
+            await switch.ask(ListCalls())
+    assert type(away.value) is DaemonUnreachableError
+
+
+async def test_what_became_of_a_test_call_is_not_known_where_a_report_breaks_off(tmp_path: Path) -> None:
+    async with answering(tmp_path / "s", b'{"protocol":2,"result":{"steps":') as switch:
+        with pytest.raises(AnswerLostError):
+            await anext(switch.follow(MakeTestCall("carrier", "4420")))
+        with pytest.raises(DaemonUnreachableError) as away:
+            await anext(switch.follow(FollowCalls(CallSought(), 5)))
+    assert type(away.value) is DaemonUnreachableError
 
 
 @pytest.mark.parametrize(
@@ -88,7 +116,8 @@ async def answered_with(path: Path, answer: dict[str, Any]) -> None:
 )
 async def test_a_switch_of_another_version_is_named_in_a_sentence(tmp_path: Path, answer: Any, switch: str) -> None:
     with pytest.raises(OtherVersionError, match=f"different versions .*{switch}.*restart the switch"):
-        await answered_with(tmp_path / "s", answer)
+        async with answering(tmp_path / "s", json.dumps(answer).encode() + b"\n") as other:
+            await other.ask(HANGUP)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The installation in the office: status, reload, restart, backup, retention and refused records are for operators."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Final
@@ -48,7 +49,7 @@ from vosd.admin.office.spool import (
     show_refused,
 )
 from vosd.cdr.ports import RejectedRecord
-from vosd.control.client import DaemonRefusedError
+from vosd.control.client import AnswerLostError, DaemonRefusedError
 from vosd.control.installation import (
     CatalogueState,
     DatabaseReport,
@@ -144,6 +145,19 @@ async def test_refused_records_are_booked_without_a_running_switch_and_by_one(of
         assert (await book_refused(office, operator(), BookRefused())).outcome.refused == {call_id(2): "no room"}
         await book_journal_file(office, operator(), BookJournalFile("/old/journal"))
         assert switch.asked == [RetryRefused(), SalvageJournal("/old/journal")]
+    assert await audited(office) == [("BookRefused", "spool"), ("BookJournalFile", "spool")]
+
+
+async def test_bookings_whose_answer_is_lost_leave_a_line_in_the_audit(office: Office, tmp_path: Path) -> None:
+    async def go_away(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_unix_server(go_away, tmp_path / "vosd.sock"):
+        with pytest.raises(AnswerLostError):
+            await book_refused(office, operator(), BookRefused())
+        with pytest.raises(AnswerLostError):
+            await book_journal_file(office, operator(), BookJournalFile("/old/journal"))
     assert await audited(office) == [("BookRefused", "spool"), ("BookJournalFile", "spool")]
 
 

@@ -24,17 +24,13 @@ from vosd.control.calls import (
     TrialStep,
     TrialUpdate,
 )
-from vosd.control.client import DaemonUnreachableError
+from vosd.control.client import AnswerLostError, DaemonUnreachableError
 from vosd.control.traces import CallSought, FollowCalls, TraceUpdate
 from vosd.obs.traced import TracedCall
 
 
 class NotRunningError(VosError):
     """No running call has that id."""
-
-
-class TrialLostError(VosError):
-    """The outcome of a test call is not known."""
 
 
 class TooManyCallsError(VosError):
@@ -181,16 +177,20 @@ async def make_test_call(office: Office, who: Principal, order: MakeTestCall) ->
 
     Raises:
         OperatorsOnlyError: an agent orders it.
-        TrialLostError: the switch has stopped during the call.
+        AnswerLostError: the outcome of the call is not known; the audit has the line, with the gateway.
         DaemonUnreachableError, DaemonRefusedError: the switch does not answer, or does not do it.
     """
     report: TrialReport | None = None
-    async with aclosing(office.switch.follow(order)) as updates:
-        async for update in updates:
-            yield update
-            report = update.report or report
-    if report is None:
-        raise TrialLostError("the switch has stopped during the call; an answered one is booked by its next start")
+    try:
+        async with aclosing(office.switch.follow(order)) as updates:
+            async for update in updates:
+                yield update
+                report = update.report or report
+        if report is None:
+            raise AnswerLostError("the switch has stopped during the call; an answered one is booked by its next start")
+    except AnswerLostError:  # noted as by ``Office.carried_out``
+        await office.noted(None, replace(who, request=None), order, order.via)
+        raise
     if report.call_id is None:
         return
     done = await office.noted(report, who, order, report.call_id)

@@ -86,6 +86,7 @@ async def book_refused(office: Office, who: Principal, order: BookRefused) -> Do
         OperatorsOnlyError: an agent orders it.
         NoRefusedRecordError: a named record was not refused.
         StateDirectoryError: no switch answers, and one starts.
+        AnswerLostError: it is not known whether they were booked; the audit has the line.
         DaemonUnreachableError, DaemonRefusedError: the switch does not answer, or does not do it.
         StoreUnavailable: some may be booked; try again.
     """
@@ -113,7 +114,8 @@ async def _booked(
     to_switch: Order[BookingOutcome],
     work: Callable[[Spool], Awaitable[BookingOutcome]],
 ) -> Done[BookingOutcome]:
-    outcome = await office.switch.patient(BOOKING_S).ask_if_running(to_switch)
+    booking = office.switch.patient(BOOKING_S).ask_if_running(to_switch)
+    outcome = await office.carried_out(booking, who, order, "spool")
     if outcome is None:
         with office.definitions.claimed():  # a switch that starts meanwhile would not know of the bookings
             await office.stores.check_schema()
