@@ -272,7 +272,9 @@ def _load(
             check_special_numbers(special_numbers(keys, parameters), written, problems)
         keys = with_shown_files(with_secrets(keys, written, problems), document, problems)
         check_settings(keys, parameters, classes, source, written, problems)
-        transports, tls = read_transports(keys.sip, parameters.qos_signal, written.places, problems)
+        transports, tls = read_transports(
+            keys.sip, parameters.qos_signal, written.places, known.reaches.values(), problems
+        )
         account_places = CurrencyPlaces(source.accounts.sound)
         _refuse_errors(problems, asked, uses_known=uses_known)
         check_open_sockets(known.reaches.values(), keys, opened, written, problems)
@@ -412,7 +414,7 @@ def _decks_beside(source: CatalogueSource, stored: Stored) -> CatalogueSource:
 def _reaches(objects: ReadObjects, source: CatalogueSource) -> dict[str, Reach]:
     """Return where the routing gateways are that were read."""
     return {
-        name: reach_of(each.thing, each)._replace(origin=source.routing_gateways.sound[name].origin)
+        name: reach_of(each)._replace(origin=source.routing_gateways.sound[name].origin)
         for name, each in objects.routing_gateways.written.items()
         if name in source.routing_gateways.sound
     }

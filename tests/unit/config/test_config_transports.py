@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from doubles.certificates import Authority, Certificate
 
+from vosd.config.assembly.remembered import Remembered
+from vosd.config.load import load
 from vosd.config.reload import reload
 from vosd.engine.settings import SipListener
 from vosd.net.marking import SIGNALLING, TrafficClass
@@ -220,3 +222,88 @@ def test_a_customer_whose_certificate_is_not_asked_for_is_a_warning(site, author
     [warning] = warnings(tls(authority, switch))
     assert "no caller is asked for a certificate" in warning
     assert warnings(tls(authority, switch, verify_client="optional")) == []
+
+
+REST = "rate_groups: [{name: g, rates: [{prefix: '4', billing_rate: '1'}]}]\naccounts: [{id: a, rate_group: g}]\n"
+AT = "account: a, address: '192.0.2.9;transport=tls'"
+
+
+@pytest.fixture
+def other(site, authority) -> None:
+    for path in authority.issue("other", "other.example"):
+        site.write(f"partners/other{path.suffix}", path.read_text())
+
+
+def own(*written: str) -> str:
+    """Return vendors at one address, each with that in its ``tls``."""
+    lines = "".join(f"  - {{name: v{number}, {AT}, tls: {keys}}}\n" for number, keys in enumerate(written))
+    return f"{REST}routing_gateways:\n{lines}"
+
+
+def test_a_vendor_may_have_its_certificate_and_name_in_its_own_tls(site, authority, switch, other):
+    keys = "{certificate: other.pem, key: other.key, name: SIP.Vendor.example}"
+    site.write("partners/vendors.yaml", own(keys, keys))
+    loaded = site.load(tls(authority, switch) + "include: [partners/vendors.yaml]\n")
+    one, two = (loaded.catalogue.routing_gateways[name].tls for name in ("v0", "v1"))
+    assert one == two, "vendors with the same share a connection"
+    assert loaded.transports.tls is not None
+    [identity] = loaded.transports.tls.identities
+    directory = site.directory / "partners"
+    assert (identity.certificate, identity.private_key) == (directory / "other.pem", directory / "other.key")
+    assert loaded.tls is not None
+    client = loaded.tls.towards(one)
+    assert client is not None
+    assert client.server_name == "sip.vendor.example"
+    assert client.context is not loaded.tls.client
+
+
+def test_a_name_alone_is_demanded_of_a_vendor_that_is_shown_the_common_certificate(site, authority, switch):
+    loaded = site.load(tls(authority, switch) + own("{name: sip.vendor.example}"))
+    assert loaded.transports.tls is not None
+    [identity] = loaded.transports.tls.identities
+    assert (identity.certificate, identity.private_key, identity.server_name) == (None, None, "sip.vendor.example")
+
+
+@pytest.mark.parametrize(
+    ("keys", "key", "expected"),
+    [
+        ("{certificate: other.pem}", ".key", "the key beside the certificate, each in a PEM file"),
+        ("{key: other.key}", ".certificate", "the certificate beside the key, each in a PEM file"),
+        ("{name: 'not a name'}", ".name", "a host name, such as sip.example.net"),
+        ("{ca: root.pem}", ".ca", "one of certificate, key, name: sip.tls.identities has others"),
+        ("[one]", "", "a name of sip.tls.identities, or keys such as"),
+        ("{certificate: gone.pem, key: other.key}", "", "a file that can be read"),
+        ("{certificate: partners/other.pem, key: vosd.yaml}", "", "the key of the certificate, in PEM form"),
+    ],
+)
+def test_a_mistake_in_the_tls_of_a_vendor_is_named_where_it_stands(site, authority, switch, other, keys, key, expected):
+    [error] = site.errors(tls(authority, switch) + own(keys))
+    assert error.startswith(f"vosd.yaml:10: routing_gateways[v0].tls{key}: ")
+    assert f"expected {expected}" in error
+
+
+def test_vendors_at_one_address_have_the_same_own_tls_and_a_switch_without_tls_has_none(site, authority, switch):
+    [error] = site.errors(tls(authority, switch) + own("{name: one.example}", "{name: two.example}"))
+    assert "both share its connection" in error
+    assert any(
+        "sip.tls with certificate and private_key" in each and "v0].tls" in each
+        for each in site.errors(own("{name: one.example}"))
+    )
+
+
+def test_a_reload_reads_the_files_of_a_vendor_again_also_where_other_objects_have_changed(
+    site, authority, switch, other
+):
+    path, remembered = site.directory / "vosd.yaml", Remembered()
+    text = tls(authority, switch) + own("{certificate: partners/other.pem, key: partners/other.key}")
+    site.write("vosd.yaml", text)
+    running = load(path, {}, remembered=remembered)
+    site.write("vosd.yaml", text.replace("{id: a, ", "{id: b}, {id: a, "))
+    taken = reload(path, running, {}, remembered=remembered)
+    assert taken.in_force.transports.tls == running.transports.tls
+    assert taken.in_force.tls is not None
+    assert taken.in_force.tls is not running.tls
+    site.write("partners/other.key", "rubbish")
+    refused = reload(path, taken.in_force, {}, remembered=remembered)
+    assert not refused.is_accepted
+    assert [problem.key for problem in refused.problems] == ["routing_gateways[v0].tls"]

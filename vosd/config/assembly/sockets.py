@@ -2,15 +2,17 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import ip_address
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from vosd.base.host import is_address
 from vosd.catalogue.problems import ProblemList, SourceLine
 from vosd.catalogue.source import Origin
 from vosd.config.assembly.inventory import Written
+from vosd.config.assembly.trunk_tls import identity_name, own_identity
 from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.routing_gateways import RoutingGatewayKeys
 from vosd.engine.settings import SipListener
+from vosd.net.settings import TlsIdentity
 from vosd.trunks.gateways import Address
 
 _AFTER_RESTART: Final = "a socket that is open: vosd restart opens one that was added to sip.listen; do this again then"
@@ -26,12 +28,27 @@ class Reach(NamedTuple):
     server: Address | None
     """Address of the server at which we register."""
     tls: str = ""
-    """Identity that it is connected with."""
+    """Name of the identity that it is connected with."""
+    own_tls: TlsIdentity | None = None
+    """That identity, where its own ``tls`` has it."""
+
+    def at(self, key: str) -> tuple[SourceLine, str]:
+        """Return the place of a key, and what messages call it."""
+        return self.origin.place_of(key), f"{self.label}.{key}" if self.label else key
 
 
-def reach_of(keys: RoutingGatewayKeys, written: Written[Any]) -> Reach:
-    """Return where a routing gateway is; ``written`` is where its keys stand."""
-    return Reach(written.label, written.section, keys.interface, keys.address, keys.registration.server, keys.tls)
+def reach_of(written: Written[RoutingGatewayKeys]) -> Reach:
+    """Return where a routing gateway is."""
+    keys = written.thing
+    return Reach(
+        written.label,
+        written.section,
+        keys.interface,
+        keys.address,
+        keys.registration.server,
+        identity_name(written),
+        own_identity(written),
+    )
 
 
 def check_sockets(
@@ -62,7 +79,7 @@ def check_open_sockets(
         return
     for gateway in gateways:
         if gateway.interface is not None and gateway.interface not in opened:
-            problems.error(*_at(gateway, "interface"), _AFTER_RESTART, str(gateway.interface))
+            problems.error(*gateway.at("interface"), _AFTER_RESTART, str(gateway.interface))
         servers = () if gateway.server is None else (gateway.server,)
         for key, addresses in (("address", gateway.addresses), ("register", servers)):
             for address in addresses:
@@ -73,7 +90,7 @@ def check_open_sockets(
 
 def _check_open(address: Address, at: Reach, key: str, opened: Sequence[SipListener], problems: ProblemList) -> None:
     if address.transport is not None and all(each.transport != address.transport for each in opened):
-        problems.error(*_at(at, key), _AFTER_RESTART, f"{address.host};transport={address.transport}")
+        problems.error(*at.at(key), _AFTER_RESTART, f"{address.host};transport={address.transport}")
 
 
 def check_interfaces(gateways: Iterable[Reach], listen: Sequence[SipListener], problems: ProblemList) -> None:
@@ -94,13 +111,13 @@ def check_identities(gateways: Iterable[Reach], names: Sequence[str], problems: 
     """Report each gateway whose ``tls`` is no identity, or that shares its address with one of another identity."""
     by_address: dict[Address, str] = {}
     for gateway in gateways:
-        if gateway.tls and gateway.tls not in names:
+        if gateway.tls and gateway.own_tls is None and gateway.tls not in names:
             known = ", ".join(names) or "there is none"
-            problems.error(*_at(gateway, "tls"), f"one of sip.tls.identities: {known}", gateway.tls)
+            problems.error(*gateway.at("tls"), f"one of sip.tls.identities: {known}", gateway.tls)
         for address in gateway.addresses:
             if address.transport == "tls" and by_address.setdefault(address, gateway.tls) != gateway.tls:
                 expected = "the tls of the other gateway with this address: both share its connection"
-                problems.error(*_at(gateway, "tls"), expected, gateway.tls)
+                problems.error(*gateway.at("tls"), expected, gateway.tls)
 
 
 def check_destinations(gateways: Iterable[Reach], listen: Sequence[SipListener], problems: ProblemList) -> None:
@@ -135,16 +152,12 @@ def _refuse_own(address: Address, gateway: Reach, listen: Sequence[SipListener],
         is_here = ip_address(own.host) == host or (ip_address(own.host).is_unspecified and host.is_loopback)
         if is_here and address.port == own.port and address.transport in {None, own.transport}:
             expected = f"the address of the vendor: {own} is a socket of sip.listen, and its calls would come back"
-            problems.error(*_at(gateway, "address"), expected, f"{address.host}:{address.port}")
+            problems.error(*gateway.at("address"), expected, f"{address.host}:{address.port}")
             return
 
 
-def _at(gateway: Reach, key: str) -> tuple[SourceLine, str]:
-    return gateway.origin.place_of(key), f"{gateway.label}.{key}" if gateway.label else key
-
-
 def _refuse(gateway: Reach, expected: str, interface: SipListener, problems: ProblemList) -> None:
-    problems.error(*_at(gateway, "interface"), expected, str(interface))
+    problems.error(*gateway.at("interface"), expected, str(interface))
 
 
 def _reaches(interface: SipListener, address: Address) -> bool:
@@ -161,7 +174,7 @@ def _check(address: Address, at: Reach, key: str, listen: Sequence[SipListener],
     fitting = [each for each in listen if address.transport in {None, each.transport}]
     if not fitting:
         expected = f"a {address.transport} socket in sip.listen: packets to that place are sent from there"
-        problems.error(*_at(at, key), expected, f"{address.host};transport={address.transport}")
+        problems.error(*at.at(key), expected, f"{address.host};transport={address.transport}")
     elif is_address(address.host) and not any((":" in each.host) is (":" in address.host) for each in fitting):
         family = "IPv6" if ":" in address.host else "IPv4"
-        problems.warning(*_at(at, key), f"a socket with an {family} address in sip.listen", address.host)
+        problems.warning(*at.at(key), f"a socket with an {family} address in sip.listen", address.host)

@@ -17,6 +17,7 @@ from vosd.config.assembly.session_timers import session_timer_settings
 from vosd.config.assembly.sounds import check_sound, missing_player
 from vosd.config.assembly.stir import vendor_signatures
 from vosd.config.assembly.trunk_headers import caller_format, number_format, trunk_causes, trunk_headers
+from vosd.config.assembly.trunk_tls import identity_name
 from vosd.config.keys.parameters import ParameterKeys
 from vosd.config.keys.routing import RoutingKeys
 from vosd.config.keys.routing_gateways import RoutingGatewayKeys
@@ -72,6 +73,7 @@ _GATEWAY: Final = Conversion(
         "sound": "sound",
         "repeat": "sound",
         "end_code": "sound",
+        "tls": "tls",
     },
 )
 _NUMBERS: Final = Conversion(RoutingGatewayKeys, OutgoingNumbers, by_hand={"caller_format": "caller_format"})
@@ -137,6 +139,7 @@ def routing_gateway(
         ping=_ping(keys.options_ping),
         media=trunk_media(written, installation, problems),
         sound=_sound(written, installation, problems),
+        tls=identity_name(written),
     )
     if gateway.sound is not None:
         return replace(gateway, allow_unrated=True)  # nothing is bought of it

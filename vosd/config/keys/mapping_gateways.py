@@ -134,7 +134,11 @@ class MappingGatewayKeys(DeclaredKeys):
 
     declared_by: ClassVar[tuple[type[Struct], ...]] = (MappingGateway, CallerDialect, IncomingNumbers)
     shared: ClassVar[tuple[type[Keys], ...]] = (IncomingNumberKeys, TrunkMediaKeys)
-    names_elsewhere: ClassVar[Renamed] = {**renamed(names_of_vos3000.MAPPING_GATEWAY), "prefixes": ("callee_allow",)}
+    names_elsewhere: ClassVar[Renamed] = {
+        **renamed(names_of_vos3000.MAPPING_GATEWAY),
+        "prefixes": ("callee_allow",),
+        "tls": ("certificate_names",),  # customers connect to us
+    }
     not_built: ClassVar[frozenset[str]] = later.MAPPING_GATEWAY
     apart: ClassVar[Mapping[str, str]] = TEMPLATE_KEY
 

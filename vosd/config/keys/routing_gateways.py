@@ -28,7 +28,6 @@ from vosd.config.reader.codes import counted_as, q850
 from vosd.config.reader.fields import (
     FromText,
     KeyProblemError,
-    NotBuiltYetError,
     choice,
     end_after_begin,
     end_of_validity,
@@ -42,6 +41,7 @@ from vosd.config.reader.fields import (
 )
 from vosd.config.reader.model import Keys
 from vosd.config.reader.numbers import FROM_RATES, plain_prefix, route_prefix
+from vosd.config.reader.own_tls import OwnTls, identity_or_own_tls
 from vosd.config.reader.renamed import Renamed, renamed
 from vosd.config.reader.sounds import named_sound
 from vosd.config.reader.trunk_headers import product, route_value, uri_host, uri_user
@@ -64,12 +64,6 @@ def protection() -> FromText:
         return milliseconds_of(text, 50, 600_000)
 
     return FromText("no, yes, or seconds from 0.05 to 600, with at most 3 decimals", read)
-
-
-def _no_own_certificate(value: object) -> object:
-    if isinstance(value, dict):
-        raise NotBuiltYetError("a certificate of its own instead of a name in sip.tls.identities")
-    return value
 
 
 class RoutingGatewayKeys(DeclaredKeys):
@@ -100,9 +94,10 @@ class RoutingGatewayKeys(DeclaredKeys):
     Port 5060, 5061 for tls. A name without port is looked up by RFC 3263 (NAPTR, SRV, addresses), a name with a port
     by its addresses only. Can be left out beside ``register``: then calls go to the registrar; and beside ``dynamic``.
     """
-    tls: Annotated[str, object_name(), BeforeValidator(_no_own_certificate)] = ""
-    """An identity of ``sip.tls.identities``: our certificate for its TLS connections, and what its own must be.
-    Default: those of ``sip.tls``."""
+    tls: Annotated[str | OwnTls, identity_or_own_tls()] = ""
+    """An identity of ``sip.tls.identities``: our certificate for its TLS connections, and what its own must be. Or
+    these by themselves, as in ``{certificate: F, key: F, name: N}``: our certificate and its key, PEM, and the name
+    that it is asked for (SNI) and must bear. Default: those of ``sip.tls``."""
     spread: Annotated[bool, switch()] = False
     """``yes`` calls several addresses in turn, call by call, and the others after a failure; they must not be names.
     ``no`` calls the first as long as it works.
