@@ -2,6 +2,7 @@
 
 import {
   ActionIcon,
+  Alert,
   AppShell,
   Burger,
   Button,
@@ -22,11 +23,13 @@ import { useQueryClient } from "@tanstack/react-query";
 import { Link, Outlet, useLocation, useNavigate } from "@tanstack/react-router";
 import { type FormEvent, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { setUntold, useUntold } from "./api/untold";
 import { brand, logo } from "./brand";
 import type { Narrowing } from "./router";
 import { type List, lists } from "./screens/columns";
 import { useLogOut, useSession } from "./session";
 import { chooseLanguage, languages } from "./text";
+import { useServerText } from "./text/meanings";
 import { chooseZone, offsetText, useZone, zones } from "./zone";
 
 interface Place {
@@ -183,6 +186,7 @@ export function Frame() {
         </ScrollArea>
       </AppShell.Navbar>
       <AppShell.Main id="content">
+        <Untold />
         <Outlet />
       </AppShell.Main>
       <Modal
@@ -218,6 +222,28 @@ export function Frame() {
         />
       </Modal>
     </AppShell>
+  );
+}
+
+/** Why the running switch has not taken the last change yet, on whatever page that was made. */
+function Untold() {
+  const { t } = useTranslation();
+  const inLanguage = useServerText();
+  const why = useUntold();
+  if (!why) return null;
+  return (
+    <Alert
+      variant="outline"
+      color="orange"
+      p={6}
+      mb="sm"
+      role="alert"
+      withCloseButton
+      closeButtonLabel={t("act.close")}
+      onClose={() => setUntold("")}
+    >
+      {t("change.untold", { why: inLanguage(why) })}
+    </Alert>
   );
 }
 

@@ -5,6 +5,7 @@ import { type QueryClient, useQuery, useQueryClient } from "@tanstack/react-quer
 import { createContext, type ReactNode, useContext, useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { client, content, noteSession, Problem, renewed, type Session } from "./api/client";
+import { setUntold } from "./api/untold";
 import { forgetHistory } from "./parts/figures";
 import { useForgotten } from "./parts/forgotten";
 import { ProblemText } from "./parts/problem";
@@ -103,6 +104,7 @@ export function useLogOut(): () => Promise<void> {
 /** Forget all that was read in a session, also in one that has ended by itself: another person may log in next. */
 function forgetAll(queries: QueryClient): void {
   forgetHistory();
+  setUntold("");
   // `clear` would take the session's own entry from under the gate, which then shows the page on
   queries.setQueryData(SESSION, null);
   queries.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== SESSION[0] });

@@ -13,7 +13,7 @@ from doubles.sockets.peer import OutgoingCall, Peer
 from e2e.addresses import API_SWITCH, VENDORS
 from e2e.conversation import conversing
 from e2e.stage import Caller, Vendor
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from console.conftest import (
     NARROW,
@@ -280,6 +280,41 @@ def test_an_account_and_a_gateway_are_blocked_after_a_question_and_freed(site: W
         assert [each["name"] for each in site.items("/overrides")] == [path.rpartition("/")[2]]
         page.get_by_role("button", name="End the block").click()
         page.get_by_role("button", name="Block", exact=True).wait_for()
+    assert site.items("/overrides") == []
+
+
+def test_a_change_that_the_switch_has_not_taken_says_so_on_whatever_page_it_was_made(
+    site: Watched, visit: Visit
+) -> None:
+    page, why = visit().go("/accounts/other", "other"), "no answer in time"
+    untold = page.get_by_text(f"the running switch has not taken it yet: {why}")
+
+    def untaken(route: Route) -> None:
+        answer = route.fetch()
+        said = answer.json()
+        for each in said.get("receipts", [said]):
+            each["untold"] = why
+        route.fulfill(response=answer, json=said)
+
+    page.route("**/accounts/other/block", untaken, times=1)
+    page.get_by_role("button", name="Block", exact=True).click()
+    page.get_by_role("dialog").get_by_role("button", name="Block").click()
+    untold.wait_for()
+    assert violations(page) == []
+    page.get_by_role("button", name="End the block").click()  # which the switch takes
+    untold.wait_for(state="detached")
+    site.api.ask("POST", "/accounts/rival/payments", {"amount": "1"})
+    page = visit().turn("/payments?tab=transfer", "Payments")
+    for field, value in (("From account", "rival"), ("To account", "other"), ("Amount", "1")):
+        page.get_by_label(field).fill(value)
+    page.route("**/transfers", untaken, times=1)
+    page.get_by_role("button", name="Transfer", exact=True).click()
+    page.get_by_role("dialog").get_by_role("button", name="Transfer", exact=True).click()
+    untold.wait_for()
+    page.get_by_role("alert").get_by_role("button", name="Close").click()
+    expect(untold).to_have_count(0)
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_text("rival: booked 1.00").wait_for()
     assert site.items("/overrides") == []
 
 

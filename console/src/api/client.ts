@@ -2,6 +2,7 @@
 
 import createClient, { type Middleware } from "openapi-fetch";
 import type { components, paths } from "./schema";
+import { noteAnswer } from "./untold";
 
 export type Schemas = components["schemas"];
 export type Session = Schemas["SessionSheet"];
@@ -92,6 +93,8 @@ const manners: Middleware = {
   async onResponse({ request, response, schemaPath }) {
     if (response.ok) {
       if (response.headers.has("Idempotent-Replayed")) repeated.add(request.headers.get("Idempotency-Key") ?? "");
+      if (request.method !== "GET" && response.headers.get("Content-Type")?.startsWith("application/json"))
+        noteAnswer(await response.clone().json());
       return undefined;
     }
     const said: Row = await response.json().catch(() => ({}));

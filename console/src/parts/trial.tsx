@@ -67,7 +67,6 @@ interface Done {
   said: string;
   undo?: () => Promise<unknown>;
   warnings?: readonly string[];
-  untold?: string;
 }
 
 const WARNINGS_SHOWN = 5;
@@ -80,12 +79,6 @@ function warningsOf(answer: unknown): readonly string[] {
   return warnings ?? outcome?.problems ?? [];
 }
 
-/** Why the running switch does not know of a change or a booking yet; empty = it does. */
-export function untoldOf(answer: unknown): string {
-  const { untold, receipts } = (answer ?? {}) as Partial<Change & Schemas["Booked"]>;
-  return untold || receipts?.find((each) => each.untold)?.untold || "";
-}
-
 /**
  * Say what was done, with the warnings of its answer; the words stay until the next act. They are kept where the
  * session's data is, and go with it.
@@ -94,7 +87,7 @@ export function useSay(): (said: string, undo?: () => Promise<unknown>, answer?:
   const queries = useQueryClient();
   return (said, undo, answer) => {
     void queries.invalidateQueries({ predicate: ({ queryKey }) => queryKey[0] !== DONE[0] });
-    queries.setQueryData<Done>(DONE, { said, undo, warnings: warningsOf(answer), untold: untoldOf(answer) });
+    queries.setQueryData<Done>(DONE, { said, undo, warnings: warningsOf(answer) });
   };
 }
 
@@ -102,7 +95,6 @@ export function useSay(): (said: string, undo?: () => Promise<unknown>, answer?:
 export function LastDone() {
   const { t } = useTranslation();
   const queries = useQueryClient();
-  const inLanguage = useServerText();
   const say = useSay();
   const { data: done } = useQuery<Done | null>({
     queryKey: DONE,
@@ -118,7 +110,7 @@ export function LastDone() {
   return (
     <Alert
       variant="outline"
-      color={done.untold ? "orange" : "green"}
+      color="green"
       p={6}
       role="status"
       withCloseButton
@@ -139,7 +131,6 @@ export function LastDone() {
         )}
       </Group>
       <UndoProblem error={undo.error} />
-      {done.untold && <p>{t("change.untold", { why: inLanguage(done.untold) })}</p>}
       {warnings.length > 0 && (
         <>
           <p>{t("change.warnings", { count: warnings.length })}</p>

@@ -14,11 +14,10 @@ import { Confirm } from "../parts/confirm";
 import { Facts, Page } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
 import { type Column, Table } from "../parts/table";
-import { LastDone, untoldOf, useSay } from "../parts/trial";
+import { LastDone, useSay } from "../parts/trial";
 import { useUnsaved } from "../parts/unsaved";
 import { Moment, Money, State, useStateWord, Value } from "../parts/values";
 import { useMay, useSession } from "../session";
-import { useServerText } from "../text/meanings";
 import { Tree } from "./call";
 import { transfer, transferBack } from "./payments";
 
@@ -311,7 +310,6 @@ const textOf = ({ type, amount, memo }: Entered) => JSON.stringify([type, amount
 /** A payment in two steps: what is entered, then what will be booked. The key has a repeat book it once. */
 function Pay({ account, currency }: { account: string; currency: string }) {
   const { t } = useTranslation();
-  const inLanguage = useServerText();
   const queries = useQueryClient();
   const orders = useOrders();
   const { account: own } = useSession();
@@ -320,7 +318,6 @@ function Pay({ account, currency }: { account: string; currency: string }) {
   const opener = useRef<HTMLButtonElement>(null);
   const [asks, setAsks] = useState(false);
   const [said, setSaid] = useState("");
-  const [untold, setUntold] = useState("");
   const unsaved = useUnsaved(Boolean(entered?.amount || entered?.memo));
   const book = useMutation({
     mutationFn: (wanted: Entered) =>
@@ -341,7 +338,6 @@ function Pay({ account, currency }: { account: string; currency: string }) {
         ? t("customer.booked", { amount: amount(String(receipt.amount)), after: amount(String(receipt.after)) })
         : t("customer.waiting");
       setSaid(orders.isRepeat ? t("act.repeated", { said: booked }) : booked);
-      setUntold(untoldOf(done));
       setAsks(false);
       setEntered(null);
       void queries.invalidateQueries();
@@ -354,9 +350,8 @@ function Pay({ account, currency }: { account: string; currency: string }) {
   return (
     <>
       {said && (
-        <Alert variant="outline" color={untold ? "orange" : "green"} p={4} role="status">
+        <Alert variant="outline" color="green" p={4} role="status">
           {said}
-          {untold && <p>{t("change.untold", { why: inLanguage(untold) })}</p>}
         </Alert>
       )}
       <Button ref={opener} size="xs" onClick={() => setEntered(NOTHING)}>
