@@ -8,6 +8,7 @@ import {
   endOfDay,
   enteredMoment,
   lastDay,
+  less,
   localMinute,
   moment,
   searchFor,
@@ -98,4 +99,14 @@ it("has no end of what is no day, and the last day of a span that ends within on
 it("a call costs so far what its minutes cost", () => {
   expect(costSoFar("0.60", 90)).toBe("0.9000");
   expect(costSoFar("1200", 60)).toBe("1\u202f200.0000");
+});
+
+it.each([
+  ["100.00", "30.00", "70.00"],
+  ["0.00", "-0.00000001", "0.00000001"],
+  ["-0.50", "0.50", "-1.00"],
+  ["0.10", "0.3", "-0.20"],
+  ["123456789012.12345678", "0.12345678", "123456789012.00"],
+])("%s less %s is %s, to the last digit", (amount, taken, left) => {
+  expect(less(amount, taken)).toBe(left);
 });

@@ -15,6 +15,21 @@ export function amount(text: string): string {
   return `${sign}${whole.replace(/\B(?=(\d{3})+$)/g, "\u202f")}${fraction}`;
 }
 
+const DECIMALS = 8;
+const DECIMALS_SHOWN = 2;
+
+/** What is left of an amount when another one is taken from it, to the last digit, as the API writes amounts. */
+export function less(amount: string, taken: string): string {
+  const units = (text: string) => {
+    const [whole = "", fraction = ""] = text.split(".");
+    return BigInt(whole + fraction.padEnd(DECIMALS, "0"));
+  };
+  const left = units(amount) - units(taken);
+  const digits = String(left < 0 ? -left : left).padStart(DECIMALS + 1, "0");
+  const fraction = digits.slice(-DECIMALS).replace(/0+$/, "").padEnd(DECIMALS_SHOWN, "0");
+  return `${left < 0 ? "-" : ""}${digits.slice(0, -DECIMALS)}.${fraction}`;
+}
+
 /** A duration in seconds as h:mm:ss or m:ss. */
 export function duration(seconds: number): string {
   const whole = Math.floor(seconds);

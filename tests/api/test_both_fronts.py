@@ -176,6 +176,7 @@ MONEY: Final = (
                      "phones": [{"number": "$PHONE", "account": "shop-$N", "password": "long-enough-1"}]})),
     Step("payment add --account shop-$N --amount 5.50 --reference p-$N --memo cash", "POST /accounts/shop-$N/payments",
          {"amount": "5.50", "reference": "p-$N", "memo": "cash"}, part=lambda found: found["receipts"][-1]),
+    Step("payment undo 999999 --memo typo", "POST /payments/999999/undo", {"memo": "typo"}, is_refused=True),
     Step("payment transfer --from shop-$N --to other --amount 2 --reference t-$N", "POST /transfers",
          {"source": "shop-$N", "target": "other", "amount": "2", "reference": "t-$N"}, part=itemgetter("receipts"),
          passing=frozenset({"before", "after"})),

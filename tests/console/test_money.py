@@ -82,6 +82,37 @@ def test_a_large_payment_waits_for_a_second_person(site: Watched, boss: Visitor)
     assert "b-17" in rows(page, "Booked")[0]
 
 
+def test_a_payment_that_was_booked_by_mistake_is_taken_back_once_from_its_row(site: Watched, boss: Visitor) -> None:
+    ends = "2126-03-01T00:00:00.000Z"
+    keys = {"currency": "USD", "rate_group": "sell", "expires_at": ends, "payment_extends_days": "30"}
+    assert site.api.ask("POST", "/accounts", {"name": "expiring", "keys": keys}).status == 201
+
+    def expiry() -> object:
+        return site.api.ask("GET", "/accounts/expiring/balance").json["expires_at"]
+
+    for sum_, reference in (("7.50", "right"), ("900.25", "wrong")):
+        site.api.ask("POST", "/accounts/expiring/payments", {"amount": sum_, "reference": reference})
+    assert expiry() == "2126-04-30T00:00:00.000Z"
+    page = boss.go("/payments?account=expiring", "Payments")
+    row = page.get_by_label("Booked", exact=True).get_by_role("row").filter(has_text="wrong")
+    row.get_by_role("button", name="Take back").click()
+    asked = page.get_by_role("dialog", name="Take back 900.25 on expiring?")
+    asked.get_by_text("The balance is 907.75 now, and 7.50 then.").wait_for()
+    expect(asked).to_contain_text("-900.25 is booked")
+    assert violations(page) == []
+    asked.get_by_label("Memo").fill("of another customer")
+    asked.get_by_role("button", name="Take back").click()
+    page.get_by_text("expiring: booked -900.25, the balance is 7.50; the account is valid until").wait_for()
+    row.get_by_text("taken back", exact=True).wait_for()
+    assert (balance(site, "expiring"), expiry()) == (Decimal("7.50"), "2126-03-31T00:00:00.000Z")
+    newest = rows(page, "Booked")[0]
+    assert "takes back payment wrong: of another customer" in newest
+    assert "Take back" not in newest
+    page = boss.go("/accounts/expiring", "expiring")
+    entries = page.get_by_label("Last entries of the ledger").get_by_role("row")
+    expect(entries.get_by_role("button", name="Take back")).to_have_count(1)  # of the right one
+
+
 def test_money_is_moved_between_accounts(site: Watched, boss: Visitor) -> None:
     before = balance(site, "rival"), balance(site, "other")
     page = boss.go("/payments?tab=transfer", "Payments")

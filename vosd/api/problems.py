@@ -23,8 +23,8 @@ _STATUS: Final = {
     HTTPStatus.NOT_FOUND: (
         "no_deck_group", "no_dispute", "no_provider", "no_record", "no_result", "no_such_alarm", "no_such_backup",
         "no_such_call", "no_such_charge", "no_such_deck", "no_such_group", "no_such_invoice", "no_such_job",
-        "no_such_object",
-        "no_such_override", "no_such_person", "no_such_receiver", "no_such_reconciliation", "no_such_report",
+        "no_such_object", "no_such_override", "no_such_payment",
+        "no_such_person", "no_such_receiver", "no_such_reconciliation", "no_such_report",
         "no_such_role", "no_such_token", "no_such_trunk", "not_refused", "not_registered", "not_running", "not_waiting",
         "nothing_kept", "out_of_scope", "unknown_account", "unknown_gateway", "unknown_name",
     ),

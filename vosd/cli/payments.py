@@ -95,6 +95,27 @@ def show_booked(done: "Receipts | WaitingSheet", *, as_json: bool) -> None:
     output.sheet(shown if receipt.expires_at is msgspec.UNSET else shown | {"expires at": receipt.expires_at})
 
 
+@payment.command("undo")
+@click.argument("number", type=click.IntRange(1), metavar="ID")
+@click.option("--memo", metavar="TEXT", help="Why.")
+@operator_option
+@json_option
+@pass_invocation
+def undo(invocation: Invocation, number: int, memo: str | None, operator: str, as_json: bool) -> None:
+    """Take back the payment, adjustment, refund or zeroing whose entry has the number ID, once.
+
+    It books the reverse, whatever is left on the account. The validity that a payment has extended is as before, unless
+    it was changed since.
+    """
+    from vosd.admin.office.payments import UndoPayment, undo_payment
+
+    who = principal(operator)
+    show_booked(
+        in_office(invocation, lambda office: undo_payment(office, who, UndoPayment(id=number, memo=memo))),
+        as_json=as_json,
+    )
+
+
 @payment.command("transfer")
 @click.option("--from", "source", required=True, metavar="ID", help="Account that pays.")
 @click.option("--to", "target", required=True, metavar="ID", help="Account that receives.")

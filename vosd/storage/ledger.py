@@ -140,6 +140,17 @@ class SqlLedger:
         async with self._database.reading() as connection:
             return [LedgerEntry._make(row) for row in (await connection.execute(query)).all()]
 
+    async def entry(self, number: int) -> LedgerEntry | None:
+        """Return the entry of a number; None = there is none, or it was dropped.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        query = _fitting(EntryFilter()).where(_entry.id == number)
+        async with self._database.reading() as connection:
+            found = (await connection.execute(query)).one_or_none()
+        return None if found is None else LedgerEntry._make(found)
+
     async def statement(self, account: str, since: int, until: int) -> Statement:
         """Return the sums of an account's entries before ``since`` and, by kind, from then to before ``until``.
 

@@ -26,7 +26,7 @@ from vosd.storage.ports import (
     receipt_of_earlier,
 )
 from vosd.storage.types import descriptive, identifying
-from vosd.storage.validity import extend
+from vosd.storage.validity import extend, take_back
 from vosd.storage.waiting_payments import ask, settle
 from vosd.storage.waiting_values import REFUSED, NotWaiting, WaitingPayment
 from vosd.storage.writers import writer_for
@@ -134,6 +134,8 @@ async def book(connection: AsyncConnection, payment: Payment, mark: int) -> Rece
         return earlier
     receipt = await _append(connection, payment, standing, currency, mark)
     await note(connection, payment.audit)
+    if payment.undoes is not None:
+        return receipt._replace(expires_at=await take_back(connection, _name(payment), payment, payment.undoes))
     if payment.kind is not EntryKind.PAYMENT:
         return receipt
     return receipt._replace(expires_at=await extend(connection, _name(payment), payment))

@@ -63,6 +63,13 @@ class Settlement(NamedTuple):
     confirmed_at: int
 
 
+class UndoneEntry(NamedTuple):
+    """Entry that a payment takes back; ``made_at`` is UTC milliseconds."""
+
+    reference: str
+    made_at: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payment:
     """Money that an operator books; ``made_at`` is UTC milliseconds.
@@ -92,6 +99,9 @@ class Payment:
     amount, or none runs. Such a payment finds its earlier booking, or is refused."""
     extends_days: int = 0
     """By how many days a payment above zero extends the validity of the account, if that expires."""
+    undoes: UndoneEntry | None = None
+    """The entry that it takes back, with what that has done to the validity of the account, unless the validity was
+    changed since; None = it extends the validity itself."""
     settles: Settlement | None = None
     """The payment that waits and is booked by this; None = it has not waited."""
     configured_expiry: int | None = None
@@ -167,7 +177,8 @@ class Receipt(NamedTuple):
     after: Decimal
     repeated: bool
     expires_at: int | None = None
-    """Until when the payment has extended the validity of its account, UTC milliseconds; None = it has not."""
+    """Until when the account is valid by the payment, UTC milliseconds, or by what it took back; None = it left that
+    as it was."""
 
 
 class CallPosition(NamedTuple):

@@ -1,11 +1,13 @@
-"""Until when accounts are valid, where the ledger says so: payments extend it, operators set it.
+"""Until when accounts are valid, where the ledger says so: payments extend it until they are undone, operators set it.
 
 Kept in the account's row, which the switch polls for balances; each change is in the record of changes of overrides.
 """
 
+from datetime import datetime
+
 from sqlalchemy import select, update
 
-from vosd.billing.validity import NEVER, extended
+from vosd.billing.validity import NEVER, extended, restored
 from vosd.catalogue.overrides import Override, Setting, Target
 from vosd.catalogue.ports import OverrideAction, OverrideRecord
 from vosd.cdr.columns import iso_utc
@@ -17,11 +19,12 @@ from vosd.storage.audit_line import AuditLine
 from vosd.storage.books import lock_accounts
 from vosd.storage.database import Database
 from vosd.storage.overrides import note
-from vosd.storage.ports import Payment
-from vosd.storage.types import identifying
+from vosd.storage.ports import Payment, UndoneEntry
+from vosd.storage.types import descriptive, identifying
 from vosd.storage.writers import writer_for
 
 _account = schema.account
+_change = schema.override_change.c
 
 
 class SqlValidity:
@@ -77,9 +80,34 @@ async def extend(connection: AsyncConnection, name: str, payment: Payment) -> in
     after = extended(before, payment.made_at, payment.extends_days)
     if after == before:
         return None
-    memo = f"payment {payment.reference}"
-    await _set(connection, name, before, after, payment.operator or "", memo, payment.made_at)
+    await _set(connection, name, before, after, payment.operator or "", _memo(payment.reference), payment.made_at)
     return after
+
+
+async def take_back(connection: AsyncConnection, name: str, payment: Payment, undone: UndoneEntry) -> int | None:
+    """Take back the extension of a locked account's validity by an entry that is undone; return the new expiry.
+
+    None = the validity stays as it is: the entry has not extended it, or it was changed since.
+    """
+    own = (
+        _change.target == Target.ACCOUNT.value,
+        _change.name == name,
+        _change.setting == Setting.EXPIRES_AT.value,
+    )
+    query = select(_change.changed_at, _change.memo, _change.value_before).where(*own).order_by(_change.id.desc())
+    latest = (await connection.execute(query.limit(1))).one_or_none()
+    memo = descriptive(_memo(undone.reference), schema.MEMO_LENGTH)
+    if latest is None or (latest.changed_at, latest.memo) != (undone.made_at, memo):
+        return None
+    before = round(datetime.fromisoformat(latest.value_before).timestamp() * 1_000)
+    after = restored(before, payment.configured_expiry)
+    known = await _expiry(connection, name)
+    await _set(connection, name, known, after, payment.operator or "", _memo(payment.reference), payment.made_at)
+    return before
+
+
+def _memo(reference: str) -> str:
+    return f"payment {reference}"
 
 
 async def _expiry(connection: AsyncConnection, name: str) -> int | None:

@@ -14,6 +14,7 @@ import { Confirm } from "../parts/confirm";
 import { Facts, Page } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
 import { type Column, Table } from "../parts/table";
+import { TakeBack } from "../parts/takeback";
 import { LastDone, useSay } from "../parts/trial";
 import { useUnsaved } from "../parts/unsaved";
 import { Moment, Money, State, useStateWord, Value } from "../parts/values";
@@ -57,6 +58,8 @@ export function AccountScreen() {
     queryFn: () => pageOf(`/accounts/${encodeURIComponent(account)}/ledger`, { limit: LATEST }),
     enabled: sees.money,
   });
+  const undo = useMay("POST /payments/{id}/undo");
+  const last = [...(entries.data?.items ?? [])].reverse();
   const row = balance.data;
   return (
     <Page
@@ -130,8 +133,9 @@ export function AccountScreen() {
               { name: "balance_after", kind: "money" },
               { name: "reference" },
               { name: "memo" },
+              ...(undo ? [{ name: "acts", show: (each: Row) => <TakeBack row={each} rows={last} /> }] : []),
             ]}
-            rows={[...(entries.data?.items ?? [])].reverse()}
+            rows={last}
             rowKey={(each, index) => `${each.seq} ${index}`}
             read={entries.status}
           />

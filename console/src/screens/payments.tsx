@@ -1,19 +1,20 @@
 /** Payments: those that wait for a second person, a transfer, a file of payments, and what was booked. */
 
 import { FileInput, Group, Stack, Tabs, TextInput } from "@mantine/core";
-import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { client, content, pageOf, type Row, type Schemas } from "../api/client";
-import { amount } from "../format";
+import { client, content, type Row, type Schemas } from "../api/client";
+import { amount, moment } from "../format";
 import { Change } from "../parts/change";
 import { Download } from "../parts/download";
 import { NarrowInput } from "../parts/narrow";
 import { Note } from "../parts/note";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
+import { RowCount, useRows } from "../parts/rows";
 import { Table } from "../parts/table";
+import { TakeBack } from "../parts/takeback";
 import { LastDone } from "../parts/trial";
 import { useUnsaved } from "../parts/unsaved";
 import { useMay } from "../session";
@@ -22,8 +23,6 @@ import { type FilePayment, paymentsOf } from "./paymentfile";
 
 type Booked = Schemas["Booked"];
 const AMOUNT = "[0-9]+([.][0-9]+)?";
-const LATEST = 200;
-const WAITING_MAX = 1_000;
 
 /** What was booked, in words. */
 export function useBooked(): (booked: Booked) => string {
@@ -32,13 +31,14 @@ export function useBooked(): (booked: Booked) => string {
     waiting
       ? t("payments.waits", { id: waiting.id, amount: amount(waiting.amount), account: waiting.account })
       : (receipts ?? [])
-          .map((each) =>
+          .flatMap((each) => [
             t(each.repeated ? "payments.repeated" : "payments.booked", {
               account: each.account,
               amount: amount(each.amount),
               after: amount(each.after),
             }),
-          )
+            ...(each.expires_at ? [t("payments.valid_until", { moment: moment(each.expires_at, new Date()) })] : []),
+          ])
           .join("; ");
 }
 
@@ -115,11 +115,10 @@ function BookedPayments() {
   const { account } = useSearch({ from: "/payments" });
   const go = useNavigate({ from: "/payments" });
   const path = `/accounts/${encodeURIComponent(account ?? "")}/payments`;
-  const found = useQuery({
-    queryKey: ["payments", account],
-    queryFn: () => pageOf(path, { limit: LATEST }),
-    enabled: Boolean(account),
-  });
+  const may = useMay("POST /payments/{id}/undo");
+  const found = useRows(path, {}, { enabled: Boolean(account) });
+  // a page has its last entry at its end, and the next page has older ones
+  const rows = found.pages.flatMap((page) => [...page].reverse());
   const set = (value: string) =>
     go({ search: (before) => ({ ...before, account: value || undefined }), replace: true });
   return (
@@ -127,12 +126,15 @@ function BookedPayments() {
       <Group align="end" gap="xs">
         <NarrowInput label={t("column.account")} value={account ?? ""} onEnter={set} />
         {account && (
-          <Download path={path} accept="text/csv" name={`payments-${account}.csv`}>
-            {t("cdrs.csv")}
-          </Download>
+          <>
+            <Download path={path} accept="text/csv" name={`payments-${account}.csv`}>
+              {t("cdrs.csv")}
+            </Download>
+            <RowCount of={found} />
+          </>
         )}
       </Group>
-      <ProblemText error={found.error} />
+      <ProblemText error={found.error} again={found.again} />
       {account && (
         <Table
           label={t("payments.tab_booked")}
@@ -144,10 +146,11 @@ function BookedPayments() {
             { name: "reference" },
             { name: "memo" },
             { name: "operator" },
+            ...(may ? [{ name: "acts", show: (row: Row) => <TakeBack row={row} rows={rows} /> }] : []),
           ]}
-          rows={[...(found.data?.items ?? [])].reverse()}
+          rows={rows}
           rowKey={(row) => String(row.id)}
-          read={found.status}
+          {...found.table}
         />
       )}
       {!account && <Note why="empty">{t("payments.which")}</Note>}
@@ -162,7 +165,7 @@ function Waiting() {
     confirm: useMay("POST /waiting-payments/{id}/confirmation"),
     refuse: useMay("POST /waiting-payments/{id}/refusal"),
   };
-  const found = useQuery({ queryKey: ["waiting"], queryFn: () => pageOf("/waiting-payments", { limit: WAITING_MAX }) });
+  const found = useRows("/waiting-payments", {});
   const acts = (row: Row) => {
     const path = { id: Number(row.id) };
     const named = { amount: amount(String(row.amount)), account: String(row.account), who: String(row.asked_by) };
@@ -211,8 +214,8 @@ function Waiting() {
   };
   return (
     <>
-      <ProblemText error={found.error} />
-      {found.data?.next && <span role="status">{t("state.rows_more", { count: found.data.items.length })}</span>}
+      <ProblemText error={found.error} again={found.again} />
+      <RowCount of={found} />
       <Table
         label={t("payments.tab_waiting")}
         columns={[
@@ -226,9 +229,9 @@ function Waiting() {
           { name: "memo" },
           ...(may.confirm || may.refuse ? [{ name: "acts", show: acts }] : []),
         ]}
-        rows={found.data?.items ?? []}
+        rows={found.rows}
         rowKey={(row) => String(row.id)}
-        read={found.status}
+        {...found.table}
       />
     </>
   );

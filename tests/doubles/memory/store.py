@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 from vosd.base.ids import shortened
 from vosd.base.money import LIMIT, ZERO
 from vosd.base.number import for_matching
-from vosd.billing.validity import extended
+from vosd.billing.validity import extended, restored
 from vosd.cdr.kinds import ACCOUNT_LENGTH, NUMBER_LENGTH, ColumnKind
 from vosd.cdr.ports import ChangedStandings, RejectedRecord, RejectedRecords, Standing
 from vosd.cdr.record import CallRecord, ChargeRow
@@ -22,6 +22,7 @@ from vosd.storage.ports import (
     Payment,
     Receipt,
     StoredCall,
+    UndoneEntry,
     both_or_none,
     check_currency,
     check_rest,
@@ -56,6 +57,8 @@ class _Account:
     changed: int
     currency: str | None = None
     expires_at: int | None = None
+    extension: tuple[UndoneEntry, int] | None = None
+    """The payment that has extended the validity last, and what that was before."""
 
 
 class MemoryStore:
@@ -162,14 +165,21 @@ class MemoryStore:
         check_rest(payment, self._settled(payment).standing.balance)
         self.commits += 1
         receipt = self._pay(payment)
+        row = self._accounts[payment.account]
+        if payment.undoes is not None:
+            if row.extension is None or row.extension[0] != payment.undoes:
+                return receipt
+            _, undone_to = row.extension
+            row.expires_at, row.extension = restored(undone_to, payment.configured_expiry), None
+            return receipt._replace(expires_at=undone_to)
         if payment.kind is not EntryKind.PAYMENT or payment.amount <= 0:
             return receipt
-        row = self._accounts[payment.account]
         before = payment.configured_expiry if row.expires_at is None else row.expires_at
         after = extended(before, payment.made_at, payment.extends_days)
         if after == before:
             return receipt
-        row.expires_at = after
+        assert before is not None, "what does not expire is not extended"
+        row.expires_at, row.extension = after, (UndoneEntry(payment.reference, payment.made_at), before)
         return receipt._replace(expires_at=after)
 
     async def transfer(self, transfer: MoneyTransfer) -> tuple[Receipt, Receipt]:

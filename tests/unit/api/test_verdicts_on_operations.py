@@ -284,6 +284,7 @@ OBJECTS: Final[dict[str, tuple[str, str, str]]] = {
     "/backups": ("BACKUP", "", "vosd-20260301T000000Z.zip"),
     "/webhooks": ("crm", "", "absent"),
     "/waiting-payments": ("998", "", "999"),
+    "/payments": ("998", "", "999"),
     "/reports": ("daily", "profit", "absent"),
     "/reconciliations": ("998", "", "999"),
     "/invoices": ("998", "", "999"),
@@ -349,6 +350,7 @@ BEHIND: Final[dict[str, str]] = {
     "POST /backups": "backup",
     "DELETE /accounts/{name}": "account_not_settled",
     "DELETE /rate-groups/{name}": "config",
+    "POST /payments/{id}/undo": "no_such_payment",
     "POST /waiting-payments/{id}/confirmation": "not_waiting",
     "POST /waiting-payments/{id}/refusal": "not_waiting",
     "GET /jobs/{id}/result": "no_result",
@@ -446,6 +448,7 @@ VERDICTS: Final = """
     GET    /accounts/{account}/balance                 xx.xxxx.oo
     GET    /accounts/{account}/payments                x..xxxxxoo
     POST   /accounts/{account}/payments                ...xxx.xo.
+    POST   /payments/{id}/undo                         ...xxx.x..
     GET    /accounts/{account}/ledger                  x..xxxxxoo
     GET    /ledger                                     x..xxxxxoo
     GET    /ledger/balances                            ...xx.x...

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vosd.base.money import ZERO
-from vosd.invoicing.settlement import Credit, InvoiceState, Owed, paid_of, state_of
+from vosd.invoicing.settlement import Credit, InvoiceState, Owed, paid_of, reference_of_undo, state_of, undone_entry
 
 amounts = st.integers(-5_000, 20_000).map(lambda units: Decimal(units) / 100)
 invoices = st.lists(st.integers(0, 9_000).map(lambda units: Decimal(units) / 100), max_size=6).map(
@@ -77,3 +77,26 @@ def test_nothing_is_paid_twice_or_lost(opening: Decimal, owed: list[Owed], credi
         assert sum(paid, ZERO) == min(max(money, ZERO), whole)
         first_open = next((index for index, each in enumerate(owed) if paid[index] < each.gross), len(owed))
         assert not any(paid[first_open + 1 :])
+
+
+@pytest.mark.parametrize(
+    ("reference", "undo"),
+    [
+        ("b-17", "undo 7"),
+        ("", "undo 7"),
+        ("invoice/2026-000017", "invoice/2026-000017 undo 7"),
+        ("invoice/2026-000017 bank-3", "invoice/2026-000017 undo 7"),
+        ("invoice/", "undo 7"),
+    ],
+)
+def test_the_reference_of_an_undo_names_the_entry_and_its_invoice(reference: str, undo: str) -> None:
+    assert reference_of_undo(reference, 7) == undo
+    assert undone_entry(undo) == 7
+    assert undone_entry(reference) is None
+
+
+@pytest.mark.parametrize(
+    "reference", ["undo ", "undo x", "undo 7 again", "undo7", "Undo 7", "my undo 7", "undo \u0667"]
+)
+def test_other_references_undo_nothing(reference: str) -> None:
+    assert undone_entry(reference) is None

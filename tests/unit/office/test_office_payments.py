@@ -20,26 +20,33 @@ from vosd.admin.office.payments import (
     ConfirmPayment,
     ListWaitingPayments,
     MoveMoney,
+    NoSuchPaymentError,
     OwnPaymentError,
     PaymentType,
     RefusePayment,
+    UndoPayment,
     WaitingSheet,
     book_payment,
     confirm_payment,
     list_waiting_payments,
     move_money,
     refuse_payment,
+    undo_payment,
 )
 from vosd.admin.office.permissions import ALL
 from vosd.admin.office.principal import Means, Principal, Role
 from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.billing.authority import OutOfScopeError
 from vosd.billing.rights import Right
+from vosd.billing.validity import DAY_MS
 from vosd.cdr.columns import iso_utc
 from vosd.storage.audit import SqlAudit
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import Database
+from vosd.storage.ledger import EntryFilter, SqlLedger
+from vosd.storage.ledger_values import LedgerEntry
 from vosd.storage.ports import TooLittleLeft
+from vosd.storage.validity import SqlValidity
 
 NOW = 1_790_000_000_000
 ACCOUNTS = (
@@ -87,6 +94,8 @@ def moves(amount: str = "5", source: str = "south", target: str = "shop", **more
         (pays, {"amount": "-1", "type": PaymentType.REFUND}, "amount"),
         (pays, {"force": True}, "force"),
         (pays, {"reference": ""}, "reference"),
+        (pays, {"reference": "undo 7"}, "reference"),
+        (pays, {"reference": "invoice/2026-000001 undo 7"}, "reference"),
         (moves, {"amount": "0"}, "amount"),
         (moves, {"target": "south"}, "to"),
         (moves, {"reference": ""}, "reference"),
@@ -195,6 +204,97 @@ async def test_a_large_payment_is_booked_by_two_persons_and_both_are_in_the_audi
     assert [(line.action, line.principal) for line in reversed(await audit(database))] == [
         ("BookPayment", "ann"), ("ConfirmPayment", "bob"), ("BookPayment", "ann"), ("RefusePayment", "bob"),
     ]  # fmt: skip
+
+
+async def entries(database: Database) -> list[LedgerEntry]:
+    return [each async for each in SqlLedger(database).entries(EntryFilter())]
+
+
+@pytest.mark.parametrize(
+    ("order", "kind", "amount"),
+    [
+        (pays("10", reference="r"), "payment", "-10"),
+        (pays("-3", reference="r"), "payment", "3"),
+        (pays("7", type=PaymentType.ADJUSTMENT, reference="r"), "adjustment", "-7"),
+        (pays("4", type=PaymentType.REFUND, reference="r", force=True), "refund", "4"),
+        (pays(None, type=PaymentType.ZERO, reference="r"), "adjustment", "50"),
+    ],
+)
+async def test_a_payment_is_undone_once_by_the_reverse_that_names_it(
+    office: Office, database: Database, order: BookPayment, kind: str, amount: str
+) -> None:
+    await book_payment(office, operator(), pays("50", reference="before"))
+    await book_payment(office, operator(), order)
+    wrong = (await entries(database))[-1]
+    (receipt,) = await undo_payment(office, operator("bob"), UndoPayment(id=wrong.id, memo="a typo"))
+    assert (receipt.after, receipt.repeated) == ("50.00", False)
+    undo = (await entries(database))[-1]
+    assert (undo.kind, undo.amount, undo.reference, undo.operator, undo.memo) == (
+        kind, Decimal(amount), f"undo {wrong.id}", "bob", f"takes back {wrong.kind} r: a typo",
+    )  # fmt: skip
+    line = (await audit(database))[0]
+    assert (line.action, line.subject, json.loads(line.detail)["id"]) == ("UndoPayment", "acme", wrong.id)
+    (again,) = await undo_payment(office, operator(), UndoPayment(id=wrong.id))
+    assert (again.after, again.repeated, len(await entries(database))) == ("50.00", True, 3)
+    with pytest.raises(OrderError, match="takes back another payment"):
+        await undo_payment(office, operator(), UndoPayment(id=undo.id))
+
+
+async def test_money_that_was_spent_since_is_taken_back_all_the_same(office: Office, database: Database) -> None:
+    await book_payment(office, operator(), pays("10"))
+    await book_payment(office, operator(), pays("-8", type=PaymentType.ADJUSTMENT))
+    (receipt,) = await undo_payment(office, operator(), UndoPayment(id=(await entries(database))[0].id))
+    assert receipt.after == "-8.00"
+
+
+async def test_the_undo_of_a_payment_for_an_invoice_is_about_that_invoice(office: Office, database: Database) -> None:
+    await book_payment(office, operator(), pays("10", reference="invoice/2026-000017 bank-3"))
+    (entry,) = await entries(database)
+    (receipt,) = await undo_payment(office, operator(), UndoPayment(id=entry.id))
+    assert receipt.reference == f"invoice/2026-000017 undo {entry.id}"
+
+
+async def test_a_transfer_a_zeroing_of_nothing_and_what_is_no_payment_are_not_undone(
+    office: Office, database: Database
+) -> None:
+    await book_payment(office, operator(), pays("20", account="south"))
+    await move_money(office, operator(), moves())
+    await book_payment(office, operator(), pays(None, type=PaymentType.ZERO))
+    first, moved, _, nothing = await entries(database)
+    for number, said in ((moved.id, "move the money back"), (nothing.id, "has moved no money")):
+        with pytest.raises(OrderError, match=said) as refused:
+            await undo_payment(office, operator(), UndoPayment(id=number))
+        assert refused.value.field == "id"
+    with pytest.raises(NoSuchPaymentError):
+        await undo_payment(office, operator(), UndoPayment(id=nothing.id + 1))
+    with pytest.raises(OperatorsOnlyError):
+        await undo_payment(office, agent("south"), UndoPayment(id=first.id))
+    assert len(await entries(database)) == 4
+
+
+async def test_the_undo_of_a_large_payment_waits_and_takes_the_validity_back_when_it_is_confirmed(
+    database: Database,
+) -> None:
+    ends = NOW + DAY_MS
+    office = office_on(
+        database,
+        builders.account("acme", expires_at=ends, payment_extends_days=30),
+        now=NOW,
+        confirm_above=Decimal(100),
+        confirm_above_by={"chief": None},
+    )
+    (receipt,) = await book_payment(office, operator("chief"), pays("500"))
+    assert receipt.expires_at == iso_utc(ends + 30 * DAY_MS)
+    (entry,) = await entries(database)
+    waits = await undo_payment(office, operator("ann"), UndoPayment(id=entry.id))
+    assert isinstance(waits, WaitingSheet)
+    assert (waits.amount, waits.repeated) == ("-500.00", False)
+    again = await undo_payment(office, operator("ann"), UndoPayment(id=entry.id))
+    assert again == msgspec.structs.replace(waits, repeated=True)
+    assert await SqlValidity(database).expiry("acme") == ends + 30 * DAY_MS
+    (receipt,) = await confirm_payment(office, operator("bob"), ConfirmPayment(waits.id))
+    assert (receipt.after, receipt.expires_at) == ("0.00", iso_utc(ends))
+    assert await SqlValidity(database).expiry("acme") is None
 
 
 async def test_the_audit_is_read_by_person_and_by_subject(office: Office) -> None:

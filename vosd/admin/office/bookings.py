@@ -37,7 +37,8 @@ class PaymentReceipt(msgspec.Struct, frozen=True):
     untold: str = ""
     """Why a running switch does not know the balance yet; empty if it does, or if none runs."""
     expires_at: str | msgspec.UnsetType = msgspec.UNSET
-    """Until when the payment has extended the validity of the account; absent if it has not."""
+    """Until when the account is valid by this booking: a payment extends that, and its undo takes it back; absent where
+    the validity stays as it was."""
 
 
 _NOTHING_WITHHELD: Final = Withdrawal()

@@ -1,4 +1,4 @@
-"""Use cases of payments: money that does not come from calls, booked, moved, and confirmed by a second person.
+"""Use cases of payments: money that does not come from calls, booked, moved, taken back, confirmed by another person.
 
 An amount above the limit of the person (``billing.confirm_above``), in whatever currency, waits until another person
 confirms it (ADR 95).
@@ -24,14 +24,26 @@ from vosd.admin.office.scope import Scope
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
 from vosd.cdr.columns import iso_utc
+from vosd.invoicing.settlement import reference_of_undo, undone_entry
 from vosd.storage.audit_line import AuditLine
-from vosd.storage.ports import EntryKind, MoneyTransfer, Payment, Settlement
+from vosd.storage.ports import EntryKind, MoneyTransfer, Payment, Settlement, UndoneEntry
 from vosd.storage.waiting_values import WAITING, WaitingPayment
 
 _CONFIRMED: Final = "confirmed"
 _SECOND_PERSON: Final = re.compile(rf"{_CONFIRMED} by .*?(?=: |\Z)", re.DOTALL)
 
 Booking = TypeVar("Booking", "BookPayment", "MoveMoney")
+_UNDONE_AS: Final = {
+    EntryKind.PAYMENT: EntryKind.PAYMENT,
+    EntryKind.ADJUSTMENT: EntryKind.ADJUSTMENT,
+    EntryKind.REFUND: EntryKind.REFUND,
+    EntryKind.ZERO: EntryKind.ADJUSTMENT,
+}
+"""Kind of the entry that takes one of a kind back."""
+
+
+class NoSuchPaymentError(VosError):
+    """No entry that was booked by hand has the number."""
 
 
 class OwnPaymentError(VosError):
@@ -165,6 +177,8 @@ def _referred(order: Booking) -> Booking:
 
 
 def _check_reference(reference: str | None) -> None:
+    if reference is not None and undone_entry(reference) is not None:
+        raise OrderError("reference", "is one by which a payment is undone", "undo that payment, or say another one")
     if reference == "":  # an unset variable of a script would book the payment again at each run
         raise OrderError("reference", "is empty", "leave it out for a payment that need not be repeatable")
 
@@ -223,6 +237,49 @@ async def move_money(office: Office, who: Principal, order: MoveMoney) -> Receip
         forced=order.force,
     )
     return await book_by_hand(office, who, wanted, office.audit_line(who, order, order.source))
+
+
+class UndoPayment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Take back a payment, adjustment, refund or zeroing that was booked by mistake."""
+
+    id: int
+    """Number of its entry in the ledger."""
+    memo: str | None = None
+    """Why."""
+
+
+@needs(Permission.MONEY_BOOK)
+async def undo_payment(office: Office, who: Principal, order: UndoPayment) -> Receipts | WaitingSheet:
+    """Book the reverse of an entry once, whatever is left, or have it wait for a second person.
+
+    The validity that the payment has extended is as before, unless it was changed since.
+
+    Raises:
+        OperatorsOnlyError: an agent orders it.
+        NoSuchPaymentError: no entry that was booked by hand has the number.
+        OrderError: it is a transfer, an undo, or one of nothing.
+        WasRefusedError: a second person has refused to undo it.
+        OtherCurrency, StoreUnavailable: nothing was booked, as far as is known.
+    """
+    entry = await office.stores.ledger.entry(order.id)
+    if entry is not None and entry.kind == EntryKind.TRANSFER.value:
+        raise OrderError("id", "is a transfer", "move the money back by another one")
+    kind = None if entry is None else _UNDONE_AS.get(EntryKind(entry.kind))
+    if entry is None or kind is None:
+        raise NoSuchPaymentError(f"no payment has the number {order.id}: the ledger of an account lists them")
+    if undone_entry(entry.reference) is not None:
+        raise OrderError("id", "takes back another payment", "book that one anew, under another reference")
+    if not entry.amount:
+        raise OrderError("id", "has moved no money")
+    said = f"takes back {entry.kind} {entry.reference}"
+    wanted = ManualBooking(
+        account=entry.account,
+        kind=kind,
+        amount=-entry.amount,
+        reference=reference_of_undo(entry.reference, entry.id),
+        memo=f"{said}: {order.memo}" if order.memo else said,
+    )
+    return await book_by_hand(office, who, wanted, office.audit_line(who, order, entry.account))
 
 
 class ListWaitingPayments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -353,15 +410,25 @@ async def _book(
     office: Office, wanted: ManualBooking, operator: str, settles: Settlement | None, audit: AuditLine
 ) -> Receipts:
     accounts, stores, now = office.definitions.accounts(), office.stores, office.now()
+    undone = await _undone(office, wanted)
     least = None
-    if not wanted.forced and wanted.kind in {EntryKind.REFUND, EntryKind.TRANSFER}:
+    if not wanted.forced and undone is None and wanted.kind in {EntryKind.REFUND, EntryKind.TRANSFER}:
         overrides = (await stores.overrides.load()).at(now)
         least = least_left(accounts, overrides, wanted.account)
     if wanted.target:
         transfer = replace(_transfer(wanted, operator, now, least, settles), audit=audit)
         return await make_transfer(accounts, stores.payments, office.switch, transfer)
-    payment = replace(_payment(wanted, operator, now, least, settles), audit=audit)
+    payment = replace(_payment(wanted, operator, now, least, settles), audit=audit, undoes=undone)
     return (await add_payment(accounts, stores.payments, office.switch, payment),)
+
+
+async def _undone(office: Office, wanted: ManualBooking) -> UndoneEntry | None:
+    """Return the entry that a booking takes back, by its reference: what has waited knows no more of it."""
+    number = undone_entry(wanted.reference)
+    entry = None if number is None else await office.stores.ledger.entry(number)
+    if entry is None or (entry.account, entry.amount) != (wanted.account, -wanted.amount):
+        return None
+    return UndoneEntry(entry.reference, entry.created_at)
 
 
 def _payment(

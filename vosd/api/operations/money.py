@@ -28,12 +28,14 @@ from vosd.admin.office.payments import (
     ListWaitingPayments,
     MoveMoney,
     RefusePayment,
+    UndoPayment,
     WaitingSheet,
     book_payment,
     confirm_payment,
     list_waiting_payments,
     move_money,
     refuse_payment,
+    undo_payment,
 )
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
@@ -116,6 +118,11 @@ async def move(office: Office, who: Principal, order: MoveMoney) -> Booked:
 async def confirm(office: Office, who: Principal, order: ConfirmPayment) -> Booked:
     """Book a payment that waits."""
     return booked(await confirm_payment(office, who, order))
+
+
+async def undo(office: Office, who: Principal, order: UndoPayment) -> Booked:
+    """Take back a payment."""
+    return booked(await undo_payment(office, who, order))
 
 
 def booked(done: tuple[PaymentReceipt, ...] | WaitingSheet) -> Booked:
@@ -213,6 +220,18 @@ OPERATIONS: Final = (
         problems=_BOOKING_PROBLEMS,
         status=HTTPStatus.CREATED,
         reference="reference",
+    ),
+    Operation(
+        method="POST",
+        path="/payments/{id}/undo",
+        is_for_operators=True,
+        meaning="Take back a payment, adjustment, refund or zeroing, once, with the validity that it has extended.",
+        permission=permission_of(undo_payment),
+        takes=UndoPayment,
+        run=undo,
+        result=Booked,
+        problems=("no_such_payment", "other_currency", "was_refused"),
+        status=HTTPStatus.CREATED,
     ),
     Operation(
         method="GET",
