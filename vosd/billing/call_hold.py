@@ -32,7 +32,9 @@ class CallHold(msgspec.Struct, eq=False, gc=False):
 
     def give_back(self) -> None:
         """Release all of it at the end of the call."""
-        for hold in self.holds:
+        for place, hold in enumerate(self.holds):
+            if self.is_shared:
+                hold.is_further = any(each.credit is hold.credit for each in self.holds[:place])
             hold.credit.release(hold)
 
     def undo(self) -> None:

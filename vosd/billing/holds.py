@@ -4,6 +4,7 @@ What a running call may still cost is set aside before the call may cost it, so 
 its limit.
 """
 
+from collections.abc import Collection
 from copy import copy
 from decimal import Decimal
 from functools import lru_cache
@@ -83,22 +84,23 @@ class AccountHold(msgspec.Struct, eq=False, gc=False):
     """Number of seconds that the account is charged for before the seconds of the call count: a vendor's own 200 comes
     before ours. Below zero where it is charged from a later time on: a vendor that is tried after others have rung."""
     is_open: bool = True
+    is_further: bool = False
+    """The call that ends has ended another hold on the account just now."""
     use: DestinationUse | None = None
     """Use of a class of destinations in which the amount counts while the call runs; None = no class has limits."""
 
-    left_out: dict[SpendPeriod, Decimal] | None = None
-    """Cost when the present hour and day began, which spend limits leave out; None = nothing."""
+    over: Decimal = ZERO
+    """Price of the seconds that were over when more were granted last, as far as ``cost_before`` knows."""
+    left_out: dict[SpendPeriod, tuple[int, Decimal]] | None = None
+    """Cost when an hour and a day began, which spend limits leave out, and when that was; kept by ``Spending``."""
 
-    def leave_out(self, per: SpendPeriod, ago_ms: int) -> Decimal:
-        """Return what the call had cost so many milliseconds ago, when the present period began, and keep it.
+    def cost_before(self, ago_ms: int) -> Decimal:
+        """Return at most what the call had cost so many milliseconds ago.
 
         More seconds are granted when those before are over, at most ``advance_s``, so all others are over.
         """
         over_s = self.granted_s - self.advance_s - max(0, -(-ago_ms // 1_000))
-        amount = min(self.amount, total_at(self.applied, over_s)) if over_s > 0 else ZERO
-        if amount or self.left_out is not None:
-            self.left_out = {**(self.left_out or {}), per: amount}
-        return amount
+        return min(self.amount, total_at(self.applied, over_s)) if over_s > 0 else ZERO
 
 
 class CreditSnapshot(msgspec.Struct, frozen=True, array_like=True):
@@ -132,6 +134,7 @@ class AccountCredit:
         "_holds",
         "_is_trial",
         "_low_at",
+        "_over",
         "_reserved",
         "_seq",
         "_unbooked",
@@ -163,6 +166,7 @@ class AccountCredit:
         self._balance = balance
         self._seq = seq
         self._reserved = ZERO
+        self._over = ZERO
         self._unbooked = unbooked
         self.withheld = ZERO
         """The sum of what operators take from the account, as long as it is being booked."""
@@ -213,6 +217,16 @@ class AccountCredit:
     def reserved(self) -> Decimal:
         """The sum of all open holds."""
         return self._reserved
+
+    @property
+    def holds(self) -> Collection[AccountHold]:
+        """The open holds."""
+        return self._holds
+
+    @property
+    def over(self) -> Decimal:
+        """The part of ``reserved`` that is the price of seconds that are over."""
+        return self._over
 
     @property
     def unbooked(self) -> Decimal:
@@ -296,15 +310,13 @@ class AccountCredit:
             self._bound += amount
             self._settle_limit()
         hold = AccountHold(self, applied, amount, granted_s, advance_s, lead_s)
+        hold.over = hold.cost_before(0)
+        self._over += hold.over
         if not self._is_trial:
             self._holds.add(hold)
             if self.spending is not None:
-                self.spending.resumed(hold.leave_out)
+                self.spending.resumed(hold)
         return hold
-
-    def leave_out(self, per: SpendPeriod, ago_ms: int) -> Decimal:
-        """Return what running calls had cost so many milliseconds ago, when the present period began; holds keep it."""
-        return sum((each.leave_out(per, ago_ms) for each in self._holds), ZERO)
 
     def reach(self, hold: AccountHold, target_s: int) -> int:
         """Return up to when the account grants a hold, at most to ``target_s``; nothing is changed.
@@ -341,7 +353,15 @@ class AccountCredit:
         self._reserved += amount - hold.amount
         if hold.use is not None:
             hold.use.held += amount - hold.amount
-        hold.amount, hold.granted_s = amount, until_s
+        if self.spending is not None:
+            self.spending.granting(hold)
+        # Usually it is granted as much as each time, when all that it had is over.
+        is_usual = until_s - hold.advance_s == hold.granted_s
+        over, hold.amount, hold.granted_s = hold.amount, amount, until_s
+        if not is_usual:
+            over = hold.cost_before(0)
+        self._over += over - hold.over
+        hold.over = over
         if self.low_below is not None:
             self._check_low()
 
@@ -352,10 +372,11 @@ class AccountCredit:
         hold.is_open = False
         self._holds.discard(hold)
         self._reserved -= hold.amount
+        self._over -= hold.over
         if hold.use is not None:
             hold.use.held -= hold.amount
         if self.spending is not None:
-            self.spending.closing(hold.left_out)
+            self.spending.closing(hold)
 
     def post(self, amount: Decimal, ended_at: int | None = None) -> None:
         """Add a signed amount that a call will book: a charge or a vendor's cost, both negative.

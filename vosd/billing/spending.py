@@ -4,12 +4,12 @@ What ended calls have cost counts in the period in which they end; what running 
 A call that is there when a period begins counts without what it had cost by then.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from copy import copy
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum
-from typing import Final
+from typing import Final, Protocol
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -46,12 +46,44 @@ class SpendLimit(msgspec.Struct, frozen=True):
     action: SpendAction
 
 
-LeaveOut = Callable[[SpendPeriod, int], Decimal]
-"""Returns what calls had cost when a period began, so many milliseconds ago; their holds keep it."""
+class SpendingCall(Protocol):
+    """A call that holds money of the account."""
+
+    left_out: dict[SpendPeriod, tuple[int, Decimal]] | None
+    """Cost when a period began, which its limits leave out, and when that was (UTC milliseconds)."""
+
+    @property
+    def is_further(self) -> bool:
+        """Return whether the call before, of which ``closing`` was called, is another hold of the same call."""
+        ...
+
+    @property
+    def over(self) -> Decimal:
+        """Price of the seconds that were over when it was granted more last, or less where more is held ahead."""
+        ...
+
+    def cost_before(self, ago_ms: int) -> Decimal:
+        """Return at most what it had cost so many milliseconds ago."""
+        ...
 
 
-def _none_ran(_per: SpendPeriod, _ago_ms: int) -> Decimal:
-    return ZERO
+class SpendingCalls(Protocol):
+    """The calls that hold money of the account."""
+
+    @property
+    def holds(self) -> Collection[SpendingCall]:
+        """Return all of them."""
+        ...
+
+    @property
+    def over(self) -> Decimal:
+        """Return the sum of ``over`` of all."""
+        ...
+
+
+class _NoCalls:
+    holds: Collection[SpendingCall] = ()
+    over = ZERO
 
 
 class Spending:
@@ -60,11 +92,13 @@ class Spending:
     __slots__ = (
         "_before",
         "_bounds",
+        "_calls",
         "_closing",
         "_earlier",
-        "_leave_out",
+        "_granted",
         "_limits",
         "_looked_at",
+        "_of_ended",
         "_refusing",
         "_reported",
         "_spent",
@@ -72,27 +106,29 @@ class Spending:
     )
 
     def __init__(
-        self,
-        limits: Sequence[SpendLimit],
-        zone: str,
-        wall_ms: int,
-        leave_out: LeaveOut = _none_ran,
+        self, limits: Sequence[SpendLimit], zone: str, wall_ms: int, calls: SpendingCalls | None = None
     ) -> None:
-        """``zone`` is the time zone in which days begin; ``leave_out`` is about all running calls."""
+        """``zone`` is the time zone in which days begin; ``calls`` are those of the account, None = none."""
         self._limits = tuple(limits)
         self._zone = ZoneInfo(zone)
+        self._calls = calls or _NoCalls()
         self._spent = dict.fromkeys(SpendPeriod, ZERO)
         self._bounds = {per: self._bounds_at(per, wall_ms) for per in SpendPeriod}
         """Begin and end of the present hour and day."""
-        self._before: dict[SpendPeriod, tuple[_Bounds, Decimal, Decimal]] = {}
-        """The hour and day before, what was spent in them, and what of it was of earlier ones."""
-        self._leave_out = leave_out
+        self._before: dict[SpendPeriod, tuple[_Bounds, Decimal, Decimal, Decimal]] = {}
+        """The hour and day before, and their ``_spent``, ``_earlier`` and ``_of_ended``."""
         self._looked_at = wall_ms
         """Time at which ended periods were looked for last, UTC milliseconds."""
-        self._earlier = self._earlier_at(wall_ms)
-        """Cost of calls before the present hour and day began."""
-        self._closing: Mapping[SpendPeriod, Decimal] | None = None
-        """Amounts that were left out for the call that has just ended, whose cost follows if it has any."""
+        self._granted: set[SpendingCall] = set()
+        """Calls that were granted more since then."""
+        self._of_ended = dict.fromkeys(SpendPeriod, ZERO)
+        """Part of ``_spent`` that is the cost of calls before the present hour and day began."""
+        self._earlier = dict.fromkeys(SpendPeriod, ZERO)
+        """The same of ended and running calls."""
+        for per in SpendPeriod:
+            self._leave_out_anew(per, wall_ms)
+        self._closing = (0, dict.fromkeys(SpendPeriod, ZERO))
+        """The number of holds of the call that has just ended, and what was left out for them: its costs follow."""
         self._reported: set[SpendLimit] = set()
         """Limits that were reached in their present period."""
         self._refusing: set[SpendLimit] = set()
@@ -105,8 +141,10 @@ class Spending:
         self._reported.intersection_update(limits)
         if self._zone.key != zone:
             self._zone = ZoneInfo(zone)
-            self._bounds = {per: self._bounds_at(per, wall_ms) for per in SpendPeriod}
-            self._earlier = self._earlier_at(wall_ms)
+            for per in SpendPeriod:
+                present, self._bounds[per] = self._bounds[per], self._bounds_at(per, wall_ms)
+                if self._bounds[per] != present:
+                    self._leave_out_anew(per, wall_ms)
 
     def began(self, per: SpendPeriod) -> int:
         """Return when the present period began (UTC milliseconds)."""
@@ -117,43 +155,61 @@ class Spending:
 
         After a clock was set back, what was spent since stays spent: else the limit would be granted once more.
         """
-        self._looked_at = wall_ms
         for per in SpendPeriod:
             begin_ms, end_ms = present = self._bounds[per]
             if begin_ms <= wall_ms < end_ms:
                 continue
             self._bounds[per] = self._bounds_at(per, wall_ms)
             if wall_ms >= end_ms:
-                self._before[per] = present, self._spent[per], self._earlier[per]
-                self._spent[per] = ZERO
-                self._earlier[per] = self._leave_out(per, wall_ms - self.began(per))
+                self._before[per] = present, self._spent[per], self._earlier[per], self._of_ended[per]
+                self._spent[per] = self._of_ended[per] = ZERO
+                # A period may begin before the end of the one before, where the clock goes back by half an hour.
+                self._earlier[per] = self._left_out_at(per, wall_ms - max(end_ms, self.began(per)))
                 self._reported = {limit for limit in self._reported if limit.per is not per}
             elif per in self._before and self._before[per][0] == self._bounds[per]:
-                _, spent, self._earlier[per] = self._before.pop(per)
+                _, spent, self._earlier[per], self._of_ended[per] = self._before.pop(per)
                 self._spent[per] += spent  # the clock was ahead: the period before goes on
+        self._looked_at = wall_ms
+        self._granted.clear()
 
-    def resumed(self, leave_out: LeaveOut) -> None:
+    def granting(self, call: SpendingCall) -> None:
+        """Keep what is left out for a call, which is about to be granted more; call it before ``over`` changes."""
+        kept = call.left_out or {}
+        if any(per not in kept or kept[per][0] != self.began(per) for per in SpendPeriod):
+            call.left_out = {per: (self.began(per), self._left_out_of(call, per)) for per in SpendPeriod}
+        self._granted.add(call)
+
+    def resumed(self, call: SpendingCall) -> None:
         """Leave out what a call of before a restart had cost before the present periods began."""
         for per in SpendPeriod:
-            self._earlier[per] += leave_out(per, self._looked_at - self.began(per))
+            self._earlier[per] += self._leave_out(call, per, self._looked_at - self.began(per))
+        self._granted.add(call)
 
-    def closing(self, left_out: Mapping[SpendPeriod, Decimal] | None) -> None:
-        """Leave out nothing of a call any more, which has ended; ``ended`` follows if it has cost anything."""
-        for per, amount in (left_out or {}).items():
-            self._earlier[per] -= amount
-        self._closing = left_out
+    def closing(self, call: SpendingCall) -> None:
+        """Leave out nothing of a hold any more, whose call has ended; ``ended`` follows if it has cost anything."""
+        holds, closing = self._closing if call.is_further else (0, dict.fromkeys(SpendPeriod, ZERO))
+        for per in SpendPeriod:
+            left_out = self._left_out_of(call, per)
+            self._earlier[per] -= left_out
+            closing[per] += left_out
+        self._closing = holds + 1, closing
+        self._granted.discard(call)
 
     def ended(self, amount: Decimal, at_ms: int | None = None) -> None:
         """Count what a call has cost that ended at a moment, in the present periods that had begun; None = now.
 
         What was left out while it ran stays so, but no more than it has cost: the dearest that it could be was held.
         """
-        left_out, self._closing = self._closing or {}, None
+        holds, closing = self._closing
+        self._closing = max(holds - 1, 0), closing
         for per in SpendPeriod:
             if at_ms is None or at_ms >= self._bounds[per][0]:
                 self._spent[per] += amount
-                if per in left_out:
-                    self._earlier[per] += min(left_out[per], amount)
+                if holds:
+                    left_out = min(closing[per], amount)
+                    closing[per] -= left_out
+                    self._earlier[per] += left_out
+                    self._of_ended[per] += left_out
 
     def add(self, amount: Decimal, per: SpendPeriod) -> None:
         """Count what calls have cost that ended in the present hour or day."""
@@ -193,7 +249,7 @@ class Spending:
     def copied(self) -> "Spending":
         """Return a copy on which a call can be tried."""
         twin = copy(self)
-        twin._refusing = set()
+        twin._earlier, twin._granted, twin._refusing = self._earlier.copy(), set(), set()
         return twin
 
     def spent(self, per: SpendPeriod) -> Decimal:
@@ -209,8 +265,27 @@ class Spending:
         """Return what calls have cost in the present period, with what running ones may."""
         return self._spent[per] + reserved - self._earlier[per]
 
-    def _earlier_at(self, wall_ms: int) -> dict[SpendPeriod, Decimal]:
-        return {per: self._leave_out(per, wall_ms - self.began(per)) for per in SpendPeriod}
+    def _left_out_of(self, call: SpendingCall, per: SpendPeriod) -> Decimal:
+        """Return what is left out for a call: what was over when the period began, as it was granted nothing since."""
+        began_ms, amount = (call.left_out or {}).get(per, (None, ZERO))
+        return amount if began_ms == self.began(per) else call.over
+
+    def _left_out_at(self, per: SpendPeriod, ago_ms: int) -> Decimal:
+        """Return what all calls had cost when the present period began, so many milliseconds ago.
+
+        Only those are looked at that may have been granted more since: thousands would hold up the signalling.
+        """
+        return self._calls.over + sum((self._leave_out(call, per, ago_ms) - call.over for call in self._granted), ZERO)
+
+    def _leave_out_anew(self, per: SpendPeriod, wall_ms: int) -> None:
+        ago_ms = wall_ms - self.began(per)
+        of_running = sum((self._leave_out(call, per, ago_ms) for call in self._calls.holds), ZERO)
+        self._earlier[per] = self._of_ended[per] + of_running
+
+    def _leave_out(self, call: SpendingCall, per: SpendPeriod, ago_ms: int) -> Decimal:
+        amount = call.cost_before(ago_ms)
+        call.left_out = {**(call.left_out or {}), per: (self.began(per), amount)}
+        return amount
 
     def _bounds_at(self, per: SpendPeriod, wall_ms: int) -> _Bounds:
         """Return when the period begins in which ``wall_ms`` lies, and when it ends."""

@@ -8,7 +8,7 @@ from doubles.data.builders import applied_rate
 
 from vosd.base.errors import Refusal
 from vosd.billing.call_hold import CallHold
-from vosd.billing.holds import AccountCredit
+from vosd.billing.holds import AccountCredit, AccountHold
 from vosd.billing.spending import SpendAction, Spending, SpendLimit, SpendPeriod
 
 CENT_A_SECOND = applied_rate("0.60")
@@ -24,7 +24,7 @@ NOW = ms("2026-03-28T10:59:30")
 
 def limited(amount: str, action: SpendAction, per: SpendPeriod = HOUR, limit: str | None = None) -> AccountCredit:
     acme = AccountCredit("acme", None if limit is None else Decimal(limit), Decimal(0))
-    acme.spending = Spending([SpendLimit(per, Decimal(amount), action)], "UTC", NOW, acme.leave_out)
+    acme.spending = Spending([SpendLimit(per, Decimal(amount), action)], "UTC", NOW, acme)
     return acme
 
 
@@ -178,6 +178,57 @@ def test_another_time_zone_leaves_out_what_calls_had_cost_when_its_day_began():
     assert acme.spending.parts(DAY, acme.reserved) == (0, Decimal("72.60"))
 
 
+def test_another_time_zone_leaves_out_what_ended_calls_had_cost_before_the_hour():
+    acme = limited("50", SpendAction.BLOCK)
+    call = talking(acme)
+    while call.granted_s < 660:
+        call.extend()
+    acme.spending.roll(NOW + 30_000)
+    call.give_back()
+    acme.post(Decimal("-6.30"))
+    assert acme.spending.parts(HOUR, acme.reserved) == (Decimal("0.30"), 0)
+    acme.spending.set_limits((), "Asia/Kolkata", NOW + 30_000)
+    assert acme.spending.parts(HOUR, acme.reserved) == (Decimal("0.30"), 0)
+
+
+def test_a_vendor_that_is_only_asked_whether_it_could_pay_changes_nothing_of_its_limits():
+    acme = limited("100", SpendAction.BLOCK)
+    call = talking(acme, 600)
+    vendor = limited("100", SpendAction.BLOCK)
+    assert call.join(vendor, CENT_A_SECOND, 60) is None
+    while call.granted_s < 300:
+        call.extend()
+    vendor.spending.roll(NOW + 30_000)
+    before = vendor.spending.parts(HOUR, vendor.reserved)
+    assert call.could_join(vendor, CENT_A_SECOND, 60, ("acme", CENT_A_SECOND))
+    assert vendor.spending.parts(HOUR, vendor.reserved) == before == (0, Decimal("0.60"))
+
+
+def test_a_call_that_pays_twice_from_an_account_leaves_out_both_costs_of_before_the_hour():
+    acme = limited("100", SpendAction.BLOCK)
+    call = talking(acme, 600)
+    assert call.add_agent(acme, CENT_A_SECOND, 60) is None
+    while call.granted_s < 300:
+        call.extend()
+    acme.spending.roll(NOW + 30_000)
+    call.give_back()
+    for _ in range(2):
+        acme.post(Decimal("-2.90"))
+    assert acme.spending.parts(HOUR, acme.reserved) == (Decimal("1.00"), 0)
+
+
+def test_an_hour_begins_without_a_look_at_each_call(monkeypatch):
+    acme = limited("10000", SpendAction.BLOCK)
+    calls = [talking(acme) for _ in range(50)]
+    for call in calls:
+        while call.granted_s < 300:
+            call.extend()
+    acme.spending.roll(NOW + 29_000)
+    monkeypatch.setattr(AccountHold, "cost_before", None)
+    acme.spending.roll(NOW + 30_000)
+    assert acme.spending.parts(HOUR, acme.reserved) == (0, 50 * Decimal("0.60"))
+
+
 def test_an_hour_that_is_begun_late_leaves_out_what_calls_had_cost_when_it_began():
     acme = limited("100", SpendAction.BLOCK)
     call = talking(acme)
@@ -198,7 +249,7 @@ def test_a_call_of_before_a_restart_counts_with_what_it_costs_in_the_present_hou
 def test_a_limit_that_a_reload_sets_counts_what_running_calls_cost_in_the_present_hour():
     acme = limited("1", SpendAction.EVENT, limit="100")
     acme.resume(CENT_A_SECOND, Decimal(36), 3_600, 60)
-    later = Spending([], "UTC", NOW + 30_000 + 1_200_000, acme.leave_out)
+    later = Spending([], "UTC", NOW + 30_000 + 1_200_000, acme)
     assert later.parts(HOUR, acme.reserved) == (0, Decimal("12.60"))
 
 

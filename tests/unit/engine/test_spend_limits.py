@@ -1,5 +1,6 @@
 """Spend limits of accounts in the running switch: what they count, and what reloads and outages do to them."""
 
+import asyncio
 from decimal import Decimal
 
 import pytest
@@ -151,6 +152,31 @@ async def test_a_spend_limit_is_logged_once_in_its_hour_and_counts_anew_in_the_n
          "spent": "1.20"}
     ]  # fmt: skip
     assert credit.spending.spent(SpendPeriod.HOUR) == 0
+
+
+async def test_an_hour_begins_while_the_database_does_not_answer(monkeypatch):
+    monkeypatch.setattr("vosd.engine.booking.balances.POLL_S", 0)
+    monkeypatch.setattr("vosd.engine.booking.balances.LIMITED_AT_ONCE", 1)
+    clock, store = ManualClock(wall=NOW), await store_with("10")
+    balances = Balances(store, clock)
+    await balances.adopt({name: account(name, spend_limits=(PER_HOUR,)) for name in ("acme", "bingo")})
+    for name in ("acme", "bingo"):
+        balances.credits[name].post(Decimal("-0.90"))
+    asked = asyncio.Event()
+
+    async def never(_mark: int = 0) -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    store.standings = never
+    tasks = [asyncio.create_task(each()) for each in (balances.run, balances.watch)]
+    await asked.wait()
+    clock.move_to(clock.now().mono + HOUR_MS)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not any(balances.credits[name].spending.spent(SpendPeriod.HOUR) for name in ("acme", "bingo"))
+    for task in tasks:
+        task.cancel()
 
 
 async def test_a_spend_limit_whose_history_could_not_be_read_is_not_set_until_it_is():

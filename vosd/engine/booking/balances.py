@@ -30,6 +30,8 @@ POLL_S: Final = 1.0
 """Interval at which bookings of other processes are read."""
 ACCOUNTS_AT_ONCE: Final = 1_000
 """Accounts of a catalogue that are looked at before calls get their turn, which takes well under a millisecond."""
+LIMITED_AT_ONCE: Final = 250
+"""Accounts with spend limits whose hours are begun at once, which takes five milliseconds."""
 LOWS_AT_ONCE: Final = 100
 """Most lines that ``report_lows`` logs at once."""
 
@@ -171,7 +173,7 @@ class Balances(Counting):
             if last.currency is not None:
                 self._currencies[name] = last.currency
             if account.spend_limits:
-                credit.spending = Spending(account.spend_limits, account.timezone, wall_ms, credit.leave_out)
+                credit.spending = Spending(account.spend_limits, account.timezone, wall_ms, credit)
                 self._limited.add(name)
 
     async def adopt_anew(self, accounts: Mapping[str, Account], in_calls: Callable[[], Collection[str]]) -> None:
@@ -231,7 +233,7 @@ class Balances(Counting):
         credit, wall_ms = self._credit(account.id), self._clock.now().wall
         spending = credit.spending
         if spending is None:
-            spending = credit.spending = Spending((), account.timezone, wall_ms, credit.leave_out)
+            spending = credit.spending = Spending((), account.timezone, wall_ms, credit)
             counting.append(credit)
         elif account.id in self._limited and account.id not in self._partly_counted:
             return []
@@ -278,17 +280,25 @@ class Balances(Counting):
         return name in in_calls or bool(credit.reserved or credit.unbooked)
 
     async def run(self) -> None:
-        """Read the bookings of other processes and report low balances, again and again; runs until cancelled."""
+        """Read the bookings of other processes, again and again; runs until cancelled."""
         outage = Outage(Event.DATABASE_AWAY, part="balances")
         while True:
             await asyncio.sleep(POLL_S)
-            self.report_lows()
-            self.watch_spending()
             try:
                 await self.refresh()
                 outage.over()
             except StoreUnavailable as error:
                 outage.found(error, means="the last known balances hold")
+
+    async def watch(self) -> None:
+        """Report low balances and begin hours and days of spend limits, however slow the database is; never returns."""
+        while True:
+            await asyncio.sleep(POLL_S)
+            self.report_lows()
+            limited = sorted(self._limited)
+            for first in range(0, len(limited), LIMITED_AT_ONCE):
+                self.watch_spending(limited[first : first + LIMITED_AT_ONCE])
+                await asyncio.sleep(0)  # let calls run
 
     async def refresh(self) -> None:
         """Read what other processes have booked since the last time.
@@ -385,10 +395,13 @@ class Balances(Counting):
         for account, amount in sums.items():
             self._credit(account).post(amount, ended_by)
 
-    def watch_spending(self) -> None:
-        """Begin the hours and days of spend limits that have ended anew, and log the limits that are reached."""
+    def watch_spending(self, names: Iterable[str] | None = None) -> None:
+        """Begin the hours and days of spend limits that have ended anew, and log the limits that are reached.
+
+        ``names`` are those of accounts that have limits; None = all.
+        """
         wall_ms = self._clock.now().wall
-        for name in sorted(self._limited):
+        for name in sorted(self._limited) if names is None else names:
             credit = self.credits[name]
             if credit.spending is None:
                 continue

@@ -244,8 +244,7 @@ class TrialCall:
             raise GatewayBusyError(refusal.detail)
         if not self._send(addresses[0], gateway, now):
             self._live.occupancy.undo(gateway.scope, gateway.name, now.mono)
-            if self._hold is not None:
-                self._hold.credit.release(self._hold)
+            self._release()
             raise GatewayBusyError("the journal cannot be written, so no call is made")
 
     def _hold_money(self, gateway: RoutingGateway) -> Refusal | None:
@@ -471,6 +470,7 @@ class TrialCall:
 
     def _book(self, record: CallRecord) -> None:
         self._sink.ended(record)
+        self._release()
         for posting in record.postings:  # owed until it is booked, as in ``CallServices.close``
             self._live.credits[posting.account].post(posting.amount)
 
@@ -482,10 +482,14 @@ class TrialCall:
             self._unanswered(self._open, outcome or AttemptOutcome.silent(), now)
         self._call_off()
         self._endpoint.dialogs.forget(self._tag, now)
-        if self._hold is not None:
-            self._hold.credit.release(self._hold)
+        self._release()
         gateway = self._choice.gateway
         self._live.occupancy.release(gateway.scope, gateway.name)
+
+    def _release(self) -> None:
+        hold, self._hold = self._hold, None
+        if hold is not None:
+            hold.credit.release(hold)
 
     def _opened(self) -> OpenCall | None:
         """Return the call as the journal keeps it: a record with a vendor, and without a customer."""
