@@ -13,6 +13,7 @@ from vosd.config.decks.number_formats import format_of
 from vosd.config.decks.sheet_map import SheetMapKeys, parse_map
 from vosd.config.decks.sheets import SheetFile
 from vosd.config.decks.sorting import in_order
+from vosd.config.decks.workbook_errors import UnusualWorkbookError, unusual_in
 from vosd.config.keys.rates import PricePer
 
 TITLES = ["prefix", "area", "billing_rate", "connection_fee", "tax_rate"]
@@ -139,6 +140,22 @@ FORMATS = [
     ('0.00;"none"', -5.0, "#FORMAT"),
     ("[<5]0.00;0.00%", 5.0, "#FORMAT"),
     ('0"44"0', 12.0, "#FORMAT"),
+    ("0.00;;", 0.0, "#FORMAT"),
+    ("0.00;-0.00;", 0.0, "#FORMAT"),
+    ("0.00;-0.00;#", 0.0, "#FORMAT"),
+    ("#,###", 0.0, "#FORMAT"),
+    ("#.####", 0.5, "0.5"),
+    ('"Rs."0.00', 1.5, "Rs.1.5"),
+    ('0.00;-0.00;"Closed"??', 0.0, "Closed"),
+    ('0.00;-0.00;"free" 0.00', 0.0, "free 0"),
+    ('0.00 "kr";-0.00 "kr";"-"?? "kr"', 0.0, "0 kr"),
+    ("0.00_),", 1200.0, "#FORMAT"),
+    ("0.00%,", 1200.0, "#FORMAT"),
+    ('0.00"0"', 5.0, "#FORMAT"),
+    ('0"00"', 44.0, "4400"),
+    ('0"00"', 44.5, "#FORMAT"),
+    ('"0."0000', 79.0, "0.0079"),
+    ('"0."0000', 79.5, "#FORMAT"),
 ]
 PLAIN = [
     "General",
@@ -205,3 +222,53 @@ def test_a_conditional_format_of_the_same_number_is_not_that_of_a_cell(desk: Des
         for name, content in members.items():
             archive.writestr(name, content)
     assert [each["billing_rate"] for each in desk.read()] == ["0.5"]
+
+
+def by_hand(path: Path, sheet: str, styles: int) -> Path:
+    """Write a workbook that has a sheet and some styles that show words, and nothing else."""
+    identifiers = range(200, 200 + styles)
+    codes = (f'<numFmt numFmtId="{each}" formatCode="0 &quot;x&quot;"/>' for each in identifiers)
+    cells = (f'<xf numFmtId="{each}"/>' for each in identifiers)
+    parts = {
+        "workbook.xml": '<workbook xmlns:r="r"><sheets><sheet name="Rates" sheetId="1" r:id="a"/></sheets></workbook>',
+        "_rels/workbook.xml.rels": '<Relationships><Relationship Id="a" Type="x/worksheet" Target="sheet.xml"/>'
+        '<Relationship Id="b" Type="x/styles" Target="styles.xml"/></Relationships>',
+        "styles.xml": f"<styleSheet><numFmts>{''.join(codes)}</numFmts>"
+        f'<cellXfs><xf numFmtId="0"/>{"".join(cells)}</cellXfs></styleSheet>',
+        "sheet.xml": sheet,
+    }
+    with ZipFile(path, "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(f"xl/{name}", content)
+    return path
+
+
+@pytest.mark.parametrize("part", [61, 1 << 20])
+@pytest.mark.parametrize("styles", [3, 60])
+def test_cells_are_found_wherever_a_part_of_the_sheet_ends(tmp_path, monkeypatch, part, styles):
+    monkeypatch.setattr("vosd.config.decks.workbook_errors._PART", part)
+    rows = "".join(
+        f'<x:row hidden="1" r="{row}"><x:c r="A{row}" s="{row % 5}"><x:v>1</x:v></x:c>'
+        f'<x:c r="B{row}"><x:f>IF(A1="a:c",":row ")</x:f><x:v/></x:c><x:c s="1" t="e" r="C{row}"><x:v>#N/A</x:v></x:c>'
+        f'<x:c r="D{row}" s="2"/></x:row>'
+        for row in range(1, 40)
+    )
+    found = unusual_in(str(by_hand(tmp_path / "a.xlsx", f"<x:worksheet>{rows}</x:worksheet>", styles)), "Rates")
+    assert found.unusable == {(row, column) for row in range(1, 40) for column in (2, 3)}
+    assert found.hidden == {*range(1, 40)}
+    shown = {row: [column for column, _ in cells] for row, cells in found.formats.items()}
+    assert shown == {row: [1, 3] if row % 5 and row % 5 <= styles else [3] for row in range(1, 40)}
+
+
+@pytest.mark.parametrize("text", ["<c ", '<c t="e" ', "<c><f> ", "<row ", "<x:c "])
+def test_a_sheet_that_is_made_to_take_long_does_not(tmp_path, text):
+    sheet = f"<worksheet><!--{text * 300_000}< --><sheetData/></worksheet>"
+    assert not unusual_in(str(by_hand(tmp_path / "a.xlsx", sheet, 3)), "Rates").unusable
+
+
+def test_what_stands_behind_the_rows_may_be_long_and_a_cell_may_not(tmp_path):
+    links = "<hyperlink ref='A1'/>" * 300_000
+    rows = "<row r='1'><c r='A1' s='1'><v>1</v></c><c r='B1' s='1'/></row>"
+    assert unusual_in(str(by_hand(tmp_path / "a.xlsx", f"<worksheet>{rows}{links}</worksheet>", 3)), "Rates").formats
+    with pytest.raises(UnusualWorkbookError):
+        unusual_in(str(by_hand(tmp_path / "b.xlsx", f"<worksheet><row><c>{links}</worksheet>", 3)), "Rates")

@@ -24,6 +24,9 @@ _SCALED: Final = re.compile(r",(?=\.|\Z)")
 """A comma behind the places before the point, which divides by 1,000; others separate thousands."""
 _MISLEADING: Final = re.compile(r"[\d.,]")
 """Text between digits that looks like more of the number."""
+_BEGUN: Final = re.compile(r"(?:\A|\d)[.,]\Z")
+"""Text before digits that ends like a number whose places follow."""
+_WORD: Final = re.compile(r"[^\W\d_]+")
 _CONDITION: Final = re.compile(r"\[[<>=]")
 
 
@@ -38,7 +41,9 @@ class CellFormat(NamedTuple):
     digits: int = 0
     """Digits that a whole number has at least."""
     zero: str | None = None
-    """Words in place of a zero."""
+    """Text in place of a zero."""
+    is_whole: bool = False
+    """Text around the digits looks like more of the number, which is true of whole ones only."""
     shows_negatives: bool = True
     is_clear: bool = True
 
@@ -48,6 +53,8 @@ class CellFormat(NamedTuple):
             return UNCLEAR
         if self.zero is not None and not number:
             return self.zero
+        if self.is_whole and number != number.to_integral_value():
+            return UNCLEAR
         exact = number.scaleb(2 * self.hundreds)
         text = format(exact.to_integral_value() if exact == exact.to_integral_value() else exact, "f")
         sign, amount = ("-", text[1:]) if text.startswith("-") else ("", text)
@@ -84,9 +91,20 @@ def format_of(code: str) -> CellFormat | None:
         return _UNCLEAR
     if others and others[0] is None:
         positive = positive._replace(shows_negatives=False)
-    if len(others) > 1 and others[1] is None and any(map(str.isalpha, words := _words(sections[2]))):
-        positive = positive._replace(zero=words)
+    if len(others) > 1:
+        positive = positive._replace(zero=_zero(others[1], sections[2], positive))
     return None if positive == _PLAIN else positive
+
+
+def _zero(section: CellFormat | None, tokens: list[re.Match[str]], positive: CellFormat) -> str | None:
+    """Return the text in place of a zero, by its section; None = it is read as 0, as a dash is, too."""
+    words = _words(tokens).strip()
+    if not words and (section is None or section.zero == UNCLEAR):
+        return UNCLEAR
+    if not {*_WORD.findall(words)} - {*_WORD.findall(positive.before + positive.after)}:
+        return None
+    has_digit = any("0" in (token["digits"] or "") for token in tokens)
+    return section.shown(Decimal()) if section is not None and has_digit else words
 
 
 def _section(tokens: list[re.Match[str]]) -> CellFormat | None:
@@ -97,12 +115,18 @@ def _section(tokens: list[re.Match[str]]) -> CellFormat | None:
     first, last = places[0], places[-1]
     digits = "".join(tokens[at]["digits"] or "" for at in places)
     inner = _words(tokens[first:last])
-    if _SCALED.search(digits) or _MISLEADING.search(inner):
+    if _SCALED.search(digits) or _MISLEADING.search(inner) or digits.startswith(","):
+        return _UNCLEAR
+    if any(token["bare"] == "," for token in tokens):  # it may scale
         return _UNCLEAR
     hundreds = sum(bool(token["percent"]) for token in tokens)
     zeros = 0 if {"."} & {*digits} or "e" in digits.lower() or "/" in inner else digits.count("0")
-    after = _words(tokens[last:]) + "%" * hundreds
-    return CellFormat(_words(tokens[:first]).lstrip(), after.rstrip(), hundreds, zeros if zeros > 1 else 0)
+    before, after = _words(tokens[:first]).lstrip(), (_words(tokens[last:]) + "%" * hundreds).rstrip()
+    is_whole = _BEGUN.search(before) is not None or _MISLEADING.match(after) is not None
+    if is_whole and ("." in digits or hundreds):
+        return _UNCLEAR
+    zero = UNCLEAR if {*digits} <= {*"#.,"} and any(digits) else None
+    return CellFormat(before, after, hundreds, zeros if zeros > 1 else 0, zero, is_whole)
 
 
 def _words(tokens: list[re.Match[str]]) -> str:

@@ -17,12 +17,21 @@ MARK: Final = "#ERROR"
 ERRORS: Final = frozenset({MARK, MERGED, UNCLEAR, "#DIV/0!", "#N/A", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!"})
 """Texts of cells without a value of their own, also where a workbook was saved as CSV."""
 _PART: Final = 1 << 20
-_ERROR_CELL: Final = re.compile(rb"<(?:\w+:)?c\b([^>]*\st=[\"']e[\"'][^>]*)>")
+_CELL_MAX: Final = 4 << 20
+"""Bytes of a cell; spreadsheets have at most 32,767 characters in one."""
+_FEW: Final = 16
+"""Styles that are looked for by name: one behind the other, for each cell."""
+# Tags are matched as a whole or not at all (``*+``), so that no text is looked at twice.
+_CELL: Final = re.compile(rb"<(?:\w+:)?c\b([^<>]*+)(?<!/)>")
+_BEGINNING: Final = re.compile(rb"<(?:\w+:)?(?:c|row)\b")
+_EMPTY: Final = re.compile(rb"<[^<>]*+(?<=/)>")
+_NEAR_END: Final = 1 << 16
+_ERROR_TYPE: Final = re.compile(rb"\st=[\"']e[\"']")
 _UNCOMPUTED: Final = re.compile(
-    rb"<(?:\w+:)?c\b([^>]*)>\s*<(?:\w+:)?f\b[^>]*(?:/>|>[^<]*</(?:\w+:)?f>)\s*"
-    rb"(<(?:\w+:)?v\s*/>\s*|<(?:\w+:)?v>\s*</(?:\w+:)?v>\s*)?</(?:\w+:)?c>"
+    rb"<(?:\w+:)?c\b([^<>]*+)>\s*+<(?:\w+:)?f\b[^<>]*+>(?:(?<=/>)|[^<]*+</(?:\w+:)?f>)\s*+"
+    rb"(<(?:\w+:)?v\s*+/>\s*+|<(?:\w+:)?v>\s*+</(?:\w+:)?v>\s*+)?</(?:\w+:)?c>"
 )
-_HIDDEN_ROW: Final = re.compile(rb"<(?:\w+:)?row\b(?=[^>]*\shidden=[\"'](?:1|true)[\"'])[^>]*\sr=[\"'](\d{1,7})[\"']")
+_HIDDEN_ROW: Final = re.compile(rb"<(?:\w+:)?row\b(?=[^<>]*\shidden=[\"'](?:1|true)[\"'])[^<>]*\sr=[\"'](\d{1,7})[\"']")
 _STYLE: Final = re.compile(rb"\ss=[\"'](\d{1,9})[\"']")
 _REFERENCE: Final = re.compile(rb"\sr=[\"']([A-Z]{1,3})(\d{1,7})[\"']")
 
@@ -96,29 +105,45 @@ def _found(part: IO[bytes], formats: Mapping[int, CellFormat]) -> Unusual:
         new = part.read(_PART)
         more = bool(new)
         text += new
-        last = max(text.rfind(b"<row"), text.rfind(b":row"), 0)  # a cell is not cut in two
-        cut = last if more else len(text)
+        cut = _whole_cells(text) if more else len(text)
         whole, text = text[:cut], text[cut:]
         if b't="e"' in whole or b"t='e'" in whole:
-            found.update(_position(match[1]) for match in _ERROR_CELL.finditer(whole))
+            found.update(_position(match[1]) for match in _CELL.finditer(whole) if _ERROR_TYPE.search(match[1]))
         if b"<f" in whole or b":f" in whole:
             found.update(_position(match[1]) for match in _UNCOMPUTED.finditer(whole) if not _is_empty_text(match))
         if b" hidden=" in whole:
             hidden.update(int(match[1]) for match in _HIDDEN_ROW.finditer(whole))
         for match in styled.finditer(whole) if formats else ():
             style = _STYLE.search(match[1])
-            row, column = _position(match[1])
-            formatted.setdefault(row, []).append((column, formats[int(style[1]) if style else 0]))
+            shown = formats.get(int(style[1]) if style else 0)
+            if shown is not None:
+                row, column = _position(match[1])
+                formatted.setdefault(row, []).append((column, shown))
     return Unusual(found, hidden, formatted)
 
 
+def _whole_cells(text: bytes) -> int:
+    """Return up to where a part of a sheet is looked at: no cell is cut in two, and no tag."""
+    for first in (max(0, len(text) - _NEAR_END), 0):
+        begins = [match.start() for match in _BEGINNING.finditer(text, first)]
+        if begins and begins[-1]:
+            return begins[-1]
+    if len(text) <= _CELL_MAX:
+        return 0
+    if b"/c>" not in text and b":c>" not in text and _EMPTY.match(text) is None:
+        raise UnusualWorkbookError
+    return text.rfind(b"<")  # behind the last row, as in links
+
+
 def _cells_of(styles: Set[int]) -> re.Pattern[bytes]:
-    """Return what finds the cells of some styles; one that names none has the first."""
+    """Return what finds the cells of some styles, and others where these are many; one without has the first."""
+    if len(styles) > _FEW:
+        return _CELL
     names = b"|".join(b"%d" % style for style in sorted(styles))
-    wanted = rb"[^>]*\ss=[\"'](?:%s)[\"']" % names
+    wanted = rb"[^<>]*\ss=[\"'](?:%s)[\"']" % names
     if 0 in styles:
-        wanted += rb"|(?![^>]*\ss=)"
-    return re.compile(rb"<(?:\w+:)?c\b(?=%s)([^>]*[^/>])>" % wanted)
+        wanted += rb"|(?![^<>]*\ss=)"
+    return re.compile(rb"<(?:\w+:)?c\b(?=%s)([^<>]*+)(?<!/)>" % wanted)
 
 
 def _is_empty_text(match: re.Match[bytes]) -> bool:
