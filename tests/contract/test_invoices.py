@@ -70,7 +70,7 @@ from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
 from vosd.base.money import format_amount
 from vosd.billing.accounts import Account, AccountType
-from vosd.billing.authority import OutOfScopeError
+from vosd.billing.authority import NoAgentError, OutOfScopeError
 from vosd.billing.invoice_terms import InvoiceCycle, InvoiceLines, InvoiceTerms, IssuerTerms
 from vosd.billing.parties import CallSide, Party
 from vosd.billing.rates import AppliedRate
@@ -1014,6 +1014,37 @@ async def test_the_agent_that_has_issued_an_invoice_sees_it_and_the_next_agent_o
     bare = Site(database, *(msgspec.structs.replace(each, rights=frozenset()) for each in accounts))
     bare.now = site.now
     assert await bare.listed(agent("old")) == []
+
+
+async def test_invoices_of_agents_that_ended_are_seen_above_them_and_those_of_old_agents_by_themselves(
+    database: Database,
+) -> None:
+    rights = frozenset({Right.OWN_PAYMENTS, Right.SUB_PAYMENTS})
+    accounts = [account(name, rights=rights) for name in ("top", "new", "old", "never")]
+    site = Site(database, *accounts, account("other", agent="top"), account("shop", agent="new"))
+    versions = [
+        ObjectVersion(
+            kind="accounts", name=ended.id, operator="ann", version=number, body=body, begins_at=at(day), made_at=1
+        )
+        for ended in (account("middle", agent="top"), account("low", agent="middle"), account("foreign", agent="new"))
+        for number, day, body in ((1, "2026-09-01", msgspec.json.encode(ended).decode()), (2, "2026-12-01", None))
+    ]
+    await site.office.stores.objects.add(versions)
+    for month, name in ((10, "low"), (11, "foreign"), (12, "old")):
+        await SqlBooks(database).book([sold_by(name, month, at(f"2026-{month}-05"))])
+        run = await site.run(f"2026-{month}", "2027-01-02")
+        assert run["shop"].outcome is InvoiceOutcome.ISSUED
+    visible = {"top": ["low"], "new": ["foreign"], "old": ["old"]}
+    for name, issuers in visible.items():
+        listed = await site.listed(agent(name))
+        assert [each.issuer for each in listed if each.account == "shop"] == issuers
+        shown = [each for each in listed if each.account == "shop"]
+        assert (await print_invoice(site.office, agent(name), PrintInvoice(id=shown[0].id))).startswith(b"%PDF")
+        assert (
+            await show_invoice(site.office, agent(name), ShowInvoice(id=shown[0].id))
+        ).document.issuer.account in issuers
+    with pytest.raises(NoAgentError):
+        await site.listed(agent("never"))
 
 
 async def test_an_account_that_ended_gets_its_last_invoice_by_its_last_terms(site: Site) -> None:

@@ -1,4 +1,4 @@
-"""What spend limits count of calls over the begin of an hour or day, against every call looked at one by one.
+"""Spend limits and calls over the begin of an hour or day, against every call looked at one by one.
 
 Calls are granted more when their seconds are over, whatever the watch does, and the watch comes late. What is left out
 is never more than the calls had cost when the period began, and never less than the plain way finds: all calls, each

@@ -21,8 +21,12 @@ class MayNotActError(VosError):
     """The agent is disabled, or its id is too long to be recorded."""
 
 
-def authority_of(accounts: Mapping[str, Account], agents: Mapping[str, str], agent: str) -> Authority:
+def authority_of(
+    accounts: Mapping[str, Account], agents: Mapping[str, str], agent: str, *, was_agent: bool = False
+) -> Authority:
     """Return what an agent sees and may do; ``agents`` has the agent of each account that names one.
+
+    ``was_agent``: it may have no account below it any more.
 
     Raises:
         UnknownAccountError: it is not configured.
@@ -34,7 +38,7 @@ def authority_of(accounts: Mapping[str, Account], agents: Mapping[str, str], age
         longest = NAME_LENGTH - len(_CALLED)
         message = f"agent {agent} may not act: an id of more than {longest} characters cannot be recorded with its acts"
         raise MayNotActError(message)
-    return Authority.of(agent, hierarchy, {name: accounts[name].rights for name in chain})
+    return Authority.of(agent, hierarchy, {name: accounts[name].rights for name in chain}, was_agent=was_agent)
 
 
 def authority_of_customer(accounts: Mapping[str, Account], agents: Mapping[str, str], customer: str) -> Authority:

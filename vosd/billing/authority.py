@@ -33,16 +33,18 @@ class Authority:
         self.below = frozenset(below)
 
     @classmethod
-    def of(cls, agent: str, hierarchy: Hierarchy, rights_of: Mapping[str, Rights]) -> "Authority":
+    def of(
+        cls, agent: str, hierarchy: Hierarchy, rights_of: Mapping[str, Rights], *, was_agent: bool = False
+    ) -> "Authority":
         """Return the authority of an agent.
 
         A right that an agent above it lacks is suspended for it as well. ``rights_of`` has those of the agent and of
-        all agents above it.
+        all agents above it. ``was_agent``: it may have no account below it any more.
 
         Raises:
             NoAgentError: it is none.
         """
-        if not hierarchy.is_agent(agent):
+        if not was_agent and not hierarchy.is_agent(agent):
             message = f"account {agent} is no agent: no account names it as its agent"
             raise NoAgentError(message)
         rights = rights_of[agent]

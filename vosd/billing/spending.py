@@ -124,7 +124,7 @@ class Spending:
         self._of_ended = dict.fromkeys(SpendPeriod, ZERO)
         """Part of ``_spent`` that is the cost of calls before the present hour and day began."""
         self._earlier = dict.fromkeys(SpendPeriod, ZERO)
-        """The same of ended and running calls."""
+        """Cost of ended and running calls before the present hour and day began."""
         for per in SpendPeriod:
             self._leave_out_anew(per, wall_ms)
         self._closing = (0, dict.fromkeys(SpendPeriod, ZERO))

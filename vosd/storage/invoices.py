@@ -210,6 +210,12 @@ class SqlInvoices:
         async with self._database.reading(unhurried=True) as connection:
             return [AccountRow._make(row) for row in await connection.execute(query)]
 
+    async def issuers(self) -> Collection[str]:
+        """Return the agents that have issued invoices."""
+        query = select(_series.c.issuer).where(_series.c.issuer != "").distinct()
+        async with self._database.reading() as connection:
+            return frozenset((await connection.execute(query)).scalars())
+
     async def last(self, accounts: Collection[str] | None = None) -> dict[str, StoredInvoice]:
         """Return the last issued invoice of some accounts, or of all, by account, without its document."""
         newest = _live().with_only_columns(func.max(_invoice.c.id))

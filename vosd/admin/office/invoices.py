@@ -4,7 +4,7 @@ import asyncio
 import io
 import re
 import smtplib
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence, Set
 from contextlib import aclosing
 from datetime import date, timedelta
 from decimal import Decimal
@@ -29,9 +29,11 @@ from vosd.base.csv_text import CsvWriter
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
 from vosd.billing.accounts import Account, AccountType
+from vosd.billing.authority import NoAgentError
 from vosd.billing.invoice_terms import InvoiceCycle, InvoiceTerms, IssuerTerms
 from vosd.billing.rights import Right
 from vosd.catalogue.problems import ConfigError
+from vosd.catalogue.stored_objects import in_force_at
 from vosd.cdr.columns import iso_utc
 from vosd.control.money import ListUnbooked
 from vosd.engine.alarms.mail import deliver, refusals, why_not_sent
@@ -666,7 +668,7 @@ async def pay_invoice(office: Office, who: Principal, order: PayInvoice) -> Rece
         DaemonUnreachableError, DaemonRefusedError: nothing was booked.
         StoreUnavailable: nothing was booked, as far as is known.
     """
-    invoice = await _visible(office, office.scope_of(who), order.id)
+    invoice = await _visible(office, await _scope(office, who), order.id)
     _require_issued(invoice)
     amount = order.amount
     reference = f"{REFERENCE}{invoice.number}{f' {order.reference}' if order.reference else ''}"
@@ -712,10 +714,10 @@ async def list_invoices(office: Office, who: Principal, order: ListInvoices) -> 
         OutOfScopeError, RightLackingError: the principal may not see the account.
         StoreUnavailable: try again.
     """
-    scope = office.scope_of(who)
+    scope = await _scope(office, who)
     if order.account is not None:
         scope.require_ledger(order.account)
-    seen = _seen(scope)
+    seen = await _seen(office, scope)
     sheets: list[InvoiceSheet] = []
     before = order.before
     while len(sheets) < order.limit:
@@ -731,12 +733,40 @@ async def list_invoices(office: Office, who: Principal, order: ListInvoices) -> 
     return sheets[: order.limit]
 
 
-def _seen(scope: Scope) -> InvoicesSeen | None:
+async def _scope(office: Office, who: Principal) -> Scope:
+    """Return the scope of a principal; an agent that has issued invoices is one without accounts, too."""
+    try:
+        return office.scope_of(who)
+    except NoAgentError:
+        if who.account not in await office.stores.invoices.issuers():
+            raise
+        return office.scope_of(who, was_agent=True)
+
+
+async def _seen(office: Office, scope: Scope) -> InvoicesSeen | None:
     """Return the invoices that a principal sees; None = all."""
     if scope.agent is None or scope.visible is None:
         return None
     own, below = scope.has_right(Right.OWN_PAYMENTS), scope.has_right(Right.SUB_PAYMENTS)
-    return InvoicesSeen(scope.agent, scope.visible, sees_own=own, sees_below=below)
+    ended = await _ended_below(office, scope.visible) if below else set[str]()
+    return InvoicesSeen(scope.agent, scope.visible | ended, sees_own=own, sees_below=below)
+
+
+async def _ended_below(office: Office, visible: Set[str]) -> set[str]:
+    """Return the agents with invoices that have ended and were below one of some accounts then."""
+    accounts, found = office.definitions.accounts(), set[str]()
+    for issuer in await office.stores.invoices.issuers() - accounts.keys():
+        name, passed = issuer, set[str]()
+        while name not in accounts and name not in passed:
+            passed.add(name)
+            versions = await office.stores.objects.history("accounts", name)
+            last = in_force_at((each for each in versions if each.body is not None), office.now())
+            if last is None or (above := msgspec.json.decode(last.body or "{}").get("agent")) is None:
+                break
+            name = above
+        if name in visible:
+            found.add(issuer)
+    return found
 
 
 @needs(Permission.MONEY_SEE, by_account=True)
@@ -748,8 +778,8 @@ async def find_invoice(office: Office, who: Principal, order: FindInvoice) -> In
         StoreUnavailable: try again.
     """
     found = await office.stores.invoices.numbered(order.number)
-    scope = office.scope_of(who)
-    seen = _seen(scope)
+    scope = await _scope(office, who)
+    seen = await _seen(office, scope)
     found = [each for each in found if seen is None or seen.has(each)]
     if len(found) > 1:
         named = " or ".join(f"#{each.id}" for each in found)
@@ -771,9 +801,10 @@ async def show_invoice(office: Office, who: Principal, order: ShowInvoice) -> In
         NoSuchInvoiceError: there is none of the id, or the principal may not see it.
         StoreUnavailable: try again.
     """
-    found = await _visible(office, office.scope_of(who), order.id)
+    scope = await _scope(office, who)
+    found = await _visible(office, scope, order.id)
     document = msgspec.json.decode(found.document, type=InvoiceDocument)
-    return InvoiceDetail(**msgspec.structs.asdict(await _sheet(office, office.scope_of(who), found)), document=document)
+    return InvoiceDetail(**msgspec.structs.asdict(await _sheet(office, scope, found)), document=document)
 
 
 @needs(Permission.MONEY_SEE, by_account=True)
@@ -785,7 +816,7 @@ async def print_invoice(office: Office, who: Principal, order: PrintInvoice) -> 
         InvoiceFormError: the template has a mistake.
         StoreUnavailable: try again.
     """
-    found = await _visible(office, office.scope_of(who), order.id)
+    found = await _visible(office, await _scope(office, who), order.id)
     is_draft = found.template is None
     form = form_of(office.definitions.settings.invoices) if is_draft else await office.stores.invoices.template(found)
     return await asyncio.to_thread(printed, form, found.document, found.issued_at)
@@ -856,7 +887,7 @@ async def read_invoiced_calls(office: Office, who: Principal, order: ReadInvoice
         DroppedPeriod: the entries of its calls were dropped.
         StoreUnavailable: what was yielded is correct, and is not all.
     """
-    invoice = await _visible(office, office.scope_of(who), order.id)
+    invoice = await _visible(office, await _scope(office, who), order.id)
     rows: list[Sequence[str]] = [CALL_COLUMNS]
     pages = office.stores.invoices.calls(invoice)
     async with aclosing(pages):
@@ -890,7 +921,8 @@ def _csv(rows: Iterable[Sequence[str]]) -> str:
 
 
 async def _visible(office: Office, scope: Scope, number: int) -> StoredInvoice:
-    found, seen = await office.stores.invoices.one(number), _seen(scope)
+    seen = await _seen(office, scope)
+    found = await office.stores.invoices.one(number)
     if seen is not None and not seen.has(found):
         raise _none(f"#{number}")
     return found

@@ -64,15 +64,17 @@ class Office:
         """The running switch, if one runs."""
         return self._switch()
 
-    def scope_of(self, principal: Principal) -> Scope:
+    def scope_of(self, principal: Principal, *, was_agent: bool = False) -> Scope:
         """Return what a principal sees and may do; of an operator no account is read.
+
+        ``was_agent``: an agent may have no account below it any more.
 
         Raises:
             UnknownAccountError, NoAgentError, MayNotActError: it may do nothing.
         """
         if principal.account is None:
             return scope_of(principal, {}, {})
-        return scope_of(principal, self.definitions.accounts(), self.definitions.agents())
+        return scope_of(principal, self.definitions.accounts(), self.definitions.agents(), was_agent=was_agent)
 
     def audit_line(self, principal: Principal, order: msgspec.Struct, subject: str) -> AuditLine:
         """Return the line of a change, which the store writes in the transaction of the change."""

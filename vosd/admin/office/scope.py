@@ -85,8 +85,12 @@ class Scope:
             self._authority.require_ledger(account)
 
 
-def scope_of(principal: Principal, accounts: Mapping[str, Account], agents: Mapping[str, str]) -> Scope:
+def scope_of(
+    principal: Principal, accounts: Mapping[str, Account], agents: Mapping[str, str], *, was_agent: bool = False
+) -> Scope:
     """Return what a principal sees and may do; ``agents`` has the agent of each account that names one.
+
+    ``was_agent``: an agent may have no account below it any more.
 
     Raises:
         UnknownAccountError, NoAgentError, MayNotActError: an account that does not exist, is no agent, or is disabled.
@@ -95,7 +99,7 @@ def scope_of(principal: Principal, accounts: Mapping[str, Account], agents: Mapp
     if principal.role in {Role.OPERATOR, Role.PROGRAM} and principal.account is None:
         return Scope(None)
     if principal.role is Role.AGENT and principal.account is not None:
-        return Scope(authority_of(accounts, agents, principal.account))
+        return Scope(authority_of(accounts, agents, principal.account, was_agent=was_agent))
     if principal.role is Role.CUSTOMER and principal.account is not None:
         return Scope(authority_of_customer(accounts, agents, principal.account))
     message = f"{principal.name}, {principal.role.value}, may not act for account {principal.account}"
