@@ -93,7 +93,7 @@ from vosd.storage.dropped import note_dropped
 from vosd.storage.invoices import InvoiceMovedError, NoSuchInvoiceError
 from vosd.storage.ledger_values import EntryFilter, LedgerEntry
 from vosd.storage.payments import SqlPayments
-from vosd.storage.ports import EntryKind, Payment
+from vosd.storage.ports import EntryKind, MoneyTransfer, Payment
 from vosd.storage.verify import verify_ledger
 
 ZONE = "Europe/Berlin"
@@ -1142,6 +1142,46 @@ async def at_once(
     done = await first
     (other,) = await asyncio.gather(*others, return_exceptions=True)
     return done, other
+
+
+async def test_money_that_comes_in_while_invoices_are_made_and_months_closed_is_on_one_of_them(site: Site) -> None:
+    dice, books, checkpoints = random.Random(5), SqlBooks(site.database), SqlCheckpoints(site.database)
+    await books.book([call(1, "acme", at("2026-10-05"), *SELL[0]), call(2, "acme", at("2026-11-05"), *SELL[0])])
+    pace = iter(range(3, 200))
+
+    async def money_comes_in() -> None:
+        for number in pace:
+            when = at(dice.choice(("2026-10-30", "2026-11-02", "2026-11-29", "2026-12-02"))) + number
+            await site.pay("acme", f"{number}.01", when)
+            if number % 5 == 0:
+                await books.book([call(number, "acme", when, *SELL[0])])
+            if number % 7 == 0:
+                currencies = {"acme": "USD", "idle": "USD"}
+                moved = MoneyTransfer(
+                    source="acme", target="idle", amount=Decimal(1), reference=f"moved/{number}", made_at=when,
+                    currencies=currencies,
+                )  # fmt: skip
+                await SqlPayments(site.database).transfer(moved)
+            if number > 40:
+                return
+
+    async def books_are_closed() -> None:
+        for month, now in (("2026-10", "2026-11"), ("2026-11", "2026-12")):
+            await checkpoints.close(at(f"{now}-01"), "ann", None, at(f"{now}-03"))
+            assert (await site.run(month, f"{now}-03", "acme"))["acme"].outcome is InvoiceOutcome.ISSUED
+
+    await asyncio.gather(money_comes_in(), books_are_closed())
+    await books.book([call(900, "acme", at("2026-12-05"), *SELL[0])])
+    assert (await site.run("2026-12", "2027-01-03", "acme"))["acme"].outcome is InvoiceOutcome.ISSUED
+    shown = [(await site.shown(each.number)).document for each in reversed(await site.listed(account="acme"))]
+    assert [each.opening for each in shown[1:]] == [each.closing for each in shown[:-1]]
+    entries = await site.entries("acme")
+    assert Decimal(shown[-1].closing) == sum(each.amount for each in entries)
+    moved = sorted((line.kind, line.reference, line.amount) for each in shown for line in each.movements)
+    others = [each for each in entries if each.kind not in {"call", "minimum"}]
+    assert moved == sorted((each.kind, each.reference, format_amount(each.amount)) for each in others)
+    assert sum(line.calls for each in shown for line in each.lines) == sum(each.kind == "call" for each in entries)
+    assert (await verify_ledger(site.database)).differences == ()
 
 
 on_server = pytest.mark.parametrize("database_url", [pytest.param("mariadb", marks=pytest.mark.mariadb)], indirect=True)
