@@ -40,7 +40,6 @@ from vosd.sip.headers.phone_context import global_beginning
 from vosd.stir.terms import Verstat
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
 from vosd.trunks.number_rules import IncomingNumbers
-from vosd.trunks.scope import LimitScope
 
 VERIFIED: Final = Verstat.PASSED.value
 _UNIDENTIFIED: Final = "the call is not identified yet"
@@ -265,18 +264,19 @@ class Admission:
         return None
 
     def check_gateway(self, call: CallRequest) -> Refusal | None:
-        """Reserve capacity of the mapping gateway."""
+        """Reserve capacity of the mapping gateway and its groups."""
         gateway = call.mapping
         if gateway is None:
             raise StepOutOfOrderError(_UNIDENTIFIED)
-        occupancy, scope, name, mono_ms = self.live.occupancy, LimitScope.MAPPING, gateway.name, call.at.mono
-        full = occupancy.take(scope, name, gateway.max_concurrent, gateway.max_cps, mono_ms)
-        if full is None:
+        occupancy, mono_ms = self.live.occupancy, call.at.mono
+        for scope, name, max_concurrent, max_cps in gateway.limits:
+            full = occupancy.take(scope, name, max_concurrent, max_cps, mono_ms)
+            if full is Full.CONCURRENCY:
+                return Refusal(EndReason.GATEWAY_CAPACITY, 503, f"{name} has its {max_concurrent} calls")
+            if full is Full.RATE:
+                return Refusal(EndReason.GATEWAY_RATE_LIMIT, 503, f"{name}: {max_cps} calls a second")
             call.taken.append(PlaceTaken(occupancy, scope, name, mono_ms))
-            return None
-        if full is Full.CONCURRENCY:
-            return Refusal(EndReason.GATEWAY_CAPACITY, 503, f"{name} has its {gateway.max_concurrent} calls")
-        return Refusal(EndReason.GATEWAY_RATE_LIMIT, 503, f"{name}: {gateway.max_cps} calls a second")
+        return None
 
     def check_number(self, call: CallRequest) -> Refusal | None:
         """Refuse a call without a number behind the tech prefix, or without the tech prefix that is required.

@@ -9,7 +9,7 @@ from vosd.catalogue.by_difference import assemble_changes
 from vosd.catalogue.catalogue import CallParameters, Catalogue
 from vosd.catalogue.dids import did_table
 from vosd.catalogue.exchange import Exchange
-from vosd.catalogue.groups import check_groups, with_group_hosts, with_members, with_named_groups
+from vosd.catalogue.groups import check_groups, with_groups, with_members, with_named_groups
 from vosd.catalogue.merge import CHANGING, Merged, merge
 from vosd.catalogue.number_rules import number_rules, sections_of
 from vosd.catalogue.problems import ProblemList
@@ -102,7 +102,7 @@ def _whole(
         problems,
         warned["accounts"],
     )
-    customers = {name: with_group_hosts(each, merged) for name, each in merged.mapping_gateways.values().items()}
+    customers = {name: with_groups(each, merged) for name, each in merged.mapping_gateways.values().items()}
     check_groups(merged, problems)
     each_of(
         merged.mapping_gateways.sound,

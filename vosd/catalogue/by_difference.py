@@ -21,7 +21,7 @@ from vosd.catalogue.agents import agents_by_account
 from vosd.catalogue.catalogue import Catalogue, Changes
 from vosd.catalogue.dids import did_table
 from vosd.catalogue.exchange import Exchange
-from vosd.catalogue.groups import with_group_hosts
+from vosd.catalogue.groups import with_groups
 from vosd.catalogue.merge import CHANGING, Merged
 from vosd.catalogue.next_rates import Looked, next_rates
 from vosd.catalogue.number_rules import incoming_rules, sections_of
@@ -142,7 +142,9 @@ class _Next:
         if self._warned["agents"]:
             self._warned["agents"] |= led & agents.keys()
 
-        values = {name: with_group_hosts(each.value, merged) for name, each in self._gateways.changed.items()}
+        values = {name: with_groups(each.value, merged) for name, each in self._gateways.changed.items()}
+        if any(each.groups for each in self._replaced(values)):
+            raise _Whole  # a group may be left without gateways
         gone = self._gateways.gone
         of_others = {name for name in self._named_by_gateways(payers) if name not in gone and name not in values}
         self._look_at_gateways({*values, *of_others}, accounts)

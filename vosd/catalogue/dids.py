@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from vosd.catalogue.groups import with_groups
 from vosd.catalogue.merge import Merged
 from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.source import Definition, report_unknown
@@ -41,7 +42,7 @@ def _check(
         return
     own = merged.mapping_gateways.sound.get(did.trunk)
     if own is not None and own.value.credentials is not None:
-        trunks[did.trunk] = called_trunk(own.value)
+        trunks[did.trunk] = called_trunk(with_groups(own.value, merged))
     elif own is not None:
         expected = "a mapping gateway with auth, which registers, or a routing gateway"
         problems.error(*definition.at("trunk"), expected, did.trunk)

@@ -27,9 +27,10 @@ def with_named_groups(merged: Merged) -> Merged:
 
 def check_groups(merged: Merged, problems: ProblemList) -> None:
     """Check that gateway groups have members which exist, and that none has the name of a routing gateway."""
+    is_whole = not (merged.routing_gateways.broken or merged.mapping_gateways.broken)  # which may be those that name it
     for name, group in merged.gateway_groups.sound.items():
-        if not group.value.gateways and not merged.routing_gateways.broken:  # which may be those that name it
-            problems.error(*group.at("gateways"), "at least one routing gateway")
+        if is_whole and not (group.value.gateways or _has_customers(name, merged)):
+            problems.error(*group.at("gateways"), "at least one gateway, which may name the group in its groups")
         for member in sorted(group.value.gateways):
             merged.routing_gateways.find(member, group, "gateways", problems)
         namesake = merged.routing_gateways.sound.get(name)
@@ -38,14 +39,21 @@ def check_groups(merged: Merged, problems: ProblemList) -> None:
             problems.error(*group.at("name"), expected, name)
 
 
+def _has_customers(group: str, merged: Merged) -> bool:
+    return any(group in each.value.groups for each in merged.mapping_gateways.sound.values())
+
+
 def check_gateways_named(
     names: Iterable[str], named_by: Definition[object], key: str, merged: Merged, problems: ProblemList
 ) -> None:
-    """Report each name that is neither one of a routing gateway nor one of a group."""
-    groups = merged.gateway_groups
+    """Report each name that is neither one of a routing gateway nor one of a group with routing gateways."""
+    groups, vendors = merged.gateway_groups, merged.routing_gateways
     for name in sorted(names):
-        if name not in groups.sound and name not in groups.broken:
-            merged.routing_gateways.find(name, named_by, key, problems)
+        group = groups.sound.get(name)
+        if group is not None and not (group.value.gateways or vendors.broken):
+            problems.error(*named_by.at(key), "a gateway group with routing gateways", name)
+        elif group is None and name not in groups.broken:
+            vendors.find(name, named_by, key, problems)
 
 
 def check_rows_of_groups(plan: Definition[RoutingPlan], merged: Merged, problems: ProblemList) -> None:
@@ -57,8 +65,10 @@ def check_rows_of_groups(plan: Definition[RoutingPlan], merged: Merged, problems
                 problems.error(*plan.at(f"{row_key(index)}.{key}"), expected, str(value))
 
 
-def check_own_groups(gateway: Definition[RoutingGateway], merged: Merged, problems: ProblemList) -> None:
-    """Report groups that a routing gateway names and that do not exist."""
+def check_own_groups(
+    gateway: Definition[RoutingGateway] | Definition[MappingGateway], merged: Merged, problems: ProblemList
+) -> None:
+    """Report groups that a gateway names and that do not exist."""
     for name in sorted(gateway.value.groups):
         merged.gateway_groups.find(name, gateway, "groups", problems)
 
@@ -95,8 +105,12 @@ def groups_of(gateway: str, merged: Merged) -> tuple[frozenset[str], tuple[Share
     return frozenset(each.name for each in found), tuple(each.limit for each in found if each.limit is not None)
 
 
-def with_group_hosts(gateway: MappingGateway, merged: Merged) -> MappingGateway:
-    """Return a mapping gateway that has the sources of the address groups that it names."""
+def with_groups(gateway: MappingGateway, merged: Merged) -> MappingGateway:
+    """Return a mapping gateway with the sources of the address groups that it names, and the limits of its groups."""
+    if gateway.groups:
+        found = merged.gateway_groups.sound
+        limits = (found[name].value.limit for name in sorted(gateway.groups) if name in found)
+        gateway = msgspec.structs.replace(gateway, shared_limits=tuple(each for each in limits if each is not None))
     if not gateway.address_groups:
         return gateway
     groups = [

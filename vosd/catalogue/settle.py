@@ -13,7 +13,7 @@ from vosd.base.parts import give_way
 from vosd.billing.accounts import Account, AccountType
 from vosd.catalogue.doubtful_trunks import check_denied, check_sources, warn_of_late_protection, warn_of_unlimited
 from vosd.catalogue.exchange import Exchange
-from vosd.catalogue.groups import check_own_groups, groups_of, with_group_hosts
+from vosd.catalogue.groups import check_own_groups, groups_of, with_groups
 from vosd.catalogue.merge import Merged
 from vosd.catalogue.overrides import destination_name
 from vosd.catalogue.problems import ProblemList
@@ -113,7 +113,8 @@ def check_gateway(
     check_rates_of_trunk(definition.value, definition, merged, accounts, exchange, problems)
     for name in definition.value.address_groups:
         merged.address_groups.find(name, definition, "address_groups", problems)
-    check_sources(with_group_hosts(definition.value, merged), definition, problems)
+    check_own_groups(definition, merged, problems)
+    check_sources(with_groups(definition.value, merged), definition, problems)
     check_denied(definition.value, definition, problems)
 
 

@@ -86,7 +86,7 @@ def reference() -> str:
         *_section("Number pools", "number_pools[]", NumberPoolKeys),
         *_section("Numbers of customers", "dids[]", DidKeys),
         *_section("Groups of addresses", "address_groups[]", AddressGroupKeys),
-        *_section("Groups of routing gateways", "gateway_groups[]", GatewayGroupKeys),
+        *_section("Groups of gateways", "gateway_groups[]", GatewayGroupKeys),
         *_section("Calendars", "calendars[]", CalendarKeys),
         *_section("Period rates", "period_rates[]", PeriodRatesKeys),
         *_section("Currencies", "currencies[]", CurrencyKeys),

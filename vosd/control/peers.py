@@ -44,7 +44,7 @@ class GatewayRow(msgspec.Struct, frozen=True):
     addresses: list[str] = []
     """Addresses of its names in DNS now, which its calls come from; mapping only."""
     groups: list[str] = []
-    """Gateway groups that it is in; routing only."""
+    """Gateway groups that it is in."""
     rest: str | None = None
     """Why it rests, for ``rest_s``, or which of its addresses rest, and for whose calls; None = it does not."""
 

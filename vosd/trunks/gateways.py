@@ -127,6 +127,10 @@ class MappingGateway(msgspec.Struct, frozen=True, dict=True):
     """Names of further sources; their addresses follow DNS (ADR 173)."""
     address_groups: tuple[str, ...] = ()
     """Names of groups whose sources are among the others, in the catalogue."""
+    groups: frozenset[str] = frozenset()
+    """Names of the gateway groups that it is in."""
+    shared_limits: tuple[SharedLimit, ...] = ()
+    """The limits of its groups, which all gateways of these share."""
     tech_prefix: str = ""
     rate_group: str | None = None
     """Overrides the account's rate group."""
@@ -204,6 +208,12 @@ class MappingGateway(msgspec.Struct, frozen=True, dict=True):
     def proves_itself(self) -> bool:
         """Whether its address is not enough: it has a password, or shows a certificate."""
         return self.credentials is not None or bool(self.certificate_names)
+
+    @cached_property
+    def limits(self) -> tuple[SharedLimit, ...]:
+        """Limits of its calls: its own, and those of its groups."""
+        own = SharedLimit(LimitScope.MAPPING, self.name, self.max_concurrent, self.max_cps)
+        return own, *self.shared_limits
 
     @cached_property
     def may_be_anywhere(self) -> bool:

@@ -1,4 +1,4 @@
-"""Groups of addresses that customers' trunks share, and groups of vendors' trunks with limits of their own."""
+"""Groups of addresses that customers' trunks share, and groups of trunks with limits of their own."""
 
 import msgspec
 
@@ -15,14 +15,17 @@ class AddressGroup(msgspec.Struct, frozen=True):
 
 
 class GatewayGroup(msgspec.Struct, frozen=True):
-    """Routing gateways that plans and customers' trunks name together; a gateway may be in several groups."""
+    """Routing gateways that plans and customers' trunks name together; a gateway may be in several groups.
+
+    Customers' trunks that share its limits name it.
+    """
 
     name: str
     gateways: frozenset[str]
     max_concurrent: int | None = None
-    """Calls of all its gateways at the same time."""
+    """Calls of all its gateways at the same time, also of customers."""
     max_cps: int | None = None
-    """Attempts at all its gateways in the preceding 1000 ms."""
+    """Attempts at all its gateways, and calls of customers, in the preceding 1000 ms."""
 
     @property
     def limit(self) -> SharedLimit | None:

@@ -47,6 +47,7 @@ def called_trunk(trunk: MappingGateway) -> RoutingGateway:
         prefixes=(),
         max_concurrent=trunk.max_concurrent,
         max_cps=trunk.max_cps,
+        shared_limits=trunk.shared_limits,
         allow_unrated=True,
         enabled=trunk.enabled,
         media=trunk.media,

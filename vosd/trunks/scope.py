@@ -15,7 +15,7 @@ class LimitScope(IntEnum):
     ROUTE = 4
     """The calls by one line of the routes of a plan."""
     GROUP = 5
-    """The calls that all routing gateways of a group carry together."""
+    """The calls of all gateways of a group together."""
 
 
 class SharedLimit(NamedTuple):

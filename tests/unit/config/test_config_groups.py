@@ -2,6 +2,9 @@
 
 import pytest
 
+from vosd.config.assembly.remembered import Remembered
+from vosd.config.load import load
+from vosd.config.reload import reload
 from vosd.trunks.gateways import HostName
 from vosd.trunks.scope import LimitScope, SharedLimit
 
@@ -98,7 +101,7 @@ def test_lines_that_a_group_cannot_have_are_named(site, line, expected):
     [
         (f"address_groups: [{{name: sites, hosts: [{NAMES}]}}]\n", "address_groups[sites].hosts: expected at most 16"),
         ("address_groups: [{name: sites}]\n", "address_groups[sites].hosts: expected at least one address"),
-        ("gateway_groups: [{name: pair}]\n", "gateway_groups[pair].gateways: expected at least one routing gateway"),
+        ("gateway_groups: [{name: pair}]\n", "gateway_groups[pair].gateways: expected at least one gateway, which may"),
         (
             "gateway_groups: [{name: pair, gateways: carier}]\n",
             "value 'carier': expected the name of a routing gateway",
@@ -118,3 +121,42 @@ def test_a_group_that_does_not_exist_is_named(site):
     text = site.minimal.replace("hosts: 192.0.2.1}", "hosts: 192.0.2.1, gateways_allow: pair}")
     (problem,) = site.errors(text)
     assert "gateways_allow: value 'pair': expected the name of a routing gateway" in problem
+
+
+def in_group(site, groups: str = "crowd") -> str:
+    return site.minimal.replace("hosts: 192.0.2.1}", f"hosts: 192.0.2.1, groups: {groups}}}")
+
+
+def test_a_mapping_gateway_has_the_limits_of_the_groups_that_it_names(site):
+    groups = "gateway_groups: [{name: crowd, max_concurrent: 3}, {name: pair, gateways: carrier}]\n"
+    catalogue = site.load(groups + in_group(site, "[crowd, pair]")).catalogue
+    gateway = catalogue.mapping_gateways["acme-pbx"]
+    assert (gateway.groups, gateway.shared_limits) == (
+        {"crowd", "pair"},
+        (SharedLimit(LimitScope.GROUP, "crowd", 3, None),),
+    )
+    assert catalogue.gateway_groups["crowd"].gateways == frozenset()
+    (problem,) = site.errors(groups + in_group(site, "[crowd, pear]"))
+    assert "mapping_gateways[acme-pbx].groups: value 'pear': expected the name of a gateway group" in problem
+
+
+@pytest.mark.parametrize("key", ["gateways_allow", "gateways_deny"])
+def test_a_group_of_customers_alone_stands_for_no_routing_gateway(site, key):
+    group = "gateway_groups: [{name: crowd, max_concurrent: 3}]\n"
+    (problem,) = site.errors(group + in_group(site, f"crowd, {key}: crowd"))
+    assert f"{key}: value 'crowd': expected a gateway group with routing gateways" in problem
+    (problem,) = site.errors(f"{group}routing_plans: [{{name: p, gateways: crowd}}]\n" + in_group(site))
+    assert "routing_plans[p].gateways: value 'crowd': expected a gateway group with routing gateways" in problem
+
+
+def test_a_change_by_difference_that_empties_a_group_is_a_mistake_as_in_a_whole_load(site):
+    path, remembered = site.directory / "vosd.yaml", Remembered()
+    text = "gateway_groups: [{name: crowd, max_concurrent: 3}]\n" + in_group(site)
+    site.write("vosd.yaml", text)
+    running = load(path, {}, remembered=remembered)
+    site.write("vosd.yaml", text.replace(", groups: crowd", ""))
+    refused = reload(path, running, {}, remembered=remembered)
+    assert [each.key for each in refused.problems] == ["gateway_groups[crowd].gateways"]
+    site.write("vosd.yaml", text.replace("max_concurrent: 3}", "max_concurrent: 4}"))
+    taken = reload(path, running, {}, remembered=remembered)
+    assert taken.in_force.catalogue.mapping_gateways["acme-pbx"].shared_limits[0].max_concurrent == 4

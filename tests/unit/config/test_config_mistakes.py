@@ -96,7 +96,6 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one(site, text, error):
         ("sip: {qos: x}", "qos"),
         ("accounts: [{id: a, packages: b}]", "packages"),
         ("routing_gateways: [{name: a, account: b, address: 192.0.2.1, health: 5}]", "health"),
-        ("mapping_gateways: [{name: a, account: b, groups: x}]", "groups"),
         ("rate_groups: [{name: a, equivalent_time: yes}]", "equivalent_time"),
     ],
 )

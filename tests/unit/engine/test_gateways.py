@@ -176,6 +176,13 @@ def test_the_gateways_of_a_group_are_counted_together_where_it_has_limits():
     }
 
 
+def test_a_customer_shows_the_groups_that_it_is_in():
+    stage, names = Stage(), frozenset({"pair", "crowd"})
+    acme = mapping_gateway("acme", "198.51.100.10/32", groups=names)
+    stage.gateways.adopt(catalogue([acme], groups=[GatewayGroup(each, frozenset()) for each in names]))
+    assert stage.row("acme").groups == ["crowd", "pair"]
+
+
 def test_a_customer_by_name_has_the_addresses_of_now_and_is_not_located_without():
     named = mapping_gateway("acme", named_hosts=(HostName("acme.example", None),))
     stage = Stage(named)

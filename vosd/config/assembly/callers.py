@@ -45,6 +45,7 @@ _GATEWAY: Final = Conversion(
     by_hand={
         "auth": "credentials",
         "dynamic_blacklist": "dynamic_blacklist",
+        "groups": "groups",
         "hosts": "hosts",
         "media": "media",
         "stir": "stir",
@@ -115,6 +116,7 @@ def mapping_gateway(
         keys,
         dialect=dialect,
         credentials=credentials,
+        groups=frozenset(keys.groups),
         hosts=tuple(each for each in keys.hosts if isinstance(each, HostPattern)),
         named_hosts=tuple(each for each in keys.hosts if isinstance(each, HostName)),
         dynamic_blacklist=caller_limits(keys.dynamic_blacklist),

@@ -28,14 +28,15 @@ class AddressGroupKeys(Keys):
 
 
 class GatewayGroupKeys(Keys):
-    """Routing gateways that routing plans, and ``gateways_allow`` and ``gateways_deny`` of customers, name together."""
+    """Gateways with common limits. Plans, ``gateways_allow`` and ``gateways_deny`` name its routing gateways by it."""
 
     name: Annotated[str, object_name()]
     """Unique among the gateway groups, and no name of a routing gateway."""
     gateways: Annotated[tuple[Annotated[str, object_name("routing_gateways")], ...], BeforeValidator(one_or_many)] = ()
-    """The routing gateways, beside those that name the group in ``groups``; one may be in several groups."""
+    """The routing gateways, beside those that name the group in ``groups``; one may be in several groups. Mapping
+    gateways name it there, too."""
     max_concurrent: Annotated[int | None, limit()] = None
-    """Calls of all its gateways at the same time. A gateway without room in one of its groups is left out, and the
-    next is tried."""
+    """Calls of all its gateways at the same time. A routing gateway without room in one of its groups is left out, and
+    the next is tried; calls of a mapping gateway are refused with 503. A call between two of them counts for each."""
     max_cps: Annotated[int | None, limit()] = None
-    """Attempts at all its gateways in the preceding 1000 ms."""
+    """Attempts at all its routing gateways, and calls of its mapping gateways, in the preceding 1000 ms."""

@@ -8,5 +8,4 @@ INSTALLATION: Final = frozenset(
     }
 )  # fmt: skip
 ACCOUNT: Final = frozenset({"packages"})
-MAPPING_GATEWAY: Final = frozenset({"groups"})
 ROUTING_GATEWAY: Final = frozenset({"health", "loss_guard"})

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, model_validator
 
 from vosd.base.margin import LossGuard
 from vosd.base.nat import Nat
-from vosd.config.keys import later, names_of_vos3000
+from vosd.config.keys import names_of_vos3000
 from vosd.config.keys.declared import DeclaredKeys
 from vosd.config.keys.dynamic_blacklist import DynamicBlacklistKeys
 from vosd.config.keys.media import TrunkMediaKeys
@@ -64,6 +64,8 @@ class MappingGatewayKeys(DeclaredKeys):
         tuple[Annotated[str, object_name("address_groups")], ...], BeforeValidator(one_or_many)
     ] = ()
     """Groups of ``address_groups`` whose hosts are its own, too."""
+    groups: Annotated[tuple[Annotated[str, object_name("gateway_groups")], ...], BeforeValidator(one_or_many)] = ()
+    """Groups of ``gateway_groups`` whose limits its calls share with those of all other gateways in them."""
     certificate_names: Annotated[frozenset[Annotated[str, dns_name()]], BeforeValidator(one_or_many)] = frozenset()
     """Names of which the certificate that it shows must bear one: DNS names or SIP domains. Its calls then come over
     TLS alone, from its ``hosts``, or without any from everywhere. Needs ``sip.tls.verify_client``."""
@@ -139,7 +141,6 @@ class MappingGatewayKeys(DeclaredKeys):
         "prefixes": ("callee_allow",),
         "tls": ("certificate_names",),  # customers connect to us
     }
-    not_built: ClassVar[frozenset[str]] = later.MAPPING_GATEWAY
     apart: ClassVar[Mapping[str, str]] = TEMPLATE_KEY
 
     @model_validator(mode="after")

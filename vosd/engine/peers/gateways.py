@@ -117,7 +117,8 @@ class Gateways(Counting):
             if load.kind == MAPPING:
                 hour = figures.last_hour(LimitScope.MAPPING, load.gateway, now.mono)
                 addresses = catalogue.sources.addresses_by_name(load.gateway)
-                yield _row(load, hour, live.blocks.callers, arriving.get(load.gateway, 0), addresses=addresses)
+                groups, cps = sorted(catalogue.mapping_gateways[load.gateway].groups), arriving.get(load.gateway, 0)
+                yield _row(load, hour, live.blocks.callers, cps, addresses=addresses, groups=groups)
                 continue
             gateway = catalogue.routing_gateways[load.gateway]
             hour = figures.last_hour(LimitScope.ROUTING, gateway.name, now.mono)
