@@ -236,11 +236,7 @@ class CalleeSearch(msgspec.Struct, eq=False):
         that rings, which is cancelled with all that ring beside it. A device of that phone goes on with its place.
         """
         ringing, caller = self._attempt_of(replaced), self._call.caller
-        if (
-            ringing is None
-            or states.ANSWER not in ACCEPTED[self._call.state]
-            or self._call.conversation.transfer is not None
-        ):
+        if ringing is None or states.ANSWER not in ACCEPTED[self._call.state]:
             return 481
         to_newcomer, to_caller = answer_of(newcomer.offer, caller.offer), answer_of(caller.offer, newcomer.offer)
         if not (to_newcomer and to_caller):

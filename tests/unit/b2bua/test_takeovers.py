@@ -572,6 +572,45 @@ def test_another_phone_of_the_account_picks_up_a_call_that_rings(office, extra, 
     assert record.billed_seconds >= 10
 
 
+@pytest.mark.parametrize("restarted_when", ["never", "it rings", "it is picked up"])
+@pytest.mark.parametrize("has_left", [False, True])
+def test_another_phone_picks_up_a_call_that_rings_for_a_transfer(office, restarted_when, has_left):
+    """It is the target from then on: the party is offered its session, and the transferor is notified and released."""
+    scene = office.scene
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(1_000)
+    office.phones[FIRST].script = RINGS
+    call.ask("REFER", headers=(f"Refer-To: <sip:{FIRST}@192.0.2.1>",))
+    scene.wire.run_for(1_000)
+    party, there = scene.vendor.only_call, office.phones[FIRST].only_call
+    if has_left:
+        call.hang_up()
+        scene.wire.run_for(1_000)
+    if restarted_when == "it rings":
+        replace_node(scene)
+    pickup = office.picked_up(SECOND, there)
+    assert (pickup.final, there.is_over, call.is_over, party.is_over) == (200, True, True, False)
+    notified = [notify.body.strip() for notify in call.asked["NOTIFY"]]
+    assert notified[-1] == ("SIP/2.0 180 Ringing" if has_left else "SIP/2.0 200 OK")
+    assert (media_of(party.theirs), media_of(pickup.theirs)) == (media_of(pickup.mine), media_of(party.mine))
+    if restarted_when == "it is picked up":
+        replace_node(scene)
+    pickup.propose("a=sendonly")
+    scene.wire.run_for(10_000)
+    assert (pickup.got["INVITE"][-1], media_of(party.theirs)) == (200, media_of(pickup.mine))
+    pickup.hang_up()
+    scene.wire.run_until(lambda: party.is_over)
+    settle(scene)
+    records = {record.callee_in: record for record in scene.exchange.sink.records}
+    assert [(record.routing_gateway, record.end_reason) for record in records.values()] == [
+        (SECOND, "Normal"), (records[CALLEE].routing_gateway, "Normal"),
+    ]  # fmt: skip
+    assert [(each.gateway, each.reason) for each in records[FIRST].attempts] == [
+        (FIRST, "Picked Up Elsewhere"), (SECOND, "Answered"),
+    ]  # fmt: skip
+
+
 def test_a_picked_up_call_that_is_charged_from_its_invite_is_charged_from_the_first_one():
     """``SS_STARTBILLINGTIME`` 1."""
     office = Office(charges_ringing=True)
