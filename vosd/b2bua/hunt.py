@@ -12,6 +12,7 @@ from vosd.base.number import without_separators
 from vosd.routing.failover import AttemptEnd, AttemptOutcome, is_reached, stops, tries_next, verdict
 from vosd.routing.pipeline import RouteChoice
 from vosd.sip.flows import Flows, hop_of
+from vosd.sip.headers.contact import preference
 from vosd.sip.headers.name_addr import NameAddr
 from vosd.sip.headers.phone_context import number_of
 from vosd.sip.wire.compose import host_text
@@ -388,13 +389,4 @@ def _by_preference(redirect: Response) -> list[NameAddr]:
             contacts.append(NameAddr.parse(value))
         except ParseError:
             continue  # a malformed contact is left out
-    return sorted(contacts, key=_unwantedness)
-
-
-def _unwantedness(contact: NameAddr) -> int:
-    """Return 1000 minus q in thousandths; q is 1.0 by default."""
-    text = contact.param("q") or "1"
-    whole, _, fraction = text.partition(".")
-    if not (whole.isdigit() and text.isascii() and (fraction or "0").isdigit()) or whole.strip("0"):
-        return 0
-    return 1_000 - int((fraction + "000")[:3])
+    return sorted(contacts, key=lambda contact: preference(contact.param("q")), reverse=True)

@@ -218,7 +218,7 @@ def _routing_number(redirect: Response) -> str:
             continue  # another one may say it
     if not contacts:
         raise LookupFailedError("no Contact in the answer that can be read")
-    uri = max(contacts, key=lambda each: preference(each.param("q") or "")).uri
+    uri = max(contacts, key=lambda each: preference(each.param("q"))).uri
     said = portability_of(uri)
     if said.is_unusable:
         raise LookupFailedError(f"no routing number in the answer: {uri[:40]!r}")

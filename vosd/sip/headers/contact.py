@@ -49,22 +49,22 @@ class Contact(NamedTuple):
             raise ParseError(400, Flaw.CONTACT_IS_NO_SIP_ADDRESS)
         if not address.params:
             return cls(uri, SURELY, None, "", 0)
-        expires, q = address.param("expires"), address.param("q")
+        expires = address.param("expires")
         instance = address.param("+sip.instance") or ""
         if len(instance) > LONGEST or not instance.isprintable():
             raise ParseError(400, Flaw.UNUSABLE_INSTANCE)
         return cls(
             uri,
-            SURELY if q is None else preference(q),
+            preference(address.param("q")),
             None if expires is None else seconds(expires),
             instance,
             _reg_id(address.param("reg-id")) if instance else 0,
         )
 
 
-def preference(q: str) -> int:
-    """Return a preference in thousandths; a malformed one is the default."""
-    if not _Q.match(q):
+def preference(q: str | None) -> int:
+    """Return a preference in thousandths; one that is missing or malformed is the default."""
+    if q is None or not _Q.match(q):
         return SURELY
     whole, _, fraction = q.partition(".")
     return 1_000 * int(whole) + int((fraction + "000")[:3])
