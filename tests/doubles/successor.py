@@ -15,6 +15,7 @@ from vosd.engine.calls.saved import SavedSwitch
 from vosd.engine.node import Node
 from vosd.engine.node import Tokens as TokenSource
 from vosd.engine.settings import TraceSettings
+from vosd.routing.pipeline import RouteChoice
 from vosd.sip.settings import SipSettings
 from vosd.sip.transaction.states import TransactionState
 
@@ -39,6 +40,8 @@ def forgotten(there: Any, here: Any, path: str = "call", seen: set[int] | None =
     if isinstance(there, Move) and here is None:
         if there.transaction.state is TransactionState.PROCEEDING:
             yield path
+    elif isinstance(there, RouteChoice) and here is not None and there.gateway is not here.gateway:
+        yield f"{path}.gateway"
     elif isinstance(there, tuple | list | deque) and here is not None:
         for number, (each, other) in enumerate(zip(there, here, strict=True)):
             yield from forgotten(each, other, f"{path}[{number}]", seen)

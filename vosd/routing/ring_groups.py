@@ -10,8 +10,15 @@ from vosd.trunks.ringing import RingGroup, RingOrder
 def in_group(called: RoutingGateway, group: RingGroup) -> RoutingGateway:
     """Return the called half of a phone as it is called with the others of its group.
 
-    The next one is tried after each of them, whatever it answers. Where they ring together, so do all its places.
+    The next one is tried after each of them, whatever it answers. Where they ring together, so do all its places. It is
+    always the same object: a call compares the gateways of its choices.
     """
+    if group not in called.in_groups:
+        called.in_groups[group] = _in_group(called, group)
+    return called.in_groups[group]
+
+
+def _in_group(called: RoutingGateway, group: RingGroup) -> RoutingGateway:
     return msgspec.structs.replace(
         called,
         ring_timeout_ms=group.ring_timeout_ms,

@@ -425,6 +425,11 @@ class RoutingGateway(msgspec.Struct, frozen=True, dict=True):
         return () if self.has_names or self.registers or self.registration is not None else self.addresses
 
     @cached_property
+    def in_groups(self) -> dict[RingGroup, "RoutingGateway"]:
+        """The phone as it is called in groups, as ``routing.ring_groups`` has made it."""
+        return {}
+
+    @cached_property
     def before_phone(self) -> "RoutingGateway":
         """The gateway as the redirect server of a phone, which is called after it; always the same object."""
         return msgspec.structs.replace(self, failover_codes=THEN_THE_PHONE, stop_causes=frozenset[int]())

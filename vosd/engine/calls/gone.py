@@ -38,7 +38,7 @@ def known_to(calls: Iterable[OpenCall], catalogue: Catalogue) -> KnownObjects:
         accounts |= _accounts_of(call, catalogue)
     return KnownObjects(
         {**known.mapping_gateways, **mappings} if mappings else known.mapping_gateways,
-        Called({**catalogue.routing_gateways, **catalogue.called_trunks, **vendors}, catalogue.phones)
+        Called({**catalogue.routing_gateways, **catalogue.called_trunks, **vendors}, catalogue)
         if vendors
         else known.called,
         {**known.accounts, **accounts} if accounts else known.accounts,

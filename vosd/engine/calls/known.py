@@ -9,18 +9,20 @@ from vosd.sip.dialog.snapshot import AnswersOf
 from vosd.sip.digest.answer import Answers
 from vosd.trunks.dialect import CallerDialect, Transfers
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
-from vosd.trunks.phone import Phone, called_half
 
 
 class Called(Mapping[str, RoutingGateway]):
-    """Destinations of calls: routing gateways, and the called halves of phones, made when they are asked for."""
+    """Destinations of calls: routing gateways, and the called halves of phones, the same that new calls get."""
 
-    def __init__(self, vendors: Mapping[str, RoutingGateway], phones: Mapping[str, Phone]) -> None:
+    def __init__(self, vendors: Mapping[str, RoutingGateway], catalogue: Catalogue) -> None:
         self._vendors = vendors
-        self._phones = phones
+        self._phones, self._routes = catalogue.phones, catalogue.routes
 
     def __getitem__(self, name: str) -> RoutingGateway:
-        return self._vendors[name] if name in self._vendors else called_half(self._phones[name])
+        found = self._vendors[name] if name in self._vendors else self._routes.phone(name)
+        if found is None:
+            raise KeyError(name)
+        return found
 
     def __contains__(self, name: object) -> bool:
         return name in self._vendors or name in self._phones
@@ -54,8 +56,7 @@ class KnownObjects(NamedTuple):
         """Return what a catalogue has."""
         trunks = catalogue.called_trunks
         vendors = {**catalogue.routing_gateways, **trunks} if trunks else catalogue.routing_gateways
-        called = Called(vendors, catalogue.phones)
-        return cls(catalogue.mapping_gateways, called, catalogue.accounts, catalogue.parameters)
+        return cls(catalogue.mapping_gateways, Called(vendors, catalogue), catalogue.accounts, catalogue.parameters)
 
 
 def logins(catalogue: Catalogue) -> AnswersOf:
