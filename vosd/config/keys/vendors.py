@@ -54,7 +54,8 @@ class RegisterKeys(Keys):
     contact_user: Annotated[str, line_of_text(1, 128)] = ""
     """User part of our Contact, which the vendor calls. Default: ``username``."""
     expires: Annotated[int, whole(10, 604_800, "seconds")] = 3_600
-    """Requested expiry; the vendor may grant less. The registration is refreshed after 80 % of what was granted."""
+    """Requested expiry; the vendor may grant less. The registration is refreshed after 80 % of what was granted, in
+    good time for a repetition where that is brief."""
 
     @property
     def is_given(self) -> bool:

@@ -28,6 +28,8 @@ from vosd.sip.wire.uri import DEFAULT_PORTS
 
 REFRESH_MIN_MS: Final = 5_000
 """Shortest time to a refresh, however short the granted duration."""
+REPEAT_MS: Final = 2 * REFRESH_MIN_MS
+"""Time for another refresh after one that was not answered."""
 BACK_OFF_MS: Final = 30_000
 BACK_OFF_MAX_MS: Final = 300_000
 """The wait after a failure or a refusal doubles from the first to the second."""
@@ -284,11 +286,18 @@ class OutboundRegistration:
         if self.registered_at is None:
             self.registered_at = now
         self.expires_at = now.plus(1_000 * granted_s)
-        # At 80 % of the granted time, so that a failed refresh can be repeated before the binding expires. Of a brief
-        # time that is too late where a registrar does not answer at all, which is known after 32 s.
-        self.next_attempt_at = now.plus(max(800 * granted_s, REFRESH_MIN_MS))
+        self.next_attempt_at = now.plus(self._refresh_after_ms(1_000 * granted_s))
         self.service_route = service_route_of(response)
         self._report(RegistrationChange.GAINED)
+
+    def _refresh_after_ms(self, granted_ms: int) -> int:
+        """Return when to refresh a binding: at 80 % of its time, or sooner, so that a refresh can be repeated.
+
+        A registrar that does not answer is known after ``give_up_ms`` (32 s), and the next REGISTER must not be sent
+        before (RFC 3261 section 10.2.4). Not before a third of the time, which leaves none for that below 57 s.
+        """
+        latest_ms = granted_ms - self._endpoint.store.timers.give_up_ms - REPEAT_MS
+        return max(min(granted_ms * 4 // 5, latest_ms), granted_ms // 3, REFRESH_MIN_MS)
 
     def _unanswered(self, now: Instant) -> None:
         self.last_status = 0
