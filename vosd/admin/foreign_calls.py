@@ -16,7 +16,7 @@ from typing import BinaryIO, Final, NamedTuple
 
 import msgspec
 
-from vosd.base.csv_text import bounded_lines, has_joined_rows
+from vosd.base.csv_text import bounded_lines, has_joined_rows, swallowed_rows
 from vosd.base.date_formats import parsed_date
 from vosd.base.errors import VosError
 from vosd.base.money import LIMIT
@@ -221,15 +221,25 @@ class _RowReader:
 
     def call(self, row: Sequence[str]) -> ForeignCall | BadRowError:
         """Return the call of a row, or why there is none."""
+        if any("\n" in cell or "\r" in cell for cell in row) and self._has_swallowed(row):
+            return BadRowError("a cell of several lines: is a quotation mark missing?")
+        return self._read(row)
+
+    def _has_swallowed(self, row: Sequence[str]) -> bool:
+        """Return whether a row with a line break holds others: of the width of the header, or such as are calls."""
+        return (
+            any("\n" in row[place] for place in self._places if place < len(row))
+            or has_joined_rows(row, self._delimiter, self._width)
+            or any(isinstance(self._read(each), ForeignCall) for each in swallowed_rows(row, self._delimiter))
+        )
+
+    def _read(self, row: Sequence[str]) -> ForeignCall | BadRowError:
         layout, columns = self._layout, self._columns
         if len(row) < self._needed:
             return BadRowError(f"{len(row)} columns, at least {self._needed} are needed")
         beyond = row[self._width :]  # an empty cell ends a row of some switches, or was a part of 0,01 without quotes
         if beyond and (any(beyond) or self._delimiter == ","):
             return BadRowError(f"{len(row)} columns, the first line has {self._width}")
-        has_breaks = any("\n" in row[place] for place in self._places)
-        if has_breaks or has_joined_rows(row, self._delimiter, self._width):
-            return BadRowError("a cell of several lines: is a quotation mark missing?")
         try:
             callee = row[columns.callee].strip()
             prefix = next((each for each in layout.strip if callee.startswith(each)), "")

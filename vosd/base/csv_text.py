@@ -49,6 +49,17 @@ def has_joined_rows(cells: Sequence[str], delimiter: str, width: int) -> bool:
     return False
 
 
+def swallowed_rows(cells: Sequence[str], delimiter: str) -> Iterator[list[str]]:
+    """Yield what a row would have swallowed in cells of several lines, if their closing quotation marks are missing.
+
+    Rows may be shorter than the header, so what they hold has to say whether they are rows.
+    """
+    for at, cell in enumerate(cells):
+        _, *lines = _LINE_END.split(cell)
+        for number, line in enumerate(lines, 1):
+            yield [*line.split(delimiter), *(cells[at + 1 :] if number == len(lines) else ())]
+
+
 def neutralised(cell: Any) -> Any:
     """Return a cell with an apostrophe where a spreadsheet would begin a formula; negative amounts stay as they are."""
     if not isinstance(cell, str) or not _FORMULA.search(cell) or _AMOUNT.match(cell):

@@ -279,6 +279,24 @@ def test_rows_in_a_cell_of_a_column_that_is_not_read_are_a_bad_row(site: Site) -
     assert isinstance(call, ForeignCall)
 
 
+@pytest.mark.parametrize("between", ["", "a,2,2026-10-01,1,0\n", "a,2,2026-10-01,1,0,,\n"])
+@pytest.mark.parametrize("last", ['19"', '19",', 'x,19"'])
+def test_rows_in_a_cell_are_found_where_empty_cells_at_the_ends_of_rows_are_left_out(
+    site: Site, between: str, last: str
+) -> None:
+    rows = f'a,1,2026-10-01,1,0,"x\n{between}a,3,2026-10-01,1,0,{last}\na,4,2026-10-01,1,0,"Main Road, 2\nYork, UK"\n'
+    joined, call = site.calls(MAP, f"Customer,Called,Begin,Seconds,Charge,Name,Note,Other,More\n{rows}")
+    assert "is a quotation mark missing?" in str(joined)
+    assert isinstance(call, ForeignCall)
+
+
+def test_a_row_of_many_cells_of_several_lines_is_read_in_no_time(site: Site) -> None:
+    titles, notes = ",".join(f"n{number}" for number in range(60)), ",".join(['"x\ny"'] * 60)
+    text = f"Customer,Called,Begin,Seconds,Charge,{titles}\na,1,2026-10-01,1,0,{notes}\n"
+    (call,) = site.calls(MAP, text)
+    assert isinstance(call, ForeignCall)
+
+
 @pytest.mark.parametrize("duration_unit", ["seconds", "clock"])
 @pytest.mark.parametrize(
     ("form", "start", "duration"),
