@@ -4,8 +4,8 @@ import pytest
 from doubles.doorkeeper import ScriptedDoorkeeper, Treatment
 from doubles.killed import KilledScene
 from doubles.successor import replace_node
-from doubles.virtual.scene import CALLEE, VENDORS, Scene
-from doubles.virtual.vendor import answers
+from doubles.virtual.scene import CALLEE, VENDORS, Scene, usual_catalogue
+from doubles.virtual.vendor import answers, refuses
 
 LATE = Treatment(2_000, longest_ms=3_000)
 NEVER_AND_NEEDED = Treatment(longest_ms=3_000, may_leave=False)
@@ -152,6 +152,25 @@ def test_an_invite_that_waits_is_withdrawn_by_the_process_that_goes_on_with_it(k
     assert call.final == 487
     assert names(scene, VENDORS[0]) == []
     scene.close()
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_the_record_names_the_vendor_that_was_tried_where_the_next_one_was_never_sent_its_invite(keeper, is_restarted):
+    scene = Scene(usual_catalogue(vendors=2), doorkeeper=keeper)
+    keeper.exchange = scene.exchange
+    scene.vendor.script = refuses(503, 500)
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_for(100)
+    keeper.treatments = {"INVITE": NEVER_AND_NEEDED}
+    scene.wire.run_until(lambda: bool(keeper.waiting))
+    if is_restarted:
+        replace_node(scene)
+    scene.wire.run_until(lambda: call.final is not None)
+    assert names(scene, VENDORS[1]) == []
+    [tried] = scene.vendor.calls
+    record = scene.close()
+    assert (record.routing_gateway, record.sip_call_id_out) == ("vendor-0", tried.call_id)
+    assert record.destination_address == str(VENDORS[0])
 
 
 @pytest.mark.parametrize("title", ["200 INVITE", "ACK", "180 INVITE"])
