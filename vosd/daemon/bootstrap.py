@@ -454,6 +454,7 @@ class Daemon:
         self._accounting.serve()
 
     async def _start_service(self) -> None:
+        await self.service.countries.adjust(self._settings.country_file)  # registrations are restored by it
         if self._still_away is None:
             try:
                 await self._until_answered(self.service.learn, reads_much=True)
@@ -477,7 +478,6 @@ class Daemon:
         return CallsOutside(running, self.service.recorder.begun_before(until))
 
     async def _begin_copies(self) -> None:
-        await self.service.countries.adjust(self._settings.country_file)
         await self.service.adjust_hep(self._settings.hep)
 
     async def _end_copies(self) -> None:

@@ -1,5 +1,6 @@
 """Registrations in MySQL and SQLite: one row for each binding."""
 
+import asyncio
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 
@@ -15,6 +16,8 @@ from vosd.storage.types import descriptive
 _table: Final = schema.registration
 GONE_AT_ONCE: Final = 500
 """Rows that one statement removes."""
+_READ_AT_ONCE: Final = 500
+"""Rows that are read before packets have their turn."""
 _BETWEEN_HOPS: Final = "\n"
 _LENGTHS: Final = {
     column.name: column.type.length
@@ -42,9 +45,12 @@ class SqlRegistrations:
         columns = _table.c
         fields = [columns[name] for name in StoredBinding._fields]
         query = select(*fields).where(columns.node == self._node).order_by(columns.name, columns.slot)
+        found: list[StoredBinding] = []
         async with self._database.reading() as connection:
-            rows = (await connection.execute(query)).all()
-        return [StoredBinding(*row)._replace(path=_hops(row.path)) for row in rows]
+            for rows in (await connection.execute(query)).partitions(_READ_AT_ONCE):
+                found += [StoredBinding(*row)._replace(path=_hops(row.path)) for row in rows]
+                await asyncio.sleep(0)  # calls go on meanwhile
+        return found
 
     async def save(self, bindings: Sequence[StoredBinding], gone: Collection[BindingKey]) -> None:
         """Write and remove in one transaction.

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from vosd.base.errors import VosError
 from vosd.cdr.ports import StoreUnavailable
 from vosd.engine.registration.bindings import RegistrantKind, Registrations
-from vosd.engine.registration.writer import BATCH, RegistrationWriter
+from vosd.engine.registration.writer import AT_ONCE, BATCH, RegistrationWriter
 from vosd.sip.flows import Flows, Listener
 from vosd.sip.ports import BindingKey
 from vosd.sip.settings import RegistrarSettings
@@ -299,6 +299,27 @@ async def test_a_store_that_went_back_to_an_older_state_is_brought_to_what_is_re
     await life.table.write_again()
 
     assert await life.rows() == now
+
+
+async def test_calls_go_on_and_phones_register_while_all_is_written_again(life, store):
+    names = [f"{number:06}" for number in range(3 * AT_ONCE)]
+    for name in names:
+        life.register(name)
+    await life.rows()
+    store._kept.pop(BindingKey(names[0], 0))
+    writing = asyncio.create_task(life.table.write_again())
+    turns = 0
+    while not writing.done():
+        await asyncio.sleep(0)
+        turns += 1
+        if turns == 3:
+            life.register(names[-1], contact=f"sip:{names[-1]}@10.0.0.9", source=HOME._replace(port=9))
+            life.register("later")
+            life.table.forget(names[-2])
+    assert turns > 3
+    rows = {(row.name, row.contact) for row in await life.rows()}
+    assert rows == {(each.name, each.binding.contact) for each in life.table.listed()}
+    assert len(rows) == len(names) + 1
 
 
 async def test_a_binding_that_expired_while_the_switch_was_down_is_reported_once(life, store, clock):

@@ -24,6 +24,7 @@ from vosd.sip.wire.outgoing import Peer
 HOME = Endpoint("203.0.113.66", 41_234)
 OFFICE = Endpoint("203.0.113.77", 5_070)
 TRUNK = mapping_gateway("pbx", account="acme", credentials=credentials("trunk", "secret"))
+USERS = ("1001", "1002")
 KNOWN = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
 
 
@@ -257,6 +258,58 @@ def test_narrower_hosts_end_what_is_registered_from_elsewhere(before, after, lef
         switch.swap_catalogue(catalogue(KNOWN, phones=[phone("1001", *after)]))
     assert sorted(each.port for each in switch.registrations.addresses("1001")) == sorted(left)
     assert news(logs) == ([] if left else [("phone_offline", "1001", "hosts changed")])
+
+
+def country_of(host: str) -> str:
+    return "GB" if host == HOME.host else "FR"
+
+
+NARROWED = [{"hosts": (f"{HOME.host}/32",)}, {"countries": frozenset({"GB"})}]
+
+
+@pytest.mark.parametrize("terms", NARROWED, ids=["hosts", "countries"])
+async def test_a_start_does_not_restore_what_hosts_or_countries_of_the_configuration_exclude(terms):
+    before = exchange(phone("1001"), phone("1002"))
+    for number, place in (("1001", HOME), ("1001", OFFICE), ("1002", OFFICE)):
+        before.telephone(number, place, contact=f"sip:{number}@{place}").register()
+    await before.node.registration_writer.flush()
+    desks = [phone(number, *terms.get("hosts", ()), countries=terms.get("countries", frozenset())) for number in USERS]
+    after = exchange(*desks, country_of=country_of)
+    await after.registered.save(await before.registered.load(), ())
+    with capture_logs() as logs:
+        await after.node.registrar.restore(after.switch.catalogue)
+    assert [each.port for each in after.registrations.addresses("1001")] == [HOME.port]
+    assert not after.registrations.addresses("1002")
+    assert news(logs) == [("phone_offline", "1002", "ended while the switch was down")]
+    await after.node.registration_writer.flush()
+    assert {(row.name, row.host) for row in await after.registered.load()} == {("1001", HOME.host)}
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda switch: switch.swap_catalogue(catalogue(KNOWN, phones=[phone("1001", *NARROWED[0]["hosts"])])),
+        lambda switch: switch.swap_catalogue(catalogue(KNOWN, phones=[phone("1001", countries=frozenset({"GB"}))])),
+        lambda switch: switch.swap_catalogue(catalogue(KNOWN, phones=[phone("1001", password="other")])),
+        lambda switch: switch.registrations.forget("1001"),
+    ],
+    ids=["hosts", "countries", "password", "operator"],
+)
+@pytest.mark.parametrize("is_in_the_copy", [True, False])
+async def test_what_has_ended_after_a_start_by_the_copy_stays_ended_when_the_database_is_read(end, is_in_the_copy):
+    before = exchange(phone("1001"))
+    before.telephone("1001", OFFICE).register()
+    await before.node.registration_writer.flush()
+    after, rows = exchange(phone("1001"), country_of=country_of), await before.registered.load()
+    await after.registered.save(rows if is_in_the_copy else (), ())
+    await after.node.registrar.restore_copy(after.switch.catalogue)
+    await after.registered.save(rows, ())  # the database has it in any case
+    end(after)
+    assert not after.registrations.addresses("1001")
+    await after.node.registrar.catch_up()
+    await after.node.registration_writer.flush()
+    assert not after.registrations.addresses("1001")
+    assert list(await after.registered.load()) == []
 
 
 @pytest.mark.parametrize("proof", [{"password": "other"}, {"credentials": credentials("desk", "secret")}])

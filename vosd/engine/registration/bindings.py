@@ -22,7 +22,7 @@ from vosd.cdr.columns import iso_utc
 from vosd.control.peers import InboundRow
 from vosd.engine.counting import Counting
 from vosd.engine.registration.registered_addresses import RegisteredAddresses
-from vosd.engine.registration.writer import RegistrationWriter, is_refresh
+from vosd.engine.registration.writer import AT_ONCE, RegistrationWriter, is_refresh
 from vosd.obs.events import GONE, Event
 from vosd.obs.figures import Figure
 from vosd.sip.dialog.table import DialogTable
@@ -46,8 +46,6 @@ from vosd.trunks.gateways import Address
 
 EXPIRY_TICK_MS: Final = 1_000
 """Time that a binding may be kept longer than granted."""
-AT_ONCE: Final = 200
-"""Stored bindings that are restored before packets have their turn."""
 
 _log = structlog.get_logger()
 
@@ -102,6 +100,11 @@ class _User:
         """Set for the earliest possible expiry; a refresh does not move it, and it is set again when it fires."""
 
 
+def from_anywhere(_name: str, _host: str, _port: int) -> bool:
+    """Callback of users that may register from everywhere."""
+    return True
+
+
 def unreported(_phone: str, _place: Peer | None, *, is_online: bool) -> None:
     """Callback of a switch without phone service."""
 
@@ -145,7 +148,7 @@ class Registrations(Counting):
         self._ended: dict[str, deque[ContactPlace]] | None = None
         """Latest places of each user that ended while only a copy of the database was read; None = it was not."""
         self._all_ended: set[str] = set()
-        """Users that have removed all of their bindings meanwhile, those of the database too, by ``Contact: *``."""
+        """Users whose bindings have all ended meanwhile, those of the database too, as by ``Contact: *``."""
         self._ends: TimerWheel[str] = TimerWheel(EXPIRY_TICK_MS)
         self.next_end = self._ends.next_due
         """Return when ``expire`` is due next at the earliest, in milliseconds of the monotonic clock, or None."""
@@ -171,8 +174,7 @@ class Registrations(Counting):
         Raises:
             ParseError: it cannot be read.
         """
-        user = self._users.get(name)
-        before = () if user is None else user.bindings
+        before = self._present_bindings(name)
         outcome = register(before, request, source, self._settings, now)
         if len(outcome.bindings) > len(before) and self._size >= self._settings.max_bindings:
             return RegisterOutcome(503, "", before)
@@ -216,6 +218,7 @@ class Registrations(Counting):
 
     def forget(self, name: str) -> int:
         """Remove the bindings of a user until it registers again; return how many there were."""
+        self._note_all_ended(name)
         user = self._users.get(name)
         if user is None or not user.bindings:
             return 0
@@ -228,6 +231,7 @@ class Registrations(Counting):
         gone = tuple(gone)
         for names, why in ((gone, Departure.REMOVED), (changed, Departure.OTHER_CREDENTIALS)):
             for name in names:
+                self._note_all_ended(name)
                 user = self._users.get(name)
                 if user is not None:
                     self._change(name, user.kind, (), why)
@@ -243,10 +247,15 @@ class Registrations(Counting):
             kept = tuple(each for each in user.bindings if may_send(each.peer.host, each.peer.port))
             self._change(name, user.kind, kept, departure)
 
-    async def restore(self, kind_of: Callable[[str], RegistrantKind | None]) -> None:
-        """Restore the stored bindings of users that have a kind; forget the others.
+    async def restore(
+        self,
+        kind_of: Callable[[str], RegistrantKind | None],
+        may_send: Callable[[str, str, int], bool] = from_anywhere,
+    ) -> None:
+        """Restore the stored bindings of users that have a kind, at addresses that may send its requests.
 
-        After ``restore_copy`` they replace those of the copy, apart from what has changed here since. Calls go on
+        The others are removed: the configuration may have changed while the switch was down, or before the database was
+        read. After ``restore_copy`` they replace those of the copy, apart from what has changed here since. Calls go on
         meanwhile: a turn takes ``AT_ONCE`` bindings.
 
         Raises:
@@ -262,6 +271,9 @@ class Registrations(Counting):
                 ended.append(name)
             elif kind is None or (is_late and not self._may_stay(name, binding)):
                 self._writer.drop(name, binding.slot)
+            elif not may_send(name, binding.peer.host, binding.peer.port):
+                self._writer.drop(name, binding.slot)
+                ended.append(name)
             else:
                 found += 1
                 is_new = name not in self._users
@@ -271,7 +283,7 @@ class Registrations(Counting):
             if not number % AT_ONCE:
                 await asyncio.sleep(0)
         if is_late:
-            await self._take_displaced(kind_of)
+            await self._take_displaced(kind_of, may_send)
             await self._forget_copy()
             self._ended = None
             self._all_ended.clear()
@@ -283,8 +295,12 @@ class Registrations(Counting):
             took_ms = self._clock.now().mono - began
             _log.info("registrations_restored", bindings=self._size, ended_meanwhile=len(ended), took_ms=took_ms)
 
-    async def restore_copy(self, kind_of: Callable[[str], RegistrantKind | None]) -> None:
-        """Restore the bindings that a copy of the database has of users that have a kind, until it answers.
+    async def restore_copy(
+        self,
+        kind_of: Callable[[str], RegistrantKind | None],
+        may_send: Callable[[str, str, int], bool] = from_anywhere,
+    ) -> None:
+        """Restore what ``restore`` would, as a copy of the database has it, until the database answers.
 
         Raises:
             StoreUnavailable: the copy cannot be read.
@@ -293,7 +309,7 @@ class Registrations(Counting):
         self._ended = {}
         for name, binding in found:
             kind = kind_of(name)
-            if kind is not None:
+            if kind is not None and may_send(name, binding.peer.host, binding.peer.port):
                 self._restore(name, kind, binding)
 
     async def _forget_copy(self) -> None:
@@ -311,14 +327,17 @@ class Registrations(Counting):
                 if not kept:
                     self._report_departure(name, user.kind, Departure.ENDED_MEANWHILE, peer)
 
-    async def _take_displaced(self, kind_of: Callable[[str], RegistrantKind | None]) -> None:
+    async def _take_displaced(
+        self, kind_of: Callable[[str], RegistrantKind | None], may_send: Callable[[str, str, int], bool]
+    ) -> None:
         """Restore bindings of other devices whose slot one got that registered here, while their user may have more."""
         writer, displaced = self._writer, self._writer.displaced
         while displaced:
             name, binding = displaced.pop()
             kind, there = kind_of(name), self._bindings(name, writer.is_known)
+            may_stay = kind is not None and may_send(name, binding.peer.host, binding.peer.port)
             has_room = len(there) < self._settings.max_contacts
-            if kind is not None and has_room and not self._has_gone(name, binding, there):
+            if kind is not None and may_stay and has_room and not self._has_gone(name, binding, there):
                 free = (each for each in count() if not (writer.is_known(name, each) or writer.is_waiting(name, each)))
                 binding = msgspec.structs.replace(binding, slot=next(free))
                 is_new = name not in self._users
@@ -345,8 +364,11 @@ class Registrations(Counting):
 
     def _bindings(self, name: str, is_such: Callable[[str, int], bool]) -> Bindings:
         """Return the bindings of a user whose slots are such."""
+        return tuple(each for each in self._present_bindings(name) if is_such(name, each.slot))
+
+    def _present_bindings(self, name: str) -> Bindings:
         user = self._users.get(name)
-        return () if user is None else tuple(each for each in user.bindings if is_such(name, each.slot))
+        return () if user is None else user.bindings
 
     def _has_gone(self, name: str, binding: Binding, later: Iterable[Binding]) -> bool:
         """Return whether a stored binding is one that ``later`` ones have renewed, or has ended since the start."""
@@ -360,7 +382,7 @@ class Registrations(Counting):
 
     async def write_again(self) -> None:
         """Write all registrations to a database that has lost commits."""
-        await self._writer.write_again((name, each) for name, user in self._users.items() for each in user.bindings)
+        await self._writer.write_again((name, self._present_bindings(name)) for name in tuple(self._users))
 
     async def write_all(self) -> None:
         """Write everything before a stop."""
@@ -370,23 +392,18 @@ class Registrations(Counting):
 
     def addresses(self, name: str) -> Sequence[Address]:
         """Return the addresses of a user in order: the most preferred first, of equal ones the newest."""
-        user = self._users.get(name)
-        if user is None:
-            return ()
-        bindings: Sequence[Binding] = user.bindings
+        bindings: Sequence[Binding] = self._present_bindings(name)
         if len(bindings) > 1:
             bindings = sorted(bindings, key=attrgetter("q", "registered_at"), reverse=True)
         return tuple(map(self._address, bindings))
 
     def is_registered(self, name: str) -> bool:
         """Return whether a user is registered anywhere."""
-        user = self._users.get(name)
-        return user is not None and bool(user.bindings)
+        return bool(self._present_bindings(name))
 
     def is_at(self, name: str, host: str, port: int) -> bool:
         """Return whether that user is registered from an address."""
-        user = self._users.get(name)
-        return user is not None and any((each.peer.host, each.peer.port) == (host, port) for each in user.bindings)
+        return any((each.peer.host, each.peer.port) == (host, port) for each in self._present_bindings(name))
 
     def listed(self) -> Iterator[ListedBinding]:
         """Yield every binding; changes meanwhile may be missed."""
@@ -417,9 +434,14 @@ class Registrations(Counting):
     def _note_removals(self, name: str, request: Request, source: Peer) -> None:
         """Note what a REGISTER has removed, for the database may have bindings of it that the copy lacks."""
         if "*" in request.headers("contact"):
-            self._all_ended.add(name)
+            self._note_all_ended(name)
         for place in removed_by(request, source):
             self._note_end(name, place)
+
+    def _note_all_ended(self, name: str) -> None:
+        """Note that all bindings of a user have ended, those that the database alone has, too."""
+        if self._ended is not None:
+            self._all_ended.add(name)
 
     def _note_end(self, name: str, place: ContactPlace) -> None:
         """Note that a place has ended, until the database is read."""

@@ -96,7 +96,7 @@ class Registrar(Counting):
             StoreUnavailable: the database cannot be reached.
         """
         self._users, self._catalogue = _users_of(catalogue), catalogue
-        await self._registrations.restore(self._kind_of)
+        await self._registrations.restore(self._kind_of, self._may_send)
 
     async def restore_copy(self, catalogue: Catalogue) -> None:
         """Restore what a copy of the database has, until ``catch_up``.
@@ -105,7 +105,7 @@ class Registrar(Counting):
             StoreUnavailable: the copy cannot be read.
         """
         self._users, self._catalogue = _users_of(catalogue), catalogue
-        await self._registrations.restore_copy(self._kind_of)
+        await self._registrations.restore_copy(self._kind_of, self._may_send)
 
     async def catch_up(self) -> None:
         """Take the registrations of the database, apart from what has changed here since ``restore_copy``.
@@ -113,7 +113,7 @@ class Registrar(Counting):
         Raises:
             StoreUnavailable: the database cannot be reached.
         """
-        await self._registrations.restore(self._kind_of)
+        await self._registrations.restore(self._kind_of, self._may_send)
 
     def report_absent(self, names: Iterable[str]) -> None:
         """Log again which of these users are not registered, as an earlier process did."""
@@ -131,6 +131,15 @@ class Registrar(Counting):
         status, headers = self._carry_out(event)
         endpoint = self._endpoint
         event.transaction.respond(status, endpoint.token(), endpoint.server_header + headers, event.at)
+
+    def _may_send(self, name: str, host: str, port: int) -> bool:
+        """Return whether a user may have a registration at an address: it is among its hosts, and in its countries."""
+        if self._catalogue is None:
+            return True
+        gateway = self._users[name][0].gateway
+        countries = gateway.countries or _countries(self._catalogue, gateway.account)
+        is_host = bool(gateway.named_hosts) or self._catalogue.sources.may_send(gateway, host, port)
+        return is_host and (not countries or self._is_in(countries, host, port))
 
     def _is_in(self, countries: frozenset[str], host: str, _port: int) -> bool:
         return not country_objection(host, countries, self._country_of)

@@ -23,11 +23,13 @@ from vosd.obs.events import Event
 from vosd.obs.outage import Outage
 from vosd.sip.flows import Flows
 from vosd.sip.ports import BindingKey, BindingStore, StoredBinding
-from vosd.sip.registration.registrar import Binding
+from vosd.sip.registration.registrar import Binding, Bindings
 from vosd.sip.wire.outgoing import Peer
 
 FLUSH_S: Final = 1.0
 """Time that a new state may wait, and that a crash can lose."""
+AT_ONCE: Final = 200
+"""Bindings that are restored or written again before packets have their turn."""
 BATCH: Final = 100
 """Bindings in a transaction: few enough that encoding them delays packets by at most 5 ms."""
 PARTING_BATCH: Final = 1_000
@@ -117,21 +119,26 @@ class RegistrationWriter:
         """Return whether a binding waits to be written: it is new or renewed since a start by a copy."""
         return self._waiting.get(BindingKey(name, slot)) is not None
 
-    async def write_again(self, bindings: Iterable[tuple[str, Binding]]) -> None:
-        """Write all bindings, and remove the rows of others: the database has lost commits.
+    async def write_again(self, users: Iterable[tuple[str, Bindings]]) -> None:
+        """Write the bindings of all users, and remove the rows of others: the database has lost commits.
+
+        Calls go on meanwhile: a turn takes ``AT_ONCE`` users, each with the bindings that it has by then.
 
         Raises:
             StoreUnavailable: the database cannot be reached; nothing is written.
         """
-        stored = [BindingKey(row.name, row.slot) for row in await self._store.load()]
-        there = set()
-        for name, binding in bindings:
-            key = BindingKey(name, binding.slot)
-            there.add(key)
-            self._write(key, binding, binding.expires_at.wall + AHEAD * 1_000 * binding.lifetime_s)
-        for key in stored:
-            if key not in there:
-                self.drop(key.name, key.slot)
+        stored = await self._store.load()
+        for number, (name, bindings) in enumerate(users, 1):
+            for binding in bindings:
+                key = BindingKey(name, binding.slot)
+                self._write(key, binding, binding.expires_at.wall + AHEAD * 1_000 * binding.lifetime_s)
+            if not number % AT_ONCE:
+                await asyncio.sleep(0)
+        for number, row in enumerate(stored, 1):
+            if BindingKey(row.name, row.slot) not in self._until:
+                self.drop(row.name, row.slot)
+            if not number % AT_ONCE:
+                await asyncio.sleep(0)
 
     async def run(self) -> None:
         """Write what is queued, again and again, until cancelled."""
