@@ -5,6 +5,7 @@ is taken to be answered as it was, and to last as long. Fees, costs and margins 
 rates of each call; what no rate converts is counted and left out of them.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping
 from decimal import Decimal
@@ -38,8 +39,13 @@ _JUDGED: Final = frozenset(
 )
 """Refusals that a simulation decides again; others are due to live state, money, or the caller and its address."""
 
-_LISTED: Final = "caller in dynamic blacklist: "
-"""Beginning of the reason for which a caller on the dynamic blacklist is refused (``ListedCaller``)."""
+_LIVE: Final = re.compile(
+    r"caller in dynamic blacklist: |(account|agent|mapping gateway) .*?(is|may not call .*?:) (blocked|closed) by "
+)
+"""Beginning of the reason for which live state refuses a call: the dynamic blacklist, or an override.
+
+Those of overrides are written by ``Admission.check_open`` and ``callcontrol.payers``.
+"""
 _OF_MONEY: Final = frozenset({"currencies", "unconverted", "fee", "cost", "margin", "loss", "loss_calls"})
 """Fields of an answer that are about money."""
 
@@ -283,8 +289,8 @@ class Simulation:
 
 
 def _is_judged(past: PastCall) -> bool:
-    """Return whether a refusal is decided again: the dynamic blacklist gives the reason that number rules give."""
-    return past.end_reason in _JUDGED and not past.refusal.startswith(_LISTED)
+    """Return whether a refusal is decided again: live state gives some of the reasons that the configuration gives."""
+    return past.end_reason in _JUDGED and not _LIVE.match(past.refusal)
 
 
 def _as_it_was(past: PastCall) -> SimulatedCall:

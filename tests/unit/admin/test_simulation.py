@@ -1,6 +1,7 @@
 """What other routes would have done to stored calls: the search of a real call, and the sums before and after."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -9,11 +10,15 @@ import pytest
 from doubles.data import builders
 
 from vosd.admin import simulate
+from vosd.admin.routing import idle_state
 from vosd.admin.simulate import Simulation
 from vosd.base.margin import LossGuard
 from vosd.billing.accounts import AccountType
+from vosd.billing.destinations import DestinationClass, Destinations
 from vosd.billing.exchange import ExchangeRate
+from vosd.callcontrol.replay import Replay
 from vosd.catalogue.catalogue import Catalogue
+from vosd.catalogue.overrides import Overrides, Setting, Target
 from vosd.cdr.past import PastAgent, PastCall
 from vosd.routing.dynamic_lists import ListedCaller, ListingCause
 from vosd.routing.lookups import PortabilityTerms, RedirectTerms
@@ -204,6 +209,31 @@ def test_calls_of_callers_on_the_dynamic_blacklist_are_left_out() -> None:
     )
     found = simulated(catalogue(DEAR), [listed, by_rules])
     assert (found["left_out"], found["calls"]) == ([{"reason": "Number Not Allowed", "calls": 1}], 1)
+
+
+@pytest.mark.parametrize(
+    ("target", "name", "setting"),
+    [
+        (Target.ACCOUNT, "acme", Setting.BLOCKED),
+        (Target.ACCOUNT, "acme", Setting.CLOSED),
+        (Target.ACCOUNT, "north", Setting.BLOCKED),
+        (Target.MAPPING, "acme", Setting.BLOCKED),
+        (Target.DESTINATION, "acme/dear places", Setting.BLOCKED),
+    ],
+)
+def test_calls_that_an_override_has_refused_are_left_out(target: Target, name: str, setting: Setting) -> None:
+    """No override holds in a simulation, so each of them would be carried."""
+    north = builders.account("north", overdraft_limit=None)
+    acme = builders.account("acme", agent="north")
+    classes = Destinations((DestinationClass("dear places", ("44",)),))
+    known = replace(builders.catalogue([ACME, DEAR], accounts=[north, acme]), destinations=classes)
+    override = builders.override(target, name, setting)
+    found = Replay(known, idle_state(known, None, Overrides([override]))).route(call()).refusal
+    assert found is not None
+    past = refused(end_reason=found.reason.text, refusal=found.detail)
+    sums = simulated(known, [past, refused(1, end_reason=found.reason.text, refusal="account acme is disabled")])
+    assert sums["left_out"] == [{"reason": found.reason.text, "calls": 1}]
+    assert (sums["calls"], sums["after"]["calls"]) == (1, 1)
 
 
 def test_a_mapping_gateway_that_is_gone_has_no_calls() -> None:
