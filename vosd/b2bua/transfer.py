@@ -95,9 +95,16 @@ class CallTransfer:
     def begin(self, second: "Call", timeout_ms: int, now: Instant) -> None:
         """Call the target, for at most ``timeout_ms``."""
         self.second = second
+        if self.facts.notifies:
+            self.first.moved(at_once=True)  # after a crash the transferor has to be notified of the end
         self._notify(100, now)
         self.alarm = self._endpoint.set_alarm(self, now.plus(timeout_ms))
         second.begin(now)
+
+    def begin_again(self, now: Instant) -> None:
+        """End a transfer of an earlier process that was killed while it called the target: its INVITE is cancelled."""
+        if self.second is None:
+            self.failed(503, now)
 
     def progressed(self, status: int, now: Instant) -> None:
         """The target rings."""
@@ -122,6 +129,7 @@ class CallTransfer:
         self._notify(status, now)
         first = self.first
         first.conversation.transfer = None
+        first.moved(at_once=True)
         # After a REFER the transferor keeps its dialog and may resume the call (RFC 5589 section 6). Where it has hung
         # up already, the callee has no other party.
         if first.caller.leg is None:

@@ -32,7 +32,7 @@ def stripped(saved: SavedCall) -> SavedCall:
     parts = saved.parts
     if parts.state is not CallState.TALKING or parts.callee is None:
         raise NoSnapshotError("the call was not answered")
-    transfer = _lasting(parts.transfer)
+    transfer = _lasting(parts)
     if parts.caller is None and transfer is None:
         raise NoSnapshotError("the caller has left, and the target of the transfer had not answered")
     bridge = None if parts.bridge is None else replace(parts.bridge, proposal=None)
@@ -65,11 +65,21 @@ def moved_in_time(thing: Thing, ms: int) -> Thing:
     return moved
 
 
-def _lasting(transfer: TransferSnapshot | None) -> TransferSnapshot | None:
-    """Return a transfer whose target has answered; a REFER to one that has not is void, and the call goes on."""
-    if transfer is None or transfer.second is None or transfer.stage not in {Stage.CONSULTING, Stage.JOINED}:
+def _lasting(parts: CallPartsSnapshot) -> TransferSnapshot | None:
+    """Return a transfer whose target has answered, or of whose failure the transferor has to be notified.
+
+    A REFER to a target that has not answered is void, and the call goes on.
+    """
+    transfer = parts.transfer
+    if transfer is None:
         return None
-    return replace(transfer, alarm=None, hold=None)
+    has_target = transfer.second is not None and transfer.stage in {Stage.CONSULTING, Stage.JOINED}
+    is_first = parts.caller is not None and transfer.first == parts.arrival.call_id
+    if has_target:
+        return replace(transfer, alarm=None, hold=None)
+    if is_first and transfer.notifies and transfer.stage is Stage.CALLING:
+        return replace(transfer, second=None, alarm=None, hold=None)
+    return None
 
 
 def _caller(caller: CallerLegSnapshot) -> CallerLegSnapshot:

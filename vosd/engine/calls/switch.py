@@ -262,6 +262,8 @@ class Switch(Counting):
             elif call.search is not None:
                 for attempt in call.search.in_progress:
                     attempt.begin_again(now)
+            elif call.conversation.transfer is not None:
+                call.conversation.transfer.begin_again(now)
         except Exception:  # noqa: BLE001  the same boundary as in ``handle``
             _log.exception("call_aborted", call_event="beginning again")
             self._abort(call, now)
