@@ -26,6 +26,9 @@ class Newcomer(NamedTuple):
     """Name of its mapping gateway, or its number as a phone."""
     host: str
     port: int
+    interim_s: int | None = None
+    """Interval of Interim-Updates, and values of Class, by the server that has judged its password (``SetupFacts``)."""
+    radius_classes: tuple[bytes, ...] = ()
 
 
 class InviteProgress(msgspec.Struct, omit_defaults=True):

@@ -202,6 +202,11 @@ def _in_hex(values: Sequence[bytes]) -> str:
     return " ".join(each.hex() for each in values)
 
 
+def radius_classes_of(record: CallRecord) -> tuple[bytes, ...]:
+    """Return the values of Class that the record of a call has."""
+    return tuple(map(bytes.fromhex, (record.radius_class or "").split()))
+
+
 def conclude(
     call: OpenCall,
     ending: Ending,

@@ -20,6 +20,7 @@ from vosd.base.session_timer import SessionTimerSettings
 from vosd.billing.free_numbers import free_rate
 from vosd.billing.rater import total_at
 from vosd.billing.rates import AppliedRate, hold_seconds
+from vosd.callcontrol.bookkeeping import radius_classes_of
 from vosd.callcontrol.open_call import OpenCall
 from vosd.callcontrol.taken import CallerHeld, Held, MoneyHeld, PlaceHeld
 from vosd.cdr.columns import RECORD_COLUMNS
@@ -144,6 +145,8 @@ class EstablishedCall:
             routing_number=record.routing_number or "",
             caller_privacy=CallerPrivacy.of_word(record.caller_privacy),
             leaves_no_cdr=call.leaves_no_cdr,
+            interim_s=its.interim_s,
+            radius_classes=radius_classes_of(record),
             agents=call.agents,
         )
         return SavedCall(parts, request, call.alone, is_portable=False)

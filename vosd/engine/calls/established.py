@@ -108,6 +108,8 @@ class Established(msgspec.Struct, frozen=True, array_like=True, gc=False):
     caller_given_up: bytes = b""
     """Sent to the caller, and perhaps not taken (``LegSessions.given_up``)."""
     callee_given_up: bytes = b""
+    interim_s: int | None = None
+    """As in ``SetupFacts``."""
 
     @classmethod
     def of(cls, call: Call, caller: Caller | None, request: CallRequest) -> "tuple[Established | None, bytes]":
@@ -169,6 +171,7 @@ class Established(msgspec.Struct, frozen=True, array_like=True, gc=False):
             callee.leg.facts.is_anonymous,
             bytes(caller.leg.sessions.given_up),
             bytes(callee.leg.sessions.given_up),
+            request.interim_s,
         )
         try:  # no function of its own: it is called for every call
             return described, _encode(described)

@@ -93,6 +93,8 @@ class _Transferor(NamedTuple):
     trunk: MappingGateway | None
     arrival: Arrival
     """The call that is transferred, as if that side had made it."""
+    interim_s: int | None
+    radius_classes: tuple[bytes, ...]
 
 
 def _shown(first: Call, trunk: MappingGateway | None, substitute: Substitute) -> str:
@@ -255,6 +257,8 @@ class Intake:
             numbers=TransferNumbers(caller, number),
             closed=self._closed(),
             user=transferor.user,
+            interim_s=transferor.interim_s,
+            radius_classes=transferor.radius_classes,
             caller_privacy=substitute.caller_identity.privacy,
             media_family=family_of(substitute.offer) if self._has_both_families else 0,
         )
@@ -320,7 +324,10 @@ class Intake:
         if caller is None or newcomer is None:
             present = None if admitted is None else trunks.mapping_gateways.get(admitted.name)
             user = paid_by.user if present is None or not present.proves_itself else present.name
-            return _Transferor(paid_by.source_host, paid_by.source_port, user, admitted, first.arrival)
+            return _Transferor(
+                paid_by.source_host, paid_by.source_port, user, admitted, first.arrival, paid_by.interim_s,
+                paid_by.radius_classes,
+            )  # fmt: skip
         present = trunks.mapping_gateways.get(newcomer.trunk)
         arrival = replace(
             first.arrival,
@@ -329,7 +336,8 @@ class Intake:
             caller_user_agent=None,
         )
         user = newcomer.trunk if present is None or present.proves_itself else ""
-        return _Transferor(newcomer.host, newcomer.port, user, present, arrival)
+        asked = newcomer.interim_s, newcomer.radius_classes
+        return _Transferor(newcomer.host, newcomer.port, user, present, arrival, *asked)
 
     def _may_replace(self, call: Call, leg: Leg, event: InviteArrived) -> MappingGateway | None:
         """Return the mapping gateway or phone that sends an INVITE, if it has the account of the leg to be replaced.
@@ -385,7 +393,9 @@ class Intake:
         )
         if caller.leg.facts.media is not None:
             caller.leg.facts.media.settings = newcomer.media
-        caller.progress.newcomer = Newcomer(newcomer.name, event.source.host, event.source.port)
+        caller.progress.newcomer = Newcomer(
+            newcomer.name, event.source.host, event.source.port, event.interim_s, event.radius_classes
+        )
         caller.call = caller.leg.call = call
         caller.begin(event.at)
         if caller.offer and call.board.media.is_media_blocked(caller.offer, b"", event.at):

@@ -10,6 +10,7 @@ import msgspec
 
 from vosd.b2bua.stamps import Arrival, Journey
 from vosd.base.cause import EndReason
+from vosd.callcontrol.bookkeeping import radius_classes_of
 from vosd.callcontrol.call_request import CallRequest
 from vosd.cdr.record import CallRecord
 from vosd.radius.packets import Attributes
@@ -113,8 +114,7 @@ def of_ended_call(record: CallRecord) -> AccountingRecord:
         ("Acct-Session-Time", record.hold_time_s),
         ("Acct-Terminate-Cause", _CAUSES.get(record.end_reason, _NOT_SERVED)),
     )
-    classes = tuple(map(bytes.fromhex, (record.radius_class or "").split()))
-    return AccountingRecord(STOP, record.ended_at, attributes, classes)
+    return AccountingRecord(STOP, record.ended_at, attributes, radius_classes_of(record))
 
 
 def of_switch(status: str, wall_ms: int) -> AccountingRecord:
