@@ -77,6 +77,23 @@ def test_a_value_that_may_be_that_of_either_column_is_refused(desk: Desk) -> Non
     assert desk.mistakes == [(3, "connection_fee", "#MERGED"), (4, "area", "#MERGED")]
 
 
+@pytest.mark.parametrize(("merged", "hidden"), [("C2:C3", [3]), ("B2:C2", [2]), ("C1:C3", [2, 3]), ("C4:C4", [])])
+def test_a_price_that_a_merged_cell_hides_is_refused(desk: Desk, merged: str, hidden: list[int]) -> None:
+    """A spreadsheet shows the first cell of a range alone; others may have values that were there before."""
+    first = {"C2:C3": ["44", "UK", ""], "B2:C2": ["44", "", 0.01]}.get(merged, ["44", "UK", 0.01])
+    desk.page(first, ["45", "DK", 0.02], ["46", "SE", 0.03])
+    desk.book.close()
+    with ZipFile(desk.path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    cells = f'</sheetData><mergeCells count="1"><mergeCell ref="{merged}"/></mergeCells>'.encode()
+    members["xl/worksheets/sheet1.xml"] = members["xl/worksheets/sheet1.xml"].replace(b"</sheetData>", cells)
+    with ZipFile(desk.path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    desk.read()
+    assert desk.mistakes == [(line, "billing_rate", "#MERGED") for line in hidden]
+
+
 def test_rows_of_nothing_but_merged_cells_are_read_by_the_same_rules(desk: Desk) -> None:
     page = desk.page(["44"], *[[]] * 4)
     page.merge_range("C2:C3", 0.02)
@@ -100,6 +117,13 @@ def test_a_merged_note_behind_the_rates_is_a_footer_and_a_row_of_two_lines_is_on
     assert [(each["prefix"], each["billing_rate"]) for each in desk.read()] == [("44", "0.01"), ("45", "0.02")]
     assert desk.mistakes == []
     assert [each.split(":")[0] for each in desk.assumed] == ["line 6, 'Valid from 2026-12-01, without VAT'"]
+
+
+def test_a_zero_of_a_sheet_that_shows_none_is_refused(desk: Desk) -> None:
+    page = desk.page(["44", "UK", 0], ["45", "DK", 0.02, "0"], ["46", "SE", 0.03, 0.0])
+    page.hide_zero()
+    desk.read()
+    assert desk.mistakes == [(2, "billing_rate", "#FORMAT"), (4, "connection_fee", "#FORMAT")]
 
 
 def test_the_first_visible_sheet_is_read_and_named(desk: Desk) -> None:

@@ -32,10 +32,13 @@ class MergedCells:
 
     def __init__(self, ranges: Iterable[Range], header_line: int, first_column: int, assumed: Assumptions) -> None:
         """Take the ranges of a sheet; cells of a row begin with ``first_column``, counted from 0."""
+        ranges = [*ranges]
         self._waiting = sorted((each for each in ranges if each[0][0] >= header_line), reverse=True)
         self._first_column = first_column
         self._assumed = assumed
         self._present: list[_Merged] = []
+        self._hiding = [each for each in ranges if each[0][0] < header_line <= each[1][0]]
+        """Ranges without a value, and those of the header: what other cells of them have is not shown."""
 
     def fill(self, number: int, cells: list[str], decimals: list[int], header: list[str]) -> list[int]:
         """Fill the cells of a row, and return the positions of those that repeat the value of a row above.
@@ -47,13 +50,16 @@ class MergedCells:
         self._present = [each for each in self._present if each.last_row >= row]
         covered = {at for each in self._present for at in range(each.first, each.end)}
         while self._waiting and self._waiting[-1][0][0] <= row:
-            (first_row, first), (last_row, last) = self._waiting.pop()
+            merged = (first_row, first), (last_row, last) = self._waiting.pop()
             first, end = first - self._first_column, min(last - self._first_column + 1, len(cells))
             if (
                 first not in covered and 0 <= first < end and cells[first].strip()
             ):  # ranges do not overlap in a sound file
                 self._present.append(_Merged(first_row, last_row, first, end, cells[first], first in decimals))
                 covered.update(range(first, end))
+            elif first not in covered:
+                self._hiding.append(merged)
+        self._hide(row, cells)
         if not self._present:
             return []
         beginning = sum(each.first_row == row for each in self._present)
@@ -71,3 +77,10 @@ class MergedCells:
                 self._assumed.line = number
                 self._assumed.note("merged", "the value of the merged cell", header[each.first].strip(), each.text)
         return repeated
+
+    def _hide(self, row: int, cells: list[str]) -> None:
+        self._hiding = [each for each in self._hiding if each[1][0] >= row]
+        for (first_row, first), (_, last) in self._hiding:
+            for at in range(max(first - self._first_column, 0), min(last - self._first_column + 1, len(cells))):
+                if cells[at].strip() and (row > first_row or at > first - self._first_column):
+                    cells[at] = MERGED

@@ -32,6 +32,7 @@ _UNCOMPUTED: Final = re.compile(
     rb"(<(?:\w+:)?v\s*+/>\s*+|<(?:\w+:)?v>\s*+</(?:\w+:)?v>\s*+)?</(?:\w+:)?c>"
 )
 _HIDDEN_ROW: Final = re.compile(rb"<(?:\w+:)?row\b(?=[^<>]*\shidden=[\"'](?:1|true)[\"'])[^<>]*\sr=[\"'](\d{1,7})[\"']")
+_WITHOUT_ZEROS: Final = re.compile(rb"<(?:\w+:)?sheetView\b[^<>]*\sshowZeros=[\"'](?:0|false)[\"']")
 _STYLE: Final = re.compile(rb"\ss=[\"'](\d{1,9})[\"']")
 _REFERENCE: Final = re.compile(rb"\sr=[\"']([A-Z]{1,3})(\d{1,7})[\"']")
 
@@ -49,6 +50,8 @@ class Unusual(NamedTuple):
     """Hidden rows."""
     formats: Mapping[int, Sequence[tuple[int, CellFormat]]]
     """Columns of each row whose cells have a format that shows more than digits."""
+    hides_zeros: bool
+    """The sheet shows cells of 0 as empty ones."""
 
 
 def unusual_in(path: str, sheet: str) -> Unusual:
@@ -99,6 +102,7 @@ def _found(part: IO[bytes], formats: Mapping[int, CellFormat]) -> Unusual:
     found: set[tuple[int, int]] = set()
     hidden: set[int] = set()
     formatted: dict[int, list[tuple[int, CellFormat]]] = {}
+    hides_zeros = False
     styled = _cells_of({*formats})
     text, more = b"", True
     while more:
@@ -113,13 +117,15 @@ def _found(part: IO[bytes], formats: Mapping[int, CellFormat]) -> Unusual:
             found.update(_position(match[1]) for match in _UNCOMPUTED.finditer(whole) if not _is_empty_text(match))
         if b" hidden=" in whole:
             hidden.update(int(match[1]) for match in _HIDDEN_ROW.finditer(whole))
+        if b" showZeros=" in whole:
+            hides_zeros = hides_zeros or _WITHOUT_ZEROS.search(whole) is not None
         for match in styled.finditer(whole) if formats else ():
             style = _STYLE.search(match[1])
             shown = formats.get(int(style[1]) if style else 0)
             if shown is not None:
                 row, column = _position(match[1])
                 formatted.setdefault(row, []).append((column, shown))
-    return Unusual(found, hidden, formatted)
+    return Unusual(found, hidden, formatted, hides_zeros)
 
 
 def _whole_cells(text: bytes) -> int:

@@ -16,6 +16,7 @@ import msgspec
 
 from vosd.config.decks.assumptions import Assumption, Assumptions
 from vosd.config.decks.merged_cells import MergedCells
+from vosd.config.decks.number_formats import UNCLEAR
 from vosd.config.decks.workbook_errors import MARK, Unusual, UnusualWorkbookError, unusual_in
 from vosd.processes.channel import message
 from vosd.processes.life import live_as_long_as_the_switch
@@ -113,6 +114,9 @@ def _rows_of(table: "CalamineSheet", unusual: Unusual, header_line: int, assumed
             value = values[at] if 0 <= at < len(values) else None
             if isinstance(value, int | float) and not isinstance(value, bool):
                 cells[at] = each.shown(Decimal(repr(value)))
+        if unusual.hides_zeros:
+            is_zero = [type(value) in {int, float} and not value for value in values]
+            cells = [UNCLEAR if each else cell for each, cell in zip(is_zero, cells, strict=True)]
         if unusual.unusable:
             cells = [
                 MARK if (number, column) in unusual.unusable else cell
