@@ -86,12 +86,13 @@ class CallerIdentity(msgspec.Struct, frozen=True):
     def of_user(self, permits: Callable[[str], bool]) -> "CallerIdentity":
         """Return what of it a telephone may say: that a number of its own has diverted the call.
 
-        It is outside of the trust domain (RFC 3325 section 5), and may not speak for others.
+        It is outside of the trust domain (RFC 3325 section 5), and may not speak for others. This switch knows whose
+        number it calls with, and signs that itself.
         """
-        if not (self.diversions or self.history):
+        if not (self.diversions or self.history or self.signatures):
             return self
         diversions = tuple(each for each in self.diversions if permits(each.number))
-        return msgspec.structs.replace(self, diversions=diversions, history=())
+        return msgspec.structs.replace(self, diversions=diversions, history=(), signatures=())
 
 
 PLAIN: Final = CallerIdentity(is_simple=True)

@@ -165,6 +165,8 @@ def attested(call: CallRequest, caller: str, catalogue: Catalogue) -> CallerAtte
         "" if mapping is None else mapping.name,
         verstat,
         "" if mapping is None else terms.numbering.canonical(call.callee_in.removeprefix(mapping.tech_prefix)),
+        is_forged=call.verstat == Verstat.FAILED.value,
+        freshness_s=(terms.verify or VerifyTerms()).freshness_s,
     )
 
 

@@ -258,6 +258,26 @@ def test_a_diversion_that_did_not_happen_here_is_not_signed():
     assert [(each.ppt, each.x5u, each.claims.dest.tn) for each in sent(scene)] == [("shaken", OURS, (CALLEE,))]
 
 
+@pytest.mark.parametrize(("age_s", "types"), [(55, ["shaken", "div"]), (65, ["shaken"]), (-3_600, ["shaken"])])
+def test_a_diversion_repeats_no_time_that_the_caller_has_chosen_freely(age_s, types):
+    scene = scene_of(rules=FORWARDS)
+    call(scene, FORWARDED, signed_by(usual()[1], scene, callee=FORWARDED, age_s=age_s))
+    tokens = sent(scene)
+    assert [each.ppt for each in tokens] == types
+    assert (tokens[-1].x5u, tokens[-1].claims.dest.tn) == (OURS, (CALLEE,))
+    assert abs(tokens[-1].claims.iat - now_s(scene)) <= 60
+
+
+def test_a_token_that_a_phone_has_written_is_left_out_for_ours():
+    mine = CallerNumbers(CALLER, frozenset())
+    desk = phone(CALLER, f"{CUSTOMER.host}/32", caller_numbers=mine)
+    dialect = CalleeDialect(stir=VendorSignatures(sign=True))
+    terms = StirTerms(Signer(usual()[1].key, OURS))
+    scene = Scene(catalogue([vendor_gateway(0, dialect=dialect)], phones=[desk], stir=terms))
+    call(scene, CALLEE, signed_by(usual()[1], scene), login=Login(CALLER, "secret"))
+    assert [(each.x5u, each.claims.attestation) for each in sent(scene)] == [(OURS, "A")]
+
+
 def test_the_tech_prefix_of_a_vendor_is_not_signed():
     scene = scene_of(numbers_out=OutgoingNumbers(tech_prefix="99"))
     call(scene)
@@ -360,6 +380,27 @@ def test_a_trunk_that_only_notes_results_carries_every_call(name):
     record = scene.close()
     assert record.verstat == ("No-TN-Validation" if code in {428, 436} else "TN-Validation-Failed")
     assert f'"signature":"{code}: ' in (record.verdicts or "")
+
+
+@pytest.mark.parametrize("action", [VerifyAction.PASS, VerifyAction.MARK])
+@pytest.mark.parametrize("name", wrong_calls())
+def test_a_signature_that_was_found_wrong_is_left_out_for_ours(name, action):
+    line, asker, code = wrong_calls()[name]
+    scene = scene_of(customer=VERIFIED, verify=VerifyTerms(action=action), asker=asker)
+    call(scene, CALLEE, line(scene))
+    is_unknown = code == 436  # the vendor may have the certificate
+    assert [each.x5u for each in sent(scene)] == [URL if is_unknown else OURS]
+    assert scene.close().attestation == (None if is_unknown else "C")
+
+
+def test_a_signature_that_was_found_wrong_is_no_beginning_of_a_diversion():
+    scene = scene_of(customer=VERIFIED, verify=VerifyTerms(), asker=known(), rules=FORWARDS)
+    line = signed_by(usual()[1], scene, callee=FORWARDED)
+    for _ in range(2):
+        call(scene, FORWARDED, line)
+    first, second = ([read(each, ABOUT) for each in made.invite.every("Identity")] for made in scene.vendor.calls)
+    assert [each and each.ppt for each in first] == ["shaken", "div"]
+    assert [each and (each.ppt, each.x5u) for each in second] == [("shaken", OURS)], "used before"
 
 
 @pytest.mark.parametrize("name", ["none", "unreachable"])

@@ -14,7 +14,7 @@ from vosd.base.number import for_matching, without_separators
 from vosd.routing.routes import RouteChoice
 from vosd.stir.errors import IdentityError
 from vosd.stir.passport import DIV, SHAKEN, Passport, SignedAbout, read
-from vosd.stir.terms import Attestation, Numbering
+from vosd.stir.terms import Attestation, Numbering, VerifyTerms
 from vosd.trunks.dialect import CalleeDialect
 from vosd.trunks.stir import VerstatHeader
 
@@ -36,6 +36,10 @@ class CallerAttestation(NamedTuple):
     """Result of the verification of the caller's signature, as vendors may be sent it; empty = it is not."""
     called: str = ""
     """Canonical number that the call was to when it came here."""
+    is_forged: bool = False
+    """Whether the caller's signature was verified here, and found wrong."""
+    freshness_s: int = VerifyTerms().freshness_s
+    """Longest time between a token and one of ours that repeats its time."""
 
 
 class SignatureLines(NamedTuple):
@@ -104,15 +108,16 @@ def _signed(
 
     The caller's token passes where it is about this call. Where it is about a call of the same caller to the number
     that was called here, and this switch has sent it on, it is completed by one that keeps its caller and its time (RFC
-    8946 section 4): of a diversion before us we cannot tell. Else it would be wrong, and is left out.
+    8946 section 4): of a diversion before us we cannot tell, and a time that the caller has chosen freely is not
+    signed. Else it would be wrong, and is left out, as is one that was found wrong here.
     """
     dialect, numbers = choice.gateway.dialect, choice.gateway.numbers
     # The vendor takes its tech prefix away before it verifies anything.
     called = choice.callee_out if numbers is None else choice.callee_out.removeprefix(numbers.tech_prefix)
     canonical = attested.numbering.canonical
     caller, callee = canonical(choice.caller_out), canonical(called)
-    received = ""
-    if caller_identity.signatures:
+    received, at_s = "", now.wall // 1_000
+    if caller_identity.signatures and not attested.is_forged:
         base, latest = _tokens(caller_identity, attested.numbering)
         if base is None or latest is None:
             received = passed_on(caller_identity, choice.caller_out, choice.callee_out, dialect)
@@ -120,12 +125,11 @@ def _signed(
             dest = latest.claims.dest.tn
             if callee in dest or not callee:
                 return _received(caller_identity), ""
-            if attested.called in dest:
+            if attested.called in dest and abs(at_s - base.claims.iat) <= attested.freshness_s:
                 value = signer.diverted(caller, attested.called, callee, base.claims.iat)
                 return f"{_received(caller_identity)}Identity: {value}\r\n", ""
     if not caller or not callee:
         return received, ""
-    at_s = now.wall // 1_000
     value = signer.shaken(caller, callee, attested.attestation, attested.trunk, at_s)
     # A signed request has a Date (RFC 8224 section 6.1): the caller's, or that of the token.
     date = "" if received.startswith("Date:") else f"Date: {formatdate(at_s, usegmt=True)}\r\n"
