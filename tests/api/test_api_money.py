@@ -243,8 +243,9 @@ def test_the_ledger_of_an_account_begins_with_its_last_page_and_leads_to_older_o
         assert (refused.status, refused.json["field"], refused.json["remedy"]) == (
             422,
             "cursor",
-            "add `limit` or `sort`",
+            "add `limit`",
         )
+        cursor = api.ask("GET", f"{path}?limit=2&sort=-id").json["next"]
         lines = api.ask("GET", f"{path}?fields=seq&sort=-id&cursor={cursor}", headers={"Accept": "text/csv"}).content
         assert lines.decode().split() == ["seq", *map(str, numbers[-3::-1])]
 
@@ -255,6 +256,37 @@ def test_calls_are_filtered_by_the_names_of_their_fields_too(api: Api) -> None:
     twice = api.ask("GET", "/cdrs?reason=Busy&end_reason=Normal")
     assert (twice.status, twice.json["field"]) == (422, "end_reason")
     assert api.ask("GET", "/cdrs?answered=true&customer_account=acme").status == 200, "an index serves it"
+
+
+def test_a_cursor_is_of_one_order_and_an_order_is_said_once(api: Api) -> None:
+    for number in range(3):
+        assert pay(api, "1", reference=f"order-{number}").status == 201
+    for path in ("/ledger", PAYMENTS, "/audit", "/balances"):
+        cursors = {sort: api.ask("GET", f"{path}?limit=1{sort}").json["next"] for sort in ("", "&sort=id", "&sort=-id")}
+        for sort, cursor in cursors.items():
+            for other in cursors:
+                found = api.ask("GET", f"{path}?limit=1{other}&cursor={cursor}")
+                assert (found.status, found.json.get("field")) == ((200, None) if sort == other else (422, "cursor"))
+    refused = api.ask("GET", "/ledger?newest_first=true&sort=id")
+    assert (refused.status, refused.json["field"]) == (422, "sort")
+
+
+def test_a_key_that_sorts_no_list_is_refused_with_those_that_do(api: Api) -> None:
+    for path, ways in (("/cdrs", "one of started_at, -started_at"), ("/statements/2026-03", "nothing sorts this list")):
+        refused = api.ask("GET", f"{path}?sort=fee")
+        assert (refused.status, refused.json["field"], refused.json["remedy"]) == (422, "sort", ways)
+
+
+def test_amounts_are_sorted_as_numbers(api: Api) -> None:
+    for account, amount in (("acme", "9"), ("reseller", "100")):
+        booked = api.ask("POST", f"/accounts/{account}/payments", {"amount": amount, "type": "adjustment"})
+        assert booked.status == 201
+    for path in ("/balances?", "/ledger/balances?at=9000-01-01T00:00:00Z&"):
+        for sign, turned in (("", False), ("-", True)):
+            found = [page[0]["balance"] for page in walked(api, f"{path}sort={sign}balance", 1)]
+            assert len(found) > 1
+            assert found == sorted(found, key=Decimal, reverse=turned)
+            assert found != sorted(found, reverse=turned)
 
 
 def test_statements_of_many_accounts_and_balances_at_a_moment_are_one_request(api: Api) -> None:

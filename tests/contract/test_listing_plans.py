@@ -19,6 +19,7 @@ from sqlalchemy import event, insert
 
 from vosd.api.application import Application
 from vosd.api.jobs import Jobs
+from vosd.api.listing import ways_to_sort
 from vosd.api.offices import Offices
 from vosd.api.operation import FieldPlace, Operation
 from vosd.api.routes import Routes
@@ -31,7 +32,7 @@ from vosd.storage.audit import SqlAudit
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
-from vosd.storage.listing import last_of_each, newest, newest_of_recent
+from vosd.storage.listing import keys_among_first, last_of_each, listed_keys
 from vosd.storage.ports import CallFilter, CallPosition
 from vosd.storage.queries import SqlQueries
 
@@ -94,15 +95,15 @@ FILTERS: Final = [
     pytest.param({}, {"cdr_started"}, id="nothing"),
     pytest.param({"since": MIDDLE.started_at}, {"cdr_started"}, id="since"),
     pytest.param({"until": MIDDLE.started_at}, {"cdr_started"}, id="until"),
-    pytest.param({"before": MIDDLE}, {"cdr_started"}, id="before"),
+    pytest.param({"after": MIDDLE}, {"cdr_started"}, id="after"),
     pytest.param({"account": "customer-7"}, {"cdr_customer", "cdr_vendor"}, id="account"),
-    pytest.param({"account": "customer-7", "before": MIDDLE}, {"cdr_customer", "cdr_vendor"}, id="account before"),
+    pytest.param({"account": "customer-7", "after": MIDDLE}, {"cdr_customer", "cdr_vendor"}, id="account after"),
     pytest.param({"gateway": "vendor-3-trunk"}, {"cdr_mapping", "cdr_routing"}, id="gateway"),
     pytest.param({"caller": "494000000001"}, {"cdr_caller"}, id="caller"),
     pytest.param({"caller": "4940"}, {"cdr_caller"}, id="first callers"),
     pytest.param({"callee": "4400006000"}, {"cdr_callee"}, id="callee"),
     pytest.param({"callee": "33"}, {"cdr_callee"}, id="first callees"),
-    pytest.param({"callee": "33", "before": MIDDLE}, {"cdr_callee"}, id="callee before"),
+    pytest.param({"callee": "33", "after": MIDDLE}, {"cdr_callee"}, id="callee after"),
     pytest.param({"reason": "Normal"}, {"cdr_reason"}, id="reason"),
     pytest.param({"reason": "Loop"}, {"cdr_reason"}, id="rare reason"),
     pytest.param({"sip_call_id": "out-5000"}, {"cdr_sip_in", "cdr_sip_out"}, id="SIP Call-ID"),
@@ -141,10 +142,11 @@ def _indexes(plan: list[str], *, is_mariadb: bool) -> set[str]:
     return used
 
 
+@pytest.mark.parametrize("oldest_first", [False, True])
 @pytest.mark.parametrize(("criteria", "expected"), FILTERS)
-async def test_every_filter_has_an_index(database, criteria, expected):
+async def test_every_filter_has_an_index(database, criteria, expected, oldest_first):
     async with database.reading() as connection:
-        statement = newest(CallFilter(limit=LIMIT, **criteria))
+        statement = listed_keys(CallFilter(limit=LIMIT, oldest_first=oldest_first, **criteria))
         plan = await _explained(connection, statement)
     used = _indexes(plan, is_mariadb=not database.is_sqlite)
     assert used, plan
@@ -152,13 +154,14 @@ async def test_every_filter_has_an_index(database, criteria, expected):
 
 
 @pytest.mark.parametrize("filled", [pytest.param("mariadb", marks=pytest.mark.mariadb)], indirect=True)
+@pytest.mark.parametrize("oldest_first", [False, True])
 @pytest.mark.parametrize(("criteria", "expected"), FILTERS)
-async def test_a_listing_reads_little_more_rows_than_it_prints(database, monkeypatch, criteria, expected):
-    monkeypatch.setattr(listing, "NEWEST_SEARCHED", NEWEST)
-    wanted = CallFilter(limit=LIMIT, **criteria)
+async def test_a_listing_reads_little_more_rows_than_it_prints(database, monkeypatch, criteria, expected, oldest_first):
+    monkeypatch.setattr(listing, "FIRST_SEARCHED", NEWEST)
+    wanted = CallFilter(limit=LIMIT, oldest_first=oldest_first, **criteria)
     async with database.reading() as connection:
-        assert await _rows_read(connection, newest(wanted)) <= 10 * (LIMIT + OLD)
-        recent = newest_of_recent(wanted)
+        assert await _rows_read(connection, listed_keys(wanted)) <= 10 * (LIMIT + OLD)
+        recent = keys_among_first(wanted)
         if recent is not None:
             assert await _rows_read(connection, recent) <= 3 * NEWEST  # the rows, and the copy that is sorted
 
@@ -188,16 +191,18 @@ async def test_the_last_call_of_each_account_is_one_entry_of_an_index(database, 
     assert found == last
 
 
+@pytest.mark.parametrize("oldest_first", [False, True])
 @pytest.mark.parametrize("criteria", [{}, {"account": "vendor-3"}, {"callee": "33"}, {"callee": "44"}], ids=str)
-async def test_pages_one_after_the_other_are_the_whole_listing(database, criteria):
+async def test_pages_one_after_the_other_are_the_whole_listing(database, criteria, oldest_first):
     queries = SqlQueries(database)
+    criteria = {**criteria, "oldest_first": oldest_first}
     whole = [call.record.call_id for call in await queries.calls(CallFilter(limit=170, **criteria))]
     paged: list[str] = []
-    before = None
+    after = None
     while len(paged) < len(whole):
-        page = await queries.calls(CallFilter(limit=50, before=before, **criteria))
+        page = await queries.calls(CallFilter(limit=50, after=after, **criteria))
         paged += [call.record.call_id for call in page]
-        before = page[-1].position
+        after = page[-1].position
     assert paged[: len(whole)] == whole
     assert len(whole) == 170
 
@@ -221,7 +226,7 @@ LARGE: Final = ("cdr", "cdr_attempt", "cdr_charge", "ledger_entry", "audit")
 LINES: Final = 4_000
 ONE: Final = Decimal(1)
 VALUES: Final = {
-    "account": "customer-7", "action": "Rare", "area": "Rare", "answered": "false", "before": call_id(CALLS // 2),
+    "account": "customer-7", "action": "Rare", "area": "Rare", "answered": "false",
     "callee": "33", "caller": "4940", "customer": "customer-7", "vendor": "customer-7", "gateway": "rare-trunk",
     "mapping_gateway": "rare-trunk", "routing_gateway": "rare-trunk", "kind": "accounts", "kinds": "payment",
     "login": "rare", "loss": "true", "rate_type": "none", "operator": "ann", "principal": "rare", "reason": "Loop",
@@ -248,7 +253,9 @@ def _filters(operation: Operation) -> list[dict[str, str]]:
     for given in [*alone]:
         beside = served.get(next(iter(given), ""), ())
         alone += [{**given, name: VALUES[name]} for name in beside]
-    return [each | {name: VALUES[name] for name in needed | _wanted(operation, each)} for each in alone]
+    sorts = ways_to_sort(operation.listing) if operation.listing.backwards is not None else []
+    ordered = [each | {"sort": sort} for each in alone for sort in sorts if "newest_first" not in each]
+    return [each | {name: VALUES[name] for name in needed | _wanted(operation, each)} for each in alone + ordered]
 
 
 def _wanted(operation: Operation, given: Mapping[str, str]) -> set[str]:
@@ -324,7 +331,7 @@ async def test_every_filter_of_every_list_of_the_api_has_an_index_or_is_refused(
                 query = urlencode(given | {"limit": "10"})
                 found = await answered(application, "GET", f"{path}?{query}", headers=head)
                 if found.status == 422 and found.json["code"] == "no_index":
-                    refused.add((operation.path, *given))
+                    refused.add((operation.path, *(name for name in given if name != "sort")))
                     continue
                 assert found.status in {200, 404}, (operation.path, given, found.content)
                 asked = [each for each in statements if any(table in each[0] for table in LARGE)]
@@ -339,6 +346,34 @@ async def test_every_filter_of_every_list_of_the_api_has_an_index_or_is_refused(
     assert whole == {}
     of_ledger = (("/ledger", name) for name in ("since", "until", "kinds", "operator"))
     assert refused == {("/cdrs", "loss"), ("/cdrs", "answered"), ("/cdrs", "area"), ("/cdrs", "rate_type"), *of_ledger}
+
+
+async def test_call_records_are_paged_in_either_order_and_a_cursor_is_of_one(lists):
+    async with Offices(lists) as offices:
+        application = Application(offices, identify, Routes(OPERATIONS), Jobs(lists, offices))
+
+        async def asked(query: str) -> Any:
+            return await answered(
+                application, "GET", f"/cdrs?{query}", headers={"authorization": f"Bearer {ADMINISTRATOR}"}
+            )
+
+        async def walked(query: str) -> list[str]:
+            found, cursor = [], ""
+            while not found or cursor:
+                page = (await asked(f"limit=50{query}{cursor}")).json
+                found += [each["started_at"] for each in page["items"]]
+                cursor = f"&cursor={page['next']}" if page["next"] else ""
+            return found
+
+        of_customer = [iso_utc(STARTED + number) for number in range(7, CALLS, 50)]
+        assert await walked("&customer=customer-7&sort=started_at") == of_customer
+        assert await walked("&customer=customer-7&sort=-started_at") == of_customer[::-1]
+        assert await walked("&customer=customer-7") == of_customer[::-1]
+        first = (await asked("limit=2&sort=started_at")).json
+        assert [each["started_at"] for each in first["items"]] == [iso_utc(STARTED), iso_utc(STARTED + 1)]
+        for query in ("", "&sort=-started_at"):
+            refused = await asked(f"limit=2{query}&cursor={first['next']}")
+            assert (refused.status, refused.json["field"]) == (422, "cursor")
 
 
 async def _plan_of(connection, text: str, parameters: Any) -> list[str]:

@@ -80,9 +80,9 @@ async def listed(store):
         ({"sip_call_id": f"{call_id(2)}@192.0.2.10"}, [2]),
         ({"sip_call_id": call_id(3)[:20]}, [3]),
         ({"sip_call_id": call_id(2)[:20], "account": "beta"}, [2]),
-        ({"before": CallPosition(STARTED + 3, call_id(3))}, [2, 1]),
-        ({"before": CallPosition(STARTED + 4, call_id(4)), "account": "acme"}, [3, 1]),
-        ({"before": CallPosition(STARTED + 4, call_id(4)), "callee": "44", "limit": 1}, [2]),
+        ({"after": CallPosition(STARTED + 3, call_id(3))}, [2, 1]),
+        ({"after": CallPosition(STARTED + 4, call_id(4)), "account": "acme"}, [3, 1]),
+        ({"after": CallPosition(STARTED + 4, call_id(4)), "callee": "44", "limit": 1}, [2]),
         ({"callee": "44%"}, []),
         ({"account": "ACME"}, []),
         ({"customers": frozenset({"acme", "beta"})}, [5, 3, 2, 1]),
@@ -99,6 +99,8 @@ async def listed(store):
 )
 async def test_calls_are_listed_newest_first_by_every_criterion(listed, criteria, expected):
     assert await listed(**criteria) == expected
+    if criteria.keys().isdisjoint({"limit", "after"}):
+        assert await listed(**criteria, oldest_first=True) == expected[::-1]
 
 
 async def test_a_call_between_one_account_and_itself_is_listed_once(store):
@@ -115,8 +117,10 @@ async def test_calls_of_the_same_millisecond_are_ordered_by_their_id(store):
 
 async def test_a_listing_goes_on_among_calls_of_the_same_millisecond(store):
     await store.books.book([answered_call(index, started_at=STARTED) for index in range(4)])
-    found = await store.queries.calls(CallFilter(before=CallPosition(STARTED, call_id(2))))
+    found = await store.queries.calls(CallFilter(after=CallPosition(STARTED, call_id(2))))
     assert [call.record.call_id for call in found] == [call_id(1), call_id(0)]
+    found = await store.queries.calls(CallFilter(after=CallPosition(STARTED, call_id(1)), oldest_first=True, limit=1))
+    assert [call.record.call_id for call in found] == [call_id(2)]
 
 
 async def test_calls_are_found_by_the_beginning_of_their_ids(store):

@@ -83,7 +83,7 @@ async def test_each_change_is_on_record_with_who_and_when(store):
     ]
     assert found[2].override == BLOCK
     assert await store.overrides.changes(1) == found[:1]
-    assert await store.overrides.changes(10, before=found[0].id) == found[1:]
+    assert await store.overrides.changes(10, after=found[0].id) == found[1:]
     assert await store.overrides.changes(10, "acme") == found[:1]
 
 

@@ -200,8 +200,8 @@ class MonthArchive:
     async def _issued(self, issued: tuple[int, int], ending: tuple[int, int] | None) -> list[StoredInvoice]:
         found: list[StoredInvoice] = []
         while True:
-            before = found[-1].id if found else None
-            wanted = InvoiceFilter(ending=ending, issued=issued, before=before, drafts=False)
+            after = found[-1].id if found else None
+            wanted = InvoiceFilter(ending=ending, issued=issued, after=after, drafts=False)
             page = await self._stores.invoices.list(wanted)
             if not page:
                 return found

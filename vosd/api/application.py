@@ -415,7 +415,7 @@ def _paging(operation: Operation, wanted: PageWanted | None) -> dict[str, Any]:
     check_cursor(wanted, next(each for each in msgspec.structs.fields(operation.takes) if each.name == listing.cursor))
     paging = {listing.limit: maxsize if wanted.limit is None else wanted.limit + 1, listing.cursor: wanted.after}
     if listing.backwards is not None and wanted.sort is not None:
-        paging[listing.backwards] = wanted.is_reversed
+        paging[listing.backwards] = wanted.is_reversed != listing.descends
     elif listing.backwards is not None and listing.ends_first:
         paging[listing.backwards] = wanted.limit is not None
     return paging

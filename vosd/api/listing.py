@@ -5,6 +5,7 @@ import csv
 import io
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from decimal import Decimal, InvalidOperation
 from http import HTTPStatus
 from operator import gt, itemgetter, lt
 from typing import Any, Final, NamedTuple
@@ -19,6 +20,7 @@ from vosd.api.workbook import XLSX, workbook_parts
 from vosd.base import base64url
 from vosd.base.csv_text import neutralised
 from vosd.base.parts import in_parts
+from vosd.catalogue.overrides import UNLIMITED
 
 LIMIT: Final = 100
 LIMIT_MAX: Final = 1_000
@@ -37,13 +39,23 @@ class PageWanted(NamedTuple):
     limit: int | None
     """None = all."""
     after: Any
-    """Cursor: the last item that the client has; None = from the beginning."""
-    sort: str | None
-    is_reversed: bool
+    """Place of the last item that the client has; None = from the beginning."""
+    order: str | None
+    """As the parameter ``sort`` says it, with - before it for backwards; cursors hold for one order."""
     fields: tuple[str, ...]
     """Empty = all."""
     filters: Mapping[str, str]
     form: str
+
+    @property
+    def sort(self) -> str | None:
+        """The field to sort by."""
+        return None if self.order is None else self.order.removeprefix("-")
+
+    @property
+    def is_reversed(self) -> bool:
+        """Whether the greatest comes first."""
+        return self.order is not None and self.order.startswith("-")
 
 
 def page_wanted(listing: Listing, columns: Iterable[str], query: dict[str, str], accept: str) -> PageWanted:
@@ -55,11 +67,11 @@ def page_wanted(listing: Listing, columns: Iterable[str], query: dict[str, str],
     form = next((each for each in (NDJSON, CSV, XLSX) if each in accept), "")
     text = query.pop("limit", None)
     limit = (None if form else LIMIT) if text is None else _limit(text)
-    sort = query.pop("sort", None)
-    is_reversed = sort is not None and sort.startswith("-")
-    sort = sort.removeprefix("-") if sort is not None else None
-    if sort is not None and sort not in listing.sorts:
-        raise _bad("sort", f"is {sort!r}", _choice(listing.sorts, "nothing sorts this list"))
+    order = query.pop("sort", None)
+    if order is not None and order.removeprefix("-") not in listing.sorts:
+        raise _bad("sort", f"is {order!r}", _choice(ways_to_sort(listing), "nothing sorts this list"))
+    if order is not None and listing.backwards in query:
+        raise _bad("sort", f"and `{listing.backwards}` both say an order")
     named = query.pop("fields", None)
     fields = tuple(filter(None, (named or "").split(",")))
     known = list(columns)
@@ -69,15 +81,20 @@ def page_wanted(listing: Listing, columns: Iterable[str], query: dict[str, str],
     if form in {CSV, XLSX}:  # the first item may lack some
         fields = fields or tuple(known)
     cursor = query.pop("cursor", None)
-    if cursor is not None and listing.ends_first and limit is None and sort is None:
-        raise _bad("cursor", "needs `limit` here: it leads to the last items before it", "add `limit` or `sort`")
+    if cursor is not None and listing.ends_first and limit is None and order is None:
+        raise _bad("cursor", "needs `limit` here: it leads to the last items before it", "add `limit`")
     for name, field in listing.other_names.items():
         if name in query and field in query:
             raise _bad(name, f"and `{field}` are the same filter")
         if name in query:
             query[field] = query.pop(name)
     filters = {name: query.pop(name) for name in listing.filters if name in query}
-    return PageWanted(limit, None if cursor is None else _opened(cursor), sort, is_reversed, fields, filters, form)
+    return PageWanted(limit, None if cursor is None else _opened(cursor, order), order, fields, filters, form)
+
+
+def ways_to_sort(listing: Listing) -> list[str]:
+    """Return the values that the parameter ``sort`` of a list may have."""
+    return [f"{sign}{name}" for name in listing.sorts for sign in ("", "-")]
 
 
 def check_indexed(listing: Listing, asked: Iterable[str], *, is_operator: bool) -> None:
@@ -100,8 +117,9 @@ def check_indexed(listing: Listing, asked: Iterable[str], *, is_operator: bool) 
 
 def is_read_in_parts(listing: Listing, wanted: PageWanted) -> bool:
     """Return whether the office reads a page alone: by a filter of items, or in another order, it needs the whole."""
-    is_in_order = wanted.sort in {None, listing.key} and (not wanted.is_reversed or listing.backwards is not None)
-    return listing.cursor is not None and is_in_order and not wanted.filters
+    is_by_order = wanted.sort in {None, listing.by or listing.key}
+    is_readable = listing.backwards is not None or wanted.order is None or wanted.is_reversed == listing.descends
+    return listing.cursor is not None and is_by_order and is_readable and not wanted.filters
 
 
 def check_cursor(wanted: PageWanted, field: FieldInfo) -> None:
@@ -124,23 +142,28 @@ async def whole_list(listing: Listing, items: Iterable[Any], wanted: PageWanted,
     for name, value in wanted.filters.items():
         rows = [row for row in rows if _text(row.get(name)) == value]
 
+    is_amount = wanted.sort in listing.amounts
+    comparable = _amount if is_amount else _comparable
+
     def place(number: int, row: Mapping[str, Any]) -> list[Any]:
         value = None if wanted.sort is None else row.get(wanted.sort)
-        return [value is not None, _comparable(value), *(identity(listing, row) or [number])]
+        return [value is not None, comparable(value), *(identity(listing, row) or [number])]
 
     placed = [(place(number, row), row) for number, row in enumerate(rows)]
     placed.sort(key=itemgetter(0), reverse=wanted.is_reversed)
     if wanted.after is not None:
         is_behind = lt if wanted.is_reversed else gt
         try:
-            placed = [each for each in placed if is_behind(each[0], wanted.after)]
-        except TypeError as error:
+            there, value, *rest = wanted.after
+            after = [there, _amount(value) if is_amount else value, *rest]
+            placed = [each for each in placed if is_behind(each[0], after)]
+        except (TypeError, ValueError, InvalidOperation) as error:
             raise _bad("cursor", "is of another list") from error
     shown = placed if wanted.limit is None else placed[: wanted.limit]
     following = shown[-1][0] if shown and len(shown) < len(placed) else None
     if wanted.form:
         return await _streamed(each_of([row for _, row in shown]), wanted)
-    return _page([_sparse(row, wanted.fields) for _, row in shown], following, beside)
+    return _page([_sparse(row, wanted.fields) for _, row in shown], following, wanted, beside)
 
 
 async def read_list(listing: Listing, items: AsyncIterator[Any], wanted: PageWanted) -> Answer:
@@ -154,7 +177,7 @@ async def read_list(listing: Listing, items: AsyncIterator[Any], wanted: PageWan
         shown.reverse()
     if wanted.form:
         return await _streamed(each_of(shown), wanted)
-    return _page([_sparse(row, wanted.fields) for row in shown], following)
+    return _page([_sparse(row, wanted.fields) for row in shown], following, wanted)
 
 
 def identity(listing: Listing, row: Mapping[str, Any]) -> list[float | str]:
@@ -168,8 +191,13 @@ def _comparable(value: Any) -> int | float | str:
     return value if isinstance(value, int | float) else _text(value)
 
 
-def _page(rows: list[Any], following: Any, beside: Any = None) -> Answer:
-    page = {"items": rows, "next": None if following is None else closed_cursor(following)}
+def _amount(value: str | None) -> Decimal:
+    """Return an amount of an item as a number; one that is not known is compared with none that is."""
+    return Decimal("Infinity") if value == UNLIMITED else Decimal(value or 0)
+
+
+def _page(rows: list[Any], following: Any, wanted: PageWanted, beside: Any = None) -> Answer:
+    page = {"items": rows, "next": None if following is None else closed_cursor(wanted.order, following)}
     return Answer(content=msgspec.json.encode(page if beside is None else page | asdict(beside)))
 
 
@@ -241,16 +269,19 @@ def _limit(text: str) -> int:
     return int(text)
 
 
-def closed_cursor(place: Any) -> str:
-    """Return the place of an item in a list as the text that a client gets."""
-    return base64url.encoded(msgspec.json.encode(place))
+def closed_cursor(order: str | None, place: Any) -> str:
+    """Return the place of an item in a list of that order as the text that a client gets."""
+    return base64url.encoded(msgspec.json.encode((order, place)))
 
 
-def _opened(cursor: str) -> Any:
+def _opened(cursor: str, order: str | None) -> Any:
     try:
-        return msgspec.json.decode(base64url.decoded(cursor))
+        found, place = msgspec.json.decode(base64url.decoded(cursor), type=tuple[str | None, Any])
     except (ValueError, RecursionError, msgspec.MsgspecError) as error:
         raise _bad("cursor", "is none that this API gave", "leave it out for the first page") from error
+    if found != order:
+        raise _bad("cursor", "is of another `sort`", "leave it out for the first page")
+    return place
 
 
 def _choice(names: Iterable[str], none: str) -> str:

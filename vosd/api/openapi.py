@@ -20,7 +20,7 @@ from vosd.api.documented_problems import documented_problems, is_whole_list
 from vosd.api.examples import ANSWERS, BODIES, example_of
 from vosd.api.http import EVENT_STREAM
 from vosd.api.links import identifier, links_of
-from vosd.api.listing import CSV, LIMIT, LIMIT_MAX, NDJSON, closed_cursor, identity
+from vosd.api.listing import CSV, LIMIT, LIMIT_MAX, NDJSON, closed_cursor, identity, ways_to_sort
 from vosd.api.operation import EXISTS, SWITCHES, TIMES, VERSION, Field, FieldPlace, Operation
 from vosd.api.problems import PROBLEM_JSON, Problem
 from vosd.api.repeats import KEY_CHARACTERS_MAX
@@ -173,7 +173,7 @@ def _example_of_parameter(parameter: dict[str, Any], each: Operation) -> Any:
         item = ANSWERS.get(f"{each.method} {each.path}") or _example("", _schemas()[0][each.result])
         if name == "cursor":
             keys = identity(listing, item) or [0]
-            return closed_cursor(keys[0] if listing.cursor else [False, "", *keys])
+            return closed_cursor(None, keys[0] if listing.cursor else [False, "", *keys])
         return item[name] if isinstance(item[name], str) else msgspec.json.encode(item[name]).decode()
     known = name if listing is None else listing.other_names.get(name, name)
     return _example(known, parameter["schema"] | {"description": parameter["description"]})
@@ -245,8 +245,8 @@ def _list_parameters(each: Operation) -> list[dict[str, Any]]:
     ]  # fmt: skip
     made.append(_query("cursor", "`next` of the page before.", {"type": "string"}))
     if listing.sorts:
-        ways = [f"{sign}{name}" for name in listing.sorts for sign in ("", "-")]
-        made.append(_query("sort", "Field to sort by, - before it: backwards.", {"type": "string", "enum": ways}))
+        schema = {"type": "string", "enum": ways_to_sort(listing)}
+        made.append(_query("sort", "Field to sort by, - before it: backwards.", schema))
     made += [_query(name, f"As `{field}`.", {"type": "string"}) for name, field in listing.other_names.items()]
     made += [_query(name, f"Items with this {name} alone.", {"type": "string"}) for name in listing.filters]
     return made

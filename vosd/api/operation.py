@@ -55,11 +55,18 @@ class Listing(NamedTuple):
     filters: Sequence[str] = ()
     """Fields of items that are compared with parameters of the same names."""
     sorts: Sequence[str] = ()
-    """Fields by which the list is sorted, in either direction."""
+    """Fields by which the list is sorted, in either direction; of a list that the database reads in parts those of its
+    order alone, where it may be long."""
+    amounts: Sequence[str] = ()
+    """Those of them that are amounts as text."""
     cursor: str | None = None
     """Field of the order that takes the key of the last item."""
     limit: str | None = None
     """Field of the order that takes the number of items; None = the office returns the whole list."""
+    by: str | None = None
+    """Field of items that a list which is read in parts is in the order of; None = ``key``."""
+    descends: bool = False
+    """Whether the list begins with the greatest, unless ``sort`` says otherwise."""
     backwards: str | None = None
     """Field of the order that has the office read the list from its end."""
     ends_first: bool = False

@@ -62,7 +62,7 @@ cdr.add_command(corrections)
 @click.option("--answered/--unanswered", default=None, help=ANSWERED)
 @click.option("--loss", is_flag=True, help="Calls that cost more than they were sold for; say --since, too.")
 @click.option("--sip-call-id", metavar="ID", help="Call-ID of the caller's leg, or of the last vendor's.")
-@click.option("--before", type=CALL_ID, metavar="CALL_ID", help="Continue after this call: older calls only.")
+@click.option("--before", "after", type=CALL_ID, metavar="CALL_ID", help="Continue after this call: older calls only.")
 @csv_option
 @as_option
 @json_option

@@ -68,18 +68,20 @@ class SqlAudit:
         action: str | None = None,
         since: int | None = None,
         until: int | None = None,
-        before: int | None = None,
+        after: int | None = None,
+        oldest_first: bool = False,
         number: int | None = None,
     ) -> Sequence[AuditLine]:
-        """Return the newest lines, the newest first; all given criteria hold.
+        """Return the newest lines, the newest first, or the oldest ones; all given criteria hold.
 
-        ``before`` is the number of a line: those that are older follow; ``number`` is that of one line.
+        ``after`` is the number of a line: those that are listed after it follow; ``number`` is that of one line.
 
         Raises:
             StoreUnavailable: try again.
         """
         columns = [_table.c[name] for name in AuditLine._fields if name not in {"request", "job", "number"}]
-        query = select(*columns, _table.c.id).order_by(_table.c.id.desc()).limit(limit)
+        order = _table.c.id.asc() if oldest_first else _table.c.id.desc()
+        query = select(*columns, _table.c.id).order_by(order).limit(limit)
         wanted = {"principal": principal, "login": login, "subject": subject, "action": action}
         for name, value in wanted.items():
             if value is not None:
@@ -88,8 +90,8 @@ class SqlAudit:
             query = query.where(_table.c.at >= since, _table.c.id > _earlier(since - _OUT_OF_ORDER_MS))
         if until is not None:
             query = query.where(_table.c.at < until, _table.c.id < _later(until + _OUT_OF_ORDER_MS))
-        if before is not None:
-            query = query.where(_table.c.id < before)
+        if after is not None:
+            query = query.where(_table.c.id > after if oldest_first else _table.c.id < after)
         if number is not None:
             query = query.where(_table.c.id == number)
         async with self._database.reading() as connection:

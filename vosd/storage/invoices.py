@@ -192,8 +192,9 @@ class InvoiceFilter(NamedTuple):
     """Invoices whose periods end behind the first moment and not behind the second one, UTC milliseconds."""
     issued: tuple[int, int] | None = None
     """Invoices that were issued behind the first moment and not behind the second one, UTC milliseconds."""
-    before: int | None = None
-    """Invoices with a smaller id."""
+    after: int | None = None
+    """Invoices that are listed after the one with this id."""
+    oldest_first: bool = False
     limit: int = 1_000
     drafts: bool = True
 
@@ -368,8 +369,9 @@ class SqlInvoices:
             yield [InvoicedCall(*row[1:]) for row in rows]
 
     async def list(self, wanted: InvoiceFilter) -> Sequence[StoredInvoice]:
-        """Return invoices and credit notes, the newest first, without their documents."""
-        query = select(*_BARE).order_by(_invoice.c.id.desc()).limit(wanted.limit)
+        """Return invoices and credit notes without their documents, the newest first unless ``oldest_first``."""
+        order = _invoice.c.id.asc() if wanted.oldest_first else _invoice.c.id.desc()
+        query = select(*_BARE).order_by(order).limit(wanted.limit)
         if wanted.account is not None:
             query = query.where(_invoice.c.account == wanted.account)
         if wanted.seen is not None:
@@ -386,8 +388,9 @@ class SqlInvoices:
         if wanted.issued is not None:
             after, last = wanted.issued
             query = query.where(_invoice.c.issued_at > after, _invoice.c.issued_at <= last)
-        if wanted.before is not None:
-            query = query.where(_invoice.c.id < wanted.before)
+        if wanted.after is not None:
+            is_after = _invoice.c.id > wanted.after if wanted.oldest_first else _invoice.c.id < wanted.after
+            query = query.where(is_after)
         async with self._database.reading() as connection:
             return [_bare(row) for row in await connection.execute(query)]
 

@@ -1,10 +1,11 @@
-"""Statements of a listing of calls: the keys of the calls that fit a filter, newest first (ADR 29).
+"""Statements of a listing of calls: the keys of the calls that fit a filter, newest first or oldest first (ADR 29).
 
 Every filter uses an index of ``schema.cdr``. For account, gateway, reason and time the index is read from the newest
-call back until the limit is reached; a SIP Call-ID is one entry. A number is a range of its index, which is not in the
-order of time. A database that sees the limit would rather read the whole table by time until it has found enough calls,
-which takes longest where the calls are few and old. So a number is searched twice: among the newest calls only, and, if
-those are not enough, over the range of the number with the order hidden from the database.
+call back, or from the oldest one on, until the limit is reached; a SIP Call-ID is one entry. A number is a range of its
+index, which is not in the order of time. A database that sees the limit would rather read the whole table by time until
+it has found enough calls, which takes longest where the calls are few and come last. So a number is searched twice:
+among the first calls only, and, if those are not enough, over the range of the number with the order hidden from the
+database.
 
 Neither calls sold below cost, nor answered ones, nor those of an area or of a type of rates have an index: they are
 looked for among those that the other criteria leave.
@@ -25,20 +26,20 @@ from vosd.storage import schema
 from vosd.storage.ports import CallFilter, CallPosition
 from vosd.storage.types import descriptive
 
-NEWEST_SEARCHED: Final = 10_000
-"""Newest calls that are read to find a number: about 50 ms."""
+FIRST_SEARCHED: Final = 10_000
+"""Calls at the beginning of a listing that are read to find a number: about 50 ms."""
 RECENT_LIMIT_MAX: Final = 1_000
-"""Greatest limit for which the newest calls are searched first; they seldom fill a longer listing."""
+"""Greatest limit for which those calls are searched first; they seldom fill a longer listing."""
 CUSTOMERS_APART: Final = 30
 """Most customers whose calls are searched one customer after the other."""
 
 _BY_TIME: Final = "FORCE INDEX FOR ORDER BY (cdr_started)"
-"""For the newest of many calls the server would rather sort a table that is partitioned."""
+"""For the first of many calls the server would rather sort a table that is partitioned."""
 _LAST_CHARACTER: Final = "\U0010ffff"
 _SEARCHED_AT_MOST: Final = 1_000
 
 
-def newest(wanted: CallFilter) -> Select[Any]:
+def listed_keys(wanted: CallFilter) -> Select[Any]:
     """Return the statement for the keys ``started_at``, ``call_id`` of the calls that fit.
 
     It is a union of one query for each column that may match ("customer or vendor"): for an OR over two columns the
@@ -49,20 +50,20 @@ def newest(wanted: CallFilter) -> Select[Any]:
     arms = [
         select(table.c.started_at, table.c.call_id)
         .where(*_at_the_time(wanted, table), *conditions)
-        .order_by(*_newest_first(table, hidden=hide_order))
+        .order_by(*in_order(wanted, table, hidden=hide_order))
         .limit(wanted.limit)
         for conditions in _alternatives(wanted, table)
     ]
     if len(arms) == 1:
         return arms[0]
     found = union(*(select(arm.subquery()) for arm in arms)).subquery()
-    return select(found).order_by(*_newest_first(found)).limit(wanted.limit)
+    return select(found).order_by(*in_order(wanted, found)).limit(wanted.limit)
 
 
-def newest_of_recent(wanted: CallFilter) -> Select[Any] | None:
-    """Return the statement for the same keys among the newest ``NEWEST_SEARCHED`` calls of the wanted time.
+def keys_among_first(wanted: CallFilter) -> Select[Any] | None:
+    """Return the statement for the same keys among the first ``FIRST_SEARCHED`` calls of the wanted time.
 
-    If it finds as many as the limit, they are the result. None if ``newest`` is as fast.
+    If it finds as many as the limit, they are the result. None if ``listed_keys`` is as fast.
     """
     if not _seeks_number(wanted) or wanted.limit > RECENT_LIMIT_MAX:
         return None
@@ -70,14 +71,14 @@ def newest_of_recent(wanted: CallFilter) -> Select[Any] | None:
     recent = (
         select(table)
         .where(*_at_the_time(wanted, table))
-        .order_by(*_newest_first(table))
-        .limit(NEWEST_SEARCHED)
+        .order_by(*in_order(wanted, table))
+        .limit(FIRST_SEARCHED)
         .with_hint(table, _BY_TIME, "mysql")
         .subquery("recent")
     )
     fitting = or_(*(and_(*conditions) for conditions in _alternatives(wanted, recent)))
     found = select(recent.c.started_at, recent.c.call_id).where(fitting)
-    return found.order_by(*_newest_first(recent)).limit(wanted.limit)
+    return found.order_by(*in_order(wanted, recent)).limit(wanted.limit)
 
 
 def last_of_each(accounts: Collection[str], *, as_vendors: bool) -> Select[Any]:
@@ -108,11 +109,11 @@ def _seeks_number(wanted: CallFilter) -> bool:
     return wanted.sip_call_id is None and (wanted.caller is not None or wanted.callee is not None)
 
 
-def _newest_first(table: FromClause, *, hidden: bool = False) -> tuple[ColumnElement[Any], ...]:
+def in_order(wanted: CallFilter, table: FromClause, *, hidden: bool = False) -> tuple[ColumnElement[Any], ...]:
     """Return the order of a listing; ``hidden`` writes it so that the database sees no index for it."""
-    started_at = table.c.started_at
+    started_at, call_id = table.c.started_at, table.c.call_id
     key = func.coalesce(started_at, started_at) if hidden else started_at
-    return key.desc(), table.c.call_id.desc()
+    return (key.asc(), call_id.asc()) if wanted.oldest_first else (key.desc(), call_id.desc())
 
 
 def _at_the_time(wanted: CallFilter, table: FromClause) -> list[ColumnElement[bool]]:
@@ -124,17 +125,16 @@ def _at_the_time(wanted: CallFilter, table: FromClause) -> list[ColumnElement[bo
         *([ended_at < ended_until, started_at < ended_until] if ended_until is not None else []),
         *([started_at >= wanted.since] if wanted.since is not None else []),
         *([started_at < wanted.until] if wanted.until is not None else []),
-        *(_after(wanted.before, table) if wanted.before is not None else []),
+        *(_after(wanted.after, table, oldest_first=wanted.oldest_first) if wanted.after is not None else []),
     ]
 
 
-def _after(position: CallPosition, table: FromClause) -> list[ColumnElement[bool]]:
+def _after(position: CallPosition, table: FromClause, *, oldest_first: bool) -> list[ColumnElement[bool]]:
     """Return the condition that a call is listed after a position; its first part is a range of an index."""
-    started_at = table.c.started_at
-    return [
-        started_at <= position.started_at,
-        or_(started_at < position.started_at, table.c.call_id < position.call_id),
-    ]
+    started_at, call_id = table.c.started_at, table.c.call_id
+    if oldest_first:
+        return [started_at >= position.started_at, or_(started_at > position.started_at, call_id > position.call_id)]
+    return [started_at <= position.started_at, or_(started_at < position.started_at, call_id < position.call_id)]
 
 
 def _alternatives(wanted: CallFilter, table: FromClause) -> list[list[ColumnElement[bool]]]:

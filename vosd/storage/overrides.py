@@ -125,20 +125,26 @@ class SqlOverrides:
             await self._expired(connection, now)
 
     async def changes(
-        self, limit: int, name: str | None = None, target: Target | None = None, before: int | None = None
+        self,
+        limit: int,
+        name: str | None = None,
+        target: Target | None = None,
+        after: int | None = None,
+        *,
+        oldest_first: bool = False,
     ) -> Sequence[OverrideRecord]:
-        """Return the latest changes, or those before the number ``before``, newest first.
+        """Return the latest changes, newest first, or the first ones; ``after``: those after that number in this order.
 
         Raises:
             StoreUnavailable: try again.
         """
-        query = select(_change).order_by(_change.c.id.desc()).limit(limit)
+        query = select(_change).order_by(_change.c.id.asc() if oldest_first else _change.c.id.desc()).limit(limit)
         if name is not None:
             query = query.where(_change.c.name == name)
         if target is not None:
             query = query.where(_change.c.target == _target_of(target))
-        if before is not None:
-            query = query.where(_change.c.id < before)
+        if after is not None:
+            query = query.where(_change.c.id > after if oldest_first else _change.c.id < after)
         async with self._database.reading() as connection:
             rows = (await connection.execute(query)).all()
         return [

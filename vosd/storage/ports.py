@@ -210,9 +210,9 @@ class CallFilter:
     one side. ``area`` is the area of the customer's rate, or its prefix where the rate has none, as reports name it;
     ``rate_type`` is empty for calls whose rate has no type. ``caller`` and ``callee`` are beginnings of the numbers as
     received, with or without the leading ``+``. ``sip_call_id`` is the Call-ID of the caller's leg or of the latest
-    attempt, whole. ``before`` lists only calls after that position, ``customers`` only calls that one of these accounts
-    pays for, ``answered`` only answered calls, or only unanswered ones, ``loss`` only calls that were
-    sold below cost.
+    attempt, whole. ``after`` lists only calls after that position in the order of the listing, ``customers`` only calls
+    that one of these accounts pays for, ``answered`` only answered calls, or only unanswered ones, ``loss`` only calls
+    that were sold below cost. The newest call comes first, or, ``oldest_first``, the oldest one.
     """
 
     limit: int = LISTED_AT_MOST
@@ -233,9 +233,10 @@ class CallFilter:
     reason: str | None = None
     answered: bool | None = None
     sip_call_id: str | None = None
-    before: CallPosition | None = None
+    after: CallPosition | None = None
     customers: frozenset[str] | None = None
     loss: bool = False
+    oldest_first: bool = False
 
 
 class Payments(Protocol):
@@ -279,7 +280,7 @@ class Queries(Protocol):
     """Queries that need no daemon."""
 
     async def calls(self, wanted: CallFilter) -> Sequence[StoredCall]:
-        """Return the calls that fit, newest first.
+        """Return the calls that fit, in the order of the listing.
 
         Raises:
             StoreUnavailable: try again.
@@ -287,7 +288,7 @@ class Queries(Protocol):
         ...
 
     def stream(self, wanted: CallFilter) -> AsyncGenerator[StoredCall, None]:
-        """Yield the calls that fit, newest first, and keep at most a few hundred of them in memory.
+        """Yield the calls that fit, in the order of the listing, and keep at most a few hundred of them in memory.
 
         Each step has the time limit of a transaction, the whole has none.
 

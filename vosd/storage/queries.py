@@ -17,7 +17,7 @@ from vosd.cdr.record import Attempt, CallRecord, ChargeRow
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database
-from vosd.storage.listing import as_stored, last_of_each, newest, newest_of_recent
+from vosd.storage.listing import as_stored, keys_among_first, last_of_each, listed_keys
 from vosd.storage.ports import CallFilter, CallPosition, StoredCall
 from vosd.storage.types import is_call_id
 
@@ -38,7 +38,7 @@ class SqlQueries:
         self._database = database
 
     async def calls(self, wanted: CallFilter) -> Sequence[StoredCall]:
-        """Return the calls that fit, newest first.
+        """Return the calls that fit, in the order of the listing.
 
         Raises:
             StoreUnavailable: try again.
@@ -47,7 +47,7 @@ class SqlQueries:
             return [call async for call in calls]
 
     async def stream(self, wanted: CallFilter) -> AsyncGenerator[StoredCall, None]:
-        """Yield the calls that fit, newest first, and keep at most a few hundred of them in memory.
+        """Yield the calls that fit, in the order of the listing, and keep at most a few hundred of them in memory.
 
         No transaction is open between two pages, so a slow reader blocks nothing. A call that is booked meanwhile is
         listed if its position has not been passed.
@@ -68,7 +68,7 @@ class SqlQueries:
             if len(keys) < part.limit:
                 return
             left -= len(keys)
-            wanted = replace(wanted, before=CallPosition(keys[-1].started_at, keys[-1].call_id))
+            wanted = replace(wanted, after=CallPosition(keys[-1].started_at, keys[-1].call_id))
 
     async def call(self, call_id: str) -> StoredCall | None:
         """Return one call, or None when it has no CDR.
@@ -174,12 +174,12 @@ def _begins(beginning: str) -> ColumnElement[bool]:
 
 async def _keys(connection: AsyncConnection, wanted: CallFilter) -> Sequence[Row[Any]]:
     """Return the keys of a listing."""
-    recent = newest_of_recent(wanted)
+    recent = keys_among_first(wanted)
     if recent is not None:
         found: Sequence[Row[Any]] = (await connection.execute(recent)).all()
         if len(found) == wanted.limit:
             return found
-    keys: Sequence[Row[Any]] = (await connection.execute(newest(wanted))).all()
+    keys: Sequence[Row[Any]] = (await connection.execute(listed_keys(wanted))).all()
     return keys
 
 

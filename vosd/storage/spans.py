@@ -17,7 +17,7 @@ from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database
 from vosd.storage.dropped import check_unmasked, dropped_before
-from vosd.storage.listing import newest
+from vosd.storage.listing import in_order, listed_keys
 from vosd.storage.ports import CallFilter, CallPosition
 
 CALLS_AT_ONCE: Final = 2_000
@@ -43,7 +43,7 @@ class SqlSpans:
         with_vendor_group: bool = False,
         with_refusals: bool = False,
     ) -> AsyncGenerator[Sequence[PastCall], None]:
-        """Yield the calls that fit, newest first, some thousands at a time.
+        """Yield the calls that fit in the order of the listing, some thousands at a time.
 
         ``with_charges``: with what agents have paid, and which charges were corrected.
 
@@ -72,18 +72,18 @@ class SqlSpans:
             if len(calls) < part.limit:
                 return
             left -= len(calls)
-            wanted = replace(wanted, before=CallPosition(calls[-1].started_at, calls[-1].call_id))
+            wanted = replace(wanted, after=CallPosition(calls[-1].started_at, calls[-1].call_id))
 
 
 async def _rows(connection: AsyncConnection, wanted: CallFilter, columns: Sequence[Any]) -> Sequence[Row[Any]]:
-    """Return the wanted columns of one page of calls, newest first."""
-    keys = newest(wanted)
+    """Return the wanted columns of one page of calls, in their order."""
+    keys = listed_keys(wanted)
     if wanted.account is None and wanted.gateway is None and wanted.sip_call_id is None and wanted.customers is None:
         return (await connection.execute(keys.with_only_columns(*columns))).all()
     # The keys are a union over two columns: the rows are read by them.
     found = keys.subquery()
     query = select(*columns).join(found, _cdr.call_id == found.c.call_id)
-    return (await connection.execute(query.order_by(_cdr.started_at.desc(), _cdr.call_id.desc()))).all()
+    return (await connection.execute(query.order_by(*in_order(wanted, schema.cdr)))).all()
 
 
 async def _with_tried(connection: AsyncConnection, calls: Sequence[PastCall]) -> list[PastCall]:

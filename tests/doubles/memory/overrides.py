@@ -1,6 +1,7 @@
 """Operational overrides in a dictionary; no method awaits, so each is one transaction."""
 
 from collections.abc import Collection, Mapping, Sequence
+from operator import gt, lt
 
 import msgspec
 
@@ -69,15 +70,23 @@ class MemoryOverrides:
         self._expire(now)
 
     async def changes(
-        self, limit: int, name: str | None = None, target: Target | None = None, before: int | None = None
+        self,
+        limit: int,
+        name: str | None = None,
+        target: Target | None = None,
+        after: int | None = None,
+        *,
+        oldest_first: bool = False,
     ) -> Sequence[OverrideRecord]:
-        """Return the latest changes, or those before the number ``before``, newest first."""
+        """Return the latest changes, newest first, or the first ones; ``after`` that number in this order."""
+        is_after = gt if oldest_first else lt
+        numbered = [*enumerate(self._changes, start=1)]
         return [
             each._replace(id=number)
-            for number, each in reversed([*enumerate(self._changes, start=1)])
+            for number, each in (numbered if oldest_first else reversed(numbered))
             if name in {None, each.override.name}
             and target in {None, each.override.target}
-            and (before is None or number < before)
+            and (after is None or is_after(number, after))
         ][:limit]
 
     def _note(self, line: AuditLine | None) -> None:

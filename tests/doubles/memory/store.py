@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from operator import gt, lt
 from typing import Any, Final, NamedTuple
 
 from vosd.base.ids import shortened
@@ -204,18 +205,18 @@ class MemoryStore:
         return self._pay(source), self._pay(target)
 
     async def calls(self, wanted: CallFilter) -> Sequence[StoredCall]:
-        """Return the calls that fit, newest first."""
-        before = wanted.before
+        """Return the calls that fit, in the order of the listing."""
+        is_behind = gt if wanted.oldest_first else lt
         fitting = [
             call
             for call in self._calls.values()
-            if _fits(call.record, wanted) and (before is None or call.position < before)
+            if _fits(call.record, wanted) and (wanted.after is None or is_behind(call.position, wanted.after))
         ]
-        fitting.sort(key=lambda call: call.position, reverse=True)
+        fitting.sort(key=lambda call: call.position, reverse=not wanted.oldest_first)
         return fitting[: wanted.limit]
 
     async def stream(self, wanted: CallFilter) -> AsyncGenerator[StoredCall, None]:
-        """Yield the calls that fit, newest first."""
+        """Yield the calls that fit, in the order of the listing."""
         for call in await self.calls(wanted):
             yield call
 

@@ -11,7 +11,7 @@ from msgspec import structs
 
 from vosd.admin.office.reports import ColumnSheet, ReportSheet
 from vosd.api.http import RequestError
-from vosd.api.listing import CSV, page_wanted, whole_list
+from vosd.api.listing import CSV, closed_cursor, is_read_in_parts, page_wanted, ways_to_sort, whole_list
 from vosd.api.operation import Operation
 from vosd.api.table import OPERATIONS
 from vosd.api.workbook import XLSX
@@ -151,6 +151,45 @@ def test_alarms_keep_their_order_from_page_to_page_and_the_fields_of_their_objec
             found += [each["alarm"] for each in page["items"]]
             cursor = {"cursor": page["next"]} if page["next"] else {}
         assert found == ["c", "a", "b", "d"]
+
+
+def test_a_list_that_grows_with_every_call_or_change_is_sorted_by_the_order_of_its_index_alone() -> None:
+    """Another order would read the whole list: 20 million calls, or as many entries."""
+    growing = {"/accounts/{account}/ledger", "/accounts/{account}/payments", "/audit", "/cdrs", "/ledger"}
+    for path in (*growing, "/invoices", "/overrides/changes"):
+        listing = listed(path).listing
+        assert listing is not None
+        assert len(listing.sorts) == 1, path
+        for sort in (None, *ways_to_sort(listing)):
+            wanted = page_wanted(listing, listed(path).columns(), {} if sort is None else {"sort": sort}, "")
+            assert is_read_in_parts(listing, wanted), (path, sort)
+
+
+def test_every_sort_is_by_a_field_of_the_items_and_amounts_are_among_them() -> None:
+    for operation in OPERATIONS:
+        if operation.listing is not None:
+            listing = operation.listing
+            assert {*listing.sorts} <= {*operation.columns()}, operation.path
+            assert {*listing.amounts} <= {*listing.sorts}, operation.path
+
+
+def test_amounts_that_are_not_known_come_first_and_unlimited_ones_last() -> None:
+    amounts = ["9.00", None, "100.00", "unlimited", "-3.50", None]
+    rows = [{"id": str(number), "available": amount} for number, amount in enumerate(amounts)]
+    listing, columns = listed("/balances").listing, listed("/balances").columns()
+    assert listing is not None
+    for sort, order in (("available", "154023"), ("-available", "320451")):
+        found, cursor = "", {}
+        while not found or cursor:
+            wanted = page_wanted(listing, columns, {"limit": "1", "sort": sort, **cursor}, "")
+            page = json.loads(asyncio.run(whole_list(listing, rows, wanted)).content)
+            found += "".join(each["id"] for each in page["items"])
+            cursor = {"cursor": page["next"]} if page["next"] else {}
+        assert found == order
+    for place in ([True, "x", "1"], [True, ["1"], "1"], [True, "NaN", "1"], [True], "ab", 7):
+        wanted = page_wanted(listing, columns, {"sort": "available", "cursor": closed_cursor("available", place)}, "")
+        with pytest.raises(RequestError, match="of another list"):
+            asyncio.run(whole_list(listing, rows, wanted))
 
 
 def test_every_list_knows_its_fields_and_refuses_others() -> None:

@@ -168,7 +168,7 @@ async def test_an_agent_lists_and_shows_the_records_of_its_subtree_without_the_v
     with pytest.raises(NoRecordError):
         await show_record(office, agent("south"), ShowRecord(call_id=call_id(2)))
     with pytest.raises(NoRecordError):
-        await listed(office, agent("south"), before=call_id(2))
+        await listed(office, agent("south"), after=call_id(2))
 
 
 @pytest.mark.parametrize("sent", ["xyz", "0199", "00000000-0000-7000-8000-00000000000g"])

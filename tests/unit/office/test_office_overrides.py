@@ -286,7 +286,7 @@ async def test_the_history_names_the_persons_and_the_moments(at: Callable[..., O
     assert (made.action, made.by, made.at) == ("set", "ann", "2026-09-21T14:13:20.000Z")
     assert (cleared.action, cleared.by, cleared.at) == ("cleared", "bob", "2026-09-21T14:13:21.000Z")
     assert (cleared.name, cleared.operator, cleared.memo) == ("carrier-a", "ann", "fraud")
-    assert await show_override_changes(office, operator(), ShowOverrideChanges(before=cleared.id)) == [made]
+    assert await show_override_changes(office, operator(), ShowOverrideChanges(after=cleared.id)) == [made]
 
 
 async def test_an_agent_changes_what_is_below_it_by_its_rights(office: Office) -> None:

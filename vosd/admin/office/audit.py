@@ -37,7 +37,7 @@ class AuditSheet(msgspec.Struct, frozen=True):
 
 
 class ListAudit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The newest lines; all given criteria must hold."""
+    """The newest lines, or the oldest ones; all given criteria must hold."""
 
     limit: Annotated[int, msgspec.Meta(ge=1)] = 100
     principal: str | None = None
@@ -50,15 +50,17 @@ class ListAudit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Name of the order."""
     since: int | None = None
     until: int | None = None
-    before: int | None = None
-    """Number of a line: those that are older follow."""
+    after: int | None = None
+    """Number of a line: those that are listed after it follow."""
+    oldest_first: bool = False
+    """Whether the line that was written first comes first."""
     number: int | None = None
     """Number of the one line that is wanted."""
 
 
 @needs(Permission.AUDIT_SEE)
 async def list_audit(office: Office, who: Principal, order: ListAudit) -> list[AuditSheet]:
-    """Return the lines, the newest first.
+    """Return the lines, the newest first unless ``oldest_first``.
 
     Raises:
         OperatorsOnlyError: an agent asks.

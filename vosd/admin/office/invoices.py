@@ -280,7 +280,7 @@ class FindInvoice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ListInvoices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Invoices and credit notes, the newest first; all given criteria must hold."""
+    """Invoices and credit notes, the newest first unless ``oldest_first``; all given criteria must hold."""
 
     account: str | None = None
     """None = all that the principal may see."""
@@ -288,8 +288,10 @@ class ListInvoices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """State, by what is paid now; None = any."""
     period: str | None = None
     """Period, such as 2026-10; None = any."""
-    before: int | None = None
-    """Invoices with a smaller id."""
+    after: int | None = None
+    """Invoices that are listed after the one with this id."""
+    oldest_first: bool = False
+    """Whether the invoice that was made first comes first."""
     limit: int = LISTED_MAX
 
 
@@ -719,17 +721,18 @@ async def list_invoices(office: Office, who: Principal, order: ListInvoices) -> 
         scope.require_ledger(order.account)
     seen = await _seen(office, scope)
     sheets: list[InvoiceSheet] = []
-    before = order.before
+    after = order.after
     while len(sheets) < order.limit:
         page = InvoiceFilter(
-            order.account, seen, period=order.period, before=before, limit=LISTED_MAX, drafts=seen is None
-        )
+            order.account, seen, period=order.period, after=after, oldest_first=order.oldest_first, limit=LISTED_MAX,
+            drafts=seen is None,
+        )  # fmt: skip
         found = await office.stores.invoices.list(page)
         made = await _sheets(office, scope, found)
         sheets += [each for each in made if order.state in {None, each.state}]
         if len(found) < LISTED_MAX:
             break
-        before = found[-1].id
+        after = found[-1].id
     return sheets[: order.limit]
 
 

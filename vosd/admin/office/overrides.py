@@ -319,14 +319,16 @@ async def show_overrides(office: Office, who: Principal, order: ShowOverrides) -
 
 
 class ShowOverrideChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The latest overrides that were set, cleared or have expired."""
+    """The latest overrides that were set, cleared or have expired, or the first ones."""
 
     limit: Annotated[int, msgspec.Meta(ge=1)] = CHANGES_MAX
     """At most so many changes."""
-    before: int | None = None
-    """Changes before that with this number alone; None = from the newest on."""
+    after: int | None = None
+    """Changes that are listed after that with this number alone; None = from the beginning."""
     name: str | None = None
     """Name of the object; None = all."""
+    oldest_first: bool = False
+    """Whether the change that was made first comes first."""
 
 
 class OverrideChange(msgspec.Struct, frozen=True):
@@ -359,7 +361,7 @@ class OverrideChange(msgspec.Struct, frozen=True):
 
 @needs(Permission.ROUTES_SEE)
 async def show_override_changes(office: Office, who: Principal, order: ShowOverrideChanges) -> list[OverrideChange]:
-    """Return the changes, the newest first.
+    """Return the changes, the newest first unless ``oldest_first``.
 
     Raises:
         OperatorsOnlyError: an agent asks.
@@ -374,7 +376,9 @@ async def show_override_changes(office: Office, who: Principal, order: ShowOverr
             **asdict(shown(each.override)),
             before=each.before or None,
         )
-        for each in await office.stores.overrides.changes(order.limit, order.name, before=order.before)
+        for each in await office.stores.overrides.changes(
+            order.limit, order.name, after=order.after, oldest_first=order.oldest_first
+        )
     ]
 
 

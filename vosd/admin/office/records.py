@@ -38,7 +38,7 @@ class NoRecordError(VosError):
 
 
 class ListRecords(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Calls, the newest first; all given criteria must hold, as ``CallFilter`` says."""
+    """Calls, the newest first unless ``oldest_first``; all given criteria must hold, as ``CallFilter`` says."""
 
     limit: Annotated[int, msgspec.Meta(ge=1)] = LISTED_AT_MOST
     since: int | None = None
@@ -73,8 +73,10 @@ class ListRecords(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Call-ID header of either side."""
     loss: bool = False
     """Whether only calls that cost more than they brought are wanted."""
-    before: str | None = None
-    """Calls older than the one whose id begins so."""
+    after: str | None = None
+    """Calls that are listed after the one whose id begins so."""
+    oldest_first: bool = False
+    """Whether the call that began first comes first."""
 
 
 @needs(Permission.CALLS_SEE, by_account=True)
@@ -84,7 +86,7 @@ async def list_records(office: Office, who: Principal, order: ListRecords) -> As
     Raises:
         OrderError: a criterion is not for agents, or there is no such type of rates.
         OutOfScopeError: an agent names an account that it does not see.
-        NoRecordError, AmbiguousCallError: ``before`` names no call, or several.
+        NoRecordError, AmbiguousCallError: ``after`` names no call, or several.
         UnknownNameError: there is no such end reason; or nothing fits, and a name is unknown.
         StoreUnavailable: the calls yielded so far are correct.
     """
@@ -95,11 +97,11 @@ async def list_records(office: Office, who: Principal, order: ListRecords) -> As
     for account in named:
         scope.require_visible(account)
     position = None
-    if order.before is not None:
-        position = (await booked_call(queries, order.before, scope)).position
+    if order.after is not None:
+        position = (await booked_call(queries, order.after, scope)).position
     reason = None if order.reason is None else end_reason(order.reason)
     rate_type = None if order.rate_type is None else _rate_type(order.rate_type)
-    criteria = asdict(order) | {"reason": reason, "rate_type": rate_type, "before": position}
+    criteria = asdict(order) | {"reason": reason, "rate_type": rate_type, "after": position}
     if customers is not None:
         # An account below an agent may have carried calls as a vendor, too: those would say where they went.
         customers = customers.intersection(*({name} for name in named))

@@ -84,7 +84,8 @@ OPERATIONS: Final = (
         run=list_invoices,
         result=InvoiceSheet,
         problems=("out_of_scope", "right_lacking", "unknown_account"),
-        listing=Listing("id", cursor="before", limit="limit"),
+        fixed={"oldest_first": False},
+        listing=Listing("id", sorts=("id",), descends=True, cursor="after", limit="limit", backwards="oldest_first"),
     ),
     Operation(
         method="GET",

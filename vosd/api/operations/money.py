@@ -184,7 +184,12 @@ OPERATIONS: Final = (
         result=AccountBalance,
         problems=("no_such_group", "out_of_scope", "unknown_account"),
         listing=Listing(
-            "id", filters=("currency", "type", "blocked"), sorts=("id", "group"), cursor="after", limit="limit"
+            "id",
+            filters=("currency", "type", "blocked"),
+            sorts=("id", "group", "balance", "reserved", "available", "currency"),
+            amounts=("balance", "reserved", "available"),
+            cursor="after",
+            limit="limit",
         ),
     ),
     Operation(
@@ -272,7 +277,7 @@ OPERATIONS: Final = (
         takes=ListBalances,
         run=list_balances,
         result=BalanceSheet,
-        listing=Listing("account", filters=("currency",), sorts=("account",)),
+        listing=Listing("account", filters=("currency",), sorts=("account", "balance"), amounts=("balance",)),
     ),
     Operation(
         method="GET",
@@ -282,7 +287,7 @@ OPERATIONS: Final = (
         takes=ShowProfit,
         run=show_profit,
         result=ProfitSheet,
-        listing=Listing("currency"),
+        listing=Listing("currency", sorts=("currency", "calls")),
     ),
     Operation(
         method="GET",
@@ -325,7 +330,9 @@ OPERATIONS: Final = (
         takes=ListWaitingPayments,
         run=list_waiting_payments,
         result=WaitingSheet,
-        listing=Listing("id", filters=("account", "type"), sorts=("id", "asked_at")),
+        listing=Listing(
+            "id", filters=("account", "type"), sorts=("id", "asked_at", "account", "amount"), amounts=("amount",)
+        ),
     ),
     Operation(
         method="POST",

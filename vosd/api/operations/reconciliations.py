@@ -114,7 +114,7 @@ OPERATIONS: Final = (
         takes=ListReconciliations,
         run=list_reconciliations,
         result=ReconciliationSheet,
-        listing=Listing("id", filters=("file", "operator"), sorts=("id", "made_at")),
+        listing=Listing("id", filters=("file", "operator"), sorts=("id", "made_at", "account")),
     ),
     Operation(
         method="GET",

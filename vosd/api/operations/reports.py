@@ -52,7 +52,7 @@ OPERATIONS: Final = (
         result=ScheduledReportRow,
         problems=("daemon_unreachable",),
         needs_database=False,
-        listing=Listing("name"),
+        listing=Listing("name", sorts=("name", "due_at")),
     ),
     Operation(
         method="GET",

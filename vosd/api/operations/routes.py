@@ -181,7 +181,11 @@ OPERATIONS: Final = (
         result=GatewayRow,
         problems=("daemon_unreachable",),
         needs_database=False,
-        listing=Listing("gateway,kind", filters=("gateway", "kind", "state"), sorts=("gateway", "state")),
+        listing=Listing(
+            "gateway,kind",
+            filters=("gateway", "kind", "state"),
+            sorts=("gateway", "state", "calls", "cps", "attempts", "answered", "asr", "acd_s", "ner", "pdd_ms"),
+        ),
     ),
     Operation(
         method="GET",

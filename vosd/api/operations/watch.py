@@ -80,7 +80,7 @@ async def read_audit(office: Office, who: Principal, order: ListAudit) -> AsyncI
         if len(lines) < part.limit:
             return
         left -= len(lines)
-        order = replace(order, before=lines[-1].id)
+        order = replace(order, after=lines[-1].id)
 
 
 async def read_changes(office: Office, who: Principal, order: ShowOverrideChanges) -> AsyncIterator[OverrideChange]:
@@ -94,7 +94,7 @@ async def read_changes(office: Office, who: Principal, order: ShowOverrideChange
         if len(changes) < part.limit:
             return
         left -= len(changes)
-        order = replace(order, before=changes[-1].id)
+        order = replace(order, after=changes[-1].id)
 
 
 def _order_of_alarm(row: Mapping[str, Any]) -> tuple[float | str, ...]:
@@ -149,7 +149,11 @@ OPERATIONS: Final = (
         result=AlarmRow,
         problems=("daemon_unreachable",),
         needs_database=False,
-        listing=Listing(order=_order_of_alarm, inside=(AlarmList, "alarms")),
+        listing=Listing(
+            order=_order_of_alarm,
+            sorts=("alarm", "subject", "since", "last", "count", "cleared_at"),
+            inside=(AlarmList, "alarms"),
+        ),
     ),
     Operation(
         method="POST",
@@ -194,7 +198,8 @@ OPERATIONS: Final = (
         is_for_operators=True,
         run=read_changes,
         result=OverrideChange,
-        listing=Listing("id", cursor="before", limit="limit"),
+        fixed={"oldest_first": False},
+        listing=Listing("id", sorts=("id",), descends=True, cursor="after", limit="limit", backwards="oldest_first"),
     ),
     Operation(
         method="POST",
@@ -266,7 +271,7 @@ OPERATIONS: Final = (
         result=BlacklistedCaller,
         problems=("daemon_unreachable",),
         needs_database=False,
-        listing=Listing("caller,mapping_gateway"),
+        listing=Listing("caller,mapping_gateway", sorts=("caller", "mapping_gateway", "since", "until")),
     ),
     Operation(
         method="DELETE",
@@ -310,7 +315,8 @@ OPERATIONS: Final = (
         takes=ListAudit,
         run=read_audit,
         result=AuditSheet,
-        listing=Listing("id", cursor="before", limit="limit"),
+        fixed={"oldest_first": False},
+        listing=Listing("id", sorts=("id",), descends=True, cursor="after", limit="limit", backwards="oldest_first"),
     ),
     Operation(
         method="GET",
