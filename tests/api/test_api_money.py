@@ -84,6 +84,33 @@ def test_a_repeat_with_the_same_key_gets_the_first_answer_and_another_body_is_re
     assert tried.json["code"] == "bad_key", "also where it is not used"
 
 
+def test_a_trial_of_a_payment_books_nothing_and_spends_no_key(api: Api) -> None:
+    before, path = balance(api), f"{PAYMENTS}?dry_run=true"
+    entries = api.ask("GET", f"{PAYMENTS}?limit=1000").content
+    lines = api.ask("GET", "/audit?limit=1000").content
+    key, body = {"Idempotency-Key": "order-19"}, {"amount": "5", "reference": "tried"}
+    tried = api.ask("POST", path, body, headers=key)
+    assert (tried.status, tried.json["dry_run"]) == (201, True)
+    assert (tried.json["before"], tried.json["amount"], Decimal(tried.json["after"])) == (
+        before, "5.00", Decimal(before) + 5,
+    )  # fmt: skip
+    again = api.ask("POST", path, {"amount": "6"}, headers=key)
+    assert (again.status, again.json["repeated"], "idempotent-replayed" in again.headers) == (201, False, False)
+    moved = {"source": "acme", "target": "reseller", "amount": "0.50"}
+    ends = api.ask("POST", "/transfers?dry_run=true", moved, headers=key)
+    assert (ends.status, [each["amount"] for each in ends.json["receipts"]]) == (201, ["-0.50", "0.50"])
+    too_much = api.ask("POST", "/transfers?dry_run=true", {**moved, "amount": "1000000"})
+    assert too_much.json["code"] == "too_little_left"
+    assert api.ask("POST", path, {"amount": "0"}).json["field"] == "amount"
+    assert api.ask("POST", PAYMENTS, {"amount": "5", "dry_run": True}).json["field"] == "dry_run"
+    assert balance(api) == before
+    assert api.ask("GET", f"{PAYMENTS}?limit=1000").content == entries
+    assert api.ask("GET", "/audit?limit=1000").content == lines
+    made = api.ask("POST", PAYMENTS, body, headers=key)
+    assert (made.status, made.json["repeated"], "dry_run" in made.json) == (201, False, False)
+    assert made.json["after"] == tried.json["after"]
+
+
 def test_a_request_that_failed_may_be_repeated_with_its_key(api: Api) -> None:
     assert pay(api, "7", key="order-18", type="unknown").status == 422
     assert pay(api, "7", key="order-18").status == 201

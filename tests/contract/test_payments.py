@@ -123,6 +123,37 @@ async def test_a_transfer_moves_money_in_two_entries_of_one_reference(store):
     assert await store.queries.standing("globex") == Standing(Decimal(3), 1)
 
 
+async def test_a_trial_says_what_a_payment_would_do_and_keeps_nothing(store):
+    await store.payments.add(payment("10"))
+    tried = payment("5", reference="bank-2", extends_days=30, configured_expiry=STARTED)
+    receipt = await store.payments.add(tried, is_trial=True)
+    assert (receipt.before, receipt.after, receipt.repeated) == (Decimal(10), Decimal(15), False)
+    assert receipt.expires_at == STARTED + 30 * 86_400_000
+    assert (await store.payments.add(payment("10"), is_trial=True)).repeated
+    other = await store.payments.add(payment("5", account="new"), is_trial=True)
+    assert (other.before, await store.queries.standing("new")) == (Decimal(0), None)
+    for refused, error in (
+        (payment("6", reference="bank-1"), ReferenceTaken),
+        (payment("-11", kind=EntryKind.REFUND, least_left=Decimal(0)), TooLittleLeft),
+        (payment("1", account="none", must_exist=True), NoSuchAccount),
+    ):
+        with pytest.raises(error):
+            await store.payments.add(refused, is_trial=True)
+    assert await store.queries.standing("acme") == Standing(Decimal(10), 1)
+    assert await store.payments.add(tried) == receipt, "the trial has told the truth"
+
+
+async def test_a_trial_of_a_transfer_keeps_nothing(store):
+    await store.payments.add(payment("10", currency="USD"))
+    receipts = await store.payments.transfer(transfer("3"), is_trial=True)
+    assert [(each.before, each.after) for each in receipts] == [(Decimal(10), Decimal(7)), (Decimal(0), Decimal(3))]
+    with pytest.raises(TooLittleLeft):
+        await store.payments.transfer(transfer("11", least_left=Decimal(0)), is_trial=True)
+    assert [await store.queries.standing(each) for each in ("acme", "globex")] == [Standing(Decimal(10), 1), None]
+    assert await store.payments.transfer(transfer("3")) == receipts
+    assert all(each.repeated for each in await store.payments.transfer(transfer("3"), is_trial=True))
+
+
 async def test_the_same_transfer_twice_moves_money_once(store):
     first = await store.payments.transfer(transfer("3"))
     await store.payments.add(payment("100"))

@@ -58,7 +58,7 @@ class Listing(NamedTuple):
     """Fields by which the list is sorted, in either direction; of a list that the database reads in parts those of its
     order alone, where it may be long."""
     amounts: Sequence[str] = ()
-    """Those of them that are amounts as text."""
+    """Sorts that are amounts as text: they are compared as numbers."""
     cursor: str | None = None
     """Field of the order that takes the key of the last item."""
     limit: str | None = None

@@ -22,7 +22,10 @@ REFUND_TYPE: Final = "refund"
 
 
 def _booking_options(command: Any) -> Any:
-    """Add ``--reference``, ``--memo``, ``--operator``, ``--as``, ``--force``, ``--yes`` and ``--json`` to a verb."""
+    """Add ``--reference``, ``--memo``, ``--force``, ``--dry-run`` and those of all bookings to a verb."""
+    command = click.option("--dry-run", "is_trial", is_flag=True, help="Show what would be booked, book nothing.")(
+        command
+    )
     command = yes_option(json_option(operator_option(as_option(command))))
     help_text = "Take what running calls hold, too; without it no more than is available."
     command = click.option("--force", is_flag=True, help=help_text)(command)
@@ -54,16 +57,15 @@ payment.add_command(import_file)
 @pass_invocation
 def add(
     invocation: Invocation,
+    /,
     account_id: str,
     amount: Decimal | None,
     kind: str,
-    reference: str | None,
-    memo: str | None,
     operator: str,
     acting: str | None,
-    force: bool,
     yes: bool,
     as_json: bool,
+    **terms: Any,
 ) -> None:
     """Book money on an account and print its balance before and after.
 
@@ -73,19 +75,18 @@ def add(
     from vosd.admin.office.payments import BookPayment, PaymentType, book_payment
 
     who = principal(operator, acting)
-    order = BookPayment(
-        account=account_id, amount=amount, type=PaymentType(kind), reference=reference, memo=memo, force=force
-    )
-    if amount is not None:
+    order = BookPayment(account=account_id, amount=amount, type=PaymentType(kind), **terms)
+    if amount is not None and not order.is_trial:
         if amount < 0 and order.type is PaymentType.PAYMENT:
             output.remark("a payment below zero takes money: say why by --type adjustment or refund (without a sign)")
         _ask_above(invocation, amount, f"a {kind} of {format_amount(amount)} on {account_id}", yes=yes)
-    show_booked(in_office(invocation, lambda office: book_payment(office, who, order)), as_json=as_json)
+    done = in_office(invocation, lambda office: book_payment(office, who, order))
+    show_booked(done, as_json=as_json, is_trial=order.is_trial)
 
 
-def show_booked(done: "Receipts | WaitingSheet", *, as_json: bool) -> None:
-    """Print a payment that was booked; end with exit code 1 where it waits for a second person."""
-    receipt = _booked(done, as_json=as_json)[-1]
+def show_booked(done: "Receipts | WaitingSheet", *, as_json: bool, is_trial: bool = False) -> None:
+    """Print a payment that was booked, or would be; end with exit code 1 where it waits for a second person."""
+    receipt = _booked(done, as_json=as_json, is_trial=is_trial)[-1]
     _remark(receipt)
     if as_json:
         output.document(receipt)
@@ -124,16 +125,15 @@ def undo(invocation: Invocation, number: int, memo: str | None, operator: str, a
 @pass_invocation
 def transfer(
     invocation: Invocation,
+    /,
     source: str,
     target: str,
     amount: Decimal,
-    reference: str | None,
-    memo: str | None,
     operator: str,
     acting: str | None,
-    force: bool,
     yes: bool,
     as_json: bool,
+    **terms: Any,
 ) -> None:
     """Move money between two accounts of one currency: both entries or none.
 
@@ -142,16 +142,11 @@ def transfer(
     from vosd.admin.office.payments import MoveMoney, move_money
 
     who = principal(operator, acting)
-    order = MoveMoney(source=source, target=target, amount=amount, reference=reference, memo=memo, force=force)
-    _ask_above(invocation, amount, f"a transfer of {format_amount(amount)} from {source} to {target}", yes=yes)
-    receipts = _booked(in_office(invocation, lambda office: move_money(office, who, order)), as_json=as_json)
-    _remark(receipts[0])
-    if as_json:
-        output.document(receipts)
-        return
-    _say_repeated(receipts[0])
-    rows = [[each.account, each.before, each.amount, each.after] for each in receipts]
-    output.table(("account", "balance before", "amount", "balance after"), rows, empty="")
+    order = MoveMoney(source=source, target=target, amount=amount, **terms)
+    if not order.is_trial:
+        _ask_above(invocation, amount, f"a transfer of {format_amount(amount)} from {source} to {target}", yes=yes)
+    done = in_office(invocation, lambda office: move_money(office, who, order))
+    _show_receipts(_booked(done, as_json=as_json, is_trial=order.is_trial), as_json=as_json)
 
 
 def _ask_above(invocation: Invocation, amount: Decimal, what: str, *, yes: bool) -> None:
@@ -159,6 +154,16 @@ def _ask_above(invocation: Invocation, amount: Decimal, what: str, *, yes: bool)
     limit = invocation.excerpt.ask_above
     if limit is not None and abs(amount) > limit:
         ask(f"This books {what}, more than billing.ask_above of {limit:f}. Book it?", yes=yes)
+
+
+def _show_receipts(receipts: "Receipts", *, as_json: bool) -> None:
+    _remark(receipts[0])
+    if as_json:
+        output.document(receipts)
+        return
+    _say_repeated(receipts[0])
+    rows = [[each.account, each.before, each.amount, each.after] for each in receipts]
+    output.table(("account", "balance before", "amount", "balance after"), rows, empty="")
 
 
 def _remark(receipt: "PaymentReceipt") -> None:
@@ -171,12 +176,16 @@ def _say_repeated(receipt: "PaymentReceipt") -> None:
         output.line(f"reference {receipt.reference} was booked before; nothing was booked now")
 
 
-def _booked(done: "Receipts | WaitingSheet", *, as_json: bool) -> "Receipts":
-    """Return what was booked; end with exit code 1 where the order waits for a second person."""
+def _booked(done: "Receipts | WaitingSheet", *, as_json: bool, is_trial: bool) -> "Receipts":
+    """Return what was booked, or would be; end with exit code 1 where the order waits for a second person."""
     if isinstance(done, tuple):
+        if is_trial and not as_json:
+            output.line("nothing was booked (--dry-run)")
         return done
     if as_json:
         output.document(done)
+    if is_trial:
+        raise OperationError("nothing was booked (--dry-run): it would wait for a second person")
     message = f"not booked yet: it waits for a second person, who says vosd payment confirm {done.id}"
     raise OperationError(message)
 
@@ -215,13 +224,7 @@ def confirm(invocation: Invocation, number: int, operator: str, as_json: bool) -
 
     who = principal(operator)
     receipts = in_office(invocation, lambda office: confirm_payment(office, who, ConfirmPayment(number)))
-    _remark(receipts[0])
-    if as_json:
-        output.document(receipts)
-        return
-    _say_repeated(receipts[0])
-    rows = [[each.account, each.before, each.amount, each.after] for each in receipts]
-    output.table(("account", "balance before", "amount", "balance after"), rows, empty="")
+    _show_receipts(receipts, as_json=as_json)
 
 
 @payment.command("refuse")

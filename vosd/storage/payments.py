@@ -42,10 +42,10 @@ class SqlPayments:
         self._database = database
         self._writer = writer_for(database)
 
-    async def add(self, payment: Payment) -> Receipt:
+    async def add(self, payment: Payment, *, is_trial: bool = False) -> Receipt:
         """Book a payment, once, and extend the validity of the account in the same transaction.
 
-        An account without a row gets one, so the caller checks the name.
+        An account without a row gets one, so the caller checks the name. ``is_trial``: all of it is rolled back.
 
         Raises:
             ReferenceTaken: the reference was used for another amount.
@@ -57,7 +57,10 @@ class SqlPayments:
         """
         async with self._database.writing() as connection:
             mark = await self._writer.take_numbers(connection, 1)
-            return await book(connection, payment, mark)
+            receipt = await book(connection, payment, mark)
+            if is_trial:
+                await connection.rollback()
+            return receipt
 
     async def earlier(self, payment: Payment) -> Receipt | None:
         """Return the receipt of the booking that has the payment's reference; None = it was not booked.
@@ -69,8 +72,10 @@ class SqlPayments:
         async with self._database.reading() as connection:
             return await _earlier(connection, payment)
 
-    async def transfer(self, transfer: MoneyTransfer) -> tuple[Receipt, Receipt]:
+    async def transfer(self, transfer: MoneyTransfer, *, is_trial: bool = False) -> tuple[Receipt, Receipt]:
         """Move money once, in one transaction; return the receipts of source and target.
+
+        ``is_trial``: all of it is rolled back.
 
         Raises:
             ReferenceTaken: the reference was used for another transfer.
@@ -80,25 +85,12 @@ class SqlPayments:
             ContentRefused: the amount has too many digits, or an account or the reference is too long.
             StoreUnavailable: as far as is known nothing was booked; try again with the same reference.
         """
-        source, target = transfer.payments
         async with self._database.writing() as connection:
             mark = await self._writer.take_numbers(connection, 1)
-            for each in (source, target):
-                await _check_exists(connection, each)
-            locked = await lock_accounts(connection, sorted([_name(source), _name(target)]), mark)
-            currencies = [await settle_one(connection, _name(each), each.currency) for each in (source, target)]
-            for each, currency in zip((source, target), currencies, strict=True):
-                check_currency(each, currency)
-            check_same_currency(transfer, *currencies)
-            earlier = both_or_none(transfer, [await _earlier(connection, each) for each in (source, target)])
-            if transfer.settles is not None:
-                await settle(connection, transfer.settles, is_booked=earlier is not None)
-            if earlier is not None:
-                return earlier
-            await note(connection, transfer.audit)
-            taken = await _append(connection, source, locked[_name(source)].standing, currencies[0], mark)
-            given = await _append(connection, target, locked[_name(target)].standing, currencies[1], mark)
-            return taken, given
+            receipts = await _move(connection, transfer, mark)
+            if is_trial:
+                await connection.rollback()
+            return receipts
 
 
 async def book_openings(
@@ -139,6 +131,27 @@ async def book(connection: AsyncConnection, payment: Payment, mark: int) -> Rece
     if payment.kind is not EntryKind.PAYMENT:
         return receipt
     return receipt._replace(expires_at=await extend(connection, _name(payment), payment))
+
+
+async def _move(connection: AsyncConnection, transfer: MoneyTransfer, mark: int) -> tuple[Receipt, Receipt]:
+    """Move money once in the open transaction, the commit numbered ``mark``; raises as ``SqlPayments.transfer``."""
+    source, target = transfer.payments
+    for each in (source, target):
+        await _check_exists(connection, each)
+    locked = await lock_accounts(connection, sorted([_name(source), _name(target)]), mark)
+    currencies = [await settle_one(connection, _name(each), each.currency) for each in (source, target)]
+    for each, currency in zip((source, target), currencies, strict=True):
+        check_currency(each, currency)
+    check_same_currency(transfer, *currencies)
+    earlier = both_or_none(transfer, [await _earlier(connection, each) for each in (source, target)])
+    if transfer.settles is not None:
+        await settle(connection, transfer.settles, is_booked=earlier is not None)
+    if earlier is not None:
+        return earlier
+    await note(connection, transfer.audit)
+    taken = await _append(connection, source, locked[_name(source)].standing, currencies[0], mark)
+    given = await _append(connection, target, locked[_name(target)].standing, currencies[1], mark)
+    return taken, given
 
 
 def _name(payment: Payment) -> str:

@@ -242,8 +242,10 @@ class CallFilter:
 class Payments(Protocol):
     """Booking of money that does not come from calls."""
 
-    async def add(self, payment: Payment) -> Receipt:
+    async def add(self, payment: Payment, *, is_trial: bool = False) -> Receipt:
         """Book a payment, once; an account without a row gets one, so the caller checks the name.
+
+        ``is_trial``: nothing is kept of it.
 
         Raises:
             ReferenceTaken: the reference was used for another amount.
@@ -263,8 +265,10 @@ class Payments(Protocol):
         """
         ...
 
-    async def transfer(self, transfer: MoneyTransfer) -> tuple[Receipt, Receipt]:
+    async def transfer(self, transfer: MoneyTransfer, *, is_trial: bool = False) -> tuple[Receipt, Receipt]:
         """Move money once, in one transaction; return the receipts of source and target.
+
+        ``is_trial``: nothing is kept of it.
 
         Raises:
             ReferenceTaken: the reference was used for another transfer.

@@ -30,17 +30,22 @@ class SqlWaitingPayments:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def ask(self, wanted: WaitingPayment, audit: AuditLine | None = None) -> tuple[WaitingPayment, bool]:
+    async def ask(
+        self, wanted: WaitingPayment, audit: AuditLine | None = None, *, is_trial: bool = False
+    ) -> tuple[WaitingPayment, bool]:
         """Write a payment down, or return the one that has its account, kind and reference; ``id`` is not used.
 
-        The second value is whether it was there before.
+        The second value is whether it was there before. ``is_trial``: nothing is kept, and a new one has ``id`` 0.
 
         Raises:
             ReferenceTaken: that one is another payment.
             StoreUnavailable: try again.
         """
         async with self._database.writing() as connection:
-            return await ask(connection, wanted, audit)
+            asked, is_repeated = await ask(connection, wanted, audit)
+            if is_trial:
+                await connection.rollback()
+        return (asked._replace(id=0) if is_trial and not is_repeated else asked), is_repeated
 
     async def waiting(self) -> Sequence[WaitingPayment]:
         """Return those that wait, the oldest first.

@@ -1,6 +1,7 @@
 """Calls, ledger and balances in dictionaries; no method awaits, so each is one transaction."""
 
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from decimal import Decimal
 from operator import gt, lt
@@ -150,8 +151,8 @@ class MemoryStore:
         expiries = {name: row.expires_at for name, row in changed.items() if row.expires_at is not None}
         return ChangedStandings({name: row.standing for name, row in changed.items()}, mark, expiries)
 
-    async def add(self, payment: Payment) -> Receipt:
-        """Book a payment, once.
+    async def add(self, payment: Payment, *, is_trial: bool = False) -> Receipt:
+        """Book a payment, once; ``is_trial``: in a copy.
 
         Raises:
             ReferenceTaken: the reference was used for another amount.
@@ -159,6 +160,8 @@ class MemoryStore:
             OtherCurrency: the account has entries in another currency.
             TooLittleLeft: less than ``least_left`` would be left.
         """
+        if is_trial:
+            return await deepcopy(self).add(payment)
         earlier = self._earlier(payment)
         if earlier is not None:
             return earlier
@@ -183,8 +186,8 @@ class MemoryStore:
         row.expires_at, row.extension = after, (UndoneEntry(payment.reference, payment.made_at), before)
         return receipt._replace(expires_at=after)
 
-    async def transfer(self, transfer: MoneyTransfer) -> tuple[Receipt, Receipt]:
-        """Move money once; return the receipts of source and target.
+    async def transfer(self, transfer: MoneyTransfer, *, is_trial: bool = False) -> tuple[Receipt, Receipt]:
+        """Move money once; return the receipts of source and target; ``is_trial``: in a copy.
 
         Raises:
             ReferenceTaken: the reference was used for another transfer.
@@ -192,6 +195,8 @@ class MemoryStore:
             OtherCurrency: the accounts have different currencies.
             TooLittleLeft: less than ``least_left`` would be left on the source.
         """
+        if is_trial:
+            return await deepcopy(self).transfer(transfer)
         source, target = transfer.payments
         for each in (source, target):
             self._check_exists(each)

@@ -53,6 +53,19 @@ def test_bad_input_is_refused_with_the_field_and_asks_nothing(
     assert loop.run_until_complete(judge()) == []
 
 
+@pytest.mark.parametrize(
+    "operation",
+    [each for each in OPERATIONS if each.method != "GET" and "dry_run" not in {field.name for field in each.fields()}],
+    ids=lambda each: f"{each.method} {each.path}",
+)
+def test_a_change_that_has_no_trial_refuses_one_and_changes_nothing(
+    loop: asyncio.AbstractEventLoop, operation: Operation
+) -> None:
+    """One that left the parameter out would make the change."""
+    flaw = Flaw(more(path_of(operation), dry_run="true"), content_of(operation), "dry_run")
+    assert loop.run_until_complete(judged(operation, flaw)) is None
+
+
 async def judged(operation: Operation, flaw: Flaw) -> str | None:
     """Send a request, and return what is wrong with the answer; that it is documented is looked at there."""
     headers = {"authorization": "Bearer x", "content-type": flaw.content_type}

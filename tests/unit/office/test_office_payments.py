@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 from doubles.data import builders
+from doubles.fake_switch import FakeSwitch
 from doubles.migrated import migrated
 from doubles.office import agent, office_on, operator
 
@@ -40,12 +41,14 @@ from vosd.billing.authority import OutOfScopeError
 from vosd.billing.rights import Right
 from vosd.billing.validity import DAY_MS
 from vosd.cdr.columns import iso_utc
+from vosd.control.money import Commitments, ListCommitments
 from vosd.storage.audit import SqlAudit
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import Database
 from vosd.storage.ledger import EntryFilter, SqlLedger
 from vosd.storage.ledger_values import LedgerEntry
-from vosd.storage.ports import TooLittleLeft
+from vosd.storage.payments import SqlPayments
+from vosd.storage.ports import EntryKind, Payment, TooLittleLeft
 from vosd.storage.validity import SqlValidity
 
 NOW = 1_790_000_000_000
@@ -155,6 +158,45 @@ async def test_what_is_refused_is_not_in_the_audit(office: Office, database: Dat
     with pytest.raises(TooLittleLeft):
         await book_payment(office, operator(), pays("10", type=PaymentType.REFUND))
     assert await audit(database) == []
+
+
+async def test_a_trial_says_what_would_be_booked_and_leaves_nothing(office: Office, database: Database) -> None:
+    await book_payment(office, operator(), pays("20", account="south"))
+    before = await audit(database)
+    (receipt,) = await book_payment(office, operator(), pays("5", account="south", reference="t", is_trial=True))
+    assert (receipt.before, receipt.amount, receipt.after, receipt.repeated) == ("20.00", "5.00", "25.00", False)
+    ends = await book_payment(office, agent("south"), pays("3", account="shop", is_trial=True))
+    moved = await move_money(office, operator(), moves("3", is_trial=True))
+    for source, target in (ends, moved):
+        assert (source.account, source.after, target.account, target.after) == ("south", "17.00", "shop", "3.00")
+    waits = await book_payment(office, operator("ann"), pays("101", reference="big", is_trial=True))
+    assert isinstance(waits, WaitingSheet)
+    assert (waits.id, waits.amount, waits.repeated) == (0, "101.00", False)
+    assert await list_waiting_payments(office, operator(), ListWaitingPayments()) == []
+    with pytest.raises(TooLittleLeft):
+        await book_payment(office, operator(), pays("21", account="south", type=PaymentType.REFUND, is_trial=True))
+    with pytest.raises(OutOfScopeError):
+        await book_payment(office, agent("south"), pays("3", account="acme", is_trial=True))
+    assert await audit(database) == before
+    (receipt,) = await book_payment(office, operator(), pays("5", account="south", reference="t"))
+    assert (receipt.before, receipt.after, receipt.repeated) == ("20.00", "25.00", False)
+
+
+async def test_a_trial_of_a_refund_counts_what_calls_hold_and_withholds_nothing(
+    database: Database, tmp_path: Path
+) -> None:
+    switch = FakeSwitch(tmp_path / "vosd.sock").answers(ListCommitments, {"south": Commitments("6.00", "-1.00")})
+    async with switch:
+        office = office_on(database, *ACCOUNTS, now=NOW, socket=tmp_path / "vosd.sock")
+        await SqlPayments(database).add(
+            Payment(account="south", kind=EntryKind.PAYMENT, reference="r", made_at=NOW, amount=Decimal(20))
+        )
+        refunds = {"account": "south", "type": PaymentType.REFUND, "is_trial": True}
+        (receipt,) = await book_payment(office, operator(), pays("13", **refunds))
+        assert (receipt.before, receipt.after, receipt.untold) == ("20.00", "7.00", "")
+        with pytest.raises(TooLittleLeft):
+            await book_payment(office, operator(), pays("13.01", **refunds))
+    assert {*map(type, switch.asked)} == {ListCommitments}
 
 
 async def test_an_agent_pays_for_accounts_below_it_from_its_own(office: Office, database: Database) -> None:

@@ -15,13 +15,20 @@ from vosd.catalogue.overrides import Overrides
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.ports import StoreUnavailable
 from vosd.control.client import REFRESH_S, DaemonRefusedError, DaemonUnreachableError, RunningSwitch
-from vosd.control.money import BeginWithdrawal, EndWithdrawal, RefreshBalances, Withdrawal
+from vosd.control.money import (
+    BeginWithdrawal,
+    Commitments,
+    EndWithdrawal,
+    ListCommitments,
+    RefreshBalances,
+    Withdrawal,
+)
 from vosd.control.order import Order, OrderDone
 from vosd.storage.ports import MoneyTransfer, NoSuchAccount, Payment, Payments, Receipt
 
 
 class PaymentReceipt(msgspec.Struct, frozen=True):
-    """Result of a booking; money as text."""
+    """Result of a booking, or of its trial; money as text."""
 
     account: str
     type: str
@@ -78,6 +85,21 @@ async def add_payment(
     return _shown(payment, receipt, await _have_balances_read(switch, withdrawal))
 
 
+async def try_payment(
+    accounts: Mapping[str, Account], payments: Payments, switch: RunningSwitch, payment: Payment
+) -> PaymentReceipt:
+    """Return what ``add_payment`` would; nothing is booked, nor withheld from calls. Raises as it does."""
+    account = accounts.get(payment.account)
+    payment = replace(payment, must_exist=True) if account is None else for_account(account, payment)
+    least = await _least_beside_calls(switch, payment.account, payment.least_left)
+    try:
+        receipt = await payments.add(replace(payment, least_left=least), is_trial=True)
+    except NoSuchAccount:
+        configured(accounts, payment.account)
+        raise
+    return _shown(payment, receipt, "")
+
+
 async def make_transfer(
     accounts: Mapping[str, Account], payments: Payments, switch: RunningSwitch, transfer: MoneyTransfer
 ) -> tuple[PaymentReceipt, PaymentReceipt]:
@@ -106,11 +128,35 @@ async def make_transfer(
             for name in ends:
                 configured(accounts, name)
         raise
-    untold = await _have_balances_read(switch, withdrawal)
-    source, target = (
-        _shown(payment, receipt, untold) for payment, receipt in zip(transfer.payments, receipts, strict=True)
-    )
-    return source, target
+    return _both_shown(transfer, receipts, await _have_balances_read(switch, withdrawal))
+
+
+async def try_transfer(
+    accounts: Mapping[str, Account], payments: Payments, switch: RunningSwitch, transfer: MoneyTransfer
+) -> tuple[PaymentReceipt, PaymentReceipt]:
+    """Return what ``make_transfer`` would; nothing is moved, nor withheld from calls. Raises as it does."""
+    ends = (transfer.source, transfer.target)
+    currencies = {name: accounts[name].currency for name in ends if name in accounts}
+    least = await _least_beside_calls(switch, transfer.source, transfer.least_left)
+    try:
+        receipts = await payments.transfer(replace(transfer, currencies=currencies, least_left=least), is_trial=True)
+    except NoSuchAccount:
+        for name in ends:
+            configured(accounts, name)
+        raise
+    return _both_shown(transfer, receipts, "")
+
+
+async def _least_beside_calls(switch: RunningSwitch, account: str, least: Decimal | None) -> Decimal | None:
+    """Return what must be left on an account, with what running calls hold and ended ones owe; None = any balance.
+
+    Raises:
+        DaemonUnreachableError: a switch runs and does not answer.
+    """
+    if least is None:
+        return None
+    committed = (await switch.ask_if_running(ListCommitments()) or {}).get(account, Commitments())
+    return least + Decimal(committed.reserved) - Decimal(committed.unbooked)
 
 
 def least_left(accounts: Mapping[str, Account], overrides: Overrides, account_id: str) -> Decimal | None:
@@ -146,6 +192,15 @@ def _shown(payment: Payment, receipt: Receipt, untold: str) -> PaymentReceipt:
         untold=untold,
         expires_at=msgspec.UNSET if receipt.expires_at is None else iso_utc(receipt.expires_at),
     )
+
+
+def _both_shown(
+    transfer: MoneyTransfer, receipts: tuple[Receipt, Receipt], untold: str
+) -> tuple[PaymentReceipt, PaymentReceipt]:
+    source, target = (
+        _shown(payment, receipt, untold) for payment, receipt in zip(transfer.payments, receipts, strict=True)
+    )
+    return source, target
 
 
 async def refresh_balances(switch: RunningSwitch) -> str:

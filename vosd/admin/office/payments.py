@@ -14,7 +14,14 @@ from uuid import uuid4
 import msgspec
 
 from vosd.admin.ledger import known_standing
-from vosd.admin.office.bookings import PaymentReceipt, add_payment, least_left, make_transfer
+from vosd.admin.office.bookings import (
+    PaymentReceipt,
+    add_payment,
+    least_left,
+    make_transfer,
+    try_payment,
+    try_transfer,
+)
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
@@ -68,12 +75,15 @@ class ManualBooking(msgspec.Struct, frozen=True, kw_only=True):
     """The account that gets a transfer."""
     forced: bool = False
     """Take what running calls hold, too."""
+    is_trial: bool = False
+    """Book nothing, and have nothing wait."""
 
 
 class WaitingSheet(msgspec.Struct, frozen=True):
     """A payment that waits for a second person; money and times as text."""
 
     id: int
+    """Number of the payment; 0 in a trial."""
     account: str
     target: str | None
     """Account that gets the money of a transfer; None = it is no transfer."""
@@ -117,6 +127,8 @@ class BookPayment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     memo: str | None = None
     force: bool = False
     """For a refund: take what running calls hold, too."""
+    is_trial: bool = False
+    """Say what would be booked, and book nothing."""
 
     def __post_init__(self) -> None:
         """Raise OrderError where the order makes no sense, whatever the state of the switch."""
@@ -159,6 +171,7 @@ async def book_payment(office: Office, who: Principal, order: BookPayment) -> Re
         memo=order.memo,
         target="" if is_own else order.account,
         forced=order.force,
+        is_trial=order.is_trial,
     )
     return await book_by_hand(office, who, wanted, office.audit_line(who, order, order.account))
 
@@ -197,6 +210,8 @@ class MoveMoney(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     memo: str | None = None
     force: bool = False
     """Take what running calls hold, too."""
+    is_trial: bool = False
+    """Say what would be moved, and move nothing."""
 
     def __post_init__(self) -> None:
         """Raise OrderError where the order makes no sense, whatever the state of the switch."""
@@ -235,6 +250,7 @@ async def move_money(office: Office, who: Principal, order: MoveMoney) -> Receip
         memo=order.memo,
         target=order.target,
         forced=order.force,
+        is_trial=order.is_trial,
     )
     return await book_by_hand(office, who, wanted, office.audit_line(who, order, order.source))
 
@@ -360,7 +376,7 @@ async def refuse_payment(office: Office, who: Principal, order: RefusePayment) -
 async def book_by_hand(
     office: Office, who: Principal, wanted: ManualBooking, audit: AuditLine
 ) -> Receipts | WaitingSheet:
-    """Book money, or have it wait where it is above the limit.
+    """Book money, or have it wait where it is above the limit; of a trial nothing is kept.
 
     A repeat of a booking books nothing, and one of a payment that waits returns it again.
 
@@ -381,7 +397,7 @@ async def book_by_hand(
         0, wanted.account, wanted.target, wanted.kind, wanted.reference, amount, wanted.forced, wanted.memo,
         who.recorded, who.login, now,
     )  # fmt: skip
-    asked, is_repeated = await stores.waiting_payments.ask(waiting, audit)
+    asked, is_repeated = await stores.waiting_payments.ask(waiting, audit, is_trial=wanted.is_trial)
     if asked.state != WAITING:
         decided_by = office.scope_of(who).shown_operator(asked.decided_by or "")
         raise WasRefusedError(
@@ -417,9 +433,11 @@ async def _book(
         least = least_left(accounts, overrides, wanted.account)
     if wanted.target:
         transfer = replace(_transfer(wanted, operator, now, least, settles), audit=audit)
-        return await make_transfer(accounts, stores.payments, office.switch, transfer)
+        move = try_transfer if wanted.is_trial else make_transfer
+        return await move(accounts, stores.payments, office.switch, transfer)
     payment = replace(_payment(wanted, operator, now, least, settles), audit=audit, undoes=undone)
-    return (await add_payment(accounts, stores.payments, office.switch, payment),)
+    book = try_payment if wanted.is_trial else add_payment
+    return (await book(accounts, stores.payments, office.switch, payment),)
 
 
 async def _undone(office: Office, wanted: ManualBooking) -> UndoneEntry | None:

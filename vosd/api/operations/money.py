@@ -52,6 +52,8 @@ class Booked(msgspec.Struct, frozen=True, kw_only=True):
     """Entries that were booked, now or by a request before with the same reference; a transfer has two."""
     waiting: WaitingSheet | None = None
     """The payment, where it waits for a second person; nothing is booked then."""
+    dry_run: bool | msgspec.UnsetType = msgspec.UNSET
+    """True in a trial: what would be booked or wait, absent else."""
 
 
 class BookedPayment(Booked, frozen=True, kw_only=True):
@@ -104,15 +106,13 @@ async def show_account_balance(office: Office, who: Principal, order: ShowAccoun
 
 async def book(office: Office, who: Principal, order: BookPayment) -> BookedPayment:
     """Book a payment."""
-    done = booked(await book_payment(office, who, order))
-    return BookedPayment(
-        receipts=done.receipts, waiting=done.waiting, **(asdict(done.receipts[-1]) if done.receipts else {})
-    )
+    done = booked(await book_payment(office, who, order), is_trial=order.is_trial)
+    return BookedPayment(**asdict(done) | (asdict(done.receipts[-1]) if done.receipts else {}))
 
 
 async def move(office: Office, who: Principal, order: MoveMoney) -> Booked:
     """Move money between two accounts."""
-    return booked(await move_money(office, who, order))
+    return booked(await move_money(office, who, order), is_trial=order.is_trial)
 
 
 async def confirm(office: Office, who: Principal, order: ConfirmPayment) -> Booked:
@@ -125,9 +125,10 @@ async def undo(office: Office, who: Principal, order: UndoPayment) -> Booked:
     return booked(await undo_payment(office, who, order))
 
 
-def booked(done: tuple[PaymentReceipt, ...] | WaitingSheet) -> Booked:
-    """Return the outcome of a booking as the API has it."""
-    return Booked(receipts=done) if isinstance(done, tuple) else Booked(waiting=done)
+def booked(done: tuple[PaymentReceipt, ...] | WaitingSheet, *, is_trial: bool = False) -> Booked:
+    """Return the outcome of a booking, or of its trial, as the API has it."""
+    dry_run = is_trial or msgspec.UNSET
+    return Booked(receipts=done, dry_run=dry_run) if isinstance(done, tuple) else Booked(waiting=done, dry_run=dry_run)
 
 
 async def show_statement(office: Office, who: Principal, order: ShowStatement) -> StatementSheet:
