@@ -72,6 +72,13 @@ def request_of(live_call: LiveCall) -> dict[str, Any]:
     return {name: each for name, each in needed.items() if name not in OCCUPIED and not (answered and name == "left")}
 
 
+def shared_choices(live_call: LiveCall) -> list[int]:
+    """Return for each next hop of a call the first one that has the same choice: ``Hunt`` compares them by identity."""
+    search = live_call.call.search
+    choices = [] if search is None else [id(choice) for choice, _ in search.hunt.next_hops]
+    return [choices.index(each) for each in choices]
+
+
 def setup_of(live_call: LiveCall) -> Any:
     """Return what the set-up of a call waits for, and what it knows of the call."""
     waiting, request = live_call.open_setup, live_call.call_request
@@ -125,6 +132,7 @@ def replace_node(scene: Scene, codec: ModuleType = msgspec.msgpack) -> None:
     tokens.is_made = True
     for there, here in zip(before.switch.calls(), after.switch.calls(), strict=True):
         assert list(forgotten(there.call, here.call)) == []
+        assert shared_choices(there) == shared_choices(here)
         assert setup_of(there) == setup_of(here)
         assert request_of(there) == request_of(here)
     exchange.take_node(after)

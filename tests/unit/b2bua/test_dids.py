@@ -23,6 +23,7 @@ from doubles.virtual.vendor import RINGS, SILENT, answers, refuses
 from vosd.catalogue.overrides import Setting, Target
 from vosd.routing.calendar import Calendar, CalendarEntry
 from vosd.routing.plan import RouteRow, RoutingPlan
+from vosd.routing.pools import NumberPool
 from vosd.trunks.dialect import CalleeDialect, CallerDialect, Redirects
 from vosd.trunks.dids import Did, DidTable, OverlapError
 from vosd.trunks.gateways import Address
@@ -132,6 +133,26 @@ def test_the_offline_gateway_takes_the_calls_by_a_number_where_no_phone_can_be_r
     assert len(scene.vendors[1].calls) == (final == 200)
     if phones == OF_ONE:
         assert called(scene, "447001").final == final
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_all_addresses_of_an_offline_gateway_that_was_found_ahead_show_one_number_of_its_pool(is_restarted):
+    addresses = tuple(Address(*each) for each in VENDORS[1:3])
+    pooled = msgspec.structs.replace(VOICEMAIL, addresses=addresses, numbers=OutgoingNumbers(caller_pool="p"))
+    known = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), pooled]
+    desks = [phone(each, offline_gateway="vm") for each in OF_TWO]
+    did = Did(NUMBER, "acme", phones=OF_TWO, ring=RingOrder.TOGETHER)
+    pool = NumberPool("p", ("441", "442", "443"))
+    scene = Scene(catalogue(known, phones=desks, dids=[did], number_pools=[pool]))
+    ringing(scene, *OF_TWO, script=refuses(404, 500))
+    scene.vendors[1].script = refuses(503)
+    call = scene.caller.call(NUMBER)
+    scene.wire.run_for(200)
+    if is_restarted:
+        replace_node(scene)
+    scene.wire.run_until(lambda: call.final is not None)
+    shown = [each.only_call.invite["From"].partition("@")[0] for each in scene.vendors[1:3]]
+    assert (call.final, shown) == (200, ["<sip:441"] * 2)
 
 
 @pytest.mark.parametrize("order", RingOrder)

@@ -140,7 +140,10 @@ def _route(choice: ChoiceSnapshot | None, gateways: Gateways) -> RouteChoice | N
 
 
 def _next_hops(described: Iterable[NextHopSnapshot], gateways: Gateways) -> list[NextHop]:
-    return [(choice.restored(gateways), address) for choice, address in described if choice.gateway in gateways]
+    """Return next hops; those of the same choice share it, for ``Hunt`` compares choices by identity."""
+    known = [(choice, address) for choice, address in described if choice.gateway in gateways]
+    choices = {choice: choice.restored(gateways) for choice in dict.fromkeys(choice for choice, _ in known)}
+    return [(choices[choice], address) for choice, address in known]
 
 
 def _described(latest: LatestAttempt) -> JourneySnapshot | None:
