@@ -129,23 +129,25 @@ class _CountedTokens:
 class _FixedNames:
     """Gateways at their configured addresses; names in dialogs as the test says (``engine.peers.directory``)."""
 
-    def __init__(self, locate: Locator) -> None:
+    def __init__(self, locate: Locator, names: Mapping[str, GatewayAddress]) -> None:
+        """``names`` are names of gateways with their addresses; one without an address stays as it is."""
         self.locate = locate
+        self._names = names
 
     def knows(self, gateway: RoutingGateway) -> bool:
         return bool(gateway.addresses)
 
     def addresses(self, gateway: RoutingGateway) -> Sequence[GatewayAddress]:
-        return gateway.addresses
+        return self.resolved(gateway.addresses)
 
     def resolved(self, configured: Sequence[GatewayAddress]) -> Sequence[GatewayAddress]:
-        return configured
+        return tuple(self._names.get(each.host, each) for each in configured)
 
     def hosts(self) -> Set[str]:
         return frozenset()
 
     def names_at(self, host: str) -> Collection[str]:
-        return ()
+        return [name for name, address in self._names.items() if address.host == host]
 
 
 class Exchange:
@@ -162,6 +164,7 @@ class Exchange:
         trace: TraceSettings | None = None,
         auth_gate: AuthGate | None = None,
         locate: Locator = resolve_no_name,
+        names: Mapping[str, GatewayAddress] | None = None,
         steps: tuple[Step, ...] = STEPS,
         asker: Asker | None = None,
         doorkeeper: Doorkeeper | None = None,
@@ -194,7 +197,7 @@ class Exchange:
         self.surroundings = Surroundings(
             clock=self.clock,
             tokens=_CountedTokens(),
-            names=_FixedNames(locate),
+            names=_FixedNames(locate, names or {}),
             sink=self.sink,
             credits=self.credits,
             registered=self.registered,

@@ -148,10 +148,8 @@ def test_a_contact_at_the_place_of_another_vendor_is_left_out(addresses, contact
     scene = Scene(
         catalogue([TRUNK, vendor_gateway(0, dialect=FOLLOWS), dear, vendor_gateway(2)]),
         locate=lambda hop, _: Hop(*VENDORS[1], None) if hop.host == NAME else None,
+        names={NAME: DEAR} if dear.has_names else {},
     )
-    live = scene.exchange.switch.live
-    live.addresses_of = lambda gateway: [DEAR] if gateway is dear else gateway.addresses
-    live.names_at = lambda host: [NAME] if host == DEAR.host and dear.has_names else []
     scene.vendor.script = refuses(302, headers=(f"Contact: <sip:{CALLEE}@{contact}>",))
     call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=1_000))
     assert codes(scene, call) == [302, 200]
