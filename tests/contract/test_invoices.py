@@ -25,7 +25,7 @@ from doubles.migrated import copy_database, migrated
 from doubles.office import agent, customer, office_on, operator
 from doubles.postbox import Postbox
 from pypdf import PdfReader
-from sqlalchemy import event, text
+from sqlalchemy import event, insert, text
 
 from vosd.admin.ledger import Month
 from vosd.admin.office.audit import ListAudit, list_audit
@@ -84,13 +84,13 @@ from vosd.cdr.record import CallRecord
 from vosd.cdr.retention import DroppedPeriod, RecordKind
 from vosd.engine.settings import InvoiceSettings, MailSecurity, MailSettings
 from vosd.invoicing.settlement import InvoiceState
-from vosd.storage import invoices
+from vosd.storage import invoices, schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.checkpoints import SqlCheckpoints
 from vosd.storage.corrections import SqlCorrections
 from vosd.storage.database import Database
 from vosd.storage.dropped import note_dropped
-from vosd.storage.invoices import InvoiceMovedError, NoSuchInvoiceError
+from vosd.storage.invoices import InvoiceFilter, InvoiceMovedError, InvoicesSeen, NoSuchInvoiceError, SqlInvoices
 from vosd.storage.ledger_values import EntryFilter, LedgerEntry
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, MoneyTransfer, Payment
@@ -1099,6 +1099,62 @@ async def test_agents_and_customers_see_the_invoices_of_their_accounts(site: Sit
     assert of_acme.operator == operator().recorded
     shown = await show_invoice(site.office, customer("acme"), ShowInvoice(id=of_acme.id))
     assert {shown.operator, *(each.operator for each in await site.listed(customer("acme")))} == {"operator"}
+
+
+AGENTS = 40
+OF_AGENT = 5
+
+
+async def many_invoices(database: Database) -> None:
+    """Issue invoices to the customers of many agents, half of them by the installation, those of one agent first."""
+    values = dict.fromkeys(each.name for each in schema.invoice.c if not each.nullable and each.name != "id") | {
+        "kind": "invoice", "state": "issued", "period": "2026-09", "currency": "EUR", "operator": "", "digest": "",
+        "document": "{}" + " " * 1_000, "net": Decimal(1), "tax": Decimal(0), "opening": Decimal(0),
+        "carried": Decimal(0), "closing": Decimal(0),
+    }  # fmt: skip
+    values |= {name: 0 for name, value in values.items() if value is None}
+    rows = [
+        values
+        | {"issuer": f"agent-{of}" * (number % 2), "account": f"shop-{of}-{number % OF_AGENT}", "number": str(number)}
+        for of in range(AGENTS)
+        for number in range(100 * of, 100 * of + 100)
+    ]
+    rows += [values | {"issuer": "", "account": f"agent-{of}", "number": f"own-{of}"} for of in range(AGENTS)]
+    async with database.writing() as connection:
+        await connection.execute(insert(schema.invoice), rows)
+        if not database.is_sqlite:
+            await connection.exec_driver_sql("ANALYZE TABLE invoice")
+
+
+async def test_the_list_of_an_agent_is_read_by_indexes_and_is_what_it_sees(database: Database) -> None:
+    await many_invoices(database)
+    store, statements = SqlInvoices(database), list[tuple[str, Any]]()
+    every = await store.list(InvoiceFilter(limit=10_000))
+    visible = ["agent-0", *(f"shop-0-{number}" for number in range(OF_AGENT))]
+    listen = database.engine.sync_engine, "before_cursor_execute"
+    event.listen(*listen, lambda _c, _k, asked, parameters, *_: statements.append((asked, parameters)))
+    for sees_own, sees_below in product((True, False), repeat=2):
+        seen = InvoicesSeen("agent-0", visible, sees_own, sees_below)
+        expected = [each.id for each in every if seen.has(each)]
+        assert len(expected) == sees_own + 100 * sees_below
+        listed: list[int] = []
+        for _ in range(5):
+            last = listed[-1] if listed else None
+            listed += [each.id for each in await store.list(InvoiceFilter(seen=seen, limit=30, after=last))]
+        assert listed == expected
+        if not expected:
+            continue
+        statements.clear()
+        await store.list(InvoiceFilter(seen=seen, limit=30, drafts=False))
+        [(asked, parameters)] = [each for each in statements if "FROM invoice" in each[0]]
+        words = "EXPLAIN QUERY PLAN" if database.is_sqlite else "EXPLAIN"
+        async with database.reading() as connection:
+            plan = (await connection.exec_driver_sql(f"{words} {asked}", parameters)).mappings().all()
+        if database.is_sqlite:
+            assert not [each["detail"] for each in plan if each["detail"].startswith("SCAN invoice")]
+            assert not sees_below or sum("account=?" in each["detail"] for each in plan) == sees_own + 1
+        else:
+            assert sum(int(each["rows"]) for each in plan) < 10 * len(expected) + 100, plan
 
 
 async def test_runs_at_the_same_time_make_each_invoice_once(site: Site) -> None:
