@@ -78,6 +78,15 @@ def format_price(price: Decimal) -> str:
     return format_amount(price.quantize(_SHOWN, ROUND_HALF_UP, EXACT))
 
 
+def format_price_in_full(price: Decimal) -> str:
+    """Format a price as ``format_amount`` does, but with every digit beyond eight places that a multiplier gave it.
+
+    A charge could not be computed again without them.
+    """
+    exact = in_places(price) == price
+    return format_amount(price) if exact else format(price, "f").rstrip("0")
+
+
 def format_amount(amount: Decimal) -> str:
     """Format an amount for JSON and CSV: two to eight places, zero as ``0.00``."""
     text = str(amount)

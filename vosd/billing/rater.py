@@ -10,7 +10,15 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from vosd.base.money import EXACT, ROUNDING_MODE, ZERO, Rounding, format_amount, round_to_unit
+from vosd.base.money import (
+    EXACT,
+    ROUNDING_MODE,
+    ZERO,
+    Rounding,
+    format_amount,
+    format_price_in_full,
+    round_to_unit,
+)
 from vosd.billing.exchange import exchanged
 from vosd.billing.rates import AppliedRate, Rate, RatingPolicy, hold_seconds
 from vosd.billing.sections import completed, following, format_sections
@@ -20,9 +28,6 @@ Step = dict[str, str | int | bool | None]
 
 _HALF_UP: Final = Rounding.HALF_UP
 _UNIT_OF_PRECISION: Final = tuple(Decimal(1).scaleb(-places) for places in range(9))
-_SHOWN_PLACES: Final = Decimal(1).scaleb(-12)
-_SHORT: Final = 13
-"""Characters of an amount that cannot have more than twelve places, nor be worth rounding to them."""
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(list[Step]).decode
@@ -96,7 +101,7 @@ def rate_call(applied: AppliedRate, duration_ms: int) -> Charge:
 def itemise(applied: AppliedRate, duration_ms: int) -> tuple[Charge, str]:
     """Charge a call as ``rate_call`` does; return the charge and its steps, as the text of a JSON array.
 
-    The steps are complete enough for ``recompute`` to find the charge again. Raw amounts are shown to twelve places,
+    The steps are complete enough for ``recompute`` to find the charge again. Raw amounts are shown to eight places,
     prices with all their digits, and by these it computes. The text is put together here and not encoded from objects,
     because every ended call needs two; only ``_Terms`` contains text that must be escaped.
     """
@@ -106,7 +111,7 @@ def itemise(applied: AppliedRate, duration_ms: int) -> tuple[Charge, str]:
     terms = _TERMS.get(applied) or _remember(applied)
     hold_time_s = hold_seconds(duration_ms, policy.hold_time_precision_ms)
     billable = hold_time_s - policy.free_time_s
-    first_period, additions, raw, amount, raw_tax, tax_amount = "", "", "0", "0.00", "0", "0.00"
+    first_period, additions, raw, amount, raw_tax, tax_amount = "", "", "0.00", "0.00", "0.00", "0.00"
     exchange_rate = applied.exchange_rate
     if billable <= 0:
         billable = cycles = 0
@@ -114,24 +119,24 @@ def itemise(applied: AppliedRate, duration_ms: int) -> tuple[Charge, str]:
     else:
         added, cycles, raw_cycles, raw_fee, fee, tax_due, tax = _rate(rate, policy, billable)
         first = rate.first_duration if added is None else added.paid_s
-        raw = shown_cycles = _shown(raw_fee)
+        raw = shown_cycles = format_amount(raw_fee)
         if (
             exchange_rate is not None
         ):  # the lines before are in the currency of the rate, this and those behind in the account's
             _, _, _, converted, fee, tax_due, tax = _rate(exchanged(rate, exchange_rate), policy, billable)
-            raw = _shown(converted)
+            raw = format_amount(converted)
         charge = Charge(hold_time_s, first + cycles * rate.billing_cycle, fee, tax)
         amount = format_amount(fee)
         if first or added is not None:
             price = raw_fee if added is None else added.price
-            shown_cycles, raw_first = _shown(raw_cycles), _shown(EXACT.subtract(price, raw_cycles))
+            shown_cycles, raw_first = format_amount(raw_cycles), format_amount(EXACT.subtract(price, raw_cycles))
             if first:
                 name = "sections" if rate.sections else "first_period"
                 first_period = f'{{"step":"{name}","seconds":{first},"raw":"{raw_first}"}},'
             if added is not None:
                 additions = _addition_lines(added)
         if tax_due:
-            raw_tax, tax_amount = _shown(tax_due), format_amount(tax)
+            raw_tax, tax_amount = format_amount(tax_due), format_amount(tax)
     if exchange_rate is not None:
         additions += _exchange_line(applied, raw)
     return charge, (
@@ -261,7 +266,7 @@ def _added(rate: Rate, policy: RatingPolicy, paid_s: int, price: Decimal) -> tup
 def _addition_lines(added: _Additions) -> str:
     """Return the lines of a breakdown for what was added, as JSON with a comma behind each."""
     lines = {"section_cap": added.cap, "connection_fee": added.connection_fee, "minimum_charge": added.top_up}
-    return "".join(f'{{"step":"{name}","raw":"{_shown(raw)}"}},' for name, raw in lines.items() if raw)
+    return "".join(f'{{"step":"{name}","raw":"{format_amount(raw)}"}},' for name, raw in lines.items() if raw)
 
 
 def _exchange_line(applied: AppliedRate, raw: str) -> str:
@@ -297,26 +302,26 @@ def _remember(applied: AppliedRate) -> _Terms:
         "version": applied.version,
         "currency": applied.currency,
         "prefix": rate.prefix,
-        "billing_rate": _plain(rate.billing_rate),
+        "billing_rate": format_price_in_full(rate.billing_rate),
         "price_per": "cycle" if rate.per_cycle else "minute",
         "billing_cycle": rate.billing_cycle,
-        "first_rate": None if rate.first_rate is None else _plain(rate.first_rate),
+        "first_rate": None if rate.first_rate is None else format_price_in_full(rate.first_rate),
         "first_duration": rate.first_duration,
         "tax_rate": _plain(rate.tax_rate),
     }
     if rate.sections:
         row.update(sections=format_sections(rate.sections), section_cap=policy.section_cap)
     if rate.connection_fee:
-        row["connection_fee"] = _plain(rate.connection_fee)
+        row["connection_fee"] = format_price_in_full(rate.connection_fee)
     if rate.minimum_charge:
-        row["minimum_charge"] = _plain(rate.minimum_charge)
+        row["minimum_charge"] = format_price_in_full(rate.minimum_charge)
     if policy.tax_exempt:
         row["tax_exempt"] = True
     if applied.source:
         row["source"] = applied.source
     rounding: Step = {
         "precision": policy.fee_precision,
-        "unit": _plain(policy.fee_unit),
+        "unit": format_price_in_full(policy.fee_unit),
         "rounding": policy.rounding.value,
         "nonzero_floor": policy.nonzero_floor,
     }
@@ -329,13 +334,6 @@ def _remember(applied: AppliedRate) -> _Terms:
 
 def _plain(amount: Decimal) -> str:
     return format(amount, "f")
-
-
-def _shown(raw: Decimal) -> str:
-    text = str(raw)
-    if len(text) > _SHORT or "E" in text:
-        text = format(raw.quantize(_SHOWN_PLACES, context=EXACT), "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def tax_by(steps: Sequence[Step], fee: Decimal, percent: Decimal | None = None) -> Decimal:

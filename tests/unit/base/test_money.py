@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from vosd.base.money import Rounding, comma_to_point, format_amount, parse_amount, round_to_unit
+from vosd.base.money import Rounding, comma_to_point, format_amount, format_price_in_full, parse_amount, round_to_unit
 
 
 @pytest.mark.parametrize("text", ["0", "10.50", "-3", "+0.00000001", "999999999999.99999999"])
@@ -54,6 +54,12 @@ def test_a_point_that_does_not_separate_thousands_is_refused(text):
 )
 def test_amount_is_written_plainly_with_two_to_eight_places(amount, text):
     assert format_amount(Decimal(amount)) == text
+
+
+def test_a_price_keeps_the_digits_that_a_multiplier_has_given_it():
+    assert [format_price_in_full(Decimal(price)) for price in ("1", "0.0100", "0.0041108850", "0E-10")] == [
+        "1.00", "0.01", "0.004110885", "0.00",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -150,13 +150,13 @@ def test_a_breakdown_names_what_was_added_and_nothing_that_is_not_set():
         "sections": "0.10@60;0.18@120", "section_cap": True, "connection_fee": "0.01", "minimum_charge": "0.50",
     } == steps[0]  # fmt: skip
     assert steps[3:8] == [
-        {"step": "sections", "seconds": 60, "raw": "0.1"},
+        {"step": "sections", "seconds": 60, "raw": "0.10"},
         {"step": "cycles", "cycles": 1, "cycle": 60, "raw": "0.15"},
         {"step": "section_cap", "raw": "-0.07"},
         {"step": "connection_fee", "raw": "0.01"},
         {"step": "minimum_charge", "raw": "0.31"},
     ]
-    assert (steps[8]["raw"], steps[9]["raw"]) == ("0.5", "0.05")
+    assert (steps[8]["raw"], steps[9]["raw"]) == ("0.50", "0.05")
     plain = applied_rate("0.15", 60)
     assert not {"sections", "section_cap", "connection_fee", "minimum_charge"} & set(
         json.dumps(breakdown(plain, rate_call(plain, 100_000))).split('"')
@@ -196,7 +196,7 @@ def test_a_breakdown_has_every_step_in_the_order_of_rating():
     }
     assert steps[3:5] == [
         {"step": "first_period", "seconds": 180, "raw": "0.21"},
-        {"step": "cycles", "cycles": 2, "cycle": 60, "raw": "0.3"},
+        {"step": "cycles", "cycles": 2, "cycle": 60, "raw": "0.30"},
     ]
     assert steps[-1] == {"step": "tax", "raw": "0.051", "amount": "0.051"}
 
@@ -221,9 +221,21 @@ def test_breakdown_survives_json_and_gives_the_charge_again():
 
 def test_breakdown_writes_no_exponents():
     applied = applied_rate("0.00000001", 1, policy=rating_policy(fee_precision=8))
-    text = json.dumps(breakdown(applied, rate_call(applied, 1_000)))
+    text = json.dumps(breakdown(applied, rate_call(applied, 70_000)))
     assert '"billing_rate": "0.00000001"' in text
-    assert '"raw": "0.000000000167"' in text
+    assert '"raw": "0.00000001"' in text, "70 s are 0.0000000116 and more"
+
+
+def test_money_in_a_breakdown_has_two_to_eight_decimals_and_percentages_have_as_many_as_were_written():
+    applied = applied_rate("1", 7, first_rate="0.5", first_duration=30, tax_rate="7.7", connection_fee="2")
+    steps = {step["step"]: step for step in breakdown(applied, rate_call(applied, 100_000))}
+    rate = steps["rate"]
+    assert (rate["billing_rate"], rate["first_rate"], rate["connection_fee"]) == ("1.00", "0.50", "2.00")
+    assert [steps[name]["raw"] for name in ("first_period", "cycles", "connection_fee", "fee", "tax")] == [
+        "0.50", "1.16666667", "2.00", "3.66666667", "0.28233336",
+    ]  # fmt: skip
+    assert (steps["fee"]["unit"], rate["tax_rate"]) == ("0.000001", "7.7")
+    assert recompute([*steps.values()]) == rate_call(applied, 100_000)
 
 
 def test_recompute_refuses_what_is_not_a_breakdown():
