@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from click.testing import CliRunner
 from doubles import daemon as forked
 from doubles.process.daemon import Daemon, DaemonError
 from doubles.service_manager import ServiceManager
@@ -18,6 +19,7 @@ from e2e.addresses import NETWORK
 from e2e.conditions import eventually
 
 from vosd import __version__
+from vosd.cli.main import main
 from vosd.daemon import bootstrap
 
 CONFIGURATION = """
@@ -201,6 +203,49 @@ def test_reload_check_and_diff_agree_about_a_file(daemon: Daemon) -> None:
     assert catalogue_of(daemon)["error"] is None
 
 
+def test_check_with_diff_says_what_a_reload_would_say_and_changes_nothing(daemon: Daemon) -> None:
+    daemon.succeed("payment", "add", "--account", "acme", "--amount", "5")
+    assert daemon.verb("check", "--diff").stderr == ""
+    in_euro = CONFIGURATION.replace("    rates: [", "    currency: EUR\n    rates: [")
+    by_tcp = CONFIGURATION.replace('"127.0.0.1:14081"', '"127.0.0.1:14081;transport=tcp"').replace(
+        ":14061", ':14061", "tcp:$network.9:14061'.replace("$network", NETWORK)
+    )
+    truncated = CONFIGURATION.partition("mapping_gateways:")[0]
+    for changed, reason, code in (
+        (in_euro, "expected USD, the currency of the money that this account has in the ledger", 3),
+        (by_tcp, "tcp", 3),
+        (truncated, "the file removes 1 of 1 mapping gateways: acme-pbx", 1),
+    ):
+        before = catalogue_of(daemon)
+        daemon.configure(changed)
+        checked = daemon.verb("check", "--diff", "--json")
+        assert (checked.code, bool(json.loads(checked.stdout))) == (3, True)
+        assert catalogue_of(daemon) == before, "not even the last error has changed"
+        refused = daemon.verb("reload")
+        assert (refused.code, reason in refused.stderr) == (code, True)
+        said = refused.stderr.removeprefix("Error: ").rstrip()
+        assert checked.stderr == f"{said}\na reload would be refused: what runs stays in force\n"
+        daemon.configure(CONFIGURATION)
+        daemon.succeed("reload")
+
+    daemon.configure(FASTER.replace("node: sw1", "node: sw2"))
+    checked = daemon.verb("check", "--diff")
+    assert (checked.code, "expected a restart: the change takes effect after it" in checked.stderr) == (0, True)
+    taken = daemon.ask("reload")
+    assert checked.stderr.splitlines() == taken["problems"]
+
+
+def test_a_file_that_may_become_the_configuration_is_tried_by_the_switch(daemon: Daemon) -> None:
+    other = daemon.configuration_file.with_name("next.yaml")
+    whole = daemon.configuration_file.read_text()
+    other.write_text(whole.partition("mapping_gateways:")[0])
+    checked = CliRunner().invoke(main, ["check", "--diff", "-c", str(other)])
+    assert (checked.exit_code, "the file removes 1 of 1 routing gateways: carrier-a" in checked.stderr) == (3, True)
+    other.write_text(whole.replace("max_cps: 50", "max_cps: 60"))
+    assert CliRunner().invoke(main, ["check", "--diff", "-c", str(other)]).exit_code == 0
+    assert daemon.ask("check", "--diff") == []
+
+
 def refusal_on_signal(manager: ServiceManager, daemon: Daemon) -> dict[str, str]:
     """Reload by SIGHUP, and return the one event that says why the file was not taken."""
     manager.wait_for("READY=1")
@@ -248,6 +293,10 @@ def test_a_reload_that_is_refused_is_one_json_document(daemon: Daemon) -> None:
     bad = daemon.verb("reload", "--json")
     document = json.loads(bad.stdout)
     assert (bad.code, list(document)) == (3, ["error", "problems"])
+    assert bad.stderr == f"{document['error']}\n"
+    checked = daemon.verb("check", "--json")
+    assert [each["severity"] for each in json.loads(checked.stdout)] == ["error", "error"]
+    assert (checked.code, "is not valid" in checked.stderr) == (3, True)
     assert any("colour" in problem for problem in document["problems"])
 
     daemon.configure(CONFIGURATION.partition("mapping_gateways:")[0])

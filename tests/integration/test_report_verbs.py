@@ -123,6 +123,12 @@ def test_a_planted_difference_is_found_and_mended(installation: Installation) ->
     assert installation.vosd("report", "verify", *SPAN).exit_code == 0
 
 
+def test_what_was_rebuilt_is_one_json_document(installation: Installation) -> None:
+    done = installation.document("report", "rebuild", *SPAN)
+    assert done == {"done_until": iso_utc(STARTED // 3_600_000 * 3_600_000 + 4_500_000)}, "the last quarter is counted"
+    assert installation.document("report", "rebuild") == {"calls_added": 0}
+
+
 def test_a_month_is_checked_and_closed_and_its_page_is_shown_again(installation: Installation, tmp_path: Path) -> None:
     installation.config.write_text(f"{installation.config.read_text()}state_dir: {tmp_path}/var\n")
     checked = installation.vosd("month", "close", "2026-09", "--dry-run")

@@ -111,6 +111,14 @@ class Books(Protocol):
         """
         ...
 
+    async def other_currencies(self, wanted: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the accounts that ``settle_currencies`` would refuse, each with its currency; nothing is changed.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        ...
+
     async def currencies(self, accounts: Collection[str]) -> Mapping[str, str | None]:
         """Return the currency of each account that has a row; None = its money is from before there were currencies.
 

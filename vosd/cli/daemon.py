@@ -25,12 +25,12 @@ from vosd.cli.command import (
 from vosd.cli.gateways import show_gateways
 from vosd.cli.office import in_office, outcome_of, principal
 from vosd.control.client import DaemonRefusedError, RunningSwitch
-from vosd.control.installation import GetConfiguration, ListOverrides
+from vosd.control.installation import GetConfiguration, ListOverrides, TryReload
 from vosd.wiring.configured_switch import ConfiguredSwitch
 
 if TYPE_CHECKING:
     from vosd.admin.differences import Description, RunningDifference
-    from vosd.catalogue.problems import DefinitionProblem
+    from vosd.catalogue.problems import ConfigError, DefinitionProblem
     from vosd.config.load import Loaded
     from vosd.config.stored import Stored, Wanted
     from vosd.control.installation import DatabaseReport, MachineUse, OverrideRow, ReloadOutcome
@@ -80,6 +80,8 @@ def _greet(config: Path, loaded: "Loaded") -> None:
 def check(invocation: Invocation, diff: bool, report: Path | None, as_json: bool) -> None:
     """Validate the configuration and list every problem: exit code 0 or 3.
 
+    With --diff the running switch tries the file: exit code 3 with the reasons where a reload would be refused.
+
     Of warnings about single rates, which may be as many as there are rates, the first ten of each rate group are shown;
     --report and --json have all.
     """
@@ -90,13 +92,19 @@ def check(invocation: Invocation, diff: bool, report: Path | None, as_json: bool
     try:
         loaded = load(path, tables=invocation.tables, definitions=partial(_definitions_beside, invocation))
     except ConfigError as error:
-        with _ReportFile(report) as file:
-            _show_problems(file.noting(error.problems), as_json)
+        _show_mistakes(path, error, report, as_json=as_json)
         sys.exit(BAD_CONFIGURATION)
     if diff:
-        _show_differences(_differences(_switch_beside(invocation), loaded), as_json)
+        _compare(_switch_beside(invocation), path, loaded, as_json=as_json)
     else:
         _show_loaded(path, loaded, report, as_json=as_json)
+
+
+def _show_mistakes(path: Path, error: "ConfigError", report: Path | None, *, as_json: bool) -> None:
+    with _ReportFile(report) as file:
+        _show_problems(file.noting(error.problems), as_json)
+    if as_json:
+        output.remark(f"{path} is not valid: standard output lists its problems")
 
 
 def _show_loaded(path: Path, loaded: "Loaded", report: Path | None, *, as_json: bool) -> None:
@@ -212,6 +220,33 @@ def _differences(switch: "RunningSwitch", loaded: "Loaded") -> "list[RunningDiff
     running, overrides = asyncio.run(_running(switch))
     file = describe(loaded.settings, loaded.transports, loaded.catalogue)
     return [*compare(running, file), *differences_of(overrides, file)]
+
+
+def _compare(switch: "RunningSwitch", path: Path, loaded: "Loaded", *, as_json: bool) -> None:
+    _show_differences(_differences(switch, loaded), as_json)
+    _try_reload(switch, path)
+
+
+def _try_reload(switch: "RunningSwitch", path: Path) -> None:
+    """Print on standard error what a reload of the file would say; exit with code 3 if it would be refused.
+
+    Raises:
+        OperationError: the switch cannot say it.
+    """
+    from vosd.admin.office.installation import RELOAD_S
+
+    order = TryReload(str(path.absolute()))
+    try:
+        outcome = asyncio.run(switch.patient(RELOAD_S).ask(order))
+    except DaemonRefusedError as refused:
+        if not refused.problems and refused.code != "unconfirmed":
+            raise
+        for reason in refused.problems or [str(refused)]:
+            output.remark(reason)
+        output.remark("a reload would be refused: what runs stays in force")
+        sys.exit(BAD_CONFIGURATION)
+    for warning in outcome.problems:
+        output.remark(warning)
 
 
 async def _running(switch: "RunningSwitch") -> "tuple[Description, list[OverrideRow]]":
@@ -337,6 +372,7 @@ def _refused(message: str, problems: list[str], as_json: bool) -> NoReturn:
     """End ``reload`` if nothing was changed: a list of problems means an invalid file."""
     if as_json:
         output.document({"error": message, "problems": problems})
+        output.remark(message)
         sys.exit(BAD_CONFIGURATION if problems else OperationError.exit_code)
     raise BadConfigurationError("\n".join(problems)) if problems else OperationError(message)
 

@@ -170,15 +170,18 @@ def verify(invocation: Invocation, since: int, until: int, as_json: bool) -> Non
 @report.command("rebuild")
 @_SINCE
 @_UNTIL
+@json_option
 @pass_invocation
-def rebuild(invocation: Invocation, since: int | None, until: int | None) -> None:
+def rebuild(invocation: Invocation, since: int | None, until: int | None, as_json: bool) -> None:
     """Add up the calls that are missing in the sums; with --since and --until make the sums of that time anew.
 
     It may be interrupted, and be repeated: what is done stays.
     """
     if (since is None) != (until is None):
         raise click.UsageError("--since and --until, or neither")
-    asyncio.run(_rebuilt(invocation, since, until))
+    done = asyncio.run(_rebuilt(invocation, since, until))
+    if as_json:
+        output.document(done)
 
 
 def _made(invocation: Invocation, acting: str | None, order: "ShowReport") -> "ReportSheet":
@@ -232,7 +235,8 @@ async def _differences(invocation: Invocation, since: int, until: int) -> list[d
         ]
 
 
-async def _rebuilt(invocation: Invocation, since: int | None, until: int | None) -> None:
+async def _rebuilt(invocation: Invocation, since: int | None, until: int | None) -> dict[str, int | str | None]:
+    """Make sums, with progress on standard error; return how many calls were added, or until when sums are new."""
     from vosd.admin.office.reports import AddUpCalls, RebuildReports, add_up_calls, rebuild_reports
     from vosd.processes.life import give_way
 
@@ -240,10 +244,12 @@ async def _rebuilt(invocation: Invocation, since: int | None, until: int | None)
     async with office_of(invocation) as office:
         who = principal()
         if since is None or until is None:
+            calls = 0
             async with aclosing(add_up_calls(office, who, AddUpCalls())) as added:
                 async for count in added:
+                    calls = count
                     output.remark(f"{count} calls added")
-            return
+            return {"calls_added": calls}
         done_until, hours = None, 0
         with meter("hours") as shown:
             async with aclosing(rebuild_reports(office, who, RebuildReports(since, until))) as ends:
@@ -252,3 +258,4 @@ async def _rebuilt(invocation: Invocation, since: int | None, until: int | None)
                     shown.show(hours * _HOUR_MS / (until - since), hours)
         if done_until is not None:
             output.remark(f"done until {done_until}")
+        return {"done_until": done_until}

@@ -84,7 +84,7 @@ class ReloadOutcome(msgspec.Struct, frozen=True):
     """Version of the catalogue in force, and warnings."""
 
     version: str
-    """Version in force now."""
+    """Version in force now, or of a file that was tried."""
     problems: list[str]
     """Warnings, as text."""
 
@@ -95,6 +95,13 @@ class Reload(Order[ReloadOutcome], frozen=True, tag="reload"):
     is_change = True
 
     is_confirmed: bool = False
+
+
+class TryReload(Order[ReloadOutcome], frozen=True, tag="try_reload"):
+    """Do what a reload of a file would do before it is put in force, and change nothing; refused as that would be."""
+
+    configuration: str
+    """Absolute path: the switch's own file, or one that may become it."""
 
 
 class Successor(msgspec.Struct, frozen=True):

@@ -259,7 +259,14 @@ class Daemon:
         self._handed = handed = systemd.handed_over()
         self._transports = Transports(settings.listen, loaded.transports, loaded.tls, settings.sip.limits, core, handed)
         self.configuration = Configuration(
-            config, started, self._put_in_force, notifier, clock, self._busy, DEFINITIONS.read
+            config,
+            started,
+            self._put_in_force,
+            self._check,
+            notifier,
+            clock,
+            self._busy,
+            DEFINITIONS.read,
         )
         self._definitions = DefinitionWatch(
             SqlDecks(self._database),
@@ -513,6 +520,13 @@ class Daemon:
         self.configuration.doubt_stored()
         self._definitions.forget_tries()
         await SqlDecks(self._database).advance_beyond(self.configuration.loaded.stored.version or 0)
+
+    async def _check(self, loaded: Loaded) -> None:
+        """Raise the errors with which ``_put_in_force`` would refuse a configuration, and change nothing."""
+        try:
+            await self.service.check_catalogue(loaded.catalogue)
+        except CurrencyChangedError as error:
+            raise as_mistakes(error, loaded) from error
 
     async def _put_in_force(self, loaded: Loaded) -> None:
         await self.service.countries.adjust(loaded.settings.country_file)

@@ -4,7 +4,8 @@ Has no rules of its own: it calls the engine, the configuration in force and the
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+import os
+from collections.abc import AsyncGenerator, Awaitable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,7 @@ from vosd.base.money import format_amount
 from vosd.base.number import for_matching, without_separators
 from vosd.catalogue.problems import ConfigError
 from vosd.cdr.columns import iso_utc
+from vosd.config.reload import Reloaded
 from vosd.control.calls import (
     CallSnapshot,
     DescribeCall,
@@ -39,6 +41,7 @@ from vosd.control.installation import (
     Reload,
     ReloadOutcome,
     SwitchStatus,
+    TryReload,
 )
 from vosd.control.money import (
     BeginWithdrawal,
@@ -103,6 +106,12 @@ class ConfigurationInvalidError(CommandError):
     """The configuration was not loaded; the former one holds."""
 
 
+class ConfigurationNotReadError(CommandError):
+    """The user of the switch may not read the file."""
+
+    code = "configuration_not_read"
+
+
 class UnreadableJournalError(CommandError):
     """A journal file cannot be read."""
 
@@ -130,6 +139,7 @@ class Commands:
         yield ForgetRegistration.answered_by(self.forget_registration)
         yield Hangup.answered_by(self.hangup)
         yield Reload.answered_by(self.reload)
+        yield TryReload.answered_by(self.try_reload)
         yield GetConfiguration.answered_by(self.configuration)
         yield RefreshOverrides.answered_by(self.refresh_overrides)
         yield ListOverrides.answered_by(self.overrides)
@@ -189,11 +199,15 @@ class Commands:
 
     async def reload(self, order: Reload) -> ReloadOutcome:
         """Load the configuration file again."""
-        try:
-            reloaded = await self._configuration.reload(is_confirmed=order.is_confirmed)
-        except ConfigError as error:
-            raise ConfigurationInvalidError(REFUSED, [str(problem) for problem in error.problems]) from error
-        return ReloadOutcome(reloaded.in_force.catalogue.version, [str(problem) for problem in reloaded.problems])
+        return await _outcome(self._configuration.reload(is_confirmed=order.is_confirmed))
+
+    async def try_reload(self, order: TryReload) -> ReloadOutcome:
+        """Say what a reload of a file would say, for ``vosd check --diff``."""
+        path = Path(order.configuration)
+        if not os.access(path, os.R_OK):
+            message = f"the switch may not read {path}, so that it cannot say whether a reload would be refused"
+            raise ConfigurationNotReadError(message)
+        return await _outcome(self._configuration.tried(path))
 
     async def configuration(self, _order: GetConfiguration) -> Description:
         """Describe the configuration in force, for ``vosd check --diff``."""
@@ -389,3 +403,11 @@ class MoneyCommands:
         self._service.balances.withdrawals.report(order.id)
         await self._service.balances.refresh()
         return OrderDone()
+
+
+async def _outcome(loading: Awaitable[Reloaded]) -> ReloadOutcome:
+    try:
+        reloaded = await loading
+    except ConfigError as error:
+        raise ConfigurationInvalidError(REFUSED, [str(problem) for problem in error.problems]) from error
+    return ReloadOutcome(reloaded.in_force.catalogue.version, [str(problem) for problem in reloaded.problems])

@@ -23,6 +23,7 @@ from vosd.catalogue.problems import ConfigError
 from vosd.cdr.ports import StoreUnavailable
 from vosd.config.assembly.number_files import stop_reading
 from vosd.config.assembly.rate_tables import StoredTables, sweep, tables_of_reload
+from vosd.config.assembly.remembered import Remembered
 from vosd.config.kept import KeptCatalogue
 from vosd.config.load import Loaded
 from vosd.config.places import Installation, installation_of
@@ -94,6 +95,7 @@ class Configuration:
         path: Path,
         started: Started,
         put_in_force: Callable[[Loaded], Awaitable[None]],
+        check: Callable[[Loaded], Awaitable[None]],
         notifier: Notifier,
         clock: Clock,
         busy: Callable[[], Busy],
@@ -105,6 +107,7 @@ class Configuration:
             path: the main file.
             started: what was read of it.
             put_in_force: has the switch use another configuration.
+            check: raises the errors by which ``put_in_force`` refuses one.
             notifier: the service manager.
             clock: the time.
             busy: returns what running calls use.
@@ -122,6 +125,7 @@ class Configuration:
         """Whether calls are taken: before that the service manager gets no report of a reload."""
         self._path = path
         self._put_in_force = put_in_force
+        self._check = check
         self._notifier = notifier
         self._clock = clock
         self._busy = busy
@@ -204,6 +208,19 @@ class Configuration:
                 if self._is_started:
                     self._notifier.ready(self.summary())
 
+    async def tried(self, path: Path) -> Reloaded:
+        """Do what a reload of a file would do before it is put in force; nothing is changed.
+
+        Raises:
+            ConfigError, UnconfirmedError, StoreUnavailable: a reload would be refused for the same reason.
+        """
+        async with self._one_at_a_time:
+            remembered = self._remembered_of(path)
+            with remembered.kept():
+                reloaded = await self._judged(path, remembered, is_confirmed=False)
+                await self._check(reloaded.in_force)
+            return reloaded
+
     async def reload_on_signal(self) -> bool:
         """Do the same as ``reload``, for a signal or a change in the database; the outcome is only logged.
 
@@ -229,28 +246,11 @@ class Configuration:
         return f"takes calls at {listeners}; catalogue {self.loaded.catalogue.version}"
 
     async def _take(self, is_confirmed: bool) -> Reloaded:
-        settings, doubts = self.loaded.settings, self._doubts
+        doubts = self._doubts
         is_in_doubt = doubts != self._settled_doubts
         if is_in_doubt:
             self._remembered.stored = None
-        self._tables = tables = tables_of_reload(settings.state_dir, self.loaded.rate_files)
-        try:
-            with self._notifier.extending("reading the configuration"), _beside_calls():
-                reloaded = await asyncio.to_thread(
-                    reload,
-                    self._path,
-                    self.loaded,
-                    tables=lambda _: tables,
-                    definitions=self._definitions,
-                    remembered=self._remembered,
-                )
-        finally:
-            self._tables = None
-        if not reloaded.is_accepted:
-            raise ConfigError(reloaded.problems)
-        found = () if is_confirmed or not reloaded.lost else objections(reloaded.lost, self._busy())
-        if found:
-            raise UnconfirmedError(found)
+        reloaded = await self._judged(self._path, self._remembered, is_confirmed=is_confirmed)
         await self._put_in_force(reloaded.in_force)
         replaced, before, stored = [self.loaded], self.loaded.stored.version, reloaded.in_force.stored
         self.loaded = reloaded.in_force
@@ -266,4 +266,39 @@ class Configuration:
             _log.warning("configuration", problem=str(problem))
         report_unread(self.loaded.stored.unread)
         _log.info("configuration_loaded", catalogue=self.loaded.catalogue.version)
+        return reloaded
+
+    def _remembered_of(self, path: Path) -> Remembered:
+        """Return what is remembered of a file: of another one than the switch's, nothing."""
+        if path.samefile(self._path):
+            return self._remembered
+        remembered = Remembered()
+        remembered.reads = read_by_a_process
+        return remembered
+
+    async def _judged(self, path: Path, remembered: Remembered, *, is_confirmed: bool) -> Reloaded:
+        """Load a file beside the calls, and return it if a reload may take it.
+
+        Raises:
+            ConfigError: the file is invalid.
+            UnconfirmedError: it removes what calls use, or a fifth of something, and that is not confirmed.
+        """
+        self._tables = tables = tables_of_reload(self.loaded.settings.state_dir, self.loaded.rate_files)
+        try:
+            with self._notifier.extending("reading the configuration"), _beside_calls():
+                reloaded = await asyncio.to_thread(
+                    reload,
+                    path,
+                    self.loaded,
+                    tables=lambda _: tables,
+                    definitions=self._definitions,
+                    remembered=remembered,
+                )
+        finally:
+            self._tables = None
+        if not reloaded.is_accepted:
+            raise ConfigError(reloaded.problems)
+        found = () if is_confirmed or not reloaded.lost else objections(reloaded.lost, self._busy())
+        if found:
+            raise UnconfirmedError(found)
         return reloaded

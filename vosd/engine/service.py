@@ -421,6 +421,10 @@ class SwitchService:
         self.node.swap_catalogue(catalogue, now, changed)
         self.loop.flush(now)
 
+    async def check_catalogue(self, catalogue: Catalogue) -> None:
+        """Raise the errors with which ``swap_catalogue`` would refuse a catalogue, and change nothing."""
+        await self.balances.check_currencies(catalogue.accounts, lambda: accounts_of(self.switch.calls()))
+
     async def _accounts_with_other_terms(self, catalogue: Catalogue, other: Set[str] | None) -> list[Account]:
         """Return the accounts that are not in the configured catalogue, or have another limit there.
 

@@ -18,7 +18,7 @@ from vosd.cdr.record import CallRecord
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.checkpoints import join_closed
-from vosd.storage.currencies import currencies_of, other_currency, settle_all
+from vosd.storage.currencies import currencies_of, other_currency, others_than, settle_all
 from vosd.storage.database import AlreadyThere, ContentRefused, Database
 from vosd.storage.dropped import dropped_before, first_call_left
 from vosd.storage.long_calls import note_long_calls
@@ -82,6 +82,14 @@ class SqlBooks:
             StoreUnavailable: some may be set; try again.
         """
         return await settle_all(self._database, wanted)
+
+    async def other_currencies(self, wanted: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the accounts that have money in another currency than is wanted, with that; nothing is changed.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        return await others_than(self._database, wanted)
 
     async def currencies(self, accounts: Collection[str]) -> Mapping[str, str | None]:
         """Return the currency of each account that has a row.

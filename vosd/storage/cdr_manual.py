@@ -95,7 +95,7 @@ of the charge those of an agent. Each is an object with `step`, in this order; w
 | `cycles` | how many `cycles` of `cycle` seconds were begun, and their price; 0 = what is above was enough |
 | `section_cap`, `connection_fee`, `minimum_charge` | what each has added; the cap takes away |
 | `exchange` | the rate of exchange, where the account has another currency |
-| `fee` | the exact price (`raw`), how it was rounded, and the `amount` |
+| `fee` | the price before it was rounded (`raw`, shown to eight decimals), how it was rounded, and the `amount` |
 | `tax` | the same of the tax |
 
 So a charge by the minute has `price_per` `minute` and `billing_cycle` 60, one by the second 1; 30/6 has

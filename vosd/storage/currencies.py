@@ -25,6 +25,27 @@ async def settle_all(database: Database, wanted: Mapping[str, str]) -> Mapping[s
     Raises:
         StoreUnavailable: some may be set; try again.
     """
+    others, open_ones = await _apart(database, wanted)
+    if others:
+        return others
+    for currency, names in open_ones.items():
+        for chunk in _chunks(names):
+            async with database.writing() as connection:
+                await _settle(connection, chunk, currency)
+    return {}
+
+
+async def others_than(database: Database, wanted: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the accounts that ``settle_all`` would refuse, each with the currency of its money.
+
+    Raises:
+        StoreUnavailable: try again.
+    """
+    return (await _apart(database, wanted))[0]
+
+
+async def _apart(database: Database, wanted: Mapping[str, str]) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """Return the accounts with money in another currency than is wanted, and by currency those that may take it."""
     others: dict[str, str] = {}
     open_ones: dict[str, list[str]] = {}
     async with database.reading() as connection:
@@ -34,13 +55,7 @@ async def settle_all(database: Database, wanted: Mapping[str, str]) -> Mapping[s
                     others[row.id] = row.currency
                 elif row.currency != wanted[row.id]:
                     open_ones.setdefault(wanted[row.id], []).append(row.id)
-    if others:
-        return others
-    for currency, names in open_ones.items():
-        for chunk in _chunks(names):
-            async with database.writing() as connection:
-                await _settle(connection, chunk, currency)
-    return {}
+    return others, open_ones
 
 
 async def settle_one(connection: AsyncConnection, name: str, wanted: str | None) -> str | None:

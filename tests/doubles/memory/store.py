@@ -89,16 +89,20 @@ class MemoryStore:
 
     async def settle_currencies(self, wanted: Mapping[str, str]) -> Mapping[str, str]:
         """Give every account its currency; where any has money in another, change none and return those."""
+        others = await self.other_currencies(wanted)
+        if not others:
+            for name in wanted.keys() & self._accounts.keys():
+                self._accounts[name].currency = wanted[name]
+        return others
+
+    async def other_currencies(self, wanted: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the accounts that have money in another currency than is wanted, with that."""
         rows = {name: self._accounts[name] for name in wanted if name in self._accounts}
-        others = {
+        return {
             name: row.currency
             for name, row in rows.items()
             if row.currency is not None and row.standing.seq and row.currency != wanted[name]
         }
-        if not others:
-            for name, row in rows.items():
-                row.currency = wanted[name]
-        return others
 
     async def currencies(self, accounts: Collection[str]) -> Mapping[str, str | None]:
         """Return the currency of each account that has a row."""

@@ -4,7 +4,8 @@ What an item has decides what it defines, together with what holds for all items
 ``sip`` and ``routing``. Where one of these has changed, nothing is remembered.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -55,6 +56,17 @@ class Remembered:
         self.where = Whereabouts()
         self.shapes: dict[Shape, Shape] = {}
         self.reused = Reused()
+        self._is_renewed = True
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Keep what is remembered as it is in loads of the block: their results are not put in force."""
+        files = self.where.files
+        self._is_renewed = False
+        try:
+            yield
+        finally:
+            self._is_renewed, self.where.files = True, files
 
     def files(self, path: Path, environ: Mapping[str, str], texts: Texts, *, uses_known: bool) -> ReadFiles:
         """Read the files; of long lists only the items that are not known."""
@@ -89,7 +101,9 @@ class Remembered:
         return [*(each for each in found if each is not None), *chain.from_iterable(others)]
 
     def renew(self, read: "ReadItems") -> None:
-        """Remember the items of a load that succeeded, in place of what was remembered."""
+        """Remember the items of a load that succeeded, in place of what was remembered, unless that is kept."""
+        if not self._is_renewed:
+            return
         self.read = read.files._replace(sections={}, differences=None)
         self.stored = read.stored._replace(changes=None)
         self.apart = {name: frozenset(names) for name, names in read.apart.items()}

@@ -269,6 +269,21 @@ class Balances(Counting):
             raise CurrencyChangedError(late)
         self._currencies |= changed
 
+    async def check_currencies(
+        self, accounts: Mapping[str, Account], in_calls: Callable[[], Collection[str]] = frozenset
+    ) -> None:
+        """Check the currencies of accounts as ``adopt`` does, and change nothing.
+
+        Raises:
+            CurrencyChangedError: some have money in another currency.
+            StoreUnavailable: try again.
+        """
+        _, changed, _ = await self._to_settle(accounts, accounts)
+        if changed:
+            others = self._in_use(changed, in_calls()) or await self._books.other_currencies(changed)
+            if others:
+                raise CurrencyChangedError(others)
+
     def _in_use(self, names: Iterable[str], in_calls: Collection[str]) -> dict[str, str]:
         """Return the accounts whose present currency running or unbooked calls have, with that currency."""
         return {name: self._currencies[name] for name in names if self._has_calls_in(name, in_calls)}
