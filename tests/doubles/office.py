@@ -131,6 +131,10 @@ class Defined:
         """Return those of the usual catalogue, for customers alone."""
         return None if is_vendor else usual_catalogue().rates_of(account)
 
+    def decimals_of(self, account: Account) -> int:
+        """Return those of the account, else six."""
+        return 6 if account.fee_precision is None else account.fee_precision
+
     def free_numbers(self) -> tuple[SpecialNumbers, RatingPolicy]:
         """Return none."""
         return SpecialNumbers(), rating_policy()

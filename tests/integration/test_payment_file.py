@@ -40,6 +40,20 @@ def test_payments_of_a_bank_file_are_checked_together_and_booked_once(installati
     assert "booked before: 1, 1234.50 USD" in installation.vosd(*words).stdout
 
 
+def test_cells_that_are_quoted_are_two_whatever_they_look_like_together(installation: Installation) -> None:
+    file = installation.config.with_name("bank.csv")
+    file.write_text('account,amount,reference,memo\ncustomer-1,1,"234.50",x\ncustomer-1,"12",345,\ncustomer-1,50,12,\n')
+    booked = installation.document("payment", "import", str(file))
+    assert [(each["amount"], each["reference"]) for each in booked] == [
+        ("1.00", "234.50"),
+        ("12.00", "345"),
+        ("50.00", "12"),
+    ]
+    file.write_text("account,amount,reference,memo\ncustomer-1,50,12,\n")
+    refused = installation.vosd("payment", "import", str(file), "--decimal-comma")
+    assert (refused.exit_code, "line 2: is 50,12 one amount?" in refused.stderr) == (1, True)
+
+
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
@@ -52,6 +66,15 @@ def test_payments_of_a_bank_file_are_checked_together_and_booked_once(installati
         ("account;amount;reference\ncustomer-1;12.50;a\n", "line 2: '12.50' is not an amount with a decimal comma"),
         ("account,amount,reference,currency\ncustomer-1,5,a,EUR\n", "line 2: EUR, account customer-1 has USD"),
         ("account,amount,reference\ncustomer-1,1,234.50,a\n", "line 2: 4 cells, not 3 as in the header"),
+        (
+            "account,amount,memo,reference\ncustomer-1,1,234.50,a\n",
+            "line 2: is 1,234.50 one amount? Put quotation marks",
+        ),
+        ("account,amount,reference,memo\ncustomer-1,12,345,678.5\n", "line 2: is 12,345 one amount?"),
+        (
+            "account,amount,reference\ncustomer-1,3.1415926,a\n",
+            "line 2: 3.1415926 has more decimals than USD of account",
+        ),
         ("account,amount,reference,currency\n\ncustomer-1,5,a\n", "line 3: 3 cells, not 4 as in the header"),
         ('account,amount,reference\ncustomer-1,5,"a\ncustomer-1,6,b\n', "line 2: its quotation marks are not in pairs"),
         ('account,amount,reference\ncustomer-1,5,"a"b"\n', "line 2: its quotation marks are not in pairs"),

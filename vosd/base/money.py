@@ -68,6 +68,11 @@ def in_places(amount: Decimal) -> Decimal:
     return amount if amount == rounded else rounded
 
 
+def has_more_decimals(amount: Decimal, places: int) -> bool:
+    """Return whether an amount is no whole number of the smallest steps of so many decimals."""
+    return amount != amount.quantize(unit_of(places), context=EXACT)
+
+
 def unit_of(places: int) -> Decimal:
     """Return the smallest step of an amount with so many decimals."""
     return Decimal(1).scaleb(-places)

@@ -194,6 +194,15 @@ class Excerpt:
         keys, parameters = self._installation()
         return special_numbers(keys, parameters), free_policy(parameters)
 
+    def decimals_of(self, account: "Account") -> int:
+        """Return how many decimals the money of an account has (docs/billing.md, "Currencies")."""
+        from vosd.config.assembly.currencies import default_decimals, read_currencies
+
+        if account.fee_precision is not None:
+            return account.fee_precision
+        of_currency = read_currencies(self._copy(), ProblemList()).decimals.get(account.currency)
+        return (of_currency or default_decimals(self._parameters())).precision
+
     def _exchange(self) -> "Currencies":
         """Return the currencies and rates of exchange, without those that have mistakes."""
         from vosd.billing.currencies import Currencies

@@ -104,6 +104,9 @@ class _Configured:
     def rates_of(self, account: "Account", *, is_vendor: bool) -> "Rates | None":
         return self._switch.excerpt.rates_of(account, is_vendor=is_vendor)
 
+    def decimals_of(self, account: "Account") -> int:
+        return self._switch.excerpt.decimals_of(account)
+
     def free_numbers(self) -> "tuple[SpecialNumbers, RatingPolicy]":
         return self._switch.excerpt.free_numbers()
 

@@ -56,6 +56,7 @@ ACCOUNTS = (
     builders.account("south", rights=frozenset(Right)),
     builders.account("shop", agent="south"),
     builders.account("acme"),
+    builders.account("tokyo", fee_precision=0, currency="JPY"),
 )
 
 
@@ -121,6 +122,22 @@ async def test_a_person_with_a_limit_of_its_own_books_up_to_that_alone(database:
         assert isinstance(await book_payment(office, who, pays(booked)), tuple)
         assert isinstance(await book_payment(office, who, pays(waits)), WaitingSheet)
     assert isinstance(await book_payment(office, operator("chief"), pays("99999")), tuple)
+
+
+async def test_a_payment_has_the_decimals_of_its_account_and_an_adjustment_any(office: Office) -> None:
+    said = r"^`amount` 0\.50 has more decimals than JPY of account tokyo: 0$"
+    for kind in (PaymentType.PAYMENT, PaymentType.REFUND):
+        with pytest.raises(OrderError, match=said):
+            await book_payment(office, operator(), pays("0.5", account="tokyo", type=kind))
+    with pytest.raises(OrderError, match=r"3\.1415926 has more decimals than USD of account acme: 6$"):
+        await book_payment(office, operator(), pays("3.1415926"))
+    for amount, kind in (("50", PaymentType.PAYMENT), ("0.12345678", PaymentType.ADJUSTMENT)):
+        (receipt,) = await book_payment(office, operator(), pays(amount, account="tokyo", type=kind))
+    assert receipt.after == "50.12345678"
+    (receipt,) = await book_payment(office, operator(), pays("0.5", account="tokyo"), is_open_sum=True)
+    assert receipt.after == "50.62345678"
+    with pytest.raises(OutOfScopeError):
+        await book_payment(office, agent("south"), pays("0.5", account="tokyo"))
 
 
 async def test_a_payment_below_zero_is_booked_but_not_for_an_agent(office: Office, database: Database) -> None:

@@ -8,8 +8,9 @@ from typing import Final
 import msgspec
 
 from vosd.admin.names import configured
+from vosd.admin.office.ports import ConfiguredObjects
 from vosd.base.errors import VosError
-from vosd.base.money import ZERO, format_amount
+from vosd.base.money import ZERO, format_amount, has_more_decimals
 from vosd.billing.accounts import Account
 from vosd.catalogue.overrides import Overrides
 from vosd.cdr.columns import iso_utc
@@ -157,6 +158,12 @@ async def _least_beside_calls(switch: RunningSwitch, account: str, least: Decima
         return None
     committed = (await switch.ask_if_running(ListCommitments()) or {}).get(account, Commitments())
     return least + Decimal(committed.reserved) - Decimal(committed.unbooked)
+
+
+def decimals_exceeded(definitions: ConfiguredObjects, account: Account, amount: Decimal) -> int | None:
+    """Return the decimals of the money of an account where a payment has more; None = it has not."""
+    places = definitions.decimals_of(account)
+    return places if has_more_decimals(amount, places) else None
 
 
 def least_left(accounts: Mapping[str, Account], overrides: Overrides, account_id: str) -> Decimal | None:

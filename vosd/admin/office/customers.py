@@ -32,7 +32,7 @@ from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs, require
 from vosd.admin.office.office import Office
 from vosd.admin.office.payment_file import ImportOutcome
-from vosd.admin.office.payments import needs_second
+from vosd.admin.office.payments import check_decimals, needs_second
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.base.money import format_amount
@@ -212,6 +212,7 @@ def _payment(
     if order.payment is None:
         return None
     account = accounts[order.account]
+    check_decimals(office, account, order.payment.amount)
     payment = Payment(
         account=account.id, kind=EntryKind.PAYMENT, reference=reference, made_at=office.now(),
         amount=order.payment.amount, operator=who.recorded, memo=order.payment.memo,

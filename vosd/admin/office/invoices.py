@@ -680,7 +680,7 @@ async def pay_invoice(office: Office, who: Principal, order: PayInvoice) -> Rece
         if amount <= ZERO:
             raise OrderError("amount", f"is missing: invoice {invoice.number} is paid")
     booked = BookPayment(account=invoice.account, amount=amount, reference=reference, memo=order.memo)
-    done = await book_payment(office, who, booked)
+    done = await book_payment(office, who, booked, is_open_sum=order.amount is None)
     is_repeated = done.repeated if isinstance(done, WaitingSheet) else done[0].repeated
     if is_repeated and not order.reference and (await _paid(office, [invoice]))[invoice.id] < invoice.gross:
         # The same reference books nothing: a second part, or a payment behind one that was taken back, would be lost.

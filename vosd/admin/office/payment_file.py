@@ -5,6 +5,7 @@ columns are found by their names, and a line that is not clear keeps the whole f
 """
 
 import csv
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -15,7 +16,7 @@ import msgspec
 
 from vosd.admin.ledger import known_standing
 from vosd.admin.names import UnknownAccountError
-from vosd.admin.office.bookings import add_payment
+from vosd.admin.office.bookings import add_payment, decimals_exceeded
 from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
 from vosd.admin.office.payments import BookPayment, ManualBooking, WaitingSheet, book_by_hand, needs_second
@@ -30,6 +31,10 @@ from vosd.storage.ports import EntryKind, Payment, ReferenceTaken
 FAULTS_SHOWN: Final = 20
 """Most faults of a file that its error lists."""
 _DELIMITERS: Final = (",", ";", "\t")
+_THOUSANDS: Final = re.compile(r"[+-]?\d{1,3},\d{3}(\.\d*)?\Z", re.ASCII)
+"""An amount that a comma as separator of thousands has split into two cells."""
+_DECIMALS: Final = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d{1,3}\Z", re.ASCII)
+"""One that a decimal comma has split."""
 
 
 class PaymentColumns(NamedTuple):
@@ -114,6 +119,8 @@ def read_payment_file(
     faults: list[str] = []
     places = {name: cells.index(title) for name, title in columns._asdict().items() if title in cells}
     sound = _rows(rows, delimiter, len(cells), faults)
+    if delimiter == ",":
+        sound = _unsplit(sound, places["amount"], faults, _DECIMALS if has_decimal_comma else _THOUSANDS)
     read = list(_read(sound, places, faults, has_comma=has_decimal_comma))
     by_reference: dict[tuple[str, str], int] = {}
     for each in read:
@@ -127,12 +134,36 @@ def read_payment_file(
     return read
 
 
-def _rows(lines: Iterator[str], delimiter: str, width: int, faults: list[str]) -> Iterator[tuple[int, list[str]]]:
-    """Yield the rows behind the header, each with the number of its first line.
+class _Row(NamedTuple):
+    line: int
+    """Number of its first line."""
+    cells: list[str]
+    text: str
+    """Its lines as the file has them."""
+
+
+def _unsplit(rows: Iterator[_Row], place: int, faults: list[str], separated: re.Pattern[str]) -> Iterator[_Row]:
+    """Yield the rows in which the amount does not read as one number with the cell behind it, such as 1,234.50.
+
+    A cell that is left out makes the width right, and 1 would be booked. Where one of both is quoted, they are two.
+    """
+    for row in rows:
+        pair = ",".join(row.cells[place : place + 2])
+        if separated.match(pair) and pair in row.text:
+            faults.append(
+                f"line {row.line}: is {pair} one amount? Put quotation marks around each cell that has a comma"
+            )
+        else:
+            yield row
+
+
+def _rows(lines: Iterator[str], delimiter: str, width: int, faults: list[str]) -> Iterator[_Row]:
+    """Yield the rows behind the header.
 
     A row of another width may have an amount with a separator and no quotes: its cells are not where they belong.
     """
-    reader, line = csv.reader(lines, delimiter=delimiter, strict=True), 2
+    read: list[str] = []
+    reader, line = csv.reader(_noted(lines, read), delimiter=delimiter, strict=True), 2
     try:
         for row in reader:
             if any(cell.strip() for cell in row):
@@ -141,16 +172,23 @@ def _rows(lines: Iterator[str], delimiter: str, width: int, faults: list[str]) -
                 elif has_joined_rows(row, delimiter, width):
                     faults.append(f"line {line}: a cell of several lines: is a quotation mark missing?")
                 else:
-                    yield line, row
+                    yield _Row(line, row, "".join(read))
             line = reader.line_num + 2
+            read.clear()
     except csv.Error as error:
         faults.append(f"line {line}: its quotation marks are not in pairs: {error}")
 
 
+def _noted(lines: Iterator[str], read: list[str]) -> Iterator[str]:
+    for line in lines:
+        read.append(line)
+        yield line
+
+
 def _read(
-    rows: Iterator[tuple[int, list[str]]], places: Mapping[str, int], faults: list[str], *, has_comma: bool
+    rows: Iterator[_Row], places: Mapping[str, int], faults: list[str], *, has_comma: bool
 ) -> Iterator[FilePayment]:
-    for line, row in rows:
+    for line, row, _ in rows:
         values = {name: row[place].strip() for name, place in places.items()}
         broken = [name for name in _NEEDED if len(values[name].splitlines()) > 1]
         if broken:
@@ -206,6 +244,13 @@ async def import_payments(office: Office, who: Principal, order: ImportPayments)
             await known_standing(lambda: accounts, stores.queries, each.account)
             if account is not None and each.currency not in {None, account.currency}:
                 faults.append(f"line {each.line}: {each.currency}, account {each.account} has {account.currency}")
+            places = None if account is None else decimals_exceeded(office.definitions, account, each.amount)
+            if account is not None and places is not None:
+                amount = format_amount(each.amount)
+                faults.append(
+                    f"line {each.line}: {amount} has more decimals than {account.currency} of account {account.id}: "
+                    f"{places}"
+                )
             earlier = await stores.payments.earlier(payment)
         except (UnknownAccountError, ReferenceTaken) as error:
             faults.append(f"line {each.line}: {error}")

@@ -17,6 +17,7 @@ from vosd.admin.ledger import known_standing
 from vosd.admin.office.bookings import (
     PaymentReceipt,
     add_payment,
+    decimals_exceeded,
     least_left,
     make_transfer,
     try_payment,
@@ -30,6 +31,7 @@ from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import Scope
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
+from vosd.billing.accounts import Account
 from vosd.cdr.columns import iso_utc
 from vosd.invoicing.settlement import reference_of_undo, undone_entry
 from vosd.storage.audit_line import AuditLine
@@ -145,11 +147,16 @@ class BookPayment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 @needs(Permission.MONEY_BOOK, by_account=True)
-async def book_payment(office: Office, who: Principal, order: BookPayment) -> Receipts | WaitingSheet:
+async def book_payment(
+    office: Office, who: Principal, order: BookPayment, *, is_open_sum: bool = False
+) -> Receipts | WaitingSheet:
     """Book a payment once, or have it wait for a second person; the running switch knows the balance afterwards.
 
+    A payment or refund has no more decimals than the money of its account; ``is_open_sum``: it is what an invoice asks
+    for, and has as many as that.
+
     Raises:
-        OrderError: it makes no sense, or is not for agents.
+        OrderError: it makes no sense, has too many decimals, or is not for agents.
         OutOfScopeError, RightLackingError: the principal may not pay for the account.
         UnknownAccountError, ReferenceTaken, OtherCurrency, TooLittleLeft: nothing was booked.
         WasRefusedError: a second person has refused it before.
@@ -161,6 +168,8 @@ async def book_payment(office: Office, who: Principal, order: BookPayment) -> Re
         _check_payment_of_agent(order, scope)
     amount = order.amount or ZERO
     scope.require_ledger(order.account)
+    if not is_open_sum and order.type in {PaymentType.PAYMENT, PaymentType.REFUND}:
+        check_decimals(office, office.definitions.accounts().get(order.account), amount)
     order = _referred(order)
     is_own = scope.agent in {None, order.account}
     wanted = ManualBooking(
@@ -174,6 +183,14 @@ async def book_payment(office: Office, who: Principal, order: BookPayment) -> Re
         is_trial=order.is_trial,
     )
     return await book_by_hand(office, who, wanted, office.audit_line(who, order, order.account))
+
+
+def check_decimals(office: Office, account: Account | None, amount: Decimal) -> None:
+    """Raise OrderError where a payment has more decimals than the money of its account; None = not configured."""
+    if account is None or (places := decimals_exceeded(office.definitions, account, amount)) is None:
+        return
+    shown = format_amount(amount)
+    raise OrderError("amount", f"{shown} has more decimals than {account.currency} of account {account.id}: {places}")
 
 
 def _check_payment_of_agent(order: BookPayment, scope: Scope) -> None:

@@ -168,6 +168,10 @@ class ConfiguredObjects(Protocol):
         """Return the rates that price the calls of an account; None where its group is missing; raises ConfigError."""
         ...
 
+    def decimals_of(self, account: Account) -> int:
+        """Return how many decimals the money of an account has: its own, those of its currency or of the parameter."""
+        ...
+
     def free_numbers(self) -> "tuple[SpecialNumbers, RatingPolicy]":
         """Return the numbers that are billed otherwise, and how the seconds of calls to free ones are rounded."""
         ...
