@@ -171,6 +171,20 @@ async def test_what_makes_no_sense_is_refused(office: Office) -> None:
         await shown(office, "balances", without)
 
 
+async def test_a_configured_account_is_in_the_balances_before_a_switch_has_opened_it(office: Office) -> None:
+    named = dict(office.definitions.accounts())
+    named["aa-new"] = msgspec.structs.replace(named["shop"], id="aa-new", currency="EUR")
+    office.definitions.accounts = lambda _ended=(): named  # type: ignore[method-assign]
+    first, *rest = (await shown(office, "balances", until=None)).rows
+    shows = ("account", "currency", "balance", "overdraft_limit", "available", "last_payment")
+    assert {key: first[key] for key in shows} == {
+        "account": "aa-new", "currency": "EUR", "balance": "0.00", "overdraft_limit": "0.00", "available": "0.00",
+        "last_payment": None,
+    }  # fmt: skip
+    assert [row["account"] for row in rest] == sorted(str(row["account"]) for row in rest)
+    assert "aa-new" not in {row["account"] for row in (await shown(office, "balances", customer("acme"))).rows}
+
+
 async def test_balances_of_now_have_type_overdraft_and_what_calls_hold(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,7 @@ from vosd.base.money import ZERO, format_amount
 from vosd.billing.validity import NEVER
 from vosd.catalogue.overrides import UNLIMITED
 from vosd.cdr.columns import iso_utc
-from vosd.storage.ledger_values import EARNED, Statement
+from vosd.storage.ledger_values import EARNED, Balance, Statement
 from vosd.storage.ports import EntryKind
 from vosd.traffic.ledger_reports import LedgerReport
 from vosd.traffic.spans import ReportSpan
@@ -34,6 +34,7 @@ class AccountTerms(msgspec.Struct, frozen=True):
     """Account above it; empty = it is at the top."""
     expires_at: int | None = None
     """As configured, UTC milliseconds; None = never."""
+    currency: str = ""
 
 
 def _no_terms(_account: str) -> AccountTerms | None:
@@ -45,6 +46,8 @@ class AccountsBeside(NamedTuple):
 
     terms: Callable[[str], AccountTerms | None] = _no_terms
     """Returns the terms of an account; None = it is not configured any more."""
+    names: Collection[str] = ()
+    """All configured accounts."""
     reserved: Mapping[str, str] | None = None
     """Amounts that running calls hold; None = not known, such as at a moment that has passed."""
 
@@ -88,7 +91,11 @@ async def _balances(
     for span in spans:
         reserved = beside.reserved if span is spans[-1] else None
         paid = await stores.ledger.last_payments(span.until)
-        async for each in stores.ledger.balances(span.until):
+        balances = {each.account: each async for each in stores.ledger.balances(span.until)}
+        without = (name for name in beside.names if name not in balances)  # no switch has run with these accounts yet
+        balances |= {name: Balance(name, _currency(beside.terms(name)), ZERO) for name in without}
+        for name in sorted(balances):
+            each = balances[name]
             if accounts is not None and each.account not in accounts:
                 continue
             at, amount = paid.get(each.account, (None, None))
@@ -113,6 +120,10 @@ async def _balances(
                 }
             )
     return rows
+
+
+def _currency(terms: AccountTerms | None) -> str | None:
+    return None if terms is None else terms.currency
 
 
 def _available(balance: Decimal, terms: AccountTerms, held: str) -> str:

@@ -135,7 +135,7 @@ async def _made(stores: SqlStores, order: ReportOrder, now: int) -> bytes:
         raise ReportIncompleteError(message)
     times = {"since": order.since, "until": order.until, "group": order.group, "zone": order.zone}
     wanted = msgspec.convert({"name": order.report, **times, **order.criteria}, ShowReport)
-    beside = AccountsBeside(order.terms.get)
+    beside = AccountsBeside(order.terms.get, order.terms.keys())
     sheet = await report_of(stores, wanted, Scope(None), now, beside, order.below, is_inside=True, is_exact=True)
     if sheet.missing:
         message = f"{sheet.missing} calls of the period are not in the sums that were read"

@@ -474,4 +474,5 @@ async def test_balances_have_the_terms_of_the_accounts_that_are_in_force(
     made = order_of(url, report="balances", directory=str(directory), terms=order.terms)
     await delivered(made, STARTED + DAY)
     rows = [*csv.DictReader((directory / "m-2026-09-21.csv").read_text().splitlines())]
-    assert {(row["type"], row["reserved"]) for row in rows if row["account"] != "acme"} == {("", "")}
+    assert {(row["type"], row["reserved"]) for row in rows if row["account"] not in order.terms} == {("", "")}
+    assert {row["account"] for row in rows} >= order.terms.keys()

@@ -287,7 +287,9 @@ async def show_report(office: Office, who: Principal, order: ShowReport) -> Repo
     if order.name in WITH_TERMS:
         overrides = (await office.stores.overrides.load()).at(now) if order.name == BALANCES else None
         accounts = office.definitions.accounts()
-        beside = AccountsBeside(lambda name: None if name not in accounts else _terms(accounts[name], overrides, scope))
+        beside = AccountsBeside(
+            lambda name: None if name not in accounts else _terms(accounts[name], overrides, scope), accounts.keys()
+        )
     if order.name == BALANCES and (order.until is None or order.until >= now):
         held = await commitments(office.switch)
         beside = beside._replace(reserved={name: each.reserved for name, each in held.items()})
@@ -331,7 +333,7 @@ def _terms(account: Account, overrides: Overrides | None, scope: Scope) -> Accou
     agent = account.agent if account.agent is not None and scope.sees(account.agent) else ""
     limit = account.overdraft_limit if overrides is None else overrides.overdraft_limit(account)
     shown = UNLIMITED if limit is None else format_amount(limit)
-    return AccountTerms(account.type.value, shown, account.name or "", agent, account.expires_at)
+    return AccountTerms(account.type.value, shown, account.name or "", agent, account.expires_at, account.currency)
 
 
 async def report_of(
