@@ -79,21 +79,21 @@ async def entries(database):
 async def test_a_payment_above_the_limit_is_booked_when_another_person_has_confirmed_it(database, by_hand):
     (receipt,) = await by_hand.pay("100", reference="bank-0")
     assert receipt.after == "100.00"
-    waits = await by_hand.pay("100.000001", memo="November")
+    waits = await by_hand.pay("100.00000001", memo="November")
     assert isinstance(waits, WaitingSheet)
-    assert await by_hand.pay("100.000001") == msgspec.structs.replace(waits, repeated=True)
+    assert await by_hand.pay("100.00000001") == msgspec.structs.replace(waits, repeated=True)
     assert len(await entries(database)) == 1
     for same in (ANN, person("bob", "ann"), person("ann", "bob")):
         with pytest.raises(OwnPaymentError):
             await by_hand.confirm(waits.id, same, NOW + 1)
     assert await by_hand.waiting() == [waits]
     (receipt,) = await by_hand.confirm(waits.id, BOB, NOW + 1)
-    assert (receipt.before, receipt.after, receipt.repeated) == ("100.00", "200.000001", False)
+    assert (receipt.before, receipt.after, receipt.repeated) == ("100.00", "200.00000001", False)
     entry = (await entries(database))[-1]
     assert (entry.operator, entry.memo, entry.created_at) == ("ann", "confirmed by bob: November", NOW + 1)
     assert await by_hand.waiting() == []
     assert (await by_hand.confirm(waits.id, BOB, NOW + 2))[0].repeated
-    (receipt,) = await by_hand.pay("100.000001")
+    (receipt,) = await by_hand.pay("100.00000001")
     assert receipt.repeated
     assert (await verify_ledger(database)).differences == ()
 

@@ -132,8 +132,8 @@ class Defined:
         return None if is_vendor else usual_catalogue().rates_of(account)
 
     def decimals_of(self, account: Account) -> int:
-        """Return those of the account, else six."""
-        return 6 if account.fee_precision is None else account.fee_precision
+        """Return those of the account, else eight."""
+        return 8 if account.fee_precision is None else account.fee_precision
 
     def free_numbers(self) -> tuple[SpecialNumbers, RatingPolicy]:
         """Return none."""

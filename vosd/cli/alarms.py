@@ -1,12 +1,13 @@
 """``vosd alarms``: what an operator should know of the running switch."""
 
+from functools import partial
 from typing import Final
 
 import click
 
 from vosd.cli import output
 from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
-from vosd.cli.office import in_office, principal
+from vosd.cli.office import in_office_or_kept, principal
 from vosd.control.installation import ListAlarms
 
 _ACTIVE: Final = ("level", "alarm", "subject", "since", "count", "text")
@@ -20,12 +21,15 @@ _CLEARED: Final = ("level", "alarm", "subject", "since", "cleared_at", "count", 
 def alarms(invocation: Invocation, history: bool, as_json: bool) -> None:
     """List the alarms that hold, the most urgent first.
 
-    What held before a restart holds on; it is cleared after five minutes unless its cause reports it again.
+    What held before a restart holds on; it is cleared after five minutes unless its cause reports it again. While no
+    switch runs, these are the alarms that it left.
     """
     from vosd.admin.office.alarms import list_alarms
+    from vosd.wiring.kept_state import kept_alarms
 
     who, order = principal(), ListAlarms(history)
-    answer = in_office(invocation, lambda office: list_alarms(office, who, order), with_database=False)
+    kept = partial(kept_alarms, history=history)
+    answer = in_office_or_kept(invocation, lambda office: list_alarms(office, who, order), kept)
     if as_json:
         output.document(answer.alarms)
         _say_left_out(answer.left_out)

@@ -7,7 +7,7 @@ from msgspec.structs import asdict
 
 from vosd.cli import output
 from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
-from vosd.cli.office import in_office, principal
+from vosd.cli.office import from_memory, in_office, principal
 from vosd.cli.output import ScreenColumn
 from vosd.control.peers import ListGateways
 
@@ -29,9 +29,7 @@ def show_gateways(invocation: Invocation, *, as_json: bool) -> None:
     """Print every gateway: its state, its calls and their limit, and its figures of the last hour."""
     from vosd.admin.office.trunks import list_gateways
 
-    listed = in_office(
-        invocation, lambda office: list_gateways(office, principal(), ListGateways()), with_database=False
-    )
+    listed = from_memory(invocation, lambda office: list_gateways(office, principal(), ListGateways()))
     if as_json:
         output.document(listed)
         return

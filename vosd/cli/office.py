@@ -9,12 +9,16 @@ from click.core import ParameterSource
 
 from vosd.cli import output
 from vosd.cli.arguments import operator as login
-from vosd.cli.command import Invocation
+from vosd.cli.command import DaemonAwayError, Invocation
 from vosd.wiring.office import office_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from vosd.admin.office.office import Done, Office
     from vosd.admin.office.principal import Principal
+    from vosd.base.errors import VosError
+    from vosd.wiring.kept_state import KeptState
 
 Result = TypeVar("Result")
 
@@ -29,6 +33,54 @@ def in_office(
             return await act(office)
 
     return asyncio.run(within())
+
+
+def in_office_or_kept(
+    invocation: Invocation, act: "Callable[[Office], Awaitable[Result]]", kept: "Callable[[Path], KeptState[Result]]"
+) -> Result:
+    """Carry out an order; where no switch runs, return what one has left in its state directory, and say so.
+
+    Raises:
+        DaemonAwayError: no switch runs, and its state cannot be read.
+    """
+    from vosd.cdr.columns import iso_utc
+    from vosd.control.client import NoDaemonError
+
+    try:
+        return in_office(invocation, act, with_database=False)
+    except NoDaemonError as error:
+        found = _kept(invocation, kept, error)
+    if found.at is None:
+        output.remark("no switch runs, and none has left such a state")
+    else:
+        output.remark(f"no switch runs: this is the state that it left, written at {iso_utc(found.at)}")
+    return found.value
+
+
+def _kept(invocation: Invocation, kept: "Callable[[Path], KeptState[Result]]", away: "VosError") -> "KeptState[Result]":
+    from msgspec import DecodeError
+
+    from vosd.config.places import state_dir_found_from
+
+    state_dir = state_dir_found_from(invocation.config_path(), invocation.excerpt.state_dir)
+    try:
+        return kept(state_dir)
+    except (OSError, DecodeError) as error:
+        raise DaemonAwayError(f"{away}; the state that it left in {state_dir} cannot be read: {error}") from error
+
+
+def from_memory(invocation: Invocation, act: "Callable[[Office], Awaitable[Result]]") -> Result:
+    """Carry out an order about what a running switch has in memory alone.
+
+    Raises:
+        DaemonAwayError: no switch runs.
+    """
+    from vosd.control.client import NoDaemonError
+
+    try:
+        return in_office(invocation, act, with_database=False)
+    except NoDaemonError as error:
+        raise DaemonAwayError(f"{error}\nwhat is asked for is in the memory of a running switch alone") from error
 
 
 def in_reporting_office(invocation: Invocation, act: "Callable[[Office], Awaitable[Result]]") -> Result:

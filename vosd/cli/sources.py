@@ -1,12 +1,14 @@
 """``vosd unblock``: sources that are locked out for wrong passwords or blocked for a flood."""
 
+import time
+from functools import partial
 from typing import Final
 
 import click
 
 from vosd.cli import output
 from vosd.cli.command import Family, Invocation, Verb, json_option, pass_invocation
-from vosd.cli.office import in_office, outcome_of, principal
+from vosd.cli.office import from_memory, in_office, in_office_or_kept, outcome_of, principal
 from vosd.control.peers import ClearBlacklist, ListBlacklist, ListLockedOut, Unblock
 
 
@@ -39,9 +41,7 @@ def _list(invocation: Invocation, as_json: bool) -> None:
     from vosd.admin.office.alarms import list_locked_out
 
     who = principal()
-    locked_out = in_office(
-        invocation, lambda office: list_locked_out(office, who, ListLockedOut()), with_database=False
-    )
+    locked_out = from_memory(invocation, lambda office: list_locked_out(office, who, ListLockedOut()))
     if as_json:
         output.document(locked_out)
         return
@@ -61,11 +61,15 @@ def blacklist() -> None:
 @json_option
 @pass_invocation
 def list_callers(invocation: Invocation, as_json: bool) -> None:
-    """List the callers on the list, the one that was put there first at the top."""
-    from vosd.admin.office.alarms import list_blacklist
+    """List the callers on the list, the one that was put there first at the top.
 
-    who = principal()
-    rows = in_office(invocation, lambda office: list_blacklist(office, who, ListBlacklist()), with_database=False)
+    While no switch runs, these are the callers that its next start will find there.
+    """
+    from vosd.admin.office.alarms import list_blacklist
+    from vosd.wiring.kept_state import kept_blacklist
+
+    who, kept = principal(), partial(kept_blacklist, now_ms=time.time_ns() // 1_000_000)
+    rows = in_office_or_kept(invocation, lambda office: list_blacklist(office, who, ListBlacklist()), kept)
     if as_json:
         output.document(rows)
     else:

@@ -1,12 +1,19 @@
 """``vosd webhooks``: events that receivers did not get."""
 
-from typing import Final
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from vosd.cli import output
-from vosd.cli.command import Family, Invocation, json_option, pass_invocation
-from vosd.cli.office import in_office, outcome_of, principal
+from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
+from vosd.cli.office import in_office, in_office_or_kept, outcome_of, principal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from vosd.control.events import DeadLetter
+    from vosd.wiring.kept_state import KeptState
 
 _COLUMNS: Final = ("receiver", "number", "made", "why", "document")
 
@@ -26,11 +33,22 @@ def list_letters(invocation: Invocation, receiver: str | None, as_json: bool) ->
     from vosd.control.events import ListDeadLetters
 
     who, order = principal(), ListDeadLetters(receiver)
-    letters = in_office(invocation, lambda office: list_dead_letters(office, who, order), with_database=False)
+    kept = partial(_kept_letters, invocation, receiver)
+    letters = in_office_or_kept(invocation, lambda office: list_dead_letters(office, who, order), kept)
     if as_json:
         output.document(letters)
     else:
         output.records(_COLUMNS, letters, empty="there is none")
+
+
+def _kept_letters(invocation: Invocation, receiver: str | None, state_dir: "Path") -> "KeptState[list[DeadLetter]]":
+    from vosd.wiring.kept_state import kept_dead_letters
+
+    receivers = [each.name for each in invocation.settings.webhooks]
+    if receiver is not None and receiver not in receivers:
+        message = f"webhooks has no receiver {receiver!r}; there are {', '.join(sorted(receivers)) or 'none'}"
+        raise OperationError(message)
+    return kept_dead_letters(state_dir, [receiver] if receiver else receivers)
 
 
 @webhooks.command()

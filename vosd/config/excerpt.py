@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from vosd.base.errors import VosError
+from vosd.base.money import PLACES
 from vosd.catalogue.problems import ConfigError, ProblemList, Severity, SourceLine, suggestion
 from vosd.config.places import CONTROL_SOCKET, REPORT_SECONDS, STATE_DIR
 from vosd.config.reader.collector import without_collector
@@ -195,13 +196,13 @@ class Excerpt:
         return special_numbers(keys, parameters), free_policy(parameters)
 
     def decimals_of(self, account: "Account") -> int:
-        """Return how many decimals the money of an account has (docs/billing.md, "Currencies")."""
-        from vosd.config.assembly.currencies import default_decimals, read_currencies
+        """Return how many decimals the configuration gives the money of an account (docs/billing.md, "Currencies")."""
+        from vosd.config.assembly.currencies import read_currencies
 
         if account.fee_precision is not None:
             return account.fee_precision
         of_currency = read_currencies(self._copy(), ProblemList()).decimals.get(account.currency)
-        return (of_currency or default_decimals(self._parameters())).precision
+        return PLACES if of_currency is None else of_currency.precision
 
     def _exchange(self) -> "Currencies":
         """Return the currencies and rates of exchange, without those that have mistakes."""

@@ -21,7 +21,6 @@ from vosd.base.clock import Clock, Instant
 from vosd.base.money import format_amount
 from vosd.base.number import for_matching, without_separators
 from vosd.catalogue.problems import ConfigError
-from vosd.cdr.columns import iso_utc
 from vosd.config.reload import Reloaded
 from vosd.control.calls import (
     CallSnapshot,
@@ -90,6 +89,7 @@ from vosd.daemon.trials import Trials
 from vosd.engine.calls.snapshots import description, snapshot
 from vosd.engine.registration.bindings import inbound
 from vosd.engine.service import SwitchService
+from vosd.engine.state_files import blacklisted
 from vosd.routing.dynamic_lists import ListedCaller
 
 UPDATE_S: Final = 0.25
@@ -343,15 +343,7 @@ class Commands:
 def _row_of(listing: ListedCaller, now: Instant) -> BlacklistedCaller:
     """Return a caller as ``vosd blacklist list`` shows it; its times follow the monotonic clock."""
     left_ms = listing.until_mono - now.mono
-    return BlacklistedCaller(
-        caller=listing.caller,
-        mapping_gateway=listing.gateway,
-        cause=listing.cause.value,
-        limit=listing.limit,
-        since=iso_utc(listing.since),
-        until=iso_utc(now.wall + left_ms),
-        remaining_s=-(-left_ms // 1_000),
-    )
+    return blacklisted(listing, left_ms, now.wall + left_ms)
 
 
 class MoneyCommands:

@@ -23,12 +23,21 @@ class KeptFile(Generic[T]):
         self._name = name
         self._failed = False
 
-    def read(self) -> T | None:
-        """Return the value; None if there is none or it cannot be read."""
+    def load(self) -> T | None:
+        """Return the value; None if there is none.
+
+        Raises:
+            OSError, msgspec.DecodeError: it cannot be read.
+        """
         try:
             return msgspec.json.decode(self._path.read_bytes(), type=self._kept)
         except FileNotFoundError:
             return None
+
+    def read(self) -> T | None:
+        """Return the value; None if there is none or it cannot be read."""
+        try:
+            return self.load()
         except (OSError, msgspec.DecodeError) as error:
             _log.warning(f"{self._name}_unreadable", file=str(self._path), error=str(error), means="it begins anew")
             return None

@@ -13,11 +13,14 @@ import msgspec
 
 from vosd.base.clock import Clock
 from vosd.callcontrol.live_state import LiveState
+from vosd.cdr.columns import iso_utc
+from vosd.control.peers import BlacklistedCaller
 from vosd.engine.kept_file import KeptFile
 from vosd.routing.dynamic_lists import ListedCaller, ListingCause
 from vosd.routing.pools import PoolTurn
 from vosd.routing.quality import SavedQuality
 
+BLACKLIST: Final = "blacklist.json"
 ROUND_S: Final = 1.0
 """Interval at which callers whose time is over leave the blacklist, and changed files are written.
 
@@ -36,6 +39,24 @@ class KeptListing(msgspec.Struct, frozen=True):
     until: int
 
 
+def blacklist_file(state_dir: Path) -> KeptFile[list[KeptListing]]:
+    """Return the file of the callers on the blacklist."""
+    return KeptFile(state_dir / BLACKLIST, list[KeptListing], "blacklist")
+
+
+def blacklisted(listing: ListedCaller | KeptListing, left_ms: int, until: int) -> BlacklistedCaller:
+    """Return a caller as ``vosd blacklist list`` shows it; ``until`` is UTC milliseconds."""
+    return BlacklistedCaller(
+        caller=listing.caller,
+        mapping_gateway=listing.gateway,
+        cause=listing.cause.value,
+        limit=listing.limit,
+        since=iso_utc(listing.since),
+        until=iso_utc(until),
+        remaining_s=-(-left_ms // 1_000),
+    )
+
+
 class StateFiles:
     """The files of one switch: read at the start, replaced after changes; that of quality at the stop only.
 
@@ -44,7 +65,7 @@ class StateFiles:
 
     def __init__(self, state_dir: Path, live: LiveState, clock: Clock) -> None:
         self._quality_file = KeptFile(state_dir / "quality.json", SavedQuality, "quality")
-        self._blacklist_file = KeptFile(state_dir / "blacklist.json", list[KeptListing], "blacklist")
+        self._blacklist_file = blacklist_file(state_dir)
         self._pool_file = KeptFile(state_dir / "number-pools.json", dict[str, PoolTurn], "pool_turns")
         self._quality, self._lists, self._turns = live.quality, live.dynamic_lists, live.pool_turns
         self._clock = clock

@@ -129,8 +129,6 @@ async def test_a_payment_has_the_decimals_of_its_account_and_an_adjustment_any(o
     for kind in (PaymentType.PAYMENT, PaymentType.REFUND):
         with pytest.raises(OrderError, match=said):
             await book_payment(office, operator(), pays("0.5", account="tokyo", type=kind))
-    with pytest.raises(OrderError, match=r"3\.1415926 has more decimals than USD of account acme: 6$"):
-        await book_payment(office, operator(), pays("3.1415926"))
     for amount, kind in (("50", PaymentType.PAYMENT), ("0.12345678", PaymentType.ADJUSTMENT)):
         (receipt,) = await book_payment(office, operator(), pays(amount, account="tokyo", type=kind))
     assert receipt.after == "50.12345678"

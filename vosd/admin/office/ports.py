@@ -169,7 +169,7 @@ class ConfiguredObjects(Protocol):
         ...
 
     def decimals_of(self, account: Account) -> int:
-        """Return how many decimals the money of an account has: its own, those of its currency or of the parameter."""
+        """Return how many decimals the money of an account has: its own, else those of its currency, else eight."""
         ...
 
     def free_numbers(self) -> "tuple[SpecialNumbers, RatingPolicy]":

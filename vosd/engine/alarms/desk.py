@@ -66,10 +66,11 @@ class AlarmFile:
 
     def read(self) -> KeptDesk:
         """Return what the last run left; what another version has and this one does not know is left out."""
-        found = self._file.read() or {}
-        active, history = _known(found.get("active", []), Alarm), _known(found.get("history", []), Alarm)
-        alarms = KeptAlarms(active, history, _known(found["silences"], Silence) if "silences" in found else None)
-        return KeptDesk(alarms, _known(found.get("outputs", []), KeptOutput))
+        return _desk_in(self._file.read() or {})
+
+    def load(self) -> KeptDesk:
+        """Return the same for a command; raises OSError or msgspec.DecodeError where the file cannot be read."""
+        return _desk_in(self._file.load() or {})
 
     def change(self) -> None:
         """Have the file written soon."""
@@ -86,6 +87,12 @@ class AlarmFile:
     def write(self, kept: KeptDesk) -> None:
         """Replace the file; a failure is logged."""
         self._file.write({**msgspec.structs.asdict(kept.alarms), "outputs": [*kept.outputs]})
+
+
+def _desk_in(found: dict[str, list[Any]]) -> KeptDesk:
+    active, history = _known(found.get("active", []), Alarm), _known(found.get("history", []), Alarm)
+    alarms = KeptAlarms(active, history, _known(found["silences"], Silence) if "silences" in found else None)
+    return KeptDesk(alarms, _known(found.get("outputs", []), KeptOutput))
 
 
 def _known(rows: list[Any], kind: type[Row]) -> tuple[Row, ...]:
@@ -191,8 +198,7 @@ class AlarmDesk:
     def rows(self, *, history: bool) -> AlarmList:
         """Return the alarms that hold, or those that were cleared lately, for ``vosd alarms``."""
         self.take()
-        found: Sequence[Alarm] = self._alarms.history() if history else self._alarms.active()
-        return AlarmList([row(each) for each in found], self._alarms.left_out)
+        return AlarmList(rows_of(self._alarms.kept(), history=history), self._alarms.left_out)
 
     def _kept_now(self) -> KeptDesk:
         return KeptDesk(self._alarms.kept(), tuple(output.kept() for output in self._outputs.values()))
@@ -208,6 +214,11 @@ class AlarmDesk:
                 continue
             for output in self._outputs.values():
                 output.put(change)
+
+
+def rows_of(kept: KeptAlarms, *, history: bool) -> list[AlarmRow]:
+    """Return the alarms that hold, the most urgent first, or those that were cleared, the latest first."""
+    return [row(each) for each in (reversed(kept.history) if history else kept.active)]
 
 
 def row(alarm: Alarm) -> AlarmRow:

@@ -41,6 +41,14 @@ class Spooled(NamedTuple):
     """Lines that were left out."""
 
 
+class _Lines(NamedTuple):
+    """What one file says."""
+
+    reports: dict[int, CallReport]
+    done: set[int]
+    unreadable: int
+
+
 class _File:
     """One file."""
 
@@ -93,18 +101,12 @@ class ReportSpool:
                     continue
                 file = _File(path, len(content))
                 self._files.append(file)
-                for line in content.split(b"\n"):
-                    report = _report_in(line)
-                    if report is not None:
-                        reports[report.number] = report
-                        self._file_of[report.number] = file
-                        last = max(last, report.number)
-                    elif line.startswith(b"D "):
-                        numbers = [int(each) for each in line[2:].split() if each.isdigit()]
-                        done.update(numbers)
-                        last = max(last, *numbers, 0)
-                    elif line:
-                        unreadable += 1
+                lines = _read(content)
+                reports |= lines.reports
+                self._file_of |= dict.fromkeys(lines.reports, file)
+                done |= lines.done
+                last = max(last, *lines.reports, *lines.done, 0)
+                unreadable += lines.unreadable
         except OSError as error:
             self._failed(error)
         for number in done & reports.keys():
@@ -232,6 +234,34 @@ def _numbered(path: Path) -> int:
 def _done_line(numbers: Iterable[int]) -> bytes:
     text = " ".join(map(str, numbers))
     return f"D {text}\n".encode() if text else b""
+
+
+def spooled_in(directory: Path) -> list[CallReport]:
+    """Return the reports that wait in a directory, the oldest first, and leave all as it is; none where it is missing.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    reports: dict[int, CallReport] = {}
+    done: set[int] = set()
+    for path in sorted(directory.glob("reports-*.log"), key=_numbered):
+        lines = _read(path.read_bytes())
+        reports |= lines.reports
+        done |= lines.done
+    return sorted(each for number, each in reports.items() if number not in done)
+
+
+def _read(content: bytes) -> _Lines:
+    found = _Lines({}, set(), 0)
+    for line in content.split(b"\n"):
+        report = _report_in(line)
+        if report is not None:
+            found.reports[report.number] = report
+        elif line.startswith(b"D "):
+            found.done.update(int(each) for each in line[2:].split() if each.isdigit())
+        elif line:
+            found = found._replace(unreadable=found.unreadable + 1)
+    return found
 
 
 def _report_in(line: bytes) -> CallReport | None:

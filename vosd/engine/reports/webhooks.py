@@ -17,6 +17,9 @@ from vosd.engine.reports.reporter import HttpOutlet
 from vosd.engine.reports.spool import ReportSpool
 from vosd.engine.settings import CallReportSettings, ReceiverSettings
 
+WEBHOOKS: Final = "webhooks"
+DEAD: Final = "dead"
+"""Directories of ``state_dir``: of all receivers, and of the dead letters of one."""
 DEAD_MAX: Final = 1_000
 """Most dead letters of one receiver; of more the oldest are dropped."""
 
@@ -28,7 +31,7 @@ class EventWebhook(HttpOutlet):
         self, clock: Clock, settings: ReceiverSettings, state_dir: Path, events: LiveEvents, is_busy: Callable[[], bool]
     ) -> None:
         """``is_busy`` returns whether the switch is overloaded: events wait then."""
-        directory = state_dir / "webhooks" / settings.name
+        directory = state_dir / WEBHOOKS / settings.name
         super().__init__(clock, settings.delivery, directory, is_busy, receiver=settings.name)
         self.name: Final = settings.name
         self._types = settings.types
@@ -36,7 +39,7 @@ class EventWebhook(HttpOutlet):
         """Part of the ids of this start: numbers of an earlier one come again when no file of the spool has them."""
         self._events = events
         self._is_attached = False
-        self._dead = ReportSpool(directory / "dead", receiver=settings.name)
+        self._dead = ReportSpool(directory / DEAD, receiver=settings.name)
         self._letters: deque[CallReport] = deque()
 
     async def begin(self) -> None:
@@ -73,10 +76,7 @@ class EventWebhook(HttpOutlet):
 
     def dead_letters(self) -> list[DeadLetter]:
         """Return the events that were not delivered and will not be, the oldest first."""
-        return [
-            DeadLetter(self.name, each.number, iso_utc(each.made_at), each.call_id, each.body.decode())
-            for each in self._letters
-        ]
+        return [dead_letter(self.name, each) for each in self._letters]
 
     def replay(self, number: int | None) -> int:
         """Deliver dead letters again: one, or all (None); return how many."""
@@ -109,3 +109,8 @@ class EventWebhook(HttpOutlet):
         self._dead.add(letter)
         while len(self._letters) > DEAD_MAX:
             self._dead.done(self._letters.popleft())
+
+
+def dead_letter(receiver: str, report: CallReport) -> DeadLetter:
+    """Return an event that a receiver did not get, as a list shows it."""
+    return DeadLetter(receiver, report.number, iso_utc(report.made_at), report.call_id, report.body.decode())

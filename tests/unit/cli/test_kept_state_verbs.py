@@ -1,0 +1,105 @@
+"""Lists of what a switch has left in its state directory, while none runs."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from structlog.testing import capture_logs
+
+from vosd.cli.main import main
+from vosd.engine.alarms.desk import AlarmFile, KeptDesk
+from vosd.engine.reports.report import CallReport
+from vosd.engine.reports.spool import ReportSpool
+from vosd.engine.state_files import KeptListing, blacklist_file
+from vosd.obs.alarms import Alarm, KeptAlarms, Level
+from vosd.obs.events import Event
+from vosd.routing.dynamic_lists import ListingCause
+
+WRITTEN_S = 1_790_000_000
+WRITTEN = "2026-09-21T14:13:20.000Z"
+NEVER = 4_000_000_000_000
+DOWN = Alarm(Event.GATEWAY_DOWN, "carrier-a", Level.CRITICAL, 1_000, 2_000, 3, "code: 503")
+
+
+def verb(directory: Path, *words: str) -> Result:
+    config = directory / "vosd.yaml"
+    config.write_text(
+        f"state_dir: {directory}/var\ncontrol_socket: {directory}/vosd.sock\n"
+        'webhooks: [{name: crm, url: "https://crm.example/events", types: [call.ended]}]\n'
+    )
+    return CliRunner().invoke(main, [*words, "-c", str(config)])
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    """Give the state directory of a switch that has stopped."""
+    state = tmp_path / "var"
+    state.mkdir()
+    cleared = Alarm(Event.GATEWAY_DOWN, "carrier-b", Level.CRITICAL, 1_000, 2_000, 1, "", cleared_at=3_000)
+    AlarmFile(state / "alarms.json").write(KeptDesk(KeptAlarms((DOWN,), (cleared,), ())))
+    past, there = (
+        KeptListing("acme", each, ListingCause.FREQUENCY, 9, 0, until) for each, until in (("1", 1), ("2", NEVER))
+    )
+    blacklist_file(state).write([past, there])
+    letters = ReportSpool(state / "webhooks" / "crm" / "dead", receiver="crm")
+    letters.open()
+    first, second = (CallReport(number, "status-410", 0, b'{"type":"call.ended"}') for number in (1, 2))
+    letters.add(first)
+    letters.add(second)
+    letters.done(first)
+    letters.tidy()
+    letters.close()
+    for path in (state / "alarms.json", state / "blacklist.json", state / "webhooks" / "crm" / "dead"):
+        os.utime(path, (WRITTEN_S, WRITTEN_S))
+    return state
+
+
+@pytest.mark.parametrize(
+    ("words", "key", "values"),
+    [
+        (("alarms",), "subject", ["carrier-a"]),
+        (("alarms", "--history"), "subject", ["carrier-b"]),
+        (("blacklist", "list"), "caller", ["2"]),
+        (("webhooks", "list"), "number", [2]),
+        (("webhooks", "list", "crm"), "number", [2]),
+    ],
+)
+def test_what_a_switch_has_left_is_listed_with_its_time(
+    state: Path, words: tuple[str, ...], key: str, values: list[object]
+) -> None:
+    files = sorted(state.rglob("*"))
+    listed = verb(state.parent, *words, "--json")
+    assert [each[key] for each in json.loads(listed.stdout)] == values
+    assert listed.stderr == f"no switch runs: this is the state that it left, written at {WRITTEN}\n"
+    assert (listed.exit_code, sorted(state.rglob("*"))) == (0, files)
+
+
+@pytest.mark.parametrize("words", [("alarms",), ("blacklist", "list"), ("webhooks", "list")])
+def test_where_none_has_left_anything_the_list_is_empty(tmp_path: Path, words: tuple[str, ...]) -> None:
+    listed = verb(tmp_path, *words, "--json")
+    assert (listed.exit_code, listed.stdout) == (0, "[]\n")
+    assert listed.stderr == "no switch runs, and none has left such a state\n"
+    assert not (tmp_path / "var").exists()
+
+
+@pytest.mark.parametrize(("words", "file"), [(("alarms",), "alarms.json"), (("blacklist", "list"), "blacklist.json")])
+def test_a_file_that_cannot_be_read_is_no_empty_list(state: Path, words: tuple[str, ...], file: str) -> None:
+    (state / file).write_text("{")
+    with capture_logs() as log:
+        listed = verb(state.parent, *words, "--json")
+    assert (listed.exit_code, listed.stdout, log) == (4, "", [])
+    assert "the state that it left in" in listed.stderr
+
+
+@pytest.mark.parametrize("words", [("unblock", "--list"), ("gateway", "list"), ("status", "--gateways")])
+def test_what_is_in_memory_alone_needs_a_switch(state: Path, words: tuple[str, ...]) -> None:
+    listed = verb(state.parent, *words, "--json")
+    assert (listed.exit_code, listed.stdout) == (4, "")
+    assert "is in the memory of a running switch alone" in listed.stderr
+
+
+def test_an_unknown_receiver_is_refused(state: Path) -> None:
+    refused = verb(state.parent, "webhooks", "list", "erp")
+    assert (refused.exit_code, "there are crm" in refused.stderr) == (1, True)
