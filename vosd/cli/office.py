@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from vosd.admin.office.office import Done, Office
     from vosd.admin.office.principal import Principal
     from vosd.base.errors import VosError
-    from vosd.wiring.kept_state import KeptState
+    from vosd.wiring.kept_state import LeftState
 
 Result = TypeVar("Result")
 
@@ -36,7 +36,7 @@ def in_office(
 
 
 def in_office_or_kept(
-    invocation: Invocation, act: "Callable[[Office], Awaitable[Result]]", kept: "Callable[[Path], KeptState[Result]]"
+    invocation: Invocation, act: "Callable[[Office], Awaitable[Result]]", kept: "Callable[[Path], LeftState[Result]]"
 ) -> Result:
     """Carry out an order; where no switch runs, return what one has left in its state directory, and say so.
 
@@ -57,7 +57,7 @@ def in_office_or_kept(
     return found.value
 
 
-def _kept(invocation: Invocation, kept: "Callable[[Path], KeptState[Result]]", away: "VosError") -> "KeptState[Result]":
+def _kept(invocation: Invocation, kept: "Callable[[Path], LeftState[Result]]", away: "VosError") -> "LeftState[Result]":
     from msgspec import DecodeError
 
     from vosd.config.places import state_dir_found_from

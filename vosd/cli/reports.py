@@ -1,6 +1,7 @@
 """``vosd report``: reports over calls, and the sums that they are made of."""
 
 import asyncio
+import time
 from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -11,7 +12,7 @@ from vosd.cli import output
 from vosd.cli.arguments import ANSWERED, MOMENT, REASON, ZONE, as_option
 from vosd.cli.command import Family, Invocation, OperationError, Verb, json_option, pass_invocation
 from vosd.cli.csv_form import csv_option, csv_writer
-from vosd.cli.office import in_office, in_reporting_office, principal
+from vosd.cli.office import in_office, in_office_or_kept, in_reporting_office, principal
 from vosd.cli.progress import meter
 from vosd.processes.whole_file import replace_file
 from vosd.traffic.counted import DIGITS_SUMMED, TrafficKind
@@ -137,10 +138,13 @@ def scheduled(invocation: Invocation, as_json: bool) -> None:
     """List the reports that the switch makes at fixed times, and why one has failed."""
     from vosd.admin.office.reports import list_scheduled_reports
     from vosd.control.installation import ListScheduledReports
+    from vosd.wiring.kept_state import kept_schedule
 
     who = principal()
-    found = in_office(
-        invocation, lambda office: list_scheduled_reports(office, who, ListScheduledReports()), with_database=False
+    found = in_office_or_kept(
+        invocation,
+        lambda office: list_scheduled_reports(office, who, ListScheduledReports()),
+        lambda state_dir: kept_schedule(state_dir, invocation.settings.reports, time.time_ns() // 1_000_000),
     )
     if as_json:
         output.document(found)

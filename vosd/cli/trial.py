@@ -1,7 +1,6 @@
 """``vosd call test``: a test call through one routing gateway."""
 
 import asyncio
-import sys
 from contextlib import aclosing
 from typing import Final
 
@@ -57,7 +56,7 @@ def test(
     else:
         _show(report)
     if report.result not in _WELL:
-        sys.exit(OperationError.exit_code)
+        raise OperationError(f"the test call has ended with {report.result}")
 
 
 async def _call(invocation: Invocation, wanted: MakeTestCall, *, as_json: bool) -> TrialReport:

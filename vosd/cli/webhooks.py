@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vosd.control.events import DeadLetter
-    from vosd.wiring.kept_state import KeptState
+    from vosd.wiring.kept_state import LeftState
 
 _COLUMNS: Final = ("receiver", "number", "made", "why", "document")
 
@@ -41,7 +41,7 @@ def list_letters(invocation: Invocation, receiver: str | None, as_json: bool) ->
         output.records(_COLUMNS, letters, empty="there is none")
 
 
-def _kept_letters(invocation: Invocation, receiver: str | None, state_dir: "Path") -> "KeptState[list[DeadLetter]]":
+def _kept_letters(invocation: Invocation, receiver: str | None, state_dir: "Path") -> "LeftState[list[DeadLetter]]":
     from vosd.wiring.kept_state import kept_dead_letters
 
     receivers = [each.name for each in invocation.settings.webhooks]

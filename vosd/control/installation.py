@@ -84,7 +84,7 @@ class ReloadOutcome(msgspec.Struct, frozen=True):
     """Version of the catalogue in force, and warnings."""
 
     version: str
-    """Version in force now, or of a file that was tried."""
+    """Version in force now."""
     problems: list[str]
     """Warnings, as text."""
 

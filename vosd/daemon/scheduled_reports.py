@@ -30,6 +30,7 @@ from vosd.obs.events import GONE, Event
 from vosd.traffic.schedule import DuePeriod, first_period, period_at
 
 PROCESS: Final = "vosd.daemon.report_process"
+DELIVERED: Final = "reports.json"
 LOOK_S: Final = 1.0
 RUN_S: Final = 600.0
 """Longest work on one report."""
@@ -49,6 +50,43 @@ AHEAD_MS: Final = 86_400_000
 
 
 _log = structlog.get_logger()
+
+
+def delivered_reports(state_dir: Path) -> KeptFile[dict[str, int]]:
+    """Return the file of the ends of the last periods that were delivered, by report."""
+    return KeptFile(state_dir / DELIVERED, dict[str, int], "delivered_reports")
+
+
+def next_period(wanted: ScheduledReport, last: int | None, now: int) -> DuePeriod:
+    """Return the next period of a report; ``last`` is the end of the last one that was delivered, None = none was."""
+    zone = ZoneInfo(wanted.zone)
+    if last is None:
+        return first_period(now, wanted.every, wanted.at_s, zone)
+    return period_at(max(last, now - MADE_UP_MS), wanted.every, wanted.at_s, zone)
+
+
+def scheduled_row(
+    wanted: ScheduledReport, coming: DuePeriod, done_until: int, why: str | None = None, retry_at: int | None = None
+) -> ScheduledReportRow:
+    """Return a report with its next period, as ``vosd report scheduled`` lists it; ``why`` it is not delivered yet."""
+    return ScheduledReportRow(
+        name=wanted.name,
+        period=coming.name,
+        due_at=iso_utc(coming.due_at),
+        done_until=iso_utc(done_until),
+        why=why,
+        retry_at=None if retry_at is None else iso_utc(retry_at),
+        report=wanted.report,
+        every=wanted.every.value,
+        timezone=wanted.zone,
+        form=wanted.form.value,
+        account=wanted.account,
+        gateway=wanted.gateway,
+        area=wanted.area,
+        criteria=", ".join(f"{name} {_said(value)}" for name, value in wanted.chosen().items()),
+        mail=list(wanted.mail),
+        directory=None if wanted.directory is None else str(wanted.directory),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +135,7 @@ class ScheduledReportPart:
         self._mail = settings.alarms.mail
         self._clock = clock
         self._steady = SteadyClock(clock)
-        self._kept = KeptFile(Path(settings.state_dir) / "reports.json", dict[str, int], "delivered_reports")
+        self._kept = delivered_reports(settings.state_dir)
         self._done: dict[str, int] = {}
         """Ends of the last periods that were delivered, by report."""
         self._kept_refused = KeptFile(
@@ -212,24 +250,8 @@ class ScheduledReportPart:
 
     def _row(self, wanted: ScheduledReport) -> ScheduledReportRow:
         coming, failed = self._next(wanted, self._clock.now().wall), self._failed.get(wanted.name)
-        return ScheduledReportRow(
-            name=wanted.name,
-            period=coming.name,
-            due_at=iso_utc(coming.due_at),
-            done_until=iso_utc(self._done[wanted.name]),
-            why=self._awaited.get(wanted.name) if failed is None else failed.why,
-            retry_at=None if failed is None else iso_utc(failed.retry_at),
-            report=wanted.report,
-            every=wanted.every.value,
-            timezone=wanted.zone,
-            form=wanted.form.value,
-            account=wanted.account,
-            gateway=wanted.gateway,
-            area=wanted.area,
-            criteria=", ".join(f"{name} {_said(value)}" for name, value in wanted.chosen().items()),
-            mail=list(wanted.mail),
-            directory=None if wanted.directory is None else str(wanted.directory),
-        )
+        why = self._awaited.get(wanted.name) if failed is None else failed.why
+        return scheduled_row(wanted, coming, self._done[wanted.name], why, None if failed is None else failed.retry_at)
 
     def _below(self, wanted: ScheduledReport) -> tuple[str, ...]:
         """Return the accounts that count with that of a report, as they are configured now."""
@@ -239,15 +261,12 @@ class ScheduledReportPart:
 
     def _next(self, wanted: ScheduledReport, now: int) -> DuePeriod:
         """Return the next period of a report, and note its first one."""
-        zone = ZoneInfo(wanted.zone)
         last = self._done.get(wanted.name)
+        coming = next_period(wanted, last, now)
         if last is None:
-            first = first_period(now, wanted.every, wanted.at_s, zone)
-            self._done[wanted.name] = first.since
+            self._done[wanted.name] = coming.since
             self._kept.write(self._done)
-            return first
-        begin = max(last, now - MADE_UP_MS)
-        return period_at(begin, wanted.every, wanted.at_s, zone)
+        return coming
 
     async def _delivered(self, wanted: ScheduledReport, period: DuePeriod, running: int) -> ReportDelivery:
         try:

@@ -28,6 +28,7 @@ def verb(directory: Path, *words: str) -> Result:
     config.write_text(
         f"state_dir: {directory}/var\ncontrol_socket: {directory}/vosd.sock\n"
         'webhooks: [{name: crm, url: "https://crm.example/events", types: [call.ended]}]\n'
+        "reports: [{name: night, report: revenue, every: day, directory: /reports}]\n"
     )
     return CliRunner().invoke(main, [*words, "-c", str(config)])
 
@@ -51,7 +52,13 @@ def state(tmp_path: Path) -> Path:
     letters.done(first)
     letters.tidy()
     letters.close()
-    for path in (state / "alarms.json", state / "blacklist.json", state / "webhooks" / "crm" / "dead"):
+    (state / "reports.json").write_text('{"night": 1000}')
+    for path in (
+        state / "alarms.json",
+        state / "reports.json",
+        state / "blacklist.json",
+        state / "webhooks" / "crm" / "dead",
+    ):
         os.utime(path, (WRITTEN_S, WRITTEN_S))
     return state
 
@@ -63,6 +70,7 @@ def state(tmp_path: Path) -> Path:
         (("alarms", "--history"), "subject", ["carrier-b"]),
         (("blacklist", "list"), "caller", ["2"]),
         (("webhooks", "list"), "number", [2]),
+        (("report", "scheduled"), "done_until", ["1970-01-01T00:00:01.000Z"]),
         (("webhooks", "list", "crm"), "number", [2]),
     ],
 )

@@ -139,7 +139,7 @@ class _Row(NamedTuple):
     """Number of its first line."""
     cells: list[str]
     text: str
-    """Its lines as the file has them."""
+    """Text of its lines."""
 
 
 def _unsplit(rows: Iterator[_Row], place: int, faults: list[str], separated: re.Pattern[str]) -> Iterator[_Row]:

@@ -42,7 +42,7 @@ class Spooled(NamedTuple):
 
 
 class _Lines(NamedTuple):
-    """What one file says."""
+    """Content of one file."""
 
     reports: dict[int, CallReport]
     done: set[int]
