@@ -193,10 +193,6 @@ class Defined:
         """Return the usual catalogue of scenes, whatever the accounts of the test."""
         return usual_catalogue()
 
-    def gateways(self) -> Collection[str]:
-        """Return the names of all gateways and phones."""
-        return frozenset().union(*self._lists.values())
-
     def gateways_by_list(self) -> Mapping[str, frozenset[str]]:
         """Return the names of gateways and phones by their list."""
         return self._lists

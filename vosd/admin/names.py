@@ -24,8 +24,8 @@ class ConfiguredNames(Protocol):
         """Return the ids of the accounts."""
         ...
 
-    def gateways(self) -> Collection[str]:
-        """Return the names of all gateways and phones."""
+    def gateways_by_list(self) -> Mapping[str, frozenset[str]]:
+        """Return the names of all gateways and phones, by the list that they are in."""
         ...
 
 
@@ -106,7 +106,7 @@ async def check_names(wanted: CallFilter, names: ConfiguredNames, queries: Queri
             accounts = {*names.accounts(), *(await books.standings()).standings}
             raise unknown("account", account, accounts, "vosd account list names them")
     for gateway in (wanted.gateway, wanted.mapping_gateway, wanted.routing_gateway):
-        if gateway is None or gateway in (gateways := names.gateways()):
+        if gateway is None or gateway in (gateways := frozenset().union(*names.gateways_by_list().values())):
             continue
         recorded = await queries.calls(CallFilter(gateway=gateway, limit=1))
         if not recorded:

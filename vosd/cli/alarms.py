@@ -8,7 +8,7 @@ import click
 from vosd.cli import output
 from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
 from vosd.cli.office import in_office_or_kept, principal
-from vosd.control.installation import ListAlarms
+from vosd.control.installation import AlarmList, ListAlarms
 
 _ACTIVE: Final = ("level", "alarm", "subject", "since", "count", "text")
 _CLEARED: Final = ("level", "alarm", "subject", "since", "cleared_at", "count", "text")
@@ -32,15 +32,18 @@ def alarms(invocation: Invocation, history: bool, as_json: bool) -> None:
     answer = in_office_or_kept(invocation, lambda office: list_alarms(office, who, order), kept)
     if as_json:
         output.document(answer.alarms)
-        _say_left_out(answer.left_out)
-        return
+    else:
+        _show(answer, history=history)
+    _say_left_out(answer.left_out)
+
+
+def _show(answer: AlarmList, *, history: bool) -> None:
     empty = "no alarm was cleared yet" if history else "there is no alarm"
     output.records(_CLEARED if history else _ACTIVE, answer.alarms, empty=empty)
     if not history:
         for name, do in dict.fromkeys((row.alarm, row.do) for row in answer.alarms):
             if do:
                 output.line(f"{name}: {do}")
-    _say_left_out(answer.left_out)
 
 
 def _say_left_out(number: int) -> None:

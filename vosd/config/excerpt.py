@@ -417,10 +417,6 @@ class Excerpt:
         _, parameters = self._installation()
         return group.billing_unit or parameters.billing_unit
 
-    def gateways(self) -> frozenset[str]:
-        """Return the names of all gateways and phones."""
-        return frozenset().union(*self.gateways_by_list().values())
-
     def gateways_by_list(self) -> dict[str, frozenset[str]]:
         """Return the names of gateways and phones, by the list that they are in."""
         return {name: frozenset(items) for name, items in zip(GATEWAYS, self._lists(*GATEWAYS), strict=True)}

@@ -56,9 +56,6 @@ class _Configured:
     def agents(self) -> "Mapping[str, str]":
         return self._switch.excerpt.agents()
 
-    def gateways(self) -> "Collection[str]":
-        return self._switch.excerpt.gateways()
-
     def written_gateways(self, name: str) -> "Sequence[WrittenGateway]":
         from vosd.config.written_gateways import written_gateways
 

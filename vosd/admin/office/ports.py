@@ -116,10 +116,6 @@ class ConfiguredObjects(Protocol):
         """Return the agent of each account that names one."""
         ...
 
-    def gateways(self) -> Collection[str]:
-        """Return the names of all gateways and phones."""
-        ...
-
     def written_gateways(self, name: str) -> Sequence[WrittenGateway]:
         """Return what the files call ``name``, whatever mistakes are elsewhere; raises ConfigError."""
         ...
