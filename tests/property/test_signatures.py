@@ -17,8 +17,7 @@ TERMS, NUMBERING = VerifyTerms(), Numbering()
 def attestation_of(value: str, caller: str, callee: str, at_ms: int = VIRTUAL_NOW_MS) -> str:
     """Return the attestation of a call; raises IdentityError where its signature is wrong."""
     signature = read_signature(SignedCall((value,), caller, callee), at_ms, TERMS, NUMBERING)
-    confirm(signature, CERTIFICATES, at_ms)
-    return signature.attestation
+    return confirm(signature, CERTIFICATES, at_ms).attestation
 
 
 @given(NUMBERS, NUMBERS, st.sampled_from(Attestation), st.integers(-60, 60))
@@ -37,8 +36,9 @@ def test_a_chain_of_diversions_is_verified(caller, first, second, last):
     )
     signature = read_signature(SignedCall(values, caller, last), VIRTUAL_NOW_MS, TERMS, NUMBERING)
     confirm(signature, CERTIFICATES, VIRTUAL_NOW_MS)
-    assert signature.passports[0].claims.orig.tn == caller
-    assert last in signature.passports[-1].claims.dest.tn
+    (chain,) = signature.chains
+    assert chain[0].claims.orig.tn == caller
+    assert last in chain[-1].claims.dest.tn
 
 
 @given(NUMBERS, NUMBERS, st.data())

@@ -91,8 +91,8 @@ class SetupFacts(msgspec.Struct, kw_only=True, omit_defaults=True):
     """The attestation of a signature that was verified."""
     identity_fault: str = ""
     """Why the signature was not verified, with the code of RFC 8224."""
-    fingerprint: bytes = b""
-    """Fingerprint of the token that the call has used up."""
+    fingerprints: tuple[bytes, ...] = ()
+    """Fingerprints of the tokens that the call has used up."""
     is_sampled: bool = False
     """The record of the call says how its route was found, also if the call is answered."""
 

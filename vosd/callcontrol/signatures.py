@@ -22,7 +22,15 @@ from vosd.routing.routes import RouteChoice
 from vosd.stir.errors import BadIdentityInfoError, IdentityError, InvalidIdentityError, UseIdentityError
 from vosd.stir.settings import StirTerms
 from vosd.stir.terms import Attestation, VerifyAction, VerifyTerms, Verstat
-from vosd.stir.verification import VALUES_MAX, ReadSignature, SignedCall, address_of, confirm, read_signature
+from vosd.stir.verification import (
+    VALUES_MAX,
+    ConfirmedSignature,
+    ReadSignature,
+    SignedCall,
+    address_of,
+    confirm,
+    read_signature,
+)
 from vosd.trunks.gateways import MappingGateway
 from vosd.trunks.stir import CallerOrigin, TrunkVerification
 
@@ -92,24 +100,23 @@ def _confirm(
 ) -> Refusal | None:
     """Judge a call by its certificates; it may have waited for them, but its token counts as of its arrival."""
     found = answer.found if isinstance(answer, Certificates) else {}
-    fault: IdentityError | None = None
     try:
-        confirm(signature, found, call.at.wall)
-        _note_use(admission, call, rules, signature)
+        confirmed = confirm(signature, found, call.at.wall)
+        _note_use(admission, call, rules, confirmed)
     except IdentityError as error:
-        fault = error
-    call.attestation = "" if fault is not None else signature.attestation
-    return _judge(call, action, rules, fault)
+        return _judge(call, action, rules, error)
+    call.attestation = confirmed.attestation
+    return _judge(call, action, rules, None)
 
 
-def _note_use(admission: Admission, call: CallRequest, rules: VerifyTerms, signature: ReadSignature) -> None:
+def _note_use(admission: Admission, call: CallRequest, rules: VerifyTerms, confirmed: ConfirmedSignature) -> None:
     """Raise InvalidIdentityError where another call has used the same token."""
     if not rules.replay_entries or call.signed is None:
         return
-    until_ms = call.at.wall + 2_000 * rules.freshness_s
-    if not admission.live.replays.take(signature.fingerprint, call.at.wall, until_ms, rules.replay_entries):
+    until_ms, fingerprints = call.at.wall + 2_000 * rules.freshness_s, confirmed.fingerprints
+    if not admission.live.replays.take(fingerprints, call.at.wall, until_ms, rules.replay_entries):
         raise InvalidIdentityError("another call has used this signature")
-    call.fingerprint = signature.fingerprint
+    call.fingerprints = fingerprints
 
 
 def _judge(call: CallRequest, action: VerifyAction, rules: VerifyTerms, fault: IdentityError | None) -> Refusal | None:

@@ -6,6 +6,7 @@ the former, and the latter get 482 (RFC 3261 section 8.2.2.2).
 """
 
 from collections import OrderedDict
+from collections.abc import Sequence
 
 
 class Replays:
@@ -20,22 +21,23 @@ class Replays:
     def __len__(self) -> int:
         return len(self._used)
 
-    def take(self, fingerprint: bytes, now_ms: int, until_ms: int, most: int) -> bool:
-        """Note the token of a call; False = a call has it already.
+    def take(self, fingerprints: Sequence[bytes], now_ms: int, until_ms: int, most: int) -> bool:
+        """Note the tokens of a call; False = a call has one of them already, and none is noted.
 
-        ``until_ms`` is when it is stale, so that it need not be remembered any longer.
+        ``until_ms`` is when they are stale, so that they need not be remembered any longer.
         """
         while self._used:
             oldest = next(iter(self._used))
             if self._used[oldest] > now_ms and len(self._used) < most:
                 break
             del self._used[oldest]
-        if fingerprint in self._used:
+        if any(each in self._used for each in fingerprints):
             return False
         if most:
-            self._used[fingerprint] = until_ms
+            self._used.update(dict.fromkeys(fingerprints, until_ms))
         return True
 
-    def forget(self, fingerprint: bytes) -> None:
-        """Let a token be used again: its call was not answered, and may come again, also by another way."""
-        self._used.pop(fingerprint, None)
+    def forget(self, fingerprints: Sequence[bytes]) -> None:
+        """Let tokens be used again: their call was not answered, and may come again, also by another way."""
+        for each in fingerprints:
+            self._used.pop(each, None)

@@ -1,10 +1,11 @@
 """Verify the signature of a call (RFC 8224 section 6.2): first what the token says, then its certificate.
 
 What costs nothing is checked first: a certificate is asked for only where the token is about this call, and recent.
+Other networks may have added tokens of their own: one that is right is enough (RFC 8224 section 6.2.2).
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
@@ -25,6 +26,11 @@ VALUES_MAX: Final = 10
 """Identity headers of one call that are read."""
 DIVERSIONS_MAX: Final = 5
 """Diversions of one call whose signatures are verified."""
+CHAINS_MAX: Final = 3
+"""Tokens of one call, without those of diversions, whose certificates are asked for."""
+
+Chain = tuple[Passport, ...]
+"""A token of the caller, then those of the diversions that lead to the called number, the latest last."""
 
 
 class SignedCall(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -44,23 +50,30 @@ class SignedCall(msgspec.Struct, frozen=True, omit_defaults=True):
 class ReadSignature(msgspec.Struct, frozen=True):
     """Tokens of a call that are about it."""
 
-    passports: tuple[Passport, ...]
-    """The caller's token, then those of the diversions, the latest last."""
+    chains: tuple[Chain, ...]
+    """The chains of SHAKEN stand first."""
 
     @property
     def addresses(self) -> tuple[str, ...]:
         """Addresses of the certificates, each once."""
-        return tuple(dict.fromkeys(each.x5u for each in self.passports))
+        return tuple(dict.fromkeys(each.x5u for chain in self.chains for each in chain))
+
+
+class ConfirmedSignature(NamedTuple):
+    """Tokens of a call whose signatures are right."""
+
+    chains: tuple[Chain, ...]
 
     @property
     def attestation(self) -> str:
         """The attestation of the caller's token; empty = it has none (RFC 8588: only tokens of SHAKEN have)."""
-        return self.passports[0].claims.attestation if self.passports[0].ppt == SHAKEN else ""
+        base = self.chains[0][0]
+        return base.claims.attestation if base.ppt == SHAKEN else ""
 
     @property
-    def fingerprint(self) -> bytes:
-        """The first half of the signature; the other half can be changed without a key, and stays right."""
-        return self.passports[0].signature[:32]
+    def fingerprints(self) -> tuple[bytes, ...]:
+        """The first half of each signature; the other half can be changed without a key, and stays right."""
+        return tuple(chain[0].signature[:32] for chain in self.chains)
 
 
 def read_signature(call: SignedCall, at_ms: int, terms: VerifyTerms, numbering: Numbering) -> ReadSignature:
@@ -68,7 +81,7 @@ def read_signature(call: SignedCall, at_ms: int, terms: VerifyTerms, numbering: 
 
     Raises:
         UseIdentityError: it has none.
-        IdentityError: none can be read, or one of them is stale or about another call.
+        IdentityError: none can be read, or all are stale or about another call.
     """
     about = SignedAbout(numbering.canonical(call.caller), numbering.canonical(call.callee), call.date)
     passports: list[Passport] = []
@@ -77,32 +90,55 @@ def read_signature(call: SignedCall, at_ms: int, terms: VerifyTerms, numbering: 
         try:
             found = read(value, about)
         except IdentityError as error:
-            fault = error  # one that another network has added spoils no other
+            fault = error
         else:
             passports += [] if found is None else [found]
     # A token about a URI says nothing of a number, and TNAuthList nothing of domains.
     originals = [each for each in passports if each.ppt != DIV and each.claims.orig.tn]
-    if not originals:
-        raise fault
-    base = next((each for each in originals if each.ppt == SHAKEN), originals[0])
+    originals.sort(key=lambda each: each.ppt != SHAKEN)
+    chains: list[Chain] = []
     # Where a number is called, a token for a URI is about another call: both can be written into one INVITE.
-    chain = (base, *_diversions(base, passports, about.callee, "" if about.callee else call.callee_uri))
-    for each in chain:
-        _check_time(each.claims.iat, at_ms, terms)
-    if not about.caller or Numbering().canonical(base.claims.orig.tn) != about.caller:
-        raise InvalidIdentityError("signed for calls of another number")
-    return ReadSignature(chain)
+    callee_uri = "" if about.callee else call.callee_uri
+    for base in reversed(originals):  # so that the fault is that of the first
+        try:
+            chain = (base, *_diversions(base, passports, about.callee, callee_uri))
+            for each in chain:
+                _check_time(each.claims.iat, at_ms, terms)
+            if not about.caller or Numbering().canonical(base.claims.orig.tn) != about.caller:
+                raise InvalidIdentityError("signed for calls of another number")
+        except IdentityError as error:
+            fault = error
+        else:
+            chains.insert(0, chain)
+    if not chains:
+        raise fault
+    return ReadSignature(tuple(chains[:CHAINS_MAX]))
 
 
 def confirm(
     signature: ReadSignature, certificates: Mapping[str, "SigningCertificate | IdentityError"], at_ms: int
-) -> None:
-    """Check the signatures by their certificates, which ``certificates`` has by address.
+) -> ConfirmedSignature:
+    """Return those tokens that are right by their certificates, which ``certificates`` has by address.
 
     Raises:
-        IdentityError: one of them is wrong, or its certificate is missing.
+        IdentityError: none is right; 436 only where no certificate could be had.
     """
-    for each in signature.passports:
+    right: list[Chain] = []
+    faults: list[IdentityError] = []
+    for chain in signature.chains:
+        try:
+            _confirm(chain, certificates, at_ms)
+        except IdentityError as error:
+            faults.append(error)
+        else:
+            right.append(chain)
+    if not right:
+        raise next((each for each in faults if not isinstance(each, BadIdentityInfoError)), faults[0])
+    return ConfirmedSignature(tuple(right))
+
+
+def _confirm(chain: Chain, certificates: Mapping[str, "SigningCertificate | IdentityError"], at_ms: int) -> None:
+    for each in chain:
         certificate = certificates.get(each.x5u)
         if certificate is None:
             raise BadIdentityInfoError("the certificate was not had in time")

@@ -21,7 +21,7 @@ from vosd.callcontrol.admission import Admission
 from vosd.callcontrol.setup import STEPS
 from vosd.routing.special_numbers import SpecialNumbers
 from vosd.sip.wire.status import STATUS_LINES
-from vosd.stir.errors import IdentityError
+from vosd.stir.errors import IdentityError, UnsupportedCredentialError
 from vosd.stir.passport import (
     Claims,
     JoseHeader,
@@ -213,9 +213,8 @@ def test_a_signed_call_that_goes_to_another_number_gets_a_token_that_says_who_wa
     assert (div.orig, div.dest.tn, div.iat) == (base.orig, (CALLEE,), base.iat)
     assert div.div == SignedParty(FORWARDED)
     values = tuple(scene.vendor.only_call.invite.every("Identity"))
-    chain = read_signature(SignedCall(values, CALLER, CALLEE), 1_000 * base.iat, VerifyTerms(), NUMBERING)
-    assert chain.addresses == (URL, OURS)
-    assert chain.attestation == "A"
+    signature = read_signature(SignedCall(values, CALLER, CALLEE), 1_000 * base.iat, VerifyTerms(), NUMBERING)
+    assert signature.addresses == (URL, OURS)
 
 
 def test_a_call_that_is_forwarded_twice_has_both_diversions():
@@ -224,8 +223,8 @@ def test_a_call_that_is_forwarded_twice_has_both_diversions():
     second = usual()[1].signer.diverted(CALLER, "442079468888", FORWARDED, now_s(scene))
     call(scene, FORWARDED, first, f"Identity: {second}")
     values = tuple(scene.vendor.only_call.invite.every("Identity"))
-    chain = read_signature(SignedCall(values, CALLER, CALLEE), 1_000 * now_s(scene), VerifyTerms(), NUMBERING)
-    assert [each.claims.dest.tn for each in chain.passports] == [("442079468888",), (FORWARDED,), (CALLEE,)]
+    signature = read_signature(SignedCall(values, CALLER, CALLEE), 1_000 * now_s(scene), VerifyTerms(), NUMBERING)
+    assert [each.claims.dest.tn for each in signature.chains[0]] == [("442079468888",), (FORWARDED,), (CALLEE,)]
 
 
 def test_a_signature_of_another_caller_is_left_out_for_ours():
@@ -484,6 +483,30 @@ def test_a_token_of_a_call_that_was_not_answered_may_come_again_by_another_way(c
     scene.vendor.script = refuses(486)
     line = signed_by(usual()[1], scene, callee=callee)
     assert [call(scene, callee, line).final for _ in range(2)] == [486 if callee == CALLEE else 403] * 2
+
+
+def two_networks() -> tuple[Signatory, Scene]:
+    """Return a network besides the usual one, and a scene that knows the certificates of both."""
+    sti, _ = usual()
+    other, asker = sti.issue(url="https://other.example.com/x.pem"), known()
+    asker.found[other.signer.certificate_url] = sti.trust().certified(other.chain, VIRTUAL_NOW_MS)
+    return other, verifying(asker=asker)
+
+
+def test_a_token_that_another_network_has_added_may_be_wrong_where_one_is_right():
+    other, scene = two_networks()
+    wrong = signed_by(other, scene), signed_by(other, scene, age_s=100), signed_by(other, scene, caller="12025559999")
+    scene.exchange.surroundings.asker.found[other.signer.certificate_url] = UnsupportedCredentialError("not trusted")
+    for line in wrong:
+        assert call(scene, CALLEE, line, signed_by(usual()[1], scene)).final == 200
+        assert scene.exchange.sink.records[-1].verstat == "TN-Validation-Passed"
+        assert call(scene, CALLEE, line).final in {403, 437, 438}
+
+
+def test_of_two_tokens_that_are_right_neither_serves_a_further_call():
+    other, scene = two_networks()
+    lines = signed_by(other, scene), signed_by(usual()[1], scene)
+    assert [call(scene, CALLEE, *each).final for each in (lines, lines[:1], lines[1:])] == [200, 438, 438]
 
 
 def test_the_other_half_of_a_signature_makes_no_new_token():

@@ -1,12 +1,20 @@
 """Which tokens are about a call, and since when."""
 
 import pytest
-from doubles.sti import OF_RFC_8225, RFC_8225, VIRTUAL_NOW_MS, usual
+from doubles.sti import OF_RFC_8225, RFC_8225, URL, VIRTUAL_NOW_MS, usual
 
-from vosd.stir.errors import IdentityError, InvalidIdentityError, StaleDateError, UseIdentityError
+from vosd.stir.errors import (
+    BadIdentityInfoError,
+    IdentityError,
+    InvalidIdentityError,
+    StaleDateError,
+    UnsupportedCredentialError,
+    UseIdentityError,
+)
 from vosd.stir.replays import Replays
+from vosd.stir.signing import Signer
 from vosd.stir.terms import Attestation, Numbering, VerifyTerms
-from vosd.stir.verification import SignedCall, address_of, confirm, read_signature
+from vosd.stir.verification import CHAINS_MAX, SignedCall, address_of, confirm, read_signature
 
 TERMS, NUMBERING = VerifyTerms(), Numbering()
 AT_S = VIRTUAL_NOW_MS // 1_000
@@ -18,14 +26,15 @@ def shaken(caller="1215", callee="1212", at_s=AT_S):
 
 
 def passports_of(*values, caller="1215", callee="1212"):
-    return read_signature(SignedCall(values, caller, callee), VIRTUAL_NOW_MS, TERMS, NUMBERING).passports
+    (chain,) = read_signature(SignedCall(values, caller, callee), VIRTUAL_NOW_MS, TERMS, NUMBERING).chains
+    return chain
 
 
 def test_the_example_of_rfc_8225_is_about_a_call_to_an_address():
     value = f"{RFC_8225};info=<{OF_RFC_8225}>"
     call = SignedCall((value,), "+1-215-555-1212", "alice", "sip:alice@EXAMPLE.com".lower())
     found = read_signature(call, 1471375418_000, TERMS, NUMBERING)
-    assert (found.addresses, found.attestation) == ((OF_RFC_8225,), "")
+    assert (found.addresses, [each.ppt for each in found.chains[0]]) == ((OF_RFC_8225,), [""])
     for other in (SignedCall((value,), "12155551212", "bob", "sip:bob@example.com"),
                   SignedCall((value,), "12155551212", "12125551213", "sip:alice@example.com")):  # fmt: skip
         with pytest.raises(InvalidIdentityError, match="another number"):
@@ -91,17 +100,17 @@ def test_addresses_are_compared_without_what_does_not_matter(uri, address):
 
 def test_used_tokens_are_forgotten_when_they_are_stale_or_too_many():
     replays = Replays()
-    assert replays.take(b"a", 0, 100, 2)
-    assert not replays.take(b"a", 99, 100, 2)
-    assert replays.take(b"a", 100, 200, 2)
-    assert replays.take(b"b", 100, 200, 2)
-    assert replays.take(b"c", 100, 200, 2)
+    assert replays.take([b"a"], 0, 100, 2)
+    assert not replays.take([b"a"], 99, 100, 2)
+    assert replays.take([b"a"], 100, 200, 2)
+    assert replays.take([b"b"], 100, 200, 2)
+    assert replays.take([b"c"], 100, 200, 2)
     assert len(replays) == 2
-    assert replays.take(b"a", 100, 200, 2), "the oldest was forgotten"
-    replays.forget(b"c")
-    replays.forget(b"z")
-    assert replays.take(b"c", 100, 200, 2)
-    assert replays.take(b"d", 100, 200, 0)
+    assert replays.take([b"a"], 100, 200, 2), "the oldest was forgotten"
+    replays.forget([b"c"])
+    replays.forget([b"z"])
+    assert replays.take([b"c"], 100, 200, 2)
+    assert replays.take([b"d"], 100, 200, 0)
 
 
 def test_an_identity_of_another_network_spoils_no_other():
@@ -110,3 +119,56 @@ def test_an_identity_of_another_network_spoils_no_other():
         assert len(passports_of(*values)) == 1
     with pytest.raises(IdentityError, match="ES384"):
         passports_of(other)
+
+
+def signed_at(host, **token):
+    """Return the token of a network whose certificate is at a host."""
+    signer = Signer(usual()[1].key, f"https://{host}.example/x.pem")
+    caller, callee, at_s = token.get("caller", "1215"), token.get("callee", "1212"), AT_S - token.get("age_s", 0)
+    return signer.shaken(caller, callee, Attestation.FULL, "t", at_s)
+
+
+WRONG = {"stale": {"age_s": 61}, "of another caller": {"caller": "1216"}, "to another number": {"callee": "1213"}}
+
+
+@pytest.mark.parametrize("name", WRONG)
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_token_that_is_not_about_the_call_spoils_no_other(name, is_first):
+    values = [signed_at("other", **WRONG[name]), shaken()]
+    assert [each.x5u for each in passports_of(*(values if is_first else values[::-1]))] == [URL]
+
+
+def test_the_fault_is_that_of_the_first_token_where_none_is_about_the_call():
+    with pytest.raises(StaleDateError):
+        passports_of(signed_at("a", age_s=61), signed_at("b", callee="1213"))
+    with pytest.raises(InvalidIdentityError, match="a call to another number"):
+        passports_of(signed_at("b", callee="1213"), signed_at("a", age_s=61))
+
+
+def read_from(*hosts):
+    values = tuple(map(signed_at, hosts))
+    return read_signature(SignedCall(values, "1215", "1212"), VIRTUAL_NOW_MS, TERMS, NUMBERING)
+
+
+def test_few_certificates_are_asked_for_however_many_tokens_there_are():
+    assert len(read_from(*"abcdefghij").addresses) == CHAINS_MAX
+
+
+CERTIFIED = usual()[0].trust().certified(usual()[1].chain, VIRTUAL_NOW_MS)
+
+
+@pytest.mark.parametrize("hosts", ["xyr", "xry", "rxy", "rr"])
+def test_one_token_that_is_right_is_enough(hosts):
+    signature = read_from(*hosts)
+    faults = {"x": BadIdentityInfoError("no"), "y": UnsupportedCredentialError("no"), "r": CERTIFIED}
+    confirmed = confirm(signature, {f"https://{host}.example/x.pem": faults[host] for host in hosts}, VIRTUAL_NOW_MS)
+    assert (len(confirmed.chains), confirmed.attestation) == (hosts.count("r"), "A")
+    assert len(set(confirmed.fingerprints)) == hosts.count("r")
+
+
+@pytest.mark.parametrize(("hosts", "status"), [("xx", 436), ("xy", 437), ("yx", 437)])
+def test_a_certificate_could_not_be_had_only_where_that_holds_for_all_tokens(hosts, status):
+    faults = {"x": BadIdentityInfoError("no"), "y": UnsupportedCredentialError("no")}
+    with pytest.raises(IdentityError) as caught:
+        confirm(read_from(*hosts), {f"https://{host}.example/x.pem": faults[host] for host in hosts}, VIRTUAL_NOW_MS)
+    assert caught.value.status == status

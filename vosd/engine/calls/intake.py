@@ -179,8 +179,8 @@ class Intake:
             if product is not None:
                 product = product[:PRODUCT_MAX].encode("utf-8", "replace").decode("utf-8", "replace")
             arrival = Arrival(call_id, caller, callee, request.call_id, str(source), came, product)
-            if isinstance(outcome, Refusal) and call_request.fingerprint:
-                services.live.replays.forget(call_request.fingerprint)
+            if isinstance(outcome, Refusal) and call_request.fingerprints:
+                services.live.replays.forget(call_request.fingerprints)
             if isinstance(outcome, Refusal) and not self._is_announced(call_request, outcome):
                 self._refusals.refuse(event, arrival, call_request, outcome)
                 return
@@ -188,8 +188,8 @@ class Intake:
             wish = Wish.of(request)
             unfit = extension_objection(request, wish, dialect)
             if unfit is not None:
-                if call_request.fingerprint:
-                    services.live.replays.forget(call_request.fingerprint)  # it may come again without that extension
+                if call_request.fingerprints:
+                    services.live.replays.forget(call_request.fingerprints)  # it may come again without that extension
                 call_request.give_back()
                 self._refusals.refuse_extension(event, arrival, call_request, *unfit)
                 return

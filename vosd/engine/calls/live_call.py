@@ -284,8 +284,8 @@ class LiveCall:
         call_request = self.call_request
         if call_request.counted is not None:
             call_request.counted.unanswered(at.mono)
-        if call_request.fingerprint:
-            self.services.live.replays.forget(call_request.fingerprint)
+        if call_request.fingerprints:
+            self.services.live.replays.forget(call_request.fingerprints)
 
     def over(self) -> None:
         """Rate and journal the call, release what it holds, and drop it."""
@@ -295,7 +295,7 @@ class LiveCall:
         del self.call, self.gateways, self.media
         ending = call.ending
         assert ending is not None, f"{call!r} is over without an ending"
-        if call.journey.answered_at is None and (call_request.counted is not None or call_request.fingerprint):
+        if call.journey.answered_at is None and (call_request.counted is not None or call_request.fingerprints):
             self._unanswered(ending.at)
         timer, self.timer = self.timer, None  # it refers to the call, too
         if timer is not None:
