@@ -105,7 +105,7 @@ class GatewayAttempt:
             may_be_reliable=dialect.reliability is not Reliability.OFF
             and (bool(offer) or (caller.takes_100rel and not choice.gateway.rings_with)),
             answers=None if login is None else Answers(login, self.call.settings.challenges_max, choice.gateway.name),
-            signed=None if dialect.stir is None else self._signed(now),
+            signed=self._signed(now) if dialect.stir is not None or caller.caller_identity.signatures else None,
         )  # fmt: skip
         self._invite(early, invitation, now)
         return invitation.parts.call_id
@@ -117,7 +117,7 @@ class GatewayAttempt:
             self._invite(self._begin_early(early.speaker, early.offered), early.invitation, now)
 
     def _signed(self, now: Instant) -> SignatureLines:
-        """Sign the call for a gateway that has settings for that."""
+        """Sign the call for a gateway that wants that, or pass the caller's signatures."""
         caller_identity, choice = self.call.caller.caller_identity, self.choice
         lines = signature_lines(
             caller_identity,

@@ -227,6 +227,66 @@ def test_a_call_that_is_forwarded_twice_has_both_diversions():
     assert [each.claims.dest.tn for each in signature.chains[0]] == [("442079468888",), (FORWARDED,), (CALLEE,)]
 
 
+def unsigned_scene(rules: IncomingNumbers | None = None, tech_prefix: str = "", **vendor: Any) -> Scene:
+    """Make a scene in which nothing is said about signatures."""
+    numbers_out = OutgoingNumbers(tech_prefix=tech_prefix)
+    gateway = vendor_gateway(0, dialect=CalleeDialect(**vendor), numbers=numbers_out)
+    return Scene(
+        catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32", numbers=rules or IncomingNumbers()), gateway])
+    )
+
+
+ASSERTED: Final = f"P-Asserted-Identity: <sip:{CALLER}@acme.example>"
+NATIONAL: Final = CALLEE.removeprefix("44")
+TRUSTED: Final = {"identity": (IdentityHeader.ASSERTED,)}
+
+
+@pytest.mark.parametrize(
+    ("setting", "callee", "caller", "headers", "passes"),
+    [
+        ({}, CALLEE, "12025550177", (ASSERTED,), True),
+        ({}, CALLEE, CALLER, (ASSERTED.replace(CALLER, "12025550177"),), False),
+        ({"tech_prefix": "99"}, CALLEE, CALLER, (), True),
+        ({"rules": IncomingNumbers(callee_rewrite=((NATIONAL, CALLEE),))}, NATIONAL, CALLER, (), True),
+        ({"rules": IncomingNumbers(callee_rewrite=((CALLEE, "442079461111"),))}, CALLEE, CALLER, (), False),
+        (TRUSTED, CALLEE, "anonymous", (ASSERTED, "Privacy: id"), True),
+        (TRUSTED, CALLEE, CALLER, (ASSERTED, "Privacy: id"), True),
+        ({}, CALLEE, CALLER, (ASSERTED, "Privacy: id"), False),
+        (TRUSTED | {"is_trusted": False}, CALLEE, CALLER, (ASSERTED, "Privacy: id"), False),
+    ],
+    ids=[
+        "asserted", "from, another is asserted", "tech prefix", "number of the country", "forwarded", "anonymous",
+        "withheld, trusted vendor", "withheld", "withheld, vendor that is not trusted",
+    ],
+)  # fmt: skip
+def test_a_signature_passes_to_any_vendor_that_is_sent_the_numbers_which_it_covers(
+    setting, callee, caller, headers, passes
+):
+    scene = unsigned_scene(**setting)
+    line = signed_by(usual()[1], scene)
+    call(scene, callee, line, *headers, caller=caller)
+    found = [f"Identity: {each}" for each in scene.vendor.only_call.invite.every("Identity")]
+    assert found == ([line] if passes else [])
+    assert scene.close().attestation is None
+
+
+@pytest.mark.parametrize("signs", [False, True])
+@pytest.mark.parametrize(("orig", "dest"), [(f"+{CALLER}", CALLEE), (CALLER, f"+{CALLEE}")])
+def test_a_plus_sign_in_a_token_makes_no_other_number(signs, orig, dest):
+    scene = scene_of(signs=signs)
+    line = signed_by(usual()[1], scene, caller=orig, callee=dest)
+    call(scene, CALLEE, line)
+    assert [f"Identity: {each}" for each in scene.vendor.only_call.invite.every("Identity")] == [line]
+
+
+def test_a_signature_for_another_call_passes_where_nothing_has_changed():
+    """It may be about the number with its country code, which this switch was not told."""
+    scene = unsigned_scene()
+    line = signed_by(usual()[1], scene)
+    call(scene, CALLEE, line, caller=CALLER[1:])
+    assert [f"Identity: {each}" for each in scene.vendor.only_call.invite.every("Identity")] == [line]
+
+
 def test_a_signature_of_another_caller_is_left_out_for_ours():
     scene = scene_of()
     call(scene, CALLEE, signed_by(usual()[1], scene, caller="12025559999"))

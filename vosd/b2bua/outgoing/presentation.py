@@ -45,8 +45,8 @@ def present(
 ) -> Presentation:
     """Return the headers that present a caller to a gateway with this dialect.
 
-    The numbers are the final ones, unescaped; ``ours`` is our host as written in a URI. ``signed`` is that of a gateway
-    with settings for signatures.
+    The numbers are the final ones, unescaped; ``ours`` is our host as written in a URI. ``signed`` is that of a call
+    which is signed, or to a gateway with settings for signatures; else signatures pass by From and To alone.
     """
     if (
         signed is None

@@ -13,7 +13,7 @@ from vosd.base.clock import Instant
 from vosd.base.number import for_matching, without_separators
 from vosd.routing.routes import RouteChoice
 from vosd.stir.errors import IdentityError
-from vosd.stir.passport import DIV, SHAKEN, Passport, SignedAbout, read
+from vosd.stir.passport import DIV, Passport, SignedAbout, read
 from vosd.stir.terms import Attestation, Numbering, VerifyTerms
 from vosd.trunks.dialect import CalleeDialect
 from vosd.trunks.stir import VerstatHeader
@@ -21,6 +21,7 @@ from vosd.trunks.stir import VerstatHeader
 if TYPE_CHECKING:
     from vosd.stir.signing import Signer
 
+_canonical: Final = Numbering().canonical
 _TELEPHONE: Final = re.compile(r"\+?\d+\Z", re.ASCII)
 
 
@@ -62,24 +63,22 @@ def signature_lines(
     shows_number: bool,
     now: Instant,
 ) -> SignatureLines:
-    """Return the signatures of an INVITE to a gateway that has settings for them.
+    """Return the signatures of an INVITE of a caller that has some, or to a gateway that has settings for them.
 
-    ``shows_number``: the vendor is sent the calling number at all; else nothing is signed.
+    ``shows_number``: the vendor is sent the calling number at all; else it is sent no signature.
     """
-    dialect = choice.gateway.dialect
-    stir = dialect.stir
+    stir = choice.gateway.dialect.stir
     headers, attestation = "", ""
-    if shows_number and stir is not None and stir.sign and attested.signer is not None:
-        headers, attestation = _signed(caller_identity, choice, attested, attested.signer, now)
-    elif shows_number:
-        headers = passed_on(caller_identity, choice.caller_out, choice.callee_out, dialect)
+    if shows_number:
+        signer = attested.signer if stir is not None and stir.sign else None
+        headers, attestation = _signed(caller_identity, choice, attested, signer, now)
     wanted = frozenset() if stir is None or not attested.verstat else frozenset(stir.verstat)
     parameter = f";verstat={attested.verstat}" if wanted and _TELEPHONE.match(choice.caller_out) else ""
     return SignatureLines(headers, attestation, wanted, parameter)
 
 
 def passed_on(caller_identity: CallerIdentity, caller: str, callee: str, dialect: CalleeDialect) -> str:
-    """Return the caller's signatures, if everything that they cover is sent unchanged (RFC 8224 section 4.1)."""
+    """Return the caller's signatures, if From and To are sent unchanged, which they cover (RFC 8224 section 4.1)."""
     if not caller_identity.signatures:
         return ""
     forms = dialect.number_format
@@ -101,15 +100,16 @@ def _signed(
     caller_identity: CallerIdentity,
     choice: RouteChoice,
     attested: CallerAttestation,
-    signer: "Signer",
+    signer: "Signer | None",
     now: Instant,
 ) -> tuple[str, str]:
-    """Return Identity lines for a vendor whose calls are signed, and the attestation of a signature of ours.
+    """Return Identity lines, and the attestation of a signature of ours; ``signer``: the vendor's calls are signed.
 
-    The caller's token passes where it is about this call. Where it is about a call of the same caller to the number
-    that was called here, and this switch has sent it on, it is completed by one that keeps its caller and its time (RFC
-    8946 section 4): of a diversion before us we cannot tell, and a time that the caller has chosen freely is not
-    signed. Else it would be wrong, and is left out, as is one that was found wrong here.
+    The caller's tokens pass where one of them is about this call. Where one is about a call of the same caller to the
+    number that was called here, and this switch has sent it on, it is completed by one that keeps its caller and its
+    time (RFC 8946 section 4): of a diversion before us we cannot tell, and a time that the caller has chosen freely is
+    not signed. Else they are left out for ours, as those that were found wrong here. A vendor whose calls are not
+    signed also gets those that cannot be read, or were for another call already, where nothing has changed.
     """
     dialect, numbers = choice.gateway.dialect, choice.gateway.numbers
     # The vendor takes its tech prefix away before it verifies anything.
@@ -117,18 +117,18 @@ def _signed(
     canonical = attested.numbering.canonical
     caller, callee = canonical(choice.caller_out), canonical(called)
     received, at_s = "", now.wall // 1_000
-    if caller_identity.signatures and not attested.is_forged:
-        base, latest = _tokens(caller_identity, attested.numbering)
-        if base is None or latest is None:
+    if caller_identity.signatures and (signer is None or not attested.is_forged):
+        tokens = _tokens(caller_identity, attested.numbering)
+        of_caller = [each for each in tokens if caller and _canonical(each.claims.orig.tn) == caller]
+        if any(_is_to(each, callee) for each in of_caller):
+            return _received(caller_identity), ""
+        before = next((each for each in of_caller if _is_to(each, attested.called)), None)
+        if signer is not None and before is not None and abs(at_s - before.claims.iat) <= attested.freshness_s:
+            value = signer.diverted(before.claims.orig.tn, attested.called, callee, before.claims.iat)
+            return f"{_received(caller_identity)}Identity: {value}\r\n", ""
+        if signer is None or not tokens:
             received = passed_on(caller_identity, choice.caller_out, choice.callee_out, dialect)
-        elif caller and base.claims.orig.tn == caller:
-            dest = latest.claims.dest.tn
-            if callee in dest or not callee:
-                return _received(caller_identity), ""
-            if attested.called in dest and abs(at_s - base.claims.iat) <= attested.freshness_s:
-                value = signer.diverted(caller, attested.called, callee, base.claims.iat)
-                return f"{_received(caller_identity)}Identity: {value}\r\n", ""
-    if not caller or not callee:
+    if signer is None or not caller or not callee:
         return received, ""
     value = signer.shaken(caller, callee, attested.attestation, attested.trunk, at_s)
     # A signed request has a Date (RFC 8224 section 6.1): the caller's, or that of the token.
@@ -136,14 +136,16 @@ def _signed(
     return f"{date}{received}Identity: {value}\r\n", attested.attestation.value
 
 
-def _tokens(caller_identity: CallerIdentity, numbering: Numbering) -> tuple[Passport | None, Passport | None]:
-    """Return the caller's token, and the one that names the latest destination; None where none can be read."""
+def _tokens(caller_identity: CallerIdentity, numbering: Numbering) -> list[Passport]:
+    """Return the caller's tokens with those of diversions; empty where no token of the caller can be read."""
     signed_caller, signed_callee = map(numbering.canonical, caller_identity.signed_numbers)
     about = SignedAbout(signed_caller, signed_callee, caller_identity.date)
     passports = [found for value in caller_identity.signatures if (found := _readable(value, about)) is not None]
-    base = next((each for each in passports if each.ppt == SHAKEN), None)
-    base = base or next((each for each in passports if each.ppt != DIV), None)
-    return base, next((each for each in reversed(passports) if each.ppt == DIV), base)
+    return passports if any(each.ppt != DIV for each in passports) else []
+
+
+def _is_to(passport: Passport, callee: str) -> bool:
+    return bool(callee) and any(_canonical(each) == callee for each in passport.claims.dest.tn)
 
 
 def _readable(value: str, about: SignedAbout) -> Passport | None:
