@@ -1,4 +1,4 @@
-import { createTheme, MantineProvider, Modal } from "@mantine/core";
+import { createTheme, MantineProvider, Modal, Tabs } from "@mantine/core";
 import "@mantine/core/styles.css";
 import "uplot/dist/uPlot.min.css";
 import "./console.css";
@@ -37,6 +37,8 @@ const theme = createTheme({
   defaultRadius: "sm",
   autoContrast: true,
   components: {
+    // a form in another tab of a page is kept with its effects: it asks before it is left
+    Tabs: Tabs.extend({ defaultProps: { keepMountedMode: "display-none" } }),
     Modal: Modal.extend({
       defaultProps: {
         // its lock of scrolling writes styles that the policy of the server does not let in

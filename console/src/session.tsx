@@ -1,15 +1,16 @@
 /** Who looks: the session is a cookie that scripts cannot read; its token for changes is in memory alone. */
 
 import { Button, Center, Loader, Stack } from "@mantine/core";
-import { type QueryClient, useQuery, useQueryClient } from "@tanstack/react-query";
-import { createContext, type ReactNode, useContext, useEffect, useMemo, useState } from "react";
+import { type Query, type QueryClient, useQuery, useQueryClient } from "@tanstack/react-query";
+import { createContext, type ReactNode, useCallback, useContext, useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { client, content, noteSession, Problem, renewed, type Session } from "./api/client";
 import { setUntold } from "./api/untold";
 import { forgetHistory } from "./parts/figures";
 import { useForgotten } from "./parts/forgotten";
 import { ProblemText } from "./parts/problem";
-import { Login } from "./screens/login";
+import { isAnythingEntered } from "./parts/unsaved";
+import { Login, LoginAgain } from "./screens/login";
 
 /** A person that has logged in, and the operations that it may do, such as `GET /cdrs/{call_id}`. */
 interface Person extends Session {
@@ -31,7 +32,13 @@ export function useMay(operation: string): boolean {
   return useSession().may.has(operation);
 }
 
-/** Show the log-in until somebody has logged in. */
+/** What waits for the person of the page to log in again. */
+let waiting: (() => void)[] = [];
+
+/**
+ * Show the log-in until a person has logged in. Where a session ends while a form holds what is not saved, the page is
+ * hidden until the same person has logged in again; else it is gone.
+ */
 export function SessionGate({ children }: { children: ReactNode }) {
   const queries = useQueryClient();
   const asked = useQuery({
@@ -42,19 +49,52 @@ export function SessionGate({ children }: { children: ReactNode }) {
   const session = asked.data ?? null;
   useForgotten(session !== null);
   const [other, setOther] = useState("");
+  const [isHidden, setHidden] = useState(false);
   useMemo(() => {
-    const end = () => forgetAll(queries);
-    noteSession(session, end, (by) => {
-      end();
-      setOther(by);
-    });
+    const forget = () => {
+      setHidden(false);
+      forgetAll(queries);
+    };
+    noteSession(
+      session,
+      async () => {
+        if (!isAnythingEntered()) {
+          forget();
+          return false;
+        }
+        setHidden(true);
+        await new Promise<void>((resolve) => waiting.push(resolve));
+        return true;
+      },
+      (by) => {
+        forget();
+        setOther(by);
+      },
+    );
   }, [session, queries]);
+  const goOn = useCallback(() => {
+    setHidden(false);
+    for (const each of waiting.splice(0)) each();
+    void queries.invalidateQueries({ predicate: isOfSession });
+  }, [queries]);
   useEffect(() => {
     // without a network, the next request says so
-    const look = () => void renewed().catch(() => false);
+    const look = () =>
+      void renewed().then(
+        (isSame) => isSame && isHidden && goOn(),
+        () => false,
+      );
     window.addEventListener("focus", look);
     return () => window.removeEventListener("focus", look);
-  }, []);
+  }, [isHidden, goOn]);
+  const logIn = async (opened: Session) => {
+    const person = await withOperations(opened);
+    const isSame = person.name === session?.name;
+    if (!isSame) forgetAll(queries);
+    queries.setQueryData(SESSION, person);
+    if (isSame) goOn();
+    else setHidden(false);
+  };
   if (other) return <OtherPerson name={other} />;
   if (asked.isPending) {
     return (
@@ -70,11 +110,13 @@ export function SessionGate({ children }: { children: ReactNode }) {
       </Center>
     );
   }
-  if (!session)
-    return (
-      <Login onDone={(opened) => withOperations(opened).then((person) => queries.setQueryData(SESSION, person))} />
-    );
-  return <Context value={session}>{children}</Context>;
+  if (!session) return <Login onDone={logIn} />;
+  return (
+    <Context value={session} key={session.name}>
+      {children}
+      {isHidden && <LoginAgain name={session.name} onDone={logIn} />}
+    </Context>
+  );
 }
 
 /** What stands instead of a page whose browser has the session of another person by now. */
@@ -105,10 +147,13 @@ export function useLogOut(): () => Promise<void> {
 function forgetAll(queries: QueryClient): void {
   forgetHistory();
   setUntold("");
+  waiting = [];
   // `clear` would take the session's own entry from under the gate, which then shows the page on
   queries.setQueryData(SESSION, null);
-  queries.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== SESSION[0] });
+  queries.removeQueries({ predicate: isOfSession });
 }
+
+const isOfSession = ({ queryKey }: Query) => queryKey[0] !== SESSION[0];
 
 async function withOperations(session: Session): Promise<Person> {
   const { operations } = await content(client.GET("/me"));

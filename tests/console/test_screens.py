@@ -6,6 +6,7 @@ from base64 import b32decode
 from decimal import Decimal
 from time import time_ns
 from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from api.watched import Watched, refused_call, something_of_everything
@@ -16,6 +17,7 @@ from e2e.stage import Caller, Vendor
 from playwright.sync_api import Browser, Page, Route, expect
 
 from console.conftest import (
+    GO,
     NARROW,
     NEW_TITLE,
     PASSWORD,
@@ -318,6 +320,79 @@ def test_a_change_that_the_switch_has_not_taken_says_so_on_whatever_page_it_was_
     assert site.items("/overrides") == []
 
 
+class LongList:
+    """A list of the API that has as many rows as the test says, instead of those of the switch."""
+
+    def __init__(self, page: Page, path: str, row: dict[str, object]) -> None:
+        self.length = 0
+        self._row = row
+        page.route(re.compile(rf"/api/v1{path}\\?"), self._answer)
+
+    def _answer(self, route: Route) -> None:
+        query = parse_qs(urlsplit(route.request.url).query)
+        begin, limit = int(query.get("cursor", ["0"])[0]), int(query["limit"][0])
+        numbers = range(begin, min(begin + limit, self.length))
+        rows = [
+            {name: f"{value}{n}" if value == "row " else value for name, value in self._row.items()} for n in numbers
+        ]
+        more = begin + limit < self.length
+        route.fulfill(json={"items": rows, "next": str(begin + limit) if more else None})
+
+
+@pytest.mark.parametrize(
+    ("page_of", "path", "label", "row", "rows_of_a_page"),
+    [
+        ("/accounts", "/balances", "Accounts", {"id": "row ", "currency": "USD", "balance": "1.00"}, 1_000),
+        ("/gateways", "/gateways/quality", "Gateways", {"gateway": "row ", "kind": "routing", "state": "up"}, 1_000),
+        ("/cdrs", "/cdrs", "Call search", {"call_id": "row ", "callee_in": "row "}, 200),
+        (
+            "/payments?account=acme",
+            "/accounts/acme/payments",
+            "Booked",
+            {"id": "row ", "reference": "row ", "amount": "1"},
+            200,
+        ),
+        ("/payments?tab=waiting", "/waiting-payments", "Waiting for a second person", {"id": 7, "memo": "row "}, 200),
+        ("/invoices", "/invoices", "Invoices", {"id": "row ", "number": "row "}, 200),
+        ("/bills", "/reconciliations", "Vendors' bills", {"id": "row ", "file": "row "}, 200),
+        ("/rates", "/rates/groups", "Rate groups", {"name": "row "}, 200),
+        (
+            "/alarms?history=1",
+            "/alarms",
+            "Alarms",
+            {"alarm": "row ", "subject": "x", "cleared_at": "2026-03-01"},
+            1_000,
+        ),
+        ("/lists/audit", "/audit", "Audit", {"id": "row ", "subject": "row ", "action": "BookPayment"}, 200),
+        ("/objects/phones", "/phones", "Phones", {"name": "row "}, 200),
+        ("/months?month=2026-02", "/statements/2026-02", "Statements", {"account": "row ", "movements": []}, 200),
+    ],
+)
+def test_a_list_says_that_it_is_longer_than_a_page_and_is_read_to_its_end_and_one_without_rows_says_so(
+    visit: Visit, page_of: str, path: str, label: str, row: dict[str, object], rows_of_a_page: int
+) -> None:
+    visitor = visit()
+    page = visitor.page
+    shown = LongList(page, path, row)
+    try:
+        visitor.go(page_of)
+        table = page.get_by_role("region", name=label, exact=True)
+        counted = page.get_by_role("status").filter(has_text=re.compile(r"^\d+ rows"))
+        expect(table).to_contain_text("Nothing here")
+        expect(counted).to_have_text("0 rows")
+        shown.length = 2 * rows_of_a_page + 50
+        page.reload()
+        # one whose rows are chosen in the browser is read to its end at once
+        for number in () if label == "Gateways" else (1, 2):
+            expect(counted).to_have_text(f"{number * rows_of_a_page} rows, and more")
+            table.focus()
+            page.keyboard.press("End")
+        expect(counted).to_have_text(f"{shown.length} rows")
+        expect(table).to_contain_text("row ")
+    finally:
+        page.unroute_all()
+
+
 def test_what_callers_choose_is_text(site: Watched, visit: Visit) -> None:
     """A name in a From header, a user agent and a memo are markup."""
     callee = site.stage.number("4420")
@@ -398,6 +473,66 @@ def test_a_session_that_ended_asks_to_log_in_and_shows_nothing_more(site: Watche
     page.get_by_role("link", name="Gateways", exact=True).click()
     page.get_by_role("heading", level=1, name="Log in").wait_for()
     assert "acme" not in page.inner_text("body")
+
+
+def logged_in_again(page: Page, name: str) -> None:
+    """Fill in the log-in over a page whose session has ended."""
+    again = page.get_by_role("dialog", name="Log in")
+    again.get_by_label("Name").fill(name)
+    again.locator("input[autocomplete=current-password]").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    again.wait_for(state="detached")
+
+
+def test_what_was_entered_is_kept_while_the_same_person_logs_in_again(site: Watched, newcomer: Visit) -> None:
+    page = newcomer().go("/accounts/rival", "rival")
+    name = page.get_by_role("button", name=re.compile("^p")).inner_text()
+    before = Decimal(site.api.ask("GET", "/accounts/rival/balance").json["balance"])
+    page.get_by_role("button", name="Book a payment").click()
+    page.get_by_label("Amount in USD").fill("12.5")
+    page.get_by_label("Memo").fill("a long story")
+    page.get_by_role("button", name="Check").click()
+    page.context.clear_cookies()
+    page.get_by_role("button", name="Book", exact=True).click()
+    page.get_by_text(f"log in as {name} to go on").wait_for()
+    assert "rival" not in page.inner_text("body"), "what was shown is hidden"
+    expect(page.locator("input[autocomplete=current-password]")).to_be_focused()
+    assert violations(page) == []
+    for _ in range(3):
+        page.keyboard.press("Escape")
+    logged_in_again(page, name)
+    expect(page.get_by_role("dialog")).to_contain_text("Book 12.5 USD on rival?")
+    assert Decimal(site.api.ask("GET", "/accounts/rival/balance").json["balance"]) == before, (
+        "nothing goes out by itself"
+    )
+    page.get_by_role("button", name="Book", exact=True).click()
+    page.get_by_text("Booked: 12.50").wait_for()
+    expect(page.get_by_label("Last entries of the ledger")).to_contain_text("a long story")
+    assert Decimal(site.api.ask("GET", "/accounts/rival/balance").json["balance"]) == before + Decimal("12.5")
+
+    page.evaluate(GO, "/payments?tab=transfer&account=rival")
+    page.get_by_label("Amount").fill("77")
+    page.context.clear_cookies()
+    page.get_by_role("tab", name="Booked").click()
+    logged_in_again(page, name)
+    expect(page.get_by_role("region", name="Booked")).to_contain_text("a long story")  # what is read waits for it
+    page.get_by_role("link", name="Invoices").click()  # the form in the other tab asks before it is left
+    page.get_by_role("dialog", name="Leave without saving?").get_by_role("button", name="Stay here").click()
+    page.get_by_role("tab", name="Transfer").click()
+    expect(page.get_by_label("Amount")).to_have_value("77")
+
+
+def test_another_person_who_logs_in_over_a_form_begins_with_a_fresh_page(newcomer: Visit) -> None:
+    other = newcomer("finance").go("/").get_by_role("button", name=re.compile("^p")).inner_text()
+    page = newcomer().go("/payments?tab=transfer", "Payments")
+    page.get_by_label("Memo").fill("for the eyes of one")
+    page.context.clear_cookies()
+    page.get_by_role("tab", name="Waiting").click()
+    logged_in_again(page, other)
+    page.get_by_role("button", name=other).wait_for()
+    page.get_by_role("tab", name="Transfer").click()
+    expect(page.get_by_label("Memo")).to_have_value("")
+    assert not is_in_memory(page, "for the eyes of one")
 
 
 def test_a_person_logs_out_and_in_again_with_the_code_of_the_second_factor(newcomer: Visit) -> None:

@@ -41,13 +41,16 @@ export const wasRepeated = (key: string): boolean => repeated.delete(key);
 const API = "/api/v1";
 let csrf = "";
 let person: string | undefined;
-let ended: () => void = () => {};
+let ended: () => Promise<boolean> = async () => false;
 let taken: (by: string) => void = () => {};
 
-/** Note the session with the token that changes send, and what to do when it is over or of another person. */
+/**
+ * Note the session with the token that changes send, and what to do when it is over or of another person. `whenEnded`
+ * tells, perhaps much later, that the same person has logged in again.
+ */
 export function noteSession(
   session: Session | null,
-  whenEnded: () => void,
+  whenEnded: () => Promise<boolean>,
   whenTaken: (by: string) => void = () => {},
 ): void {
   csrf = session?.csrf ?? "";
@@ -68,10 +71,17 @@ export async function renewed(): Promise<boolean> {
   return session.name === person;
 }
 
-/** Send a request. A log-in in another tab has replaced the token: the change is sent once more with the new one. */
+/**
+ * Send a request. What is read waits for a new log-in where the session has ended; a change does not, for it would go out
+ * later by itself. A log-in in another tab has replaced the token: the change is sent once more with the new one.
+ */
 export async function sent(request: Request): Promise<Response> {
   const again = request.method === "GET" ? null : request.clone();
   const answer = await fetch(request);
+  if (answer.status === HTTP_UNAUTHORIZED && !request.url.endsWith(`${API}/session`)) {
+    const isBack = ended();
+    return !again && (await isBack) ? sent(request) : answer;
+  }
   if (!again || answer.status !== HTTP_FORBIDDEN) return answer;
   const { code }: Row = await answer
     .clone()
@@ -90,7 +100,7 @@ const manners: Middleware = {
   onError({ error }) {
     return new Unreachable(error instanceof Error ? error.message : String(error));
   },
-  async onResponse({ request, response, schemaPath }) {
+  async onResponse({ request, response }) {
     if (response.ok) {
       if (response.headers.has("Idempotent-Replayed")) repeated.add(request.headers.get("Idempotency-Key") ?? "");
       if (request.method !== "GET" && response.headers.get("Content-Type")?.startsWith("application/json"))
@@ -99,7 +109,6 @@ const manners: Middleware = {
     }
     const said: Row = await response.json().catch(() => ({}));
     const text = (name: string) => (typeof said[name] === "string" ? (said[name] as string) : "");
-    if (response.status === HTTP_UNAUTHORIZED && schemaPath !== "/session") ended();
     throw new Problem(
       response.status,
       text("code"),

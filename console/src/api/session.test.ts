@@ -4,7 +4,7 @@ import { noteSession, type Session, sent } from "./client";
 const OLD = "old";
 const NEW = "new";
 const session = (name: string, csrf: string) => ({ name, csrf }) as Session;
-const ended = vi.fn();
+const ended = vi.fn(async () => false);
 const taken = vi.fn();
 /** The requests that change something, as token and body. */
 let changes: [string | null, string][];
@@ -52,4 +52,27 @@ it("sends what was refused for another reason no second time", async () => {
   const answer = await change();
   expect(await answer.json()).toEqual({ code: "right_lacking" });
   expect(changes).toHaveLength(1);
+});
+
+it("reads again, once the person has logged in again, what a session that ended has refused, and sends no change", async () => {
+  let isBack = (_: boolean) => {};
+  ended.mockImplementation(() => new Promise((resolve) => (isBack = resolve)));
+  let asked = 0;
+  vi.stubGlobal("fetch", async () => {
+    asked += 1;
+    return new Response(null, { status: asked === 1 ? 401 : 200 });
+  });
+  const read = sent(new Request("https://switch.example/api/v1/cdrs"));
+  await vi.waitFor(() => expect(ended).toHaveBeenCalled());
+  isBack(true);
+  expect((await read).status).toBe(200);
+  asked = 0;
+  expect((await change()).status).toBe(401);
+  expect([asked, ended.mock.calls.length]).toEqual([1, 2]);
+});
+
+it("asks for no log-in where none is known yet", async () => {
+  vi.stubGlobal("fetch", async () => new Response(null, { status: 401 }));
+  expect((await sent(new Request("https://switch.example/api/v1/session"))).status).toBe(401);
+  expect(ended).not.toHaveBeenCalled();
 });

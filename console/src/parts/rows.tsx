@@ -1,6 +1,7 @@
 /** Rows of a list of the API, of which a page is read when the last rows are seen. */
 
-import { useInfiniteQuery } from "@tanstack/react-query";
+import { type keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
+import { useEffect } from "react";
 import { useTranslation } from "react-i18next";
 import { pageOf, type Query, type Row } from "../api/client";
 
@@ -17,25 +18,37 @@ interface Rows {
   table: { onEnd: () => void; read: "pending" | "success" | "error" };
 }
 
+interface Terms {
+  enabled?: boolean;
+  refetchInterval?: number;
+  placeholderData?: typeof keepPreviousData;
+  /** Read it to its end: rows are looked for that the API does not choose. */
+  isWhole?: boolean;
+}
+
 /** Read a list; more of it is read by `table.onEnd`. */
-export function useRows(path: string, query: Query, terms: { enabled?: boolean; refetchInterval?: number } = {}): Rows {
+export function useRows(path: string, query: Query, { isWhole = false, ...terms }: Terms = {}): Rows {
   const found = useInfiniteQuery({
-    queryKey: [path, query],
+    queryKey: ["rows", path, query],
     queryFn: ({ pageParam }) => pageOf(path, { limit: PAGE_ROWS, ...query, cursor: pageParam || undefined }),
     initialPageParam: "",
     getNextPageParam: (page) => page.next,
     ...terms,
   });
+  const { hasNextPage, isFetching, isError, fetchNextPage } = found;
+  useEffect(() => {
+    if (isWhole && hasNextPage && !isFetching && !isError) void fetchNextPage();
+  }, [isWhole, hasNextPage, isFetching, isError, fetchNextPage]);
   const pages = found.data?.pages.map((page) => page.items) ?? [];
   return {
     rows: pages.flat(),
     pages,
-    hasMore: found.hasNextPage,
+    hasMore: hasNextPage,
     error: found.error,
     again: () => void found.refetch(),
     table: {
       onEnd: () => {
-        if (found.hasNextPage && !found.isFetching && !found.isError) void found.fetchNextPage();
+        if (hasNextPage && !found.isFetchingNextPage && !isError) void fetchNextPage();
       },
       read: found.status,
     },

@@ -19,9 +19,9 @@ export function TakeBack({ row, rows }: { row: Row; rows: readonly Row[] }) {
   const { t } = useTranslation();
   const say = useBooked();
   const id = String(row.id);
+  if (!KINDS.has(String(row.kind)) || undoneBy(row) || Number(row.amount) === 0) return null;
   const booked = String(row.amount);
   const named = { account: String(row.account), amount: amount(booked), reverse: amount(less("0", booked)) };
-  if (!KINDS.has(String(row.kind)) || undoneBy(row) || Number(row.amount) === 0) return null;
   if (rows.some((each) => undoneBy(each) === id)) return <span className="quiet">{t("payments.taken_back")}</span>;
   return (
     <Act

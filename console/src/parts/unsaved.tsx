@@ -2,7 +2,7 @@
 
 import { Button, Group, Modal, Stack } from "@mantine/core";
 import { useBlocker } from "@tanstack/react-router";
-import { type ReactNode, useRef, useState } from "react";
+import { type ReactNode, useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 
 interface Unsaved {
@@ -14,12 +14,23 @@ interface Unsaved {
   saved: () => void;
 }
 
+const changed = new Set<object>();
+
+/** Whether any form of the page holds what is not saved. */
+export const isAnythingEntered = (): boolean => changed.size > 0;
+
 /** Guard a form; `isChanged` says whether it holds what is not saved. */
 export function useUnsaved(isChanged: boolean): Unsaved {
   const { t } = useTranslation();
   const [closing, setClosing] = useState<{ close: () => void } | null>(null);
   const isSaved = useRef(false);
   if (!isChanged) isSaved.current = false;
+  useEffect(() => {
+    if (!isChanged) return;
+    const form = {};
+    changed.add(form);
+    return () => void changed.delete(form);
+  }, [isChanged]);
   const holds = () => isChanged && !isSaved.current;
   const way = useBlocker({
     // another order or filter of the same page keeps its forms

@@ -13,6 +13,7 @@ import { Act } from "../parts/act";
 import { Confirm } from "../parts/confirm";
 import { Facts, Page } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
+import { RowCount, useRows } from "../parts/rows";
 import { type Column, Table } from "../parts/table";
 import { TakeBack } from "../parts/takeback";
 import { LastDone, useSay } from "../parts/trial";
@@ -240,8 +241,6 @@ function Credit({ account, currency, limit }: { account: string; currency: strin
   );
 }
 
-const OWN = 200;
-
 /** What is of the account: gateways, phones, prices, users of the portal. */
 function Belongings({ account }: { account: string }) {
   const { t } = useTranslation();
@@ -282,18 +281,18 @@ const PART_COLUMNS: Readonly<Record<string, readonly Column[]>> = {
 
 function Part({ name, path, query }: { name: string; path: string; query: Query }) {
   const { t } = useTranslation();
-  const found = useQuery({ queryKey: [path, query], queryFn: () => pageOf(path, { ...query, limit: OWN }) });
+  const found = useRows(path, query);
   return (
     <>
-      <ProblemText error={found.error} />
+      <ProblemText error={found.error} again={found.again} />
+      <RowCount of={found} />
       <Table
         label={t(`customer.${name}`)}
         columns={PART_COLUMNS[name] ?? []}
-        rows={found.data?.items ?? []}
+        rows={found.rows}
         rowKey={(row, index) => `${row.name ?? row.prefix} ${index}`}
-        read={found.status}
+        {...found.table}
       />
-      {found.data?.next && <p className="quiet">{t("state.rows_more", { count: OWN })}</p>}
     </>
   );
 }

@@ -1,14 +1,14 @@
 /** Accounts with their money; one click to each. */
 
 import { Button, Group, TextInput } from "@mantine/core";
-import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
-import { useEffect } from "react";
 import { useTranslation } from "react-i18next";
 import { pageOf, type Row } from "../api/client";
 import { dayBegin } from "../format";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
+import { RowCount, useRows } from "../parts/rows";
 import { type Column, Table } from "../parts/table";
 import { LastDone } from "../parts/trial";
 import { useMay, useSession } from "../session";
@@ -67,30 +67,19 @@ export function AccountsScreen() {
   const { may } = useSession();
   const { q } = useSearch({ from: "/accounts" });
   const go = useNavigate({ from: "/accounts" });
-  const found = useInfiniteQuery({
-    queryKey: ["balances"],
-    queryFn: ({ pageParam }) =>
-      pageOf("/balances", { limit: PAGE_ROWS, cursor: pageParam || undefined, last_call: true }),
-    initialPageParam: "",
-    getNextPageParam: (page) => page.next,
-  });
   const withToday = useToday();
   const wanted = (q ?? "").toLowerCase();
-  const { hasNextPage, isFetching, isError, fetchNextPage } = found;
   // what is looked for may be on any page
-  useEffect(() => {
-    if (wanted && hasNextPage && !isFetching && !isError) void fetchNextPage();
-  }, [wanted, hasNextPage, isFetching, isError, fetchNextPage]);
-  const all = found.data?.pages.flatMap((page) => page.items) ?? [];
+  const found = useRows("/balances", { limit: PAGE_ROWS, last_call: true }, { isWhole: wanted !== "" });
   const rows = wanted
-    ? all.filter((row) =>
+    ? found.rows.filter((row) =>
         [row.id, row.name, row.memo].some((text) =>
           String(text ?? "")
             .toLowerCase()
             .includes(wanted),
         ),
       )
-    : all;
+    : found.rows;
   return (
     <Page
       title={t("nav.customers")}
@@ -125,18 +114,15 @@ export function AccountsScreen() {
             void go({ search: { q: text }, replace: true });
           }}
         />
-        <span className="quiet" role="status">
-          {t(found.hasNextPage ? "state.rows_more" : "state.rows", { count: rows.length })}
-        </span>
+        <RowCount of={found} shown={rows.length} />
       </Group>
-      <ProblemText error={found.error} again={() => found.refetch()} />
+      <ProblemText error={found.error} again={found.again} />
       <Table
         label={t("nav.customers")}
         columns={COLUMNS}
         rows={rows.map(withToday)}
         rowKey={(row) => String(row.id)}
-        onEnd={() => found.hasNextPage && !found.isFetchingNextPage && found.fetchNextPage()}
-        read={found.status}
+        {...found.table}
       />
     </Page>
   );

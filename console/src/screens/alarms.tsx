@@ -1,5 +1,4 @@
 import { Alert, Switch } from "@mantine/core";
-import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import { pageOf, type Row, send, unlessChanged } from "../api/client";
@@ -7,6 +6,7 @@ import { enteredMoment, localMinute } from "../format";
 import { Act } from "../parts/act";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
+import { RowCount, useRows } from "../parts/rows";
 import { Table } from "../parts/table";
 import { LastDone } from "../parts/trial";
 import { Moment, useFacts } from "../parts/values";
@@ -21,13 +21,13 @@ export function AlarmsScreen() {
   const facts = useFacts();
   const { history, level } = useSearch({ from: "/alarms" });
   const go = useNavigate({ from: "/alarms" });
-  const found = useQuery({
-    queryKey: ["alarms", Boolean(history)],
-    queryFn: () => pageOf("/alarms", { limit: ALARMS_MAX, history: history ? true : undefined }),
-    refetchInterval: READ_MS,
-  });
-  const all = found.data?.items ?? [];
-  const rows = level ? all.filter((row) => row.level === level) : all;
+  // levels are chosen here, and alarms that are raised may be on any page
+  const found = useRows(
+    "/alarms",
+    { limit: ALARMS_MAX, history: history ? true : undefined },
+    { refetchInterval: READ_MS, isWhole: !history || Boolean(level) },
+  );
+  const rows = level ? found.rows.filter((row) => row.level === level) : found.rows;
   return (
     <Page
       title={t("nav.alarms")}
@@ -43,7 +43,7 @@ export function AlarmsScreen() {
       }
     >
       <LastDone />
-      <ProblemText error={found.error} again={() => found.refetch()} />
+      <ProblemText error={found.error} again={found.again} />
       {rows
         .filter((row) => !row.cleared_at)
         .map((row) => (
@@ -72,6 +72,7 @@ export function AlarmsScreen() {
             <Confirmation row={row} />
           </Alert>
         ))}
+      <RowCount of={found} shown={rows.length} />
       <Table
         label={t("nav.alarms")}
         columns={[
@@ -89,7 +90,7 @@ export function AlarmsScreen() {
         ]}
         rows={rows}
         rowKey={(row, index) => `${row.alarm} ${row.subject} ${row.since} ${index}`}
-        read={found.status}
+        {...found.table}
         onClear={level ? () => go({ search: { history }, replace: true }) : undefined}
       />
     </Page>

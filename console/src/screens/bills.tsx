@@ -5,7 +5,7 @@ import { useMutation, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { client, content, pageOf, type Row, type Schemas } from "../api/client";
+import { client, content, type Row, type Schemas } from "../api/client";
 import { resultOf } from "../api/jobs";
 import { amount } from "../format";
 import { Change } from "../parts/change";
@@ -13,6 +13,7 @@ import { Download } from "../parts/download";
 import { DayInput } from "../parts/minute";
 import { Facts, Page } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
+import { RowCount, useRows } from "../parts/rows";
 import { Table } from "../parts/table";
 import { LastDone, useSay } from "../parts/trial";
 import { useUnsaved } from "../parts/unsaved";
@@ -39,14 +40,12 @@ export function BillsScreen() {
   const { t } = useTranslation();
   const search = useSearch({ from: "/bills" });
   const mayImport = useMay("POST /reconciliations/{account}/imports");
-  const found = useQuery({
-    queryKey: ["bills", search],
-    queryFn: () => pageOf("/reconciliations", { ...search, limit: 200 }),
-  });
+  const found = useRows("/reconciliations", search);
   return (
     <Page title={t("nav.bills")} needs="GET /reconciliations">
-      <ProblemText error={found.error} again={() => found.refetch()} />
+      <ProblemText error={found.error} again={found.again} />
       {mayImport && <Import />}
+      <RowCount of={found} />
       <Table
         label={t("nav.bills")}
         columns={[
@@ -68,9 +67,9 @@ export function BillsScreen() {
           { name: "dispute", show: (row) => <State value={(row.dispute as Row | null)?.state} /> },
           { name: "made_at", kind: "moment" },
         ]}
-        rows={found.data?.items ?? []}
+        rows={found.rows}
         rowKey={(row) => String(row.id)}
-        read={found.status}
+        {...found.table}
       />
     </Page>
   );

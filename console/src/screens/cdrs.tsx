@@ -2,24 +2,23 @@
 
 import { Button, Group, Menu, TextInput } from "@mantine/core";
 import { useLocalStorage } from "@mantine/hooks";
-import { useInfiniteQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { type FormEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { pageOf, queryText } from "../api/client";
+import { queryText } from "../api/client";
 import { enteredMoment, localMinute } from "../format";
 import { Download } from "../parts/download";
 import { AnsweredChoice, ReasonChoice } from "../parts/ended";
 import { MinuteInput } from "../parts/minute";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
+import { RowCount, useRows } from "../parts/rows";
 import { SavedViews } from "../parts/savedviews";
 import { type Column, Table } from "../parts/table";
 import { LastDone } from "../parts/trial";
 import { Money } from "../parts/values";
 import type { Narrowing } from "../router";
 
-const PAGE_ROWS = 200;
 const WORKBOOK = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
 const FIELDS = ["caller", "callee", "account", "gateway", "area", "sip_call_id"] as const;
 /** Fields of one side, and of rates: shown where a link has them. */
@@ -53,13 +52,8 @@ export function CdrsScreen() {
   const [kept, keep] = useLocalStorage({ key: "vosd.cdrs.columns", defaultValue: FIRST_COLUMNS });
   const { columns, ...narrowed } = search;
   const shown = columns?.split(",") ?? kept;
-  const found = useInfiniteQuery({
-    queryKey: ["cdrs", narrowed],
-    queryFn: ({ pageParam }) => pageOf("/cdrs", { ...narrowed, limit: PAGE_ROWS, cursor: pageParam || undefined }),
-    initialPageParam: "",
-    getNextPageParam: (page) => page.next,
-  });
-  const rows = found.data?.pages.flatMap((page) => page.items) ?? [];
+  const found = useRows("/cdrs", narrowed);
+  const { rows } = found;
   const narrow = (wanted: Narrowing) => void go({ search: wanted });
   const asked = queryText(narrowed);
   const choose = (chosen: string[]) => {
@@ -85,17 +79,14 @@ export function CdrsScreen() {
     >
       <LastDone />
       <Narrow key={asked} search={narrowed} onSearch={(wanted) => narrow({ ...wanted, columns })} />
-      <span className="quiet" role="status">
-        {t(found.hasNextPage ? "state.rows_more" : "state.rows", { count: rows.length })}
-      </span>
-      <ProblemText error={found.error} again={() => found.refetch()} />
+      <RowCount of={found} />
+      <ProblemText error={found.error} again={found.again} />
       <Table
         label={t("nav.cdrs")}
         columns={COLUMNS.filter((column) => shown.includes(column.name))}
         rows={rows}
         rowKey={(row) => String(row.call_id)}
-        onEnd={() => found.hasNextPage && !found.isFetchingNextPage && found.fetchNextPage()}
-        read={found.status}
+        {...found.table}
       />
     </Page>
   );

@@ -46,7 +46,10 @@ export function ChangesScreen() {
     queryKey: ["audit", "changes"],
     queryFn: async () => {
       const pages = await Promise.all(ACTIONS.map((action) => pageOf("/audit", { action, limit: LINES_READ })));
-      return pages.flatMap((page) => page.items).sort((one, other) => Number(other.id) - Number(one.id));
+      const lines = pages.flatMap((page) => page.items).sort((one, other) => Number(other.id) - Number(one.id));
+      // behind the last line of an action that has more, those of the others have a gap
+      const cut = Math.max(0, ...pages.map((page) => (page.next ? Number(page.items.at(-1)?.id) : 0)));
+      return { lines: lines.filter((line) => Number(line.id) >= cut), hasMore: cut > 0 };
     },
   });
   return (
@@ -54,12 +57,13 @@ export function ChangesScreen() {
       <LastDone />
       <Planned />
       <ProblemText error={found.error} again={() => found.refetch()} />
-      {found.data?.length === 0 && <Note why="empty">{t("changes.none")}</Note>}
+      {found.data?.lines.length === 0 && <Note why="empty">{t("changes.none")}</Note>}
       <ol className="changes">
-        {found.data?.map((line) => (
+        {found.data?.lines.map((line) => (
           <Line key={String(line.id)} line={line} />
         ))}
       </ol>
+      {found.data?.hasMore && <p className="quiet">{t("state.rows_more", { count: found.data.lines.length })}</p>}
     </Page>
   );
 }

@@ -10,11 +10,10 @@ import { Download } from "../parts/download";
 import { Note } from "../parts/note";
 import { Page } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
+import { RowCount, useRows } from "../parts/rows";
 import { Table } from "../parts/table";
 import { useMay } from "../session";
 import { SheetImport } from "./import";
-
-const VERSIONS_MAX = 1_000;
 
 export function DeckScreen() {
   const { t } = useTranslation();
@@ -131,11 +130,8 @@ export async function rollBack(
 function Versions({ group }: { group: string }) {
   const { t } = useTranslation();
   const mayRollBack = useMay("POST /decks/{rate_group}/rollback");
-  const found = useQuery({
-    queryKey: ["versions", group],
-    queryFn: () => pageOf(`/decks/${encodeURIComponent(group)}/versions`, { limit: VERSIONS_MAX, sort: "-version" }),
-  });
-  const rows = found.data?.items ?? [];
+  const found = useRows(`/decks/${encodeURIComponent(group)}/versions`, { sort: "-version" });
+  const { rows } = found;
   const [inForce, ...earlier] = rows;
   const before = earlier.find((row) => row.content !== inForce?.content);
   const changed = (row: Row) =>
@@ -145,7 +141,7 @@ function Versions({ group }: { group: string }) {
       .join(", ");
   return (
     <>
-      <ProblemText error={found.error} />
+      <ProblemText error={found.error} again={found.again} />
       {mayRollBack && inForce && before && (
         <Group mb="xs">
           <Change
@@ -164,6 +160,7 @@ function Versions({ group }: { group: string }) {
           />
         </Group>
       )}
+      <RowCount of={found} />
       <Table
         label={t("rates.versions")}
         columns={[
@@ -192,7 +189,7 @@ function Versions({ group }: { group: string }) {
         ]}
         rows={rows}
         rowKey={(row) => String(row.version)}
-        read={found.status}
+        {...found.table}
       />
     </>
   );

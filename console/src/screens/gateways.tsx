@@ -5,13 +5,14 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { client, content, pageOf, type Row, type Schemas } from "../api/client";
+import { allOf, client, content, pageOf, type Row, type Schemas } from "../api/client";
 import { cleared, override, overridesOf } from "../api/overrides";
 import { amount, enteredMoment } from "../format";
 import { Change, type Done } from "../parts/change";
 import { MinuteInput } from "../parts/minute";
 import { Facts, Page } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
+import { RowCount, useRows } from "../parts/rows";
 import { OverTime } from "../parts/spanchart";
 import { STANDINGS, standingOf } from "../parts/standing";
 import { type Column, Table } from "../parts/table";
@@ -26,19 +27,19 @@ import { gatewayColumns } from "./columns";
 import { ReportTable, reportOf } from "./reports";
 
 const READ_MS = 4_000;
-const ROWS_MAX = 1_000;
+const PAGE_ROWS = 1_000;
 
 export function GatewaysScreen() {
   const { t } = useTranslation();
   const search = useSearch({ from: "/gateways" });
   const go = useNavigate({ from: "/gateways" });
-  const found = useQuery({
-    queryKey: ["quality", search.sort],
-    queryFn: () => pageOf("/gateways/quality", { limit: ROWS_MAX, sort: search.sort }),
-    refetchInterval: READ_MS,
-  });
+  const found = useRows(
+    "/gateways/quality",
+    { limit: PAGE_ROWS, sort: search.sort },
+    { refetchInterval: READ_MS, isWhole: true },
+  );
   const wanted = (search.q ?? "").toLowerCase();
-  const rows = (found.data?.items ?? []).filter(
+  const rows = found.rows.filter(
     (row) => String(row.gateway).toLowerCase().includes(wanted) && (!search.state || standingOf(row) === search.state),
   );
   return (
@@ -60,11 +61,9 @@ export function GatewaysScreen() {
           value={search.state ?? null}
           onChange={(state) => go({ search: (before) => ({ ...before, state: state ?? undefined }), replace: true })}
         />
-        <span className="quiet" role="status">
-          {t("state.rows", { count: rows.length })}
-        </span>
+        <RowCount of={found} shown={rows.length} />
       </Group>
-      <ProblemText error={found.error} again={() => found.refetch()} />
+      <ProblemText error={found.error} again={found.again} />
       <Table
         label={t("nav.gateways")}
         columns={gatewayColumns}
@@ -72,7 +71,7 @@ export function GatewaysScreen() {
         rowKey={(row) => `${row.kind} ${row.gateway}`}
         sort={search.sort}
         onSort={(sort) => go({ search: (before) => ({ ...before, sort }), replace: true })}
-        read={found.status}
+        {...found.table}
         onClear={search.q || search.state ? () => go({ search: { sort: search.sort }, replace: true }) : undefined}
       />
     </Page>
@@ -367,7 +366,7 @@ export function CompareScreen() {
   const mayReport = useMay("GET /reports/{name}");
   const found = useQuery({
     queryKey: ["quality"],
-    queryFn: () => pageOf("/gateways/quality", { limit: ROWS_MAX }),
+    queryFn: () => allOf("/gateways/quality"),
     refetchInterval: READ_MS,
   });
   const day = useQuery({
@@ -375,7 +374,7 @@ export function CompareScreen() {
     queryFn: () => reportOf("routing-gateways", { since, group: "whole" }),
     enabled: mayReport,
   });
-  const routing = (found.data?.items ?? []).filter((row) => row.kind === "routing");
+  const routing = (found.data ?? []).filter((row) => row.kind === "routing");
   const sides = [search.one ?? "", search.two ?? ""].map((name) => ({
     name,
     now: routing.find((row) => row.gateway === name),

@@ -1,11 +1,11 @@
 /** Invoices: made for a period, looked at, issued, paid, mailed, taken back. */
 
 import { Anchor, Checkbox, Group, Select, TextInput, Title } from "@mantine/core";
-import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { client, content, pageOf, queryText, type Row, type Schemas } from "../api/client";
+import { client, content, queryText, type Row, type Schemas } from "../api/client";
 import { resultOf } from "../api/jobs";
 import { amount } from "../format";
 import { Act } from "../parts/act";
@@ -14,13 +14,13 @@ import { Download } from "../parts/download";
 import { NarrowInput } from "../parts/narrow";
 import { Facts, Page } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
+import { RowCount, useRows } from "../parts/rows";
 import { Table } from "../parts/table";
 import { LastDone } from "../parts/trial";
 import { Moment, Money, State, useStateWord } from "../parts/values";
 import { useMay } from "../session";
 import { useBooked } from "./payments";
 
-const PAGE_ROWS = 200;
 const STATES = ["draft", "open", "part_paid", "paid", "overdue", "cancelled"];
 /** Outcomes of a run that made an invoice. */
 const MADE = new Set(["issued", "draft"]);
@@ -32,13 +32,8 @@ export function InvoicesScreen() {
   const go = useNavigate({ from: "/invoices" });
   const mayRun = useMay("POST /invoices/runs");
   const word = useStateWord();
-  const found = useInfiniteQuery({
-    queryKey: ["invoices", search],
-    queryFn: ({ pageParam }) => pageOf("/invoices", { ...search, limit: PAGE_ROWS, cursor: pageParam || undefined }),
-    initialPageParam: "",
-    getNextPageParam: (page) => page.next,
-  });
-  const rows = found.data?.pages.flatMap((page) => page.items) ?? [];
+  const found = useRows("/invoices", search);
+  const { rows } = found;
   const set = (field: string, value: string | null) =>
     go({ search: (before) => ({ ...before, [field]: value || undefined }), replace: true });
   return (
@@ -70,8 +65,9 @@ export function InvoicesScreen() {
           value={search.state ?? null}
           onChange={(value) => set("state", value)}
         />
+        <RowCount of={found} />
       </Group>
-      <ProblemText error={found.error} again={() => found.refetch()} />
+      <ProblemText error={found.error} again={found.again} />
       <Table
         label={t("nav.invoices")}
         columns={[
@@ -96,8 +92,7 @@ export function InvoicesScreen() {
         ]}
         rows={rows}
         rowKey={(row) => String(row.id)}
-        onEnd={() => found.hasNextPage && !found.isFetchingNextPage && found.fetchNextPage()}
-        read={found.status}
+        {...found.table}
       />
     </Page>
   );

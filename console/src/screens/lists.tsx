@@ -1,10 +1,9 @@
 /** The screen of every list that `columns.ts` declares. */
 
 import { Group, Select } from "@mantine/core";
-import { useInfiniteQuery } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
-import { pageOf, queryText } from "../api/client";
+import { queryText } from "../api/client";
 import { enteredMoment, localMinute } from "../format";
 import { Download } from "../parts/download";
 import { LAST_MINUTE } from "../parts/minute";
@@ -12,14 +11,13 @@ import { NarrowInput } from "../parts/narrow";
 import { Note } from "../parts/note";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
+import { RowCount, useRows } from "../parts/rows";
 import { type Column, Table } from "../parts/table";
 import { LastDone } from "../parts/trial";
 import { useStateWord } from "../parts/values";
 import { useSession } from "../session";
 import { ListActs, OpenedRow, rowActs } from "./acts";
 import { type List, lists, rowKeys } from "./columns";
-
-const PAGE_ROWS = 200;
 
 export function ListScreen() {
   const { list: name } = useParams({ from: "/lists/$list" });
@@ -42,14 +40,8 @@ function ListOf({ name, list }: { name: string; list: List }) {
   const { account } = useSession();
   const word = useStateWord();
   const order = { ...list.fixed, ...(list.isOfOneAccount && account ? { account } : {}), ...search };
-  const found = useInfiniteQuery({
-    queryKey: [list.path, order],
-    queryFn: ({ pageParam }) => pageOf(list.path, { ...order, limit: PAGE_ROWS, cursor: pageParam || undefined }),
-    initialPageParam: "",
-    getNextPageParam: (page) => page.next,
-    refetchInterval: list.readMs,
-  });
-  const rows = found.data?.pages.flatMap((page) => page.items) ?? [];
+  const found = useRows(list.path, order, { refetchInterval: list.readMs });
+  const { rows } = found;
   const keys = rowKeys(rows, list.rowKey);
   const set = (field: string, value: string) =>
     go({ search: (before) => ({ ...before, [field]: value || undefined }), replace: true });
@@ -97,11 +89,9 @@ function ListOf({ name, list }: { name: string; list: List }) {
             />
           ),
         )}
-        <span className="quiet" role="status">
-          {t(found.hasNextPage ? "state.rows_more" : "state.rows", { count: rows.length })}
-        </span>
+        <RowCount of={found} />
       </Group>
-      <ProblemText error={found.error} again={() => found.refetch()} />
+      <ProblemText error={found.error} again={found.again} />
       <Table
         label={titled}
         columns={columns}
@@ -109,11 +99,10 @@ function ListOf({ name, list }: { name: string; list: List }) {
         rowKey={(_row, index) => keys[index] ?? ""}
         sort={search.sort}
         onSort={(sort) => set("sort", sort)}
-        onEnd={() => found.hasNextPage && !found.isFetchingNextPage && found.fetchNextPage()}
-        read={found.status}
+        {...found.table}
         empty={list.empty && t([list.empty])}
       />
-      <OpenedRow list={list} rows={rows} isRead={found.isSuccess} />
+      <OpenedRow list={list} rows={rows} isRead={found.table.read === "success"} />
     </Page>
   );
 }

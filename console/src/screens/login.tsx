@@ -1,6 +1,6 @@
 import { Alert, Button, Center, Paper, PasswordInput, Stack, TextInput, Title } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
-import { type FormEvent, useState } from "react";
+import { type FormEvent, useLayoutEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { client, content, type Session } from "../api/client";
 import { brand, logo } from "../brand";
@@ -16,6 +16,7 @@ function linkOfPage(): string | null {
 }
 
 export function Login({ onDone }: { onDone: (session: Session) => void }) {
+  const { t } = useTranslation();
   const [link, setLink] = useState(linkOfPage);
   const [known, setKnown] = useState("");
   const used = (name: string) => {
@@ -29,13 +30,42 @@ export function Login({ onDone }: { onDone: (session: Session) => void }) {
         <p className="brand">
           <img src={logo} alt="" height="28" /> <span>{brand.name}</span>
         </p>
-        {link ? <FirstPassword link={link} onDone={used} /> : <Name known={known} onDone={onDone} />}
+        {link ? (
+          <FirstPassword link={link} onDone={used} />
+        ) : (
+          <Name known={known} said={known && t("login.set_done", { name: known })} onDone={onDone} />
+        )}
       </Paper>
     </Center>
   );
 }
 
-function Name({ known, onDone }: { known: string; onDone: (session: Session) => void }) {
+/** The log-in over a page that is hidden, because its session has ended while a form was filled in. */
+export function LoginAgain({ name, onDone }: { name: string; onDone: (session: Session) => void }) {
+  const { t } = useTranslation();
+  const dialog = useRef<HTMLDialogElement>(null);
+  useLayoutEffect(() => {
+    const shown = dialog.current;
+    shown?.showModal();
+    shown?.querySelector<HTMLInputElement>("input[type=password]")?.focus();
+    // the focus goes back to the field that was filled in
+    return () => shown?.close();
+  }, []);
+  return (
+    <dialog
+      ref={dialog}
+      className="login-again"
+      aria-label={t("login.title")}
+      // browsers close a dialog when Escape is pressed a second time, and those of the page would be closed, too
+      onClose={(event) => event.currentTarget.isConnected && event.currentTarget.showModal()}
+      onFocus={(event) => event.target.setAttribute("data-mantine-stop-propagation", "true")}
+    >
+      <Name known={name} said={t("login.again", { name })} onDone={onDone} />
+    </dialog>
+  );
+}
+
+function Name({ known, said, onDone }: { known: string; said: string; onDone: (session: Session) => void }) {
   const { t } = useTranslation();
   const [form, setForm] = useState({ name: known, password: "", code: "" });
   const logIn = useMutation({
@@ -55,7 +85,7 @@ function Name({ known, onDone }: { known: string; onDone: (session: Session) => 
         <Title order={1} size="h2">
           {t("login.title")}
         </Title>
-        {known && <Alert color="green">{t("login.set_done", { name: known })}</Alert>}
+        {said && <Alert color="green">{said}</Alert>}
         <TextInput
           label={t("login.name")}
           autoComplete="username"

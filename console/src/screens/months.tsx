@@ -1,11 +1,11 @@
 /** Statements of a month, and its close: what is missing is said before. */
 
 import { Button, Checkbox, Group, Stack, TextInput, Title } from "@mantine/core";
-import { useMutation, useQuery } from "@tanstack/react-query";
+import { useMutation } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { client, content, pageOf, queryText, type Row } from "../api/client";
+import { client, content, queryText, type Row } from "../api/client";
 import { resultOf } from "../api/jobs";
 import { amount } from "../format";
 import { Change } from "../parts/change";
@@ -13,6 +13,7 @@ import { Download } from "../parts/download";
 import { NarrowInput } from "../parts/narrow";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
+import { RowCount, useRows } from "../parts/rows";
 import { Table } from "../parts/table";
 import { useUnsaved } from "../parts/unsaved";
 import { useStateWord } from "../parts/values";
@@ -21,8 +22,6 @@ import { lastMonth, zoneName } from "../zone";
 
 /** Kinds of missing work that an order may pass over. */
 const PASSABLE = new Set(["quarantined", "vendor_unmatched", "dispute_open", "invoices_missing"]);
-
-const ROWS_MAX = 1_000;
 
 export function MonthsScreen() {
   const { t } = useTranslation();
@@ -39,11 +38,7 @@ export function MonthsScreen() {
     zone: zoneName(),
     ...(account ? { accounts: account } : { all: true }),
   };
-  const found = useQuery({
-    queryKey: ["statements", month, query],
-    queryFn: () => pageOf(`/statements/${month}`, { ...query, limit: ROWS_MAX }),
-  });
-  const rows = found.data?.items ?? [];
+  const found = useRows(`/statements/${month}`, query);
   return (
     <Page
       title={t("nav.months")}
@@ -71,8 +66,8 @@ export function MonthsScreen() {
       <Title order={2} size="h4">
         {t("months.statements")}
       </Title>
-      <ProblemText error={found.error} again={() => found.refetch()} />
-      {found.data?.next && <span role="status">{t("state.rows_more", { count: rows.length })}</span>}
+      <ProblemText error={found.error} again={found.again} />
+      <RowCount of={found} />
       <Table
         label={t("months.statements")}
         columns={[
@@ -89,9 +84,9 @@ export function MonthsScreen() {
           { name: "closing", kind: "money" },
           { name: "closed", kind: "state" },
         ]}
-        rows={rows}
+        rows={found.rows}
         rowKey={(row) => String(row.account)}
-        read={found.status}
+        {...found.table}
       />
     </Page>
   );

@@ -1,20 +1,18 @@
 /** Objects of one kind: those of the database and those of the files. */
 
 import { Button, Group } from "@mantine/core";
-import { useInfiniteQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
-import { pageOf, queryText } from "../api/client";
+import { queryText } from "../api/client";
 import { pathOf } from "../forms/keys";
 import { Download } from "../parts/download";
 import { NarrowInput } from "../parts/narrow";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
+import { RowCount, useRows } from "../parts/rows";
 import { Table } from "../parts/table";
 import { LastDone } from "../parts/trial";
 import { useMay } from "../session";
-
-const PAGE_ROWS = 200;
 
 export function ObjectsScreen() {
   const { t } = useTranslation();
@@ -23,13 +21,8 @@ export function ObjectsScreen() {
   const go = useNavigate({ from: "/objects/$kind" });
   const path = pathOf(kind);
   const mayMake = useMay(`POST ${path}`);
-  const found = useInfiniteQuery({
-    queryKey: ["objects", path, search],
-    queryFn: ({ pageParam }) => pageOf(path, { ...search, limit: PAGE_ROWS, cursor: pageParam || undefined }),
-    initialPageParam: "",
-    getNextPageParam: (page) => page.next,
-  });
-  const rows = found.data?.pages.flatMap((page) => page.items) ?? [];
+  const found = useRows(path, search);
+  const { rows } = found;
   const set = (field: string, value: string) =>
     go({ search: (before) => ({ ...before, [field]: value || undefined }), replace: true });
   const title = t(`kind.${kind}`);
@@ -58,11 +51,9 @@ export function ObjectsScreen() {
           value={search.name ?? ""}
           onEnter={(text) => set("name", text)}
         />
-        <span className="quiet" role="status">
-          {t(found.hasNextPage ? "state.rows_more" : "state.rows", { count: rows.length })}
-        </span>
+        <RowCount of={found} />
       </Group>
-      <ProblemText error={found.error} again={() => found.refetch()} />
+      <ProblemText error={found.error} again={found.again} />
       <Table
         label={title}
         columns={[
@@ -85,8 +76,7 @@ export function ObjectsScreen() {
         rowKey={(row) => String(row.name)}
         sort={search.sort}
         onSort={(sort) => set("sort", sort)}
-        onEnd={() => found.hasNextPage && !found.isFetchingNextPage && found.fetchNextPage()}
-        read={found.status}
+        {...found.table}
       />
     </Page>
   );

@@ -6,7 +6,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, Navigate, useNavigate, useSearch } from "@tanstack/react-router";
 import { lazy, type ReactNode, Suspense } from "react";
 import { useTranslation } from "react-i18next";
-import { client, content, pageOf, type Row, type Schemas } from "../api/client";
+import { allOf, client, content, type Row, type Schemas } from "../api/client";
 import { amount, dayBegin } from "../format";
 import { TimeChart } from "../parts/chart";
 import { noted, pointsOf } from "../parts/figures";
@@ -31,8 +31,6 @@ const TOP = 10;
 const ALARMS_SHOWN = 5;
 const DAY = ["calls", "answered", "asr", "acd", "income", "cost", "profit"];
 const MONEY = new Set(["income", "cost", "profit"]);
-const ALARMS_MAX = 1_000;
-const GATEWAYS_MAX = 1_000;
 /** Records that wait in the middle of normal work. */
 const WAITING_WELL = 1_000;
 const HOUR_S = 3_600;
@@ -121,7 +119,7 @@ function useGateways() {
   return useQuery({
     queryKey: ["quality", "overview"],
     queryFn: async () => {
-      const { items } = await pageOf("/gateways/quality", { limit: GATEWAYS_MAX });
+      const items = await allOf("/gateways/quality");
       for (const row of items) noted(`calls of ${row.gateway}`, Number(row.calls ?? 0));
       return items;
     },
@@ -220,11 +218,11 @@ const percent = (value: unknown): string => (typeof value === "number" ? `${valu
 function useAlarms() {
   const alarms = useQuery({
     queryKey: ["alarms", false],
-    queryFn: () => pageOf("/alarms", { limit: ALARMS_MAX }),
+    queryFn: () => allOf("/alarms"),
     ...every(STATE_MS),
     enabled: useMay("GET /alarms"),
   });
-  const raised = (alarms.data?.items ?? []) as unknown as Schemas["AlarmRow"][];
+  const raised = (alarms.data ?? []) as unknown as Schemas["AlarmRow"][];
   return {
     ...alarms,
     raised: [...raised].sort((one, other) => LEVELS.indexOf(one.level) - LEVELS.indexOf(other.level)),

@@ -5,18 +5,18 @@ import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
-import { client, content, pageOf, queryText, type Row } from "../api/client";
+import { client, content, queryText, type Row } from "../api/client";
 import { brand } from "../brand";
 import { dayBegin } from "../format";
 import { Download } from "../parts/download";
 import { Facts, Page } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
+import { RowCount, useRows } from "../parts/rows";
 import { type Column, Table } from "../parts/table";
 import { Money, State } from "../parts/values";
 import { useMay, useSession } from "../session";
 import { useToday } from "./accounts";
 
-const SHOWN = 20;
 const READ_MS = 15_000;
 const MONEY = ["balance", "available", "overdraft_limit", "consumed_today", "consumed_month"];
 const BELOW: readonly Column[] = [
@@ -132,11 +132,7 @@ function PayIn({ account }: { account: string }) {
 function Invoices({ account }: { account: string }) {
   const { t } = useTranslation();
   const sees = useMay("GET /invoices");
-  const found = useQuery({
-    queryKey: ["invoices", account],
-    queryFn: () => pageOf("/invoices", { account, limit: SHOWN }),
-    enabled: sees,
-  });
+  const found = useRows("/invoices", { account }, { enabled: sees });
   if (!sees) return null;
   const file = (row: Row, path: string, accept: string, end: string) => ({
     path: `/invoices/${row.id}/${path}`,
@@ -166,13 +162,14 @@ function Invoices({ account }: { account: string }) {
   ];
   return (
     <Part title={t("nav.invoices")}>
-      <ProblemText error={found.error} again={() => found.refetch()} />
+      <ProblemText error={found.error} again={found.again} />
+      <RowCount of={found} />
       <Table
         label={t("nav.invoices")}
         columns={columns}
-        rows={found.data?.items ?? []}
+        rows={found.rows}
         rowKey={(row) => String(row.id)}
-        read={found.status}
+        {...found.table}
       />
     </Part>
   );
@@ -181,22 +178,18 @@ function Invoices({ account }: { account: string }) {
 function Phones() {
   const { t } = useTranslation();
   const sees = useMay("GET /registrations");
-  const found = useQuery({
-    queryKey: ["registrations", "portal"],
-    queryFn: () => pageOf("/registrations", { direction: "inbound", limit: SHOWN }),
-    refetchInterval: READ_MS,
-    enabled: sees,
-  });
+  const found = useRows("/registrations", { direction: "inbound" }, { refetchInterval: READ_MS, enabled: sees });
   if (!sees) return null;
   return (
     <Part title={t("portal.phones")}>
-      <ProblemText error={found.error} again={() => found.refetch()} />
+      <ProblemText error={found.error} again={found.again} />
+      <RowCount of={found} />
       <Table
         label={t("portal.phones")}
         columns={PHONES}
-        rows={found.data?.items ?? []}
+        rows={found.rows}
         rowKey={(row, index) => `${row.name} ${index}`}
-        read={found.status}
+        {...found.table}
       />
     </Part>
   );
@@ -210,13 +203,12 @@ function Below() {
   const go = useNavigate({ from: "/" });
   const { account } = useSession();
   const sees = useMay("GET /balances");
-  const found = useQuery({
-    queryKey: ["balances", "below", account, tree],
-    queryFn: () => pageOf("/balances", { agent: account ?? "", all: tree === "all", limit: 1_000 }),
-    placeholderData: keepPreviousData,
-    enabled: sees,
-  });
-  if (!found.error && !found.data?.items.length) return null;
+  const found = useRows(
+    "/balances",
+    { agent: account ?? "", all: tree === "all" },
+    { enabled: sees, placeholderData: keepPreviousData },
+  );
+  if (!found.error && found.rows.length === 0) return null;
   return (
     <Part title={t("portal.below")}>
       <SegmentedControl
@@ -226,13 +218,14 @@ function Below() {
         value={tree === "all" ? "all" : "direct"}
         onChange={(value) => go({ search: { tree: value === "all" ? "all" : undefined }, replace: true })}
       />
-      <ProblemText error={found.error} again={() => found.refetch()} />
+      <ProblemText error={found.error} again={found.again} />
+      <RowCount of={found} />
       <Table
         label={t("portal.below")}
         columns={BELOW}
-        rows={(found.data?.items ?? []).map(withToday)}
+        rows={found.rows.map(withToday)}
         rowKey={(row) => String(row.id)}
-        read={found.status}
+        {...found.table}
       />
     </Part>
   );

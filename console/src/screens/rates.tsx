@@ -1,20 +1,17 @@
 /** Rate groups, and what a number costs in each of them at a time. */
 
 import { Button, Group, TextInput, Title } from "@mantine/core";
-import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import type { FormEvent } from "react";
 import { useTranslation } from "react-i18next";
-import { pageOf } from "../api/client";
 import { enteredMoment, localMinute } from "../format";
 import { MinuteInput } from "../parts/minute";
 import { useEntered } from "../parts/narrow";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
+import { RowCount, useRows } from "../parts/rows";
 import { type Column, Table } from "../parts/table";
 import { useMay } from "../session";
-
-const GROUPS_MAX = 1_000;
 
 const GROUP: Column = {
   name: "rate_group",
@@ -29,10 +26,7 @@ export function RatesScreen() {
   const { t } = useTranslation();
   const search = useSearch({ from: "/rates" });
   const mayLookUp = useMay("GET /rates/lookup");
-  const groups = useQuery({
-    queryKey: ["rate groups"],
-    queryFn: () => pageOf("/rates/groups", { limit: GROUPS_MAX }),
-  });
+  const groups = useRows("/rates/groups", {});
   return (
     <Page title={t("nav.tariffs")} needs="GET /rates/groups">
       {mayLookUp && <LookUp />}
@@ -40,7 +34,8 @@ export function RatesScreen() {
       <Title order={2} size="h4">
         {t("rates.groups")}
       </Title>
-      <ProblemText error={groups.error} again={() => groups.refetch()} />
+      <ProblemText error={groups.error} again={groups.again} />
+      <RowCount of={groups} />
       <Table
         label={t("rates.groups")}
         columns={[
@@ -54,9 +49,9 @@ export function RatesScreen() {
           { name: "gateways", kind: "number" },
           { name: "memo" },
         ]}
-        rows={groups.data?.items ?? []}
+        rows={groups.rows}
         rowKey={(row) => String(row.name)}
-        read={groups.status}
+        {...groups.table}
       />
     </Page>
   );
@@ -91,14 +86,11 @@ function LookUp() {
 
 function Found({ number, at }: { number: string; at?: string }) {
   const { t } = useTranslation();
-  const found = useQuery({
-    queryKey: ["look up", number, at],
-    queryFn: () => pageOf("/rates/lookup", { number, at, limit: GROUPS_MAX }),
-  });
-  const rows = found.data?.items ?? [];
+  const found = useRows("/rates/lookup", { number, at });
   return (
     <>
-      <ProblemText error={found.error} />
+      <ProblemText error={found.error} again={found.again} />
+      <RowCount of={found} />
       <Table
         label={t("rates.found", { number })}
         columns={[
@@ -111,9 +103,9 @@ function Found({ number, at }: { number: string; at?: string }) {
           { name: "closed", kind: "state" },
           { name: "version", kind: "number" },
         ]}
-        rows={rows}
+        rows={found.rows}
         rowKey={(row) => String(row.rate_group)}
-        read={found.status}
+        {...found.table}
       />
     </>
   );
