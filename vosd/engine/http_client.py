@@ -21,6 +21,9 @@ from vosd.sip.wire.compose import host_text
 HEAD_BYTES_MAX: Final = 16_384
 BODY_BYTES_MAX: Final = 65_536
 
+NEXT_ADDRESS_S: Final = 0.25
+"""Time after which the next address of a host is tried beside those before it (RFC 8305 section 5)."""
+
 NO_ANSWER: Final = (OSError, EOFError, ValueError, h11.ProtocolError)
 """Errors that a request raises; ``TimeoutError`` is an OSError."""
 
@@ -154,12 +157,30 @@ class HttpServer:
             hosts = list(dict.fromkeys(str(each[4][0]) for each in found))
         if not self._allow_private and not (hosts := [host for host in hosts if is_public(host)]):
             raise ValueError(f"{self._host} is no address of the internet: set allow_private where that is meant")
-        for host in hosts[:-1]:
-            try:
-                return await self._open(host, tls)
-            except OSError:
-                continue  # the next address may accept it
-        return await self._open(hosts[-1], tls)
+        return await self._open(hosts[0], tls) if len(hosts) == 1 else await self._open_first(hosts, tls)
+
+    async def _open_first(self, hosts: Sequence[str], tls: ssl.SSLContext | None) -> HttpConnection:
+        """Return the first connection that is accepted; an address is tried when those before it fail, or are slow."""
+        waiting, tasks = [*hosts], list[asyncio.Task[HttpConnection]]()
+        found: HttpConnection | None = None
+        try:
+            while found is None:
+                if waiting:
+                    tasks.append(asyncio.get_running_loop().create_task(self._open(waiting.pop(0), tls)))
+                elif all(each.done() for each in tasks):
+                    break
+                open_ = [each for each in tasks if not each.done()]
+                timeout = NEXT_ADDRESS_S if waiting else None
+                await asyncio.wait(open_, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+                accepted = (each for each in tasks if each.done() and each.exception() is None)
+                found = next((each.result() for each in accepted), None)
+            return found or tasks[-1].result()
+        finally:
+            for each in tasks:
+                each.cancel()
+            for other in await asyncio.gather(*tasks, return_exceptions=True):
+                if isinstance(other, HttpConnection) and other is not found:
+                    other.close()
 
     async def _open(self, host: str, tls: ssl.SSLContext | None) -> HttpConnection:
         name = None if tls is None else self._host

@@ -17,15 +17,17 @@ from doubles.virtual.clock import ManualClock
 from vosd.b2bua.ports import SetupAnswer
 from vosd.callcontrol.questions import Ticket
 from vosd.callcontrol.signatures import Certificates, WhichCertificates
+from vosd.engine import http_client
 from vosd.engine.lookups import certificates as module
 from vosd.engine.lookups.asker import Lookups
-from vosd.engine.lookups.certificates import BODY_MAX, TRUST_MS, CertificateStore, kept_for
+from vosd.engine.lookups.certificates import BODY_MAX, STALE_MS, TRUST_MS, CertificateStore, kept_for
 from vosd.engine.lookups.sip_question import Wiring
 from vosd.engine.settings import CertificateSettings, LookupSettings
 from vosd.stir.certificates import SigningCertificate
 from vosd.stir.errors import BadIdentityInfoError, IdentityError, UnsupportedCredentialError
 
 PATIENCE_S = 20
+HOST = "certificates.example.com"
 CHAIN = Page(usual()[1].chain)
 
 
@@ -52,6 +54,10 @@ class Fetching:
             found = answer
         return [found.found[address] for address in addresses]
 
+    async def refreshed(self) -> None:
+        """Wait for the fetches that go on beside calls."""
+        await asyncio.wait_for(asyncio.gather(*self.store._open.values()), PATIENCE_S)
+
 
 @pytest.fixture(scope="module")
 def tls(tmp_path_factory: pytest.TempPathFactory) -> Authority:
@@ -61,7 +67,7 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 @pytest.fixture
 async def server(tls: Authority, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[CertificateServer]:
     monkeypatch.setenv("SSL_CERT_FILE", str(tls.root.file))
-    with CertificateServer(tls.server_context(tls.issue("certificates", "127.0.0.1"))) as found:
+    with CertificateServer(tls.server_context(tls.issue("certificates", "127.0.0.1", HOST))) as found:
         found.pages["/a"] = CHAIN
         yield found
 
@@ -100,16 +106,83 @@ async def test_a_certificate_is_fetched_again_when_its_time_is_over_and_stays_wh
         fetching.clock.move_to(1_000_000 + after_ms)
         await fetching.ask("/a")
     assert len(server.asked) == 1
-    fetching.clock.move_to(1_060_000)
     server.pages["/a"] = Page(b"", 503)
-    (found,) = await fetching.ask("/a")
-    assert isinstance(found, SigningCertificate)
-    assert fetching.store.failed_total == 1
+    for number, at_ms in enumerate((1_060_000, 1_070_000), 1):
+        fetching.clock.move_to(at_ms)
+        (found,) = await fetching.ask("/a")
+        assert isinstance(found, SigningCertificate)
+        await fetching.refreshed()
+        assert (fetching.store.failed_total, len(server.asked)) == (number, 1 + number)
     server.pages["/a"] = Page(b"text")
-    fetching.clock.move_to(1_070_000)
+    fetching.clock.move_to(1_080_000)
+    await fetching.ask("/a")
+    await fetching.refreshed()
     (found,) = await fetching.ask("/a")
     assert isinstance(found, UnsupportedCredentialError)
-    assert len(server.asked) == 3
+    assert len(server.asked) == 4
+
+
+@pytest.mark.parametrize(("late_ms", "waits"), [(0, False), (STALE_MS - 1, False), (STALE_MS, True)])
+async def test_a_call_does_not_wait_for_a_certificate_that_is_fetched_again(
+    server: CertificateServer, late_ms: int, waits: bool
+) -> None:
+    server.pages["/a"] = Page(CHAIN.body, headers=(("Cache-Control", "max-age=60"),))
+    fetching = Fetching(server)
+    await fetching.ask("/a")
+    fetching.clock.move_to(1_060_000 + late_ms)
+    server.may_answer.clear()
+    question = WhichCertificates((server.url("/a"),), "acme")
+    for call in ("first", "second"):
+        assert (fetching.store.ask(Ticket(call, 1), question) is None) is waits
+    assert len(fetching.store) == 1
+    server.may_answer.set()
+    await fetching.refreshed()
+    assert len(server.asked) == 2
+    assert isinstance(fetching.store.ask(Ticket("third", 1), question), Certificates)
+
+
+async def test_a_call_that_waits_for_one_certificate_does_not_wait_for_another_that_is_fetched_again(
+    server: CertificateServer, tls: Authority
+) -> None:
+    server.pages["/a"] = Page(CHAIN.body, headers=(("Cache-Control", "max-age=60"),))
+    fetching = Fetching(server)
+    await fetching.ask("/a")
+    fetching.clock.move_to(1_060_000)
+    with CertificateServer(tls.server_context(tls.issue("others", "127.0.0.1"))) as other:
+        other.pages["/b"] = CHAIN
+        server.may_answer.clear()
+        found = await fetching.ask("/a", other.url("/b"))
+        assert all(isinstance(each, SigningCertificate) for each in found)
+        assert len(fetching.store) == 1
+    server.may_answer.set()
+    await fetching.refreshed()
+
+
+@pytest.mark.parametrize(
+    ("order", "is_found"),
+    [
+        (("127.0.0.1", "127.0.0.2"), True),
+        (("127.0.0.2", "127.0.0.1"), True),
+        (("127.0.0.3", "127.0.0.2", "127.0.0.1"), True),
+        (("127.0.0.3", "127.0.0.4"), False),
+    ],
+)
+async def test_of_several_addresses_of_a_host_the_next_is_tried_while_one_is_silent(
+    server: CertificateServer, monkeypatch: pytest.MonkeyPatch, order: tuple[str, ...], is_found: bool
+) -> None:
+    """127.0.0.2 accepts connections and says nothing; those behind it refuse them."""
+    real, port = socket.getaddrinfo, server.server_address[1]
+
+    def look_up(host: str, *terms: Any, **named: Any) -> list[Any]:
+        if host != HOST:
+            return real(host, *terms, **named)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in order]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    monkeypatch.setattr(http_client, "NEXT_ADDRESS_S", 0.01)
+    with socket.create_server(("127.0.0.2", port)):
+        (found,) = await Fetching(server).ask(f"https://{HOST}:{port}/a")
+    assert isinstance(found, SigningCertificate if is_found else BadIdentityInfoError)
 
 
 @pytest.mark.parametrize("status", [404, 410])
@@ -121,6 +194,9 @@ async def test_a_certificate_that_was_withdrawn_at_its_server_is_trusted_no_more
     await fetching.ask("/a")
     fetching.clock.move_to(1_060_000)
     server.pages["/a"] = Page(b"", status)
+    (found,) = await fetching.ask("/a")
+    assert isinstance(found, SigningCertificate), "the call has not waited"
+    await fetching.refreshed()
     (found,) = await fetching.ask("/a")
     assert isinstance(found, BadIdentityInfoError)
     fetching.clock.move_to(1_070_000)
@@ -139,6 +215,8 @@ async def test_a_certificate_that_was_withdrawn_at_its_server_is_trusted_no_more
         ([("Cache-Control", "max-age=1")], 10),
         ([("Cache-Control", "max-age=" + "9" * 100)], 10),
         ([("Cache-Control", "max-age=x")], 10),
+        ([("Cache-Control", "max-age=60"), ("Age", "45")], 15),
+        ([("Cache-Control", "max-age=60"), ("Age", "x")], 60),
         ([("Cache-Control", "no-store, max-age=60")], 10),
         ([("Expires", "Mon, 21 Sep 2026 14:15:20 GMT")], 120),
         ([("Expires", "Mon, 21 Sep 2020 14:15:20 GMT")], 10),
@@ -332,7 +410,7 @@ async def test_a_certificate_whose_time_is_over_stays_while_there_is_no_room_to_
     server.pages["/a"] = Page(CHAIN.body, headers=(("Cache-Control", "public, max-age=60"),))
     fetching = Fetching(server)
     await fetching.ask("/a")
-    fetching.clock.move_to(1_060_000)
+    fetching.clock.move_to(1_060_000 + STALE_MS)
     monkeypatch.setattr(module, "TRUNK_MAX", 0)
     monkeypatch.setattr(module, "QUEUED_MAX", 0)
     for address, kind in (("/a", SigningCertificate), ("/b", BadIdentityInfoError)):

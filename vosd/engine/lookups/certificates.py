@@ -40,6 +40,10 @@ WITHDRAWN: Final = frozenset({404, 410})
 BODY_MAX: Final = 32_768
 FAILED_MS: Final = 10_000
 """For how long a failure is remembered: calls do not wait for a server that has just not answered."""
+STALE_MS: Final = 300_000
+"""For how long behind its end a certificate serves calls while it is fetched again, so that none waits for that."""
+FETCH_SHARE: Final = 0.9
+"""Part of the time that a call waits which a fetch may take: the call learns then what is known of the others."""
 KEPT_MS_MIN: Final = 10_000
 """A certificate is kept for so long whatever its server says, so that each call does not cause a fetch."""
 PUBLIC_PORTS: Final = frozenset({443, 8443})
@@ -62,6 +66,14 @@ class _WithdrawnError(BadIdentityInfoError):
 
 class _NoRoomError(BadIdentityInfoError):
     """Too many are being fetched."""
+
+
+class _WaitingCall(NamedTuple):
+    """A call that was not answered at once."""
+
+    addresses: tuple[str, ...]
+    missing: frozenset[str]
+    """Addresses whose fetch it waits for; of the others a certificate is kept."""
 
 
 class _Place(NamedTuple):
@@ -91,7 +103,7 @@ class CertificateStore:
         self._places: list[_Place] = []
         self._queued: dict[str, str] = {}
         """Addresses that wait for room, the oldest first, with the trunk of the first call that needs each."""
-        self._waiting: dict[Ticket, tuple[str, ...]] = {}
+        self._waiting: dict[Ticket, _WaitingCall] = {}
         self.wiring: Wiring | None = None
         self.failed_total = 0
         """Certificates that could not be had since the start."""
@@ -110,19 +122,24 @@ class CertificateStore:
                 found[address] = known[0]
                 if isinstance(known[0], SigningCertificate):
                     self._kept.move_to_end(address)
-            elif address not in self._open:
-                refused = self._begin(address, question.trunk)
-                if refused is None:
-                    self._queued.pop(address, None)
-                elif known is not None and isinstance(known[0], SigningCertificate):
-                    found[address] = known[0]  # it stays until there is room to fetch it: others have taken the places
-                elif isinstance(refused, _NoRoomError) and self._may_wait(address, question.trunk):
-                    self._queued.setdefault(address, question.trunk)
-                else:
-                    found[address] = refused
+                continue
+            refused = None if address in self._open else self._begin(address, question.trunk)
+            if refused is None:
+                self._queued.pop(address, None)
+            if (
+                known is not None
+                and isinstance(known[0], SigningCertificate)
+                and (refused is not None or now_ms < known[1] + STALE_MS)
+            ):
+                found[address] = known[0]  # it stays while it is fetched again, or until there is room for that
+            elif isinstance(refused, _NoRoomError) and self._may_wait(address, question.trunk):
+                self._queued.setdefault(address, question.trunk)
+            elif refused is not None:
+                found[address] = refused
         if len(found) == len(question.addresses):
             return Certificates(found)
-        self._waiting[ticket] = question.addresses
+        missing = frozenset(question.addresses) - found.keys()
+        self._waiting[ticket] = _WaitingCall(question.addresses, missing)
         return None
 
     def cancel(self, ticket: Ticket) -> None:
@@ -140,8 +157,8 @@ class CertificateStore:
         """End all fetches, and let the calls that wait go on without: others are trusted from now on."""
         self.stop()
         waiting, self._waiting = self._waiting, {}
-        for ticket, addresses in waiting.items():
-            self._tell(ticket, addresses)
+        for ticket, call in waiting.items():
+            self._tell(ticket, call.addresses)
 
     # -- inside -------------------------------------------------------------------------------------------------
 
@@ -175,7 +192,7 @@ class CertificateStore:
         """Begin to fetch what has waited for room and what a call still waits for."""
         if not self._queued:
             return
-        wanted = {address for addresses in self._waiting.values() for address in addresses}
+        wanted = {address for call in self._waiting.values() for address in call.missing}
         for address, trunk in [*self._queued.items()]:
             if address not in wanted or not isinstance(self._begin(address, trunk), _NoRoomError):
                 del self._queued[address]
@@ -199,7 +216,7 @@ class CertificateStore:
         found: Found
         kept_ms = FAILED_MS
         try:
-            async with asyncio.timeout(self.settings.timeout_ms / 1_000):
+            async with asyncio.timeout(FETCH_SHARE * self.settings.timeout_ms / 1_000):
                 answer = await self._ask(server)
             if answer.status in WITHDRAWN:
                 raise _WithdrawnError(f"the server of the certificate answers {answer.status}")
@@ -221,11 +238,11 @@ class CertificateStore:
         del self._open[address]
         self._keep(address, found, kept_ms)
         ready = [
-            (ticket, addresses)
-            for ticket, addresses in self._waiting.items()
-            if address in addresses
-            and self._open.keys().isdisjoint(addresses)
-            and self._queued.keys().isdisjoint(addresses)
+            (ticket, call.addresses)
+            for ticket, call in self._waiting.items()
+            if address in call.missing
+            and self._open.keys().isdisjoint(call.missing)
+            and self._queued.keys().isdisjoint(call.missing)
         ]
         for ticket, addresses in ready:
             del self._waiting[ticket]
@@ -271,10 +288,14 @@ def kept_for(headers: Sequence[tuple[bytes, bytes]], at_ms: int, longest_ms: int
     if not {"no-store", "no-cache"}.isdisjoint(control):
         life_ms = 0
     elif ages:
-        life_ms = 1_000 * int(ages[-1]) if ages[-1].isdecimal() and len(ages[-1]) < 12 else 0
+        life_ms = 1_000 * (_seconds(ages[-1]) - _seconds(named.get(b"age", "")))
     elif b"expires" in named:
         try:
             life_ms = int(parsedate_to_datetime(named[b"expires"]).timestamp() * 1_000) - at_ms
         except (ValueError, OverflowError):
             life_ms = 0
     return min(max(life_ms, KEPT_MS_MIN), longest_ms)
+
+
+def _seconds(text: str) -> int:
+    return int(text) if text.isdecimal() and len(text) < 12 else 0
