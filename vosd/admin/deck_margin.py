@@ -7,6 +7,7 @@ import msgspec
 from vosd.base.money import EXACT, ZERO, format_amount
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rater import rate_call
+from vosd.billing.rates import as_answered
 from vosd.cdr.past import PastCall
 
 
@@ -55,24 +56,25 @@ class Margin:
         number = past.callee_billing
         if number is None:
             return
-        sides: list[tuple[list[Decimal] | None, int, str]] = []
+        sides: list[tuple[list[Decimal] | None, int, int | None, str]] = []
         customer_ms, vendor_ms = past.customer_ms, past.vendor_ms
         *within, sold_by = past.rate_group, *(each.rate_group for each in past.agents)
         if self._after.name in {*within, sold_by} and customer_ms is not None:
             sums = self._fees if sold_by == self._after.name else None
-            sides.append((sums, customer_ms, (past.forward_prefix or "") + number))
+            sides.append((sums, customer_ms, past.answered_at, (past.forward_prefix or "") + number))
         if past.vendor_rate_group == self._after.name and vendor_ms is not None:
-            sides.append((self._costs, vendor_ms, number))
+            sides.append((self._costs, vendor_ms, past.vendor_answered_at, number))
         if not sides:
             return
         self._calls += 1
         is_refused = False
-        for sums, duration_ms, rated in sides:
+        for sums, duration_ms, answered_at, rated in sides:
             before, after = self._before.find(rated, self._now), self._after.find(rated, self._then)
             is_refused |= before is not None and after is None
             for index, rate in enumerate((before, after)):
                 if rate is not None and sums is not None:
-                    sums[index] = EXACT.add(sums[index], rate_call(rate, duration_ms).fee)
+                    fee = rate_call(as_answered(rate, answered_at), duration_ms).fee
+                    sums[index] = EXACT.add(sums[index], fee)
         self._refused += is_refused
 
     def report(self) -> MarginReport:

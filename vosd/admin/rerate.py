@@ -13,7 +13,7 @@ from vosd.base.money import EXACT
 from vosd.billing.free_numbers import FREE_NUMBER
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rater import charged_by, itemise, rate_call, tax_percent
-from vosd.billing.rates import AppliedRate, for_unanswered
+from vosd.billing.rates import AppliedRate, as_answered
 from vosd.callcontrol.rates_again import RatesAgain
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.corrections import Amounts, ChargeChange
@@ -93,13 +93,13 @@ class Rerating:
             dialled = past.rate_prefix or "" if past.rate_group == FREE_NUMBER else ""
             gateway = past.mapping_gateway or ""
             rate = self._rates.of_customer(customer, gateway, number, at, sold_by, dialled, in_front)
-            rate = for_unanswered(rate) if past.answered_at is None else rate
+            rate = as_answered(rate, past.answered_at)
             booked = _Booked(customer, CUSTOMER, 0, past.fee, past.tax, past.currency, past.rate_group is not None)
             self._compare(past, booked, rate, customer_ms, steps)
         if vendor is not None and vendor_ms is not None and wanted in {None, vendor}:
             bought_by = "" if past.caller_hidden else caller
             rate = self._rates.of_vendor(vendor, past.routing_gateway or "", number, at, bought_by)
-            rate = for_unanswered(rate) if past.vendor_answered_at is None else rate
+            rate = as_answered(rate, past.vendor_answered_at)
             if rate is not None or past.vendor_rate_prefix is not None:
                 was_rated = past.vendor_rate_prefix is not None
                 cost = past.cost, past.cost_tax
@@ -108,7 +108,7 @@ class Rerating:
         for agent in past.agents:
             if wanted in {None, agent.account}:
                 rate = self._rates.of_agent(agent.account, number, at, sold_by, in_front)
-                rate = for_unanswered(rate) if past.answered_at is None else rate
+                rate = as_answered(rate, past.answered_at)
                 booked = _Booked(agent.account, AGENT, agent.level, agent.fee, agent.tax, agent.currency, True)
                 self._compare(past, booked, rate, customer_ms or 0)
         if self._compares_steps and wanted is None and self.differences.differ == before:

@@ -16,6 +16,7 @@ from vosd.base.cause import EndReason
 from vosd.base.money import EXACT, ZERO, format_amount
 from vosd.billing.accounts import AccountType
 from vosd.billing.rater import rate_call
+from vosd.billing.rates import AppliedRate, as_answered
 from vosd.callcontrol.replay import Replay
 from vosd.callcontrol.vendor_terms import buy_rate
 from vosd.catalogue.catalogue import Catalogue
@@ -80,17 +81,17 @@ class CallSums:
         self.calls = self.answered = self.losses = self.ms = 0
         self.fee = self.cost = self.lost = ZERO
 
-    def add(self, ms: int | None, fee: Decimal, cost: Decimal) -> None:
-        """Add a call that lasted ``ms`` milliseconds from its answer; None = it was not answered."""
+    def add(self, talk_ms: int | None, fee: Decimal, cost: Decimal) -> None:
+        """Add a call; ``talk_ms`` are the milliseconds from its answer, None = it was not answered."""
         self.calls += 1
-        if ms is not None:
+        if talk_ms is not None:
             self.answered += 1
-            self.ms += ms
-            self.fee = EXACT.add(self.fee, fee)
-            self.cost = EXACT.add(self.cost, cost)
-            if cost > fee:
-                self.losses += 1
-                self.lost = EXACT.add(self.lost, EXACT.subtract(cost, fee))
+            self.ms += talk_ms
+        self.fee = EXACT.add(self.fee, fee)
+        self.cost = EXACT.add(self.cost, cost)
+        if cost > fee:
+            self.losses += 1
+            self.lost = EXACT.add(self.lost, EXACT.subtract(cost, fee))
 
     @property
     def margin(self) -> Decimal:
@@ -157,12 +158,12 @@ class Simulation:
         if past.mapping_gateway is None or (past.routing_gateway is None and not _is_judged(past)):
             self._left_out[past.end_reason] += 1
             return
-        ms, vendor_ms = past.customer_ms, past.vendor_ms
-        before, after = _as_it_was(past), self._as_it_would_be(past, ms, vendor_ms)
+        talk_ms, vendor_talk_ms = past.talk_ms, past.vendor_talk_ms
+        before, after = _as_it_was(past), self._as_it_would_be(past)
         is_changed = before.gateway != after.gateway
         self.all.changed += is_changed
-        self._add(before, vendor_ms, is_changed=is_changed, is_before=True)
-        self._add(after, vendor_ms, is_changed=is_changed, is_before=False)
+        self._add(before, vendor_talk_ms, is_changed=is_changed, is_before=True)
+        self._add(after, vendor_talk_ms, is_changed=is_changed, is_before=False)
         destination = after if after.prefix else before
         key = destination.prefix, destination.area
         if key not in self._destinations and len(self._destinations) >= GROUPS_MAX:
@@ -180,10 +181,10 @@ class Simulation:
             cost = self._converted(each.cost, each.vendor_currency, past.started_at)
             of_vendor = self._of_area_and_vendor(each)
             for sums in (whole, part, of_vendor.before if each is before else of_vendor.after):
-                sums.add(ms, fee, cost)
-        if ms is not None and after.prefix:
+                sums.add(talk_ms, fee, cost)
+        if talk_ms is not None and after.prefix:
             # The order of the calls is that of the span, newest first, so all are taken to be of one moment.
-            self._quality.talked(after.gateway or OTHERS, after.prefix, ms, 0, after.prefix)
+            self._quality.talked(after.gateway or OTHERS, after.prefix, talk_ms, 0, after.prefix)
 
     def _of_area_and_vendor(self, outcome: SimulatedCall) -> ComparedSums:
         key = outcome.area or outcome.prefix, outcome.vendor
@@ -207,7 +208,7 @@ class Simulation:
             return ZERO
         return EXACT.divide(amount, inverse)
 
-    def _as_it_would_be(self, past: PastCall, ms: int | None, vendor_ms: int | None) -> SimulatedCall:
+    def _as_it_would_be(self, past: PastCall) -> SimulatedCall:
         replayed = self._replay.route(past)
         self.unasked += replayed.is_unasked
         rate, sold, choice, refusal = replayed.rate, replayed.sold, replayed.choice, replayed.refusal
@@ -216,16 +217,16 @@ class Simulation:
         return SimulatedCall(
             choice.gateway.name if choice is not None else None,
             (choice.gateway.account or "") if choice is not None else "",
-            rate_call(sold, ms).fee if is_carried and sold is not None and ms is not None else ZERO,
+            _fee(sold, past.customer_ms, past.answered_at) if is_carried else ZERO,
             (sold.paid_in or sold.currency) if sold is not None else past.currency or "",
-            rate_call(buys, vendor_ms).fee if buys is not None and vendor_ms is not None else ZERO,
+            _fee(buys, past.vendor_ms, past.vendor_answered_at),
             (buys.paid_in or buys.currency) if buys is not None else "",
             rate.rate.prefix if rate is not None else "",
             rate.rate.area if rate is not None else "",
             refusal.reason.text if refusal is not None else "",
         )
 
-    def _add(self, outcome: SimulatedCall, vendor_ms: int | None, *, is_changed: bool, is_before: bool) -> None:
+    def _add(self, outcome: SimulatedCall, vendor_talk_ms: int | None, *, is_changed: bool, is_before: bool) -> None:
         """Add one outcome of a call to the sums of its vendor and gateway, in the currency of the vendor."""
         if outcome.gateway is None:
             self._refused[not is_before][outcome.refusal] += 1
@@ -235,7 +236,7 @@ class Simulation:
             _at(self._gateways, (outcome.gateway, outcome.vendor_currency)),
         )
         for compared in places:
-            (compared.before if is_before else compared.after).add(vendor_ms, ZERO, outcome.cost)
+            (compared.before if is_before else compared.after).add(vendor_talk_ms, ZERO, outcome.cost)
             compared.changed += is_changed
 
     def to_json(self, most: int, *, with_money: bool = True) -> dict[str, object]:
@@ -291,6 +292,13 @@ class Simulation:
 def _is_judged(past: PastCall) -> bool:
     """Return whether a refusal is decided again: live state gives some of the reasons that the configuration gives."""
     return past.end_reason in _JUDGED and not _LIVE.match(past.refusal)
+
+
+def _fee(rate: AppliedRate | None, duration_ms: int | None, answered_at: int | None) -> Decimal:
+    """Return what a call costs by a rate; nothing where it has no rate or is not charged."""
+    if rate is None or duration_ms is None:
+        return ZERO
+    return rate_call(as_answered(rate, answered_at), duration_ms).fee
 
 
 def _as_it_was(past: PastCall) -> SimulatedCall:

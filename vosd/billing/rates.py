@@ -129,6 +129,11 @@ def for_unanswered(applied: Priced) -> Priced:
     )
 
 
+def as_answered(applied: Priced, answered_at: int | None) -> Priced:
+    """Return a rate as it prices a call that was answered at that moment; None = ``for_unanswered``."""
+    return for_unanswered(applied) if answered_at is None else applied
+
+
 PRECISION_MS: Final = 50
 """Default of ``SERVER_BILLING_HOLD_TIME_PRECISION``, by which calls without any rate are rounded."""
 

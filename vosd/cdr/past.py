@@ -72,19 +72,25 @@ class PastCall(NamedTuple):
     """The reason for which a call had no gateway, in words; read on request only."""
 
     @property
+    def talk_ms(self) -> int | None:
+        """The milliseconds from the answer that the caller got; None = it got none."""
+        return None if self.answered_at is None else self.hold_time_ms
+
+    @property
+    def vendor_talk_ms(self) -> int | None:
+        """The milliseconds from the vendor's answer; None = it did not answer."""
+        answered = self.vendor_answered_at
+        return None if answered is None else max(0, self.ended_at - answered)
+
+    @property
     def customer_ms(self) -> int | None:
         """The milliseconds that the customer is charged for; None = it is not charged."""
-        if self.billing_base_ms is not None:
-            return self.billing_base_ms
-        return None if self.answered_at is None else self.hold_time_ms
+        return self.talk_ms if self.billing_base_ms is None else self.billing_base_ms
 
     @property
     def vendor_ms(self) -> int | None:
         """The milliseconds that the vendor charges; None = it does not."""
-        if self.vendor_billing_base_ms is not None:
-            return self.vendor_billing_base_ms
-        answered = self.vendor_answered_at
-        return None if answered is None else max(0, self.ended_at - answered)
+        return self.vendor_talk_ms if self.vendor_billing_base_ms is None else self.vendor_billing_base_ms
 
 
 ALWAYS_READ: Final = PastCall._fields[: PastCall._fields.index("fee_breakdown")]

@@ -13,9 +13,10 @@ from vosd.cdr.past import PastAgent, PastCall
 NOW = 1_790_000_000_000
 
 
-def deck(**prices: str) -> RateGroup:
+def deck(connection_fee: str = "0", **prices: str) -> RateGroup:
+    added = {"connection_fee": Decimal(connection_fee)}
     rates = [
-        Rate(prefix=name.removeprefix("p"), billing_rate=Decimal(price), billing_cycle=60)
+        Rate(prefix=name.removeprefix("p"), billing_rate=Decimal(price), billing_cycle=60, **added)
         for name, price in prices.items()
     ]
     return RateGroup("deck", "USD", rating_policy(), RateRows(rates, "v1"), "v1")
@@ -49,6 +50,20 @@ def test_a_dearer_sell_deck_raises_the_margin():
 def test_a_dearer_buy_deck_lowers_the_margin():
     bought = call(rate_group="other", vendor_rate_group="deck")
     assert report(deck(p44="0.10"), deck(p44="0.15"), bought) == (1, 0, "0.00", "0.00", "0.20", "0.30", "-0.10")
+
+
+def test_a_call_that_is_charged_from_its_invite_has_no_connection_fee_without_an_answer():
+    charged = {
+        "rate_group": "deck",
+        "vendor_rate_group": "deck",
+        "vendor_billing_base_ms": 61_000,
+        "billing_base_ms": 61_000,
+    }
+    decks = deck("0.50", p44="0.10"), deck("0.75", p44="0.15")
+    rang = call(**charged, answered_at=None, vendor_answered_at=None)
+    assert report(*decks, rang) == (1, 0, "0.20", "0.30", "0.20", "0.30", "0.00")
+    too_late = call(**charged, answered_at=None)
+    assert report(*decks, too_late) == (1, 0, "0.20", "0.30", "0.70", "1.05", "-0.25")
 
 
 def test_a_call_without_a_rate_in_the_new_deck_would_be_refused():

@@ -188,6 +188,27 @@ def test_a_call_that_lasted_keeps_its_length_and_one_that_was_not_answered_costs
     assert found["currencies"][0]["after"] == {"fee": "0.90", "cost": "0.18", "margin": "0.72"}
 
 
+def test_a_call_that_is_charged_from_its_invite_pays_for_ringing_and_counts_its_talk() -> None:
+    """Without an answer it has neither connection fee nor minimum charge."""
+    sold = builders.applied_rate("0.60", connection_fee="0.50")
+    bought = builders.applied_rate("0.30", minimum_charge="0.40")
+    groups = [builders.rate_group("sell", sold), builders.rate_group("buy", bought)]
+    known = builders.catalogue([ACME, DEAR], accounts=[vendor("dear", "buy")], rate_groups=groups)
+    charged = {"billing_base_ms": 70_000, "vendor_billing_base_ms": 70_000}
+    rang = unanswered(1, **charged, fee=Decimal("0.70"), cost=Decimal("0.35"), ended_at=AT + 70_001)
+    found = simulated(known, [rang])
+    assert found["before"] == found["after"] == {
+        "calls": 1, "answered": 0, "minutes": "0.0", "without_route": 0, "loss_calls": 0,
+    }  # fmt: skip
+    money = {"fee": "0.70", "cost": "0.35", "margin": "0.35"}
+    assert (found["currencies"][0]["before"], found["currencies"][0]["after"]) == (money, money)
+    (gateway,) = found["gateways"]
+    assert gateway["after"] == {"calls": 1, "answered": 0, "minutes": "0.0", "cost": "0.35"}
+    talked = simulated(known, [call(**charged, fee=Decimal("1.20"), cost=Decimal("0.40"))])
+    assert (talked["after"]["answered"], talked["after"]["minutes"]) == (1, "1.0")
+    assert talked["currencies"][0]["after"] == {"fee": "1.20", "cost": "0.40", "margin": "0.80"}
+
+
 def test_calls_that_came_to_no_search_are_left_out() -> None:
     unknown = refused(1, mapping_gateway=None, end_reason="Unknown Source")
     reasons = ("Geofence Blocked", "Insufficient Balance", "User Agent Not Allowed")
