@@ -9,6 +9,8 @@ from vosd.base.number import SEPARATORS
 
 _DIGITS_MAX: Final = 15
 """Longest number of E.164."""
+_INTERNATIONAL_MIN: Final = 7
+"""Fewest digits behind an international prefix."""
 
 
 class Attestation(Enum):
@@ -65,7 +67,9 @@ class Numbering(msgspec.Struct, frozen=True):
     """Country code of national numbers; empty = all numbers are international."""
     national_prefix: str = "0"
     national_digits: int = 0
-    """Digits of national numbers that have no prefix, as 10 in North America; 0 = there are none."""
+    """Most digits of national numbers, which have as many where they have no prefix; 0 = all have one."""
+    international_prefix: tuple[str, ...] = ("00",)
+    """In front of numbers with country code as dialled, as 011 in North America."""
 
     def canonical(self, number: str) -> str:
         """Return the digits of a number as they are signed; empty for what is no telephone number."""
@@ -78,10 +82,15 @@ class Numbering(msgspec.Struct, frozen=True):
         return digits if len(digits) <= _DIGITS_MAX else ""
 
     def _international(self, digits: str) -> str:
-        if digits.startswith("00"):
-            return digits[2:]
-        if self.country and self.national_prefix and digits.startswith(self.national_prefix):
-            return self.country + digits[len(self.national_prefix) :]
-        if self.country and len(digits) == self.national_digits:
-            return self.country + digits
-        return digits
+        """Return a number with its country code; empty where it is dialled in a way that is not known."""
+        for prefix in self.international_prefix:
+            if digits.startswith(prefix):
+                number = digits.removeprefix(prefix)
+                return number if len(number) >= _INTERNATIONAL_MIN and number[0] != "0" else ""
+        if not self.country:
+            return digits
+        national = digits.removeprefix(self.national_prefix)
+        has_prefix = national != digits and (not self.national_digits or len(national) <= self.national_digits)
+        if has_prefix or len(digits) == self.national_digits:
+            return self.country + (national if has_prefix else digits)
+        return "" if digits[0] == "0" else digits  # no country code begins with 0

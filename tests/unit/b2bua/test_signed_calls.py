@@ -670,6 +670,30 @@ def test_numbers_as_dialled_in_the_country_are_compared_with_their_country_code(
     assert call(scene, CALLEE, signed_by(usual()[1], scene), caller=CALLER[1:]).final == 200
 
 
+NORTH_AMERICA: Final = Numbering(country="1", national_prefix="1", national_digits=10, international_prefix=("011",))
+
+
+@pytest.mark.parametrize("has_token", [False, True])
+def test_a_number_that_a_vendor_is_sent_as_it_is_dialled_abroad_is_signed_with_its_country_code(has_token):
+    dialect = CalleeDialect(stir=VendorSignatures(sign=True))
+    dials = OutgoingNumbers(callee_rewrite=(("44", "01144"),))
+    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0, dialect=dialect, numbers=dials)]
+    scene = Scene(catalogue(trunks, stir=StirTerms(Signer(usual()[1].key, OURS), None, NORTH_AMERICA)))
+    call(scene, CALLEE, signed_by(usual()[1], scene) if has_token else "X-Nothing: 0")
+    assert scene.vendor.only_call.invite.start_line.startswith(f"INVITE sip:011{CALLEE}@")
+    tokens = [(each.ppt, each.x5u, each.claims.dest.tn) for each in sent(scene)]
+    assert tokens == [("shaken", URL if has_token else OURS, (CALLEE,))]
+
+
+def test_a_call_that_a_customer_dials_as_one_abroad_is_about_the_number_with_its_country_code():
+    terms = StirTerms(None, REFUSES, NORTH_AMERICA)
+    trunk = mapping_gateway(
+        "acme", f"{CUSTOMER.host}/32", stir=VERIFIED, numbers=IncomingNumbers(callee_rewrite=(("011", ""),))
+    )
+    scene = Scene(catalogue([trunk, vendor_gateway(0)], stir=terms), asker=known())
+    assert call(scene, f"011{CALLEE}", signed_by(usual()[1], scene)).final == 200
+
+
 def test_a_token_about_addresses_is_none_for_numbers():
     """From could name the address that was signed, P-Asserted-Identity the number of another one."""
     network = usual()[1]

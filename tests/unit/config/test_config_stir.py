@@ -51,12 +51,13 @@ stir:
     replay_entries: 9, timeout: 1.5, cache_entries: 200, cache_ttl: 60, allow_private: yes}}
   country: 1
   national_digits: 10
+  international_prefix: [011, '00']
 """
     )
     terms, certificates = found.catalogue.parameters.stir, found.settings.lookups.certificates
     assert terms.signer.certificate_url == "https://certificates.example.com/a.pem"
     assert terms.verify == VerifyTerms(VerifyAction.REFUSE, True, False, 30, 9, 1_500)
-    assert terms.numbering == Numbering("1", "0", 10)
+    assert terms.numbering == Numbering("1", "0", 10, ("011", "00"))
     assert certificates.roots == (sti.root_pem,)
     assert (len(certificates.revocations), certificates.cache_ttl_s, certificates.allow_private) == (1, 60, True)
 

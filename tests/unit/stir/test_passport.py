@@ -28,6 +28,7 @@ from vosd.stir.signing import Signer, SigningKeyError, check_certificate, loaded
 from vosd.stir.terms import Attestation, Numbering
 
 NOTHING = SignedAbout("", "", "")
+NORTH_AMERICA = Numbering("1", "1", 10, ("011",))
 KEY_OF_RFC_8225 = """-----BEGIN PRIVATE KEY-----
 MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgi7q2TZvN9VDFg8Vy
 qCP06bETrR2v8MRvr89rn4i+UAahRANCAAQWfaj1HUETpoNCrOtp9KA8o0V79IuW
@@ -253,6 +254,31 @@ def test_a_number_is_signed_in_digits_with_its_country(number, digits):
 def test_a_national_prefix_stands_for_the_country():
     assert Numbering("44").canonical("02079460000") == "442079460000"
     assert Numbering().canonical("02079460000") == "02079460000"
+
+
+@pytest.mark.parametrize(
+    ("numbering", "number", "digits"),
+    [
+        (NORTH_AMERICA, "011442079460000", "442079460000"),
+        (NORTH_AMERICA, "12025550100", "12025550100"),
+        (NORTH_AMERICA, "2025550100", "12025550100"),
+        (NORTH_AMERICA, "442079460000", "442079460000"),
+        (NORTH_AMERICA, "988", "988"),
+        (NORTH_AMERICA, "011112", ""),
+        (NORTH_AMERICA, "0110442079460000", ""),
+        (NORTH_AMERICA, "00155512120", ""),
+        (Numbering("1", national_digits=10), "011442079460000", ""),
+        (Numbering("61", international_prefix=("0011", "0014")), "0011442079460000", "442079460000"),
+        (Numbering("61", international_prefix=("0011", "0014")), "0014442079460000", "442079460000"),
+        (Numbering("61", international_prefix=("0011", "0014")), "0399991234", "61399991234"),
+        (Numbering("81", international_prefix=("010",)), "010442079460000", "442079460000"),
+        (Numbering("7", "8", 10), "84951234567", "74951234567"),
+        (Numbering("7", "8", 10), "8613012345678", "8613012345678"),
+        (Numbering(), "00", ""),
+    ],
+)
+def test_a_number_is_signed_as_it_is_dialled_in_its_country(numbering, number, digits):
+    assert numbering.canonical(number) == digits
 
 
 def test_what_is_signed_has_the_order_of_rfc_8225():

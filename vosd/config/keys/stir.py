@@ -110,7 +110,10 @@ class StirKeys(Keys):
     national_prefix: Annotated[str, few_digits()] = "0"
     """In front of national numbers, where ``country`` is given."""
     national_digits: Annotated[int, whole(0, 15)] = 0
-    """Digits of national numbers without a prefix, where ``country`` is given: 10 in North America."""
+    """Digits of national numbers without a prefix, where ``country`` is given: 10 in North America. Longer ones are
+    no national numbers with a prefix either."""
+    international_prefix: Annotated[tuple[Annotated[str, few_digits()], ...], BeforeValidator(one_or_many)] = ("00",)
+    """One or several prefixes in front of numbers with country code as dialled: ``011`` in North America."""
 
     @model_validator(mode="after")
     def _has_a_country(self) -> "StirKeys":
