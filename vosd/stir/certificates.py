@@ -17,7 +17,7 @@ from cryptography.x509.verification import Criticality, ExtensionPolicy, PolicyB
 
 from vosd.base.errors import VosError
 from vosd.stir.authority import OID, TnAuthority, authority_of
-from vosd.stir.errors import InvalidIdentityError, UnsupportedCredentialError
+from vosd.stir.errors import BadIdentityInfoError, InvalidIdentityError, UnsupportedCredentialError
 from vosd.stir.passport import Passport
 from vosd.stir.terms import Numbering
 
@@ -27,6 +27,7 @@ _ECDSA: Final = ec.ECDSA(hashes.SHA256())
 _HALF: Final = 32
 _TN_AUTH_LIST: Final = x509.ObjectIdentifier(OID)
 _PEM: Final = b"-----BEGIN"
+"""Text may stand before it (RFC 7468 section 2)."""
 _LEAF: Final = ExtensionPolicy.permit_all().may_be_present(
     x509.KeyUsage, Criticality.AGNOSTIC, lambda _policy, _certificate, usage: _require_signing(usage)
 )
@@ -87,6 +88,7 @@ class TrustStore:
 
         Raises:
             UnsupportedCredentialError: it is not.
+            BadIdentityInfoError: there is no certificate in it.
         """
         leaf, *others = _chain(content)
         at = datetime.fromtimestamp(at_ms / 1_000, UTC)
@@ -123,7 +125,7 @@ def read_revoked(content: bytes) -> list[tuple[bytes, int]]:
 
     A list may be about certificates of other issuers, as that of the policy administrator of SHAKEN is.
     """
-    load = x509.load_pem_x509_crl if content.lstrip().startswith(_PEM) else x509.load_der_x509_crl
+    load = x509.load_pem_x509_crl if _PEM in content else x509.load_der_x509_crl
     revoked = []
     try:
         listed = load(content)
@@ -154,12 +156,12 @@ def _require_signing(usage: x509.KeyUsage | None) -> None:
 
 def _chain(content: bytes) -> Sequence[x509.Certificate]:
     try:
-        if content.lstrip().startswith(_PEM):
+        if _PEM in content:
             found = x509.load_pem_x509_certificates(content)
         else:
             found = [x509.load_der_x509_certificate(content)]
     except (ValueError, UnsupportedAlgorithm):
-        raise UnsupportedCredentialError("there is no certificate at the address") from None
+        raise BadIdentityInfoError("there is no certificate at the address") from None
     if len(found) > CHAIN_MAX:
         raise UnsupportedCredentialError(f"a chain of more than {CHAIN_MAX} certificates")
     return found

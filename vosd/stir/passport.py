@@ -25,7 +25,11 @@ VALUE_MAX: Final = 4_096
 """Longest Identity value that is read."""
 SIGNATURE_BYTES: Final = 64
 _ATTESTATIONS: Final = frozenset({"A", "B", "C"})
-_PARAMETER: Final = re.compile(r"""\s*;\s*([A-Za-z0-9]+)\s*=\s*(<[^<>]*>|"[^"\\]*"|[^;<>"\s]+)""")
+_PARAMETER: Final = re.compile(
+    r"""\s*;\s*([\w.!%*+`'~-]+)(?:\s*=\s*(<[^<>]*>|"(?:[^"\\]|\\.)*"|[^;<>"\s]+))?""", re.ASCII
+)
+"""A name and perhaps a value; RFC 8224 section 4 allows any that RFC 3261 does."""
+_WITH_VALUE: Final = frozenset({"info", "alg", "ppt"})
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]+")
 
 
@@ -115,12 +119,12 @@ def split(value: str) -> IdentityValue:
     at = token.end()
     while at < len(value):
         found = _PARAMETER.match(value, at)
-        if found is None:
+        name, text = ("", "") if found is None else (found[1].lower(), found[2] or "")
+        if found is None or (name in _WITH_VALUE and not text):
             raise InvalidIdentityError("a parameter of Identity is malformed")
-        name, text = found[1].lower(), found[2]
         if name in parameters:
             raise InvalidIdentityError(f"Identity has {name} twice")
-        parameters[name] = text[1:-1] if text[0] in '<"' else text
+        parameters[name] = text[1:-1] if text[:1] in {"<", '"'} else text
         at = found.end()
     info = parameters.get("info", "")
     if not info:

@@ -113,13 +113,19 @@ async def test_a_certificate_is_fetched_again_when_its_time_is_over_and_stays_wh
         assert isinstance(found, SigningCertificate)
         await fetching.refreshed()
         assert (fetching.store.failed_total, len(server.asked)) == (number, 1 + number)
-    server.pages["/a"] = Page(b"text")
+    server.pages["/a"] = Page(b"<html>Under maintenance</html>")
     fetching.clock.move_to(1_080_000)
     await fetching.ask("/a")
     await fetching.refreshed()
     (found,) = await fetching.ask("/a")
+    assert isinstance(found, SigningCertificate)
+    server.pages["/a"] = Page(Sti(VIRTUAL_NOW_MS).issue().chain)
+    fetching.clock.move_to(1_090_000)
+    await fetching.ask("/a")
+    await fetching.refreshed()
+    (found,) = await fetching.ask("/a")
     assert isinstance(found, UnsupportedCredentialError)
-    assert len(server.asked) == 4
+    assert len(server.asked) == 5
 
 
 @pytest.mark.parametrize(("late_ms", "waits"), [(0, False), (STALE_MS - 1, False), (STALE_MS, True)])
@@ -234,9 +240,10 @@ def test_how_long_a_certificate_is_kept(headers: list[tuple[str, str]], seconds:
     [
         (Page(b"", 404), BadIdentityInfoError, "answers 404"),
         (Page(b"", 302, (("Location", "/a"),)), BadIdentityInfoError, "answers 302"),
-        (Page(b"", 200), UnsupportedCredentialError, "no certificate"),
+        (Page(b"", 200), BadIdentityInfoError, "no certificate"),
         (Page(b"x" * (BODY_MAX + 1)), BadIdentityInfoError, f"more than {BODY_MAX} bytes"),
-        (Page(b"<html>"), UnsupportedCredentialError, "no certificate"),
+        (Page(b"<html>"), BadIdentityInfoError, "no certificate"),
+        (Page(Sti(VIRTUAL_NOW_MS).issue().chain), UnsupportedCredentialError, "not trusted"),
     ],
 )
 async def test_what_is_no_certificate_is_remembered_a_while(

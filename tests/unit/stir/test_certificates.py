@@ -7,7 +7,7 @@ from doubles.sti import SPC, VIRTUAL_NOW_MS, Sti, numbers, usual
 
 from vosd.stir.authority import NumberRange, TnAuthority, authority_of
 from vosd.stir.certificates import TrustError, TrustStore, read_revoked, read_roots
-from vosd.stir.errors import InvalidIdentityError, UnsupportedCredentialError
+from vosd.stir.errors import BadIdentityInfoError, InvalidIdentityError, UnsupportedCredentialError
 from vosd.stir.passport import Passport, SignedAbout, read
 from vosd.stir.terms import Attestation
 
@@ -79,9 +79,20 @@ def test_a_revoked_certificate_is_not_trusted_and_the_others_are():
         of_root.certified(network.chain, VIRTUAL_NOW_MS)
 
 
+@pytest.mark.parametrize(
+    "text", [b"\xef\xbb\xbf", b"# of SHAKEN 1234\n", b"subject=CN = SHAKEN 1234\nissuer=CN = x\n\n"]
+)
+def test_text_may_stand_before_certificates_and_lists(text):
+    sti, network = usual()
+    assert sti.trust().certified(text + network.chain, VIRTUAL_NOW_MS).authorities
+    assert len(read_roots(text.decode("latin-1") + sti.root_pem)) == 1
+    listed = sti.revocations(network.certificate)
+    assert read_revoked(text + listed) == read_revoked(listed)
+
+
 @pytest.mark.parametrize("content", [b"", b"text", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
 def test_what_is_no_file_of_certificates_is_an_error(content):
-    with pytest.raises(UnsupportedCredentialError):
+    with pytest.raises(BadIdentityInfoError):
         usual()[0].trust().certified(content, VIRTUAL_NOW_MS)
     with pytest.raises(TrustError):
         TrustStore([content.decode()])

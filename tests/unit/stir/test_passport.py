@@ -174,6 +174,9 @@ def test_a_malformed_token_is_none(header, claims, expected):
         "a.b.c;info=<https://a>",
         "a.b.c;info=<https://a>;info=<https://b>",
         "a.b.c;info=<https://a>;alg",
+        "a.b.c;info=<https://a>;x=",
+        "a.b.c;info=<https://a>;x;x=1",
+        'a.b.c;info=<https://a>;x="1',
         f"{RFC_8225};info=<{OF_RFC_8225}",
         f"{RFC_8225[:-4]};info=<{OF_RFC_8225}>",
         f"{RFC_8225}@;info=<{OF_RFC_8225}>",
@@ -197,6 +200,11 @@ def test_a_token_of_another_type_is_left_alone():
 def test_parameters_may_stand_in_any_order_with_blanks_and_quotes():
     value = split('a.b.c ; ppt = "shaken" ;alg=ES256; info=<https://a.example/b;c?d>')
     assert value == ("a.b.c", "https://a.example/b;c?d", ES256, "shaken")
+
+
+def test_parameters_of_other_documents_are_allowed():
+    value = split(r'a.b.c;x-foo=1;flag;info=<https://a.example/b>;y.z="a\"b;";ppt=shaken;last')
+    assert value == ("a.b.c", "https://a.example/b", ES256, "shaken")
 
 
 def test_an_origin_is_always_the_same_for_a_trunk_and_another_one_for_others():
