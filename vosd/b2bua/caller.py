@@ -9,7 +9,7 @@ from vosd.b2bua.invite_progress import InviteProgress, ShownFork
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.leg_facts import LegSessions
 from vosd.b2bua.outgoing.headers import of_answer, of_rejection, of_reliable_ringing, of_ringing
-from vosd.b2bua.outgoing.reasons import NO_CAUSES
+from vosd.b2bua.outgoing.reasons import NO_CAUSES, of_signature
 from vosd.b2bua.prack_queue import PrackQueue
 from vosd.b2bua.states import CallState
 from vosd.b2bua.supervision import Supervision, SupervisionFacts
@@ -172,12 +172,16 @@ class Caller:
         reliably = self.progress.reliability is _REQUIRED or (session and self.takes_100rel)
         if not reliably:
             headers = of_ringing(self._endpoint, self.dialog, session)
+            if self.progress.identity_status:
+                headers += self._of_signature()
             self.leg.send(OutgoingResponse(headers, session, self.invite, status, self.dialog.local_tag), now)
             return
         draw = 0 if self.progress.rseq else int(self._endpoint.token()[-6:], 36) % _RSEQ_CHOICES
         self.progress.rseq += 1 + draw
         tag, number = self.dialog.local_tag, self.progress.rseq
         headers = of_reliable_ringing(self._endpoint, self.dialog, session, number)
+        if self.progress.identity_status:
+            headers += self._of_signature()
         if pracks is None:
             pracks = self.pracks = PrackQueue()
         pracks.unacknowledged = reliable = ReliableProvisional(number, bool(session), owner=self)
@@ -227,6 +231,8 @@ class Caller:
         session = self.leg.as_sent(session, b"" if self.progress.newcomer is None else self.offer)
         agreed = self.leg.timer.accept(self.progress.wish, now)
         headers = of_answer(self._endpoint, self.dialog, session, self.leg.timer, agreed)
+        if self.progress.identity_status:
+            headers += self._of_signature()
         sequence = self.progress.invite_sequence
         self.leg.acceptance = Acceptance(self.dialog, sequence, store=self._endpoint.store, owner=self.leg)
         self.leg.send(OutgoingSuccess(headers, session, self.invite, self.leg.acceptance), now)
@@ -281,10 +287,17 @@ class Caller:
         """End an unanswered call with a failure; ``reason`` are whole Reason lines."""
         self._decided(status, now)
         headers = of_rejection(self._endpoint, status, reason)
+        if self.progress.identity_status:
+            headers += self._of_signature()
         self.leg.send(OutgoingResponse(headers, b"", self.invite, status, self.dialog.local_tag), now)
         self._endpoint.dialogs.forget(self.dialog.local_tag, now)
         if self.leg.door is not None:
             self.leg.door.leg_over(self.leg, now)
+
+    def _of_signature(self) -> str:
+        """Return the line about the caller's signature, which one response has."""
+        status, self.progress.identity_status = self.progress.identity_status, 0
+        return of_signature(self.reasons, status)
 
     def prack_came(self, event: RequestArrived) -> None:
         """Handle a PRACK (RFC 3262 section 3); its body answers an offer of ours, or is an offer."""

@@ -61,5 +61,7 @@ class InviteProgress(msgspec.Struct, omit_defaults=True):
     sent_early_media: bool = False
     valid_s: int | None = None
     """The Expires header of the INVITE, in seconds; None = it has none, or one that no call reaches."""
+    identity_status: int = 0
+    """Code of RFC 8224 for its signature, which the next response has; 0 = nothing is wrong, or it was sent."""
     newcomer: Newcomer | None = None
     """Sender of an INVITE with Replaces; None = the one that made the call."""

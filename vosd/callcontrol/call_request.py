@@ -91,6 +91,8 @@ class SetupFacts(msgspec.Struct, kw_only=True, omit_defaults=True):
     """The attestation of a signature that was verified."""
     identity_fault: str = ""
     """Why the signature was not verified, with the code of RFC 8224."""
+    identity_status: int = 0
+    """That code, of which the signer is informed; 0 = there is nothing to say."""
     fingerprints: tuple[bytes, ...] = ()
     """Fingerprints of the tokens that the call has used up."""
     is_sampled: bool = False

@@ -127,6 +127,8 @@ def _judge(call: CallRequest, action: VerifyAction, rules: VerifyTerms, fault: I
         return None
     call.verstat = (Verstat.NONE if isinstance(fault, _UNSIGNED) else Verstat.FAILED).value
     call.identity_fault = f"{fault.status}: {fault}"
+    if not isinstance(fault, UseIdentityError):  # else there is no signer
+        call.identity_status = fault.status
     if action is not VerifyAction.REFUSE:
         return None
     if isinstance(fault, UseIdentityError) and not rules.require:

@@ -11,10 +11,10 @@ from doubles.killed import KilledScene
 from doubles.sockets.login import Login
 from doubles.sockets.loopback import Endpoint
 from doubles.sti import URL, VIRTUAL_NOW_MS, KnownCertificates, Signatory, Sti, numbers, usual
-from doubles.virtual.customer import Intent, OutgoingCall
+from doubles.virtual.customer import SUPPORTS_100REL, Intent, OutgoingCall
 from doubles.virtual.exchange import SWITCH
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
-from doubles.virtual.vendor import SILENT, answers, refuses
+from doubles.virtual.vendor import ANSWER, SILENT, Line, Script, answers, answers_reliably, refuses
 
 from vosd.base.cause import EndReason
 from vosd.callcontrol.admission import Admission
@@ -37,7 +37,7 @@ from vosd.stir.settings import StirTerms
 from vosd.stir.signing import Signer, loaded_key, signature_of
 from vosd.stir.terms import Attestation, Numbering, VerifyAction, VerifyTerms
 from vosd.stir.verification import SignedCall, confirm, read_signature
-from vosd.trunks.dialect import CalleeDialect, IdentityHeader, Privacy, Redirects
+from vosd.trunks.dialect import CalleeDialect, CallerDialect, IdentityHeader, Privacy, ReasonForm, Redirects
 from vosd.trunks.dids import Did
 from vosd.trunks.gateways import CallerLimits, CallerNumbers
 from vosd.trunks.number_format import NumberFormat, NumberNotation
@@ -460,6 +460,58 @@ def test_a_signature_that_was_found_wrong_is_no_beginning_of_a_diversion():
     first, second = ([read(each, ABOUT) for each in made.invite.every("Identity")] for made in scene.vendor.calls)
     assert [each and each.ppt for each in first] == ["shaken", "div"]
     assert [each and (each.ppt, each.x5u) for each in second] == [("shaken", OURS)], "used before"
+
+
+def signature_reasons(made: OutgoingCall) -> list[tuple[int, str]]:
+    """Return the responses of a call with what they say about its signature."""
+    return [
+        (response.status, line.removeprefix("STIR;"))
+        for response in made.responses
+        for line in response.every("Reason")
+        if line.startswith("STIR;")
+    ]
+
+
+PHRASES: Final = {
+    403: "Stale Date",
+    436: "Bad Identity Info",
+    437: "Unsupported Credential",
+    438: "Invalid Identity Header",
+}
+
+
+@pytest.mark.parametrize("waits", [False, True])
+@pytest.mark.parametrize("name", wrong_calls())
+def test_a_signer_is_informed_once_that_its_signature_is_wrong(name, waits):
+    line, asker, code = wrong_calls()[name]
+    expected = f'cause={code};text="{PHRASES[code]}"' if name != "none" else ""
+    at_once = Script((Line(0, 200, ANSWER),))
+    for ends, first in ((answers(0), 180), (answers_reliably(), 183), (at_once, 200), (refuses(486), 486)):
+        asker.answers_at_once = not waits
+        scene = verifying(VerifyTerms(action=VerifyAction.MARK), asker=asker)
+        scene.vendor.script = ends
+        made = scene.caller.call(CALLEE, Intent(headers=(line(scene), *SUPPORTS_100REL), hang_up_after_ms=1_000))
+        scene.wire.run_for(50)
+        if waits and scene.vendor.calls == []:
+            ticket, question = asker.asked[-1]
+            scene.exchange.take_answer(ticket, asker.answer(question))
+        scene.wire.run_until(lambda made=made: made.is_over)
+        assert signature_reasons(made) == ([(first, expected)] if expected else [])
+
+
+@pytest.mark.parametrize("name", ["stale", "revoked"])
+def test_a_refusal_says_what_is_wrong_with_the_signature(name):
+    line, asker, code = wrong_calls()[name]
+    scene = verifying(asker=asker)
+    assert signature_reasons(call(scene, CALLEE, line(scene))) == [(code, f'cause={code};text="{PHRASES[code]}"')]
+
+
+def test_a_trunk_without_reasons_is_not_informed():
+    line, asker, code = wrong_calls()["stale"]
+    for terms, final in ((VerifyTerms(), 200), (REFUSES, code)):
+        scene = verifying(terms, asker=asker, rules={"dialect": CallerDialect(reasons=ReasonForm.NONE)})
+        made = call(scene, CALLEE, line(scene))
+        assert (made.final, signature_reasons(made)) == (final, [])
 
 
 @pytest.mark.parametrize("name", ["none", "unreachable"])

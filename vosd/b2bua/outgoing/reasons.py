@@ -11,6 +11,8 @@ from vosd.trunks.dialect import ReasonForm
 NO_CAUSES: Final[Mapping[str, int]] = {}
 _ANSWERED: Final = 200
 _ELSEWHERE: Final = "Call completed elsewhere"
+_STALE_DATE: Final = 403, "Stale Date"
+"""A status and its phrase in RFC 8224 section 6.2.2; the other ones have theirs everywhere."""
 
 
 def reason_headers(form: ReasonForm, reason: EndReason, q850_cause: int, status: int | None = None) -> str:
@@ -45,3 +47,11 @@ def given_by_caller(form: ReasonForm, reason: EndReason, given: Mapping[str, int
 def passed_on(q850_cause: int | None, form: ReasonForm) -> str:
     """Return the Reason lines that forward the cause of the other side; its text is not forwarded."""
     return "" if q850_cause is None else reason_headers(form, EndReason.NORMAL, q850_cause)
+
+
+def of_signature(form: ReasonForm, status: int) -> str:
+    """Return the Reason line that says what is wrong with a caller's signature (RFC 9410 section 4)."""
+    if form is ReasonForm.NONE:
+        return ""
+    text = _STALE_DATE[1] if status == _STALE_DATE[0] else phrase(status)
+    return f'Reason: STIR;cause={status};text="{text}"\r\n'

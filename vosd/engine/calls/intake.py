@@ -199,6 +199,7 @@ class Intake:
             calling = Caller.of_invite(
                 self._endpoint, event.transaction, request, source, dialect, wish, event.user, identity
             )
+            calling.progress.identity_status = call_request.identity_status
             if calling.leg.facts.media is not None and call_request.mapping is not None:
                 calling.leg.facts.media.settings = call_request.mapping.media
                 account = call_request.account

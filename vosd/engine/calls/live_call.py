@@ -390,9 +390,11 @@ class LiveCall:
         self.services.live.false_answers.note(ended, at.mono)
 
     def _decided(self, decision: Decision) -> Decision:
-        """Drop the set-up once it is decided: it keeps a whole catalogue alive."""
+        """Drop the set-up once it is decided, which keeps a whole catalogue alive; the caller learns its findings."""
         if decision is not None:
-            self.open_setup = None
+            self.open_setup, caller = None, self.call.caller.inviter
+            if caller is not None:
+                caller.progress.identity_status = self.call_request.identity_status
         return decision
 
     def _keep(self) -> bool:

@@ -6,7 +6,7 @@ from typing import Final
 
 import structlog
 
-from vosd.b2bua.outgoing.reasons import reason_headers
+from vosd.b2bua.outgoing.reasons import of_signature, reason_headers
 from vosd.b2bua.stamps import Arrival, Ending, Journey
 from vosd.base.bucket import Bucket
 from vosd.base.cause import EndReason, HangupSource, q850_of_status
@@ -132,7 +132,10 @@ class Refusals:
                 self._answer(event, refusal, dialect.reasons, f"Retry-After: {1 + self._entropy()[0] % 5}\r\n")
                 self.record(arrival, call_request, refusal)
             case _:
-                self._answer(event, refusal, dialect.reasons, EXPLAINED.get(refusal.status, ""))
+                more = EXPLAINED.get(refusal.status, "")
+                if call_request.identity_status:
+                    more += of_signature(dialect.reasons, call_request.identity_status)
+                self._answer(event, refusal, dialect.reasons, more)
                 self.record(arrival, call_request, refusal)
 
     def unknown_source(self, event: UnknownSourceIgnored) -> None:
