@@ -230,7 +230,10 @@ class _RowReader:
         return (
             any("\n" in row[place] for place in self._places if place < len(row))
             or has_joined_rows(row, self._delimiter, self._width)
-            or any(isinstance(self._read(each), ForeignCall) for each in swallowed_rows(row, self._delimiter))
+            or any(
+                isinstance(self._read(swallowed), ForeignCall) and isinstance(self._read(begin), ForeignCall)
+                for begin, swallowed in swallowed_rows(row, self._delimiter)
+            )
         )
 
     def _read(self, row: Sequence[str]) -> ForeignCall | BadRowError:

@@ -49,15 +49,17 @@ def has_joined_rows(cells: Sequence[str], delimiter: str, width: int) -> bool:
     return False
 
 
-def swallowed_rows(cells: Sequence[str], delimiter: str) -> Iterator[list[str]]:
-    """Yield what a row would have swallowed in cells of several lines, if their closing quotation marks are missing.
+def swallowed_rows(cells: Sequence[str], delimiter: str) -> Iterator[tuple[list[str], list[str]]]:
+    """Yield each row that cells of several lines would have swallowed, if their closing quotation marks are missing.
 
-    Rows may be shorter than the header, so what they hold has to say whether they are rows.
+    Before it stands the row that would have swallowed it. Rows may be shorter than the header, so what they hold has to
+    say whether they are rows.
     """
     for at, cell in enumerate(cells):
-        _, *lines = _LINE_END.split(cell)
+        first, *lines = _LINE_END.split(cell)
         for number, line in enumerate(lines, 1):
-            yield [*line.split(delimiter), *(cells[at + 1 :] if number == len(lines) else ())]
+            behind = cells[at + 1 :] if number == len(lines) else ()
+            yield [*cells[:at], *first.split(delimiter)], [*line.split(delimiter), *behind]
 
 
 def neutralised(cell: Any) -> Any:

@@ -290,6 +290,16 @@ def test_rows_in_a_cell_are_found_where_empty_cells_at_the_ends_of_rows_are_left
     assert isinstance(call, ForeignCall)
 
 
+@pytest.mark.parametrize("note", ["Main Road 2\nYork", "x\n\ny", "x\ny\nz", "Main Road 2\nYork, UK"])
+@pytest.mark.parametrize("before", ["", "7,"])
+def test_a_note_of_several_lines_before_what_is_read_is_no_row(site: Site, note: str, before: str) -> None:
+    title = "Id," if before else ""
+    (call,) = site.calls(
+        MAP, f'{title}Note,Customer,Called,Begin,Seconds,Charge\n{before}"{note}",a,4,2026-10-01,1,0\n'
+    )
+    assert isinstance(call, ForeignCall)
+
+
 def test_a_row_of_many_cells_of_several_lines_is_read_in_no_time(site: Site) -> None:
     titles, notes = ",".join(f"n{number}" for number in range(60)), ",".join(['"x\ny"'] * 60)
     text = f"Customer,Called,Begin,Seconds,Charge,{titles}\na,1,2026-10-01,1,0,{notes}\n"

@@ -82,16 +82,39 @@ def test_a_price_that_a_merged_cell_hides_is_refused(desk: Desk, merged: str, hi
     """A spreadsheet shows the first cell of a range alone; others may have values that were there before."""
     first = {"C2:C3": ["44", "UK", ""], "B2:C2": ["44", "", 0.01]}.get(merged, ["44", "UK", 0.01])
     desk.page(first, ["45", "DK", 0.02], ["46", "SE", 0.03])
+    merge(desk, merged)
+    desk.read()
+    assert desk.mistakes == [(line, "billing_rate", "#MERGED") for line in hidden]
+
+
+@pytest.mark.parametrize(
+    ("merged", "prices", "hidden"),
+    [
+        (["A2:A3", "C2:C3"], {"44": "0.01", "46": "0.03"}, [3]),
+        (["A2:C2"], {"45": "0.02", "46": "0.03"}, [2]),
+        (["A2:C3"], {"46": "0.03"}, [2, 3]),
+    ],
+)
+def test_a_price_under_merged_cells_with_a_value_is_no_rate(
+    desk: Desk, merged: list[str], prices: dict[str, str], hidden: list[int]
+) -> None:
+    desk.page(["44", "", 0.01], ["45", "", 0.02], ["46", "SE", 0.03])
+    merge(desk, *merged)
+    assert {each["prefix"]: each["billing_rate"] for each in desk.read()} == prices
+    assert {line for line, _, written in desk.mistakes if written == "#MERGED"} == {*hidden}
+
+
+def merge(desk: Desk, *merged: str) -> None:
+    """Merge cells that all have values, which the writer of workbooks does not do."""
     desk.book.close()
     with ZipFile(desk.path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
-    cells = f'</sheetData><mergeCells count="1"><mergeCell ref="{merged}"/></mergeCells>'.encode()
+    ranges = "".join(f'<mergeCell ref="{each}"/>' for each in merged)
+    cells = f'</sheetData><mergeCells count="{len(merged)}">{ranges}</mergeCells>'.encode()
     members["xl/worksheets/sheet1.xml"] = members["xl/worksheets/sheet1.xml"].replace(b"</sheetData>", cells)
     with ZipFile(desk.path, "w") as archive:
         for name, content in members.items():
             archive.writestr(name, content)
-    desk.read()
-    assert desk.mistakes == [(line, "billing_rate", "#MERGED") for line in hidden]
 
 
 def test_rows_of_nothing_but_merged_cells_are_read_by_the_same_rules(desk: Desk) -> None:

@@ -62,6 +62,8 @@ class MergedCells:
         self._hide(row, cells)
         if not self._present:
             return []
+        for each in self._present:
+            _hide_others(cells, each.first, each.end, has_first=row == each.first_row)
         beginning = sum(each.first_row == row for each in self._present)
         own = beginning + sum(bool(cell.strip()) for at, cell in enumerate(cells) if at not in covered)
         if not own or own + len(self._present) - beginning == 1:
@@ -81,6 +83,12 @@ class MergedCells:
     def _hide(self, row: int, cells: list[str]) -> None:
         self._hiding = [each for each in self._hiding if each[1][0] >= row]
         for (first_row, first), (_, last) in self._hiding:
-            for at in range(max(first - self._first_column, 0), min(last - self._first_column + 1, len(cells))):
-                if cells[at].strip() and (row > first_row or at > first - self._first_column):
-                    cells[at] = MERGED
+            begin, end = first - self._first_column, min(last - self._first_column + 1, len(cells))
+            _hide_others(cells, begin, end, has_first=row == first_row)
+
+
+def _hide_others(cells: list[str], begin: int, end: int, *, has_first: bool) -> None:
+    """Hide what a merged cell has in a row beside its first cell, which alone is shown."""
+    for at in range(max(begin, 0), end):
+        if cells[at].strip() and not (has_first and at == begin):
+            cells[at] = MERGED
