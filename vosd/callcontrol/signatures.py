@@ -167,8 +167,11 @@ def attested(call: CallRequest, caller: str, catalogue: Catalogue) -> CallerAtte
     verstat = call.verstat if shows else ""
     if verstat and number != terms.numbering.canonical(call.caller_in):
         verstat = Verstat.NONE.value  # another number goes out than that which was verified
+    signer = terms.signer
+    if signer is not None and signer.ends_ms is not None and signer.ends_ms < call.at.wall:
+        signer = None  # others would refuse the call
     return CallerAttestation(
-        terms.signer,
+        signer,
         terms.numbering,
         _attestation(call, caller, number, catalogue),
         "" if mapping is None else mapping.name,

@@ -1,7 +1,7 @@
 """Alarms of the running switch: what is measured of it, the desk that keeps them, and ``vosd alarms`` (ADR 70)."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -24,6 +24,7 @@ from vosd.obs.stream import EventStream
 from vosd.routing.calendar import Calendar
 from vosd.routing.false_answers import ShortCalls
 from vosd.routing.quality import QualityFigures
+from vosd.stir.settings import TrustedFile
 from vosd.trunks.scope import LimitScope
 
 
@@ -204,6 +205,11 @@ class SwitchMeasures:
         stir = self._service.switch.catalogue.parameters.stir
         signer = None if stir is None else stir.signer
         return None if signer is None or signer.ends_ms is None else (signer.certificate_url, signer.ends_ms)
+
+    def trusted_files(self) -> Sequence[TrustedFile]:
+        """Return the files by which callers' signatures are verified."""
+        stir = self._service.switch.catalogue.parameters.stir
+        return () if stir is None else stir.trusted
 
     def expiries(self) -> Iterator[tuple[str, int | None]]:
         """Yield when each account expires that is not disabled, UTC milliseconds; None = never."""

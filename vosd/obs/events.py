@@ -165,6 +165,9 @@ class Event(StrEnum):
     SIGNING_CERTIFICATE_ENDS = "signing_certificate_ends"
     """The ``certificate`` of ``stir.sign`` ends within two weeks, or has ended: others refuse our calls then."""
     SIGNING_CERTIFICATE_LASTS = "signing_certificate_lasts"
+    TRUST_ENDS = "trust_ends"
+    """A root of ``stir.verify`` ends within two weeks, or has ended, or a list of revoked certificates is too old."""
+    TRUST_LASTS = "trust_lasts"
     BOOKING_LATE = "booking_late"
     """The oldest call that waits for the database has ended longer than ``alarms.booking_age`` ago."""
     BOOKING_IN_TIME = "booking_in_time"
@@ -312,6 +315,7 @@ BACK: Final[Mapping[Event, Event]] = {
     Event.OVERDRAFT_HIGH: Event.OVERDRAFT_RECOVERED,
     Event.HOLIDAYS_MISSING: Event.HOLIDAYS_KNOWN,
     Event.SIGNING_CERTIFICATE_ENDS: Event.SIGNING_CERTIFICATE_LASTS,
+    Event.TRUST_ENDS: Event.TRUST_LASTS,
     Event.BOOKING_LATE: Event.BOOKING_IN_TIME,
     Event.QUARANTINE_FILLED: Event.QUARANTINE_EMPTIED,
     Event.RTP_PORT_EXHAUSTED: Event.RTP_PORTS_FREE,

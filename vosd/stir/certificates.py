@@ -125,10 +125,9 @@ def read_revoked(content: bytes) -> list[tuple[bytes, int]]:
 
     A list may be about certificates of other issuers, as that of the policy administrator of SHAKEN is.
     """
-    load = x509.load_pem_x509_crl if _PEM in content else x509.load_der_x509_crl
     revoked = []
     try:
-        listed = load(content)
+        listed = _list(content)
         issuer = listed.issuer.public_bytes()
         for each in listed:
             issuer = _issuer_in(each) or issuer
@@ -136,6 +135,24 @@ def read_revoked(content: bytes) -> list[tuple[bytes, int]]:
     except (ValueError, UnsupportedAlgorithm):
         raise TrustError("no list of revoked certificates in PEM or DER") from None
     return revoked
+
+
+def next_list(content: bytes) -> int | None:
+    """Return when the next list is to come, in milliseconds of UTC; None = the list does not say. Raises TrustError."""
+    try:
+        at = _list(content).next_update_utc
+    except (ValueError, UnsupportedAlgorithm):
+        raise TrustError("no list of revoked certificates in PEM or DER") from None
+    return None if at is None else _ms(at)
+
+
+def first_end(pem: str) -> int:
+    """Return when the first certificate of a text in PEM ends, in milliseconds of UTC; raises TrustError."""
+    return min(_ms(each.not_valid_after_utc) for each in read_roots(pem))
+
+
+def _list(content: bytes) -> x509.CertificateRevocationList:
+    return (x509.load_pem_x509_crl if _PEM in content else x509.load_der_x509_crl)(content)
 
 
 def _issuer_in(revoked: x509.RevokedCertificate) -> bytes | None:

@@ -10,6 +10,15 @@ if TYPE_CHECKING:  # its import takes as long as a verb of the command line, and
     from vosd.stir.signing import Signer
 
 
+class TrustedFile(msgspec.Struct, frozen=True):
+    """A file of ``stir.verify`` whose content has an end."""
+
+    file: str
+    ends_ms: int
+    """UTC: the first end of its roots, or when the next list of revoked certificates was to come."""
+    is_list: bool
+
+
 class StirTerms(msgspec.Struct, frozen=True):
     """Settings for the signatures of all calls."""
 
@@ -18,3 +27,4 @@ class StirTerms(msgspec.Struct, frozen=True):
     verify: VerifyTerms | None = None
     """None = no signature is verified."""
     numbering: Numbering = Numbering()
+    trusted: tuple[TrustedFile, ...] = ()

@@ -180,6 +180,17 @@ def test_a_caller_without_a_number_is_not_signed(caller):
     assert scene.close().attestation is None
 
 
+@pytest.mark.parametrize(("left_ms", "is_signed"), [(3_600_000, True), (-1, False)])
+def test_a_certificate_that_has_ended_signs_no_more(left_ms, is_signed):
+    dialect = CalleeDialect(stir=VendorSignatures(sign=True))
+    terms = StirTerms(Signer(usual()[1].key, OURS, VIRTUAL_NOW_MS + left_ms))
+    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0, dialect=dialect)]
+    scene = Scene(catalogue(trunks, stir=terms))
+    call(scene)
+    assert bool(sent(scene)) is is_signed
+    assert scene.close().attestation == ("C" if is_signed else None)
+
+
 def test_a_vendor_that_is_not_to_be_sent_signatures_gets_none():
     scene = scene_of(signs=False)
     call(scene)

@@ -1,5 +1,6 @@
 """Keys of ``stir``: files, what is an error, and what trunks may say."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,12 @@ def files(site: Any, sti: Sti) -> Path:
         (site.directory / name).chmod(0o600)
     directory: Path = site.directory
     return directory
+
+
+@pytest.fixture
+def _now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Load as at ``NOW_MS``."""
+    monkeypatch.setattr(time, "time_ns", lambda: 1_000_000 * NOW_MS)
 
 
 def with_keys(text: str, place: str, keys: str) -> str:
@@ -117,6 +124,7 @@ def test_mistakes_of_trunks_are_named(site, files, place, keys, expected):
     assert expected in problem
 
 
+@pytest.mark.usefixtures("_now")
 def test_a_key_that_others_can_read_and_a_certificate_that_ends_are_warnings(site, files):
     (files / "key.pem").chmod(0o644)
     old = Sti(NOW_MS - 25 * 86_400_000).issue()
@@ -125,7 +133,37 @@ def test_a_key_that_others_can_read_and_a_certificate_that_ends_are_warnings(sit
     text = f"{site.minimal}\nstir: {{{SIGN[:-1]}, certificate: certificate.pem}}}}\n"
     found = " ".join(site.warnings(text))
     assert "chmod o-r" in found
-    assert "expected a certificate that lasts: this one has " in found
+    assert "expected a certificate that lasts: this one has 4 days left" in found
+
+
+def issued(files: Path, days_ago: int) -> None:
+    """Write files of an authority whose certificates last for 30 days, and whose list lasts for one."""
+    sti = Sti(NOW_MS - days_ago * 86_400_000)
+    network = sti.issue()
+    (files / "key.pem").write_text(network.key, encoding="ascii")
+    (files / "certificate.pem").write_bytes(network.chain)
+    (files / "root.pem").write_text(sti.root_pem, encoding="ascii")
+    (files / "crl.pem").write_bytes(sti.revocations())
+
+
+@pytest.mark.usefixtures("_now")
+@pytest.mark.parametrize(
+    ("days_ago", "signing", "roots", "listed"),
+    [
+        (0, "", "", ""),
+        (25, "this one has 4 days left", "one of root.pem has 4 days left", "the time of crl.pem ended 24 days ago"),
+        (200, "this one ended 171 days ago", "one of root.pem ended 171 days ago", "crl.pem ended 199 days ago"),
+    ],
+)
+def test_what_ends_or_has_ended_is_a_warning(site, files, days_ago, signing, roots, listed):
+    issued(files, days_ago)
+    text = f"{site.minimal}\nstir: {{{SIGN[:-1]}, certificate: certificate.pem}}, {VERIFY[:-1]}, crl: crl.pem}}}}\n"
+    warnings = site.warnings(text)
+    expected = [each for each in (signing, roots, listed) if each]
+    assert len(warnings) == len(expected)
+    assert [part for part in expected if part not in " ".join(warnings)] == []
+    trusted = site.load(text).catalogue.parameters.stir.trusted
+    assert [(each.file, each.is_list) for each in trusted] == [("root.pem", False), ("crl.pem", True)]
 
 
 def test_another_key_in_the_same_file_is_another_catalogue(site, files, sti):

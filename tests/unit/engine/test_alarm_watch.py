@@ -21,6 +21,7 @@ from vosd.obs.events import Event
 from vosd.routing.calendar import Calendar
 from vosd.routing.false_answers import WHOLE, AnswerFigures, ShortCalls
 from vosd.routing.quality import QualityFigures
+from vosd.stir.settings import TrustedFile
 
 
 class Measured:
@@ -42,6 +43,7 @@ class Measured:
         self.kept_calendars: list[Calendar] = []
         self.ends: dict[str, int | None] = {}
         self.certificate: tuple[str, int] | None = None
+        self.trusted: list[TrustedFile] = []
         self.short: list[ShortCalls] = []
         self.without_cdr = 0
 
@@ -97,6 +99,9 @@ class Measured:
 
     def signing_certificate(self) -> tuple[str, int] | None:
         return self.certificate
+
+    def trusted_files(self) -> list[TrustedFile]:
+        return self.trusted
 
     def expiries(self) -> list[tuple[str, int | None]]:
         return [*self.ends.items()]
@@ -350,6 +355,24 @@ def test_a_signing_certificate_that_ends_in_two_weeks_is_reported_until_there_is
     assert [(line["event"], line["certificate"]) for line in logs] == [
         ("signing_certificate_ends", "https://a"), ("signing_certificate_lasts", "https://a"),
         ("signing_certificate_ends", "https://a"), ("signing_certificate_lasts", "https://a"),
+    ]  # fmt: skip
+
+
+def test_roots_that_end_and_a_list_that_is_out_of_date_are_reported_until_there_are_others():
+    scene = Scene()
+    now, day_ms = scene.clock.now().wall, 86_400_000
+    with capture_logs() as logs:
+        for root_days, list_days in ((15, 1), (13, 1), (-1, 0), (90, -1), (90, -2), (90, 7), (13, 7)):
+            scene.measured.trusted = [
+                TrustedFile("roots.pem", now + root_days * day_ms, is_list=False),
+                TrustedFile("crl.pem", now + list_days * day_ms, is_list=True),
+            ]
+            scene.watch.check_trust(now)
+        scene.measured.trusted = []
+        scene.watch.check_trust(now)
+    assert [(line["event"], line["file"]) for line in logs] == [
+        ("trust_ends", "roots.pem"), ("trust_lasts", "roots.pem"), ("trust_ends", "crl.pem"),
+        ("trust_lasts", "crl.pem"), ("trust_ends", "roots.pem"), ("trust_lasts", "roots.pem"),
     ]  # fmt: skip
 
 

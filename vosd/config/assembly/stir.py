@@ -15,7 +15,7 @@ from vosd.config.keys.routing_gateways import RoutingGatewayKeys
 from vosd.config.keys.stir import CallerStirKeys, StirKeys, StirSignKeys, StirVerifyKeys, VendorStirKeys
 from vosd.config.reader.includes import read_bytes
 from vosd.engine.settings import CertificateSettings
-from vosd.stir.settings import StirTerms
+from vosd.stir.settings import StirTerms, TrustedFile
 from vosd.stir.terms import Numbering, VerifyTerms
 from vosd.trunks.dialect import IdentityHeader
 from vosd.trunks.stir import CallerSignatures, TrunkVerification, VendorSignatures, VerstatHeader
@@ -79,15 +79,22 @@ def read_stir(keys: StirKeys, origin: Origin, now_ms: int, problems: ProblemList
     """Read the files of ``stir``; one that is missing or unfit is reported."""
     if keys.sign.key is None and not keys.verify.is_given:
         return ReadStir()
-    from vosd.stir.certificates import read_revoked, read_roots
+    from vosd.stir.certificates import first_end, next_list, read_revoked, read_roots
 
     files = _Files(origin, problems)
     signer = None if keys.sign.key is None else _signer(keys.sign, files, now_ms)
-    terms, certificates = None, None
+    terms, certificates, trusted = None, None, list[TrustedFile]()
     if keys.verify.is_given:
         verify = keys.verify
         roots = [files.read("stir.verify.roots", each, lambda text: read_roots(_text(text))) for each in verify.roots]
         lists = [files.read("stir.verify.crl", each, read_revoked) for each in verify.crl]
+        for key, paths, contents in (("roots", verify.roots, roots), ("crl", verify.crl, lists)):
+            for path, found in zip(paths, contents, strict=True):
+                is_list = key == "crl"
+                end = None if found is None else next_list(found[0]) if is_list else first_end(_text(found[0]))
+                if end is not None:
+                    trusted.append(TrustedFile(str(path), end, is_list))
+                    files.warn_of_end(f"stir.verify.{key}", trusted[-1], now_ms)
         terms, certificates = (
             _TERMS(keys.verify),
             _FETCH(
@@ -96,7 +103,7 @@ def read_stir(keys: StirKeys, origin: Origin, now_ms: int, problems: ProblemList
                 revocations=tuple(each[0] for each in lists if each is not None),
             ),
         )
-    return ReadStir(StirTerms(signer, terms, _NUMBERING(keys)), certificates)
+    return ReadStir(StirTerms(signer, terms, _NUMBERING(keys), tuple(trusted)), certificates)
 
 
 def _signer(keys: StirSignKeys, files: "_Files", now_ms: int) -> "Signer | None":
@@ -116,10 +123,18 @@ def _signer(keys: StirSignKeys, files: "_Files", now_ms: int) -> "Signer | None"
     )
     if checked is None:
         return None
-    days = (checked[1] - now_ms) // _DAY_MS
-    if days < _WARN_DAYS:
-        files.warn("stir.sign.certificate", f"a certificate that lasts: this one has {max(days, 0)} days left")
+    left = _left(checked[1], now_ms)
+    if left:
+        files.warn("stir.sign.certificate", f"a certificate that lasts: this one {left}")
     return Signer(_text(content), keys.certificate_url, checked[1])
+
+
+def _left(ends_ms: int, now_ms: int) -> str:
+    """Return how long something lasts that ends soon, or since when it is over; empty = it lasts longer."""
+    days, is_over = abs(ends_ms - now_ms) // _DAY_MS, ends_ms < now_ms
+    if is_over:
+        return f"ended {days} days ago"
+    return f"has {days} days left" if days < _WARN_DAYS else ""
 
 
 def _text(content: bytes) -> str:
@@ -149,6 +164,14 @@ class _Files:
         except VosError as error:
             self._problems.error(place, key, f"a fitting file: {error}", str(path))
             return None
+
+    def warn_of_end(self, key: str, trusted: TrustedFile, now_ms: int) -> None:
+        """Warn of roots that end soon, and of a list of revoked certificates after which another was to come."""
+        left = _left(trusted.ends_ms, now_ms)
+        if left and not trusted.is_list:
+            self.warn(key, f"certificates that last: one of {trusted.file} {left}")
+        elif trusted.is_list and trusted.ends_ms < now_ms:
+            self.warn(key, f"the latest list of revoked certificates: the time of {trusted.file} {left}")
 
     def warn_of_readers(self, key: str, path: Path) -> None:
         """Warn of a secret that everyone on the machine can read."""

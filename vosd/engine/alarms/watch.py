@@ -21,6 +21,7 @@ from vosd.obs.events import BACK, GONE, Event
 from vosd.routing.calendar import Calendar
 from vosd.routing.false_answers import ShortCalls
 from vosd.routing.quality import QualityFigures
+from vosd.stir.settings import TrustedFile
 
 TICK_S: Final = 1.0
 CHECK_TICKS: Final = 5
@@ -183,6 +184,10 @@ class Measures(Protocol):
         """Return the address of our certificate for signing calls, and its end, UTC milliseconds; None = unknown."""
         ...
 
+    def trusted_files(self) -> Iterable[TrustedFile]:
+        """Return the files by which callers' signatures are verified."""
+        ...
+
     def expiries(self) -> Iterable[tuple[str, int | None]]:
         """Return when each account expires that is not disabled, UTC milliseconds; None = never."""
         ...
@@ -239,6 +244,7 @@ class Watch:
         self._holidays = Threshold(Event.HOLIDAYS_MISSING)
         self._expiries = Threshold(Event.ACCOUNT_EXPIRES)
         self._certificate = Threshold(Event.SIGNING_CERTIFICATE_ENDS, is_floor=True)
+        self._trust = Threshold(Event.TRUST_ENDS, is_floor=True)
         self._checks = 0
         self.machine = MachineUse()
         """As of the latest check."""
@@ -303,6 +309,7 @@ class Watch:
         if self._checks % CALENDAR_CHECKS == 0:
             self.check_calendars(now.wall)
             self.check_signing_certificate(now.wall)
+            self.check_trust(now.wall)
             await self.check_expiries(now.wall)
         self._checks += 1
         await self.check_gateways()
@@ -443,6 +450,15 @@ class Watch:
         if found is not None:
             days = (found[1] - wall_ms) / DAY_MS
             self._certificate.judge(days, CERTIFICATE_DAYS, 0, subject=found[0], certificate=found[0], unit="days")
+
+    def check_trust(self, wall_ms: int) -> None:
+        """Look whether roots end soon, and whether a list of revoked certificates is out of date."""
+        found = {each.file: each for each in self._measures.trusted_files()}
+        self._trust.keep(frozenset(found))
+        for name, each in found.items():
+            days = (each.ends_ms - wall_ms) / DAY_MS
+            value = None if each.is_list and days >= 0 else days  # a list ends with each that follows it
+            self._trust.judge(value, CERTIFICATE_DAYS, 0, subject=name, file=name, unit="days")
 
     async def check_expiries(self, wall_ms: int) -> None:
         """Look for accounts that expire in the next days; calls get their turn in between."""
