@@ -6,15 +6,17 @@ from typing import Any
 
 import msgspec
 import pytest
+from doubles.data import builders
 from doubles.data.records import STARTED, answered_call, call_id, refused_call
 from doubles.month_of_calls import CONFIGURATION, catalogue_of, month, past_of
+from doubles.office import office_on, operator
 
-from vosd.admin.office.rerating import Run, RunBookings
+from vosd.admin.office.rerating import RerateCalls, RerateReport, Run, RunBookings, rerate_calls
 from vosd.admin.rerate import Rerating, reference_of_run
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction
 from vosd.cdr.past import ALWAYS_READ, PastCorrection
-from vosd.cdr.record import AGENT, TOO_DEAR, VENDOR, Attempt, CallRecord
+from vosd.cdr.record import AGENT, CUSTOMER, TOO_DEAR, VENDOR, Attempt, CallRecord
 from vosd.storage import spans
 from vosd.storage.books import SqlBooks
 from vosd.storage.corrections import SqlCorrections
@@ -155,6 +157,55 @@ async def test_what_a_new_rating_differs_in_is_booked_once(database: Database, t
     with pytest.raises(ReferenceTaken):
         await rerated(database, dearer, "rerate-1")
     assert (await SqlBooks(database).standings()).standings == after
+
+
+def account_of_an_agent(text: str, price: str) -> str:
+    """Give the agent rates of its own, and a mapping gateway by which it calls itself."""
+    group = f'  - {{name: of-agent, rates: [{{prefix: "*", billing_rate: "{price}"}}]}}\n'
+    gateway = "  - {name: own, account: agent, hosts: 192.0.2.6}\n"
+    return (
+        text.replace("{id: agent, rate_group: by-cycle}", "{id: agent, rate_group: of-agent}")
+        .replace("period_rates:\n", f"{group}period_rates:\n", 1)
+        .replace("routing_gateways:\n", f"{gateway}routing_gateways:\n", 1)
+    )
+
+
+@pytest.mark.parametrize("is_agent", [True, False])
+async def test_an_agent_is_rated_again_for_its_own_calls_and_for_those_below_it(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_agent: bool
+) -> None:
+    """Also one that is an agent no more: its charges are."""
+    monkeypatch.setattr(spans, "CALLS_AT_ONCE", 40)
+    text = CONFIGURATION.replace("hosts: 192.0.2.6", "hosts: 192.0.2.7")
+    records = month(catalogue_of(tmp_path, account_of_an_agent(text, "0.5")), 200)
+    await SqlBooks(database).book(records)
+    charges = [row for record in records for row in record.charges if row.account == "agent"]
+    roles = {row.role for row in charges}
+    below = builders.account("cycles", agent="agent" if is_agent else None)
+    office = office_on(database, builders.account("agent"), below, now=STARTED)
+    cheaper = catalogue_of(tmp_path, account_of_an_agent(text, "0.4"))
+    monkeypatch.setattr(office.definitions, "catalogue", lambda **_: cheaper)
+    span = {"since": records[0].started_at, "until": records[-1].started_at + 1}
+
+    async def rated(**more: Any) -> RerateReport:
+        return await rerate_calls(office, operator(), RerateCalls(**span, **more), lambda *_: None)
+
+    found = await rated(account="agent")
+    assert roles == {CUSTOMER, AGENT}
+    of_agent = [record for record in records if "agent" in past_of(record).accounts]
+    assert (found.calls, found.charges) == (len(of_agent), len(charges))
+    assert [(row["account"], row["role"]) for row in found.accounts] == [("agent", AGENT), ("agent", CUSTOMER)]
+    assert found.differ == sum(row.fee > 0 for row in charges) > len(charges) / 2
+    assert (await rated(account="agent", limit=3)).calls == 3
+    with_deck = await rated(account="agent", deck="by-cycle")
+    assert (with_deck.charges, with_deck.differ > 0) == (len(charges), True)
+    booked = await rated(account="agent", book=True, memo="a wrong price")
+    assert booked.booked is not msgspec.UNSET
+    assert (booked.booked.charges, [each.account for each in booked.booked.accounts]) == (found.differ, ["agent"])
+    assert (await rated()).differ == 0
+    assert (await verify_ledger(database)).differences == ()
+    of_vendor = await rated(account="minutes")
+    assert of_vendor.calls == sum(record.vendor_account == "minutes" for record in records)
 
 
 async def correct_by_hand(database: Database, record: CallRecord) -> int:

@@ -72,6 +72,11 @@ class PastCall(NamedTuple):
     """The reason for which a call had no gateway, in words; read on request only."""
 
     @property
+    def accounts(self) -> tuple[str | None, ...]:
+        """The accounts that pay for the call or are paid: customer, vendor and, where they were read, agents."""
+        return self.customer_account, self.vendor_account, *(agent.account for agent in self.agents)
+
+    @property
     def talk_ms(self) -> int | None:
         """The milliseconds from the answer that the caller got; None = it got none."""
         return None if self.answered_at is None else self.hold_time_ms

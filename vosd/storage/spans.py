@@ -17,8 +17,8 @@ from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.database import Database
 from vosd.storage.dropped import check_unmasked, dropped_before
-from vosd.storage.listing import in_order, listed_keys
-from vosd.storage.ports import CallFilter, CallPosition
+from vosd.storage.listing import as_stored, in_order, listed_keys
+from vosd.storage.ports import CallFilter, CallPosition, EntryKind
 
 CALLS_AT_ONCE: Final = 2_000
 """Calls of a page: about two megabytes."""
@@ -73,6 +73,18 @@ class SqlSpans:
                 return
             left -= len(calls)
             wanted = replace(wanted, after=CallPosition(calls[-1].started_at, calls[-1].call_id))
+
+    async def has_agents_entries(self, account: str) -> bool:
+        """Return whether the ledger has entries of calls for which an account has paid as an agent.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        entry = schema.ledger_entry.c
+        own = entry.account == as_stored(account), entry.kind == EntryKind.CALL.value
+        query = select(entry.reference).where(*own, entry.reference.like(f"%/{AGENT}-%")).limit(1)
+        async with self._database.reading() as connection:
+            return (await connection.execute(query)).first() is not None
 
 
 async def _rows(connection: AsyncConnection, wanted: CallFilter, columns: Sequence[Any]) -> Sequence[Row[Any]]:

@@ -6,6 +6,7 @@ interrupted may be repeated.
 
 from collections.abc import Callable
 from contextlib import aclosing
+from dataclasses import replace
 from decimal import Decimal
 from sys import maxsize
 from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
@@ -141,16 +142,23 @@ async def rerate_calls(
         most=order.top,
     )
     bookings = RunBookings(stores.corrections, _run_of(office, who, order, catalogue.version)) if order.book else None
-    pages = stores.spans.pages(wanted, with_breakdown=order.compares_steps, with_charges=True)
+    # The listing knows the calls of customers and vendors alone.
+    all_calls = replace(wanted, account=None, limit=maxsize)
+    read = all_calls if await _is_or_was_agent(office, order.account) else wanted
+    pages, left = stores.spans.pages(read, with_breakdown=order.compares_steps, with_charges=True), order.limit
     async with aclosing(pages):
         async for calls in pages:
-            for call in calls:
+            charged = [call for call in calls if order.account is None or order.account in call.accounts][:left]
+            left -= len(charged)
+            for call in charged:
                 if not (call.callee_billing or "").startswith(order.prefix):
                     continue
                 changes = rerating.add(call)
                 if bookings is not None:
                     await bookings.add(call.call_id, changes)
             report(len(calls), calls[-1].started_at)
+            if not left:
+                break
     if not rerating.calls:
         await check_names(wanted, office.definitions, stores.queries, stores.books)
     found: dict[str, Any] = rerating.to_json(order.top)
@@ -159,6 +167,12 @@ async def rerate_calls(
     await bookings.finish()
     untold = await refresh_balances(office.switch) if bookings.charges else ""
     return RerateReport(**found, booked=bookings.sheet(), untold=untold or msgspec.UNSET)
+
+
+async def _is_or_was_agent(office: Office, account: str | None) -> bool:
+    if account is None:
+        return False
+    return account in office.definitions.agents().values() or await office.stores.spans.has_agents_entries(account)
 
 
 def _run_of(office: Office, who: Principal, order: RerateCalls, version: str) -> "Run":
