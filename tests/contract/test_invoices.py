@@ -940,19 +940,24 @@ async def test_an_entry_of_a_wrong_clock_that_a_cancelled_first_invoice_had_is_o
     assert await in_force(site) == [("2026-11", "0.00", "-0.091242", [("calls", 2)])]
 
 
-def sold_by(agent: str, index: int, ended: int) -> CallRecord:
-    """Return a call of the shop that an agent was charged for; of none if it is empty."""
+def sold_by(agent: str, index: int, ended: int, *, recorded: bool = True) -> CallRecord:
+    """Return a call of the shop that an agent was charged for; of none if it is empty. ``recorded``: with a CDR."""
     plain = call(index, "shop", ended, *SELL[0])
     kept = [each for each in plain.charges if agent or each.role != "agent"]
     named = tuple(msgspec.structs.replace(each, account=agent) if each.role == "agent" else each for each in kept)
-    return msgspec.structs.replace(plain, charges=named)
+    return msgspec.structs.replace(plain, charges=named, recorded=recorded)
 
 
-async def test_the_agent_that_sold_the_calls_issues_the_invoice_whatever_is_configured_now(site: Site) -> None:
-    books = SqlBooks(site.database)
-    await books.book([sold_by("reseller", 1, at("2026-10-05")), sold_by("", 2, at("2026-11-05"))])
-    calls = [sold_by("reseller", 3, at("2026-12-04")), sold_by("", 4, at("2026-12-05T10:00:00"))]
-    await books.book([*calls, sold_by("second", 5, at("2026-12-05T11:00:00"))])
+@pytest.mark.parametrize("with_cdr", [{1, 2, 3, 4, 5}, {3, 5}, {1, 4}, set()])
+async def test_the_agent_that_sold_the_calls_issues_the_invoice_whatever_is_configured_now(
+    site: Site, with_cdr: set[int]
+) -> None:
+    sold = [
+        ("reseller", "2026-10-05"), ("", "2026-11-05"), ("reseller", "2026-12-04"), ("", "2026-12-05T10:00:00"),
+        ("second", "2026-12-05T11:00:00"),
+    ]  # fmt: skip
+    for index, (name, ended) in enumerate(sold, 1):
+        await SqlBooks(site.database).book([sold_by(name, index, at(ended), recorded=index in with_cdr)])
     for period, issuer in (("2026-10", "reseller"), ("2026-11", "")):
         assert (await site.run(period, "2027-01-02"))["shop"].outcome is InvoiceOutcome.ISSUED
         assert (await site.listed(account="shop"))[0].issuer == issuer
@@ -964,13 +969,32 @@ async def test_the_agent_that_sold_the_calls_issues_the_invoice_whatever_is_conf
         assert (await site.listed(account="shop"))[0].issuer == issuer
 
 
-async def test_calls_that_were_booked_late_alone_are_invoiced_by_the_agent_that_sold_them(site: Site) -> None:
+@pytest.mark.parametrize("recorded", [True, False])
+async def test_calls_that_were_booked_late_alone_are_invoiced_by_the_agent_that_sold_them(
+    site: Site, recorded: bool
+) -> None:
     books = SqlBooks(site.database)
     await books.book([sold_by("second", 1, at("2026-10-05"))])
     assert (await site.run("2026-10", "2026-11-02"))["shop"].outcome is InvoiceOutcome.ISSUED
-    await books.book([sold_by("second", 2, at("2026-10-06"))])
-    assert (await site.run("2026-11", "2026-12-02"))["shop"].outcome is InvoiceOutcome.ISSUED
+    await books.book([sold_by("second", 2, at("2026-10-06"), recorded=recorded)])
+    run = (await site.run("2026-11", "2026-12-02"))["shop"]
+    assert run.outcome is InvoiceOutcome.ISSUED
     assert [each.issuer for each in await site.listed(account="shop")] == ["second", "second"]
+    (line,) = (await site.shown(f"#{run.id}")).document.lines
+    assert (line.section.value, line.calls, line.seconds, line.tax_rate) == ("earlier_calls", 1, 62, "19")
+
+
+async def test_calls_without_cdr_have_their_prefix_and_seconds_among_the_calls_of_an_invoice(site: Site) -> None:
+    both = [sold_by("reseller", 1, at("2026-10-05")), sold_by("reseller", 2, at("2026-10-06"), recorded=False)]
+    await SqlBooks(site.database).book(both)
+    run = (await site.run("2026-10", "2026-11-02"))["shop"]
+    pages = read_invoiced_calls(site.office, operator(), ReadInvoicedCalls(id=run.id or 0))
+    written = "".join([page async for page in pages])
+    rows = list(csv.DictReader(io.StringIO(written)))
+    assert [(each["call_id"] == "", each["prefix"], each["billed_seconds"]) for each in rows] == [
+        (False, "4420", "62"),
+        (True, "4420", "62"),
+    ]
 
 
 async def test_the_agent_of_now_issues_an_invoice_that_has_a_minimum_beside_calls_that_were_booked_late(

@@ -1,6 +1,6 @@
 """Sums of the ledger entries that an invoice is about, with the areas and prices of their calls (ADR 131)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
@@ -48,7 +48,9 @@ from vosd.storage.ledger import (
     tax_of_entry,
 )
 from vosd.storage.ports import EntryKind
+from vosd.storage.rows import reference_of
 from vosd.storage.types import Money
+from vosd.storage.verify_charges import call_in
 
 CHARGES: Final = (EntryKind.CALL.value, EntryKind.CORRECTION.value, EntryKind.MINIMUM.value)
 """Kinds of entries that are charges, unless a vendor has them (``is_of_vendor``); all others are movements."""
@@ -149,7 +151,8 @@ async def read_invoiced(
         charged = await _charges(connection, EntryKind.CALL, within, _place_of(_entry, since), account)
         if corrections := await _charges(connection, EntryKind.CORRECTION, within, corrected, account):
             charged += [*corrections, *await _between_tax_rates(connection, within, corrected, account)]
-        charged += await _without_cdr(connection, within, account)
+        without_cdr = await _without_cdr(connection, within, _place_of(_entry, since))
+        charged += map(_sum_without_cdr, without_cdr)
         minimums, moved = await _others(connection, within, zone)
         behind = _of(account, open_seq), _entry.seq <= end_seq, _entry.created_at >= until
         later = await connection.scalar(select(_sum(_entry.amount)).where(*behind))
@@ -172,9 +175,10 @@ async def read_invoiced(
             _entry.created_at < since,
         )
         earliest = await connection.scalar(skipped) if begin.until < since else None
-        sellers = await _sellers(connection, and_(within, _entry.created_at >= since))
+        in_period = [each for each in without_cdr if each.entry.created_at >= since]
+        sellers = await _sellers(connection, and_(within, _entry.created_at >= since), in_period)
         if not sellers and not minimums:  # a minimum is by the terms that the account has now
-            sellers = (await _sellers(connection, within))[-1:]
+            sellers = (await _sellers(connection, within, without_cdr))[-1:]
     return InvoicedPart(
         begin,
         end_seq,
@@ -185,14 +189,34 @@ async def read_invoiced(
     )
 
 
-async def _sellers(connection: AsyncConnection, within: ColumnElement[bool]) -> Sequence[str]:
-    """Return the agents next above those who are charged for calls, the one of the latest call last."""
+class _Unrecorded(NamedTuple):
+    """Call that has left an entry and no CDR."""
+
+    entry: Row[Any]
+    charge: Row[Any] | None
+    """None = the charges of the call are not there."""
+    seller: str
+    """Agent next above the account that is charged; empty = the installation."""
+
+
+async def _sellers(
+    connection: AsyncConnection, within: ColumnElement[bool], without_cdr: Sequence[_Unrecorded]
+) -> Sequence[str]:
+    """Return the agents next above those who are charged for calls, the one of the latest call last.
+
+    ``without_cdr`` has the calls that have left no CDR: they do not join with their charges by the id of the call.
+    """
     above = schema.cdr_charge.alias("above")
     next_above = above.c.call_id == _charge.call_id, above.c.role == AGENT, above.c.level == _charge.level + 1
     tables = schema.ledger_entry.join(schema.cdr_charge, of_charge()).outerjoin(above, and_(*next_above))
-    query = select(func.coalesce(above.c.account, "")).select_from(tables).group_by(above.c.account)
+    query = select(func.coalesce(above.c.account, ""), func.max(_entry.seq)).select_from(tables)
     own = within, _entry.kind == EntryKind.CALL.value, not_(is_of_vendor())
-    return (await connection.scalars(query.where(*own).order_by(func.max(_entry.seq)))).all()
+    rows = await connection.execute(query.where(*own).group_by(above.c.account))
+    latest: dict[str, int] = {row[0]: row[1] for row in rows}
+    for each in without_cdr:
+        if each.charge is not None:
+            latest[each.seller] = max(latest.get(each.seller, 0), each.entry.seq)
+    return sorted(latest, key=lambda seller: latest[seller])
 
 
 async def _first_begin(
@@ -384,14 +408,15 @@ def _keys(
 def calls_within(
     account: str, begin: InvoiceBegin, until: int, end_seq: int, open_seq: int, after: int | None
 ) -> Select[Any]:
-    """Select the number of the entry and the columns of ``InvoicedCall`` of the calls that an invoice is about.
+    """Select the number and reference of the entry and the columns of ``InvoicedCall`` of the calls of an invoice.
 
-    ``after`` is the number of the last entry before; None = from the first one.
+    ``after`` is the number of the last entry before; None = from the first one. Prefixes and seconds of calls that have
+    left no CDR are those of ``charges_without_cdr``.
     """
     tables = schema.ledger_entry.outerjoin(schema.cdr, _cdr.call_id == _entry.call_id)
     tables = tables.outerjoin(schema.cdr_charge, or_(of_charge(), corrected_charge()))
     columns = (
-        _entry.seq, _entry.call_id, _entry.created_at, _cdr.caller_in, _cdr.callee_in, _cdr.rate_area,
+        _entry.seq, _entry.reference, _entry.call_id, _entry.created_at, _cdr.caller_in, _cdr.callee_in, _cdr.rate_area,
         func.coalesce(_charge.rate_prefix, _cdr.rate_prefix), _charge.billed_seconds, _entry.amount,
         tax_of_entry(), _entry.kind,
     )  # fmt: skip
@@ -455,28 +480,47 @@ async def _samples(connection: AsyncConnection, calls: Sequence[str], account: s
     return found
 
 
-async def _without_cdr(connection: AsyncConnection, within: ColumnElement[bool], account: str) -> list[ChargedSum]:
-    """Return the charges of calls that have left no CDR, each by itself."""
-    query = select(_entry.reference, _entry.amount, tax_of_entry().label("tax"))
+async def _without_cdr(
+    connection: AsyncConnection, within: ColumnElement[bool], place: ColumnElement[int]
+) -> list[_Unrecorded]:
+    """Return the entries of calls that have left no CDR with their charges; ``place`` in ``_SECTIONS``."""
+    tax = tax_of_entry().label("tax")
+    query = select(_entry.reference, _entry.seq, _entry.created_at, _entry.amount, tax, place.label("place"))
     own = within, _entry.kind == EntryKind.CALL.value, _entry.call_id.is_(None), not_(is_of_vendor())
     rows = (await connection.execute(query.where(*own))).all()
-    charges: dict[str, Row[Any]] = {}
-    names = [row.reference.partition("/")[0] for row in rows]
-    for place in range(0, len(names), _SAMPLES_AT_ONCE):
-        part = _charge.call_id.in_(names[place : place + _SAMPLES_AT_ONCE])
-        for charge in await connection.execute(select(schema.cdr_charge).where(part, _charge.account == account)):
-            charges[charge.call_id] = charge
+    charges = await charges_without_cdr(connection, [row.reference for row in rows])
     found = []
-    for name, row in zip(names, rows, strict=True):
-        of_call, tax = charges.get(name), row.tax or ZERO
-        price, per, rate, seconds, prefix = None, None, None, 0, ""
-        if of_call is not None:
-            steps, seconds = _steps_of(of_call.breakdown, "{}", of_call.role), of_call.billed_seconds
-            if not _is_converted(steps):
-                price, per = of_call.unit_price, of_call.price_per
-            rate, prefix = tax_rate_of(steps), of_call.rate_prefix or ""
-        found.append(ChargedSum(InvoiceSection.CALLS, "", prefix, price, per, rate, 1, seconds, tax - row.amount, -tax))
+    for row in rows:
+        charge = charges.get(row.reference)
+        above = None if charge is None else charges.get(reference_of(charge.call_id, AGENT, charge.level + 1))
+        found.append(_Unrecorded(row, charge, "" if above is None else above.account))
     return found
+
+
+async def charges_without_cdr(connection: AsyncConnection, references: Iterable[str]) -> dict[str, Row[Any]]:
+    """Return the charges of the calls in references of entries, by the references that their own entries have.
+
+    The entry of a call without CDR has no id of the call to join it by.
+    """
+    calls = sorted({call for call in map(call_in, references) if call is not None})
+    found: dict[str, Row[Any]] = {}
+    for place in range(0, len(calls), _SAMPLES_AT_ONCE):
+        part = _charge.call_id.in_(calls[place : place + _SAMPLES_AT_ONCE])
+        for charge in await connection.execute(select(schema.cdr_charge).where(part)):
+            found[reference_of(charge.call_id, charge.role, charge.level)] = charge
+    return found
+
+
+def _sum_without_cdr(call: _Unrecorded) -> ChargedSum:
+    """Return the charge of a call that has left no CDR as a sum of one."""
+    row, charge = call.entry, call.charge
+    section, tax = _SECTIONS[row.place], row.tax or ZERO
+    if charge is None:
+        return ChargedSum(section, "", "", None, None, None, 1, 0, tax - row.amount, -tax)
+    steps = _steps_of(charge.breakdown, "{}", charge.role)
+    price, per = (None, None) if _is_converted(steps) else (charge.unit_price, charge.price_per)
+    prefix, rate, seconds = charge.rate_prefix or "", tax_rate_of(steps), charge.billed_seconds
+    return ChargedSum(section, "", prefix, price, per, rate, 1, seconds, tax - row.amount, -tax)
 
 
 async def _others(

@@ -21,7 +21,14 @@ from vosd.storage.audit import note
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import AlreadyThere, Database
 from vosd.storage.dropped import check_there, dropped_before
-from vosd.storage.invoice_sums import CHARGES, InvoiceBegin, InvoicedPart, calls_within, read_invoiced
+from vosd.storage.invoice_sums import (
+    CHARGES,
+    InvoiceBegin,
+    InvoicedPart,
+    calls_within,
+    charges_without_cdr,
+    read_invoiced,
+)
 from vosd.storage.ports import EntryKind
 from vosd.storage.types import Money, descriptive
 
@@ -368,10 +375,16 @@ class SqlInvoices:
             query = calls_within(invoice.account, invoice.begin, until, end_seq, open_seq, after)
             async with self._database.reading() as connection:
                 rows = (await connection.execute(query.limit(_CALLS_AT_ONCE))).all()
+                without_cdr = [row.reference for row in rows if row.call_id is None]
+                charges = await charges_without_cdr(connection, without_cdr)
             if not rows:
                 return
             after = rows[-1].seq
-            yield [InvoicedCall(*row[1:]) for row in rows]
+            page = [(charges.get(row.reference), InvoicedCall(*row[2:])) for row in rows]
+            yield [
+                call if charge is None else call._replace(prefix=charge.rate_prefix, seconds=charge.billed_seconds)
+                for charge, call in page
+            ]
 
     async def list(self, wanted: InvoiceFilter) -> Sequence[StoredInvoice]:
         """Return invoices and credit notes without their documents, the newest first unless ``oldest_first``."""
