@@ -189,7 +189,7 @@ async def test_balances_of_now_have_type_overdraft_and_what_calls_hold(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def held(_switch: object) -> dict[str, Commitments]:
-        return {"acme": Commitments(reserved="1.25")}
+        return {"acme": Commitments(reserved="1.25", unbooked="-25.00")}
 
     monkeypatch.setattr(reports, "commitments", held)
     found = {row["account"]: row for row in (await shown(office, "balances", until=None)).rows}
@@ -200,7 +200,7 @@ async def test_balances_of_now_have_type_overdraft_and_what_calls_hold(
         "shop": ("direct", "0.00"),
     }
     assert found["acme"]["overdraft_limit"] == format_amount(ACCOUNTS[1].overdraft_limit or Decimal(0))
-    available = Decimal(str(found["acme"]["balance"])) + (ACCOUNTS[1].overdraft_limit or 0) - Decimal("1.25")
+    available = Decimal(str(found["acme"]["balance"])) + (ACCOUNTS[1].overdraft_limit or 0) - Decimal("26.25")
     assert found["acme"]["available"] == format_amount(available)
     assert (found["shop"]["agent"], found["shop"]["name"]) == (ACCOUNTS[3].agent, ACCOUNTS[3].name or "")
     sheet = await shown(office, "balances", until=SINCE + DAY)

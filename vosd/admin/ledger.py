@@ -11,8 +11,10 @@ import msgspec
 from vosd.admin.names import configured
 from vosd.base.money import format_amount
 from vosd.billing.accounts import Account
+from vosd.catalogue.overrides import UNLIMITED
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.ports import Standing
+from vosd.control.money import Commitments
 from vosd.storage.ledger_values import LedgerEntry, Statement
 from vosd.storage.ports import Queries
 
@@ -41,6 +43,18 @@ class Month(NamedTuple):
 
     def _beginning(self, zone: ZoneInfo) -> int:
         return (datetime(self.year, self.month, 1, tzinfo=zone) - _EPOCH) // timedelta(milliseconds=1)
+
+
+def shown_limit(limit: Decimal | None) -> str:
+    """Return an overdraft limit as text; None = there is none."""
+    return UNLIMITED if limit is None else format_amount(limit)
+
+
+def available(balance: Decimal, overdraft_limit: str, committed: Commitments) -> str:
+    """Return the amount that further calls may hold, as text; the limit is that of ``shown_limit``."""
+    if overdraft_limit == UNLIMITED:
+        return UNLIMITED
+    return format_amount(balance + Decimal(overdraft_limit) - committed.taken)
 
 
 class MovementSheet(msgspec.Struct, frozen=True):

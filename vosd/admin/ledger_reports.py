@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
+from vosd.admin.ledger import available
 from vosd.base.money import ZERO, format_amount
 from vosd.billing.validity import NEVER
-from vosd.catalogue.overrides import UNLIMITED
 from vosd.cdr.columns import iso_utc
+from vosd.control.money import Commitments
 from vosd.storage.ledger_values import EARNED, Balance, Statement
 from vosd.storage.ports import EntryKind
 from vosd.traffic.ledger_reports import LedgerReport
@@ -48,8 +49,8 @@ class AccountsBeside(NamedTuple):
     """Returns the terms of an account; None = it is not configured any more."""
     names: Collection[str] = ()
     """All configured accounts."""
-    reserved: Mapping[str, str] | None = None
-    """Amounts that running calls hold; None = not known, such as at a moment that has passed."""
+    committed: Mapping[str, Commitments] | None = None
+    """Amounts that calls hold and owe; None = not known, such as at a moment that has passed."""
 
 
 _PAID: Final = {EntryKind.PAYMENT.value, EntryKind.REFUND.value, EntryKind.TRANSFER.value}
@@ -89,7 +90,7 @@ async def _balances(
     rows: list[ReportCells] = []
     expiries = (await stores.books.standings()).expiries
     for span in spans:
-        reserved = beside.reserved if span is spans[-1] else None
+        committed_by = beside.committed if span is spans[-1] else None
         paid = await stores.ledger.last_payments(span.until)
         balances = {each.account: each async for each in stores.ledger.balances(span.until)}
         without = (name for name in beside.names if name not in balances)  # no switch has run with these accounts yet
@@ -100,7 +101,7 @@ async def _balances(
                 continue
             at, amount = paid.get(each.account, (None, None))
             terms = beside.terms(each.account)
-            held = None if reserved is None else reserved.get(each.account, "0.00")
+            committed = None if committed_by is None else committed_by.get(each.account, Commitments())
             expires_at = expiries.get(each.account, terms.expires_at if terms else None)
             rows.append(
                 {
@@ -112,8 +113,10 @@ async def _balances(
                     "type": terms.type if terms else "",
                     "balance": format_amount(each.balance),
                     "overdraft_limit": terms.overdraft_limit if terms else "",
-                    "reserved": held,
-                    "available": None if held is None or terms is None else _available(each.balance, terms, held),
+                    "reserved": None if committed is None else committed.reserved,
+                    "available": None
+                    if committed is None or terms is None
+                    else available(each.balance, terms.overdraft_limit, committed),
                     "expires_at": None if expires_at is None or expires_at >= NEVER else iso_utc(expires_at),
                     "last_payment": None if at is None else iso_utc(at),
                     "last_amount": None if amount is None else format_amount(amount),
@@ -124,12 +127,6 @@ async def _balances(
 
 def _currency(terms: AccountTerms | None) -> str | None:
     return None if terms is None else terms.currency
-
-
-def _available(balance: Decimal, terms: AccountTerms, held: str) -> str:
-    if terms.overdraft_limit == UNLIMITED:
-        return UNLIMITED
-    return format_amount(balance + Decimal(terms.overdraft_limit) - Decimal(held))
 
 
 async def _payments(

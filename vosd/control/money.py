@@ -15,6 +15,11 @@ class Commitments(msgspec.Struct, frozen=True):
     unbooked: str = "0.00"
     """Owed of calls that ended and are not booked."""
 
+    @property
+    def taken(self) -> Decimal:
+        """Amount that nothing else may use: held by running calls, and owed of those that ended."""
+        return Decimal(self.reserved) - Decimal(self.unbooked)
+
 
 class ListCommitments(Order[dict[str, Commitments]], frozen=True, tag="commitments"):
     """Return the reserved and unbooked amounts of each account that has any."""

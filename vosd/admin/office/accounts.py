@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from vosd.admin.consumption import consumption_of
-from vosd.admin.ledger import known_standing
+from vosd.admin.ledger import available, known_standing, shown_limit
 from vosd.admin.names import configured
 from vosd.admin.office.bookings import refresh_balances
 from vosd.admin.office.errors import OrderError
@@ -24,7 +24,7 @@ from vosd.billing.accounts import Account, AccountType
 from vosd.billing.agents import Hierarchy
 from vosd.billing.rights import Right
 from vosd.billing.validity import NEVER
-from vosd.catalogue.overrides import UNLIMITED, Overrides, Setting, Target
+from vosd.catalogue.overrides import Overrides, Setting, Target
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.ports import ChangedStandings, Standing
 from vosd.control.client import RunningSwitch
@@ -278,15 +278,15 @@ def _sheet(
             currency=held.get(account_id),
             blocked=True,
         )
-    limit = overrides.overdraft_limit(account)
+    limit = shown_limit(overrides.overdraft_limit(account))
     is_closed = overrides.has(Target.ACCOUNT, account_id, Setting.CLOSED)
     return AccountSheet(
         id=account_id,
         type=account.type.value,
         balance=format_amount(balance),
-        overdraft_limit=UNLIMITED if limit is None else format_amount(limit),
+        overdraft_limit=limit,
         reserved=committed.reserved,
-        available=UNLIMITED if limit is None else _available(balance, limit, committed),
+        available=available(balance, limit, committed),
         currency=account.currency,
         blocked=not account.enabled or is_blocked,
         category=AGENT if is_agent else msgspec.UNSET,
@@ -298,9 +298,7 @@ def _sheet(
         name=account.name or msgspec.UNSET,
         contact=account.contact or msgspec.UNSET,
         memo=account.memo or msgspec.UNSET,
-        net_exposure=format_amount(-_left(balance, committed))
-        if account.type is AccountType.PARTNER
-        else msgspec.UNSET,
+        net_exposure=format_amount(committed.taken - balance) if account.type is AccountType.PARTNER else msgspec.UNSET,
     )
 
 
@@ -397,12 +395,3 @@ async def set_expiry(office: Office, who: Principal, order: SetExpiry) -> Expiry
 def _expiry_of(account: Account, changes: ChangedStandings) -> str | msgspec.UnsetType:
     expires_at = changes.expiries.get(account.id, account.expires_at)
     return msgspec.UNSET if expires_at is None or expires_at >= NEVER else iso_utc(expires_at)
-
-
-def _available(balance: Decimal, limit: Decimal, committed: Commitments) -> str:
-    return format_amount(limit + _left(balance, committed))
-
-
-def _left(balance: Decimal, committed: Commitments) -> Decimal:
-    """Return the balance that is left when what running calls hold and ended calls owe is paid."""
-    return balance + Decimal(committed.unbooked) - Decimal(committed.reserved)

@@ -157,7 +157,7 @@ async def _least_beside_calls(switch: RunningSwitch, account: str, least: Decima
     if least is None:
         return None
     committed = (await switch.ask_if_running(ListCommitments()) or {}).get(account, Commitments())
-    return least + Decimal(committed.reserved) - Decimal(committed.unbooked)
+    return least + committed.taken
 
 
 def decimals_exceeded(definitions: ConfiguredObjects, account: Account, amount: Decimal) -> int | None:

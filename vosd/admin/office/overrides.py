@@ -10,6 +10,7 @@ import msgspec
 from msgspec.structs import asdict
 
 from vosd.admin.agents import recorded_as
+from vosd.admin.ledger import shown_limit
 from vosd.admin.names import unknown
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
@@ -249,7 +250,7 @@ async def set_overdraft_limit(office: Office, who: Principal, order: SetOverdraf
     _require_configured(office, order.account)
     setting = Setting.OVERDRAFT_LIMIT
     limit = office.definitions.accounts()[order.account].overdraft_limit
-    before = {Key(Target.ACCOUNT, order.account, setting): UNLIMITED if limit is None else format_amount(limit)}
+    before = {Key(Target.ACCOUNT, order.account, setting): shown_limit(limit)}
     values = {setting: _overdraft(setting, order.overdraft_limit)}
     return await _set(office, who, scope, order, order.account, (Target.ACCOUNT,), values, before)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 import msgspec
 
+from vosd.admin.ledger import shown_limit
 from vosd.admin.ledger_reports import AccountsBeside, AccountTerms, ledger_rows
 from vosd.admin.names import end_reason
 from vosd.admin.office.accounts import commitments
@@ -24,7 +25,7 @@ from vosd.base.errors import VosError
 from vosd.base.money import format_amount
 from vosd.billing.accounts import Account
 from vosd.billing.agents import Hierarchy
-from vosd.catalogue.overrides import UNLIMITED, Overrides
+from vosd.catalogue.overrides import Overrides
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.retention import DroppedPeriod
 from vosd.control.installation import ListScheduledReports, ScheduledReportRow
@@ -291,8 +292,7 @@ async def show_report(office: Office, who: Principal, order: ShowReport) -> Repo
             lambda name: None if name not in accounts else _terms(accounts[name], overrides, scope), accounts.keys()
         )
     if order.name == BALANCES and (order.until is None or order.until >= now):
-        held = await commitments(office.switch)
-        beside = beside._replace(reserved={name: each.reserved for name, each in held.items()})
+        beside = beside._replace(committed=await commitments(office.switch))
     below = _below(office, order, scope) if order.below else ()
     if scope.agent is None:  # else no gateway is a criterion, and none is named as a vendor's
         _check_side(office, order)
@@ -332,7 +332,7 @@ def _terms(account: Account, overrides: Overrides | None, scope: Scope) -> Accou
     """Return the terms of an account; that above it has no name for principals who do not see it."""
     agent = account.agent if account.agent is not None and scope.sees(account.agent) else ""
     limit = account.overdraft_limit if overrides is None else overrides.overdraft_limit(account)
-    shown = UNLIMITED if limit is None else format_amount(limit)
+    shown = shown_limit(limit)
     return AccountTerms(account.type.value, shown, account.name or "", agent, account.expires_at, account.currency)
 
 
