@@ -17,6 +17,7 @@ from doubles.office import agent, customer, office_on, operator
 from vosd.admin.office import reports
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.office import Office
+from vosd.admin.office.payments import UndoPayment, undo_payment
 from vosd.admin.office.permissions import SHIPPED
 from vosd.admin.office.reports import ListReports, NoSuchReportError, ReportSheet, ShowReport, list_reports, show_report
 from vosd.base.money import format_amount
@@ -126,6 +127,36 @@ async def test_balances_are_those_of_the_entries_before(office: Office) -> None:
         if row["last_payment"]
     } == paid
     assert [total["balance"] for total in sheet.totals if total["currency"] == "USD"]
+
+
+async def test_what_was_undone_is_no_last_payment_and_neither_is_its_undo(database: Database) -> None:
+    office = office_on(database, *ACCOUNTS, now=SINCE + 3 * DAY)
+    booked = (
+        ("acme", "july", "30"), ("acme", "invoice/2026-000017 part", "500"), ("acme", "of another customer", "40"),
+        ("acme", "a typo", "-7"), ("shop", "the only one", "9"), ("peer", "stays", "500"),
+    )  # fmt: skip
+    for day, (name, reference, amount) in enumerate(booked):
+        payment = Payment(
+            account=name, kind=EntryKind.PAYMENT, reference=reference, made_at=SINCE + day, amount=Decimal(amount),
+            currency="USD",
+        )  # fmt: skip
+        await office.stores.payments.add(payment)
+    for each in await entries_of(office):
+        if each.reference not in {"july", "stays"}:
+            await undo_payment(office, operator(), UndoPayment(id=each.id))
+
+    async def last(until: int) -> dict[Any, Any]:
+        rows = (await shown(office, "balances", until=until)).rows
+        return {row["account"]: (row["last_payment"], row["last_amount"]) for row in rows}
+
+    none = (None, None)
+    assert await last(SINCE + 4 * DAY) == {
+        "acme": (iso_utc(SINCE), "30.00"), "peer": (iso_utc(SINCE + 5), "500.00"), "shop": none, "reseller": none,
+    }  # fmt: skip
+    before_the_undos = await last(SINCE + 2 * DAY)
+    assert (before_the_undos["acme"], before_the_undos["shop"]) == (
+        (iso_utc(SINCE + 2), "40.00"), (iso_utc(SINCE + 4), "9.00"),
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("group", ["whole", "week"])

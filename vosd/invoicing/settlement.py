@@ -13,7 +13,7 @@ from vosd.base.money import ZERO
 REFERENCE: Final = "invoice/"
 """Beginning of the reference of a payment for one invoice; its number follows, and behind a space what tells payments
 apart."""
-_UNDO: Final = "undo "
+UNDO: Final = "undo "
 """Beginning of the reference of an entry that takes another one back, whose number follows."""
 
 
@@ -97,14 +97,14 @@ def named_invoice(reference: str) -> str:
 def reference_of_undo(reference: str, entry: int) -> str:
     """Return the reference of what takes back the entry of a number; it is about the same invoice."""
     number = named_invoice(reference)
-    return f"{REFERENCE}{number} {_UNDO}{entry}" if number else f"{_UNDO}{entry}"
+    return f"{REFERENCE}{number} {UNDO}{entry}" if number else f"{UNDO}{entry}"
 
 
 def undone_entry(reference: str) -> int | None:
     """Return the number of the entry that is taken back under a reference; None = it is the reference of no undo."""
     number = named_invoice(reference)
     behind = reference.removeprefix(f"{REFERENCE}{number} ") if number else reference
-    entry = behind.removeprefix(_UNDO)
+    entry = behind.removeprefix(UNDO)
     return int(entry) if entry != behind and entry.isascii() and entry.isdigit() else None
 
 

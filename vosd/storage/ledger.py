@@ -3,7 +3,7 @@
 Refuses to book and to judge: ``payments`` and ``books`` write entries, ``verify`` audits them.
 """
 
-from collections.abc import AsyncGenerator, Collection, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
 from decimal import Decimal
 from sys import maxsize
 from typing import Any, Final
@@ -22,13 +22,16 @@ from sqlalchemy import (
     null,
     or_,
     select,
+    tuple_,
     type_coerce,
     union_all,
 )
 
 from vosd.base.money import ZERO
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR
+from vosd.invoicing.settlement import UNDO, undone_entry
 from vosd.storage import schema
+from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.checkpoints import Checkpoint, checkpoints_of, of_base
 from vosd.storage.database import Database
 from vosd.storage.dropped import check_there, dropped_before
@@ -281,21 +284,23 @@ class SqlLedger:
     async def last_payments(self, moment: int) -> dict[str, tuple[int, Decimal]]:
         """Return date (UTC milliseconds) and amount of the last payment of each account before a moment.
 
-        One below zero, which takes a payment back, is none.
+        One below zero, which takes a payment back, is none; nor is an undo, or a payment that was undone before then.
         """
         found: dict[str, tuple[int, Decimal]] = {}
         async for names in self._accounts(None):
             own = _entry.account.in_(names), _entry.kind == EntryKind.PAYMENT.value, _entry.created_at < moment
-            last = (
-                select(_entry.account, func.max(_entry.seq).label("seq"))
-                .where(*own, _entry.amount > ZERO)
-                .group_by(_entry.account)
-                .subquery()
-            )
-            query = select(_entry.account, _entry.created_at, _entry.amount).join(
-                last, and_(_entry.account == last.c.account, _entry.seq == last.c.seq)
-            )
             async with self._database.reading(unhurried=True) as connection:
+                undone = await _undone(connection, own)
+                counted = tuple_(_entry.id, _entry.account, _entry.amount).not_in(undone)
+                last = (
+                    select(_entry.account, func.max(_entry.seq).label("seq"))
+                    .where(*own, _entry.amount > ZERO, counted)
+                    .group_by(_entry.account)
+                    .subquery()
+                )
+                query = select(_entry.account, _entry.created_at, _entry.amount).join(
+                    last, and_(_entry.account == last.c.account, _entry.seq == last.c.seq)
+                )
                 for row in (await connection.execute(query)).all():
                     found[row.account] = (row.created_at, row.amount)
         return found
@@ -347,6 +352,17 @@ class SqlLedger:
             if len(rows) < ACCOUNTS_AT_ONCE:
                 return
             after = rows[-1].id
+
+
+async def _undone(connection: AsyncConnection, own: Iterable[ColumnElement[bool]]) -> list[tuple[int, str, Decimal]]:
+    """Return number, account and amount of the entries that are undos, and of those that they take back."""
+    query = select(_entry.id, _entry.account, _entry.amount, _entry.reference)
+    found = []
+    for row in await connection.execute(query.where(*own, _entry.reference.contains(UNDO, autoescape=True))):
+        number = undone_entry(row.reference)
+        if number is not None:
+            found += [(row.id, row.account, row.amount), (number, row.account, -row.amount)]
+    return found
 
 
 def _balances_at(moment: int, after: str) -> Select[Any]:
