@@ -1,19 +1,18 @@
 """Cost of the calls of an account today and this month, without tax."""
 
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from vosd.base.money import format_amount
 from vosd.billing.accounts import Account, AccountType
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR
+from vosd.traffic.spans import Grouping, begin_of
 
 if TYPE_CHECKING:
     from vosd.storage.consumption import SqlConsumption
 
 _AS_CUSTOMER: Final = (CUSTOMER, AGENT)
 _AS_VENDOR: Final = (VENDOR,)
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class ConsumedAmounts(NamedTuple):
@@ -36,13 +35,10 @@ async def consumption_of(consumption: "SqlConsumption", account: Account, now: i
         StoreUnavailable: try again.
     """
     zone = ZoneInfo(account.timezone)
-    midnight = (
-        (_EPOCH + timedelta(milliseconds=now)).astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
-    )
     roles, until = roles_of(account), now + 1
     sums = [
-        await consumption.consumed(account.id, roles, (begin - _EPOCH) // timedelta(milliseconds=1), until)
-        for begin in (midnight, midnight.replace(day=1))
+        await consumption.consumed(account.id, roles, begin_of(grouping, now, zone), until)
+        for grouping in (Grouping.DAY, Grouping.MONTH)
     ]
     today, month = map(format_amount, sums)
     return ConsumedAmounts(today, month)

@@ -97,9 +97,9 @@ def spans_of(since: int, until: int, grouping: Grouping, zone: ZoneInfo) -> list
     return [ReportSpan(begin, end, _local(begin, zone).strftime(shown)) for begin, end in pairwise([*moments, until])]
 
 
-def begin_of_day(wall_ms: int, zone: ZoneInfo) -> int:
-    """Return the beginning of the day of a zone in which a moment is; UTC milliseconds."""
-    return next(_beginnings(wall_ms, Grouping.DAY, zone))
+def begin_of(grouping: Grouping, wall_ms: int, zone: ZoneInfo) -> int:
+    """Return the beginning of the day, week or month of a zone in which a moment is; UTC milliseconds."""
+    return next(_beginnings(wall_ms, grouping, zone))
 
 
 def _local(wall_ms: int, zone: ZoneInfo) -> datetime:
@@ -117,7 +117,8 @@ def _beginnings(since: int, grouping: Grouping, zone: ZoneInfo) -> Iterator[int]
             yield moment
             moment += 3_600_000
             moment -= _local(moment, zone).minute * 60_000  # summer time of half an hour
-    day = _local(since, zone).replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0)
+    # Where the hour after midnight comes twice, the day begins with the first one (PEP 495).
+    day = _local(since, zone).replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0, fold=0)
     if grouping is Grouping.WEEK:
         day -= timedelta(days=day.weekday())
     if grouping is Grouping.MONTH:

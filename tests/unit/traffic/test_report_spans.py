@@ -1,5 +1,6 @@
 """Spans of reports in zones, and the pieces that they are made of."""
 
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -7,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vosd.traffic.counted import FIVE_MS, SLOT_MS, SLOTS_OF_DAY, band_of, step_of
-from vosd.traffic.spans import SPANS_MAX, EmptySpan, Grouping, ReportSpan, TooManySpans, days_of, pieces_of, spans_of
+from vosd.traffic.spans import (
+    SPANS_MAX,
+    EmptySpan,
+    Grouping,
+    ReportSpan,
+    TooManySpans,
+    begin_of,
+    days_of,
+    pieces_of,
+    spans_of,
+)
 
 HOUR = 3_600_000
 SUMMER_ENDS = 1_792_890_000_000  # 25 October 2026 in Europe
@@ -54,6 +65,18 @@ def test_days_of_a_zone_are_those_of_24_hours_that_do_not_begin_as_those_of_utc(
         "the day of 25 hours is left out"
     )
     assert zoneinfo_days("UTC", begin, begin + 6 * SLOTS_OF_DAY) == set()
+
+
+@pytest.mark.parametrize(("zone", "now", "begins"), [
+    ("Atlantic/Azores", "2026-10-25T01:30Z", {"day": "2026-10-25T00:00Z", "month": "2026-10-01T00:00Z"}),
+    ("America/Havana", "2026-11-01T05:30Z", dict.fromkeys(("day", "month"), "2026-11-01T04:00Z")),
+])  # fmt: skip
+def test_a_day_begins_with_the_first_of_two_hours_after_midnight(zone, now, begins):
+    def ms(text):
+        return round(datetime.fromisoformat(text).timestamp() * 1_000)
+
+    found = {each: begin_of(Grouping(each), ms(now), ZoneInfo(zone)) for each in begins}
+    assert found == {each: ms(begin) for each, begin in begins.items()}
 
 
 def test_a_month_by_the_day_of_a_zone_is_made_of_its_days_alone():

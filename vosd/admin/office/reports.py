@@ -48,7 +48,7 @@ from vosd.traffic.reports import (
     FigureKind,
     Report,
 )
-from vosd.traffic.spans import Grouping, ReportSpan, begin_of_day, spans_of
+from vosd.traffic.spans import Grouping, ReportSpan, begin_of, spans_of
 from vosd.traffic.tables import PEAKS, Line, Peak, ReportLayout, ReportRow, ReportSource, layout_of, table_of
 
 if TYPE_CHECKING:
@@ -362,7 +362,7 @@ async def report_of(
     zone, group = zone_named(order.zone), _grouping(report, order.group)
     where = _conditions(report, order, scope, below)
     until = now if order.until is None else order.until
-    spans = spans_of(begin_of_day(until, zone) if order.since is None else order.since, until, group, zone)
+    spans = spans_of(begin_of(Grouping.DAY, until, zone) if order.since is None else order.since, until, group, zone)
     layout = _layout(report, order, group, is_inside=is_inside)
     read = await _read(stores, report, layout, order, group, spans, where)
     if read.late is not None:
@@ -557,7 +557,7 @@ async def _ledger_report(
         accounts = [order.account, *(name for name in below if _has_ledger(scope, name))]
     zone, group = zone_named(order.zone), _grouping(report, order.group)
     until = now if order.until is None else order.until
-    spans = spans_of(begin_of_day(until, zone) if order.since is None else order.since, until, group, zone)
+    spans = spans_of(begin_of(Grouping.DAY, until, zone) if order.since is None else order.since, until, group, zone)
     rows, totals = await ledger_rows(stores, report, spans, accounts, beside)
     if len(rows) > ROWS_MAX:
         message = f"the report would have {len(rows):,} rows, and {ROWS_MAX:,} are the most"
