@@ -21,6 +21,8 @@ _PRIVATE: Final = tuple(
 """Networks whose addresses are not reachable, or ambiguous, from outside."""
 _NAT64: Final = ip_network("64:ff9b::/96")
 """Addresses of IPv4 hosts behind a translator (RFC 6052)."""
+_UNICAST: Final = ip_network("2000::/3")
+"""The IPv6 addresses that are given out for the internet (RFC 4291 section 2.4)."""
 UNSPECIFIED: Final = frozenset({"0.0.0.0", "::"})
 """Addresses of no host: of sockets bound to all addresses, and in descriptions of calls on hold (RFC 3264 8.4)."""
 SITE_BITS: Final = 64
@@ -42,6 +44,8 @@ def is_public(host: str) -> bool:
         inside = _ipv4_inside(address)
         if inside is not None:
             return is_public(str(inside))
+        if address not in _UNICAST:  # such as those that contained IPv4 addresses once, ::10.0.0.1
+            return False
     return address.is_global and not address.is_multicast
 
 

@@ -21,7 +21,7 @@ from vosd.catalogue.catalogue import Catalogue
 from vosd.routing.routes import RouteChoice
 from vosd.stir.errors import BadIdentityInfoError, IdentityError, InvalidIdentityError, UseIdentityError
 from vosd.stir.settings import StirTerms
-from vosd.stir.terms import Attestation, VerifyAction, VerifyTerms, Verstat
+from vosd.stir.terms import INTERNATIONAL_MIN, Attestation, VerifyAction, VerifyTerms, Verstat
 from vosd.stir.verification import (
     VALUES_MAX,
     ConfirmedSignature,
@@ -170,6 +170,8 @@ def attested(call: CallRequest, caller: str, catalogue: Catalogue) -> CallerAtte
     signer = terms.signer
     if signer is not None and signer.ends_ms is not None and signer.ends_ms < call.at.wall:
         signer = None  # others would refuse the call
+    if len(number) < INTERNATIONAL_MIN:
+        signer = None  # an extension is a number within one house
     return CallerAttestation(
         signer,
         terms.numbering,

@@ -9,8 +9,8 @@ from vosd.base.number import SEPARATORS
 
 _DIGITS_MAX: Final = 15
 """Longest number of E.164."""
-_INTERNATIONAL_MIN: Final = 7
-"""Fewest digits behind an international prefix."""
+INTERNATIONAL_MIN: Final = 7
+"""Fewest digits of a subscriber's number with country code; shorter ones are extensions and services."""
 
 
 class Attestation(Enum):
@@ -86,7 +86,7 @@ class Numbering(msgspec.Struct, frozen=True):
         for prefix in self.international_prefix:
             if digits.startswith(prefix):
                 number = digits.removeprefix(prefix)
-                return number if len(number) >= _INTERNATIONAL_MIN and number[0] != "0" else ""
+                return number if len(number) >= INTERNATIONAL_MIN and number[0] != "0" else ""
         if not self.country:
             return digits
         national = digits.removeprefix(self.national_prefix)

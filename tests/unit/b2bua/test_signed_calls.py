@@ -172,7 +172,7 @@ def test_a_withheld_number_is_signed_only_for_vendors_that_are_sent_it(vendor, c
     assert (CALLER in scene.bytes_to(scene.vendor.address).decode()) is is_signed
 
 
-@pytest.mark.parametrize("caller", ["alice", "anonymous"])
+@pytest.mark.parametrize("caller", ["alice", "anonymous", "101"])
 def test_a_caller_without_a_number_is_not_signed(caller):
     scene = scene_of()
     call(scene, caller=caller)

@@ -142,7 +142,8 @@ async def test_a_call_that_would_be_signed_shows_its_token(office, monkeypatch):
     content = builders.catalogue(trunks, stir=StirTerms(usual()[1].signer))
     monkeypatch.setattr(office.definitions, "catalogue", lambda _other, _versions: content)
     monkeypatch.setattr(office, "now", lambda: VIRTUAL_NOW_MS)
-    found = await explain_trunk(office, operator(), ORDER)
+    message = request(from_="<sip:12025550100@h>;tag=1").decode()
+    found = await explain_trunk(office, operator(), ExplainTrunk(gateway="vendor-0", message=message, source="acme"))
     (value,) = (line.removeprefix("Identity: ") for line in found.message.split("\r\n") if line.startswith("Identity"))
     token = read(value, SignedAbout("", "", ""))
     assert token is not None
