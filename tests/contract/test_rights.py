@@ -68,6 +68,7 @@ def port(tmp_path_factory) -> Iterator[int]:
         run(cursor, BLOCKS[0])
         migrate(URL.format(user="vosd_owner", password="choose-one", port=server.port))
         run(cursor, BLOCKS[1])
+        run(cursor, "CREATE USER 'newcomer'@'127.0.0.1' IDENTIFIED BY 'choose-a-third'")
     yield server.port
     admin.close()
     server.stop()
@@ -176,3 +177,12 @@ async def test_a_right_that_is_missing_is_named_with_what_to_do(database):
     with pytest.raises(StoreUnavailable, match=r"UPDATE command denied .*ledger_entry.*docs/database-rights\.md"):
         async with database.writing() as connection:
             await connection.exec_driver_sql("UPDATE ledger_entry SET amount = 0")
+
+
+async def test_a_user_without_any_right_is_sent_to_the_list_of_rights_and_not_to_its_password(port):
+    database = Database(URL.format(user="newcomer", password="choose-a-third", port=port))
+    try:
+        with pytest.raises(StoreUnavailable, match=r"1044.*no right to it: docs/database-rights\.md"):
+            await database.check_schema()
+    finally:
+        await database.close()

@@ -132,6 +132,21 @@ def test_every_command_that_a_page_shows_is_one_of_ours(page):
         assert unknown_words(shlex.split(command)) == [], command
 
 
+def test_commands_of_the_table_of_symptoms_have_all_options_that_they_need():
+    rows = [line for line in OPERATIONS[0].read_text().splitlines() if line.startswith("| ")]
+    commands = [line for row in rows for code in code_in(row) for line in COMMAND.findall(code)]
+    written_out = [shlex.split(line) for line in commands if "--" in line]  # others name a command that the page shows
+    assert len(written_out) > 10
+    assert [words for words in written_out if missing_options(words)] == []
+
+
+def missing_options(words: list[str]) -> list[str]:
+    """Return the options that a command line must have and has not."""
+    command, words = command_of(words)
+    options = [each for each in command.params if isinstance(each, click.Option) and each.required]
+    return [each.name or "" for each in options if not {*each.opts} & {*words}]
+
+
 def test_every_time_in_a_command_of_a_page_is_one_that_the_command_takes():
     commands = [
         (page.name, shlex.split(line))

@@ -63,6 +63,9 @@ def _kept(invocation: Invocation, kept: "Callable[[Path], LeftState[Result]]", a
     from vosd.config.places import state_dir_found_from
 
     state_dir = state_dir_found_from(invocation.config_path(), invocation.excerpt.state_dir)
+    if not state_dir.is_absolute() and not state_dir.exists():
+        # that of a running switch may be below the directory in which it was started
+        raise DaemonAwayError(str(away))
     try:
         return kept(state_dir)
     except (OSError, DecodeError) as error:

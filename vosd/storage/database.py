@@ -74,7 +74,7 @@ _DAMAGED_COLUMNS: Final = {
 }
 """Names that SQLite has for these keys."""
 _REFUSED: Final = frozenset({1044, 1045, 1698})
-"""Errors about user or password."""
+"""Errors about user, password or the right to the database."""
 _UNKNOWN_DATABASE: Final = 1049
 _STATEMENT_ENDED: Final = 1969
 _LOCK_WAIT_ENDED: Final = 1205
@@ -346,19 +346,21 @@ def _own_number(message: str) -> str | None:
     return _DAMAGED_KEYS.get(named[1] if named else _DAMAGED_COLUMNS.get(in_sqlite, ""))
 
 
+_ADVICE: Final = {
+    **dict.fromkeys((2003, 2006, 2013), "is the server running and the address right?"),
+    1044: "the database is not there, or its user has no right to it: docs/database-rights.md lists the rights",
+    **dict.fromkeys((1045, 1698), "check the user and password of database.url"),
+    **dict.fromkeys((1142, 1143), "its user lacks a right: docs/database-rights.md lists those that it needs"),
+    1040: "raise the server's max_connections",
+    **dict.fromkeys((1205, 1213), "another program holds locks; this is tried again"),
+}
+"""What the operator should check, by MySQL's error number."""
+
+
 def _advice(code: object, text: str) -> str:
     """Return what the operator should check, by MySQL's error number or SQLite's message."""
-    match code:
-        case 2003 | 2006 | 2013:
-            return "is the server running and the address right?"
-        case 1044 | 1045 | 1698:
-            return "check the user and password of database.url"
-        case 1142 | 1143:
-            return "its user lacks a right: docs/database-rights.md lists those that it needs"
-        case 1040:
-            return "raise the server's max_connections"
-        case 1205 | 1213:
-            return "another program holds locks; this is tried again"
+    if code in _ADVICE:
+        return _ADVICE[code]
     if "locked" in text:
         return "another program holds the write lock; this is tried again"
     if "unable to open" in text:

@@ -92,6 +92,16 @@ def test_where_none_has_left_anything_the_list_is_empty(tmp_path: Path, words: t
     assert not (tmp_path / "var").exists()
 
 
+def test_an_installation_that_is_not_found_has_no_empty_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "etc").mkdir()
+    config = tmp_path / "etc" / "vosd.yaml"
+    config.write_text("state_dir: var\ncontrol_socket: vosd.sock\n")
+    monkeypatch.chdir(tmp_path)
+    listed = CliRunner().invoke(main, ["alarms", "--json", "-c", str(config)])
+    assert (listed.exit_code, listed.stdout) == (4, "")
+    assert "control_socket is relative to the directory in which the switch was started" in listed.stderr
+
+
 @pytest.mark.parametrize(("words", "file"), [(("alarms",), "alarms.json"), (("blacklist", "list"), "blacklist.json")])
 def test_a_file_that_cannot_be_read_is_no_empty_list(state: Path, words: tuple[str, ...], file: str) -> None:
     (state / file).write_text("{")
