@@ -216,7 +216,7 @@ COMPARED: dict[str, Callable[[Any], object]] = {
     "mapping_gateways": as_set,
     "routing_gateways": in_order,
     "sources": lambda index: {host: {each.name for each in index.gateways_at(host)} for host in HOSTS},
-    "user_sources": lambda index: index and {host: index.knows_host(host) for host in HOSTS},
+    "user_sources": lambda index: index and {host: index.knows(host, 5060) for host in HOSTS},
     "routes": routes,
     "parameters": lambda parameters: parameters,
     "phones": in_order,

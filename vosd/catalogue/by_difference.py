@@ -38,7 +38,7 @@ from vosd.catalogue.settle import (
     settled_vendor,
 )
 from vosd.catalogue.source import Definition, Definitions, SourceDifference
-from vosd.catalogue.users import check_networks, user_sources, wide_networks
+from vosd.catalogue.users import UserSources, check_networks, user_sources, wide_networks
 from vosd.catalogue.versions import version_of
 from vosd.routing.identify import SourceConflict, SourceIndex
 from vosd.trunks.gateways import MappingGateway
@@ -311,7 +311,7 @@ class _Next:
 
     def _user_sources(
         self, values: Mapping[str, MappingGateway], domains: Mapping[str, Mapping[str, MappingGateway]]
-    ) -> SourceIndex | None:
+    ) -> UserSources | None:
         """Return the addresses of phones, which have not changed; None where some user may be anywhere."""
         touched = (*values.values(), *self._replaced(values))
         if not any(each.credentials is not None and each.may_be_anywhere for each in touched):

@@ -16,6 +16,7 @@ from vosd.billing.ports import Rates
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rates import RatingPolicy
 from vosd.billing.typical import TypicalPrices
+from vosd.catalogue.users import UserSources
 from vosd.media.sounds import Sound
 from vosd.routing.access import NO_RULES, AccessRules
 from vosd.routing.calendar import Calendar
@@ -154,7 +155,7 @@ class Catalogue:
     """Phones and trunks with credentials in the switch's own realm, by user name."""
     domains: Mapping[str, Mapping[str, MappingGateway]] = field(default_factory=dict)
     """Phones and trunks with credentials in a domain of their own, which is the realm, by domain and user name."""
-    user_sources: SourceIndex | None = field(default=None, compare=False)
+    user_sources: UserSources | None = field(default=None, compare=False)
     """Finds the phones that may be at an address; None = some phone or trunk with credentials may be anywhere. Trunks
     are in ``sources``."""
     overridden: Mapping[str, MappingGateway] = field(default_factory=dict)
@@ -218,7 +219,7 @@ class Catalogue:
             ValueError: ``host`` is not an IP address.
         """
         own = self.user_sources
-        return own is None or own.knows(host, port) or self.sources.knows(host, port)
+        return own is None or self.sources.knows(host, port) or own.knows(host, port)
 
     def users_in(self, domain: str) -> Mapping[str, MappingGateway]:
         """Return the phones and trunks with credentials in a domain, by user name; empty = the switch's own realm."""

@@ -1,13 +1,14 @@
 """Names and user names of trunks and phones: which must be unique, and index of those that prove who they are."""
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Final
 
+from vosd.base.networks import Network, NetworkTable
 from vosd.base.number import for_matching
 from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.source import Definition, Definitions
-from vosd.routing.identify import SourceIndex
 from vosd.trunks.gateways import HostPattern, MappingGateway, RoutingGateway
 from vosd.trunks.phone import Phone
 
@@ -84,9 +85,31 @@ def _overlap(one: IPv4Network | IPv6Network, other: IPv4Network | IPv6Network) -
     return isinstance(other, IPv6Network) and one.overlaps(other)
 
 
-def user_sources(users: Iterable[MappingGateway], phones: Iterable[MappingGateway]) -> SourceIndex | None:
-    """Index the addresses of phones; None where one of the ``users``, all that have credentials, may be anywhere."""
-    return None if any(each.may_be_anywhere for each in users) else SourceIndex(phones)
+class UserSources:
+    """The networks and ports that phones send from, each once: the phones of an office have the same."""
+
+    __slots__ = ("_by_port",)
+
+    def __init__(self, phones: Iterable[MappingGateway]) -> None:
+        networks: dict[int | None, list[tuple[Network, None]]] = defaultdict(list)
+        for network, port in {pattern for phone in phones for pattern in phone.hosts}:
+            networks[port].append((network, None))
+        self._by_port = {port: NetworkTable(each) for port, each in networks.items()}
+        """By port; None = any."""
+
+    def knows(self, host: str, port: int) -> bool:
+        """Return whether any phone may send from ``host``:``port``.
+
+        Raises:
+            ValueError: ``host`` is not an IP address.
+        """
+        tables = [self._by_port[each] for each in (None, port) if each in self._by_port]
+        return any(table.longest(host) is not None for table in tables)
+
+
+def user_sources(users: Iterable[MappingGateway], phones: Iterable[MappingGateway]) -> UserSources | None:
+    """Return the addresses of phones; None where one of the ``users``, all that have credentials, may be anywhere."""
+    return None if any(each.may_be_anywhere for each in users) else UserSources(phones)
 
 
 def by_username(

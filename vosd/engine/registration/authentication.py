@@ -207,9 +207,8 @@ class Authenticator(Counting):
 
     def may_have_user_at(self, source: Peer) -> bool:
         """Return whether a phone or trunk with credentials may be at a source, by its ``hosts`` or registration."""
-        return self._catalogue.may_have_user_at(source.host, source.port) or self.registered.knows(
-            source.host, source.port
-        )
+        host, port = source.host, source.port
+        return self.registered.knows(host, port) or self._catalogue.may_have_user_at(host, port)
 
     def may_prove(self, source: Peer, now: Instant) -> bool:
         """Return whether an INVITE or REGISTER of a locked-out source is examined.
