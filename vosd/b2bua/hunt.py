@@ -200,24 +200,38 @@ class Hunt:
 
     @property
     def _has_joined(self) -> bool:
-        """Whether a protected gateway comes next."""
-        return bool(self.next_hops) and self.next_hops[0][0].gateway.protect_ms is not None
+        """Whether a protected gateway comes next, or gateways that have joined in front of one that denies a prefix."""
+        return any(
+            choice.gateway.protect_ms is not None and (place == 0 or choice.denies_prefix)
+            for place, (choice, _) in enumerate(self.next_hops)
+        )
 
     def _bring_forward(self, call: "CallPort", protect_times: Sequence[int], now: Instant) -> None:
-        """Put protected gateways whose time has come in front; all that remain are examined for that."""
+        """Put protected gateways whose time has come in front; all that remain are examined for that.
+
+        With one that denies a prefix of an emergency number those join that deny none, in front of it: the attempt in
+        progress may be left at that time only.
+        """
         elapsed_ms = now.mono - call.arrival.at.mono
         if call.journey.ringing_at is not None or elapsed_ms < protect_times[0]:
             return
         self._board.gateways.examine_at(now, looks_ahead=True)
-        joining: list[NextHop] = []
+        joining: list[RouteChoice] = []
         others: list[RouteChoice] = []
         for choice in self._choices:
-            if choice.gateway.protect_ms is not None and choice.gateway.protect_ms <= elapsed_ms:
-                joining += [(choice, address) for address in self._board.gateways.addresses_of(choice.gateway, now)]
-            else:
-                others.append(choice)
+            protect_ms = choice.gateway.protect_ms
+            (others if protect_ms is None or protect_ms > elapsed_ms else joining).append(choice)
+        is_denying = any(each.denies_prefix for each in joining)
+        if is_denying:
+            joining += [each for each in others if not (each.denies_prefix or each.is_last_resort)]
+            others = [each for each in others if each.denies_prefix or each.is_last_resort]
         self._choices = iter(others)
-        self.next_hops = [*joining, *self.next_hops]
+        addresses_of = self._board.gateways.addresses_of
+        hops = [(choice, address) for choice in joining for address in addresses_of(choice.gateway, now)]
+        self.next_hops = [*hops, *self.next_hops]
+        if is_denying:
+            tried = None if self.latest is None else self.latest[0].gateway
+            self.next_hops = sorted(self.next_hops, key=lambda hop: (hop[0].gateway is tried, hop[0].denies_prefix))
 
     def wait(self, call: "CallPort", attempt: "GatewayAttempt", until_ms: int, now: Instant) -> None:
         """Set the deadline of an attempt: ``until_ms``, or when the next protected gateway joins if that is earlier."""

@@ -68,18 +68,18 @@ def _is_in_calendar(candidate: Candidate, request: RouteRequest, _occupancy: Cap
 
 
 def _takes_prefix(candidate: Candidate, request: RouteRequest, _occupancy: Capacity) -> LeftOut | None:
-    prefix = _denied_prefix(candidate, request)
+    prefix = denied_prefix(candidate, request)
     return LeftOut(candidate.gateway, Cause.DENIED_PREFIX, prefix) if prefix else None
 
 
 def _takes_prefix_at_last(candidate: Candidate, request: RouteRequest, occupancy: Capacity) -> LeftOut | None:
     """Check the same when its turn has come; an emergency number is denied then by nothing but the whole number."""
-    if request.is_emergency and _denied_prefix(candidate, request) != for_matching(request.callee):
+    if request.is_emergency and denied_prefix(candidate, request) != for_matching(request.callee):
         return None
     return _takes_prefix(candidate, request, occupancy)
 
 
-def _denied_prefix(candidate: Candidate, request: RouteRequest) -> str:
+def denied_prefix(candidate: Candidate, request: RouteRequest) -> str:
     """Return the longest prefix of the number that a gateway denies; empty = none."""
     denied = candidate.gateway.denied_prefixes
     number = for_matching(request.routing_number or request.callee)
@@ -92,7 +92,7 @@ def denying_last(candidates: Iterable[Candidate], request: RouteRequest) -> Iter
     """Yield candidates in their order, those that deny a prefix of the number behind all others."""
     denying = []
     for candidate in candidates:
-        if _denied_prefix(candidate, request):
+        if denied_prefix(candidate, request):
             denying.append(candidate)
         else:
             yield candidate

@@ -17,7 +17,7 @@ from vosd.base.prefixes import ANY
 from vosd.routing.calendar_order import in_tiers
 from vosd.routing.capacity import Boundless
 from vosd.routing.carriage import caller_objection, ends_search, may_carry, price_objection
-from vosd.routing.conditions import CAUSE_OF_FULL, CONDITIONS, OF_ROOM, denying_last
+from vosd.routing.conditions import CAUSE_OF_FULL, CONDITIONS, OF_ROOM, denied_prefix, denying_last
 from vosd.routing.fit import Candidate, Fit
 from vosd.routing.order import Ordering
 from vosd.routing.ports import Capacity, Vendors
@@ -221,6 +221,7 @@ def _examine(
         protect_times=candidate.protect_times,
         limits=candidate.limits,
         hides_caller=not shows_caller,
+        denies_prefix=request.is_emergency and bool(denied_prefix(candidate, request)),
     )
     return _ported(choice, request.routing_number) if request.routing_number else choice
 

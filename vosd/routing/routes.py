@@ -112,6 +112,8 @@ class RouteChoice(msgspec.Struct, frozen=True, gc=False):
     """The vendor is not sent the calling number, and ``terms`` are those for callers without one."""
     awaits_number: bool = False
     """It was found before its turn: a pool of its gateway gives ``caller_out`` when it is tried."""
+    denies_prefix: bool = False
+    """The gateway denies a prefix of the emergency number, and comes after all that deny none."""
 
 
 class Cause(Enum):

@@ -177,3 +177,43 @@ def test_one_that_is_tried_after_all_shows_the_caller_of_an_emergency_call(prote
     scene = pooled(*protects, special_numbers=SpecialNumbers(emergency=frozenset({CALLEE})))
     assert shown(scene, *scripts) == ("1", "12025550100")
     assert scene.vendors[1].only_call.invite["From"].startswith("<sip:12025550100@")
+
+
+def emergency(*protects, denying, **terms):
+    """Return a scene that calls an emergency number; the vendors of these indexes deny its first digits."""
+    gateways = [
+        vendor_gateway(index, protect_ms=each, denied_prefixes=(CALLEE[:2],) if index in denying else (), **terms)
+        for index, each in enumerate(protects)
+    ]
+    numbers = SpecialNumbers(emergency=frozenset({CALLEE}))
+    return Scene(catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), *gateways], special_numbers=numbers))
+
+
+@pytest.mark.parametrize("silence", [SILENT, TRIES])
+@pytest.mark.parametrize("other", [None, 3_000, 5_000])
+def test_with_one_that_denies_a_prefix_of_an_emergency_number_the_others_join_in_front_of_it(silence, other):
+    record = call(emergency(None, 3_000, other, denying={1}), silence, answers(), refuses(503))
+    assert tried(record) == [("0", 0), ("2", 503), ("1", 200)]
+    assert 3_000 <= record.attempts[0].ms <= 3_010
+
+
+@pytest.mark.parametrize("denying", [{1}, {0, 1}, {1, 2}])
+def test_it_joins_when_its_time_has_come_where_no_gateway_remains_that_denies_nothing(denying):
+    scene = emergency(None, 3_000, *([None] if 2 in denying else []), denying=denying)
+    record = call(scene, TRIES, answers(), answers())
+    assert tried(record) == [("0", 0), ("1", 200)]
+    assert 3_000 <= record.attempts[0].ms <= 3_010
+
+
+@pytest.mark.parametrize(("free_after_ms", "expected"), [(2_500, ["0", "2"]), (3_500, ["0", "1"])])
+def test_one_without_room_when_it_joins_is_asked_again_when_the_one_that_denies_a_prefix_joins(free_after_ms, expected):
+    scene = emergency(None, 3_000, 2_000, denying={1}, max_concurrent=1)
+    for vendor, script in zip(scene.vendors, (TRIES, answers(), answers()), strict=True):
+        vendor.script = script
+    occupancy = scene.exchange.switch.live.occupancy
+    occupancy.take(LimitScope.ROUTING, "vendor-2", None, None, scene.exchange.clock.now().mono)
+    made = scene.caller.call(CALLEE, SHORT)
+    scene.wire.run_for(free_after_ms)
+    occupancy.release(LimitScope.ROUTING, "vendor-2")
+    scene.wire.run_until(lambda: made.is_over)
+    assert [gateway for gateway, _ in tried(scene.close())] == expected

@@ -95,10 +95,11 @@ def test_a_number_that_routing_rewrites_is_no_redirect_and_its_price_is_not_comp
     assert buy.asked == [CALLEE]
 
 
-@pytest.mark.parametrize("is_redirected", [False, True])
-def test_a_restored_choice_is_redirected_if_it_was(is_redirected):
+@pytest.mark.parametrize("flag", ["is_redirected", "denies_prefix"])
+@pytest.mark.parametrize("is_set", [False, True])
+def test_a_restored_choice_has_the_flags_that_it_had(flag, is_set):
     gateway = routing_gateway("carrier")
-    choice = RouteChoice(gateway, "44", "4420", "1000", applied_rate(), is_redirected=is_redirected)
+    choice = RouteChoice(gateway, "44", "4420", "1000", applied_rate(), **{flag: is_set})
     assert ChoiceSnapshot.of(choice).restored({"carrier": gateway}) == choice
 
 

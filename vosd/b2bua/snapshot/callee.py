@@ -50,6 +50,7 @@ class ChoiceSnapshot(msgspec.Struct, frozen=True, array_like=True):
     awaits_number: bool = False
     is_before_phone: bool = False
     """Whether the gateway is the redirect server of a phone, which is called after it."""
+    denies_prefix: bool = False
 
     @classmethod
     def of(cls, choice: RouteChoice) -> "ChoiceSnapshot":
@@ -74,6 +75,7 @@ class ChoiceSnapshot(msgspec.Struct, frozen=True, array_like=True):
             choice.hides_caller,
             choice.awaits_number,
             choice.gateway.failover_codes is THEN_THE_PHONE,
+            choice.denies_prefix,
         )
 
     def restored(self, gateways: Gateways) -> RouteChoice:
@@ -96,6 +98,7 @@ class ChoiceSnapshot(msgspec.Struct, frozen=True, array_like=True):
             protect_times=self.protect_times,
             hides_caller=self.hides_caller,
             awaits_number=self.awaits_number,
+            denies_prefix=self.denies_prefix,
         )
 
 
