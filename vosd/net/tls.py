@@ -7,7 +7,7 @@ and IP entries only, not from ``sip:`` URIs, and a wildcard stands for one label
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -58,12 +58,14 @@ class TlsContexts:
         Raises:
             TlsFileError: one is missing, unreadable, or not what its key says.
         """
+        client = cache(
+            _client
+        )  # many identities differ by the vendor's name alone, and trusted roots take long to load
         identities = {
-            each.name: TlsClient(_client(_as_identity(settings, each)), each.server_name)
-            for each in settings.identities
+            each.name: TlsClient(client(_as_identity(settings, each)), each.server_name) for each in settings.identities
         }
         browsers = _listening(replace(settings, verify_client=VerifyClient.NO))
-        return cls(_listening(settings), _client(settings), browsers, identities)
+        return cls(_listening(settings), client(replace(settings, identities=())), browsers, identities)
 
     def towards(self, identity: str) -> TlsClient | None:
         """Return what a vendor with that identity is connected with, empty = the common one; None if there is none."""

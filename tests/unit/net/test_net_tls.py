@@ -347,6 +347,21 @@ async def test_an_identity_may_take_any_certificate_and_a_reload_changes_it(
     assert await (await silent_vendor.arrival()).read(len(OPTIONS)) == OPTIONS
 
 
+def test_identities_that_differ_by_the_name_of_the_vendor_share_what_is_loaded_from_files(authority, switch):
+    """Each of them loaded the trusted roots again: 60 vendors with a name in their ``tls`` made a load take seconds."""
+    other = authority.issue("other", "other.example")
+    contexts = TlsContexts.load(settings(authority, switch, identities=(
+        TlsIdentity("a", server_name="a.example"), TlsIdentity("b", server_name="b.example"),
+        TlsIdentity("any", verify_server=False), TlsIdentity("other", other.file, other.key),
+        TlsIdentity("same", other.file, other.key, server_name="c.example"),
+    )))  # fmt: skip
+    by_name = contexts.identities
+    assert [each.server_name for each in by_name.values()] == ["a.example", "b.example", "", "", "c.example"]
+    assert by_name["a"].context is by_name["b"].context is contexts.client
+    assert by_name["other"].context is by_name["same"].context
+    assert len({id(by_name[each].context) for each in ("a", "any", "other")}) == 3
+
+
 async def test_a_caller_is_shown_the_certificate_of_the_name_that_it_asks_for(secured, connect, authority):
     other = authority.issue("second", "second.example")
     node = await secured(identities=(TlsIdentity("second", other.file, other.key, host_names=("second.example",)),))
