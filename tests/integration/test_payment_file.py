@@ -2,10 +2,14 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from doubles.data.records import answered_call
 from doubles.installation import Installation
+
+from vosd.config.assembly import currencies
+from vosd.config.assembly.currencies import read_currencies
 
 BANK = """Kunde;Betrag;Buchungs-ID;Text
 customer-1;"1.234,50";2026-11-03/17;Rechnung 7
@@ -53,18 +57,67 @@ def test_a_payment_has_no_more_decimals_than_its_currency(installation: Installa
     assert installation.vosd(*words, "--type", "adjustment").exit_code == 0
 
 
+def test_what_was_booked_is_repeated_though_its_currency_has_fewer_decimals_by_now(installation: Installation) -> None:
+    written = installation.config.read_text()
+    installation.config.write_text(f"{written}currencies: [{{code: USD, fee_precision: 6}}]\n")
+    file = installation.config.with_name("bank.csv")
+    file.write_text("account,amount,reference\ncustomer-1,3.141590,pi\n")
+    assert installation.vosd("payment", "import", str(file)).exit_code == 0
+    installation.config.write_text(f"{written}currencies: [{{code: USD, fee_precision: 2}}]\n")
+    assert "booked before: 1, 3.14159 USD" in installation.vosd("payment", "import", str(file)).stdout
+    words = ("payment", "add", "--account", "customer-1", "--amount", "3.141590", "--reference")
+    assert installation.document(*words, "pi")["repeated"]
+    assert installation.vosd(*words, "another").exit_code == 2
+    assert len(installation.document("ledger", "list")) == 1
+
+
+def test_currencies_are_read_once_for_all_rows_of_a_file(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def counted(*arguments: Any) -> Any:
+        calls.append(arguments)
+        return read_currencies(*arguments)
+
+    monkeypatch.setattr(currencies, "read_currencies", counted)
+    file = installation.config.with_name("bank.csv")
+    file.write_text("account,amount,reference\ncustomer-1,1,a\ncustomer-1,2,b\nvendor-1,3,c\n")
+    assert "booked: 3" in installation.vosd("payment", "import", str(file)).stdout
+    assert len(calls) == 1
+
+
 def test_cells_that_are_quoted_are_two_whatever_they_look_like_together(installation: Installation) -> None:
     file = installation.config.with_name("bank.csv")
-    file.write_text('account,amount,reference,memo\ncustomer-1,1,"234.50",x\ncustomer-1,"12",345,\ncustomer-1,50,12,\n')
+    file.write_text(
+        'account,amount,reference,memo\ncustomer-1,1,"234.50","of 1,234.50"\ncustomer-1,"12",345,\ncustomer-1,50,12,\n'
+    )
     booked = installation.document("payment", "import", str(file))
     assert [(each["amount"], each["reference"]) for each in booked] == [
         ("1.00", "234.50"),
         ("12.00", "345"),
         ("50.00", "12"),
     ]
-    file.write_text("account,amount,reference,memo\ncustomer-1,50,12,\n")
+    file.write_text("reference,amount,account\na,5,345\n")
+    refused = installation.vosd("payment", "import", str(file))
+    assert (refused.exit_code, "line 2: no account '345'" in refused.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "pair"),
+    [
+        ("account,amount,reference,memo", "customer-1,50,12,", "50,12"),
+        ("account,reference,memo,amount", "customer-1,INV-1,1234,50", "1234,50"),
+        ("account,reference,memo,amount", "customer-1,INV-1,1.234, 5", "1.234,5"),
+    ],
+)
+def test_amounts_that_a_decimal_comma_has_split_are_refused(
+    installation: Installation, header: str, row: str, pair: str
+) -> None:
+    file = installation.config.with_name("bank.csv")
+    file.write_text(f"{header}\n{row}\n")
     refused = installation.vosd("payment", "import", str(file), "--decimal-comma")
-    assert (refused.exit_code, "line 2: is 50,12 one amount?" in refused.stderr) == (1, True)
+    assert (refused.exit_code, f"line 2: is {pair} one amount?" in refused.stderr) == (1, True)
 
 
 @pytest.mark.parametrize(
@@ -84,6 +137,11 @@ def test_cells_that_are_quoted_are_two_whatever_they_look_like_together(installa
             "line 2: is 1,234.50 one amount? Put quotation marks",
         ),
         ("account,amount,reference,memo\ncustomer-1,12,345,678.5\n", "line 2: is 12,345 one amount?"),
+        ("account,reference,memo,amount\ncustomer-1,INV-1,1,234.50\n", "line 2: is 1,234.50 one amount?"),
+        ("account,reference,amount\ncustomer-1,1,234.50\n", "line 2: is 1,234.50 one amount?"),
+        ("account,amount,reference,memo\ncustomer-1, 1,234.50,INV-1\n", "line 2: is 1,234.50 one amount?"),
+        ("account,amount,reference,memo\ncustomer-1,1 ,234.50,INV-1\n", "line 2: is 1,234.50 one amount?"),
+        ("account,amount,reference,memo\ncustomer-1,1,234.50 ,INV-1\n", "line 2: is 1,234.50 one amount?"),
         ("account,amount,reference,currency\n\ncustomer-1,5,a\n", "line 3: 3 cells, not 4 as in the header"),
         ('account,amount,reference\ncustomer-1,5,"a\ncustomer-1,6,b\n', "line 2: its quotation marks are not in pairs"),
         ('account,amount,reference\ncustomer-1,5,"a"b"\n', "line 2: its quotation marks are not in pairs"),

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from vosd.billing.rates import RatingPolicy
     from vosd.catalogue.problems import DefinitionProblem
     from vosd.catalogue.stored_objects import ObjectVersion
+    from vosd.config.assembly.currencies import ReadCurrencies
     from vosd.config.assembly.rate_groups import ReadGroup
     from vosd.config.assembly.rate_tables import RateTables
     from vosd.config.configured_accounts import ConfiguredAccounts
@@ -103,6 +104,7 @@ class Excerpt:
         self._long_lists: dict[str, LongList] = {}
         self._stored: Mapping[str, Mapping[str, ObjectVersion]] | None = None
         self._agents: Mapping[str, str] | None = None
+        self._written_currencies: ReadCurrencies | None = None
         self.texts: Texts | None = None
         """Place of the files of YAML; None = the disk."""
 
@@ -197,20 +199,26 @@ class Excerpt:
 
     def decimals_of(self, account: "Account") -> int:
         """Return how many decimals the configuration gives the money of an account (docs/billing.md, "Currencies")."""
-        from vosd.config.assembly.currencies import read_currencies
-
         if account.fee_precision is not None:
             return account.fee_precision
-        of_currency = read_currencies(self._copy(), ProblemList()).decimals.get(account.currency)
+        of_currency = self._currencies().decimals.get(account.currency)
         return PLACES if of_currency is None else of_currency.precision
+
+    def _currencies(self) -> "ReadCurrencies":
+        """Return decimals and rates of exchange as written, without those that have mistakes; every payment asks."""
+        from vosd.config.assembly.currencies import read_currencies
+
+        if self._written_currencies is None:
+            self._written_currencies = read_currencies(self._copy(), ProblemList())
+        return self._written_currencies
 
     def _exchange(self) -> "Currencies":
         """Return the currencies and rates of exchange, without those that have mistakes."""
         from vosd.billing.currencies import Currencies
-        from vosd.config.assembly.currencies import default_decimals, read_currencies
+        from vosd.config.assembly.currencies import default_decimals
         from vosd.config.keys.limits import LimitKeys
 
-        decimals, rates = read_currencies(self._copy(), ProblemList())
+        decimals, rates = self._currencies()
         default = default_decimals(self._parameters())
         limits = self._section(LimitKeys, "limits")
         return Currencies(rates.values().values(), decimals, default, limits.max_call_seconds)
@@ -293,7 +301,6 @@ class Excerpt:
     def _read_groups(self, names: Iterable[str], decks: Mapping[str, Path] | None = None) -> list[ListedGroup]:
         """Return rate groups with the rates of their own, without those that are not configured."""
         from vosd.config.assembly.compiled_groups import CompiledGroups
-        from vosd.config.assembly.currencies import read_currencies
         from vosd.config.assembly.decks import deck_names, names_of_decks, naming_decks, source_of_rates, with_decks
         from vosd.config.assembly.inventory import label_of
         from vosd.config.assembly.parameters import defaults_of, over_defaults
@@ -320,7 +327,7 @@ class Excerpt:
         if decks is not None:
             files = {path: f"the new rates of deck {group}" for group, path in decks.items()}
         sections = with_decks(sections, stored.files if decks is None else decks, problems)
-        decimals = read_currencies(self._copy(), ProblemList()).decimals
+        decimals = self._currencies().decimals
         tables = self._tables
         compiled = CompiledGroups(
             sections,
@@ -560,7 +567,7 @@ class Excerpt:
         if any(each.severity is Severity.ERROR for each in found):
             raise ConfigError(self._naming(found))
         self._document, self._read_lists, self._long_lists = document, lists, long_lists
-        self._agents = None
+        self._agents = self._written_currencies = None
         return document
 
     def _section_of(self, each: "ObjectVersion") -> Section:

@@ -48,7 +48,7 @@ from vosd.storage.database import Database
 from vosd.storage.ledger import EntryFilter, SqlLedger
 from vosd.storage.ledger_values import LedgerEntry
 from vosd.storage.payments import SqlPayments
-from vosd.storage.ports import EntryKind, Payment, TooLittleLeft
+from vosd.storage.ports import EntryKind, Payment, ReferenceTaken, TooLittleLeft
 from vosd.storage.validity import SqlValidity
 
 NOW = 1_790_000_000_000
@@ -136,6 +136,19 @@ async def test_a_payment_has_the_decimals_of_its_account_and_an_adjustment_any(o
     assert receipt.after == "50.62345678"
     with pytest.raises(OutOfScopeError):
         await book_payment(office, agent("south"), pays("0.5", account="tokyo"))
+
+
+async def test_a_payment_is_repeated_though_its_account_has_fewer_decimals_by_now(
+    database: Database, office: Office
+) -> None:
+    order = pays("0.5", account="tokyo", reference="yen")
+    await book_payment(office_on(database, builders.account("tokyo", currency="JPY"), now=NOW), operator(), order)
+    (receipt,) = await book_payment(office, operator(), order)
+    assert receipt.repeated
+    with pytest.raises(ReferenceTaken):
+        await book_payment(office, operator(), pays("0.6", account="tokyo", reference="yen"))
+    with pytest.raises(OrderError, match="has more decimals"):
+        await book_payment(office, operator(), pays("0.5", account="tokyo", reference="another"))
 
 
 async def test_a_payment_below_zero_is_booked_but_not_for_an_agent(office: Office, database: Database) -> None:

@@ -35,6 +35,8 @@ _THOUSANDS: Final = re.compile(r"[+-]?\d{1,3},\d{3}(\.\d*)?\Z", re.ASCII)
 """An amount that a comma as separator of thousands has split into two cells."""
 _DECIMALS: Final = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d{1,3}\Z", re.ASCII)
 """One that a decimal comma has split."""
+_WRITTEN_CELL: Final = re.compile(r'(?:\A|,)("(?:[^"]|"")*"|[^,]*)')
+"""A cell of a row, with its quotation marks."""
 
 
 class PaymentColumns(NamedTuple):
@@ -120,7 +122,7 @@ def read_payment_file(
     places = {name: cells.index(title) for name, title in columns._asdict().items() if title in cells}
     sound = _rows(rows, delimiter, len(cells), faults)
     if delimiter == ",":
-        sound = _unsplit(sound, places["amount"], faults, _DECIMALS if has_decimal_comma else _THOUSANDS)
+        sound = _unsplit(sound, places, faults, _DECIMALS if has_decimal_comma else _THOUSANDS)
     read = list(_read(sound, places, faults, has_comma=has_decimal_comma))
     by_reference: dict[tuple[str, str], int] = {}
     for each in read:
@@ -142,19 +144,27 @@ class _Row(NamedTuple):
     """Text of its lines."""
 
 
-def _unsplit(rows: Iterator[_Row], place: int, faults: list[str], separated: re.Pattern[str]) -> Iterator[_Row]:
-    """Yield the rows in which the amount does not read as one number with the cell behind it, such as 1,234.50.
+def _unsplit(
+    rows: Iterator[_Row], places: Mapping[str, int], faults: list[str], separated: re.Pattern[str]
+) -> Iterator[_Row]:
+    """Yield the rows in which the amount does not read as one number with a cell beside it, such as 1,234.50.
 
-    A cell that is left out makes the width right, and 1 would be booked. Where one of both is quoted, they are two.
+    A cell that is left out makes the width right, and 1 or 234.50 would be booked. Where one of both is quoted, they
+    are two; so are amount and account, which has to be configured.
     """
+    amount, account = places["amount"], places["account"]
+    firsts = [first for first in (amount - 1, amount) if first >= 0 and account not in {first, first + 1}]
     for row in rows:
-        pair = ",".join(row.cells[place : place + 2])
-        if separated.match(pair) and pair in row.text:
-            faults.append(
-                f"line {row.line}: is {pair} one amount? Put quotation marks around each cell that has a comma"
-            )
-        else:
+        written = [cell.strip() for cell in _WRITTEN_CELL.findall(row.text)]
+        pairs = (",".join(written[first : first + 2]) for first in firsts)
+        pair = next(filter(separated.match, pairs), None)
+        if pair is None:
             yield row
+        else:
+            faults.append(
+                f"line {row.line}: is {pair} one amount? Put quotation marks around it, or around both cells if they "
+                "are two"
+            )
 
 
 def _rows(lines: Iterator[str], delimiter: str, width: int, faults: list[str]) -> Iterator[_Row]:
@@ -244,6 +254,11 @@ async def import_payments(office: Office, who: Principal, order: ImportPayments)
             await known_standing(lambda: accounts, stores.queries, each.account)
             if account is not None and each.currency not in {None, account.currency}:
                 faults.append(f"line {each.line}: {each.currency}, account {each.account} has {account.currency}")
+            earlier = await stores.payments.earlier(payment)
+        except (UnknownAccountError, ReferenceTaken) as error:
+            faults.append(f"line {each.line}: {error}")
+            continue
+        if earlier is None:
             places = None if account is None else decimals_exceeded(office.definitions, account, each.amount)
             if account is not None and places is not None:
                 amount = format_amount(each.amount)
@@ -251,11 +266,6 @@ async def import_payments(office: Office, who: Principal, order: ImportPayments)
                     f"line {each.line}: {amount} has more decimals than {account.currency} of account {account.id}: "
                     f"{places}"
                 )
-            earlier = await stores.payments.earlier(payment)
-        except (UnknownAccountError, ReferenceTaken) as error:
-            faults.append(f"line {each.line}: {error}")
-            continue
-        if earlier is None:
             waits = needs_second(office, who, each.amount)
             found.append(_imported(each, account, ImportOutcome.WAITING if waits else ImportOutcome.NEW))
         else:

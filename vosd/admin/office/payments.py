@@ -168,8 +168,6 @@ async def book_payment(
         _check_payment_of_agent(order, scope)
     amount = order.amount or ZERO
     scope.require_ledger(order.account)
-    if not is_open_sum and order.type in {PaymentType.PAYMENT, PaymentType.REFUND}:
-        check_decimals(office, office.definitions.accounts().get(order.account), amount)
     order = _referred(order)
     is_own = scope.agent in {None, order.account}
     wanted = ManualBooking(
@@ -182,6 +180,9 @@ async def book_payment(
         forced=order.force,
         is_trial=order.is_trial,
     )
+    has_decimals = not is_open_sum and order.type in {PaymentType.PAYMENT, PaymentType.REFUND}
+    if has_decimals and not await _is_booked(office, who, wanted):  # a repeat is answered as the booking was
+        check_decimals(office, office.definitions.accounts().get(order.account), amount)
     return await book_by_hand(office, who, wanted, office.audit_line(who, order, order.account))
 
 
