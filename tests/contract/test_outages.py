@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
+from click.testing import CliRunner
 from doubles.data.records import answered_call
 from doubles.migrated import migrate_on_server, migrated
 from doubles.mysql import mortal_server
 from doubles.process.mariadb import MariaDb
 
 from vosd.cdr.ports import OutcomeUnknown, Standing, StoreUnavailable
+from vosd.cli.main import main
 from vosd.storage import schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import PATIENCE_S, Database
@@ -99,6 +101,30 @@ async def test_a_server_that_hangs_is_unavailable_and_books_once_when_it_goes_on
     finally:
         server.go_on()
     assert (await books.book([call]))["acme"] == Standing(-FEE, 1)
+
+
+@pytest.mark.mariadb
+async def test_a_command_does_not_wait_long_for_a_server_that_hangs(mortal, tmp_path, monkeypatch):
+    server, database = mortal
+    for module in ("daemon.definitions", "storage.stores", "wiring.database"):
+        monkeypatch.setattr(f"vosd.{module}.COMMAND_PATIENCE_S", 0.5)
+    config = tmp_path / "vosd.yaml"
+    url = database.engine.url.render_as_string(hide_password=False)
+    config.write_text(
+        f"database: {{url: '{url}'}}\nstate_dir: {tmp_path}/var\ncontrol_socket: {tmp_path}/vosd.sock\n"
+        "accounts: [{id: acme, type: direct}]\n"
+    )
+    block = ["account", "block", "acme", "--memo", "fraud", "-c", str(config)]
+    server.hang()
+    try:
+        async with asyncio.timeout(PATIENCE_S / 2):
+            refused = await asyncio.to_thread(CliRunner().invoke, main, block)
+    finally:
+        server.go_on()
+    assert refused.exit_code != 0
+    assert "did not answer within 0.5 s" in refused.stderr
+    done = await asyncio.to_thread(CliRunner().invoke, main, block)
+    assert done.exit_code == 0, done.output
 
 
 @pytest.mark.mariadb

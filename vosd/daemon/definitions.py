@@ -17,7 +17,7 @@ from vosd.engine import background
 from vosd.engine.clock import SystemClock
 from vosd.obs.events import Event
 from vosd.obs.outage import Outage
-from vosd.storage.database import Database
+from vosd.storage.database import COMMAND_PATIENCE_S, Database
 
 POLL_S: Final = 0.5
 """Interval at which the version of the definitions is read: a changed one is loaded when it is seen twice."""
@@ -113,12 +113,14 @@ class StoredDefinitions:
     async def _defined(self, wanted: Wanted, database: Database, kept: KeptCatalogue) -> Stored:
         # The version first: what changes meanwhile has a later one, and is read again.
         store = self._decks(database)
-        is_start = wanted.known is None and not self._trusts_switch and kept.manifest().version is not None
+        patience_s = COMMAND_PATIENCE_S if self._trusts_switch else None
+        if not self._trusts_switch and wanted.known is None and kept.manifest().version is not None:
+            patience_s = FIRST_ANSWER_S
         try:
-            async with asyncio.timeout(FIRST_ANSWER_S if is_start else None):
+            async with asyncio.timeout(patience_s):
                 version = await store.version()
         except TimeoutError as error:
-            message = f"the database did not answer within {FIRST_ANSWER_S:g} s"
+            message = f"the database did not answer within {patience_s:g} s"
             raise StoreUnavailable(message) from error
         if self._trusts_switch and self._is_kept(kept, version, wanted):
             return kept.stored(kept.manifest(), wanted.decks)

@@ -29,6 +29,8 @@ from vosd.storage.types import Unstorable
 
 PATIENCE_S: Final = 30.0
 """Time limit of a transaction in seconds; a database that takes longer counts as away (ADR 10)."""
+COMMAND_PATIENCE_S: Final = 10.0
+"""Longest wait of a command for the first answer of the database: its user may have to act without it."""
 
 _SQLITE: Final = "sqlite+aiosqlite"
 _MYSQL: Final = "mysql+aiomysql"
@@ -257,16 +259,21 @@ class Database:
                 raise
             raise OutcomeUnknown(str(error)) from error
 
-    async def check_schema(self) -> None:
+    async def check_schema(self, patience_s: float | None = None) -> None:
         """Make sure that the tables are those of this version, or of a newer one that this one works with.
+
+        It waits so many seconds for an answer; None = as long as a transaction may take.
 
         Raises:
             SchemaOutdated: they are older, too new or missing; the message says what to do.
             StoreUnavailable: the database is away.
             MigrationsMissing: the installation is incomplete.
         """
-        async with self.reading() as connection:
-            found = (await connection.exec_driver_sql("SELECT version_num FROM alembic_version")).scalar()
+        try:
+            async with asyncio.timeout(patience_s), self.reading() as connection:
+                found = (await connection.exec_driver_sql("SELECT version_num FROM alembic_version")).scalar()
+        except TimeoutError as error:
+            raise StoreUnavailable(f"{self.place} did not answer within {patience_s:g} s") from error
         *earlier, wanted = revisions()
         if found == wanted:
             return
@@ -354,7 +361,7 @@ _ADVICE: Final = {
     1040: "raise the server's max_connections",
     **dict.fromkeys((1205, 1213), "another program holds locks; this is tried again"),
 }
-"""What the operator should check, by MySQL's error number."""
+"""Advice to the operator, by MySQL's error number."""
 
 
 def _advice(code: object, text: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from vosd.storage.database import Database
+from vosd.storage.database import COMMAND_PATIENCE_S, Database
 
 if TYPE_CHECKING:
     from vosd.cdr.record import ChargeRow
@@ -45,8 +45,8 @@ class SqlStores:
         """The database as a whole: for copies, and to drop what is old."""
 
     async def check_schema(self) -> None:
-        """Check that the tables are those of this version; raises StoreUnavailable."""
-        await self.database.check_schema()
+        """Check that the tables are those of this version; raises StoreUnavailable, soon where there is no answer."""
+        await self.database.check_schema(COMMAND_PATIENCE_S)
 
     @property
     def access(self) -> "SqlAccess":

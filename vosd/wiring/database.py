@@ -4,7 +4,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
 from vosd.base.errors import VosError
-from vosd.storage.database import Database
+from vosd.storage.database import COMMAND_PATIENCE_S, Database
 from vosd.storage.stored_objects import SqlObjects
 
 
@@ -12,7 +12,7 @@ def has_objects(url: str) -> bool:
     """Return whether a database defines objects of the configuration, or cannot be read."""
 
     async def run() -> bool:
-        database = Database(url)
+        database = Database(url, patience_s=COMMAND_PATIENCE_S)
         try:
             return await SqlObjects(database).has_any()
         except VosError:
