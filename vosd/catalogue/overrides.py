@@ -17,7 +17,7 @@ import msgspec
 from vosd.billing.accounts import Account
 from vosd.cdr.columns import iso_utc
 from vosd.trunks.gateways import PrefixMode
-from vosd.trunks.phone import called_trunk
+from vosd.trunks.phone import called_half, called_trunk
 
 if TYPE_CHECKING:
     from vosd.catalogue.catalogue import Catalogue
@@ -239,7 +239,11 @@ def overlaid(catalogue: "Catalogue", overrides: Overrides) -> "Catalogue":
     if not (callers or vendors):
         return catalogue
     phones = catalogue.phones
-    called = [msgspec.structs.replace(phones[name], gateway=each) for name, each in callers.items() if name in phones]
+    called = [
+        called_half(msgspec.structs.replace(phones[name], gateway=each))
+        for name, each in callers.items()
+        if name in phones
+    ]
     trunks = {name: called_trunk(each) for name, each in callers.items() if name in catalogue.called_trunks}
     called_trunks = {**catalogue.called_trunks, **trunks}
     return replace(

@@ -136,8 +136,10 @@ class RouteTable:
         table._fill(self.gateways, plan)
         return table
 
-    def overlaid(self, gateways: Mapping[str, RoutingGateway], values: Values, phones: Iterable[Phone]) -> "RouteTable":
-        """Return a table with other values of some gateways and phones; their prefixes are the same.
+    def overlaid(
+        self, gateways: Mapping[str, RoutingGateway], values: Values, called: Iterable[RoutingGateway]
+    ) -> "RouteTable":
+        """Return a table with other values of some gateways and called halves of phones; their prefixes are the same.
 
         ``values`` are those in which ``gateways`` differ; they win over the plan's own routes, also where they are
         what the gateway is configured with.
@@ -148,11 +150,11 @@ class RouteTable:
         twin.gateways = tuple(gateways.get(each.name, each) for each in self.gateways)
         twin._overridden = {name: (gateway, values[name]) for name, gateway in gateways.items()}
         twin._fits = {}
-        replaced = {for_matching(phone.number): called_half(phone) for phone in phones}
+        replaced = {for_matching(each.name): each for each in called}
         if replaced:
             twin._phones = {
                 **self._phones,
-                **{number: _with_called(self._phones[number], called) for number, called in replaced.items()},
+                **{number: _with_called(self._phones[number], each) for number, each in replaced.items()},
             }
         return twin
 

@@ -71,6 +71,18 @@ def test_the_limit_of_a_phone_holds_in_both_directions():
     assert (offline.name, offline.max_concurrent) == ("a", 4)
 
 
+def test_plans_have_the_same_called_half_of_a_phone_as_the_common_table():
+    """A call that was restored gets that of the common table, and a search compares gateways by identity."""
+    whole = catalogue(
+        [mapping_gateway("acme")], phones=[phone("1001")], plans=[RoutingPlan("own"), RoutingPlan("other")]
+    )
+    limited = overlaid(whole, Overrides([override(Target.MAPPING, "1001", Setting.MAX_CONCURRENT, "1")]))
+    called = limited.routes.phone("1001")
+    assert called is not None
+    assert called.max_concurrent == 1
+    assert all(table.phone("1001") is called for table in limited.plans.values())
+
+
 def test_the_overdraft_limit_of_an_account_is_overridden():
     overrides = Overrides(
         [
