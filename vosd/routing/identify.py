@@ -204,8 +204,8 @@ class SourceIndex:
         """Return the addresses that a gateway has by its names now."""
         return sorted(self._addresses_by_name.get(gateway, ()))
 
-    def may_send(self, gateway: MappingGateway, host: str, port: int) -> bool:
-        """Return whether a gateway with credentials may send from ``host``:``port``.
+    def may_send(self, gateway: MappingGateway, host: str, port: int | None) -> bool:
+        """Return whether a gateway with credentials may send from ``host``:``port``; None = from any port there.
 
         Raises:
             ValueError: ``host`` is not an IP address.
@@ -213,7 +213,9 @@ class SourceIndex:
         if gateway.may_be_anywhere:
             return True
         address = address_of(host)
-        if any(pattern.port in {None, port} and _holds(pattern, address) for pattern in gateway.hosts):
+        if any(
+            (port is None or pattern.port in {None, port}) and _holds(pattern, address) for pattern in gateway.hosts
+        ):
             return True
         return bool(gateway.named_hosts) and self.is_from(gateway.name, host, port)
 
@@ -258,10 +260,11 @@ class SourceIndex:
                 return not claim.tech_prefix and claim.gateway.credentials is None
         return False
 
-    def is_from(self, name: str, host: str, port: int) -> bool:
-        """Return whether the gateway of that name may send from ``host``:``port``."""
+    def is_from(self, name: str, host: str, port: int | None) -> bool:
+        """Return whether the gateway of that name may send from ``host``:``port``; None = from any port there."""
         return any(
-            claim.gateway.name == name and (claim.port is None or claim.port == port) for claim in self._claims_on(host)
+            claim.gateway.name == name and (port is None or claim.port in {None, port})
+            for claim in self._claims_on(host)
         )
 
     def knows_host(self, host: str) -> bool:

@@ -285,6 +285,34 @@ async def test_a_start_does_not_restore_what_hosts_or_countries_of_the_configura
     assert {(row.name, row.host) for row in await after.registered.load()} == {("1001", HOME.host)}
 
 
+@pytest.mark.parametrize("by_copy", [False, True])
+async def test_a_start_restores_over_tcp_what_came_from_the_port_that_hosts_name(by_copy):
+    """The connection is gone, and the binding has the port of the Contact from then on."""
+    bound = phone("1001", f"{HOME.host}/32@{HOME.port}")
+    before, after = exchange(bound, listeners=CONNECTED), exchange(bound, listeners=CONNECTED)
+    register(before, "1001", f"sip:1001@{HOME.host}:5080;transport=tcp", Peer(1, *HOME))
+    await before.node.registration_writer.flush()
+    await after.registered.save(await before.registered.load(), ())
+    if by_copy:
+        await after.node.registrar.restore_copy(after.switch.catalogue)
+        await after.node.registrar.catch_up()
+    else:
+        await after.node.registrar.restore(after.switch.catalogue)
+    assert [each.port for each in after.registrations.addresses("1001")] == [5_080]
+    await after.node.registration_writer.flush()
+    assert [row.name for row in await after.registered.load()] == ["1001"]
+
+
+async def test_a_start_restores_nothing_over_udp_from_another_port_than_hosts_name():
+    before = exchange()
+    register(before, "1001", f"sip:1001@{HOME}", Peer(0, HOME.host, HOME.port + 1))
+    await before.node.registration_writer.flush()
+    after = exchange(phone("1001", f"{HOME.host}/32@{HOME.port}"))
+    await after.registered.save(await before.registered.load(), ())
+    await after.node.registrar.restore(after.switch.catalogue)
+    assert not after.registrations.addresses("1001")
+
+
 @pytest.mark.parametrize(
     "end",
     [

@@ -100,7 +100,11 @@ class _User:
         """Set for the earliest possible expiry; a refresh does not move it, and it is set again when it fires."""
 
 
-def from_anywhere(_name: str, _host: str, _port: int) -> bool:
+MaySend = Callable[[str, str, int | None], bool]
+"""Returns whether a user may send from an address and port; None = any port."""
+
+
+def from_anywhere(_name: str, _host: str, _port: int | None) -> bool:
     """Callback of users that may register from everywhere."""
     return True
 
@@ -250,7 +254,7 @@ class Registrations(Counting):
     async def restore(
         self,
         kind_of: Callable[[str], RegistrantKind | None],
-        may_send: Callable[[str, str, int], bool] = from_anywhere,
+        may_send: MaySend = from_anywhere,
     ) -> None:
         """Restore the stored bindings of users that have a kind, at addresses that may send its requests.
 
@@ -271,7 +275,7 @@ class Registrations(Counting):
                 ended.append(name)
             elif kind is None or (is_late and not self._may_stay(name, binding)):
                 self._writer.drop(name, binding.slot)
-            elif not may_send(name, binding.peer.host, binding.peer.port):
+            elif not may_send(name, *self._origin(binding)):
                 self._writer.drop(name, binding.slot)
                 ended.append(name)
             else:
@@ -298,7 +302,7 @@ class Registrations(Counting):
     async def restore_copy(
         self,
         kind_of: Callable[[str], RegistrantKind | None],
-        may_send: Callable[[str, str, int], bool] = from_anywhere,
+        may_send: MaySend = from_anywhere,
     ) -> None:
         """Restore what ``restore`` would, as a copy of the database has it, until the database answers.
 
@@ -309,7 +313,7 @@ class Registrations(Counting):
         self._ended = {}
         for name, binding in found:
             kind = kind_of(name)
-            if kind is not None and may_send(name, binding.peer.host, binding.peer.port):
+            if kind is not None and may_send(name, *self._origin(binding)):
                 self._restore(name, kind, binding)
 
     async def _forget_copy(self) -> None:
@@ -327,15 +331,13 @@ class Registrations(Counting):
                 if not kept:
                     self._report_departure(name, user.kind, Departure.ENDED_MEANWHILE, peer)
 
-    async def _take_displaced(
-        self, kind_of: Callable[[str], RegistrantKind | None], may_send: Callable[[str, str, int], bool]
-    ) -> None:
+    async def _take_displaced(self, kind_of: Callable[[str], RegistrantKind | None], may_send: MaySend) -> None:
         """Restore bindings of other devices whose slot one got that registered here, while their user may have more."""
         writer, displaced = self._writer, self._writer.displaced
         while displaced:
             name, binding = displaced.pop()
             kind, there = kind_of(name), self._bindings(name, writer.is_known)
-            may_stay = kind is not None and may_send(name, binding.peer.host, binding.peer.port)
+            may_stay = kind is not None and may_send(name, *self._origin(binding))
             has_room = len(there) < self._settings.max_contacts
             if kind is not None and may_stay and has_room and not self._has_gone(name, binding, there):
                 free = (each for each in count() if not (writer.is_known(name, each) or writer.is_waiting(name, each)))
@@ -574,6 +576,13 @@ class Registrations(Counting):
         there = self._flows.beside(binding.path[0], peer, has_started=has_started)
         is_elsewhere = there is None and self._address(binding).host != peer.host  # at another proxy of the operator
         return peer if is_elsewhere else there
+
+    def _origin(self, binding: Binding) -> tuple[str, int | None]:
+        """Return the address and port that a stored binding came from; None = unknown.
+
+        Over a connection it has the port of its Contact, or that of a connection that is gone.
+        """
+        return binding.peer.host, None if self._flows.reliable[binding.peer.flow] else binding.peer.port
 
     def _are_proxies(self, *hosts: str) -> bool:
         return all(self._proxies.longest(host) is not None for host in hosts)

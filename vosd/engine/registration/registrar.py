@@ -132,7 +132,7 @@ class Registrar(Counting):
         endpoint = self._endpoint
         event.transaction.respond(status, endpoint.token(), endpoint.server_header + headers, event.at)
 
-    def _may_send(self, name: str, host: str, port: int) -> bool:
+    def _may_send(self, name: str, host: str, port: int | None) -> bool:
         """Return whether a user may have a registration at an address: it is among its hosts, and in its countries."""
         if self._catalogue is None:
             return True
@@ -141,7 +141,7 @@ class Registrar(Counting):
         is_host = bool(gateway.named_hosts) or self._catalogue.sources.may_send(gateway, host, port)
         return is_host and (not countries or self._is_in(countries, host, port))
 
-    def _is_in(self, countries: frozenset[str], host: str, _port: int) -> bool:
+    def _is_in(self, countries: frozenset[str], host: str, _port: int | None) -> bool:
         return not country_objection(host, countries, self._country_of)
 
     def _kind_of(self, name: str) -> RegistrantKind | None:
