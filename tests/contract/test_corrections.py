@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+import msgspec
 import pytest
 from doubles.data.records import answered_call, call_id, charge_row, refused_call
 from sqlalchemy import delete, select, update
@@ -245,6 +246,39 @@ async def test_a_correction_entry_that_the_table_does_not_know_is_found(booked):
     assert (await verify_ledger(booked)).differences == (
         BookDifference(BookFault.CORRECTION, "acme", Decimal(0), Decimal("0.15"), call_id=call_id(1)),
     )
+
+
+async def in_two_currencies(database, index: int, cost_rate: str | None, loss: str | None) -> None:
+    """Book a call that is sold for 0.51 USD and costs 0.30 EUR."""
+    plain = answered_call(index, customer_account="acme", vendor_account="telco", fee=FEE, cost=COST)
+    in_euros = msgspec.structs.replace(plain.charges[1], currency="EUR")
+    postings = (plain.postings[0], msgspec.structs.replace(plain.postings[1], currency="EUR"))
+    call = msgspec.structs.replace(
+        plain, charges=(plain.charges[0], in_euros), postings=postings, vendor_currency="EUR", cost_rate=cost_rate,
+        loss=None if loss is None else Decimal(loss),
+    )  # fmt: skip
+    await SqlBooks(database).book([call])
+
+
+async def test_a_correction_compares_two_currencies_by_the_exchange_rate_of_the_call(booked):
+    await in_two_currencies(booked, 5, "2.5", "0.24")
+    await in_two_currencies(booked, 6, "1.123456789012", None)
+    corrections = SqlCorrections(booked)
+    await corrections.book([correction(5, vendor("0.20")), correction(6, customer("0.10"))])
+    assert (await record_of(booked, 5)).loss is None, "0.20 EUR are 0.50 USD"
+    assert (await record_of(booked, 6)).loss == Decimal("0.23703704")
+    await corrections.book([correction(5, customer("0.49"), reference="8")])
+    assert (await record_of(booked, 5)).loss == Decimal("0.01")
+
+
+async def test_without_that_exchange_rate_the_loss_is_known_until_an_amount_is_corrected(booked):
+    """As in calls that earlier versions have booked."""
+    await in_two_currencies(booked, 5, None, "0.24")
+    corrections = SqlCorrections(booked)
+    await corrections.book([correction(5, customer(str(FEE), tax="0.05"))])
+    assert (await record_of(booked, 5)).loss == Decimal("0.24")
+    await corrections.book([correction(5, vendor("0.20"), reference="8")])
+    assert (await record_of(booked, 5)).loss is None
 
 
 async def test_a_correction_says_anew_whether_a_call_was_sold_below_cost(booked):

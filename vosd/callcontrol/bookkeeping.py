@@ -12,7 +12,7 @@ import msgspec
 from vosd.b2bua.stamps import ATTEMPTS_MAX, Arrival, Ending, Journey
 from vosd.base.cause import EndReason, HangupSource
 from vosd.base.clock import Instant
-from vosd.base.money import EXACT, in_places
+from vosd.base.money import in_places
 from vosd.billing.currencies import Currencies
 from vosd.billing.free_numbers import FREE_NUMBER
 from vosd.billing.parties import Party
@@ -22,6 +22,7 @@ from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.open_call import OpenCall
 from vosd.callcontrol.vendor_terms import buy_rate
 from vosd.callcontrol.verdicts import verdicts
+from vosd.cdr.charges import loss_of
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.record import AGENT, CUSTOMER, TOO_DEAR, VENDOR, Attempt, CallRecord, ChargeRow, Posting
 from vosd.routing.pipeline import Cause, LeftOut, RouteChoice
@@ -295,6 +296,7 @@ def conclude(
         cost=cost,
         cost_tax=cost_tax,
         loss=None if cost <= income and call.cost_rate is None else _loss(call, income, cost),
+        cost_rate=None if call.cost_rate is None else format(call.cost_rate, "f"),
         vendor_rate_prefix=vendor_rate_prefix,
         fee_breakdown=f"{{{steps}}}",
         hangup_source=ending.source.text,
@@ -338,12 +340,10 @@ def _loss(call: OpenCall, income: Decimal, cost: Decimal) -> Decimal | None:
     free number is sold for nothing by intent, and a test call is not sold at all.
     """
     record = call.record
-    if call.cost_rate is not None:
-        cost = EXACT.multiply(cost, call.cost_rate)
-    elif _sold_in(record, call.agents) != record.vendor_currency:
+    if call.cost_rate is None and _sold_in(record, call.agents) != record.vendor_currency:
         return None
     is_sold = call.customer_rate is not None and call.customer_rate.group != FREE_NUMBER
-    return in_places(EXACT.subtract(cost, income)) if is_sold and cost > income else None
+    return loss_of(income, cost, call.cost_rate) if is_sold else None
 
 
 def _has_talk(hold_time_s: int, customer: AppliedRate | None, held_ms: int) -> bool:

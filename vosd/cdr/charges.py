@@ -57,6 +57,16 @@ def charges_of(record: CallRecord) -> tuple[ChargeRow, ...]:
     return tuple(found)
 
 
+def loss_of(income: Decimal, cost: Decimal, cost_rate: Decimal | None) -> Decimal | None:
+    """Return by how much a cost is above an income, in the currency of the income; None = it is not.
+
+    ``cost_rate`` are units of that currency for one of the cost's; None = both are the same.
+    """
+    if cost_rate is not None:
+        cost = EXACT.multiply(cost, cost_rate)
+    return in_places(EXACT.subtract(cost, income)) if cost > income else None
+
+
 def with_breakdowns(record: CallRecord) -> tuple[ChargeRow, ...]:
     """Return the charges, each with its steps: those of customer and vendor are taken from the call's breakdown."""
     parts = _parts(record.fee_breakdown)

@@ -130,7 +130,7 @@ _NOTATIONS: Final[Mapping[ColumnKind, Callable[[Any], Any]]] = {
 OF_VENDOR: Final = frozenset(
     {
         "routing_gateway", "vendor_account", "vendor_currency", "caller_out", "callee_out", "sip_call_id_out",
-        "destination_address", "vendor_answered_at", "vendor_billed_seconds", "cost", "cost_tax", "loss",
+        "destination_address", "vendor_answered_at", "vendor_billed_seconds", "cost", "cost_tax", "loss", "cost_rate",
         "vendor_codec", "vendor_rate_prefix", "callee_user_agent", "caller_hidden",
         "vendor_billing_base_ms", "reason_text", "verdicts", "media", "attempts",
     }

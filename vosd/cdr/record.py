@@ -237,6 +237,10 @@ class CallRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defau
         Decimal | None,
         amount("by how much `cost` is above what the last agent, else the customer pays; null = it is not"),
     ] = None
+    cost_rate: Annotated[
+        str | None,
+        word(32, "units of the currency of `loss` for one of `vendor_currency`; null = the same, or no exchange rate"),
+    ] = None
     rate_group: Annotated[str | None, word(NAME_LENGTH, "rate group of the customer's rate")] = None
     rate_prefix: Annotated[str | None, word(32, "prefix of the customer's rate")] = None
     rate_area: Annotated[str | None, word(128, "area of the customer's rate")] = None

@@ -8,11 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, case, insert, select, update
+from sqlalchemy import Select, and_, bindparam, insert, select, update
 
 from vosd.base.errors import VosError
+from vosd.base.money import ZERO
 from vosd.billing.free_numbers import FREE_NUMBER
-from vosd.cdr.charges import charges_of, with_breakdowns
+from vosd.cdr.charges import charges_of, loss_of, with_breakdowns
 from vosd.cdr.corrections import Amounts, CorrectedCharge, Correction, corrected
 from vosd.cdr.kinds import NAME_LENGTH
 from vosd.cdr.ports import Standing
@@ -36,26 +37,6 @@ _columns_of_cdr: Final[Mapping[str, tuple[str, str, str]]] = {
     CUSTOMER: ("fee", "tax", "billed_seconds"),
     VENDOR: ("cost", "cost_tax", "vendor_billed_seconds"),
 }
-
-
-def _of_highest(column: ColumnElement[Any]) -> Any:
-    """Select a column of the charge of the highest account above a call: its last agent, else the customer."""
-    own = _charge.c.call_id == schema.cdr.c.call_id, _charge.c.role != VENDOR
-    highest = select(column).where(*own).order_by(_charge.c.level.desc()).limit(1)
-    return highest.correlate(schema.cdr).scalar_subquery()
-
-
-_income: Final = _of_highest(_charge.c.fee)
-_judge_loss: Final = (
-    update(schema.cdr)
-    .where(
-        schema.cdr.c.call_id == bindparam("call"),
-        schema.cdr.c.vendor_currency == _of_highest(_charge.c.currency),
-        schema.cdr.c.rate_group != FREE_NUMBER,
-    )
-    .values(loss=case((schema.cdr.c.cost > _income, schema.cdr.c.cost - _income), else_=None))
-)
-"""Loss of a call after a correction; one between two currencies stays as it was booked."""
 
 
 class NoSuchCall(VosError):  # noqa: N818 - states what was found
@@ -109,7 +90,7 @@ class SqlCorrections:
                 await self._traffic.take_out(connection, counted, {each.call_id for each in new})
                 await _add_charges_of_earlier_versions(connection, new, stored)
                 await _post(connection, new, accounts, mark)
-                await _update_calls(connection, new)
+                await _update_calls(connection, new, stored)
                 await self._number_again(connection, new)
                 await connection.execute(insert(_correction), [_row(each) for each in new])
                 await note(connection, audit)
@@ -262,7 +243,9 @@ async def _post(
     await connection.execute(statement.values(values), moved)
 
 
-async def _update_calls(connection: AsyncConnection, changes: Sequence[CorrectedCharge]) -> None:
+async def _update_calls(
+    connection: AsyncConnection, changes: Sequence[CorrectedCharge], stored: Mapping[str, CallRecord]
+) -> None:
     """Show the corrected amounts in the charges, and in the CDR those of customer and vendor."""
     charge = update(_charge).where(_charge.c.call_id == bindparam("call"), _charge.c.position == bindparam("place"))
     charge = charge.values(
@@ -282,7 +265,31 @@ async def _update_calls(connection: AsyncConnection, changes: Sequence[Corrected
             }
             cdr = update(schema.cdr).where(schema.cdr.c.call_id == bindparam("call"))
             await connection.execute(cdr.values(values), of_role)
-    await connection.execute(_judge_loss, [{"call": call_id} for call_id in {each.call_id for each in changes}])
+    fees: dict[str, dict[int, Decimal]] = {}
+    for each in changes:
+        fees.setdefault(each.call_id, {})[each.position] = each.after.fee
+    losses = [{"call": call_id, "loss_now": _loss_after(stored[call_id], after)} for call_id, after in fees.items()]
+    cdr = update(schema.cdr).where(schema.cdr.c.call_id == bindparam("call"))
+    await connection.execute(cdr.values(loss=bindparam("loss_now")), losses)
+
+
+def _loss_after(record: CallRecord, fees: Mapping[int, Decimal]) -> Decimal | None:
+    """Return the loss of a call with other fees, by the position of their charges.
+
+    Without the exchange rate between two currencies, as in records of earlier versions, it is not known any more.
+    """
+    charges = dict(enumerate(charges_of(record), start=1))
+    sold_by = {charge.level: place for place, charge in charges.items() if charge.role != VENDOR}
+    if not sold_by or record.rate_group in {None, FREE_NUMBER}:
+        return record.loss
+    sold = sold_by[max(sold_by)]
+    amounts = {place: fees.get(place, charge.fee) for place, charge in charges.items()}
+    cost = next((amounts[place] for place, charge in charges.items() if charge.role == VENDOR), ZERO)
+    if record.cost_rate is not None:
+        return loss_of(amounts[sold], cost, Decimal(record.cost_rate))
+    if charges[sold].currency == record.vendor_currency:
+        return loss_of(amounts[sold], cost, None)
+    return record.loss if (amounts[sold], cost) == (charges[sold].fee, record.cost) else None
 
 
 def _after(change: CorrectedCharge) -> dict[str, str | int | Decimal]:

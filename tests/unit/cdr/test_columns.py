@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from doubles.data.builders import applied_rate, catalogue, mapping_gateway, rate_group
+from doubles.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group
 from doubles.data.records import answered_call, call_id, refused_call
 from doubles.sockets.peer import ANSWER
 from doubles.sti import usual
@@ -18,6 +18,8 @@ from doubles.virtual.vendor import Line, Script
 
 from vosd.b2bua.stamps import Arrival
 from vosd.base.margin import LossGuard
+from vosd.billing.accounts import AccountType
+from vosd.billing.exchange import ExchangeRate
 from vosd.billing.rater import itemise
 from vosd.cdr.columns import ATTEMPT_KEYS, CHARGE_KEYS, KEYS, RECORD_COLUMNS, csv_row, iso_utc, json_object
 from vosd.cdr.kinds import ColumnKind, Masking
@@ -37,9 +39,9 @@ PUBLISHED = """
     forward_prefix routing_number did sip_call_id_in sip_call_id_out source_address destination_address codec
     vendor_codec caller_user_agent callee_user_agent attestation verstat radius_class started_at ringing_at answered_at
     acknowledged_at vendor_answered_at ended_at pdd_ms hold_time_ms hold_time_s billing_base_ms
-    vendor_billing_base_ms billed_seconds vendor_billed_seconds fee tax cost cost_tax loss rate_group rate_prefix
-    rate_area rate_type vendor_rate_prefix fee_breakdown hangup_source end_reason sip_code q850_cause reason_text
-    verdicts media attempts charges
+    vendor_billing_base_ms billed_seconds vendor_billed_seconds fee tax cost cost_tax loss cost_rate rate_group
+    rate_prefix rate_area rate_type vendor_rate_prefix fee_breakdown hangup_source end_reason sip_code q850_cause
+    reason_text verdicts media attempts charges
 """
 """Users hold on to these names and to their order: a new column is added here, none is renamed or moved."""
 
@@ -68,6 +70,9 @@ def test_every_column_that_may_be_empty_is_filled_by_a_call():
     """A new column that this call leaves at its default is not filled by any line, or needs here what fills it."""
     sell = rate_group("sell", applied_rate("0.60", area="London", rate_type="local", tax_rate="10"))
     buy = rate_group("buy", applied_rate("9.30", tax_rate="5"))
+    postpaid_in_euros = account(
+        "carriers", type=AccountType.CLEARING, rate_group="buy", overdraft_limit=None, currency="EUR"
+    )
     trunks = [
         mapping_gateway(
             "acme",
@@ -81,6 +86,8 @@ def test_every_column_that_may_be_empty_is_filled_by_a_call():
     scene = Scene(
         catalogue(
             trunks,
+            accounts=[postpaid_in_euros],
+            exchange_rates=[ExchangeRate(*pair, Decimal("1.1")) for pair in (("EUR", "USD"), ("USD", "EUR"))],
             rate_groups=[sell, buy],
             dids=[Did(CALLEE, "acme", trunk="vendor-0")],
             verdicts_one_in=1,
