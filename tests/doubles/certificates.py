@@ -44,7 +44,7 @@ class Authority:
         )
         return authority
 
-    def issue(self, name: str, *bearers: str, days: int = 2) -> Certificate:
+    def issue(self, name: str, *bearers: str, days: int = 30) -> Certificate:
         """Return a certificate that names ``bearers``: host names and IP addresses."""
         entries = ",".join(f"{'IP' if _is_address(each) else 'DNS'}:{each}" for each in bearers)
         return self._make(

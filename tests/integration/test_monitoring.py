@@ -193,6 +193,9 @@ COURSES = {
         {f"process_open_fds{{{SWITCH}}}": "70x90", f"process_max_fds{{{SWITCH}}}": "100x90"},
     ),
     "VosdReloadFailed": one(f"vosd_reload_failed{{{SWITCH}}}", "1x90", "0x90"),
+    "VosdCertificateEnds": one(
+        f'vosd_certificate_end_timestamp_seconds{{file="switch.pem", {SWITCH}}}', "1209600x90", "1299600x90"
+    ),
     "VosdDatabaseUnusable": Course(
         {f'vosd_database_state{{state="lease_lost", {SWITCH}}}': "1x90"},
         {f'vosd_database_state{{state="well", {SWITCH}}}': "1x90"},

@@ -117,7 +117,7 @@ class Excerpt:
 
         keys, parameters = self._installation()
         keys = with_mail_password(with_shown_files(keys, self._copy(), ProblemList()), self._copy())
-        return settings_of(keys, parameters)
+        return settings_of(keys, parameters, None, {})
 
     @property
     def database_url(self) -> str:

@@ -89,6 +89,8 @@ class Loaded:
     transports: TransportSettings
     tls: TlsContexts | None
     """The contents of the files of ``sip.tls``, so that the files that were checked are the ones in use."""
+    certificate_ends: Mapping[str, int]
+    """When the first certificate of each file ends that peers and clients of the API are shown, UTC milliseconds."""
     places: Mapping[str, SourceLine]
     """Place of each setting of the installation, by dotted key; those left out are missing."""
     account_places: Mapping[str, SourceLine]
@@ -272,8 +274,8 @@ def _load(
             check_special_numbers(special_numbers(keys, parameters), written, problems)
         keys = with_shown_files(with_secrets(keys, written, problems), document, problems)
         check_settings(keys, parameters, classes, source, written, problems)
-        transports, tls = read_transports(
-            keys.sip, parameters.qos_signal, written.places, known.reaches.values(), problems
+        transports, tls, ends = read_transports(
+            keys, parameters.qos_signal, written.places, known.reaches.values(), now_ms, problems
         )
         account_places = CurrencyPlaces(source.accounts.sound)
         _refuse_errors(problems, asked, uses_known=uses_known)
@@ -284,12 +286,13 @@ def _load(
         known.stored = stored
         remembered.renew(known)
         return Loaded(
-            settings_of(keys, parameters, stir.certificates),
+            settings_of(keys, parameters, stir.certificates, ends),
             catalogue,
             found,
             rate_reports,
             transports,
             tls,
+            ends,
             written.places,
             account_places,
             rate_files,

@@ -1,7 +1,7 @@
 """Alarms of the running switch: what is measured of it, the desk that keeps them, and ``vosd alarms`` (ADR 70)."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -32,8 +32,15 @@ class AlarmPart:
     """The alarms of one switch, from the start of the process to its end."""
 
     def __init__(
-        self, service: SwitchService, settings: Settings, clock: Clock, stream: EventStream, events: LiveEvents
+        self,
+        service: SwitchService,
+        settings: Settings,
+        clock: Clock,
+        stream: EventStream,
+        events: LiveEvents,
+        certificate_ends: Callable[[], Mapping[str, int]],
     ) -> None:
+        """``certificate_ends`` returns when our certificates for TLS end, by file, UTC milliseconds."""
         self._service: Final = service
         self._desk: Final = AlarmDesk(
             stream,
@@ -47,7 +54,7 @@ class AlarmPart:
             events,
         )
         self._watch: Final = Watch(
-            SwitchMeasures(service, clock),
+            SwitchMeasures(service, clock, certificate_ends),
             clock,
             settings.alarms,
             settings.state_dir,
@@ -101,9 +108,10 @@ class AlarmPart:
 class SwitchMeasures:
     """Measured values of a switch."""
 
-    def __init__(self, service: SwitchService, clock: Clock) -> None:
+    def __init__(self, service: SwitchService, clock: Clock, certificate_ends: Callable[[], Mapping[str, int]]) -> None:
         self._service = service
         self._clock = clock
+        self._certificate_ends = certificate_ends
 
     def gateways(self) -> Iterable[str]:
         """Return the names of the routing gateways."""
@@ -205,6 +213,10 @@ class SwitchMeasures:
         stir = self._service.switch.catalogue.parameters.stir
         signer = None if stir is None else stir.signer
         return None if signer is None or signer.ends_ms is None else (signer.certificate_url, signer.ends_ms)
+
+    def certificate_ends(self) -> Mapping[str, int]:
+        """Return when our certificates for TLS end, by file, UTC milliseconds."""
+        return self._certificate_ends()
 
     def trusted_files(self) -> Sequence[TrustedFile]:
         """Return the files by which callers' signatures are verified."""

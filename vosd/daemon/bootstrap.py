@@ -293,7 +293,14 @@ class Daemon:
             self._talking_calls,
             lambda: self.service.inbox.load is Load.OVERLOADED,
         )
-        self._alarms = AlarmPart(self.service, settings, clock, log.events, self._events.events)
+        self._alarms = AlarmPart(
+            self.service,
+            settings,
+            clock,
+            log.events,
+            self._events.events,
+            lambda: self.configuration.loaded.certificate_ends,
+        )
         machine = self._alarms.machine
         status = Status(
             self.service, self.configuration, silenced, self._call_reports, self._accounting, clock, machine

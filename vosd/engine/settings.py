@@ -173,6 +173,8 @@ class ApiSettings:
     brand: BrandSettings = BrandSettings()
     allow: tuple[str, ...] = ()
     """Networks whose clients are answered; none = all."""
+    certificate_ends_ms: int | None = None
+    """UTC; None = unknown. Another one starts the process again, which reads the files when it starts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,11 @@ class Metric(StrEnum):
         "1 if the files or the database hold a configuration that was not taken; vosd status says why",
     )
 
+    CERTIFICATE_END = _gauge(
+        "vosd_certificate_end_timestamp_seconds",
+        "when the first certificate of a file ends that peers and clients of the API are shown, seconds since 1970",
+        ("file",),
+    )
     ALARMS = _gauge(
         "vosd_alarms",
         "alarms that hold, by their name in operations/alarms.md and their level; vosd alarms has their subjects",

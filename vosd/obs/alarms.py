@@ -108,6 +108,7 @@ KINDS: Final[Mapping[Event, AlarmKind]] = {
     Event.OVERDRAFT_HIGH: AlarmKind(_WARNING, ("account",)),
     Event.HOLIDAYS_MISSING: AlarmKind(_WARNING, ("calendar",)),
     Event.SIGNING_CERTIFICATE_ENDS: AlarmKind(_WARNING, ("certificate",)),
+    Event.CERTIFICATE_ENDS: AlarmKind(_WARNING, ("file",)),
     Event.TRUST_ENDS: AlarmKind(_WARNING, ("file",)),
     Event.BYE_UNANSWERED: AlarmKind(_WARNING, ("peer",), passes=True),
     Event.BYE_REFUSED: AlarmKind(_WARNING, ("peer",), passes=True),

@@ -165,6 +165,9 @@ class Event(StrEnum):
     SIGNING_CERTIFICATE_ENDS = "signing_certificate_ends"
     """The ``certificate`` of ``stir.sign`` ends within two weeks, or has ended: others refuse our calls then."""
     SIGNING_CERTIFICATE_LASTS = "signing_certificate_lasts"
+    CERTIFICATE_ENDS = "certificate_ends"
+    """One of our certificates for TLS ends within two weeks, or has ended: peers refuse connections then."""
+    CERTIFICATE_LASTS = "certificate_lasts"
     TRUST_ENDS = "trust_ends"
     """A root of ``stir.verify`` ends within two weeks, or has ended, or a list of revoked certificates is too old."""
     TRUST_LASTS = "trust_lasts"
@@ -315,6 +318,7 @@ BACK: Final[Mapping[Event, Event]] = {
     Event.OVERDRAFT_HIGH: Event.OVERDRAFT_RECOVERED,
     Event.HOLIDAYS_MISSING: Event.HOLIDAYS_KNOWN,
     Event.SIGNING_CERTIFICATE_ENDS: Event.SIGNING_CERTIFICATE_LASTS,
+    Event.CERTIFICATE_ENDS: Event.CERTIFICATE_LASTS,
     Event.TRUST_ENDS: Event.TRUST_LASTS,
     Event.BOOKING_LATE: Event.BOOKING_IN_TIME,
     Event.QUARANTINE_FILLED: Event.QUARANTINE_EMPTIED,

@@ -54,6 +54,7 @@ REMEDIES: Final[Mapping[Event, str]] = {
     Event.OVERDRAFT_HIGH: "ask the customer for a payment; pay the vendor that is paid in advance",
     Event.HOLIDAYS_MISSING: "add the dates of next year, or name the country; vosd reload",
     Event.SIGNING_CERTIFICATE_ENDS: "publish the next certificate, put it and its key into stir.sign; vosd reload",
+    Event.CERTIFICATE_ENDS: "put the next certificate and its key into the files; vosd reload",
     Event.TRUST_ENDS: "fetch the latest roots and list of revoked certificates of stir.verify; vosd reload",
     Event.BYE_UNANSWERED: "ask the vendor whether the call has ended there: it may bill it",
     Event.BYE_REFUSED: "ask the vendor whether the call has ended there: it may bill it",

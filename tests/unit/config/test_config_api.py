@@ -1,6 +1,7 @@
 """``api``: where the management API listens, and that it is protected there."""
 
 import pytest
+from doubles.certificates import Authority
 
 from vosd.base.secret import Secret
 from vosd.config.keys.brand import contrast_with_white
@@ -11,6 +12,21 @@ def test_the_api_listens_where_the_file_says(site):
     text = f"{site.minimal}\napi: {{listen: '192.0.2.1:8080', tls: {{certificate: a.pem, key: b.pem}}}}\n"
     assert site.load(text).settings.api == ApiSettings(HttpListener("192.0.2.1", 8080), "a.pem", "b.pem")
     assert site.load(site.minimal).settings.api is None
+
+
+def test_a_new_certificate_makes_other_settings_and_one_that_ends_is_a_warning(site, tmp_path):
+    authority = Authority(tmp_path)
+    shown = authority.issue("api", "api.example", days=2)
+    tls = f"tls: {{certificate: {shown.file}, key: {shown.key}}}"
+    text = f"{site.minimal}\napi: {{listen: '127.0.0.1:8080', {tls}}}\n"
+    (warning,) = site.warnings(text)
+    assert warning.endswith("api.tls.certificate: expected certificates that last: one of api.pem has 1 days left")
+    before = site.load(text).settings.api
+    authority.issue("api", "api.example")
+    assert site.warnings(text) == []
+    after = site.load(text)
+    assert after.settings.api != before
+    assert after.certificate_ends == {str(shown.file): after.settings.api.certificate_ends_ms}
 
 
 def test_requests_a_second_of_a_token_and_of_an_address_are_bounded(site):

@@ -1,5 +1,6 @@
 """Sockets as operators write them: transports, connections, marks, and the files of TLS."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,28 @@ def test_files_of_tls_are_relative_to_the_file_that_names_them(site, authority, 
     loaded = site.load("include: [edge/tls.yaml]")
     assert loaded.transports.tls is not None
     assert loaded.transports.tls.certificate == site.directory / "edge" / "switch.pem"
+
+
+@pytest.mark.parametrize(
+    ("days_later", "left"), [(0, ""), (17, "has 12 days left"), (31, "ended 1 days ago"), (300, "ended 270 days ago")]
+)
+def test_a_certificate_that_ends_or_has_ended_is_a_warning_and_its_end_is_known(
+    site, authority, switch, monkeypatch, days_later, left
+):
+    other = authority.issue("vendor", "vendor.example")
+    own = f"{{certificate: {other.file}, key: {other.key}}}"
+    trunk = f"{{name: own, account: vendor, address: sip.vendor.example;transport=tls, tls: {own}}}"
+    text = tls(authority, switch) + f"accounts:\n- {{id: vendor}}\nrouting_gateways:\n- {trunk}\n"
+    now_ms = time.time_ns() // 1_000_000
+    monkeypatch.setattr(time, "time_ns", lambda: 1_000_000 * (now_ms + days_later * 86_400_000))
+    warnings = [each for each in site.warnings(text) if "certificates that last" in each]
+    named = [("4: warning: sip.tls.certificate", switch), ("10: warning: routing_gateways[own].tls", other)]
+    assert warnings == [
+        f"vosd.yaml:{key}: expected certificates that last: one of {each.file} {left}" for key, each in named if left
+    ]
+    ends = site.load(text).certificate_ends
+    assert ends.keys() == {str(switch.file), str(other.file)}
+    assert all(abs(end - now_ms - 30 * 86_400_000) < 3_600_000 for end in ends.values())
 
 
 @pytest.mark.parametrize(

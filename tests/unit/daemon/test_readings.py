@@ -85,7 +85,10 @@ def service(tmp_path, clock):
 
 
 def readings_of(service, clock, state=DaemonState.RUNNING, blocked=dict, **times):
-    loaded = SimpleNamespace(settings=SimpleNamespace(node="sw1"), catalogue=service.switch.catalogue)
+    ends = {"/etc/vosd/switch.pem": 1_800_000_000_000}
+    loaded = SimpleNamespace(
+        settings=SimpleNamespace(node="sw1"), catalogue=service.switch.catalogue, certificate_ends=ends
+    )
     configuration = SimpleNamespace(loaded=loaded, loaded_at=1_000, last_error=None)
     silenced = Silenced(service.node.authenticator, SimpleNamespace(blocked=blocked), clock)
     reports = CallReports("sw1", clock, None, Path("unused"), service.switch.report_calls)
@@ -160,6 +163,7 @@ def test_the_values_are_those_of_the_parts_of_the_switch(service, clock):
     call = have_traffic(service, clock)
     samples = samples_of(page_of(readings_of(service, clock)))
     assert value(samples, "vosd_calls_ended_total", reason=call.end_reason) == 1
+    assert value(samples, "vosd_certificate_end_timestamp_seconds", file="/etc/vosd/switch.pem") == 1_800_000_000
     assert value(samples, "vosd_calls_ended_total", reason="Overload") == 3
     assert value(samples, "vosd_attempts_total", code="503") == value(samples, "vosd_attempts_total", code="200") == 1
     assert value(samples, "vosd_session_refresh_failures_total", gateway="acme-pbx") == 2

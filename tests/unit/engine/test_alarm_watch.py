@@ -43,6 +43,7 @@ class Measured:
         self.kept_calendars: list[Calendar] = []
         self.ends: dict[str, int | None] = {}
         self.certificate: tuple[str, int] | None = None
+        self.tls: dict[str, int] = {}
         self.trusted: list[TrustedFile] = []
         self.short: list[ShortCalls] = []
         self.without_cdr = 0
@@ -99,6 +100,9 @@ class Measured:
 
     def signing_certificate(self) -> tuple[str, int] | None:
         return self.certificate
+
+    def certificate_ends(self) -> dict[str, int]:
+        return self.tls
 
     def trusted_files(self) -> list[TrustedFile]:
         return self.trusted
@@ -355,6 +359,21 @@ def test_a_signing_certificate_that_ends_in_two_weeks_is_reported_until_there_is
     assert [(line["event"], line["certificate"]) for line in logs] == [
         ("signing_certificate_ends", "https://a"), ("signing_certificate_lasts", "https://a"),
         ("signing_certificate_ends", "https://a"), ("signing_certificate_lasts", "https://a"),
+    ]  # fmt: skip
+
+
+def test_a_certificate_for_tls_that_ends_in_two_weeks_is_reported_until_there_is_another():
+    scene = Scene()
+    now, day_ms = scene.clock.now().wall, 86_400_000
+    with capture_logs() as logs:
+        for days in (15, 13, -1, 90, 13):
+            scene.measured.tls = {"switch.pem": now + days * day_ms, "vendor.pem": now + 90 * day_ms}
+            scene.watch.check_certificates(now)
+        scene.measured.tls = {}
+        scene.watch.check_certificates(now)
+    assert [(line["event"], line["file"], line.get("value")) for line in logs] == [
+        ("certificate_ends", "switch.pem", 13.0), ("certificate_lasts", "switch.pem", 90.0),
+        ("certificate_ends", "switch.pem", 13.0), ("certificate_lasts", "switch.pem", None),
     ]  # fmt: skip
 
 

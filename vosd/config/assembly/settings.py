@@ -1,5 +1,6 @@
 """Settings of the installation: from keys to what the engine is started with."""
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -140,11 +141,14 @@ _SETTINGS: Final = full_conversion(
 
 
 def settings_of(
-    keys: InstallationKeys, parameters: ParameterKeys, certificates: CertificateSettings | None = None
+    keys: InstallationKeys,
+    parameters: ParameterKeys,
+    certificates: CertificateSettings | None,
+    certificate_ends: Mapping[str, int],
 ) -> Settings:
     """Return the settings that the installation's own keys and the parameters make.
 
-    ``certificates`` has what the files of ``stir`` say.
+    ``certificates`` has what the files of ``stir`` say, ``certificate_ends`` when those of TLS end, by file.
     """
     sip, journal = keys.sip, keys.journal
     radius = radius_settings(keys.radius, keys.node)
@@ -175,7 +179,7 @@ def settings_of(
         phone_service=keys.phone_service.settings(),
         lookups=lookup_settings(keys, certificates),
         metrics=keys.metrics.settings(),
-        api=keys.api.settings(keys.database.replica),
+        api=keys.api.settings(keys.database.replica, certificate_ends),
         identity_provider=keys.api.oidc.settings(),
         log_level=keys.log.level,
         alarms=_alarm_settings(keys.alarms),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 from vosd.base.errors import VosError
 from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.source import Origin
+from vosd.config.assembly.certificate_ends import time_left
 from vosd.config.assembly.conversion import Conversion, full_conversion, require_all_used
 from vosd.config.assembly.inventory import Written
 from vosd.config.keys.mapping_gateways import MappingGatewayKeys
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from vosd.stir.signing import Signer
 
 _BYTES_MAX: Final = 1 << 24
-_DAY_MS: Final = 86_400_000
-_WARN_DAYS: Final = 14
 
 _NUMBERING: Final = Conversion(StirKeys, Numbering)
 require_all_used(
@@ -123,18 +122,10 @@ def _signer(keys: StirSignKeys, files: "_Files", now_ms: int) -> "Signer | None"
     )
     if checked is None:
         return None
-    left = _left(checked[1], now_ms)
+    left = time_left(checked[1], now_ms)
     if left:
         files.warn("stir.sign.certificate", f"a certificate that lasts: this one {left}")
     return Signer(_text(content), keys.certificate_url, checked[1])
-
-
-def _left(ends_ms: int, now_ms: int) -> str:
-    """Return how long something lasts that ends soon, or since when it is over; empty = it lasts longer."""
-    days, is_over = abs(ends_ms - now_ms) // _DAY_MS, ends_ms < now_ms
-    if is_over:
-        return f"ended {days} days ago"
-    return f"has {days} days left" if days < _WARN_DAYS else ""
 
 
 def _text(content: bytes) -> str:
@@ -167,7 +158,7 @@ class _Files:
 
     def warn_of_end(self, key: str, trusted: TrustedFile, now_ms: int) -> None:
         """Warn of roots that end soon, and of a list of revoked certificates after which another was to come."""
-        left = _left(trusted.ends_ms, now_ms)
+        left = time_left(trusted.ends_ms, now_ms)
         if left and not trusted.is_list:
             self.warn(key, f"certificates that last: one of {trusted.file} {left}")
         elif trusted.is_list and trusted.ends_ms < now_ms:

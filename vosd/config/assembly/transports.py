@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from vosd.catalogue.problems import ProblemList, SourceLine
+from vosd.config.assembly.certificate_ends import certificate_ends
 from vosd.config.assembly.conversion import full_conversion
 from vosd.config.assembly.sockets import Reach
+from vosd.config.keys.api import ApiTlsKeys
+from vosd.config.keys.installation import InstallationKeys
 from vosd.config.keys.protection import ConnectionKeys, ShieldKeys
-from vosd.config.keys.sip import SipKeys
 from vosd.config.keys.tls import TlsIdentityKeys, TlsKeys
 from vosd.net.marking import TrafficClass
 from vosd.net.settings import ConnectionLimits, TlsIdentity, TlsSettings, TransportSettings
@@ -36,17 +38,29 @@ _TLS: Final = full_conversion(TlsKeys, TlsSettings, by_hand={**_FILES, "identiti
 _IDENTITY: Final = full_conversion(TlsIdentityKeys, TlsIdentity, by_hand=_FILES)
 
 
+class ReadTransports(NamedTuple):
+    """Sockets, and the content of the files of TLS."""
+
+    settings: TransportSettings
+    tls: TlsContexts | None
+    """The contexts of new connections; None = TLS is not used."""
+    certificate_ends: Mapping[str, int]
+    """When the first of our certificates in each file ends, those of the API included, UTC milliseconds."""
+
+
 def read_transports(
-    keys: SipKeys,
+    installation: InstallationKeys,
     marking: TrafficClass,
     places: Mapping[str, SourceLine],
     trunks: Iterable[Reach],
+    now_ms: int,
     problems: ProblemList,
-) -> tuple[TransportSettings, TlsContexts | None]:
-    """Return the settings, and the contexts of new TLS connections; None where TLS is not used.
+) -> ReadTransports:
+    """Return the settings with what the files of TLS contain; a file that is wrong is an error.
 
     ``trunks`` are the gateways that have their own certificate in ``tls``, and others.
     """
+    keys, api = installation.sip, installation.api.tls
     own = {each.tls: each for each in trunks if each.own_tls is not None}
     tls = _tls(keys.tls, places, own.values())
     settings = TransportSettings(
@@ -56,13 +70,34 @@ def read_transports(
         for each in own.values():
             expected = "sip.tls with certificate and private_key, which are shown to everyone else"
             problems.error(*each.at("tls"), expected)
-        return settings, None
+        return ReadTransports(settings, None, certificate_ends(_shown(None, api, places, ()), now_ms, problems))
     try:
-        return settings, TlsContexts.load(tls)
+        contexts = TlsContexts.load(tls)
     except TlsFileError as error:
         place, key = _named_at(error, tls, places, own.values())
         problems.error(place, key, error.expected, str(error.path))
-        return settings, None
+        return ReadTransports(settings, None, {})
+    ends = certificate_ends(_shown(tls, api, places, own.values()), now_ms, problems)
+    return ReadTransports(settings, contexts, ends)
+
+
+def _shown(
+    tls: TlsSettings | None, api: ApiTlsKeys, places: Mapping[str, SourceLine], trunks: Iterable[Reach]
+) -> Mapping[Path, tuple[SourceLine, str]]:
+    """Return the files of our certificates for SIP and for the API, with the place and the key that name them."""
+    shown = {}
+    if api.certificate is not None:
+        shown[api.certificate] = (places["api.tls.certificate"], "api.tls.certificate")
+    if tls is None:
+        return shown
+    shown[tls.certificate] = (places["sip.tls.certificate"], "sip.tls.certificate")
+    for trunk in trunks:
+        if trunk.own_tls is not None and trunk.own_tls.certificate is not None:
+            shown.setdefault(trunk.own_tls.certificate, trunk.at("tls"))
+    for each in tls.identities:
+        if each.certificate is not None and each.certificate not in shown:
+            shown[each.certificate] = (places["sip.tls.identities"], "sip.tls.identities")
+    return shown
 
 
 def _named_at(

@@ -1,5 +1,6 @@
 """``api``: the management API over HTTP."""
 
+from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from typing import Annotated
@@ -55,7 +56,7 @@ def path_of_page() -> FromText:
 
 
 class ApiTlsKeys(Keys):
-    """Certificate of the management API. The files are read when its process starts."""
+    """Certificate of the management API. A reload reads the files again where its end is another one."""
 
     certificate: Annotated[Path | None, file_path()] = None
     """PEM: the certificate, then the intermediate certificates."""
@@ -187,8 +188,11 @@ class ApiKeys(Keys):
             raise KeyProblemError("tls", "a certificate: tokens and passwords pass here, and others could read them")
         return self
 
-    def settings(self, replica: Secret | None) -> ApiSettings | None:
-        """Return the listener, its protection and the proxies; None = there is no API."""
+    def settings(self, replica: Secret | None, certificate_ends: Mapping[str, int]) -> ApiSettings | None:
+        """Return the listener, its protection and the proxies; None = there is no API.
+
+        ``certificate_ends`` has the ends of certificates by file, UTC milliseconds.
+        """
         if self.listen is None:
             return None
         return ApiSettings(
@@ -203,4 +207,5 @@ class ApiKeys(Keys):
             self.console,
             self.brand.settings(),
             tuple(map(str, self.allow)),
+            certificate_ends.get(str(self.tls.certificate)),
         )

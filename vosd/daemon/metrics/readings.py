@@ -183,6 +183,7 @@ class Readings:
         service, configuration = self._service, self._status.configuration
         catalogue, condition = configuration.loaded.catalogue, service.database.condition
         notices, store = service.switch.notices, service.node.endpoint.store
+        ends = configuration.loaded.certificate_ends
         switch, parts = service.switch, self._status.parts
         figures = census_of(each for each in parts if each is not switch)
         figures |= {figure.value: count for figure, count in switch.sip_census().items()}
@@ -194,6 +195,7 @@ class Readings:
             Sample(Metric.CATALOGUE, 1, (catalogue.version,)),
             Sample(Metric.CATALOGUE_LOADED, configuration.loaded_at / 1_000),
             Sample(Metric.RELOAD_FAILED, int(configuration.last_error is not None)),
+            *(Sample(Metric.CERTIFICATE_END, at / 1_000, (file,)) for file, at in ends.items()),
             *(Sample(figure.metric, figures[figure]) for figure in _FIGURES),
             Sample(Metric.UNBOOKED_BYTES, figures[Figure.SPOOL_MB] * _MIB),
             *(Sample(Metric.DATABASE_STATE, int(each is condition), (each.value,)) for each in Condition),

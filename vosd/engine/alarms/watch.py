@@ -40,7 +40,7 @@ SLICES: Final = 2
 """A gateway is judged by the slice of its quality that runs and the one before."""
 DAY_MS: Final = 86_400_000
 CERTIFICATE_DAYS: Final = 14
-"""Our certificate for signing calls should last longer."""
+"""Certificates should last longer."""
 ACCOUNTS_AT_ONCE: Final = 2_000
 """Accounts that are looked at before calls get their turn."""
 GATEWAYS_AT_ONCE: Final = 100
@@ -184,6 +184,10 @@ class Measures(Protocol):
         """Return the address of our certificate for signing calls, and its end, UTC milliseconds; None = unknown."""
         ...
 
+    def certificate_ends(self) -> Mapping[str, int]:
+        """Return when our certificates for TLS end, by file, UTC milliseconds."""
+        ...
+
     def trusted_files(self) -> Iterable[TrustedFile]:
         """Return the files by which callers' signatures are verified."""
         ...
@@ -244,6 +248,7 @@ class Watch:
         self._holidays = Threshold(Event.HOLIDAYS_MISSING)
         self._expiries = Threshold(Event.ACCOUNT_EXPIRES)
         self._certificate = Threshold(Event.SIGNING_CERTIFICATE_ENDS, is_floor=True)
+        self._certificates = Threshold(Event.CERTIFICATE_ENDS, is_floor=True)
         self._trust = Threshold(Event.TRUST_ENDS, is_floor=True)
         self._checks = 0
         self.machine = MachineUse()
@@ -305,6 +310,7 @@ class Watch:
             self.check_margins()
             self.check_prefix_margins()
             self.check_without_cdr()
+            self.check_certificates(now.wall)
             await self.check_overdrafts()
         if self._checks % CALENDAR_CHECKS == 0:
             self.check_calendars(now.wall)
@@ -450,6 +456,14 @@ class Watch:
         if found is not None:
             days = (found[1] - wall_ms) / DAY_MS
             self._certificate.judge(days, CERTIFICATE_DAYS, 0, subject=found[0], certificate=found[0], unit="days")
+
+    def check_certificates(self, wall_ms: int) -> None:
+        """Look whether our certificates for TLS end soon."""
+        ends = self._measures.certificate_ends()
+        self._certificates.keep(frozenset(ends))
+        for name, ends_ms in ends.items():
+            days = (ends_ms - wall_ms) / DAY_MS
+            self._certificates.judge(days, CERTIFICATE_DAYS, 0, subject=name, file=name, unit="days")
 
     def check_trust(self, wall_ms: int) -> None:
         """Look whether roots end soon, and whether a list of revoked certificates is out of date."""
