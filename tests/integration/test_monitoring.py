@@ -204,7 +204,7 @@ COURSES = {
     "VosdDatabaseSlow": late("vosd_database_lease_seconds", "1.0", "2.0"),
     "VosdBookingBehind": one(f"vosd_journal_oldest_unbooked_seconds{{{SWITCH}}}", "400x90", "3x90"),
     "VosdCallsInQuarantine": one(f"vosd_quarantined_calls{{{SWITCH}}}", "1x90", "0x90"),
-    "VosdJournalNotWritten": one(f"vosd_journal_backlog_bytes{{{SWITCH}}}", "4096x90", "0x90"),
+    "VosdJournalNotWritten": one(f"vosd_journal_short{{{SWITCH}}}", "1x90", "0x90"),
     "VosdRegistrationsUnwritten": one(f"vosd_registrations_unwritten{{{SWITCH}}}", "3x90", "0x90"),
     "VosdGatewayDown": one(f"vosd_gateway_up{{{ROUTING}}}", "0x90", "1x90"),
     "VosdAnswersFew": Course(

@@ -244,6 +244,11 @@ class SwitchService:
         self._endpoint.store.timers = timers
         self._journal.adjust(kept_files)
 
+    @property
+    def journal_is_short(self) -> bool:
+        """Whether the disk of the journal is full or fails, so that no new call is taken."""
+        return self._journal.is_short
+
     async def adjust_hep(self, settings: HepSettings | None) -> None:
         """Copy messages to this capture server; None = to none."""
         if settings == self._hep:

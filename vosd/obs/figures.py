@@ -95,9 +95,14 @@ class Figure(StrEnum):
         "vosd_journal_oldest_unbooked_seconds",
     )
     QUARANTINED = "quarantined", "calls that the database refuses (vosd spool list)", "vosd_quarantined_calls"
+    JOURNAL_SHORT = (
+        "journal_short",
+        "1 while the disk of state_dir is full or fails: the journal is written to its reserve, no new call is taken",
+        "vosd_journal_short",
+    )
     JOURNAL_BACKLOG = (
         "journal_backlog",
-        "bytes of the journal that the disk did not take yet; more than 0 for long = the disk is full or fails",
+        "bytes of the journal that wait in memory; more than 0 for long = its reserve is used up, too",
         "vosd_journal_backlog_bytes",
     )
     LOCKED_OUT = (

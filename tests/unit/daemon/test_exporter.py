@@ -35,9 +35,12 @@ class OneFigure:
         yield ExporterAnswer(number, samples=[Sample("vosd_calls", 3, ("talking",))])
 
 
-def status_of(*, refuses=False, sink_refuses=False, condition=Condition.WELL, load=Load.NORMAL, error=None):
+def status_of(
+    *, refuses=False, is_short=False, sink_refuses=False, condition=Condition.WELL, load=Load.NORMAL, error=None
+):
     service = SimpleNamespace(
         database=SimpleNamespace(refuses_calls=refuses, condition=condition),
+        journal_is_short=is_short,
         switch=SimpleNamespace(services=SimpleNamespace(sink=SimpleNamespace(refuses_calls=sink_refuses))),
         inbox=SimpleNamespace(load=load),
     )
@@ -134,7 +137,12 @@ async def test_a_reload_changes_where_it_listens_and_who_may_ask(listen):
         (
             DaemonState.RUNNING,
             status_of(sink_refuses=True, condition=Condition.AWAY),
-            (False, "too many calls wait for disk or database: no new call is taken (vosd status)\n"),
+            (False, "the database refuses too many calls: no new call is taken (vosd spool list)\n"),
+        ),
+        (
+            DaemonState.RUNNING,
+            status_of(is_short=True, sink_refuses=True, condition=Condition.AWAY),
+            (False, "the disk of state_dir is full or fails: no new call is taken (vosd alarms)\n"),
         ),
         (
             DaemonState.RUNNING,

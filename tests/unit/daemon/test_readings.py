@@ -9,9 +9,12 @@ from types import SimpleNamespace
 import pytest
 from doubles.data.builders import catalogue, mapping_gateway, phone, routing_gateway
 from doubles.data.records import answered_call
+from doubles.filling_disk import small_disk
+from doubles.journals import begun
 from doubles.memory.lease import MemoryLease
 from doubles.memory.registrations import MemoryRegistrations
 from doubles.memory.store import MemoryStore
+from doubles.small_disk import PLENTY
 from doubles.virtual.clock import ManualClock
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
@@ -22,7 +25,7 @@ from vosd.base.secret import Secret
 from vosd.cdr.record import Attempt
 from vosd.control.installation import MachineUse
 from vosd.daemon.lifecycle import DaemonState
-from vosd.daemon.metrics.readings import OTHERS, STEP_S, Readings
+from vosd.daemon.metrics.readings import OTHERS, STEP_S, Readings, readiness
 from vosd.daemon.silenced import Silenced
 from vosd.daemon.status import Status
 from vosd.engine.media.losses import MediaLosses
@@ -157,6 +160,28 @@ def test_every_declared_metric_has_a_value_once_there_was_traffic(service, clock
     assert prefixes == {name.removesuffix("_open_fds") for name in names if name.endswith("_open_fds")}
     declared = {metric.name for metric in METRICS}
     assert all(name.startswith(tuple(declared)) or "process_" in name for name in names)
+
+
+def test_a_full_disk_is_a_figure_and_the_reason_for_which_the_switch_is_not_ready(tmp_path, clock, monkeypatch):
+    service = switch(tmp_path, clock, [])
+    journal = service._journal
+    begun(journal.open(), journal, clock.now())
+    readings = readings_of(service, clock)
+
+    def found():
+        samples = samples_of(page_of(readings))
+        ready = readiness(readings._status, lambda: DaemonState.RUNNING)
+        return value(samples, "vosd_journal_short"), value(samples, "vosd_ready"), ready.lines
+
+    assert found() == (0, 1, ())
+    disk = small_disk(monkeypatch)(0)
+    journal.ended(answered_call(1))
+    journal.flush()
+    line = "the disk of state_dir is full or fails: no new call is taken (vosd alarms)"
+    assert found() == (1, 0, (line,)), "also where the reserve has taken all that waited"
+    disk.room = PLENTY
+    journal.tick(clock.now(), has_calls=False)
+    assert found() == (0, 1, ())
 
 
 def test_the_values_are_those_of_the_parts_of_the_switch(service, clock):

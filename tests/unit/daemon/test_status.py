@@ -51,6 +51,7 @@ CENSUS = [
     "spool_mb",
     "spool_oldest_s",
     "quarantined",
+    "journal_short",
     "journal_backlog",
     "locked_out",
     "blacklisted",

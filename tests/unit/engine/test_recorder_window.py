@@ -223,7 +223,8 @@ async def test_the_depth_of_the_queue_is_shown_in_calls_megabytes_and_seconds(na
     clock.move_to(clock.now().mono + call(0).ended_at + 61_500 - clock.now().wall)
     figures = census_of((narrow, journal))
     assert figures == {
-        "cdr_queue": WINDOW, "spool_rows": 20, "spool_mb": 1, "spool_oldest_s": 61, "journal_backlog": 0,
+        "cdr_queue": WINDOW, "spool_rows": 20, "spool_mb": 1, "spool_oldest_s": 61, "journal_short": 0,
+        "journal_backlog": 0,
     }  # fmt: skip
 
 

@@ -81,8 +81,10 @@ def readiness(status: Status, state: Callable[[], DaemonState]) -> SwitchReadine
     service, condition = status.service, status.service.database.condition
     if service.database.refuses_calls:
         return SwitchReadiness(False, (f"the database is {condition.value}: no new call is taken (vosd status)",))
+    if service.journal_is_short:
+        return SwitchReadiness(False, ("the disk of state_dir is full or fails: no new call is taken (vosd alarms)",))
     if service.switch.services.sink.refuses_calls:
-        return SwitchReadiness(False, ("too many calls wait for disk or database: no new call is taken (vosd status)",))
+        return SwitchReadiness(False, ("the database refuses too many calls: no new call is taken (vosd spool list)",))
     return SwitchReadiness(True, tuple(_warnings(status, condition)))
 
 

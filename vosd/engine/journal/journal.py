@@ -274,9 +274,14 @@ class Journal(Counting):
         return len(self.waiting) + len(self.quarantine)
 
     @property
+    def is_short(self) -> bool:
+        """Whether the disk is full or fails: what may still be written is for running calls."""
+        return self._output.is_short or self._output.is_crowded
+
+    @property
     def is_overfull(self) -> bool:
         """Whether the disk has failed, or the quarantine is full, so that no new call may be taken."""
-        return self._output.is_short or self._output.is_crowded or len(self.quarantine) > REFUSED_MAX
+        return self.is_short or len(self.quarantine) > REFUSED_MAX
 
     def answered(self, call: OpenCall, description: Description = UNDESCRIBED) -> bool:
         """Write a call that is charged at once; return False if that failed: then it must not be answered, or ring."""
@@ -351,8 +356,12 @@ class Journal(Counting):
 
     def census(self) -> Mapping[Figure, int]:
         """Count what waits, for ``vosd status``."""
-        mb = self.waiting.megabytes()
-        return {Figure.SPOOL_ROWS: self.unbooked, Figure.SPOOL_MB: mb, Figure.JOURNAL_BACKLOG: self._output.backlog}
+        return {
+            Figure.SPOOL_ROWS: self.unbooked,
+            Figure.SPOOL_MB: self.waiting.megabytes(),
+            Figure.JOURNAL_SHORT: int(self.is_short),
+            Figure.JOURNAL_BACKLOG: self._output.backlog,
+        }
 
     async def refused(self, rejected: Sequence[RejectedRecord]) -> set[str]:
         """Move calls that the database refuses into quarantine; their cost must be counted as owed before.
