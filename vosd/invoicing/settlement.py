@@ -53,20 +53,25 @@ def paid_of(opening: Decimal, owed: Sequence[Owed], credits: Iterable[Credit]) -
     ``opening`` is its balance before the first one: money that it had already, or an older debt. A payment of more
     than its invoice goes on to the others. Money that is taken back lowers the invoice that it names; a refund that
     names none is taken from the newest one that was paid by name, once no other money is left. What is moved away
-    otherwise, such as a transfer, makes no named payment undone.
+    otherwise, such as a transfer, makes no named payment undone. Money for a number that is no invoice here changes
+    nothing once it is taken back.
     """
     places = {each.number: place for place, each in enumerate(owed)}
     paid = [ZERO] * len(owed)
     pool, back = opening, ZERO
+    sums: dict[tuple[str, bool], Decimal] = {}
     for credit in credits:
         number = named_invoice(credit.reference)
+        key = number, credit.is_refund and not number
+        sums[key] = sums.get(key, ZERO) + credit.amount
+    for (number, is_refund), amount in sums.items():
         place = places.get(number)
         if place is not None:
-            paid[place] += credit.amount
-        elif credit.amount < ZERO and (number or credit.is_refund):
-            back -= credit.amount
+            paid[place] += amount
+        elif amount < ZERO and (number or is_refund):
+            back -= amount
         else:
-            pool += credit.amount
+            pool += amount
     for place, each in enumerate(owed):
         named = paid[place]
         paid[place] = max(ZERO, min(named, each.gross))

@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from vosd.base.money import ZERO
@@ -15,6 +15,7 @@ invoices = st.lists(st.integers(0, 9_000).map(lambda units: Decimal(units) / 100
 )
 plain = ["", "bank"]
 references = st.sampled_from([*plain, "invoice/N0", "invoice/N1 x", "invoice/N2", "invoice/N99"])
+credits_of_all_kinds = st.builds(Credit, references, amounts, st.booleans())
 
 
 def test_money_goes_to_the_oldest_and_a_named_payment_to_its_own() -> None:
@@ -64,7 +65,7 @@ def test_an_invoice_below_zero_is_money_for_the_others() -> None:
     assert state_of(Decimal(-4), ZERO, 0, 1) is InvoiceState.PAID
 
 
-@given(amounts, invoices, st.lists(st.builds(Credit, references, amounts, st.booleans()), max_size=8))
+@given(amounts, invoices, st.lists(credits_of_all_kinds, max_size=8))
 def test_nothing_is_paid_twice_or_lost(opening: Decimal, owed: list[Owed], credits: list[Credit]) -> None:
     paid = paid_of(opening, owed, credits)
     assert all(ZERO <= amount <= each.gross for amount, each in zip(paid, owed, strict=True))
@@ -77,6 +78,18 @@ def test_nothing_is_paid_twice_or_lost(opening: Decimal, owed: list[Owed], credi
         assert sum(paid, ZERO) == min(max(money, ZERO), whole)
         first_open = next((index for index, each in enumerate(owed) if paid[index] < each.gross), len(owed))
         assert not any(paid[first_open + 1 :])
+
+
+PAID_BY_NAME_AND_A_FEE = [Credit("invoice/N0", Decimal(10)), Credit("bank", Decimal("-0.20"))]
+
+
+@given(amounts, invoices, st.lists(credits_of_all_kinds, max_size=8), credits_of_all_kinds)
+@example(ZERO, [Owed("N0", Decimal(10))], PAID_BY_NAME_AND_A_FEE, Credit("invoice/N99", Decimal(10)))
+def test_a_credit_and_its_undo_change_nothing(
+    opening: Decimal, owed: list[Owed], credits: list[Credit], wrong: Credit
+) -> None:
+    undo = Credit(reference_of_undo(wrong.reference, 7), -wrong.amount, wrong.is_refund)
+    assert paid_of(opening, owed, [*credits, wrong, undo]) == paid_of(opening, owed, credits)
 
 
 @pytest.mark.parametrize(
