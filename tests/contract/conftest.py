@@ -1,6 +1,6 @@
 """One store for each implementation of the ports: memory, SQLite, MariaDB; empty for every test."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
@@ -17,6 +17,7 @@ from vosd.storage.audit import SqlAudit
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
+from vosd.storage.ledger import EntryFilter, SqlLedger
 from vosd.storage.overrides import SqlOverrides
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import Payments, Queries
@@ -40,6 +41,8 @@ class Store(NamedTuple):
     overrides: SqlOverrides | MemoryOverrides
     audit: Callable[[], Awaitable[Sequence[AuditLine]]]
     """Returns the lines of the audit, oldest first."""
+    numbers: Callable[[], Awaitable[Mapping[str, int]]]
+    """Returns the numbers of the entries of the ledger by their references."""
 
 
 @pytest.fixture(scope="session")
@@ -83,7 +86,10 @@ async def store(store_url) -> AsyncIterator[Store]:
         async def lines() -> Sequence[AuditLine]:
             return overrides.audit
 
-        yield Store(memory, memory, memory, MemoryRegistrations(), overrides, lines)
+        async def numbers() -> Mapping[str, int]:
+            return {each.reference: number for number, each in enumerate(memory.entries, 1)}
+
+        yield Store(memory, memory, memory, MemoryRegistrations(), overrides, lines, numbers)
         return
     async with emptied(store_url) as database:
         yield Store(
@@ -93,11 +99,16 @@ async def store(store_url) -> AsyncIterator[Store]:
             SqlRegistrations(database, NODE),
             SqlOverrides(database),
             lambda: _lines(database),
+            lambda: _numbers(database),
         )
 
 
 async def _lines(database: Database) -> Sequence[AuditLine]:
     return [*reversed(await SqlAudit(database).newest(100))]
+
+
+async def _numbers(database: Database) -> Mapping[str, int]:
+    return {each.reference: each.id async for each in SqlLedger(database).entries(EntryFilter())}
 
 
 @asynccontextmanager

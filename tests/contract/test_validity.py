@@ -8,10 +8,11 @@ from doubles.data.records import STARTED
 
 from vosd.billing.validity import DAY_MS, NEVER
 from vosd.catalogue.ports import OverrideAction
+from vosd.storage.ledger import EntryFilter, SqlLedger
 from vosd.storage.overrides import SqlOverrides
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, Payment, UndoneEntry
-from vosd.storage.validity import SqlValidity
+from vosd.storage.validity import PaymentEntry, SqlValidity, ValidityChange, memo_of, without_undone
 
 
 def payment(amount: str = "5", **changes) -> Payment:
@@ -55,56 +56,117 @@ async def test_only_a_payment_above_zero_extends_and_only_what_expires(store, ch
     assert await expiries(store) == {}
 
 
-def undo(of: Payment, **changes) -> Payment:
+def reverse(of: Payment, number: int, **changes) -> Payment:
     undone = UndoneEntry(of.reference, of.made_at)
-    own = {"reference": "undo 1", "made_at": STARTED + 2 * DAY_MS, "undoes": undone}
+    own = {"reference": f"undo {number}", "made_at": STARTED + 2 * DAY_MS, "undoes": undone}
     return replace(of, amount=-of.amount, **(own | changes))
+
+
+async def undo(store, of: Payment, **changes):
+    return await store.payments.add(reverse(of, (await store.numbers())[of.reference], **changes))
+
+
+SECOND = payment(reference="bank-2", made_at=STARTED + DAY_MS)
 
 
 async def test_an_undone_payment_gives_its_days_back_and_the_configuration_counts_again(store):
     await store.payments.add(payment())
-    receipt = await store.payments.add(undo(payment()))
+    receipt = await undo(store, payment())
     assert (receipt.after, receipt.expires_at) == (0, STARTED + 9 * DAY_MS)
     assert await expiries(store) == {}
-    again = await store.payments.add(undo(payment()))
+    again = await undo(store, payment())
     assert (again.repeated, again.expires_at) == (True, None)
     assert await expiries(store) == {}
 
 
+@pytest.mark.parametrize("configured", [STARTED + 200 * DAY_MS, None])
+async def test_the_configuration_counts_again_also_where_it_was_changed_since(store, configured):
+    await store.payments.add(payment())
+    receipt = await undo(store, payment(), configured_expiry=configured)
+    assert (receipt.expires_at, await expiries(store)) == (configured, {})
+
+
 async def test_the_validity_that_the_ledger_had_before_an_undone_payment_is_in_the_ledger_again(store):
     await store.payments.add(payment())
-    second = payment(reference="bank-2", made_at=STARTED + DAY_MS)
-    await store.payments.add(second)
-    await store.payments.add(undo(second))
+    await store.payments.add(SECOND)
+    await undo(store, SECOND)
     assert await expiries(store) == {"acme": STARTED + 39 * DAY_MS}
 
 
 async def test_a_validity_that_was_extended_again_since_stays_when_the_first_payment_is_undone(store):
     await store.payments.add(payment())
-    await store.payments.add(payment(reference="bank-2", made_at=STARTED + DAY_MS))
-    assert (await store.payments.add(undo(payment()))).expires_at is None
+    await store.payments.add(SECOND)
+    assert (await undo(store, payment())).expires_at is None
     assert await expiries(store) == {"acme": STARTED + 69 * DAY_MS}
+
+
+@pytest.mark.parametrize("order", [(SECOND, payment()), (payment(), SECOND)])
+async def test_two_payments_that_are_undone_leave_no_day_in_either_order(store, order):
+    await store.payments.add(payment())
+    await store.payments.add(SECOND)
+    first, second = [await undo(store, each) for each in order]
+    assert first.expires_at == (STARTED + 39 * DAY_MS if order[0] is SECOND else None)
+    assert (second.after, second.expires_at, await expiries(store)) == (0, STARTED + 9 * DAY_MS, {})
+    third = payment(reference="bank-3", made_at=STARTED + 3 * DAY_MS)
+    assert (await store.payments.add(third)).expires_at == STARTED + 39 * DAY_MS
+    assert (await undo(store, third)).expires_at == STARTED + 9 * DAY_MS
+    assert await expiries(store) == {}
+
+
+async def test_a_payment_between_undone_ones_keeps_its_days(store):
+    third = payment(reference="bank-3", made_at=STARTED + 3 * DAY_MS)
+    for each in (payment(), SECOND, third):
+        await store.payments.add(each)
+    assert (await undo(store, payment())).expires_at is None
+    assert (await undo(store, third)).expires_at == STARTED + 69 * DAY_MS
+    assert await expiries(store) == {"acme": STARTED + 69 * DAY_MS}
+    assert (await undo(store, SECOND)).expires_at == STARTED + 9 * DAY_MS
+
+
+def test_an_undo_takes_the_days_of_its_payment_also_when_that_is_in_an_archive():
+    later = ValidityChange(4, memo_of("bank-3"), 90)
+    changes = [later, ValidityChange(3, memo_of("undo 2"), 30), ValidityChange(2, memo_of("bank-2"), 60)]
+    changes.append(ValidityChange(1, memo_of("bank-1"), 30))
+    there = [PaymentEntry(3, "undo 2", 3), PaymentEntry(4, "bank-3", 4), PaymentEntry(5, "undo 4", 5)]
+    assert without_undone(changes, there, UndoneEntry("bank-3", 4)) == (True, 30)
 
 
 async def test_an_undone_debit_extends_nothing(store):
     debit = payment("-5")
     await store.payments.add(debit)
-    assert (await store.payments.add(undo(debit))).expires_at is None
+    assert (await undo(store, debit)).expires_at is None
     assert await expiries(store) == {}
 
 
-async def test_a_validity_that_an_operator_has_set_since_stays_when_the_payment_is_undone(database):
+async def test_a_validity_that_an_operator_has_set_stays_when_payments_before_it_are_undone(database):
     payments, validity, configured = SqlPayments(database), SqlValidity(database), STARTED + 9 * DAY_MS
     await payments.add(payment())
-    await validity.set("acme", STARTED + 39 * DAY_MS, configured, "ann", "as agreed", STARTED + 1)
-    assert (await payments.add(undo(payment()))).expires_at is None
-    assert await validity.expiry("acme") == STARTED + 39 * DAY_MS
+    await validity.set("acme", STARTED + 50 * DAY_MS, configured, "ann", "payment undo 1", STARTED + 1)
+    await payments.add(SECOND)
+    first, second = [each.id async for each in SqlLedger(database).entries(EntryFilter())]
+    assert (await payments.add(reverse(payment(), first))).expires_at is None
+    assert await validity.expiry("acme") == STARTED + 80 * DAY_MS
+    assert (await payments.add(reverse(SECOND, second))).expires_at == STARTED + 50 * DAY_MS
+    assert await validity.expiry("acme") == STARTED + 50 * DAY_MS
+
+
+@pytest.mark.parametrize("cleared", [True, False])
+async def test_what_an_operator_has_cleared_is_as_configured_after_an_undo(database, cleared):
+    payments, validity, configured = SqlPayments(database), SqlValidity(database), STARTED + 9 * DAY_MS
+    await validity.set("acme", STARTED + DAY_MS, configured, "ann", None, STARTED - 2)
+    if cleared:
+        await validity.set("acme", None, configured, "ann", None, STARTED - 1)
+    await payments.add(payment())
+    (number,) = [each.id async for each in SqlLedger(database).entries(EntryFilter())]
+    restored = (await payments.add(reverse(payment(), number))).expires_at
+    assert restored == (configured if cleared else STARTED + DAY_MS)
+    assert await validity.expiry("acme") == (None if cleared else restored)
 
 
 async def test_what_an_undo_does_to_the_validity_is_in_the_record_of_changes(database):
     payments = SqlPayments(database)
     await payments.add(payment())
-    await payments.add(undo(payment()))
+    await payments.add(reverse(payment(), 1))
     (taken, _) = await SqlOverrides(database).changes(10, "acme")
     assert (taken.action, taken.override.value, taken.override.memo, taken.operator) == (
         OverrideAction.CLEARED, "2026-10-30T14:13:20.000Z", "payment undo 1", "ann",

@@ -1,4 +1,4 @@
-"""Until when an account may be used: payments extend it, and give it back when they are undone.
+"""Until when an account may be used: payments extend it.
 
 It does not know where the date is kept.
 """
@@ -19,11 +19,3 @@ def extended(expires_at: int | None, paid_at: int, days: int) -> int | None:
     if expires_at is None or expires_at >= NEVER or days <= 0:
         return expires_at
     return min(max(expires_at, paid_at) + days * DAY_MS, NEVER)
-
-
-def restored(before: int, configured: int | None) -> int | None:
-    """Return what the ledger has of the expiry once an extension from ``before`` is taken back; None = as configured.
-
-    Times are UTC milliseconds. An account that had its configured expiry follows the configuration again.
-    """
-    return None if before == configured else before

@@ -178,7 +178,7 @@ class Receipt(NamedTuple):
     repeated: bool
     expires_at: int | None = None
     """Until when the account is valid by the payment, UTC milliseconds, or by what it took back; None = it left that
-    as it was."""
+    as it was, or the account does not expire."""
 
 
 class CallPosition(NamedTuple):

@@ -3,15 +3,18 @@
 Kept in the account's row, which the switch polls for balances; each change is in the record of changes of overrides.
 """
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Final, NamedTuple
 
 from sqlalchemy import select, update
 
-from vosd.billing.validity import NEVER, extended, restored
+from vosd.billing.validity import NEVER, extended
 from vosd.catalogue.overrides import Override, Setting, Target
 from vosd.catalogue.ports import OverrideAction, OverrideRecord
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.kinds import ACCOUNT_LENGTH
+from vosd.invoicing.settlement import undone_entry
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit import note as note_audit
@@ -19,12 +22,14 @@ from vosd.storage.audit_line import AuditLine
 from vosd.storage.books import lock_accounts
 from vosd.storage.database import Database
 from vosd.storage.overrides import note
-from vosd.storage.ports import Payment, UndoneEntry
-from vosd.storage.types import descriptive, identifying
+from vosd.storage.ports import EntryKind, Payment, UndoneEntry
+from vosd.storage.types import identifying
 from vosd.storage.writers import writer_for
 
 _account = schema.account
 _change = schema.override_change.c
+_entry = schema.ledger_entry.c
+_NEVER: Final = "never"
 
 
 class SqlValidity:
@@ -80,34 +85,85 @@ async def extend(connection: AsyncConnection, name: str, payment: Payment) -> in
     after = extended(before, payment.made_at, payment.extends_days)
     if after == before:
         return None
-    await _set(connection, name, before, after, payment.operator or "", _memo(payment.reference), payment.made_at)
+    await _set(connection, name, before, after, payment.operator or "", memo_of(payment.reference), payment.made_at)
     return after
 
 
 async def take_back(connection: AsyncConnection, name: str, payment: Payment, undone: UndoneEntry) -> int | None:
     """Take back the extension of a locked account's validity by an entry that is undone; return the new expiry.
 
-    None = the validity stays as it is: the entry has not extended it, or it was changed since.
+    None = the account does not expire, or its validity stays as it is: the entry has not extended it, or it was changed
+    since.
     """
     own = (
         _change.target == Target.ACCOUNT.value,
         _change.name == name,
         _change.setting == Setting.EXPIRES_AT.value,
     )
-    query = select(_change.changed_at, _change.memo, _change.value_before).where(*own).order_by(_change.id.desc())
-    latest = (await connection.execute(query.limit(1))).one_or_none()
-    memo = descriptive(_memo(undone.reference), schema.MEMO_LENGTH)
-    if latest is None or (latest.changed_at, latest.memo) != (undone.made_at, memo):
+    columns = (_change.changed_at, _change.memo, _change.action, _change.value)
+    rows = (await connection.execute(select(*columns).where(*own).order_by(_change.id.desc()))).all()
+    changes = [ValidityChange(row.changed_at, row.memo, _expiry_of(row.action, row.value)) for row in rows]
+    paid = select(_entry.id, _entry.reference, _entry.created_at).where(
+        _entry.account == name, _entry.kind == EntryKind.PAYMENT.value
+    )
+    payments = [PaymentEntry(*row) for row in await connection.execute(paid)]
+    is_newest, after = without_undone(changes, payments, undone)
+    if not is_newest:
         return None
-    before = round(datetime.fromisoformat(latest.value_before).timestamp() * 1_000)
-    after = restored(before, payment.configured_expiry)
     known = await _expiry(connection, name)
-    await _set(connection, name, known, after, payment.operator or "", _memo(payment.reference), payment.made_at)
-    return before
+    await _set(connection, name, known, after, payment.operator or "", memo_of(payment.reference), payment.made_at)
+    return payment.configured_expiry if after is None else after
 
 
-def _memo(reference: str) -> str:
+class ValidityChange(NamedTuple):
+    """Change of what the ledger has of a validity; ``after`` of None: as configured. Times are UTC milliseconds."""
+
+    at: int
+    memo: str | None
+    after: int | None
+
+
+class PaymentEntry(NamedTuple):
+    """Payment in the ledger, or the undo of one; ``made_at`` is UTC milliseconds."""
+
+    number: int
+    reference: str
+    made_at: int
+
+
+def without_undone(
+    changes: Iterable[ValidityChange], payments: Sequence[PaymentEntry], undone: UndoneEntry
+) -> tuple[bool, int | None]:
+    """Return whether an entry has made the newest change of a validity, and what the validity is without it.
+
+    ``changes`` are those of an account, the newest first, ``payments`` its payments with their undos. Payments that
+    were undone make no difference, nor do their undos.
+    """
+    made_by = {(each.made_at, memo_of(each.reference)): each for each in payments}
+    taken_back = {undone_entry(each.reference) for each in payments}
+    is_newest, undos = False, 0
+    for change in changes:
+        paid = None if change.memo is None else made_by.get((change.at, change.memo))
+        if paid is not None and undone_entry(paid.reference) is not None:
+            undos += 1
+        elif paid is not None and (paid.reference, paid.made_at) == undone:
+            is_newest = True
+        elif undos:  # the payment that this undo took back, whose entry may be in an archive
+            undos -= 1
+        elif paid is None or paid.number not in taken_back:
+            return is_newest, change.after
+    return is_newest, None
+
+
+def memo_of(reference: str) -> str:
+    """Return the memo of the changes that a payment makes, or its undo."""
     return f"payment {reference}"
+
+
+def _expiry_of(action: str, value: str) -> int | None:
+    if action == OverrideAction.CLEARED.value:
+        return None
+    return NEVER if value == _NEVER else round(datetime.fromisoformat(value).timestamp() * 1_000)
 
 
 async def _expiry(connection: AsyncConnection, name: str) -> int | None:
@@ -132,4 +188,4 @@ async def _set(
 
 def written(expires_at: int | None) -> str:
     """Write an expiry as the record of changes has it."""
-    return "never" if expires_at is None or expires_at >= NEVER else iso_utc(expires_at)
+    return _NEVER if expires_at is None or expires_at >= NEVER else iso_utc(expires_at)

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from operator import gt, lt
 from typing import Any, Final, NamedTuple
@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from vosd.base.ids import shortened
 from vosd.base.money import LIMIT, ZERO
 from vosd.base.number import for_matching
-from vosd.billing.validity import extended, restored
+from vosd.billing.validity import extended
 from vosd.cdr.kinds import ACCOUNT_LENGTH, NUMBER_LENGTH, ColumnKind
 from vosd.cdr.ports import ChangedStandings, RejectedRecord, RejectedRecords, Standing
 from vosd.cdr.record import CallRecord, ChargeRow
@@ -24,7 +24,6 @@ from vosd.storage.ports import (
     Payment,
     Receipt,
     StoredCall,
-    UndoneEntry,
     both_or_none,
     check_currency,
     check_rest,
@@ -34,6 +33,7 @@ from vosd.storage.ports import (
 from vosd.storage.queries import stored_attempt, stored_call, stored_charge
 from vosd.storage.rows import CALL_KIND, Encoding, PreparedCall, prepare
 from vosd.storage.types import Unstorable, call_key, descriptive, exact_money, identifying, moment_text
+from vosd.storage.validity import PaymentEntry, ValidityChange, memo_of, without_undone
 
 _CDR_COLUMNS: Final = tuple(column.name for column in schema.cdr.columns)
 
@@ -59,8 +59,13 @@ class _Account:
     changed: int
     currency: str | None = None
     expires_at: int | None = None
-    extension: tuple[UndoneEntry, int] | None = None
-    """The payment that has extended the validity last, and what that was before."""
+    changes: list[ValidityChange] = field(default_factory=list)
+    """Those of ``expires_at``."""
+    payments: list[PaymentEntry] = field(default_factory=list)
+
+    def set_expiry(self, expires_at: int | None, payment: Payment) -> None:
+        self.expires_at = expires_at
+        self.changes.append(ValidityChange(payment.made_at, memo_of(payment.reference), expires_at))
 
 
 class MemoryStore:
@@ -174,20 +179,21 @@ class MemoryStore:
         self.commits += 1
         receipt = self._pay(payment)
         row = self._accounts[payment.account]
+        if payment.kind is EntryKind.PAYMENT:
+            row.payments.append(PaymentEntry(len(self.entries), payment.reference, payment.made_at))
         if payment.undoes is not None:
-            if row.extension is None or row.extension[0] != payment.undoes:
+            is_newest, after = without_undone(reversed(row.changes), row.payments, payment.undoes)
+            if not is_newest:
                 return receipt
-            _, undone_to = row.extension
-            row.expires_at, row.extension = restored(undone_to, payment.configured_expiry), None
-            return receipt._replace(expires_at=undone_to)
+            row.set_expiry(after, payment)
+            return receipt._replace(expires_at=payment.configured_expiry if after is None else after)
         if payment.kind is not EntryKind.PAYMENT or payment.amount <= 0:
             return receipt
         before = payment.configured_expiry if row.expires_at is None else row.expires_at
         after = extended(before, payment.made_at, payment.extends_days)
         if after == before:
             return receipt
-        assert before is not None, "what does not expire is not extended"
-        row.expires_at, row.extension = after, (UndoneEntry(payment.reference, payment.made_at), before)
+        row.set_expiry(after, payment)
         return receipt._replace(expires_at=after)
 
     async def transfer(self, transfer: MoneyTransfer, *, is_trial: bool = False) -> tuple[Receipt, Receipt]:

@@ -46,7 +46,7 @@ class PaymentReceipt(msgspec.Struct, frozen=True):
     """Why a running switch does not know the balance yet; empty if it does, or if none runs."""
     expires_at: str | msgspec.UnsetType = msgspec.UNSET
     """Until when the account is valid by this booking: a payment extends that, and its undo takes it back; absent where
-    the validity stays as it was."""
+    the validity stays as it was, or the account does not expire."""
 
 
 _NOTHING_WITHHELD: Final = Withdrawal()
