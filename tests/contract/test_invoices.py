@@ -63,7 +63,17 @@ from vosd.admin.office.invoices import (
 from vosd.admin.office.ledger import ShowStatements, show_statements
 from vosd.admin.office.minimum import BookMinimums, MinimumOutcome, MinimumSheet, book_minimums
 from vosd.admin.office.office import Office
-from vosd.admin.office.payments import ListWaitingPayments, list_waiting_payments
+from vosd.admin.office.payments import (
+    BookPayment,
+    ConfirmPayment,
+    ListWaitingPayments,
+    MoveMoney,
+    WaitingSheet,
+    book_payment,
+    confirm_payment,
+    list_waiting_payments,
+    move_money,
+)
 from vosd.admin.office.reports import AddUpCalls, ShowReport, add_up_calls, show_report
 from vosd.b2bua.stamps import Ending
 from vosd.base.cause import EndReason, HangupSource
@@ -1262,6 +1272,21 @@ async def test_money_that_comes_in_while_invoices_are_made_and_months_closed_is_
     assert moved == sorted((each.kind, each.reference, format_amount(each.amount)) for each in others)
     assert sum(line.calls for each in shown for line in each.lines) == sum(each.kind == "call" for each in entries)
     assert (await verify_ledger(site.database)).differences == ()
+
+
+async def test_the_movements_of_an_invoice_do_not_name_the_person_who_has_confirmed_them(database: Database) -> None:
+    site = Site(database, confirm_above=Decimal(100))
+    await SqlBooks(database).book([sold_by("reseller", 1, at("2026-10-05"))])
+    site.now = at("2026-10-20")
+    await site.pay("reseller", "100", site.now)
+    paid = BookPayment(account="shop", amount=Decimal(200), memo="cash")
+    moved = MoveMoney(source="reseller", target="shop", amount=Decimal(150), memo="x", force=True)
+    for waits in (await book_payment(site.office, operator(), paid), await move_money(site.office, operator(), moved)):
+        assert isinstance(waits, WaitingSheet)
+        await confirm_payment(site.office, operator("bob"), ConfirmPayment(waits.id))
+    run = (await site.run("2026-10", "2026-11-02"))["shop"]
+    movements = (await site.shown(f"#{run.id}")).document.movements
+    assert [each.memo for each in movements] == ["confirmed: cash", "from reseller: confirmed: x"]
 
 
 on_server = pytest.mark.parametrize("database_url", [pytest.param("mariadb", marks=pytest.mark.mariadb)], indirect=True)

@@ -33,7 +33,15 @@ from vosd.admin.office.ledger import (
 from vosd.admin.office.minimum import BookMinimums, book_minimums
 from vosd.admin.office.needs import PermissionLackingError
 from vosd.admin.office.office import Office
-from vosd.admin.office.payments import BookPayment, book_payment
+from vosd.admin.office.payments import (
+    BookPayment,
+    ConfirmPayment,
+    MoveMoney,
+    WaitingSheet,
+    book_payment,
+    confirm_payment,
+    move_money,
+)
 from vosd.admin.office.permissions import ALL
 from vosd.admin.office.principal import Means, Principal, Role
 from vosd.admin.office.scope import OperatorsOnlyError, scope_of
@@ -106,6 +114,32 @@ async def test_agents_and_customers_do_not_see_the_names_of_operators_in_the_led
     for who in (agent("south"), customer("south")):
         with pytest.raises(OrderError, match="not for agents"):
             await seen(who, operator="ann")
+
+
+@pytest.mark.parametrize("other", ["shop", "the shop: Oslo"])
+async def test_agents_and_customers_do_not_see_who_has_confirmed_a_transfer(url: str, other: str) -> None:
+    database = Database(url)
+    accounts = builders.account("south", rights=frozenset(Right)), builders.account(other, agent="south")
+    office = office_on(database, *accounts, now=NOW, confirm_above=Decimal(100))
+    await SqlPayments(database).add(
+        Payment(account="south", kind=EntryKind.PAYMENT, reference="r", made_at=1, currency="USD", amount=Decimal(500))
+    )
+    moved = MoveMoney(source="south", target=other, amount=Decimal(150), memo="x")
+    for who in (operator("ann"), agent("south")):
+        waits = await move_money(office, who, moved)
+        assert isinstance(waits, WaitingSheet)
+        await confirm_payment(office, operator("bob"), ConfirmPayment(waits.id))
+
+    async def memos(who: Principal, account: str) -> list[tuple[str | None, str | None]]:
+        found = list_entries(office, who, ListEntries(account=account, kinds=("transfer",)))
+        return [(each.operator, each.memo) async for each in found]
+
+    given, got = f"to {other}: confirmed: x", "from south: confirmed: x"
+    assert await memos(agent("south"), "south") == [("operator", given), ("agent south", given)]
+    assert await memos(agent("south"), other) == [("operator", got), ("agent south", got)]
+    assert await memos(customer(other), other) == [("operator", got), ("operator", got)]
+    assert (await memos(operator(), other))[0] == ("ann", "from south: confirmed by bob: x")
+    await database.close()
 
 
 async def test_an_agent_sees_one_statement_at_a_time(office: Office) -> None:

@@ -21,7 +21,7 @@ from vosd.admin.names import configured
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
-from vosd.admin.office.payments import BookPayment, Receipts, WaitingSheet, book_payment
+from vosd.admin.office.payments import BookPayment, Receipts, WaitingSheet, book_payment, without_second_person
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import Scope
@@ -455,7 +455,10 @@ class _Run:
             tax=format_amount(sums.tax),
             gross=format_amount(sums.gross),
             opening=format_amount(part.part.opening),
-            movements=sums.movements,
+            movements=tuple(
+                msgspec.structs.replace(each, memo=without_second_person(each.kind, each.memo))
+                for each in sums.movements
+            ),
             closing=format_amount(sums.closing),
         )
         return StoredInvoice(

@@ -22,7 +22,7 @@ from vosd.admin.office.office import Office
 from vosd.admin.office.payments import without_second_person
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
-from vosd.admin.office.scope import OTHERS, Scope
+from vosd.admin.office.scope import Scope
 from vosd.admin.office.zones import zone_named
 from vosd.base.errors import VosError
 from vosd.base.money import format_amount
@@ -80,10 +80,11 @@ async def list_entries(office: Office, who: Principal, order: ListEntries) -> As
 
 def _seen(sheet: EntrySheet, scope: Scope) -> EntrySheet:
     """Return an entry as a principal sees it: agents and customers without the names of operators."""
-    if sheet.operator is None or scope.sees_operator(sheet.operator):
+    if scope.agent is None:
         return sheet
-    memo = None if sheet.memo is None else without_second_person(sheet.memo)
-    return msgspec.structs.replace(sheet, operator=OTHERS, memo=memo)
+    operator = None if sheet.operator is None else scope.shown_operator(sheet.operator)
+    memo = None if sheet.memo is None else without_second_person(sheet.kind, sheet.memo)
+    return msgspec.structs.replace(sheet, operator=operator, memo=memo)
 
 
 class ShowStatements(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

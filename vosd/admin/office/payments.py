@@ -39,7 +39,9 @@ from vosd.storage.ports import EntryKind, MoneyTransfer, Payment, Settlement, Un
 from vosd.storage.waiting_values import WAITING, WaitingPayment
 
 _CONFIRMED: Final = "confirmed"
-_SECOND_PERSON: Final = re.compile(rf"{_CONFIRMED} by .*?(?=: |\Z)", re.DOTALL)
+_SECOND_PERSON: Final = re.compile(rf"({_CONFIRMED}) by .*?(?=: |\Z)", re.DOTALL)
+_SECOND_PERSON_OF_TRANSFER: Final = re.compile(rf"(?:to|from) .*?: {_SECOND_PERSON.pattern}", re.DOTALL)
+"""Such a memo begins with the account at the other end, whose name may have a colon."""
 
 Booking = TypeVar("Booking", "BookPayment", "MoveMoney")
 _UNDONE_AS: Final = {
@@ -361,10 +363,11 @@ async def confirm_payment(office: Office, who: Principal, order: ConfirmPayment)
     return await _book(office, wanted, asked.operator, settles, office.audit_line(who, order, f"payment {order.id}"))
 
 
-def without_second_person(memo: str) -> str:
-    """Return the memo of an entry without the name of the person who confirmed it."""
-    found = _SECOND_PERSON.match(memo)
-    return memo if found is None else _CONFIRMED + memo[found.end() :]
+def without_second_person(kind: str, memo: str) -> str:
+    """Return the memo of an entry of a kind without the name of the person who confirmed it."""
+    pattern = _SECOND_PERSON_OF_TRANSFER if kind == EntryKind.TRANSFER.value else _SECOND_PERSON
+    found = pattern.match(memo)
+    return memo if found is None else memo[: found.end(1)] + memo[found.end() :]
 
 
 class RefusePayment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
