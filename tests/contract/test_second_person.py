@@ -9,6 +9,7 @@ from doubles.data.builders import account
 from doubles.office import office_on
 
 from vosd.admin.names import UnknownAccountError
+from vosd.admin.office.payment_file import BadPaymentFile, FilePayment, ImportPayments, import_payments
 from vosd.admin.office.payments import (
     BookPayment,
     ConfirmPayment,
@@ -17,6 +18,7 @@ from vosd.admin.office.payments import (
     OwnPaymentError,
     PaymentType,
     RefusePayment,
+    UndoPayment,
     WaitingSheet,
     WasRefusedError,
     book_payment,
@@ -24,6 +26,7 @@ from vosd.admin.office.payments import (
     list_waiting_payments,
     move_money,
     refuse_payment,
+    undo_payment,
 )
 from vosd.admin.office.permissions import ALL
 from vosd.admin.office.principal import Means, Principal, Role
@@ -112,6 +115,28 @@ async def test_two_who_confirm_at_once_book_once_and_one_who_refuses_meanwhile_e
     with pytest.raises(WasRefusedError, match="refused by bob: not on the statement"):
         await by_hand.pay("500", reference="bank-2")
     assert len(await entries(database)) == 1
+
+
+async def test_a_file_with_a_payment_that_was_refused_books_nothing(database, by_hand):
+    waits = await by_hand.pay("500", reference="bank-2")
+    await by_hand.refuse(waits.id)
+    payments = tuple(
+        FilePayment(line, "acme", Decimal(amount), f"bank-{line}", None, None) for line, amount in ((1, 5), (2, 500))
+    )
+    for is_trial in (True, False):
+        with pytest.raises(BadPaymentFile, match="line 2: reference bank-2 of account acme was refused by bob"):
+            await import_payments(by_hand.at(), ANN, ImportPayments(payments, is_trial))
+    assert await entries(database) == []
+
+
+async def test_an_undo_that_was_refused_stays_so(database, by_hand):
+    waits = await by_hand.pay("101")
+    await by_hand.confirm(waits.id, BOB)
+    (paid,) = await entries(database)
+    waits = await undo_payment(by_hand.at(), ANN, UndoPayment(id=paid.id))
+    await by_hand.refuse(waits.id)
+    with pytest.raises(WasRefusedError, match=r"was refused by bob; book an adjustment$"):
+        await undo_payment(by_hand.at(), ANN, UndoPayment(id=paid.id))
 
 
 async def test_what_is_taken_is_checked_when_it_is_confirmed_and_waits_on_where_too_little_is_left(database, by_hand):

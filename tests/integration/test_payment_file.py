@@ -156,6 +156,8 @@ def test_amounts_that_a_decimal_comma_has_split_are_refused(
         ),
         ('account,amount,memo,reference\ncustomer-1,5,"a\nb",c\ncustomer-1,6,d,\n', "line 4: no reference"),
         ("account,amount,reference\ncustomer-1,7,old\n", "line 2: reference old of account customer-1 was booked for"),
+        ("account,amount,reference\ncustomer-1,5,a\ncustomer-1,5,undo 7\n", "line 3: `reference` is one by which"),
+        (f"account,amount,reference\ncustomer-1,5,a\ncustomer-1,5,{'x' * 129}\n", "line 3: 'xxx"),
     ],
 )
 def test_one_line_that_is_not_clear_keeps_a_bank_file_from_being_booked(

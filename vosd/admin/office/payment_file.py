@@ -14,19 +14,27 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from vosd.admin.ledger import known_standing
 from vosd.admin.names import UnknownAccountError
-from vosd.admin.office.bookings import add_payment, decimals_exceeded
+from vosd.admin.office.bookings import add_payment, decimals_exceeded, try_payment
+from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
-from vosd.admin.office.payments import BookPayment, ManualBooking, WaitingSheet, book_by_hand, needs_second
+from vosd.admin.office.payments import (
+    BookPayment,
+    ManualBooking,
+    WaitingSheet,
+    WasRefusedError,
+    book_by_hand,
+    needs_second,
+)
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.base.csv_text import has_joined_rows
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, comma_to_point, format_amount, parse_amount
 from vosd.billing.accounts import Account
-from vosd.storage.ports import EntryKind, Payment, ReferenceTaken
+from vosd.storage.database import ContentRefused
+from vosd.storage.ports import EntryKind, OtherCurrency, Payment, ReferenceTaken
 
 FAULTS_SHOWN: Final = 20
 """Most faults of a file that its error lists."""
@@ -37,6 +45,8 @@ _DECIMALS: Final = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d{1,3}\Z", re.ASCI
 """One that a decimal comma has split."""
 _WRITTEN_CELL: Final = re.compile(r'(?:\A|,)("(?:[^"]|"")*"|[^,]*)')
 """A cell of a row, with its quotation marks."""
+_FAULTS: Final = (OrderError, UnknownAccountError, ReferenceTaken, OtherCurrency, ContentRefused, WasRefusedError)
+"""Reasons for which a line is not booked, now or when the file is imported again."""
 
 
 class PaymentColumns(NamedTuple):
@@ -239,60 +249,61 @@ async def import_payments(office: Office, who: Principal, order: ImportPayments)
 
     Raises:
         OperatorsOnlyError: an agent orders it.
-        BadPaymentFile: an account is unknown or has another currency, or a reference has another amount; nothing was
-            booked.
-        WasRefusedError: a second person has refused one of them before.
+        BadPaymentFile: a line cannot be booked; nothing was booked.
         StoreUnavailable: some may be booked: import the same file again.
     """
-    accounts, stores, wanted = office.definitions.accounts(), office.stores, order.payments
+    accounts = office.definitions.accounts()
     faults: list[str] = []
     found: list[ImportedPayment] = []
-    for each in wanted:
-        payment = _payment(each, who.recorded, office.now())
+    for each in order.payments:
+        account = accounts.get(each.account)
+        if account is not None and each.currency not in {None, account.currency}:
+            faults.append(f"line {each.line}: {each.currency}, account {each.account} has {account.currency}")
         try:
-            account = accounts.get(each.account)
-            await known_standing(lambda: accounts, stores.queries, each.account)
-            if account is not None and each.currency not in {None, account.currency}:
-                faults.append(f"line {each.line}: {each.currency}, account {each.account} has {account.currency}")
-            earlier = await stores.payments.earlier(payment)
-        except (UnknownAccountError, ReferenceTaken) as error:
+            tried = await _book(office, who, each, is_trial=True)
+        except _FAULTS as error:
             faults.append(f"line {each.line}: {error}")
             continue
-        if earlier is None:
-            places = None if account is None else decimals_exceeded(office.definitions, account, each.amount)
-            if account is not None and places is not None:
-                amount = format_amount(each.amount)
-                faults.append(
-                    f"line {each.line}: {amount} has more decimals than {account.currency} of account {account.id}: "
-                    f"{places}"
-                )
-            waits = needs_second(office, who, each.amount)
-            found.append(_imported(each, account, ImportOutcome.WAITING if waits else ImportOutcome.NEW))
-        else:
-            found.append(_imported(each, account, ImportOutcome.REPEATED, format_amount(earlier.after)))
+        found.append(tried)
+        is_new = tried.outcome != ImportOutcome.REPEATED.value
+        places = decimals_exceeded(office.definitions, account, each.amount) if account is not None and is_new else None
+        if account is not None and places is not None:
+            amount = format_amount(each.amount)
+            faults.append(
+                f"line {each.line}: {amount} has more decimals than {account.currency} of account {account.id}: "
+                f"{places}"
+            )
     if faults:
         raise BadPaymentFile(faults)
     if order.is_trial:
         return found
-    booked = []
-    for each in wanted:
-        line = BookPayment(account=each.account, amount=each.amount, reference=each.reference, memo=each.memo)
-        audit = office.audit_line(who, line, each.account)
+    return [await _book(office, who, each, is_trial=False) for each in order.payments]
+
+
+async def _book(office: Office, who: Principal, each: FilePayment, *, is_trial: bool) -> ImportedPayment:
+    """Book a line, or have it wait for a second person; ``is_trial``: nothing is kept of it."""
+    accounts, stores = office.definitions.accounts(), office.stores
+    account = accounts.get(each.account)
+    line = BookPayment(account=each.account, amount=each.amount, reference=each.reference, memo=each.memo)
+    audit = office.audit_line(who, line, each.account)
+    if needs_second(office, who, each.amount):
+        manual = ManualBooking(
+            account=each.account, kind=EntryKind.PAYMENT, amount=each.amount, reference=each.reference,
+            memo=each.memo, is_trial=is_trial,
+        )  # fmt: skip
+        done = await book_by_hand(office, who, manual, audit)
+        if isinstance(done, WaitingSheet):
+            return _imported(each, account, ImportOutcome.WAITING)
+        (receipt,) = done
+    else:
+        book = try_payment if is_trial else add_payment
         payment = replace(_payment(each, who.recorded, office.now()), audit=audit)
-        if needs_second(office, who, each.amount):
-            manual = ManualBooking(
-                account=each.account, kind=payment.kind, amount=each.amount, reference=each.reference, memo=each.memo
-            )
-            done = await book_by_hand(office, who, manual, audit)
-            if isinstance(done, WaitingSheet):
-                booked.append(_imported(each, accounts.get(each.account), ImportOutcome.WAITING))
-                continue
-            (receipt,) = done
-        else:
-            receipt = await add_payment(accounts, stores.payments, office.switch, payment)
-        outcome = ImportOutcome.REPEATED if receipt.repeated else ImportOutcome.BOOKED
-        booked.append(_imported(each, accounts.get(each.account), outcome, receipt.after))
-    return booked
+        receipt = await book(accounts, stores.payments, office.switch, payment)
+    if receipt.repeated:
+        return _imported(each, account, ImportOutcome.REPEATED, receipt.after)
+    if is_trial:
+        return _imported(each, account, ImportOutcome.NEW)
+    return _imported(each, account, ImportOutcome.BOOKED, receipt.after)
 
 
 def sums_of(payments: Iterable[ImportedPayment]) -> list[tuple[str, str | None, int, str]]:

@@ -421,9 +421,10 @@ async def book_by_hand(
     asked, is_repeated = await stores.waiting_payments.ask(waiting, audit, is_trial=wanted.is_trial)
     if asked.state != WAITING:
         decided_by = office.scope_of(who).shown_operator(asked.decided_by or "")
+        remedy = "book an adjustment" if undone_entry(asked.reference) is not None else "give another reference"
         raise WasRefusedError(
             f"reference {asked.reference} of account {asked.account} was refused by {decided_by}"
-            f"{f': {asked.reason}' if asked.reason else ''}; give another reference"
+            f"{f': {asked.reason}' if asked.reason else ''}; {remedy}"
         )
     return msgspec.structs.replace(_sheet(asked), repeated=is_repeated)
 
