@@ -106,6 +106,18 @@ async def test_both_sides_receive_what_the_other_one_sends(stage, peers):
     assert (figures.latched_host, figures.latched_port) == (one.host, one.port)
 
 
+async def test_a_peer_whose_packets_all_come_twice_is_received(stage, peers):
+    one, other = peers(), peers(ssrc=0x9999)
+    first, _ = connected(stage, one, other)
+    packets = [rtp(sequence, 160 * sequence) for sequence in range(5)]
+    for packet in packets:
+        for _ in range(2):
+            one.sock.sendto(packet, (HOST, first.rtp))
+    got = await received(other, 8)
+    assert got == packets[:3] + [packets[2]] + [packet for packet in packets[3:] for _ in range(2)]
+    assert (await stage.until(first, lambda figures: figures.packets_in == 8)).latched_port == one.port
+
+
 async def test_a_peer_may_send_by_more_payload_types_and_is_believed_as_before(stage, peers):
     """An answer widens what the caller sends: no other port of its host may take its place for that."""
     one, other, thief = peers(), peers(ssrc=0x9999), peers(ssrc=0x6666)

@@ -18,6 +18,9 @@ KEYS_WAITING: Final = 32
 
 _READ_NS: Final = 40_000_000
 """Time of one key that is read, on average: no key is shorter."""
+_LATE_PACKETS: Final = 100
+_LATE_NS: Final = 2_000_000_000
+"""Packets of an earlier event are late up to this difference of sequence numbers, within this time."""
 _EVENT: Final = Struct("!BBH")
 """Number of the event; end, reserved, volume; duration in units of the time stamp."""
 _END: Final = 0x80
@@ -50,13 +53,17 @@ class KeyReader:
     """Reads the events of one stream: each is one key, reported at its end."""
 
     __slots__ = (
-        "_before", "_duration", "_event", "_is_over", "_is_reported", "_next_ns", "_seen_ns", "_stamp", "_unit_ns",
+        "_before", "_duration", "_event", "_is_over", "_is_reported", "_next_ns", "_seen_ns", "_sequence", "_ssrc",
+        "_stamp", "_unit_ns",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self._unit_ns = 0.0
         """Nanoseconds of a unit of the time stamp, by the payload type of the key."""
         self._stamp = -1
+        self._ssrc = -1
+        self._sequence = 0
+        """Sequence number of the newest packet."""
         self._event = 0
         self._before = 0
         """Duration of earlier segments of the event (RFC 4733 section 2.5.1.3)."""
@@ -76,8 +83,17 @@ class KeyReader:
         start = payload_start(data)
         if len(data) < start + _EVENT.size:
             return []
-        stamp = int.from_bytes(data[4:8], "big")
+        _, _, sequence, stamp, ssrc = HEADER.unpack_from(data)
         event, flags, duration = _EVENT.unpack_from(data, start)
+        is_late = (
+            ssrc == self._ssrc
+            and 0 < self._sequence - sequence & SEQUENCE - 1 <= _LATE_PACKETS
+            and now_ns - self._seen_ns <= _LATE_NS
+        )
+        if is_late and stamp != self._stamp:
+            return []  # an earlier event, which has been reported: not another key
+        if not is_late:
+            self._sequence, self._ssrc = sequence, ssrc
         ended: list[PressedKey] = []
         if stamp != self._stamp and (event, stamp) == (self._event, self._next_segment()):
             self._before += _UNITS_MAX

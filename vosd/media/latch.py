@@ -139,6 +139,8 @@ class Latch:
             candidate = self._admit(address, now_ns)
             if candidate is None:
                 return None
+        elif ssrc == candidate.ssrc and candidate.sequence - sequence & SEQUENCE - 1 < len(candidate.held):
+            return []  # a copy of a held packet: some networks deliver each packet twice
         if not candidate.held or (sequence, ssrc) != (candidate.sequence + 1 & SEQUENCE - 1, candidate.ssrc):
             candidate.held.clear()
             candidate.begun_ns = now_ns

@@ -74,6 +74,36 @@ def test_a_key_that_has_ended_or_is_another_one_does_not_go_on(before, after, ke
     assert "".join(key for key, _ in read(before, after)) == keys
 
 
+def pressed(number: int, *, stamp: int, sequence: int) -> list[bytes]:
+    """Return the packets of a key of 100 ms."""
+    units = (160, 320, 480, 640, 800, 800, 800)
+    return [
+        event(number, each, stamp=stamp, is_end=each == 800, sequence=sequence + at) for at, each in enumerate(units)
+    ]
+
+
+@pytest.mark.parametrize("first", [1, 65_536 - 7])
+@pytest.mark.parametrize("late", [1, 2, 3])
+def test_last_packets_of_a_key_that_come_behind_the_first_one_of_the_next_are_no_further_keys(first, late):
+    packets = pressed(1, stamp=800, sequence=first) + pressed(2, stamp=2_400, sequence=first + 7)
+    packets[7 - late : 8] = [packets[7], *packets[7 - late : 7]]
+    assert [key for key, _ in read(*packets)] == ["1", "2"]
+
+
+def test_the_end_of_a_long_key_that_comes_behind_its_next_segment_is_no_further_key():
+    segments = [event(5, 60_000), event(5, 160, stamp=800 + 0xFFFF, sequence=3), event(5, 0xFFFF, sequence=2)]
+    assert read(*segments, event(5, 6_465, stamp=800 + 0xFFFF, is_end=True, sequence=4)) == [PressedKey("5", 9_000)]
+
+
+@pytest.mark.parametrize(("sequence", "ssrc", "after_ms"), [(1_800, 1, 20), (1_999, 2, 20), (1_999, 1, 2_021)])
+def test_a_key_of_a_stream_that_begins_anew_counts(sequence, ssrc, after_ms):
+    reader = KeyReader()
+    for number, at in enumerate((2_000, sequence)):
+        body = bytes((number, 0x8A)) + (800).to_bytes(2, "big")
+        packet = rtp(at, 800 + number, payload=101, ssrc=ssrc if number else 1, body=body)
+        assert reader.read(packet, 125_000, number * after_ms * MS) == [PressedKey(str(number), 100)]
+
+
 @pytest.mark.parametrize("data", [rtp(1, body=b""), rtp(1, body=b"\x05\x0a\x00")])
 def test_a_packet_that_is_cut_is_no_key(data):
     assert read(data) == []

@@ -59,6 +59,27 @@ def test_packets_out_of_sequence_are_none(numbers):
     assert one.believed is None
 
 
+@pytest.mark.parametrize("numbers", [(5, 5, 6, 6, 7), (5, 6, 5, 7), (65_535, 65_535, 0, 65_535, 1)])
+def test_copies_of_packets_neither_count_nor_begin_anew(numbers):
+    one = latch()
+    *before, believed = sends(one, PEER, numbers)
+    assert before == [[]] * (len(numbers) - 1)
+    assert believed == [b"%d" % number for number in dict.fromkeys(numbers)]
+
+
+@pytest.mark.parametrize("numbers", [(5, 5, 5, 5), (5, 6, 6, 5), (5, 6, 4, 7)])
+def test_copies_and_older_packets_make_no_source_believed(numbers):
+    one = latch()
+    sends(one, PEER, numbers)
+    assert one.believed is None
+
+
+def test_a_number_of_another_ssrc_is_no_copy():
+    one = latch()
+    sends(one, PEER, (5, 6), ssrc=1)
+    assert sends(one, PEER, (6, 7, 8), ssrc=2) == [[], [], [b"6", b"7", b"8"]]
+
+
 def test_sequence_numbers_wrap():
     one = latch()
     sends(one, PEER, (65_534, 65_535, 0))

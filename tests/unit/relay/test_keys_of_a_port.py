@@ -64,9 +64,8 @@ class Worker:
         """The kernel forwards nothing."""
 
 
-@pytest.mark.parametrize("formats", [WIDE, WIDE[::-1], WEB, WEB[::-1]])
-def test_the_duration_of_a_key_is_by_the_clock_of_its_payload_type(formats):
-    peer, worker = Peer(), Worker()
+def port_of(peer: Peer, worker: Worker, formats) -> MediaPort:
+    """Return a port whose keys are reported, and taken out of the media."""
     port = MediaPort(
         OpenPort(RelayPort(1, "127.0.0.1", 2, None), 0, 0), peer, None, memoryview(bytearray(RECORD_BYTES)), worker
     )
@@ -74,6 +73,26 @@ def test_the_duration_of_a_key_is_by_the_clock_of_its_payload_type(formats):
     host, number = PEER
     port.expect(MediaSource(host, number, host, None, host, MediaTrust.LEARN, payloads, clocks, codecs), PEER)
     port.report_keys(are_reported=True, are_taken=True)
+    return port
+
+
+def test_neighbouring_packets_of_two_keys_in_the_wrong_order_are_two_keys():
+    peer, worker = Peer(), Worker()
+    port = port_of(peer, worker, ((0, 8_000, "PCMU"), (101, 8_000, "telephone-event")))
+    for key in range(2):
+        for turn in range(1, 8):
+            body = bytes((key + 1, 0x8A if turn >= 5 else 0x0A)) + (min(turn, 5) * 160).to_bytes(2, "big")
+            peer.waiting.append(rtp(7 * key + turn, 10_000 + 2_000 * key, payload=101, body=body))
+    peer.waiting[6:8] = peer.waiting[7:5:-1]
+    while peer.waiting:
+        port.receive()
+    assert worker.keys == [PressedKey("1", 100), PressedKey("2", 100)]
+
+
+@pytest.mark.parametrize("formats", [WIDE, WIDE[::-1], WEB, WEB[::-1]])
+def test_the_duration_of_a_key_is_by_the_clock_of_its_payload_type(formats):
+    peer, worker = Peer(), Worker()
+    port = port_of(peer, worker, formats)
     sequence = 0
     for payload, clock, codec in formats:
         if codec == "telephone-event":
