@@ -111,7 +111,11 @@ class MediaBoard(Protocol):
         """Return whether a description of the caller within its call has a new address that may have no media."""
         ...
 
-    def is_key_taken(self, leg: "Leg", far: "Leg", key: str, duration_ms: int, now: Instant) -> bool:
+    def is_key_repeated(self, leg: "Leg", key: str, duration_ms: int, now: Instant, *, by_info: bool) -> bool:
+        """Return whether a key of a leg has just come by the other way, media or INFO; note it if not."""
+        ...
+
+    def is_key_taken(self, leg: "Leg", far: "Leg", key: str, duration_ms: int) -> bool:
         """Send a key of an INFO in the media of the other leg, if that is its way; return whether it did."""
         ...
 

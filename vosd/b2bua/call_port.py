@@ -33,12 +33,8 @@ if TYPE_CHECKING:
 class PressedKeys(Protocol):
     """The keys that a caller presses, as its leg knows them."""
 
-    def takes(self, event: RequestArrived) -> bool:
-        """Answer an INFO with a key that belongs to a transfer; False = it is forwarded."""
-        ...
-
     def is_for_transfer(self, key: str, now: Instant) -> bool:
-        """Process a key that came in its media; False = it is for the other side."""
+        """Process a key; False = it is for the other side."""
         ...
 
     def stop(self) -> None:

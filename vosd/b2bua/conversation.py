@@ -85,10 +85,15 @@ class Conversation(msgspec.Struct, eq=False):
                 else:
                     self._session_wanted(leg, event)
 
-    def key_pressed(self, leg: Leg, key: str, now: Instant) -> Leg | None:
-        """Return the leg that a key in the media of a leg is for; None if it is for a transfer, or for no one now."""
+    def key_pressed(self, leg: Leg, key: str, duration_ms: int, now: Instant) -> Leg | None:
+        """Return the leg that a key in the media of a leg is for.
+
+        None if it is for a transfer, for no one now, or has come as INFO already.
+        """
         callee, is_established = self.call.callee, self.is_established
         if callee is None or not (is_established or self._speaking(callee)) or not self.bridge_to(callee).holds(leg):
+            return None
+        if self._board.media.is_key_repeated(leg, key, duration_ms, now, by_info=False):
             return None
         keypad = self._keypad(leg) if is_established else None
         if keypad is not None and keypad.is_for_transfer(key, now):
@@ -175,14 +180,21 @@ class Conversation(msgspec.Struct, eq=False):
             leg.respond(event.transaction, 200 if not event.request.body else 491, event.at)
         elif not self.bridge_to(callee).holds(leg):
             leg.respond(event.transaction, 200, event.at)  # this leg is on hold: there is no side to forward it to
-        elif (keypad := self._keypad(leg)) is None or not keypad.takes(event):
-            self._forward(self.bridge_to(callee), leg, event)
+        else:
+            self._forward(self.bridge_to(callee), leg, event, self._keypad(leg))
 
-    def _forward(self, bridge: Bridge, leg: Leg, event: RequestArrived) -> None:
-        """Forward an INFO to the other leg, whose media take a key of it where that is their way."""
-        key = key_in(event.request)
-        if key and self._board.media.is_key_taken(leg, bridge.opposite(leg), key, duration_in(event.request), event.at):
-            leg.respond(event.transaction, 200, event.at)
+    def _forward(self, bridge: Bridge, leg: Leg, event: RequestArrived, keypad: PressedKeys | None = None) -> None:
+        """Forward an INFO to the other leg, whose media take a key of it where that is their way.
+
+        A key that has come in the media already, or is for a transfer, is answered here.
+        """
+        key, media, now = key_in(event.request), self._board.media, event.at
+        if key and (
+            media.is_key_repeated(leg, key, 0, now, by_info=True)
+            or (keypad is not None and keypad.is_for_transfer(key, now))
+            or media.is_key_taken(leg, bridge.opposite(leg), key, duration_in(event.request))
+        ):
+            leg.respond(event.transaction, 200, now)
         else:
             bridge.information_came(leg, event)
 

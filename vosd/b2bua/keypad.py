@@ -16,7 +16,7 @@ from vosd.b2bua import referral
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
 from vosd.sip.endpoint import Endpoint
-from vosd.sip.events import AlarmFired, RequestArrived
+from vosd.sip.events import AlarmFired
 from vosd.sip.transaction.store import TimerOwner
 from vosd.sip.wire.body import media_type
 from vosd.sip.wire.message import Request
@@ -93,14 +93,6 @@ class Keypad:
     def call(self) -> "Call":
         """The call that is ended after an error here."""
         return cast("Call", self._caller.call)  # ``CallPort`` has no transfers
-
-    def takes(self, event: RequestArrived) -> bool:
-        """Process an INFO; return whether it was answered here, otherwise it is to be forwarded."""
-        key = key_in(event.request)
-        if not key or not self.is_for_transfer(key, event.at):
-            return False
-        self._caller.leg.respond(event.transaction, 200, event.at)
-        return True
 
     def is_for_transfer(self, key: str, now: Instant) -> bool:
         """Process a key; return whether it is one of a transfer, and not for the other side."""

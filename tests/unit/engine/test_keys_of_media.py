@@ -341,6 +341,29 @@ def test_keys_in_the_media_transfer_a_call():
     assert keys.relay.open_ports == {}
 
 
+@pytest.mark.parametrize("is_info_first", [True, False])
+def test_keys_that_a_telephone_sends_by_both_ways_dial_the_target_of_a_transfer_once(is_info_first):
+    keys = KeyScene(KeyWay.AUTO, KeyWay.AUTO)
+    for key in f"*1{TARGET}#":
+        if is_info_first:
+            keys.info(keys.call, key)
+            keys.scene.wire.run_for(100)
+        keys.event(keys.of_caller, key)
+        if not is_info_first:
+            keys.scene.wire.run_for(100)
+            keys.info(keys.call, key)
+        keys.scene.wire.run_for(200)
+    keys.scene.wire.run_for(3_000)
+    party, target = keys.scene.vendor.calls
+    assert target.invite.start_line.startswith(f"INVITE sip:{TARGET}@")
+    assert keys.call.got["INFO"][: len("*1" + TARGET)] == [200] * len("*1" + TARGET), "the last one may find no call"
+    assert [info.body[7] for info in party.asked["INFO"]] == (["*"] if is_info_first else [])
+    assert keys.call.is_over
+    target.hang_up()
+    keys.scene.wire.run_for(40_000)
+    assert keys.relay.open_ports == {}
+
+
 def test_keys_of_sides_that_a_transfer_has_joined_come_again_after_a_restart():
     keys = KeyScene(KeyWay.EVENTS, KeyWay.INFO)
     for key in "*1" + TARGET + "#":

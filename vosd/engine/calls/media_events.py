@@ -39,7 +39,7 @@ class MediaEvents:
             return
         call = live_call.call
         try:
-            far = call.conversation.key_pressed(leg, key, now)
+            far = call.conversation.key_pressed(leg, key, duration_ms, now)
             if far is not None:
                 media.send_key(leg, far, key, duration_ms, now)
         except Exception:  # noqa: BLE001  the same boundary as in ``Switch.handle``

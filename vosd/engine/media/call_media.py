@@ -19,7 +19,11 @@ class CallMedia(Protocol):
         """Return when silence ends an answered call, if nothing more comes; None = it does not."""
         ...
 
-    def is_key_taken(self, leg: Leg, far: Leg, key: str, duration_ms: int, now: Instant) -> bool:
+    def is_key_repeated(self, leg: Leg, key: str, duration_ms: int, now: Instant, *, by_info: bool) -> bool:
+        """Return whether a key of a leg has just come by the other way, media or INFO; note it if not."""
+        ...
+
+    def is_key_taken(self, leg: Leg, far: Leg, key: str, duration_ms: int) -> bool:
         """Send a key of an INFO in the media of the other leg, if that is its way; return whether it did."""
         ...
 

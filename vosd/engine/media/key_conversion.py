@@ -81,14 +81,27 @@ class KeyConversion:
         """Return the leg that has a port of the relay."""
         return self._legs.get(port)
 
-    def is_key_taken(self, leg: Leg, far: Leg, key: str, duration_ms: int, now: Instant) -> bool:
+    def is_repeated(self, leg: Leg, key: str, duration_ms: int, now: Instant, *, by_info: bool) -> bool:
+        """Return whether a key of a leg has just come by the other way; note it if not.
+
+        A key in the media is reported at its end, after ``duration_ms``; its INFO may have come when it was pressed.
+        """
+        media = leg.facts.media
+        if self._relay is None or media is None:
+            return False
+        last, begun_ms = media.last_key, now.mono - duration_ms
+        if last is not None and last[0] == key and last[2] is not by_info and begun_ms - last[1] <= REPEATED_MS:
+            media.last_key = None
+            return True
+        media.last_key = (key, now.mono, by_info)
+        return False
+
+    def is_key_taken(self, leg: Leg, far: Leg, key: str, duration_ms: int) -> bool:
         """Send a key of an INFO in the media of the other leg, if that is its way; return whether it did."""
         media, theirs = leg.facts.media, far.facts.media
         port = None if theirs is None else theirs.port(0)
         if self._relay is None or media is None or theirs is None or port is None or port.id < 0:
             return False
-        if _is_repeated(media, key, now, by_info=True):
-            return True
         way = theirs.settings.dtmf
         if way not in _IN_MEDIA or not _takes(theirs, media) or _are_encrypted(leg, far):
             return False
@@ -98,7 +111,7 @@ class KeyConversion:
     def send_key(self, leg: Leg, far: Leg, key: str, duration_ms: int, now: Instant) -> None:
         """Send a key that came in the media of a leg to the other one, unless the media have it already."""
         media, theirs = leg.facts.media, far.facts.media
-        if media is None or theirs is None or _is_repeated(media, key, now, duration_ms, by_info=False):
+        if media is None or theirs is None:
             return
         port = theirs.port(0)
         if theirs.settings.dtmf is _INFO:
@@ -131,19 +144,6 @@ def _takes(media: LegMedia, other: LegMedia) -> bool:
     if way is _EVENTS:
         return EVENT_NAME in map(str.lower, codecs)
     return way is _TONES and not PAYLOADS.keys().isdisjoint(set(payloads).intersection(sender.taken()[0]))
-
-
-def _is_repeated(media: LegMedia, key: str, now: Instant, duration_ms: int = 0, *, by_info: bool) -> bool:
-    """Return whether a key of a leg has just come by the other way; note it if not.
-
-    A key in the media is reported at its end, after ``duration_ms``; its INFO may have come when it was pressed.
-    """
-    last, begun_ms = media.last_key, now.mono - duration_ms
-    if last is not None and last[0] == key and last[2] is not by_info and begun_ms - last[1] <= REPEATED_MS:
-        media.last_key = None
-        return True
-    media.last_key = (key, now.mono, by_info)
-    return False
 
 
 def _may_transfer(leg: Leg) -> bool:

@@ -114,9 +114,13 @@ class RelayedCalls:
         if self._parts.relay is not None:
             self._parts.relay.judge(port, host, may_send=may_send)
 
-    def is_key_taken(self, leg: Leg, far: Leg, key: str, duration_ms: int, now: Instant) -> bool:
+    def is_key_repeated(self, leg: Leg, key: str, duration_ms: int, now: Instant, *, by_info: bool) -> bool:
+        """Return whether a key of a leg has just come by the other way (``CallMedia``)."""
+        return self._parts.keys.is_repeated(leg, key, duration_ms, now, by_info=by_info)
+
+    def is_key_taken(self, leg: Leg, far: Leg, key: str, duration_ms: int) -> bool:
         """Send a key of an INFO in the media of the other leg, if that is its way (``CallMedia``)."""
-        return self._parts.keys.is_key_taken(leg, far, key, duration_ms, now)
+        return self._parts.keys.is_key_taken(leg, far, key, duration_ms)
 
     def leg_at(self, port: int) -> Leg | None:
         """Return the leg that has a port (``CallMedia``)."""
