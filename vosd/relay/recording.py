@@ -122,10 +122,10 @@ def _write(recording: Recording, content: bytes) -> None:
         recording.stop(_FULL)
         return
     if not recording.has_begun:
-        os.write(recording.descriptor, HEADER)
+        content = HEADER + content
+    while content:  # where room ends (a quota), a part is written, and only the next try is an error
+        content = content[os.write(recording.descriptor, content) :]
         recording.has_begun = True
-    if content:
-        os.write(recording.descriptor, content)
 
 
 def has_room(descriptor: int) -> bool:

@@ -1,5 +1,7 @@
 """Files of recordings, as the thread of a worker writes them."""
 
+import os
+
 import pytest
 
 from vosd.media.pcap import HEADER, record
@@ -37,6 +39,19 @@ def test_a_recording_stops_in_the_middle_where_the_disk_is_full(tmp_path, writer
     writer.finish()
     assert (tmp_path / "call.pcap").read_bytes() == HEADER
     assert (recording.has_begun, recording.is_over, recording.error) == (True, True, "the disk is nearly full")
+
+
+def test_what_the_disk_takes_in_parts_is_written_to_its_end(tmp_path, writer, monkeypatch):
+    monkeypatch.setattr(module, "time_ns", lambda: 7)
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, content: write(descriptor, content[:20]))
+    recording = Recording(tmp_path / "call.pcap", writer)
+    for _ in range(3):
+        recording.add(b"packet", SOURCE, DESTINATION)
+        recording.flush()
+    recording.close()
+    writer.finish()
+    assert (tmp_path / "call.pcap").read_bytes() == HEADER + 3 * record(b"packet", SOURCE, DESTINATION, 7)
 
 
 def test_there_is_no_file_where_the_disk_was_full_before(tmp_path, writer, monkeypatch):
