@@ -705,9 +705,9 @@ async def test_tones_are_keys_where_they_are_read_and_are_not_forwarded(stage, p
 async def test_ring_back_is_played_until_media_are_forwarded(stage, peers):
     one, other = peers(), peers(ssrc=0x9999)
     first, second = connected(stage, one, other)
-    stage.relay.play_ring_back(first, 0)
+    stage.relay.play_ring_back(first, 0, 8)
     tone = await received(one, 3)
-    assert {HEADER.unpack_from(packet)[1] & 0x7F for packet in tone} == {0}
+    assert {HEADER.unpack_from(packet)[1] & 0x7F for packet in tone} == {8}
     await stage.kill_worker()
     one.taken()
     assert await received(one, 3), "the next worker goes on"
@@ -717,7 +717,7 @@ async def test_ring_back_is_played_until_media_are_forwarded(stage, peers):
     one.taken()
     sent = other.send((HOST, second.rtp), 3)
     assert (await received(one, 3))[:3] == sent, "there is no ring-back beside media"
-    stage.relay.play_ring_back(first, 60_000)
+    stage.relay.play_ring_back(first, 60_000, 0)
     stage.relay.stop_playing(first)
     sent = other.send((HOST, second.rtp), 3)
     assert await received(one, 3) == sent

@@ -362,6 +362,29 @@ def test_a_caller_hears_ring_back_and_then_the_vendor(stage: Stage) -> None:
         callee.close()
 
 
+def test_early_media_go_on_while_the_vendor_rings_again(stage: Stage) -> None:
+    with Peer(stage.endpoint_of("narrow")) as customer, Peer(VENDORS["carrier-a"]) as vendor:
+        caller, callee = SecureRtpPeer(CUSTOMERS["narrow"], 1), RtpPeer(VENDORS["carrier-a"].host, ssrc=2)
+        call = OutgoingCall(customer, stage.address, stage.number("441"))
+        call.send(call.request("INVITE", body=session_of(caller)))
+        incoming = vendor.expect("INVITE")
+        vendor.reply(incoming, 183, tag="vendor", body=session_of(callee))
+        early = customer.expect(183)
+        caller.takes(early.body)
+        vendor.reply(incoming, 180, tag="vendor")
+        assert customer.expect(180).body == ""
+        for sender, port, listener in ((caller, place(early), callee), (callee, place(incoming), caller)):
+            eventually(lambda s=sender, p=port, t=listener: s.send(p, 2) and t.has(1), "a party hears the other one")
+        vendor.reply(incoming, 200, tag="vendor", body=session_of(callee))
+        assert place(call.answered()) == place(early)
+        vendor.expect("ACK")
+        assert call.hang_up().status == 200
+        vendor.reply(vendor.expect("BYE"), 200)
+        stage.expect_nothing_left()
+        caller.close()
+        callee.close()
+
+
 def test_keys_and_packets_of_parties_that_encrypt_themselves_pass(stage: Stage) -> None:
     with calling(stage, "hasty", "carrier-a", "441", (True, True)) as call:
         assert [line.split()[2] for line in crypto(call.incoming.body)] == [

@@ -150,7 +150,7 @@ def test_no_datagram_and_no_order_ends_a_worker(steps, is_multiplexed):
             case ("keys",):
                 port.report_keys(are_reported=True, are_taken=True, in_tones=True)
             case ("ring",):
-                port.sender.play_ring_back(0)
+                port.sender.play_ring_back(0, 0)
             case ("due",):
                 port.sender.send_due(10**18)
             case ("kernel",):

@@ -210,6 +210,8 @@ class Call:
         )
         if has_answer:
             attempt.acknowledge(b"", now)
+        if self.caller.progress.has_ring_back and (inviter := self.caller.inviter) is not None:
+            inviter.leave_ring_back(now)  # the journal is to have the tag of the 200
         if not self.caller.awaits_prack:
             if not self.caller_answered(now):
                 return

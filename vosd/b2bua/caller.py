@@ -164,6 +164,8 @@ class Caller:
             pracks.add(status, session, self.call.to_forward)
             return
         if session:
+            if self.progress.has_ring_back:
+                self.leave_ring_back(now)
             self.progress.sent_early_media = True
             sessions, agreed = self.leg.sessions, self.leg.sessions.said
             session = self.leg.as_sent(session)
@@ -193,9 +195,16 @@ class Caller:
         After ring-back of the switch, too: its description has answered the caller's offer.
         """
         self.shown = None
-        if self.leg.facts.media is not None and self.leg.facts.media.is_ringing:
-            self.progress.sent_early_media = True
+        self.progress.sent_early_media = self.progress.sent_early_media or self.progress.has_ring_back
         self._begin_dialog(None, now)
+
+    def leave_ring_back(self, now: Instant) -> None:
+        """Begin another early dialog, for a description of the callee.
+
+        That of the ring-back has answered the offer in the one before: the caller ignores a second one there (RFC 3261
+        section 13.2.1).
+        """
+        self._change_tag(None, now)
 
     def withhold_names(self) -> None:
         """Leave out of what is kept for other gateways and forks what the caller has written about itself."""
@@ -428,12 +437,16 @@ class Caller:
             self.pracks.rings.clear()
         is_awaited = self.pracks is not None and self.pracks.unacknowledged is not None
         self.progress.is_of_last_attempt = is_awaited
-        if shown is None and not self.progress.sent_early_media:
-            return
+        if shown is not None or self.progress.sent_early_media:
+            self._change_tag(shown, now)
+
+    def _change_tag(self, shown: ShownFork | None, now: Instant) -> None:
+        """Go on in an early dialog that the caller was shown before, else in a new one."""
         # An early session has been answered and cannot be replaced by another answer to the same offer. Another To tag
         # makes this a new early dialog, as if a proxy had forked the INVITE (RFC 3261 section 12.1).
         dialog, sequence = self.dialog, self.progress.invite_sequence
         old, self.progress.sent_early_media = dialog.local_tag, shown is not None
+        self.progress.has_ring_back = False
         if shown is None:
             # What was agreed in another early dialog does not hold in this one: the offer is that of the INVITE.
             new, self.leg.sessions, self.progress.is_settled = self._endpoint.token(), LegSessions(self.offer), False
@@ -448,7 +461,7 @@ class Caller:
             self._endpoint.dialogs.forget(old, now)
         if self.progress.last_tag == new:
             self.progress.is_of_last_attempt, self.progress.last_tag = False, None
-        elif not is_awaited:
+        elif not self.progress.is_of_last_attempt:
             self._forget_last_tag(now)
         dialog.remote_sequence = sequence if self.progress.last_tag is None else self.progress.invite_sequence
         self._endpoint.dialogs.adopt(new, self.leg)

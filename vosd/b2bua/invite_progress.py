@@ -59,6 +59,8 @@ class InviteProgress(msgspec.Struct, omit_defaults=True):
     resumed_sequence: int | None = None
     """The CSeq number of the caller in the current dialog, once that PRACK has come; None = that of the INVITE."""
     sent_early_media: bool = False
+    has_ring_back: bool = False
+    """Whether the caller has the description of a ring-back of the switch in the current early dialog."""
     valid_s: int | None = None
     """The Expires header of the INVITE, in seconds; None = it has none, or one that no call reaches."""
     identity_status: int = 0

@@ -131,7 +131,7 @@ class LegMedia(msgspec.Struct, omit_defaults=True):
     is_ringing: bool = False
     """Whether it is played the ring-back of the switch."""
     rings_for: int = 0
-    """Number of the leg for whose ringing it is played by the relay."""
+    """Number of the leg for whose ringing it is played."""
     announcement: CallerSound | None = None
     """The sound that it is played before the call is answered or refused; None = none."""
     music: MusicOnHold | None = None

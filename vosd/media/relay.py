@@ -81,8 +81,8 @@ class MediaRelay(Protocol):
         """Send a key to the peer: as a telephone event, or as a tone of G.711."""
         ...
 
-    def play_ring_back(self, port: RelayPort, delay_ms: int) -> None:
-        """Play ring-back to the peer after a pause, until media are forwarded to it."""
+    def play_ring_back(self, port: RelayPort, delay_ms: int, payload: int) -> None:
+        """Play ring-back to the peer after a pause, as a payload type of G.711, until media are forwarded to it."""
         ...
 
     def load_sound(self, port: RelayPort, sound: EncodedSound) -> bool:

@@ -318,11 +318,11 @@ class Relay:
         """Send a key to the peer: as a telephone event, or as a tone of G.711."""
         self._order(port, PressKey(port.id, key, duration_ms, as_tone))
 
-    def play_ring_back(self, port: RelayPort, delay_ms: int) -> None:
-        """Play ring-back to the peer after a pause, until media are forwarded to it."""
+    def play_ring_back(self, port: RelayPort, delay_ms: int, payload: int) -> None:
+        """Play ring-back to the peer after a pause, until media are forwarded to it (``MediaRelay``)."""
         served = self._ports.get(port.id)
         if served is not None:
-            ring_back = PlayRingBack(port.id, delay_ms)
+            ring_back = PlayRingBack(port.id, delay_ms, payload)
             served.ringing = ring_back, self._packets_for(served)
             served.link.order(ring_back)
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final, Protocol
 
-from vosd.media.g711 import PAYLOADS
 from vosd.media.keys import KeySender
 from vosd.media.latch import Address
 from vosd.media.player import Player, ring_back
@@ -142,11 +141,9 @@ class PeerSender:
             return key_ns if player is None else player.due_ns
         return min(key_ns, player.due_ns)
 
-    def play_ring_back(self, delay_ms: int) -> None:
-        """Play ring-back to the peer until media are forwarded to it, where it takes G.711."""
-        payloads = () if self._source is None else self._source.taken()[0]
-        payload = next((each for each in payloads if each in PAYLOADS), None)
-        if payload is not None and self._player is None:
+    def play_ring_back(self, delay_ms: int, payload: int) -> None:
+        """Play ring-back to the peer, as a payload type of G.711, until media are forwarded to it."""
+        if self._player is None:
             begin_ns = monotonic_ns() + delay_ms * 1_000_000
             self._player = Player(ring_back(payload), payload, int.from_bytes(os.urandom(4), "big"), begin_ns)
             self.choose_send()

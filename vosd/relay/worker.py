@@ -577,7 +577,7 @@ def _change(port: MediaPort, order: PortOrder, sounds: Mapping[str, mmap.mmap]) 
         case PressKey():
             port.sender.press(order.key, order.duration_ms, as_tone=order.as_tone)
         case PlayRingBack():
-            port.sender.play_ring_back(order.delay_ms)
+            port.sender.play_ring_back(order.delay_ms, order.payload)
         case PlaySound():
             port.sender.play(order, sounds[order.digest])
         case StopPlaying():

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from vosd.base.clock import Instant
 from vosd.media.figures import PortFigures
+from vosd.media.g711 import PAYLOADS
 from vosd.media.sounds import EncodedSound
 from vosd.media.source import MediaSource, RelayPort
 from vosd.trunks.media import PortRange
@@ -28,6 +29,8 @@ class OpenPort:
     """Sound that the peer is played, its payload type, and how often; 0 = without end."""
     rings_after_ms: int | None = None
     """Pause before the ring-back that is played to the peer; None = none is."""
+    rings_as: str | None = None
+    """Codec of the ring-back that was played last; None = none was."""
     verdicts: dict[str, bool] = field(default_factory=dict)
     """Whether media of hosts are taken that were judged."""
     recording: Path | None = None
@@ -130,9 +133,12 @@ class VirtualRelay:
         """Note a key that is sent (``MediaRelay``)."""
         self.open_ports[port.id].sent_keys.append((key, duration_ms, as_tone))
 
-    def play_ring_back(self, port: RelayPort, delay_ms: int) -> None:
+    def play_ring_back(self, port: RelayPort, delay_ms: int, payload: int) -> None:
         """Note ring-back (``MediaRelay``)."""
-        self.open_ports[port.id].rings_after_ms = delay_ms
+        opened = self.open_ports[port.id]
+        assert opened.source is not None
+        assert payload in opened.source.taken()[0]
+        opened.rings_after_ms, opened.rings_as = delay_ms, PAYLOADS[payload]
 
     def load_sound(self, port: RelayPort, sound: EncodedSound) -> bool:
         """Return whether there is memory for a sound (``MediaRelay``)."""

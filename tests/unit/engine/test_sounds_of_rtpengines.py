@@ -12,7 +12,7 @@ from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.side import Reply
 from doubles.virtual.vendor import Line, Script, refuses
 
-from vosd.media.rtpengine_orders import RtpOffer
+from vosd.media.rtpengine_orders import RtpAnswer, RtpOffer
 from vosd.media.sounds import Sound
 from vosd.sdp.media import media_of
 from vosd.sdp.security import Protection, protection_of
@@ -21,6 +21,7 @@ from vosd.trunks.media import Encryption, MediaEngine, MediaMode, MediaParameter
 
 SOUNDS = {"busy": Sound("busy", sound("busy").by_codec, "/srv/busy.wav")}
 KEY = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:caller+keyAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\r\n"
+RINGS = Line(0, 180)
 SEALED_OFFER = OFFER.replace("RTP/AVP", "RTP/SAVP") + KEY
 
 
@@ -179,16 +180,34 @@ def test_a_gateway_that_is_a_sound_is_played_as_often_as_it_says(engines):
     scene.close()
 
 
-def ringing_scene(engines, *lines, **media):
-    gateway = vendor_gateway(0, media=MediaSettings(local_ring=True, **media))
-    scene = scene_with(engines, gateway, ring_back="busy")
-    scene.vendor.script = Script((Line(0, 180), *lines))
+def polled(scene):
+    """Let a scene ask its rtpengines for figures, as the switch does."""
 
     def tick():
         scene.exchange.poll_rtpengines()
         scene.wire.after(100, tick)
 
     scene.wire.after(100, tick)
+
+
+def ringing_scene(engines, *lines, first=RINGS, offer=OFFER, **media):
+    gateway = vendor_gateway(0, media=MediaSettings(local_ring=True, **media))
+    scene = scene_with(engines, gateway, ring_back="busy")
+    scene.vendor.script = Script((first, *lines))
+    polled(scene)
+    return scene, scene.caller.call(CALLEE, Intent(offer))
+
+
+def of_two_vendors(engines, first, *, rings):
+    """Return a scene whose first vendor fails, and a call; both vendors want ring-back, or the second one alone."""
+    gateways = (
+        vendor_gateway(0, media=MediaSettings(local_ring=rings)),
+        vendor_gateway(1, media=MediaSettings(local_ring=True)),
+    )
+    scene = scene_with(engines, *gateways, ring_back="busy")
+    scene.vendors[0].script = Script(first)
+    scene.vendors[1].script = Script((Line(0, 180), Line(15_000, 200, ANSWER)))
+    polled(scene)
     return scene, scene.caller.call(CALLEE)
 
 
@@ -245,4 +264,74 @@ def test_who_is_believed_at_the_callees_port_is_said_with_ring_back_already(engi
     assert "endpoint-learning-immediate" in engines.sessions[-1].flags
     scene.wire.run_until(lambda: call.final == 200)
     run(scene)
+    scene.finish(call)
+
+
+def test_a_vendor_that_rings_again_after_its_early_media_goes_on_with_them(engines):
+    scene, call = ringing_scene(engines, Line(1_000, 180), Line(8_000, 200, ANSWER), first=Line(0, 183, ANSWER))
+    for _ in range(70):
+        run(scene, 100)
+        assert (engines.playing, engines.blocked) == ({}, set())
+    assert call.response(180).body == ""
+    assert [type(each) for each in engines.sessions] == [RtpOffer, RtpAnswer]
+    scene.wire.run_until(lambda: call.final == 200)
+    run(scene)
+    scene.finish(call)
+
+
+def test_an_answer_right_behind_the_ringing_leaves_nothing_blocked(engines):
+    scene, call = ringing_scene(engines, Line(1, 200, ANSWER))
+    run(scene, 200)
+    assert (call.final, engines.blocked) == (200, set())
+    for _ in range(50):
+        run(scene, 100)
+        assert engines.playing == {}
+    scene.finish(call)
+
+
+def test_the_answer_has_an_early_dialog_of_its_own(engines):
+    scene, call = ringing_scene(engines, Line(4_000, 200, ANSWER))
+    scene.wire.run_until(lambda: call.final == 200)
+    assert call.response(180).body
+    assert call.response(180)["To"] != call.response(200)["To"]
+    run(scene)
+    scene.finish(call)
+
+
+def test_ring_back_has_a_codec_that_the_vendor_may_use(engines):
+    offer = OFFER.replace("RTP/AVP 0 101", "RTP/AVP 18 8 0 101")
+    scene, call = ringing_scene(engines, Line(4_000, 200, ANSWER), offer=offer, codecs=("PCMU",))
+    scene.wire.run_until(lambda: call.final == 200)
+    assert media_of(call.response(180).body.encode())[0].codecs == ("PCMU",)
+    run(scene)
+    scene.finish(call)
+
+
+def test_early_media_of_a_vendor_that_has_failed_do_not_end_ring_back(engines):
+    scene, call = of_two_vendors(engines, (Line(0, 183, ANSWER), Line(2_000, 503)), rings=False)
+    run(scene, 1_000)
+    engines.packets[media_of(scene.vendors[0].only_call.theirs.encode())[0].port] = 40
+    run(scene, 5_000)
+    for _ in range(90):
+        run(scene, 100)
+        assert len(engines.playing) == 1
+    scene.wire.run_until(lambda: call.final == 200)
+    run(scene)
+    assert (engines.playing, engines.blocked) == ({}, set())
+    scene.finish(call)
+
+
+def test_the_next_vendor_that_rings_has_ring_back_in_its_own_early_dialog(engines):
+    scene, call = of_two_vendors(engines, (Line(0, 180), Line(5_000, 503)), rings=True)
+    run(scene, 10_000)
+    first, second = (each for each in call.responses if each.status == 180)
+    assert first["To"] != second["To"]
+    assert media_of(first.body.encode()) == media_of(second.body.encode())
+    assert len(engines.playing) == 1
+    engines.packets[media_of(scene.vendors[1].only_call.theirs.encode())[0].port] = 5
+    run(scene, 700)
+    assert len(engines.playing) == 1, "nothing is forwarded from a vendor that has described no media"
+    scene.wire.run_until(lambda: call.final == 200)
+    run(scene)
+    assert (engines.playing, {each[2] for each in engines.blocked}) == ({}, {engines.sessions[0].reader})
     scene.finish(call)

@@ -289,7 +289,7 @@ def test_a_stream_that_is_recorded_or_played_over_is_not_handed_over(streams):
     assert len(streams.table.packets) == 1  # that of the other peer
     streams.take_back(port)
     port.report_keys(are_reported=False, are_taken=False)
-    port.sender.play_ring_back(0)
+    port.sender.play_ring_back(0, 0)
     streams.look(SAMPLED_NS)
     assert len(streams.table.packets) == 1
     streams.take_back(port)

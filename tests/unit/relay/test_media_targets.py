@@ -76,7 +76,7 @@ def test_a_port_that_is_closed_while_it_plays_and_sends_keys_is_free_at_once():
         left = weakref.ref(rtp)
         port = MediaPort(order, rtp, None, memoryview(bytearray(RECORD_BYTES)), Owner())
         port.expect(source(PUBLIC, 5_000), None)
-        port.sender.play_ring_back(0)
+        port.sender.play_ring_back(0, 0)
         port.sender.press("5", 100, as_tone=False)
         port.close()
         del port, rtp

@@ -17,7 +17,7 @@ from vosd.engine.media.media_parts import MediaParts
 from vosd.engine.media.moves import MovedCalls
 from vosd.engine.media.passing_session import PassingSession, event_payload, first_host, limited, note_author
 from vosd.engine.media.relayed_sessions import RelayedSessions
-from vosd.engine.media.ring_back import ring_back
+from vosd.engine.media.ring_back import ring_back, ringing_callee
 from vosd.engine.media.ring_back_at_rtpengine import RingBack, RingBackAtRtpEngines
 from vosd.engine.media.rtpengine_calls import WAIT_MS
 from vosd.engine.media.sessions_at_rtpengines import SessionsAtRtpEngines
@@ -136,8 +136,14 @@ class MediaKeeper:
 
     def _ring_back(self, waiting: WaitingMessage, leg: Leg, media: LegMedia) -> MessageChange | MessageWait | None:
         """Play ring-back to a caller, if its callee wants that and rings, unless the caller gets no early media."""
-        parameters, inviter = self._parts.parameters, leg.call.caller.inviter
-        if inviter is not None and inviter.dialect.early_media is Passing.STRIP:
+        message, parameters = waiting.message, self._parts.parameters
+        if not isinstance(message, OutgoingResponse) or message.status not in RINGING or message.body:
+            return None
+        inviter, callee = leg.call.caller.inviter, ringing_callee(leg)
+        attempt = None if callee is None else callee.facts.media
+        if callee is None or attempt is None or inviter is None or inviter.leg is not leg:
+            return None
+        if inviter.dialect.early_media is Passing.STRIP:
             return None
         if self._engine_ring_back is not None and media.rtp_call is not None:
             sound = self._parts.music.sounds.get(parameters.ring_back)
@@ -145,12 +151,14 @@ class MediaKeeper:
                 return None
             is_web = self._parts.listeners[flow_of(leg)].transport in WEBSOCKETS
             wanted = RingBack(sound.file, parameters.ring_back_delay_ms, is_web, parameters.traffic_class)
-            return self._engine_ring_back.ask(waiting, leg, wanted)
+            return self._engine_ring_back.ask(waiting, inviter, callee, wanted)
         if self._parts.relay is None or not media.ports:
             return None
         address = address_of(leg, self._parts.listeners, self._parts.addresses).announced
         delay_ms = parameters.ring_back_delay_ms
-        return ring_back(waiting.message, leg, media, self._parts.relay, address, delay_ms, self._legs)
+        change = ring_back(message, leg, attempt, media, self._parts.relay, address, delay_ms, self._legs)
+        inviter.progress.has_ring_back = inviter.progress.has_ring_back or change is not None
+        return change
 
     def _stop_ring_back(self, media: LegMedia) -> None:
         """End the ring-back of a caller whose callee has answered."""

@@ -11,6 +11,7 @@ from vosd.b2bua.leg import Leg
 from vosd.b2bua.transfer import Stage
 from vosd.base.clock import Instant
 from vosd.engine.media.rtpengine_calls import RtpEngineCalls
+from vosd.media.g711 import PAYLOADS
 from vosd.media.leg_media import LegMedia, MusicOnHold, PlayedSound
 from vosd.media.relay import MediaRelay
 from vosd.media.sounds import EncodedSound, Sound
@@ -107,8 +108,11 @@ class HoldMusic:
                 self._end(held, now)
             return
         self._end(held, now)
-        if not has_media and self._relay is not None:
-            self._relay.play_ring_back(port, 0)
+        source = held.source(0)
+        payloads = () if source is None else source.taken()[0]
+        payload = next((each for each in payloads if each in PAYLOADS), None)
+        if not has_media and payload is not None and self._relay is not None:
+            self._relay.play_ring_back(port, 0, payload)
 
     def over(self, media: LegMedia, now: Instant) -> None:
         """Note the music of a leg whose port is closed."""

@@ -5,63 +5,63 @@ from typing import Final
 
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.outgoing.headers import SDP
+from vosd.engine.media.passing_session import limited
 from vosd.media.g711 import PAYLOADS
 from vosd.media.leg_media import LegMedia
 from vosd.media.relay import MediaRelay
-from vosd.media.source import RelayPort
-from vosd.sdp.media import Place, relayed, with_codecs
+from vosd.sdp.answering import playable_audio, sound_answer
+from vosd.sdp.media import Place
 from vosd.sdp.security import Protection, protection_of
 from vosd.sip.door.door import MessageChange
-from vosd.sip.door.messages import Outgoing, OutgoingResponse
+from vosd.sip.door.messages import Outgoing
 
-_RINGING: Final = range(180, 190)
-_OPPOSITE: Final = {b"a=sendonly": b"a=recvonly", b"a=recvonly": b"a=sendonly"}
+_G711: Final = frozenset(name.lower() for name in PAYLOADS.values())
+
+
+def ringing_callee(leg: Leg) -> Leg | None:
+    """Return the leg that rings without media, so that its caller is to be played ring-back; None = it does not.
+
+    One that has described its media has them, also where it rings again.
+    """
+    callee = leg.call.callee
+    attempt = None if callee is None else callee.leg.facts.media
+    if callee is None or attempt is None or leg.route_choice is not None:
+        return None
+    is_wanted = attempt.is_relayed and attempt.settings.local_ring and not any(attempt.sources)
+    return callee.leg if is_wanted else None
+
+
+def ringing_offer(leg: Leg, media: LegMedia, attempt: LegMedia) -> bytes | None:
+    """Return the offer of a caller with the codecs that both trunks may use; None if it has not one medium alone."""
+    offer = limited(bytes(leg.sessions.remote), media, attempt)
+    return offer if offer is not None and offer.count(b"\nm=") == 1 else None
 
 
 def ring_back(
     message: Outgoing,
     leg: Leg,
+    attempt: LegMedia,
     media: LegMedia,
     relay: MediaRelay,
     address: str,
     delay_ms: int,
     legs: Container[int],
 ) -> MessageChange | None:
-    """Return a ringing response with a description, for a caller that is played ring-back; None for any other message.
+    """Return a ringing response with a description, for a caller that is played ring-back; None = it is not.
 
-    The description answers the caller's offer with G.711 at the port that the caller has anyway, so that the answer of
-    the callee changes nothing but the codec. It is put into responses that are not reliable: a reliable one would be
-    the only answer (RFC 3262 section 5). The tone begins after a pause, unless media of the callee come before. It
-    begins again for the next attempt, because media of the one before may have ended it; ``legs`` are those in use.
+    The response is not a reliable one, in which the description would be the only answer (RFC 3262 section 5). It
+    answers the caller's offer with G.711 at the port that the caller has anyway. The tone begins after a pause, unless
+    media of the callee come before. It begins again for the next attempt, because media of the one before may have
+    ended it; ``legs`` are those in use.
     """
-    if not isinstance(message, OutgoingResponse) or message.status not in _RINGING or message.body:
+    port, offer = media.port(0), ringing_offer(leg, media, attempt)
+    if port is None or port.id < 0 or offer is None or protection_of(offer) is not Protection.NONE:
         return None
-    callee = leg.call.callee
-    attempt = None if callee is None else callee.leg.facts.media
-    if attempt is None or not attempt.is_relayed or not attempt.settings.local_ring or leg.route_choice is not None:
-        return None
-    port, source = media.port(0), media.source(0)
-    if port is None or port.id < 0 or source is None:
-        return None
-    session = _answer(bytes(leg.sessions.remote), address, port)
-    if session is None:
+    audio = playable_audio(offer, _G711)
+    if audio is None or audio.payload not in PAYLOADS:
         return None
     if not media.is_ringing or media.rings_for not in legs:
         media.is_ringing, media.rings_for = True, attempt.number
-        relay.play_ring_back(port, delay_ms)
+        relay.play_ring_back(port, delay_ms, audio.payload)
+    session = sound_answer(offer, audio, Place(address, port.rtp, port.rtcp), media.number)
     return MessageChange(headers=message.headers + SDP, body=session)
-
-
-def _answer(offer: bytes, address: str, port: RelayPort) -> bytes | None:
-    """Return an answer to an offer of audio with G.711 as its first medium; None to any other, or with encryption."""
-    chosen = with_codecs(offer, tuple(PAYLOADS.values()))
-    if (
-        not offer
-        or protection_of(offer) is not Protection.NONE
-        or chosen is None
-        or chosen.count(b"\nm=") != 1
-        or b"\nm=audio " not in chosen
-    ):
-        return None
-    lines = [_OPPOSITE.get(line.rstrip(), line.rstrip()) for line in chosen.split(b"\n")]
-    return relayed(b"\r\n".join(lines), [Place(address, port.rtp, port.rtcp)])

@@ -6,9 +6,11 @@ which the answer of the callee keeps. What the caller sends is kept back meanwhi
 
 from typing import Final, NamedTuple
 
+from vosd.b2bua.caller import Caller
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.outgoing.headers import SDP
 from vosd.base.clock import Instant
+from vosd.engine.media.ring_back import ringing_offer
 from vosd.engine.media.rtpengine_calls import WAIT_MS, RtpEngineCalls
 from vosd.engine.media.sides import is_behind_nat
 from vosd.engine.media.sounds_at_rtpengine import CODECS, NOWHERE, answer_by
@@ -18,9 +20,7 @@ from vosd.media.termination import TerminatedSide, answered_form
 from vosd.sdp.answering import playable_audio, sound_answer
 from vosd.sdp.security import Protection, protection_of
 from vosd.sip.door.door import MessageChange, MessageWait, WaitingMessage
-from vosd.sip.door.messages import OutgoingResponse
 
-_RINGING: Final = range(180, 190)
 LOOK_MS: Final = 500
 """Interval at which it is asked for media of the callee, which end the sound."""
 _ENDLESS: Final = 1_000_000
@@ -41,24 +41,21 @@ class RingBackAtRtpEngines:
     def __init__(self, calls: RtpEngineCalls) -> None:
         self._calls = calls
 
-    def ask(self, waiting: WaitingMessage, leg: Leg, wanted: RingBack) -> MessageWait | None:
-        """Let a ringing response wait for the port of a caller that is played ring-back; None for any other message.
+    def ask(self, waiting: WaitingMessage, inviter: Caller, callee: Leg, wanted: RingBack) -> MessageWait | None:
+        """Let a ringing response wait for the port of a caller that is played ring-back; None = it is not.
 
-        It is put into responses that are not reliable: a reliable one would be the only answer (RFC 3262 section 5). A
-        callee that is offered encryption would have to answer with keys: its caller gets the response as it is.
+        The first response of an attempt alone. A callee that is offered encryption would have to answer with keys: its
+        caller gets the response as it is.
         """
-        message, media, callee = waiting.message, leg.facts.media, leg.call.callee
-        attempt = None if callee is None else callee.leg.facts.media
-        if not isinstance(message, OutgoingResponse) or message.status not in _RINGING or message.body:
-            return None
-        if media is None or callee is None or attempt is None or leg.route_choice is not None or media.is_ringing:
+        message, leg, progress = waiting.message, inviter.leg, inviter.progress
+        media, attempt = leg.facts.media, callee.facts.media
+        if media is None or attempt is None or (media.is_ringing and media.rings_for == attempt.number):
             return None
         call = media.rtp_call
-        if not attempt.is_relayed or not attempt.settings.local_ring or call is None or attempt.rtp_call != call:
+        if call is None or attempt.rtp_call != call:
             return None
-        audio = playable_audio(attempt.said, CODECS)
-        offer = bytes(leg.sessions.remote)
-        if audio is None or offer.count(b"\nm=") != 1 or protection_of(attempt.said) is not Protection.NONE:
+        audio, offer = playable_audio(attempt.said, CODECS), ringing_offer(leg, media, attempt)
+        if audio is None or offer is None or protection_of(attempt.said) is not Protection.NONE:
             return None
         caller = TerminatedSide.described(media.settings, offer, is_web=wanted.is_web)
         order = session_order(
@@ -68,7 +65,7 @@ class RingBackAtRtpEngines:
             str(media.number),
             str(attempt.number),
             trust=attempt.settings.source,  # it holds for the port from now on, whatever the callee's own answer says
-            seen_at=callee.leg.host if is_behind_nat(callee.leg, "") else None,
+            seen_at=callee.host if is_behind_nat(callee, "") else None,
             reader_host=leg.host,
             tos=wanted.tos,
             form=answered_form(caller, caller) if media.is_terminated else None,
@@ -77,19 +74,26 @@ class RingBackAtRtpEngines:
         def answered(answer: EngineAnswer | None, now: Instant) -> None:
             given = b"" if answer is None or answer.reply.result != OK else answer.reply.session
             session = answer_by(offer, given, media.number, is_encrypted=media.is_terminated) if given else None
-            if session is None or media.is_over:
+            if session is None or media.is_over or not progress.has_ring_back:  # the callee has media meanwhile
                 waiting.answer(None, now)
                 return
-            media.is_ringing = True
+            media.is_ringing, media.rings_for = True, attempt.number
             self._calls.block(call, media.number)
-            self._calls.after(wanted.delay_ms, lambda: self._begin(call, media, wanted.file))
+            self._calls.after(wanted.delay_ms, lambda: self._begin(call, media, attempt.number, wanted.file))
             waiting.answer(MessageChange(headers=message.headers + SDP, body=session), now)
 
-        return MessageWait(WAIT_MS) if self._calls.ask_in_turn(waiting, order, call.engine, answered) else None
+        if not self._calls.ask_in_turn(waiting, order, call.engine, answered):
+            return None
+        progress.has_ring_back = True
+        return MessageWait(WAIT_MS)
 
-    def _begin(self, call: RtpCall, media: LegMedia, file: str) -> None:
-        """Play the sound, unless the call was answered meanwhile."""
-        if not media.is_ringing or media.is_over:
+    def _begin(self, call: RtpCall, media: LegMedia, callee: int, file: str) -> None:
+        """Play the sound, unless the call was answered meanwhile, or another callee rings."""
+
+        def is_wanted() -> bool:
+            return media.is_ringing and media.rings_for == callee and not media.is_over
+
+        if not is_wanted():
             return
 
         def done(answer: EngineAnswer | None) -> None:
@@ -100,11 +104,11 @@ class RingBackAtRtpEngines:
 
         def look() -> None:
             """Ask whether media of a callee have come, which the caller is to get alone."""
-            if media.is_ringing and not media.is_over:
+            if is_wanted():
                 self._calls.engines.ask(RtpQuery(call=call.name), looked, engine=call.engine)
 
         def looked(answer: EngineAnswer | None) -> None:
-            if answer is not None and self._calls.has_others(answer, media.number):
+            if answer is not None and is_wanted() and self._calls.has_others(answer, call, media.number):
                 self.stop(media)
             else:
                 self._calls.after(LOOK_MS, look)

@@ -462,12 +462,13 @@ class RtpEngineCalls:
         """Do something when so much time has passed, up to ``POLL_TICK_S`` later."""
         self._later.append((self._clock.now().mono + delay_ms, act))
 
-    def has_others(self, answer: EngineAnswer, number: int) -> bool:
-        """Return whether media of another leg than this one have come that are forwarded."""
+    def has_others(self, answer: EngineAnswer, call: RtpCall, number: int) -> bool:
+        """Return whether media of another leg than this one have come that are forwarded, and the leg goes on."""
+        others = {str(each) for each in self._legs.get(call, ()) if each != number and each not in self._blocked}
         return any(
             stream.stats.packets
             for tag, leg in answer.reply.tags.items()
-            if tag.isdecimal() and int(tag) != number and int(tag) not in self._blocked
+            if tag in others
             for medium in leg.medias
             for stream in medium.streams
         )
