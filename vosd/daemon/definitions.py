@@ -31,10 +31,15 @@ Read = TypeVar("Read")
 _log = structlog.get_logger()
 
 
-def report_unread(why: str | None) -> None:
-    """Log that the definitions in the database could not be read; None = they were."""
+def report_unread(why: str | None, *, were_unread: bool = True) -> None:
+    """Log that the definitions in the database could not be read; None = they were, unlike the time before.
+
+    The first load of a process does not know of the time before, and has ``were_unread``.
+    """
     if why is not None:
         _log.warning(Event.DEFINITIONS_OUTDATED.value, why=why, means="those that were read last hold")
+    elif were_unread:
+        _log.info(Event.DEFINITIONS_READ.value)
 
 
 class StoredDefinitions:
@@ -226,7 +231,7 @@ class DefinitionWatch:
     async def _take(self, version: int) -> None:
         stored = self._in_force()
         begins = stored.next_at if stored.next_at is not None and stored.next_at <= self._now() else None
-        if version == stored.version and begins is None:
+        if version == stored.version and begins is None and stored.unread is None:
             return
         now = asyncio.get_running_loop().time()
         is_due = self._is_due or stored.unread is not None

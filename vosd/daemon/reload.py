@@ -253,6 +253,7 @@ class Configuration:
         reloaded = await self._judged(self._path, self._remembered, is_confirmed=is_confirmed)
         await self._put_in_force(reloaded.in_force)
         replaced, before, stored = [self.loaded], self.loaded.stored.version, reloaded.in_force.stored
+        were_unread = self.loaded.stored.unread is not None
         self.loaded = reloaded.in_force
         if stored.unread is None:
             self._settled_doubts = doubts
@@ -264,8 +265,8 @@ class Configuration:
         log.configure(self.loaded.settings.log_level.value)
         for problem in reloaded.problems:
             _log.warning("configuration", problem=str(problem))
-        report_unread(self.loaded.stored.unread)
         _log.info("configuration_loaded", catalogue=self.loaded.catalogue.version)
+        report_unread(stored.unread, were_unread=were_unread)
         return reloaded
 
     def _remembered_of(self, path: Path) -> Remembered:

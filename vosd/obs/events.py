@@ -99,6 +99,7 @@ class Event(StrEnum):
     """The socket of ``metrics.listen`` cannot be opened; calls are not affected, and it is tried again."""
     DEFINITIONS_OUTDATED = "definitions_outdated"
     """The definitions in the database cannot be read: those that were read last hold."""
+    DEFINITIONS_READ = "definitions_read"
     CALL_NOT_CONTINUED = "call_not_continued"
     """A call of an earlier run cannot go on (``why``): it ends as Lost, and its parties get BYE."""
     CATALOGUE_FALLBACK = "catalogue_fallback"
@@ -308,6 +309,7 @@ BACK: Final[Mapping[Event, Event]] = {
     Event.COUNTRIES_UNREADABLE: Event.COUNTRIES_READ,
     Event.BALANCE_LOW: Event.BALANCE_RECOVERED,
     Event.RELOAD_REFUSED: Event.CONFIGURATION_LOADED,
+    Event.DEFINITIONS_OUTDATED: Event.DEFINITIONS_READ,
     Event.CATALOGUE_FALLBACK: Event.CONFIGURATION_LOADED,
     Event.ASR_LOW: Event.ASR_RECOVERED,
     Event.PDD_HIGH: Event.PDD_RECOVERED,

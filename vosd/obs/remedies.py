@@ -27,7 +27,9 @@ REMEDIES: Final[Mapping[Event, str]] = {
     Event.JOURNAL_KEPT_FILE_REMOVED: "make room on the disk of state_dir",
     Event.QUARANTINE_FILLED: "vosd spool list says why; repair, then vosd spool retry",
     Event.RELOAD_REFUSED: "vosd reload names the mistakes, or what it would remove: then vosd reload --yes",
-    Event.DEFINITIONS_OUTDATED: "vosd check names the mistake; then vosd reload",
+    Event.DEFINITIONS_OUTDATED: (
+        "look at the database server, the network to it and the rights of its user; the definitions are then read again"
+    ),
     Event.OVERLOAD_BEGINS: "vosd status: a flood, or more calls than the machine carries",
     Event.CPU_HIGH: "calls a second in vosd status, a flood, log.level debug; else a faster core",
     Event.MEMORY_HIGH: "ps: which program has it; trace.recent_mb",

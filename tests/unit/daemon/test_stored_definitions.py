@@ -250,6 +250,30 @@ def test_a_start_while_the_database_is_away_uses_the_decks_of_last_time(site: Si
     site.decks.is_away = True
     events, size, error = lived(site)
     assert (events.count("definitions_outdated"), size, error) == (2, 1, None)
+    site.decks.is_away = False
+    events, *_ = lived(site)
+    assert [each for each in events if each.startswith("definitions_")] == ["definitions_read"]
+
+
+def test_definitions_that_could_not_be_read_are_read_again_although_their_version_is_the_same(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run() -> list[str]:
+        await run_to(daemon, "reloads")
+        site.decks.is_away = False
+        monkeypatch.setattr("vosd.obs.log.configure", lambda _level: None)  # it would end what captures the log
+        with capture_logs() as log:
+            for _ in range(2):
+                await daemon._definitions.look()
+        assert stored_of(daemon).unread is None
+        await stop(daemon, "reloads")
+        return [line["event"] for line in log if line["event"] in {"configuration_loaded", "definitions_read"}]
+
+    site.decks.put("sell", "44,0.012\n")
+    lived(site)
+    site.decks.is_away = True
+    daemon = site.daemon()
+    assert asyncio.run(run()) == ["configuration_loaded", "definitions_read"]
 
 
 def test_a_deck_whose_rows_could_not_be_read_is_not_taken_for_the_new_one(

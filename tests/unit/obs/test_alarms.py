@@ -48,6 +48,15 @@ def test_an_alarm_is_raised_once_counts_its_repetitions_and_is_cleared_by_the_ev
     assert (ended.subject, ended.cleared_at, ended.count) == ("a", 5_000, 2)
 
 
+def test_definitions_are_outdated_until_they_are_read_also_by_the_next_start():
+    alarms = Alarms()
+    alarms.note("definitions_outdated", {"why": "Access denied"}, 0)
+    again = Alarms()
+    again.restore(alarms.kept(), 1)
+    assert again.note("configuration_loaded", {}, 2) == [], "a reload that could not read them"
+    assert told(again.note("definitions_read", {}, 3)) == [("definitions_outdated", "", False)]
+
+
 def test_one_event_ends_every_alarm_that_it_is_the_opposite_of_for_the_same_subject():
     alarms = Alarms()
     for event, part in (("database_away", "booking"), ("database_damaged", "booking"), ("database_away", "lease")):
