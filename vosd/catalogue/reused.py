@@ -6,7 +6,7 @@ made for a catalogue is used for later ones only if it is taken: ``renew``.
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from operator import is_
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -63,6 +63,15 @@ class _Digests(NamedTuple):
         return f"{len(self.by_name)}:{self.total % (1 << 8 * _DIGEST_BYTES):x}"
 
 
+class _Changes(NamedTuple):
+    """Digests that differ from those of the last catalogue, and the sum of all."""
+
+    by_name: dict[str, tuple[object, int]]
+    left: list[str]
+    """Names of objects that are gone, or have another digest."""
+    total: int
+
+
 class Reused:
     """Parts of which the last catalogue was made."""
 
@@ -74,7 +83,11 @@ class Reused:
         self._begun: dict[str, tuple[Account, str | None, Account]] = {}
         """Settled accounts of the catalogue that is being made, with the same facts, as far as they were asked for."""
         self._digests: dict[str, _Digests] = {}
-        self._renewals: list[Callable[[], None]] = []
+        self._made: Assembled | None = None
+        """The catalogue that was made since; None = there is none, or it was taken."""
+        self._gone: Iterable[str] | None = None
+        """Accounts of the last catalogue that it has not, as in ``keep``."""
+        self._made_digests: dict[str, _Digests | _Changes] = {}
 
     def settled(
         self, account: Account, group_currency: str | None, settle: Callable[[Account, str | None], Account]
@@ -99,7 +112,8 @@ class Reused:
     def begin(self) -> None:
         """Begin another catalogue."""
         self._begun = {}
-        self._renewals = []
+        self._made = self._gone = None
+        self._made_digests = {}
 
     def keep(self, assembled: Assembled, gone: Iterable[str] | None = None) -> None:
         """Use a catalogue for the next one if it is taken.
@@ -107,25 +121,39 @@ class Reused:
         ``gone`` are the accounts of the last one that it does not have, where only changed ones were looked at; None =
         all were looked at.
         """
-        begun = self._begun
-        stripped = {field: replace(getattr(assembled.merged, field), change=None) for field in CHANGING}
-
-        def renew() -> None:
-            self.last = assembled._replace(merged=assembled.merged._replace(**stripped))
-            if gone is None:
-                self._settled = begun
-            else:
-                for name in gone:
-                    self._settled.pop(name, None)
-                self._settled.update(begun)
-
-        self._renewals.append(renew)
+        self._made, self._gone = assembled, gone
 
     def renew(self) -> None:
         """Take what was kept."""
-        for renewal in self._renewals:
-            renewal()
-        self._renewals = []
+        made = self._made
+        if made is not None:
+            stripped = {field: replace(getattr(made.merged, field), change=None) for field in CHANGING}
+            self.last = made._replace(merged=made.merged._replace(**stripped))
+            if self._gone is None:
+                self._settled = self._begun
+            else:
+                for name in self._gone:
+                    self._settled.pop(name, None)
+                self._settled.update(self._begun)
+        for kind, digests in self._made_digests.items():
+            if isinstance(digests, _Digests):
+                self._digests[kind] = digests
+            else:
+                by_name = self._digests[kind].by_name
+                for name in digests.left:
+                    by_name.pop(name, None)
+                by_name.update(digests.by_name)
+                self._digests[kind] = _Digests(by_name, digests.total)
+        self.begin()
+
+    def unused(self) -> list[object]:
+        """Forget what was kept; return its parts, which may be large: freed together they would delay calls."""
+        parts: list[object] = [self._begun, *self._made_digests.values()]
+        if self._made is not None:
+            catalogue, merged, *others = self._made
+            parts += [*(getattr(catalogue, each.name) for each in fields(catalogue)), *merged, *others]
+        self.begin()
+        return parts
 
     def digest(self, kind: str, things: Mapping[str, object]) -> str:
         """Return a digest of named objects that does not depend on their order: the sum of those of each."""
@@ -136,7 +164,7 @@ class Reused:
             now[name] = found if found is not None and found[0] is thing else (thing, _digest(name, thing))
             give_way()
         made = _Digests(now, sum(number for _, number in now.values()))
-        self._renewals.append(lambda: self._digests.__setitem__(kind, made))
+        self._made_digests[kind] = made
         return str(made)
 
     def changed_digest(self, kind: str, changed: Mapping[str, object], gone: Iterable[str]) -> str:
@@ -145,14 +173,7 @@ class Reused:
         now = {name: (thing, _digest(name, thing)) for name, thing in changed.items()}
         left = [*now, *gone]
         total += sum(number for _, number in now.values()) - sum(by_name[name][1] for name in left if name in by_name)
-
-        def renew() -> None:
-            for name in left:
-                by_name.pop(name, None)
-            by_name.update(now)
-            self._digests[kind] = _Digests(by_name, total)
-
-        self._renewals.append(renew)
+        self._made_digests[kind] = _Changes(now, left, total)
         count = len(by_name) - sum(name in by_name for name in left) + len(now)
         return f"{count}:{total % (1 << 8 * _DIGEST_BYTES):x}"
 

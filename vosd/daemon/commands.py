@@ -21,7 +21,6 @@ from vosd.base.clock import Clock, Instant
 from vosd.base.money import format_amount
 from vosd.base.number import for_matching, without_separators
 from vosd.catalogue.problems import ConfigError
-from vosd.config.reload import Reloaded
 from vosd.control.calls import (
     CallSnapshot,
     DescribeCall,
@@ -83,7 +82,7 @@ from vosd.control.traces import (
     RunningCall,
     TraceUpdate,
 )
-from vosd.daemon.reload import REFUSED
+from vosd.daemon.reload import REFUSED, SoundFile
 from vosd.daemon.status import Status
 from vosd.daemon.trials import Trials
 from vosd.engine.calls.snapshots import description, snapshot
@@ -397,9 +396,9 @@ class MoneyCommands:
         return OrderDone()
 
 
-async def _outcome(loading: Awaitable[Reloaded]) -> ReloadOutcome:
+async def _outcome(loading: Awaitable[SoundFile]) -> ReloadOutcome:
     try:
-        reloaded = await loading
+        sound = await loading
     except ConfigError as error:
         raise ConfigurationInvalidError(REFUSED, [str(problem) for problem in error.problems]) from error
-    return ReloadOutcome(reloaded.in_force.catalogue.version, [str(problem) for problem in reloaded.problems])
+    return ReloadOutcome(sound.version, [str(problem) for problem in sound.problems])

@@ -11,7 +11,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Final
+from traceback import clear_frames
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -19,7 +20,7 @@ from vosd.base.clock import Clock
 from vosd.base.errors import VosError
 from vosd.base.parts import give_way, giving_way
 from vosd.catalogue.losses import Busy, objections
-from vosd.catalogue.problems import ConfigError
+from vosd.catalogue.problems import ConfigError, DefinitionProblem
 from vosd.cdr.ports import StoreUnavailable
 from vosd.config.assembly.number_files import stop_reading
 from vosd.config.assembly.rate_tables import StoredTables, sweep, tables_of_reload
@@ -74,9 +75,29 @@ def _free(replaced: list[Loaded]) -> None:
         catalogue = loaded.catalogue
         parts += [loaded.account_places, *(getattr(catalogue, field.name) for field in fields(catalogue))]
         del loaded, catalogue
+    _free_parts(parts)
+
+
+def _free_parts(parts: list[object]) -> None:
     while parts:
         parts.pop()
         give_way()
+
+
+def _clear_frames(error: BaseException | None) -> None:
+    """Have an error and its causes keep no variables of the functions that have ended by it."""
+    while error is not None:
+        clear_frames(error.__traceback__)
+        error = error.__cause__
+
+
+class SoundFile(NamedTuple):
+    """A file that a reload has taken, or would take."""
+
+    version: str
+    """Version of its catalogue."""
+    problems: tuple[DefinitionProblem, ...]
+    """Warnings."""
 
 
 class UnconfirmedError(VosError):
@@ -179,7 +200,7 @@ class Configuration:
         stop_reading()
         stop_reading_files()
 
-    async def reload(self, *, is_confirmed: bool = False, by_signal: bool = False) -> Reloaded:
+    async def reload(self, *, is_confirmed: bool = False, by_signal: bool = False) -> SoundFile:
         """Load the file; running calls keep what they copied at admission.
 
         The file is read in a thread, and rates are compiled by a process of their own, so that calls go on meanwhile.
@@ -208,7 +229,7 @@ class Configuration:
                 if self._is_started:
                     self._notifier.ready(self.summary())
 
-    async def tried(self, path: Path) -> Reloaded:
+    async def tried(self, path: Path) -> SoundFile:
         """Do what a reload of a file would do before it is put in force; nothing is changed.
 
         Raises:
@@ -216,10 +237,21 @@ class Configuration:
         """
         async with self._one_at_a_time:
             remembered = self._remembered_of(path)
-            with remembered.kept():
-                reloaded = await self._judged(path, remembered, is_confirmed=False)
-                await self._check(reloaded.in_force)
-            return reloaded
+            unused: list[object] = []
+            try:
+                with remembered.kept() as unused:
+                    return await self._tried(path, remembered)
+            except Exception as error:
+                _clear_frames(error)  # they have the catalogue
+                raise
+            finally:
+                with giving_way(ThreadPace().rest):
+                    await asyncio.to_thread(_free_parts, unused)
+
+    async def _tried(self, path: Path, remembered: Remembered) -> SoundFile:
+        reloaded = await self._judged(path, remembered, is_confirmed=False)
+        await self._check(reloaded.in_force)
+        return SoundFile(reloaded.in_force.catalogue.version, reloaded.problems)
 
     async def reload_on_signal(self) -> bool:
         """Do the same as ``reload``, for a signal or a change in the database; the outcome is only logged.
@@ -245,7 +277,7 @@ class Configuration:
         listeners = ", ".join(map(str, self.loaded.settings.listen))
         return f"takes calls at {listeners}; catalogue {self.loaded.catalogue.version}"
 
-    async def _take(self, is_confirmed: bool) -> Reloaded:
+    async def _take(self, is_confirmed: bool) -> SoundFile:
         doubts = self._doubts
         is_in_doubt = doubts != self._settled_doubts
         if is_in_doubt:
@@ -267,11 +299,15 @@ class Configuration:
             _log.warning("configuration", problem=str(problem))
         _log.info("configuration_loaded", catalogue=self.loaded.catalogue.version)
         report_unread(stored.unread, were_unread=were_unread)
-        return reloaded
+        return SoundFile(self.loaded.catalogue.version, reloaded.problems)
 
     def _remembered_of(self, path: Path) -> Remembered:
         """Return what is remembered of a file: of another one than the switch's, nothing."""
-        if path.samefile(self._path):
+        try:
+            is_own = path.samefile(self._path)
+        except FileNotFoundError:  # the switch's own was renamed; where ``path`` is not there, the load says so
+            is_own = False
+        if is_own:
             return self._remembered
         remembered = Remembered()
         remembered.reads = read_by_a_process
@@ -285,18 +321,27 @@ class Configuration:
             UnconfirmedError: it removes what calls use, or a fifth of something, and that is not confirmed.
         """
         self._tables = tables = tables_of_reload(self.loaded.settings.state_dir, self.loaded.rate_files)
-        try:
-            with self._notifier.extending("reading the configuration"), _beside_calls():
-                reloaded = await asyncio.to_thread(
-                    reload,
+        read: list[Reloaded] = []
+
+        def read_file() -> None:
+            # It is not returned: thread and future would keep it a moment longer than ``tried`` does, and free it as a
+            # whole.
+            read.append(
+                reload(
                     path,
                     self.loaded,
                     tables=lambda _: tables,
                     definitions=self._definitions,
                     remembered=remembered,
                 )
+            )
+
+        try:
+            with self._notifier.extending("reading the configuration"), _beside_calls():
+                await asyncio.to_thread(read_file)
         finally:
             self._tables = None
+        reloaded = read.pop()
         if not reloaded.is_accepted:
             raise ConfigError(reloaded.problems)
         found = () if is_confirmed or not reloaded.lost else objections(reloaded.lost, self._busy())

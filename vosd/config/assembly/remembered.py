@@ -59,13 +59,17 @@ class Remembered:
         self._is_renewed = True
 
     @contextmanager
-    def kept(self) -> Iterator[None]:
-        """Keep what is remembered as it is in loads of the block: their results are not put in force."""
-        files = self.where.files
+    def kept(self) -> Iterator[list[object]]:
+        """Keep what is remembered as it is in loads of the block: their results are not put in force.
+
+        Yield a list, which has the parts of the last of these results when the block has ended; they may be large.
+        """
+        files, unused = self.where.files, list[object]()
         self._is_renewed = False
         try:
-            yield
+            yield unused
         finally:
+            unused += [self.where.files, *self.reused.unused()]
             self._is_renewed, self.where.files = True, files
 
     def files(self, path: Path, environ: Mapping[str, str], texts: Texts, *, uses_known: bool) -> ReadFiles:

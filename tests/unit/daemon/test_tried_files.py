@@ -1,0 +1,104 @@
+"""A file that the switch tries for ``vosd check --diff``: nothing of it is left, and it is freed beside the calls."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vosd.catalogue.catalogue import Catalogue
+from vosd.catalogue.losses import Busy
+from vosd.catalogue.problems import ConfigError
+from vosd.config import load as loading
+from vosd.config.assembly.remembered import Remembered
+from vosd.config.load import Loaded, load
+from vosd.config.reader.whole_files import read_here
+from vosd.config.stored import nothing_stored
+from vosd.daemon import reload
+from vosd.daemon.reload import Configuration, UnconfirmedError
+from vosd.daemon.start import Started
+from vosd.daemon.systemd import Notifier
+from vosd.engine.clock import SystemClock
+
+
+class Part(dict[str, Any]):
+    """A part of a catalogue that notes the thread in which it is freed."""
+
+    freed_in: list[int]
+
+    def __del__(self) -> None:
+        self.freed_in.append(threading.get_ident())
+
+
+class Site:
+    """A running configuration, beside a service that may refuse another one."""
+
+    def __init__(self, directory: Path) -> None:
+        self.file = directory / "vosd.yaml"
+        self.text = (
+            f"sip: {{listen: ['udp:127.0.0.1:14079']}}\nstate_dir: {directory}/var\n"
+            "accounts: [{id: acme}]\nmapping_gateways: [{name: pbx, account: acme, hosts: 10.0.0.1}]\n"
+        )
+        self.file.write_text(self.text)
+        remembered = Remembered()
+        started = Started(load(self.file, remembered=remembered), remembered)
+        self.is_refused = False
+        self.configuration = Configuration(
+            self.file, started, self._check, self._check, Notifier(None), SystemClock(), self._busy, nothing_stored
+        )
+
+    async def _check(self, loaded: Loaded) -> None:
+        if self.is_refused:
+            try:
+                self._refuse(loaded.catalogue)
+            except ValueError as error:
+                raise ConfigError(()) from error
+
+    def _refuse(self, _catalogue: Catalogue) -> None:
+        raise ValueError
+
+    def _busy(self) -> Busy:
+        return Busy(frozenset(), frozenset())
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+    assemble = loading.assemble
+
+    def with_part(*arguments: Any) -> Catalogue:
+        catalogue = assemble(*arguments)
+        object.__setattr__(catalogue, "calendars", Part())
+        return catalogue
+
+    monkeypatch.setattr(loading, "assemble", with_part)
+    monkeypatch.setattr(reload, "read_by_a_process", read_here)
+    monkeypatch.setattr(Part, "freed_in", [], raising=False)
+    return Site(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["vosd.yaml", "next.yaml"])
+@pytest.mark.parametrize("refusal", [None, ConfigError, UnconfirmedError])
+async def test_what_was_read_of_a_file_is_freed_in_a_thread_when_it_was_tried(
+    site: Site, name: str, refusal: type[Exception] | None
+) -> None:
+    before = site.configuration.loaded
+    changed = site.text.replace("id: acme", "id: acme, max_cps: 5")
+    file = site.file.with_name(name)
+    file.write_text(changed.partition("mapping_gateways")[0] if refusal is UnconfirmedError else changed)
+    site.is_refused = refusal is ConfigError
+    if refusal is None:
+        tried = await site.configuration.tried(file)
+        assert tried.version != before.catalogue.version
+        assert [each.key for each in tried.problems] == ["mapping_gateways[pbx]"]
+    else:
+        with pytest.raises(refusal):
+            await site.configuration.tried(file)
+    assert (len(Part.freed_in), threading.get_ident() in Part.freed_in) == (1, False)
+    assert site.configuration.loaded is before
+
+
+async def test_a_file_is_tried_while_that_of_the_switch_is_away(site: Site) -> None:
+    tried = await site.configuration.tried(site.file.rename(site.file.with_name("next.yaml")))
+    assert tried.version == site.configuration.loaded.catalogue.version
+    with pytest.raises(ConfigError, match="no such file"):
+        await site.configuration.tried(site.file)
