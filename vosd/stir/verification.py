@@ -121,7 +121,7 @@ def confirm(
     """Return those tokens that are right by their certificates, which ``certificates`` has by address.
 
     Raises:
-        IdentityError: none is right; 436 only where no certificate could be had.
+        IdentityError: none is right; 436 where one may be, whose certificate could not be had.
     """
     right: list[Chain] = []
     faults: list[IdentityError] = []
@@ -133,7 +133,7 @@ def confirm(
         else:
             right.append(chain)
     if not right:
-        raise next((each for each in faults if not isinstance(each, BadIdentityInfoError)), faults[0])
+        raise next((each for each in faults if isinstance(each, BadIdentityInfoError)), faults[0])
     return ConfirmedSignature(tuple(right))
 
 
