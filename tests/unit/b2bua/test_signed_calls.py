@@ -61,11 +61,12 @@ def scene_of(
     more: dict[str, Any] | None = None,
     rules: dict[str, Any] | None = None,
     numbers_out: OutgoingNumbers | None = None,
+    numbering: Numbering = NUMBERING,
     **vendor: Any,
 ) -> Scene:
     """Make a scene in which vendors may be sent signatures, and the customer's may be verified."""
     dialect = CalleeDialect(stir=VendorSignatures(sign=signs, verstat=verstat), **vendor)
-    terms = StirTerms(Signer(usual()[1].key, OURS), verify, NUMBERING)
+    terms = StirTerms(Signer(usual()[1].key, OURS), verify, numbering)
     trunks = [
         mapping_gateway("acme", f"{CUSTOMER.host}/32", stir=customer, **(rules or {})),
         *(vendor_gateway(index, dialect=dialect, numbers=numbers_out) for index in range(vendors)),
@@ -226,6 +227,24 @@ def test_a_signed_call_that_goes_to_another_number_gets_a_token_that_says_who_wa
     values = tuple(scene.vendor.only_call.invite.every("Identity"))
     signature = read_signature(SignedCall(values, CALLER, CALLEE), 1_000 * base.iat, VerifyTerms(), NUMBERING)
     assert signature.addresses == (URL, OURS)
+
+
+@pytest.mark.parametrize("has_token", [True, False])
+@pytest.mark.parametrize(
+    ("rewrite", "numbering"),
+    [
+        ("1234#44", NUMBERING),
+        ("778899442", NUMBERING),
+        ("0044", Numbering("1", "1", 10, ("011",))),
+    ],
+    ids=["no digit", "sixteen digits", "no number of the country"],
+)
+def test_our_key_signs_nothing_about_a_called_number_that_is_none(rewrite, numbering, has_token):
+    scene = scene_of(numbers_out=OutgoingNumbers(callee_rewrite=(("44", rewrite),)), numbering=numbering)
+    lines = [signed_by(usual()[1], scene)] if has_token else []
+    assert call(scene, CALLEE, *lines).final == 200
+    assert [f"Identity: {each}" for each in scene.vendor.only_call.invite.every("Identity")] == lines
+    assert scene.close().attestation is None
 
 
 def test_a_call_that_is_forwarded_twice_has_both_diversions():
@@ -624,6 +643,27 @@ def test_a_token_that_another_network_has_added_may_be_wrong_where_one_is_right(
         assert call(scene, CALLEE, line, signed_by(usual()[1], scene)).final == 200
         assert scene.exchange.sink.records[-1].verstat == "TN-Validation-Passed"
         assert call(scene, CALLEE, line).final in {403, 437, 438}
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize(
+    ("action", "fail_open", "final"),
+    [
+        (VerifyAction.REFUSE, True, 200),
+        (VerifyAction.REFUSE, False, 436),
+        (VerifyAction.MARK, True, 200),
+    ],
+)
+def test_a_wrong_token_beside_one_whose_certificate_cannot_be_had_has_no_call_refused(action, fail_open, final, order):
+    other = usual()[0].issue(url="https://other.example.com/x.pem")
+    asker = KnownCertificates({other.signer.certificate_url: UnsupportedCredentialError("not trusted")})
+    scene = scene_of(customer=VERIFIED, verify=VerifyTerms(action=action, fail_open=fail_open), asker=asker)
+    lines = [signed_by(usual()[1], scene), signed_by(other, scene)][::order]
+    assert call(scene, CALLEE, *lines).final == final
+    if final == 200:
+        found = [f"Identity: {each}" for each in scene.vendor.only_call.invite.every("Identity")]
+        assert found == lines, "the vendor may have the certificate"
+    assert scene.close().verstat == "No-TN-Validation"
 
 
 def test_of_two_tokens_that_are_right_neither_serves_a_further_call():

@@ -123,6 +123,8 @@ def _signed(
         if any(_is_to(each, callee) for each in of_caller):
             return _received(caller_identity), ""
         before = next((each for each in of_caller if _is_to(each, attested.called)), None)
+        if signer is not None and before is not None and not callee:
+            return _received(caller_identity), ""  # no token of ours can name what the vendor is sent
         if signer is not None and before is not None and abs(at_s - before.claims.iat) <= attested.freshness_s:
             value = signer.diverted(before.claims.orig.tn, attested.called, callee, before.claims.iat)
             return f"{_received(caller_identity)}Identity: {value}\r\n", ""
