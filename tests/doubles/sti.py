@@ -189,7 +189,7 @@ class KnownCertificates:
     def answer(self, question: WhichCertificates) -> Certificates:
         """Return the answer to a question."""
         none = BadIdentityInfoError("not known here")
-        return Certificates({each: self.found.get(each, none) for each in question.addresses})
+        return Certificates({each: self.found.get(each, none) for each in question.signature.addresses})
 
     def cancel(self, ticket: Ticket) -> None:
         """Note that a call does not wait any more."""

@@ -48,13 +48,23 @@ class Certificates(SetupAnswer, frozen=True):
 
 
 class WhichCertificates(SetupQuestion, frozen=True):
-    """Question for the certificates at these addresses, and whether they are trusted."""
+    """Question for the certificates of a call's tokens, and whether they are trusted."""
 
     answered_by: ClassVar[type[SetupAnswer]] = SetupAnswer  # a call without them is verified, too: as one without
     asked_of: ClassVar[str] = "stir.verify"
-    addresses: tuple[str, ...]
+    signature: ReadSignature
     trunk: str
     """The trunk that the call came by: it may not have others' certificates waited for."""
+    at_ms: int
+    """When the call came, UTC."""
+
+    def is_enough(self, found: Mapping[str, "SigningCertificate | IdentityError"]) -> bool:
+        """Return whether a token is right by these certificates, so that the call waits for no others."""
+        try:
+            confirm(self.signature, found, self.at_ms)
+        except IdentityError:
+            return False
+        return True
 
 
 def verifies(gateway: MappingGateway, terms: StirTerms | None) -> VerifyAction | None:
@@ -87,7 +97,7 @@ def verify_caller(admission: Admission, call: CallRequest) -> Outcome:
     except IdentityError as error:
         return _judge(call, action, rules, error)
     answered = partial(_confirm, admission, call, action, rules, signature)
-    return Ask(WhichCertificates(signature.addresses, gateway.name), rules.timeout_ms, None, answered)
+    return Ask(WhichCertificates(signature, gateway.name, call.at.wall), rules.timeout_ms, None, answered)
 
 
 def _confirm(

@@ -63,6 +63,8 @@ class ConfirmedSignature(NamedTuple):
     """Tokens of a call whose signatures are right."""
 
     chains: tuple[Chain, ...]
+    undecided: tuple[Chain, ...]
+    """Tokens beside them that may be right, whose certificates were not had."""
 
     @property
     def attestation(self) -> str:
@@ -72,8 +74,11 @@ class ConfirmedSignature(NamedTuple):
 
     @property
     def fingerprints(self) -> tuple[bytes, ...]:
-        """The first half of each signature; the other half can be changed without a key, and stays right."""
-        return tuple(chain[0].signature[:32] for chain in self.chains)
+        """The first half of each signature; the other half can be changed without a key, and stays right.
+
+        Tokens that are undecided have one, too: none may serve a further call, whose certificate is known by then.
+        """
+        return tuple(chain[0].signature[:32] for chain in (*self.chains, *self.undecided))
 
 
 def read_signature(call: SignedCall, at_ms: int, terms: VerifyTerms, numbering: Numbering) -> ReadSignature:
@@ -124,17 +129,20 @@ def confirm(
         IdentityError: none is right; 436 where one may be, whose certificate could not be had.
     """
     right: list[Chain] = []
-    faults: list[IdentityError] = []
+    undecided: list[tuple[Chain, IdentityError]] = []
+    wrong: list[IdentityError] = []
     for chain in signature.chains:
         try:
             _confirm(chain, certificates, at_ms)
+        except BadIdentityInfoError as error:
+            undecided.append((chain, error))
         except IdentityError as error:
-            faults.append(error)
+            wrong.append(error)
         else:
             right.append(chain)
     if not right:
-        raise next((each for each in faults if isinstance(each, BadIdentityInfoError)), faults[0])
-    return ConfirmedSignature(tuple(right))
+        raise undecided[0][1] if undecided else wrong[0]
+    return ConfirmedSignature(tuple(right), tuple(chain for chain, _ in undecided))
 
 
 def _confirm(chain: Chain, certificates: Mapping[str, "SigningCertificate | IdentityError"], at_ms: int) -> None:

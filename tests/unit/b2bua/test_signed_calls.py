@@ -672,6 +672,18 @@ def test_of_two_tokens_that_are_right_neither_serves_a_further_call():
     assert [call(scene, CALLEE, *each).final for each in (lines, lines[:1], lines[1:])] == [200, 438, 438]
 
 
+def test_a_token_that_was_not_verified_beside_a_right_one_serves_no_further_call():
+    """A listener has it, and its certificate is known by then."""
+    other, scene = two_networks()
+    found = scene.exchange.surroundings.asker.found
+    certificate = found.pop(other.signer.certificate_url)
+    lines = signed_by(other, scene), signed_by(usual()[1], scene)
+    assert call(scene, CALLEE, *lines).final == 200
+    assert scene.exchange.sink.records[-1].verstat == "TN-Validation-Passed"
+    found[other.signer.certificate_url] = certificate
+    assert call(scene, CALLEE, lines[0]).final == 438
+
+
 def test_the_other_half_of_a_signature_makes_no_new_token():
     """(r, n - s) is right wherever (r, s) is."""
     scene = verifying()
@@ -705,7 +717,7 @@ def test_a_diverted_call_is_verified_by_both_tokens():
     other, asker, scene, lines = diverted_call("442079469999")
     assert call(scene, CALLEE, *lines).final == 200
     assert scene.close().verstat == "TN-Validation-Passed"
-    assert asker.asked[-1][1].addresses == (URL, other.signer.certificate_url)
+    assert asker.asked[-1][1].signature.addresses == (URL, other.signer.certificate_url)
     scene = verifying(asker=asker)
     lines = lines[0], f"Identity: {other.signer.diverted(CALLER, '442079469998', CALLEE, now_s(scene))}"
     assert call(scene, CALLEE, *lines).final == 438
@@ -831,7 +843,7 @@ def test_a_call_waits_for_the_certificate_and_is_carried_then():
     scene.wire.run_for(500)
     assert (made.final, scene.vendor.calls) == (None, [])
     ((ticket, question),) = asker.asked
-    assert question.addresses == (URL,)
+    assert question.signature.addresses == (URL,)
     scene.exchange.take_answer(ticket, asker.answer(question))
     scene.wire.run_until(lambda: made.is_over)
     assert made.final == 200
@@ -894,7 +906,7 @@ def test_a_call_that_waits_for_a_certificate_goes_on_over_a_restart(tmp_path, is
     scene.stop_and_keep()
     scene.wire.run_for(200)
     ticket, question = asker.asked[-1]
-    assert (len(asker.asked), question.addresses) == (2, (URL,))
+    assert (len(asker.asked), question.signature.addresses) == (2, (URL,))
     scene.exchange.take_answer(ticket, asker.answer(question))
     scene.wire.run_until(lambda: made.is_over)
     assert made.final == (200 if is_right else 436)

@@ -25,10 +25,31 @@ from vosd.engine.lookups.sip_question import Wiring
 from vosd.engine.settings import CertificateSettings, LookupSettings
 from vosd.stir.certificates import SigningCertificate
 from vosd.stir.errors import BadIdentityInfoError, IdentityError, UnsupportedCredentialError
+from vosd.stir.passport import SHAKEN, Claims, Passport
+from vosd.stir.signing import Signer
+from vosd.stir.terms import Attestation, Numbering, VerifyTerms
+from vosd.stir.verification import ReadSignature, SignedCall, read_signature
 
 PATIENCE_S = 20
 HOST = "certificates.example.com"
 CHAIN = Page(usual()[1].chain)
+
+
+def question_of(*addresses: str, trunk: str) -> WhichCertificates:
+    """Return the question of a call with one chain of tokens that needs all these certificates, and is never right."""
+    chain = tuple(Passport(SHAKEN, each, Claims(), b"", b"") for each in addresses)
+    return WhichCertificates(ReadSignature((chain,)), trunk, VIRTUAL_NOW_MS)
+
+
+def signed_question(*addresses: str, key: str = usual()[1].key) -> WhichCertificates:
+    """Return the question of a call with one token for each address, the first of which is signed with ``key``."""
+    keys = [key, *[usual()[1].key] * (len(addresses) - 1)]
+    values = tuple(
+        Signer(each, address).shaken("12025550100", "442079460000", Attestation.FULL, "t", VIRTUAL_NOW_MS // 1_000)
+        for each, address in zip(keys, addresses, strict=True)
+    )
+    call = SignedCall(values, "12025550100", "442079460000")
+    return WhichCertificates(read_signature(call, VIRTUAL_NOW_MS, VerifyTerms(), Numbering()), "acme", VIRTUAL_NOW_MS)
 
 
 class Fetching:
@@ -46,7 +67,7 @@ class Fetching:
     async def ask(self, *paths: str, call: str = "1", trunk: str = "acme") -> list[SigningCertificate | IdentityError]:
         """Return the certificates at these paths, or at whole addresses."""
         addresses = tuple(self.server.url(path) if path.startswith("/") else path for path in paths)
-        found = self.store.ask(Ticket(call, 1), WhichCertificates(addresses, trunk))
+        found = self.store.ask(Ticket(call, 1), question_of(*addresses, trunk=trunk))
         if found is None:
             ticket, answer = await asyncio.wait_for(self.answers.get(), PATIENCE_S)
             assert isinstance(answer, Certificates)
@@ -74,7 +95,7 @@ async def server(tls: Authority, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
 
 async def test_many_calls_share_one_fetch_and_those_that_follow_need_none(server: CertificateServer) -> None:
     fetching = Fetching(server)
-    question = WhichCertificates((server.url("/a"),), "acme")
+    question = question_of(server.url("/a"), trunk="acme")
     tickets = [Ticket(str(call), 1) for call in range(20)]
     assert [fetching.store.ask(ticket, question) for ticket in tickets] == [None] * 20
     fetching.store.cancel(tickets.pop())
@@ -95,6 +116,49 @@ async def test_a_call_with_several_certificates_waits_for_all_of_them(server: Ce
     assert isinstance(second, SigningCertificate)
     assert isinstance(missing, BadIdentityInfoError)
     assert sorted(server.asked) == ["/a", "/b", "/c"]
+
+
+async def test_a_call_with_a_token_that_is_right_waits_for_no_other_certificate(server: CertificateServer) -> None:
+    fetching = Fetching(server)
+    await fetching.ask("/a")
+    server.may_answer.clear()
+    for call in range(module.TRUNK_MAX + 2):
+        right, silent = server.url("/a"), server.url(f"/silent{call}")
+        for addresses in ((right, silent), (silent, right)):
+            found = fetching.store.ask(Ticket(f"{call}", 1), signed_question(*addresses))
+            assert found is not None
+            assert isinstance(found.found[right], SigningCertificate)
+    assert len(fetching.store) == module.TRUNK_MAX
+    assert not fetching.store._queued, "no call waits for them"
+    fetching.store.stop()
+
+
+async def test_a_call_that_waits_goes_on_when_the_first_of_its_tokens_is_right(
+    server: CertificateServer, tls: Authority
+) -> None:
+    fetching = Fetching(server)
+    with CertificateServer(tls.server_context(tls.issue("silent", "127.0.0.1"))) as silent:
+        silent.may_answer.clear()
+        addresses = silent.url("/b"), server.url("/a")
+        assert fetching.store.ask(Ticket("1", 1), signed_question(*addresses)) is None
+        _, answer = await asyncio.wait_for(fetching.answers.get(), PATIENCE_S)
+        assert isinstance(answer, Certificates)
+        assert [*answer.found] == [addresses[1]]
+        assert len(fetching.store) == 1
+        fetching.store.stop()
+
+
+async def test_a_call_whose_first_token_is_wrong_waits_for_the_certificates_of_the_others(
+    server: CertificateServer,
+) -> None:
+    server.pages["/b"] = CHAIN
+    fetching = Fetching(server)
+    await fetching.ask("/a")
+    question = signed_question(server.url("/a"), server.url("/b"), key=usual()[0].issue().key)
+    assert fetching.store.ask(Ticket("1", 1), question) is None
+    _, answer = await asyncio.wait_for(fetching.answers.get(), PATIENCE_S)
+    assert isinstance(answer, Certificates)
+    assert question.is_enough(answer.found)
 
 
 async def test_a_certificate_is_fetched_again_when_its_time_is_over_and_stays_while_that_fails(
@@ -137,7 +201,7 @@ async def test_a_call_does_not_wait_for_a_certificate_that_is_fetched_again(
     await fetching.ask("/a")
     fetching.clock.move_to(1_060_000 + late_ms)
     server.may_answer.clear()
-    question = WhichCertificates((server.url("/a"),), "acme")
+    question = question_of(server.url("/a"), trunk="acme")
     for call in ("first", "second"):
         assert (fetching.store.ask(Ticket(call, 1), question) is None) is waits
     assert len(fetching.store) == 1
@@ -342,7 +406,7 @@ async def test_no_more_than_so_many_are_fetched_at_once(
         nonlocal asked
         for _ in range(count):
             asked += 1
-            question = WhichCertificates((f"https://{host}:{port}/{asked}",), trunk)
+            question = question_of(f"https://{host}:{port}/{asked}", trunk=trunk)
             assert fetching.store.ask(Ticket(str(asked), 1), question) is None
 
     begin("127.0.0.1", "acme", 5)
@@ -372,7 +436,7 @@ async def test_calls_wait_for_room_as_long_as_they_wait_for_certificates(
     server.pages |= {f"/{number}": CHAIN for number in range(4)}
     fetching = Fetching(server)
     for number in range(4):
-        question = WhichCertificates((server.url(f"/{number}"), server.url("/0")), "acme")
+        question = question_of(server.url(f"/{number}"), server.url("/0"), trunk="acme")
         assert fetching.store.ask(Ticket(str(number), 1), question) is None
     fetching.store.cancel(Ticket("2", 1))
     server.may_answer.set()
@@ -388,13 +452,13 @@ async def test_a_trunk_leaves_others_room_to_wait(server: CertificateServer, mon
     fetching = Fetching(server)
     most = module.TRUNK_QUEUED_MAX
     asked = [
-        fetching.store.ask(Ticket(f"{trunk} {number}", 1), WhichCertificates((server.url(f"/{trunk}{number}"),), trunk))
+        fetching.store.ask(Ticket(f"{trunk} {number}", 1), question_of(server.url(f"/{trunk}{number}"), trunk=trunk))
         for trunk in ("acme", "other")
         for number in range(most + 1)
     ]
     waits = [each is None for each in asked]
     assert waits == 2 * [*most * [True], False]
-    again = WhichCertificates((server.url("/acme0"),), "acme")
+    again = question_of(server.url("/acme0"), trunk="acme")
     assert fetching.store.ask(Ticket("again", 1), again) is None, "another call waits for the same certificate"
 
 
@@ -405,7 +469,7 @@ async def test_an_address_that_has_waited_in_vain_is_fetched_for_a_later_call(
     with monkeypatch.context() as full:
         full.setattr(module, "TRUNK_MAX", 0)
         given_up = Ticket("given up", 1)
-        assert fetching.store.ask(given_up, WhichCertificates((server.url("/a"),), "acme")) is None
+        assert fetching.store.ask(given_up, question_of(server.url("/a"), trunk="acme")) is None
         fetching.store.cancel(given_up)
     (found,) = await fetching.ask("/a")
     assert isinstance(found, SigningCertificate)
@@ -442,7 +506,7 @@ async def test_a_name_server_that_is_silent_keeps_the_places_of_its_trunk_only(
     fetching = Fetching(server)
     try:
         for host in ("a", "b"):
-            question = WhichCertificates((f"https://{host}.example.com/x",), "acme")
+            question = question_of(f"https://{host}.example.com/x", trunk="acme")
             assert fetching.store.ask(Ticket(host, 1), question) is None
             assert await asyncio.to_thread(is_asked.acquire, timeout=PATIENCE_S)
         fetching.store.give_up()  # as when their time is over
@@ -488,7 +552,7 @@ async def test_a_reload_trusts_other_roots_at_once_and_keeps_what_is_the_same(se
     })))  # fmt: skip
     assert lookups.certificates is store
     server.may_answer.clear()
-    question = WhichCertificates((server.url("/a"),), "acme")
+    question = question_of(server.url("/a"), trunk="acme")
     assert lookups.ask(Ticket("1", 1), question) is None
     lookups.adjust(
         LookupSettings(certificates=CertificateSettings((Sti(VIRTUAL_NOW_MS).root_pem,), allow_private=True))

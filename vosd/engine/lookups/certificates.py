@@ -7,7 +7,7 @@ number.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Final, NamedTuple
@@ -71,7 +71,7 @@ class _NoRoomError(BadIdentityInfoError):
 class _WaitingCall(NamedTuple):
     """A call that was not answered at once."""
 
-    addresses: tuple[str, ...]
+    question: WhichCertificates
     missing: frozenset[str]
     """Addresses whose fetch it waits for; of the others a certificate is kept."""
 
@@ -113,10 +113,11 @@ class CertificateStore:
         return len(self._open)
 
     def ask(self, ticket: Ticket, question: WhichCertificates) -> Certificates | None:
-        """Return the certificates if all are known, else begin or join their fetches."""
-        now_ms = self._clock.now().mono
+        """Return the certificates if all are known, or enough; begin or join the fetches of the others."""
+        now_ms, addresses = self._clock.now().mono, question.signature.addresses
         found: dict[str, Found] = {}
-        for address in question.addresses:
+        no_room: dict[str, _NoRoomError] = {}
+        for address in addresses:
             known = self._kept.get(address)
             if known is not None and known[1] > now_ms:
                 found[address] = known[0]
@@ -132,14 +133,20 @@ class CertificateStore:
                 and (refused is not None or now_ms < known[1] + STALE_MS)
             ):
                 found[address] = known[0]  # it stays while it is fetched again, or until there is room for that
-            elif isinstance(refused, _NoRoomError) and self._may_wait(address, question.trunk):
-                self._queued.setdefault(address, question.trunk)
+            elif isinstance(refused, _NoRoomError):
+                no_room[address] = refused
             elif refused is not None:
                 found[address] = refused
-        if len(found) == len(question.addresses):
+        if len(found) < len(addresses) and question.is_enough(found):
             return Certificates(found)
-        missing = frozenset(question.addresses) - found.keys()
-        self._waiting[ticket] = _WaitingCall(question.addresses, missing)
+        for address, refused in no_room.items():
+            if self._may_wait(address, question.trunk):
+                self._queued.setdefault(address, question.trunk)
+            else:
+                found[address] = refused
+        if len(found) == len(addresses):
+            return Certificates(found)
+        self._waiting[ticket] = _WaitingCall(question, frozenset(addresses) - found.keys())
         return None
 
     def cancel(self, ticket: Ticket) -> None:
@@ -158,7 +165,7 @@ class CertificateStore:
         self.stop()
         waiting, self._waiting = self._waiting, {}
         for ticket, call in waiting.items():
-            self._tell(ticket, call.addresses)
+            self._answer(ticket, self._known(call.question))
 
     # -- inside -------------------------------------------------------------------------------------------------
 
@@ -237,16 +244,13 @@ class CertificateStore:
             found = BadIdentityInfoError(f"{type(error).__name__}: {error}"[:200])
         del self._open[address]
         self._keep(address, found, kept_ms)
-        ready = [
-            (ticket, call.addresses)
-            for ticket, call in self._waiting.items()
-            if address in call.missing
-            and self._open.keys().isdisjoint(call.missing)
-            and self._queued.keys().isdisjoint(call.missing)
-        ]
-        for ticket, addresses in ready:
-            del self._waiting[ticket]
-            self._tell(ticket, addresses)
+        for ticket, call in [*self._waiting.items()]:
+            if address in call.missing:
+                missing = {each for each in call.missing if each in self._open or each in self._queued}
+                found_now = self._known(call.question, missing)
+                if not missing or call.question.is_enough(found_now):
+                    del self._waiting[ticket]
+                    self._answer(ticket, found_now)
 
     async def _ask(self, server: HttpServer) -> HttpAnswer:
         """Ask on a connection of its own; raises what is in ``NO_ANSWER``."""
@@ -272,11 +276,14 @@ class CertificateStore:
         if not isinstance(found, SigningCertificate):  # callers choose the addresses: failures push no certificate out
             self._kept.move_to_end(address, last=False)
 
-    def _tell(self, ticket: Ticket, addresses: Sequence[str]) -> None:
-        """Answer a call with what is known now."""
+    def _known(self, question: WhichCertificates, missing: Set[str] = frozenset()) -> dict[str, Found]:
+        """Return what is known now of a call's certificates, without those that it still waits for."""
         none = BadIdentityInfoError("the certificate was not had"), 0
+        return {each: self._kept.get(each, none)[0] for each in question.signature.addresses if each not in missing}
+
+    def _answer(self, ticket: Ticket, found: Mapping[str, Found]) -> None:
         if self.wiring is not None:
-            self.wiring.answer(ticket, Certificates({each: self._kept.get(each, none)[0] for each in addresses}))
+            self.wiring.answer(ticket, Certificates(found))
 
 
 def kept_for(headers: Sequence[tuple[bytes, bytes]], at_ms: int, longest_ms: int) -> int:
