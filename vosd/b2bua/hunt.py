@@ -1,6 +1,7 @@
 """Hunting: which gateway is tried next, how the attempts ended, and what the caller is sent if all fail."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vosd.b2bua.boards import NextHop
@@ -142,11 +143,16 @@ class Hunt:
             elapsed_ms - self.phones_until_ms > settings.search_ms or begun >= settings.max_attempts
         ):
             return False
+        is_denying = False
         if attempt.choice.protect_times and not self.stays:
-            self._bring_forward(call, attempt.choice.protect_times, now)
+            is_denying = self._bring_forward(call, attempt.choice.protect_times, now)
+        tried = attempt.choice.gateway
+        takes_over = partial(_takes_over, tried=tried, elapsed_ms=elapsed_ms, has_denying_joined=is_denying)
+        if only_protected and not self.stays:
+            self.next_hops = sorted(self.next_hops, key=lambda hop: not takes_over(hop[0]))
         examined: list[NextHop] = []
         is_found = False
-        while not is_found and (not only_protected or self._has_joined):
+        while not is_found and (not only_protected or (self.next_hops and takes_over(self.next_hops[0][0]))):
             next_hop = self._next(now, looks_ahead=True)
             if next_hop is None:
                 break
@@ -198,23 +204,15 @@ class Hunt:
         self.next_hops = [*others[1:], *flows]
         return others[0]
 
-    @property
-    def _has_joined(self) -> bool:
-        """Whether a protected gateway comes next, or gateways that have joined in front of one that denies a prefix."""
-        return any(
-            choice.gateway.protect_ms is not None and (place == 0 or choice.denies_prefix)
-            for place, (choice, _) in enumerate(self.next_hops)
-        )
-
-    def _bring_forward(self, call: "CallPort", protect_times: Sequence[int], now: Instant) -> None:
+    def _bring_forward(self, call: "CallPort", protect_times: Sequence[int], now: Instant) -> bool:
         """Put protected gateways whose time has come in front; all that remain are examined for that.
 
         With one that denies a prefix of an emergency number those join that deny none, in front of it: the attempt in
-        progress may be left at that time only.
+        progress may be left at that time only. Return whether there is such a one.
         """
         elapsed_ms = now.mono - call.arrival.at.mono
         if call.journey.ringing_at is not None or elapsed_ms < protect_times[0]:
-            return
+            return False
         self._board.gateways.examine_at(now, looks_ahead=True)
         joining: list[RouteChoice] = []
         others: list[RouteChoice] = []
@@ -232,6 +230,7 @@ class Hunt:
         if is_denying:
             tried = None if self.latest is None else self.latest[0].gateway
             self.next_hops = sorted(self.next_hops, key=lambda hop: (hop[0].gateway is tried, hop[0].denies_prefix))
+        return is_denying
 
     def wait(self, call: "CallPort", attempt: "GatewayAttempt", until_ms: int, now: Instant) -> None:
         """Set the deadline of an attempt: ``until_ms``, or when the next protected gateway joins if that is earlier."""
@@ -359,6 +358,18 @@ class Hunt:
         if cause is None and reason is EndReason.UNAVAILABLE:
             cause = q850_of_status(status)
         return Failure(reason, status, cause, source, text)
+
+
+def _takes_over(choice: RouteChoice, *, tried: RoutingGateway, elapsed_ms: int, has_denying_joined: bool) -> bool:
+    """Return whether a gateway may be tried in place of the one that is tried: it is protected, and its time has come.
+
+    Those that have joined with one that denies a prefix, and that one itself, may when they join and not later: it has
+    the last place, and the attempt in progress would be left for it at the time of another one, which has no room or
+    was tried.
+    """
+    protect_ms = choice.gateway.protect_ms
+    is_due = protect_ms is not None and protect_ms <= elapsed_ms and not choice.denies_prefix
+    return choice.gateway is not tried and (has_denying_joined or is_due)
 
 
 def is_trying(attempts: Sequence["GatewayAttempt"], gateway: str) -> bool:

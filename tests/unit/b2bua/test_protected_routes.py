@@ -2,9 +2,10 @@
 
 import pytest
 from doubles.data.builders import catalogue, mapping_gateway
+from doubles.sockets.loopback import Endpoint
 from doubles.virtual.customer import Intent
-from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
-from doubles.virtual.vendor import RINGS, SILENT, TRIES, Line, Script, answers, refuses
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
+from doubles.virtual.vendor import ANSWER, RINGS, SILENT, TRIES, Line, Script, answers, refuses
 
 from vosd.routing.pools import NumberPool
 from vosd.routing.special_numbers import SpecialNumbers
@@ -217,3 +218,37 @@ def test_one_without_room_when_it_joins_is_asked_again_when_the_one_that_denies_
     occupancy.release(LimitScope.ROUTING, "vendor-2")
     scene.wire.run_until(lambda: made.is_over)
     assert [gateway for gateway, _ in tried(scene.close())] == expected
+
+
+SLOW = Script((Line(0, 100), Line(2_500, 180), Line(3_000, 200, ANSWER)))
+
+
+@pytest.mark.parametrize(
+    ("protects", "is_full", "scripts", "expected"),
+    [
+        ((None, 3_000, 4_000, None), True, (refuses(503), SLOW), [("0", 0), ("3", 200)]),
+        ((None, 3_000, 4_000, 5_000), False, (refuses(503), SLOW), [("0", 0), ("2", 503), ("3", 200)]),
+        ((None, 3_000, 4_000, None, 9_000), True, (answers(), SLOW, answers()), [("0", 0), ("3", 200)]),
+        ((None, 3_000, None, None, 5_000), False, (TRIES, answers(), answers()), [("0", 0), ("2", 0), ("4", 200)]),
+    ],
+    ids=["without room", "refused", "too early", "its time has come"],
+)
+def test_when_the_one_that_denies_a_prefix_waits_only_one_whose_time_has_come_takes_over(
+    protects, is_full, scripts, expected, monkeypatch
+):
+    """The one that denied a prefix took over, and the call was lost that the vendor in progress would have answered."""
+    further = Endpoint("203.0.113.4", 5_060), Endpoint("203.0.113.5", 5_060)
+    monkeypatch.setattr("doubles.virtual.scene.VENDORS", (*VENDORS, *further))
+    scene = emergency(*protects, denying={1}, max_concurrent=1)
+    occupancy = scene.exchange.switch.live.occupancy
+    if is_full:
+        occupancy.take(LimitScope.ROUTING, "vendor-2", None, None, scene.exchange.clock.now().mono)
+    for vendor, script in zip(scene.vendors, (SILENT, refuses(503), *scripts), strict=False):
+        vendor.script = script
+    made = scene.caller.call(CALLEE, SHORT)
+    scene.wire.run_until(lambda: made.is_over)
+    if is_full:
+        occupancy.release(LimitScope.ROUTING, "vendor-2")
+    record = scene.close()
+    assert tried(record) == expected
+    assert 3_000 <= record.attempts[0].ms <= 3_010
