@@ -244,11 +244,11 @@ class Registrations(Counting):
             if kind is not None:
                 _log.info(_EVENTS[kind][1], name=name, reason=Departure.REMOVED.value, why=GONE)
 
-    def keep_at(self, name: str, may_send: Callable[[str, int], bool], departure: Departure) -> None:
-        """Remove the bindings of a user from addresses (host and port) that may not send its requests any more."""
+    def keep_at(self, name: str, may_send: Callable[[str, int | None], bool], departure: Departure) -> None:
+        """Remove the bindings of a user from addresses (host and port; None = any) that may not send its requests."""
         user = self._users.get(name)
         if user is not None:
-            kept = tuple(each for each in user.bindings if may_send(each.peer.host, each.peer.port))
+            kept = tuple(each for each in user.bindings if may_send(*self._origin(each)))
             self._change(name, user.kind, kept, departure)
 
     async def restore(
@@ -578,11 +578,16 @@ class Registrations(Counting):
         return peer if is_elsewhere else there
 
     def _origin(self, binding: Binding) -> tuple[str, int | None]:
-        """Return the address and port that a stored binding came from; None = unknown.
+        """Return the address and port that a binding came from; None = unknown.
 
-        Over a connection it has the port of its Contact, or that of a connection that is gone.
+        Without its connection it has the port of its Contact, where the switch may have opened one, or that of the
+        connection that is gone.
         """
-        return binding.peer.host, None if self._flows.reliable[binding.peer.flow] else binding.peer.port
+        peer = binding.peer
+        is_moved = self._flows.reliable[peer.flow] and (
+            not self.has_connection(peer) or peer == self._without_connection(binding)
+        )
+        return peer.host, None if is_moved else peer.port
 
     def _are_proxies(self, *hosts: str) -> bool:
         return all(self._proxies.longest(host) is not None for host in hosts)
