@@ -89,6 +89,8 @@ def sent_to_vendor(
     signed with ``now_ms``.
     """
     numbers, identity, dialect = InviteNumbers(request), caller_identity_of(request), gateway.dialect
+    if caller is not None and caller.caller_numbers is not None:
+        identity = identity.of_user(caller.caller_numbers.permits)
     callee = without_separators(numbers.called())
     shown = without_separators(numbers.calling(_READ_FROM if caller is None else caller.dialect.caller_from))
     address = _address_of(gateway)

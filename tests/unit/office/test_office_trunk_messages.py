@@ -19,9 +19,11 @@ from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.admin.office.trunk_messages import ExplainTrunk, explain_trunk
 from vosd.stir.passport import SignedAbout, read
 from vosd.stir.settings import StirTerms
+from vosd.stir.terms import Attestation
 from vosd.storage.database import Database
 from vosd.trunks.causes import TrunkCauses
 from vosd.trunks.dialect import CalleeDialect, CallerDialect, Passing
+from vosd.trunks.gateways import CallerNumbers
 from vosd.trunks.header_rules import HeaderRules, SessionIdUse, TrunkHeaders
 from vosd.trunks.stir import VendorSignatures
 
@@ -152,3 +154,25 @@ async def test_a_call_that_would_be_signed_shows_its_token(office, monkeypatch):
         "C",
         VIRTUAL_NOW_MS // 1_000,
     )
+
+
+async def test_a_phone_speaks_for_its_own_numbers_alone(office, monkeypatch):
+    """As in a call: its signature and its history are left out, and diversions by numbers that are not its own."""
+    mine = CallerNumbers("12025550100")
+    desk = builders.phone("12025550100", "198.51.100.10/32", caller_numbers=mine)
+    vendor = vendor_gateway(0, dialect=CalleeDialect(diversion=Passing.PASS, history_info=Passing.PASS))
+    content = builders.catalogue([builders.mapping_gateway("acme", "198.51.100.11/32"), vendor], phones=[desk])
+    monkeypatch.setattr(office.definitions, "catalogue", lambda _other, _versions: content)
+    token = usual()[1].signer.shaken("12025550100", "4420", Attestation.FULL, "x", VIRTUAL_NOW_MS // 1_000)
+    history = "History-Info: <sip:4421@h>;index=1\r\n"
+    diversions = "Diversion: <sip:12025550100@h>;reason=no-answer, <sip:4422@h>;reason=unknown\r\n"
+    headers = f"Identity: {token}\r\n{history}{diversions}"
+    message = request(from_="<sip:12025550100@h>;tag=1", headers=headers).decode()
+    shown = {}
+    for source in ("acme", "12025550100"):
+        order = ExplainTrunk(gateway="vendor-0", message=message, source=source)
+        found = await explain_trunk(office, operator(), order)
+        lines = [line.partition("@")[0] for line in found.message.split("\r\n")]
+        shown[source] = [line for line in lines if line.startswith(("Identity: ", "History-Info: ", "Diversion: "))]
+    own, other = "Diversion: <sip:12025550100", "Diversion: <sip:4422"
+    assert shown == {"acme": [own, other, "History-Info: <sip:4421", f"Identity: {token}"], "12025550100": [own]}
