@@ -109,6 +109,9 @@ def test_cells_that_are_quoted_are_two_whatever_they_look_like_together(installa
         ("account,amount,reference,memo", "customer-1,50,12,", "50,12"),
         ("account,reference,memo,amount", "customer-1,INV-1,1234,50", "1234,50"),
         ("account,reference,memo,amount", "customer-1,INV-1,1.234, 5", "1.234,5"),
+        ("account,reference,memo,amount", "customer-1,INV-4,1 234,50", "1 234,50"),
+        ("account,reference,memo,amount", "customer-1,INV-4,1 234,50 €", "1 234,50 €"),
+        ("account,reference,memo,amount", "customer-1,INV-5,EUR 1234,50", "EUR 1234,50"),
     ],
 )
 def test_amounts_that_a_decimal_comma_has_split_are_refused(
@@ -140,6 +143,9 @@ def test_amounts_that_a_decimal_comma_has_split_are_refused(
         ("account,reference,memo,amount\ncustomer-1,INV-1,1,234.50\n", "line 2: is 1,234.50 one amount?"),
         ("account,reference,amount\ncustomer-1,1,234.50\n", "line 2: is 1,234.50 one amount?"),
         ("account,amount,reference,memo\ncustomer-1, 1,234.50,INV-1\n", "line 2: is 1,234.50 one amount?"),
+        ("account,reference,memo,amount\ncustomer-1,INV-1,USD 1,234.50\n", "line 2: is USD 1,234.50 one amount?"),
+        ("account,reference,memo,amount\ncustomer-1,INV-1,€1,234.50\n", "line 2: is €1,234.50 one amount?"),
+        ("account,amount,reference,memo\ncustomer-1,1,234.50 USD,INV-2\n", "line 2: is 1,234.50 USD one amount?"),
         ("account,amount,reference,memo\ncustomer-1,1 ,234.50,INV-1\n", "line 2: is 1,234.50 one amount?"),
         ("account,amount,reference,memo\ncustomer-1,1,234.50 ,INV-1\n", "line 2: is 1,234.50 one amount?"),
         ("account,amount,reference,currency\n\ncustomer-1,5,a\n", "line 3: 3 cells, not 4 as in the header"),

@@ -60,16 +60,21 @@ def paid_of(opening: Decimal, owed: Sequence[Owed], credits: Iterable[Credit]) -
     paid = [ZERO] * len(owed)
     pool, back = opening, ZERO
     sums: dict[tuple[str, bool], Decimal] = {}
+    undone: dict[str, Decimal] = {}
     for credit in credits:
         number = named_invoice(credit.reference)
         key = number, credit.is_refund and not number
         sums[key] = sums.get(key, ZERO) + credit.amount
+        if number and (credit.amount > ZERO or undone_entry(credit.reference) is not None):
+            undone[number] = undone.get(number, ZERO) + credit.amount
     for (number, is_refund), amount in sums.items():
         place = places.get(number)
         if place is not None:
             paid[place] += amount
         elif amount < ZERO and (number or is_refund):
-            back -= amount
+            of_opening = max(amount, min(ZERO, undone.get(number, ZERO)))  # the undo of a payment before the first one
+            pool += of_opening
+            back -= amount - of_opening
         else:
             pool += amount
     for place, each in enumerate(owed):

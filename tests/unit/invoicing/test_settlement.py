@@ -92,6 +92,23 @@ def test_a_credit_and_its_undo_change_nothing(
     assert paid_of(opening, owed, [*credits, wrong, undo]) == paid_of(opening, owed, credits)
 
 
+@given(
+    amounts.filter(lambda each: each >= ZERO),
+    invoices,
+    st.lists(credits_of_all_kinds, max_size=8),
+    amounts.filter(lambda each: each > ZERO),
+)
+@example(
+    ZERO, [Owed("N1", Decimal(100))], [Credit("invoice/N1", Decimal(100)), Credit("out", Decimal(-60))], Decimal(40)
+)
+@example(ZERO, [Owed("N0", Decimal(10))], PAID_BY_NAME_AND_A_FEE, Decimal(10))
+def test_a_wrong_payment_before_the_first_invoice_and_its_undo_change_nothing(
+    opening: Decimal, owed: list[Owed], credits: list[Credit], wrong: Decimal
+) -> None:
+    undo = Credit(reference_of_undo("invoice/N99", 7), -wrong)
+    assert paid_of(opening + wrong, owed, [*credits, undo]) == paid_of(opening, owed, credits)
+
+
 @pytest.mark.parametrize(
     ("reference", "undo"),
     [

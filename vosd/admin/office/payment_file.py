@@ -39,9 +39,11 @@ from vosd.storage.ports import EntryKind, OtherCurrency, Payment, ReferenceTaken
 FAULTS_SHOWN: Final = 20
 """Most faults of a file that its error lists."""
 _DELIMITERS: Final = (",", ";", "\t")
-_THOUSANDS: Final = re.compile(r"[+-]?\d{1,3},\d{3}(\.\d*)?\Z", re.ASCII)
+_UNIT: Final = r"(?:\s*(?:[A-Z]{3}|[$¢£¥€₦₩₪₫₱₴₵₸₹₺₽])\s*)?"
+"""A currency by its code or sign, or none."""
+_THOUSANDS: Final = re.compile(rf"{_UNIT}[+-]?{_UNIT}[0-9]{{1,3}},[0-9]{{3}}(\.[0-9]*)?{_UNIT}\Z")
 """An amount that a comma as separator of thousands has split into two cells."""
-_DECIMALS: Final = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d{1,3}\Z", re.ASCII)
+_DECIMALS: Final = re.compile(rf"{_UNIT}[+-]?{_UNIT}([0-9]+|[0-9]{{1,3}}([.'\s][0-9]{{3}})+),[0-9]{{1,3}}{_UNIT}\Z")
 """One that a decimal comma has split."""
 _WRITTEN_CELL: Final = re.compile(r'(?:\A|,)("(?:[^"]|"")*"|[^,]*)')
 """A cell of a row, with its quotation marks."""
@@ -260,7 +262,7 @@ async def import_payments(office: Office, who: Principal, order: ImportPayments)
         if account is not None and each.currency not in {None, account.currency}:
             faults.append(f"line {each.line}: {each.currency}, account {each.account} has {account.currency}")
         try:
-            tried = await _book(office, who, each, is_trial=True)
+            tried = await _book(office, who, each, accounts, is_trial=True)
         except _FAULTS as error:
             faults.append(f"line {each.line}: {error}")
             continue
@@ -277,12 +279,13 @@ async def import_payments(office: Office, who: Principal, order: ImportPayments)
         raise BadPaymentFile(faults)
     if order.is_trial:
         return found
-    return [await _book(office, who, each, is_trial=False) for each in order.payments]
+    return [await _book(office, who, each, accounts, is_trial=False) for each in order.payments]
 
 
-async def _book(office: Office, who: Principal, each: FilePayment, *, is_trial: bool) -> ImportedPayment:
+async def _book(
+    office: Office, who: Principal, each: FilePayment, accounts: Mapping[str, Account], *, is_trial: bool
+) -> ImportedPayment:
     """Book a line, or have it wait for a second person; ``is_trial``: nothing is kept of it."""
-    accounts, stores = office.definitions.accounts(), office.stores
     account = accounts.get(each.account)
     line = BookPayment(account=each.account, amount=each.amount, reference=each.reference, memo=each.memo)
     audit = office.audit_line(who, line, each.account)
@@ -298,7 +301,7 @@ async def _book(office: Office, who: Principal, each: FilePayment, *, is_trial: 
     else:
         book = try_payment if is_trial else add_payment
         payment = replace(_payment(each, who.recorded, office.now()), audit=audit)
-        receipt = await book(accounts, stores.payments, office.switch, payment)
+        receipt = await book(accounts, office.stores.payments, office.switch, payment)
     if receipt.repeated:
         return _imported(each, account, ImportOutcome.REPEATED, receipt.after)
     if is_trial:
