@@ -141,7 +141,7 @@ def test_the_cheapest_of_private_and_period_rates_prices_a_call(stage: Stage) ->
 def test_derived_rates_rate_types_and_origins_price_and_refuse_calls(stage: Stage) -> None:
     record = called(stage, "4410", "carrier-b", customer="prepaid")
     row = next(each for each in record["fee_breakdown"]["customer"] if each["step"] == "rate")
-    assert (record["rate_group"], row["billing_rate"]) == ("resale", "0.45000000")
+    assert (record["rate_group"], row["billing_rate"]) == ("resale", "0.45")
 
     with conversing(stage, "4466", customer="prepaid") as (conversation,):
         conversation.call.invite()

@@ -106,11 +106,11 @@ def test_calls_of_a_customer_come_from_where_its_name_leads(server: NameServer, 
         return found
 
     with Daemon(tmp_path, text) as daemon, Peer(old) as at_old, Peer(new) as at_new:
-        assert statuses(at_old, at_new) == [503, 401]
+        assert statuses(at_old, at_new) == [503, 403]
         server.remove("pbx.example.net")
         server.put(f"pbx.example.net 1 A {new.host}")
         eventually(lambda: addresses(daemon) == [new.host], "the new address")
-        assert statuses(at_old, at_new) == [401, 503]
+        assert statuses(at_old, at_new) == [403, 503]
         assert statuses(at_new, callee="74420123") == [401]
         server.mood = Mood.FAILING
         eventually(lambda: "gateway_name_lost" in [line["event"] for line in daemon.log()], "the lost name")

@@ -24,8 +24,9 @@ LABELS = {
     "operation",
     "alarm",
     "level",
+    "file",
 }
-"""What labels may say: none is an account, a number or an address."""
+"""Permitted labels: none is an account, a number or an address."""
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
