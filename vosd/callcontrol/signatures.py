@@ -56,7 +56,7 @@ class WhichCertificates(SetupQuestion, frozen=True):
     trunk: str
     """The trunk that the call came by: it may not have others' certificates waited for."""
     at_ms: int
-    """When the call came, UTC."""
+    """Time at which the call came, UTC milliseconds."""
 
     def is_enough(self, found: Mapping[str, "SigningCertificate | IdentityError"]) -> bool:
         """Return whether a token is right by these certificates, so that the call waits for no others."""

@@ -90,7 +90,7 @@ class Loaded:
     tls: TlsContexts | None
     """The contents of the files of ``sip.tls``, so that the files that were checked are the ones in use."""
     certificate_ends: Mapping[str, int]
-    """When the first certificate of each file ends that peers and clients of the API are shown, UTC milliseconds."""
+    """End of the first certificate in each file that peers and clients of the API are shown, UTC milliseconds."""
     places: Mapping[str, SourceLine]
     """Place of each setting of the installation, by dotted key; those left out are missing."""
     account_places: Mapping[str, SourceLine]

@@ -118,8 +118,10 @@ class StoredDefinitions:
     async def _defined(self, wanted: Wanted, database: Database, kept: KeptCatalogue) -> Stored:
         # The version first: what changes meanwhile has a later one, and is read again.
         store = self._decks(database)
-        patience_s = COMMAND_PATIENCE_S if self._trusts_switch else None
-        if not self._trusts_switch and wanted.known is None and kept.manifest().version is not None:
+        patience_s: float | None = None
+        if self._trusts_switch:
+            patience_s = COMMAND_PATIENCE_S
+        elif wanted.known is None and kept.manifest().version is not None:
             patience_s = FIRST_ANSWER_S
         try:
             async with asyncio.timeout(patience_s):

@@ -241,7 +241,7 @@ class Configuration:
             try:
                 with remembered.kept() as unused:
                     return await self._tried(path, remembered)
-            except Exception as error:
+            except VosError as error:
                 _clear_frames(error)  # they have the catalogue
                 raise
             finally:

@@ -25,7 +25,7 @@ class LeftState(NamedTuple, Generic[Value]):
 
     value: Value
     at: int | None
-    """When it was written, UTC milliseconds; None = no switch has left any."""
+    """Time at which it was written, UTC milliseconds; None = no switch has left any."""
 
 
 def kept_alarms(state_dir: Path, *, history: bool) -> LeftState[AlarmList]:

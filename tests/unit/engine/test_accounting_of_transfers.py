@@ -1,4 +1,4 @@
-"""What the server that judges passwords wants in the accounting of a call, in calls of transfers, too."""
+"""Accounting of the calls of transfers, with the terms of the server that has judged the password of the phone."""
 
 import pytest
 from doubles.data.builders import account, catalogue, phone

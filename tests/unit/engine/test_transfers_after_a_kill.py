@@ -1,4 +1,4 @@
-"""What a transferor is notified of where the switch is killed while it calls the target (RFC 3515 section 2.4.4)."""
+"""Notifications of a transferor whose switch is killed while it calls the target (RFC 3515 section 2.4.4)."""
 
 import pytest
 from doubles.killed import KilledScene

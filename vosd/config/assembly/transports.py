@@ -45,7 +45,7 @@ class ReadTransports(NamedTuple):
     tls: TlsContexts | None
     """The contexts of new connections; None = TLS is not used."""
     certificate_ends: Mapping[str, int]
-    """When the first of our certificates in each file ends, those of the API included, UTC milliseconds."""
+    """End of the first of our certificates in each file, those of the API included, UTC milliseconds."""
 
 
 def read_transports(
