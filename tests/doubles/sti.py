@@ -1,6 +1,6 @@
 """An authority for the certificates of signers (RFC 8226), and signatures as another network makes them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Final
@@ -51,6 +51,27 @@ def numbers(*ranges: tuple[str, int]) -> bytes:
     return _element(0x30, entries)
 
 
+def constraints(
+    included: Sequence[str] = (), permitted: Mapping[str, Sequence[str]] | None = None, excluded: Sequence[str] = ()
+) -> bytes:
+    """Return claim constraints; those of RFC 8226 have no excluded claims."""
+
+    def listed(tag: int, entries: Iterable[bytes]) -> bytes:
+        content = b"".join(entries)
+        return _element(tag, _element(0x30, content)) if content else b""
+
+    values = {
+        name: b"".join(_element(0x0C, each.encode()) for each in allowed) for name, allowed in (permitted or {}).items()
+    }
+    pairs = (_element(0x30, _element(0x16, name.encode()) + _element(0x30, each)) for name, each in values.items())
+    return _element(
+        0x30,
+        listed(0xA0, (_element(0x16, each.encode()) for each in included))
+        + listed(0xA1, pairs)
+        + listed(0xA2, (_element(0x16, each.encode()) for each in excluded)),
+    )
+
+
 def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
@@ -85,10 +106,12 @@ class Sti:
         """Return a store that trusts the root."""
         return TrustStore([self.root_pem], [self.revocations(*revoked)] if revoked else [])
 
-    def issue(self, authority: bytes | None = SPC, *, url: str = URL) -> Signatory:
+    def issue(
+        self, authority: bytes | None = SPC, *, url: str = URL, extensions: Mapping[str, bytes] | None = None
+    ) -> Signatory:
         """Return a network with a certificate; ``authority`` is its TNAuthList."""
         key = ec.generate_private_key(ec.SECP256R1())
-        leaf = self._made("SHAKEN 1234", key, "authority", self._key, authority=authority)
+        leaf = self._made("SHAKEN 1234", key, "authority", self._key, authority=authority, extensions=extensions)
         return Signatory(key, [leaf, self._below], url)
 
     def certificate_only(
@@ -98,13 +121,16 @@ class Sti:
         begins_days: float = -1,
         signs: bool = True,
         has_chain: bool = True,
+        is_authority: bool = False,
+        extensions: Mapping[str, bytes] | None = None,
         curve: ec.EllipticCurve | None = None,
     ) -> bytes:
         """Return a chain that may be unfit for a signer."""
         key = ec.generate_private_key(curve or ec.SECP256R1())
         leaf = self._made(
-            "SHAKEN 1234", key, "authority", self._key, authority=authority, begins=begins_days, signs=signs
-        )
+            "SHAKEN 1234", key, "authority", self._key, authority=authority, begins=begins_days, signs=signs,
+            is_authority=is_authority, extensions=extensions,
+        )  # fmt: skip
         return b"".join(each.public_bytes(Encoding.PEM) for each in [leaf, *([self._below] if has_chain else [])])
 
     def revocations(self, *revoked: x509.Certificate) -> bytes:
@@ -128,6 +154,7 @@ class Sti:
         authority: bytes | None = None,
         begins: float = -1,
         signs: bool = True,
+        extensions: Mapping[str, bytes] | None = None,
     ) -> x509.Certificate:
         begin = self._at + timedelta(days=begins)
         builder = (
@@ -144,7 +171,7 @@ class Sti:
             )
             .add_extension(
                 x509.KeyUsage(
-                    digital_signature=signs and not is_authority, content_commitment=not signs,
+                    digital_signature=signs, content_commitment=not signs,
                     key_encipherment=False, data_encipherment=False, key_agreement=False,
                     key_cert_sign=is_authority, crl_sign=is_authority, encipher_only=False, decipher_only=False,
                 ),
@@ -153,9 +180,11 @@ class Sti:
         )  # fmt: skip
         if is_authority:
             builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        if authority is not None:
-            extension = x509.UnrecognizedExtension(x509.ObjectIdentifier(OID), authority)
-            builder = builder.add_extension(extension, critical=False)
+        held = ({} if authority is None else {OID: authority}) | dict(extensions or {})
+        for oid, content in held.items():
+            builder = builder.add_extension(
+                x509.UnrecognizedExtension(x509.ObjectIdentifier(oid), content), critical=False
+            )
         return builder.sign(issuer_key, hashes.SHA256())
 
 

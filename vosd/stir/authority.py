@@ -1,16 +1,13 @@
 """TNAuthList (RFC 8226 section 9): the numbers that a certificate may sign calls of."""
 
-from collections.abc import Iterator
 from typing import Final
 
 import msgspec
 
+from vosd.stir.der import IA5, INTEGER, SEQUENCE, elements, only
 from vosd.stir.errors import UnsupportedCredentialError
 
 OID: Final = "1.3.6.1.5.5.7.1.26"
-_SEQUENCE: Final = 0x30
-_IA5: Final = 0x16
-_INTEGER: Final = 0x02
 _SPC, _RANGE, _ONE = 0xA0, 0xA1, 0xA2
 _ENTRIES_MAX: Final = 10_000
 
@@ -51,16 +48,16 @@ def authority_of(der: bytes) -> TnAuthority:
 def _list(der: bytes) -> TnAuthority:
     providers: list[str] = []
     ranges: list[NumberRange] = []
-    for tag, inner in _elements(_only(der, _SEQUENCE)):
+    for tag, inner in elements(only(der, SEQUENCE)):
         if len(providers) + len(ranges) >= _ENTRIES_MAX:
             raise ValueError("too many entries")
         if tag == _SPC:
-            providers.append(_only(inner, _IA5).decode("ascii"))
+            providers.append(only(inner, IA5).decode("ascii"))
         elif tag == _ONE:
-            ranges.append(NumberRange(_number(_only(inner, _IA5))))
+            ranges.append(NumberRange(_number(only(inner, IA5))))
         elif tag == _RANGE:
-            (first_tag, first), (count_tag, count), *_ = _elements(_only(inner, _SEQUENCE))
-            if (first_tag, count_tag) != (_IA5, _INTEGER):
+            (first_tag, first), (count_tag, count), *_ = elements(only(inner, SEQUENCE))
+            if (first_tag, count_tag) != (IA5, INTEGER):
                 raise ValueError("no range")
             ranges.append(NumberRange(_number(first), int.from_bytes(count, signed=True)))
         else:
@@ -75,27 +72,3 @@ def _number(text: bytes) -> str:
     if not number.isdigit() or len(number) > 15:  # ``*`` and ``#`` are in no number that is signed
         raise ValueError("no number")
     return number
-
-
-def _only(der: bytes, tag: int) -> bytes:
-    """Return the content of the only element, which must have the tag."""
-    (found, content), *others = _elements(der)
-    if found != tag or others:
-        raise ValueError("another element is expected")
-    return content
-
-
-def _elements(der: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield tag and content of the elements that stand one behind the other, in DER."""
-    at = 0
-    while at < len(der):
-        tag, length, at = der[at], der[at + 1], at + 2
-        if length & 0x80:
-            size = length & 0x7F
-            if not 1 <= size <= 3:
-                raise ValueError("no length of DER")
-            length, at = int.from_bytes(der[at : at + size]), at + size
-        if at + length > len(der):
-            raise ValueError("an element is cut off")
-        yield tag, der[at : at + length]
-        at += length

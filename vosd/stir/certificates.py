@@ -17,6 +17,7 @@ from cryptography.x509.verification import Criticality, ExtensionPolicy, PolicyB
 
 from vosd.base.errors import VosError
 from vosd.stir.authority import OID, TnAuthority, authority_of
+from vosd.stir.constraints import OIDS, ClaimConstraints, constraints_of
 from vosd.stir.errors import BadIdentityInfoError, InvalidIdentityError, UnsupportedCredentialError
 from vosd.stir.passport import Passport
 from vosd.stir.terms import Numbering
@@ -26,10 +27,13 @@ CHAIN_MAX: Final = 6
 _ECDSA: Final = ec.ECDSA(hashes.SHA256())
 _HALF: Final = 32
 _TN_AUTH_LIST: Final = x509.ObjectIdentifier(OID)
+_CONSTRAINTS: Final = tuple(x509.ObjectIdentifier(each) for each in OIDS)
 _PEM: Final = b"-----BEGIN"
 """Text may stand before it (RFC 7468 section 2)."""
-_LEAF: Final = ExtensionPolicy.permit_all().may_be_present(
-    x509.KeyUsage, Criticality.AGNOSTIC, lambda _policy, _certificate, usage: _require_signing(usage)
+_LEAF: Final = (
+    ExtensionPolicy.permit_all()
+    .may_be_present(x509.KeyUsage, Criticality.AGNOSTIC, lambda _policy, _leaf, usage: _require_signing(usage))
+    .may_be_present(x509.BasicConstraints, Criticality.AGNOSTIC, lambda _policy, _leaf, found: _require_signer(found))
 )
 
 
@@ -46,13 +50,14 @@ class SigningCertificate(msgspec.Struct, frozen=True):
     valid_to_ms: int
     authorities: tuple[TnAuthority, ...]
     """The TNAuthLists of the certificate and of those above it; a number has to be in all of them."""
+    constraints: tuple[ClaimConstraints, ...] = ()
 
     def check(self, passport: Passport, at_ms: int) -> None:
         """Check a token's signature, and that its signer may sign for its number at this time.
 
         Raises:
             UnsupportedCredentialError: the certificate is out of its time, or does not cover the number.
-            InvalidIdentityError: the signature is wrong.
+            InvalidIdentityError: the signature is wrong, or the certificate does not allow a claim.
         """
         if not self.valid_from_ms <= at_ms <= self.valid_to_ms:
             raise UnsupportedCredentialError("the certificate has expired, or is not valid yet")
@@ -66,6 +71,8 @@ class SigningCertificate(msgspec.Struct, frozen=True):
         digits = Numbering().canonical(number)
         if number and not (digits and all(each.covers(digits) for each in self.authorities)):
             raise UnsupportedCredentialError(f"the certificate does not cover {number}")
+        for constraint in self.constraints:
+            constraint.check(passport.claims_json)
 
 
 class TrustStore:
@@ -104,11 +111,15 @@ class TrustStore:
         key = leaf.public_key()
         if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
             raise UnsupportedCredentialError("the key of the certificate is not of the curve P-256")
+        own, *above = (_unrecognized(each, _TN_AUTH_LIST) for each in chain)
+        if own is None:
+            raise UnsupportedCredentialError("the certificate has no TNAuthList")
         return SigningCertificate(
             key,
             max(_ms(each.not_valid_before_utc) for each in chain),
             min(_ms(each.not_valid_after_utc) for each in chain),
-            (_authority(leaf), *(_authority(each) for each in chain[1:] if _has_authority(each))),
+            tuple(authority_of(found) for found in (own, *above) if found is not None),
+            tuple(constraints_of(found) for oid in _CONSTRAINTS if (found := _unrecognized(leaf, oid)) is not None),
         )
 
 
@@ -165,6 +176,12 @@ def _issuer_in(revoked: x509.RevokedCertificate) -> bytes | None:
     return found[0].public_bytes() if found else None
 
 
+def _require_signer(constraints: x509.BasicConstraints | None) -> None:
+    """Raise ValueError where a certificate is that of an authority, which signs certificates (RFC 5280 4.2.1.9)."""
+    if constraints is not None and constraints.ca:
+        raise ValueError("the certificate is that of an authority, not of a signer")
+
+
 def _require_signing(usage: x509.KeyUsage | None) -> None:
     """Raise ValueError where a certificate may not be used for signatures."""
     if usage is not None and not usage.digital_signature:
@@ -184,22 +201,19 @@ def _chain(content: bytes) -> Sequence[x509.Certificate]:
     return found
 
 
-def _has_authority(above: x509.Certificate) -> bool:
-    """Return whether a certificate above that of the signer is for some numbers alone (RFC 9060 section 4.1)."""
+def _unrecognized(certificate: x509.Certificate, oid: x509.ObjectIdentifier) -> bytes | None:
+    """Return an extension that the library does not read; None = the certificate has it not.
+
+    Raises:
+        UnsupportedCredentialError: the extensions are malformed.
+    """
     try:
-        return any(each.oid == _TN_AUTH_LIST for each in above.extensions)
+        found = certificate.extensions.get_extension_for_oid(oid).value
+    except x509.ExtensionNotFound:
+        return None
     except (x509.DuplicateExtension, ValueError):
-        return True  # what cannot be read is for no number: _authority refuses it
-
-
-def _authority(certificate: x509.Certificate) -> TnAuthority:
-    try:
-        found = certificate.extensions.get_extension_for_oid(_TN_AUTH_LIST).value
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
-        raise UnsupportedCredentialError("the certificate has no TNAuthList") from None
-    if not isinstance(found, x509.UnrecognizedExtension):
-        raise UnsupportedCredentialError("the certificate has no TNAuthList")
-    return authority_of(found.value)
+        raise UnsupportedCredentialError("the extensions of the certificate are malformed") from None
+    return found.value if isinstance(found, x509.UnrecognizedExtension) else None
 
 
 def _ms(at: datetime) -> int:

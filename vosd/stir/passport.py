@@ -81,6 +81,11 @@ class Passport(msgspec.Struct, frozen=True):
     """Header and claims as they were signed."""
     signature: bytes
 
+    @property
+    def claims_json(self) -> bytes:
+        """All claims as they were signed, also those that are not read here."""
+        return base64url.decoded(self.signed.partition(b".")[2].decode())
+
 
 class IdentityValue(NamedTuple):
     """The parts of an Identity header."""

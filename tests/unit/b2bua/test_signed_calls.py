@@ -10,7 +10,7 @@ from doubles.data.builders import catalogue, mapping_gateway, phone
 from doubles.killed import KilledScene
 from doubles.sockets.login import Login
 from doubles.sockets.loopback import Endpoint
-from doubles.sti import URL, VIRTUAL_NOW_MS, KnownCertificates, Signatory, Sti, numbers, usual
+from doubles.sti import URL, VIRTUAL_NOW_MS, KnownCertificates, Signatory, Sti, constraints, numbers, usual
 from doubles.virtual.customer import SUPPORTS_100REL, Intent, OutgoingCall
 from doubles.virtual.exchange import SWITCH
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
@@ -21,6 +21,7 @@ from vosd.callcontrol.admission import Admission
 from vosd.callcontrol.setup import STEPS
 from vosd.routing.special_numbers import SpecialNumbers
 from vosd.sip.wire.status import STATUS_LINES
+from vosd.stir.constraints import OIDS
 from vosd.stir.errors import IdentityError, UnsupportedCredentialError
 from vosd.stir.passport import (
     Claims,
@@ -416,6 +417,7 @@ def wrong_calls() -> dict[str, Any]:
     """Return by name how a call is made whose signature is wrong, and the code for it."""
     sti, network = usual()
     short = sti.issue(numbers(("12025550200", 100)))
+    partial = sti.issue(extensions={OIDS[0]: constraints(permitted={"attest": ("B", "C")})})
     unknown = Sti(VIRTUAL_NOW_MS).issue()
     revoked = sti.trust(network.certificate)
 
@@ -439,6 +441,7 @@ def wrong_calls() -> dict[str, Any]:
             437,
         ),
         "revoked": (lambda scene: signed_by(network, scene), not_trusted(revoked, network.chain), 437),
+        "with a claim of another value": (lambda scene: signed_by(partial, scene), known(partial), 438),
         "for other numbers": (lambda scene: signed_by(short, scene), known(short), 437),
         "to another number": (lambda scene: signed_by(network, scene, callee="442079460001"), known(), 438),
         "of another caller": (lambda scene: signed_by(network, scene, caller="12025550101"), known(), 438),
@@ -534,6 +537,14 @@ def test_a_refusal_says_what_is_wrong_with_the_signature(name):
     line, asker, code = wrong_calls()[name]
     scene = verifying(asker=asker)
     assert signature_reasons(call(scene, CALLEE, line(scene))) == [(code, f'cause={code};text="{PHRASES[code]}"')]
+    assert f"SIP/2.0 {code} {PHRASES[code]}\r\n".encode() in scene.bytes_to(CUSTOMER)
+
+
+def test_another_fault_that_a_trunk_is_sent_as_403_is_no_stale_date():
+    line, asker, _ = wrong_calls()["revoked"]
+    scene = verifying(asker=asker, rules={"dialect": CallerDialect(reject_codes={"437": 403})})
+    assert call(scene, CALLEE, line(scene)).final == 403
+    assert b"SIP/2.0 403 Forbidden\r\n" in scene.bytes_to(CUSTOMER)
 
 
 def test_a_trunk_without_reasons_is_not_informed():

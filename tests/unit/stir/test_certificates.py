@@ -3,10 +3,11 @@
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
-from doubles.sti import SPC, VIRTUAL_NOW_MS, Sti, numbers, usual
+from doubles.sti import SPC, VIRTUAL_NOW_MS, Sti, constraints, numbers, usual
 
 from vosd.stir.authority import NumberRange, TnAuthority, authority_of
 from vosd.stir.certificates import TrustError, TrustStore, read_revoked, read_roots
+from vosd.stir.constraints import OIDS, ClaimConstraints, constraints_of
 from vosd.stir.errors import BadIdentityInfoError, InvalidIdentityError, UnsupportedCredentialError
 from vosd.stir.passport import Passport, SignedAbout, read
 from vosd.stir.terms import Attestation
@@ -52,6 +53,8 @@ def test_a_single_certificate_may_come_in_der():
         {"authority": b"\x30\x00"},
         {"authority": b"text"},
         {"signs": False},
+        {"is_authority": True},
+        {"extensions": {OIDS[0]: b"text"}},
         {"curve": ec.SECP384R1()},
     ],
     ids=lambda terms: next(iter(terms)),
@@ -177,4 +180,77 @@ def test_a_number_that_all_lists_of_the_chain_have_is_covered_however_it_is_writ
             found.check(passport, VIRTUAL_NOW_MS)
             continue
         with pytest.raises(UnsupportedCredentialError, match="does not cover"):
+            found.check(passport, VIRTUAL_NOW_MS)
+
+
+CLAIMS = b'{"attest":"B","dest":{"tn":["12125551213"]},"iat":1443208345,"mky":[1],"orig":{"tn":"12155551212"},"pri":1}'
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (constraints(included=("attest", "iat")), ""),
+        (constraints(included=("attest", "origid")), "demands the claim origid"),
+        (constraints(permitted={"attest": ("A", "B"), "origid": ("x",)}), ""),
+        (constraints(permitted={"attest": ("A",)}), "value of the claim attest"),
+        (constraints(permitted={"pri": ("1",), "mky": ("[1]",), "orig": ('{"tn":"12155551212"}',)}), ""),
+        (constraints(permitted={"pri": ("2",)}), "value of the claim pri"),
+        (constraints(excluded=("rcd", "origid")), ""),
+        (constraints(excluded=("rcd", "mky")), "forbids the claim mky"),
+        (constraints(included=("origid",), excluded=("mky", "orig")), ""),
+    ],
+)
+def test_a_certificate_may_name_claims_and_their_values(content, fault):
+    """RFC 8226 section 8, RFC 9118 section 3; one that excludes a claim of every token holds for nothing."""
+    found = constraints_of(content)
+    if not fault:
+        found.check(CLAIMS)
+        return
+    with pytest.raises(InvalidIdentityError, match=fault):
+        found.check(CLAIMS)
+
+
+def test_the_example_of_rfc_9118_is_read():
+    content = bytes.fromhex(
+        "3040a00e300c160a636f6e666964656e6365a120301e301c160a636f6e666964656e6365300e0c04686967680c066d656469756d"
+        "a20c300a16087072696f72697479"
+    )
+    permitted = (("confidence", frozenset({"high", "medium"})),)
+    assert constraints_of(content) == ClaimConstraints(("confidence",), permitted, ("priority",))
+    assert content == constraints(("confidence",), {"confidence": ("high", "medium")}, ("priority",))
+
+
+@pytest.mark.parametrize(
+    "der",
+    [
+        b"",
+        b"\x30\x00",
+        constraints(("attest",))[:-1],
+        constraints(("attest",)) + b"\x00",
+        constraints(("attest",)).replace(b"\xa0", b"\xa3"),
+        constraints(("attest",)).replace(b"\x16", b"\x0c"),
+        constraints(("attest",)).replace(b"attest", b"\xff" * 6),
+        constraints(permitted={"attest": ("A",)}).replace(b"\x0c\x01", b"\x16\x01"),
+        constraints(permitted={"attest": ("A",)}).replace(b"\x16\x06", b"\x0c\x06"),
+    ],
+    ids=lambda der: der.hex()[:16],
+)
+def test_malformed_constraints_are_those_of_no_certificate_of_a_signer(der):
+    with pytest.raises(UnsupportedCredentialError, match="malformed"):
+        constraints_of(der)
+
+
+@pytest.mark.parametrize("oid", OIDS)
+def test_a_token_whose_claims_its_certificate_does_not_allow_is_invalid(oid):
+    sti, _ = usual()
+    for values, is_allowed in ((("A", "B"), True), (("B", "C"), False)):
+        issued = sti.issue(extensions={oid: constraints(permitted={"attest": values})})
+        found = sti.trust().certified(issued.chain, VIRTUAL_NOW_MS)
+        value = issued.signer.shaken("12155551212", "12125551213", Attestation.FULL, "t", VIRTUAL_NOW_MS // 1_000)
+        passport = read(value, SignedAbout("", "", ""))
+        assert passport is not None
+        if is_allowed:
+            found.check(passport, VIRTUAL_NOW_MS)
+            continue
+        with pytest.raises(InvalidIdentityError, match="claim attest"):
             found.check(passport, VIRTUAL_NOW_MS)

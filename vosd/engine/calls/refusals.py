@@ -46,6 +46,8 @@ _REMEMBERED_MAX: Final = 1_024
 
 _log = structlog.get_logger()
 _UNKNOWN_SOURCES: Final = CallerDialect()
+_STALE_DATE: Final = b"SIP/2.0 403 Stale Date\r\n"
+"""Status line for a token that was signed too long ago (RFC 8224 section 6.2.2)."""
 _UNRECORDED: Final = frozenset({EndReason.UNKNOWN_SOURCE, EndReason.OVERLOAD})
 """Unknown sources would fill the database; under overload of the database a record would add to it."""
 
@@ -135,7 +137,9 @@ class Refusals:
                 more = EXPLAINED.get(refusal.status, "")
                 if call_request.identity_status:
                     more += of_signature(dialect.reasons, call_request.identity_status)
-                self._answer(event, refusal, dialect.reasons, more)
+                is_stale = refusal.reason is EndReason.IDENTITY_INVALID and call_request.identity_status == 403
+                line = _STALE_DATE if is_stale and refusal.status == 403 else None
+                self._answer(event, refusal, dialect.reasons, more, line)
                 self.record(arrival, call_request, refusal)
 
     def unknown_source(self, event: UnknownSourceIgnored) -> None:
@@ -239,10 +243,12 @@ class Refusals:
         )  # fmt: skip
         self._notices.without_cdr.note_refused(at.came.wall, key)
 
-    def _answer(self, event: InviteArrived, refusal: Refusal, form: ReasonForm, more: str = "") -> None:
+    def _answer(
+        self, event: InviteArrived, refusal: Refusal, form: ReasonForm, more: str = "", line: bytes | None = None
+    ) -> None:
         reason = refusal.reason
         headers = self._endpoint.server_header + reason_headers(form, reason, reason.q850_cause, refusal.status) + more
-        event.transaction.respond(refusal.status, self._endpoint.token(), headers, event.at)
+        event.transaction.respond(refusal.status, self._endpoint.token(), headers, event.at, line=line)
 
     def record(self, arrival: Arrival, call_request: CallRequest, refusal: Refusal) -> None:
         """Write the record of a call that was not admitted, with the instant of its arrival, or a line in the log."""

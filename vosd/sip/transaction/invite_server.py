@@ -81,14 +81,19 @@ class InviteServer(InviteServerState[str, ResponseStem, Retry], eq=False):
         """Send responses to the source port of the INVITE, also without ``rport``: the peer is behind NAT."""
         self.stem = self.stem.answered_at(source)
 
-    def respond(self, status: int, to_tag: str, headers: str, now: Instant, body: bytes = b"") -> bytes:
-        """Send a response and return its bytes; a 2xx is left to ``Acceptance`` to send."""
+    def respond(
+        self, status: int, to_tag: str, headers: str, now: Instant, body: bytes = b"", line: bytes | None = None
+    ) -> bytes:
+        """Send a response and return its bytes; a 2xx is left to ``Acceptance`` to send.
+
+        ``line`` is as in ``response``.
+        """
         received = RESPONSE[status // 100]
         after = INVITE_SERVER[self.state].get(received)
         if after is None:
             raise IllegalMoveError.of(self.state, received)
         self.state = after
-        store, data = self.store, response(self.stem, status, to_tag, headers, body)
+        store, data = self.store, response(self.stem, status, to_tag, headers, body, line)
         if after is PROCEEDING:
             self.last = data
             store.out.append(Datagram(self.stem.peer, data))

@@ -116,10 +116,15 @@ def _line(name: str, value: str | None) -> str:
     return "" if value is None else f"{name}: {value}\r\n"
 
 
-def response(stem: ResponseStem, status: int, to_tag: str, headers: str, body: bytes = b"") -> bytes:
-    """Compose a response; ``headers`` are whole lines, ``to_tag`` is added where the request had none."""
+def response(
+    stem: ResponseStem, status: int, to_tag: str, headers: str, body: bytes = b"", line: bytes | None = None
+) -> bytes:
+    """Compose a response; ``headers`` are whole lines, ``to_tag`` is added where the request had none.
+
+    ``line`` is the status line where the phrase is not that of the status.
+    """
     return b"%b%b%b%b%b%bContent-Length: %d\r\n\r\n%b" % (
-        STATUS_LINES.get(status) or status_line(status),
+        line or STATUS_LINES.get(status) or status_line(status),
         stem.up_to_tag,
         b";tag=" + to_tag.encode() if to_tag and not stem.tagged else b"",
         stem.after_tag,
