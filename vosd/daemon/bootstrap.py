@@ -379,13 +379,13 @@ class Daemon:
         self._trials.stop()
         if self._handover.is_due:
             self._transports.pause()
-            self.service.keep()
+            await self.service.keep()
             self._handover.send(self._transports.sockets())
             return
         self._notifier.stopping("ending calls", self._stop_within_s())
         if received is signal.SIGTERM and settings.on_sigterm is OnSigterm.KEEP:
             self._transports.pause()  # what arrives from now on waits in the sockets, which the service manager keeps
-            self.service.keep()
+            await self.service.keep()
         else:
             self._notifier.forget(self._transports.sockets())
             await self.service.drain(self._grace_s())
@@ -396,7 +396,7 @@ class Daemon:
         self._trials.stop()
         if self.service.switch.has_calls:
             self._transports.pause()
-            self.service.keep()
+            await self.service.keep()
 
     def begin_watching(self) -> None:
         """Take the alarms of before the start for over where nothing reports them: all parts have started."""

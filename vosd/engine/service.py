@@ -66,6 +66,7 @@ from vosd.engine.trace.hep_sender import HepSender
 from vosd.engine.without_database import WithoutDatabase
 from vosd.media.relay import MediaRelay
 from vosd.sip.auth_gate import Accepted
+from vosd.sip.door.door import WAIT_MAX_MS
 from vosd.sip.flows import Listener
 from vosd.sip.ports import BindingStore
 from vosd.sip.settings import Timers
@@ -368,11 +369,18 @@ class SwitchService:
         self._leftovers.note_over(self._clock.now())
         self.keep_alives.stop()
 
-    def keep(self) -> None:
-        """Write all calls down exactly as they are, for the next process; nothing is processed from now on."""
+    async def keep(self) -> None:
+        """Write all calls down exactly as they are, for the next process; nothing is processed from then on.
+
+        No message comes any more. One of ours that waits at its door has its answer first: without it the call ends
+        whose other side has accepted the change that it answers.
+        """
         self.switch.takes_calls = False
+        if self.loop.is_attached:
+            await self._await_doors()
         now = self._clock.now()
         self.switch.continuation.open_doors(now)
+        self.loop.flush(now)
         kept = self.switch.continuation.keep()
         # a start that has served no call does not count, or starts that fail would keep calls beyond resume_within
         at = now if self.loop.is_attached else now.plus(self._served_mono - now.mono)
@@ -461,6 +469,13 @@ class SwitchService:
         """Take the verdict of a server on a password, and process its request."""
         self.node.authenticator.judged(held, verdict, terms, self._clock.now())
         self.loop.take_again(bytes(held.request), held.source, held.came)
+
+    async def _await_doors(self) -> None:
+        """Wait until no message waits at a door any more that would fail, no longer than any may wait."""
+        for _ in range(round(WAIT_MAX_MS / 1_000 / TICK_S)):
+            if not self.switch.continuation.awaits_at_doors:
+                return
+            await asyncio.sleep(TICK_S)
 
     async def _await_bye_answers(self) -> None:
         """Wait until the peers have answered our BYEs, so that one that was lost is sent again."""

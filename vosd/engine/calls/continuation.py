@@ -36,6 +36,11 @@ class Continuation:
         live_call = self._services.running.get(call_id)
         return UNDESCRIBED if live_call is None else described(live_call, self._services)
 
+    @property
+    def awaits_at_doors(self) -> bool:
+        """Whether messages wait to be sent that no other process would send."""
+        return self._endpoint.doors is not None and self._endpoint.doors.awaits_answers
+
     def open_doors(self, now: Instant) -> None:
         """Let the messages leave that wait to be sent, before the calls are described for another process."""
         if self._endpoint.doors is not None:

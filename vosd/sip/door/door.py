@@ -158,6 +158,11 @@ class Doors:
         self.waiting: dict[Door, None] = {}
         """Doors at which messages wait."""
 
+    @property
+    def awaits_answers(self) -> bool:
+        """Whether messages wait for answers, INVITEs of attempts apart: the process that goes on sends those."""
+        return any(door.awaits_answer for door in self.waiting)
+
     def open(self, now: Instant) -> None:
         """Let all messages leave, or fail, as if their time were over: the process stops.
 
@@ -253,6 +258,11 @@ class Door:
             self._remove(waiting, now)
             waiting.owner.not_sent(waiting.message, now)
         self.go_on(now)
+
+    @property
+    def awaits_answer(self) -> bool:
+        """Whether a message waits for its answer that is not the INVITE of an attempt."""
+        return any(not each.is_ready and not isinstance(each.message, OutgoingInvite) for each in self.queue)
 
     def open(self, now: Instant) -> None:
         """Let everything leave, or fail, as if its time were over.
