@@ -168,9 +168,10 @@ class Flows:
     def next_hop(self, target: str, fallback: Peer) -> Peer:
         """Return where a request for ``target`` (a URI, or a Route value) goes; ``fallback`` is the peer as last seen.
 
-        The fallback is used for an unresolved name, another address family and an invalid URI. It is also used for a
-        peer on a connection whose URI has the same host: the connection is open, and may be the only way to reach it.
-        A peer over WebSocket is reached over its connection alone, and no other peer at a URI for WebSocket.
+        The fallback is used for an unresolved name, another address family, an invalid URI, and TLS without a socket
+        for it where the peer was seen at that host. It is also used for a peer on a connection whose URI has the same
+        host: the connection is open, and may be the only way to reach it. A peer over WebSocket is reached over its
+        connection alone, and no other peer at a URI for WebSocket.
         """
         if self._is_web[fallback.flow]:
             return fallback
@@ -245,6 +246,10 @@ class Flows:
         if wanted != "udp" and wanted == here and host == fallback.host:
             return fallback
         flow = fallback.flow if wanted == here else self.towards(host, wanted)
+        if wanted == "tls" and self.listeners[flow].transport != "tls":  # its port takes no other transport
+            if host == fallback.host:
+                return fallback
+            port = None
         return Peer(flow, host, port or DEFAULT_PORTS[self.listeners[flow].transport])
 
 

@@ -122,10 +122,18 @@ def test_ipv6_peers_are_reached_from_ipv6_sockets():
     assert flows().next_hop("sip:a@198.51.100.9", seen) == seen
 
 
-@pytest.mark.parametrize(("target", "port"), [("sips:a@198.51.100.9", 5060), ("sips:a@198.51.100.9:5071", 5071)])
-def test_a_transport_that_we_lack_is_spoken_to_on_what_there_is_and_on_its_port(target, port):
-    """Without TLS nothing may go to the port of TLS by UDP."""
-    assert flows(LISTENERS[:2]).next_hop(target, SEEN_UDP) == Peer(UDP, "198.51.100.9", port)
+@pytest.mark.parametrize(
+    ("target", "seen", "peer"),
+    [
+        ("sips:a@198.51.100.9", SEEN_UDP, Peer(UDP, "198.51.100.9", 5060)),
+        ("sips:a@198.51.100.9:5071", SEEN_UDP, Peer(UDP, "198.51.100.9", 5060)),
+        ("sip:a@198.51.100.7:5061;transport=tls", SEEN_UDP._replace(port=5080), SEEN_UDP._replace(port=5080)),
+        ("sip:a@198.51.100.7:5061;transport=tls", SEEN_TCP, SEEN_TCP),
+    ],
+)
+def test_a_peer_that_wants_tls_is_spoken_to_on_what_there_is_and_not_at_the_port_of_tls(target, seen, peer):
+    """Its 200 came without TLS: so its ACK and its BYE arrive there, too."""
+    assert flows(LISTENERS[:2]).next_hop(target, seen) == peer
 
 
 # -- names --------------------------------------------------------------------------------------------------------
