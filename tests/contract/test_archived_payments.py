@@ -21,6 +21,7 @@ from vosd.admin.office.invoices import (
     run_invoices,
     show_invoice,
 )
+from vosd.admin.office.payments import UndoPayment, undo_payment
 from vosd.admin.payment_archive import ArchiveFault, checked_archive
 from vosd.admin.retention import Retention
 from vosd.billing.accounts import Account, AccountType
@@ -261,6 +262,42 @@ async def test_invoices_stay_paid_when_their_payments_are_dropped(database, run)
     with pytest.raises(DroppedPeriod, match="ledger entries from before"):
         await lines_of(made[0])
     assert len((await lines_of(made[3])).splitlines()) == 2
+
+
+@pytest.mark.parametrize("debt", [0, -100])
+@pytest.mark.parametrize("reference", ["invoice/R-77", "bank/wrong"])
+@pytest.mark.parametrize("undone_on", [64, 110])
+async def test_undone_payments_leave_invoices_as_paid_as_without_them(database, run, debt, reference, undone_on):
+    """One of two is from before the first invoice; the archive takes each before its undo, or with it."""
+    terms = {"customer_account": "acme", "vendor_account": "carrier"}
+    account = Account("acme", AccountType.DIRECT, None, Decimal(0), "USD")
+    stores = SqlStores(database)
+    call = answered_call(DAY_MS, fee=Decimal(100), **terms)
+    if debt:
+        await pay(database, -41, kind=EntryKind.ADJUSTMENT, amount=Decimal(debt))
+    await pay(database, -40, reference=reference, amount=Decimal(40))
+    await SqlBooks(database).book([call])
+    office = office_on(database, account, now=NOW)
+    (made,) = await run_invoices(office, operator(), RunInvoices(period=iso_utc(call.ended_at)[:7]))
+    await pay(database, 61, reference=f"{reference}/2", amount=Decimal(30))
+    await pay(database, 62, reference=f"invoice/{made.number}", amount=Decimal(100))
+    if debt:
+        await pay(database, 63, amount=Decimal(40))
+        await pay(database, 63, reference="back", kind=EntryKind.REFUND, amount=Decimal(-40))
+    else:
+        await pay(database, 63, kind=EntryKind.ADJUSTMENT, amount=Decimal(-60))
+    listed = [each async for each in SqlLedger(database).entries(EntryFilter(kinds=old_payments.KINDS))]
+    then = office_on(database, account, now=FIRST + undone_on * DAY_MS)
+    for each in listed:
+        if each.reference.startswith(reference):
+            await undo_payment(then, operator(), UndoPayment(id=each.id))
+    assert await paid_by_invoice(stores, ["acme"]) == {made.id: 100}
+    for until in (100, 200):
+        await SqlCheckpoints(database).close(FIRST + until * DAY_MS, "ann", None, NOW)
+    for days in (300, 200):
+        await run(days)
+        assert await paid_by_invoice(stores, ["acme"]) == {made.id: 100}
+    assert await payments_left(database) == 0
 
 
 async def test_an_invoice_behind_dropped_payments_has_the_balance_of_the_ledger(database, run):

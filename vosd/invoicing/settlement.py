@@ -45,6 +45,8 @@ class Credit(NamedTuple):
     reference: str
     amount: Decimal
     is_refund: bool = False
+    undoes_older: bool = False
+    """It takes back an entry from before the first invoice, which the opening balance contains."""
 
 
 def paid_of(opening: Decimal, owed: Sequence[Owed], credits: Iterable[Credit]) -> list[Decimal]:
@@ -54,27 +56,25 @@ def paid_of(opening: Decimal, owed: Sequence[Owed], credits: Iterable[Credit]) -
     than its invoice goes on to the others. Money that is taken back lowers the invoice that it names; a refund that
     names none is taken from the newest one that was paid by name, once no other money is left. What is moved away
     otherwise, such as a transfer, makes no named payment undone. Money for a number that is no invoice here changes
-    nothing once it is taken back.
+    nothing once it is taken back; the undo of an entry from before the first invoice changes ``opening``.
     """
     places = {each.number: place for place, each in enumerate(owed)}
     paid = [ZERO] * len(owed)
-    pool, back = opening, ZERO
     sums: dict[tuple[str, bool], Decimal] = {}
-    undone: dict[str, Decimal] = {}
     for credit in credits:
+        if credit.undoes_older:
+            opening += credit.amount
+            continue
         number = named_invoice(credit.reference)
         key = number, credit.is_refund and not number
         sums[key] = sums.get(key, ZERO) + credit.amount
-        if number and (credit.amount > ZERO or undone_entry(credit.reference) is not None):
-            undone[number] = undone.get(number, ZERO) + credit.amount
+    pool, back = opening, ZERO
     for (number, is_refund), amount in sums.items():
         place = places.get(number)
         if place is not None:
             paid[place] += amount
         elif amount < ZERO and (number or is_refund):
-            of_opening = max(amount, min(ZERO, undone.get(number, ZERO)))  # the undo of a payment before the first one
-            pool += of_opening
-            back -= amount - of_opening
+            back -= amount
         else:
             pool += amount
     for place, each in enumerate(owed):

@@ -1,6 +1,7 @@
 """Invoices in MySQL and SQLite: drafts, numbers without gaps, credit notes, and the money that pays them (ADR 131)."""
 
 import hashlib
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 from enum import Enum
@@ -14,7 +15,7 @@ from sqlalchemy.engine import Row
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO
 from vosd.cdr.kinds import NAME_LENGTH
-from vosd.invoicing.settlement import REFERENCE, Credit, named_invoice
+from vosd.invoicing.settlement import REFERENCE, UNDO, Credit, named_invoice, reference_of_undo, undone_entry
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.audit import note
@@ -43,6 +44,9 @@ _entry: Final = schema.ledger_entry.c
 _gone: Final = schema.dropped_credit
 _REFUNDS: Final = "no invoice: refunds"
 """In the place of a number: the sum of dropped refunds that name no invoice. A number in a reference has no space."""
+_OLDER: Final = "no invoice: undos of older"
+"""The sum of dropped undos of entries from before the first invoice."""
+_UNDO_KINDS: Final = (EntryKind.PAYMENT.value, EntryKind.ADJUSTMENT.value, EntryKind.REFUND.value)
 INVOICE: Final = "invoice"
 CREDIT_NOTE: Final = "credit_note"
 
@@ -424,26 +428,33 @@ class SqlInvoices:
     async def credits(self, firsts: Collection[StoredInvoice]) -> Mapping[str, Sequence[Credit]]:
         """Return the money that accounts got since the begin of their first invoices, which are given.
 
-        What names no invoice is one sum for each account and kind, and others of payments that were dropped.
+        Money that names no invoice is one sum for each account and kind, apart from undos, and so are payments that
+        were dropped.
         """
         found: dict[str, list[Credit]] = {each.account: [] for each in firsts}
         no_charge = _entry.kind.not_in(CHARGES)
-        names_one = _entry.reference.startswith(REFERENCE, autoescape=True)
+        is_listed = or_(*(_entry.reference.startswith(each, autoescape=True) for each in (REFERENCE, UNDO)))
         async with self._database.reading(unhurried=True) as connection:
             for first in firsts:
                 dated_before = and_(_entry.created_at < first.begin_until, _entry.seq <= first.begin_seq)
                 earlier = or_(_entry.seq <= first.floor_seq, dated_before)
                 own = _entry.account == first.account, no_charge, not_(earlier)
                 others = select(_entry.kind, type_coerce(func.sum(_entry.amount), Money)).group_by(_entry.kind)
-                for kind, rest in await connection.execute(others.where(*own, not_(names_one))):
+                for kind, rest in await connection.execute(others.where(*own, not_(is_listed))):
                     found[first.account].append(Credit("", rest, kind == EntryKind.REFUND.value))
-                named = select(_entry.reference, _entry.amount).where(*own, names_one).order_by(_entry.seq)
-                found[first.account] += [Credit(*row) for row in await connection.execute(named)]
+                listed = select(*_CREDIT).where(*own, is_listed).order_by(_entry.seq)
+                rows = (await connection.execute(listed)).all()
+                older = await _undos_of_older(connection, rows, {first.account: first})
+                found[first.account] += [
+                    Credit(row.reference, row.amount, row.kind == EntryKind.REFUND.value, row.id in older)
+                    for row in rows
+                ]
                 gone = select(_gone.c.number, _gone.c.amount).where(_gone.c.invoice == first.id)
                 for row in await connection.execute(gone):
-                    is_named = row.number not in {"", _REFUNDS}
+                    is_named = row.number not in {"", _REFUNDS, _OLDER}
                     reference = f"{REFERENCE}{row.number}" if is_named else ""
-                    found[first.account].append(Credit(reference, row.amount, row.number == _REFUNDS))
+                    kept = Credit(reference, row.amount, row.number == _REFUNDS, row.number == _OLDER)
+                    found[first.account].append(kept)
         return found
 
     async def accounts_with_overdue(self, now: int) -> Sequence[str]:
@@ -462,6 +473,12 @@ class SqlInvoices:
 
 _LIVE: Final = (_invoice.c.kind == INVOICE, _invoice.c.state == StoredState.ISSUED.value)
 _BARE: Final = tuple(column for column in _invoice.c if column.name != "document")
+_BEGIN: Final[tuple[Any, ...]] = (
+    _invoice.c.account, _invoice.c.id, _invoice.c.begin_until, _invoice.c.begin_seq, _invoice.c.floor_seq
+)  # fmt: skip
+_CREDIT: Final[tuple[Any, ...]] = (
+    _entry.id, _entry.account, _entry.seq, _entry.kind, _entry.reference, _entry.amount, _entry.created_at
+)  # fmt: skip
 
 
 async def keep_credits(connection: AsyncConnection, entries: Sequence[Row[Any]]) -> None:
@@ -471,25 +488,21 @@ async def keep_credits(connection: AsyncConnection, entries: Sequence[Row[Any]])
     cancelled begins behind all dropped entries, and has them in its opening balance.
     """
     firsts = select(func.min(_invoice.c.id)).where(*_LIVE, _invoice.c.account.in_({each.account for each in entries}))
-    places = _invoice.c.begin_until, _invoice.c.begin_seq, _invoice.c.floor_seq
-    begins = select(_invoice.c.account, _invoice.c.id, *places).where(
-        _invoice.c.id.in_(firsts.group_by(_invoice.c.account))
-    )
+    begins = select(*_BEGIN).where(_invoice.c.id.in_(firsts.group_by(_invoice.c.account)))
     first_of = {row.account: row for row in await connection.execute(begins)}
-    sums: dict[tuple[int, str], Decimal] = {}
-    for each in entries:
-        first = first_of.get(each.account)
-        if first is None or each.kind in CHARGES:
-            continue
-        if each.seq <= first.floor_seq or (each.created_at < first.begin_until and each.seq <= first.begin_seq):
-            continue
-        named = named_invoice(each.reference)
-        if len(named) > schema.INVOICE_NUMBER_LENGTH:
-            named = ""
-        if not named and each.kind == EntryKind.REFUND.value:
-            named = _REFUNDS
-        key = first.id, named
-        sums[key] = sums.get(key, ZERO) + each.amount
+    counted = [
+        each
+        for each in entries
+        if each.account in first_of and each.kind not in CHARGES and not _is_earlier(each, first_of[each.account])
+    ]
+    older = await _undos_of_older(connection, counted, first_of)
+    sums: defaultdict[tuple[int, str], Decimal] = defaultdict(Decimal)
+    for each in counted:
+        sums[first_of[each.account].id, _OLDER if each.id in older else _kept_under(each)] += each.amount
+    for each in await _undos_left(connection, counted, first_of):
+        # Without the entry that it takes back, it counts as the undo of an older one from now on.
+        sums[first_of[each.account].id, _OLDER] -= each.amount
+        sums[first_of[each.account].id, _kept_under(each)] += each.amount
     for (invoice, number), amount in sums.items():
         if not amount:
             continue
@@ -497,6 +510,55 @@ async def keep_credits(connection: AsyncConnection, entries: Sequence[Row[Any]])
         added = update(_gone).where(*own).values(amount=_gone.c.amount + amount)
         if not (await connection.execute(added)).rowcount:
             await connection.execute(insert(_gone).values(invoice=invoice, number=number, amount=amount))
+
+
+def _is_earlier(entry: Row[Any], first: StoredInvoice | Row[Any]) -> bool:
+    """Return whether an entry comes before the first invoice of its account."""
+    is_dated_before = entry.created_at < first.begin_until and entry.seq <= first.begin_seq
+    return bool(entry.seq <= first.floor_seq or is_dated_before)
+
+
+async def _undos_of_older(
+    connection: AsyncConnection, entries: Sequence[Row[Any]], first_of: Mapping[str, StoredInvoice | Row[Any]]
+) -> set[int]:
+    """Return which of some entries take back one from before the first invoice of their account.
+
+    An entry that was dropped counts as such a one: ``keep_credits`` makes up for the others.
+    """
+    undone = {each.id: undone_entry(each.reference) for each in entries}
+    wanted = {number for number in undone.values() if number is not None}
+    if not wanted:
+        return set()
+    query = select(*_CREDIT).where(_entry.id.in_(wanted))
+    younger = {
+        (row.account, row.id)
+        for row in await connection.execute(query)
+        if row.account in first_of and not _is_earlier(row, first_of[row.account])
+    }
+    return {each.id for each in entries if undone[each.id] and (each.account, undone[each.id]) not in younger}
+
+
+async def _undos_left(
+    connection: AsyncConnection, dropped: Sequence[Row[Any]], first_of: Mapping[str, Row[Any]]
+) -> list[Row[Any]]:
+    """Return the undos of some entries which are not among them."""
+    undone = {(each.account, reference_of_undo(each.reference, each.id)): each.amount for each in dropped}
+    accounts, references = {account for account, _ in undone}, {reference for _, reference in undone}
+    own = _entry.account.in_(accounts), _entry.kind.in_(_UNDO_KINDS), _entry.reference.in_(references)
+    query = select(*_CREDIT).where(*own, _entry.id.not_in([each.id for each in dropped]))
+    return [
+        row
+        for row in await connection.execute(query)
+        if row.amount == -undone.get((row.account, row.reference), ZERO) and not _is_earlier(row, first_of[row.account])
+    ]
+
+
+def _kept_under(entry: Row[Any]) -> str:
+    """Return the number of the invoice that an entry names, or the word for those that name none."""
+    named = named_invoice(entry.reference)
+    if named and len(named) <= schema.INVOICE_NUMBER_LENGTH:
+        return named
+    return _REFUNDS if entry.kind == EntryKind.REFUND.value else ""
 
 
 def _live() -> Any:

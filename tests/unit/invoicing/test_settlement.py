@@ -15,7 +15,7 @@ invoices = st.lists(st.integers(0, 9_000).map(lambda units: Decimal(units) / 100
 )
 plain = ["", "bank"]
 references = st.sampled_from([*plain, "invoice/N0", "invoice/N1 x", "invoice/N2", "invoice/N99"])
-credits_of_all_kinds = st.builds(Credit, references, amounts, st.booleans())
+credits_of_all_kinds = st.builds(Credit, references, amounts, st.booleans(), st.just(False))
 
 
 def test_money_goes_to_the_oldest_and_a_named_payment_to_its_own() -> None:
@@ -92,21 +92,23 @@ def test_a_credit_and_its_undo_change_nothing(
     assert paid_of(opening, owed, [*credits, wrong, undo]) == paid_of(opening, owed, credits)
 
 
-@given(
-    amounts.filter(lambda each: each >= ZERO),
-    invoices,
-    st.lists(credits_of_all_kinds, max_size=8),
-    amounts.filter(lambda each: each > ZERO),
-)
-@example(
-    ZERO, [Owed("N1", Decimal(100))], [Credit("invoice/N1", Decimal(100)), Credit("out", Decimal(-60))], Decimal(40)
-)
-@example(ZERO, [Owed("N0", Decimal(10))], PAID_BY_NAME_AND_A_FEE, Decimal(10))
-def test_a_wrong_payment_before_the_first_invoice_and_its_undo_change_nothing(
-    opening: Decimal, owed: list[Owed], credits: list[Credit], wrong: Decimal
+PAID_BY_NAME_AND_MOVED = [Credit("invoice/N0", Decimal(100)), Credit("out", Decimal(-60))]
+PAID_BY_NAME_AND_REFUNDED = [
+    Credit("invoice/N0", Decimal(100)),
+    Credit("bank", Decimal(40)),
+    Credit("back", Decimal(-40), is_refund=True),
+]
+
+
+@given(amounts, invoices, st.lists(credits_of_all_kinds, max_size=8), credits_of_all_kinds)
+@example(ZERO, [Owed("N0", Decimal(100))], PAID_BY_NAME_AND_MOVED, Credit("invoice/N99", Decimal(40)))
+@example(ZERO, [Owed("N0", Decimal(10))], PAID_BY_NAME_AND_A_FEE, Credit("invoice/N99", Decimal(10)))
+@example(Decimal(-100), [Owed("N0", Decimal(100))], PAID_BY_NAME_AND_REFUNDED, Credit("invoice/N99", Decimal(40)))
+def test_a_wrong_entry_before_the_first_invoice_and_its_undo_change_nothing(
+    opening: Decimal, owed: list[Owed], credits: list[Credit], wrong: Credit
 ) -> None:
-    undo = Credit(reference_of_undo("invoice/N99", 7), -wrong)
-    assert paid_of(opening + wrong, owed, [*credits, undo]) == paid_of(opening, owed, credits)
+    undo = Credit(reference_of_undo(wrong.reference, 7), -wrong.amount, wrong.is_refund, undoes_older=True)
+    assert paid_of(opening + wrong.amount, owed, [*credits, undo]) == paid_of(opening, owed, credits)
 
 
 @pytest.mark.parametrize(
