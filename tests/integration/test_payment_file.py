@@ -103,6 +103,20 @@ def test_cells_that_are_quoted_are_two_whatever_they_look_like_together(installa
     assert (refused.exit_code, "line 2: no account '345'" in refused.stderr) == (1, True)
 
 
+def test_letters_that_are_no_currency_belong_to_a_reference(installation: Installation) -> None:
+    file = installation.config.with_name("bank.csv")
+    written = ["INV-2,345.00", "INV-3,250.00", "TRX7,500", "INV 12,345.00", "EUR-4,345.00"]
+    file.write_text("\n".join(["account,reference,amount", *(f"customer-1,{each}" for each in written)]) + "\n")
+    booked = installation.document("payment", "import", str(file))
+    assert [(each["reference"], each["amount"]) for each in booked] == [
+        ("INV-2", "345.00"),
+        ("INV-3", "250.00"),
+        ("TRX7", "500.00"),
+        ("INV 12", "345.00"),
+        ("EUR-4", "345.00"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("header", "row", "pair"),
     [
@@ -145,6 +159,9 @@ def test_amounts_that_a_decimal_comma_has_split_are_refused(
         ("account,amount,reference,memo\ncustomer-1, 1,234.50,INV-1\n", "line 2: is 1,234.50 one amount?"),
         ("account,reference,memo,amount\ncustomer-1,INV-1,USD 1,234.50\n", "line 2: is USD 1,234.50 one amount?"),
         ("account,reference,memo,amount\ncustomer-1,INV-1,€1,234.50\n", "line 2: is €1,234.50 one amount?"),
+        ("account,reference,memo,amount\ncustomer-1,INV-1,USD -1,234.50\n", "line 2: is USD -1,234.50 one amount?"),
+        ("account,reference,memo,amount\ncustomer-1,INV-1,-USD1,234.50\n", "line 2: is -USD1,234.50 one amount?"),
+        ("account,amount,reference,memo\ncustomer-1,50,100 USD,cash\n", "line 2: is 50,100 USD one amount?"),
         ("account,amount,reference,memo\ncustomer-1,1,234.50 USD,INV-2\n", "line 2: is 1,234.50 USD one amount?"),
         ("account,amount,reference,memo\ncustomer-1,1 ,234.50,INV-1\n", "line 2: is 1,234.50 one amount?"),
         ("account,amount,reference,memo\ncustomer-1,1,234.50 ,INV-1\n", "line 2: is 1,234.50 one amount?"),

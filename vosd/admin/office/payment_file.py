@@ -31,6 +31,7 @@ from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.base.csv_text import has_joined_rows
 from vosd.base.errors import VosError
+from vosd.base.iso4217 import CODES
 from vosd.base.money import ZERO, comma_to_point, format_amount, parse_amount
 from vosd.billing.accounts import Account
 from vosd.storage.database import ContentRefused
@@ -39,11 +40,14 @@ from vosd.storage.ports import EntryKind, OtherCurrency, Payment, ReferenceTaken
 FAULTS_SHOWN: Final = 20
 """Most faults of a file that its error lists."""
 _DELIMITERS: Final = (",", ";", "\t")
-_UNIT: Final = r"(?:\s*(?:[A-Z]{3}|[$¢£¥€₦₩₪₫₱₴₵₸₹₺₽])\s*)?"
-"""A currency by its code or sign, or none."""
-_THOUSANDS: Final = re.compile(rf"{_UNIT}[+-]?{_UNIT}[0-9]{{1,3}},[0-9]{{3}}(\.[0-9]*)?{_UNIT}\Z")
+_CODE: Final = "|".join(sorted(CODES))
+_CURRENCY_SIGN: Final = "[$¢£¥€₦₩₪₫₱₴₵₸₹₺₽]"
+_BEFORE: Final = rf"\s*(?:(?:{_CODE})\s+|{_CURRENCY_SIGN}\s*)?[+-]?\s*(?:{_CODE}|{_CURRENCY_SIGN})?\s*"
+"""A currency by its code or sign, and plus or minus, or none; directly behind a code it is a hyphen, as in EUR-7."""
+_BEHIND: Final = rf"\s*(?:{_CODE}|{_CURRENCY_SIGN})?\s*"
+_THOUSANDS: Final = re.compile(rf"{_BEFORE}[0-9]{{1,3}},[0-9]{{3}}(\.[0-9]*)?{_BEHIND}\Z")
 """An amount that a comma as separator of thousands has split into two cells."""
-_DECIMALS: Final = re.compile(rf"{_UNIT}[+-]?{_UNIT}([0-9]+|[0-9]{{1,3}}([.'\s][0-9]{{3}})+),[0-9]{{1,3}}{_UNIT}\Z")
+_DECIMALS: Final = re.compile(rf"{_BEFORE}([0-9]+|[0-9]{{1,3}}([.'\s][0-9]{{3}})+),[0-9]{{1,3}}{_BEHIND}\Z")
 """One that a decimal comma has split."""
 _WRITTEN_CELL: Final = re.compile(r'(?:\A|,)("(?:[^"]|"")*"|[^,]*)')
 """A cell of a row, with its quotation marks."""
