@@ -31,7 +31,7 @@ class RtpCall(msgspec.Struct, frozen=True):
 
 
 class LegFigures(msgspec.Struct, frozen=True):
-    """Figures of the first medium of a leg at ports that were closed."""
+    """Figures of the audio of a leg at ports that were closed; where it has none, of its first medium."""
 
     source: MediaSource | None
     figures: PortFigures
@@ -98,6 +98,8 @@ class LegMedia(msgspec.Struct, omit_defaults=True):
     """Ports of the leg at the relay, in the order of the media of its descriptions; None = that medium has none."""
     sources: tuple[MediaSource | None, ...] = ()
     """Sources that its ports take media from, in the same order."""
+    audio: int = 0
+    """Place of the audio in its descriptions: keys, sounds, figures and a recording belong to that medium."""
     rtp_call: RtpCall | None = None
     """Call at an rtpengine that the leg is part of; None = it is at none."""
     origin: str = ""
@@ -154,6 +156,16 @@ class LegMedia(msgspec.Struct, omit_defaults=True):
     def source(self, index: int) -> MediaSource | None:
         """Return the source of a medium."""
         return self.sources[index] if index < len(self.sources) else None
+
+    @property
+    def audio_port(self) -> RelayPort | None:
+        """The port of its audio."""
+        return self.ports[self.audio] if self.audio < len(self.ports) else None
+
+    @property
+    def audio_source(self) -> MediaSource | None:
+        """The source of its audio."""
+        return self.sources[self.audio] if self.audio < len(self.sources) else None
 
     def open_ports(self) -> list[RelayPort]:
         """Return all ports that it has."""

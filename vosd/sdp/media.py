@@ -200,6 +200,14 @@ def relayed(session: bytes, places: Sequence[Place | None], origin: str | None =
     return b"".join(written)
 
 
+def audio_place(described: Sequence[Medium]) -> int:
+    """Return the place of the first audio medium that is used; 0 where none is."""
+    for place, each in enumerate(described):
+        if each.kind == "audio" and each.port:
+            return place
+    return 0
+
+
 def with_codecs(session: bytes, wanted: Sequence[str]) -> bytes | None:
     """Return a description with the wanted audio codecs alone, in that order; None if it has none of them.
 

@@ -45,6 +45,7 @@ class _Offered(NamedTuple):
 
     transaction: object
     sources: tuple[MediaSource | None, ...]
+    audio: int
     is_held: bool
     is_fax: bool
 
@@ -164,7 +165,7 @@ class MediaKeeper:
         """End the ring-back of a caller whose callee has answered."""
         if self._engine_ring_back is not None and media.rtp_call is not None:
             self._engine_ring_back.stop(media)
-        elif self._parts.relay is not None and (port := media.port(0)) is not None:
+        elif self._parts.relay is not None and (port := media.audio_port) is not None:
             self._parts.relay.stop_playing(port)
         media.is_ringing = False
 
@@ -185,7 +186,8 @@ class MediaKeeper:
                 continue
             if port.id >= 0 and self._parts.relay is not None:
                 self._parts.relay.expect(port, source)
-        media.sources, media.is_held, media.is_fax = offered.sources, offered.is_held, offered.is_fax
+        media.sources, media.audio = offered.sources, offered.audio
+        media.is_held, media.is_fax = offered.is_held, offered.is_fax
         partner = self._parts.legs.partner(leg)
         if partner is not None:
             self._go_on(leg, partner)
@@ -339,7 +341,9 @@ class MediaKeeper:
             return
         offered = self._offered.get(theirs.number)
         if offered is None or offered.transaction is not moving.transaction:
-            self._offered[theirs.number] = _Offered(moving.transaction, theirs.sources, theirs.is_held, theirs.is_fax)
+            self._offered[theirs.number] = _Offered(
+                moving.transaction, theirs.sources, theirs.audio, theirs.is_held, theirs.is_fax
+            )
 
     def _leave_relay(self, caller: Leg, media: LegMedia, now: Instant) -> None:
         """Close the ports that a caller has of an attempt before: the gateway that has answered is not relayed."""

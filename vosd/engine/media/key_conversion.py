@@ -11,7 +11,7 @@ from vosd.media.keys import EVENT_NAME
 from vosd.media.leg_media import LegMedia
 from vosd.media.relay import MediaRelay
 from vosd.media.source import RelayPort
-from vosd.sdp.media import Medium
+from vosd.sdp.media import Medium, audio_place
 from vosd.sdp.security import has_keys
 from vosd.trunks.media import KeyWay
 
@@ -41,9 +41,9 @@ class KeyConversion:
         way = author.settings.dtmf
         if self._relay is None or reader.settings.dtmf in _CONVERTED:
             return False
-        return way is _INFO or (
-            way is _TONES and any(each in PAYLOADS for medium in described[:1] for each in medium.payloads)
-        )
+        if way is not _TONES or not described:
+            return way is _INFO
+        return not PAYLOADS.keys().isdisjoint(described[audio_place(described)].payloads)
 
     def arrange(self, one: Leg, other: Leg) -> None:
         """Have keys reported that come in the media of two legs which were connected, where that matters.
@@ -52,7 +52,7 @@ class KeyConversion:
         """
         for leg, far in ((one, other), (other, one)):
             media, theirs = leg.facts.media, far.facts.media
-            port = None if media is None else media.port(0)
+            port = None if media is None else media.audio_port
             if self._relay is None or media is None or port is None or port.id < 0 or theirs is None:
                 continue
             own_way, way = media.settings.dtmf, theirs.settings.dtmf
@@ -99,7 +99,7 @@ class KeyConversion:
     def is_key_taken(self, leg: Leg, far: Leg, key: str, duration_ms: int) -> bool:
         """Send a key of an INFO in the media of the other leg, if that is its way; return whether it did."""
         media, theirs = leg.facts.media, far.facts.media
-        port = None if theirs is None else theirs.port(0)
+        port = None if theirs is None else theirs.audio_port
         if self._relay is None or media is None or theirs is None or port is None or port.id < 0:
             return False
         way = theirs.settings.dtmf
@@ -113,7 +113,7 @@ class KeyConversion:
         media, theirs = leg.facts.media, far.facts.media
         if media is None or theirs is None:
             return
-        port = theirs.port(0)
+        port = theirs.audio_port
         if theirs.settings.dtmf is _INFO:
             messages = self._messages.get(theirs.number)
             if messages is None:
@@ -137,7 +137,7 @@ def _takes(media: LegMedia, other: LegMedia) -> bool:
     way = media.settings.dtmf
     if way is _INFO:
         return True
-    source, sender = media.source(0), other.source(0)
+    source, sender = media.audio_source, other.audio_source
     if source is None or sender is None:
         return False
     payloads, _, codecs = source.taken()

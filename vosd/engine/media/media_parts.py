@@ -79,27 +79,28 @@ class MediaParts:
         ports, media.ports = media.ports, ()
         closed: LegFigures | None = None
         for index, port in enumerate(ports):
-            if port is not None and (figures := self.at_engines.close(port, now)) is not None and closed is None:
+            figures = None if port is None else self.at_engines.close(port, now)
+            if figures is not None and (closed is None or index == media.audio):
                 closed = LegFigures(media.source(index), figures)
         media.ended = _added(media.ended, closed)
 
     def leave_port(self, media: LegMedia, index: int, port: RelayPort, now: Instant) -> None:
         """Close a port of the relay that a leg has another one for now; music and recording go on at that one."""
-        if index == 0:
+        if index == media.audio:
             if media.music is not None:
                 self.music.over(media, now)
             self.keys.leave(port)
             if self.recordings is not None:
                 self.recordings.moved(media, port)
         figures = self.at_engines.close(port, now)
-        if figures is not None and index == 0:
+        if figures is not None and index == media.audio:
             media.ended = _added(media.ended, LegFigures(media.source(index), figures))
 
     def figures_of(self, media: LegMedia) -> LegFigures | None:
         """Return the figures of a leg, with those of ports that it had before."""
-        port = media.port(0)
+        port = media.audio_port
         figures = None if port is None else self.at_engines.figures(port)
-        return _added(media.ended, None if figures is None else LegFigures(media.source(0), figures))
+        return _added(media.ended, None if figures is None else LegFigures(media.audio_source, figures))
 
     def adopt(self, parameters: MediaParameters, sounds: Mapping[str, Sound]) -> None:
         """Put other parameters and sounds in force."""

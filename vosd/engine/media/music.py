@@ -17,7 +17,7 @@ from vosd.media.relay import MediaRelay
 from vosd.media.sounds import EncodedSound, Sound
 from vosd.media.source import RelayPort
 from vosd.sdp.direction import receiving, sending
-from vosd.sdp.media import BadSession, Medium, media_of
+from vosd.sdp.media import BadSession, Medium, audio_place, media_of
 from vosd.sdp.security import has_keys
 from vosd.sip.door.messages import Outgoing, OutgoingAck, OutgoingResponse, OutgoingSuccess
 from vosd.trunks.announcements import NO_SOUND
@@ -71,7 +71,7 @@ class HoldMusic:
         """
         for held, holder in (sides, sides[::-1]):
             media = held.facts.media
-            port = None if media is None or media.is_ringing or media.music is not None else media.port(0)
+            port = None if media is None or media.is_ringing or media.music is not None else media.audio_port
             if port is not None and port.id >= 0 and self._relay is not None:
                 self._relay.stop_playing(port)
             self._arrange_one(held, holder, parameters, now, may_begin=True)
@@ -100,7 +100,7 @@ class HoldMusic:
 
     def target_rings(self, held: LegMedia, now: Instant, *, has_media: bool) -> None:
         """End the music of a side that is transferred, by the early media of its target, or by ring-back."""
-        port = held.port(0)
+        port = held.audio_port
         if held.music is None or port is None:
             return
         if port.id < 0:
@@ -108,7 +108,7 @@ class HoldMusic:
                 self._end(held, now)
             return
         self._end(held, now)
-        source = held.source(0)
+        source = held.audio_source
         payloads = () if source is None else source.taken()[0]
         payload = next((each for each in payloads if each in PAYLOADS), None)
         if not has_media and payload is not None and self._relay is not None:
@@ -128,13 +128,13 @@ class HoldMusic:
 
     def keep(self, media: LegMedia) -> None:
         """Have the music of a leg of an earlier process ready for the worker after the one that plays it."""
-        port, encoded = media.port(0), self._encoded(media)
+        port, encoded = media.audio_port, self._encoded(media)
         if self._relay is not None and port is not None and encoded is not None and self._relay.is_open(port):
             self._relay.load_sound(port, encoded)
 
     def resume(self, media: LegMedia, now: Instant) -> None:
         """Play the music of a leg whose port was opened again: its worker has ended with the process before."""
-        music, port, encoded = media.music, media.port(0), self._encoded(media)
+        music, port, encoded = media.music, media.audio_port, self._encoded(media)
         if self._relay is None or music is None or port is None:
             return
         if encoded is None or not self._relay.play(port, encoded, music.payload):
@@ -162,7 +162,7 @@ class HoldMusic:
         if media is None or media.music is not None or found is None:
             return
         name, payload, codec, sound = found
-        port = media.port(0)
+        port = media.audio_port
         if port is None:
             return
         blocked = holder.number if port.id < 0 else 0
@@ -180,7 +180,7 @@ class HoldMusic:
         held.moved()
 
     def _end(self, media: LegMedia, now: Instant) -> None:
-        port = media.port(0)
+        port = media.audio_port
         if port is not None and media.music is not None:
             self._stop(media, port, media.music)
         self.over(media, now)
@@ -196,7 +196,7 @@ class HoldMusic:
         wanted = holder.settings.music
         name = parameters.music_on_hold if wanted is None else wanted
         sound, media = self.sounds.get(name), held.facts.media
-        port = None if media is None else media.port(0)
+        port = None if media is None else media.audio_port
         if name == NO_SOUND or sound is None or port is None:
             return None
         agreed = _agreed(held, sound) if port.id >= 0 else _first(held) if sound.file else None
@@ -245,9 +245,10 @@ def _first(leg: Leg) -> tuple[int, str] | None:
 
 
 def _audio(session: bytes) -> Medium | None:
-    """Return the first medium of a description, if it is audio without encryption."""
+    """Return the audio of a description, if it has some without encryption."""
     try:
-        first = next(iter(media_of(session)), None)
+        described = media_of(session)
     except BadSession:
         return None
-    return first if first is not None and first.kind == "audio" and first.transport in _PLAIN else None
+    found = described[audio_place(described)] if described else None
+    return found if found is not None and found.kind == "audio" and found.transport in _PLAIN else None

@@ -15,6 +15,7 @@ from vosd.sdp.media import BadSession, Medium, media_of, with_codecs
 from vosd.sip.door.messages import Outgoing, OutgoingAck, OutgoingInvite, OutgoingReinvite, OutgoingRequest
 from vosd.trunks.media import MediaTrust
 
+_AUDIO: Final = "audio"
 _FAX: Final = "image"
 
 
@@ -95,13 +96,15 @@ def note_author(media: LegMedia, theirs: LegMedia, now: Instant) -> None:
 
 
 def note_kind(described: Sequence[Medium], media: LegMedia, now: Instant) -> None:
-    """Note whether a description holds the media, or has fax alone."""
+    """Note whether a description holds the media, or has fax alone. Where it has audio, that says what is held."""
     is_held = is_fax = True
-    is_used = False
+    is_used = has_audio = False
     for each in described:
         if each.port:
             is_used = True
-            is_held = is_held and each.is_held
+            if not has_audio:
+                has_audio = each.kind == _AUDIO
+                is_held = each.is_held if has_audio else is_held and each.is_held
             is_fax = is_fax and each.kind == _FAX
     was_silent = media.is_held or media.is_fax
     media.is_held, media.is_fax = is_used and is_held, is_used and is_fax
@@ -117,7 +120,7 @@ def unannounced(source: MediaSource) -> MediaSource:
 
 def event_payload(media: LegMedia) -> int | None:
     """Return the payload type by which a leg has named telephone events; None = it has not."""
-    source = media.source(0)
+    source = media.audio_source
     payloads, _, codecs = ((), (), ()) if source is None else source.taken()
     named = zip(payloads, codecs, strict=True)
     return next((payload for payload, codec in named if codec.lower() == EVENT_NAME), None)

@@ -53,7 +53,7 @@ class CallRecordings:
 
     def keep(self, media: LegMedia) -> None:
         """Note a leg of an earlier process: its recording may turn out to have no file."""
-        port = media.port(0)
+        port = media.audio_port
         if media.recording and port is not None:
             self._recorded[port.id] = media
 

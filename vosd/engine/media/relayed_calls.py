@@ -161,7 +161,7 @@ class RelayedCalls:
             if media.announcement is not None and media.announcement.port.id == port:
                 media.announcement.began_ms = 0
                 return leg
-            own = media.port(0)
+            own = media.audio_port
             if media.music is not None and own is not None and own.id == port:
                 self._parts.music.failed(media, own)
                 leg.moved()

@@ -16,7 +16,7 @@ from vosd.engine.media.passing_session import PassingSession, note_kind, propose
 from vosd.engine.media.sides import address_of
 from vosd.media.leg_media import LegMedia
 from vosd.media.source import MediaSource, RelayPort
-from vosd.sdp.media import Medium, Place, relayed
+from vosd.sdp.media import Medium, Place, audio_place, relayed
 from vosd.sdp.origin import from_address, succeeding
 from vosd.sip.door.messages import Outgoing
 from vosd.trunks.media import MediaAddress
@@ -64,6 +64,7 @@ class RelayedSessions:
         places: list[Place | None] = []
         address = address_of(passing.leg, self._parts.listeners, self._parts.addresses)
         before = own.ports, own.sources, theirs.ports, theirs.sources
+        own.audio = theirs.audio = audio_place(described) if len(described) > 1 else 0
         for index, medium in enumerate(described):
             if not medium.port or not medium.is_relayable:
                 places.append(None)
@@ -91,7 +92,7 @@ class RelayedSessions:
                 ports.relay.widen(port, other)
             if not passing.is_first:
                 ports.relay.connect(port, far)
-                if index == 0:
+                if index == own.audio:
                     self._connected(passing, (port, far), now)
             places.append(Place(address.announced, port.rtp, port.rtcp))
         note_kind(described, theirs, now)
@@ -143,7 +144,7 @@ class RelayedSessions:
         for index, (port, far) in enumerate(zip(own.ports, theirs.ports, strict=False)):
             if port is not None and far is not None and port.id >= 0 and far.id >= 0:
                 ports.relay.connect(port, far)
-                if file and not index and self._parts.recordings is not None:
+                if file and index == own.audio and self._parts.recordings is not None:
                     self._parts.recordings.resume(port, far, file)
 
     def is_with_another(self, leg: Leg, partner: Leg) -> bool:

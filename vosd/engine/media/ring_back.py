@@ -54,7 +54,7 @@ def ring_back(
     media of the callee come before. It begins again for the next attempt, because media of the one before may have
     ended it; ``legs`` are those in use.
     """
-    port, offer = media.port(0), ringing_offer(leg, media, attempt)
+    port, offer = media.audio_port, ringing_offer(leg, media, attempt)
     if port is None or port.id < 0 or offer is None or protection_of(offer) is not Protection.NONE:
         return None
     audio = playable_audio(offer, _G711)

@@ -14,7 +14,7 @@ from vosd.engine.media.sides import is_behind_nat
 from vosd.engine.media.verdicts import unfit
 from vosd.media.leg_media import LegMedia, MediaRefusal
 from vosd.media.termination import MediaForm
-from vosd.sdp.media import BadSession, Medium, media_of
+from vosd.sdp.media import BadSession, Medium, audio_place, media_of
 from vosd.sdp.origin import succeeding
 from vosd.sdp.security import (
     is_unprotected,
@@ -144,6 +144,7 @@ class SessionsAtRtpEngines:
         return self._rtpengines.is_answered(self._wanted(passing, body, first_host(body), is_offer=False))
 
     def _note_sources(self, described: Sequence[Medium], passing: PassingSession) -> None:
+        passing.media.audio = passing.theirs.audio = audio_place(described)
         for index, medium in enumerate(described):
             if medium.port and medium.is_relayable:
                 passing.theirs.note_source(index, passing.source(medium, passing.media.source(index)))
