@@ -92,6 +92,9 @@ class TestBlockedSources:
         stage = scene()
         talking, there = stage.talk()
         stage.exchange.swap_catalogue(scene(self.BLOCK).exchange.switch.catalogue)
+        talking.propose("a=sendonly")
+        stage.wire.run_until(lambda: "INVITE" in talking.got)
+        assert (talking.got["INVITE"], len(there.asked["INVITE"])) == ([200], 1)
         assert call(stage).final == 403
         talking.hang_up()
         stage.wire.run_until(lambda: talking.is_over and there.is_over)
