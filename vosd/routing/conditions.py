@@ -128,7 +128,7 @@ _OF_CALL: Final[tuple[Condition, ...]] = (
     _takes_prefix,
     _is_of_other_partner,
 )
-CONDITIONS: Final[tuple[Condition, ...]] = (
+_AT_LAST: Final[tuple[Condition, ...]] = (
     _is_wanted,
     _takes_bodies,
     _is_verified,
@@ -136,8 +136,8 @@ CONDITIONS: Final[tuple[Condition, ...]] = (
     _is_in_calendar,
     _takes_prefix_at_last,
     _is_of_other_partner,
-    _has_room,
 )
+CONDITIONS: Final[tuple[Condition, ...]] = (*_AT_LAST, _has_room)
 """Conditions of few gateways or calls: examined only for those that are marked so, in this order."""
 
 
@@ -150,3 +150,8 @@ def accepts(candidate: Candidate, request: RouteRequest, occupancy: Capacity) ->
 def may_take(candidate: Candidate, request: RouteRequest, occupancy: Capacity) -> bool:
     """Return whether a candidate is there for such calls, whatever its calendar says, and its room."""
     return all(condition(candidate, request, occupancy) is None for condition in _OF_CALL)
+
+
+def takes_at_last(candidate: Candidate, request: RouteRequest, occupancy: Capacity) -> bool:
+    """Return whether a candidate takes a call when its turn has come, whether or not it has room for one."""
+    return all(condition(candidate, request, occupancy) is None for condition in _AT_LAST)

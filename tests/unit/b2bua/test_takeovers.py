@@ -417,21 +417,21 @@ def test_a_phone_that_is_blocked_takes_no_call_over(office, rings, blocked):
     settle(scene)
 
 
-@pytest.mark.parametrize("is_emergency", [False, True])
+@pytest.mark.parametrize(("is_emergency", "prefix"), [(False, ""), (True, ""), (True, "99")])
 @pytest.mark.parametrize(
     ("of_account", "reason"),
     [({"countries": frozenset({"DE"})}, "Geofence Blocked"), ({"user_agents": ("yealink",)}, "User Agent Not Allowed")],
 )
 def test_a_phone_takes_a_call_over_from_no_place_and_with_no_agent_that_it_may_not_call_from(
-    of_account, reason, is_emergency
+    of_account, reason, is_emergency, prefix
 ):
-    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)]
+    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32", tech_prefix=prefix), vendor_gateway(0)]
     far = mapping_gateway("far", "198.51.100.77/32", account="acme")
     accounts = [account("acme", overdraft_limit=None, **of_account)]
     special = SpecialNumbers(emergency=frozenset({CALLEE} if is_emergency else ()))
     content = catalogue([*trunks, far], accounts=accounts, special_numbers=special)
     scene = Scene(content, country_of=lambda host: "DE" if host == CUSTOMER.host else "US")
-    call = scene.caller.call(CALLEE, Intent(headers=("User-Agent: Yealink",)))
+    call = scene.caller.call(prefix + CALLEE, Intent(headers=("User-Agent: Yealink",)))
     scene.wire.run_until(lambda: call.final == 200)
     scene.wire.run_for(500)
     tags = f"to-tag={call.remote.rpartition('tag=')[2]};from-tag={call.tag}"

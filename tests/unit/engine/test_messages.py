@@ -164,6 +164,30 @@ def test_a_vendor_is_sent_texts_to_emergency_numbers_of_any_sender():
         talk.close()
 
 
+@pytest.mark.parametrize(
+    ("kept_from", "status", "sent_to"),
+    [
+        ((("1",), ()), 200, [1]),
+        ((("1",), ("11",)), 200, [0]),
+        ((("112",), ("112",)), 480, []),
+        ((("112",), ()), 200, [1]),
+    ],
+)
+def test_a_text_to_an_emergency_number_goes_to_a_vendor_that_denies_its_prefix_behind_all_others(
+    kept_from, status, sent_to
+):
+    """As a call does: it is kept from the number by the whole number alone."""
+    talk = Correspondence(
+        *(
+            vendor_gateway(index, dialect=TEXTS, prefixes=("*",), denied_prefixes=denied)
+            for index, denied in enumerate(kept_from)
+        )
+    )
+    assert ask(talk.customer, "MESSAGE", "112", body="Fire").answer.status == status
+    assert [index for index, each in enumerate(talk.vendors) if each.taken] == sent_to
+    talk.close()
+
+
 def test_who_may_not_send_and_what_cannot_be_sent():
     talk = Correspondence(
         vendor_gateway(0),

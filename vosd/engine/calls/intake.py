@@ -302,7 +302,10 @@ class Intake:
         admission, request, source, at = self._services.admission, event.request, event.source, event.at
         catalogue, numbers = admission.catalogue, InviteNumbers(request)
         account = catalogue.accounts[newcomer.account]
-        if catalogue.parameters.special_numbers.is_emergency(for_matching(call.arrival.callee_in)):
+        running = self._services.running.get(call.arrival.call_id)
+        dialled = for_matching(call.arrival.callee_in)
+        called = {dialled} if running is None else {dialled, running.call_request.callee_billing}
+        if any(map(catalogue.parameters.special_numbers.is_emergency, called)):
             return False
         refusal = origin_objection(source.host, newcomer, account, numbers, admission.live.country_of)
         if refusal is None:

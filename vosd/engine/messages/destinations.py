@@ -7,11 +7,11 @@ from typing import Final
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
-from vosd.callcontrol.admission import Admission
+from vosd.callcontrol.admission import Admission, StepOutOfOrderError
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.dids import ring_did
 from vosd.engine.messages.delivery import RelayPlace
-from vosd.routing.conditions import accepts
+from vosd.routing.conditions import denying_last, takes_at_last
 from vosd.routing.fit import Candidate
 from vosd.routing.pipeline import state_objection
 from vosd.routing.routes import Cause, RouteRequest
@@ -82,10 +82,11 @@ def _of_gateways(
     if not taking:
         return Refusal(EndReason.NUMBER_NOT_ALLOWED, 403, f"no gateway for {call.callee} is sent messages")
     found: list[list[RelayPlace]] = []
-    is_emergency = admission.catalogue.parameters.special_numbers.is_emergency(call.callee_billing)
-    for candidate in taking:
+    request = _request_of(admission, call)
+    is_emergency = request.is_emergency
+    for candidate in denying_last(taking, request) if is_emergency else taking:
         gateway = candidate.gateway
-        if _takes(candidate, admission, call, is_emergency=is_emergency):
+        if _takes(candidate, admission, request):
             numbers = call.callee, call.caller
             if gateway.numbers is not None:
                 numbers = admission.vendors.numbers_out(gateway, *numbers, is_emergency=is_emergency)
@@ -96,21 +97,26 @@ def _of_gateways(
     return found[:GROUPS_MAX]
 
 
-def _takes(candidate: Candidate, admission: Admission, call: CallRequest, *, is_emergency: bool) -> bool:
-    """Return whether a gateway takes messages of this sender now."""
-    live, vendors, gateway = admission.live, admission.vendors, candidate.gateway
-    if not is_reachable(gateway, admission, call.at):
-        return False
+def _request_of(admission: Admission, call: CallRequest) -> RouteRequest:
+    """Return what gateways are chosen for a MESSAGE by, as for a call; it has no price."""
     mapping, account = call.mapping, call.account
     if mapping is None or account is None:
-        return False
-    request = RouteRequest(
+        raise StepOutOfOrderError("the sender is not identified yet")
+    is_emergency = admission.catalogue.parameters.special_numbers.is_emergency(call.callee_billing)
+    return RouteRequest(
         call.callee, call.caller, call.at, account.id, mapping.name, partner=account.partner,
-        allowed=mapping.gateways_allow, denied=mapping.gateways_deny, is_selective=True,
+        allowed=mapping.gateways_allow, denied=mapping.gateways_deny, is_selective=True, is_emergency=is_emergency,
+        is_verified=is_emergency,
     )  # fmt: skip
-    if not accepts(candidate, request, live.occupancy):
+
+
+def _takes(candidate: Candidate, admission: Admission, request: RouteRequest) -> bool:
+    """Return whether a gateway takes messages of this sender now."""
+    live, vendors, gateway = admission.live, admission.vendors, candidate.gateway
+    if not is_reachable(gateway, admission, request.at) or not takes_at_last(candidate, request, live.occupancy):
         return False
-    return gateway.numbers is None or vendors.objection(gateway, call.caller, is_emergency=is_emergency) is None
+    is_emergency = request.is_emergency
+    return gateway.numbers is None or vendors.objection(gateway, request.caller, is_emergency=is_emergency) is None
 
 
 def _named(name: str, admission: Admission) -> RoutingGateway | None:
