@@ -7,6 +7,7 @@ from vosd.b2bua.outgoing.headers import of_information, retry_later
 from vosd.b2bua.outgoing.ruled import types_sent
 from vosd.b2bua.renegotiation import status_for_origin
 from vosd.base.clock import Instant
+from vosd.media.keys import FLASH
 from vosd.sip.events import NoResponse, RequestArrived, ResponseArrived
 from vosd.sip.transaction.server import Server
 from vosd.sip.wire.body import media_type, passed_parts, unknown_types
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 PASSED_ON: Final = frozenset({"application/dtmf-relay", "application/dtmf", "application/media_control+xml"})
 """Body types that are always forwarded; others may disclose data of one network to the other, and need a rule."""
 KEY_TYPE: Final = "application/dtmf-relay"
+_FLASH_NUMBER: Final = 16
+"""The event of RFC 4733, as telephones write a flash."""
 KEYS_WAITING: Final = 32
 """Most keys that wait for a leg that is sent them as INFO."""
 IN_FLIGHT_MAX: Final = 8
@@ -107,7 +110,7 @@ class KeyMessages:
             return
         key, duration_ms = self._waiting.popleft()
         self.is_asking = True
-        body = f"Signal={key}\r\nDuration={duration_ms}\r\n".encode()
+        body = f"Signal={_FLASH_NUMBER if key == FLASH else key}\r\nDuration={duration_ms}\r\n".encode()
         self._far.ask("INFO", of_information(self.call.endpoint, f"Content-Type: {KEY_TYPE}\r\n"), body, self, now)
 
 

@@ -15,6 +15,7 @@ import msgspec
 from vosd.b2bua import referral
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
+from vosd.media.keys import FLASH
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import AlarmFired
 from vosd.sip.transaction.store import TimerOwner
@@ -36,9 +37,9 @@ END_OF_NUMBER: Final = "#"
 USUAL_MS: Final = 160
 """Duration of a key of which only the name is known."""
 _DURATION: Final = re.compile(rb"^[ \t]*Duration[ \t]*=[ \t]*(\d{1,5})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
-_RELAY: Final = re.compile(rb"\s*Signal\s*=\s*([0-9A-D*#]{1,2})\s*(?:\r?\n|\Z)", re.IGNORECASE)
+_RELAY: Final = re.compile(rb"\s*Signal\s*=\s*([0-9A-D*#!]{1,2})\s*(?:\r?\n|\Z)", re.IGNORECASE)
 _PLAIN: Final = re.compile(rb"\s*([0-9A-D*#]{1,2})\s*\Z", re.IGNORECASE)
-_BY_NUMBER: Final = {"10": "*", "11": "#", "12": "A", "13": "B", "14": "C", "15": "D"}
+_BY_NUMBER: Final = {"10": "*", "11": "#", "12": "A", "13": "B", "14": "C", "15": "D", "16": FLASH}
 """Events of RFC 4733, which some telephones send as numbers."""
 
 
@@ -96,6 +97,8 @@ class Keypad:
 
     def is_for_transfer(self, key: str, now: Instant) -> bool:
         """Process a key; return whether it is one of a transfer, and not for the other side."""
+        if key == FLASH:
+            return False
         if self.facts.digits is not None:
             self._dial(self.facts.digits + key, now)
             return True

@@ -10,6 +10,9 @@ from vosd.media.rtp import HEADER, SEQUENCE, STAMP, VERSION, payload_start
 
 KEYS: Final = "0123456789*#ABCD"
 """Keys by the number of their event."""
+FLASH: Final = "!"
+"""The flash of the hook, which is an event as keys are, but no tone."""
+_EVENTS: Final = f"{KEYS}{FLASH}"
 EVENT_NAME: Final = "telephone-event"
 SHORTEST_MS: Final = 40
 LONGEST_MS: Final = 8_000
@@ -102,7 +105,7 @@ class KeyReader:
             ended += self.end()
             self._stamp, self._event, self._before, self._duration, self._unit_ns = stamp, event, 0, 0, unit_ns
             self._is_over = False
-            self._is_reported = event >= len(KEYS) or not self._is_admitted(now_ns)
+            self._is_reported = event >= len(_EVENTS) or not self._is_admitted(now_ns)
         self._duration = max(self._duration, duration)
         self._seen_ns = now_ns
         return ended + self.end() if flags & _END else ended
@@ -125,7 +128,7 @@ class KeyReader:
         if self._is_reported:
             return []
         self._is_reported = True
-        return [PressedKey(KEYS[self._event], round((self._before + self._duration) * self._unit_ns / 1e6))]
+        return [PressedKey(_EVENTS[self._event], round((self._before + self._duration) * self._unit_ns / 1e6))]
 
     def ended_before(self, moment_ns: int) -> list[PressedKey]:
         """Return the key whose last packet came before a moment."""
@@ -227,8 +230,12 @@ class KeySender:
             self._choose()
 
     def press(self, key: str, duration_ms: int, now_ns: int, *, as_tone: bool) -> bool:
-        """Send a key; False if too many wait, or the receiver has neither events nor, ``as_tone``, G.711."""
-        if len(self._waiting) >= KEYS_WAITING or self._payload(as_tone=as_tone) is None:
+        """Send a key; False if too many wait, or the receiver has neither events nor, ``as_tone``, G.711.
+
+        False for a flash that is to be a tone.
+        """
+        is_no_tone = as_tone and key == FLASH
+        if is_no_tone or len(self._waiting) >= KEYS_WAITING or self._payload(as_tone=as_tone) is None:
             return False
         self._waiting.append((PressedKey(key, min(max(duration_ms, SHORTEST_MS), LONGEST_MS)), as_tone))
         if self.due_ns is None:
@@ -296,7 +303,7 @@ class KeySender:
         assert payload is not None  # else ``describe`` has dropped the key
         units = pressed.duration_ms * self._rate(payload) // 1_000
         stamp = self._stamp + max(passed, self._clock // 50) & STAMP - 1
-        return _Sending(KEYS.index(pressed.key), payload, stamp, units)
+        return _Sending(_EVENTS.index(pressed.key), payload, stamp, units)
 
     def _rate(self, payload: int) -> int:
         """Return how many units a second of a key has: tones are G.711, whatever the other codecs are."""

@@ -47,6 +47,11 @@ _MAX_NAME: Final = 32
 _MIN_CLOCK: Final = 1_000
 """Least clock of a payload type that is registered; others are no clock, least of all 0."""
 _EVENTS: Final = "telephone-event"
+_FLASH: Final = 16
+_EVENT_LIST: Final = re.compile(
+    rb"^a=fmtp:(\d{1,3}) +(\d{1,3}(?:-\d{1,3})?(?:,\d{1,3}(?:-\d{1,3})?)*)[ \t]*\r?$", re.MULTILINE
+)
+"""Payload type and events; without such a line a receiver has those of keys (RFC 4733 section 2.4.1)."""
 _EVENT_PAYLOADS: Final = (101, *range(96, 128))
 """Payload types for events, in the order in which they are tried: 101 is usual."""
 _ALWAYS_KEPT: Final = frozenset({"telephone-event", "cn"})
@@ -230,10 +235,10 @@ def with_codecs(session: bytes, wanted: Sequence[str]) -> bytes | None:
     return b"".join(written)
 
 
-def with_events(session: bytes, payload: int | None) -> bytes:
+def with_events(session: bytes, payload: int | None, *, has_flash: bool = False) -> bytes:
     """Return a description whose first audio medium has telephone events (RFC 4733), as this payload type if free.
 
-    None = any type that is free. One that has events, or no audio, stays as it is.
+    None = any type that is free. One that has events, or no audio, stays as it is. ``has_flash``: with the flash, too.
     """
     above, *media = _parts(session)
     for index, part in enumerate(media):
@@ -247,19 +252,34 @@ def with_events(session: bytes, payload: int | None) -> bytes:
         free = next((each for each in wanted if each not in payloads), None)
         if free is None:
             return session
-        media[index] = _with_map(part, free, clock)
+        media[index] = _with_map(part, free, clock, _FLASH if has_flash else _FLASH - 1)
         return b"".join((above, *media))
     return session
 
 
-def _with_map(part: bytes, payload: int, clock: int) -> bytes:
+def names_flash(session: bytes) -> bool:
+    """Return whether the first audio medium that is used names the flash among its telephone events (RFC 4733)."""
+    for part in _parts(session)[1:]:
+        if part.startswith(b"m=audio ") and (formats := _formats(part)) is not None:
+            events = {payload for payload, (name, _) in formats[1].items() if name.lower() == _EVENTS}
+            return any(int(each[1]) in events and _lists(each[2], _FLASH) for each in _EVENT_LIST.finditer(part))
+    return False
+
+
+def _lists(listed: bytes, event: int) -> bool:
+    """Return whether a list of events and their ranges has an event."""
+    ranges = (each.partition(b"-") for each in listed.split(b","))
+    return any(int(first) <= event <= int(last or first) for first, _, last in ranges)
+
+
+def _with_map(part: bytes, payload: int, clock: int, last: int) -> bytes:
     first, *rest = _lines(part)
     end = first[len(first.rstrip()) :] or b"\r\n"
     lines = [b"%b %d%b" % (first.rstrip(), payload, end), *rest]
     if not lines[-1].endswith(b"\n"):
         lines[-1] += end
-    text = b"a=rtpmap:%d telephone-event/%d%ba=fmtp:%d 0-15%b"
-    return b"".join(lines) + text % (payload, clock, end, payload, end)
+    text = b"a=rtpmap:%d telephone-event/%d%ba=fmtp:%d 0-%d%b"
+    return b"".join(lines) + text % (payload, clock, end, payload, last, end)
 
 
 class _Level(NamedTuple):

@@ -227,6 +227,8 @@ def test_a_phone_that_transfers_may_be_shown_by_its_own_number():
         ("application/dtmf-relay", "signal = *\nDuration=160", "*"),
         ("application/dtmf-relay", "Signal=11\r\n", "#"),
         ("application/dtmf-relay", "Signal=10", "*"),
+        ("application/dtmf-relay", "Signal=16", "!"),
+        ("application/dtmf-relay", "Signal=!", "!"),
         ("application/dtmf-relay", "Signal=a", "A"),
         ("application/dtmf-relay", "Duration=160\r\n", ""),
         ("application/dtmf-relay", "Signal=77\r\n", ""),

@@ -107,6 +107,47 @@ def test_an_event_becomes_an_info_and_leaves_the_media():
     keys.finish()
 
 
+def test_a_flash_becomes_an_info_and_the_side_that_sends_events_is_told_that_it_may():
+    keys = KeyScene(KeyWay.AUTO, KeyWay.INFO, answer=PLAIN)
+    assert "a=fmtp:101 0-16\r\n" in keys.call.theirs
+    keys.event(keys.of_caller, "!", 300)
+    assert keys.infos(keys.there) == ["Signal=16\r\nDuration=300\r\n"]
+    keys.finish()
+
+
+@pytest.mark.parametrize("written", ["16", "!"])
+@pytest.mark.parametrize(
+    ("way", "events", "is_sent"),
+    [
+        (KeyWay.EVENTS, "a=fmtp:101 0-16\r\n", True),
+        (KeyWay.EVENTS, "a=fmtp:101 0-11,16\r\n", True),
+        (KeyWay.EVENTS, "a=fmtp:101 0-15\r\n", False),
+        (KeyWay.EVENTS, "", False),
+        (KeyWay.TONES, "a=fmtp:101 0-16\r\n", False),
+    ],
+)
+def test_an_info_with_a_flash_goes_into_media_of_a_side_that_names_it_and_passes_to_others(
+    way, events, is_sent, written
+):
+    keys = KeyScene(KeyWay.INFO, way, answer=ANSWER + events)
+    keys.info(keys.call, written)
+    assert keys.infos(keys.there) == ([] if is_sent else [f"Signal={written}\r\nDuration=120\r\n"])
+    assert keys.of_callee.sent_keys == ([("!", 120, False)] if is_sent else [])
+    assert keys.call.got["INFO"] == [200]
+    keys.finish()
+
+
+def test_a_flash_is_no_key_of_a_transfer():
+    keys = KeyScene(KeyWay.AUTO, KeyWay.INFO)
+    for key in "*!1":
+        keys.event(keys.of_caller, key)
+    keys.scene.wire.run_for(500)
+    keys.event(keys.of_caller, "!")
+    assert keys.infos(keys.there)[-1].startswith("Signal=16\r\n")
+    keys.scene.wire.run_for(10_000)
+    keys.finish()
+
+
 def test_the_side_that_sends_events_is_told_that_it_may():
     keys = KeyScene(KeyWay.AUTO, KeyWay.INFO, answer=PLAIN)
     assert "telephone-event" in media_of(keys.call.theirs.encode())[0].codecs

@@ -6,7 +6,7 @@ import pytest
 from doubles.sockets.rtp import rtp
 
 from vosd.media.g711 import encoded
-from vosd.media.keys import KEYS, KEYS_WAITING, KeyReader, KeySender, PressedKey, tone
+from vosd.media.keys import FLASH, KEYS, KEYS_WAITING, KeyReader, KeySender, PressedKey, tone
 from vosd.media.rtp import HEADER
 
 MS = 1_000_000
@@ -28,9 +28,17 @@ def test_a_key_is_read_once_at_its_end():
     assert read(*packets) == [PressedKey("5", 60)]
 
 
-def test_all_keys_are_read_and_other_events_are_not():
+def test_all_keys_and_the_flash_are_read_and_other_events_are_not():
     packets = [event(number, 800, stamp=number, is_end=True) for number in range(20)]
-    assert "".join(key for key, _ in read(*packets)) == KEYS
+    assert "".join(key for key, _ in read(*packets)) == KEYS + FLASH
+
+
+def test_a_flash_is_sent_as_an_event_and_is_no_tone():
+    sender = KeySender(7)
+    sender.describe(*EVENTS)
+    assert sender.press(FLASH, 100, 0, as_tone=False)
+    assert {packet[12] for packet in sender.due(0)} == {16}
+    assert not sender.press(FLASH, 100, 0, as_tone=True)
 
 
 def test_of_a_flood_of_keys_a_burst_is_read_and_then_those_that_a_hand_could_press():

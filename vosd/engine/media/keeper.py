@@ -34,7 +34,7 @@ from vosd.sip.door.door import DoorOwner, MessageChange, MessageWait, WaitingMes
 from vosd.sip.door.messages import Outgoing, OutgoingReinvite, OutgoingRequest, OutgoingResponse, OutgoingSuccess
 from vosd.sip.wire.uri import WEBSOCKETS
 from vosd.trunks.dialect import Passing
-from vosd.trunks.media import DEFAULT_MEDIA, Encryption, IceMode
+from vosd.trunks.media import DEFAULT_MEDIA, Encryption, IceMode, KeyWay
 
 _OFF, _REQUIRED, _LITE = Encryption.OFF, Encryption.REQUIRED, IceMode.LITE  # access to enum members is slow
 _ACCEPTED, _REFUSED = 200, 300
@@ -395,7 +395,7 @@ class MediaKeeper:
         is_at_relay = self._parts.rtpengines is None or passing.is_at_relay
         if not is_at_relay or not self._parts.keys.wants_events(passing.theirs, passing.media, described):
             return body, described
-        body = with_events(body, event_payload(passing.media))
+        body = with_events(body, event_payload(passing.media), has_flash=passing.theirs.settings.dtmf is KeyWay.INFO)
         return body, media_of(body)
 
     def _of_one_that_left(self, message: Outgoing, leg: Leg, media: LegMedia) -> MessageChange | MessageWait | None:

@@ -7,11 +7,11 @@ from vosd.b2bua.information import KeyMessages
 from vosd.b2bua.leg import Leg
 from vosd.base.clock import Instant
 from vosd.media.g711 import PAYLOADS
-from vosd.media.keys import EVENT_NAME
+from vosd.media.keys import EVENT_NAME, FLASH
 from vosd.media.leg_media import LegMedia
 from vosd.media.relay import MediaRelay
 from vosd.media.source import RelayPort
-from vosd.sdp.media import Medium, audio_place
+from vosd.sdp.media import Medium, audio_place, names_flash
 from vosd.sdp.security import has_keys
 from vosd.trunks.media import KeyWay
 
@@ -105,6 +105,8 @@ class KeyConversion:
         way = theirs.settings.dtmf
         if way not in _IN_MEDIA or not _takes(theirs, media) or _are_encrypted(leg, far):
             return False
+        if key == FLASH and not _takes_flash(far):
+            return False
         self._relay.press(port, key, duration_ms, as_tone=way is _TONES)
         return True
 
@@ -114,6 +116,8 @@ class KeyConversion:
         if media is None or theirs is None:
             return
         port = theirs.audio_port
+        if key == FLASH and theirs.settings.dtmf is not _INFO and not _takes_flash(far):
+            return
         if theirs.settings.dtmf is _INFO:
             messages = self._messages.get(theirs.number)
             if messages is None:
@@ -144,6 +148,12 @@ def _takes(media: LegMedia, other: LegMedia) -> bool:
     if way is _EVENTS:
         return EVENT_NAME in map(str.lower, codecs)
     return way is _TONES and not PAYLOADS.keys().isdisjoint(set(payloads).intersection(sender.taken()[0]))
+
+
+def _takes_flash(leg: Leg) -> bool:
+    """Return whether a leg is sent a flash in its media: it has named that event, and no tone is one."""
+    media = leg.facts.media
+    return media is not None and media.settings.dtmf is _EVENTS and names_flash(bytes(leg.sessions.remote))
 
 
 def _may_transfer(leg: Leg) -> bool:
