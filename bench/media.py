@@ -40,6 +40,7 @@ from doubles.virtual.wire import Packet
 from interop.rtpengine import Rtpengine
 
 from vosd.base.clock import Instant
+from vosd.engine.tokens import TokenSource
 from vosd.relay.client import Relay
 from vosd.rtpengine.client import RtpEngines
 from vosd.sdp.media import media_of
@@ -152,7 +153,7 @@ async def stage(kinds: Sequence[str]) -> AsyncIterator[Stage]:
             engine = stack.enter_context(Rtpengine(directory, "one", Endpoint("127.79.0.10", 2223), PORTS))
             engines = _NotPinged([engine.config])
         if "relay" in kinds:
-            relay = Relay(directory, 1, lambda: os.urandom(10))
+            relay = Relay(directory, 1, TokenSource().entropy)
             await relay.start()
         try:
             yield Stage(relay, engines)

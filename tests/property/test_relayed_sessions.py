@@ -1,5 +1,7 @@
 """Descriptions rewritten for a relay: the same without a place, readable with one, no address of the author left."""
 
+import re
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -75,6 +77,16 @@ def test_a_description_with_fewer_codecs_can_be_read_and_is_the_same_when_limite
     named = {name for each in media_of(limited) if each.kind == "audio" for name in each.codecs}
     assert named <= set(wanted)
     assert with_codecs(limited, wanted) == limited
+
+
+@given(sessions(), hosts, st.integers(1, 32_000), st.none() | hosts)
+def test_the_usual_form_is_read_and_written_as_any_other(session, host, first, origin):
+    session = b"\r\n".join(line.rstrip() for line in session.split(b"\n") if b"a=rtcp:" not in line)
+    other = re.sub(rb"(?m)^(m=\w+) ", rb"\1\t", session)
+    described = media_of(session)
+    assert described == media_of(other)
+    places = [Place(host, 2 * (first + at), 2 * (first + at) + 1) for at in range(len(described))]
+    assert relayed(session, places, origin) == re.sub(rb"(?m)^(m=\w+)\t", rb"\1 ", relayed(other, places, origin))
 
 
 @given(st.lists(st.sampled_from([*JUNK, *CONNECTIONS, *ATTRIBUTES, "m=audio 4000 RTP/AVP 0"])), st.binary(max_size=30))

@@ -174,7 +174,7 @@ class LegMedia(msgspec.Struct, omit_defaults=True):
 
     def note_port(self, index: int, port: RelayPort) -> None:
         """Note the port of a medium."""
-        self.ports = _with(self.ports, index, port)
+        self.ports = (*self.ports, port) if index == len(self.ports) else _with(self.ports, index, port)
 
     def note_played(self, sound: PlayedSound) -> None:
         """Add to the sounds that it was played."""
@@ -188,14 +188,12 @@ class LegMedia(msgspec.Struct, omit_defaults=True):
 
     def note_source(self, index: int, source: MediaSource) -> None:
         """Note the source of a medium."""
-        self.sources = _with(self.sources, index, source)
+        self.sources = (*self.sources, source) if index == len(self.sources) else _with(self.sources, index, source)
 
 
 T = TypeVar("T")
 
 
 def _with(values: tuple[T | None, ...], index: int, value: T) -> tuple[T | None, ...]:
-    if index == len(values):
-        return (*values, value)
     padded = (*values, *(None,) * (index - len(values)))
     return (*padded[:index], value, *padded[index + 1 :])

@@ -32,6 +32,8 @@ _ALIVE_AT: Final = STATE_AT + 7 * ID.size
 BASE_AT: Final = 512
 NO_REPORT: Final = -1.0
 """Jitter of a peer that has sent no report."""
+_NO_PACKETS: Final = bytes(STATE_AT - PACKETS_AT)
+_NO_STATE: Final = STATE.pack(*[0] * 8, -1, 0, -1, *[0] * 7, 0.0, 0, NO_REPORT, -1, 0, b"", 0)[ID.size : -ID.size]
 
 _TRIES: Final = 1_000
 _NS_PER_MS: Final = 1_000_000
@@ -42,7 +44,7 @@ def figures_of(record: Buffer, at: int, number: int, wall_offset_ns: int) -> Por
 
     ``wall_offset_ns`` is the time since the Unix epoch at which the monotonic clock was 0.
     """
-    if ID.unpack_from(record, at)[0] != number:
+    if ID.unpack_from(record, at)[0] != number or _has_nothing(record, at):
         return PortFigures(number)
     received, extended, last_ns, jitters, jitter_sum_ns, jitter_max_ns = _consistent(PACKETS, record, at + PACKETS_AT)
     (
@@ -78,6 +80,13 @@ def figures_of(record: Buffer, at: int, number: int, wall_offset_ns: int) -> Por
         round(trip_ns / _NS_PER_MS, 1) if trip_ns >= 0 else None,
         forwarded,
     )
+
+
+def _has_nothing(record: Buffer, at: int) -> bool:
+    """Return whether nothing has come to a port, nor was sent from it, as to most whose call is not answered."""
+    if record[at + PACKETS_AT : at + STATE_AT] != _NO_PACKETS:
+        return False
+    return record[at + STATE_AT + ID.size : at + STATE_AT + STATE.size - ID.size] == _NO_STATE
 
 
 def last_packet_ns(record: Buffer, at: int, number: int) -> int:

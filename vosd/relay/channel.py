@@ -59,7 +59,8 @@ class MessageChannel:
     def _is_sent(self, content: bytes, descriptors: Sequence[int]) -> bool:
         try:
             if descriptors:
-                socket.send_fds(self.sock, [content], list(descriptors))
+                rights = array.array(_DESCRIPTOR, descriptors)
+                self.sock.sendmsg([content], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
             else:
                 self.sock.send(content)
         except BlockingIOError:

@@ -7,7 +7,6 @@ one goes on with them, and packets that arrive meanwhile wait in them. Figures a
 import asyncio
 import errno
 import resource
-import socket
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from time import monotonic_ns
@@ -48,7 +47,7 @@ from vosd.relay.protocol import (
 )
 from vosd.relay.routes import HAS_POLICIES
 from vosd.relay.shared_sounds import SharedSounds
-from vosd.relay.sockets import bound_sockets
+from vosd.relay.sockets import PlainSocket, bound_sockets, received_socket
 from vosd.relay.source_filter import drops_of
 from vosd.relay.worker_process import is_served
 from vosd.trunks.media import PortRange
@@ -71,7 +70,7 @@ class _ServedPort:
         "keys", "link", "other", "playing", "port", "record", "recording", "ringing", "sockets", "source", "tos",
     )  # fmt: skip
 
-    def __init__(self, port: RelayPort, tos: int, sockets: list[socket.socket], link: WorkerLink, record: int) -> None:
+    def __init__(self, port: RelayPort, tos: int, sockets: list[PlainSocket], link: WorkerLink, record: int) -> None:
         self.port = port
         self.tos = tos
         self.sockets = sockets
@@ -444,7 +443,8 @@ class Relay:
         Raises:
             OSError: nothing can be bound at its address.
         """
-        link = min(self._links[: self._workers], key=self._loads.__getitem__)
+        links = self._links[: self._workers]
+        link = links[0] if len(links) == 1 else min(links, key=self._loads.__getitem__)
         record = link.records.take()
         if record is None:
             return False
@@ -577,7 +577,7 @@ class Relay:
     def _adopt(self, link: WorkerLink, listed: PortListed, descriptors: list[int]) -> None:
         """Take over a port that a worker serves for a switch before."""
         port = listed.port
-        sockets = [socket.socket(fileno=each) for each in descriptors]
+        sockets = [received_socket(port.host, each) for each in descriptors]
         served = self._ports[port.id] = _ServedPort(port, listed.tos, sockets, link, listed.record)
         served.source, served.other = listed.source, listed.other
         served.recording = None if listed.recording is None else Path(listed.recording)

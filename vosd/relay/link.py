@@ -1,7 +1,6 @@
 """Connection of the switch to one relay worker: orders out, reports in, its end and its next start."""
 
 import asyncio
-import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic_ns
@@ -33,6 +32,7 @@ from vosd.relay.protocol import (
     descriptors_of,
 )
 from vosd.relay.records import FigureRecords, new_memory
+from vosd.relay.sockets import PlainSocket
 from vosd.relay.worker_process import WorkerConnection, connect_worker, kill, reap, start_worker
 
 ORDERS_KEPT: Final = 2_000
@@ -94,7 +94,7 @@ class WorkerLink:
         self._channel: MessageChannel | None = None
         self._orders: list[WorkerOrder] = []
         self._descriptors: list[int] = []
-        self._closing: list[socket.socket] = []
+        self._closing: list[PlainSocket] = []
         """Sockets that are closed when the orders have left, with which they may have to go."""
         self._dead: list[int] = []
         """Workers that have ended, and may not be reaped yet."""
@@ -144,7 +144,7 @@ class WorkerLink:
         elif self._later is None:
             self._later = self._loop.call_later(LATER_S, self._flush_later)
 
-    def close(self, order: ClosePort, sockets: Sequence[socket.socket]) -> None:
+    def close(self, order: ClosePort, sockets: Sequence[PlainSocket]) -> None:
         """Let the worker close a port, and then close its sockets here: the order to open it may still wait."""
         self._closing += sockets
         self.order(order, may_wait=True)

@@ -35,6 +35,7 @@ from vosd.media.tones import ToneReader
 from vosd.relay.forwarded import ForwardedStream, KernelPart
 from vosd.relay.peer_sender import PeerSender, SenderOwner
 from vosd.relay.protocol import OpenPort
+from vosd.relay.sockets import PlainSocket
 from vosd.relay.source_filter import take_all, take_only
 from vosd.trunks.media import MediaTrust
 
@@ -68,7 +69,7 @@ class PortOwner(SenderOwner, Protocol):
         """Write the state of a port into its record at the end of this turn."""
         ...
 
-    def serve(self, sock: socket.socket, handler: Callable[[], None]) -> None:
+    def serve(self, sock: PlainSocket, handler: Callable[[], None]) -> None:
         """Call another function from now on when there is something to receive."""
         ...
 
@@ -106,7 +107,7 @@ class MediaPort:
     )  # fmt: skip
 
     def __init__(
-        self, order: OpenPort, rtp: socket.socket, control: socket.socket | None, record: memoryview, owner: PortOwner
+        self, order: OpenPort, rtp: PlainSocket, control: PlainSocket | None, record: memoryview, owner: PortOwner
     ) -> None:
         self.port = order.port
         self.tos = order.tos
@@ -687,6 +688,6 @@ class MediaPort:
             self._version,
         )
 
-    def sockets(self) -> list[socket.socket]:
+    def sockets(self) -> list[PlainSocket]:
         """Return the sockets, that of RTP first."""
         return [self._rtp] if self._control is None else [self._rtp, self._control]

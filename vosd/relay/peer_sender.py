@@ -2,7 +2,6 @@
 
 import mmap
 import os
-import socket
 from collections.abc import Callable
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final, Protocol
@@ -15,6 +14,7 @@ from vosd.media.rtp import is_whole
 from vosd.media.source import MediaSource
 from vosd.relay.protocol import PlaySound
 from vosd.relay.recording import Recording
+from vosd.relay.sockets import PlainSocket
 
 if TYPE_CHECKING:
     from vosd.relay.media_port import MediaPort
@@ -39,7 +39,7 @@ class PeerSender:
         "memory", "packets_out", "playing", "recording", "send", "sent_at", "target", "unsent", "upstream",
     )  # fmt: skip
 
-    def __init__(self, rtp: socket.socket, record: memoryview, sent_at: int, owner: SenderOwner) -> None:
+    def __init__(self, rtp: PlainSocket, record: memoryview, sent_at: int, owner: SenderOwner) -> None:
         self._rtp = rtp
         self.memory = record
         """Memory that the switch reads."""

@@ -22,6 +22,8 @@ RESTING: Final = 2_048
 """Records that rest before they are used again: a worker may still write into that of a port that it is to close. So
 memory grows with the most ports that were ever open, and not with all calls."""
 _LENGTH_BYTES: Final = 2
+_NO_LENGTH: Final = bytes(_LENGTH_BYTES)
+_EMPTY: Final = bytes(RECORD_BYTES)
 _NS_PER_MS: Final = 1_000_000
 _BASE_BYTES: Final = RECORD_BYTES - BASE_AT - _LENGTH_BYTES
 
@@ -68,7 +70,7 @@ class FigureRecords:
     def begin(self, number: int, before: PortFigures | None) -> None:
         """Clear a record for a port, with its figures of workers before."""
         at = number * RECORD_BYTES
-        self.memory[at : at + RECORD_BYTES] = bytes(RECORD_BYTES)
+        self.memory[at : at + RECORD_BYTES] = _EMPTY
         if before is not None:
             content = msgspec.msgpack.encode(before)
             if len(content) > _BASE_BYTES:  # never: a host has at most 46 characters, a number nine bytes
@@ -80,17 +82,17 @@ class FigureRecords:
     def figures(self, number: int, port: int) -> PortFigures:
         """Return the figures of a port, with those of workers before."""
         start = number * RECORD_BYTES + BASE_AT
-        length = int.from_bytes(self.memory[start : start + _LENGTH_BYTES], "big")
+        length = self.memory[start : start + _LENGTH_BYTES]
         now = figures_of(self.memory, number * RECORD_BYTES, port, time_ns() - monotonic_ns())
-        if not length:
+        if length == _NO_LENGTH:
             return now
-        content = self.memory[start + _LENGTH_BYTES : start + _LENGTH_BYTES + length]
+        content = self.memory[start + _LENGTH_BYTES : start + _LENGTH_BYTES + int.from_bytes(length, "big")]
         return msgspec.msgpack.decode(content, type=PortFigures).plus(now)
 
     def last_packet_ms(self, number: int, port: int) -> int | None:
         """Return when the last packet came to a port, on the monotonic clock; None = none has. Cheaper than figures."""
         at = number * RECORD_BYTES
-        if self.memory[at + BASE_AT : at + BASE_AT + _LENGTH_BYTES] != bytes(_LENGTH_BYTES):
+        if self.memory[at + BASE_AT : at + BASE_AT + _LENGTH_BYTES] != _NO_LENGTH:
             return self.figures(number, port).alive_mono  # another worker had it
         last_ns = last_packet_ns(self.memory, at, port)
         return last_ns // _NS_PER_MS if last_ns else None

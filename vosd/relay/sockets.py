@@ -2,6 +2,7 @@
 
 import errno
 import socket
+from collections.abc import Sequence
 from enum import Enum, auto
 from ipaddress import ip_address
 from typing import Final
@@ -12,19 +13,27 @@ _DISCARD: Final = 9
 """Any port: routes do not depend on it."""
 
 
-def bound_sockets(host: str, ports: tuple[int, ...]) -> list[socket.socket] | None:
+_VERSION4: Final = int(socket.AF_INET)
+_VERSION6: Final = int(socket.AF_INET6)
+_KIND: Final = int(socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+
+PlainSocket = socket.SocketType
+"""A socket without the methods that Python adds: it is made and closed in half the time."""
+
+
+def bound_sockets(host: str, ports: Sequence[int]) -> list[PlainSocket] | None:
     """Return sockets bound to ports of an address; None if one of the ports is not to be had.
 
     Raises:
         OSError: the address is none of this machine, or there are no more descriptors.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    made: list[socket.socket] = []
+    is_version6 = ":" in host
+    made: list[PlainSocket] = []
     try:
         for port in ports:
-            sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+            sock = PlainSocket(_VERSION6 if is_version6 else _VERSION4, _KIND)
             made.append(sock)
-            if family == socket.AF_INET6:
+            if is_version6:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             sock.bind((host, port))
     except OSError as error:
@@ -36,10 +45,9 @@ def bound_sockets(host: str, ports: tuple[int, ...]) -> list[socket.socket] | No
     return made
 
 
-def received_socket(host: str, descriptor: int) -> socket.socket:
+def received_socket(host: str, descriptor: int) -> PlainSocket:
     """Return a socket of ``bound_sockets`` in another process, which need not ask the kernel what it is."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, 0, descriptor)
+    return PlainSocket(_VERSION6 if ":" in host else _VERSION4, _KIND, 0, descriptor)
 
 
 class MediaReach(Enum):

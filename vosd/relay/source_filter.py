@@ -10,6 +10,8 @@ import struct
 from ipaddress import ip_address
 from typing import Final
 
+from vosd.relay.sockets import PlainSocket
+
 _SO_ATTACH_FILTER: Final = 26
 _SO_DETACH_FILTER: Final = 27
 _SO_MEMINFO: Final = 55
@@ -30,7 +32,7 @@ _INSTRUCTION: Final = struct.Struct("=HBBI")
 _PROGRAM: Final = struct.Struct("HP")
 
 
-def take_only(sock: socket.socket, host: str, port: int) -> bool:
+def take_only(sock: PlainSocket, host: str, port: int) -> bool:
     """Let the kernel drop packets of other sources; return whether it does."""
     address = ip_address(host.partition("%")[0])
     start = _IPV4_SOURCE if address.version == 4 else _IPV6_SOURCE
@@ -51,7 +53,7 @@ def take_only(sock: socket.socket, host: str, port: int) -> bool:
     return True
 
 
-def take_all(sock: socket.socket) -> None:
+def take_all(sock: PlainSocket) -> None:
     """Let the kernel drop nothing any more."""
     try:
         sock.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
@@ -59,6 +61,6 @@ def take_all(sock: socket.socket) -> None:
         return  # there was no program
 
 
-def drops_of(sock: socket.socket) -> int:
+def drops_of(sock: PlainSocket) -> int:
     """Return how many datagrams the kernel has dropped, by the program or because the socket was full."""
     return int(_MEMINFO.unpack(sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size))[_DROPS])

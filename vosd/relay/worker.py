@@ -70,7 +70,7 @@ from vosd.relay.protocol import (
 )
 from vosd.relay.recording import Recording, RecordingWriter
 from vosd.relay.records import BYTES
-from vosd.relay.sockets import MediaReach, reach_of, received_socket
+from vosd.relay.sockets import MediaReach, PlainSocket, reach_of, received_socket
 from vosd.relay.source_filter import take_all
 from vosd.relay.worker_process import BACKLOG
 from vosd.trunks.media import PortRange
@@ -97,6 +97,8 @@ _SENDING_NS: Final = 5_000_000
 _LOOK_S: Final = LOOK_NS / 1e9
 _PRIORITY: Final = 1
 """Real-time priority: the lowest, which is above all processes without any."""
+_CLASS4: Final = int(socket.IPPROTO_IP), int(socket.IP_TOS)
+_CLASS6: Final = int(socket.IPPROTO_IPV6), int(socket.IPV6_TCLASS)
 
 Handler = Callable[[], None]
 
@@ -231,7 +233,7 @@ class Worker:
         """Write the state of a port into its record at the end of this turn."""
         self._changed.add(port)
 
-    def serve(self, sock: socket.socket, handler: Handler) -> None:
+    def serve(self, sock: PlainSocket, handler: Handler) -> None:
         """Call another function from now on when there is something to receive."""
         self._handlers[sock.fileno()] = handler
 
@@ -584,10 +586,9 @@ def _change(port: MediaPort, order: PortOrder, sounds: Mapping[str, mmap.mmap]) 
             port.sender.stop_playing()
 
 
-def _mark(sockets: Sequence[socket.socket], host: str, tos: int) -> None:
+def _mark(sockets: Sequence[PlainSocket], host: str, tos: int) -> None:
     """Mark the packets; where that is not permitted, media flows unmarked."""
-    is_version6 = ":" in host
-    level, option = (socket.IPPROTO_IPV6, socket.IPV6_TCLASS) if is_version6 else (socket.IPPROTO_IP, socket.IP_TOS)
+    level, option = _CLASS6 if ":" in host else _CLASS4
     with suppress(OSError):
         for sock in sockets:
             sock.setsockopt(level, option, tos)

@@ -17,7 +17,9 @@ MAX_BYTES: Final = 16 * 1024
 MAX_MEDIA: Final = 8
 """Each takes four ports of a relay, a conference has six at most, and a call that only rings costs nothing."""
 _MEDIUM: Final = b"\nm="
-_VERSION: Final = b"v=0\r\n"
+_IDS: Final = re.compile(rb"v=0\r\no=(\S+ +\S+ +\S+)(?= +IN +IP[46] +\S)")
+"""Beginning of nearly all descriptions, with user, session and version of the origin."""
+_PORTS: Final = re.compile(rb"\nm=(audio|video|image) ([1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}) ")
 _ORIGIN: Final = re.compile(rb"^o=(\S+ +\S+ +\S+) +IN +IP[46] +\S+", re.MULTILINE)
 _PORT: Final = re.compile(rb"^(m=\S+[ \t]+)\d+(?:/\d+)?")
 _CONNECTION: Final = re.compile(rb"^c=[^\r\n]*", re.MULTILINE)
@@ -35,12 +37,15 @@ _ICE: Final = (
 """Lines that lead past the relay (RFC 8839, RFC 4570, RFC 6947), or want one port for several media (RFC 9143)."""
 _KEYS: Final = re.compile(rb"^a=(?:crypto|fingerprint|ice-ufrag):[^\r\n]*", re.MULTILINE)
 """Lines by which an author receives media: they do not arrive by others (RFC 4568, RFC 8122, RFC 8839)."""
-_ANY_ICE: Final = re.compile(b"|".join(map(re.escape, _ICE)))
 _RTCP: Final = b"a=rtcp:"
 """A line of one medium (RFC 3605), which says nothing above all media."""
 _RTCP_LINE: Final = re.compile(rb"^a=rtcp:([^\n]*)\n?", re.MULTILINE)
 _REMEMBERED_BYTES: Final = 1_024
-"""Longest lines of a medium that are remembered."""
+"""Longest description, or lines of a medium, that are remembered."""
+_ANY_IDS: Final = b"- 1 1"
+_ANY_PORT: Final = 9
+_MOST: Final = 65_534
+"""Greatest port that has one for RTCP behind."""
 _OF_PAYLOAD: Final = re.compile(rb"a=(?:rtpmap|fmtp|rtcp-fb):(\d+)[ \t]")
 _MAX_NAME: Final = 32
 """Characters of an encoding name; no registered one is so long."""
@@ -131,6 +136,50 @@ def media_of(session: bytes) -> tuple[Medium, ...]:
     Raises:
         BadSession: a medium that is used cannot be relayed, or the description is too large.
     """
+    cut = _cut(session)
+    if cut is None:
+        return _media_of(session)
+    return tuple([_with_ports(each, int(port)) for each, port in zip(_read(cut[2]), cut[1], strict=True)])
+
+
+@lru_cache(maxsize=256)
+def _cut(session: bytes) -> tuple[bytes, Sequence[bytes], tuple[bytes, ...]] | None:
+    """Return what differs between calls of a party, the ids of the origin and the ports of media, and the other text.
+
+    None for a description in another form than the usual one, or with lines of RTCP.
+    """
+    ids = _IDS.match(session)
+    if ids is None or len(session) > _REMEMBERED_BYTES or b"\n" + _RTCP in session:
+        return None
+    pieces = _PORTS.split(session)
+    ports = pieces[2::3]
+    if not 0 < len(ports) <= MAX_MEDIA or len(ports) != session.count(_MEDIUM) or max(map(int, ports)) > _MOST:
+        return None
+    del pieces[2::3]
+    pieces[0] = pieces[0][ids.end() :]
+    return ids[1], ports, tuple(pieces)
+
+
+def _joined(ids: bytes, ports: Sequence[int], pieces: Sequence[bytes]) -> bytes:
+    """Return the description that was cut into pieces."""
+    if len(ports) == 1:
+        return b"v=0\r\no=%b%b\nm=%b %d %b" % (ids, pieces[0], pieces[1], ports[0], pieces[2])
+    media = [b"\nm=%b %d %b" % (pieces[2 * at + 1], port, pieces[2 * at + 2]) for at, port in enumerate(ports)]
+    return b"v=0\r\no=%b%b%b" % (ids, pieces[0], b"".join(media))
+
+
+def _with_ports(medium: Medium, port: int) -> Medium:
+    return tuple.__new__(Medium, (*medium[:3], port, medium[4], port + 1, *medium[6:]))
+
+
+@lru_cache(maxsize=512)
+def _read(pieces: tuple[bytes, ...]) -> Sequence[Medium]:
+    """Return the media of a description with these pieces, with any ports."""
+    return _media_of(_joined(_ANY_IDS, [_ANY_PORT] * (len(pieces) // 2), pieces))
+
+
+def _media_of(session: bytes) -> tuple[Medium, ...]:
+    """Return the media of a description of any form."""
     if len(session) > MAX_BYTES:
         raise BadSession(SessionFault.TOO_LONG)
     above, *media = _parts(session)
@@ -187,6 +236,24 @@ def relayed(session: bytes, places: Sequence[Place | None], origin: str | None =
     Raises:
         ValueError: there are not as many places as media.
     """
+    cut = _cut(session)
+    if cut is not None and len(cut[1]) == len(places):
+        hosts = [each.host for each in places if each is not None and each.rtcp == each.rtp + 1]
+        if len(hosts) == len(places) and (pieces := _placed(cut[2], tuple(hosts), origin)) is not None:
+            return _joined(cut[0], [each.rtp for each in places if each is not None], pieces)
+    return _relayed(session, places, origin)
+
+
+@lru_cache(maxsize=512)
+def _placed(pieces: tuple[bytes, ...], hosts: tuple[str, ...], origin: str | None) -> tuple[bytes, ...] | None:
+    """Return the pieces of a relayed description; None where it has another form."""
+    session = _joined(_ANY_IDS, [_ANY_PORT] * len(hosts), pieces)
+    cut = _cut(_relayed(session, [Place(host, _ANY_PORT, _ANY_PORT + 1) for host in hosts], origin))
+    return None if cut is None else cut[2]
+
+
+def _relayed(session: bytes, places: Sequence[Place | None], origin: str | None) -> bytes:
+    """Return a relayed description of any form."""
     first = next(filter(None, places), None)
     host = origin if first is None else first.host
     if host is None:
@@ -464,21 +531,11 @@ def _head(above: bytes, origin: str, announced: str | None) -> bytes:
         return _lines_at(above, announced)
     before, after = above[: found.start()], above[found.end() :]
     line = b"o=%b %b" % (found[1], _named(origin))
-    if before != _VERSION:
-        return _lines_at(before + line + after, announced)
-    return before + line + _lines_at(after, announced)
+    return _lines_at(before + line + after, announced)
 
 
 def _lines_at(lines: bytes, announced: str | None) -> bytes:
-    """Return lines above all media with another address: most are those of other calls, too, but for the origin."""
-    placed = _placed if len(lines) <= _REMEMBERED_BYTES else _placed.__wrapped__
-    return placed(lines, announced)
-
-
-@lru_cache(maxsize=256)
-def _placed(lines: bytes, announced: str | None) -> bytes:
-    if b"a=" not in lines or (not _has_ice(lines) and _RTCP not in lines):
-        return lines if announced is None else _CONNECTION.sub(lambda line: _connection_like(line[0], announced), lines)
+    """Return lines above all media with another address."""
     return b"".join(
         [
             line if announced is None or line[:2] != b"c=" else _connection_like(line, announced)
@@ -504,8 +561,6 @@ def _medium_at(part: bytes, place: Place, common: bytes, announced: str | None) 
 
     ``common`` is the author's connection line for all media, ``announced`` the address of a relay that has replaced it.
     """
-    if place.rtcp == place.rtp + 1 and place.host == announced and _is_plain(part):
-        return _with_port(part, place.rtp)
     has_connection = b"\nc=" in part
     first, *rest = _lines(part)
     if not first.endswith(b"\n"):
@@ -532,22 +587,6 @@ def _medium_at(part: bytes, place: Place, common: bytes, announced: str | None) 
             lines[-1] += end
         lines.append(rtcp + end)
     return b"".join(lines)
-
-
-def _is_plain(part: bytes) -> bool:
-    """Return whether nothing but the ``m=`` line of a medium names a place, or leads past a relay."""
-    _, end, lines = part.partition(b"\n")
-    name_none = _name_no_place if len(lines) <= _REMEMBERED_BYTES else _name_no_place.__wrapped__
-    return bool(end) and name_none(lines)
-
-
-@lru_cache(maxsize=1_024)
-def _name_no_place(lines: bytes) -> bool:
-    return b"a=rtcp" not in lines and b"c=" not in lines and not _has_ice(lines)
-
-
-def _has_ice(part: bytes) -> bool:
-    return _ANY_ICE.search(part) is not None
 
 
 def _connection_like(line: bytes, host: str) -> bytes:

@@ -36,7 +36,12 @@ from vosd.sip.wire.uri import WEBSOCKETS
 from vosd.trunks.dialect import Passing
 from vosd.trunks.media import DEFAULT_MEDIA, Encryption, IceMode, KeyWay
 
-_OFF, _REQUIRED, _LITE = Encryption.OFF, Encryption.REQUIRED, IceMode.LITE  # access to enum members is slow
+_OFF, _REQUIRED, _LITE, _AUTO = (
+    Encryption.OFF,
+    Encryption.REQUIRED,
+    IceMode.LITE,
+    KeyWay.AUTO,
+)  # access to enum members is slow
 _ACCEPTED, _REFUSED = 200, 300
 
 
@@ -248,7 +253,7 @@ class MediaKeeper:
             return False
         if isinstance(session, Hidden):
             session = session.for_one_at(reader.host)
-        body = limited(session, theirs, media)
+        body = limited(session, theirs, media) if theirs.settings.codecs or media.settings.codecs else session
         if body is None:
             theirs.refusal = MediaRefusal.NO_COMMON_CODEC
             return True
@@ -302,10 +307,11 @@ class MediaKeeper:
         self, waiting: WaitingMessage, passing: PassingSession, now: Instant
     ) -> MessageChange | MessageWait | None:
         message = waiting.message
-        body = limited(bytes(message.body), passing.theirs, passing.media)
+        one, other = passing.theirs.settings, passing.media.settings
+        session = bytes(message.body)
+        body = limited(session, passing.theirs, passing.media) if one.codecs or other.codecs else session
         if body is None:
             return unfit(message, passing.media, MediaRefusal.NO_COMMON_CODEC)
-        one, other = passing.theirs.settings, passing.media.settings
         is_relayed = self._is_relayed(passing, body)
         if one.encryption is not _OFF or other.encryption is not _OFF or one.ice is _LITE or other.ice is _LITE:
             verdict = self._secured(waiting, passing, body, is_relayed=is_relayed)
@@ -318,7 +324,8 @@ class MediaKeeper:
             body, described = self._described(passing, body)
         except BadSession:
             return unfit(message, passing.media, MediaRefusal.BAD_SESSION)
-        self._note_offer(message, passing)
+        if passing.author.moving is not None:
+            self._note_offer(message, passing)
         if self._at_rtpengines is not None and not is_at_relay:
             if self._at_rtpengines.asks(waiting, passing, body, described):
                 return MessageWait(WAIT_MS, may_leave=False)
@@ -393,7 +400,9 @@ class MediaKeeper:
         """
         described = media_of(body)
         is_at_relay = self._parts.rtpengines is None or passing.is_at_relay
-        if not is_at_relay or not self._parts.keys.wants_events(passing.theirs, passing.media, described):
+        if not is_at_relay or passing.theirs.settings.dtmf is _AUTO:
+            return body, described
+        if not self._parts.keys.wants_events(passing.theirs, passing.media, described):
             return body, described
         body = with_events(body, event_payload(passing.media), has_flash=passing.theirs.settings.dtmf is KeyWay.INFO)
         return body, media_of(body)

@@ -52,11 +52,12 @@ class KeyConversion:
         """
         for leg, far in ((one, other), (other, one)):
             media, theirs = leg.facts.media, far.facts.media
-            port = None if media is None else media.audio_port
+            port = media.ports[media.audio] if media is not None and media.audio < len(media.ports) else None
             if self._relay is None or media is None or port is None or port.id < 0 or theirs is None:
                 continue
             own_way, way = media.settings.dtmf, theirs.settings.dtmf
-            may_transfer = leg.route_choice is None and _may_transfer(leg)
+            inviter = leg.call.caller.inviter if leg.route_choice is None else None
+            may_transfer = inviter is not None and inviter.leg is leg and inviter.dialect.transfer_keys is not None
             are_converted = own_way is _TONES and way in _READ_FROM_TONES and _takes(theirs, media)
             in_tones = are_converted or (own_way is _TONES and may_transfer)
             are_taken = are_converted or (way in _CONVERTED and _takes(theirs, media))
@@ -154,9 +155,3 @@ def _takes_flash(leg: Leg) -> bool:
     """Return whether a leg is sent a flash in its media: it has named that event, and no tone is one."""
     media = leg.facts.media
     return media is not None and media.settings.dtmf is _EVENTS and names_flash(bytes(leg.sessions.remote))
-
-
-def _may_transfer(leg: Leg) -> bool:
-    """Return whether the keys of a leg may transfer its call."""
-    caller = leg.call.caller.inviter
-    return caller is not None and caller.leg is leg and caller.dialect.transfer_keys is not None

@@ -99,7 +99,7 @@ class LegPorts:
                 _log.error(Event.RTP_PORT_EXHAUSTED, ports=str(ports))
             return None
         media.note_port(index, port)
-        if media.source(index) is not None:  # it had another port: silence counts from this one
+        if media.sources and media.source(index) is not None:  # it had another port: silence counts from this one
             media.watched_from = now.mono
         # A range that was full has room when enough of it is free. Any other may have ports at one address and none at
         # another one, where calls would raise and clear the alarm in turns.

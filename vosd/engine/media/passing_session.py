@@ -1,8 +1,9 @@
 """A session description on its way from one leg to another, and what it says about the media of its author."""
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
+import msgspec
 from msgspec.structs import replace
 
 from vosd.b2bua.leg import Leg
@@ -19,7 +20,7 @@ _AUDIO: Final = "audio"
 _FAX: Final = "image"
 
 
-class PassingSession(NamedTuple):
+class PassingSession(msgspec.Struct, frozen=True):
     """A description on its way: the leg that is sent it, and its author."""
 
     leg: Leg

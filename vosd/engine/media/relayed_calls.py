@@ -57,13 +57,13 @@ class RelayedCalls:
         attempt = None if call.callee is None else call.callee.leg.facts.media
         if attempt is None or not attempt.ports:
             return None
-        rtpengines, ports = self._parts.rtpengines, self._parts.at_engines
-        if rtpengines is None:
-            return silence_limit(call, answered_at, PortLife(ports.last_packet, ports.receiving_since))
+        rtpengines, ports, relay = self._parts.rtpengines, self._parts.at_engines, self._parts.relay
+        if rtpengines is None and relay is not None:
+            return silence_limit(call, answered_at, PortLife(relay.last_packet, relay.receiving_since))
         asked: list[int | None] = []
 
         def last_packet(port: RelayPort) -> int | None:
-            if port.id < 0 and rtpengines.lost_at(port) is None:
+            if rtpengines is not None and port.id < 0 and rtpengines.lost_at(port) is None:
                 asked.append(rtpengines.asked_at(port))
             return ports.last_packet(port)
 
@@ -91,7 +91,8 @@ class RelayedCalls:
             return media_document(engine, None, None, None, recording, _played("caller", caller))
         one = None if caller is None else parts.figures_of(caller)
         other = None if callee is None else parts.figures_of(callee)
-        is_elsewhere = any(media is not None and media.rtp_call is not None for media in (caller, callee))
+        is_elsewhere = caller is not None and caller.rtp_call is not None
+        is_elsewhere = is_elsewhere or (callee is not None and callee.rtp_call is not None)
         engine = MediaEngine.RTPENGINE if is_elsewhere else MediaEngine.RELAY
         recording = "" if callee is None else callee.recording or call.journey.recording
         for media in (caller, callee):

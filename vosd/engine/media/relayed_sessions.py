@@ -5,8 +5,8 @@ the two are connected.
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
+import msgspec
 from msgspec.structs import replace
 
 from vosd.b2bua.leg import Leg
@@ -22,7 +22,7 @@ from vosd.sip.door.messages import Outgoing
 from vosd.trunks.media import MediaAddress
 
 
-class _Prepared(NamedTuple):
+class _Prepared(msgspec.Struct, frozen=True):
     """The answer of a gateway whose ports are connected, before it leaves for the caller."""
 
     media: LegMedia
@@ -59,17 +59,20 @@ class RelayedSessions:
         ports, own, theirs = self._parts.leg_ports, passing.media, passing.theirs
         assert ports is not None
         prepared, self._prepared = self._prepared, None
-        if prepared is not None and prepared[:2] == (own, theirs) and prepared.described == described:
+        is_prepared = prepared is not None and prepared.media is own and prepared.theirs is theirs
+        if prepared is not None and is_prepared and prepared.described == described:
             return prepared.places
         places: list[Place | None] = []
         address = address_of(passing.leg, self._parts.listeners, self._parts.addresses)
         before = own.ports, own.sources, theirs.ports, theirs.sources
         own.audio = theirs.audio = audio_place(described) if len(described) > 1 else 0
+        is_first = passing.is_first
         for index, medium in enumerate(described):
             if not medium.port or not medium.is_relayable:
                 places.append(None)
                 continue
-            port, far = own.port(index), theirs.port(index)
+            port = own.ports[index] if index < len(own.ports) else None
+            far = theirs.ports[index] if index < len(theirs.ports) else None
             if port is None:
                 port = ports.open(own, index, address, now)
             elif port.rtcp is None and message is not None and not proposes(message):
@@ -80,7 +83,7 @@ class RelayedSessions:
                 far = ports.open(theirs, index, author_address, now, is_multiplexed=medium.is_multiplexed)
             if port is None or far is None:
                 return None
-            other = own.source(index)
+            other = own.sources[index] if index < len(own.sources) else None
             source = passing.source(medium, other)
             if self.is_ignored is not None or self.are_sources_judged:
                 source = self._judged(source, theirs)
@@ -90,7 +93,7 @@ class RelayedSessions:
                 other = other.with_payloads(medium.payloads, medium.clocks, medium.codecs)
                 own.note_source(index, other)
                 ports.relay.widen(port, other)
-            if not passing.is_first:
+            if not is_first:
                 ports.relay.connect(port, far)
                 if index == own.audio:
                     self._connected(passing, (port, far), now)
@@ -177,7 +180,8 @@ class RelayedSessions:
 
     def rewritten(self, session: bytes, places: Sequence[Place | None], leg: Leg, media: LegMedia) -> bytes:
         """Return a description as a leg is sent it: with these places, and no address of its author."""
-        media.origin = media.origin or self._origin_of(leg, places)
+        if not media.origin:
+            media.origin = self._origin_of(leg, places)
         session = relayed(session, places, media.origin)
         if media.is_moved:
             before = media.said or from_address(bytes(leg.sessions.said), media.origin)

@@ -40,7 +40,7 @@ def media_document(
         for leg in filter(None, legs.values()):
             leg.update(dict.fromkeys(("lost_percent", "jitter_ms", "jitter_max_ms", "packets_out")))
     document: dict[str, Any] = {"engine": engine.value, "step": step, "legs": legs, "recording": recording or None}
-    document["played"] = [each._asdict() for each in played]
+    document["played"] = [each._asdict() for each in played] if played else []
     return _encode(document).decode()
 
 
@@ -67,18 +67,14 @@ def _leg(ended: LegFigures | None, encryption: str | None) -> dict[str, Any] | N
         "jitter_ms": round(figures.jitter_ms, 1),
         "jitter_max_ms": round(figures.jitter_max_ms, 1),
         "mos": score,
-        "first_at": _moment(figures.first_at),
-        "last_at": _moment(figures.alive_at),
+        "first_at": None if figures.first_at is None else iso_utc(figures.first_at),
+        "last_at": None if figures.alive_at is None else iso_utc(figures.alive_at),
         "foreign": figures.foreign,
         "round_trip_ms": None if figures.round_trip_ms is None else round(figures.round_trip_ms, 1),
         "peer": None
         if peer is None
         else {"lost_percent": round(peer.lost_percent, 1), "jitter_ms": round(peer.jitter_ms, 1)},
     }
-
-
-def _moment(at: int | None) -> str | None:
-    return None if at is None else iso_utc(at)
 
 
 def _place(host: str, port: int) -> str:

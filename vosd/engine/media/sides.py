@@ -57,7 +57,8 @@ def address_of(
     can send from there: not from the zero address, nor from a private one to a public one of ours. Else it is the
     family of its SIP.
     """
-    flow, media, host, is_open = flow_of(leg), leg.facts.media, described, False
+    flow = flow_of(leg) if leg.dialog is None else leg.dialog.peer.flow
+    media, host, is_open = leg.facts.media, described, False
     if media is not None:
         for port in media.ports:
             if port is not None and port.id >= 0:

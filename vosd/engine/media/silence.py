@@ -1,19 +1,18 @@
 """The end of a relayed call whose media have stopped: its deadline, and the last proof that a side was alive."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+
+import msgspec
 
 from vosd.b2bua.call import Call
-from vosd.b2bua.leg import Leg
 from vosd.b2bua.supervision import Limit
 from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
-from vosd.media.leg_media import LegMedia
 from vosd.media.source import RelayPort
 from vosd.trunks.media import MediaWatch
 
 
-class PortLife(NamedTuple):
+class PortLife(msgspec.Struct, frozen=True):
     """Packets that came to ports. Moments are in milliseconds of the monotonic clock."""
 
     last_packet: Callable[[RelayPort], int | None]
@@ -45,53 +44,41 @@ def silence_limit(call: Call, answered_at: Instant, life: PortLife) -> Limit | N
     if one.is_fax and other.is_fax:  # else it was offered and refused
         return None
     begun_ms = max(answered_at.mono, one.watched_from, other.watched_from)
-    sides = _Side(caller, one, answered_at.mono), _Side(callee, other, answered_at.mono)
-    for side in sides:
-        for port in side.media.ports:
+    received_ms = [answered_at.mono, answered_at.mono]
+    for index, media in enumerate((one, other)):
+        for port in media.ports:
             if port is not None:
                 begun_ms = max(begun_ms, life.receiving_since(port))
-                side.received_ms = max(side.received_ms, life.last_packet(port) or 0)
-    first: Limit | None = None
+                received_ms[index] = max(received_ms[index], life.last_packet(port) or 0)
+    due_ms = silent = None
     is_held = is_waiting or one.is_held or other.is_held
-    for side, opposite in (sides, sides[::-1]):
-        limit = _limit(side, opposite, answered_at, begun_ms, is_held=is_held)
-        if limit is not None and (first is None or limit.due_ms < first.due_ms):
-            first = limit
-    return first
-
-
-class _Side:
-    """A leg whose media are watched, and when its last packet came: at least the answer of the call."""
-
-    __slots__ = ("leg", "media", "received_ms")
-
-    def __init__(self, leg: Leg, media: LegMedia, received_ms: int) -> None:
-        self.leg = leg
-        self.media = media
-        self.received_ms = received_ms
-
-
-def _limit(side: _Side, opposite: _Side, answered_at: Instant, begun_ms: int, *, is_held: bool) -> Limit | None:
-    """Return the limit that the trunk of a leg sets."""
-    settings = side.media.settings
-    timeout_ms = settings.hold_timeout_ms if is_held else settings.timeout_ms
-    watch = settings.watch
-    if watch is _OFF or not timeout_ms:
+    for index, media in enumerate((one, other)):
+        settings = media.settings
+        timeout_ms = settings.hold_timeout_ms if is_held else settings.timeout_ms
+        if settings.watch is _OFF or not timeout_ms:
+            continue
+        watched = _silent_side(settings.watch, index, received_ms, begun_ms)
+        side_due_ms = max(begun_ms, received_ms[watched]) + timeout_ms
+        if due_ms is None or side_due_ms < due_ms:
+            due_ms, silent = side_due_ms, watched
+    if due_ms is None or silent is None:
         return None
-    if watch is _FROM_PEER:
-        silent = side
-    elif watch is _TO_PEER:
-        silent = opposite
-    else:
-        lead_ms = max(begun_ms, side.received_ms) - max(begun_ms, opposite.received_ms)
-        is_silent = lead_ms <= 0 if watch is _ANY else lead_ms >= 0
-        silent = side if is_silent else opposite
-    since = max(begun_ms, silent.received_ms)
-    seen = silent.leg.facts.last_seen_at
-    proof_ms = silent.received_ms if seen is None else max(silent.received_ms, seen.came.mono)
+    seen = (caller, callee)[silent].facts.last_seen_at
+    proof_ms = received_ms[silent] if seen is None else max(received_ms[silent], seen.came.mono)
     return Limit(
-        answered_at.plus(since + timeout_ms - answered_at.mono),
+        answered_at.plus(due_ms - answered_at.mono),
         EndReason.NO_MEDIA,
-        since + timeout_ms,
+        due_ms,
         answered_at.plus(proof_ms - answered_at.mono),
     )
+
+
+def _silent_side(watch: MediaWatch, index: int, received_ms: Sequence[int], begun_ms: int) -> int:
+    """Return the side, caller or callee, whose silence a leg watches: that of the leg itself, or of its opposite."""
+    if watch is _FROM_PEER:
+        return index
+    if watch is _TO_PEER:
+        return 1 - index
+    lead_ms = max(begun_ms, received_ms[index]) - max(begun_ms, received_ms[1 - index])
+    is_silent = lead_ms <= 0 if watch is _ANY else lead_ms >= 0
+    return index if is_silent else 1 - index

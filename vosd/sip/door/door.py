@@ -344,7 +344,7 @@ class WaitingMessage:
 
     def change(self, change: MessageChange) -> bool:
         """Change the message; False = the change is not fit to be sent, and nothing is changed."""
-        if not change.is_fit:
+        if change.headers is not None and not change.is_fit:
             return False
         if change.headers is not None:
             self.message.headers = change.headers
