@@ -72,6 +72,13 @@ class TlsContexts:
         return self.identities.get(identity) if identity else TlsClient(self.client)
 
 
+def check_pair(certificate: Path, private_key: Path) -> None:
+    """Raise TlsFileError unless a server can show a certificate with its key."""
+    settings = TlsSettings(certificate, private_key)
+    _require_pem(settings)
+    _show_certificate(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), settings)
+
+
 def _listening(settings: TlsSettings) -> ssl.SSLContext:
     """Return the context of a listener, which shows the certificate of the name that a caller asks for.
 

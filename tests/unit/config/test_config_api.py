@@ -9,8 +9,10 @@ from vosd.engine.settings import ApiSettings, BrandSettings, HttpListener
 
 
 def test_the_api_listens_where_the_file_says(site):
-    text = f"{site.minimal}\napi: {{listen: '192.0.2.1:8080', tls: {{certificate: a.pem, key: b.pem}}}}\n"
-    assert site.load(text).settings.api == ApiSettings(HttpListener("192.0.2.1", 8080), "a.pem", "b.pem")
+    text = f"{site.minimal}\napi: {{listen: '192.0.2.1:8080', trusted_proxies: 192.0.2.7}}\n"
+    assert site.load(text).settings.api == ApiSettings(
+        HttpListener("192.0.2.1", 8080), trusted_proxies=("192.0.2.7/32",)
+    )
     assert site.load(site.minimal).settings.api is None
 
 
@@ -27,6 +29,27 @@ def test_a_new_certificate_makes_other_settings_and_one_that_ends_is_a_warning(s
     after = site.load(text)
     assert after.settings.api != before
     assert after.certificate_ends == {str(shown.file): after.settings.api.certificate_ends_ms}
+
+
+def test_a_certificate_of_the_api_without_its_key_is_refused_as_one_of_sip(site, tmp_path):
+    authority = Authority(tmp_path)
+    shown, renewed = authority.issue("api", "api.example"), authority.issue("renewed", "api.example", days=60)
+    text = f"{site.minimal}\napi:\n  listen: '127.0.0.1:8080'\n  tls: {{certificate: {shown.file}, key: {shown.key}}}\n"
+    certificate = "api.tls.certificate: value 'api.pem': expected"
+    for content, mistake in (
+        (renewed.file.read_text(), "api.tls.key: value 'api.key': expected the key of the certificate, in PEM form"),
+        ("", f"{certificate} certificates in PEM form"),
+        (None, f"{certificate} a file that can be read"),
+    ):
+        if content is None:
+            shown.file.unlink()
+        else:
+            shown.file.write_text(content)
+        (error,) = site.errors(text)
+        assert mistake in error
+    shown.file.write_text(renewed.file.read_text())
+    shown.key.write_text(renewed.key.read_text())
+    assert site.load(text).settings.api.certificate == str(shown.file)
 
 
 def test_requests_a_second_of_a_token_and_of_an_address_are_bounded(site):

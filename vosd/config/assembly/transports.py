@@ -15,7 +15,7 @@ from vosd.config.keys.tls import TlsIdentityKeys, TlsKeys
 from vosd.net.marking import TrafficClass
 from vosd.net.settings import ConnectionLimits, TlsIdentity, TlsSettings, TransportSettings
 from vosd.net.shield import ShieldSettings
-from vosd.net.tls import TlsContexts, TlsFileError
+from vosd.net.tls import TlsContexts, TlsFileError, check_pair
 
 _CONNECTIONS: Final = full_conversion(
     ConnectionKeys,
@@ -60,7 +60,7 @@ def read_transports(
 
     ``trunks`` are the gateways that have their own certificate in ``tls``, and others.
     """
-    keys, api = installation.sip, installation.api.tls
+    keys, api = installation.sip, _sound(installation.api.tls, places, problems)
     own = {each.tls: each for each in trunks if each.own_tls is not None}
     tls = _tls(keys.tls, places, own.values())
     settings = TransportSettings(
@@ -79,6 +79,19 @@ def read_transports(
         return ReadTransports(settings, None, {})
     ends = certificate_ends(_shown(tls, api, places, own.values()), now_ms, problems)
     return ReadTransports(settings, contexts, ends)
+
+
+def _sound(api: ApiTlsKeys, places: Mapping[str, SourceLine], problems: ProblemList) -> ApiTlsKeys:
+    """Return the files of the API, none if they are wrong: its process would be started again and end each time."""
+    if api.certificate is None or api.key is None:
+        return api
+    try:
+        check_pair(api.certificate, api.key)
+    except TlsFileError as error:
+        key = "api.tls.key" if error.key == "private_key" else "api.tls.certificate"
+        problems.error(places[key], key, error.expected, str(error.path))
+        return ApiTlsKeys()
+    return api
 
 
 def _shown(
