@@ -29,6 +29,7 @@ from vosd.stir.verification import (
     SignedCall,
     address_of,
     confirm,
+    is_right,
     read_signature,
 )
 from vosd.trunks.gateways import MappingGateway
@@ -60,11 +61,7 @@ class WhichCertificates(SetupQuestion, frozen=True):
 
     def is_enough(self, found: Mapping[str, "SigningCertificate | IdentityError"]) -> bool:
         """Return whether a token is right by these certificates, so that the call waits for no others."""
-        try:
-            confirm(self.signature, found, self.at_ms)
-        except IdentityError:
-            return False
-        return True
+        return is_right(self.signature, found, self.at_ms)
 
 
 def verifies(gateway: MappingGateway, terms: StirTerms | None) -> VerifyAction | None:

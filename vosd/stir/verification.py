@@ -52,6 +52,8 @@ class ReadSignature(msgspec.Struct, frozen=True):
 
     chains: tuple[Chain, ...]
     """The chains of SHAKEN stand first."""
+    faults: dict[int, IdentityError | None] = msgspec.field(default_factory=dict)
+    """Results of chains by their place, None = right, as soon as all certificates are known: each is verified once."""
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -120,6 +122,20 @@ def read_signature(call: SignedCall, at_ms: int, terms: VerifyTerms, numbering: 
     return ReadSignature(tuple(chains[:CHAINS_MAX]))
 
 
+def is_right(
+    signature: ReadSignature, certificates: Mapping[str, "SigningCertificate | IdentityError"], at_ms: int
+) -> bool:
+    """Return whether one of the tokens whose certificates are all there is right."""
+    for place, chain in enumerate(signature.chains):
+        if place not in signature.faults:
+            if any(isinstance(certificates.get(each.x5u), IdentityError | None) for each in chain):
+                continue
+            signature.faults[place] = _fault(chain, certificates, at_ms)
+        if signature.faults[place] is None:
+            return True
+    return False
+
+
 def confirm(
     signature: ReadSignature, certificates: Mapping[str, "SigningCertificate | IdentityError"], at_ms: int
 ) -> ConfirmedSignature:
@@ -131,28 +147,34 @@ def confirm(
     right: list[Chain] = []
     undecided: list[tuple[Chain, IdentityError]] = []
     wrong: list[IdentityError] = []
-    for chain in signature.chains:
-        try:
-            _confirm(chain, certificates, at_ms)
-        except BadIdentityInfoError as error:
-            undecided.append((chain, error))
-        except IdentityError as error:
-            wrong.append(error)
-        else:
+    for place, chain in enumerate(signature.chains):
+        fault = signature.faults[place] if place in signature.faults else _fault(chain, certificates, at_ms)
+        if fault is None:
             right.append(chain)
+        elif isinstance(fault, BadIdentityInfoError):
+            undecided.append((chain, fault))
+        else:
+            wrong.append(fault)
     if not right:
         raise undecided[0][1] if undecided else wrong[0]
     return ConfirmedSignature(tuple(right), tuple(chain for chain, _ in undecided))
 
 
-def _confirm(chain: Chain, certificates: Mapping[str, "SigningCertificate | IdentityError"], at_ms: int) -> None:
+def _fault(
+    chain: Chain, certificates: Mapping[str, "SigningCertificate | IdentityError"], at_ms: int
+) -> IdentityError | None:
+    """Return why a chain is wrong, or cannot be verified; None = it is right."""
     for each in chain:
         certificate = certificates.get(each.x5u)
         if certificate is None:
-            raise BadIdentityInfoError("the certificate was not had in time")
+            return BadIdentityInfoError("the certificate was not had in time")
         if isinstance(certificate, IdentityError):
-            raise certificate
-        certificate.check(each, at_ms)
+            return certificate
+        try:
+            certificate.check(each, at_ms)
+        except IdentityError as error:
+            return error
+    return None
 
 
 def address_of(uri: str) -> str:

@@ -28,7 +28,7 @@ from vosd.stir.errors import BadIdentityInfoError, IdentityError, UnsupportedCre
 from vosd.stir.passport import SHAKEN, Claims, Passport
 from vosd.stir.signing import Signer
 from vosd.stir.terms import Attestation, Numbering, VerifyTerms
-from vosd.stir.verification import ReadSignature, SignedCall, read_signature
+from vosd.stir.verification import ReadSignature, SignedCall, confirm, read_signature
 
 PATIENCE_S = 20
 HOST = "certificates.example.com"
@@ -128,9 +128,40 @@ async def test_a_call_with_a_token_that_is_right_waits_for_no_other_certificate(
             found = fetching.store.ask(Ticket(f"{call}", 1), signed_question(*addresses))
             assert found is not None
             assert isinstance(found.found[right], SigningCertificate)
-    assert len(fetching.store) == module.TRUNK_MAX
-    assert not fetching.store._queued, "no call waits for them"
-    fetching.store.stop()
+    assert len(fetching.store) == 0, "no call waits for them"
+
+
+async def test_tokens_of_calls_that_wait_are_verified_once_and_not_when_a_fetch_fails(
+    server: CertificateServer, tls: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: list[Passport] = []
+    check = SigningCertificate.check
+
+    def counted(certificate: SigningCertificate, passport: Passport, at_ms: int) -> None:
+        checked.append(passport)
+        check(certificate, passport, at_ms)
+
+    monkeypatch.setattr(SigningCertificate, "check", counted)
+    fetching, calls = Fetching(server), 20
+    await fetching.ask("/a")
+    with CertificateServer(tls.server_context(tls.issue("late", "127.0.0.1"))) as late:
+        late.pages["/b"] = CHAIN
+        late.may_answer.clear()
+        addresses = server.url("/a"), server.url("/gone"), late.url("/b")
+        wrong = usual()[0].issue().key
+        questions = {Ticket(str(call), 1): signed_question(*addresses, key=wrong) for call in range(calls)}
+        for ticket, question in questions.items():
+            assert fetching.store.ask(ticket, question) is None
+        assert len(checked) == calls, "the token that is wrong"
+        await asyncio.wait_for(fetching.store._open[addresses[1]], PATIENCE_S)
+        assert (len(checked), fetching.store.failed_total, fetching.answers.qsize()) == (calls, 1, 0)
+        late.may_answer.set()
+        for _ in range(calls):
+            ticket, answer = await asyncio.wait_for(fetching.answers.get(), PATIENCE_S)
+            assert isinstance(answer, Certificates)
+            signature = questions[ticket].signature
+            assert confirm(signature, answer.found, VIRTUAL_NOW_MS).chains == signature.chains[2:]
+        assert len(checked) == 2 * calls
 
 
 async def test_a_call_that_waits_goes_on_when_the_first_of_its_tokens_is_right(

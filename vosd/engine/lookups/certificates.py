@@ -114,30 +114,22 @@ class CertificateStore:
 
     def ask(self, ticket: Ticket, question: WhichCertificates) -> Certificates | None:
         """Return the certificates if all are known, or enough; begin or join the fetches of the others."""
-        now_ms, addresses = self._clock.now().mono, question.signature.addresses
-        found: dict[str, Found] = {}
+        addresses = question.signature.addresses
+        found, outdated = self._at_hand(addresses)
+        for address in outdated.keys() & found.keys():
+            self._join(address, question.trunk)
+        if len(found) == len(addresses) or question.is_enough(found):
+            return Certificates(found)
         no_room: dict[str, _NoRoomError] = {}
         for address in addresses:
-            known = self._kept.get(address)
-            if known is not None and known[1] > now_ms:
-                found[address] = known[0]
-                if isinstance(known[0], SigningCertificate):
-                    self._kept.move_to_end(address)
-                continue
-            refused = None if address in self._open else self._begin(address, question.trunk)
-            if refused is None:
-                self._queued.pop(address, None)
-            if (
-                known is not None
-                and isinstance(known[0], SigningCertificate)
-                and (refused is not None or now_ms < known[1] + STALE_MS)
-            ):
-                found[address] = known[0]  # it stays while it is fetched again, or until there is room for that
+            refused = None if address in found else self._join(address, question.trunk)
+            if refused is not None and address in outdated:
+                found[address] = outdated[address]  # it stays until there is room to fetch it again
             elif isinstance(refused, _NoRoomError):
                 no_room[address] = refused
             elif refused is not None:
                 found[address] = refused
-        if len(found) < len(addresses) and question.is_enough(found):
+        if question.is_enough(found):
             return Certificates(found)
         for address, refused in no_room.items():
             if self._may_wait(address, question.trunk):
@@ -168,6 +160,31 @@ class CertificateStore:
             self._answer(ticket, self._known(call.question))
 
     # -- inside -------------------------------------------------------------------------------------------------
+
+    def _at_hand(self, addresses: Sequence[str]) -> tuple[dict[str, Found], dict[str, SigningCertificate]]:
+        """Return what calls need not wait for, and the certificates whose time is over."""
+        now_ms = self._clock.now().mono
+        found: dict[str, Found] = {}
+        outdated: dict[str, SigningCertificate] = {}
+        for address in addresses:
+            known, until_ms = self._kept.get(address, (None, 0))
+            if known is None:
+                continue
+            if isinstance(known, SigningCertificate) and until_ms <= now_ms:
+                outdated[address] = known
+                until_ms += STALE_MS  # it stays while it is fetched again
+            elif isinstance(known, SigningCertificate):
+                self._kept.move_to_end(address)
+            if until_ms > now_ms:
+                found[address] = known
+        return found, outdated
+
+    def _join(self, address: str, trunk: str) -> IdentityError | None:
+        """Join the fetch of an address, or begin it; return why not."""
+        refused = None if address in self._open else self._begin(address, trunk)
+        if refused is None:
+            self._queued.pop(address, None)
+        return refused
 
     def _begin(self, address: str, trunk: str) -> IdentityError | None:
         """Begin to fetch for a call of a trunk; return why not."""
@@ -244,13 +261,13 @@ class CertificateStore:
             found = BadIdentityInfoError(f"{type(error).__name__}: {error}"[:200])
         del self._open[address]
         self._keep(address, found, kept_ms)
+        has_certificate = isinstance(self._kept[address][0], SigningCertificate)
         for ticket, call in [*self._waiting.items()]:
             if address in call.missing:
                 missing = {each for each in call.missing if each in self._open or each in self._queued}
-                found_now = self._known(call.question, missing)
-                if not missing or call.question.is_enough(found_now):
+                if not missing or (has_certificate and call.question.is_enough(self._known(call.question, missing))):
                     del self._waiting[ticket]
-                    self._answer(ticket, found_now)
+                    self._answer(ticket, self._known(call.question, missing))
 
     async def _ask(self, server: HttpServer) -> HttpAnswer:
         """Ask on a connection of its own; raises what is in ``NO_ANSWER``."""
