@@ -514,7 +514,8 @@ class Daemon:
         sockets = self._transports.sockets()
         self._notifier.forget(self._handed.keys() - sockets.keys())
         self._notifier.keep(sockets)
-        self.service.serve(self._transports.transmit, self._transports.hang_up, self._transports.has_connection)
+        opened = self._transports
+        self.service.serve(opened.transmit, opened.hang_up, opened.has_connection, opened.has_accepted)
 
     def _busy(self) -> Busy:
         now = self._clock.now()

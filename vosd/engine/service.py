@@ -337,9 +337,16 @@ class SwitchService:
         """Note the names in the certificate of a peer that has connected to us; none = it has shown no certificate."""
         self.node.authenticator.certificates.opened(Peer(flow, host, port), names)
 
-    def serve(self, transmit: Sequence[Transmit], hang_up: CloseConnection, has_connection: HasConnection) -> None:
+    def serve(
+        self,
+        transmit: Sequence[Transmit],
+        hang_up: CloseConnection,
+        has_connection: HasConnection,
+        has_accepted: HasConnection,
+    ) -> None:
         """Begin to talk through the given senders, one a listener."""
         self.registrations.has_connection = lambda peer: has_connection(*peer)
+        self.registrations.has_accepted = lambda peer: has_accepted(*peer)
         self.loop.attach(transmit, hang_up)
         now = self._clock.now()
         self.node.vendors.adopt(self.switch.catalogue, now)

@@ -137,6 +137,11 @@ class StreamFlow:
         """Return whether there is a connection with a peer whose end was not reported yet."""
         return PeerEnd(*on) in self._open
 
+    def has_accepted(self, on: tuple[str, int]) -> bool:
+        """Return whether there is such a connection which the peer has opened."""
+        connection = self._open.get(PeerEnd(*on))
+        return connection is not None and connection.origin is not ConnectionOrigin.SWITCH
+
     def remark(self, marker: Marker) -> None:
         """Mark new connections with another class; open connections keep theirs."""
         self.marker = marker

@@ -95,6 +95,11 @@ class Transports:
         opened = self._flows[flow]
         return isinstance(opened, StreamFlow) and opened.has_connection((host, port))
 
+    def has_accepted(self, flow: int, host: str, port: int) -> bool:
+        """Return whether there is a connection which a peer has opened."""
+        opened = self._flows[flow]
+        return isinstance(opened, StreamFlow) and opened.has_accepted((host, port))
+
     def blocked(self) -> Mapping[str, float]:
         """Return the release time of each blocked address, in seconds of the monotonic clock."""
         return self._entrance.blocked

@@ -109,7 +109,7 @@ class Stage:
 
     def serve(self) -> None:
         senders = [lambda data, to: self.sent.append((data, to))]
-        self.service.serve(senders, lambda *_who: None, lambda *_who: False)
+        self.service.serve(senders, lambda *_who: None, lambda *_who: False, lambda *_who: False)
 
     def call(self) -> None:
         now = self.clock.now()

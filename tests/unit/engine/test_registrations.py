@@ -303,9 +303,9 @@ async def test_a_start_restores_over_tcp_what_came_from_the_port_that_hosts_name
     assert [row.name for row in await after.registered.load()] == ["1001"]
 
 
-@pytest.mark.parametrize("is_connected", [False, True], ids=["no connection", "one of the switch to the Contact"])
 @pytest.mark.parametrize("has_started", [False, True])
-async def test_wider_hosts_keep_over_tcp_what_came_from_the_port_that_they_name(has_started, is_connected):
+async def test_wider_hosts_keep_over_tcp_what_came_from_the_port_that_they_name(has_started):
+    """The connection is gone; the switch may have opened one to the Contact."""
     bound = phone("1001", f"{HOME.host}/32@{HOME.port}")
     before = switch = exchange(bound, listeners=CONNECTED)
     register(before, "1001", f"sip:1001@{HOME.host}:5080;transport=tcp", Peer(1, *HOME))
@@ -316,7 +316,6 @@ async def test_wider_hosts_keep_over_tcp_what_came_from_the_port_that_they_name(
         await switch.node.registrar.restore(switch.switch.catalogue)
     else:
         switch.registrations.connection_lost(Peer(1, *HOME))
-    switch.registrations.has_connection = lambda peer: is_connected and peer.port == 5_080
     wider = phone("1001", f"{HOME.host}/32@{HOME.port}", "198.51.100.0/24")
     with capture_logs() as logs:
         switch.swap_catalogue(catalogue(KNOWN, phones=[wider]))
@@ -324,10 +323,12 @@ async def test_wider_hosts_keep_over_tcp_what_came_from_the_port_that_they_name(
     assert news(logs) == []
 
 
-def test_narrower_hosts_end_what_is_connected_from_another_port():
+@pytest.mark.parametrize("apart", [10, 0], ids=["another Contact", "its own port as its Contact"])
+def test_narrower_hosts_end_what_is_connected_from_another_port(apart):
     switch = exchange(listeners=CONNECTED)
     for port in (HOME.port, HOME.port + 1):
-        register(switch, "1001", f"sip:1001@{HOME.host}:{port + 10};transport=tcp", Peer(1, HOME.host, port))
+        register(switch, "1001", f"sip:1001@{HOME.host}:{port + apart};transport=tcp", Peer(1, HOME.host, port))
+    switch.registrations.has_accepted = lambda _peer: True
     switch.swap_catalogue(catalogue(KNOWN, phones=[phone("1001", f"{HOME.host}/32@{HOME.port}")]))
     assert [each.port for each in switch.registrations.addresses("1001")] == [HOME.port]
 

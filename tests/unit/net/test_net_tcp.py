@@ -70,6 +70,7 @@ async def test_every_end_of_a_connection_is_reported_for_either_side(opened, con
     first.writer.close()
     assert await node.ear.parting() == (0, first.address)
     assert [node.transports.has_connection(0, *each.address) for each in (first, second)] == [False, True]
+    assert [node.transports.has_accepted(0, *each.address) for each in (first, second)] == [False, True]
     node.transports.hang_up(0, *second.address, "enough")
     assert await node.ear.parting() == (0, second.address)
     assert not node.transports.has_connection(0, *second.address)
@@ -170,6 +171,8 @@ async def test_a_message_on_our_own_connection_has_the_vendors_address(opened, v
     node.send(OPTIONS, vendor.address)
     (await vendor.arrival()).writer.write(INVITE)
     assert await node.ear.message() == (0, INVITE, vendor.address)
+    assert node.transports.has_connection(0, *vendor.address)
+    assert not node.transports.has_accepted(0, *vendor.address)
 
 
 async def test_our_connections_leave_from_the_address_that_we_listen_on(opened, vendor):

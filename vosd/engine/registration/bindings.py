@@ -142,6 +142,8 @@ class Registrations(Counting):
         self._dialogs = dialogs
         self.has_connection: Callable[[Peer], bool] = lambda _peer: True
         """Return whether the connection of a peer is open; set by the owner of the connections."""
+        self.has_accepted: Callable[[Peer], bool] = lambda _peer: False
+        """Return whether it is open, and the peer has opened it."""
         self._report_presence = presence
         self._users: dict[str, _User] = {}
         self._size = 0
@@ -580,13 +582,11 @@ class Registrations(Counting):
     def _origin(self, binding: Binding) -> tuple[str, int | None]:
         """Return the address and port that a binding came from; None = unknown.
 
-        Without its connection it has the port of its Contact, where the switch may have opened one, or that of the
-        connection that is gone.
+        Without a connection that it has opened it has the port of its Contact, where the switch may have opened one,
+        or that of the connection that is gone.
         """
         peer = binding.peer
-        is_moved = self._flows.reliable[peer.flow] and (
-            not self.has_connection(peer) or peer == self._without_connection(binding)
-        )
+        is_moved = self._flows.reliable[peer.flow] and not self.has_accepted(peer)
         return peer.host, None if is_moved else peer.port
 
     def _are_proxies(self, *hosts: str) -> bool:
