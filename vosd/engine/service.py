@@ -379,12 +379,12 @@ class SwitchService:
     async def keep(self) -> None:
         """Write all calls down exactly as they are, for the next process; nothing is processed from then on.
 
-        No message comes any more. One of ours that waits at its door has its answer first: without it the call ends
-        whose other side has accepted the change that it answers.
+        A message that waits at its door has its answer first: without it the call ends whose other side has accepted
+        the change that it answers. What comes meanwhile, as over connections that are open, is processed as ever.
         """
-        self.switch.takes_calls = False
         if self.loop.is_attached:
             await self._await_doors()
+        self.switch.takes_calls = False
         now = self._clock.now()
         self.switch.continuation.open_doors(now)
         self.loop.flush(now)
