@@ -230,6 +230,22 @@ def test_a_phone_whose_connection_is_gone_is_called_back_where_it_listens(stage,
     stage.expect_nothing_left()
 
 
+def test_a_phone_that_is_connected_from_another_port_than_narrower_hosts_name_is_offline(stage):
+    usual = configuration("phones.yaml", TELEPHONE_SWITCH)
+    with StreamPeer(Endpoint(f"{NETWORK}.{next(_hosts)}", 5_060)) as peer:
+        Telephone(peer, stage.address, Login("7005", "secret")).register()
+        assert registrations(stage, "7005")[0]["received"] != str(peer.address)
+        desk = '{number: "7005", account: family, password: secret'
+        assert desk in usual
+        stage.daemon.configure(usual.replace(desk, f'{desk}, hosts: "{peer.address}"'))
+        stage.daemon.succeed("reload")
+        assert not registrations(stage, "7005")
+    stage.daemon.configure(usual)
+    stage.daemon.succeed("reload")
+    said = [(line["event"], line.get("reason")) for line in stage.daemon.log() if line.get("name") == "7005"]
+    assert said[-1] == ("phone_offline", "hosts changed")
+
+
 def test_a_phone_behind_nat_whose_connection_is_gone_is_offline(stage):
     with StreamPeer(Endpoint(f"{NETWORK}.{next(_hosts)}", 5_060)) as peer:
         desk = Telephone(peer, stage.address, Login("7002", "secret"), place="192.168.1.20:5060;transport=tcp")
