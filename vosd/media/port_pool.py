@@ -40,7 +40,8 @@ class PortPool:
         The port behind it is the one of its RTCP, unless ``is_multiplexed``. It is not taken before ``take`` is called;
         one that another program occupies is to ``rest``, and is not returned again then.
         """
-        self._end_rests(now_ms)
+        if self._resting and self._resting[0][0] <= now_ms:
+            self._end_rests(now_ms)
         half = self._half(ports, _HALVES_TRIED) if is_multiplexed and self._halves else None
         if half is not None:
             return half
@@ -59,10 +60,11 @@ class PortPool:
 
     def take(self, port: int, *, is_multiplexed: bool) -> None:
         """Take a candidate, which was bound: the port, and that of its RTCP unless ``is_multiplexed``."""
+        if not is_multiplexed:  # both of a pair are free: neither is a half
+            self._states[port] = self._states[port + 1] = self._pairs[port // _PAIR] = 1
+            return
         self._take(port)
-        if not is_multiplexed:
-            self._take(port + 1)
-        elif not self._states[port ^ 1]:
+        if not self._states[port ^ 1]:
             self._halves[port ^ 1] = None
 
     def adopt(self, rtp: int, rtcp: int | None) -> None:
@@ -73,7 +75,8 @@ class PortPool:
 
     def rest(self, rtp: int, rtcp: int | None, now_ms: int) -> None:
         """Let ports rest: after use, or because another program has one of them."""
-        self.adopt(rtp, rtcp)
+        if not self._states[rtp] or (rtcp is not None and not self._states[rtcp]):
+            self.adopt(rtp, rtcp)
         self._resting.append((now_ms + QUARANTINE_MS, rtp, rtcp))
 
     def used(self, ports: PortRange, now_ms: int) -> int:
@@ -85,6 +88,9 @@ class PortPool:
         resting = self._resting
         while resting and resting[0][0] <= now_ms:
             _, rtp, rtcp = resting.popleft()
+            if rtcp == rtp ^ 1:
+                self._states[rtp] = self._states[rtcp] = self._pairs[rtp // _PAIR] = 0
+                continue
             self._free(rtp)
             if rtcp is not None:
                 self._free(rtcp)

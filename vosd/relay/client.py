@@ -92,9 +92,6 @@ class _ServedPort:
         drops = drops_of(self.sockets[0])
         return replace(figures, dropped=replace(figures.dropped, kernel=drops)) if drops else figures
 
-    def descriptors(self) -> list[int]:
-        return [sock.fileno() for sock in self.sockets]
-
     def close(self) -> None:
         for sock in self.sockets:
             sock.close()
@@ -212,7 +209,7 @@ class Relay:
 
         ``tos`` marks its packets.
         """
-        pool = self._pool(host)
+        pool = self._pools.get(host) or self._pool(host)
         start = int.from_bytes(self._entropy()[:4], "big")
         for _ in range(TRIES):
             rtp = pool.candidate(ports, is_multiplexed=is_multiplexed, start=start, now_ms=now.mono)
@@ -293,8 +290,9 @@ class Relay:
         first, second = self._ports.get(one.id), self._ports.get(other.id)
         if first is None or second is None or first is second or first.other == other.id:
             return
-        self._part(first)
-        self._part(second)
+        for each in (first, second):
+            if each.other is not None:
+                self._part(each)
         if first.link is not second.link and not self._is_moved(second, first.link):
             return
         first.other, second.other = other.id, one.id
@@ -413,7 +411,8 @@ class Relay:
         if served is None:
             return PortFigures(port.id)
         figures = served.figures()
-        self._part(served)
+        if served.other is not None:
+            self._part(served)
         self._loads[served.link] -= 1
         served.link.close(ClosePort(port.id), served.sockets)
         served.link.records.give_back(served.record)
@@ -456,10 +455,10 @@ class Relay:
         if sockets is None:
             link.records.give_back(record)
             return False
-        served = self._ports[port.id] = _ServedPort(port, tos, sockets, link, record)
+        self._ports[port.id] = _ServedPort(port, tos, sockets, link, record)
         self._loads[link] += 1
         link.records.begin(record, None)
-        link.order(OpenPort(port, tos, record), served.descriptors(), may_wait=True)
+        link.order(OpenPort(port, tos, record), map(PlainSocket.fileno, sockets), may_wait=True)
         return True
 
     def _is_one_sided(self, served: _ServedPort) -> bool:
@@ -495,7 +494,8 @@ class Relay:
     def _give(self, served: _ServedPort, before: PortFigures) -> None:
         """Give a worker a port that another one has served."""
         served.link.records.begin(served.record, before)
-        served.link.order(OpenPort(served.port, served.tos, served.record, had_worker=True), served.descriptors())
+        order = OpenPort(served.port, served.tos, served.record, had_worker=True)
+        served.link.order(order, map(PlainSocket.fileno, served.sockets))
         if served.source is not None:
             believed = (
                 (before.latched_host, before.latched_port) if before.latched_host and before.latched_port else None

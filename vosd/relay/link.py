@@ -1,7 +1,7 @@
 """Connection of the switch to one relay worker: orders out, reports in, its end and its next start."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from time import monotonic_ns
 from typing import Final
@@ -127,7 +127,7 @@ class WorkerLink:
         self.order(UseRecords(), [self.records.descriptor])
         self.listed.set()
 
-    def order(self, order: WorkerOrder, descriptors: Sequence[int] = (), *, may_wait: bool = False) -> None:
+    def order(self, order: WorkerOrder, descriptors: Iterable[int] = (), *, may_wait: bool = False) -> None:
         """Give an order; all that are given in one turn of the loop go as one message, behind those that ``may_wait``.
 
         These go with the next one that may not, or after ``LATER_S``.

@@ -600,8 +600,9 @@ class MediaPort:
 
     def connect(self, other: "MediaPort") -> None:
         """Forward to another port, and from it."""
-        self.disconnect()
-        other.disconnect()
+        for each in (self, other):
+            if each.other is not None:
+                each.disconnect()
         self._send_by(other)
         other._send_by(self)
 

@@ -23,7 +23,9 @@ RESTING: Final = 2_048
 memory grows with the most ports that were ever open, and not with all calls."""
 _LENGTH_BYTES: Final = 2
 _NO_LENGTH: Final = bytes(_LENGTH_BYTES)
-_EMPTY: Final = bytes(RECORD_BYTES)
+_USED_BYTES: Final = BASE_AT + _LENGTH_BYTES
+"""Bytes of a record without figures of workers before."""
+_EMPTY: Final = bytes(_USED_BYTES)
 _NS_PER_MS: Final = 1_000_000
 _BASE_BYTES: Final = RECORD_BYTES - BASE_AT - _LENGTH_BYTES
 
@@ -70,7 +72,7 @@ class FigureRecords:
     def begin(self, number: int, before: PortFigures | None) -> None:
         """Clear a record for a port, with its figures of workers before."""
         at = number * RECORD_BYTES
-        self.memory[at : at + RECORD_BYTES] = _EMPTY
+        self.memory[at : at + _USED_BYTES] = _EMPTY
         if before is not None:
             content = msgspec.msgpack.encode(before)
             if len(content) > _BASE_BYTES:  # never: a host has at most 46 characters, a number nine bytes

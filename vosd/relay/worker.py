@@ -385,7 +385,7 @@ class Worker:
             case OpenPort():  # those of every call are first
                 self._open(order, descriptors)
             case ExpectSource():
-                self._order_port(order)
+                self._expect(order)
             case ConnectPorts():
                 self._connect(order)
             case ClosePort():
@@ -406,6 +406,20 @@ class Worker:
                 self._is_ending = True
             case _:
                 self._order_port(order)
+
+    def _expect(self, order: ExpectSource) -> None:
+        port = self._ports.get(order.id)
+        if port is None:
+            return
+        if self._offload is not None:
+            self.take_back(port)
+        believed: Address | None = order.believed
+        if believed is not None and ":" in believed[0]:
+            believed = (*believed[:2], 0, 0)
+        try:
+            port.expect(order.source, believed)
+        except Exception:  # noqa: BLE001 - the boundary: the next worker would be given the same order
+            self._report_error()
 
     def _order_port(self, order: PortOrder) -> None:
         port = self._ports.get(order.id)
@@ -449,16 +463,19 @@ class Worker:
     def _connect(self, order: ConnectPorts) -> None:
         one, other = self._ports.get(order.one), self._ports.get(order.other)
         if one is not None and other is not None:
-            self.take_back(one, other)
+            if self._offload is not None:
+                self.take_back(one, other)
             one.connect(other)
 
     def _close(self, number: int) -> None:
         port = self._ports.pop(number, None)
         if port is not None:
-            self.take_back(port)
+            if self._offload is not None:
+                self.take_back(port)
             self._changed.discard(port)
             self._sending.pop(port.sender, None)
-            self._end_recording(port)
+            if port.sender.recording is not None:
+                self._end_recording(port)
             for sock in port.sockets():
                 self._remove(sock.fileno())
             port.close()
@@ -563,11 +580,6 @@ class Worker:
 def _change(port: MediaPort, order: PortOrder, sounds: Mapping[str, mmap.mmap]) -> None:
     """Carry out an order to one port."""
     match order:
-        case ExpectSource():
-            believed: Address | None = order.believed
-            if believed is not None and ":" in believed[0]:
-                believed = (*believed[:2], 0, 0)
-            port.expect(order.source, believed)
         case WidenSource():
             port.widen(order.source)
         case JudgeSource():

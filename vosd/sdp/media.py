@@ -139,7 +139,11 @@ def media_of(session: bytes) -> tuple[Medium, ...]:
     cut = _cut(session)
     if cut is None:
         return _media_of(session)
-    return tuple([_with_ports(each, int(port)) for each, port in zip(_read(cut[2]), cut[1], strict=True)])
+    media: list[Medium] = []
+    for each, text in zip(_read(cut[2]), cut[1], strict=True):
+        port = int(text)
+        media.append(tuple.__new__(Medium, (*each[:3], port, each[4], port + 1, *each[6:])))
+    return tuple(media)
 
 
 @lru_cache(maxsize=256)
@@ -166,10 +170,6 @@ def _joined(ids: bytes, ports: Sequence[int], pieces: Sequence[bytes]) -> bytes:
         return b"v=0\r\no=%b%b\nm=%b %d %b" % (ids, pieces[0], pieces[1], ports[0], pieces[2])
     media = [b"\nm=%b %d %b" % (pieces[2 * at + 1], port, pieces[2 * at + 2]) for at, port in enumerate(ports)]
     return b"v=0\r\no=%b%b%b" % (ids, pieces[0], b"".join(media))
-
-
-def _with_ports(medium: Medium, port: int) -> Medium:
-    return tuple.__new__(Medium, (*medium[:3], port, medium[4], port + 1, *medium[6:]))
 
 
 @lru_cache(maxsize=512)
@@ -237,11 +237,16 @@ def relayed(session: bytes, places: Sequence[Place | None], origin: str | None =
         ValueError: there are not as many places as media.
     """
     cut = _cut(session)
-    if cut is not None and len(cut[1]) == len(places):
-        hosts = [each.host for each in places if each is not None and each.rtcp == each.rtp + 1]
-        if len(hosts) == len(places) and (pieces := _placed(cut[2], tuple(hosts), origin)) is not None:
-            return _joined(cut[0], [each.rtp for each in places if each is not None], pieces)
-    return _relayed(session, places, origin)
+    if cut is None or len(cut[1]) != len(places):
+        return _relayed(session, places, origin)
+    hosts, ports = [], []
+    for each in places:
+        if each is None or each.rtcp != each.rtp + 1:
+            return _relayed(session, places, origin)
+        hosts.append(each.host)
+        ports.append(each.rtp)
+    pieces = _placed(cut[2], tuple(hosts), origin)
+    return _relayed(session, places, origin) if pieces is None else _joined(cut[0], ports, pieces)
 
 
 @lru_cache(maxsize=512)

@@ -81,7 +81,7 @@ class MediaParts:
         for index, port in enumerate(ports):
             figures = None if port is None else self.at_engines.close(port, now)
             if figures is not None and (closed is None or index == media.audio):
-                closed = LegFigures(media.source(index), figures)
+                closed = LegFigures(media.sources[index] if index < len(media.sources) else None, figures)
         media.ended = closed if media.ended is None else _added(media.ended, closed)
 
     def leave_port(self, media: LegMedia, index: int, port: RelayPort, now: Instant) -> None:
@@ -98,10 +98,8 @@ class MediaParts:
 
     def figures_of(self, media: LegMedia) -> LegFigures | None:
         """Return the figures of a leg, with those of ports that it had before."""
-        port = media.audio_port if media.ports else None
-        if port is None:
-            return media.ended
-        figures = self.at_engines.figures(port)
+        port = media.audio_port
+        figures = None if port is None else self.at_engines.figures(port)
         return _added(media.ended, None if figures is None else LegFigures(media.audio_source, figures))
 
     def adopt(self, parameters: MediaParameters, sounds: Mapping[str, Sound]) -> None:

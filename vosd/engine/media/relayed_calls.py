@@ -89,8 +89,8 @@ class RelayedCalls:
                 return None
             engine = MediaEngine.RTPENGINE if parts.relay is None else MediaEngine.RELAY
             return media_document(engine, None, None, None, recording, _played("caller", caller))
-        one = None if caller is None else parts.figures_of(caller)
-        other = None if callee is None else parts.figures_of(callee)
+        one = None if caller is None else parts.figures_of(caller) if caller.ports else caller.ended
+        other = None if callee is None else parts.figures_of(callee) if callee.ports else callee.ended
         is_elsewhere = caller is not None and caller.rtp_call is not None
         is_elsewhere = is_elsewhere or (callee is not None and callee.rtp_call is not None)
         engine = MediaEngine.RTPENGINE if is_elsewhere else MediaEngine.RELAY

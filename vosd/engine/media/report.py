@@ -11,6 +11,7 @@ from vosd.media.opinion import mean_opinion
 from vosd.trunks.media import MediaEngine
 
 _encode: Final = msgspec.json.Encoder().encode
+_NAMES: Final = {each: each.value for each in MediaEngine}  # access to enum values is slow
 
 
 class HeardSound(NamedTuple):
@@ -39,7 +40,7 @@ def media_document(
     if engine is MediaEngine.RTPENGINE:
         for leg in filter(None, legs.values()):
             leg.update(dict.fromkeys(("lost_percent", "jitter_ms", "jitter_max_ms", "packets_out")))
-    document: dict[str, Any] = {"engine": engine.value, "step": step, "legs": legs, "recording": recording or None}
+    document: dict[str, Any] = {"engine": _NAMES[engine], "step": step, "legs": legs, "recording": recording or None}
     document["played"] = [each._asdict() for each in played] if played else []
     return _encode(document).decode()
 
