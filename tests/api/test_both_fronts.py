@@ -489,13 +489,12 @@ def test_both_fronts_make_invoices(tmp_path: Path) -> None:
         expect_same(site, INVOICES, *names)
 
 
-def book_calls_of_february(url: str, *accounts: str) -> None:
-    """Book a call of February 2026 on each account, in the database at ``url``."""
+def book_calls_of_february(url: str, *accounts: str, begun: int = 1_770_000_000_000, first: int = 0) -> None:
+    """Book a call that begins in February 2026 on each account, in the database at ``url``."""
 
     async def book() -> None:
         database = Database(url)
-        begun = 1_770_000_000_000
-        for index, name in enumerate(accounts):
+        for index, name in enumerate(accounts, first):
             times = {"started_at": begun, "answered_at": begun + 4_000, "ended_at": begun + 64_000}
             await SqlBooks(database).book([answered_call(index, customer_account=name, tax=Decimal("0.001"), **times)])
         await database.close()

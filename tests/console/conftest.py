@@ -181,6 +181,7 @@ def logged_in(
     size: tuple[int, int] = WIDE,
     language: str = "en",
     person: StorageState | None = None,
+    zone: str | None = None,
 ) -> Iterator[Visitor]:
     """Log a new person in, unless there is one; what the browser has complained of fails the test at the end."""
     options: Any = {
@@ -188,6 +189,7 @@ def logged_in(
         "locale": language,
         "reduced_motion": "reduce",
         "storage_state": person,
+        "timezone_id": zone,
     }
     context = browser.new_context(**options)
     context.set_default_timeout(WAIT_MS)
@@ -227,8 +229,8 @@ def _viewport(size: tuple[int, int]) -> ViewportSize:
 class Regulars:
     """The people of a file of tests: each role logs in once, and keeps a window for each language."""
 
-    def __init__(self, site: Watched, browser: Browser, stack: ExitStack) -> None:
-        self._site, self._browser, self._stack = site, browser, stack
+    def __init__(self, site: Watched, browser: Browser, stack: ExitStack, zone: str | None) -> None:
+        self._site, self._browser, self._stack, self._zone = site, browser, stack, zone
         self._windows: dict[tuple[str, str | None, str], Visitor] = {}
         self._sessions: dict[tuple[str, str | None], StorageState] = {}
 
@@ -248,7 +250,7 @@ class Regulars:
             visitor.page.set_viewport_size(_viewport(size))
             return visitor
         visitor = self._stack.enter_context(
-            logged_in(self._site, self._browser, *who, size, language, self._sessions.get(who))
+            logged_in(self._site, self._browser, *who, size, language, self._sessions.get(who), self._zone)
         )
         self._windows[window] = visitor
         if who not in self._sessions:
@@ -261,9 +263,10 @@ class Regulars:
 
 
 @pytest.fixture(scope="module")
-def regulars(site: Watched, browser: Browser) -> Iterator[Regulars]:
+def regulars(request: pytest.FixtureRequest, site: Watched, browser: Browser) -> Iterator[Regulars]:
+    """Return the people of a file; ``BROWSER_ZONE`` of it is where they are."""
     with ExitStack() as stack:
-        yield Regulars(site, browser, stack)
+        yield Regulars(site, browser, stack, getattr(request.module, "BROWSER_ZONE", None))
 
 
 @pytest.fixture

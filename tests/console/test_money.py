@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from decimal import Decimal
 from threading import Thread
 from typing import Final
@@ -16,7 +17,7 @@ from doubles.process.mariadb import MariaDb
 from e2e.conversation import conversing
 from playwright.sync_api import Page, Route, expect
 
-from console.conftest import NARROW, Visit, Visitor, running_site, violations
+from console.conftest import NARROW, TIME_PASSES, Visit, Visitor, running_site, violations
 from console.test_screens import rows
 
 MAIL: Final = """
@@ -24,6 +25,8 @@ alarms:
   mail: {{server: 127.0.0.1, port: {port}, security: none, sender: vosd@example.com, recipients: noc@example.com,
     level: critical}}
 """
+BROWSER_ZONE: Final = "Asia/Shanghai"
+"""Eight hours before the books."""
 
 
 @pytest.fixture(scope="module")
@@ -44,12 +47,17 @@ def postbox() -> Iterator[Postbox]:
 
 @pytest.fixture(scope="module")
 def site(postbox: Postbox, tmp_path_factory: pytest.TempPathFactory, mariadb_server: MariaDb) -> Iterator[Watched]:
-    """Return a switch on MariaDB that has a mail server, and a call of February 2026 on its books."""
+    """Return a switch on MariaDB that has a mail server, and calls of February 2026 on its books.
+
+    That of rival ended when it was March in the zone of the browser.
+    """
     directory = tmp_path_factory.mktemp("console")
     url = mariadb_server.create_database(directory.name)
     with running_site(directory, BILLING + MAIL.format(port=postbox.port), url) as installation:
         with ThreadPoolExecutor(1) as thread:  # the browser's own loop runs in this one
             thread.submit(book_calls_of_february, url, "acme").result()
+            late = int(datetime(2026, 2, 28, 20, tzinfo=UTC).timestamp()) * 1_000
+            thread.submit(book_calls_of_february, url, "rival", begun=late, first=1).result()
         yield installation
 
 
@@ -111,6 +119,19 @@ def test_a_payment_that_was_booked_by_mistake_is_taken_back_once_from_its_row(si
     page = boss.go("/accounts/expiring", "expiring")
     entries = page.get_by_label("Last entries of the ledger").get_by_role("row")
     expect(entries.get_by_role("button", name="Take back")).to_have_count(1)  # of the right one
+    entries.get_by_role("button", name="Take back").click()
+    asked = page.get_by_role("dialog", name="Take back 7.50 on expiring?")
+    asked.get_by_label("Memo").fill("of another one, too")
+    site.api.ask("POST", "/accounts/expiring/payments", {"amount": "1", "reference": "meanwhile"})
+    page.evaluate(TIME_PASSES)
+    page.evaluate("dispatchEvent(new Event('visibilitychange'))")
+    entries.filter(has_text="meanwhile").wait_for()
+    expect(asked.get_by_label("Memo")).to_have_value("of another one, too")
+    page.route("**/undo", lambda route: route.abort(), times=1)
+    asked.get_by_role("button", name="Take back").click()
+    asked.get_by_role("alert").wait_for()
+    asked.get_by_role("button", name="Take back").click()
+    page.get_by_text("expiring: booked -7.50, the balance is 1.00").wait_for()
 
 
 def test_money_is_moved_between_accounts(site: Watched, boss: Visitor) -> None:
@@ -234,9 +255,8 @@ def test_a_vendors_bill_is_compared_and_disputed(site: Watched, boss: Visitor) -
         {"name": "bill.csv", "mimeType": "text/csv", "buffer": file.encode()}
     )
     expect(page.get_by_role("combobox", name="Called number")).to_have_value("Number")
-    day = page.evaluate("at => new Date(at).toLocaleDateString('sv')", at)
     for field in ("From", "To"):
-        page.get_by_label(field, exact=True).fill(day)
+        page.get_by_label(field, exact=True).fill(at[:10])  # of UTC, as the times of the file, not of the browser
     page.get_by_role("button", name="Compare").click()
     page.get_by_role("heading", level=1, name="vendors bill.csv").wait_for()
     expect(page.get_by_label("Differences").locator("tbody tr")).to_have_count(2)
@@ -246,6 +266,9 @@ def test_a_vendors_bill_is_compared_and_disputed(site: Watched, boss: Visitor) -
     page.get_by_label("Memo").fill("please credit")
     confirmed(page, "Open a dispute", "The dispute is open")
     (bill,) = site.items("/reconciliations")
+    assert (bill["since"], bill["comparison"]["zone"]) == (f"{at[:10]}T00:00:00.000Z", "UTC")
+    assert (datetime.fromisoformat(bill["until"]) - datetime.fromisoformat(bill["since"])).days == 1
+    assert "00:00:00 UTC" in page.locator("dd").first.inner_text()
     assert (bill["dispute"]["memo"], bill["dispute"]["state"]) == ("please credit", "open")
     with page.expect_download() as download:
         page.get_by_role("button", name="Differing calls as CSV").click()
@@ -276,6 +299,7 @@ def test_what_is_missing_for_the_close_of_a_month_is_said_before(boss: Visitor) 
 
 def test_a_month_is_closed_with_a_reason_for_what_is_passed_over(site: Watched, boss: Visitor) -> None:
     page = boss.go("/months?month=2026-02", "Months")
+    site.daemon.succeed("invoice", "run", "--period", "2026-02", "--account", "rival")
     site.daemon.succeed("report", "rebuild")  # the switch adds calls up half a minute after its start
     page.get_by_role("button", name="What is missing for the close?").click()
     expect(page.get_by_label("Missing work").locator("tbody tr")).to_have_count(1)
@@ -287,6 +311,13 @@ def test_a_month_is_closed_with_a_reason_for_what_is_passed_over(site: Watched, 
     closed = site.daemon.verb("month", "close", "2026-02", "--dry-run")
     assert closed.stderr.startswith("closed before")
     assert "none came" in closed.stdout, "the auditor's page says why"
+    page.get_by_role("heading", name="Statements UTC").wait_for()
+    (ended,) = [
+        each["balance"] for each in site.items("/ledger/balances?at=2026-03-01T00:00:00Z") if each["account"] == "rival"
+    ]
+    (shown,) = [each for each in rows(page, "Statements") if each.startswith("rival")]
+    assert Decimal(ended) < 0
+    assert shown.endswith(f"{ended} USD ✓"), "the month of the books, which is closed, not that of the browser"
 
 
 @pytest.mark.parametrize(("role", "account", "hidden"), [("viewer", None, "Transfer"), ("customer", "acme", "Waiting")])

@@ -31,7 +31,7 @@ _BALANCE: Final = ("account", "currency", "balance")
 @click.option("--group", metavar="NAME", help="All configured accounts of this group.")
 @click.option("--all", "of_all", is_flag=True, help="All accounts, configured or in the ledger.")
 @click.option("--month", type=MONTH, required=True, metavar="YYYY-MM")
-@click.option("--zone", type=ZONE, default="UTC", show_default=True, help="Zone in which the month begins and ends.")
+@click.option("--zone", type=ZONE, help="Zone in which the month begins and ends. Default: that of invoices.")
 @as_option
 @csv_option
 @json_option
@@ -42,7 +42,7 @@ def statement(
     group: str | None,
     of_all: bool,
     month: "Month",
-    zone: "ZoneInfo",
+    zone: "ZoneInfo | None",
     acting: str | None,
     as_csv: str | None,
     as_json: bool,
@@ -56,8 +56,9 @@ def statement(
         raise click.UsageError("--csv or --json, not both")
     is_one = len(account_ids) == 1
     form: _Form = _Csv(as_csv, is_one=is_one) if as_csv else _Json(is_one=is_one) if as_json else _Tables()
-    wanted = {"accounts": account_ids, "group": group, "of_all": of_all}
-    asyncio.run(_print(invocation, principal(acting=acting), {"month": month, "zone": zone.key, **wanted}, form))
+    wanted = {"month": month, "zone": "" if zone is None else zone.key}
+    wanted |= {"accounts": account_ids, "group": group, "of_all": of_all}
+    asyncio.run(_print(invocation, principal(acting=acting), wanted, form))
 
 
 class _Form(Protocol):

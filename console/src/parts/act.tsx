@@ -14,13 +14,14 @@ import {
   TextInput,
 } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
-import { type FormEvent, type ReactNode, useRef, useState } from "react";
+import { type FormEvent, type ReactNode, type RefObject, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Problem } from "../api/client";
-import { useOrders } from "../api/orders";
+import { type Orders, useOrders } from "../api/orders";
 import { useSession } from "../session";
 import { useServerText } from "../text/meanings";
 import { Confirm } from "./confirm";
+import { useDialog, useOpened } from "./dialogs";
 import { useForgotten } from "./forgotten";
 import { LAST_MINUTE } from "./minute";
 import { ProblemText } from "./problem";
@@ -70,17 +71,38 @@ export function Act<Result>(props: ActProps<Result>) {
 }
 
 function AllowedAct<Result>(props: ActProps<Result>) {
+  const show = useDialog();
+  const orders = useOrders();
+  const opener = useRef<HTMLButtonElement>(null);
+  return (
+    <Button
+      ref={opener}
+      size={props.isSmall ? "compact-xs" : "xs"}
+      variant="default"
+      c={props.isDanger ? "var(--bad)" : undefined}
+      onClick={() => show(<ActDialog {...props} orders={orders} opener={opener} />)}
+    >
+      {props.act}
+    </Button>
+  );
+}
+
+function ActDialog<Result>({
+  orders,
+  opener,
+  ...props
+}: ActProps<Result> & { orders: Orders; opener: RefObject<HTMLButtonElement | null> }) {
   const { t } = useTranslation();
   const inLanguage = useServerText();
   const say = useSay();
   const asks = props.asks ?? NONE;
-  const orders = useOrders();
-  const [isOpen, setOpen] = useState(false);
-  const [entered, setEntered] = useState<Entered>({});
+  const [isOpen, setOpen] = useOpened();
+  const [entered, setEntered] = useState<Entered>(() =>
+    Object.fromEntries(asks.map((ask) => [ask.name, ask.begin ?? ""])),
+  );
   const [secret, setSecret] = useState("");
   const [isChecked, setChecked] = useState(false);
   const isSent = useRef(false);
-  const opener = useRef<HTMLButtonElement>(null);
   useForgotten(isOpen || secret !== "");
   const isChanged = isOpen && asks.some((ask) => (entered[ask.name] ?? "") !== (ask.begin ?? ""));
   const unsaved = useUnsaved(isChanged);
@@ -104,12 +126,6 @@ function AllowedAct<Result>(props: ActProps<Result>) {
       setChecked(false);
     },
   });
-  const open = () => {
-    order.reset();
-    setEntered(Object.fromEntries(asks.map((ask) => [ask.name, ask.begin ?? ""])));
-    isSent.current = false;
-    setOpen(true);
-  };
   const close = () => {
     // what comes of the order is said here
     if (order.isPending) return;
@@ -134,15 +150,6 @@ function AllowedAct<Result>(props: ActProps<Result>) {
   const wrong = asks.find((ask) => problem?.field.split(".").at(-1) === ask.name)?.name;
   return (
     <>
-      <Button
-        ref={opener}
-        size={props.isSmall ? "compact-xs" : "xs"}
-        variant="default"
-        c={props.isDanger ? "var(--bad)" : undefined}
-        onClick={open}
-      >
-        {props.act}
-      </Button>
       <Modal
         opened={isOpen && !isChecked}
         onClose={close}

@@ -2,8 +2,9 @@ import { Alert, Button, type ButtonProps, Group } from "@mantine/core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { useOrders } from "../api/orders";
+import { type Orders, useOrders } from "../api/orders";
 import { Confirm } from "./confirm";
+import { useDialog, useOpened } from "./dialogs";
 import { UndoProblem } from "./problem";
 import { useSay } from "./trial";
 
@@ -13,8 +14,7 @@ export interface Done {
   undo?: () => Promise<Done>;
 }
 
-/** A change in two steps: a button, then a question that says what will happen. Behind it stands what it did. */
-export function Change(props: {
+interface ChangeProps {
   act: string;
   /** The question; with the same one an order is a repeat, unless the server finds it another. */
   title: string;
@@ -27,24 +27,17 @@ export function Change(props: {
   /** Whether the words stand at the top of the page, in `LastDone`: for what is gone from the page then. */
   saysAbove?: boolean;
   size?: ButtonProps["size"];
-}) {
-  const { t } = useTranslation();
-  const queries = useQueryClient();
-  const say = useSay();
+}
+
+/** A change in two steps: a button, then a question that says what will happen. Behind it stands what it did. */
+export function Change(props: ChangeProps) {
+  const show = useDialog();
   const orders = useOrders();
-  const [asks, setAsks] = useState(false);
-  const change = useMutation({
-    mutationFn: async () => {
-      const done = await orders.carryOut(props.title, props.run);
-      return orders.isRepeat ? { ...done, said: t("act.repeated", { said: done.said }) } : done;
-    },
-    onSuccess: (done) => {
-      setAsks(false);
-      if (props.saysAbove) say(done.said, done.undo);
-      props.onDone?.();
-      void queries.invalidateQueries();
-    },
-  });
+  const [done, setDone] = useState<Done | null>(null);
+  const changed = (done: Done) => {
+    setDone(done);
+    props.onDone?.();
+  };
   return (
     <>
       <Button
@@ -53,25 +46,50 @@ export function Change(props: {
         c={props.isDanger ? "var(--bad)" : undefined}
         disabled={props.disabled}
         onClick={() => {
-          change.reset();
-          setAsks(true);
+          setDone(null);
+          show(<Question {...props} orders={orders} onDone={changed} />);
         }}
       >
         {props.act}
       </Button>
-      {change.data && !props.saysAbove && <DoneText key={change.data.said} done={change.data} />}
-      <Confirm
-        opened={asks}
-        title={props.title}
-        lead={props.lead}
-        act={props.act}
-        isAtWork={change.isPending}
-        error={change.error}
-        mayBeDone={orders.mayBeDone(props.title)}
-        onAct={() => change.mutate()}
-        onClose={() => setAsks(false)}
-      />
+      {done && !props.saysAbove && <DoneText key={done.said} done={done} />}
     </>
+  );
+}
+
+function Question({
+  orders,
+  onDone,
+  ...props
+}: Omit<ChangeProps, "onDone"> & { orders: Orders; onDone: (done: Done) => void }) {
+  const { t } = useTranslation();
+  const queries = useQueryClient();
+  const say = useSay();
+  const [asks, setAsks] = useOpened();
+  const change = useMutation({
+    mutationFn: async () => {
+      const done = await orders.carryOut(props.title, props.run);
+      return orders.isRepeat ? { ...done, said: t("act.repeated", { said: done.said }) } : done;
+    },
+    onSuccess: (done) => {
+      setAsks(false);
+      if (props.saysAbove) say(done.said, done.undo);
+      onDone(done);
+      void queries.invalidateQueries();
+    },
+  });
+  return (
+    <Confirm
+      opened={asks}
+      title={props.title}
+      lead={props.lead}
+      act={props.act}
+      isAtWork={change.isPending}
+      error={change.error}
+      mayBeDone={orders.mayBeDone(props.title)}
+      onAct={() => change.mutate()}
+      onClose={() => setAsks(false)}
+    />
   );
 }
 

@@ -7,7 +7,7 @@ import { useZone } from "../zone";
 import { NarrowInput } from "./narrow";
 
 /** Years have four digits: browsers take six where nothing is said. */
-const LAST_DAY = "9999-12-31";
+export const LAST_DAY = "9999-12-31";
 export const LAST_MINUTE = `${LAST_DAY}T23:59`;
 
 /** A field of a date and time, as text. */

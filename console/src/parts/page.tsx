@@ -3,6 +3,7 @@ import { type ReactNode, useEffect, useRef } from "react";
 import { useTranslation } from "react-i18next";
 import { brand } from "../brand";
 import { useSession } from "../session";
+import { Dialogs } from "./dialogs";
 import { Note } from "./note";
 
 let isFirst = true;
@@ -32,15 +33,17 @@ export function Page({
     isFirst = false;
   }, []);
   return (
-    <Stack gap="sm">
-      <Group justify="space-between">
-        <Title order={1} size="h2" textWrap="balance" tabIndex={-1} ref={heading}>
-          {title}
-        </Title>
-        {actions}
-      </Group>
-      {needs && !may.has(needs) ? <Note why="no_right">{t("state.no_right", { operation: needs })}</Note> : children}
-    </Stack>
+    <Dialogs>
+      <Stack gap="sm">
+        <Group justify="space-between">
+          <Title order={1} size="h2" textWrap="balance" tabIndex={-1} ref={heading}>
+            {title}
+          </Title>
+          {actions}
+        </Group>
+        {needs && !may.has(needs) ? <Note why="no_right">{t("state.no_right", { operation: needs })}</Note> : children}
+      </Stack>
+    </Dialogs>
   );
 }
 

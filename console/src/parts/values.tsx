@@ -45,16 +45,20 @@ export function Money({ value, currency }: { value: unknown; currency?: unknown 
 /** Whether a value stands in a row that can have the focus: then it is no stop of the keyboard itself. */
 export const InRow = createContext(false);
 
-/** A moment in the viewer's zone; in UTC where the mouse points, and where the focus of the keyboard is. */
-export function Moment({ value }: { value: unknown }) {
-  const zone = useZone();
+/**
+ * A moment in the viewer's zone, or in one that is named behind it then; in UTC where the mouse points, and where the
+ * focus of the keyboard is.
+ */
+export function Moment({ value, zone }: { value: unknown; zone?: string | null }) {
+  const viewers = useZone();
   const isInRow = useContext(InRow);
   if (!value) return <span className="quiet">–</span>;
   const text = String(value);
   return (
     // its UTC has to be reached by the keyboard, as it is by the mouse
     <time dateTime={text} title={utc(text)} data-utc={utc(text)} tabIndex={isInRow ? undefined : 0}>
-      {moment(text, new Date(), zone)}
+      {moment(text, new Date(), zone ?? viewers)}
+      {zone && ` ${zone}`}
     </time>
   );
 }

@@ -137,7 +137,7 @@ export function AccountScreen() {
               ...(undo ? [{ name: "acts", show: (each: Row) => <TakeBack row={each} rows={last} /> }] : []),
             ]}
             rows={last}
-            rowKey={(each, index) => `${each.seq} ${index}`}
+            rowKey={(each) => String(each.id)}
             read={entries.status}
           />
         </>

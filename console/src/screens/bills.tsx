@@ -7,10 +7,10 @@ import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { client, content, type Row, type Schemas } from "../api/client";
 import { resultOf } from "../api/jobs";
-import { amount } from "../format";
+import { amount, endOfDay, enteredMoment } from "../format";
 import { Change } from "../parts/change";
 import { Download } from "../parts/download";
-import { DayInput } from "../parts/minute";
+import { LAST_DAY } from "../parts/minute";
 import { Facts, Page } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
 import { RowCount, useRows } from "../parts/rows";
@@ -35,6 +35,8 @@ const WORDS: Record<string, readonly string[]> = {
 };
 const STATES: readonly DisputeState[] = ["open", "sent", "accepted", "rejected", "settled"];
 const READ_BYTES = 65_536;
+/** The zone of a bill where its map names none. */
+const BILL_ZONE = "UTC";
 
 export function BillsScreen() {
   const { t } = useTranslation();
@@ -58,8 +60,14 @@ export function BillsScreen() {
             ),
           },
           { name: "account", kind: "account" },
-          { name: "since", kind: "moment" },
-          { name: "until", kind: "moment" },
+          {
+            name: "since",
+            show: (row) => <Moment value={row.since} zone={(row as unknown as Sheet).comparison.zone} />,
+          },
+          {
+            name: "until",
+            show: (row) => <Moment value={row.until} zone={(row as unknown as Sheet).comparison.zone} />,
+          },
           { name: "ours", kind: "money" },
           { name: "theirs", kind: "money" },
           { name: "difference", kind: "money" },
@@ -105,7 +113,7 @@ function Import() {
   const [file, setFile] = useState<File | null>(null);
   const [header, setHeader] = useState<string[]>([]);
   const [map, setMap] = useState<BillMap>({ columns: {}, format: "", zone: "" });
-  const [span, setSpan] = useState<{ since?: string; until?: string }>({});
+  const [span, setSpan] = useState({ since: "", until: "" });
   const unsaved = useUnsaved(file !== null);
   const choose = async (chosen: File | null) => {
     setFile(chosen);
@@ -126,7 +134,9 @@ function Import() {
             query: {
               file: file?.name,
               map: JSON.stringify({ columns, ...(Object.keys(start).length > 0 ? { start } : {}) }),
-              ...span,
+              // days are those of the bill, whatever the clock of the person who compares it
+              since: enteredMoment(span.since, map.zone || BILL_ZONE),
+              until: endOfDay(span.until, map.zone || BILL_ZONE),
             },
           },
           headers: { "Content-Type": /\.gz$/i.test(file?.name ?? "") ? "application/gzip" : "text/csv" },
@@ -162,12 +172,13 @@ function Import() {
           onChange={choose}
         />
         {(["since", "until"] as const).map((field) => (
-          <DayInput
+          <TextInput
             key={field}
+            type="date"
+            max={LAST_DAY}
             label={t(`cdrs.${field}`)}
             value={span[field]}
-            isLast={field === "until"}
-            onEnter={(moment) => setSpan({ ...span, [field]: moment })}
+            onChange={(event) => setSpan({ ...span, [field]: event.currentTarget.value })}
           />
         ))}
         <Button size="sm" disabled={!isWhole} loading={compare.isPending} onClick={() => compare.mutate()}>
@@ -252,8 +263,8 @@ function Compared({ row }: { row: Sheet }) {
     <>
       <Facts
         facts={[
-          [t("column.since"), <Moment key="since" value={row.since} />],
-          [t("column.until"), <Moment key="until" value={row.until} />],
+          [t("column.since"), <Moment key="since" value={row.since} zone={comparison.zone} />],
+          [t("column.until"), <Moment key="until" value={row.until} zone={comparison.zone} />],
           [t("column.ours"), money(row.ours)],
           [t("column.theirs"), money(row.theirs)],
           [t("column.difference"), money(row.difference)],

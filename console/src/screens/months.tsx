@@ -18,7 +18,7 @@ import { Table } from "../parts/table";
 import { useUnsaved } from "../parts/unsaved";
 import { useStateWord } from "../parts/values";
 import { useMay, useSession } from "../session";
-import { lastMonth, zoneName } from "../zone";
+import { lastMonth } from "../zone";
 
 /** Kinds of missing work that an order may pass over. */
 const PASSABLE = new Set(["quarantined", "vendor_unmatched", "dispute_open", "invoices_missing"]);
@@ -34,10 +34,8 @@ export function MonthsScreen() {
   const set = (field: string, value: string) =>
     go({ search: (before) => ({ ...before, [field]: value || undefined }), replace: true });
   const account = search.account ?? own ?? "";
-  const query = {
-    zone: zoneName(),
-    ...(account ? { accounts: account } : { all: true }),
-  };
+  // without a zone the month is that of invoices, which is the one that is closed
+  const query = account ? { accounts: account } : { all: true };
   const found = useRows(`/statements/${month}`, query);
   return (
     <Page
@@ -64,7 +62,7 @@ export function MonthsScreen() {
       </Group>
       {mayClose && <Close key={month} month={month} />}
       <Title order={2} size="h4">
-        {t("months.statements")}
+        {t("months.statements")} <span className="quiet">{String(found.rows[0]?.zone ?? "")}</span>
       </Title>
       <ProblemText error={found.error} again={found.again} />
       <RowCount of={found} />

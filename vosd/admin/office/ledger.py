@@ -91,8 +91,8 @@ class ShowStatements(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """A month of accounts: those named, those of a group, or all; an agent names one."""
 
     month: Month
-    zone: str = "UTC"
-    """In which the month begins and ends."""
+    zone: str = ""
+    """In which the month begins and ends; empty = that of invoices, in which months are closed."""
     accounts: tuple[str, ...] = ()
     group: str | None = None
     of_all: bool = False
@@ -122,7 +122,8 @@ async def show_statements(
         if len(order.accounts) != 1:
             raise OrderError("account", f"of agent {scope.agent}: its statements are shown one by one")
         scope.require_ledger(order.accounts[0])
-    accounts, stores, zone = office.definitions.accounts(), office.stores, zone_named(order.zone)
+    accounts, stores = office.definitions.accounts(), office.stores
+    zone = zone_named(order.zone or office.definitions.settings.invoices.zone)
     names: Sequence[str] = order.accounts
     if order.group is not None:
         names = [name for name in accounts if accounts[name].group == order.group]

@@ -143,6 +143,8 @@ class ComparisonSheet(msgspec.Struct, frozen=True, kw_only=True):
     """Calls and money by class and explanation."""
     time_shift: int | None = None
     """Seconds by which the times of the file seem to be after ours: the zone of the map may be wrong; null = none."""
+    zone: str | None = None
+    """Zone of the times of the file that have none of their own; null = an earlier version has compared it."""
 
 
 class DisputeSheet(msgspec.Struct, frozen=True, kw_only=True):
@@ -370,6 +372,7 @@ class _Work:
             duration_tolerance=self._order.duration_tolerance,
             classes=tuple(comparison.sums.sheets()),
             time_shift=None if shift_ms is None else shift_ms // 1_000,
+            zone=str(self._wanted.layout.zone),
         )
 
 

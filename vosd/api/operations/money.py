@@ -82,8 +82,9 @@ class ShowStatement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     account: str
     month: str
     """As ``2026-03``."""
-    zone: str = "UTC"
-    """Zone in which the month begins and ends, such as ``Europe/Berlin``."""
+    zone: str = ""
+    """Zone in which the month begins and ends, such as ``Europe/Berlin``; without it that of ``invoices.timezone``, in
+    which months are closed."""
 
 
 class AccountBalance(AccountSheet, frozen=True):
@@ -143,8 +144,9 @@ class ListStatements(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     month: str
     """As ``2026-03``."""
-    zone: str = "UTC"
-    """Zone in which the month begins and ends, such as ``Europe/Berlin``."""
+    zone: str = ""
+    """Zone in which the month begins and ends, such as ``Europe/Berlin``; without it that of ``invoices.timezone``, in
+    which months are closed."""
     accounts: tuple[str, ...] = ()
     """Names with commas."""
     group: str | None = None
