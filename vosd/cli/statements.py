@@ -56,8 +56,8 @@ def statement(
         raise click.UsageError("--csv or --json, not both")
     is_one = len(account_ids) == 1
     form: _Form = _Csv(as_csv, is_one=is_one) if as_csv else _Json(is_one=is_one) if as_json else _Tables()
-    wanted = {"month": month, "zone": "" if zone is None else zone.key}
-    wanted |= {"accounts": account_ids, "group": group, "of_all": of_all}
+    span = {"month": month, "zone": "" if zone is None else zone.key}
+    wanted = {**span, "accounts": account_ids, "group": group, "of_all": of_all}
     asyncio.run(_print(invocation, principal(acting=acting), wanted, form))
 
 
