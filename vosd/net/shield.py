@@ -23,6 +23,8 @@ SOURCES_MAX: Final = 16_384
 BLOCK_PER_S: Final = 2_000
 """Block a source only above this rate of dropped messages: UDP sources can be forged, and a block then hits the owner.
 """
+_COUNTED_BYTES: Final = 1_024
+"""A dropped message counts once for each so many bytes: a longer one takes longer to match with the calls."""
 BLOCK_TIMES_RATE: Final = 4.0
 """Nor below this multiple of its rate limit."""
 UNMATCHED_PER_S: Final = 500
@@ -204,9 +206,9 @@ class Shield:
         """Accept what belongs to a call, as of other sources, and drop the rest."""
         is_known = self._known.get(host) is source
         if (kind is MessageKind.RESPONSE or kind is MessageKind.WITHIN) and self._belongs(kind, data):
-            return Rank.RUNNING if is_known else self._within(source, host, now)
+            return Rank.RUNNING if is_known else self._within(source, data, host, now)
         if not is_known:
-            return self._drop(source, Drop.DENIED, host, now)
+            return self._drop(source, Drop.DENIED, data, host, now)
         self._dropped[Drop.DENIED] += 1
         if kind is MessageKind.CALL or kind is MessageKind.OTHER:
             self._report_denied(host)
@@ -254,29 +256,29 @@ class Shield:
         rate, burst = self._settings.unknown_rate, self._settings.unknown_burst
         if kind is MessageKind.RESPONSE or kind is MessageKind.WITHIN:
             if self._belongs(kind, data):
-                return self._within(source, host, now)
+                return self._within(source, data, host, now)
             if source.unmatched is None:
                 source.unmatched = Bucket(burst, now)
             bucket, why = source.unmatched, Drop.UNMATCHED
         elif kind is MessageKind.JUNK:
-            return self._drop(source, Drop.NOT_SIP, host, now)
+            return self._drop(source, Drop.NOT_SIP, data, host, now)
         elif kind is MessageKind.KEEP_ALIVE:
-            return self._drop(source, Drop.KEEP_ALIVE, host, now)
+            return self._drop(source, Drop.KEEP_ALIVE, data, host, now)
         elif self._is_scanner(data):
-            return self._drop(source, Drop.SCANNER, host, now)
+            return self._drop(source, Drop.SCANNER, data, host, now)
         else:
             bucket, why = source.requests, Drop.UNKNOWN_RATE
         if bucket.take(1, rate, burst, now):
             return Rank.UNKNOWN
-        return self._drop(source, why, host, now)
+        return self._drop(source, why, data, host, now)
 
-    def _within(self, source: _Source, host: str, now: float) -> Rank | ShieldAnswer:
+    def _within(self, source: _Source, data: bytes, host: str, now: float) -> Rank | ShieldAnswer:
         """Accept a message of an unknown source within a call, up to ``WITHIN_PER_S``, and drop the rest."""
         if source.within is None:
             source.within = Bucket(WITHIN_AT_ONCE, now)
         if source.within.take(1, WITHIN_PER_S, WITHIN_AT_ONCE, now):
             return Rank.RUNNING
-        return self._drop(source, Drop.UNKNOWN_RATE_IN_CALLS, host, now)
+        return self._drop(source, Drop.UNKNOWN_RATE_IN_CALLS, data, host, now)
 
     def _is_scanner(self, data: bytes) -> bool:
         if self._scanner is None:
@@ -284,7 +286,7 @@ class Shield:
         agent = _AGENT.search(data, 0, _HEAD_BYTES)
         return agent is not None and self._scanner.search(agent[1].lower()) is not None
 
-    def _drop(self, source: _Source, why: Drop, host: str, now: float) -> ShieldAnswer:
+    def _drop(self, source: _Source, why: Drop, data: bytes, host: str, now: float) -> ShieldAnswer:
         """Drop a message, and block its source at a rate of dropped messages that would load the switch."""
         self._dropped[why] += 1
         settings = self._settings
@@ -294,7 +296,8 @@ class Shield:
         if source.excess is None:
             source.excess = Bucket(threshold, now)
         # Looked up again before blocking: within LOOKUP_VALID_S it may have registered, and a /64 may hold a gateway.
-        if not source.excess.take(1, threshold, threshold, now) and not self._knows(host):
+        cost = len(data) // _COUNTED_BYTES + 1
+        if not source.excess.take(cost, threshold, threshold, now) and not self._knows(host):
             source.excess = None
             source.blocked_until = now + settings.block_s
             self._block(host, source.blocked_until)

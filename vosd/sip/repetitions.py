@@ -9,7 +9,7 @@ from enum import Enum, auto
 from vosd.base.clock import Instant
 from vosd.sip.dialog.table import DialogTable
 from vosd.sip.flows import MAGIC
-from vosd.sip.headers.via import Via
+from vosd.sip.headers.via import sender_of
 from vosd.sip.transaction.entries import ABSORB, Entry
 from vosd.sip.transaction.store import TransactionStore
 from vosd.sip.wire.compose import encode
@@ -119,6 +119,10 @@ def prefix_of(request: Request) -> str:
     return f"{branch} {via.host}:{via.port} "
 
 
-def key_prefix(via: Via) -> str:
-    """Return the same for a request of an RFC 3261 peer, of which only the topmost Via was read."""
-    return f"{via.branch} {via.host}:{via.port} "
+def key_prefix(via: str) -> str:
+    """Return the same for a request of an RFC 3261 peer, of which only the topmost Via was read; empty without it."""
+    sender = sender_of(via)
+    if sender is None:
+        return ""
+    host, port, branch = sender
+    return f"{branch} {host}:{port} "

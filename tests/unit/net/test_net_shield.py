@@ -160,6 +160,14 @@ def test_junk_is_dropped_and_much_of_it_blocks_its_source(auth_gate):
     assert auth_gate.heard(1, MessageKind.OTHER, UNKNOWN_SOURCE) == 1
 
 
+@pytest.mark.parametrize(("size", "served"), [(200, BLOCK_PER_S), (1_400, BLOCK_PER_S // 2), (8_000, BLOCK_PER_S // 8)])
+def test_long_messages_that_match_nothing_block_their_source_sooner(auth_gate, size, served):
+    data = b"ACK".ljust(size)
+    auth_gate.heard(10_000, MessageKind.WITHIN, UNKNOWN_SOURCE, data)
+    assert auth_gate.blocked == [(UNKNOWN_SOURCE, auth_gate.now + 30)]
+    assert auth_gate.dropped["too much of no call of ours"] == served + 1
+
+
 def test_junk_with_the_forged_address_of_a_phone_does_not_use_up_its_requests(auth_gate):
     """The sender of a datagram is easily forged: a few forged ones must not block the real source."""
     for _ in range(100):

@@ -15,6 +15,7 @@ from vosd.base.nat import Nat
 from vosd.sip.flows import hop_of
 from vosd.sip.nat import is_behind_nat
 from vosd.sip.settings import Limits
+from vosd.sip.wire.classify import classify
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Message, Request
 from vosd.sip.wire.parse import parse_message
@@ -87,26 +88,38 @@ def receive(data: bytes) -> None:
     probe.endpoint.receive_datagram(data, CUSTOMER, probe.now)
 
 
-def seconds_a_byte(work: Callable[[bytes], None], data: bytes, times: int = 1) -> float:
+PROBE: Final = Probe()
+
+
+def look(data: bytes) -> None:
+    """Classify a message of an unknown source and match it with the calls, which is done before any limit applies."""
+    PROBE.endpoint.belongs(classify(data), data)
+
+
+def seconds_a_byte(work: Callable[[bytes], object], data: bytes, times: int = 1) -> float:
     begun = process_time()
     for _ in range(times):
         work(data)
     return (process_time() - begun) / (len(data) * times)
 
 
-NORMAL_COSTS: Final[dict[Callable[[bytes], None], float]] = {}
+NORMAL_COSTS: Final[dict[Callable[[bytes], object], float]] = {}
 """The least that a byte of the normal message has cost so far, by what reads it."""
 
 
-def ratio(work: Callable[[bytes], None], data: bytes) -> float:
-    """Return how many times as much a byte of ``data`` costs as a normal one; side by side where it seems too much."""
+def ratio(work: Callable[[bytes], object], data: bytes, usual: Callable[[bytes], object] | None = None) -> float:
+    """Return how many times as much a byte of ``data`` costs as a normal one; side by side where it seems too much.
+
+    ``usual``: what reads the normal message, where that is another function.
+    """
+    usual = usual or work
     known = NORMAL_COSTS.get(work, 0.0)
     cost = seconds_a_byte(work, data)
     if cost <= RATIO * known:
         return cost / known
     normal, least = float("inf"), cost
     for _ in range(ROUNDS):
-        normal = min(normal, *(seconds_a_byte(work, NORMAL, times=3) for _ in range(3)))
+        normal = min(normal, *(seconds_a_byte(usual, NORMAL, times=3) for _ in range(3)))
         least = min(least, seconds_a_byte(work, data))
         if least <= RATIO * normal:
             break
@@ -134,6 +147,15 @@ def test_many_short_lines_cost_no_more_a_byte_than_a_normal_message(name):
         assert ratio(touch, request(headers=lines)) <= RATIO, repr(piece)
         folded = f"{name}: a\r\n {piece}\r\n" * (Limits().max_headers - 20)
         assert ratio(touch, request(headers=folded)) <= RATIO, f"folded {piece!r}"
+
+
+@pytest.mark.parametrize("first", ["ACK", "CANCEL", "BYE", "SIP/2.0 200 OK", "INVITE"])
+def test_a_look_at_anything_costs_no_more_a_byte_than_reading_a_normal_message(first):
+    lead = first if first.startswith("SIP") else f"{first} sip:4420@192.0.2.1 SIP/2.0"
+    for piece in (*PIECES, "\n ", "\r\n\t;a", "\nVia:", "\nTo: <", "\nTo\n ", "\r\nCSeq: 1"):
+        via = "SIP/2.0/UDP h" + piece * (8_000 // len(piece))
+        data = f"{lead}\r\nVia: {via}\r\nTo: <sip:a@b>\r\nCSeq: 1 INVITE\r\n\r\n".encode("utf-8", "surrogateescape")
+        assert ratio(look, data, usual=parse_message) <= RATIO, repr(piece)
 
 
 def full(line: str, count: int | None = None) -> bytes:

@@ -154,6 +154,24 @@ def test_what_is_for_an_invite_that_we_have_taken_is_seen_without_reading(probe)
     assert probe.endpoint.belongs(MessageKind.WITHIN, ack)
 
 
+@pytest.mark.parametrize(
+    "via",
+    [
+        "SIP/2.0/UDP 192.0.2.10:5060;rport;branch=z9hG4bK-1;x=1",
+        "SIP / 2.0 / UDP 192.0.2.10 : 5060 ; Branch = z9hG4bK-1",
+        'SIP/2.0/UDP 192.0.2.10:05060;x="a";branch=z9hG4bK-1, SIP/2.0/UDP 192.0.2.11;branch=z9hG4bK-2',
+        "SIP/2.0/UDP 192.0.2.10:5060;x=y\r\n\t;branch=z9hG4bK-1",
+    ],
+)
+def test_the_branch_of_an_invite_is_seen_in_any_form_of_via(probe, via):
+    probe.receive(request("INVITE"))
+    assert all(probe.endpoint.belongs(MessageKind.WITHIN, request(method, via=via)) for method in ("ACK", "CANCEL"))
+    other = via.replace("192.0.2.10", "192.0.2.12")
+    assert not probe.endpoint.belongs(MessageKind.WITHIN, request("CANCEL", via=other))
+    far_behind = via.replace(";", f";y={'y' * 600};", 1)
+    assert not probe.endpoint.belongs(MessageKind.WITHIN, request("CANCEL", via=far_behind)), "it is not searched for"
+
+
 @pytest.mark.parametrize("method", ["BYE", "INFO", "INVITE", "PRACK", "UPDATE", "REFER"])
 @pytest.mark.parametrize("headers", ["", "Require: nothing-we-know\r\n"])
 def test_of_what_belongs_to_no_call_nothing_is_kept(probe, method, headers):

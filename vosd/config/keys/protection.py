@@ -60,7 +60,8 @@ class ShieldKeys(Keys):
     with Retry-After."""
     block: Annotated[int, whole(0, 86_400, "seconds")] = 30
     """For how long an unknown source is blocked that has more than 2,000 messages dropped per second, and more than
-    four times `stranger_rate`; 0 = never. Gateways are never blocked."""
+    four times `stranger_rate`; a longer message counts once for each kilobyte. 0 = never. Gateways are never
+    blocked."""
     scanners: Annotated[tuple[Annotated[str, line_of_text(3, 64)], ...], BeforeValidator(one_or_many)] = SCANNERS
     """Drop requests of unknown sources whose User-Agent contains one of these; case does not matter."""
 

@@ -19,6 +19,9 @@ _PLAIN: Final = re.compile(
     r"SIP/2\.0/(UDP|TCP|TLS|WSS?) ([A-Za-z0-9.\-]+)(?::(\d{1,5}))?(;rport)?;branch=([\w.\-]+)(;rport)?\Z", re.ASCII
 )
 """Form of nearly every Via from a single hop."""
+_SENT_BY: Final = re.compile(
+    rf"SIP\s*+/\s*+\d+\.\d+\s*+/\s*+{TOKEN}\s++({HOST})\s*+(?::\s*+(\d{{1,5}}))?", re.IGNORECASE | re.ASCII
+)
 _PLAIN_BRANCH: Final = re.compile(r"[^,]*?;branch=([^\s;,]+)")
 _BRANCH: Final = re.compile(r";\s*branch\s*=\s*([^\s;,]+)", re.IGNORECASE)
 
@@ -61,6 +64,18 @@ class Via(msgspec.Struct, frozen=True, gc=False):
     def branch(self) -> str:
         """The branch; empty for a peer older than RFC 3261."""
         return self.params.get("branch") or ""
+
+
+def sender_of(text: str) -> tuple[str, int | None, str] | None:
+    """Return host, port and branch of the first element of a Via value without parsing the rest; None if it has none.
+
+    A quoted parameter before the branch may hide it.
+    """
+    match, branch = _SENT_BY.match(text), branch_of(text)
+    if match is None or not branch:
+        return None
+    host, port = match.groups()
+    return host, int(port) if port else None, branch
 
 
 def branch_of(text: str) -> str:
