@@ -42,6 +42,8 @@ class NameServer:
         self.mood = Mood.HELPFUL
         self.failing: set[RecordType] = set()
         """Kinds of records that it answers SERVFAIL to, whatever its mood."""
+        self.lame: set[str] = set()
+        """Names for which it answers SERVFAIL, whatever its mood."""
         self.asked: list[DnsQuestion] = []
         """By datagram, in order."""
         self.asked_by_stream: list[DnsQuestion] = []
@@ -113,7 +115,7 @@ class NameServer:
         if self.forge is not None:
             return self.forge(wire)
         response = dns.message.make_response(query)
-        if self.mood is Mood.FAILING or log[-1].kind in self.failing:
+        if self.mood is Mood.FAILING or log[-1].kind in self.failing or log[-1].name in self.lame:
             response.set_rcode(dns.rcode.SERVFAIL)
             return response.to_wire()
         if self.mood in {Mood.CURT, Mood.ABRUPT} and log is self.asked:

@@ -18,7 +18,7 @@ from vosd.engine.settings import DnsSettings, SipListener
 from vosd.net.resolve import NameServerResolver
 from vosd.sip.flows import Hop
 from vosd.sip.locate import RecordType, UsableTransports
-from vosd.trunks.gateways import Address, RoutingGateway
+from vosd.trunks.gateways import Address, HostName, RoutingGateway
 
 MEANS = UsableTransports(("udp", "tcp", "tls"), (RecordType.A, RecordType.AAAA))
 PATIENT_MS = 5_000
@@ -262,6 +262,55 @@ async def test_what_was_known_in_full_is_not_replaced_by_a_part_of_it(desk):
     desk.server.failing.add(RecordType.AAAA)
     await desk.pass_time(90)
     assert len(desk.directory.addresses(CARRIER)) == 3
+
+
+@pytest.mark.parametrize(
+    ("kinds", "names"), [({RecordType.AAAA}, set()), (set(), {"c.example.net"})], ids=["a family", "a server"]
+)
+async def test_what_is_answered_is_followed_while_one_question_fails(server, kinds, names):
+    """The last answer stands for the one that fails until it is too old; the others are as DNS says now."""
+    desk = Desk(server, stale_s=600)
+    await desk.adopt(CARRIER)
+    server.failing |= kinds
+    server.lame |= names
+    server.remove("a.example.net")
+    server.put("a.example.net 100 A 192.0.2.77")
+    name = HostName("example.net", None)
+    await desk.pass_time(90)
+    assert [each.host for each in desk.directory.addresses(CARRIER)] == ["192.0.2.77", "192.0.2.2", "2001:db8::3"]
+    assert desk.directory.sources(name) == ["192.0.2.2", "192.0.2.77", "2001:db8::3"]
+    server.remove("b.example.net")
+    server.put("b.example.net 100 A 192.0.2.78")
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(20):
+            await desk.pass_time(60)
+    assert [each.host for each in desk.directory.addresses(CARRIER)] == ["192.0.2.77", "192.0.2.78"]
+    assert desk.directory.hosts() == {"192.0.2.77", "192.0.2.78"}
+    assert lines == []
+    server.failing.clear()
+    server.lame.clear()
+    await desk.pass_time(60)
+    assert len(desk.directory.addresses(CARRIER)) == 3
+
+
+async def test_a_name_that_was_never_known_in_full_follows_what_is_answered(desk):
+    desk.server.lame.add("c.example.net")
+    await desk.adopt(CARRIER)
+    desk.server.remove("a.example.net")
+    await desk.pass_time(60)
+    assert [each.host for each in desk.directory.addresses(CARRIER)] == ["192.0.2.2"]
+
+
+async def test_while_new_services_of_a_name_are_not_found_the_last_ones_are_used(server):
+    desk = Desk(server, stale_s=600)
+    await desk.adopt(CARRIER)
+    server.remove("example.net")
+    server.put('example.net 600 NAPTR 10 10 "s" "SIP+D2T" "" _sip._tcp.example.net.')
+    server.lame.add("_sip._tcp.example.net")
+    await desk.pass_time(599)
+    assert len(desk.directory.addresses(CARRIER)) == 3
+    await desk.pass_time(60)
+    assert desk.directory.addresses(CARRIER) == ()
 
 
 async def test_the_background_looks_up_what_is_due_and_ends_with_its_lookups(desk, monkeypatch):

@@ -5,7 +5,7 @@ new one can be had (RFC 8767). ``engine.peers.directory`` decides which names ar
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 import structlog
@@ -16,10 +16,10 @@ from vosd.sip.flows import Hop
 from vosd.sip.locate import (
     DnsAnswer,
     DnsQuestion,
+    Known,
     NoAnswerError,
     RecordType,
     SipServer,
-    Survey,
     UsableTransports,
     survey,
 )
@@ -33,6 +33,9 @@ RETRY_MAX_MS: Final = 60_000
 """A failed lookup is repeated after the first, then after twice as long each time, up to the second."""
 EARLY: Final = 10
 """An answer is renewed when the last of so many parts of its life begins."""
+
+Answers = dict[DnsQuestion, tuple[DnsAnswer, int]]
+"""Answers, and when each was given, in milliseconds of the monotonic clock."""
 
 _ADDRESSES: Final = frozenset({RecordType.A, RecordType.AAAA})
 
@@ -54,15 +57,17 @@ class Resolver(Protocol):
 class CachedName:
     """Cached state of one name; instants are milliseconds of the monotonic clock."""
 
-    __slots__ = ("due", "failures", "known_at", "lookup", "problem", "seen_at", "servers", "sought")
+    __slots__ = ("answers", "due", "failures", "is_known", "lookup", "problem", "seen_at", "servers", "sought")
 
     def __init__(self, sought: Hop, due: int) -> None:
         self.sought = sought
         self.due = due
         """Time of the next lookup."""
         self.servers: tuple[SipServer, ...] = ()
-        self.known_at: int | None = None
-        """Time of the last complete answer."""
+        self.answers: Answers = {}
+        """Answers that ``servers`` follow from."""
+        self.is_known = False
+        """Whether a lookup has ever completed."""
         self.failures = 0
         """Consecutive failed lookups."""
         self.problem = ""
@@ -70,11 +75,6 @@ class CachedName:
         self.lookup: asyncio.Task[None] | None = None
         self.seen_at: frozenset[str] = frozenset()
         """Addresses of the name at which a peer was seen that uses it in a dialog."""
-
-    @property
-    def is_known(self) -> bool:
-        """Whether a lookup has ever completed."""
-        return self.known_at is not None or self.failures > 0
 
 
 class NameLookups:
@@ -120,63 +120,80 @@ class NameLookups:
 
     async def _look_up(self, cached: CachedName) -> None:
         before = cached.problem
+        answers: Answers = {}
+        failures: list[str] = []
         try:
             async with asyncio.timeout(LOOKUP_S):
-                found, why = await self._ask_all(cached.sought)
+                await self._ask_all(cached.sought, answers, failures)
         except TimeoutError:
-            self._failed(cached, f"not done after {LOOKUP_S:g} s")
+            failures = [f"not done after {LOOKUP_S:g} s"]
         except Exception:  # noqa: BLE001  after an error the name must be looked up again
             _log.exception("lookup_failed", name=cached.sought.host)
-            self._failed(cached, "an error in the switch")
-        else:
-            if found.failed:
-                self._use_in_need(cached, found)
-                self._failed(cached, why)
-            else:
-                self._take(cached, found)
+            failures = ["an error in the switch"]
         finally:
             cached.lookup = None
+        if failures:
+            self._failed(cached, "; ".join(failures))
+            self._use_in_need(cached, answers)
+        else:
+            self._take(cached, answers)
         self._learned(cached, before)
 
-    async def _ask_all(self, sought: Hop) -> tuple[Survey, str]:
-        """Ask until no answer is missing; return the result, and why some answers failed."""
-        known: dict[DnsQuestion, DnsAnswer | None] = {}
-        failures: list[str] = []
+    async def _ask_all(self, sought: Hop, answers: Answers, failures: list[str]) -> None:
+        """Ask until no answer is missing; fill ``answers``, and ``failures`` with the reasons why some are missing."""
+        failed: set[DnsQuestion] = set()
 
         async def ask(question: DnsQuestion) -> None:
             try:
                 async with self._turns:
-                    known[question] = await self._resolver.ask(question)
+                    answer = await self._resolver.ask(question)
+                answers[question] = answer, self._clock.now().mono
             except NoAnswerError as error:
-                known[question] = None
+                failed.add(question)
                 failures.append(str(error))
 
-        while (found := survey(sought, self._means, known)).missing:
-            await asyncio.gather(*map(ask, found.missing))
-        return found, "; ".join(failures)
+        while missing := survey(sought, self._means, _known(answers, failed)).missing:
+            await asyncio.gather(*map(ask, missing))
 
-    def _take(self, cached: CachedName, found: Survey) -> None:
+    def _take(self, cached: CachedName, answers: Answers) -> None:
         settings = self._settings
+        found = survey(cached.sought, self._means, _known(answers))
         ttl_s = settings.max_ttl_s if found.ttl_s is None else found.ttl_s
         ttl_ms = 1000 * max(settings.min_ttl_s, min(settings.max_ttl_s, ttl_s))
-        now = self._clock.now().mono
-        cached.servers = found.servers
-        cached.known_at = now
+        cached.servers, cached.answers = found.servers, answers
         # Renewed before it expires, so that calls never find an expired answer while the servers respond.
-        cached.due = now + ttl_ms - ttl_ms // EARLY
+        cached.due = self._clock.now().mono + ttl_ms - ttl_ms // EARLY
+        cached.is_known = True
         cached.failures = 0
         cached.problem = "" if found.servers else "no SIP server is published under this name"
 
-    def _use_in_need(self, cached: CachedName, found: Survey) -> None:
-        """Use an incomplete result for a name without a better one; never without its services."""
-        if not cached.servers and all(question.kind in _ADDRESSES for question in found.failed):
-            cached.servers = found.servers
+    def _use_in_need(self, cached: CachedName, answers: Answers) -> None:
+        """Use an incomplete result: the last answer stands for one that is missing (RFC 8767).
+
+        Only addresses may be missing even so. Without the services of the name, the last answers are used as they were.
+        """
+        oldest = self._clock.now().mono - 1000 * self._settings.stale_s
+        last = {question: answer for question, answer in cached.answers.items() if answer[1] >= oldest}
+        had_servers = bool(cached.servers)
+        cached.servers = ()
+        for usable in (last | answers, last):
+            used: Answers = {}
+            failed: set[DnsQuestion] = set()
+            while (found := survey(cached.sought, self._means, _known(used, failed))).missing:
+                used |= {question: usable[question] for question in found.missing if question in usable}
+                failed.update(question for question in found.missing if question not in usable)
+            if all(question.kind in _ADDRESSES for question in failed):
+                cached.servers, cached.answers = found.servers, used
+                break
+        if had_servers and not cached.servers:
+            _log.warning("name_expired", name=cached.sought.host, why="the last answer is too old")
 
     def _failed(self, cached: CachedName, why: str) -> None:
-        now = self._clock.now().mono
         cached.problem = why
-        cached.due = now + min(RETRY_MS << min(cached.failures, 8), RETRY_MAX_MS)
+        cached.due = self._clock.now().mono + min(RETRY_MS << min(cached.failures, 8), RETRY_MAX_MS)
+        cached.is_known = True
         cached.failures += 1
-        if cached.servers and cached.known_at is not None and now - cached.known_at > 1000 * self._settings.stale_s:
-            cached.servers = ()
-            _log.warning("name_expired", name=cached.sought.host, why="the last answer is too old")
+
+
+def _known(answers: Answers, failed: Iterable[DnsQuestion] = ()) -> Known:
+    return {**{question: answer for question, (answer, _) in answers.items()}, **dict.fromkeys(failed)}
