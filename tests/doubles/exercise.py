@@ -79,7 +79,7 @@ _OF_REQUEST: Final[tuple[Callable[[Request], object], ...]] = (
     lambda request: request.target.param("transport"),
     objection,
     hops_left,
-    lambda request: has_looped(request, "z9hG4bKours", (LISTENER.sent_by,)),
+    lambda request: has_looped(request, "z9hG4bKours"),
     lambda request: InviteNumbers(request).called(CalleeSource.REQUEST_URI),
     lambda request: InviteNumbers(request).calling(tuple(CallerSource)),
     caller_identity_of,

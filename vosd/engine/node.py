@@ -9,6 +9,7 @@ from random import randrange
 from typing import NamedTuple, Protocol
 
 from vosd.base.clock import Clock, Instant
+from vosd.base.nat import Nat
 from vosd.billing.accounts import Account
 from vosd.billing.holds import AccountCredit
 from vosd.callcontrol.live_state import LiveState
@@ -172,6 +173,7 @@ class Node:
             around.names.locate,
             around.auth_gate or self.authenticator,
             around.placed,
+            self.nat_at,
         )
         flows = self.endpoint.flows
         self.trace = CallTraces(trace, self.knows)
@@ -248,6 +250,10 @@ class Node:
             or self.authenticator.has_proven(host, self._clock.now())
             or self.authenticator.certificates.knows(host, port)
         )
+
+    def nat_at(self, host: str, port: int) -> Nat:
+        """Return the ``nat`` of the trunk that sends from an address; detected where there is none."""
+        return self.switch.terms.sources.nat_at(host, port)
 
     def knows_host(self, host: str) -> bool:
         """Return whether a gateway may send from an address, whatever the port."""

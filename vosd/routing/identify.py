@@ -14,6 +14,7 @@ import msgspec
 
 from vosd.base.edited import edited
 from vosd.base.errors import VosError
+from vosd.base.nat import Nat
 from vosd.base.networks import NetworkBits, address_of, bits_of
 from vosd.base.number import EMERGENCY_SERVICE, for_matching, without_separators
 from vosd.trunks.dialect import CalleeSource
@@ -259,6 +260,13 @@ class SourceIndex:
             if claim.port is None or claim.port == port:
                 return not claim.tech_prefix and claim.gateway.credentials is None
         return False
+
+    def nat_at(self, host: str, port: int) -> Nat:
+        """Return the ``nat`` of the gateway that sends from ``host``:``port``; the first one's where there are more."""
+        for claim in self._claims_on(host):
+            if claim.port is None or claim.port == port:
+                return claim.gateway.dialect.nat
+        return Nat.AUTO
 
     def is_from(self, name: str, host: str, port: int | None) -> bool:
         """Return whether the gateway of that name may send from ``host``:``port``; None = from any port there."""

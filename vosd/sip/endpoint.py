@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from vosd.base.clock import Instant
+from vosd.base.nat import Nat
 from vosd.base.wheel import Timer
 from vosd.sip.auth_gate import OPEN_GATE, AuthGate
 from vosd.sip.client_core import ClientCore, Placed, not_noted
@@ -40,6 +41,11 @@ _BY_BRANCH: Final = (b"ACK ", b"CANC")
 """First bytes of the requests that have the branch of an INVITE."""
 
 
+def detect_nat(_host: str, _port: int) -> Nat:
+    """Return the setting of a source of which nothing is configured."""
+    return Nat.AUTO
+
+
 class Endpoint:
     """The SIP core of one switch, without I/O."""
 
@@ -52,8 +58,20 @@ class Endpoint:
         locate: Locator = resolve_no_name,
         auth_gate: AuthGate = OPEN_GATE,
         placed: Placed = not_noted,
+        nat_at: Callable[[str, int], Nat] = detect_nat,
     ) -> None:
-        """``placed`` is called for every INVITE that begins a dialog, before it is sent."""
+        """Create it without transactions.
+
+        Args:
+            settings: how it behaves.
+            listeners: the sockets, by flow.
+            token: draws a random token.
+            knows: return whether a host and port are a known source.
+            locate: finds the addresses of names.
+            auth_gate: authenticates requests.
+            placed: called for every INVITE that begins a dialog, before it is sent.
+            nat_at: return the setting of the trunk at a host and port, for responses that no trunk decides about.
+        """
         self._settings = settings
         self.token = token
         self.flows = Flows(listeners, token, locate)
@@ -93,6 +111,7 @@ class Endpoint:
             settings,
             token=token,
             knows=knows,
+            nat_at=nat_at,
             auth_gate=auth_gate,
             server_header=self.server_header,
             send_pending_bye=self._send_pending_bye,

@@ -53,6 +53,20 @@ def is_behind_nat(nat: Nat, message: Message, seen: Peer) -> bool:
     return is_hidden(hop.host, seen.host, (message.top_via or message.via).host if isinstance(message, Request) else "")
 
 
+def is_answered_where_seen(nat: Nat, request: Request, seen: Peer) -> bool:
+    """Return whether a request is answered at the port that it came from although it has no ``rport`` (RFC 3581).
+
+    That of a sender behind NAT; where it has no Contact, as a CANCEL or a BYE, by the address in its Via.
+
+    Raises:
+        ParseError: the topmost Via cannot be read.
+    """
+    if nat is not _AUTO or request.header("contact") is not None:
+        return is_behind_nat(nat, request, seen)
+    sent_by = (request.top_via or request.via).host
+    return is_hidden(sent_by, seen.host, sent_by)
+
+
 def is_elsewhere(contact: str, seen: Peer) -> bool:
     """Return whether the owner of a registered Contact, a URI, is seen at another address than it announces."""
     hop = hop_of(contact)

@@ -9,8 +9,9 @@ from vosd.base.cause import EndReason, q850_of_status
 from vosd.base.clock import Instant
 from vosd.base.nat import Nat
 from vosd.sip.auth_gate import Challenged
+from vosd.sip.dialog.table import DialogTable
 from vosd.sip.flows import Flows
-from vosd.sip.nat import is_behind_nat
+from vosd.sip.nat import is_answered_where_seen, is_behind_nat
 from vosd.sip.repetitions import Repetitions
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.server import Server
@@ -29,17 +30,21 @@ class OwnAnswers:
         self,
         store: TransactionStore,
         flows: Flows,
+        dialogs: DialogTable,
         repetitions: Repetitions,
         *,
         token: Callable[[], str],
         knows: Callable[[str, int], bool],
+        nat_at: Callable[[str, int], Nat],
         server_header: str,
     ) -> None:
         self._store = store
         self._flows = flows
+        self._dialogs = dialogs
         self._repetitions = repetitions
         self._token = token
         self._knows = knows
+        self._nat_at = nat_at
         self._server_header = server_header
 
     def stem_of(self, request: Request, source: Peer) -> ResponseStem:
@@ -59,6 +64,28 @@ class OwnAnswers:
             if named is not None and self._knows(named.host, named.port):
                 return stem.answered_at(named)
         return stem
+
+    def own_stem_of(self, request: Request, source: Peer) -> ResponseStem:
+        """Return the same for a response that no call and no user decides about.
+
+        Raises:
+            ParseError: the topmost Via cannot be read.
+        """
+        return self.towards(source, request, self.stem_of(request, source))
+
+    def towards(self, source: Peer, request: Request, stem: ResponseStem) -> ResponseStem:
+        """Have a response of ours sent where the request came from if its sender is behind NAT (RFC 3581).
+
+        In a dialog that is known already; else as configured for the source.
+        """
+        if stem.peer == source:
+            return stem
+        dialog = self._dialogs.find(request)[1] if stem.tagged else None
+        if dialog is not None:
+            is_behind = dialog.is_behind_nat
+        else:
+            is_behind = is_answered_where_seen(self._nat_at(source.host, source.port), request, source)
+        return stem.answered_at(source) if is_behind else stem
 
     # -- with a transaction -------------------------------------------------------------------------------------
 
@@ -94,7 +121,7 @@ class OwnAnswers:
 
     def refuse_branch_in_use(self, request: Request, source: Peer) -> None:
         """Refuse a request whose branch belongs to one that is not answered yet (section 14.2)."""
-        stem = self.stem_of(request, source)
+        stem = self.own_stem_of(request, source)
         headers = f"{self._server_header}Retry-After: 1\r\n"
         self._store.send(stem.peer, response(stem, 500, self._flows.refusal_tag, headers))
 
@@ -109,7 +136,7 @@ class OwnAnswers:
     def refuse_malformed(self, error: ParseError, request: Request, source: Peer) -> None:
         """Answer a request that could be read in part; without a readable Via it gets no answer."""
         try:
-            stem = self.stem_of(request, source)
+            stem = self.own_stem_of(request, source)
         except ParseError:
             return
         sent_by = self._flows.listeners[source.flow].sent_by

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from vosd.sip.headers.via import Via
+from vosd.sip.headers.via import branch_of
 from vosd.sip.wire.body import SESSION, unknown_types
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.flaws import Flaw
@@ -200,11 +200,11 @@ def hops_left(request: Request) -> int:
     return min(int(value), 70) - 1
 
 
-def has_looped(request: Request, mark: str, ours: Collection[str]) -> bool:
+def has_looped(request: Request, mark: str) -> bool:
     """Return whether a request of ours has come back to us (RFC 3261 section 16.3 item 4).
 
-    Every branch of ours begins with ``mark``. In the Vias below the topmost one, our address (``ours``, as
-    ``host:port``) is enough; the topmost may come from a customer behind NAT who uses our private address himself.
+    Every branch of ours begins with ``mark``. Addresses say nothing: machines behind a customer's proxy may have our
+    private ones.
 
     Raises:
         ParseError: the topmost Via has a branch of ours and cannot be read.
@@ -214,14 +214,4 @@ def has_looped(request: Request, mark: str, ours: Collection[str]) -> bool:
         return True
     if "," not in vias and not request.comes_twice("via"):
         return False
-    below = request.headers("via")[1:]
-    hosts = {sent_by.rpartition(":")[0] for sent_by in ours}
-    return any(_sent_by(via) in ours for via in below if any(host in via for host in hosts))
-
-
-def _sent_by(value: str) -> str:
-    try:
-        via = Via.parse(value)
-    except ParseError:
-        return ""  # not ours: ours can be read
-    return f"{via.host}:{via.port or 5060}"
+    return any(mark in via and branch_of(via).startswith(mark) for via in request.headers("via")[1:])

@@ -7,6 +7,7 @@ event for its dialog or for the endpoint's user.
 from collections.abc import Callable
 
 from vosd.base.clock import Instant
+from vosd.base.nat import Nat
 from vosd.sip.auth_gate import BY_ADDRESS, EXAMINED, Accepted, AuthGate, Challenged, SourceRefusal, Waiting
 from vosd.sip.dialog.acceptance import Acceptance, PendingBye
 from vosd.sip.dialog.dialog import Dialog
@@ -58,6 +59,7 @@ class ServerCore:
         *,
         token: Callable[[], str],
         knows: Callable[[str, int], bool],
+        nat_at: Callable[[str, int], Nat],
         auth_gate: AuthGate,
         server_header: str,
         send_pending_bye: SendPendingBye,
@@ -82,7 +84,14 @@ class ServerCore:
         self._examined = EXAMINED
         """Methods that need a verdict of the authentication gate."""
         self._answers = OwnAnswers(
-            store, flows, self._repetitions, token=token, knows=knows, server_header=server_header
+            store,
+            flows,
+            dialogs,
+            self._repetitions,
+            token=token,
+            knows=knows,
+            nat_at=nat_at,
+            server_header=server_header,
         )
 
     def relay(self, methods: frozenset[str]) -> None:
@@ -129,7 +138,7 @@ class ServerCore:
         if request.method == "ACK" or self._repetitions.is_known(key):
             return self.take_request(request, source, now)
         earlier = self._repetitions.refusal_of(key, now)
-        return earlier or self._answers.refusal(self._answers.stem_of(request, source), key, 503, headers, now)
+        return earlier or self._answers.refusal(self._answers.own_stem_of(request, source), key, 503, headers, now)
 
     def _take_new_request(self, request: Request, source: Peer, prefix: str, now: Instant) -> Event | None:
         """Process a request that is no retransmission; ``prefix`` is ``prefix_of`` it."""
@@ -151,7 +160,7 @@ class ServerCore:
             accepted = verdict
         stem = self._answers.stem_of(request, source)
         if method == "CANCEL":
-            return self._take_cancel(request, stem, prefix, key, now)
+            return self._take_cancel(request, self._answers.towards(source, request, stem), prefix, key, now)
         try:
             passed = self.passed_bodies
             refusal = (
@@ -165,6 +174,7 @@ class ServerCore:
         if refusal is None and not to_tag and (method == "REGISTER" or request.uri[3:4] in "sS"):
             refusal = None if self._is_tls[source.flow] or not claims_tls(request) else self._sips_refused[source.flow]
         if refusal is not None and not (refusal.status == 420 and self._ends_or_confirms(request)):
+            stem = self._answers.towards(source, request, stem)
             if stem.tagged and not is_of_dialog:
                 self._answers.refuse(stem, key, refusal.status, refusal.headers, now)
             else:
@@ -231,7 +241,7 @@ class ServerCore:
     ) -> InviteRefused | None:
         """Refuse a request for the address that it comes from, whatever it is."""
         self._dropped[Drop.BLOCKED_BY_RULE] += 1
-        self._answers.refuse(self._answers.stem_of(request, source), key, 403, blocked.headers, now)
+        self._answers.refuse(self._answers.own_stem_of(request, source), key, 403, blocked.headers, now)
         if request.method != "INVITE":
             return None
         return InviteRefused(request, source, now, 403, blocked.why, is_blocked=True)
@@ -261,12 +271,15 @@ class ServerCore:
         if method == "INVITE":
             merging = f"{request.call_id} {request.from_tag} {request.sequence}"
             if self._repetitions.is_merged(merging):
+                stem = self._answers.towards(source, request, stem)
                 self._answers.answer(stem, key, method, 482, "", now)
                 return None
             transaction = InviteServer.received(self._store, key, stem, merging)
             return InviteArrived(transaction, request, source, now, *accepted)
         if method == "REGISTER":
             return RegisterArrived(Server.received(self._store, key, stem), request, source, now, accepted.user)
+        if not (accepted.user and method in self._relayed):  # the user of the endpoint knows what its setting is
+            stem = self._answers.towards(source, request, stem)
         if method in self._relayed:
             return StandaloneArrived(Server.received(self._store, key, stem), request, source, now, accepted.user)
         if method == "OPTIONS":
@@ -281,6 +294,7 @@ class ServerCore:
         owner, dialog = self._dialogs.find(request)
         method = request.method
         if owner is None or dialog is None:
+            stem = self._answers.towards(source, request, stem)
             if is_of_dialog:  # a dialog that has ended, or is not confirmed yet
                 self._answers.answer(stem, key, method, 200 if self._dialogs.crosses_the_end(request) else 481, "", now)
             else:
@@ -288,13 +302,13 @@ class ServerCore:
             return None
         # Section 12.2.2 refuses a lower CSeq. A BYE is taken all the same: its sender has ended the call, and refusing
         # it would bill a call that is over.
+        if dialog.is_behind_nat:
+            stem = stem.answered_at(source)
         number = request.sequence
         if number <= dialog.remote_sequence and method != "BYE" and number != UNREAD:
             self._answers.answer(stem, key, method, 500, "", now)
             return None
         dialog.remote_sequence = max(dialog.remote_sequence, number)
-        if dialog.is_behind_nat:
-            stem = stem.answered_at(source)
         if source != dialog.peer and self._has_moved(dialog, request, source):
             # Only the peer knows both tags (80 random bits are ours), and the CSeq shows that the request is not old.
             self._follow(owner, dialog, request, source)

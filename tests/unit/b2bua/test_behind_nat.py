@@ -191,6 +191,29 @@ def test_a_refusal_goes_to_the_seen_address_without_rport(nat, port):
     assert refusal.target == Address(CUSTOMER.host, port)
 
 
+@pytest.mark.parametrize("says", [HOME, Address("198.51.100.7", 5060)], ids=["private", "public"])
+@pytest.mark.parametrize("nat", [Nat.AUTO, Nat.YES, Nat.NO])
+def test_what_no_call_decides_about_is_answered_as_the_trunk_says(nat, says):
+    """OPTIONS, a refusal before the trunk is known, and a CANCEL that cancels nothing: none asks for ``rport``."""
+    scene = at_home(nat)
+    is_seen = nat is Nat.YES or (nat is Nat.AUTO and says is HOME)
+    for method, more in (
+        ("OPTIONS", f"Contact: <sip:{says}>\r\n"),
+        ("INVITE", f"Contact: <sip:{says}>\r\nRequire: precondition\r\n"),
+        ("CANCEL", ""),
+    ):
+        scene.caller.send(
+            f"{method} sip:999@{SWITCH} SIP/2.0\r\nVia: SIP/2.0/UDP {says};branch=z9hG4bK-{method}\r\n"
+            f"From: <sip:1@{says}>;tag=1\r\nTo: <sip:999@{SWITCH}>\r\nCall-ID: {method}\r\nCSeq: 1 {method}\r\n"
+            f"{more}Max-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
+        )
+        scene.wire.run_for(10)
+    answers = [packet for packet in scene.wire.packets if packet.data.startswith(b"SIP/2.0 ")]
+    assert [answer.data[8:11] for answer in answers] == [b"200", b"420", b"481"]
+    port = OUTSIDE.port if is_seen else says.port
+    assert {answer.target for answer in answers} == {Address(CUSTOMER.host, port)}
+
+
 # -- phones -----------------------------------------------------------------------------------------------------------
 
 NUMBER = "442079461001"

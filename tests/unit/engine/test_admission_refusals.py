@@ -163,15 +163,15 @@ def test_overload_is_answered_with_retry_after_and_counted_without_record():
 
 def test_a_call_that_was_here_before_is_refused_with_482():
     scene = Scene()
-    call = refused(scene, headers=("Via: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK-ours",))
+    mark = scene.exchange.endpoint.flows.mark
+    call = refused(scene, headers=(f"Via: SIP/2.0/UDP 192.0.2.1:5060;branch={mark}1",))
     assert call.final == 482
     assert scene.close().end_reason == "Loop"
 
 
-@pytest.mark.parametrize("other", ["192.0.2.11:5060", "192.0.2.1:50600", "192.0.2.1:506", "1192.0.2.1:5060"])
-def test_a_via_that_only_looks_like_ours_is_no_loop(other):
+def test_a_via_with_our_address_and_another_branch_is_no_loop():
     scene = Scene()
-    call = refused(scene, headers=(f"Via: SIP/2.0/UDP {other};branch=z9hG4bK-x",), hang_up_after_ms=100)
+    call = refused(scene, headers=("Via: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK-x",), hang_up_after_ms=100)
     assert call.final == 200
     scene.close()
 

@@ -82,6 +82,45 @@ def test_within_a_dialog_a_peer_behind_nat_is_answered_at_its_port_without_havin
     assert probe.sent()[-1].peer == Peer(0, OUTSIDE.host, port)
 
 
+def test_what_no_call_decides_about_is_answered_where_a_peer_behind_nat_is_seen():
+    """OPTIONS, refusals, CANCEL (which has no Contact) and what belongs to a dialog that is gone."""
+    probe = Probe(knows=lambda *_: True)
+
+    def answers(data: bytes) -> list[tuple[str, int]]:
+        probe.receive(data, OUTSIDE)
+        return [(sent.title, sent.peer.port) for sent in probe.sent()]
+
+    def ask(method: str, number: int, headers: str = HOME_CONTACT, **changes) -> list[tuple[str, int]]:
+        changes["call_id"] = f"{number}@home"
+        return answers(from_home(method, number, rport=False, headers=headers, **changes))
+
+    assert ask("OPTIONS", 1) == [("200", 40_000)]
+    assert ask("INVITE", 2, HOME_CONTACT + "Require: precondition\r\n") == [("420", 40_000)]
+    assert ask("INVITE", 3, HOME_CONTACT + "Content-Type: text/plain\r\n", body=b"x") == [("415", 40_000)]
+    assert ask("INVITE", 4, cseq="4 BYE") == [("400", 40_000)]
+    probe.endpoint.relay(frozenset({"MESSAGE"}))
+    event = probe.receive(from_home("MESSAGE", 8, rport=False, call_id="8@home"), OUTSIDE)
+    event.transaction.respond(202, "ours", "", probe.now)
+    assert [(sent.title, sent.peer.port) for sent in probe.sent()] == [("202", 40_000)]
+    assert ask("BYE", 5, "", to=TO_US) == [("481", 40_000)]
+    probe.advance(40_000)
+    probe.sent()
+    invite = from_home("INVITE", 6, rport=False)
+    answers(invite)
+    branch = HOME_VIA.format("INVITE-6").replace(";rport", "")
+    assert answers(from_home("CANCEL", 6, via=branch, headers="")) == [("200", 40_000)]
+    assert answers(from_home("INVITE", 6, rport=False, cseq="7 INVITE")) == [("500", 40_000)], "the branch is in use"
+
+
+def test_what_no_call_decides_about_is_answered_at_the_port_in_via_where_that_can_be_true():
+    """A carrier that sends from another port, or another machine, than its Via names."""
+    probe = Probe(knows=lambda *_: True)
+    via = "SIP/2.0/UDP 192.0.2.10:5070;branch=z9hG4bK-1"
+    probe.receive(request("OPTIONS", via=via, headers="Contact: <sip:192.0.2.10:5070>\r\n"), OUTSIDE)
+    probe.receive(request("CANCEL", via=via), OUTSIDE)
+    assert [(sent.title, sent.peer.port) for sent in probe.sent()] == [("200", 5_070), ("481", 5_070)]
+
+
 # -- who is -------------------------------------------------------------------------------------------------------
 
 

@@ -155,7 +155,7 @@ class Intake:
             source_host=source.host,
             source_port=source.port,
             hops=hops_left(request),
-            looped=has_looped(request, flows.mark, flows.sent_by),
+            looped=has_looped(request, flows.mark),
             at=at,
             numbers=InviteNumbers(request),
             closed=self._closed(),

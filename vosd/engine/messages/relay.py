@@ -140,7 +140,7 @@ class MessageRelay(Counting):
             source_host=source.host,
             source_port=source.port,
             hops=hops_left(request),
-            looped=has_looped(request, self._endpoint.flows.mark, self._endpoint.flows.sent_by),
+            looped=has_looped(request, self._endpoint.flows.mark),
             at=event.at,
             numbers=InviteNumbers(request),
             closed=self._closed(),
