@@ -121,6 +121,10 @@ class Framer(Protocol):
         """Return the bytes of a keep-alive of ours."""
         ...
 
+    def expect_no_pong(self) -> None:
+        """Take nothing received from now on for the answer to it."""
+        ...
+
     def closing_bytes(self) -> bytes:
         """Return the last bytes of a connection that we close."""
         ...
@@ -211,6 +215,10 @@ class Connection(asyncio.Protocol):
         sent_last = self._sent_last
         self._write(self._framer.ping())
         self._sent_last = sent_last
+
+    def expect_no_pong(self) -> None:
+        """Take nothing received from now on for the answer to the last keep-alive: its time is over."""
+        self._framer.expect_no_pong()
 
     def close(self, why: str | None = None) -> None:
         """Close after everything is written; ``why`` where the peer misbehaved."""

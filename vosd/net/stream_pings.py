@@ -44,6 +44,10 @@ class Pinged(Protocol):
         """Send a keep-alive."""
         ...
 
+    def expect_no_pong(self) -> None:
+        """Take nothing received from now on for the answer to the last keep-alive."""
+        ...
+
     def cut(self, why: str) -> None:
         """Abort at once."""
         ...
@@ -80,7 +84,9 @@ class StreamPings:
         self._limits = limits
         self._wheel.clear()
         for watch in self._watched.values():
-            watch.asked_ms = None
+            if watch.asked_ms is not None:
+                watch.asked_ms = None
+                watch.connection.expect_no_pong()
             self._wait(watch, self._now_ms())
         self._sleep()
 
@@ -135,6 +141,7 @@ class StreamPings:
                     self._answering.pop(address, None)  # other software may be there by now: its next one is kept
                 connection.cut("a keep-alive was not answered")
                 return
+            connection.expect_no_pong()
             self._wait(watch, max(connection.received_ms, asked_ms))
         elif connection.wants_pings():
             connection.ping()

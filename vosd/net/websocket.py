@@ -141,6 +141,9 @@ class WebSocketFramer:
         self._protocol.send_ping(b"")
         return self.answer(0)
 
+    def expect_no_pong(self) -> None:
+        """Do nothing: a pong of a WebSocket is nothing else, however late."""
+
     def closing_bytes(self) -> bytes:
         """Return the last bytes of a connection that we close."""
         if not self.is_ready:

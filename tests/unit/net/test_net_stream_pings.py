@@ -83,6 +83,7 @@ class Line:
         self.has_answered = False
         self.pings: list[float] = []
         self.why: str | None = None
+        self.is_waited_for = False
 
     def wants_pings(self) -> bool:
         return self.is_known
@@ -92,6 +93,10 @@ class Line:
         if self.answers:
             self.received_ms = round(self._loop.now * 1_000)
             self.has_answered = True
+        self.is_waited_for = True
+
+    def expect_no_pong(self) -> None:
+        self.is_waited_for = False
 
     def cut(self, why: str) -> None:
         self.why = why
@@ -146,6 +151,18 @@ def test_a_peer_that_does_not_know_keep_alives_gets_them_and_is_kept(loop):
     loop.advance(3_600)
     assert 50 < len(line.pings) < 76
     assert line.why is None
+
+
+def test_no_answer_is_expected_once_its_time_is_over(loop):
+    node, line = StreamPings(MINUTE), Line(loop)
+    node.watch(line)
+    for change in (lambda: loop.advance(10.2), lambda: node.adjust(ConnectionLimits(ping_ms=30_000, pong_ms=10_000))):
+        asked = len(line.pings)
+        while len(line.pings) == asked:
+            loop.advance(0.1)
+        assert line.is_waited_for
+        change()
+        assert not line.is_waited_for
 
 
 def test_a_peer_that_answered_on_an_earlier_connection_of_ours_is_not_waited_for_on_the_next(loop, monkeypatch):

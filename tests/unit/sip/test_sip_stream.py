@@ -200,6 +200,25 @@ def test_a_single_blank_line_answers_a_keep_alive_of_ours_and_a_double_one_is_th
     assert (stream.feed(PONG), stream.take_pings(), stream.take_pong()) == ([], 1, False)
 
 
+def test_a_blank_line_that_ends_a_message_or_comes_late_answers_no_keep_alive():
+    stream = framer()
+    stream.ping()
+    assert stream.feed(OPTIONS + PONG) == [OPTIONS]
+    assert (stream.take_pings(), stream.take_pong()) == (0, False)
+    stream.feed(PONG)
+    assert (stream.take_pings(), stream.take_pong()) == (1, False), "both are a keep-alive in two pieces"
+    stream.ping()
+    stream.feed(OPTIONS)
+    stream.feed(PONG)
+    assert stream.take_pong(), "it came by itself"
+    stream.ping()
+    stream.expect_no_pong()
+    stream.feed(PONG)
+    assert (stream.take_pings(), stream.take_pong()) == (0, False)
+    stream.feed(PONG)
+    assert (stream.take_pings(), stream.take_pong()) == (1, False)
+
+
 @given(st.lists(st.sampled_from([PING, PONG, INVITE]), max_size=20), st.lists(st.integers(0, 400), max_size=20))
 def test_keep_alives_of_both_sides_change_no_message(parts, cuts):
     whole, stream, got = b"".join(parts), framer(), []

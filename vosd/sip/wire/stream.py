@@ -39,6 +39,7 @@ class StreamFramer:
         "_blank_lines",
         "_has_pong",
         "_has_start_line",
+        "_is_behind_message",
         "_length",
         "_limits",
         "_pending",
@@ -59,6 +60,8 @@ class StreamFramer:
         """Length of the message at the start of ``_pending``; 0 until its head is complete."""
         self._blank_lines = 0
         """Blank lines since the last message that do not form a keep-alive yet."""
+        self._is_behind_message = False
+        """Whether a message was completed by the bytes that were added last."""
         self._pings = 0
         self._awaits_pong = False
         """Whether a keep-alive of ours is unanswered: then an odd blank line is its answer."""
@@ -84,6 +87,8 @@ class StreamFramer:
         if self.lost is not None:
             return []
         self._pending += data
+        if data:
+            self._is_behind_message = False
         messages = []
         while self._pending and (message := self._cut()) is not None:
             messages.append(message)
@@ -110,6 +115,10 @@ class StreamFramer:
         self._awaits_pong = True
         self._blank_lines = 0
         return PING
+
+    def expect_no_pong(self) -> None:
+        """Take a single blank line for half of a keep-alive of the peer again: the time for an answer is over."""
+        self._awaits_pong = False
 
     def closing_bytes(self) -> bytes:
         """Return the last bytes of a connection that we close."""
@@ -142,6 +151,7 @@ class StreamFramer:
         del pending[:length]
         self._length = self._searched = 0
         self._has_start_line = False
+        self._is_behind_message = True
         if self.lost is not None:
             # The message was cut at its head; the bytes after it cannot be separated from a body.
             pending.clear()
@@ -152,7 +162,8 @@ class StreamFramer:
         blank = _BLANK_LINES.match(pending)
         if blank:
             pings, self._blank_lines = divmod(self._blank_lines + blank.end() // 2, 2)
-            if self._blank_lines and self._awaits_pong:
+            # A line that came in one piece with the message before it is the end of that: some senders add one.
+            if self._blank_lines and self._awaits_pong and not self._is_behind_message:
                 self._awaits_pong, self._has_pong, self._blank_lines = False, True, 0
             self._pings += pings
             del pending[: blank.end()]
