@@ -44,7 +44,8 @@ def answer_of(offer: bytes, other: bytes) -> bytes:
 
 def _parts(session: bytes) -> list[list[str]]:
     """Return the lines above all media, then those of each medium."""
-    parts = [part.decode("utf-8", "surrogateescape").splitlines() for part in _MEDIUM.split(session)]
+    # Split as bytes: text has more ends of lines (U+2028, U+0085), which may stand within a line of a description.
+    parts = [[line.decode("utf-8", "surrogateescape") for line in part.splitlines()] for part in _MEDIUM.split(session)]
     return [parts[0], *(part for part in parts[1:] if len(part[0].split(" ")) > 3)]
 
 

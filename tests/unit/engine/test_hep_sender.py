@@ -49,6 +49,37 @@ async def test_packets_reach_a_server_over_udp_also_after_it_was_away():
     await sender.end()
 
 
+async def test_a_server_over_udp_that_has_moved_is_found_by_its_name(monkeypatch):
+    monkeypatch.setattr(hep_sender, "LOOK_UP_S", 0)
+    monkeypatch.setattr(hep_sender, "RETRY_S", 0)
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as before,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as after,
+    ):
+        before.bind(("127.0.0.1", 0))
+        after.bind(("127.0.0.2", before.getsockname()[1]))
+        places = ["127.0.0.1"]
+
+        asked = set()
+
+        async def look_up(host, port, **_options):
+            asked.add(host)
+            if not places:
+                raise socket.gaierror
+            return [(socket.AF_INET, socket.SOCK_DGRAM, 17, "", (places[0], port))]
+
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", look_up, raising=False)
+        sender = HepSender()
+        sender.begin(HepServer("udp", "hep.example.net", before.getsockname()[1]))
+        await sent_until(sender, received_by(before))
+        places.clear()
+        await sent_until(sender, received_by(before))  # it is used as long as no other one is known
+        places.append("127.0.0.2")
+        await sent_until(sender, received_by(after))
+        await sender.end()
+        assert asked == {"hep.example.net"}
+
+
 async def test_a_connection_over_tcp_is_made_again_and_nothing_waits_for_it(monkeypatch):
     monkeypatch.setattr(hep_sender, "RETRY_S", 0.01)
     chunks: list[bytes] = []

@@ -19,6 +19,12 @@ def test_offers_that_fit_are_answers_as_they_are():
     assert (answer_of(one, other), answer_of(other, one)) == (other, one)
 
 
+@pytest.mark.parametrize("end", ["\u2028", "\u0085", "\v"])
+def test_ends_of_lines_of_texts_end_no_line_of_a_description(end):
+    other = session("m=audio 5000 RTP/AVP 0", f"a=label:one{end}two", above=f"i=one{end}two")
+    assert answer_of(session(PCMU), other) == other
+
+
 def test_only_common_codecs_are_answered_whatever_their_numbers():
     one = session("m=audio 4000 RTP/AVP 9 8 101", "a=rtpmap:101 telephone-event/8000", "a=fmtp:101 0-15")
     other = session(

@@ -4,7 +4,8 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Mapping
-from typing import Final, Protocol, cast
+from contextlib import suppress
+from typing import Any, Final, Protocol, cast
 
 import structlog
 
@@ -19,6 +20,8 @@ RETRY_S: Final = 1.0
 """Pause before the next connection; it doubles up to ``RETRY_MAX_S`` while none can be made."""
 RETRY_MAX_S: Final = 30.0
 CONNECT_S: Final = 10.0
+LOOK_UP_S: Final = 60.0
+"""The name of a server over UDP is looked up so often: no connection ends when it has moved."""
 
 _log = structlog.get_logger()
 
@@ -26,7 +29,9 @@ _log = structlog.get_logger()
 class _Way(Protocol):
     """Connection to the server."""
 
-    closed: asyncio.Future[None]
+    async def closed(self) -> None:
+        """Wait until packets must take another connection."""
+        ...
 
     def send(self, packet: bytes) -> bool:
         """Send a packet; False = it is dropped."""
@@ -40,22 +45,30 @@ class _Way(Protocol):
 class _Datagrams:
     """A socket for UDP: a packet that the kernel does not take at once is dropped."""
 
-    def __init__(self, sock: socket.socket) -> None:
-        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    def __init__(self, sock: socket.socket, server: HepServer) -> None:
         self._sock = sock
+        self._server = server
 
     @classmethod
     async def to(cls, server: HepServer) -> "_Datagrams":
-        loop = asyncio.get_running_loop()
-        family, kind, _, _, address = (await loop.getaddrinfo(server.host, server.port, type=socket.SOCK_DGRAM))[0]
-        sock = socket.socket(family, kind)
+        family, address = (await _addresses(server))[0]
+        sock = socket.socket(family, socket.SOCK_DGRAM)
         sock.setblocking(False)
         try:
             sock.connect(address)
         except OSError:
             sock.close()
             raise
-        return cls(sock)
+        return cls(sock, server)
+
+    async def closed(self) -> None:
+        """Wait until the name of the server leads elsewhere; the last address stays while it leads nowhere."""
+        address = self._sock.getpeername()
+        while True:
+            await asyncio.sleep(LOOK_UP_S)
+            with suppress(OSError):
+                if address not in [each for _, each in await _addresses(self._server)]:
+                    return
 
     def send(self, packet: bytes) -> bool:
         try:
@@ -68,11 +81,22 @@ class _Datagrams:
         self._sock.close()
 
 
+async def _addresses(server: HepServer) -> list[tuple[socket.AddressFamily, tuple[Any, ...]]]:
+    """Return family and address of each place that a server over UDP is at.
+
+    Raises:
+        OSError: its name leads nowhere.
+    """
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(server.host, server.port, type=socket.SOCK_DGRAM)
+    return [(family, address) for family, _, _, _, address in found]
+
+
 class _Stream(asyncio.Protocol):
     """A connection over TCP or TLS; what the server sends is ignored."""
 
     def __init__(self) -> None:
-        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._transport: asyncio.WriteTransport | None = None
 
     @classmethod
@@ -86,8 +110,11 @@ class _Stream(asyncio.Protocol):
         self._transport = cast("asyncio.WriteTransport", transport)  # uvloop's are of no class of asyncio
 
     def connection_lost(self, _error: Exception | None) -> None:
-        if not self.closed.done():
-            self.closed.set_result(None)
+        if not self._closed.done():
+            self._closed.set_result(None)
+
+    async def closed(self) -> None:
+        await self._closed
 
     def send(self, packet: bytes) -> bool:
         transport = self._transport
@@ -145,7 +172,7 @@ class HepSender(Counting):
             _log.info("hep_server_connected", server=str(server))
             self._way, pause_s, is_known = way, RETRY_S, False
             try:
-                await way.closed
+                await way.closed()
             finally:
                 self._way = None
                 way.hang_up()
