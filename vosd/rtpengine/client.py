@@ -4,7 +4,6 @@ import asyncio
 import secrets
 import socket
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Final
 
 from vosd.media.rtpengine_orders import WITHIN_MS, Done, RtpOrder
@@ -116,8 +115,10 @@ class RtpEngines:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         if family not in self._sockets:
             self._open(family)
-        with suppress(OSError):  # as if it were lost on the way: it is sent again
+        try:
             self._sockets[family].sendto(datagram, (host, port))
+        except OSError:
+            return  # as if it were lost on the way: it is sent again
 
     def _open(self, family: socket.AddressFamily) -> None:
         opened = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)

@@ -19,7 +19,7 @@ MAX_MEDIA: Final = 8
 _MEDIUM: Final = b"\nm="
 _IDS: Final = re.compile(rb"v=0\r\no=(\S+ +\S+ +\S+)(?= +IN +IP[46] +\S)")
 """Beginning of nearly all descriptions, with user, session and version of the origin."""
-_PORTS: Final = re.compile(rb"\nm=(audio|video|image) ([1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}) ")
+_PORTS: Final = re.compile(rb"(\nm=(?:audio|video|image) )([1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}) ")
 _ORIGIN: Final = re.compile(rb"^o=(\S+ +\S+ +\S+) +IN +IP[46] +\S+", re.MULTILINE)
 _PORT: Final = re.compile(rb"^(m=\S+[ \t]+)\d+(?:/\d+)?")
 _CONNECTION: Final = re.compile(rb"^c=[^\r\n]*", re.MULTILINE)
@@ -42,6 +42,8 @@ _RTCP: Final = b"a=rtcp:"
 _RTCP_LINE: Final = re.compile(rb"^a=rtcp:([^\n]*)\n?", re.MULTILINE)
 _REMEMBERED_BYTES: Final = 1_024
 """Longest description, or lines of a medium, that are remembered."""
+_NEXT_PORT: Final = b"\na=rtcp:%d"
+"""Place of the port of RTCP in a form."""
 _ANY_IDS: Final = b"- 1 1"
 _ANY_PORT: Final = 9
 _MOST: Final = 65_534
@@ -140,42 +142,43 @@ def media_of(session: bytes) -> tuple[Medium, ...]:
     if cut is None:
         return _media_of(session)
     media: list[Medium] = []
-    for each, text in zip(_read(cut[2]), cut[1], strict=True):
-        port = int(text)
+    for each, port in zip(_read(cut[2], len(cut[1])), cut[1], strict=True):
         media.append(tuple.__new__(Medium, (*each[:3], port, each[4], port + 1, *each[6:])))
     return tuple(media)
 
 
 @lru_cache(maxsize=256)
-def _cut(session: bytes) -> tuple[bytes, Sequence[bytes], tuple[bytes, ...]] | None:
-    """Return what differs between calls of a party, the ids of the origin and the ports of media, and the other text.
+def _cut(session: bytes) -> tuple[bytes, Sequence[int], bytes] | None:
+    """Return what differs between calls of a party, the ids of the origin and the ports of media, and a form for it.
 
-    None for a description in another form than the usual one, or with lines of RTCP.
+    None for a description that is not in the usual form, or that names another port of RTCP than the next one.
     """
     ids = _IDS.match(session)
-    if ids is None or len(session) > _REMEMBERED_BYTES or b"\n" + _RTCP in session:
+    if ids is None or len(session) > _REMEMBERED_BYTES or b"%" in session:
         return None
-    pieces = _PORTS.split(session)
-    ports = pieces[2::3]
-    if not 0 < len(ports) <= MAX_MEDIA or len(ports) != session.count(_MEDIUM) or max(map(int, ports)) > _MOST:
+    parts = _PORTS.split(session)
+    ports = [*map(int, parts[2::3])]
+    if not 0 < len(ports) <= MAX_MEDIA or len(ports) != session.count(_MEDIUM):
         return None
-    del pieces[2::3]
-    pieces[0] = pieces[0][ids.end() :]
-    return ids[1], ports, tuple(pieces)
+    parts[2::3] = [b"%d "] * len(ports)
+    parts[0] = b"v=0\r\no=%b" + parts[0][ids.end() :]
+    if b"\n" + _RTCP in session:
+        before, named, after = parts[-1].partition(b"\n%b%d" % (_RTCP, ports[0] + 1))
+        if not named or len(ports) > 1 or session.count(b"\n" + _RTCP) > 1 or after[:1].isdigit():
+            return None
+        parts[-1] = before + _NEXT_PORT + after
+    return ids[1], ports, b"".join(parts)
 
 
-def _joined(ids: bytes, ports: Sequence[int], pieces: Sequence[bytes]) -> bytes:
-    """Return the description that was cut into pieces."""
-    if len(ports) == 1:
-        return b"v=0\r\no=%b%b\nm=%b %d %b" % (ids, pieces[0], pieces[1], ports[0], pieces[2])
-    media = [b"\nm=%b %d %b" % (pieces[2 * at + 1], port, pieces[2 * at + 2]) for at, port in enumerate(ports)]
-    return b"v=0\r\no=%b%b%b" % (ids, pieces[0], b"".join(media))
+def _filled(form: bytes, ids: bytes, ports: Sequence[int]) -> bytes:
+    """Return the description that was cut into these."""
+    return form % ((ids, ports[0], ports[0] + 1) if _NEXT_PORT in form else (ids, *ports))
 
 
 @lru_cache(maxsize=512)
-def _read(pieces: tuple[bytes, ...]) -> Sequence[Medium]:
-    """Return the media of a description with these pieces, with any ports."""
-    return _media_of(_joined(_ANY_IDS, [_ANY_PORT] * (len(pieces) // 2), pieces))
+def _read(form: bytes, media: int) -> Sequence[Medium]:
+    """Return the media of a description of this form, with any ports."""
+    return _media_of(_filled(form, _ANY_IDS, [_ANY_PORT] * media))
 
 
 def _media_of(session: bytes) -> tuple[Medium, ...]:
@@ -245,14 +248,14 @@ def relayed(session: bytes, places: Sequence[Place | None], origin: str | None =
             return _relayed(session, places, origin)
         hosts.append(each.host)
         ports.append(each.rtp)
-    pieces = _placed(cut[2], tuple(hosts), origin)
-    return _relayed(session, places, origin) if pieces is None else _joined(cut[0], ports, pieces)
+    form = _placed(cut[2], tuple(hosts), origin)
+    return _relayed(session, places, origin) if form is None else _filled(form, cut[0], ports)
 
 
 @lru_cache(maxsize=512)
-def _placed(pieces: tuple[bytes, ...], hosts: tuple[str, ...], origin: str | None) -> tuple[bytes, ...] | None:
-    """Return the pieces of a relayed description; None where it has another form."""
-    session = _joined(_ANY_IDS, [_ANY_PORT] * len(hosts), pieces)
+def _placed(form: bytes, hosts: tuple[str, ...], origin: str | None) -> bytes | None:
+    """Return the form of a relayed description; None where it has none."""
+    session = _filled(form, _ANY_IDS, [_ANY_PORT] * len(hosts))
     cut = _cut(_relayed(session, [Place(host, _ANY_PORT, _ANY_PORT + 1) for host in hosts], origin))
     return None if cut is None else cut[2]
 

@@ -399,8 +399,7 @@ class MediaKeeper:
             BadSession: it cannot be relayed.
         """
         described = media_of(body)
-        is_at_relay = self._parts.rtpengines is None or passing.is_at_relay
-        if not is_at_relay or passing.theirs.settings.dtmf is _AUTO:
+        if passing.theirs.settings.dtmf is _AUTO or not (self._parts.rtpengines is None or passing.is_at_relay):
             return body, described
         if not self._parts.keys.wants_events(passing.theirs, passing.media, described):
             return body, described

@@ -270,8 +270,9 @@ class RtpEngineCalls:
         """Note the ports that an rtpengine has given to the reader, and return them."""
         if answer is None or answer.reply.result != OK:
             return None
+        session = answer.reply.session
         try:
-            given, described = media_of(answer.reply.session), media_of(wanted.session)
+            given, described = media_of(session), media_of(wanted.session)
         except BadSession:
             return None
         if len(given) != len(described):
@@ -287,7 +288,7 @@ class RtpEngineCalls:
         if wanted.reader.is_over:
             return None
         places = [self._place(wanted.reader, *pair) for pair in enumerate(zip(described, given, strict=True))]
-        return GivenPorts(places, answer.reply.session)
+        return GivenPorts(places, session)
 
     def _guard(self, call: RtpCall, wanted: RtpSessionWanted) -> None:
         """Let nothing be forwarded from the port of a leg that has not described its media.

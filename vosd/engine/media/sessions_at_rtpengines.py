@@ -79,9 +79,8 @@ class SessionsAtRtpEngines:
         session = body
         if has_music and is_offer:
             session = parts.music.for_engine(body, passing.leg, passing.theirs, parts.parameters)
-        wanted = self._wanted(
-            passing, session, next((each.host for each in described), ""), is_offer=is_offer, form=form
-        )
+        host = described[0].host if described else ""
+        wanted = self._wanted(passing, session, host, is_offer=is_offer, form=form)
         is_first = passing.is_first
 
         def came(given: GivenPorts | None, now: Instant) -> None:
