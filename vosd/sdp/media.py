@@ -153,8 +153,8 @@ def _cut(session: bytes) -> tuple[bytes, Sequence[int], bytes] | None:
 
     None for a description that is not in the usual form, or that names another port of RTCP than the next one.
     """
-    ids = _IDS.match(session)
-    if ids is None or len(session) > _REMEMBERED_BYTES or b"%" in session:
+    ids = _IDS.match(session) if len(session) <= _REMEMBERED_BYTES else None
+    if ids is None or b"%" in session:
         return None
     parts = _PORTS.split(session)
     ports = [*map(int, parts[2::3])]
