@@ -101,10 +101,14 @@ def test_max_forwards_zero_gets_483_and_a_record(stage: Stage, call: OutgoingCal
 
 
 def test_a_call_that_has_been_here_before_gets_482(stage: Stage, call: OutgoingCall) -> None:
-    been_here = f"Via: SIP/2.0/UDP {stage.address};branch=z9hG4bKbeen-here"
-    call.send(call.request("INVITE", body=OFFER, headers=[been_here]))
+    with conversing(stage, "4410") as (talk,):
+        talk.call.invite()
+        invite = talk.vendor.expect("INVITE")
+        talk.answer(invite)
+        call.send(call.request("INVITE", body=OFFER, headers=[f"Via: {invite['Via']}"]))
 
-    assert call.refused().status == 482
+        assert call.refused().status == 482
+        talk.hang_up()
     check(stage.record_of(call.callee), Expected("Loop", "switch", 482, 25, rated=False))
 
 
