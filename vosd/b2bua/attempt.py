@@ -132,6 +132,11 @@ class GatewayAttempt:
     # -- what it is ---------------------------------------------------------------------------------------------
 
     @property
+    def trunk(self) -> str:
+        """Name of the phone or trunk that was called, or has taken the call over; empty for a vendor."""
+        return self.progress.newcomer or (self.choice.gateway.name if self.choice.gateway.is_phone else "")
+
+    @property
     def invite_sequence(self) -> int:
         """The CSeq of the INVITE; 0 where it was the peer's: a phone that has taken the call over has sent its own."""
         return self._invite_sequence or self.transaction.parts.sequence
@@ -298,12 +303,16 @@ class GatewayAttempt:
 
     def hang_up(self, reason: str, now: Instant) -> None:
         """Send BYE to a gateway that has answered; a 200 that waits for the caller's answer gets its ACK before."""
+        if self.progress.has_left:
+            return
         if not self.progress.acknowledged:
             self.acknowledge(b"", now)
         self.leg.hang_up(reason, now)
 
     def close(self, now: Instant) -> None:
         """Drop the dialog; a 200 that still waits for the caller's answer is acknowledged without one."""
+        if self.progress.has_left:
+            return
         if not self.progress.acknowledged:
             self.acknowledge(b"", now)
         if self.transaction.owner is self:  # the INVITE has no final response: a late 2xx needs ACK and BYE
@@ -311,6 +320,15 @@ class GatewayAttempt:
         self.leg.close(now)
         if self.leg.dialog is None:  # there may be early dialogs
             self._endpoint.dialogs.forget(self.tag, now)
+
+    def depart(self, now: Instant, *, has_hung_up: bool) -> None:
+        """Let a callee leave its call by a transfer: send BYE, unless it ``has_hung_up`` itself."""
+        self.progress.has_left = True
+        if has_hung_up:
+            self.leg.close(now)
+        else:
+            self.leg.hang_up("", now)
+        self.call.board.gateways.vacate(self.choice)
 
     # -- inside -------------------------------------------------------------------------------------------------
 
@@ -554,3 +572,8 @@ class GatewayAttempt:
         leg.facts.last_seen_at = now
         leg.supervision = Supervision(self._endpoint, leg, SupervisionFacts(now))
         leg.supervision.begin(now)
+
+
+def leg_of(callee: GatewayAttempt | None) -> Leg | None:
+    """Return the leg of the callee of a call; None while there is none, and once it has left by a transfer."""
+    return None if callee is None or callee.progress.has_left else callee.leg

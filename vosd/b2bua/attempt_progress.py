@@ -25,6 +25,10 @@ class AttemptProgress(msgspec.Struct, omit_defaults=True):
     """Whether the gateway's 200 has its ACK."""
     newcomer: str = ""
     """The trunk or phone that has taken the place of the callee (RFC 3891): it has SIP settings of its own."""
+    has_referred: bool = False
+    """Whether a REFER has come in its dialog."""
+    has_left: bool = False
+    """Whether the callee has transferred the call and left it: the leg has ended, and its caller talks to another."""
 
     @property
     def pdd_ms(self) -> int | None:

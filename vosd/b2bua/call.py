@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from vosd.b2bua import states
-from vosd.b2bua.attempt import GatewayAttempt
+from vosd.b2bua.attempt import GatewayAttempt, leg_of
 from vosd.b2bua.caller_side import CallerSide
 from vosd.b2bua.conversation import Conversation
 from vosd.b2bua.given_up import GivenUp
@@ -116,7 +116,7 @@ class Call:
     @property
     def parties(self) -> Sequence[Leg]:
         """The legs that take part, the caller's first."""
-        callee = None if self.callee is None else self.callee.leg
+        callee = None if self.callee is None or self.callee.progress.has_left else self.callee.leg
         return [leg for leg in (self.caller.leg, callee) if leg is not None]
 
     @property
@@ -130,7 +130,7 @@ class Call:
         """The routes whose capacity is taken."""
         if self.search is not None:
             return self.search.occupied
-        return [] if self.callee is None else [self.callee.choice]
+        return [] if self.callee is None or self.callee.progress.has_left else [self.callee.choice]
 
     # -- the set-up ---------------------------------------------------------------------------------------------
 
@@ -273,6 +273,8 @@ class Call:
         if is_caller and self.journey.acknowledged_at is None:
             self.journey.acknowledged(now.came)
             self.board.acknowledged(now)
+            if self.callee.progress.has_left:
+                return  # it has transferred the call before this ACK, and the caller is offered the target's session
             if self.callee.leg.sessions.given_up:  # while another fork was shown, this one may have accepted an UPDATE
                 self.conversation.bridge_to(self.callee).answer_changed(leg, leg.sessions.remote, now)
             if self.caller.progress.is_settled and self.caller.offer:
@@ -355,7 +357,7 @@ class Call:
     def hung_up(self, leg: Leg | None, cause: int | None, now: Instant, at: Instant | None = None) -> None:
         """End a call that a leg has hung up with that Q.850 cause; ``at`` is when, if it is processed later.
 
-        None = the side of a caller that has no leg any more.
+        None = the side that has left by a transfer.
         """
         if self.state is states.OVER:
             return
@@ -363,8 +365,8 @@ class Call:
             if self.endpoint.doors is not None:
                 self.take_answer_back(now)
             self._caller_hung_up(cause, at or now, now)
-        elif self.callee is not None and leg is self.callee.leg:
-            self._callee_hung_up(cause, now)
+        elif self.callee is not None and leg is leg_of(self.callee):
+            self._callee_hung_up(cause, at or now, now)
 
     def caller_cancelled(self, now: Instant, given: Mapping[str, int] = NO_CAUSES) -> None:
         """Answer a CANCEL of the caller: send it 487, and cancel the attempt with the causes that it gave."""
@@ -516,7 +518,7 @@ class Call:
         """Return the side that a leg is of; None where it was replaced."""
         if leg is self.caller.leg:
             return self.caller
-        return self.callee if self.callee is not None and leg is self.callee.leg else None
+        return self.callee if leg is leg_of(self.callee) else None
 
     def _refresh_sessions(self, now: Instant) -> None:
         """Send the refreshes and probes that are due."""
@@ -531,30 +533,36 @@ class Call:
             if self.conversation.bridge is not None:
                 self.conversation.drop_bridge(now)
             transfer = self.conversation.transfer
-            if transfer is not None and transfer.is_under_way and self.caller.leg is not None:
+            if transfer is not None and transfer.is_transferor(self.caller.leg):
                 transfer.transferor_left(now)
                 return
             self.caller.close(now)
+            if transfer is not None:
+                transfer.first_ends(now)
             if self.callee is not None:
                 self.callee.hang_up("" if cause is None else passed_on(cause, self.callee.reasons), now)
             self._over(EndReason.NORMAL, HangupSource.CALLER, at, self.caller.progress.final, cause, now=now)
         elif self._accepts(CallEvent.CALLER_BYE):
             self.caller_cancelled(now, NO_CAUSES if cause is None else {Q850: cause})
 
-    def _callee_hung_up(self, cause: int | None, now: Instant) -> None:
-        if not self._accepts(CallEvent.CALLEE_BYE) or self._check_limits(now) or self.callee is None:
+    def _callee_hung_up(self, cause: int | None, at: Instant, now: Instant) -> None:
+        if not self._accepts(CallEvent.CALLEE_BYE) or self._check_limits(now, at) or self.callee is None:
             return
         if self.endpoint.doors is not None:
             self.take_answer_back(now)
         self.conversation.drop_bridge(now)
+        transfer = self.conversation.transfer
+        if self.state is states.TALKING and transfer is not None and transfer.is_transferor(leg_of(self.callee)):
+            transfer.transferor_left(now)
+            return
         self.callee.close(now)
         if self.state is states.ANSWERED:
             self._reject(EndReason.UNAVAILABLE, 480, cause, HangupSource.CALLEE, now)
             return
-        if self.conversation.transfer is not None:
-            self.conversation.transfer.first_ends(now)
+        if transfer is not None:
+            transfer.first_ends(now)
         self.caller.hang_up(passed_on(cause, self.caller.reasons), now)
-        self._over(EndReason.NORMAL, HangupSource.CALLEE, now, self.caller.progress.final, cause)
+        self._over(EndReason.NORMAL, HangupSource.CALLEE, at, self.caller.progress.final, cause, now=now)
 
     # -- inside: the end ------------------------------------------------------------------------------------------
 
@@ -655,7 +663,7 @@ class Call:
         text = None if source is _SWITCH else self.journey.reason_text
         self.ending = Ending(reason, source, at_last, code, reason.q850_cause if cause is None else cause, dead, text)
         self.state = states.OVER
-        if self.callee is not None:
+        if self.callee is not None and not self.callee.progress.has_left:
             self.board.gateways.vacate(self.callee.choice)
         conversation = self.conversation
         transfer, conversation.transfer = conversation.transfer, None

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class PressedKeys(Protocol):
-    """The keys that a caller presses, as its leg knows them."""
+    """The keys that a side presses, as its leg knows them."""
 
     def is_for_transfer(self, key: str, now: Instant) -> bool:
         """Process a key; False = it is for the other side."""
@@ -123,6 +123,10 @@ class ConversationPort(Protocol):
 
     def bridge_to(self, callee: "GatewayAttempt") -> "Bridge":
         """Return the bridge between the two legs."""
+        ...
+
+    def has_transfer_keys(self, leg: "Leg") -> bool:
+        """Return whether the keys of a leg may transfer the call."""
         ...
 
     def asked(self, leg: "Leg", event: RequestArrived) -> None:

@@ -35,7 +35,7 @@ from vosd.sip.wire.outgoing import Peer
 from vosd.trunks.dialect import CallerDialect, Reliability
 
 if TYPE_CHECKING:
-    from vosd.b2bua.call_port import CallPort, PressedKeys
+    from vosd.b2bua.call_port import CallPort
 
 _OFF: Final = Reliability.OFF  # access to enum members is slow
 _REQUIRED: Final = Reliability.REQUIRED
@@ -49,7 +49,7 @@ class Caller:
     """The calling side of a call, as long as the customer is in it (``CallerSide``)."""
 
     __slots__ = (
-        "_endpoint", "call", "caller_identity", "dialect", "dialog", "expiry", "invite", "invite_message", "keypad",
+        "_endpoint", "call", "caller_identity", "dialect", "dialog", "expiry", "invite", "invite_message",
         "leg", "offer", "pracks", "progress", "reasons", "shown", "takes_100rel",
     )  # fmt: skip
 
@@ -84,8 +84,6 @@ class Caller:
         """Responses that wait for PRACKs; None = none does."""
         self.shown: dict[str, ShownFork] | None = None
         """The forks that the caller was shown, by ``GatewayAttempt.fork_key``, but for the current one."""
-        self.keypad: PressedKeys | None = None
-        """The keys it has pressed, if its keys may transfer."""
         self.expiry: Timer[TimerOwner] | None = None
 
     @classmethod
@@ -370,16 +368,12 @@ class Caller:
             # An error in the switch occurred between the gateway's answer and ours.
             self.reject(500, reason, now)
             return
-        if self.keypad is not None:
-            self.keypad.stop()
         self.leg.hang_up(reason, now)
 
     def close(self, now: Instant) -> None:
         """Drop the dialog, which the caller itself has ended."""
         if not self.progress.is_answered:
             self._stop_repeating(now)
-        if self.keypad is not None:
-            self.keypad.stop()
         if self.invite.state is TransactionState.PROCEEDING:
             self._decided(487, now)
             tag = self.dialog.local_tag

@@ -20,12 +20,12 @@ from vosd.b2bua.ports import Switchboard
 from vosd.b2bua.states import CallState
 from vosd.b2bua.takeover import in_place_of
 from vosd.b2bua.transfer import CallTransfer
+from vosd.b2bua.transferor import transferor_in
 from vosd.base.clock import Instant
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.events import RequestArrived
 from vosd.sip.screening import accepting
 from vosd.sip.transaction.invite_server import InviteServer
-from vosd.trunks.dialect import Transfers
 
 if TYPE_CHECKING:
     from vosd.b2bua.call import Call
@@ -47,7 +47,7 @@ class Conversation(msgspec.Struct, eq=False):
         call = self.call
         if call.state is not states.TALKING or call.callee is None or not call.callee.progress.acknowledged:
             return False
-        return self.bridge is not None or call.caller.leg is not None
+        return self.bridge is not None or (call.caller.leg is not None and not call.callee.progress.has_left)
 
     @property
     def may_be_transferred(self) -> bool:
@@ -65,8 +65,8 @@ class Conversation(msgspec.Struct, eq=False):
         """Return the bridge between the two legs."""
         if self.bridge is None:
             caller = self.call.caller.leg
-            if caller is None:
-                raise RuntimeError(f"the customer has left {self.call!r}")
+            if caller is None or callee.progress.has_left:
+                raise RuntimeError(f"a side has left {self.call!r}")
             self.bridge = Bridge(self.call.endpoint, caller, callee.leg)
         return self.bridge
 
@@ -156,7 +156,7 @@ class Conversation(msgspec.Struct, eq=False):
 
         Before the answer it is that of an announcement; then the caller's PRACK, or its answer in the ACK, is missing.
         """
-        if self.call.caller.leg is None:
+        if self.call.caller.leg is None or callee.progress.has_left:
             return None
         if callee.leg.early is None:
             return callee.leg.dialog
@@ -198,16 +198,20 @@ class Conversation(msgspec.Struct, eq=False):
         else:
             bridge.information_came(leg, event)
 
+    def has_transfer_keys(self, leg: Leg) -> bool:
+        """Return whether the keys of a leg may transfer the call."""
+        transferor = transferor_in(self.call, leg)
+        return transferor is not None and transferor.keys is not None
+
     def _keypad(self, leg: Leg) -> PressedKeys | None:
-        """Return the keypad of the caller, if the operator has configured keys for transfers; None for other legs."""
-        caller = self.call.caller.inviter
-        if caller is None or leg is not caller.leg or caller.dialect.transfers is not Transfers.ACCEPT:
-            return None
-        if caller.dialect.transfer_keys is None:
-            return None
-        if caller.keypad is None:
-            caller.keypad = Keypad(self.call.endpoint, self._board, caller, caller.dialect.transfer_keys, KeypadFacts())
-        return caller.keypad
+        """Return the keypad of a leg, if the operator has configured keys for transfers; None for a vendor's."""
+        if leg.keypad is None:
+            transferor = transferor_in(self.call, leg)
+            keys = None if transferor is None else transferor.keys
+            if transferor is not None and keys is not None:
+                facts, endpoint = KeypadFacts(), self.call.endpoint
+                leg.keypad = Keypad(endpoint, self._board, leg, transferor.dialect, keys, facts)
+        return leg.keypad
 
 
 def _asked_aside(leg: Leg, event: RequestArrived) -> None:

@@ -1,10 +1,10 @@
 """Transfers by keys, for telephones without a transfer button: a key sequence configured by the operator.
 
-The keys arrive from the calling side as INFO (RFC 6086 legacy usage) or, where its media are relayed, as telephone
-events. One sequence begins a transfer, another one an
-attended transfer, in which the telephone talks to the target first; the digits of the target follow, up to ``#`` or a
-pause. While the target is called, or talked to, a third sequence cancels the transfer, and a fourth completes it. These
-keys are answered here; all others are forwarded, including the first keys of a sequence, since it is not complete yet.
+The keys arrive from a telephone, which may be either side of the call, as INFO (RFC 6086 legacy usage) or, where its
+media are relayed, as telephone events. One sequence begins a transfer, another one an attended transfer, in which the
+telephone talks to the target first; the digits of the target follow, up to ``#`` or a pause. While the target is
+called, or talked to, a third sequence cancels the transfer, and a fourth completes it. These keys are answered here;
+all others are forwarded, including the first keys of a sequence, since it is not complete yet.
 """
 
 import re
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, cast
 import msgspec
 
 from vosd.b2bua import referral
+from vosd.b2bua.transferor import transferor_in
 from vosd.base.clock import Instant
 from vosd.base.wheel import Timer
 from vosd.media.keys import FLASH
@@ -21,11 +22,11 @@ from vosd.sip.events import AlarmFired
 from vosd.sip.transaction.store import TimerOwner
 from vosd.sip.wire.body import media_type
 from vosd.sip.wire.message import Request
-from vosd.trunks.dialect import KEYS_MAX, TransferKeys
+from vosd.trunks.dialect import KEYS_MAX, CallerDialect, TransferKeys
 
 if TYPE_CHECKING:
     from vosd.b2bua.call import Call
-    from vosd.b2bua.caller import Caller
+    from vosd.b2bua.leg import Leg
     from vosd.b2bua.ports import Switchboard
 
 SEQUENCE_MS: Final = 3_000
@@ -62,7 +63,7 @@ def duration_in(request: Request) -> int:
 
 
 class KeypadFacts(msgspec.Struct, array_like=True):
-    """Facts of the keys of a caller: a field of it, at the end, is written to snapshots without another line."""
+    """Facts of the keys of a leg: a field of it, at the end, is written to snapshots without another line."""
 
     pressed: str = ""
     """The last keys, each within ``SEQUENCE_MS`` of the one before."""
@@ -76,16 +77,24 @@ class KeypadFacts(msgspec.Struct, array_like=True):
 
 
 class Keypad:
-    """The keys of one caller, from the first to the end of its leg."""
+    """The keys of one leg, from the first one to its end."""
 
-    __slots__ = ("_board", "_caller", "_endpoint", "_keys", "alarm", "facts")
+    __slots__ = ("_board", "_dialect", "_endpoint", "_keys", "_leg", "alarm", "facts")
 
     def __init__(
-        self, endpoint: Endpoint, board: "Switchboard", caller: "Caller", keys: TransferKeys, facts: KeypadFacts
+        self,
+        endpoint: Endpoint,
+        board: "Switchboard",
+        leg: "Leg",
+        dialect: CallerDialect,
+        keys: TransferKeys,
+        facts: KeypadFacts,
     ) -> None:
+        """``dialect`` is that of the trunk or phone that presses the ``keys``."""
         self._endpoint = endpoint
         self._board = board
-        self._caller = caller
+        self._leg = leg
+        self._dialect = dialect
         self._keys = keys
         self.facts = facts
         self.alarm: Timer[TimerOwner] | None = None
@@ -93,7 +102,7 @@ class Keypad:
     @property
     def call(self) -> "Call":
         """The call that is ended after an error here."""
-        return cast("Call", self._caller.call)  # ``CallPort`` has no transfers
+        return cast("Call", self._leg.call)  # ``CallPort`` has no transfers
 
     def is_for_transfer(self, key: str, now: Instant) -> bool:
         """Process a key; return whether it is one of a transfer, and not for the other side."""
@@ -134,10 +143,10 @@ class Keypad:
             if not (self.facts.consults or self._is(self._keys.blind)) or not self.call.conversation.is_established:
                 return False
             self.facts.digits = ""
-            self.facts.until = now.plus(self._caller.dialect.transfer_timeout_ms)
+            self.facts.until = now.plus(self._dialect.transfer_timeout_ms)
             self.alarm = self._endpoint.set_alarm(self, self.facts.until)
             return True
-        if not running.is_under_way:
+        if not running.is_transferor(self._leg):
             return False
         if self._is(self._keys.cancel):
             running.take_back(now)
@@ -168,5 +177,6 @@ class Keypad:
         """Call the target if the call is still established; a refusal changes nothing."""
         self.stop()
         call = self.call
-        if number and call.conversation.may_be_transferred and call.caller is self._caller:
-            referral.by_keys(call, self._caller, number, self._board, now, consults=self.facts.consults)
+        transferor = transferor_in(call, self._leg) if number and call.conversation.may_be_transferred else None
+        if transferor is not None and transferor.may_transfer:
+            referral.by_keys(call, transferor, number, self._board, now, consults=self.facts.consults)

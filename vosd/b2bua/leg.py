@@ -54,7 +54,7 @@ from vosd.sip.wire.message import Message, Request, Response
 from vosd.trunks.header_rules import SentAs
 
 if TYPE_CHECKING:
-    from vosd.b2bua.call_port import CallPort
+    from vosd.b2bua.call_port import CallPort, PressedKeys
 
 RINGING: Final = range(180, 190)
 
@@ -79,6 +79,7 @@ class Leg:
         "early",
         "facts",
         "informing",
+        "keypad",
         "moving",
         "owns_call_id",
         "proposing",
@@ -126,6 +127,8 @@ class Leg:
         """The PRACK of this side whose offer was forwarded."""
         self.informing = 0
         """INFO requests of this side that the other one has not answered yet."""
+        self.keypad: PressedKeys | None = None
+        """The keys that it has pressed, if they may transfer its call."""
         self.timer = SessionTimer(session_timer)
         self.supervision: Supervision | None = None
         """Session timer and limits, from the answer to the end."""
@@ -443,6 +446,8 @@ class Leg:
 
     def hang_up(self, reason: str, now: Instant) -> None:
         """Send BYE; ``reason`` are whole Reason lines."""
+        if self.keypad is not None:
+            self.keypad.stop()
         dialog = self.dialog or self.usable_dialog
         # The called party must not send BYE before the ACK of its 2xx or the time-out of that (RFC 3261 section 15).
         if self.acceptance is not None and not self.facts.is_confirmed:
@@ -459,6 +464,8 @@ class Leg:
 
     def close(self, now: Instant) -> None:
         """Drop the dialog without sending anything, but a BYE that waits for an ACK."""
+        if self.keypad is not None:
+            self.keypad.stop()
         if self.acceptance is not None and self.acceptance.owner is None:
             return
         supervision, self.supervision = self.supervision, None

@@ -15,6 +15,7 @@ from vosd.base.clock import Instant
 from vosd.base.errors import Refusal
 from vosd.cdr.record import Attempt
 from vosd.routing.pipeline import RouteChoice
+from vosd.trunks.dialect import CallerDialect
 
 if TYPE_CHECKING:
     from vosd.b2bua.call import Call
@@ -86,8 +87,15 @@ class Switchboard(Protocol):
         """Report an answer that was hung up at once; the vendor charges for it."""
         ...
 
-    def place_transfer(self, substitute: "Substitute", number: str, now: Instant) -> "Call | int":
-        """Admit a call to the target of a transfer, on the transferor's account; a status if it is refused."""
+    def dialect_of(self, trunk: str) -> CallerDialect:
+        """Return how a mapping gateway or phone speaks SIP now, by its name."""
+        ...
+
+    def place_transfer(self, substitute: "Substitute", number: str, now: Instant, *, is_called: bool) -> "Call | int":
+        """Admit a call to the target of a transfer, on the transferor's account; a status if it is refused.
+
+        ``is_called``: the transferor is the callee of this call.
+        """
         ...
 
     def set_deadline(self, at_ms: int) -> None:

@@ -1,21 +1,20 @@
 """Start of a transfer: by REFER (RFC 3515, RFC 5589) or by keys, to a number or to another call of the transferor.
 
-Decides who may transfer; the transfer itself is in ``transfer``.
+The transfer itself is in ``transfer``, who may begin one in ``transferor``.
 """
 
 from typing import TYPE_CHECKING
 
-from vosd.b2bua.caller import Caller
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.outgoing.headers import of_referral
 from vosd.b2bua.ports import CallPart
 from vosd.b2bua.substitute import Substitute
 from vosd.b2bua.transfer import CallTransfer
+from vosd.b2bua.transferor import Transferor, transferor_in
 from vosd.base.clock import Instant
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import RequestArrived
 from vosd.sip.headers.replaces import ReferTo, Replaces
-from vosd.trunks.dialect import Transfers
 
 if TYPE_CHECKING:
     from vosd.b2bua.call import Call
@@ -25,36 +24,36 @@ if TYPE_CHECKING:
 def refer_came(call: "Call", leg: Leg, event: RequestArrived, board: "Switchboard") -> None:
     """Begin the transfer that a REFER asks for, or refuse it.
 
-    Only a customer's trunk may transfer, and only where the operator allows it: a transfer spends the money of its
-    account. Vendors may not.
+    Only a customer's trunk or phone may transfer, and only where the operator allows it: a transfer spends the money of
+    its account. Vendors may not.
     """
-    server, now = event.transaction, event.at
-    caller, callee = call.caller.inviter, call.callee
-    is_vendor = callee is not None and leg is callee.leg
-    if is_vendor or call.caller.dialect.transfers is not Transfers.ACCEPT:
+    server, now, transferor = event.transaction, event.at, transferor_in(call, leg)
+    if leg.route_choice is not None if transferor is None else not transferor.may_transfer:
         leg.respond(server, 403, now)
         return
-    if caller is None or leg is not caller.leg or not call.conversation.may_be_transferred:
+    if transferor is None or not call.conversation.may_be_transferred:
         leg.respond(server, 491, now)
         return
     target = ReferTo.of(event.request)
     notifies = (event.request.header("refer-sub") or "true").strip().lower() != "false"
     # From the second REFER of a dialog on, NOTIFYs carry its CSeq as id (RFC 3515 section 2.4.6). The first has none,
     # because old phones do not understand it.
-    name = f"refer;id={event.request.cseq.number}" if caller.progress.has_referred else "refer"
-    caller.progress.has_referred = True
-    transfer = CallTransfer.to_be_called(call.endpoint, call, name, notifies=notifies)
+    name = f"refer;id={event.request.cseq.number}" if transferor.progress.has_referred else "refer"
+    transferor.progress.has_referred = True
+    transfer = CallTransfer.to_be_called(
+        call.endpoint, call, name, notifies=notifies, first_called=transferor.is_called
+    )
     if target.replaces is None:
-        _call_target(transfer, caller, event, board, target.number)
+        _call_target(transfer, transferor, event, board, target.number)
         return
-    second = call_named_by(call.endpoint, target.replaces)
-    other = None if second is None else second.caller.inviter
+    second, named = leg_named_by(call.endpoint, target.replaces)
+    other = None if second is None or named is None else transferor_in(second, named)
     if (
         second is None
         or other is None
         or second is call
         or not second.conversation.may_be_transferred
-        or caller.trunk != other.trunk
+        or transferor.trunk != other.trunk
         or target.replaces.early_only  # it was answered (RFC 3891 section 3)
     ):
         # There is no such dialog here, or it is another one's. Not 481: that would end the dialog of the REFER.
@@ -62,41 +61,46 @@ def refer_came(call: "Call", leg: Leg, event: RequestArrived, board: "Switchboar
         return
     _accept(leg, event, notifies=notifies)
     call.conversation.transfer = transfer
-    transfer.attended(second, now)
+    transfer.attended(second, now, is_called=other.is_called)
 
 
 def _call_target(
-    transfer: CallTransfer, caller: Caller, event: RequestArrived, board: "Switchboard", number: str
+    transfer: CallTransfer, transferor: Transferor, event: RequestArrived, board: "Switchboard", number: str
 ) -> None:
     call, now = transfer.first, event.at
-    placed = _place(transfer, caller, board, number, now)
+    placed = _place(transfer, transferor, board, number, now)
     if isinstance(placed, int):
-        caller.leg.respond(event.transaction, placed, now)
+        transferor.leg.respond(event.transaction, placed, now)
         return
-    _accept(caller.leg, event, notifies=transfer.facts.notifies)
+    _accept(transferor.leg, event, notifies=transfer.facts.notifies)
     call.conversation.transfer = transfer
     placed.conversation.transfer = transfer
-    transfer.begin(placed, caller.dialect.transfer_timeout_ms, now)
+    transfer.begin(placed, transferor.dialect.transfer_timeout_ms, now)
 
 
-def by_keys(call: "Call", caller: Caller, number: str, board: "Switchboard", now: Instant, *, consults: bool) -> None:
+def by_keys(
+    call: "Call", transferor: Transferor, number: str, board: "Switchboard", now: Instant, *, consults: bool
+) -> None:
     """Call the target that a phone has dialled; if the call is refused, it leaves only a record."""
-    transfer = CallTransfer.to_be_called(call.endpoint, call, "", notifies=False, consults=consults)
-    placed = _place(transfer, caller, board, number, now)
+    transfer = CallTransfer.to_be_called(
+        call.endpoint, call, "", notifies=False, consults=consults, first_called=transferor.is_called
+    )
+    placed = _place(transfer, transferor, board, number, now)
     if not isinstance(placed, int):
         call.conversation.transfer = placed.conversation.transfer = transfer
-        transfer.begin(placed, caller.dialect.transfer_timeout_ms, now)
+        transfer.begin(placed, transferor.dialect.transfer_timeout_ms, now)
 
 
-def _place(transfer: CallTransfer, caller: Caller, board: "Switchboard", number: str, now: Instant) -> "Call | int":
+def _place(
+    transfer: CallTransfer, transferor: Transferor, board: "Switchboard", number: str, now: Instant
+) -> "Call | int":
     """Admit the call to a target; a status if it is refused."""
     call = transfer.first
-    if call.callee is None:
-        raise RuntimeError(f"{call!r} has no callee")
-    opposite = caller.leg if transfer.facts.consults else call.callee.leg  # the side that the target will talk to first
-    return board.place_transfer(
-        Substitute.in_place_of(caller, transfer, opposite.sessions.active_remote()), number, now
-    )
+    opposite = transferor.leg if transfer.facts.consults else transfer.staying_in(call)
+    if opposite is None:
+        raise RuntimeError(f"{call!r} has no other side")
+    substitute = Substitute.in_place_of(transferor, transfer, opposite.sessions.active_remote())
+    return board.place_transfer(substitute, number, now, is_called=transferor.is_called)
 
 
 def _accept(leg: Leg, event: RequestArrived, *, notifies: bool) -> None:
@@ -104,12 +108,6 @@ def _accept(leg: Leg, event: RequestArrived, *, notifies: bool) -> None:
     if event.dialog.refresh(event.request):
         leg.moved()
     leg.respond(event.transaction, 202, event.at, of_referral(leg.call.endpoint, event.dialog, notifies=notifies))
-
-
-def call_named_by(endpoint: Endpoint, replaces: Replaces) -> "Call | None":
-    """Return the call whose caller's leg has the dialog of a Replaces."""
-    call, leg = leg_named_by(endpoint, replaces)
-    return call if call is not None and leg is call.caller.leg else None
 
 
 def leg_named_by(endpoint: Endpoint, replaces: Replaces) -> "tuple[Call | None, Leg | None]":

@@ -10,8 +10,8 @@ from vosd.trunks.dialect import CallerDialect, ReasonForm, Reliability
 
 if TYPE_CHECKING:
     from vosd.b2bua.call_port import CallPort
-    from vosd.b2bua.caller import Caller
     from vosd.b2bua.transfer import CallTransfer
+    from vosd.b2bua.transferor import Transferor
 
 
 class Substitute:
@@ -53,21 +53,21 @@ class Substitute:
         self.caller_identity = caller_identity
         self.dialect = CallerDialect() if dialect is None else dialect
         self.named = named
-        """The transferor: the From of its dialog."""
+        """The transferor: its address in the dialog."""
         self.reasons = ReasonForm.NONE
         self.takes_100rel = False
         self.progress = InviteProgress(0, NO_WISH, Reliability.OFF, final=200)
         """The customer was answered before it left."""
 
     @classmethod
-    def in_place_of(cls, caller: "Caller", transfer: "CallTransfer", offer: bytes) -> "Substitute":
-        """Return the calling side of the call to a target, which is made in the name of ``caller``."""
+    def in_place_of(cls, transferor: "Transferor", transfer: "CallTransfer", offer: bytes) -> "Substitute":
+        """Return the calling side of the call to a target, which is made in the name of ``transferor``."""
         return cls(
             transfer,
             offer=offer,
-            caller_identity=caller.caller_identity,
-            dialect=caller.dialect,
-            named=caller.named,
+            caller_identity=transferor.caller_identity,
+            dialect=transferor.dialect,
+            named=transferor.named,
         )
 
     def report_to(self, transfer: "CallTransfer") -> None:

@@ -1,7 +1,8 @@
-"""Call transfer: the caller leaves, and the two that it talked to are connected (RFC 3515, RFC 5589).
+"""Call transfer: the transferor leaves, and the two that it talked to are connected (RFC 3515, RFC 5589).
 
-Billing does not change: each call goes on until its callee hangs up, and is paid by the account that made it. After a
-transfer there are two calls, each with a vendor's leg and none of a customer; a ``Substitute`` stands for the caller.
+Billing does not change: each call goes on until its other side hangs up, and is paid by the account that made it. After
+a transfer there are two calls with one leg each: a ``Substitute`` stands for a caller that has left, and a callee that
+has left stays as the side that was called, without its leg (ADR 180).
 """
 
 from enum import Enum, auto
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from vosd.b2bua.attempt import leg_of
 from vosd.b2bua.bridge import Bridge
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.outgoing.headers import of_notification
@@ -47,6 +49,10 @@ class TransferFacts(msgspec.Struct, omit_defaults=True):
     """Whether the transferor talks to the target before it leaves."""
     notified: tuple[int, ...] = ()
     """Statuses that the transferor was notified of, in order."""
+    first_called: bool = False
+    """Whether the first call was made to the transferor, not by it."""
+    second_called: bool = False
+    """Whether the second call was made to the transferor."""
 
 
 class CallTransfer:
@@ -75,10 +81,18 @@ class CallTransfer:
 
     @classmethod
     def to_be_called(
-        cls, endpoint: Endpoint, first: "Call", event: str, *, notifies: bool, consults: bool = False
+        cls,
+        endpoint: Endpoint,
+        first: "Call",
+        event: str,
+        *,
+        notifies: bool,
+        consults: bool = False,
+        first_called: bool = False,
     ) -> "CallTransfer":
         """Prepare the transfer of the other side of a call."""
-        return cls(endpoint, first, event, TransferFacts(Stage.CALLING, notifies, consults))
+        facts = TransferFacts(Stage.CALLING, notifies, consults, first_called=first_called)
+        return cls(endpoint, first, event, facts)
 
     @property
     def call(self) -> "Call":
@@ -89,6 +103,18 @@ class CallTransfer:
     def is_under_way(self) -> bool:
         """Whether the transferor is still there, or needed."""
         return self.facts.stage is Stage.CALLING or self.facts.stage is Stage.CONSULTING
+
+    def transferor_in(self, call: "Call") -> Leg | None:
+        """Return the leg of the transferor in one of the two calls; None once it has left that."""
+        return leg_of(call.callee) if self._is_called_in(call) else call.caller.leg
+
+    def staying_in(self, call: "Call") -> Leg | None:
+        """Return the leg of the other side of one of the two calls."""
+        return call.caller.leg if self._is_called_in(call) else leg_of(call.callee)
+
+    def is_transferor(self, leg: Leg | None) -> bool:
+        """Return whether a leg is that of the transferor in the first call, which it has not left."""
+        return leg is not None and self.is_under_way and leg is self.transferor_in(self.first)
 
     # -- a target that is called --------------------------------------------------------------------------------
 
@@ -114,7 +140,7 @@ class CallTransfer:
         """Connect the two that stay, or the transferor and the target where it talks to the target first."""
         if self.second is None:
             return
-        transferor = self.first.caller.leg
+        transferor = self.transferor_in(self.first)
         if self.facts.consults and transferor is not None:
             self._consult(self.second, transferor, now)
             return
@@ -131,9 +157,9 @@ class CallTransfer:
         first.conversation.transfer = None
         first.moved(at_once=True)
         # After a REFER the transferor keeps its dialog and may resume the call (RFC 5589 section 6). Where it has hung
-        # up already, the callee has no other party.
-        if first.caller.leg is None:
-            first.hung_up(first.caller.leg, None, now)
+        # up already, the side that stays has no other party.
+        if self.transferor_in(first) is None:
+            first.hung_up(None, None, now)
 
     def alarm_fired(self, event: AlarmFired) -> None:
         """The target takes too long."""
@@ -148,7 +174,7 @@ class CallTransfer:
         if self.facts.stage is Stage.CALLING:
             self.second.caller_cancelled(now)
         elif self.facts.stage is Stage.CONSULTING:
-            self.second.hung_up(self.second.caller.leg, None, now)
+            self.second.hung_up(None, None, now)
 
     # -- calls and legs that end --------------------------------------------------------------------------------
 
@@ -158,8 +184,7 @@ class CallTransfer:
         Its BYE does not end the call: that is how a blind transfer usually goes on (RFC 5589 section 6).
         """
         first = self.first
-        first.caller.close(now)
-        first.caller = Substitute(self, first)
+        self._let_go(first, now, has_hung_up=True)
         first.journey.reason_text = None  # of a BYE that does not end the call
         first.moved(at_once=True)
         if self.facts.stage is Stage.CONSULTING and self.second is not None:
@@ -167,15 +192,13 @@ class CallTransfer:
 
     def release_transferor(self, now: Instant) -> None:
         """Send the transferor a BYE, by its own keys: while the target rings, or after a consultation."""
-        first, left = self.first, self.first.caller
+        first = self.first
         if self.facts.stage is Stage.CONSULTING and self.second is not None:
             self._join(self.second, now)
             return
-        if self.facts.stage is Stage.CALLING and left.leg is not None:
-            first.conversation.drop_bridge(now)
-            first.caller = Substitute(self, first)
+        if self.facts.stage is Stage.CALLING and self.transferor_in(first) is not None:
             first.moved(at_once=True)
-            left.hang_up("", now)
+            self._let_go(first, now)
 
     def first_ends(self, now: Instant) -> None:
         """Notify the transferor that its transfer fails, before its call ends (RFC 3515 section 2.4.7)."""
@@ -199,16 +222,14 @@ class CallTransfer:
 
     # -- a target that was called before ------------------------------------------------------------------------
 
-    def attended(self, second: "Call", now: Instant) -> None:
-        """Connect the other sides of two calls of the transferor."""
-        self.second = second
+    def attended(self, second: "Call", now: Instant, *, is_called: bool) -> None:
+        """Connect the other sides of two calls of the transferor; ``is_called``: the second was made to it."""
+        self.second, self.facts.second_called = second, is_called
         # The target has answered the second call already, so the NOTIFY is final (RFC 3515 section 2.4.7). It goes out
         # in the dialog of the REFER, before the BYE to that leg in ``_join``.
         self._notify(200, now)
-        left = second.caller
         second.conversation.transfer = self
-        second.caller = Substitute(self, second)
-        left.hang_up("", now)
+        self._let_go(second, now)
         self._join(second, now)
 
     # -- inside -------------------------------------------------------------------------------------------------
@@ -221,24 +242,23 @@ class CallTransfer:
         first.moved(at_once=True)
         second.moved(at_once=True)
         first.conversation.drop_bridge(now)
-        if first.callee is not None and second.callee is not None:
+        target, waiting = self.staying_in(second), self.staying_in(first)
+        if target is not None and waiting is not None:
             # Both calls share the bridge: requests of the transferor come to the first call, those of the target to
             # the second. The side that waits is on no bridge; ``Conversation`` answers its requests itself.
-            first.conversation.bridge = second.conversation.bridge = Bridge(
-                self._endpoint, second.callee.leg, transferor
-            )
+            first.conversation.bridge = second.conversation.bridge = Bridge(self._endpoint, target, transferor)
             first.conversation.bridge.introduce(now, transferor)
-            self.hold = MediaHold.of(self._endpoint, first.callee.leg)
+            self.hold = MediaHold.of(self._endpoint, waiting)
             self.hold.begin_when_free(now)
 
     def _resume(self, now: Instant) -> None:
-        """Connect the transferor and the first callee again: the target is gone."""
+        """Connect the transferor and the side that waits again: the target is gone."""
         self._stop(now)
         first = self.first
         first.moved(at_once=True)
         first.conversation.transfer = None
         first.conversation.drop_bridge(now)
-        if first.callee is not None and first.caller.leg is not None:
+        if first.callee is not None and first.caller.leg is not None and leg_of(first.callee) is not None:
             first.conversation.bridge_to(first.callee).introduce(now)
 
     def _join(self, second: "Call", now: Instant) -> None:
@@ -247,23 +267,36 @@ class CallTransfer:
         first = self.first
         first.moved(at_once=True)
         second.moved(at_once=True)
-        if first.caller.leg is not None:
-            # The substitute comes before the BYE: a BYE of that leg that crosses ours must not end the call.
-            left, first.caller = first.caller, Substitute(self, first)
-            first.conversation.drop_bridge(now)
-            left.hang_up("", now)
+        if self.transferor_in(first) is not None:
+            self._let_go(first, now)
         second.conversation.drop_bridge(now)
-        if first.callee is not None and second.callee is not None:
-            first.conversation.bridge = second.conversation.bridge = Bridge(
-                self._endpoint, first.callee.leg, second.callee.leg
-            )
+        one, other = self.staying_in(first), self.staying_in(second)
+        if one is not None and other is not None:
+            first.conversation.bridge = second.conversation.bridge = Bridge(self._endpoint, one, other)
             first.conversation.bridge.introduce(now)
+
+    def _let_go(self, call: "Call", now: Instant, *, has_hung_up: bool = False) -> None:
+        """Let the transferor leave one of the two calls: send it BYE, unless it ``has_hung_up`` itself."""
+        call.conversation.drop_bridge(now)
+        if self._is_called_in(call):
+            if call.callee is not None:
+                call.callee.depart(now, has_hung_up=has_hung_up)
+            return
+        # The substitute comes before the BYE: a BYE of that leg that crosses ours must not end the call.
+        left, call.caller = call.caller, Substitute(self, call)
+        if has_hung_up:
+            left.close(now)
+        else:
+            left.hang_up("", now)
+
+    def _is_called_in(self, call: "Call") -> bool:
+        return self.facts.first_called if call is self.first else self.facts.second_called
 
     def _part(self, left: "Call | None", at: Instant, now: Instant) -> None:
         """End the other call too, at the same instant: a late timer must not be billed."""
         self._stop(now)
         if left is not None and left.journey.answered_at is not None:
-            left.hung_up(left.caller.leg, None, now, max(at.came, left.journey.answered_at))
+            left.hung_up(None, None, now, max(at.came, left.journey.answered_at))
 
     def _stop(self, now: Instant) -> None:
         self.facts.stage = Stage.OVER
@@ -277,9 +310,9 @@ class CallTransfer:
     def _notify(self, status: int, now: Instant) -> None:
         """Send the transferor a NOTIFY (RFC 3515 section 2.4.4), if it is in the call and wants it."""
         # One NOTIFY for each status, because a target may send 180 many times. The final one ends the subscription.
-        caller = self.first.caller.leg
-        if not self.facts.notifies or status in self.facts.notified or caller is None or caller.dialog is None:
+        leg = self.transferor_in(self.first)
+        if not self.facts.notifies or status in self.facts.notified or leg is None or leg.dialog is None:
             return
         self.facts.notified = (*self.facts.notified, status)
-        headers = of_notification(self._endpoint, caller.dialog, self.event, status)
-        caller.ask("NOTIFY", headers, f"SIP/2.0 {status} {phrase(status)}\r\n".encode(), None, now)
+        headers = of_notification(self._endpoint, leg.dialog, self.event, status)
+        leg.ask("NOTIFY", headers, f"SIP/2.0 {status} {phrase(status)}\r\n".encode(), None, now)

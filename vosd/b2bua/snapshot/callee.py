@@ -12,7 +12,7 @@ from vosd.b2bua.early_dialogs import EarlyDialogs, Pracking
 from vosd.b2bua.leg_facts import LegSessions
 from vosd.b2bua.outgoing.invitation import Invitation
 from vosd.b2bua.snapshot.facts import facts_in, named
-from vosd.b2bua.snapshot.leg import DialectOf, LegSnapshot
+from vosd.b2bua.snapshot.leg import DialectOf, KeypadSnapshot, LegSnapshot
 from vosd.b2bua.snapshot.session import NO_SESSION, SessionSnapshot
 from vosd.billing.rates import AppliedRate
 from vosd.routing.pipeline import RouteChoice
@@ -198,14 +198,18 @@ class CalleeLegSnapshot(AttemptProgress, kw_only=True, omit_defaults=True):
     early: EarlySnapshot | None = None
     speaker: bytes | None = None
     answer: SessionSnapshot = NO_SESSION
+    keypad: KeypadSnapshot | None = None
 
     @classmethod
     def of(cls, callee: GatewayAttempt, call: Call) -> "CalleeLegSnapshot":
         """Describe an attempt."""
         flows, early = call.endpoint.flows, callee.leg.early
         invite = None if callee.progress.acknowledged else InviteClientSnapshot.of(callee.transaction, flows)
+        leg = LegSnapshot.of(callee.leg, call, callee.invite_sequence)
+        if callee.progress.has_left:  # its dialog names the leg; there is nothing that it waits for
+            leg = msgspec.structs.replace(leg, acceptance=None, moving=None, updating=None, supervision=None)
         return cls(
-            leg=LegSnapshot.of(callee.leg, call, callee.invite_sequence),
+            leg=leg,
             choice=ChoiceSnapshot.of(callee.choice),
             peer=PeerSnapshot.of(callee.peer, flows),
             address=callee.address,
@@ -213,6 +217,7 @@ class CalleeLegSnapshot(AttemptProgress, kw_only=True, omit_defaults=True):
             early=None if early is None else _early(early, call.endpoint),
             speaker=None if early is None or early.speaker is None else encode(early.speaker),
             answer=SessionSnapshot.of(callee.answer),
+            keypad=KeypadSnapshot.of(callee.leg, call.endpoint),
             **named(callee.progress),
         )
 
@@ -234,10 +239,13 @@ class CalleeLegSnapshot(AttemptProgress, kw_only=True, omit_defaults=True):
         callee.peer = self.peer.restored(restoration.flows)
         callee.answer = self.answer.restored()
         leg.owns_call_id = callee.invite_sequence > 0
+        if self.keypad is not None:
+            leg.keypad = self.keypad.restored(leg, dialect_of(callee.trunk), call.board, restoration)
         if described is not None:
             leg.dialog = restoration.dialog(described)
             callee.tag = leg.dialog.local_tag
-            endpoint.dialogs.adopt(callee.tag, leg)
+            if not self.has_left:
+                endpoint.dialogs.adopt(callee.tag, leg)
         elif self.early is not None:
             callee.tag = self.early.tag
             speaker = None if self.speaker is None else text_of(self.speaker)

@@ -124,21 +124,24 @@ def forwarded_in(raw: bytes) -> Message | None:
 
 
 class KeypadSnapshot(KeypadFacts, array_like=True):
-    """Snapshot of the keys that a caller has pressed."""
+    """Snapshot of the keys that a side has pressed."""
 
     alarm: TimerSnapshot | None = None
 
     @classmethod
-    def of(cls, keypad: Keypad, endpoint: Endpoint) -> "KeypadSnapshot":
-        """Describe a keypad."""
+    def of(cls, leg: Leg, endpoint: Endpoint) -> "KeypadSnapshot | None":
+        """Describe the keypad of a leg; None if it has none."""
+        keypad = leg.keypad
+        if not isinstance(keypad, Keypad):
+            return None
         return cls(**named(keypad.facts), alarm=TimerSnapshot.of(keypad.alarm, endpoint.store))
 
-    def restored(self, caller: Caller, board: Switchboard, restoration: Restoration) -> Keypad | None:
+    def restored(self, leg: Leg, dialect: CallerDialect, board: Switchboard, restoration: Restoration) -> Keypad | None:
         """Return the keypad; None if the trunk has no transfer keys any more."""
-        keys = caller.dialect.transfer_keys
+        keys = dialect.transfer_keys
         if keys is None:
             return None
-        keypad = Keypad(restoration.endpoint, board, caller, keys, facts_in(self, KeypadFacts))
+        keypad = Keypad(restoration.endpoint, board, leg, dialect, keys, facts_in(self, KeypadFacts))
         keypad.alarm = restoration.alarm(self.alarm, keypad)
         return keypad
 
@@ -201,7 +204,7 @@ class CallerLegSnapshot(InviteProgress, kw_only=True, omit_defaults=True):
             else None,
             identity=identity_as_bytes(caller.caller_identity),
             offer=SessionSnapshot.of(caller.offer),
-            keypad=KeypadSnapshot.of(caller.keypad, endpoint) if isinstance(caller.keypad, Keypad) else None,
+            keypad=KeypadSnapshot.of(leg, endpoint),
             unacknowledged=None
             if pracks is None or pracks.unacknowledged is None
             else ReliableSnapshot.of(pracks.unacknowledged, endpoint.flows),
@@ -237,7 +240,7 @@ class CallerLegSnapshot(InviteProgress, kw_only=True, omit_defaults=True):
         caller.offer = self.offer.restored()
         invite_message = parse_message(self.invite_message) if self.invite_message else None
         caller.invite_message = invite_message if isinstance(invite_message, Request) else None
-        caller.keypad = None if self.keypad is None else self.keypad.restored(caller, board, restoration)
+        leg.keypad = None if self.keypad is None else self.keypad.restored(leg, dialect, board, restoration)
         caller.pracks = self._pracks(caller, restoration)
         caller.shown = {text_of(tag): fork.restored(leg.sessions.remote) for tag, fork in self.shown} or None
         leg.proposing = None if self.proposing is None else restoration.server(self.proposing)

@@ -101,5 +101,7 @@ def is_present(leg: Leg) -> bool:
     call = leg.call
     if call.state is CallState.OVER:
         return False
-    callee, newcomer = None if call.callee is None else call.callee.leg, newcomer_of(call)
-    return leg is callee or leg is call.caller.leg or leg is (None if newcomer is None else newcomer.leg)
+    callee, newcomer = call.callee, newcomer_of(call)
+    if callee is not None and leg is callee.leg:
+        return not callee.progress.has_left
+    return leg is call.caller.leg or leg is (None if newcomer is None else newcomer.leg)

@@ -101,7 +101,7 @@ class PhoneKeys(ProofKeys, DeclaredKeys):
     """``no`` refuses its calls and registrations, and the calls to it."""
 
     transfer: Annotated[Transfers, choice(Transfers)] = Transfers.ACCEPT
-    """Whether it may transfer the calls that it makes, with REFER or by keys."""
+    """Whether it may transfer the calls that it makes and those that it is called by, with REFER or by keys."""
     transfer_timeout: Annotated[int, milliseconds(5_000, 180_000)] = 30_000
     """Time that the target of a transfer may take to answer, and its number to be dialled by keys."""
     transfer_display: Annotated[ShownNumber, shown_number()] = ShownNumber()

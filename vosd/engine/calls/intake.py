@@ -239,13 +239,21 @@ class Intake:
             services.book(record)
 
     def place_transfer(
-        self, first: Call, paid_by: CallRequest, substitute: Substitute, number: str, now: Instant
+        self,
+        first: Call,
+        paid_by: CallRequest,
+        substitute: Substitute,
+        number: str,
+        now: Instant,
+        *,
+        is_called: bool,
     ) -> Call | int:
         """Set up the call to a transfer's target as if the transferor had made it; return a status if it is refused.
 
-        While a question is open the call is returned undecided.
+        ``paid_by`` is the request of the first call, to whose callee the transferor is if it ``is_called``. While a
+        question is open the call is returned undecided.
         """
-        transferor = self._transferor_of(first, paid_by)
+        transferor = self._called_transferor(first) if is_called else self._transferor_of(first, paid_by)
         caller = _shown(first, transferor.trunk, substitute)
         if caller == first.arrival.caller_in:  # also where another phone has taken the call over since
             substitute.caller_identity = substitute.caller_identity.withheld_as(paid_by.caller_privacy)
@@ -342,6 +350,26 @@ class Intake:
         user = newcomer.trunk if present is None or present.proves_itself else ""
         asked = newcomer.interim_s, newcomer.radius_classes
         return _Transferor(newcomer.host, newcomer.port, user, present, arrival, *asked)
+
+    def _called_transferor(self, first: Call) -> _Transferor:
+        """Return the called side that transfers a call: a phone, or a trunk that registers; it needs no proof.
+
+        No INVITE of its own has brought terms of a RADIUS server.
+        """
+        callee = first.callee
+        dialog = None if callee is None else callee.leg.dialog
+        if callee is None or dialog is None:
+            raise RuntimeError(f"{first!r} has no callee")
+        seen, name = dialog.seen_at, callee.trunk
+        present = self._services.admission.catalogue.mapping_gateways.get(name)
+        arrival = replace(
+            first.arrival,
+            sip_call_id_in=dialog.call_id,
+            source_address=str(Peer(0, seen.host, seen.port)),
+            caller_user_agent=None if callee.progress.newcomer else first.journey.callee_user_agent,
+        )
+        user = name if present is None or present.proves_itself else ""
+        return _Transferor(seen.host, seen.port, user, present, arrival, None, ())
 
     def _may_replace(self, call: Call, leg: Leg, event: InviteArrived) -> MappingGateway | None:
         """Return the mapping gateway or phone that sends an INVITE, if it has the account of the leg to be replaced.

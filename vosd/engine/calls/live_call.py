@@ -25,6 +25,7 @@ from vosd.callcontrol.vendor_terms import LiveVendors
 from vosd.cdr.record import TOO_DEAR, Attempt, CallRecord, too_dear
 from vosd.engine.calls.established import Established, legs_of
 from vosd.engine.calls.gateways_of_call import GatewaysOfCall
+from vosd.engine.calls.known import GONE
 from vosd.engine.calls.media_of_call import MediaOfCall
 from vosd.engine.calls.open_setup import OpenSetup
 from vosd.engine.calls.ringing_money import RingingMoney
@@ -32,6 +33,7 @@ from vosd.engine.calls.services import CallServices
 from vosd.obs.events import Event
 from vosd.routing.false_answers import AnsweredCall
 from vosd.routing.pipeline import RouteChoice
+from vosd.trunks.dialect import CallerDialect
 
 if TYPE_CHECKING:
     from vosd.engine.calls.intake import Intake
@@ -149,9 +151,16 @@ class LiveCall:
 
     # -- while it lasts -----------------------------------------------------------------------------------------
 
-    def place_transfer(self, substitute: Substitute, number: str, now: Instant) -> Call | int:
-        """Admit the call that a transfer asks for, on the account that pays for this one."""
-        return self._intake.place_transfer(self.call, self.call_request, substitute, number, now)
+    def dialect_of(self, trunk: str) -> CallerDialect:
+        """Return how a mapping gateway or phone speaks SIP now; one that is gone transfers nothing."""
+        catalogue = self.services.admission.catalogue
+        found = catalogue.overridden.get(trunk) or catalogue.mapping_gateways.get(trunk)
+        return GONE if found is None else found.dialect
+
+    def place_transfer(self, substitute: Substitute, number: str, now: Instant, *, is_called: bool) -> Call | int:
+        """Admit the call that a transfer asks for, on the account of the side that transfers."""
+        call_request = self.call_request
+        return self._intake.place_transfer(self.call, call_request, substitute, number, now, is_called=is_called)
 
     def set_deadline(self, at_ms: int) -> None:
         """Let ``call.deadline_due`` be called at ``at_ms``, in place of the deadline before.

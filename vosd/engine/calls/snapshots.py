@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from vosd.b2bua.attempt import leg_of
 from vosd.b2bua.leg import Leg
 from vosd.base.clock import Instant
 from vosd.base.money import format_amount
@@ -41,8 +42,9 @@ def description(carried: LiveCall, now: Instant) -> CallDescription:
     ]
     if journey.sip_call_ids_out:
         sip_call_id, address = journey.foremost_call_id or journey.sip_call_ids_out[-1], journey.destination_address
-        callee = None if call.callee is None else call.callee.leg
-        legs.append(_leg("callee", callee, view.routing_gateway, sip_call_id, address, journey.vendor_codec))
+        legs.append(
+            _leg("callee", leg_of(call.callee), view.routing_gateway, sip_call_id, address, journey.vendor_codec)
+        )
     for each in () if call.search is None else call.search.beside:
         name, sip_call_id = each.choice.gateway.name, each.transaction.parts.call_id
         legs.append(_leg("callee", each.leg, name, sip_call_id, str(each.peer), None))

@@ -33,8 +33,8 @@ def stripped(saved: SavedCall) -> SavedCall:
     if parts.state is not CallState.TALKING or parts.callee is None:
         raise NoSnapshotError("the call was not answered")
     transfer = _lasting(parts)
-    if parts.caller is None and transfer is None:
-        raise NoSnapshotError("the caller has left, and the target of the transfer had not answered")
+    if (parts.caller is None or parts.callee.has_left) and transfer is None:
+        raise NoSnapshotError("a side has left, and the target of the transfer had not answered")
     bridge = None if parts.bridge is None else replace(parts.bridge, proposal=None)
     parts = replace(
         parts,
@@ -44,7 +44,7 @@ def stripped(saved: SavedCall) -> SavedCall:
         transfer=transfer,
         bridge=bridge,
         caller=None if parts.caller is None else _caller(parts.caller),
-        callee=replace(parts.callee, leg=_leg(parts.callee.leg), early=None),
+        callee=replace(parts.callee, leg=_leg(parts.callee.leg), early=None, keypad=None),
     )
     return replace(saved, parts=parts, deadline=None, setup=None)
 
@@ -74,10 +74,10 @@ def _lasting(parts: CallPartsSnapshot) -> TransferSnapshot | None:
     if transfer is None:
         return None
     has_target = transfer.second is not None and transfer.stage in {Stage.CONSULTING, Stage.JOINED}
-    is_first = parts.caller is not None and transfer.first == parts.arrival.call_id
     if has_target:
         return replace(transfer, alarm=None, hold=None)
-    if is_first and transfer.notifies and transfer.stage is Stage.CALLING:
+    is_there = parts.caller is not None and (parts.callee is None or not parts.callee.has_left)
+    if is_there and transfer.first == parts.arrival.call_id and transfer.notifies and transfer.stage is Stage.CALLING:
         return replace(transfer, second=None, alarm=None, hold=None)
     return None
 

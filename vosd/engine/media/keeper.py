@@ -446,7 +446,8 @@ class MediaKeeper:
         leg, author = passing.leg, passing.author
         callee, other = (author, leg) if leg.route_choice is None else (leg, author)
         attempt = callee.facts.media
-        if other.route_choice is not None or callee.route_choice is None or attempt is None:
+        is_joined = other.route_choice is not None or callee.route_choice is None or leg.call is not author.call
+        if is_joined or attempt is None:
             media, theirs = passing.media, passing.theirs
             return bool(media.ports or theirs.ports or media.origin or theirs.origin)  # by a transfer or a pickup
         if not self._parts.relays:

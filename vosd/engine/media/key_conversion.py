@@ -56,8 +56,12 @@ class KeyConversion:
             if self._relay is None or media is None or port is None or port.id < 0 or theirs is None:
                 continue
             own_way, way = media.settings.dtmf, theirs.settings.dtmf
-            inviter = leg.call.caller.inviter if leg.route_choice is None else None
-            may_transfer = inviter is not None and inviter.leg is leg and inviter.dialect.transfer_keys is not None
+            if leg.route_choice is None:
+                inviter = leg.call.caller.inviter
+                may_transfer = inviter is not None and inviter.leg is leg and inviter.dialect.transfer_keys is not None
+            else:
+                is_customer = leg.route_choice.gateway.is_phone
+                may_transfer = is_customer and leg.call.conversation.has_transfer_keys(leg)
             are_converted = own_way is _TONES and way in _READ_FROM_TONES and _takes(theirs, media)
             in_tones = are_converted or (own_way is _TONES and may_transfer)
             are_taken = are_converted or (way in _CONVERTED and _takes(theirs, media))

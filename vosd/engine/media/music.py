@@ -218,7 +218,7 @@ def _waits(reader: Leg, author: Leg) -> bool:
     transfer = call.conversation.transfer if isinstance(call, Call) else None
     if transfer is None or transfer.facts.stage is not Stage.CONSULTING or transfer.first is not call:
         return False
-    return call.callee is not None and reader is call.callee.leg and author is call.caller.leg
+    return reader is transfer.staying_in(call) and author is transfer.transferor_in(call)
 
 
 def _agreed(leg: Leg, sound: Sound) -> tuple[int, str] | None:

@@ -67,9 +67,18 @@ class CallRecordings:
         self._relay.record(one, other, self._directory / file)
 
     def leg_over(self, leg: Leg, media: LegMedia) -> None:
-        """Note that a leg has ended, while its ports are known; its call is recorded in that file, too."""
+        """Note that a leg has ended, while its ports are known; its call is recorded in that file, too.
+
+        The recording goes on with the caller of a callee that has left by a transfer.
+        """
         if media.recording:
             leg.call.journey.recording = media.recording
+            callee, caller = leg.call.callee, leg.call.caller.leg
+            if callee is not None and callee.leg is leg and callee.progress.has_left and caller is not None:
+                staying = caller.facts.media
+                if staying is not None:
+                    staying.recording = media.recording
+                    self.keep(staying)
             for port in filter(None, media.ports):
                 self._recorded.pop(port.id, None)
 

@@ -31,13 +31,15 @@ def silence_limit(call: Call, answered_at: Instant, life: PortLife) -> Limit | N
     answer on. Fax, and calls on hold without ``media_hold_timeout``, may be silent; while a relay receives nothing,
     because it has ended, nothing shows that they are.
     """
-    callee = None if call.callee is None else call.callee.leg
+    callee = None if call.callee is None or call.callee.progress.has_left else call.callee.leg
     caller, bridge = call.caller.leg, call.conversation.bridge
-    is_waiting = callee is not None and bridge is not None and not bridge.holds(callee)  # while the caller consults
-    if callee is not None and bridge is not None and not is_waiting:
-        caller = bridge.opposite(callee)  # after a transfer, the leg of another call
+    if bridge is not None:  # after a transfer, one side is the leg of another call
+        caller = bridge.opposite(callee) if caller is None and callee is not None else caller
+        callee = bridge.opposite(caller) if callee is None and caller is not None else callee
     if callee is None or caller is None:
         return None
+    # One side waits while the other one consults the target of a transfer.
+    is_waiting = bridge is not None and not (bridge.holds(caller) and bridge.holds(callee))
     one, other = caller.facts.media, callee.facts.media
     if one is None or other is None or not (one.ports and other.ports):
         return None

@@ -1,0 +1,487 @@
+"""A telephone transfers a call that it was called by, on its own account (ADR 180)."""
+
+from decimal import Decimal
+
+import pytest
+from doubles.conformance import faults_of
+from doubles.data.builders import account
+from doubles.desk_scene import (
+    DESK,
+    MATE,
+    TARGET,
+    are_connected,
+    attended,
+    blind,
+    called,
+    dialled,
+    notified,
+    office,
+    registered,
+)
+from doubles.keypad_scene import KEYS, passed_on, press
+from doubles.virtual.customer import Intent
+from doubles.virtual.exchange import SWITCH
+from doubles.virtual.scene import Scene
+from doubles.virtual.vendor import RINGS, answers, refuses
+
+from vosd.base.cause import EndReason
+from vosd.trunks.dialect import CallerDialect, TransferDisplay, Transfers
+from vosd.trunks.gateways import CallerNumbers
+
+
+@pytest.fixture
+def scene():
+    scene = Scene(office())
+    yield scene
+    # The checker knows no registrations and no challenges.
+    packets = [each for each in scene.wire.packets if b"REGISTER" not in each.data and b" 401 " not in each.data]
+    assert faults_of(packets, SWITCH) == []
+
+
+def settle(scene: Scene) -> None:
+    scene.wire.run_for(40_000)
+    assert scene.exchange.leftovers() == {}
+    assert scene.exchange.residue() == {}
+
+
+def records(scene: Scene):
+    """Return the records of the incoming call, and of that to the target."""
+    incoming = [each for each in scene.exchange.sink.records if each.mapping_gateway == "acme"]
+    (first,), (second,) = incoming, [each for each in scene.exchange.sink.records if each not in incoming]
+    return first, second
+
+
+@pytest.mark.parametrize("ends", ["caller", "target", "switch"])
+def test_a_caller_is_connected_with_the_target_and_each_call_is_paid_by_its_own_account(scene, ends):
+    desk, mate = registered(scene)
+    call, at_desk = called(scene, desk)
+    blind(at_desk, MATE)
+    scene.wire.run_for(10_000)
+    assert at_desk.got["REFER"] == [202]
+    assert notified(at_desk) == ["100 Trying", "180 Ringing", "200 OK"]
+    (target,) = mate.calls
+    assert at_desk.is_over
+    assert not call.is_over
+    assert are_connected(call, target)
+    if ends == "switch":
+        scene.exchange.end_all(EndReason.ADMINISTRATIVE)
+    else:
+        (call if ends == "caller" else target).hang_up()
+    scene.wire.run_until(lambda: call.is_over and target.is_over)
+    settle(scene)
+    first, second = records(scene)
+    assert (first.customer_account, first.routing_gateway, first.callee_in) == ("acme", DESK, DESK)
+    assert (second.customer_account, second.mapping_gateway, second.callee_in) == ("office", DESK, MATE)
+    assert second.sip_call_id_in == first.sip_call_id_out
+    assert first.answered_at < second.answered_at
+    assert first.ended_at == second.ended_at
+    assert first.hangup_source == {"caller": "caller", "target": "callee", "switch": "switch"}[ends]
+    assert first.hold_time_ms == first.ended_at - first.answered_at
+    for record in (first, second):
+        assert scene.exchange.statement(record.customer_account) == -(record.fee + record.tax) < 0
+        assert scene.exchange.credits[record.customer_account].reserved == 0
+
+
+def test_the_target_may_be_outside_and_its_vendor_is_paid(scene):
+    desk, _ = registered(scene)
+    call, at_desk = called(scene, desk)
+    blind(at_desk, TARGET)
+    scene.wire.run_for(5_000)
+    (target,) = scene.vendor.calls
+    assert are_connected(call, target)
+    call.hang_up()
+    settle(scene)
+    assert records(scene)[1].vendor_account == "carriers"
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_the_phone_connects_its_caller_with_one_that_it_has_called(scene, is_first):
+    desk, mate = registered(scene)
+    call, at_desk = called(scene, desk)
+    own = dialled(scene, desk)
+    attended(at_desk, own) if is_first else attended(own, at_desk)
+    scene.wire.run_for(3_000)
+    (target,) = mate.calls
+    assert notified(at_desk if is_first else own) == ["200 OK"]
+    assert (at_desk.is_over, own.is_over, call.is_over, target.is_over) == (True, True, False, False)
+    assert are_connected(call, target)
+    (call if is_first else target).hang_up()
+    scene.wire.run_until(lambda: call.is_over and target.is_over)
+    settle(scene)
+    first, second = records(scene)
+    assert first.ended_at == second.ended_at
+    assert (first.customer_account, second.customer_account) == ("acme", "office")
+
+
+@pytest.mark.parametrize("first_ends", [True, False])
+def test_the_phone_connects_two_callers(scene, first_ends):
+    desk, _ = registered(scene)
+    one, at_desk = called(scene, desk)
+    other, also_at_desk = called(scene, desk)
+    attended(at_desk, also_at_desk)
+    scene.wire.run_for(3_000)
+    assert are_connected(one, other)
+    assert (at_desk.is_over, also_at_desk.is_over) == (True, True)
+    (one if first_ends else other).hang_up()
+    scene.wire.run_until(lambda: one.is_over and other.is_over)
+    settle(scene)
+    assert {record.customer_account for record in scene.exchange.sink.records} == {"acme"}
+
+
+def test_two_that_were_connected_may_put_each_other_on_hold(scene):
+    desk, mate = registered(scene)
+    call, at_desk = called(scene, desk)
+    blind(at_desk, MATE)
+    scene.wire.run_for(3_000)
+    (target,) = mate.calls
+    for one, other in ((call, target), (target, call)):
+        one.propose("a=sendonly")
+        scene.wire.run_for(1_000)
+        assert "a=recvonly" in one.theirs
+        assert "a=sendonly" in other.theirs
+        one.propose("a=sendrecv")
+        scene.wire.run_for(1_000)
+        assert are_connected(one, other)
+    press(scene, call, "5*0")
+    assert passed_on(target) == "5*0"
+    call.hang_up()
+    settle(scene)
+
+
+@pytest.mark.parametrize("script", [refuses(486), refuses(404), RINGS])
+def test_the_phone_has_its_caller_back_where_the_target_is_not_to_be_had(scene, script):
+    desk, mate = registered(scene)
+    mate.script = script
+    call, at_desk = called(scene, desk)
+    blind(at_desk, MATE)
+    scene.wire.run_for(35_000)
+    assert notified(at_desk)[-1][0] == "4"
+    assert (call.is_over, at_desk.is_over) == (False, False)
+    call.propose("a=sendonly")
+    scene.wire.run_for(1_000)
+    assert at_desk.agrees_with(call)
+    mate.script = answers()
+    blind(at_desk, MATE)
+    scene.wire.run_for(3_000)
+    assert (at_desk.is_over, call.is_over, mate.calls[-1].is_over) == (True, False, False)
+    call.hang_up()
+    settle(scene)
+
+
+@pytest.mark.parametrize("is_answered", [True, False])
+def test_a_phone_that_hangs_up_before_the_target_answers_leaves_the_caller_to_it(scene, is_answered):
+    desk, mate = registered(scene)
+    mate.script = answers(2_000) if is_answered else refuses(486, after_ms=2_000)
+    call, at_desk = called(scene, desk)
+    blind(at_desk, MATE)
+    scene.wire.run_for(500)
+    at_desk.hang_up()
+    scene.wire.run_for(500)
+    call.propose("a=sendonly")  # no other side can take it now
+    press(scene, call, "5")
+    scene.wire.run_for(5_000)
+    assert call.is_over is not is_answered
+    if is_answered:
+        call.hang_up()
+    settle(scene)
+    first, second = records(scene)
+    assert first.hangup_source == ("caller" if is_answered else "callee")
+    assert (first.end_reason, second.end_reason) == ("Normal", "Normal" if is_answered else "Busy")
+
+
+@pytest.mark.parametrize("has_left", [True, False])
+def test_a_caller_that_hangs_up_takes_the_ringing_target_with_it(scene, has_left):
+    desk, mate = registered(scene)
+    mate.script = RINGS
+    call, at_desk = called(scene, desk)
+    blind(at_desk, MATE)
+    scene.wire.run_for(1_000)
+    if has_left:
+        at_desk.hang_up()
+        scene.wire.run_for(500)
+    call.hang_up()
+    scene.wire.run_for(3_000)
+    assert mate.calls[0].is_over
+    assert at_desk.is_over
+    assert notified(at_desk)[2:] == ([] if has_left else ["487 Request Terminated"])
+    settle(scene)
+    assert sorted(record.end_reason for record in scene.exchange.sink.records) == ["Cancelled", "Normal"]
+
+
+def test_a_call_that_still_rings_is_no_target_of_an_attended_transfer(scene):
+    desk, mate = registered(scene)
+    mate.script = RINGS
+    call, at_desk = called(scene, desk)
+    own = desk.call(MATE)
+    scene.wire.run_for(1_000)
+    own.remote = own.responses[-1]["To"]
+    attended(at_desk, own)
+    scene.wire.run_for(1_000)
+    assert at_desk.got["REFER"] == [603]
+    assert not call.is_over
+    own.cancel()
+    call.hang_up()
+    settle(scene)
+
+
+def test_the_place_of_the_phone_is_free_once_it_has_left(scene):
+    """Two calls at once: the receptionist has one for the caller and one for the target, and then one for the next."""
+    scene = Scene(office(desk={"max_concurrent": 2}))
+    desk, _ = registered(scene)
+    call, at_desk = called(scene, desk)
+    blind(at_desk, MATE)
+    scene.wire.run_for(3_000)
+    following, _ = called(scene, desk)
+    assert following.final == 200
+    third = scene.caller.call(DESK, Intent())
+    scene.wire.run_until(lambda: third.final is not None)
+    assert third.final == 486
+    for each in (call, following):
+        each.hang_up()
+    settle(scene)
+
+
+def test_a_phone_without_room_for_another_call_transfers_nothing(scene):
+    scene = Scene(office(desk={"max_concurrent": 1}))
+    desk, mate = registered(scene)
+    call, at_desk = called(scene, desk)
+    blind(at_desk, MATE)
+    scene.wire.run_for(1_000)
+    (status,) = at_desk.got["REFER"]
+    assert status >= 400
+    assert (mate.calls, call.is_over) == ([], False)
+    call.hang_up()
+    settle(scene)
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        {"dialect": CallerDialect(transfers=Transfers.REFUSE, transfer_keys=KEYS)},
+        {"desk": {"dialect": CallerDialect(transfers=Transfers.REFUSE)}},
+    ],
+)
+def test_a_phone_that_may_not_transfer_gets_403_and_its_keys_go_to_the_caller(terms):
+    scene = Scene(office(**terms))
+    desk, _ = registered(scene)
+    call, at_desk = called(scene, desk)
+    blind(at_desk, MATE)
+    press(scene, at_desk, f"*1{MATE}#")
+    assert at_desk.got["REFER"] == [403]
+    assert passed_on(call) == f"*1{MATE}#"
+    call.hang_up()
+    settle(scene)
+
+
+def test_money_of_the_phones_account_limits_the_call_to_the_target(scene):
+    """Its account has no money: the transfer is refused, and the incoming call is not concerned."""
+    scene = Scene(office(accounts=[account("office")]))
+    desk, mate = registered(scene)
+    call, at_desk = called(scene, desk)
+    blind(at_desk, MATE)
+    scene.wire.run_for(3_000)
+    assert (at_desk.got["REFER"], mate.calls, call.is_over) == ([402], [], False)
+    call.hang_up()
+    settle(scene)
+    assert records(scene)[1].end_reason == "Insufficient Balance"
+
+
+@pytest.mark.parametrize("payer", ["acme", "office"])
+def test_money_that_runs_out_on_either_side_ends_both_calls(payer):
+    poor = account("office", overdraft_limit=Decimal("0.80") if payer == "office" else None)
+    scene = Scene(office(accounts=[poor]), balance="0.90" if payer == "acme" else "100")
+    desk, mate = registered(scene)
+    call, at_desk = called(scene, desk)
+    blind(at_desk, MATE)
+    scene.wire.run_for(120_000)
+    (target,) = mate.calls
+    assert (call.is_over, target.is_over) == (True, True)
+    settle(scene)
+    first, second = records(scene)
+    assert {first.end_reason, second.end_reason} == {"Normal", "Balance Exhausted"}
+    assert (first if payer == "acme" else second).end_reason == "Balance Exhausted"
+    assert first.ended_at == second.ended_at
+    spent = (first if payer == "acme" else second).fee
+    assert spent == Decimal("0.90" if payer == "acme" else "0.80")
+
+
+@pytest.mark.parametrize(
+    ("display", "shown"),
+    [
+        (TransferDisplay.CALLER, DESK),  # it may not show the number of the customer
+        (TransferDisplay.PHONE, DESK),
+    ],
+)
+def test_the_target_is_shown_a_number_that_the_phone_may_show(display, shown):
+    scene = Scene(office(dialect=CallerDialect(transfer_display=display)))
+    desk, _ = registered(scene)
+    call, at_desk = called(scene, desk)
+    blind(at_desk, TARGET)
+    scene.wire.run_for(3_000)
+    (target,) = scene.vendor.calls
+    assert f"sip:{shown}@" in target.invite["From"]
+    call.hang_up()
+    settle(scene)
+
+
+def test_the_target_is_shown_the_number_of_the_caller_where_the_phone_may_show_that():
+    numbers = CallerNumbers(DESK, frozenset({"12025550100"}))
+    scene = Scene(office(desk={"caller_numbers": numbers}))
+    desk, mate = registered(scene)
+    call, at_desk = called(scene, desk)
+    blind(at_desk, MATE)
+    scene.wire.run_for(3_000)
+    assert "sip:12025550100@" in mate.calls[0].invite["From"]
+    call.hang_up()
+    settle(scene)
+
+
+def test_a_call_that_was_transferred_is_not_transferred_again(scene):
+    desk, mate = registered(scene)
+    call, at_desk = called(scene, desk)
+    blind(at_desk, MATE)
+    scene.wire.run_for(3_000)
+    (target,) = mate.calls
+    for side in (call, target):
+        blind(side, TARGET)
+        scene.wire.run_for(1_000)
+        assert side.got["REFER"] == [491]
+    assert are_connected(call, target)
+    call.hang_up()
+    settle(scene)
+
+
+def test_the_caller_transfers_nothing_while_the_phone_does(scene):
+    desk, mate = registered(scene)
+    mate.script = RINGS
+    call, at_desk = called(scene, desk)
+    blind(at_desk, MATE)
+    scene.wire.run_for(1_000)
+    blind(call, TARGET)
+    scene.wire.run_for(1_000)
+    assert call.got["REFER"] == [491]
+    call.hang_up()
+    settle(scene)
+
+
+def test_another_account_does_not_reach_the_call_of_a_phone_by_its_replaces(scene):
+    desk, _ = registered(scene)
+    call, at_desk = called(scene, desk)
+    foreign = scene.caller.call(TARGET, Intent())
+    scene.wire.run_until(lambda: foreign.final == 200)
+    scene.wire.run_for(1_000)
+    attended(foreign, at_desk)
+    attended(at_desk, foreign)
+    scene.wire.run_for(1_000)
+    assert (foreign.got["REFER"], at_desk.got["REFER"]) == ([603], [603])
+    for each in (foreign, call):
+        each.hang_up()
+    settle(scene)
+
+
+# -- keys -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("keys", ["*1", "*2"])
+@pytest.mark.parametrize("leaves", ["hangs up", "presses the key"])
+def test_the_phone_transfers_its_caller_by_keys(scene, keys, leaves):
+    desk, mate = registered(scene)
+    call, at_desk = called(scene, desk)
+    press(scene, at_desk, f"{keys}{MATE}#")
+    scene.wire.run_for(3_000)
+    (target,) = mate.calls
+    assert passed_on(call) == "*"
+    if keys == "*2":
+        assert are_connected(at_desk, target)
+        assert "a=inactive" in call.theirs
+        press(scene, at_desk, "7")
+        assert passed_on(target) == "7"
+        press(scene, at_desk, "*9") if leaves == "presses the key" else at_desk.hang_up()
+        scene.wire.run_for(3_000)
+    assert at_desk.is_over
+    assert are_connected(call, target)
+    target.hang_up()
+    scene.wire.run_until(lambda: call.is_over)
+    settle(scene)
+    first, second = records(scene)
+    assert first.ended_at == second.ended_at
+
+
+def test_a_key_gives_the_phone_its_caller_back_while_it_talks_to_the_target(scene):
+    desk, mate = registered(scene)
+    call, at_desk = called(scene, desk)
+    press(scene, at_desk, f"*2{MATE}#")
+    scene.wire.run_for(3_000)
+    press(scene, at_desk, "*0")
+    scene.wire.run_for(3_000)
+    assert mate.calls[0].is_over
+    assert are_connected(call, at_desk)
+    at_desk.hang_up()
+    scene.wire.run_until(lambda: call.is_over)
+    settle(scene)
+
+
+def test_a_key_lets_the_phone_leave_while_the_target_rings(scene):
+    desk, mate = registered(scene)
+    mate.script = answers(5_000)
+    call, at_desk = called(scene, desk)
+    press(scene, at_desk, f"*1{MATE}#*9")
+    scene.wire.run_for(1_000)
+    assert at_desk.is_over
+    assert not call.is_over
+    scene.wire.run_for(8_000)
+    assert are_connected(call, mate.calls[0])
+    call.hang_up()
+    settle(scene)
+
+
+def test_a_caller_that_does_not_wait_ends_it_for_all(scene):
+    desk, mate = registered(scene)
+    call, at_desk = called(scene, desk)
+    press(scene, at_desk, f"*2{MATE}#")
+    scene.wire.run_for(3_000)
+    call.hang_up()
+    scene.wire.run_until(lambda: at_desk.is_over and mate.calls[0].is_over)
+    settle(scene)
+    assert [record.end_reason for record in scene.exchange.sink.records] == ["Normal", "Normal"]
+
+
+def test_keys_of_one_phone_do_not_end_the_transfer_of_the_other(scene):
+    """Both telephones of a call have keys: those of the one that is transferred go to the other one."""
+    desk, mate = registered(scene)
+    scene.vendor.by_number = {TARGET: RINGS}
+    own = dialled(scene, desk)
+    (at_mate,) = mate.calls
+    press(scene, at_mate, f"*1{TARGET}#")
+    press(scene, own, "*0*9")
+    scene.wire.run_for(1_000)
+    assert passed_on(at_mate) == "*0*9"
+    assert not scene.vendor.calls[0].is_over
+    press(scene, at_mate, "*0")
+    scene.wire.run_for(1_000)
+    assert scene.vendor.calls[0].is_over
+    assert not own.is_over
+    own.hang_up()
+    settle(scene)
+
+
+# -- phones that have taken a call over -------------------------------------------------------------------------------
+
+
+def test_a_phone_that_has_taken_the_call_over_transfers_it_in_its_own_name(scene):
+    desk, mate = registered(scene)
+    call, at_desk = called(scene, desk)
+    tags = f"to-tag={at_desk.remote.rpartition('tag=')[2]};from-tag={at_desk.tag}"
+    taken = mate.call(DESK, Intent(headers=(f"Replaces: {at_desk.call_id};{tags}",)))
+    scene.wire.run_for(2_000)
+    assert (taken.final, at_desk.is_over) == (200, True)
+    blind(taken, TARGET)
+    scene.wire.run_for(3_000)
+    (target,) = scene.vendor.calls
+    assert taken.is_over
+    assert are_connected(call, target)
+    call.hang_up()
+    settle(scene)
+    _, second = records(scene)
+    assert (second.mapping_gateway, second.customer_account) == (MATE, "office")
+    assert second.sip_call_id_in == taken.call_id

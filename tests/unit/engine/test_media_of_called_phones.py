@@ -1,0 +1,137 @@
+"""Media of calls that a telephone transfers which was called (ADR 180): relayed or not, recorded, keys, music."""
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+from doubles.data.builders import account, catalogue, mapping_gateway, phone
+from doubles.desk_scene import DESK, MATE, attended, blind, called, dialled, registered
+from doubles.keypad_scene import KEYS, press
+from doubles.sockets.peer import ANSWER
+from doubles.virtual.relay import OpenPort, VirtualRelay
+from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.vendor import answers
+
+from vosd.engine.media.recordings import CallRecordings
+from vosd.sdp.media import media_of
+from vosd.trunks.dialect import CallerDialect
+from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters, MediaSettings
+
+AUTO, ON, OFF, MUST_ON = MediaMode.AUTO, MediaMode.ON, MediaMode.OFF, MediaMode.MUST_ON
+
+
+def stage(relay: VirtualRelay, modes=(AUTO, AUTO, AUTO), **desk) -> Scene:
+    """Make a customer and two telephones of an office; ``desk`` are settings of the first one's media."""
+    of_caller, of_desk, of_mate = modes
+    terms = {"account": "office", "dialect": CallerDialect(transfer_keys=KEYS)}
+    known = [
+        mapping_gateway("acme", f"{CUSTOMER.host}/32", media=MediaSettings(mode=of_caller)),
+        vendor_gateway(0),
+    ]
+    phones = [
+        phone(DESK, media=MediaSettings(mode=of_desk, **desk), **terms),
+        phone(MATE, media=MediaSettings(mode=of_mate), **terms),
+    ]
+    media = MediaParameters(engine=MediaEngine.RELAY, mode=AUTO)
+    rich = account("office", overdraft_limit=None)
+    return Scene(catalogue(known, phones=phones, accounts=[rich], media=media), relay=relay)
+
+
+def place(session: str) -> tuple[str, int]:
+    """Return where a description wants its first medium."""
+    medium = media_of(session.encode())[0]
+    return medium.host, medium.port
+
+
+def port_of(relay: VirtualRelay, session: str) -> OpenPort:
+    return relay.at(place(session)[1])
+
+
+def settle(scene: Scene, relay: VirtualRelay) -> None:
+    scene.wire.run_for(40_000)
+    assert scene.exchange.leftovers() == {}
+    assert relay.open_ports == {}
+
+
+@pytest.mark.parametrize("how", ["blind", "by keys", "attended"])
+@pytest.mark.parametrize(
+    ("modes", "is_relayed"),
+    [
+        ((ON, ON, ON), True),
+        ((OFF, OFF, OFF), False),
+        ((AUTO, MUST_ON, AUTO), True),
+        ((AUTO, AUTO, AUTO), False),
+    ],
+)
+def test_the_two_that_were_connected_hear_each_other_as_the_first_two_did(how, modes, is_relayed):
+    relay = VirtualRelay()
+    scene = stage(relay, modes)
+    desk, mate = registered(scene)
+    mate.script = answers(1_000, body=ANSWER.replace("192.0.2.20", "192.0.2.30"))
+    call, at_desk = called(scene, desk)
+    if how == "blind":
+        blind(at_desk, MATE)
+    elif how == "attended":
+        attended(at_desk, dialled(scene, desk))
+    else:
+        press(scene, at_desk, f"*2{MATE}#")
+        scene.wire.run_for(4_000)
+        press(scene, at_desk, "*9")
+    scene.wire.run_for(5_000)
+    (target,) = mate.calls
+    assert (call.is_over, at_desk.is_over, target.is_over) == (False, True, False)
+    if is_relayed:
+        one, other = port_of(relay, call.theirs), port_of(relay, target.theirs)
+        assert (one.other, other.other) == (other.port, one.port)
+        assert one.source is not None
+        assert other.source is not None
+        assert len(relay.open_ports) == 2
+    else:
+        assert (place(call.theirs), place(target.theirs)) == (place(target.mine), place(call.mine))
+        assert relay.open_ports == {}
+    call.hang_up()
+    scene.wire.run_until(lambda: target.is_over)
+    settle(scene, relay)
+
+
+def test_a_recording_goes_on_and_both_records_have_their_figures():
+    relay = VirtualRelay()
+    scene = stage(relay, (ON, ON, ON), record=100)
+    scene.exchange.media.parts.recordings = CallRecordings(relay, Path("/recordings"))
+    desk, mate = registered(scene)
+    call, at_desk = called(scene, desk)
+    (file,) = relay.recordings
+    at = port_of(relay, at_desk.theirs)
+    at.figures = msgspec.structs.replace(at.figures, packets_in=50)
+    blind(at_desk, MATE)
+    scene.wire.run_for(5_000)
+    (target,) = mate.calls
+    assert port_of(relay, call.theirs).recording == file
+    target.hang_up()
+    scene.wire.run_until(lambda: call.is_over)
+    settle(scene, relay)
+    (first,) = (each for each in scene.exchange.sink.records if each.mapping_gateway == "acme")
+    document = json.loads(first.media)
+    assert document["recording"].endswith(file.name)
+    assert document["legs"]["callee"]["packets_in"] == 50
+
+
+def test_keys_in_the_media_of_the_called_phone_transfer_the_call():
+    relay = VirtualRelay()
+    scene = stage(relay, (ON, ON, ON))
+    desk, mate = registered(scene)
+    call, at_desk = called(scene, desk)
+    own = port_of(relay, at_desk.theirs)
+    assert own.keys == (True, False)
+    assert port_of(relay, call.theirs).keys == (False, False), "the caller has no keys"
+    for key in f"*1{MATE}#":
+        exchange = scene.exchange
+        exchange.switch.media_events.key_pressed(own.port.id, key, 100, exchange.clock.now())
+        exchange.flush()
+        scene.wire.run_for(300)
+    scene.wire.run_for(4_000)
+    (target,) = mate.calls
+    assert (at_desk.is_over, call.is_over, target.is_over) == (True, False, False)
+    call.hang_up()
+    settle(scene, relay)
