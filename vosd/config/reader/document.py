@@ -6,10 +6,10 @@ keys, and lets depth and alias expansion be bounded while reading. Knows nothing
 
 import re
 from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass, field
 from typing import Final
 
 import yaml
+from msgspec import Struct
 
 from vosd.catalogue.problems import ProblemList, SourceLine
 
@@ -28,8 +28,7 @@ _TAB: Final = re.compile(r"\s*\t")
 _TEXT_TAGS: Final = (None, "!", "tag:yaml.org,2002:str")
 
 
-@dataclass(frozen=True, slots=True)
-class Scalar:
+class Scalar(Struct, frozen=True):
     """Text: as written in the file, and with environment variables substituted."""
 
     place: SourceLine
@@ -39,16 +38,14 @@ class Scalar:
     """Written without quotes: only then an empty text means "no value", and ``<<`` a merge."""
 
 
-@dataclass(frozen=True, slots=True)
-class YamlList:
+class YamlList(Struct, frozen=True):
     """A YAML sequence."""
 
     place: SourceLine
     items: list["Node"]
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """The place of a key in its mapping, and its value."""
 
     place: SourceLine
@@ -60,12 +57,11 @@ class Entry:
         return isinstance(self.node, Scalar) and self.node.is_bare and not self.node.text
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(Struct, frozen=True):
     """A YAML mapping, in the order of the file."""
 
     place: SourceLine
-    entries: dict[str, Entry] = field(default_factory=dict)
+    entries: dict[str, Entry] = {}
 
     def place_of(self, key: str) -> SourceLine:
         """Return the place of a key, or of the section itself where the key is left out."""
@@ -178,6 +174,7 @@ class _Reader:
         self._problems = problems
         self._anchors: dict[str, tuple[Node, int]] = {}
         self._key = ""
+        self._place = SourceLine(file, 0)
         self._nodes = 0
         self._aliased_nodes = 0
 
@@ -227,7 +224,7 @@ class _Reader:
         return node
 
     def _scalar(self, event: yaml.ScalarEvent) -> Scalar:
-        place = SourceLine(self._file, _line(event))
+        place = self._place_of(event)
         self._refuse_tag(event, place)
         text = written = event.value
         if self._environ is not None:
@@ -235,14 +232,14 @@ class _Reader:
         return Scalar(place, written, text, is_bare=event.implicit[0])
 
     def _listing(self, event: yaml.SequenceStartEvent, depth: int) -> YamlList:
-        listing = YamlList(SourceLine(self._file, _line(event)), [])
+        listing = YamlList(self._place_of(event), [])
         self._refuse_tag(event, listing.place)
         while not isinstance(inner := next(self._events), yaml.SequenceEndEvent):
             listing.items.append(self._node(inner, depth + 1))
         return listing
 
     def _section(self, event: yaml.MappingStartEvent, depth: int) -> Section:
-        section = Section(SourceLine(self._file, _line(event)))
+        section = Section(self._place_of(event))
         self._refuse_tag(event, section.place)
         merged: list[Section] = []
         while not isinstance(inner := next(self._events), yaml.MappingEndEvent):
@@ -263,6 +260,13 @@ class _Reader:
             for name, entry in other.entries.items():
                 section.entries.setdefault(name, entry)
         return section
+
+    def _place_of(self, event: yaml.Event) -> SourceLine:
+        """Return where a node begins; the nodes of a line share it, and what is sent of them is smaller."""
+        line = _line(event)
+        if line != self._place.line:
+            self._place = SourceLine(self._file, line)
+        return self._place
 
     def _left_out(self, place: SourceLine) -> YamlList:
         """Skip one value of any kind."""
