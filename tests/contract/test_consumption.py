@@ -6,12 +6,15 @@ import pytest
 from doubles.data.records import STARTED, answered_call, call_id
 from sqlalchemy import delete
 
+from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR
 from vosd.storage import consumption, schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.consumption import SqlConsumption
 from vosd.storage.corrections import SqlCorrections
+from vosd.storage.database_clock import time_of
+from vosd.storage.stored_objects import SqlObjects
 
 DAY_MS = 86_400_000
 FEE, COST = Decimal("0.25"), Decimal("0.10")
@@ -95,3 +98,23 @@ async def test_an_account_has_begun_with_its_first_entry(consumed):
     assert await read.has_begun("acme", STARTED + 1)
     assert not await read.has_begun("acme", STARTED)
     assert not await read.has_begun("idle", STARTED + DAY_MS)
+
+
+async def test_an_account_without_entries_has_begun_when_its_row_was_opened(database):
+    read = SqlConsumption(database)
+    await SqlBooks(database).open_accounts(["idle"])
+    now = await time_of(database)
+    assert await read.has_begun("idle", now + DAY_MS)
+    assert not await read.has_begun("idle", now - DAY_MS)
+    assert not await read.has_begun("other", now + DAY_MS)
+
+
+async def test_an_account_without_entries_has_begun_with_its_first_definition(database):
+    idle = {"kind": "accounts", "name": "idle", "made_at": STARTED + DAY_MS, "operator": "ann"}
+    read, objects = SqlConsumption(database), SqlObjects(database)
+    await objects.add([ObjectVersion(**idle, version=1, body="{}", begins_at=STARTED)])
+    await objects.add([ObjectVersion(**idle, version=2, body="{}", begins_at=STARTED + DAY_MS)])
+    await objects.add([ObjectVersion(**idle | {"name": "gone"}, version=1, body=None, begins_at=STARTED)])
+    assert await read.has_begun("idle", STARTED + 1)
+    assert not await read.has_begun("idle", STARTED)
+    assert not await read.has_begun("gone", STARTED + 1)

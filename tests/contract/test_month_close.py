@@ -45,7 +45,8 @@ from vosd.billing.accounts import AccountType
 from vosd.billing.invoice_terms import InvoiceCycle, InvoiceTerms
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.control.calls import CallSnapshot, ListCalls
-from vosd.control.money import CountUnbooked
+from vosd.control.money import CountUnbooked, ListUnbooked, RefreshBalances
+from vosd.control.order import OrderDone
 from vosd.engine.journal import Journal
 from vosd.engine.journal.quarantine import DIRECTORY, Quarantine
 from vosd.storage import schema
@@ -176,6 +177,29 @@ async def test_calls_that_run_or_wait_keep_a_month_open(office: Office, tmp_path
         "2 calls that began in the month or before are not booked yet",
     ]
     assert CountUnbooked(OCTOBER) in switch.asked
+
+
+async def test_a_month_is_not_closed_while_a_minimum_waits_for_calls(office: Office, tmp_path: Path) -> None:
+    switch = FakeSwitch(tmp_path / "vosd.sock").answers(ListCalls, []).answers(CountUnbooked, 0)
+    async with switch.answers(ListUnbooked, {"acme": "1.00"}).answers(RefreshBalances, OrderDone()):
+        with pytest.raises(MonthOpenError, match=r"unbooked: minimums of 1 accounts are not booked.*acme"):
+            await close(office)
+        passed = (*ALL_PASSED.despite, MonthObstacle.QUARANTINED, MonthObstacle.INVOICES_MISSING)
+        page = (await close(office, despite=passed)).page
+    assert page is not None
+    assert MonthObstacle.QUARANTINED in {each.obstacle for each in page.passed}
+
+
+async def test_the_page_names_accounts_that_were_opened_behind_the_month(database: Database, tmp_path: Path) -> None:
+    office = await prepare(database, tmp_path)
+    later = office_on(
+        database, *ACCOUNTS, account("later", minimum_consumption=Decimal(5)), now=NOW, socket=tmp_path / "vosd.sock"
+    )
+    made = await close(later)
+    assert made.page is not None
+    assert made.page.minimums_not_begun == ("later",)
+    assert "opened behind the month: later." in (Path(made.directory or "") / "month.md").read_text()
+    assert (await close(office)).page == made.page
 
 
 async def test_calls_of_a_stopped_switch_and_refused_ones_are_missing(office: Office, tmp_path: Path) -> None:
@@ -361,7 +385,7 @@ async def test_a_month_is_closed_once_whatever_comes_later(office: Office) -> No
 async def test_a_page_of_an_earlier_version_is_written_again_as_it_was(office: Office, database: Database) -> None:
     made = await close(office)
     directory, page = Path(made.directory or ""), msgspec.to_builtins(made.page)
-    del page["formulas_neutralised"], page["invoice_periods"]
+    del page["formulas_neutralised"], page["invoice_periods"], page["minimums_not_begun"]
     text = re.sub(r"A cell .* apostrophe .*\n\n", "", (directory / "month.md").read_text())
     async with database.writing() as connection:
         await connection.execute(update(schema.month_close).values(page=msgspec.json.encode(page).decode()))

@@ -116,6 +116,30 @@ def test_no_minimum_is_booked_where_calls_cost_enough_or_the_account_has_not_beg
     assert installation.document("ledger", "list", "--type", "minimum") == []
 
 
+def test_an_account_that_makes_no_call_owes_its_minimum_from_the_month_in_which_it_was_opened(
+    installation: Installation,
+) -> None:
+    text = installation.config.read_text()
+    text = text.replace("rate_group: sell}", "rate_group: sell, minimum_consumption: 50}", 1)
+    text = text.replace("rate_group: sell, overdraft", "rate_group: sell, minimum_consumption: 70, overdraft", 1)
+    installation.config.write_text(text)
+    for name in ("customer-1", "vendor-1"):
+        opened = "0, 0, 1, 'USD', '2026-08-10T00:00:00.000Z'"
+        installation.tamper(
+            f"INSERT INTO account (id, balance, seq, changed, currency, opened_at) VALUES ('{name}', {opened})"
+        )
+    booked = {
+        month: [
+            (each["account"], each["charged"], each["outcome"]) for each in installation.document(*MONTH[:3], month)
+        ]
+        for month in ("2026-07", "2026-08", "2026-09")
+    }
+    owed = [("customer-1", "50.00", "booked"), ("vendor-1", "70.00", "booked")]
+    none = [("customer-1", "0.00", "not begun"), ("vendor-1", "0.00", "not begun")]
+    assert booked == {"2026-07": none, "2026-08": owed, "2026-09": owed}
+    assert installation.document("account", "show", "customer-1")["balance"] == "-100.00"
+
+
 def test_the_minimum_of_a_month_that_is_not_over_is_refused(installation: Installation) -> None:
     refused = installation.vosd("ledger", "minimum", "--month", "2999-01")
     assert (refused.exit_code, "not over" in refused.stderr) == (1, True)

@@ -182,6 +182,8 @@ class MonthPage(msgspec.Struct, frozen=True, kw_only=True):
     """Periods of these invoices."""
     formulas_neutralised: bool = False
     """An apostrophe stands before cells that a spreadsheet would take for formulas; months closed earlier have none."""
+    minimums_not_begun: tuple[str, ...] = ()
+    """Accounts with a minimum consumption that owe none for the month, because they were opened behind it."""
     vendors: tuple[VendorOfMonth, ...]
     """Comparisons of vendors' bills."""
     files: tuple[MonthFile, ...]
@@ -223,6 +225,7 @@ def page_as_text(page: MonthPage) -> str:
         *_table(LedgerMoney, page.ledger),
         "",
         *_proof(f"vosd ledger statement --all --month {page.month} --zone {page.zone}", "vosd ledger verify --whole"),
+        *_not_begun(page.minimums_not_begun),
         "## Balances",
         *_table(BalanceMoney, page.balances),
         "",
@@ -245,6 +248,12 @@ def page_as_text(page: MonthPage) -> str:
         *_proof("sha256sum -c SHA256SUMS"),
     ]
     return "\n".join(lines)
+
+
+def _not_begun(accounts: Sequence[str]) -> Iterable[str]:
+    if not accounts:
+        return ()
+    return (f"No minimum consumption is owed by accounts that were opened behind the month: {', '.join(accounts)}.", "")
 
 
 def _table(kind: type[msgspec.Struct], rows: Sequence[msgspec.Struct]) -> Iterable[str]:

@@ -20,6 +20,7 @@ from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.checkpoints import join_closed
 from vosd.storage.currencies import currencies_of, other_currency, others_than, settle_all
 from vosd.storage.database import AlreadyThere, ContentRefused, Database
+from vosd.storage.database_clock import database_clock
 from vosd.storage.dropped import dropped_before, first_call_left
 from vosd.storage.long_calls import note_long_calls
 from vosd.storage.ports import EntryKind
@@ -321,7 +322,8 @@ async def lock_accounts(
             {"id": account, "balance": ZERO, "seq": 0, "changed": mark, "currency": currency}
             for account, currency in missing.items()
         ]
-        await connection.execute(insert(schema.account), new)
+        opened = insert(schema.account).values(opened_at=database_clock(is_sqlite=connection.dialect.name == "sqlite"))
+        await connection.execute(opened, new)
         await join_closed(connection, missing)
         locked |= {account: LockedAccount(Standing(ZERO, 0), currency) for account, currency in missing.items()}
     return locked

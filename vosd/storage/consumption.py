@@ -26,6 +26,8 @@ _entry: Final = schema.ledger_entry.c
 _point: Final = schema.ledger_checkpoint.c
 _charge: Final = schema.cdr_charge.c
 _cdr: Final = schema.cdr.c
+_account: Final = schema.account.c
+_version: Final = schema.definition.c
 
 
 class SqlConsumption:
@@ -90,18 +92,24 @@ class SqlConsumption:
             after = calls[-1]
 
     async def has_begun(self, account: str, until: int) -> bool:
-        """Return whether an account has an entry that is dated before ``until``, UTC milliseconds.
+        """Return whether an account was there before ``until``, UTC milliseconds.
+
+        Its definition in the database was in force before, or its row was opened, which the switch does when it first
+        reads an account, or an entry of its ledger is older, where the row is from before openings were recorded.
 
         Raises:
             StoreUnavailable: try again.
         """
+        version = (_version.kind == "accounts") & (_version.name == account) & (_version.begins_at < until)
+        defined = select(_version.version).where(version, _version.body.is_not(None)).limit(1)
+        opened = select(_account.id).where(_account.id == account, _account.opened_at < until)
         first = select(_entry.id).where(_entry.account == account, _entry.created_at < until).limit(1)
         closed = (
             select(_point.seq).where(_point.account == account, _point.closed_until <= until, _point.seq > 0).limit(1)
         )
         async with self._database.reading() as connection:
             # The entries themselves may have been dropped.
-            found = [await connection.scalar(query) for query in (first, closed)]
+            found = [await connection.scalar(query) for query in (opened, defined, first, closed)]
         return any(each is not None for each in found)
 
 

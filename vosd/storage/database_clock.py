@@ -19,9 +19,9 @@ class ClockAhead(VosError):  # noqa: N818 - describes the machines
     """A time has not come by the database's clock: it or the clock of this machine is wrong."""
 
 
-def database_clock(database: Database) -> ColumnElement[int]:
+def database_clock(*, is_sqlite: bool) -> ColumnElement[int]:
     """Return the database's time as an expression: UTC milliseconds."""
-    clock: ColumnElement[Any] = literal_column(_IN_SQLITE if database.is_sqlite else _IN_MYSQL)
+    clock: ColumnElement[Any] = literal_column(_IN_SQLITE if is_sqlite else _IN_MYSQL)
     return type_coerce(clock, Moment)
 
 
@@ -32,7 +32,7 @@ async def time_of(database: Database) -> int:
         StoreUnavailable: try again.
     """
     async with database.reading() as connection:
-        there: int = (await connection.execute(select(database_clock(database)))).scalar_one()
+        there: int = (await connection.execute(select(database_clock(is_sqlite=database.is_sqlite)))).scalar_one()
     return there
 
 

@@ -30,7 +30,8 @@ class SqlLease:
         self._ttl_ms = ttl_ms
         server: ColumnElement[Any] = literal_column("0" if database.is_sqlite else "@@server_id")
         commits = select(schema.counter.c.value).where(schema.counter.c.name == schema.COMMITS).scalar_subquery()
-        self._about = select(database_clock(database).label("now"), server.label("server"), commits.label("commits"))
+        clock = database_clock(is_sqlite=database.is_sqlite)
+        self._about = select(clock.label("now"), server.label("server"), commits.label("commits"))
 
     async def hold(self, claimant: Claimant) -> DatabaseState:
         """Take or renew the lease.

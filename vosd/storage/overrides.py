@@ -160,7 +160,7 @@ class SqlOverrides:
         What has not by the clock of a database server stays: the clock of the switch may be ahead for a while.
         """
         if not self._database.is_sqlite:
-            there = (await connection.execute(select(database_clock(self._database)))).scalar_one()
+            there = (await connection.execute(select(database_clock(is_sqlite=self._database.is_sqlite)))).scalar_one()
             now = min(now, there + APART_MS)
         present = await _rows(connection)
         for key, each in [*present.items()]:

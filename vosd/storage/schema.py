@@ -146,6 +146,7 @@ account: Final = Table(
     Column("changed", BigInteger, nullable=False, comment="the commit that last changed the balance"),
     Column("currency", String(CURRENCY_LENGTH)),
     Column("expires_at", Moment, comment="null = as configured"),
+    Column("opened_at", Moment, comment="null = a version before this column opened it"),
     Index("account_changed", "changed"),  # the daemon polls by it every second
     **_IN_MYSQL,
 )

@@ -76,3 +76,19 @@ def test_numbers_of_invoices_and_credit_notes_differ(tmp_path: Path) -> None:
 def test_agents_are_named_once(tmp_path: Path, agents: str) -> None:
     with pytest.raises(ConfigError, match=r"invoices\.agents"):
         loaded(tmp_path, f"invoices: {{agents: {agents}}}\n")
+
+
+def test_a_minimum_that_no_night_books_is_a_warning(site):
+    rest = (
+        "rate_groups: [{name: g, rates: [{prefix: '4', billing_rate: '1'}]}]\n"
+        "accounts: [{id: a, rate_group: g, minimum_consumption: 50}, {id: b, rate_group: g, minimum_consumption: 5}]\n"
+    )
+
+    def warnings(text: str) -> list[str]:
+        return [str(each) for each in site.load(text + rest).problems if "minimum_consumption" in str(each)]
+
+    for text in ("", "nightly: {at: '04:30', minimum: no}\n"):
+        [warning] = warnings(text)
+        assert "accounts[a].minimum_consumption" in warning
+        assert "1 more account" in warning
+    assert warnings("nightly: {at: '04:30'}\n") == []

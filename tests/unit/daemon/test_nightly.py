@@ -102,6 +102,13 @@ async def test_the_books_are_verified_and_the_minimum_is_booked_once(tmp_path, b
     assert lines == [("the switch", "program", "switch", "BookMinimums", "acme")]
 
 
+async def test_accounts_without_a_minimum_because_they_were_opened_later_are_named(tmp_path):
+    migrated(tmp_path / "vosd.db")
+    found = await log_of(part_of(tmp_path))
+    line = found["minimum_not_begun"]
+    assert (line["month"], line["count"], line["accounts"]) == ("2026-09", 1, "acme")
+
+
 async def test_differences_are_an_alarm_until_a_night_finds_none(tmp_path, booked):
     part = part_of(tmp_path, minimum=False, invoices=False)
     for statement, event in (("+ 1", "ledger_differs"), ("- 1", "ledger_agrees")):

@@ -41,7 +41,7 @@ class MinimumOutcome(Enum):
     REACHED = "reached"
     """The calls cost enough."""
     NOT_BEGUN = "not begun"
-    """It has no entry from before the end of the month: it is taken as opened later."""
+    """It was opened behind the month, as far as is known: it owes nothing for it."""
     CLOSED = "closed"
     """It was closed before the end of the month."""
     WAITING = "waiting"

@@ -21,7 +21,7 @@ from vosd.admin.office.invoices import (
     run_invoices,
 )
 from vosd.admin.office.ledger import ClosePeriod, close_period
-from vosd.admin.office.minimum import BookMinimums, book_minimums
+from vosd.admin.office.minimum import BookMinimums, MinimumOutcome, MinimumSheet, book_minimums
 from vosd.admin.office.month_checks import MonthChecks
 from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
@@ -129,7 +129,9 @@ async def close_month(
         if stored is not None:
             archive.show(stored.page)
             return _shown(directory, stored, is_repeated=True)
-        await book_minimums(office, who, BookMinimums(order.month, zone))
+        minimums = await book_minimums(office, who, BookMinimums(order.month, zone))
+        missing += _waiting_minimums(minimums, is_refused=MonthObstacle.QUARANTINED in order.despite)
+        _refuse(order, missing)
         closed_until = await stores.checkpoints.closed_until()
         if closed_until is None or closed_until <= until:
             await close_period(office, who, ClosePeriod(until, order.reason, is_forced=True))  # verified by the checks
@@ -152,6 +154,7 @@ async def close_month(
             reason=order.reason if missing else None,
             vendors=await checks.vendors(),
             formulas_neutralised=True,
+            minimums_not_begun=_of_outcome(minimums, MinimumOutcome.NOT_BEGUN),
             **written._asdict(),
         )
         made = StoredMonthClose(month, zone, closed_at, who.recorded, msgspec.json.encode(page).decode())
@@ -166,6 +169,20 @@ def _refuse(order: CloseMonth, missing: Sequence[MissingOfMonth]) -> None:
     blocking = [each for each in missing if each.obstacle not in order.despite]
     if blocking:
         raise MonthOpenError(order.month, blocking)
+
+
+def _waiting_minimums(minimums: Sequence[MinimumSheet], *, is_refused: bool) -> tuple[MissingOfMonth, ...]:
+    """Return the minimums that are not known yet, as calls of the month are not booked or, passed over, refused."""
+    waiting = _of_outcome(minimums, MinimumOutcome.WAITING)
+    if not waiting:
+        return ()
+    obstacle = MonthObstacle.QUARANTINED if is_refused else MonthObstacle.UNBOOKED
+    detail = f"minimums of {len(waiting)} accounts are not booked, as calls of theirs are not: {', '.join(waiting)}"
+    return (MissingOfMonth(obstacle, detail, f"vosd ledger minimum --month {minimums[0].month}"),)
+
+
+def _of_outcome(minimums: Sequence[MinimumSheet], outcome: MinimumOutcome) -> tuple[str, ...]:
+    return tuple(each.account for each in minimums if each.outcome == outcome.value)
 
 
 async def _invoiced(office: Office, who: Principal, month: str) -> tuple[MissingOfMonth, ...]:

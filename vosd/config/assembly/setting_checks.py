@@ -48,6 +48,8 @@ def check_settings(
         _warn_of_short_past(keys, origin, problems)
     if keys.sip.tls.verify_client is VerifyClient.NO:
         _warn_of_certificates(source, problems)
+    if keys.nightly.at is None or not keys.nightly.minimum:
+        _warn_of_minimums(source, problems)
 
 
 def _warn_of_certificates(source: CatalogueSource, problems: ProblemList) -> None:
@@ -55,6 +57,17 @@ def _warn_of_certificates(source: CatalogueSource, problems: ProblemList) -> Non
     for gateway in [each for each in source.mapping_gateways.sound.values() if each.value.certificate_names]:
         expected = "sip.tls.verify_client optional or required: no caller is asked for a certificate"
         problems.warning(*gateway.at("certificate_names"), expected)
+
+
+def _warn_of_minimums(source: CatalogueSource, problems: ProblemList) -> None:
+    """Warn of minimums that the switch does not book."""
+    having_one = [account for account in source.accounts.sound.values() if account.value.minimum_consumption]
+    if having_one:
+        others = f"; so it is for {len(having_one) - 1} more accounts" if len(having_one) > 1 else ""
+        expected = (
+            f"nightly.at with nightly.minimum as well, or `vosd ledger minimum` each month: none books it{others}"
+        )
+        problems.warning(*having_one[0].at("minimum_consumption"), expected)
 
 
 def _refuse_file(state_dir: Path, origin: Origin, problems: ProblemList) -> None:
