@@ -209,6 +209,11 @@ class Defined:
         """Return the groups, and one of the name of each of the period rates."""
         return frozenset((*groups, *period_rates))
 
+    def groups_of_trunks(self) -> Mapping[str, Collection[str]]:
+        """Return the groups that those of the accounts of the test name which have gateways or phones."""
+        sold = self._rate_groups.get("mapping_gateways", frozenset()) | self._rate_groups.get("phones", frozenset())
+        return dict.fromkeys(self._payers.values(), sold)
+
     def payers(self) -> Mapping[str, str]:
         """Return the accounts of mapping gateways and phones."""
         return self._payers

@@ -3,12 +3,12 @@
 What it may do is decided by ``billing.authority``.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
 from vosd.admin.names import configured
 from vosd.base.errors import VosError
-from vosd.billing.accounts import Account, AccountType
+from vosd.billing.accounts import ANY_GROUP, Account, AccountType
 from vosd.billing.agents import Hierarchy
 from vosd.billing.authority import Authority
 from vosd.billing.rights import Right
@@ -66,15 +66,35 @@ def _enabled_chain(
     return hierarchy, chain
 
 
-def rate_groups_of(accounts: Mapping[str, Account], agent: str | None) -> frozenset[str] | None:
-    """Return the rate groups that an agent may give to accounts below it; None = any."""
+def rate_groups_of(
+    accounts: Mapping[str, Account], agent: str, groups_of_trunks: Callable[[], Mapping[str, Collection[str]]]
+) -> frozenset[str] | None:
+    """Return the rate groups that an agent may give to accounts below it; None = any.
+
+    ``groups_of_trunks`` returns the groups that gateways and phones name, by their account. Where neither the agent nor
+    one above it has a list or ``any``, these are those that are in its tree.
+    """
     given: frozenset[str] | None = None
-    while agent is not None and agent in accounts:
-        own = accounts[agent].sub_rate_groups
-        if own:
-            given = frozenset(own) if given is None else given & frozenset(own)
-        agent = accounts[agent].agent
+    hierarchy = Hierarchy.of(accounts)
+    for each in (agent, *hierarchy.above(agent)):
+        own = frozenset(accounts[each].sub_rate_groups)
+        if ANY_GROUP in own:
+            continue
+        those = own or _groups_in_tree(accounts, each, hierarchy, groups_of_trunks())
+        given = those if given is None else given & those
     return given
+
+
+def _groups_in_tree(
+    accounts: Mapping[str, Account], agent: str, hierarchy: Hierarchy, groups_of_trunks: Mapping[str, Collection[str]]
+) -> frozenset[str]:
+    """Return the rate group of an agent, and those that accounts below it have, with their gateways and phones."""
+    found: set[str | None] = {accounts[agent].rate_group}
+    for name in hierarchy.all_below(agent):
+        account = accounts[name]
+        found.update((account.rate_group, account.private_rate_group))
+        found.update(account.sub_rate_groups, groups_of_trunks.get(name, ()))
+    return frozenset(group for group in found if group is not None and group != ANY_GROUP)
 
 
 class NamedGroups(Protocol):

@@ -19,15 +19,15 @@ class RateGroupSheet(msgspec.Struct, frozen=True):
     """The unit of its prices: ``minute``, ``cycle`` and so on."""
     rates: int
     """Number of its rates."""
-    rates_from: str
-    """The key that says where its rates are: ``derive``, ``deck``, ``rates_file`` or ``rates``."""
-    base: str | None
+    rates_from: str | msgspec.UnsetType = msgspec.UNSET
+    """Where its rates are: ``derive``, ``deck``, ``rates_file`` or ``rates``; this and all below to operators alone."""
+    base: str | msgspec.UnsetType | None = msgspec.UNSET
     """The rate group that it is derived from."""
-    accounts: int
+    accounts: int | msgspec.UnsetType = msgspec.UNSET
     """Number of those that name it, as theirs or as private one."""
-    gateways: int
+    gateways: int | msgspec.UnsetType = msgspec.UNSET
     """Number of gateways and phones that name it so."""
-    memo: str | None
+    memo: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class Area(msgspec.Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 from enum import Enum
+from typing import Final
 
 import msgspec
 
@@ -14,6 +15,9 @@ from vosd.billing.invoice_terms import InvoiceTerms
 from vosd.billing.rate_choice import RateSelection
 from vosd.billing.rights import Rights
 from vosd.billing.spending import SpendLimit
+
+ANY_GROUP: Final = "any"
+"""In place of the names of rate groups that an agent may give."""
 
 
 class AccountType(Enum):
@@ -97,7 +101,7 @@ class Account(msgspec.Struct, frozen=True):
     rights: Rights = frozenset()
     """Rights of the account as an agent (``Authority``)."""
     sub_rate_groups: tuple[str, ...] = ()
-    """Rate groups that accounts below it may have; empty = any."""
+    """Rate groups that accounts below it may have, or ``ANY_GROUP``; empty = its own and those that they have."""
     partner: str | None = None
     """The company behind it; a call from one of its accounts never goes to a routing gateway of the same."""
     payment_extends_days: int = 0

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from vosd.billing.accounts import Account, AccountType
+from vosd.billing.accounts import ANY_GROUP, Account, AccountType
 from vosd.billing.agents import LEVELS_MAX, Hierarchy
 from vosd.billing.rights import lacking
 from vosd.catalogue.problems import ProblemList
@@ -46,9 +46,10 @@ def check_rate_groups(
     """
     above, left = accounts.get(account.agent or ""), LEVELS_MAX
     while above is not None and left:
+        may = above.sub_rate_groups
         for key, group in named.items():
-            if group is not None and above.sub_rate_groups and group not in above.sub_rate_groups:
-                expected = f"a rate group that agent {above.id!r} may give: {', '.join(above.sub_rate_groups)}"
+            if group is not None and may and not {group, ANY_GROUP} & {*may}:
+                expected = f"a rate group that agent {above.id!r} may give: {', '.join(may)}"
                 problems.error(*definition.at(key), expected, group)
         above, left = accounts.get(above.agent or ""), left - 1
 
@@ -97,7 +98,8 @@ def _is_sound(
         problems.error(*definition.at("rights"), expected, names)
         return False
     for group in account.sub_rate_groups:
-        check_rate_groups({"sub_rate_groups": group}, account, accounts, definition, problems)
+        given = None if group == ANY_GROUP else group
+        check_rate_groups({"sub_rate_groups": given}, account, accounts, definition, problems)
     named = {"rate_group": account.rate_group, "private_rate_group": account.private_rate_group}
     check_rate_groups(named, account, accounts, definition, problems)
     if not agent.names_rates:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from vosd.billing.accounts import Account
+from vosd.billing.accounts import ANY_GROUP, Account
 from vosd.billing.rate_group import RateGroup
 from vosd.catalogue.exchange import Exchange
 from vosd.catalogue.merge import Merged
@@ -20,7 +20,8 @@ def check_rates_of_account(
     _find(defined.period_rates, merged.period_rates, definition, "period_rates", problems)
     _find(defined.private_rate_group, merged.rate_groups, definition, "private_rate_group", problems)
     for group in defined.sub_rate_groups:
-        _find(group, merged.rate_groups, definition, "sub_rate_groups", problems)
+        if group != ANY_GROUP:
+            _find(group, merged.rate_groups, definition, "sub_rate_groups", problems)
     check = _CurrencyCheck(account, merged, exchange)
     check.group(defined.private_rate_group, definition, "private_rate_group")
     check.main(defined.rate_group)

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Final
 
 import click
+from msgspec import UNSET
 from msgspec.structs import astuple
 
 from vosd.cli import output
@@ -54,7 +55,7 @@ def groups(invocation: Invocation, acting: str | None, as_json: bool) -> None:
     if as_json:
         output.document(found)
         return
-    rows = [astuple(each) for each in found]
+    rows = [[None if cell is UNSET else cell for cell in astuple(each)] for each in found]
     output.listing(_GROUPS, rows, output.columns_of_screen() or output.UNFOLDED, empty="no rate groups")
 
 

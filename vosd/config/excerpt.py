@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 Model = TypeVar("Model", bound="Keys")
 _NAME_KEYS: Final = {"dids": "number"}
 """Keys with the names of objects where they are not ``name``; long lists know theirs."""
+_GROUP_KEYS: Final = ("rate_group", "private_rate_group")
 _EMPTY: Final = Entry(SourceLine("", 0), YamlList(SourceLine("", 0), []))
 
 
@@ -290,9 +291,8 @@ class Excerpt:
         """Return how many items of lists name each rate group, as theirs or as private one; none is validated."""
         templates = take_templates(self._copy(), ProblemList())
         self._lists(*lists)
-        keys = ("rate_group", "private_rate_group")
         long_lists = [self._long_lists[kind] for kind in lists]
-        return Counter(group for each in long_lists for _, group in each.written(keys, templates, TEMPLATE))
+        return Counter(group for each in long_lists for _, group in each.written(_GROUP_KEYS, templates, TEMPLATE))
 
     def _rate_group(self, name: str, decks: Mapping[str, Path] | None = None) -> "ReadGroup | None":
         """Return one rate group with the rates of its own; ``decks``: files of decks in place of those in force."""
@@ -431,6 +431,17 @@ class Excerpt:
     def rate_groups_by_list(self) -> dict[str, frozenset[str]]:
         """Return the rate groups that gateways and phones name, as theirs or as private ones, by the list of these."""
         return {kind: frozenset(self._users_of_groups(kind)) for kind in GATEWAYS}
+
+    def groups_of_trunks(self) -> dict[str, set[str]]:
+        """Return the rate groups that mapping gateways and phones name, as theirs or as private ones, by account."""
+        templates = take_templates(self._copy(), ProblemList())
+        self._lists("mapping_gateways", "phones")
+        found: dict[str, set[str]] = {}
+        for each in (self._long_lists[name] for name in ("mapping_gateways", "phones")):
+            payers = dict(each.written(["account"], templates, TEMPLATE))
+            for name, group in each.written(_GROUP_KEYS, templates, TEMPLATE):
+                found.setdefault(payers.get(name, ""), set()).add(group)
+        return found
 
     def groups_priced_by(self, groups: Iterable[str], period_rates: Iterable[str]) -> frozenset[str]:
         """Return rate groups, those of their origins and periods, and those of ``period_rates``.

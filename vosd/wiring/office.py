@@ -78,6 +78,9 @@ class _Configured:
 
         return groups_of_vendors(self.accounts(), self._switch.excerpt)
 
+    def groups_of_trunks(self) -> "Mapping[str, Collection[str]]":
+        return self._switch.excerpt.groups_of_trunks()
+
     def payers(self) -> "Mapping[str, str]":
         return self._switch.excerpt.payers()
 

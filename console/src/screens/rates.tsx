@@ -22,6 +22,15 @@ const GROUP: Column = {
   ),
 };
 
+/** What agents and customers are not shown. */
+const OF_OPERATORS: Column[] = [
+  { name: "rates_from", kind: "state" },
+  { name: "base" },
+  { name: "accounts", kind: "number" },
+  { name: "gateways", kind: "number" },
+  { name: "memo" },
+];
+
 export function RatesScreen() {
   const { t } = useTranslation();
   const search = useSearch({ from: "/rates" });
@@ -43,11 +52,7 @@ export function RatesScreen() {
           { name: "currency" },
           { name: "price_per", kind: "state" },
           { name: "rates", kind: "number" },
-          { name: "rates_from", kind: "state" },
-          { name: "base" },
-          { name: "accounts", kind: "number" },
-          { name: "gateways", kind: "number" },
-          { name: "memo" },
+          ...(mayLookUp ? OF_OPERATORS : []),
         ]}
         rows={groups.rows}
         rowKey={(row) => String(row.name)}

@@ -112,5 +112,13 @@ def test_accounts_below_an_agent_have_only_rate_groups_that_it_may_give(site):
     gateway = text_of(site, limited).replace("account: acme, hosts", "account: acme, rate_group: buy, hosts")
     (error,) = site.errors(gateway)
     assert "mapping_gateways[acme-pbx].rate_group: value 'buy': expected a rate group that agent 'top'" in error
+    any_of_these = limited.replace("{id: mid,", "{id: mid, sub_rate_groups: any,")
+    assert site.load(text_of(site, any_of_these)).catalogue.accounts["mid"].sub_rate_groups == ("any",)
+    (error,) = site.errors(
+        text_of(site, any_of_these.replace("{id: acme, rate_group: sell", "{id: acme, rate_group: buy"))
+    )
+    assert "expected a rate group that agent 'top' may give: sell" in error
+    either = ACCOUNTS.replace("{id: top,", "{id: top, sub_rate_groups: any,")
+    assert site.load(text_of(site, either.replace("{id: acme, rate_group: sell", "{id: acme, rate_group: buy")))
     unknown = site.errors(text_of(site, ACCOUNTS.replace("{id: top,", "{id: top, sub_rate_groups: none-such,")))
     assert any("accounts[top].sub_rate_groups" in error for error in unknown)

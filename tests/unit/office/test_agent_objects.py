@@ -87,7 +87,7 @@ KEYS: Final = {
 CHANGES: Final = (
     ("accounts", "max_cps", "3", Right.ACCOUNTS),
     ("accounts", "rights", ["phones"], Right.ACCOUNTS),
-    ("accounts", "rate_group", "gold", Right.ACCOUNTS),
+    ("accounts", "rate_group", "sell", Right.ACCOUNTS),
     ("accounts", "overdraft_limit", "10", Right.SUB_PAYMENTS),
     ("phones", "password", "another-long-one", Right.PHONES),
     ("phones", "max_concurrent", "1", Right.PHONES),
@@ -159,24 +159,50 @@ async def outcome(office: Office, wanted: WantedObject, who: str = "south") -> s
 async def test_an_agent_gives_no_rate_group_that_vendors_are_paid_by_unless_it_is_named(
     url: str, tmp_path: Path, key: str, by_gateways: bool
 ) -> None:
-    """An agent can read the prices of a group that it gives: these would be what calls cost."""
+    """An agent that may give any can read the prices of a group that it gives: these would be what calls cost."""
     below = builders.account("own", agent="south")
     vendor = builders.account("carrier", type=AccountType.CLEARING, rate_group=None if by_gateways else "buy")
     named = {"routing_gateways": {"buy"} if by_gateways else set(), "mapping_gateways": {"sell"}, "phones": {"desk"}}
     by_list = {kind: frozenset(groups) for kind, groups in named.items()}
-    for given in ((), ("buy", "sell")):
+    for given in (("any",), ("buy", "sell")):
         south = builders.account("south", rights=ALL_RIGHTS, rate_group="sell", sub_rate_groups=given)
         database = Database(url)
         socket = tmp_path / "vosd.sock"
         office = office_on(database, south, vendor, below, now=NOW, socket=socket, rate_groups=by_list)
         wanted = WantedObject("accounts", "fresh", {key: ["buy"] if key == "sub_rate_groups" else "buy"}, is_new=True)
-        if given:
+        if given != ("any",):
             assert await outcome(office, wanted) == "done"
         else:
             with pytest.raises(OrderError, match=f"has a {key} that vendors are paid by"):
                 await outcome(office, wanted)
         assert await outcome(office, WantedObject("accounts", "fresh", {key: "sell"}, is_new=True)) == "done"
         await database.close()
+
+
+@pytest.mark.parametrize("key", ["rate_group", "private_rate_group", "sub_rate_groups"])
+async def test_an_agent_without_a_list_gives_its_own_rate_group_and_those_of_its_tree(
+    url: str, tmp_path: Path, key: str
+) -> None:
+    """It could read the contracts of other customers otherwise."""
+    accounts = (
+        builders.account("top", rights=ALL_RIGHTS, rate_group="sell"),
+        builders.account("south", agent="top", rights=ALL_RIGHTS, rate_group="resale"),
+        builders.account("own", agent="south", rate_group="retail", private_rate_group="promotion"),
+        builders.account("east", agent="south", rate_group="retail", sub_rate_groups=("silver",)),
+        builders.account("rival", rate_group="contract"),
+    )
+    trunks = {"mapping_gateways": frozenset({"trunk"})}
+    database, socket, payers = Database(url), tmp_path / "vosd.sock", {"pbx": "own"}
+    office = office_on(database, *accounts, now=NOW, socket=socket, payers=payers, rate_groups=trunks)
+    for group in ("resale", "retail", "promotion", "silver", "trunk", "any", "contract", "sell"):
+        named = [group] if key == "sub_rate_groups" else group
+        wanted = WantedObject("accounts", "fresh", {key: named}, is_new=True)
+        if group in {"contract", "sell"} or (group == "any" and key != "sub_rate_groups"):
+            with pytest.raises(OrderError, match=f"has a {key} that is not yours to give"):
+                await outcome(office, wanted)
+        else:
+            assert await outcome(office, wanted) == "done", group
+    await database.close()
 
 
 @pytest.mark.parametrize("rights", GIVEN, ids=lambda rights: "+".join(sorted(rights)) or "none")

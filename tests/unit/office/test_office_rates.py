@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from doubles.data import builders
 from doubles.migrated import migrated
-from doubles.office import agent, office_on, operator
+from doubles.office import agent, customer, office_on, operator
 
 from vosd.admin.names import UnknownAccountError, UnknownNameError
 from vosd.admin.office.errors import OrderError
@@ -55,8 +55,20 @@ async def test_an_agent_sees_the_rate_groups_that_it_may_give(office: Office) ->
     assert [each.name for each in await list_rate_groups(office, agent("south"), order)] == ["cheap"]
 
 
-async def test_an_agent_that_may_give_any_does_not_see_groups_that_vendors_alone_are_paid_by(url: str) -> None:
+async def test_agents_and_customers_read_no_notes_on_rate_groups_nor_what_they_are_made_of(url: str) -> None:
     accounts = builders.account("south"), builders.account("shop", agent="south")
+    database = Database(url)
+    office = office_on(database, *accounts, now=NOW)
+    for who in (agent("south"), customer("shop")):
+        (found,) = await list_rate_groups(office, who, ListRateGroups())
+        assert msgspec.to_builtins(found) == {"name": "sell", "currency": "EUR", "price_per": "minute", "rates": 0}
+    (found, _) = await list_rate_groups(office, operator(), ListRateGroups())
+    assert {"rates_from", "base", "accounts", "gateways", "memo"} < msgspec.to_builtins(found).keys()
+    await database.close()
+
+
+async def test_an_agent_that_may_give_any_does_not_see_groups_that_vendors_alone_are_paid_by(url: str) -> None:
+    accounts = builders.account("south", sub_rate_groups=("any",)), builders.account("shop", agent="south")
     for bought_by in ("routing_gateways", "mapping_gateways"):
         named = dict.fromkeys(("mapping_gateways", "routing_gateways", "phones"), frozenset[str]())
         office = office_on(Database(url), *accounts, now=NOW, rate_groups=named | {bought_by: frozenset({"cheap"})})

@@ -218,7 +218,7 @@ async def list_accounts(office: Office, who: Principal, order: ListAccounts) -> 
 async def _sheets(office: Office, scope: Scope, names: Sequence[str], changes: ChangedStandings) -> list[AccountSheet]:
     """Return accounts as the principal sees them.
 
-    An agent does not see what operators note, nor an account above its own.
+    An agent does not see what operators note, its own group, nor an account above its own.
     """
     definitions, stores, now = office.definitions, office.stores, office.now()
     accounts, agents = definitions.accounts(), frozenset(definitions.agents().values())
@@ -236,6 +236,8 @@ async def _sheets(office: Office, scope: Scope, names: Sequence[str], changes: C
         )
         if scope.agent is not None:
             sheet = msgspec.structs.replace(sheet, contact=msgspec.UNSET, memo=msgspec.UNSET)
+            if name == scope.agent:
+                sheet = msgspec.structs.replace(sheet, group=msgspec.UNSET)
             if sheet.agent is not msgspec.UNSET and not scope.sees(sheet.agent):
                 sheet = msgspec.structs.replace(sheet, agent=msgspec.UNSET)
         sheets.append(sheet)

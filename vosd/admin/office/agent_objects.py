@@ -14,6 +14,7 @@ from vosd.admin.agents import rate_groups_of
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.ports import ConfiguredObjects
 from vosd.admin.office.scope import Scope
+from vosd.billing.accounts import ANY_GROUP
 from vosd.billing.rights import Right
 from vosd.catalogue.agent_sources import AgentSources
 from vosd.catalogue.problems import ConfigError, DefinitionProblem
@@ -128,8 +129,9 @@ class AgentObjects:
         """Return a version as the agent sees it: without keys that it may not set, and without names of operators."""
         keys = json.loads(version.body or "{}")
         shown = {key: value for key, value in keys.items() if key in SETTABLE[version.kind]}
-        if version.name == self._scope.agent:
+        if version.kind == "accounts" and version.name == self._scope.agent:
             shown.pop("agent", None)
+            shown.pop("group", None)
         return msgspec.structs.replace(
             version,
             body=None if version.body is None else json.dumps(shown, ensure_ascii=False),
@@ -174,16 +176,21 @@ class AgentObjects:
         for key in changed if after is not None else ():
             if key not in SETTABLE[kind] or _names_file(new.get(key)):
                 raise OrderError("keys", f"has {key}, which is not for agents", "leave it out")
-            if key in _RATE_GROUPS and not self._hidden_groups().isdisjoint(_names_in(new.get(key))):
-                raise OrderError("keys", f"has a {key} that vendors are paid by", "name one that you may give")
+            if key in _RATE_GROUPS:
+                self._check_groups(key, _names_in(new.get(key)))
             if _has_variable(new.get(key)):
                 raise OrderError("keys", f"has a variable in {key}, which is not for agents", "write the value")
 
-    def _hidden_groups(self) -> frozenset[str]:
-        """Return the rate groups that the agent may not give, where its account does not say which it may."""
-        if rate_groups_of(self._definitions.accounts(), self._scope.agent):
-            return frozenset()
-        return self._definitions.groups_of_vendors()
+    def _check_groups(self, key: str, named: Iterable[str]) -> None:
+        """Check that the agent may give these rate groups: it can read their prices then."""
+        assert self._scope.agent is not None
+        names = {each for each in named if (key, each) != ("sub_rate_groups", ANY_GROUP)}
+        of_trunks = self._definitions.groups_of_trunks
+        given = rate_groups_of(self._definitions.accounts(), self._scope.agent, of_trunks)
+        if given is None and not self._definitions.groups_of_vendors().isdisjoint(names):
+            raise OrderError("keys", f"has a {key} that vendors are paid by", "name one that you may give")
+        if given is not None and not names <= given:
+            raise OrderError("keys", f"has a {key} that is not yours to give", "name one that you may give")
 
     def sources(self, changed: Iterable[tuple[str, str, Mapping[str, tuple[Any, Any]]]]) -> AgentSources:
         """Return the sources that change with keys of objects, which are given by kind and name."""

@@ -136,6 +136,10 @@ class ConfiguredObjects(Protocol):
         """Return the rate groups by which vendors alone are paid."""
         ...
 
+    def groups_of_trunks(self) -> Mapping[str, Collection[str]]:
+        """Return the rate groups that mapping gateways and phones name, as theirs or as private ones, by account."""
+        ...
+
     def payers(self) -> Mapping[str, str]:
         """Return the account of each mapping gateway and phone."""
         ...

@@ -1,6 +1,7 @@
 """Use cases of rates: rate groups, their areas, and the price of a call that is not made."""
 
 import asyncio
+from collections.abc import Collection
 
 import msgspec
 
@@ -29,13 +30,20 @@ async def list_rate_groups(office: Office, who: Principal, _order: ListRateGroup
     Raises:
         ConfigError: a rate group has mistakes.
     """
-    agent, groups = office.scope_of(who).agent, office.definitions.rate_groups()
+    agent, definitions = office.scope_of(who).agent, office.definitions
+    groups = definitions.rate_groups()
     if agent is None:
         return [*groups]
-    accounts = office.definitions.accounts()
-    given = [accounts[agent].rate_group or ""] if who.role is Role.CUSTOMER else rate_groups_of(accounts, agent)
-    hidden = office.definitions.groups_of_vendors() if given is None else ()
-    return [each for each in groups if each.name not in hidden and (given is None or each.name in given)]
+    accounts = definitions.accounts()
+    given: Collection[str] | None = [accounts[agent].rate_group or ""]
+    if who.role is not Role.CUSTOMER:
+        given = rate_groups_of(accounts, agent, definitions.groups_of_trunks)
+    hidden = definitions.groups_of_vendors() if given is None else ()
+    return [
+        RateGroupSheet(each.name, each.currency, each.price_per, each.rates)
+        for each in groups
+        if each.name not in hidden and (given is None or each.name in given)
+    ]
 
 
 class ListAreas(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -174,8 +174,9 @@ class AccountKeys(Keys):
     sub_rate_groups: Annotated[
         tuple[Annotated[str, object_name("rate_groups")], ...], BeforeValidator(one_or_many)
     ] = ()
-    """Rate groups that it may give to the accounts below it and their gateways and phones, one or a list. Default: any,
-    as far as the agents above it may."""
+    """Rate groups that it may give to the accounts below it and their gateways and phones, one or a list; it can read
+    their prices then. ``any``: all but those by which vendors alone are paid. Default: its own ``rate_group`` and
+    those that these accounts have already. None that an agent above it may not give."""
     partner: Annotated[str | None, object_name()] = None
     """Name of the company behind it; a call from one of its accounts never goes to a routing gateway of the same."""
     calendar: Annotated[str | None, object_name("calendars")] = None
