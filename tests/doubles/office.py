@@ -11,7 +11,7 @@ import msgspec
 
 from doubles.data.builders import rating_policy
 from doubles.virtual.scene import usual_catalogue
-from vosd.admin.agents import groups_of_vendors
+from vosd.admin.agents import NamedGroups
 from vosd.admin.export_profile import ExportProfile
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import ALL, SHIPPED
@@ -197,9 +197,9 @@ class Defined:
         """Return the names of gateways and phones by their list."""
         return self._lists
 
-    def groups_of_vendors(self) -> frozenset[str]:
-        """Return what production does."""
-        return groups_of_vendors(self._accounts, self)
+    def named_groups(self) -> NamedGroups:
+        """Return itself."""
+        return self
 
     def rate_groups_by_list(self) -> Mapping[str, frozenset[str]]:
         """Return the rate groups that gateways and phones name, by their list."""

@@ -3,7 +3,7 @@
 What it may do is decided by ``billing.authority``.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
 from vosd.admin.names import configured
@@ -66,13 +66,10 @@ def _enabled_chain(
     return hierarchy, chain
 
 
-def rate_groups_of(
-    accounts: Mapping[str, Account], agent: str, groups_of_trunks: Callable[[], Mapping[str, Collection[str]]]
-) -> frozenset[str] | None:
+def rate_groups_of(accounts: Mapping[str, Account], agent: str, named: "NamedGroups") -> frozenset[str] | None:
     """Return the rate groups that an agent may give to accounts below it; None = any.
 
-    ``groups_of_trunks`` returns the groups that gateways and phones name, by their account. Where neither the agent nor
-    one above it has a list or ``any``, these are those that are in its tree.
+    Without ``sub_rate_groups`` these are its own and those of its tree, as far as the agents above it may give them.
     """
     given: frozenset[str] | None = None
     hierarchy = Hierarchy.of(accounts)
@@ -80,7 +77,7 @@ def rate_groups_of(
         own = frozenset(accounts[each].sub_rate_groups)
         if ANY_GROUP in own:
             continue
-        those = own or _groups_in_tree(accounts, each, hierarchy, groups_of_trunks())
+        those = own or _groups_in_tree(accounts, each, hierarchy, named.groups_of_trunks())
         given = those if given is None else given & those
     return given
 
@@ -102,6 +99,10 @@ class NamedGroups(Protocol):
 
     def rate_groups_by_list(self) -> Mapping[str, frozenset[str]]:
         """Return the rate groups that gateways and phones name, as theirs or as private ones, by the list of these."""
+        ...
+
+    def groups_of_trunks(self) -> Mapping[str, Collection[str]]:
+        """Return the rate groups that mapping gateways and phones name, as theirs or as private ones, by account."""
         ...
 
     def groups_priced_by(self, groups: Iterable[str], period_rates: Iterable[str]) -> frozenset[str]:

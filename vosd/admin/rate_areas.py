@@ -20,7 +20,7 @@ class RateGroupSheet(msgspec.Struct, frozen=True):
     rates: int
     """Number of its rates."""
     rates_from: str | msgspec.UnsetType = msgspec.UNSET
-    """Where its rates are: ``derive``, ``deck``, ``rates_file`` or ``rates``; this and all below to operators alone."""
+    """The key that says where its rates are: ``derive``, ``deck``, ``rates_file`` or ``rates``; for operators alone."""
     base: str | msgspec.UnsetType | None = msgspec.UNSET
     """The rate group that it is derived from."""
     accounts: int | msgspec.UnsetType = msgspec.UNSET

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
+    from vosd.admin.agents import NamedGroups
     from vosd.admin.export_profile import ExportProfile
     from vosd.admin.office.office import Office
     from vosd.admin.office.ports import (
@@ -73,13 +74,8 @@ class _Configured:
     def gateways_by_list(self) -> "Mapping[str, frozenset[str]]":
         return self._switch.excerpt.gateways_by_list()
 
-    def groups_of_vendors(self) -> frozenset[str]:
-        from vosd.admin.agents import groups_of_vendors
-
-        return groups_of_vendors(self.accounts(), self._switch.excerpt)
-
-    def groups_of_trunks(self) -> "Mapping[str, Collection[str]]":
-        return self._switch.excerpt.groups_of_trunks()
+    def named_groups(self) -> "NamedGroups":
+        return self._switch.excerpt
 
     def payers(self) -> "Mapping[str, str]":
         return self._switch.excerpt.payers()

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from vosd.admin.agents import rate_groups_of
+from vosd.admin.agents import groups_of_vendors, rate_groups_of
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.ports import ConfiguredObjects
 from vosd.admin.office.scope import Scope
@@ -185,9 +185,9 @@ class AgentObjects:
         """Check that the agent may give these rate groups: it can read their prices then."""
         assert self._scope.agent is not None
         names = {each for each in named if (key, each) != ("sub_rate_groups", ANY_GROUP)}
-        of_trunks = self._definitions.groups_of_trunks
-        given = rate_groups_of(self._definitions.accounts(), self._scope.agent, of_trunks)
-        if given is None and not self._definitions.groups_of_vendors().isdisjoint(names):
+        accounts, groups = self._definitions.accounts(), self._definitions.named_groups()
+        given = rate_groups_of(accounts, self._scope.agent, groups)
+        if given is None and not groups_of_vendors(accounts, groups).isdisjoint(names):
             raise OrderError("keys", f"has a {key} that vendors are paid by", "name one that you may give")
         if given is not None and not names <= given:
             raise OrderError("keys", f"has a {key} that is not yours to give", "name one that you may give")

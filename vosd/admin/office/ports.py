@@ -14,6 +14,7 @@ from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.routing.calendar import Calendar
 
 if TYPE_CHECKING:
+    from vosd.admin.agents import NamedGroups
     from vosd.admin.export_profile import ExportProfile
     from vosd.admin.rate_areas import RateGroupSheet
     from vosd.admin.shadow_rating import CdrMap
@@ -132,12 +133,8 @@ class ConfiguredObjects(Protocol):
         """Return the names of ``mapping_gateways``, ``phones`` and ``routing_gateways``."""
         ...
 
-    def groups_of_vendors(self) -> frozenset[str]:
-        """Return the rate groups by which vendors alone are paid."""
-        ...
-
-    def groups_of_trunks(self) -> Mapping[str, Collection[str]]:
-        """Return the rate groups that mapping gateways and phones name, as theirs or as private ones, by account."""
+    def named_groups(self) -> "NamedGroups":
+        """Return the rate groups that gateways, phones and other rate groups name."""
         ...
 
     def payers(self) -> Mapping[str, str]:

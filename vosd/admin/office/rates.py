@@ -6,7 +6,7 @@ from collections.abc import Collection
 import msgspec
 
 from vosd.admin.account_rates import PriceSheet, prices_of
-from vosd.admin.agents import rate_groups_of, visible_above
+from vosd.admin.agents import groups_of_vendors, rate_groups_of, visible_above
 from vosd.admin.names import UnknownNameError, configured
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
@@ -37,8 +37,8 @@ async def list_rate_groups(office: Office, who: Principal, _order: ListRateGroup
     accounts = definitions.accounts()
     given: Collection[str] | None = [accounts[agent].rate_group or ""]
     if who.role is not Role.CUSTOMER:
-        given = rate_groups_of(accounts, agent, definitions.groups_of_trunks)
-    hidden = definitions.groups_of_vendors() if given is None else ()
+        given = rate_groups_of(accounts, agent, definitions.named_groups())
+    hidden = groups_of_vendors(accounts, definitions.named_groups()) if given is None else ()
     return [
         RateGroupSheet(each.name, each.currency, each.price_per, each.rates)
         for each in groups

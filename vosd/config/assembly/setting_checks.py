@@ -63,9 +63,9 @@ def _warn_of_minimums(source: CatalogueSource, problems: ProblemList) -> None:
     """Warn of minimums that the switch does not book."""
     having_one = [account for account in source.accounts.sound.values() if account.value.minimum_consumption]
     if having_one:
-        others = f"; so it is for {len(having_one) - 1} more accounts" if len(having_one) > 1 else ""
         expected = (
-            f"nightly.at with nightly.minimum as well, or `vosd ledger minimum` each month: none books it{others}"
+            "nightly.at with nightly.minimum as well, or `vosd ledger minimum` each month: no night books the minimums"
+            f" of these accounts: {len(having_one)}"
         )
         problems.warning(*having_one[0].at("minimum_consumption"), expected)
 
