@@ -4,17 +4,15 @@ What it may do is decided by ``billing.authority``.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Final, Protocol
+from typing import Protocol
 
 from vosd.admin.names import configured
 from vosd.base.errors import VosError
 from vosd.billing.accounts import ANY_GROUP, Account, AccountType
-from vosd.billing.agents import Hierarchy
+from vosd.billing.agents import RECORDED_AS, Hierarchy
 from vosd.billing.authority import Authority
 from vosd.billing.rights import Right
 from vosd.cdr.kinds import NAME_LENGTH
-
-_CALLED: Final = "agent "
 
 
 class MayNotActError(VosError):
@@ -35,7 +33,7 @@ def authority_of(
     """
     hierarchy, chain = _enabled_chain(accounts, agents, agent, "agent")
     if len(recorded_as(agent)) > NAME_LENGTH:
-        longest = NAME_LENGTH - len(_CALLED)
+        longest = NAME_LENGTH - len(RECORDED_AS)
         message = f"agent {agent} may not act: an id of more than {longest} characters cannot be recorded with its acts"
         raise MayNotActError(message)
     return Authority.of(agent, hierarchy, {name: accounts[name].rights for name in chain}, was_agent=was_agent)
@@ -128,7 +126,7 @@ def _groups_of(accounts: Sequence[Account], trunks: frozenset[str], named: Named
 
 def recorded_as(agent: str) -> str:
     """Return the operator that the ledger and overrides name for an agent."""
-    return f"{_CALLED}{agent}"
+    return f"{RECORDED_AS}{agent}"
 
 
 def visible_above(

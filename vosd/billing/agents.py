@@ -12,6 +12,10 @@ LEVELS_MAX: Final = 10
 """Most agents above one account."""
 
 
+RECORDED_AS: Final = "agent "
+"""Beginning of the operator that the ledger and overrides name for an agent, before its account."""
+
+
 class Hierarchy:
     """The agents above each account, and the accounts below each agent."""
 

@@ -28,6 +28,7 @@ from sqlalchemy import (
 )
 
 from vosd.base.money import ZERO
+from vosd.billing.agents import RECORDED_AS
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR
 from vosd.invoicing.settlement import UNDO, undone_entry
 from vosd.storage import schema
@@ -285,16 +286,20 @@ class SqlLedger:
         """Return date (UTC milliseconds) and amount of the last payment of each account before a moment.
 
         One below zero, which takes a payment back, is none; nor is an undo, or a payment that was undone before then.
+        What an agent pays an account below it is one, though it is a transfer.
         """
+        by_agent = _entry.operator.startswith(RECORDED_AS)
+        is_payment = or_(_entry.kind == EntryKind.PAYMENT.value, by_agent)
+        kinds = (EntryKind.PAYMENT.value, EntryKind.TRANSFER.value)
         found: dict[str, tuple[int, Decimal]] = {}
         async for names in self._accounts(None):
-            own = _entry.account.in_(names), _entry.kind == EntryKind.PAYMENT.value, _entry.created_at < moment
+            own = _entry.account.in_(names), _entry.kind.in_(kinds), _entry.created_at < moment
             async with self._database.reading(unhurried=True) as connection:
                 undone = await _undone(connection, own)
                 counted = tuple_(_entry.id, _entry.account, _entry.amount).not_in(undone)
                 last = (
                     select(_entry.account, func.max(_entry.seq).label("seq"))
-                    .where(*own, _entry.amount > ZERO, counted)
+                    .where(*own, is_payment, _entry.amount > ZERO, counted)
                     .group_by(_entry.account)
                     .subquery()
                 )

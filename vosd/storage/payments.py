@@ -151,7 +151,7 @@ async def _move(connection: AsyncConnection, transfer: MoneyTransfer, mark: int)
     await note(connection, transfer.audit)
     taken = await _append(connection, source, locked[_name(source)].standing, currencies[0], mark)
     given = await _append(connection, target, locked[_name(target)].standing, currencies[1], mark)
-    return taken, given
+    return taken, given._replace(expires_at=await extend(connection, _name(target), target))
 
 
 def _name(payment: Payment) -> str:

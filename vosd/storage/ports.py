@@ -135,6 +135,10 @@ class MoneyTransfer:
     available: Decimal | None = None
     """As in ``Payment``, of the source."""
     settles: Settlement | None = None
+    extends_days: int = 0
+    """As in ``Payment``, of the target: more than 0 where an agent pays an account below it."""
+    configured_expiry: int | None = None
+    """As in ``Payment``, of the target."""
     audit: AuditLine | None = None
     """As in ``Payment``."""
 
@@ -151,7 +155,11 @@ class MoneyTransfer:
                 least_left=self.least_left,
                 available=self.available,
             ),
-            self._payment(self.target, self.amount, f"from {self.source}"),
+            replace(
+                self._payment(self.target, self.amount, f"from {self.source}"),
+                extends_days=self.extends_days,
+                configured_expiry=self.configured_expiry,
+            ),
         )
 
     def _payment(self, account: str, amount: Decimal, other_end: str) -> "Payment":

@@ -104,7 +104,7 @@ async def take_back(connection: AsyncConnection, name: str, payment: Payment, un
     rows = (await connection.execute(select(*columns).where(*own).order_by(_change.id.desc()))).all()
     changes = [ValidityChange(row.changed_at, row.memo, _expiry_of(row.action, row.value)) for row in rows]
     paid = select(_entry.id, _entry.reference, _entry.created_at).where(
-        _entry.account == name, _entry.kind == EntryKind.PAYMENT.value
+        _entry.account == name, _entry.kind.in_((EntryKind.PAYMENT.value, EntryKind.TRANSFER.value))
     )
     payments = [PaymentEntry(*row) for row in await connection.execute(paid)]
     is_newest, after = without_undone(changes, payments, undone)
@@ -124,7 +124,7 @@ class ValidityChange(NamedTuple):
 
 
 class PaymentEntry(NamedTuple):
-    """Payment in the ledger, or the undo of one; ``made_at`` is UTC milliseconds."""
+    """Payment or transfer in the ledger, or the undo of one; ``made_at`` is UTC milliseconds."""
 
     number: int
     reference: str

@@ -187,7 +187,11 @@ class MemoryStore:
                 return receipt
             row.set_expiry(after, payment)
             return receipt._replace(expires_at=payment.configured_expiry if after is None else after)
-        if payment.kind is not EntryKind.PAYMENT or payment.amount <= 0:
+        return receipt if payment.kind is not EntryKind.PAYMENT else self._extended(payment, receipt)
+
+    def _extended(self, payment: Payment, receipt: Receipt) -> Receipt:
+        row = self._accounts[payment.account]
+        if payment.amount <= 0:
             return receipt
         before = payment.configured_expiry if row.expires_at is None else row.expires_at
         after = extended(before, payment.made_at, payment.extends_days)
@@ -217,7 +221,7 @@ class MemoryStore:
             return earlier
         check_rest(source, rows[0].standing.balance)
         self.commits += 1
-        return self._pay(source), self._pay(target)
+        return self._pay(source), self._extended(target, self._pay(target))
 
     async def calls(self, wanted: CallFilter) -> Sequence[StoredCall]:
         """Return the calls that fit, in the order of the listing."""

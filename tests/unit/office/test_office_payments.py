@@ -238,6 +238,40 @@ async def test_an_agent_pays_for_accounts_below_it_from_its_own(office: Office, 
         await book_payment(office, agent("south"), pays("3", account="acme"))
 
 
+async def test_money_from_an_agent_extends_the_validity_below_it_as_a_payment_and_is_the_last_one(
+    database: Database,
+) -> None:
+    day = {"payment_extends_days": 30, "expires_at": NOW + DAY_MS}
+    south, shop = builders.account("south", rights=frozenset(Right)), builders.account("shop", agent="south", **day)
+    office = office_on(database, south, shop, now=NOW, confirm_above=Decimal(50))
+    await book_payment(office, operator(), pays("40", account="south"))
+    trial = await book_payment(office, agent("south"), pays("3", account="shop", is_trial=True))
+    assert trial[1].expires_at == iso_utc(NOW + 31 * DAY_MS)
+    (_, paid) = await book_payment(office, agent("south"), pays("3", account="shop", reference="p"))
+    assert paid.expires_at == iso_utc(NOW + 31 * DAY_MS)
+    (_, again) = await book_payment(office, agent("south"), pays("3", account="shop", reference="p"))
+    assert (again.repeated, again.expires_at) == (True, msgspec.UNSET)
+    (_, moved) = await move_money(office, operator(), moves("5"))
+    assert moved.expires_at is msgspec.UNSET
+    assert await SqlValidity(database).expiry("shop") == NOW + 31 * DAY_MS
+    assert (await office.stores.ledger.last_payments(NOW + 1))["shop"] == (NOW, Decimal(3))
+    (_, more) = await move_money(office, agent("south"), moves("4"))
+    assert more.expires_at == iso_utc(NOW + 61 * DAY_MS)
+    assert (await office.stores.ledger.last_payments(NOW + 1))["shop"] == (NOW, Decimal(4))
+
+
+async def test_money_from_an_agent_extends_the_validity_when_a_second_person_confirms_it(database: Database) -> None:
+    day = {"payment_extends_days": 30, "expires_at": NOW + DAY_MS}
+    south, shop = builders.account("south", rights=frozenset(Right)), builders.account("shop", agent="south", **day)
+    office = office_on(database, south, shop, now=NOW, confirm_above=Decimal(50))
+    for part in range(2):
+        await book_payment(office, operator(), pays("50", account="south", reference=str(part)))
+    waits = await book_payment(office, agent("south"), pays("60", account="shop"))
+    assert isinstance(waits, WaitingSheet)
+    (_, paid) = await confirm_payment(office, operator("bob"), ConfirmPayment(waits.id))
+    assert paid.expires_at == iso_utc(NOW + 31 * DAY_MS)
+
+
 @pytest.mark.parametrize(
     ("order", "field"),
     [

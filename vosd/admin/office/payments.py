@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import msgspec
 
+from vosd.admin.agents import recorded_as
 from vosd.admin.ledger import known_standing
 from vosd.admin.office.bookings import (
     PaymentReceipt,
@@ -455,6 +456,10 @@ async def _book(
         least = least_left(accounts, overrides, wanted.account)
     if wanted.target:
         transfer = replace(_transfer(wanted, operator, now, least, settles), audit=audit)
+        target = accounts.get(wanted.target)
+        if target is not None and operator == recorded_as(wanted.account):  # for the target it is a payment
+            validity = {"extends_days": target.payment_extends_days, "configured_expiry": target.expires_at}
+            transfer = replace(transfer, **validity)
         move = try_transfer if wanted.is_trial else make_transfer
         return await move(accounts, stores.payments, office.switch, transfer)
     payment = replace(_payment(wanted, operator, now, least, settles), audit=audit, undoes=undone)
