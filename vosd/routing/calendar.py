@@ -59,6 +59,12 @@ class CalendarEntry(msgspec.Struct, frozen=True):
             return Tier.DATE if self.first == self.last else Tier.DATES
         return Tier.WEEKDAY if self.weekdays else Tier.TIME
 
+    @property
+    def is_holiday(self) -> bool:
+        """Whether it says of dates that they are not working from midnight to midnight."""
+        is_whole = (self.from_s, self.until_s, self.weekdays) == (0, DAY_S, ())
+        return not self.is_working and self.first is not None and is_whole
+
     def fits(self, moment: datetime) -> bool:
         """Return whether it fits a moment of its zone.
 
@@ -146,11 +152,17 @@ class Calendar(msgspec.Struct, frozen=True, dict=True):
         return standing.tier if standing.fits else None
 
     def has_holidays_ahead(self, wall_ms: int) -> bool:
-        """Return whether one of its holidays is within twelve months of a moment; a calendar without any needs none."""
-        if not self.holidays:
+        """Return whether one of its holidays is within twelve months of a moment; a calendar without any needs none.
+
+        A whole day, or several, that an entry with a date says is not working is a holiday, too.
+        """
+        free = [each for each in self.entries if each.is_holiday]
+        if not self.holidays and not free:
             return True
         today = datetime.fromtimestamp(wall_ms // 1_000, self.zone).date()
-        return any(today <= each <= today + _YEAR for each in self.holidays)
+        until = today + _YEAR
+        is_ahead = any(today <= each <= until for each in self.holidays)
+        return is_ahead or any(each.first <= until and today <= each.last for each in free if each.first and each.last)
 
     def is_working(self, wall_ms: int) -> bool:
         """Return whether a moment (UTC milliseconds) is working time."""
