@@ -47,6 +47,7 @@ from vosd.api.offices import Offices
 from vosd.api.operation import EXISTS, VERSION, FieldPlace, Given, Operation
 from vosd.api.operations.session import proof_of, sender_of, token_of
 from vosd.api.problems import problem, problem_of, problem_of_request
+from vosd.api.refused_requests import CODES, RefusedRequests
 from vosd.api.repeats import HEADER, Repeats, key_of, reference_of
 from vosd.api.request_rates import RequestRates, network_of
 from vosd.api.routes import Routes
@@ -96,6 +97,7 @@ class Application:
         self._streams = Counter[str]()
         """Answers under way, by path, of operations that bound them."""
         self._places = StreamPlaces()
+        self._refused = RefusedRequests()
         self._log_ins = LogIns()
         self.feed: Final = feed or EventFeed(lambda: offices.running_switch)
         """Live events, for all clients."""
@@ -124,8 +126,10 @@ class Application:
             async with asyncio.timeout(patience_s):
                 return asked, await self._answer(request, operation, path)
         except RequestError as error:
+            self._note_refused(request, error.code)
             answer = problem_of_request(error)
         except VosError as error:
+            self._note_refused(request, error.code)
             answer = problem_of(error)
         except TimeoutError:
             answer = _too_slow(patience_s, is_open=request is not None and request.is_carried_out)
@@ -135,6 +139,10 @@ class Application:
             _log.exception("request_failed", method=scope["method"], path=scope["path"])
             answer = problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "an error of the switch; its log has it")
         return asked, answer
+
+    def _note_refused(self, request: HttpRequest | None, code: str) -> None:
+        if code in CODES and request is not None and request.sender is not None:
+            self._refused.note(request.sender, request.source, request.method, "/".join(("", *request.path)), code)
 
     async def _answer(self, request: HttpRequest, operation: Operation, path: Mapping[str, str]) -> Answer:
         if operation.session is not None:
@@ -150,7 +158,7 @@ class Application:
         proof = proof_of(request)
         self._token_rates.take(proof, time.monotonic())
         office = await self._offices.open(needs_database=operation.needs_database, patience_s=operation.patience_s)
-        who = await self._known_sender(office, operation, request, proof)
+        who = request.sender = await self._known_sender(office, operation, request, proof)
         if operation.permission is not None and operation.permission not in who.permissions:
             raise RequestError(
                 HTTPStatus.FORBIDDEN,

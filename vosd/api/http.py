@@ -8,10 +8,13 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing
 from decimal import Decimal
 from http import HTTPStatus
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_to_bytes
 
 import msgspec
+
+if TYPE_CHECKING:
+    from vosd.admin.office.principal import Principal
 
 BODY_BYTES_MAX: Final = 1_048_576
 UNKNOWN_BODY_BYTES_MAX: Final = 16_384
@@ -95,6 +98,8 @@ class HttpRequest:
         """The body, once it was read."""
         self.is_carried_out = False
         """Whether a change that it orders was begun."""
+        self.sender: Principal | None = None
+        """Who sends it, once that is known."""
 
     async def parts(self, bytes_max: int) -> AsyncIterator[bytes]:
         """Yield the body; raises RequestError above so many bytes, or where no further part comes in time."""
