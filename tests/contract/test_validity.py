@@ -11,7 +11,7 @@ from vosd.catalogue.ports import OverrideAction
 from vosd.storage.ledger import EntryFilter, SqlLedger
 from vosd.storage.overrides import SqlOverrides
 from vosd.storage.payments import SqlPayments
-from vosd.storage.ports import EntryKind, Payment, UndoneEntry
+from vosd.storage.ports import EntryKind, MoneyTransfer, Payment, UndoneEntry
 from vosd.storage.validity import PaymentEntry, SqlValidity, ValidityChange, memo_of, without_undone
 
 
@@ -54,6 +54,18 @@ async def test_the_same_payment_twice_extends_once(store):
 async def test_only_a_payment_above_zero_extends_and_only_what_expires(store, changes):
     assert (await store.payments.add(payment(**changes))).expires_at is None
     assert await expiries(store) == {}
+
+
+async def test_a_transfer_extends_the_validity_of_its_target_alone_where_it_is_a_payment_to_it(store):
+    money = {"source": "south", "target": "acme", "amount": Decimal(5), "made_at": STARTED, "operator": "agent south"}
+    currencies = {"south": "USD", "acme": "USD"}
+    terms = {"extends_days": 30, "configured_expiry": STARTED + 9 * DAY_MS, "currencies": currencies}
+    for _ in range(2):
+        taken, given = await store.payments.transfer(MoneyTransfer(**money, reference="one", **terms))
+        assert (taken.expires_at, given.expires_at) == (None, None if given.repeated else STARTED + 39 * DAY_MS)
+    moved = await store.payments.transfer(MoneyTransfer(**money, reference="two", currencies=currencies))
+    assert [each.expires_at for each in moved] == [None, None]
+    assert await expiries(store) == {"acme": STARTED + 39 * DAY_MS}
 
 
 def reverse(of: Payment, number: int, **changes) -> Payment:

@@ -221,7 +221,10 @@ class MemoryStore:
             return earlier
         check_rest(source, rows[0].standing.balance)
         self.commits += 1
-        return self._pay(source), self._extended(target, self._pay(target))
+        taken, given = self._pay(source), self._pay(target)
+        row = self._accounts[target.account]
+        row.payments.append(PaymentEntry(len(self.entries), target.reference, target.made_at))
+        return taken, self._extended(target, given)
 
     async def calls(self, wanted: CallFilter) -> Sequence[StoredCall]:
         """Return the calls that fit, in the order of the listing."""

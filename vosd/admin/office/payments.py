@@ -458,8 +458,8 @@ async def _book(
         transfer = replace(_transfer(wanted, operator, now, least, settles), audit=audit)
         target = accounts.get(wanted.target)
         if target is not None and operator == recorded_as(wanted.account):  # for the target it is a payment
-            validity = {"extends_days": target.payment_extends_days, "configured_expiry": target.expires_at}
-            transfer = replace(transfer, **validity)
+            days, expiry = target.payment_extends_days, target.expires_at
+            transfer = replace(transfer, extends_days=days, configured_expiry=expiry)
         move = try_transfer if wanted.is_trial else make_transfer
         return await move(accounts, stores.payments, office.switch, transfer)
     payment = replace(_payment(wanted, operator, now, least, settles), audit=audit, undoes=undone)
