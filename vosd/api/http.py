@@ -99,7 +99,7 @@ class HttpRequest:
         self.is_carried_out = False
         """Whether a change that it orders was begun."""
         self.sender: Principal | None = None
-        """Who sends it, once that is known."""
+        """The principal that sends it; None = it is not known yet."""
 
     async def parts(self, bytes_max: int) -> AsyncIterator[bytes]:
         """Yield the body; raises RequestError above so many bytes, or where no further part comes in time."""

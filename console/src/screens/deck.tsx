@@ -42,7 +42,8 @@ export function DeckScreen() {
         <>
           <Text className="quiet">
             {t("rates.group_is", { currency: row.currency, price_per: row.price_per, rates: row.rates })}{" "}
-            {row.rates_from && t(isDeck ? "rates.is_deck" : "rates.is_no_deck", { rates_from: row.rates_from })}
+            {row.rates_from !== undefined &&
+              t(isDeck ? "rates.is_deck" : "rates.is_no_deck", { rates_from: row.rates_from })}
           </Text>
           <Tabs
             value={tab}
