@@ -5,13 +5,15 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from doubles.announcing import SOUNDS
 from doubles.data.builders import account, catalogue, mapping_gateway, phone
 from doubles.desk_scene import DESK, MATE, attended, blind, called, dialled, registered
 from doubles.keypad_scene import KEYS, press
 from doubles.sockets.peer import ANSWER
 from doubles.virtual.relay import OpenPort, VirtualRelay
+from doubles.virtual.rtpengines import HOSTS, VirtualRtpEngines
 from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
-from doubles.virtual.vendor import answers
+from doubles.virtual.vendor import Line, Script, answers
 
 from vosd.engine.media.recordings import CallRecordings
 from vosd.sdp.media import media_of
@@ -21,7 +23,7 @@ from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters, MediaSett
 AUTO, ON, OFF, MUST_ON = MediaMode.AUTO, MediaMode.ON, MediaMode.OFF, MediaMode.MUST_ON
 
 
-def stage(relay: VirtualRelay, modes=(AUTO, AUTO, AUTO), **desk) -> Scene:
+def stage(relay=None, modes=(AUTO, AUTO, AUTO), *, rtpengines=None, music="", sounds=None, **desk) -> Scene:
     """Make a customer and two telephones of an office; ``desk`` are settings of the first one's media."""
     of_caller, of_desk, of_mate = modes
     terms = {"account": "office", "dialect": CallerDialect(transfer_keys=KEYS)}
@@ -33,9 +35,11 @@ def stage(relay: VirtualRelay, modes=(AUTO, AUTO, AUTO), **desk) -> Scene:
         phone(DESK, media=MediaSettings(mode=of_desk, **desk), **terms),
         phone(MATE, media=MediaSettings(mode=of_mate), **terms),
     ]
-    media = MediaParameters(engine=MediaEngine.RELAY, mode=AUTO)
+    engine = MediaEngine.RELAY if rtpengines is None else MediaEngine.RTPENGINE
+    media = MediaParameters(engine=engine, mode=AUTO, music_on_hold=music)
     rich = account("office", overdraft_limit=None)
-    return Scene(catalogue(known, phones=phones, accounts=[rich], media=media), relay=relay)
+    content = catalogue(known, phones=phones, accounts=[rich], media=media, sounds=sounds or {})
+    return Scene(content, relay=relay, rtpengines=rtpengines)
 
 
 def place(session: str) -> tuple[str, int]:
@@ -133,5 +137,64 @@ def test_keys_in_the_media_of_the_called_phone_transfer_the_call():
     scene.wire.run_for(4_000)
     (target,) = mate.calls
     assert (at_desk.is_over, call.is_over, target.is_over) == (True, False, False)
+    call.hang_up()
+    settle(scene, relay)
+
+
+@pytest.mark.parametrize("how", ["blind", "by keys"])
+def test_an_rtpengine_connects_the_two_and_they_are_moved_to_another_like_those_of_one_call(how):
+    engines = VirtualRtpEngines()
+    scene = stage(None, (ON, ON, ON), rtpengines=engines)
+    desk, mate = registered(scene)
+    mate.script = answers(1_000, body=ANSWER.replace("192.0.2.20", "192.0.2.30"))
+    call, at_desk = called(scene, desk)
+    if how == "blind":
+        blind(at_desk, MATE)
+    else:
+        press(scene, at_desk, f"*2{MATE}#")
+        scene.wire.run_for(4_000)
+        press(scene, at_desk, "*9")
+    scene.wire.run_for(5_000)
+    (target,) = mate.calls
+    assert (call.is_over, at_desk.is_over, target.is_over) == (False, True, False)
+    assert [place(each.theirs)[0] for each in (call, target)] == [HOSTS["one"]] * 2
+    engines.lose("one")
+    for _ in range(20):
+        scene.exchange.poll_rtpengines()
+        scene.wire.run_for(500)
+    assert [place(each.theirs)[0] for each in (call, target)] == [HOSTS["two"]] * 2
+    assert len(engines.calls) == 1
+    target.hang_up()
+    scene.wire.run_for(5_000)
+    assert call.is_over
+    assert engines.calls == {}
+
+
+@pytest.mark.parametrize("way", ["the phone leaves", "the phone talks to the target"])
+def test_the_caller_hears_music_while_it_waits(way):
+    relay = VirtualRelay()
+    scene = stage(relay, (ON, ON, ON), music="busy", sounds=SOUNDS)
+    desk, mate = registered(scene)
+    mate.script = Script((Line(3_000, 180), Line(6_000, 200, ANSWER.replace("192.0.2.20", "192.0.2.30"))))
+    call, at_desk = called(scene, desk)
+    of_caller = port_of(relay, call.theirs)
+    if way == "the phone leaves":
+        blind(at_desk, MATE)
+        scene.wire.run_for(1_000)
+        at_desk.hang_up()
+        scene.wire.run_for(500)
+        assert of_caller.playing is not None
+        scene.wire.run_for(2_000)
+        assert of_caller.playing is None, "the target rings"
+        assert of_caller.rings_after_ms == 0
+    else:
+        press(scene, at_desk, f"*2{MATE}#")
+        scene.wire.run_for(7_000)
+        assert of_caller.playing is not None
+        at_desk.hang_up()
+    scene.wire.run_for(8_000)
+    (target,) = mate.calls
+    assert (call.is_over, target.is_over, of_caller.playing) == (False, False, None)
+    assert of_caller.other == port_of(relay, target.theirs).port
     call.hang_up()
     settle(scene, relay)
