@@ -6,7 +6,7 @@ import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
 import { type ReactNode, StrictMode } from "react";
 import { createRoot } from "react-dom/client";
-import { Problem } from "./api/client";
+import { isLate, Problem } from "./api/client";
 import { brand, shadesOf } from "./brand";
 import { router } from "./router";
 import { SessionGate } from "./session";
@@ -17,14 +17,15 @@ import { beginZone } from "./zone";
 const FRESH_MS = 2_000;
 const SERVER_ERROR = 500;
 
-/** What the server will refuse again is not asked again. */
+/** What the server will refuse again is not asked again, nor is what it has let wait. */
 const isWorthARepeat = (count: number, error: Error) =>
-  count < 2 && !(error instanceof Problem && error.status < SERVER_ERROR);
+  count < 2 && !(error instanceof Problem && error.status < SERVER_ERROR) && !isLate(error);
 // a screen of a console that was replaced meanwhile is not there any more: the new one is loaded
 window.addEventListener("vite:preloadError", () => window.location.reload());
 const queries = new QueryClient({
   defaultOptions: {
-    queries: { staleTime: FRESH_MS, retry: isWorthARepeat, refetchOnWindowFocus: true },
+    // without a network a query fails, and its page says so: it must not wait beside figures that are old
+    queries: { staleTime: FRESH_MS, retry: isWorthARepeat, refetchOnWindowFocus: true, networkMode: "always" },
     // orders have passwords in them, and answers have secrets: none is kept when it is done. Without a network an order
     // fails at once: it must not wait, and go out behind the back of who gave it
     mutations: { gcTime: 0, networkMode: "always" },

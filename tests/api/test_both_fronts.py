@@ -311,7 +311,7 @@ CONFIRMED: Final = (
          token=f"{ADMINISTRATOR}-2", passing=frozenset({"before", "after"})),
 )  # fmt: skip
 
-BY_NUMBER: Final = frozenset({"id", "number", "digest", "issued_at", "due_at", "cancels"})
+BY_NUMBER: Final = frozenset({"id", "number", "digest", "issued_at", "due_at", "due_on", "cancels"})
 INVOICE_RUN: Final = Step(
     "invoice run --period 2026-02 --account $N --draft", "POST /invoices/runs",
     {"period": "2026-02", "accounts": ["$N"], "draft": True}, passing=BY_NUMBER,

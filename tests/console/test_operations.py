@@ -31,6 +31,9 @@ def confirmed(page: Page, act: str) -> None:
 
 
 def test_the_calls_of_a_destination_are_hung_up_together(site: Watched, boss: Visitor) -> None:
+    boss.page.route(
+        "**/api/v1/events", lambda route: route.fulfill(content_type="text/event-stream", body="retry: 9\n\n")
+    )
     page = boss.go("/calls?group=destination", "Calls now")
     with conversing(site.stage, "4410", "4410") as (first, second):
         first.establish()
@@ -38,6 +41,11 @@ def test_the_calls_of_a_destination_are_hung_up_together(site: Watched, boss: Vi
         page.get_by_text("2 calls", exact=True).wait_for()  # the row of both is there with the first
         expect(page.get_by_label("Calls now").locator("tbody tr")).to_have_count(1)
         expect(page.get_by_label("Calls now").locator("tbody tr")).to_contain_text("4410")
+        page.route("**/api/v1/calls?*", lambda route: route.abort())
+        page.get_by_role("alert").filter(has_text="The switch does not answer").wait_for()
+        expect(page.get_by_label("Calls now").locator("tbody tr")).to_have_count(0)
+        page.unroute_all()
+        expect(page.get_by_role("alert")).to_have_count(0)
         page.get_by_role("checkbox", name="Select all calls of 4410").check()
         page.get_by_role("button", name="Hang up 2").click()
         expect(page.get_by_role("dialog")).to_contain_text("Hang up 2 calls?")
@@ -220,6 +228,8 @@ def test_an_alarm_is_confirmed_with_a_note_and_kept_silent(site: Watched, boss: 
 
 def test_those_who_may_only_look_are_offered_no_act(visit: Visit) -> None:
     visitor = visit("viewer", size=NARROW, language="zh")
+    asked: list[str] = []
+    visitor.page.on("request", lambda request: asked.append(request.url))
     page = visitor.go("/gateways/carrier-b", "carrier-b")
     for name in ("设置", "封锁到该时间", "立即呼叫"):
         expect(page.get_by_role("button", name=name, exact=True)).to_have_count(0)
@@ -227,3 +237,5 @@ def test_those_who_may_only_look_are_offered_no_act(visit: Visit) -> None:
         page = visitor.turn(path)
         page.get_by_role("heading", level=1).wait_for()
         assert page.evaluate("document.documentElement.scrollWidth") <= NARROW[0], path
+    assert [each for each in asked if each.endswith("/reports?limit=1000")]
+    assert not [each for each in asked if "-gateways?" in each], "the role does not see these reports"

@@ -194,6 +194,7 @@ def test_accounts_show_their_last_call_and_the_ledger_its_newest_entry_first(sit
     page = visitor.go("/accounts", "Accounts")
     table = page.get_by_label("Accounts", exact=True)
     expect(table.locator("thead")).to_contain_text("Last call")
+    expect(table.locator("thead")).to_contain_text("Revenue today")  # "Today" is of the account's own zone and page
     last = table.locator("tbody tr").filter(has=page.get_by_role("link", name="acme", exact=True)).locator("td").nth(10)
     expect(last).to_have_text(re.compile(r"\d{2}:\d{2}:\d{2}"))
     page = visitor.turn("/lists/ledger?account=acme", "Ledger")
@@ -468,10 +469,9 @@ def test_a_customer_sees_nothing_of_the_vendors(visit: Visit, site: Watched) -> 
 
 
 def test_a_session_that_ended_asks_to_log_in_and_shows_nothing_more(site: Watched, newcomer: Visit) -> None:
-    page = newcomer().go("/accounts/acme", "acme")
+    page = newcomer().go("/calls?q=acme", "Calls now")
     name = page.get_by_role("button", name=re.compile("^p")).inner_text()
     site.daemon.succeed("user", "disable", name)
-    page.get_by_role("link", name="Gateways", exact=True).click()
     page.get_by_role("heading", level=1, name="Log in").wait_for()
     assert "acme" not in page.inner_text("body")
 

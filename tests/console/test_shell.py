@@ -75,7 +75,7 @@ def test_rows_are_gone_through_by_the_keyboard_and_have_their_times_in_utc_there
 
 
 def test_a_person_chooses_the_zone_of_times(visit: Visit, record: dict[str, str]) -> None:
-    page = visit().go("/cdrs", "Call search")
+    page = visit().go("/cdrs?since=2026-01-01T00:00:00.000Z", "Call search")
     page.get_by_role("button", name=re.compile("^p")).press("Enter")
     page.get_by_role("menuitem", name="Time zone").press("Enter")
     page.keyboard.type("Kiritimati")
@@ -85,6 +85,7 @@ def test_a_person_chooses_the_zone_of_times(visit: Visit, record: dict[str, str]
     ahead = datetime.fromisoformat(record["started_at"]).astimezone(ZoneInfo("Pacific/Kiritimati"))
     time = page.get_by_label("Call search", exact=True).locator("time").first
     expect(time).to_have_text(re.compile(f"{ahead:%H:%M:%S}$"))
+    expect(page.get_by_label("From", exact=True)).to_have_value("2026-01-01T14:00")
     page.reload()
     expect(time).to_have_text(re.compile(f"{ahead:%H:%M:%S}$"))
     expect(time).to_have_attribute("title", re.compile(" UTC$"))
@@ -174,6 +175,10 @@ def test_a_wall_is_large_dark_without_controls_and_follows_by_itself(site: Watch
         expect(calls).to_have_text("Calls now1")
         call.hang_up()
     expect(calls).to_have_text("Calls now0")
+    page.context.set_offline(True)
+    page.get_by_role("alert").filter(has_text="The switch does not answer").first.wait_for()
+    page.context.set_offline(False)
+    expect(page.get_by_role("alert").filter(has_text="The switch does not answer")).to_have_count(0)
     page.emulate_media(color_scheme="light")
     page.keyboard.press("Escape")
     page.get_by_role("navigation").first.wait_for()

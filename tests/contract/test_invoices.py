@@ -516,6 +516,7 @@ async def test_lines_by_prefix_have_prices_and_the_words_of_the_account(site: Si
     assert (document.issued_on, document.due_on, document.currency) == ("2026-11-02", "2026-11-09", "USD")
     assert (document.first_day, document.last_day) == ("2026-10-01", "2026-10-31")
     assert shown.due_at == "2026-11-09T23:00:00.000Z"  # the midnight of Berlin behind the ninth
+    assert shown.due_on == "2026-11-09"
 
 
 async def test_a_draft_is_replaced_by_the_next_run_and_issued_once(site: Site) -> None:

@@ -27,6 +27,10 @@ export class Problem extends Error {
 /** No answer at all: the network, or the switch is away. */
 export class Unreachable extends Error {}
 
+/** Whether an answer has not come in time. */
+export const isLate = (error: Error): boolean => [error, error.cause].some(isTimeout);
+const isTimeout = (error: unknown) => error instanceof DOMException && error.name === "TimeoutError";
+
 const HTTP_UNAUTHORIZED = 401;
 const HTTP_FORBIDDEN = 403;
 const CSRF = "csrf";
@@ -39,6 +43,9 @@ const repeated = new Set<string>();
 export const wasRepeated = (key: string): boolean => repeated.delete(key);
 
 const API = "/api/v1";
+/** How long an answer about the present state may take, which the switch has in memory; what is searched takes its time. */
+const STATE_MS = 10_000;
+const OF_STATE = new Set(["/status", "/calls", "/alarms", "/gateways/quality", "/registrations"]);
 let csrf = "";
 let person: string | undefined;
 let ended: () => Promise<boolean> = async () => false;
@@ -77,7 +84,8 @@ export async function renewed(): Promise<boolean> {
  */
 export async function sent(request: Request): Promise<Response> {
   const again = request.method === "GET" ? null : request.clone();
-  const answer = await fetch(request);
+  const isOfState = !again && OF_STATE.has(new URL(request.url).pathname.slice(API.length));
+  const answer = await fetch(request, isOfState ? { signal: AbortSignal.timeout(STATE_MS) } : {});
   if (answer.status === HTTP_UNAUTHORIZED && !request.url.endsWith(`${API}/session`)) {
     const isBack = ended();
     return !again && (await isBack) ? sent(request) : answer;
@@ -98,7 +106,7 @@ const manners: Middleware = {
     return request;
   },
   onError({ error }) {
-    return new Unreachable(error instanceof Error ? error.message : String(error));
+    return new Unreachable(error instanceof Error ? error.message : String(error), { cause: error });
   },
   async onResponse({ request, response }) {
     if (response.ok) {

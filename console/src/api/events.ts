@@ -72,15 +72,18 @@ function opened(): EventSource {
   }
   // browsers ask again where the connection breaks, and give up where the answer is a refusal, such as "come later"
   source.addEventListener("error", () => {
+    note("stream.lost");
     if (source.readyState !== EventSource.CLOSED || stream !== source) return;
     again = setTimeout(() => {
       stream = opened();
     }, AGAIN_MS);
   });
   // what happened before the stream is in no event
-  source.addEventListener("open", () => {
-    const begun = { id: "", type: "stream.begun", at: "", data: {} };
-    for (const listener of listeners) listener(begun);
-  });
+  source.addEventListener("open", () => note("stream.begun"));
   return source;
+}
+
+/** Say how the stream itself stands, which is in no event of the switch. */
+function note(type: string): void {
+  for (const listener of listeners) listener({ id: "", type, at: "", data: {} });
 }

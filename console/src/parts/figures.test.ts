@@ -8,9 +8,11 @@ it("keeps ten minutes of a figure, at most a value a second", () => {
   noted("calls", 3, 1_300);
   expect(pointsOf("calls")).toEqual([
     [1_000, 1],
+    [1_001, null], // it was not read for minutes: the line is broken
     [1_300, 3],
   ]);
-  noted("calls", 4, 1_601);
-  expect(pointsOf("calls").map(([at]) => at)).toEqual([1_300, 1_601]);
+  noted("calls", 4, 1_310);
+  noted("calls", 5, 1_605);
+  expect(pointsOf("calls").map(([at]) => at)).toEqual([1_300, 1_310, 1_311, 1_605]);
   expect(pointsOf("others")).toEqual([]);
 });

@@ -1,10 +1,13 @@
 /** What was seen of figures since the page was opened: lines over the last ten minutes, kept while other pages are shown. */
 
-/** A value at a time, in seconds since 1970. */
-export type Point = readonly [number, number];
+/** A value at a time, in seconds since 1970; no value where none was read. */
+export type Point = readonly [number, number | null];
 
 /** Ten minutes. */
 export const SHOWN_S = 600;
+
+/** About three readings of the figure that is read most rarely: what was not read so long is not known. */
+const UNKNOWN_S = 15;
 
 const seen = new Map<string, Point[]>();
 
@@ -13,7 +16,8 @@ export function noted(name: string, value: number, now = Date.now() / 1_000): re
   const before = seen.get(name) ?? [];
   const last = before.at(-1);
   if (last && now - last[0] < 1) return before;
-  const after = [...before.filter(([at]) => at > now - SHOWN_S), [now, value] as const];
+  const gap: Point[] = last && now - last[0] > UNKNOWN_S ? [[last[0] + 1, null]] : [];
+  const after = [...[...before, ...gap].filter(([at]) => at > now - SHOWN_S), [now, value] as const];
   seen.set(name, after);
   return after;
 }

@@ -15,7 +15,7 @@ interface Rows {
   error: Error | null;
   again: () => void;
   /** What the table of these rows takes. */
-  table: { onEnd: () => void; read: "pending" | "success" | "error" };
+  table: { onEnd: () => void; hasMore: boolean; read: "pending" | "success" | "error" };
 }
 
 interface Terms {
@@ -50,17 +50,18 @@ export function useRows(path: string, query: Query, { isWhole = false, ...terms 
       onEnd: () => {
         if (hasNextPage && !found.isFetchingNextPage && !isError) void fetchNextPage();
       },
+      hasMore: hasNextPage,
       read: found.status,
     },
   };
 }
 
-/** How many rows there are, or that there are more than were read. */
+/** How many rows there are, or that there are more than were read; nothing until they are read. */
 export function RowCount({ of, shown = of.rows.length }: { of: Rows; shown?: number }) {
   const { t } = useTranslation();
   return (
     <span className="quiet" role="status">
-      {t(of.hasMore ? "state.rows_more" : "state.rows", { count: shown })}
+      {of.table.read === "success" && t(of.hasMore ? "state.rows_more" : "state.rows", { count: shown })}
     </span>
   );
 }

@@ -5,7 +5,7 @@ import { useEffect, useRef } from "react";
 import uPlot from "uplot";
 import type { Row } from "../api/client";
 import { amount } from "../format";
-import { currencyOf, type Figure, linesOf, spanWords } from "./spans";
+import { currencyOf, type Figure, type Line, linesOf, type Spans, spanWords } from "./spans";
 
 const HEIGHT_PX = 180;
 const BARS_MAX = 20;
@@ -16,11 +16,12 @@ export function OverTime(props: {
   label: string;
   rows: readonly Row[];
   figure: Figure;
+  spans: Spans;
   /** What a row is, beside its span. */
   words: (row: Row) => string;
 }) {
-  const { label, rows, figure } = props;
-  const lines = linesOf(rows, figure);
+  const { label, rows, figure, spans } = props;
+  const lines = linesOf(rows, figure, spans);
   if (!lines) {
     const words = (row: Row) => [spanWords(String(row.span ?? "")), props.words(row)].filter(Boolean).join(" ");
     return <Bars rows={rows} figure={figure} label={words} />;
@@ -33,7 +34,7 @@ export function OverTime(props: {
   ));
 }
 
-function SpanChart({ label, points }: { label: string; points: readonly (readonly [string, number])[] }) {
+function SpanChart({ label, points }: { label: string; points: Line["points"] }) {
   const place = useRef<HTMLDivElement>(null);
   const colours = useComputedColorScheme();
   // biome-ignore lint/correctness/useExhaustiveDependencies: the ink is that of the colours at the moment
@@ -69,7 +70,7 @@ function SpanChart({ label, points }: { label: string; points: readonly (readonl
       made.destroy();
     };
   }, [points, colours]);
-  const highest = points.reduce((high, [, value]) => Math.max(high, value), 0);
+  const highest = points.reduce((high, [, value]) => Math.max(high, value ?? 0), 0);
   return <div ref={place} role="img" aria-label={`${label}: ≤ ${highest}`} className="quiet" />;
 }
 

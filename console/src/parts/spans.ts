@@ -2,6 +2,7 @@
 
 import type { Row } from "../api/client";
 import { localMinute } from "../format";
+import { clockAt, daysLater } from "../zone";
 
 /** A figure of a report, with its kind as the report says it. */
 export interface Figure {
@@ -12,12 +13,27 @@ export interface Figure {
 /** A line of a figure by span, in the order of the spans; money has a line for each currency. */
 export interface Line {
   currency: string;
-  points: [string, number][];
+  /** Null where a span has no value. */
+  points: [string, number | null][];
 }
+
+/** The spans of a report. */
+export interface Spans {
+  since?: string;
+  until?: string;
+  group?: string;
+  zone?: string;
+}
+
+const MINUTE_MS = 60_000;
+/** Spans that are so many minutes long. */
+const MINUTES: Record<string, number> = { "5min": 5, hour: 60 };
 
 const OF_VENDORS = new Set(["cost", "cost_tax"]);
 const OF_INCOME = new Set(["income", "profit", "loss", "agent_income", "agent_profit"]);
 const YEAR_CHARACTERS = 5;
+const DAY_CHARACTERS = 10;
+const MINUTE_CHARACTERS = 16;
 /** Digits that sums of amounts have at least exactly; what a float has beyond them is no money. */
 const DIGITS = 12;
 
@@ -32,7 +48,8 @@ const isSum = ({ name, kind }: Figure) =>
   kind === "money" || name === "minutes" || (kind === "count" && !name.startsWith("peak_"));
 
 /** A figure over time; nothing where spans have several rows whose values cannot be added up. */
-export function linesOf(rows: readonly Row[], figure: Figure): Line[] | null {
+export function linesOf(rows: readonly Row[], figure: Figure, spans: Spans = {}): Line[] | null {
+  const all = allSpans(spans, rows);
   const lines = new Map<string, Map<string, number>>();
   for (const row of rows) {
     const value = row[figure.name] ?? Number.NaN;
@@ -47,8 +64,32 @@ export function linesOf(rows: readonly Row[], figure: Figure): Line[] | null {
   }
   return [...lines].map(([currency, line]) => ({
     currency,
-    points: [...line].sort(([one], [other]) => one.localeCompare(other)),
+    // a report has no row of a span without calls: sums are nothing then, and what is no sum is not known
+    points: [...new Set([...all, ...line.keys()])]
+      .sort((one, other) => Date.parse(one) - Date.parse(other) || one.localeCompare(other))
+      .map((span) => [span, line.get(span) ?? (isSum(figure) ? 0 : null)]),
   }));
+}
+
+/** The spans of a report from its beginning to its end, or to now, also those without rows; none of weeks and months. */
+function allSpans({ since = "", until = "", group = "", zone }: Spans, rows: readonly Row[]): string[] {
+  const begin = Date.parse(since);
+  const end = Math.min(Date.parse(until), Date.now());
+  const step = (MINUTES[group] ?? 0) * MINUTE_MS;
+  const texts = rows.map((row) => String(row.span ?? ""));
+  const found: string[] = [];
+  if (step > 0) {
+    const named = new Map(texts.map((text) => [Date.parse(text), text]));
+    const [some = Number.NaN] = named.keys();
+    // spans begin so that those of the rows are among them
+    for (let at = some - Math.floor((some - begin) / step) * step; at < end; at += step)
+      found.push(named.get(at) ?? `${new Date(at).toISOString().slice(0, MINUTE_CHARACTERS)}+0000`);
+  } else if (group === "day" && begin < end) {
+    const last = clockAt(new Date(end - 1), zone).slice(0, DAY_CHARACTERS);
+    for (let day = clockAt(new Date(begin), zone).slice(0, DAY_CHARACTERS); day <= last; day = daysLater(day, 1))
+      found.push(day);
+  }
+  return found;
 }
 
 /** The beginning of a span in few characters, in the viewer's zone where it is shorter than a day. */

@@ -7,13 +7,17 @@ const HEIGHT = 20;
 export function Spark({ label, points }: { label: string; points: readonly Point[] }) {
   const last = points.at(-1);
   if (!last) return null;
-  const top = Math.max(1, ...points.map(([, value]) => value));
+  const top = Math.max(1, ...points.map(([, value]) => value ?? 0));
   const x = (at: number) => WIDTH - ((last[0] - at) / SHOWN_S) * WIDTH;
   const y = (value: number) => HEIGHT - 1 - (value / top) * (HEIGHT - 2);
-  const line = points.map(([at, value]) => `${x(at).toFixed(1)},${y(value).toFixed(1)}`).join(" ");
+  // the line is broken where nothing was read
+  const step = ([at, value]: Point, index: number) =>
+    value === null
+      ? ""
+      : `${(points[index - 1]?.[1] ?? null) === null ? "M" : "L"}${x(at).toFixed(1)} ${y(value).toFixed(1)}`;
   return (
     <svg width={WIDTH} height={HEIGHT} role="img" aria-label={`${label}: ${last[1]}`} className="quiet">
-      <polyline points={line} fill="none" stroke="currentColor" strokeWidth="1.5" />
+      <path d={points.map(step).join("")} fill="none" stroke="currentColor" strokeWidth="1.5" />
     </svg>
   );
 }

@@ -48,6 +48,8 @@ export function Table(props: {
   onSort?: (sort: string) => void;
   /** Called when the last rows are seen. */
   onEnd?: () => void;
+  /** Whether there are more rows than were read. */
+  hasMore?: boolean;
   /** How far its rows are read; one that could not be read is not empty, and why stands above it. */
   read?: Read;
   /** Take away what narrows the table; offered where no row is left. */
@@ -105,7 +107,7 @@ export function Table(props: {
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by the keyboard
     <section className="table-frame" ref={frame} tabIndex={0} aria-label={props.label} onKeyDown={onKey}>
-      <table aria-rowcount={props.rows.length + 1}>
+      <table aria-rowcount={props.hasMore ? -1 : props.rows.length + 1}>
         <thead>
           <tr>
             {props.columns.map((column) => (

@@ -12,7 +12,7 @@ import { RowCount, useRows } from "../parts/rows";
 import { type Column, Table } from "../parts/table";
 import { LastDone } from "../parts/trial";
 import { useMay, useSession } from "../session";
-import { reportOf } from "./reports";
+import { reportOf, useSeesReport } from "./reports";
 
 const PAGE_ROWS = 1_000;
 const COLUMNS: readonly Column[] = [
@@ -24,7 +24,7 @@ const COLUMNS: readonly Column[] = [
   { name: "available", kind: "money" },
   { name: "overdraft_limit", kind: "money" },
   { name: "reserved", kind: "money" },
-  { name: "consumed_today", kind: "money" },
+  { name: "revenue_today", kind: "money" },
   { name: "calls_now", kind: "number" },
   { name: "last_call", kind: "moment" },
   { name: "blocked", kind: "state" },
@@ -33,13 +33,16 @@ const COLUMNS: readonly Column[] = [
 const RUNNING_MAX = 1_000;
 const USE_MS = 30_000;
 
-/** What the calls of each account cost today, and how many run; nothing of what the person may not see. */
+/**
+ * What customers have paid for calls since the midnight of who looks, as report `revenue` has it, and how many run of
+ * each account; nothing of what the person may not see.
+ */
 export function useToday(): (row: Row) => Row {
   const since = dayBegin(new Date());
   const costs = useQuery({
     queryKey: ["report", "revenue", since],
     queryFn: () => reportOf("revenue", { since, group: "whole" }),
-    enabled: useMay("GET /reports/{name}"),
+    enabled: useSeesReport("revenue"),
     refetchInterval: USE_MS,
   });
   const running = useQuery({
@@ -57,7 +60,7 @@ export function useToday(): (row: Row) => Row {
   const isCounted = running.data?.next === null;
   return (row) => ({
     ...row,
-    consumed_today: cost.get(`${row.id} ${row.currency}`),
+    revenue_today: cost.get(`${row.id} ${row.currency}`),
     calls_now: isCounted ? (counts.get(row.id) ?? 0) : undefined,
   });
 }

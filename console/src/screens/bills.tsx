@@ -60,14 +60,8 @@ export function BillsScreen() {
             ),
           },
           { name: "account", kind: "account" },
-          {
-            name: "since",
-            show: (row) => <Moment value={row.since} zone={(row as unknown as Sheet).comparison.zone} />,
-          },
-          {
-            name: "until",
-            show: (row) => <Moment value={row.until} zone={(row as unknown as Sheet).comparison.zone} />,
-          },
+          { name: "since", show: (row) => <Moment value={row.since} zone={zoneOf(row)} /> },
+          { name: "until", show: (row) => <Moment value={row.until} zone={zoneOf(row)} /> },
           { name: "ours", kind: "money" },
           { name: "theirs", kind: "money" },
           { name: "difference", kind: "money" },
@@ -82,6 +76,8 @@ export function BillsScreen() {
     </Page>
   );
 }
+
+const zoneOf = (row: Row) => (row.comparison as Sheet["comparison"] | undefined)?.zone;
 
 /** Columns of a bill that are called as ours are called. */
 function guessed(header: readonly string[]): Record<string, string> {

@@ -5,7 +5,7 @@ import { useMutation } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { allOf, client, content, Problem, type Row } from "../api/client";
+import { allOf, client, content, Problem, pageOf, type Row } from "../api/client";
 import { type LiveEvent, listen } from "../api/events";
 import { Age, CostSoFar } from "../parts/age";
 import { Confirm } from "../parts/confirm";
@@ -17,9 +17,12 @@ import { useMay } from "../session";
 
 const HTTP_NOT_FOUND = 404;
 const DRAWN_MS = 500;
+const NO_CALLS: readonly Row[] = [];
 /** After how long a reading that has failed is repeated. */
 const AGAIN_MS = 5_000;
-const READ_AGAIN = new Set(["stream.begun", "stream.gap", "stream.switch_back"]);
+/** After how long without an event the switch is asked whether it is there. */
+const SILENT_MS = 15_000;
+const READ_AGAIN = new Set(["stream.begun", "stream.lost", "stream.gap", "stream.switch_back"]);
 const STATES: Record<string, string> = {
   "call.trying": "trying",
   "call.ringing": "ringing",
@@ -85,18 +88,26 @@ function useRunningCalls(): { rows: readonly Row[]; error: Error | null; read: R
     let isChanged = false;
     let isGone = false;
     let again: ReturnType<typeof setTimeout> | undefined;
+    const failed = (failure: Error) => {
+      if (isGone) return;
+      setError(failure);
+      clearTimeout(again);
+      again = setTimeout(read, AGAIN_MS);
+    };
     const read = async () => {
       clearTimeout(again);
       try {
         if (await running.read()) setError(null);
       } catch (failure) {
-        if (isGone) return;
-        setError(failure as Error);
-        again = setTimeout(read, AGAIN_MS);
+        failed(failure as Error);
       }
       isChanged = true;
     };
+    const look = () => void pageOf("/calls", { limit: 1 }).catch(failed);
+    let silence = setInterval(look, SILENT_MS);
     const stop = listen((event) => {
+      clearInterval(silence);
+      silence = setInterval(look, SILENT_MS);
       if (READ_AGAIN.has(event.type)) void read();
       running.take(event);
       isChanged = true;
@@ -111,11 +122,13 @@ function useRunningCalls(): { rows: readonly Row[]; error: Error | null; read: R
       isGone = true;
       clearTimeout(again);
       clearInterval(drawing);
+      clearInterval(silence);
       stop();
     };
   }, []);
   const read = error ? "error" : rows === null ? "pending" : "success";
-  return { rows: rows ?? [], error, read };
+  // calls that were there last may have ended since: their durations must not count on
+  return { rows: error ? NO_CALLS : (rows ?? NO_CALLS), error, read };
 }
 
 /** The gateway or phone that is called, and those that ring beside it. */
@@ -282,7 +295,7 @@ export function CallsScreen() {
           value={group}
           onChange={(value) => go({ search: (before) => ({ ...before, group: value }), replace: true })}
         />
-        <span role="status">{t("calls.number_of", { count: fitting.length })}</span>
+        <span role="status">{read === "success" && t("calls.number_of", { count: fitting.length })}</span>
       </Group>
       <ProblemText error={error} />
       {hangUp.data && <span role="status">{t("calls.hung_up", hangUp.data)}</span>}

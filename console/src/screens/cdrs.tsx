@@ -6,10 +6,9 @@ import { useNavigate, useSearch } from "@tanstack/react-router";
 import { type FormEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { queryText } from "../api/client";
-import { enteredMoment, localMinute } from "../format";
 import { Download } from "../parts/download";
 import { AnsweredChoice, ReasonChoice } from "../parts/ended";
-import { MinuteInput } from "../parts/minute";
+import { MomentInput } from "../parts/minute";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { RowCount, useRows } from "../parts/rows";
@@ -103,13 +102,11 @@ function Narrow({ search, onSearch }: { search: Narrowing; onSearch: (search: Na
     <form onSubmit={submit}>
       <Group gap="xs" align="end">
         {(["since", "until"] as const).map((field) => (
-          <MinuteInput
+          <MomentInput
             key={field}
             label={t(`cdrs.${field}`)}
-            defaultValue={localMinute(wanted[field])}
-            onChange={(event) => {
-              setWanted({ ...wanted, [field]: enteredMoment(event.currentTarget.value) });
-            }}
+            value={wanted[field]}
+            onChange={(moment) => setWanted({ ...wanted, [field]: moment || undefined })}
           />
         ))}
         {[...FIELDS, ...OF_LINKS.filter((field) => search[field] !== undefined)].map((field) => (

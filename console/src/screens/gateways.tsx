@@ -24,7 +24,7 @@ import { useMay, useSession } from "../session";
 import { BlockOf } from "./account";
 import { Whole } from "./call";
 import { gatewayColumns } from "./columns";
-import { ReportTable, reportOf } from "./reports";
+import { ReportTable, reportOf, useSeesReport } from "./reports";
 
 const READ_MS = 4_000;
 const PAGE_ROWS = 1_000;
@@ -302,7 +302,7 @@ function Overrides({ name }: { name: string }) {
 /** What the calls of a vendor's gateway brought and cost in the last day, by the hour. */
 function Margin({ name }: { name: string }) {
   const { t } = useTranslation();
-  const sees = useMay("GET /reports/{name}");
+  const sees = useSeesReport("profit-gateways");
   const [since] = useState(() => new Date(Date.now() - DAY_MS).toISOString());
   const found = useQuery({
     queryKey: ["hours", "profit-gateways", name],
@@ -326,17 +326,19 @@ function Margin({ name }: { name: string }) {
 /** The last day by the hour: calls, answers, waits, cost. */
 function ByHour({ name, kind }: { name: string; kind: string }) {
   const { t } = useTranslation();
-  const sees = useMay("GET /reports/{name}");
   const [since] = useState(() => new Date(Date.now() - DAY_MS).toISOString());
   const [report, field] =
-    kind === "routing" ? ["routing-gateways", "routing_gateway"] : ["mapping-gateways", "mapping_gateway"];
+    kind === "routing"
+      ? (["routing-gateways", "routing_gateway"] as const)
+      : (["mapping-gateways", "mapping_gateway"] as const);
+  const sees = useSeesReport(report);
   const found = useQuery({
     queryKey: ["hours", report],
     // the API narrows by the gateway that was tried last; here each attempt counts
-    queryFn: () => reportOf(report ?? "", { since, group: "hour" }),
+    queryFn: () => reportOf(report, { since, group: "hour" }),
     enabled: sees,
   });
-  const rows = found.data?.rows.filter((row) => row[field ?? ""] === name) ?? [];
+  const rows = found.data?.rows.filter((row) => row[field] === name) ?? [];
   if (found.error) return <ProblemText error={found.error} again={() => found.refetch()} />;
   if (!found.data || rows.length === 0) return null;
   return (
@@ -347,6 +349,7 @@ function ByHour({ name, kind }: { name: string; kind: string }) {
       <OverTime
         label="ASR %"
         rows={rows}
+        spans={found.data}
         figure={{ name: "asr", kind: "percent" }}
         words={(row) => String(row.vendor_account ?? row.customer_account ?? "")}
       />
@@ -363,7 +366,7 @@ export function CompareScreen() {
   const search = useSearch({ from: "/compare" });
   const go = useNavigate({ from: "/compare" });
   const [since] = useState(() => new Date(Date.now() - DAY_MS).toISOString());
-  const mayReport = useMay("GET /reports/{name}");
+  const mayReport = useSeesReport("routing-gateways");
   const found = useQuery({
     queryKey: ["quality"],
     queryFn: () => allOf("/gateways/quality"),

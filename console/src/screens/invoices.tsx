@@ -87,7 +87,7 @@ export function InvoicesScreen() {
           { name: "tax", kind: "money" },
           { name: "gross", kind: "money" },
           { name: "paid", kind: "money" },
-          { name: "due_at", kind: "moment" },
+          { name: "due_on" },
           { name: "sent_at", kind: "moment" },
         ]}
         rows={rows}
@@ -278,7 +278,7 @@ function Sheet({ row }: { row: Detail }) {
           [t("column.tax"), money(row.tax)],
           [t("column.gross"), money(row.gross)],
           [t("column.paid"), money(row.paid)],
-          [t("column.due_at"), <Moment key="due" value={row.due_at} />],
+          [t("column.due_on"), row.due_on ?? "–"],
           [t("column.sent_at"), <Moment key="sent" value={row.sent_at} />],
           [t("invoice.opening"), money(row.opening)],
           [t("invoice.closing"), money(row.closing)],

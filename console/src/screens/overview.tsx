@@ -284,7 +284,7 @@ function Day({ isWall }: { isWall: boolean }) {
   if (!sees) return null;
   // an hour has a row for each pair of currencies
   const [calls] = linesOf(hours.data?.rows ?? [], { name: "calls", kind: "count" }) ?? [];
-  const busiest = Math.max(0, ...(calls?.points ?? []).map(([, count]) => count));
+  const busiest = Math.max(0, ...(calls?.points ?? []).map(([, count]) => count ?? 0));
   return (
     <>
       <ProblemText error={day.error ?? hours.error ?? top.error} again={() => day.refetch()} />
@@ -295,7 +295,13 @@ function Day({ isWall }: { isWall: boolean }) {
               key={name}
               name={t(`overview.day_${name}`)}
               to={name === "calls" || name === "answered" ? "/cdrs" : "/reports"}
-              search={name === "calls" || name === "answered" ? { since } : { name: "daily", group: "hour", since }}
+              search={
+                name === "calls"
+                  ? { since }
+                  : name === "answered"
+                    ? { since, answered: "true" }
+                    : { name: "daily", group: "hour", since }
+              }
               isBad={MONEY.has(name) && String(total[name]).startsWith("-")}
             >
               {amount(String(total[name]))} {MONEY.has(name) ? <small>{currencyOf(total, name)}</small> : ""}

@@ -17,7 +17,7 @@ import { Table } from "../parts/table";
 import { TakeBack } from "../parts/takeback";
 import { LastDone } from "../parts/trial";
 import { useUnsaved } from "../parts/unsaved";
-import { useMay } from "../session";
+import { useMay, useSession } from "../session";
 import { useServerText } from "../text/meanings";
 import { type FilePayment, paymentsOf } from "./paymentfile";
 
@@ -112,7 +112,8 @@ export function PaymentsScreen() {
 
 function BookedPayments() {
   const { t } = useTranslation();
-  const { account } = useSearch({ from: "/payments" });
+  const { account: own } = useSession();
+  const { account = own } = useSearch({ from: "/payments" });
   const go = useNavigate({ from: "/payments" });
   const path = `/accounts/${encodeURIComponent(account ?? "")}/payments`;
   const may = useMay("POST /payments/{id}/undo");

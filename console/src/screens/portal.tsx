@@ -25,7 +25,7 @@ const BELOW: readonly Column[] = [
   { name: "agent" },
   { name: "balance", kind: "money" },
   { name: "available", kind: "money" },
-  { name: "consumed_today", kind: "money" },
+  { name: "revenue_today", kind: "money" },
   { name: "calls_now", kind: "number" },
   { name: "blocked", kind: "state" },
 ];
@@ -145,7 +145,7 @@ function Invoices({ account }: { account: string }) {
     { name: "state", kind: "state" },
     { name: "gross", kind: "money" },
     { name: "paid", kind: "money" },
-    { name: "due_at", kind: "moment" },
+    { name: "due_on" },
     {
       name: "files",
       show: (row) => (

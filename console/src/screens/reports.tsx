@@ -86,6 +86,21 @@ export function reportOf(name: string, order: Order): Promise<Report> {
   ) as unknown as Promise<Report>;
 }
 
+/** The reports that the person may see. */
+function useReports() {
+  return useQuery({
+    queryKey: ["reports"],
+    queryFn: () => pageOf("/reports", { limit: REPORTS_MAX }),
+    staleTime: Number.POSITIVE_INFINITY,
+    enabled: useMay("GET /reports"),
+  });
+}
+
+/** Whether the person may see a report: roles have permissions for some of them. */
+export function useSeesReport(name: string): boolean {
+  return useReports().data?.items.some((each) => each.name === name) ?? false;
+}
+
 /** Criteria that are entered as text, with their labels. */
 const TEXTS = [
   ["account", "column.account"],
@@ -221,6 +236,7 @@ function Chart({
         <OverTime
           label={t(`column.${shown.name}`, { defaultValue: shown.name })}
           rows={report.rows}
+          spans={report}
           figure={shown}
           words={words}
         />
@@ -316,11 +332,7 @@ export function ReportsScreen() {
     caller_digits: search.caller_digits,
     callee_digits: search.callee_digits,
   };
-  const kinds = useQuery({
-    queryKey: ["reports"],
-    queryFn: () => pageOf("/reports", { limit: REPORTS_MAX }),
-    staleTime: Number.POSITIVE_INFINITY,
-  });
+  const kinds = useReports();
   const found = useQuery({ queryKey: ["report", name, order], queryFn: () => reportOf(name, order) });
   const set = (field: string, value: string | null) =>
     go({ search: (before) => ({ ...before, [field]: value || undefined }), replace: true });

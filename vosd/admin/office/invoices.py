@@ -195,6 +195,8 @@ class InvoiceSheet(msgspec.Struct, frozen=True, kw_only=True):
     """Time of issue; null while it is a draft."""
     due_at: str | None
     """Time from which it is overdue unless it is paid; null while it is a draft."""
+    due_on: str | None
+    """Last day on which it is paid in time, in the zone of ``invoices.timezone``; null while it is a draft."""
     sent_at: str | None
     """Time at which it was mailed last; null = it was not."""
     cancels: int | None
@@ -941,7 +943,8 @@ async def _sheet(office: Office, scope: Scope, invoice: StoredInvoice) -> Invoic
 async def _sheets(office: Office, scope: Scope, found: Sequence[StoredInvoice]) -> list[InvoiceSheet]:
     """Return invoices as a principal sees them: agents and customers without the names of operators."""
     paid = await _paid(office, found)
-    sheets = [_sheet_of(each, paid.get(each.id, ZERO), office.now()) for each in found]
+    zone = ZoneInfo(office.definitions.settings.invoices.zone)
+    sheets = [_sheet_of(each, paid.get(each.id, ZERO), office.now(), zone) for each in found]
     return [msgspec.structs.replace(each, operator=scope.shown_operator(each.operator)) for each in sheets]
 
 
@@ -968,7 +971,7 @@ async def paid_by_invoice(stores: "SqlStores", accounts: Sequence[str]) -> Mappi
     return paid
 
 
-def _sheet_of(invoice: StoredInvoice, paid: Decimal, now: int) -> InvoiceSheet:
+def _sheet_of(invoice: StoredInvoice, paid: Decimal, now: int, zone: ZoneInfo) -> InvoiceSheet:
     match invoice.state:
         case StoredState.DRAFT:
             state = InvoiceState.DRAFT
@@ -997,6 +1000,7 @@ def _sheet_of(invoice: StoredInvoice, paid: Decimal, now: int) -> InvoiceSheet:
         closing=format_amount(invoice.closing),
         issued_at=None if invoice.issued_at is None else iso_utc(invoice.issued_at),
         due_at=None if invoice.due_at is None else iso_utc(invoice.due_at),
+        due_on=None if invoice.due_at is None else day_of(invoice.due_at - 1, zone).isoformat(),
         sent_at=None if invoice.sent_at is None else iso_utc(invoice.sent_at),
         cancels=invoice.cancels,
         digest=invoice.digest,
