@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 from doubles.conformance import faults_of
-from doubles.data.builders import account
+from doubles.data.builders import account, catalogue, credentials, mapping_gateway, phone
 from doubles.desk_scene import (
     DESK,
     MATE,
@@ -19,13 +19,15 @@ from doubles.desk_scene import (
     registered,
 )
 from doubles.keypad_scene import KEYS, passed_on, press
+from doubles.sockets.loopback import Endpoint
 from doubles.virtual.customer import Intent
 from doubles.virtual.exchange import SWITCH
-from doubles.virtual.scene import Scene
+from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.vendor import RINGS, answers, refuses
 
 from vosd.base.cause import EndReason
 from vosd.trunks.dialect import CallerDialect, TransferDisplay, Transfers
+from vosd.trunks.dids import Did
 from vosd.trunks.gateways import CallerNumbers
 
 
@@ -377,6 +379,51 @@ def test_another_account_does_not_reach_the_call_of_a_phone_by_its_replaces(scen
     for each in (foreign, call):
         each.hang_up()
     settle(scene)
+
+
+@pytest.mark.parametrize("reason", ["switched off", "gone", "blocked"])
+def test_a_phone_that_may_not_call_any_more_transfers_nothing(scene, reason):
+    desk, mate = registered(scene)
+    call, at_desk = called(scene, desk)
+    exchange = scene.exchange
+    if reason == "blocked":
+        exchange.switch.live.blocks.callers[DESK] = "by a person"
+    else:
+        others = {"phones": [phone(MATE, account="office")]} if reason == "gone" else {"desk": {"enabled": False}}
+        exchange.node.swap_catalogue(office(**others), exchange.clock.now())
+    blind(at_desk, MATE)
+    scene.wire.run_for(1_000)
+    assert at_desk.got["REFER"] == [403]
+    assert (mate.calls, call.is_over, at_desk.is_over) == ([], False, False)
+    call.hang_up()
+    settle(scene)
+
+
+def test_a_trunk_that_registers_transfers_a_call_to_one_of_its_numbers():
+    number = "4430123450"
+    trunks = [
+        mapping_gateway("acme", f"{CUSTOMER.host}/32"),
+        mapping_gateway("pbx", account="office", credentials=credentials("pbx", "secret")),
+        vendor_gateway(0),
+    ]
+    rich, mates = account("office", overdraft_limit=None), [phone(MATE, account="office")]
+    numbers = [Did(number=number, account="office", trunk="pbx")]
+    scene = Scene(catalogue(trunks, phones=mates, accounts=[rich], dids=numbers))
+    pbx = scene.exchange.telephone("pbx", Endpoint("203.0.113.66", 41_234))
+    mate = scene.exchange.telephone(MATE, Endpoint("203.0.113.77", 5_070))
+    pbx.register()
+    mate.register()
+    call = scene.caller.call(number, Intent())
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(1_000)
+    blind(pbx.calls[-1], MATE)
+    scene.wire.run_for(3_000)
+    assert are_connected(call, mate.calls[-1])
+    call.hang_up()
+    settle(scene)
+    first, second = records(scene)
+    assert (first.customer_account, first.routing_gateway) == ("acme", "pbx")
+    assert (second.customer_account, second.mapping_gateway) == ("office", "pbx")
 
 
 # -- keys -------------------------------------------------------------------------------------------------------------
