@@ -73,6 +73,9 @@ class VendorsWithCredits(PricedByTerms):
     def down_ms(self, gateway, mono_ms):
         return None
 
+    def paused_ms(self, gateway, mono_ms):
+        return 0
+
     def resting_ms(self, gateway, mono_ms, payer=""):
         return 0
 

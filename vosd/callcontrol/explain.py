@@ -190,7 +190,8 @@ def _detail(left: LeftOut, request: RouteRequest, occupancy: Capacity, rests: Re
     gateway, detail = left.gateway, left.detail
     match left.cause:
         case Cause.RESTING:
-            detail = _asked_for_rest(rests.remaining_ms(gateway.name, request.at.mono))
+            remaining_ms = rests.remaining_ms(gateway.name, request.at.mono)
+            detail = _asked_for_rest(remaining_ms or vendors.paused_ms(gateway, request.at.mono))
         case Cause.FAILING if not detail:
             remaining_ms = vendors.resting_ms(gateway, request.at.mono, request.payer)
             if vendors.why_resting(gateway, request.at.mono, request.payer) == Cause.RESTING.detail:

@@ -6,7 +6,7 @@ from vosd.billing.destinations import DestinationUses
 from vosd.billing.holds import AccountCredit
 from vosd.catalogue.overrides import Blocks
 from vosd.routing.access import CountryOf, nowhere
-from vosd.routing.breaker import Breakers
+from vosd.routing.breaker import Breakers, place_of
 from vosd.routing.capacity import Occupancy
 from vosd.routing.dynamic_lists import DynamicLists
 from vosd.routing.false_answers import FalseAnswers
@@ -88,6 +88,12 @@ class LiveState:
         self.is_database_away = False
         self.destinations = DestinationUses()
         self.replays = Replays()
+
+    def open_addresses(self, gateway: RoutingGateway, addresses: Sequence[Address], mono_ms: int) -> Sequence[Address]:
+        """Return those of a gateway's addresses that have not asked for a pause with Retry-After."""
+        if gateway.name not in self.breakers.resting:
+            return addresses
+        return [each for each in addresses if not self.breakers.paused_ms(place_of(gateway, each), mono_ms)]
 
     def draw(self, below: int) -> int:
         """Return a random whole number from 0 to ``below`` - 1."""

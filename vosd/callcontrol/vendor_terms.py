@@ -129,6 +129,13 @@ class LiveVendors:
         """Return for how long the gateway has been down; None = it is up."""
         return self._health.down_ms(gateway.name, mono_ms)
 
+    def paused_ms(self, gateway: RoutingGateway, mono_ms: int) -> int:
+        """Return the time until the first address of the gateway may be called again that has asked for a pause."""
+        if gateway.name not in self.resting:
+            return 0
+        places = (place_of(gateway, each) for each in self._addresses_of(gateway))
+        return min((self._breakers.paused_ms(each, mono_ms) for each in places), default=0)
+
     def resting_ms(self, gateway: RoutingGateway, mono_ms: int, payer: str = "") -> int:
         """Return the time until the first address of the gateway no longer rests for ``payer``; 0 = none to wait."""
         if gateway.name not in self.resting:

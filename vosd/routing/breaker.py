@@ -127,7 +127,7 @@ class Breakers:
         self._count(for_all, is_silent=is_silent, began_ms=began_ms, mono_ms=mono_ms)
 
     def ask_for_rest(self, place: BreakerPlace, ms: int, mono_ms: int) -> None:
-        """Begin the rest of an address that asked for it with Retry-After, or make it longer."""
+        """Begin the pause of an address that asked for it with Retry-After, or make it longer: no call goes there."""
         row = self.failing.get(place) or self._remember(place)
         row.asked_until = max(row.asked_until, mono_ms + ms)
         if not row.rest_ms:
@@ -157,6 +157,11 @@ class Breakers:
             if row is not None and row.rest_ms:
                 remaining_ms = max(row.ends_at - mono_ms, row.probed_until - mono_ms, remaining_ms)
         return remaining_ms
+
+    def paused_ms(self, place: BreakerPlace, mono_ms: int) -> int:
+        """Return the remaining milliseconds for which an address has asked to be left alone; 0 = it has not."""
+        row = self.failing.get(place._replace(payer=""))
+        return 0 if row is None else max(row.asked_until - mono_ms, 0)
 
     def reason(self, place: BreakerPlace) -> str:
         """Return why an address rests, for all or for the payer; empty = it does not."""

@@ -21,8 +21,8 @@ def may_carry(candidate: Candidate, request: RouteRequest, occupancy: Capacity, 
     return may_take(candidate, request, occupancy) and _is_affordable(candidate.gateway, request, vendors)
 
 
-def ends_search(candidate: Candidate, request: RouteRequest, occupancy: Capacity, vendors: Vendors) -> bool:
-    """Return whether a candidate that may end the search for gateways does so: it is there for such calls now."""
+def is_there_now(candidate: Candidate, request: RouteRequest, occupancy: Capacity, vendors: Vendors) -> bool:
+    """Return whether a candidate is there for such calls at this time, whatever its state and its room."""
     return accepts(candidate, request, occupancy) and _is_affordable(candidate.gateway, request, vendors)
 
 

@@ -12,8 +12,7 @@ from operator import itemgetter
 from typing import Final
 
 from vosd.base.money import EXACT
-from vosd.routing.carriage import may_carry
-from vosd.routing.conditions import accepts
+from vosd.routing.carriage import is_there_now, may_carry
 from vosd.routing.fit import NO_TIER, NOT_IN_FORCE, Candidate, Places, rated_alike
 from vosd.routing.plan import BY_RATES, IN_TURN, Criterion, RoutingPlan
 from vosd.routing.ports import Capacity, Vendors
@@ -118,13 +117,14 @@ class Ordering:
         """Return the weights by which candidates share calls.
 
         Those with a percentage get it of all calls; what is left of 100 is shared by the others, by their weights.
-        Where there is one, lines that are not in force, or not there for such calls, have no share. An overridden
-        weight that has taken the place of a percentage is compared with the shares that the others keep.
+        Where there is one, lines that are not in force, and gateways that are disabled, blocked or not there for such
+        calls, have no share. An overridden weight that has taken the place of a percentage is compared with the shares
+        that the others keep.
         """
         shares = [each.weight if each.replaced_percent is not None else each.percent for each in candidates]
         if all(share is None for share in shares):
             return [each.weight for each in candidates]
-        takes = [accepts(each, self._request, self._occupancy) for each in candidates]
+        takes = [self._is_there(each) for each in candidates]
         taking = list(compress(candidates, takes))
         left = max(100 - sum(each.percent or each.replaced_percent or 0 for each in taking), 0)
         others = (each.weight for each, share in zip(taking, compress(shares, takes), strict=True) if share is None)
@@ -136,9 +136,15 @@ class Ordering:
         return [weight if is_taking else 0 for weight, is_taking in zip(weights, takes, strict=True)]
 
     def _ranked(self, candidates: Sequence[Candidate], criterion: Criterion) -> Iterable[tuple[Rank, Candidate]]:
-        """Return each candidate with its rank; by quality it depends on the others."""
+        """Return each candidate with its rank; by quality it depends on the others that are there for the call."""
         if criterion is not Criterion.QUALITY and criterion is not Criterion.BLEND:
             return ((self._rank(each, criterion), each) for each in candidates)
+        there = [self._is_there(each) for each in candidates]
+        compared = list(compress(candidates, there))
+        ranked = zip(self._quality_ranks(compared, criterion), compared, strict=True)
+        return chain(ranked, ((_LAST, each) for each, is_there in zip(candidates, there, strict=True) if not is_there))
+
+    def _quality_ranks(self, candidates: Sequence[Candidate], criterion: Criterion) -> Sequence[int]:
         vendors, callee, terms = self._vendors, self._callee, self._plan.quality
         caller_at, at, least = self._request.caller_at, self._request.at, terms.min_attempts
         found = [
@@ -146,9 +152,9 @@ class Ordering:
             for each in candidates
         ]
         if criterion is Criterion.QUALITY:
-            return zip(quality_ranks(found, terms), candidates, strict=True)
+            return quality_ranks(found, terms)
         prices = self._prices([each.gateway for each in candidates], self._request.typical_s)
-        return zip(blend_ranks(found, prices, terms, self._plan.blend), candidates, strict=True)
+        return blend_ranks(found, prices, terms, self._plan.blend)
 
     def _by_cost(
         self, candidates: Sequence[Candidate], alike: Sequence[Places], criteria: Sequence[Criterion]
@@ -210,6 +216,11 @@ class Ordering:
         return [each for each in ranked if each[0] <= best or each[0] >= stays]
 
     def _is_usable(self, candidate: Candidate) -> bool:
-        gateway = candidate.gateway
-        is_open = gateway.enabled and gateway.name not in self._vendors.blocked
-        return is_open and may_carry(candidate, self._request, self._occupancy, self._vendors)
+        return self._is_open(candidate) and may_carry(candidate, self._request, self._occupancy, self._vendors)
+
+    def _is_there(self, candidate: Candidate) -> bool:
+        """Return whether a candidate is open, and there for such calls at this time."""
+        return self._is_open(candidate) and is_there_now(candidate, self._request, self._occupancy, self._vendors)
+
+    def _is_open(self, candidate: Candidate) -> bool:
+        return candidate.gateway.enabled and candidate.gateway.name not in self._vendors.blocked

@@ -16,7 +16,7 @@ from vosd.base.number import for_matching
 from vosd.base.prefixes import ANY
 from vosd.routing.calendar_order import in_tiers
 from vosd.routing.capacity import Boundless
-from vosd.routing.carriage import caller_objection, ends_search, may_carry, price_objection
+from vosd.routing.carriage import caller_objection, is_there_now, may_carry, price_objection
 from vosd.routing.conditions import CAUSE_OF_FULL, CONDITIONS, OF_ROOM, denied_prefix, denying_last
 from vosd.routing.fit import Candidate, Fit
 from vosd.routing.order import Ordering
@@ -148,7 +148,7 @@ def _after_all(
 def _at_this_time(fit: Fit, request: RouteRequest, table: RouteTable, occupancy: Capacity, vendors: Vendors) -> Fit:
     """Return the candidates of a call: by what accepts its number now, and by the calendars that fit most closely."""
     while fit.otherwise is not None and not any(
-        ends_search(each, request, occupancy, vendors) for each in fit.stoppers
+        is_there_now(each, request, occupancy, vendors) for each in fit.stoppers
     ):
         fit = fit.otherwise
     if not fit.calendars or vendors.blocked:
@@ -292,6 +292,8 @@ def state_objection(
         return Cause.BLOCKED if gateway.enabled else Cause.DISABLED
     if rests.until and rests.remaining_ms(name, mono_ms):
         return Cause.RESTING  # it answered 503 and asked to be left alone
+    if name in vendors.resting and vendors.paused_ms(gateway, mono_ms):
+        return Cause.RESTING  # each of its addresses did
     if name in vendors.unregistered and gateway.registration is not None:
         return Cause.UNREGISTERED
     if name in vendors.down and gateway.ping is not None:

@@ -219,6 +219,10 @@ class Vendors(Protocol):
         """Return for how long the gateway has been down; None = it is up."""
         ...
 
+    def paused_ms(self, gateway: RoutingGateway, mono_ms: int) -> int:
+        """Return for how much longer all addresses of the gateway have asked to be left alone; 0 = one has not."""
+        ...
+
     def resting_ms(self, gateway: RoutingGateway, mono_ms: int, payer: str = "") -> int:
         """Return for how much longer the gateway rests because calls to it failed in a row; 0 = it does not.
 

@@ -11,7 +11,7 @@ from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
 from doubles.virtual.vendor import RINGS, SILENT, TRIES, Line, Script, answers, refuses
 
-from vosd.routing.breaker import REFUSALS, REST_MS, SILENCES
+from vosd.routing.breaker import REFUSALS, REST_MS, SILENCES, BreakerPlace
 from vosd.trunks.gateways import Address as GatewayAddress
 
 RESPONSE_MS = 2_000
@@ -150,6 +150,61 @@ def test_a_retry_after_of_one_host_does_not_affect_the_others_of_its_gateway():
     scene.wire.run_for(60_000)
     call_through(scene)
     assert len(scene.vendor.calls) == 2
+
+
+ASKS = refuses(503, headers=("Retry-After: 60",))
+
+
+@pytest.mark.parametrize(
+    ("second", "invited"),
+    [
+        (refuses(503), [(1, 1, 1)] + [(0, 1, 1)] * 3),
+        (SILENT, [(1, 1, 1)] + [(0, 1, 1)] * 2 + [(0, 0, 1)]),
+        (ASKS, [(1, 1, 1)] + [(0, 0, 1)] * 3),
+    ],
+    ids=["the other refuses", "the other is silent", "both ask"],
+)
+@pytest.mark.parametrize("third", [answers(0), refuses(503)], ids=["answered", "refused"])
+def test_a_host_that_has_asked_for_a_rest_gets_no_call_whatever_the_others_answer(second, third, invited):
+    addresses = tuple(GatewayAddress(*VENDORS[index]) for index in (0, 1))
+    gateway = routing_gateway("vendor-0", "44", addresses=addresses, account="carriers", **MUTE)
+    scene = Scene(catalogue([TRUNK, gateway, vendor_gateway(2)]))
+    for vendor, script in zip(scene.vendors, (ASKS, second, third), strict=True):
+        vendor.script = script
+    for expected in invited:
+        before = [len(vendor.calls) for vendor in scene.vendors]
+        call_through(scene)
+        assert tuple(len(vendor.calls) - old for vendor, old in zip(scene.vendors, before, strict=True)) == expected
+
+
+def test_a_gateway_all_of_whose_hosts_have_asked_for_a_rest_is_left_out_though_there_is_no_other():
+    """As one with a single address: nothing else is open, and the vendors have said for how long."""
+    addresses = tuple(GatewayAddress(*VENDORS[index]) for index in (0, 1))
+    scene = Scene(catalogue([TRUNK, routing_gateway("vendor-0", account="carriers", addresses=addresses)]))
+    scene.vendor.script = scene.vendors[1].script = ASKS
+    call_through(scene)
+    call = scene.caller.call(CALLEE)
+    scene.wire.run_until(lambda: call.is_over)
+    record = scene.exchange.sink.records[-1]
+    assert (call.final, record.end_reason, record.attempts) == (503, "No Available Route", ())
+    assert [len(vendor.calls) for vendor in scene.vendors[:2]] == [1, 1]
+    scene.wire.run_for(60_000)
+    scene.vendor.script = answers(0)
+    assert call_through(scene)[0] == ["vendor-0"]
+    assert len(scene.vendor.calls) == 2
+
+
+def test_an_address_that_asks_for_a_rest_while_a_call_is_on_its_way_to_it_gets_no_invite_of_that_call():
+    addresses = tuple(GatewayAddress(*VENDORS[index]) for index in (0, 1))
+    gateway = routing_gateway("vendor-0", "44", addresses=addresses, account="carriers", **MUTE)
+    scene = Scene(catalogue([TRUNK, gateway, vendor_gateway(2)]))
+    scene.vendor.script, scene.vendors[1].script, scene.vendors[2].script = SILENT, ASKS, answers(0)
+    waiting = scene.caller.call(CALLEE, Intent(hang_up_after_ms=10))  # until the first address has not answered in time
+    place = BreakerPlace("vendor-0", *VENDORS[1])
+    scene.exchange.switch.live.breakers.ask_for_rest(place, 60_000, scene.exchange.clock.now().mono)
+    scene.wire.run_until(lambda: waiting.is_over)
+    assert waiting.final == 200
+    assert [len(vendor.calls) for vendor in scene.vendors[:3]] == [1, 0, 1]
 
 
 def two_hosts(delay_ms):

@@ -22,6 +22,9 @@ from vosd.routing.routes import Cause, LeftOut, RouteRequest
 class NoState:
     """Vendors of which nothing is known."""
 
+    def paused_ms(self, gateway, mono_ms):
+        return 0
+
     def resting_ms(self, gateway, mono_ms, payer=""):
         return 0
 

@@ -1,7 +1,7 @@
 """MESSAGE between phones and trunks (RFC 3428): who may send, who is sent them, and what the sender is answered."""
 
 import pytest
-from doubles.data.builders import account, catalogue, mapping_gateway, override, phone
+from doubles.data.builders import account, catalogue, mapping_gateway, override, phone, routing_gateway
 from doubles.sockets.loopback import Endpoint
 from doubles.virtual.exchange import SWITCH, Exchange
 from doubles.virtual.messenger import MessagingPhone, MessagingTrunk, ask
@@ -10,8 +10,10 @@ from doubles.virtual.scene import CUSTOMER, VENDORS, vendor_gateway
 from vosd.billing.destinations import DestinationClass
 from vosd.catalogue.overrides import Setting, Target
 from vosd.obs.figures import Figure
+from vosd.routing.breaker import place_of
 from vosd.trunks.dialect import CalleeDialect, IdentityHeader, Passing
 from vosd.trunks.dids import Did
+from vosd.trunks.gateways import Address
 from vosd.trunks.header_rules import HeaderRules, TrunkHeaders
 from vosd.trunks.number_format import CallerFormat
 from vosd.trunks.number_rules import OutgoingNumbers
@@ -209,6 +211,20 @@ def test_who_may_not_send_and_what_cannot_be_sent():
     }  # fmt: skip
     assert talk.desk.taken == []
     assert talk.counted(Figure.MESSAGES_REFUSED) == 7
+    talk.close()
+
+
+def test_an_address_that_has_asked_for_a_rest_is_sent_no_text():
+    addresses = tuple(Address(*each) for each in VENDORS[:2])
+    gateway = routing_gateway("vendor-0", addresses=addresses, account="carriers", dialect=CalleeDialect(messages=True))
+    talk = Correspondence(gateway)
+    live, now = talk.exchange.switch.live, talk.exchange.clock.now()
+    live.breakers.ask_for_rest(place_of(gateway, addresses[0]), 60_000, now.mono)
+    assert talk.desk.write("442079460000", "x").answer.status == 200
+    assert [len(each.taken) for each in talk.vendors[:2]] == [0, 1]
+    live.breakers.ask_for_rest(place_of(gateway, addresses[1]), 60_000, now.mono)
+    assert talk.desk.write("442079460000", "x").answer.status == 480
+    assert [len(each.taken) for each in talk.vendors[:2]] == [0, 1]
     talk.close()
 
 

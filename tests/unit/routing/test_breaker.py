@@ -122,6 +122,16 @@ def test_an_address_that_asks_for_a_rest_gets_one_of_that_length(breakers):
     assert (breakers.resting, breakers.remaining_ms(PLACE, NOW)) == ({"carrier": 1}, 60_000)
 
 
+def test_an_address_is_in_a_pause_because_it_asked_and_not_because_it_failed(breakers):
+    fail(breakers, SILENCES)
+    assert breakers.paused_ms(PLACE, NOW) == 0
+    breakers.ask_for_rest(PLACE, 5_000, NOW)
+    assert breakers.paused_ms(PLACE._replace(payer="acme"), NOW) == 5_000
+    assert breakers.paused_ms(PLACE._replace(host="203.0.113.2"), NOW) == 0
+    assert breakers.paused_ms(PLACE, NOW + 5_000) == 0
+    assert breakers.remaining_ms(PLACE, NOW + 5_000) == REST_MS - 5_000
+
+
 def test_the_rest_that_an_address_asks_for_is_reported_with_its_length(breakers):
     reported = []
     breakers.on_change = lambda *change: reported.append(change)

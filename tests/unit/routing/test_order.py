@@ -3,6 +3,7 @@
 from collections import Counter
 from decimal import Decimal
 
+import pytest
 from doubles.data.builders import applied_rate, routing_gateway
 from doubles.priced_vendors import PricedByTerms
 
@@ -12,7 +13,7 @@ from vosd.routing.capacity import Occupancy
 from vosd.routing.order import Ordering
 from vosd.routing.plan import Criterion, RoutingPlan
 from vosd.routing.quality import QualityFigures
-from vosd.routing.quality_order import Blend
+from vosd.routing.quality_order import Blend, QualityTerms
 from vosd.routing.route_table import RouteTable
 from vosd.routing.routes import RouteRequest
 from vosd.routing.weights import Share, ShareKey, Turns
@@ -124,7 +125,25 @@ def test_gateways_of_equal_price_share_calls_by_weight():
 
 def test_the_better_band_of_quality_is_tried_first():
     table = RouteTable(map(routing_gateway, "abc"), plan=plan(Criterion.QUALITY))
-    assert tried(table, Vendors(answered={"a": 40, "b": 50, "c": 39})) == ["b", "a", "c"]
+    vendors = Vendors(dict.fromkeys("abc", "0.10"), {"a": 40, "b": 50, "c": 39})
+    assert tried(table, vendors) == ["b", "a", "c"]
+
+
+@pytest.mark.parametrize("criterion", [Criterion.QUALITY, Criterion.BLEND])
+@pytest.mark.parametrize("why", ["none", "blocked", "disabled", "expired", "without rate"])
+def test_a_gateway_that_the_call_cannot_use_does_not_part_others_by_its_quality(criterion, why):
+    """The best is 8 points above a and 12 above b, which are equal without it, so that the cheaper one is first."""
+    best = routing_gateway("best", enabled=why != "disabled", valid_to=NOW.wall if why == "expired" else None)
+    quality, blend = QualityTerms(asr_band=10), Blend(asr=100, band=10)
+    by_quality = RoutingPlan("test", order=(criterion, Criterion.COST), quality=quality, blend=blend)
+    table = RouteTable([best, *map(routing_gateway, "ab")], plan=by_quality)
+    prices = {"best": "0.10", "a": "0.30", "b": "0.20"}
+    vendors = Vendors(prices, {"best": 100, "a": 92, "b": 88})
+    if why == "blocked":
+        vendors.blocked = {"best"}
+    if why == "without rate":
+        del prices["best"]
+    assert tried(table, vendors) == (["best", "a", "b"] if why == "none" else ["b", "a", "best"])
 
 
 def test_equal_quality_and_unknown_quality_leave_the_choice_to_the_next_criterion():

@@ -31,8 +31,9 @@ HALF_ANSWERED = QualityFigures(attempts=8, answered=4)
 class Vendors(PricedByTerms):
     """Which vendors have no buy rate, funds, address or registration, and which are down or fail, by name."""
 
-    def __init__(self, unrated=(), unfunded=(), lost=(), unregistered=(), down=(), failing=(), asking=()):
-        self.resting, self.asking = frozenset(failing), frozenset(asking)
+    def __init__(self, unrated=(), unfunded=(), lost=(), unregistered=(), down=(), failing=(), asking=(), paused=()):
+        self.resting, self.asking = frozenset(failing).union(paused), frozenset(asking)
+        self.paused = frozenset(paused)
         self.asked = []
         """Whose terms were looked up, for which number and moment."""
         self.unrated, self.unfunded, self.lost = frozenset(unrated), frozenset(unfunded), frozenset(lost)
@@ -46,6 +47,9 @@ class Vendors(PricedByTerms):
 
     def down_ms(self, gateway, mono_ms):
         return 7_900 if gateway.account in self.down else None
+
+    def paused_ms(self, gateway, mono_ms):
+        return 5_200 if gateway.account in self.paused else 0
 
     def resting_ms(self, gateway, mono_ms, payer=""):
         return 4_100 if gateway.account in self.resting else 0
@@ -195,6 +199,11 @@ def test_explanation_says_which_gateways_rest_and_when_one_is_tried_all_the_same
     asked = Vendors(failing={"a"}, asking={"a"})
     explanation = explain_routes(REQUEST, RouteTable(gateways), Occupancy(), Rests(), asked)
     assert explanation.left == (PassedOver("a", "resting: answered 503 and asked to be left alone: 5 s remain"),)
+    paused = Vendors(paused={"a"})
+    for asked in (REQUEST, msgspec.structs.replace(REQUEST, is_emergency=True)):
+        explanation = explain_routes(asked, RouteTable(gateways[:1]), Occupancy(), Rests(), paused)
+        assert explanation.candidates == ()
+        assert explanation.left == (PassedOver("a", "resting: answered 503 and asked to be left alone: 6 s remain"),)
     explanation = explain_routes(REQUEST, RouteTable(gateways[:1]), Occupancy(), Rests(), Vendors(failing={"a"}))
     assert [offered.reason for offered in explanation.candidates] == [
         "prefix *, priority 1; resting after failures, but there is no other"

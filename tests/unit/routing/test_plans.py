@@ -127,6 +127,16 @@ def test_lines_that_are_not_in_force_or_not_for_such_calls_have_no_share_of_a_hu
     assert sorted(taken) == ["b"] * 2 + ["c"] * 8
 
 
+@pytest.mark.parametrize("why", ["none", "blocked", "disabled", "without rate"])
+def test_gateways_that_are_closed_or_have_no_price_have_no_share_of_a_hundred(why):
+    rows = RouteRow("44", "a", percent=70), RouteRow("44", "b", percent=20), RouteRow("44", "c")
+    table = with_rows(*rows, gateways=(routing_gateway("a", enabled=why != "disabled"), B, C))
+    vendors = Vendors({"a": None} if why == "without rate" else None)
+    vendors.blocked = {"a": "by ann"} if why == "blocked" else {}
+    taken = [next(find_routes(request(), table, Occupancy(), Rests(), vendors)).gateway.name for _ in range(10)]
+    assert sorted(taken) == (["a"] * 7 + ["b"] * 2 + ["c"] if why == "none" else ["b"] * 2 + ["c"] * 8)
+
+
 @pytest.mark.parametrize("criterion", [Criterion.WEIGHT, Criterion.ROUND_ROBIN])
 @pytest.mark.parametrize(
     "others",
@@ -185,6 +195,9 @@ def test_a_gateway_without_a_line_in_force_is_left_out_once_by_its_longest():
 def test_a_resting_gateway_of_several_lines_is_tried_once():
     class Resting(Vendors):
         resting = frozenset({"a"})
+
+        def paused_ms(self, gateway, mono_ms):
+            return 0
 
         def resting_ms(self, gateway, mono_ms, payer=""):
             return 5_000

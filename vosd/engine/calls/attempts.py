@@ -61,7 +61,7 @@ class Attempts:
     def resting_last(
         self, addresses: Sequence[Address], payer: Account | None, gateway: RoutingGateway, now: Instant
     ) -> Sequence[Address]:
-        """Return the addresses of a gateway, those last that are in a Retry-After pause or a breaker's."""
+        """Return the addresses of a gateway, those last that rest after failures."""
         breakers, name = self._live.breakers, name_of(payer)
         return sorted(addresses, key=lambda each: breakers.remaining_ms(place_of(gateway, each, name), now.mono) > 0)
 

@@ -45,7 +45,11 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
         if choice.is_redirected and not live_call.vendors.charges_alike(choice, wall_ms, caller_at(gateway)):
             return None  # a 3xx must not make the call more expensive than the dialled number
         # The block, or the Retry-After, may have come since the route was found.
-        if gateway.name in live.blocks.called or (live.rests.until and live.rests.remaining_ms(gateway.name, now.mono)):
+        if (
+            gateway.name in live.blocks.called
+            or (live.rests.until and live.rests.remaining_ms(gateway.name, now.mono))
+            or (gateway.name in live.breakers.resting and live.breakers.paused_ms(place_of(gateway, address), now.mono))
+        ):
             return None
         full = None
         if (
@@ -85,6 +89,8 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
         if choice.is_redirected and not vendors.charges_alike(choice, call_request.at.wall, caller):
             return False
         if gateway.name in live.blocks.called or live.rests.remaining_ms(gateway.name, now.mono):
+            return False
+        if gateway.name in live.breakers.resting and vendors.paused_ms(gateway, now.mono):
             return False
         freed = _limits_of(leaving)
         for limit in _limits_of(choice):
@@ -189,14 +195,17 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
         live_call.services.attempts.over(attempt, live_call.call_request.account, outcome, now)
 
     def addresses_of(self, gateway: RoutingGateway, now: Instant) -> Sequence[Address]:
-        """Return the present addresses of a gateway, in the order to try."""
+        """Return the present addresses of a gateway that may be called, in the order to try."""
         services = self._live_call.services
         live = services.live
         addresses = gateway.fixed_addresses or live.addresses_of(gateway)
+        is_resting = gateway.name in live.breakers.resting
+        if is_resting:
+            addresses = live.open_addresses(gateway, addresses, now.mono)
         if len(addresses) > 1:
             if gateway.spread:
                 addresses = live.address_turns.rotated(gateway.name, addresses)
-            if gateway.name in live.breakers.resting:
+            if is_resting:
                 return services.attempts.resting_last(addresses, self._live_call.call_request.account, gateway, now)
         return addresses
 

@@ -91,6 +91,7 @@ def _of_gateways(
             if gateway.numbers is not None:
                 numbers = admission.vendors.numbers_out(gateway, *numbers, is_emergency=is_emergency)
             addresses = admission.live.addresses_of(gateway)
+            addresses = admission.live.open_addresses(gateway, addresses, call.at.mono)
             found += [[RelayPlace(gateway, address, *numbers)] for address in islice(addresses, GROUPS_MAX)]
     if not found:
         return Refusal(EndReason.UNAVAILABLE, 480, f"no gateway for {call.callee} can be reached now")
