@@ -1,14 +1,20 @@
-"""The worked examples of tests/vectors/billing.json about agents."""
+"""The worked examples of tests/vectors about agents."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
+from vosd.admin.office.agent_objects import right_needed
 from vosd.billing.agents import Hierarchy
 from vosd.billing.rights import Right, lacking
 
-VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "billing.json").read_text())["vectors"]
+ROOT = Path(__file__).parents[2]
+VECTORS = [
+    *json.loads((ROOT / "tests/vectors/billing.json").read_text())["vectors"],
+    *({**each, "rule": each["kind"]} for each in json.loads((ROOT / "tests/vectors/routing.json").read_text())),
+]
 
 
 def of(rule: str) -> pytest.MarkDecorator:
@@ -61,3 +67,27 @@ def test_an_agent_gives_no_right_that_it_lacks(given, expect):
     offending = lacking(parent, requested)
     assert (not offending) is expect["accepted"]
     assert [names[right] for right in offending] == expect["offending"]
+
+
+CHANGES_OF_GATEWAYS = {
+    "Add/delete gateway": ("hosts", True),
+    "Modify gateway information": ("codecs", False),
+    "Modify gateway capacity": ("max_concurrent", False),
+}
+"""A key of a gateway that takes the right, and whether the gateway is new."""
+
+
+def usual_rights() -> dict[str, set[str]]:
+    """Return the rights that docs/billing.md recommends, by kind of agent in small letters."""
+    rows = re.findall(r"^\| ([\w ]+) \| `\[([a-z_, ]+)\]` \|$", (ROOT / "docs/billing.md").read_text(), re.MULTILINE)
+    return {kind.lower(): set(rights.split(", ")) for kind, rights in rows}
+
+
+@of("agent_rights")
+def test_agents_with_the_usual_rights_of_their_kind_may_change_gateways_or_not(given, expect):
+    key, is_new = CHANGES_OF_GATEWAYS[given["right"]]
+    needed = right_needed("mapping_gateways", key, is_new=is_new)
+    assert needed is NAMES_IN_VOS3000[given["right"]]
+    usual = usual_rights()
+    assert [needed in usual[profile.lower()] for profile in given["profiles"]] == expect["granted"]
+    assert set.union(*usual.values()) == set(Right)

@@ -18,8 +18,6 @@ VECTORS: Final = {
 EXCEPTIONS: Final = {
     "package_definition": "packages come with their own capability",
     "package_free_duration": "packages come with their own capability",
-    "report_limit": "reports come with their own capability",
-    "agent_rights": "a log-in of agents comes with its own capability",
 }
 """Rules or kinds, or single examples, that no test is for, and why."""
 

@@ -91,9 +91,12 @@ CHANGES: Final = (
     ("accounts", "overdraft_limit", "10", Right.SUB_PAYMENTS),
     ("phones", "password", "another-long-one", Right.PHONES),
     ("phones", "max_concurrent", "1", Right.PHONES),
+    ("phones", "codecs", ["PCMA"], Right.PHONES),
     ("mapping_gateways", "enabled", "no", Right.GATEWAYS),
     ("mapping_gateways", "hosts", ["192.0.2.2"], Right.GATEWAY_INFORMATION),
     ("mapping_gateways", "callee_allow", ["49*"], Right.GATEWAY_INFORMATION),
+    ("mapping_gateways", "codecs", ["G729", "PCMA"], Right.GATEWAY_INFORMATION),
+    ("mapping_gateways", "dtmf", "info", Right.GATEWAY_INFORMATION),
     ("mapping_gateways", "max_concurrent", "50", Right.GATEWAY_CAPACITY),
     ("mapping_gateways", "max_cps", "50", Right.GATEWAY_CAPACITY),
 )

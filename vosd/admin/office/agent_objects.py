@@ -31,8 +31,9 @@ _OF_ACCOUNTS: Final = _CAPACITY | {
 }  # fmt: skip
 _OF_TRUNKS: Final = _CAPACITY | {
     "account", "callee_allow", "callee_deny", "callee_length", "callee_rewrite", "caller_allow", "caller_deny",
-    "caller_drop", "caller_rewrite", "countries", "dynamic_blacklist", "enabled", "hosts", "nat", "private_rate_group",
-    "rate_group", "session_timer", "transfer", "transfer_display", "transfer_keys", "transfer_timeout",
+    "caller_drop", "caller_rewrite", "codecs", "countries", "dtmf", "dynamic_blacklist", "enabled",
+    "hosts", "nat", "private_rate_group", "rate_group", "session_timer", "transfer", "transfer_display",
+    "transfer_keys", "transfer_timeout",
 }  # fmt: skip
 _OF_GATEWAYS: Final = _OF_TRUNKS | {
     "auth", "caller_from", "max_requests", "preset", "reason", "reject_codes", "reliable_provisionals", "tech_prefix",
