@@ -1,8 +1,13 @@
 """When the next gateway is tried: gateways, ``routing``, and VOS3000's parameters."""
 
+import re
+from pathlib import Path
+
 import pytest
 
-from vosd.routing.failover import AttemptOutcome, tries_next
+from vosd.config.keys.routing import RoutingKeys
+from vosd.config.meanings import meanings_of
+from vosd.routing.failover import FAILOVER_CODES, AttemptOutcome, tries_next
 
 final, ring_timeout = AttemptOutcome.final, AttemptOutcome.ring_timeout
 
@@ -104,3 +109,21 @@ def test_a_protected_gateway_that_joins_behind_the_end_of_the_search_is_warned_o
     found = [each for each in site.warnings(text + plan) if ".protect" in each]
     expected = "expected less than the search_seconds of routing plans, 30: no attempt begins later"
     assert [each.endswith(expected) for each in found] == [True] * is_late
+
+
+def codes_in(text: str) -> set[int]:
+    """Return the codes that a text lists: single ones, ranges and classes."""
+    found: set[int] = set()
+    for first, last, hundreds in re.findall(r"\b(\d{3})(?:-(\d{3}))?\b|\b(\d)xx\b", text):
+        if hundreds:
+            found.update(range(int(hundreds) * 100, int(hundreds) * 100 + 100))
+        else:
+            found.update(range(int(first), int(last or first) + 1))
+    return found
+
+
+def test_the_reference_and_the_page_say_after_which_codes_the_next_gateway_is_tried_by_default():
+    meaning = meanings_of(RoutingKeys)["failover_codes"].partition("Default: ")[2]
+    page = (Path(__file__).parents[3] / "docs/routing.md").read_text()
+    (line,) = re.findall(r"^- A final code of `failover_codes`: by default (.*)$", page, re.MULTILINE)
+    assert codes_in(meaning) == codes_in(line) == FAILOVER_CODES

@@ -6,6 +6,7 @@ from doubles.data.wavs import wav
 from vosd.trunks.media import (
     DEFAULT_MEDIA,
     Encryption,
+    KeyWay,
     MediaAddress,
     MediaEngine,
     MediaEngineSettings,
@@ -250,6 +251,12 @@ def test_a_trunk_without_relay_is_relayed_where_all_calls_are(site):
 )
 def test_a_short_silence_is_a_risk_only_where_the_kernel_may_forward_and_a_call_may_end(site, keys, more):
     assert site.warnings(trunk(site, keys, more)) == []
+
+
+@pytest.mark.parametrize("written", ["rfc2833", "RFC2833", "rfc4733"])
+@pytest.mark.parametrize("kind", ["mapping", "routing", "phone"])
+def test_telephone_events_are_known_by_both_their_rfcs(site, kind, written):
+    assert media_of_trunk(site, f"dtmf: {written}", kind).dtmf is KeyWay.EVENTS
 
 
 POOL = "media: {engine: rtpengine, rtpengine: [{name: one, address: '192.0.2.5:2223'}]}\n"

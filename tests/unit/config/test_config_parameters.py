@@ -32,6 +32,13 @@ def test_the_preset_gives_vos3000s_defaults_and_the_file_still_wins(site):
     assert not site.load("preset: vos3000\nsip: {unknown_source: drop}").settings.sip.answers_unknown_sources
 
 
+def test_the_preset_keeps_as_many_files_of_the_journal_as_vos3000_and_no_longer_than_an_hour(site):
+    journal = site.load("preset: vos3000\n").settings.journal
+    assert (journal.keep_files, journal.keep_minutes) == (2048, 60)
+    assert site.load("preset: vos3000\njournal: {keep_files: 64}\n").settings.journal.keep_files == 64
+    assert site.load(site.minimal).settings.journal.keep_files == 64
+
+
 def test_every_supported_parameter_arrives(site):
     loaded = site.load(
         """

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Final
 
 import pytest
 from click.testing import CliRunner
@@ -20,6 +21,41 @@ from vosd.config.stored import Stored
 from vosd.storage.database import Database
 
 UNIT = "SS_BILLINGUNIT"
+DEFAULTS_OF_VOS3000: Final = {
+    "SS_SIP_SESSION_TTL": "600",
+    "SS_SIP_SESSION_UPDATE_SEGMENT": "2",
+    "SS_SIP_SESSION_TIMEOUT_EARLY_HANGUP": "0",
+    "SS_SIP_NO_TIMER_REINVITE_INTERVAL": "7200",
+    "SS_SIP_SESSION_MIN_SE": "90",
+    "SS_SIP_NAT_KEEP_ALIVE_MESSAGE": "HELLO",
+    "SS_SIP_NAT_KEEP_ALIVE_PERIOD": "30",
+    "SS_SIP_NAT_KEEP_ALIVE_SEND_INTERVAL": "500",
+    "SS_SIP_NAT_KEEP_ALIVE_SEND_ONE_TIME": "3000",
+    "SS_SIP_RESEND_INTERVAL": "0.5,1,2,4,4,4,4,4,4,4",
+    "SS_AUTHENTICATION_MAX_RETRY": "6",
+    "SS_AUTHENTICATION_FAILED_SUSPEND": "180",
+    "SS_SIP_AUTHENTICATION_CODE": "Unauthorized(401)",
+    "SS_SIP_AUTHENTICATION_TIMEOUT": "10",
+    "SS_SIP_AUTHENTICATION_RETRY": "6",
+    "SS_MEDIAPROXYMODE": "Auto",
+    "SS_RTP_PORT_RANGE": "10000,39999",
+    "IVR_RTP_PORT": "40000,47999",
+    "SS_QOS_SIGNAL": "0xa0",
+    "SS_QOS_RTP": "0xa0",
+    "SERVER_MAX_CDR_PENDING_LIST_LENGTH": "100000",
+    "SERVER_CDR_FILE_WRITE_MAX": "2048",
+    "SERVER_BILLING_HOLD_TIME_PRECISION": "50",
+    "SERVER_BILLING_FEE_PRECISTION": "2",
+    "SERVER_BILLING_FEE_UNIT": "0.01",
+    "SERVER_BILLING_FREE_TIME": "0",
+    "SERVER_BILLING_FREE_E164S": "",
+    "SERVER_BILLING_NO_CDR_E164S": "",
+    "SERVER_BILLING_GATEWAY_ROUTE_PREFIX": "0",
+    "SERVER_BILLING_RECORD_SERVER_HANG_UP": "1",
+    "SERVER_BILLING_PREVENT_OVERDRAFT_ADVANCE_TIME": "1",
+    "SS_STARTBILLINGTIME": "0",
+}
+"""Every parameter whose default is known, H.323 and what has no effect here left out."""
 
 
 def shown(tmp_path: Path, text: str, *objects: ObjectVersion) -> dict[str, ParameterSheet]:
@@ -93,3 +129,8 @@ def test_the_verb_needs_no_database(tmp_path):
     ).items()
     text = CliRunner().invoke(main, ["-c", str(config), "parameters"]).stdout
     assert f"{UNIT} = 60  [{config}:4]\n    Increment of rates" in text
+
+
+def test_with_the_preset_every_parameter_has_the_default_of_vos3000(tmp_path):
+    found = shown(tmp_path, "preset: vos3000\n")
+    assert {name: found[name].value for name in DEFAULTS_OF_VOS3000} == DEFAULTS_OF_VOS3000

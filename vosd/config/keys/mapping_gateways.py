@@ -83,7 +83,8 @@ class MappingGatewayKeys(DeclaredKeys):
         CallerSource.ASSERTED,
         CallerSource.FROM,
     )
-    """Headers of its INVITEs that have the calling number: the first that is present is used."""
+    """Headers of its INVITEs that have the calling number: the first that is present is used. By default the number for
+    which its network answers (RFC 3325) comes before From, in which a user may write any; VOS3000 reads From alone."""
     reject_codes: Annotated[Mapping[str, int] | None, sent_instead()] = None
     """Codes that it is sent in place of a final code; a class stands for each of its codes that is not named itself."""
     reason: Annotated[ReasonForm, choice(ReasonForm)] = ReasonForm.Q850

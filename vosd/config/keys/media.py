@@ -12,6 +12,7 @@ from vosd.config.reader.fields import KeyProblemError, choice, milliseconds, obj
 from vosd.config.reader.media import (
     codec,
     encrypted_by,
+    keys_sent_by,
     media_mode,
     port_range,
     recorded_share,
@@ -73,10 +74,10 @@ class TrunkMediaKeys(Keys):
     488."""
     local_ring: Annotated[bool, switch()] = False
     """`yes`: media are relayed when it is called, so that the switch can play ring-back."""
-    dtmf: Annotated[KeyWay, choice(KeyWay)] = KeyWay.AUTO
+    dtmf: Annotated[KeyWay, keys_sent_by()] = KeyWay.AUTO
     """The way by which keys reach it in relayed calls: as the other side sends them (`auto`), or always as telephone
-    events in its media (`rfc4733`), as INFO, or as tones in G.711 (`inband`). Its own tones are read with `inband`,
-    where the other side has another way; else they pass as they are."""
+    events in its media (`rfc4733`, or `rfc2833`), as INFO, or as tones in G.711 (`inband`). Its own tones are read with
+    `inband`, where the other side has another way; else they pass as they are."""
     record: Annotated[int, recorded_share()] = 0
     """Percent of its relayed calls that are recorded, as capture files in `state_dir`/recordings; `off` = none. It may
     need the consent of both parties."""

@@ -228,7 +228,9 @@ class ParameterKeys(Keys):
 
     cdr_files: Annotated[int, whole(1, 1_000_000, "files")] = Field(default=64, alias="SERVER_CDR_FILE_WRITE_MAX")
     """Number of full files of the journal that are kept after all their calls are booked, where ``journal.keep_files``
-    does not say it. Files with calls that are not booked are never removed and do not count."""
+    does not say it. Files with calls that are not booked are never removed and do not count. ``journal.keep_minutes``
+    removes them sooner: of the 2,048 of ``preset: vos3000``, 128 GiB, there are 25 an hour at 100 answered calls a
+    second."""
 
     aliases: ClassVar[Mapping[str, str]] = {"SERVER_BILLING_FEE_PRECISION": "SERVER_BILLING_FEE_PRECISTION"}
     names_elsewhere: ClassVar[Renamed] = renamed(names_of_vos3000.PARAMETERS)

@@ -69,9 +69,9 @@ class PhoneKeys(ProofKeys, DeclaredKeys):
     max_call_seconds: Annotated[int | None, whole(1, 604_800)] = None
     """Longest call, where less than the account's."""
     max_concurrent: Annotated[int | None, limit()] = None
-    """Calls of its own at the same time."""
+    """Calls at the same time, those that it makes and those to it."""
     max_cps: Annotated[int | None, limit()] = None
-    """INVITEs accepted in the preceding 1000 ms."""
+    """Calls that began in the preceding 1000 ms, those that it makes and those to it."""
     ring_timeout: Annotated[int, milliseconds(50, 600_000)] = 60_000
     """From INVITE to the final response, when it is called."""
     ring: Annotated[RingOrder, choice(RingOrder)] = RingOrder.IN_TURN

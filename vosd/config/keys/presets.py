@@ -34,6 +34,7 @@ PRESETS: Final[Mapping[Preset, Defaults]] = {
         },
         parameters={
             "SERVER_BILLING_FEE_PRECISTION": "2",
+            "SERVER_CDR_FILE_WRITE_MAX": "2048",
             "SS_BILLINGUNIT": "60",
             "SS_GATEWAY_SWITCH_STOP_AFTER_RTP_START": "On",
             "SS_SIP_RESEND_INTERVAL": "0.5,1,2,4,4,4,4,4,4,4",

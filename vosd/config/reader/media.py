@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from vosd.config.reader.fields import WHOLE, FromText, choice
 from vosd.sdp.codec import OTHER_NAMES
-from vosd.trunks.media import Encryption, MediaMode, MediaWatch, PortRange
+from vosd.trunks.media import Encryption, KeyWay, MediaMode, MediaWatch, PortRange
 
 FIRST_PORT: Final = 1_024
 _CODEC: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,31}\Z")
@@ -56,6 +57,12 @@ def silence() -> FromText:
 def encrypted_by() -> FromText:
     """Read whether the parties or the switch encrypt."""
     return _with_aliases(choice(Encryption), {"no": "off", "yes": "pass", "true": "pass", "false": "off"})
+
+
+def keys_sent_by() -> FromText:
+    """Read the way by which keys are sent; RFC 4733 has replaced RFC 2833."""
+    reading = choice(KeyWay)
+    return replace(_with_aliases(reading, {"rfc2833": "rfc4733"}), shape=reading.shape)
 
 
 def _with_aliases(reading: FromText, aliases: Mapping[str, str]) -> FromText:
