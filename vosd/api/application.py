@@ -159,6 +159,7 @@ class Application:
         self._token_rates.take(proof, time.monotonic())
         office = await self._offices.open(needs_database=operation.needs_database, patience_s=operation.patience_s)
         who = request.sender = await self._known_sender(office, operation, request, proof)
+        request.name_sender(principal=who.recorded, login=who.login, account=who.account)
         if operation.permission is not None and operation.permission not in who.permissions:
             raise RequestError(
                 HTTPStatus.FORBIDDEN,

@@ -27,6 +27,8 @@ COMPRESSED_FROM: Final = 1_024
 """Shorter answers are not compressed."""
 JSON: Final = "application/json"
 EVENT_STREAM: Final = "text/event-stream"
+SENDER: Final = "vosd.sender"
+"""Key of a scope: facts about the sender for the access log, once it is known."""
 
 _ALWAYS: Final = (
     ("Cache-Control", "no-store"),
@@ -82,6 +84,7 @@ class HttpRequest:
     def __init__(self, scope: Scope, receive: Receive) -> None:
         """Raise RequestError where path or query are not UTF-8, or a parameter is given twice."""
         self._receive = receive
+        self._scope = scope
         # HEAD is a GET whose content is not sent (RFC 9110, 9.3.2): ``send_answer`` leaves it out.
         self.method: str = "GET" if scope["method"] == "HEAD" else scope["method"]
         self.headers: dict[str, str] = {}
@@ -100,6 +103,10 @@ class HttpRequest:
         """Whether a change that it orders was begun."""
         self.sender: Principal | None = None
         """The principal that sends it; None = it is not known yet."""
+
+    def name_sender(self, **facts: str | None) -> None:
+        """Say who sends the request, for the access log; None = does not apply."""
+        self._scope[SENDER] = {name: value for name, value in facts.items() if value is not None}
 
     async def parts(self, bytes_max: int) -> AsyncIterator[bytes]:
         """Yield the body; raises RequestError above so many bytes, or where no further part comes in time."""

@@ -16,6 +16,7 @@ import msgspec
 import uvloop
 
 from vosd.admin.office.tokens import principal_of
+from vosd.api.access_log import AccessLog
 from vosd.api.address_gate import AddressGate, Served
 from vosd.api.application import Application
 from vosd.api.console import Console
@@ -118,12 +119,14 @@ async def serve(
         served: Served = Console(application, settings.brand) if settings.console else application
         if settings.allow:
             served = AddressGate(served, settings.allow)
-        server = ApiServer(served, settings, feed.close, takes_signals=until is None)
+        access_log = AccessLog(settings.access_log, asyncio.get_running_loop().call_later)
+        server = ApiServer(served, settings, feed.close, access_log, takes_signals=until is None)
         gc.collect()
         gc.freeze()
         working = asyncio.create_task(jobs.run(), name="jobs")
         try:
             await server.run(listener, until)
         finally:
+            access_log.close()
             working.cancel()
             await asyncio.gather(working, return_exceptions=True)

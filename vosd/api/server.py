@@ -12,6 +12,7 @@ from typing import Any, Final
 from uvicorn import Config, Server
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
+from vosd.api.access_log import AccessLog
 from vosd.api.http import Receive, Scope, Send, send_answer
 from vosd.api.problems import problem
 from vosd.api.request_rates import network_of
@@ -35,14 +36,20 @@ class ApiServer(Server):
     """Serves one application on a socket that listens already."""
 
     def __init__(
-        self, application: Any, settings: ApiSettings, end_streams: Callable[[], None], *, takes_signals: bool
+        self,
+        application: Any,
+        settings: ApiSettings,
+        end_streams: Callable[[], None],
+        access_log: AccessLog,
+        *,
+        takes_signals: bool,
     ) -> None:
         """``end_streams`` ends answers that have no end by themselves."""
-        proxies = settings.trusted_proxies
+        proxies = NetworkTable((each, None) for each in map(ip_network, settings.trusted_proxies))
         super().__init__(
             Config(
-                application,
-                http=partial(_Connection, NetworkTable((each, None) for each in map(ip_network, proxies))),  # type: ignore[arg-type]
+                access_log.around(application),
+                http=partial(_Connection, proxies, access_log),  # type: ignore[arg-type]
                 ws="none",
                 lifespan="off",
                 loop="none",
@@ -95,9 +102,10 @@ class _Connection(H11Protocol):
     uvicorn bounds the time between requests alone.
     """
 
-    def __init__(self, proxies: NetworkTable[None], *arguments: Any, **named: Any) -> None:
+    def __init__(self, proxies: NetworkTable[None], access_log: AccessLog, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._proxies = proxies
+        self._access_log = access_log
         self._network = ""
         self._is_refused = False
 
@@ -147,7 +155,7 @@ class _Connection(H11Protocol):
 
     def _refuse(self, status: HTTPStatus, code: str, said: str) -> None:
         self._is_refused = True
-        self.app = _refusal(status, code, said)
+        self.app = self._access_log.around(_refusal(status, code, said))
 
     def _give_up(self) -> None:
         self.transport.abort()

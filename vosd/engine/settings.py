@@ -150,6 +150,14 @@ class BrandSettings:
     """Lines for customers, with ``{account}`` for the id of their account."""
 
 
+class AccessLogLines(Enum):
+    """Answers of the management API that the log has."""
+
+    ALL = "all"
+    CHANGES_AND_FAILURES = "changes_and_failures"
+    NONE = "none"
+
+
 @dataclass(frozen=True, slots=True)
 class ApiSettings:
     """Address of the management API, and how its clients are protected."""
@@ -175,6 +183,7 @@ class ApiSettings:
     """Networks whose clients are answered; none = all."""
     certificate_ends_ms: int | None = None
     """UTC; None = unknown. Another one starts the process again, which reads the files when it starts."""
+    access_log: AccessLogLines = AccessLogLines.ALL
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from vosd.api import server as servers
+from vosd.api.access_log import AccessLog
 from vosd.api.http import Answer, send_answer
 from vosd.api.server import ApiServer
-from vosd.engine.settings import ApiSettings, HttpListener
+from vosd.engine.settings import AccessLogLines, ApiSettings, HttpListener
 
 
 async def endless(ended: asyncio.Event) -> AsyncGenerator[bytes, None]:
@@ -28,7 +29,8 @@ async def served(
     listener = socket.create_server(("127.0.0.1", 0))
     settings = ApiSettings(HttpListener("127.0.0.1", 0), trusted_proxies=proxies)
     ending = asyncio.Event()
-    server = ApiServer(application, settings, lambda: None, takes_signals=False)
+    access_log = AccessLog(AccessLogLines.ALL, asyncio.get_running_loop().call_later)
+    server = ApiServer(application, settings, lambda: None, access_log, takes_signals=False)
     task = asyncio.ensure_future(server.run(listener, ending.wait()))
     return listener, task, ending
 

@@ -201,6 +201,7 @@ INSTEAD: Final[Mapping[str, Mapping[str, Any]]] = {
     "api.listen": {"listen": "127.0.0.1:8080"},
     "api.trusted_proxies": {"listen": "127.0.0.1:8081", "trusted_proxies": ["192.0.2.0/24"]},
     "api.allow": {"listen": "127.0.0.1:8081", "allow": ["192.0.2.0/24"]},
+    "api.access_log": {"listen": "127.0.0.1:8081", "access_log": "none"},
     "metrics.allow": {"listen": "127.0.0.1:9465", "allow": ["192.0.2.0/24"]},
     "phone_service.port": {"ip": "192.0.2.3", "port": "81"},
     "t1": {"t1": "0.4"},

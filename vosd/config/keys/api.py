@@ -13,10 +13,10 @@ from vosd.config.keys.brand import BrandKeys
 from vosd.config.keys.proofs import password_text
 from vosd.config.keys.webhooks import report_url
 from vosd.config.reader.addresses import http_listener, network
-from vosd.config.reader.fields import FromText, KeyProblemError, line_of_text, one_or_many, switch, whole
+from vosd.config.reader.fields import FromText, KeyProblemError, choice, line_of_text, one_or_many, switch, whole
 from vosd.config.reader.files import file_path
 from vosd.config.reader.model import Keys
-from vosd.engine.settings import ApiSettings, HttpListener, IdentityProviderSettings
+from vosd.engine.settings import AccessLogLines, ApiSettings, HttpListener, IdentityProviderSettings
 
 _LONGEST: int = 200
 
@@ -171,6 +171,9 @@ class ApiKeys(Keys):
     ``Retry-After``. 0 = any."""
     address_rate: Annotated[int, whole(0, 100_000)] = 1_000
     """Most requests a second of one address, of IPv6 of one network of 64 bits, whatever their tokens. 0 = any."""
+    access_log: Annotated[AccessLogLines, choice(AccessLogLines)] = AccessLogLines.ALL
+    """Answers that leave a line in the log (``api_request``): ``all``, ``changes_and_failures`` (other methods than
+    GET, and refusals), or ``none``. Reads, and refusals, that are alike share one line a minute."""
     statement_seconds: Annotated[int, whole(0, 3_600)] = 20
     """Longest time of one statement of the API in MariaDB, which then ends it; the request gets 504. Jobs and backups
     have no such limit. 0 = any."""
@@ -208,4 +211,5 @@ class ApiKeys(Keys):
             self.brand.settings(),
             tuple(map(str, self.allow)),
             certificate_ends.get(str(self.tls.certificate)),
+            self.access_log,
         )

@@ -1,0 +1,174 @@
+"""Each answer of the API has a line in the log; answers that are alike share one a minute."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+import pytest
+import structlog.testing
+
+from vosd.api import access_log
+from vosd.api.access_log import AccessLog
+from vosd.api.address_gate import Served
+from vosd.api.http import HttpRequest
+from vosd.engine.settings import AccessLogLines
+
+SECRET: Final = "vosd_0123_secret"
+
+
+class Minutes:
+    """Timer whose time the test moves."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Callable[[], None]] = []
+
+    def later(self, delay: float, callback: Callable[[], None], /) -> None:
+        """Keep a function for the end of the minute."""
+        assert delay == access_log.PERIOD_S
+        self.waiting.append(callback)
+
+    def end_one(self) -> None:
+        """Let a minute pass."""
+        due, self.waiting = self.waiting, []
+        for callback in due:
+            callback()
+
+
+class Site:
+    """An application that answers with the status that the last part of the path says, and its log."""
+
+    def __init__(self, lines: AccessLogLines = AccessLogLines.ALL) -> None:
+        self.minutes = Minutes()
+        self.log = AccessLog(lines, self.minutes.later)
+        self._served: Served = self.log.around(self._answer)
+
+    def ask(self, target: str, *, method: str = "GET", login: str | None = "token 01", address: str = "192.0.2.7"):
+        """Send a request; its lines are in the log."""
+        path, _, query = target.partition("?")
+        scope = {
+            "type": "http", "method": method, "path": path, "raw_path": path.encode(), "client": (address, 5000),
+            "query_string": query.encode(), "headers": [(b"authorization", f"Bearer {SECRET}".encode())],
+            "login": login,
+        }  # fmt: skip
+
+        async def receive() -> Any:
+            return {"type": "http.disconnect"}
+
+        async def send(_message: Any) -> None:
+            return
+
+        asyncio.run(self._served(scope, receive, send))
+
+    async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
+        request = HttpRequest(scope, receive)
+        if scope["login"] is not None:
+            request.name_sender(principal="crm", login=scope["login"], account=None)
+        status = request.path[-1]
+        await send({"type": "http.response.start", "status": int(status) if status.isdigit() else 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"12345", "more_body": True})
+        await send({"type": "http.response.body", "body": b"67890"})
+
+
+def of_lines(lines: list[Any], *names: str) -> list[tuple[Any, ...]]:
+    assert {each["event"] for each in lines} <= {"api_request"}
+    return [tuple(each.get(name) for name in names) for each in lines]
+
+
+def test_a_line_says_who_from_where_what_and_how_much_and_has_neither_query_nor_secret() -> None:
+    site = Site()
+    with structlog.testing.capture_logs() as lines:
+        site.ask(f"/api/v1/cdrs?caller=4930123&code={SECRET}")
+    (line,) = lines
+    assert isinstance(line.pop("ms"), int)
+    assert line == {
+        "event": "api_request", "log_level": "info", "principal": "crm", "login": "token 01", "address": "192.0.2.7",
+        "method": "GET", "path": "/api/v1/cdrs", "status": 200, "bytes": 10,
+    }  # fmt: skip
+
+
+def test_the_pages_of_a_list_share_a_line_a_minute_that_has_their_number_and_bytes() -> None:
+    site = Site()
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(4):
+            site.ask("/api/v1/cdrs")
+        site.ask("/api/v1/cdrs", login="token 02")
+        site.ask("/api/v1/ledger")
+        assert of_lines(lines, "login", "path", "count") == [
+            ("token 01", "/api/v1/cdrs", None),
+            ("token 02", "/api/v1/cdrs", None),
+            ("token 01", "/api/v1/ledger", None),
+        ]
+        site.minutes.end_one()
+        site.ask("/api/v1/cdrs")  # polling goes on
+        site.minutes.end_one()
+        site.minutes.end_one()
+        assert of_lines(lines[3:], "login", "path", "count", "bytes") == [
+            ("token 01", "/api/v1/cdrs", 3, 30),
+            ("token 01", "/api/v1/cdrs", 1, 10),
+        ]
+        assert not site.minutes.waiting
+        site.ask("/api/v1/cdrs")
+        assert len(lines) == 6
+
+
+def test_each_change_has_its_line() -> None:
+    site = Site()
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(3):
+            site.ask("/api/v1/accounts/acme/payments", method="POST")
+    assert of_lines(lines, "method", "status", "count") == 3 * [("POST", 200, None)]
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 429])
+def test_refusals_of_one_address_share_a_line_a_minute_whatever_they_ask(status: int) -> None:
+    site = Site()
+    with structlog.testing.capture_logs() as lines:
+        for number in range(50):
+            site.ask(f"/{number}/{status}", login=None, method="POST" if number % 2 else "GET")
+        site.ask(f"/{status}", login=None, address="192.0.2.8")
+        site.minutes.end_one()
+    assert of_lines(lines, "address", "status", "count") == [
+        ("192.0.2.7", status, None),
+        ("192.0.2.8", status, None),
+        ("192.0.2.7", status, 49),
+    ]
+
+
+def test_what_is_counted_is_written_at_the_end_and_in_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(access_log, "ALIKE_MAX", 2)
+    site = Site()
+    with structlog.testing.capture_logs() as lines:
+        for number in range(9):
+            site.ask("/api/v1/401", login=None, address=f"192.0.2.{number}")
+        assert of_lines(lines, "address") == [("192.0.2.0",), ("192.0.2.1",), ("192.0.2.2",)]
+        site.ask("/api/v1/cdrs")
+        site.ask("/api/v1/cdrs")
+        site.log.close()
+    assert of_lines(lines[3:], "address", "count") == [("192.0.2.7", None), ("192.0.2.7", None), ("192.0.2.8", 6)]
+
+
+def test_files_of_the_console_leave_no_line_and_those_that_are_missing_do() -> None:
+    site = Site()
+    with structlog.testing.capture_logs() as lines:
+        site.ask("/assets/index.js", login=None)
+        site.ask("/customers", login=None)
+        assert not lines
+        site.ask("/assets/404", login=None)
+    assert of_lines(lines, "path", "status") == [("/assets/404", 404)]
+
+
+@pytest.mark.parametrize(
+    ("lines_of", "logged"),
+    [
+        (AccessLogLines.ALL, [("GET", 200), ("POST", 200), ("GET", 403)]),
+        (AccessLogLines.CHANGES_AND_FAILURES, [("POST", 200), ("GET", 403)]),
+        (AccessLogLines.NONE, []),
+    ],
+)
+def test_the_configuration_says_which_answers_have_lines(lines_of: AccessLogLines, logged: list[Any]) -> None:
+    site = Site(lines_of)
+    with structlog.testing.capture_logs() as lines:
+        site.ask("/api/v1/cdrs")
+        site.ask("/api/v1/payments", method="POST")
+        site.ask("/api/v1/cdrs/403")
+    assert of_lines(lines, "method", "status") == logged

@@ -1,0 +1,127 @@
+"""Access log of the API: one line an answer, ``api_request``, or one a minute for answers that are alike."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final, Protocol
+
+import structlog
+
+from vosd.api.address_gate import Served
+from vosd.api.http import SENDER, Receive, Scope, Send
+from vosd.api.request_rates import network_of
+from vosd.engine.settings import AccessLogLines
+
+PERIOD_S: Final = 60.0
+ALIKE_MAX: Final = 4_096
+"""Kinds of answers that are counted at a time; of further ones refusals share one, and others have a line each."""
+PATH_MAX: Final = 300
+"""Characters of a path in the log."""
+_API: Final = "/api/"
+_READS: Final = frozenset({"GET", "HEAD"})
+_OF_SENDERS: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS})
+"""Refusals by who asks, not by what is asked."""
+
+_log = structlog.get_logger()
+
+
+class Timer(Protocol):
+    """Calls a function later, as ``loop.call_later``."""
+
+    def __call__(self, delay: float, callback: Callable[[], None], /) -> object:
+        """Call it after so many seconds."""
+
+
+@dataclass(slots=True)
+class _Alike:
+    """Answers of one kind since the line before."""
+
+    facts: dict[str, Any]
+    count: int = 0
+    size: int = 0
+
+
+class AccessLog:
+    """Writes lines about the answers of applications; neither queries nor headers nor bodies are in them.
+
+    The first answer of a kind has its line at once; those that follow within a minute share one, with their number and
+    bytes. Alike are reads and failures of one sender and address with the same path and status; refusals of senders
+    (401, 403, 429) and of requests without a known sender are alike by address and status. Each change has its line.
+    """
+
+    def __init__(self, lines: AccessLogLines, later: Timer) -> None:
+        self._lines = lines
+        self._later = later
+        self._alike: dict[tuple[str, ...], _Alike] = {}
+
+    def around(self, served: Served) -> Served:
+        """Return an application whose answers are logged."""
+        if self._lines is AccessLogLines.NONE:
+            return served
+
+        async def logged(scope: Scope, receive: Receive, send: Send) -> None:
+            status, size, began = None, 0, time.monotonic()
+
+            async def counting(message: Any) -> None:
+                nonlocal status, size
+                status = message.get("status", status)
+                size += len(message.get("body", b""))
+                await send(message)
+
+            try:
+                await served(scope, receive, counting)
+            finally:
+                self.note(scope, status, size, round(1_000 * (time.monotonic() - began)))
+
+        return logged
+
+    def note(self, scope: Scope, status: int | None, size: int, ms: int) -> None:
+        """Log an answer, or count it; ``status`` None = the client has gone without one."""
+        method, path = scope["method"], scope["path"][:PATH_MAX]
+        is_failure = status is None or status >= HTTPStatus.BAD_REQUEST
+        if not is_failure and (
+            not path.startswith(_API) or (method in _READS and self._lines is AccessLogLines.CHANGES_AND_FAILURES)
+        ):
+            return
+        sender: dict[str, str] = scope.get(SENDER, {})
+        address = scope["client"][0] if scope.get("client") else ""
+        facts = {
+            **sender, "address": address, "method": method, "path": path, "status": status, "bytes": size, "ms": ms,
+        }  # fmt: skip
+        if not is_failure and method not in _READS:
+            _log.info("api_request", **facts)
+            return
+        kind: tuple[str, ...] = (network_of(address), sender.get("login", ""), str(status))
+        is_of_sender = is_failure and (not sender or status in _OF_SENDERS)
+        if not is_of_sender:
+            kind = (*kind, method, path)
+        if kind not in self._alike and len(self._alike) >= ALIKE_MAX:
+            if not is_of_sender:
+                _log.info("api_request", **facts)
+                return
+            kind = ("", "", str(status))
+        alike = self._alike.get(kind)
+        if alike is None:
+            _log.info("api_request", **facts)
+            self._alike[kind] = _Alike(facts)
+            self._later(PERIOD_S, lambda: self._end_period(kind))
+            return
+        alike.facts, alike.count, alike.size = facts, alike.count + 1, alike.size + size
+
+    def close(self) -> None:
+        """Log what was counted."""
+        for kind in [*self._alike]:
+            self._write(self._alike.pop(kind))
+
+    def _end_period(self, kind: tuple[str, ...]) -> None:
+        alike = self._alike.pop(kind, None)
+        if alike is None or not alike.count:
+            return
+        self._write(alike)
+        self._alike[kind] = _Alike(alike.facts)
+        self._later(PERIOD_S, lambda: self._end_period(kind))
+
+    def _write(self, alike: _Alike) -> None:
+        if alike.count:
+            _log.info("api_request", **{**alike.facts, "bytes": alike.size, "count": alike.count})
