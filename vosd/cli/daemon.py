@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from functools import partial
 from itertools import chain, islice
+from operator import itemgetter
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, NoReturn
 
@@ -433,7 +434,9 @@ def _of_machine(found: "MachineUse") -> str:
     """Return a line on processor, memory and disk; ``?`` is what is not known yet."""
     shares = (found.cpu_percent, found.memory_percent, found.disk_free_percent)
     cpu, memory, disk = ("?" if share is None else f"{share:g}" for share in shares)
-    return f"processor {cpu} % of a core, memory {memory} % in use, disk {disk} % free"
+    busiest = max(found.processes.items(), key=itemgetter(1), default=None)
+    shown = "" if busiest is None else f" ({busiest[0]} {busiest[1]:g} % of a core)"
+    return f"processors {cpu} %{shown}, memory {memory} % in use, disk {disk} % free"
 
 
 def _of_database(found: "DatabaseReport") -> str:

@@ -21,14 +21,20 @@ class DatabaseReport(msgspec.Struct, frozen=True):
 
 
 class MachineUse(msgspec.Struct, frozen=True):
-    """Use of the machine, in percent; None = not known yet."""
+    """Use of the machine over a minute, or since the start; None = not known yet."""
 
     cpu_percent: float | None = None
-    """Use of one core by the switch over a minute, or since its start."""
+    """Use of all processors of the machine together, in percent."""
     memory_percent: float | None = None
     """Used part of the memory, in percent."""
     disk_free_percent: float | None = None
     """Free part of the disk of ``state_dir``."""
+    processes: dict[str, float] = {}
+    """Use of one core, in percent, by ``switch``, ``bookkeeper`` and each media worker: each uses one core alone."""
+    received_bytes: float | None = None
+    """Bytes a second that the interfaces of the machine receive, without the loopback."""
+    sent_bytes: float | None = None
+    """Bytes a second that they send."""
 
 
 class CatalogueState(msgspec.Struct, frozen=True):

@@ -39,8 +39,12 @@ class AlarmPart:
         stream: EventStream,
         events: LiveEvents,
         certificate_ends: Callable[[], Mapping[str, int]],
+        processes: Callable[[], Mapping[str, int]],
     ) -> None:
-        """``certificate_ends`` returns when our certificates for TLS end, by file, UTC milliseconds."""
+        """``certificate_ends`` returns when our certificates for TLS end, by file, UTC milliseconds.
+
+        ``processes`` returns the ids of the processes of the switch by their names.
+        """
         self._service: Final = service
         self._desk: Final = AlarmDesk(
             stream,
@@ -54,7 +58,7 @@ class AlarmPart:
             events,
         )
         self._watch: Final = Watch(
-            SwitchMeasures(service, clock, certificate_ends),
+            SwitchMeasures(service, clock, certificate_ends, processes),
             clock,
             settings.alarms,
             settings.state_dir,
@@ -108,10 +112,17 @@ class AlarmPart:
 class SwitchMeasures:
     """Measured values of a switch."""
 
-    def __init__(self, service: SwitchService, clock: Clock, certificate_ends: Callable[[], Mapping[str, int]]) -> None:
+    def __init__(
+        self,
+        service: SwitchService,
+        clock: Clock,
+        certificate_ends: Callable[[], Mapping[str, int]],
+        processes: Callable[[], Mapping[str, int]],
+    ) -> None:
         self._service = service
         self._clock = clock
         self._certificate_ends = certificate_ends
+        self.processes = processes
 
     def gateways(self) -> Iterable[str]:
         """Return the names of the routing gateways."""

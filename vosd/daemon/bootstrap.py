@@ -300,6 +300,7 @@ class Daemon:
             log.events,
             self._events.events,
             lambda: self.configuration.loaded.certificate_ends,
+            self._busy_processes,
         )
         machine = self._alarms.machine
         status = Status(
@@ -496,6 +497,12 @@ class Daemon:
 
     async def _end_copies(self) -> None:
         await self.service.adjust_hep(None)
+
+    def _busy_processes(self) -> dict[str, int]:
+        """Return the ids of the processes that calls and media keep busy, by their names."""
+        workers = () if self._media.relay is None else enumerate(self._media.relay.worker_pids(), 1)
+        bookkeeper = {} if self._books.pid is None else {"bookkeeper": self._books.pid}
+        return {"switch": os.getpid()} | bookkeeper | {f"media worker {number}": pid for number, pid in workers if pid}
 
     async def _end_media(self) -> None:
         """Leave the workers of the relay to the next start, unless there are no calls: this one may have taken none."""

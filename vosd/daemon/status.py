@@ -29,7 +29,7 @@ class Status:
         machine: Callable[[], MachineUse],
     ) -> None:
         """``machine`` returns the use of processor, memory and disk."""
-        self._machine = machine
+        self.machine = machine
         self.service = service
         self.configuration = configuration
         self.silenced = silenced
@@ -44,8 +44,7 @@ class Status:
 
     def report(self) -> SwitchStatus:
         """Return the status of now."""
-        configuration, parts, machine = self.configuration, self.parts, self._machine()
-        shares = (machine.cpu_percent, machine.memory_percent, machine.disk_free_percent)
+        configuration, parts, machine = self.configuration, self.parts, self.machine()
         return SwitchStatus(
             version=__version__,
             node=configuration.loaded.settings.node,
@@ -55,7 +54,7 @@ class Status:
             started_at=iso_utc(self._started_at),
             figures={**census_of(parts), **totals_of(parts)},
             session_refresh_failed=dict(self.service.switch.notices.refreshes_failed),
-            machine=MachineUse(*(None if value is None else round(value, 1) for value in shares)),
+            machine=_rounded(machine),
             database=self.service.database.report(),
             catalogue=CatalogueState(
                 configuration.loaded.catalogue.version,
@@ -64,3 +63,18 @@ class Status:
             ),
             listen=[*map(str, configuration.loaded.settings.listen)],
         )
+
+
+def _rounded(machine: MachineUse) -> MachineUse:
+    return MachineUse(
+        cpu_percent=_to(1, machine.cpu_percent),
+        memory_percent=_to(1, machine.memory_percent),
+        disk_free_percent=_to(1, machine.disk_free_percent),
+        processes={name: round(percent, 1) for name, percent in machine.processes.items()},
+        received_bytes=_to(0, machine.received_bytes),
+        sent_bytes=_to(0, machine.sent_bytes),
+    )
+
+
+def _to(digits: int, value: float | None) -> float | None:
+    return None if value is None else round(value, digits)

@@ -75,6 +75,17 @@ class Metric(StrEnum):
     LOOP_LAG = _histogram(
         "vosd_event_loop_lag_seconds", "lateness of the event loop, measured every 20 ms while there is traffic"
     )
+    PROCESSOR_USE = _gauge(
+        "vosd_processor_use_ratio",
+        "use of one core by a process over a minute: switch, bookkeeper, and each media worker by its number; machine:"
+        " of all processors together",
+        ("process",),
+    )
+    NETWORK = _gauge(
+        "vosd_machine_network_bytes_per_second",
+        "bytes of all interfaces of the machine but the loopback, over a minute: received, sent",
+        ("direction",),
+    )
     CATALOGUE = _gauge("vosd_catalogue_info", "1; the label is the catalogue in force", ("version",))
     CATALOGUE_LOADED = _gauge(
         "vosd_catalogue_loaded_timestamp_seconds", "when the configuration in force was loaded, seconds since 1970"

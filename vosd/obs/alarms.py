@@ -83,7 +83,7 @@ KINDS: Final[Mapping[Event, AlarmKind]] = {
     Event.RELOAD_REFUSED: AlarmKind(_WARNING),
     Event.DEFINITIONS_OUTDATED: AlarmKind(_WARNING),
     Event.OVERLOAD_BEGINS: AlarmKind(_CRITICAL),
-    Event.CPU_HIGH: AlarmKind(_WARNING),
+    Event.CPU_HIGH: AlarmKind(_WARNING, ("process",)),
     Event.MEMORY_HIGH: AlarmKind(_WARNING),
     Event.LOOP_LATE: AlarmKind(_WARNING),
     Event.CLOCK_JUMPED: AlarmKind(_WARNING, passes=True),

@@ -192,7 +192,8 @@ class Event(StrEnum):
     """Less than ``alarms.disk_free`` percent of the disk of ``state_dir`` is free."""
     DISK_RECOVERED = "disk_recovered"
     CPU_HIGH = "cpu_high"
-    """The switch has used more than ``alarms.cpu`` percent of one core over a minute."""
+    """A process of the switch has used more than ``alarms.cpu`` percent of one core over a minute, or the machine that
+    much of all its processors."""
     CPU_RECOVERED = "cpu_recovered"
     MEMORY_HIGH = "memory_high"
     """More than ``alarms.memory`` percent of the machine's memory is in use."""

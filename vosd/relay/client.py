@@ -187,6 +187,10 @@ class Relay:
         """All open ports, by id."""
         return {number: served.port for number, served in self._ports.items()}
 
+    def worker_pids(self) -> list[int]:
+        """Return the process ids of the workers; 0 = it is being started."""
+        return [link.pid for link in self._links]
+
     def used(self, host: str, ports: PortRange, now: Instant) -> int:
         """Return the number of ports of a range that are in use, or rest after use."""
         pool = self._pools.get(host)

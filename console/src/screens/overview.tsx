@@ -146,6 +146,7 @@ function Now() {
   if (!found) return <Reading of={status} />;
   const { machine, database } = found;
   const waiting = Number(figure(found.figures, "spool_rows"));
+  const [busiest] = Object.entries(machine.processes ?? {}).sort(([, one], [, other]) => other - one);
   return (
     <>
       <ProblemText error={status.error} />
@@ -169,6 +170,14 @@ function Now() {
       <section className="figures" aria-label={t("overview.node")}>
         <Figure name={t("overview.processor")} to={health}>
           {percent(machine.cpu_percent)}
+        </Figure>
+        {busiest && (
+          <Figure name={`${t("overview.busiest")} ${busiest[0]}`} to={health}>
+            {percent(busiest[1])}
+          </Figure>
+        )}
+        <Figure name={t("overview.network")} to={health}>
+          {`${megabits(machine.received_bytes)} / ${megabits(machine.sent_bytes)}`}
         </Figure>
         <Figure name={t("overview.memory")} to={health}>
           {percent(machine.memory_percent)}
@@ -212,6 +221,7 @@ function Trunks({ rows }: { rows: readonly Row[] }) {
 }
 
 const figure = (figures: unknown, name: string): string => String((figures as Row)[name] ?? 0);
+const megabits = (bytes: unknown): string => (typeof bytes === "number" ? ((bytes * 8) / 1e6).toFixed(1) : "–");
 const percent = (value: unknown): string => (typeof value === "number" ? `${value.toFixed(0)} %` : "–");
 
 /** Raised alarms, the most urgent first. */

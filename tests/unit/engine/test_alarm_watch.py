@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from vosd.base.clock import Instant
 from vosd.engine.alarms import machine, margins
-from vosd.engine.alarms.machine import Processor, disk_free_percent, memory_percent
+from vosd.engine.alarms.machine import MachineMeter, MinuteRate, disk_free_percent, memory_percent
 from vosd.engine.alarms.margins import Pair, PrefixMargins, PrefixPair, Takings
 from vosd.engine.alarms.watch import LAG_TICKS, LongCall, Threshold, Unbooked, Watch
 from vosd.engine.settings import AlarmSettings
@@ -47,6 +47,10 @@ class Measured:
         self.trusted: list[TrustedFile] = []
         self.short: list[ShortCalls] = []
         self.without_cdr = 0
+        self.pids: dict[str, int] = {}
+
+    def processes(self) -> dict[str, int]:
+        return self.pids
 
     def gateways(self) -> Iterator[str]:
         yield from self.figures
@@ -485,13 +489,76 @@ async def test_a_late_event_loop_is_reported_by_its_average(monkeypatch: pytest.
     assert [line["event"] for line in logs] == ["loop_late", "loop_in_time"]
 
 
-def test_the_processor_is_averaged_over_a_minute():
-    processor = Processor()
-    assert processor.note(0, 0) is None
-    assert (processor.note(59, 59), processor.is_of_a_minute) == (100, False)
-    assert (processor.note(60, 60), processor.is_of_a_minute) == (100, True)
-    assert processor.note(90, 60) == pytest.approx(100 * 60 / 90)
-    assert processor.note(150, 60) == 0
+def test_a_rate_is_averaged_over_a_minute():
+    rate = MinuteRate()
+    assert rate.note(0, 0) is None
+    assert (rate.note(59, 59), rate.is_of_a_minute) == (1, False)
+    assert (rate.note(60, 60), rate.is_of_a_minute) == (1, True)
+    assert rate.note(90, 60) == pytest.approx(60 / 90)
+    assert rate.note(150, 60) == 0
+    assert rate.note(151, 0) == 0  # an interface is gone
+
+
+class Proc:
+    """Files of /proc, of a machine with two processors; a tick is 10 ms."""
+
+    def __init__(self, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._directory = directory
+        self._now_s = 0.0
+        monkeypatch.setattr(machine, "PROC", directory)
+        monkeypatch.setattr(machine, "_TICKS_A_SECOND", 100)
+        monkeypatch.setattr(machine.time, "monotonic", lambda: self._now_s)
+        (directory / "net").mkdir()
+
+    def at(self, now_s: float, busy_s: float, used_s: dict[int, float], received: int = 0, sent: int = 0) -> None:
+        """Say how long processors were busy and each process has used one, and how many bytes have passed."""
+        self._now_s = now_s
+        busy, idle = round(100 * busy_s), round(100 * (2 * now_s - busy_s))
+        line = f"{busy - 3} 1 1 {idle} 0 0 1 0 999 0"
+        (self._directory / "stat").write_text(f"cpu  {line}\ncpu0 {line}\ncpu1 {line}\nintr 1 2\n")
+        for pid, seconds in used_s.items():
+            (self._directory / str(pid)).mkdir(exist_ok=True)
+            text = f"{pid} (a (b) c) S {' '.join(['7'] * 10)} {round(100 * seconds) - 1} 1 50 50 20 0\n"
+            (self._directory / str(pid) / "stat").write_text(text)
+        counts = f"{received} 9 0 0 0 0 0 0 {sent} 9 0 0 0 0 0 0"
+        (self._directory / "net" / "dev").write_text(
+            f"Inter-|   Receive\n face |bytes\n    lo: 77 {'7 ' * 7} 77 {'7 ' * 7}\n  eth0: {counts}\n  eth1:{counts}\n"
+        )
+
+
+@pytest.fixture
+def proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Proc:
+    return Proc(tmp_path, monkeypatch)
+
+
+def test_processes_are_measured_by_one_core_and_the_machine_by_all(proc: Proc):
+    meter, pids = MachineMeter(), {"switch": 7, "media worker 1": 8, "media worker 2": 9}
+    proc.at(10, 5, {7: 1, 8: 2, 9: 3})
+    meter.look(pids)
+    assert meter.processors == {}
+    proc.at(20, 20, {7: 1, 8: 12, 9: 8}, received=500, sent=1_000)
+    meter.look(pids)
+    assert {name: use.percent for name, use in meter.processors.items()} == {
+        "machine": 75, "switch": 0, "media worker 1": 100, "media worker 2": 50,
+    }  # fmt: skip
+    assert meter.network == (100, 200)
+    proc.at(25, 20, {8: 12, 10: 1})
+    meter.look({"switch": 7, "media worker 1": 8, "media worker 2": 10, "ended": 11})
+    assert {*meter.processors} == {"machine", "switch", "media worker 1"}  # a new worker begins anew
+
+
+async def test_a_busy_media_worker_is_an_alarm_of_its_own(proc: Proc):
+    scene = Scene(memory=0, disk_free=0, cpu=70)
+    scene.measured.pids = {"switch": 7, "media worker 1": 8}
+    with capture_logs() as logs:
+        for now_s, used_s in ((0, 1), (30, 25), (60, 49), (90, 73), (120, 73)):
+            proc.at(now_s, used_s, {7: 1, 8: used_s})
+            await scene.watch.check()
+    assert [(line["event"], line["process"], line["value"]) for line in logs] == [
+        ("cpu_high", "media worker 1", 80), ("cpu_recovered", "media worker 1", 40),
+    ]  # fmt: skip
+    assert scene.watch.machine.processes == {"switch": 0, "media worker 1": 40}
+    assert scene.watch.machine.cpu_percent == 20
 
 
 async def test_memory_and_disk_are_read_from_the_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -183,7 +183,8 @@ class AlarmKeys(Keys):
     disk_free: Annotated[int, whole(0, 90, "percent")] = 10
     """Less free room on the disk of `state_dir` is `disk_low`."""
     cpu: Annotated[int, whole(0, 1_000, "percent")] = 70
-    """More use of one core by the switch over a minute is `cpu_high`."""
+    """More use of one core by the switch, its bookkeeper or a media worker over a minute is `cpu_high`, and more use of
+    all processors by the machine."""
     memory: Annotated[int, whole(0, 100, "percent")] = 80
     """More use of the machine's memory is `memory_high`."""
     loop_lag: Annotated[int, milliseconds(0, 10_000)] = 50

@@ -174,6 +174,7 @@ class Readings:
         samples.append(Sample(Metric.GATEWAYS_LEFT_OUT, max(0, count - max_gateways)))
         samples += self._of_groups(max_gateways)
         samples += self._of_media(max_gateways)
+        samples += self._of_machine()
         processes = [("", os.getpid())]
         if self._books.pid is not None:
             processes.append(("vosd_bookkeeper", self._books.pid))
@@ -275,6 +276,16 @@ class Readings:
         for gateway, percent in islice(losses, at_most):
             if percent is not None and gateway in configured:
                 yield Sample(Metric.GATEWAY_LOSS, percent / 100, (gateway,))
+
+    def _of_machine(self) -> Iterator[Sample]:
+        """Yield the use of processors and network."""
+        machine = self._status.machine()
+        for name, percent in {"machine": machine.cpu_percent, **machine.processes}.items():
+            if percent is not None:
+                yield Sample(Metric.PROCESSOR_USE, percent / 100, (name,))
+        for direction, rate in (("received", machine.received_bytes), ("sent", machine.sent_bytes)):
+            if rate is not None:
+                yield Sample(Metric.NETWORK, rate, (direction,))
 
     def _loads(self) -> Iterator[GatewayLoad | None]:
         service = self._service

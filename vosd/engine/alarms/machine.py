@@ -1,40 +1,110 @@
-"""Measure what the machine has left: disk, processor, memory."""
+"""Measure what the machine has left: disk, processors, memory; and what the network carries."""
 
 import asyncio
 import os
 import time
 from collections import deque
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple, TypeVar
 
 MEMINFO: Final = Path("/proc/meminfo")
-CPU_WINDOW_S: Final = 60
+PROC: Final = Path("/proc")
+WINDOW_S: Final = 60
+MACHINE: Final = "machine"
+_TICKS_A_SECOND: Final = os.sysconf("SC_CLK_TCK")
+
+Found = TypeVar("Found")
 
 
-class Processor:
-    """Use of one core by this process over the last minute; over less where it was watched for less."""
+class MinuteRate:
+    """Rate of a total over the last minute; over less where it was watched for less."""
 
     def __init__(self) -> None:
         self._samples: deque[tuple[float, float]] = deque()
-        """Monotonic and processor time, in seconds."""
-
-    def percent(self) -> float | None:
-        """Return the percentage since a minute ago, or since the first look, which itself returns None."""
-        return self.note(time.monotonic(), time.process_time())
+        """Monotonic seconds, and the total."""
 
     @property
     def is_of_a_minute(self) -> bool:
-        """Whether the latest percentage is that of a whole minute."""
-        return len(self._samples) > 1 and self._samples[-1][0] - self._samples[0][0] >= CPU_WINDOW_S
+        """Whether the latest rate is that of a whole minute."""
+        return len(self._samples) > 1 and self._samples[-1][0] - self._samples[0][0] >= WINDOW_S
 
-    def note(self, now_s: float, used_s: float) -> float | None:
-        """Return the same for given times."""
+    def note(self, now_s: float, total: float) -> float | None:
+        """Return the rate a second since a minute ago, or since the first look, which itself returns None."""
         samples = self._samples
-        samples.append((now_s, used_s))
-        while len(samples) > 1 and samples[1][0] <= now_s - CPU_WINDOW_S:
+        samples.append((now_s, total))
+        while len(samples) > 1 and samples[1][0] <= now_s - WINDOW_S:
             samples.popleft()
-        began_s, before_s = samples[0]
-        return 100 * (used_s - before_s) / (now_s - began_s) if now_s > began_s else None
+        began_s, before = samples[0]
+        return max(0.0, (total - before) / (now_s - began_s)) if now_s > began_s else None
+
+
+class ProcessorUse(NamedTuple):
+    """Use of processors in percent."""
+
+    percent: float
+    is_of_a_minute: bool
+
+
+class MachineMeter:
+    """Use of the processors and the network by the machine, and of one core by each process of the switch."""
+
+    def __init__(self) -> None:
+        self._rates: dict[tuple[str, int], MinuteRate] = {}
+        self._received, self._sent = MinuteRate(), MinuteRate()
+        self.processors: dict[str, ProcessorUse] = {}
+        """By process; ``machine`` = all processors together."""
+        self.network: tuple[float | None, float | None] = (None, None)
+        """Bytes a second in and out; None = not known yet, or the system does not say."""
+
+    def look(self, processes: Mapping[str, int]) -> None:
+        """Look at the machine and at processes, whose ids are given by their names."""
+        now_s = time.monotonic()
+        used = {(MACHINE, 0): _read("stat", machine_seconds)}
+        used |= {(name, pid): _read(f"{pid}/stat", process_seconds) for name, pid in processes.items()}
+        self._rates = {
+            each: self._rates.get(each) or MinuteRate() for each, seconds in used.items() if seconds is not None
+        }
+        self.processors = {}
+        for each, rate in self._rates.items():
+            share = rate.note(now_s, used[each] or 0.0)
+            if share is not None:
+                self.processors[each[0]] = ProcessorUse(100 * share, rate.is_of_a_minute)
+        bytes_of = _read("net/dev", network_bytes)
+        if bytes_of is not None:
+            self.network = self._received.note(now_s, bytes_of[0]), self._sent.note(now_s, bytes_of[1])
+
+
+def _read(name: str, read: Callable[[str], Found]) -> Found | None:
+    """Return what a file of ``/proc`` says; None where there is none, as of a process that has ended."""
+    try:
+        return read((PROC / name).read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        return None
+
+
+def machine_seconds(stat: str) -> float:
+    """Return how long each processor of the machine was busy on average, by the text of ``/proc/stat``."""
+    lines = [line.split() for line in stat.splitlines() if line.startswith("cpu")]
+    user, nice, system, _idle, _iowait, *others = map(int, lines[0][1:9])  # guests are counted as user already
+    return (user + nice + system + sum(others)) / _TICKS_A_SECOND / max(1, len(lines) - 1)
+
+
+def process_seconds(stat: str) -> float:
+    """Return the processor time of a process, by the text of ``/proc/PID/stat`` (proc_pid_stat(5))."""
+    fields = stat.rpartition(")")[2].split()  # its name may have blanks
+    return (int(fields[11]) + int(fields[12])) / _TICKS_A_SECOND
+
+
+def network_bytes(dev: str) -> tuple[int, int]:
+    """Return the bytes received and sent by all interfaces but the loopback, by the text of ``/proc/net/dev``."""
+    received = sent = 0
+    for line in dev.splitlines()[2:]:
+        name, _, counts = line.partition(":")
+        if name.strip() != "lo":
+            fields = counts.split()
+            received, sent = received + int(fields[0]), sent + int(fields[8])
+    return received, sent
 
 
 def memory_percent(meminfo: str) -> float | None:

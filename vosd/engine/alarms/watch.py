@@ -14,7 +14,7 @@ from vosd.base.clock import Clock, Instant
 from vosd.cdr.columns import iso_utc
 from vosd.control.installation import MachineUse
 from vosd.engine.alarms.call_rates import CallRates
-from vosd.engine.alarms.machine import Processor, disk_free_percent, memory_in_use
+from vosd.engine.alarms.machine import MACHINE, MachineMeter, disk_free_percent, memory_in_use
 from vosd.engine.alarms.margins import MINUTES, Margins, Pair, PrefixMargins, PrefixPair, Takings
 from vosd.engine.settings import AlarmSettings
 from vosd.obs.events import BACK, GONE, Event
@@ -124,6 +124,10 @@ class Measures(Protocol):
         """Return the latest figures of a routing gateway."""
         ...
 
+    def processes(self) -> Mapping[str, int]:
+        """Return the ids of the processes whose use of a processor bounds what the switch carries, by their names."""
+        ...
+
     def unbooked(self) -> Unbooked:
         """Return which calls are not in the database."""
         ...
@@ -216,7 +220,7 @@ class Watch:
         """Whether the start is over: until then values of the switch are not known, only those of the machine."""
         self._state_dir = state_dir
         self._low_accounts = low_accounts
-        self._processor = Processor()
+        self._meter = MachineMeter()
         self._lags: deque[int] = deque(maxlen=LAG_TICKS)
         """Milliseconds."""
         self._before: Instant | None = None
@@ -256,7 +260,7 @@ class Watch:
 
     async def run(self) -> None:
         """Tick every second; runs until cancelled."""
-        self._processor.percent()
+        self._meter.look(self._measures.processes())
         ticks = 0
         while True:
             self._before = self._clock.now()
@@ -288,12 +292,17 @@ class Watch:
         lags = self._lags
         lag_ms = sum(lags) / len(lags) if len(lags) == LAG_TICKS else None
         self._lag.judge(lag_ms, settings.loop_lag_ms, margin, unit="ms")
-        cpu, memory = self._processor.percent(), memory_in_use()
-        self._cpu.judge(cpu if self._processor.is_of_a_minute else None, settings.cpu, margin, unit="%")
+        memory, meter = memory_in_use(), self._meter
+        meter.look(self._measures.processes())
+        self._cpu.keep(frozenset(meter.processors))
+        for name, use in meter.processors.items():
+            percent = use.percent if use.is_of_a_minute else None
+            self._cpu.judge(percent, settings.cpu, margin, subject=name, process=name, unit="%")
         self._memory.judge(memory, settings.memory, margin, unit="%")
         free = await disk_free_percent(self._state_dir)
         self._disk.judge(free, settings.disk_free, margin, unit="%", directory=str(self._state_dir))
-        self.machine = MachineUse(cpu, memory, free)
+        processes = {name: use.percent for name, use in meter.processors.items()}
+        self.machine = MachineUse(processes.pop(MACHINE, None), memory, free, processes, *meter.network)
         if self.serves_calls:
             await self.check_switch()
 
