@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import structlog
 
@@ -23,14 +23,10 @@ _READS: Final = frozenset({"GET", "HEAD"})
 _OF_SENDERS: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS})
 """Refusals by who asks, not by what is asked."""
 
+Later = Callable[[float, Callable[[], None]], object]
+"""Calls a function after so many seconds, as ``loop.call_later``."""
+
 _log = structlog.get_logger()
-
-
-class Timer(Protocol):
-    """Calls a function later, as ``loop.call_later``."""
-
-    def __call__(self, delay: float, callback: Callable[[], None], /) -> object:
-        """Call it after so many seconds."""
 
 
 @dataclass(slots=True)
@@ -50,7 +46,7 @@ class AccessLog:
     (401, 403, 429) and of requests without a known sender are alike by address and status. Each change has its line.
     """
 
-    def __init__(self, lines: AccessLogLines, later: Timer) -> None:
+    def __init__(self, lines: AccessLogLines, later: Later) -> None:
         self._lines = lines
         self._later = later
         self._alike: dict[tuple[str, ...], _Alike] = {}

@@ -97,10 +97,13 @@ def readings_of(service, clock, state=DaemonState.RUNNING, blocked=dict, **times
     reports = CallReports("sw1", clock, None, Path("unused"), service.switch.report_calls)
     reports._queue.counted.update({ReportOutcome.DELIVERED: 9, ReportOutcome.FULL: 2})
     accounting = CallAccounting(clock, None, Path("unused"), service.switch.report_calls, tuple)
-    status = Status(service, configuration, silenced, reports, accounting, clock, MachineUse)
+    status = Status(service, configuration, silenced, reports, accounting, clock, lambda: MACHINE)
     books = SimpleNamespace(pid=1, failures=2, times=Histogram((1, 2)))
     lease = SimpleNamespace(failures=1, times=Histogram((1, 2)))
     return Readings(status, lambda: state, books, lease, clock, lambda: {("gateway_down", "warning"): 2}, **times)
+
+
+MACHINE = MachineUse(75, 50, 40, {"switch": 20, "media worker 1": 90.5}, 1_000, 2_000)
 
 
 def parts_of(readings, max_gateways=100):
@@ -144,6 +147,15 @@ def relay_media(service, clock, packets):
     for gateway, expected in packets.items():
         losses.note(gateway, PortFigures(id=1, expected=expected, lost=100), clock.now().mono)
     service.node.media = SimpleNamespace(parts=SimpleNamespace(losses=losses))
+
+
+def test_the_machine_and_each_process_are_gauges(service, clock):
+    samples = samples_of(page_of(readings_of(service, clock)))
+    assert value(samples, "vosd_processor_use_ratio", process="machine") == 0.75
+    assert value(samples, "vosd_processor_use_ratio", process="switch") == 0.2
+    assert value(samples, "vosd_processor_use_ratio", process="media worker 1") == 0.905
+    assert value(samples, "vosd_machine_network_bytes_per_second", direction="received") == 1_000
+    assert value(samples, "vosd_machine_network_bytes_per_second", direction="sent") == 2_000
 
 
 def test_every_declared_metric_has_a_value_once_there_was_traffic(service, clock):

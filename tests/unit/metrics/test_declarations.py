@@ -25,6 +25,7 @@ LABELS = {
     "alarm",
     "level",
     "file",
+    "process",
 }
 """Permitted labels: none is an account, a number or an address."""
 
