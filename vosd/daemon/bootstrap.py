@@ -500,9 +500,13 @@ class Daemon:
 
     def _busy_processes(self) -> dict[str, int]:
         """Return the ids of the processes that calls and media keep busy, by their names."""
-        workers = () if self._media.relay is None else enumerate(self._media.relay.worker_pids(), 1)
+        links = () if self._media.relay is None else self._media.relay.links
         bookkeeper = {} if self._books.pid is None else {"bookkeeper": self._books.pid}
-        return {"switch": os.getpid()} | bookkeeper | {f"media worker {number}": pid for number, pid in workers if pid}
+        return (
+            {"switch": os.getpid()}
+            | bookkeeper
+            | {f"media worker {number}": each.pid for number, each in enumerate(links, 1) if each.pid}
+        )
 
     async def _end_media(self) -> None:
         """Leave the workers of the relay to the next start, unless there are no calls: this one may have taken none."""

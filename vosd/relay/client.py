@@ -113,7 +113,8 @@ class Relay:
         self._is_offload_missing = False
         """Whether the log says already that the kernel forwards no streams."""
         self._entropy = entropy
-        self._links: list[WorkerLink] = []
+        self.links: Final[list[WorkerLink]] = []
+        """The workers, in the order of their numbers."""
         self._loads: dict[WorkerLink, int] = {}
         self._ports: dict[int, _ServedPort] = {}
         self._pools: dict[str, PortPool] = {}
@@ -156,10 +157,10 @@ class Relay:
                 self._not_offloaded,
                 self._found,
             )
-            self._links.append(link)
+            self.links.append(link)
             self._loads[link] = 0
             link.open()
-        for link in self._links:
+        for link in self.links:
             try:
                 async with asyncio.timeout(_LISTING_S):
                     await link.listed.wait()
@@ -173,11 +174,11 @@ class Relay:
         """Leave the workers to the next switch if ``keep``, else end them."""
         if self._looking is not None:
             self._looking.cancel()
-        await asyncio.gather(*(link.stop(keep=keep) for link in self._links))
+        await asyncio.gather(*(link.stop(keep=keep) for link in self.links))
         for served in self._ports.values():
             served.close()
         self._ports.clear()
-        self._links.clear()
+        self.links.clear()
         self._sounds.close()
 
     # ---- ports ----
@@ -186,10 +187,6 @@ class Relay:
     def ports(self) -> Mapping[int, RelayPort]:
         """All open ports, by id."""
         return {number: served.port for number, served in self._ports.items()}
-
-    def worker_pids(self) -> list[int]:
-        """Return the process ids of the workers; 0 = it is being started."""
-        return [link.pid for link in self._links]
 
     def used(self, host: str, ports: PortRange, now: Instant) -> int:
         """Return the number of ports of a range that are in use, or rest after use."""
@@ -205,7 +202,7 @@ class Relay:
         before = len(self._spared)
         self._spared.update(dict.fromkeys(ranges))
         if len(self._spared) > before:
-            for link in self._links:
+            for link in self.links:
                 self._order_spared(link)
 
     def open(self, host: str, ports: PortRange, *, is_multiplexed: bool, tos: int, now: Instant) -> RelayPort | None:
@@ -446,7 +443,7 @@ class Relay:
         Raises:
             OSError: nothing can be bound at its address.
         """
-        links = self._links[: self._workers]
+        links = self.links[: self._workers]
         link = links[0] if len(links) == 1 else min(links, key=self._loads.__getitem__)
         record = link.records.take()
         if record is None:
@@ -593,7 +590,7 @@ class Relay:
 
     def _look(self) -> None:
         """End workers that have had no turn, and start others."""
-        for link in self._links:
+        for link in self.links:
             if link.is_stuck():
                 link.replace()
         self._looking = asyncio.get_running_loop().call_later(LOOK_S, self._look)
