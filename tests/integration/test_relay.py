@@ -146,7 +146,7 @@ async def test_a_worker_that_is_killed_is_back_on_the_same_ports(stage, peers):
     assert len(await received(other, 3)) == 3
     await stage.until(first, lambda figures: figures.packets_in == 3)
     assert stage.relay.last_packet(first) == stage.relay.figures(first).alive_mono
-    (link,) = stage.relay._links
+    (link,) = stage.relay.links
     killed = link.pid
     os.kill(killed, signal.SIGKILL)
     sent = one.send((HOST, first.rtp), 3)
@@ -160,7 +160,7 @@ async def test_a_worker_that_is_killed_is_back_on_the_same_ports(stage, peers):
 
 async def test_orders_that_need_not_wake_a_worker_wait_for_one_that_does(stage, peers, monkeypatch):
     one, other = peers(), peers(ssrc=0x9999)
-    (link,) = stage.relay._links
+    (link,) = stage.relay.links
     await until(lambda: not link._orders)  # those of the start have left
     monkeypatch.setattr("vosd.relay.link.LATER_S", 3_600.0)
     messages: list[int] = []
@@ -189,7 +189,7 @@ async def test_orders_that_need_not_wake_a_worker_wait_for_one_that_does(stage, 
 
 
 async def test_what_waits_for_a_worker_that_is_killed_is_given_to_its_successor_once(stage, peers, monkeypatch):
-    (link,) = stage.relay._links
+    (link,) = stage.relay.links
     await until(lambda: not link._orders)
     monkeypatch.setattr("vosd.relay.link.LATER_S", 3_600.0)
     one, other = peers(), peers(ssrc=0x9999)
@@ -218,7 +218,7 @@ async def test_a_worker_that_cannot_be_started_receives_nothing_until_it_can(sta
 
     monkeypatch.setattr("vosd.relay.link.start_worker", fails)
     killed_ms = now().mono
-    os.kill(stage.relay._links[0].pid, signal.SIGKILL)
+    os.kill(stage.relay.links[0].pid, signal.SIGKILL)
     await until(lambda: stage.relay.receiving_since(first) > now().mono)
     monkeypatch.undo()
     await until(lambda: 0 < stage.relay.receiving_since(first) <= now().mono)
@@ -257,7 +257,7 @@ async def test_a_sound_goes_on_after_its_worker_and_after_it_was_given_up(stage,
     first, _ = connected(stage, one, peers())
     assert stage.relay.play(first, sound(5), 0)
     await until(lambda: one.has(6))
-    (link,) = stage.relay._links
+    (link,) = stage.relay.links
     before = {HEADER.unpack_from(packet)[4] for packet in heard_by(one)}
     os.kill(link.pid, signal.SIGKILL)
     await until(lambda: any(HEADER.unpack_from(packet)[4] not in before for packet in heard_by(one)))
@@ -297,7 +297,7 @@ async def test_a_sound_that_cannot_be_played_is_reported_and_logged_once(stage, 
             without_room.setattr(os, "write", refuse)
             assert not stage.relay.load_sound(first, sound(5))
             assert not stage.relay.play(first, sound(5), 0)
-        (link,) = stage.relay._links
+        (link,) = stage.relay.links
         stage.relay._ports[second.id].playing = order = PlaySound(second.id, "unknown", 0, 160, 20, 0)
         link.order(order)
         await until(lambda: bool(failed))
@@ -354,7 +354,7 @@ async def test_long_descriptions_of_many_legs_lose_no_order(stage, peers):
     first, _ = connected(stage, one, other)
     sent = one.send((HOST, first.rtp), 3)
     assert await received(other, 3) == sent
-    (link,) = stage.relay._links
+    (link,) = stage.relay.links
     os.kill(link.pid, signal.SIGKILL)
     sent = one.send((HOST, first.rtp), 3)
     assert await received(other, 3) == sent
@@ -560,7 +560,7 @@ async def test_a_worker_that_has_no_turn_is_replaced(stage, peers, monkeypatch):
     first, _ = connected(stage, one, other)
     one.send((HOST, first.rtp), 3)
     await received(other, 3)
-    (link,) = stage.relay._links
+    (link,) = stage.relay.links
     os.kill(link.pid, signal.SIGSTOP)
     sent = one.send((HOST, first.rtp), 3)
     assert await received(other, 3) == sent
@@ -571,7 +571,7 @@ async def test_a_worker_ends_a_minute_after_its_switch(tmp_path, monkeypatch):
     stage = RelayStage(tmp_path, HOST)
     await stage.relay.start()
     stage.open()
-    (link,) = stage.relay._links
+    (link,) = stage.relay.links
     await stage.relay.stop(keep=True)
     assert not reap(link.pid)
     await until(lambda: reap(link.pid))
@@ -661,7 +661,7 @@ async def test_keys_are_reported_taken_and_sent(stage, peers):
     assert numbers == list(range(numbers[0], numbers[0] + 6))
     one.send((HOST, first.rtp), 2)
     assert [HEADER.unpack_from(packet)[2] for packet in await received(other, 2)] == [numbers[-1] + 1, numbers[-1] + 2]
-    os.kill(stage.relay._links[0].pid, signal.SIGKILL)
+    os.kill(stage.relay.links[0].pid, signal.SIGKILL)
     one.sock.sendto(rtp(one.sequence, one.stamp, payload=101, body=b"\x01\x8a\x03\x20"), (HOST, first.rtp))
     await until(lambda: keys[1:] == [(first.id, "1", 100)])
 
@@ -756,13 +756,13 @@ async def test_a_call_is_recorded_also_over_a_kill_of_its_worker(stage, peers, t
     assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
     assert [packet for packet in recorded(path) if packet in sent] == sent
     assert [packet for packet in recorded(path) if packet in sent_back] == sent_back
-    os.kill(stage.relay._links[0].pid, signal.SIGKILL)
+    os.kill(stage.relay.links[0].pid, signal.SIGKILL)
     more = one.send((HOST, first.rtp), 2)
     assert await received(other, 2) == more
     await until(lambda: recorded(path)[7:] == more)
     stage.relay.record_no_more(first)
     stage.relay.record_no_more(second)
-    await until(lambda: path not in open_files(stage.relay._links[0].pid))
+    await until(lambda: path not in open_files(stage.relay.links[0].pid))
     unrecorded = one.send((HOST, first.rtp), 2)
     assert await received(other, 2) == unrecorded
     stage.close(first)
@@ -784,7 +784,7 @@ async def test_a_recording_goes_on_at_another_worker_and_over_a_restart_of_the_s
     assert stage.relay.record(first, second, path)
     sent = one.send((HOST, first.rtp), 3)
     assert await received(other, 3) == sent
-    elsewhere = next(link for link in stage.relay._links if link is not stage.relay._ports[second.id].link)
+    elsewhere = next(link for link in stage.relay.links if link is not stage.relay._ports[second.id].link)
     moved = stage.relay._ports[target.id]
     if moved.link is not elsewhere:
         stage.relay._is_moved(moved, elsewhere)
@@ -844,7 +844,7 @@ async def test_sockets_of_workers_that_are_gone_start_none(tmp_path):
     (tmp_path / "media-7.sock").touch()
     stage = RelayStage(tmp_path, HOST)
     await stage.relay.start()
-    assert len(stage.relay._links) == 1
+    assert len(stage.relay.links) == 1
     assert not (tmp_path / "media-7.sock").exists()
     await stage.relay.stop(keep=False)
 
@@ -871,7 +871,7 @@ async def test_many_ports_are_adopted(tmp_path):
 async def test_an_error_about_one_port_costs_no_other_its_media(stage, peers, harm):
     one, other = peers(), peers(ssrc=0x9999)
     first, _ = connected(stage, one, other)
-    pid, telephone = stage.relay._links[0].pid, source(one.host, one.port)
+    pid, telephone = stage.relay.links[0].pid, source(one.host, one.port)
     port = stage.open()
     stage.relay.expect(port, telephone)
     with capture_logs() as logs:
@@ -879,4 +879,4 @@ async def test_an_error_about_one_port_costs_no_other_its_media(stage, peers, ha
         await until(lambda: [each["event"] for each in logs] == ["media_packet_failed"])
     sent = one.send((HOST, first.rtp), 5)
     assert await received(other, 5) == sent
-    assert stage.relay._links[0].pid == pid
+    assert stage.relay.links[0].pid == pid

@@ -52,7 +52,7 @@ class RelayStage:
 
     async def kill_worker(self) -> None:
         """Kill the only worker; return when its successor is there."""
-        (link,) = self.relay._links
+        (link,) = self.relay.links
         killed = link.pid
         os.kill(killed, signal.SIGKILL)
         await until(lambda: link.pid != killed)
