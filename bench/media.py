@@ -140,7 +140,7 @@ class Stage(NamedTuple):
         """Return the processor time that the worker has taken."""
         if self.relay is None:
             return 0
-        return int(Path(f"/proc/{self.relay._links[0].pid}/schedstat").read_text().split()[0])
+        return int(Path(f"/proc/{self.relay.links[0].pid}/schedstat").read_text().split()[0])
 
 
 @asynccontextmanager

@@ -75,7 +75,7 @@ async def _measure(rate: int, seconds: int) -> dict[str, float]:
         for one, other in zip(ports[::2], ports[1::2], strict=True):
             stage.relay.connect(one, other)
         await asyncio.sleep(0.5)
-        worker = stage.relay._links[0].pid
+        worker = stage.relay.links[0].pid
         ours.send(None)
         await asyncio.to_thread(ours.recv)  # warm
         before = cpu_of(worker)

@@ -260,7 +260,7 @@ async def test_packets_of_ipv6_and_without_a_check_sum_are_forwarded_as_well(
 
 async def test_a_worker_that_is_killed_leaves_no_table_and_its_successor_goes_on(stage: RelayStage, talk: Talk) -> None:
     await talk.is_forwarded_by_the_kernel()
-    before, worker = rules(), stage.relay._links[0].pid
+    before, worker = rules(), stage.relay.links[0].pid
     os.kill(worker, signal.SIGKILL)
     await until(lambda: str(worker) not in rules())
     await talk.is_forwarded_by_the_kernel()
