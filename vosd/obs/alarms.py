@@ -98,6 +98,7 @@ KINDS: Final[Mapping[Event, AlarmKind]] = {
     Event.ASR_LOW: AlarmKind(_WARNING, ("gateway",)),
     Event.PDD_HIGH: AlarmKind(_WARNING, ("gateway",)),
     Event.MEDIA_LOSS_HIGH: AlarmKind(_WARNING, ("gateway",)),
+    Event.IVR_PORT_EXHAUSTED: AlarmKind(_WARNING, passes=True),
     Event.SOUND_NOT_PLAYED: AlarmKind(_WARNING, passes=True),
     Event.RTP_PORTS_LOW: AlarmKind(_WARNING),
     Event.SHORT_CALLS: AlarmKind(_WARNING, ("gateway", "destination")),

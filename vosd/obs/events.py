@@ -183,6 +183,8 @@ class Event(StrEnum):
     RTP_PORTS_LOW = "rtp_ports_low"
     """More of the media ports of an address are in use than ``alarms.media_ports`` percent."""
     RTP_PORTS_RECOVERED = "rtp_ports_recovered"
+    IVR_PORT_EXHAUSTED = "ivr_port_exhausted"
+    """No port of IVR_RTP_PORT is free for an announcement: the caller gets the code alone."""
     SOUND_NOT_PLAYED = "sound_not_played"
     """There is no shared memory for a sound: callers get the code alone, a side on hold the media of the other."""
     MEDIA_LOSS_HIGH = "media_loss_high"

@@ -46,6 +46,7 @@ REMEDIES: Final[Mapping[Event, str]] = {
     Event.ASR_LOW: "vosd cdr list --gateway NAME: codes; vosd call test; vosd gateway block NAME --for 1h",
     Event.PDD_HIGH: "ask the vendor; move it back in the routes",
     Event.MEDIA_LOSS_HIGH: "media of its calls in vosd cdr list; ask the vendor; move it back in the routes",
+    Event.IVR_PORT_EXHAUSTED: "announcements_missed in vosd status; a wider IVR_RTP_PORT",
     Event.SOUND_NOT_PLAYED: "error of the event; free -m, MemoryMax of the service: sounds are shared memory",
     Event.RTP_PORTS_LOW: "media_ports in vosd status; a wider SS_RTP_PORT_RANGE",
     Event.SHORT_CALLS: "vosd report false-answers; vosd call test --via NAME --callee N to a telephone beside you",

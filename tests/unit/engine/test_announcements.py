@@ -8,8 +8,10 @@ from doubles.virtual.customer import INSISTS_ON_RELIABLE, SUPPORTS_100REL, Inten
 from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.scene import CALLEE, Scene
 from doubles.virtual.vendor import Line, Script
+from structlog.testing import capture_logs
 
 from vosd.base.cause import EndReason
+from vosd.obs.events import Event
 from vosd.obs.figures import Figure
 from vosd.sdp.media import media_of
 from vosd.trunks.announcements import NO_SOUND
@@ -152,6 +154,15 @@ def test_a_caller_that_cannot_hear_it_gets_the_code_alone(named):
     assert counted(scene) == (0, 1)
     scene.close()
     assert record(scene).media is None
+
+
+def test_an_alarm_says_that_no_port_is_free_for_announcements():
+    scene, _ = scene_with(free=0)
+    with capture_logs() as lines:
+        call = refused(scene)
+        scene.wire.run_until(lambda: call.final is not None)
+    assert [each["ports"] for each in lines if each["event"] == Event.IVR_PORT_EXHAUSTED] == ["40000,40099"]
+    scene.close()
 
 
 def test_without_memory_for_a_sound_there_is_the_code_alone():

@@ -7,6 +7,8 @@ no other one: the next gateway, if there is one, begins another early dialog.
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+import structlog
+
 from vosd.b2bua.boards import SoundOffer
 from vosd.b2bua.call import Call
 from vosd.b2bua.leg import Leg
@@ -19,6 +21,8 @@ from vosd.media.leg_media import CallerSound, LegMedia, PlayedSound
 from vosd.media.relay import MediaRelay
 from vosd.media.sounds import EncodedSound, Sound
 from vosd.media.source import MediaSource, RelayPort
+from vosd.obs.events import Event
+from vosd.obs.log import LogLimiter
 from vosd.sdp.answering import ENCRYPTED, PlayableAudio, playable_audio, sound_answer
 from vosd.sdp.media import Place
 from vosd.sdp.rewrite import BY_SWITCH, Authored
@@ -26,6 +30,8 @@ from vosd.sip.door.door import MessageChange, MessageWait, WaitingMessage
 from vosd.sip.flows import Listener
 from vosd.sip.wire.uri import WEBSOCKETS
 from vosd.trunks.media import MediaAddress, MediaParameters
+
+_log = structlog.get_logger()
 
 TAIL_MS: Final = 300
 """From the last packet to the refusal: telephones play what waits in their buffers."""
@@ -49,6 +55,7 @@ class SoundsForCallers:
         self._listeners = listeners
         self._addresses = addresses
         self.sounds: Mapping[str, Sound] = {}
+        self._log_limiter = LogLimiter()
 
     def adopt(self, sounds: Mapping[str, Sound]) -> None:
         """Play other sounds from now on; those that are played go on."""
@@ -82,6 +89,8 @@ class SoundsForCallers:
             now=now,
         )
         if port is None:
+            if self._log_limiter.admits(str(parameters.ivr_ports), now.mono):
+                _log.warning(Event.IVR_PORT_EXHAUSTED, ports=str(parameters.ivr_ports))
             return None
         if not relay.load_sound(port, encoded):
             relay.close(port, now)
