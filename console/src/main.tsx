@@ -25,7 +25,13 @@ window.addEventListener("vite:preloadError", () => window.location.reload());
 const queries = new QueryClient({
   defaultOptions: {
     // without a network a query fails, and its page says so: it must not wait beside figures that are old
-    queries: { staleTime: FRESH_MS, retry: isWorthARepeat, refetchOnWindowFocus: true, networkMode: "always" },
+    queries: {
+      staleTime: FRESH_MS,
+      retry: isWorthARepeat,
+      refetchOnWindowFocus: true,
+      refetchOnReconnect: true,
+      networkMode: "always",
+    },
     // orders have passwords in them, and answers have secrets: none is kept when it is done. Without a network an order
     // fails at once: it must not wait, and go out behind the back of who gave it
     mutations: { gcTime: 0, networkMode: "always" },
