@@ -13,12 +13,13 @@ from cryptography.x509.oid import NameOID
 
 from doubles.virtual.clock import ManualClock
 from vosd.b2bua.ports import SetupAnswer
+from vosd.base import base64url
 from vosd.callcontrol.questions import SetupQuestion, Ticket
 from vosd.callcontrol.signatures import Certificates, WhichCertificates
 from vosd.stir.authority import OID
 from vosd.stir.certificates import SigningCertificate, TrustStore
 from vosd.stir.errors import BadIdentityInfoError, IdentityError
-from vosd.stir.signing import Signer
+from vosd.stir.signing import Signer, loaded_key, signature_of
 
 URL: Final = "https://certificates.example.com/shaken.pem"
 RFC_8225: Final = (
@@ -29,6 +30,8 @@ RFC_8225: Final = (
 """The token of RFC 8225 appendix A."""
 OF_RFC_8225: Final = "https://cert.example.org/passport.cer"
 VIRTUAL_NOW_MS: Final = ManualClock().now().wall
+UNREADABLE_CLAIMS: Final = (b'"x":1e999', b'"x":"\xff"')
+"""Claims that Python cannot represent, in tokens whose other claims can be read."""
 SPC: Final = bytes.fromhex("3008a006160431323334")
 """TNAuthList with the service provider 1234, as in RFC 8226 appendix A."""
 
@@ -89,6 +92,13 @@ class Signatory:
         self.certificate = certificates[0]
         self.chain = b"".join(each.public_bytes(Encoding.PEM) for each in certificates)
         self.signer = Signer(self.key, url)
+
+    def with_claim(self, value: str, claim: bytes) -> str:
+        """Return an Identity value with a claim more, in JSON, signed by this network."""
+        head, claims, rest = value.split(".", 2)
+        signed = f"{head}.{base64url.encoded(base64url.decoded(claims)[:-1] + b',' + claim + b'}')}"
+        signature = signature_of(loaded_key(self.key), signed.encode())
+        return f"{signed}.{base64url.encoded(signature)};{rest.partition(';')[2]}"
 
 
 class Sti:

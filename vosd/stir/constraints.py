@@ -29,9 +29,13 @@ class ClaimConstraints(msgspec.Struct, frozen=True):
         """Check the claims of a token, in JSON.
 
         Raises:
-            InvalidIdentityError: the certificate does not allow them.
+            InvalidIdentityError: the certificate does not allow them, or they cannot be read.
         """
-        found = _decode(claims)
+        try:
+            found = _decode(claims)
+            texts = {name: _text(found[name]) for name, _ in self.permitted if name in found}
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise InvalidIdentityError(f"the token is malformed: {str(error)[:100]}") from error
         for name in self.included:
             if name not in found:
                 raise InvalidIdentityError(f"the certificate demands the claim {name[:30]}")
@@ -39,7 +43,7 @@ class ClaimConstraints(msgspec.Struct, frozen=True):
             if name in found:
                 raise InvalidIdentityError(f"the certificate forbids the claim {name[:30]}")
         for name, values in self.permitted:
-            if name in found and _text(found[name]) not in values:
+            if name in texts and texts[name] not in values:
                 raise InvalidIdentityError(f"the certificate does not permit this value of the claim {name[:30]}")
 
 

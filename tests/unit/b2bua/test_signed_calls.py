@@ -10,7 +10,17 @@ from doubles.data.builders import catalogue, mapping_gateway, phone
 from doubles.killed import KilledScene
 from doubles.sockets.login import Login
 from doubles.sockets.loopback import Endpoint
-from doubles.sti import URL, VIRTUAL_NOW_MS, KnownCertificates, Signatory, Sti, constraints, numbers, usual
+from doubles.sti import (
+    UNREADABLE_CLAIMS,
+    URL,
+    VIRTUAL_NOW_MS,
+    KnownCertificates,
+    Signatory,
+    Sti,
+    constraints,
+    numbers,
+    usual,
+)
 from doubles.virtual.customer import SUPPORTS_100REL, Intent, OutgoingCall
 from doubles.virtual.exchange import SWITCH
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
@@ -417,7 +427,9 @@ def wrong_calls() -> dict[str, Any]:
     """Return by name how a call is made whose signature is wrong, and the code for it."""
     sti, network = usual()
     short = sti.issue(numbers(("12025550200", 100)))
-    partial = sti.issue(extensions={OIDS[0]: constraints(permitted={"attest": ("B", "C")})})
+    partial, full = (
+        sti.issue(extensions={OIDS[0]: constraints(permitted={"attest": each})}) for each in (("B", "C"), ("A",))
+    )
     unknown = Sti(VIRTUAL_NOW_MS).issue()
     revoked = sti.trust(network.certificate)
 
@@ -442,6 +454,14 @@ def wrong_calls() -> dict[str, Any]:
         ),
         "revoked": (lambda scene: signed_by(network, scene), not_trusted(revoked, network.chain), 437),
         "with a claim of another value": (lambda scene: signed_by(partial, scene), known(partial), 438),
+        **{
+            f"with an unreadable claim {number}": (
+                lambda scene, claim=claim: "Identity: " + full.with_claim(signed_by(full, scene).split()[1], claim),
+                known(full),
+                438,
+            )
+            for number, claim in enumerate(UNREADABLE_CLAIMS)
+        },
         "for other numbers": (lambda scene: signed_by(short, scene), known(short), 437),
         "to another number": (lambda scene: signed_by(network, scene, callee="442079460001"), known(), 438),
         "of another caller": (lambda scene: signed_by(network, scene, caller="12025550101"), known(), 438),

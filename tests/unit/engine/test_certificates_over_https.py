@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from doubles.certificate_server import CertificateServer, Page
 from doubles.certificates import Authority
-from doubles.sti import VIRTUAL_NOW_MS, Sti, usual
+from doubles.sti import UNREADABLE_CLAIMS, VIRTUAL_NOW_MS, Sti, constraints, usual
 from doubles.virtual.clock import ManualClock
 
 from vosd.b2bua.ports import SetupAnswer
@@ -24,7 +24,8 @@ from vosd.engine.lookups.certificates import BODY_MAX, STALE_MS, TRUST_MS, Certi
 from vosd.engine.lookups.sip_question import Wiring
 from vosd.engine.settings import CertificateSettings, LookupSettings
 from vosd.stir.certificates import SigningCertificate
-from vosd.stir.errors import BadIdentityInfoError, IdentityError, UnsupportedCredentialError
+from vosd.stir.constraints import OIDS
+from vosd.stir.errors import BadIdentityInfoError, IdentityError, InvalidIdentityError, UnsupportedCredentialError
 from vosd.stir.passport import SHAKEN, Claims, Passport
 from vosd.stir.signing import Signer
 from vosd.stir.terms import Attestation, Numbering, VerifyTerms
@@ -43,11 +44,20 @@ def question_of(*addresses: str, trunk: str) -> WhichCertificates:
 
 def signed_question(*addresses: str, key: str = usual()[1].key) -> WhichCertificates:
     """Return the question of a call with one token for each address, the first of which is signed with ``key``."""
+    return question_about(*identity_values(*addresses, key=key))
+
+
+def identity_values(*addresses: str, key: str) -> list[str]:
+    """Return tokens with these addresses of certificates, the first of which is signed with ``key``."""
     keys = [key, *[usual()[1].key] * (len(addresses) - 1)]
-    values = tuple(
+    return [
         Signer(each, address).shaken("12025550100", "442079460000", Attestation.FULL, "t", VIRTUAL_NOW_MS // 1_000)
         for each, address in zip(keys, addresses, strict=True)
-    )
+    ]
+
+
+def question_about(*values: str) -> WhichCertificates:
+    """Return the question of a call with these Identity headers."""
     call = SignedCall(values, "12025550100", "442079460000")
     return WhichCertificates(read_signature(call, VIRTUAL_NOW_MS, VerifyTerms(), Numbering()), "acme", VIRTUAL_NOW_MS)
 
@@ -190,6 +200,29 @@ async def test_a_call_whose_first_token_is_wrong_waits_for_the_certificates_of_t
     _, answer = await asyncio.wait_for(fetching.answers.get(), PATIENCE_S)
     assert isinstance(answer, Certificates)
     assert question.is_enough(answer.found)
+
+
+@pytest.mark.parametrize("claim", UNREADABLE_CLAIMS)
+async def test_calls_behind_one_with_a_claim_that_cannot_be_read_get_the_certificate(
+    server: CertificateServer, tls: Authority, claim: bytes
+) -> None:
+    issued = usual()[0].issue(extensions={OIDS[0]: constraints(permitted={"attest": ("A",)})})
+    server.pages["/a"] = Page(issued.chain)
+    fetching = Fetching(server)
+    with CertificateServer(tls.server_context(tls.issue("silent", "127.0.0.1"))) as silent:
+        silent.may_answer.clear()
+        addresses = server.url("/a"), silent.url("/b")
+        values = identity_values(*addresses, key=issued.key)
+        wrong = question_about(issued.with_claim(values[0], claim), *values[1:])
+        assert fetching.store.ask(Ticket("wrong", 1), wrong) is None
+        good = [Ticket(str(call), 1) for call in range(3)]
+        for ticket in good:
+            assert fetching.store.ask(ticket, question_about(values[0])) is None
+        answered = [await asyncio.wait_for(fetching.answers.get(), PATIENCE_S) for _ in good]
+        assert [ticket for ticket, _ in answered] == good
+        with pytest.raises(InvalidIdentityError, match="malformed"):
+            confirm(question_about(issued.with_claim(values[0], claim)).signature, answered[0][1].found, VIRTUAL_NOW_MS)
+        fetching.store.stop()
 
 
 async def test_a_certificate_is_fetched_again_when_its_time_is_over_and_stays_while_that_fails(

@@ -3,7 +3,7 @@
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
-from doubles.sti import SPC, VIRTUAL_NOW_MS, Sti, constraints, numbers, usual
+from doubles.sti import SPC, UNREADABLE_CLAIMS, VIRTUAL_NOW_MS, Sti, constraints, numbers, usual
 
 from vosd.stir.authority import NumberRange, TnAuthority, authority_of
 from vosd.stir.certificates import TrustError, TrustStore, read_revoked, read_roots
@@ -208,6 +208,12 @@ def test_a_certificate_may_name_claims_and_their_values(content, fault):
         return
     with pytest.raises(InvalidIdentityError, match=fault):
         found.check(CLAIMS)
+
+
+@pytest.mark.parametrize("claim", [*UNREADABLE_CLAIMS, b'"x":' + b"[" * 100_000 + b"]" * 100_000])
+def test_a_token_with_a_claim_that_cannot_be_read_is_invalid_where_claims_are_constrained(claim):
+    with pytest.raises(InvalidIdentityError, match="malformed"):
+        ClaimConstraints(("iat",)).check(CLAIMS[:-1] + b"," + claim + b"}")
 
 
 def test_the_example_of_rfc_9118_is_read():
