@@ -47,13 +47,21 @@ class SignedCall(msgspec.Struct, frozen=True, omit_defaults=True):
     date: str = ""
 
 
+class _Verdict(NamedTuple):
+    """The result for a chain, and the certificates that it is based on."""
+
+    certificates: "Sequence[SigningCertificate | IdentityError | None]"
+    fault: IdentityError | None
+    """None = the chain is right."""
+
+
 class ReadSignature(msgspec.Struct, frozen=True):
     """Tokens of a call that are about it."""
 
     chains: tuple[Chain, ...]
     """The chains of SHAKEN stand first."""
-    faults: dict[int, IdentityError | None] = msgspec.field(default_factory=dict)
-    """Results of chains by their place, None = right, as soon as all certificates are known: each is verified once."""
+    verdicts: dict[int, _Verdict] = msgspec.field(default_factory=dict)
+    """By the place of the chain: each is verified once, and anew where a certificate was renewed meanwhile."""
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -127,11 +135,9 @@ def is_right(
 ) -> bool:
     """Return whether one of the tokens whose certificates are all there is right."""
     for place, chain in enumerate(signature.chains):
-        if place not in signature.faults:
-            if any(isinstance(certificates.get(each.x5u), IdentityError | None) for each in chain):
-                continue
-            signature.faults[place] = _fault(chain, certificates, at_ms)
-        if signature.faults[place] is None:
+        if any(isinstance(certificates.get(each.x5u), IdentityError | None) for each in chain):
+            continue
+        if _fault(signature, place, certificates, at_ms) is None:
             return True
     return False
 
@@ -148,7 +154,7 @@ def confirm(
     undecided: list[tuple[Chain, IdentityError]] = []
     wrong: list[IdentityError] = []
     for place, chain in enumerate(signature.chains):
-        fault = signature.faults[place] if place in signature.faults else _fault(chain, certificates, at_ms)
+        fault = _fault(signature, place, certificates, at_ms)
         if fault is None:
             right.append(chain)
         elif isinstance(fault, BadIdentityInfoError):
@@ -161,11 +167,21 @@ def confirm(
 
 
 def _fault(
-    chain: Chain, certificates: Mapping[str, "SigningCertificate | IdentityError"], at_ms: int
+    signature: ReadSignature, place: int, certificates: Mapping[str, "SigningCertificate | IdentityError"], at_ms: int
 ) -> IdentityError | None:
-    """Return why a chain is wrong, or cannot be verified; None = it is right."""
-    for each in chain:
-        certificate = certificates.get(each.x5u)
+    """Return why a chain is wrong, or cannot be verified, by the verdict before if it has the same certificates."""
+    chain = signature.chains[place]
+    needed = [certificates.get(each.x5u) for each in chain]
+    verdict = signature.verdicts.get(place)
+    if verdict is None or any(one is not other for one, other in zip(verdict.certificates, needed, strict=True)):
+        verdict = signature.verdicts[place] = _Verdict(needed, _judged(chain, needed, at_ms))
+    return verdict.fault
+
+
+def _judged(
+    chain: Chain, certificates: "Sequence[SigningCertificate | IdentityError | None]", at_ms: int
+) -> IdentityError | None:
+    for each, certificate in zip(chain, certificates, strict=True):
         if certificate is None:
             return BadIdentityInfoError("the certificate was not had in time")
         if isinstance(certificate, IdentityError):

@@ -225,6 +225,26 @@ async def test_calls_behind_one_with_a_claim_that_cannot_be_read_get_the_certifi
         fetching.store.stop()
 
 
+async def test_a_token_is_judged_by_the_renewed_certificate_that_came_while_its_call_waited(
+    server: CertificateServer, tls: Authority
+) -> None:
+    fetching = Fetching(server)
+    await fetching.ask("/a")
+    renewed = usual()[0].issue()
+    server.pages["/a"] = Page(renewed.chain)
+    fetching.clock.move_to(fetching.clock.now().mono + 1_000 * fetching.settings.cache_ttl_s)
+    with CertificateServer(tls.server_context(tls.issue("late", "127.0.0.1"))) as late:
+        late.may_answer.clear()
+        question = signed_question(server.url("/a"), late.url("/gone"), key=renewed.key)
+        assert fetching.store.ask(Ticket("1", 1), question) is None
+        assert not question.is_enough({server.url("/a"): fetching.store._kept[server.url("/a")][0]}), "the old one"
+        await asyncio.wait_for(fetching.store._open[server.url("/a")], PATIENCE_S)
+        late.may_answer.set()
+        _, answer = await asyncio.wait_for(fetching.answers.get(), PATIENCE_S)
+    assert isinstance(answer, Certificates)
+    assert confirm(question.signature, answer.found, VIRTUAL_NOW_MS).chains == question.signature.chains[:1]
+
+
 async def test_a_certificate_is_fetched_again_when_its_time_is_over_and_stays_while_that_fails(
     server: CertificateServer,
 ) -> None:
