@@ -16,6 +16,7 @@ from vosd.engine.peers import lookup
 from vosd.engine.peers.directory import NameDirectory, means_of
 from vosd.engine.settings import DnsSettings, SipListener
 from vosd.net.resolve import NameServerResolver
+from vosd.obs.events import Event
 from vosd.sip.flows import Hop
 from vosd.sip.locate import RecordType, UsableTransports
 from vosd.trunks.gateways import Address, HostName, RoutingGateway
@@ -311,6 +312,26 @@ async def test_while_new_services_of_a_name_are_not_found_the_last_ones_are_used
     assert len(desk.directory.addresses(CARRIER)) == 3
     await desk.pass_time(60)
     assert desk.directory.addresses(CARRIER) == ()
+
+
+async def test_while_no_address_of_new_services_is_found_the_last_ones_are_used(server):
+    desk = Desk(server, stale_s=600)
+    name, last = HostName("example.net", None), ["192.0.2.1", "192.0.2.2", "2001:db8::3"]
+    await desk.adopt(CARRIER)
+    server.remove("_sip._udp.example.net")
+    server.put("_sip._udp.example.net 300 SRV 10 1000 5062 new.example.net.")
+    server.put("new.example.net 100 A 192.0.2.50")
+    server.lame.add("new.example.net")
+    with structlog.testing.capture_logs() as lines:
+        await desk.pass_time(300)
+        await desk.pass_time(300)
+    assert [each.host for each in desk.directory.addresses(CARRIER)] == last
+    assert desk.directory.sources(name) == last
+    assert [(line["event"], line["still_used"]) for line in lines] == [(Event.GATEWAY_NAME_LOST, last)]
+    server.lame.clear()
+    await desk.pass_time(60)
+    assert [each.host for each in desk.directory.addresses(CARRIER)] == ["192.0.2.50"]
+    assert desk.directory.sources(name) == ["192.0.2.50"]
 
 
 async def test_the_background_looks_up_what_is_due_and_ends_with_its_lookups(desk, monkeypatch):

@@ -170,7 +170,8 @@ class NameLookups:
     def _use_in_need(self, cached: CachedName, answers: Answers) -> None:
         """Use an incomplete result: the last answer stands for one that is missing (RFC 8767).
 
-        Only addresses may be missing even so. Without the services of the name, the last answers are used as they were.
+        Only addresses may be missing even so, and not all of them. Without the services of the name, or without an
+        address of any, the last answers are used as they were.
         """
         oldest = self._clock.now().mono - 1000 * self._settings.stale_s
         last = {question: answer for question, answer in cached.answers.items() if answer[1] >= oldest}
@@ -182,7 +183,7 @@ class NameLookups:
             while (found := survey(cached.sought, self._means, _known(used, failed))).missing:
                 used |= {question: usable[question] for question in found.missing if question in usable}
                 failed.update(question for question in found.missing if question not in usable)
-            if all(question.kind in _ADDRESSES for question in failed):
+            if all(question.kind in _ADDRESSES for question in failed) and (found.servers or not failed):
                 cached.servers, cached.answers = found.servers, used
                 break
         if had_servers and not cached.servers:
