@@ -56,15 +56,19 @@ def is_behind_nat(nat: Nat, message: Message, seen: Peer) -> bool:
 def is_answered_where_seen(nat: Nat, request: Request, seen: Peer) -> bool:
     """Return whether a request is answered at the port that it came from although it has no ``rport`` (RFC 3581).
 
-    That of a sender behind NAT; where it has no Contact, as a CANCEL or a BYE, by the address in its Via.
+    That of a sender behind NAT; where it has no Contact, as a CANCEL or a BYE, by the address in its Via. A proxy that
+    is seen where its Via says is not behind NAT, although the Contact that it passes on may be.
 
     Raises:
         ParseError: the topmost Via cannot be read.
     """
-    if nat is not _AUTO or request.header("contact") is not None:
-        return is_behind_nat(nat, request, seen)
-    sent_by = (request.top_via or request.via).host
-    return is_hidden(sent_by, seen.host, sent_by)
+    if nat is _AUTO:
+        sent_by = (request.top_via or request.via).host
+        if reached_at(plain_host(sent_by)) == reached_at(plain_host(seen.host)):
+            return False
+        if request.header("contact") is None:
+            return is_hidden(sent_by, seen.host, sent_by)
+    return is_behind_nat(nat, request, seen)
 
 
 def is_elsewhere(contact: str, seen: Peer) -> bool:

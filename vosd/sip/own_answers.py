@@ -11,7 +11,7 @@ from vosd.base.nat import Nat
 from vosd.sip.auth_gate import Challenged
 from vosd.sip.dialog.table import DialogTable
 from vosd.sip.flows import Flows
-from vosd.sip.nat import is_answered_where_seen, is_behind_nat
+from vosd.sip.nat import is_answered_where_seen
 from vosd.sip.repetitions import Repetitions
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.server import Server
@@ -128,7 +128,8 @@ class OwnAnswers:
     def challenge(self, request: Request, source: Peer, challenge: Challenged) -> None:
         """Send a challenge and keep nothing of the request."""
         stem = self.stem_of(request, source)
-        if is_behind_nat(Nat.AUTO, request, source):  # the user is not known yet, so no setting of a gateway applies
+        # The user is not known yet, so no setting of a gateway applies.
+        if stem.peer != source and is_answered_where_seen(Nat.AUTO, request, source):
             stem = stem.answered_at(source)
         headers = self._server_header + challenge.headers
         self._store.send(stem.peer, response(stem, challenge.status, challenge.tag, headers))

@@ -160,7 +160,7 @@ class ServerCore:
             accepted = verdict
         stem = self._answers.stem_of(request, source)
         if method == "CANCEL":
-            return self._take_cancel(request, self._answers.towards(source, request, stem), prefix, key, now)
+            return self._take_cancel(request, source, stem, prefix, key, now)
         try:
             passed = self.passed_bodies
             refusal = (
@@ -359,14 +359,19 @@ class ServerCore:
         return AckArrived(owner, request, now)
 
     def _take_cancel(
-        self, request: Request, stem: ResponseStem, prefix: str, key: str, now: Instant
+        self, request: Request, source: Peer, stem: ResponseStem, prefix: str, key: str, now: Instant
     ) -> CancelArrived | None:
-        """Answer a CANCEL (section 9.2); return the event if its INVITE has no final response yet."""
+        """Answer a CANCEL (section 9.2); return the event if its INVITE has no final response yet.
+
+        The response goes where those to the INVITE go: that may follow from ``nat`` of the phone that sent it.
+        """
         transaction = self._store.servers.get(prefix + "INVITE")
         found = transaction is not None or self._store.finished.get(prefix + "INVITE") is not None
         owner = transaction.owner if isinstance(transaction, InviteServer) else None
         dialog = owner.dialog if owner is not None else None
         tag = None if dialog is None else dialog.local_tag  # the one that the INVITE is answered with
+        is_seen = transaction is not None and transaction.stem.peer == source
+        stem = stem.answered_at(source) if is_seen else self._answers.towards(source, request, stem)
         self._answers.answer_cancel(stem, key, 200 if found else 481, tag, now)
         if isinstance(transaction, InviteServer) and owner and transaction.state is TransactionState.PROCEEDING:
             return CancelArrived(owner, transaction, request, now)

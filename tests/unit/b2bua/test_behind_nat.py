@@ -5,13 +5,15 @@ from doubles.conformance import faults_of
 from doubles.data.builders import catalogue, mapping_gateway, phone
 from doubles.data.registering import register_request
 from doubles.races import UPDATING
-from doubles.sockets.login import Login
+from doubles.sockets.login import Login, answer_to
 from doubles.sockets.loopback import Endpoint as Address
-from doubles.sockets.peer import ANSWER, OFFER
+from doubles.sockets.peer import ANSWER, OFFER, Message, compose
 from doubles.virtual.customer import KNOWS_UPDATE, Caller, Intent
 from doubles.virtual.exchange import SWITCH
 from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
+from doubles.virtual.ua import UserAgent
 from doubles.virtual.vendor import Line, Script, Vendor, answers
+from doubles.virtual.wire import Packet
 
 from vosd.base.nat import Nat
 from vosd.engine.registration.bindings import RegistrantKind
@@ -212,6 +214,74 @@ def test_what_no_call_decides_about_is_answered_as_the_trunk_says(nat, says):
     assert [answer.data[8:11] for answer in answers] == [b"200", b"420", b"481"]
     port = OUTSIDE.port if is_seen else says.port
     assert {answer.target for answer in answers} == {Address(CUSTOMER.host, port)}
+
+
+class Unasking(UserAgent):
+    """A phone at home whose requests have no ``rport``, and which takes responses wherever they are sent."""
+
+    def __init__(self, nat: Nat, says: Address = HOME) -> None:
+        known = phone("7001", dialect=CallerDialect(nat=nat), messages_per_minute=60)
+        self.scene = Scene(catalogue([vendor_gateway(0)], phones=[known, phone("7002", messages_per_minute=60)]))
+        super().__init__(self.scene.wire, HOME, SWITCH)
+        self.says = says
+        self.wire.hide(HOME, OUTSIDE)
+
+    def ask(self, method: str, user: str, number: int, *headers: str, body: str = "", kind: str = "") -> Message:
+        """Send a request; return the last response."""
+        head = (
+            f"{method} sip:{user}@{SWITCH} SIP/2.0",
+            f"Via: SIP/2.0/UDP {self.says};branch=z9hG4bK-unasking-{number}",
+            f"From: <sip:7001@{SWITCH.host}>;tag=1",
+            f"To: <sip:{user}@{SWITCH.host}>",
+            "Call-ID: unasking",
+            f"CSeq: {number} {method}",
+            "Max-Forwards: 70",
+        )
+        self.send(compose([*head, *headers], body, kind))
+        self.wire.run_for(100)
+        return Message(self.packets[-1].data, OUTSIDE)
+
+    def prove(self, method: str, user: str, *headers: str, body: str = "", kind: str = "") -> Message:
+        """Send a request that is challenged, and again with the password."""
+        challenge = self.ask(method, user, 1, *headers, body=body, kind=kind)
+        proof = answer_to(challenge, Login("7001", "secret"), method, f"sip:{user}@{SWITCH}")
+        assert proof is not None
+        return self.ask(method, user, 2, *headers, proof, body=body, kind=kind)
+
+    @property
+    def packets(self) -> list[Packet]:
+        return [each for each in self.wire.packets if each.source == SWITCH and each.data.startswith(b"SIP/2.0 ")]
+
+    @property
+    def answers(self) -> list[tuple[int, Address]]:
+        """Status of each response, and where it was sent."""
+        return [(int(each.data[8:11]), each.target) for each in self.packets]
+
+
+@pytest.mark.parametrize(
+    ("nat", "proven_at"), [(Nat.AUTO, OUTSIDE), (Nat.YES, OUTSIDE), (Nat.NO, OUTSIDE._replace(port=HOME.port))]
+)
+@pytest.mark.parametrize(
+    ("method", "user", "status"), [("MESSAGE", "7002", 480), ("REGISTER", "7001", 200)], ids=["a text", "a query"]
+)
+def test_requests_of_phones_without_contact_are_answered_at_the_seen_address_without_rport(
+    method, user, status, nat, proven_at
+):
+    """Whose they are is not known when they are challenged."""
+    desk = Unasking(nat)
+    text = {"body": "Hello", "kind": "text/plain"} if method == "MESSAGE" else {}
+    desk.prove(method, user, **text)
+    assert desk.answers == [(401, OUTSIDE), (status, proven_at)]
+
+
+def test_the_cancel_of_a_phone_is_answered_where_its_invite_is():
+    """Its setting says that it is behind NAT, and a CANCEL has no credentials."""
+    desk = Unasking(Nat.YES, Address("198.51.100.7", 5060))
+    desk.scene.vendor.script = Script((Line(0, 180),))
+    desk.prove("INVITE", CALLEE, f"Contact: <sip:7001@{desk.says}>", body=OFFER, kind="application/sdp")
+    before = len(desk.answers)
+    desk.ask("CANCEL", CALLEE, 2)
+    assert desk.answers[before:] == [(200, OUTSIDE), (487, OUTSIDE)]
 
 
 # -- phones -----------------------------------------------------------------------------------------------------------

@@ -121,6 +121,15 @@ def test_what_no_call_decides_about_is_answered_at_the_port_in_via_where_that_ca
     assert [(sent.title, sent.peer.port) for sent in probe.sent()] == [("200", 5_070), ("481", 5_070)]
 
 
+@pytest.mark.parametrize(("proxy", "seen"), [("203.0.113.9", "203.0.113.9"), ("[2001:DB8::9]", "2001:db8::9")])
+def test_a_proxy_that_is_seen_where_its_via_says_is_answered_at_its_port_whatever_the_contact_behind_it(proxy, seen):
+    """RFC 3261 section 18.2.2: the topmost Via says where; the Contact is of the phone that the proxy serves."""
+    probe = Probe(knows=lambda *_: True)
+    via = f"SIP/2.0/UDP {proxy}:5060;branch=z9hG4bK-p, SIP/2.0/UDP 192.168.1.100:5060;branch=z9hG4bK-ua"
+    probe.receive(request("OPTIONS", via=via, headers=HOME_CONTACT), OUTSIDE._replace(host=seen))
+    assert [(sent.title, sent.peer) for sent in probe.sent()] == [("200", Peer(0, seen, 5_060))]
+
+
 # -- who is -------------------------------------------------------------------------------------------------------
 
 

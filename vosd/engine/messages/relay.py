@@ -37,7 +37,7 @@ from vosd.obs.figures import Figure
 from vosd.obs.log import LogLimiter
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import StandaloneArrived
-from vosd.sip.nat import is_behind_nat
+from vosd.sip.nat import is_answered_where_seen
 from vosd.sip.screening import has_looped, hops_left
 from vosd.sip.transaction.client import Client
 from vosd.sip.transaction.states import TransactionState
@@ -284,7 +284,7 @@ class MessageRelay(Counting):
         if transaction.state is not TransactionState.PROCEEDING:
             return  # an error of ours was answered before
         gateway = self._admission().catalogue.mapping_gateways.get(event.user)
-        if gateway is not None and is_behind_nat(gateway.dialect.nat, event.request, event.source):
+        if gateway is not None and is_answered_where_seen(gateway.dialect.nat, event.request, event.source):
             transaction.answer_at(event.source)
         tag = endpoint.token() if response is None or not response.to_tag else response.to_tag
         transaction.respond(status, tag, endpoint.server_header + headers, now or event.at)

@@ -14,7 +14,7 @@ from vosd.engine.registration.bindings import Departure, RegistrantKind, Registr
 from vosd.routing.access import CountryOf, country_objection, nowhere
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import RegisterArrived
-from vosd.sip.nat import is_behind_nat
+from vosd.sip.nat import is_answered_where_seen
 from vosd.sip.registration.registrar import user_of
 from vosd.sip.screening import ALLOW
 from vosd.trunks.gateways import MappingGateway
@@ -154,7 +154,7 @@ class Registrar(Counting):
             return _FORBIDDEN if self._users else _NOT_HERE
         user, kind = known
         request = event.request
-        if is_behind_nat(user.gateway.dialect.nat, request, event.source):
+        if is_answered_where_seen(user.gateway.dialect.nat, request, event.source):
             event.transaction.answer_at(event.source)
         wanted = user_of(request)
         if wanted is None:
