@@ -13,13 +13,19 @@ from pathlib import Path
 import pytest
 from doubles.api import VIEWER, Api
 
-MEMORY_MAX_MIB = 130
+MEMORY_MAX_MIB = 120
 
 
 @pytest.fixture(scope="module")
 def api(install: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     with Api(install(tmp_path_factory.mktemp("api")), is_executed=True) as process:
         yield process
+
+
+@pytest.fixture(scope="module", autouse=True)
+def resting_mib(api: Api) -> float:
+    """Memory of the process before it is asked anything but its health: the document of the API takes more once."""
+    return api.resident_mib
 
 
 def test_health_needs_no_token_and_the_rest_does(api: Api) -> None:
@@ -86,8 +92,8 @@ def test_what_is_no_http_is_answered_and_closed(api: Api) -> None:
         assert connection.recv(4096).startswith(b"HTTP/1.1 400 ")
 
 
-def test_at_rest_the_process_is_small(api: Api) -> None:
-    assert api.resident_mib < MEMORY_MAX_MIB
+def test_at_rest_the_process_is_small(resting_mib: float) -> None:
+    assert resting_mib < MEMORY_MAX_MIB
 
 
 def begun_change(api: Api, name: str) -> socket.socket:
