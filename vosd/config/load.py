@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -101,6 +101,8 @@ class Loaded:
     """Definitions in the database."""
     texts: Mapping[str, bytes] = field(repr=False)
     """The files of YAML that were read, by absolute path; they may have passwords."""
+    api_problems: tuple[DefinitionProblem, ...]
+    """Mistakes in the files of ``api.tls``: calls are processed all the same."""
 
     def reports_by_group(self) -> Iterator[Iterator[DefinitionProblem]]:
         """Yield, for each rate group and period rates, the rates that rounding would affect, one by one.
@@ -157,6 +159,7 @@ def load(
     opened: Sequence[SipListener] | None = None,
     *,
     written_rates_win: bool = False,
+    may_lack_api: bool = False,
 ) -> Loaded:
     """Read and validate the configuration at ``path``.
 
@@ -165,7 +168,8 @@ def load(
     has what an earlier load made of items that are as they were, and is renewed. ``now_ms`` is the present, UTC, at
     which exchange rates must be in force; None = that of the machine's clock. ``opened`` are the sockets of the running
     switch, which have to do; None = those of ``sip.listen`` will be opened. ``written_rates_win``: a deck of a rate
-    group whose rates are in the files is left out, for a question to a copy of the configuration.
+    group whose rates are in the files is left out, for a question to a copy of the configuration. ``may_lack_api``:
+    files of ``api.tls`` with which the API cannot run are no error.
 
     Raises:
         ConfigError: with every mistake that was found.
@@ -176,23 +180,15 @@ def load(
         now_ms = time.time_ns() // 1_000_000
     with without_collector():
         used_texts = texts or DiskTexts()
+        read = partial(_load, path, environ, once, definitions, used_texts, used, now_ms, opened, written_rates_win)
+        loaded: Loaded | None = None
         if used.stored is not None:
             with suppress(DoubtfulError):
-                return _load(
-                    path,
-                    environ,
-                    once,
-                    definitions,
-                    used_texts,
-                    used,
-                    now_ms,
-                    opened,
-                    written_rates_win,
-                    uses_known=True,
-                )
-        return _load(
-            path, environ, once, definitions, used_texts, used, now_ms, opened, written_rates_win, uses_known=False
-        )
+                loaded = read(uses_known=True)
+        loaded = loaded or read(uses_known=False)
+    if loaded.api_problems and not may_lack_api:
+        raise ConfigError((*loaded.problems, *loaded.api_problems))
+    return loaded
 
 
 def _load(
@@ -274,11 +270,11 @@ def _load(
             check_special_numbers(special_numbers(keys, parameters), written, problems)
         keys = with_shown_files(with_secrets(keys, written, problems), document, problems)
         check_settings(keys, parameters, classes, source, written, problems)
-        transports, tls, ends = read_transports(
+        transports, tls, ends, api_problems = read_transports(
             keys, parameters.qos_signal, written.places, known.reaches.values(), now_ms, problems
         )
         account_places = CurrencyPlaces(source.accounts.sound)
-        _refuse_errors(problems, asked, uses_known=uses_known)
+        _refuse_errors(problems, api_problems, asked, uses_known=uses_known)
         check_open_sockets(known.reaches.values(), keys, opened, written, problems)
         found = asked.naming(problems.in_order())
         if problems.has_errors:
@@ -298,16 +294,23 @@ def _load(
             rate_files,
             stored,
             texts.contents,
+            api_problems,
         )
     finally:
         _take_apart(*(each.written for each in objects))
 
 
-def _refuse_errors(problems: ProblemList, asked: Asked, *, uses_known: bool) -> None:
-    """Raise ConfigError where there are errors; DoubtfulError where known items were used, whose errors are missing."""
+def _refuse_errors(
+    problems: ProblemList, api_problems: Iterable[DefinitionProblem], asked: Asked, *, uses_known: bool
+) -> None:
+    """Raise ConfigError where there are errors beside those of the API; DoubtfulError where known items were used.
+
+    The errors of known items are missing.
+    """
     if problems.has_errors:
         if uses_known:
             raise DoubtfulError
+        problems.extend(api_problems)
         raise ConfigError(asked.naming(problems.in_order()))
 
 

@@ -1,6 +1,7 @@
 """The configuration at a start: a mistake in the files ends it, one between files and database does not (ADR 59)."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,31 +36,33 @@ def load_at_start(config: Path, definitions: Callable[[Wanted], Stored]) -> Star
     """Load the configuration with the definitions of the database.
 
     Where the files are good and do not go together with the database, the last good catalogue is returned; where there
-    is none, that of the files alone. A switch that carries calls by what held yesterday is better than none.
+    is none, that of the files alone. A switch that carries calls by what held yesterday is better than none. So is one
+    without its API, whose process is started again until the files of ``api.tls`` belong together.
 
     Raises:
         ConfigError: the files are bad.
     """
     remembered, texts, asked = Remembered(), DiskTexts(), list[Wanted]()
+    load_calls = partial(load, config, tables=tables_of_switch, may_lack_api=True)
 
     def noted(wanted: Wanted) -> Stored:
         asked.append(wanted)
         return definitions(wanted)
 
     try:
-        loaded = load(config, tables=tables_of_switch, definitions=noted, texts=texts, remembered=remembered)
+        loaded = load_calls(definitions=noted, texts=texts, remembered=remembered)
     except ConfigError as error:
         fault = error
     else:
         report_unread(loaded.stored.unread)
-        return Started(loaded, remembered)
+        return Started(loaded, remembered, _fault_of_api(loaded))
     if not asked:  # the files could not even be read
         raise fault
     kept = KeptCatalogue(asked[0].state_dir)
     manifest = kept.manifest()
     alone: Loaded | None = None
     try:
-        alone = load(config, tables=tables_of_switch)
+        alone = load_calls()
     except ConfigError:
         # Without objects of the database the files may be incomplete: they are at fault where they have changed.
         if not manifest.has_objects or manifest.files != digests_of(texts.contents):
@@ -67,9 +70,7 @@ def load_at_start(config: Path, definitions: Callable[[Wanted], Stored]) -> Star
     last_good: Loaded | None = None
     if manifest.files:
         try:
-            last_good = load(
-                config,
-                tables=tables_of_switch,
+            last_good = load_calls(
                 definitions=lambda wanted: kept.stored(manifest, wanted.decks),
                 texts=kept.texts(manifest),
             )
@@ -84,7 +85,17 @@ def load_at_start(config: Path, definitions: Callable[[Wanted], Stored]) -> Star
         means=f"{'the files without the database are' if last_good is None else 'the last good catalogue is'} in force",
         do="correct the files or the deck, then vosd reload",
     )
+    _fault_of_api(in_force)
     return Started(in_force, remembered, str(fault))
+
+
+def _fault_of_api(loaded: Loaded) -> str | None:
+    """Report why the API cannot run, and return it; None = it can."""
+    if not loaded.api_problems:
+        return None
+    why = "\n".join(map(str, loaded.api_problems))
+    _log.error(Event.API_CERTIFICATE_REFUSED.value, why=why, means="the API cannot run; calls are not affected")
+    return why
 
 
 def as_mistakes(error: CurrencyChangedError, loaded: Loaded) -> ConfigError:

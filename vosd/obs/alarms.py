@@ -81,6 +81,7 @@ KINDS: Final[Mapping[Event, AlarmKind]] = {
     Event.JOURNAL_KEPT_FILE_REMOVED: AlarmKind(_WARNING, passes=True),
     Event.QUARANTINE_FILLED: AlarmKind(_WARNING),
     Event.RELOAD_REFUSED: AlarmKind(_WARNING),
+    Event.API_CERTIFICATE_REFUSED: AlarmKind(_WARNING),
     Event.DEFINITIONS_OUTDATED: AlarmKind(_WARNING),
     Event.OVERLOAD_BEGINS: AlarmKind(_CRITICAL),
     Event.CPU_HIGH: AlarmKind(_WARNING, ("process",)),

@@ -27,6 +27,7 @@ REMEDIES: Final[Mapping[Event, str]] = {
     Event.JOURNAL_KEPT_FILE_REMOVED: "make room on the disk of state_dir",
     Event.QUARANTINE_FILLED: "vosd spool list says why; repair, then vosd spool retry",
     Event.RELOAD_REFUSED: "vosd reload names the mistakes, or what it would remove: then vosd reload --yes",
+    Event.API_CERTIFICATE_REFUSED: "put a certificate and its key into the files of api.tls; vosd reload",
     Event.DEFINITIONS_OUTDATED: (
         "look at the database server, the network to it and the rights of its user; the definitions are then read again"
     ),

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from vosd.catalogue.problems import ProblemList, SourceLine
+from vosd.catalogue.problems import DefinitionProblem, ProblemList, SourceLine
 from vosd.config.assembly.certificate_ends import certificate_ends
 from vosd.config.assembly.conversion import full_conversion
 from vosd.config.assembly.sockets import Reach
@@ -46,6 +46,8 @@ class ReadTransports(NamedTuple):
     """The contexts of new connections; None = TLS is not used."""
     certificate_ends: Mapping[str, int]
     """End of the first of our certificates in each file, those of the API included, UTC milliseconds."""
+    api_problems: tuple[DefinitionProblem, ...]
+    """Mistakes in the files of the API, which no call needs."""
 
 
 def read_transports(
@@ -56,11 +58,12 @@ def read_transports(
     now_ms: int,
     problems: ProblemList,
 ) -> ReadTransports:
-    """Return the settings with what the files of TLS contain; a file that is wrong is an error.
+    """Return the settings with what the files of TLS contain; a file of SIP that is wrong is an error.
 
     ``trunks`` are the gateways that have their own certificate in ``tls``, and others.
     """
-    keys, api = installation.sip, _sound(installation.api.tls, places, problems)
+    keys, unfit = installation.sip, _unfit(installation.api.tls, places)
+    api = ApiTlsKeys() if unfit else installation.api.tls
     own = {each.tls: each for each in trunks if each.own_tls is not None}
     tls = _tls(keys.tls, places, own.values())
     settings = TransportSettings(
@@ -70,28 +73,27 @@ def read_transports(
         for each in own.values():
             expected = "sip.tls with certificate and private_key, which are shown to everyone else"
             problems.error(*each.at("tls"), expected)
-        return ReadTransports(settings, None, certificate_ends(_shown(None, api, places, ()), now_ms, problems))
+        return ReadTransports(settings, None, certificate_ends(_shown(None, api, places, ()), now_ms, problems), unfit)
     try:
         contexts = TlsContexts.load(tls)
     except TlsFileError as error:
         place, key = _named_at(error, tls, places, own.values())
         problems.error(place, key, error.expected, str(error.path))
-        return ReadTransports(settings, None, {})
+        return ReadTransports(settings, None, {}, unfit)
     ends = certificate_ends(_shown(tls, api, places, own.values()), now_ms, problems)
-    return ReadTransports(settings, contexts, ends)
+    return ReadTransports(settings, contexts, ends, unfit)
 
 
-def _sound(api: ApiTlsKeys, places: Mapping[str, SourceLine], problems: ProblemList) -> ApiTlsKeys:
-    """Return the files of the API, none if they are wrong: its process would be started again and end each time."""
-    if api.certificate is None or api.key is None:
-        return api
-    try:
-        check_pair(api.certificate, api.key)
-    except TlsFileError as error:
-        key = "api.tls.key" if error.key == "private_key" else "api.tls.certificate"
-        problems.error(places[key], key, error.expected, str(error.path))
-        return ApiTlsKeys()
-    return api
+def _unfit(api: ApiTlsKeys, places: Mapping[str, SourceLine]) -> tuple[DefinitionProblem, ...]:
+    """Return the mistake in the files of the API, with which its process would be started again and end each time."""
+    problems = ProblemList()
+    if api.certificate is not None and api.key is not None:
+        try:
+            check_pair(api.certificate, api.key)
+        except TlsFileError as error:
+            key = "api.tls.key" if error.key == "private_key" else "api.tls.certificate"
+            problems.error(places[key], key, error.expected, str(error.path))
+    return problems.in_order()
 
 
 def _shown(
