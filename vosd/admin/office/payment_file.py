@@ -6,7 +6,7 @@ columns are found by their names, and a line that is not clear keeps the whole f
 
 import csv
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from enum import Enum
@@ -31,7 +31,6 @@ from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.base.csv_text import has_joined_rows
 from vosd.base.errors import VosError
-from vosd.base.iso4217 import CODES
 from vosd.base.money import ZERO, comma_to_point, format_amount, parse_amount
 from vosd.billing.accounts import Account
 from vosd.storage.database import ContentRefused
@@ -40,14 +39,11 @@ from vosd.storage.ports import EntryKind, OtherCurrency, Payment, ReferenceTaken
 FAULTS_SHOWN: Final = 20
 """Most faults of a file that its error lists."""
 _DELIMITERS: Final = (",", ";", "\t")
-_CODE: Final = "|".join(sorted(CODES))
-_CURRENCY_SIGN: Final = "[$¢£¥€₦₩₪₫₱₴₵₸₹₺₽]"
-_BEFORE: Final = rf"\s*(?:(?:{_CODE})\s+|{_CURRENCY_SIGN}\s*)?[+-]?\s*(?:{_CODE}|{_CURRENCY_SIGN})?\s*"
-"""A currency by its code or sign, and plus or minus, or none; directly behind a code it is a hyphen, as in EUR-7."""
-_BEHIND: Final = rf"\s*(?:{_CODE}|{_CURRENCY_SIGN})?\s*"
-_THOUSANDS: Final = re.compile(rf"{_BEFORE}[0-9]{{1,3}},[0-9]{{3}}(\.[0-9]*)?{_BEHIND}\Z")
+_CURRENCY_SIGN: Final = "[A-Z]{0,3}[$¢£¥€₦₩₪₫₱₴₵₸₹₺₽]"
+"""Some have letters in front, as in US$ and R$."""
+_THOUSANDS: Final = r"[0-9]{1,3},[0-9]{3}(\.[0-9]*)?"
 """An amount that a comma as separator of thousands has split into two cells."""
-_DECIMALS: Final = re.compile(rf"{_BEFORE}([0-9]+|[0-9]{{1,3}}([.'\s][0-9]{{3}})+),[0-9]{{1,3}}{_BEHIND}\Z")
+_DECIMALS: Final = r"([0-9]+|[0-9]{1,3}([.'\s][0-9]{3})+),[0-9]{1,3}"
 """One that a decimal comma has split."""
 _WRITTEN_CELL: Final = re.compile(r'(?:\A|,)("(?:[^"]|"")*"|[^,]*)')
 """A cell of a row, with its quotation marks."""
@@ -113,11 +109,11 @@ class ImportedPayment(msgspec.Struct, frozen=True):
 
 
 def read_payment_file(
-    lines: Iterable[str], columns: PaymentColumns, *, has_decimal_comma: bool = False
+    lines: Iterable[str], columns: PaymentColumns, codes: Collection[str], *, has_decimal_comma: bool = False
 ) -> list[FilePayment]:
     """Read the lines of a file of comma, semicolon or tab separated values with a header.
 
-    ``has_decimal_comma``: amounts are written 1.234,50 or 1234,50.
+    ``codes`` are those of all currencies. ``has_decimal_comma``: amounts are written 1.234,50 or 1234,50.
 
     Raises:
         BadPaymentFile: a column is missing, or lines have no account, no reference or no amount above zero.
@@ -138,7 +134,7 @@ def read_payment_file(
     places = {name: cells.index(title) for name, title in columns._asdict().items() if title in cells}
     sound = _rows(rows, delimiter, len(cells), faults)
     if delimiter == ",":
-        sound = _unsplit(sound, places, faults, _DECIMALS if has_decimal_comma else _THOUSANDS)
+        sound = _unsplit(sound, places, faults, _DECIMALS if has_decimal_comma else _THOUSANDS, "|".join(codes))
     read = list(_read(sound, places, faults, has_comma=has_decimal_comma))
     by_reference: dict[tuple[str, str], int] = {}
     for each in read:
@@ -161,19 +157,24 @@ class _Row(NamedTuple):
 
 
 def _unsplit(
-    rows: Iterator[_Row], places: Mapping[str, int], faults: list[str], separated: re.Pattern[str]
+    rows: Iterator[_Row], places: Mapping[str, int], faults: list[str], digits: str, code: str
 ) -> Iterator[_Row]:
     """Yield the rows in which the amount does not read as one number with a cell beside it, such as 1,234.50.
 
     A cell that is left out makes the width right, and 1 or 234.50 would be booked. Where one of both is quoted, they
-    are two; so are amount and account, which has to be configured.
+    are two; so are amount and account, which has to be configured. ``digits`` and ``code`` are patterns of what the
+    cells may have.
     """
     amount, account = places["amount"], places["account"]
-    firsts = [first for first in (amount - 1, amount) if first >= 0 and account not in {first, first + 1}]
+    split = {
+        first: _amount_pattern(digits, code, follows_reference=first == places["reference"])
+        for first in (amount - 1, amount)
+        if first >= 0 and account not in {first, first + 1}
+    }
     for row in rows:
         written = [cell.strip() for cell in _WRITTEN_CELL.findall(row.text)]
-        pairs = (",".join(written[first : first + 2]) for first in firsts)
-        pair = next(filter(separated.match, pairs), None)
+        pairs = ((",".join(written[first : first + 2]), pattern) for first, pattern in split.items())
+        pair = next((text for text, pattern in pairs if pattern.match(text)), None)
         if pair is None:
             yield row
         else:
@@ -181,6 +182,16 @@ def _unsplit(
                 f"line {row.line}: is {pair} one amount? Put quotation marks around it, or around both cells if they "
                 "are two"
             )
+
+
+def _amount_pattern(digits: str, code: str, *, follows_reference: bool) -> re.Pattern[str]:
+    """Return the pattern of an amount with the code or sign of its currency on either side, and plus or minus.
+
+    At the end of a reference, directly behind a code, a minus is a hyphen, as in EUR-7.
+    """
+    gap, unit = r"\s+" if follows_reference else r"\s*", rf"(?:{code}|{_CURRENCY_SIGN})?\s*"
+    before = rf"\s*(?:(?:{code}){gap}|{_CURRENCY_SIGN}\s*)?[+-]?\s*{unit}"
+    return re.compile(rf"{before}{digits}\s*{unit}\Z")
 
 
 def _rows(lines: Iterator[str], delimiter: str, width: int, faults: list[str]) -> Iterator[_Row]:
