@@ -1,6 +1,7 @@
 """Relayed calls whose descriptions have video before audio: keys, music, figures and recordings are those of audio."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,9 @@ from doubles.data.builders import account, catalogue, mapping_gateway
 from doubles.sockets.peer import ANSWER, OFFER
 from doubles.virtual.customer import Intent
 from doubles.virtual.relay import VirtualRelay
+from doubles.virtual.rtpengines import VirtualRtpEngines
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.side import Reply
 from doubles.virtual.vendor import Line, Script
 from msgspec.structs import replace
 
@@ -26,16 +29,24 @@ AUDIO = {"192.0.2.10": 20_000, "192.0.2.20": 30_000}
 class VideoScene:
     """A relayed call with video and audio."""
 
-    def __init__(self, caller: KeyWay = KeyWay.AUTO, vendor: KeyWay = KeyWay.AUTO, **settings: int) -> None:
+    def __init__(
+        self,
+        caller: KeyWay = KeyWay.AUTO,
+        vendor: KeyWay = KeyWay.AUTO,
+        engine: MediaEngine = MediaEngine.RELAY,
+        **settings: int,
+    ) -> None:
         self.relay = VirtualRelay()
+        self.engines = VirtualRtpEngines() if engine is MediaEngine.RTPENGINE else None
         trunks = [
             mapping_gateway("acme", f"{CUSTOMER.host}/32", media=MediaSettings(dtmf=caller, **settings)),
             vendor_gateway(0, media=MediaSettings(dtmf=vendor)),
         ]
-        media = MediaParameters(engine=MediaEngine.RELAY, mode=MediaMode.ON, music_on_hold="busy")
+        media = MediaParameters(engine=engine, mode=MediaMode.ON, music_on_hold="busy")
         self.scene = Scene(
             catalogue(trunks, accounts=[account("acme", overdraft_limit=None)], media=media, sounds=SOUNDS),
             relay=self.relay,
+            rtpengines=self.engines,
         )
         self.scene.exchange.media.parts.recordings = CallRecordings(self.relay, Path("/recordings"))
         self.scene.vendor.script = Script((Line(0, 180), Line(200, 200, SECOND)))
@@ -51,6 +62,21 @@ class VideoScene:
             if each.source is not None and (each.source.host, each.source.rtp) == (host, AUDIO[host])
         )
         return found
+
+    @property
+    def recorded(self) -> set[int]:
+        """Ports of the parties whose media are recorded."""
+        return {each.source.rtp for each in self.relay.open_ports.values() if each.recording is not None}
+
+    def propose(self, before: str, after: str, answer: Reply) -> None:
+        """Let the caller make another offer, which the vendor answers so."""
+        (there,) = self.scene.vendor.calls
+        there.will("INVITE", answer)
+        version = re.search(r"o=\S+ \S+ (\d+)", self.call.mine)
+        assert version is not None
+        body = self.call.mine.replace(version[0], f"{version[0][: -len(version[1])]}{int(version[1]) + 1}")
+        self.call.ask("INVITE", body=body.replace(before, after))
+        self.scene.wire.run_for(1_000)
 
     def finish(self):
         record = self.scene.finish(self.call)
@@ -103,10 +129,23 @@ def test_the_record_has_the_figures_of_the_audio():
     assert [legs[name]["packets_in"] for name in ("caller", "callee")] == [50, 50]
 
 
+@pytest.mark.parametrize("engine", [MediaEngine.RELAY, MediaEngine.RTPENGINE])
+def test_the_audio_stays_where_it_is_when_an_offer_without_it_is_refused(engine):
+    video = VideoScene(KeyWay.INFO, KeyWay.EVENTS, engine=engine, record=100)
+    video.propose("m=audio 20000", "m=audio 0", Reply(488))
+    assert video.call.got == {"INVITE": [488]}
+    if engine is MediaEngine.RELAY:
+        video.call.ask("INFO", body="Signal=5\r\nDuration=120\r\n", kind="application/dtmf-relay")
+        video.scene.wire.run_for(500)
+        assert video.audio_of("192.0.2.20").sent_keys == [("5", 120, False)]
+        assert video.recorded == set(AUDIO.values())
+    legs = json.loads(video.finish().media)["legs"]
+    assert [legs[name]["address"] for name in ("caller", "callee")] == ["192.0.2.10:20000", "192.0.2.20:30000"]
+
+
 def test_the_audio_is_recorded():
     video = VideoScene(record=100)
-    recorded = {each.source.rtp for each in video.relay.open_ports.values() if each.recording is not None}
-    assert recorded == set(AUDIO.values())
+    assert video.recorded == set(AUDIO.values())
     video.finish()
 
 

@@ -49,8 +49,10 @@ class _Offered(NamedTuple):
     """An offer of a leg within its dialog, and what held for its media before."""
 
     transaction: object
+    reader: LegMedia
     sources: tuple[MediaSource | None, ...]
     audio: int
+    reader_audio: int
     is_held: bool
     is_fax: bool
 
@@ -191,7 +193,12 @@ class MediaKeeper:
                 continue
             if port.id >= 0 and self._parts.relay is not None:
                 self._parts.relay.expect(port, source)
-        media.sources, media.audio = offered.sources, offered.audio
+        for side, audio in ((media, offered.audio), (offered.reader, offered.reader_audio)):
+            port = side.audio_port
+            if side.audio != audio and port is not None and port.id >= 0 and self._parts.relay is not None:
+                self._parts.relay.record_no_more(port)  # the offer has begun that
+            side.audio = audio
+        media.sources = offered.sources
         media.is_held, media.is_fax = offered.is_held, offered.is_fax
         partner = self._parts.legs.partner(leg)
         if partner is not None:
@@ -343,13 +350,13 @@ class MediaKeeper:
 
     def _note_offer(self, message: Outgoing, passing: PassingSession) -> None:
         """Note what holds before an offer within a dialog, which may be refused; it may be sent more than once."""
-        moving, theirs = passing.author.moving, passing.theirs
+        moving, theirs, media = passing.author.moving, passing.theirs, passing.media
         if moving is None or not isinstance(message, OutgoingReinvite | OutgoingRequest):
             return
         offered = self._offered.get(theirs.number)
         if offered is None or offered.transaction is not moving.transaction:
             self._offered[theirs.number] = _Offered(
-                moving.transaction, theirs.sources, theirs.audio, theirs.is_held, theirs.is_fax
+                moving.transaction, media, theirs.sources, theirs.audio, media.audio, theirs.is_held, theirs.is_fax
             )
 
     def _leave_relay(self, caller: Leg, media: LegMedia, now: Instant) -> None:
