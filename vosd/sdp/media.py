@@ -35,10 +35,13 @@ _ICE: Final = (
     b"a=source-filter:", b"a=alt:", b"a=altc:",
 )  # fmt: skip
 """Lines that lead past the relay (RFC 8839, RFC 4570, RFC 6947), or want one port for several media (RFC 9143)."""
-_KEYS: Final = re.compile(rb"^a=(?:crypto|fingerprint|ice-ufrag):[^\r\n]*", re.MULTILINE)
+_KEY_LINES: Final = (b"a=crypto:", b"a=fingerprint:", b"a=ice-ufrag:")
+_KEYS: Final = re.compile(b"^(?:" + b"|".join(_KEY_LINES) + rb")[^\r\n]*", re.MULTILINE)
 """Lines by which an author receives media: they do not arrive by others (RFC 4568, RFC 8122, RFC 8839)."""
 _RTCP: Final = b"a=rtcp:"
 """A line of one medium (RFC 3605), which says nothing above all media."""
+_PLACE: Final = re.compile(rb"\n(?:c=|a=rtcp:|a=rtcp-mux|" + b"|".join(map(re.escape, _ICE)) + rb")")
+"""Beginning of a line that names a place of a medium beside its ``m=`` line, or leads past a relay."""
 _RTCP_LINE: Final = re.compile(rb"^a=rtcp:([^\n]*)\n?", re.MULTILINE)
 _REMEMBERED_BYTES: Final = 1_024
 """Longest description, or lines of a medium, that are remembered."""
@@ -151,10 +154,11 @@ def media_of(session: bytes) -> tuple[Medium, ...]:
 def _cut(session: bytes) -> tuple[bytes, Sequence[int], bytes] | None:
     """Return what differs between calls of a party, the ids of the origin and the ports of media, and a form for it.
 
-    None for a description that is not in the usual form, or that names another port of RTCP than the next one.
+    None for a description that is not in the usual form, that names another port of RTCP than the next one, or that has
+    keys: each call has others, so that its form would be of no use to another one.
     """
     ids = _IDS.match(session) if len(session) <= _REMEMBERED_BYTES else None
-    if ids is None or b"%" in session:
+    if ids is None or b"%" in session or any(key in session for key in _KEY_LINES):
         return None
     parts = _PORTS.split(session)
     ports = [*map(int, parts[2::3])]
@@ -569,6 +573,8 @@ def _medium_at(part: bytes, place: Place, common: bytes, announced: str | None) 
 
     ``common`` is the author's connection line for all media, ``announced`` the address of a relay that has replaced it.
     """
+    if place.rtcp == place.rtp + 1 and place.host == announced and b"\n" in part and _PLACE.search(part) is None:
+        return _with_port(part, place.rtp)
     has_connection = b"\nc=" in part
     first, *rest = _lines(part)
     if not first.endswith(b"\n"):

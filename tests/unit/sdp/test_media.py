@@ -2,6 +2,7 @@
 
 import pytest
 
+from vosd.sdp import media
 from vosd.sdp.media import (
     BadSession,
     Medium,
@@ -29,6 +30,21 @@ RELAY = Place("203.0.113.5", 10_000, 10_001)
 
 def of(media: str, head: str = HEAD) -> bytes:
     return (head + media).encode("utf-8", "surrogateescape")
+
+
+@pytest.mark.parametrize("key", ["a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{}", "a=ice-ufrag:{}", "a=fingerprint:{}"])
+def test_no_form_is_kept_of_a_description_with_keys(key):
+    """Each call has others: a form would only push out those of other parties, and keys would stay in memory."""
+    usual = relayed(CALL, [RELAY])
+    before = media._read.cache_info().misses, media._placed.cache_info().misses
+    for each in range(10):
+        session = CALL.replace(b"a=ptime:20", key.format(f"{each}==").encode())
+        (described,) = media_of(session)
+        assert described.port == 4_000
+        assert relayed(session, [RELAY]) == usual.replace(
+            b"a=ptime:20\r\n", b"" if "ice" in key else key.format(f"{each}==").encode() + b"\r\n"
+        )
+    assert (media._read.cache_info().misses, media._placed.cache_info().misses) == before
 
 
 def test_an_ordinary_call():
