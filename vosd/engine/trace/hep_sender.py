@@ -4,7 +4,6 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any, Final, Protocol, cast
 
 import structlog
@@ -51,24 +50,27 @@ class _Datagrams:
 
     @classmethod
     async def to(cls, server: HepServer) -> "_Datagrams":
-        family, address = (await _addresses(server))[0]
-        sock = socket.socket(family, socket.SOCK_DGRAM)
-        sock.setblocking(False)
-        try:
-            sock.connect(address)
-        except OSError:
-            sock.close()
-            raise
-        return cls(sock, server)
+        return cls(_connected(*(await _addresses(server))[0]), server)
 
     async def closed(self) -> None:
-        """Wait until the name of the server leads elsewhere; the last address stays while it leads nowhere."""
-        address = self._sock.getpeername()
+        """Send to where the name of the server leads; return if no packet can be sent there.
+
+        The last address stays while it is one of several, and while the name leads nowhere.
+        """
         while True:
             await asyncio.sleep(LOOK_UP_S)
-            with suppress(OSError):
-                if address not in [each for _, each in await _addresses(self._server)]:
-                    return
+            try:
+                found = await _addresses(self._server)
+            except OSError:
+                continue
+            before = self._sock
+            if before.getpeername() in [address for _, address in found]:
+                continue
+            try:
+                self._sock = _connected(*found[0])  # a new socket, for another source address may be the right one
+            except OSError:
+                return
+            before.close()
 
     def send(self, packet: bytes) -> bool:
         try:
@@ -79,6 +81,22 @@ class _Datagrams:
 
     def hang_up(self) -> None:
         self._sock.close()
+
+
+def _connected(family: socket.AddressFamily, address: tuple[Any, ...]) -> socket.socket:
+    """Return a socket for packets to an address.
+
+    Raises:
+        OSError: no packet can be sent there.
+    """
+    sock = socket.socket(family, socket.SOCK_DGRAM)
+    sock.setblocking(False)
+    try:
+        sock.connect(address)
+    except OSError:
+        sock.close()
+        raise
+    return sock
 
 
 async def _addresses(server: HepServer) -> list[tuple[socket.AddressFamily, tuple[Any, ...]]]:
