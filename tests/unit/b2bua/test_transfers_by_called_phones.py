@@ -29,6 +29,7 @@ from vosd.base.cause import EndReason
 from vosd.trunks.dialect import CallerDialect, TransferDisplay, Transfers
 from vosd.trunks.dids import Did
 from vosd.trunks.gateways import CallerNumbers
+from vosd.trunks.number_rules import IncomingNumbers
 
 
 @pytest.fixture
@@ -336,6 +337,51 @@ def test_the_target_is_shown_the_number_of_the_caller_where_the_phone_may_show_t
     assert "sip:12025550100@" in mate.calls[0].invite["From"]
     call.hang_up()
     settle(scene)
+
+
+@pytest.mark.parametrize("is_refused", [False, True])
+@pytest.mark.parametrize("name", [DESK, "pbx"])
+@pytest.mark.parametrize(
+    ("rules", "headers", "known"),
+    [
+        (IncomingNumbers(), ("Privacy: id",), ""),
+        (IncomingNumbers(caller_drop=True), (), ""),
+        (IncomingNumbers(caller_rewrite=(("1202", "99"),)), (), "995550100"),
+    ],
+)
+def test_a_number_that_the_called_side_was_not_shown_is_not_in_its_record_nor_sent_to_the_target(
+    rules, headers, known, name, is_refused
+):
+    number = DESK if name == DESK else "4430123450"
+    trunks = [
+        mapping_gateway("acme", f"{CUSTOMER.host}/32", numbers=rules),
+        mapping_gateway("pbx", account="office", credentials=credentials("pbx", "secret")),
+        vendor_gateway(0),
+    ]
+    numbers = [Did(number="4430123450", account="office", trunk="pbx")]
+    rich, phones = account("office", overdraft_limit=None), [phone(DESK, account="office")]
+    scene = Scene(catalogue(trunks, phones=phones, accounts=[rich], dids=numbers))
+    called_side = scene.exchange.telephone(name, Endpoint("203.0.113.66", 41_234))
+    called_side.register()
+    call = scene.caller.call(number, Intent(headers=headers))
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(1_000)
+    (side,) = called_side.calls
+    blind(side, "1" if is_refused else TARGET)
+    scene.wire.run_for(3_000)
+    assert side.got["REFER"] == [403 if is_refused else 202]
+    call.hang_up()
+    settle(scene)
+    first, second = records(scene)
+    assert first.caller_in == "12025550100"
+    assert (second.customer_account, second.caller_in) == ("office", known or number)
+    assert "12025550100" not in repr(second)
+    sent = [each.data for each in scene.wire.packets if each.target != scene.caller.address and each.source == SWITCH]
+    assert sent
+    assert not [each for each in sent if b"12025550100" in each]
+    if not is_refused:
+        shown = known if name == "pbx" and known else number  # the telephone may show its own number alone
+        assert f"sip:{shown}@" in scene.vendor.calls[0].invite["From"]
 
 
 def test_a_call_that_was_transferred_is_not_transferred_again(scene):

@@ -48,7 +48,7 @@ from vosd.sip.screening import has_looped, hops_left
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.flaws import Flaw
 from vosd.sip.wire.outgoing import Peer
-from vosd.trunks.dialect import CalleeSource, CallerDialect, CallerSource, TransferDisplay
+from vosd.trunks.dialect import CalleeSource, CallerDialect, CallerPrivacy, CallerSource, TransferDisplay
 from vosd.trunks.gateways import MappingGateway
 
 
@@ -92,21 +92,28 @@ class _Transferor(NamedTuple):
     """Empty = it is identified by its address."""
     trunk: MappingGateway | None
     arrival: Arrival
-    """The call that is transferred, as if that side had made it."""
+    """The call that is transferred, as if that side had made it, with the calling number that it knows."""
+    caller_privacy: CallerPrivacy
+    """Privacy of that number."""
     interim_s: int | None
     radius_classes: tuple[bytes, ...]
 
 
-def _shown(first: Call, trunk: MappingGateway | None, substitute: Substitute) -> str:
+def _shown(transferor: _Transferor, substitute: Substitute) -> str:
     """Return the calling number that is presented to the target, by ``transfer_display`` of the transferor's trunk."""
     match substitute.dialect.transfer_display:
         case TransferDisplay.NUMBER:
             return substitute.dialect.transfer_number
         case TransferDisplay.PHONE:
-            numbers = None if trunk is None else trunk.caller_numbers
-            return numbers.own if numbers is not None else _user_of(substitute.named) or first.arrival.caller_in
+            return _own_number(transferor.trunk, substitute.named) or transferor.arrival.caller_in
         case TransferDisplay.CALLER:
-            return first.arrival.caller_in
+            return transferor.arrival.caller_in
+
+
+def _own_number(trunk: MappingGateway | None, named: str) -> str:
+    """Return the number of a transferor, whose address in the dialog is ``named``."""
+    numbers = None if trunk is None else trunk.caller_numbers
+    return _user_of(named) if numbers is None else numbers.own
 
 
 def _user_of(named: str) -> str:
@@ -253,10 +260,13 @@ class Intake:
         ``paid_by`` is the request of the first call, to whose callee the transferor is if it ``is_called``. While a
         question is open the call is returned undecided.
         """
-        transferor = self._called_transferor(first) if is_called else self._transferor_of(first, paid_by)
-        caller = _shown(first, transferor.trunk, substitute)
-        if caller == first.arrival.caller_in:  # also where another phone has taken the call over since
-            substitute.caller_identity = substitute.caller_identity.withheld_as(paid_by.caller_privacy)
+        if is_called:
+            transferor = self._called_transferor(first, paid_by, substitute.named)
+        else:
+            transferor = self._transferor_of(first, paid_by)
+        caller = _shown(transferor, substitute)
+        if caller == transferor.arrival.caller_in:  # also where another phone has taken the call over since
+            substitute.caller_identity = substitute.caller_identity.withheld_as(transferor.caller_privacy)
         call_request = CallRequest(
             source_host=transferor.host,
             source_port=transferor.port,
@@ -337,8 +347,8 @@ class Intake:
             present = None if admitted is None else trunks.mapping_gateways.get(admitted.name)
             user = paid_by.user if present is None or not present.proves_itself else present.name
             return _Transferor(
-                paid_by.source_host, paid_by.source_port, user, admitted, first.arrival, paid_by.interim_s,
-                paid_by.radius_classes,
+                paid_by.source_host, paid_by.source_port, user, admitted, first.arrival, paid_by.caller_privacy,
+                paid_by.interim_s, paid_by.radius_classes,
             )  # fmt: skip
         present = trunks.mapping_gateways.get(newcomer.trunk)
         arrival = replace(
@@ -349,11 +359,12 @@ class Intake:
         )
         user = newcomer.trunk if present is None or present.proves_itself else ""
         asked = newcomer.interim_s, newcomer.radius_classes
-        return _Transferor(newcomer.host, newcomer.port, user, present, arrival, *asked)
+        return _Transferor(newcomer.host, newcomer.port, user, present, arrival, paid_by.caller_privacy, *asked)
 
-    def _called_transferor(self, first: Call) -> _Transferor:
+    def _called_transferor(self, first: Call, paid_by: CallRequest, named: str) -> _Transferor:
         """Return the called side that transfers a call: a phone, or a trunk that registers; it needs no proof.
 
+        It is another customer: neither its record nor the target may have a calling number that it was not shown.
         No INVITE of its own has brought terms of a RADIUS server.
         """
         callee = first.callee
@@ -362,14 +373,17 @@ class Intake:
             raise RuntimeError(f"{first!r} has no callee")
         seen, name = dialog.seen_at, callee.trunk
         present = self._services.admission.catalogue.mapping_gateways.get(name)
+        shown = "" if callee.choice.hides_caller else callee.choice.caller_out
         arrival = replace(
             first.arrival,
+            caller_in=shown or _own_number(present, named),
             sip_call_id_in=dialog.call_id,
             source_address=str(Peer(0, seen.host, seen.port)),
             caller_user_agent=None if callee.progress.newcomer else first.journey.callee_user_agent,
         )
         user = name if present is None or present.proves_itself else ""
-        return _Transferor(seen.host, seen.port, user, present, arrival, None, ())
+        privacy = paid_by.caller_privacy if shown else CallerPrivacy.SHOWN
+        return _Transferor(seen.host, seen.port, user, present, arrival, privacy, None, ())
 
     def _may_replace(self, call: Call, leg: Leg, event: InviteArrived) -> MappingGateway | None:
         """Return the mapping gateway or phone that sends an INVITE, if it has the account of the leg to be replaced.
