@@ -133,8 +133,11 @@ class GatewayAttempt:
 
     @property
     def trunk(self) -> str:
-        """Name of the phone or trunk that was called, or has taken the call over; empty for a vendor."""
-        return self.progress.newcomer or (self.choice.gateway.name if self.choice.gateway.is_phone else "")
+        """Name of the phone or trunk that was called, or has taken the call over from one; empty for a vendor's leg.
+
+        A trunk of the vendor's account that has taken that over is none: the call goes on at the vendor's price.
+        """
+        return (self.progress.newcomer or self.choice.gateway.name) if self.choice.gateway.is_phone else ""
 
     @property
     def invite_sequence(self) -> int:

@@ -22,7 +22,7 @@ from doubles.keypad_scene import KEYS, passed_on, press
 from doubles.sockets.loopback import Endpoint
 from doubles.virtual.customer import Intent
 from doubles.virtual.exchange import SWITCH
-from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
 from doubles.virtual.vendor import RINGS, answers, refuses
 
 from vosd.base.cause import EndReason
@@ -441,6 +441,31 @@ def test_a_phone_that_may_not_call_any_more_transfers_nothing(scene, reason):
     scene.wire.run_for(1_000)
     assert at_desk.got["REFER"] == [403]
     assert (mate.calls, call.is_over, at_desk.is_over) == ([], False, False)
+    call.hang_up()
+    settle(scene)
+
+
+def test_a_trunk_of_a_vendor_that_has_taken_its_leg_over_transfers_nothing():
+    """The vendor is still paid for the call by its customer, and its credit is still held."""
+    trunks = [
+        mapping_gateway("acme", f"{CUSTOMER.host}/32"),
+        mapping_gateway("partner", f"{VENDORS[0].host}/32", account="carriers"),
+        vendor_gateway(0),
+    ]
+    accounts = [account("acme", overdraft_limit=None), account("carriers", overdraft_limit=Decimal(2))]
+    scene = Scene(catalogue(trunks, accounts=accounts))
+    call, there = scene.talk()
+    tags = f"to-tag={there.remote.rpartition('tag=')[2]};from-tag={there.tag}"
+    partner = scene.exchange.caller(Endpoint(VENDORS[0].host, 5_090))
+    newcomer = partner.call(CALLEE, Intent(headers=(f"Replaces: {there.call_id};{tags}",)))
+    scene.wire.run_for(2_000)
+    assert (newcomer.final, there.is_over) == (200, True)
+    blind(newcomer, TARGET)
+    scene.wire.run_for(2_000)
+    assert newcomer.got["REFER"] == [403]
+    assert (call.is_over, newcomer.is_over) == (False, False)
+    (live,) = scene.exchange.switch.calls()
+    assert len(live.call_request.hold.vendors) == 1
     call.hang_up()
     settle(scene)
 
