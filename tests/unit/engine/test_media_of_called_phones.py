@@ -18,7 +18,7 @@ from doubles.virtual.vendor import Line, Script, answers
 from vosd.engine.media.recordings import CallRecordings
 from vosd.sdp.media import media_of
 from vosd.trunks.dialect import CallerDialect
-from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters, MediaSettings
+from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters, MediaSettings, MediaWatch
 
 AUTO, ON, OFF, MUST_ON = MediaMode.AUTO, MediaMode.ON, MediaMode.OFF, MediaMode.MUST_ON
 
@@ -97,6 +97,26 @@ def test_the_two_that_were_connected_hear_each_other_as_the_first_two_did(how, m
     call.hang_up()
     scene.wire.run_until(lambda: target.is_over)
     settle(scene, relay)
+
+
+@pytest.mark.parametrize("how", ["blind", "attended", "two callers"])
+def test_silence_ends_both_calls_of_the_two_that_were_connected(how):
+    relay = VirtualRelay()
+    scene = stage(relay, (ON, ON, ON), watch=MediaWatch.ANY, timeout_ms=60_000)
+    desk, _ = registered(scene)
+    call, at_desk = called(scene, desk)
+    if how == "blind":
+        blind(at_desk, MATE)
+    else:
+        attended(at_desk, dialled(scene, desk) if how == "attended" else called(scene, desk)[1])
+    scene.wire.run_for(3_000)
+    assert (at_desk.is_over, call.is_over) == (True, False)
+    scene.wire.run_for(70_000)
+    assert call.is_over
+    settle(scene, relay)
+    records = scene.exchange.sink.records
+    assert sorted(each.end_reason for each in records) == ["No Media", "Normal"]
+    assert records[0].ended_at == records[1].ended_at
 
 
 def test_a_recording_goes_on_and_both_records_have_their_figures():

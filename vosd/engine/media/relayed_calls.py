@@ -54,8 +54,11 @@ class RelayedCalls:
 
     def silence(self, call: Call, answered_at: Instant) -> Limit | None:
         """Return when silence ends an answered call (``CallMedia``)."""
-        attempt = None if call.callee is None else call.callee.leg.facts.media
-        if attempt is None or not attempt.ports:
+        callee = call.callee
+        if callee is None:
+            return None
+        leg = call.caller.leg if callee.progress.has_left else callee.leg
+        if leg is None or leg.facts.media is None or not leg.facts.media.ports:
             return None
         rtpengines, ports, relay = self._parts.rtpengines, self._parts.at_engines, self._parts.relay
         if rtpengines is None and relay is not None:
