@@ -576,10 +576,10 @@ class Call:
         if reason in _PEER_VANISHED and self.lifetime is not None:
             at, dead = self.lifetime.billed_until(self, at, self.settings.dead_call_billing, proof)
         self.conversation.drop_bridge(now)
-        if self.callee is not None:
-            self.callee.hang_up(reason_headers(self.callee.reasons, reason, reason.q850_cause), now)
         if self.conversation.transfer is not None:
             self.conversation.transfer.first_ends(now)
+        if self.callee is not None:
+            self.callee.hang_up(reason_headers(self.callee.reasons, reason, reason.q850_cause), now)
         self.caller.hang_up(reason_headers(self.caller.reasons, reason, reason.q850_cause), now)
         self._over(reason, HangupSource.SWITCH, at, self.caller.progress.final, dead=dead, now=now)
 

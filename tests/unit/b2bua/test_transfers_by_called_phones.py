@@ -211,6 +211,21 @@ def test_a_caller_that_hangs_up_takes_the_ringing_target_with_it(scene, has_left
     assert sorted(record.end_reason for record in scene.exchange.sink.records) == ["Cancelled", "Normal"]
 
 
+def test_the_phone_is_notified_before_its_bye_where_the_switch_ends_the_call(scene):
+    desk, mate = registered(scene)
+    mate.script = RINGS
+    _, at_desk = called(scene, desk)
+    blind(at_desk, MATE)
+    scene.wire.run_for(1_000)
+    scene.exchange.end_all(EndReason.ADMINISTRATIVE)
+    scene.wire.run_for(1_000)
+    sent = [each.data for each in scene.wire.packets if each.target == desk.address]
+    (notify,) = [index for index, data in enumerate(sent) if b"\r\n\r\nSIP/2.0 487 " in data]
+    (bye,) = [index for index, data in enumerate(sent) if data.startswith(b"BYE ")]
+    assert notify < bye
+    settle(scene)
+
+
 def test_a_call_that_still_rings_is_no_target_of_an_attended_transfer(scene):
     desk, mate = registered(scene)
     mate.script = RINGS
