@@ -1,11 +1,17 @@
 """What calls cost in a time, from the charges and, for older calls, from the CDRs."""
 
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
+from doubles.data.builders import account
 from doubles.data.records import STARTED, answered_call, call_id
-from sqlalchemy import delete
+from doubles.office import office_on, operator
+from sqlalchemy import delete, update
 
+from vosd.admin.ledger import Month
+from vosd.admin.office.minimum import BookMinimums, book_minimums
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR
@@ -109,12 +115,92 @@ async def test_an_account_without_entries_has_begun_when_its_row_was_opened(data
     assert not await read.has_begun("other", now + DAY_MS)
 
 
-async def test_an_account_without_entries_has_begun_with_its_first_definition(database):
-    idle = {"kind": "accounts", "name": "idle", "made_at": STARTED + DAY_MS, "operator": "ann"}
-    read, objects = SqlConsumption(database), SqlObjects(database)
-    await objects.add([ObjectVersion(**idle, version=1, body="{}", begins_at=STARTED)])
-    await objects.add([ObjectVersion(**idle, version=2, body="{}", begins_at=STARTED + DAY_MS)])
-    await objects.add([ObjectVersion(**idle | {"name": "gone"}, version=1, body=None, begins_at=STARTED)])
-    assert await read.has_begun("idle", STARTED + 1)
-    assert not await read.has_begun("idle", STARTED)
-    assert not await read.has_begun("gone", STARTED + 1)
+def at(day: str) -> int:
+    return int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp() * 1_000)
+
+
+@pytest.fixture
+async def owed(database, tmp_path):
+    """Define accounts in versions, and return what each owes for August, by the minimum of now; it is 3 September."""
+    objects = SqlObjects(database)
+
+    async def book(versions: Mapping[str, Sequence[tuple[str, str | None]]]) -> dict[str, tuple[str, str, str]]:
+        await objects.add(
+            [
+                ObjectVersion(
+                    kind="accounts",
+                    name=name,
+                    version=number,
+                    body=body,
+                    begins_at=at(begins),
+                    made_at=0,
+                    operator="ann",
+                )
+                for name, each in versions.items()
+                for number, (begins, body) in enumerate(each, 1)
+            ]
+        )
+        accounts = [account(name, minimum_consumption=Decimal(50)) for name in versions]
+        office = office_on(database, *accounts, now=at("2026-09-03"), socket=tmp_path / "vosd.sock")
+        booked = await book_minimums(office, operator(), BookMinimums(Month(2026, 8)))
+        return {each.account: (each.minimum, each.charged, each.outcome) for each in booked}
+
+    return book
+
+
+async def test_an_account_of_the_database_owes_the_minimum_that_it_had_at_the_end_of_the_month(owed):
+    """One that had not begun then, had ended or had no minimum owes none, however long it had been there before."""
+    fifty, none = '{"minimum_consumption": "50"}', "{}"
+    assert await owed(
+        {
+            "back": [("2026-01-10", fifty), ("2026-02-01", None), ("2026-09-02", fifty)],
+            "ended": [("2026-01-10", fifty), ("2026-08-20", None), ("2026-09-02", fifty)],
+            "planned": [("2026-08-01", fifty), ("2026-08-01", None), ("2026-09-02", fifty)],
+            "new": [("2026-09-01", fifty)],
+            "agreed": [("2026-01-10", none), ("2026-09-02", fifty)],
+            "raised": [("2026-01-10", '{"minimum_consumption": "20"}'), ("2026-09-02", fifty)],
+            "idle": [("2026-08-31", fifty)],
+            "modelled": [("2026-01-10", '{"template": "retail"}'), ("2026-09-02", fifty)],
+            "by variable": [("2026-01-10", '{"minimum_consumption": "${LEAST}"}')],
+        }
+    ) == {
+        "back": ("50.00", "0.00", "not begun"),
+        "ended": ("50.00", "0.00", "not begun"),
+        "planned": ("50.00", "0.00", "not begun"),
+        "new": ("50.00", "0.00", "not begun"),
+        "agreed": ("0.00", "0.00", "reached"),
+        "raised": ("20.00", "20.00", "booked"),
+        "idle": ("50.00", "50.00", "booked"),
+        "modelled": ("50.00", "50.00", "booked"),
+        "by variable": ("50.00", "50.00", "booked"),
+    }
+
+
+async def test_a_row_that_is_opened_for_a_planned_account_does_not_begin_it(owed, database):
+    await SqlBooks(database).open_accounts(["planned"])
+    async with database.writing() as connection:
+        await connection.execute(update(schema.account).values(opened_at=at("2026-08-20")))
+    assert (await owed({"planned": [("2026-09-02", "{}")]}))["planned"][2] == "not begun"
+
+
+async def test_an_account_that_moves_between_files_and_the_database_owes_its_minimum(owed, database):
+    """Calls say that it was in a file before its first version; one that is in a file now has begun with its row."""
+    calls = [
+        answered_call(0, customer_account="moved", fee=FEE, ended_at=at("2026-08-31")),
+        answered_call(1, customer_account="idle", fee=FEE, ended_at=at("2026-07-31")),
+    ]
+    await SqlBooks(database).book(calls)
+    await SqlBooks(database).open_accounts(["file"])
+    async with database.writing() as connection:
+        await connection.execute(update(schema.account).values(opened_at=at("2026-07-20")))
+    assert await owed(
+        {
+            "moved": [("2026-09-02", "{}")],
+            "idle": [("2026-09-02", "{}")],
+            "file": [("2026-01-10", "{}"), ("2026-02-01", None)],
+        }
+    ) == {
+        "moved": ("50.00", "49.75", "booked"),
+        "idle": ("50.00", "0.00", "not begun"),
+        "file": ("50.00", "50.00", "booked"),
+    }

@@ -27,7 +27,6 @@ _point: Final = schema.ledger_checkpoint.c
 _charge: Final = schema.cdr_charge.c
 _cdr: Final = schema.cdr.c
 _account: Final = schema.account.c
-_version: Final = schema.definition.c
 
 
 class SqlConsumption:
@@ -92,16 +91,14 @@ class SqlConsumption:
             after = calls[-1]
 
     async def has_begun(self, account: str, until: int) -> bool:
-        """Return whether an account was there before ``until``, UTC milliseconds.
+        """Return whether an account of a file was there before ``until``, UTC milliseconds, as far as is known.
 
-        Its definition in the database was in force before, or its row was opened, which the switch does when it first
-        reads an account, or an entry of its ledger is older, where the row is from before openings were recorded.
+        Its row was opened before, which the switch does when it first reads an account, or an entry of its ledger is
+        older, where the row is from before openings were recorded.
 
         Raises:
             StoreUnavailable: try again.
         """
-        version = (_version.kind == "accounts") & (_version.name == account) & (_version.begins_at < until)
-        defined = select(_version.version).where(version, _version.body.is_not(None)).limit(1)
         opened = select(_account.id).where(_account.id == account, _account.opened_at < until)
         first = select(_entry.id).where(_entry.account == account, _entry.created_at < until).limit(1)
         closed = (
@@ -109,8 +106,19 @@ class SqlConsumption:
         )
         async with self._database.reading() as connection:
             # The entries themselves may have been dropped.
-            found = [await connection.scalar(query) for query in (opened, defined, first, closed)]
+            found = [await connection.scalar(query) for query in (opened, first, closed)]
         return any(each is not None for each in found)
+
+    async def has_called(self, account: str, since: int, until: int) -> bool:
+        """Return whether calls of an account are booked that ended from ``since`` to before ``until``.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        call = select(_entry.id).where(_entry.account == account, _entry.kind == EntryKind.CALL.value)
+        ended = call.where(_entry.created_at >= since, _entry.created_at < until).limit(1)
+        async with self._database.reading() as connection:
+            return await connection.scalar(ended) is not None
 
 
 async def _with_entry(

@@ -1,7 +1,9 @@
 """Use case of minimum consumption: book the shortfall of a month, once for each account and month."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
+from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -16,9 +18,10 @@ from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.base.errors import VosError
-from vosd.base.money import ZERO, format_amount
+from vosd.base.money import ZERO, format_amount, parse_amount
 from vosd.billing.accounts import Account, AccountType, shortfall
 from vosd.catalogue.overrides import Setting, Target
+from vosd.catalogue.stored_objects import in_force_at
 from vosd.cdr.record import VENDOR
 from vosd.cdr.retention import DroppedPeriod
 from vosd.control.client import RunningSwitch
@@ -41,7 +44,7 @@ class MinimumOutcome(Enum):
     REACHED = "reached"
     """The calls cost enough."""
     NOT_BEGUN = "not begun"
-    """It was opened behind the month, as far as is known: it owes nothing for it."""
+    """It was opened behind the month, or had ended then, as far as is known: it owes nothing for it."""
     CLOSED = "closed"
     """It was closed before the end of the month."""
     WAITING = "waiting"
@@ -54,6 +57,7 @@ class MinimumSheet(msgspec.Struct, frozen=True):
     account: str
     month: str
     minimum: str
+    """That of the end of the month where the database defines the account, else that of now."""
     consumed: str | None
     """None = it was not looked up."""
     charged: str
@@ -100,27 +104,27 @@ async def book_for(
     month, and those that lack something while the running switch has not booked all their calls of the month. Each
     entry has its line in the audit.
     """
-    month, zone, consumption = order.month, ZoneInfo(order.zone), stores.consumption
+    month, zone = order.month, ZoneInfo(order.zone)
     since, until = month.bounds(zone)
     if until > now:
         message = f"{month} is not over in {zone.key}: its minimum is booked afterwards"
         raise MonthNotOverError(message)
     sheets = []
     closed = (await stores.overrides.load()).at(now).named(Target.ACCOUNT, Setting.CLOSED)
-    closed_until = await stores.checkpoints.closed_until()
-    is_closed = closed_until is not None and closed_until >= until
+    closed_until = await stores.checkpoints.closed_until() or 0
     having_one = [account for account in accounts.values() if account.minimum_consumption]
     # Asked before the calls are read: what is booked in between is found there.
     unbooked = (await switch.ask_if_running(ListUnbooked(since, until)) or {}) if having_one else {}
-    for account in having_one:
-        minimum = account.minimum_consumption or ZERO
-        if account.id in closed and closed[account.id].since < until:
-            sheets.append(_sheet(account, month, None, "0.00", MinimumOutcome.CLOSED))
+    for defined in having_one:
+        if defined.id in closed and closed[defined.id].since < until:
+            sheets.append(_sheet(defined, month, None, "0.00", MinimumOutcome.CLOSED))
             continue
-        waiting = unbooked.get(account.id)
-        if waiting is None and not await consumption.has_begun(account.id, until):
-            sheets.append(_sheet(account, month, None, "0.00", MinimumOutcome.NOT_BEGUN))
+        waiting = unbooked.get(defined.id)
+        minimum = await _minimum_then(defined, stores, since, until, now, has_unbooked=waiting is not None)
+        if minimum is None:
+            sheets.append(_sheet(defined, month, None, "0.00", MinimumOutcome.NOT_BEGUN))
             continue
+        account = msgspec.structs.replace(defined, minimum_consumption=minimum)
         # The end says for ever what it is, whatever becomes of the account. A month has either one.
         reference, other = f"minimum/{month}", f"minimum/{month}/{VENDOR}"
         if account.type is AccountType.CLEARING:
@@ -130,14 +134,14 @@ async def book_for(
             kind=EntryKind.MINIMUM,
             reference=reference,
             # The last moment of the month: its statement has the minimum, unless that is closed and does not change.
-            made_at=now if is_closed else until - 1,
+            made_at=now if closed_until >= until else until - 1,
             operator=who.recorded,
             currency=account.currency,
             audit=who.audit_line(order, account.id, now),
         )
         earlier = stores.payments.earlier
         try:
-            consumed = await consumption.consumed(account.id, roles_of(account), since, until)
+            consumed = await stores.consumption.consumed(account.id, roles_of(account), since, until)
         except DroppedPeriod:
             receipt = await earlier(payment) or await earlier(replace(payment, reference=other))
             if receipt is None:
@@ -166,6 +170,33 @@ async def book_for(
     if any(sheet.outcome == MinimumOutcome.BOOKED.value for sheet in sheets):
         await refresh_balances(switch)
     return sheets
+
+
+async def _minimum_then(
+    account: Account, stores: "SqlStores", since: int, until: int, now: int, *, has_unbooked: bool
+) -> Decimal | None:
+    """Return the minimum of an account at the end of a month; None = it was not there, as far as is known.
+
+    ``has_unbooked``: it has calls of the month that are not booked yet. What a file said then is not known: an account
+    of a file has the minimum of now.
+    """
+    versions = await stores.objects.history("accounts", account.id)
+    then, today = in_force_at(versions, until - 1), in_force_at(versions, now)
+    if then is not None and then.body is not None:
+        keys = json.loads(then.body)
+        written = keys.get("minimum_consumption")
+        if written is None and "template" not in keys:
+            return ZERO
+        try:
+            return parse_amount(str(written))
+        except ValueError:  # it stands in a template or in a variable, which are those of now
+            return account.minimum_consumption
+    if today is None or today.body is None:
+        is_there = has_unbooked or await stores.consumption.has_begun(account.id, until)
+    else:  # before its first version it may have been in a file
+        has_called = has_unbooked or await stores.consumption.has_called(account.id, since, until)
+        is_there = then is None and has_called
+    return account.minimum_consumption if is_there else None
 
 
 def _sheet(account: Account, month: Month, consumed: str | None, charged: str, outcome: MinimumOutcome) -> MinimumSheet:

@@ -110,7 +110,9 @@ class AccountKeys(Keys):
     group: Annotated[str | None, object_name()] = None
     """A label: ``vosd account list --group`` lists the accounts that have it, ``vosd account groups`` adds them up."""
     minimum_consumption: Annotated[Decimal | None, price()] = None
-    """Least cost of its calls in a month, without tax; ``vosd ledger minimum`` books what is missing."""
+    """Least cost of its calls in a month, without tax; ``vosd ledger minimum`` books what is missing. In a file it
+    counts for the month before, too, until that is booked, and also where ``enabled`` is ``no``: set it when the
+    contract begins."""
     invoice: InvoiceTermKeys = InvoiceTermKeys()
     max_concurrent: Annotated[int | None, limit()] = None
     """Calls at the same time."""
