@@ -47,7 +47,7 @@ from vosd.api.offices import Offices
 from vosd.api.operation import EXISTS, VERSION, FieldPlace, Given, Operation
 from vosd.api.operations.session import proof_of, sender_of, token_of
 from vosd.api.problems import problem, problem_of, problem_of_request
-from vosd.api.refused_requests import CODES, RefusedRequests
+from vosd.api.refused_requests import RefusedRequests
 from vosd.api.repeats import HEADER, Repeats, key_of, reference_of
 from vosd.api.request_rates import RequestRates, network_of
 from vosd.api.routes import Routes
@@ -141,7 +141,7 @@ class Application:
         return asked, answer
 
     def _note_refused(self, request: HttpRequest | None, code: str) -> None:
-        if code in CODES and request is not None and request.sender is not None:
+        if request is not None and request.sender is not None:
             self._refused.note(request.sender, request.source, request.method, "/".join(("", *request.path)), code)
 
     async def _answer(self, request: HttpRequest, operation: Operation, path: Mapping[str, str]) -> Answer:

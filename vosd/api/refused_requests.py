@@ -12,8 +12,10 @@ import structlog
 if TYPE_CHECKING:
     from vosd.admin.office.principal import Principal
 
-CODES: Final = frozenset({"operators_only", "out_of_scope", "permission_lacking", "right_lacking"})
-"""Errors that say that a sender is known, and may not."""
+_CODES: Final = frozenset({"operators_only", "out_of_scope", "permission_lacking"})
+"""Errors that say that a sender is known, and may not. An agent without a right is none: the console asks for it."""
+_OF_ACCOUNTS: Final = "no_such_object"
+"""The error for objects of others, as for those that do not exist, where the sender stands for an account."""
 _PERIOD_S: Final = 60
 
 _log = structlog.get_logger()
@@ -28,7 +30,9 @@ class RefusedRequests:
         """Requests that are not logged yet, by the role and the login of senders that have a line this minute."""
 
     def note(self, who: "Principal", source: str, method: str, path: str, code: str) -> None:
-        """Log a request, or count it where its sender has a line already; the path is without its query."""
+        """Log a request beyond its sender, or count it where that has a line already; the path is without its query."""
+        if code not in _CODES and (code != _OF_ACCOUNTS or who.account is None):
+            return
         key = f"{who.means.value} {who.login}"
         if key in self._counted:
             self._counted[key] += 1

@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from doubles.api import CUSTOMER, identify
+from doubles.api import AGENT, CUSTOMER, VIEWER, identify
 from doubles.asgi import answered
 from doubles.migrated import migrated
 from doubles.office import agent, customer
@@ -59,13 +59,14 @@ async def test_requests_for_accounts_of_others_and_for_orders_of_operators_are_l
     config = tmp_path / "vosd.yaml"
     config.write_text(
         f"database: {{url: '{migrated(tmp_path / 'vosd.db')}'}}\nstate_dir: {tmp_path}\n"
-        f"control_socket: {tmp_path}/vosd.sock\naccounts: [{{id: acme}}, {{id: shop}}, {{id: rival}}]\n"
+        f"control_socket: {tmp_path}/vosd.sock\n"
+        "accounts: [{id: acme}, {id: shop, agent: south}, {id: rival}, {id: south}]\n"
     )
     async with Offices(config) as offices:
         application = Application(offices, identify, Routes(OPERATIONS), Jobs(config, offices))
 
-        async def code_of(path: str, account: str) -> str | None:
-            head = {"authorization": f"Bearer {CUSTOMER}{account}"}
+        async def code_of(path: str, account: str, role: str = CUSTOMER) -> str | None:
+            head = {"authorization": f"Bearer {role}{account}"}
             return (await answered(application, "GET", path, None, head)).json.get("code")
 
         with capture_logs() as log:
@@ -73,8 +74,12 @@ async def test_requests_for_accounts_of_others_and_for_orders_of_operators_are_l
             assert await code_of("/accounts/rival/balance?consumption=false", "acme") == "out_of_scope"
             assert await code_of("/accounts/none/balance", "acme") == "out_of_scope"
             assert await code_of("/audit", "shop") == "permission_lacking"
+            assert await code_of("/accounts/shop/ledger", "south", AGENT) == "right_lacking"
+            assert await code_of("/accounts/rival", "south", AGENT) == "no_such_object"
+            assert await code_of("/accounts/none", "", VIEWER) == "no_such_object"
     found = [(each["who"], each["account"], each["path"], each["why"]) for each in log]
     assert found == [
         ("token customer:acme", "acme", "/api/v1/accounts/rival/balance", "out_of_scope"),
         ("token customer:shop", "shop", "/api/v1/audit", "permission_lacking"),
+        ("token agent:south", "south", "/api/v1/accounts/rival", "no_such_object"),
     ]
