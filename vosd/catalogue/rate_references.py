@@ -22,6 +22,9 @@ def check_rates_of_account(
     for group in defined.sub_rate_groups:
         if group != ANY_GROUP:
             _find(group, merged.rate_groups, definition, "sub_rate_groups", problems)
+        elif ANY_GROUP in merged.rate_groups.sound:
+            expected = f"another name for the rate group {ANY_GROUP!r}, which means every rate group here"
+            problems.error(*definition.at("sub_rate_groups"), expected, group)
     check = _CurrencyCheck(account, merged, exchange)
     check.group(defined.private_rate_group, definition, "private_rate_group")
     check.main(defined.rate_group)

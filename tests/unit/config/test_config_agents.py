@@ -120,5 +120,8 @@ def test_accounts_below_an_agent_have_only_rate_groups_that_it_may_give(site):
     assert "expected a rate group that agent 'top' may give: sell" in error
     either = ACCOUNTS.replace("{id: top,", "{id: top, sub_rate_groups: any,")
     assert site.load(text_of(site, either.replace("{id: acme, rate_group: sell", "{id: acme, rate_group: buy")))
+    named_any = text_of(site, either).replace("rate_groups:\n", "rate_groups:\n  - {name: any, rates: []}\n")
+    (error,) = site.errors(named_any)
+    assert "accounts[top].sub_rate_groups: value 'any': expected another name for the rate group 'any'" in error
     unknown = site.errors(text_of(site, ACCOUNTS.replace("{id: top,", "{id: top, sub_rate_groups: none-such,")))
     assert any("accounts[top].sub_rate_groups" in error for error in unknown)
