@@ -154,10 +154,11 @@ class Calendar(msgspec.Struct, frozen=True, dict=True):
     def has_holidays_ahead(self, wall_ms: int) -> bool:
         """Return whether one of its holidays is within twelve months of a moment; a calendar without any needs none.
 
-        A whole day, or several, that an entry with a date says is not working is a holiday, too.
+        A whole day, or several, that an entry with a date says is not working is a holiday, too. A single such entry
+        is none by itself: it may be a day that was closed once.
         """
         free = [each for each in self.entries if each.is_holiday]
-        if not self.holidays and not free:
+        if not self.holidays and len(free) <= 1:
             return True
         today = datetime.fromtimestamp(wall_ms // 1_000, self.zone).date()
         until = today + _YEAR

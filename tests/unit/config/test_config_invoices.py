@@ -90,5 +90,6 @@ def test_a_minimum_that_no_night_books_is_a_warning(site):
     for text in ("", "nightly: {at: '04:30', minimum: no}\n"):
         [warning] = warnings(text)
         assert "accounts[a].minimum_consumption" in warning
+        assert "`vosd month close` or `vosd ledger minimum` each month" in warning
         assert "of these accounts: 2" in warning
     assert warnings("nightly: {at: '04:30'}\n") == []

@@ -306,13 +306,13 @@ def test_holidays_are_known_ahead_for_twelve_months_however_they_are_written(tod
         calendar(hours(9, 18, weekdays=WORKDAYS), holidays=(past, day)),
         calendar(hours(9, 18, weekdays=WORKDAYS), on(past, **off), on(day, **off)),
         calendar(on(past, **off), holidays=(day,)),
-        calendar(during(day, day, **off)),
+        calendar(on(past, **off), during(day, day, **off)),
     ):
         assert known.has_holidays_ahead(ms(f"{today}T12:00")) is is_ahead
 
 
 def test_a_range_of_days_off_is_ahead_until_its_last_one():
-    closed = calendar(during("2026-12-24", "2027-01-02", is_working=False))
+    closed = calendar(on("2024-12-25", is_working=False), during("2026-12-24", "2027-01-02", is_working=False))
     found = [
         closed.has_holidays_ahead(ms(f"{day}T12:00"))
         for day in ("2025-12-23", "2025-12-24", "2027-01-02", "2027-01-03")
@@ -321,7 +321,13 @@ def test_a_range_of_days_off_is_ahead_until_its_last_one():
 
 
 @pytest.mark.parametrize(
-    "entry", [on("2024-12-25"), hours(9, 12, is_working=False), hours(0, 12, is_working=False, first=date(2024, 1, 1))]
+    "entry",
+    [
+        on("2024-12-25"),
+        on("2024-12-25", is_working=False),
+        hours(9, 12, is_working=False),
+        hours(0, 12, is_working=False, first=date(2024, 1, 1)),
+    ],
 )
 def test_an_entry_that_is_no_holiday_needs_none_ahead(entry):
     assert calendar(entry).has_holidays_ahead(ms("2026-12-26T12:00"))

@@ -64,8 +64,8 @@ def _warn_of_minimums(source: CatalogueSource, problems: ProblemList) -> None:
     having_one = [account for account in source.accounts.sound.values() if account.value.minimum_consumption]
     if having_one:
         expected = (
-            "nightly.at with nightly.minimum as well, or `vosd ledger minimum` each month: no night books the minimums"
-            f" of these accounts: {len(having_one)}"
+            "nightly.at with nightly.minimum as well, or `vosd month close` or `vosd ledger minimum` each month: no"
+            f" night books the minimums of these accounts: {len(having_one)}"
         )
         problems.warning(*having_one[0].at("minimum_consumption"), expected)
 
