@@ -29,6 +29,8 @@ class Newcomer(NamedTuple):
     interim_s: int | None = None
     """Interval of Interim-Updates, and values of Class, by the server that has judged its password (``SetupFacts``)."""
     radius_classes: tuple[bytes, ...] = ()
+    longest_s: int | None = None
+    """Longest call in seconds, by that server."""
 
 
 class InviteProgress(msgspec.Struct, omit_defaults=True):

@@ -1,5 +1,6 @@
 """A telephone transfers a call that it was called by, on its own account (ADR 180)."""
 
+import dataclasses
 from decimal import Decimal
 
 import pytest
@@ -302,6 +303,25 @@ def test_money_of_the_phones_account_limits_the_call_to_the_target(scene):
     call.hang_up()
     settle(scene)
     assert records(scene)[1].end_reason == "Insufficient Balance"
+
+
+def test_a_phone_whose_password_servers_of_radius_judge_has_no_target_called_but_connects_two_calls(scene):
+    """They permit and limit each of its calls, by an INVITE of its own."""
+    judged = dataclasses.replace(credentials(DESK, "secret"), is_remote=True)
+    desk, mate = registered(scene)
+    scene.exchange.node.swap_catalogue(office(desk={"credentials": judged}), scene.exchange.clock.now())
+    one, at_desk = called(scene, desk)
+    other, also_at_desk = called(scene, desk)
+    blind(at_desk, MATE)
+    press(scene, at_desk, f"*1{MATE}#")
+    scene.wire.run_for(3_000)
+    assert (at_desk.got["REFER"], mate.calls, one.is_over) == ([403], [], False)
+    attended(at_desk, also_at_desk)
+    scene.wire.run_for(3_000)
+    assert at_desk.got["REFER"] == [403, 202]
+    assert are_connected(one, other)
+    one.hang_up()
+    settle(scene)
 
 
 @pytest.mark.parametrize("payer", ["acme", "office"])

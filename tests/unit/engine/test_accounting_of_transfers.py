@@ -21,7 +21,8 @@ def scene(tmp_path, monkeypatch):
     def examined(self, *request):
         verdict = examine(self, *request)
         if isinstance(verdict, Accepted) and verdict.user:
-            return verdict._replace(interim_s=int(verdict.user), radius_classes=(verdict.user.encode(), b"\0"))
+            terms = {"longest_s": int(verdict.user) - 5_000, "interim_s": int(verdict.user)}
+            return verdict._replace(radius_classes=(verdict.user.encode(), b"\0"), **terms)
         return verdict
 
     monkeypatch.setattr(Authenticator, "examine", examined)
@@ -33,7 +34,7 @@ def scene(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("is_killed", [False, True])
 @pytest.mark.parametrize("by", [FIRST, SECOND])
-def test_the_call_to_a_target_has_class_and_interval_of_the_phone_that_transfers(scene, by, is_killed):
+def test_the_call_to_a_target_has_class_interval_and_longest_call_of_the_phone_that_transfers(scene, by, is_killed):
     desks = {
         number: scene.exchange.telephone(number, Endpoint("203.0.113.60", 40_000 + place))
         for place, number in enumerate((FIRST, SECOND))
@@ -52,10 +53,10 @@ def test_the_call_to_a_target_has_class_and_interval_of_the_phone_that_transfers
     call.ask("REFER", headers=[f"Refer-To: <sip:{TARGET}@192.0.2.1>"])
     scene.wire.run_for(3_000)
     requests = {live.call_request.callee: live.call_request for live in scene.exchange.switch.calls()}
-    asked = {number: (each.interim_s, each.radius_classes) for number, each in requests.items()}
+    asked = {number: (each.hold.ceiling_s, each.interim_s, each.radius_classes) for number, each in requests.items()}
     assert asked == {
-        CALLEE: (int(FIRST), (FIRST.encode(), b"\0")),
-        TARGET: (int(by), (by.encode(), b"\0")),
+        CALLEE: (int(FIRST) - 5_000, int(FIRST), (FIRST.encode(), b"\0")),
+        TARGET: (int(by) - 5_000, int(by), (by.encode(), b"\0")),
     }
     scene.vendor.calls[0].hang_up()
     scene.wire.run_for(2_000)

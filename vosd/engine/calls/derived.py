@@ -145,6 +145,7 @@ class EstablishedCall:
             routing_number=record.routing_number or "",
             caller_privacy=CallerPrivacy.of_word(record.caller_privacy),
             leaves_no_cdr=call.leaves_no_cdr,
+            longest_s=its.longest_s,
             interim_s=its.interim_s,
             radius_classes=radius_classes_of(record),
             agents=call.agents,

@@ -110,6 +110,7 @@ class Established(msgspec.Struct, frozen=True, array_like=True, gc=False):
     callee_given_up: bytes = b""
     interim_s: int | None = None
     """As in ``SetupFacts``."""
+    longest_s: int | None = None
 
     @classmethod
     def of(cls, call: Call, caller: Caller | None, request: CallRequest) -> "tuple[Established | None, bytes]":
@@ -172,6 +173,7 @@ class Established(msgspec.Struct, frozen=True, array_like=True, gc=False):
             bytes(caller.leg.sessions.given_up),
             bytes(callee.leg.sessions.given_up),
             request.interim_s,
+            request.longest_s,
         )
         try:  # no function of its own: it is called for every call
             return described, _encode(described)

@@ -95,6 +95,7 @@ class _Transferor(NamedTuple):
     """The call that is transferred, as if that side had made it, with the calling number that it knows."""
     caller_privacy: CallerPrivacy
     """Privacy of that number."""
+    longest_s: int | None
     interim_s: int | None
     radius_classes: tuple[bytes, ...]
 
@@ -262,6 +263,9 @@ class Intake:
         """
         if is_called:
             transferor = self._called_transferor(first, paid_by, substitute.named)
+            credentials = None if transferor.trunk is None else transferor.trunk.credentials
+            if credentials is not None and credentials.is_remote:
+                return 403  # the servers of RADIUS permit and limit the calls of this side, and cannot be asked here
         else:
             transferor = self._transferor_of(first, paid_by)
         caller = _shown(transferor, substitute)
@@ -276,6 +280,7 @@ class Intake:
             numbers=TransferNumbers(caller, number),
             closed=self._closed(),
             user=transferor.user,
+            longest_s=transferor.longest_s,
             interim_s=transferor.interim_s,
             radius_classes=transferor.radius_classes,
             caller_privacy=substitute.caller_identity.privacy,
@@ -348,7 +353,7 @@ class Intake:
             user = paid_by.user if present is None or not present.proves_itself else present.name
             return _Transferor(
                 paid_by.source_host, paid_by.source_port, user, admitted, first.arrival, paid_by.caller_privacy,
-                paid_by.interim_s, paid_by.radius_classes,
+                paid_by.longest_s, paid_by.interim_s, paid_by.radius_classes,
             )  # fmt: skip
         present = trunks.mapping_gateways.get(newcomer.trunk)
         arrival = replace(
@@ -358,14 +363,13 @@ class Intake:
             caller_user_agent=None,
         )
         user = newcomer.trunk if present is None or present.proves_itself else ""
-        asked = newcomer.interim_s, newcomer.radius_classes
+        asked = newcomer.longest_s, newcomer.interim_s, newcomer.radius_classes
         return _Transferor(newcomer.host, newcomer.port, user, present, arrival, paid_by.caller_privacy, *asked)
 
     def _called_transferor(self, first: Call, paid_by: CallRequest, named: str) -> _Transferor:
         """Return the called side that transfers a call: a phone, or a trunk that registers; it needs no proof.
 
         It is another customer: neither its record nor the target may have a calling number that it was not shown.
-        No INVITE of its own has brought terms of a RADIUS server.
         """
         callee = first.callee
         dialog = None if callee is None else callee.leg.dialog
@@ -383,7 +387,7 @@ class Intake:
         )
         user = name if present is None or present.proves_itself else ""
         privacy = paid_by.caller_privacy if shown else CallerPrivacy.SHOWN
-        return _Transferor(seen.host, seen.port, user, present, arrival, privacy, None, ())
+        return _Transferor(seen.host, seen.port, user, present, arrival, privacy, None, None, ())
 
     def _may_replace(self, call: Call, leg: Leg, event: InviteArrived) -> MappingGateway | None:
         """Return the mapping gateway or phone that sends an INVITE, if it has the account of the leg to be replaced.
@@ -440,7 +444,7 @@ class Intake:
         if caller.leg.facts.media is not None:
             caller.leg.facts.media.settings = newcomer.media
         caller.progress.newcomer = Newcomer(
-            newcomer.name, event.source.host, event.source.port, event.interim_s, event.radius_classes
+            newcomer.name, event.source.host, event.source.port, event.interim_s, event.radius_classes, event.longest_s
         )
         caller.call = caller.leg.call = call
         caller.begin(event.at)
