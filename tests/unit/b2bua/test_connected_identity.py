@@ -3,8 +3,9 @@
 import re
 
 import pytest
-from doubles.data.builders import catalogue, mapping_gateway, phone
+from doubles.data.builders import account, catalogue, mapping_gateway, phone
 from doubles.data.sessions import answering
+from doubles.desk_scene import DESK, MATE, are_connected, blind, called, registered
 from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import ANSWER
 from doubles.virtual.customer import Intent, OutgoingCall
@@ -119,6 +120,31 @@ def test_the_callers_own_number_is_not_sent_back_to_it():
     assert shown(scene, "UPDATE") == []
     assert "UPDATE" not in there.asked
     scene.finish(call)
+
+
+@pytest.mark.parametrize("changes", ["UPDATE", "INVITE"])
+def test_the_number_of_a_phone_that_has_transferred_the_call_and_left_is_not_shown_any_more(changes):
+    dialect = CallerDialect(connected_identity=Passing.PASS)
+    acme = mapping_gateway("acme", f"{CUSTOMER.host}/32", dialect=dialect)
+    phones = [phone(DESK, account="office"), phone(MATE, account="office")]
+    scene = Scene(
+        catalogue([acme, vendor_gateway(0)], phones=phones, accounts=[account("office", overdraft_limit=None)])
+    )
+    desk, mate = registered(scene)
+    desk.script = Script((Line(0, 180), Line(500, 200, ANSWER, (*KNOWS_UPDATE, FIRST))))
+    call, at_desk = called(scene, desk, headers=KNOWS_UPDATE)
+    assert shown(scene, "SIP/2.0 200") == [ours(scene, "44201")]
+    blind(at_desk, MATE)
+    scene.wire.run_for(3_000)
+    (target,) = mate.calls
+    target.propose("a=sendonly") if changes == "INVITE" else target.ask("UPDATE", headers=(SECOND,))
+    scene.wire.run_for(3_000)
+    assert are_connected(call, target)
+    introduced = shown(scene, "INVITE")
+    assert introduced
+    assert [number for each in (*introduced, *shown(scene, "UPDATE")) for number in each] == []
+    call.hang_up()
+    scene.wire.run_until(lambda: target.is_over)
 
 
 def test_the_number_of_a_gateway_that_failed_is_not_shown_for_the_next():

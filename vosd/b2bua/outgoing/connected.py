@@ -55,7 +55,7 @@ def _wishes_of(message: Message) -> tuple[str, ...]:
 def show_connected(message: Outgoing, leg: "Leg") -> None:
     """Put the callee's number into a message for the caller."""
     kind, call = type(message), leg.call
-    callee = None if call.callee is None else call.callee.leg
+    callee = None if call.callee is None or call.callee.progress.has_left else call.callee.leg
     if kind is OutgoingSuccess and not leg.facts.is_confirmed and isinstance(call.to_forward, Response):
         if callee is not None:
             identity_came(callee, call.to_forward)
