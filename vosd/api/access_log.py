@@ -15,13 +15,11 @@ from vosd.engine.settings import AccessLogLines
 
 PERIOD_S: Final = 60.0
 ALIKE_MAX: Final = 4_096
-"""Kinds of answers that are counted at a time; of further ones refusals share one, and others have a line each."""
+"""Kinds of answers that are counted at a time; further answers are alike by login and status alone."""
 PATH_MAX: Final = 300
 """Characters of a path in the log."""
 _API: Final = "/api/"
 _READS: Final = frozenset({"GET", "HEAD"})
-_OF_SENDERS: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS})
-"""Refusals by who asks, not by what is asked."""
 
 Later = Callable[[float, Callable[[], None]], object]
 """Calls a function after so many seconds, as ``loop.call_later``."""
@@ -42,8 +40,8 @@ class AccessLog:
     """Writes lines about the answers of applications; neither queries nor headers nor bodies are in them.
 
     The first answer of a kind has its line at once; those that follow within a minute share one, with their number and
-    bytes. Alike are reads and failures of one sender and address with the same path and status; refusals of senders
-    (401, 403, 429) and of requests without a known sender are alike by address and status. Each change has its line.
+    bytes. Alike are reads of one sender and address with the same path and status, and failures of one sender and
+    address with the same status, whatever is asked. Each change that is carried out has its line.
     """
 
     def __init__(self, lines: AccessLogLines, later: Later) -> None:
@@ -81,22 +79,20 @@ class AccessLog:
         ):
             return
         sender: dict[str, str] = scope.get(SENDER, {})
+        login = sender.get("login", "")
         address = scope["client"][0] if scope.get("client") else ""
-        facts = {
-            **sender, "address": address, "method": method, "path": path, "status": status, "bytes": size, "ms": ms,
-        }  # fmt: skip
+        outcome = {"status": status, "bytes": size, "ms": ms}
+        facts = {**sender, "address": address, "method": method, "path": path, **outcome}
         if not is_failure and method not in _READS:
             _log.info("api_request", **facts)
             return
-        kind: tuple[str, ...] = (network_of(address), sender.get("login", ""), str(status))
-        is_of_sender = is_failure and (not sender or status in _OF_SENDERS)
-        if not is_of_sender:
+        kind: tuple[str, ...] = (network_of(address), login, str(status))
+        if not is_failure:
             kind = (*kind, method, path)
         if kind not in self._alike and len(self._alike) >= ALIKE_MAX:
-            if not is_of_sender:
-                _log.info("api_request", **facts)
-                return
-            kind = ("", "", str(status))
+            # Such answers have neither address nor path in common: those of the last one would stand for all of them.
+            kind = (login, str(status))
+            facts = {**sender, **outcome}
         alike = self._alike.get(kind)
         if alike is None:
             _log.info("api_request", **facts)

@@ -119,18 +119,42 @@ def test_each_change_has_its_line() -> None:
     assert of_lines(lines, "method", "status", "count") == 3 * [("POST", 200, None)]
 
 
+@pytest.mark.parametrize("login", [None, "token 01"])
 @pytest.mark.parametrize("status", [401, 403, 404, 429])
-def test_refusals_of_one_address_share_a_line_a_minute_whatever_they_ask(status: int) -> None:
+def test_failures_of_one_sender_and_address_share_a_line_a_minute_whatever_is_asked(
+    status: int, login: str | None
+) -> None:
     site = Site()
     with structlog.testing.capture_logs() as lines:
         for number in range(50):
-            site.ask(f"/{number}/{status}", login=None, method="POST" if number % 2 else "GET")
-        site.ask(f"/{status}", login=None, address="192.0.2.8")
+            site.ask(f"/api/v1/cdrs/{number}/{status}", login=login, method="POST" if number % 2 else "GET")
+        site.ask(f"/api/v1/cdrs/{status}", login=login, address="192.0.2.8")
+        site.ask(f"/api/v1/cdrs/{status}", login="token 02")
         site.minutes.end_one()
-    assert of_lines(lines, "address", "status", "count") == [
-        ("192.0.2.7", status, None),
-        ("192.0.2.8", status, None),
-        ("192.0.2.7", status, 49),
+    assert of_lines(lines, "login", "address", "status", "count") == [
+        (login, "192.0.2.7", status, None),
+        (login, "192.0.2.8", status, None),
+        ("token 02", "192.0.2.7", status, None),
+        (login, "192.0.2.7", status, 49),
+    ]
+
+
+def test_reads_of_more_paths_than_are_counted_share_a_line_a_minute_for_each_login(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(access_log, "ALIKE_MAX", 2)
+    site = Site()
+    with structlog.testing.capture_logs() as lines:
+        for number in range(50):
+            site.ask(f"/api/v1/cdrs/{number}/200", address=f"192.0.2.{number}")
+        site.ask("/api/v1/ledger", login="token 02")
+        site.minutes.end_one()
+    assert of_lines(lines, "login", "address", "path", "count", "bytes") == [
+        ("token 01", "192.0.2.0", "/api/v1/cdrs/0/200", None, 10),
+        ("token 01", "192.0.2.1", "/api/v1/cdrs/1/200", None, 10),
+        ("token 01", None, None, None, 10),
+        ("token 02", None, None, None, 10),
+        ("token 01", None, None, 47, 470),
     ]
 
 
@@ -140,11 +164,12 @@ def test_what_is_counted_is_written_at_the_end_and_in_bounded_memory(monkeypatch
     with structlog.testing.capture_logs() as lines:
         for number in range(9):
             site.ask("/api/v1/401", login=None, address=f"192.0.2.{number}")
-        assert of_lines(lines, "address") == [("192.0.2.0",), ("192.0.2.1",), ("192.0.2.2",)]
-        site.ask("/api/v1/cdrs")
-        site.ask("/api/v1/cdrs")
         site.log.close()
-    assert of_lines(lines[3:], "address", "count") == [("192.0.2.7", None), ("192.0.2.7", None), ("192.0.2.8", 6)]
+    assert of_lines(lines[:2], "address") == [("192.0.2.0",), ("192.0.2.1",)]
+    shared = {"event": "api_request", "log_level": "info", "status": 401}  # accuses no address of what others did
+    for line in lines[2:]:
+        assert isinstance(line.pop("ms"), int)
+    assert lines[2:] == [shared | {"bytes": 10}, shared | {"bytes": 60, "count": 6}]
 
 
 def test_files_of_the_console_leave_no_line_and_those_that_are_missing_do() -> None:
