@@ -71,11 +71,14 @@ def rate_groups_of(accounts: Mapping[str, Account], agent: str, named: "NamedGro
     """
     given: frozenset[str] | None = None
     hierarchy = Hierarchy.of(accounts)
+    groups_of_trunks: Mapping[str, Collection[str]] | None = None  # reads all phones: once, and only where it is asked
     for each in (agent, *hierarchy.above(agent)):
         own = frozenset(accounts[each].sub_rate_groups)
         if ANY_GROUP in own:
             continue
-        those = own or _groups_in_tree(accounts, each, hierarchy, named.groups_of_trunks())
+        if not own and groups_of_trunks is None:
+            groups_of_trunks = named.groups_of_trunks()
+        those = own or _groups_in_tree(accounts, each, hierarchy, groups_of_trunks or {})
         given = those if given is None else given & those
     return given
 

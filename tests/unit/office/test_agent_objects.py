@@ -546,6 +546,32 @@ def test_no_key_that_agents_set_is_unknown_to_the_configuration() -> None:
         assert set(keys) <= known[kind].by_key().keys(), kind
 
 
+async def test_rate_groups_that_an_agent_may_give_are_read_once_for_all_objects_of_an_order(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of gateways and phones take a second where there are thousands, for each agent without a list."""
+    accounts = (
+        builders.account("top", rights=ALL_RIGHTS, rate_group="sell"),
+        builders.account("south", agent="top", rights=ALL_RIGHTS, rate_group="sell"),
+        builders.account("own", agent="south", rate_group="sell"),
+    )
+    database = Database(url)
+    office = office_on(database, *accounts, now=NOW, socket=tmp_path / "vosd.sock")
+    groups, read = office.definitions.named_groups(), Counter[str]()
+
+    class Counted:
+        def __getattr__(self, name: str) -> Any:
+            read[name] += 1
+            return getattr(groups, name)
+
+    monkeypatch.setattr(type(office.definitions), "named_groups", lambda _: read.update(["named_groups"]) or Counted())
+    objects = AgentObjects(office.definitions, office.scope_of(agent("south")))
+    for number in range(10):
+        objects.check_change("accounts", f"shop{number}", None, {"agent": "south", "rate_group": "sell"})
+    assert read == {"named_groups": 1, "groups_of_trunks": 1}
+    await database.close()
+
+
 def test_the_names_that_an_agent_sees_are_gathered_once_for_a_list(office: Office, monkeypatch: Any) -> None:
     gathered = Counter[str]()
     monkeypatch.setattr(scopes, "recorded_as", lambda name: gathered.update([name]) or f"agent {name}")

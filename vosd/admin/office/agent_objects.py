@@ -6,6 +6,7 @@ Keys that lead out of its tree (routes, files, templates) are neither shown to i
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Final
 
 import msgspec
@@ -184,14 +185,23 @@ class AgentObjects:
 
     def _check_groups(self, key: str, named: Iterable[str]) -> None:
         """Check that the agent may give these rate groups: it can read their prices then."""
-        assert self._scope.agent is not None
         names = {each for each in named if (key, each) != ("sub_rate_groups", ANY_GROUP)}
-        accounts, groups = self._definitions.accounts(), self._definitions.named_groups()
-        given = rate_groups_of(accounts, self._scope.agent, groups)
-        if given is None and not groups_of_vendors(accounts, groups).isdisjoint(names):
+        given, of_vendors = self._rate_groups
+        if not of_vendors.isdisjoint(names):
             raise OrderError("keys", f"has a {key} that vendors are paid by", "name one that you may give")
         if given is not None and not names <= given:
             raise OrderError("keys", f"has a {key} that is not yours to give", "name one that you may give")
+
+    @cached_property
+    def _rate_groups(self) -> tuple[frozenset[str] | None, frozenset[str]]:
+        """The rate groups that the agent may give, None = any; and where it is any, those of vendors, which it may not.
+
+        They are those before the order, read once for all of its objects.
+        """
+        assert self._scope.agent is not None
+        accounts, groups = self._definitions.accounts(), self._definitions.named_groups()
+        given = rate_groups_of(accounts, self._scope.agent, groups)
+        return given, groups_of_vendors(accounts, groups) if given is None else frozenset()
 
     def sources(self, changed: Iterable[tuple[str, str, Mapping[str, tuple[Any, Any]]]]) -> AgentSources:
         """Return the sources that change with keys of objects, which are given by kind and name."""
