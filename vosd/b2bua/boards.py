@@ -43,7 +43,7 @@ class GatewayBoard(Protocol):
         """
         ...
 
-    def would_occupy(self, choice: RouteChoice, now: Instant, leaving: RouteChoice) -> bool:
+    def would_occupy(self, next_hop: NextHop, now: Instant, leaving: RouteChoice) -> bool:
         """Return whether there is capacity for an attempt once the one in progress, ``leaving``, is over."""
         ...
 

@@ -157,7 +157,7 @@ class Hunt:
             if next_hop is None:
                 break
             examined.append(next_hop)
-            is_found = self._board.gateways.would_occupy(next_hop[0], now, attempt.choice)
+            is_found = self._board.gateways.would_occupy(next_hop, now, attempt.choice)
         self.next_hops = [*examined, *self.next_hops]
         return is_found
 

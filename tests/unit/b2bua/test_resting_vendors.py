@@ -207,6 +207,21 @@ def test_an_address_that_asks_for_a_rest_while_a_call_is_on_its_way_to_it_gets_n
     assert [len(vendor.calls) for vendor in scene.vendors[:3]] == [1, 0, 1]
 
 
+def test_a_call_is_not_cancelled_for_an_address_that_has_asked_for_a_rest_meanwhile():
+    """As with two gateways of one address each: nothing else could be tried, so the call stays where it is."""
+    addresses = tuple(GatewayAddress(*VENDORS[index]) for index in (0, 1))
+    gateway = routing_gateway("vendor-0", "44", addresses=addresses, account="carriers", progress_timeout_ms=3_000)
+    scene = Scene(catalogue([TRUNK, gateway]))
+    scene.vendor.script, scene.vendors[1].script = Script((Line(0, 100), Line(6_000, 200, ANSWER))), answers(0)
+    call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=10))
+    scene.wire.run_for(1_000)
+    place = BreakerPlace("vendor-0", *VENDORS[1])
+    scene.exchange.switch.live.breakers.ask_for_rest(place, 60_000, scene.exchange.clock.now().mono)
+    scene.wire.run_until(lambda: call.is_over)
+    assert call.final == 200
+    assert [len(vendor.calls) for vendor in scene.vendors[:2]] == [1, 0]
+
+
 def two_hosts(delay_ms):
     """Return a scene with a gateway of two addresses, the second of which answers; packets take so long."""
     addresses = tuple(GatewayAddress(*VENDORS[index]) for index in (0, 1))

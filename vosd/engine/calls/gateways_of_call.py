@@ -81,8 +81,9 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
             services.reporter.trying(live_call.call.arrival, live_call.call.journey, call_request, choice, now.mono)
         return choice, address
 
-    def would_occupy(self, choice: RouteChoice, now: Instant, leaving: RouteChoice) -> bool:
+    def would_occupy(self, next_hop: NextHop, now: Instant, leaving: RouteChoice) -> bool:
         """Return whether there is capacity once the attempt in progress is over: what it holds counts as free."""
+        choice, address = next_hop
         live_call, gateway = self._live_call, choice.gateway
         live, vendors, call_request = live_call.services.live, live_call.vendors, live_call.call_request
         caller = call_request.caller_at(gateway)
@@ -90,7 +91,7 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
             return False
         if gateway.name in live.blocks.called or live.rests.remaining_ms(gateway.name, now.mono):
             return False
-        if gateway.name in live.breakers.resting and vendors.paused_ms(gateway, now.mono):
+        if gateway.name in live.breakers.resting and live.breakers.paused_ms(place_of(gateway, address), now.mono):
             return False
         freed = _limits_of(leaving)
         for limit in _limits_of(choice):
