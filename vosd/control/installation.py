@@ -32,7 +32,7 @@ class MachineUse(msgspec.Struct, frozen=True):
     processes: dict[str, float] = {}
     """Use of one core, in percent, by ``switch``, ``bookkeeper`` and each media worker: each uses one core alone."""
     received_bytes: float | None = None
-    """Bytes a second that the interfaces of the machine receive, without the loopback."""
+    """Bytes a second that the network devices of the machine receive; in a container, its interfaces."""
     sent_bytes: float | None = None
     """Bytes a second that they send."""
 

@@ -83,7 +83,8 @@ class Metric(StrEnum):
     )
     NETWORK = _gauge(
         "vosd_machine_network_bytes_per_second",
-        "bytes of all interfaces of the machine but the loopback, over a minute: received, sent",
+        "bytes of the network devices of the machine (where it has none, as a container, of all interfaces but the"
+        " loopback), over a minute: received, sent",
         ("direction",),
     )
     CATALOGUE = _gauge("vosd_catalogue_info", "1; the label is the catalogue in force", ("version",))

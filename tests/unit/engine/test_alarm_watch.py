@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from vosd.base.clock import Instant
 from vosd.engine.alarms import machine, margins
-from vosd.engine.alarms.machine import MachineMeter, MinuteRate, disk_free_percent, memory_percent
+from vosd.engine.alarms.machine import MachineMeter, MinuteRate, disk_free_percent, memory_percent, network_bytes
 from vosd.engine.alarms.margins import Pair, PrefixMargins, PrefixPair, Takings
 from vosd.engine.alarms.watch import LAG_TICKS, LongCall, Threshold, Unbooked, Watch
 from vosd.engine.settings import AlarmSettings
@@ -506,6 +506,7 @@ class Proc:
         self._directory = directory
         self._now_s = 0.0
         monkeypatch.setattr(machine, "PROC", directory)
+        monkeypatch.setattr(machine, "SYS_NET", directory / "interfaces")
         monkeypatch.setattr(machine, "_TICKS_A_SECOND", 100)
         monkeypatch.setattr(machine.time, "monotonic", lambda: self._now_s)
         (directory / "net").mkdir()
@@ -545,6 +546,22 @@ def test_processes_are_measured_by_one_core_and_the_machine_by_all(proc: Proc):
     proc.at(25, 20, {8: 12, 10: 1})
     meter.look({"switch": 7, "media worker 1": 8, "media worker 2": 10, "ended": 11})
     assert {*meter.processors} == {"machine", "switch", "media worker 1"}  # a new worker begins anew
+
+
+@pytest.mark.parametrize(
+    ("devices", "expected"), [(("eth0", "eth1"), (1_000, 800)), ((), (3_000, 2_400))], ids=["a server", "a container"]
+)
+def test_a_packet_of_a_bond_and_its_vlan_is_counted_at_the_device_alone(
+    devices: tuple[str, ...], expected: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(machine, "SYS_NET", tmp_path)
+    counts = {"lo": (77, 77), "eth0": (600, 500), "eth1": (400, 300), "bond0": (1_000, 800), "bond0.100": (1_000, 800)}
+    for name in counts:
+        (tmp_path / name).mkdir()
+    for name in devices:
+        (tmp_path / name / "device").mkdir()
+    lines = [f"{name}: {received} {'7 ' * 7}{sent} {'7 ' * 7}" for name, (received, sent) in counts.items()]
+    assert network_bytes("\n".join(["Inter-|   Receive", " face |bytes", *lines])) == expected
 
 
 async def test_a_busy_media_worker_is_an_alarm_of_its_own(proc: Proc):

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple, TypeVar
 
 MEMINFO: Final = Path("/proc/meminfo")
 PROC: Final = Path("/proc")
+SYS_NET: Final = Path("/sys/class/net")
 WINDOW_S: Final = 60
 MACHINE: Final = "machine"
 _TICKS_A_SECOND: Final = os.sysconf("SC_CLK_TCK")
@@ -97,14 +98,19 @@ def process_seconds(stat: str) -> float:
 
 
 def network_bytes(dev: str) -> tuple[int, int]:
-    """Return the bytes received and sent by all interfaces but the loopback, by the text of ``/proc/net/dev``."""
-    received = sent = 0
+    """Return the bytes received and sent by the interfaces of a device, by the text of ``/proc/net/dev``.
+
+    Bonds, VLANs and bridges count the packets of their devices again. Where no interface has a device, as in a
+    container, all but the loopback are added.
+    """
+    counts = {}
     for line in dev.splitlines()[2:]:
-        name, _, counts = line.partition(":")
-        if name.strip() != "lo":
-            fields = counts.split()
-            received, sent = received + int(fields[0]), sent + int(fields[8])
-    return received, sent
+        name, _, fields = line.partition(":")
+        counts[name.strip()] = fields.split()
+    counts.pop("lo", None)
+    of_devices = [fields for name, fields in counts.items() if (SYS_NET / name / "device").exists()]
+    counted = of_devices or counts.values()
+    return sum(int(fields[0]) for fields in counted), sum(int(fields[8]) for fields in counted)
 
 
 def memory_percent(meminfo: str) -> float | None:
