@@ -1,12 +1,11 @@
-/** Running calls: read once, then kept by live events, and drawn twice a second. */
+/** Running calls: all, filtered or grouped; some or all are hung up. */
 
 import { Button, Checkbox, Group, SegmentedControl, TextInput } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { allOf, client, content, Problem, pageOf, type Row } from "../api/client";
-import { type LiveEvent, listen } from "../api/events";
+import { client, content, Problem, type Row } from "../api/client";
 import { Age, CostSoFar } from "../parts/age";
 import { Confirm } from "../parts/confirm";
 import { Page } from "../parts/page";
@@ -14,118 +13,16 @@ import { ProblemText } from "../parts/problem";
 import { type Column, type Read, Table } from "../parts/table";
 import { Value } from "../parts/values";
 import { useMay } from "../session";
+import { follow } from "./running";
 
 const HTTP_NOT_FOUND = 404;
-const DRAWN_MS = 500;
 const NO_CALLS: readonly Row[] = [];
-/** After how long a reading that has failed is repeated. */
-const AGAIN_MS = 5_000;
-/** After how long without an event the switch is asked whether it is there. */
-const SILENT_MS = 15_000;
-const READ_AGAIN = new Set(["stream.begun", "stream.lost", "stream.gap", "stream.switch_back"]);
-const STATES: Record<string, string> = {
-  "call.trying": "trying",
-  "call.ringing": "ringing",
-  "call.answered": "talking",
-};
-
-type Happened = Pick<LiveEvent, "type" | "data">;
-
-/** Change the calls by an event, in place: there are thousands of them, many a second. */
-export function take(calls: Map<string, Row>, { type, data }: Happened): void {
-  const id = String(data.call_id ?? "");
-  if (type === "call.ended") calls.delete(id);
-  const state = STATES[type];
-  if (!state) return;
-  calls.set(id, { ...data, state, caller: data.caller_in, callee: data.callee_in });
-}
-
-async function readAll(): Promise<Map<string, Row>> {
-  return new Map((await allOf("/calls")).map((row) => [String(row.call_id), row]));
-}
-
-/** Running calls: read as a whole, again and again, and kept by events between; no reading replaces a later one. */
-export class RunningCalls {
-  calls: Map<string, Row> | null = null;
-  private begun = 0;
-  private taken = 0;
-  /** Events while a reading is under way, which may or may not have what they say. */
-  private readonly meanwhile = new Map<number, Happened[]>();
-
-  constructor(private readonly readAll: () => Promise<Map<string, Row>>) {}
-
-  /** Read all; false where a later reading says how it stands. */
-  async read(): Promise<boolean> {
-    this.begun += 1;
-    const mine = this.begun;
-    this.meanwhile.set(mine, []);
-    try {
-      const found = await this.readAll();
-      if (mine < this.taken) return false;
-      for (const event of this.meanwhile.get(mine) ?? []) take(found, event);
-      this.calls = found;
-      this.taken = mine;
-    } catch (failure) {
-      if (mine === this.begun) throw failure;
-    } finally {
-      this.meanwhile.delete(mine);
-    }
-    return mine === this.begun;
-  }
-
-  take(event: Happened): void {
-    if (this.calls) take(this.calls, event);
-    for (const events of this.meanwhile.values()) events.push(event);
-  }
-}
 
 /** The running calls, and why they could not be read. */
 function useRunningCalls(): { rows: readonly Row[]; error: Error | null; read: Read } {
   const [rows, setRows] = useState<readonly Row[] | null>(null);
   const [error, setError] = useState<Error | null>(null);
-  useEffect(() => {
-    const running = new RunningCalls(readAll);
-    let isChanged = false;
-    let isGone = false;
-    let again: ReturnType<typeof setTimeout> | undefined;
-    const failed = (failure: Error) => {
-      if (isGone) return;
-      setError(failure);
-      clearTimeout(again);
-      again = setTimeout(read, AGAIN_MS);
-    };
-    const read = async () => {
-      clearTimeout(again);
-      try {
-        if (await running.read()) setError(null);
-      } catch (failure) {
-        failed(failure as Error);
-      }
-      isChanged = true;
-    };
-    const look = () => void pageOf("/calls", { limit: 1 }).catch(failed);
-    let silence = setInterval(look, SILENT_MS);
-    const stop = listen((event) => {
-      clearInterval(silence);
-      silence = setInterval(look, SILENT_MS);
-      if (READ_AGAIN.has(event.type)) void read();
-      running.take(event);
-      isChanged = true;
-    });
-    const drawing = setInterval(() => {
-      if (!isChanged || !running.calls) return;
-      isChanged = false;
-      setRows([...running.calls.values()]);
-    }, DRAWN_MS);
-    void read();
-    return () => {
-      isGone = true;
-      clearTimeout(again);
-      clearInterval(drawing);
-      clearInterval(silence);
-      stop();
-    };
-  }, []);
+  useEffect(() => follow(setRows, setError), []);
   const read = error ? "error" : rows === null ? "pending" : "success";
   // calls that were there last may have ended since: their durations must not count on
   return { rows: error ? NO_CALLS : (rows ?? NO_CALLS), error, read };

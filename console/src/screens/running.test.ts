@@ -1,0 +1,120 @@
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import type { Row } from "../api/client";
+import { follow, take } from "./running";
+
+const CALL = { call_id: "a", caller_in: "1", callee_in: "2", customer_account: "acme" };
+
+interface Reading {
+  resolve: (rows: Row[]) => void;
+  reject: (failure: Error) => void;
+}
+
+const switchboard = vi.hoisted(() => ({
+  /** Readings of all calls, in the order in which they were begun. */
+  readings: [] as Reading[],
+  /** How often one row was asked for. */
+  looks: 0,
+  isAway: false,
+  happens: (_: { type: string; data: Row }) => {},
+}));
+
+vi.mock("../api/client", () => ({
+  allOf: () => new Promise<Row[]>((resolve, reject) => switchboard.readings.push({ resolve, reject })),
+  pageOf: async () => {
+    switchboard.looks += 1;
+    if (switchboard.isAway) throw new Error("away");
+    return { items: [], next: null };
+  },
+}));
+vi.mock("../api/events", () => ({
+  listen: (listener: typeof switchboard.happens) => {
+    switchboard.happens = listener;
+    return () => {};
+  },
+}));
+
+const rows = (...ids: string[]): Row[] => ids.map((call_id) => ({ call_id }));
+const happens = (type: string, data: Row = {}) => switchboard.happens({ type, data });
+const passes = (ms: number) => vi.advanceTimersByTimeAsync(ms);
+/** Calls as they were drawn last, and the error. */
+let drawn: string;
+let error: string | null;
+let stop: () => void;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  Object.assign(switchboard, { readings: [], looks: 0, isAway: false });
+  drawn = "";
+  error = "not read yet";
+  stop = follow(
+    (found) => {
+      drawn = found.map((row) => row.call_id).join(" ");
+    },
+    (failure) => {
+      error = failure?.message ?? null;
+    },
+  );
+});
+
+afterEach(() => {
+  stop();
+  vi.useRealTimers();
+});
+
+it("follows a call from its first gateway to its end", () => {
+  const calls = new Map<string, Row>();
+  take(calls, { type: "call.trying", data: CALL });
+  take(calls, { type: "call.trying", data: { ...CALL, routing_gateway: "b" } });
+  expect([...calls.values()]).toMatchObject([{ state: "trying", caller: "1", callee: "2", routing_gateway: "b" }]);
+  take(calls, { type: "call.ringing", data: { ...CALL, routing_gateway: "b", rings_beside: ["c"] } });
+  expect([...calls.values()]).toMatchObject([{ state: "ringing", routing_gateway: "b", rings_beside: ["c"] }]);
+  take(calls, { type: "call.answered", data: CALL });
+  expect(calls.get("a")?.state).toBe("talking");
+  take(calls, { type: "balance.changed", data: CALL });
+  take(calls, { type: "call.ended", data: CALL });
+  expect(calls.size).toBe(0);
+});
+
+it("takes a reading with what happened meanwhile, and reads once more behind it where that was asked for", async () => {
+  happens("stream.gap");
+  happens("stream.gap");
+  happens("call.ended", { call_id: "a" });
+  expect(switchboard.readings).toHaveLength(1);
+  switchboard.readings[0]?.resolve(rows("a", "b", "c"));
+  await passes(500);
+  expect([drawn, error, switchboard.readings.length]).toEqual(["b c", null, 2]);
+  happens("call.ended", { call_id: "b" });
+  await passes(500);
+  expect(drawn).toBe("c");
+  switchboard.readings[1]?.resolve(rows("b", "c"));
+  await passes(60_000);
+  expect([drawn, error, switchboard.readings.length]).toEqual(["c", null, 2]);
+});
+
+it("reads once at a time while the stream is refused, and forgets the error of a reading that failed", async () => {
+  switchboard.readings[0]?.reject(new Error("away"));
+  await passes(5_000);
+  expect([error, switchboard.readings.length]).toEqual(["away", 2]);
+  for (let lost = 0; lost < 5; lost += 1) {
+    happens("stream.lost");
+    await passes(3_000);
+  }
+  expect([switchboard.looks, switchboard.readings.length]).toEqual([5, 2]);
+  switchboard.readings[1]?.resolve(rows("a"));
+  await passes(500);
+  expect([drawn, error]).toEqual(["a", null]);
+  switchboard.isAway = true;
+  happens("stream.lost");
+  await passes(0);
+  expect(error).toBe("away");
+});
+
+it("says at once that the switch is away", async () => {
+  switchboard.readings[0]?.resolve(rows("a"));
+  await passes(500);
+  expect([drawn, error]).toEqual(["a", null]);
+  happens("stream.switch_away");
+  switchboard.readings[1]?.reject(new Error("away"));
+  await passes(0);
+  expect(error).toBe("away");
+});
