@@ -518,6 +518,14 @@ async def test_lines_by_prefix_have_prices_and_the_words_of_the_account(site: Si
     assert shown.due_at == "2026-11-09T23:00:00.000Z"  # the midnight of Berlin behind the ninth
     assert shown.due_on == "2026-11-09"
 
+    defined = site.office.definitions
+    defined.settings = replace(defined.settings, invoices=replace(site.settings, zone="Asia/Tokyo"))
+    assert (await site.shown("R-0001")).due_on == "2026-11-09"
+    assert [each.due_on for each in await site.listed()] == ["2026-11-09"]
+    note = await cancel_invoice(site.office, operator(), CancelInvoice(id=shown.id))
+    assert note.due_on is None
+    assert [each.due_on for each in await site.listed()] == [None, "2026-11-09"]
+
 
 async def test_a_draft_is_replaced_by_the_next_run_and_issued_once(site: Site) -> None:
     await SqlBooks(site.database).book([call(1, "acme", at("2026-10-05"), *SELL[0])])

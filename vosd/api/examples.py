@@ -245,6 +245,7 @@ FIELDS: Final[Mapping[str, tuple[Any, ...]]] = {
     "subject": ("sell",),
     "tax": ("2.10",),
     "bank": (["IBAN GB00"],),
+    "due_on": ("2026-11-09",),
     "first_day": ("2026-10-01",),
     "last_day": ("2026-10-31",),
     "language": ("en",),

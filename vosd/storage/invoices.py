@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
-from sqlalchemy import ColumnElement, and_, delete, false, func, insert, not_, or_, select, type_coerce, update
+from sqlalchemy import JSON, ColumnElement, and_, delete, false, func, insert, not_, or_, select, type_coerce, update
 from sqlalchemy.engine import Row
 
 from vosd.base.errors import VosError
@@ -415,6 +415,15 @@ class SqlInvoices:
             query = query.where(is_after)
         async with self._database.reading() as connection:
             return [_bare(row) for row in await connection.execute(query)]
+
+    async def due_days(self, ids: Collection[int]) -> Mapping[int, str]:
+        """Return the last days on which issued invoices are paid in time, as they are printed, by id."""
+        if not ids:
+            return {}
+        day = type_coerce(_invoice.c.document, JSON)["due_on"].as_string()
+        query = select(_invoice.c.id, day.label("due_on")).where(_invoice.c.id.in_(ids), day != "")
+        async with self._database.reading() as connection:
+            return {row.id: row.due_on for row in await connection.execute(query)}
 
     async def owed(self, accounts: Collection[str]) -> Mapping[str, Sequence[StoredInvoice]]:
         """Return the issued invoices of some accounts, the oldest first, without their documents."""

@@ -196,7 +196,7 @@ class InvoiceSheet(msgspec.Struct, frozen=True, kw_only=True):
     due_at: str | None
     """Time from which it is overdue unless it is paid; null while it is a draft."""
     due_on: str | None
-    """Last day on which it is paid in time, in the zone of ``invoices.timezone``; null while it is a draft."""
+    """Last day on which it is paid in time, as it is printed; null while it is a draft, and of a credit note."""
     sent_at: str | None
     """Time at which it was mailed last; null = it was not."""
     cancels: int | None
@@ -738,7 +738,7 @@ async def list_invoices(office: Office, who: Principal, order: ListInvoices) -> 
         if len(found) < LISTED_MAX:
             break
         after = found[-1].id
-    return sheets[: order.limit]
+    return await _with_due_days(office, sheets[: order.limit])
 
 
 async def _scope(office: Office, who: Principal) -> Scope:
@@ -937,15 +937,20 @@ async def _visible(office: Office, scope: Scope, number: int) -> StoredInvoice:
 
 
 async def _sheet(office: Office, scope: Scope, invoice: StoredInvoice) -> InvoiceSheet:
-    return (await _sheets(office, scope, [invoice]))[0]
+    return (await _with_due_days(office, await _sheets(office, scope, [invoice])))[0]
 
 
 async def _sheets(office: Office, scope: Scope, found: Sequence[StoredInvoice]) -> list[InvoiceSheet]:
     """Return invoices as a principal sees them: agents and customers without the names of operators."""
     paid = await _paid(office, found)
-    zone = ZoneInfo(office.definitions.settings.invoices.zone)
-    sheets = [_sheet_of(each, paid.get(each.id, ZERO), office.now(), zone) for each in found]
+    sheets = [_sheet_of(each, paid.get(each.id, ZERO), office.now()) for each in found]
     return [msgspec.structs.replace(each, operator=scope.shown_operator(each.operator)) for each in sheets]
+
+
+async def _with_due_days(office: Office, sheets: Sequence[InvoiceSheet]) -> list[InvoiceSheet]:
+    """Take the days from the documents: ``invoices.timezone`` may have changed since they were printed."""
+    days = await office.stores.invoices.due_days([each.id for each in sheets if each.issued_at is not None])
+    return [msgspec.structs.replace(each, due_on=days.get(each.id)) for each in sheets]
 
 
 async def _paid(office: Office, found: Sequence[StoredInvoice]) -> Mapping[int, Decimal]:
@@ -971,7 +976,7 @@ async def paid_by_invoice(stores: "SqlStores", accounts: Sequence[str]) -> Mappi
     return paid
 
 
-def _sheet_of(invoice: StoredInvoice, paid: Decimal, now: int, zone: ZoneInfo) -> InvoiceSheet:
+def _sheet_of(invoice: StoredInvoice, paid: Decimal, now: int) -> InvoiceSheet:
     match invoice.state:
         case StoredState.DRAFT:
             state = InvoiceState.DRAFT
@@ -1000,7 +1005,7 @@ def _sheet_of(invoice: StoredInvoice, paid: Decimal, now: int, zone: ZoneInfo) -
         closing=format_amount(invoice.closing),
         issued_at=None if invoice.issued_at is None else iso_utc(invoice.issued_at),
         due_at=None if invoice.due_at is None else iso_utc(invoice.due_at),
-        due_on=None if invoice.due_at is None else day_of(invoice.due_at - 1, zone).isoformat(),
+        due_on=None,
         sent_at=None if invoice.sent_at is None else iso_utc(invoice.sent_at),
         cancels=invoice.cancels,
         digest=invoice.digest,
