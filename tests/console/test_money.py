@@ -22,6 +22,7 @@ from console.test_screens import rows
 
 MAIL: Final = """
 alarms:
+  cpu: 0
   mail: {{server: 127.0.0.1, port: {port}, security: none, sender: vosd@example.com, recipients: noc@example.com,
     level: critical}}
 """
@@ -316,6 +317,8 @@ def test_a_month_is_closed_with_a_reason_for_what_is_passed_over(site: Watched, 
     (ended,) = [
         each["balance"] for each in site.items("/ledger/balances?at=2026-03-01T00:00:00Z") if each["account"] == "rival"
     ]
+    own = page.get_by_label("Statements").locator("tbody tr").filter(has_text="rival")
+    expect(own).to_contain_text("✓")  # statements are read again after the close
     (shown,) = [each for each in rows(page, "Statements") if each.startswith("rival")]
     assert Decimal(ended) < 0
     assert shown.endswith(f"{ended} USD ✓"), "the month of the books, which is closed, not that of the browser"

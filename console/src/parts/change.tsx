@@ -26,6 +26,8 @@ interface ChangeProps {
   isDanger?: boolean;
   /** Whether the words stand at the top of the page, in `LastDone`: for what is gone from the page then. */
   saysAbove?: boolean;
+  /** Whether the page says what has failed: the question closes then. */
+  isSaidByPage?: (failure: Error) => boolean;
   size?: ButtonProps["size"];
 }
 
@@ -76,6 +78,9 @@ function Question({
       if (props.saysAbove) say(done.said, done.undo);
       onDone(done);
       void queries.invalidateQueries();
+    },
+    onError: (failure) => {
+      if (props.isSaidByPage?.(failure)) setAsks(false);
     },
   });
   return (

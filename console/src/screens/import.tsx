@@ -220,9 +220,10 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
                 act={t("rates.put")}
                 title={t("rates.put_title", { group, rates: trial.data.report.rates })}
                 lead={t(terms.effective ? "rates.put_lead_at" : "rates.put_lead", { at: terms.effective })}
+                isSaidByPage={isStale}
                 run={async (key) => {
                   const said = await run(key).catch((failure: Error) => {
-                    if (failure instanceof Problem && failure.status === HTTP_STALE) {
+                    if (isStale(failure)) {
                       compare();
                       setMoved(failure);
                     }
@@ -241,6 +242,10 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
       )}
     </Stack>
   );
+}
+
+function isStale(failure: Error): failure is Problem {
+  return failure instanceof Problem && failure.status === HTTP_STALE;
 }
 
 function Columns({ lines, map, onMap }: { lines: string[][]; map: SheetMap; onMap: (map: SheetMap) => void }) {
