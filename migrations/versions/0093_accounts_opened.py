@@ -1,6 +1,6 @@
-"""When the row of an account was opened: from then on it owes its minimum consumption, also if it makes no call.
+"""Time at which the row of an account was opened: from then on it owes its minimum consumption, also without calls.
 
-Accounts that are there already were opened before now. When is not known, so they count as opened now.
+Accounts that are there already were opened earlier, at a time that is not known: they count as opened now.
 """
 
 import sqlalchemy as sa

@@ -198,7 +198,7 @@ async def test_the_page_names_accounts_that_were_opened_behind_the_month(databas
     made = await close(later)
     assert made.page is not None
     assert made.page.minimums_not_begun == ("later",)
-    assert "opened behind the month: later." in (Path(made.directory or "") / "month.md").read_text()
+    assert "opened after the month: later." in (Path(made.directory or "") / "month.md").read_text()
     assert (await close(office)).page == made.page
 
 

@@ -31,7 +31,7 @@ class Traces:
         self._before = self._left()
         self._number = 0
         self.numbers: list[int] = []
-        """Of the steps that leave something else, the first of all is 1."""
+        """Numbers of the steps that leave something else; the first step of all is 1."""
 
     def step(self) -> None:
         """Come to the next step."""

@@ -183,7 +183,7 @@ class MonthPage(msgspec.Struct, frozen=True, kw_only=True):
     formulas_neutralised: bool = False
     """An apostrophe stands before cells that a spreadsheet would take for formulas; months closed earlier have none."""
     minimums_not_begun: tuple[str, ...] = ()
-    """Accounts with a minimum consumption that owe none for the month, because they were opened behind it."""
+    """Accounts with a minimum consumption that owe none for the month, because they were opened after it."""
     vendors: tuple[VendorOfMonth, ...]
     """Comparisons of vendors' bills."""
     files: tuple[MonthFile, ...]
@@ -253,7 +253,7 @@ def page_as_text(page: MonthPage) -> str:
 def _not_begun(accounts: Sequence[str]) -> Iterable[str]:
     if not accounts:
         return ()
-    return (f"No minimum consumption is owed by accounts that were opened behind the month: {', '.join(accounts)}.", "")
+    return (f"No minimum consumption is owed by accounts that were opened after the month: {', '.join(accounts)}.", "")
 
 
 def _table(kind: type[msgspec.Struct], rows: Sequence[msgspec.Struct]) -> Iterable[str]:

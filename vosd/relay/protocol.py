@@ -166,12 +166,21 @@ class EndWorker(msgspec.Struct, frozen=True, array_like=True, tag=9):
     """Close everything and end."""
 
 
-PortOrder = WidenSource | JudgeSource | DisconnectPort | ReportKeys | PressKey | PlayRingBack | StopPlaying | PlaySound
+PortOrder = (
+    ExpectSource
+    | WidenSource
+    | JudgeSource
+    | DisconnectPort
+    | ReportKeys
+    | PressKey
+    | PlayRingBack
+    | StopPlaying
+    | PlaySound
+)
 """Orders to a port, which is unknown where it was closed meanwhile."""
 WorkerOrder = (
     UseRecords
     | OpenPort
-    | ExpectSource
     | RecordPorts
     | ConnectPorts
     | ClosePort

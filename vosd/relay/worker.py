@@ -385,7 +385,7 @@ class Worker:
             case OpenPort():  # those of every call are first
                 self._open(order, descriptors)
             case ExpectSource():
-                self._expect(order)
+                self._order_port(order)
             case ConnectPorts():
                 self._connect(order)
             case ClosePort():
@@ -407,24 +407,11 @@ class Worker:
             case _:
                 self._order_port(order)
 
-    def _expect(self, order: ExpectSource) -> None:
-        port = self._ports.get(order.id)
-        if port is None:
-            return
-        if self._offload is not None:
-            self.take_back(port)
-        believed: Address | None = order.believed
-        if believed is not None and ":" in believed[0]:
-            believed = (*believed[:2], 0, 0)
-        try:
-            port.expect(order.source, believed)
-        except Exception:  # noqa: BLE001 - the boundary: the next worker would be given the same order
-            self._report_error()
-
     def _order_port(self, order: PortOrder) -> None:
         port = self._ports.get(order.id)
         if port is not None:
-            self.take_back(port)
+            if self._offload is not None:
+                self.take_back(port)
             self._change(port, order)
 
     def _change(self, port: MediaPort, order: PortOrder) -> None:
@@ -580,6 +567,11 @@ class Worker:
 def _change(port: MediaPort, order: PortOrder, sounds: Mapping[str, mmap.mmap]) -> None:
     """Carry out an order to one port."""
     match order:
+        case ExpectSource():  # those of every call are first
+            believed: Address | None = order.believed
+            if believed is not None and ":" in believed[0]:
+                believed = (*believed[:2], 0, 0)
+            port.expect(order.source, believed)
         case WidenSource():
             port.widen(order.source)
         case JudgeSource():

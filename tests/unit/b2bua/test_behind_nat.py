@@ -267,7 +267,7 @@ class Unasking(UserAgent):
 def test_requests_of_phones_without_contact_are_answered_at_the_seen_address_without_rport(
     method, user, status, nat, proven_at
 ):
-    """Whose they are is not known when they are challenged."""
+    """The phone is not known yet when its request is challenged."""
     desk = Unasking(nat)
     text = {"body": "Hello", "kind": "text/plain"} if method == "MESSAGE" else {}
     desk.prove(method, user, **text)
@@ -275,7 +275,7 @@ def test_requests_of_phones_without_contact_are_answered_at_the_seen_address_wit
 
 
 def test_the_cancel_of_a_phone_is_answered_where_its_invite_is():
-    """Its setting says that it is behind NAT, and a CANCEL has no credentials."""
+    """The phone is set to be behind NAT, and a CANCEL has no credentials."""
     desk = Unasking(Nat.YES, Address("198.51.100.7", 5060))
     desk.scene.vendor.script = Script((Line(0, 180),))
     desk.prove("INVITE", CALLEE, f"Contact: <sip:7001@{desk.says}>", body=OFFER, kind="application/sdp")

@@ -293,7 +293,7 @@ def test_a_phone_that_may_not_transfer_gets_403_and_its_keys_go_to_the_caller(te
 
 
 def test_money_of_the_phones_account_limits_the_call_to_the_target(scene):
-    """Its account has no money: the transfer is refused, and the incoming call is not concerned."""
+    """The account has no money: the transfer is refused, and the incoming call is not concerned."""
     scene = Scene(office(accounts=[account("office")]))
     desk, mate = registered(scene)
     call, at_desk = called(scene, desk)

@@ -132,7 +132,7 @@ def test_ipv6_peers_are_reached_from_ipv6_sockets():
     ],
 )
 def test_a_peer_that_wants_tls_is_spoken_to_on_what_there_is_and_not_at_the_port_of_tls(target, seen, peer):
-    """Its 200 came without TLS: so its ACK and its BYE arrive there, too."""
+    """The 200 of the peer came without TLS: so ACK and BYE arrive there, too."""
     assert flows(LISTENERS[:2]).next_hop(target, seen) == peer
 
 

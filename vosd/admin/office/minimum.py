@@ -44,7 +44,7 @@ class MinimumOutcome(Enum):
     REACHED = "reached"
     """The calls cost enough."""
     NOT_BEGUN = "not begun"
-    """It was opened behind the month, or had ended then, as far as is known: it owes nothing for it."""
+    """It was opened after the month, or had ended then, as far as is known: it owes nothing for it."""
     CLOSED = "closed"
     """It was closed before the end of the month."""
     WAITING = "waiting"
