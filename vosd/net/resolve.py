@@ -81,39 +81,21 @@ async def _exchange(server: NameServer, question: DnsQuestion) -> DnsAnswer:
     return read_answer(wire, question)
 
 
-class _Conversation(asyncio.DatagramProtocol):
-    """One query over UDP: waits for the first datagram that can be its response."""
-
-    def __init__(self, query: bytes) -> None:
-        self._query = query
-        self.response: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-
-    def datagram_received(self, data: bytes, _addr: object) -> None:
-        """Take the response; ignore anything else, which may be forged."""
-        if answers(data, self._query) and not self.response.done():
-            self.response.set_result(data)
-
-    def error_received(self, exc: Exception) -> None:
-        """Report that the server's port is closed (ICMP)."""
-        if not self.response.done():
-            self.response.set_exception(exc)
-
-
 async def _ask_by_datagram(server: NameServer, query: bytes) -> bytes:
-    # A socket of its own gives each query a random source port (against forged responses, RFC 5452 section 9.2);
-    # connected, it receives from that server only.
+    """Return the first datagram that can be the response; others may be forged.
+
+    A socket of its own gives each query a random source port (against forged responses, RFC 5452 section 9.2);
+    connected, it receives from that server only, and that its port is closed (ICMP).
+    """
     family = socket.AF_INET6 if ":" in server[0] else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
-    try:
-        sock.connect(server)
-    except OSError:
-        sock.close()
-        raise
     loop = asyncio.get_running_loop()
-    transport, conversation = await loop.create_datagram_endpoint(lambda: _Conversation(query), sock=sock)
-    with closing(transport):
-        transport.sendto(query)
-        return await conversation.response
+    # No datagram endpoint: uvloop keeps its socket for ever if the lookup is given up while it is being opened.
+    with socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK) as sock:
+        sock.connect(server)
+        await loop.sock_sendall(sock, query)
+        while not answers(response := await loop.sock_recv(sock, MESSAGE_BYTES_MAX + 1), query):
+            pass
+        return response
 
 
 async def _ask_by_stream(server: NameServer, query: bytes) -> bytes:

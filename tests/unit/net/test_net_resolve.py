@@ -26,6 +26,11 @@ SOON_MS = 50
 PATIENT_MS = 5_000
 
 
+def descriptors() -> int:
+    """Return how many files and sockets this process has open."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 @pytest.fixture
 async def server() -> AsyncIterator[NameServer]:
     async with NameServer(ZONE) as server:
@@ -164,6 +169,20 @@ async def test_a_name_that_cannot_be_asked_for_is_a_failure_and_no_error_of_the_
             DnsQuestion(RecordType.SRV, f"_sip._udp.{'a' * 63}." * 5)
         )
     assert server.asked == []
+
+
+async def test_a_question_that_is_given_up_leaves_no_socket_behind(server):
+    """At whatever step of the event loop that happens."""
+    server.mood = Mood.SILENT
+    resolver = NameServerResolver([server.address], PATIENT_MS, 1)
+    before = descriptors()
+    for steps in range(12):
+        asking = asyncio.create_task(resolver.ask(A))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        asking.cancel()
+        await asyncio.wait([asking])
+        assert descriptors() == before, steps
 
 
 async def test_while_servers_are_silent_everything_else_goes_on(server):
