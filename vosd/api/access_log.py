@@ -15,7 +15,10 @@ from vosd.engine.settings import AccessLogLines
 
 PERIOD_S: Final = 60.0
 ALIKE_MAX: Final = 4_096
-"""Kinds of answers that are counted at a time; further answers are alike by login and status alone."""
+"""Kinds of answers that are counted at a time, of known senders and of others each.
+
+Further answers are alike by login and status alone.
+"""
 PATH_MAX: Final = 300
 """Characters of a path in the log."""
 _API: Final = "/api/"
@@ -41,13 +44,14 @@ class AccessLog:
 
     The first answer of a kind has its line at once; those that follow within a minute share one, with their number and
     bytes. Alike are reads of one sender and address with the same path and status, and failures of one sender and
-    address with the same status, whatever is asked. Each change that is carried out has its line.
+    address with the same status, whatever is asked. Each change that is carried out has its line, and so has one of a
+    known sender that may have been.
     """
 
     def __init__(self, lines: AccessLogLines, later: Later) -> None:
         self._lines = lines
         self._later = later
-        self._alike: dict[tuple[str, ...], _Alike] = {}
+        self._of_known, self._of_others = dict[tuple[str, ...], _Alike](), dict[tuple[str, ...], _Alike]()
 
     def around(self, served: Served) -> Served:
         """Return an application whose answers are logged."""
@@ -83,36 +87,40 @@ class AccessLog:
         address = scope["client"][0] if scope.get("client") else ""
         outcome = {"status": status, "bytes": size, "ms": ms}
         facts = {**sender, "address": address, "method": method, "path": path, **outcome}
-        if not is_failure and method not in _READS:
+        is_open = login != "" and (status is None or status >= HTTPStatus.INTERNAL_SERVER_ERROR)
+        if method not in _READS and (is_open or not is_failure):
             _log.info("api_request", **facts)
             return
         kind: tuple[str, ...] = (network_of(address), login, str(status))
         if not is_failure:
             kind = (*kind, method, path)
-        if kind not in self._alike and len(self._alike) >= ALIKE_MAX:
+        kinds = self._of_known if login else self._of_others
+        if kind not in kinds and len(kinds) >= ALIKE_MAX:
             # Such answers have neither address nor path in common: those of the last one would stand for all of them.
             kind = (login, str(status))
             facts = {**sender, **outcome}
-        alike = self._alike.get(kind)
+        alike = kinds.get(kind)
         if alike is None:
             _log.info("api_request", **facts)
-            self._alike[kind] = _Alike(facts)
-            self._later(PERIOD_S, lambda: self._end_period(kind))
+            kinds[kind] = _Alike(facts)
+            self._later(PERIOD_S, lambda: self._end_period(kinds, kind))
             return
         alike.facts, alike.count, alike.size = facts, alike.count + 1, alike.size + size
 
     def close(self) -> None:
         """Log what was counted."""
-        for kind in [*self._alike]:
-            self._write(self._alike.pop(kind))
+        for kinds in (self._of_known, self._of_others):
+            for alike in kinds.values():
+                self._write(alike)
+            kinds.clear()
 
-    def _end_period(self, kind: tuple[str, ...]) -> None:
-        alike = self._alike.pop(kind, None)
+    def _end_period(self, kinds: dict[tuple[str, ...], _Alike], kind: tuple[str, ...]) -> None:
+        alike = kinds.pop(kind, None)
         if alike is None or not alike.count:
             return
         self._write(alike)
-        self._alike[kind] = _Alike(alike.facts)
-        self._later(PERIOD_S, lambda: self._end_period(kind))
+        kinds[kind] = _Alike(alike.facts)
+        self._later(PERIOD_S, lambda: self._end_period(kinds, kind))
 
     def _write(self, alike: _Alike) -> None:
         if alike.count:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 _CODES: Final = frozenset({"operators_only", "out_of_scope", "permission_lacking"})
 """Errors that say that a sender is known, and may not. An agent without a right is none: the console asks for it."""
-_OF_ACCOUNTS: Final = "no_such_object"
-"""The error for objects of others, as for those that do not exist, where the sender stands for an account."""
+_OF_ACCOUNTS: Final = frozenset({"no_record", "no_such_invoice", "no_such_object"})
+"""Errors for what belongs to others, as for what does not exist, where the sender stands for an account."""
 _PERIOD_S: Final = 60
 
 _log = structlog.get_logger()
@@ -31,7 +31,7 @@ class RefusedRequests:
 
     def note(self, who: "Principal", source: str, method: str, path: str, code: str) -> None:
         """Log a request beyond its sender, or count it where that has a line already; the path is without its query."""
-        if code not in _CODES and (code != _OF_ACCOUNTS or who.account is None):
+        if code not in _CODES and (code not in _OF_ACCOUNTS or who.account is None):
             return
         key = f"{who.means.value} {who.login}"
         if key in self._counted:

@@ -64,6 +64,8 @@ class Site:
         if scope["login"] is not None:
             request.name_sender(principal="crm", login=scope["login"], account=None)
         status = request.path[-1]
+        if status == "gone":
+            return
         await send({"type": "http.response.start", "status": int(status) if status.isdigit() else 200, "headers": []})
         await send({"type": "http.response.body", "body": b"12345", "more_body": True})
         await send({"type": "http.response.body", "body": b"67890"})
@@ -119,6 +121,25 @@ def test_each_change_has_its_line() -> None:
     assert of_lines(lines, "method", "status", "count") == 3 * [("POST", 200, None)]
 
 
+def test_changes_whose_outcome_is_not_known_have_a_line_each_and_those_of_unknown_senders_share_one() -> None:
+    site = Site()
+    with structlog.testing.capture_logs() as lines:
+        for login in ("token 01", None):
+            for number in range(3):
+                site.ask(f"/api/v1/accounts/a{number}/payments/504", method="POST", login=login)
+                site.ask(f"/api/v1/accounts/a{number}/payments/gone", method="POST", login=login)
+        site.minutes.end_one()
+    known, others = lines[:6], lines[6:]
+    assert of_lines(known, "path", "status") == [
+        (f"/api/v1/accounts/a{number}/payments/{last}", status)
+        for number in range(3)
+        for last, status in (("504", 504), ("gone", None))
+    ]
+    assert of_lines(others, "login", "status", "count") == [
+        (None, 504, None), (None, None, None), (None, 504, 2), (None, None, 2),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("login", [None, "token 01"])
 @pytest.mark.parametrize("status", [401, 403, 404, 429])
 def test_failures_of_one_sender_and_address_share_a_line_a_minute_whatever_is_asked(
@@ -155,6 +176,23 @@ def test_reads_of_more_paths_than_are_counted_share_a_line_a_minute_for_each_log
         ("token 01", None, None, None, 10),
         ("token 02", None, None, None, 10),
         ("token 01", None, None, 47, 470),
+    ]
+
+
+def test_refusals_of_unknown_senders_take_address_and_path_from_no_line_of_a_known_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(access_log, "ALIKE_MAX", 2)
+    site = Site()
+    with structlog.testing.capture_logs() as lines:
+        for network in range(3):
+            site.ask("/api/v1/cdrs/401", login=None, address=f"2001:db8:0:{network}::1")
+        site.ask("/api/v1/cdrs", login="token crm")
+    assert of_lines(lines, "login", "address", "path") == [
+        (None, "2001:db8:0:0::1", "/api/v1/cdrs/401"),
+        (None, "2001:db8:0:1::1", "/api/v1/cdrs/401"),
+        (None, None, None),
+        ("token crm", "192.0.2.7", "/api/v1/cdrs"),
     ]
 
 

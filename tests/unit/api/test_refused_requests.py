@@ -55,12 +55,12 @@ async def test_a_sender_that_has_stopped_is_forgotten() -> None:
     assert [each["count"] for each in log] == [1]
 
 
-async def test_requests_for_accounts_of_others_and_for_orders_of_operators_are_logged(tmp_path: Path) -> None:
+async def test_requests_for_what_belongs_to_others_and_for_orders_of_operators_are_logged(tmp_path: Path) -> None:
     config = tmp_path / "vosd.yaml"
     config.write_text(
         f"database: {{url: '{migrated(tmp_path / 'vosd.db')}'}}\nstate_dir: {tmp_path}\n"
         f"control_socket: {tmp_path}/vosd.sock\n"
-        "accounts: [{id: acme}, {id: shop, agent: south}, {id: rival}, {id: south}]\n"
+        "accounts: [{id: acme}, {id: shop, agent: south}, {id: rival}, {id: south}, {id: west}]\n"
     )
     async with Offices(config) as offices:
         application = Application(offices, identify, Routes(OPERATIONS), Jobs(config, offices))
@@ -76,10 +76,15 @@ async def test_requests_for_accounts_of_others_and_for_orders_of_operators_are_l
             assert await code_of("/audit", "shop") == "permission_lacking"
             assert await code_of("/accounts/shop/ledger", "south", AGENT) == "right_lacking"
             assert await code_of("/accounts/rival", "south", AGENT) == "no_such_object"
-            assert await code_of("/accounts/none", "", VIEWER) == "no_such_object"
+            assert await code_of("/invoices/1", "west") == "no_such_invoice"
+            assert await code_of("/cdrs/0123456789abcdef", "rival") == "no_record"
+            for absent in ("/accounts/none", "/invoices/1", "/cdrs/0123456789abcdef"):
+                assert (await code_of(absent, "", VIEWER) or "").startswith("no_")
     found = [(each["who"], each["account"], each["path"], each["why"]) for each in log]
     assert found == [
         ("token customer:acme", "acme", "/api/v1/accounts/rival/balance", "out_of_scope"),
         ("token customer:shop", "shop", "/api/v1/audit", "permission_lacking"),
         ("token agent:south", "south", "/api/v1/accounts/rival", "no_such_object"),
+        ("token customer:west", "west", "/api/v1/invoices/1", "no_such_invoice"),
+        ("token customer:rival", "rival", "/api/v1/cdrs/0123456789abcdef", "no_record"),
     ]
