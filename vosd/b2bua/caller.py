@@ -26,6 +26,7 @@ from vosd.sip.door.messages import OutgoingReliable, OutgoingResponse, OutgoingS
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import AlarmFired, CancelArrived, ProvisionalUnacknowledged, RequestArrived
 from vosd.sip.headers.reason import Q850, causes, reason_text
+from vosd.sip.nat import is_answered_where_seen
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.server import Server
 from vosd.sip.transaction.states import TransactionState
@@ -107,7 +108,7 @@ class Caller:
         """
         caller_identity, reliability = identity or caller_identity_of(request), reliability_of(request, dialect)
         dialog = Dialog.of_caller(request, endpoint.token(), source, endpoint.flows.next_hop, dialect.nat, user)
-        if dialog.is_behind_nat:
+        if dialog.is_behind_nat and is_answered_where_seen(dialect.nat, request, source):
             transaction.answer_at(source)
         progress = InviteProgress(request.sequence, wish, reliability)
         caller = cls(endpoint, transaction, dialog, dialect, progress, caller_identity)

@@ -56,17 +56,18 @@ def is_behind_nat(nat: Nat, message: Message, seen: Peer) -> bool:
 def is_answered_where_seen(nat: Nat, request: Request, seen: Peer) -> bool:
     """Return whether a request is answered at the port that it came from although it has no ``rport`` (RFC 3581).
 
-    That of a sender behind NAT; where it has no Contact, as a CANCEL or a BYE, by the address in its Via. A proxy that
-    is seen where its Via says is not behind NAT, although the Contact that it passes on may be.
+    That of a sender behind NAT; where no Contact names a host, as in a CANCEL, a BYE or ``Contact: *``, by the address
+    in its Via. A proxy (there is a Via below its own) that is seen where its Via says is not behind NAT, although the
+    Contact that it passes on may be. A phone is: a router may write the public address into its Via, but not the port.
 
     Raises:
         ParseError: the topmost Via cannot be read.
     """
     if nat is _AUTO:
         sent_by = (request.top_via or request.via).host
-        if reached_at(plain_host(sent_by)) == reached_at(plain_host(seen.host)):
+        if len(request.headers("via")) > 1 and reached_at(plain_host(sent_by)) == reached_at(plain_host(seen.host)):
             return False
-        if request.header("contact") is None:
+        if hop_of(request.header("contact") or "") is None:
             return is_hidden(sent_by, seen.host, sent_by)
     return is_behind_nat(nat, request, seen)
 

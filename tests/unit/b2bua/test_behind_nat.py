@@ -216,21 +216,29 @@ def test_what_no_call_decides_about_is_answered_as_the_trunk_says(nat, says):
     assert {answer.target for answer in answers} == {Address(CUSTOMER.host, port)}
 
 
-class Unasking(UserAgent):
-    """A phone at home whose requests have no ``rport``, and which takes responses wherever they are sent."""
+SAYS_OUTSIDE = OUTSIDE._replace(port=HOME.port)
+INVITATION = {"body": OFFER, "kind": "application/sdp"}
 
-    def __init__(self, nat: Nat, says: Address = HOME) -> None:
+
+class Unasking(UserAgent):
+    """A phone at home whose requests have no ``rport``, and which takes responses wherever they are sent.
+
+    With ``is_served`` it sends them by a proxy, which writes ``says`` into its Via.
+    """
+
+    def __init__(self, nat: Nat, says: Address = HOME, *, is_served: bool = False) -> None:
         known = phone("7001", dialect=CallerDialect(nat=nat), messages_per_minute=60)
         self.scene = Scene(catalogue([vendor_gateway(0)], phones=[known, phone("7002", messages_per_minute=60)]))
         super().__init__(self.scene.wire, HOME, SWITCH)
         self.says = says
+        self.below = f", SIP/2.0/UDP {HOME};branch=z9hG4bK-served" if is_served else ""
         self.wire.hide(HOME, OUTSIDE)
 
     def ask(self, method: str, user: str, number: int, *headers: str, body: str = "", kind: str = "") -> Message:
         """Send a request; return the last response."""
         head = (
             f"{method} sip:{user}@{SWITCH} SIP/2.0",
-            f"Via: SIP/2.0/UDP {self.says};branch=z9hG4bK-unasking-{number}",
+            f"Via: SIP/2.0/UDP {self.says};branch=z9hG4bK-unasking-{number}{self.below}",
             f"From: <sip:7001@{SWITCH.host}>;tag=1",
             f"To: <sip:{user}@{SWITCH.host}>",
             "Call-ID: unasking",
@@ -258,9 +266,7 @@ class Unasking(UserAgent):
         return [(int(each.data[8:11]), each.target) for each in self.packets]
 
 
-@pytest.mark.parametrize(
-    ("nat", "proven_at"), [(Nat.AUTO, OUTSIDE), (Nat.YES, OUTSIDE), (Nat.NO, OUTSIDE._replace(port=HOME.port))]
-)
+@pytest.mark.parametrize(("nat", "proven_at"), [(Nat.AUTO, OUTSIDE), (Nat.YES, OUTSIDE), (Nat.NO, SAYS_OUTSIDE)])
 @pytest.mark.parametrize(
     ("method", "user", "status"), [("MESSAGE", "7002", 480), ("REGISTER", "7001", 200)], ids=["a text", "a query"]
 )
@@ -274,11 +280,44 @@ def test_requests_of_phones_without_contact_are_answered_at_the_seen_address_wit
     assert desk.answers == [(401, OUTSIDE), (status, proven_at)]
 
 
+@pytest.mark.parametrize("headers", [("Contact: *", "Expires: 0"), ("Contact: <tel:+4420>",)], ids=["all", "a number"])
+def test_a_register_whose_contact_names_no_host_is_answered_where_its_via_says_that_the_phone_is(headers):
+    desk = Unasking(Nat.AUTO)
+    desk.prove("REGISTER", "7001", *headers)
+    assert {target for _, target in desk.answers} == {OUTSIDE}
+
+
+@pytest.mark.parametrize("host", [CUSTOMER.host, f"[::ffff:{CUSTOMER.host}]"])
+def test_a_phone_whose_router_writes_the_public_address_but_not_the_port_into_via_is_answered_where_it_is_seen(host):
+    """The private Contact is its own: there is no Via of another below, so no proxy has passed it on."""
+    desk = Unasking(Nat.AUTO, Address(host, 5060))
+    desk.prove("REGISTER", "7001", f"Contact: <sip:7001@{HOME}>")
+    assert desk.answers == [(401, OUTSIDE), (200, OUTSIDE)]
+
+
+@pytest.mark.parametrize(("nat", "proven_at"), [(Nat.AUTO, SAYS_OUTSIDE), (Nat.YES, OUTSIDE), (Nat.NO, SAYS_OUTSIDE)])
+def test_a_proxy_gets_all_answers_to_the_invite_of_a_phone_at_home_at_the_port_in_its_via(nat, proven_at):
+    """RFC 3261 section 18.2.2. It adds no Record-Route, so the requests of the call go to the phone."""
+    desk = Unasking(nat, SAYS_OUTSIDE, is_served=True)
+    desk.scene.vendor.script = Script((Line(0, 180),))
+    desk.prove("INVITE", CALLEE, f"Contact: <sip:7001@{HOME}>", **INVITATION)
+    desk.ask("CANCEL", CALLEE, 2)
+    assert desk.answers[:3] == [(401, SAYS_OUTSIDE), (100, proven_at), (180, proven_at)]
+    assert desk.answers[3:] == [(200, proven_at), (487, proven_at)]
+
+
+@pytest.mark.parametrize(("callee", "more", "status"), [("0", "X: y", 403), (CALLEE, "Session-Expires: 30", 422)])
+def test_a_proxy_gets_the_refusal_of_the_invite_of_a_phone_at_home_at_the_port_in_its_via(callee, more, status):
+    desk = Unasking(Nat.AUTO, SAYS_OUTSIDE, is_served=True)
+    desk.prove("INVITE", callee, f"Contact: <sip:7001@{HOME}>", "Supported: timer", more, **INVITATION)
+    assert desk.answers == [(401, SAYS_OUTSIDE), (status, SAYS_OUTSIDE)]
+
+
 def test_the_cancel_of_a_phone_is_answered_where_its_invite_is():
     """The phone is set to be behind NAT, and a CANCEL has no credentials."""
     desk = Unasking(Nat.YES, Address("198.51.100.7", 5060))
     desk.scene.vendor.script = Script((Line(0, 180),))
-    desk.prove("INVITE", CALLEE, f"Contact: <sip:7001@{desk.says}>", body=OFFER, kind="application/sdp")
+    desk.prove("INVITE", CALLEE, f"Contact: <sip:7001@{desk.says}>", **INVITATION)
     before = len(desk.answers)
     desk.ask("CANCEL", CALLEE, 2)
     assert desk.answers[before:] == [(200, OUTSIDE), (487, OUTSIDE)]

@@ -32,7 +32,7 @@ from vosd.sip.events import (
     StandaloneArrived,
     UnknownSourceIgnored,
 )
-from vosd.sip.nat import is_behind_nat
+from vosd.sip.nat import is_answered_where_seen
 from vosd.sip.screening import EXPLAINED
 from vosd.sip.transaction.states import TransactionState
 from vosd.sip.wire.errors import ParseError
@@ -117,7 +117,7 @@ class Refusals:
         """Answer a call that was not admitted; an unknown source gets what the configuration says."""
         dialect = _UNKNOWN_SOURCES if call_request.mapping is None else call_request.mapping.dialect
         refusal = refusal._replace(status=dialect.sent_for(refusal.status))
-        if is_behind_nat(dialect.nat, event.request, event.source):
+        if is_answered_where_seen(dialect.nat, event.request, event.source):
             event.transaction.answer_at(event.source)
         match refusal.reason:
             case EndReason.UNKNOWN_SOURCE:
@@ -181,7 +181,7 @@ class Refusals:
         The trunk's map of codes does not apply, because ``headers`` belong to the code.
         """
         dialect = _UNKNOWN_SOURCES if call_request.mapping is None else call_request.mapping.dialect
-        if is_behind_nat(dialect.nat, event.request, event.source):
+        if is_answered_where_seen(dialect.nat, event.request, event.source):
             event.transaction.answer_at(event.source)
         self.answer(event, status, headers, dialect.reasons)
         self.record(arrival, call_request, Refusal(_reason_of(status), status, headers.strip()))
