@@ -109,6 +109,22 @@ it("reads once at a time while the stream is refused, and forgets the error of a
   expect(error).toBe("away");
 });
 
+it("reads again and again while the stream is refused, less often than that is tried", async () => {
+  switchboard.readings[0]?.resolve(rows("a"));
+  for (let lost = 0; lost < 15; lost += 1) {
+    happens("stream.lost");
+    await passes(3_000);
+    switchboard.readings.at(-1)?.resolve(rows("b", "c"));
+  }
+  await passes(500);
+  expect([drawn, error]).toEqual(["b c", null]);
+  expect([switchboard.looks, switchboard.readings.length]).toEqual([15, 3]);
+  happens("stream.begun");
+  switchboard.readings.at(-1)?.resolve(rows("c"));
+  await passes(60_000);
+  expect([drawn, switchboard.readings.length]).toEqual(["c", 4]);
+});
+
 it("says at once that the switch is away", async () => {
   switchboard.readings[0]?.resolve(rows("a"));
   await passes(500);

@@ -6,7 +6,7 @@ import { type LiveEvent, listen } from "../api/events";
 const DRAWN_MS = 500;
 /** After how long a reading that has failed is repeated. */
 const AGAIN_MS = 5_000;
-/** After how long without an event the switch is asked whether it is there. */
+/** After how long without an event the switch is asked whether it is there, and without a stream for all calls. */
 const SILENT_MS = 15_000;
 const READ_AGAIN = new Set(["stream.begun", "stream.gap", "stream.switch_away", "stream.switch_back"]);
 const STATES: Record<string, string> = {
@@ -48,6 +48,7 @@ export function follow(draw: (rows: readonly Row[]) => void, note: (error: Error
   };
   const read = async () => {
     clearTimeout(again);
+    again = undefined;
     isDue = meanwhile !== null;
     if (isDue) return;
     const events: Happened[] = [];
@@ -71,7 +72,10 @@ export function follow(draw: (rows: readonly Row[]) => void, note: (error: Error
     silence = setInterval(look, SILENT_MS);
     if (READ_AGAIN.has(event.type)) void read();
     // a stream that is refused is lost every few seconds, and one row says whether the switch is there
-    if (event.type === "stream.lost") look();
+    if (event.type === "stream.lost") {
+      look();
+      if (!meanwhile) again ??= setTimeout(read, SILENT_MS);
+    }
     if (calls) take(calls, event);
     meanwhile?.push(event);
     isChanged = true;
