@@ -23,6 +23,7 @@ from vosd.obs.figures import Figure
 from vosd.obs.stream import EventStream
 from vosd.routing.calendar import Calendar
 from vosd.routing.false_answers import ShortCalls
+from vosd.routing.figures import LatestCalls
 from vosd.routing.quality import QualityFigures
 from vosd.stir.settings import TrustedFile
 from vosd.trunks.scope import LimitScope
@@ -183,11 +184,26 @@ class SwitchMeasures:
         traded = self._service.gateways.call_totals.traded
         return {pair: Takings(sums.calls, sums.income, sums.cost) for pair, sums in traded.items()}
 
+    def customers(self) -> Iterable[str]:
+        """Return the names of the mapping gateways that have had calls; phones are none."""
+        return self._service.gateways.customers()
+
+    def latest_calls(self, customer: str, at_least: int) -> LatestCalls:
+        """Return the latest calls of a mapping gateway, of an hour at most where they are too few."""
+        return self._service.gateways.latest_calls(customer, at_least)
+
     def media_losses(self) -> Iterator[tuple[str, float | None]]:
         """Yield which percentage of the packets of each routing gateway is lost; None = too few to say."""
         media, configured = self._service.node.media, self._service.switch.catalogue.routing_gateways
         if media is not None:
             losses = media.parts.losses.percents(self._clock.now().mono)
+            yield from (each for each in losses if each[0] in configured)
+
+    def customer_media_losses(self) -> Iterator[tuple[str, float | None]]:
+        """Yield the same of each mapping gateway."""
+        media, configured = self._service.node.media, self._service.switch.catalogue.mapping_gateways
+        if media is not None:
+            losses = media.parts.customer_losses.percents(self._clock.now().mono)
             yield from (each for each in losses if each[0] in configured)
 
     def media_ports_used(self) -> float | None:

@@ -271,8 +271,12 @@ class AlarmSettings:
     """Percent of answered attempts."""
     pdd_ms: int = 3_000
     acd_s: int = 0
+    customer_asr: int = 5
+    """Percent of answered calls of a mapping gateway."""
     media_loss: int = 3
     """Percent of the packets of a gateway."""
+    customer_media_loss: int = 5
+    """Percent of the packets of a mapping gateway."""
     media_ports: int = 90
     """Percent of the ports of an address that are in use."""
     setup_ms: int = 0

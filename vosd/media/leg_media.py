@@ -86,6 +86,8 @@ class LegMedia(msgspec.Struct, omit_defaults=True):
     """Number by which session descriptions of this leg name it as their author; unique over restarts."""
     settings: MediaSettings = DEFAULT_MEDIA
     """Settings of its trunk, as they were when the leg began."""
+    customer: str = ""
+    """Name of the trunk of a caller; empty = it is a phone, or the leg is one of an attempt."""
     author: int = 0
     """Number of the leg whose description was sent to this one last."""
     parted: tuple[int, int] | None = None

@@ -220,7 +220,7 @@ class Metric(StrEnum):
     GATEWAY_LOSS = _gauge(
         "vosd_gateway_media_loss_ratio",
         "lost packets by packets of calls that ended in half an hour; none where there were fewer than 3,000",
-        ("gateway",),
+        _GATEWAY,
     )
 
 

@@ -141,6 +141,9 @@ class Event(StrEnum):
     ASR_LOW = "asr_low"
     """Fewer attempts at a routing gateway are answered than ``alarms.asr`` percent."""
     ASR_RECOVERED = "asr_recovered"
+    CUSTOMER_ASR_LOW = "customer_asr_low"
+    """Fewer calls of a mapping gateway are answered than ``alarms.customer_asr`` percent: nearly all fail."""
+    CUSTOMER_ASR_RECOVERED = "customer_asr_recovered"
     PDD_HIGH = "pdd_high"
     """A routing gateway takes longer than ``alarms.pdd`` until it rings or answers, on average."""
     PDD_RECOVERED = "pdd_recovered"
@@ -192,6 +195,9 @@ class Event(StrEnum):
     MEDIA_LOSS_HIGH = "media_loss_high"
     """More packets of a routing gateway are lost than ``alarms.media_loss`` percent."""
     MEDIA_LOSS_RECOVERED = "media_loss_recovered"
+    CUSTOMER_MEDIA_LOSS_HIGH = "customer_media_loss_high"
+    """More packets of a mapping gateway are lost than ``alarms.customer_media_loss`` percent."""
+    CUSTOMER_MEDIA_LOSS_RECOVERED = "customer_media_loss_recovered"
     DISK_LOW = "disk_low"
     """Less than ``alarms.disk_free`` percent of the disk of ``state_dir`` is free."""
     DISK_RECOVERED = "disk_recovered"
@@ -318,6 +324,7 @@ BACK: Final[Mapping[Event, Event]] = {
     Event.CATALOGUE_FALLBACK: Event.CONFIGURATION_LOADED,
     Event.API_CERTIFICATE_REFUSED: Event.CONFIGURATION_LOADED,
     Event.ASR_LOW: Event.ASR_RECOVERED,
+    Event.CUSTOMER_ASR_LOW: Event.CUSTOMER_ASR_RECOVERED,
     Event.PDD_HIGH: Event.PDD_RECOVERED,
     Event.ACD_LOW: Event.ACD_RECOVERED,
     Event.SETUP_SLOW: Event.SETUP_RECOVERED,
@@ -333,6 +340,7 @@ BACK: Final[Mapping[Event, Event]] = {
     Event.RTP_PORT_EXHAUSTED: Event.RTP_PORTS_FREE,
     Event.RTP_PORTS_LOW: Event.RTP_PORTS_RECOVERED,
     Event.MEDIA_LOSS_HIGH: Event.MEDIA_LOSS_RECOVERED,
+    Event.CUSTOMER_MEDIA_LOSS_HIGH: Event.CUSTOMER_MEDIA_LOSS_RECOVERED,
     Event.DISK_LOW: Event.DISK_RECOVERED,
     Event.CPU_HIGH: Event.CPU_RECOVERED,
     Event.MEMORY_HIGH: Event.MEMORY_RECOVERED,

@@ -5,7 +5,7 @@ process and outlive a reload.
 """
 
 from collections import deque
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final, NamedTuple
@@ -14,6 +14,7 @@ from vosd.base.money import EXACT, ZERO
 from vosd.trunks.scope import LimitScope
 
 MINUTES: Final = 60
+LATEST_MINUTES: Final = 15
 _MINUTE_MS: Final = 60_000
 
 
@@ -52,6 +53,18 @@ class Hour(NamedTuple):
     def cost_per_minute(self) -> Decimal | None:
         """Average cost of a minute that the gateway charges for, without tax; None where it charged for none."""
         return EXACT.divide(60 * self.cost, Decimal(self.billed_s)) if self.billed_s else None
+
+
+class LatestCalls(NamedTuple):
+    """The latest calls of one gateway, without those that were barred."""
+
+    calls: int = 0
+    answered: int = 0
+
+    @property
+    def asr(self) -> float | None:
+        """Answered calls per hundred; None without calls."""
+        return 100 * self.answered / self.calls if self.calls else None
 
 
 class AttemptClass(StrEnum):
@@ -100,12 +113,14 @@ NO_TOTALS: Final = Totals()
 class _Minute:
     """The sums of one minute of the monotonic clock."""
 
-    __slots__ = ("answered", "attempts", "billed_s", "cost", "number", "pdd_ms", "rang", "talk_ms")
+    __slots__ = ("answered", "attempts", "barred", "billed_s", "cost", "number", "pdd_ms", "rang", "talk_ms")
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.attempts = 0
         self.answered = 0
+        self.barred = 0
+        """Attempts that were refused because an operator has blocked or disabled something."""
         self.talk_ms = 0
         self.rang = 0
         self.pdd_ms = 0
@@ -143,10 +158,12 @@ class Figures:
         cost: Decimal = ZERO,
         billed_s: int = 0,
         code: int = 0,
+        is_barred: bool = False,
     ) -> None:
         """Count an attempt that ended at ``mono_ms``; ``talk_ms`` is None where the call was not answered.
 
-        ``code`` is the final status of one that was not answered, 0 = there was no response.
+        ``code`` is the final status of one that was not answered, 0 = there was no response; ``is_barred``: it was
+        refused because an operator has blocked or disabled something.
         """
         window = self._windows[scope].get(name)
         if window is None:
@@ -167,6 +184,7 @@ class Figures:
             totals.talk_ms += talk_ms
         else:
             totals.attempts[_CLASS_OF.get(code, _OTHER)] += 1
+            minute.barred += is_barred
         if billed_s:
             minute.cost += cost
             minute.billed_s += billed_s
@@ -176,6 +194,10 @@ class Figures:
             totals.rang += 1
             totals.pdd_ms += pdd_ms
 
+    def names(self, scope: LimitScope) -> Iterator[str]:
+        """Yield the gateways that have had calls, as they are now."""
+        return iter(tuple(self._windows[scope]))
+
     def counts(self, scope: LimitScope, name: str) -> bool:
         """Return whether a gateway is counted."""
         return name in self._names[scope]
@@ -183,6 +205,20 @@ class Figures:
     def totals(self, scope: LimitScope, name: str) -> Totals:
         """Return the counts of a gateway since the start; not to be changed."""
         return self._totals[scope].get(name, NO_TOTALS)
+
+    def latest(self, scope: LimitScope, name: str, mono_ms: int, at_least: int) -> LatestCalls:
+        """Return the calls of the last quarter of an hour; where these are too few, of as much of the hour as it takes.
+
+        Calls that were barred are left out.
+        """
+        now, calls, answered = mono_ms // _MINUTE_MS, 0, 0
+        for minute in reversed(self._windows[scope].get(name, ())):
+            age = now - minute.number
+            if age > MINUTES or (age > LATEST_MINUTES and calls >= at_least):
+                break
+            calls += minute.attempts - minute.barred
+            answered += minute.answered
+        return LatestCalls(calls, answered)
 
     def last_hour(self, scope: LimitScope, name: str, mono_ms: int) -> Hour:
         """Return the sums of the minute that runs and of the sixty before it."""

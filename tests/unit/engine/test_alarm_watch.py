@@ -20,6 +20,7 @@ from vosd.engine.settings import AlarmSettings
 from vosd.obs.events import Event
 from vosd.routing.calendar import Calendar
 from vosd.routing.false_answers import WHOLE, AnswerFigures, ShortCalls
+from vosd.routing.figures import LatestCalls
 from vosd.routing.quality import QualityFigures
 from vosd.stir.settings import TrustedFile
 
@@ -35,6 +36,8 @@ class Measured:
         self.rates: dict[str, int] = {}
         self.answered = (0, 0.0)
         self.losses: dict[str, float | None] = {}
+        self.customer_losses: dict[str, float | None] = {}
+        self.latest: dict[str, LatestCalls] = {}
         self.ports_used: float | None = None
         self.taken: dict[Pair, Takings] = {}
         self.exchange_rates: dict[Pair, Decimal] = {}
@@ -76,6 +79,16 @@ class Measured:
 
     def media_losses(self) -> list[tuple[str, float | None]]:
         return [*self.losses.items()]
+
+    def customers(self) -> Iterator[str]:
+        yield from self.latest
+
+    def latest_calls(self, customer: str, at_least: int) -> LatestCalls:
+        assert at_least == AlarmSettings().min_calls
+        return self.latest[customer]
+
+    def customer_media_losses(self) -> list[tuple[str, float | None]]:
+        return [*self.customer_losses.items()]
 
     def media_ports_used(self) -> float | None:
         return self.ports_used
@@ -195,6 +208,30 @@ def test_lost_packets_of_a_gateway_and_used_ports_are_reported(scene: Scene):
     names = [line["event"] for line in logs]
     assert names == ["rtp_ports_low", "media_loss_high", "rtp_ports_recovered", "media_loss_recovered"] * 2
     assert {line.get("gateway") for line in logs} == {None, "a"}
+
+
+def test_lost_packets_of_a_customer_are_an_alarm_of_their_own(scene: Scene):
+    measured = scene.measured
+    with capture_logs() as logs:
+        for lost in (4.9, 5, 4.6, 4.4, 30):
+            measured.losses, measured.customer_losses = {"a": 1.0}, {"a": lost, "b": None}
+            scene.watch.check_media()
+        measured.customer_losses = {}
+        scene.watch.check_media()
+    raised, cleared = ("customer_media_loss_high", "a"), ("customer_media_loss_recovered", "a")
+    assert told(logs) == [raised, cleared] * 2
+    assert logs[-1]["why"] == "gone"
+
+
+async def test_a_customer_nearly_all_of_whose_calls_fail_is_reported(scene: Scene):
+    measured = scene.measured
+    with capture_logs() as logs:
+        for acme in ((99, 0), (100, 5), (100, 4), (1_000, 51), (1_000, 56), (1_000, 0), (99, 0)):
+            measured.latest = {"acme": LatestCalls(*acme), "other": LatestCalls(1_000, 400), "idle": LatestCalls()}
+            await scene.watch.check_customers()
+    raised, cleared = ("customer_asr_low", "acme"), ("customer_asr_recovered", "acme")
+    assert told(logs) == [raised, cleared] * 2
+    assert [(line["calls"], line["value"]) for line in logs if line["event"] == raised[0]] == [(100, 4), (1_000, 0)]
 
 
 async def test_a_limit_that_a_reload_takes_away_clears_its_alarm(scene: Scene):

@@ -223,6 +223,16 @@ def test_a_call_counts_for_its_customer_and_for_every_gateway_that_was_tried(sta
     assert (row.attempts, row.answered, row.asr, row.acd_s, row.pdd_ms) == (2, 0, 0.0, None, None)
 
 
+def test_refusals_that_an_operator_has_ordered_are_none_of_the_latest_calls_of_a_customer(stage):
+    for reason, status in (("Account Disabled", 403), ("Not Found", 404), ("Insufficient Balance", 402)):
+        refused = refused_call(1, mapping_gateway="acme", end_reason=reason, sip_code=status)
+        stage.gateways.note(refused)
+    stage.gateways.note(answered_call(2, mapping_gateway="acme"))
+    assert [*stage.gateways.customers()] == ["acme"]
+    assert stage.gateways.latest_calls("acme", 1) == (3, 1)
+    assert stage.row("acme").attempts == 4
+
+
 def test_an_answered_test_call_is_no_failure_of_its_gateway(stage):
     tried = (Attempt("trunk", 200, 4_000, 880, "Normal"),)
     stage.gateways.note(answered_call(1, attempts=tried, mapping_gateway="acme", routing_gateway="trunk"))

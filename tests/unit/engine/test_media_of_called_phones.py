@@ -58,6 +58,21 @@ def settle(scene: Scene, relay: VirtualRelay) -> None:
     assert relay.open_ports == {}
 
 
+def test_lost_packets_of_phones_are_counted_of_no_trunk():
+    relay = VirtualRelay()
+    scene = stage(relay, (ON, ON, ON))
+    desk, _ = registered(scene)
+    for call in (called(scene, desk)[0], dialled(scene, desk)):
+        for port in relay.open_ports.values():
+            port.figures = msgspec.structs.replace(port.figures, expected=3_000, lost=300)
+        call.hang_up()
+        scene.wire.run_for(1_000)
+    parts, now = scene.exchange.media.parts, scene.exchange.clock.now()
+    assert dict(parts.customer_losses.percents(now.mono)) == {"acme": 10.0}
+    assert dict(parts.losses.percents(now.mono)) == {}
+    settle(scene, relay)
+
+
 @pytest.mark.parametrize("how", ["blind", "by keys", "attended"])
 @pytest.mark.parametrize(
     ("modes", "is_relayed"),

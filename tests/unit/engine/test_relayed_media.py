@@ -94,6 +94,18 @@ def test_both_sides_are_told_ports_of_the_switch_that_are_connected():
     assert [legs[side]["address"] for side in ("caller", "callee")] == ["192.0.2.10:20000", "192.0.2.20:30000"]
 
 
+def test_lost_packets_are_counted_of_the_customer_and_of_the_vendor_that_have_sent_them():
+    scene, relay = scene_with()
+    call, there = scene.talk()
+    of_caller, of_callee = ports(relay, call, there)
+    for port, lost in ((of_caller, 400), (of_callee, 40)):
+        port.figures = msgspec.structs.replace(port.figures, expected=4_000, lost=lost)
+    scene.finish(call)
+    parts, now = scene.exchange.media.parts, scene.exchange.clock.now()
+    assert dict(parts.customer_losses.percents(now.mono)) == {"acme": 10.0}
+    assert dict(parts.losses.percents(now.mono)) == {"vendor-0": 1.0}
+
+
 @pytest.mark.parametrize(
     ("mode", "trunks", "is_relayed"),
     [

@@ -52,6 +52,37 @@ def test_a_call_counts_for_an_hour(figures):
     assert figures.last_hour(LimitScope.ROUTING, "carrier-a", 62 * MINUTE).attempts == 0
 
 
+def note_minutes(figures, count, calls, *, answered=0, barred=0):
+    """Note so many calls in each of as many minutes."""
+    for minute in range(count):
+        for number in range(calls):
+            talk_ms = 1 if number < answered else None
+            is_barred = calls - number <= barred
+            figures.note(
+                LimitScope.MAPPING, "carrier-a", minute * MINUTE, talk_ms=talk_ms, pdd_ms=None, is_barred=is_barred
+            )
+
+
+def test_the_latest_calls_are_those_of_a_quarter_of_an_hour_where_that_is_enough(figures):
+    note_minutes(figures, 40, 10, answered=4)
+    latest = figures.latest(LimitScope.MAPPING, "carrier-a", 39 * MINUTE, 100)
+    assert latest == (160, 64)
+    assert latest.asr == 40
+
+
+@pytest.mark.parametrize(("at_least", "calls"), [(33, 34), (61, 62), (122, 122), (1_000, 122)])
+def test_where_they_are_too_few_the_latest_calls_are_of_as_much_of_the_hour_as_it_takes(figures, at_least, calls):
+    note_minutes(figures, 90, 2)
+    assert figures.latest(LimitScope.MAPPING, "carrier-a", 89 * MINUTE, at_least) == (calls, 0)
+
+
+def test_the_latest_calls_are_without_those_that_an_operator_bars(figures):
+    note_minutes(figures, 10, 10, answered=1, barred=7)
+    assert figures.latest(LimitScope.MAPPING, "carrier-a", 9 * MINUTE, 100) == (30, 10)
+    assert figures.last_hour(LimitScope.MAPPING, "carrier-a", 9 * MINUTE).attempts == 100
+    assert figures.latest(LimitScope.MAPPING, "carrier-a", 71 * MINUTE, 100).asr is None
+
+
 def test_a_gateway_keeps_a_row_for_each_of_the_last_minutes_and_no_more(figures):
     for minute in range(10_000):
         figures.note(LimitScope.ROUTING, "carrier-a", minute * MINUTE, talk_ms=None, pdd_ms=None)

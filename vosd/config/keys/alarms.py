@@ -151,6 +151,10 @@ class AlarmKeys(Keys):
     asr: Annotated[int, whole(0, 100, "percent")] = 40
     """Fewer answered attempts at a routing gateway are the alarm `asr_low`. Judged are the last two slices of its
     quality (`SS_GATEWAY_QUALITY_RESERVE_SEPARATE`), so half an hour to an hour."""
+    customer_asr: Annotated[int, whole(0, 100, "percent")] = 5
+    """Fewer answered calls of a mapping gateway are the alarm `customer_asr_low`: nearly all of them fail. Judged are
+    its calls that ended in the last 15 minutes; where these are fewer than `min_calls`, those of up to an hour. Calls
+    that are refused because it or an account is blocked or disabled are left out."""
     pdd: Annotated[int, milliseconds(0, 60_000)] = 3_000
     """A longer post-dial delay of a routing gateway, on average over the same time, is `pdd_high`."""
     acd: Annotated[int, whole(0, 3_600, "seconds")] = 0
@@ -158,6 +162,8 @@ class AlarmKeys(Keys):
     media_loss: Annotated[int, whole(0, 100, "percent")] = 3
     """More lost packets in the media of a routing gateway, in relayed calls that ended in the last half hour, are
     `media_loss_high`."""
+    customer_media_loss: Annotated[int, whole(0, 100, "percent")] = 5
+    """As `media_loss`, for the media of a mapping gateway: `customer_media_loss_high`."""
     media_ports: Annotated[int, whole(0, 100, "percent")] = 90
     """More of the ports of SS_RTP_PORT_RANGE in use, at one address, are `rtp_ports_low`."""
     setup: Annotated[int, milliseconds(0, 600_000)] = 0
@@ -177,7 +183,7 @@ class AlarmKeys(Keys):
     """An account that owes more of its `overdraft_limit`, without what running calls reserve, is `overdraft_high`."""
     short_calls: ShortCallKeys = ShortCallKeys()
     min_calls: Annotated[int, whole(1, 1_000_000)] = 100
-    """Fewer attempts say nothing about a gateway, nor fewer calls about `setup`, `margin` and `prefix_margin`."""
+    """Fewer attempts or calls say nothing about a gateway, nor about `setup`, `margin` and `prefix_margin`."""
     booking_age: Annotated[int, whole(0, 86_400, "seconds")] = 300
     """A call that waits longer for the database is `booking_late`."""
     disk_free: Annotated[int, whole(0, 90, "percent")] = 10

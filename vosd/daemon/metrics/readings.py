@@ -22,7 +22,7 @@ from vosd.daemon.status import Status
 from vosd.engine.booking.database_watch import Condition
 from vosd.engine.counting import census_of, totals_of
 from vosd.engine.overload.load import Load
-from vosd.engine.peers.gateways import ROUTING, GatewayLoad, GatewayState
+from vosd.engine.peers.gateways import MAPPING, ROUTING, GatewayLoad, GatewayState
 from vosd.engine.reports.queue import ReportOutcome
 from vosd.metrics.declared import Metric
 from vosd.metrics.reading import Distribution, ExporterAnswer, GatewayReading, Sample
@@ -270,12 +270,17 @@ class Readings:
                 yield Sample(Metric.GROUP_LIMIT, load.max_concurrent, (load.gateway,))
 
     def _of_media(self, at_most: int) -> Iterator[Sample]:
-        """Yield the loss of the packets of routing gateways."""
-        media, configured = self._service.node.media, self._service.switch.catalogue.routing_gateways
-        losses = () if media is None else media.parts.losses.percents(self._clock.now().mono)
-        for gateway, percent in islice(losses, at_most):
-            if percent is not None and gateway in configured:
-                yield Sample(Metric.GATEWAY_LOSS, percent / 100, (gateway,))
+        """Yield the loss of the packets of gateways, of so many of each kind at most."""
+        media, catalogue, mono = self._service.node.media, self._service.switch.catalogue, self._clock.now().mono
+        if media is None:
+            return
+        for kind, losses, configured in (
+            (ROUTING, media.parts.losses, catalogue.routing_gateways),
+            (MAPPING, media.parts.customer_losses, catalogue.mapping_gateways),
+        ):
+            for gateway, percent in islice(losses.percents(mono), at_most):
+                if percent is not None and gateway in configured:
+                    yield Sample(Metric.GATEWAY_LOSS, percent / 100, (gateway, kind))
 
     def _of_machine(self) -> Iterator[Sample]:
         """Yield the use of processors and network."""

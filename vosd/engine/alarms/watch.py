@@ -20,6 +20,7 @@ from vosd.engine.settings import AlarmSettings
 from vosd.obs.events import BACK, GONE, Event
 from vosd.routing.calendar import Calendar
 from vosd.routing.false_answers import ShortCalls
+from vosd.routing.figures import LatestCalls
 from vosd.routing.quality import QualityFigures
 from vosd.stir.settings import TrustedFile
 
@@ -148,8 +149,20 @@ class Measures(Protocol):
         """Return how many calls were answered since the start, and how many milliseconds their set-up took."""
         ...
 
+    def customers(self) -> Iterable[str]:
+        """Return the names of the mapping gateways that have had calls; phones are none."""
+        ...
+
+    def latest_calls(self, customer: str, at_least: int) -> LatestCalls:
+        """Return the latest calls of a mapping gateway, of an hour at most where they are too few."""
+        ...
+
     def media_losses(self) -> Iterable[tuple[str, float | None]]:
         """Return which percentage of the packets of each routing gateway is lost; None = too few to say."""
+        ...
+
+    def customer_media_losses(self) -> Iterable[tuple[str, float | None]]:
+        """Return the same of each mapping gateway."""
         ...
 
     def media_ports_used(self) -> float | None:
@@ -225,6 +238,7 @@ class Watch:
         """Milliseconds."""
         self._before: Instant | None = None
         self._asr = Threshold(Event.ASR_LOW, _ALL, is_floor=True)
+        self._customer_asr = Threshold(Event.CUSTOMER_ASR_LOW, _ALL, is_floor=True)
         self._pdd = Threshold(Event.PDD_HIGH)
         self._age = Threshold(Event.BOOKING_LATE)
         self._quarantine = Threshold(Event.QUARANTINE_FILLED)
@@ -238,6 +252,7 @@ class Watch:
         self._acd = Threshold(Event.ACD_LOW, is_floor=True)
         self._short = Threshold(Event.SHORT_CALLS)
         self._loss = Threshold(Event.MEDIA_LOSS_HIGH)
+        self._customer_loss = Threshold(Event.CUSTOMER_MEDIA_LOSS_HIGH)
         self._ports = Threshold(Event.RTP_PORTS_LOW)
         self._setup = Threshold(Event.SETUP_SLOW)
         self._setups: deque[tuple[int, float]] = deque(maxlen=SETUP_CHECKS + 1)
@@ -321,6 +336,7 @@ class Watch:
             self.check_without_cdr()
             self.check_certificates(now.wall)
             await self.check_overdrafts()
+            await self.check_customers()
         if self._checks % CALENDAR_CHECKS == 0:
             self.check_calendars(now.wall)
             self.check_signing_certificate(now.wall)
@@ -374,13 +390,15 @@ class Watch:
 
     def check_media(self) -> None:
         """Look at the ports for media that are in use, and at the packets that gateways lose."""
-        settings, losses = self.settings, dict(self._measures.media_losses())
-        self._ports.judge(self._measures.media_ports_used(), settings.media_ports, settings.hysteresis, unit="%")
-        self._loss.keep(frozenset(losses))
-        for gateway, percent in losses.items():
-            self._loss.judge(
-                percent, settings.media_loss, settings.hysteresis, subject=gateway, gateway=gateway, unit="%"
-            )
+        settings, measures = self.settings, self._measures
+        self._ports.judge(measures.media_ports_used(), settings.media_ports, settings.hysteresis, unit="%")
+        for threshold, limit, losses in (
+            (self._loss, settings.media_loss, dict(measures.media_losses())),
+            (self._customer_loss, settings.customer_media_loss, dict(measures.customer_media_losses())),
+        ):
+            threshold.keep(frozenset(losses))
+            for gateway, percent in losses.items():
+                threshold.judge(percent, limit, settings.hysteresis, subject=gateway, gateway=gateway, unit="%")
 
     def check_short_calls(self) -> None:
         """Look for vendors whose answered calls are short; they are judged where they are counted."""
@@ -495,6 +513,25 @@ class Watch:
         self._expiries.keep(frozenset(soon))
         for account, expires_at in soon.items():
             self._expiries.judge(1, 1, 0, subject=account, account=account, expires_at=iso_utc(expires_at))
+
+    async def check_customers(self) -> None:
+        """Look at the answers to calls of the mapping gateways; calls get their turn in between."""
+        settings, names = self.settings, tuple(self._measures.customers())
+        self._customer_asr.keep(frozenset(names))
+        for count, name in enumerate(names, 1):
+            latest = self._measures.latest_calls(name, settings.min_calls)
+            asr = latest.asr if latest.calls >= settings.min_calls else None
+            self._customer_asr.judge(
+                asr,
+                settings.customer_asr,
+                settings.hysteresis,
+                subject=name,
+                gateway=name,
+                calls=latest.calls,
+                unit="%",
+            )
+            if count % GATEWAYS_AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     async def check_gateways(self) -> None:
         """Look at answers and post-dial delay of the routing gateways; calls get their turn in between."""

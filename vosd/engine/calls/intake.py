@@ -209,8 +209,9 @@ class Intake:
             )
             calling.progress.identity_status = call_request.identity_status
             if calling.leg.facts.media is not None and call_request.mapping is not None:
-                calling.leg.facts.media.settings = call_request.mapping.media
-                account = call_request.account
+                mapping, account = call_request.mapping, call_request.account
+                calling.leg.facts.media.settings = mapping.media
+                calling.leg.facts.media.customer = "" if mapping.is_phone else mapping.name
                 calling.leg.facts.media.recorded_share = 0 if account is None else account.record
         except Exception:
             call_request.give_back()
@@ -443,6 +444,7 @@ class Intake:
         )
         if caller.leg.facts.media is not None:
             caller.leg.facts.media.settings = newcomer.media
+            caller.leg.facts.media.customer = "" if newcomer.is_phone else newcomer.name
         caller.progress.newcomer = Newcomer(
             newcomer.name, event.source.host, event.source.port, event.interim_s, event.radius_classes, event.longest_s
         )

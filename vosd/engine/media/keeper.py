@@ -232,8 +232,12 @@ class MediaKeeper:
                 if media.ports or media.rtp_call is not None or media.announcement is not None:
                     self._parts.keys.forget(media)
                     self._parts.close_ports(media, now)
-            if media.ended is not None and owner.route_choice is not None:
-                self._parts.losses.note(owner.route_choice.gateway.name, media.ended.figures, now.mono)
+            if media.ended is not None:
+                gateway = None if owner.route_choice is None else owner.route_choice.gateway
+                if gateway is not None and not gateway.is_phone:
+                    self._parts.losses.note(gateway.name, media.ended.figures, now.mono)
+                elif media.customer:
+                    self._parts.customer_losses.note(media.customer, media.ended.figures, now.mono)
 
     def _give_back(self, media: LegMedia, now: Instant) -> None:
         """Connect two legs again that a leg which ends has parted, and not replaced."""
@@ -367,8 +371,9 @@ class MediaKeeper:
         self._parts.close_ports(media, now)
         media.is_over = True  # an rtpengine may still answer for the attempt before
         caller.facts.media = LegMedia(
-            media.number, media.settings, media.author, recorded_share=media.recorded_share, played=media.played
-        )
+            media.number, media.settings, media.customer, media.author, recorded_share=media.recorded_share,
+            played=media.played,
+        )  # fmt: skip
 
     def _leave_rtpengine(self, passing: PassingSession, now: Instant) -> None:
         """Close the ports of legs at an rtpengine: none works, or they are connected with a leg at the relay."""

@@ -59,7 +59,9 @@ class MediaParts:
         """Announcements."""
         self.music = HoldMusic(relay, rtpengines)
         self.losses = MediaLosses()
-        """Lost packets of gateways, for their alarm."""
+        """Lost packets of routing gateways, for their alarm."""
+        self.customer_losses = MediaLosses()
+        """Lost packets of mapping gateways, for theirs."""
         self.recordings: CallRecordings | None = None
         """Records calls; None = the relay has no directory for that."""
 

@@ -5,6 +5,7 @@ from enum import Enum
 from ipaddress import IPv4Network, IPv6Network
 from typing import Final, NamedTuple, TypeAlias
 
+from vosd.base.cause import EndReason
 from vosd.base.clock import Clock, Instant
 from vosd.base.host import SITE_BITS, source_of
 from vosd.base.money import format_amount
@@ -15,7 +16,7 @@ from vosd.cdr.record import CallRecord
 from vosd.control.peers import GatewayRow
 from vosd.engine.counting import Counting
 from vosd.engine.peers.call_totals import CallTotals
-from vosd.routing.figures import Figures, Hour, Totals
+from vosd.routing.figures import Figures, Hour, LatestCalls, Totals
 from vosd.routing.routes import Cause
 from vosd.trunks.gateways import MappingGateway, RoutingGateway
 from vosd.trunks.scope import LimitScope
@@ -55,6 +56,8 @@ ROUTING: Final = "routing"
 MAPPING: Final = "mapping"
 PHONES_AT_ONCE: Final = 1_000
 """Phones that are passed over before calls may get their turn."""
+_BARRED: Final = EndReason.ACCOUNT_DISABLED.text
+"""End of calls that are refused because a gateway or an account is blocked or disabled."""
 _RESTS_SHOWN: Final = 3
 """Most rests of one gateway that its row names."""
 
@@ -98,6 +101,14 @@ class Gateways(Counting):
         """Count an ended call: for the gateway it came from, and for each that was tried."""
         note_call(self._figures, record, self._clock.now().mono)
         self.call_totals.note(record)
+
+    def customers(self) -> Iterator[str]:
+        """Yield the mapping gateways that are no phones and have had calls."""
+        return self._figures.names(LimitScope.MAPPING)
+
+    def latest_calls(self, customer: str, at_least: int) -> LatestCalls:
+        """Return the latest calls of a mapping gateway, of an hour at most where they are too few."""
+        return self._figures.latest(LimitScope.MAPPING, customer, self._clock.now().mono, at_least)
 
     def rows(
         self, live: LiveState, registered: Set[str], departed: Container[str], silenced: Container[str]
@@ -184,9 +195,14 @@ def note_call(figures: Figures, record: CallRecord, mono_ms: int) -> None:
         return
     talk_ms = None if record.answered_at is None else record.hold_time_ms
     if record.mapping_gateway is not None:
-        code = record.sip_code or 0
         figures.note(
-            LimitScope.MAPPING, record.mapping_gateway, mono_ms, talk_ms=talk_ms, pdd_ms=record.pdd_ms, code=code
+            LimitScope.MAPPING,
+            record.mapping_gateway,
+            mono_ms,
+            talk_ms=talk_ms,
+            pdd_ms=record.pdd_ms,
+            code=record.sip_code or 0,
+            is_barred=record.end_reason == _BARRED,
         )
     for attempt in record.attempts:
         if not attempt.was_sent:
