@@ -334,6 +334,29 @@ async def test_while_no_address_of_new_services_is_found_the_last_ones_are_used(
     assert desk.directory.sources(name) == ["192.0.2.50"]
 
 
+async def test_an_address_that_was_removed_is_not_used_though_the_question_for_the_other_family_always_fails(desk):
+    desk.server.failing.add(RecordType.AAAA)
+    await desk.adopt(SINGLE)
+    assert desk.directory.addresses(SINGLE) == FOUND
+    desk.server.remove("single.example.net")
+    with structlog.testing.capture_logs() as lines:
+        await desk.pass_time(60)
+    assert desk.directory.addresses(SINGLE) == ()
+    assert desk.directory.hosts() == frozenset()
+    assert desk.directory.sources(HostName("single.example.net", 5070)) == []
+    assert (lines[0]["event"], lines[0]["why"]) == ("name_expired", "it has no address any more")
+
+
+async def test_a_service_whose_host_has_no_address_any_more_has_none_though_another_family_fails(desk):
+    desk.server.failing.add(RecordType.AAAA)
+    await desk.adopt(CARRIER)
+    desk.server.remove("a.example.net")
+    desk.server.remove("b.example.net")
+    await desk.pass_time(300)
+    assert desk.directory.addresses(CARRIER) == ()
+    assert desk.directory.sources(HostName("example.net", None)) == []
+
+
 async def test_the_background_looks_up_what_is_due_and_ends_with_its_lookups(desk, monkeypatch):
     monkeypatch.setattr(directory_module, "LOOK_S", 0)
     await desk.adopt(SINGLE)

@@ -170,12 +170,14 @@ class NameLookups:
     def _use_in_need(self, cached: CachedName, answers: Answers) -> None:
         """Use an incomplete result: the last answer stands for one that is missing (RFC 8767).
 
-        Only addresses may be missing even so, and not all of them. Without the services of the name, or without an
-        address of any, the last answers are used as they were.
+        Only addresses may be missing even so. Without the services of the name, or while services have no address yet
+        and some host of theirs is new, the last answers are used as they were. A host that was known keeps no address
+        that the name servers have removed, also where the question for the other family always fails.
         """
         oldest = self._clock.now().mono - 1000 * self._settings.stale_s
         last = {question: answer for question, answer in cached.answers.items() if answer[1] >= oldest}
-        had_servers = bool(cached.servers)
+        had_servers, is_some_expired = bool(cached.servers), len(last) < len(cached.answers)
+        known = {question.name for question in last}
         cached.servers = ()
         for usable in (last | answers, last):
             used: Answers = {}
@@ -183,11 +185,13 @@ class NameLookups:
             while (found := survey(cached.sought, self._means, _known(used, failed))).missing:
                 used |= {question: usable[question] for question in found.missing if question in usable}
                 failed.update(question for question in found.missing if question not in usable)
-            if all(question.kind in _ADDRESSES for question in failed) and (found.servers or not failed):
+            is_complete = bool(found.servers) or known.issuperset(question.name for question in failed)
+            if is_complete and all(question.kind in _ADDRESSES for question in failed):
                 cached.servers, cached.answers = found.servers, used
                 break
         if had_servers and not cached.servers:
-            _log.warning("name_expired", name=cached.sought.host, why="the last answer is too old")
+            why = "the last answer is too old" if is_some_expired else "it has no address any more"
+            _log.warning("name_expired", name=cached.sought.host, why=why)
 
     def _failed(self, cached: CachedName, why: str) -> None:
         cached.problem = why
