@@ -667,12 +667,16 @@ class Call:
             self.board.gateways.vacate(self.callee.choice)
         conversation = self.conversation
         transfer, conversation.transfer = conversation.transfer, None
+        joined, conversation.joined = conversation.joined, None
         for attempt in self.refused:
             self.endpoint.dialogs.refused.pop(attempt.tag, None)
         self.refused = ()
         self.board.over()
+        noticed_at = at if dead is None else dead.noticed_at
+        if joined is not None:
+            joined.conversation.partner_ended(noticed_at, now or at)
         if transfer is not None:
-            transfer.ended(self, at if dead is None else dead.noticed_at, now or at)
+            transfer.ended(self, noticed_at, now or at)
         # A call and its legs refer to each other: cutting that frees them now instead of at a garbage collection.
         self.callee = None
         self.search = None

@@ -108,12 +108,33 @@ class SearchPort(Protocol):
         ...
 
 
+class TransferPort(Protocol):
+    """A transfer, as the call to its target knows it."""
+
+    def progressed(self, status: int, now: Instant) -> None:
+        """Report that the target rings."""
+        ...
+
+    def answered(self, now: Instant) -> None:
+        """Report that the target has answered."""
+        ...
+
+    def failed(self, status: int, now: Instant) -> None:
+        """Report that the target was not reached."""
+        ...
+
+
 class ConversationPort(Protocol):
     """The conversation of the two sides of a call, as their legs know it."""
 
     @property
     def bridge(self) -> "Bridge | None":
         """Bridge between the two legs; made when the first request within a dialog needs it."""
+        ...
+
+    @property
+    def transfer(self) -> TransferPort | None:
+        """The transfer of one of its sides, or to its callee, while it is in progress."""
         ...
 
     @property

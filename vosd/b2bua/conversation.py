@@ -40,6 +40,9 @@ class Conversation(msgspec.Struct, eq=False):
     bridge: Bridge | None = None
     """Bridge between the two legs; made when the first request within a dialog needs it."""
     transfer: CallTransfer | None = None
+    """The transfer of one of its sides, or to its callee, while it is in progress."""
+    joined: "Call | None" = None
+    """The call that a transfer has joined this one with: both share a bridge, and end together."""
 
     @property
     def is_established(self) -> bool:
@@ -52,8 +55,19 @@ class Conversation(msgspec.Struct, eq=False):
     @property
     def may_be_transferred(self) -> bool:
         """Whether both sides talk, and neither is being transferred or replaced."""
-        is_changing = self.transfer is not None or (self.bridge is not None and self.bridge.is_being_taken_over)
+        is_changing = self.running is not None or (self.bridge is not None and self.bridge.is_being_taken_over)
         return self.is_established and not is_changing
+
+    @property
+    def running(self) -> CallTransfer | None:
+        """The transfer that is in progress; of two joined calls, each of them has that of either."""
+        return self.transfer if self.joined is None else self.transfer or self.joined.conversation.transfer
+
+    def partner_ended(self, at: Instant, now: Instant) -> None:
+        """End with the call that this one is connected with, at the same instant: a late timer must not be billed."""
+        self.joined, answered_at = None, self.call.journey.answered_at
+        if answered_at is not None:
+            self.call.hung_up(None, None, now, max(at.came, answered_at))
 
     def drop_bridge(self, now: Instant) -> None:
         """Abandon a change of the session in progress, before the dialogs end."""
@@ -102,7 +116,7 @@ class Conversation(msgspec.Struct, eq=False):
 
     def take_over(self, newcomer: Caller, replaced: Leg, server: InviteServer, now: Instant) -> bool:
         """Let a newcomer replace a leg (RFC 3891); False = not in this state."""
-        if self.call.callee is None or not self.may_be_transferred:
+        if self.call.callee is None or self.joined is not None or not self.may_be_transferred:
             return False
         return self.bridge_to(self.call.callee).take_over(self.call, replaced, newcomer, server, now)
 

@@ -137,7 +137,7 @@ class Keypad:
 
     def _acts(self, now: Instant) -> bool:
         """Carry out the sequence that the last keys form; return False if they form none."""
-        running = self.call.conversation.transfer
+        running = self.call.conversation.running
         if running is None:
             self.facts.consults = self._is(self._keys.attended)
             if not (self.facts.consults or self._is(self._keys.blind)) or not self.call.conversation.is_established:

@@ -51,7 +51,7 @@ def refer_came(call: "Call", leg: Leg, event: RequestArrived, board: "Switchboar
     if (
         second is None
         or other is None
-        or second is call
+        or second in (call, call.conversation.joined)
         or not second.conversation.may_be_transferred
         or transferor.trunk != other.trunk
         or target.replaces.early_only  # it was answered (RFC 3891 section 3)
@@ -99,7 +99,7 @@ def _place(
     opposite = transferor.leg if transfer.facts.consults else transfer.staying_in(call)
     if opposite is None:
         raise RuntimeError(f"{call!r} has no other side")
-    substitute = Substitute.in_place_of(transferor, transfer, opposite.sessions.active_remote())
+    substitute = Substitute.in_place_of(transferor, opposite.sessions.active_remote())
     return board.place_transfer(substitute, number, now, is_called=transferor.is_called)
 
 

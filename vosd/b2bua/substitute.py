@@ -10,15 +10,13 @@ from vosd.trunks.dialect import CallerDialect, ReasonForm, Reliability
 
 if TYPE_CHECKING:
     from vosd.b2bua.call_port import CallPort
-    from vosd.b2bua.transfer import CallTransfer
     from vosd.b2bua.transferor import Transferor
 
 
 class Substitute:
-    """Calling side without a leg: reports to the transfer what would be sent to the caller."""
+    """Calling side without a leg: reports to the transfer of its call what would be sent to the caller."""
 
     __slots__ = (
-        "_transfer",
         "call",
         "caller_identity",
         "dialect",
@@ -35,7 +33,6 @@ class Substitute:
 
     def __init__(
         self,
-        transfer: "CallTransfer | None",
         call: "CallPort | None" = None,
         *,
         offer: bytes = b"",
@@ -43,9 +40,7 @@ class Substitute:
         dialect: CallerDialect | None = None,
         named: str = "",
     ) -> None:
-        """``transfer`` and ``call`` are set later where they are not known yet, but before anything happens."""
-        if transfer is not None:
-            self._transfer = transfer
+        """``call`` is set later where it is not known yet, but before anything happens."""
         if call is not None:
             self.call: CallPort = call
         self.offer = offer
@@ -60,19 +55,14 @@ class Substitute:
         """The customer was answered before it left."""
 
     @classmethod
-    def in_place_of(cls, transferor: "Transferor", transfer: "CallTransfer", offer: bytes) -> "Substitute":
+    def in_place_of(cls, transferor: "Transferor", offer: bytes) -> "Substitute":
         """Return the calling side of the call to a target, which is made in the name of ``transferor``."""
         return cls(
-            transfer,
             offer=offer,
             caller_identity=transferor.caller_identity,
             dialect=transferor.dialect,
             named=transferor.named,
         )
-
-    def report_to(self, transfer: "CallTransfer") -> None:
-        """Report to this transfer from now on."""
-        self._transfer = transfer
 
     def begin(self, now: Instant) -> None:
         """Do nothing: there is no INVITE to answer with 100."""
@@ -85,19 +75,22 @@ class Substitute:
 
     def ring(self, status: int, session: bytes, now: Instant) -> None:
         """Report that the target rings."""
-        self._transfer.progressed(status, now)
+        if (transfer := self.call.conversation.transfer) is not None:
+            transfer.progressed(status, now)
         self.call.board.media.target_rings(session, now)
 
     def answer(self, _session: bytes, now: Instant) -> None:
         """Report that the target has answered."""
-        self._transfer.answered(now)
+        if (transfer := self.call.conversation.transfer) is not None:
+            transfer.answered(now)
 
     def reject(self, status: int, _reason: str, now: Instant) -> None:
         """Report that the target was not reached."""
-        self._transfer.failed(status, now)
+        if (transfer := self.call.conversation.transfer) is not None:
+            transfer.failed(status, now)
 
     def hang_up(self, _reason: str, now: Instant) -> None:
-        """Do nothing: ``CallTransfer.ended`` decides what the end of this call means for the other one."""
+        """Do nothing: the end of this call is that of the one that it is joined with, or of its transfer."""
 
     def close(self, now: Instant) -> None:
         """Do nothing: there is no dialog."""

@@ -1,8 +1,9 @@
 """Call transfer: the transferor leaves, and the two that it talked to are connected (RFC 3515, RFC 5589).
 
 Billing does not change: each call goes on until its other side hangs up, and is paid by the account that made it. After
-a transfer there are two calls with one leg each: a ``Substitute`` stands for a caller that has left, and a callee that
-has left stays as the side that was called, without its leg (ADR 180).
+a transfer there are two calls with one leg each, joined: a ``Substitute`` stands for a caller that has left, and a
+callee that has left stays as the side that was called, without its leg (ADR 180). Each of these two sides may transfer
+the other one again: the call of the side that leaves has no leg then, and ends (ADR 193).
 """
 
 from enum import Enum, auto
@@ -35,8 +36,9 @@ class Stage(Enum):
     CONSULTING = auto()
     """The transferor talks to the target; the other side waits."""
     JOINED = auto()
-    """The two that stay talk to each other."""
+    """The two that stay talk to each other: in snapshots of an earlier version, without ``Conversation.joined``."""
     OVER = auto()
+    """The two that stay were connected, or the target was not reached."""
 
 
 class TransferFacts(msgspec.Struct, omit_defaults=True):
@@ -109,7 +111,10 @@ class CallTransfer:
         return leg_of(call.callee) if self._is_called_in(call) else call.caller.leg
 
     def staying_in(self, call: "Call") -> Leg | None:
-        """Return the leg of the other side of one of the two calls."""
+        """Return the leg of the other side of one of the two calls, which may be that of a call joined with it."""
+        joined = call.conversation.joined
+        if joined is not None:
+            return joined.caller.leg or leg_of(joined.callee)
         return call.caller.leg if self._is_called_in(call) else leg_of(call.callee)
 
     def is_transferor(self, leg: Leg | None) -> bool:
@@ -145,7 +150,7 @@ class CallTransfer:
             self._consult(self.second, transferor, now)
             return
         self._notify(200, now)
-        self._join(self.second, now)
+        self._join(now)
 
     def failed(self, status: int, now: Instant) -> None:
         """The target was not reached: end the first call if the transferor has left, else let it go on."""
@@ -183,22 +188,19 @@ class CallTransfer:
 
         Its BYE does not end the call: that is how a blind transfer usually goes on (RFC 5589 section 6).
         """
-        first = self.first
-        self._let_go(first, now, has_hung_up=True)
-        first.journey.reason_text = None  # of a BYE that does not end the call
-        first.moved(at_once=True)
-        if self.facts.stage is Stage.CONSULTING and self.second is not None:
-            self._join(self.second, now)
+        self._let_go(self.first, now, has_hung_up=True)
+        self.first.journey.reason_text = None  # of a BYE that does not end the call
+        self.first.moved(at_once=True)
+        if self.facts.stage is Stage.CONSULTING:
+            self._join(now)
 
     def release_transferor(self, now: Instant) -> None:
         """Send the transferor a BYE, by its own keys: while the target rings, or after a consultation."""
-        first = self.first
-        if self.facts.stage is Stage.CONSULTING and self.second is not None:
-            self._join(self.second, now)
-            return
-        if self.facts.stage is Stage.CALLING and self.transferor_in(first) is not None:
-            first.moved(at_once=True)
-            self._let_go(first, now)
+        if self.facts.stage is Stage.CONSULTING:
+            self._join(now)
+        elif self.facts.stage is Stage.CALLING and self.transferor_in(self.first) is not None:
+            self._let_go(self.first, now)
+            self.first.moved(at_once=True)
 
     def first_ends(self, now: Instant) -> None:
         """Notify the transferor that its transfer fails, before its call ends (RFC 3515 section 2.4.7)."""
@@ -215,10 +217,9 @@ class CallTransfer:
                 self.second.caller_cancelled(now)
             case Stage.CONSULTING if call is self.second:
                 self._resume(now)
-            case Stage.CONSULTING:
-                self._part(self.second, at, now)
-            case Stage.JOINED:
-                self._part(self.second if call is self.first else self.first, at, now)
+            case Stage.CONSULTING if self.second is not None:
+                self._stop(now)
+                self.second.conversation.partner_ended(at, now)
 
     # -- a target that was called before ------------------------------------------------------------------------
 
@@ -228,9 +229,8 @@ class CallTransfer:
         # The target has answered the second call already, so the NOTIFY is final (RFC 3515 section 2.4.7). It goes out
         # in the dialog of the REFER, before the BYE to that leg in ``_join``.
         self._notify(200, now)
-        second.conversation.transfer = self
         self._let_go(second, now)
-        self._join(second, now)
+        self._join(now)
 
     # -- inside -------------------------------------------------------------------------------------------------
 
@@ -241,11 +241,15 @@ class CallTransfer:
         first = self.first
         first.moved(at_once=True)
         second.moved(at_once=True)
-        first.conversation.drop_bridge(now)
         target, waiting = self.staying_in(second), self.staying_in(first)
+        first.conversation.drop_bridge(now)
+        if (joined := first.conversation.joined) is not None:
+            joined.conversation.drop_bridge(now)
+            joined.moved(at_once=True)
         if target is not None and waiting is not None:
             # Both calls share the bridge: requests of the transferor come to the first call, those of the target to
-            # the second. The side that waits is on no bridge; ``Conversation`` answers its requests itself.
+            # the second. The side that waits is on no bridge; ``Conversation`` answers its requests itself. It may be
+            # that of a call joined with the first.
             first.conversation.bridge = second.conversation.bridge = Bridge(self._endpoint, target, transferor)
             first.conversation.bridge.introduce(now, transferor)
             self.hold = MediaHold.of(self._endpoint, waiting)
@@ -258,45 +262,68 @@ class CallTransfer:
         first.moved(at_once=True)
         first.conversation.transfer = None
         first.conversation.drop_bridge(now)
-        if first.callee is not None and first.caller.leg is not None and leg_of(first.callee) is not None:
+        transferor, waiting, joined = self.transferor_in(first), self.staying_in(first), first.conversation.joined
+        if joined is not None and transferor is not None and waiting is not None:
+            joined.moved(at_once=True)
+            first.conversation.bridge = joined.conversation.bridge = Bridge(self._endpoint, waiting, transferor)
+            first.conversation.bridge.introduce(now)
+        elif first.callee is not None and first.caller.leg is not None and leg_of(first.callee) is not None:
             first.conversation.bridge_to(first.callee).introduce(now)
 
-    def _join(self, second: "Call", now: Instant) -> None:
+    def _join(self, now: Instant) -> None:
+        """Join the two calls, and connect the two that stay."""
         self._stop(now)
-        self.facts.stage = Stage.JOINED
-        first = self.first
+        if self.transferor_in(self.first) is not None:
+            self._let_go(self.first, now)
+        first, second = self.first, self.second
+        if second is None:
+            raise RuntimeError(f"{first!r} has no call to join")
+        one, other = self.staying_in(first), self.staying_in(second)
+        first.conversation.transfer = second.conversation.transfer = None
+        first.conversation.joined, second.conversation.joined = second, first
         first.moved(at_once=True)
         second.moved(at_once=True)
-        if self.transferor_in(first) is not None:
-            self._let_go(first, now)
         second.conversation.drop_bridge(now)
-        one, other = self.staying_in(first), self.staying_in(second)
         if one is not None and other is not None:
             first.conversation.bridge = second.conversation.bridge = Bridge(self._endpoint, one, other)
             first.conversation.bridge.introduce(now)
 
     def _let_go(self, call: "Call", now: Instant, *, has_hung_up: bool = False) -> None:
         """Let the transferor leave one of the two calls: send it BYE, unless it ``has_hung_up`` itself."""
+        if call.conversation.joined is not None:
+            self._end_without_legs(call, call.conversation.joined, now, has_hung_up=has_hung_up)
+            return
         call.conversation.drop_bridge(now)
         if self._is_called_in(call):
             if call.callee is not None:
                 call.callee.depart(now, has_hung_up=has_hung_up)
             return
         # The substitute comes before the BYE: a BYE of that leg that crosses ours must not end the call.
-        left, call.caller = call.caller, Substitute(self, call)
+        left, call.caller = call.caller, Substitute(call)
         if has_hung_up:
             left.close(now)
         else:
             left.hang_up("", now)
 
+    def _end_without_legs(self, call: "Call", joined: "Call", now: Instant, *, has_hung_up: bool) -> None:
+        """Go on with the call that one of the two was joined with: without the transferor the latter has no leg.
+
+        It ends as hung up by the transferor.
+        """
+        leg, is_called = self.transferor_in(call), joined.caller.leg is not None
+        if call is self.first:
+            self.first, self.facts.first_called = joined, is_called
+            joined.conversation.transfer = self
+        else:
+            self.second, self.facts.second_called = joined, is_called
+        call.conversation.transfer = call.conversation.joined = joined.conversation.joined = None
+        joined.conversation.drop_bridge(now)
+        if leg is not None and not has_hung_up:
+            leg.hang_up("", now)
+        call.hung_up(leg, None, now)
+
     def _is_called_in(self, call: "Call") -> bool:
         return self.facts.first_called if call is self.first else self.facts.second_called
-
-    def _part(self, left: "Call | None", at: Instant, now: Instant) -> None:
-        """End the other call too, at the same instant: a late timer must not be billed."""
-        self._stop(now)
-        if left is not None and left.journey.answered_at is not None:
-            left.hung_up(None, None, now, max(at.came, left.journey.answered_at))
 
     def _stop(self, now: Instant) -> None:
         self.facts.stage = Stage.OVER

@@ -419,21 +419,6 @@ def test_a_number_that_the_called_side_was_not_shown_is_not_in_its_record_nor_se
         assert f"sip:{shown}@" in scene.vendor.calls[0].invite["From"]
 
 
-def test_a_call_that_was_transferred_is_not_transferred_again(scene):
-    desk, mate = registered(scene)
-    call, at_desk = called(scene, desk)
-    blind(at_desk, MATE)
-    scene.wire.run_for(3_000)
-    (target,) = mate.calls
-    for side in (call, target):
-        blind(side, TARGET)
-        scene.wire.run_for(1_000)
-        assert side.got["REFER"] == [491]
-    assert are_connected(call, target)
-    call.hang_up()
-    settle(scene)
-
-
 def test_the_caller_transfers_nothing_while_the_phone_does(scene):
     desk, mate = registered(scene)
     mate.script = RINGS

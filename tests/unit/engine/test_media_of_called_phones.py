@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from doubles.announcing import SOUNDS
 from doubles.data.builders import account, catalogue, mapping_gateway, phone
-from doubles.desk_scene import DESK, MATE, attended, blind, called, dialled, registered
+from doubles.desk_scene import DESK, MATE, TARGET, attended, blind, called, dialled, registered
 from doubles.keypad_scene import KEYS, press
 from doubles.sockets.peer import ANSWER
 from doubles.virtual.relay import OpenPort, VirtualRelay
@@ -233,3 +233,110 @@ def test_the_caller_hears_music_while_it_waits(way):
     assert of_caller.other == port_of(relay, target.theirs).port
     call.hang_up()
     settle(scene, relay)
+
+
+# -- calls that are transferred again ---------------------------------------------------------------------------------
+
+
+def moved_to_mate(scene: Scene):
+    """Let the desk move its caller to the mate; return both sides."""
+    desk, mate = registered(scene)
+    mate.script = answers(1_000, body=ANSWER.replace("192.0.2.20", "192.0.2.30"))
+    scene.vendor.script = Script((Line(3_000, 180), Line(6_000, 200, ANSWER.replace("192.0.2.20", "192.0.2.40"))))
+    call, at_desk = called(scene, desk)
+    blind(at_desk, MATE)
+    scene.wire.run_for(5_000)
+    return call, mate.calls[0]
+
+
+@pytest.mark.parametrize("way", ["the phone leaves", "the phone stays", "the phone talks to the target"])
+def test_the_caller_hears_music_and_then_the_second_target(way):
+    relay = VirtualRelay()
+    scene = stage(relay, (ON, ON, ON), music="busy", sounds=SOUNDS)
+    call, at_mate = moved_to_mate(scene)
+    of_caller = port_of(relay, call.theirs)
+    if way == "the phone talks to the target":
+        press(scene, at_mate, f"*2{TARGET}#")
+        scene.wire.run_for(7_000)
+        assert of_caller.playing is not None
+        at_mate.hang_up()
+    else:
+        blind(at_mate, TARGET)
+        scene.wire.run_for(1_000)
+        assert of_caller.other == port_of(relay, at_mate.theirs).port, "they talk on"
+        if way == "the phone leaves":
+            at_mate.hang_up()
+            scene.wire.run_for(500)
+            assert of_caller.playing is not None
+            scene.wire.run_for(2_000)
+            assert of_caller.playing is None, "the target rings"
+            assert of_caller.rings_after_ms == 0
+    scene.wire.run_for(8_000)
+    (target,) = scene.vendor.calls
+    assert (call.is_over, target.is_over, of_caller.playing) == (False, False, None)
+    assert of_caller.other == port_of(relay, target.theirs).port
+    assert len(relay.open_ports) == 2
+    call.hang_up()
+    settle(scene, relay)
+
+
+def test_the_caller_hears_music_until_the_phone_has_it_back():
+    relay = VirtualRelay()
+    scene = stage(relay, (ON, ON, ON), music="busy", sounds=SOUNDS)
+    call, at_mate = moved_to_mate(scene)
+    of_caller = port_of(relay, call.theirs)
+    press(scene, at_mate, f"*2{TARGET}#")
+    scene.wire.run_for(7_000)
+    assert of_caller.playing is not None
+    press(scene, at_mate, "*0")
+    scene.wire.run_for(5_000)
+    assert of_caller.playing is None
+    assert of_caller.other == port_of(relay, at_mate.theirs).port
+    assert len(relay.open_ports) == 2
+    call.hang_up()
+    settle(scene, relay)
+
+
+def test_silence_ends_both_calls_of_the_two_that_are_left_of_three():
+    relay = VirtualRelay()
+    scene = stage(relay, (ON, ON, ON), watch=MediaWatch.ANY, timeout_ms=60_000)
+    call, at_mate = moved_to_mate(scene)
+    blind(at_mate, TARGET)
+    scene.wire.run_for(10_000)
+    (target,) = scene.vendor.calls
+    assert (at_mate.is_over, call.is_over, target.is_over) == (True, False, False)
+    scene.wire.run_for(70_000)
+    assert (call.is_over, target.is_over) == (True, True)
+    settle(scene, relay)
+    assert sorted(each.end_reason for each in scene.exchange.sink.records) == ["No Media", "Normal", "Normal"]
+
+
+def test_a_recording_goes_on_with_the_second_target():
+    relay = VirtualRelay()
+    scene = stage(relay, (ON, ON, ON), record=100)
+    scene.exchange.media.parts.recordings = CallRecordings(relay, Path("/recordings"))
+    call, at_mate = moved_to_mate(scene)
+    file = port_of(relay, call.theirs).recording
+    assert file is not None
+    blind(at_mate, TARGET)
+    scene.wire.run_for(10_000)
+    assert at_mate.is_over
+    assert port_of(relay, call.theirs).recording == file
+    call.hang_up()
+    settle(scene, relay)
+
+
+def test_an_rtpengine_connects_the_two_that_are_left_of_three():
+    engines = VirtualRtpEngines()
+    scene = stage(None, (ON, ON, ON), rtpengines=engines)
+    call, at_mate = moved_to_mate(scene)
+    blind(at_mate, TARGET)
+    scene.wire.run_for(10_000)
+    (target,) = scene.vendor.calls
+    assert (call.is_over, at_mate.is_over, target.is_over) == (False, True, False)
+    assert [place(each.theirs)[0] for each in (call, target)] == [HOSTS["one"]] * 2
+    assert len(engines.calls) == 1
+    target.hang_up()
+    scene.wire.run_for(5_000)
+    assert call.is_over
+    assert engines.calls == {}

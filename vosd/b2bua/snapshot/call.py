@@ -24,6 +24,7 @@ from vosd.b2bua.snapshot.references import NoSnapshotError, RestoredCalls, newco
 from vosd.b2bua.snapshot.transfer import BridgeSnapshot, SubstituteSnapshot, TransferSnapshot
 from vosd.b2bua.stamps import NO_ATTEMPT, Arrival, Journey, JourneyFacts, LatestAttempt
 from vosd.b2bua.states import CallState
+from vosd.b2bua.transfer import Stage
 from vosd.base.clock import Instant
 from vosd.base.text import as_received, portable
 from vosd.cdr.record import Attempt
@@ -241,6 +242,13 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     """The latest response to an INVITE of ours, until the caller is answered."""
     latest_sent: JourneySnapshot | None = None
     """Route, Call-ID, address and product of the attempt before the latest one."""
+    joined: str = ""
+    """Id of the call that it is joined with by a transfer; see ``partner``."""
+
+    @property
+    def partner(self) -> str:
+        """Id of the call that it is joined with; empty = there is none."""
+        return self.joined or ("" if self.transfer is None else self.transfer.joined_with(self.arrival.call_id))
 
     @classmethod
     def of(cls, call: Call, requests: Requests) -> "CallPartsSnapshot":
@@ -252,6 +260,7 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         if call.state is CallState.OVER:
             raise NoSnapshotError(f"{call!r} is over")
         callee, search, endpoint, newcomer = call.callee, call.search, call.endpoint, newcomer_of(call)
+        joined = call.conversation.joined
         informations, given_up = [], []
         for client in requests:
             if isinstance(client, InviteClient) and isinstance(client.witness, GivenUp):
@@ -278,6 +287,7 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             refused=tuple(map(RefusedSnapshot.of, call.refused)),
             to_forward=b"" if call.to_forward is None else call.to_forward.raw,
             latest_sent=None if search is None else _described(search.latest_sent),
+            joined="" if joined is None else joined.arrival.call_id,
         )
 
     def as_received(self) -> "CallPartsSnapshot":
@@ -317,21 +327,17 @@ class CallPartsSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
             return self.caller.restored(board, dialect_of, calls.restoration)
         if self.substitute is None:
             raise ValueError("a call without a calling side")
-        calls.substitutes[self.arrival.call_id] = substitute = self.substitute.restored(
-            dialect_of(board.customer or "")
-        )
-        return substitute
+        return self.substitute.restored(dialect_of(board.customer or ""))
 
     def connect(self, calls: RestoredCalls) -> None:
         """Restore bridge, transfer and requests between the legs of the call, or of two calls that are joined."""
         call, restoration = calls.calls[self.arrival.call_id], calls.restoration
         if self.bridge is not None:
             call.conversation.bridge = self.bridge.restored(call, calls)
-        if self.transfer is not None:
+        if self.partner:
+            call.conversation.joined = calls.calls[self.partner]
+        if self.transfer is not None and self.transfer.stage is not Stage.JOINED:
             call.conversation.transfer = self.transfer.restored(calls)
-            substitute = calls.substitutes.get(self.arrival.call_id)
-            if substitute is not None:
-                substitute.report_to(call.conversation.transfer)
         for side, leg in (
             (self.caller, call.caller.leg),
             (self.callee, None if call.callee is None else call.callee.leg),

@@ -10,7 +10,6 @@ from vosd.b2bua.call_port import CallPort
 from vosd.b2bua.caller import Caller
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.states import CallState
-from vosd.b2bua.substitute import Substitute
 from vosd.b2bua.takeover import Takeover
 from vosd.b2bua.transfer import CallTransfer
 from vosd.base.errors import VosError
@@ -53,8 +52,6 @@ class RestoredCalls:
         self.calls: dict[str, Call] = {}
         self.newcomers: dict[str, Caller] = {}
         """Callers that are about to replace the caller of a call (RFC 3891), by the id of the call."""
-        self.substitutes: dict[str, Substitute] = {}
-        """Substitutes of callers that have left, by the id of the call."""
         self.given_up: dict[str, list[RouteChoice | None]] = {}
         """Routes of attempts that were given up, by the id of the call."""
         self.bridges: dict[tuple[int, int], Bridge] = {}

@@ -11,7 +11,7 @@ from vosd.b2bua.snapshot.references import CALLEE, CALLER, LegReference, Restore
 from vosd.b2bua.snapshot.requests import ProposalSnapshot
 from vosd.b2bua.snapshot.session import NO_SESSION, SessionSnapshot, identity_as_bytes, identity_of
 from vosd.b2bua.substitute import Substitute
-from vosd.b2bua.transfer import CallTransfer, TransferFacts
+from vosd.b2bua.transfer import CallTransfer, Stage, TransferFacts
 from vosd.sip.dialog.snapshot import text_of
 from vosd.sip.transaction.snapshot import TimerSnapshot
 from vosd.sip.wire.compose import encode
@@ -32,9 +32,8 @@ class SubstituteSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
         return cls(SessionSnapshot.of(side.offer), identity_as_bytes(side.caller_identity), encode(side.named))
 
     def restored(self, dialect: CallerDialect) -> Substitute:
-        """Return the substitute; its transfer is set when both calls are restored."""
+        """Return the substitute."""
         return Substitute(
-            None,
             offer=self.offer.restored(),
             caller_identity=identity_of(self.identity),
             dialect=dialect if self.named else None,
@@ -43,7 +42,7 @@ class SubstituteSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class TransferSnapshot(TransferFacts, kw_only=True, omit_defaults=True):
-    """A transfer; each of its two calls describes it."""
+    """A transfer that is in progress; each of its two calls describes it."""
 
     first: str
     second: str | None
@@ -63,6 +62,15 @@ class TransferSnapshot(TransferFacts, kw_only=True, omit_defaults=True):
             hold=None if hold is None else ProposalSnapshot.of(hold, first),
             **named(transfer.facts),
         )
+
+    def joined_with(self, call_id: str) -> str:
+        """Return the id of the call that one of the two is joined with; empty if the transfer is in progress.
+
+        Earlier versions have written a transfer of which only that is left.
+        """
+        if self.stage is not Stage.JOINED:
+            return ""
+        return (self.second or "") if call_id == self.first else self.first
 
     def restored(self, calls: RestoredCalls) -> CallTransfer:
         """Return the transfer, the same for both calls."""

@@ -8,7 +8,7 @@ from typing import Final
 
 from vosd.b2bua.call import Call
 from vosd.b2bua.leg import Leg
-from vosd.b2bua.transfer import Stage
+from vosd.b2bua.transfer import CallTransfer, Stage
 from vosd.base.clock import Instant
 from vosd.engine.media.rtpengine_calls import RtpEngineCalls
 from vosd.media.g711 import PAYLOADS
@@ -90,12 +90,12 @@ class HoldMusic:
 
     def left(self, leg: Leg, legs: Mapping[int, Leg], parameters: MediaParameters, now: Instant) -> None:
         """Begin the music of a side that is transferred, while its target is called and the other one has left."""
-        call, media = leg.call, leg.facts.media
-        transfer = call.conversation.transfer if isinstance(call, Call) else None
-        if media is None or transfer is None or not transfer.is_under_way:
+        media = leg.facts.media
+        held = None if media is None else legs.get(media.author)
+        if media is None or held is None:
             return
-        held = legs.get(media.author)
-        if held is not None and held.call is call:
+        transfer = _running(held)
+        if transfer is not None and transfer.is_under_way and held.call is transfer.first:
             self._begin(held, media, parameters, now)
 
     def target_rings(self, held: LegMedia, now: Instant, *, has_media: bool) -> None:
@@ -205,7 +205,7 @@ class HoldMusic:
 
 def _consults(leg: Leg) -> bool:
     """Return whether the call of a leg is one whose caller consults the target of a transfer."""
-    transfer = leg.call.conversation.transfer if isinstance(leg.call, Call) else None
+    transfer = _running(leg)
     return transfer is not None and transfer.facts.stage is Stage.CONSULTING
 
 
@@ -214,11 +214,16 @@ def _waits(reader: Leg, author: Leg) -> bool:
 
     Its answer goes to no other side, and the other one holds nothing by a description of its own.
     """
-    call = reader.call
-    transfer = call.conversation.transfer if isinstance(call, Call) else None
-    if transfer is None or transfer.facts.stage is not Stage.CONSULTING or transfer.first is not call:
+    transfer = _running(reader)
+    if transfer is None or transfer.facts.stage is not Stage.CONSULTING:
         return False
-    return reader is transfer.staying_in(call) and author is transfer.transferor_in(call)
+    return reader is transfer.staying_in(transfer.first) and author is transfer.transferor_in(transfer.first)
+
+
+def _running(leg: Leg) -> CallTransfer | None:
+    """Return the transfer in progress that a leg takes part in."""
+    call = leg.call
+    return call.conversation.running if isinstance(call, Call) else None
 
 
 def _agreed(leg: Leg, sound: Sound) -> tuple[int, str] | None:
