@@ -30,6 +30,12 @@ def succeeding(session: bytes, previous: bytes) -> bytes:
     return session if now is None or before is None else _with_origin_of(session, previous, now, before)
 
 
+def address_of_origin(session: bytes) -> str:
+    """Return the address in the origin line of a description; empty if it has none."""
+    found = _ORIGIN.search(session)
+    return "" if found is None else found[4].rpartition(b" ")[2].decode("latin-1")
+
+
 def from_address(session: bytes, host: str) -> bytes:
     """Return a description with another address in its origin line."""
     found = _ORIGIN.search(session)

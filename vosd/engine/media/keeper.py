@@ -420,8 +420,8 @@ class MediaKeeper:
 
     def _of_one_that_left(self, message: Outgoing, leg: Leg, media: LegMedia) -> MessageChange | MessageWait | None:
         """Put the leg's own ports into a description whose author has left, as in a refresh during a transfer."""
-        if not media.ports and not media.origin:
-            return None
+        if not media.origin:
+            return None  # it has ports at most for the target of the transfer
         try:
             described = media_of(message.body)
         except BadSession:
@@ -454,14 +454,20 @@ class MediaKeeper:
         return MessageChange(body=media.said)
 
     def _is_relayed(self, passing: PassingSession, body: bytes) -> bool:
-        """Return whether media between two legs are relayed: as decided for an attempt, else as they were before."""
+        """Return whether media between two legs are relayed: as decided for an attempt, else as they were before.
+
+        Of two legs that a transfer or a pickup connects both are relayed if one is. It is decided for a target that is
+        called where the side that it will talk to is not.
+        """
         leg, author = passing.leg, passing.author
         callee, other = (author, leg) if leg.route_choice is None else (leg, author)
         attempt = callee.facts.media
         is_joined = other.route_choice is not None or callee.route_choice is None or leg.call is not author.call
         if is_joined or attempt is None:
-            media, theirs = passing.media, passing.theirs
-            return bool(media.ports or theirs.ports or media.origin or theirs.origin)  # by a transfer or a pickup
+            if passing.media.origin or passing.theirs.origin:
+                return True
+            if attempt is None or callee.route_choice is None or attempt.step is not None:
+                return False
         if not self._parts.relays:
             attempt.step, attempt.is_relayed = BY_MODE, False
         if attempt.step is None:

@@ -196,7 +196,7 @@ class HoldMusic:
         wanted = holder.settings.music
         name = parameters.music_on_hold if wanted is None else wanted
         sound, media = self.sounds.get(name), held.facts.media
-        port = None if media is None else media.audio_port
+        port = None if media is None or not media.origin else media.audio_port
         if name == NO_SOUND or sound is None or port is None:
             return None
         agreed = _agreed(held, sound) if port.id >= 0 else _first(held) if sound.file else None

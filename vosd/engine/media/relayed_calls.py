@@ -307,4 +307,4 @@ def _played(side: str, media: LegMedia | None) -> list[HeardSound]:
 
 
 def _was_relayed(media: LegMedia | None) -> bool:
-    return media is not None and bool(media.ports or media.ended)
+    return media is not None and bool(media.origin) and bool(media.ports or media.ended)

@@ -17,7 +17,7 @@ from vosd.engine.media.sides import address_of
 from vosd.media.leg_media import LegMedia
 from vosd.media.source import MediaSource, RelayPort
 from vosd.sdp.media import Medium, Place, audio_place, relayed
-from vosd.sdp.origin import from_address, succeeding
+from vosd.sdp.origin import address_of_origin, from_address, succeeding
 from vosd.sip.door.messages import Outgoing
 from vosd.trunks.media import MediaAddress
 
@@ -46,7 +46,7 @@ class RelayedSessions:
         """Connect ports by an answer that has not left, so that the call is journalled with them."""
         places = self.places(described, passing, now)
         if places is not None:
-            passing.media.origin = passing.media.origin or self._origin_of(passing.leg, places)
+            passing.media.origin = passing.media.origin or self._origin_of(passing.leg, passing.media, places)
             self._prepared = _Prepared(passing.media, passing.theirs, described, places)
 
     def places(
@@ -181,14 +181,19 @@ class RelayedSessions:
     def rewritten(self, session: bytes, places: Sequence[Place | None], leg: Leg, media: LegMedia) -> bytes:
         """Return a description as a leg is sent it: with these places, and no address of its author."""
         if not media.origin:
-            media.origin = self._origin_of(leg, places)
+            media.origin = self._origin_of(leg, media, places)
         session = relayed(session, places, media.origin)
         if media.is_moved:
             before = media.said or from_address(bytes(leg.sessions.said), media.origin)
             session = media.said = succeeding(session, before)
         return session
 
-    def _origin_of(self, leg: Leg, places: Sequence[Place | None]) -> str:
-        """Return the address in the origin line of a leg's descriptions, from its first one on."""
+    def _origin_of(self, leg: Leg, media: LegMedia, places: Sequence[Place | None]) -> str:
+        """Return the address in the origin line of a leg's descriptions, from its first one on.
+
+        A leg whose media were not relayed until now, when it is connected with another one, has an origin already.
+        """
+        if leg.facts.is_confirmed and not media.is_relayed and (origin := address_of_origin(bytes(leg.sessions.said))):
+            return origin
         first = next(filter(None, places), None)
         return first.host if first else address_of(leg, self._parts.listeners, self._parts.addresses).announced

@@ -1,0 +1,173 @@
+"""Media of two sides that a transfer connects, of which one was relayed and the other was not."""
+
+import pytest
+from doubles.announcing import SOUNDS
+from doubles.conformance import faults_of
+from doubles.data.builders import catalogue, mapping_gateway
+from doubles.desk_scene import are_connected, attended, blind, notified
+from doubles.keypad_scene import KEYS, press
+from doubles.sockets.peer import ANSWER
+from doubles.virtual.customer import Intent, OutgoingCall
+from doubles.virtual.exchange import SWITCH
+from doubles.virtual.relay import VirtualRelay
+from doubles.virtual.rtpengines import VirtualRtpEngines
+from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.vendor import Line, Script, answers, refuses
+
+from vosd.sdp.media import media_of
+from vosd.sdp.origin import address_of_origin
+from vosd.trunks.dialect import CallerDialect
+from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters, MediaSettings
+
+AUTO, ON, OFF, MUST_ON = MediaMode.AUTO, MediaMode.ON, MediaMode.OFF, MediaMode.MUST_ON
+NUMBERS = ("441111111111", "442222222222")
+ENGINES = {"relay": MediaEngine.RELAY, "rtpengine": MediaEngine.RTPENGINE}
+
+
+def stage(modes, engine="relay", relay=None, mode=AUTO, **media) -> Scene:
+    """Make a customer and a vendor for each number, with these modes."""
+    customer, *vendors = modes
+    trunks = [
+        mapping_gateway(
+            "acme", f"{CUSTOMER.host}/32", media=MediaSettings(mode=customer), dialect=CallerDialect(transfer_keys=KEYS)
+        ),
+        *(
+            vendor_gateway(index, prefixes=(number[:3],), media=MediaSettings(mode=each))
+            for index, (number, each) in enumerate(zip(NUMBERS, vendors, strict=True))
+        ),
+    ]
+    parameters = MediaParameters(engine=ENGINES[engine], mode=mode, **media)
+    content = catalogue(trunks, media=parameters, sounds=SOUNDS if media else {})
+    engines = VirtualRtpEngines() if engine == "rtpengine" else None
+    scene = Scene(content, relay=None if engines else relay or VirtualRelay(), rtpengines=engines)
+    scene.vendors[1].script = answers(1_000, body=ANSWER.replace("192.0.2.20", "192.0.2.30"))
+    return scene
+
+
+def talking(scene: Scene, number: str) -> OutgoingCall:
+    call = scene.caller.call(number, Intent())
+    scene.wire.run_until(lambda: call.final == 200)
+    scene.wire.run_for(1_000)
+    return call
+
+
+def is_direct(side) -> bool:
+    """Return whether a side was sent the place of another party, not of the switch."""
+    return host_of(side) in {"192.0.2.10", "192.0.2.20", "192.0.2.30"}
+
+
+def host_of(side) -> str:
+    return media_of(side.theirs.encode())[0].host
+
+
+def settle(scene: Scene) -> None:
+    scene.wire.run_for(5_000)
+    assert scene.exchange.leftovers() == {}
+    assert scene.exchange.residue() == {}
+    assert faults_of(scene.wire.packets, SWITCH) == []
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["relayed first", "direct first"])
+def test_a_side_that_is_relayed_from_now_on_keeps_the_origin_of_its_session(engine, order):
+    """RFC 3264 section 8: both vendors refuse a description of another origin."""
+    scene = stage((AUTO, ON, OFF), engine)
+    calls = [talking(scene, NUMBERS[index]) for index in order]
+    (relayed,), (direct,) = scene.vendors[0].calls, scene.vendors[1].calls
+    assert (is_direct(relayed), is_direct(direct)) == (False, True)
+    before = [address_of_origin(each.theirs.encode()) for each in (relayed, direct)]
+    attended(*calls)
+    scene.wire.run_for(3_000)
+    assert (relayed.is_over, direct.is_over) == (False, False)
+    assert (is_direct(relayed), is_direct(direct)) == (False, False)
+    for one, other in ((relayed, direct), (direct, relayed)):
+        one.propose("a=sendonly")
+        scene.wire.run_for(1_000)
+        assert one.got["INVITE"][-1] == 200
+        assert "a=sendonly" in other.theirs
+    assert [address_of_origin(each.theirs.encode()) for each in (relayed, direct)] == before
+    relayed.hang_up()
+    settle(scene)
+    assert direct.is_over
+
+
+@pytest.mark.parametrize("how", ["blind", "keys", "consultation"])
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("modes", "is_relayed"),
+    [((AUTO, OFF, MUST_ON), True), ((AUTO, AUTO, ON), True), ((AUTO, AUTO, AUTO), False), ((AUTO, OFF, ON), False)],
+)
+def test_the_call_of_a_target_is_relayed_as_the_two_that_will_talk_say(modes, is_relayed, engine, how):
+    is_relayed = is_relayed or (how == "consultation" and ON in modes)  # who consults has no ``off``
+    scene = stage(modes, engine)
+    call = talking(scene, NUMBERS[0])
+    (party,) = scene.vendors[0].calls
+    assert is_direct(party)
+    if how == "blind":
+        blind(call, NUMBERS[1])
+    else:
+        press(scene, call, f"{'*1' if how == 'keys' else '*2'}{NUMBERS[1]}#")
+    scene.wire.run_for(4_000)
+    if how == "consultation":
+        press(scene, call, "*9")
+        scene.wire.run_for(3_000)
+    (target,) = scene.vendors[1].calls
+    assert (call.is_over, party.is_over, target.is_over) == (True, False, False)
+    assert (is_direct(party), is_direct(target)) == (not is_relayed, not is_relayed)
+    assert is_relayed or are_connected(party, target)
+    target.propose("a=sendonly")
+    scene.wire.run_for(1_000)
+    assert "a=sendonly" in party.theirs
+    target.hang_up()
+    settle(scene)
+    media = {record.callee_in: record.media for record in scene.exchange.sink.records}
+    assert (media[NUMBERS[1]] is not None) == is_relayed
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_direct_call_stays_as_it_is_where_a_target_that_must_be_relayed_is_busy(engine, leaves):
+    relay = VirtualRelay()
+    scene = stage((AUTO, OFF, MUST_ON), engine, relay, music_on_hold="busy")
+    scene.vendors[1].script = Script((Line(0, 180), Line(4_000, 486))) if leaves else refuses(486, after_ms=4_000)
+    call = talking(scene, NUMBERS[0])
+    (party,) = scene.vendors[0].calls
+    before = party.theirs
+    blind(call, NUMBERS[1])
+    scene.wire.run_for(1_000)
+    if leaves:
+        call.hang_up()
+        scene.wire.run_for(1_000)
+        party.propose()  # it may refresh its session alone, and is sent the one that it has
+        party.ask("UPDATE")
+        scene.wire.run_for(1_000)
+        assert [port.playing for port in relay.open_ports.values()] == [None] * len(relay.open_ports)
+        scene.wire.run_for(3_000)
+        assert party.is_over
+    else:
+        scene.wire.run_for(5_000)
+        assert notified(call)[-1][0] == "4"
+        call.propose("a=sendonly")
+        scene.wire.run_for(1_000)
+        assert host_of(party) == "192.0.2.10"
+        assert before.partition("\r\nc=")[0].rpartition(" ")[2] in party.theirs
+        call.hang_up()
+    settle(scene)
+    assert relay.open_ports == {}
+    assert [record.media for record in scene.exchange.sink.records if record.callee_in == NUMBERS[0]] == [None]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_telephone_that_has_talked_to_a_relayed_target_talks_to_its_party_directly_again(engine):
+    scene = stage((AUTO, OFF, MUST_ON), engine)
+    call = talking(scene, NUMBERS[0])
+    (party,) = scene.vendors[0].calls
+    press(scene, call, f"*2{NUMBERS[1]}#")
+    scene.wire.run_for(4_000)
+    assert not is_direct(call)
+    press(scene, call, "*0")
+    scene.wire.run_for(4_000)
+    assert are_connected(call, party)
+    assert (is_direct(call), is_direct(party)) == (True, True)
+    call.hang_up()
+    settle(scene)
