@@ -92,6 +92,7 @@ def check(invocation: Invocation, diff: bool, report: Path | None, as_json: bool
     path = invocation.config_path()
     try:
         loaded = load(path, tables=invocation.tables, definitions=partial(_definitions_beside, invocation))
+        loaded.require_api()
     except ConfigError as error:
         _show_mistakes(path, error, report, as_json=as_json)
         sys.exit(BAD_CONFIGURATION)

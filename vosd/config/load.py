@@ -102,7 +102,12 @@ class Loaded:
     texts: Mapping[str, bytes] = field(repr=False)
     """The files of YAML that were read, by absolute path; they may have passwords."""
     api_problems: tuple[DefinitionProblem, ...]
-    """Mistakes in the files of ``api.tls``: calls are processed all the same."""
+    """Mistakes in the files of ``api.tls``, with which the API cannot run: calls are processed all the same."""
+
+    def require_api(self) -> None:
+        """Raise ConfigError where the API cannot run."""
+        if self.api_problems:
+            raise ConfigError((*self.problems, *self.api_problems))
 
     def reports_by_group(self) -> Iterator[Iterator[DefinitionProblem]]:
         """Yield, for each rate group and period rates, the rates that rounding would affect, one by one.
@@ -159,7 +164,6 @@ def load(
     opened: Sequence[SipListener] | None = None,
     *,
     written_rates_win: bool = False,
-    may_lack_api: bool = False,
 ) -> Loaded:
     """Read and validate the configuration at ``path``.
 
@@ -168,8 +172,7 @@ def load(
     has what an earlier load made of items that are as they were, and is renewed. ``now_ms`` is the present, UTC, at
     which exchange rates must be in force; None = that of the machine's clock. ``opened`` are the sockets of the running
     switch, which have to do; None = those of ``sip.listen`` will be opened. ``written_rates_win``: a deck of a rate
-    group whose rates are in the files is left out, for a question to a copy of the configuration. ``may_lack_api``:
-    files of ``api.tls`` with which the API cannot run are no error.
+    group whose rates are in the files is left out, for a question to a copy of the configuration.
 
     Raises:
         ConfigError: with every mistake that was found.
@@ -181,14 +184,10 @@ def load(
     with without_collector():
         used_texts = texts or DiskTexts()
         read = partial(_load, path, environ, once, definitions, used_texts, used, now_ms, opened, written_rates_win)
-        loaded: Loaded | None = None
         if used.stored is not None:
             with suppress(DoubtfulError):
-                loaded = read(uses_known=True)
-        loaded = loaded or read(uses_known=False)
-    if loaded.api_problems and not may_lack_api:
-        raise ConfigError((*loaded.problems, *loaded.api_problems))
-    return loaded
+                return read(uses_known=True)
+        return read(uses_known=False)
 
 
 def _load(

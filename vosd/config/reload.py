@@ -41,7 +41,7 @@ class Reloaded:
 
     in_force: Loaded
     problems: tuple[DefinitionProblem, ...]
-    """Warnings; of a bad file, all its mistakes."""
+    """Warnings, and mistakes of the API; of a bad file, all its mistakes."""
     is_accepted: bool
     """False: the file is bad, and ``in_force`` is the running configuration."""
     lost: tuple[Loss, ...] = ()
@@ -61,7 +61,8 @@ def reload(
     ``tables``, ``definitions`` and ``remembered`` are as in ``load``.
 
     Settings that need sockets, files or the database opened anew keep their running values, with a warning
-    for each that changed. What needs a socket that is not open is a mistake until the restart.
+    for each that changed. What needs a socket that is not open is a mistake until the restart. Settings of the API keep
+    their running values while it cannot run with its files.
     """
     try:
         opened = running.settings.listen
@@ -72,9 +73,12 @@ def reload(
     resend_ms = loaded.settings.sip.timers.resend_ms  # a parameter, not of the file's ``sip``
     kept["sip"] = replace(running.settings.sip, timers=replace(running.settings.sip.timers, resend_ms=resend_ms))
     waiting = _waiting(path, kept, running, loaded)
+    if loaded.api_problems:
+        kept["api"] = running.settings.api
     in_force = replace(loaded, settings=replace(loaded.settings, **kept))
     lost = losses(running.catalogue, loaded.catalogue, loaded.gone_rates, _ordered(running.stored, loaded.stored))
-    return Reloaded(in_force, (*loaded.problems, *waiting), is_accepted=True, lost=lost)
+    problems = (*loaded.problems, *loaded.api_problems, *waiting)
+    return Reloaded(in_force, problems, is_accepted=True, lost=lost)
 
 
 def _ordered(running: Stored, wanted: Stored) -> Ordered:

@@ -35,7 +35,7 @@ from vosd.config.reload import Reloaded, reload
 from vosd.config.stored import Stored, Wanted
 from vosd.daemon.definitions import report_unread
 from vosd.daemon.pace import ThreadPace
-from vosd.daemon.start import Started
+from vosd.daemon.start import Started, report_api
 from vosd.daemon.systemd import Notifier
 from vosd.obs import log
 from vosd.obs.events import Event
@@ -284,6 +284,7 @@ class Configuration:
             self._remembered.stored = None
         reloaded = await self._judged(self._path, self._remembered, is_confirmed=is_confirmed)
         await self._put_in_force(reloaded.in_force)
+        report_api(reloaded.in_force, self.loaded)
         replaced, before, stored = [self.loaded], self.loaded.stored.version, reloaded.in_force.stored
         were_unread = self.loaded.stored.unread is not None
         self.loaded = reloaded.in_force

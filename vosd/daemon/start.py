@@ -43,7 +43,7 @@ def load_at_start(config: Path, definitions: Callable[[Wanted], Stored]) -> Star
         ConfigError: the files are bad.
     """
     remembered, texts, asked = Remembered(), DiskTexts(), list[Wanted]()
-    load_calls = partial(load, config, tables=tables_of_switch, may_lack_api=True)
+    load_calls = partial(load, config, tables=tables_of_switch)
 
     def noted(wanted: Wanted) -> Stored:
         asked.append(wanted)
@@ -55,7 +55,8 @@ def load_at_start(config: Path, definitions: Callable[[Wanted], Stored]) -> Star
         fault = error
     else:
         report_unread(loaded.stored.unread)
-        return Started(loaded, remembered, _fault_of_api(loaded))
+        report_api(loaded)
+        return Started(loaded, remembered)
     if not asked:  # the files could not even be read
         raise fault
     kept = KeptCatalogue(asked[0].state_dir)
@@ -85,17 +86,20 @@ def load_at_start(config: Path, definitions: Callable[[Wanted], Stored]) -> Star
         means=f"{'the files without the database are' if last_good is None else 'the last good catalogue is'} in force",
         do="correct the files or the deck, then vosd reload",
     )
-    _fault_of_api(in_force)
+    report_api(in_force)
     return Started(in_force, remembered, str(fault))
 
 
-def _fault_of_api(loaded: Loaded) -> str | None:
-    """Report why the API cannot run, and return it; None = it can."""
-    if not loaded.api_problems:
-        return None
-    why = "\n".join(map(str, loaded.api_problems))
-    _log.error(Event.API_CERTIFICATE_REFUSED.value, why=why, means="the API cannot run; calls are not affected")
-    return why
+def report_api(loaded: Loaded, before: Loaded | None = None) -> None:
+    """Log that the API cannot run with its files; or that it can, unlike with those of ``before``."""
+    if loaded.api_problems:
+        _log.error(
+            Event.API_CERTIFICATE_REFUSED.value,
+            why="\n".join(map(str, loaded.api_problems)),
+            means="the API cannot be started, one that runs goes on as it was; calls are not affected",
+        )
+    elif before is not None and before.api_problems:
+        _log.info(Event.API_CERTIFICATE_ACCEPTED.value)
 
 
 def as_mistakes(error: CurrencyChangedError, loaded: Loaded) -> ConfigError:

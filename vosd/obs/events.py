@@ -105,7 +105,8 @@ class Event(StrEnum):
     CATALOGUE_FALLBACK = "catalogue_fallback"
     """At the start the configuration and the database do not go together: the last good catalogue is in force."""
     API_CERTIFICATE_REFUSED = "api_certificate_refused"
-    """At the start the files of ``api.tls`` do not belong together or cannot be read: the API does not run."""
+    """The files of ``api.tls`` do not belong together or cannot be read: the API cannot be started."""
+    API_CERTIFICATE_ACCEPTED = "api_certificate_accepted"
     OVERLOAD_BEGINS = "overload_begins"
     OVERLOAD_ENDS = "overload_ends"
     SOURCE_BLOCKED = "source_blocked"
@@ -322,7 +323,7 @@ BACK: Final[Mapping[Event, Event]] = {
     Event.RELOAD_REFUSED: Event.CONFIGURATION_LOADED,
     Event.DEFINITIONS_OUTDATED: Event.DEFINITIONS_READ,
     Event.CATALOGUE_FALLBACK: Event.CONFIGURATION_LOADED,
-    Event.API_CERTIFICATE_REFUSED: Event.CONFIGURATION_LOADED,
+    Event.API_CERTIFICATE_REFUSED: Event.API_CERTIFICATE_ACCEPTED,
     Event.ASR_LOW: Event.ASR_RECOVERED,
     Event.CUSTOMER_ASR_LOW: Event.CUSTOMER_ASR_RECOVERED,
     Event.PDD_HIGH: Event.PDD_RECOVERED,

@@ -82,7 +82,7 @@ class ConfiguredSwitch:
         raise NoConfigurationError(message)
 
     def load(self, *, written_rates_win: bool = False) -> "Loaded":
-        """Read the configuration; warnings are remarks. ``written_rates_win`` as in ``config.load``.
+        """Read the configuration; its problems are remarks. ``written_rates_win`` as in ``config.load``.
 
         Raises:
             ConfigError: with every problem.
@@ -95,7 +95,7 @@ class ConfiguredSwitch:
             definitions=self.definitions,
             written_rates_win=written_rates_win,
         )
-        for problem in loaded.problems:
+        for problem in (*loaded.problems, *loaded.api_problems):
             self.remark(str(problem))
         return loaded
 

@@ -122,7 +122,7 @@ class _Configured:
             loaded = load(self._switch.config_path(), tables=self._switch.tables, definitions=self._switch.definitions)
         except ConfigError as error:
             return sorted(error.problems, key=lambda each: each.severity.value)
-        return chain(loaded.problems, *loaded.reports_by_group())
+        return chain(loaded.api_problems, loaded.problems, *loaded.reports_by_group())
 
     def check_kind(self, kind: str) -> None:
         from vosd.config.stored_text import check_kind

@@ -4,6 +4,7 @@ import pytest
 from doubles.certificates import Authority
 
 from vosd.base.secret import Secret
+from vosd.catalogue.problems import ConfigError
 from vosd.config.keys.brand import contrast_with_white
 from vosd.engine.settings import ApiSettings, BrandSettings, HttpListener
 
@@ -31,7 +32,7 @@ def test_a_new_certificate_makes_other_settings_and_one_that_ends_is_a_warning(s
     assert after.certificate_ends == {str(shown.file): after.settings.api.certificate_ends_ms}
 
 
-def test_a_certificate_of_the_api_without_its_key_is_refused_as_one_of_sip(site, tmp_path):
+def test_a_certificate_of_the_api_without_its_key_is_a_mistake_of_the_api_alone(site, tmp_path):
     authority = Authority(tmp_path)
     shown, renewed = authority.issue("api", "api.example"), authority.issue("renewed", "api.example", days=60)
     text = f"{site.minimal}\napi:\n  listen: '127.0.0.1:8080'\n  tls: {{certificate: {shown.file}, key: {shown.key}}}\n"
@@ -45,8 +46,11 @@ def test_a_certificate_of_the_api_without_its_key_is_refused_as_one_of_sip(site,
             shown.file.unlink()
         else:
             shown.file.write_text(content)
-        (error,) = site.errors(text)
-        assert mistake in error
+        loaded = site.load(text)
+        (error,) = loaded.api_problems
+        assert mistake in site.shown(str(error))
+        with pytest.raises(ConfigError, match=error.key):
+            loaded.require_api()
     shown.file.write_text(renewed.file.read_text())
     shown.key.write_text(renewed.key.read_text())
     assert site.load(text).settings.api.certificate == str(shown.file)
