@@ -161,6 +161,7 @@ class Course(NamedTuple):
 SWITCH = 'instance="sw1", job="vosd"'
 ROUTING = f'gateway="a", kind="routing", {SWITCH}'
 ATTEMPTS = f"vosd_gateway_attempts_total{{{ROUTING}"
+OF_CUSTOMER = f'vosd_gateway_attempts_total{{gateway="acme", kind="mapping", {SWITCH}'
 
 ENDED = f'vosd_calls_ended_total{{reason="Normal", {SWITCH}}}'
 
@@ -187,7 +188,7 @@ COURSES = {
     "VosdNotReady": one(f"vosd_ready{{{SWITCH}}}", "0x90", "1x90"),
     "VosdOverloaded": one(f"vosd_overloaded{{{SWITCH}}}", "1x90", "0x90"),
     "VosdEventLoopLate": late("vosd_event_loop_lag_seconds", "0.1", "0.2"),
-    "VosdProcessorBusy": one(f"process_cpu_seconds_total{{{SWITCH}}}", "0+48x90", "0+36x90"),
+    "VosdProcessorBusy": one(f'vosd_processor_use_ratio{{process="media worker 1", {SWITCH}}}', "0.8x90", "0.6x90"),
     "VosdFilesRunOut": Course(
         {f"process_open_fds{{{SWITCH}}}": "90x90", f"process_max_fds{{{SWITCH}}}": "100x90"},
         {f"process_open_fds{{{SWITCH}}}": "70x90", f"process_max_fds{{{SWITCH}}}": "100x90"},
@@ -210,6 +211,10 @@ COURSES = {
     "VosdAnswersFew": Course(
         {f'{ATTEMPTS}, outcome="answered"}}': "0+30x90", f'{ATTEMPTS}, outcome="other"}}': "0+70x90"},
         {f'{ATTEMPTS}, outcome="answered"}}': "0+1x90", f'{ATTEMPTS}, outcome="other"}}': "0+2x90"},
+    ),
+    "VosdCustomerCallsFail": Course(
+        {f'{OF_CUSTOMER}, outcome="answered"}}': "0+1x90", f'{OF_CUSTOMER}, outcome="other"}}': "0+29x90"},
+        {f'{OF_CUSTOMER}, outcome="answered"}}': "0+3x90", f'{OF_CUSTOMER}, outcome="other"}}': "0+27x90"},
     ),
     "VosdPostDialDelayLong": Course(
         {
