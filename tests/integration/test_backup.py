@@ -3,8 +3,12 @@
 import asyncio
 import errno
 import json
+import os
+import shlex
 import shutil
 import sqlite3
+import subprocess
+import sys
 import time
 import zipfile
 from contextlib import suppress
@@ -32,6 +36,7 @@ from vosd.storage.lease import SqlLease
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, Payment
 
+SYSTEMD = Path(__file__).parents[2] / "config" / "systemd"
 MARIADB = pytest.param("mariadb", marks=pytest.mark.mariadb)
 NASTY = "o'clock\\' \"%s\" %(x)s\n\t\x1a;-- \u20ac \U0001f4de"
 """Text of a peer that would be more than a value in a careless statement."""
@@ -213,6 +218,59 @@ def test_the_configuration_comes_back_with_the_files_that_it_names(site, tmp_pat
     assert main.stat().st_mode & 0o777 == 0o600
     again = site.vosd("restore", str(tmp_path / "one.zip"), "--config-to", str(tmp_path / "new"))
     assert (again.exit_code, "is there already" in again.output) == (1, True)
+
+
+class Units:
+    """The shipped units of backup and restore test, run as systemd runs them, with their files at other places."""
+
+    def __init__(self, site: Site, elsewhere: Site) -> None:
+        self.backups, self._state = site.directory / "backups", elsewhere.directory / "var"
+        self.backups.mkdir()
+        self._state.mkdir()
+        self._places = {
+            "/opt/vosd/bin/vosd": Path(sys.executable).with_name("vosd"),
+            "/etc/vosd/vosd.yaml": site.config,
+            "/etc/vosd/restore-test.yaml": elsewhere.config,
+            "/srv/vosd-backups": self.backups,
+            "/var/lib/vosd-restore-test": self._state,
+        }
+
+    def run(self, name: str) -> subprocess.CompletedProcess[str]:
+        """Run the commands of a service one after the other until one fails; return the last one."""
+        done = None
+        for line in (SYSTEMD / f"{name}.service").read_text().splitlines():
+            key, _, command = line.partition("=")
+            if key in {"ExecStartPre", "ExecStart", "ExecStartPost"} and (done is None or done.returncode == 0):
+                for place, other in self._places.items():
+                    command = command.replace(place, str(other))
+                words = shlex.split(command.replace("$$", "$"))
+                done = subprocess.run(words, cwd=self._state, capture_output=True, text=True, check=False, timeout=120)
+        assert done is not None
+        return done
+
+
+def test_the_shipped_units_restore_the_latest_backup_and_remove_what_is_older_than_two_weeks(site, elsewhere):
+    units = Units(site, elsewhere)
+    for days, count in ((15.5, 1), (7, 2)):
+        site.book(calls(*range(count)))
+        made = Path(site.document("backup", str(units.backups / f"vosd-{count}.zip"))["file"])
+        at = made.stat().st_mtime - 86_400 * days
+        os.utime(made, (at, at))
+    site.book(calls(*range(10)))
+    assert units.run("vosd-backup").returncode == 0
+    assert [(units.backups / f"vosd-{count}.zip").exists() for count in (1, 2)] == [False, True]
+    for _ in range(2):  # what the week before has left is not in the way
+        restored = units.run("vosd-restore-test")
+        assert (restored.returncode, restored.stderr) == (0, "")
+        assert elsewhere.content() == site.content()
+
+
+def test_a_restore_test_fails_without_a_backup_and_with_one_that_is_damaged(site, elsewhere):
+    units = Units(site, elsewhere)
+    assert units.run("vosd-restore-test").returncode != 0
+    made = Path(site.document("backup", str(units.backups))["file"])
+    made.write_bytes(made.read_bytes()[:-100])
+    assert units.run("vosd-restore-test").returncode == 1
 
 
 @on_both

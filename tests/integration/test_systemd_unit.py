@@ -32,12 +32,20 @@ def with_program(unit: Path, directory: Path) -> Path:
     return copy
 
 
-@pytest.mark.parametrize("unit", [UNIT, API], ids=lambda each: each.name)
+@pytest.mark.parametrize("unit", [UNIT, API, *sorted(BESIDE.glob("*.service"))], ids=lambda each: each.name)
 def test_systemd_finds_nothing_wrong_with_the_unit(unit: Path, tmp_path: Path) -> None:
     copy = with_program(unit, tmp_path)
     verified = analyze("verify", "--man=no", copy)
     # systemd reads the units that ours names or shares a target with, too, and says what it holds of those
     assert (verified.returncode, [line for line in verified.stderr.splitlines() if copy.name in line]) == (0, [])
+
+
+@pytest.mark.parametrize("timer", sorted(BESIDE.glob("*.timer")), ids=lambda each: each.name)
+def test_systemd_finds_nothing_wrong_with_the_timer_and_its_service(timer: Path, tmp_path: Path) -> None:
+    with_program(timer.with_suffix(".service"), tmp_path)
+    copy = shutil.copy(timer, tmp_path)
+    verified = analyze("verify", "--man=no", copy)
+    assert (verified.returncode, [line for line in verified.stderr.splitlines() if timer.stem in line]) == (0, [])
 
 
 def test_the_file_that_gives_media_workers_their_right_adds_one_capability(tmp_path: Path) -> None:
