@@ -1,5 +1,6 @@
 """Booked journal files: how long they are kept, and what can be read in them while the switch goes on writing."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from doubles.journals import files_of, open_call, opened
 
 from vosd.base.clock import Instant
 from vosd.engine.journal import KeepSettings
-from vosd.engine.journal.files import PRUNE_S
+from vosd.engine.journal.files import PRUNE_S, REMOVED_AT_ONCE
 from vosd.engine.journal.journal import Journal
 from vosd.engine.journal.kept import KeptJournal
 
@@ -64,6 +65,47 @@ def test_a_step_of_the_wall_clock_removes_no_booked_file(directory):
     tick_for_a_minute(journal, NOW)
     tick_for_a_minute(journal, minutes_later(1, wall_step_ms=86_400_000))
     assert kept(directory) == names != []
+
+
+def left_by_earlier_runs(directory: Path, number: int) -> None:
+    directory.mkdir()
+    for index in range(1, number + 1):
+        (directory / f"journal-{index:08d}.kept").touch()
+
+
+def test_a_start_begins_the_age_of_booked_files_anew_so_only_their_number_is_sure(directory):
+    """The wall clock, which the times of files are of, may be wrong after the fault that lost commits."""
+    left_by_earlier_runs(directory, 200)
+    for day in range(3):
+        journal = opened(directory, keep=KeepSettings(keep_minutes=60, keep_files=3))
+        tick_for_a_minute(journal, minutes_later(1_440 * day))
+        tick_for_a_minute(journal, minutes_later(1_440 * day + 59))
+        assert len(kept(directory)) == 3 * 64, "each counts for a sixty-fourth of a full one"
+        journal.close()
+
+
+def test_what_an_earlier_run_has_left_is_removed_a_few_files_a_second(directory):
+    """All of it becomes too old at the same moment, and no call is served meanwhile."""
+    left_by_earlier_runs(directory, 3 * REMOVED_AT_ONCE + 1)
+    journal = opened(directory, keep=KeepSettings(keep_minutes=60))
+    tick_for_a_minute(journal, NOW)
+    left = []
+    for _ in range(5):
+        journal.tick(minutes_later(60), has_calls=False)
+        left.append(len(kept(directory)))
+    assert left == [2 * REMOVED_AT_ONCE + 1, REMOVED_AT_ONCE + 1, 1, 0, 0]
+
+
+def test_the_size_of_a_booked_file_is_read_once(directory, monkeypatch):
+    """With 2,048 of them a look at each every minute was 30 ms in which no call was served."""
+    left_by_earlier_runs(directory, 50)
+    journal, looked_at = opened(directory), []
+    stat = os.stat
+    monkeypatch.setattr(os, "stat", lambda path, *more, **keys: looked_at.append(path) or stat(path, *more, **keys))
+    tick_for_a_minute(journal, NOW)
+    booked_calls(journal, range(2))
+    tick_for_a_minute(journal, minutes_later(1))
+    assert [path for path in looked_at if str(path).endswith(".kept")] == []
 
 
 def test_no_more_files_are_kept_than_were_set_and_unbooked_ones_do_not_count(directory):

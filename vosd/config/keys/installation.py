@@ -167,10 +167,11 @@ class JournalKeys(Keys):
     """
 
     keep_minutes: Annotated[int, whole(0, 10_080)] = 60
-    """Minutes since the last call of a file was booked; 0 keeps none."""
+    """Minutes since the last call of a file was booked, or since the last start; 0 keeps none."""
     keep_files: Annotated[int | None, whole(0, 10_000)] = None
     """Largest number of full files, or as much in smaller ones, since each start begins one; the oldest are removed
-    first. An hour at 100 answered calls a second is about 25 files. Default: SERVER_CDR_FILE_WRITE_MAX."""
+    first. An hour at 100 answered calls a second is about 25 files. Set it to what the disk has room for. Default:
+    SERVER_CDR_FILE_WRITE_MAX."""
 
 
 class TraceKeys(Keys):

@@ -230,7 +230,8 @@ class ParameterKeys(Keys):
     """Number of full files of the journal that are kept after all their calls are booked, where ``journal.keep_files``
     does not say it. Files with calls that are not booked are never removed and do not count. ``journal.keep_minutes``
     removes them sooner: of the 2,048 of ``preset: vos3000``, 128 GiB, there are 25 an hour at 100 answered calls a
-    second."""
+    second. Each start begins their age anew, so a switch that is often restarted needs a ``journal.keep_files`` for
+    which its disk has room."""
 
     aliases: ClassVar[Mapping[str, str]] = {"SERVER_BILLING_FEE_PRECISION": "SERVER_BILLING_FEE_PRECISTION"}
     names_elsewhere: ClassVar[Renamed] = renamed(names_of_vos3000.PARAMETERS)

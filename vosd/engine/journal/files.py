@@ -6,6 +6,7 @@ calls count, until they are booked. ``.kept`` is booked and kept for a while, in
 """
 
 import os
+import re
 from collections.abc import Collection
 from pathlib import Path
 from threading import Thread
@@ -25,9 +26,12 @@ ENDS: Final = ".ends"
 """Ending of the copy of what a start needs of the file in use of that number (``ends.py``)."""
 PRUNE_S: Final = 60
 """Interval at which booked files that are too old are removed."""
+REMOVED_AT_ONCE: Final = 8
+"""Most booked files that are removed in a second: all that an earlier run has left become too old at the same time."""
 _SMALLEST_SHARE: Final = 64
 """However small a file is, it counts for this share of a full one, so that their number is limited."""
 _STEM: Final = "journal-" + "[0-9]" * 8
+_BOOKED_NAME: Final = re.compile(f"{_STEM}{re.escape(KEPT)}")
 _READ_BYTES: Final = 256 * 1024
 _BLOCK_BYTES: Final = 4_096
 _LAST_ZEROS: Final = 64
@@ -80,8 +84,12 @@ class Files:
         self.damaged: Final[set[int]] = set()
         """Numbers of files of an earlier run that could not be read completely."""
         self.keep = keep
-        self._seen: dict[Path, int] = {}
+        self._seen: dict[str, int] = {}
         """When each booked file was first seen, in monotonic milliseconds."""
+        self._sizes: dict[str, int] = {}
+        """Size of each booked file, which does not change, in bytes."""
+        self._has_due = False
+        """Whether the last look for booked files has left some that are too many or too old."""
 
     def path(self, number: int) -> Path:
         """Return the path of a file in use."""
@@ -150,30 +158,38 @@ class Files:
         path.rename(path.with_suffix(DAMAGED))
 
     def prune_sometimes(self, ticks: int, mono_ms: int) -> None:
-        """Remove booked files that are too many or too old every ``PRUNE_S``; ``ticks`` counts the seconds."""
-        if ticks % PRUNE_S == 0:
-            self.prune(mono_ms)
-
-    def prune(self, mono_ms: int | None = None) -> None:
-        """Remove booked files that are too many or too old.
+        """Remove booked files that are too many or too old every ``PRUNE_S``; ``ticks`` counts the seconds.
 
         The age is counted on the monotonic clock since this process first saw the file: a step of the wall clock must
         not remove files that are needed if the database loses commits. A restart begins to count again.
         """
-        booked = listed(self.directory, KEPT)
-        surplus = self._surplus(booked)
-        seen = {} if mono_ms is None else {path: self._seen.get(path, mono_ms) for path in booked}
-        for place, path in enumerate(booked):
-            is_old = mono_ms is not None and mono_ms - seen[path] >= 60_000 * self.keep.keep_minutes
-            if place < surplus or is_old:
-                remove(path)
-        if mono_ms is not None:
-            self._seen = seen
+        if ticks % PRUNE_S and not self._has_due:
             return
+        booked = self._booked()
+        self._seen = {name: self._seen.get(name, mono_ms) for name in booked}
+        oldest, surplus = mono_ms - 60_000 * self.keep.keep_minutes, self._surplus(booked)
+        due = [name for place, name in enumerate(booked) if place < surplus or self._seen[name] <= oldest]
+        for name in due[:REMOVED_AT_ONCE]:
+            remove(self.directory / name)
+        self._has_due = len(due) > REMOVED_AT_ONCE
+
+    def prune(self, most: int | None = None) -> None:
+        """Remove booked files that are too many, ``most`` of them, and what is left of copies of ends."""
+        booked = self._booked()
+        for name in booked[: self._surplus(booked)][:most]:
+            remove(self.directory / name)
         for path in self.directory.glob(f"{_STEM}{ENDS}"):
             self.forget_ends_of(path)
 
-    def _surplus(self, booked: list[Path]) -> int:
+    def _booked(self) -> list[str]:
+        """Return the names of booked files, oldest first; the directory is read once, and the size of new ones."""
+        with os.scandir(self.directory) as entries:
+            booked = sorted(entry.name for entry in entries if _BOOKED_NAME.fullmatch(entry.name))
+        known, directory = self._sizes, self.directory
+        self._sizes = {name: known[name] if name in known else (directory / name).stat().st_size for name in booked}
+        return booked
+
+    def _surplus(self, booked: list[str]) -> int:
         """Return how many of the oldest files are too many.
 
         Every start begins a file. A switch that is restarted again and again must not lose, with many files of a few
@@ -181,8 +197,7 @@ class Files:
         """
         room = self.keep.keep_files * self._full_bytes
         for place in range(len(booked) - 1, -1, -1):
-            size = booked[place].stat().st_size
-            room -= min(max(size, self._full_bytes // _SMALLEST_SHARE), self._full_bytes)
+            room -= min(max(self._sizes[booked[place]], self._full_bytes // _SMALLEST_SHARE), self._full_bytes)
             if room < 0:
                 return place + 1
         return 0

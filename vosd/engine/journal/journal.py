@@ -34,7 +34,7 @@ from vosd.engine.journal.entries import (
     ended_frame,
     frame_of,
 )
-from vosd.engine.journal.files import Files, WrittenUpTo, numbered
+from vosd.engine.journal.files import REMOVED_AT_ONCE, Files, WrittenUpTo, numbered
 from vosd.engine.journal.frames import framed
 from vosd.engine.journal.kept import BEGINNING, JournalPlace, KeptJournal
 from vosd.engine.journal.left_over import LeftOverLegs
@@ -504,4 +504,4 @@ class Journal(Counting):
         for number in done:
             self.waiting.forget_file(number)
             self._files.put_away(self._files.in_use(number))
-        self._files.prune()
+        self._files.prune(REMOVED_AT_ONCE)
