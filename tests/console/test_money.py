@@ -171,6 +171,23 @@ def test_money_is_moved_between_accounts(site: Watched, boss: Visitor) -> None:
     assert (balance(site, "rival"), balance(site, "other")) == before
 
 
+def test_a_transfer_is_taken_back_in_the_row_of_either_account(site: Watched, boss: Visitor) -> None:
+    before = balance(site, "rival"), balance(site, "other")
+    site.api.ask("POST", "/transfers", {"source": "rival", "target": "other", "amount": "3", "memo": "a slip"})
+    page = boss.go("/payments?account=other", "Payments")
+    row = page.get_by_label("Booked", exact=True).get_by_role("row").filter(has_text="a slip")
+    row.get_by_role("button", name="Take back").click()
+    asked = page.get_by_role("dialog", name="Take back 3.00 on other?")
+    asked.get_by_text("Both entries of the transfer are booked in reverse").wait_for()
+    asked.get_by_role("button", name="Take back").click()
+    page.get_by_text("other: booked -3.00").wait_for()
+    row.get_by_text("taken back", exact=True).wait_for()
+    assert (balance(site, "rival"), balance(site, "other")) == before
+    page = boss.go("/payments?account=rival", "Payments")
+    row = page.get_by_label("Booked", exact=True).get_by_role("row").filter(has_text="a slip")
+    row.get_by_text("taken back", exact=True).wait_for()
+
+
 def test_a_file_of_payments_is_booked_once_however_often(site: Watched, boss: Visitor) -> None:
     before = balance(site, "other")
     page = boss.go("/payments?tab=file", "Payments")

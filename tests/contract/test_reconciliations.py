@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import io
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from decimal import Decimal
 from pathlib import Path
@@ -21,7 +22,17 @@ from vosd.admin.office.audit import ListAudit, list_audit
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import PermissionLackingError
 from vosd.admin.office.office import Office
-from vosd.admin.office.payments import ConfirmPayment, confirm_payment
+from vosd.admin.office.payments import (
+    BookPayment,
+    ConfirmPayment,
+    PaymentType,
+    Receipts,
+    UndoPayment,
+    WaitingSheet,
+    book_payment,
+    confirm_payment,
+    undo_payment,
+)
 from vosd.admin.office.permissions import ALL, Permission
 from vosd.admin.office.reconciliations import (
     DisputeBill,
@@ -50,7 +61,7 @@ from vosd.storage import reconciliations, schema
 from vosd.storage.audit_line import AuditLine, RequestKey
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
-from vosd.storage.ledger_values import EntryFilter
+from vosd.storage.ledger_values import EntryFilter, LedgerEntry
 from vosd.storage.ports import EntryKind, Payment
 from vosd.storage.reconciliations import (
     DisputeMovedError,
@@ -224,10 +235,16 @@ async def test_a_dispute_goes_from_state_to_state_and_its_letter_says_what_for(s
     assert len(lines) == 2
 
 
-async def credited(site: Site) -> list[tuple[str, Decimal, str | None]]:
-    """Return what is in the ledger of the vendor beside its calls."""
+async def entries_of(site: Site) -> AsyncIterator[LedgerEntry]:
+    """Yield what is in the ledger of the vendor beside its calls."""
     async with aclosing(site.office.stores.ledger.entries(EntryFilter(account="carrier"))) as found:
-        return [(each.reference, each.amount, each.memo) async for each in found if each.kind == "adjustment"]
+        async for each in found:
+            if each.kind == "adjustment":
+                yield each
+
+
+async def credited(site: Site) -> list[tuple[str, Decimal, str | None]]:
+    return [(each.reference, each.amount, each.memo) async for each in entries_of(site)]
 
 
 async def balance_of(site: Site) -> Decimal:
@@ -249,6 +266,49 @@ async def test_a_dispute_that_is_settled_books_what_was_agreed_once(site: Site) 
     assert await balance_of(site) == before + Decimal("0.02")
     lines = await list_audit(site.office, operator(), ListAudit(action="DisputeBill"))
     assert "credit-17" in str(lines[0])
+
+
+async def undone(site: Site, entry: LedgerEntry) -> Receipts | WaitingSheet:
+    return await undo_payment(site.office, operator("bob"), UndoPayment(id=entry.id))
+
+
+async def test_a_dispute_whose_settlement_is_taken_back_is_open_again_and_is_settled_anew(site: Site) -> None:
+    made, other = await site.imported(faulty()), await site.imported(faulty()[:-1])
+    show, before = ShowReconciliation(id=made.id), await balance_of(site)
+    for number in (made.id, other.id):
+        await dispute_bill(
+            site.office, operator(), DisputeBill(id=number, state=DisputeState.SETTLED, amount=Decimal(1))
+        )
+    for round_, amount in enumerate(("1.00", "0.50", "0.50")):
+        reference = f"dispute/{made.id}/{round_ + 1}" if round_ else f"dispute/{made.id}"
+        order = DisputeBill(id=made.id, state=DisputeState.SETTLED, amount=Decimal(amount))
+        settled = (await dispute_bill(site.office, operator(), order)).dispute
+        assert settled is not None
+        assert (settled.state, settled.booked, settled.booked_as) == (DisputeState.SETTLED, amount, reference)
+        (entry,) = [each async for each in entries_of(site) if each.reference == reference]
+        for _ in range(2):
+            await undone(site, entry)
+        again = (await show_reconciliation(site.office, operator(), show)).dispute
+        assert again is not None
+        assert (again.state, again.amount, again.booked) == (DisputeState.OPEN, amount, None)
+        assert (again.booked_as, again.operator) == (None, "bob")
+    left = (await show_reconciliation(site.office, operator(), ShowReconciliation(id=other.id))).dispute
+    assert left is not None
+    assert left.state is DisputeState.SETTLED
+    assert await balance_of(site) == before + 1
+
+
+async def test_the_undo_of_another_entry_opens_no_dispute(site: Site) -> None:
+    made = await site.imported(faulty())
+    by_hand = {"account": "carrier", "type": PaymentType.ADJUSTMENT, "amount": Decimal(3)}
+    for reference in ("dispute/", f"dispute/{made.id}/2", f"dispute/{10**30}", "CN-1"):
+        await book_payment(site.office, operator(), BookPayment(reference=reference, **by_hand))
+    entries = [each async for each in entries_of(site)]
+    order = DisputeBill(id=made.id, state=DisputeState.SETTLED, amount=Decimal("0.02"), reference="CN-1", book=False)
+    settled = await dispute_bill(site.office, operator(), order)
+    for each in entries:
+        await undone(site, each)
+    assert (await show_reconciliation(site.office, operator(), ShowReconciliation(id=made.id))) == settled
 
 
 async def test_a_credit_note_that_is_in_the_ledger_is_not_booked_again(site: Site) -> None:

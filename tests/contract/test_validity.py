@@ -68,6 +68,23 @@ async def test_a_transfer_extends_the_validity_of_its_target_alone_where_it_is_a
     assert await expiries(store) == {"acme": STARTED + 39 * DAY_MS}
 
 
+async def test_the_undo_of_a_transfer_takes_the_validity_back_and_names_an_entry_on_each_account(store):
+    money = {"amount": Decimal(5), "operator": "agent south", "currencies": {"south": "USD", "acme": "USD"}}
+    money["configured_expiry"] = STARTED + 9 * DAY_MS
+    paid = MoneyTransfer(source="south", target="acme", reference="one", made_at=STARTED, extends_days=30, **money)
+    await store.payments.transfer(paid)
+    undone = UndoneEntry("one", STARTED)
+    names = {"source": "acme", "target": "south", "reference": "undo 2", "target_reference": "undo 1"}
+    undo = MoneyTransfer(**names, made_at=STARTED + DAY_MS, undoes=undone, **money)
+    for _ in range(2):
+        taken, given = await store.payments.transfer(undo)
+        assert (taken.after, given.after, given.expires_at) == (0, 0, None)
+        assert taken.expires_at == (None if taken.repeated else STARTED + 9 * DAY_MS)
+    assert taken.repeated
+    assert {"one", "undo 1", "undo 2"} <= set(await store.numbers())
+    assert await expiries(store) == {}
+
+
 def reverse(of: Payment, number: int, **changes) -> Payment:
     undone = UndoneEntry(of.reference, of.made_at)
     own = {"reference": f"undo {number}", "made_at": STARTED + 2 * DAY_MS, "undoes": undone}

@@ -103,18 +103,19 @@ def show_booked(done: "Receipts | WaitingSheet", *, as_json: bool, is_trial: boo
 @json_option
 @pass_invocation
 def undo(invocation: Invocation, number: int, memo: str | None, operator: str, as_json: bool) -> None:
-    """Take back the payment, adjustment, refund or zeroing whose entry has the number ID, once.
+    """Take back the payment, adjustment, refund, zeroing or transfer whose entry has the number ID, once.
 
-    It books the reverse, whatever is left on the account. The validity that a payment has extended is as before, unless
-    it was changed since.
+    It books the reverse, whatever is left on the account, of a transfer on both accounts. The validity that a payment
+    has extended is as before, unless it was changed since.
     """
     from vosd.admin.office.payments import UndoPayment, undo_payment
 
     who = principal(operator)
-    show_booked(
-        in_office(invocation, lambda office: undo_payment(office, who, UndoPayment(id=number, memo=memo))),
-        as_json=as_json,
-    )
+    done = in_office(invocation, lambda office: undo_payment(office, who, UndoPayment(id=number, memo=memo)))
+    if isinstance(done, tuple) and len(done) > 1:
+        _show_receipts(done, as_json=as_json)
+    else:
+        show_booked(done, as_json=as_json)
 
 
 @payment.command("transfer")

@@ -186,7 +186,7 @@ def _show(found: "ReconciliationSheet", *, as_json: bool) -> None:
     if disputed is not None:
         output.line(f"dispute: {disputed.state.value}, {disputed.amount} {found.currency or ''}".rstrip())
         if disputed.booked is not None:
-            output.line(f"booked: {disputed.booked}, reference dispute/{found.id}")
+            output.line(f"booked: {disputed.booked}, reference {disputed.booked_as}")
     if found.waiting is not None:
         output.remark(
             f"the amount waits for a second person: vosd payment confirm {found.waiting}, then settle the dispute again"

@@ -46,7 +46,9 @@ _REFUNDS: Final = "no invoice: refunds"
 """In the place of a number: the sum of dropped refunds that name no invoice. A number in a reference has no space."""
 _OLDER: Final = "no invoice: undos of older"
 """The sum of dropped undos of entries from before the first invoice."""
-_UNDO_KINDS: Final = (EntryKind.PAYMENT.value, EntryKind.ADJUSTMENT.value, EntryKind.REFUND.value)
+_UNDO_KINDS: Final = tuple(
+    each.value for each in (EntryKind.PAYMENT, EntryKind.ADJUSTMENT, EntryKind.REFUND, EntryKind.TRANSFER)
+)
 INVOICE: Final = "invoice"
 CREDIT_NOTE: Final = "credit_note"
 

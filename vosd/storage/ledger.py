@@ -47,7 +47,7 @@ from vosd.storage.ledger_values import (
     Profit,
     Statement,
 )
-from vosd.storage.ports import EntryKind
+from vosd.storage.ports import EntryKind, other_ends
 from vosd.storage.types import Money, descriptive
 
 ENTRIES_AT_ONCE: Final = 1_000
@@ -154,6 +154,22 @@ class SqlLedger:
         async with self._database.reading() as connection:
             found = (await connection.execute(query)).one_or_none()
         return None if found is None else LedgerEntry._make(found)
+
+    async def other_half(self, half: LedgerEntry) -> LedgerEntry | None:
+        """Return the entry of a transfer at its other account; None = it was dropped.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        same = _entry.kind == EntryKind.TRANSFER.value, _entry.reference == half.reference
+        query = _fitting(EntryFilter()).where(*same, _entry.account.in_(other_ends(half.memo or "")))
+        async with self._database.reading() as connection:
+            found = [LedgerEntry._make(row) for row in await connection.execute(query)]
+        for each in found:
+            is_reverse = (each.amount, each.created_at) == (-half.amount, half.created_at)
+            if is_reverse and half.account in other_ends(each.memo or ""):
+                return each
+        return None
 
     async def statement(self, account: str, since: int, until: int) -> Statement:
         """Return the sums of an account's entries before ``since`` and, by kind, from then to before ``until``.

@@ -14,11 +14,13 @@ from vosd.storage.currencies import settle_one
 from vosd.storage.database import Database
 from vosd.storage.old_payments import dropped_payment
 from vosd.storage.ports import (
+    SETTLED_AS,
     EntryKind,
     MoneyTransfer,
     NoSuchAccount,
     Payment,
     Receipt,
+    UndoneEntry,
     both_or_none,
     check_currency,
     check_rest,
@@ -127,7 +129,7 @@ async def book(connection: AsyncConnection, payment: Payment, mark: int) -> Rece
     receipt = await _append(connection, payment, standing, currency, mark)
     await note(connection, payment.audit)
     if payment.undoes is not None:
-        return receipt._replace(expires_at=await take_back(connection, _name(payment), payment, payment.undoes))
+        return await _taken_back(connection, payment, payment.undoes, receipt)
     if payment.kind is not EntryKind.PAYMENT:
         return receipt
     return receipt._replace(expires_at=await extend(connection, _name(payment), payment))
@@ -150,8 +152,19 @@ async def _move(connection: AsyncConnection, transfer: MoneyTransfer, mark: int)
         return earlier
     await note(connection, transfer.audit)
     taken = await _append(connection, source, locked[_name(source)].standing, currencies[0], mark)
+    if source.undoes is not None:
+        taken = await _taken_back(connection, source, source.undoes, taken)
     given = await _append(connection, target, locked[_name(target)].standing, currencies[1], mark)
     return taken, given._replace(expires_at=await extend(connection, _name(target), target))
+
+
+async def _taken_back(connection: AsyncConnection, payment: Payment, undone: UndoneEntry, receipt: Receipt) -> Receipt:
+    """Take back what an entry has done beside its money: the validity, and a dispute that it has settled."""
+    if undone.reference.startswith(SETTLED_AS):
+        from vosd.storage.reconciliations import reopen  # few payments settle a dispute
+
+        await reopen(connection, payment, undone.reference)
+    return receipt._replace(expires_at=await take_back(connection, _name(payment), payment, undone))
 
 
 def _name(payment: Payment) -> str:

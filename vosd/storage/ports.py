@@ -19,6 +19,9 @@ LISTED_AT_MOST: Final = 100
 REFERENCE_MAX: Final = 64
 """Characters of the reference of a correction: the ledger's has the call and the party behind it."""
 
+SETTLED_AS: Final = "dispute/"
+"""Beginning of the reference of an entry that settles a dispute; the number of its comparison follows."""
+
 
 class EntryKind(Enum):
     """Why a ledger entry was made; the value is stored."""
@@ -118,7 +121,7 @@ class Payment:
 class MoneyTransfer:
     """Money that an operator moves from one account to another of the same currency; ``made_at`` is UTC milliseconds.
 
-    Both entries have the same ``reference``; the same one moves the money once.
+    The same ``reference`` moves the money once.
     """
 
     source: str
@@ -130,6 +133,10 @@ class MoneyTransfer:
     memo: str | None = None
     currencies: Mapping[str, str] = field(default_factory=dict)
     """Currency of each account that is configured; one that is not must have a row."""
+    target_reference: str | None = None
+    """Reference of the target's entry; None = that of the source's. Those of an undo name an entry each."""
+    undoes: UndoneEntry | None = None
+    """As in ``Payment``, of the source."""
     least_left: Decimal | None = None
     """Refuse it where the source's balance would be less afterwards; None = whatever is left."""
     available: Decimal | None = None
@@ -138,7 +145,7 @@ class MoneyTransfer:
     extends_days: int = 0
     """As in ``Payment``, of the target: more than 0 where an agent pays an account below it."""
     configured_expiry: int | None = None
-    """As in ``Payment``, of the target."""
+    """As in ``Payment``, of the target; of an undo that of the source."""
     audit: AuditLine | None = None
     """As in ``Payment``."""
 
@@ -154,9 +161,12 @@ class MoneyTransfer:
                 self._payment(self.source, -self.amount, f"to {self.target}"),
                 least_left=self.least_left,
                 available=self.available,
+                undoes=self.undoes,
+                configured_expiry=self.configured_expiry,
             ),
             replace(
                 self._payment(self.target, self.amount, f"from {self.source}"),
+                reference=self.reference if self.target_reference is None else self.target_reference,
                 extends_days=self.extends_days,
                 configured_expiry=self.configured_expiry,
             ),
@@ -176,6 +186,15 @@ class MoneyTransfer:
             currency=currency,
             must_exist=currency is None,
         )
+
+
+def other_ends(memo: str) -> Sequence[str]:
+    """Return the accounts that may be at the other end of a transfer, by the memo of one of its entries.
+
+    Behind a name follows a colon with the memo of the order; a name may have a colon itself.
+    """
+    parts = memo.partition(" ")[2].split(": ")
+    return [": ".join(parts[:count]) for count in range(1, len(parts) + 1)]
 
 
 class Receipt(NamedTuple):

@@ -20,7 +20,7 @@ from vosd.storage.audit import note
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import AlreadyThere, Database
 from vosd.storage.dropped import check_there, check_unmasked, dropped_before
-from vosd.storage.ports import Payment
+from vosd.storage.ports import SETTLED_AS, Payment
 from vosd.storage.types import descriptive, identifying
 from vosd.storage.writers import writer_for
 
@@ -70,6 +70,14 @@ class StoredDispute(msgspec.Struct, frozen=True, kw_only=True):
     operator: str
     booked: Decimal | None = None
     """Amount of the entry that settled it, as the ledger has it; None = nothing was booked."""
+    undone: int = 0
+    """How many entries that settled it were taken back."""
+
+    @property
+    def settled_as(self) -> str:
+        """Reference of the entry that settles it: one that was taken back keeps its own."""
+        reference = f"{SETTLED_AS}{self.reconciliation}"
+        return f"{reference}/{self.undone + 1}" if self.undone else reference
 
 
 class StoredReconciliation(msgspec.Struct, frozen=True, kw_only=True):
@@ -285,12 +293,29 @@ class SqlReconciliations:
                 else:
                     own = _dispute.c.reconciliation == before.reconciliation
                     unchanged = own & (_dispute.c.state == before.state.value) & (_dispute.c.amount == before.amount)
+                    unchanged &= _dispute.c.undone == before.undone
                     changed = await connection.execute(update(_dispute).where(unchanged).values(values))
                     if changed.rowcount != 1:
                         raise moved
                 await note(connection, audit)
         except AlreadyThere as error:
             raise moved from error
+
+
+async def reopen(connection: AsyncConnection, undo: Payment, reference: str) -> None:
+    """Open a dispute again whose settlement an entry of the open transaction takes back; another one stays."""
+    settled = (_dispute.c.account == undo.account) & (_dispute.c.state == DisputeState.SETTLED.value)
+    values = {
+        "state": DisputeState.OPEN.value,
+        "booked": None,
+        "undone": _dispute.c.undone + 1,
+        "changed_at": undo.made_at,
+        "operator": descriptive(undo.operator or "", NAME_LENGTH),
+    }
+    for dispute in map(_dispute_of, (await connection.execute(select(_dispute).where(settled))).all()):
+        if dispute.settled_as == reference:
+            own = settled & (_dispute.c.reconciliation == dispute.reconciliation)
+            await connection.execute(update(_dispute).where(own).values(values))
 
 
 async def _of_file(connection: AsyncConnection, account: str, digest: str) -> StoredReconciliation | None:

@@ -739,6 +739,9 @@ reconciliation_dispute: Final = Table(
     Column("changed_at", Moment, nullable=False),
     Column("operator", String(NAME_LENGTH), nullable=False, comment="who changed it last"),
     Column("booked", Money, comment="entry of the ledger that settled it; null = nothing was booked"),
+    Column(
+        "undone", Integer, nullable=False, server_default="0", comment="entries that settled it and were taken back"
+    ),
     Index("reconciliation_dispute_state", "state"),
     **_IN_MYSQL,
 )

@@ -8,7 +8,7 @@ import { useBooked } from "../screens/payments";
 import { Act } from "./act";
 import { Reading } from "./problem";
 
-const KINDS = new Set(["payment", "adjustment", "refund", "zero"]);
+const KINDS = new Set(["payment", "adjustment", "refund", "zero", "transfer"]);
 /** The reference of an entry that takes another one back, which it names by its number. */
 const UNDO = /^(?:invoice\/\S+ )?undo (\d+)$/;
 
@@ -33,7 +33,7 @@ export function TakeBack({ row, rows }: { row: Row; rows: readonly Row[] }) {
       lead={
         <>
           <Sums account={named.account} booked={booked} />
-          <p>{t("payments.take_back_lead", named)}</p>
+          <p>{t(row.kind === "transfer" ? "payments.take_back_transfer" : "payments.take_back_lead", named)}</p>
         </>
       }
       asks={[{ name: "memo", label: t("column.memo") }]}

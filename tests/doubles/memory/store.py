@@ -24,6 +24,7 @@ from vosd.storage.ports import (
     Payment,
     Receipt,
     StoredCall,
+    UndoneEntry,
     both_or_none,
     check_currency,
     check_rest,
@@ -182,12 +183,16 @@ class MemoryStore:
         if payment.kind is EntryKind.PAYMENT:
             row.payments.append(PaymentEntry(len(self.entries), payment.reference, payment.made_at))
         if payment.undoes is not None:
-            is_newest, after = without_undone(reversed(row.changes), row.payments, payment.undoes)
-            if not is_newest:
-                return receipt
-            row.set_expiry(after, payment)
-            return receipt._replace(expires_at=payment.configured_expiry if after is None else after)
+            return self._taken_back(payment, payment.undoes, receipt)
         return receipt if payment.kind is not EntryKind.PAYMENT else self._extended(payment, receipt)
+
+    def _taken_back(self, payment: Payment, undone: UndoneEntry, receipt: Receipt) -> Receipt:
+        row = self._accounts[payment.account]
+        is_newest, after = without_undone(reversed(row.changes), row.payments, undone)
+        if not is_newest:
+            return receipt
+        row.set_expiry(after, payment)
+        return receipt._replace(expires_at=payment.configured_expiry if after is None else after)
 
     def _extended(self, payment: Payment, receipt: Receipt) -> Receipt:
         row = self._accounts[payment.account]
@@ -221,9 +226,14 @@ class MemoryStore:
             return earlier
         check_rest(source, rows[0].standing.balance)
         self.commits += 1
-        taken, given = self._pay(source), self._pay(target)
-        row = self._accounts[target.account]
-        row.payments.append(PaymentEntry(len(self.entries), target.reference, target.made_at))
+        receipts = []
+        for each in (source, target):
+            receipts.append(self._pay(each))
+            made = PaymentEntry(len(self.entries), each.reference, each.made_at)
+            self._accounts[each.account].payments.append(made)
+        taken, given = receipts
+        if source.undoes is not None:
+            taken = self._taken_back(source, source.undoes, taken)
         return taken, self._extended(target, given)
 
     async def calls(self, wanted: CallFilter) -> Sequence[StoredCall]:

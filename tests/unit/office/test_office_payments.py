@@ -12,6 +12,7 @@ from doubles.data import builders
 from doubles.fake_switch import FakeSwitch
 from doubles.migrated import migrated
 from doubles.office import agent, office_on, operator
+from sqlalchemy import delete
 
 from vosd.admin.office.audit import ListAudit, list_audit
 from vosd.admin.office.errors import OrderError
@@ -42,6 +43,7 @@ from vosd.billing.rights import Right
 from vosd.billing.validity import DAY_MS
 from vosd.cdr.columns import iso_utc
 from vosd.control.money import Commitments, ListCommitments
+from vosd.storage import schema
 from vosd.storage.audit import SqlAudit
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.database import Database
@@ -358,22 +360,83 @@ async def test_the_undo_of_a_payment_for_an_invoice_is_about_that_invoice(office
     assert receipt.reference == f"invoice/2026-000017 undo {entry.id}"
 
 
-async def test_a_transfer_a_zeroing_of_nothing_and_what_is_no_payment_are_not_undone(
-    office: Office, database: Database
-) -> None:
+@pytest.mark.parametrize("half", [0, 1])
+async def test_a_transfer_is_undone_once_by_either_entry_whatever_is_left(database: Database, half: int) -> None:
+    office = office_on(database, *ACCOUNTS, builders.account("depot"), now=NOW)
     await book_payment(office, operator(), pays("20", account="south"))
-    await move_money(office, operator(), moves())
+    for amount, more in (("5", {"source": "acme", "target": "depot"}), ("5", {})):  # another one of the same reference
+        await move_money(office, operator(), moves(amount, reference="wire: 7", force=True, memo="to: shop", **more))
+    await book_payment(office, operator(), pays("-4", account="shop", type=PaymentType.ADJUSTMENT))
+    moved = [each for each in await entries(database) if each.account in {"south", "shop"}][1:3]
+    order = UndoPayment(id=moved[half].id, memo="of another shop")
+    source, target = await undo_payment(office, operator("bob"), order)
+    assert (source.account, source.after, target.account, target.after) == ("shop", "-4.00", "south", "20.00")
+    said = "takes back transfer wire: 7: of another shop"
+    undos = (await entries(database))[-2:]
+    assert [(each.kind, each.account, each.amount, each.reference, each.memo) for each in undos] == [
+        ("transfer", "shop", Decimal(-5), f"undo {moved[1].id}", f"to south: {said}"),
+        ("transfer", "south", Decimal(5), f"undo {moved[0].id}", f"from shop: {said}"),
+    ]  # fmt: skip
+    line = (await audit(database))[0]
+    assert (line.action, line.subject, line.principal) == ("UndoPayment", moved[half].account, "bob")
+    count = len(await entries(database))
+    for each in moved:
+        again = await undo_payment(office, operator(), UndoPayment(id=each.id))
+        assert isinstance(again, tuple)
+        assert [receipt.repeated for receipt in again] == [True, True]
+    for undo in undos:
+        with pytest.raises(OrderError, match="takes back another payment"):
+            await undo_payment(office, operator(), UndoPayment(id=undo.id))
+    assert len(await entries(database)) == count
+
+
+async def test_the_undo_of_an_agents_payment_waits_and_takes_the_validity_back_when_it_is_confirmed(
+    database: Database,
+) -> None:
+    terms = {"payment_extends_days": 30, "expires_at": NOW + DAY_MS}
+    south, shop = builders.account("south", rights=frozenset(Right)), builders.account("shop", agent="south", **terms)
+    limits = {"confirm_above": Decimal(50), "confirm_above_by": {"chief": None, "south": None}}
+    office = office_on(database, south, shop, now=NOW, **limits)
+    await book_payment(office, operator("chief"), pays("100", account="south"))
+    paid = await book_payment(office, agent("south"), pays("60", account="shop"))
+    if isinstance(paid, WaitingSheet):
+        paid = await confirm_payment(office, operator("chief"), ConfirmPayment(paid.id))
+    assert await SqlValidity(database).expiry("shop") == NOW + 31 * DAY_MS
+    gave, got = (await entries(database))[-2:]
+    waits = await undo_payment(office, operator("ann"), UndoPayment(id=gave.id))
+    assert isinstance(waits, WaitingSheet)
+    assert (waits.account, waits.target, waits.amount) == ("shop", "south", "60.00")
+    again = await undo_payment(office, operator("ann"), UndoPayment(id=got.id))
+    assert again == msgspec.structs.replace(waits, repeated=True)
+    source, target = await confirm_payment(office, operator("bob"), ConfirmPayment(waits.id))
+    assert (source.after, source.expires_at) == ("0.00", iso_utc(NOW + DAY_MS))
+    assert (target.after, target.expires_at) == ("100.00", msgspec.UNSET)
+    assert [each.reference for each in (await entries(database))[-2:]] == [f"undo {got.id}", f"undo {gave.id}"]
+    assert await SqlValidity(database).expiry("shop") is None
+
+
+async def test_a_transfer_whose_other_entry_is_in_an_archive_is_not_undone(office: Office, database: Database) -> None:
+    await move_money(office, operator(), moves(force=True))
+    gave, got = await entries(database)
+    async with database.writing() as connection:
+        await connection.execute(delete(schema.ledger_entry).where(schema.ledger_entry.c.id == got.id))
+    with pytest.raises(OrderError, match="is in an archive"):
+        await undo_payment(office, operator(), UndoPayment(id=gave.id))
+
+
+async def test_a_zeroing_of_nothing_and_what_is_no_payment_are_not_undone(office: Office, database: Database) -> None:
     await book_payment(office, operator(), pays(None, type=PaymentType.ZERO))
-    first, moved, _, nothing = await entries(database)
-    for number, said in ((moved.id, "move the money back"), (nothing.id, "has moved no money")):
-        with pytest.raises(OrderError, match=said) as refused:
-            await undo_payment(office, operator(), UndoPayment(id=number))
-        assert refused.value.field == "id"
+    (nothing,) = await entries(database)
+    with pytest.raises(OrderError, match="has moved no money") as refused:
+        await undo_payment(office, operator(), UndoPayment(id=nothing.id))
+    assert refused.value.field == "id"
     with pytest.raises(NoSuchPaymentError):
         await undo_payment(office, operator(), UndoPayment(id=nothing.id + 1))
-    with pytest.raises(OperatorsOnlyError):
-        await undo_payment(office, agent("south"), UndoPayment(id=first.id))
-    assert len(await entries(database)) == 4
+    await move_money(office, operator(), moves(force=True))
+    for each in await entries(database):
+        with pytest.raises(OperatorsOnlyError):
+            await undo_payment(office, agent("south"), UndoPayment(id=each.id))
+    assert len(await entries(database)) == 3
 
 
 async def test_the_undo_of_a_large_payment_waits_and_takes_the_validity_back_when_it_is_confirmed(

@@ -36,6 +36,7 @@ from vosd.billing.accounts import Account
 from vosd.cdr.columns import iso_utc
 from vosd.invoicing.settlement import reference_of_undo, undone_entry
 from vosd.storage.audit_line import AuditLine
+from vosd.storage.ledger_values import LedgerEntry
 from vosd.storage.ports import EntryKind, MoneyTransfer, Payment, Settlement, UndoneEntry
 from vosd.storage.waiting_values import WAITING, WaitingPayment
 
@@ -50,6 +51,7 @@ _UNDONE_AS: Final = {
     EntryKind.ADJUSTMENT: EntryKind.ADJUSTMENT,
     EntryKind.REFUND: EntryKind.REFUND,
     EntryKind.ZERO: EntryKind.ADJUSTMENT,
+    EntryKind.TRANSFER: EntryKind.TRANSFER,
 }
 """Kind of the entry that takes one of a kind back."""
 
@@ -277,30 +279,29 @@ async def move_money(office: Office, who: Principal, order: MoveMoney) -> Receip
 
 
 class UndoPayment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Take back a payment, adjustment, refund or zeroing that was booked by mistake."""
+    """Take back a payment, adjustment, refund, zeroing or transfer that was booked by mistake."""
 
     id: int
-    """Number of its entry in the ledger."""
+    """Number of its entry in the ledger; of a transfer that of either entry."""
     memo: str | None = None
     """Why."""
 
 
 @needs(Permission.MONEY_BOOK)
 async def undo_payment(office: Office, who: Principal, order: UndoPayment) -> Receipts | WaitingSheet:
-    """Book the reverse of an entry once, whatever is left, or have it wait for a second person.
+    """Book the reverse of an entry once, whatever is left, or have it wait for a second person; of a transfer of both.
 
-    The validity that the payment has extended is as before, unless it was changed since.
+    The validity that the payment has extended is as before, unless it was changed since. A dispute that it has settled
+    is open again.
 
     Raises:
         OperatorsOnlyError: an agent orders it.
         NoSuchPaymentError: no entry that was booked by hand has the number.
-        OrderError: it is a transfer, an undo, or one of nothing.
+        OrderError: it is an undo, one of nothing, or half of a transfer whose other entry was dropped.
         WasRefusedError: a second person has refused to undo it.
         OtherCurrency, StoreUnavailable: nothing was booked, as far as is known.
     """
     entry = await office.stores.ledger.entry(order.id)
-    if entry is not None and entry.kind == EntryKind.TRANSFER.value:
-        raise OrderError("id", "is a transfer", "move the money back by another one")
     kind = None if entry is None else _UNDONE_AS.get(EntryKind(entry.kind))
     if entry is None or kind is None:
         raise NoSuchPaymentError(f"no payment has the number {order.id}: the ledger of an account lists them")
@@ -308,13 +309,21 @@ async def undo_payment(office: Office, who: Principal, order: UndoPayment) -> Re
         raise OrderError("id", "takes back another payment", "book that one anew, under another reference")
     if not entry.amount:
         raise OrderError("id", "has moved no money")
+    amount, undone, target = -entry.amount, entry, ""
+    if kind is EntryKind.TRANSFER:
+        other = await office.stores.ledger.other_half(entry)
+        if other is None:
+            raise OrderError("id", "is a transfer whose other entry is in an archive", "move the money back by another")
+        gave, undone = sorted((entry, other), key=lambda each: each.amount)
+        amount, target = undone.amount, gave.account
     said = f"takes back {entry.kind} {entry.reference}"
     wanted = ManualBooking(
-        account=entry.account,
+        account=undone.account,
         kind=kind,
-        amount=-entry.amount,
-        reference=reference_of_undo(entry.reference, entry.id),
+        amount=amount,
+        reference=reference_of_undo(undone.reference, undone.id),
         memo=f"{said}: {order.memo}" if order.memo else said,
+        target=target,
     )
     return await book_by_hand(office, who, wanted, office.audit_line(who, order, entry.account))
 
@@ -449,7 +458,8 @@ async def _book(
     office: Office, wanted: ManualBooking, operator: str, settles: Settlement | None, audit: AuditLine
 ) -> Receipts:
     accounts, stores, now = office.definitions.accounts(), office.stores, office.now()
-    undone = await _undone(office, wanted)
+    entry = await _undone(office, wanted)
+    undone = None if entry is None else UndoneEntry(entry.reference, entry.created_at)
     least = None
     if not wanted.forced and undone is None and wanted.kind in {EntryKind.REFUND, EntryKind.TRANSFER}:
         overrides = (await stores.overrides.load()).at(now)
@@ -460,6 +470,14 @@ async def _book(
         if target is not None and operator == recorded_as(wanted.account):  # for the target it is a payment
             days, expiry = target.payment_extends_days, target.expires_at
             transfer = replace(transfer, extends_days=days, configured_expiry=expiry)
+        elif entry is not None:
+            other, source = await stores.ledger.other_half(entry), accounts.get(wanted.account)
+            transfer = replace(
+                transfer,
+                undoes=undone,
+                target_reference=None if other is None else reference_of_undo(other.reference, other.id),
+                configured_expiry=None if source is None else source.expires_at,
+            )
         move = try_transfer if wanted.is_trial else make_transfer
         return await move(accounts, stores.payments, office.switch, transfer)
     payment = replace(_payment(wanted, operator, now, least, settles), audit=audit, undoes=undone)
@@ -467,13 +485,15 @@ async def _book(
     return (await book(accounts, stores.payments, office.switch, payment),)
 
 
-async def _undone(office: Office, wanted: ManualBooking) -> UndoneEntry | None:
-    """Return the entry that a booking takes back, by its reference: what has waited knows no more of it."""
+async def _undone(office: Office, wanted: ManualBooking) -> LedgerEntry | None:
+    """Return the entry that a booking takes back, by its reference: what has waited knows no more of it.
+
+    Of a transfer it is the entry of the account that has got the money.
+    """
     number = undone_entry(wanted.reference)
     entry = None if number is None else await office.stores.ledger.entry(number)
-    if entry is None or (entry.account, entry.amount) != (wanted.account, -wanted.amount):
-        return None
-    return UndoneEntry(entry.reference, entry.created_at)
+    amount = wanted.amount if wanted.target else -wanted.amount
+    return entry if entry is not None and (entry.account, entry.amount) == (wanted.account, amount) else None
 
 
 def _payment(

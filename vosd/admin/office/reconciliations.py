@@ -159,6 +159,8 @@ class DisputeSheet(msgspec.Struct, frozen=True, kw_only=True):
     memo: str | None
     booked: str | None = None
     """Amount of the entry that settled it, as the vendor's account has it; null = nothing was booked."""
+    booked_as: str | None = None
+    """Reference of that entry."""
     opened_at: str
     """Time at which it was opened, RFC 3339."""
     changed_at: str
@@ -552,7 +554,7 @@ def _settlement(office: Office, who: Principal, dispute: StoredDispute) -> Payme
     payment = Payment(
         account=dispute.account,
         kind=EntryKind.ADJUSTMENT,
-        reference=f"dispute/{dispute.reconciliation}",
+        reference=dispute.settled_as,
         made_at=office.now(),
         amount=-dispute.amount if is_earning else dispute.amount,
         operator=who.recorded,
@@ -674,6 +676,7 @@ def _dispute_sheet(dispute: StoredDispute) -> DisputeSheet:
         reference=dispute.reference,
         memo=dispute.memo,
         booked=None if dispute.booked is None else format_amount(dispute.booked),
+        booked_as=None if dispute.booked is None else dispute.settled_as,
         opened_at=iso_utc(dispute.opened_at),
         changed_at=iso_utc(dispute.changed_at),
         operator=dispute.operator,
