@@ -1,6 +1,7 @@
 /** Long work: it is ordered, looked at until it has ended, and its result is read. */
 
 import { client, content, Problem, type Row, type Schemas } from "./client";
+import { noteAnswer } from "./untold";
 
 export type Job = Schemas["JobSheet"];
 
@@ -34,8 +35,10 @@ export async function endOf(begun: Job, note: (progress: number) => void = () =>
   return job;
 }
 
-/** Wait for a job, and read its result. */
+/** Wait for a job, and read its result, which is the answer to what it has changed. */
 export async function resultOf(begun: Job, note?: (progress: number) => void): Promise<Row> {
   const { id } = await endOf(begun, note);
-  return content(client.GET("/jobs/{id}/result", { params: { path: { id } } })) as unknown as Promise<Row>;
+  const result = (await content(client.GET("/jobs/{id}/result", { params: { path: { id } } }))) as Row;
+  noteAnswer(result);
+  return result;
 }

@@ -1,7 +1,10 @@
 import { expect, it, vi } from "vitest";
 import { Problem, send, Unreachable } from "./client";
-import { endOf, type Job } from "./jobs";
+import { endOf, type Job, resultOf } from "./jobs";
 import { Orders } from "./orders";
+import { noteAnswer } from "./untold";
+
+vi.mock("./untold", () => ({ noteAnswer: vi.fn() }));
 
 const answered = vi.hoisted(() => {
   // a page has an address, which its requests are below
@@ -92,6 +95,12 @@ it("has a job that failed begun anew", async () => {
   const [failed, again] = await keysOf(new Orders(), "invoices of 2026-10", [failure as Error]);
   expect(failure).toMatchObject({ status: 503, code: "away" });
   expect(again).not.toBe(failed);
+});
+
+it("takes the result of a job for the answer to what it has changed", async () => {
+  answered.mockImplementation(async () => Response.json({ calls: 3, untold: "no answer" }));
+  await resultOf({ id: 7, state: "done" } as unknown as Job);
+  expect(noteAnswer).toHaveBeenCalledExactlyOnceWith({ calls: 3, untold: "no answer" });
 });
 
 it("tells what had been carried out when it was ordered before", async () => {

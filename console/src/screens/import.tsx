@@ -17,7 +17,7 @@ import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { client, content, Problem, type Row } from "../api/client";
-import { endOf, type Job } from "../api/jobs";
+import { endOf, type Job, resultOf } from "../api/jobs";
 import { amount, enteredMoment } from "../format";
 import { Change, type Done, DoneText } from "../parts/change";
 import { MinuteInput } from "../parts/minute";
@@ -146,8 +146,7 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
   const run = async (key: string): Promise<Done> => {
     // what is put in force is what was compared, not that on top of another person's rates
     const compared = { "If-Match": `"${trial.data?.report.replaced ?? 0}"` };
-    const job = await endOf(await send(false, { ...compared, "Idempotency-Key": key }), setProgress);
-    const report = (await content(client.GET("/jobs/{id}/result", { params: { path: { id: job.id } } }))) as Row;
+    const report = await resultOf(await send(false, { ...compared, "Idempotency-Key": key }), setProgress);
     if (map) localStorage.setItem(kept(group), JSON.stringify(map));
     const replaced = report.replaced as number | null;
     const version = Number(report.version);
