@@ -1073,11 +1073,18 @@ async def test_invoices_of_agents_that_ended_are_seen_above_them_and_those_of_ol
         for number, day, body in ((1, "2026-09-01", msgspec.json.encode(ended).decode()), (2, "2026-12-01", None))
     ]
     await site.office.stores.objects.add(versions)
-    for month, name in ((10, "low"), (11, "foreign"), (12, "old")):
-        await SqlBooks(database).book([sold_by(name, month, at(f"2026-{month}-05"))])
-        run = await site.run(f"2026-{month}", "2027-01-02")
+    site.office.definitions.templates["resold"] = {"agent": "middle"}  # type: ignore[attr-defined]
+    for name, template in (("formed", "resold"), ("lost", "ended")):
+        text = f'{{"template": "{template}"}}'
+        bodies = ((1, "2026-09-01", text), (2, "2026-12-01", None))
+        own = {"kind": "accounts", "name": name, "operator": "ann", "made_at": 1}
+        versions = [ObjectVersion(**own, version=number, body=body, begins_at=at(day)) for number, day, body in bodies]
+        await site.office.stores.objects.add(versions)
+    for month, name in ((8, "lost"), (9, "formed"), (10, "low"), (11, "foreign"), (12, "old")):
+        await SqlBooks(database).book([sold_by(name, month, at(f"2026-{month:02}-05"))])
+        run = await site.run(f"2026-{month:02}", "2027-01-02")
         assert run["shop"].outcome is InvoiceOutcome.ISSUED
-    visible = {"top": ["low"], "new": ["foreign"], "old": ["old"]}
+    visible = {"top": ["low", "formed"], "new": ["foreign"], "old": ["old"]}
     for name, issuers in visible.items():
         listed = await site.listed(agent(name))
         assert [each.issuer for each in listed if each.account == "shop"] == issuers

@@ -35,8 +35,8 @@ class FakeSwitch:
         self._results[order] = result
         return self
 
-    def reports(self, order: type[Following[Result]], *results: Result) -> Self:
-        """Answer an order with a series of results."""
+    def reports(self, order: type[Following[Result]], *results: Result | Awaitable[Result]) -> Self:
+        """Answer an order with a series of results, each now or later."""
         if order not in self._results:
             self._handlers.append(Handler(order, follow=self._follow))
         self._results[order] = results
@@ -64,4 +64,4 @@ class FakeSwitch:
     async def _follow(self, order: msgspec.Struct) -> AsyncGenerator[object, None]:
         self.asked.append(order)
         for each in self._results[type(order)]:
-            yield each
+            yield await each if isinstance(each, Awaitable) else each

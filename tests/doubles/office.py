@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from doubles.data.builders import rating_policy
+from doubles.data.builders import account, rating_policy
 from doubles.virtual.scene import usual_catalogue
 from vosd.admin.agents import NamedGroups
 from vosd.admin.export_profile import ExportProfile
@@ -78,6 +78,8 @@ class Defined:
         self._rate_groups = rate_groups
         self._payers = payers
         self._classes = classes
+        self.templates: dict[str, dict[str, Any]] = {}
+        """Keys of templates that ended accounts name."""
         self.asked: ChangeCheck | None = None
         """The last change that was to be checked."""
         self._written = written
@@ -91,9 +93,16 @@ class Defined:
         return self._confirm_above_by.get(login, self._confirm_above)
 
     def accounts(self, ended: Sequence[ObjectVersion] = ()) -> Mapping[str, Account]:
-        """Return the accounts, or those that ended: each version has one as a whole."""
-        ended_ones = {each.name: msgspec.json.decode(each.body or "", type=Account) for each in ended}
-        return ended_ones or self._accounts
+        """Return the accounts, or those that ended: each version has one, as a whole with the keys of its template."""
+        return {each.name: self._ended(each) for each in ended} if ended else self._accounts
+
+    def _ended(self, version: ObjectVersion) -> Account:
+        keys = msgspec.json.decode(version.body or "")
+        template = keys.pop("template", None)
+        if template is not None and template not in self.templates:
+            raise ConfigError([])
+        plain = msgspec.to_builtins(account(version.name))
+        return msgspec.convert(plain | self.templates.get(template, {}) | keys, Account)
 
     def agents(self) -> Mapping[str, str]:
         """Return the agent of each account that names one."""

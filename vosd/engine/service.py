@@ -30,7 +30,7 @@ from vosd.engine.booking.database_watch import MEMO, Condition, DatabaseWatch, M
 from vosd.engine.booking.last_standings import LastStandings, NoLastStandings, StandingsCopier
 from vosd.engine.booking.overrides import OverrideWatch
 from vosd.engine.booking.recorder import Recorder
-from vosd.engine.booking.spool import Spool
+from vosd.engine.booking.spool import Owing, Spool
 from vosd.engine.calls.leftovers import Leftovers, Placements
 from vosd.engine.calls.live_call import LiveCall
 from vosd.engine.calls.snapshots import accounts_of
@@ -137,7 +137,10 @@ class SwitchService:
             self.balances.tell_of_others,
             self.balances.note_changed,
         )
-        self.spool = Spool(books, self._journal.quarantine, self.balances.credits, self.recorder.turn)
+        self.spool = Spool(
+            books, self._journal.quarantine, self.balances.credits, self.recorder.turn,
+            Owing(self.recorder.waiting, self.balances.add_owed),
+        )  # fmt: skip
         self.gateways = Gateways(clock, catalogue)
         self.directory = NameDirectory(resolver, clock, means_of(settings.listen), settings.dns)
         self.signalling = SignallingLimits(catalogue, self.directory.name_at)

@@ -71,7 +71,7 @@ class StoredDispute(msgspec.Struct, frozen=True, kw_only=True):
     booked: Decimal | None = None
     """Amount of the entry that settled it, as the ledger has it; None = nothing was booked."""
     undone: int = 0
-    """How many entries that settled it were taken back."""
+    """Number of entries that settled it and were taken back."""
 
     @property
     def settled_as(self) -> str:

@@ -47,6 +47,15 @@ class SqlWaitingPayments:
                 await connection.rollback()
         return (asked._replace(id=0) if is_trial and not is_repeated else asked), is_repeated
 
+    async def was_asked(self, account: str, kind: EntryKind, reference: str) -> bool:
+        """Return whether a payment was ever written down, whatever became of it.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        async with self._database.reading() as connection:
+            return (await connection.execute(_same(account, kind, reference))).first() is not None
+
     async def waiting(self) -> Sequence[WaitingPayment]:
         """Return those that wait, the oldest first.
 
@@ -99,9 +108,7 @@ async def ask(
         "login": descriptive(wanted.login, NAME_LENGTH),
     }
     del values["id"]
-    same = _all().where(
-        _row.account == values["account"], _row.kind == values["kind"], _row.reference == values["reference"]
-    )
+    same = _same(wanted.account, wanted.kind, wanted.reference)
     found = (await connection.execute(same)).one_or_none()
     is_repeated = found is not None
     if found is None:
@@ -135,6 +142,14 @@ async def _decide(connection: AsyncConnection, settlement: Settlement, state: st
         own.values(state=state, decided_by=by, decided_at=settlement.confirmed_at, reason=reason)
     )
     return done.rowcount == 1
+
+
+def _same(account: str, kind: EntryKind, reference: str) -> Select[Any]:
+    return _all().where(
+        _row.account == identifying(account, ACCOUNT_LENGTH),
+        _row.kind == kind.value,
+        _row.reference == identifying(reference, schema.REFERENCE_LENGTH),
+    )
 
 
 def _all() -> Select[Any]:

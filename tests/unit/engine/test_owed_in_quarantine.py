@@ -18,7 +18,7 @@ from vosd.engine.booking.balances import Balances
 from vosd.engine.booking.comparison import JournalComparison
 from vosd.engine.booking.last_standings import NoLastStandings
 from vosd.engine.booking.recorder import Recorder
-from vosd.engine.booking.spool import Spool
+from vosd.engine.booking.spool import Owing, Spool
 from vosd.engine.journal import Journal
 from vosd.engine.journal.kept import BEGINNING
 from vosd.engine.settings import CdrSettings
@@ -46,7 +46,8 @@ class Scene:
         self.balances = Balances(self.database)
         self.credit = self.balances.credits["acme"] = AccountCredit("acme", Decimal(10))
         self.recorder = Recorder(self.database, self.journal, self.balances.credits, CdrSettings(batch_ms=1))
-        self.spool = Spool(self.database, self.journal.quarantine, self.balances.credits, self.recorder.turn)
+        owing = Owing(self.recorder.waiting, self.balances.add_owed)
+        self.spool = Spool(self.database, self.journal.quarantine, self.balances.credits, self.recorder.turn, owing)
 
     @property
     def money(self) -> tuple[Decimal, Decimal]:
@@ -59,13 +60,33 @@ def scene(tmp_path: Path) -> Scene:
     return Scene(tmp_path)
 
 
-async def test_a_call_that_a_salvage_put_there_is_no_credit_when_it_is_booked(scene, tmp_path):
+async def test_a_call_that_a_salvage_put_there_is_owed_at_once_and_once_until_it_is_booked(scene, tmp_path):
     scene.journal.ended(CALL)
     scene.journal.flush()
     scene.database.refuses = True
-    assert (await scene.spool.salvage(tmp_path / "journal" / files_of(tmp_path / "journal")[0])).refused
+    for _ in range(2):
+        assert (await scene.spool.salvage(tmp_path / "journal" / files_of(tmp_path / "journal")[0])).refused
+        assert scene.money == (0, -1)
     scene.database.refuses = False
     assert (await scene.spool.retry()).booked == [CALL.call_id]
+    assert scene.money == (-1, 0)
+
+
+async def test_a_call_that_waits_for_the_database_is_owed_once_though_a_salvage_puts_it_there(scene, tmp_path):
+    scene.journal.ended(CALL)
+    scene.journal.flush()
+    scene.credit.post(Decimal(-1))
+    scene.database.refuses = True
+    scene.recorder.add(CALL)
+    assert (await scene.spool.salvage(tmp_path / "journal" / files_of(tmp_path / "journal")[0])).refused
+    assert scene.money == (0, -1)
+    task = asyncio.create_task(scene.recorder.run())
+    async with asyncio.timeout(30):
+        await scene.recorder.drained()
+    task.cancel()
+    assert (scene.money, scene.journal.quarantine.owed) == ((0, -1), {CALL.call_id})
+    scene.database.refuses = False
+    await scene.spool.retry()
     assert scene.money == (-1, 0)
 
 

@@ -441,13 +441,20 @@ async def test_a_name_below_an_account_that_has_ended_is_of_those_who_had_that_a
     for name, above in (("branch", "south"), ("leaf", "branch"), ("sold", "shop"), ("odd", "even"), ("even", "odd")):
         made = SetObjects(objects=(WantedObject("accounts", name, {"agent": above}),))
         await set_objects(office, operator(), made)
+    assert isinstance(office.definitions, Defined)
+    office.definitions.templates.update({"small": {"agent": "south"}, "smaller": {"agent": "branch"}})
+    for name, template in (("formed", "small"), ("bud", "smaller"), ("lost", "ended")):
+        made = {"kind": "accounts", "name": name, "operator": "ann", "made_at": NOW}
+        bodies = (f'{{"template": "{template}"}}', None)
+        versions = [ObjectVersion(**made, version=1 + at, body=bodies[at], begins_at=NOW - 2 + at) for at in range(2)]
+        await office.stores.objects.add(versions)
     for name in ("leaf", "branch", "sold", "odd", "even"):
         await set_objects(office, operator(), SetObjects(objects=(WantedObject("accounts", name, None),)))
-    taken = ((north, "leaf"), (north, "branch"), (north, "sold"), (south, "odd"))
+    taken = ((north, "formed"), (south, "lost"), (north, "leaf"), (north, "branch"), (north, "sold"), (south, "odd"))
     for who, name in taken:
         with pytest.raises(AlreadyDefinedError, match="is taken: choose another name"):
             await set_objects(office, who, SetObjects(objects=(WantedObject("accounts", name, {}),)))
-    for name in ("leaf", "branch", "sold"):
+    for name in ("formed", "bud", "leaf", "branch", "sold"):
         await set_objects(office, south, SetObjects(objects=(WantedObject("accounts", name, {}, is_new=True),)))
 
 

@@ -1,5 +1,6 @@
 """Calls in the office: agents see those of their subtree, operators end and follow them, and the audit has it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from decimal import Decimal
 from pathlib import Path
@@ -374,6 +375,25 @@ async def test_an_answered_test_call_leaves_a_line_in_the_audit(office: Office, 
         _ = [each async for each in make_test_call(office, operator(), order)]
     lines = await list_audit(office, operator(), ListAudit())
     assert [(line.action, line.subject) for line in lines] == [("MakeTestCall", "carrier-a"), ("MakeTestCall", "t1")]
+
+
+async def test_a_test_call_whose_client_goes_leaves_a_line_in_the_audit(office: Office, switch: FakeSwitch) -> None:
+    rang, refused, answered = TrialUpdate([TrialStep(1, "rang")]), report(None), report("t1")
+    never: asyncio.Future[TrialUpdate] = asyncio.get_running_loop().create_future()
+    for first in (rang, TrialUpdate([], refused), TrialUpdate([], answered)):
+        for is_waited_for in (True, False):
+            switch.reports(MakeTestCall, first, never)
+            updates = make_test_call(office, operator(), MakeTestCall("carrier-a", "4420"))
+            await anext(updates)
+            if is_waited_for:
+                waiting = asyncio.ensure_future(anext(updates))
+                await asyncio.sleep(0)
+                waiting.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await waiting
+            await updates.aclose()
+    lines = await list_audit(office, operator(), ListAudit())
+    assert [line.subject for line in lines] == [*["t1"] * 2, *["carrier-a"] * 2]
 
 
 def report(identity: str | None) -> TrialReport:

@@ -17,6 +17,13 @@ from sqlalchemy import delete
 from vosd.admin.office.audit import ListAudit, list_audit
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.office import Office
+from vosd.admin.office.payment_file import (
+    BadPaymentFile,
+    FilePayment,
+    ImportOutcome,
+    ImportPayments,
+    import_payments,
+)
 from vosd.admin.office.payments import (
     BookPayment,
     ConfirmPayment,
@@ -151,6 +158,23 @@ async def test_a_payment_is_repeated_though_its_account_has_fewer_decimals_by_no
         await book_payment(office, operator(), pays("0.6", account="tokyo", reference="yen"))
     with pytest.raises(OrderError, match="has more decimals"):
         await book_payment(office, operator(), pays("0.5", account="tokyo", reference="another"))
+
+
+async def test_a_payment_that_waits_is_repeated_though_its_account_has_fewer_decimals_by_now(
+    database: Database, office: Office
+) -> None:
+    order = pays("500.5", account="tokyo", reference="yen")
+    then = office_on(database, builders.account("tokyo", currency="JPY"), now=NOW, confirm_above=Decimal(100))
+    waits = await book_payment(then, operator(), order)
+    assert isinstance(waits, WaitingSheet)
+    assert await book_payment(office, operator(), order) == msgspec.structs.replace(waits, repeated=True)
+    one, another = (FilePayment(2, "tokyo", Decimal("500.5"), name, None, None) for name in ("yen", "another"))
+    (line,) = await import_payments(office, operator(), ImportPayments((one,)))
+    assert line.outcome == ImportOutcome.WAITING.value
+    with pytest.raises(OrderError, match="has more decimals"):
+        await book_payment(office, operator(), pays("500.5", account="tokyo", reference="another"))
+    with pytest.raises(BadPaymentFile, match="has more decimals"):
+        await import_payments(office, operator(), ImportPayments((another,)))
 
 
 async def test_a_payment_below_zero_is_booked_but_not_for_an_agent(office: Office, database: Database) -> None:

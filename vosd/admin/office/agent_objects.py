@@ -70,6 +70,17 @@ def right_needed(kind: str, key: str, *, is_new: bool) -> Right:
     return _NEEDED_OF_GATEWAYS.get(key, Right.GATEWAYS if is_new else Right.GATEWAY_INFORMATION)
 
 
+def agent_of(definitions: ConfiguredObjects, version: ObjectVersion) -> str | None:
+    """Return the agent of an account as a version has it; one that stands in a template is that of now."""
+    keys = json.loads(version.body or "{}")
+    if "agent" in keys or "template" not in keys:
+        return keys.get("agent")  # type: ignore[no-any-return]
+    try:
+        return definitions.accounts([version])[version.name].agent
+    except ConfigError:  # such as by a template that has ended, too
+        return None
+
+
 class AgentObjects:
     """The part of the definitions that one agent sees and changes."""
 
@@ -98,8 +109,10 @@ class AgentObjects:
         if version.kind == "accounts":
             if version.name == self._scope.agent:
                 return True
-            is_customer = len(self._scope.visible or ()) == 1
-            return not is_customer and self._scope.sees(keys.get("agent", version.name))
+            if len(self._scope.visible or ()) == 1:  # a customer
+                return False
+            above = keys.get("agent", version.name)
+            return self._scope.sees(above) or self._scope.sees(agent_of(self._definitions, version) or above)
         return self._scope.sees(self.account_of(version))
 
     def history(self, versions: Sequence[ObjectVersion], now: int) -> list[ObjectVersion]:

@@ -1,5 +1,6 @@
 """Use cases of running calls: list, draw, follow, hang up; and of test calls."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
@@ -177,19 +178,22 @@ async def make_test_call(office: Office, who: Principal, order: MakeTestCall) ->
 
     Raises:
         OperatorsOnlyError: an agent orders it.
-        AnswerLostError: the outcome of the call is not known; the audit has the line, with the gateway.
+        AnswerLostError: the outcome of the call is not known; the audit has the line, with the gateway, as where the
+            generator is closed or cancelled during the call.
         DaemonUnreachableError, DaemonRefusedError: the switch does not answer, or does not do it.
     """
     report: TrialReport | None = None
     try:
         async with aclosing(office.switch.follow(order)) as updates:
             async for update in updates:
-                yield update
                 report = update.report or report
+                yield update
         if report is None:
             raise AnswerLostError("the switch has stopped during the call; an answered one is booked by its next start")
-    except AnswerLostError:  # noted as by ``Office.carried_out``
-        await office.noted(None, replace(who, request=None), order, order.via)
+    except (AnswerLostError, asyncio.CancelledError, GeneratorExit):  # also where the client has gone during the call
+        subject = order.via if report is None else report.call_id
+        if subject is not None:  # noted as by ``Office.carried_out``
+            await office.noted(None, replace(who, request=None), order, subject)
         raise
     if report.call_id is None:
         return

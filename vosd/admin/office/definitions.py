@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, TypeVar
 import msgspec
 from msgspec.structs import asdict
 
-from vosd.admin.office.agent_objects import SETTABLE, AgentObjects
+from vosd.admin.office.agent_objects import SETTABLE, AgentObjects, agent_of
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs, require
 from vosd.admin.office.office import Office
@@ -607,7 +607,7 @@ async def _was_below(office: Office, had: ObjectVersion, owned: AgentObjects) ->
     """Return whether an agent had an account that has ended: below one that has ended, too, it was where that was."""
     passed = {had.name}
     while not owned.sees(had):
-        above = json.loads(had.body or "{}").get("agent")
+        above = agent_of(office.definitions, had)
         if above is None or above in passed or above in office.definitions.accounts():
             return False
         passed.add(above)

@@ -18,6 +18,7 @@ import msgspec
 from vosd.admin.invoice_mail import InvoiceFiles, invoice_mail
 from vosd.admin.invoice_pdf import form_of, printed, words_of
 from vosd.admin.names import configured
+from vosd.admin.office.agent_objects import agent_of
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
@@ -769,7 +770,7 @@ async def _ended_below(office: Office, visible: Set[str]) -> set[str]:
             passed.add(name)
             versions = await office.stores.objects.history("accounts", name)
             last = in_force_at((each for each in versions if each.body is not None), office.now())
-            if last is None or (above := msgspec.json.decode(last.body or "{}").get("agent")) is None:
+            if last is None or (above := agent_of(office.definitions, last)) is None:
                 break
             name = above
         if name in visible:

@@ -186,7 +186,7 @@ async def book_payment(
         is_trial=order.is_trial,
     )
     has_decimals = not is_open_sum and order.type in {PaymentType.PAYMENT, PaymentType.REFUND}
-    if has_decimals and not await _is_booked(office, who, wanted):  # a repeat is answered as the booking was
+    if has_decimals and not await _is_repeat(office, who, wanted):  # which is answered as the first order was
         check_decimals(office, office.definitions.accounts().get(order.account), amount)
     return await book_by_hand(office, who, wanted, office.audit_line(who, order, order.account))
 
@@ -443,6 +443,12 @@ def needs_second(office: Office, who: Principal, amount: Decimal) -> bool:
     """Return whether an amount is more than this person books alone."""
     limit = office.definitions.confirm_above(who.login)
     return limit is not None and abs(amount) > limit
+
+
+async def _is_repeat(office: Office, who: Principal, wanted: ManualBooking) -> bool:
+    if await _is_booked(office, who, wanted):
+        return True
+    return await office.stores.waiting_payments.was_asked(wanted.account, wanted.kind, wanted.reference)
 
 
 async def _is_booked(office: Office, who: Principal, wanted: ManualBooking) -> bool:

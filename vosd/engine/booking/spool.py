@@ -5,24 +5,36 @@ change nothing.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vosd.billing.holds import AccountCredit
 from vosd.cdr.ports import Books, RejectedRecord, RejectedRecords, Standing, StoreUnavailable
-from vosd.cdr.record import CallRecord, charged_by
+from vosd.cdr.record import CallRecord, Posting, charged_by
 from vosd.control.money import BookingOutcome
 from vosd.engine.counting import Counting
 from vosd.engine.journal.quarantine import Quarantine
 from vosd.engine.journal.salvage import ended_in
 from vosd.obs.figures import Figure
 
+if TYPE_CHECKING:
+    from vosd.engine.booking.recorder import WaitingCalls
+
 BATCH: Final = 500
 TURN_S: Final = 10.0
 """Time that an order waits for bookings of the switch, which hold on for as long as a late database does not answer."""
+
+
+class Owing(NamedTuple):
+    """Functions of the running switch for what accounts owe."""
+
+    waiting: "Callable[[], WaitingCalls]"
+    """Returns the ended calls that wait for the database: their cost is owed already."""
+    add: Callable[[Sequence[Posting], int], None]
+    """Counts what a call will book, with the time of its end, UTC milliseconds."""
 
 
 class Spool(Counting):
@@ -34,12 +46,14 @@ class Spool(Counting):
         quarantine: Quarantine,
         credits: Mapping[str, AccountCredit],
         turn: asyncio.Lock | None = None,
+        owing: Owing | None = None,
     ) -> None:
-        """``credits`` and ``turn`` (the lock of booking) are those of the running switch, if one runs."""
+        """``credits``, ``turn`` (the lock of booking) and ``owing`` are those of the running switch, if one runs."""
         self._books = books
         self._quarantine = quarantine
         self._credits = credits
         self._one_at_a_time = turn or asyncio.Lock()
+        self._owing = owing
 
     def census(self) -> Mapping[Figure, int]:
         """Count what is in quarantine, for ``vosd status``."""
@@ -67,7 +81,7 @@ class Spool(Counting):
         return outcome
 
     async def salvage(self, file: Path) -> BookingOutcome:
-        """Book every ended call that can be read in a journal file; refused ones go to quarantine.
+        """Book every ended call that can be read in a journal file; refused ones go to quarantine, and are owed.
 
         Raises:
             OSError: the file cannot be read.
@@ -85,7 +99,19 @@ class Spool(Counting):
                 ]
                 if refused:
                     await asyncio.to_thread(self._quarantine.put, refused)
+                    self._owe(refused)
         return outcome
+
+    def _owe(self, refused: Iterable[RejectedRecord]) -> None:
+        """Count the cost of calls in quarantine as owed where it is not counted yet."""
+        if self._owing is None:
+            return
+        waiting = self._owing.waiting()
+        for record, _ in refused:
+            if record.call_id not in waiting and record.call_id not in self._quarantine.owed:
+                self._owing.add(record.postings, record.ended_at)
+                self._quarantine.owed.add(record.call_id)
+        waiting.close()
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
