@@ -248,6 +248,8 @@ def test_objects_of_the_files_are_listed_with_their_place_and_not_changed(api: A
     assert "etag" not in reseller.headers
     place = f"{api.config}:{api.config.read_text().splitlines().index('accounts:') + 3}"
     assert (found["reseller"]["source"], found["reseller"]["version"]) == (place, None)
+    begun = [each["name"] for each in api.ask("GET", "/accounts?beginning=res&limit=1000").json["items"]]
+    assert begun == [name for name in found if name.startswith("res")]
     assert found["reseller"]["keys"] == {"rights": ["accounts", "sub_payments", "gateways"]}
     assert {each["source"] for each in api.ask("GET", "/accounts?source=database").json["items"]} <= {"database"}
     for method, path, body in (

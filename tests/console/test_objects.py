@@ -69,6 +69,21 @@ def test_forms_have_every_key_of_every_kind(site: Watched, visit: Visit) -> None
             assert violations(page) == []
 
 
+def test_names_behind_the_first_thousand_are_offered_by_what_is_typed(visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.go("/new/mapping_gateways", "New: Mapping gateways")
+    many = re.compile(r"/api/v1/(accounts|routing-gateways)\?fields=name&limit=1000$")
+    page.route(many, lambda route: route.fulfill(json={"items": [{"name": "a-acm"}], "next": "behind"}))
+    page.reload()
+    account = page.get_by_role("combobox", name="account")
+    account.fill("acm")
+    page.get_by_role("option", name="acme", exact=True).click()
+    expect(account).to_have_value("acme")
+    page = visitor.go("/new/routing_plans", "New: Routing plans")
+    page.get_by_role("combobox", name="gateways").fill("carrier-")
+    page.get_by_role("option", name="carrier-b").click()
+
+
 def test_an_object_is_made_changed_compared_reverted_and_ended(site: Watched, visit: Visit) -> None:
     visitor = visit()
     page = visitor.go("/objects/mapping_gateways", "Mapping gateways")

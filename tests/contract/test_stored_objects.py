@@ -158,6 +158,20 @@ async def test_the_first_objects_are_read_by_kind_and_name_without_those_that_ha
     assert await objects.first(STARTED, 100, "phones") == []
 
 
+@pytest.mark.parametrize(
+    ("beginning", "found"),
+    [("a", ["a", "aa", "a-1", "a_1"]), ("a_", ["a_1"]), ("aa", ["aa"]), ("A", ["A"]), ("%", []), ("é", ["é1", "é😀"])],
+)
+async def test_the_first_objects_whose_names_begin_with_a_text_are_read(objects, beginning, found):
+    await objects.add(
+        [msgspec.structs.replace(ACME, name=name) for name in ("a", "A", "aa", "a-1", "a_1", "é1", "é😀")]
+    )
+    names = [each.name for each in await objects.first(STARTED, 100, "accounts", None, beginning)]
+    assert names == sorted(found)
+    behind = await objects.first(STARTED, 100, "accounts", "a-1", beginning)
+    assert [each.name for each in behind] == [name for name in sorted(found) if name > "a-1"]
+
+
 async def test_the_first_objects_are_read_in_few_statements_where_thousands_have_ended(objects, database):
     versions = [msgspec.structs.replace(ACME, name=f"a{number:05}") for number in range(3_000)]
     await objects.add([*versions, *(next_of(each, body=None) for each in versions[:-1])])

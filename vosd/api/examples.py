@@ -100,6 +100,7 @@ FIELDS: Final[Mapping[str, tuple[Any, ...]]] = {
     "If-Match": ('"3"',),
     "Last-Event-ID": ("5f0c9a1e-17",),
     "account": ("shop",),
+    "beginning": ("sh",),
     "accounts": (["shop"], 4),
     "action": ("BookPayment",),
     "acts_for": ("agent",),

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _table: Final = schema.definition
 _row: Final = _table.c
 _ROWS_AT_ONCE: Final = 2_000
+_LAST_CHARACTER: Final = "\U0010ffff"
 _MOVED: Final = "an object was changed meanwhile, and nothing was done: do the same again"
 
 
@@ -51,10 +52,12 @@ class SqlObjects:
             next_at = (await connection.execute(planned)).scalar()
         return Objects(version=version, at=at, next_at=next_at, found=_in_force(map(_object_of, rows)))
 
-    async def first(self, at: int, most: int, kind: str | None = None, after: str | None = None) -> list[ObjectVersion]:
+    async def first(
+        self, at: int, most: int, kind: str | None = None, after: str | None = None, beginning: str = ""
+    ) -> list[ObjectVersion]:
         """Return the first objects in force at a moment, of one kind or of all, without those that have ended.
 
-        ``after``: of a kind only those after a name.
+        ``after``: of a kind only those after a name; ``beginning``: only those whose names begin with it.
 
         Raises:
             StoreUnavailable: try again.
@@ -64,6 +67,8 @@ class SqlObjects:
             wanted &= _row.kind == kind
         if after is not None:
             wanted &= _row.name > after
+        if beginning:  # LIKE of SQLite takes small letters for capital ones
+            wanted &= (_row.name >= beginning) & (_row.name < f"{beginning}{_LAST_CHARACTER}")
         name = select(_row.kind, _row.name).distinct().order_by(_row.kind, _row.name)
         found: list[ObjectVersion] = []
         following, at_once = wanted, most

@@ -11,10 +11,11 @@ import {
   Textarea,
   TextInput,
 } from "@mantine/core";
-import { useQuery } from "@tanstack/react-query";
+import { useDebouncedValue } from "@mantine/hooks";
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { type ComponentType, memo, type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { pageOf } from "../api/client";
+import { pageOf, type Query } from "../api/client";
 import { MomentInput } from "../parts/minute";
 import { useMay } from "../session";
 import {
@@ -38,6 +39,7 @@ import {
 const NAMES_READ = 1_000;
 const NAMES_SHOWN = 50;
 const ITEMS_SHOWN = 50;
+const TYPED_MS = 200;
 
 export interface FieldProps {
   declared: Key;
@@ -220,16 +222,21 @@ function Forget({ onForget }: { onForget: () => void }) {
   );
 }
 
-/** Names of the objects of a kind, the first ones of many. */
-export function useNames(kind: string): readonly string[] {
+/** Names of the objects of a kind: the first ones, and where there are more those that begin with what is typed. */
+export function useNames(kind: string, typed: string): readonly string[] {
   const path = pathOf(kind);
   const may = useMay(`GET ${path}`);
-  const found = useQuery({
-    queryKey: ["names", path],
-    queryFn: () => pageOf(path, { fields: "name", limit: NAMES_READ }),
-    enabled: may,
+  const [beginning] = useDebouncedValue(typed.trim(), TYPED_MS);
+  const read = (query: Query, enabled: boolean) => ({
+    queryKey: ["names", path, query],
+    queryFn: () => pageOf(path, { fields: "name", ...query }),
+    enabled: may && enabled,
+    placeholderData: keepPreviousData,
   });
-  return found.data?.items.map((row) => String(row.name)) ?? [];
+  const first = useQuery(read({ limit: NAMES_READ }, true));
+  const begun = useQuery(read({ limit: NAMES_SHOWN, beginning }, Boolean(first.data?.next && beginning)));
+  const rows = [...(beginning ? (begun.data?.items ?? []) : []), ...(first.data?.items ?? [])];
+  return [...new Set(rows.map((row) => String(row.name)))];
 }
 
 interface PartProps<Value> {
@@ -240,7 +247,7 @@ interface PartProps<Value> {
 }
 
 function NameField({ common, declared, value, onChange }: PartProps<string>) {
-  const names = useNames(declared.names);
+  const names = useNames(declared.names, value);
   return (
     <Autocomplete
       {...common}
@@ -254,11 +261,14 @@ function NameField({ common, declared, value, onChange }: PartProps<string>) {
 }
 
 function NamesField({ common, declared, value, onChange }: PartProps<unknown>) {
-  const names = useNames(declared.names);
+  const [typed, setTyped] = useState("");
+  const names = useNames(declared.names, typed);
   return (
     <TagsInput
       {...common}
       data={[...names]}
+      searchValue={typed}
+      onSearchChange={setTyped}
       limit={NAMES_SHOWN}
       value={itemsOf(value).map(String)}
       onChange={onChange}

@@ -27,8 +27,8 @@ const ANYONE = "anonymous";
 export function Planned({ name, isStored, objects }: { name: string; isStored: boolean; objects: readonly Tried[] }) {
   const { t } = useTranslation();
   const may = useMay("POST /routes/explain");
-  const trunks = useNames("mapping_gateways");
   const [entered, setEntered] = useState({ callee: "", gateway: "", caller: "", at: "" });
+  const trunks = useNames("mapping_gateways", entered.gateway);
   const gateway = entered.gateway || trunks[0] || "";
   const call = {
     gateway,

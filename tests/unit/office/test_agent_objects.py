@@ -265,6 +265,9 @@ def test_a_list_reads_the_objects_that_it_shows_and_no_others(
     assert names(agent("south"), ListObjects(kind, name=own)) == [own]
     assert names(agent("south"), ListObjects(kind, name=name_of(kind, "other"))) == []
     assert names(operator(), ListObjects(kind, name=own)) == [own]
+    begun = [each for each in south if each.startswith(own[:1])]
+    assert names(agent("south"), ListObjects(kind, beginning=own[:1])) == begun
+    assert names(operator(), ListObjects(kind, 100, beginning=own)) == [own]
     with pytest.raises(OrderError, match="kind"):
         names(operator(), ListObjects(name=own))
 

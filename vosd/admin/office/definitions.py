@@ -841,6 +841,8 @@ class ListObjects(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Only the object of this name, of the kind that is named, too."""
     account: str | None = None
     """Only those of this account, of mapping gateways or phones."""
+    beginning: str = ""
+    """Only those whose names begin with this."""
 
 
 @needs(Permission.DEFINITIONS_SEE, by_account=True)
@@ -860,11 +862,11 @@ async def list_objects(office: Office, who: Principal, order: ListObjects) -> Se
         return await _named(office, who, order, order.kind, owned)
     store, most = office.stores.objects, order.limit
     if most is not None and owned is None:
-        objects = await store.first(office.now(), most, order.kind, order.after)
+        objects = await store.first(office.now(), most, order.kind, order.after, order.beginning)
     else:
         found = (await store.current(office.now())).found
         objects = [each for each in found if each.body is not None and order.kind in {None, each.kind}]
-        objects = [each for each in objects if each.name > (order.after or "")]
+        objects = [each for each in objects if _is_listed(order, each.name)]
     if owned is None and Permission.DEFINITIONS_CHANGE in who.permissions:
         return objects
     shown: list[ObjectVersion] = []
@@ -873,6 +875,10 @@ async def list_objects(office: Office, who: Principal, order: ListObjects) -> Se
         shown += map(_hidden_in, seen)
         await asyncio.sleep(0)
     return shown[:most]
+
+
+def _is_listed(order: ListObjects, name: str) -> bool:
+    return name > (order.after or "") and name.startswith(order.beginning)
 
 
 def _names_of(office: Office, order: ListObjects) -> Set[str] | None:
@@ -890,7 +896,7 @@ async def _named(
     of_account = _names_of(office, order)
     if names is None:
         names = sorted(of_account or ())
-    waiting = [name for name in names if name > (order.after or "") and (of_account is None or name in of_account)]
+    waiting = [name for name in names if _is_listed(order, name) and (of_account is None or name in of_account)]
     is_open = owned is None and Permission.DEFINITIONS_CHANGE in who.permissions
     shown: list[ObjectVersion] = []
     for part in in_parts(waiting, _HIDDEN_AT_ONCE):
@@ -1003,7 +1009,7 @@ async def list_definitions(office: Office, who: Principal, order: ListObjects) -
     of_kind = office.definitions.written_names(order.kind)
     wanted = of_kind if order.name is None else {order.name}.intersection(of_kind)
     of_account = _names_of(office, order)
-    names = sorted(name for name in wanted if name > (order.after or "") and (of_account is None or name in of_account))
+    names = sorted(name for name in wanted if _is_listed(order, name) and (of_account is None or name in of_account))
     of_files: list[DefinitionSheet] = []
     for some in in_parts(names, _HIDDEN_AT_ONCE):
         of_files += filter(None, (_written(office, order.kind, name, owned) for name in some))
