@@ -16,6 +16,8 @@ import msgspec
 
 from vosd.base.money import ZERO
 
+LOOKED_AT_ONCE: Final = 250
+"""Calls that are looked at before other work gets its turn, which takes two milliseconds."""
 _HOUR_MS: Final = 3_600_000
 _Bounds = tuple[int, int]
 
@@ -102,6 +104,7 @@ class Spending:
         "_refusing",
         "_reported",
         "_spent",
+        "_unseen",
         "_zone",
     )
 
@@ -125,8 +128,12 @@ class Spending:
         """Part of ``_spent`` that is the cost of calls before the present hour and day began."""
         self._earlier = dict.fromkeys(SpendPeriod, ZERO)
         """Cost of ended and running calls before the present hour and day began."""
+        self._unseen: dict[SpendPeriod, list[SpendingCall]] = {}
+        """Calls for which is left out, until ``look_on`` has looked at them, what was over when they were granted more
+        last, as if that had been before the present period: somewhat too much."""
         for per in SpendPeriod:
-            self._leave_out_anew(per, wall_ms)
+            self._leave_out_anew(per)
+        self.look_on(wall_ms)
         self._closing = (0, dict.fromkeys(SpendPeriod, ZERO))
         """The number of holds of the call that has just ended, and what was left out for them: its costs follow."""
         self._reported: set[SpendLimit] = set()
@@ -135,7 +142,10 @@ class Spending:
         """Limits that have refused a call since they were last looked at."""
 
     def set_limits(self, limits: Sequence[SpendLimit], zone: str, wall_ms: int) -> None:
-        """Set what a reload changed; what was spent counts on until hour and day end."""
+        """Set what a reload changed; what was spent counts on until hour and day end.
+
+        In another time zone, what running calls had cost before the day begins is known when ``look_on`` is done.
+        """
         self.roll(wall_ms)
         self._limits = tuple(limits)
         self._reported.intersection_update(limits)
@@ -144,7 +154,20 @@ class Spending:
             for per in SpendPeriod:
                 present, self._bounds[per] = self._bounds[per], self._bounds_at(per, wall_ms)
                 if self._bounds[per] != present:
-                    self._leave_out_anew(per, wall_ms)
+                    self._leave_out_anew(per)
+            self.look_on(wall_ms)
+
+    def look_on(self, wall_ms: int) -> bool:
+        """Look at some calls that were there when limits or time zone were set; return whether others are left."""
+        most = LOOKED_AT_ONCE
+        for per, calls in self._unseen.items():
+            some, calls[:most] = calls[:most], []
+            most -= len(some)
+            for call in some:
+                if call in self._calls.holds:
+                    self._earlier[per] -= self._left_out_of(call, per)
+                    self._earlier[per] += self._leave_out(call, per, wall_ms - self.began(per))
+        return any(self._unseen.values())
 
     def began(self, per: SpendPeriod) -> int:
         """Return when the present period began (UTC milliseconds)."""
@@ -160,6 +183,7 @@ class Spending:
             if begin_ms <= wall_ms < end_ms:
                 continue
             self._bounds[per] = self._bounds_at(per, wall_ms)
+            self._unseen.pop(per, None)
             if wall_ms >= end_ms:
                 self._before[per] = present, self._spent[per], self._earlier[per], self._of_ended[per]
                 self._spent[per] = self._of_ended[per] = ZERO
@@ -277,10 +301,12 @@ class Spending:
         """
         return self._calls.over + sum((self._leave_out(call, per, ago_ms) - call.over for call in self._granted), ZERO)
 
-    def _leave_out_anew(self, per: SpendPeriod, wall_ms: int) -> None:
-        ago_ms = wall_ms - self.began(per)
-        of_running = sum((self._leave_out(call, per, ago_ms) for call in self._calls.holds), ZERO)
-        self._earlier[per] = self._of_ended[per] + of_running
+    def _leave_out_anew(self, per: SpendPeriod) -> None:
+        self._earlier[per] = self._of_ended[per] + self._calls.over
+        self._unseen[per] = [*self._calls.holds]
+        for call in self._unseen[per]:
+            if call.left_out is not None:  # it may be of this moment in another time zone
+                call.left_out = {each: kept for each, kept in call.left_out.items() if each is not per}
 
     def _leave_out(self, call: SpendingCall, per: SpendPeriod, ago_ms: int) -> Decimal:
         amount = call.cost_before(ago_ms)

@@ -9,7 +9,7 @@ from doubles.data.builders import applied_rate
 from vosd.base.errors import Refusal
 from vosd.billing.call_hold import CallHold
 from vosd.billing.holds import AccountCredit, AccountHold
-from vosd.billing.spending import SpendAction, Spending, SpendLimit, SpendPeriod
+from vosd.billing.spending import LOOKED_AT_ONCE, SpendAction, Spending, SpendLimit, SpendPeriod
 
 CENT_A_SECOND = applied_rate("0.60")
 HOUR, DAY = SpendPeriod.HOUR, SpendPeriod.DAY
@@ -227,6 +227,38 @@ def test_an_hour_begins_without_a_look_at_each_call(monkeypatch):
     monkeypatch.setattr(AccountHold, "cost_before", None)
     acme.spending.roll(NOW + 30_000)
     assert acme.spending.parts(HOUR, acme.reserved) == (0, 50 * Decimal("0.60"))
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata"])
+def test_a_reload_looks_at_some_calls_at_once_and_leaves_out_the_same_in_the_end(zone, monkeypatch):
+    looked_at, cost_before = [], AccountHold.cost_before
+    monkeypatch.setattr(AccountHold, "cost_before", lambda hold, ago: looked_at.append(hold) or cost_before(hold, ago))
+
+    def counted(calls: int, granted: int) -> list[Decimal]:
+        """Return what counts of calls in the end, the last ones of which are granted more during the look."""
+        acme = limited("10000", SpendAction.BLOCK, DAY)
+        acme.spending.set_limits((), "Asia/Kolkata" if zone == "UTC" else "UTC", NOW)
+        talks = [talking(acme) for _ in range(calls)]
+        for number, call in enumerate(talks, 1):
+            while call.granted_s < (300 if number <= calls - granted else 240):
+                call.extend()
+        acme.spending.roll(NOW + 239_000)
+        looked_at.clear()
+        acme.spending.set_limits((), zone, NOW + 240_000)
+        assert len(looked_at) == min(2 * calls, LOOKED_AT_ONCE)  # for hour and day
+        for call in talks[calls - granted :]:
+            call.extend()
+        while looked_at:
+            looked_at.clear()
+            acme.spending.look_on(NOW + 240_000)
+            assert len(looked_at) <= LOOKED_AT_ONCE
+        return [sum(acme.spending.parts(per, acme.reserved)) for per in SpendPeriod]
+
+    one = counted(1, 0)
+    assert counted(600, 0) == [600 * amount for amount in one]
+    for amount, plain, granted in zip(counted(600, 40), one, counted(1, 1), strict=True):
+        before = Decimal("0.30")  # it is known as soon as more is granted
+        assert 560 * plain + 40 * (granted - before) <= amount <= 560 * plain + 40 * granted
 
 
 def test_an_hour_that_is_begun_late_leaves_out_what_calls_had_cost_when_it_began():

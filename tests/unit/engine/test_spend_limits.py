@@ -179,6 +179,23 @@ async def test_an_hour_begins_while_the_database_does_not_answer(monkeypatch):
         task.cancel()
 
 
+async def test_the_calls_of_a_limit_that_a_reload_sets_are_looked_at_in_steps_within_a_second(monkeypatch):
+    monkeypatch.setattr("vosd.engine.booking.balances.POLL_S", 0)
+    monkeypatch.setattr("vosd.billing.spending.LOOKED_AT_ONCE", 2)
+    clock, store = ManualClock(wall=NOW - NOW % HOUR_MS + 600_000), await store_with("1000")
+    balances = Balances(store, clock)
+    await balances.adopt(TEN)
+    credit = balances.credits["acme"]
+    for _ in range(5):
+        credit.resume(applied_rate("0.60"), Decimal(36), 3_600, 60)
+    await balances.adopt({"acme": account("acme", spend_limits=(PER_HOUR,))})
+    watching = asyncio.create_task(balances.watch())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    watching.cancel()
+    assert credit.spending.parts(SpendPeriod.HOUR, credit.reserved) == (0, 5 * Decimal("6.60"))
+
+
 async def test_a_spend_limit_whose_history_could_not_be_read_is_not_set_until_it_is():
     class FailsAfterTheHour(MemoryStore):
         failures = 1

@@ -312,8 +312,14 @@ class Balances(Counting):
             self.report_lows()
             limited = sorted(self._limited)
             for first in range(0, len(limited), LIMITED_AT_ONCE):
-                self.watch_spending(limited[first : first + LIMITED_AT_ONCE])
-                await asyncio.sleep(0)  # let calls run
+                some = limited[first : first + LIMITED_AT_ONCE]
+                for name in some:
+                    while (spending := self.credits[name].spending) is not None:
+                        if not spending.look_on(self._clock.now().wall):
+                            break
+                        await asyncio.sleep(0)  # let calls run
+                self.watch_spending(some)
+                await asyncio.sleep(0)
 
     async def refresh(self) -> None:
         """Read what other processes have booked since the last time.
