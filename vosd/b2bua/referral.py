@@ -5,9 +5,11 @@ The transfer itself is in ``transfer``, who may begin one in ``transferor``.
 
 from typing import TYPE_CHECKING
 
+from vosd.b2bua import states
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.outgoing.headers import of_referral
 from vosd.b2bua.ports import CallPart
+from vosd.b2bua.states import ACCEPTED
 from vosd.b2bua.substitute import Substitute
 from vosd.b2bua.transfer import CallTransfer
 from vosd.b2bua.transferor import Transferor, transferor_in
@@ -52,16 +54,30 @@ def refer_came(call: "Call", leg: Leg, event: RequestArrived, board: "Switchboar
         second is None
         or other is None
         or second in (call, call.conversation.joined)
-        or not second.conversation.may_be_transferred
         or transferor.trunk != other.trunk
-        or target.replaces.early_only  # it was answered (RFC 3891 section 3)
+        or not _may_be_joined(second, early_only=target.replaces.early_only)
     ):
         # There is no such dialog here, or it is another one's. Not 481: that would end the dialog of the REFER.
         leg.respond(server, 603, now)
         return
     _accept(leg, event, notifies=notifies)
     call.conversation.transfer = transfer
-    transfer.attended(second, now, is_called=other.is_called)
+    if second.search is None:
+        transfer.attended(second, now, is_called=other.is_called)
+    else:
+        substitute = Substitute.in_place_of(other, _offer_to_target(transfer, transferor))
+        transfer.attended_early(second, substitute, transferor.dialect.transfer_timeout_ms, now)
+
+
+def _may_be_joined(second: "Call", *, early_only: bool) -> bool:
+    """Return whether a call of the transferor can be its second one: it was answered, or its callee still rings.
+
+    The latter is a call that the transferor makes (RFC 5589 section 7.6): one that rings at the transferor has no
+    answer to give. One without an offer waits for the transferor's answer.
+    """
+    if second.search is None:
+        return second.conversation.may_be_transferred and not early_only  # RFC 3891 section 3
+    return states.ANSWER in ACCEPTED[second.state] and bool(second.caller.offer)
 
 
 def _call_target(
@@ -95,12 +111,16 @@ def _place(
     transfer: CallTransfer, transferor: Transferor, board: "Switchboard", number: str, now: Instant
 ) -> "Call | int":
     """Admit the call to a target; a status if it is refused."""
-    call = transfer.first
-    opposite = transferor.leg if transfer.facts.consults else transfer.staying_in(call)
-    if opposite is None:
-        raise RuntimeError(f"{call!r} has no other side")
-    substitute = Substitute.in_place_of(transferor, opposite.sessions.active_remote())
+    substitute = Substitute.in_place_of(transferor, _offer_to_target(transfer, transferor))
     return board.place_transfer(substitute, number, now, is_called=transferor.is_called)
+
+
+def _offer_to_target(transfer: CallTransfer, transferor: Transferor) -> bytes:
+    """Return the session of the side that the target will talk to."""
+    opposite = transferor.leg if transfer.facts.consults else transfer.staying_in(transfer.first)
+    if opposite is None:
+        raise RuntimeError(f"{transfer.first!r} has no other side")
+    return opposite.sessions.active_remote()
 
 
 def _accept(leg: Leg, event: RequestArrived, *, notifies: bool) -> None:

@@ -232,6 +232,23 @@ class CallTransfer:
         self._let_go(second, now)
         self._join(now)
 
+    def attended_early(self, second: "Call", substitute: Substitute, timeout_ms: int, now: Instant) -> None:
+        """Go on with a call of the transferor whose target still rings: the transferor has it no more.
+
+        Its INVITE is refused with 487, as if it had cancelled that (RFC 5589 section 7.6).
+        """
+        self.second = second
+        self.first.moved(at_once=True)
+        self._notify(100, now)
+        if second.journey.ringing_at is not None:
+            self._notify(180, now)
+        self.alarm = self._endpoint.set_alarm(self, now.plus(timeout_ms))
+        second.conversation.drop_bridge(now)
+        second.conversation.transfer = self
+        left, second.caller = second.caller, substitute
+        substitute.call = second
+        left.reject(487, "", now)
+
     # -- inside -------------------------------------------------------------------------------------------------
 
     def _consult(self, second: "Call", transferor: Leg, now: Instant) -> None:

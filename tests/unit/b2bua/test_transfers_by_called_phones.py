@@ -227,22 +227,6 @@ def test_the_phone_is_notified_before_its_bye_where_the_switch_ends_the_call(sce
     settle(scene)
 
 
-def test_a_call_that_still_rings_is_no_target_of_an_attended_transfer(scene):
-    desk, mate = registered(scene)
-    mate.script = RINGS
-    call, at_desk = called(scene, desk)
-    own = desk.call(MATE)
-    scene.wire.run_for(1_000)
-    own.remote = own.responses[-1]["To"]
-    attended(at_desk, own)
-    scene.wire.run_for(1_000)
-    assert at_desk.got["REFER"] == [603]
-    assert not call.is_over
-    own.cancel()
-    call.hang_up()
-    settle(scene)
-
-
 def test_the_place_of_the_phone_is_free_once_it_has_left(scene):
     """Two calls at once: the receptionist has one for the caller and one for the target, and then one for the next."""
     scene = Scene(office(desk={"max_concurrent": 2}))
