@@ -420,8 +420,8 @@ class MediaKeeper:
 
     def _of_one_that_left(self, message: Outgoing, leg: Leg, media: LegMedia) -> MessageChange | MessageWait | None:
         """Put the leg's own ports into a description whose author has left, as in a refresh during a transfer."""
-        if not media.origin:
-            return None  # it has ports at most for the target of the transfer
+        if not media.origin and (leg.facts.is_confirmed or not media.ports):
+            return None  # one that talks has ports at most for the target of the transfer
         try:
             described = media_of(message.body)
         except BadSession:
@@ -464,7 +464,8 @@ class MediaKeeper:
         attempt = callee.facts.media
         is_joined = other.route_choice is not None or callee.route_choice is None or leg.call is not author.call
         if is_joined or attempt is None:
-            if passing.media.origin or passing.theirs.origin:
+            media, theirs = passing.media, passing.theirs
+            if media.ports or theirs.ports or media.origin or theirs.origin:
                 return True
             if attempt is None or callee.route_choice is None or attempt.step is not None:
                 return False
