@@ -41,11 +41,11 @@ from vosd.storage.checkpoints import Checkpoint, checkpoints_of
 from vosd.storage.database import Database
 from vosd.storage.dropped import check_there, dropped_before
 from vosd.storage.ledger import (
-    corrected_charge,
-    correction_of_entry,
-    is_of_vendor,
-    of_charge,
-    tax_of_entry,
+    CORRECTED_CHARGE,
+    CORRECTION_OF_ENTRY,
+    IS_OF_VENDOR,
+    OF_CHARGE,
+    TAX_OF_ENTRY,
 )
 from vosd.storage.ports import EntryKind
 from vosd.storage.rows import reference_of
@@ -53,7 +53,7 @@ from vosd.storage.types import Money
 from vosd.storage.verify_charges import call_in
 
 CHARGES: Final = (EntryKind.CALL.value, EntryKind.CORRECTION.value, EntryKind.MINIMUM.value)
-"""Kinds of entries that are charges, unless a vendor has them (``is_of_vendor``); all others are movements."""
+"""Kinds of entries that are charges, unless a vendor has them (``IS_OF_VENDOR``); all others are movements."""
 _SECTIONS: Final = (InvoiceSection.CORRECTIONS, InvoiceSection.CALLS, InvoiceSection.EARLIER)
 """Sections of calls by their place: a correction stands with its call, where the invoice has that, too."""
 _OF_CALLS: Final = (EntryKind.CALL.value, EntryKind.CORRECTION.value)
@@ -170,7 +170,7 @@ async def read_invoiced(
         skipped = select(func.min(_entry.created_at)).where(
             within,
             _entry.kind.in_(CHARGES),
-            not_(is_of_vendor()),
+            not_(IS_OF_VENDOR),
             _entry.created_at >= begin.until,
             _entry.created_at < since,
         )
@@ -208,9 +208,9 @@ async def _sellers(
     """
     above = schema.cdr_charge.alias("above")
     next_above = above.c.call_id == _charge.call_id, above.c.role == AGENT, above.c.level == _charge.level + 1
-    tables = schema.ledger_entry.join(schema.cdr_charge, of_charge()).outerjoin(above, and_(*next_above))
+    tables = schema.ledger_entry.join(schema.cdr_charge, OF_CHARGE).outerjoin(above, and_(*next_above))
     query = select(func.coalesce(above.c.account, ""), func.max(_entry.seq)).select_from(tables)
-    own = within, _entry.kind == EntryKind.CALL.value, not_(is_of_vendor())
+    own = within, _entry.kind == EntryKind.CALL.value, not_(IS_OF_VENDOR)
     rows = await connection.execute(query.where(*own).group_by(above.c.account))
     latest: dict[str, int] = {row[0]: row[1] for row in rows}
     for each in without_cdr:
@@ -288,7 +288,7 @@ async def _charges(
 ) -> list[ChargedSum]:
     """Return the charges of calls, or their corrections, those that are alike as a sum; ``place`` in ``_SECTIONS``."""
     is_call = kind is EntryKind.CALL
-    wanted = (within, _entry.kind == kind.value, _entry.call_id.is_not(None), not_(is_of_vendor()))
+    wanted = (within, _entry.kind == kind.value, _entry.call_id.is_not(None), not_(IS_OF_VENDOR))
     query = _alike(kind, place, with_cdr=False).where(*wanted)
     rows = (await connection.execute(query)).all()
     own = await _with_samples(connection, account, query, [row for row in rows if row.role == CUSTOMER])
@@ -325,8 +325,8 @@ async def _between_tax_rates(
     ``_charges`` has their differences at the tax rate in the steps of the calls. Where a correction has other ones,
     what was charged before is taken back at the rate of then, and what is charged now stands at that of now.
     """
-    keys, tables = _keys(corrected_charge(), place, with_cdr=True)
-    tables = tables.join(schema.cdr_correction, correction_of_entry())
+    keys, tables = _keys(CORRECTED_CHARGE, place, with_cdr=True)
+    tables = tables.join(schema.cdr_correction, CORRECTION_OF_ENTRY)
     sign = case((_charge.earned == 1, -1), else_=1)
     amounts = (_correction.fee_before, _correction.tax_before, _correction.fee_after, _correction.tax_after)
     sums = (
@@ -337,7 +337,7 @@ async def _between_tax_rates(
     )
     rates = (_correction.tax_rate_before, _correction.tax_rate_after)
     query: Select[Any] = select(*keys, *rates, *sums).select_from(tables).group_by(*keys, *rates)
-    query = query.where(within, _entry.kind == EntryKind.CORRECTION.value, not_(is_of_vendor()))
+    query = query.where(within, _entry.kind == EntryKind.CORRECTION.value, not_(IS_OF_VENDOR))
     query = query.where(or_(*(rate.is_not(None) for rate in rates)))
     rows = (await connection.execute(query)).all()
     found = []
@@ -366,15 +366,14 @@ def _alike(kind: EntryKind, place: ColumnElement[int], *, with_cdr: bool) -> Sel
     Without CDRs it reads a third of the pages. A customer's charges by one prefix of one version have the area of their
     calls (``_with_samples``).
     """
-    tax = tax_of_entry()
-    keys, tables = _keys(of_charge() if kind is EntryKind.CALL else corrected_charge(), place, with_cdr=with_cdr)
-    keys = (*keys, case((tax != 0, 1), else_=0).label("taxed"))
+    keys, tables = _keys(OF_CHARGE if kind is EntryKind.CALL else CORRECTED_CHARGE, place, with_cdr=with_cdr)
+    keys = (*keys, case((TAX_OF_ENTRY != 0, 1), else_=0).label("taxed"))
     seconds = func.coalesce(_charge.billed_seconds, _cdr.billed_seconds if with_cdr else 0, 0)
     sums = (
         func.count().label("calls"),
         func.sum(seconds).label("seconds"),
         _sum(_entry.amount).label("amount"),
-        _sum(tax).label("tax"),
+        _sum(TAX_OF_ENTRY).label("tax"),
         *_FIRST_AND_LAST,
     )
     constant = set() if with_cdr else {"area"}  # a number there would be the place of a column
@@ -414,16 +413,16 @@ def calls_within(
     left no CDR are those of ``charges_without_cdr``.
     """
     tables = schema.ledger_entry.outerjoin(schema.cdr, _cdr.call_id == _entry.call_id)
-    tables = tables.outerjoin(schema.cdr_charge, or_(of_charge(), corrected_charge()))
+    tables = tables.outerjoin(schema.cdr_charge, or_(OF_CHARGE, CORRECTED_CHARGE))
     columns = (
         _entry.seq, _entry.reference, _entry.call_id, _entry.created_at, _cdr.caller_in, _cdr.callee_in, _cdr.rate_area,
         func.coalesce(_charge.rate_prefix, _cdr.rate_prefix), _charge.billed_seconds, _entry.amount,
-        tax_of_entry(), _entry.kind,
+        TAX_OF_ENTRY, _entry.kind,
     )  # fmt: skip
     wanted = [
         _within(_entry, account, begin, until, end_seq, open_seq),
         _entry.kind.in_(_OF_CALLS),
-        not_(is_of_vendor()),
+        not_(IS_OF_VENDOR),
     ]
     if after is not None:
         wanted.append(_entry.seq > after)
@@ -484,9 +483,9 @@ async def _without_cdr(
     connection: AsyncConnection, within: ColumnElement[bool], place: ColumnElement[int]
 ) -> list[_Unrecorded]:
     """Return the entries of calls that have left no CDR with their charges; ``place`` in ``_SECTIONS``."""
-    tax = tax_of_entry().label("tax")
+    tax = TAX_OF_ENTRY.label("tax")
     query = select(_entry.reference, _entry.seq, _entry.created_at, _entry.amount, tax, place.label("place"))
-    own = within, _entry.kind == EntryKind.CALL.value, _entry.call_id.is_(None), not_(is_of_vendor())
+    own = within, _entry.kind == EntryKind.CALL.value, _entry.call_id.is_(None), not_(IS_OF_VENDOR)
     rows = (await connection.execute(query.where(*own))).all()
     charges = await charges_without_cdr(connection, [row.reference for row in rows])
     found = []
@@ -527,7 +526,7 @@ async def _others(
     connection: AsyncConnection, within: ColumnElement[bool], zone: ZoneInfo
 ) -> tuple[list[ChargedSum], list[Moved]]:
     """Return what is no charge of a call: minimums, and movements in the order of booking."""
-    vendors = is_of_vendor().label("is_of_vendor")
+    vendors = IS_OF_VENDOR.label("is_of_vendor")
     columns = (_entry.kind, _entry.reference, _entry.memo, _entry.amount, _entry.created_at, vendors)
     by_hand = _entry.kind.not_in(_OF_CALLS)
     query = select(*columns).where(within, by_hand).order_by(_entry.seq)
@@ -540,7 +539,7 @@ async def _others(
             )
         else:
             moved.append(Moved(_day(row.created_at, zone), row.kind, row.reference, memo, row.amount))
-    earned = within, _entry.kind.in_(_OF_CALLS), is_of_vendor()
+    earned = within, _entry.kind.in_(_OF_CALLS), IS_OF_VENDOR
     carried = await connection.scalar(select(_sum(_entry.amount)).where(*earned))
     if carried:
         moved.append(Moved("", CARRIED, "", "", carried))

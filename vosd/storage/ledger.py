@@ -71,6 +71,44 @@ _correction: Final = schema.cdr_correction.c
 _entry: Final = schema.ledger_entry.c
 _point: Final = schema.ledger_checkpoint.c
 
+_ROLE: Final = case((_charge.role == AGENT, literal(f"{AGENT}-") + cast(_charge.level, String)), else_=_charge.role)
+"""End of the references of a charge's entries."""
+_SAME_CALL: Final = and_(_charge.call_id == _entry.call_id, _charge.account == _entry.account)
+OF_CHARGE: Final = and_(_SAME_CALL, func.substr(_entry.reference, _ROLE_BEGINS) == _ROLE)
+"""Joins the entry of a call with its charge."""
+CORRECTED_CHARGE: Final = and_(_SAME_CALL, _entry.reference.like(literal("%/") + _ROLE))
+"""Joins the entry of a correction with the charge that was corrected."""
+_BEHIND: Final = func.substr(_entry.reference, -(func.length(_ROLE, type_=Integer) + _ROLE_BEGINS), type_=String)
+"""The call and the role, which stand in the reference of the entry behind that of the correction."""
+CORRECTION_OF_ENTRY: Final = and_(
+    _correction.call_id == _charge.call_id,
+    _correction.position == _charge.position,
+    _entry.reference == _correction.reference + _BEHIND,
+)
+"""Joins the entry of a correction, and the charge, with the row of the correction."""
+IS_OF_VENDOR: Final = _entry.reference.like(f"%/{VENDOR}")
+"""Whether an entry is of what a vendor gets, for calls or as its minimum: no charge."""
+_TAX_OF_CHARGE: Final = (
+    select(type_coerce(case((_charge.earned == 1, _charge.tax), else_=-_charge.tax), Money))
+    .where(OF_CHARGE, _charge.corrected == 0)
+    .limit(1)
+    .correlate(schema.ledger_entry)
+    .scalar_subquery()
+)
+TAX_OF_ENTRY: Final[ColumnElement[Any]] = type_coerce(
+    case(
+        (_entry.tax.is_not(None), _entry.tax),
+        (_entry.kind == EntryKind.CALL.value, _TAX_OF_CHARGE),
+        (_entry.kind == EntryKind.CORRECTION.value, null()),
+        else_=literal(ZERO, Money),
+    ),
+    Money,
+)
+"""Part of an entry's amount that is tax: as it was booked, else that of the charge while it is as rated.
+
+NULL where neither says so.
+"""
+
 
 def _is_earned() -> ColumnElement[bool]:
     return and_(_entry.kind == EntryKind.CALL.value, _entry.amount > ZERO)
@@ -192,7 +230,7 @@ class SqlLedger:
             opening = (await connection.execute(select(total).where(*of_account, before))).scalar() or ZERO
             kind = case((_is_earned(), EARNED), else_=_entry.kind).label("kind")
             lines = (
-                select(kind, _entry.amount, tax_of_entry().label("tax"))
+                select(kind, _entry.amount, TAX_OF_ENTRY.label("tax"))
                 .where(*of_account, within, not_(before))
                 .subquery()
                 .c
@@ -279,7 +317,7 @@ class SqlLedger:
         found: list[ChargedBeside] = []
         is_of_customer = func.substr(_entry.reference, -len(_OF_CUSTOMER)) == _OF_CUSTOMER
         wanted = or_(
-            and_(_entry.kind == EntryKind.MINIMUM.value, not_(is_of_vendor())),
+            and_(_entry.kind == EntryKind.MINIMUM.value, not_(IS_OF_VENDOR)),
             and_(_entry.kind == EntryKind.CORRECTION.value, is_of_customer),
         )
         keys, kinds = (
@@ -404,54 +442,6 @@ def _sum(amounts: ColumnElement[Any]) -> ColumnElement[Decimal]:
     return type_coerce(func.sum(amounts), Money)
 
 
-def of_charge() -> ColumnElement[bool]:
-    """Return the condition that joins the entry of a call with its charge."""
-    own = _charge.call_id == _entry.call_id, _charge.account == _entry.account
-    return and_(*own, func.substr(_entry.reference, _ROLE_BEGINS) == _role())
-
-
-def corrected_charge() -> ColumnElement[bool]:
-    """Return the condition that joins the entry of a correction with the charge that was corrected."""
-    own = _charge.call_id == _entry.call_id, _charge.account == _entry.account
-    return and_(*own, _entry.reference.like(literal("%/") + _role()))
-
-
-def correction_of_entry() -> ColumnElement[bool]:
-    """Return the condition that joins the entry of a correction, and the charge, with the row of the correction."""
-    # The reference of the entry is that of the correction, and behind it the call and the role.
-    length = func.length(_role(), type_=Integer) + _ROLE_BEGINS
-    behind = func.substr(_entry.reference, -length, type_=String)
-    own = _correction.call_id == _charge.call_id, _correction.position == _charge.position
-    return and_(*own, _entry.reference == _correction.reference + behind)
-
-
-def _role() -> ColumnElement[str]:
-    """Return the end of the references of a charge's entries."""
-    return case((_charge.role == AGENT, literal(f"{AGENT}-") + cast(_charge.level, String)), else_=_charge.role)
-
-
-def is_of_vendor() -> ColumnElement[bool]:
-    """Return the condition that an entry is of what a vendor gets, for calls or as its minimum: no charge."""
-    return _entry.reference.like(f"%/{VENDOR}")
-
-
-def tax_of_entry() -> ColumnElement[Any]:
-    """Return what of an entry's amount is tax: as it was booked, else that of the charge while it is as rated.
-
-    NULL where neither says so.
-    """
-    charged = select(type_coerce(case((_charge.earned == 1, _charge.tax), else_=-_charge.tax), Money))
-    charged = charged.where(of_charge(), _charge.corrected == 0).limit(1)
-    earlier = charged.correlate(schema.ledger_entry).scalar_subquery()
-    found = case(
-        (_entry.tax.is_not(None), _entry.tax),
-        (_entry.kind == EntryKind.CALL.value, earlier),
-        (_entry.kind == EntryKind.CORRECTION.value, null()),
-        else_=literal(ZERO, Money),
-    )
-    return type_coerce(found, Money)
-
-
 def _closed_until(point: Checkpoint) -> int:
     return point.closed_until
 
@@ -472,7 +462,7 @@ def _before(points: Sequence[Checkpoint], moment: int) -> ColumnElement[bool]:
 
 def _fitting(wanted: EntryFilter) -> Select[Any]:
     columns = (_entry[name] for name in LedgerEntry._fields if name != "tax")
-    query = select(*columns, tax_of_entry().label("tax"))
+    query = select(*columns, TAX_OF_ENTRY.label("tax"))
     if wanted.account is not None:
         query = query.where(_entry.account == descriptive(wanted.account, _SEARCHED_AT_MOST))
     if wanted.since is not None:
