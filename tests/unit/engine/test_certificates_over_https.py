@@ -238,11 +238,31 @@ async def test_a_token_is_judged_by_the_renewed_certificate_that_came_while_its_
         question = signed_question(server.url("/a"), late.url("/gone"), key=renewed.key)
         assert fetching.store.ask(Ticket("1", 1), question) is None
         assert not question.is_enough({server.url("/a"): fetching.store._kept[server.url("/a")][0]}), "the old one"
-        await asyncio.wait_for(fetching.store._open[server.url("/a")], PATIENCE_S)
-        late.may_answer.set()
         _, answer = await asyncio.wait_for(fetching.answers.get(), PATIENCE_S)
+        assert [*fetching.store._open] == [late.url("/gone")], "the call has not waited for it"
+        fetching.store.stop()
     assert isinstance(answer, Certificates)
     assert confirm(question.signature, answer.found, VIRTUAL_NOW_MS).chains == question.signature.chains[:1]
+
+
+async def test_a_call_whose_only_token_is_wrong_by_a_certificate_that_is_fetched_again_is_judged_by_the_renewed_one(
+    server: CertificateServer,
+) -> None:
+    fetching = Fetching(server)
+    await fetching.ask("/a")
+    renewed = usual()[0].issue()
+    server.pages["/a"] = Page(renewed.chain)
+    fetching.clock.move_to(fetching.clock.now().mono + 1_000 * fetching.settings.cache_ttl_s)
+    server.may_answer.clear()
+    by_old, by_new = (signed_question(server.url("/a"), key=key) for key in (usual()[1].key, renewed.key))
+    assert fetching.store.ask(Ticket("1", 1), by_new) is None
+    assert fetching.store.ask(Ticket("2", 1), by_old) is not None
+    server.may_answer.set()
+    ticket, answer = await asyncio.wait_for(fetching.answers.get(), PATIENCE_S)
+    assert ticket == Ticket("1", 1)
+    assert isinstance(answer, Certificates)
+    assert confirm(by_new.signature, answer.found, VIRTUAL_NOW_MS).chains == by_new.signature.chains
+    assert server.asked == ["/a"] * 2
 
 
 async def test_a_certificate_is_fetched_again_when_its_time_is_over_and_stays_while_that_fails(
@@ -285,7 +305,7 @@ async def test_a_call_does_not_wait_for_a_certificate_that_is_fetched_again(
     await fetching.ask("/a")
     fetching.clock.move_to(1_060_000 + late_ms)
     server.may_answer.clear()
-    question = question_of(server.url("/a"), trunk="acme")
+    question = signed_question(server.url("/a"))
     for call in ("first", "second"):
         assert (fetching.store.ask(Ticket(call, 1), question) is None) is waits
     assert len(fetching.store) == 1
@@ -305,8 +325,16 @@ async def test_a_call_that_waits_for_one_certificate_does_not_wait_for_another_t
     with CertificateServer(tls.server_context(tls.issue("others", "127.0.0.1"))) as other:
         other.pages["/b"] = CHAIN
         server.may_answer.clear()
-        found = await fetching.ask("/a", other.url("/b"))
-        assert all(isinstance(each, SigningCertificate) for each in found)
+        base = Signer(usual()[1].key, server.url("/a"))
+        diverted = Signer(usual()[1].key, other.url("/b"))
+        question = question_about(
+            base.shaken("12025550100", "12025550111", Attestation.FULL, "t", VIRTUAL_NOW_MS // 1_000),
+            diverted.diverted("12025550100", "12025550111", "442079460000", VIRTUAL_NOW_MS // 1_000),
+        )
+        assert fetching.store.ask(Ticket("1", 1), question) is None
+        _, answer = await asyncio.wait_for(fetching.answers.get(), PATIENCE_S)
+        assert isinstance(answer, Certificates)
+        assert confirm(question.signature, answer.found, VIRTUAL_NOW_MS).chains == question.signature.chains
         assert len(fetching.store) == 1
     server.may_answer.set()
     await fetching.refreshed()
@@ -348,8 +376,9 @@ async def test_a_certificate_that_was_withdrawn_at_its_server_is_trusted_no_more
     await fetching.ask("/a")
     fetching.clock.move_to(1_060_000)
     server.pages["/a"] = Page(b"", status)
-    (found,) = await fetching.ask("/a")
-    assert isinstance(found, SigningCertificate), "the call has not waited"
+    at_once = fetching.store.ask(Ticket("1", 1), signed_question(server.url("/a")))
+    assert at_once is not None, "the call has not waited"
+    assert isinstance(at_once.found[server.url("/a")], SigningCertificate)
     await fetching.refreshed()
     (found,) = await fetching.ask("/a")
     assert isinstance(found, BadIdentityInfoError)

@@ -7,7 +7,7 @@ number.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Final, NamedTuple
@@ -41,7 +41,7 @@ BODY_MAX: Final = 32_768
 FAILED_MS: Final = 10_000
 """For how long a failure is remembered: calls do not wait for a server that has just not answered."""
 STALE_MS: Final = 300_000
-"""For how long behind its end a certificate serves calls while it is fetched again, so that none waits for that."""
+"""For how long behind its end a certificate serves calls whose tokens are right by it while it is fetched again."""
 FETCH_SHARE: Final = 0.9
 """Part of the time that a call waits which a fetch may take: the call learns then what is known of the others."""
 KEPT_MS_MIN: Final = 10_000
@@ -73,7 +73,7 @@ class _WaitingCall(NamedTuple):
 
     question: WhichCertificates
     missing: frozenset[str]
-    """Addresses whose fetch it waits for; of the others a certificate is kept."""
+    """Addresses whose fetch it waits for; of some there is a certificate whose time is over."""
 
 
 class _Place(NamedTuple):
@@ -118,7 +118,11 @@ class CertificateStore:
         found, outdated = self._at_hand(addresses)
         for address in outdated.keys() & found.keys():
             self._join(address, question.trunk)
-        if len(found) == len(addresses) or question.is_enough(found):
+        if question.is_enough(found):
+            return Certificates(found)
+        renewed = outdated.keys() & self._open.keys()  # a token that is wrong by the old one may be right by the new
+        found = {address: each for address, each in found.items() if address not in renewed}
+        if len(found) == len(addresses):
             return Certificates(found)
         no_room: dict[str, _NoRoomError] = {}
         for address in addresses:
@@ -263,11 +267,15 @@ class CertificateStore:
         self._keep(address, found, kept_ms)
         has_certificate = isinstance(self._kept[address][0], SigningCertificate)
         for ticket, call in [*self._waiting.items()]:
-            if address in call.missing:
-                missing = {each for each in call.missing if each in self._open or each in self._queued}
-                if not missing or (has_certificate and call.question.is_enough(self._known(call.question, missing))):
-                    del self._waiting[ticket]
-                    self._answer(ticket, self._known(call.question, missing))
+            if address not in call.missing:
+                continue
+            known = self._known(call.question)
+            if any(each in self._open or each in self._queued for each in call.missing):
+                known, _ = self._at_hand(call.question.signature.addresses)
+                if not has_certificate or not call.question.is_enough(known):
+                    continue
+            del self._waiting[ticket]
+            self._answer(ticket, known)
 
     async def _ask(self, server: HttpServer) -> HttpAnswer:
         """Ask on a connection of its own; raises what is in ``NO_ANSWER``."""
@@ -293,10 +301,10 @@ class CertificateStore:
         if not isinstance(found, SigningCertificate):  # callers choose the addresses: failures push no certificate out
             self._kept.move_to_end(address, last=False)
 
-    def _known(self, question: WhichCertificates, missing: Set[str] = frozenset()) -> dict[str, Found]:
-        """Return what is known now of a call's certificates, without those that it still waits for."""
+    def _known(self, question: WhichCertificates) -> dict[str, Found]:
+        """Return what is known now of a call's certificates."""
         none = BadIdentityInfoError("the certificate was not had"), 0
-        return {each: self._kept.get(each, none)[0] for each in question.signature.addresses if each not in missing}
+        return {each: self._kept.get(each, none)[0] for each in question.signature.addresses}
 
     def _answer(self, ticket: Ticket, found: Mapping[str, Found]) -> None:
         if self.wiring is not None:
