@@ -267,19 +267,31 @@ async def test_invoices_stay_paid_when_their_payments_are_dropped(database, run)
 @pytest.mark.parametrize("debt", [0, -100])
 @pytest.mark.parametrize("reference", ["invoice/R-77", "bank/wrong"])
 @pytest.mark.parametrize("undone_on", [64, 110])
-async def test_undone_payments_leave_invoices_as_paid_as_without_them(database, run, debt, reference, undone_on):
+@pytest.mark.parametrize("is_moved", [False, True], ids=["paid", "moved"])
+async def test_undone_payments_leave_invoices_as_paid_as_without_them(
+    database, run, debt, reference, undone_on, is_moved
+):
     """One of two is from before the first invoice; the archive takes each before its undo, or with it."""
     terms = {"customer_account": "acme", "vendor_account": "carrier"}
     account = Account("acme", AccountType.DIRECT, None, Decimal(0), "USD")
     stores = SqlStores(database)
     call = answered_call(DAY_MS, fee=Decimal(100), **terms)
+
+    async def get(day: int, reference: str, amount: int) -> None:
+        if not is_moved:
+            await pay(database, day, reference=reference, amount=Decimal(amount))
+            return
+        money = {"amount": Decimal(amount), "made_at": FIRST + day * DAY_MS, "reference": reference}
+        currencies = {"bingo": "USD", "acme": "USD"}
+        await stores.payments.transfer(MoneyTransfer(source="bingo", target="acme", currencies=currencies, **money))
+
     if debt:
         await pay(database, -41, kind=EntryKind.ADJUSTMENT, amount=Decimal(debt))
-    await pay(database, -40, reference=reference, amount=Decimal(40))
+    await get(-40, reference, 40)
     await SqlBooks(database).book([call])
     office = office_on(database, account, now=NOW)
     (made,) = await run_invoices(office, operator(), RunInvoices(period=iso_utc(call.ended_at)[:7]))
-    await pay(database, 61, reference=f"{reference}/2", amount=Decimal(30))
+    await get(61, f"{reference}/2", 30)
     await pay(database, 62, reference=f"invoice/{made.number}", amount=Decimal(100))
     if debt:
         await pay(database, 63, amount=Decimal(40))

@@ -426,6 +426,7 @@ async def test_the_undo_of_an_agents_payment_waits_and_takes_the_validity_back_w
     if isinstance(paid, WaitingSheet):
         paid = await confirm_payment(office, operator("chief"), ConfirmPayment(paid.id))
     assert await SqlValidity(database).expiry("shop") == NOW + 31 * DAY_MS
+    assert (await office.stores.ledger.last_payments(NOW + 1))["shop"] == (NOW, Decimal(60))
     gave, got = (await entries(database))[-2:]
     waits = await undo_payment(office, operator("ann"), UndoPayment(id=gave.id))
     assert isinstance(waits, WaitingSheet)
@@ -436,6 +437,7 @@ async def test_the_undo_of_an_agents_payment_waits_and_takes_the_validity_back_w
     assert (source.after, source.expires_at) == ("0.00", iso_utc(NOW + DAY_MS))
     assert (target.after, target.expires_at) == ("100.00", msgspec.UNSET)
     assert [each.reference for each in (await entries(database))[-2:]] == [f"undo {got.id}", f"undo {gave.id}"]
+    assert (await office.stores.ledger.last_payments(NOW + 1)).keys() == {"south"}
     assert await SqlValidity(database).expiry("shop") is None
 
 
