@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 from urllib.request import urlopen
 
 import pytest
+from doubles.api import Api
 from doubles.daemon import Daemon
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -74,6 +75,13 @@ def exporter_of(daemon: Daemon) -> int:
             if "vosd.metrics.exporter" in Path(f"/proc/{child}/cmdline").read_text():
                 return int(child)
     raise AssertionError("there is no exporter")
+
+
+def test_answers_of_the_management_api_are_counted_by_the_class_of_their_status(measured: Stage) -> None:
+    with Api(measured.daemon.configuration_file) as api:
+        assert api.ask("GET", "/status", token=None).status == 401
+        becomes(1, "vosd_api_answers_total", code="4xx")
+    assert value(scraped(), "vosd_api_answers_total", code="5xx") == 0
 
 
 def test_a_call_is_seen_while_it_lasts_and_counted_when_it_has_ended(measured: Stage) -> None:

@@ -1,6 +1,8 @@
 """Access log of the API: one line an answer, ``api_request``, or one a minute for answers that are alike."""
 
+import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -11,8 +13,13 @@ import structlog
 from vosd.api.address_gate import Served
 from vosd.api.http import SENDER, Receive, Scope, Send
 from vosd.api.request_rates import network_of
+from vosd.base.errors import VosError
+from vosd.control.client import RunningSwitch
+from vosd.control.installation import CountApiAnswers
 from vosd.engine.settings import AccessLogLines
 
+REPORT_S: Final = 2.0
+"""Answers are reported to the switch so often."""
 PERIOD_S: Final = 60.0
 ALIKE_MAX: Final = 4_096
 """Kinds of answers that are counted at a time, of known senders and of others each.
@@ -51,12 +58,12 @@ class AccessLog:
     def __init__(self, lines: AccessLogLines, later: Later) -> None:
         self._lines = lines
         self._later = later
+        self._answers = Counter[str]()
+        """Answers that the switch does not know yet, by the class of their status."""
         self._of_known, self._of_others = dict[tuple[str, ...], _Alike](), dict[tuple[str, ...], _Alike]()
 
     def around(self, served: Served) -> Served:
-        """Return an application whose answers are logged."""
-        if self._lines is AccessLogLines.NONE:
-            return served
+        """Return an application whose answers are logged and counted."""
 
         async def logged(scope: Scope, receive: Receive, send: Send) -> None:
             status, size, began = None, 0, time.monotonic()
@@ -77,6 +84,10 @@ class AccessLog:
     def note(self, scope: Scope, status: int | None, size: int, ms: int) -> None:
         """Log an answer, or count it; ``status`` None = the client has gone without one."""
         method, path = scope["method"], scope["path"][:PATH_MAX]
+        if path.startswith(_API):
+            self._answers["none" if status is None else f"{status // 100}xx"] += 1
+        if self._lines is AccessLogLines.NONE:
+            return
         is_failure = status is None or status >= HTTPStatus.BAD_REQUEST
         if not is_failure and (
             not path.startswith(_API) or (method in _READS and self._lines is AccessLogLines.CHANGES_AND_FAILURES)
@@ -106,6 +117,18 @@ class AccessLog:
             self._later(PERIOD_S, lambda: self._end_period(kinds, kind))
             return
         alike.facts, alike.count, alike.size = facts, alike.count + 1, alike.size + size
+
+    async def report_answers(self, switch: Callable[[], RunningSwitch]) -> None:
+        """Report the answers under ``/api/`` to the switch, whose metrics have them, until cancelled."""
+        while True:
+            await asyncio.sleep(REPORT_S)
+            answers, self._answers = self._answers, Counter()
+            if not answers:
+                continue
+            try:
+                await switch().ask(CountApiAnswers(dict(answers)))
+            except VosError:  # it is away, or of another version: they are in the next report
+                self._answers += answers
 
     def close(self) -> None:
         """Log what was counted."""

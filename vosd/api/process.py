@@ -124,9 +124,11 @@ async def serve(
         gc.collect()
         gc.freeze()
         working = asyncio.create_task(jobs.run(), name="jobs")
+        reporting = asyncio.create_task(access_log.report_answers(lambda: offices.running_switch), name="answers")
         try:
             await server.run(listener, until)
         finally:
             access_log.close()
+            reporting.cancel()
             working.cancel()
-            await asyncio.gather(working, return_exceptions=True)
+            await asyncio.gather(reporting, working, return_exceptions=True)

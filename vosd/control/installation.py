@@ -195,6 +195,13 @@ class RefreshOverrides(Order[OrderDone], frozen=True, tag="refresh_overrides"):
     """Read what has changed of the overrides; answered when it is in force."""
 
 
+class CountApiAnswers(Order[OrderDone], frozen=True, tag="count_api_answers"):
+    """Add answers of the management API, a process of its own, to those that the metrics of the switch have."""
+
+    answers: dict[str, int]
+    """Answers since the report before, by the class of their status, such as ``2xx``; ``none``: the client has gone."""
+
+
 class AlarmRow(msgspec.Struct, frozen=True):
     """An alarm as JSON has it."""
 

@@ -31,6 +31,7 @@ from vosd.control.calls import (
     MakeTestCall,
 )
 from vosd.control.installation import (
+    CountApiAnswers,
     GetConfiguration,
     GetStatus,
     ListOverrides,
@@ -141,6 +142,7 @@ class Commands:
         yield TryReload.answered_by(self.try_reload)
         yield GetConfiguration.answered_by(self.configuration)
         yield RefreshOverrides.answered_by(self.refresh_overrides)
+        yield CountApiAnswers.answered_by(self.count_api_answers)
         yield ListOverrides.answered_by(self.overrides)
         yield ExplainRoute.answered_by(self.explain_route)
         yield FindMessages.answered_by(self.messages)
@@ -216,6 +218,13 @@ class Commands:
     async def refresh_overrides(self, _order: RefreshOverrides) -> OrderDone:
         """Read what has changed of the overrides; answer when it is in force."""
         await self._service.overrides.refresh()
+        return OrderDone()
+
+    async def count_api_answers(self, order: CountApiAnswers) -> OrderDone:
+        """Count answers of the management API."""
+        counted = self._status.api_answers
+        for each in counted.keys() & order.answers.keys():
+            counted[each] += order.answers[each]
         return OrderDone()
 
     async def overrides(self, _order: ListOverrides) -> list[OverrideRow]:

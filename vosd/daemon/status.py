@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from vosd import __version__
 from vosd.base.clock import Clock
@@ -35,6 +36,8 @@ class Status:
         self.silenced = silenced
         self.call_reports = call_reports
         self.accounting = accounting
+        self.api_answers: Final = dict.fromkeys(("2xx", "3xx", "4xx", "5xx", "none"), 0)
+        """Answers of the management API since the start, by the class of their status, as it has reported them."""
         self._started_at = clock.now().wall
 
     @property

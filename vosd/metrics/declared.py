@@ -144,6 +144,12 @@ class Metric(StrEnum):
         "vosd_call_report_failures_total", "failed deliveries of reports, which are repeated"
     )
 
+    API_ANSWERS = _counter(
+        "vosd_api_answers_total",
+        "answers of the management API by the class of their status: 2xx, 3xx, 4xx, 5xx; none: the client has gone",
+        ("code",),
+    )
+
     # RADIUS.
 
     # SIP.

@@ -2,15 +2,21 @@
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
 import structlog.testing
+from doubles.fake_switch import FakeSwitch
 
 from vosd.api import access_log
 from vosd.api.access_log import AccessLog
 from vosd.api.address_gate import Served
 from vosd.api.http import HttpRequest
+from vosd.control.client import RunningSwitch
+from vosd.control.installation import CountApiAnswers
+from vosd.control.order import OrderDone
+from vosd.control.server import CommandError
 from vosd.engine.settings import AccessLogLines
 
 SECRET: Final = "vosd_0123_secret"
@@ -235,3 +241,31 @@ def test_the_configuration_says_which_answers_have_lines(lines_of: AccessLogLine
         site.ask("/api/v1/payments", method="POST")
         site.ask("/api/v1/cdrs/403")
     assert of_lines(lines, "method", "status") == logged
+
+
+def test_answers_under_api_are_counted_by_status_until_the_switch_has_taken_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access_log, "REPORT_S", 0)
+    site, reports, is_taken = Site(AccessLogLines.NONE), list[dict[str, int]](), asyncio.Event()
+    for path in ("/api/v1/cdrs", "/api/v1/cdrs", "/api/v1/304", "/api/v1/429", "/api/v1/503", "/api/v1/gone"):
+        site.ask(path)
+    site.ask("/assets/404")
+
+    def take(order: CountApiAnswers) -> OrderDone:
+        reports.append(order.answers)
+        if len(reports) == 1:
+            raise CommandError("of another version")
+        is_taken.set()
+        return OrderDone()
+
+    async def report() -> None:
+        async with FakeSwitch(tmp_path / "vosd.sock").answers(CountApiAnswers, take):
+            switch = RunningSwitch(tmp_path / "vosd.sock")
+            reporting = asyncio.create_task(site.log.report_answers(lambda: switch))
+            await is_taken.wait()
+            reporting.cancel()
+            await asyncio.gather(reporting, return_exceptions=True)
+
+    asyncio.run(report())
+    assert reports == [{"2xx": 2, "3xx": 1, "4xx": 1, "5xx": 1, "none": 1}] * 2

@@ -23,7 +23,8 @@ from vosd.base.cause import EndReason
 from vosd.base.histogram import Histogram
 from vosd.base.secret import Secret
 from vosd.cdr.record import Attempt
-from vosd.control.installation import MachineUse
+from vosd.control.installation import CountApiAnswers, MachineUse
+from vosd.daemon.commands import Commands
 from vosd.daemon.lifecycle import DaemonState
 from vosd.daemon.metrics.readings import OTHERS, STEP_S, Readings, readiness
 from vosd.daemon.silenced import Silenced
@@ -247,6 +248,17 @@ def test_the_loss_of_packets_of_a_gateway_is_known_from_enough_of_them(service, 
         (("vosd_gateway_media_loss_ratio", ("gateway", "carrier-a"), ("kind", "routing")), 0.025),
         (("vosd_gateway_media_loss_ratio", ("gateway", "acme-pbx"), ("kind", "mapping")), 0.02),
     }
+
+
+async def test_answers_of_the_management_api_are_those_that_it_has_reported(service, clock):
+    readings = readings_of(service, clock)
+    commands = Commands(readings._status, clock)
+    for answers in ({"2xx": 7, "5xx": 1}, {"2xx": 3, "none": 2, "of a later version": 1}):
+        await commands.count_api_answers(CountApiAnswers(answers))
+    samples = samples_of(written([part async for part in readings.parts(7, 100)])[0].decode())
+    found = {code: value(samples, "vosd_api_answers_total", code=code)
+             for code in ("2xx", "3xx", "4xx", "5xx", "none", "of a later version")}  # fmt: skip
+    assert found == {"2xx": 10, "3xx": 0, "4xx": 0, "5xx": 1, "none": 2, "of a later version": None}
 
 
 def test_a_customer_is_down_while_its_address_is_blocked(service, clock):

@@ -259,6 +259,7 @@ class Readings:
             *(Sample(Metric.DROPPED, count, (why.label,)) for why, count in dropped),
             *(Sample(Metric.ALARMS, count, labels) for labels, count in self._alarms().items()),
             *(Sample(Metric.CALL_REPORTS_DONE, reports.counted[each], (each.value,)) for each in ReportOutcome),
+            *(Sample(Metric.API_ANSWERS, count, (code,)) for code, count in self._status.api_answers.items()),
             *(Sample(Metric.REFRESHES_FAILED, count, (name,)) for name, count in refreshes.items()),
         ]
 
