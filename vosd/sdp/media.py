@@ -154,11 +154,11 @@ def media_of(session: bytes) -> tuple[Medium, ...]:
 def _cut(session: bytes) -> tuple[bytes, Sequence[int], bytes] | None:
     """Return what differs between calls of a party, the ids of the origin and the ports of media, and a form for it.
 
-    None for a description that is not in the usual form, that names another port of RTCP than the next one, or that has
-    keys: each call has others, so that its form would be of no use to another one.
+    None for a description that is not in the usual form, that names another port of RTCP than the next one, or that is
+    of no use to another call.
     """
-    ids = _IDS.match(session) if len(session) <= _REMEMBERED_BYTES else None
-    if ids is None or b"%" in session or any(key in session for key in _KEY_LINES):
+    ids = _IDS.match(session) if _may_recur(session) else None
+    if ids is None or b"%" in session:
         return None
     parts = _PORTS.split(session)
     ports = [*map(int, parts[2::3])]
@@ -407,7 +407,12 @@ def _without_origin(above: bytes) -> bytes:
 def _common(above: bytes) -> _Level:
     """Return what the lines above all media say; most have a ``c=`` line and no attributes."""
     lines = _without_origin(above)
-    return _common_level(lines) if len(lines) <= _REMEMBERED_BYTES else _common_level.__wrapped__(lines)
+    return _common_level(lines) if _may_recur(lines) else _common_level.__wrapped__(lines)
+
+
+def _may_recur(lines: bytes) -> bool:
+    """Return whether other calls may have the same lines: short ones, without keys, which are of one call alone."""
+    return len(lines) <= _REMEMBERED_BYTES and not any(key in lines for key in _KEY_LINES)
 
 
 @lru_cache(maxsize=256)
@@ -415,7 +420,6 @@ def _common_level(lines: bytes) -> _Level:
     return _Level.of(lines) if b"a=" in lines else _Level(_connection_of(lines).rstrip(), "", b"", False, False, {})
 
 
-@lru_cache(maxsize=256)
 def _connection_of(lines: bytes) -> bytes:
     """Return the ``c=`` line for all media; empty if there is none."""
     found = _CONNECTION.search(lines)
@@ -447,7 +451,7 @@ def _medium(part: bytes, common: _Level) -> Medium:
     rtcp = b""
     if b"a=rtcp:" in lines and (found := _RTCP_LINE.search(lines)) is not None:  # it names a port of this call
         lines, rtcp = lines[: found.start()] + lines[found.end() :], found[1].strip()
-    find = _form if len(lines) <= _REMEMBERED_BYTES else _form.__wrapped__
+    find = _form if _may_recur(lines) else _form.__wrapped__
     form = find(words[0], tuple(words[2:]), lines)
     port, own = int(number), form.level
     connection = own.connection or common.connection

@@ -32,11 +32,16 @@ def of(media: str, head: str = HEAD) -> bytes:
     return (head + media).encode("utf-8", "surrogateescape")
 
 
+def kept() -> list[int]:
+    """Return how often forms of whole descriptions were looked for in vain, and how many of media are kept."""
+    return [media._read.cache_info().misses, media._placed.cache_info().misses, media._form.cache_info().currsize]
+
+
 @pytest.mark.parametrize("key", ["a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{}", "a=ice-ufrag:{}", "a=fingerprint:{}"])
 def test_no_form_is_kept_of_a_description_with_keys(key):
     """Each call has others: a form would only push out those of other parties, and keys would stay in memory."""
     usual = relayed(CALL, [RELAY])
-    before = media._read.cache_info().misses, media._placed.cache_info().misses
+    before = kept()
     for each in range(10):
         session = CALL.replace(b"a=ptime:20", key.format(f"{each}==").encode())
         (described,) = media_of(session)
@@ -44,7 +49,18 @@ def test_no_form_is_kept_of_a_description_with_keys(key):
         assert relayed(session, [RELAY]) == usual.replace(
             b"a=ptime:20\r\n", b"" if "ice" in key else key.format(f"{each}==").encode() + b"\r\n"
         )
-    assert (media._read.cache_info().misses, media._placed.cache_info().misses) == before
+    assert kept() == before
+
+
+@pytest.mark.parametrize("key", [b"a=fingerprint:sha-256 %d", b"a=ice-ufrag:%d"])
+def test_no_lines_above_all_media_are_kept_that_have_keys(key):
+    before = media._common_level.cache_info().currsize, kept()[:2]
+    for each in range(10):
+        session = CALL.replace(b"t=0 0\r\n", b"t=0 0\r\n" + key % each + b"\r\n")
+        (described,) = media_of(session)
+        assert described.has_fingerprint is (b"fingerprint" in key)
+        relayed(session, [RELAY])
+    assert (media._common_level.cache_info().currsize, kept()[:2]) == before
 
 
 def test_an_ordinary_call():
