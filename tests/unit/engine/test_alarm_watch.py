@@ -601,6 +601,21 @@ def test_a_packet_of_a_bond_and_its_vlan_is_counted_at_the_device_alone(
     assert network_bytes("\n".join(["Inter-|   Receive", " face |bytes", *lines])) == expected
 
 
+def test_a_packet_that_a_virtual_function_carries_for_a_device_is_counted_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """At Azure, and with net_failover, the device that has the address counts what its virtual function carries."""
+    monkeypatch.setattr(machine, "SYS_NET", tmp_path)
+    for name in ("eth0", "enP1s1", "eth1"):
+        (tmp_path / name / "device").mkdir(parents=True)
+    (tmp_path / "bond0").mkdir()
+    (tmp_path / "enP1s1" / "master").symlink_to(tmp_path / "eth0")
+    (tmp_path / "eth1" / "master").symlink_to(tmp_path / "bond0")
+    counts = {"eth0": (1_000, 800), "enP1s1": (900, 700), "eth1": (40, 30), "bond0": (40, 30)}
+    lines = [f"{name}: {received} {'7 ' * 7}{sent} {'7 ' * 7}" for name, (received, sent) in counts.items()]
+    assert network_bytes("\n".join(["Inter-|   Receive", " face |bytes", *lines])) == (1_040, 830)
+
+
 async def test_a_busy_media_worker_is_an_alarm_of_its_own(proc: Proc):
     scene = Scene(memory=0, disk_free=0, cpu=70)
     scene.measured.pids = {"switch": 7, "media worker 1": 8}

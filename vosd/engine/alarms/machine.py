@@ -100,17 +100,22 @@ def process_seconds(stat: str) -> float:
 def network_bytes(dev: str) -> tuple[int, int]:
     """Return the bytes received and sent by the interfaces of a device, by the text of ``/proc/net/dev``.
 
-    Bonds, VLANs and bridges count the packets of their devices again. Where no interface has a device, as in a
-    container, all but the loopback are added.
+    Bonds, VLANs and bridges count the packets of their devices again, and so does a device with a virtual function
+    below it (Azure, net_failover). Where no interface has a device, as in a container, all but the loopback are added.
     """
     counts = {}
     for line in dev.splitlines()[2:]:
         name, _, fields = line.partition(":")
         counts[name.strip()] = fields.split()
     counts.pop("lo", None)
-    of_devices = [fields for name, fields in counts.items() if (SYS_NET / name / "device").exists()]
+    of_devices = [fields for name, fields in counts.items() if _is_counted(SYS_NET / name)]
     counted = of_devices or counts.values()
     return sum(int(fields[0]) for fields in counted), sum(int(fields[8]) for fields in counted)
+
+
+def _is_counted(interface: Path) -> bool:
+    """Return whether an interface is of a device that no other such interface has for its own."""
+    return (interface / "device").exists() and not (interface / "master" / "device").exists()
 
 
 def memory_percent(meminfo: str) -> float | None:
