@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from doubles.announcing import SOUNDS
 from doubles.data.builders import account, catalogue, mapping_gateway
+from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import ANSWER, OFFER
 from doubles.virtual.customer import Intent
 from doubles.virtual.relay import VirtualRelay
@@ -134,6 +135,26 @@ def test_the_audio_stays_where_it_is_when_an_offer_without_it_is_refused(engine)
     video = VideoScene(KeyWay.INFO, KeyWay.EVENTS, engine=engine, record=100)
     video.propose("m=audio 20000", "m=audio 0", Reply(488))
     assert video.call.got == {"INVITE": [488]}
+    if engine is MediaEngine.RELAY:
+        video.call.ask("INFO", body="Signal=5\r\nDuration=120\r\n", kind="application/dtmf-relay")
+        video.scene.wire.run_for(500)
+        assert video.audio_of("192.0.2.20").sent_keys == [("5", 120, False)]
+        assert video.recorded == set(AUDIO.values())
+    legs = json.loads(video.finish().media)["legs"]
+    assert [legs[name]["address"] for name in ("caller", "callee")] == ["192.0.2.10:20000", "192.0.2.20:30000"]
+
+
+@pytest.mark.parametrize("offer", [OFFER, FIRST.replace("m=audio 20000", "m=audio 0")])
+@pytest.mark.parametrize("engine", [MediaEngine.RELAY, MediaEngine.RTPENGINE])
+def test_the_audio_stays_where_it_is_when_a_takeover_is_refused(engine, offer):
+    video = VideoScene(KeyWay.INFO, KeyWay.EVENTS, engine=engine, record=100)
+    video.scene.vendor.calls[0].will("INVITE", Reply(488))
+    tags = f"to-tag={video.call.remote.rpartition('tag=')[2]};from-tag={video.call.tag}"
+    phone = video.scene.exchange.caller(Endpoint(CUSTOMER.host, 5_090))
+    intent = Intent(offer.replace("192.0.2.10", "192.0.2.11"), headers=(f"Replaces: {video.call.call_id};{tags}",))
+    newcomer = phone.call(CALLEE, intent)
+    video.scene.wire.run_until(lambda: newcomer.final == 488)
+    video.scene.wire.run_for(1_000)
     if engine is MediaEngine.RELAY:
         video.call.ask("INFO", body="Signal=5\r\nDuration=120\r\n", kind="application/dtmf-relay")
         video.scene.wire.run_for(500)

@@ -194,10 +194,7 @@ class MediaKeeper:
             if port.id >= 0 and self._parts.relay is not None:
                 self._parts.relay.expect(port, source)
         for side, audio in ((media, offered.audio), (offered.reader, offered.reader_audio)):
-            port = side.audio_port
-            if side.audio != audio and port is not None and port.id >= 0 and self._parts.relay is not None:
-                self._parts.relay.record_no_more(port)  # the offer has begun that
-            side.audio = audio
+            self._sessions.put_audio_back(side, audio)
         media.sources = offered.sources
         media.is_held, media.is_fax = offered.is_held, offered.is_fax
         partner = self._parts.legs.partner(leg)

@@ -159,6 +159,13 @@ class RelayedSessions:
         others = (ports.relay.partner(port) for port in theirs.open_ports() if port.id >= 0)
         return any(each is not None and each not in known for each in others)
 
+    def put_audio_back(self, media: LegMedia, place: int) -> None:
+        """Have the audio of a leg at its place before an offer that was refused, and whose audio may be recorded."""
+        port, relay = media.audio_port, self._parts.relay
+        if media.audio != place and port is not None and port.id >= 0 and relay is not None:
+            relay.record_no_more(port)
+        media.audio = place
+
     def give_back(self, media: LegMedia, now: Instant) -> tuple[Leg, Leg] | None:
         """Connect two legs again that a leg which ends has parted, and not replaced; return them."""
         parted, media.parted = media.parted, None
@@ -172,6 +179,7 @@ class RelayedSessions:
             return None
         if own.author != theirs.number:
             own.author, own.watched_from = theirs.number, now.mono
+        self.put_audio_back(own, theirs.audio)
         self.connect_again(one, other)
         self._parts.keys.arrange(one, other)
         self._parts.music.go_on((one, other), self._parts.parameters, now)
