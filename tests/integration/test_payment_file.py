@@ -105,7 +105,7 @@ def test_cells_that_are_quoted_are_two_whatever_they_look_like_together(installa
 
 def test_letters_that_are_no_currency_belong_to_a_reference(installation: Installation) -> None:
     file = installation.config.with_name("bank.csv")
-    written = ["INV-2,345.00", "INV-3,250.00", "TRX7,500", "INV 12,345.00", "EUR-4,345.00"]
+    written = ["INV-2,345.00", "INV-3,250.00", "TRX7,500", "INV 12,345.00", "EUR-4,345.00", "rs-5,345.00"]
     file.write_text("\n".join(["account,reference,amount", *(f"customer-1,{each}" for each in written)]) + "\n")
     booked = installation.document("payment", "import", str(file))
     assert [(each["reference"], each["amount"]) for each in booked] == [
@@ -114,6 +114,7 @@ def test_letters_that_are_no_currency_belong_to_a_reference(installation: Instal
         ("TRX7", "500.00"),
         ("INV 12", "345.00"),
         ("EUR-4", "345.00"),
+        ("rs-5", "345.00"),
     ]
 
 
@@ -126,6 +127,7 @@ def test_letters_that_are_no_currency_belong_to_a_reference(installation: Instal
         ("account,reference,memo,amount", "customer-1,INV-4,1 234,50", "1 234,50"),
         ("account,reference,memo,amount", "customer-1,INV-4,1 234,50 €", "1 234,50 €"),
         ("account,reference,memo,amount", "customer-1,INV-5,EUR 1234,50", "EUR 1234,50"),
+        ("account,amount,reference,memo", "customer-1,1.234,50-,INV-6", "1.234,50-"),
     ],
 )
 def test_amounts_that_a_decimal_comma_has_split_are_refused(
@@ -160,6 +162,21 @@ def test_amounts_that_a_decimal_comma_has_split_are_refused(
         ("account,reference,memo,amount\ncustomer-1,INV-1,USD 1,234.50\n", "line 2: is USD 1,234.50 one amount?"),
         ("account,reference,memo,amount\ncustomer-1,INV-1,RMB 1,234.50\n", "line 2: is RMB 1,234.50 one amount?"),
         ("account,amount,reference,memo\ncustomer-1,1,234.50 RMB,INV-2\n", "line 2: is 1,234.50 RMB one amount?"),
+        ("account,reference,memo,amount\ncustomer-1,INV-1,PTS 1,234.50\n", "line 2: is PTS 1,234.50 one amount?"),
+        ("account,reference,memo,amount\ncustomer-1,INV-1,usd 1,234.50\n", "line 2: is usd 1,234.50 one amount?"),
+        ("account,reference,memo,amount\ncustomer-1,INV-1,Rs. 1,234.50\n", "line 2: is Rs. 1,234.50 one amount?"),
+        ("account,reference,memo,amount\ncustomer-1,INV-1,RM1,234.50\n", "line 2: is RM1,234.50 one amount?"),
+        ("account,reference,memo,amount\ncustomer-1,INV-1,CNY: 1,234.50\n", "line 2: is CNY: 1,234.50 one amount?"),
+        ("account,reference,memo,amount\ncustomer-1,INV-1,\uffe51,234.50\n", "line 2: is \uffe51,234.50 one amount?"),
+        ("account,reference,memo,amount\ncustomer-1,INV-1,\u22121,234.50\n", "line 2: is \u22121,234.50 one amount?"),
+        ("account,reference,amount\ncustomer-1,EUR\u22121,234.50\n", "line 2: is EUR\u22121,234.50 one amount?"),
+        ("account,reference,memo,amount\ncustomer-1,INV-1,CR 1,234.50\n", "line 2: is CR 1,234.50 one amount?"),
+        ("account,amount,reference,memo\ncustomer-1,1,234.50-,INV-1\n", "line 2: is 1,234.50- one amount?"),
+        ("account,amount,reference,memo\ncustomer-1,1,234.50\u2212,INV-1\n", "line 2: is 1,234.50\u2212 one amount?"),
+        ("account,amount,reference,memo\ncustomer-1,1,234.50 DR,INV-1\n", "line 2: is 1,234.50 DR one amount?"),
+        ("account,amount,reference,memo\ncustomer-1,1,234.50 USD Cr.,INV\n", "line 2: is 1,234.50 USD Cr. one amount?"),
+        ("account,amount,reference,memo\ncustomer-1,1,234.50/-,INV-1\n", "line 2: is 1,234.50/- one amount?"),
+        ("account,amount,reference,memo\ncustomer-1,1,234.50\u5143,INV-1\n", "line 2: is 1,234.50\u5143 one amount?"),
         ("account,reference,memo,amount\ncustomer-1,INV-2,EUR-1,234.50\n", "line 2: is EUR-1,234.50 one amount?"),
         ("account,reference,memo,amount\ncustomer-1,INV-2,RMB- 1,234.50\n", "line 2: is RMB- 1,234.50 one amount?"),
         ("account,reference,amount\ncustomer-1,EUR -1,234.50\n", "line 2: is EUR -1,234.50 one amount?"),
@@ -194,7 +211,7 @@ def test_one_line_that_is_not_clear_keeps_a_bank_file_from_being_booked(
     installation: Installation, lines: str, said: str
 ) -> None:
     with installation.config.open("a") as configuration:
-        configuration.write("currencies: [{code: RMB, fee_precision: 2}]\n")
+        configuration.write("currencies: [{code: PTS, fee_precision: 2}]\n")
     installation.document("payment", "add", "--account", "customer-1", "--amount", "5", "--reference", "old")
     file = installation.config.with_name("bank.csv")
     file.write_text(lines)

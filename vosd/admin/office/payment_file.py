@@ -39,8 +39,12 @@ from vosd.storage.ports import EntryKind, OtherCurrency, Payment, ReferenceTaken
 FAULTS_SHOWN: Final = 20
 """Most faults of a file that its error lists."""
 _DELIMITERS: Final = (",", ";", "\t")
-_CURRENCY_SIGN: Final = "[A-Z]{0,3}[$¢£¥€₦₩₪₫₱₴₵₸₹₺₽]"
-"""Some have letters in front, as in US$ and R$."""
+_CURRENCY_SIGN: Final = "[A-Z]{0,3}[$¢£¥\uffe5€₦₩₪₫₱₴₵₸₹₺₽元]"
+"""Some have letters in front, as in US$ and R$; U+FFE5 is the yen sign of East Asian keyboards."""
+_WORDS: Final = ("RMB", "RM", "RS", "CR", "DR")
+"""Units that are no codes of ISO 4217, and the marks of credits and debits."""
+_MINUS: Final = "[-\u2212]"
+"""Hyphen or minus sign."""
 _THOUSANDS: Final = r"[0-9]{1,3},[0-9]{3}(\.[0-9]*)?"
 """An amount that a comma as separator of thousands has split into two cells."""
 _DECIMALS: Final = r"([0-9]+|[0-9]{1,3}([.'\s][0-9]{3})+),[0-9]{1,3}"
@@ -185,13 +189,14 @@ def _unsplit(
 
 
 def _amount_pattern(digits: str, code: str, *, follows_reference: bool) -> re.Pattern[str]:
-    """Return the pattern of an amount with the code or sign of its currency on either side, and plus or minus.
+    """Return the pattern of an amount with the unit of its currency, plus, minus, CR or DR on either side.
 
-    At the end of a reference, directly behind a code, a minus is a hyphen, as in EUR-7.
+    At the end of a reference, directly behind a code, a hyphen is no minus, as in EUR-7.
     """
-    gap, unit = r"\s+" if follows_reference else r"\s*", rf"(?:{code}|{_CURRENCY_SIGN})?\s*"
-    before = rf"\s*(?:(?:{code}){gap}|{_CURRENCY_SIGN}\s*)?[+-]?\s*{unit}"
-    return re.compile(rf"{before}{digits}\s*{unit}\Z")
+    word = rf"(?:{code}|{'|'.join(_WORDS)})[.:]?"
+    words = (rf"{word}(?!-)" if follows_reference else word, word)
+    before, behind = (rf"\s*(?:(?:{each}|{_CURRENCY_SIGN}|\+|/?{_MINUS})\s*){{0,4}}" for each in words)
+    return re.compile(rf"{before}{digits}{behind}\Z", re.IGNORECASE)
 
 
 def _rows(lines: Iterator[str], delimiter: str, width: int, faults: list[str]) -> Iterator[_Row]:
