@@ -12,9 +12,10 @@ from sqlalchemy import delete, update
 
 from vosd.admin.ledger import Month
 from vosd.admin.office.minimum import BookMinimums, book_minimums
+from vosd.base.ids import uuid7
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction
-from vosd.cdr.record import AGENT, CUSTOMER, VENDOR
+from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, CallRecord, Posting
 from vosd.storage import consumption, schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.consumption import SqlConsumption
@@ -132,14 +133,21 @@ def at(day: str) -> int:
 
 @pytest.fixture
 async def owed(database, tmp_path):
-    """Define accounts in versions, and return what each owes for August, by the minimum of now; it is 3 September."""
+    """Define accounts in versions, and return what each owes for August; it is 3 September.
+
+    The minimum of now is 50 but for accounts of ``others``.
+    """
     objects = SqlObjects(database)
 
-    async def book(versions: Mapping[str, Sequence[tuple[str, str | None]]]) -> dict[str, tuple[str, str, str]]:
+    async def book(
+        versions: Mapping[str, Sequence[tuple[str, str | None]]],
+        templates: Mapping[str, Sequence[tuple[str, str | None]]] | None = None,
+        others: Mapping[str, Decimal | None] | None = None,
+    ) -> dict[str, tuple[str, str, str]]:
         await objects.add(
             [
                 ObjectVersion(
-                    kind="accounts",
+                    kind=kind,
                     name=name,
                     version=number,
                     body=body,
@@ -147,11 +155,13 @@ async def owed(database, tmp_path):
                     made_at=0,
                     operator="ann",
                 )
-                for name, each in versions.items()
+                for kind, written in (("accounts", versions), ("templates", templates or {}))
+                for name, each in written.items()
                 for number, (begins, body) in enumerate(each, 1)
             ]
         )
-        accounts = [account(name, minimum_consumption=Decimal(50)) for name in versions]
+        minimums = dict.fromkeys(versions, Decimal(50)) | (others or {})
+        accounts = [account(name, minimum_consumption=minimum) for name, minimum in minimums.items()]
         office = office_on(database, *accounts, now=at("2026-09-03"), socket=tmp_path / "vosd.sock")
         booked = await book_minimums(office, operator(), BookMinimums(Month(2026, 8)))
         return {each.account: (each.minimum, each.charged, each.outcome) for each in booked}
@@ -171,8 +181,8 @@ async def test_an_account_of_the_database_owes_the_minimum_that_it_had_at_the_en
             "agreed": [("2026-01-10", none), ("2026-09-02", fifty)],
             "raised": [("2026-01-10", '{"minimum_consumption": "20"}'), ("2026-09-02", fifty)],
             "idle": [("2026-08-31", fifty)],
-            "modelled": [("2026-01-10", '{"template": "retail"}'), ("2026-09-02", fifty)],
             "by variable": [("2026-01-10", '{"minimum_consumption": "${LEAST}"}')],
+            "fixed": [("2026-01-10", '{"minimum_consumption": "${LEAST}"}'), ("2026-09-02", fifty)],
         }
     ) == {
         "back": ("50.00", "0.00", "not begun"),
@@ -182,8 +192,92 @@ async def test_an_account_of_the_database_owes_the_minimum_that_it_had_at_the_en
         "agreed": ("0.00", "0.00", "reached"),
         "raised": ("20.00", "20.00", "booked"),
         "idle": ("50.00", "50.00", "booked"),
-        "modelled": ("50.00", "50.00", "booked"),
         "by variable": ("50.00", "50.00", "booked"),
+        "fixed": ("0.00", "0.00", "reached"),
+    }
+
+
+async def test_a_minimum_that_is_removed_after_the_end_of_the_month_is_owed_for_it(owed):
+    fifty, none = '{"minimum_consumption": "50"}', "{}"
+    retail = '{"template": "retail"}'
+    accounts = {
+        "removed": [("2026-01-10", fifty), ("2026-09-02", none)],
+        "zeroed": [("2026-01-10", fifty), ("2026-09-02", '{"minimum_consumption": "0"}')],
+        "template removed": [("2026-01-10", retail), ("2026-09-02", none)],
+        "template changed": [("2026-01-10", '{"template": "gold"}')],
+        "moved": [("2026-01-10", fifty), ("2026-09-02", None)],
+        "removed before": [("2026-01-10", fifty), ("2026-08-31", none)],
+        "ended before": [("2026-01-10", fifty), ("2026-08-31", None)],
+        "template of a file": [("2026-01-10", '{"template": "silver"}'), ("2026-09-02", none)],
+    }
+    templates = {"retail": [("2026-01-10", fifty)], "gold": [("2026-01-10", fifty), ("2026-09-02", none)]}
+    others = dict.fromkeys(accounts) | {"zeroed": Decimal(0)}
+    owing = ("removed", "zeroed", "template removed", "template changed", "moved")
+    assert await owed(accounts, templates, others) == dict.fromkeys(owing, ("50.00", "50.00", "booked"))
+
+
+async def test_an_account_with_a_template_owes_the_minimum_that_the_template_had_at_the_end_of_the_month(owed):
+    """Of a template in a file that of now is known, and only while the account has it from there."""
+
+    def agreed(template: str) -> list[tuple[str, str]]:
+        own = f'{{"template": "{template}"}}'
+        return [("2026-01-10", own), ("2026-09-02", f'{{"template": "{template}", "minimum_consumption": "50"}}')]
+
+    accounts = {
+        "none": agreed("basic"),
+        "less": agreed("silver"),
+        "own wins": [("2026-01-10", '{"template": "silver", "minimum_consumption": "30"}')],
+        "other template": [("2026-01-10", '{"template": "silver"}'), ("2026-09-02", '{"template": "gold"}')],
+        "raised template": [("2026-01-10", '{"template": "raised"}')],
+        "file": [("2026-01-10", '{"template": "retail"}'), ("2026-09-02", '{"template": "retail", "enabled": "no"}')],
+        "file, then own": agreed("retail"),
+        "file, then other": [("2026-01-10", '{"template": "retail"}'), ("2026-09-02", '{"template": "gold"}')],
+    }
+    templates = {
+        "basic": [("2026-01-10", "{}")],
+        "silver": [("2026-01-10", '{"minimum_consumption": "20"}')],
+        "gold": [("2026-01-10", '{"minimum_consumption": "50"}')],
+        "raised": [("2026-01-10", '{"minimum_consumption": "20"}'), ("2026-09-02", '{"minimum_consumption": "50"}')],
+    }
+    twenty, nothing = ("20.00", "20.00", "booked"), ("0.00", "0.00", "reached")
+    assert await owed(accounts, templates) == {
+        "none": nothing,
+        "less": twenty,
+        "own wins": ("30.00", "30.00", "booked"),
+        "other template": twenty,
+        "raised template": twenty,
+        "file": ("50.00", "50.00", "booked"),
+        "file, then own": nothing,
+        "file, then other": nothing,
+    }
+
+
+async def test_an_account_that_was_in_a_file_between_two_times_in_the_database_owes_its_minimum(owed, database):
+    """Calls that began behind its end say so, not those that went on over it."""
+
+    def call(index: int, account: str, began: str, ended: str) -> CallRecord:
+        identity = uuid7(at(began), index.to_bytes(10, "big"))
+        posting = Posting(account, -FEE, f"{identity}/customer", "USD")
+        parties = {"customer_account": account, "fee": FEE, "postings": (posting,)}
+        return answered_call(index, call_id=identity, ended_at=at(ended), **parties)
+
+    await SqlBooks(database).book(
+        [
+            call(0, "back", "2026-08-15", "2026-08-15T00:01"),
+            call(1, "ended", "2026-08-10", "2026-08-10T00:01"),
+            call(2, "over the end", "2026-08-19T23:59", "2026-08-20T00:01"),
+            call(3, "earlier", "2026-07-31", "2026-07-31T00:01"),
+        ]
+    )
+    fifty = '{"minimum_consumption": "50"}'
+    ended = [("2026-01-10", fifty), ("2026-08-20", None), ("2026-09-02", fifty)]
+    back = [("2026-01-10", fifty), ("2026-02-01", None), ("2026-09-02", fifty)]
+    not_begun = ("50.00", "0.00", "not begun")
+    assert await owed({"back": back, "ended": ended, "over the end": ended, "earlier": back}) == {
+        "back": ("50.00", "49.75", "booked"),
+        "ended": not_begun,
+        "over the end": not_begun,
+        "earlier": not_begun,
     }
 
 

@@ -6,6 +6,7 @@ corrected later changes no minimum that was reached.
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -15,6 +16,7 @@ from vosd.admin.ledger import Month
 from vosd.admin.office.minimum import MinimumOutcome
 from vosd.base.clock import Clock
 from vosd.base.money import format_amount
+from vosd.billing.accounts import AccountType
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.columns import iso_utc
 from vosd.daemon.daily import Daily, answer_of, why_failed
@@ -88,11 +90,10 @@ class NightlyPart:
         settings = self._settings
         zone = self._invoices.zone
         month = month_before(now, ZoneInfo(zone)) if settings.minimum else None
-        minimums = tuple(
-            Minimum(each.id, each.type, each.currency, each.minimum_consumption)
-            for each in (self._catalogue().accounts.values() if month is not None else ())
-            if each.minimum_consumption
-        )
+        alike: dict[tuple[AccountType, str, Decimal | None], list[str]] = {}
+        for each in self._catalogue().accounts.values() if month is not None else ():
+            alike.setdefault((each.type, each.currency, each.minimum_consumption), []).append(each.id)
+        minimums = tuple(Minimum(*terms, tuple(accounts)) for terms, accounts in alike.items())
         installation = self._installation
         return NightlyOrder(
             installation.database_url.reveal(),

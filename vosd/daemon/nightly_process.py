@@ -35,12 +35,12 @@ DIFFERENCES_SHOWN: Final = 5
 
 
 class Minimum(msgspec.Struct, frozen=True):
-    """An account with a minimum consumption."""
+    """Minimum consumption of accounts of a type and currency; None = those that have none now."""
 
-    account: str
     type: AccountType
     currency: str
-    amount: Decimal
+    amount: Decimal | None
+    accounts: tuple[str, ...]
 
 
 class NightlyOrder(msgspec.Struct, frozen=True):
@@ -53,6 +53,7 @@ class NightlyOrder(msgspec.Struct, frozen=True):
     """UTC milliseconds: the clock may be set while the process starts."""
     verify: bool
     minimums: tuple[Minimum, ...]
+    """Minimums of now of all accounts: one without may have had one at the end of the month."""
     month: str = ""
     """As ``YYYY-MM``; empty = no minimum is booked."""
     zone: str = "UTC"
@@ -146,8 +147,9 @@ async def _differences(database: Database, state_dir: Path) -> list[str]:
 async def _minimums(database: Database, order: NightlyOrder, now: int) -> list[MinimumSheet]:
     year, _, month = order.month.partition("-")
     accounts = {
-        each.account: Account(each.account, each.type, None, None, each.currency, minimum_consumption=each.amount)
+        name: Account(name, each.type, None, None, each.currency, minimum_consumption=each.amount)
         for each in order.minimums
+        for name in each.accounts
     }
     wanted = BookMinimums(Month(int(year), int(month)), order.zone)
     switch = RunningSwitch(Path(order.control_socket))

@@ -109,14 +109,17 @@ class SqlConsumption:
             found = [await connection.scalar(query) for query in (opened, first, closed)]
         return any(each is not None for each in found)
 
-    async def has_called(self, account: str, since: int, until: int) -> bool:
+    async def has_called(self, account: str, since: int, until: int, begun: int = 0) -> bool:
         """Return whether calls of an account are booked that ended from ``since`` to before ``until``.
+
+        ``begun``: only calls that began then or later.
 
         Raises:
             StoreUnavailable: try again.
         """
         call = select(_entry.id).where(_entry.account == account, _entry.kind == EntryKind.CALL.value)
-        ended = call.where(_entry.created_at >= since, _entry.created_at < until).limit(1)
+        ended = call.where(_entry.created_at >= since, _entry.created_at < until)
+        ended = ended.where(_entry.reference >= first_id(begun)).limit(1)  # begins with the id of the call
         async with self._database.reading() as connection:
             return await connection.scalar(ended) is not None
 

@@ -97,6 +97,21 @@ class SqlObjects:
                 found += (each for each in _in_force(map(_object_of, rows.all())) if each.body is not None)
         return found
 
+    async def of_kind(self, at: int, kind: str, texts: Sequence[str] = ()) -> list[ObjectVersion]:
+        """Return the objects of a kind that are in force at a moment, by name.
+
+        ``texts``: only those of which a version has one of these in its keys.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        wanted: ColumnElement[bool] = (_row.kind == kind) & (_row.begins_at <= at)
+        if texts:
+            having = or_(*(_row.body.contains(each, autoescape=True) for each in texts))
+            wanted &= _row.name.in_(select(_row.name).where(_row.kind == kind, having))
+        found = await self._select(select(_table).where(wanted).order_by(_row.name))
+        return [each for each in _in_force(found) if each.body is not None]
+
     async def planned(self, after: int) -> Sequence[ObjectVersion]:
         """Return the versions that begin after a moment, the first to begin first.
 

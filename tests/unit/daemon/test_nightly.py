@@ -18,6 +18,7 @@ from vosd.admin.office.invoices import RunInvoices, run_invoices
 from vosd.base.secret import Secret
 from vosd.billing.accounts import Account, AccountType
 from vosd.catalogue.overrides import Setting, Target
+from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.daemon.nightly import NightlyPart, month_before
 from vosd.daemon.nightly_process import NightlyOutcome, work_of_the_night
 from vosd.engine.settings import InvoiceSettings, NightlySettings
@@ -27,6 +28,7 @@ from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, Payment
+from vosd.storage.stored_objects import SqlObjects
 from vosd.storage.stores import SqlStores
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -70,8 +72,8 @@ def booked(tmp_path):
     asyncio.run(book())
 
 
-def part_of(tmp_path, invoices_zone="UTC", **settings):
-    account = Account("acme", AccountType.DIRECT, None, Decimal(0), "USD", minimum_consumption=Decimal(50))
+def part_of(tmp_path, invoices_zone="UTC", least=Decimal(50), **settings):
+    account = Account("acme", AccountType.DIRECT, None, Decimal(0), "USD", minimum_consumption=least)
     installation = SimpleNamespace(
         database_url=Secret(f"sqlite+aiosqlite:///{tmp_path}/vosd.db"),
         state_dir=tmp_path,
@@ -100,6 +102,18 @@ async def test_the_books_are_verified_and_the_minimum_is_booked_once(tmp_path, b
         lines = books.execute("SELECT principal, role, means, action, subject FROM audit").fetchall()
     assert rows == [("minimum/2026-09", "the switch")]
     assert lines == [("the switch", "program", "switch", "BookMinimums", "acme")]
+
+
+async def test_a_minimum_that_was_removed_after_the_end_of_the_month_is_booked(tmp_path, booked):
+    database = Database(f"sqlite+aiosqlite:///{tmp_path}/vosd.db")
+    bodies = {1: '{"minimum_consumption": "50"}', 2: "{}"}
+    begins = {1: at("2026-08-01"), 2: at("2026-10-01T02:00:00Z")}
+    terms = {"kind": "accounts", "name": "acme", "made_at": 0, "operator": "ann"}
+    versions = [ObjectVersion(version=each, body=bodies[each], begins_at=begins[each], **terms) for each in bodies]
+    await SqlObjects(database).add(versions)
+    await database.close()
+    booked = (await log_of(part_of(tmp_path, least=None)))["minimum_booked"]
+    assert (booked["account"], booked["minimum"], booked["charged"]) == ("acme", "50.00", "49.987655")
 
 
 async def test_accounts_without_a_minimum_because_they_were_opened_later_are_named(tmp_path):

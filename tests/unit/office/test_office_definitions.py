@@ -15,7 +15,7 @@ from doubles.office import Defined, agent, office_on, operator
 
 from vosd.admin.office.audit import AuditSheet, ListAudit, list_audit
 from vosd.admin.office.bulk import BulkAction, BulkObject, BulkRefusedError, ChangeObjects, change_objects
-from vosd.admin.office.closing import CloseAccount, close_account
+from vosd.admin.office.closing import CloseAccount, MoneyLeftError, close_account
 from vosd.admin.office.customers import ProvisionCustomer, provision_customer
 from vosd.admin.office.definitions import (
     AccountNotSettledError,
@@ -48,7 +48,7 @@ from vosd.admin.office.payments import BookPayment, PaymentType, book_payment
 from vosd.admin.office.scope import OperatorsOnlyError
 from vosd.admin.office.sheet_import import ImportSheet, OpeningBalance, SheetObject, import_sheet
 from vosd.catalogue.problems import ConfigError
-from vosd.catalogue.stored_objects import ObjectsMoved
+from vosd.catalogue.stored_objects import ObjectsMoved, ObjectVersion
 from vosd.config.stored_text import BadObjectError
 from vosd.control.calls import CallSnapshot, ListCalls
 from vosd.control.installation import (
@@ -112,6 +112,34 @@ async def test_an_account_ends_behind_its_close(database: Database, tmp_path: Pa
     await set_objects(office, operator(), account)
     await close_account(office, operator(), CloseAccount(account="acme"))
     await end_object(office, operator(), msgspec.structs.replace(end, at=NOW + 1))
+    await end_object(office, operator(), end)
+
+
+async def test_an_account_that_has_lost_its_minimum_since_the_end_of_the_month_ends_behind_its_close(
+    database: Database,
+) -> None:
+    office = office_on(database, builders.account("acme"), builders.account("shop"), now=NOW)
+    terms = {"kind": "accounts", "made_at": 0, "operator": "ann"}
+    fifty = '{"minimum_consumption": "50"}'
+    written = [("acme", 1, fifty, 0), ("acme", 2, "{}", NOW - 1), ("shop", 1, fifty, 0), ("shop", 2, "{}", 1)]
+    versions = [ObjectVersion(name=name, version=at, body=b, begins_at=t, **terms) for name, at, b, t in written]
+    await office.stores.objects.add(versions)
+
+    async def book(name: str, amount: int) -> None:
+        booked = BookPayment(account=name, amount=Decimal(amount), type=PaymentType.ADJUSTMENT)
+        await book_payment(office, operator(), booked)
+
+    for name in ("acme", "shop"):
+        await book(name, 10)
+        await book(name, -10)
+    end = EndObject(kind="accounts", name="acme")
+    with pytest.raises(AccountNotSettledError, match="had a minimum consumption at the end of the last month"):
+        await end_object(office, operator(), end)
+    await end_object(office, operator(), EndObject(kind="accounts", name="shop"))
+    with pytest.raises(MoneyLeftError, match=r"acme owes 50\.00"):
+        await close_account(office, operator(), CloseAccount(account="acme"))
+    await book("acme", 50)
+    await close_account(office, operator(), CloseAccount(account="acme"))
     await end_object(office, operator(), end)
 
 

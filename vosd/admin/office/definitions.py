@@ -10,12 +10,15 @@ from decimal import Decimal
 from enum import Enum
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, TypeVar
+from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec.structs import asdict
 
+from vosd.admin.ledger import Month
 from vosd.admin.office.agent_objects import SETTABLE, AgentObjects, agent_of
 from vosd.admin.office.errors import OrderError
+from vosd.admin.office.minimum_then import MinimumsThen
 from vosd.admin.office.needs import needs, require
 from vosd.admin.office.office import Office
 from vosd.admin.office.passwords import HIDDEN, check_new_passwords
@@ -255,7 +258,7 @@ async def set_objects(office: Office, who: Principal, order: SetObjects) -> Chan
         OutOfScopeError, RightLackingError: the agent may not.
         BadObjectError, OrderError: the database cannot define such objects, or not by agents.
         AccountsBelowError: an agent would end that has accounts below it.
-        AccountNotSettledError: an account would end that has a balance, or a minimum consumption and is not closed.
+        AccountNotSettledError: an account would end with a balance, or unclosed with a minimum of now or of last month.
         AlreadyDefinedError, StaleVersionError, NoSuchObjectError: one is not as the order expects.
         ConfigError: the configuration would not be valid; nothing was changed.
         SocketNotOpenError: the running switch needs a restart first; nothing was changed.
@@ -313,19 +316,29 @@ async def _check_settled(office: Office, versions: Sequence[ObjectVersion]) -> N
 
     An end that is planned is judged by what is so now.
     """
-    accounts = office.definitions.accounts()
-    for name in [each.name for each in versions if each.kind == "accounts" and each.body is None]:
+    names = [each.name for each in versions if each.kind == "accounts" and each.body is None]
+    if not names:
+        return
+    accounts, zone = office.definitions.accounts(), ZoneInfo(office.definitions.settings.invoices.zone)
+    _, until = Month.before(office.now(), zone).bounds(zone)
+    having_had_one = await (await MinimumsThen.read(office.stores.objects, until - 1)).names()
+    for name in names:
         standing = await office.stores.queries.standing(name)
         if standing is None:
             continue
         if standing.balance:
             message = f"the balance of account {name} is not zero"
             raise AccountNotSettledError(message)
-        if name not in accounts or not accounts[name].minimum_consumption:
+        has_one = name in accounts and accounts[name].minimum_consumption
+        if not has_one and name not in having_had_one:
             continue
         overrides = (await office.stores.overrides.load()).at(office.now())
         if not overrides.has(Target.ACCOUNT, name, Setting.CLOSED):
-            message = f"account {name} has a minimum consumption, and is not closed"
+            message = (
+                f"account {name} has a minimum consumption, and is not closed"
+                if has_one
+                else f"account {name} had a minimum consumption at the end of the last month, and is not closed"
+            )
             raise AccountNotSettledError(message)
 
 

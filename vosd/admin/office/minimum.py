@@ -1,6 +1,5 @@
 """Use case of minimum consumption: book the shortfall of a month, once for each account and month."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
@@ -13,12 +12,13 @@ import msgspec
 from vosd.admin.consumption import roles_of
 from vosd.admin.ledger import Month
 from vosd.admin.office.bookings import refresh_balances
+from vosd.admin.office.minimum_then import MinimumsThen, has_same_source
 from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.base.errors import VosError
-from vosd.base.money import ZERO, format_amount, parse_amount
+from vosd.base.money import ZERO, format_amount
 from vosd.billing.accounts import Account, AccountType, shortfall
 from vosd.catalogue.overrides import Setting, Target
 from vosd.catalogue.stored_objects import in_force_at
@@ -76,7 +76,7 @@ class BookMinimums(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @needs(Permission.BOOKS_CHANGE)
 async def book_minimums(office: Office, who: Principal, order: BookMinimums) -> list[MinimumSheet]:
-    """Book the shortfall of a month on each account that has a minimum; a repeat books nothing more.
+    """Book the shortfall of a month on each account that has or had a minimum; a repeat books nothing more.
 
     Raises:
         OperatorsOnlyError: an agent orders it.
@@ -112,23 +112,22 @@ async def book_for(
     sheets = []
     closed = (await stores.overrides.load()).at(now).named(Target.ACCOUNT, Setting.CLOSED)
     closed_until = await stores.checkpoints.closed_until() or 0
-    having_one = [account for account in accounts.values() if account.minimum_consumption]
+    then = await MinimumsThen.read(stores.objects, until - 1)
+    having_had_one = await then.names()
+    owing = [each for each in accounts.values() if each.minimum_consumption or each.id in having_had_one]
     # Asked before the calls are read: what is booked in between is found there.
-    unbooked = (await switch.ask_if_running(ListUnbooked(since, until)) or {}) if having_one else {}
-    for defined in having_one:
+    unbooked = (await switch.ask_if_running(ListUnbooked(since, until)) or {}) if owing else {}
+    for defined in owing:
         if defined.id in closed and closed[defined.id].since < until:
             sheets.append(_sheet(defined, month, None, "0.00", MinimumOutcome.CLOSED))
             continue
         waiting = unbooked.get(defined.id)
-        minimum = await _minimum_then(defined, stores, since, until, now, has_unbooked=waiting is not None)
+        minimum = await _minimum_then(defined, stores, then, since, until, now, has_unbooked=waiting is not None)
         if minimum is None:
             sheets.append(_sheet(defined, month, None, "0.00", MinimumOutcome.NOT_BEGUN))
             continue
         account = msgspec.structs.replace(defined, minimum_consumption=minimum)
-        # The end says for ever what it is, whatever becomes of the account. A month has either one.
-        reference, other = f"minimum/{month}", f"minimum/{month}/{VENDOR}"
-        if account.type is AccountType.CLEARING:
-            reference, other = other, reference
+        reference, other = _references(account, month)
         payment = Payment(
             account=account.id,
             kind=EntryKind.MINIMUM,
@@ -172,8 +171,22 @@ async def book_for(
     return sheets
 
 
+def _references(account: Account, month: Month) -> tuple[str, str]:
+    """Return the reference of the minimum of a month, and the other one, which it has where the type was another."""
+    # The end says for ever what it is, whatever becomes of the account. A month has either one.
+    customers, vendors = f"minimum/{month}", f"minimum/{month}/{VENDOR}"
+    return (vendors, customers) if account.type is AccountType.CLEARING else (customers, vendors)
+
+
 async def _minimum_then(
-    account: Account, stores: "SqlStores", since: int, until: int, now: int, *, has_unbooked: bool
+    account: Account,
+    stores: "SqlStores",
+    minimums: MinimumsThen,
+    since: int,
+    until: int,
+    now: int,
+    *,
+    has_unbooked: bool,
 ) -> Decimal | None:
     """Return the minimum of an account at the end of a month; None = it was not there, as far as is known.
 
@@ -183,19 +196,16 @@ async def _minimum_then(
     versions = await stores.objects.history("accounts", account.id)
     then, today = in_force_at(versions, until - 1), in_force_at(versions, now)
     if then is not None and then.body is not None:
-        keys = json.loads(then.body)
-        written = keys.get("minimum_consumption")
-        if written is None and "template" not in keys:
-            return ZERO
-        try:
-            return parse_amount(str(written))
-        except ValueError:  # it stands in a template or in a variable, which are those of now
-            return account.minimum_consumption
+        known = minimums.of(then.body)
+        if known is not None:
+            return known
+        is_as_then = today is None or today.body is None or has_same_source(then.body, today.body)
+        return (account.minimum_consumption or ZERO) if is_as_then else ZERO
     if today is None or today.body is None:
         is_there = has_unbooked or await stores.consumption.has_begun(account.id, until)
-    else:  # before its first version it may have been in a file
-        has_called = has_unbooked or await stores.consumption.has_called(account.id, since, until)
-        is_there = then is None and has_called
+    else:  # before its first version, and since it had ended, it may have been in a file
+        ended = 0 if then is None else then.begins_at
+        is_there = has_unbooked or await stores.consumption.has_called(account.id, since, until, begun=ended)
     return account.minimum_consumption if is_there else None
 
 
