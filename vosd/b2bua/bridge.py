@@ -14,7 +14,7 @@ from vosd.b2bua.refresh import ChangedAnswer
 from vosd.b2bua.renegotiation import Introduction, Proposal, Renegotiation, as_reached
 from vosd.b2bua.takeover import Takeover
 from vosd.base.clock import Instant
-from vosd.sdp.media import BadSession, sends_elsewhere
+from vosd.sdp.media import BadSession, begins_hold, sends_elsewhere
 from vosd.sdp.origin import alike
 from vosd.sip.endpoint import Endpoint
 from vosd.sip.events import RequestArrived
@@ -108,14 +108,14 @@ class Bridge:
         So it is where that one may have taken another description than the one that holds.
 
         ``is_last``: it is the answer to an offer that follows another answer. It goes on only where media have to go
-        elsewhere, and what the other leg answers to it goes no further, for the two might go on for ever.
+        elsewhere, or are held, and what the other leg answers to it goes no further, for the two might go on for ever.
         """
         if not self.holds(leg):
             return
         other = self.opposite(leg)
         said, reached = other.sessions.said, as_reached(session, other)
         if is_last:
-            is_other = _sends_elsewhere(reached, said)
+            is_other = _matters(reached, said, leg.sessions.said)
         else:
             is_other = bool(other.sessions.given_up) or not alike(reached, said)
         if self.proposal is None and said and is_other:
@@ -215,8 +215,9 @@ def _is_of(proposal: Proposal, leg: Leg) -> bool:
     return isinstance(proposal, Renegotiation) and proposal.origin is leg
 
 
-def _sends_elsewhere(session: bytes, before: bytes) -> bool:
+def _matters(session: bytes, before: bytes, offered: bytes) -> bool:
+    """Return whether the reader of a description ``before`` has to know the answer to what was ``offered`` to it."""
     try:
-        return sends_elsewhere(session, before)
+        return sends_elsewhere(session, before) or begins_hold(session, before, offered)
     except BadSession:
         return False

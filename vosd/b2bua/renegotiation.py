@@ -437,7 +437,7 @@ class Introduction(Proposal):
         else:
             self._over()
             if self.far is second and session and self._bridge is not None:
-                self._bridge.answer_changed(second, second.sessions.active_remote(), now, is_last=True)
+                self._bridge.answer_changed(second, session, now, is_last=True)
 
     def _go_on(self, far: "Leg", offer: bytes, now: Instant) -> None:
         self.far, self.offer, self.facts.tries = far, offer, 0

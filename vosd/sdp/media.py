@@ -199,7 +199,7 @@ def _media_of(session: bytes) -> tuple[Medium, ...]:
 def sends_elsewhere(session: bytes, before: bytes) -> bool:
     """Return whether media go to another place by a description than by the one before, by a key or number of its own.
 
-    A medium that either of the two rejects has no media.
+    A medium that either of the two rejects has no media; one that is held by the zero address has no place.
 
     Raises:
         BadSession: as ``media_of``.
@@ -209,7 +209,7 @@ def sends_elsewhere(session: bytes, before: bytes) -> bool:
     for medium, known, part, part_before in zip(media_of(session), media_of(before), parts, parts_before, strict=False):
         if not (medium.port and known.port):
             continue
-        is_same_place = (medium.host, medium.port) == (known.host, known.port)
+        is_same_place = medium.host in UNSPECIFIED or (medium.host, medium.port) == (known.host, known.port)
         formats, formats_before = (
             {(payload, codec.lower()) for payload, codec in zip(each.payloads, each.codecs, strict=True)}
             for each in (medium, known)
@@ -218,6 +218,18 @@ def sends_elsewhere(session: bytes, before: bytes) -> bool:
         if not (is_same_place and formats <= formats_before and keys <= keys_before):
             return True
     return False
+
+
+def begins_hold(answer: bytes, before: bytes, offered: bytes) -> bool:
+    """Return whether an answer holds a medium that neither its author's description before nor the offer did.
+
+    Raises:
+        BadSession: as ``media_of``.
+    """
+    return any(
+        medium.port and medium.is_held and not (known.is_held or proposed.is_held)
+        for medium, known, proposed in zip(media_of(answer), media_of(before), media_of(offered), strict=False)
+    )
 
 
 @lru_cache(maxsize=256)

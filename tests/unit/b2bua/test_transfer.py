@@ -336,6 +336,62 @@ def test_the_first_party_is_offered_another_address_that_the_second_one_answers_
     settle(scene)
 
 
+HOLDS = {
+    "a=sendonly": lambda session: revised(session, "a=sendonly"),
+    "a=inactive": lambda session: revised(session, "a=inactive"),
+    "zero address": lambda session: revised(session).replace("c=IN IP4 192.0.2.20", "c=IN IP4 0.0.0.0"),
+}
+
+
+@pytest.mark.parametrize("is_relayed", [False, True])
+@pytest.mark.parametrize("hold", HOLDS)
+def test_the_first_party_is_offered_a_hold_that_the_second_one_answers_with(hold, is_relayed):
+    """Its user has pressed the key for it: what the first one says is received by no one."""
+    media = MediaParameters(engine=MediaEngine.RELAY, mode=MediaMode.ON if is_relayed else MediaMode.OFF)
+    trunk = mapping_gateway("acme", f"{CUSTOMER.host}/32")
+    scene = Scene(catalogue([trunk, vendor_gateway(0)], media=media), relay=VirtualRelay())
+    call = talking(scene)
+    blind(call)
+    scene.wire.run_until(lambda: len(scene.vendor.calls) == 2)
+    party, target = both(scene)
+    party.will("INVITE", Reply(200, revised(ANSWER.replace("30000", "30010"))))
+    target.will("INVITE", Reply(200, HOLDS[hold](ANSWER)))
+    scene.wire.run_for(5_000)
+    assert (len(party.asked["INVITE"]), len(target.asked["INVITE"])) == (2, 1)
+    assert ("c=IN IP4 0.0.0.0" if hold == "zero address" else hold) in party.theirs
+    target.mine = target.mine.replace("0.0.0.0", "192.0.2.20")
+    target.propose()
+    scene.wire.run_for(1_000)
+    assert target.got["INVITE"] == [200]
+    assert "a=sendonly" not in party.theirs
+    assert "a=inactive" not in party.theirs
+    assert "0.0.0.0" not in party.theirs
+    target.hang_up()
+    settle(scene)
+
+
+@pytest.mark.parametrize("hold", HOLDS)
+def test_the_side_that_was_refreshed_is_offered_a_hold_that_the_other_one_answers_with(scene, hold):
+    intent = Intent(headers=("Supported: timer", "Session-Expires: 90;refresher=uas"))
+    call, there = scene.talk(intent, answers(500))
+    call.will("INVITE", Reply(200, revised(OFFER.replace("20000", "20010"))))
+    there.will("INVITE", Reply(200, HOLDS[hold](ANSWER)))
+    scene.wire.run_for(60_000)
+    assert (len(call.asked["INVITE"]), len(there.asked["INVITE"])) == (2, 1)
+    assert ("c=IN IP4 0.0.0.0" if hold == "zero address" else hold) in call.theirs
+    scene.finish(call)
+
+
+def test_a_side_that_holds_itself_is_not_offered_the_answer_to_that(scene):
+    intent = Intent(headers=("Supported: timer", "Session-Expires: 90;refresher=uas"))
+    call, there = scene.talk(intent, answers(500))
+    call.will("INVITE", Reply(200, revised(OFFER, "a=inactive")))
+    scene.wire.run_for(60_000)
+    assert (len(call.asked["INVITE"]), len(there.asked["INVITE"])) == (1, 1)
+    assert "a=inactive" in there.mine
+    scene.finish(call)
+
+
 def test_the_side_that_was_refreshed_is_offered_another_address_that_the_other_one_answers_with(scene):
     """The answer to our refresh was changed, goes to the other side, and its answer has changed, too."""
     intent = Intent(headers=("Supported: timer", "Session-Expires: 90;refresher=uas"))

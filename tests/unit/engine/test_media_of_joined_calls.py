@@ -4,6 +4,7 @@ import pytest
 from doubles.announcing import SOUNDS
 from doubles.conformance import faults_of
 from doubles.data.builders import catalogue, mapping_gateway
+from doubles.data.sessions import revised
 from doubles.desk_scene import are_connected, attended, blind, notified
 from doubles.keypad_scene import KEYS, press
 from doubles.sockets.peer import ANSWER
@@ -12,27 +13,32 @@ from doubles.virtual.exchange import SWITCH
 from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.rtpengines import VirtualRtpEngines
 from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.side import Reply
 from doubles.virtual.vendor import Line, Script, answers, refuses
 
 from vosd.sdp.media import media_of
 from vosd.sdp.origin import address_of_origin
 from vosd.trunks.dialect import CallerDialect
-from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters, MediaSettings
+from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters, MediaSettings, MediaWatch
 
 AUTO, ON, OFF, MUST_ON = MediaMode.AUTO, MediaMode.ON, MediaMode.OFF, MediaMode.MUST_ON
 NUMBERS = ("441111111111", "442222222222")
 ENGINES = {"relay": MediaEngine.RELAY, "rtpengine": MediaEngine.RTPENGINE}
 
 
-def stage(modes, engine="relay", relay=None, mode=AUTO, **media) -> Scene:
-    """Make a customer and a vendor for each number, with these modes."""
+def stage(modes, engine="relay", relay=None, mode=AUTO, terms=None, **media) -> Scene:
+    """Make a customer and a vendor for each number, with these modes; ``terms`` are others of all media."""
+    terms = terms or {}
     customer, *vendors = modes
     trunks = [
         mapping_gateway(
-            "acme", f"{CUSTOMER.host}/32", media=MediaSettings(mode=customer), dialect=CallerDialect(transfer_keys=KEYS)
+            "acme",
+            f"{CUSTOMER.host}/32",
+            media=MediaSettings(mode=customer, **terms),
+            dialect=CallerDialect(transfer_keys=KEYS),
         ),
         *(
-            vendor_gateway(index, prefixes=(number[:3],), media=MediaSettings(mode=each))
+            vendor_gateway(index, prefixes=(number[:3],), media=MediaSettings(mode=each, **terms))
             for index, (number, each) in enumerate(zip(NUMBERS, vendors, strict=True))
         ),
     ]
@@ -170,4 +176,19 @@ def test_a_telephone_that_has_talked_to_a_relayed_target_talks_to_its_party_dire
     assert are_connected(call, party)
     assert (is_direct(call), is_direct(party)) == (True, True)
     call.hang_up()
+    settle(scene)
+
+
+def test_a_target_that_answers_with_a_hold_may_be_silent_as_long_as_any_on_hold():
+    """It answers the offer that a transfer makes it, not one of the other side."""
+    scene = stage((ON, ON, ON), terms={"watch": MediaWatch.ANY, "timeout_ms": 20_000, "hold_timeout_ms": 60_000})
+    calls = [talking(scene, number) for number in NUMBERS]
+    (party,), (target,) = scene.vendors[0].calls, scene.vendors[1].calls
+    target.will("INVITE", Reply(200, revised(target.mine, "a=inactive")))
+    attended(*calls)
+    scene.wire.run_for(40_000)
+    assert "a=inactive" in party.theirs
+    assert (party.is_over, target.is_over) == (False, False)
+    scene.wire.run_for(40_000)
+    assert (party.is_over, target.is_over) == (True, True)
     settle(scene)

@@ -8,6 +8,7 @@ from vosd.sdp.media import (
     Medium,
     Place,
     SessionFault,
+    begins_hold,
     media_of,
     relayed,
     sends_elsewhere,
@@ -92,6 +93,21 @@ def test_media_go_elsewhere_by_another_place_key_or_number(before, after, elsewh
     assert changed != CALL
     assert sends_elsewhere(changed, CALL) == elsewhere
     assert not sends_elsewhere(changed, changed)
+
+
+@pytest.mark.parametrize("hold", ["a=sendonly\r\n", "a=inactive\r\n", ""])
+def test_an_answer_begins_a_hold_that_neither_the_offer_nor_the_description_before_had(hold):
+    active = b"v=0\r\nc=IN IP4 192.0.2.7\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\nm=video 0 RTP/AVP 96\r\n"
+    held = active.replace(b"m=video", hold.encode() + b"m=video")
+    if not hold:
+        held = active.replace(b"192.0.2.7", b"0.0.0.0")
+    assert begins_hold(held, active, active)
+    assert not sends_elsewhere(held, active)
+    assert not begins_hold(held, held, active)
+    assert not begins_hold(held, active, held)
+    assert not begins_hold(active, active, active)
+    assert not begins_hold(active + b"a=inactive\r\n", active, active), "of a medium that is rejected"
+    assert not begins_hold(active.replace(b"m=video", b"a=recvonly\r\nm=video"), active, active)
 
 
 @pytest.mark.parametrize("transport", ["UDP/TLS/RTP/SAVPF", "RTP/SAVPF", "RTP/SAVP", "RTP/AVP"])
