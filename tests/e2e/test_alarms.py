@@ -16,7 +16,9 @@ from .conditions import eventually
 from .stage import Caller, Stage, Vendor, configuration
 
 SHORT = "short_calls: {percent: 50, min_calls: 1}"
-LIMITS = f"\nalarms: {{margin: 60, prefix_margin: 60, min_calls: 1, asr: 0, without_cdr: 1, {SHORT}}}\n"
+LIMITS = (
+    f"\nalarms: {{margin: 60, prefix_margin: 60, min_calls: 1, asr: 0, customer_asr: 80, without_cdr: 1, {SHORT}}}\n"
+)
 NO_CDR = "parameters:\n  SERVER_BILLING_NO_CDR_E164S: '4419*'\n"
 
 
@@ -62,7 +64,8 @@ def test_a_vendor_that_dies_and_comes_back_is_an_alarm_that_is_raised_and_cleare
 def test_calls_that_leave_too_little_are_an_alarm_in_all_and_by_their_prefix(tmp_path: Path) -> None:
     text = configuration("quality.yaml", ALARMING_SWITCH).replace("parameters:\n", NO_CDR) + LIMITS
     with Daemon(tmp_path, text, prepare=margins_soon) as daemon:
-        expected = (Event.MARGIN_LOW, Event.PREFIX_MARGIN_LOW, Event.SHORT_CALLS, Event.WITHOUT_CDR_HIGH)
+        expected = (Event.MARGIN_LOW, Event.PREFIX_MARGIN_LOW, Event.SHORT_CALLS, Event.WITHOUT_CDR_HIGH,
+                    Event.CUSTOMER_ASR_LOW)  # fmt: skip
         stage = Stage(daemon, ALARMING_SWITCH, *expected)
         eventually(lambda: stage.status()["machine"]["memory_percent"], "the first check, which calls are counted from")
         record = stage.call(Caller("hangs_up"), "4410", [Vendor("carrier-a", "answers")])
@@ -94,6 +97,13 @@ def test_calls_that_leave_too_little_are_an_alarm_in_all_and_by_their_prefix(tmp
             return "without_cdr_high" in {each["alarm"] for each in daemon.ask("alarms")}
 
         eventually(has_left_none, "the call that left no CDR is an alarm")
+        stage.call(Caller("is_refused", {"status": "403", "cause": "21", "reason": "No Matching Rate"}), "99")
+
+        def failing() -> set[str]:
+            held = daemon.ask("alarms")
+            return {each["subject"] for each in held if each["alarm"] == "customer_asr_low"}
+
+        eventually(lambda: failing() == {"acme-pbx"}, "that one of three calls fails is an alarm")
 
 
 class LoggedLines:
