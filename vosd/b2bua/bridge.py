@@ -102,6 +102,11 @@ class Bridge:
         """Whether a newcomer waits for the far side to go on with it."""
         return isinstance(self.proposal, Takeover) and self.proposal.server is not None
 
+    def newcomer_for(self, leg: Leg) -> Leg | None:
+        """Return the leg that another one is asked to go on with (RFC 3891); None = it is not."""
+        proposal = self.proposal
+        return proposal.newcomer.leg if isinstance(proposal, Takeover) and proposal.far is leg else None
+
     def answer_changed(self, leg: Leg, session: bytes, now: Instant, *, is_last: bool = False) -> None:
         """Offer an answer of one leg to the other, if that was sent another description (RFC 3264 section 8.3.1).
 

@@ -9,6 +9,7 @@ from doubles.desk_scene import DESK, MATE, are_connected, blind, called, registe
 from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import ANSWER
 from doubles.virtual.customer import Intent, OutgoingCall
+from doubles.virtual.phone import VirtualPhone
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.side import Reply
 from doubles.virtual.vendor import IncomingCall, Line, Script
@@ -37,6 +38,12 @@ def shown(scene: Scene, beginning: str) -> list[list[str]]:
     """Return what each message that begins so and went to the customer says in P-Asserted-Identity."""
     sent = [each.data.decode() for each in scene.wire.packets if each.target == scene.caller.address]
     return [SHOWN.findall(text) for text in sent if text.startswith(beginning)]
+
+
+def take_over(mate: VirtualPhone, replaced: IncomingCall, *headers: str) -> OutgoingCall:
+    """Let a telephone take the place of one that was called (RFC 3891)."""
+    tags = f"to-tag={replaced.remote.rpartition('tag=')[2]};from-tag={replaced.tag}"
+    return mate.call(DESK, Intent(headers=(f"Replaces: {replaced.call_id};{tags}", *headers)))
 
 
 def ours(scene: Scene, number: str) -> list[str]:
@@ -122,16 +129,22 @@ def test_the_callers_own_number_is_not_sent_back_to_it():
     scene.finish(call)
 
 
-@pytest.mark.parametrize("changes", ["UPDATE", "INVITE"])
-def test_the_number_of_a_phone_that_has_transferred_the_call_and_left_is_not_shown_any_more(changes):
+def office_scene() -> tuple[Scene, VirtualPhone, VirtualPhone]:
+    """Return a scene of a customer that is shown connected numbers, and both telephones of an office."""
     dialect = CallerDialect(connected_identity=Passing.PASS)
+    phones = [phone(number, account="office", dialect=dialect) for number in (DESK, MATE)]
     acme = mapping_gateway("acme", f"{CUSTOMER.host}/32", dialect=dialect)
-    phones = [phone(DESK, account="office"), phone(MATE, account="office")]
     scene = Scene(
         catalogue([acme, vendor_gateway(0)], phones=phones, accounts=[account("office", overdraft_limit=None)])
     )
     desk, mate = registered(scene)
     desk.script = Script((Line(0, 180), Line(500, 200, ANSWER, (*KNOWS_UPDATE, FIRST))))
+    return scene, desk, mate
+
+
+@pytest.mark.parametrize("changes", ["UPDATE", "INVITE"])
+def test_the_number_of_a_phone_that_has_transferred_the_call_and_left_is_not_shown_any_more(changes):
+    scene, desk, mate = office_scene()
     call, at_desk = called(scene, desk, headers=KNOWS_UPDATE)
     assert shown(scene, "SIP/2.0 200") == [ours(scene, "44201")]
     blind(at_desk, MATE)
@@ -145,6 +158,41 @@ def test_the_number_of_a_phone_that_has_transferred_the_call_and_left_is_not_sho
     assert [number for each in (*introduced, *shown(scene, "UPDATE")) for number in each] == []
     call.hang_up()
     scene.wire.run_until(lambda: target.is_over)
+
+
+@pytest.mark.parametrize(
+    ("said", "number"),
+    [((), ""), ((f"P-Asserted-Identity: <sip:{MATE}@pc>",), MATE), ((FIRST,), MATE), ((FIRST, "Privacy: id"), "")],
+)
+def test_the_number_of_a_phone_that_takes_the_call_over_takes_the_place_of_that_of_the_phone_that_leaves(said, number):
+    scene, desk, mate = office_scene()
+    call, at_desk = called(scene, desk, headers=KNOWS_UPDATE)
+    newcomer = take_over(mate, at_desk, *said, *KNOWS_UPDATE)
+    scene.wire.run_until(lambda: newcomer.final == 200)
+    newcomer.propose("a=sendonly")
+    scene.wire.run_for(3_000)
+    newcomer.ask("UPDATE", headers=(FIRST,))
+    scene.wire.run_for(3_000)
+    assert are_connected(call, newcomer)
+    assert at_desk.is_over
+    assert shown(scene, "INVITE") == [ours(scene, number) if number else []] * 2
+    assert shown(scene, "UPDATE") == []
+    sent = b"".join(each.data for each in scene.wire.packets if each.target == mate.address)
+    assert b"P-Asserted-Identity" not in sent
+    call.hang_up()
+    scene.wire.run_until(lambda: newcomer.is_over)
+
+
+def test_a_takeover_that_the_caller_refuses_leaves_the_number_of_the_phone_that_stays():
+    scene, desk, mate = office_scene()
+    call, at_desk = called(scene, desk, headers=KNOWS_UPDATE)
+    call.will("INVITE", Reply(488))
+    newcomer = take_over(mate, at_desk, f"P-Asserted-Identity: <sip:{MATE}@pc>")
+    scene.wire.run_until(lambda: newcomer.final == 488)
+    at_desk.propose("a=sendonly")
+    scene.wire.run_for(3_000)
+    assert shown(scene, "INVITE") == [ours(scene, MATE), ours(scene, DESK)]
+    scene.finish(call)
 
 
 def test_the_number_of_a_gateway_that_failed_is_not_shown_for_the_next():

@@ -14,6 +14,7 @@ from vosd.sip.headers.phone_context import number_of
 from vosd.sip.headers.privacy import WITHHOLDS_CALLER, WITHHOLDS_SESSION, wishes
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.message import Message, Response
+from vosd.trunks.gateways import CallerNumbers
 from vosd.trunks.header_rules import without
 
 if TYPE_CHECKING:
@@ -53,9 +54,15 @@ def _wishes_of(message: Message) -> tuple[str, ...]:
 
 
 def show_connected(message: Outgoing, leg: "Leg") -> None:
-    """Put the callee's number into a message for the caller."""
+    """Put the callee's number into a message for the caller, or that of the one that takes the callee's place."""
     kind, call = type(message), leg.call
     callee = None if call.callee is None or call.callee.progress.has_left else call.callee.leg
+    bridge, caller = call.conversation.bridge, call.caller.leg
+    newcomer = None if bridge is None or caller is None else bridge.newcomer_for(caller)
+    if leg is newcomer or leg is callee:
+        return
+    if newcomer is not None:
+        callee, leg.facts.connected = newcomer, ""
     if kind is OutgoingSuccess and not leg.facts.is_confirmed and isinstance(call.to_forward, Response):
         if callee is not None:
             identity_came(callee, call.to_forward)
@@ -84,9 +91,15 @@ def _is_update(message: OutgoingRequest) -> bool:
 def identity_came(callee: "Leg", message: Message) -> None:
     """Note the number that a callee has now; the caller is shown it with the next message that can carry it.
 
-    A phone has its own number, and those that it may show as a caller.
+    One that has taken the call over keeps that of its INVITE: its route is that of the phone that it has replaced.
     """
-    number, choice = asserted_number(message), callee.route_choice
+    attempt, choice = callee.call.callee, callee.route_choice
+    if attempt is None or attempt.leg is not callee or not attempt.progress.newcomer:
+        note_number(callee, message, None if choice is None else choice.gateway.caller_numbers)
+
+
+def note_number(leg: "Leg", message: Message, own: CallerNumbers | None) -> None:
+    """Note the number that a side says; a phone has its ``own``, and those that it may show as a caller."""
+    number = asserted_number(message)
     if number:
-        permitted = None if choice is None else choice.gateway.caller_numbers
-        callee.facts.asserted = number if permitted is None else permitted.permitted(number)
+        leg.facts.asserted = number if own is None else own.permitted(number)

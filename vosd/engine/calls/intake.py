@@ -17,6 +17,7 @@ from vosd.b2bua.hunt import Hunt
 from vosd.b2bua.identity import caller_identity_of
 from vosd.b2bua.invite_progress import Newcomer
 from vosd.b2bua.leg import Leg
+from vosd.b2bua.outgoing.connected import note_number
 from vosd.b2bua.referral import leg_named_by
 from vosd.b2bua.settings import CallSettings
 from vosd.b2bua.stamps import PRODUCT_MAX, Arrival
@@ -442,6 +443,7 @@ class Intake:
         caller = Caller.of_invite(
             self._endpoint, event.transaction, event.request, event.source, dialect, wish, event.user, identity
         )
+        note_number(caller.leg, event.request, own)
         if caller.leg.facts.media is not None:
             caller.leg.facts.media.settings = newcomer.media
             caller.leg.facts.media.customer = "" if newcomer.is_phone else newcomer.name
