@@ -318,6 +318,12 @@ BESIDE: Final[Mapping[str, Mapping[str, Any]]] = {
 """Keys of a section that its others need."""
 
 
+OF_BOTH: Final = {"", "parameters", "routing"}
+"""Sections of the installation with keys that are about objects."""
+FOR_OBJECTS: Final = {"access", "media", "stir"}
+"""Sections of the installation that objects need."""
+
+
 class Key(NamedTuple):
     """One key of the reference."""
 
@@ -376,9 +382,20 @@ def another_value(key: Key) -> Mapping[str, Any]:
     return pytest.fail(f"{key.path}: add a value that is not its default to VALUES or INSTEAD")
 
 
+def beside(key: Key) -> Mapping[str, Any]:
+    """Return what a key may need of the file: those of objects little of the installation, and the other way round.
+
+    The file is read again for each key, and a whole one takes twice the time.
+    """
+    if key.section in OF_BOTH:
+        return FILE
+    is_of_object = key.top in MODELS.keys() - OF_BOTH
+    return {name: each for name, each in FILE.items() if name in FOR_OBJECTS or (name in MODELS) is is_of_object}
+
+
 def written(key: Key, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the file with values beside what the section of a key needs."""
-    file: dict[str, Any] = json.loads(json.dumps(FILE))
+    file: dict[str, Any] = json.loads(json.dumps(beside(key)))
     target: dict[str, Any] = file
     if key.top == "rates":
         target = file["rate_groups"][-1]["rates"][-1]
