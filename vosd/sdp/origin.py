@@ -30,6 +30,12 @@ def succeeding(session: bytes, previous: bytes) -> bytes:
     return session if now is None or before is None else _with_origin_of(session, previous, now, before)
 
 
+def is_repeated(session: bytes, previous: bytes) -> bool:
+    """Return whether a description has the origin and version of another one, but says something else."""
+    now, before = _ORIGIN.search(session), _ORIGIN.search(previous)
+    return now is not None and before is not None and now[0] == before[0] and not alike(session, previous)
+
+
 def address_of_origin(session: bytes) -> str:
     """Return the address in the origin line of a description; empty if it has none."""
     found = _ORIGIN.search(session)

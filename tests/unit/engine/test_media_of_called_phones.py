@@ -205,6 +205,30 @@ def test_an_rtpengine_connects_the_two_and_they_are_moved_to_another_like_those_
     assert engines.calls == {}
 
 
+def test_another_port_of_an_rtpengine_is_another_version_also_where_both_phones_have_described_the_same():
+    engines = VirtualRtpEngines()
+    scene = stage(None, (ON, ON, ON), rtpengines=engines)
+    desk, mate = registered(scene)
+    call, at_desk = called(scene, desk)
+    before = place(call.theirs)
+    own = dialled(scene, desk)
+    (target,) = mate.calls
+    assert target.mine == at_desk.mine
+    attended(at_desk, own)
+    scene.wire.run_for(3_000)
+    assert (call.is_over, at_desk.is_over, target.is_over) == (False, True, False)
+    assert place(call.theirs) != before
+    for one, other in ((call, target), (target, call)):
+        one.propose("a=sendonly")
+        scene.wire.run_for(1_000)
+        assert one.got["INVITE"][-1] == 200
+        assert "a=sendonly" in other.theirs
+    call.hang_up()
+    scene.wire.run_for(5_000)
+    assert target.is_over
+    assert engines.calls == {}
+
+
 @pytest.mark.parametrize("way", ["the phone leaves", "the phone talks to the target"])
 def test_the_caller_hears_music_while_it_waits(way):
     relay = VirtualRelay()

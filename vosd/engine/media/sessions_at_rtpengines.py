@@ -15,7 +15,7 @@ from vosd.engine.media.verdicts import unfit
 from vosd.media.leg_media import LegMedia, MediaRefusal
 from vosd.media.termination import MediaForm
 from vosd.sdp.media import BadSession, Medium, audio_place, media_of
-from vosd.sdp.origin import succeeding
+from vosd.sdp.origin import is_repeated, succeeding
 from vosd.sdp.security import (
     is_unprotected,
     mids_of,
@@ -95,6 +95,7 @@ class SessionsAtRtpEngines:
             session = body
             if has_music and not is_first:
                 session = parts.music.arrange(message, body, (passing.leg, author), parts.parameters, now)
+            said = passing.media.said
             session = self._sessions.rewritten(session, given.places, passing.leg, passing.media)
             if form is not None:
                 session = terminated(session, given.session, mids_of(bytes(passing.leg.sessions.remote)))
@@ -102,6 +103,8 @@ class SessionsAtRtpEngines:
                     verdict = unfit(message, passing.media, MediaRefusal.NOT_ENCRYPTED)
                     waiting.answer(verdict if isinstance(verdict, MessageChange) else None, now)
                     return
+            if is_repeated(session, said):  # its author says the same as the one before, and the port is another
+                session, passing.media.is_moved = succeeding(session, said), True
             passing.media.said, passing.media.said_for = session, digest
             waiting.answer(MessageChange(body=session), now)
 
