@@ -93,7 +93,7 @@ const GROUPS: readonly (readonly [string, readonly Place[]])[] = [
       { name: "agents", to: "/agents", needs: "GET /balances" },
       list("ledger"),
       { name: "invoices", to: "/invoices", needs: "GET /invoices" },
-      { name: "payments", to: "/payments", needs: "GET /accounts/{account}/payments" },
+      { name: "payments", to: "/payments", needs: "GET /payments" },
       { name: "months", to: "/months", needs: "GET /statements/{month}" },
       { name: "bills", to: "/bills", needs: "GET /reconciliations" },
     ],

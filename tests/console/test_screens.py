@@ -348,7 +348,7 @@ class LongList:
         ("/cdrs", "/cdrs", "Call search", {"call_id": "row ", "callee_in": "row "}, 200),
         (
             "/payments?account=acme",
-            "/accounts/acme/payments",
+            "/payments",
             "Booked",
             {"id": "row ", "reference": "row ", "amount": "1"},
             200,

@@ -104,6 +104,30 @@ async def test_entries_of_calls_that_a_partner_has_carried_can_be_listed(databas
     assert [each.account for each in await listed(database, kinds=("payment", "earned"))] == ["partner"]
 
 
+async def test_payments_of_all_accounts_are_listed_in_order_and_in_parts(booked, monkeypatch):
+    await pay(booked, "7", "p3", STARTED + DAY_MS, account="carrier")
+    await pay(booked, "8", "p4", STARTED + 2 * DAY_MS, account="beta", operator="bob")
+    monkeypatch.setattr(ledger, "ACCOUNTS_AT_ONCE", 2)
+    monkeypatch.setattr(ledger, "ENTRIES_AT_ONCE", 2)
+
+    async def references(*kinds, **criteria):
+        found = await listed(booked, kinds=kinds or ("payment", "adjustment"), **criteria)
+        return [each.reference for each in found]
+
+    assert await references() == ["p1", "p2", "a1", "p3", "p4"]
+    assert await references(newest_first=True) == ["p4", "p3", "a1", "p2", "p1"]
+    assert await references("payment") == ["p1", "p2", "p3", "p4"]
+    assert await references(operator="bob") == ["a1", "p4"]
+    assert await references(since=STARTED + DAY_MS, until=STARTED + 2 * DAY_MS) == ["p3"]
+    assert await references(newest=2) == ["p3", "p4"]
+    assert await references(newest=2, newest_first=True) == ["p4", "p3"]
+    first = await listed(booked, kinds=("payment",), newest_first=True, limit=2)
+    assert [each.reference for each in first] == ["p4", "p3"]
+    assert await references("payment", newest_first=True, after=first[-1].id) == ["p2", "p1"]
+    assert await references("payment", after=first[-1].id, limit=1) == ["p4"]
+    assert (first[0].account, first[0].balance_after, first[0].operator) == ("beta", Decimal(8), "bob")
+
+
 async def test_a_statement_has_the_balance_before_the_sums_by_kind_and_the_balance_after(booked):
     entries = SqlLedger(booked)
     assert await entries.statement("acme", STARTED + DAY_MS, STARTED + 2 * DAY_MS) == Statement(

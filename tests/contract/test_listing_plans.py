@@ -237,7 +237,8 @@ VALUES: Final = {
     "month": "2026-03", "rate_group": "sell", "receiver": "crm", "longer_ms": "5",
     "call_id": call_id(CALLS // 2), "role": "finance", "scopes": "money.see",
     "number": "7", "id": "01a0c450-6c01-7000-8000-000000000003",
-    "last_call": "true", "newest_first": "true", "state": "overdue", "period": "2026-09",
+    "beginning": "customer-7", "consumption": "true", "last_call": "true", "newest_first": "true", "state": "overdue",
+    "period": "2026-09",
 }  # fmt: skip
 """A value of each filter that few items have."""
 LISTS: Final = [each for each in OPERATIONS if each.listing is not None and each.needs_database]
@@ -288,7 +289,7 @@ async def _fill_lines(url: str) -> None:
     entries = [
         {
             "account": f"customer-{number % 50}", "seq": number // 50 + 1, "amount": ONE, "balance_after": ONE,
-            "kind": "payment" if number < 3 else "adjustment", "reference": f"r{number}",
+            "kind": "payment" if number < 3 else "call", "reference": f"r{number}",
             "created_at": STARTED + number, "operator": "ann" if number < 3 else "bob",
         }
         for number in range(LINES)

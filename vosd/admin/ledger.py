@@ -119,6 +119,15 @@ class EntrySheet(msgspec.Struct, frozen=True):
     """The part of the amount that is no tax."""
 
 
+class PaymentSheet(EntrySheet, frozen=True, kw_only=True):
+    """A payment, refund, adjustment, zeroing or transfer as ``vosd payment list`` prints it; money as text."""
+
+    balance_before: str
+    """Balance of the account before the entry, as text."""
+    account_name: str | None
+    """The owner of the account, in words, as configured now; None = none is configured."""
+
+
 class BalanceSheet(msgspec.Struct, frozen=True):
     """The balance of an account at a moment; money as text."""
 
@@ -172,6 +181,16 @@ def entry_sheet(entry: LedgerEntry) -> EntrySheet:
         created_at=iso_utc(entry.created_at),
         currency=entry.currency,
         **_net_and_tax(entry.amount, entry.tax),
+    )
+
+
+def payment_sheet(entry: LedgerEntry, accounts: Mapping[str, Account]) -> PaymentSheet:
+    """Return an entry that was booked by hand for people and programs; ``accounts`` are those configured now."""
+    account = accounts.get(entry.account)
+    return PaymentSheet(
+        **msgspec.structs.asdict(entry_sheet(entry)),
+        balance_before=format_amount(entry.balance_after - entry.amount),
+        account_name=None if account is None else account.name,
     )
 
 

@@ -1,7 +1,8 @@
-"""A report as a spreadsheet: figures are numbers there, and text is never a formula."""
+"""Reports and listings as a spreadsheet: figures are numbers there, and text is never a formula."""
 
+from collections.abc import Iterable, Mapping
 from io import BytesIO
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from vosd.admin.office.reports import ReportSheet
@@ -16,24 +17,30 @@ def workbook_of(sheet: "ReportSheet") -> bytes:
 
     A spreadsheet computes with binary fractions of 15 digits; CSV and JSON have every digit.
     """
+    columns = {column.name: column.kind != "text" for column in sheet.columns}
+    return workbook(sheet.name, columns, [*sheet.rows, *sheet.totals])
+
+
+def workbook(name: str, columns: Mapping[str, bool], rows: Iterable[Mapping[str, Any]]) -> bytes:
+    """Return a page with a row for each of some mappings as an XLSX file; columns say whether they have numbers."""
     import xlsxwriter  # nothing else needs it
 
     out = BytesIO()
     terms = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
     with xlsxwriter.Workbook(out, terms) as book:
-        page = book.add_worksheet(sheet.name[:_NAME_MAX])
+        page = book.add_worksheet(name[:_NAME_MAX])
         bold = book.add_format({"bold": True})
         page.freeze_panes(1, 0)
-        page.set_column(0, len(sheet.columns) - 1, _WIDTH)
-        for place, column in enumerate(sheet.columns):
-            page.write_string(0, place, column.name, bold)
-        for number, row in enumerate([*sheet.rows, *sheet.totals], start=1):
-            for place, column in enumerate(sheet.columns):
-                value = row.get(column.name)
+        page.set_column(0, len(columns) - 1, _WIDTH)
+        for place, column in enumerate(columns):
+            page.write_string(0, place, column, bold)
+        for number, row in enumerate(rows, start=1):
+            for place, (column, is_number) in enumerate(columns.items()):
+                value = row.get(column)
                 if value is None:
                     continue
-                if column.kind == "text":
-                    page.write_string(number, place, str(value))
-                else:
+                if is_number:
                     page.write_number(number, place, float(value))
+                else:
+                    page.write_string(number, place, str(value))
     return out.getvalue()

@@ -14,8 +14,9 @@ from vosd.api.http import RequestError
 XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 ROWS_MAX: Final = 50_000
 """Most rows of a file: 50,000 calls take some seconds of a processor."""
-_AMOUNTS: Final = frozenset({"amount", "available", "balance", "cost", "cost_tax", "fee", "gross", "income", "margin",
-                             "overdraft_limit", "profit", "reserved", "tax"})  # fmt: skip
+_AMOUNTS: Final = frozenset({"amount", "available", "balance", "balance_after", "balance_before", "cost", "cost_tax",
+                             "fee", "gross", "income", "margin", "net", "overdraft_limit", "profit", "reserved",
+                             "tax"})  # fmt: skip
 """Fields whose text is an amount of money; other digits, such as numbers of telephones, stay text."""
 _AMOUNT: Final = re.compile(r"-?\d{1,12}(\.\d+)?\Z", re.ASCII)
 _PART: Final = 1 << 16

@@ -1,24 +1,45 @@
 """``vosd payment``: money that does not come from calls."""
 
+import asyncio
+from contextlib import aclosing
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 import msgspec
 
+from vosd.base.csv_text import CsvWriter
 from vosd.base.money import format_amount
 from vosd.cli import output
-from vosd.cli.arguments import AMOUNT, as_option, ask, operator_option, yes_option
+from vosd.cli.arguments import AMOUNT, MOMENT, as_option, ask, operator_option, yes_option
 from vosd.cli.command import Family, Invocation, OperationError, json_option, pass_invocation
+from vosd.cli.csv_form import csv_option, csv_writer
 from vosd.cli.office import in_office, principal
 from vosd.cli.payment_file import import_file
+from vosd.processes.whole_file import replace_file
+from vosd.wiring.office import office_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vosd.admin.ledger import PaymentSheet
     from vosd.admin.office.bookings import PaymentReceipt
+    from vosd.admin.office.ledger import ListEntries
     from vosd.admin.office.payments import Receipts, WaitingSheet
+    from vosd.admin.office.principal import Principal
 
 ZERO_TYPE: Final = "zero"
 REFUND_TYPE: Final = "refund"
+_TYPES: Final = ("payment", "adjustment", REFUND_TYPE, ZERO_TYPE, "transfer")
+_LISTED: Final = (
+    "created_at", "account", "account_name", "kind", "amount", "balance_before", "balance_after", "operator",
+    "reference", "memo",
+)  # fmt: skip
+_NUMBERS: Final = frozenset({"id", "seq", "amount", "balance_before", "balance_after", "tax", "net"})
+"""Columns that are numbers in a spreadsheet."""
+_SHEET_MAX: Final = 1_000_000
+"""Most rows of a spreadsheet."""
 
 
 def _booking_options(command: Any) -> Any:
@@ -94,6 +115,74 @@ def show_booked(done: "Receipts | WaitingSheet", *, as_json: bool, is_trial: boo
     _say_repeated(receipt)
     shown = {"balance before": receipt.before, "amount": receipt.amount, "balance after": receipt.after}
     output.sheet(shown if receipt.expires_at is msgspec.UNSET else shown | {"expires at": receipt.expires_at})
+
+
+@payment.command("list")
+@click.option("--account", metavar="ID", help="Of this account; default: of all.")
+@click.option("--since", type=MOMENT, help="Booked then or later.")
+@click.option("--until", type=MOMENT, help="Booked before.")
+@click.option("--type", "kinds", type=click.Choice(_TYPES), multiple=True, help="Of this type; may be repeated.")
+@click.option("--operator", metavar="NAME", help="Booked by this person.")
+@click.option("--limit", "newest", type=click.IntRange(1), metavar="N", help="The newest N of them.")
+@click.option("--newest-first", is_flag=True, help="From the one that was booked last.")
+@click.option("--xlsx", type=click.Path(path_type=Path, dir_okay=False), help="Write a spreadsheet.")
+@as_option
+@csv_option
+@json_option
+@pass_invocation
+def list_all(
+    invocation: Invocation,
+    /,
+    acting: str | None,
+    as_csv: str | None,
+    as_json: bool,
+    xlsx: Path | None,
+    **criteria: Any,
+) -> None:
+    """List payments, refunds, adjustments, zeroings and transfers with the balance before and after each.
+
+    With --as those of the agent unless --account.
+    """
+    from vosd.admin.office.ledger import ListEntries
+
+    if sum((bool(as_csv), as_json, xlsx is not None)) > 1:
+        raise click.UsageError("--csv, --xlsx or --json: one of them")
+    found = asyncio.run(_list(invocation, principal(acting=acting), ListEntries(**criteria)))
+    if xlsx is not None:
+        _write_sheet(xlsx, found)
+    elif as_json:
+        output.document(found)
+    elif as_csv:
+        _print_csv(found, csv_writer(as_csv))
+    else:
+        rows = [["" if (cell := getattr(each, name)) is None else cell for name in _LISTED] for each in found]
+        output.table([name.replace("_", " ") for name in _LISTED], rows, empty="no payments")
+
+
+def _write_sheet(path: Path, found: "Sequence[PaymentSheet]") -> None:
+    from vosd.admin.ledger import PaymentSheet
+    from vosd.admin.spreadsheet import workbook
+
+    if len(found) > _SHEET_MAX:
+        message = f"{len(found):,} payments are too many for a spreadsheet: ask for a shorter time, or for --csv"
+        raise OperationError(message)
+    columns = {name: name in _NUMBERS for name in PaymentSheet.__struct_fields__}
+    replace_file(path, workbook("payments", columns, map(msgspec.structs.asdict, found)))
+    output.remark(f"{len(found)} rows: {path}")
+
+
+def _print_csv(found: "Sequence[PaymentSheet]", writer: CsvWriter) -> None:
+    from vosd.admin.ledger import PaymentSheet
+
+    writer.row(PaymentSheet.__struct_fields__)
+    writer.rows(msgspec.structs.astuple(each) for each in found)
+
+
+async def _list(invocation: Invocation, who: "Principal", order: "ListEntries") -> "list[PaymentSheet]":
+    from vosd.admin.office.ledger import list_payments
+
+    async with office_of(invocation) as office, aclosing(list_payments(office, who, order)) as found:
+        return [each async for each in found]
 
 
 @payment.command("undo")

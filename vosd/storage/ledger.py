@@ -4,6 +4,8 @@ Refuses to book and to judge: ``payments`` and ``books`` write entries, ``verify
 """
 
 from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
+from contextlib import aclosing
+from dataclasses import replace
 from decimal import Decimal
 from sys import maxsize
 from typing import Any, Final
@@ -18,6 +20,7 @@ from sqlalchemy import (
     cast,
     func,
     literal,
+    literal_column,
     not_,
     null,
     or_,
@@ -28,6 +31,7 @@ from sqlalchemy import (
 )
 
 from vosd.base.money import ZERO
+from vosd.base.parts import in_parts
 from vosd.billing.agents import RECORDED_AS
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR
 from vosd.invoicing.settlement import UNDO, undone_entry
@@ -57,6 +61,12 @@ _TIMES_AT_ONCE: Final = 50
 ACCOUNTS_AT_ONCE: Final = 500
 """Accounts whose balances are read together."""
 _SEARCHED_AT_MOST: Final = 1_000
+_RANGES_COUNTED: Final = 199
+"""Most pairs of account and kind in a query for which MySQL looks into the index how many entries they have.
+
+Of more pairs it takes the mean, by which few calls make it read all entries (``eq_range_index_dive_limit``)."""
+_RARELY: Final[ColumnElement[float]] = literal_column("0.0001")
+"""The share of entries that are not of calls, for SQLite, which would take the mean, too, once it has statistics."""
 _BY_HAND: Final = [kind.value for kind in EntryKind if kind not in {EntryKind.CALL, EntryKind.CORRECTION}]
 
 _ROLE_BEGINS: Final = 38
@@ -123,11 +133,17 @@ class SqlLedger:
     async def entries(self, wanted: EntryFilter) -> AsyncGenerator[LedgerEntry, None]:
         """Yield the entries that fit in the order of booking, or newest first, a few hundred of them in memory.
 
-        No transaction is open between two pages, so a slow reader blocks nothing. What is booked meanwhile is listed.
+        No transaction is open between two pages, so a slow reader blocks nothing. What is booked meanwhile is listed,
+        except in a list of all accounts without calls.
 
         Raises:
             StoreUnavailable: the entries yielded so far are correct, the rest is not known.
         """
+        if wanted.account is None and wanted.kinds and set(wanted.kinds) <= set(_BY_HAND):
+            async with aclosing(self._beside_calls(wanted)) as beside:
+                async for each in beside:
+                    yield each
+            return
         order = _entry.id if wanted.account is None else _entry.seq
         is_down = wanted.newest_first
         query = _fitting(wanted).order_by(order.desc() if is_down else order)
@@ -156,6 +172,39 @@ class SqlLedger:
             if len(found) < page or not left:
                 return
             last = found[-1].id if wanted.account is None else found[-1].seq
+
+    async def _beside_calls(self, wanted: EntryFilter) -> AsyncGenerator[LedgerEntry, None]:
+        """Yield the entries of all accounts that fit and are not of calls; no entry of a call is read for them.
+
+        Their numbers are found account by account, by the index of account and kind, and kept in memory.
+        """
+        is_down, from_end = wanted.newest_first, wanted.newest_first or wanted.newest is not None
+        most = wanted.limit if wanted.newest is None else wanted.newest
+        hidden = func.coalesce(_entry.id, _entry.id)  # hides the order from the planner, which would walk along it
+        kinds = set(wanted.kinds)
+        query = _fitting(replace(wanted, kinds=())).with_only_columns(_entry.id).where(self._is_rare(kinds))
+        query = query.order_by(hidden.desc() if from_end else hidden).limit(most)
+        if wanted.after is not None:
+            query = query.where(_entry.id < wanted.after if is_down else _entry.id > wanted.after)
+        ids: list[int] = []
+        async for names in self._accounts(None):
+            async with self._database.searching(unhurried=True) as connection:
+                for some in in_parts(names, _RANGES_COUNTED // len(kinds)):
+                    ids += await connection.scalars(query.where(_entry.account.in_(some)))
+            ids = sorted(ids, reverse=from_end)[:most]
+        ids = sorted(ids, reverse=is_down)[: wanted.limit]
+        order = _entry.id.desc() if is_down else _entry.id
+        for place in range(0, len(ids), ENTRIES_AT_ONCE):
+            page = _fitting(EntryFilter()).where(_entry.id.in_(ids[place : place + ENTRIES_AT_ONCE])).order_by(order)
+            async with self._database.searching(unhurried=True) as connection:
+                rows = (await connection.execute(page)).all()
+            for row in rows:
+                yield LedgerEntry._make(row)
+
+    def _is_rare(self, kinds: Collection[str]) -> ColumnElement[bool]:
+        """Return the condition that an entry is of kinds that few entries are of."""
+        found = _entry.kind.in_(kinds)
+        return func.likelihood(found, _RARELY) if self._database.is_sqlite else found
 
     async def _seq_of(self, account: str, entry_id: int, *, is_down: bool) -> int:
         """Return the number of the entry of an account with an id, or where it would stand between the others.
@@ -324,8 +373,11 @@ class SqlLedger:
             (_entry.account, _entry.currency, _entry.kind),
             [EntryKind.MINIMUM.value, EntryKind.CORRECTION.value],
         )
-        async for names in self._accounts(accounts):
-            own = select(*keys, _sum(-_entry.amount)).where(_entry.account.in_(names), _entry.kind.in_(kinds), wanted)
+        parts_of_names = [
+            some async for names in self._accounts(accounts) for some in in_parts(names, _RANGES_COUNTED // len(kinds))
+        ]
+        for some in parts_of_names:
+            own = select(*keys, _sum(-_entry.amount)).where(_entry.account.in_(some), self._is_rare(kinds), wanted)
             for start in range(0, len(times), _TIMES_AT_ONCE):
                 parts = [
                     own.add_columns(literal(number)).where(_entry.created_at >= since, _entry.created_at < until)

@@ -6,6 +6,8 @@ import type { ReactNode } from "react";
 import { download } from "../api/client";
 import { ProblemText } from "./problem";
 
+export const WORKBOOK = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
+
 export function Download({
   path,
   accept,

@@ -6,7 +6,7 @@ import { useNavigate, useSearch } from "@tanstack/react-router";
 import { type FormEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { queryText } from "../api/client";
-import { Download } from "../parts/download";
+import { Download, WORKBOOK } from "../parts/download";
 import { AnsweredChoice, ReasonChoice } from "../parts/ended";
 import { MomentInput } from "../parts/minute";
 import { Page } from "../parts/page";
@@ -18,7 +18,6 @@ import { LastDone } from "../parts/trial";
 import { Money } from "../parts/values";
 import type { Narrowing } from "../router";
 
-const WORKBOOK = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
 const FIELDS = ["caller", "callee", "account", "gateway", "area", "sip_call_id"] as const;
 /** Fields of one side, and of rates: shown where a link has them. */
 const OF_LINKS = ["customer", "vendor", "mapping_gateway", "routing_gateway", "rate_type"] as const;

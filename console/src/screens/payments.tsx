@@ -1,15 +1,15 @@
 /** Payments: those that wait for a second person, a transfer, a file of payments, and what was booked. */
 
-import { FileInput, Group, Stack, Tabs, TextInput } from "@mantine/core";
+import { FileInput, Group, Select, Stack, Tabs, TextInput } from "@mantine/core";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { client, content, type Row, type Schemas } from "../api/client";
+import { client, content, queryText, type Row, type Schemas } from "../api/client";
 import { amount, moment } from "../format";
 import { Change } from "../parts/change";
-import { Download } from "../parts/download";
+import { Download, WORKBOOK } from "../parts/download";
+import { DayInput } from "../parts/minute";
 import { NarrowInput } from "../parts/narrow";
-import { Note } from "../parts/note";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { RowCount, useRows } from "../parts/rows";
@@ -17,11 +17,13 @@ import { Table } from "../parts/table";
 import { TakeBack } from "../parts/takeback";
 import { LastDone } from "../parts/trial";
 import { useUnsaved } from "../parts/unsaved";
+import { useStateWord } from "../parts/values";
 import { useMay, useSession } from "../session";
 import { useServerText } from "../text/meanings";
 import { type FilePayment, paymentsOf } from "./paymentfile";
 
 type Booked = Schemas["Booked"];
+const KINDS = ["payment", "adjustment", "zero", "refund", "transfer"];
 const AMOUNT = "[0-9]+([.][0-9]+)?";
 
 /** What was booked, in words. */
@@ -74,7 +76,7 @@ export function PaymentsScreen() {
     ...(may.file ? ["file"] : []),
   ];
   return (
-    <Page title={t("nav.payments")} needs="GET /accounts/{account}/payments">
+    <Page title={t("nav.payments")} needs="GET /payments">
       <LastDone />
       <Tabs
         value={tabs.includes(wanted ?? "") ? wanted : tabs[0]}
@@ -112,49 +114,61 @@ export function PaymentsScreen() {
 
 function BookedPayments() {
   const { t } = useTranslation();
+  const word = useStateWord();
   const { account: own } = useSession();
-  const { account = own } = useSearch({ from: "/payments" });
+  const { account = own, kind, operator, since, until } = useSearch({ from: "/payments" });
   const go = useNavigate({ from: "/payments" });
-  const path = `/accounts/${encodeURIComponent(account ?? "")}/payments`;
   const may = useMay("POST /payments/{id}/undo");
-  const found = useRows(path, {}, { enabled: Boolean(account) });
-  // a page has its last entry at its end, and the next page has older ones
-  const rows = found.pages.flatMap((page) => [...page].reverse());
-  const set = (value: string) =>
-    go({ search: (before) => ({ ...before, account: value || undefined }), replace: true });
+  const query = { account, kinds: kind, operator, since, until, newest_first: true };
+  const found = useRows("/payments", query);
+  const path = `/payments?${queryText(query)}`;
+  const set = (field: string, value: string | null | undefined) =>
+    go({ search: (before) => ({ ...before, [field]: value || undefined }), replace: true });
   return (
     <Stack gap="sm">
       <Group align="end" gap="xs">
-        <NarrowInput label={t("column.account")} value={account ?? ""} onEnter={set} />
-        {account && (
-          <>
-            <Download path={path} accept="text/csv" name={`payments-${account}.csv`}>
-              {t("cdrs.csv")}
-            </Download>
-            <RowCount of={found} />
-          </>
+        <NarrowInput label={t("column.account")} value={account ?? ""} onEnter={(text) => set("account", text)} />
+        <DayInput label={t("cdrs.since")} value={since} isLast={false} onEnter={(moment) => set("since", moment)} />
+        <DayInput label={t("cdrs.until")} value={until} isLast onEnter={(moment) => set("until", moment)} />
+        <Select
+          label={t("column.kind")}
+          data={KINDS.map((value) => ({ value, label: word(value) }))}
+          clearable
+          clearButtonProps={{ "aria-label": t("act.clear") }}
+          value={kind ?? null}
+          onChange={(value) => set("kind", value)}
+        />
+        {!own && (
+          <NarrowInput label={t("column.operator")} value={operator ?? ""} onEnter={(text) => set("operator", text)} />
         )}
+        <Download path={path} accept="text/csv" name="payments.csv">
+          {t("cdrs.csv")}
+        </Download>
+        <Download path={path} accept={WORKBOOK} name="payments.xlsx">
+          {t("reports.xlsx")}
+        </Download>
+        <RowCount of={found} />
       </Group>
       <ProblemText error={found.error} again={found.again} />
-      {account && (
-        <Table
-          label={t("payments.tab_booked")}
-          columns={[
-            { name: "created_at", kind: "moment" },
-            { name: "kind", kind: "state" },
-            { name: "amount", kind: "money" },
-            { name: "balance_after", kind: "money" },
-            { name: "reference" },
-            { name: "memo" },
-            { name: "operator" },
-            ...(may ? [{ name: "acts", show: (row: Row) => <TakeBack row={row} rows={rows} /> }] : []),
-          ]}
-          rows={rows}
-          rowKey={(row) => String(row.id)}
-          {...found.table}
-        />
-      )}
-      {!account && <Note why="empty">{t("payments.which")}</Note>}
+      <Table
+        label={t("payments.tab_booked")}
+        columns={[
+          { name: "created_at", kind: "moment" },
+          { name: "account", kind: "account" },
+          { name: "account_name" },
+          { name: "kind", kind: "state" },
+          { name: "amount", kind: "money" },
+          { name: "balance_before", kind: "money" },
+          { name: "balance_after", kind: "money" },
+          { name: "reference" },
+          { name: "memo" },
+          { name: "operator" },
+          ...(may ? [{ name: "acts", show: (row: Row) => <TakeBack row={row} rows={found.rows} /> }] : []),
+        ]}
+        rows={found.rows}
+        rowKey={(row) => String(row.id)}
+        {...found.table}
+      />
     </Stack>
   );
 }

@@ -6,7 +6,7 @@ import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import { client, content, pageOf, queryText, type Row } from "../api/client";
 import { amount, dayBegin } from "../format";
-import { Download } from "../parts/download";
+import { Download, WORKBOOK } from "../parts/download";
 import { AnsweredChoice, ReasonChoice } from "../parts/ended";
 import { DayInput } from "../parts/minute";
 import { NarrowInput } from "../parts/narrow";
@@ -26,7 +26,7 @@ const FIRST = "revenue";
 const REPORTS_MAX = 1_000;
 const FILES = [
   ["csv", "text/csv"],
-  ["xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"],
+  ["xlsx", WORKBOOK],
   ["pdf", "application/pdf"],
 ] as const;
 

@@ -310,6 +310,7 @@ REQUESTS: Final[dict[str, Any]] = {
     "POST /customers": {"account": "fresh", "keys": {"rate_group": "sell", "agent": "ACCOUNT"}},
     "GET /balances": "agent=ACCOUNT",
     "GET /ledger": "account=ACCOUNT",
+    "GET /payments": "account=ACCOUNT",
     "GET /ledger/balances": "at=2026-03-01T00:00:00Z",
     "GET /ledger/profit": "since=2026-03-01T00:00:00Z&until=2026-03-02T00:00:00Z",
     "GET /statements/{month}": "accounts=ACCOUNT",
@@ -448,6 +449,7 @@ VERDICTS: Final = """
     GET    /accounts/{account}/balance                 xx.xxxx.oo
     GET    /accounts/{account}/payments                x..xxxxxoo
     POST   /accounts/{account}/payments                ...xxx.xo.
+    GET    /payments                                   x..xxxxxoo
     POST   /payments/{id}/undo                         ...xxx.x..
     GET    /accounts/{account}/ledger                  x..xxxxxoo
     GET    /ledger                                     x..xxxxxoo

@@ -1,6 +1,7 @@
 """Listings that choose: running calls, gateways, the newest entries of the ledger; and where an account is defined."""
 
 import asyncio
+import csv
 import json
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 from doubles.fake_switch import FakeSwitch
 from doubles.migrated import migrated
+from python_calamine import CalamineWorkbook
 
 from vosd.cli.main import main
 from vosd.control.calls import CallSnapshot, ListCalls
@@ -15,7 +17,7 @@ from vosd.control.peers import GatewayRow, ListGateways
 
 CONFIGURATION = """
 templates: {usual: {max_concurrent: 10}}
-accounts: [{id: acme}, {id: carrier, type: clearing}]
+accounts: [{id: acme, name: "=Acme"}, {id: carrier, type: clearing}]
 mapping_gateways:
   - {name: pbx, account: acme, hosts: [192.0.2.1], template: usual, auth: {username: pbx, password: a-secret-word}}
 """
@@ -94,6 +96,36 @@ def test_the_newest_entries_are_listed_and_fit_a_screen(site: Path, monkeypatch:
     lines = vosd("ledger", "list").stdout.splitlines()
     assert max(map(len, lines)) <= 80
     assert "10.00" in lines[-1]
+
+
+def test_payments_of_all_accounts_are_listed_and_exported_with_the_balance_before_and_after(site: Path) -> None:
+    for account, amount, kind, person in (
+        ("acme", "12.50", "payment", "ann"), ("carrier", "7", "payment", "bob"), ("acme", "-2.5", "adjustment", "bob"),
+    ):  # fmt: skip
+        words = ("--account", account, "--amount", amount, "--type", kind, "--operator", person, "--memo", "wire")
+        assert vosd("payment", "add", *words).exit_code == 0
+
+    def listed(*words: str) -> list[tuple[str, str | None, str, str, str]]:
+        found = json.loads(vosd("payment", "list", "--json", *words).stdout)
+        names = ("account", "account_name", "amount", "balance_before", "balance_after")
+        return [tuple(each[name] for name in names) for each in found]
+
+    first, second = ("acme", "=Acme", "12.50", "0.00", "12.50"), ("carrier", None, "7.00", "0.00", "7.00")
+    third = ("acme", "=Acme", "-2.50", "12.50", "10.00")
+    assert listed() == [first, second, third]
+    assert listed("--newest-first", "--limit", "2") == [third, second]
+    assert listed("--account", "acme", "--type", "payment") == [first]
+    assert listed("--operator", "bob") == [second, third]
+    assert listed("--since", "2126-01-01T00:00:00Z") == listed("--until", "2020-01-01T00:00:00Z") == []
+    table = [*csv.DictReader(vosd("payment", "list", "--csv").stdout.splitlines())]
+    assert [(each["account_name"], each["operator"], each["memo"]) for each in table] == [
+        ("'=Acme", "ann", "wire"), ("", "bob", "wire"), ("'=Acme", "bob", "wire"),
+    ]  # fmt: skip
+    assert vosd("payment", "list", "--xlsx", str(site / "p.xlsx")).exit_code == 0
+    header, *body = CalamineWorkbook.from_path(str(site / "p.xlsx")).get_sheet_by_name("payments").to_python()
+    last = dict(zip(header, body[-1], strict=True))
+    assert (last["amount"], last["balance_before"], last["account_name"]) == (-2.5, 12.5, "=Acme")
+    assert vosd("payment", "list", "--csv", "--json").exit_code == 2
 
 
 def test_where_an_account_is_to_be_defined_is_said(site: Path) -> None:

@@ -26,6 +26,7 @@ from vosd.admin.office.ledger import (
     close_period,
     list_balances,
     list_entries,
+    list_payments,
     show_profit,
     show_statements,
     verify_ledger,
@@ -87,6 +88,22 @@ async def test_an_agent_sees_the_entries_that_its_rights_allow(office: Office) -
         await entries(office, agent("south"), account="shop")
     with pytest.raises(OutOfScopeError):
         await entries(office, agent("south"), account="acme")
+
+
+async def test_payments_are_listed_by_their_kinds_alone_and_agents_see_their_own(office: Office) -> None:
+    async def payments(who: Principal, **criteria: Any) -> list[tuple[str, str]]:
+        found = list_payments(office, who, ListEntries(**criteria))
+        return [(each.account, each.balance_before) async for each in found]
+
+    assert await payments(operator(), newest_first=True) == [("acme", "0.00"), ("shop", "0.00"), ("south", "0.00")]
+    assert await payments(operator(), kinds=("refund",)) == []
+    assert await payments(agent("south")) == await payments(customer("south")) == [("south", "0.00")]
+    with pytest.raises(OutOfScopeError):
+        await payments(agent("south"), account="acme")
+    with pytest.raises(OrderError, match="not for agents"):
+        await payments(customer("south"), operator="ann")
+    with pytest.raises(OrderError, match="`kinds` has 'call'"):
+        await payments(operator(), kinds=("call",))
 
 
 async def test_agents_and_customers_do_not_see_the_names_of_operators_in_the_ledger(office: Office) -> None:

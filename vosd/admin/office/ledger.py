@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -10,10 +11,12 @@ from vosd.admin.ledger import (
     ClosingSheet,
     EntrySheet,
     Month,
+    PaymentSheet,
     ProfitSheet,
     StatementSheet,
     entry_sheet,
     known_standing,
+    payment_sheet,
     statement_sheet,
 )
 from vosd.admin.office.errors import OrderError
@@ -28,7 +31,11 @@ from vosd.base.errors import VosError
 from vosd.base.money import format_amount
 from vosd.cdr.columns import iso_utc
 from vosd.storage.faults import BookDifference
-from vosd.storage.ledger_values import EntryFilter
+from vosd.storage.ledger_values import EntryFilter, LedgerEntry
+
+PAYMENT_KINDS: Final = ("payment", "adjustment", "zero", "refund", "transfer")
+"""Kinds of entries that people book."""
+Sheet = TypeVar("Sheet", bound=EntrySheet)
 
 
 class BooksUnsoundError(VosError):
@@ -65,6 +72,32 @@ async def list_entries(office: Office, who: Principal, order: ListEntries) -> As
         UnknownAccountError: the account is neither configured nor in the ledger.
         StoreUnavailable: the ledger cannot be read.
     """
+    async with aclosing(_entries(office, who, order)) as entries:
+        async for entry in entries:
+            yield _seen(entry_sheet(entry), office.scope_of(who))
+
+
+@needs(Permission.MONEY_SEE, by_account=True)
+async def list_payments(office: Office, who: Principal, order: ListEntries) -> AsyncGenerator[PaymentSheet, None]:
+    """Yield entries that people have booked, of some of ``PAYMENT_KINDS``, as they are read.
+
+    Raises:
+        OrderError: another kind is asked for, or by an agent or a customer those of an operator that it does not see.
+        OutOfScopeError, RightLackingError: the principal may not see them.
+        UnknownAccountError: the account is neither configured nor in the ledger.
+        StoreUnavailable: the ledger cannot be read.
+    """
+    for kind in order.kinds:
+        if kind not in PAYMENT_KINDS:
+            raise OrderError("kinds", f"has {kind!r}", f"one of {', '.join(PAYMENT_KINDS)}")
+    accounts = office.definitions.accounts()
+    order = msgspec.structs.replace(order, kinds=order.kinds or PAYMENT_KINDS)
+    async with aclosing(_entries(office, who, order)) as entries:
+        async for entry in entries:
+            yield _seen(payment_sheet(entry, accounts), office.scope_of(who))
+
+
+async def _entries(office: Office, who: Principal, order: ListEntries) -> AsyncGenerator[LedgerEntry, None]:
     scope = office.scope_of(who)
     if order.operator is not None and not scope.sees_operator(order.operator):
         raise OrderError("operator", f"is not for agents, such as {scope.agent}")
@@ -75,10 +108,10 @@ async def list_entries(office: Office, who: Principal, order: ListEntries) -> As
     wanted = EntryFilter(**msgspec.structs.asdict(msgspec.structs.replace(order, account=account)))
     async with aclosing(office.stores.ledger.entries(wanted)) as entries:
         async for entry in entries:
-            yield _seen(entry_sheet(entry), scope)
+            yield entry
 
 
-def _seen(sheet: EntrySheet, scope: Scope) -> EntrySheet:
+def _seen(sheet: Sheet, scope: Scope) -> Sheet:
     """Return an entry as a principal sees it: agents and customers without the names of operators."""
     if scope.agent is None:
         return sheet

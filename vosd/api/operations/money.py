@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import asdict
 
-from vosd.admin.ledger import BalanceSheet, EntrySheet, ProfitSheet, StatementSheet
+from vosd.admin.ledger import BalanceSheet, EntrySheet, PaymentSheet, ProfitSheet, StatementSheet
 from vosd.admin.office.accounts import AccountSheet, ListAccounts, ShowAccount, list_accounts, show_account
 from vosd.admin.office.bookings import PaymentReceipt
 from vosd.admin.office.ledger import (
@@ -18,6 +18,7 @@ from vosd.admin.office.ledger import (
     ShowStatements,
     list_balances,
     list_entries,
+    list_payments,
     show_profit,
     show_statements,
 )
@@ -41,8 +42,6 @@ from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.api.operation import Listing, Operation, permission_of
 from vosd.api.operations.months import month_of
-
-_BY_HAND: Final = ("payment", "adjustment", "zero", "refund", "transfer")
 
 
 class Booked(msgspec.Struct, frozen=True, kw_only=True):
@@ -208,13 +207,13 @@ OPERATIONS: Final = (
     Operation(
         method="GET",
         path="/accounts/{account}/payments",
-        meaning="Entries of an account that are not of calls: the last ones, in order; `next` leads to older ones.",
-        permission=permission_of(list_entries),
+        meaning="Entries of an account that people have booked: the last ones, in order; `next` leads to older ones.",
+        permission=permission_of(list_payments),
         takes=ListEntries,
-        run=list_entries,
-        result=EntrySheet,
+        run=list_payments,
+        result=PaymentSheet,
         problems=("out_of_scope", "right_lacking", "unknown_account"),
-        fixed={"kinds": _BY_HAND, "newest": None, "newest_first": False},
+        fixed={"newest": None, "newest_first": False},
         listing=_ENTRIES_OF_ACCOUNT,
     ),
     Operation(
@@ -228,6 +227,18 @@ OPERATIONS: Final = (
         problems=_BOOKING_PROBLEMS,
         status=HTTPStatus.CREATED,
         reference="reference",
+    ),
+    Operation(
+        method="GET",
+        path="/payments",
+        meaning="Entries that people have booked, of all accounts or of one, in the order of booking or newest first.",
+        permission=permission_of(list_payments),
+        takes=ListEntries,
+        run=list_payments,
+        result=PaymentSheet,
+        problems=("out_of_scope", "right_lacking", "unknown_account"),
+        fixed={"newest": None},
+        listing=Listing("id", sorts=("id",), cursor="after", limit="limit", backwards="newest_first"),
     ),
     Operation(
         method="POST",
