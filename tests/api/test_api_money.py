@@ -219,7 +219,7 @@ SHORT = {
         "/rate-groups", "/routing-gateways", "/routing-plans", "/templates",
     },
     "is asked with a moment": {"/ledger/balances"},
-    "is paged as `/tokens`": {"/people"},
+    "is paged as `/tokens`": {"/agents", "/people"},
 }  # fmt: skip
 """Lists of which there are no two items here, by the reason; tests/unit/api pages those that are read whole, too."""
 

@@ -194,7 +194,7 @@ def test_accounts_show_their_last_call_and_the_ledger_its_newest_entry_first(sit
     page = visitor.go("/accounts", "Accounts")
     table = page.get_by_label("Accounts", exact=True)
     expect(table.locator("thead")).to_contain_text("Last call")
-    expect(table.locator("thead")).to_contain_text("Revenue today")  # "Today" is of the account's own zone and page
+    expect(table.locator("thead")).to_contain_text("Consumption today")
     last = table.locator("tbody tr").filter(has=page.get_by_role("link", name="acme", exact=True)).locator("td").nth(10)
     expect(last).to_have_text(re.compile(r"\d{2}:\d{2}:\d{2}"))
     page = visitor.turn("/lists/ledger?account=acme", "Ledger")

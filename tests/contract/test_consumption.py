@@ -4,15 +4,19 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 
+import msgspec
 import pytest
 from doubles.data.builders import account
-from doubles.data.records import STARTED, answered_call, call_id
+from doubles.data.records import STARTED, answered_call, call_id, charge_row
 from doubles.office import office_on, operator
 from sqlalchemy import delete, update
 
+from vosd.admin.consumption import charged_today
 from vosd.admin.ledger import Month
+from vosd.admin.office.accounts import ListAccounts, list_accounts
 from vosd.admin.office.minimum import BookMinimums, book_minimums
 from vosd.base.ids import uuid7
+from vosd.billing.accounts import AccountType
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, CallRecord, Posting
@@ -21,9 +25,14 @@ from vosd.storage.books import SqlBooks
 from vosd.storage.consumption import SqlConsumption
 from vosd.storage.corrections import SqlCorrections
 from vosd.storage.database_clock import time_of
+from vosd.storage.payments import SqlPayments
+from vosd.storage.ports import EntryKind, Payment
 from vosd.storage.stored_objects import SqlObjects
+from vosd.storage.stores import SqlStores
+from vosd.storage.traffic import SqlTraffic
 
 DAY_MS = 86_400_000
+HOUR_MS = 3_600_000
 FEE, COST = Decimal("0.25"), Decimal("0.10")
 BUYER = (CUSTOMER, AGENT)
 
@@ -309,3 +318,40 @@ async def test_an_account_that_moves_between_files_and_the_database_owes_its_min
         "idle": ("50.00", "0.00", "not begun"),
         "file": ("50.00", "50.00", "booked"),
     }
+
+
+async def test_what_accounts_were_charged_today_is_of_calls_as_corrected_and_minimums_and_not_of_payments(database):
+    midnight = STARTED // DAY_MS * DAY_MS
+    now, parties = midnight + 20 * HOUR_MS, {"customer_account": "acme", "vendor_account": "carrier", "cost": COST}
+    plain = answered_call(1, **parties, fee=Decimal(1), tax=Decimal("0.2"), started_at=midnight)
+    of_agent = (plain.charges[0], charge_row("reseller", AGENT, 1, Decimal("0.7"), Decimal("0.1")), plain.charges[1])
+    before = answered_call(2, **parties, fee=Decimal(5), started_at=midnight - 2 * HOUR_MS)
+    other = answered_call(3, **parties | {"customer_account": "peer"}, fee=Decimal(3), started_at=midnight)
+    await SqlBooks(database).book([msgspec.structs.replace(plain, charges=of_agent), before, other])
+    while await SqlTraffic(database).advance():
+        pass
+    for account_id, kind, amount in (
+        ("acme", EntryKind.MINIMUM, "-2"), ("acme", EntryKind.PAYMENT, "100"), ("acme", EntryKind.ADJUSTMENT, "-9"),
+    ):  # fmt: skip
+        payment = Payment(
+            account=account_id, kind=kind, amount=Decimal(amount), reference=kind.value, made_at=now, currency="USD"
+        )
+        await SqlPayments(database).add(payment)
+    change = ChargeChange(CUSTOMER, 0, Amounts(Decimal("0.5"), Decimal("0.1"), 60))
+    await SqlCorrections(database).book([Correction(call_id(1), (change,), "c1", "ann", "too much", now)])
+    while await SqlTraffic(database).advance():
+        pass
+    accounts = [
+        account("acme"), account("reseller"), account("idle"), account("carrier", type=AccountType.CLEARING),
+        account("peer", currency="EUR"), account("east", timezone="Asia/Kathmandu"),
+    ]  # fmt: skip
+    found = await charged_today(SqlStores(database), accounts, now)
+    assert found == {"acme": "2.60", "reseller": "0.80", "idle": "0.00", "peer": "0.00", "east": "0.00"}
+    shop = [account("acme", timezone="Etc/GMT+3")]  # its day begins three hours later
+    assert await charged_today(SqlStores(database), shop, midnight + 2 * HOUR_MS) == {"acme": "5.60"}
+
+    office = office_on(database, *accounts, now=now)
+    listed = await list_accounts(office, operator(), ListAccounts(consumption=True))
+    assert {each.id: each.charged_today for each in listed} == found | {"carrier": msgspec.UNSET}
+    plainly = await list_accounts(office, operator(), ListAccounts())
+    assert all(each.charged_today is msgspec.UNSET for each in plainly)

@@ -30,6 +30,7 @@ _ON_SCREEN: Final = {
     "blocked": ScreenColumn("blocked"),
 }
 """The listing on a terminal: one line for each account, also at 80 columns; amounts are never cut."""
+_CONSUMPTION: Final = {"charged_today": ScreenColumn("charged today", is_figure=True)}
 _PRICES: Final = {
     "prefix": ScreenColumn("prefix"),
     "area": ScreenColumn("area", narrowest=10),
@@ -95,19 +96,21 @@ def show(invocation: Invocation, account_id: str, consumption: bool, acting: str
         output.sheet({key: value for key, value in msgspec.structs.asdict(shown).items() if value is not msgspec.UNSET})
 
 
-def _print_accounts(sheets: "Sequence[AccountSheet]") -> None:
-    rows = [[getattr(sheet, key) for key in _ON_SCREEN] for sheet in sheets]
+def _print_accounts(sheets: "Sequence[AccountSheet]", columns: dict[str, ScreenColumn]) -> None:
+    cells = ([getattr(sheet, key) for key in columns] for sheet in sheets)
+    rows = [["" if cell is msgspec.UNSET else cell for cell in row] for row in cells]
     width = output.columns_of_screen()
     if width is None:
-        output.table([*_ON_SCREEN], rows, empty="no accounts")
+        output.table([*columns], rows, empty="no accounts")
     else:
-        output.listing([*_ON_SCREEN.values()], rows, width, empty="no accounts")
+        output.listing([*columns.values()], rows, width, empty="no accounts")
 
 
 @account.command("list")
 @click.option("--group", metavar="NAME", help="Accounts of this group only.")
 @click.option("--agent", metavar="ID", help="Only the accounts that name this one as their agent.")
 @click.option("--all", "is_whole", is_flag=True, help="With --agent: those below its sub-agents, too.")
+@click.option("--consumption", is_flag=True, help="Also what each was charged today, with tax.")
 @limit_option
 @as_option
 @json_option
@@ -117,6 +120,7 @@ def list_all(
     group: str | None,
     agent: str | None,
     is_whole: bool,
+    consumption: bool,
     limit: int | None,
     acting: str | None,
     as_json: bool,
@@ -125,14 +129,15 @@ def list_all(
     from vosd.admin.office.accounts import ListAccounts, list_accounts
 
     most = limit or (None if as_json else FOR_PEOPLE)
-    order = ListAccounts(group=group, agent=agent, all=is_whole, limit=None if most is None else most + 1)
+    some = None if most is None else most + 1
+    order = ListAccounts(group=group, agent=agent, all=is_whole, limit=some, consumption=consumption)
     who = principal(acting=acting)
     found = in_office(invocation, lambda office: list_accounts(office, who, order))
     sheets = output.first(found, most, "accounts")
     if as_json:
         output.document(sheets)
     else:
-        _print_accounts(sheets)
+        _print_accounts(sheets, _ON_SCREEN | _CONSUMPTION if consumption else _ON_SCREEN)
 
 
 @account.command("rates")

@@ -5,14 +5,12 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import { pageOf, type Row } from "../api/client";
-import { dayBegin } from "../format";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { RowCount, useRows } from "../parts/rows";
 import { type Column, Table } from "../parts/table";
 import { LastDone } from "../parts/trial";
 import { useMay, useSession } from "../session";
-import { reportOf, useSeesReport } from "./reports";
 
 const PAGE_ROWS = 1_000;
 const COLUMNS: readonly Column[] = [
@@ -24,7 +22,7 @@ const COLUMNS: readonly Column[] = [
   { name: "available", kind: "money" },
   { name: "overdraft_limit", kind: "money" },
   { name: "reserved", kind: "money" },
-  { name: "revenue_today", kind: "money" },
+  { name: "charged_today", kind: "money" },
   { name: "calls_now", kind: "number" },
   { name: "last_call", kind: "moment" },
   { name: "blocked", kind: "state" },
@@ -33,36 +31,21 @@ const COLUMNS: readonly Column[] = [
 const RUNNING_MAX = 1_000;
 const USE_MS = 30_000;
 
-/**
- * What customers have paid for calls since the midnight of who looks, as report `revenue` has it, and how many run of
- * each account; nothing of what the person may not see.
- */
-export function useToday(): (row: Row) => Row {
-  const since = dayBegin(new Date());
-  const costs = useQuery({
-    queryKey: ["report", "revenue", since],
-    queryFn: () => reportOf("revenue", { since, group: "whole" }),
-    enabled: useSeesReport("revenue"),
-    refetchInterval: USE_MS,
-  });
+/** How many calls of each account run now; nothing of what the person may not see. */
+export function useCallsNow(): (row: Row) => Row {
   const running = useQuery({
     queryKey: ["calls", "of accounts"],
     queryFn: () => pageOf("/calls", { limit: RUNNING_MAX, fields: "customer_account,vendor_account" }),
     enabled: useMay("GET /calls"),
     refetchInterval: USE_MS,
   });
-  const cost = new Map(costs.data?.rows.map((row) => [`${row.customer_account} ${row.currency}`, row.fee]));
   const counts = new Map<unknown, number>();
   for (const call of running.data?.items ?? [])
     for (const account of new Set([call.customer_account, call.vendor_account]))
       counts.set(account, (counts.get(account) ?? 0) + 1);
   // where there are more calls than one page has, no count would be right
   const isCounted = running.data?.next === null;
-  return (row) => ({
-    ...row,
-    revenue_today: cost.get(`${row.id} ${row.currency}`),
-    calls_now: isCounted ? (counts.get(row.id) ?? 0) : undefined,
-  });
+  return (row) => ({ ...row, calls_now: isCounted ? (counts.get(row.id) ?? 0) : undefined });
 }
 
 export function AccountsScreen() {
@@ -70,10 +53,10 @@ export function AccountsScreen() {
   const { may } = useSession();
   const { q } = useSearch({ from: "/accounts" });
   const go = useNavigate({ from: "/accounts" });
-  const withToday = useToday();
+  const withCalls = useCallsNow();
   const wanted = (q ?? "").toLowerCase();
   // what is looked for may be on any page
-  const found = useRows("/balances", { limit: PAGE_ROWS, last_call: true }, { isWhole: wanted !== "" });
+  const found = useRows("/balances", { limit: PAGE_ROWS, last_call: true, consumption: true }, { isWhole: wanted !== "" });
   const rows = wanted
     ? found.rows.filter((row) =>
         [row.id, row.name, row.memo].some((text) =>
@@ -123,7 +106,7 @@ export function AccountsScreen() {
       <Table
         label={t("nav.customers")}
         columns={COLUMNS}
-        rows={rows.map(withToday)}
+        rows={rows.map(withCalls)}
         rowKey={(row) => String(row.id)}
         {...found.table}
       />

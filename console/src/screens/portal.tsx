@@ -15,7 +15,7 @@ import { RowCount, useRows } from "../parts/rows";
 import { type Column, Table } from "../parts/table";
 import { Money, State } from "../parts/values";
 import { useMay, useSession } from "../session";
-import { useToday } from "./accounts";
+import { useCallsNow } from "./accounts";
 
 const READ_MS = 15_000;
 const MONEY = ["balance", "available", "overdraft_limit", "consumed_today", "consumed_month"];
@@ -25,7 +25,7 @@ const BELOW: readonly Column[] = [
   { name: "agent" },
   { name: "balance", kind: "money" },
   { name: "available", kind: "money" },
-  { name: "revenue_today", kind: "money" },
+  { name: "charged_today", kind: "money" },
   { name: "calls_now", kind: "number" },
   { name: "blocked", kind: "state" },
 ];
@@ -198,14 +198,14 @@ function Phones() {
 /** Accounts below this one, where there are any: those directly below it, or all. */
 function Below() {
   const { t } = useTranslation();
-  const withToday = useToday();
+  const withCalls = useCallsNow();
   const { tree } = useSearch({ from: "/" });
   const go = useNavigate({ from: "/" });
   const { account } = useSession();
   const sees = useMay("GET /balances");
   const found = useRows(
     "/balances",
-    { agent: account ?? "", all: tree === "all" },
+    { agent: account ?? "", all: tree === "all", consumption: true },
     { enabled: sees, placeholderData: keepPreviousData },
   );
   if (!found.error && found.rows.length === 0) return null;
@@ -223,7 +223,7 @@ function Below() {
       <Table
         label={t("portal.below")}
         columns={BELOW}
-        rows={found.rows.map(withToday)}
+        rows={found.rows.map(withCalls)}
         rowKey={(row) => String(row.id)}
         {...found.table}
       />

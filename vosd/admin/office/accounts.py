@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from vosd.admin.consumption import consumption_of
+from vosd.admin.consumption import charged_today, consumption_of
 from vosd.admin.ledger import available, known_standing, shown_limit
 from vosd.admin.names import configured
 from vosd.admin.office.bookings import refresh_balances
@@ -80,6 +80,9 @@ class AccountSheet(msgspec.Struct, frozen=True):
     """Cost of its calls since midnight of its ``timezone``, and this month, without tax; absent unless asked for."""
     consumed_month: str | msgspec.UnsetType = msgspec.UNSET
     """Cost of the calls of this month, without tax, as text."""
+    charged_today: str | msgspec.UnsetType = msgspec.UNSET
+    """Amount that it was charged since midnight of its ``timezone``, with tax: calls by their beginning, as
+    corrected, and minimums, no payments; absent of vendors, and unless asked for."""
     last_call: str | msgspec.UnsetType = msgspec.UNSET
     """Time of its last call, paid for by it or carried by its gateways; absent without one, or unless asked."""
     net_exposure: str | msgspec.UnsetType = msgspec.UNSET
@@ -156,6 +159,8 @@ class ListAccounts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """By name, only those after this one; None = in the order of the configuration."""
     last_call: bool = False
     """Whether to add when the last call of each began; of vendors and partners to operators alone."""
+    consumption: bool = False
+    """Whether to add what each was charged today."""
 
     def __post_init__(self) -> None:
         """Raise OrderError where it says ``all`` of no agent."""
@@ -171,6 +176,7 @@ async def list_accounts(office: Office, who: Principal, order: ListAccounts) -> 
         OutOfScopeError: the agent that acts does not see the one that is named.
         UnknownAccountError: the agent that is named is not configured.
         NoSuchGroupError: no account has the group.
+        DroppedPeriod: entries of today were dropped, and consumption is asked for.
         StoreUnavailable: the balances cannot be read.
         DaemonUnreachableError: a switch runs but does not report what its calls reserve.
     """
@@ -206,13 +212,17 @@ async def list_accounts(office: Office, who: Principal, order: ListAccounts) -> 
         message = f"no account has the group {order.group!r}; vosd account groups lists them"
         raise NoSuchGroupError(message)
     shown = of_group[:limit]
-    if not order.last_call:
-        return shown
-    names = [each.id for each in shown]
-    last = await office.stores.queries.last_calls(names, as_vendors=scope.agent is None)
-    return [
-        msgspec.structs.replace(each, last_call=iso_utc(last[each.id])) if each.id in last else each for each in shown
-    ]
+    if order.last_call:
+        last = await office.stores.queries.last_calls([each.id for each in shown], as_vendors=scope.agent is None)
+        shown = [
+            msgspec.structs.replace(each, last_call=iso_utc(last[each.id])) if each.id in last else each
+            for each in shown
+        ]
+    if order.consumption:
+        configured_ones = (accounts[each.id] for each in shown if each.id in accounts)
+        charged = await charged_today(office.stores, configured_ones, office.now())
+        shown = [msgspec.structs.replace(each, charged_today=charged.get(each.id, msgspec.UNSET)) for each in shown]
+    return shown
 
 
 async def _sheets(office: Office, scope: Scope, names: Sequence[str], changes: ChangedStandings) -> list[AccountSheet]:
