@@ -103,6 +103,25 @@ async def test_payments_are_added_up_by_account_kind_and_day(office: Office, gro
     assert {*sheet.rows[0]} == {column.name for column in sheet.columns}
 
 
+async def test_days_of_a_report_are_of_the_zone_of_the_account_that_asks_and_of_operators_utc(
+    database: Database,
+) -> None:
+    own = account("shop", timezone=ZONE)  # 5 hours and 45 minutes before UTC
+    office = office_on(database, own, account("below", agent="shop"), account("acme"), now=SINCE + 20 * 3_600_000)
+    for who, zone, since in (
+        (customer("shop"), ZONE, SINCE + DAY - 20_700_000),
+        (agent("shop"), ZONE, SINCE + DAY - 20_700_000),
+        (customer("acme"), "UTC", SINCE),
+        (operator(), "UTC", SINCE),
+    ):
+        for name in ("revenue", "payments"):
+            if name == "payments" and who == agent("shop"):
+                continue  # it has no right to see payments
+            sheet = await show_report(office, who, ShowReport(name=name))
+            assert (sheet.zone, sheet.since) == (zone, iso_utc(since))
+        assert (await show_report(office, who, ShowReport(name="revenue", zone="Asia/Tokyo"))).zone == "Asia/Tokyo"
+
+
 async def test_balances_are_those_of_the_entries_before(office: Office) -> None:
     moment = SINCE + 9 * DAY
     for name in ("acme", "peer", "reseller", "shop"):

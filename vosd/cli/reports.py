@@ -81,7 +81,7 @@ def _verb_of(shown: Report | LedgerReport) -> click.Command:
     @_SINCE
     @_UNTIL
     @click.option("--group", type=click.Choice(shown.groups), default=shown.group, show_default=True)
-    @click.option("--zone", type=ZONE, default="UTC", show_default=True, help="Zone in which days begin.")
+    @click.option("--zone", type=ZONE, help="Zone in which days begin. Default: UTC; with --as that of the account.")
     @click.option("--account", metavar="ID", help=_of_account(shown))
     @click.option("--below", is_flag=True, help="Also the accounts below that one.")
     @_criterion(shown, "vendor", metavar="ID", help="Calls whose costs are booked on this account only.")
@@ -96,11 +96,12 @@ def _verb_of(shown: Report | LedgerReport) -> click.Command:
     @csv_option
     @json_option
     @pass_invocation
-    def show(invocation: Invocation, /, zone: "ZoneInfo", acting: str | None, **given: Any) -> None:
+    def show(invocation: Invocation, /, zone: "ZoneInfo | None", acting: str | None, **given: Any) -> None:
         from vosd.admin.office.reports import ShowReport
 
         forms = {name: given.pop(name) for name in ("as_csv", "as_json", "xlsx", "pdf")}
-        _print(_made(invocation, acting, ShowReport(name=shown.name, zone=zone.key, **given)), **forms)
+        order = ShowReport(name=shown.name, zone="" if zone is None else zone.key, **given)
+        _print(_made(invocation, acting, order), **forms)
 
     return show
 

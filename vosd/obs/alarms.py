@@ -59,6 +59,9 @@ class AlarmKind(NamedTuple):
     """Whether it is cleared by time alone, too: its event is a report and no change of a state."""
     daily: bool = False
     """Whether its cause is looked at once a day."""
+    by_stages: bool = False
+    """Whether a report with another text is delivered again, unless the alarm is silent: its event is reported once a
+    stage."""
 
 
 _CRITICAL, _WARNING, _INFO, _OFF = Level.CRITICAL, Level.WARNING, Level.INFO, Level.OFF
@@ -141,7 +144,7 @@ KINDS: Final[Mapping[Event, AlarmKind]] = {
     Event.NAT_SWEEP_OVERRUN: AlarmKind(_WARNING),
     Event.ALARM_OUTPUT_DOWN: AlarmKind(_WARNING, ("output",)),
     Event.RETENTION_BLOCKED: AlarmKind(_WARNING, ("kind",), daily=True),
-    Event.ACCOUNT_EXPIRES: AlarmKind(_WARNING, ("account",)),
+    Event.ACCOUNT_EXPIRES: AlarmKind(_WARNING, ("account",), by_stages=True),
     Event.LEDGER_DIFFERS: AlarmKind(_CRITICAL, daily=True),
     Event.INVOICES_OVERDUE: AlarmKind(_WARNING, daily=True),
     Event.NIGHTLY_FAILED: AlarmKind(_WARNING, ("work",), daily=True),
@@ -290,7 +293,7 @@ class Alarms:
         return self._levels.get(event) or KINDS[event].level
 
     def note(self, name: str, facts: Mapping[str, object], at: int) -> list[AlarmChange]:
-        """Take an event; return the alarms that it raises or clears, none where it only repeats one.
+        """Take an event; return the alarms that it raises or clears, none where it only repeats one in the same stage.
 
         One about a subject that is gone only clears: what an operator has removed is no alarm.
         """
@@ -378,7 +381,8 @@ class Alarms:
         self._unconfirmed.pop((event, subject), None)
         if known is not None:
             alarms[subject] = msgspec.structs.replace(known, last=at, count=known.count + 1, text=text)
-            return []
+            is_delivered = kind.by_stages and text != known.text and not known.is_silent(at) and not known.is_held_back
+            return [AlarmChange(alarms[subject], is_raised=True)] if is_delivered else []
         if len(alarms) >= SUBJECTS_MAX:
             self.left_out += 1
             return []

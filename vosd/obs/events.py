@@ -238,7 +238,8 @@ class Event(StrEnum):
     RETENTION_DONE = "retention_done"
     """No record of a kind is kept longer than ``retention`` says."""
     ACCOUNT_EXPIRES = "account_expires"
-    """An ``account`` expires in the next ``alarms.expiry_days`` days: its calls are refused from then on."""
+    """An ``account`` expires in the next ``days`` days (``alarms.expiry_days``, then 3, then 1): its calls are refused
+    from then on."""
     ACCOUNT_EXPIRY_OVER = "account_expiry_over"
     """An ``account`` was extended, or has expired."""
     LEDGER_DIFFERS = "ledger_differs"

@@ -56,7 +56,11 @@ export function AccountsScreen() {
   const withCalls = useCallsNow();
   const wanted = (q ?? "").toLowerCase();
   // what is looked for may be on any page
-  const found = useRows("/balances", { limit: PAGE_ROWS, last_call: true, consumption: true }, { isWhole: wanted !== "" });
+  const found = useRows(
+    "/balances",
+    { limit: PAGE_ROWS, last_call: true, consumption: true },
+    { isWhole: wanted !== "" },
+  );
   const rows = wanted
     ? found.rows.filter((row) =>
         [row.id, row.name, row.memo].some((text) =>

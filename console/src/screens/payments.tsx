@@ -119,7 +119,7 @@ function BookedPayments() {
   const { account = own, kind, operator, since, until } = useSearch({ from: "/payments" });
   const go = useNavigate({ from: "/payments" });
   const may = useMay("POST /payments/{id}/undo");
-  const query = { account, kinds: kind, operator, since, until, newest_first: true };
+  const query = { account: account ?? undefined, kinds: kind, operator, since, until, newest_first: true };
   const found = useRows("/payments", query);
   const path = `/payments?${queryText(query)}`;
   const set = (field: string, value: string | null | undefined) =>

@@ -93,6 +93,7 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one(site, text, error):
 @pytest.mark.parametrize(
     ("text", "key"),
     [
+        ("cards: {digits: 12}", "cards"),
         ("sip: {qos: x}", "qos"),
         ("accounts: [{id: a, packages: b}]", "packages"),
         ("routing_gateways: [{name: a, account: b, address: 192.0.2.1, health: 5}]", "health"),

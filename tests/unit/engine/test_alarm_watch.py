@@ -468,6 +468,25 @@ async def test_an_account_that_expires_soon_is_reported_until_it_is_extended_or_
     assert logs[0]["expires_at"] == "2026-09-28T14:13:20.000Z"
 
 
+async def test_an_account_that_expires_is_reported_again_three_days_and_one_day_before_and_when_the_moment_changes():
+    day, end = 86_400_000, 1_790_000_000_000
+    for expiry_days, said in ((7, [7, 3, 1]), (14, [14, 3, 1]), (2, [2, 1]), (1, [1]), (0, [])):
+        scene = Scene(expiry_days=expiry_days)
+        scene.measured.ends = {"acme": end}
+        with capture_logs() as logs:
+            for hours in range(24 * 20, 0, -1):
+                await scene.watch.check_expiries(end - hours * day // 24)
+        assert [line["days"] for line in logs] == said
+    scene = Scene(expiry_days=7)
+    with capture_logs() as logs:
+        for later in (day, day, 2 * day, 6 * day):
+            scene.measured.ends = {"acme": end + later}
+            await scene.watch.check_expiries(end)
+    assert [(line["event"], line["days"]) for line in logs] == [
+        ("account_expires", 1), ("account_expires", 3), ("account_expires", 7),
+    ]  # fmt: skip
+
+
 def test_long_calls_are_reported_once_and_when_they_have_ended(scene: Scene):
     call = LongCall("one", 14_400, "acme", "4420", "carrier")
     with capture_logs() as logs:

@@ -293,6 +293,24 @@ def test_a_silence_that_was_lifted_stays_so_over_a_restart():
     assert silent.alarm.is_held_back, "an earlier version has kept the silences of the history alone"
 
 
+def test_an_account_that_expires_is_one_alarm_that_is_delivered_at_each_stage_and_not_again_by_a_restart():
+    def report(at: int, days: int, alarms: Alarms) -> list[tuple[str, str, bool]]:
+        return told(alarms.note("account_expires", {"account": "acme", "days": days}, at))
+
+    alarms, raised = Alarms(), [("account_expires", "acme", True)]
+    assert report(0, 7, alarms) == raised
+    assert report(1, 7, alarms) == []
+    again = Alarms()
+    again.restore(alarms.kept(), 2)
+    assert report(3, 7, again) == []
+    assert report(4, 3, again) == raised
+    again.confirm(Event.ACCOUNT_EXPIRES, "acme", "ann", None, silent_until=9)
+    assert report(5, 1, again) == []
+    (held,) = again.active()
+    assert (held.since, held.count, held.text, held.is_held_back) == (0, 5, "days: 1", False)
+    assert told(again.note("account_expiry_over", {"account": "acme"}, 6)) == [("account_expires", "acme", False)]
+
+
 def test_what_begins_and_ends_while_it_is_silent_is_delivered_to_no_one():
     alarms = Alarms()
     alarms.note("gateway_down", {"gateway": "a"}, 1)

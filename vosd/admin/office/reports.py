@@ -62,6 +62,7 @@ ROWS_MAX: Final = 50_000
 """Most rows of a report."""
 _ACCOUNT_COLUMN: Final = "customer_account"
 _AREA: Final = "area"
+_UTC: Final = "UTC"
 _AREA_PREFIX: Final = "area_prefix"
 _OF_WAITS: Final = frozenset({"customer_account", "mapping_gateway", "routing_gateway"})
 """Names that sums of waits know."""
@@ -187,8 +188,8 @@ class ShowReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Calls that began before the end of the quarter of an hour of this moment; None = until now."""
     group: str | None = None
     """``whole``, ``5min``, ``hour``, ``day``, ``week`` or ``month``; None = as the report says."""
-    zone: str = "UTC"
-    """In which hours, days, weeks and months begin."""
+    zone: str = ""
+    """In which hours, days, weeks and months begin; empty = that of the account that asks, of operators UTC."""
     account: str | None = None
     """Account of the customer; in reports about vendors' gateways that of the vendor."""
     gateway: str | None = None
@@ -285,6 +286,8 @@ async def show_report(office: Office, who: Principal, order: ShowReport) -> Repo
     if order.name in LEDGER_REPORTS and not (_is_inside(who, scope) or _sees_money(who, scope)):
         raise NoSuchReportError(order.name, [each.name for each in _seen(is_inside=_is_inside(who, scope))])
     now, beside = office.now(), NOTHING_BESIDE
+    if not order.zone and scope.agent is not None and scope.agent in office.definitions.accounts():
+        order = msgspec.structs.replace(order, zone=office.definitions.accounts()[scope.agent].timezone)
     if order.name in WITH_TERMS:
         overrides = (await office.stores.overrides.load()).at(now) if order.name == BALANCES else None
         accounts = office.definitions.accounts()
@@ -359,7 +362,7 @@ async def report_of(
     if report is None or (report.is_inside and not is_inside):
         raise NoSuchReportError(order.name, [each.name for each in _seen(is_inside=is_inside)])
     _check_criteria(report, order)
-    zone, group = zone_named(order.zone), _grouping(report, order.group)
+    zone, group = zone_named(order.zone or _UTC), _grouping(report, order.group)
     where = _conditions(report, order, scope, below)
     until = now if order.until is None else order.until
     spans = spans_of(begin_of(Grouping.DAY, until, zone) if order.since is None else order.since, until, group, zone)
@@ -555,7 +558,7 @@ async def _ledger_report(
     if order.account is not None:
         scope.require_ledger(order.account)
         accounts = [order.account, *(name for name in below if _has_ledger(scope, name))]
-    zone, group = zone_named(order.zone), _grouping(report, order.group)
+    zone, group = zone_named(order.zone or _UTC), _grouping(report, order.group)
     until = now if order.until is None else order.until
     spans = spans_of(begin_of(Grouping.DAY, until, zone) if order.since is None else order.since, until, group, zone)
     rows, totals = await ledger_rows(stores, report, spans, accounts, beside)

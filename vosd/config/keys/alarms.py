@@ -208,7 +208,7 @@ class AlarmKeys(Keys):
     past_days: Annotated[int, whole(1, 60)] = 14
     """Number of past days with which `destination_limits` and `new_destination_alarm` of accounts compare."""
     expiry_days: Annotated[int, whole(0, 365)] = 7
-    """An account that expires within so many days is `account_expires`."""
+    """An account that expires within so many days is `account_expires`, delivered again 3 days and 1 day before."""
     hysteresis: Annotated[int, whole(0, 50, "percent")] = 10
     """An alarm is cleared when its value is better than the limit by so much of the limit."""
     critical: Named = ()

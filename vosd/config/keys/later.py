@@ -4,7 +4,7 @@ from typing import Final
 
 INSTALLATION: Final = frozenset(
     {
-        "live_state", "packages", "registrations", "security", "web", "workers",
+        "cards", "live_state", "packages", "registrations", "security", "web", "workers",
     }
 )  # fmt: skip
 ACCOUNT: Final = frozenset({"packages"})

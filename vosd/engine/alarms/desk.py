@@ -208,7 +208,7 @@ class AlarmDesk:
             self._kept.change()
         for change in changes:
             if self._events is not None and self._events.are_wanted:
-                at = change.alarm.since if change.alarm.cleared_at is None else change.alarm.cleared_at
+                at = change.alarm.last if change.alarm.cleared_at is None else change.alarm.cleared_at
                 self._events.alarm(row(change.alarm), at, is_raised=change.is_raised)
             if change.alarm.is_held_back:  # neither its beginning nor its end: no receiver knows of it
                 continue

@@ -42,6 +42,8 @@ SLICES: Final = 2
 DAY_MS: Final = 86_400_000
 CERTIFICATE_DAYS: Final = 14
 """Certificates should last longer."""
+EXPIRY_DAYS: Final = (3, 1)
+"""Days before its end at which an account is reported again, where ``alarms.expiry_days`` is more."""
 ACCOUNTS_AT_ONCE: Final = 2_000
 """Accounts that are looked at before calls get their turn."""
 GATEWAYS_AT_ONCE: Final = 100
@@ -265,7 +267,8 @@ class Watch:
         """Calls that have left no CDR since the start, as they were at each minute of the last hour."""
         self._overdraft = Threshold(Event.OVERDRAFT_HIGH)
         self._holidays = Threshold(Event.HOLIDAYS_MISSING)
-        self._expiries = Threshold(Event.ACCOUNT_EXPIRES)
+        self._expiries: dict[str, dict[str, object]] = {}
+        """What was reported of the accounts that expire soon."""
         self._certificate = Threshold(Event.SIGNING_CERTIFICATE_ENDS, is_floor=True)
         self._certificates = Threshold(Event.CERTIFICATE_ENDS, is_floor=True)
         self._trust = Threshold(Event.TRUST_ENDS, is_floor=True)
@@ -502,17 +505,24 @@ class Watch:
             self._trust.judge(value, CERTIFICATE_DAYS, 0, subject=name, file=name, unit="days")
 
     async def check_expiries(self, wall_ms: int) -> None:
-        """Look for accounts that expire in the next days; calls get their turn in between."""
+        """Report accounts that expire soon, and again when few days are left; calls get their turn in between."""
         limit_ms = self.settings.expiry_days * DAY_MS
-        soon: dict[str, int] = {}
+        stages = sorted(
+            {self.settings.expiry_days, *(each for each in EXPIRY_DAYS if each < self.settings.expiry_days)}
+        )
+        soon: dict[str, dict[str, object]] = {}
         for count, (account, expires_at) in enumerate(self._measures.expiries() if limit_ms else (), 1):
             if expires_at is not None and 0 < expires_at - wall_ms <= limit_ms:
-                soon[account] = expires_at
+                days = next(each for each in stages if expires_at - wall_ms <= each * DAY_MS)
+                soon[account] = {"account": account, "expires_at": iso_utc(expires_at), "days": days}
             if count % ACCOUNTS_AT_ONCE == 0:
                 await asyncio.sleep(0)
-        self._expiries.keep(frozenset(soon))
-        for account, expires_at in soon.items():
-            self._expiries.judge(1, 1, 0, subject=account, account=account, expires_at=iso_utc(expires_at))
+        for account in self._expiries.keys() - soon.keys():
+            _log.info(Event.ACCOUNT_EXPIRY_OVER.value, **self._expiries[account], why=GONE)
+        for account, facts in soon.items():
+            if self._expiries.get(account) != facts:
+                _log.warning(Event.ACCOUNT_EXPIRES.value, **facts)
+        self._expiries = soon
 
     async def check_customers(self) -> None:
         """Look at the answers to calls of the mapping gateways; calls get their turn in between."""
