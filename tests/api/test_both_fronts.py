@@ -118,6 +118,7 @@ READS: Final = (
     Step("rates groups", "GET /rates/groups"),
     Step("rates areas sell", "GET /rates/groups/sell/areas"),
     Step("user list", "GET /people"),
+    Step("account rights", "GET /agents"),
     Step("user roles", "GET /roles", part=with_sorted_permissions),
     Step("token list", "GET /tokens"),
     Step("ledger profit --since 2026-03-01T00:00:00Z --until 2126-03-02T00:00:00Z",

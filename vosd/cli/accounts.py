@@ -31,6 +31,8 @@ _ON_SCREEN: Final = {
 }
 """The listing on a terminal: one line for each account, also at 80 columns; amounts are never cut."""
 _CONSUMPTION: Final = {"charged_today": ScreenColumn("charged today", is_figure=True)}
+AGENT_COLUMNS: Final = ("account", "name", "agent", "rights", "suspended", "accounts", "people", "tokens")
+"""Of the listing of agents: the fields of ``AgentSheet``, written here so that only that verb loads the office."""
 _PRICES: Final = {
     "prefix": ScreenColumn("prefix"),
     "area": ScreenColumn("area", narrowest=10),
@@ -282,6 +284,25 @@ def unblock(
     outcome = in_office(invocation, lambda office: unblock_account(office, who, order))
     what = f"account {account_id}" if destination is None else f"destination {account_id}/{destination}"
     show_unblocked(outcome, what, as_json=as_json)
+
+
+@account.command("rights")
+@json_option
+@pass_invocation
+def rights(invocation: Invocation, as_json: bool) -> None:
+    """List the agents with their rights, and the people and programs that act for each.
+
+    Accounts that were given rights and have no account below are listed, too: their rights have no effect until then.
+    """
+    from vosd.admin.office.agent_rights import ListAgents, list_agents
+
+    found = in_office(invocation, lambda office: list_agents(office, principal(), ListAgents()))
+    if as_json:
+        output.document(found)
+        return
+    sheets = [msgspec.structs.asdict(each) for each in found]
+    rows = [[" ".join(cell) if isinstance(cell, tuple) else cell for cell in each.values()] for each in sheets]
+    output.table(AGENT_COLUMNS, [["" if cell is None else cell for cell in row] for row in rows], empty="no agents")
 
 
 @account.command("history")

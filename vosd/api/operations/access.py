@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from vosd.admin.office.agent_rights import AgentSheet, ListAgents, list_agents
 from vosd.admin.office.office import Office
 from vosd.admin.office.people import (
     AddPerson,
@@ -249,6 +250,16 @@ _PEOPLE_AND_TOKENS: Final = (
         run=revoke_token,
         result=TokenSheet,
         problems=("no_such_token", "too_powerful"),
+    ),
+    Operation(
+        method="GET",
+        path="/agents",
+        meaning="Agents with their rights, and the people and programs that act for each.",
+        permission=permission_of(list_agents),
+        takes=ListAgents,
+        run=list_agents,
+        result=AgentSheet,
+        listing=Listing("account", filters=("agent",), sorts=("account",)),
     ),
     Operation(
         method="GET",
