@@ -32,7 +32,7 @@ _ON_SCREEN: Final = {
 """The listing on a terminal: one line for each account, also at 80 columns; amounts are never cut."""
 _CONSUMPTION: Final = {"charged_today": ScreenColumn("charged today", is_figure=True)}
 AGENT_COLUMNS: Final = ("account", "name", "agent", "rights", "suspended", "accounts", "people", "tokens")
-"""Of the listing of agents: the fields of ``AgentSheet``, written here so that only that verb loads the office."""
+"""Columns of the listing of agents: the fields of ``AgentSheet``, so that only that verb loads the office."""
 _PRICES: Final = {
     "prefix": ScreenColumn("prefix"),
     "area": ScreenColumn("area", narrowest=10),

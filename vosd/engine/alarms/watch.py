@@ -268,7 +268,7 @@ class Watch:
         self._overdraft = Threshold(Event.OVERDRAFT_HIGH)
         self._holidays = Threshold(Event.HOLIDAYS_MISSING)
         self._expiries: dict[str, dict[str, object]] = {}
-        """What was reported of the accounts that expire soon."""
+        """Facts that were reported of the accounts that expire soon."""
         self._certificate = Threshold(Event.SIGNING_CERTIFICATE_ENDS, is_floor=True)
         self._certificates = Threshold(Event.CERTIFICATE_ENDS, is_floor=True)
         self._trust = Threshold(Event.TRUST_ENDS, is_floor=True)
