@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 from doubles.data.records import STARTED, answered_call, call_id, charge_row, refused_call
-from sqlalchemy import delete, insert, update
+from sqlalchemy import delete, event, insert, update
 
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction
 from vosd.cdr.record import AGENT, ANSWERED_ELSEWHERE, CUSTOMER, VENDOR, Attempt
@@ -262,6 +262,28 @@ async def test_a_planted_difference_is_found_and_mended(booked):
     ends = [end async for end in SqlTraffic(booked).rebuild(BEGIN, BEGIN + 3 * DAY)]
     assert ends[-1] == BEGIN + 3 * DAY
     assert await differences(booked) == []
+
+
+async def test_days_without_calls_are_passed_over_and_sums_behind_them_compared(booked):
+    far, end = BEGIN + 20 * DAY, BEGIN + 39 * DAY
+    await SqlBooks(booked).book([call_at(9, far + HOUR), call_at(10, end - HOUR)])
+    await advance(booked)
+    statements = []
+    event.listen(booked.engine.sync_engine, "before_cursor_execute", lambda *_: statements.append(1))
+    asked = []
+    for until in (far + 3 * DAY, end - DAY):
+        assert await differences(booked, until=until) == []
+        asked.append(len(statements))
+        statements.clear()
+    assert asked[0] == asked[1]
+    days, is_far = schema.traffic_day, schema.traffic_day.c.slot == far // SLOT_MS
+    async with booked.writing() as connection:
+        await connection.execute(update(days).where(is_far).values(calls=days.c.calls + 1))
+    assert {each.slot * SLOT_MS for each in await differences(booked, until=end)} == {far}
+    async with booked.writing() as connection:
+        await connection.execute(update(days).where(is_far).values(slot=days.c.slot + 9 * DAY // SLOT_MS))
+    found = [each for each in await differences(booked, until=end) if each.measure == "calls"]
+    assert {each.slot * SLOT_MS: each.stored > 0 for each in found} == {far: False, far + 9 * DAY: True}
 
 
 async def test_agents_attempts_and_waits_are_counted_beside_the_calls(database):

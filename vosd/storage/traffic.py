@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
+    CompoundSelect,
     LargeBinary,
     Row,
     Select,
@@ -29,6 +30,7 @@ from sqlalchemy import (
     select,
     text,
     type_coerce,
+    union_all,
     update,
 )
 
@@ -316,12 +318,17 @@ class SqlTraffic:
                 of_day = await _stored(connection, schema.traffic, day, day + SLOTS_OF_DAY)
             for found in _compared(stored, _together(of_day, day)):
                 yield found
+        begin = 0
         for first, end in _days(since, until):
+            if end <= begin:
+                continue
             async with self._database.reading(unhurried=True) as connection:
                 if end > await _value(connection, schema.TRAFFIC_DAYS):
                     return
                 stored = await _stored(connection, schema.traffic_day, first, end)
                 of_day = await _stored(connection, schema.traffic, first, end)
+                if not stored and not of_day:
+                    begin = await _next_sums(connection, end, schema.traffic, schema.traffic_day)
             for found in _compared(stored, _together(of_day, first)):
                 yield found
 
@@ -585,11 +592,28 @@ async def _first_slot(connection: AsyncConnection, closed: int) -> int | None:
 
 async def _next_slot(connection: AsyncConnection, slot: int) -> int:
     """Return the first slot, from one on, that calls began in or that has sums; without any, a number above all."""
-    table = schema.traffic
-    slots = table.c.kind.in_([KIND_NUMBERS[kind.value] for kind in RECOUNTED]) & (table.c.slot >= slot)
     began = await connection.scalar(select(func.min(_cdr.started_at)).where(_cdr.started_at >= slot * SLOT_MS))
-    summed = await connection.scalar(select(func.min(table.c.slot)).where(slots))
-    return min(_NO_SLOT if began is None else began // SLOT_MS, _NO_SLOT if summed is None else summed)
+    summed = await _next_sums(connection, slot, schema.traffic)
+    return summed if began is None else min(began // SLOT_MS, summed)
+
+
+async def _next_sums(connection: AsyncConnection, slot: int, *tables: Table) -> int:
+    """Return the first slot, from one on, of which a table has sums; without any, a number above all."""
+    found = await connection.scalars(_first_sums(*tables), {"begin": slot})
+    return min((each for each in found if each is not None), default=_NO_SLOT)
+
+
+@cache
+def _first_sums(*tables: Table) -> CompoundSelect[Any]:
+    """Select the first slots with sums that are counted again, by table and kind: each is one look into an index."""
+    begin: BindParameter[int] = bindparam("begin")
+    return union_all(
+        *(
+            select(func.min(table.c.slot)).where(table.c.kind == KIND_NUMBERS[kind.value], table.c.slot >= begin)
+            for table in tables
+            for kind in RECOUNTED
+        )
+    )
 
 
 def _within(
