@@ -14,8 +14,11 @@ if TYPE_CHECKING:
 
 _CODES: Final = frozenset({"operators_only", "out_of_scope", "permission_lacking"})
 """Errors that say that a sender is known, and may not. An agent without a right is none: the console asks for it."""
-_OF_ACCOUNTS: Final = frozenset({"no_record", "no_such_invoice", "no_such_object"})
-"""Errors for what belongs to others, as for what does not exist, where the sender stands for an account."""
+_OF_ACCOUNTS: Final = frozenset({"no_such_invoice", "no_such_object"})
+"""Errors for what belongs to others, as for what does not exist, where the sender stands for an account.
+
+Not ``no_record``: ids of calls cannot be guessed, and programs read a call of their own before it is booked.
+"""
 _PERIOD_S: Final = 60
 
 _log = structlog.get_logger()
