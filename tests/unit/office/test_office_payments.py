@@ -175,6 +175,11 @@ async def test_a_payment_that_waits_is_repeated_though_its_account_has_fewer_dec
         await book_payment(office, operator(), pays("500.5", account="tokyo", reference="another"))
     with pytest.raises(BadPaymentFile, match="has more decimals"):
         await import_payments(office, operator(), ImportPayments((another,)))
+    with pytest.raises(OrderError, match="has more decimals"):  # it would not wait
+        await book_payment(office, operator(), pays("7.25", account="tokyo", reference="yen"))
+    small = FilePayment(2, "tokyo", Decimal("7.25"), "yen", None, None)
+    with pytest.raises(BadPaymentFile, match="has more decimals"):
+        await import_payments(office, operator(), ImportPayments((small,)))
 
 
 async def test_a_payment_below_zero_is_booked_but_not_for_an_agent(office: Office, database: Database) -> None:

@@ -291,7 +291,9 @@ async def import_payments(office: Office, who: Principal, order: ImportPayments)
         places = decimals_exceeded(office.definitions, account, each.amount) if account is not None and is_new else None
         if account is None or places is None:
             continue
-        if not await office.stores.waiting_payments.was_asked(each.account, EntryKind.PAYMENT, each.reference):
+        would_wait = needs_second(office, who, each.amount)
+        asked = office.stores.waiting_payments.was_asked
+        if not (would_wait and await asked(each.account, EntryKind.PAYMENT, each.reference)):
             amount = format_amount(each.amount)
             faults.append(
                 f"line {each.line}: {amount} has more decimals than {account.currency} of account {account.id}: "

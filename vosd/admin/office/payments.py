@@ -448,6 +448,8 @@ def needs_second(office: Office, who: Principal, amount: Decimal) -> bool:
 async def _is_repeat(office: Office, who: Principal, wanted: ManualBooking) -> bool:
     if await _is_booked(office, who, wanted):
         return True
+    if not needs_second(office, who, wanted.amount):  # it would be booked now, whatever waits
+        return False
     return await office.stores.waiting_payments.was_asked(wanted.account, wanted.kind, wanted.reference)
 
 
