@@ -9,6 +9,7 @@ from copy import copy
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum
+from itertools import islice
 from typing import Final, Protocol
 from zoneinfo import ZoneInfo
 
@@ -128,12 +129,14 @@ class Spending:
         """Part of ``_spent`` that is the cost of calls before the present hour and day began."""
         self._earlier = dict.fromkeys(SpendPeriod, ZERO)
         """Cost of ended and running calls before the present hour and day began."""
-        self._unseen: dict[SpendPeriod, list[SpendingCall]] = {}
-        """Calls for which is left out, until ``look_on`` has looked at them, what was over when they were granted more
-        last, as if that had been before the present period: somewhat too much."""
+        self._unseen: dict[SpendPeriod, dict[SpendingCall, int]] = {}
+        """Calls that are not looked at yet, and how long ago the period began when they were added, milliseconds.
+
+        What was over when they were granted more last is left out for them, as if that had been before the present
+        period: somewhat too much. They are looked at before they are granted more or end."""
         for per in SpendPeriod:
-            self._leave_out_anew(per)
-        self.look_on(wall_ms)
+            self._leave_out_anew(per, wall_ms)
+        self.look_on()
         self._closing = (0, dict.fromkeys(SpendPeriod, ZERO))
         """The number of holds of the call that has just ended, and what was left out for them: its costs follow."""
         self._reported: set[SpendLimit] = set()
@@ -154,19 +157,17 @@ class Spending:
             for per in SpendPeriod:
                 present, self._bounds[per] = self._bounds[per], self._bounds_at(per, wall_ms)
                 if self._bounds[per] != present:
-                    self._leave_out_anew(per)
-            self.look_on(wall_ms)
+                    self._leave_out_anew(per, wall_ms)
+            self.look_on()
 
-    def look_on(self, wall_ms: int) -> bool:
+    def look_on(self) -> bool:
         """Look at some calls that were there when limits or time zone were set; return whether others are left."""
         most = LOOKED_AT_ONCE
         for per, calls in self._unseen.items():
-            some, calls[:most] = calls[:most], []
+            some = [*islice(calls, most)]
             most -= len(some)
             for call in some:
-                if call in self._calls.holds:
-                    self._earlier[per] -= self._left_out_of(call, per)
-                    self._earlier[per] += self._leave_out(call, per, wall_ms - self.began(per))
+                self._look_at(call, per)
         return any(self._unseen.values())
 
     def began(self, per: SpendPeriod) -> int:
@@ -183,7 +184,7 @@ class Spending:
             if begin_ms <= wall_ms < end_ms:
                 continue
             self._bounds[per] = self._bounds_at(per, wall_ms)
-            self._unseen.pop(per, None)
+            self._unseen[per] = {}
             if wall_ms >= end_ms:
                 self._before[per] = present, self._spent[per], self._earlier[per], self._of_ended[per]
                 self._spent[per] = self._of_ended[per] = ZERO
@@ -198,6 +199,8 @@ class Spending:
 
     def granting(self, call: SpendingCall) -> None:
         """Keep what is left out for a call, which is about to be granted more; call it before ``over`` changes."""
+        for per in SpendPeriod:
+            self._look_at(call, per)
         kept = call.left_out or {}
         if any(per not in kept or kept[per][0] != self.began(per) for per in SpendPeriod):
             call.left_out = {per: (self.began(per), self._left_out_of(call, per)) for per in SpendPeriod}
@@ -213,6 +216,7 @@ class Spending:
         """Leave out nothing of a hold any more, whose call has ended; ``ended`` follows if it has cost anything."""
         holds, closing = self._closing if call.is_further else (0, dict.fromkeys(SpendPeriod, ZERO))
         for per in SpendPeriod:
+            self._look_at(call, per)
             left_out = self._left_out_of(call, per)
             self._earlier[per] -= left_out
             closing[per] += left_out
@@ -301,12 +305,18 @@ class Spending:
         """
         return self._calls.over + sum((self._leave_out(call, per, ago_ms) - call.over for call in self._granted), ZERO)
 
-    def _leave_out_anew(self, per: SpendPeriod) -> None:
+    def _leave_out_anew(self, per: SpendPeriod, wall_ms: int) -> None:
         self._earlier[per] = self._of_ended[per] + self._calls.over
-        self._unseen[per] = [*self._calls.holds]
+        self._unseen[per] = dict.fromkeys(self._calls.holds, wall_ms - self.began(per))
         for call in self._unseen[per]:
             if call.left_out is not None:  # it may be of this moment in another time zone
                 call.left_out = {each: kept for each, kept in call.left_out.items() if each is not per}
+
+    def _look_at(self, call: SpendingCall, per: SpendPeriod) -> None:
+        ago_ms = self._unseen[per].pop(call, None)
+        if ago_ms is not None:
+            self._earlier[per] -= self._left_out_of(call, per)
+            self._earlier[per] += self._leave_out(call, per, ago_ms)
 
     def _leave_out(self, call: SpendingCall, per: SpendPeriod, ago_ms: int) -> Decimal:
         amount = call.cost_before(ago_ms)

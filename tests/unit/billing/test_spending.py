@@ -234,31 +234,35 @@ def test_a_reload_looks_at_some_calls_at_once_and_leaves_out_the_same_in_the_end
     looked_at, cost_before = [], AccountHold.cost_before
     monkeypatch.setattr(AccountHold, "cost_before", lambda hold, ago: looked_at.append(hold) or cost_before(hold, ago))
 
-    def counted(calls: int, granted: int) -> list[Decimal]:
-        """Return what counts of calls in the end, the last ones of which are granted more during the look."""
+    def counted(calls: int, granted: int = 0, ended: int = 0) -> list[Decimal]:
+        """Return what counts of calls in the end, some of which are granted more, or end, before they are looked at."""
         acme = limited("10000", SpendAction.BLOCK, DAY)
         acme.spending.set_limits((), "Asia/Kolkata" if zone == "UTC" else "UTC", NOW)
         talks = [talking(acme) for _ in range(calls)]
         for number, call in enumerate(talks, 1):
-            while call.granted_s < (300 if number <= calls - granted else 240):
+            while call.granted_s < (300 if number > granted else 240):
                 call.extend()
         acme.spending.roll(NOW + 239_000)
         looked_at.clear()
         acme.spending.set_limits((), zone, NOW + 240_000)
         assert len(looked_at) == min(2 * calls, LOOKED_AT_ONCE)  # for hour and day
-        for call in talks[calls - granted :]:
+        for call in talks[:granted]:
             call.extend()
+        for call in talks[calls - ended :]:
+            call.give_back()
+            acme.post(Decimal("-2.40"))
         while looked_at:
             looked_at.clear()
-            acme.spending.look_on(NOW + 240_000)
+            acme.spending.look_on()
             assert len(looked_at) <= LOOKED_AT_ONCE
+            assert all(hold.is_open for hold in looked_at)
         return [sum(acme.spending.parts(per, acme.reserved)) for per in SpendPeriod]
 
-    one = counted(1, 0)
-    assert counted(600, 0) == [600 * amount for amount in one]
-    for amount, plain, granted in zip(counted(600, 40), one, counted(1, 1), strict=True):
-        before = Decimal("0.30")  # it is known as soon as more is granted
-        assert 560 * plain + 40 * (granted - before) <= amount <= 560 * plain + 40 * granted
+    plain, granted, ended = counted(1), counted(1, granted=1), counted(1, ended=1)
+    assert counted(600) == [600 * amount for amount in plain]
+    assert counted(600, granted=40, ended=400) == [
+        160 * amount + 40 * more + 400 * last for amount, more, last in zip(plain, granted, ended, strict=True)
+    ]
 
 
 def test_an_hour_that_is_begun_late_leaves_out_what_calls_had_cost_when_it_began():

@@ -308,6 +308,24 @@ async def test_a_limit_that_is_being_set_refuses_nothing_and_counts_the_calls_th
     assert not may_call(balances, "acme")
 
 
+async def test_a_call_that_ends_while_a_limit_is_being_set_counts_with_its_cost_of_the_present_hour(monkeypatch):
+    class Slow(MemoryStore):
+        async def spent_since(self, account: str, since: int) -> Decimal:
+            found = await super().spent_since(account, since)
+            while calls:
+                credit.release(calls.pop())
+                credit.post(Decimal(-6))
+            return found
+
+    monkeypatch.setattr("vosd.billing.spending.LOOKED_AT_ONCE", 2)
+    balances = Balances(Slow(), ManualClock(wall=NOW - NOW % HOUR_MS + 300_000))
+    await balances.adopt(TEN)
+    credit = balances.credits["acme"]
+    calls = [credit.resume(applied_rate("0.60"), Decimal(6), 600, 60) for _ in range(5)]  # 4 of 9 minutes are before
+    await balances.adopt(with_limits(acme=PER_HOUR))
+    assert credit.spending.parts(SpendPeriod.HOUR, credit.reserved) == (5 * Decimal("3.60"), 0)
+
+
 async def test_a_currency_is_not_changed_before_all_else_is_read():
     """Else calls of the old catalogue would be admitted in the old currency meanwhile."""
     store = AwayForSums()

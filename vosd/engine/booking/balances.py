@@ -315,7 +315,7 @@ class Balances(Counting):
                 some = limited[first : first + LIMITED_AT_ONCE]
                 for name in some:
                     while (spending := self.credits[name].spending) is not None:
-                        if not spending.look_on(self._clock.now().wall):
+                        if not spending.look_on():
                             break
                         await asyncio.sleep(0)  # let calls run
                 self.watch_spending(some)
