@@ -193,8 +193,13 @@ class ClientCore:
         return self.send_bye(dialog, headers, now)
 
     def take_left_over(self, parts: InviteParts) -> InviteClient:
-        """Wait for the final response to an INVITE of an earlier run; a callee that answers is released."""
-        return InviteClient.left_over(self._store, f"{branch_of(parts.via)} INVITE", parts)
+        """Wait for the final response to an INVITE of an earlier run; a callee that answers is released.
+
+        The run before may have kept its transaction, which waits for that already.
+        """
+        key = f"{branch_of(parts.via)} INVITE"
+        kept = self._store.clients.get(key)
+        return kept if isinstance(kept, InviteClient) else InviteClient.left_over(self._store, key, parts)
 
     # -- responses ----------------------------------------------------------------------------------------------
 

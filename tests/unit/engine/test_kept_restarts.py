@@ -281,3 +281,18 @@ def test_a_start_that_fails_while_it_takes_calls_over_has_none_and_leaves_all_of
     kept = fails == "keep"
     assert states(scene) == [("TALKING", "vendor-1"), *([("RINGING", "vendor-1")] * 2 * kept)]
     assert [call.final for call in (talking, ringing, other)] == [200, *([None] * 2 if kept else [503] * 2)]
+
+
+@pytest.mark.parametrize("answers_late", [False, True])
+def test_an_invite_that_a_killed_switch_has_left_is_waited_for_once_by_the_one_after_the_next(tmp_path, answers_late):
+    """The second has cancelled it and is stopped: it hands its transaction on, and the journal still names it."""
+    scene = KilledScene(tmp_path)
+    scene.vendor.script = (answers(20_000) if answers_late else RINGS)._replace(accepts_cancel=False)
+    scene.caller.call(CALLEE)
+    scene.wire.run_for(1_000)
+    scene.kill()
+    scene.wire.run_for(300)
+    scene.stop_and_keep()
+    scene.wire.run_for(80_000)
+    assert scene.vendor.only_call.is_over is answers_late
+    assert scene.exchange.leftovers() == {}
