@@ -60,16 +60,20 @@ def scene(tmp_path: Path) -> Scene:
     return Scene(tmp_path)
 
 
-async def test_a_call_that_a_salvage_put_there_is_owed_at_once_and_once_until_it_is_booked(scene, tmp_path):
+@pytest.mark.parametrize("order", ["retry", "salvage"])
+async def test_a_call_that_a_salvage_put_there_is_owed_at_once_and_once_until_it_is_booked(scene, tmp_path, order):
     scene.journal.ended(CALL)
     scene.journal.flush()
+    file = tmp_path / "journal" / files_of(tmp_path / "journal")[0]
     scene.database.refuses = True
     for _ in range(2):
-        assert (await scene.spool.salvage(tmp_path / "journal" / files_of(tmp_path / "journal")[0])).refused
+        assert (await scene.spool.salvage(file)).refused
         assert scene.money == (0, -1)
     scene.database.refuses = False
-    assert (await scene.spool.retry()).booked == [CALL.call_id]
-    assert scene.money == (-1, 0)
+    for _ in range(2):
+        done = await (scene.spool.retry() if order == "retry" else scene.spool.salvage(file))
+        assert (scene.money, len(scene.journal.quarantine), done.refused) == ((-1, 0), 0, {})
+    assert scene.journal.quarantine.read().records == []
 
 
 async def test_a_call_that_waits_for_the_database_is_owed_once_though_a_salvage_puts_it_there(scene, tmp_path):

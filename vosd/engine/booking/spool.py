@@ -71,17 +71,13 @@ class Spool(Counting):
             wanted = set(call_ids)
             refused = [each for each in content.records if not wanted or each.record.call_id in wanted]
             for batch in _batches(each.record for each in refused):
-                booked = await self._book(batch, outcome)
-                owed = [each for each in booked if each.call_id in self._quarantine.owed]
-                self._quarantine.owed.difference_update(each.call_id for each in owed)
-                for account, amount in charged_by(owed).items():
-                    if account in self._credits:
-                        self._credits[account].booked(amount)
-                await asyncio.to_thread(self._quarantine.remove, [record.call_id for record in booked])
+                await self._release(await self._book(batch, outcome))
         return outcome
 
     async def salvage(self, file: Path) -> BookingOutcome:
         """Book every ended call that can be read in a journal file; refused ones go to quarantine, and are owed.
+
+        Calls that were refused before and are booked now are removed from quarantine.
 
         Raises:
             OSError: the file cannot be read.
@@ -91,7 +87,10 @@ class Spool(Counting):
         async with self._turn():
             records = _batches(ended_in(file))
             while batch := await asyncio.to_thread(next, records, None):
-                booked = {record.call_id for record in await self._book(batch, outcome)}
+                booked = {record.call_id: record for record in await self._book(batch, outcome)}
+                refused_before = [record for name, record in booked.items() if name in self._quarantine]
+                if refused_before:
+                    await self._release(refused_before)
                 refused = [
                     RejectedRecord(record, outcome.refused[record.call_id])
                     for record in batch
@@ -101,6 +100,15 @@ class Spool(Counting):
                     await asyncio.to_thread(self._quarantine.put, refused)
                     self._owe(refused)
         return outcome
+
+    async def _release(self, booked: Sequence[CallRecord]) -> None:
+        """Remove booked calls from quarantine, and from what accounts owe."""
+        owed = [each for each in booked if each.call_id in self._quarantine.owed]
+        self._quarantine.owed.difference_update(each.call_id for each in owed)
+        for account, amount in charged_by(owed).items():
+            if account in self._credits:
+                self._credits[account].booked(amount)
+        await asyncio.to_thread(self._quarantine.remove, [record.call_id for record in booked])
 
     def _owe(self, refused: Iterable[RejectedRecord]) -> None:
         """Count the cost of calls in quarantine as owed where it is not counted yet."""
