@@ -25,12 +25,14 @@ from vosd.admin.office.office import Office
 from vosd.admin.office.payments import (
     BookPayment,
     ConfirmPayment,
+    MoveMoney,
     PaymentType,
     Receipts,
     UndoPayment,
     WaitingSheet,
     book_payment,
     confirm_payment,
+    move_money,
     undo_payment,
 )
 from vosd.admin.office.permissions import ALL, Permission
@@ -311,6 +313,25 @@ async def test_the_undo_of_another_entry_opens_no_dispute(site: Site) -> None:
     assert (await show_reconciliation(site.office, operator(), ShowReconciliation(id=made.id))) == settled
 
 
+@pytest.mark.parametrize("kind", ["payment", "refund", "zero", "transfer"])
+async def test_the_undo_of_another_entry_of_the_same_reference_opens_no_dispute(site: Site, kind: str) -> None:
+    made, amount = await site.imported(faulty()), Decimal("0.02")
+    order = DisputeBill(id=made.id, state=DisputeState.SETTLED, amount=amount)
+    settled = await dispute_bill(site.office, operator(), order)
+    reference = f"dispute/{made.id}"
+    if kind == "transfer":
+        move = MoveMoney(source="acme", target="carrier", amount=amount, reference=reference, force=True)
+        await move_money(site.office, operator(), move)
+    else:
+        money, force = None if kind == "zero" else amount, kind == "refund"
+        by_hand = BookPayment(account="carrier", type=PaymentType(kind), amount=money, reference=reference, force=force)
+        await book_payment(site.office, operator(), by_hand)
+    async with aclosing(site.office.stores.ledger.entries(EntryFilter(account="carrier"))) as found:
+        (entry,) = [each async for each in found if each.kind == kind]
+    await undone(site, entry)
+    assert (await show_reconciliation(site.office, operator(), ShowReconciliation(id=made.id))) == settled
+
+
 async def test_a_credit_note_that_is_in_the_ledger_is_not_booked_again(site: Site) -> None:
     made = await site.imported(faulty())
     order = DisputeBill(id=made.id, state=DisputeState.SETTLED, amount=Decimal("0.02"), book=False)
@@ -351,6 +372,36 @@ async def test_a_settlement_above_the_limit_waits_for_a_second_person(database: 
     assert settled.dispute is not None
     assert (settled.dispute.state, settled.dispute.booked) == (DisputeState.SETTLED, "0.02")
     assert [amount for _, amount, _ in await credited(site)] == [Decimal("0.02")]
+
+
+async def test_a_settlement_that_was_undone_before_the_dispute_is_settled_is_booked_anew(
+    database: Database, tmp_path: Path
+) -> None:
+    await SqlBooks(database).book(CALLS)
+    vendor = account("carrier", type=AccountType.CLEARING)
+    limit = Decimal("0.01")
+    office = office_on(database, vendor, account("acme"), now=NOW, socket=tmp_path / "s", confirm_above=limit)
+    site = Site(office, tmp_path)
+    made, before = await site.imported(faulty()), await balance_of(site)
+    order = DisputeBill(id=made.id, state=DisputeState.SETTLED, amount=Decimal("0.02"))
+
+    async def confirmed(number: int | None) -> None:
+        assert number is not None
+        await confirm_payment(office, operator("bob"), ConfirmPayment(number))
+
+    await confirmed((await dispute_bill(office, operator(), order)).waiting)
+    (entry,) = [each async for each in entries_of(site)]
+    undo = await undo_payment(office, operator(), UndoPayment(id=entry.id))
+    assert isinstance(undo, WaitingSheet)
+    await confirmed(undo.id)
+    asked = await dispute_bill(office, operator(), order)
+    assert asked.dispute is not None
+    assert (asked.dispute.state, asked.dispute.booked) == (DisputeState.ACCEPTED, None)
+    await confirmed(asked.waiting)
+    settled = (await dispute_bill(office, operator(), order)).dispute
+    assert settled is not None
+    assert (settled.state, settled.booked_as) == (DisputeState.SETTLED, f"dispute/{made.id}/2")
+    assert await balance_of(site) == before + Decimal("0.02")
 
 
 async def test_a_person_who_may_not_book_money_settles_nothing(site: Site) -> None:

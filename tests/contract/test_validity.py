@@ -73,7 +73,7 @@ async def test_the_undo_of_a_transfer_takes_the_validity_back_and_names_an_entry
     money["configured_expiry"] = STARTED + 9 * DAY_MS
     paid = MoneyTransfer(source="south", target="acme", reference="one", made_at=STARTED, extends_days=30, **money)
     await store.payments.transfer(paid)
-    undone = UndoneEntry("one", STARTED)
+    undone = UndoneEntry("one", STARTED, EntryKind.TRANSFER)
     names = {"source": "acme", "target": "south", "reference": "undo 2", "target_reference": "undo 1"}
     undo = MoneyTransfer(**names, made_at=STARTED + DAY_MS, undoes=undone, **money)
     for _ in range(2):
@@ -86,7 +86,7 @@ async def test_the_undo_of_a_transfer_takes_the_validity_back_and_names_an_entry
 
 
 def reverse(of: Payment, number: int, **changes) -> Payment:
-    undone = UndoneEntry(of.reference, of.made_at)
+    undone = UndoneEntry(of.reference, of.made_at, of.kind)
     own = {"reference": f"undo {number}", "made_at": STARTED + 2 * DAY_MS, "undoes": undone}
     return replace(of, amount=-of.amount, **(own | changes))
 
@@ -157,7 +157,7 @@ def test_an_undo_takes_the_days_of_its_payment_also_when_that_is_in_an_archive()
     changes = [later, ValidityChange(3, memo_of("undo 2"), 30), ValidityChange(2, memo_of("bank-2"), 60)]
     changes.append(ValidityChange(1, memo_of("bank-1"), 30))
     there = [PaymentEntry(3, "undo 2", 3), PaymentEntry(4, "bank-3", 4), PaymentEntry(5, "undo 4", 5)]
-    assert without_undone(changes, there, UndoneEntry("bank-3", 4)) == (True, 30)
+    assert without_undone(changes, there, UndoneEntry("bank-3", 4, EntryKind.PAYMENT)) == (True, 30)
 
 
 async def test_an_undone_debit_extends_nothing(store):

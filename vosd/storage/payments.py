@@ -160,7 +160,7 @@ async def _move(connection: AsyncConnection, transfer: MoneyTransfer, mark: int)
 
 async def _taken_back(connection: AsyncConnection, payment: Payment, undone: UndoneEntry, receipt: Receipt) -> Receipt:
     """Take back what an entry has done beside its money: the validity, and a dispute that it has settled."""
-    if undone.reference.startswith(SETTLED_AS):
+    if undone.kind is EntryKind.ADJUSTMENT and undone.reference.startswith(SETTLED_AS):
         from vosd.storage.reconciliations import reopen  # few payments settle a dispute
 
         await reopen(connection, payment, undone.reference)

@@ -71,6 +71,7 @@ class UndoneEntry(NamedTuple):
 
     reference: str
     made_at: int
+    kind: EntryKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

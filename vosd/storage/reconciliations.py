@@ -303,18 +303,22 @@ class SqlReconciliations:
 
 
 async def reopen(connection: AsyncConnection, undo: Payment, reference: str) -> None:
-    """Open a dispute again whose settlement an entry of the open transaction takes back; another one stays."""
-    settled = (_dispute.c.account == undo.account) & (_dispute.c.state == DisputeState.SETTLED.value)
-    values = {
+    """Open a dispute again whose settlement an entry of the open transaction takes back; another one stays.
+
+    One that is not settled yet, since its confirmed entry is undone before the order is repeated, keeps its state; its
+    next entry has another reference, too.
+    """
+    settled = {
         "state": DisputeState.OPEN.value,
         "booked": None,
-        "undone": _dispute.c.undone + 1,
         "changed_at": undo.made_at,
         "operator": descriptive(undo.operator or "", NAME_LENGTH),
     }
-    for dispute in map(_dispute_of, (await connection.execute(select(_dispute).where(settled))).all()):
+    of_account = select(_dispute).where(_dispute.c.account == undo.account)
+    for dispute in map(_dispute_of, (await connection.execute(of_account)).all()):
         if dispute.settled_as == reference:
-            own = settled & (_dispute.c.reconciliation == dispute.reconciliation)
+            values = {"undone": dispute.undone + 1} | (settled if dispute.state is DisputeState.SETTLED else {})
+            own = _dispute.c.reconciliation == dispute.reconciliation
             await connection.execute(update(_dispute).where(own).values(values))
 
 

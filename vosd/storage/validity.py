@@ -146,7 +146,7 @@ def without_undone(
         paid = None if change.memo is None else made_by.get((change.at, change.memo))
         if paid is not None and undone_entry(paid.reference) is not None:
             undos += 1
-        elif paid is not None and (paid.reference, paid.made_at) == undone:
+        elif paid is not None and (paid.reference, paid.made_at) == (undone.reference, undone.made_at):
             is_newest = True
         elif undos:  # the payment that this undo took back, whose entry may be in an archive
             undos -= 1

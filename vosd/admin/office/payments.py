@@ -467,7 +467,7 @@ async def _book(
 ) -> Receipts:
     accounts, stores, now = office.definitions.accounts(), office.stores, office.now()
     entry = await _undone(office, wanted)
-    undone = None if entry is None else UndoneEntry(entry.reference, entry.created_at)
+    undone = None if entry is None else UndoneEntry(entry.reference, entry.created_at, EntryKind(entry.kind))
     least = None
     if not wanted.forced and undone is None and wanted.kind in {EntryKind.REFUND, EntryKind.TRANSFER}:
         overrides = (await stores.overrides.load()).at(now)
