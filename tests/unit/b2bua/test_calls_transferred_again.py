@@ -143,12 +143,32 @@ def test_a_call_is_moved_five_times(running):
         blind(side, number)
         running.wire.run_for(3_000)
         assert side.is_over
-        side = {MATE: mate, DESK: desk, TARGET: running.vendor}[number].calls[-1]
+        before, side = side, {MATE: mate, DESK: desk, TARGET: running.vendor}[number].calls[-1]
+        assert int(side.invite["Max-Forwards"]) == int(before.invite["Max-Forwards"]) - 1
         assert are_connected(call, side)
     call.hang_up()
     settle(running)
     assert side.is_over
     assert len(running.exchange.sink.records) == 6
+
+
+def test_phones_that_move_every_call_to_each_other_are_refused_when_max_forwards_is_used_up(running):
+    desk, mate = registered(running)
+    call, side = called(running, desk, hops=3)
+    for phone, number in ((mate, MATE), (desk, DESK)):
+        blind(side, number)
+        running.wire.run_for(3_000)
+        assert side.is_over
+        side = phone.calls[-1]
+    assert side.invite["Max-Forwards"] == "0"
+    blind(side, MATE)
+    running.wire.run_for(3_000)
+    assert side.got["REFER"] == [483]
+    assert are_connected(call, side)
+    assert len(mate.calls) == 1
+    call.hang_up()
+    settle(running)
+    assert [record.end_reason for record in running.exchange.sink.records].count(EndReason.LOOP.text) == 1
 
 
 @pytest.mark.parametrize("script", [refuses(486), RINGS])

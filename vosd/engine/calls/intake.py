@@ -276,7 +276,7 @@ class Intake:
         call_request = CallRequest(
             source_host=transferor.host,
             source_port=transferor.port,
-            hops=paid_by.hops,
+            hops=paid_by.hops - 1,  # ends the calls of two phones that move each other every call
             looped=False,
             at=now,
             numbers=TransferNumbers(caller, number),
