@@ -534,7 +534,7 @@ class Call:
                 self.conversation.drop_bridge(now)
             transfer = self.conversation.transfer
             if transfer is not None and transfer.is_transferor(self.caller.leg):
-                transfer.transferor_left(now)
+                transfer.transferor_left(cause, now)
                 return
             self.caller.close(now)
             if transfer is not None:
@@ -553,7 +553,7 @@ class Call:
         self.conversation.drop_bridge(now)
         transfer = self.conversation.transfer
         if self.state is states.TALKING and transfer is not None and transfer.is_transferor(leg_of(self.callee)):
-            transfer.transferor_left(now)
+            transfer.transferor_left(cause, now)
             return
         self.callee.close(now)
         if self.state is states.ANSWERED:

@@ -183,12 +183,13 @@ class CallTransfer:
 
     # -- calls and legs that end --------------------------------------------------------------------------------
 
-    def transferor_left(self, now: Instant) -> None:
+    def transferor_left(self, cause: int | None, now: Instant) -> None:
         """Go on without the transferor, which has hung up before the target answered, or after a consultation.
 
+        ``cause`` is the Q.850 cause of its BYE, for the record of a call that has no leg without it.
         Its BYE does not end the call: that is how a blind transfer usually goes on (RFC 5589 section 6).
         """
-        self._let_go(self.first, now, has_hung_up=True)
+        self._let_go(self.first, now, has_hung_up=True, cause=cause)
         self.first.journey.reason_text = None  # of a BYE that does not end the call
         self.first.moved(at_once=True)
         if self.facts.stage is Stage.CONSULTING:
@@ -305,10 +306,10 @@ class CallTransfer:
             first.conversation.bridge = second.conversation.bridge = Bridge(self._endpoint, one, other)
             first.conversation.bridge.introduce(now)
 
-    def _let_go(self, call: "Call", now: Instant, *, has_hung_up: bool = False) -> None:
+    def _let_go(self, call: "Call", now: Instant, *, has_hung_up: bool = False, cause: int | None = None) -> None:
         """Let the transferor leave one of the two calls: send it BYE, unless it ``has_hung_up`` itself."""
         if call.conversation.joined is not None:
-            self._end_without_legs(call, call.conversation.joined, now, has_hung_up=has_hung_up)
+            self._end_without_legs(call, call.conversation.joined, cause, now, has_hung_up=has_hung_up)
             return
         call.conversation.drop_bridge(now)
         if self._is_called_in(call):
@@ -322,7 +323,9 @@ class CallTransfer:
         else:
             left.hang_up("", now)
 
-    def _end_without_legs(self, call: "Call", joined: "Call", now: Instant, *, has_hung_up: bool) -> None:
+    def _end_without_legs(
+        self, call: "Call", joined: "Call", cause: int | None, now: Instant, *, has_hung_up: bool
+    ) -> None:
         """Go on with the call that one of the two was joined with: without the transferor the latter has no leg.
 
         It ends as hung up by the transferor.
@@ -337,7 +340,7 @@ class CallTransfer:
         joined.conversation.drop_bridge(now)
         if leg is not None and not has_hung_up:
             leg.hang_up("", now)
-        call.hung_up(leg, None, now)
+        call.hung_up(leg, cause, now)
 
     def _is_called_in(self, call: "Call") -> bool:
         return self.facts.first_called if call is self.first else self.facts.second_called

@@ -235,10 +235,11 @@ def test_a_phone_that_hangs_up_before_the_second_target_answers_leaves_the_calle
     running.vendor.script = answers(2_000) if is_answered else refuses(486, after_ms=2_000)
     blind(at_mate, TARGET)
     running.wire.run_for(500)
-    at_mate.hang_up()
+    at_mate.hang_up('Reason: Q.850;cause=31;text="Moved on"')
     running.wire.run_for(500)
     (to_mate,) = running.exchange.sink.records
     assert (to_mate.callee_in, to_mate.hangup_source) == (MATE, "callee")
+    assert (to_mate.q850_cause, to_mate.reason_text) == (31, "Moved on")
     call.propose("a=sendonly")  # no other side can take it now
     press(running, call, "5")
     running.wire.run_for(5_000)
