@@ -176,6 +176,11 @@ class GatewayAttempt:
             return dialog.remote_tag
         return "" if early is None or early.speaker is None else early.speaker
 
+    @property
+    def early_media(self) -> bytes:
+        """Session of the fork that has sent early media last; empty = none has."""
+        return self.leg.sessions.remote if self._has_media else b""
+
     def fork_key(self, tag: str) -> str:
         """Return the key of a fork among those of all attempts: telephones that ring together may have equal tags."""
         return f"{self.tag} {tag}"

@@ -534,8 +534,7 @@ class CalleeSearch(msgspec.Struct, eq=False):
         attempt = max(self.beside, key=lambda each: (bool(each.fork_shown), each.progress.rang))
         self._put_first(attempt, now)
         if was_playing and attempt.progress.rang:
-            early, self._call.to_forward = attempt.leg.early, None
-            session = b"" if early is None or early.speaker is None else attempt.leg.sessions.remote
+            self._call.to_forward, session = None, attempt.early_media
             self._call.caller.ring(_PROGRESS if session else _RINGING, session, now)
 
     def _due_together(self, now: Instant) -> None:

@@ -194,6 +194,8 @@ class CallTransfer:
         self.first.moved(at_once=True)
         if self.facts.stage is Stage.CONSULTING:
             self._join(now)
+        else:
+            self._report_ringing(now)
 
     def release_transferor(self, now: Instant) -> None:
         """Send the transferor a BYE, by its own keys: while the target rings, or after a consultation."""
@@ -202,6 +204,7 @@ class CallTransfer:
         elif self.facts.stage is Stage.CALLING and self.transferor_in(self.first) is not None:
             self._let_go(self.first, now)
             self.first.moved(at_once=True)
+            self._report_ringing(now)
 
     def first_ends(self, now: Instant) -> None:
         """Notify the transferor that its transfer fails, before its call ends (RFC 3515 section 2.4.7)."""
@@ -249,8 +252,15 @@ class CallTransfer:
         left, second.caller = second.caller, substitute
         substitute.call = second
         left.reject(487, "", now)
+        self._report_ringing(now)
 
     # -- inside -------------------------------------------------------------------------------------------------
+
+    def _report_ringing(self, now: Instant) -> None:
+        """Let the side that waits be played the ringing of a target that has rung before that side waited for it."""
+        second = self.second
+        if second is not None and second.callee is not None and second.callee.progress.rang:
+            second.board.media.target_rings(second.callee.early_media, now)
 
     def _consult(self, second: "Call", transferor: Leg, now: Instant) -> None:
         """Connect the transferor and the target, and put the other side on hold."""

@@ -5,6 +5,7 @@ from functools import partial
 import pytest
 from doubles.announcing import SOUNDS
 from doubles.data.builders import catalogue, mapping_gateway
+from doubles.desk_scene import attended
 from doubles.keypad_scene import keypad_scene, press, settle, talking
 from doubles.killed import KilledScene
 from doubles.sockets.peer import ANSWER, OFFER
@@ -322,6 +323,62 @@ def test_early_media_of_the_target_are_heard_in_place_of_it():
     assert relay.open_ports[target.other.id].source.host == "192.0.2.20"
     party.hang_up()
     run(scene, 1_000)
+    assert relay.open_ports == {}
+
+
+@pytest.mark.parametrize("early", ["", ANSWER.replace("192.0.2.20", "192.0.2.30")])
+@pytest.mark.parametrize("is_held", [True, False])
+@pytest.mark.parametrize("how", ["blind", "attended"])
+def test_a_target_that_has_begun_to_ring_is_heard_once_the_side_that_is_transferred_waits_for_it(how, is_held, early):
+    scene, relay = scene_with()
+    answer = ANSWER.replace("192.0.2.20", "192.0.2.30")
+    scene.vendor.by_number = {TARGET: Script((Line(0, 183 if early else 180, early), Line(6_000, 200, answer)))}
+    call, party = scene.talk()
+    if is_held:
+        call.propose("a=sendonly")
+        run(scene)
+    if how == "blind":
+        refer(scene, call)
+    else:
+        own = scene.caller.call(TARGET)
+        run(scene, 1_000)
+        own.remote = own.responses[-1]["To"]
+        attended(call, own)
+        run(scene)
+    call.hang_up()
+    run(scene, 2_000)
+    assert playing(relay) == {}
+    (port,) = (port for port in relay.open_ports.values() if port.source and port.source.host == "192.0.2.20")
+    assert port.rings_after_ms == (None if early else 0)
+    assert not early or relay.open_ports[port.other.id].source.host == "192.0.2.30"
+    run(scene, 5_000)
+    assert relay.open_ports[port.other.id].source.host == "192.0.2.30"
+    party.hang_up()
+    settle(scene)
+    assert all('"ms":0' not in (record.media or "") for record in scene.exchange.sink.records)
+    assert relay.open_ports == {}
+
+
+@pytest.mark.parametrize("early", ["", ANSWER.replace("192.0.2.20", "192.0.2.30")])
+def test_it_goes_on_where_a_target_that_rang_before_the_transfer_is_busy_and_who_transfers_has_stayed(early):
+    scene, relay = scene_with()
+    scene.vendor.by_number = {TARGET: Script((Line(0, 183 if early else 180, early), Line(5_000, 486)))}
+    call, _ = scene.talk()
+    call.propose("a=sendonly")
+    run(scene)
+    before = {number: port.other for number, port in relay.open_ports.items()}
+    own = scene.caller.call(TARGET)
+    run(scene, 1_000)
+    own.remote = own.responses[-1]["To"]
+    attended(call, own)
+    run(scene)
+    assert playing(relay) == {}
+    run(scene, 5_000)
+    assert list(playing(relay)) == ["192.0.2.20"]
+    assert {number: port.other for number, port in relay.open_ports.items()} == before
+    assert all(port.rings_after_ms is None for port in relay.open_ports.values())
+    call.hang_up()
+    settle(scene)
     assert relay.open_ports == {}
 
 

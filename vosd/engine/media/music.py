@@ -115,10 +115,10 @@ class HoldMusic:
             self._relay.play_ring_back(port, 0, payload)
 
     def over(self, media: LegMedia, now: Instant) -> None:
-        """Note the music of a leg whose port is closed."""
+        """Note the music of a leg that ends, unless it ends at once: the target of a transfer rings already."""
         music, media.music = media.music, None
-        if music is not None:
-            media.note_played(PlayedSound(music.sound, music.codec, max(0, now.mono - music.began_ms)))
+        if music is not None and now.mono > music.began_ms:
+            media.note_played(PlayedSound(music.sound, music.codec, now.mono - music.began_ms))
 
     def failed(self, media: LegMedia, port: RelayPort) -> None:
         """Let a leg whose music cannot be played have the media of the other side."""

@@ -175,7 +175,8 @@ class RelayedCalls:
         """Let a side that is transferred be played its target's early media, or ring-back (``CallMedia``)."""
         target = None if call.callee is None else call.callee.leg
         theirs = None if target is None else target.facts.media
-        held = None if theirs is None else self._parts.legs.by_number.get(theirs.author)
+        transfer = call.conversation.transfer
+        held = None if transfer is None else transfer.staying_in(transfer.first)
         media = None if held is None else held.facts.media
         if target is None or theirs is None or held is None or media is None or media.music is None:
             return
