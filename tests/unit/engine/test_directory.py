@@ -334,6 +334,25 @@ async def test_while_no_address_of_new_services_is_found_the_last_ones_are_used(
     assert desk.directory.sources(name) == ["192.0.2.50"]
 
 
+@pytest.mark.parametrize(
+    "services", ["_sip._udp.example.net 300 SRV 10 1000 5062 example.net.", ""], ids=["SRV", "none"]
+)
+async def test_a_domain_that_becomes_its_own_server_keeps_the_last_ones_while_its_address_is_not_found(desk, services):
+    """That its NAPTR or SRV was known says nothing about its address, which was asked for the first time."""
+    await desk.adopt(CARRIER)
+    last = desk.directory.addresses(CARRIER)
+    desk.server.remove("_sip._udp.example.net")
+    if services:
+        desk.server.put(services)
+    desk.server.failing |= {RecordType.A, RecordType.AAAA}
+    await desk.pass_time(300)
+    assert desk.directory.addresses(CARRIER) == last
+    desk.server.failing.clear()
+    desk.server.put("example.net 60 A 192.0.2.80")
+    await desk.pass_time(60)
+    assert [each.host for each in desk.directory.addresses(CARRIER)] == ["192.0.2.80"]
+
+
 async def test_an_address_that_was_removed_is_not_used_though_the_question_for_the_other_family_always_fails(desk):
     desk.server.failing.add(RecordType.AAAA)
     await desk.adopt(SINGLE)

@@ -177,7 +177,7 @@ class NameLookups:
         oldest = self._clock.now().mono - 1000 * self._settings.stale_s
         last = {question: answer for question, answer in cached.answers.items() if answer[1] >= oldest}
         had_servers, is_some_expired = bool(cached.servers), len(last) < len(cached.answers)
-        known = {question.name for question in last}
+        known = {question.name for question in last if question.kind in _ADDRESSES}
         cached.servers = ()
         for usable in (last | answers, last):
             used: Answers = {}
