@@ -106,6 +106,7 @@ def test_cells_that_are_quoted_are_two_whatever_they_look_like_together(installa
 def test_letters_that_are_no_currency_belong_to_a_reference(installation: Installation) -> None:
     file = installation.config.with_name("bank.csv")
     written = ["INV-2,345.00", "INV-3,250.00", "TRX7,500", "INV 12,345.00", "EUR-4,345.00", "rs-5,345.00"]
+    written += ["CR12,345.00", "RM7,345.00", "Rs 12,345.00", "dr7,345.00"]
     file.write_text("\n".join(["account,reference,amount", *(f"customer-1,{each}" for each in written)]) + "\n")
     booked = installation.document("payment", "import", str(file))
     assert [(each["reference"], each["amount"]) for each in booked] == [
@@ -115,6 +116,10 @@ def test_letters_that_are_no_currency_belong_to_a_reference(installation: Instal
         ("INV 12", "345.00"),
         ("EUR-4", "345.00"),
         ("rs-5", "345.00"),
+        ("CR12", "345.00"),
+        ("RM7", "345.00"),
+        ("Rs 12", "345.00"),
+        ("dr7", "345.00"),
     ]
 
 
@@ -189,6 +194,27 @@ def test_amounts_that_a_decimal_comma_has_split_are_refused(
         ("account,amount,reference,memo\ncustomer-1,1,234.50 USD,INV-2\n", "line 2: is 1,234.50 USD one amount?"),
         ("account,amount,reference,memo\ncustomer-1,1 ,234.50,INV-1\n", "line 2: is 1,234.50 one amount?"),
         ("account,amount,reference,memo\ncustomer-1,1,234.50 ,INV-1\n", "line 2: is 1,234.50 one amount?"),
+        ("account,reference,memo,amount\ncustomer-1,INV-1,\u20131,234.50\n", "line 2: is \u20131,234.50 one amount?"),
+        ("account,reference,memo,amount\ncustomer-1,INV-1,\uff0d1,234.50\n", "line 2: is \uff0d1,234.50 one amount?"),
+        ("account,reference,memo,amount\ncustomer-1,INV-1,Debit 1,234.50\n", "line 2: is Debit 1,234.50 one amount?"),
+        ("account,reference,memo,amount\ncustomer-1,INV-1,US $1,234.50\n", "line 2: is US $1,234.50 one amount?"),
+        ("account,reference,memo,amount\ncustomer-1,INV-1,KSh 1,234.50\n", "line 2: is KSh 1,234.50 one amount?"),
+        ("account,reference,memo,amount\ncustomer-1,INV-1,Rp 1,234.50\n", "line 2: is Rp 1,234.50 one amount?"),
+        ("account,reference,memo,amount\ncustomer-1,INV-1,R 1,234.50\n", "line 2: is R 1,234.50 one amount?"),
+        ("account,reference,memo,amount\ncustomer-1,INV-1,Tk 1,234.50\n", "line 2: is Tk 1,234.50 one amount?"),
+        ("account,reference,memo,amount\ncustomer-1,INV-1,人民币1,234.50\n", "line 2: is 人民币1,234.50 one amount?"),
+        ("account,reference,memo,amount\ncustomer-1,INV-1,円1,234.50\n", "line 2: is 円1,234.50 one amount?"),
+        ("account,reference,memo,amount\ncustomer-1,INV-1,\u0e3f1,234.50\n", "line 2: is \u0e3f1,234.50 one amount?"),
+        ("account,reference,memo,amount\ncustomer-1,INV-1,\uffe61,234.50\n", "line 2: is \uffe61,234.50 one amount?"),
+        ("account,amount,reference,memo\ncustomer-1,1,234.50\u2013,INV-1\n", "line 2: is 1,234.50\u2013 one amount?"),
+        ("account,amount,reference,memo\ncustomer-1,1,234.50 debit,INV-1\n", "line 2: is 1,234.50 debit one amount?"),
+        ("account,amount,reference,memo\ncustomer-1,1,234.50 D,INV-1\n", "line 2: is 1,234.50 D one amount?"),
+        ("account,amount,reference,memo\ncustomer-1,1,234.50 C,INV-1\n", "line 2: is 1,234.50 C one amount?"),
+        ("account,amount,reference,memo\ncustomer-1,1,234.50 Rupees,INV-1\n", "line 2: is 1,234.50 Rupees one amount?"),
+        ("account,amount,reference,memo\ncustomer-1,1,234.50円,INV-1\n", "line 2: is 1,234.50円 one amount?"),
+        ("account,reference,amount\ncustomer-1,US $1,234.50\n", "line 2: is US $1,234.50 one amount?"),
+        ("account,reference,amount\ncustomer-1,人民币1,234.50\n", "line 2: is 人民币1,234.50 one amount?"),
+        ("account,reference,amount\ncustomer-1,Rs. 1,234.50\n", "line 2: is Rs. 1,234.50 one amount?"),
         ("account,amount,reference,currency\n\ncustomer-1,5,a\n", "line 3: 3 cells, not 4 as in the header"),
         ('account,amount,reference\ncustomer-1,5,"a\ncustomer-1,6,b\n', "line 2: its quotation marks are not in pairs"),
         ('account,amount,reference\ncustomer-1,5,"a"b"\n', "line 2: its quotation marks are not in pairs"),

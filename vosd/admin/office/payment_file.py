@@ -39,12 +39,16 @@ from vosd.storage.ports import EntryKind, OtherCurrency, Payment, ReferenceTaken
 FAULTS_SHOWN: Final = 20
 """Most faults of a file that its error lists."""
 _DELIMITERS: Final = (",", ";", "\t")
-_CURRENCY_SIGN: Final = "[A-Z]{0,3}[$¢£¥\uffe5€₦₩₪₫₱₴₵₸₹₺₽元]"
-"""Some have letters in front, as in US$ and R$; U+FFE5 is the yen sign of East Asian keyboards."""
-_WORDS: Final = ("RMB", "RM", "RS", "CR", "DR")
-"""Units that are no codes of ISO 4217, and the marks of credits and debits."""
-_MINUS: Final = "[-\u2212]"
-"""Hyphen or minus sign."""
+_CURRENCY_SIGN: Final = r"[A-Z]{0,3}\s?[$¢-¥\u0e3f\u20a0-\u20cf\uff04\uffe0\uffe1\uffe5\uffe6元円]"
+"""Some have letters in front, as in US$ and R$; U+FF04 and above are those of East Asian keyboards."""
+_UNITS: Final = ("RMB", "人民币", r"RS\.")
+"""Units that are no codes of ISO 4217."""
+_MARKS: Final = ("RM", "RS", "CR", "DR", "CREDIT", "DEBIT", "C", "D")
+"""Units and marks of credits and debits with which references begin, too, as in CR12."""
+_MINUS: Final = "[-\u2010-\u2015\u2212\ufe63\uff0d]"
+"""Hyphen, dash or minus sign."""
+_SHORT_TEXT: Final = '[^0-9,"]{0,12}'
+"""Unit, sign or mark beside an amount, in whatever language."""
 _THOUSANDS: Final = r"[0-9]{1,3},[0-9]{3}(\.[0-9]*)?"
 """An amount that a comma as separator of thousands has split into two cells."""
 _DECIMALS: Final = r"([0-9]+|[0-9]{1,3}([.'\s][0-9]{3})+),[0-9]{1,3}"
@@ -171,7 +175,7 @@ def _unsplit(
     """
     amount, account = places["amount"], places["account"]
     split = {
-        first: _amount_pattern(digits, code, follows_reference=first == places["reference"])
+        first: _amount_pattern(digits, code, places["reference"] - first)
         for first in (amount - 1, amount)
         if first >= 0 and account not in {first, first + 1}
     }
@@ -188,15 +192,23 @@ def _unsplit(
             )
 
 
-def _amount_pattern(digits: str, code: str, *, follows_reference: bool) -> re.Pattern[str]:
-    """Return the pattern of an amount with the unit of its currency, plus, minus, CR or DR on either side.
+def _amount_pattern(digits: str, code: str, reference: int) -> re.Pattern[str]:
+    """Return the pattern of an amount in two cells; ``reference`` is 0 or 1 where the first or second is a reference.
 
-    At the end of a reference, directly behind a code, a hyphen is no minus, as in EUR-7.
+    A reference has text of its own: only units, signs and marks are of an amount there, and any behind two decimals.
+    At its end, directly behind a code, a hyphen is no minus, as in EUR-7.
     """
-    word = rf"(?:{code}|{'|'.join(_WORDS)})[.:]?"
-    words = (rf"{word}(?!-)" if follows_reference else word, word)
-    before, behind = (rf"\s*(?:(?:{each}|{_CURRENCY_SIGN}|\+|/?{_MINUS})\s*){{0,4}}" for each in words)
+    before = behind = _SHORT_TEXT
+    if reference == 0:
+        before = _beside((code, *_UNITS), "(?!-)")
+    elif reference == 1:
+        behind = rf"(?:(?<=\.[0-9]{{2}}){_SHORT_TEXT}|{_beside((code, *_UNITS, *_MARKS))})"
     return re.compile(rf"{before}{digits}{behind}\Z", re.IGNORECASE)
+
+
+def _beside(words: Iterable[str], limit: str = "") -> str:
+    """Return the pattern of up to four units, signs and marks; ``limit`` is what has to follow a word."""
+    return rf"\s*(?:(?:(?:{'|'.join(words)})[.:]?{limit}|{_CURRENCY_SIGN}|\+|/?{_MINUS})\s*){{0,4}}"
 
 
 def _rows(lines: Iterator[str], delimiter: str, width: int, faults: list[str]) -> Iterator[_Row]:
