@@ -202,7 +202,7 @@ async def test_an_account_of_the_database_owes_the_minimum_that_it_had_at_the_en
         "raised": ("20.00", "20.00", "booked"),
         "idle": ("50.00", "50.00", "booked"),
         "by variable": ("50.00", "50.00", "booked"),
-        "fixed": ("0.00", "0.00", "reached"),
+        "fixed": ("50.00", "0.00", "not known"),
     }
 
 
@@ -249,6 +249,7 @@ async def test_an_account_with_a_template_owes_the_minimum_that_the_template_had
         "raised": [("2026-01-10", '{"minimum_consumption": "20"}'), ("2026-09-02", '{"minimum_consumption": "50"}')],
     }
     twenty, nothing = ("20.00", "20.00", "booked"), ("0.00", "0.00", "reached")
+    unknown = ("50.00", "0.00", "not known")
     assert await owed(accounts, templates) == {
         "none": nothing,
         "less": twenty,
@@ -256,9 +257,19 @@ async def test_an_account_with_a_template_owes_the_minimum_that_the_template_had
         "other template": twenty,
         "raised template": twenty,
         "file": ("50.00", "50.00", "booked"),
-        "file, then own": nothing,
-        "file, then other": nothing,
+        "file, then own": unknown,
+        "file, then other": unknown,
     }
+
+
+async def test_a_minimum_that_was_booked_before_it_was_not_known_any_more_is_shown_as_booked(owed, database):
+    own = [("2026-01-10", '{"template": "retail"}'), ("2026-09-02", '{"minimum_consumption": "50"}')]
+    booked = Payment(
+        account="acme", kind=EntryKind.MINIMUM, amount=Decimal(-30), reference="minimum/2026-08", made_at=0,
+        currency="USD",
+    )  # fmt: skip
+    await SqlPayments(database).add(booked)
+    assert await owed({"acme": own}) == {"acme": ("50.00", "30.00", "booked before")}
 
 
 async def test_an_account_that_was_in_a_file_between_two_times_in_the_database_owes_its_minimum(owed, database):

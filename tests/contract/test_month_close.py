@@ -202,6 +202,24 @@ async def test_the_page_names_accounts_that_were_opened_behind_the_month(databas
     assert (await close(office)).page == made.page
 
 
+async def test_the_page_names_accounts_whose_minimum_of_the_month_is_not_known(
+    database: Database, tmp_path: Path
+) -> None:
+    office = await prepare(database, tmp_path)
+    least = ("${LEAST}", SEPTEMBER), ("5", OCTOBER)
+    terms = {"kind": "accounts", "name": "fixed", "made_at": 0, "operator": "ann"}
+    versions = [
+        ObjectVersion(**terms, version=version, body=f'{{"minimum_consumption": "{minimum}"}}', begins_at=begins)
+        for version, (minimum, begins) in enumerate(least, 1)
+    ]
+    await office.stores.objects.add(versions)
+    fixed = account("fixed", minimum_consumption=Decimal(5))
+    made = await close(office_on(database, *ACCOUNTS, fixed, now=NOW, socket=tmp_path / "vosd.sock"))
+    assert made.page is not None
+    assert (made.page.minimums_not_begun, made.page.minimums_unknown) == ((), ("fixed",))
+    assert "is not known, and not booked, of: fixed." in (Path(made.directory or "") / "month.md").read_text()
+
+
 async def test_calls_of_a_stopped_switch_and_refused_ones_are_missing(office: Office, tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal")
     journal.open()
@@ -385,7 +403,7 @@ async def test_a_month_is_closed_once_whatever_comes_later(office: Office) -> No
 async def test_a_page_of_an_earlier_version_is_written_again_as_it_was(office: Office, database: Database) -> None:
     made = await close(office)
     directory, page = Path(made.directory or ""), msgspec.to_builtins(made.page)
-    del page["formulas_neutralised"], page["invoice_periods"], page["minimums_not_begun"]
+    del page["formulas_neutralised"], page["invoice_periods"], page["minimums_not_begun"], page["minimums_unknown"]
     text = re.sub(r"A cell .* apostrophe .*\n\n", "", (directory / "month.md").read_text())
     async with database.writing() as connection:
         await connection.execute(update(schema.month_close).values(page=msgspec.json.encode(page).decode()))

@@ -184,6 +184,8 @@ class MonthPage(msgspec.Struct, frozen=True, kw_only=True):
     """An apostrophe stands before cells that a spreadsheet would take for formulas; months closed earlier have none."""
     minimums_not_begun: tuple[str, ...] = ()
     """Accounts with a minimum consumption that owe none for the month, because they were opened after it."""
+    minimums_unknown: tuple[str, ...] = ()
+    """Accounts whose minimum at the end of the month is not known: a variable or a file had it."""
     vendors: tuple[VendorOfMonth, ...]
     """Comparisons of vendors' bills."""
     files: tuple[MonthFile, ...]
@@ -225,7 +227,8 @@ def page_as_text(page: MonthPage) -> str:
         *_table(LedgerMoney, page.ledger),
         "",
         *_proof(f"vosd ledger statement --all --month {page.month} --zone {page.zone}", "vosd ledger verify --whole"),
-        *_not_begun(page.minimums_not_begun),
+        *_named("No minimum consumption is owed by accounts that were opened after the month", page.minimums_not_begun),
+        *_named("The minimum at the end of the month is not known, and not booked, of", page.minimums_unknown),
         "## Balances",
         *_table(BalanceMoney, page.balances),
         "",
@@ -250,10 +253,8 @@ def page_as_text(page: MonthPage) -> str:
     return "\n".join(lines)
 
 
-def _not_begun(accounts: Sequence[str]) -> Iterable[str]:
-    if not accounts:
-        return ()
-    return (f"No minimum consumption is owed by accounts that were opened after the month: {', '.join(accounts)}.", "")
+def _named(words: str, accounts: Sequence[str]) -> Iterable[str]:
+    return (f"{words}: {', '.join(accounts)}.", "") if accounts else ()
 
 
 def _table(kind: type[msgspec.Struct], rows: Sequence[msgspec.Struct]) -> Iterable[str]:

@@ -147,7 +147,8 @@ class NightlyPart:
             if sheet.outcome == MinimumOutcome.BOOKED.value:
                 facts = {"month": sheet.month, "minimum": sheet.minimum, "consumed": sheet.consumed}
                 _log.info("minimum_booked", account=sheet.account, charged=sheet.charged, **facts)
-        absent = [sheet.account for sheet in outcome.sheets if sheet.outcome == MinimumOutcome.NOT_BEGUN.value]
+        unbooked = {MinimumOutcome.NOT_BEGUN.value, MinimumOutcome.UNKNOWN.value}
+        absent = [sheet.account for sheet in outcome.sheets if sheet.outcome in unbooked]
         if absent:
             shown = ", ".join(absent[:_SHOWN])
             _log.info("minimum_not_begun", month=outcome.sheets[0].month, count=len(absent), accounts=shown)

@@ -104,16 +104,29 @@ async def test_the_books_are_verified_and_the_minimum_is_booked_once(tmp_path, b
     assert lines == [("the switch", "program", "switch", "BookMinimums", "acme")]
 
 
-async def test_a_minimum_that_was_removed_after_the_end_of_the_month_is_booked(tmp_path, booked):
+async def define(tmp_path, before, after):
+    """Define acme in the database, with other keys since the night that books September."""
     database = Database(f"sqlite+aiosqlite:///{tmp_path}/vosd.db")
-    bodies = {1: '{"minimum_consumption": "50"}', 2: "{}"}
+    bodies = {1: before, 2: after}
     begins = {1: at("2026-08-01"), 2: at("2026-10-01T02:00:00Z")}
     terms = {"kind": "accounts", "name": "acme", "made_at": 0, "operator": "ann"}
     versions = [ObjectVersion(version=each, body=bodies[each], begins_at=begins[each], **terms) for each in bodies]
     await SqlObjects(database).add(versions)
     await database.close()
+
+
+async def test_a_minimum_that_was_removed_after_the_end_of_the_month_is_booked(tmp_path, booked):
+    await define(tmp_path, '{"minimum_consumption": "50"}', "{}")
     booked = (await log_of(part_of(tmp_path, least=None)))["minimum_booked"]
     assert (booked["account"], booked["minimum"], booked["charged"]) == ("acme", "50.00", "49.987655")
+
+
+async def test_accounts_whose_minimum_of_the_month_is_not_known_are_named(tmp_path, booked):
+    await define(tmp_path, '{"minimum_consumption": "${LEAST}"}', '{"minimum_consumption": "50"}')
+    found = await log_of(part_of(tmp_path))
+    assert "minimum_booked" not in found
+    line = found["minimum_not_begun"]
+    assert (line["month"], line["count"], line["accounts"]) == ("2026-09", 1, "acme")
 
 
 async def test_accounts_without_a_minimum_because_they_were_opened_later_are_named(tmp_path):

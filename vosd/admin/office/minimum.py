@@ -26,7 +26,7 @@ from vosd.cdr.record import VENDOR
 from vosd.cdr.retention import DroppedPeriod
 from vosd.control.client import RunningSwitch
 from vosd.control.money import ListUnbooked
-from vosd.storage.ports import EntryKind, Payment
+from vosd.storage.ports import EntryKind, Payment, Payments
 
 if TYPE_CHECKING:
     from vosd.storage.stores import SqlStores
@@ -45,6 +45,8 @@ class MinimumOutcome(Enum):
     """The calls cost enough."""
     NOT_BEGUN = "not begun"
     """It was opened after the month, or had ended then, as far as is known: it owes nothing for it."""
+    UNKNOWN = "not known"
+    """A variable or a file had it at the end of the month, and the account has another one since."""
     CLOSED = "closed"
     """It was closed before the end of the month."""
     WAITING = "waiting"
@@ -57,7 +59,7 @@ class MinimumSheet(msgspec.Struct, frozen=True):
     account: str
     month: str
     minimum: str
-    """That of the end of the month where the database defines the account, else that of now."""
+    """That of the end of the month where the database has it, else that of now."""
     consumed: str | None
     """None = it was not looked up."""
     charged: str
@@ -123,33 +125,29 @@ async def book_for(
             continue
         waiting = unbooked.get(defined.id)
         minimum = await _minimum_then(defined, stores, then, since, until, now, has_unbooked=waiting is not None)
-        if minimum is None:
-            sheets.append(_sheet(defined, month, None, "0.00", MinimumOutcome.NOT_BEGUN))
-            continue
-        account = msgspec.structs.replace(defined, minimum_consumption=minimum)
-        reference, other = _references(account, month)
+        reference, other = _references(defined, month)
         payment = Payment(
-            account=account.id,
+            account=defined.id,
             kind=EntryKind.MINIMUM,
             reference=reference,
             # The last moment of the month: its statement has the minimum, unless that is closed and does not change.
             made_at=now if closed_until >= until else until - 1,
             operator=who.recorded,
-            currency=account.currency,
-            audit=who.audit_line(order, account.id, now),
+            currency=defined.currency,
+            audit=who.audit_line(order, defined.id, now),
         )
-        earlier = stores.payments.earlier
+        if isinstance(minimum, MinimumOutcome):
+            before = await _booked_before(defined, month, stores.payments, payment, other)
+            sheets.append(before or _sheet(defined, month, None, "0.00", minimum))
+            continue
+        account = msgspec.structs.replace(defined, minimum_consumption=minimum)
         try:
             consumed = await stores.consumption.consumed(account.id, roles_of(account), since, until)
         except DroppedPeriod:
-            receipt = await earlier(payment) or await earlier(replace(payment, reference=other))
-            if receipt is None:
+            before = await _booked_before(account, month, stores.payments, payment, other)
+            if before is None:
                 raise
-            sheets.append(
-                _sheet(
-                    account, month, None, format_amount(receipt.before - receipt.after), MinimumOutcome.BOOKED_BEFORE
-                )
-            )
+            sheets.append(before)
             continue
         missing = shortfall(minimum, consumed)
         shown = format_amount(consumed)
@@ -160,7 +158,7 @@ async def book_for(
             sheet = _sheet(account, month, shown, "0.00", MinimumOutcome.WAITING)
             sheets.append(msgspec.structs.replace(sheet, unbooked=waiting))
             continue
-        receipt = await earlier(replace(payment, reference=other))
+        receipt = await stores.payments.earlier(replace(payment, reference=other))
         if receipt is None:
             memo = f"minimum {format_amount(minimum)}, consumed {shown}"
             receipt = await stores.payments.add(replace(payment, amount=-missing, memo=memo))
@@ -178,6 +176,16 @@ def _references(account: Account, month: Month) -> tuple[str, str]:
     return (vendors, customers) if account.type is AccountType.CLEARING else (customers, vendors)
 
 
+async def _booked_before(
+    account: Account, month: Month, payments: Payments, payment: Payment, other: str
+) -> MinimumSheet | None:
+    """Return what was booked for a month by the reference of a payment or the other one; None = nothing."""
+    receipt = await payments.earlier(payment) or await payments.earlier(replace(payment, reference=other))
+    if receipt is None:
+        return None
+    return _sheet(account, month, None, format_amount(receipt.before - receipt.after), MinimumOutcome.BOOKED_BEFORE)
+
+
 async def _minimum_then(
     account: Account,
     stores: "SqlStores",
@@ -187,8 +195,8 @@ async def _minimum_then(
     now: int,
     *,
     has_unbooked: bool,
-) -> Decimal | None:
-    """Return the minimum of an account at the end of a month; None = it was not there, as far as is known.
+) -> Decimal | MinimumOutcome:
+    """Return the minimum of an account at the end of a month, or the outcome where it has none that can be booked.
 
     ``has_unbooked``: it has calls of the month that are not booked yet. What a file said then is not known: an account
     of a file has the minimum of now.
@@ -200,13 +208,13 @@ async def _minimum_then(
         if known is not None:
             return known
         is_as_then = today is None or today.body is None or has_same_source(then.body, today.body)
-        return (account.minimum_consumption or ZERO) if is_as_then else ZERO
+        return (account.minimum_consumption or ZERO) if is_as_then else MinimumOutcome.UNKNOWN
     if today is None or today.body is None:
         is_there = has_unbooked or await stores.consumption.has_begun(account.id, until)
     else:  # before its first version, and since it had ended, it may have been in a file
         ended = 0 if then is None else then.begins_at
         is_there = has_unbooked or await stores.consumption.has_called(account.id, since, until, begun=ended)
-    return account.minimum_consumption if is_there else None
+    return (account.minimum_consumption or ZERO) if is_there else MinimumOutcome.NOT_BEGUN
 
 
 def _sheet(account: Account, month: Month, consumed: str | None, charged: str, outcome: MinimumOutcome) -> MinimumSheet:

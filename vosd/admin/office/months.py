@@ -155,6 +155,7 @@ async def close_month(
             vendors=await checks.vendors(),
             formulas_neutralised=True,
             minimums_not_begun=_of_outcome(minimums, MinimumOutcome.NOT_BEGUN),
+            minimums_unknown=_of_outcome(minimums, MinimumOutcome.UNKNOWN),
             **written._asdict(),
         )
         made = StoredMonthClose(month, zone, closed_at, who.recorded, msgspec.json.encode(page).decode())
