@@ -332,8 +332,6 @@ class GatewayAttempt:
     def depart(self, now: Instant, *, has_hung_up: bool) -> None:
         """Let a callee leave its call by a transfer: send BYE, unless it ``has_hung_up`` itself."""
         self.progress.has_left = True
-        if self.call.caller.leg is not None:
-            self.call.caller.leg.facts.connected = ""  # it talks to another one, whose number is not known
         if has_hung_up:
             self.leg.close(now)
         else:

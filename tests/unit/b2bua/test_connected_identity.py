@@ -183,15 +183,38 @@ def test_the_number_of_a_phone_that_takes_the_call_over_takes_the_place_of_that_
     scene.wire.run_until(lambda: newcomer.is_over)
 
 
-def test_a_takeover_that_the_caller_refuses_leaves_the_number_of_the_phone_that_stays():
+@pytest.mark.parametrize(("said", "number"), [((FIRST,), DESK), ((FIRST, "Privacy: id"), ""), ((), "")])
+@pytest.mark.parametrize("changes", ["UPDATE", "INVITE"])
+def test_a_takeover_that_the_caller_refuses_leaves_the_number_of_the_phone_that_stays(said, number, changes):
     scene, desk, mate = office_scene()
+    desk.script = Script((Line(0, 180), Line(500, 200, ANSWER, (*KNOWS_UPDATE, *said))))
     call, at_desk = called(scene, desk, headers=KNOWS_UPDATE)
     call.will("INVITE", Reply(488))
     newcomer = take_over(mate, at_desk, f"P-Asserted-Identity: <sip:{MATE}@pc>")
     scene.wire.run_until(lambda: newcomer.final == 488)
+    at_desk.propose("a=sendonly") if changes == "INVITE" else at_desk.ask("UPDATE", headers=said)
+    scene.wire.run_for(3_000)
+    offered, *later = shown(scene, "INVITE")
+    assert offered == ours(scene, MATE)
+    expected = [ours(scene, number)] if number else [[]] * (changes == "INVITE")
+    assert later + shown(scene, "UPDATE") == expected
+    scene.finish(call)
+
+
+@pytest.mark.parametrize("said", [(FIRST, "Privacy: id"), ()])
+def test_a_phone_that_gives_up_taking_the_call_over_does_not_leave_its_number(said):
+    scene, desk, mate = office_scene()
+    desk.script = Script((Line(0, 180), Line(500, 200, ANSWER, (*KNOWS_UPDATE, *said))))
+    call, at_desk = called(scene, desk, headers=KNOWS_UPDATE)
+    newcomer = take_over(mate, at_desk, f"P-Asserted-Identity: <sip:{MATE}@pc>")
+    call.will("INVITE", Reply(491))
+    scene.wire.run_for(100)
+    newcomer.cancel()
+    scene.wire.run_for(8_000)
+    assert (newcomer.final, at_desk.is_over) == (487, False)
     at_desk.propose("a=sendonly")
     scene.wire.run_for(3_000)
-    assert shown(scene, "INVITE") == [ours(scene, MATE), ours(scene, DESK)]
+    assert shown(scene, "INVITE") == [ours(scene, MATE), []]
     scene.finish(call)
 
 

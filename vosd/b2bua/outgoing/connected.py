@@ -62,7 +62,7 @@ def show_connected(message: Outgoing, leg: "Leg") -> None:
     if leg is newcomer or leg is callee:
         return
     if newcomer is not None:
-        callee, leg.facts.connected = newcomer, ""
+        callee = newcomer
     if kind is OutgoingSuccess and not leg.facts.is_confirmed and isinstance(call.to_forward, Response):
         if callee is not None:
             identity_came(callee, call.to_forward)
@@ -70,10 +70,9 @@ def show_connected(message: Outgoing, leg: "Leg") -> None:
         isinstance(message, OutgoingRequest) and _is_update(message)
     ):
         return
-    number = (callee is not None and callee.facts.asserted) or leg.facts.connected
-    if number:
-        leg.facts.connected = number
-        message.headers = with_number(message.headers, number)
+    if callee is not None and callee.facts.asserted:
+        leg.facts.connected = callee.facts.asserted
+        message.headers = with_number(message.headers, callee.facts.asserted)
 
 
 def with_number(headers: str, number: str) -> str:
