@@ -223,11 +223,16 @@ def sends_elsewhere(session: bytes, before: bytes) -> bool:
 def begins_hold(answer: bytes, before: bytes, offered: bytes) -> bool:
     """Return whether an answer holds a medium that neither its author's description before nor the offer did.
 
+    ``sendonly`` is the full answer to an offer of ``recvonly`` (RFC 3264 section 6.1).
+
     Raises:
         BadSession: as ``media_of``.
     """
     return any(
-        medium.port and medium.is_held and not (known.is_held or proposed.is_held)
+        medium.port
+        and medium.is_held
+        and not (known.is_held or proposed.is_held)
+        and ((medium.direction, proposed.direction) != ("sendonly", "recvonly") or medium.host in UNSPECIFIED)
         for medium, known, proposed in zip(media_of(answer), media_of(before), media_of(offered), strict=False)
     )
 

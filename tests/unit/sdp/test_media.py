@@ -108,6 +108,10 @@ def test_an_answer_begins_a_hold_that_neither_the_offer_nor_the_description_befo
     assert not begins_hold(active, active, active)
     assert not begins_hold(active + b"a=inactive\r\n", active, active), "of a medium that is rejected"
     assert not begins_hold(active.replace(b"m=video", b"a=recvonly\r\nm=video"), active, active)
+    listening = active.replace(b"m=video", b"a=recvonly\r\nm=video")
+    assert begins_hold(held, active, listening) == (b"a=sendonly" not in held), "the full answer to recvonly"
+    if b"a=sendonly" in held:
+        assert begins_hold(held.replace(b"192.0.2.7", b"0.0.0.0"), active, listening)
 
 
 @pytest.mark.parametrize("transport", ["UDP/TLS/RTP/SAVPF", "RTP/SAVPF", "RTP/SAVP", "RTP/AVP"])
