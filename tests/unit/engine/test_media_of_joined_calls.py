@@ -228,3 +228,26 @@ def test_a_target_that_answers_with_a_hold_may_be_silent_as_long_as_any_on_hold(
     scene.wire.run_for(40_000)
     assert (party.is_over, target.is_over) == (True, True)
     settle(scene)
+
+
+@pytest.mark.parametrize("is_refused", [False, True])
+@pytest.mark.parametrize("hold", ["a=sendonly", "a=inactive"])
+def test_a_party_that_is_offered_the_hold_of_a_target_has_music(hold, is_refused):
+    """Its own answer to that offer goes to no other side, so the music begins with the offer."""
+    relay = VirtualRelay()
+    scene = stage((ON, ON, ON), relay=relay, music_on_hold="busy")
+    calls = [talking(scene, number) for number in NUMBERS]
+    (party,), (target,) = scene.vendors[0].calls, scene.vendors[1].calls
+    port = relay.at(media_of(party.theirs.encode())[0].port)
+    target.will("INVITE", Reply(200, revised(target.mine, hold)))
+    if is_refused:
+        party.will("INVITE", Reply(200, revised(party.mine)), Reply(488))
+    attended(*calls)
+    scene.wire.run_for(5_000)
+    assert "a=sendonly" in party.asked["INVITE"][-1].body
+    assert port.playing is not None
+    target.propose("a=sendrecv")
+    scene.wire.run_for(1_000)
+    assert port.playing is None
+    party.hang_up()
+    settle(scene)

@@ -8,6 +8,7 @@ from typing import Final
 
 from vosd.b2bua.call import Call
 from vosd.b2bua.leg import Leg
+from vosd.b2bua.refresh import ChangedAnswer
 from vosd.b2bua.transfer import CallTransfer, Stage
 from vosd.base.clock import Instant
 from vosd.engine.media.rtpengine_calls import RtpEngineCalls
@@ -42,7 +43,8 @@ class HoldMusic:
     ) -> bytes:
         """Begin or end the music of two legs, by a description that leaves; return it as its reader is sent it.
 
-        ``sides`` are the reader and the author. Music begins with the answer, because an offer may be refused. A side
+        ``sides`` are the reader and the author. Music begins with the answer, because an offer may be refused, or with
+        the answer of one side that is offered to the other: that side holds even where the offer is refused. A side
         that is offered ``inactive`` would play nothing: it is offered ``sendonly``, and its answer is put back.
         """
         reader, author = sides
@@ -55,7 +57,7 @@ class HoldMusic:
             self._begin(reader, theirs, parameters, now)
             return sending(body)
         is_answer = isinstance(message, OutgoingSuccess | OutgoingResponse | OutgoingAck)
-        may_begin = is_answer and not (_consults(reader) or _consults(author))
+        may_begin = (is_answer or _has_answered(author)) and not (_consults(reader) or _consults(author))
         for held, holder in ((reader, author), (author, reader)):
             self._arrange_one(held, holder, parameters, now, may_begin=may_begin)
         theirs.is_softened = False
@@ -207,6 +209,14 @@ def _consults(leg: Leg) -> bool:
     """Return whether the call of a leg is one whose caller consults the target of a transfer."""
     transfer = _running(leg)
     return transfer is not None and transfer.facts.stage is Stage.CONSULTING
+
+
+def _has_answered(leg: Leg) -> bool:
+    """Return whether the description that a leg's other side is offered is an answer of that leg."""
+    call = leg.call
+    bridge = call.conversation.bridge if isinstance(call, Call) else None
+    proposal = None if bridge is None else bridge.proposal
+    return isinstance(proposal, ChangedAnswer) and proposal.far is not leg
 
 
 def _waits(reader: Leg, author: Leg) -> bool:
