@@ -126,6 +126,9 @@ async def test_payments_of_all_accounts_are_listed_in_order_and_in_parts(booked,
     assert await references("payment", newest_first=True, after=first[-1].id) == ["p2", "p1"]
     assert await references("payment", after=first[-1].id, limit=1) == ["p4"]
     assert (first[0].account, first[0].balance_after, first[0].operator) == ("beta", Decimal(8), "bob")
+    assert await references(account="acme", newest_first=True) == ["a1", "p2", "p1"]
+    assert await references(account="acme", newest_first=True, after=first[-1].id, limit=1) == ["a1"]
+    assert await references(account="acme\udcff") == []
 
 
 async def test_a_statement_has_the_balance_before_the_sums_by_kind_and_the_balance_after(booked):

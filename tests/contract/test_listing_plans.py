@@ -294,9 +294,13 @@ async def _fill_lines(url: str) -> None:
         }
         for number in range(LINES)
     ]  # fmt: skip
+    entries += [
+        entry | {"account": "customer-49", "seq": 1_000 + number, "reference": f"s{number}"}
+        for number, entry in enumerate(entries)
+    ]
     async with database.writing() as connection:
         for table, rows in ((schema.audit, lines), (schema.ledger_entry, entries)):
-            for start in range(0, LINES, _AT_ONCE):
+            for start in range(0, len(rows), _AT_ONCE):
                 await connection.execute(insert(table), rows[start : start + _AT_ONCE])
         await connection.exec_driver_sql("ANALYZE" if database.is_sqlite else "ANALYZE TABLE audit, ledger_entry")
     await database.close()
@@ -347,6 +351,27 @@ async def test_every_filter_of_every_list_of_the_api_has_an_index_or_is_refused(
     assert whole == {}
     of_ledger = (("/ledger", name) for name in ("since", "until", "kinds", "operator"))
     assert refused == {("/cdrs", "loss"), ("/cdrs", "answered"), ("/cdrs", "area"), ("/cdrs", "rate_type"), *of_ledger}
+
+
+@pytest.mark.parametrize("path", ["/payments?account=customer-49&newest_first=true", "/accounts/customer-49/payments"])
+async def test_payments_of_an_account_are_found_without_reading_its_calls(lists, path):
+    asked: list[tuple[str, Any]] = []
+    async with Offices(lists) as offices:
+        application = Application(offices, identify, Routes(OPERATIONS), Jobs(lists, offices))
+        database = (await offices.open(needs_database=True)).stores.database
+        listen = (database.engine.sync_engine, "before_cursor_execute")
+        event.listen(*listen, lambda _c, _k, text, parameters, *_: asked.append((text, parameters)))
+        found = await answered(application, "GET", path, headers={"authorization": f"Bearer {ADMINISTRATOR}"})
+        assert [each["reference"] for each in found.json["items"]] == (
+            ["s2", "s1", "s0"] if "newest_first" in path else ["s0", "s1", "s2"]
+        )
+        names = r"sqlite_autoindex_ledger_entry_\w+" if database.is_sqlite else r"\bkey=ledger_entry_\w+"
+        used = set()
+        for text, parameters in [each for each in asked if "FROM ledger_entry" in each[0]]:
+            async with database.reading() as connection:
+                used |= {*re.findall(names, " ".join(await _plan_of(connection, text, parameters)))}
+        # by account and kind, the first unique key of the table, which has no name of its own in SQLite
+        assert used == {"sqlite_autoindex_ledger_entry_1" if database.is_sqlite else "key=ledger_entry_once"}
 
 
 async def test_call_records_are_paged_in_either_order_and_a_cursor_is_of_one(lists):

@@ -134,12 +134,12 @@ class SqlLedger:
         """Yield the entries that fit in the order of booking, or newest first, a few hundred of them in memory.
 
         No transaction is open between two pages, so a slow reader blocks nothing. What is booked meanwhile is listed,
-        except in a list of all accounts without calls.
+        except in a list without calls.
 
         Raises:
             StoreUnavailable: the entries yielded so far are correct, the rest is not known.
         """
-        if wanted.account is None and wanted.kinds and set(wanted.kinds) <= set(_BY_HAND):
+        if wanted.kinds and set(wanted.kinds) <= set(_BY_HAND):
             async with aclosing(self._beside_calls(wanted)) as beside:
                 async for each in beside:
                     yield each
@@ -174,7 +174,7 @@ class SqlLedger:
             last = found[-1].id if wanted.account is None else found[-1].seq
 
     async def _beside_calls(self, wanted: EntryFilter) -> AsyncGenerator[LedgerEntry, None]:
-        """Yield the entries of all accounts that fit and are not of calls; no entry of a call is read for them.
+        """Yield the entries that fit and are not of calls; no entry of a call is read for them.
 
         Their numbers are found account by account, by the index of account and kind, and kept in memory.
         """
@@ -187,7 +187,8 @@ class SqlLedger:
         if wanted.after is not None:
             query = query.where(_entry.id < wanted.after if is_down else _entry.id > wanted.after)
         ids: list[int] = []
-        async for names in self._accounts(None):
+        named = None if wanted.account is None else [descriptive(wanted.account, _SEARCHED_AT_MOST)]
+        async for names in self._accounts(named):
             async with self._database.searching(unhurried=True) as connection:
                 for some in in_parts(names, _RANGES_COUNTED // len(kinds)):
                     ids += await connection.scalars(query.where(_entry.account.in_(some)))
