@@ -30,6 +30,7 @@ from vosd.storage.ports import EntryKind, Payment
 from vosd.storage.stored_objects import SqlObjects
 from vosd.storage.stores import SqlStores
 from vosd.storage.traffic import SqlTraffic
+from vosd.storage.traffic_sums import Condition, SqlTrafficSums
 
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
@@ -331,7 +332,7 @@ async def test_an_account_that_moves_between_files_and_the_database_owes_its_min
     }
 
 
-async def test_what_accounts_were_charged_today_is_of_calls_as_corrected_and_minimums_and_not_of_payments(database):
+async def test_what_accounts_were_charged_today_is_of_calls_as_corrected_and_not_of_minimums_and_payments(database):
     midnight = STARTED // DAY_MS * DAY_MS
     now, parties = midnight + 20 * HOUR_MS, {"customer_account": "acme", "vendor_account": "carrier", "cost": COST}
     plain = answered_call(1, **parties, fee=Decimal(1), tax=Decimal("0.2"), started_at=midnight)
@@ -357,7 +358,7 @@ async def test_what_accounts_were_charged_today_is_of_calls_as_corrected_and_min
         account("peer", currency="EUR"), account("east", timezone="Asia/Kathmandu"),
     ]  # fmt: skip
     found = await charged_today(SqlStores(database), accounts, now)
-    assert found == {"acme": "2.60", "reseller": "0.80", "idle": "0.00", "peer": "0.00", "east": "0.00"}
+    assert found == {"acme": "0.60", "reseller": "0.80", "idle": "0.00", "peer": "0.00", "east": "0.00"}
     shop = [account("acme", timezone="Etc/GMT+3")]  # its day begins three hours later
     assert await charged_today(SqlStores(database), shop, midnight + 2 * HOUR_MS) == {"acme": "5.60"}
 
@@ -366,3 +367,27 @@ async def test_what_accounts_were_charged_today_is_of_calls_as_corrected_and_min
     assert {each.id: each.charged_today for each in listed} == found | {"carrier": msgspec.UNSET}
     plainly = await list_accounts(office, operator(), ListAccounts())
     assert all(each.charged_today is msgspec.UNSET for each in plainly)
+
+
+async def test_few_accounts_are_named_to_the_sums_of_what_they_were_charged_today_and_many_are_not(
+    database, monkeypatch
+):
+    named: list[list[Sequence[Condition]]] = []
+    rows = SqlTrafficSums.rows
+
+    async def noted(self, spans, queries):
+        named.append([each.where for each in queries])
+        return await rows(self, spans, queries)
+
+    monkeypatch.setattr(SqlTrafficSums, "rows", noted)
+    carrier = account("carrier", type=AccountType.CLEARING)
+    office = office_on(database, account("acme"), account("peer"), carrier, account("other"), now=STARTED)
+    page = await list_accounts(office, operator(), ListAccounts(consumption=True, limit=2))
+    assert [(each.id, each.charged_today) for each in page] == [("acme", "0.00"), ("peer", "0.00")]
+    (both,) = named
+    assert [[(names, sorted(some)) for names, some in each] for each in both] == [
+        [(("customer_account",), ["acme", "peer"])],
+        [(("party",), ["acme", "peer"])],
+    ]
+    await charged_today(SqlStores(database), [account(f"a{number}") for number in range(101)], STARTED)
+    assert named[1:] == [[(), ()]]

@@ -1,7 +1,7 @@
 """Consumption of accounts: of one its calls today and this month without tax, of many what they were charged today."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, NamedTuple
 from zoneinfo import ZoneInfo
@@ -9,7 +9,6 @@ from zoneinfo import ZoneInfo
 from vosd.base.money import ZERO, format_amount
 from vosd.billing.accounts import Account, AccountType
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR
-from vosd.storage.ports import EntryKind
 from vosd.storage.traffic_sums import TrafficQuery
 from vosd.traffic.counted import TrafficKind
 from vosd.traffic.spans import Grouping, begin_of, spans_of
@@ -25,6 +24,8 @@ _OF_ACCOUNTS: Final = (
     TrafficQuery(TrafficKind.CALL, ("customer_account", "currency"), _CHARGES),
     TrafficQuery(TrafficKind.AGENT, ("party", "currency"), _CHARGES),
 )
+_NAMED_AT_MOST: Final = 100
+"""Accounts that a query names; for more it adds up those of all accounts."""
 
 
 class ConsumedAmounts(NamedTuple):
@@ -59,11 +60,10 @@ async def consumption_of(consumption: "SqlConsumption", account: Account, now: i
 async def charged_today(stores: "SqlStores", accounts: Iterable[Account], now: int) -> Mapping[str, str]:
     """Return what each account was charged since midnight of its zone, with tax, as text; ``now`` is UTC ms.
 
-    These are calls by their beginning, as corrected, from the sums of reports, and minimums by their dates. Vendors are
-    charged nothing and are left out.
+    These are calls by their beginning, as corrected, from the sums of reports. Vendors are charged nothing and are left
+    out.
 
     Raises:
-        DroppedPeriod: entries of today were dropped.
         StoreUnavailable: try again.
     """
     by_zone: dict[str, dict[str, Account]] = defaultdict(dict)
@@ -74,12 +74,12 @@ async def charged_today(stores: "SqlStores", accounts: Iterable[Account], now: i
     for name, some in by_zone.items():
         zone = ZoneInfo(name)
         midnight = begin_of(Grouping.DAY, now, zone)
-        read = await stores.traffic_sums.rows(spans_of(midnight, now + 1, Grouping.WHOLE, zone), _OF_ACCOUNTS)
+        queries: Sequence[TrafficQuery] = _OF_ACCOUNTS
+        if len(some) <= _NAMED_AT_MOST:
+            queries = [each._replace(where=((each.by[:1], some.keys()),)) for each in _OF_ACCOUNTS]
+        read = await stores.traffic_sums.rows(spans_of(midnight, now + 1, Grouping.WHOLE, zone), queries)
         sums: dict[tuple[str | int, ...], Decimal] = defaultdict(Decimal)
         for row in (each for rows in read.rows for each in rows):
             sums[row.by] += sum(row.sums, ZERO)
-        for beside in await stores.ledger.charged_beside_calls([(midnight, now + 1)], some.keys()):
-            if beside.kind == EntryKind.MINIMUM.value:  # the sums have corrections already
-                sums[beside.account, beside.currency or ""] += beside.amount
         found |= {each.id: format_amount(sums[each.id, each.currency]) for each in some.values()}
     return found

@@ -82,7 +82,7 @@ class AccountSheet(msgspec.Struct, frozen=True):
     """Cost of the calls of this month, without tax, as text."""
     charged_today: str | msgspec.UnsetType = msgspec.UNSET
     """Amount that it was charged since midnight of its ``timezone``, with tax: calls by their beginning, as
-    corrected, and minimums, no payments; absent of vendors, and unless asked for."""
+    corrected, no minimums and no payments; absent of vendors, and unless asked for."""
     last_call: str | msgspec.UnsetType = msgspec.UNSET
     """Time of its last call, paid for by it or carried by its gateways; absent without one, or unless asked."""
     net_exposure: str | msgspec.UnsetType = msgspec.UNSET
@@ -176,7 +176,6 @@ async def list_accounts(office: Office, who: Principal, order: ListAccounts) -> 
         OutOfScopeError: the agent that acts does not see the one that is named.
         UnknownAccountError: the agent that is named is not configured.
         NoSuchGroupError: no account has the group.
-        DroppedPeriod: entries of today were dropped, and consumption is asked for.
         StoreUnavailable: the balances cannot be read.
         DaemonUnreachableError: a switch runs but does not report what its calls reserve.
     """
