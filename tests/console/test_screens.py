@@ -203,6 +203,37 @@ def test_accounts_show_their_last_call_and_the_ledger_its_newest_entry_first(sit
     expect(entries.nth(1)).to_contain_text("first")
 
 
+def test_balances_stand_without_what_accounts_were_charged_today_which_no_search_reads(visit: Visit) -> None:
+    visitor = visit()
+    page, asked = visitor.page, list[str]()
+    charged = {"items": [{"id": "acme", "charged_today": "47.11"}], "next": None}
+    refusal = {"code": "store_unavailable", "title": "try again", "status": 503}
+
+    def answer(route: Route) -> None:
+        asked.append(route.request.url)
+        route.fulfill(json=charged) if is_well else route.fulfill(status=503, json=refusal)
+
+    page.route(re.compile("consumption=true"), answer)
+    acme = page.get_by_label("Accounts", exact=True).locator("tbody tr")
+    acme = acme.filter(has=page.get_by_role("link", name="acme", exact=True))
+    try:
+        is_well = False
+        visitor.go("/lists/nothing", "There is no such page")
+        visitor.turn("/accounts?q=acme", "Accounts")
+        expect(acme).to_contain_text("USD")
+        assert asked == []
+        with page.expect_response(re.compile("consumption=true")):
+            page.get_by_label("Filter").fill("")
+        expect(acme).to_contain_text("USD")
+        expect(page.get_by_role("alert")).to_have_count(0)
+        is_well = True
+        visitor.turn("/lists/nothing", "There is no such page")
+        visitor.go("/accounts", "Accounts")
+        expect(acme).to_contain_text("47.11")
+    finally:
+        page.unroute_all()
+
+
 def test_a_route_is_explained_by_a_link(visit: Visit) -> None:
     page = visit().go("/try?gateway=acme-pbx&caller=1202&callee=4410111", "Try a call")
     page.get_by_text("0.60 USD a minute, prefix 44, group sell").wait_for()

@@ -24,10 +24,12 @@ interface Terms {
   placeholderData?: typeof keepPreviousData;
   /** Read it to its end: rows are looked for that the API does not choose. */
   isWhole?: boolean;
+  /** Read at least so many pages of it. */
+  pagesMin?: number;
 }
 
 /** Read a list; more of it is read by `table.onEnd`. */
-export function useRows(path: string, query: Query, { isWhole = false, ...terms }: Terms = {}): Rows {
+export function useRows(path: string, query: Query, { isWhole = false, pagesMin = 0, ...terms }: Terms = {}): Rows {
   const found = useInfiniteQuery({
     queryKey: ["rows", path, query],
     queryFn: ({ pageParam }) => pageOf(path, { limit: PAGE_ROWS, ...query, cursor: pageParam || undefined }),
@@ -36,9 +38,10 @@ export function useRows(path: string, query: Query, { isWhole = false, ...terms 
     ...terms,
   });
   const { hasNextPage, isFetching, isError, fetchNextPage } = found;
+  const isMoreWanted = isWhole || (found.data?.pages.length ?? 0) < pagesMin;
   useEffect(() => {
-    if (isWhole && hasNextPage && !isFetching && !isError) void fetchNextPage();
-  }, [isWhole, hasNextPage, isFetching, isError, fetchNextPage]);
+    if (isMoreWanted && hasNextPage && !isFetching && !isError) void fetchNextPage();
+  }, [isMoreWanted, hasNextPage, isFetching, isError, fetchNextPage]);
   const pages = found.data?.pages.map((page) => page.items) ?? [];
   return {
     rows: pages.flat(),

@@ -4,7 +4,7 @@ import { Button, Group, TextInput } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
-import { pageOf, type Row } from "../api/client";
+import { pageOf, type Query, type Row } from "../api/client";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { RowCount, useRows } from "../parts/rows";
@@ -48,6 +48,20 @@ export function useCallsNow(): (row: Row) => Row {
   return (row) => ({ ...row, calls_now: isCounted ? (counts.get(row.id) ?? 0) : undefined });
 }
 
+/**
+ * What each account of some pages of balances was charged today: read behind them, and for no page none. Balances do not
+ * wait for it, and stand without it where it cannot be read.
+ */
+export function useCharged(query: Query, pages: number): (row: Row) => Row {
+  const found = useRows(
+    "/balances",
+    { ...query, consumption: true, fields: "id,charged_today" },
+    { enabled: pages > 0, pagesMin: pages },
+  );
+  const charged = new Map(found.rows.map((row) => [row.id, row.charged_today]));
+  return (row) => ({ ...row, charged_today: charged.get(row.id) });
+}
+
 export function AccountsScreen() {
   const { t } = useTranslation();
   const { may } = useSession();
@@ -56,11 +70,8 @@ export function AccountsScreen() {
   const withCalls = useCallsNow();
   const wanted = (q ?? "").toLowerCase();
   // what is looked for may be on any page
-  const found = useRows(
-    "/balances",
-    { limit: PAGE_ROWS, last_call: true, consumption: true },
-    { isWhole: wanted !== "" },
-  );
+  const found = useRows("/balances", { limit: PAGE_ROWS, last_call: true }, { isWhole: wanted !== "" });
+  const withCharged = useCharged({ limit: PAGE_ROWS }, wanted ? 0 : found.pages.length);
   const rows = wanted
     ? found.rows.filter((row) =>
         [row.id, row.name, row.memo].some((text) =>
@@ -110,7 +121,7 @@ export function AccountsScreen() {
       <Table
         label={t("nav.customers")}
         columns={COLUMNS}
-        rows={rows.map(withCalls)}
+        rows={rows.map(withCalls).map(withCharged)}
         rowKey={(row) => String(row.id)}
         {...found.table}
       />

@@ -15,7 +15,7 @@ import { RowCount, useRows } from "../parts/rows";
 import { type Column, Table } from "../parts/table";
 import { Money, State } from "../parts/values";
 import { useMay, useSession } from "../session";
-import { useCallsNow } from "./accounts";
+import { useCallsNow, useCharged } from "./accounts";
 
 const READ_MS = 15_000;
 const MONEY = ["balance", "available", "overdraft_limit", "consumed_today", "consumed_month"];
@@ -203,11 +203,9 @@ function Below() {
   const go = useNavigate({ from: "/" });
   const { account } = useSession();
   const sees = useMay("GET /balances");
-  const found = useRows(
-    "/balances",
-    { agent: account ?? "", all: tree === "all", consumption: true },
-    { enabled: sees, placeholderData: keepPreviousData },
-  );
+  const below = { agent: account ?? "", all: tree === "all" };
+  const found = useRows("/balances", below, { enabled: sees, placeholderData: keepPreviousData });
+  const withCharged = useCharged(below, found.pages.length);
   if (!found.error && found.rows.length === 0) return null;
   return (
     <Part title={t("portal.below")}>
@@ -223,7 +221,7 @@ function Below() {
       <Table
         label={t("portal.below")}
         columns={BELOW}
-        rows={found.rows.map(withCalls)}
+        rows={found.rows.map(withCalls).map(withCharged)}
         rowKey={(row) => String(row.id)}
         {...found.table}
       />
