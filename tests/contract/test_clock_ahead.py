@@ -28,7 +28,7 @@ async def test_the_daily_work_is_refused_by_a_clock_that_is_ahead(database, data
     now = time.time_ns() // 1_000_000 + days_ahead * DAY_MS
     (tmp_path / "journal").mkdir()
 
-    minimums = (Minimum("acme", AccountType.DIRECT, "USD", Decimal(50)),)
+    minimums = (Minimum(AccountType.DIRECT, "USD", Decimal(50), ("acme",)),)
     night = NightlyOrder(database_url, str(tmp_path), str(tmp_path / "none"), now, False, minimums, "2026-09")
     retention = RetentionOrder(database_url, str(tmp_path), now, RetentionSettings(numbers=Age(days=1)))
     report = ReportOrder(
