@@ -220,6 +220,7 @@ class Stage:
             "ring_ms": "50",
             "media": "192.0.2.20",
             "transport": "UDP",
+            "hops": "69",
             "username": "1001",
             "password": "secret",
             "challenge": "401",

@@ -22,6 +22,7 @@ VALUES = {
     "ring_ms": "1",
     "media": "192.0.2.20",
     "transport": "UDP",
+    "hops": "69",
     "target": "442",
     "status": "486",
     "username": "1001",

@@ -14,7 +14,7 @@ def test_a_blind_transfer_leaves_two_calls_that_end_together(stage: Stage) -> No
     number, target = stage.number("4410"), stage.number("4420")
     first, second = (
         Vendor("carrier-a", "is_transferred"),
-        Vendor("carrier-b", "is_transferred_to", {"media": "192.0.2.30"}),
+        Vendor("carrier-b", "is_transferred_to", {"media": "192.0.2.30", "hops": "68"}),
     )
     source = stage.endpoint_of("acme")
     with (
