@@ -227,7 +227,7 @@ async def test_a_minimum_that_is_removed_after_the_end_of_the_month_is_owed_for_
 
 
 async def test_an_account_with_a_template_owes_the_minimum_that_the_template_had_at_the_end_of_the_month(owed):
-    """Of a template in a file that of now is known, and only while the account has it from there."""
+    """A template in a file is known as it is now, and counts only while the account has its minimum from there."""
 
     def agreed(template: str) -> list[tuple[str, str]]:
         own = f'{{"template": "{template}"}}'

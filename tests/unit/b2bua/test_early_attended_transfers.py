@@ -224,7 +224,7 @@ def test_early_only_is_obeyed(scene):
 
 
 def test_a_call_without_an_offer_is_no_target(scene):
-    """Its answer has to come from the phone that has made it."""
+    """The answer has to come from the phone that has made the call."""
     desk, _ = registered(scene)
     scene.vendor.script = Script((Line(0, 180), Line(5_000, 200, OFFER)))
     call, at_desk = called(scene, desk)

@@ -346,7 +346,7 @@ HOLDS = {
 @pytest.mark.parametrize("is_relayed", [False, True])
 @pytest.mark.parametrize("hold", HOLDS)
 def test_the_first_party_is_offered_a_hold_that_the_second_one_answers_with(hold, is_relayed):
-    """Its user has pressed the key for it: what the first one says is received by no one."""
+    """The user of the second phone has pressed the key for it: what the first one says is received by no one."""
     media = MediaParameters(engine=MediaEngine.RELAY, mode=MediaMode.ON if is_relayed else MediaMode.OFF)
     trunk = mapping_gateway("acme", f"{CUSTOMER.host}/32")
     scene = Scene(catalogue([trunk, vendor_gateway(0)], media=media), relay=VirtualRelay())

@@ -233,7 +233,7 @@ def test_a_target_that_answers_with_a_hold_may_be_silent_as_long_as_any_on_hold(
 @pytest.mark.parametrize("is_refused", [False, True])
 @pytest.mark.parametrize("hold", ["a=sendonly", "a=inactive"])
 def test_a_party_that_is_offered_the_hold_of_a_target_has_music(hold, is_refused):
-    """Its own answer to that offer goes to no other side, so the music begins with the offer."""
+    """The answer of that party to the offer goes to no other side, so the music begins with the offer."""
     relay = VirtualRelay()
     scene = stage((ON, ON, ON), relay=relay, music_on_hold="busy")
     calls = [talking(scene, number) for number in NUMBERS]
