@@ -40,7 +40,8 @@ def text_of(poor: str, balance: Decimal) -> str:
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     with Daemon(tmp_path_factory.mktemp("levels"), text_of("acme", Decimal(0))) as daemon:
-        stage = Stage(daemon, LEVELLED_SWITCH, Event.SPEND_LIMIT_REACHED)
+        # Nearly all calls here are refused for want of money, which is an alarm at the next look of a minute.
+        stage = Stage(daemon, LEVELLED_SWITCH, Event.SPEND_LIMIT_REACHED, Event.CUSTOMER_ASR_LOW)
         yield stage
         stage.expect_nothing_left()
         stage.expect_books_in_order()
