@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 from api.watched import Watched, something_of_everything
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from console.conftest import GO, PASSWORD, Visit, fits_a_telephone, is_in_memory, lose_the_answer, violations
 
@@ -179,7 +179,14 @@ def test_agents_are_a_tree(visit: Visit) -> None:
 
 def test_a_person_is_added_by_a_link_and_taken_out_again(site: Watched, visit: Visit) -> None:
     visitor = visit()
-    page = visitor.go("/lists/people", "People")
+    page = visitor.page
+
+    def come_late(route: Route) -> None:
+        page.get_by_role("dialog").wait_for()
+        route.continue_()
+
+    page.route("**/api/v1/roles?*", come_late, times=1)
+    visitor.go("/lists/people", "People")
     page.get_by_role("button", name="Add a person").click()
     done(page, "Add a person", Name="carol", Role="viewer")
     secret = page.get_by_role("dialog", name="Shown this once")

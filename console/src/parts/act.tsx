@@ -13,7 +13,7 @@ import {
   Textarea,
   TextInput,
 } from "@mantine/core";
-import { useMutation } from "@tanstack/react-query";
+import { skipToken, useMutation, useQuery } from "@tanstack/react-query";
 import { type FormEvent, type ReactNode, type RefObject, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Problem } from "../api/client";
@@ -31,11 +31,17 @@ import { useUnsaved } from "./unsaved";
 /** What was entered, by field; several choices have commas between them. */
 export type Entered = Record<string, string>;
 
+/** Choices that are read when the dialog is open: it keeps what its button has given it, which may know them later. */
+export interface ReadChoices {
+  key: string;
+  read: () => Promise<readonly string[]>;
+}
+
 export interface Asked {
   name: string;
   label: string;
   kind?: "text" | "secret" | "amount" | "choice" | "choices" | "moment" | "lines";
-  choices?: readonly string[];
+  choices?: readonly string[] | ReadChoices;
   /** The group of texts with a word for each choice, which stands before its name. */
   words?: "permission" | "role";
   required?: boolean;
@@ -233,14 +239,19 @@ function AskedField({
   onChange: (value: string) => void;
 }) {
   const { t } = useTranslation();
+  const inLanguage = useServerText();
+  const from = ask.choices && "read" in ask.choices ? ask.choices : undefined;
+  const found = useQuery({ queryKey: ["choices", from?.key], queryFn: from ? from.read : skipToken });
   const common = {
     label: ask.label,
     description: ask.hint,
     required: ask.required,
-    error,
+    error: error ?? (found.error ? inLanguage(found.error.message) : undefined),
     "data-autofocus": isFirst || undefined,
   };
-  const choices = (ask.choices ?? []).map((name) => {
+  const given = ask.choices && !("read" in ask.choices) ? ask.choices : found.data;
+  const names = given ?? (value ? value.split(",") : []);
+  const choices = names.map((name) => {
     const word = ask.words ? t([`${ask.words}.${name}`], { defaultValue: name }) : name;
     return { value: name, label: word === name ? name : `${word} (${name})` };
   });

@@ -8,11 +8,11 @@ import { useTranslation } from "react-i18next";
 import { pageOf, type Row, type Schemas, send, unlessChanged } from "../api/client";
 import { cleared, override, targetOf, targetOfRow } from "../api/overrides";
 import { enteredMoment } from "../format";
-import { Act, type Asked, entryLines } from "../parts/act";
+import { Act, type Asked, entryLines, type ReadChoices } from "../parts/act";
 import { Download } from "../parts/download";
 import { Note } from "../parts/note";
 import { ProblemText } from "../parts/problem";
-import { useMay, useSession } from "../session";
+import { useSession } from "../session";
 import { Tree } from "./call";
 import type { List } from "./columns";
 
@@ -23,20 +23,16 @@ const NAMES_READ = 1_000;
 const text = (row: Row, name: string) => String(row[name] ?? "");
 const part = (name: string) => encodeURIComponent(name);
 
-/** Names of the roles, and all permissions that they have. */
-function useRoles() {
-  const may = useMay("GET /roles");
-  const found = useQuery({
-    queryKey: ["roles"],
-    queryFn: () => pageOf("/roles", { limit: NAMES_READ }),
-    enabled: may,
-  });
-  const roles = found.data?.items ?? [];
-  return {
-    names: roles.map((role) => text(role, "name")),
-    permissions: [...new Set(roles.flatMap((role) => role.permissions as string[]))].sort(),
-  };
-}
+const allRoles = async () => (await pageOf("/roles", { limit: NAMES_READ })).items;
+const ROLE_NAMES: ReadChoices = {
+  key: "roles",
+  read: async () => (await allRoles()).map((role) => text(role, "name")),
+};
+/** All that the roles have. */
+const PERMISSIONS: ReadChoices = {
+  key: "permissions",
+  read: async () => [...new Set((await allRoles()).flatMap((role) => role.permissions as string[]))].sort(),
+};
 
 interface RowProps {
   row: Row;
@@ -231,9 +227,8 @@ const linkOf = ({ link }: Schemas["PersonLink"]) => window.location.origin + lin
 
 function useRoleFields(): readonly Asked[] {
   const { t } = useTranslation();
-  const { names } = useRoles();
   return [
-    { name: "role", label: t("column.role"), kind: "choice", choices: names, words: "role", required: true },
+    { name: "role", label: t("column.role"), kind: "choice", choices: ROLE_NAMES, words: "role", required: true },
     { name: "account", label: t("column.account"), hint: t("acts.account_hint") },
   ];
 }
@@ -366,7 +361,6 @@ const roleOf = ({ permissions, wants_totp, acts_for }: Row) => ({ permissions, w
 
 function NewRole() {
   const { t } = useTranslation();
-  const { permissions } = useRoles();
   return (
     <Act
       needs="PUT /roles/{name}"
@@ -378,7 +372,7 @@ function NewRole() {
           name: "permissions",
           label: t("column.permissions"),
           kind: "choices",
-          choices: permissions,
+          choices: PERMISSIONS,
           words: "permission",
           required: true,
         },
@@ -397,12 +391,10 @@ function NewRole() {
 }
 
 /** A role as it is now; nothing where there is none of the name. */
-const roleNamed = async (name: string) =>
-  (await pageOf("/roles", { limit: NAMES_READ })).items.find((role) => role.name === name);
+const roleNamed = async (name: string) => (await allRoles()).find((role) => role.name === name);
 
 function Role({ row }: RowProps) {
   const { t } = useTranslation();
-  const { permissions } = useRoles();
   const name = text(row, "name");
   if (row.ships === true) return null;
   /** Carry a change out, and return what gives the role its permissions of before. */
@@ -425,7 +417,7 @@ function Role({ row }: RowProps) {
             name: "permissions",
             label: t("column.permissions"),
             kind: "choices",
-            choices: permissions,
+            choices: PERMISSIONS,
             words: "permission",
             begin: (row.permissions as string[]).join(","),
           },
