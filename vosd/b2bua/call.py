@@ -159,7 +159,6 @@ class Call:
         if isinstance(message, OutgoingSuccess):
             if self._is_answer(leg, message):
                 self.board.answer_sent()
-                self.watch()  # the ports of its media are known now
                 if self.state is states.TALKING:
                     self.board.answer_left()
         elif self.search is not None:

@@ -266,7 +266,7 @@ class Leg:
             if before and session.count(b"\nm=") != before.count(b"\nm="):
                 session = fitted(session, before)
             session = self.sessions.numbered(session) if self.sessions.said else session
-            if author:
+            if author and not isinstance(session, Authored):
                 session = Authored(session, author)
             self.sessions.said = session
         return session

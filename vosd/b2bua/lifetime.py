@@ -63,9 +63,14 @@ class Lifetime:
         if callee is not None and callee.supervision is not None and callee.supervision.facts.due_ms < due_ms:
             due_ms = callee.supervision.facts.due_ms
         if call.endpoint.doors is not None:
-            silence = self._board.media.silence(granted.answered_at)
-            if silence is not None and silence.due_ms < due_ms:
-                due_ms = silence.due_ms
+            media = None if caller is None else caller.facts.media
+            theirs = None if callee is None else callee.facts.media
+            if not granted.due_ms and media is not None and theirs is not None and theirs.is_relayed:
+                # The call is new, and its ports may not be known yet: it cannot have been silent for long.
+                silent_ms = min(media.settings.shortest_silence_ms, theirs.settings.shortest_silence_ms)
+                due_ms = min(due_ms, granted.answered_at.mono + silent_ms)
+            elif (silence := self._board.media.silence(granted.answered_at)) is not None:
+                due_ms = min(due_ms, silence.due_ms)
         granted.due_ms = due_ms
         self._board.set_deadline(due_ms)
 

@@ -68,6 +68,11 @@ class MediaWatch(Enum):
     """The other side is."""
 
 
+_WATCH_OFF: Final = MediaWatch.OFF  # access to enum members is slow
+_NEVER_MS: Final = 1 << 62
+"""Longer than any call."""
+
+
 class KeyWay(Enum):
     """The way by which keys (DTMF) reach a trunk."""
 
@@ -189,6 +194,13 @@ class MediaSettings(msgspec.Struct, frozen=True):
     """Percent of its relayed calls that are recorded."""
     traffic_class: int | None = None
     """TOS byte of the packets that it is sent by the relay; None = that of the installation."""
+
+    @property
+    def shortest_silence_ms(self) -> int:
+        """Time after the answer before which no silence ends a call, held or not."""
+        if self.watch is _WATCH_OFF:
+            return _NEVER_MS
+        return min(self.timeout_ms or _NEVER_MS, self.hold_timeout_ms or _NEVER_MS)
 
     @property
     def needs_termination(self) -> bool:

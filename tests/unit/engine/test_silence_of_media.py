@@ -65,6 +65,22 @@ def test_silence_counts_anew_when_a_hold_is_over():
     assert scene.close().end_reason == "No Media"
 
 
+@pytest.mark.parametrize("other", [SETTINGS, MediaSettings(watch=MediaWatch.OFF), MediaSettings()])
+def test_ports_are_first_looked_at_when_silence_may_have_ended_a_call(monkeypatch, other):
+    relay, asked = VirtualRelay(), []
+    trunks = [mapping_gateway("acme", f"{CUSTOMER.host}/32", media=other), vendor_gateway(0, media=SETTINGS)]
+    media = MediaParameters(engine=MediaEngine.RELAY, mode=MediaMode.MUST_ON)
+    scene = Scene(catalogue(trunks, media=media), relay=relay)
+    monkeypatch.setattr(relay, "last_packet", asked.append)
+    call, _ = scene.talk()
+    scene.wire.run_for(SETTINGS.timeout_ms - 1_100)
+    assert asked == []
+    scene.wire.run_for(200)
+    assert asked
+    assert call.is_over
+    assert scene.close().end_reason == "No Media"
+
+
 def test_silence_counts_anew_when_a_fax_is_over():
     relay = VirtualRelay()
     scene = Scene(content(), relay=relay)

@@ -58,6 +58,9 @@ def address_of(
     family of its SIP.
     """
     flow = flow_of(leg) if leg.dialog is None else leg.dialog.peer.flow
+    own = addresses[flow] if flow < len(addresses) else ()
+    if len(own) == 1 and (":" in own[0].announced) is (":" in leg.host):
+        return own[0]  # that of its SIP, whatever its media are
     media, host, is_open = leg.facts.media, described, False
     if media is not None:
         for port in media.ports:
@@ -67,7 +70,6 @@ def address_of(
         else:
             source = media.sources[0] if media.sources else None
             host = host if source is None else source.host
-    own = addresses[flow] if flow < len(addresses) else ()
     if host and host not in UNSPECIFIED:
         is_reached = is_open or not is_private(host)
         for each in own:
