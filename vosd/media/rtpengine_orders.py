@@ -4,6 +4,7 @@ Session descriptions are bytes: they are written as Latin-1, so that what comes 
 left as it was.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Protocol
 
@@ -11,15 +12,18 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from vosd.media.termination import MediaForm
+from vosd.sdp.media import Place
 from vosd.sdp.security import Protection
 from vosd.trunks.media import MediaTrust, RtpEngine
 
 WITHIN_MS: Final = 1_000
-"""Time for an answer, with all repeats and all rtpengines that are asked."""
+"""Time in which an order is sent, with all repeats, to all rtpengines that are asked."""
 OK: Final = "ok"
 LOAD_LIMIT: Final = "load limit"
 _OUT_OF_PORTS: Final = "Ran out of ports"
 _SPACE: Final = b" "
+_PLACES: Final = re.compile(r"^(?:c=IN IP[46] (\S+)|m=\S+ (\d+) |a=rtcp:(\d+)|a=rtcp-mux\r?$)", re.MULTILINE)
+"""Lines of a description that name a place."""
 
 _ALWAYS: Final = ("strict source", "port latching")
 """Drop packets from other sources than the known one; keep the port of a leg whatever is negotiated anew."""
@@ -265,6 +269,26 @@ class RtpReply(msgspec.Struct, frozen=True):
         return self.sdp.encode("latin-1", "replace")
 
     @property
+    def places(self) -> Sequence[Place | None]:
+        """Ports of the rewritten description, of each medium; None = it is refused. Empty where an address is missing.
+
+        Nothing else is read of what an rtpengine has written.
+        """
+        above, media = "", list[Place]()
+        for host, port, rtcp in _PLACES.findall(self.sdp):
+            if port:
+                media.append(Place(above, int(port), int(port) + 1))
+            elif not media:
+                above = host or above
+            elif host:
+                media[-1] = media[-1]._replace(host=host)
+            elif not rtcp:
+                media[-1] = media[-1]._replace(rtcp=None)
+            elif media[-1].rtcp not in {None, int(rtcp)}:
+                media[-1] = media[-1]._replace(rtcp=int(rtcp))
+        return [each if each.rtp else None for each in media] if all(each.host for each in media) else ()
+
+    @property
     def uptime_s(self) -> int | None:
         """Seconds since its start; None where the reply does not say."""
         text = str(self.statistics.totals.uptime).partition(".")[0]
@@ -302,7 +326,7 @@ class MediaEngines(Protocol):
         """Whether any rtpengine works."""
         ...
 
-    def ask(self, order: RtpOrder, done: Done, *, engine: str | None = None, within_ms: int = WITHIN_MS) -> str:
+    def ask(self, order: RtpOrder, done: Done, *, engine: str | None = None) -> str:
         """Send an order, and return its name for ``cancel``; empty if there is none to ask.
 
         ``engine`` is the one that has the call; None = the order makes the call: an rtpengine is chosen by weight, and

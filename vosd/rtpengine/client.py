@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from vosd.media.rtpengine_orders import WITHIN_MS, Done, RtpOrder
+from vosd.media.rtpengine_orders import Done, RtpOrder
 from vosd.rtpengine.pool import REPEAT_MS, RtpEnginePool
 from vosd.trunks.media import RtpEngine
 
@@ -62,11 +62,11 @@ class RtpEngines:
         self._pool.begin(self._now())
         self._set_timer()
 
-    def ask(self, order: RtpOrder, done: Done, *, engine: str | None = None, within_ms: int = WITHIN_MS) -> str:
+    def ask(self, order: RtpOrder, done: Done, *, engine: str | None = None) -> str:
         """Send an order; ``done`` gets the answer, or None (``RtpEnginePool.ask``)."""
         now_ms = self._now()
-        cookie = self._pool.ask(order, done, now_ms, engine=engine, within_ms=within_ms)
-        self._set_timer(now_ms + min(REPEAT_MS, within_ms))
+        cookie = self._pool.ask(order, done, now_ms, engine=engine)
+        self._set_timer(now_ms + REPEAT_MS)
         return cookie
 
     def cancel(self, cookie: str) -> None:

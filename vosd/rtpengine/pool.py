@@ -3,15 +3,17 @@
 Time comes as arguments, and datagrams leave by a function: the sockets are in ``vosd.rtpengine.client``.
 """
 
-import heapq
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Final
 
+import msgspec
 import structlog
 
 from vosd.media.rtpengine_orders import (
     LOAD_LIMIT,
+    WITHIN_MS,
     Done,
     EngineAnswer,
     RtpDelete,
@@ -69,25 +71,22 @@ class _Engine:
         """Calls that may be there and are not wanted."""
 
 
-class _Order:
+class _Order(msgspec.Struct, eq=False):
     """An order that is not answered."""
 
-    __slots__ = ("cookie", "datagram", "deadline", "done", "due", "engine", "makes_call", "order", "others", "sendings")
-
-    def __init__(
-        self, order: RtpOrder, engines: list[_Engine], done: Done, deadline: int, *, makes_call: bool = False
-    ) -> None:
-        self.order = order
-        self.engine, *self.others = engines
-        """The one that is asked, and those that are asked after it."""
-        self.done = done
-        self.deadline = deadline
-        self.makes_call = makes_call
-        """Whether an rtpengine that has not answered may have a call that is not wanted there."""
-        self.cookie = ""
-        self.datagram = b""
-        self.due = 0
-        self.sendings = 0
+    order: RtpOrder
+    engine: _Engine
+    done: Done
+    asked: int
+    """Time at which it was given."""
+    others: Sequence[_Engine] = ()
+    """Rtpengines that are asked after this one."""
+    makes_call: bool = False
+    """Whether an rtpengine that has not answered may have a call that is not wanted there."""
+    cookie: str = ""
+    datagram: bytes = b""
+    due: int = 0
+    sendings: int = 0
 
 
 class RtpEnginePool:
@@ -116,9 +115,8 @@ class RtpEnginePool:
         self._is_live = is_live
         self._prefix = prefix
         self._numbers = count(1)
-        self._orders: dict[str, _Order] = {}
-        self._due: list[tuple[int, str]] = []
-        """Heap of the moments at which orders are looked at; entries of those that have moved are ignored."""
+        self._orders: OrderedDict[str, _Order] = OrderedDict()
+        """Orders by cookie, the one first that was sent first: so are the moments at which they are looked at."""
         self._next_ping: int | None = None
         self._now = 0
 
@@ -160,7 +158,7 @@ class RtpEnginePool:
                 engine.is_up = False
                 self._lose(engine)
 
-    def ask(self, order: RtpOrder, done: Done, now_ms: int, *, engine: str | None = None, within_ms: int) -> str:
+    def ask(self, order: RtpOrder, done: Done, now_ms: int, *, engine: str | None = None) -> str:
         """Send an order, and return its name for ``cancel``; empty if there is none to ask.
 
         ``engine`` is the one that has the call; None = the order makes the call: an rtpengine is chosen by weight, and
@@ -171,11 +169,12 @@ class RtpEnginePool:
         if engine is None:
             candidates = self._chosen()
         else:
-            candidates = [each for name, each in self._engines.items() if name == engine and each.is_up]
+            known = self._engines.get(engine)
+            candidates = [known] if known is not None and known.is_up else []
         if not candidates:
             done(None)
             return ""
-        return self._post(_Order(order, candidates, done, now_ms + within_ms, makes_call=engine is None))
+        return self._post(_Order(order, candidates[0], done, now_ms, candidates[1:], makes_call=engine is None))
 
     def cancel(self, cookie: str) -> None:
         """Wait for an answer no more; a call that the order has made is ended."""
@@ -197,13 +196,18 @@ class RtpEnginePool:
         """Take a datagram; one that answers no order is dropped."""
         self._now = now_ms
         found = reply_of(datagram)
-        waiting = None if found is None else self._orders.get(found[0])
-        if found is None or waiting is None or (waiting.engine.config.host, waiting.engine.config.port) != (host, port):
+        if found is None:
             return
-        reply = found[1]
-        self._remove(waiting)
+        cookie, reply = found
+        waiting = self._orders.get(cookie)
+        if waiting is None:
+            return
+        engine = waiting.engine.config
+        if engine.port != port or engine.host != host:
+            return
+        del self._orders[cookie]
         if not reply.is_full:
-            waiting.done(EngineAnswer(waiting.engine.config.name, reply))
+            waiting.done(EngineAnswer(engine.name, reply))
             return
         if reply.result != LOAD_LIMIT:
             self._note_what_it_made(waiting)
@@ -216,20 +220,16 @@ class RtpEnginePool:
             self._next_ping = now_ms + PING_MS
             for engine in self._engines.values():
                 self._ping(engine)
-        while self._due and self._due[0][0] <= now_ms:
-            due, cookie = heapq.heappop(self._due)
-            waiting = self._orders.get(cookie)
-            if waiting is not None and waiting.due == due:
-                self._look_at(waiting)
+        while self._orders and (waiting := next(iter(self._orders.values()))).due <= now_ms:
+            self._look_at(waiting)
 
     def next_ms(self) -> int | None:
         """Return when ``advance`` has something to do; None = nothing is awaited."""
-        due, ping = self._due, self._next_ping
-        while due and due[0][1] not in self._orders:  # most orders are answered long before their moment
-            heapq.heappop(due)
-        if not due or (ping is not None and ping < due[0][0]):
+        ping = self._next_ping
+        if not self._orders:
             return ping
-        return due[0][0]
+        due = next(iter(self._orders.values())).due
+        return due if ping is None else min(ping, due)
 
     def _chosen(self) -> list[_Engine]:
         """Return those that may get a call, the one whose turn it is first (smooth weighted round robin)."""
@@ -249,22 +249,23 @@ class RtpEnginePool:
 
     def _post(self, waiting: _Order) -> str:
         """Send an order to its first rtpengine under a new cookie."""
-        waiting.cookie = f"{self._token}-{next(self._numbers)}"
-        waiting.datagram = datagram_of(waiting.cookie, waiting.order)
+        waiting.cookie = cookie = f"{self._token}-{next(self._numbers)}"
+        waiting.datagram = datagram_of(cookie, waiting.order)
         waiting.sendings = 0
-        self._orders[waiting.cookie] = waiting
+        self._orders[cookie] = waiting
         self._dispatch(waiting)
-        return waiting.cookie
+        return cookie
 
     def _dispatch(self, waiting: _Order) -> None:
         waiting.sendings += 1
-        waiting.due = min(self._now + REPEAT_MS, max(waiting.deadline, self._now))
-        heapq.heappush(self._due, (waiting.due, waiting.cookie))
-        self._send(waiting.datagram, waiting.engine.config.host, waiting.engine.config.port)
+        waiting.due = self._now + REPEAT_MS
+        engine = waiting.engine.config
+        self._send(waiting.datagram, engine.host, engine.port)
 
     def _look_at(self, waiting: _Order) -> None:
         """Go on with an order whose moment has come."""
-        if self._now < waiting.deadline and waiting.sendings < SENDINGS:
+        if self._now < waiting.asked + WITHIN_MS and waiting.sendings < SENDINGS:
+            self._orders.move_to_end(waiting.cookie)
             self._dispatch(waiting)
             return
         self._remove(waiting)
@@ -276,7 +277,7 @@ class RtpEnginePool:
     def _next(self, waiting: _Order) -> None:
         """Give an order to the next rtpengine; it has failed if there is none, or no time."""
         others = [each for each in waiting.others if each.is_up]
-        if not others or self._now >= waiting.deadline:
+        if not others or self._now >= waiting.asked + WITHIN_MS:
             waiting.done(None)
             return
         waiting.engine, *waiting.others = others
@@ -298,7 +299,7 @@ class RtpEnginePool:
             else:
                 self._answered(engine, answer.reply)
 
-        self._post(_Order(RtpStatistics(), [engine], pinged, self._now + SENDINGS * REPEAT_MS))
+        self._post(_Order(RtpStatistics(), engine, pinged, self._now))
 
     def _unanswered(self, engine: _Engine) -> None:
         engine.is_suspect = True
@@ -348,7 +349,7 @@ class RtpEnginePool:
                 if call.startswith(self._prefix) and not self._is_live(engine.config.name, call):
                     self._note_orphan(engine, call)
 
-        self._post(_Order(RtpList(limit=SWEEP), [engine], listed, self._now + SENDINGS * REPEAT_MS))
+        self._post(_Order(RtpList(limit=SWEEP), engine, listed, self._now))
 
     def _note_what_it_made(self, waiting: _Order) -> None:
         """Remember to end the call that an order may have made at an rtpengine that will not have it."""
@@ -365,4 +366,4 @@ class RtpEnginePool:
             if answer is not None:
                 engine.orphans.pop(call, None)
 
-        self._post(_Order(RtpDelete(call=call, delay_s=0), [engine], deleted, self._now + SENDINGS * REPEAT_MS))
+        self._post(_Order(RtpDelete(call=call, delay_s=0), engine, deleted, self._now))

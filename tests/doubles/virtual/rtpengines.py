@@ -87,7 +87,7 @@ class VirtualRtpEngines:
     def replace(self, engines: Sequence[RtpEngine]) -> None:
         """Keep these two (``MediaEngines``)."""
 
-    def ask(self, order: RtpOrder, done: Done, *, engine: str | None = None, within_ms: int = WITHIN_MS) -> str:
+    def ask(self, order: RtpOrder, done: Done, *, engine: str | None = None) -> str:
         """Answer later, as the pool does (``MediaEngines``)."""
         chosen = next((name for name in NAMES if self.up[name]), None) if engine is None else engine
         if chosen is None or not self.up[chosen]:
@@ -101,7 +101,7 @@ class VirtualRtpEngines:
             if self._open.pop(cookie, None) is not None:
                 done(reply)
 
-        self.later(within_ms if reply is None else self.after_ms, answer)
+        self.later(WITHIN_MS if reply is None else self.after_ms, answer)
         return cookie
 
     def cancel(self, cookie: str) -> None:

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from vosd.media.rtpengine_orders import EngineAnswer, RtpDelete, RtpOffer, RtpQuery, session_order
+from vosd.media.rtpengine_orders import WITHIN_MS, EngineAnswer, RtpDelete, RtpOffer, RtpQuery, session_order
 from vosd.rtpengine.pool import DELETES_A_PING, PING_MS, REPEAT_MS, RtpEnginePool
 from vosd.trunks.media import MediaTrust, RtpEngine
 
@@ -76,7 +76,7 @@ class World:
         self.now = end
 
     def ask(self, order=OFFER, **others) -> str:
-        return self.pool.ask(order, self.answers.append, self.now, **{"within_ms": 1_000, **others})
+        return self.pool.ask(order, self.answers.append, self.now, **others)
 
     def of(self, command: str) -> list[tuple[int, str]]:
         return [(moment - 1_000_000, name) for moment, name, _, order in self.sent if order["command"] == command]
@@ -150,13 +150,25 @@ def test_an_answer_that_comes_too_late_is_dropped(world):
     assert world.answered() == ["two"]
 
 
-def test_no_answer_within_the_time_is_none(world):
-    world.dead |= {"one", "two"}
-    world.ask(within_ms=400)
-    world.run(399)
-    assert world.answered() == []
-    world.run(1)
+def test_no_order_is_sent_for_longer_than_its_time_however_many_there_are():
+    engines = [RtpEngine(f"engine {number}", f"192.0.2.{number}", 2_223) for number in range(10, 20)]
+    world = World(*engines)
+    world.dead |= {each.name for each in engines}
+    world.ask()
+    with capture_logs():
+        world.run(WITHIN_MS + REPEAT_MS)
+    assert [moment for moment, _ in world.of("offer")] == [*range(0, WITHIN_MS, REPEAT_MS)]
     assert world.answered() == [None]
+
+
+def test_an_order_that_is_sent_again_is_looked_at_after_those_that_were_sent_before(world):
+    world.dead |= {"one"}
+    world.ask(engine="one")
+    world.run(100)
+    world.ask(engine="one")
+    world.run(500)
+    assert [moment for moment, _ in world.of("offer")] == [0, 100, REPEAT_MS, 100 + REPEAT_MS]
+    assert world.answered() == [None, None]
 
 
 def test_a_call_stays_with_its_rtpengine(world):

@@ -35,7 +35,7 @@ from vosd.media.rtpengine_orders import (
 from vosd.media.source import RelayPort
 from vosd.media.termination import MediaForm
 from vosd.obs.log import LogLimiter
-from vosd.sdp.media import BadSession, Medium, Place, media_of
+from vosd.sdp.media import Medium, Place, media_of
 from vosd.sip.door.door import WaitingMessage
 
 _log: Final = structlog.get_logger()
@@ -270,16 +270,12 @@ class RtpEngineCalls:
         """Note the ports that an rtpengine has given to the reader, and return them."""
         if answer is None or answer.reply.result != OK:
             return None
-        session = answer.reply.session
-        try:
-            given, described = media_of(session), media_of(wanted.session)
-        except BadSession:
-            return None
+        given, described = answer.reply.places, media_of(wanted.session)
         if len(given) != len(described):
             return None
         call = RtpCall(answer.engine, name)
         for media in (wanted.author, wanted.reader):
-            if not media.is_over:  # it may have ended meanwhile
+            if media.number not in self._legs.get(call, ()) and not media.is_over:  # it may have ended meanwhile
                 self._join(media, call)
         if call not in self._legs:
             self.engines.forget(call.engine, call.name)
@@ -288,7 +284,7 @@ class RtpEngineCalls:
         if wanted.reader.is_over:
             return None
         places = [self._place(wanted.reader, *pair) for pair in enumerate(zip(described, given, strict=True))]
-        return GivenPorts(places, session)
+        return GivenPorts(places, answer.reply.session)
 
     def _guard(self, call: RtpCall, wanted: RtpSessionWanted) -> None:
         """Let nothing be forwarded from the port of a leg that has not described its media.
@@ -366,21 +362,20 @@ class RtpEngineCalls:
             self.engines.ask(RtpStopPlaying(call=call.name, leg=str(media.number)), _ignore, engine=call.engine)
             self.unblock(call, other)
 
-    def _place(self, reader: LegMedia, index: int, media: tuple[Medium, Medium]) -> Place | None:
+    def _place(self, reader: LegMedia, index: int, media: tuple[Medium, Place | None]) -> Place | None:
         described, given = media
-        if not described.port or not described.is_relayable or not given.port:
+        if given is None or not described.port or not described.is_relayable:
             return None
-        rtcp = None if given.is_multiplexed else given.rtcp_port
         known = reader.port(index)
-        if known is None or known.id >= 0:
-            self._last_id -= 1
-            known = RelayPort(self._last_id, given.host, given.port, rtcp)
-            self._open(reader.number, index, known)
-        if known.id in self._lost_ports:
-            del self._lost_ports[known.id]
-            self._count_anew(known.id)
-        reader.note_port(index, RelayPort(known.id, given.host, given.port, rtcp))
-        return Place(given.host, given.port, rtcp)
+        port_id = self._last_id - 1 if known is None or known.id >= 0 else known.id
+        if port_id < self._last_id:
+            self._last_id = port_id
+            self._open(reader.number, index, port_id)
+        elif port_id in self._lost_ports:
+            del self._lost_ports[port_id]
+            self._count_anew(port_id)
+        reader.note_port(index, RelayPort(port_id, *given))
+        return given
 
     def _count_anew(self, port_id: int) -> None:
         """Go on counting at another rtpengine; silence is counted from now on."""
@@ -388,10 +383,10 @@ class RtpEngineCalls:
         figures = msgspec.structs.replace(counted.figures, alive_mono=now.mono)
         self._counted[port_id] = _Counted(figures, (), now, figures.packets_in)
 
-    def _open(self, number: int, index: int, port: RelayPort) -> None:
+    def _open(self, number: int, index: int, port_id: int) -> None:
         """Count the packets of a port from now on."""
-        self._ids[number, index] = port.id
-        self._counted[port.id] = _Counted(PortFigures(port.id), (), self._clock.now())
+        self._ids[number, index] = port_id
+        self._counted[port_id] = _Counted(PortFigures(port_id), (), self._clock.now())
 
     def _join(self, media: LegMedia, call: RtpCall) -> None:
         """Note that a leg is at a call; of another one it leaves."""
@@ -436,7 +431,7 @@ class RtpEngineCalls:
                 if port is not None and port.id < 0:
                     if not media.sources:
                         self._blocked[media.number] = False
-                    self._open(media.number, index, port)
+                    self._open(media.number, index, port.id)
                     self._last_id = min(self._last_id, port.id)
 
     def figures(self, port: RelayPort) -> PortFigures:
