@@ -34,16 +34,14 @@ class PortPool:
         self._halves: dict[int, None] = {}
         """Free ports whose twin is taken by a multiplexed stream: they are given to other such streams first."""
 
-    def candidate(self, ports: PortRange, *, is_multiplexed: bool, start: int, now_ms: int) -> int | None:
-        """Return an RTP port that is free: the first one from a random one (``start``, any number) around the range.
+    def take(self, ports: PortRange, *, is_multiplexed: bool, start: int, now_ms: int) -> int | None:
+        """Take an RTP port that is free: the first one from a random one (``start``, any number) around the range.
 
-        The port behind it is the one of its RTCP, unless ``is_multiplexed``. It is not taken before ``take`` is called;
-        one that another program occupies is to ``rest``, and is not returned again then.
+        The port behind it is the one of its RTCP, unless ``is_multiplexed``. One that cannot be bound is to ``rest``.
         """
         if self._resting and self._resting[0][0] <= now_ms:
             self._end_rests(now_ms)
-        half = self._half(ports, _HALVES_TRIED) if is_multiplexed and self._halves else None
-        if half is not None:
+        if is_multiplexed and self._halves and (half := self._taken_half(ports, _HALVES_TRIED)) is not None:
             return half
         first, last = (ports.first + 1) // _PAIR, (ports.last + 1) // _PAIR
         if first < last:
@@ -52,20 +50,21 @@ class PortPool:
             if pair < 0:
                 pair = self._pairs.find(0, first, middle)
             if pair >= 0:
-                return _PAIR * pair
-        return self._half(ports, len(self._halves)) if is_multiplexed else None
+                port = _PAIR * pair
+                self._states[port] = self._pairs[pair] = 1
+                if is_multiplexed:
+                    self._halves[port + 1] = None
+                else:
+                    self._states[port + 1] = 1
+                return port
+        return self._taken_half(ports, len(self._halves)) if is_multiplexed else None
 
-    def _half(self, ports: PortRange, tried: int) -> int | None:
-        return next((half for half in islice(self._halves, tried) if ports.first <= half <= ports.last), None)
-
-    def take(self, port: int, *, is_multiplexed: bool) -> None:
-        """Take a candidate, which was bound: the port, and that of its RTCP unless ``is_multiplexed``."""
-        if not is_multiplexed:  # both of a pair are free: neither is a half
-            self._states[port] = self._states[port + 1] = self._pairs[port // _PAIR] = 1
-            return
-        self._take(port)
-        if not self._states[port ^ 1]:
-            self._halves[port ^ 1] = None
+    def _taken_half(self, ports: PortRange, tried: int) -> int | None:
+        """Take a port of a pair whose other one is taken by a multiplexed stream."""
+        half = next((half for half in islice(self._halves, tried) if ports.first <= half <= ports.last), None)
+        if half is not None:
+            self._take(half)
+        return half
 
     def adopt(self, rtp: int, rtcp: int | None) -> None:
         """Count ports as taken that are bound already: those of calls that go on after a restart."""
@@ -74,9 +73,7 @@ class PortPool:
             self._take(rtcp)
 
     def rest(self, rtp: int, rtcp: int | None, now_ms: int) -> None:
-        """Let ports rest: after use, or because another program has one of them."""
-        if not self._states[rtp] or (rtcp is not None and not self._states[rtcp]):
-            self.adopt(rtp, rtcp)
+        """Let ports rest that were taken: after use, or because another program has one of them."""
         self._resting.append((now_ms + QUARANTINE_MS, rtp, rtcp))
 
     def used(self, ports: PortRange, now_ms: int) -> int:

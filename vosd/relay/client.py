@@ -12,6 +12,7 @@ from pathlib import Path
 from time import monotonic_ns
 from typing import Final
 
+import msgspec
 import structlog
 from msgspec.structs import replace
 
@@ -63,29 +64,24 @@ _SOCKETS: Final = "media-{}.sock"
 _log = structlog.get_logger()
 
 
-class _ServedPort:
+class _ServedPort(msgspec.Struct, eq=False):
     """One port, with all that a worker has to know of it."""
 
-    __slots__ = (
-        "keys", "link", "other", "playing", "port", "record", "recording", "ringing", "sockets", "source", "tos",
-    )  # fmt: skip
-
-    def __init__(self, port: RelayPort, tos: int, sockets: list[PlainSocket], link: WorkerLink, record: int) -> None:
-        self.port = port
-        self.tos = tos
-        self.sockets = sockets
-        self.link = link
-        self.record = record
-        self.source: MediaSource | None = None
-        self.other: int | None = None
-        self.recording: Path | None = None
-        """File into which it is recorded."""
-        self.keys = (False, False, False)
-        """Whether keys of the peer are reported, taken, and read from tones, too."""
-        self.playing: PlaySound | None = None
-        """Sound that its peer is played."""
-        self.ringing: tuple[PlayRingBack, int] | None = None
-        """Ring-back that its peer is played, and packets that had come to be forwarded to it when that was ordered."""
+    port: RelayPort
+    tos: int
+    sockets: list[PlainSocket]
+    link: WorkerLink
+    record: int
+    source: MediaSource | None = None
+    other: int | None = None
+    recording: Path | None = None
+    """File into which it is recorded."""
+    keys: tuple[bool, bool, bool] = (False, False, False)
+    """Whether keys of the peer are reported, taken, and read from tones, too."""
+    playing: PlaySound | None = None
+    """Sound that its peer is played."""
+    ringing: tuple[PlayRingBack, int] | None = None
+    """Ring-back that its peer is played, and packets that had come to be forwarded to it when that was ordered."""
 
     def figures(self) -> PortFigures:
         figures = self.link.records.figures(self.record, self.port.id)
@@ -213,20 +209,19 @@ class Relay:
         pool = self._pools.get(host) or self._pool(host)
         start = int.from_bytes(self._entropy()[:4], "big")
         for _ in range(TRIES):
-            rtp = pool.candidate(ports, is_multiplexed=is_multiplexed, start=start, now_ms=now.mono)
+            rtp = pool.take(ports, is_multiplexed=is_multiplexed, start=start, now_ms=now.mono)
             if rtp is None:
                 return None
             port = RelayPort(self._next_id(now), host, rtp, None if is_multiplexed else rtp + 1)
             try:
-                is_served = self._is_served(port, tos)
+                if self._is_served(port, tos):
+                    return port
             except OSError as error:
+                pool.rest(rtp, port.rtcp, now.mono)
                 if host not in self._unusable:
                     self._unusable.add(host)
                     _log.error("media_address_unusable", address=host, error=str(error))
                 return None
-            if is_served:
-                pool.take(rtp, is_multiplexed=is_multiplexed)
-                return port
             pool.rest(rtp, port.rtcp, now.mono)
         return None
 

@@ -31,7 +31,7 @@ SLACK: Final = 2
 """A budget may stand this much above what is measured; beyond that it is lowered, so that it holds what was gained."""
 WHOLE_CALL: Final = "whole call"
 
-MEDIA_BUDGETS: Final = {MediaMode.OFF: 60, MediaMode.AUTO: 86, MediaMode.MUST_ON: 128}
+MEDIA_BUDGETS: Final = {MediaMode.OFF: 57, MediaMode.AUTO: 83, MediaMode.MUST_ON: 125}
 """Most calls for the media of a call, beside all others: not relayed by the mode, not relayed by step 8, relayed."""
 
 _ROOT: Final = f"{Path(vosd.__file__).parent}/"

@@ -49,12 +49,12 @@ def _leg(ended: LegFigures | None, encryption: str | None) -> dict[str, Any] | N
     if ended is None:
         return None
     source, figures = ended.source, ended.figures
-    codec = None
+    codec, lost_percent = None, figures.lost_percent
     if source is not None and figures.payload is not None:
         codec = dict(zip(source.payloads, source.codecs, strict=False)).get(figures.payload)
     score = None
     if codec is not None:
-        score = mean_opinion(codec, figures.packets_in, figures.lost_percent, figures.jitter_ms, figures.round_trip_ms)
+        score = mean_opinion(codec, figures.packets_in, lost_percent, figures.jitter_ms, figures.round_trip_ms)
     host, port, peer = figures.latched_host, figures.latched_port, figures.peer
     return {
         "address": None if source is None or not source.rtp else _place(source.host, source.rtp),
@@ -64,7 +64,7 @@ def _leg(ended: LegFigures | None, encryption: str | None) -> dict[str, Any] | N
         "packets_in": figures.packets_in,
         "packets_out": figures.packets_out,
         "offloaded": figures.forwarded,
-        "lost_percent": figures.lost_percent,
+        "lost_percent": lost_percent,
         "jitter_ms": round(figures.jitter_ms, 1),
         "jitter_max_ms": round(figures.jitter_max_ms, 1),
         "mos": score,

@@ -176,7 +176,8 @@ class RtpEngineCalls:
 
         ``came`` is called later, by ``WaitsAnswered.in_turn``.
         """
-        call = next((each for each in (wanted.author.rtp_call, wanted.reader.rtp_call) if each in self._legs), None)
+        call = wanted.author.rtp_call if wanted.author.rtp_call in self._legs else wanted.reader.rtp_call
+        call = call if call in self._legs else None
         if call is None and wanted.form is not None and not wanted.is_offer:
             return False  # the keys that were offered are lost with the rtpengine that had them
         name = f"{self.prefix}{wanted.author.number:x}" if call is None else call.name
@@ -233,22 +234,15 @@ class RtpEngineCalls:
 
         False = there is no rtpengine to give it to.
         """
-        at_once: list[EngineAnswer | None] = []
-        is_asking = True
 
         def done(answer: EngineAnswer | None) -> None:
-            if is_asking:
-                at_once.append(answer)
-            else:
-                self._asked.pop(waiting, None)
+            if self._asked.pop(waiting, None) is not None:  # else there was none to ask
                 self.loop.in_turn(waiting, lambda now: answered(answer, now))
 
         cookie = self.engines.ask(order, done, engine=engine)
-        is_asking = False
-        if at_once:
-            return False
-        self._asked[waiting] = cookie
-        return True
+        if cookie:
+            self._asked[waiting] = cookie
+        return bool(cookie)
 
     def keep(self, call: RtpCall) -> None:
         """Note that a call without legs of its own goes on, until ``leave``."""

@@ -323,19 +323,16 @@ class Door:
             self._doors.failed(waiting, error, now)
 
 
-class WaitingMessage:
+class WaitingMessage(msgspec.Struct, eq=False):
     """A message that has not left; the doorkeeper may keep it, and answer later."""
 
-    __slots__ = ("_door", "is_ready", "may_leave", "message", "owner", "timer")
-
-    def __init__(self, door: Door, message: Outgoing, owner: DoorOwner) -> None:
-        self._door = door
-        self.message = message
-        self.owner = owner
-        self.is_ready = False
-        """Whether nothing is asked any more: it leaves when those before it have left."""
-        self.may_leave = True
-        self.timer: Timer[TimerOwner] | None = None
+    _door: Door
+    message: Outgoing
+    owner: DoorOwner
+    is_ready: bool = False
+    """Whether nothing is asked any more: it leaves when those before it have left."""
+    may_leave: bool = True
+    timer: Timer[TimerOwner] | None = None
 
     @property
     def call(self) -> object:
