@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import structlog
+import uvloop
 from doubles.data.builders import catalogue, mapping_gateway
 from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import ANSWER, OFFER
@@ -268,12 +269,13 @@ def main() -> None:
     parser.add_argument("--play", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-    if arguments.play:
-        asyncio.run(_play_all(pickle.loads(arguments.play.read_bytes()), *arguments.kinds))
-    elif arguments.count:
-        count(arguments.kinds)
-    else:
-        asyncio.run(by_turns(arguments.kinds, arguments.turns, arguments.calls))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # as the switch has it
+        if arguments.play:
+            runner.run(_play_all(pickle.loads(arguments.play.read_bytes()), *arguments.kinds))
+        elif arguments.count:
+            count(arguments.kinds)
+        else:
+            runner.run(by_turns(arguments.kinds, arguments.turns, arguments.calls))
 
 
 if __name__ == "__main__":
