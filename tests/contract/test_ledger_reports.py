@@ -16,8 +16,9 @@ from doubles.office import agent, customer, office_on, operator
 
 from vosd.admin.office import reports
 from vosd.admin.office.errors import OrderError
+from vosd.admin.office.ledger import ListEntries, list_entries, list_payments
 from vosd.admin.office.office import Office
-from vosd.admin.office.payments import UndoPayment, undo_payment
+from vosd.admin.office.payments import MoveMoney, UndoPayment, move_money, undo_payment
 from vosd.admin.office.permissions import SHIPPED
 from vosd.admin.office.reports import ListReports, NoSuchReportError, ReportSheet, ShowReport, list_reports, show_report
 from vosd.base.money import format_amount
@@ -26,6 +27,7 @@ from vosd.billing.authority import OutOfScopeError, RightLackingError
 from vosd.billing.rights import Right
 from vosd.cdr.columns import iso_utc
 from vosd.control.money import Commitments
+from vosd.storage import ledger
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
 from vosd.storage.ledger_values import EntryFilter, LedgerEntry
@@ -176,6 +178,50 @@ async def test_what_was_undone_is_no_last_payment_and_neither_is_its_undo(databa
     assert (before_the_undos["acme"], before_the_undos["shop"]) == (
         (iso_utc(SINCE + 2), "40.00"), (iso_utc(SINCE + 4), "9.00"),
     )  # fmt: skip
+
+
+async def test_lists_say_by_which_entry_each_was_taken_back_whatever_they_leave_out(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger, "ENTRIES_AT_ONCE", 6)
+    monkeypatch.setattr(ledger, "_RANGES_COUNTED", 5)
+    office = office_on(database, *ACCOUNTS, now=SINCE)
+    await SqlBooks(database).book([answered_call(1, customer_account="acme", ended_at=SINCE)])
+    kinds = (("payment", "30"), ("adjustment", "-7"), ("refund", "-2"), ("zero", "0"), ("payment", "8"))
+    for number, (kind, amount) in enumerate(kinds):
+        reference = f"invoice/2026-000017 part {number}" if number == 0 else f"r{number}"
+        made = Payment(
+            account="acme", kind=EntryKind(kind), reference=reference, made_at=SINCE, amount=Decimal(amount),
+            currency="USD",
+        )  # fmt: skip
+        await office.stores.payments.add(made)
+    await move_money(office, operator(), MoveMoney(source="acme", target="shop", amount=Decimal(3), reference="wire"))
+    by_hand = [each for each in await entries_of(office) if each.kind != "call"]
+    stays = by_hand[4]
+    refers = Payment(
+        account="acme", kind=EntryKind.PAYMENT, reference=f"undo {stays.id}", made_at=SINCE, amount=Decimal(5),
+        currency="USD",
+    )  # fmt: skip
+    await office.stores.payments.add(refers)  # which an earlier version let people say
+    later = office_on(database, *ACCOUNTS, now=SINCE + DAY)
+    for each in by_hand[:-1]:  # of the transfer one half
+        if each is not stays:
+            await undo_payment(later, operator(), UndoPayment(id=each.id))
+    undos = {each.reference.rpartition(" ")[2]: each.id for each in (await entries_of(office))[-6:]}
+    expected = {each.id: None if each is stays else undos[str(each.id)] for each in by_hand}
+    assert len({*expected.values()}) == 7
+
+    async def listed(use_case: Any, **order: Any) -> dict[int, int | None]:
+        async with aclosing(use_case(office, operator(), ListEntries(**order))) as found:
+            return {each.id: each.taken_back_by async for each in found}
+
+    whole = await listed(list_entries)
+    assert whole == dict.fromkeys(whole) | expected
+    assert len(whole) == 16
+    assert await listed(list_payments, until=SINCE + 1) == expected | {by_hand[-1].id + 1: None}
+    assert await listed(list_payments, kinds=("zero",)) == {by_hand[3].id: expected[by_hand[3].id]}
+    first = by_hand[0].id
+    assert await listed(list_entries, account="acme", limit=1, after=first - 1) == {first: expected[first]}
 
 
 @pytest.mark.parametrize("group", ["whole", "week"])

@@ -32,6 +32,8 @@ from vosd.storage.audit import SqlAudit
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.books import SqlBooks
 from vosd.storage.database import Database
+from vosd.storage.ledger import SqlLedger
+from vosd.storage.ledger_values import LedgerEntry
 from vosd.storage.listing import keys_among_first, last_of_each, listed_keys
 from vosd.storage.ports import CallFilter, CallPosition
 from vosd.storage.queries import SqlQueries
@@ -372,6 +374,33 @@ async def test_payments_of_an_account_are_found_without_reading_its_calls(lists,
                 used |= {*re.findall(names, " ".join(await _plan_of(connection, text, parameters)))}
         # by account and kind, the first unique key of the table, which has no name of its own in SQLite
         assert used == {"sqlite_autoindex_ledger_entry_1" if database.is_sqlite else "key=ledger_entry_once"}
+
+
+async def test_the_entry_that_takes_one_back_is_found_by_its_reference(lists, database):
+    payments = [
+        LedgerEntry(
+            number, f"customer-{number % 50}", number // 50 + 1, ONE, ONE, "payment", f"r{number}", None, None, None,
+            STARTED, "USD", None,
+        )
+        for number in range(1, 301)
+    ]  # fmt: skip
+    asked: list[tuple[str, Any]] = []
+    listen = (database.engine.sync_engine, "before_cursor_execute")
+    event.listen(*listen, lambda _c, _k, text, parameters, *_: asked.append((text, parameters)))
+    assert await SqlLedger(database).undos(payments) == {}
+    statements = [each for each in asked if "FROM ledger_entry" in each[0]]
+    assert len(statements) == 2
+    for text, parameters in statements:
+        async with database.reading() as connection:
+            plan = await _plan_of(connection, text, parameters)
+        if database.is_sqlite:
+            by_reference = "sqlite_autoindex_ledger_entry_1 (account=? AND kind=? AND reference=?)"
+            assert sum(by_reference in each for each in plan) == len(parameters) // 3, plan
+        else:
+            assert len(plan) == 1
+            words = dict(each.partition("=")[::2] for each in plan[0].split())
+            assert (words["type"], words["key"]) == ("range", "ledger_entry_once")
+            assert int(words["rows"]) <= 2 * len(parameters) // 3
 
 
 async def test_call_records_are_paged_in_either_order_and_a_cursor_is_of_one(lists):

@@ -119,6 +119,13 @@ class EntrySheet(msgspec.Struct, frozen=True):
     """The part of the amount that is no tax."""
 
 
+class ListedEntry(EntrySheet, frozen=True, kw_only=True):
+    """An entry of the ledger as it is now; money as text."""
+
+    taken_back_by: int | None
+    """Number of the entry that takes this one back; None = it was not taken back."""
+
+
 class PaymentSheet(EntrySheet, frozen=True, kw_only=True):
     """A payment, refund, adjustment, zeroing or transfer as ``vosd payment list`` prints it; money as text."""
 
@@ -126,6 +133,8 @@ class PaymentSheet(EntrySheet, frozen=True, kw_only=True):
     """Balance of the account before the entry, as text."""
     account_name: str | None
     """The owner of the account, in words, as configured now; None = none is configured."""
+    taken_back_by: int | None
+    """Number of the entry that takes this one back; None = it was not taken back."""
 
 
 class BalanceSheet(msgspec.Struct, frozen=True):
@@ -184,13 +193,19 @@ def entry_sheet(entry: LedgerEntry) -> EntrySheet:
     )
 
 
-def payment_sheet(entry: LedgerEntry, accounts: Mapping[str, Account]) -> PaymentSheet:
+def listed_entry(entry: LedgerEntry, taken_back_by: int | None) -> ListedEntry:
+    """Return an entry for people and programs, with the number of the one that takes it back."""
+    return ListedEntry(**msgspec.structs.asdict(entry_sheet(entry)), taken_back_by=taken_back_by)
+
+
+def payment_sheet(entry: LedgerEntry, taken_back_by: int | None, accounts: Mapping[str, Account]) -> PaymentSheet:
     """Return an entry that was booked by hand for people and programs; ``accounts`` are those configured now."""
     account = accounts.get(entry.account)
     return PaymentSheet(
         **msgspec.structs.asdict(entry_sheet(entry)),
         balance_before=format_amount(entry.balance_after - entry.amount),
         account_name=None if account is None else account.name,
+        taken_back_by=taken_back_by,
     )
 
 

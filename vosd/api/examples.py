@@ -127,7 +127,7 @@ FIELDS: Final[Mapping[str, tuple[Any, ...]]] = {
     "MovementSheet.kind": ("payment",),
     "AgentSheet.people": (["jane"],),
     "AgentSheet.tokens": (["portal (3f2a9c10)"],),
-    "EntrySheet.kind": ("payment",),
+    "ListedEntry.kind": ("payment",),
     "PaymentSheet.kind": ("payment",),
     "OverrideChange.setting": ("max_concurrent",),
     "OverrideChange.target": ("account",),

@@ -32,7 +32,7 @@ from vosd.wiring.office import office_of
 if TYPE_CHECKING:
     from datetime import date
 
-    from vosd.admin.ledger import EntrySheet, Month
+    from vosd.admin.ledger import ListedEntry, Month
     from vosd.admin.office.ledger import VerifiedLedger
     from vosd.admin.office.principal import Principal
     from vosd.storage.faults import BookDifference
@@ -95,7 +95,7 @@ def list_entries(
 class _Form(Protocol):
     """A form of a listing."""
 
-    def add(self, entry: "EntrySheet") -> None:
+    def add(self, entry: "ListedEntry") -> None:
         """Print the next entry."""
         ...
 
@@ -109,15 +109,15 @@ class _Csv:
         self._writer = csv_writer(as_csv)
         self._has_header = False
 
-    def add(self, entry: "EntrySheet") -> None:
+    def add(self, entry: "ListedEntry") -> None:
         self.finish()
         self._writer.row(asdict(entry).values())
 
     def finish(self) -> None:
-        from vosd.admin.ledger import EntrySheet
+        from vosd.admin.ledger import ListedEntry
 
         if not self._has_header:
-            self._writer.row(EntrySheet.__struct_fields__)
+            self._writer.row(ListedEntry.__struct_fields__)
             self._has_header = True
 
 
@@ -125,7 +125,7 @@ class _Json:
     def __init__(self) -> None:
         self._array = output.Documents()
 
-    def add(self, entry: "EntrySheet") -> None:
+    def add(self, entry: "ListedEntry") -> None:
         self._array.add(entry)
 
     def finish(self) -> None:
@@ -137,7 +137,7 @@ class _Lines:
         self._is_empty = True
         self._width = output.columns_of_screen()
 
-    def add(self, entry: "EntrySheet") -> None:
+    def add(self, entry: "ListedEntry") -> None:
         if self._is_empty:
             self._print(_TITLES)
             self._is_empty = False

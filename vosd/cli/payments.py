@@ -36,7 +36,7 @@ _LISTED: Final = (
     "created_at", "account", "account_name", "kind", "amount", "balance_before", "balance_after", "operator",
     "reference", "memo",
 )  # fmt: skip
-_NUMBERS: Final = frozenset({"id", "seq", "amount", "balance_before", "balance_after", "tax", "net"})
+_NUMBERS: Final = frozenset({"id", "seq", "amount", "balance_before", "balance_after", "tax", "net", "taken_back_by"})
 """Columns that are numbers in a spreadsheet."""
 _SHEET_MAX: Final = 1_000_000
 """Most rows of a spreadsheet."""

@@ -3,10 +3,11 @@
 Refuses to book and to judge: ``payments`` and ``books`` write entries, ``verify`` audits them.
 """
 
-from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from decimal import Decimal
+from operator import eq
 from sys import maxsize
 from typing import Any, Final
 
@@ -34,7 +35,7 @@ from vosd.base.money import ZERO
 from vosd.base.parts import in_parts
 from vosd.billing.agents import RECORDED_AS
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR
-from vosd.invoicing.settlement import UNDO, undone_entry
+from vosd.invoicing.settlement import UNDO, reference_of_undo, undone_entry
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.checkpoints import Checkpoint, checkpoints_of, of_base
@@ -51,7 +52,7 @@ from vosd.storage.ledger_values import (
     Profit,
     Statement,
 )
-from vosd.storage.ports import EntryKind, other_ends
+from vosd.storage.ports import UNDONE_AS, EntryKind, other_ends
 from vosd.storage.types import Money, descriptive
 
 ENTRIES_AT_ONCE: Final = 1_000
@@ -131,7 +132,18 @@ class SqlLedger:
         self._database = database
 
     async def entries(self, wanted: EntryFilter) -> AsyncGenerator[LedgerEntry, None]:
-        """Yield the entries that fit in the order of booking, or newest first, a few hundred of them in memory.
+        """Yield the entries of ``pages`` one by one.
+
+        Raises:
+            StoreUnavailable: the entries yielded so far are correct, the rest is not known.
+        """
+        async with aclosing(self.pages(wanted)) as pages:
+            async for page in pages:
+                for each in page:
+                    yield each
+
+    async def pages(self, wanted: EntryFilter) -> AsyncGenerator[Sequence[LedgerEntry], None]:
+        """Yield the entries that fit in the order of booking, or newest first, a few hundred of them at a time.
 
         No transaction is open between two pages, so a slow reader blocks nothing. What is booked meanwhile is listed,
         except in a list without calls.
@@ -141,8 +153,8 @@ class SqlLedger:
         """
         if wanted.kinds and set(wanted.kinds) <= set(_BY_HAND):
             async with aclosing(self._beside_calls(wanted)) as beside:
-                async for each in beside:
-                    yield each
+                async for some in beside:
+                    yield some
             return
         order = _entry.id if wanted.account is None else _entry.seq
         is_down = wanted.newest_first
@@ -166,14 +178,13 @@ class SqlLedger:
                 rest = query.where(order < last if is_down else order > last)
                 rows = (await connection.execute(rest.limit(page))).all()
             found = [LedgerEntry._make(row) for row in rows]
-            for each in found:
-                yield each
+            yield found
             left -= len(found)
             if len(found) < page or not left:
                 return
             last = found[-1].id if wanted.account is None else found[-1].seq
 
-    async def _beside_calls(self, wanted: EntryFilter) -> AsyncGenerator[LedgerEntry, None]:
+    async def _beside_calls(self, wanted: EntryFilter) -> AsyncGenerator[Sequence[LedgerEntry], None]:
         """Yield the entries that fit and are not of calls; no entry of a call is read for them.
 
         Their numbers are found account by account, by the index of account and kind, and kept in memory.
@@ -199,8 +210,7 @@ class SqlLedger:
             page = _fitting(EntryFilter()).where(_entry.id.in_(ids[place : place + ENTRIES_AT_ONCE])).order_by(order)
             async with self._database.searching(unhurried=True) as connection:
                 rows = (await connection.execute(page)).all()
-            for row in rows:
-                yield LedgerEntry._make(row)
+            yield [LedgerEntry._make(row) for row in rows]
 
     def _is_rare(self, kinds: Collection[str]) -> ColumnElement[bool]:
         """Return the condition that an entry is of kinds that few entries are of."""
@@ -242,6 +252,29 @@ class SqlLedger:
         async with self._database.reading() as connection:
             found = (await connection.execute(query)).one_or_none()
         return None if found is None else LedgerEntry._make(found)
+
+    async def undos(self, entries: Iterable[LedgerEntry]) -> Mapping[int, int]:
+        """Return the numbers of the entries that take some of these back, by the numbers of those.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+        wanted = {}
+        for each in entries:
+            kind = UNDONE_AS.get(EntryKind(each.kind))
+            if kind is not None:
+                wanted[each.account, kind.value, reference_of_undo(each.reference, each.id)] = each
+        columns = (_entry.account, _entry.kind, _entry.reference)
+        found = {}
+        for some in in_parts(wanted, _RANGES_COUNTED):
+            one_of = or_(*(and_(*map(eq, columns, values)) for values in some))
+            async with self._database.searching(unhurried=True) as connection:
+                rows = (await connection.execute(select(*columns, _entry.id, _entry.amount).where(one_of))).all()
+            for account, kind, reference, number, amount in rows:
+                undone = wanted[account, kind, reference]
+                if amount == -undone.amount:  # else an earlier version let a person give the reference
+                    found[undone.id] = number
+        return found
 
     async def other_half(self, half: LedgerEntry) -> LedgerEntry | None:
         """Return the entry of a transfer at its other account; None = it was dropped.

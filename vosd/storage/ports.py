@@ -38,6 +38,14 @@ class EntryKind(Enum):
     """The difference that a correction of a charge makes."""
 
 
+UNDONE_AS: Final = {
+    EntryKind.PAYMENT: EntryKind.PAYMENT,
+    EntryKind.ADJUSTMENT: EntryKind.ADJUSTMENT,
+    EntryKind.REFUND: EntryKind.REFUND,
+    EntryKind.ZERO: EntryKind.ADJUSTMENT,
+    EntryKind.TRANSFER: EntryKind.TRANSFER,
+}
+"""Kind of the entry that takes one of a kind back."""
 _COMPUTED: Final = frozenset({EntryKind.ZERO, EntryKind.MINIMUM})
 """Kinds whose amount follows from the books: what was booked under a reference holds, whatever they say now."""
 

@@ -9,20 +9,17 @@ import { Act } from "./act";
 import { Reading } from "./problem";
 
 const KINDS = new Set(["payment", "adjustment", "refund", "zero", "transfer"]);
-/** The reference of an entry that takes another one back, which it names by its number. */
-const UNDO = /^(?:invoice\/\S+ )?undo (\d+)$/;
+/** The reference of an entry that takes another one back. */
+const UNDO = /^(?:invoice\/\S+ )?undo \d+$/;
 
-const undoneBy = (row: Row) => UNDO.exec(String(row.reference))?.[1];
-
-/** The button, or that an entry among the other rows has taken the payment back. */
-export function TakeBack({ row, rows }: { row: Row; rows: readonly Row[] }) {
+/** The button, or that the payment was taken back. */
+export function TakeBack({ row }: { row: Row }) {
   const { t } = useTranslation();
   const say = useBooked();
-  const id = String(row.id);
-  if (!KINDS.has(String(row.kind)) || undoneBy(row) || Number(row.amount) === 0) return null;
+  if (!KINDS.has(String(row.kind)) || UNDO.test(String(row.reference)) || Number(row.amount) === 0) return null;
   const booked = String(row.amount);
   const named = { account: String(row.account), amount: amount(booked), reverse: amount(less("0", booked)) };
-  if (rows.some((each) => undoneBy(each) === id)) return <span className="quiet">{t("payments.taken_back")}</span>;
+  if (row.taken_back_by) return <span className="quiet">{t("payments.taken_back")}</span>;
   return (
     <Act
       isSmall

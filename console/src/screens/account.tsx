@@ -134,7 +134,7 @@ export function AccountScreen() {
               { name: "balance_after", kind: "money" },
               { name: "reference" },
               { name: "memo" },
-              ...(undo ? [{ name: "acts", show: (each: Row) => <TakeBack row={each} rows={last} /> }] : []),
+              ...(undo ? [{ name: "acts", show: (each: Row) => <TakeBack row={each} /> }] : []),
             ]}
             rows={last}
             rowKey={(each) => String(each.id)}

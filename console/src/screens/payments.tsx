@@ -163,7 +163,7 @@ function BookedPayments() {
           { name: "reference" },
           { name: "memo" },
           { name: "operator" },
-          ...(may ? [{ name: "acts", show: (row: Row) => <TakeBack row={row} rows={found.rows} /> }] : []),
+          ...(may ? [{ name: "acts", show: (row: Row) => <TakeBack row={row} /> }] : []),
         ]}
         rows={found.rows}
         rowKey={(row) => String(row.id)}

@@ -125,6 +125,10 @@ def test_payments_of_all_accounts_are_listed_and_exported_with_the_balance_befor
     header, *body = CalamineWorkbook.from_path(str(site / "p.xlsx")).get_sheet_by_name("payments").to_python()
     last = dict(zip(header, body[-1], strict=True))
     assert (last["amount"], last["balance_before"], last["account_name"]) == (-2.5, 12.5, "=Acme")
+    assert header[-3:] == ["balance_before", "account_name", "taken_back_by"]
+    assert vosd("payment", "undo", str(table[0]["id"])).exit_code == 0
+    undone = [*csv.DictReader(vosd("payment", "list", "--csv", "--limit", "4").stdout.splitlines())]
+    assert [each["taken_back_by"] for each in undone] == [undone[-1]["id"], "", "", ""]
     assert vosd("payment", "list", "--csv", "--json").exit_code == 2
 
 

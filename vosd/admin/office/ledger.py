@@ -10,12 +10,13 @@ from vosd.admin.ledger import (
     BalanceSheet,
     ClosingSheet,
     EntrySheet,
+    ListedEntry,
     Month,
     PaymentSheet,
     ProfitSheet,
     StatementSheet,
-    entry_sheet,
     known_standing,
+    listed_entry,
     payment_sheet,
     statement_sheet,
 )
@@ -63,7 +64,7 @@ class ListEntries(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 @needs(Permission.MONEY_SEE, by_account=True)
-async def list_entries(office: Office, who: Principal, order: ListEntries) -> AsyncGenerator[EntrySheet, None]:
+async def list_entries(office: Office, who: Principal, order: ListEntries) -> AsyncGenerator[ListedEntry, None]:
     """Yield entries as they are read.
 
     Raises:
@@ -73,8 +74,8 @@ async def list_entries(office: Office, who: Principal, order: ListEntries) -> As
         StoreUnavailable: the ledger cannot be read.
     """
     async with aclosing(_entries(office, who, order)) as entries:
-        async for entry in entries:
-            yield _seen(entry_sheet(entry), office.scope_of(who))
+        async for entry, undo in entries:
+            yield _seen(listed_entry(entry, undo), office.scope_of(who))
 
 
 @needs(Permission.MONEY_SEE, by_account=True)
@@ -93,11 +94,14 @@ async def list_payments(office: Office, who: Principal, order: ListEntries) -> A
     accounts = office.definitions.accounts()
     order = msgspec.structs.replace(order, kinds=order.kinds or PAYMENT_KINDS)
     async with aclosing(_entries(office, who, order)) as entries:
-        async for entry in entries:
-            yield _seen(payment_sheet(entry, accounts), office.scope_of(who))
+        async for entry, undo in entries:
+            yield _seen(payment_sheet(entry, undo, accounts), office.scope_of(who))
 
 
-async def _entries(office: Office, who: Principal, order: ListEntries) -> AsyncGenerator[LedgerEntry, None]:
+async def _entries(
+    office: Office, who: Principal, order: ListEntries
+) -> AsyncGenerator[tuple[LedgerEntry, int | None], None]:
+    """Yield each entry with the number of the one that takes it back."""
     scope = office.scope_of(who)
     if order.operator is not None and not scope.sees_operator(order.operator):
         raise OrderError("operator", f"is not for agents, such as {scope.agent}")
@@ -106,9 +110,12 @@ async def _entries(office: Office, who: Principal, order: ListEntries) -> AsyncG
         scope.require_ledger(account)
         await known_standing(office.definitions.accounts, office.stores.queries, account)
     wanted = EntryFilter(**msgspec.structs.asdict(msgspec.structs.replace(order, account=account)))
-    async with aclosing(office.stores.ledger.entries(wanted)) as entries:
-        async for entry in entries:
-            yield entry
+    ledger = office.stores.ledger
+    async with aclosing(ledger.pages(wanted)) as pages:
+        async for page in pages:
+            undos = await ledger.undos(page)
+            for entry in page:
+                yield entry, undos.get(entry.id)
 
 
 def _seen(sheet: Sheet, scope: Scope) -> Sheet:

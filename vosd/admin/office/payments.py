@@ -37,7 +37,7 @@ from vosd.cdr.columns import iso_utc
 from vosd.invoicing.settlement import reference_of_undo, undone_entry
 from vosd.storage.audit_line import AuditLine
 from vosd.storage.ledger_values import LedgerEntry
-from vosd.storage.ports import EntryKind, MoneyTransfer, Payment, Settlement, UndoneEntry
+from vosd.storage.ports import UNDONE_AS, EntryKind, MoneyTransfer, Payment, Settlement, UndoneEntry
 from vosd.storage.waiting_values import WAITING, WaitingPayment
 
 _CONFIRMED: Final = "confirmed"
@@ -46,14 +46,6 @@ _SECOND_PERSON_OF_TRANSFER: Final = re.compile(rf"(?:to|from) .*?: {_SECOND_PERS
 """Such a memo begins with the account at the other end, whose name may have a colon."""
 
 Booking = TypeVar("Booking", "BookPayment", "MoveMoney")
-_UNDONE_AS: Final = {
-    EntryKind.PAYMENT: EntryKind.PAYMENT,
-    EntryKind.ADJUSTMENT: EntryKind.ADJUSTMENT,
-    EntryKind.REFUND: EntryKind.REFUND,
-    EntryKind.ZERO: EntryKind.ADJUSTMENT,
-    EntryKind.TRANSFER: EntryKind.TRANSFER,
-}
-"""Kind of the entry that takes one of a kind back."""
 
 
 class NoSuchPaymentError(VosError):
@@ -302,7 +294,7 @@ async def undo_payment(office: Office, who: Principal, order: UndoPayment) -> Re
         OtherCurrency, StoreUnavailable: nothing was booked, as far as is known.
     """
     entry = await office.stores.ledger.entry(order.id)
-    kind = None if entry is None else _UNDONE_AS.get(EntryKind(entry.kind))
+    kind = None if entry is None else UNDONE_AS.get(EntryKind(entry.kind))
     if entry is None or kind is None:
         raise NoSuchPaymentError(f"no payment has the number {order.id}: the ledger of an account lists them")
     if undone_entry(entry.reference) is not None:

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import asdict
 
-from vosd.admin.ledger import BalanceSheet, EntrySheet, PaymentSheet, ProfitSheet, StatementSheet
+from vosd.admin.ledger import BalanceSheet, ListedEntry, PaymentSheet, ProfitSheet, StatementSheet
 from vosd.admin.office.accounts import AccountSheet, ListAccounts, ShowAccount, list_accounts, show_account
 from vosd.admin.office.bookings import PaymentReceipt
 from vosd.admin.office.ledger import (
@@ -259,7 +259,7 @@ OPERATIONS: Final = (
         permission=permission_of(list_entries),
         takes=ListEntries,
         run=list_entries,
-        result=EntrySheet,
+        result=ListedEntry,
         problems=("out_of_scope", "right_lacking", "unknown_account"),
         fixed={"kinds": (), "newest": None, "newest_first": False},
         listing=_ENTRIES_OF_ACCOUNT,
@@ -271,7 +271,7 @@ OPERATIONS: Final = (
         permission=permission_of(list_entries),
         takes=ListEntries,
         run=list_entries,
-        result=EntrySheet,
+        result=ListedEntry,
         problems=("out_of_scope", "right_lacking", "unknown_account"),
         fixed={"newest": None},
         listing=Listing(
