@@ -174,6 +174,7 @@ class Node:
             around.auth_gate or self.authenticator,
             around.placed,
             self.nat_at,
+            self.is_of_one_trunk,
         )
         flows = self.endpoint.flows
         self.trace = CallTraces(trace, self.knows)
@@ -254,6 +255,10 @@ class Node:
     def nat_at(self, host: str, port: int) -> Nat:
         """Return the ``nat`` of the trunk that sends from an address; detected where there is none."""
         return self.switch.terms.sources.nat_at(host, port)
+
+    def is_of_one_trunk(self, host: str, port: int, other: int) -> bool:
+        """Return whether what comes from two ports of a host belongs to the same trunks."""
+        return self.switch.terms.sources.is_of_one_trunk(host, port, other)
 
     def knows_host(self, host: str) -> bool:
         """Return whether a gateway may send from an address, whatever the port."""

@@ -268,6 +268,10 @@ class SourceIndex:
                 return claim.gateway.dialect.nat
         return Nat.AUTO
 
+    def is_of_one_trunk(self, host: str, port: int, other: int) -> bool:
+        """Return whether what comes from two ports of a host belongs to the same gateways: none has one port alone."""
+        return port == other or all(claim.port not in {port, other} for claim in self._claims_on(host))
+
     def is_from(self, name: str, host: str, port: int | None) -> bool:
         """Return whether the gateway of that name may send from ``host``:``port``; None = from any port there."""
         return any(

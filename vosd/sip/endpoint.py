@@ -46,6 +46,11 @@ def detect_nat(_host: str, _port: int) -> Nat:
     return Nat.AUTO
 
 
+def take_any_port(_host: str, _port: int, _other: int) -> bool:
+    """Return that no trunk is bound to a port."""
+    return True
+
+
 class Endpoint:
     """The SIP core of one switch, without I/O."""
 
@@ -59,6 +64,7 @@ class Endpoint:
         auth_gate: AuthGate = OPEN_GATE,
         placed: Placed = not_noted,
         nat_at: Callable[[str, int], Nat] = detect_nat,
+        is_of_one_trunk: Callable[[str, int, int], bool] = take_any_port,
     ) -> None:
         """Create it without transactions.
 
@@ -71,6 +77,7 @@ class Endpoint:
             auth_gate: authenticates requests.
             placed: called for every INVITE that begins a dialog, before it is sent.
             nat_at: return the setting of the trunk at a host and port, for responses that no trunk decides about.
+            is_of_one_trunk: return whether what comes from two ports of a host belongs to the same trunks.
         """
         self._settings = settings
         self.token = token
@@ -112,6 +119,7 @@ class Endpoint:
             token=token,
             knows=knows,
             nat_at=nat_at,
+            is_of_one_trunk=is_of_one_trunk,
             auth_gate=auth_gate,
             server_header=self.server_header,
             send_pending_bye=self._send_pending_bye,

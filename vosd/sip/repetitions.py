@@ -4,6 +4,7 @@ Every request passes ``Repetitions.recognise`` once, before anything else looks 
 under load have only ``refusal_of`` and ``is_known``. It does not know what new requests mean.
 """
 
+from collections.abc import Callable
 from enum import Enum, auto
 
 from vosd.base.clock import Instant
@@ -12,11 +13,11 @@ from vosd.sip.flows import MAGIC
 from vosd.sip.headers.via import sender_of
 from vosd.sip.transaction.entries import ABSORB, Entry
 from vosd.sip.transaction.store import TransactionStore
-from vosd.sip.wire.compose import encode
+from vosd.sip.wire.compose import encode, response_stem
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.flaws import Flaw
 from vosd.sip.wire.message import Request
-from vosd.sip.wire.outgoing import Datagram
+from vosd.sip.wire.outgoing import Datagram, MovedSender, Peer
 
 
 class Repetition(Enum):
@@ -37,12 +38,15 @@ NEW, HANDLED, BRANCH_IN_USE = Repetition
 class Repetitions:
     """Knowledge of earlier requests: live transactions, finished ones, and refusals that left none."""
 
-    def __init__(self, store: TransactionStore, dialogs: DialogTable) -> None:
+    def __init__(
+        self, store: TransactionStore, dialogs: DialogTable, is_of_one_trunk: Callable[[str, int, int], bool]
+    ) -> None:
         self._store = store
         self._dialogs = dialogs
+        self._is_of_one_trunk = is_of_one_trunk
         self._refused = store.refused
 
-    def recognise(self, request: Request, prefix: str, now: Instant) -> Repetition:
+    def recognise(self, request: Request, source: Peer, prefix: str, now: Instant) -> Repetition:
         """Repeat the response to a retransmission, or absorb it; ``prefix`` is ``prefix_of`` the request."""
         key = prefix + request.method
         if request.method == "ACK":
@@ -57,6 +61,10 @@ class Repetitions:
                 return BRANCH_IN_USE
             # Sections 17.2.1 and 17.2.2: the latest response again; nothing while there is none.
             self._store.received_again += 1
+            if running.stem.peer != source:
+                moved = self._moved(request, source, running.stem.peer)
+                if moved is not None and moved.before == running.stem.up_to_tag:
+                    running.request_moved(moved)
             running.request_repeated()
             return HANDLED
         finished = self._store.finished.get(key)
@@ -65,13 +73,13 @@ class Repetitions:
             # answered with 2xx is absorbed, its dialog repeats the 2xx.
             self._store.received_again += 1
             if isinstance(finished, Datagram):
-                self._store.out.append(finished)
+                self._store.out.append(self._readdressed(finished, request, source))
             return HANDLED
         refusal = self._refused.get(key, now.mono) if self._refused.answers else None
         if refusal is not None:
             # Section 8.2.7: a stateless refusal is the same each time.
             self._store.received_again += 1
-            self._store.out.append(refusal)
+            self._store.out.append(self._readdressed(refusal, request, source))
             return HANDLED
         return NEW
 
@@ -90,6 +98,34 @@ class Repetitions:
     def keep_refusal(self, key: str, refusal: Datagram, now: Instant) -> None:
         """Remember a stateless refusal for its retransmissions."""
         self._refused.keep(key, refusal, now.mono)
+
+    def _readdressed(self, response: Datagram, request: Request, source: Peer) -> Datagram:
+        """Return a response of a finished transaction as it goes to the source of a retransmission."""
+        moved = None if response.peer == source else self._moved(request, source, response.peer)
+        if moved is None or not response.data.partition(b"\r\n")[2].startswith(moved.before):
+            return response
+        return moved.response(response)
+
+    def _moved(self, request: Request, source: Peer, first: Peer) -> MovedSender | None:
+        """Return where a retransmission is answered that comes from another source than the request came from.
+
+        NAT may have given its sender another address meanwhile (RFC 3581). None = the response goes where the first one
+        went. So it does over a connection, and where the sender may be another one: a request within a dialog is proven
+        by its tags (ADR 18), any other has to come from the same host and trunk. The caller compares what the responses
+        repeat of both requests.
+        """
+        if source.flow != first.flow or self._store.reliable[first.flow]:
+            return None
+        is_of_dialog = request.to_tag != "" and self._dialogs.has(request.to_tag)
+        if not is_of_dialog and (
+            source.host != first.host or not self._is_of_one_trunk(source.host, first.port, source.port)
+        ):
+            return None
+        via = request.via
+        before, after = response_stem(request, first), response_stem(request, source)
+        was_seen = "rport" not in via.params and first.port != (via.port or 5060)  # behind NAT without rport
+        peer = source if was_seen else after.peer
+        return None if peer == first else MovedSender(peer, before.up_to_tag, after.up_to_tag)
 
     def _reuses_branch(self, request: Request, finished: Entry) -> bool:
         """Return whether a request with the branch of a finished one is another one, by its CSeq.

@@ -60,6 +60,7 @@ class ServerCore:
         token: Callable[[], str],
         knows: Callable[[str, int], bool],
         nat_at: Callable[[str, int], Nat],
+        is_of_one_trunk: Callable[[str, int, int], bool],
         auth_gate: AuthGate,
         server_header: str,
         send_pending_bye: SendPendingBye,
@@ -77,7 +78,7 @@ class ServerCore:
         """By flow: what a request by ``sips:`` gets that came without TLS (RFC 5630 section 6)."""
         self._send_pending_bye = send_pending_bye
         self._dropped = dropped
-        self._repetitions = Repetitions(store, dialogs)
+        self._repetitions = Repetitions(store, dialogs, is_of_one_trunk)
         self.passed_bodies: frozenset[str] = frozenset()
         """Types of bodies that some trunk is sent, beside session descriptions; an INVITE may require those."""
         self._relayed: frozenset[str] = frozenset()
@@ -106,7 +107,7 @@ class ServerCore:
             ParseError: what was needed of it cannot be read.
         """
         prefix = request.prefix or prefix_of(request)
-        repetition = self._repetitions.recognise(request, prefix, now)
+        repetition = self._repetitions.recognise(request, source, prefix, now)
         if repetition is not NEW:
             if repetition is BRANCH_IN_USE:
                 self._answers.refuse_branch_in_use(request, source)

@@ -13,7 +13,7 @@ from vosd.sip.dialog.acceptance import Acceptance
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.prack import ReliableProvisional
 from vosd.sip.dialog.table import NO_FORKS
-from vosd.sip.endpoint import Endpoint
+from vosd.sip.endpoint import Endpoint, take_any_port
 from vosd.sip.events import Event
 from vosd.sip.flows import Flows, Listener, Locator, resolve_no_name
 from vosd.sip.owners import AcceptanceOwner, ClientOwner, ProvisionalOwner
@@ -83,9 +83,13 @@ class Probe:
         listeners: tuple[Listener, ...] = (LISTENER,),
         locate: Locator = resolve_no_name,
         auth_gate: AuthGate = OPEN_GATE,
+        is_of_one_trunk: Callable[[str, int, int], bool] = take_any_port,
     ) -> None:
         tokens = chain(["mark", "busy"], (f"token{number}" for number in count(1)))
-        self.endpoint = Endpoint(settings or SipSettings(), listeners, lambda: next(tokens), knows, locate, auth_gate)
+        self.endpoint = Endpoint(
+            settings or SipSettings(), listeners, lambda: next(tokens), knows, locate, auth_gate,
+            is_of_one_trunk=is_of_one_trunk,
+        )  # fmt: skip
         self.now = START
         self._log: list[Sent] = []
         self._taken = 0

@@ -12,7 +12,7 @@ from doubles.virtual.customer import KNOWS_UPDATE, Caller, Intent
 from doubles.virtual.exchange import SWITCH
 from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
 from doubles.virtual.ua import UserAgent
-from doubles.virtual.vendor import Line, Script, Vendor, answers
+from doubles.virtual.vendor import RINGS, Line, Script, Vendor, answers
 from doubles.virtual.wire import Packet
 
 from vosd.base.nat import Nat
@@ -123,6 +123,38 @@ def test_a_bye_from_a_new_port_is_accepted_and_answered_there(home):
     home.wire.run_until(lambda: call.is_over and there.is_over)
     assert call.got == {"BYE": [200]}
     home.close()
+
+
+@pytest.mark.parametrize("mapping", [REMAPPED, MOVED], ids=["another port", "another address"])
+def test_a_bye_whose_answer_was_lost_with_its_mapping_is_answered_at_the_next_one(home, mapping):
+    """Later there is no trace of the call, and its retransmission gets 481."""
+    call, there = home.talk(FROM_HOME)
+    call.hang_up()
+    home.wire.hide(HOME, mapping)  # the response to the old port arrives nowhere
+    home.wire.run_until(lambda: call.is_over)
+    assert call.got == {"BYE": [200]}
+    home.wire.run_for(40_000)
+    assert there.is_over
+    home.close()
+
+
+@pytest.mark.parametrize(("hosts", "answered_at"), [("", REMAPPED), (f"@{OUTSIDE.port}", OUTSIDE)])
+def test_an_invite_that_comes_again_from_another_port_is_answered_there_where_that_is_of_its_trunk(hosts, answered_at):
+    """Else one that shares the address with the trunk could have the responses sent to itself."""
+    trunk = mapping_gateway("acme", f"{CUSTOMER.host}{hosts}")
+    scene = Scene(catalogue([trunk, vendor_gateway(0)]))
+    scene.caller = Caller(scene.wire, HOME, SWITCH)
+    scene.wire.hide(HOME, OUTSIDE)
+    scene.vendor.script = RINGS
+    call = scene.caller.call(CALLEE, FROM_HOME)
+    scene.wire.run_for(100)
+    scene.wire.send(REMAPPED, SWITCH, scene.wire.packets[0].data)
+    scene.wire.run_for(100)
+    assert scene.wire.packets[-1].target == answered_at
+    scene.wire.hide(HOME, answered_at)
+    call.cancel()
+    scene.wire.run_until(lambda: call.is_over)
+    assert call.final == 487
 
 
 def test_a_new_public_address_is_forwarded_in_the_session_description(home):

@@ -152,6 +152,16 @@ def test_a_source_is_trusted_where_its_address_is_proof_enough_whatever_it_calls
     assert [narrow.is_trusted("10.0.0.1", port) for port in (5060, 5062)] == [False, True]
 
 
+def test_ports_of_a_host_are_of_one_trunk_unless_a_gateway_has_one_of_them_alone():
+    gateways = [mapping_gateway("port", "10.0.0.1@5062"), mapping_gateway("wide", "10.0.0.0/8")]
+    index = SourceIndex(gateways)
+    assert index.is_of_one_trunk("10.0.0.1", 5060, 40_000)
+    assert index.is_of_one_trunk("10.0.0.1", 5062, 5062)
+    assert [index.is_of_one_trunk("10.0.0.1", *ports) for ports in ((5062, 5060), (5060, 5062))] == [False, False]
+    assert index.is_of_one_trunk("10.0.0.2", 5062, 5060)
+    assert index.is_of_one_trunk("192.0.2.1", 5062, 5060), "a phone there is found by its password"
+
+
 def test_a_gateway_may_send_from_its_own_hosts_and_ports_alone():
     """By this a login of a trunk is taken from its hosts only."""
     index = SourceIndex([mapping_gateway("acme", "10.0.0.1@5062"), mapping_gateway("wide", "10.0.0.0/24")])

@@ -130,6 +130,108 @@ def test_a_proxy_that_is_seen_where_its_via_says_is_answered_at_its_port_whateve
     assert [(sent.title, sent.peer) for sent in probe.sent()] == [("200", Peer(0, seen, 5_060))]
 
 
+# -- retransmissions from another mapping ---------------------------------------------------------------------------
+
+
+def answered_again(probe: Probe, data: bytes, source: Peer = REMAPPED) -> list[tuple[str, Peer, str | None]]:
+    """Repeat a request from another source; return the responses: status, where they go, and the port in their Via."""
+    probe.sent()
+    assert probe.receive(data, source) is None
+    return [(sent.title, sent.peer, sent.response.via.params.get("rport")) for sent in probe.sent()]
+
+
+@pytest.mark.parametrize("rport", [True, False])
+@pytest.mark.parametrize("moved_to", [REMAPPED, UNKNOWN_SOURCE], ids=["another port", "another address"])
+def test_the_answer_to_a_bye_goes_where_its_retransmission_comes_from(rport, moved_to):
+    """RFC 3261 section 18.2.2, RFC 3581: the mapping of the first one may be gone before it is answered."""
+    probe = Probe()
+    talk(probe)
+    bye = from_home("BYE", 2, rport=rport, to=TO_US)
+    event = probe.receive(bye, OUTSIDE)
+    probe.endpoint.dialogs.forget("ours", probe.now)
+    event.transaction.respond(200, "ours", "", probe.now)
+    assert answered_again(probe, bye, moved_to) == [("200", moved_to, str(moved_to.port) if rport else None)]
+    assert answered_again(probe, bye, OUTSIDE) == [("200", OUTSIDE, str(OUTSIDE.port) if rport else None)]
+
+
+def test_all_responses_to_an_invite_follow_its_retransmission():
+    probe = Probe()
+    invite = from_home()
+    transaction = probe.receive(invite, OUTSIDE).transaction
+    transaction.respond(100, "", "", probe.now)
+    assert answered_again(probe, invite) == [("100", REMAPPED, "41111")]
+    transaction.respond(180, "ours", "", probe.now)
+    assert [(sent.title, sent.peer) for sent in probe.sent()] == [("180", REMAPPED)]
+    assert answered_again(probe, invite) == [("180", REMAPPED, "41111")]
+    transaction.respond(486, "ours", "", probe.now)
+    probe.advance(600)
+    assert {(sent.title, sent.peer) for sent in probe.sent()} == {("486", REMAPPED)}
+    assert answered_again(probe, invite, OUTSIDE) == [("486", OUTSIDE, "40000")]
+    probe.advance(2_000)
+    assert {sent.peer for sent in probe.sent()} == {OUTSIDE}
+
+
+def test_a_request_that_is_open_is_answered_where_its_retransmission_came_from():
+    probe = Probe()
+    talk(probe)
+    info = from_home("INFO", 2, to=TO_US)
+    event = probe.receive(info, OUTSIDE)
+    assert answered_again(probe, info) == []
+    event.transaction.respond(200, "ours", "", probe.now)
+    assert [(sent.title, sent.peer) for sent in probe.sent()] == [("200", REMAPPED)]
+
+
+def test_a_refusal_without_transaction_goes_where_the_retransmission_comes_from():
+    probe = Probe()
+    unknown = from_home("BYE", 2, to=TO_US)
+    probe.receive(unknown, OUTSIDE)
+    assert answered_again(probe, unknown) == [("481", REMAPPED, "41111")]
+
+
+def from_another_user(data: bytes) -> bytes:
+    return data.replace(b"From: <sip:4930@", b"From: <sip:4931@")
+
+
+@pytest.mark.parametrize(
+    ("listeners", "first", "source", "change"),
+    [
+        (BOTH, CONNECTION, OUTSIDE, bytes),
+        (BOTH, CONNECTION, CONNECTION._replace(port=50_001), bytes),
+        (BOTH, OUTSIDE, CONNECTION, bytes),
+        ((LISTENER,), OUTSIDE, OUTSIDE._replace(host="203.0.113.10"), bytes),
+        ((LISTENER,), OUTSIDE, OUTSIDE._replace(port=5_070), bytes),
+        ((LISTENER,), OUTSIDE, REMAPPED, from_another_user),
+    ],
+    ids=[
+        "off a connection",
+        "another connection",
+        "onto a connection",
+        "another host",
+        "another trunk",
+        "another From",
+    ],
+)
+@pytest.mark.parametrize("status", [180, 486])
+def test_no_one_draws_the_responses_to_an_invite_away(listeners, first, source, change, status):
+    """A branch is no secret: the source has to be one of the same trunk, and the request the same."""
+    probe = Probe(
+        listeners=listeners, knows=lambda *_: True, is_of_one_trunk=lambda _host, _port, other: other != 5_070
+    )
+    invite = from_home()
+    transaction = probe.receive(invite, first).transaction
+    transaction.respond(status, "ours", "", probe.now)
+    assert [(title, peer) for title, peer, _ in answered_again(probe, change(invite), source)] == [(str(status), first)]
+
+
+def test_no_one_draws_the_answer_to_a_finished_request_away():
+    probe = Probe(knows=lambda *_: True)
+    options = from_home("OPTIONS")
+    probe.receive(options, OUTSIDE)
+    assert answered_again(probe, options) == [("200", REMAPPED, "41111")]
+    assert answered_again(probe, options, UNKNOWN_SOURCE) == [("200", OUTSIDE, "40000")]
+    assert answered_again(probe, from_another_user(options)) == [("200", OUTSIDE, "40000")]
+
+
 # -- who is -------------------------------------------------------------------------------------------------------
 
 

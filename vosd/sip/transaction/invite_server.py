@@ -25,7 +25,7 @@ from vosd.sip.transaction.states import (
 )
 from vosd.sip.transaction.store import TransactionStore
 from vosd.sip.wire.compose import response
-from vosd.sip.wire.outgoing import Datagram, Peer, ResponseStem
+from vosd.sip.wire.outgoing import Datagram, MovedSender, Peer, ResponseStem
 
 _COPIES: Final = 2
 """The Vias of an INVITE that waits for its ACK are kept in its failure, and in the stem of its responses."""
@@ -125,6 +125,14 @@ class InviteServer(InviteServerState[str, ResponseStem, Retry], eq=False):
         self.state = step(INVITE_SERVER, self.state, RESPONSE[status // 100])
         self.last = response(self.stem, status, to_tag, headers, body)
         return self.last
+
+    def request_moved(self, moved: MovedSender) -> None:
+        """Send responses to another address from now on: the INVITE was repeated from there."""
+        self.stem = moved.stem(self.stem)
+        if self.last is not None:
+            self.last = self.last.replace(moved.before, moved.after, 1)
+        if self.retry is not None:
+            self.retry.sent = moved.response(self.retry.sent)
 
     def request_repeated(self) -> None:
         """Answer a retransmission with the latest response."""

@@ -10,7 +10,7 @@ from vosd.sip.forms import StemT, TextT, TimerT
 from vosd.sip.transaction.states import COMPLETED, PROCEEDING, RESPONSE, SERVER, IllegalMoveError, TransactionState
 from vosd.sip.transaction.store import TimerOwner, TransactionStore
 from vosd.sip.wire.compose import response
-from vosd.sip.wire.outgoing import Datagram, Peer, ResponseStem
+from vosd.sip.wire.outgoing import Datagram, MovedSender, Peer, ResponseStem
 
 
 class ServerState(msgspec.Struct, Generic[TextT, StemT, TimerT], array_like=True):
@@ -68,6 +68,12 @@ class Server(ServerState[str, ResponseStem, Timer[TimerOwner]], eq=False):
         """Send 100: there is no response yet."""
         self.patience = None
         self.respond(100, "", self.trying, now)
+
+    def request_moved(self, moved: MovedSender) -> None:
+        """Send responses to another address from now on: the request was repeated from there."""
+        self.stem = moved.stem(self.stem)
+        if self.last is not None:
+            self.last = self.last.replace(moved.before, moved.after, 1)
 
     def request_repeated(self) -> None:
         """Answer a retransmission with the latest response, if there is one."""

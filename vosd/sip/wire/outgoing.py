@@ -73,6 +73,25 @@ class ResponseStem(StemState[str, Peer], frozen=True, gc=False):
         return self if self.peer == source else replace(self, peer=source)
 
 
+class MovedSender(NamedTuple):
+    """The responses to a request that has come again from another source: NAT has given its sender another address."""
+
+    peer: Peer
+    """The peer that gets them from now on."""
+    before: bytes
+    """``up_to_tag`` of the stem, with the earlier source in Via."""
+    after: bytes
+    """``up_to_tag`` with the present source."""
+
+    def stem(self, stem: ResponseStem) -> ResponseStem:
+        """Return the stem of further responses."""
+        return replace(stem, up_to_tag=self.after, peer=self.peer)
+
+    def response(self, sent: Datagram) -> Datagram:
+        """Return a response that was sent before."""
+        return Datagram(self.peer, sent.data.replace(self.before, self.after, 1))
+
+
 class PartsState(msgspec.Struct, Generic[TextT, PeerT], frozen=True, array_like=True, gc=False):
     """Fields of an INVITE of ours that its CANCEL and the ACK of its failure must repeat (section 9.1, 17.1.1.3)."""
 
