@@ -116,7 +116,7 @@ class Conversation(msgspec.Struct, eq=False):
 
     def take_over(self, newcomer: Caller, replaced: Leg, server: InviteServer, now: Instant) -> bool:
         """Let a newcomer replace a leg (RFC 3891); False = not in this state."""
-        if self.call.callee is None or self.joined is not None or not self.may_be_transferred:
+        if self.call.callee is None or not self.may_be_transferred:
             return False
         return self.bridge_to(self.call.callee).take_over(self.call, replaced, newcomer, server, now)
 
@@ -124,7 +124,8 @@ class Conversation(msgspec.Struct, eq=False):
         """Replace a side by a newcomer whose session the far side has accepted (RFC 3891); send the old one BYE."""
         callee, caller = self.call.callee, self.call.caller
         leg = newcomer.leg
-        if callee is None or far is callee.leg:
+        # Of two joined calls the far side is in the other one, and this one has a single leg.
+        if callee is None or far is callee.leg or callee.progress.has_left:
             self.call.caller = newcomer
             if self.bridge is not None and caller.leg is not None:
                 self.bridge.replace(caller.leg, leg)
