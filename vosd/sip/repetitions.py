@@ -8,9 +8,11 @@ from collections.abc import Callable
 from enum import Enum, auto
 
 from vosd.base.clock import Instant
+from vosd.base.nat import Nat
 from vosd.sip.dialog.table import DialogTable
 from vosd.sip.flows import MAGIC
 from vosd.sip.headers.via import sender_of
+from vosd.sip.nat import is_answered_where_seen
 from vosd.sip.transaction.entries import ABSORB, Entry
 from vosd.sip.transaction.store import TransactionStore
 from vosd.sip.wire.compose import encode, response_stem
@@ -39,10 +41,15 @@ class Repetitions:
     """Knowledge of earlier requests: live transactions, finished ones, and refusals that left none."""
 
     def __init__(
-        self, store: TransactionStore, dialogs: DialogTable, is_of_one_trunk: Callable[[str, int, int], bool]
+        self,
+        store: TransactionStore,
+        dialogs: DialogTable,
+        nat_at: Callable[[str, int], Nat],
+        is_of_one_trunk: Callable[[str, int, int], bool],
     ) -> None:
         self._store = store
         self._dialogs = dialogs
+        self._nat_at = nat_at
         self._is_of_one_trunk = is_of_one_trunk
         self._refused = store.refused
 
@@ -121,11 +128,17 @@ class Repetitions:
             source.host != first.host or not self._is_of_one_trunk(source.host, first.port, source.port)
         ):
             return None
-        via = request.via
-        before, after = response_stem(request, first), response_stem(request, source)
-        was_seen = "rport" not in via.params and first.port != (via.port or 5060)  # behind NAT without rport
-        peer = source if was_seen else after.peer
-        return None if peer == first else MovedSender(peer, before.up_to_tag, after.up_to_tag)
+        after = response_stem(request, source)
+        is_seen = after.peer == source or first.port != after.peer.port or self._is_behind_nat(request, source)
+        peer = source if is_seen else after.peer
+        return None if peer == first else MovedSender(peer, response_stem(request, first).up_to_tag, after.up_to_tag)
+
+    def _is_behind_nat(self, request: Request, source: Peer) -> bool:
+        """Return whether a request without ``rport`` is answered at its port all the same."""
+        dialog = self._dialogs.find(request)[1] if request.to_tag else None
+        if dialog is not None:
+            return dialog.is_behind_nat
+        return is_answered_where_seen(self._nat_at(source.host, source.port), request, source)
 
     def _reuses_branch(self, request: Request, finished: Entry) -> bool:
         """Return whether a request with the branch of a finished one is another one, by its CSeq.

@@ -154,6 +154,16 @@ def test_the_answer_to_a_bye_goes_where_its_retransmission_comes_from(rport, mov
     assert answered_again(probe, bye, OUTSIDE) == [("200", OUTSIDE, str(OUTSIDE.port) if rport else None)]
 
 
+@pytest.mark.parametrize("sent_by", ["192.168.1.100:5060", "203.0.113.9:5060"], ids=["behind NAT", "a proxy"])
+def test_without_rport_it_goes_to_the_port_in_via_unless_its_sender_is_behind_nat(sent_by):
+    """The router had mapped the port to itself, so that the first answer went there either way."""
+    probe = Probe(knows=lambda *_: True)
+    options = request("OPTIONS", via=f"SIP/2.0/UDP {sent_by};branch=z9hG4bK-1")
+    probe.receive(options, OUTSIDE._replace(port=5_060))
+    goes_to = REMAPPED if sent_by.startswith("192.168.") else OUTSIDE._replace(port=5_060)
+    assert answered_again(probe, options) == [("200", goes_to, None)]
+
+
 def test_all_responses_to_an_invite_follow_its_retransmission():
     probe = Probe()
     invite = from_home()
