@@ -17,7 +17,7 @@ from vosd.trunks.media import KeyWay
 
 REPEATED_MS: Final = 200
 """A key that comes by the other way as well within this time is the same one: some telephones send both."""
-_EVENTS, _INFO, _TONES = KeyWay.EVENTS, KeyWay.INFO, KeyWay.TONES
+_AUTO, _EVENTS, _INFO, _TONES = KeyWay  # access to enum members is slow
 _CONVERTED: Final = (_INFO, _TONES)
 """Ways to a leg by which no events go: they are taken out of the media of the other one, where they arrive so."""
 _READ_FROM_TONES: Final = (_INFO, _EVENTS)
@@ -50,10 +50,12 @@ class KeyConversion:
 
         Keys in media that the parties encrypt are theirs alone.
         """
+        if self._relay is None:
+            return
         for leg, far in ((one, other), (other, one)):
             media, theirs = leg.facts.media, far.facts.media
             port = media.ports[media.audio] if media is not None and media.audio < len(media.ports) else None
-            if self._relay is None or media is None or port is None or port.id < 0 or theirs is None:
+            if media is None or port is None or port.id < 0 or theirs is None:
                 continue
             own_way, way = media.settings.dtmf, theirs.settings.dtmf
             if leg.route_choice is None:
@@ -62,6 +64,9 @@ class KeyConversion:
             else:
                 is_customer = leg.route_choice.gateway.is_phone
                 may_transfer = is_customer and leg.call.conversation.has_transfer_keys(leg)
+            if way is _AUTO and not may_transfer:  # as most are
+                self._relay.report_keys(port, are_reported=False)
+                continue
             are_converted = own_way is _TONES and way in _READ_FROM_TONES and _takes(theirs, media)
             in_tones = are_converted or (own_way is _TONES and may_transfer)
             are_taken = are_converted or (way in _CONVERTED and _takes(theirs, media))
