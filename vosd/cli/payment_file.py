@@ -44,8 +44,7 @@ def import_file(
     The whole file is checked first: one line that cannot be booked, and nothing is. A reference books once for its
     account, so a file may be imported again, and one with old and new payments as well.
     """
-    codes = invocation.excerpt.currency_codes()
-    wanted = _read(file, columns, encoding, codes, has_decimal_comma=decimal_comma)
+    wanted = _read(file, columns, encoding, has_decimal_comma=decimal_comma)
     from vosd.admin.office.payment_file import ImportPayments, import_payments, sums_of
 
     who, order = principal(operator), ImportPayments(tuple(wanted), is_trial)
@@ -59,9 +58,7 @@ def import_file(
         output.line(f"{outcome}: {count}, {total} {currency or ''}".rstrip())
 
 
-def _read(
-    file: Path, columns: tuple[str, ...], encoding: str, codes: frozenset[str], *, has_decimal_comma: bool
-) -> "list[FilePayment]":
+def _read(file: Path, columns: tuple[str, ...], encoding: str, *, has_decimal_comma: bool) -> "list[FilePayment]":
     from vosd.admin.office.payment_file import PaymentColumns, read_payment_file
 
     titles = dict(each.partition("=")[::2] for each in columns)
@@ -72,6 +69,6 @@ def _read(
         )
     try:
         with file.open(encoding=encoding, newline="") as lines:
-            return read_payment_file(lines, PaymentColumns(**titles), codes, has_decimal_comma=has_decimal_comma)
+            return read_payment_file(lines, PaymentColumns(**titles), has_decimal_comma=has_decimal_comma)
     except (LookupError, UnicodeDecodeError) as error:
         raise click.UsageError(f"{file} is not {encoding}: {error}; say --encoding, such as cp1252") from error

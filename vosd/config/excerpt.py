@@ -205,12 +205,6 @@ class Excerpt:
         of_currency = self._currencies().decimals.get(account.currency)
         return PLACES if of_currency is None else of_currency.precision
 
-    def currency_codes(self) -> frozenset[str]:
-        """Return the codes that accounts and rate groups may have: those of ISO 4217 and of ``currencies``."""
-        from vosd.base.iso4217 import CODES
-
-        return CODES | self._currencies().decimals.keys()
-
     def _currencies(self) -> "ReadCurrencies":
         """Return decimals and rates of exchange as written, without those that have mistakes; every payment asks."""
         from vosd.config.assembly.currencies import read_currencies

@@ -6,7 +6,7 @@ columns are found by their names, and a line that is not clear keeps the whole f
 
 import csv
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from enum import Enum
@@ -39,20 +39,10 @@ from vosd.storage.ports import EntryKind, OtherCurrency, Payment, ReferenceTaken
 FAULTS_SHOWN: Final = 20
 """Most faults of a file that its error lists."""
 _DELIMITERS: Final = (",", ";", "\t")
-_CURRENCY_SIGN: Final = r"[A-Z]{0,3}\s?[$¢-¥\u0e3f\u20a0-\u20cf\uff04\uffe0\uffe1\uffe5\uffe6元円]"
-"""Some have letters in front, as in US$ and R$; U+FF04 and above are those of East Asian keyboards."""
-_UNITS: Final = ("RMB", "人民币", r"RS\.")
-"""Units that are no codes of ISO 4217."""
-_MARKS: Final = ("RM", "RS", "CR", "DR", "CREDIT", "DEBIT", "C", "D")
-"""Units and marks of credits and debits with which references begin, too, as in CR12."""
-_MINUS: Final = "[-\u2010-\u2015\u2212\ufe63\uff0d]"
-"""Hyphen, dash or minus sign."""
-_SHORT_TEXT: Final = '[^0-9,"]{0,12}'
-"""Unit, sign or mark beside an amount, in whatever language."""
-_THOUSANDS: Final = r"[0-9]{1,3},[0-9]{3}(\.[0-9]*)?"
-"""An amount that a comma as separator of thousands has split into two cells."""
-_DECIMALS: Final = r"([0-9]+|[0-9]{1,3}([.'\s][0-9]{3})+),[0-9]{1,3}"
-"""One that a decimal comma has split."""
+_SPLIT_BEFORE: Final = re.compile(r'[^0-9"]*[1-9][0-9]{0,2},[0-9]{3}(\.[0-9]*)?\Z')
+"""Amount and the cell before it that a comma has split: RM 1,234.50."""
+_SPLIT_BEHIND: Final = re.compile(r'[^0-9"]*[0-9]+(\.[0-9]{3})*,[0-9]{1,3}(\.[0-9]*)?[^0-9"]*\Z')
+"""Amount and the cell behind it that a comma has split: 1,234.50 DR and, with a decimal comma, 12,50 or 1.234,50."""
 _WRITTEN_CELL: Final = re.compile(r'(?:\A|,)("(?:[^"]|"")*"|[^,]*)')
 """A cell of a row, with its quotation marks."""
 _FAULTS: Final = (OrderError, UnknownAccountError, ReferenceTaken, OtherCurrency, ContentRefused, WasRefusedError)
@@ -117,11 +107,11 @@ class ImportedPayment(msgspec.Struct, frozen=True):
 
 
 def read_payment_file(
-    lines: Iterable[str], columns: PaymentColumns, codes: Collection[str], *, has_decimal_comma: bool = False
+    lines: Iterable[str], columns: PaymentColumns, *, has_decimal_comma: bool = False
 ) -> list[FilePayment]:
     """Read the lines of a file of comma, semicolon or tab separated values with a header.
 
-    ``codes`` are those of all currencies. ``has_decimal_comma``: amounts are written 1.234,50 or 1234,50.
+    ``has_decimal_comma``: amounts are written 1.234,50 or 1234,50.
 
     Raises:
         BadPaymentFile: a column is missing, or lines have no account, no reference or no amount above zero.
@@ -142,7 +132,7 @@ def read_payment_file(
     places = {name: cells.index(title) for name, title in columns._asdict().items() if title in cells}
     sound = _rows(rows, delimiter, len(cells), faults)
     if delimiter == ",":
-        sound = _unsplit(sound, places, faults, _DECIMALS if has_decimal_comma else _THOUSANDS, "|".join(codes))
+        sound = _unsplit(sound, places, faults, has_comma=has_decimal_comma)
     read = list(_read(sound, places, faults, has_comma=has_decimal_comma))
     by_reference: dict[tuple[str, str], int] = {}
     for each in read:
@@ -164,51 +154,32 @@ class _Row(NamedTuple):
     """Text of its lines."""
 
 
-def _unsplit(
-    rows: Iterator[_Row], places: Mapping[str, int], faults: list[str], digits: str, code: str
-) -> Iterator[_Row]:
-    """Yield the rows in which the amount does not read as one number with a cell beside it, such as 1,234.50.
+def _unsplit(rows: Iterator[_Row], places: Mapping[str, int], faults: list[str], *, has_comma: bool) -> Iterator[_Row]:
+    """Yield the rows of a file with commas whose amount is no half of one that a comma has split.
 
-    A cell that is left out makes the width right, and 1 or 234.50 would be booked. Where one of both is quoted, they
-    are two; so are amount and account, which has to be configured. ``digits`` and ``code`` are patterns of what the
-    cells may have.
+    A cell that is left out makes the width right, and of 1,234.50 the 1 or the 234.50 would be booked. Units and marks
+    have too many names for a list, so any text without digits may stand beside the number. Cells with quotation marks
+    are whole, and so are amount and account, which has to be configured.
     """
     amount, account = places["amount"], places["account"]
-    split = {
-        first: _amount_pattern(digits, code, places["reference"] - first)
-        for first in (amount - 1, amount)
+    halves = [
+        (first, pattern)
+        for first, pattern in ((amount - 1, _SPLIT_BEFORE), (amount, _SPLIT_BEHIND))
         if first >= 0 and account not in {first, first + 1}
-    }
+    ]
     for row in rows:
         written = [cell.strip() for cell in _WRITTEN_CELL.findall(row.text)]
-        pairs = ((",".join(written[first : first + 2]), pattern) for first, pattern in split.items())
+        pairs = ((",".join(written[first : first + 2]), pattern) for first, pattern in halves)
         pair = next((text for text, pattern in pairs if pattern.match(text)), None)
-        if pair is None:
-            yield row
-        else:
+        if has_comma and written[amount][:1] not in {"", '"'}:
+            faults.append(f"line {row.line}: put quotation marks around {written[amount]}, or separate by semicolons")
+        elif pair is not None:
             faults.append(
                 f"line {row.line}: is {pair} one amount? Put quotation marks around it, or around both cells if they "
-                "are two"
+                "are two, or separate by semicolons"
             )
-
-
-def _amount_pattern(digits: str, code: str, reference: int) -> re.Pattern[str]:
-    """Return the pattern of an amount in two cells; ``reference`` is 0 or 1 where the first or second is a reference.
-
-    A reference has text of its own: only units, signs and marks are of an amount there, and any behind two decimals.
-    At its end, directly behind a code, a hyphen is no minus, as in EUR-7.
-    """
-    before = behind = _SHORT_TEXT
-    if reference == 0:
-        before = _beside((code, *_UNITS), "(?!-)")
-    elif reference == 1:
-        behind = rf"(?:(?<=\.[0-9]{{2}}){_SHORT_TEXT}|{_beside((code, *_UNITS, *_MARKS))})"
-    return re.compile(rf"{before}{digits}{behind}\Z", re.IGNORECASE)
-
-
-def _beside(words: Iterable[str], limit: str = "") -> str:
-    """Return the pattern of up to four units, signs and marks; ``limit`` is what has to follow a word."""
-    return rf"\s*(?:(?:(?:{'|'.join(words)})[.:]?{limit}|{_CURRENCY_SIGN}|\+|/?{_MINUS})\s*){{0,4}}"
+        else:
+            yield row
 
 
 def _rows(lines: Iterator[str], delimiter: str, width: int, faults: list[str]) -> Iterator[_Row]:
