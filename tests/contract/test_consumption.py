@@ -263,6 +263,43 @@ async def test_an_account_with_a_template_owes_the_minimum_that_the_template_had
     }
 
 
+async def test_a_minimum_that_a_variable_or_a_file_had_is_not_known_where_the_place_has_changed_since(owed):
+    variable, fifty, none = '{"minimum_consumption": "${LEAST}"}', '{"minimum_consumption": "50"}', "{}"
+
+    def of(template: str) -> list[tuple[str, str]]:
+        return [("2026-01-10", f'{{"template": "{template}"}}')]
+
+    accounts = {
+        "removed": [("2026-01-10", variable), ("2026-09-02", none)],
+        "zeroed": [("2026-01-10", variable), ("2026-09-02", '{"minimum_consumption": "0"}')],
+        "moved": [("2026-01-10", variable), ("2026-09-02", None)],
+        "variable of nothing": [("2026-01-10", variable)],
+        "template fixed": of("fixed"),
+        "template emptied": of("emptied"),
+        "template of a file": of("defined"),
+        "template as it was": of("variable"),
+        "same variable": [*of("variable"), ("2026-09-02", variable)],
+    }
+    templates = {
+        "fixed": [("2026-01-10", variable), ("2026-09-02", fifty)],
+        "emptied": [("2026-01-10", variable), ("2026-09-02", none)],
+        "defined": [("2026-09-02", fifty)],
+        "variable": [("2026-01-10", variable), ("2026-09-02", '{"minimum_consumption": "${LEAST}", "enabled": "no"}')],
+    }
+    nothing = dict.fromkeys(("removed", "template emptied", "variable of nothing")) | {"zeroed": Decimal(0)}
+    unknown, booked = ("50.00", "0.00", "not known"), ("50.00", "50.00", "booked")
+    assert await owed(accounts, templates, nothing) == {
+        "removed": ("0.00", "0.00", "not known"),
+        "zeroed": ("0.00", "0.00", "not known"),
+        "moved": unknown,
+        "template fixed": unknown,
+        "template emptied": ("0.00", "0.00", "not known"),
+        "template of a file": unknown,
+        "template as it was": booked,
+        "same variable": booked,
+    }
+
+
 async def test_a_minimum_that_was_booked_before_it_was_not_known_any_more_is_shown_as_booked(owed, database):
     own = [("2026-01-10", '{"template": "retail"}'), ("2026-09-02", '{"minimum_consumption": "50"}')]
     booked = Payment(

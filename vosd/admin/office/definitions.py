@@ -320,8 +320,9 @@ async def _check_settled(office: Office, versions: Sequence[ObjectVersion]) -> N
     if not names:
         return
     accounts, zone = office.definitions.accounts(), ZoneInfo(office.definitions.settings.invoices.zone)
-    _, until = Month.before(office.now(), zone).bounds(zone)
-    having_had_one = await (await MinimumsThen.read(office.stores.objects, until - 1)).names()
+    now = office.now()
+    _, until = Month.before(now, zone).bounds(zone)
+    having_had_one = await (await MinimumsThen.read(office.stores.objects, until - 1, now)).names()
     for name in names:
         standing = await office.stores.queries.standing(name)
         if standing is None:

@@ -12,7 +12,7 @@ import msgspec
 from vosd.admin.consumption import roles_of
 from vosd.admin.ledger import Month
 from vosd.admin.office.bookings import refresh_balances
-from vosd.admin.office.minimum_then import MinimumsThen, has_same_source
+from vosd.admin.office.minimum_then import MinimumsThen
 from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
@@ -46,7 +46,7 @@ class MinimumOutcome(Enum):
     NOT_BEGUN = "not begun"
     """It was opened after the month, or had ended then, as far as is known: it owes nothing for it."""
     UNKNOWN = "not known"
-    """A variable or a file had it at the end of the month, and the account has another one since."""
+    """A variable or a file had it at the end of the month, and the account has another one or none since."""
     CLOSED = "closed"
     """It was closed before the end of the month."""
     WAITING = "waiting"
@@ -114,7 +114,7 @@ async def book_for(
     sheets = []
     closed = (await stores.overrides.load()).at(now).named(Target.ACCOUNT, Setting.CLOSED)
     closed_until = await stores.checkpoints.closed_until() or 0
-    then = await MinimumsThen.read(stores.objects, until - 1)
+    then = await MinimumsThen.read(stores.objects, until - 1, now)
     having_had_one = await then.names()
     owing = [each for each in accounts.values() if each.minimum_consumption or each.id in having_had_one]
     # Asked before the calls are read: what is booked in between is found there.
@@ -207,7 +207,7 @@ async def _minimum_then(
         known = minimums.of(then.body)
         if known is not None:
             return known
-        is_as_then = today is None or today.body is None or has_same_source(then.body, today.body)
+        is_as_then = minimums.is_same(then.body, None if today is None else today.body)
         return (account.minimum_consumption or ZERO) if is_as_then else MinimumOutcome.UNKNOWN
     if today is None or today.body is None:
         is_there = has_unbooked or await stores.consumption.has_begun(account.id, until)

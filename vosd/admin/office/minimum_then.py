@@ -3,9 +3,9 @@
 import json
 from collections.abc import Mapping, Set
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from vosd.base.money import ZERO, parse_amount
+from vosd.base.money import parse_amount
 
 if TYPE_CHECKING:
     from vosd.storage.stored_objects import SqlObjects
@@ -14,58 +14,87 @@ _KEY: Final = "minimum_consumption"
 _TEMPLATE: Final = "template"
 
 
-class MinimumsThen:
-    """Minimums of the accounts that the database defined at a moment."""
+class _Source(NamedTuple):
+    """Place where the minimum of an account is written."""
 
-    def __init__(self, objects: "SqlObjects", at: int, templates: Mapping[str, Decimal | None]) -> None:
-        """``templates`` are the minimums of the templates in the database then; None = it stands in a variable."""
+    written: str
+    """The amount or the variable in the database; empty = a template of a file has it."""
+    template: str = ""
+    """Name of the template of a file."""
+
+    def amount(self) -> Decimal | None:
+        """Return the amount; None = not known, in a variable or in a file."""
+        try:
+            return parse_amount(self.written)
+        except ValueError:
+            return None
+
+
+class MinimumsThen:
+    """Minimums of the accounts that the database defined at a moment, and whether they are in the same place now."""
+
+    def __init__(
+        self, objects: "SqlObjects", at: int, now: int, then: Mapping[str, _Source], today: Mapping[str, _Source]
+    ) -> None:
+        """``then`` and ``today`` say where the templates in the database had their minimums, and have them now."""
         self._objects = objects
         self._at = at
-        self._templates = templates
+        self._now = now
+        self._then = then
+        self._today = today
 
     @classmethod
-    async def read(cls, objects: "SqlObjects", at: int) -> "MinimumsThen":
-        """Read the templates that were in force at a moment, UTC milliseconds.
+    async def read(cls, objects: "SqlObjects", at: int, now: int) -> "MinimumsThen":
+        """Read the templates that were in force at a moment and are now, UTC milliseconds.
 
         Raises:
             StoreUnavailable: try again.
         """
-        found = await objects.of_kind(at, "templates")
-        return cls(objects, at, {each.name: _amount(json.loads(each.body or "{}").get(_KEY, "0")) for each in found})
+        then, today = [
+            {each.name: _source(each.body or "{}", {}) for each in await objects.of_kind(moment, "templates")}
+            for moment in (at, now)
+        ]
+        return cls(objects, at, now, then, today)
 
     async def names(self) -> Set[str]:
-        """Return the accounts that are known to have had a minimum.
+        """Return the accounts that are known to have had a minimum, or have no more a variable that had it.
 
         Raises:
             StoreUnavailable: try again.
         """
         texts = [f'"{_KEY}"']
-        if any(self._templates.values()):
+        if any(each.amount() != 0 for each in self._then.values()):
             texts.append(f'"{_TEMPLATE}"')
-        found = await self._objects.of_kind(self._at, "accounts", texts)
-        return {each.name for each in found if each.body is not None and self.of(each.body)}
+        today = {each.name: each.body for each in await self._objects.of_kind(self._now, "accounts", texts)}
+        return {
+            each.name
+            for each in await self._objects.of_kind(self._at, "accounts", texts)
+            if each.body is not None
+            and (
+                self.of(each.body)
+                or (self._is_variable(each.body) and not self.is_same(each.body, today.get(each.name)))
+            )
+        }
 
     def of(self, body: str) -> Decimal | None:
         """Return the minimum of an account by its keys; None = not known: a variable or a template of a file has it."""
-        key, written = _source(body)
-        if key == _KEY:
-            return _amount(written)
-        return self._templates.get(written) if written else ZERO
+        return _source(body, self._then).amount()
+
+    def is_same(self, body: str, today: str | None) -> bool:
+        """Return whether the minimum of an account has the same source by its keys of then and of today.
+
+        An account that has no keys in the database today stands in a file, or has ended.
+        """
+        return today is not None and _source(body, self._then) == _source(today, self._today)
+
+    def _is_variable(self, body: str) -> bool:
+        source = _source(body, self._then)
+        return source.amount() is None and not source.template
 
 
-def has_same_source(body: str, other: str) -> bool:
-    """Return whether the keys of an account name the same amount or variable as others, or else the same template."""
-    return _source(body) == _source(other)
-
-
-def _source(body: str) -> tuple[str, str]:
+def _source(body: str, templates: Mapping[str, _Source]) -> _Source:
     keys = json.loads(body)
-    key = _KEY if _KEY in keys else _TEMPLATE
-    return key, str(keys.get(key, ""))
-
-
-def _amount(written: object) -> Decimal | None:
-    try:
-        return parse_amount(str(written))
-    except ValueError:  # a variable
-        return None
+    if _KEY in keys:
+        return _Source(str(keys[_KEY]))
+    name = str(keys.get(_TEMPLATE, ""))
+    return templates.get(name) or (_Source("", name) if name else _Source("0"))
