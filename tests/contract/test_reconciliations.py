@@ -394,6 +394,9 @@ async def test_a_settlement_that_was_undone_before_the_dispute_is_settled_is_boo
     undo = await undo_payment(office, operator(), UndoPayment(id=entry.id))
     assert isinstance(undo, WaitingSheet)
     await confirmed(undo.id)
+    left = (await show_reconciliation(office, operator(), ShowReconciliation(id=made.id))).dispute
+    assert left is not None
+    assert left.state is DisputeState.ACCEPTED
     asked = await dispute_bill(office, operator(), order)
     assert asked.dispute is not None
     assert (asked.dispute.state, asked.dispute.booked) == (DisputeState.ACCEPTED, None)
