@@ -27,6 +27,24 @@ def versions(site: Watched) -> list[dict[str, Any]]:
     return site.items("/decks/wholesale/versions?sort=version")
 
 
+def imported(site: Watched, group: str, sheet: str, query: str = "") -> None:
+    """Import a sheet without the console."""
+    place, headers = f"/decks/{group}/imports{query}", {"Content-Type": "text/csv"}
+    assert site.api.wait_for(site.api.ask("POST", place, sheet.encode(), headers=headers))["committed"]
+
+
+def compared(page: Page) -> None:
+    page.get_by_role("button", name="Compare with the present rates").click()
+    page.get_by_role("radiogroup", name="Difference").wait_for()
+
+
+def put_in_force(page: Page) -> None:
+    """Put a sheet in force, after it is compared."""
+    compared(page)
+    page.get_by_role("button", name="Put in force").click()
+    page.get_by_role("dialog").get_by_role("button", name="Put in force").click()
+
+
 def test_a_sheet_is_mapped_compared_put_in_force_and_taken_back(site: Watched, boss: Visitor) -> None:
     page = boss.go("/rates/wholesale?tab=import", "wholesale")
     chosen(page, FIRST)
@@ -55,21 +73,72 @@ def test_a_sheet_is_mapped_compared_put_in_force_and_taken_back(site: Watched, b
     assert rows(page, "Difference")[0].startswith("gone 49 0.05")
     assert violations(page) == []
     page.get_by_label("Also if more than a fifth").check()
-    other = b"prefix,area,billing_rate,interval\n44,United Kingdom,0.30,30/6\n49,Germany,0.99,1/1\n"
-    meanwhile = site.api.ask("POST", "/decks/wholesale/imports", other, headers={"Content-Type": "text/csv"})
-    assert site.api.wait_for(meanwhile)["committed"]
+    other = "prefix,area,billing_rate,interval\n44,United Kingdom,0.30,30/6\n49,Germany,0.99,1/1\n"
+    imported(site, "wholesale", other)
     page.get_by_role("button", name="Put in force").click()
     page.get_by_role("dialog").get_by_role("button", name="Put in force").click()
     expect(page.get_by_role("alert")).to_contain_text("deck wholesale has version 2 by now")
     expect(page.get_by_role("dialog")).to_have_count(0)
     page.get_by_text("gone 1", exact=True).click()
     assert rows(page, "Difference")[0].startswith("gone 49 0.99"), "it is compared anew"
+    expect(page.get_by_label("Also if more than a fifth")).not_to_be_checked()
+    page.get_by_label("Also if more than a fifth").check()
     page.get_by_role("button", name="Put in force").click()
     page.get_by_role("dialog").get_by_role("button", name="Put in force").click()
     page.get_by_text("Version 3 is in force").wait_for()
     page.get_by_role("button", name="Undo").click()
     page.get_by_text("Version 4 is in force").wait_for()
     assert [each["content"] for each in versions(site)] == [1, 2, 3, 2]
+
+
+def test_a_sheet_that_changes_nothing_has_no_undo(site: Watched, boss: Visitor) -> None:
+    assert site.api.ask("POST", "/rate-groups", {"name": "same", "keys": {"deck": True}}).status == 201
+    sheet = "prefix,area,billing_rate,interval\n44,United Kingdom,0.30,30/6\n"
+    imported(site, "same", sheet)
+    page = boss.go("/rates/same?tab=import", "same")
+    chosen(page, sheet)
+    put_in_force(page)
+    page.get_by_text("Version 1 has these rates already: nothing was imported").wait_for()
+    expect(page.get_by_role("button", name="Undo")).to_have_count(0)
+
+
+def test_terms_of_one_sheet_are_not_those_of_the_next(site: Watched, boss: Visitor) -> None:
+    assert site.api.ask("POST", "/rate-groups", {"name": "terms", "keys": {"deck": True}}).status == 201
+    imported(site, "terms", "prefix,billing_rate\n44,0.30\n49,0.05\n")
+    page = boss.go("/rates/terms?tab=import", "terms")
+    chosen(page, "prefix,billing_rate\n44,0.30\n33,0.02\n")
+    page.get_by_label("Memo").fill("contract 4711")
+    compared(page)
+    page.get_by_label("Also if more than a fifth").check()
+    page.get_by_role("button", name="Put in force").click()
+    page.get_by_role("dialog").get_by_role("button", name="Put in force").click()
+    page.get_by_text("Version 2 is in force").wait_for()
+    chosen(page, "prefix,billing_rate\n44,0.30\n")
+    expect(page.get_by_label("Memo")).to_have_value("")
+    compared(page)
+    expect(page.get_by_label("Also if more than a fifth")).not_to_be_checked()
+    page.get_by_role("button", name="Put in force").click()
+    page.get_by_role("dialog").get_by_role("button", name="Put in force").click()
+    expect(page.get_by_role("alert")).to_contain_text("1 of 2 prefixes of deck terms would be closed or taken out")
+    page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+    assert [each["memo"] for each in site.items("/decks/terms/versions?sort=version")] == [None, "contract 4711"]
+
+
+def test_a_date_that_is_entered_in_part_is_not_left_out(boss: Visitor) -> None:
+    page = boss.go("/rates/wholesale?tab=import", "wholesale")
+    chosen(page, "prefix,billing_rate\n44,0.30\n")
+    compared(page)
+    effective = page.get_by_label("In force from (empty = by the sheet)")
+    effective.click()
+    page.keyboard.type("03012027")
+    assert effective.evaluate("field => field.validity.badInput")
+    effective.blur()
+    expect(page.get_by_role("button", name="Put in force")).to_have_count(0)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.get_by_role("button", name="Compare with the present rates").click()
+    expect(effective).to_be_focused()
+    assert [url for url in asked if "/imports" in url] == []
 
 
 def test_a_sheet_with_mistakes_cannot_be_put_in_force(boss: Visitor) -> None:
@@ -93,9 +162,7 @@ def test_a_number_is_looked_up_in_all_tables(boss: Visitor) -> None:
 def test_versions_lead_back_for_those_who_may(site: Watched, boss: Visitor, visit: Visit) -> None:
     assert site.api.ask("POST", "/rate-groups", {"name": "retail", "keys": {"deck": True}}).status == 201
     for price in ("0.30", "0.35"):
-        sheet = f"prefix,area,billing_rate\n44,=1+1,{price}\n".encode()
-        headers = {"Content-Type": "text/csv"}
-        assert site.api.wait_for(site.api.ask("POST", "/decks/retail/imports", sheet, headers=headers))["committed"]
+        imported(site, "retail", f"prefix,area,billing_rate\n44,=1+1,{price}\n")
     page = boss.go("/rates/retail?tab=versions", "retail")
     expect(page.get_by_label("Versions", exact=True).locator("tbody tr")).to_have_count(2)
     page.get_by_role("button", name="Back to the version before").click()

@@ -152,9 +152,9 @@ export async function send<T>(
   return answer.data as unknown as T;
 }
 
-/** The header that has a change refused where another version of the object is in force by now. */
+/** The header that has a change refused where another version of the object is in force by now; version 0 is none. */
 export function ifVersion(version: number | null | undefined): Record<string, string> | undefined {
-  return version ? { "If-Match": `"${version}"` } : undefined;
+  return version === null || version === undefined ? undefined : { "If-Match": `"${version}"` };
 }
 
 /** What was to be undone is not as it was left: another person has changed it since. */

@@ -33,6 +33,8 @@ const WEEK_DAYS = 7;
 const READ_BYTES = 65_536;
 const SHOWN = 5;
 const HTTP_STALE = 412;
+/** What belongs to one sheet alone. */
+const ENTERED_ANEW = { effective: "", memo: "" };
 const CHANGES = ["up", "down", "new", "closed", "opened", "changed"] as const;
 
 interface Chosen {
@@ -45,7 +47,6 @@ interface Terms {
   mode: "full" | "delta";
   effective: string;
   memo: string;
-  force: boolean;
 }
 
 interface Trial {
@@ -77,7 +78,9 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
   const queries = useQueryClient();
   const [chosen, setChosen] = useState<Chosen | null>(null);
   const [map, setMap] = useState<SheetMap | null>(null);
-  const [terms, setTerms] = useState<Terms>({ mode: "full", effective: "", memo: "", force: false });
+  const [terms, setTerms] = useState<Terms>({ mode: "full", ...ENTERED_ANEW });
+  /** Whether it may close many prefixes: said of the comparison that is shown, never of a later one. */
+  const [force, setForce] = useState(false);
   const [progress, setProgress] = useState(0);
   const [done, setDone] = useState<Done | null>(null);
   const [moved, setMoved] = useState<Problem | null>(null);
@@ -94,8 +97,7 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
             effective: enteredMoment(terms.effective),
             map: map ? mapText(map) : undefined,
             memo: terms.memo || undefined,
-            force: terms.force || undefined,
-            ...(isTrial ? { dry_run: true, traffic: WEEK_DAYS } : {}),
+            ...(isTrial ? { dry_run: true, traffic: WEEK_DAYS } : { force: force || undefined }),
           },
         },
         headers: { "Content-Type": contentType(chosen.file.name), ...headers },
@@ -127,6 +129,7 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
   });
   const compare = () => {
     setMoved(null);
+    setForce(false);
     trial.mutate();
   };
   const change = <Name extends keyof Terms>(name: Name, value: Terms[Name]) => {
@@ -149,7 +152,8 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
     const report = await resultOf(await send(false, { ...compared, "Idempotency-Key": key }), setProgress);
     if (map) localStorage.setItem(kept(group), JSON.stringify(map));
     const replaced = report.replaced as number | null;
-    const version = Number(report.version);
+    const version = report.version as number | null;
+    if (version === null) return { said: t("rates.in_force_already", { version: replaced }) };
     const said = (version: number) => t("rates.in_force", { version });
     return {
       said: said(version),
@@ -159,49 +163,63 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
   return (
     <Stack gap="sm">
       {done && <DoneText key={done.said} done={done} />}
-      <Group align="end" gap="xs">
-        <FileInput
-          label={t("rates.file")}
-          accept={`.csv,.txt,.xlsx,.xlsm,${CSV}`}
-          value={chosen?.file ?? null}
-          onChange={choose}
-          placeholder={t("rates.choose_file")}
-          miw={220}
-        />
-        <SegmentedControl
-          aria-label={t("rates.mode")}
-          data={(["full", "delta"] as const).map((value) => ({ value, label: t(`rates.mode_${value}`) }))}
-          value={terms.mode}
-          onChange={(value) => change("mode", value as Terms["mode"])}
-        />
-        <MinuteInput
-          label={t("rates.effective")}
-          value={terms.effective}
-          onChange={(event) => change("effective", event.currentTarget.value)}
-        />
-        <TextInput
-          label={t("column.memo")}
-          value={terms.memo}
-          onChange={(event) => change("memo", event.currentTarget.value)}
-        />
-      </Group>
-      {chosen && map && (
-        <Columns
-          lines={chosen.lines}
-          map={map}
-          onMap={(next) => {
-            setMap(next);
-            trial.reset();
-          }}
-        />
-      )}
-      {chosen && !map && <Text className="quiet">{t("rates.workbook")}</Text>}
-      <Group>
-        <Button size="xs" disabled={!chosen} loading={trial.isPending} onClick={compare}>
-          {t("rates.try")}
-        </Button>
-        {trial.isPending && <Progress value={100 * progress} w={160} aria-label={t("column.progress")} />}
-      </Group>
+      {/* a form, because its fields refuse a date that is entered in part */}
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          compare();
+        }}
+      >
+        <Stack gap="sm">
+          <Group align="end" gap="xs">
+            <FileInput
+              label={t("rates.file")}
+              accept={`.csv,.txt,.xlsx,.xlsm,${CSV}`}
+              value={chosen?.file ?? null}
+              onChange={choose}
+              placeholder={t("rates.choose_file")}
+              miw={220}
+            />
+            <SegmentedControl
+              aria-label={t("rates.mode")}
+              data={(["full", "delta"] as const).map((value) => ({ value, label: t(`rates.mode_${value}`) }))}
+              value={terms.mode}
+              onChange={(value) => change("mode", value as Terms["mode"])}
+            />
+            <MinuteInput
+              label={t("rates.effective")}
+              value={terms.effective}
+              onChange={(event) => change("effective", event.currentTarget.value)}
+              onBlur={(event) => {
+                // a part of a date changes no value, so what was compared without it would still stand there
+                if (event.currentTarget.validity.badInput) trial.reset();
+              }}
+            />
+            <TextInput
+              label={t("column.memo")}
+              value={terms.memo}
+              onChange={(event) => change("memo", event.currentTarget.value)}
+            />
+          </Group>
+          {chosen && map && (
+            <Columns
+              lines={chosen.lines}
+              map={map}
+              onMap={(next) => {
+                setMap(next);
+                trial.reset();
+              }}
+            />
+          )}
+          {chosen && !map && <Text className="quiet">{t("rates.workbook")}</Text>}
+          <Group>
+            <Button size="xs" type="submit" disabled={!chosen} loading={trial.isPending}>
+              {t("rates.try")}
+            </Button>
+            {trial.isPending && <Progress value={100 * progress} w={160} aria-label={t("column.progress")} />}
+          </Group>
+        </Stack>
+      </form>
       <ProblemText error={trial.error} />
       <ProblemText error={moved} />
       {unsaved.question}
@@ -212,8 +230,8 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
             <Group>
               <Checkbox
                 label={t("rates.force")}
-                checked={terms.force}
-                onChange={(event) => setTerms({ ...terms, force: event.currentTarget.checked })}
+                checked={force}
+                onChange={(event) => setForce(event.currentTarget.checked)}
               />
               <Change
                 act={t("rates.put")}
@@ -231,6 +249,7 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
                   setDone(said);
                   trial.reset();
                   setChosen(null);
+                  setTerms({ ...terms, ...ENTERED_ANEW });
                   void queries.invalidateQueries();
                   return said;
                 }}

@@ -88,7 +88,10 @@ function sourceOf(row: Row): string {
 type Made = Schemas["ChangeSheet"];
 
 /** The version of the database that holds; none where the value is from elsewhere. */
-const versionOf = (row: Row) => Number(/^database, version (\d+)$/.exec(String(row.source))?.[1] ?? 0);
+function versionOf(row: Row): number | undefined {
+  const [, version] = /^database, version (\d+)$/.exec(String(row.source)) ?? [];
+  return version === undefined ? undefined : Number(version);
+}
 
 function Acts({ row, declared }: { row: Row; declared: Key | undefined }) {
   const { t } = useTranslation();
