@@ -14,6 +14,7 @@ from vosd.sip.flows import MAGIC
 from vosd.sip.headers.via import sender_of
 from vosd.sip.nat import is_answered_where_seen
 from vosd.sip.transaction.entries import ABSORB, Entry
+from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.store import TransactionStore
 from vosd.sip.wire.compose import encode, response_stem
 from vosd.sip.wire.errors import ParseError
@@ -72,6 +73,8 @@ class Repetitions:
                 moved = self._moved(request, source, running.stem.peer)
                 if moved is not None and moved.before == running.stem.up_to_tag:
                     running.request_moved(moved)
+                    if isinstance(running, InviteServer) and not request.to_tag:
+                        self._follow(running, source)
             running.request_repeated()
             return HANDLED
         finished = self._store.finished.get(key)
@@ -132,6 +135,15 @@ class Repetitions:
         is_seen = after.peer == source or first.port != after.peer.port or self._is_behind_nat(request, source)
         peer = source if is_seen else after.peer
         return None if peer == first else MovedSender(peer, response_stem(request, first).up_to_tag, after.up_to_tag)
+
+    def _follow(self, invite: InviteServer, source: Peer) -> None:
+        """Send requests of the dialog that an INVITE has begun to where that came from again, behind NAT."""
+        dialog = None if invite.owner is None else invite.owner.dialog
+        owner = None if dialog is None else self._dialogs.owners.get(dialog.local_tag)
+        if dialog is not None and owner is not None and dialog.is_behind_nat:
+            dialog.reach_by(source)
+            self._dialogs.follow(dialog.local_tag, dialog)
+            owner.moved()
 
     def _is_behind_nat(self, request: Request, source: Peer) -> bool:
         """Return whether a request without ``rport`` is answered at its port all the same."""

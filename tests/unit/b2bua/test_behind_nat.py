@@ -138,6 +138,20 @@ def test_a_bye_whose_answer_was_lost_with_its_mapping_is_answered_at_the_next_on
     home.close()
 
 
+def test_a_call_whose_invite_comes_again_from_another_port_is_set_up_and_ended_there(home):
+    home.vendor.script = answers(2_000)
+    call = home.caller.call(CALLEE, FROM_HOME)
+    home.wire.hide(HOME, REMAPPED)  # no response to the first one arrives
+    home.wire.run_until(lambda: call.final is not None)
+    assert call.final == 200
+    home.wire.run_for(1_000)
+    assert (REMAPPED.host, REMAPPED.port) in written_down(home), "a BYE after a crash finds it there"
+    home.vendor.only_call.hang_up()
+    home.wire.run_for(1_000)
+    assert call.is_over
+    home.close()
+
+
 @pytest.mark.parametrize(("hosts", "answered_at"), [("", REMAPPED), (f"@{OUTSIDE.port}", OUTSIDE)])
 def test_an_invite_that_comes_again_from_another_port_is_answered_there_where_that_is_of_its_trunk(hosts, answered_at):
     """Else one that shares the address with the trunk could have the responses sent to itself."""
