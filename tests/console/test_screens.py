@@ -203,7 +203,9 @@ def test_accounts_show_their_last_call_and_the_ledger_its_newest_entry_first(sit
     expect(entries.nth(1)).to_contain_text("first")
 
 
-def test_balances_stand_without_what_accounts_were_charged_today_which_no_search_reads(visit: Visit) -> None:
+def test_balances_stand_without_what_accounts_were_charged_today_which_a_search_reads_of_those_found(
+    visit: Visit,
+) -> None:
     visitor = visit()
     page, asked = visitor.page, list[str]()
     charged = {"items": [{"id": "acme", "charged_today": "47.11"}], "next": None}
@@ -221,7 +223,9 @@ def test_balances_stand_without_what_accounts_were_charged_today_which_no_search
         visitor.go("/lists/nothing", "There is no such page")
         visitor.turn("/accounts?q=acme", "Accounts")
         expect(acme).to_contain_text("USD")
-        assert asked == []
+        with page.expect_response(re.compile(r"accounts=acme&|accounts=acme$|accounts=acme%2C")):
+            page.get_by_label("Filter").fill("acm")
+        assert not any("accounts=" not in each for each in asked)
         with page.expect_response(re.compile("consumption=true")):
             page.get_by_label("Filter").fill("")
         expect(acme).to_contain_text("USD")
@@ -230,6 +234,10 @@ def test_balances_stand_without_what_accounts_were_charged_today_which_no_search
         visitor.turn("/lists/nothing", "There is no such page")
         visitor.go("/accounts", "Accounts")
         expect(acme).to_contain_text("47.11")
+        page.get_by_label("Filter").fill("acm")
+        expect(page.get_by_label("Accounts", exact=True).locator("tbody tr")).to_have_count(1)
+        expect(acme).to_contain_text("47.11")
+        assert "accounts=acme" in asked[-1]
     finally:
         page.unroute_all()
 
@@ -484,6 +492,40 @@ def test_a_role_of_ones_own_for_agents_has_the_accounts_below_on_its_first_page(
     page.wait_for_load_state("networkidle")
     expect(page.get_by_role("region", name="Accounts below")).to_have_count(0)
     expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_an_agent_has_the_accounts_directly_below_it_or_all_with_what_they_were_charged_today(
+    site: Watched, visit: Visit
+) -> None:
+    for name, above in (("branch", "reseller"), ("desk", "branch")):
+        keys = {"keys": {"agent": above, "rate_group": "sell", "currency": "USD"}}
+        assert site.api.ask("PUT", f"/accounts/{name}", keys).status in {200, 201}
+    assert site.api.ask("POST", "/accounts/desk/payments", {"amount": "31.70"}).status == 201
+    visitor = visit("agent", "reseller")
+    page = visitor.page
+
+    def answer(route: Route) -> None:
+        named = {"id": "branch", "charged_today": "47.11"}, {"id": "desk", "charged_today": "0.89"}
+        route.fulfill(json={"items": named if "all=true" in route.request.url else named[:1], "next": None})
+
+    page.route(re.compile("consumption=true"), answer)
+    try:
+        visitor.go("/lists/nothing", "There is no such page")
+        visitor.turn("/", "reseller")
+        below = page.locator("section.table-frame[aria-label='Accounts below']")
+        names = below.get_by_role("link")
+        expect(names).to_have_text(["acme", "branch"])
+        branch = below.locator("tbody tr").filter(has_text="branch")
+        expect(branch).to_contain_text("47.11")
+        page.get_by_text("All", exact=True).click()
+        expect(names.filter(has_text="desk")).to_have_count(1)
+        desk = below.locator("tbody tr").filter(has=page.get_by_role("link", name="desk", exact=True))
+        for each in ("branch", "31.70", "0.89"):
+            expect(desk).to_contain_text(each)
+        assert "tree=all" in page.url
+        assert violations(page) == []
+    finally:
+        page.unroute_all()
 
 
 def test_a_customer_sees_nothing_of_the_vendors(visit: Visit, site: Watched) -> None:

@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import pairwise
 
 import msgspec
 import pytest
 from doubles.data.builders import account
 from doubles.data.records import STARTED, answered_call, call_id, charge_row
-from doubles.office import office_on, operator
+from doubles.office import agent, office_on, operator
 from sqlalchemy import delete, update
 
 from vosd.admin.consumption import charged_today
@@ -31,6 +32,7 @@ from vosd.storage.stored_objects import SqlObjects
 from vosd.storage.stores import SqlStores
 from vosd.storage.traffic import SqlTraffic
 from vosd.storage.traffic_sums import Condition, SqlTrafficSums
+from vosd.traffic.spans import ReportSpan
 
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
@@ -406,25 +408,82 @@ async def test_what_accounts_were_charged_today_is_of_calls_as_corrected_and_not
     assert all(each.charged_today is msgspec.UNSET for each in plainly)
 
 
-async def test_few_accounts_are_named_to_the_sums_of_what_they_were_charged_today_and_many_are_not(
-    database, monkeypatch
-):
-    named: list[list[Sequence[Condition]]] = []
+@pytest.fixture
+def asked(monkeypatch) -> list[tuple[Sequence[ReportSpan], list[Sequence[Condition]]]]:
+    """Return the spans and the conditions of what is asked of the sums."""
+    found: list[tuple[Sequence[ReportSpan], list[Sequence[Condition]]]] = []
     rows = SqlTrafficSums.rows
 
     async def noted(self, spans, queries):
-        named.append([each.where for each in queries])
+        found.append((spans, [each.where for each in queries]))
         return await rows(self, spans, queries)
 
     monkeypatch.setattr(SqlTrafficSums, "rows", noted)
+    return found
+
+
+async def test_the_accounts_of_a_page_are_named_to_the_sums_of_what_they_were_charged_today_and_more_are_not(
+    database, asked
+):
     carrier = account("carrier", type=AccountType.CLEARING)
     office = office_on(database, account("acme"), account("peer"), carrier, account("other"), now=STARTED)
     page = await list_accounts(office, operator(), ListAccounts(consumption=True, limit=2))
     assert [(each.id, each.charged_today) for each in page] == [("acme", "0.00"), ("peer", "0.00")]
-    (both,) = named
+    ((_, both),) = asked
     assert [[(names, sorted(some)) for names, some in each] for each in both] == [
         [(("customer_account",), ["acme", "peer"])],
         [(("party",), ["acme", "peer"])],
     ]
-    await charged_today(SqlStores(database), [account(f"a{number}") for number in range(101)], STARTED)
-    assert named[1:] == [[(), ()]]
+    page_of_console = [account(f"a{number}") for number in range(1_000)]
+    assert len(await charged_today(SqlStores(database), page_of_console, STARTED)) == 1_000
+    assert all(len(some) == 1_000 for ((_, some),) in asked[1][1])
+    await charged_today(SqlStores(database), [account(f"a{number}") for number in range(10_001)], STARTED)
+    assert asked[2][1] == [(), ()]
+
+
+async def test_what_accounts_of_several_zones_were_charged_today_is_added_up_once(database, asked):
+    midnight = STARTED // DAY_MS * DAY_MS
+    zones = {  # each with the hour at which its day began
+        "utc": ("UTC", 0), "also utc": ("Africa/Abidjan", 0), "east": ("Asia/Kathmandu", -5.75),
+        "far east": ("Pacific/Kiritimati", -14), "west": ("Etc/GMT+3", 3), "far west": ("Etc/GMT+12", -12),
+        "late": ("Etc/GMT+7", -17),
+    }  # fmt: skip
+    hours = (-18, -17, -14.5, -13, -11, -5.5, -1, 0, 2.75, 3, 5.9)
+    calls = [
+        answered_call(
+            index + 100 * number, customer_account=name, vendor_account="carrier", fee=Decimal(2**index),
+            tax=Decimal(0), started_at=round(midnight + hour * HOUR_MS),
+        )
+        for number, name in enumerate(zones)
+        for index, hour in enumerate(hours)
+    ]  # fmt: skip
+    await SqlBooks(database).book(calls)
+    while await SqlTraffic(database).advance():
+        pass
+    accounts = [account(name, timezone=zone) for name, (zone, _) in zones.items()]
+    found = await charged_today(SqlStores(database), accounts, midnight + 6 * HOUR_MS)
+    assert {name: Decimal(amount) for name, amount in found.items()} == {
+        name: sum(2**index for index, hour in enumerate(hours) if hour >= begun) for name, (_, begun) in zones.items()
+    }
+    ((spans, _),) = asked
+    assert all(one.until == two.since for one, two in pairwise(spans))
+    assert len(spans) == 6
+
+
+async def test_accounts_that_are_named_are_listed_alone(database):
+    await SqlPayments(database).add(
+        Payment(account="gone", kind=EntryKind.PAYMENT, amount=FEE, reference="r", made_at=0, currency="USD")
+    )
+    accounts = [account(name, agent=above) for name, above in (("shop", "acme"), ("acme", ""), ("peer", ""))]
+    office = office_on(database, *accounts, now=STARTED)
+
+    async def listed(who=None, **order) -> list[str]:
+        return [each.id for each in await list_accounts(office, who or operator(), ListAccounts(**order))]
+
+    named = ("peer", "shop", "gone", "unknown", "shop")
+    assert await listed(accounts=named) == ["peer", "shop", "gone"]
+    assert await listed(accounts=named, after="") == ["gone", "peer", "shop"]
+    assert await listed(accounts=named, after="gone", limit=1) == ["peer"]
+    assert await listed(accounts=named, agent="acme") == ["shop"]
+    assert await listed(agent("acme"), accounts=named) == ["shop"]
+    assert await listed(accounts=("unknown",)) == []

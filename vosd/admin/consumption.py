@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -10,8 +11,8 @@ from vosd.base.money import ZERO, format_amount
 from vosd.billing.accounts import Account, AccountType
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR
 from vosd.storage.traffic_sums import TrafficQuery
-from vosd.traffic.counted import TrafficKind
-from vosd.traffic.spans import Grouping, begin_of, spans_of
+from vosd.traffic.counted import SLOT_MS, TrafficKind
+from vosd.traffic.spans import Grouping, ReportSpan, begin_of
 
 if TYPE_CHECKING:
     from vosd.storage.consumption import SqlConsumption
@@ -24,8 +25,8 @@ _OF_ACCOUNTS: Final = (
     TrafficQuery(TrafficKind.CALL, ("customer_account", "currency"), _CHARGES),
     TrafficQuery(TrafficKind.AGENT, ("party", "currency"), _CHARGES),
 )
-_NAMED_AT_MOST: Final = 100
-"""Accounts that a query names; for more it adds up those of all accounts."""
+_NAMED_AT_MOST: Final = 10_000
+"""Accounts times spans that a query names, half of what SQLite takes; for more it adds up those of all accounts."""
 
 
 class ConsumedAmounts(NamedTuple):
@@ -66,20 +67,24 @@ async def charged_today(stores: "SqlStores", accounts: Iterable[Account], now: i
     Raises:
         StoreUnavailable: try again.
     """
-    by_zone: dict[str, dict[str, Account]] = defaultdict(dict)
+    begins: dict[str, int] = {}
+    currencies: dict[str, str] = {}
     for account in accounts:
         if account.type is not AccountType.CLEARING:
-            by_zone[account.timezone][account.id] = account
-    found: dict[str, str] = {}
-    for name, some in by_zone.items():
-        zone = ZoneInfo(name)
-        midnight = begin_of(Grouping.DAY, now, zone)
-        queries: Sequence[TrafficQuery] = _OF_ACCOUNTS
-        if len(some) <= _NAMED_AT_MOST:
-            queries = [each._replace(where=((each.by[:1], some.keys()),)) for each in _OF_ACCOUNTS]
-        read = await stores.traffic_sums.rows(spans_of(midnight, now + 1, Grouping.WHOLE, zone), queries)
-        sums: dict[tuple[str | int, ...], Decimal] = defaultdict(Decimal)
-        for row in (each for rows in read.rows for each in rows):
+            midnight = begin_of(Grouping.DAY, now, ZoneInfo(account.timezone))
+            begins[account.id], currencies[account.id] = midnight // SLOT_MS * SLOT_MS, account.currency
+    if not begins:
+        return {}
+    # The time between the midnights of two zones counts for several, and is added up once.
+    borders = [*sorted({*begins.values()}), (now // SLOT_MS + 1) * SLOT_MS]
+    spans = [ReportSpan(since, until, "") for since, until in pairwise(borders)]
+    queries: Sequence[TrafficQuery] = _OF_ACCOUNTS
+    if len(begins) * len(spans) <= _NAMED_AT_MOST:
+        queries = [each._replace(where=((each.by[:1], begins.keys()),)) for each in _OF_ACCOUNTS]
+    read = await stores.traffic_sums.rows(spans, queries)
+    sums: dict[tuple[str | int, ...], Decimal] = defaultdict(Decimal)
+    for row in (each for rows in read.rows for each in rows):
+        begun = begins.get(str(row.by[0]))
+        if begun is not None and begun <= spans[row.span].since:
             sums[row.by] += sum(row.sums, ZERO)
-        found |= {each.id: format_amount(sums[each.id, each.currency]) for each in some.values()}
-    return found
+    return {name: format_amount(sums[name, currency]) for name, currency in currencies.items()}

@@ -145,7 +145,7 @@ async def show_account(office: Office, who: Principal, order: ShowAccount) -> Ac
 
 
 class ListAccounts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Accounts: those of a group, those directly below an agent, or every one; both criteria must hold."""
+    """Accounts: those named, those of a group, those directly below an agent, or every one; all criteria must hold."""
 
     group: str | None = None
     """Name of an account group."""
@@ -153,6 +153,8 @@ class ListAccounts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Agent: accounts directly below it."""
     all: bool = False
     """With an agent: those below its sub-agents, too."""
+    accounts: tuple[str, ...] = ()
+    """Names with commas; those that are no account are left out. Empty = all."""
     limit: int | None = None
     """Only so many, the first ones; None = all."""
     after: str | None = None
@@ -195,7 +197,12 @@ async def list_accounts(office: Office, who: Principal, order: ListAccounts) -> 
         return sorted(name for name, each in changes.standings.items() if each.balance and name not in accounts)
 
     books, limit = office.stores.books, order.limit
-    if order.after is not None:
+    if order.accounts:
+        named = dict.fromkeys(order.accounts) if order.after is None else sorted({*order.accounts})
+        changes = await books.standings_of(named)
+        there = {*accounts, *left_over(changes)}
+        wanted = [name for name in listed(named) if name in there and name > (order.after or "")]
+    elif order.after is not None:
         named = [name for name in sorted(listed(accounts)) if name > order.after]
         some = named if limit is None or order.group is not None else named[:limit]
         changes = await books.standings_between(order.after, some[-1] if len(some) < len(named) else None)
