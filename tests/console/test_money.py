@@ -229,6 +229,17 @@ def test_an_invoice_is_made_issued_mailed_paid_and_taken_back(
     page.get_by_label("Period").first.fill("2026-02")
     page.get_by_label("Accounts (empty = all)").fill("acme")
     confirmed(page, "Make invoices", "1 invoices of 2026-02; 0 accounts without")
+    expect(page.get_by_label("Accounts without an invoice of this run")).to_have_count(0)
+    page.get_by_label("Period").first.fill("2026-03")
+    page.get_by_label("Accounts (empty = all)").fill("acme, other")
+    confirmed(page, "Make invoices", "0 invoices of 2026-03; 2 accounts without")
+    unmade = page.get_by_label("Accounts without an invoice of this run").locator("tbody tr")
+    expect(unmade).to_contain_text(["nothing", "nothing"])
+    missing = {"account": "acme", "outcome": "earlier missing", "detail": "charges of 2026-02-01 are on no invoice"}
+    page.route("**/jobs/*/result", lambda route: route.fulfill(json=[missing]), times=1)
+    confirmed(page, "Make invoices", "0 invoices of 2026-03; 1 accounts without")
+    expect(unmade).to_contain_text([re.compile("acme.*earlier missing.*charges of 2026-02-01 are on no invoice")])
+    assert violations(page) == []
     page.get_by_role("link", name=re.compile("^Draft")).click()
     expect(page.get_by_label("Lines").locator("tbody tr")).to_have_count(1)
     assert violations(page) == []

@@ -31,11 +31,11 @@ SPOKEN: Final = frozenset({"Error", "VosError", "RequestError", "CommandError", 
 """Errors whose subclasses are said, whatever they are called."""
 SAYERS: Final = frozenset(
     {
-        "AccessDecision", "Advice", "BulkMistake", "ControlFailure", "FoundRows", "FromText", "LeftOut", "Loss",
-        "MissingOfMonth", "Mistake", "PartnerOutcome", "PriceExplanation", "Refusal", "SuccessorReport",
-        "SwitchReadiness", "TakenChange", "TrialStep", "Unanswered", "_Unreadable", "_bad", "_choice", "_failed",
-        "_note_away", "_of_seconds", "_outdated", "_proof", "_refuse", "_replacements", "_text", "_texts", "because",
-        "gap", "note", "problem", "unknown",
+        "AccessDecision", "Advice", "BulkMistake", "ControlFailure", "FoundRows", "FromText", "InvoiceRunSheet",
+        "LeftOut", "Loss", "MissingOfMonth", "Mistake", "PartnerOutcome", "PriceExplanation", "Refusal",
+        "SuccessorReport", "SwitchReadiness", "TakenChange", "TrialStep", "Unanswered", "_Unreadable", "_bad",
+        "_choice", "_failed", "_note_away", "_of_seconds", "_outdated", "_proof", "_refuse", "_replacements",
+        "_text", "_texts", "because", "gap", "note", "problem", "unknown",
     }
 )  # fmt: skip
 """Calls that say what they are given."""

@@ -11,6 +11,7 @@ import pytest
 from sentences import sentences
 from syntax_nodes import matches, names_in
 
+from vosd.admin.office.invoices import InvoiceOutcome
 from vosd.admin.office.jobs import JobKind
 from vosd.admin.office.permissions import SHIPPED, Permission
 from vosd.admin.office.ports import KeySheet
@@ -38,7 +39,18 @@ VERBATIM: Final = re.compile(r"`[^`]+`|[A-Z]+_[A-Z0-9_]+")
 """Names of keys, values and parameters, which no language translates."""
 NOTES: Final = re.compile(r"\b(audit_line|noted)\(|\bwho, order\b(?!:)")
 """Calls that write a line of the audit, and those that are given the order for it."""
-NAMES: Final = (KINDS_OF_ALARM, JobKind, EntryKind, ListingCause, Means, Target, Setting, InvoiceState, DisputeState)
+NAMES: Final = (
+    KINDS_OF_ALARM,
+    JobKind,
+    EntryKind,
+    ListingCause,
+    Means,
+    Target,
+    Setting,
+    InvoiceState,
+    InvoiceOutcome,
+    DisputeState,
+)
 """What has a name for programs, which another language shows in words."""
 PLACE: Final = re.compile(r"\{\d+\}")
 

@@ -1,5 +1,6 @@
 """``vosd invoice``: make, issue, show, print, pay and take back invoices."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from pathlib import Path
@@ -268,9 +269,11 @@ def _show_run(found: "list[InvoiceRunSheet]", *, as_json: bool) -> None:
         ]
         shown = [["" if value is None else value for value in row] for row in rows]
         output.table(_RUN_COLUMNS, shown, empty="no account has charges of that period")
-    missing = [each.account for each in found if each.outcome in UNFINISHED]
+    missing = Counter(each.outcome.value for each in found if each.outcome in UNFINISHED)
     if missing:
-        raise OperationError(f"{len(missing)} accounts have no invoice yet: see the outcome, and run the period again")
+        why = ", ".join(f"{count} {outcome}" for outcome, count in missing.items())
+        message = f"{missing.total()} accounts have no invoice yet ({why}): see the detail, then run the period again"
+        raise OperationError(message)
 
 
 _SHOWN: Final = (

@@ -19,6 +19,7 @@ import { Table } from "../parts/table";
 import { LastDone } from "../parts/trial";
 import { Moment, Money, State, useStateWord } from "../parts/values";
 import { useMay } from "../session";
+import { ServerText } from "../text/meanings";
 import { useBooked } from "./payments";
 
 const STATES = ["draft", "open", "part_paid", "paid", "overdue", "cancelled"];
@@ -103,46 +104,64 @@ function Run() {
   const [period, setPeriod] = useState("");
   const [accounts, setAccounts] = useState("");
   const [draft, setDraft] = useState(true);
+  const [unmade, setUnmade] = useState<readonly Row[]>([]);
   const names = accounts.split(/[\s,;]+/).filter(Boolean);
   return (
-    <Group align="end" gap="xs">
-      <TextInput
-        label={t("invoice.period")}
-        placeholder="2026-10"
-        value={period}
-        onChange={(event) => setPeriod(event.currentTarget.value)}
-      />
-      <TextInput
-        label={t("invoice.accounts")}
-        value={accounts}
-        onChange={(event) => setAccounts(event.currentTarget.value)}
-      />
-      <Checkbox
-        label={t("invoice.as_drafts")}
-        checked={draft}
-        onChange={(event) => setDraft(event.currentTarget.checked)}
-        pb={8}
-      />
-      <Change
-        size="sm"
-        saysAbove
-        act={t("invoice.run")}
-        disabled={!period}
-        title={t("invoice.run_title", { period })}
-        lead={t(draft ? "invoice.run_drafts" : "invoice.run_issues")}
-        run={async (key) => {
-          const job = await content(
-            client.POST("/invoices/runs", {
-              headers: { "Idempotency-Key": key },
-              body: { period, accounts: names, draft },
-            }),
-          );
-          const each = (await resultOf(job)) as unknown as Row[];
-          const made = each.filter((row) => row.id !== null && row.id !== undefined && MADE.has(String(row.outcome)));
-          return { said: t("invoice.made", { made: made.length, other: each.length - made.length, period }) };
-        }}
-      />
-    </Group>
+    <>
+      <Group align="end" gap="xs">
+        <TextInput
+          label={t("invoice.period")}
+          placeholder="2026-10"
+          value={period}
+          onChange={(event) => setPeriod(event.currentTarget.value)}
+        />
+        <TextInput
+          label={t("invoice.accounts")}
+          value={accounts}
+          onChange={(event) => setAccounts(event.currentTarget.value)}
+        />
+        <Checkbox
+          label={t("invoice.as_drafts")}
+          checked={draft}
+          onChange={(event) => setDraft(event.currentTarget.checked)}
+          pb={8}
+        />
+        <Change
+          size="sm"
+          saysAbove
+          act={t("invoice.run")}
+          disabled={!period}
+          title={t("invoice.run_title", { period })}
+          lead={t(draft ? "invoice.run_drafts" : "invoice.run_issues")}
+          run={async (key) => {
+            setUnmade([]);
+            const job = await content(
+              client.POST("/invoices/runs", {
+                headers: { "Idempotency-Key": key },
+                body: { period, accounts: names, draft },
+              }),
+            );
+            const each = (await resultOf(job)) as unknown as Row[];
+            const others = each.filter((row) => !MADE.has(String(row.outcome)));
+            setUnmade(others);
+            return { said: t("invoice.made", { made: each.length - others.length, other: others.length, period }) };
+          }}
+        />
+      </Group>
+      {unmade.length > 0 && (
+        <Table
+          label={t("invoice.unmade")}
+          columns={[
+            { name: "account", kind: "account" },
+            { name: "outcome", kind: "state" },
+            { name: "number" },
+            { name: "detail", show: (row) => <ServerText text={row.detail} /> },
+          ]}
+          rows={unmade}
+          rowKey={(row) => String(row.account)}
+        />
+      )}
+    </>
   );
 }
 
