@@ -12,6 +12,7 @@ from doubles.sockets.peer import ANSWER, OFFER
 from doubles.successor import replace_node
 from doubles.virtual.customer import Intent
 from doubles.virtual.relay import VirtualRelay
+from doubles.virtual.rtpengines import VirtualRtpEngines
 from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.side import Reply
 from doubles.virtual.vendor import RINGS, Line, Script, answers
@@ -21,6 +22,7 @@ from vosd.sdp.media import media_of
 from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters, MediaSettings
 
 TARGET = "442071111111"
+EARLY = ANSWER.replace("192.0.2.20", "192.0.2.30")
 G729 = OFFER.replace("RTP/AVP 0 101", "RTP/AVP 18 0").replace("a=rtpmap:0 PCMU/8000", "a=rtpmap:18 G729/8000")
 
 
@@ -380,6 +382,35 @@ def test_it_goes_on_where_a_target_that_rang_before_the_transfer_is_busy_and_who
     call.hang_up()
     settle(scene)
     assert relay.open_ports == {}
+
+
+@pytest.mark.parametrize("how", ["REFER", "*1", "*2", "*1 and *0"])
+@pytest.mark.parametrize("status", [None, 180, 183])
+@pytest.mark.parametrize("engine", ["relay", "rtpengine"])
+def test_a_transfer_to_a_busy_target_begins_no_music_where_neither_side_holds(engine, status, how):
+    relay, engines = VirtualRelay(), VirtualRtpEngines()
+    sounds = {"busy": Sound("busy", SOUNDS["busy"].by_codec, "/srv/busy.wav")}
+    media = MediaParameters(engine=MediaEngine(engine), mode=MediaMode.ON, music_on_hold="busy")
+    by_engine = {"relay": relay} if engine == "relay" else {"rtpengines": engines}
+    scene = keypad_scene(parameters={"media": media, "sounds": sounds}, **by_engine)
+    early = [] if status is None else [Line(0, status, EARLY if status == 183 else "")]
+    scene.vendor.by_number = {TARGET: Script((*early, Line(3_000, 486)))}
+    call = talking(scene)
+    before = {number: port.other for number, port in relay.open_ports.items()}
+    legs = {leg for legs in engines.calls.values() for leg in legs}
+    if how == "REFER":
+        refer(scene, call)
+    else:
+        press(scene, call, f"{how[:2]}{TARGET}#", 100)
+        run(scene)
+        press(scene, call, how[-2:] if "and" in how else "", 100)
+    run(scene, 5_000)
+    assert len(scene.exchange.sink.records) == 1, "the target is gone"
+    assert (playing(relay), engines.playing) == ({}, {})
+    assert not legs & {leg for *_, leg in engines.blocked}
+    assert {number: port.other for number, port in relay.open_ports.items()} == before
+    call.hang_up()
+    settle(scene)
 
 
 def test_they_are_heard_on_over_a_planned_restart(tmp_path):

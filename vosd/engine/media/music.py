@@ -91,13 +91,18 @@ class HoldMusic:
         return body
 
     def left(self, leg: Leg, legs: Mapping[int, Leg], parameters: MediaParameters, now: Instant) -> None:
-        """Begin the music of a side that is transferred, while its target is called and the other one has left."""
+        """Begin the music of a side that is transferred, while its target is called and the other one has left.
+
+        A target that ends while the other one is there leaves both connected.
+        """
         media = leg.facts.media
         held = None if media is None else legs.get(media.author)
         if media is None or held is None:
             return
         transfer = _running(held)
-        if transfer is not None and transfer.is_under_way and held.call is transfer.first:
+        if transfer is None or not transfer.is_under_way or held.call is not transfer.first:
+            return
+        if transfer.transferor_in(transfer.first) is None:
             self._begin(held, media, parameters, now)
 
     def target_rings(self, held: LegMedia, now: Instant, *, has_media: bool) -> None:
