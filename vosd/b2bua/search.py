@@ -256,6 +256,7 @@ class CalleeSearch(msgspec.Struct, eq=False):
         self._call.journey.attempts.append(ringing.row(0, PICKED_UP_ELSEWHERE, now))
         self._board.gateways.attempt_over(ringing, None, now, frees_place=not has_place)
         caller.begin_attempt(now)
+        newcomer.leg.route_choice = choice  # its 200 is that of a callee, as the media see it
         newcomer.answer(to_newcomer, now)
         attempt = self._call.callee = in_place_of(ringing, newcomer, self._call.endpoint, now, choice)
         attempt.answer = to_caller

@@ -7,14 +7,14 @@ from doubles.data.builders import account, catalogue, mapping_gateway, phone
 from doubles.data.sessions import revised
 from doubles.desk_scene import DESK, MATE, TARGET, are_connected, attended, blind, called, notified, registered
 from doubles.keypad_scene import KEYS, press
-from doubles.sockets.peer import ANSWER
+from doubles.sockets.peer import ANSWER, OFFER
 from doubles.virtual.customer import Intent, OutgoingCall
 from doubles.virtual.exchange import SWITCH
 from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.rtpengines import VirtualRtpEngines
 from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.side import Reply
-from doubles.virtual.vendor import Line, Script, answers, refuses
+from doubles.virtual.vendor import RINGS, Line, Script, answers, refuses
 
 from vosd.sdp.media import media_of
 from vosd.sdp.origin import address_of_origin
@@ -196,6 +196,53 @@ def test_two_that_a_transfer_connects_stay_direct_where_a_target_that_must_be_re
     assert len(other.asked["INVITE"]) == told
     assert are_connected(call, at_mate)
     call.hang_up()
+    settle(scene)
+
+
+@pytest.mark.parametrize("is_transferred", [True, False])
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("rings", "picks", "address", "is_relayed"),
+    [
+        (MUST_ON, MUST_ON, "192.0.2.60", True),
+        (MUST_ON, AUTO, "192.0.2.60", False),
+        (AUTO, MUST_ON, "192.0.2.60", True),
+        (AUTO, AUTO, "10.0.0.60", True),
+    ],
+    ids=["both", "who rings", "who picks up", "NAT"],
+)
+def test_a_phone_that_picks_a_call_up_is_relayed_as_its_own_terms_say(
+    rings, picks, address, is_relayed, engine, is_transferred
+):
+    phones = [
+        phone(name, account="office", media=MediaSettings(mode=mode)) for name, mode in ((DESK, rings), (MATE, picks))
+    ]
+    content = catalogue(
+        [mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor_gateway(0)],
+        phones=tuple(phones),
+        accounts=[account("office", overdraft_limit=None)],
+        media=MediaParameters(engine=ENGINES[engine], mode=AUTO),
+    )
+    engines = VirtualRtpEngines() if engine == "rtpengine" else None
+    scene = Scene(content, relay=None if engines else VirtualRelay(), rtpengines=engines)
+    desk, mate = registered(scene)
+    desk.script = RINGS
+    if is_transferred:
+        call = talking(scene, TARGET)
+        blind(call, DESK)
+    else:
+        call = scene.caller.call(DESK, Intent())
+    scene.wire.run_for(1_000)
+    side = scene.vendor.only_call if is_transferred else call
+    there = desk.only_call
+    tags = f"to-tag={there.remote.rpartition('tag=')[2]};from-tag={there.tag}"
+    offer = OFFER.replace("192.0.2.10", address)
+    pickup = mate.call(DESK, Intent(offer, headers=[f"Replaces: {there.call_id};{tags}"]))
+    scene.wire.run_for(3_000)
+    assert (pickup.final, pickup.is_over, side.is_over) == (200, False, False)
+    own = media_of(side.mine.encode())[0].host
+    assert (host_of(side) == address, host_of(pickup) == own) == (not is_relayed, not is_relayed)
+    side.hang_up()
     settle(scene)
 
 

@@ -454,17 +454,14 @@ class MediaKeeper:
         """Return whether media between two legs are relayed: as decided for an attempt, else as they were before.
 
         Of two legs that a transfer or a pickup connects both are relayed if one is. It is decided for a target that is
-        called where the side that it will talk to is not.
+        called, and for a phone that picks it up, where the side that it will talk to is not.
         """
         leg, author = passing.leg, passing.author
         callee, other = (author, leg) if leg.route_choice is None else (leg, author)
         attempt = callee.facts.media
         is_joined = other.route_choice is not None or callee.route_choice is None or leg.call is not author.call
         if is_joined or attempt is None:
-            media, theirs = passing.media, passing.theirs
-            # One that talks has ports at most for the target of a transfer that was refused
-            has_ports = any(of.ports and not side.facts.is_confirmed for of, side in ((media, leg), (theirs, author)))
-            if has_ports or media.origin or theirs.origin:
+            if any(each.origin or each.is_relayed for each in (passing.media, passing.theirs)):
                 return True
             if attempt is None or callee.route_choice is None or attempt.step is not None:
                 return False
@@ -475,10 +472,10 @@ class MediaKeeper:
             settings = DEFAULT_MEDIA if far is None else far.settings
             decision = decide_by_modes(self._parts.parameters, settings, attempt.settings)
             if decision is None:
-                described = first_host(body)
-                listeners = self._parts.listeners
+                known = {author: body, leg: bytes(leg.sessions.remote)}  # a phone that picks a call up has described it
                 caller, called = (
-                    side_of(each, listeners, described if each is author else "") for each in (other, callee)
+                    side_of(each, self._parts.listeners, first_host(known[each]) if known[each] else "")
+                    for each in (other, callee)
                 )
                 decision = decide(self._parts.parameters, caller, called)
             attempt.step, attempt.is_relayed = decision.step, decision.is_relayed

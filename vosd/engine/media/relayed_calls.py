@@ -210,7 +210,7 @@ class RelayedCalls:
         for leg in call.all_legs:
             if (media := leg.facts.media) is not None:
                 if not parts.relays:  # the process before may have had a relay
-                    media.ports, media.rtp_call, media.origin = (), None, ""
+                    media.ports, media.rtp_call, media.origin, media.is_relayed = (), None, "", False
                 parts.legs.resume(leg, media)
                 if media.announcement is not None:
                     parts.callers_sounds.resume(media, parts.parameters)
