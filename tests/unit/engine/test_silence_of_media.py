@@ -5,6 +5,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 from doubles.data.builders import catalogue, mapping_gateway
+from doubles.data.sessions import revised
 from doubles.keypad_scene import KEYS, TARGET, press, settle, talking
 from doubles.killed import KilledScene
 from doubles.sockets.peer import ANSWER
@@ -23,6 +24,7 @@ from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters, MediaSett
 
 SETTINGS = MediaSettings(timeout_ms=10_000, hold_timeout_ms=600_000, watch=MediaWatch.ANY)
 SILENT_MS = 60_000
+ENGINES = (MediaEngine.RELAY, MediaEngine.RTPENGINE)
 
 
 def content(engine=MediaEngine.RELAY):
@@ -219,6 +221,75 @@ def test_a_side_that_waits_for_a_consultation_may_be_silent(watch):
     assert not any(side.is_over for side in (call, party, target))
     for side in (call, party, target):
         side.hang_up()
+    settle(scene)
+
+
+def run_silent(scene, ms):
+    """Let time go by, with the figures that an rtpengine is asked for."""
+    for _ in range(ms // 4_000):
+        if scene.exchange.rtp_calls is not None:
+            scene.exchange.poll_rtpengines()
+        scene.wire.run_for(4_000)
+
+
+def transferring(engine, mode, *target):
+    """Make a customer with keys, a vendor with this mode, and one that is relayed and answers a target's call so."""
+    dialect, relay = CallerDialect(transfer_keys=KEYS), VirtualRelay()
+    trunks = [
+        mapping_gateway("acme", f"{CUSTOMER.host}/32", dialect=dialect, media=SETTINGS),
+        vendor_gateway(0, media=msgspec.structs.replace(SETTINGS, mode=mode)),
+        vendor_gateway(1, prefixes=(TARGET[:6],), media=msgspec.structs.replace(SETTINGS, mode=MediaMode.MUST_ON)),
+    ]
+    by_engine = {"relay": relay} if engine is MediaEngine.RELAY else {"rtpengines": VirtualRtpEngines()}
+    scene = Scene(catalogue(trunks, media=MediaParameters(engine=engine, mode=MediaMode.AUTO)), **by_engine)
+    scene.vendors[1].script = Script(target)
+    return scene
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_call_without_the_relay_may_be_silent_after_two_targets_that_must_be_relayed_were_busy(engine):
+    """Each side has a port that was opened for a target, and has sent no media there."""
+    scene = transferring(engine, MediaMode.OFF, Line(1_000, 486))
+    call = talking(scene)
+    for key in ("*2", "*1"):
+        press(scene, call, f"{key}{TARGET}#", 100)
+        run_silent(scene, 8_000)
+    assert len(scene.exchange.sink.records) == 2
+    run_silent(scene, 80_000)
+    assert not call.is_over
+    call.hang_up()
+    settle(scene)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("how", ["*1", "*2"])
+@pytest.mark.parametrize("holder", [0, 1])
+def test_a_call_on_hold_may_be_silent_while_a_target_is_called_and_after_that_was_busy(holder, how, engine):
+    scene = transferring(engine, MediaMode.MUST_ON, Line(0, 180), Line(40_000, 486))
+    call = talking(scene)
+    (call, scene.vendors[0].only_call)[holder].propose("a=sendonly")
+    scene.wire.run_for(1_000)
+    press(scene, call, f"{how}{TARGET}#", 100)
+    run_silent(scene, 100_000)
+    assert len(scene.exchange.sink.records) == 1
+    assert not call.is_over
+    call.hang_up()
+    settle(scene)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("goes_on", ["a=sendrecv", "a=sendonly"])
+def test_a_party_that_has_held_is_asked_by_a_transfer_whether_it_still_does(goes_on, engine):
+    scene = transferring(engine, MediaMode.MUST_ON, Line(1_000, 200, ANSWER.replace("192.0.2.20", "192.0.2.30")))
+    call = talking(scene)
+    party = scene.vendors[0].only_call
+    party.propose("a=sendonly")
+    scene.wire.run_for(1_000)
+    party.will("INVITE", Reply(200, revised(party.mine, goes_on)))
+    press(scene, call, f"*1{TARGET}#", 100)
+    run_silent(scene, 60_000)
+    assert party.is_over == (goes_on == "a=sendrecv")
+    party.hang_up()
     settle(scene)
 
 

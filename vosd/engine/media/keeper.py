@@ -122,10 +122,11 @@ class MediaKeeper:
                 return self._of_one_that_left(message, leg, media)
             if media.is_over:  # it answers requests that come late: no port is opened for that
                 return without_session(message)
-            note_author(media, theirs, now)
+            passing = PassingSession(leg, media, author, theirs)
+            note_author(passing, now)
             if media.is_ringing and isinstance(message, OutgoingSuccess):
                 self._stop_ring_back(media)
-            return self._rewritten(waiting, PassingSession(leg, media, author, theirs), now)
+            return self._rewritten(waiting, passing, now)
         except Exception:
             if _has_to_encrypt(waiting.owner) and is_unprotected(bytes(waiting.message.body)):
                 waiting.change(without_session(waiting.message))
@@ -270,7 +271,7 @@ class MediaKeeper:
             return True
         passing, attempt = PassingSession(reader, media, author, theirs), theirs if author.route_choice else media
         if is_final:
-            note_author(media, theirs, now)
+            note_author(passing, now)
         # Of a call whose INVITE had no offer it is not decided yet; a transfer may have joined the two legs.
         is_decided = is_final and attempt.step is not None
         if not (attempt.is_relayed if is_decided else self._is_relayed(passing, body)):

@@ -87,17 +87,33 @@ def limited(session: bytes, author: LegMedia, reader: LegMedia) -> bytes | None:
     return body
 
 
-def note_author(media: LegMedia, theirs: LegMedia, now: Instant) -> None:
-    """Note whose description a leg is sent; silence counts anew where that is another leg."""
+def note_author(passing: PassingSession, now: Instant) -> None:
+    """Note whose description a leg is sent; silence counts anew where that is another leg.
+
+    Where a transfer connects the two, the reader holds no longer: the other one has its session without hold, or is
+    offered what it answers.
+    """
+    media, theirs = passing.media, passing.theirs
     if media.author != theirs.number:
         if media.author:
             media.watched_from = now.mono
             theirs.parted = media.number, media.author
+            if passing.leg.facts.is_confirmed and passing.author.facts.is_confirmed:
+                media.is_held = media.is_fax = False
         media.author = theirs.number
 
 
-def note_kind(described: Sequence[Medium], media: LegMedia, now: Instant) -> None:
-    """Note whether a description holds the media, or has fax alone. Where it has audio, that says what is held."""
+def note_kind(
+    described: Sequence[Medium], passing: PassingSession, now: Instant, message: Outgoing | None = None
+) -> None:
+    """Note whether the description in a message holds the media, or has fax alone.
+
+    Where it has audio, that says what is held. The INVITE to the target of a transfer says nothing: the target is
+    offered the session of a side that talks, or holds, as before.
+    """
+    if isinstance(message, OutgoingInvite) and passing.author.facts.is_confirmed:
+        return
+    media = passing.theirs
     is_held = is_fax = True
     is_used = has_audio = False
     for each in described:

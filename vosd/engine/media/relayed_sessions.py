@@ -98,7 +98,7 @@ class RelayedSessions:
                 if index == own.audio:
                     self._connected(passing, (port, far), now)
             places.append(Place(address.announced, port.rtp, port.rtcp))
-        note_kind(described, theirs, now)
+        note_kind(described, passing, now, message)
         if (own.ports, own.sources, theirs.ports, theirs.sources) != before:
             passing.leg.moved()
         return places

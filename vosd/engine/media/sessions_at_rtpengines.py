@@ -26,7 +26,7 @@ from vosd.sdp.security import (
     with_usable_keys,
 )
 from vosd.sip.door.door import MessageChange, MessageWait, WaitingMessage
-from vosd.sip.door.messages import OutgoingResponse, OutgoingSuccess
+from vosd.sip.door.messages import Outgoing, OutgoingResponse, OutgoingSuccess
 from vosd.trunks.media import Encryption
 
 _REQUIRED: Final = Encryption.REQUIRED  # access to enum members is slow
@@ -88,7 +88,7 @@ class SessionsAtRtpEngines:
                 verdict = unfit(message, passing.media, MediaRefusal.NO_MEDIA_PORT)
                 waiting.answer(verdict if isinstance(verdict, MessageChange) else None, now)
                 return
-            self.note(described, passing, now)
+            self.note(described, passing, now, message)
             passing.media.offered_by = passing.theirs.number if is_offer else passing.media.offered_by
             if is_first and (partner := self._parts.legs.partner(author)) is not None:
                 self._stay_connected(author, partner, passing.media)
@@ -133,10 +133,12 @@ class SessionsAtRtpEngines:
             self._rtpengines.repeat(offer, answer)
         return True
 
-    def note(self, described: Sequence[Medium], passing: PassingSession, now: Instant) -> None:
-        """Note the sources of an author, and whether its description holds the media."""
+    def note(
+        self, described: Sequence[Medium], passing: PassingSession, now: Instant, message: Outgoing | None = None
+    ) -> None:
+        """Note the sources of an author, and whether its description, which a ``message`` has, holds the media."""
         self._note_sources(described, passing)
-        note_kind(described, passing.theirs, now)
+        note_kind(described, passing, now, message)
 
     def is_forwarded(self, body: bytes, described: Sequence[Medium], passing: PassingSession) -> bool:
         """Forward media of an author to a reader that is not sent its description; return whether it works."""
