@@ -65,7 +65,7 @@ def refer_came(call: "Call", leg: Leg, event: RequestArrived, board: "Switchboar
     if second.search is None:
         transfer.attended(second, now, is_called=other.is_called)
     else:
-        substitute = Substitute.in_place_of(other, _offer_to_target(transfer, transferor))
+        substitute = Substitute.in_place_of(other, _offer_to_target(transfer))
         transfer.attended_early(second, substitute, transferor.dialect.transfer_timeout_ms, now)
 
 
@@ -111,13 +111,13 @@ def _place(
     transfer: CallTransfer, transferor: Transferor, board: "Switchboard", number: str, now: Instant
 ) -> "Call | int":
     """Admit the call to a target; a status if it is refused."""
-    substitute = Substitute.in_place_of(transferor, _offer_to_target(transfer, transferor))
+    substitute = Substitute.in_place_of(transferor, _offer_to_target(transfer))
     return board.place_transfer(substitute, number, now, is_called=transferor.is_called)
 
 
-def _offer_to_target(transfer: CallTransfer, transferor: Transferor) -> bytes:
+def _offer_to_target(transfer: CallTransfer) -> bytes:
     """Return the session of the side that the target will talk to."""
-    opposite = transferor.leg if transfer.facts.consults else transfer.staying_in(transfer.first)
+    opposite = transfer.side_of_target
     if opposite is None:
         raise RuntimeError(f"{transfer.first!r} has no other side")
     return opposite.sessions.active_remote()

@@ -117,6 +117,12 @@ class CallTransfer:
             return joined.caller.leg or leg_of(joined.callee)
         return call.caller.leg if self._is_called_in(call) else leg_of(call.callee)
 
+    @property
+    def side_of_target(self) -> Leg | None:
+        """The leg that the target is called for: of the transferor where it will consult it, if it has not left."""
+        transferor = self.transferor_in(self.first) if self.facts.consults else None
+        return self.staying_in(self.first) if transferor is None else transferor
+
     def is_transferor(self, leg: Leg | None) -> bool:
         """Return whether a leg is that of the transferor in the first call, which it has not left."""
         return leg is not None and self.is_under_way and leg is self.transferor_in(self.first)

@@ -388,11 +388,7 @@ def test_it_goes_on_where_a_target_that_rang_before_the_transfer_is_busy_and_who
 @pytest.mark.parametrize("status", [None, 180, 183])
 @pytest.mark.parametrize("engine", ["relay", "rtpengine"])
 def test_a_transfer_to_a_busy_target_begins_no_music_where_neither_side_holds(engine, status, how):
-    relay, engines = VirtualRelay(), VirtualRtpEngines()
-    sounds = {"busy": Sound("busy", SOUNDS["busy"].by_codec, "/srv/busy.wav")}
-    media = MediaParameters(engine=MediaEngine(engine), mode=MediaMode.ON, music_on_hold="busy")
-    by_engine = {"relay": relay} if engine == "relay" else {"rtpengines": engines}
-    scene = keypad_scene(parameters={"media": media, "sounds": sounds}, **by_engine)
+    scene, relay, engines = scene_with_keys(engine)
     early = [] if status is None else [Line(0, status, EARLY if status == 183 else "")]
     scene.vendor.by_number = {TARGET: Script((*early, Line(3_000, 486)))}
     call = talking(scene)
@@ -430,6 +426,15 @@ def test_they_are_heard_on_over_a_planned_restart(tmp_path):
     for side in (call, party):
         side.hang_up()
     settle(scene)
+
+
+def scene_with_keys(engine: str):
+    """Return a scene whose customer transfers by keys, and relay and rtpengines, of which one is used."""
+    relay, engines = VirtualRelay(), VirtualRtpEngines()
+    sounds = {"busy": Sound("busy", SOUNDS["busy"].by_codec, "/srv/busy.wav")}
+    media = MediaParameters(engine=MediaEngine(engine), mode=MediaMode.ON, music_on_hold="busy")
+    by_engine = {"relay": relay} if engine == "relay" else {"rtpengines": engines}
+    return keypad_scene(parameters={"media": media, "sounds": sounds}, **by_engine), relay, engines
 
 
 def test_a_transfer_without_music_is_as_it_was():
@@ -470,6 +475,51 @@ def test_a_side_that_waits_during_a_consultation_hears_it_until_that_is_over(end
         side.hang_up()
     settle(scene)
     assert relay.open_ports == {}
+
+
+@pytest.mark.parametrize("end", ["486", "*0"])
+@pytest.mark.parametrize("early", ["", EARLY])
+@pytest.mark.parametrize("engine", ["relay", "rtpengine"])
+def test_a_side_that_is_held_hears_it_on_while_the_target_rings_that_the_holder_consults(engine, early, end):
+    scene, relay, engines = scene_with_keys(engine)
+    scene.vendor.by_number = {TARGET: Script((Line(0, 183 if early else 180, early), Line(6_000, 486)))}
+    call = talking(scene)
+    call.propose("a=sendonly")
+    run(scene)
+    before = playing(relay), dict(engines.playing), {number: port.other for number, port in relay.open_ports.items()}
+    assert len(before[0]) + len(before[1]) == 1
+    press(scene, call, f"*2{TARGET}#", 100)
+    for keys in ("", end if end == "*0" else "", ""):
+        run(scene, 2_500)
+        others = {number: port.other for number, port in relay.open_ports.items() if number in before[2]}
+        assert (playing(relay), engines.playing, others) == before
+        assert all(port.rings_after_ms is None for port in relay.open_ports.values())
+        press(scene, call, keys, 100)
+    assert len(scene.exchange.sink.records) == 1
+    call.hang_up()
+    settle(scene)
+
+
+@pytest.mark.parametrize("early", ["", EARLY])
+def test_a_held_side_has_the_ringing_of_the_target_once_who_would_consult_it_has_left(early):
+    scene, relay, _ = scene_with_keys("relay")
+    scene.vendor.by_number = {TARGET: Script((Line(0, 183 if early else 180, early), Line(6_000, 200, EARLY)))}
+    call = talking(scene)
+    party = scene.vendor.only_call
+    call.propose("a=sendonly")
+    run(scene)
+    press(scene, call, f"*2{TARGET}#", 100)
+    run(scene)
+    call.hang_up()
+    run(scene)
+    assert playing(relay) == {}
+    (port,) = (port for port in relay.open_ports.values() if port.source and port.source.host == "192.0.2.20")
+    assert port.rings_after_ms == (None if early else 0)
+    assert not early or relay.open_ports[port.other.id].source.host == "192.0.2.30"
+    run(scene, 6_000)
+    assert relay.open_ports[port.other.id].source.host == "192.0.2.30"
+    party.hang_up()
+    settle(scene)
 
 
 def test_a_refused_offer_begins_no_music_between_the_two_that_consult():

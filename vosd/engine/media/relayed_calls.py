@@ -172,11 +172,14 @@ class RelayedCalls:
         return None
 
     def target_rings(self, call: Call, session: bytes, now: Instant) -> None:
-        """Let a side that is transferred be played its target's early media, or ring-back (``CallMedia``)."""
+        """Let a side that is transferred be played its target's early media, or ring-back (``CallMedia``).
+
+        A target that is consulted rings for who consults it: the side that is held keeps its music.
+        """
         target = None if call.callee is None else call.callee.leg
         theirs = None if target is None else target.facts.media
         transfer = call.conversation.transfer
-        held = None if transfer is None else transfer.staying_in(transfer.first)
+        held = None if transfer is None else transfer.side_of_target
         media = None if held is None else held.facts.media
         if target is None or theirs is None or held is None or media is None or media.music is None:
             return
