@@ -361,6 +361,51 @@ def test_a_target_that_has_begun_to_ring_is_heard_once_the_side_that_is_transfer
     assert relay.open_ports == {}
 
 
+SEALED = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" + "A" * 40 + "\r\n"
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+@pytest.mark.parametrize(
+    ("offer", "answer", "is_forwarded"),
+    [
+        (OFFER, EARLY, True),
+        (G729, G729.replace("192.0.2.10", "192.0.2.30"), False),
+        (OFFER.replace("RTP/AVP", "RTP/SAVP") + SEALED, EARLY.replace("RTP/AVP", "RTP/SAVP") + SEALED, False),
+        (OFFER + SEALED, EARLY + SEALED, False),
+        (
+            OFFER.replace("0 PCMU", "8 PCMA").replace("AVP 0", "AVP 8"),
+            EARLY.replace("0 PCMU", "8 PCMA").replace("AVP 0", "AVP 8"),
+            False,
+        ),
+    ],
+    ids=["same codec", "G.729", "SRTP", "SRTP that may be plain", "another payload type"],
+)
+def test_early_media_that_the_side_that_is_transferred_cannot_decode_are_not_forwarded(
+    offer, answer, is_forwarded, leaves
+):
+    """They answer the offer of who transfers; the side that waits is sent no description of them, and has ring-back."""
+    scene, relay = scene_with()
+    scene.vendor.by_number = {TARGET: Script((Line(0, 183, answer), Line(8_000, 200, answer)))}
+    call, _ = scene.talk()
+    call.propose("a=sendonly")
+    run(scene)
+    own = scene.caller.call(TARGET, Intent(offer))
+    run(scene, 1_000)
+    own.remote = own.responses[-1]["To"]
+    attended(call, own)
+    run(scene)
+    if leaves:
+        call.hang_up()
+        run(scene)
+    assert playing(relay) == {}
+    (port,) = (port for port in relay.open_ports.values() if port.source and port.source.host == "192.0.2.20")
+    partner = None if port.other is None else relay.open_ports.get(port.other.id)
+    assert (partner is not None and partner.source.host == "192.0.2.30") == is_forwarded
+    assert port.rings_after_ms == (None if is_forwarded else 0)
+    scene.vendor.calls[0].hang_up()
+    settle(scene)
+
+
 @pytest.mark.parametrize("early", ["", ANSWER.replace("192.0.2.20", "192.0.2.30")])
 def test_it_goes_on_where_a_target_that_rang_before_the_transfer_is_busy_and_who_transfers_has_stayed(early):
     scene, relay = scene_with()

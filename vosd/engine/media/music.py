@@ -13,6 +13,7 @@ from vosd.b2bua.transfer import CallTransfer, Stage
 from vosd.base.clock import Instant
 from vosd.engine.media.rtpengine_calls import RtpEngineCalls
 from vosd.media.g711 import PAYLOADS
+from vosd.media.keys import EVENT_NAME
 from vosd.media.leg_media import LegMedia, MusicOnHold, PlayedSound
 from vosd.media.relay import MediaRelay
 from vosd.media.sounds import EncodedSound, Sound
@@ -208,6 +209,17 @@ class HoldMusic:
             return None
         agreed = _agreed(held, sound) if port.id >= 0 else _first(held) if sound.file else None
         return None if agreed is None else (name, *agreed, sound)
+
+
+def plays_unseen(leg: Leg, session: bytes) -> bool:
+    """Return whether a side plays media whose description it is not sent: it has named their formats, and no keys."""
+    remote = bytes(leg.sessions.remote)
+    own, sent = _audio(remote), _audio(session)
+    if own is None or sent is None or has_keys(remote) or has_keys(session):
+        return False
+    known = set(zip(own.payloads, map(str.lower, own.codecs), strict=True))
+    formats = zip(sent.payloads, map(str.lower, sent.codecs), strict=True)
+    return all(each in known for each in formats if each[1] != EVENT_NAME)
 
 
 def _consults(leg: Leg) -> bool:

@@ -13,6 +13,7 @@ from vosd.base.cause import EndReason
 from vosd.base.clock import Instant
 from vosd.engine.media.media_parts import MediaParts
 from vosd.engine.media.moves import MovedCalls
+from vosd.engine.media.music import plays_unseen
 from vosd.engine.media.passing_session import PassingSession, limited
 from vosd.engine.media.relayed_sessions import RelayedSessions
 from vosd.engine.media.report import HeardSound, media_document
@@ -196,7 +197,7 @@ class RelayedCalls:
             described = () if body is None else media_of(body)
         except BadSession:
             return False
-        if not body or not described:
+        if not body or not described or not plays_unseen(passing.leg, body):
             return False
         if self._at_rtpengines is not None and passing.media.rtp_call is not None:
             return self._at_rtpengines.is_forwarded(body, described, passing)
