@@ -50,12 +50,6 @@ def write_in_memory() -> Path | None:
     return directory
 
 
-def directory_of_run() -> Path | None:
-    """Return the directory that all processes of this run write to, if it was made for them."""
-    directory = Path(os.environ.get("TMPDIR", ""))
-    return directory if directory.name.startswith(_PREFIX) else None
-
-
 def remove_what_has_ended(place: Path) -> None:
     """Remove what runs have left that were killed, and all but the last directory of those that have failed."""
     left = [each for each in place.glob(f"{_PREFIX}*") if not _runs(each.name.removeprefix(_PREFIX))]
