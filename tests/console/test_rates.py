@@ -13,6 +13,9 @@ from console.test_screens import rows
 FIRST = "Carrier A;;;\nDial code;Destination;Rate;Increments\n44;United Kingdom;0,30;30/6\n49;Germany;0,05;1/1\n"
 SECOND = FIRST.replace("0,30", "0,35").replace("49;Germany;0,05", "33;France;0,02")
 
+NONE = "\u2013"
+"""What stands in a cell without a value."""
+
 
 @pytest.fixture(scope="module", autouse=True)
 def deck(site: Watched) -> None:
@@ -68,9 +71,9 @@ def test_a_sheet_is_mapped_compared_put_in_force_and_taken_back(site: Watched, b
     page.get_by_role("button", name="Compare with the present rates").click()
     page.get_by_text("0 calls of 7 days").wait_for()
     page.get_by_text("dearer 1", exact=True).click()
-    assert [row.split()[:6] for row in rows(page, "Difference")] == [["dearer", "44", "0.30", "USD", "0.35", "USD"]]
+    assert rows(page, "Difference")[0].startswith("dearer 44 United Kingdom 0.30 USD 0.35 USD 30/6 30/6")
     page.get_by_text("gone 1", exact=True).click()
-    assert rows(page, "Difference")[0].startswith("gone 49 0.05")
+    assert rows(page, "Difference")[0].startswith("gone 49 Germany 0.05")
     assert violations(page) == []
     page.get_by_label("Also if more than a fifth").check()
     other = "prefix,area,billing_rate,interval\n44,United Kingdom,0.30,30/6\n49,Germany,0.99,1/1\n"
@@ -80,7 +83,7 @@ def test_a_sheet_is_mapped_compared_put_in_force_and_taken_back(site: Watched, b
     expect(page.get_by_role("alert")).to_contain_text("deck wholesale has version 2 by now")
     expect(page.get_by_role("dialog")).to_have_count(0)
     page.get_by_text("gone 1", exact=True).click()
-    assert rows(page, "Difference")[0].startswith("gone 49 0.99"), "it is compared anew"
+    assert rows(page, "Difference")[0].startswith("gone 49 Germany 0.99"), "it is compared anew"
     expect(page.get_by_label("Also if more than a fifth")).not_to_be_checked()
     page.get_by_label("Also if more than a fifth").check()
     page.get_by_role("button", name="Put in force").click()
@@ -139,6 +142,32 @@ def test_a_date_that_is_entered_in_part_is_not_left_out(boss: Visitor) -> None:
     page.get_by_role("button", name="Compare with the present rates").click()
     expect(effective).to_be_focused()
     assert [url for url in asked if "/imports" in url] == []
+
+
+def test_the_comparison_has_warnings_and_all_columns_of_a_rate(site: Watched, boss: Visitor) -> None:
+    keys = {"deck": True, "notice_days": 7}
+    assert site.api.ask("POST", "/rate-groups", {"name": "noticed", "keys": keys}).status == 201
+    head = "prefix,area,billing_rate,interval"
+    imported(site, "noticed", f"{head}\n44,UK,0.30,30/6\n4420,London,0.20,1/1\n49,Germany,0.05,1/1\n")
+    page = boss.go("/rates/noticed?tab=import", "noticed")
+    chosen(page, f"{head},Valid as of\n44,UK,0.35,30/6,2027-03-01\n0033,France,0.02,60/60,2027-03-01\n")
+    compared(page)
+    warnings = page.get_by_role("alert").inner_text()
+    for each in (
+        "Columns that are not read: Valid as of",
+        "1 prefixes begin with 00 and price no number in international form (E.164): 0033.",
+        "1 prefixes are not in the sheet; their calls then have the rate of a shorter prefix",
+        "1 prefixes are not in the sheet; their calls then have no rate",
+        "1 increases with less than 7 days' notice: 44",
+    ):
+        assert each in warnings, warnings
+    assert [row.replace(NONE, "-") for row in rows(page, "Difference")] == [
+        "new 0033 France - 0.02 USD - 60/60 - -",
+        "dearer 44 UK 0.30 USD 0.35 USD 30/6 30/6 - -",
+        "gone 4420 London 0.20 USD - 1/1 - - 0.35 USD",
+        "gone 49 Germany 0.05 USD - 1/1 - - -",
+    ]
+    assert violations(page) == []
 
 
 def test_a_sheet_with_mistakes_cannot_be_put_in_force(boss: Visitor) -> None:

@@ -56,7 +56,8 @@ class Example(msgspec.Struct, frozen=True):
     """From when the change holds, ISO 8601 UTC; None = at once."""
 
 
-Each = Callable[[DeckChangeKind, Example], None]
+Each = Callable[[DeckChangeKind, Example, DeckRow | None, DeckRow | None], None]
+"""Takes a change, with the rates before and after it."""
 
 
 @dataclass(slots=True)
@@ -131,7 +132,7 @@ class DeckChanges:
         if is_named_apart:
             self.short_examples.append(example)
         if self.each is not None:
-            self.each(kind, example)
+            self.each(kind, example, before, after)
 
 
 def _kind(before: DeckRow | None, after: DeckRow | None) -> DeckChangeKind:
@@ -140,7 +141,7 @@ def _kind(before: DeckRow | None, after: DeckRow | None) -> DeckChangeKind:
     if before is not None and before.closed:
         if after is None or not after.closed:
             return DeckChangeKind.OPENED
-        return DeckChangeKind.UNCHANGED if _end(before) == _end(after) else DeckChangeKind.CHANGED
+        return DeckChangeKind.UNCHANGED if end_of(before) == end_of(after) else DeckChangeKind.CHANGED
     if price_before is None and price_after is None:
         return DeckChangeKind.UNCHANGED if after is None else DeckChangeKind.CLOSED
     if price_before is None:
@@ -153,11 +154,11 @@ def _kind(before: DeckRow | None, after: DeckRow | None) -> DeckChangeKind:
             return DeckChangeKind.UP if amount_before < amount_after else DeckChangeKind.DOWN
     assert before is not None
     assert after is not None
-    is_same = before.others == after.others and _end(before) == _end(after)
+    is_same = before.others == after.others and end_of(before) == end_of(after)
     return DeckChangeKind.UNCHANGED if is_same else DeckChangeKind.CHANGED
 
 
-def _end(row: DeckRow | None) -> str:
+def end_of(row: DeckRow | None) -> str:
     """Return when a rate ends; empty = never, or there is none."""
     return "" if row is None or row.ends.startswith(_NEVER) else row.ends
 
@@ -170,7 +171,7 @@ def _others_that_differ(header: str, before: DeckRow | None, after: DeckRow | No
     """Return the end and the columns behind ``COLUMNS_AHEAD`` that are not the same, each before and after."""
     if after is None:
         return {}
-    ends = {} if _end(before) == _end(after) else {ENDS: (_end(before), _end(after))}
+    ends = {} if end_of(before) == end_of(after) else {ENDS: (end_of(before), end_of(after))}
     if before is None or before.others == after.others or after.closed:
         return ends
     names = header.split(",")[len(COLUMNS_AHEAD) :]

@@ -1,12 +1,13 @@
 """The file with every change of an import, one line a prefix, for a spreadsheet."""
 
+import csv
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
 from vosd.base.csv_text import CsvWriter
-from vosd.billing.deck_changes import DeckChangeKind, Each, Example
-from vosd.billing.deck_rows import COLUMNS_AHEAD, ENDS
+from vosd.billing.deck_changes import DeckChangeKind, Each, Example, end_of
+from vosd.billing.deck_rows import COLUMNS_AHEAD, ENDS, DeckRow
 from vosd.wiring.deck_errors import DeckFileError
 
 _OWN = ("change", "prefix", "price_before", "price_after", "begins", "price_then", "prefix_then")
@@ -40,12 +41,17 @@ class ChangesFile:
     ) -> None:
         self._open.close()
 
-    def _add(self, kind: DeckChangeKind, example: Example) -> None:
+    def _add(self, kind: DeckChangeKind, example: Example, before: DeckRow | None, after: DeckRow | None) -> None:
         assert self._writer is not None
         fallback = example.fallback
         own = (
             kind.value, example.prefix, example.before, example.after, example.begins,
             None if fallback is None else fallback.price, None if fallback is None else fallback.prefix,
         )  # fmt: skip
-        others = [cell for name in self._others for cell in example.others.get(name, ("", ""))]
-        self._writer.row([*own, *others])
+        others = zip(self._cells(before), self._cells(after), strict=True)
+        self._writer.row([*own, *(cell for both in others for cell in both)])
+
+    def _cells(self, row: DeckRow | None) -> list[str]:
+        if row is None:
+            return [""] * len(self._others)
+        return [end_of(row), *next(csv.reader([row.others], strict=True))]

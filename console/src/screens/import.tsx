@@ -1,6 +1,7 @@
 /** Import a sheet of rates: choose it, say what its columns are, look at the difference, put it in force. */
 
 import {
+  Alert,
   Button,
   Checkbox,
   FileInput,
@@ -26,6 +27,7 @@ import { ProblemText } from "../parts/problem";
 import { Table } from "../parts/table";
 import { useUnsaved } from "../parts/unsaved";
 import { Money } from "../parts/values";
+import { useServerText } from "../text/meanings";
 import { rollBack } from "./deck";
 import { COLUMNS, CSV, contentType, guessed, headerLine, linesOf, mapText, type SheetMap } from "./sheet";
 
@@ -341,6 +343,52 @@ function Columns({ lines, map, onMap }: { lines: string[][]; map: SheetMap; onMa
   );
 }
 
+/** How the sheet was read, and what the switch warns of, which the counts do not show. */
+function Reading({ report }: { report: Row }) {
+  const { t } = useTranslation();
+  const inLanguage = useServerText();
+  const named = (prefixes: readonly unknown[], count: number) =>
+    [...prefixes.slice(0, SHOWN), ...(count > SHOWN ? [t("form.more", { count: count - SHOWN })] : [])].join(", ");
+  const of = (name: string) => Number(report[name] ?? 0);
+  const unread = (report.unread_columns ?? []) as string[];
+  const short = ((report.short_examples ?? []) as Row[]).map((each) => each.prefix);
+  const warnings = [
+    ...((report.assumed ?? []) as Row[]).map(({ line, column, value, meaning }) => {
+      const cell = value === null ? "" : `${column} "${value}"`.trim();
+      const place = [line ? t("rates.line", { line }) : "", cell].filter(Boolean).join(", ");
+      return t("rates.assumed", { what: [place, inLanguage(String(meaning))].filter(Boolean).join(": ") });
+    }),
+    unread.length > 0 && t("rates.unread", { columns: unread.join(", ") }),
+    of("dialled_prefixes") > 0 &&
+      t("rates.dialled", {
+        count: of("dialled_prefixes"),
+        prefixes: named(report.dialled_examples as string[], of("dialled_prefixes")),
+      }),
+    of("fallen") > 0 && t("rates.fallen", { count: of("fallen") }),
+    of("unrated") > 0 && t("rates.unrated", { count: of("unrated") }),
+    of("short_notice") > 0 &&
+      t("rates.short_notice", {
+        count: of("short_notice"),
+        days: report.notice_days,
+        prefixes: named(short, of("short_notice")),
+      }),
+  ].filter((each) => each !== false);
+  return (
+    <>
+      {report.layout != null && <Text>{t("rates.as_last_time", { layout: report.layout })}</Text>}
+      {warnings.length > 0 && (
+        <Alert variant="outline" color="yellow" p={6} title={t("rates.warnings")}>
+          <ul className="words">
+            {warnings.map((each) => (
+              <li key={each}>{each}</li>
+            ))}
+          </ul>
+        </Alert>
+      )}
+    </>
+  );
+}
+
 /** What the sheet would change: counts, money of last week's calls, and every prefix. */
 function Difference({ trial, currency }: { trial: Trial; currency: unknown }) {
   const { t } = useTranslation();
@@ -366,6 +414,7 @@ function Difference({ trial, currency }: { trial: Trial; currency: unknown }) {
           rowKey={(row, index) => `${row.line} ${index}`}
         />
       )}
+      <Reading report={report} />
       {example && (
         <Text>
           {t("rates.example", {

@@ -136,6 +136,9 @@ def test_the_whole_difference_goes_to_a_file(site):
     assert {(row["change"], row["price_before"], row["price_after"]) for row in rows} == {
         ("up", "0.01", "0.02"), ("closed", "0.01", ""), ("new", "", "0.1"), ("new", "", "0.3"),
     }  # fmt: skip
+    assert {(row["change"], row["interval_before"], row["interval_after"]) for row in rows} == {
+        ("up", "60/60", "60/60"), ("closed", "60/60", ""), ("new", "", "1/1"),
+    }  # fmt: skip
 
 
 def test_increases_with_less_than_the_notice_of_the_vendor_are_listed(site):
