@@ -1,7 +1,9 @@
 """Rates: a number in every group; a sheet that is mapped, compared, put in force and taken back."""
 
+import json
 import re
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from api.watched import Watched
@@ -13,6 +15,7 @@ from console.test_screens import rows
 FIRST = "Carrier A;;;\nDial code;Destination;Rate;Increments\n44;United Kingdom;0,30;30/6\n49;Germany;0,05;1/1\n"
 SECOND = FIRST.replace("0,30", "0,35").replace("49;Germany;0,05", "33;France;0,02")
 
+BY_SERVER = "Read the columns as last time with this header"
 NONE = "\u2013"
 """What stands in a cell without a value."""
 
@@ -22,8 +25,14 @@ def deck(site: Watched) -> None:
     assert site.api.ask("POST", "/rate-groups", {"name": "wholesale", "keys": {"deck": True}}).status == 201
 
 
-def chosen(page: Page, text: str, name: str = "carrier-a.csv") -> None:
-    page.locator("input[type=file]").set_input_files({"name": name, "mimeType": "text/csv", "buffer": text.encode()})
+def chosen(page: Page, text: str, name: str = "carrier-a.csv", encoding: str = "utf-8") -> None:
+    buffer = text.encode(encoding)
+    page.locator("input[type=file]").set_input_files({"name": name, "mimeType": "text/csv", "buffer": buffer})
+
+
+def choose_column(page: Page, ours: str, theirs: str) -> None:
+    page.get_by_role("combobox", name=ours, exact=True).click()
+    page.get_by_role("option", name=theirs, exact=True).click()
 
 
 def versions(site: Watched) -> list[dict[str, Any]]:
@@ -67,9 +76,11 @@ def test_a_sheet_is_mapped_compared_put_in_force_and_taken_back(site: Watched, b
     assert [each["rates"] for each in versions(site)] == [2]
 
     chosen(page, SECOND, "next.csv")
-    expect(page.get_by_role("combobox", name="Decimal sign")).to_have_value(",")
+    expect(page.get_by_label(BY_SERVER)).to_be_checked()
+    expect(page.get_by_label("Line of the header")).to_have_count(0)
     page.get_by_role("button", name="Compare with the present rates").click()
     page.get_by_text("0 calls of 7 days").wait_for()
+    page.get_by_text("Read as last time with this header").wait_for()
     page.get_by_text("dearer 1", exact=True).click()
     assert rows(page, "Difference")[0].startswith("dearer 44 United Kingdom 0.30 USD 0.35 USD 30/6 30/6")
     page.get_by_text("gone 1", exact=True).click()
@@ -151,8 +162,9 @@ def test_the_comparison_has_warnings_and_all_columns_of_a_rate(site: Watched, bo
     imported(site, "noticed", f"{head}\n44,UK,0.30,30/6\n4420,London,0.20,1/1\n49,Germany,0.05,1/1\n")
     page = boss.go("/rates/noticed?tab=import", "noticed")
     chosen(page, f"{head},Valid as of\n44,UK,0.35,30/6,2027-03-01\n0033,France,0.02,60/60,2027-03-01\n")
+    page.get_by_label(BY_SERVER).uncheck()
     compared(page)
-    warnings = page.get_by_role("alert").inner_text()
+    warnings = page.get_by_role("note").inner_text()
     for each in (
         "Columns that are not read: Valid as of",
         "1 prefixes begin with 00 and price no number in international form (E.164): 0033.",
@@ -168,6 +180,40 @@ def test_the_comparison_has_warnings_and_all_columns_of_a_rate(site: Watched, bo
         "gone 49 Germany 0.05 USD - 1/1 - - -",
     ]
     assert violations(page) == []
+
+
+def test_a_map_that_says_more_than_the_console_asks_is_used_again(site: Watched, boss: Visitor) -> None:
+    assert site.api.ask("POST", "/rate-groups", {"name": "codes", "keys": {"deck": True}}).status == 201
+    columns = {"prefix": ["Country Code", "Area Code"], "area": "Destination", "billing_rate": "Rate"}
+    sheet = "Country Code,Area Code,Destination,Rate\n44,20,London,0.30\n49,30,Berlin,0.05\n"
+    said = json.dumps({"columns": columns, "constants": {"interval": "60/60"}})
+    imported(site, "codes", sheet, "?" + urlencode({"map": said}))
+    page = boss.go("/rates/codes?tab=import", "codes")
+    chosen(page, sheet.replace("0.30", "0.35"))
+    put_in_force(page)
+    page.get_by_text("Version 2 is in force").wait_for()
+    rates = site.api.ask("GET", "/decks/codes/rates?version=2").content.decode()
+    assert [row.split(",")[0] for row in rates.splitlines()[1:]] == ["4420", "4930"]
+    assert rates.count("60/60") == 2
+    chosen(page, sheet.replace("0.30", "0.40"))
+    page.get_by_label(BY_SERVER).uncheck()
+    choose_column(page, "Prefix", "Country Code")
+    compared(page)
+    assert [row.split()[:2] for row in rows(page, "Difference")] == [
+        ["new", "44"], ["gone", "4420"], ["new", "49"], ["gone", "4930"],
+    ]  # fmt: skip
+    expect(page.get_by_text("Read as last time with this header")).to_have_count(0)
+
+
+def test_a_header_is_read_as_the_server_reads_it(site: Watched, boss: Visitor) -> None:
+    assert site.api.ask("POST", "/rate-groups", {"name": "western", "keys": {"deck": True}}).status == 201
+    page = boss.go("/rates/western?tab=import", "western")
+    chosen(page, 'Pr\u00e9fixe;Zone;"Prix\nUSD"\n44;UK, mobile, all, of, it;0.30\n', encoding="cp1252")
+    choose_column(page, "Prefix", "Pr\u00e9fixe")
+    choose_column(page, "Price", "Prix USD")
+    compared(page)
+    assert rows(page, "Difference")[0].startswith("new 44 UK, mobile, all, of, it")
+    assert "no UTF-8, so Windows-1252" in page.get_by_role("note").inner_text()
 
 
 def test_a_sheet_with_mistakes_cannot_be_put_in_force(boss: Visitor) -> None:

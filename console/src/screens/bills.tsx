@@ -19,7 +19,7 @@ import { LastDone, useSay } from "../parts/trial";
 import { useUnsaved } from "../parts/unsaved";
 import { Moment, Money, State } from "../parts/values";
 import { useMay } from "../session";
-import { linesOf } from "./sheet";
+import { rowsFrom } from "./sheet";
 
 type Sheet = Schemas["ReconciliationSheet"];
 type DisputeState = Schemas["DisputeState"];
@@ -113,7 +113,7 @@ function Import() {
   const unsaved = useUnsaved(file !== null);
   const choose = async (chosen: File | null) => {
     setFile(chosen);
-    const names = chosen ? (linesOf(await chosen.slice(0, READ_BYTES).text())[0] ?? []) : [];
+    const names = chosen ? (rowsFrom(await chosen.slice(0, READ_BYTES).text(), 1)[0] ?? []) : [];
     setHeader(names);
     const last = lastMap(account);
     const fits = last && Object.values(last.columns).every((theirs) => !theirs || names.includes(theirs));

@@ -14,10 +14,10 @@ import {
   TextInput,
   Title,
 } from "@mantine/core";
-import { useMutation, useQueryClient } from "@tanstack/react-query";
-import { useState } from "react";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { client, content, Problem, type Row } from "../api/client";
+import { client, content, ifVersion, Problem, pageOf, type Row } from "../api/client";
 import { endOf, type Job, resultOf } from "../api/jobs";
 import { amount, enteredMoment } from "../format";
 import { Change, type Done, DoneText } from "../parts/change";
@@ -27,9 +27,10 @@ import { ProblemText } from "../parts/problem";
 import { Table } from "../parts/table";
 import { useUnsaved } from "../parts/unsaved";
 import { Money } from "../parts/values";
+import { useMay } from "../session";
 import { useServerText } from "../text/meanings";
 import { rollBack } from "./deck";
-import { COLUMNS, CSV, contentType, guessed, headerLine, linesOf, mapText, type SheetMap } from "./sheet";
+import { COLUMNS, CSV, contentType, guessed, headerLine, mapText, rowsFrom, type SheetMap, textOf } from "./sheet";
 
 const WEEK_DAYS = 7;
 const READ_BYTES = 65_536;
@@ -41,8 +42,8 @@ const CHANGES = ["up", "down", "new", "closed", "opened", "changed"] as const;
 
 interface Chosen {
   file: File;
-  /** First lines; none of a workbook, which only the server reads. */
-  lines: string[][];
+  /** Its beginning; null of a workbook, which only the server reads. */
+  text: string | null;
 }
 
 interface Terms {
@@ -54,6 +55,8 @@ interface Terms {
 interface Trial {
   report: Row;
   rows: Row[];
+  /** The map by which the sheet was read; null = by that of the server. */
+  map: SheetMap | null;
 }
 
 const kept = (group: string) => `vosd.sheet.${group}`;
@@ -67,9 +70,9 @@ function lastMap(group: string): SheetMap | null {
   }
 }
 
-function mapFor(group: string, lines: string[][]): SheetMap {
-  const header_line = headerLine(lines);
-  const header = lines[header_line - 1] ?? [];
+function mapFor(group: string, text: string): SheetMap {
+  const header_line = headerLine(text);
+  const header = rowsFrom(text, header_line)[0] ?? [];
   const last = lastMap(group);
   const fits = last && Object.values(last.columns).every((theirs) => !theirs || header.includes(theirs));
   return fits ? { ...last, header_line } : { columns: guessed(header), header_line };
@@ -79,7 +82,8 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
   const { t } = useTranslation();
   const queries = useQueryClient();
   const [chosen, setChosen] = useState<Chosen | null>(null);
-  const [map, setMap] = useState<SheetMap | null>(null);
+  /** The map that the person has said for this sheet. */
+  const [said, setSaid] = useState<SheetMap | null>(null);
   const [terms, setTerms] = useState<Terms>({ mode: "full", ...ENTERED_ANEW });
   /** Whether it may close many prefixes: said of the comparison that is shown, never of a later one. */
   const [force, setForce] = useState(false);
@@ -87,7 +91,21 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
   const [done, setDone] = useState<Done | null>(null);
   const [moved, setMoved] = useState<Problem | null>(null);
   const unsaved = useUnsaved(chosen !== null);
-  const send = async (isTrial: boolean, headers: Record<string, string> = {}): Promise<Job> => {
+  const versions = useQuery({
+    queryKey: ["latest version", group],
+    queryFn: () => pageOf(`/decks/${encodeURIComponent(group)}/versions`, { limit: 1 }),
+    enabled: useMay("GET /decks/{rate_group}/versions"),
+  });
+  const isFirst = versions.data?.items.length === 0;
+  const text = chosen?.text ?? null;
+  const guess = useMemo(() => (text === null ? null : mapFor(group, text)), [group, text]);
+  // the server has the map of an earlier sheet with this header, which may say more than is asked here
+  const map = said ?? (isFirst ? guess : null);
+  const say = (next: SheetMap | null) => {
+    setSaid(next);
+    trial.reset();
+  };
+  const send = async (isTrial: boolean, map: SheetMap | null, headers: Record<string, string> = {}): Promise<Job> => {
     if (!chosen) throw new Error(t("rates.no_file"));
     return content(
       client.POST("/decks/{rate_group}/imports", {
@@ -110,7 +128,7 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
   };
   const trial = useMutation({
     mutationFn: async (): Promise<Trial> => {
-      const job = await endOf(await send(true), setProgress);
+      const job = await endOf(await send(true, map), setProgress);
       const path = { path: { id: job.id } };
       const report = (await content(client.GET("/jobs/{id}/result", { params: path }))) as Row;
       const lines = (await content(
@@ -122,6 +140,7 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
       )) as unknown as string;
       return {
         report,
+        map,
         rows: lines
           .split("\n")
           .filter(Boolean)
@@ -142,16 +161,16 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
     trial.reset();
     setDone(null);
     setMoved(null);
+    setSaid(null);
     if (!file) return setChosen(null);
     const isText = contentType(file.name) === CSV;
-    const lines = isText ? linesOf(await file.slice(0, READ_BYTES).text()) : [];
-    setChosen({ file, lines });
-    setMap(isText ? mapFor(group, lines) : null);
+    const beginning = isText ? await file.slice(0, READ_BYTES).arrayBuffer() : null;
+    setChosen({ file, text: beginning && textOf(new Uint8Array(beginning)) });
   };
-  const run = async (key: string): Promise<Done> => {
+  const run = async ({ report: { replaced: before }, map }: Trial, key: string): Promise<Done> => {
     // what is put in force is what was compared, not that on top of another person's rates
-    const compared = { "If-Match": `"${trial.data?.report.replaced ?? 0}"` };
-    const report = await resultOf(await send(false, { ...compared, "Idempotency-Key": key }), setProgress);
+    const headers = { ...ifVersion(Number(before ?? 0)), "Idempotency-Key": key };
+    const report = await resultOf(await send(false, map, headers), setProgress);
     if (map) localStorage.setItem(kept(group), JSON.stringify(map));
     const replaced = report.replaced as number | null;
     const version = report.version as number | null;
@@ -203,19 +222,17 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
               onChange={(event) => change("memo", event.currentTarget.value)}
             />
           </Group>
-          {chosen && map && (
-            <Columns
-              lines={chosen.lines}
-              map={map}
-              onMap={(next) => {
-                setMap(next);
-                trial.reset();
-              }}
+          {text !== null && !isFirst && (
+            <Checkbox
+              label={t("rates.by_server")}
+              checked={said === null}
+              onChange={(event) => say(event.currentTarget.checked ? null : guess)}
             />
           )}
-          {chosen && !map && <Text className="quiet">{t("rates.workbook")}</Text>}
+          {text !== null && map && <Columns text={text} map={map} onMap={say} />}
+          {chosen && text === null && <Text className="quiet">{t("rates.workbook")}</Text>}
           <Group>
-            <Button size="xs" type="submit" disabled={!chosen} loading={trial.isPending}>
+            <Button size="xs" type="submit" disabled={!chosen || versions.isLoading} loading={trial.isPending}>
               {t("rates.try")}
             </Button>
             {trial.isPending && <Progress value={100 * progress} w={160} aria-label={t("column.progress")} />}
@@ -241,7 +258,7 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
                 lead={t(terms.effective ? "rates.put_lead_at" : "rates.put_lead", { at: terms.effective })}
                 isSaidByPage={isStale}
                 run={async (key) => {
-                  const said = await run(key).catch((failure: Error) => {
+                  const said = await run(trial.data, key).catch((failure: Error) => {
                     if (isStale(failure)) {
                       compare();
                       setMoved(failure);
@@ -268,11 +285,11 @@ function isStale(failure: Error): failure is Problem {
   return failure instanceof Problem && failure.status === HTTP_STALE;
 }
 
-function Columns({ lines, map, onMap }: { lines: string[][]; map: SheetMap; onMap: (map: SheetMap) => void }) {
+function Columns({ text, map, onMap }: { text: string; map: SheetMap; onMap: (map: SheetMap) => void }) {
   const { t } = useTranslation();
-  const header = lines[map.header_line - 1] ?? [];
+  const [header = [], ...lines] = useMemo(() => rowsFrom(text, map.header_line), [text, map.header_line]);
   const names = [...new Set(header.filter(Boolean))];
-  const examples = lines.slice(map.header_line, map.header_line + SHOWN).filter((fields) => fields.some(Boolean));
+  const examples = lines.slice(0, SHOWN).filter((fields) => fields.some(Boolean));
   return (
     <>
       <Title order={2} size="h4">
@@ -286,7 +303,7 @@ function Columns({ lines, map, onMap }: { lines: string[][]; map: SheetMap; onMa
           value={String(map.header_line)}
           onChange={(event) => {
             const header_line = Math.max(1, Number(event.currentTarget.value) || 1);
-            onMap({ ...map, header_line, columns: guessed(lines[header_line - 1] ?? []) });
+            onMap({ ...map, header_line, columns: guessed(rowsFrom(text, header_line)[0] ?? []) });
           }}
         />
         <Select
@@ -377,7 +394,7 @@ function Reading({ report }: { report: Row }) {
     <>
       {report.layout != null && <Text>{t("rates.as_last_time", { layout: report.layout })}</Text>}
       {warnings.length > 0 && (
-        <Alert variant="outline" color="yellow" p={6} title={t("rates.warnings")}>
+        <Alert variant="outline" color="yellow" p={6} role="note" title={t("rates.warnings")}>
           <ul className="words">
             {warnings.map((each) => (
               <li key={each}>{each}</li>

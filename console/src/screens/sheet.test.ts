@@ -1,21 +1,51 @@
 import { expect, it } from "vitest";
-import { contentType, fieldsOf, guessed, headerLine, linesOf, mapText } from "./sheet";
+import { contentType, guessed, headerLine, mapText, rowsFrom, textOf } from "./sheet";
 
 const SHEET = 'Carrier A;;\nRates;;\nDial Code;Destination;Rate\n44;"United ""K""; London";0,01\n';
 
-it("splits the lines of a sheet by the separator that it has", () => {
-  expect(linesOf(SHEET)[3]).toEqual(["44", 'United "K"; London', "0,01"]);
-  expect(linesOf("\ufeffprefix,rate\r\n44,1")).toEqual([
-    ["prefix", "rate"],
-    ["44", "1"],
+it("splits the rows of a sheet by the separator of its header, as the server does", () => {
+  expect(rowsFrom(SHEET, 3)).toEqual([
+    ["Dial Code", "Destination", "Rate"],
+    ["44", 'United "K"; London', "0,01"],
+    [""],
   ]);
-  expect(fieldsOf("a,,b", ",")).toEqual(["a", "", "b"]);
+  expect(rowsFrom("prefix;area;rate\n82;Korea, South, mobile, KT, SKT;0,05", 1)[0]).toEqual(["prefix", "area", "rate"]);
+  expect(rowsFrom("prefix,rate;day\r44,,1", 1)).toEqual([
+    ["prefix", "rate;day"],
+    ["44", "", "1"],
+  ]);
+  expect(rowsFrom('sep=;\r\n"prefix";rate,USD\r\n44;1', 1)[0]).toEqual(["prefix", "rate,USD"]);
+});
+
+it("reads quoted fields over the ends of lines", () => {
+  const sheet = 'Carrier "A"\nprefix;area;"Rate\r\nUSD/min"\n44;"";0.30\n';
+  expect(headerLine(sheet)).toBe(2);
+  expect(rowsFrom(sheet, 2).slice(0, 2)).toEqual([
+    ["prefix", "area", "Rate USD/min"],
+    ["44", "", "0.30"],
+  ]);
+});
+
+it("decodes the beginning of a sheet as the server does", () => {
+  const bytes = (...codes: number[]) => new Uint8Array(codes);
+  const utf8 = new TextEncoder().encode("\ufeffPréfixe");
+  expect(textOf(utf8)).toBe("Préfixe");
+  expect(textOf(utf8.slice(0, 7))).toMatch(/^Pr/);
+  expect(textOf(bytes(0x50, 0x72, 0xe9, 0x3b, 0x50))).toBe("Pré;P");
+  expect(textOf(bytes(0xff, 0xfe, 0x50, 0, 0xe9, 0))).toBe("Pé");
+  expect(textOf(bytes(0xfe, 0xff, 0, 0x50, 0, 0xe9))).toBe("Pé");
+  expect(textOf(bytes(0x50, 0, 0x72, 0))).toBe("Pr");
+  expect(textOf(bytes(0, 0x50, 0, 0x72))).toBe("Pr");
 });
 
 it("finds the header below other lines, and takes columns by their names", () => {
-  const lines = linesOf(SHEET);
-  expect(headerLine(lines)).toBe(3);
-  expect(guessed(lines[2] ?? [])).toEqual({ prefix: "Dial Code", area: "Destination", billing_rate: "Rate" });
+  expect(headerLine(SHEET)).toBe(3);
+  expect(headerLine("sep=;\nprefix;rate")).toBe(1);
+  expect(guessed(rowsFrom(SHEET, 3)[0] ?? [])).toEqual({
+    prefix: "Dial Code",
+    area: "Destination",
+    billing_rate: "Rate",
+  });
   expect(guessed(["billing_rate", "prefix", "Comment"])).toEqual({ billing_rate: "billing_rate", prefix: "prefix" });
 });
 

@@ -21,7 +21,9 @@ const WORKBOOKS: readonly (readonly [RegExp, string])[] = [
   [/\.xlsx$/i, "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"],
   [/\.xlsm$/i, "application/vnd.ms-excel.sheet.macroenabled.12"],
 ];
-const SEPARATORS = [";", "\t", ","];
+const SEPARATORS = [",", ";", "\t"];
+const SEPARATOR_LINE = /^"?sep=([,;\t])"?$/i;
+const LINE_END = /\r\n?|\n/;
 const SHOWN_LINES = 30;
 
 const plain = (text: string) => text.trim().toLowerCase().replaceAll("_", " ").replace(/\s+/g, " ");
@@ -29,41 +31,93 @@ const plain = (text: string) => text.trim().toLowerCase().replaceAll("_", " ").r
 /** Return the type by which a file is sent. */
 export const contentType = (name: string) => WORKBOOKS.find(([ending]) => ending.test(name))?.[1] ?? CSV;
 
-/** Split one line of CSV; quotes are taken off. */
-export function fieldsOf(line: string, separator: string): string[] {
-  const found: string[] = [];
-  let field = "";
-  let isQuoted = false;
-  for (let at = 0; at < line.length; at += 1) {
-    const sign = line[at];
-    if (sign === '"' && isQuoted && line[at + 1] === '"') {
-      field += '"';
-      at += 1;
-    } else if (sign === '"') isQuoted = !isQuoted;
-    else if (sign === separator && !isQuoted) {
-      found.push(field.trim());
-      field = "";
-    } else field += sign;
+/** The text of a file's beginning, decoded as the server does: UTF-16 or UTF-8, else Windows-1252. */
+export const textOf = (bytes: Uint8Array<ArrayBuffer>): string => new TextDecoder(encodingOf(bytes)).decode(bytes);
+
+function encodingOf(bytes: Uint8Array<ArrayBuffer>): string {
+  const [first, second, third, fourth] = bytes;
+  if ((first === 0xff && second === 0xfe) || (first && second === 0 && third && fourth === 0)) return "utf-16le";
+  if ((first === 0xfe && second === 0xff) || (first === 0 && second && third === 0 && fourth)) return "utf-16be";
+  try {
+    // as a part of a longer text, for its last character may be cut
+    new TextDecoder("utf-8", { fatal: true }).decode(bytes, { stream: true });
+    return "utf-8";
+  } catch {
+    return "windows-1252";
   }
-  return [...found, field.trim()];
 }
 
-/** The first lines of a sheet as fields, by the separator that divides them most. */
-export function linesOf(text: string): string[][] {
-  const lines = text
-    .replace(/^\ufeff/, "")
-    .split(/\r?\n/)
-    .slice(0, SHOWN_LINES);
-  const counts = SEPARATORS.map((separator) => Math.max(...lines.map((line) => fieldsOf(line, separator).length)));
-  const separator = SEPARATORS[counts.indexOf(Math.max(...counts))] ?? ",";
-  return lines.map((line) => fieldsOf(line, separator));
+/** The separator that a line has most of, by the order of the server where it has as many of several. */
+function separatorOf(line: string): string {
+  const counts = SEPARATORS.map((separator) => line.split(separator).length);
+  return SEPARATORS[counts.indexOf(Math.max(...counts))] as string;
+}
+
+interface SheetRow {
+  /** Number of its last line, from 1. */
+  line: number;
+  fields: string[];
+}
+
+/** The rows of a CSV text, of which quoted fields may have several lines. */
+function rowsOf(text: string, separator: string): SheetRow[] {
+  const found: SheetRow[] = [];
+  let fields: string[] = [];
+  let field = "";
+  let line = 1;
+  let isQuoted = false;
+  let wasQuoted = false;
+  const endField = () => {
+    fields.push(field.trim());
+    field = "";
+    wasQuoted = false;
+  };
+  for (let at = 0; at < text.length; at += 1) {
+    const sign = text[at] as string;
+    const isLineEnd = sign === "\n" || sign === "\r";
+    if (sign === "\r" && text[at + 1] === "\n") at += 1;
+    if (isQuoted && sign === '"') {
+      isQuoted = text[at + 1] === '"';
+      if (isQuoted) {
+        field += sign;
+        at += 1;
+      }
+    } else if (sign === '"' && !isQuoted && !wasQuoted && field === "") isQuoted = wasQuoted = true;
+    else if (sign === separator && !isQuoted) endField();
+    else if (isLineEnd && !isQuoted) {
+      endField();
+      found.push({ line, fields });
+      fields = [];
+    } else field += sign;
+    if (isLineEnd) line += 1;
+  }
+  endField();
+  return [...found, { line, fields }];
+}
+
+/** Split one line of CSV; quotes are taken off. */
+export const fieldsOf = (line: string, separator: string): string[] => rowsOf(line, separator)[0]?.fields ?? [];
+
+/**
+ * The rows of a sheet from its header on, as the server reads them: separated as the header is, or as a line `sep=;`
+ * says in its place, which has the header behind it. Blanks and line ends in a field are one blank.
+ */
+export function rowsFrom(text: string, headerLine: number): string[][] {
+  const header = text.split(LINE_END)[headerLine - 1] ?? "";
+  const said = SEPARATOR_LINE.exec(header)?.[1];
+  const first = said ? headerLine + 1 : headerLine;
+  return rowsOf(text, said ?? separatorOf(header))
+    .filter(({ line }) => line >= first)
+    .map(({ fields }) => fields.map((field) => field.replace(/\s+/g, " ")));
 }
 
 /** Number of the line of the header, from 1: the first in which something is called as a prefix or a price is. */
-export function headerLine(lines: readonly string[][]): number {
+export function headerLine(text: string): number {
   const names = new Set([...(COLUMNS.prefix ?? []), ...(COLUMNS.billing_rate ?? []), "prefix", "billing rate"]);
-  const found = lines.findIndex((fields) => fields.filter((field) => names.has(plain(field))).length > 0);
-  return found < 0 ? 1 : found + 1;
+  const lines = text.split(LINE_END).slice(0, SHOWN_LINES);
+  const found = lines.findIndex((line) => rowsFrom(line, 1)[0]?.some((field) => names.has(plain(field))));
+  if (found < 0) return 1;
+  return SEPARATOR_LINE.test(lines[found - 1] ?? "") ? found : found + 1;
 }
 
 /** Our columns with theirs, as far as their names say. */
