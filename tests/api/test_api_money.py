@@ -66,6 +66,22 @@ def test_a_reference_of_another_amount_and_an_unknown_account_are_refused(api: A
     assert (missing.status, missing.json["code"]) == (404, "unknown_account")
 
 
+def test_a_file_of_payments_is_read_and_nothing_is_booked(api: Api) -> None:
+    before = balance(api)
+    file = {"content": "account,amount,reference,memo\nacme,5,f-1,\nacme,7,f-2,cash\n"}
+    found = api.ask("POST", "/payment-files", file).json["payments"]
+    assert [(each["line"], each["amount"], each["memo"]) for each in found] == [(2, "5.00", None), (3, "7.00", "cash")]
+    split = {"content": "account,amount,reference,memo\nacme,1,234.50,f-1\nacme,7,f-1,\nacme,,f-3,\n"}
+    refused = api.ask("POST", "/payment-files", split)
+    assert (refused.status, refused.json["code"], refused.json["field"]) == (422, "bad_payment_file", "content")
+    assert [each["detail"][:25] for each in refused.json["errors"]] == [
+        "line 2: is 1,234.50 one a",
+        "line 4: no amount",
+    ]
+    assert api.ask("POST", "/payment-files", file, token=VIEWER).status == 403
+    assert balance(api) == before
+
+
 def test_a_repeat_with_the_same_key_gets_the_first_answer_and_another_body_is_refused(api: Api) -> None:
     before = balance(api)
     first = pay(api, "5", key="order-17")

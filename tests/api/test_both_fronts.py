@@ -525,6 +525,7 @@ NO_VERB: Final = {
     "for forms of objects; docs/configuration.md has the same": ("declarations.show_kind",),
     "for forms, in which a calendar is drawn before it is saved": ("calendars.draw_calendar",),
     "part of other use cases": ("definitions.plan_of",),
+    "vosd payment import reads the file itself": ("payment_file.read_payments",),
 }  # fmt: skip
 """Use cases without a verb, by their reasons."""
 NO_OPERATION: Final = {
@@ -565,6 +566,7 @@ APART: Final = {
         "GET /bilateral/{account}", "GET /events", "GET /jobs/{id}/result", "GET /people/{name}",
         "GET /rates/lookup", "POST /calendar-days", "POST /alarms/{alarm}/confirmation",
         "GET /roles/{role}/operations", "POST /backups", "POST /backups/{name}/verify", "POST /bulk",
+        "POST /payment-files",
         "PUT /phones/{number}/password"),
     "vosd definitions set replaces all keys": ("PATCH /KIND/{name}",),
     "vosd token show prints the permissions, not the operations": ("GET /tokens/{id}/operations",),

@@ -309,6 +309,7 @@ BODIES: Final[Mapping[str, Mapping[str, Any]]] = {
         "payment": {"amount": "50.00", "memo": "cash"},
     },
     "POST /accounts/{account}/payments": {"amount": "100.00", "memo": "invoice 17"},
+    "POST /payment-files": {"content": "account,amount,reference\nshop,100.00,bank-17\n"},
     "POST /transfers": {"source": "reseller", "target": "shop", "amount": "10.50"},
     "POST /calls/hangup": {"account": "shop"},
     "POST /calls/rerate": {**_SPAN, "account": "shop"},

@@ -1,10 +1,11 @@
 /** Payments: those that wait for a second person, a transfer, a file of payments, and what was booked. */
 
-import { FileInput, Group, Select, Stack, Tabs, TextInput } from "@mantine/core";
+import { Alert, FileInput, Group, Select, Stack, Tabs, TextInput } from "@mantine/core";
+import { useMutation } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { client, content, queryText, type Row, type Schemas } from "../api/client";
+import { client, content, Problem, queryText, type Row, type Schemas } from "../api/client";
 import { amount, moment } from "../format";
 import { Change } from "../parts/change";
 import { Download, WORKBOOK } from "../parts/download";
@@ -19,8 +20,7 @@ import { LastDone } from "../parts/trial";
 import { useUnsaved } from "../parts/unsaved";
 import { useStateWord } from "../parts/values";
 import { useMay, useSession } from "../session";
-import { useServerText } from "../text/meanings";
-import { type FilePayment, paymentsOf } from "./paymentfile";
+import { ServerText, useServerText } from "../text/meanings";
 
 type Booked = Schemas["Booked"];
 const KINDS = ["payment", "adjustment", "zero", "refund", "transfer"];
@@ -67,7 +67,7 @@ export function PaymentsScreen() {
   const may = {
     waiting: useMay("GET /waiting-payments"),
     transfer: useMay("POST /transfers"),
-    file: useMay("POST /accounts/{account}/payments"),
+    file: useMay("POST /payment-files"),
   };
   const tabs = [
     "booked",
@@ -296,9 +296,12 @@ function FromFile() {
   const { t } = useTranslation();
   const inLanguage = useServerText();
   const say = useBooked();
-  const [payments, setPayments] = useState<FilePayment[]>([]);
   const [outcomes, setOutcomes] = useState<Record<number, string>>({});
-  const wrong = payments.filter((each) => each.problem);
+  const reading = useMutation({
+    mutationFn: async (file: File) => content(client.POST("/payment-files", { body: { content: await file.text() } })),
+  });
+  const payments = reading.data?.payments ?? [];
+  const mistakes = reading.error instanceof Problem ? reading.error.errors : [];
   const unsaved = useUnsaved(payments.length > Object.keys(outcomes).length);
   const book = async () => {
     let booked = 0;
@@ -309,7 +312,7 @@ function FromFile() {
         const answer = await content(
           client.POST("/accounts/{account}/payments", {
             params: { path: { account: each.account } },
-            body: { amount: each.amount, reference: each.reference, memo: each.memo || undefined } as never,
+            body: { amount: each.amount, reference: each.reference, memo: each.memo ?? undefined } as never,
           }),
         );
         said = say(answer);
@@ -330,25 +333,34 @@ function FromFile() {
           placeholder="CSV"
           accept=".csv,text/csv"
           miw={220}
-          onChange={async (file) => {
+          onChange={(file) => {
             setOutcomes({});
-            setPayments(file ? paymentsOf(await file.text()) : []);
+            if (file) reading.mutate(file);
+            else reading.reset();
           }}
         />
         <Change
           size="sm"
           act={t("payments.file_book", { count: payments.length })}
-          disabled={payments.length === 0 || wrong.length > 0}
+          disabled={payments.length === 0}
           title={t("payments.file_title", { count: payments.length })}
           lead={t("payments.file_confirm")}
           run={book}
         />
       </Group>
       {unsaved.question}
-      {wrong.length > 0 && (
-        <span role="alert" className="bad">
-          {t("payments.file_wrong", { count: wrong.length })}
-        </span>
+      {mistakes.length > 0 ? (
+        <Alert color="red" variant="outline" role="alert" title={t("payments.file_wrong")} p={6}>
+          <ul className="words">
+            {mistakes.map((each) => (
+              <li key={each.detail}>
+                <ServerText text={each.detail} />
+              </li>
+            ))}
+          </ul>
+        </Alert>
+      ) : (
+        <ProblemText error={reading.error} />
       )}
       {payments.length > 0 && (
         <Table
@@ -361,7 +373,7 @@ function FromFile() {
             { name: "memo" },
             {
               name: "outcome",
-              show: (row) => (row.problem ? t(`payments.problem_${row.problem}`) : (outcomes[Number(row.index)] ?? "")),
+              show: (row) => outcomes[Number(row.index)] ?? "",
             },
           ]}
           rows={payments.map((each, index) => ({ ...each, index }))}

@@ -315,6 +315,7 @@ REQUESTS: Final[dict[str, Any]] = {
     "GET /ledger/profit": "since=2026-03-01T00:00:00Z&until=2026-03-02T00:00:00Z",
     "GET /statements/{month}": "accounts=ACCOUNT",
     "POST /accounts/{account}/payments": {"amount": "1"},
+    "POST /payment-files": {"content": "account,amount,reference\nshop,1,bank-1\n"},
     "POST /transfers": {"source": "reseller", "target": "ACCOUNT", "amount": "1"},
     "GET /calls": "account=ACCOUNT",
     "POST /calls/hangup": {"account": "shop"},
@@ -450,6 +451,7 @@ VERDICTS: Final = """
     GET    /accounts/{account}/payments                x..xxxxxoo
     POST   /accounts/{account}/payments                ...xxx.xo.
     GET    /payments                                   x..xxxxxoo
+    POST   /payment-files                              ...xxx.xx.
     POST   /payments/{id}/undo                         ...xxx.x..
     GET    /accounts/{account}/ledger                  x..xxxxxoo
     GET    /ledger                                     x..xxxxxoo

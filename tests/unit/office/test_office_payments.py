@@ -22,7 +22,10 @@ from vosd.admin.office.payment_file import (
     FilePayment,
     ImportOutcome,
     ImportPayments,
+    PaymentOfFile,
+    ReadPayments,
     import_payments,
+    read_payments,
 )
 from vosd.admin.office.payments import (
     BookPayment,
@@ -180,6 +183,41 @@ async def test_a_payment_that_waits_is_repeated_though_its_account_has_fewer_dec
     small = FilePayment(2, "tokyo", Decimal("7.25"), "yen", None, None)
     with pytest.raises(BadPaymentFile, match="has more decimals"):
         await import_payments(office, operator(), ImportPayments((small,)))
+
+
+async def test_a_file_is_read_before_its_payments_are_booked_one_by_one(office: Office) -> None:
+    content = "\ufeffReference;Amount;Account;Currency\r\nb-1;12.5;tokyo;JPY\r\nb-2;7;gone;\r\n"
+    assert (await read_payments(office, operator(), ReadPayments(content=content))).payments == (
+        PaymentOfFile(2, "tokyo", "12.50", "b-1", None, "JPY"),
+        PaymentOfFile(3, "gone", "7.00", "b-2", None, None),
+    )
+    header = "account,amount,reference,memo,currency\n"
+    for row, said in (
+        ("acme,1,234.50,INV-2,", "line 2: is 1,234.50 one amount?"),
+        ("acme,1,234.50,INV-2,,", "line 2: 6 cells, not 5 as in the header"),
+        ("acme,INV-1,Debit 1,234.50,", "line 2: 'INV-1' is not an amount"),
+        ("acme,5,b-1,,EUR", "line 2: EUR, account acme has USD"),
+    ):
+        with pytest.raises(BadPaymentFile) as refused:
+            await read_payments(office, operator(), ReadPayments(content=f"{header}{row}\n"))
+        ((field, fault),) = refused.value.mistakes
+        assert field == "content"
+        assert fault.startswith(said)
+    for content, said in (
+        ("account,amount,reference,Amount\nacme,5,b-1,6\n", "line 1: two columns are called amount"),
+        ("acme,5,b-1\n", "line 1: the header has no columns account, amount, reference"),
+        (f"account,amount,reference,{'x' * 200_000}\n", "line 1: field larger than field limit"),
+    ):
+        with pytest.raises(BadPaymentFile, match=said):
+            await read_payments(office, operator(), ReadPayments(content=content))
+
+
+async def test_a_file_of_an_agent_says_nothing_about_accounts_that_the_agent_does_not_see(office: Office) -> None:
+    content = "account,amount,reference,currency\nacme,5,b-1,EUR\n"
+    found = await read_payments(office, agent("south"), ReadPayments(content=content))
+    assert [each.account for each in found.payments] == ["acme"]
+    with pytest.raises(BadPaymentFile, match="line 2: EUR, account shop has USD"):
+        await read_payments(office, agent("south"), ReadPayments(content=content.replace("acme", "shop")))
 
 
 async def test_a_payment_below_zero_is_booked_but_not_for_an_agent(office: Office, database: Database) -> None:

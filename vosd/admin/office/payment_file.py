@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from enum import Enum
+from io import StringIO
 from typing import Final, NamedTuple
 
 import msgspec
@@ -62,11 +63,20 @@ class PaymentColumns(NamedTuple):
 _NEEDED: Final = ("account", "amount", "reference")
 
 
+class FileFault(NamedTuple):
+    """One reason for which a file is not booked."""
+
+    field: str
+    """Field of the order that reads the file."""
+    said: str
+
+
 class BadPaymentFile(VosError):  # noqa: N818 - describes the file
     """The file has lines that cannot be booked as they are; nothing was booked."""
 
     def __init__(self, faults: Sequence[str]) -> None:
         shown = [*faults[:FAULTS_SHOWN]]
+        self.mistakes = [FileFault("content", each) for each in shown]
         if len(faults) > len(shown):
             shown.append(f"... and {len(faults) - len(shown)} more")
         super().__init__("\n".join(["nothing was booked:", *shown]))
@@ -81,6 +91,25 @@ class FilePayment(NamedTuple):
     reference: str
     memo: str | None
     currency: str | None
+
+
+class PaymentOfFile(msgspec.Struct, frozen=True):
+    """One line of a file that can be booked as it is; money as text."""
+
+    line: int
+    """Number of its line in the file; the header is 1."""
+    account: str
+    amount: str
+    reference: str
+    memo: str | None
+    currency: str | None
+
+
+class PaymentsOfFile(msgspec.Struct, frozen=True):
+    """Payments of a file."""
+
+    payments: tuple[PaymentOfFile, ...]
+    """Payments in the order of their lines."""
 
 
 class ImportOutcome(Enum):
@@ -109,7 +138,7 @@ class ImportedPayment(msgspec.Struct, frozen=True):
 def read_payment_file(
     lines: Iterable[str], columns: PaymentColumns, *, has_decimal_comma: bool = False
 ) -> list[FilePayment]:
-    """Read the lines of a file of comma, semicolon or tab separated values with a header.
+    """Read the lines of a file of comma, semicolon or tab separated values with a header, of small or capital letters.
 
     ``has_decimal_comma``: amounts are written 1.234,50 or 1234,50.
 
@@ -118,18 +147,26 @@ def read_payment_file(
     """
     rows = iter(lines)
     header = next(rows, "").removeprefix("\ufeff")
-    wanted = [getattr(columns, name) for name in _NEEDED]
-    titles = [next(csv.reader([header], delimiter=each), []) for each in _DELIMITERS]
+    wanted = [getattr(columns, name).casefold() for name in _NEEDED]
+    try:
+        titles = [next(csv.reader([header], delimiter=each), []) for each in _DELIMITERS]
+    except csv.Error as error:
+        raise BadPaymentFile([f"line 1: {error}"]) from error
     fitting = [
-        (delimiter, [cell.strip() for cell in cells]) for delimiter, cells in zip(_DELIMITERS, titles, strict=True)
+        (delimiter, [cell.strip().casefold() for cell in cells])
+        for delimiter, cells in zip(_DELIMITERS, titles, strict=True)
     ]
     found = next(((delimiter, cells) for delimiter, cells in fitting if set(wanted) <= set(cells)), None)
     if found is None:
-        said = f"line 1: the header has no columns {', '.join(wanted)}; it is {header.strip()[:200]!r}"
+        missing = ", ".join(getattr(columns, name) for name in _NEEDED)
+        said = f"line 1: the header has no columns {missing}; it is {header.strip()[:200]!r}"
         raise BadPaymentFile([f"{said}: name the columns by `column` account=TITLE ..."])
     delimiter, cells = found
     faults: list[str] = []
-    places = {name: cells.index(title) for name, title in columns._asdict().items() if title in cells}
+    named = {name: title.casefold() for name, title in columns._asdict().items()}
+    if twice := [title for title in named.values() if cells.count(title) > 1]:
+        raise BadPaymentFile([f"line 1: two columns are called {twice[0]}"])
+    places = {name: cells.index(title) for name, title in named.items() if title in cells}
     sound = _rows(rows, delimiter, len(cells), faults)
     if delimiter == ",":
         sound = _unsplit(sound, places, faults, has_comma=has_decimal_comma)
@@ -241,6 +278,44 @@ def _amount(text: str, *, has_comma: bool) -> Decimal:
     return amount
 
 
+class ReadPayments(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A file of the bank, to be read before its payments are booked one by one."""
+
+    content: str
+    """The file as text, with a header that has the columns ``account``, ``amount`` and ``reference``; ``memo`` and
+    ``currency`` if there are any."""
+
+
+@needs(Permission.MONEY_BOOK, by_account=True)
+async def read_payments(office: Office, who: Principal, order: ReadPayments) -> PaymentsOfFile:
+    """Return the payments of a file; nothing is booked.
+
+    Raises:
+        UnknownAccountError, NoAgentError, MayNotActError: the agent may not act.
+        BadPaymentFile: a line is not clear, or its currency is not that of its account.
+    """
+    scope = office.scope_of(who)
+    found = read_payment_file(StringIO(order.content, newline=""), PaymentColumns())
+    accounts = office.definitions.accounts()
+    others = (_currency_fault(each, accounts.get(each.account)) for each in found if scope.sees(each.account))
+    faults = [each for each in others if each is not None]
+    if faults:
+        raise BadPaymentFile(faults)
+    return PaymentsOfFile(
+        tuple(
+            PaymentOfFile(each.line, each.account, format_amount(each.amount), each.reference, each.memo, each.currency)
+            for each in found
+        )
+    )
+
+
+def _currency_fault(payment: FilePayment, account: Account | None) -> str | None:
+    """Return a sentence where a line has another currency than its account; None = it has not."""
+    if account is None or payment.currency in {None, account.currency}:
+        return None
+    return f"line {payment.line}: {payment.currency}, account {payment.account} has {account.currency}"
+
+
 class ImportPayments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Payments of a file of the bank; ``is_trial``: everything is checked, and nothing booked."""
 
@@ -262,8 +337,8 @@ async def import_payments(office: Office, who: Principal, order: ImportPayments)
     found: list[ImportedPayment] = []
     for each in order.payments:
         account = accounts.get(each.account)
-        if account is not None and each.currency not in {None, account.currency}:
-            faults.append(f"line {each.line}: {each.currency}, account {each.account} has {account.currency}")
+        if (fault := _currency_fault(each, account)) is not None:
+            faults.append(fault)
         try:
             tried = await _book(office, who, each, accounts, is_trial=True)
         except _FAULTS as error:

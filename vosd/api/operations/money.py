@@ -23,6 +23,7 @@ from vosd.admin.office.ledger import (
     show_statements,
 )
 from vosd.admin.office.office import Office
+from vosd.admin.office.payment_file import PaymentsOfFile, ReadPayments, read_payments
 from vosd.admin.office.payments import (
     BookPayment,
     ConfirmPayment,
@@ -239,6 +240,17 @@ OPERATIONS: Final = (
         problems=("out_of_scope", "right_lacking", "unknown_account"),
         fixed={"newest": None},
         listing=Listing("id", sorts=("id",), cursor="after", limit="limit", backwards="newest_first"),
+    ),
+    Operation(
+        method="POST",
+        path="/payment-files",
+        meaning="Payments of a CSV file of the bank, checked as `vosd payment import` does; nothing is booked.",
+        permission=permission_of(read_payments),
+        takes=ReadPayments,
+        run=read_payments,
+        result=PaymentsOfFile,
+        problems=("bad_payment_file",),
+        is_question=True,
     ),
     Operation(
         method="POST",
