@@ -95,9 +95,6 @@ function rowsOf(text: string, separator: string): SheetRow[] {
   return [...found, { line, fields }];
 }
 
-/** Split one line of CSV; quotes are taken off. */
-export const fieldsOf = (line: string, separator: string): string[] => rowsOf(line, separator)[0]?.fields ?? [];
-
 /**
  * The rows of a sheet from its header on, as the server reads them: separated as the header is, or as a line `sep=;`
  * says in its place, which has the header behind it. Blanks and line ends in a field are one blank.
