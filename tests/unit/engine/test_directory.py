@@ -376,6 +376,22 @@ async def test_a_service_whose_host_has_no_address_any_more_has_none_though_anot
     assert desk.directory.sources(HostName("example.net", None)) == []
 
 
+@pytest.mark.parametrize("is_always", [True, False], ids=["always", "at the address of the domain"])
+async def test_servers_that_a_domain_has_withdrawn_are_not_used_though_a_family_fails_that_has_none(desk, is_always):
+    """The address of the domain itself is asked for the first time then."""
+    desk.server.remove("c.example.net")
+    if is_always:
+        desk.server.failing.add(RecordType.AAAA)
+    await desk.adopt(CARRIER)
+    assert [each.host for each in desk.directory.addresses(CARRIER)] == ["192.0.2.1", "192.0.2.2"]
+    desk.server.failing.add(RecordType.AAAA)
+    desk.server.remove("_sip._udp.example.net")
+    desk.server.remove("example.net")
+    await desk.pass_time(300)
+    assert desk.directory.addresses(CARRIER) == ()
+    assert desk.directory.sources(HostName("example.net", None)) == []
+
+
 async def test_the_background_looks_up_what_is_due_and_ends_with_its_lookups(desk, monkeypatch):
     monkeypatch.setattr(directory_module, "LOOK_S", 0)
     await desk.adopt(SINGLE)

@@ -172,12 +172,14 @@ class NameLookups:
 
         Only addresses may be missing even so. Without the services of the name, or while services have no address yet
         and some host of theirs is new, the last answers are used as they were. A host that was known keeps no address
-        that the name servers have removed, also where the question for the other family always fails.
+        that the name servers have removed, and no server stays in use for a family that had no address before: the
+        question for it may always fail.
         """
         oldest = self._clock.now().mono - 1000 * self._settings.stale_s
         last = {question: answer for question, answer in cached.answers.items() if answer[1] >= oldest}
         had_servers, is_some_expired = bool(cached.servers), len(last) < len(cached.answers)
         known = {question.name for question in last if question.kind in _ADDRESSES}
+        families = {question.kind for question, (answer, _) in last.items() if answer.records}
         cached.servers = ()
         for usable in (last | answers, last):
             used: Answers = {}
@@ -185,7 +187,8 @@ class NameLookups:
             while (found := survey(cached.sought, self._means, _known(used, failed))).missing:
                 used |= {question: usable[question] for question in found.missing if question in usable}
                 failed.update(question for question in found.missing if question not in usable)
-            is_complete = bool(found.servers) or known.issuperset(question.name for question in failed)
+            gaps = (question for question in failed if question.name not in known and question.kind in families)
+            is_complete = bool(found.servers) or not any(gaps)
             if is_complete and all(question.kind in _ADDRESSES for question in failed):
                 cached.servers, cached.answers = found.servers, used
                 break
