@@ -122,6 +122,8 @@ class LegMedia(msgspec.Struct, omit_defaults=True):
     """Number of the leg whose offer was sent to this one last, and that its next description answers; 0 = none."""
     is_held: bool = False
     """Whether its latest description stops the media."""
+    is_sender: bool = False
+    """Whether it does so because the other side has offered to listen alone, which is no hold."""
     is_fax: bool = False
     """Whether its latest description has fax alone, which may be silent."""
     watched_from: int = 0

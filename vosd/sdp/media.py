@@ -123,6 +123,10 @@ class Medium(NamedTuple):
         """Whether the author receives nothing: by the direction or by the zero address."""
         return self.direction in {"sendonly", "inactive"} or self.host in UNSPECIFIED
 
+    def only_sends_to(self, other: "Medium") -> bool:
+        """Return whether the author sends alone and the other side listens alone (RFC 3264 section 6.1): no hold."""
+        return (self.direction, other.direction) == ("sendonly", "recvonly") and self.host not in UNSPECIFIED
+
 
 class Place(NamedTuple):
     """Address and ports at which a relay receives one medium."""
@@ -223,8 +227,6 @@ def sends_elsewhere(session: bytes, before: bytes) -> bool:
 def begins_hold(answer: bytes, before: bytes, offered: bytes) -> bool:
     """Return whether an answer holds a medium that neither its author's description before nor the offer did.
 
-    ``sendonly`` is the full answer to an offer of ``recvonly`` (RFC 3264 section 6.1).
-
     Raises:
         BadSession: as ``media_of``.
     """
@@ -232,7 +234,7 @@ def begins_hold(answer: bytes, before: bytes, offered: bytes) -> bool:
         medium.port
         and medium.is_held
         and not (known.is_held or proposed.is_held)
-        and ((medium.direction, proposed.direction) != ("sendonly", "recvonly") or medium.host in UNSPECIFIED)
+        and not medium.only_sends_to(proposed)
         for medium, known, proposed in zip(media_of(answer), media_of(before), media_of(offered), strict=False)
     )
 

@@ -5,6 +5,7 @@ from functools import partial
 import pytest
 from doubles.announcing import SOUNDS
 from doubles.data.builders import catalogue, mapping_gateway
+from doubles.data.sessions import revised
 from doubles.desk_scene import attended
 from doubles.keypad_scene import keypad_scene, press, settle, talking
 from doubles.killed import KilledScene
@@ -175,6 +176,79 @@ def test_the_latest_description_says_which_side_holds():
     call.propose("a=sendonly")
     run(scene)
     party.propose("a=sendonly")
+    run(scene)
+    assert list(playing(relay)) == ["192.0.2.10"]
+    scene.finish(call)
+
+
+def asking(direction: str, session: str) -> str:
+    return revised(session, f"a={direction}")
+
+
+@pytest.mark.parametrize("method", ["first INVITE", "INVITE", "UPDATE"])
+def test_a_side_that_asked_to_listen_alone_hears_the_other_one(method):
+    """``sendonly`` is the full answer to ``recvonly``, and no hold (RFC 3264 section 6.1)."""
+    scene, relay = scene_with()
+    if method == "first INVITE":
+        intent = Intent(asking("recvonly", OFFER))
+        call, party = scene.talk(intent, answers(body=asking("sendonly", ANSWER)))
+    else:
+        call, party = scene.talk()
+        party.will(method, Reply(200, asking("sendonly", party.mine)))
+        call.propose("a=recvonly", method=method)
+    run(scene)
+    assert media_of(call.theirs.encode())[0].direction == "sendonly"
+    assert playing(relay) == {}
+    asked = len(call.asked.get("INVITE", ()))
+    party.ask("INVITE", body=party.mine)
+    run(scene)
+    assert (party.got["INVITE"][-1], len(call.asked.get("INVITE", ()))) == (200, asked), "a refresh changes nothing"
+    party.propose("a=sendonly")
+    run(scene)
+    assert playing(relay) == {}
+    party.will("INVITE", Reply(200, asking("sendonly", party.mine)))
+    call.propose()
+    run(scene)
+    assert list(playing(relay)) == ["192.0.2.10"], "it wants to talk, and is held"
+    assert scene.finish(call).media.count('"sound"') == 1
+
+
+def test_a_refused_offer_leaves_a_side_that_sends_to_a_listener_one_that_holds_nothing():
+    scene, relay = scene_with()
+    call, party = scene.talk()
+    party.will("INVITE", Reply(200, asking("sendonly", party.mine)))
+    call.propose("a=recvonly")
+    run(scene)
+    call.will("INVITE", Reply(488))
+    party.propose()
+    run(scene)
+    assert (party.got["INVITE"], playing(relay)) == ([488], {})
+    party.propose("a=sendonly")
+    run(scene)
+    assert playing(relay) == {}
+    scene.finish(call)
+
+
+def test_a_side_that_is_held_hears_it_on_when_it_offers_to_listen():
+    scene, relay = scene_with()
+    call, party = scene.talk()
+    call.propose("a=sendonly")
+    run(scene)
+    call.will("INVITE", Reply(200, asking("sendonly", call.mine)))
+    party.propose("a=recvonly")
+    run(scene)
+    assert party.got["INVITE"] == [200]
+    assert list(playing(relay)) == ["192.0.2.20"]
+    scene.finish(call)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [asking("inactive", ANSWER), asking("sendonly", ANSWER.replace("IN IP4 192.0.2.20\r\nt=", "IN IP4 0.0.0.0\r\nt="))],
+)
+def test_a_listener_is_held_by_one_that_sends_nothing(answer):
+    scene, relay = scene_with()
+    call, _ = scene.talk(Intent(asking("recvonly", OFFER)), answers(body=answer))
     run(scene)
     assert list(playing(relay)) == ["192.0.2.10"]
     scene.finish(call)

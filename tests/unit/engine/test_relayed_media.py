@@ -5,6 +5,7 @@ import json
 import msgspec
 import pytest
 from doubles.data.builders import catalogue, mapping_gateway
+from doubles.data.sessions import revised
 from doubles.keypad_scene import TARGET, keypad_scene, press, settle, talking
 from doubles.sockets.peer import ANSWER, OFFER
 from doubles.virtual.customer import Intent
@@ -649,6 +650,19 @@ def test_a_call_on_hold_may_be_silent_for_longer():
     scene, _ = silent_call(caller={"hold_timeout_ms": 60_000}, vendor={"hold_timeout_ms": 60_000})
     call, _ = scene.talk()
     call.propose("a=sendonly")
+    scene.wire.run_for(50_000)
+    assert not call.is_over
+    scene.wire.run_until(lambda: call.is_over)
+    assert scene.close().end_reason == "No Media"
+
+
+def test_a_call_that_one_side_only_listens_to_may_be_silent_for_longer():
+    """The silence of that side says nothing, and its other one may have nothing to say."""
+    terms = {"watch": MediaWatch.ANY, "hold_timeout_ms": 60_000}
+    scene, _ = silent_call(caller=terms, vendor=terms)
+    call, there = scene.talk()
+    there.will("INVITE", Reply(200, revised(there.mine, "a=sendonly")))
+    call.propose("a=recvonly")
     scene.wire.run_for(50_000)
     assert not call.is_over
     scene.wire.run_until(lambda: call.is_over)

@@ -5,6 +5,7 @@ import json
 import pytest
 from doubles.announcing import sound
 from doubles.data.builders import catalogue, mapping_gateway
+from doubles.data.sessions import revised
 from doubles.sockets.peer import ANSWER, OFFER
 from doubles.virtual.customer import Intent
 from doubles.virtual.rtpengines import HOSTS, VirtualRtpEngines
@@ -73,6 +74,16 @@ def test_music_that_was_played_by_an_rtpengine_that_is_lost_is_recorded(engines)
     media = json.loads(scene.finish(call).media)
     assert [(each["to"], each["sound"]) for each in media["played"]] == [("callee", "busy")]
     assert 2_900 < media["played"][0]["ms"] < 3_100
+
+
+def test_a_side_that_asked_to_listen_alone_hears_the_other_one(engines):
+    scene = scene_with(engines, music="busy")
+    call, party = scene.talk()
+    party.will("INVITE", Reply(200, revised(party.mine, "a=sendonly")))
+    call.propose("a=recvonly")
+    run(scene)
+    assert (engines.playing, engines.blocked) == ({}, set())
+    scene.finish(call)
 
 
 def test_a_side_that_is_offered_inactive_is_told_that_it_may_listen(engines):

@@ -54,6 +54,7 @@ class _Offered(NamedTuple):
     audio: int
     reader_audio: int
     is_held: bool
+    is_sender: bool
     is_fax: bool
 
 
@@ -197,7 +198,7 @@ class MediaKeeper:
         for side, audio in ((media, offered.audio), (offered.reader, offered.reader_audio)):
             self._sessions.put_audio_back(side, audio)
         media.sources = offered.sources
-        media.is_held, media.is_fax = offered.is_held, offered.is_fax
+        media.is_held, media.is_sender, media.is_fax = offered.is_held, offered.is_sender, offered.is_fax
         partner = self._parts.legs.partner(leg)
         if partner is not None:
             self._go_on(leg, partner)
@@ -358,8 +359,9 @@ class MediaKeeper:
         offered = self._offered.get(theirs.number)
         if offered is None or offered.transaction is not moving.transaction:
             self._offered[theirs.number] = _Offered(
-                moving.transaction, media, theirs.sources, theirs.audio, media.audio, theirs.is_held, theirs.is_fax
-            )
+                moving.transaction, media, theirs.sources, theirs.audio, media.audio,
+                theirs.is_held, theirs.is_sender, theirs.is_fax,
+            )  # fmt: skip
 
     def _leave_relay(self, caller: Leg, media: LegMedia, now: Instant) -> None:
         """Close the ports that a caller has of an attempt before: the gateway that has answered is not relayed."""

@@ -159,7 +159,7 @@ class HoldMusic:
         own, theirs = held.facts.media, holder.facts.media
         if own is None or theirs is None:
             return
-        is_held = theirs.is_held and not own.is_held
+        is_held = theirs.is_held and not theirs.is_sender and not own.is_held
         if own.music is not None and not is_held:
             self._end(own, now)
         elif own.music is None and is_held and may_begin:

@@ -12,7 +12,7 @@ from vosd.base.host import UNSPECIFIED
 from vosd.media.keys import EVENT_NAME
 from vosd.media.leg_media import LegMedia
 from vosd.media.source import MediaSource
-from vosd.sdp.media import BadSession, Medium, media_of, with_codecs
+from vosd.sdp.media import BadSession, Medium, audio_place, media_of, with_codecs
 from vosd.sip.door.messages import Outgoing, OutgoingAck, OutgoingInvite, OutgoingReinvite, OutgoingRequest
 from vosd.trunks.media import MediaTrust
 
@@ -70,7 +70,7 @@ class PassingSession(msgspec.Struct, frozen=True):
         return source.with_payloads(*other.taken())
 
 
-def proposes(message: Outgoing) -> bool:
+def proposes(message: Outgoing | None) -> bool:
     """Return whether a description in a message is an offer that may be refused: then what held before goes on."""
     if isinstance(message, OutgoingRequest):
         return message.method == "UPDATE"
@@ -99,7 +99,7 @@ def note_author(passing: PassingSession, now: Instant) -> None:
             media.watched_from = now.mono
             theirs.parted = media.number, media.author
             if passing.leg.facts.is_confirmed and passing.author.facts.is_confirmed:
-                media.is_held = media.is_fax = False
+                media.is_held = media.is_sender = media.is_fax = False
         media.author = theirs.number
 
 
@@ -124,9 +124,23 @@ def note_kind(
                 is_held = each.is_held if has_audio else is_held and each.is_held
             is_fax = is_fax and each.kind == _FAX
     was_silent = media.is_held or media.is_fax
-    media.is_held, media.is_fax = is_used and is_held, is_used and is_fax
+    is_held, is_fax = is_used and is_held, is_used and is_fax
+    # One that holds goes on doing so, whatever the other side offers next.
+    may_be_sender = is_held and (media.is_sender or not (media.is_held or proposes(message)))
+    media.is_sender = may_be_sender and _only_sends(described, bytes(passing.leg.sessions.remote))
+    media.is_held, media.is_fax = is_held, is_fax
     if was_silent and not (media.is_held or media.is_fax):
         media.watched_from = now.mono
+
+
+def _only_sends(described: Sequence[Medium], session: bytes) -> bool:
+    """Return whether the author of audio sends alone, and its reader's description listens alone."""
+    try:
+        others = media_of(session)
+    except BadSession:
+        return False
+    audio = audio_place(described)
+    return audio < len(others) and described[audio].only_sends_to(others[audio])
 
 
 def unannounced(source: MediaSource) -> MediaSource:
