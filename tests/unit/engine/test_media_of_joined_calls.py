@@ -1,5 +1,6 @@
 """Media of two sides that a transfer connects, of which one was relayed and the other was not."""
 
+import msgspec
 import pytest
 from doubles.announcing import SOUNDS
 from doubles.conformance import faults_of
@@ -23,10 +24,11 @@ from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters, MediaSett
 
 AUTO, ON, OFF, MUST_ON = MediaMode.AUTO, MediaMode.ON, MediaMode.OFF, MediaMode.MUST_ON
 NUMBERS = ("441111111111", "442222222222")
+BUSY = msgspec.structs.replace(SOUNDS["busy"], file="/srv/busy.wav")
 ENGINES = {"relay": MediaEngine.RELAY, "rtpengine": MediaEngine.RTPENGINE}
 
 
-def stage(modes, engine="relay", relay=None, mode=AUTO, terms=None, **media) -> Scene:
+def stage(modes, engine="relay", relay=None, mode=AUTO, terms=None, engines=None, **media) -> Scene:
     """Make a customer and a vendor for each number, with these modes; ``terms`` are others of all media."""
     terms = terms or {}
     customer, *vendors = modes
@@ -43,8 +45,9 @@ def stage(modes, engine="relay", relay=None, mode=AUTO, terms=None, **media) -> 
         ),
     ]
     parameters = MediaParameters(engine=ENGINES[engine], mode=mode, **media)
-    content = catalogue(trunks, media=parameters, sounds=SOUNDS if media else {})
-    engines = VirtualRtpEngines() if engine == "rtpengine" else None
+    content = catalogue(trunks, media=parameters, sounds={"busy": BUSY} if media else {})
+    if engine == "rtpengine":
+        engines = engines or VirtualRtpEngines()
     scene = Scene(content, relay=None if engines else relay or VirtualRelay(), rtpengines=engines)
     scene.vendors[1].script = answers(1_000, body=ANSWER.replace("192.0.2.20", "192.0.2.30"))
     return scene
@@ -277,24 +280,46 @@ def test_a_target_that_answers_with_a_hold_may_be_silent_as_long_as_any_on_hold(
     settle(scene)
 
 
-@pytest.mark.parametrize("is_refused", [False, True])
+def stage_with_music(engine: str, **terms):
+    """Return a scene with music on hold, and a function that says whether a side has it."""
+    relay, engines = VirtualRelay(), VirtualRtpEngines() if engine == "rtpengine" else None
+    scene = stage((ON, ON, ON), engine, relay, terms=terms, engines=engines, music_on_hold="busy")
+
+    def has_music(side) -> bool:
+        port = media_of(side.theirs.encode())[0].port
+        if engines is None:
+            return relay.at(port).playing is not None
+        legs = {(call, leg): ports for (_, call), each in engines.calls.items() for leg, ports in each.items()}
+        return any(port in legs[playing] for playing in engines.playing)
+
+    return scene, has_music
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("who", ["target", "target, refused", "party", "party, blind"])
 @pytest.mark.parametrize("hold", ["a=sendonly", "a=inactive"])
-def test_a_party_that_is_offered_the_hold_of_a_target_has_music(hold, is_refused):
-    """The answer of that party to the offer goes to no other side, so the music begins with the offer."""
-    relay = VirtualRelay()
-    scene = stage((ON, ON, ON), relay=relay, music_on_hold="busy")
-    calls = [talking(scene, number) for number in NUMBERS]
-    (party,), (target,) = scene.vendors[0].calls, scene.vendors[1].calls
-    port = relay.at(media_of(party.theirs.encode())[0].port)
-    target.will("INVITE", Reply(200, revised(target.mine, hold)))
-    if is_refused:
-        party.will("INVITE", Reply(200, revised(party.mine)), Reply(488))
-    attended(*calls)
-    scene.wire.run_for(5_000)
-    assert "a=sendonly" in party.asked["INVITE"][-1].body
-    assert port.playing is not None
-    target.propose("a=sendrecv")
+def test_a_side_that_is_offered_the_hold_by_which_the_other_one_answers_has_music(hold, who, engine):
+    """Its own answer to that offer goes to no other side, so the music begins with the offer."""
+    scene, has_music = stage_with_music(engine)
+    call = talking(scene, NUMBERS[0])
+    (party,) = scene.vendors[0].calls
+    if who == "party, blind":
+        party.will("INVITE", Reply(200, revised(party.mine, hold)))
+        blind(call, NUMBERS[1])
+    else:
+        other = talking(scene, NUMBERS[1])
+        holder = party if who == "party" else scene.vendors[1].calls[0]
+        holder.will("INVITE", Reply(200, revised(holder.mine, hold)))
+        if who == "target, refused":
+            party.will("INVITE", Reply(200, revised(party.mine)), Reply(488))
+        attended(call, other)
+    scene.wire.run_for(6_000)
+    (target,) = scene.vendors[1].calls
+    held, holder = (target, party) if who.startswith("party") else (party, target)
+    assert "a=sendonly" in held.asked["INVITE"][-1].body
+    assert (has_music(held), has_music(holder)) == (True, False)
+    holder.propose("a=sendrecv")
     scene.wire.run_for(1_000)
-    assert port.playing is None
+    assert not has_music(held)
     party.hang_up()
     settle(scene)

@@ -9,6 +9,7 @@ from typing import Final
 from vosd.b2bua.call import Call
 from vosd.b2bua.leg import Leg
 from vosd.b2bua.refresh import ChangedAnswer
+from vosd.b2bua.renegotiation import Introduction
 from vosd.b2bua.transfer import CallTransfer, Stage
 from vosd.base.clock import Instant
 from vosd.engine.media.rtpengine_calls import RtpEngineCalls
@@ -233,6 +234,8 @@ def _has_answered(leg: Leg) -> bool:
     call = leg.call
     bridge = call.conversation.bridge if isinstance(call, Call) else None
     proposal = None if bridge is None else bridge.proposal
+    if isinstance(proposal, Introduction):
+        return leg is proposal.first and proposal.far is proposal.second
     return isinstance(proposal, ChangedAnswer) and proposal.far is not leg
 
 
