@@ -261,6 +261,7 @@ class Leg:
         """
         if session:
             author, before = session.author if isinstance(session, Authored) else 0, offer or self.sessions.said
+            is_repeated = session is self.sessions.said
             if isinstance(session, Hidden):
                 session = session.for_one_at(self.host)
             if before and session.count(b"\nm=") != before.count(b"\nm="):
@@ -268,6 +269,7 @@ class Leg:
             session = self.sessions.numbered(session) if self.sessions.said else session
             if author and not isinstance(session, Authored):
                 session = Authored(session, author)
+                session.is_repeated = is_repeated
             self.sessions.said = session
         return session
 

@@ -25,6 +25,8 @@ class Authored(bytes):
 
     author: int
     """Number of the leg; 0 = media are not handled, so that it need not be known."""
+    is_repeated: bool = False
+    """Whether its reader has it already: the author may have said something else since, which was refused."""
 
     def __new__(cls, session: bytes, author: int = 0) -> Self:
         """Combine a description with the number of its author."""

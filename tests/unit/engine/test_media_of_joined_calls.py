@@ -15,7 +15,7 @@ from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.rtpengines import VirtualRtpEngines
 from doubles.virtual.scene import CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.side import Reply
-from doubles.virtual.vendor import RINGS, Line, Script, answers, refuses
+from doubles.virtual.vendor import RINGS, Line, Script, answers, answers_timed, refuses
 
 from vosd.sdp.media import media_of
 from vosd.sdp.origin import address_of_origin
@@ -321,5 +321,37 @@ def test_a_side_that_is_offered_the_hold_by_which_the_other_one_answers_has_musi
     holder.propose("a=sendrecv")
     scene.wire.run_for(1_000)
     assert not has_music(held)
+    party.hang_up()
+    settle(scene)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("by", ["party", "switch"])
+def test_a_refresh_of_a_party_that_has_refused_the_hold_of_a_target_leaves_music_and_silence_as_on_hold(by, engine):
+    """It repeats the description before, which says nothing new of the target: that one holds on."""
+    terms = {"watch": MediaWatch.ANY, "timeout_ms": 20_000, "hold_timeout_ms": 600_000}
+    scene, has_music = stage_with_music(engine, **terms)
+    if by == "switch":
+        scene.vendors[0].script = answers_timed("90;refresher=uac", knows_update=False)
+    calls = [talking(scene, number) for number in NUMBERS]
+    (party,), (target,) = scene.vendors[0].calls, scene.vendors[1].calls
+    target.will("INVITE", Reply(200, revised(target.mine, "a=sendonly")))
+    party.will("INVITE", Reply(200, revised(party.mine)), Reply(488))
+    attended(*calls)
+    scene.wire.run_for(5_000)
+    asked = len(party.asked["INVITE"])
+    if by == "party":
+        party.ask("INVITE", body=party.mine)
+        scene.wire.run_for(1_000)
+        assert (party.got["INVITE"], len(target.asked["INVITE"])) == ([200], 1)
+    else:
+        scene.wire.run_for(45_000)
+        assert len(party.asked["INVITE"]) == asked + 1
+    assert has_music(party)
+    scene.wire.run_for(60_000)
+    assert (party.is_over, target.is_over) == (False, False)
+    target.propose("a=sendrecv")
+    scene.wire.run_for(1_000)
+    assert not has_music(party)
     party.hang_up()
     settle(scene)

@@ -13,6 +13,7 @@ from vosd.media.keys import EVENT_NAME
 from vosd.media.leg_media import LegMedia
 from vosd.media.source import MediaSource
 from vosd.sdp.media import BadSession, Medium, audio_place, media_of, with_codecs
+from vosd.sdp.rewrite import Authored
 from vosd.sip.door.messages import Outgoing, OutgoingAck, OutgoingInvite, OutgoingReinvite, OutgoingRequest
 from vosd.trunks.media import MediaTrust
 
@@ -109,9 +110,12 @@ def note_kind(
     """Note whether the description in a message holds the media, or has fax alone.
 
     Where it has audio, that says what is held. The INVITE to the target of a transfer says nothing: the target is
-    offered the session of a side that talks, or holds, as before.
+    offered the session of a side that talks, or holds, as before. Nor does one that its reader has already, as in a
+    refresh: the author may hold by a later one that the reader has refused.
     """
     if isinstance(message, OutgoingInvite) and passing.author.facts.is_confirmed:
+        return
+    if message is not None and isinstance(message.body, Authored) and message.body.is_repeated:
         return
     media = passing.theirs
     is_held = is_fax = True
