@@ -214,7 +214,11 @@ COURSES = {
     ),
     "VosdCustomerCallsFail": Course(
         {f'{OF_CUSTOMER}, outcome="answered"}}': "0+1x90", f'{OF_CUSTOMER}, outcome="other"}}': "0+29x90"},
-        {f'{OF_CUSTOMER}, outcome="answered"}}': "0+3x90", f'{OF_CUSTOMER}, outcome="other"}}': "0+27x90"},
+        {
+            f'{OF_CUSTOMER}, outcome="answered"}}': "0+3x90",
+            f'{OF_CUSTOMER}, outcome="other"}}': "0+27x90",
+            f'{OF_CUSTOMER}, outcome="barred"}}': "0+270x90",
+        },
     ),
     "VosdPostDialDelayLong": Course(
         {

@@ -28,7 +28,8 @@ class MetricKind(Enum):
 _GATEWAY = ("gateway", "kind")
 _OUTCOMES = (
     "attempts at it, or calls of it, when they end: answered; user (480, 486, 600, 603); redirected (3xx); ineffective"
-    " (no response, 408, 500, 503, 504); cancelled (487); other"
+    " (no response, 408, 500, 503, 504); cancelled (487); barred (an operator has blocked"
+    " or disabled it); other"
 )
 
 

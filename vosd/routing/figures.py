@@ -79,11 +79,14 @@ class AttemptClass(StrEnum):
     """No response, 408, 500, 503, 504 (section 4.8, ISA)."""
     CANCELLED = "cancelled"
     """487: the caller hung up before."""
+    BARRED = "barred"
+    """Refused because an operator has blocked or disabled something."""
     OTHER = "other"
 
 
 CLASSES: Final = tuple(AttemptClass)
 _ANSWERED: Final = CLASSES.index(AttemptClass.ANSWERED)
+_BARRED: Final = CLASSES.index(AttemptClass.BARRED)
 _OTHER: Final = CLASSES.index(AttemptClass.OTHER)
 _CLASS_OF: Final = {
     **dict.fromkeys((480, 486, 600, 603), CLASSES.index(AttemptClass.USER)),
@@ -183,7 +186,7 @@ class Figures:
             totals.attempts[_ANSWERED] += 1
             totals.talk_ms += talk_ms
         else:
-            totals.attempts[_CLASS_OF.get(code, _OTHER)] += 1
+            totals.attempts[_BARRED if is_barred else _CLASS_OF.get(code, _OTHER)] += 1
             minute.barred += is_barred
         if billed_s:
             minute.cost += cost

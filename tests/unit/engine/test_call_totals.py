@@ -100,6 +100,13 @@ def test_an_attempt_without_answer_has_the_class_of_its_status(code, expected):
     assert figures.totals(LimitScope.ROUTING, "a").attempts == [int(each is expected) for each in CLASSES]
 
 
+def test_a_call_that_an_operator_has_barred_has_a_class_of_its_own():
+    figures = Figures()
+    figures.adopt(LimitScope.MAPPING, ["a"])
+    figures.note(LimitScope.MAPPING, "a", 0, talk_ms=None, pdd_ms=None, code=403, is_barred=True)
+    assert figures.totals(LimitScope.MAPPING, "a").attempts == [int(each is AttemptClass.BARRED) for each in CLASSES]
+
+
 def test_counts_since_the_start_outlive_the_hour_and_a_reload_but_not_their_gateway():
     figures = Figures()
     figures.adopt(LimitScope.ROUTING, ["a", "b"])
