@@ -185,17 +185,18 @@ def test_the_number_of_a_phone_that_takes_the_call_over_takes_the_place_of_that_
 
 @pytest.mark.parametrize(("said", "number"), [((FIRST,), DESK), ((FIRST, "Privacy: id"), ""), ((), "")])
 @pytest.mark.parametrize("changes", ["UPDATE", "INVITE"])
-def test_a_takeover_that_the_caller_refuses_leaves_the_number_of_the_phone_that_stays(said, number, changes):
+@pytest.mark.parametrize("newcomers", [MATE, ""])
+def test_a_takeover_that_the_caller_refuses_leaves_the_number_of_the_phone_that_stays(newcomers, said, number, changes):
     scene, desk, mate = office_scene()
     desk.script = Script((Line(0, 180), Line(500, 200, ANSWER, (*KNOWS_UPDATE, *said))))
     call, at_desk = called(scene, desk, headers=KNOWS_UPDATE)
     call.will("INVITE", Reply(488))
-    newcomer = take_over(mate, at_desk, f"P-Asserted-Identity: <sip:{MATE}@pc>")
+    newcomer = take_over(mate, at_desk, *([f"P-Asserted-Identity: <sip:{MATE}@pc>"] if newcomers else []))
     scene.wire.run_until(lambda: newcomer.final == 488)
     at_desk.propose("a=sendonly") if changes == "INVITE" else at_desk.ask("UPDATE", headers=said)
     scene.wire.run_for(3_000)
     offered, *later = shown(scene, "INVITE")
-    assert offered == ours(scene, MATE)
+    assert offered == (ours(scene, MATE) if newcomers else [])
     expected = [ours(scene, number)] if number else [[]] * (changes == "INVITE")
     assert later + shown(scene, "UPDATE") == expected
     scene.finish(call)

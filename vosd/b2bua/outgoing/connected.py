@@ -70,9 +70,9 @@ def show_connected(message: Outgoing, leg: "Leg") -> None:
         isinstance(message, OutgoingRequest) and _is_update(message)
     ):
         return
-    if callee is not None and callee.facts.asserted:
-        leg.facts.connected = callee.facts.asserted
-        message.headers = with_number(message.headers, callee.facts.asserted)
+    leg.facts.connected = number = "" if callee is None else callee.facts.asserted
+    if number:
+        message.headers = with_number(message.headers, number)
 
 
 def with_number(headers: str, number: str) -> str:
