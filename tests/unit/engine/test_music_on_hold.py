@@ -503,6 +503,30 @@ def test_it_goes_on_where_a_target_that_rang_before_the_transfer_is_busy_and_who
     assert relay.open_ports == {}
 
 
+@pytest.mark.parametrize("who", ["party", "target"])
+@pytest.mark.parametrize("holds", [("inactive", "sendonly"), ("sendonly", "inactive"), ("inactive", "inactive")])
+def test_an_answer_that_is_put_back_has_a_version_of_its_own(holds, who):
+    """RFC 3264 section 8: a side that gets another description under the version of the one before refuses it."""
+    scene, _ = scene_with()
+    scene.vendor.by_number = {TARGET: answers(500, body=EARLY)}
+    call, _ = scene.talk()
+    refer(scene, call)
+    run(scene, 2_000)
+    holder = scene.vendor.calls[-1 if who == "target" else 0]
+    for hold in (*holds, "sendrecv"):
+        holder.propose(f"a={hold}")
+        run(scene)
+        answer = {"inactive": "inactive", "sendonly": "recvonly", "sendrecv": "sendrecv"}[hold]
+        assert media_of(holder.theirs.encode())[0].direction == answer
+    assert holder.got["INVITE"] == [200] * 3
+    before = holder.theirs
+    holder.ask("INVITE", body=holder.mine)
+    run(scene)
+    assert holder.theirs == before, "a refresh changes nothing"
+    holder.hang_up()
+    settle(scene)
+
+
 @pytest.mark.parametrize("how", ["REFER", "*1", "*2", "*1 and *0"])
 @pytest.mark.parametrize("status", [None, 180, 183])
 @pytest.mark.parametrize("engine", ["relay", "rtpengine"])

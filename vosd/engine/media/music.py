@@ -66,7 +66,10 @@ class HoldMusic:
         if theirs.is_held and _INACTIVE in body and self._found(reader, theirs, parameters) is not None:
             theirs.is_softened = True
             return sending(body)
-        return receiving(body) if is_answer and own.is_softened else body
+        if not is_answer or not own.is_softened:
+            return body
+        own.is_moved = True  # the answer that is put back has the version of another one
+        return receiving(body)
 
     def go_on(self, sides: tuple[Leg, Leg], parameters: MediaParameters, now: Instant) -> None:
         """Begin music again where one of two legs holds the other, and a third one has come between them and ended.
