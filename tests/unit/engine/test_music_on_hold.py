@@ -435,6 +435,45 @@ def test_a_target_that_has_begun_to_ring_is_heard_once_the_side_that_is_transfer
     assert relay.open_ports == {}
 
 
+@pytest.mark.parametrize("leaves", [True, False])
+@pytest.mark.parametrize("engine", ["relay", "rtpengine"])
+def test_early_media_that_follow_ringing_without_any_are_heard(engine, leaves):
+    scene, relay, engines = scene_with_keys(engine)
+    early = Script((Line(0, 180), Line(1_000, 183, EARLY), Line(2_000, 180), Line(9_000, 200, EARLY)))
+    scene.vendor.by_number = {TARGET: early}
+    call = talking(scene)
+    party = scene.vendor.only_call
+    call.propose("a=sendonly")
+    run(scene)
+    refer(scene, call)
+    if leaves:
+        call.hang_up()
+    run(scene, 2_000)
+    assert (playing(relay), engines.playing) == ({}, {})
+    if engine == "relay":
+        (port,) = (port for port in relay.open_ports.values() if port.source and port.source.host == "192.0.2.20")
+        assert relay.open_ports[port.other.id].source.host == "192.0.2.30"
+    run(scene, 8_000)
+    assert not party.is_over
+    party.hang_up()
+    settle(scene)
+
+
+def test_a_call_that_is_resumed_while_a_target_rings_goes_on_where_early_media_follow():
+    scene, relay = scene_with()
+    scene.vendor.by_number = {TARGET: Script((Line(0, 180), Line(3_000, 183, EARLY), Line(6_000, 486)))}
+    call, _ = scene.talk()
+    before = {number: port.other for number, port in relay.open_ports.items()}
+    call.propose("a=sendonly")
+    run(scene)
+    refer(scene, call)
+    call.propose("a=sendrecv")
+    run(scene, 3_000)
+    assert {number: relay.open_ports[number].other for number in before} == before
+    call.hang_up()
+    settle(scene)
+
+
 SEALED = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" + "A" * 40 + "\r\n"
 
 
