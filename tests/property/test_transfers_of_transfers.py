@@ -1,9 +1,11 @@
 """Telephones that call, transfer, hold and hang up at random, over restarts: nothing is left, and all is paid for."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 
+from doubles.announcing import SOUNDS
 from doubles.conformance import faults_of
 from doubles.desk_scene import DESK, MATE, TARGET, attended, blind, office, registered
 from doubles.exploring import examples
@@ -13,6 +15,7 @@ from doubles.sockets.peer import ANSWER
 from doubles.successor import replace_node
 from doubles.virtual.customer import Intent, OutgoingCall
 from doubles.virtual.exchange import SWITCH
+from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.scene import Scene
 from doubles.virtual.side import Side
 from doubles.virtual.vendor import RINGS, Line, Script, answers, refuses
@@ -20,6 +23,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vosd.base.cause import EndReason
+from vosd.media.leg_media import LegMedia
+from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters
 
 NUMBERS = (DESK, MATE, TARGET, "442072222222")
 SCRIPTS = (
@@ -28,6 +33,8 @@ SCRIPTS = (
     Script((Line(0, 180), Line(2_000, 486))),
     RINGS,
     refuses(486, after_ms=1_000),
+    Script((Line(0, 183, ANSWER), Line(1_500, 200, ANSWER))),
+    Script((Line(0, 180), Line(500, 183, ANSWER), Line(1_500, 486))),
 )
 DOINGS = ("is called", "calls", *["blind"] * 3, *["attended"] * 4, *["keys"] * 2, "ends keys", "holds", "hangs up", "-")
 
@@ -66,6 +73,30 @@ class Day:
             joined = call.conversation.joined
             assert call.parties
             assert joined is None or joined.conversation.joined is call
+
+    def check_media(self, relay: VirtualRelay) -> None:
+        """Require that ports of two that talk are connected, and that one that is held, and no other, has music."""
+        for one, other in self._talking():
+            assert bool(one.origin and one.ports) == bool(other.origin and other.ports)
+            if not one.origin:
+                continue
+            ports = [None if each.audio_port is None else relay.open_ports[each.audio_port.id] for each in (one, other)]
+            for port, far, media, theirs in ((*ports, one, other), (*ports[::-1], other, one)):
+                assert port is not None
+                assert far is not None
+                assert port.other == far.port
+                assert (port.playing is not None) == (media.music is not None)
+                assert (media.music is not None) == (theirs.is_held and not theirs.is_sender and not media.is_held)
+
+    def _talking(self) -> Iterator[tuple[LegMedia, LegMedia]]:
+        """Yield the media of each two legs that talk, while neither changes its session nor is transferred."""
+        for call in (live_call.call for live_call in self.scene.exchange.switch.calls()):
+            bridge = call.conversation.bridge
+            if bridge is None or bridge.proposal is not None or call.conversation.running is not None:
+                continue
+            media = bridge.one.facts.media, bridge.other.facts.media
+            if call.search is None and media[0] is not None and media[1] is not None:
+                yield media[0], media[1]
 
     def _do_with(self, side: Side, doing: str) -> None:
         draw = self.random
@@ -128,6 +159,21 @@ def test_an_office_transfers_what_it_likes(seed, steps, is_replaced):
     assert "Lost" not in {record.end_reason for record in scene.exchange.sink.records}
     packets = [each for each in scene.wire.packets if b"REGISTER" not in each.data and b" 401 " not in each.data]
     assert faults_of(packets, SWITCH) == []
+
+
+@settings(max_examples=examples(25, 500), deadline=None)
+@given(seed=st.integers(0, 1_000_000), steps=st.integers(5, 30), mode=st.sampled_from((MediaMode.ON, MediaMode.AUTO)))
+def test_an_office_that_transfers_what_it_likes_has_its_media_at_the_relay(seed, steps, mode):
+    relay = VirtualRelay()
+    media = MediaParameters(engine=MediaEngine.RELAY, mode=mode, music_on_hold="busy")
+    day = Day(scene := Scene(office(media=media, sounds=SOUNDS), relay=relay), seed)
+    for _ in range(steps):
+        day.do()
+        scene.wire.run_for(day.random.choice((1, 50, 300, 1_000, 3_000)))
+    scene.wire.run_for(45_000)
+    day.check_media(relay)
+    day.end()
+    assert relay.open_ports == {}
 
 
 @settings(max_examples=examples(15, 300), deadline=None)
