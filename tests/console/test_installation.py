@@ -266,6 +266,74 @@ def test_parameters_are_set_in_words_undone_and_have_versions(site: Watched, vis
     expect(page.get_by_role("dialog", name="SS_BILLINGUNIT")).to_contain_text("value: set to 6")
 
 
+def test_what_a_colleague_has_changed_meanwhile_is_not_put_back_by_a_dialog_that_was_open(
+    site: Watched, visit: Visit
+) -> None:
+    visitor = visit()
+
+    def permissions() -> list[str]:
+        (clerk,) = site.items("/roles?name=clerk")
+        return list(clerk["permissions"])
+
+    def choose_permission() -> None:
+        asked.get_by_role("combobox", name="Permissions").fill("money.see")
+        page.get_by_role("option", name="money.see").click()
+        page.keyboard.press("Escape")
+
+    both = {"permissions": ["accounts.see", "money.book"]}
+    assert site.api.ask("PUT", "/roles/clerk", both).status == 200
+    page = visitor.go("/lists/roles", "Roles")
+    asked = page.get_by_role("dialog")
+    row(page, "clerk").get_by_role("button", name="Change").click()
+    choose_permission()
+    assert site.api.ask("PUT", "/roles/clerk", {"permissions": ["accounts.see"]}).status == 200
+    done(page, "Change")
+    asked.get_by_role("alert").filter(has_text="This is not as you have opened it any more").wait_for()
+    assert permissions() == ["accounts.see"]
+    asked.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Leave").click()
+    expect(row(page, "clerk")).not_to_contain_text("Book")
+
+    row(page, "clerk").get_by_role("button", name="Remove").click()
+    asked.get_by_role("button", name="Cancel").wait_for()
+    assert site.api.ask("PUT", "/roles/clerk", both).status == 200
+    done(page, "Remove")
+    asked.get_by_role("alert").filter(has_text="This is not as you have opened it any more").wait_for()
+    assert permissions() == both["permissions"]
+    asked.get_by_role("button", name="Cancel").click()
+
+    page.get_by_role("button", name="New role").click()
+    choose_permission()
+    done(page, "New role", Name="clerk")
+    expect(asked).to_contain_text("There is a role of this name")
+    assert permissions() == both["permissions"]
+    asked.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Leave").click()
+
+    assert site.api.ask("POST", "/people", {"name": "dora", "role": "viewer"}).status == 201
+    page = visitor.go("/lists/people", "People")
+    row(page, "dora").get_by_role("button", name="Role").click()
+    asked.get_by_label("Role").select_option("finance")
+    assert site.api.ask("PUT", "/people/dora/role", {"role": "night"}).status == 200
+    done(page, "Role")
+    asked.get_by_role("alert").filter(has_text="This is not as you have opened it any more").wait_for()
+    assert site.api.ask("GET", "/people/dora").json["role"] == "night"
+
+
+def test_a_parameter_that_a_colleague_has_set_meanwhile_is_not_overwritten(site: Watched, visit: Visit) -> None:
+    name = "SS_GATEWAY_SWITCH_UNTIL_CONNECT"
+    page = visit().go(f"/parameters?q={name}", "Parameters")
+    row(page, name).get_by_role("button", name="Set").click()
+    asked = page.get_by_role("dialog")
+    asked.get_by_label("Value").fill("Off")
+    assert site.api.ask("PUT", f"/parameters/{name}?confirm=true", {"value": "On"}).status == 200
+    done(page, "Set")
+    asked.get_by_role("alert").filter(has_text="has version 1 by now").wait_for()
+    expect(row(page, name)).to_contain_text("database, version 1")
+    assert [each["version"] for each in site.items(f"/parameters/{name}/versions")] == [1]
+    assert site.api.ask("DELETE", f"/parameters/{name}?confirm=true").status == 200
+
+
 def test_who_logs_in_after_an_ended_session_sees_nothing_of_it(site: Watched, newcomer: Visit) -> None:
     customer = newcomer("customer", "acme").go("/").get_by_role("button", name=re.compile("^p")).inner_text()
     page = newcomer("finance").go("/accounts/rival", "rival")

@@ -157,8 +157,27 @@ export function ifVersion(version: number | null | undefined): Record<string, st
   return version === null || version === undefined ? undefined : { "If-Match": `"${version}"` };
 }
 
-/** What was to be undone is not as it was left: another person has changed it since. */
+/** The header that has a change refused where the database has the object by now. */
+export const ifNone = { "If-None-Match": "*" };
+
+/** What was to be changed, or undone, is not as it was seen: another person has changed it since. */
 export class ChangedSince extends Error {}
+
+const HTTP_STALE = 412;
+
+/** Whether a change was refused because another person has changed the same since. */
+export const isStale = (error: Error | null): boolean =>
+  error instanceof ChangedSince || (error instanceof Problem && error.status === HTTP_STALE);
+
+/** Carry a change out where `read` returns what was seen before: for what has no versions. */
+export async function unlessOther<Result>(
+  seen: unknown,
+  read: () => Promise<unknown>,
+  act: () => Promise<Result>,
+): Promise<Result> {
+  if (JSON.stringify(await read()) !== JSON.stringify(seen)) throw new ChangedSince();
+  return act();
+}
 
 /**
  * What takes a change back, unless another person has changed the same since: for what has no versions. It is called
@@ -168,11 +187,8 @@ export async function unlessChanged<Result>(
   read: () => Promise<unknown>,
   undo: () => Promise<Result>,
 ): Promise<() => Promise<Result>> {
-  const left = JSON.stringify(await read());
-  return async () => {
-    if (JSON.stringify(await read()) !== left) throw new ChangedSince();
-    return undo();
-  };
+  const left = await read();
+  return () => unlessOther(left, read, undo);
 }
 
 const HTTP_UNAVAILABLE = 503;

@@ -13,10 +13,10 @@ import {
   Textarea,
   TextInput,
 } from "@mantine/core";
-import { skipToken, useMutation, useQuery } from "@tanstack/react-query";
+import { skipToken, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, type ReactNode, type RefObject, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { Problem } from "../api/client";
+import { isStale, Problem } from "../api/client";
 import { type Orders, useOrders } from "../api/orders";
 import { useSession } from "../session";
 import { useServerText } from "../text/meanings";
@@ -101,6 +101,7 @@ function ActDialog<Result>({
   const { t } = useTranslation();
   const inLanguage = useServerText();
   const say = useSay();
+  const queries = useQueryClient();
   const asks = props.asks ?? NONE;
   const [isOpen, setOpen] = useOpened();
   const [entered, setEntered] = useState<Entered>(() =>
@@ -127,9 +128,11 @@ function ActDialog<Result>({
       if (props.secret) setSecret(props.secret(result));
       order.reset(); // it has what was entered
     },
-    onError: () => {
+    onError: (error) => {
       isSent.current = false;
       setChecked(false);
+      // the dialog is opened again with what holds now
+      if (isStale(error)) void queries.invalidateQueries();
     },
   });
   const close = () => {

@@ -1,10 +1,8 @@
 import { Alert, Button, Group } from "@mantine/core";
 import { useTranslation } from "react-i18next";
-import { ChangedSince, Problem, Unreachable } from "../api/client";
+import { ChangedSince, isStale, Problem, Unreachable } from "../api/client";
 import { useServerText } from "../text/meanings";
 import { Note } from "./note";
-
-const HTTP_STALE = 412;
 
 /** What stands where an answer will be: that it is read, or why it could not be. */
 export function Reading({ of }: { of: { isPending: boolean; error: Error | null; refetch: () => unknown } }) {
@@ -15,18 +13,25 @@ export function Reading({ of }: { of: { isPending: boolean; error: Error | null;
 
 /** Why a change was not taken back; that another person has changed the same since is said with what to do. */
 export function UndoProblem({ error }: { error: Error | null }) {
-  const isStale = error instanceof Problem && error.status === HTTP_STALE;
-  return <ProblemText error={isStale ? new ChangedSince() : error} />;
+  return <ProblemText error={error} stale={isStale(error) ? "change.stale" : undefined} />;
 }
 
 /** What went wrong, and what to do; nothing while nothing has. */
-export function ProblemText({ error, again }: { error: Error | null; again?: () => void }) {
+export function ProblemText({
+  error,
+  again,
+  stale = error instanceof ChangedSince ? "change.meanwhile" : undefined,
+}: {
+  error: Error | null;
+  again?: () => void;
+  /** Words that say that another person has changed the same since; those with `_do` say what to do. */
+  stale?: string;
+}) {
   const { t } = useTranslation();
   const inLanguage = useServerText();
   if (!error) return null;
-  const isOfServer = error instanceof Problem;
-  const isStale = error instanceof ChangedSince;
-  const remedy = isOfServer ? inLanguage(error.remedy) : isStale ? t("change.stale_do") : error.message;
+  const isOfServer = error instanceof Problem && !stale;
+  const remedy = isOfServer ? inLanguage(error.remedy) : stale ? t(`${stale}_do`) : error.message;
   return (
     <Alert
       color="red"
@@ -34,7 +39,7 @@ export function ProblemText({ error, again }: { error: Error | null; again?: () 
       role="alert"
       title={
         (isOfServer && inLanguage(error.message)) ||
-        t(isStale ? "change.stale" : error instanceof Unreachable ? "state.unreachable" : "state.failed")
+        t(stale ?? (error instanceof Unreachable ? "state.unreachable" : "state.failed"))
       }
     >
       <Group justify="space-between">

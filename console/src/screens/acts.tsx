@@ -5,7 +5,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import type { ComponentType, ReactNode } from "react";
 import { useTranslation } from "react-i18next";
-import { pageOf, type Row, type Schemas, send, unlessChanged } from "../api/client";
+import { Problem, pageOf, type Row, type Schemas, send, unlessChanged, unlessOther } from "../api/client";
 import { cleared, override, targetOf, targetOfRow } from "../api/overrides";
 import { enteredMoment } from "../format";
 import { Act, type Asked, entryLines, type ReadChoices } from "../parts/act";
@@ -18,6 +18,7 @@ import type { List } from "./columns";
 
 const SETTINGS = ["priority", "weight", "max_concurrent", "max_cps", "overdraft_limit"];
 const UNFINISHED = new Set(["queued", "running"]);
+const HTTP_CONFLICT = 409;
 const NAMES_READ = 1_000;
 
 const text = (row: Row, name: string) => String(row[name] ?? "");
@@ -273,7 +274,7 @@ function Person({ row }: RowProps) {
         lead={t("acts.role_lead")}
         asks={fields.map((ask) => ({ ...ask, begin: text(row, ask.name) }))}
         run={async ({ role, account }) => {
-          await setRole({ role, account: account || undefined });
+          await unlessOther([row.role, row.account], roleNow, () => setRole({ role, account: account || undefined }));
           return unlessChanged(roleNow, () => setRole({ role: row.role, account: row.account ?? undefined }));
         }}
         said={(_, { role }) => t("acts.role_set", { name, role })}
@@ -378,6 +379,7 @@ function NewRole() {
         },
       ]}
       run={async ({ name = "", permissions: chosen = "" }) => {
+        if (await roleNamed(name)) throw new Problem(HTTP_CONFLICT, "", t("acts.role_exists"), "", "name");
         await send("put", `/roles/${part(name)}`, { body: { permissions: chosen.split(",") } });
         return unlessChanged(
           () => roleNamed(name),
@@ -398,8 +400,8 @@ function Role({ row }: RowProps) {
   const name = text(row, "name");
   if (row.ships === true) return null;
   /** Carry a change out, and return what gives the role its permissions of before. */
-  const changed = async (change: Promise<unknown>) => {
-    await change;
+  const changed = async (change: () => Promise<unknown>) => {
+    await unlessOther(row, () => roleNamed(name), change);
     return unlessChanged(
       () => roleNamed(name),
       () => send("put", `/roles/${part(name)}`, { body: roleOf(row) }),
@@ -423,7 +425,9 @@ function Role({ row }: RowProps) {
           },
         ]}
         run={({ permissions: chosen = "" }) =>
-          changed(send("put", `/roles/${part(name)}`, { body: { permissions: chosen.split(",").filter(Boolean) } }))
+          changed(() =>
+            send("put", `/roles/${part(name)}`, { body: { permissions: chosen.split(",").filter(Boolean) } }),
+          )
         }
         said={() => t("acts.role_changed", { name })}
         undo={(undo) => undo}
@@ -434,7 +438,7 @@ function Role({ row }: RowProps) {
         needs="DELETE /roles/{name}"
         act={t("form.remove")}
         title={t("acts.role_remove_title", { name })}
-        run={() => changed(send("delete", `/roles/${part(name)}`))}
+        run={() => changed(() => send("delete", `/roles/${part(name)}`))}
         said={() => t("acts.role_removed", { name })}
         undo={(undo) => undo}
       />

@@ -4,7 +4,7 @@ import { Button, Group, Modal, Select, TextInput } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
-import { ifVersion, pageOf, type Row, type Schemas, send } from "../api/client";
+import { ifNone, ifVersion, pageOf, type Row, type Schemas, send } from "../api/client";
 import { useKind } from "../forms/editor";
 import { Meaning } from "../forms/fields";
 import type { Key } from "../forms/keys";
@@ -100,13 +100,15 @@ function Acts({ row, declared }: { row: Row; declared: Key | undefined }) {
   const place = `/parameters/${encodeURIComponent(name)}`;
   const source = sourceOf(row);
   if (source === "file") return <span className="quiet">{t("parameters.in_files")}</span>;
-  const shown = ifVersion(versionOf(row));
+  // another person may have set since what has its default here
+  const shown = source === "database" ? ifVersion(versionOf(row)) : ifNone;
+  const terms = (key: string) => ({ query: { confirm: true }, headers: { ...shown, "Idempotency-Key": key } });
   /** The value, or none, that it had before; only where the change is still the latest one. */
   const again = (made: Made) => () => {
-    const terms = { query: { confirm: true }, headers: ifVersion(made.changes[0]?.version) };
+    const onlyOurs = { query: { confirm: true }, headers: ifVersion(made.changes[0]?.version) };
     return source === "database"
-      ? send("put", place, { ...terms, body: { value: row.value } })
-      : send("delete", place, terms);
+      ? send("put", place, { ...onlyOurs, body: { value: row.value } })
+      : send("delete", place, onlyOurs);
   };
   return (
     <Group gap={4} wrap="nowrap">
@@ -131,8 +133,8 @@ function Acts({ row, declared }: { row: Row; declared: Key | undefined }) {
             },
             { name: "memo", label: t("object.memo") },
           ]}
-          run={({ value, memo }) =>
-            send("put", place, { query: { confirm: true }, headers: shown, body: { value, memo: memo || undefined } })
+          run={({ value, memo }, key) =>
+            send("put", place, { ...terms(key), body: { value, memo: memo || undefined } })
           }
           said={(_, { value }) => t("parameters.is_set", { name, value })}
           undo={again}
@@ -146,7 +148,7 @@ function Acts({ row, declared }: { row: Row; declared: Key | undefined }) {
             act={t("parameters.take_back")}
             title={t("parameters.take_back_title", { name })}
             lead={t("parameters.take_back_lead", { value: declared?.default.join(", ") ?? "–" })}
-            run={() => send("delete", place, { query: { confirm: true }, headers: shown })}
+            run={(_, key) => send("delete", place, terms(key))}
             said={() => t("parameters.taken_back", { name })}
             undo={again}
           />
