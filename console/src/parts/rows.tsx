@@ -1,6 +1,6 @@
 /** Rows of a list of the API, of which a page is read when the last rows are seen. */
 
-import { type keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
+import { infiniteQueryOptions, type keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
 import { useEffect } from "react";
 import { useTranslation } from "react-i18next";
 import { pageOf, type Query, type Row } from "../api/client";
@@ -20,6 +20,7 @@ interface Rows {
 
 interface Terms {
   enabled?: boolean;
+  /** How often it is read again, in milliseconds for each page that was read: all of them are asked for again. */
   refetchInterval?: number;
   placeholderData?: typeof keepPreviousData;
   /** Read it to its end: rows are looked for that the API does not choose. */
@@ -28,15 +29,20 @@ interface Terms {
   pagesMin?: number;
 }
 
-/** Read a list; more of it is read by `table.onEnd`. */
-export function useRows(path: string, query: Query, { isWhole = false, pagesMin = 0, ...terms }: Terms = {}): Rows {
-  const found = useInfiniteQuery({
+/** The pages of a list as they are asked for. */
+export const pagesOf = (path: string, query: Query, { refetchInterval, ...terms }: Terms = {}) =>
+  infiniteQueryOptions({
     queryKey: ["rows", path, query],
     queryFn: ({ pageParam }) => pageOf(path, { limit: PAGE_ROWS, ...query, cursor: pageParam || undefined }),
     initialPageParam: "",
     getNextPageParam: (page) => page.next,
+    refetchInterval: ({ state }) => refetchInterval && refetchInterval * (state.data?.pages.length || 1),
     ...terms,
   });
+
+/** Read a list; more of it is read by `table.onEnd`. */
+export function useRows(path: string, query: Query, { isWhole = false, pagesMin = 0, ...terms }: Terms = {}): Rows {
+  const found = useInfiniteQuery(pagesOf(path, query, terms));
   const { hasNextPage, isFetching, isError, fetchNextPage } = found;
   const isMoreWanted = isWhole || (found.data?.pages.length ?? 0) < pagesMin;
   useEffect(() => {
