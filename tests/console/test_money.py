@@ -15,7 +15,7 @@ from api.watched import Watched
 from doubles.postbox import Postbox
 from doubles.process.mariadb import MariaDb
 from e2e.conversation import conversing
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import FilePayload, Page, Route, expect
 
 from console.conftest import NARROW, TIME_PASSES, Visit, Visitor, running_site, violations
 from console.test_screens import rows
@@ -285,11 +285,16 @@ def test_a_vendors_bill_is_compared_and_disputed(site: Watched, boss: Visitor) -
     at = call["started_at"]
     file = f"Number,Start,Duration,Price\n{call['callee_in']},{at},1,0.05\n4499123,{at},60,0.70\n"
     page = boss.go("/bills", "Vendors' bills")
+    bill_file: FilePayload = {"name": "bill.csv", "mimeType": "text/csv", "buffer": file.encode()}
     page.get_by_role("textbox", name="Vendor", exact=True).fill("vendors")
-    page.locator("input[type=file]").set_input_files(
-        {"name": "bill.csv", "mimeType": "text/csv", "buffer": file.encode()}
-    )
+    page.locator("input[type=file]").set_input_files(bill_file)
     expect(page.get_by_role("combobox", name="Called number")).to_have_value("Number")
+    page.get_by_label("Time zone").fill("UTC")
+    page.get_by_label("From", exact=True).focus()
+    page.keyboard.type("0301")  # and no year
+    page.get_by_role("button", name="Compare").click()
+    assert page.get_by_label("From", exact=True).evaluate("each => each.validity.badInput")
+    assert site.items("/reconciliations") == []
     for field in ("From", "To"):
         page.get_by_label(field, exact=True).fill(at[:10])  # of UTC, as the times of the file, not of the browser
     page.get_by_role("button", name="Compare").click()
@@ -318,6 +323,10 @@ def test_a_vendors_bill_is_compared_and_disputed(site: Watched, boss: Visitor) -
     assert balance(site, "vendors") == before + Decimal("0.70")
     page = boss.turn("/bills", "Vendors' bills")
     page.get_by_role("link", name="bill.csv").wait_for()
+    page.locator("input[type=file]").set_input_files(bill_file)
+    expect(page.get_by_label("Time zone")).to_have_value("")
+    page.get_by_role("textbox", name="Vendor", exact=True).fill("vendors")
+    expect(page.get_by_label("Time zone")).to_have_value("UTC")
 
 
 def test_what_is_missing_for_the_close_of_a_month_is_said_before(boss: Visitor) -> None:

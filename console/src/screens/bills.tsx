@@ -3,7 +3,7 @@
 import { Button, Checkbox, FileInput, Group, Select, Stack, TextInput, Title } from "@mantine/core";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
-import { useState } from "react";
+import { type FormEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { client, content, type Row, type Schemas } from "../api/client";
 import { resultOf } from "../api/jobs";
@@ -101,6 +101,13 @@ function lastMap(account: string): BillMap | null {
   }
 }
 
+/** The map of the vendor's last bill where it fits the header of this one, else what the names of columns say. */
+function begun(account: string, header: readonly string[]): BillMap {
+  const last = lastMap(account);
+  const fits = last && Object.values(last.columns).every((theirs) => !theirs || header.includes(theirs));
+  return fits ? last : { columns: guessed(header), format: "", zone: "" };
+}
+
 function Import() {
   const { t } = useTranslation();
   const say = useSay();
@@ -108,16 +115,14 @@ function Import() {
   const [account, setAccount] = useState("");
   const [file, setFile] = useState<File | null>(null);
   const [header, setHeader] = useState<string[]>([]);
-  const [map, setMap] = useState<BillMap>({ columns: {}, format: "", zone: "" });
+  const [entered, setMap] = useState<BillMap | null>(null);
+  const map = entered ?? begun(account, header);
   const [span, setSpan] = useState({ since: "", until: "" });
   const unsaved = useUnsaved(file !== null);
   const choose = async (chosen: File | null) => {
     setFile(chosen);
-    const names = chosen ? (rowsFrom(await chosen.slice(0, READ_BYTES).text(), 1)[0] ?? []) : [];
-    setHeader(names);
-    const last = lastMap(account);
-    const fits = last && Object.values(last.columns).every((theirs) => !theirs || names.includes(theirs));
-    setMap(fits ? last : { columns: guessed(names), format: "", zone: "" });
+    setHeader(chosen ? (rowsFrom(await chosen.slice(0, READ_BYTES).text(), 1)[0] ?? []) : []);
+    setMap(null);
   };
   const compare = useMutation({
     mutationFn: async () => {
@@ -151,8 +156,13 @@ function Import() {
   });
   const names = [...new Set(header.filter(Boolean))];
   const isWhole = account && file && [...NEEDED].every((field) => map.columns[field]);
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    compare.mutate();
+  };
   return (
-    <Stack gap="xs">
+    // the browser refuses a form with a date that is entered in part: such a date has no value
+    <Stack gap="xs" component="form" onSubmit={submit}>
       <Group align="end" gap="xs">
         <TextInput
           label={t("bills.vendor")}
@@ -177,7 +187,7 @@ function Import() {
             onChange={(event) => setSpan({ ...span, [field]: event.currentTarget.value })}
           />
         ))}
-        <Button size="sm" disabled={!isWhole} loading={compare.isPending} onClick={() => compare.mutate()}>
+        <Button type="submit" size="sm" disabled={!isWhole} loading={compare.isPending}>
           {t("bills.compare")}
         </Button>
       </Group>
