@@ -172,6 +172,19 @@ def test_an_object_is_made_changed_compared_reverted_and_ended(site: Watched, vi
     page.get_by_role("link", name="office-pbx").wait_for()
 
 
+def test_a_password_that_another_person_has_changed_is_said_to_be_changed(site: Watched, visit: Visit) -> None:
+    keys = {"account": "acme", "max_concurrent": "2"}
+    assert site.api.ask("PUT", "/phones/7301", {"keys": {**keys, "password": "a-long-secret-1"}}).status == 200
+    page = visit().go("/objects/phones/7301", "7301")
+    page.get_by_role("textbox", name="max_concurrent").fill("3")
+    assert site.api.ask("PATCH", "/phones/7301", {"keys": {"password": "a-long-secret-2"}}).status == 200
+    page.get_by_role("button", name="Check the change").click()
+    asked = page.get_by_role("dialog", name="Changed by another person meanwhile")
+    expect(asked).to_contain_text("a password was changed, or a change was taken back")
+    expect(asked.get_by_role("row")).to_have_count(2)
+    asked.get_by_role("button", name="Drop mine").click()
+
+
 def test_two_people_at_one_object_see_both_versions(site: Watched, visit: Visit) -> None:
     site.api.ask("PUT", "/accounts/desk", {"keys": {"currency": "USD", "overdraft_limit": "10", "max_cps": "1"}})
     page = visit().go("/objects/accounts/desk", "desk")

@@ -20,7 +20,7 @@ import { Form } from "./form";
 import { withHours } from "./hours";
 import {
   cleaned,
-  differences,
+  conflicting,
   isSame,
   itemsOf,
   type Keys,
@@ -290,9 +290,6 @@ function Conflict({
   const { name } = useSession();
   const now = (theirs.keys as Keys) ?? {};
   const together = merged(base, now, mine);
-  const rows = [...new Set([...differences("", base, now), ...differences("", base, mine)].map(([place]) => place))];
-  const at = (keys: Keys, place: string) =>
-    shown(place.split(".").reduce<unknown>((inside, part) => (inside as Keys | undefined)?.[part], keys));
   return (
     <Modal
       opened
@@ -315,16 +312,17 @@ function Conflict({
             </Table.Tr>
           </Table.Thead>
           <Table.Tbody>
-            {rows.map((place) => (
+            {conflicting("", base, now, mine).map(([place, before, after, here]) => (
               <Table.Tr key={place}>
                 <Table.Th scope="row">{place}</Table.Th>
-                <Table.Td>{at(base, place) || "–"}</Table.Td>
-                <Table.Td>{at(now, place) || "–"}</Table.Td>
-                <Table.Td>{at(mine, place) || "–"}</Table.Td>
+                <Table.Td>{shown(before) || "–"}</Table.Td>
+                <Table.Td>{shown(after) || "–"}</Table.Td>
+                <Table.Td>{shown(here) || "–"}</Table.Td>
               </Table.Tr>
             ))}
           </Table.Tbody>
         </Table>
+        {isSame(base, now) && <span>{t("conflict.unseen")}</span>}
         {together.both.length > 0 && <span>{t("conflict.both", { keys: together.both.join(", ") })}</span>}
         <Group justify="flex-end">
           <Button variant="default" onClick={() => onTake(now)}>

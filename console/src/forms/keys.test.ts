@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
 import {
   cleaned,
+  conflicting,
   differences,
   fits,
   hasMistake,
@@ -165,6 +166,18 @@ it("names the keys inside of a key that differ", () => {
     ["currency", "EUR", undefined],
     ["max_cps", undefined, "3"],
   ]);
+});
+
+it("has the three values of a key that two people have changed, whatever its name is", () => {
+  const base = { headers: { "X-A.1": "a", "X-B": "b" }, auth: { username: "a" }, currency: "EUR" };
+  const theirs = { headers: { "X-A.1": "c", "X-B": "b" }, currency: "EUR" };
+  const mine = { headers: { "X-A.1": "d", "X-B": "b" }, auth: { username: "b" }, currency: "EUR", max_cps: "3" };
+  expect(conflicting("", base, theirs, mine)).toEqual([
+    ["headers.X-A.1", "a", "c", "d"],
+    ["auth", { username: "a" }, undefined, { username: "b" }],
+    ["max_cps", undefined, undefined, "3"],
+  ]);
+  expect(conflicting("", base, base, base)).toEqual([]);
 });
 
 it("writes values in a line", () => {

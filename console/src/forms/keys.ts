@@ -221,11 +221,25 @@ export function isFlawed(key: Key, written: string): boolean {
 /** A key that differs: its place, the value before, and the value after. */
 export type Difference = readonly [string, unknown, unknown];
 
+/** A key that two people have left in different states: its place, and the value before, theirs and mine. */
+export type Conflicting = readonly [string, unknown, unknown, unknown];
+
+/** Keys in which either of two versions differs from the one before, also inside of keys. */
+export function conflicting(place: string, base: unknown, theirs: unknown, mine: unknown): readonly Conflicting[] {
+  if (isSame(base, theirs) && isSame(base, mine)) return [];
+  if (!isKeys(base) || !isKeys(theirs) || !isKeys(mine)) return [[place, base, theirs, mine]];
+  return [...new Set([base, theirs, mine].flatMap(Object.keys))].flatMap((name) =>
+    conflicting(placeIn(place, name), base[name], theirs[name], mine[name]),
+  );
+}
+
+const placeIn = (place: string, name: string): string => (place ? `${place}.${name}` : name);
+
 /** Keys that differ, also inside of keys. */
 export function differences(place: string, before: unknown, after: unknown): readonly Difference[] {
   if (isSame(before, after)) return [];
   if (!isKeys(before) || !isKeys(after)) return [[place, before, after]];
   return [...new Set([...Object.keys(before), ...Object.keys(after)])].flatMap((name) =>
-    differences(place ? `${place}.${name}` : name, before[name], after[name]),
+    differences(placeIn(place, name), before[name], after[name]),
   );
 }
