@@ -4,6 +4,7 @@ import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Final
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from api.watched import Watched, something_of_everything
@@ -164,9 +165,9 @@ def test_money_is_moved_and_credit_given_and_both_are_undone(site: Watched, visi
 def test_agents_are_a_tree(visit: Visit) -> None:
     visitor = visit()
     page = visitor.go("/agents", "Agents")
-    reseller = page.locator("ul.tree > li", has=page.get_by_role("link", name="reseller"))
-    reseller.get_by_role("link", name="acme").wait_for()
+    reseller = page.get_by_role("row", name="Accounts below reseller")
     expect(reseller).to_contain_text("1 directly below, 1 in all")
+    expect(reseller.locator("xpath=following-sibling::tr[1]").get_by_role("link")).to_have_text("acme")
     expect(page.get_by_role("link", name="vendors", exact=True)).to_have_count(0)
     page.get_by_label("All accounts").check(force=True)
     page.get_by_role("link", name="vendors", exact=True).wait_for()
@@ -175,6 +176,31 @@ def test_agents_are_a_tree(visit: Visit) -> None:
     visitor.go("/agents?" + page.url.partition("?")[2])
     page.get_by_role("link", name="vendors", exact=True).wait_for()
     expect(page.get_by_role("link", name="acme")).to_have_count(0)
+
+
+def test_of_ten_thousand_accounts_below_an_agent_those_are_drawn_that_are_seen(visit: Visit) -> None:
+    visitor = visit()
+
+    def below_one(route: Route) -> None:
+        asked = parse_qs(urlsplit(route.request.url).query)
+        first = int(asked.get("cursor", ["0"])[0])
+        money = {"balance": "1.00", "currency": "USD", "blocked": False}
+        rows = [
+            {"id": f"below-{first + number}", "agent": "chief", **money} for number in range(int(asked["limit"][0]))
+        ]
+        if first == 0:
+            rows[0] = {"id": "chief", "agent": None, **money}
+        after = first + len(rows)
+        route.fulfill(json={"items": rows, "next": str(after) if after < 10_000 else None})
+
+    visitor.page.route("**/api/v1/balances?*", below_one)
+    page = visitor.go("/agents", "Agents")
+    page.get_by_role("button", name="Accounts below chief").click()
+    page.get_by_role("link", name="below-1", exact=True).wait_for()
+    assert page.get_by_role("link", name=re.compile("^below-")).count() < 200
+    page.get_by_role("link", name="below-1", exact=True).press("End")
+    page.get_by_role("link", name="below-9999", exact=True).wait_for()
+    visitor.page.unroute("**/api/v1/balances?*")
 
 
 def test_a_person_is_added_by_a_link_and_taken_out_again(site: Watched, visit: Visit) -> None:

@@ -2,18 +2,22 @@
 
 import { Switch } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
-import { Link, useNavigate, useSearch } from "@tanstack/react-router";
+import { useNavigate, useSearch } from "@tanstack/react-router";
+import { useMemo } from "react";
 import { useTranslation } from "react-i18next";
 import { pageOf, type Row } from "../api/client";
+import { Go } from "../parts/go";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
-import { Money, State } from "../parts/values";
-import { type Branch, namesIn, namesTo, treeOf } from "./tree";
+import { Table } from "../parts/table";
+import { type Branch, namesIn, namesTo, opened, treeOf } from "./tree";
 
 const PAGE_ROWS = 1_000;
 const ROWS_MAX = 20_000;
 /** Agents with fewer accounts below them are open from the beginning. */
 const OPEN_BELOW = 50;
+/** How much further in an account stands than its agent. */
+const INDENT_REM = 1.2;
 
 async function allAccounts(): Promise<{ rows: Row[]; isCut: boolean }> {
   const rows: Row[] = [];
@@ -28,12 +32,12 @@ async function allAccounts(): Promise<{ rows: Row[]; isCut: boolean }> {
 
 export function AgentsScreen() {
   const { t } = useTranslation();
-  const { all, opened, shut } = useSearch({ from: "/agents" });
+  const { all, opened: openedText, shut } = useSearch({ from: "/agents" });
   const go = useNavigate({ from: "/agents" });
   const found = useQuery({ queryKey: ["balances", "tree"], queryFn: allAccounts });
-  const branches = treeOf(found.data?.rows ?? []);
+  const branches = useMemo(() => treeOf(found.data?.rows ?? []), [found.data]);
   const shown = all ? branches : branches.filter((each) => each.count > 0);
-  const [openedNames, shutNames] = [namesIn(opened), namesIn(shut)];
+  const [openedNames, shutNames] = [namesIn(openedText), namesIn(shut)];
   const isOpen = ({ row, count }: Branch) =>
     openedNames.has(String(row.id)) || (count < OPEN_BELOW && !shutNames.has(String(row.id)));
   const turn = (branch: Branch) => {
@@ -43,6 +47,8 @@ export function AgentsScreen() {
     outOf.delete(name);
     go({ search: { all, opened: namesTo(openedNames), shut: namesTo(shutNames) }, replace: true });
   };
+  const rows = [...opened(shown, isOpen)].map((branch): Row => ({ ...branch.row, branch, is_open: isOpen(branch) }));
+  const account = (row: Row) => <Account branch={row.branch as Branch} isOpen={Boolean(row.is_open)} turn={turn} />;
   return (
     <Page
       title={t("nav.agents")}
@@ -52,75 +58,60 @@ export function AgentsScreen() {
           label={t("agents.all")}
           checked={Boolean(all)}
           onChange={(event) =>
-            go({ search: { all: event.currentTarget.checked ? "1" : undefined, opened, shut }, replace: true })
+            go({
+              search: { all: event.currentTarget.checked ? "1" : undefined, opened: openedText, shut },
+              replace: true,
+            })
           }
         />
       }
     >
       <ProblemText error={found.error} again={() => found.refetch()} />
       {found.data?.isCut && <p className="quiet">{t("agents.cut", { count: ROWS_MAX })}</p>}
-      {found.isPending && <p className="quiet">{t("state.loading")}</p>}
-      {found.data && shown.length === 0 && <p className="quiet">{t("agents.none")}</p>}
-      <Branches branches={shown} isOpen={isOpen} turn={turn} />
+      <Table
+        label={t("nav.agents")}
+        columns={[
+          { name: "account", show: account },
+          { name: "name" },
+          { name: "agent" },
+          { name: "accounts", show: ({ branch }) => <Count branch={branch as Branch} /> },
+          { name: "balance", kind: "money" },
+          { name: "blocked", kind: "state" },
+        ]}
+        rows={rows}
+        rowKey={(row) => String(row.id)}
+        read={found.status}
+        empty={t("agents.none")}
+      />
     </Page>
   );
 }
 
-/** Which branches are open, and what opens and shuts one; the address has it. */
-interface Opening {
-  isOpen: (branch: Branch) => boolean;
-  turn: (branch: Branch) => void;
-}
-
-function Branches({ branches, ...opening }: { branches: readonly Branch[] } & Opening) {
-  return (
-    <ul className="tree">
-      {branches.map((branch) => (
-        <li key={String(branch.row.id)}>
-          {branch.count > 0 ? <Node branch={branch} {...opening} /> : <Account branch={branch} />}
-        </li>
-      ))}
-    </ul>
-  );
-}
-
-/** An agent; what is below it is drawn while it is open. */
-function Node({ branch, isOpen, turn }: { branch: Branch } & Opening) {
+/** The name of an account at its depth, with the button that opens and shuts what is below it; the address has it. */
+function Account({ branch, isOpen, turn }: { branch: Branch; isOpen: boolean; turn: (branch: Branch) => void }) {
   const { t } = useTranslation();
-  const isShown = isOpen(branch);
+  const name = String(branch.row.id);
   return (
-    <>
-      <button
-        type="button"
-        className="sort"
-        aria-expanded={isShown}
-        aria-label={t("agents.open", { name: String(branch.row.id) })}
-        onClick={() => turn(branch)}
-      >
-        {isShown ? "▾" : "▸"}
-      </button>{" "}
-      <Account branch={branch} />
-      {isShown && <Branches branches={branch.below} isOpen={isOpen} turn={turn} />}
-    </>
+    <span style={{ paddingLeft: `${INDENT_REM * branch.depth}rem` }}>
+      {branch.count > 0 && (
+        <button
+          type="button"
+          className="sort branch"
+          aria-expanded={isOpen}
+          aria-label={t("agents.open", { name })}
+          onClick={() => turn(branch)}
+        >
+          {isOpen ? "▾" : "▸"}
+        </button>
+      )}{" "}
+      <Go to={`/accounts/${encodeURIComponent(name)}`} isOfRow>
+        {name}
+      </Go>
+    </span>
   );
 }
 
-function Account({ branch: { row, below, count } }: { branch: Branch }) {
+function Count({ branch: { below, count } }: { branch: Branch }) {
   const { t } = useTranslation();
-  return (
-    <>
-      <Link to="/accounts/$name" params={{ name: String(row.id) }}>
-        {String(row.id)}
-      </Link>{" "}
-      {row.name ? `${row.name} ` : ""}
-      <Money value={row.balance} currency={row.currency} />
-      {row.blocked === true && (
-        <>
-          {" "}
-          <State value="blocked" />
-        </>
-      )}
-      {count > 0 && <span className="quiet"> {t("agents.below", { direct: below.length, all: count })}</span>}
-    </>
-  );
+  return count > 0 ? t("agents.below", { direct: below.length, all: count }) : <span className="quiet">–</span>;
 }

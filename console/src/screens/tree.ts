@@ -7,21 +7,32 @@ export interface Branch {
   below: readonly Branch[];
   /** Accounts below it, at any depth. */
   count: number;
+  /** Agents above it. */
+  depth: number;
 }
 
 /** The accounts without an agent that is seen, each with those below. */
 export function treeOf(rows: readonly Row[]): readonly Branch[] {
-  const below = new Map<string, Row[]>();
-  const known = new Set(rows.map((row) => String(row.id)));
-  for (const row of rows) {
-    const agent = known.has(String(row.agent)) ? String(row.agent) : "";
-    below.set(agent, [...(below.get(agent) ?? []), row]);
+  const below = new Map<string, Row[]>([["", []]]);
+  for (const row of rows) below.set(String(row.id), []);
+  for (const row of rows) (below.get(String(row.agent)) ?? below.get(""))?.push(row);
+  const branches = (agent: string, depth: number): readonly Branch[] =>
+    (below.get(agent) ?? []).map((row) => {
+      const inner = branches(String(row.id), depth + 1);
+      return { row, below: inner, count: inner.reduce((sum, each) => sum + 1 + each.count, 0), depth };
+    });
+  return branches("", 0);
+}
+
+/** Branches as they stand below each other: those that are open have theirs behind them. */
+export function* opened(
+  branches: readonly Branch[],
+  isOpen: (branch: Branch) => boolean,
+): Generator<Branch, void, undefined> {
+  for (const branch of branches) {
+    yield branch;
+    if (isOpen(branch)) yield* opened(branch.below, isOpen);
   }
-  const branch = (row: Row): Branch => {
-    const inner = (below.get(String(row.id)) ?? []).map(branch);
-    return { row, below: inner, count: inner.reduce((sum, each) => sum + 1 + each.count, 0) };
-  };
-  return (below.get("") ?? []).map(branch);
 }
 
 /** Names that a part of an address lists, a line each: no name has several, and any other text is one. */
