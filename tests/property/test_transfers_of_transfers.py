@@ -36,7 +36,7 @@ SCRIPTS = (
     Script((Line(0, 183, ANSWER), Line(1_500, 200, ANSWER))),
     Script((Line(0, 180), Line(500, 183, ANSWER), Line(1_500, 486))),
 )
-DOINGS = ("is called", "calls", *["blind"] * 3, *["attended"] * 4, *["keys"] * 2, "ends keys", "holds", "hangs up", "-")
+DOINGS = ("is called", "calls", *["blind", "holds"] * 3, *["attended"] * 4, *["keys"] * 2, "ends keys", "hangs up", "-")
 
 
 class Day:
