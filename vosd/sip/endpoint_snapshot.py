@@ -117,7 +117,7 @@ def _dialog_of(server: InviteServer, flows: Flows) -> DialogSnapshot | None:
 def _finished(endpoint: Endpoint, key: str, entry: Entry, due_ms: int) -> FinishedSnapshot:
     raw = encode(key)
     if isinstance(entry, Mark):
-        return FinishedSnapshot(raw, due_ms, entry)
+        return FinishedSnapshot(raw, due_ms, Mark.CLOSED_DIALOG if entry is Mark.CLOSED_BEHIND_NAT else entry)
     if isinstance(entry, Unacknowledged):
         invite = PartsSnapshot.of(entry.parts, endpoint.flows), encode(entry.to_tag)
         return FinishedSnapshot(raw, due_ms, invite=invite)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from enum import Enum, auto
 
 from vosd.base.clock import Instant
-from vosd.base.nat import Nat
+from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.table import DialogTable
 from vosd.sip.flows import MAGIC
 from vosd.sip.headers.via import sender_of
@@ -42,15 +42,10 @@ class Repetitions:
     """Knowledge of earlier requests: live transactions, finished ones, and refusals that left none."""
 
     def __init__(
-        self,
-        store: TransactionStore,
-        dialogs: DialogTable,
-        nat_at: Callable[[str, int], Nat],
-        is_of_one_trunk: Callable[[str, int, int], bool],
+        self, store: TransactionStore, dialogs: DialogTable, is_of_one_trunk: Callable[[str, int, int], bool]
     ) -> None:
         self._store = store
         self._dialogs = dialogs
-        self._nat_at = nat_at
         self._is_of_one_trunk = is_of_one_trunk
         self._refused = store.refused
 
@@ -70,11 +65,12 @@ class Repetitions:
             # Sections 17.2.1 and 17.2.2: the latest response again; nothing while there is none.
             self._store.received_again += 1
             if running.stem.peer != source:
-                moved = self._moved(request, source, running.stem.peer)
+                begun = None if request.to_tag or not isinstance(running, InviteServer) else _begun_by(running)
+                moved = self._moved(request, source, running.stem.peer, begun)
                 if moved is not None and moved.before == running.stem.up_to_tag:
                     running.request_moved(moved)
-                    if isinstance(running, InviteServer) and not request.to_tag:
-                        self._follow(running, source)
+                    if begun is not None and begun.is_behind_nat:
+                        self._follow(begun, source)
             running.request_repeated()
             return HANDLED
         finished = self._store.finished.get(key)
@@ -116,41 +112,37 @@ class Repetitions:
             return response
         return moved.response(response)
 
-    def _moved(self, request: Request, source: Peer, first: Peer) -> MovedSender | None:
+    def _moved(self, request: Request, source: Peer, first: Peer, begun: Dialog | None = None) -> MovedSender | None:
         """Return where a retransmission is answered that comes from another source than the request came from.
 
         NAT may have given its sender another address meanwhile (RFC 3581). None = the response goes where the first one
-        went. So it does over a connection, and where the sender may be another one: a request within a dialog is proven
-        by its tags (ADR 18), any other has to come from the same host and trunk. The caller compares what the responses
-        repeat of both requests.
+        went. So it does over a connection, and where the sender may be another one: a request within a dialog of a peer
+        behind NAT is proven by its tags (ADR 18), any other has to come from the same host and trunk. Without ``rport``
+        the port changes only where the first response went to another one than the Via has, or a dialog says that
+        the sender is behind NAT; ``begun`` is that of an INVITE. The caller compares what the responses repeat of both
+        requests.
         """
-        if source.flow != first.flow or self._store.reliable[first.flow]:
+        via = request.top_via or request.via
+        if source.flow != first.flow or self._store.reliable[first.flow] or "maddr" in via.params:
             return None
-        is_of_dialog = request.to_tag != "" and self._dialogs.has(request.to_tag)
-        if not is_of_dialog and (
+        is_of_nat = request.to_tag != "" and self._dialogs.is_behind_nat(request)
+        if not is_of_nat and (
             source.host != first.host or not self._is_of_one_trunk(source.host, first.port, source.port)
         ):
             return None
+        if begun is not None:
+            is_of_nat = begun.is_behind_nat and is_answered_where_seen(begun.nat, request, source)
         after = response_stem(request, source)
-        is_seen = after.peer == source or first.port != after.peer.port or self._is_behind_nat(request, source)
-        peer = source if is_seen else after.peer
+        peer = source if is_of_nat or first.port != after.peer.port else after.peer
         return None if peer == first else MovedSender(peer, response_stem(request, first).up_to_tag, after.up_to_tag)
 
-    def _follow(self, invite: InviteServer, source: Peer) -> None:
-        """Send requests of the dialog that an INVITE has begun to where that came from again, behind NAT."""
-        dialog = None if invite.owner is None else invite.owner.dialog
-        owner = None if dialog is None else self._dialogs.owners.get(dialog.local_tag)
-        if dialog is not None and owner is not None and dialog.is_behind_nat:
+    def _follow(self, dialog: Dialog, source: Peer) -> None:
+        """Send requests of the dialog that an INVITE has begun to where that came from again."""
+        owner = self._dialogs.owners.get(dialog.local_tag)
+        if owner is not None:
             dialog.reach_by(source)
             self._dialogs.follow(dialog.local_tag, dialog)
             owner.moved()
-
-    def _is_behind_nat(self, request: Request, source: Peer) -> bool:
-        """Return whether a request without ``rport`` is answered at its port all the same."""
-        dialog = self._dialogs.find(request)[1] if request.to_tag else None
-        if dialog is not None:
-            return dialog.is_behind_nat
-        return is_answered_where_seen(self._nat_at(source.host, source.port), request, source)
 
     def _reuses_branch(self, request: Request, finished: Entry) -> bool:
         """Return whether a request with the branch of a finished one is another one, by its CSeq.
@@ -161,6 +153,10 @@ class Repetitions:
             return encode(f"\r\nCSeq: {request.header('cseq')}\r\n") not in finished.data
         dialog = self._dialogs.find(request)[1] if request.to_tag else None
         return dialog is not None and request.sequence > dialog.remote_sequence
+
+
+def _begun_by(invite: InviteServer) -> Dialog | None:
+    return None if invite.owner is None else invite.owner.dialog
 
 
 def prefix_of(request: Request) -> str:

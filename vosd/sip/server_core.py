@@ -78,7 +78,7 @@ class ServerCore:
         """By flow: what a request by ``sips:`` gets that came without TLS (RFC 5630 section 6)."""
         self._send_pending_bye = send_pending_bye
         self._dropped = dropped
-        self._repetitions = Repetitions(store, dialogs, nat_at, is_of_one_trunk)
+        self._repetitions = Repetitions(store, dialogs, is_of_one_trunk)
         self.passed_bodies: frozenset[str] = frozenset()
         """Types of bodies that some trunk is sent, beside session descriptions; an INVITE may require those."""
         self._relayed: frozenset[str] = frozenset()

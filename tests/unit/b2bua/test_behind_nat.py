@@ -302,6 +302,14 @@ class Unasking(UserAgent):
         assert proof is not None
         return self.ask(method, user, 2, *headers, proof, body=body, kind=kind)
 
+    def repeat(self, source: Address) -> list[tuple[int, Address]]:
+        """Send the last request once more, from ``source``; return the responses of the next three seconds."""
+        asked = [each for each in self.wire.packets if each.target == SWITCH and not each.data.startswith(b"SIP/2.0 ")]
+        before = len(self.answers)
+        self.wire.send(source, SWITCH, asked[-1].data)
+        self.wire.run_for(3_000)
+        return self.answers[before:]
+
     @property
     def packets(self) -> list[Packet]:
         return [each for each in self.wire.packets if each.source == SWITCH and each.data.startswith(b"SIP/2.0 ")]
@@ -367,6 +375,91 @@ def test_the_cancel_of_a_phone_is_answered_where_its_invite_is():
     before = len(desk.answers)
     desk.ask("CANCEL", CALLEE, 2)
     assert desk.answers[before:] == [(200, OUTSIDE), (487, OUTSIDE)]
+
+
+CONTACT_AT_HOME = f"Contact: <sip:7001@{HOME}>"
+RINGS_AND_ANSWERS = Script((Line(0, 180), Line(2_000, 200, ANSWER)))
+
+
+@pytest.mark.parametrize("nat", Nat)
+@pytest.mark.parametrize(
+    ("method", "user", "headers", "content"),
+    [
+        ("REGISTER", "7001", [CONTACT_AT_HOME], {}),
+        ("MESSAGE", "7002", [], {"body": "Hello", "kind": "text/plain"}),
+        ("INVITE", CALLEE, [CONTACT_AT_HOME], INVITATION),
+    ],
+    ids=["REGISTER", "MESSAGE", "INVITE"],
+)
+def test_a_repetition_from_the_same_place_is_answered_where_the_request_was(nat, method, user, headers, content):
+    desk = Unasking(nat)
+    desk.scene.vendor.script = RINGS_AND_ANSWERS
+    desk.prove(method, user, *headers, **content)
+    _, answered_at = desk.answers[-1]
+    assert answered_at == (SAYS_OUTSIDE if nat is Nat.NO else OUTSIDE)
+    assert {target for _, target in desk.repeat(OUTSIDE)} == {answered_at}
+
+
+@pytest.mark.parametrize(("other", "own", "port"), [(Nat.YES, Nat.NO, HOME.port), (Nat.NO, Nat.YES, OUTSIDE.port)])
+def test_of_two_trunks_at_one_host_that_of_the_call_says_where_a_repetition_is_answered(other, own, port):
+    trunks = [
+        mapping_gateway("other", CUSTOMER.host, tech_prefix="11", dialect=CallerDialect(nat=other)),
+        mapping_gateway("acme", CUSTOMER.host, dialect=CallerDialect(nat=own)),
+    ]
+    scene = Scene(catalogue([*trunks, vendor_gateway(0)]))
+    scene.vendor.script = RINGS_AND_ANSWERS
+    invite = compose(
+        [
+            f"INVITE sip:{CALLEE}@{SWITCH} SIP/2.0",
+            f"Via: SIP/2.0/UDP {HOME};branch=z9hG4bK-7",
+            "From: <sip:12025550100@x>;tag=a",
+            f"To: <sip:{CALLEE}@x>",
+            "Call-ID: of two",
+            "CSeq: 1 INVITE",
+            f"Contact: <sip:{HOME}>",
+            "Max-Forwards: 70",
+        ],
+        OFFER,
+    )
+    for _ in range(2):
+        scene.wire.send(OUTSIDE, SWITCH, invite.encode())
+        scene.wire.run_for(100)
+    scene.wire.run_for(2_000)
+    to_caller = [each for each in scene.wire.packets if each.source == SWITCH and each.target.host == CUSTOMER.host]
+    assert [each.data[8:11] for each in to_caller[:4]] == [b"100", b"180", b"180", b"200"]
+    assert {each.target.port for each in to_caller} == {port}
+
+
+@pytest.mark.parametrize("nat", [Nat.YES, Nat.NO])
+def test_an_invite_and_a_bye_without_rport_are_answered_at_the_next_mapping_also_where_the_first_kept_the_port(nat):
+    """The first answers went to the port in the Via either way. Without NAT they stay there (RFC 3261 18.2.2)."""
+    answered_at = REMAPPED if nat is Nat.YES else SAYS_OUTSIDE
+    desk = Unasking(nat, SAYS_OUTSIDE)
+    desk.wire.hide(HOME, SAYS_OUTSIDE)
+    desk.scene.vendor.script = RINGS_AND_ANSWERS
+    desk.prove("INVITE", CALLEE, f"Contact: <sip:7001@{SAYS_OUTSIDE}>", **INVITATION)
+    answers = desk.repeat(REMAPPED)
+    assert [status for status, _ in answers[:2]] == [180, 200]
+    assert {target for _, target in answers} == {answered_at}
+    to = Message(desk.packets[-1].data, OUTSIDE)["To"]
+    for method, number in (("ACK", 2), ("BYE", 3)):
+        desk.wire.run_for(100)
+        desk.send(
+            compose(
+                [
+                    f"{method} sip:{CALLEE}@{SWITCH} SIP/2.0",
+                    f"Via: SIP/2.0/UDP {SAYS_OUTSIDE};branch=z9hG4bK-within-{method}",
+                    f"From: <sip:7001@{SWITCH.host}>;tag=1",
+                    f"To: {to}",
+                    "Call-ID: unasking",
+                    f"CSeq: {number} {method}",
+                    "Max-Forwards: 70",
+                ]
+            )
+        )
+    desk.wire.run_for(100)
+    assert desk.answers[-1] == (200, SAYS_OUTSIDE)
+    assert desk.repeat(REMAPPED) == [(200, answered_at)]
 
 
 # -- phones -----------------------------------------------------------------------------------------------------------

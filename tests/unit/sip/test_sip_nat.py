@@ -6,8 +6,10 @@ from msgspec.structs import replace
 
 from vosd.base.nat import Nat
 from vosd.sip.dialog.dialog import Dialog
+from vosd.sip.endpoint_snapshot import EndpointSnapshot
 from vosd.sip.flows import Listener
 from vosd.sip.nat import is_behind_nat, is_hidden, needs_keep_alive
+from vosd.sip.transaction.entries import CLOSED_DIALOG
 from vosd.sip.wire.compose import response, response_stem
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.outgoing import Peer
@@ -154,14 +156,24 @@ def test_the_answer_to_a_bye_goes_where_its_retransmission_comes_from(rport, mov
     assert answered_again(probe, bye, OUTSIDE) == [("200", OUTSIDE, str(OUTSIDE.port) if rport else None)]
 
 
-@pytest.mark.parametrize("sent_by", ["192.168.1.100:5060", "203.0.113.9:5060"], ids=["behind NAT", "a proxy"])
-def test_without_rport_it_goes_to_the_port_in_via_unless_its_sender_is_behind_nat(sent_by):
-    """The router had mapped the port to itself, so that the first answer went there either way."""
+def test_without_rport_and_dialog_it_goes_to_the_port_in_via_where_the_first_one_went():
+    """Whether its sender is behind NAT, and the router had mapped the port to itself, is not known any more."""
     probe = Probe(knows=lambda *_: True)
-    options = request("OPTIONS", via=f"SIP/2.0/UDP {sent_by};branch=z9hG4bK-1")
-    probe.receive(options, OUTSIDE._replace(port=5_060))
-    goes_to = REMAPPED if sent_by.startswith("192.168.") else OUTSIDE._replace(port=5_060)
-    assert answered_again(probe, options) == [("200", goes_to, None)]
+    options = request("OPTIONS", via="SIP/2.0/UDP 192.168.1.100:5060;branch=z9hG4bK-1")
+    kept = OUTSIDE._replace(port=5_060)
+    probe.receive(options, kept)
+    assert answered_again(probe, options) == [("200", kept, None)]
+
+
+@pytest.mark.parametrize("source", [OUTSIDE, REMAPPED])
+def test_a_maddr_is_followed_for_a_retransmission_too(source):
+    """RFC 3261 section 18.2.2; here it names the very host that the request comes from."""
+    probe = Probe(knows=lambda *_: True)
+    named = f"SIP/2.0/UDP 192.168.1.100:5060;maddr={OUTSIDE.host};rport;branch=z9hG4bK-1"
+    options = request("OPTIONS", via=named)
+    probe.receive(options, OUTSIDE)
+    [(_, first)] = [(sent.title, sent.peer) for sent in probe.sent()]
+    assert [peer for _, peer, _ in answered_again(probe, options, source)] == [first]
 
 
 def test_all_responses_to_an_invite_follow_its_retransmission():
@@ -231,6 +243,29 @@ def test_no_one_draws_the_responses_to_an_invite_away(listeners, first, source, 
     transaction = probe.receive(invite, first).transaction
     transaction.respond(status, "ours", "", probe.now)
     assert [(title, peer) for title, peer, _ in answered_again(probe, change(invite), source)] == [(str(status), first)]
+
+
+@pytest.mark.parametrize("method", ["INVITE", "BYE"])
+@pytest.mark.parametrize(("nat", "is_answered_there"), [(Nat.YES, True), (Nat.NO, False)])
+def test_within_a_dialog_the_tags_prove_a_sender_at_another_host_only_behind_nat(method, nat, is_answered_there):
+    """Where a request of its own would not move the dialog either; the dialog of the BYE is over."""
+    probe = Probe()
+    talk(probe, nat)
+    inside = from_home(method, 2, to=TO_US)
+    event = probe.receive(inside, OUTSIDE)
+    if method == "BYE":
+        probe.endpoint.dialogs.forget("ours", probe.now)
+    event.transaction.respond(488, "ours", "", probe.now)
+    goes_to = UNKNOWN_SOURCE if is_answered_there else OUTSIDE
+    assert [peer for _, peer, _ in answered_again(probe, inside, UNKNOWN_SOURCE)] == [goes_to]
+
+
+def test_a_closed_dialog_behind_nat_is_written_down_as_versions_before_read_it():
+    probe = Probe()
+    assert talk(probe).is_behind_nat
+    probe.endpoint.dialogs.forget("ours", probe.now)
+    marks = {each.mark for each in EndpointSnapshot.of(probe.endpoint).finished}
+    assert marks == {CLOSED_DIALOG}
 
 
 def test_no_one_draws_the_answer_to_a_finished_request_away():

@@ -8,7 +8,7 @@ from vosd.sip.dialog.acceptance import PendingBye
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.flows import hop_of
 from vosd.sip.owners import DialogOwner, Witness
-from vosd.sip.transaction.entries import CLOSED_DIALOG
+from vosd.sip.transaction.entries import CLOSED_BEHIND_NAT, CLOSED_DIALOG
 from vosd.sip.transaction.store import TransactionStore
 from vosd.sip.wire.message import Request
 from vosd.sip.wire.outgoing import Peer
@@ -16,7 +16,7 @@ from vosd.sip.wire.outgoing import Peer
 NO_FORKS: Final[Mapping[str, Dialog]] = {}
 CROSSING: Final = frozenset({"BYE", "PRACK"})
 """Requests that the peer may send before it receives our BYE or final response; they are answered 200."""
-
+_CLOSED: Final = (CLOSED_DIALOG, CLOSED_BEHIND_NAT)
 
 Kept = DialogOwner | PendingBye
 """Owner of a dialog: an owner, or after the end of the call the BYE that waits for an ACK."""
@@ -95,10 +95,13 @@ class DialogTable:
 
     def forget(self, tag: str, now: Instant) -> None:
         """Remove a dialog from the table; a BYE that crosses ours is still answered."""
-        if self.owners.pop(tag, None) is not None:
+        owner = self.owners.pop(tag, None)
+        if owner is not None:
             if tag in self._seen_at:
                 self.follow(tag, None)
-            self._store.finished.keep(tag, CLOSED_DIALOG, self._store.timers.transaction_ms, now)
+            dialog = owner.dialog
+            mark = CLOSED_DIALOG if dialog is None or not dialog.is_behind_nat else CLOSED_BEHIND_NAT
+            self._store.finished.keep(tag, mark, self._store.timers.transaction_ms, now)
 
     def clear(self) -> None:
         """Remove all dialogs, as if there had been none."""
@@ -120,10 +123,17 @@ class DialogTable:
             return owner, fork
         return None, None
 
+    def is_behind_nat(self, request: Request) -> bool:
+        """Return whether a request is of the dialog of a peer behind NAT, which may have ended less than 64·T1 ago."""
+        dialog = self.find(request)[1]
+        if dialog is not None:
+            return dialog.is_behind_nat
+        return self._store.finished.get(request.to_tag) is CLOSED_BEHIND_NAT
+
     def has(self, tag: str) -> bool:
         """Return whether a tag is that of a dialog of ours, or of one that ended less than 64·T1 ago."""
-        return tag in self.owners or self._store.finished.get(tag) is CLOSED_DIALOG
+        return tag in self.owners or self._store.finished.get(tag) in _CLOSED
 
     def crosses_the_end(self, request: Request) -> bool:
         """Return whether a BYE has crossed ours (RFC 3261 15.1.2), or a PRACK our final response (RFC 3262 3)."""
-        return request.method in CROSSING and self._store.finished.get(request.to_tag) is CLOSED_DIALOG
+        return request.method in CROSSING and self._store.finished.get(request.to_tag) in _CLOSED

@@ -17,11 +17,14 @@ class Mark(Enum):
     """An INVITE answered with 2xx: retransmissions are absorbed, its ACK belongs to the dialog (RFC 6026)."""
     CLOSED_DIALOG = auto()
     """A dialog that we have ended: a BYE that crossed ours is answered 200."""
+    CLOSED_BEHIND_NAT = auto()
+    """One with a peer behind NAT. Written down as ``CLOSED_DIALOG``, which other versions know."""
 
 
 ABSORB: Final = Mark.ABSORB
 INVITE_ACCEPTED: Final = Mark.ACCEPTED
 CLOSED_DIALOG: Final = Mark.CLOSED_DIALOG
+CLOSED_BEHIND_NAT: Final = Mark.CLOSED_BEHIND_NAT
 """The members as globals, which are read in a tenth of the time of a member."""
 
 
