@@ -248,10 +248,9 @@ class RtpEnginePool:
         return [*weighted, *spare, *(each for each in up if each not in working)]
 
     def _post(self, waiting: _Order) -> str:
-        """Send an order to its first rtpengine under a new cookie."""
+        """Send an order to its first rtpengine under a new cookie, which it keeps at the next ones, for ``cancel``."""
         waiting.cookie = cookie = f"{self._token}-{next(self._numbers)}"
         waiting.datagram = datagram_of(cookie, waiting.order)
-        waiting.sendings = 0
         self._orders[cookie] = waiting
         self._dispatch(waiting)
         return cookie
@@ -281,7 +280,9 @@ class RtpEnginePool:
             waiting.done(None)
             return
         waiting.engine, *waiting.others = others
-        self._post(waiting)
+        waiting.sendings = 0
+        self._orders[waiting.cookie] = waiting
+        self._dispatch(waiting)
 
     def _remove(self, waiting: _Order) -> None:
         del self._orders[waiting.cookie]
@@ -337,8 +338,9 @@ class RtpEnginePool:
     def _lose(self, engine: _Engine) -> None:
         """Give the orders that one has not answered to the next ones, and report that its calls are gone."""
         for waiting in [each for each in self._orders.values() if each.engine is engine]:
-            self._remove(waiting)
-            self._next(waiting)
+            if self._orders.pop(waiting.cookie, None) is not None:  # else the end of one before it has withdrawn it
+                self._note_what_it_made(waiting)
+                self._next(waiting)
         self._lost(engine.config.name)
 
     def _sweep(self, engine: _Engine) -> None:

@@ -222,6 +222,7 @@ class Exchange:
         """Return what a process of the switch makes at its start; the relay outlives it."""
         if self._rtpengines is not None:
             self._rtpengines.later = self.wire.after
+            self._rtpengines.clock = self.clock
             self.rtp_calls = RtpEngineCalls(self._rtpengines, "vosd-test-", self.clock)
             self.rtp_calls.loop = self
         parameters, now = self._configured.parameters.media, self.clock.now()

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from itertools import count
 
+from vosd.base.clock import Clock
 from vosd.media.rtpengine_orders import (
     OK,
     WITHIN_MS,
@@ -44,6 +45,8 @@ class VirtualRtpEngines:
         self.after_ms = after_ms
         self.later: Callable[[int, Callable[[], None]], object]
         """Set by the exchange: does something after so many milliseconds."""
+        self.clock: Clock
+        """Set by the exchange."""
         self.up = dict.fromkeys(NAMES, True)
         self.is_silent = False
         self.calls: dict[tuple[str, str], dict[str, list[int]]] = {}

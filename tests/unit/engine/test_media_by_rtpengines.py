@@ -10,6 +10,7 @@ from doubles.keypad_scene import TARGET, keypad_scene, settle, talking
 from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import ANSWER
 from doubles.virtual.customer import Intent
+from doubles.virtual.pooled_rtpengines import PooledRtpEngines
 from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.rtpengines import HOSTS, VirtualRtpEngines
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
@@ -250,6 +251,21 @@ def test_a_call_that_is_cancelled_while_its_invite_waits_is_withdrawn():
     scene.wire.run_for(2_000)
     assert engines.withdrawn == 1
     assert scene.vendor.calls == {} or not scene.vendor.calls
+    scene.close()
+
+
+@pytest.mark.parametrize(("is_full", "cancel_after_ms"), [(False, 320), (True, 60)])
+def test_a_call_that_is_cancelled_while_the_next_rtpengine_is_asked_leaves_nothing_there(is_full, cancel_after_ms):
+    engines = PooledRtpEngines(after_ms=40)
+    scene, _ = scene_with(engines)
+    (engines.full if is_full else engines.silent).add("one")
+    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=cancel_after_ms))
+    scene.wire.run_until(lambda: call.final == 487)
+    scene.wire.run_for(3_000)
+    assert scene.vendor.calls == []
+    assert engines.withdrawn == 1
+    assert len(engines.sessions) == 1
+    assert (engines.calls, [name for name, _ in engines.forgotten]) == ({}, ["two"])
     scene.close()
 
 

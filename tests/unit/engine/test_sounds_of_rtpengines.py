@@ -8,6 +8,7 @@ from doubles.data.builders import catalogue, mapping_gateway
 from doubles.data.sessions import revised
 from doubles.sockets.peer import ANSWER, OFFER
 from doubles.virtual.customer import Intent
+from doubles.virtual.pooled_rtpengines import PooledRtpEngines
 from doubles.virtual.rtpengines import HOSTS, VirtualRtpEngines
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 from doubles.virtual.side import Reply
@@ -176,6 +177,19 @@ def test_a_caller_that_hangs_up_meanwhile_leaves_nothing(engines):
     call = scene.caller.call(CALLEE, Intent(cancel_after_ms=900))
     run(scene, 1_500)
     assert call.final == 487
+    assert (engines.calls, engines.playing) == ({}, {})
+    scene.close()
+
+
+@pytest.mark.parametrize("cancel_after_ms", [60, 100, 140])
+def test_a_caller_that_hangs_up_while_the_sound_is_asked_for_leaves_nothing(cancel_after_ms):
+    engines = PooledRtpEngines(after_ms=40)
+    scene = scene_with(engines)
+    scene.vendor.script = refuses(486)
+    call = scene.caller.call(CALLEE, Intent(cancel_after_ms=cancel_after_ms))
+    run(scene, 3_000)
+    assert call.final == 487
+    assert len({each.call for each in engines.sessions}) == 2, "the sound was asked for"
     assert (engines.calls, engines.playing) == ({}, {})
     scene.close()
 

@@ -65,6 +65,10 @@ class World:
         while self._replies:
             self.pool.received(*self._replies.pop(0), self.now)
 
+    def drop(self) -> None:
+        """Lose the replies that are on their way."""
+        self._replies.clear()
+
     def run(self, ms: int) -> None:
         """Let time pass; replies are there at once."""
         end = self.now + ms
@@ -121,14 +125,14 @@ def test_one_without_weight_is_asked_where_no_other_works():
     assert world.answered() == ["two", "one"]
 
 
-def test_a_silent_one_is_asked_twice_with_one_cookie_then_the_next(world):
+def test_a_silent_one_is_asked_twice_then_the_next_all_with_one_cookie(world):
     world.dead.add("one")
     world.ask()
     world.run(1_000)
     assert world.of("offer") == [(0, "one"), (REPEAT_MS, "one"), (2 * REPEAT_MS, "two")]
     assert world.answered() == ["two"]
     cookies = [cookie for _, _, cookie, order in world.sent if order["command"] == "offer"]
-    assert cookies[0] == cookies[1] != cookies[2]
+    assert len(set(cookies)) == 1
 
 
 def test_the_call_that_a_silent_one_may_have_made_is_ended_when_it_answers_again(world):
@@ -265,6 +269,28 @@ def test_orders_to_one_that_is_lost_have_failed_at_once(world):
     assert world.answered() == [None]
 
 
+def test_an_order_that_is_withdrawn_as_another_to_a_lost_one_fails_is_not_answered(world):
+    world.dead.add("one")
+    world.run(2 * PING_MS + 2 * REPEAT_MS - 20)
+    withdrawn = []
+    world.pool.ask(OFFER, lambda _answer: world.pool.cancel(withdrawn[0]), world.now, engine="one")
+    withdrawn.append(world.ask(engine="one"))
+    world.run(20)
+    assert (world.lost, world.answers, world.pool.waiting) == (["one"], [], 0)
+
+
+def test_a_call_that_was_made_after_a_start_is_ended_where_the_start_was_noticed_before_the_answer(world):
+    world.run(PING_MS - 1)
+    world.started["one"] = world.now
+    world.ask()
+    assert world.calls["one"] == {"vosd-1"}
+    world.drop()
+    world.run(1)
+    assert (world.lost, world.answered()) == (["one"], ["two"])
+    world.run(PING_MS)
+    assert world.calls == {"one": set(), "two": {"vosd-1"}}
+
+
 def test_one_that_was_started_anew_between_two_pings_has_lost_its_calls(world):
     world.run(PING_MS)
     world.started["one"] = world.now
@@ -321,6 +347,23 @@ def test_a_withdrawn_order_is_not_answered_and_leaves_no_call(world):
     world.run(3 * PING_MS)
     assert world.answers == []
     assert world.calls["one"] == set()
+
+
+@pytest.mark.parametrize(("is_full", "after_ms"), [(False, 2 * REPEAT_MS + 10), (True, 10)])
+def test_an_order_that_is_withdrawn_while_the_next_one_is_asked_leaves_no_call_there(world, is_full, after_ms):
+    world.dead |= {"two"} if is_full else {"one", "two"}
+    world.results["one"] = {"result": "load limit", "message": "load limit exceeded"}
+    cookie = world.ask()
+    world.run(after_ms)
+    assert world.of("offer")[-1][1] == "two"
+    world.pool.cancel(cookie)
+    world.calls["two"].add("vosd-1")
+    world.pool.received(f'{cookie} {{"result":"ok"}}'.encode(), TWO.host, TWO.port, world.now)
+    world.dead.clear()
+    world.run(PING_MS)
+    assert world.answers == []
+    assert [name for _, name in world.of("delete") if name == "two"] == ["two"]
+    assert world.calls["two"] == set()
 
 
 def test_replies_of_others_are_dropped(world):

@@ -84,10 +84,15 @@ class SoundsAtRtpEngines:
 
         def offered(answer: EngineAnswer | None, now: Instant) -> None:
             reply = None if answer is None or answer.reply.result != OK else answer.reply
-            if answer is None or reply is None or media.announcement is not wanted.announcement:
+            if answer is None or reply is None:
                 came(None, now)
                 return
-            call = wanted.announcement.rtp_call = RtpCall(answer.engine, name)
+            call = RtpCall(answer.engine, name)
+            if media.announcement is not wanted.announcement:  # the caller has hung up meanwhile
+                self._calls.engines.forget(call.engine, call.name)
+                came(None, now)
+                return
+            wanted.announcement.rtp_call = call
             self._calls.keep(call)
             audio = playable_audio(reply.session, CODECS)
             if audio is None:
