@@ -6,9 +6,11 @@ import msgspec
 import pytest
 from doubles.data.builders import catalogue, mapping_gateway
 from doubles.data.sessions import revised
+from doubles.desk_scene import attended
 from doubles.keypad_scene import KEYS, TARGET, press, settle, talking
 from doubles.killed import KilledScene
-from doubles.sockets.peer import ANSWER
+from doubles.sockets.peer import ANSWER, OFFER
+from doubles.virtual.customer import Intent
 from doubles.virtual.exchange import SWITCH
 from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.rtpengines import HOSTS, VirtualRtpEngines
@@ -290,6 +292,34 @@ def test_a_party_that_has_held_is_asked_by_a_transfer_whether_it_still_does(goes
     run_silent(scene, 60_000)
     assert party.is_over == (goes_on == "a=sendrecv")
     party.hang_up()
+    settle(scene)
+
+
+def sealed(session, key):
+    """Return a description whose media are encrypted by the parties themselves."""
+    line = f"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{key * 40}\r\n"
+    return session.replace("RTP/AVP", "RTP/SAVP") + line
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_target_that_holds_may_be_silent_where_a_transfer_asks_it_for_an_offer_of_its_own(engine):
+    """Each side has keys for its own offer: the other one answers it, which ends no hold."""
+    answer = ANSWER.replace("192.0.2.20", "192.0.2.30")
+    scene = transferring(engine, MediaMode.MUST_ON, Line(100, 200, sealed(answer, "C")))
+    scene.vendors[0].script = answers(100, body=sealed(ANSWER, "B"))
+    calls = []
+    for number in (CALLEE, TARGET):
+        calls.append(scene.caller.call(number, Intent(sealed(OFFER, "A"))))
+        scene.wire.run_for(1_000)
+    party, target = scene.vendors[0].only_call, scene.vendors[1].only_call
+    target.will("INVITE", Reply(200, revised(target.mine, "a=sendonly")))
+    attended(*calls)
+    scene.wire.run_for(2_000)
+    assert not target.asked["INVITE"][-1].body
+    assert "a=sendonly" in party.theirs
+    run_silent(scene, 100_000)
+    assert not party.is_over
+    target.hang_up()
     settle(scene)
 
 

@@ -124,7 +124,7 @@ class MediaKeeper:
             if media.is_over:  # it answers requests that come late: no port is opened for that
                 return without_session(message)
             passing = PassingSession(leg, media, author, theirs)
-            note_author(passing, now)
+            note_author(passing, now, message)
             if media.is_ringing and isinstance(message, OutgoingSuccess):
                 self._stop_ring_back(media)
             return self._rewritten(waiting, passing, now)

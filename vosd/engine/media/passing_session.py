@@ -88,18 +88,18 @@ def limited(session: bytes, author: LegMedia, reader: LegMedia) -> bytes | None:
     return body
 
 
-def note_author(passing: PassingSession, now: Instant) -> None:
+def note_author(passing: PassingSession, now: Instant, message: Outgoing | None = None) -> None:
     """Note whose description a leg is sent; silence counts anew where that is another leg.
 
-    Where a transfer connects the two, the reader holds no longer: the other one has its session without hold, or is
-    offered what it answers.
+    Where a transfer connects the two, a reader that is sent an offer holds no longer: the other one has its session
+    without hold, or is offered what it answers. One that is sent an answer has said in its own offer whether it holds.
     """
     media, theirs = passing.media, passing.theirs
     if media.author != theirs.number:
         if media.author:
             media.watched_from = now.mono
             theirs.parted = media.number, media.author
-            if passing.leg.facts.is_confirmed and passing.author.facts.is_confirmed:
+            if proposes(message) and passing.leg.facts.is_confirmed and passing.author.facts.is_confirmed:
                 media.is_held = media.is_sender = media.is_fax = False
         media.author = theirs.number
 
