@@ -250,15 +250,21 @@ def test_a_phone_that_picks_a_call_up_is_relayed_as_its_own_terms_say(
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_telephone_that_has_talked_to_a_relayed_target_talks_to_its_party_directly_again(engine):
-    scene = stage((AUTO, OFF, MUST_ON), engine)
+@pytest.mark.parametrize("holds", [(), ("inactive",), ("inactive", "sendrecv")])
+def test_a_telephone_that_has_talked_to_a_relayed_target_talks_to_its_party_directly_again(holds, engine):
+    """RFC 3264 section 8: it refuses a description that has the version of another one."""
+    scene = stage((AUTO, OFF, MUST_ON), engine, music_on_hold="busy")
     call = talking(scene, NUMBERS[0])
     (party,) = scene.vendors[0].calls
     press(scene, call, f"*2{NUMBERS[1]}#")
     scene.wire.run_for(4_000)
     assert not is_direct(call)
+    for hold in holds:
+        call.propose(f"a={hold}")
+        scene.wire.run_for(500)
     press(scene, call, "*0")
     scene.wire.run_for(4_000)
+    assert not call.is_over
     assert are_connected(call, party)
     assert (is_direct(call), is_direct(party)) == (True, True)
     call.hang_up()

@@ -328,6 +328,7 @@ class MediaKeeper:
             if verdict is not None:
                 return verdict
         if not is_relayed:
+            body = _after_ports(passing.media, body) if passing.media.is_moved else body
             return MessageChange(body=body) if body != message.body else None
         is_at_relay = self._at_rtpengines is None or passing.is_at_relay
         try:
@@ -488,3 +489,11 @@ class MediaKeeper:
 def _has_to_encrypt(owner: DoorOwner) -> bool:
     media = owner.facts.media if isinstance(owner, Leg) else None
     return media is not None and media.settings.encryption is _REQUIRED
+
+
+def _after_ports(media: LegMedia, body: bytes) -> bytes:
+    """Return a description that leaves without ports with the version that follows those with ports."""
+    if not media.said:
+        return body
+    media.said, media.said_for = succeeding(body, media.said), ""
+    return media.said
