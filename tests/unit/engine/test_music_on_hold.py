@@ -475,6 +475,9 @@ def test_a_call_that_is_resumed_while_a_target_rings_goes_on_where_early_media_f
 
 
 SEALED = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" + "A" * 40 + "\r\n"
+FURTHER = EARLY.replace("AVP 0 101", "AVP 0 8 13 101").replace(
+    "a=rtpmap:101", "a=rtpmap:8 PCMA/8000\r\na=rtpmap:13 CN/8000\r\na=rtpmap:101"
+)
 
 
 @pytest.mark.parametrize("leaves", [True, False])
@@ -482,6 +485,8 @@ SEALED = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" + "A" * 40 + "\r\n"
     ("offer", "answer", "is_forwarded"),
     [
         (OFFER, EARLY, True),
+        (OFFER, FURTHER, True),
+        (OFFER + SEALED, EARLY, True),
         (G729, G729.replace("192.0.2.10", "192.0.2.30"), False),
         (OFFER.replace("RTP/AVP", "RTP/SAVP") + SEALED, EARLY.replace("RTP/AVP", "RTP/SAVP") + SEALED, False),
         (OFFER + SEALED, EARLY + SEALED, False),
@@ -491,7 +496,15 @@ SEALED = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" + "A" * 40 + "\r\n"
             False,
         ),
     ],
-    ids=["same codec", "G.729", "SRTP", "SRTP that may be plain", "another payload type"],
+    ids=[
+        "same codec",
+        "further formats",
+        "keys refused",
+        "G.729",
+        "SRTP",
+        "SRTP that may be plain",
+        "another payload type",
+    ],
 )
 def test_early_media_that_the_side_that_is_transferred_cannot_decode_are_not_forwarded(
     offer, answer, is_forwarded, leaves
@@ -515,6 +528,29 @@ def test_early_media_that_the_side_that_is_transferred_cannot_decode_are_not_for
     partner = None if port.other is None else relay.open_ports.get(port.other.id)
     assert (partner is not None and partner.source.host == "192.0.2.30") == is_forwarded
     assert port.rings_after_ms == (None if is_forwarded else 0)
+    scene.vendor.calls[0].hang_up()
+    settle(scene)
+
+
+@pytest.mark.parametrize(
+    ("offer", "early"), [(OFFER, FURTHER), (OFFER + SEALED, EARLY)], ids=["further formats", "keys refused"]
+)
+def test_early_media_for_a_side_that_is_transferred_blind_are_forwarded(offer, early):
+    """A target sends what it was offered, whatever its answer has beyond that (RFC 3264 section 6.1)."""
+    scene, relay = scene_with()
+    scene.vendor.by_number = {TARGET: Script((Line(1_000, 183, early), Line(8_000, 200, early)))}
+    call, party = scene.talk(Intent(OFFER), answers(body=ANSWER))
+    party.mine = party.mine + offer.removeprefix(OFFER)
+    party.propose()
+    run(scene)
+    call.propose("a=sendonly")
+    run(scene)
+    refer(scene, call)
+    call.hang_up()
+    run(scene, 1_500)
+    (port,) = (port for port in relay.open_ports.values() if port.source and port.source.host == "192.0.2.20")
+    assert port.rings_after_ms is None
+    assert relay.open_ports[port.other.id].source.host == "192.0.2.30"
     scene.vendor.calls[0].hang_up()
     settle(scene)
 

@@ -215,15 +215,19 @@ class HoldMusic:
         return None if agreed is None else (name, *agreed, sound)
 
 
-def plays_unseen(leg: Leg, session: bytes) -> bool:
-    """Return whether a side plays media whose description it is not sent: it has named their formats, and no keys."""
+def plays_unseen(leg: Leg, target: Leg, session: bytes) -> bool:
+    """Return whether a side plays the media of a target whose answer it is not sent: it knows their formats, no keys.
+
+    A target sends the formats that it was offered; its answer may name others (RFC 3264 section 6.1).
+    """
     remote = bytes(leg.sessions.remote)
-    own, sent = _audio(remote), _audio(session)
-    if own is None or sent is None or has_keys(remote) or has_keys(session):
+    own, sent, offered = _audio(remote), _audio(session), _audio(bytes(target.sessions.said))
+    if own is None or sent is None or offered is None or has_keys(session):
         return False
-    known = set(zip(own.payloads, map(str.lower, own.codecs), strict=True))
-    formats = zip(sent.payloads, map(str.lower, sent.codecs), strict=True)
-    return all(each in known for each in formats if each[1] != EVENT_NAME)
+    if has_keys(remote) and has_keys(bytes(leg.sessions.said)):
+        return False
+    formats = _formats(sent) & _formats(offered)
+    return bool(formats) and formats <= _formats(own)
 
 
 def _consults(leg: Leg) -> bool:
@@ -280,6 +284,12 @@ def _first(leg: Leg) -> tuple[int, str] | None:
         return None
     audio = next((each for each in described if each.kind == "audio" and each.port and each.payloads), None)
     return None if audio is None else (audio.payloads[0], audio.codecs[0])
+
+
+def _formats(medium: Medium) -> set[tuple[int, str]]:
+    """Return payload types and names of the codecs of a medium, without telephone events."""
+    named = zip(medium.payloads, map(str.lower, medium.codecs), strict=True)
+    return {each for each in named if each[1] != EVENT_NAME}
 
 
 def _audio(session: bytes) -> Medium | None:

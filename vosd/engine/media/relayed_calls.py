@@ -205,7 +205,7 @@ class RelayedCalls:
             described = () if body is None else media_of(body)
         except BadSession:
             return False
-        if not body or not described or not plays_unseen(passing.leg, body):
+        if not body or not described or not plays_unseen(passing.leg, passing.author, body):
             return False
         if self._at_rtpengines is not None and passing.media.rtp_call is not None:
             return self._at_rtpengines.is_forwarded(body, described, passing)
