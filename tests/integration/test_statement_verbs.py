@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from doubles.data.records import answered_call, call_id
+from doubles.data.records import answered_call, call_id, charge_row
 from doubles.installation import Installation
 
 
@@ -91,3 +91,20 @@ def test_calls_are_listed_by_their_end_as_the_statement_counts_them(booked: Inst
     found = booked.document("cdr", "list", "--ended-since", since, "--ended-until", until)
     assert [each["call_id"] for each in found] == [call_id(4)]
     assert booked.document("cdr", "list", "--since", since) == []
+
+
+def test_a_run_of_invoices_says_what_to_do_for_the_accounts_that_got_none(installation: Installation) -> None:
+    """Calls of September were sold by two agents, and the invoice of October waits for that of September."""
+    parties = {"customer_account": "customer-1", "vendor_account": "vendor-1"}
+    installation.book([answered_call(1, **parties, ended_at=1_788_000_000_000)])
+    installation.document("invoice", "run", "--period", "2026-08")
+    sold = (*answered_call(2, **parties).charges, charge_row("south", "agent", 1, Decimal("0.01")))
+    installation.book([answered_call(2, **parties, charges=sold), answered_call(3, **parties)])
+    installation.book([answered_call(4, **parties, ended_at=1_791_200_000_000)])
+    for period, outcome, how in (
+        ("2026-10", "earlier missing", ""),
+        ("2026-09", "agent changed", ", in shorter periods where the agent changed"),
+    ):
+        result = installation.vosd("invoice", "run", "--period", period)
+        said = f"1 accounts have no invoice yet (1 {outcome}): see the detail, then run the period again{how}\n"
+        assert (result.exit_code, result.stderr.endswith(said)) == (1, True)

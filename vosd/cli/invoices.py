@@ -259,7 +259,7 @@ _RUN_COLUMNS: Final = ("account", "outcome", "number", "id", "net", "tax", "gros
 
 
 def _show_run(found: "list[InvoiceRunSheet]", *, as_json: bool) -> None:
-    from vosd.admin.office.invoices import UNFINISHED
+    from vosd.admin.office.invoices import UNFINISHED, InvoiceOutcome
 
     if as_json:
         output.document(found)
@@ -269,10 +269,12 @@ def _show_run(found: "list[InvoiceRunSheet]", *, as_json: bool) -> None:
         ]
         shown = [["" if value is None else value for value in row] for row in rows]
         output.table(_RUN_COLUMNS, shown, empty="no account has charges of that period")
-    missing = Counter(each.outcome.value for each in found if each.outcome in UNFINISHED)
+    missing = Counter(each.outcome for each in found if each.outcome in UNFINISHED)
     if missing:
-        why = ", ".join(f"{count} {outcome}" for outcome, count in missing.items())
-        message = f"{missing.total()} accounts have no invoice yet ({why}): see the detail, then run the period again"
+        why = ", ".join(f"{count} {outcome.value}" for outcome, count in missing.items())
+        shorter = ", in shorter periods where the agent changed" if InvoiceOutcome.AGENT_CHANGED in missing else ""
+        again = f"see the detail, then run the period again{shorter}"
+        message = f"{missing.total()} accounts have no invoice yet ({why}): {again}"
         raise OperationError(message)
 
 
