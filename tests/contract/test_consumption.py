@@ -302,6 +302,27 @@ async def test_a_minimum_that_a_variable_or_a_file_had_is_not_known_where_the_pl
     }
 
 
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ([("2026-01-10", '{"minimum_consumption": "50"}')], ("50.00", "50.00", "booked")),
+        (
+            [("2026-01-10", '{"minimum_consumption": "20"}'), ("2026-09-02", '{"minimum_consumption": "50"}')],
+            ("50.00", "0.00", "not known"),
+        ),
+    ],
+    ids=["as it was", "raised"],
+)
+async def test_a_template_that_a_variable_names_may_be_any_of_the_database(owed, template, expected):
+    own = '{"template": "${KIND}"}'
+    renamed = [("2026-01-10", own), ("2026-09-02", '{"template": "${OTHER}"}')]
+    unknown = ("50.00", "0.00", "not known")
+    assert await owed({"acme": [("2026-01-10", own)], "renamed": renamed}, {"gold": template}) == {
+        "acme": expected,
+        "renamed": unknown,
+    }
+
+
 async def test_a_minimum_that_was_booked_before_it_was_not_known_any_more_is_shown_as_booked(owed, database):
     own = [("2026-01-10", '{"template": "retail"}'), ("2026-09-02", '{"minimum_consumption": "50"}')]
     booked = Payment(

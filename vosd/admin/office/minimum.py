@@ -46,7 +46,7 @@ class MinimumOutcome(Enum):
     NOT_BEGUN = "not begun"
     """It was opened after the month, or had ended then, as far as is known: it owes nothing for it."""
     UNKNOWN = "not known"
-    """A variable or a file had it at the end of the month, and the account has another one or none since."""
+    """A variable or a file had it at the end of the month; the account has another or, after a variable, none now."""
     CLOSED = "closed"
     """It was closed before the end of the month."""
     WAITING = "waiting"

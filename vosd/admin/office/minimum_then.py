@@ -20,7 +20,7 @@ class _Source(NamedTuple):
     written: str
     """The amount or the variable in the database; empty = a template of a file has it."""
     template: str = ""
-    """Name of the template of a file."""
+    """Name of the template of a file, or the variable that names the template."""
 
     def amount(self) -> Decimal | None:
         """Return the amount; None = not known, in a variable or in a file."""
@@ -83,9 +83,14 @@ class MinimumsThen:
     def is_same(self, body: str, today: str | None) -> bool:
         """Return whether the minimum of an account has the same source by its keys of then and of today.
 
-        An account that has no keys in the database today stands in a file, or has ended.
+        An account that has no keys in the database today stands in a file, or has ended. A template that a variable
+        names may be any template of the database.
         """
-        return today is not None and _source(body, self._then) == _source(today, self._today)
+        if today is None:
+            return False
+        source = _source(body, self._then)
+        is_of_any = "${" in source.template
+        return source == _source(today, self._today) and not (is_of_any and self._then != self._today)
 
     def _is_variable(self, body: str) -> bool:
         source = _source(body, self._then)
