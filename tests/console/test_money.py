@@ -195,14 +195,16 @@ def test_a_file_of_payments_is_booked_once_however_often(site: Watched, boss: Vi
     before = balance(site, "other")
     page = boss.go("/payments?tab=file", "Payments")
 
-    def chosen(text: str) -> None:
-        file = {"name": "bank.csv", "mimeType": "text/csv", "buffer": text.encode()}
+    def chosen(text: str, encoding: str = "utf-8") -> None:
+        file = {"name": "bank.csv", "mimeType": "text/csv", "buffer": text.encode(encoding)}
         page.locator("input[type=file]").set_input_files(file)
 
     chosen("account,amount,reference,memo\nother,1.50,f-1,\nother,1,234.50,f-2\n,3,f-3,\n")
     said = page.get_by_role("alert").filter(has_text="This file is not booked")
     said.get_by_text("line 3: is 1,234.50 one amount?").wait_for()
     said.get_by_text("line 4: no account").wait_for()
+    chosen("account;amount;reference\nother;50;K\u00f6ln 11\n", "cp1252")
+    said.get_by_text("line 2: characters that cannot be read: save the file as UTF-8").wait_for()
     expect(page.get_by_role("button", name="Book 0 payments")).to_be_disabled()
     chosen("account,amount,reference\nother,1.50,f-1\nunknown,2,f-2\n")
     held: list[Route] = []

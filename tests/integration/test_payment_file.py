@@ -125,6 +125,11 @@ def test_references_and_dates_that_cannot_be_half_an_amount_need_no_quotation_ma
     file.write_text("\n".join(["account,amount,reference", *(f"customer-1,{each}" for each in behind)]) + "\n")
     booked = installation.document("payment", "import", str(file))
     assert [each["reference"] for each in booked] == ["2031", "27/11/2026", "A-100", "100", "12:30 cash"]
+    memos = ["2026-11-27,50", "27.11.2026,250", "Invoice 4711,250.00", "Order 7,50.00", "+49 30 123,5", "cash,50"]
+    rows = [f"customer-1,m-{number},{each}" for number, each in enumerate(memos)]
+    file.write_text("\n".join(["account,reference,memo,amount", *rows]) + "\n")
+    booked = installation.document("payment", "import", str(file))
+    assert [each["amount"] for each in booked] == ["50.00", "250.00", "250.00", "50.00", "5.00", "50.00"]
 
 
 @pytest.mark.parametrize(
@@ -201,6 +206,13 @@ def test_amounts_with_a_decimal_comma_need_quotation_marks_in_a_file_with_commas
             "line 2: is Account debit 1,234.50 one amount?",
         ),
         ("account,reference,memo,amount\ncustomer-1,INV-1,Order 7,345.00\n", "line 2: is Order 7,345.00 one amount?"),
+        ("account,reference,memo,amount\ncustomer-1,INV-1,1234,50\n", "line 2: is 1234,50 one amount?"),
+        ("account,reference,memo,amount\ncustomer-1,INV-1,EUR 12,5\n", "line 2: is EUR 12,5 one amount?"),
+        ("account,reference,memo,amount\ncustomer-1,INV-1,1.234,50\n", "line 2: is 1.234,50 one amount?"),
+        ("account,reference,memo,amount\ncustomer-1,INV-1,1 234 567,50\n", "line 2: is 1 234 567,50 one amount?"),
+        ("account,reference,memo,amount\ncustomer-1,INV-1,1.234,567.50\n", "line 2: is 1.234,567.50 one amount?"),
+        ("account,reference,memo,amount\ncustomer-1,1,034,567.50\n", "line 2: is 034,567.50 one amount?"),
+        ("account,reference,date,amount\ncustomer-1,INV-1,TND 4711,250\n", "line 2: is TND 4711,250 one amount?"),
         ("account,amount,reference\ncustomer-1,12,50\n", "line 2: is 12,50 one amount?"),
         ("account,amount,reference\ncustomer-1,1.234,50\n", "line 2: is 1.234,50 one amount?"),
         ("account,amount,reference,memo\ncustomer-1,1,234.5 KSh,INV-1\n", "line 2: is 1,234.5 KSh one amount?"),
@@ -224,6 +236,10 @@ def test_amounts_with_a_decimal_comma_need_quotation_marks_in_a_file_with_commas
             "line 2: a cell of several lines: is a quotation mark missing?",
         ),
         ('account,amount,memo,reference\ncustomer-1,5,"a\nb",c\ncustomer-1,6,d,\n', "line 4: no reference"),
+        (
+            "account,amount,reference\ncustomer-1,5,a\ncustomer-1,6,K\ufffdln\n",
+            "line 3: characters that cannot be read",
+        ),
         ("account,amount,reference\ncustomer-1,7,old\n", "line 2: reference old of account customer-1 was booked for"),
         ("account,amount,reference\ncustomer-1,5,a\ncustomer-1,5,undo 7\n", "line 3: `reference` is one by which"),
         (f"account,amount,reference\ncustomer-1,5,a\ncustomer-1,5,{'x' * 129}\n", "line 3: 'xxx"),

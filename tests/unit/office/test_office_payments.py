@@ -212,6 +212,25 @@ async def test_a_file_is_read_before_its_payments_are_booked_one_by_one(office: 
             await read_payments(office, operator(), ReadPayments(content=content))
 
 
+async def test_a_file_whose_text_was_lost_is_not_read(office: Office) -> None:
+    """A browser decodes any file as UTF-8: references that differ in what was lost would be one."""
+    written = "account;amount;reference;memo\nacme;5;b-1;\nacme;5;K\u00f6ln 11;\nacme;6;b-2;M\u00fcller\n"
+    content = written.encode("cp1252").decode("utf-8", "replace")
+    with pytest.raises(BadPaymentFile) as refused:
+        await read_payments(office, operator(), ReadPayments(content=content))
+    said = "characters that cannot be read: save the file as UTF-8"
+    assert [fault for _, fault in refused.value.mistakes] == [f"line 3: {said}", f"line 4: {said}"]
+    assert len((await read_payments(office, operator(), ReadPayments(content=written))).payments) == 3
+
+
+async def test_a_file_with_many_faults_says_how_many_more_there_are(office: Office) -> None:
+    content = "account,amount,reference\n" + "acme,0,b\n" * 23
+    with pytest.raises(BadPaymentFile) as refused:
+        await read_payments(office, operator(), ReadPayments(content=content))
+    faults = [fault for _, fault in refused.value.mistakes]
+    assert (len(faults), faults[-1]) == (21, "... and 3 more")
+
+
 async def test_a_file_of_an_agent_says_nothing_about_accounts_that_the_agent_does_not_see(office: Office) -> None:
     content = "account,amount,reference,currency\nacme,5,b-1,EUR\n"
     found = await read_payments(office, agent("south"), ReadPayments(content=content))

@@ -40,10 +40,16 @@ from vosd.storage.ports import EntryKind, OtherCurrency, Payment, ReferenceTaken
 FAULTS_SHOWN: Final = 20
 """Most faults of a file that its error lists."""
 _DELIMITERS: Final = (",", ";", "\t")
-_SPLIT_BEFORE: Final = re.compile(r'[^0-9"]*[1-9][0-9]{0,2},[0-9]{3}(\.[0-9]*)?\Z')
-"""Amount and the cell before it that a comma has split: RM 1,234.50."""
+_SPLIT_REFERENCE: Final = re.compile(r'[^0-9"]*[1-9][0-9]{0,2},[0-9]{3}(\.[0-9]*)?\Z')
+"""Amount and the reference before it that a comma has split: RM 1,234.50. A reference INV-7 before 50 is one."""
+_SPLIT_BEFORE: Final = re.compile(
+    r'[^0-9"]*([0-9]{1,3}(\W[0-9]{3})*,[0-9]{3}\.[0-9]*|[0-9]+(\W[0-9]{3})*,[0-9]{1,3})\Z', re.ASCII
+)
+"""Amount and another cell before it that a comma has split: 1,234.50 and, with a decimal comma, 12,50 or 1.234,50."""
 _SPLIT_BEHIND: Final = re.compile(r'[^0-9"]*[0-9]+(\.[0-9]{3})*,[0-9]{1,3}(\.[0-9]*)?[^0-9"]*\Z')
 """Amount and the cell behind it that a comma has split: 1,234.50 DR and, with a decimal comma, 12,50 or 1.234,50."""
+_LOST: Final = "\ufffd"
+"""Stands in a text for bytes that could not be decoded: two references that differ in these alone would be the same."""
 _WRITTEN_CELL: Final = re.compile(r'(?:\A|,)("(?:[^"]|"")*"|[^,]*)')
 """A cell of a row, with its quotation marks."""
 _FAULTS: Final = (OrderError, UnknownAccountError, ReferenceTaken, OtherCurrency, ContentRefused, WasRefusedError)
@@ -76,9 +82,9 @@ class BadPaymentFile(VosError):  # noqa: N818 - describes the file
 
     def __init__(self, faults: Sequence[str]) -> None:
         shown = [*faults[:FAULTS_SHOWN]]
-        self.mistakes = [FileFault("content", each) for each in shown]
         if len(faults) > len(shown):
             shown.append(f"... and {len(faults) - len(shown)} more")
+        self.mistakes = [FileFault("content", each) for each in shown]
         super().__init__("\n".join(["nothing was booked:", *shown]))
 
 
@@ -199,9 +205,10 @@ def _unsplit(rows: Iterator[_Row], places: Mapping[str, int], faults: list[str],
     are whole, and so are amount and account, which has to be configured.
     """
     amount, account = places["amount"], places["account"]
+    before = _SPLIT_REFERENCE if amount - 1 == places["reference"] else _SPLIT_BEFORE
     halves = [
         (first, pattern)
-        for first, pattern in ((amount - 1, _SPLIT_BEFORE), (amount, _SPLIT_BEHIND))
+        for first, pattern in ((amount - 1, before), (amount, _SPLIT_BEHIND))
         if first >= 0 and account not in {first, first + 1}
     ]
     for row in rows:
@@ -231,6 +238,8 @@ def _rows(lines: Iterator[str], delimiter: str, width: int, faults: list[str]) -
             if any(cell.strip() for cell in row):
                 if len(row) != width:
                     faults.append(f"line {line}: {len(row)} cells, not {width} as in the header")
+                elif _LOST in "".join(read):
+                    faults.append(f"line {line}: characters that cannot be read: save the file as UTF-8")
                 elif has_joined_rows(row, delimiter, width):
                     faults.append(f"line {line}: a cell of several lines: is a quotation mark missing?")
                 else:
