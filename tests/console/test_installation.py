@@ -346,6 +346,17 @@ def test_what_a_colleague_has_changed_meanwhile_is_not_put_back_by_a_dialog_that
     assert site.api.ask("GET", "/people/dora").json["role"] == "night"
 
 
+def test_a_parameter_that_is_set_to_the_value_that_it_has_offers_no_undo(site: Watched, visit: Visit) -> None:
+    name = "SS_GATEWAY_SWITCH_STOP_AFTER_USER_BUSY"
+    assert site.api.ask("PUT", f"/parameters/{name}?confirm=true", {"value": "On"}).status == 200
+    page = visit().go(f"/parameters?q={name}", "Parameters")
+    row(page, name).get_by_role("button", name="Set").click()
+    said = done(page, "Set", Value="On")
+    expect(said).to_contain_text(f"{name} (Parameters) stays as it is")
+    expect(said.get_by_role("button", name="Undo")).to_have_count(0)
+    assert site.api.ask("DELETE", f"/parameters/{name}?confirm=true").status == 200
+
+
 def test_a_parameter_that_a_colleague_has_set_meanwhile_is_not_overwritten(site: Watched, visit: Visit) -> None:
     name = "SS_GATEWAY_SWITCH_UNTIL_CONNECT"
     page = visit().go(f"/parameters?q={name}", "Parameters")

@@ -214,6 +214,18 @@ def test_two_people_at_one_object_see_both_versions(site: Watched, visit: Visit)
     assert keys_of(site, "/accounts/desk")["max_cps"] == "3", "the undo has taken back the change of another person"
 
 
+def test_a_version_of_the_same_keys_is_gone_back_to_without_an_undo(site: Watched, visit: Visit) -> None:
+    for limit in ("10", "20", "10"):
+        keys = {"currency": "USD", "overdraft_limit": limit}
+        assert site.api.ask("PUT", "/accounts/turned", {"keys": keys}).status in {200, 201}
+    page = visit().go("/objects/accounts/turned?tab=history", "turned")
+    page.get_by_role("button", name="Go back to version 1").click()
+    page.get_by_role("dialog").get_by_role("button", name="Go back to it").click()
+    page.locator("main [role=status]").filter(has_text="turned (Account settings) stays as it is").wait_for()
+    expect(page.get_by_role("button", name="Undo")).to_have_count(0)
+    assert len(site.items("/accounts/turned/versions")) == 3
+
+
 def test_mistakes_stand_at_their_fields_and_references_hold_an_object(site: Watched, visit: Visit) -> None:
     visitor = visit()
     site.api.ask("PUT", "/rate-groups/held", {"keys": {"currency": "USD", "deck": "yes"}})

@@ -79,15 +79,25 @@ function warningsOf(answer: unknown): readonly string[] {
   return warnings ?? outcome?.problems ?? [];
 }
 
+/** The objects of an answer to a change, where it has changed none of them. */
+export function unchangedOf(answer: unknown): Change["changes"] {
+  const { changes } = (answer ?? {}) as Partial<Change>;
+  return Array.isArray(changes) && changes.every((each) => each.action === "unchanged") ? changes : [];
+}
+
 /**
  * Say what was done, with the warnings of its answer; the words stay until the next act. They are kept where the
- * session's data is, and go with it.
+ * session's data is, and go with it. An order that found its objects as it wants them has made no version: it says so,
+ * and its undo would take back what another person has changed since.
  */
 export function useSay(): (said: string, undo?: () => Promise<unknown>, answer?: unknown) => void {
+  const { t } = useTranslation();
   const queries = useQueryClient();
   return (said, undo, answer) => {
     void queries.invalidateQueries({ predicate: ({ queryKey }) => queryKey[0] !== DONE[0] });
-    queries.setQueryData<Done>(DONE, { said, undo, warnings: warningsOf(answer) });
+    const same = unchangedOf(answer).map(({ kind, name }) => t("change.unchanged", { kind: t(`kind.${kind}`), name }));
+    const done = same.length > 0 ? { said: same.join("; ") } : { said, undo };
+    queries.setQueryData<Done>(DONE, { ...done, warnings: warningsOf(answer) });
   };
 }
 
