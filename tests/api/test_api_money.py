@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from api.conftest import installed
@@ -363,3 +364,13 @@ def test_a_correction_of_an_impossible_amount_or_an_unknown_call_is_refused(api:
     body = {"charges": [{"role": "customer", "fee": "0.50"}], "memo": "test"}
     assert api.ask("POST", "/cdrs/0123456789abcdef/corrections", body).json["code"] == "no_record"
     assert api.ask("GET", "/cdrs/0123456789abcdef/corrections").json["code"] == "no_record"
+
+
+def test_accounts_with_commas_and_backslashes_in_their_names_are_named_in_lists(api: Api) -> None:
+    names = ("Acme, Inc.", "back\\slash", "end\\")
+    for name in names:
+        assert api.ask("POST", "/accounts", {"name": name, "keys": {"currency": "USD"}}).status == 201
+    named = quote(r"Acme\, Inc.,back\slash,end\\,acme")
+    assert {each["id"] for each in api.ask("GET", f"/balances?accounts={named}").json["items"]} == {*names, "acme"}
+    months = api.ask("GET", f"/statements/2026-03?accounts={named}").json["items"]
+    assert [each["account"] for each in months] == [*names, "acme"]

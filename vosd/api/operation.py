@@ -34,6 +34,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _WHOLE_MAX: Final = 2**53
 """Larger whole numbers are not the same in every JSON parser."""
 _FIELD: Final = re.compile(r"(?:unknown field `|required field `|^Invalid enum value '(?=.*at `key` in))([^`']+)[`']")
+_COMMA: Final = re.compile(r"\\([\\,])|,")
 _PLACE: Final = re.compile(r" - at (?:`key` in )?`\$\.?([^`]*)`$")
 
 _fields_of: Final = cache(msgspec.structs.fields)
@@ -318,10 +319,15 @@ def _from_text(field: Field, text: str) -> Any:
     if not text:
         raise _bad(field, "has no value")
     try:
-        given = text.split(",") if get_origin(field.type) is tuple else text
+        given = _listed(text) if get_origin(field.type) is tuple else text
         return _bounded(field, msgspec.convert(given, _said_kind(field.type), strict=False))
     except msgspec.ValidationError as error:
         raise _bad(field, f"is {text!r}: {_said(error)}") from error
+
+
+def _listed(text: str) -> list[str]:
+    r"""Return what stands between commas; ``\,`` and ``\\`` are a comma and a backslash of a value."""
+    return _COMMA.sub(lambda found: found[1] or "\0", text).split("\0")
 
 
 @cache

@@ -1,5 +1,5 @@
 import { expect, it, vi } from "vitest";
-import { allOf, neutralised } from "./client";
+import { allOf, listText, neutralised } from "./client";
 
 /** A list of three pages, and nothing else. */
 vi.mock("openapi-fetch", () => ({
@@ -22,4 +22,8 @@ it("lets no cell of a download begin a formula, and leaves amounts as they are",
   );
   expect(neutralised("a,-0.50,+3\n-1,x\n")).toBe("a,-0.50,'+3\n-1,x\n");
   expect(neutralised("44,United Kingdom,0.012,30/6\n")).toBe("44,United Kingdom,0.012,30/6\n");
+});
+
+it("names values with commas to a field that takes several", () => {
+  expect(listText(["Acme, Inc.", "a\\b", "shop"])).toBe("Acme\\, Inc.,a\\\\b,shop");
 });

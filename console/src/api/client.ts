@@ -215,6 +215,10 @@ export interface Page {
 
 export type Query = Record<string, string | number | boolean | undefined>;
 
+/** Values as a field of a query that takes several: a comma of a value is escaped. */
+export const listText = (values: readonly string[]): string =>
+  values.map((value) => value.replace(/[\\,]/g, "\\$&")).join(",");
+
 /** A query as it stands in an address; what is not said is left out. */
 export function queryText(query: Query): string {
   const known = Object.entries(query).filter(([, value]) => value !== undefined && value !== "");

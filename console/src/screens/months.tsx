@@ -5,7 +5,7 @@ import { useMutation } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { client, content, queryText, type Row } from "../api/client";
+import { client, content, listText, queryText, type Row } from "../api/client";
 import { resultOf } from "../api/jobs";
 import { amount } from "../format";
 import { Change } from "../parts/change";
@@ -35,7 +35,7 @@ export function MonthsScreen() {
     go({ search: (before) => ({ ...before, [field]: value || undefined }), replace: true });
   const account = search.account ?? own ?? "";
   // without a zone the month is that of invoices, which is the one that is closed
-  const query = account ? { accounts: account } : { all: true };
+  const query = account ? { accounts: listText([account]) } : { all: true };
   const found = useRows(`/statements/${month}`, query);
   return (
     <Page

@@ -154,7 +154,7 @@ class ListAccounts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     all: bool = False
     """With an agent: those below its sub-agents, too."""
     accounts: tuple[str, ...] = ()
-    """Names with commas; those that are no account are left out. Empty = all."""
+    r"""Names with commas, a comma of a name as ``\,``; those that are no account are left out. Empty = all."""
     limit: int | None = None
     """Only so many, the first ones; None = all."""
     after: str | None = None

@@ -148,7 +148,7 @@ class ListStatements(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Zone in which the month begins and ends, such as ``Europe/Berlin``; without it that of ``invoices.timezone``, in
     which months are closed."""
     accounts: tuple[str, ...] = ()
-    """Names with commas."""
+    r"""Names with commas, a comma of a name as ``\,``."""
     group: str | None = None
     """Name of an account group."""
     all: bool = False
