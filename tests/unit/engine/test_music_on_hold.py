@@ -474,6 +474,28 @@ def test_a_call_that_is_resumed_while_a_target_rings_goes_on_where_early_media_f
     settle(scene)
 
 
+ONLY_G729 = OFFER.replace("RTP/AVP 0 101", "RTP/AVP 18 101").replace("a=rtpmap:0 PCMU/8000", "a=rtpmap:18 G729/8000")
+
+
+@pytest.mark.parametrize("early", ["", EARLY])
+def test_it_goes_on_for_a_side_that_can_be_played_neither_early_media_nor_ring_back(early):
+    scene, relay = scene_with(music="ready")
+    scene.vendor.by_number = {TARGET: Script((Line(0, 183 if early else 180, early), Line(8_000, 200, early or EARLY)))}
+    call, party = scene.talk(Intent(ONLY_G729), answers(body=ONLY_G729.replace("192.0.2.10", "192.0.2.20")))
+    call.propose("a=sendonly")
+    run(scene)
+    own = scene.caller.call(TARGET, Intent(OFFER))
+    run(scene, 1_000)
+    own.remote = own.responses[-1]["To"]
+    attended(call, own)
+    run(scene)
+    call.hang_up()
+    run(scene, 1_500)
+    assert playing(relay) == {"192.0.2.20": ("ready", 18, 0)}
+    party.hang_up()
+    settle(scene)
+
+
 SEALED = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" + "A" * 40 + "\r\n"
 FURTHER = EARLY.replace("AVP 0 101", "AVP 0 8 13 101").replace(
     "a=rtpmap:101", "a=rtpmap:8 PCMA/8000\r\na=rtpmap:13 CN/8000\r\na=rtpmap:101"

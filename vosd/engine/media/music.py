@@ -111,7 +111,10 @@ class HoldMusic:
             self._begin(held, media, parameters, now)
 
     def target_rings(self, held: LegMedia, now: Instant, *, has_media: bool) -> None:
-        """End the music of a side that is transferred, by the early media of its target, or by ring-back."""
+        """End the music of a side that is transferred, by the early media of its target, or by ring-back.
+
+        It goes on for a side that can be played neither.
+        """
         port = held.audio_port
         if held.music is None or port is None:
             return
@@ -119,10 +122,12 @@ class HoldMusic:
             if has_media:
                 self._end(held, now)
             return
-        self._end(held, now)
         source = held.audio_source
         payloads = () if source is None else source.taken()[0]
         payload = next((each for each in payloads if each in PAYLOADS), None)
+        if not has_media and payload is None:
+            return
+        self._end(held, now)
         if not has_media and payload is not None and self._relay is not None:
             self._relay.play_ring_back(port, 0, payload)
 
