@@ -120,6 +120,8 @@ class LegMedia(msgspec.Struct, omit_defaults=True):
     """Whether it is sent other ports since: versions of its descriptions follow that one's."""
     offered_by: int = 0
     """Number of the leg whose offer was sent to this one last, and that its next description answers; 0 = none."""
+    is_direct: bool = False
+    """Whether its latest description has left without ports, although others before had some."""
     is_held: bool = False
     """Whether its latest description stops the media."""
     is_sender: bool = False

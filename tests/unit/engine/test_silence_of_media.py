@@ -4,9 +4,9 @@ from decimal import Decimal
 
 import msgspec
 import pytest
-from doubles.data.builders import catalogue, mapping_gateway
+from doubles.data.builders import account, catalogue, mapping_gateway, phone
 from doubles.data.sessions import revised
-from doubles.desk_scene import attended
+from doubles.desk_scene import DESK, MATE, are_connected, attended, called, registered
 from doubles.keypad_scene import KEYS, TARGET, press, settle, talking
 from doubles.killed import KilledScene
 from doubles.sockets.peer import ANSWER, OFFER
@@ -257,6 +257,35 @@ def test_a_call_without_the_relay_may_be_silent_after_two_targets_that_must_be_r
         press(scene, call, f"{key}{TARGET}#", 100)
         run_silent(scene, 8_000)
     assert len(scene.exchange.sink.records) == 2
+    run_silent(scene, 80_000)
+    assert not call.is_over
+    call.hang_up()
+    settle(scene)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_call_without_the_relay_may_be_silent_after_each_side_has_consulted_a_target_that_is_relayed(engine):
+    """Each side keeps its ports, and the origin of the descriptions that it was sent with them."""
+    dialect = CallerDialect(transfer_keys=KEYS)
+    content = catalogue(
+        [
+            mapping_gateway("acme", f"{CUSTOMER.host}/32", dialect=dialect, media=SETTINGS),
+            vendor_gateway(0, media=msgspec.structs.replace(SETTINGS, mode=MediaMode.MUST_ON)),
+        ],
+        phones=[phone(each, account="office", dialect=dialect, media=SETTINGS) for each in (DESK, MATE)],
+        accounts=[account("office", overdraft_limit=None)],
+        media=MediaParameters(engine=engine, mode=MediaMode.AUTO),
+    )
+    by_engine = {"relay": VirtualRelay()} if engine is MediaEngine.RELAY else {"rtpengines": VirtualRtpEngines()}
+    scene = Scene(content, **by_engine)
+    scene.vendor.script = answers(500, body=ANSWER.replace("192.0.2.20", "192.0.2.30"))
+    call, at_desk = called(scene, *registered(scene)[:1])
+    for side in (call, at_desk):
+        press(scene, side, f"*2{TARGET}#", 100)
+        run_silent(scene, 4_000)
+        scene.vendor.calls[-1].hang_up()
+        run_silent(scene, 4_000)
+        assert are_connected(call, at_desk)
     run_silent(scene, 80_000)
     assert not call.is_over
     call.hang_up()

@@ -327,6 +327,7 @@ class MediaKeeper:
             verdict = self._secured(waiting, passing, body, is_relayed=is_relayed)
             if verdict is not None:
                 return verdict
+        passing.media.is_direct = passing.media.origin != "" and not is_relayed
         if not is_relayed:
             body = _after_ports(passing.media, body) if passing.media.is_moved else body
             return MessageChange(body=body) if body != message.body else None

@@ -41,8 +41,11 @@ def silence_limit(call: Call, answered_at: Instant, life: PortLife) -> Limit | N
     # One side waits while the other one consults the target of a transfer.
     is_waiting = bridge is not None and not (bridge.holds(caller) and bridge.holds(callee))
     one, other = caller.facts.media, callee.facts.media
-    # One without an origin has a port at most for the target of a transfer that was refused.
+    # One without an origin has a port at most for the target of a transfer that was refused; one that talks directly,
+    # from the time when it was connected with another side.
     if one is None or other is None or not all(each.ports and each.origin for each in (one, other)):
+        return None
+    if one.is_direct or other.is_direct:
         return None
     if one.is_fax and other.is_fax:  # else it was offered and refused
         return None
