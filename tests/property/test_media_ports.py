@@ -35,7 +35,7 @@ class MediaPorts(RuleBasedStateMachine):
     def add(self, ports: PortRange, is_multiplexed: bool, start: int) -> None:
         self.end_rests()
         before = self.taken
-        while (rtp := self._candidate(ports, is_multiplexed, start)) is not None:
+        while (rtp := self._taken_port(ports, is_multiplexed, start)) is not None:
             rtcp = None if is_multiplexed else rtp + 1
             both = {rtp} if rtcp is None else {rtp, rtcp}
             assert both <= set(range(ports.first, ports.last + 1))
@@ -46,7 +46,6 @@ class MediaPorts(RuleBasedStateMachine):
                 for port in both:
                     self.resting[port] = self.now_ms + QUARANTINE_MS
                 continue
-            self.pool.take(rtp, is_multiplexed=is_multiplexed)
             self.open[rtp] = rtcp
             return
         pairs = [
@@ -56,8 +55,8 @@ class MediaPorts(RuleBasedStateMachine):
         ]
         assert not pairs
 
-    def _candidate(self, ports: PortRange, is_multiplexed: bool, start: int) -> int | None:
-        return self.pool.candidate(ports, is_multiplexed=is_multiplexed, start=start, now_ms=self.now_ms)
+    def _taken_port(self, ports: PortRange, is_multiplexed: bool, start: int) -> int | None:
+        return self.pool.take(ports, is_multiplexed=is_multiplexed, start=start, now_ms=self.now_ms)
 
     @rule(data=st.data())
     def close(self, data: st.DataObject) -> None:
