@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from api.conftest import installed
-from api.test_api_money import mute_switch
+from api.test_api_money import mute_switch, next_order
 from doubles.api import ADMINISTRATOR, AGENT, VIEWER, Api
 from doubles.migrated import migrate_on_server
 
@@ -99,10 +99,8 @@ def test_a_customer_whose_process_is_killed_before_it_answers_is_made_once(kille
         sent = killed.request("POST", "/customers", customer("shop"), headers=key)
         with killed.connect() as connection:
             connection.sendall(sent)
-            switch.accept()[0].close()  # it shall say its sockets
-            asked, _ = switch.accept()  # everything is in the database: the switch is to take it
-            with asked:
-                assert asked.recv(100)
+            next_order(switch).close()  # it shall say its sockets
+            with next_order(switch):  # everything is in the database: the switch is to take it
                 killed.kill()
     killed.start()
     repeated = killed.ask("POST", "/customers", customer("shop"), headers=key)

@@ -350,6 +350,7 @@ def test_a_parameter_that_is_set_to_the_value_that_it_has_offers_no_undo(site: W
     name = "SS_GATEWAY_SWITCH_STOP_AFTER_USER_BUSY"
     assert site.api.ask("PUT", f"/parameters/{name}?confirm=true", {"value": "On"}).status == 200
     page = visit().go(f"/parameters?q={name}", "Parameters")
+    row(page, name).get_by_role("button", name="Default").wait_for()  # the value from the database is read
     row(page, name).get_by_role("button", name="Set").click()
     said = done(page, "Set", Value="On")
     expect(said).to_contain_text(f"{name} (Parameters) stays as it is")
