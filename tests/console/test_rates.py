@@ -17,7 +17,7 @@ SECOND = FIRST.replace("0,30", "0,35").replace("49;Germany;0,05", "33;France;0,0
 
 BY_SERVER = "Read the columns as last time with this header"
 NONE = "\u2013"
-"""What stands in a cell without a value."""
+"""The text of a cell without a value."""
 
 
 @pytest.fixture(scope="module", autouse=True)

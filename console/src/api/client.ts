@@ -160,7 +160,7 @@ export function ifVersion(version: number | null | undefined): Record<string, st
 /** The header that has a change refused where the database has the object by now. */
 export const ifNone = { "If-None-Match": "*" };
 
-/** What was to be changed, or undone, is not as it was seen: another person has changed it since. */
+/** A refusal: another person has changed the object since the page read it, so nothing is changed or undone. */
 export class ChangedSince extends Error {}
 
 const HTTP_STALE = 412;

@@ -20,7 +20,7 @@ interface Rows {
 
 interface Terms {
   enabled?: boolean;
-  /** How often it is read again, in milliseconds for each page that was read: all of them are asked for again. */
+  /** Milliseconds between two readings, for each page that was read: all of them are asked for again. */
   refetchInterval?: number;
   placeholderData?: typeof keepPreviousData;
   /** Read it to its end: rows are looked for that the API does not choose. */

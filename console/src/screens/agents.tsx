@@ -16,7 +16,7 @@ const PAGE_ROWS = 1_000;
 const ROWS_MAX = 20_000;
 /** Agents with fewer accounts below them are open from the beginning. */
 const OPEN_BELOW = 50;
-/** How much further in an account stands than its agent. */
+/** The indentation of an account below its agent. */
 const INDENT_REM = 1.2;
 
 async function allAccounts(): Promise<{ rows: Row[]; isCut: boolean }> {

@@ -36,13 +36,13 @@ const WEEK_DAYS = 7;
 const READ_BYTES = 65_536;
 const SHOWN = 5;
 const HTTP_STALE = 412;
-/** What belongs to one sheet alone. */
+/** Terms that belong to one sheet alone. */
 const ENTERED_ANEW = { effective: "", memo: "" };
 const CHANGES = ["up", "down", "new", "closed", "opened", "changed"] as const;
 
 interface Chosen {
   file: File;
-  /** Its beginning; null of a workbook, which only the server reads. */
+  /** The first part of the file; null for a workbook, which only the server reads. */
   text: string | null;
 }
 
@@ -360,7 +360,7 @@ function Columns({ text, map, onMap }: { text: string; map: SheetMap; onMap: (ma
   );
 }
 
-/** How the sheet was read, and what the switch warns of, which the counts do not show. */
+/** The columns as they were read, and warnings of the switch that the counts do not show. */
 function Reading({ report }: { report: Row }) {
   const { t } = useTranslation();
   const inLanguage = useServerText();

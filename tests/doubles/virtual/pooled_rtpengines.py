@@ -58,7 +58,7 @@ class PooledRtpEngines(VirtualRtpEngines):
         self._replies: dict[tuple[str, bytes], RtpReply] = {}
         """Replies by rtpengine and cookie: an order that is repeated gets the same one."""
         self._timer_ms = -1
-        """When the pool is advanced next, if it is."""
+        """Milliseconds at which the pool is advanced next; -1 = not at all."""
 
     @property
     def is_usable(self) -> bool:

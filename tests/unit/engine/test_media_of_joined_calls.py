@@ -305,7 +305,7 @@ def stage_with_music(engine: str, **terms):
 @pytest.mark.parametrize("who", ["target", "target, refused", "party", "party, blind"])
 @pytest.mark.parametrize("hold", ["a=sendonly", "a=inactive"])
 def test_a_side_that_is_offered_the_hold_by_which_the_other_one_answers_has_music(hold, who, engine):
-    """Its own answer to that offer goes to no other side, so the music begins with the offer."""
+    """The answer of the side that is offered the hold is sent on to no other, so the music begins with the offer."""
     scene, has_music = stage_with_music(engine)
     call = talking(scene, NUMBERS[0])
     (party,) = scene.vendors[0].calls

@@ -248,7 +248,7 @@ def test_no_one_draws_the_responses_to_an_invite_away(listeners, first, source, 
 @pytest.mark.parametrize("method", ["INVITE", "BYE"])
 @pytest.mark.parametrize(("nat", "is_answered_there"), [(Nat.YES, True), (Nat.NO, False)])
 def test_within_a_dialog_the_tags_prove_a_sender_at_another_host_only_behind_nat(method, nat, is_answered_there):
-    """Where a request of its own would not move the dialog either; the dialog of the BYE is over."""
+    """Neither would a new request from there move the dialog; the dialog of the BYE is over."""
     probe = Probe()
     talk(probe, nat)
     inside = from_home(method, 2, to=TO_US)
