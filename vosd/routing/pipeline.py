@@ -35,6 +35,9 @@ _OUTRANKED: Final = "the calendar of another gateway fits more closely"
 _NOT_OF_PLAN: Final = "the redirect server has named it, and the routing plan does without it"
 _STOPPED: Final = "a gateway with a longer prefix ends the search"
 _BOUNDLESS: Final = Boundless()
+_AT_LAST: Final = frozenset({Cause.RESTING, Cause.DOWN})
+"""Why a gateway takes no calls but those to emergency numbers, which are offered to it after all others."""
+_OF_REST: Final = _AT_LAST | {Cause.FAILING}
 
 
 def find_routes(
@@ -111,7 +114,7 @@ def _search(
             if found.gateway.is_phone and found.cause is not Cause.OFFLINE:
                 return  # the offline gateway takes calls only while the phone is not registered, not while it is busy
         elif found.is_last_resort:
-            left.append(LeftOut(found.gateway, Cause.FAILING, vendors.doubted.get(found.gateway.name, "")))
+            left.append(_resting(found.gateway, request, occupancy, rests, vendors))
             resting.setdefault(found.gateway.name, found)
         else:
             is_offered = True
@@ -129,9 +132,10 @@ def _after_all(
 ) -> Iterator[RouteChoice]:
     """Yield the gateways that rest, because there is no other; behind others only those that are in doubt.
 
-    A caller that reads ``left`` once the search is over must not find them there.
+    A call to an emergency number is offered to all of them, behind others, too. A caller that reads ``left`` once the
+    search is over must not find them there.
     """
-    if resting and are_others:
+    if resting and are_others and not request.is_emergency:
         mono_ms, payer = request.at.mono, request.payer
         resting = [
             each
@@ -140,7 +144,7 @@ def _after_all(
             and (each.gateway.name not in vendors.resting or not vendors.resting_ms(each.gateway, mono_ms, payer))
         ]
     tried = {each.gateway.name for each in resting}
-    left[:] = [each for each in left if each.cause is not Cause.FAILING or each.gateway.name not in tried]
+    left[:] = [each for each in left if each.cause not in _OF_REST or each.gateway.name not in tried]
     for choice in resting:
         yield choice if choice.gateway.numbers is None else _renumbered(choice, request, vendors)
 
@@ -186,6 +190,9 @@ def _examine(
     """Return a candidate as a route, or why it is not tried: its state, conditions of the call, its price."""
     gateway, at = candidate.gateway, request.at
     cause = state_objection(gateway, at.mono, occupancy, rests, vendors)
+    comes_last = request.is_emergency and cause in _AT_LAST
+    if comes_last:
+        cause = state_objection(gateway, at.mono, occupancy, rests, vendors, is_emergency=True)
     if cause is not None:
         return LeftOut(gateway, cause, str(vendors.blocked[gateway.name]) if cause is Cause.BLOCKED else "")
     if candidate.is_conditional or request.is_selective:
@@ -206,8 +213,10 @@ def _examine(
     if occupancy is not _BOUNDLESS and not vendors.funded(gateway, terms):
         return LeftOut(gateway, Cause.NO_FUNDS)
     # A gateway that only rests may be tried after all, so all that concerns its price is known by now.
-    is_resting = gateway.name in vendors.doubted or (
-        gateway.name in vendors.resting and vendors.resting_ms(gateway, at.mono, request.payer) > 0
+    is_resting = (
+        comes_last
+        or gateway.name in vendors.doubted
+        or (gateway.name in vendors.resting and vendors.resting_ms(gateway, at.mono, request.payer) > 0)
     )
     choice = RouteChoice(
         gateway,
@@ -261,7 +270,7 @@ def _search_named(
         if isinstance(found, LeftOut):
             left.append(found)
         elif found.is_last_resort:
-            left.append(LeftOut(gateway, Cause.FAILING, vendors.doubted.get(gateway.name, "")))
+            left.append(_resting(gateway, request, occupancy, rests, vendors))
             resting.append(found)
         else:
             is_found = True
@@ -280,27 +289,44 @@ def _is_busy(left: LeftOut, request: RouteRequest) -> bool:
 
 
 def state_objection(
-    gateway: RoutingGateway, mono_ms: int, occupancy: Capacity, rests: Rests, vendors: Vendors
+    gateway: RoutingGateway,
+    mono_ms: int,
+    occupancy: Capacity,
+    rests: Rests,
+    vendors: Vendors,
+    *,
+    is_emergency: bool = False,
 ) -> Cause | None:
     """Return why a gateway takes no call at all now; the first reason that applies decides.
 
     The cheapest conditions come first. Every call passes them for each gateway that it may be offered to, so what is
-    rare costs one look at a dictionary or at an attribute of the gateway.
+    rare costs one look at a dictionary or at an attribute of the gateway. A call to an emergency number is tried also
+    where the gateway has asked for a pause, or answers no OPTIONS (ADR 26).
     """
     name = gateway.name
     if not gateway.enabled or name in vendors.blocked:
         return Cause.BLOCKED if gateway.enabled else Cause.DISABLED
-    if rests.until and rests.remaining_ms(name, mono_ms):
+    if rests.until and not is_emergency and rests.remaining_ms(name, mono_ms):
         return Cause.RESTING  # it answered 503 and asked to be left alone
-    if name in vendors.resting and vendors.paused_ms(gateway, mono_ms):
+    if name in vendors.resting and not is_emergency and vendors.paused_ms(gateway, mono_ms):
         return Cause.RESTING  # each of its addresses did
     if name in vendors.unregistered and gateway.registration is not None:
         return Cause.UNREGISTERED
-    if name in vendors.down and gateway.ping is not None:
+    if name in vendors.down and gateway.ping is not None and not is_emergency:
         return Cause.DOWN
     if not gateway.fixed_addresses and not vendors.located(gateway):
         return _why_not_located(gateway)
     return _why_full(gateway, mono_ms, occupancy) if gateway.is_limited else None
+
+
+def _resting(
+    gateway: RoutingGateway, request: RouteRequest, occupancy: Capacity, rests: Rests, vendors: Vendors
+) -> LeftOut:
+    """Return a gateway that rests as one that is left out while there are others."""
+    cause = state_objection(gateway, request.at.mono, occupancy, rests, vendors) if request.is_emergency else None
+    if cause in _AT_LAST and cause is not None:
+        return LeftOut(gateway, cause)
+    return LeftOut(gateway, Cause.FAILING, vendors.doubted.get(gateway.name, ""))
 
 
 def _why_not_located(gateway: RoutingGateway) -> Cause:

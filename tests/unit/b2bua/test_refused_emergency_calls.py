@@ -7,12 +7,13 @@ from doubles.virtual.customer import Intent
 from doubles.virtual.exchange import SWITCH
 from doubles.virtual.probe import SDP, request
 from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
-from doubles.virtual.vendor import refuses
+from doubles.virtual.vendor import answers, refuses
 
 from vosd.admin.why import why
 from vosd.cdr.record import CallRecord
 from vosd.routing.pools import EmptyPool, NumberPool
 from vosd.routing.special_numbers import SpecialNumbers
+from vosd.trunks.gateways import Address as GatewayAddress
 from vosd.trunks.number_format import CallerFormat
 from vosd.trunks.number_rules import IncomingNumbers, LengthRange, OutgoingNumbers
 
@@ -244,6 +245,33 @@ def test_rewriting_of_the_calling_number_is_for_emergency_calls_too():
 
 def test_a_vendor_that_does_not_take_the_caller_is_left_out_of_emergency_calls_too():
     assert called("112", caller="7001", wanted=OutgoingNumbers(caller_deny=("7001",))) == "No Available Route"
+
+
+@pytest.mark.parametrize("hosts", [1, 2])
+def test_a_vendor_that_has_asked_for_a_pause_gets_emergency_calls_all_the_same(hosts):
+    """RFC 3261 section 21.5.4 asks to send it nothing: for these calls there may be no other."""
+    anything = [rate_group(name, applied_rate("0.60", prefix="*")) for name in ("sell", "buy")]
+    addresses = tuple(GatewayAddress(each.host, each.port) for each in VENDORS[:hosts])
+    vendor = vendor_gateway(0, prefixes=("*",), addresses=addresses)
+    scene = Scene(catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), vendor], rate_groups=anything))
+    for each in scene.vendors[:hosts]:
+        each.script = refuses(503, headers=("Retry-After: 60",))
+    reasons = []
+    for number in ("442071", "442071", "112"):
+        call = scene.caller.call(number, Intent(hang_up_after_ms=1_000))
+        scene.wire.run_until(lambda call=call: call.is_over)
+        reasons.append(call.final)
+        if number != "112":
+            for each in scene.vendors[:hosts]:
+                each.script = answers(0)
+    assert reasons == [503, 503, 200]
+    assert [len(each.calls) for each in scene.vendors[:hosts]] == [2, 1][:hosts]
+    scene.wire.run_for(70_000)
+    assert [record.end_reason for record in scene.exchange.sink.all_records] == [
+        "Unavailable",
+        "No Available Route",
+        "Normal",
+    ]
 
 
 @pytest.mark.parametrize(("denied", "number", "reason"), [

@@ -190,6 +190,18 @@ def test_a_text_to_an_emergency_number_goes_to_a_vendor_that_denies_its_prefix_b
     talk.close()
 
 
+def test_a_text_to_an_emergency_number_is_sent_to_a_vendor_that_has_asked_for_a_pause_behind_all_others():
+    for vendors, sent_to in ((1, [0]), (2, [1])):
+        talk = Correspondence(*(vendor_gateway(index, dialect=TEXTS, prefixes=("*",)) for index in range(vendors)))
+        talk.exchange.switch.live.rests.begin("vendor-0", 60, talk.exchange.clock.now().mono)
+        assert ask(talk.customer, "MESSAGE", "4420", body="Hi").answer.status == (480 if vendors == 1 else 200)
+        for each in talk.vendors:
+            each.taken.clear()
+        assert ask(talk.customer, "MESSAGE", "112", body="Fire").answer.status == 200
+        assert [index for index, each in enumerate(talk.vendors) if each.taken] == sent_to
+        talk.close()
+
+
 def test_who_may_not_send_and_what_cannot_be_sent():
     talk = Correspondence(
         vendor_gateway(0),

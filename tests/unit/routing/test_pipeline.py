@@ -200,14 +200,43 @@ def test_explanation_says_which_gateways_rest_and_when_one_is_tried_all_the_same
     explanation = explain_routes(REQUEST, RouteTable(gateways), Occupancy(), Rests(), asked)
     assert explanation.left == (PassedOver("a", "resting: answered 503 and asked to be left alone: 5 s remain"),)
     paused = Vendors(paused={"a"})
-    for asked in (REQUEST, msgspec.structs.replace(REQUEST, is_emergency=True)):
-        explanation = explain_routes(asked, RouteTable(gateways[:1]), Occupancy(), Rests(), paused)
-        assert explanation.candidates == ()
-        assert explanation.left == (PassedOver("a", "resting: answered 503 and asked to be left alone: 6 s remain"),)
+    explanation = explain_routes(REQUEST, RouteTable(gateways[:1]), Occupancy(), Rests(), paused)
+    assert explanation.candidates == ()
+    assert explanation.left == (PassedOver("a", "resting: answered 503 and asked to be left alone: 6 s remain"),)
     explanation = explain_routes(REQUEST, RouteTable(gateways[:1]), Occupancy(), Rests(), Vendors(failing={"a"}))
     assert [offered.reason for offered in explanation.candidates] == [
         "prefix *, priority 1; resting after failures, but there is no other"
     ]
+
+
+def test_a_call_to_an_emergency_number_is_offered_to_gateways_that_asked_for_a_pause_or_are_down_behind_all_others():
+    gateways = [routing_gateway("a", ping=PING), routing_gateway("b"), routing_gateway("c"), routing_gateway("d")]
+    rests = Rests()
+    rests.begin("c", 60, REQUEST.at.mono)
+    vendors = Vendors(down={"a"}, paused={"b"})
+    emergency = msgspec.structs.replace(REQUEST, is_emergency=True)
+    named = msgspec.structs.replace(emergency, targets=tuple(Destination(each, "+442071") for each in gateways))
+    for asked in (emergency, named):
+        routes = examine_routes(asked, RouteTable(gateways), Occupancy(), rests, vendors)
+        assert [(each.gateway.name, each.is_last_resort) for each in routes.choices] == [
+            ("d", False), ("a", True), ("b", True), ("c", True),
+        ]  # fmt: skip
+        assert routes.left == ()
+    explained = explain_routes(emergency, RouteTable(gateways[:1]), Occupancy(), rests, vendors)
+    why = "behind all others: it rests or answers no OPTIONS, but calls to emergency numbers are tried"
+    assert [each.reason for each in explained.candidates] == [f"prefix *, priority 1; {why}"]
+    usual = examine_routes(REQUEST, RouteTable(gateways), Occupancy(), rests, vendors)
+    assert [each.gateway.name for each in usual.choices] == ["d"]
+    assert [each.cause for each in usual.left] == [Cause.DOWN, Cause.RESTING, Cause.RESTING]
+
+
+def test_the_gateways_behind_one_that_takes_an_emergency_call_are_named_with_their_own_reason():
+    gateways = [routing_gateway("a", ping=PING), routing_gateway("b"), routing_gateway("c"), routing_gateway("d")]
+    vendors = Vendors(down={"a"}, paused={"b"}, failing={"c"})
+    emergency, left = msgspec.structs.replace(REQUEST, is_emergency=True), []
+    routes = find_routes(emergency, RouteTable(gateways), Occupancy(), Rests(), vendors, left)
+    assert next(routes).gateway.name == "d"
+    assert [each.cause for each in left] == [Cause.DOWN, Cause.RESTING, Cause.FAILING]
 
 
 def test_unrated_gateway_is_kept_where_that_was_allowed():

@@ -45,11 +45,10 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
         if choice.is_redirected and not live_call.vendors.charges_alike(choice, wall_ms, caller_at(gateway)):
             return None  # a 3xx must not make the call more expensive than the dialled number
         # The block, or the Retry-After, may have come since the route was found.
-        if (
-            gateway.name in live.blocks.called
-            or (live.rests.until and live.rests.remaining_ms(gateway.name, now.mono))
-            or (gateway.name in live.breakers.resting and live.breakers.paused_ms(place_of(gateway, address), now.mono))
-        ):
+        is_paused = (live.rests.until and live.rests.remaining_ms(gateway.name, now.mono)) or (
+            gateway.name in live.breakers.resting and live.breakers.paused_ms(place_of(gateway, address), now.mono)
+        )
+        if gateway.name in live.blocks.called or (is_paused and not self._is_emergency()):
             return None
         full = None
         if (
@@ -89,9 +88,10 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
         caller = call_request.caller_at(gateway)
         if choice.is_redirected and not vendors.charges_alike(choice, call_request.at.wall, caller):
             return False
-        if gateway.name in live.blocks.called or live.rests.remaining_ms(gateway.name, now.mono):
-            return False
-        if gateway.name in live.breakers.resting and live.breakers.paused_ms(place_of(gateway, address), now.mono):
+        is_paused = live.rests.remaining_ms(gateway.name, now.mono) or (
+            gateway.name in live.breakers.resting and live.breakers.paused_ms(place_of(gateway, address), now.mono)
+        )
+        if gateway.name in live.blocks.called or (is_paused and not self._is_emergency()):
             return False
         freed = _limits_of(leaving)
         for limit in _limits_of(choice):
@@ -112,6 +112,11 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
         searched = self._live_call.call_request.searched
         if searched is not None:
             searched.examine_at(now, looks_ahead=looks_ahead)
+
+    def _is_emergency(self) -> bool:
+        """Return whether the call is to an emergency number: no pause that a vendor asks for keeps such a call away."""
+        numbers = self._live_call.services.admission.catalogue.parameters.special_numbers
+        return numbers.is_emergency(self._live_call.call_request.callee_billing)
 
     def _take_shared(self, choice: RouteChoice, now: Instant) -> bool:
         """Take the places that a gateway shares; where there is none, undo those before and that of the gateway."""
@@ -201,7 +206,7 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
         live = services.live
         addresses = gateway.fixed_addresses or live.addresses_of(gateway)
         is_resting = gateway.name in live.breakers.resting
-        if is_resting:
+        if is_resting and not self._is_emergency():
             addresses = live.open_addresses(gateway, addresses, now.mono)
         if len(addresses) > 1:
             if gateway.spread:

@@ -56,10 +56,10 @@ def contacts_of(gateway: RoutingGateway, admission: Admission, callee: str = "",
     return list(found.values())
 
 
-def is_reachable(gateway: RoutingGateway, admission: Admission, now: Instant) -> bool:
+def is_reachable(gateway: RoutingGateway, admission: Admission, now: Instant, *, is_emergency: bool = False) -> bool:
     """Return whether a gateway takes requests now, however many calls it has."""
-    live = admission.live
-    objection = state_objection(gateway, now.mono, live.occupancy, live.rests, admission.vendors)
+    live, vendors = admission.live, admission.vendors
+    objection = state_objection(gateway, now.mono, live.occupancy, live.rests, vendors, is_emergency=is_emergency)
     return objection is None or objection in _OF_CALLS
 
 
@@ -84,14 +84,18 @@ def _of_gateways(
     found: list[list[RelayPlace]] = []
     request = _request_of(admission, call)
     is_emergency = request.is_emergency
-    for candidate in denying_last(taking, request) if is_emergency else taking:
+    candidates = denying_last(taking, request) if is_emergency else taking
+    if is_emergency:  # behind all others also by gateways that have asked for a pause
+        candidates = sorted(candidates, key=lambda each: not is_reachable(each.gateway, admission, call.at))
+    for candidate in candidates:
         gateway = candidate.gateway
         if _takes(candidate, admission, request):
             numbers = call.callee, call.caller
             if gateway.numbers is not None:
                 numbers = admission.vendors.numbers_out(gateway, *numbers, is_emergency=is_emergency)
             addresses = admission.live.addresses_of(gateway)
-            addresses = admission.live.open_addresses(gateway, addresses, call.at.mono)
+            if not is_emergency:
+                addresses = admission.live.open_addresses(gateway, addresses, call.at.mono)
             found += [[RelayPlace(gateway, address, *numbers)] for address in islice(addresses, GROUPS_MAX)]
     if not found:
         return Refusal(EndReason.UNAVAILABLE, 480, f"no gateway for {call.callee} can be reached now")
@@ -114,9 +118,11 @@ def _request_of(admission: Admission, call: CallRequest) -> RouteRequest:
 def _takes(candidate: Candidate, admission: Admission, request: RouteRequest) -> bool:
     """Return whether a gateway takes messages of this sender now."""
     live, vendors, gateway = admission.live, admission.vendors, candidate.gateway
-    if not is_reachable(gateway, admission, request.at) or not takes_at_last(candidate, request, live.occupancy):
-        return False
     is_emergency = request.is_emergency
+    if not is_reachable(gateway, admission, request.at, is_emergency=is_emergency):
+        return False
+    if not takes_at_last(candidate, request, live.occupancy):
+        return False
     return gateway.numbers is None or vendors.objection(gateway, request.caller, is_emergency=is_emergency) is None
 
 
