@@ -5,6 +5,7 @@ Hypothesis write its list of characters meanwhile: each that draws texts would g
 """
 
 import importlib.util
+import os
 import py_compile
 import sys
 from pathlib import Path
@@ -15,6 +16,13 @@ from _pytest.assertion import rewrite
 from hypothesis import strategies
 
 SOURCES: Final = ("vosd", "tests")
+
+
+def keep(config: pytest.Config) -> None:
+    """Keep bytecode in a run of several workers, whatever its environment says: they start Python hundreds of times."""
+    if config.option.dist != "no":
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        sys.dont_write_bytecode = False
 
 
 def compile_together(config: pytest.Config) -> None:

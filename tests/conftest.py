@@ -14,7 +14,7 @@ import pytest
 import structlog
 import uvloop
 import whole_files
-from bytecode import compile_together
+from bytecode import compile_together, keep
 from cases import joined
 from distribution import WaitingBesideComputing, rank
 from doubles.mysql import server_of_tests
@@ -54,6 +54,7 @@ _SELDOM: Final = (10_000, 20, 20)
 
 def pytest_configure(config: pytest.Config) -> None:
     """Spare workers and their controller messages, workers what other workers read, and the disk all of it."""
+    keep(config)
     config.stash[_DIRECTORY] = write_in_memory()
     send_fewer(config)
     config.pluginmanager.register(whole_files)

@@ -1,11 +1,14 @@
 """Bytecode that is written before tests are collected is what Python and pytest then find."""
 
 import importlib.util
+import os
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from _pytest.assertion import rewrite
-from bytecode import compile_file
+from bytecode import compile_file, keep
 
 
 def test_a_test_is_compiled_with_its_assertions_rewritten(tmp_path: Path, pytestconfig: pytest.Config) -> None:
@@ -24,3 +27,14 @@ def test_any_other_file_is_compiled_as_python_does(tmp_path: Path, pytestconfig:
     compile_file(file, pytestconfig)
     (written,) = tmp_path.joinpath("__pycache__").iterdir()
     assert str(written) == importlib.util.cache_from_source(str(file))
+
+
+@pytest.mark.parametrize(("dist", "is_kept"), [("loadfile", True), ("no", False)])
+def test_a_run_of_several_workers_keeps_bytecode_against_its_environment(
+    monkeypatch: pytest.MonkeyPatch, dist: str, is_kept: bool
+) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    keep(SimpleNamespace(option=SimpleNamespace(dist=dist)))
+    assert ("PYTHONDONTWRITEBYTECODE" not in os.environ) is is_kept
+    assert sys.dont_write_bytecode is not is_kept
