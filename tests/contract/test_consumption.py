@@ -323,6 +323,32 @@ async def test_a_template_that_a_variable_names_may_be_any_of_the_database(owed,
     }
 
 
+@pytest.mark.parametrize(
+    ("gold", "basic", "minimum", "expected"),
+    [
+        ("{}", None, None, ("0.00", "0.00", "not known")),
+        ('{"minimum_consumption": "0"}', None, None, ("0.00", "0.00", "not known")),
+        (None, None, None, ("0.00", "0.00", "not known")),
+        ('{"minimum_consumption": "50.00", "enabled": "no"}', None, None, None),
+        ('{"minimum_consumption": "50.00"}', "{}", Decimal(50), ("50.00", "50.00", "booked")),
+    ],
+    ids=["removed", "zero", "ended", "as it was", "another without a minimum"],
+)
+async def test_a_template_that_a_variable_names_has_lost_its_minimum_only_where_one_of_the_database_has(
+    owed, gold, basic, minimum, expected
+):
+    accounts = {
+        "acme": [("2026-01-10", '{"template": "${KIND}"}')],
+        "direct": [("2026-01-10", '{"template": "gold"}')],
+    }
+    templates = {"gold": [("2026-01-10", '{"minimum_consumption": "50"}'), ("2026-09-02", gold)]}
+    if basic:
+        templates["basic"] = [("2026-09-02", basic)]
+    booked = {"direct": ("50.00", "50.00", "booked")}
+    named = {"acme": expected} if expected else {}
+    assert await owed(accounts, templates, dict.fromkeys(accounts) | {"acme": minimum}) == booked | named
+
+
 async def test_a_minimum_that_was_booked_before_it_was_not_known_any_more_is_shown_as_booked(owed, database):
     own = [("2026-01-10", '{"template": "retail"}'), ("2026-09-02", '{"minimum_consumption": "50"}')]
     booked = Payment(

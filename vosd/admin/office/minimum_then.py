@@ -29,6 +29,11 @@ class _Source(NamedTuple):
         except ValueError:
             return None
 
+    @property
+    def is_of_any(self) -> bool:
+        """Whether a variable names the template, which may be any then."""
+        return "${" in self.template
+
 
 class MinimumsThen:
     """Minimums of the accounts that the database defined at a moment, and whether they are in the same place now."""
@@ -63,7 +68,7 @@ class MinimumsThen:
             StoreUnavailable: try again.
         """
         texts = [f'"{_KEY}"']
-        if any(each.amount() != 0 for each in self._then.values()):
+        if _minimums(self._then):
             texts.append(f'"{_TEMPLATE}"')
         today = {each.name: each.body for each in await self._objects.of_kind(self._now, "accounts", texts)}
         return {
@@ -84,17 +89,26 @@ class MinimumsThen:
         """Return whether the minimum of an account has the same source by its keys of then and of today.
 
         An account that has no keys in the database today stands in a file, or has ended. A template that a variable
-        names may be any template of the database.
+        names may be any template of the database, also one without a minimum.
         """
         if today is None:
             return False
         source = _source(body, self._then)
-        is_of_any = "${" in source.template
-        return source == _source(today, self._today) and not (is_of_any and self._then != self._today)
+        if source.is_of_any and _minimums(self._then) != _minimums(self._today):
+            return False
+        return source == _source(today, self._today)
 
     def _is_variable(self, body: str) -> bool:
+        """Return whether a variable had the minimum, or may have named a template of the database that had one."""
         source = _source(body, self._then)
+        if source.is_of_any:
+            return bool(_minimums(self._then))
         return source.amount() is None and not source.template
+
+
+def _minimums(templates: Mapping[str, _Source]) -> Mapping[str, Decimal | _Source]:
+    """Return the templates that have a minimum: its amount, or its source where that is not known."""
+    return {name: each.amount() or each for name, each in templates.items() if each.amount() != 0}
 
 
 def _source(body: str, templates: Mapping[str, _Source]) -> _Source:
