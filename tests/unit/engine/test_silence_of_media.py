@@ -22,10 +22,20 @@ from vosd.b2bua.attempt import GatewayAttempt
 from vosd.base.clock import Instant
 from vosd.sdp.media import media_of
 from vosd.trunks.dialect import CallerDialect
-from vosd.trunks.media import MediaEngine, MediaMode, MediaParameters, MediaSettings, MediaWatch, PortRange
+from vosd.trunks.media import (
+    Encryption,
+    EncryptionKind,
+    MediaEngine,
+    MediaMode,
+    MediaParameters,
+    MediaSettings,
+    MediaWatch,
+    PortRange,
+)
 
 SETTINGS = MediaSettings(timeout_ms=10_000, hold_timeout_ms=600_000, watch=MediaWatch.ANY)
 SILENT_MS = 60_000
+NEXT = "443333333333"
 ENGINES = (MediaEngine.RELAY, MediaEngine.RTPENGINE)
 
 
@@ -263,14 +273,18 @@ def test_a_call_without_the_relay_may_be_silent_after_two_targets_that_must_be_r
     settle(scene)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_a_call_without_the_relay_may_be_silent_after_each_side_has_consulted_a_target_that_is_relayed(engine):
-    """Each side keeps its ports, and the origin of the descriptions that it was sent with them."""
-    dialect = CallerDialect(transfer_keys=KEYS)
+def after_a_consultation_of_each(engine, encryption=Encryption.OFF):
+    """Return both sides of a direct call: each has consulted a relayed target, and kept its ports, and their origin.
+
+    ``encryption`` is that of a second vendor, which is relayed, too.
+    """
+    dialect, relayed = CallerDialect(transfer_keys=KEYS), msgspec.structs.replace(SETTINGS, mode=MediaMode.MUST_ON)
+    sealed = msgspec.structs.replace(relayed, encryption=encryption, encryption_by=EncryptionKind.SDES)
     content = catalogue(
         [
             mapping_gateway("acme", f"{CUSTOMER.host}/32", dialect=dialect, media=SETTINGS),
-            vendor_gateway(0, media=msgspec.structs.replace(SETTINGS, mode=MediaMode.MUST_ON)),
+            vendor_gateway(0, media=relayed),
+            vendor_gateway(1, prefixes=(NEXT[:6],), media=sealed),
         ],
         phones=[phone(each, account="office", dialect=dialect, media=SETTINGS) for each in (DESK, MATE)],
         accounts=[account("office", overdraft_limit=None)],
@@ -286,9 +300,37 @@ def test_a_call_without_the_relay_may_be_silent_after_each_side_has_consulted_a_
         scene.vendor.calls[-1].hang_up()
         run_silent(scene, 4_000)
         assert are_connected(call, at_desk)
+    return scene, call, at_desk
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_call_without_the_relay_may_be_silent_after_each_side_has_consulted_a_target_that_is_relayed(engine):
+    scene, call, _ = after_a_consultation_of_each(engine)
     run_silent(scene, 80_000)
     assert not call.is_over
     call.hang_up()
+    settle(scene)
+
+
+@pytest.mark.parametrize(
+    ("engine", "encryption"),
+    [(each, Encryption.OFF) for each in ENGINES] + [(MediaEngine.RTPENGINE, Encryption.REQUIRED)],
+)
+def test_a_call_that_is_relayed_after_it_was_direct_ends_by_silence(engine, encryption):
+    """Also where the descriptions with ports have waited for keys of an rtpengine."""
+    scene, call, at_desk = after_a_consultation_of_each(engine, encryption)
+    answer = ANSWER.replace("192.0.2.20", "192.0.2.30")
+    if encryption is Encryption.REQUIRED:
+        key = f"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{'T' * 40}\r\n"
+        answer = answer.replace("RTP/AVP", "RTP/SAVP") + key
+    scene.vendors[1].script = answers(500, body=answer)
+    press(scene, call, f"*1{NEXT}#", 100)
+    scene.wire.run_for(4_000)
+    target = scene.vendors[1].only_call
+    assert (at_desk.is_over, target.is_over) == (False, False)
+    run_silent(scene, 40_000)
+    assert (at_desk.is_over, target.is_over) == (True, True)
+    assert [record.end_reason for record in scene.exchange.sink.records[2:]] == ["No Media", "Normal"]
     settle(scene)
 
 

@@ -327,9 +327,8 @@ class MediaKeeper:
             verdict = self._secured(waiting, passing, body, is_relayed=is_relayed)
             if verdict is not None:
                 return verdict
-        passing.media.is_direct = passing.media.origin != "" and not is_relayed
         if not is_relayed:
-            body = _after_ports(passing.media, body) if passing.media.is_moved else body
+            body = _after_ports(passing.media, body) if passing.media.origin or passing.media.is_moved else body
             return MessageChange(body=body) if body != message.body else None
         is_at_relay = self._at_rtpengines is None or passing.is_at_relay
         try:
@@ -351,6 +350,7 @@ class MediaKeeper:
         if self._parts.music.sounds and is_at_relay and not passing.is_first:
             sides = passing.leg, passing.author
             body = self._parts.music.arrange(message, body, sides, self._parts.parameters, now)
+        passing.media.is_direct = False
         return MessageChange(body=self._sessions.rewritten(body, places, passing.leg, passing.media))
 
     def _note_offer(self, message: Outgoing, passing: PassingSession) -> None:
@@ -494,7 +494,8 @@ def _has_to_encrypt(owner: DoorOwner) -> bool:
 
 def _after_ports(media: LegMedia, body: bytes) -> bytes:
     """Return a description that leaves without ports with the version that follows those with ports."""
+    media.is_direct = True
     if not media.said:
         return body
-    media.said, media.said_for = succeeding(body, media.said), ""
+    media.said, media.said_for = succeeding(body, media.said) if media.is_moved else body, ""
     return media.said

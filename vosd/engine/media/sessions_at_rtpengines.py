@@ -105,7 +105,7 @@ class SessionsAtRtpEngines:
                     return
             if is_repeated(session, said):  # its author says the same as the one before, and the port is another
                 session, passing.media.is_moved = succeeding(session, said), True
-            passing.media.said, passing.media.said_for = session, digest
+            passing.media.said, passing.media.said_for, passing.media.is_direct = session, digest, False
             waiting.answer(MessageChange(body=session), now)
 
         return self._rtpengines.ask(waiting, wanted, came)
