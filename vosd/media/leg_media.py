@@ -173,6 +173,15 @@ class LegMedia(msgspec.Struct, omit_defaults=True):
         """The source of its audio."""
         return self.sources[self.audio] if self.audio < len(self.sources) else None
 
+    @property
+    def is_at_ports(self) -> bool:
+        """Whether its latest description has ports, which may be lost since.
+
+        One without an origin has ports at most for the target of a transfer that was refused; one that talks directly,
+        from the time when it was connected with another side.
+        """
+        return bool(self.origin) and not self.is_direct and (bool(self.ports) or self.rtp_call is not None)
+
     def open_ports(self) -> list[RelayPort]:
         """Return all ports that it has."""
         own = [] if self.announcement is None else [self.announcement.port]
