@@ -9,7 +9,7 @@ from e2e.conversation import conversing
 from e2e.stage import Caller, Vendor
 from playwright.sync_api import Page, expect
 
-from console.conftest import NARROW, Visit, Visitor, english_in, violations
+from console.conftest import NARROW, TIME_PASSES, Visit, Visitor, english_in, violations
 from console.test_screens import rows
 
 
@@ -106,6 +106,53 @@ def test_a_charge_is_corrected_in_two_steps_and_the_correction_is_taken_back(
     page.get_by_text("acme: fee 0.05 became 0.06; booked -0.01 USD").wait_for()
     assert balance() == before
     assert violations(page) == []
+
+
+def test_charges_that_a_colleague_has_corrected_meanwhile_are_not_corrected_back(
+    site: Watched, boss: Visitor, answered: str
+) -> None:
+    """The dialog has two steps: the colleague is between them first, and before the first one then."""
+
+    def charges() -> dict[str, str]:
+        return {each["role"]: each["fee"] for each in site.items(f"/cdrs/{answered}/charges")}
+
+    def correct_vendor(fee: str) -> None:
+        asked = {"charges": [{"role": "vendor", "level": 0, "fee": fee}], "memo": "a colleague"}
+        assert site.api.ask("POST", f"/cdrs/{answered}/corrections", asked).status == 201
+
+    def enter() -> None:
+        page.get_by_role("button", name="Correct the charges").click()
+        asked.get_by_role("group", name="customer acme").get_by_label("Fee").fill("0.05")
+        asked.get_by_label("Reason").fill("complaint")
+
+    def leave() -> None:
+        asked.get_by_role("button", name="Close").first.click()
+        page.get_by_role("button", name="Leave").click()
+        expect(asked).to_have_count(0)
+
+    page = boss.go(f"/cdrs/{answered}?tab=charges", answered)
+    asked = page.get_by_role("dialog")
+    changed = asked.get_by_role("alert").filter(has_text="This is not as you have opened it any more")
+    before = charges()
+    vendor = page.locator(".beside > section").filter(has_text="Vendor")
+    enter()
+    asked.get_by_role("button", name="Check").click()
+    expect(asked).to_contain_text("Book this correction?")
+    correct_vendor("0.001")
+    page.evaluate(TIME_PASSES)
+    page.evaluate("dispatchEvent(new Event('visibilitychange'))")  # as the focus does: the page reads what holds
+    expect(vendor).to_contain_text("0.001 USD")
+    asked.get_by_role("button", name="Book it").click()
+    changed.wait_for()
+    assert charges() == before | {"vendor": "0.001"}
+    leave()
+    enter()
+    correct_vendor(before["vendor"])
+    asked.get_by_role("button", name="Check").click()
+    changed.wait_for()
+    expect(vendor).to_contain_text(f"{before['vendor']} USD")
+    leave()
+    assert charges() == before
 
 
 def test_the_next_such_call_is_traced(site: Watched, boss: Visitor, refused: str) -> None:

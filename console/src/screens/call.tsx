@@ -5,7 +5,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { type ReactNode, useRef } from "react";
 import { useTranslation } from "react-i18next";
-import { client, content, explained, Problem, pageOf, type Row } from "../api/client";
+import { client, content, explained, Problem, type Row } from "../api/client";
 import { type Attempt, Attempts } from "../parts/attempts";
 import { Download } from "../parts/download";
 import { NotShown, withMoney } from "../parts/lacking";
@@ -18,7 +18,7 @@ import { type Column, Table } from "../parts/table";
 import { type Kind, Money, State, Value } from "../parts/values";
 import { useMay } from "../session";
 import { ServerText } from "../text/meanings";
-import { Correction, Corrections } from "./correction";
+import { Correction, Corrections, chargesOf } from "./correction";
 
 const NOT_FOUND = 404;
 const LIVE_MS = 1_000;
@@ -279,9 +279,9 @@ function Charges({ call_id }: { call_id: string }) {
   const mayCorrect = useMay("POST /cdrs/{call_id}/corrections");
   const found = useQuery({
     queryKey: ["charges", call_id],
-    queryFn: () => pageOf(`/cdrs/${encodeURIComponent(call_id)}/charges`, {}),
+    queryFn: () => chargesOf(call_id),
   });
-  const charges = found.data?.items;
+  const charges = found.data;
   if (charges?.length === 0) return <p>{t("call.no_charges")}</p>;
   return (
     <>

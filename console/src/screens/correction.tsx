@@ -4,7 +4,7 @@ import { Button, Group, Modal, Stack, Table, TextInput } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { client, content, pageOf, type Row, type Schemas, unlessChanged } from "../api/client";
+import { client, content, isStale, pageOf, type Row, type Schemas, unlessChanged, unlessOther } from "../api/client";
 import { useOrders } from "../api/orders";
 import { amount } from "../format";
 import { type Done, DoneText } from "../parts/change";
@@ -27,6 +27,10 @@ function correct(call_id: string, charges: Wanted[], memo: string, terms: { dry_
   );
 }
 
+/** The charges of a call as they are now. */
+export const chargesOf = async (call_id: string): Promise<Row[]> =>
+  (await pageOf(`/cdrs/${encodeURIComponent(call_id)}/charges`, {})).items;
+
 /** Fees and taxes that were changed, as a correction that takes the change back. */
 export function backOf(changes: readonly Corrected[]): Wanted[] {
   return changes.map((each) => ({
@@ -41,6 +45,8 @@ export function backOf(changes: readonly Corrected[]): Wanted[] {
 export function Correction({ call_id, charges }: { call_id: string; charges: readonly Row[] }) {
   const { t } = useTranslation();
   const queries = useQueryClient();
+  /** The charges that the dialog was opened with: what is entered is compared with them, whatever is read since. */
+  const [seen, setSeen] = useState<readonly Row[]>([]);
   const [entered, setEntered] = useState<Wanted[] | null>(null);
   const [memo, setMemo] = useState("");
   const orders = useOrders();
@@ -58,13 +64,24 @@ export function Correction({ call_id, charges }: { call_id: string; charges: rea
       )
       .join("; "),
   });
+  /** Correct the charges unless another person has corrected one since the dialog was opened. */
+  const correctSeen = (wanted: Wanted[], terms: { dry_run?: boolean; key?: string }) =>
+    unlessOther(
+      seen,
+      () => chargesOf(call_id),
+      () => correct(call_id, wanted, memo, terms),
+    );
+  const onError = (error: Error) => {
+    if (isStale(error)) void queries.invalidateQueries();
+  };
   const trial = useMutation({
-    mutationFn: (wanted: Wanted[]) => correct(call_id, wanted, memo, { dry_run: true }),
+    mutationFn: (wanted: Wanted[]) => correctSeen(wanted, { dry_run: true }),
+    onError,
   });
   const book = useMutation({
     mutationFn: (wanted: Wanted[]) =>
       orders.carryOut(JSON.stringify([wanted, memo]), async (key) => {
-        const { changes } = await correct(call_id, wanted, memo, { key });
+        const { changes } = await correctSeen(wanted, { key });
         const undo = await unlessChanged(
           () => pageOf(`/cdrs/${call_id}/corrections`, {}),
           async () =>
@@ -78,6 +95,7 @@ export function Correction({ call_id, charges }: { call_id: string; charges: rea
       close();
       void queries.invalidateQueries();
     },
+    onError,
   });
   const close = () => {
     setEntered(null);
@@ -85,6 +103,7 @@ export function Correction({ call_id, charges }: { call_id: string; charges: rea
     book.reset();
   };
   const open = () => {
+    setSeen(charges);
     setEntered(
       charges.map((each) => ({
         role: each.role as Wanted["role"],
@@ -97,7 +116,7 @@ export function Correction({ call_id, charges }: { call_id: string; charges: rea
     setMemo("");
   };
   const changed = (entered ?? []).filter((each, index) => {
-    const was = charges[index];
+    const was = seen[index];
     return was && (each.fee !== was.fee || each.tax !== was.tax || each.billed_seconds !== was.billed_seconds);
   });
   const set = (index: number, field: "fee" | "tax" | "billed_seconds", value: string) =>
@@ -113,6 +132,7 @@ export function Correction({ call_id, charges }: { call_id: string; charges: rea
   const unsaved = useUnsaved(changed.length > 0 || (entered !== null && memo !== ""));
   const leave = () => book.isPending || unsaved.leave(close);
   const found = trial.data?.changes;
+  const tried = trial.variables ?? [];
   return (
     <>
       <Group>
@@ -134,8 +154,7 @@ export function Correction({ call_id, charges }: { call_id: string; charges: rea
               {entered.map((each, index) => (
                 <fieldset key={`${each.role} ${each.level}`} className="plain">
                   <legend>
-                    {String(charges[index]?.role)} {String(charges[index]?.account)}{" "}
-                    {String(charges[index]?.currency ?? "")}
+                    {String(seen[index]?.role)} {String(seen[index]?.account)} {String(seen[index]?.currency ?? "")}
                   </legend>
                   <Group gap="xs">
                     {(["fee", "tax"] as const).map((field) => (
@@ -206,7 +225,7 @@ export function Correction({ call_id, charges }: { call_id: string; charges: rea
               <Button variant="default" onClick={leave} data-autofocus>
                 {t("act.cancel")}
               </Button>
-              <Button color="red" loading={book.isPending} onClick={() => book.mutate(changed)}>
+              <Button color="red" loading={book.isPending} onClick={() => book.mutate(tried)}>
                 {t("correction.book")}
               </Button>
             </Group>
