@@ -331,6 +331,51 @@ def test_a_vendors_bill_is_compared_and_disputed(site: Watched, boss: Visitor) -
     expect(page.get_by_label("Time zone")).to_have_value("UTC")
 
 
+def test_a_dispute_that_a_colleague_has_changed_meanwhile_is_not_settled_with_the_amount_of_before(
+    site: Watched, boss: Visitor
+) -> None:
+    bill, columns = (site.daemon.directory / name for name in ("agreed.csv", "agreed.yaml"))
+    bill.write_text("Number,Start,Duration,Price\n4499124,2026-02-10T12:00:00Z,60,0.75\n")
+    columns.write_text("columns: {callee: Number, start: Start, duration: Duration, price: Price}\n")
+    site.daemon.succeed("reconcile", "import", "vendors", str(bill), "--map", str(columns))
+    (number,) = [each["id"] for each in site.items("/reconciliations") if each["file"] == "agreed.csv"]
+    place, before = f"/reconciliations/{number}", balance(site, "vendors")
+
+    def dispute() -> dict[str, str]:
+        found: dict[str, str] = site.api.ask("GET", place).json["dispute"]
+        return found
+
+    def refused(act: str) -> None:
+        asked.get_by_role("button", name=act).click()
+        asked.get_by_role("alert").filter(has_text="This is not as you have opened it any more").wait_for()
+        asked.get_by_role("button", name="Cancel").click()
+        expect(asked).to_have_count(0)
+
+    page = boss.go(f"/bills/{number}", "vendors agreed.csv")
+    asked = page.get_by_role("dialog")
+    page.get_by_role("button", name="Open a dispute").click()
+    assert site.api.ask("PUT", f"{place}/dispute", {"state": "sent", "amount": "0.70"}).status == 200
+    refused("Open a dispute")
+    assert (dispute()["state"], dispute()["amount"]) == ("sent", "0.70")
+
+    page.get_by_role("button", name="Change the dispute").wait_for()  # the page has read that of the colleague
+    expect(page.get_by_label("Amount")).to_have_value("0.70")
+    page.get_by_role("combobox", name="State").click()
+    page.get_by_role("option", name="settled").click()
+    page.get_by_role("button", name="Change the dispute").click()
+    agreed = {"state": "accepted", "amount": "0.20", "memo": "agreed by telephone"}
+    assert site.api.ask("PUT", f"{place}/dispute", agreed).status == 200
+    refused("Change the dispute")
+    assert {name: dispute()[name] for name in agreed} == agreed
+    assert balance(site, "vendors") == before
+
+    expect(page.get_by_label("Amount")).to_have_value("0.20")
+    page.get_by_role("combobox", name="State").click()
+    page.get_by_role("option", name="settled").click()
+    confirmed(page, "Change the dispute", "The dispute is settled: 0.20")
+    assert balance(site, "vendors") == before + Decimal("0.20")
+
+
 def test_what_is_missing_for_the_close_of_a_month_is_said_before(boss: Visitor) -> None:
     page = boss.go("/months?month=2126-01", "Months")
     page.get_by_role("button", name="What is missing for the close?").click()

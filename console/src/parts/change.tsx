@@ -2,6 +2,7 @@ import { Alert, Button, type ButtonProps, Group } from "@mantine/core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { isStale } from "../api/client";
 import { type Orders, useOrders } from "../api/orders";
 import { Confirm } from "./confirm";
 import { useDialog, useOpened } from "./dialogs";
@@ -81,6 +82,8 @@ function Question({
     },
     onError: (failure) => {
       if (props.isSaidByPage?.(failure)) setAsks(false);
+      // the page shows what holds now, and the question is asked anew from there
+      if (isStale(failure)) void queries.invalidateQueries();
     },
   });
   return (

@@ -5,7 +5,7 @@ import { useMutation, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { type FormEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { client, content, type Row, type Schemas } from "../api/client";
+import { client, content, type Row, type Schemas, unlessOther } from "../api/client";
 import { resultOf } from "../api/jobs";
 import { amount, endOfDay, enteredMoment } from "../format";
 import { Change } from "../parts/change";
@@ -225,13 +225,15 @@ function Import() {
   );
 }
 
+const comparisonOf = (id: number) => content(client.GET("/reconciliations/{id}", { params: { path: { id } } }));
+
 export function BillScreen() {
   const { t } = useTranslation();
   const { id } = useParams({ from: "/bills/$id" });
   const mayDispute = useMay("PUT /reconciliations/{id}/dispute");
   const found = useQuery({
     queryKey: ["bill", id],
-    queryFn: () => content(client.GET("/reconciliations/{id}", { params: { path: { id: Number(id) } } })),
+    queryFn: () => comparisonOf(Number(id)),
   });
   const row = found.data;
   return (
@@ -315,6 +317,9 @@ function Compared({ row }: { row: Sheet }) {
   );
 }
 
+/** The parts of a comparison that a dispute is entered by: it may be made again, and a colleague may change the dispute. */
+const disputedOf = ({ made_at, dispute }: Sheet) => [made_at, dispute];
+
 function Dispute({ row }: { row: Sheet }) {
   const { t } = useTranslation();
   const { dispute } = row;
@@ -380,18 +385,23 @@ function Dispute({ row }: { row: Sheet }) {
           })}
           lead={t(`bills.lead_${entered.state === "settled" && !books ? "settled_unbooked" : entered.state}`)}
           run={async (key) => {
-            const made = await content(
-              client.PUT("/reconciliations/{id}/dispute", {
-                params: { path: { id: row.id } },
-                headers: { "Idempotency-Key": key },
-                body: {
-                  state: entered.state,
-                  amount: entered.amount,
-                  reference: entered.reference || undefined,
-                  memo: entered.memo || undefined,
-                  book: entered.state === "settled" ? books : undefined,
-                },
-              }),
+            const made = await unlessOther(
+              disputedOf(row),
+              async () => disputedOf(await comparisonOf(row.id)),
+              () =>
+                content(
+                  client.PUT("/reconciliations/{id}/dispute", {
+                    params: { path: { id: row.id } },
+                    headers: { "Idempotency-Key": key },
+                    body: {
+                      state: entered.state,
+                      amount: entered.amount,
+                      reference: entered.reference || undefined,
+                      memo: entered.memo || undefined,
+                      book: entered.state === "settled" ? books : undefined,
+                    },
+                  }),
+                ),
             );
             return {
               said: t("bills.disputed", {
