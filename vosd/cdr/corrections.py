@@ -37,7 +37,7 @@ class ChargeChange(NamedTuple):
     level: int
     after: Amounts
     tax_rate: Decimal | None = None
-    """Percent by which the tax was computed; None = by none that is known."""
+    """Percent by which the tax was computed; None = a person has said the tax."""
 
 
 class Correction(NamedTuple):
@@ -145,8 +145,8 @@ def corrected(
 def _tax_rate_after(row: ChargeRow, change: ChargeChange, before: Decimal | None) -> Decimal | None:
     """Return the tax rate of a charge after its change; None = that of its steps.
 
-    A person says amounts, not rates: a tax that is struck out means no tax, and any other one the rate of before, or
-    where that was no tax the rate of the steps.
+    Where a person has said the tax, no rate is known: a tax that is struck out means no tax, and any other one the rate
+    of before, or where that was no tax the rate of the steps.
     """
     after = change.tax_rate
     if after is None:

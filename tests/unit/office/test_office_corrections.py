@@ -40,10 +40,12 @@ NOW: Final = 1_790_000_900_000
 AGENTS = (Party("reseller", CallSide.AGENT, 1, applied_rate("0.50", tax_rate="20")),)
 RECORD = ended_call(1, applied_rate("0.60", tax_rate="10"), applied_rate("0.30"), AGENTS)
 
+IN_CENTS = ended_call(3, applied_rate("0.60", tax_rate="10", policy=rating_policy(fee_precision=2)), None)
+
 
 def test_the_tax_follows_from_the_fee_by_the_terms_of_the_call():
     (change,) = changes_of(RECORD, [WantedCharge(role=CUSTOMER, fee=Decimal("0.36"))], {})
-    assert change == ChargeChange(CUSTOMER, 0, Amounts(Decimal("0.36"), Decimal("0.036"), 62))
+    assert change == ChargeChange(CUSTOMER, 0, Amounts(Decimal("0.36"), Decimal("0.036"), 62), Decimal(10))
     (of_agent,) = changes_of(RECORD, [WantedCharge(role=AGENT, level=1, fee=Decimal("0.10"))], {})
     assert of_agent.after == Amounts(Decimal("0.10"), Decimal("0.02"), 62)
 
@@ -53,6 +55,36 @@ def test_a_tax_that_is_said_counts():
         RECORD, [WantedCharge(role=VENDOR, fee=Decimal("0.2"), tax=Decimal("0.01"), billed_seconds=60)], {}
     )
     assert change.after == Amounts(Decimal("0.2"), Decimal("0.01"), 60)
+
+
+@pytest.mark.parametrize(
+    ("fee", "tax", "latest", "by"),
+    [
+        ("0.02", None, None, "10"),  # it rounds to zero, and is not struck out
+        ("0.02", "0", None, "10"),
+        ("0.36", "0", None, "0"),
+        ("0.62", "0", None, "0"),
+        ("0.02", "0", "50", "0"),
+        ("0.02", None, "16", "16"),
+        ("0.36", None, "0", "0"),
+        ("0.36", "0", "0", "0"),
+        ("0", None, "16", "16"),
+        ("0", "0", "16", None),  # no fee says no rate
+        ("0.36", "0.03", None, None),
+    ],
+)
+def test_a_tax_of_zero_is_struck_out_only_where_its_rate_makes_more(fee, tax, latest, by):
+    """A call of 0.62 + 0.06 with two decimals; at 50 % half a cent and more is rounded up."""
+    wanted = WantedCharge(role=CUSTOMER, fee=Decimal(fee), tax=tax and Decimal(tax))
+    rates = {} if latest is None else {(CUSTOMER, 0): Decimal(latest)}
+    (change,) = changes_of(IN_CENTS, [wanted], rates)
+    assert change.tax_rate == (by and Decimal(by))
+
+
+def test_a_tax_of_zero_that_is_said_needs_no_steps():
+    wanted = WantedCharge(role=CUSTOMER, fee=Decimal("0.36"), tax=Decimal(0))
+    (change,) = changes_of(answered_call(1, fee_breakdown="{}"), [wanted], {})
+    assert (change.after.tax, change.tax_rate) == (0, None)
 
 
 def test_what_is_not_said_stays():
@@ -104,7 +136,7 @@ async def office(url: str) -> AsyncIterator[Office]:
     charges = (charge_row("acme", CUSTOMER, 0, Decimal("0.50")),)
     postings = (Posting("acme", Decimal("-0.50"), "call/2", "USD"),)
     of_acme = msgspec.structs.replace(of_acme, fee=Decimal("0.50"), charges=charges, postings=postings)
-    await SqlBooks(database).book([RECORD, of_acme])
+    await SqlBooks(database).book([RECORD, of_acme, IN_CENTS])
     yield office_on(database, builders.account("south"), builders.account("shop", agent="south"), now=NOW)
     await database.close()
 
@@ -157,6 +189,23 @@ async def test_the_tax_on_a_corrected_fee_is_by_the_rate_of_the_latest_correctio
     ]
     (again,) = (await correct_call(office, operator("ann"), order)).changes
     assert (again.tax_after, again.repeated) == ("0.16", True)
+
+
+async def test_a_fee_so_small_that_its_tax_rounds_to_zero_leaves_the_tax_rate_as_it_is(office: Office) -> None:
+    found = []
+    for fee, tax in (("0.02", None), ("0.36", None), ("0.02", "0.00"), ("0.62", None), ("0.36", "0"), ("0.62", None)):
+        charge = WantedCharge(role=CUSTOMER, fee=Decimal(fee), tax=tax and Decimal(tax))
+        order = CorrectCall(call_id=IN_CENTS.call_id, charges=(charge,), memo="why")
+        (change,) = (await correct_call(office, operator("ann"), order)).changes
+        found.append((change.tax_after, change.tax_rate_after, change.amount))
+    assert found == [
+        ("0.00", None, "0.66"),
+        ("0.04", None, "-0.38"),
+        ("0.00", None, "0.38"),
+        ("0.06", None, "-0.66"),
+        ("0.00", "0.00", "0.32"),
+        ("0.00", "0.00", "-0.26"),  # struck out, until a tax is said
+    ]
 
 
 async def test_a_run_that_books_leaves_one_line_in_the_audit_and_a_repeat_none(office: Office) -> None:

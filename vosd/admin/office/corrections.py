@@ -19,7 +19,7 @@ from vosd.admin.rerate import OF_RUNS
 from vosd.base.errors import VosError
 from vosd.base.money import ZERO, format_amount
 from vosd.billing.rater import Step, tax_by
-from vosd.cdr.charges import charges_of, with_breakdowns
+from vosd.cdr.charges import charges_of, steps_of, tax_rate_of, with_breakdowns
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.corrections import Amounts, ChargeChange, CorrectedCharge, Correction, NoSuchCharge
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, CallRecord, ChargeRow
@@ -186,17 +186,42 @@ def changes_of(
             message = f"call {record.call_id} has no charge for the {role} of level {level}; it has: {known}"
             raise NoSuchCharge(message)
         fee = charge.fee if what.fee is None else what.fee
-        tax = what.tax if what.tax is not None else _tax(charge, fee, tax_rates.get((role, level)))
+        percent = tax_rates.get((role, level))
+        if what.tax is None:
+            tax, by = _tax(charge, fee, percent), _percent_of(charge, percent)
+        else:
+            tax, by = what.tax, _percent_of_said(charge, fee, what.tax, percent)
         seconds = charge.billed_seconds if what.billed_seconds is None else what.billed_seconds
-        made.append(ChargeChange(role, level, Amounts(fee, tax, seconds)))
+        made.append(ChargeChange(role, level, Amounts(fee, tax, seconds), by))
     return tuple(made)
+
+
+def _percent_of(charge: ChargeRow, percent: Decimal | None) -> Decimal | None:
+    """Return ``percent``, or else the tax rate in the steps of a charge; None = they do not say it."""
+    return tax_rate_of(steps_of(charge.breakdown)) if percent is None else percent
+
+
+def _percent_of_said(charge: ChargeRow, fee: Decimal, tax: Decimal, percent: Decimal | None) -> Decimal | None:
+    """Return the tax rate of a tax that a person has said; None = ``cdr.corrections`` finds it.
+
+    A tax of zero is struck out, unless the tax on this fee rounds to zero by the rate, too: the console says the tax
+    with every fee.
+    """
+    if tax or not fee:
+        return None
+    try:
+        return ZERO if _computed(charge, fee, percent) else _percent_of(charge, percent)
+    except TaxUnknownError:
+        return None
 
 
 def _tax(charge: ChargeRow, fee: Decimal, percent: Decimal | None) -> Decimal:
     if fee == charge.fee:
         return charge.tax
-    if not fee:
-        return ZERO
+    return _computed(charge, fee, percent) if fee else ZERO
+
+
+def _computed(charge: ChargeRow, fee: Decimal, percent: Decimal | None) -> Decimal:
     try:
         return tax_by(_decode(charge.breakdown or ""), fee, percent)
     except (msgspec.DecodeError, KeyError):
