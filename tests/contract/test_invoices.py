@@ -398,6 +398,23 @@ async def test_a_correction_by_another_tax_rate_stands_on_the_invoice_at_both(si
     assert (await verify_ledger(site.database)).differences == ()
 
 
+async def test_a_correction_behind_the_period_is_on_the_next_invoice_though_this_one_was_not_made_yet(
+    site: Site,
+) -> None:
+    """As on the statements: a correction is dated when it is made."""
+    calls = [call(number, "acme", at("2026-10-05") + number, *SELL[4]) for number in (1, 2)]
+    await SqlBooks(site.database).book(calls)
+    for record, when in zip(calls, ("2026-10-31", "2026-11-01"), strict=True):
+        change = ChargeChange("customer", 0, Amounts(Decimal("0.004"), Decimal(0), 62))
+        correction = Correction(record.call_id, (change,), "ticket 7", "ann", "wrong", at(when))
+        await SqlCorrections(site.database).book([correction])
+    made_of = []
+    for period, now in (("2026-10", "2026-11-02"), ("2026-11", "2026-12-02")):
+        shown = await site.shown((await site.run(period, now))["acme"].number)
+        made_of.append([(each.section.value, each.calls, each.net) for each in shown.document.lines])
+    assert made_of == [[("calls", 2, "0.014333")], [("corrections", 1, "-0.006333")]]
+
+
 async def test_calls_by_one_price_stand_on_the_invoice_at_the_tax_rate_that_each_had(site: Site) -> None:
     """The tax rate of a prefix changes on a day that its deck names: the version stays, and the price."""
     until, since = (applied_rate("0.60", prefix="331", tax_rate=percent) for percent in ("19", "16"))

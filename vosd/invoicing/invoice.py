@@ -26,7 +26,7 @@ class InvoiceSection(Enum):
     """Part of an invoice that a line stands in, in this order."""
 
     CALLS = "calls"
-    """Calls that ended in the period, corrected where that was done before the invoice."""
+    """Calls that ended in the period, with the corrections that are dated in it."""
     EARLIER = "earlier_calls"
     """Calls that ended before the period and were booked behind the invoice of then."""
     CORRECTIONS = "corrections"
