@@ -122,6 +122,8 @@ class LegMedia(msgspec.Struct, omit_defaults=True):
     """Number of the leg whose offer was sent to this one last, and that its next description answers; 0 = none."""
     is_direct: bool = False
     """Whether its latest description has left without ports, although others before had some."""
+    is_adapted: bool = False
+    """Whether its latest description differs from the author's in more than ports: in codecs, events or direction."""
     is_held: bool = False
     """Whether its latest description stops the media."""
     is_sender: bool = False

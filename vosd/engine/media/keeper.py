@@ -26,8 +26,8 @@ from vosd.engine.media.verdicts import unfit, without_session
 from vosd.media.decision import BY_MODE, decide, decide_by_modes
 from vosd.media.leg_media import LegMedia, MediaRefusal
 from vosd.media.source import MediaSource
-from vosd.sdp.media import BadSession, Medium, Place, media_of, with_events
-from vosd.sdp.origin import alike, succeeding
+from vosd.sdp.media import BadSession, Medium, Place, media_of, with_codecs, with_events
+from vosd.sdp.origin import alike, is_repeated, raised, succeeding
 from vosd.sdp.rewrite import BY_SWITCH, Authored, Hidden
 from vosd.sdp.security import is_unprotected, mids_of, terminated
 from vosd.sip.door.door import DoorOwner, MessageChange, MessageWait, WaitingMessage
@@ -328,6 +328,7 @@ class MediaKeeper:
             if verdict is not None:
                 return verdict
         if not is_relayed:
+            passing.media.is_adapted = body is not session
             body = _after_ports(passing.media, body) if passing.media.origin or passing.media.is_moved else body
             return MessageChange(body=body) if body != message.body else None
         is_at_relay = self._at_rtpengines is None or passing.is_at_relay
@@ -350,7 +351,7 @@ class MediaKeeper:
         if self._parts.music.sounds and is_at_relay and not passing.is_first:
             sides = passing.leg, passing.author
             body = self._parts.music.arrange(message, body, sides, self._parts.parameters, now)
-        passing.media.is_direct = False
+        passing.media.is_direct, passing.media.is_adapted = False, body is not session
         return MessageChange(body=self._sessions.rewritten(body, places, passing.leg, passing.media))
 
     def _note_offer(self, message: Outgoing, passing: PassingSession) -> None:
@@ -421,11 +422,25 @@ class MediaKeeper:
         return body, media_of(body)
 
     def _of_one_that_left(self, message: Outgoing, leg: Leg, media: LegMedia) -> MessageChange | MessageWait | None:
-        """Put the leg's own ports into a description whose author has left, as in a refresh during a transfer."""
-        if not media.origin and (leg.facts.is_confirmed or not media.ports):
-            return None  # one that talks has ports at most for the target of the transfer
+        """Put the leg's own ports into a description whose author has left, as in a refresh during a transfer.
+
+        It follows the one that the leg was sent by the door, whose author's terms are not known any more.
+        """
+        body: bytes | None = bytes(message.body)
+        if media.settings.codecs:
+            body = with_codecs(bytes(message.body), media.settings.codecs)
+        if body is None:
+            return unfit(message, media, MediaRefusal.NO_COMMON_CODEC)
+        # One that talks has ports at most for the target of the transfer.
+        if media.is_direct or (not media.origin and (leg.facts.is_confirmed or not media.ports)):
+            if media.said:
+                media.is_moved = media.is_moved or is_repeated(body, media.said)
+            elif media.is_adapted:
+                media.said, media.is_moved = raised(body), True
+            body = _after_ports(media, body)
+            return MessageChange(body=body) if body != message.body else None
         try:
-            described = media_of(message.body)
+            described = media_of(body)
         except BadSession:
             return unfit(message, media, MediaRefusal.BAD_SESSION)
         ports = [media.port(index) if each.port else None for index, each in enumerate(described)]
@@ -435,9 +450,13 @@ class MediaKeeper:
             for port in ports
         ]
         given = media.said
-        body = self._sessions.rewritten(bytes(message.body), places, leg, media)
+        media.is_moved = media.is_moved or (media.is_adapted and not given)
+        body = self._sessions.rewritten(body, places, leg, media)
         if media.is_terminated:
             return self._sealed_again(message, leg, media, body, given)
+        if given and is_repeated(body, given):
+            body, media.is_moved = succeeding(body, given), True
+            media.said = body
         return MessageChange(body=body)
 
     def _sealed_again(
