@@ -270,6 +270,30 @@ def test_an_emptied_file_is_refused_and_every_customer_stays(manager: ServiceMan
     assert catalogue_of(daemon)["version"] == first
 
 
+@pytest.mark.parametrize(
+    ("written", "broken", "why"),
+    [
+        ("    rates: [", "    rates: [[[", "did not find expected ',' or ']'"),
+        ("\naccounts:", "\n\taccounts:", "tab"),
+    ],
+    ids=["an open bracket", "a tab"],
+)
+def test_commands_reach_the_switch_whose_file_is_broken_and_it_refuses_a_reload(
+    daemon: Daemon, written: str, broken: str, why: str
+) -> None:
+    file = daemon.configuration_file
+    file.write_text(file.read_text().replace(written, broken, 1))
+    for words in (("status",), ("alarms",), ("calls",), ("hangup", "--account", "acme", "--yes")):
+        done = daemon.verb(*words, "--json")
+        assert (done.code, "is asked all the same" in done.stderr) == (0, True), done
+        json.loads(done.stdout)
+    refused = daemon.verb("reload")
+    assert (refused.code, why in refused.stderr) == (3, True), refused
+    assert why in catalogue_of(daemon)["error"]
+    assert [each["subject"] for each in daemon.ask("alarms") if each["alarm"] == "reload_refused"]
+    assert [each for each in daemon.log() if each.get("event") == "reload_refused"]
+
+
 def test_a_truncated_file_is_loaded_only_with_yes(manager: ServiceManager, daemon: Daemon) -> None:
     first = catalogue_of(daemon)["version"]
     daemon.configure(CONFIGURATION.partition("mapping_gateways:")[0])

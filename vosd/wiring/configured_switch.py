@@ -189,7 +189,7 @@ class ConfiguredSwitch:
         return replica, seconds
 
     def running_switch(self, turns: "Semaphore | None" = None, until: float = math.inf) -> "RunningSwitch":
-        """Return the running switch of the configuration; of that only the path of the socket must be valid.
+        """Return the running switch of the configuration; the file need not even be YAML for that.
 
         ``turns`` is what orders to it wait for (None = nothing), and ``until`` the time of the event loop after which
         none waits for its answer.
@@ -199,7 +199,7 @@ class ConfiguredSwitch:
         from vosd.control.client import RunningSwitch
 
         if self._excerpt is None:
-            place = control_socket_of(self.config_path())
+            place = control_socket_of(self.config_path(), remark=self.remark)
         else:  # use what was read already
             place = socket_found_from(self.config_path(), self._excerpt.state_dir, self._excerpt.control_socket)
         return RunningSwitch(place, turns=turns, until=until)

@@ -178,6 +178,27 @@ class TestTwoConfigurationsWithTheSameRelativePaths:
         asked = CliRunner().invoke(main, ["calls", "-c", str(third)])
         assert "no running switch answers" in asked.stderr, "there is no socket either"
 
+    @pytest.mark.parametrize("broken", ["rates: [[[", "", None], ids=["no YAML", "emptied", "moved away"])
+    async def test_the_switch_of_a_file_that_cannot_be_read_is_asked_and_no_other(
+        self, other: Path, broken: str | None
+    ) -> None:
+        def break_it(file: Path) -> None:
+            file.unlink() if broken is None else file.write_text(broken)
+
+        def calls(file: Path) -> Result:
+            return CliRunner().invoke(main, ["calls", "-c", str(file)])
+
+        break_it(other / "vosd.yaml")
+        async with FakeSwitch(other / "var" / "vosd.sock").answers(ListCalls, []):
+            done = await asyncio.to_thread(calls, other / "vosd.yaml")
+            assert (done.exit_code, done.stdout) == (0, "no calls\n"), done.output
+            assert "vosd.yaml cannot be read (vosd check says why): the switch that runs on it is asked" in done.stderr
+            third = other / "third.yaml"
+            third.touch()
+            break_it(third)
+            assert (await asyncio.to_thread(calls, third)).exit_code == 3, "no switch runs on this one"
+        assert (await asyncio.to_thread(calls, other / "vosd.yaml")).exit_code == 3, "nor on that any more"
+
     def test_a_changed_copy_of_its_file_is_checked_and_simulated_with_the_database_of_the_switch(
         self, other: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
