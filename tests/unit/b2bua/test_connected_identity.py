@@ -4,7 +4,7 @@ import re
 
 import pytest
 from doubles.data.builders import account, catalogue, mapping_gateway, phone
-from doubles.data.sessions import answering
+from doubles.data.sessions import answering, revised
 from doubles.desk_scene import DESK, MATE, are_connected, blind, called, registered
 from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import ANSWER
@@ -63,6 +63,29 @@ def test_a_name_a_withheld_number_and_none_are_not_shown(said):
     scene = scene_of()
     call, _ = talk(scene, *said)
     assert shown(scene, "SIP/2.0 200") == [[]]
+    scene.finish(call)
+
+
+BOTH = "P-Asserted-Identity: <sip:+44{0}@ims.example;user=phone>, <tel:+44{0}>"
+"""The two values that an IMS network asserts, in one line (RFC 3325 section 9.1)."""
+
+
+@pytest.mark.parametrize("method", ["UPDATE", "INVITE"])
+def test_two_values_in_one_line_say_a_number_as_in_two_lines(method):
+    scene = scene_of()
+    call, there = talk(scene, BOTH.format("201"))
+    assert shown(scene, "SIP/2.0 200") == [ours(scene, "+44201")]
+    there.ask(method, body=revised(there.mine), headers=(BOTH.format("202"),))
+    scene.wire.run_for(5_000)
+    assert there.got[method] == [200]
+    assert shown(scene, method) == [ours(scene, "+44202")]
+    scene.finish(call)
+
+
+def test_the_first_value_of_a_line_that_is_a_number_is_shown():
+    scene = scene_of()
+    call, _ = talk(scene, 'P-Asserted-Identity: "Anne, 1st floor" <sip:anne@192.0.2.20>, <tel:+44201>')
+    assert shown(scene, "SIP/2.0 200") == [ours(scene, "+44201")]
     scene.finish(call)
 
 

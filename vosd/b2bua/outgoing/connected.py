@@ -28,7 +28,7 @@ def asserted_number(message: Message) -> str:
     """Return the number that a side says it has; empty where it says none, or withholds it."""
     if message.header("p-asserted-identity") is None or withholds_sender(message):
         return ""
-    for value in message.values("p-asserted-identity"):
+    for value in message.headers("p-asserted-identity"):
         try:
             number = without_separators(number_of(NameAddr.parse(value).uri))
         except ParseError:
