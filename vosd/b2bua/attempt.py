@@ -13,6 +13,7 @@ from vosd.b2bua.outgoing.invitation import Invitation, written
 from vosd.b2bua.outgoing.presentation import shows_number
 from vosd.b2bua.outgoing.reasons import NO_CAUSES, given_by_caller, reason_headers
 from vosd.b2bua.outgoing.signatures import SignatureLines, signature_lines
+from vosd.b2bua.renegotiation import TRIES_MAX
 from vosd.b2bua.stamps import PRODUCT_MAX
 from vosd.b2bua.supervision import Supervision, SupervisionFacts
 from vosd.base.cause import EndReason
@@ -248,8 +249,9 @@ class GatewayAttempt:
                     self.call.search.session_unusable(self, event.at)
             else:
                 self.call.answered(self, event.at)
-        elif status == 422 and not leg.timer.has_min_se and leg.timer.accept_min_se(response):
-            # The gateway wants a longer session interval (RFC 4028 section 7.3). Once: a second 422 is a refusal.
+        elif status == 422 and self.progress.intervals_refused < TRIES_MAX - 1 and leg.timer.accept_min_se(response):
+            # The gateway wants a longer session interval (RFC 4028 section 7.3), and a proxy behind it a longer one.
+            self.progress.intervals_refused += 1
             self._invite_again(event.at)
         else:
             self._refused(response, event.at)

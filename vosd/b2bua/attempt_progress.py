@@ -27,6 +27,8 @@ class AttemptProgress(msgspec.Struct, omit_defaults=True):
     """The trunk or phone that has taken the place of the callee (RFC 3891): it has SIP settings of its own."""
     has_referred: bool = False
     """Whether a REFER has come in its dialog."""
+    intervals_refused: int = 0
+    """Number of 422 responses that were followed by an INVITE with a longer session interval."""
     has_left: bool = False
     """Whether the callee has transferred the call and left it: the leg has ended, and its caller talks to another."""
 

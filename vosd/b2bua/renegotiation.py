@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from vosd.b2bua.leg import Leg
 
 TRIES_MAX: Final = 5
-"""Number of times that an offer is sent to a side that answers 491 or 422."""
+"""Number of times that an offer is sent to a side that answers 491 or 422, an INVITE to a gateway that answers 422."""
 FREE_MS: Final = 200
 """Wait before a side that has an INVITE in progress is looked at again."""
 RETRY_AFTER_MAX_S: Final = 10

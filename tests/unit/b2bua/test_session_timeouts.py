@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from doubles.data.sessions import revised
 from doubles.sockets.peer import ANSWER
+from doubles.successor import replace_node
 from doubles.timed_scene import KNOWS_ALL, KNOWS_TIMER_ONLY, TIMED, TIMED_WITHOUT_UPDATE, TimedScene
 from doubles.virtual.customer import KNOWS_TIMER, Intent
 from doubles.virtual.scene import CALLEE, VENDORS, Scene, usual_catalogue
@@ -258,8 +259,48 @@ def test_422_is_answered_with_a_longer_interval_at_the_same_gateway():
     assert (attempt.gateway, attempt.code) == ("vendor-0", 200)
 
 
+def refused_in_turn(scene, *minima):
+    """Make a call to a vendor that refuses one INVITE after the other, each by its minimum."""
+    scene.vendor.script = too_small(minima[0])
+    call = scene.caller.call(CALLEE, KNOWS_ALL)
+    for count, minimum in enumerate(minima[1:], 1):
+        scene.wire.run_until(lambda count=count: len(scene.vendor.calls) == count)
+        scene.vendor.script = too_small(minimum)
+    return call
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_the_minimum_of_each_proxy_before_a_vendor_is_taken_in_turn(is_restarted):
+    """The call flow of RFC 4028 section 13: one proxy wants 3600 seconds, the one behind it 4000."""
+    scene = TimedScene(vendors=2)
+    call = refused_in_turn(scene, 3_600, 4_000)
+    scene.wire.run_until(lambda: len(scene.vendor.calls) == 2)
+    scene.vendor.script = answers_timed("4000;refresher=uac")
+    if is_restarted:
+        replace_node(scene)
+    scene.wire.run_until(lambda: call.final)
+    asked = [
+        (there.invite["CSeq"], there.invite["Session-Expires"], there.invite["Min-SE"]) for there in scene.vendor.calls
+    ]
+    assert asked == [
+        ("1 INVITE", "600;refresher=uac", "90"),
+        ("2 INVITE", "3600;refresher=uac", "3600"),
+        ("3 INVITE", "4000;refresher=uac", "4000"),
+    ]
+    assert (call.final, scene.vendors[1].calls) == (200, [])
+    assert [attempt.code for attempt in scene.finish(call).attempts] == [200]
+
+
+def test_an_invite_is_sent_five_times_to_a_vendor_whose_minimum_grows_without_end():
+    scene = TimedScene(vendors=2)
+    call = refused_in_turn(scene, *range(1_000, 1_005))
+    scene.wire.run_until(lambda: call.final)
+    assert (call.final, len(scene.vendor.calls)) == (503, 5)
+    assert [attempt.code for attempt in scene.close().attempts] == [422]
+
+
 @pytest.mark.parametrize("script", [too_small(1_800), too_small(600), too_small(100_000), refuses(422)])
-def test_422_once_more_or_without_sense_is_a_refusal(script):
+def test_422_with_the_same_minimum_or_without_sense_is_a_refusal(script):
     scene = TimedScene(vendors=2)
     scene.vendor.script = script
     call = scene.caller.call(CALLEE, KNOWS_ALL)

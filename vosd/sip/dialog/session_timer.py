@@ -29,11 +29,6 @@ class SessionTimer(msgspec.Struct, omit_defaults=True):
 
     # -- our requests -------------------------------------------------------------------------------------------
 
-    @property
-    def has_min_se(self) -> bool:
-        """Whether the peer has refused an interval as too small."""
-        return self.floor_s > 0
-
     def first_offer(self) -> str:
         """Return the header lines of the INVITE that begins the dialog (section 7.1); they ask to refresh ourselves."""
         settings, floor_s = self.settings, self.floor_s
