@@ -101,6 +101,27 @@ def test_a_2xx_whose_contact_cannot_be_called_is_answered_where_the_invite_went(
 
 
 @pytest.mark.parametrize(
+    ("contact", "target"),
+    [
+        ("<sip:x@192.0.2.10;transport=udp?X=y&Route=%3Csip:192.0.2.66%3E>", "sip:x@192.0.2.10;transport=udp"),
+        ('"A?" <sip:x?y=z@192.0.2.10>;q=1', "sip:x?y=z@192.0.2.10"),
+    ],
+)
+def test_headers_in_the_uri_of_a_contact_are_no_part_of_the_target(contact, target):
+    """Section 19.1.1, table 1: neither the Contact of a dialog nor a request line may have them."""
+    caller = Dialog.of_caller(read_request(request(headers=f"Contact: {contact}\r\n")), "ours", CUSTOMER, straight)
+    probe = Probe()
+    transaction = probe.call_vendor(Keeper())
+    data = reply(probe.log[0], 200).replace(b"<sip:vendor@198.51.100.7:5060>", contact.encode())
+    response = parse_message(data)
+    assert isinstance(response, Response)
+    callee = Dialog.of_callee(transaction.parts, "ours", response, straight)
+    for dialog in (caller, callee):
+        assert dialog.request("BYE", "SIP/2.0/UDP us;branch=b", 2, "").startswith(f"BYE {target} SIP/2.0\r\n".encode())
+    assert not callee.refresh(response)
+
+
+@pytest.mark.parametrize(
     ("target", "host", "port"),
     [
         ("sip:a@198.51.100.9:5080", "198.51.100.9", 5080),

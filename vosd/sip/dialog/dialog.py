@@ -270,5 +270,5 @@ def _target_or_none(message: Request | Response) -> str | None:
 @lru_cache(maxsize=1024)
 def _target_in(contact: str) -> str:
     uri = NameAddr.parse(first_of(contact)).uri
-    Uri.parse(uri)
-    return uri
+    # Headers may stand neither in the Contact of a dialog nor in a request line (RFC 3261 section 19.1.1, table 1).
+    return without_headers(uri) if Uri.parse(uri).headers else uri
