@@ -21,16 +21,18 @@ async def test_a_connection_that_is_cut_while_its_session_is_prepared_means_a_da
             other.cursor().execute(f"KILL CONNECTION {number}")
 
     with pytest.raises(StoreUnavailable, match="is the server running"):
-        async with database.reading():
-            pass
+        async with database.reading() as connection:
+            await connection.exec_driver_sql("SELECT 1")
     await database.close()
 
 
 @pytest.mark.mariadb
-async def test_a_read_asks_the_server_for_its_state_its_rows_and_the_end_and_for_nothing_else(mariadb_url, monkeypatch):
+async def test_a_transaction_asks_for_its_rows_and_the_end_and_for_its_level_where_another_kind_was_before(
+    mariadb_url, monkeypatch
+):
     database, asked = Database(mariadb_url), []
     execute = aiomysql.Connection._execute_command
-    async with database.reading() as connection:
+    async with database.writing() as connection:
         await connection.exec_driver_sql("SELECT 1")
 
     async def note(self, command, text):
@@ -38,11 +40,33 @@ async def test_a_read_asks_the_server_for_its_state_its_rows_and_the_end_and_for
         await execute(self, command, text)
 
     monkeypatch.setattr(aiomysql.Connection, "_execute_command", note)
-    async with database.reading() as connection:
-        await connection.exec_driver_sql("SELECT 2")
+    for kind in (database.writing, database.reading, database.reading, database.writing):
+        async with kind() as connection:
+            await connection.exec_driver_sql("SELECT 2")
     monkeypatch.undo()
     await database.close()
-    assert asked == ["SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "SELECT 2", "ROLLBACK"]
+    level, write, read = "SET SESSION TRANSACTION ISOLATION LEVEL", ["SELECT 2", "COMMIT"], ["SELECT 2", "ROLLBACK"]
+    assert asked == [*write, f"{level} REPEATABLE READ", *read, *read, f"{level} READ COMMITTED", *write]
+
+
+@pytest.mark.mariadb
+async def test_each_kind_of_transaction_has_its_level_on_one_connection(mariadb_server, mariadb_url):
+    database = Database(mariadb_url)
+    numbers, name = "SELECT COUNT(*), CONNECTION_ID() FROM numbers", mariadb_url.rpartition("/")[2]
+    async with database.writing() as connection:
+        await connection.exec_driver_sql("CREATE TABLE numbers (number INTEGER) ENGINE=InnoDB")
+    found, used = [], set()
+    for kind in (database.reading, database.writing, database.writing, database.reading, database.reading):
+        async with kind() as connection:
+            for _ in range(2):
+                count, number = (await connection.exec_driver_sql(numbers)).one()
+                found.append(count)
+                used.add(number)
+                with mariadb_server.connection(autocommit=True) as other:
+                    other.cursor().execute(f"INSERT INTO {name}.numbers VALUES (1)")
+    await database.close()
+    assert found == [0, 0, 2, 3, 4, 5, 6, 6, 8, 8]
+    assert len(used) == 1
 
 
 @pytest.mark.mariadb

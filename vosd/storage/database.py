@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from sqlalchemy import event, exc, make_url
 from sqlalchemy.engine import URL, Connection
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, PoolResetState
 
 from vosd.base.errors import VosError
 from vosd.cdr.ports import OutcomeUnknown, RowsLocked, StoreDamaged, StoreUnavailable
@@ -83,7 +83,7 @@ _LOCK_WAIT_ENDED: Final = 1205
 _IN_MEMORY: Final = ":memory:"
 _FILE: Final = "vosd_file"
 _WRITING: Final = "vosd_writing"
-_ONE_STATE: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
+_LEVEL: Final = "vosd_level"
 
 
 class DatabaseRefusesUs(StoreUnavailable):
@@ -193,8 +193,6 @@ class Database:
         with self._our_errors():
             # The transaction begins with the first statement and ends with the use of the connection.
             async with asyncio.timeout(None if unhurried else self._patience_s), self.engine.connect() as connection:
-                if not self.is_sqlite:
-                    await connection.exec_driver_sql(_ONE_STATE)
                 yield connection
 
     @asynccontextmanager
@@ -218,7 +216,9 @@ class Database:
             return None
         try:
             async with asyncio.timeout(_REPLICA_S):
-                return await opened.enter_async_context(self._replica.reading(unhurried=unhurried))
+                connection = await opened.enter_async_context(self._replica.reading(unhurried=unhurried))
+                await connection.exec_driver_sql("SELECT 1")
+                return connection
         except (StoreUnavailable, TimeoutError) as error:
             self._replica_is_away_until = time.monotonic() + _REPLICA_AWAY_S
             self._note_away(str(error) or f"it did not answer within {_REPLICA_S:g} s")
@@ -428,8 +428,11 @@ def _sqlite_engine(url: URL, place: str, *, busy_s: float) -> AsyncEngine:
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Connection) -> None:
         # A writer takes the lock at once: a transaction that has read cannot wait for the lock when it writes.
-        writing = connection.get_execution_options().get(_WRITING, False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+        if connection.get_execution_options().get(_WRITING, False):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            driver: Any = connection.connection.driver_connection
+            driver.begin_with_next()
 
     return engine
 
@@ -452,9 +455,26 @@ def _mysql_engine(url: URL, patience_s: float, statement_s: float | None) -> Asy
     engine = create_async_engine(
         without_encryption(url).update_query_dict({"charset": "utf8mb4"}),
         hide_parameters=True,
-        isolation_level="READ COMMITTED",
         connect_args={"connect_timeout": _CONNECT_S, "init_command": session, "ssl": encrypted},
+        pool_reset_on_return=None,
     )
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Connection) -> None:
+        # The session keeps the level: most transactions have that of the one before, and ask for nothing.
+        writing = connection.get_execution_options().get(_WRITING, False)
+        level = "READ COMMITTED" if writing else "REPEATABLE READ"
+        if connection.info.get(_LEVEL) != level:
+            connection.info.pop(_LEVEL, None)  # in doubt until the server has answered
+            connection.exec_driver_sql(f"SET SESSION TRANSACTION ISOLATION LEVEL {level}")
+            connection.info[_LEVEL] = level
+
+    @event.listens_for(engine.sync_engine, "reset")
+    def end_what_is_left(connection: Any, _: object, state: PoolResetState) -> None:
+        # Instead of SQLAlchemy's own, which asks for the end of a transaction that was committed, too.
+        is_usable = state.asyncio_safe and not state.terminate_only
+        if is_usable and not state.transaction_was_reset and connection.driver_connection.get_transaction_status():
+            connection.rollback()
 
     @event.listens_for(engine.sync_engine, "checkout")
     def expect_an_open_connection(connection: Any, _: object, __: object) -> None:

@@ -2,7 +2,8 @@
 
 In ``aiosqlite`` each step of a statement is a trip of its own: to make a cursor, execute, fetch, close. Each of them
 wakes two threads that compete for the interpreter, which took longer than the statement. Here a cursor is made by the
-caller, the first rows come with the statement, and a cursor that has given its last row needs no closing.
+caller, the first rows come with the statement, and a cursor that has given its last row needs no closing. A transaction
+that reads begins with its first statement, and its end needs no thread (ADR 195).
 """
 
 import sqlite3
@@ -20,6 +21,7 @@ class OneTripCursor(aiosqlite.Cursor):
 
     def __init__(self, connection: "OneTripConnection", cursor: sqlite3.Cursor) -> None:
         super().__init__(connection, cursor)
+        self._of = connection
         self._rows: list[Any] = []
         """Fetched, and not asked for yet."""
         self._has_more = False
@@ -36,7 +38,7 @@ class OneTripCursor(aiosqlite.Cursor):
     async def executemany(self, sql: str, parameters: Iterable[Iterable[Any]]) -> "OneTripCursor":
         """Execute a statement for each row of parameters."""
         self._is_at_work = True
-        await super().executemany(sql, parameters)
+        await self._execute(self._run_many, sql, parameters)  # type: ignore[no-untyped-call]
         self._is_at_work = False
         return self
 
@@ -70,14 +72,67 @@ class OneTripCursor(aiosqlite.Cursor):
 
     def _run(self, sql: str, parameters: Iterable[Any]) -> None:
         """Execute in the thread of the driver."""
+        self._of.begin_if_due()
         cursor = self._cursor
         cursor.execute(sql, parameters)  # type: ignore[arg-type]  # what the driver's own method passes on
         self._rows = cursor.fetchmany(FETCHED_AT_ONCE) if cursor.description else []
         self._has_more = len(self._rows) == FETCHED_AT_ONCE
 
+    def _run_many(self, sql: str, parameters: Iterable[Iterable[Any]]) -> None:
+        """Execute for each row of parameters in the thread of the driver."""
+        self._of.begin_if_due()
+        self._cursor.executemany(sql, parameters)  # type: ignore[arg-type]
+
 
 class OneTripConnection(aiosqlite.Connection):
     """A connection whose cursors are made by the caller: SQLAlchemy waits for each step before it begins another."""
+
+    _begins = False
+    """Whether the next statement begins a transaction."""
+    _reads = False
+    """Whether a transaction that was begun so may last."""
+    _is_at_work = False
+    """Whether the thread has work, or had some that was cancelled or has failed."""
+
+    def begin_with_next(self) -> None:
+        """Begin a transaction that reads with the next statement; SQLite sees no state of the database before that."""
+        self._begins = self._reads = True
+
+    def begin_if_due(self) -> None:
+        """Begin that transaction, in the thread of the driver."""
+        if self._begins:
+            self._begins = False
+            self._conn.execute("BEGIN")
+
+    async def commit(self) -> None:
+        """Commit the transaction, if there is one."""
+        if self._end():
+            await super().commit()
+        self._reads = False
+
+    async def rollback(self) -> None:
+        """Roll the transaction back, if there is one.
+
+        After mere reads that waits for no disk, and needs no thread.
+        """
+        if self._end():
+            if self._reads and not self._is_at_work:
+                self._conn.rollback()
+            else:
+                await super().rollback()
+        self._reads = False
+
+    def _end(self) -> bool:
+        """Begin no transaction any more; return whether SQLite may have one to end."""
+        self._begins = False
+        return self._is_at_work or self._conn.in_transaction
+
+    async def _execute(self, fn: Any, *args: Any, **kwargs: Any) -> Any:
+        """Execute in the thread."""
+        self._is_at_work = True
+        done = await super()._execute(fn, *args, **kwargs)  # type: ignore[no-untyped-call]
+        self._is_at_work = False
+        return done
 
     def cursor(self) -> OneTripCursor:  # type: ignore[override]  # the context that SQLAlchemy enters is the cursor
         """Return a new cursor."""

@@ -4,9 +4,10 @@ import asyncio
 from collections import Counter
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import exc, text
 
 from vosd.storage.asynchronous import create_async_engine
+from vosd.storage.database import Database
 from vosd.storage.sqlite_driver import FETCHED_AT_ONCE, OneTripConnection, connection_to
 
 ROWS = 2 * FETCHED_AT_ONCE + 7
@@ -25,6 +26,16 @@ def trips(monkeypatch) -> Counter[str]:
 
     monkeypatch.setattr(OneTripConnection, "_execute", counted)
     return made
+
+
+@pytest.fixture
+async def database(tmp_path):
+    (tmp_path / "y.db").touch()
+    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'y.db'}")
+    async with database.writing() as connection:
+        await connection.exec_driver_sql("CREATE TABLE t (x INTEGER PRIMARY KEY)")
+    yield database
+    await database.close()
 
 
 @pytest.fixture
@@ -94,3 +105,66 @@ async def test_a_streamed_result_is_not_held_whole(tmp_path):
         result = await connection.stream(text(NUMBERS))
         assert [x async for (x,) in result] == list(range(1, ROWS + 1))
     await engine.dispose()
+
+
+async def test_a_transaction_that_reads_makes_a_trip_for_each_statement_alone(database, trips):
+    async with database.reading() as connection:
+        for _ in range(2):
+            await connection.exec_driver_sql("SELECT x FROM t")
+    async with database.reading():
+        pass
+    assert trips == {"_run": 2}
+
+
+async def test_a_transaction_that_writes_makes_one_for_its_begin_and_one_for_its_end_too(database, trips):
+    async with database.writing() as connection:
+        await connection.exec_driver_sql("INSERT INTO t VALUES (1)")
+    assert trips == {"_run": 2, "commit": 1}
+
+
+async def test_a_transaction_that_reads_begins_once_and_sees_one_state(database, tmp_path):
+    other, found = Database(f"sqlite+aiosqlite:///{tmp_path / 'y.db'}"), []
+    for number in range(2):
+        async with database.reading() as connection:
+            for each in range(2):
+                found.append((await connection.exec_driver_sql("SELECT COUNT(*) FROM t")).scalar())
+                async with other.writing() as writer:
+                    await writer.exec_driver_sql(f"INSERT INTO t VALUES ({2 * number + each})")
+    await other.close()
+    assert found == [0, 0, 2, 2]
+
+
+async def test_many_rows_as_the_first_statement_begin_the_transaction_too(connection):
+    await connection.cursor().execute("CREATE TABLE t (x INTEGER)")
+    connection.begin_with_next()
+    await connection.cursor().executemany("INSERT INTO t VALUES (?)", [(1,), (2,)])
+    assert connection.in_transaction
+    await connection.rollback()
+    assert not connection.in_transaction
+
+
+async def test_a_transaction_that_has_failed_is_rolled_back_behind_its_statement_that_the_thread_closes(
+    database, trips
+):
+    with pytest.raises(exc.OperationalError):  # of the driver itself: the connection has no errors of ours
+        async with database.engine.connect() as connection:
+            await connection.exec_driver_sql("SELECT y FROM t")
+    assert trips == {"_run": 1, "close": 1}
+    async with database.writing() as connection:
+        await connection.exec_driver_sql("INSERT INTO t VALUES (1)")
+
+
+async def test_a_cancelled_transaction_is_rolled_back_behind_its_statement(database, trips):
+    async def read():
+        async with database.reading() as connection:
+            await connection.exec_driver_sql(NUMBERS.replace(str(ROWS), "2000000"))
+
+    task = asyncio.create_task(read())
+    while not trips["_run"]:  # noqa: ASYNC110 - it is the driver that counts
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert trips["rollback"] == 1
+    async with database.writing() as connection:
+        await connection.exec_driver_sql("INSERT INTO t VALUES (1)")
