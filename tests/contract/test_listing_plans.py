@@ -122,7 +122,7 @@ async def _explained(connection, statement) -> list[str]:
         words = "EXPLAIN FORMAT=TRADITIONAL"
 
     def ask_for_the_plan(_connection, _cursor, text, parameters, *_):
-        return f"{words} {text}", parameters
+        return text if text.startswith("SET SESSION") else f"{words} {text}", parameters
 
     event.listen(connection.sync_connection, "before_cursor_execute", ask_for_the_plan, retval=True)
     # SQLAlchemy keeps the columns of a result with the compiled statement, and those of a plan are others.
