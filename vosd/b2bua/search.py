@@ -531,7 +531,8 @@ class CalleeSearch(msgspec.Struct, eq=False):
 
     def _put_another_first(self, now: Instant) -> None:
         """Put another attempt in place of the foremost one, which has failed; forward its media, or that it rings."""
-        was_playing = self._call.caller.progress.sent_early_media
+        caller = self._call.caller
+        was_playing = caller.leg is None or caller.progress.sent_early_media  # the side of a transfer has ring-back
         attempt = max(self.beside, key=lambda each: (bool(each.fork_shown), each.progress.rang))
         self._put_first(attempt, now)
         if was_playing and attempt.progress.rang:

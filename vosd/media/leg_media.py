@@ -146,6 +146,9 @@ class LegMedia(msgspec.Struct, omit_defaults=True):
     """The sound that it is played before the call is answered or refused; None = none."""
     music: MusicOnHold | None = None
     """Music that it is played now; None = none."""
+    early_of: int | None = None
+    """Number of the leg of a transfer's target whose early media it has in place of music, 0 = it has ring-back; None =
+    neither."""
     is_softened: bool = False
     """Whether its latest description, which is inactive, was sent to the other side as one that sends."""
     played: tuple[PlayedSound, ...] = ()

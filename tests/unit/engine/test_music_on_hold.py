@@ -459,6 +459,23 @@ def test_early_media_that_follow_ringing_without_any_are_heard(engine, leaves):
     settle(scene)
 
 
+def test_a_side_that_refreshes_its_session_while_a_target_rings_keeps_its_ring_back():
+    scene, relay = scene_with()
+    scene.vendor.by_number = {TARGET: Script((Line(0, 180), Line(6_000, 486)))}
+    call, party = scene.talk()
+    call.propose("a=sendonly")
+    run(scene)
+    refer(scene, call)
+    party.ask("INVITE", body=party.mine)
+    run(scene)
+    assert playing(relay) == {}
+    assert [port.rings_after_ms for port in relay.open_ports.values() if port.rings_after_ms is not None] == [0]
+    run(scene, 6_000)
+    assert list(playing(relay)) == ["192.0.2.20"]
+    call.hang_up()
+    settle(scene)
+
+
 def test_a_call_that_is_resumed_while_a_target_rings_goes_on_where_early_media_follow():
     scene, relay = scene_with()
     scene.vendor.by_number = {TARGET: Script((Line(0, 180), Line(3_000, 183, EARLY), Line(6_000, 486)))}

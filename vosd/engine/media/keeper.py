@@ -220,7 +220,7 @@ class MediaKeeper:
             media.is_over = True
             self._offered.pop(media.number, None)
             try:
-                if media.parted is not None:
+                if media.parted is not None and not self._parts.music.rings_on(owner, self._legs):
                     self._give_back(media, now)
                 if self._parts.music.sounds and media.ports:
                     self._parts.music.left(owner, self._legs, self._parts.parameters, now)

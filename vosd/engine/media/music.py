@@ -81,6 +81,8 @@ class HoldMusic:
             port = None if media is None or media.is_ringing or media.music is not None else media.audio_port
             if port is not None and port.id >= 0 and self._relay is not None:
                 self._relay.stop_playing(port)
+            if media is not None:
+                media.early_of = None
             self._arrange_one(held, holder, parameters, now, may_begin=True)
 
     def refused(self, sides: tuple[Leg, Leg], parameters: MediaParameters, now: Instant) -> None:
@@ -107,29 +109,43 @@ class HoldMusic:
         transfer = _running(held)
         if transfer is None or not transfer.is_under_way or held.call is not transfer.first:
             return
-        if transfer.transferor_in(transfer.first) is None:
+        if transfer.transferor_in(transfer.first) is None and not self.rings_on(leg, legs):
             self._begin(held, media, parameters, now)
 
-    def target_rings(self, held: LegMedia, now: Instant, *, has_media: bool) -> None:
-        """End the music of a side that is transferred, by the early media of its target, or by ring-back.
+    def target_rings(self, held: LegMedia, target: int, now: Instant, *, has_media: bool) -> None:
+        """Play a side that is transferred the early media of its target in place of music, or ring-back.
 
-        It goes on for a side that can be played neither.
+        ``target`` is the number of its leg. Music goes on for a side that can be played neither; where the early media
+        of another telephone have ended it, it begins again with the end of that one.
         """
         port = held.audio_port
-        if held.music is None or port is None:
-            return
-        if port.id < 0:
-            if has_media:
-                self._end(held, now)
+        if port is None or (not has_media and held.early_of in (0, target)):
             return
         source = held.audio_source
-        payloads = () if source is None else source.taken()[0]
+        payloads = () if source is None or port.id < 0 else source.taken()[0]
         payload = next((each for each in payloads if each in PAYLOADS), None)
-        if not has_media and payload is None:
+        held.early_of = target if has_media else None if payload is None else 0
+        if held.early_of is None:
             return
-        self._end(held, now)
+        if held.music is not None:
+            self._end(held, now)
         if not has_media and payload is not None and self._relay is not None:
             self._relay.play_ring_back(port, 0, payload)
+
+    def rings_on(self, leg: Leg, legs: Mapping[int, Leg]) -> bool:
+        """Return whether a side has ringing in place of music from the target of a transfer, of which ``leg`` ends.
+
+        So it is where another one of its telephones, which ring together, rings on.
+        """
+        media = leg.facts.media
+        held = None if media is None else legs.get(media.author)
+        theirs = None if held is None else held.facts.media
+        if held is None or theirs is None or theirs.early_of is None:
+            return False
+        transfer = _running(held)
+        second = None if transfer is None else transfer.second
+        callee = None if second is None or leg.call is not second else second.callee
+        return callee is not None and callee.leg is not leg and callee.progress.rang
 
     def over(self, media: LegMedia, now: Instant) -> None:
         """Note the music of a leg that ends, unless it ends at once: the target of a transfer rings already."""
@@ -169,9 +185,11 @@ class HoldMusic:
         if own is None or theirs is None:
             return
         is_held = theirs.is_held and not theirs.is_sender and not own.is_held
-        if own.music is not None and not is_held:
-            self._end(own, now)
-        elif own.music is None and is_held and may_begin:
+        if not is_held:
+            own.early_of = None
+            if own.music is not None:
+                self._end(own, now)
+        elif own.music is None and own.early_of != 0 and may_begin:
             self._begin(held, theirs, parameters, now)
 
     def _begin(self, held: Leg, holder: LegMedia, parameters: MediaParameters, now: Instant) -> None:
@@ -183,6 +201,7 @@ class HoldMusic:
         if port is None:
             return
         blocked = holder.number if port.id < 0 else 0
+        media.early_of = None
         media.music = MusicOnHold(name, codec, payload, now.mono, blocked)
 
         def failed() -> None:

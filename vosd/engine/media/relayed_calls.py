@@ -184,19 +184,19 @@ class RelayedCalls:
         media = None if held is None else held.facts.media
         if target is None or theirs is None or held is None or media is None:
             return
-        if media.music is None and not self._has_ringing(media, theirs):
+        if media.music is None and not self._has_ringing(media):
             return
         theirs.parted = media.number, media.author
         has_media = bool(session and theirs.ports) and self._is_forwarded(
             session, PassingSession(held, media, target, theirs), now
         )
-        self._parts.music.target_rings(media, now, has_media=has_media)
+        self._parts.music.target_rings(media, theirs.number, now, has_media=has_media)
 
-    def _has_ringing(self, media: LegMedia, target: LegMedia) -> bool:
+    def _has_ringing(self, media: LegMedia) -> bool:
         """Return whether a side has the ringing of a target in place of music: who transfers has left, or holds it."""
         other = self._parts.legs.by_number.get(media.author)
         theirs = None if other is None else other.facts.media
-        return target.parted is not None and (theirs is None or theirs.is_held)
+        return media.early_of is not None and (theirs is None or theirs.is_held)
 
     def _is_forwarded(self, session: bytes, passing: PassingSession, now: Instant) -> bool:
         """Forward early media to a side that is sent no description of them; return whether it works."""
