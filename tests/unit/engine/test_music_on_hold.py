@@ -571,6 +571,38 @@ def test_early_media_that_the_side_that_is_transferred_cannot_decode_are_not_for
     settle(scene)
 
 
+def with_opus(session, payload):
+    """Return a description that prefers Opus, as this payload type."""
+    lines = f"a=rtpmap:{payload} opus/48000/2\r\na=rtpmap:0 "
+    return session.replace("RTP/AVP 0", f"RTP/AVP {payload} 0").replace("a=rtpmap:0 ", lines)
+
+
+@pytest.mark.parametrize(
+    ("answered", "known", "is_forwarded"),
+    [(96, None, False), (98, None, False), (98, 96, True), (98, 98, False), (96, 97, False), (None, None, True)],
+)
+def test_a_target_sends_early_media_by_the_payload_types_that_it_was_offered(answered, known, is_forwarded):
+    """RFC 3264 section 5.1: the numbers of its answer (section 6.1) are those by which it receives."""
+    scene, relay = scene_with()
+    early = EARLY if answered is None else with_opus(EARLY, answered)
+    scene.vendor.by_number = {TARGET: Script((Line(0, 183, early), Line(8_000, 200, early)))}
+    wide, answer = OFFER if known is None else with_opus(OFFER, known), ANSWER
+    call, _ = scene.talk(Intent(wide), answers(body=answer if known is None else with_opus(answer, known)))
+    call.propose("a=sendonly")
+    run(scene)
+    own = scene.caller.call(TARGET, Intent(with_opus(OFFER, 96)))
+    run(scene, 1_000)
+    own.remote = own.responses[-1]["To"]
+    attended(call, own)
+    run(scene)
+    (port,) = (port for port in relay.open_ports.values() if port.source and port.source.host == "192.0.2.20")
+    assert port.rings_after_ms == (None if is_forwarded else 0)
+    if is_forwarded and answered is not None:
+        assert {96, 0} <= set(relay.open_ports[port.other.id].source.payloads), "what the target sends is let through"
+    scene.vendor.calls[0].hang_up()
+    settle(scene)
+
+
 @pytest.mark.parametrize(
     ("offer", "early"), [(OFFER, FURTHER), (OFFER + SEALED, EARLY)], ids=["further formats", "keys refused"]
 )

@@ -242,7 +242,8 @@ class HoldMusic:
 def plays_unseen(leg: Leg, target: Leg, session: bytes) -> bool:
     """Return whether a side plays the media of a target whose answer it is not sent: it knows their formats, no keys.
 
-    A target sends the formats that it was offered; its answer may name others (RFC 3264 section 6.1).
+    A target sends by the payload types that it was offered, of the codecs that it has answered; its answer may name
+    others, and give another number to the same codec (RFC 3264 sections 5.1 and 6.1).
     """
     remote = bytes(leg.sessions.remote)
     own, sent, offered = _audio(remote), _audio(session), _audio(bytes(target.sessions.said))
@@ -250,7 +251,8 @@ def plays_unseen(leg: Leg, target: Leg, session: bytes) -> bool:
         return False
     if has_keys(remote) and has_keys(bytes(leg.sessions.said)):
         return False
-    formats = _formats(sent) & _formats(offered)
+    answered = {(codec, clock) for _, codec, clock in _formats(sent)}
+    formats = {each for each in _formats(offered) if each[1:] in answered}
     return bool(formats) and formats <= _formats(own)
 
 
@@ -310,9 +312,9 @@ def _first(leg: Leg) -> tuple[int, str] | None:
     return None if audio is None else (audio.payloads[0], audio.codecs[0])
 
 
-def _formats(medium: Medium) -> set[tuple[int, str]]:
-    """Return payload types and names of the codecs of a medium, without telephone events."""
-    named = zip(medium.payloads, map(str.lower, medium.codecs), strict=True)
+def _formats(medium: Medium) -> set[tuple[int, str, int]]:
+    """Return payload types, names and clock rates of the codecs of a medium, without telephone events."""
+    named = zip(medium.payloads, map(str.lower, medium.codecs), medium.clocks, strict=True)
     return {each for each in named if each[1] != EVENT_NAME}
 
 
