@@ -97,10 +97,12 @@ async def test_unknown_sources_cannot_use_up_the_slots_of_gateways(opened, conne
     first = await connect(node.address(), UNKNOWN_SOURCE)
     first.writer.write(OPTIONS)
     await node.ear.message()
-    assert await (await connect(node.address(), UNKNOWN_SOURCE)).is_closed()
+    await connect(node.address(), UNKNOWN_SOURCE)
+    assert await first.is_closed(), "its slot is that of the second one"
     gateway = await connect(node.address())
     gateway.writer.write(OPTIONS)
     assert (await node.ear.message())[2] == gateway.address
+    assert node.transports.connections == 2
 
 
 async def test_one_unknown_source_leaves_slots_to_others(opened, connect):
