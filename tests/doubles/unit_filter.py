@@ -9,7 +9,7 @@ import re
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -39,27 +39,35 @@ class _Program(ctypes.Structure):
 
 def _names() -> set[str]:
     """Return the calls that the unit permits: its lines are applied in their order, as systemd does."""
+    sets = _sets()
     permitted: set[str] = set()
     for line in re.findall(r"^SystemCallFilter=(.*)$", UNIT.read_text(), re.MULTILINE):
-        named = {call for name in line.removeprefix("~").split() for call in _expanded(name)}
+        named = {call for name in line.removeprefix("~").split() for call in _expanded(name, sets)}
         permitted = permitted - named if line.startswith("~") else permitted | named
     return permitted
 
 
-def _expanded(name: str) -> Iterator[str]:
+def _sets() -> dict[str, list[str]]:
+    """Return the sets of calls that systemd names; a member may be another set."""
+    shown = subprocess.run(
+        ["systemd-analyze", "--no-pager", "syscall-filter"], capture_output=True, text=True, check=True, timeout=60
+    )
+    sets: dict[str, list[str]] = {}
+    for line in shown.stdout.splitlines():
+        name = line.partition("#")[0].strip()
+        if line.startswith("@"):
+            sets[name] = []
+        elif name:
+            next(reversed(sets.values())).append(name)
+    return sets
+
+
+def _expanded(name: str, sets: Mapping[str, Sequence[str]]) -> Iterator[str]:
     if not name.startswith("@"):
         yield name
         return
-    shown = subprocess.run(
-        ["systemd-analyze", "--no-pager", "syscall-filter", name],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    for line in shown.stdout.splitlines()[1:]:
-        if member := line.partition("#")[0].strip():
-            yield from _expanded(member)
+    for member in sets[name]:
+        yield from _expanded(member, sets)
 
 
 def _conditions() -> dict[str, list[_Comparison]]:
