@@ -1,4 +1,7 @@
-"""An installation with the API as a process, on SQLite; a file of tests shares it."""
+"""An installation with the API as a process, on SQLite, which a file of tests shares.
+
+A file that orders more jobs than one says in ``JOBS_READY`` for how many of them a process is there already.
+"""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -33,6 +36,7 @@ def install() -> Callable[[Path], Path]:
 
 
 @pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    with Api(installed(tmp_path_factory.mktemp("api"))) as process:
+def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    ready = getattr(request.module, "JOBS_READY", 1)
+    with Api(installed(tmp_path_factory.mktemp("api")), jobs_ready=ready) as process:
         yield process

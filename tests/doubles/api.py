@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple, Self
 
 from doubles.daemon import Forked
 from doubles.documented import check_documented
-from doubles.forked_api import JOBS, run_api, run_forked_api
+from doubles.forked_api import run_api, run_forked_api
 from doubles.process.daemon import Running
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import ALL, SHIPPED, Permission
@@ -75,7 +75,7 @@ class Api:
     """The process; a context manager."""
 
     def __init__(
-        self, config: Path, *, is_executed: bool = False, knows: Identify = identify, jobs_ready: int = JOBS
+        self, config: Path, *, is_executed: bool = False, knows: Identify = identify, jobs_ready: int = 1
     ) -> None:
         """``is_executed``: not forked from a process that has imported everything, nor are its jobs.
 

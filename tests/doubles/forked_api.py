@@ -15,8 +15,8 @@ from vosd.api.process import run, serve
 from vosd.engine.settings import ApiSettings, HttpListener
 from vosd.wiring.configured_switch import ConfiguredSwitch
 
-JOBS: Final = 12
-"""More than one file of tests orders of one API."""
+JOBS: Final = 10
+"""More than one file of tests orders of one API. Each costs ten milliseconds, also one that is not ordered."""
 
 
 def run_forked_api(
