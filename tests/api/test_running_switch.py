@@ -456,3 +456,31 @@ def test_a_configuration_that_is_wrong_is_refused_with_every_mistake_and_the_old
         assert site.api.ask("GET", "/status").json["catalogue"]["error"]
         site.daemon.configure(good)
         site.daemon.succeed("reload")
+
+
+@pytest.mark.parametrize("broken", ["accounts: [[[", ""], ids=["no YAML", "emptied"])
+def test_requests_go_on_by_the_configuration_from_before_while_its_file_cannot_be_read(
+    site: Watched, broken: str
+) -> None:
+    file = site.daemon.configuration_file
+    whole = file.read_text()
+    before = site.items("/accounts", f"{AGENT}reseller")
+    try:
+        with one_call(site) as talk:
+            file.write_text(broken)
+            assert site.items("/accounts", f"{AGENT}reseller") == before
+            for path in ("/status", "/alarms", "/balances", "/routing-gateways/carrier-a", "/cdrs", "/me"):
+                assert site.api.ask("GET", path).status == 200, path
+            assert site.api.ask("POST", "/accounts/reseller/block", {"memo": "fraud"}).status == 200
+            assert site.api.ask("DELETE", "/overrides?name=reseller").status == 200
+            assert site.api.ask("GET", "/status", token="unknown").status == 401
+            checked = site.api.ask("POST", "/configuration/check", {}).json
+            assert (checked["valid"], str(file) in json.dumps(checked["problems"])) == (False, True)
+            assert site.api.ask("POST", "/calls/hangup", {"account": "acme"}).status == 200
+            talk.is_ended_by_the_switch()
+        file.write_text(whole.replace("{id: acme,", "{id: acme2,", 1))
+        assert '"acme2"' in json.dumps(site.items("/balances"))
+    finally:
+        file.write_text(whole)
+    assert site.items("/accounts", f"{AGENT}reseller") == before
+    site.stage.expect_nothing_left()

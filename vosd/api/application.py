@@ -54,6 +54,7 @@ from vosd.api.routes import Routes
 from vosd.api.shared_readings import SharedReadings
 from vosd.api.streams import StreamPlaces, check_places, live_answer
 from vosd.base.errors import VosError
+from vosd.catalogue.problems import ConfigError
 from vosd.cdr.ports import OutcomeUnknown
 from vosd.storage.jobs import TooManyJobsError
 
@@ -130,7 +131,8 @@ class Application:
             answer = problem_of_request(error)
         except VosError as error:
             self._note_refused(request, error.code)
-            answer = problem_of(error)
+            is_known = request is not None and request.sender is not None
+            answer = problem_of(error) if is_known or not isinstance(error, ConfigError) else _unreadable()
         except TimeoutError:
             answer = _too_slow(patience_s, is_open=request is not None and request.is_carried_out)
         except ConnectionResetError:
@@ -351,6 +353,12 @@ async def _done(operation: Operation, office: "Office", who: "Principal", order:
     if operation.answer is not None:
         return await operation.answer(office, request, await result)
     return _answer_of(operation, request, await result)
+
+
+def _unreadable() -> Answer:
+    """Return the answer while no configuration can be read, for one who is not known: its mistakes name files."""
+    said = "the configuration of the switch cannot be read: its operator finds out why by vosd check"
+    return problem(HTTPStatus.SERVICE_UNAVAILABLE, "config", said)
 
 
 def _too_slow(patience_s: float, *, is_open: bool) -> Answer:

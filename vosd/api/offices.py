@@ -6,10 +6,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import structlog
+
 from vosd.admin.office.office import Office
 from vosd.api.checks import Checks
 from vosd.api.shared_readings import SharedReadings
 from vosd.base.errors import VosError
+from vosd.catalogue.problems import ConfigError
 from vosd.cdr.ports import StoreUnavailable
 from vosd.control.client import RunningSwitch
 from vosd.storage.database import Database
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 
 ORDERS_AT_ONCE: Final = 24
 """Most orders of all requests that the switch carries out at once: it takes 32, and a terminal needs some."""
+_log: Final = structlog.get_logger()
 SPARE_S: Final = 5.0
 """Rest of the time of a request in which nothing is waited for: a change is stored in it, and its answer is written."""
 
@@ -41,6 +45,8 @@ class Offices:
         self._configuration = KeptConfiguration(config)
         self._switch = ConfiguredSwitch(config)
         self._url = ""
+        self._unreadable = ""
+        """Mistakes of a configuration that cannot be read, as they were logged; empty = it can be."""
         self._database: Database | None = None
         self._is_checked = False
         self._checks = Checks()
@@ -65,7 +71,7 @@ class Offices:
         """Return the office, for a request that has so much time.
 
         Raises:
-            ConfigError: the configuration cannot be read, as far as the office needs it.
+            ConfigError: the configuration could not be read yet, as far as the office needs it.
             StoreUnavailable: the database is needed, and away.
         """
         until = asyncio.get_running_loop().time() + patience_s - SPARE_S
@@ -73,9 +79,7 @@ class Offices:
         switch = self._configuration.current(version)
         if switch is not self._switch:
             async with self._following:
-                if version is not None and switch is not self._switch:
-                    await asyncio.to_thread(_read_accounts, switch)
-                await self._follow(switch)
+                switch = await self._followed(version)
         if needs_database and not self._is_checked:
             await self._stores().check_schema()
             self._is_checked = True
@@ -102,6 +106,30 @@ class Offices:
             return await self._stores().decks.version()
         except StoreUnavailable:
             return None
+
+    async def _followed(self, version: int | None) -> ConfiguredSwitch:
+        """Return the configuration as it is now; as it was, where its files cannot be read any more.
+
+        Then the switch goes on with what it has, and so do requests: a bracket that is left open in an editor must not
+        keep operators and customers away. Another request may have read it meanwhile.
+        """
+        switch = self._configuration.current(version)
+        if switch is self._switch:
+            return switch
+        try:
+            if version is not None:
+                await asyncio.to_thread(_read_accounts, switch)
+            await self._follow(switch)
+        except ConfigError as error:
+            if not self._configuration.refuse(switch):
+                raise
+            if str(error) != self._unreadable:
+                _log.warning("configuration_unreadable", why=str(error), means="requests go by the one from before")
+            self._unreadable = str(error)
+        else:
+            self._configuration.accept(switch)
+            self._unreadable = ""
+        return self._switch
 
     async def _follow(self, switch: ConfiguredSwitch) -> None:
         """Use the database of a configuration that has changed."""

@@ -40,9 +40,17 @@ class _WatchedTexts(DiskTexts):
         self._states: dict[str, _State] = {}
 
     def read(self, path: Path, bytes_max: int) -> bytes:
-        """Return the content of a file."""
+        """Return the content of a file, as it was when it was read first."""
+        known = self.contents.get(absolute(path))
+        if known is not None:
+            return known
         self.watch(path)
         return super().read(path, bytes_max)
+
+    def matching(self, pattern: str) -> list[str]:
+        """Return the files that fitted a pattern when it was asked for first."""
+        known = self.matched.get(pattern)
+        return super().matching(pattern) if known is None else known
 
     def watch(self, path: Path) -> None:
         """Note the state of a file, unless it is known: a change since then is one."""
@@ -113,27 +121,49 @@ class _KeptSwitch(ConfiguredSwitch):
 
 
 class KeptConfiguration:
-    """Hands out a configuration, the same one while nothing changes."""
+    """Hands out a configuration, the same one while nothing changes, and while the files cannot be read."""
 
     def __init__(self, config: Path) -> None:
         self._config = config
-        self._kept: _KeptSwitch | None = None
-        self._before: _KeptSwitch | None = None
-        """The one that was replaced last: requests may still use it."""
+        self._latest: _KeptSwitch | None = None
+        """The files as they are now."""
+        self._is_refused = False
+        """Whether the latest cannot be read."""
+        self._read: ConfiguredSwitch | None = None
+        """The last one that could be read."""
+        self._before: list[_KeptSwitch] = []
+        """The configurations that were replaced last: requests may still use them."""
 
     def current(self, version: int | None) -> ConfiguredSwitch:
-        """Return the configuration as it is now.
+        """Return the configuration as it is now; the one from before, where its files cannot be read.
 
         ``version`` is that of the definitions of the database; None = it cannot be read, and the known one holds.
         """
-        if self._kept is None or not self._kept.is_current(version, time.time_ns() // 1_000_000):
-            if self._before is not None:
-                self._before.close()
-            self._before, self._kept = self._kept, _KeptSwitch(self._config, version=version)
-        return self._kept
+        latest = self._latest
+        if latest is None or not latest.is_current(version, time.time_ns() // 1_000_000):
+            if latest is not None:
+                self._before.append(latest)
+            for over in [each for each in self._before[:-1] if each is not self._read]:
+                over.close()
+                self._before.remove(over)
+            latest, self._is_refused = _KeptSwitch(self._config, version=version), False
+            self._latest = latest
+        return self._read if self._is_refused and self._read is not None else latest
+
+    def accept(self, switch: ConfiguredSwitch) -> None:
+        """Note that a configuration could be read."""
+        self._read = switch
+
+    def refuse(self, switch: ConfiguredSwitch) -> bool:
+        """Hand out the one that was accepted last while the files are those of ``switch``, which cannot be read.
+
+        Return whether there is one.
+        """
+        self._is_refused = self._is_refused or switch is self._latest
+        return self._read is not None
 
     def close(self) -> None:
         """Leave what is held."""
-        for each in filter(None, (self._before, self._kept)):
+        for each in (*self._before, *filter(None, (self._latest,))):
             each.close()
-        self._before = self._kept = None
+        self._before, self._latest, self._read = [], None, None

@@ -187,3 +187,37 @@ def test_a_mistake_is_an_error_until_it_is_mended(kept: KeptConfiguration, confi
         accounts(kept.current(VERSION))
     config.write_text(good)
     assert accounts(kept.current(VERSION)) == ["acme"]
+
+
+def test_the_one_before_is_handed_out_until_a_file_changes_that_cannot_be_read(
+    kept: KeptConfiguration, config: Path
+) -> None:
+    good = config.read_text()
+    more = config.parent / "partners" / "more.yaml"
+    more.write_text("accounts: [{id: more, rate_group: sell}]\n")
+    os.utime(more, (1_700_000_000, 1_700_000_000))
+    known = kept.current(VERSION)
+    assert known.database_url
+    kept.accept(known)
+    config.write_text(good.replace("include:", "nonsense: ["))
+    os.utime(config, (1_700_000_001, 1_700_000_001))
+    broken = kept.current(VERSION)
+    with pytest.raises(ConfigError):
+        accounts(broken)
+    assert kept.refuse(broken)
+    assert kept.current(VERSION) is known
+    assert accounts(known) == ["acme", "more"], "by the texts that were read then"
+
+    config.write_text(good.replace("acme", "later"))
+    os.utime(config, (1_700_000_002, 1_700_000_002))
+    later = kept.current(VERSION)
+    assert (later is known, accounts(later)) == (False, ["later", "more"])
+    kept.refuse(broken)
+    assert kept.current(VERSION) is later, "the broken one is not the latest any more"
+
+
+def test_without_one_that_could_be_read_nothing_is_handed_out_in_its_place(
+    kept: KeptConfiguration, config: Path
+) -> None:
+    config.write_text("accounts: [")
+    assert not kept.refuse(kept.current(VERSION))
