@@ -64,7 +64,9 @@ def make_calls(cursor: Any, calls: int, accounts: int) -> None:
             "rate_area": "CONCAT('area-', (x.seq * 7) % 200 % 60)", "started_at": moment, "ringing_at": moment,
             "answered_at": moment, "ended_at": moment, "fee": fee, "tax": tax,
         },
-        "cdr_charge": {"call_id": key, "account": customer, "rate_prefix": prefix, "fee": fee, "tax": tax},
+        "cdr_charge": {
+            "call_id": key, "account": customer, "rate_prefix": prefix, "fee": fee, "tax": tax, "tax_rate": "19",
+        },
     }  # fmt: skip
     for first in range(1, calls + 1, _AT_ONCE):
         rows = f"seq_{first}_to_{min(calls, first + _AT_ONCE - 1)} x"

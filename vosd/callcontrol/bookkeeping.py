@@ -16,7 +16,7 @@ from vosd.base.money import in_places
 from vosd.billing.currencies import Currencies
 from vosd.billing.free_numbers import FREE_NUMBER
 from vosd.billing.parties import Party
-from vosd.billing.rater import Charge, charged_by, itemise
+from vosd.billing.rater import Charge, charged_by, itemise, tax_percent
 from vosd.billing.rates import PRECISION_MS, AppliedRate, for_unanswered, hold_seconds
 from vosd.callcontrol.call_request import CallRequest
 from vosd.callcontrol.open_call import OpenCall
@@ -415,6 +415,7 @@ def _row(
         0,
         breakdown,
         1 if earned else None,
+        tax_percent(applied),
     )
 
 

@@ -34,6 +34,7 @@ def charges_of(record: CallRecord) -> tuple[ChargeRow, ...]:
                 fee=record.fee,
                 tax=record.tax,
                 currency=record.currency,
+                tax_rate=rate.tax_rate,
             )
         )
     if record.vendor_account is not None and (record.vendor_billed_seconds or record.cost or record.cost_tax):
@@ -52,6 +53,7 @@ def charges_of(record: CallRecord) -> tuple[ChargeRow, ...]:
                 fee=record.cost,
                 tax=record.cost_tax,
                 currency=record.vendor_currency,
+                tax_rate=rate.tax_rate,
             )
         )
     return tuple(found)
@@ -102,6 +104,7 @@ class _RateOf(msgspec.Struct, frozen=True):
     version: str | None = None
     unit_price: Decimal | None = None
     price_per: str | None = None
+    tax_rate: Decimal | None = None
 
 
 def _rate_of(record: CallRecord, role: str) -> _RateOf:
@@ -110,7 +113,9 @@ def _rate_of(record: CallRecord, role: str) -> _RateOf:
         if isinstance(step, dict) and step.get("step") == "rate":
             try:
                 price = in_places(Decimal(str(step["billing_rate"])))
-                return _RateOf(str(step["group"]), str(step["version"]), price, str(step["price_per"]))
+                return _RateOf(
+                    str(step["group"]), str(step["version"]), price, str(step["price_per"]), tax_rate_of([step])
+                )
             except (KeyError, InvalidOperation):
                 break
     return _RateOf()

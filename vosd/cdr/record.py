@@ -116,6 +116,10 @@ class ChargeRow(msgspec.Struct, frozen=True, gc=False, array_like=True):
     earned: Annotated[
         int | None, number(16, "1 = added to the balance of its account, a partner's that carried the call; else null")
     ] = None
+    tax_rate: Annotated[
+        Decimal | None,
+        amount("percent of tax by which it was rated, whatever has corrected it; null = an earlier version booked it"),
+    ] = None
 
 
 class Posting(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

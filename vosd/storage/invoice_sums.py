@@ -307,7 +307,7 @@ async def _charges(
                 row.prefix,
                 None if sample.is_converted else row.unit_price,
                 None if sample.is_converted else row.price_per,
-                sample.tax_rate,
+                _tax_rate(row, sample.tax_rate),
                 row.calls if is_counted else 0,
                 int(row.seconds) if is_call else 0,
                 (row.tax or ZERO) - row.amount,
@@ -348,7 +348,7 @@ async def _between_tax_rates(
             row.prefix,
             None if sample.is_converted else row.unit_price,
             None if sample.is_converted else row.price_per,
-            sample.tax_rate,
+            _tax_rate(row, sample.tax_rate),
             row.calls,
             int(row.seconds) if row.place else 0,
             ZERO,
@@ -399,6 +399,7 @@ def _keys(
         _charge.rate_version,
         _charge.unit_price,
         _charge.price_per,
+        _charge.tax_rate,
         _WEEKS,
     )
     return keys, tables
@@ -446,9 +447,9 @@ async def _with_samples(
 ) -> list[tuple[Row[Any], _Sample]]:
     """Return sums of entries that are alike, ``rows`` of ``query``, each with a call that stands for all of it.
 
-    A version has several rates of one prefix where they begin on a day to come, perhaps by one price and with other tax
-    rates. Where the first and the last call of a sum are not alike, its calls are read one by one. Rates that change
-    and change back within seven weeks are not seen.
+    A version has several rates of one prefix where they begin on a day to come, perhaps by one price and with other
+    areas. Where the first and the last call of a sum are not alike, its calls are read one by one. An area that changes
+    and changes back within seven weeks is not seen, nor is such a tax rate of charges that do not have it.
     """
     samples = await _samples(connection, [call for row in rows for call in (row.first, row.last)], account)
     mixed = {_key_of(row) for row in rows if samples.get(row.first) != samples.get(row.last)}
@@ -458,6 +459,12 @@ async def _with_samples(
         rows = [*(row for row in rows if _key_of(row) not in mixed), *apart]
         samples |= await _samples(connection, [row.first for row in apart], account)
     return [(row, samples.get(row.first, _NO_SAMPLE)) for row in rows]
+
+
+def _tax_rate(charge: Row[Any], by_steps: Decimal | None) -> Decimal | None:
+    """Return the tax rate of charges that are alike; those of earlier versions have it in their steps alone."""
+    rate: Decimal | None = charge.tax_rate
+    return by_steps if rate is None else rate
 
 
 def _key_of(row: Row[Any]) -> tuple[Any, ...]:
@@ -518,7 +525,7 @@ def _sum_without_cdr(call: _Unrecorded) -> ChargedSum:
         return ChargedSum(section, "", "", None, None, None, 1, 0, tax - row.amount, -tax)
     steps = _steps_of(charge.breakdown, "{}", charge.role)
     price, per = (None, None) if _is_converted(steps) else (charge.unit_price, charge.price_per)
-    prefix, rate, seconds = charge.rate_prefix or "", tax_rate_of(steps), charge.billed_seconds
+    prefix, rate, seconds = charge.rate_prefix or "", _tax_rate(charge, tax_rate_of(steps)), charge.billed_seconds
     return ChargedSum(section, "", prefix, price, per, rate, 1, seconds, tax - row.amount, -tax)
 
 

@@ -48,7 +48,7 @@ PUBLISHED = """
 
 PUBLISHED_OF_A_CHARGE = """
     account role level rate_group rate_version rate_prefix unit_price price_per billed_seconds fee tax currency
-    corrected breakdown earned
+    corrected breakdown earned tax_rate
 """
 SOLD_AS_44 = SpecialNumbers(forward_prefix="44")
 OF_TABLES = {"attempts", "charges", "postings", "recorded"}

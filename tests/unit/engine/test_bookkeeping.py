@@ -120,10 +120,12 @@ def test_everyone_who_pays_or_is_paid_has_a_charge():
         ChargeRow(
             *("acme", CUSTOMER, 0, "sell", "v1", "44", Decimal("0.60"), "minute", 62),
             *(Decimal("0.62"), Decimal("0.062"), "USD"),
+            tax_rate=Decimal(10),
         ),
         ChargeRow(
             *("carrier-trunk", VENDOR, 0, "sell", "v1", "44", Decimal("0.30"), "minute", 120),
             *(Decimal("0.60"), Decimal(0), "USD"),
+            tax_rate=Decimal(0),
         ),
     )
 

@@ -85,10 +85,12 @@ def test_a_call_that_an_earlier_version_ended_has_the_charges_that_its_record_ho
         ChargeRow(
             *("acme", CUSTOMER, 0, "acme-sell", "v1", "4420", Decimal("0.012"), "minute", 66),
             *(Decimal("0.013200"), Decimal("0.001320"), "USD"),
+            tax_rate=Decimal(10),
         ),
         ChargeRow(
             *("carrier-a", VENDOR, 0, "carrier-buy", "v2", "44", Decimal("0.009"), "minute", 62),
             *(Decimal("0.009300"), Decimal(0), "EUR"),
+            tax_rate=Decimal(0),
         ),
     )
 
