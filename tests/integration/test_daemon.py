@@ -426,6 +426,30 @@ def test_a_bad_configuration_does_not_start(tmp_path: Path) -> None:
     assert not (tmp_path / "var").exists()
 
 
+@pytest.mark.parametrize(
+    "edited",
+    [CONFIGURATION.replace("rates: [", "rates: [[["), BAD],
+    ids=["no YAML", "a mistake"],
+)
+def test_a_killed_switch_comes_back_by_the_last_good_configuration_while_its_file_is_edited(
+    daemon: Daemon, edited: str
+) -> None:
+    before = catalogue_of(daemon)["version"]
+    daemon.configure(edited)
+    os.kill(daemon.pid, signal.SIGKILL)
+    daemon.wait()
+    daemon.start()
+    kept = catalogue_of(daemon)
+    assert (kept["version"], "vosd.yaml:" in kept["error"]) == (before, True)
+    assert [each["subject"] for each in daemon.ask("alarms") if each["alarm"] == "catalogue_fallback"]
+    assert daemon.verb("reload").code == 3
+    assert daemon.interrupt() == 0
+    assert refused_start(daemon).returncode == 3, "a switch that was stopped needs a good file"
+    daemon.configure(FASTER)
+    daemon.start()
+    assert catalogue_of(daemon)["error"] is None
+
+
 EURO = CONFIGURATION.replace("name: sell\n", "name: sell\n    currency: EUR\n").replace(
     "name: buy\n", "name: buy\n    currency: EUR\n"
 )

@@ -51,6 +51,23 @@ def control_socket_of(
     return found
 
 
+def state_dir_by_line(path: Path, environ: Mapping[str, str] = os.environ) -> Path:
+    """Return ``state_dir`` of a file that is no YAML any more, by the line that has it, or its default."""
+    document = _places_by_line(path, environ)
+    return (None if document is None else path_in(document, "state_dir")) or STATE_DIR
+
+
+def _places_by_line(path: Path, environ: Mapping[str, str]) -> Section | None:
+    """Return the lines of a file that say where a switch has its files; None = they are at fault themselves."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            lines = file.read(FILE_BYTES_MAX).splitlines()
+    except OSError:  # a file that was moved away for a moment
+        lines = []
+    text = "\n".join(line for line in lines if _PLACES.match(line))
+    return parse_document(text, str(path), environ, ProblemList())
+
+
 def _socket_in(document: Section, path: Path) -> Path:
     state_dir = path_in(document, "state_dir") or STATE_DIR
     return socket_found_from(path, state_dir, path_in(document, "control_socket") or CONTROL_SOCKET)
@@ -61,13 +78,7 @@ def _socket_of_running(path: Path, environ: Mapping[str, str]) -> Path | None:
 
     Its place is read from the lines of the file that have it: a bracket that is left open elsewhere does not hide them.
     """
-    try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            lines = file.read(FILE_BYTES_MAX).splitlines()
-    except OSError:  # a file that was moved away for a moment
-        lines = []
-    text = "\n".join(line for line in lines if _PLACES.match(line))
-    document = parse_document(text, str(path), environ, ProblemList())
+    document = _places_by_line(path, environ)
     if document is None:
         return None
     running = recorded_in(state_dir_found_from(path, path_in(document, "state_dir") or STATE_DIR))

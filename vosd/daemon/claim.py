@@ -9,9 +9,13 @@ import fcntl
 import json
 import os
 from pathlib import Path
+from typing import Final
 
 from vosd.base.errors import VosError
 from vosd.config.places import LOCK, Installation, recorded_in
+
+_ENDED: Final = "0"
+"""Stands in the place of the pid once a switch has ended in order."""
 
 
 class StateDirectoryError(VosError):
@@ -26,6 +30,8 @@ class StateDirectory:
         self.path = path
         self._installation = installation
         self._lock: int | None = None
+        self._left = _ENDED
+        """The pid of the switch before, which a command leaves there."""
 
     def claim(self) -> None:
         """Create the directory if it is missing, and lock it.
@@ -58,14 +64,32 @@ class StateDirectory:
                 )
                 raise StateDirectoryError(message)
             recorded = self._installation
-        os.ftruncate(lock, 0)
-        os.write(lock, f"{os.getpid()}\n".encode())
-        if recorded is not None:
-            os.write(lock, f"{json.dumps(recorded._asdict())}\n".encode())
+        self._left = os.pread(lock, 32, 0).decode(errors="replace").partition("\n")[0] or _ENDED
+        _record(lock, str(os.getpid()), recorded)
         self._lock = lock
 
     def release(self) -> None:
-        """Release the lock."""
+        """Release the lock, and note that the switch has ended in order."""
         if self._lock is not None:
+            _record(self._lock, _ENDED if self._installation is not None else self._left, recorded_in(self.path))
             os.close(self._lock)
             self._lock = None
+
+
+def was_killed(state_dir: Path) -> bool:
+    """Return whether the switch that used a state directory last did not end in order, and none runs on it now."""
+    try:
+        with (state_dir / LOCK).open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            owner = lock.readline(32).strip()
+    except OSError:  # there was none, or it runs
+        return False
+    return owner.isdigit() and owner != _ENDED.encode()
+
+
+def _record(lock: int, owner: str, installation: Installation | None) -> None:
+    """Write the file over the one before, which has the same size or nearly: a full disk cannot empty it."""
+    lines = [owner] if installation is None else [owner, json.dumps(installation._asdict())]
+    content = "".join(f"{line}\n" for line in lines).encode()
+    os.pwrite(lock, content, 0)
+    os.ftruncate(lock, len(content))

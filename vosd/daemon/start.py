@@ -10,10 +10,12 @@ import structlog
 from vosd.catalogue.problems import ConfigError, ProblemList
 from vosd.config.assembly.rate_tables import tables_of_switch
 from vosd.config.assembly.remembered import Remembered
+from vosd.config.control_socket import state_dir_by_line
 from vosd.config.kept import KeptCatalogue, digests_of
 from vosd.config.load import Loaded, load
 from vosd.config.reader.texts import DiskTexts
 from vosd.config.stored import Stored, Wanted
+from vosd.daemon.claim import was_killed
 from vosd.daemon.definitions import report_unread
 from vosd.engine.booking.balances import CurrencyChangedError
 from vosd.obs.events import Event
@@ -36,11 +38,13 @@ def load_at_start(config: Path, definitions: Callable[[Wanted], Stored]) -> Star
     """Load the configuration with the definitions of the database.
 
     Where the files are good and do not go together with the database, the last good catalogue is returned; where there
-    is none, that of the files alone. A switch that carries calls by what held yesterday is better than none. So is one
-    without its API, whose process is started again until the files of ``api.tls`` belong together.
+    is none, that of the files alone. So it is where the files are bad and the switch before was killed: an edit that
+    was not finished yet must not end the service (ADR 181). A switch that carries calls by what held yesterday is
+    better than none. So is one without its API, whose process is started again until the files of ``api.tls`` belong
+    together.
 
     Raises:
-        ConfigError: the files are bad.
+        ConfigError: the files are bad, and the switch before ended in order or has left no good catalogue.
     """
     remembered, texts, asked = Remembered(), DiskTexts(), list[Wanted]()
     load_calls = partial(load, config, tables=tables_of_switch)
@@ -57,16 +61,17 @@ def load_at_start(config: Path, definitions: Callable[[Wanted], Stored]) -> Star
         report_unread(loaded.stored.unread)
         report_api(loaded)
         return Started(loaded, remembered)
-    if not asked:  # the files could not even be read
+    state_dir = asked[0].state_dir if asked else state_dir_by_line(config)
+    kept = KeptCatalogue(state_dir)
+    manifest, goes_on = kept.manifest(), was_killed(state_dir)
+    if not asked and not goes_on:  # the files could not even be read
         raise fault
-    kept = KeptCatalogue(asked[0].state_dir)
-    manifest = kept.manifest()
     alone: Loaded | None = None
     try:
         alone = load_calls()
     except ConfigError:
         # Without objects of the database the files may be incomplete: they are at fault where they have changed.
-        if not manifest.has_objects or manifest.files != digests_of(texts.contents):
+        if not goes_on and (not manifest.has_objects or manifest.files != digests_of(texts.contents)):
             raise fault from None
     last_good: Loaded | None = None
     if manifest.files:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from vosd.config.places import installation_of, recorded_in
-from vosd.daemon.claim import StateDirectory, StateDirectoryError
+from vosd.daemon.claim import StateDirectory, StateDirectoryError, was_killed
 
 
 def test_the_directory_is_created_with_access_for_the_switch_only(tmp_path: Path) -> None:
@@ -35,9 +35,21 @@ def test_a_switch_that_died_leaves_no_lock_behind(tmp_path: Path) -> None:
     )
     died = subprocess.run([sys.executable, "-c", claim_and_die, tmp_path], check=False)
     assert died.returncode == -9
+    assert was_killed(tmp_path)
     directory = StateDirectory(tmp_path)
     directory.claim()
     directory.release()
+    assert was_killed(tmp_path), "a command has used it meanwhile, no switch"
+
+
+def test_a_switch_that_has_ended_in_order_or_runs_was_not_killed(tmp_path: Path) -> None:
+    assert not was_killed(tmp_path)
+    switch = StateDirectory(tmp_path, installation_of(tmp_path / "vosd.yaml", "sw1"))
+    switch.claim()
+    assert not was_killed(tmp_path)
+    switch.release()
+    assert not was_killed(tmp_path)
+    assert recorded_in(tmp_path) == installation_of(tmp_path / "vosd.yaml", "sw1")
 
 
 def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
