@@ -3,6 +3,7 @@
 import gzip
 import json
 from decimal import Decimal
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -264,55 +265,67 @@ async def test_invoices_stay_paid_when_their_payments_are_dropped(database, run)
     assert len((await lines_of(made[3])).splitlines()) == 2
 
 
-@pytest.mark.parametrize(("debt", "more", "paid"), [(0, 0, 100), (-100, 40, 100), (-100, 0, 60)])
-@pytest.mark.parametrize("reference", ["invoice/R-77", "bank/wrong"])
+UNDONE = {
+    f"acme-{number}": each
+    for number, each in enumerate(
+        product([(0, 0, 100), (-100, 40, 100), (-100, 0, 60)], ["invoice/R-77", "bank/wrong"], [False, True])
+    )
+}
+"""Accounts by debt, further money and how much of the invoice is paid; a reference; whether money is moved or paid."""
+
+
 @pytest.mark.parametrize("undone_on", [64, 110])
-@pytest.mark.parametrize("is_moved", [False, True], ids=["paid", "moved"])
-async def test_undone_payments_leave_invoices_as_paid_as_without_them(
-    database, run, debt, more, paid, reference, undone_on, is_moved
-):
+async def test_undone_payments_leave_invoices_as_paid_as_without_them(database, run, undone_on):
     """One of two is from before the first invoice; the archive takes each before its undo, or with it.
 
     With a debt and no more money the invoice is paid in part, so an undone payment that still counts changes that.
     """
-    terms = {"customer_account": "acme", "vendor_account": "carrier"}
-    account = Account("acme", AccountType.DIRECT, None, Decimal(0), "USD")
     stores = SqlStores(database)
-    call = answered_call(DAY_MS, fee=Decimal(100), **terms)
+    accounts = [Account(name, AccountType.DIRECT, None, Decimal(0), "USD") for name in UNDONE]
+    calls = [
+        answered_call(DAY_MS + number, fee=Decimal(100), customer_account=name, vendor_account="carrier")
+        for number, name in enumerate(UNDONE)
+    ]
 
-    async def get(day: int, reference: str, amount: int) -> None:
+    async def get(name: str, day: int, reference: str, amount: int, *, is_moved: bool) -> None:
         if not is_moved:
-            await pay(database, day, reference=reference, amount=Decimal(amount))
+            await pay(database, day, account=name, reference=reference, amount=Decimal(amount))
             return
         money = {"amount": Decimal(amount), "made_at": FIRST + day * DAY_MS, "reference": reference}
-        currencies = {"bingo": "USD", "acme": "USD"}
-        await stores.payments.transfer(MoneyTransfer(source="bingo", target="acme", currencies=currencies, **money))
+        source = f"bingo of {name}"
+        currencies = {source: "USD", name: "USD"}
+        await stores.payments.transfer(MoneyTransfer(source=source, target=name, currencies=currencies, **money))
 
-    if debt:
-        await pay(database, -41, kind=EntryKind.ADJUSTMENT, amount=Decimal(debt))
-    await get(-40, reference, 40)
-    await SqlBooks(database).book([call])
-    office = office_on(database, account, now=NOW)
-    (made,) = await run_invoices(office, operator(), RunInvoices(period=iso_utc(call.ended_at)[:7]))
-    await get(61, f"{reference}/2", 30)
-    await pay(database, 62, reference=f"invoice/{made.number}", amount=Decimal(100))
-    if more:
-        await pay(database, 63, amount=Decimal(more))
-    if debt:
-        await pay(database, 63, reference="back", kind=EntryKind.REFUND, amount=Decimal(-40))
-    else:
-        await pay(database, 63, kind=EntryKind.ADJUSTMENT, amount=Decimal(-60))
+    for name, ((debt, _, _), reference, is_moved) in UNDONE.items():
+        if debt:
+            await pay(database, -41, account=name, kind=EntryKind.ADJUSTMENT, amount=Decimal(debt))
+        await get(name, -40, reference, 40, is_moved=is_moved)
+    await SqlBooks(database).book(calls)
+    office = office_on(database, *accounts, now=NOW)
+    runs = await run_invoices(office, operator(), RunInvoices(period=iso_utc(calls[0].ended_at)[:7]))
+    made = {each.account: each for each in runs}
+    for name, ((debt, more, _), reference, is_moved) in UNDONE.items():
+        await get(name, 61, f"{reference}/2", 30, is_moved=is_moved)
+        await pay(database, 62, account=name, reference=f"invoice/{made[name].number}", amount=Decimal(100))
+        if more:
+            await pay(database, 63, account=name, amount=Decimal(more))
+        if debt:
+            await pay(database, 63, account=name, reference="back", kind=EntryKind.REFUND, amount=Decimal(-40))
+        else:
+            await pay(database, 63, account=name, kind=EntryKind.ADJUSTMENT, amount=Decimal(-60))
     listed = [each async for each in SqlLedger(database).entries(EntryFilter(kinds=old_payments.KINDS))]
-    then = office_on(database, account, now=FIRST + undone_on * DAY_MS)
-    for each in listed:
-        if each.reference.startswith(reference):
-            await undo_payment(then, operator(), UndoPayment(id=each.id))
-    assert await paid_by_invoice(stores, ["acme"]) == {made.id: paid}
+    then = office_on(database, *accounts, now=FIRST + undone_on * DAY_MS)
+    undone = [each for each in listed if each.reference.startswith(("invoice/R-77", "bank/wrong"))]
+    assert len(undone) == 36, "12 accounts with two payments or transfers, which have two entries"
+    for each in undone:
+        await undo_payment(then, operator(), UndoPayment(id=each.id))
+    paid = {made[name].id: terms[2] for name, (terms, _, _) in UNDONE.items()}
+    assert await paid_by_invoice(stores, [*UNDONE]) == paid
     for until in (100, 200):
         await SqlCheckpoints(database).close(FIRST + until * DAY_MS, "ann", None, NOW)
     for days in (300, 200):
         await run(days)
-        assert await paid_by_invoice(stores, ["acme"]) == {made.id: paid}
+        assert await paid_by_invoice(stores, [*UNDONE]) == paid
     assert await payments_left(database) == 0
 
 

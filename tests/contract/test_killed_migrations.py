@@ -1,6 +1,8 @@
 """A migration of MariaDB that is killed between its steps is repeated from there, and leads to the same schema."""
 
 import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 from doubles.dying import Steps, is_killed
 from sqlalchemy import event, func, select
 from sqlalchemy.engine import Connection, Engine
@@ -15,6 +17,19 @@ CHANGES = ("CREATE", "ALTER", "DROP", "INSERT", "UPDATE", "DELETE")
 
 class Killed(Exception):  # noqa: N818 - it is no error
     """The process ends here: its connection with it, and what is not committed."""
+
+
+@pytest.fixture(autouse=True)
+def read_once(monkeypatch):
+    """Let all attempts share the migrations that the first one has read, which takes longer than to make them."""
+    read, found = ScriptDirectory.from_config, []
+
+    def from_config(config: Config) -> ScriptDirectory:
+        if not found:
+            found.append(read(config))
+        return found[0]
+
+    monkeypatch.setattr(ScriptDirectory, "from_config", from_config)
 
 
 def schema_of(connection: Connection) -> tuple[object, ...]:

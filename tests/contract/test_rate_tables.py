@@ -152,10 +152,11 @@ called = (digits | long_digits | st.text(max_size=20)) | st.builds(
 moments = st.integers(0, 6).map(lambda step: NOW + step)
 
 
-@st.composite
-def windows(draw: st.DrawFn) -> Window:
-    begins, ends = sorted((draw(moments), draw(moments)))
-    return draw(st.sampled_from([Window(draw(some_rates)), Window(draw(some_rates), begins, ends)]))
+def _window(rate: Rate, is_bounded: bool, *times: int) -> Window:
+    return Window(rate, *sorted(times)) if is_bounded else Window(rate)
+
+
+windows = st.builds(_window, some_rates, st.booleans(), moments, moments)
 
 
 def _digits(prefix: str) -> str:
@@ -181,7 +182,7 @@ def test_a_file_of_several_blocks_finds_its_rates(size):
 
 
 @settings(max_examples=examples(30, 1_000))
-@given(rows=st.lists(windows(), max_size=12), numbers=st.lists(called, max_size=6), wall_ms=moments)
+@given(rows=st.lists(windows, max_size=12), numbers=st.lists(called, max_size=6), wall_ms=moments)
 def test_a_compiled_file_finds_what_comparing_every_row_finds(rows, numbers, wall_ms):
     table = file_of(rows)
     for number in numbers + [_digits(row.rate.prefix) + "5" for row in rows]:
