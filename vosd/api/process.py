@@ -33,6 +33,7 @@ from vosd.engine.settings import ApiSettings
 from vosd.obs import log
 from vosd.processes.channel import received
 from vosd.processes.life import give_way, live_as_long_as_the_switch
+from vosd.processes.standard_streams import occupy_closed_streams
 from vosd.wiring.configured_switch import ConfiguredSwitch
 
 BAD_CONFIGURATION: Final = 3
@@ -45,6 +46,7 @@ _OOM_SCORE: Final = "900"
 
 def main() -> None:
     """Serve until the switch ends, or until SIGTERM."""
+    occupy_closed_streams()
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE, encoding="ascii")
     if len(sys.argv) == 2:

@@ -4,7 +4,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from itertools import chain, islice
 from operator import itemgetter
@@ -55,7 +55,15 @@ def run(invocation: Invocation) -> None:
 
 
 def _greet(config: Path, loaded: "Loaded") -> None:
-    """Print where the switch listens and what to do next."""
+    """Print where the switch listens and what to do next, if standard output takes it: calls go on without it."""
+    from vosd.processes.standard_streams import takes_output
+
+    if takes_output():
+        with suppress(OSError, ValueError):
+            _print_greeting(config, loaded)
+
+
+def _print_greeting(config: Path, loaded: "Loaded") -> None:
     settings, gateways = loaded.settings, loaded.catalogue.mapping_gateways.values()
     payer = next((gateway.account for gateway in gateways), "ID")
     vosd, option = sys.argv[0], f"-c {config}"

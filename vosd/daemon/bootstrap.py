@@ -10,7 +10,6 @@ import os
 import resource
 import signal
 import socket
-import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import cached_property, partial
@@ -74,6 +73,7 @@ from vosd.net.sockets import reachable_address
 from vosd.net.transports import Transports
 from vosd.obs import log
 from vosd.processes.rights import withhold_network_rights
+from vosd.processes.standard_streams import flush_streams, occupy_closed_streams
 from vosd.sip.flows import Listener
 from vosd.sip.ports import BindingStore
 from vosd.storage.database import Database
@@ -108,6 +108,7 @@ def run_switch(config: Path, greet: Greet) -> None:
         ConfigError: the configuration is bad.
         VosError: something that is needed to start is not there; the message says what to do.
     """
+    occupy_closed_streams()
     gc.set_threshold(*GC_THRESHOLDS_OF_A_START)
     has_reload_come = note_reloads()
     withhold_network_rights()
@@ -136,8 +137,8 @@ def _leave() -> None:
     The interpreter would free millions of objects one by one, and wait for threads; the loop would wait for open
     questions to the machine's name servers, which may take as long as a silent server.
     """
-    sys.stdout.flush()
-    sys.stderr.flush()
+    log.finish()
+    flush_streams()
     os._exit(0)
 
 

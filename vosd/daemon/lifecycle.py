@@ -87,10 +87,10 @@ class Lifecycle:
 
     def ask_to_stop(self, received: signal.Signals) -> None:
         """Let ``run`` end; repeated calls change nothing."""
-        _log.info("stop_requested", signal=received.name, state=self.state.value)
         if not self._stop_asked.is_set():
             self._received = received
-        self._stop_asked.set()
+        self._stop_asked.set()  # before the log has it: nothing may come between a stop and its request
+        _log.info("stop_requested", signal=received.name, state=self.state.value)
 
     async def run(self, when_ready: Callable[[], None]) -> None:
         """Start, wait for a stop request, stop; ``when_ready`` is called after all steps have started.

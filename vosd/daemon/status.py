@@ -1,7 +1,7 @@
 """Figures of a running switch for ``vosd status``; the metrics read the same figures."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from vosd import __version__
@@ -14,6 +14,16 @@ from vosd.engine.counting import Counting, census_of, totals_of
 from vosd.engine.reports.accounting import CallAccounting
 from vosd.engine.reports.reporter import CallReports
 from vosd.engine.service import SwitchService
+from vosd.obs import log
+from vosd.obs.figures import Figure
+
+
+class LogLines(Counting):
+    """Lines of the log of this process."""
+
+    def totals(self) -> Mapping[Figure, int]:
+        """Count those that were lost."""
+        return {Figure.LOG_LINES_LOST: log.lines_lost()}
 
 
 class Status:
@@ -39,11 +49,12 @@ class Status:
         self.api_answers: Final = dict.fromkeys(("2xx", "3xx", "4xx", "5xx", "none"), 0)
         """Answers of the management API since the start, by the class of their status, as it has reported them."""
         self._started_at = clock.now().wall
+        self._log_lines = LogLines()
 
     @property
     def parts(self) -> Sequence[Counting]:
         """All parts with figures."""
-        return (*self.service.parts, self.silenced, self.call_reports, self.accounting)
+        return (*self.service.parts, self.silenced, self.call_reports, self.accounting, self._log_lines)
 
     def report(self) -> SwitchStatus:
         """Return the status of now."""

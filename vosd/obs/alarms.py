@@ -90,6 +90,7 @@ KINDS: Final[Mapping[Event, AlarmKind]] = {
     Event.CPU_HIGH: AlarmKind(_WARNING, ("process",)),
     Event.MEMORY_HIGH: AlarmKind(_WARNING),
     Event.LOOP_LATE: AlarmKind(_WARNING),
+    Event.LOG_NOT_WRITTEN: AlarmKind(_WARNING),
     Event.CLOCK_JUMPED: AlarmKind(_WARNING, passes=True),
     Event.GATEWAY_DOWN: AlarmKind(_WARNING, ("gateway",)),
     Event.GATEWAY_RESTING: AlarmKind(_WARNING, ("gateway", "address", "customer")),

@@ -212,6 +212,9 @@ class Event(StrEnum):
     LOOP_LATE = "loop_late"
     """The event loop does its work later than ``alarms.loop_lag``, on average over ten seconds."""
     LOOP_IN_TIME = "loop_in_time"
+    LOG_NOT_WRITTEN = "log_not_written"
+    """Lines of the log cannot be written (``error``): a full disk, or the program that reads them has ended."""
+    LOG_WRITTEN = "log_written"
     CLOCK_JUMPED = "clock_jumped"
     """The machine's clock was set: records have its time."""
     CALL_TOO_LONG = "call_too_long"
@@ -344,6 +347,7 @@ BACK: Final[Mapping[Event, Event]] = {
     Event.MEDIA_LOSS_HIGH: Event.MEDIA_LOSS_RECOVERED,
     Event.CUSTOMER_MEDIA_LOSS_HIGH: Event.CUSTOMER_MEDIA_LOSS_RECOVERED,
     Event.DISK_LOW: Event.DISK_RECOVERED,
+    Event.LOG_NOT_WRITTEN: Event.LOG_WRITTEN,
     Event.CPU_HIGH: Event.CPU_RECOVERED,
     Event.MEMORY_HIGH: Event.MEMORY_RECOVERED,
     Event.LOOP_LATE: Event.LOOP_IN_TIME,

@@ -62,6 +62,11 @@ class Figure(StrEnum):
         f"{SINCE}copies of messages that the capture server could not be sent",
         "vosd_hep_dropped_total",
     )
+    LOG_LINES_LOST = (
+        "log_lines_lost",
+        f"{SINCE}lines of the log that could not be written (vosd alarms says why)",
+        "vosd_log_lines_lost_total",
+    )
     RELAYS = ("relays", "messages and notifications that wait for the answer of their receiver", "vosd_relays")
     MESSAGES_DELIVERED = (
         "messages_delivered",

@@ -1,15 +1,15 @@
 """The log: format and destination of lines, and the one line for a whole call.
 
-Lines go to standard error: as JSON, or as coloured text on a terminal. The only event with a fixed shape is ``call``,
-because operators search for its fields.
+Lines go to standard error: as JSON, or as coloured text on a terminal. To log never fails (``log_output``). The only
+event with a fixed shape is ``call``, because operators search for its fields.
 """
 
+import atexit
 import json
 import logging
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from time import time_ns
@@ -24,6 +24,8 @@ from vosd.base.text import escaped
 from vosd.cdr.record import ELSEWHERE, Attempt, CallRecord
 from vosd.obs.alarms import KINDS, WATCHED, Level
 from vosd.obs.events import FOLLOWED, GONE, Event
+from vosd.obs.log_output import LogOutput
+from vosd.obs.remedies import REMEDIES
 from vosd.obs.stream import EventStream, Noted
 
 LEVELS: Final = ("debug", "info", "warning", "error")
@@ -44,7 +46,7 @@ def configure(level: str, stream: TextIO | None = None) -> None:
         KeyError: for a level that is not in ``LEVELS``; the configuration has checked it before.
     """
     write_call_lines()
-    out = stream or sys.stderr
+    out, is_terminal = _output(stream or sys.stderr)
     threshold = logging.getLevelNamesMapping()[level.upper()]
     shared: list[Processor] = [
         structlog.processors.add_log_level,
@@ -52,17 +54,76 @@ def configure(level: str, stream: TextIO | None = None) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
     ]
-    renderers = _console(out) if out.isatty() else _json()
+    lines = _Lines(out)
+    renderers = _console() if is_terminal else _json()
     structlog.configure(
         processors=[*shared, *renderers],
         wrapper_class=_noting_events(structlog.make_filtering_bound_logger(threshold)),
-        logger_factory=structlog.PrintLoggerFactory(out),
+        logger_factory=lambda *_: lines,
         # A cached logger would keep the level of its first use after a reload.
         cache_logger_on_first_use=False,
     )
-    _calls.direct = None if out.isatty() else out
+    _calls.direct = None if is_terminal else out
     _calls.is_wanted = threshold <= logging.INFO
-    _adopt_library_logs(out, shared, renderers, max(threshold, _LIBRARIES_QUIET_BELOW))
+    _adopt_library_logs(lines, shared, renderers, max(threshold, _LIBRARIES_QUIET_BELOW))
+
+
+def lines_lost() -> int:
+    """Return how many lines could not be written since ``configure``."""
+    return 0 if _calls.output is None else _calls.output.lost
+
+
+def finish() -> None:
+    """Write lines that wait, as far as the log takes them now: the process ends."""
+    write_call_lines()
+    if _calls.output is not None:
+        _calls.output.finish()
+
+
+def _output(stream: TextIO | None) -> tuple[LogOutput, bool]:
+    """Return the destination of lines, and whether that is a terminal: the present one, with its lines that wait."""
+    if _calls.output is None:
+        atexit.register(finish)
+    if _calls.output is None or _calls.output.stream is not stream:
+        _calls.output = LogOutput(stream, _Reports())
+    return _calls.output, stream is not None and stream.isatty()
+
+
+class _Reports:
+    """Events about the log itself: they are lines of it, so that they raise and end the alarm."""
+
+    def not_written(self, error: str) -> None:
+        """Raise the alarm; the line is written when that is possible again."""
+        means = "calls go on; a megabyte of lines waits in memory, further ones are lost"
+        _log.warning(Event.LOG_NOT_WRITTEN.value, error=error, means=means, do=REMEDIES[Event.LOG_NOT_WRITTEN])
+
+    def lines_lost(self, count: int) -> None:
+        """Log a gap, whatever the level of the log."""
+        _log.error("log_lines_lost", lines=count, means="so many lines are missing here")
+
+    def written(self) -> None:
+        """End the alarm."""
+        _log.info(Event.LOG_WRITTEN.value)
+
+
+class _Lines:
+    """The log as structlog and the standard library write to it."""
+
+    def __init__(self, out: LogOutput) -> None:
+        self._write: Final = out.write
+
+    def msg(self, line: str) -> None:
+        """Write a line of structlog."""
+        self._write(f"{line}\n".encode(errors="backslashreplace"))
+
+    debug = info = warning = error = critical = msg
+
+    def write(self, text: str) -> None:
+        """Write a line of the standard library, which has its line feed."""
+        self._write(text.encode(errors="backslashreplace"))
+
+    def flush(self) -> None:
+        """Do nothing: lines are written at once."""
 
 
 def _noting_events(logger: Any) -> type[FilteringBoundLogger]:
@@ -105,10 +166,10 @@ def _note(event: str, facts: dict[str, Any]) -> None:
         events.put(Noted(event, facts, time_ns() // 1_000_000))
 
 
-def _console(out: TextIO) -> Sequence[Processor]:
+def _console() -> Sequence[Processor]:
     # Not that of rich, the default: it shows the values of variables, among them passwords, and takes half a second.
     plain = structlog.dev.plain_traceback
-    return [_escape_control_characters, structlog.dev.ConsoleRenderer(colors=out.isatty(), exception_formatter=plain)]
+    return [_escape_control_characters, structlog.dev.ConsoleRenderer(colors=True, exception_formatter=plain)]
 
 
 def _escape_control_characters(_logger: object, _method: str, event: EventDict) -> EventDict:
@@ -132,10 +193,10 @@ def _encode(event: EventDict, default: Callable[[object], object], **_: Any) -> 
 
 
 def _adopt_library_logs(
-    out: TextIO, shared: Sequence[Processor], renderers: Sequence[Processor], threshold: int
+    lines: _Lines, shared: Sequence[Processor], renderers: Sequence[Processor], threshold: int
 ) -> None:
     """Format lines of asyncio, SQLAlchemy and Alembic like our own."""
-    handler = logging.StreamHandler(out)
+    handler = logging.StreamHandler(lines)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
@@ -188,9 +249,11 @@ class _CallLine(msgspec.Struct, omit_defaults=True):
 
 
 class _Calls:
-    """Destination of call lines; ``direct`` is the stream of a JSON log, None if structlog formats them."""
+    """Destination of call lines; ``direct`` is that of a JSON log, None if structlog formats them."""
 
-    direct: TextIO | None = None
+    output: LogOutput | None = None
+    """Destination of all lines, once it is known."""
+    direct: LogOutput | None = None
     is_wanted: bool = True
     waiting: Final[list[bytes]] = []
     """Lines that are not written yet."""
@@ -259,19 +322,14 @@ def call_line(record: CallRecord) -> None:
 
 
 def write_call_lines() -> None:
-    """Write the lines of calls that wait; to be called soon after each call has ended.
-
-    They are lost where the log takes none: calls go on without it, and each has its record.
-    """
+    """Write the lines of calls that wait; to be called soon after each call has ended."""
     waiting, direct = _calls.waiting, _calls.direct
     if not waiting:
         return
-    text = b"\n".join((*waiting, b"")).decode()
+    lines = b"\n".join((*waiting, b""))
     waiting.clear()
     if direct is not None:
-        with suppress(OSError, ValueError):  # the latter: the stream is closed
-            direct.write(text)
-            direct.flush()
+        direct.write(lines)
 
 
 def _now() -> str:

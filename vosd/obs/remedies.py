@@ -35,6 +35,9 @@ REMEDIES: Final[Mapping[Event, str]] = {
     Event.CPU_HIGH: "calls a second in vosd status, a flood, log.level debug; else a faster core",
     Event.MEMORY_HIGH: "ps: which program has it; trace.recent_mb",
     Event.LOOP_LATE: "look for other programs on the machine and a slow disk",
+    Event.LOG_NOT_WRITTEN: (
+        "make room on the disk of the log, or look at the program that reads it; where it has ended, restart the switch"
+    ),
     Event.CLOCK_JUMPED: "look at NTP; durations of calls are right",
     Event.GATEWAY_DOWN: "vosd gateway show NAME; the network, the vendor; calls go to the next gateway",
     Event.GATEWAY_RESTING: "vosd cdr list --gateway NAME; ask the vendor",

@@ -89,3 +89,21 @@ async def test_a_drain_that_fails_still_stops_every_step() -> None:
     with pytest.raises(VosError, match="drain is broken"):
         await life.run(lambda: life.ask_to_stop(signal.SIGINT))
     assert diary.entries[-3:] == ["stop listener", "stop switch", "stop database"]
+
+
+async def test_a_stop_is_taken_before_the_log_has_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    diary = Diary()
+    life = life_of(diary)
+
+    class FullDisk:
+        def info(self, event: str, **_facts: object) -> None:
+            raise OSError(28, "No space left on device", event)
+
+    monkeypatch.setattr("vosd.daemon.lifecycle._log", FullDisk())
+
+    def when_ready() -> None:
+        with pytest.raises(OSError, match="stop_requested"):
+            life.ask_to_stop(signal.SIGTERM)
+
+    await life.run(when_ready)
+    assert life.state is DaemonState.STOPPED

@@ -66,6 +66,7 @@ CENSUS = [
 TOTALS = [
     "refused_for_overload",
     "hep_dropped",
+    "log_lines_lost",
     "announcements",
     "announcements_missed",
     "messages_delivered",
