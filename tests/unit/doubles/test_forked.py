@@ -1,0 +1,84 @@
+"""The workers of a run fork from one process, which stays while any of them does."""
+
+import os
+import select
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import doubles
+import pytest
+
+WORKER = """\
+import sys, time
+from pathlib import Path
+from doubles import forked
+forked._CONTEXT.set_forkserver_preload([])
+for _ in sys.stdin:
+    process = forked.forked(time.sleep, 600)
+    print(Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()[1], flush=True)
+    process.kill()
+    process.join()
+"""
+PATIENCE_S = 60.0
+
+
+class Worker:
+    """A process of a run that forks others when it is asked to."""
+
+    def __init__(self, run: str, directory: Path) -> None:
+        environment = {
+            **os.environ,
+            "PYTEST_XDIST_TESTRUNUID": run,
+            "TMPDIR": str(directory),
+            "PYTHONPATH": str(Path(doubles.__file__).parents[1]),
+        }
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", WORKER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        )
+
+    def forks_from(self) -> int:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
+
+    def end(self) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait(PATIENCE_S)
+        self._process.stdout.close()  # not read to its end: the process that forks has it, too
+
+
+@pytest.fixture
+def worker() -> Iterator[Callable[[str], Worker]]:
+    with TemporaryDirectory(prefix="forks-") as directory, ExitStack() as running:  # the name of a socket is short
+
+        def begin(run: str) -> Worker:
+            found = Worker(run, Path(directory))
+            running.callback(found.end)
+            return found
+
+        yield begin
+
+
+def test_workers_of_a_run_fork_from_one_process_that_outlives_the_first_of_them(worker: Callable[[str], Worker]):
+    first, second, third = worker("run"), worker("run"), worker("run")
+    server = first.forks_from()
+    ended = os.pidfd_open(server)
+    assert second.forks_from() == server
+    first.end()
+    assert second.forks_from() == server
+    second.end()
+    assert select.select([ended], [], [], PATIENCE_S)[0], "no worker that may fork is left"
+    os.close(ended)
+    assert third.forks_from() != server, "another one is started"
+
+
+def test_another_run_forks_from_another_process(worker: Callable[[str], Worker]):
+    assert worker("one").forks_from() != worker("other").forks_from()
