@@ -154,6 +154,7 @@ def test_money_is_moved_and_credit_given_and_both_are_undone(site: Watched, visi
     expect(credited(page, "99")).to_contain_text("The overdraft limit is 99")
     undo(page)
     assert [each["value"] for each in site.items("/overrides?name=rival")] == ["77.00"], "the one before holds again"
+    expect(page.locator("dl.facts").first).to_contain_text("77")
     expect(credited(page, "99")).to_contain_text("The overdraft limit is 99")
     assert site.api.ask("POST", "/accounts/rival/overrides", {"overdraft_limit": "66"}).status == 200
     page.get_by_role("button", name="Undo").click()
@@ -344,6 +345,46 @@ def test_what_a_colleague_has_changed_meanwhile_is_not_put_back_by_a_dialog_that
     done(page, "Role")
     asked.get_by_role("alert").filter(has_text="This is not as you have opened it any more").wait_for()
     assert site.api.ask("GET", "/people/dora").json["role"] == "night"
+
+
+def test_a_limit_that_a_colleague_has_set_meanwhile_is_not_overwritten(site: Watched, visit: Visit) -> None:
+    page = visit().go("/accounts/rival", "rival")
+    asked = page.get_by_role("dialog")
+    page.get_by_role("button", name="Credit").click()
+    asked.get_by_label("Memo").fill("longer")
+    fraud = {"overdraft_limit": "5", "memo": "fraud"}
+    assert site.api.ask("POST", "/accounts/rival/overrides", fraud).status == 200
+    done(page, "Check")
+    done(page, "Credit")
+    asked.get_by_role("alert").filter(has_text="This is not as you have opened it any more").wait_for()
+    assert [each["memo"] for each in site.items("/overrides?name=rival")] == ["fraud"]
+    asked.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Leave").click()
+    expect(asked).to_have_count(0)
+    assert site.daemon.succeed("overrides", "clear", "rival")
+
+
+def test_a_person_that_a_colleague_has_disabled_is_not_enabled_by_an_undo(site: Watched, visit: Visit) -> None:
+    def disabled() -> bool:
+        return bool(site.api.ask("GET", "/people/fred").json["state"] == "disabled")
+
+    assert site.api.ask("POST", "/people", {"name": "fred", "role": "viewer"}).status == 201
+    page = visit().go("/lists/people", "People")
+    asked = page.get_by_role("dialog")
+    row(page, "fred").get_by_role("button", name="Disable").click()
+    assert site.api.ask("POST", "/people/fred/disable").status == 200
+    done(page, "Disable")
+    asked.get_by_role("alert").filter(has_text="This is not as you have opened it any more").wait_for()
+    asked.get_by_role("button", name="Cancel").click()
+    expect(page.locator("main [role=status]").filter(has_text="fred")).to_have_count(0)
+    row(page, "fred").get_by_role("button", name="Enable").click()
+    said = done(page, "Enable")
+    said.get_by_role("button", name="Undo").wait_for()
+    assert not disabled()
+    assert site.api.ask("POST", "/people/fred/disable").status == 200
+    said.get_by_role("button", name="Undo").click()
+    page.get_by_role("alert").filter(has_text="Another person has changed this since").wait_for()
+    assert disabled()
 
 
 def test_a_parameter_that_is_set_to_the_value_that_it_has_offers_no_undo(site: Watched, visit: Visit) -> None:

@@ -217,6 +217,14 @@ def test_an_alarm_is_confirmed_with_a_note_and_kept_silent(site: Watched, boss: 
     assert (alarm["note"], alarm["silent_until"]) == ("it is our dialler", None)
     (line, _) = site.items("/audit?action=NoteAlarm&limit=9")
     assert line["subject"] == f"caller_blacklisted {alarm['subject']}".strip()
+    expect(page.locator(".mantine-Alert-root").filter(has_text="Silent until")).to_have_count(0)
+    page.get_by_role("button", name="Confirm", exact=True).click()
+    theirs = {"subject": alarm["subject"], "note": "theirs"}
+    assert site.api.ask("POST", "/alarms/caller_blacklisted/confirmation", theirs).status == 200
+    asked.get_by_role("button", name="Confirm", exact=True).click()
+    asked.get_by_role("alert").filter(has_text="This is not as you have opened it any more").wait_for()
+    asked.get_by_role("button", name="Cancel").click()
+    page.get_by_text("theirs").first.wait_for()
     refused = site.api.ask("POST", "/alarms/gateway_down/confirmation", {"subject": "carrier-a"})
     assert (refused.status, refused.json["code"]) == (404, "no_such_alarm")
     viewer = visit("viewer", size=NARROW, language="zh").go("/alarms", "告警")

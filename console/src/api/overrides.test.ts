@@ -1,5 +1,5 @@
 import { beforeEach, expect, it, vi } from "vitest";
-import type { Row } from "./client";
+import { ChangedSince, type Row } from "./client";
 import { cleared, override, overridesOf } from "./overrides";
 
 const inForce = new Map<string, Row>();
@@ -43,6 +43,17 @@ it("takes the end of a block back with its reason", async () => {
   expect(inForce.size).toBe(0);
   await undo?.();
   expect([...inForce.values()]).toEqual([ACCOUNT]);
+});
+
+it("clears no override that another person has set since it was seen", async () => {
+  inForce.set("account acme", { ...ACCOUNT, memo: "fraud" });
+  await expect(cleared(MAY, "accounts", "acme", "blocked", { seen: ACCOUNT })).rejects.toBeInstanceOf(ChangedSince);
+  inForce.delete("account acme");
+  await expect(cleared(MAY, "accounts", "acme", "blocked", { seen: ACCOUNT })).rejects.toBeInstanceOf(ChangedSince);
+  expect(sent).toEqual([]);
+  inForce.set("account acme", ACCOUNT);
+  await cleared(MAY, "accounts", "acme", "blocked", { seen: ACCOUNT });
+  expect(inForce.size).toBe(0);
 });
 
 it("offers no undo of opening an account, which it cannot close again", async () => {

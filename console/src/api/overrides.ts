@@ -1,6 +1,6 @@
 /** Overrides of accounts, gateways and phones, and what takes each back. */
 
-import { pageOf, type Row, send, unlessChanged } from "./client";
+import { pageOf, type Row, send, unlessChanged, unlessOther } from "./client";
 
 export interface Terms {
   until?: string;
@@ -101,13 +101,20 @@ export function override(
   return changed(may, target, name, Object.keys(values), () => set(target, name, values, terms, key));
 }
 
-/** Clear an override of an object. */
+/** Clear an override of an object; where one was `seen`, nothing else than that. */
 export function cleared(
   may: ReadonlySet<string>,
   target: Target,
   name: string,
   setting: string,
-  key?: string,
+  { seen, key }: { seen?: Row; key?: string } = {},
 ): Promise<Undo | undefined> {
-  return changed(may, target, name, [setting], () => clear(target, name, setting, key));
+  const act = () => clear(target, name, setting, key);
+  const seenOnly = () =>
+    unlessOther(
+      seen,
+      async () => (await found(target, name, [setting])).find((row) => row.target === seen?.target),
+      act,
+    );
+  return changed(may, target, name, [setting], seen ? seenOnly : act);
 }

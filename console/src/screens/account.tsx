@@ -5,7 +5,7 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useParams } from "@tanstack/react-router";
 import { type FormEvent, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { client, content, pageOf, type Query, type Row } from "../api/client";
+import { client, content, pageOf, type Query, type Row, unlessOther } from "../api/client";
 import { useOrders } from "../api/orders";
 import { cleared, override } from "../api/overrides";
 import { amount, enteredMoment } from "../format";
@@ -206,6 +206,10 @@ function Transfer({ account, currency }: { account: string; currency: string }) 
 function Credit({ account, currency, limit }: { account: string; currency: string; limit: unknown }) {
   const { t } = useTranslation();
   const { may } = useSession();
+  const limitNow = async () => {
+    const now = await content(client.GET("/accounts/{account}/balance", { params: { path: { account } } }));
+    return now.overdraft_limit ?? null;
+  };
   return (
     <Act
       needs="POST /accounts/{account}/overrides"
@@ -227,12 +231,14 @@ function Credit({ account, currency, limit }: { account: string; currency: strin
         lead: t("customer.credit_lead"),
       })}
       run={({ overdraft_limit = "", until, memo }) =>
-        override(
-          may,
-          "accounts",
-          account,
-          { overdraft_limit },
-          { until: enteredMoment(until ?? ""), memo: memo || undefined },
+        unlessOther(limit ?? null, limitNow, () =>
+          override(
+            may,
+            "accounts",
+            account,
+            { overdraft_limit },
+            { until: enteredMoment(until ?? ""), memo: memo || undefined },
+          ),
         )
       }
       said={(_, { overdraft_limit }) => t("customer.credited", { limit: overdraft_limit, currency })}

@@ -111,7 +111,7 @@ function Override({ row }: RowProps) {
       act={t("act.clear")}
       title={t("acts.override_clear_title", { name, setting })}
       lead={t("acts.override_clear_lead")}
-      run={() => cleared(may, targetOfRow(row), name, setting)}
+      run={() => cleared(may, targetOfRow(row), name, setting, { seen: row })}
       said={() => t("acts.override_cleared", { name, setting })}
       undo={(undo) => undo}
     />
@@ -264,6 +264,7 @@ function Person({ row }: RowProps) {
     const { role, account } = await send<Row>("get", `/people/${part(name)}`);
     return [role, account];
   };
+  const isDisabledNow = async () => (await send<Row>("get", `/people/${part(name)}`)).state === "disabled";
   return (
     <Group gap={4} wrap="nowrap">
       <Act
@@ -286,9 +287,13 @@ function Person({ row }: RowProps) {
         needs={isDisabled ? "POST /people/{name}/enable" : "POST /people/{name}/disable"}
         act={t(isDisabled ? "acts.enable" : "acts.disable")}
         title={t(isDisabled ? "acts.enable_title" : "acts.disable_title", { name })}
-        run={() => set(isDisabled ? "enable" : "disable")}
+        run={async () => {
+          // where another person has done it, there is nothing to take back
+          await unlessOther(isDisabled, isDisabledNow, () => set(isDisabled ? "enable" : "disable"));
+          return unlessChanged(isDisabledNow, () => set(isDisabled ? "disable" : "enable"));
+        }}
         said={() => t(isDisabled ? "acts.enabled" : "acts.disabled", { name })}
-        undo={() => () => set(isDisabled ? "disable" : "enable")}
+        undo={(undo) => undo}
       />
       <Act<Schemas["PersonLink"]>
         isSmall

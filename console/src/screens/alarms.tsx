@@ -1,7 +1,7 @@
 import { Alert, Switch } from "@mantine/core";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
-import { pageOf, type Row, send, unlessChanged } from "../api/client";
+import { pageOf, type Row, send, unlessChanged, unlessOther } from "../api/client";
 import { enteredMoment, localMinute } from "../format";
 import { Act } from "../parts/act";
 import { Page } from "../parts/page";
@@ -107,10 +107,11 @@ function Confirmation({ row }: { row: Row }) {
       headers: key ? { "Idempotency-Key": key } : {},
       body: { subject: row.subject, note: note || undefined, until: until || undefined },
     });
+  const confirmationOf = (each: Row) => [each.confirmed_by, each.note, each.silent_until];
   const confirmation = async () => {
     const { items } = await pageOf("/alarms", { limit: ALARMS_MAX });
     const found = items.find((each) => each.alarm === row.alarm && each.subject === row.subject);
-    return found && [found.confirmed_by, found.note, found.silent_until];
+    return found && confirmationOf(found);
   };
   return (
     <Act
@@ -123,7 +124,7 @@ function Confirmation({ row }: { row: Row }) {
         { name: "until", label: t("alarms.silence"), kind: "moment", begin: localMinute(silent) },
       ]}
       run={async ({ note, until }, key) => {
-        await confirm(note, enteredMoment(until ?? ""), key);
+        await unlessOther(confirmationOf(row), confirmation, () => confirm(note, enteredMoment(until ?? ""), key));
         // that it was seen stays so: its note and its silence are as they were
         return unlessChanged(confirmation, () => confirm(row.confirmed_by ? row.note : note, silent));
       }}

@@ -201,8 +201,13 @@ function Overrides({ name }: { name: string }) {
     said,
     undo: undo && (() => undo().then(() => ({ said: t("change.undone") }))),
   });
-  const clear = async (setting: string, key: string) =>
-    done(t("gateway.cleared", { setting: named(setting) }), await cleared(all, "gateways", name, setting, key));
+  const clear = async (seen: Row, key: string) => {
+    const setting = String(seen.setting);
+    return done(
+      t("gateway.cleared", { setting: named(setting) }),
+      await cleared(all, "gateways", name, setting, { seen, key }),
+    );
+  };
   const rows = found.data ?? [];
   return (
     <>
@@ -284,7 +289,7 @@ function Overrides({ name }: { name: string }) {
                         act={t("gateway.clear")}
                         title={t("gateway.clear_title", { gateway: name })}
                         lead={named(String(each.setting))}
-                        run={(key) => clear(String(each.setting), key)}
+                        run={(key) => clear(each, key)}
                       />
                     ),
                   },
