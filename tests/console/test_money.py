@@ -1,6 +1,7 @@
 """Money: payments and their confirmation, transfers, files of payments, invoices, vendors' bills, closes."""
 
 import asyncio
+import gzip
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -329,6 +330,48 @@ def test_a_vendors_bill_is_compared_and_disputed(site: Watched, boss: Visitor) -
     expect(page.get_by_label("Time zone")).to_have_value("")
     page.get_by_role("textbox", name="Vendor", exact=True).fill("vendors")
     expect(page.get_by_label("Time zone")).to_have_value("UTC")
+
+
+def test_a_bill_that_was_compared_by_a_wrong_map_is_compared_once_more(site: Watched, boss: Visitor) -> None:
+    """Its header has two blanks in a title, a sign of Windows-1252 and a separator that sheets of rates have not."""
+    file = gzip.compress("N°|Start  Time|Duration|Price\n4499125|2026-02-10 12:00:00|60|0.30\n".encode("cp1252"))
+    page = boss.go("/bills", "Vendors' bills")
+
+    def choose(name: str, content: bytes) -> None:
+        bill: FilePayload = {"name": name, "mimeType": "application/gzip", "buffer": content}
+        page.locator("input[type=file]").set_input_files(bill)
+
+    def compared() -> list[tuple[str, str]]:
+        found = [each for each in site.items("/reconciliations") if each["file"] == "coded.csv.gz"]
+        return [(each["since"], each["comparison"]["zone"]) for each in found]
+
+    page.get_by_role("textbox", name="Vendor", exact=True).fill("vendors")
+    choose("coded.csv.gz", b"Number,Start,Duration")
+    page.get_by_role("alert").filter(has_text="coded.csv.gz cannot be decompressed").wait_for()
+    choose("coded.csv.gz", file)
+    for field, title in (("Called number", "N°"), ("Start", "Start  Time")):
+        page.get_by_role("combobox", name=field, exact=True).click()
+        page.get_by_role("option").and_(page.locator(f"[value='{title}']")).click()
+    expect(page.get_by_label("Encoding")).to_have_attribute("placeholder", "windows-1252")
+    page.get_by_label("Time zone").fill("Asia/Tokyo")
+    page.get_by_role("button", name="Compare", exact=True).click()
+    page.get_by_role("heading", level=1, name="vendors coded.csv.gz").wait_for()
+    assert compared() == [("2026-02-10T03:00:00.000Z", "Asia/Tokyo")]
+
+    page = boss.turn("/bills", "Vendors' bills")
+    page.get_by_role("textbox", name="Vendor", exact=True).fill("vendors")
+    choose("coded.csv.gz", file)
+    expect(page.get_by_label("Time zone")).to_have_value("Asia/Tokyo")
+    page.get_by_label("Time zone").fill("UTC")
+    page.get_by_role("button", name="Compare", exact=True).click()
+    said = page.get_by_role("status").filter(has_text="coded.csv.gz of vendors was compared before")
+    expect(said.get_by_role("link", name="That comparison")).to_have_attribute("href", re.compile("/bills/[0-9]+$"))
+    assert violations(page) == []
+    assert compared() == [("2026-02-10T03:00:00.000Z", "Asia/Tokyo")]
+    said.get_by_role("button", name="Compare it once more").click()
+    page.get_by_role("heading", level=1, name="vendors coded.csv.gz").wait_for()
+    expect(page.locator("dd").first).to_contain_text("12:00:00 UTC")
+    assert compared() == [("2026-02-10T12:00:00.000Z", "UTC")]
 
 
 def test_a_dispute_that_a_colleague_has_changed_meanwhile_is_not_settled_with_the_amount_of_before(

@@ -1,9 +1,9 @@
 /** Vendors' bills: a file compared with the calls that were sent, the differences with money, the dispute. */
 
-import { Button, Checkbox, FileInput, Group, Select, Stack, TextInput, Title } from "@mantine/core";
+import { Alert, Button, Checkbox, FileInput, Group, Select, Stack, TextInput, Title } from "@mantine/core";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
-import { type FormEvent, useState } from "react";
+import { type FormEvent, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { client, content, type Row, type Schemas, unlessOther } from "../api/client";
 import { resultOf } from "../api/jobs";
@@ -19,7 +19,7 @@ import { LastDone, useSay } from "../parts/trial";
 import { useUnsaved } from "../parts/unsaved";
 import { Moment, Money, State } from "../parts/values";
 import { useMay } from "../session";
-import { rowsFrom } from "./sheet";
+import { beginningOf, headerOf, isCompressed, saidEncoding } from "./bill";
 
 type Sheet = Schemas["ReconciliationSheet"];
 type DisputeState = Schemas["DisputeState"];
@@ -34,7 +34,8 @@ const WORDS: Record<string, readonly string[]> = {
   caller: ["caller", "calling", "calling number", "a-number", "ani", "source"],
 };
 const STATES: readonly DisputeState[] = ["open", "sent", "accepted", "rejected", "settled"];
-const READ_BYTES = 65_536;
+const UTF_8 = "utf-8";
+const EMPTY = new Uint8Array();
 /** The zone of a bill where its map names none. */
 const BILL_ZONE = "UTC";
 
@@ -91,6 +92,8 @@ interface BillMap {
   columns: Record<string, string>;
   format: string;
   zone: string;
+  /** That of the file where it cannot be seen by its beginning. */
+  encoding?: string;
 }
 
 function lastMap(account: string): BillMap | null {
@@ -105,7 +108,7 @@ function lastMap(account: string): BillMap | null {
 function begun(account: string, header: readonly string[]): BillMap {
   const last = lastMap(account);
   const fits = last && Object.values(last.columns).every((theirs) => !theirs || header.includes(theirs));
-  return fits ? last : { columns: guessed(header), format: "", zone: "" };
+  return fits ? last : { columns: guessed(header), format: "", zone: "", encoding: last?.encoding };
 }
 
 function Import() {
@@ -114,18 +117,28 @@ function Import() {
   const go = useNavigate();
   const [account, setAccount] = useState("");
   const [file, setFile] = useState<File | null>(null);
-  const [header, setHeader] = useState<string[]>([]);
+  const [bytes, setBytes] = useState<Uint8Array<ArrayBuffer>>(EMPTY);
+  const [unreadable, setUnreadable] = useState<Error | null>(null);
   const [entered, setMap] = useState<BillMap | null>(null);
+  const encoding = saidEncoding(bytes, (entered ?? lastMap(account))?.encoding ?? "");
+  const header = useMemo(() => (bytes.length > 0 ? headerOf(bytes, encoding) : []), [bytes, encoding]);
   const map = entered ?? begun(account, header);
   const [span, setSpan] = useState({ since: "", until: "" });
   const unsaved = useUnsaved(file !== null);
   const choose = async (chosen: File | null) => {
     setFile(chosen);
-    setHeader(chosen ? (rowsFrom(await chosen.slice(0, READ_BYTES).text(), 1)[0] ?? []) : []);
     setMap(null);
+    setUnreadable(null);
+    compare.reset();
+    try {
+      setBytes(chosen ? await beginningOf(chosen) : EMPTY);
+    } catch {
+      setBytes(EMPTY);
+      setUnreadable(new Error(t("bills.unreadable", { file: chosen?.name })));
+    }
   };
   const compare = useMutation({
-    mutationFn: async () => {
+    mutationFn: async (again: boolean) => {
       const columns = Object.fromEntries(Object.entries(map.columns).filter(([, theirs]) => theirs));
       const start = { ...(map.format ? { format: map.format } : {}), ...(map.zone ? { zone: map.zone } : {}) };
       const job = await content(
@@ -134,13 +147,18 @@ function Import() {
             path: { account },
             query: {
               file: file?.name,
-              map: JSON.stringify({ columns, ...(Object.keys(start).length > 0 ? { start } : {}) }),
+              map: JSON.stringify({
+                columns,
+                ...(encoding === UTF_8 ? {} : { encoding }),
+                ...(Object.keys(start).length > 0 ? { start } : {}),
+              }),
               // days are those of the bill, whatever the clock of the person who compares it
               since: enteredMoment(span.since, map.zone || BILL_ZONE),
               until: endOfDay(span.until, map.zone || BILL_ZONE),
+              again: again || undefined,
             },
           },
-          headers: { "Content-Type": /\.gz$/i.test(file?.name ?? "") ? "application/gzip" : "text/csv" },
+          headers: { "Content-Type": isCompressed(file?.name ?? "") ? "application/gzip" : "text/csv" },
           body: file as never,
           bodySerializer: (body: unknown) => body as Blob,
         }),
@@ -149,16 +167,19 @@ function Import() {
       return resultOf(job);
     },
     onSuccess: (made) => {
+      // nothing was compared: the answer is the comparison of before, perhaps by another map or of another period
+      if (made.repeated) return;
       unsaved.saved();
       say(t("bills.compared", { file: file?.name, account }));
       void go({ to: "/bills/$id", params: { id: String(made.id) } });
     },
   });
+  const earlier = compare.data?.repeated ? compare.data : undefined;
   const names = [...new Set(header.filter(Boolean))];
   const isWhole = account && file && [...NEEDED].every((field) => map.columns[field]);
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    compare.mutate();
+    compare.mutate(false);
   };
   return (
     // the browser refuses a form with a date that is entered in part: such a date has no value
@@ -167,7 +188,10 @@ function Import() {
         <TextInput
           label={t("bills.vendor")}
           value={account}
-          onChange={(event) => setAccount(event.currentTarget.value)}
+          onChange={(event) => {
+            setAccount(event.currentTarget.value);
+            compare.reset();
+          }}
         />
         <FileInput
           label={t("bills.file")}
@@ -217,9 +241,33 @@ function Import() {
             value={map.zone}
             onChange={(event) => setMap({ ...map, zone: event.currentTarget.value })}
           />
+          <TextInput
+            label={t("bills.encoding")}
+            placeholder={encoding}
+            value={map.encoding ?? ""}
+            onChange={(event) => setMap({ ...map, encoding: event.currentTarget.value })}
+          />
         </Group>
       )}
-      <ProblemText error={compare.error} />
+      <ProblemText error={compare.error ?? unreadable} />
+      {earlier && (
+        <Alert
+          variant="outline"
+          color="yellow"
+          role="status"
+          title={t("bills.repeated", { file: file?.name, account })}
+        >
+          <p>{t("bills.repeated_do")}</p>
+          <Group gap="xs">
+            <Link to="/bills/$id" params={{ id: String(earlier.id) }} target="_blank">
+              {t("bills.earlier")}
+            </Link>
+            <Button variant="default" size="xs" onClick={() => compare.mutate(true)}>
+              {t("bills.again")}
+            </Button>
+          </Group>
+        </Alert>
+      )}
       {unsaved.question}
     </Stack>
   );

@@ -34,7 +34,8 @@ export const contentType = (name: string) => WORKBOOKS.find(([ending]) => ending
 /** The text of a file's beginning, decoded as the server does: UTF-16 or UTF-8, else Windows-1252. */
 export const textOf = (bytes: Uint8Array<ArrayBuffer>): string => new TextDecoder(encodingOf(bytes)).decode(bytes);
 
-function encodingOf(bytes: Uint8Array<ArrayBuffer>): string {
+/** The encoding of a file by its beginning, of the names that browsers and the switch know. */
+export function encodingOf(bytes: Uint8Array<ArrayBuffer>): string {
   const [first, second, third, fourth] = bytes;
   if ((first === 0xff && second === 0xfe) || (first && second === 0 && third && fourth === 0)) return "utf-16le";
   if ((first === 0xfe && second === 0xff) || (first === 0 && second && third === 0 && fourth)) return "utf-16be";
@@ -48,9 +49,9 @@ function encodingOf(bytes: Uint8Array<ArrayBuffer>): string {
 }
 
 /** The separator that a line has most of, by the order of the server where it has as many of several. */
-function separatorOf(line: string): string {
-  const counts = SEPARATORS.map((separator) => line.split(separator).length);
-  return SEPARATORS[counts.indexOf(Math.max(...counts))] as string;
+function separatorOf(line: string, separators: readonly string[]): string {
+  const counts = separators.map((separator) => line.split(separator).length);
+  return separators[counts.indexOf(Math.max(...counts))] as string;
 }
 
 interface SheetRow {
@@ -103,9 +104,15 @@ export function rowsFrom(text: string, headerLine: number): string[][] {
   const header = text.split(LINE_END)[headerLine - 1] ?? "";
   const said = SEPARATOR_LINE.exec(header)?.[1];
   const first = said ? headerLine + 1 : headerLine;
-  return rowsOf(text, said ?? separatorOf(header))
+  return rowsOf(text, said ?? separatorOf(header, SEPARATORS))
     .filter(({ line }) => line >= first)
     .map(({ fields }) => fields.map((field) => field.replace(/\s+/g, " ")));
+}
+
+/** The fields of the first line, separated by the separator that it has most of; blanks within a field stay. */
+export function firstRow(text: string, separators: readonly string[]): string[] {
+  const [line = ""] = text.split(LINE_END, 1);
+  return rowsOf(line, separatorOf(line, separators))[0]?.fields ?? [];
 }
 
 /** Number of the line of the header, from 1: the first in which something is called as a prefix or a price is. */
