@@ -74,7 +74,8 @@ class ShadowRating:
         self._side, self._includes_tax, self._compares = side, includes_tax, compares
         self._role = CUSTOMER if side is RatedSide.SELL else VENDOR
         self.differences = PriceDifferences(most)
-        self.rows = self.bad = 0
+        self.rows = self.bad = self.unpaid = 0
+        """``unpaid`` rows name neither account nor gateway and were not charged: test calls of our own are so."""
         self.bad_rows: list[BadRow] = []
         """The first ones."""
 
@@ -93,7 +94,9 @@ class ShadowRating:
         if rate is None:
             known = self._catalogue.accounts.get(account)
             currency = "" if known is None else known.currency
-            if not call.price and not (account and call.duration_ms):  # a test call, or one that was refused
+            if not (call.price or account or call.gateway):
+                self.unpaid += 1
+            elif not call.price and not (account and call.duration_ms):  # one that was refused
                 self.differences.free(account, self._role, currency)
             else:
                 self.differences.other(account, self._role, currency, "", call.price or ZERO, None, _name(line, call))
@@ -115,6 +118,7 @@ class ShadowRating:
             "rows": self.rows,
             "bad_rows": self.bad,
             "first_bad_rows": [row._asdict() for row in self.bad_rows],
+            "unpaid_rows": self.unpaid,
             "compares": self._compares,
             **self.differences.to_json(most_prefixes),
         }

@@ -103,7 +103,11 @@ def _row_writer(as_csv: str) -> "Callable[[RatedRow], None]":
 
 
 def _show(answer: dict[str, Any]) -> None:
-    output.line(f"{answer['rows']} rows, {answer['differ']} differ or have no rate")
+    without_rate = sum(each["without_rate"] for each in answer["accounts"])
+    said = f"{answer['rows']} rows, {answer['differ']} differ, {without_rate} without rate"
+    if answer["unpaid_rows"]:
+        said += f", {answer['unpaid_rows']} left out: neither account nor charge (test calls)"
+    output.line(said)
     if answer["compares"]:
         show_differences(answer, "theirs", "ours")
     else:

@@ -426,7 +426,9 @@ def test_own_test_calls_and_refused_calls_without_rate_differ_in_nothing(site: S
     """A test call has no customer; a number without rate was refused, and no call of no seconds costs anything."""
     found = site.answer(text=UNPAID)
     accounts = {each["account"]: each for each in found["accounts"]}
-    assert (found["charges"], found["differ"], found["greatest"], found["prefixes_differ"]) == (4, 0, [], 0)
-    assert (accounts[""]["calls"], accounts[""]["without_rate"], accounts["acme"]["without_rate"]) == (2, 2, 1)
+    assert (found["charges"], found["differ"], found["greatest"], found["prefixes_differ"]) == (2, 0, [], 0)
+    assert (found["rows"], found["unpaid_rows"], [*accounts], accounts["acme"]["without_rate"]) == (4, 2, ["acme"], 1)
+    headline = "4 rows, 0 differ, 1 without rate, 2 left out: neither account nor charge (test calls)"
+    assert site.verb(text=UNPAID).stdout.splitlines()[0] == headline
     for before, after in (("10,0.00", "10,0.05"), ("04Z,0,0.00", "04Z,7,0.00")):
         assert site.answer(text=UNPAID.replace(before, after))["differ"] == 1

@@ -35,6 +35,8 @@ class RatedFile(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     bad_rows: int
     first_bad_rows: list[dict[str, Any]]
+    unpaid_rows: int
+    """Rows without account, gateway and charge, such as our own test calls: they are in no sum."""
     compares: bool
     """Whether the file has prices."""
     charges: int
