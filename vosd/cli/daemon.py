@@ -452,11 +452,11 @@ def _of_database(found: "DatabaseReport") -> str:
     """Return a line on the switch and its database."""
     match found.state:
         case "away":
-            said = "away, calls wait in the journal"
+            said = "away: calls wait in the journal"
         case "regressed":
-            said = "has lost commits and is compared with the journal, new calls are refused"
+            said = "regressed: it has lost commits and is compared with the journal, new calls are refused"
         case "lease_lost":
-            return f"in use by {found.lease}, new calls are refused"
+            return f"lease_lost: in use by {found.lease}, new calls are refused"
         case _:
             said = "well"
     if found.regressed_at is None:

@@ -135,9 +135,9 @@ async def test_status_for_people_names_the_catalogue_and_the_last_reload(switch:
     ("state", "said"),
     [
         ("well", "well; lost commits noticed 2026-01-01T00:00:00.000Z, 3 calls booked again since"),
-        ("away", "away, calls wait in the journal"),
-        ("regressed", "new calls are refused"),
-        ("lease_lost", "in use by node sw1 on host b, pid 7, new calls are refused"),
+        ("away", "away: calls wait in the journal"),
+        ("regressed", "regressed: it has lost commits and is compared with the journal, new calls are refused"),
+        ("lease_lost", "lease_lost: in use by node sw1 on host b, pid 7, new calls are refused"),
     ],
 )
 async def test_status_for_people_shows_the_state_of_the_database(switch: Switch, state: str, said: str) -> None:
