@@ -35,6 +35,7 @@ LOCK: Final = "lock"
 """File in the state directory: the pid of the switch, and in the second line its ``Installation``."""
 _SERVICE: Final = Path("/var/lib/vosd")
 """Working directory of the service of the package."""
+_LOCKS: Final = Path("/proc/locks")
 _ID_DIGITS: Final = 8
 
 _SQLITE: Final = "sqlite+aiosqlite:///"
@@ -92,6 +93,22 @@ def recorded_in(state_dir: Path) -> Installation | None:
         return Installation(**json.loads(lines[1])) if len(lines) > 1 else None
     except (OSError, ValueError, TypeError):
         return None
+
+
+def holder_of(state_dir: Path) -> int | None:
+    """Return the pid of the process that has a state directory locked; None = there is none, or it cannot be seen.
+
+    The lock is not tried: a switch that starts in that moment would be refused.
+    """
+    lock = state_dir / LOCK
+    try:
+        pid = lock.read_text(encoding="utf-8").partition("\n")[0]
+        inode = str(lock.stat().st_ino)
+        locks = [line.split() for line in _LOCKS.read_text(encoding="ascii").splitlines()]
+    except (OSError, ValueError):
+        return None
+    is_held = any("FLOCK" in words and pid in words and words[-3].endswith(f":{inode}") for words in locks)
+    return int(pid) if is_held and pid.isdecimal() else None
 
 
 def found_from(config: Path, settings: "Settings") -> "Settings":

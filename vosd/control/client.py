@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -70,11 +70,15 @@ class RunningSwitch:
         patience_s: float = ANSWER_S,
         turns: asyncio.Semaphore | None = None,
         until: float = math.inf,
+        *,
+        starting: Callable[[], int | None] = lambda: None,
     ) -> None:
         """``turns`` lets so many orders of a program be carried out at once as it has places; the others wait.
 
         ``until`` is the time of the event loop after which no answer is waited for, whatever the patience.
+        ``starting`` returns the pid of a switch that runs and does not listen yet, or no more; None = there is none.
         """
+        self._starting = starting
         self.control_socket = control_socket
         self._patience_s = patience_s
         self._turns = turns
@@ -82,7 +86,7 @@ class RunningSwitch:
 
     def patient(self, patience_s: float) -> "RunningSwitch":
         """Return the same switch, to which an order may take longer."""
-        return RunningSwitch(self.control_socket, patience_s, self._turns, self._until)
+        return RunningSwitch(self.control_socket, patience_s, self._turns, self._until, starting=self._starting)
 
     async def ask(self, order: Order[Result]) -> Result:
         """Have the switch carry out an order, and return its result.
@@ -143,12 +147,15 @@ class RunningSwitch:
             return None
 
     def _unreachable(self, error: OSError | TimeoutError) -> DaemonUnreachableError:
+        is_absent = isinstance(error, FileNotFoundError | ConnectionRefusedError)
+        pid = self._starting() if is_absent else None
+        if pid is not None:
+            return NoDaemonError(f"the switch (pid {pid}) starts or stops, and takes no orders yet: try again soon")
         message = (
             f"no running switch answers at {self.control_socket} ({_reason(error)}); is it started on"
             " this configuration, and are you allowed to open its socket?"
             + ("" if self.control_socket.is_absolute() else _RELATIVE)
         )
-        is_absent = isinstance(error, FileNotFoundError | ConnectionRefusedError)
         return (NoDaemonError if is_absent else DaemonUnreachableError)(message)
 
     def _lost(self, reason: str) -> AnswerLostError:

@@ -202,4 +202,14 @@ class ConfiguredSwitch:
             place = control_socket_of(self.config_path(), remark=self.remark)
         else:  # use what was read already
             place = socket_found_from(self.config_path(), self._excerpt.state_dir, self._excerpt.control_socket)
-        return RunningSwitch(place, turns=turns, until=until)
+        return RunningSwitch(place, turns=turns, until=until, starting=self._holder_of_state)
+
+    def _holder_of_state(self) -> int | None:
+        """Return the pid of the process that has the state directory; None = there is none, or the file is invalid."""
+        from vosd.catalogue.problems import ConfigError
+        from vosd.config.places import holder_of, state_dir_found_from
+
+        try:
+            return holder_of(state_dir_found_from(self.config_path(), self.excerpt.state_dir))
+        except ConfigError:
+            return None

@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 from structlog.testing import capture_logs
 
 from vosd.cli.main import main
+from vosd.daemon.claim import StateDirectory
 from vosd.engine.alarms.desk import AlarmFile, KeptDesk
 from vosd.engine.reports.report import CallReport
 from vosd.engine.reports.spool import ReportSpool
@@ -100,6 +101,19 @@ def test_an_installation_that_is_not_found_has_no_empty_list(tmp_path: Path, mon
     listed = CliRunner().invoke(main, ["alarms", "--json", "-c", str(config)])
     assert (listed.exit_code, listed.stdout) == (4, "")
     assert "control_socket is relative to the directory in which the switch was started" in listed.stderr
+
+
+def test_a_switch_that_starts_is_named_in_place_of_advice_about_its_socket(tmp_path: Path) -> None:
+    config, state = tmp_path / "vosd.yaml", StateDirectory(tmp_path / "var")
+    config.write_text(f"state_dir: {state.path}\ncontrol_socket: vosd.sock\n")
+    state.claim()
+    started = CliRunner().invoke(main, ["status", "-c", str(config)])
+    state.release()
+    ended = CliRunner().invoke(main, ["status", "-c", str(config)])
+    assert (started.exit_code, ended.exit_code) == (4, 4)
+    assert f"the switch (pid {os.getpid()}) starts or stops" in started.stderr
+    assert "relative" not in started.stderr
+    assert "is it started on this configuration" in " ".join(ended.stderr.split())
 
 
 @pytest.mark.parametrize(("words", "file"), [(("alarms",), "alarms.json"), (("blacklist", "list"), "blacklist.json")])
