@@ -202,6 +202,7 @@ class Bridge:
         self.proposal = Renegotiation(
             self._endpoint, self, leg, far, server, method=method, offer=offer, said_before=far.sessions.said
         )
+        self.proposal.facts.is_early = far.is_early
         self.proposal.parts = parts_for(far, event.request)
         self.proposal.begin(event.at)
 

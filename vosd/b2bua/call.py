@@ -277,9 +277,7 @@ class Call:
             if self.callee.leg.sessions.given_up:  # while another fork was shown, this one may have accepted an UPDATE
                 self.conversation.bridge_to(self.callee).answer_changed(leg, leg.sessions.remote, now)
             if self.caller.progress.is_settled and self.caller.offer:
-                # Our 18x was reliable, so our 200 had no answer. The gateway's has another one where its 18x was not,
-                # or where it does not keep to that; a later 18x with it may have waited for a PRACK, or been ignored.
-                self.conversation.bridge_to(self.callee).answer_changed(self.callee.leg, self.callee.answer, now)
+                self.conversation.offer_answer(now)
         if self.conversation.bridge is not None and self.callee.progress.acknowledged:
             self.conversation.bridge.acknowledged(leg, session, now)
         elif is_caller and not self.callee.progress.acknowledged:

@@ -146,6 +146,10 @@ class ConversationPort(Protocol):
         """Return the bridge between the two legs."""
         ...
 
+    def offer_answer(self, now: Instant) -> None:
+        """Report that an UPDATE of before the answer was refused."""
+        ...
+
     def has_transfer_keys(self, leg: "Leg") -> bool:
         """Return whether the keys of a leg may transfer the call."""
         ...

@@ -53,6 +53,8 @@ class ProposalFacts(msgspec.Struct, omit_defaults=True):
     tries: int = 0
     is_cancelled: bool = False
     """Whether its origin has cancelled it; a 2xx of the far side holds for both all the same."""
+    is_early: bool = False
+    """Whether it was begun before the answer of the call."""
     is_last: bool = False
     """Whether the far side's answer is offered to the other side no more."""
 
@@ -136,6 +138,8 @@ class Proposal:
             self._refused(504 if status == 487 and not self.facts.is_cancelled else status, now)
             if status in {408, 481}:  # the far side has no such dialog any more (RFC 3261 section 12.2.1.2)
                 self._far_is_gone(status, now)
+            elif self.facts.is_early:
+                self.call.conversation.offer_answer(now)
         self.returns = None
 
     def no_response(self, event: NoResponse) -> None:
@@ -143,6 +147,8 @@ class Proposal:
         self.asked = None
         if event.is_unreachable:
             self._not_reached(event.at)
+            if self.facts.is_early:
+                self.call.conversation.offer_answer(event.at)
         else:
             self._not_answered(event.at)
 

@@ -8,7 +8,8 @@ from doubles.sockets.peer import ANSWER
 from doubles.virtual.customer import KNOWS_UPDATE, SUPPORTS_100REL, Intent
 from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.rtpengines import VirtualRtpEngines
-from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, sides, vendor_gateway
+from doubles.virtual.side import Reply
 from doubles.virtual.vendor import Line, Script
 
 from vosd.media.rtpengine_orders import RtpAnswer, RtpOffer
@@ -99,6 +100,29 @@ def test_media_come_from_the_place_that_the_caller_has_named_the_one_that_answer
         assert call.got["UPDATE"] == [200]
     assert places(relay) == [20_000, 31_000]
     assert given(engines)[-2:] == [(RtpOffer, 20_000), (RtpAnswer, 31_000)]
+
+
+@pytest.mark.parametrize("media", [VirtualRelay, VirtualRtpEngines])
+@pytest.mark.parametrize("side", ["caller", "callee"])
+def test_media_of_an_update_in_flight_are_those_of_the_fork_that_answers_before_its_response(side, media):
+    """Another fork was shown before it, whose session does not hold any more; that of the UPDATE does."""
+    scene = stage(media := media())
+    last = Script((Line(500, 183, OTHER, KNOWS_UPDATE, True), Line(2_000, 200)))
+    scene.vendor.script = Script((SETTLES,), forks=(last,))
+    call = scene.caller.call(CALLEE, Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE)))
+    scene.wire.run_for(1_900)
+    asking, asked = sides(side, call, scene.vendor.calls[1])
+    asked.will("UPDATE", Reply(body=revised(asked.mine).replace("000 RTP", "500 RTP"), after_ms=400))
+    asking.ask("UPDATE", body=revised(asking.mine).replace("000 RTP", "500 RTP"))
+    answered(scene, call)
+    assert asking.got["UPDATE"] == [200]
+    if isinstance(media, VirtualRelay):
+        assert places(media) == [20_500, 31_500]
+    else:
+        wanted = [(RtpOffer, 20_500), (RtpAnswer, 31_500)]
+        assert given(media)[-2:] == (wanted if side == "caller" else [(RtpOffer, 31_500), (RtpAnswer, 20_500)])
+    assert call.asked["INVITE"] == []
+    scene.finish(call)
 
 
 @pytest.mark.parametrize("final", ["", ANSWER])

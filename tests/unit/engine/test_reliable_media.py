@@ -8,7 +8,7 @@ from doubles.sockets.peer import ANSWER, OFFER
 from doubles.virtual.customer import KNOWS_UPDATE, SUPPORTS_100REL, Intent
 from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.rtpengines import VirtualRtpEngines
-from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, sides, vendor_gateway
 from doubles.virtual.side import Reply
 from doubles.virtual.vendor import Line, Script
 
@@ -183,6 +183,85 @@ def test_the_relay_keeps_the_address_that_an_update_has_named_when_the_call_is_a
     scene.wire.run_for(100)
     sources = (each.source for each in relay.open_ports.values())
     assert sorted(source.rtp for source in sources if source is not None) == [20_000, 31_000]
+    scene.finish(call)
+
+
+def updated_at_the_answer(scene, side, body, answers, *attributes):
+    """Let the vendor answer while an UPDATE of one side has no response, which is then the one that is given."""
+    scene.vendor.script = Script((Line(0, 100), Line(0, 183, ANSWER, KNOWS_UPDATE, True)))
+    call = scene.caller.call(CALLEE, Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE), acknowledges=False))
+    scene.wire.run_for(100)
+    there = scene.vendor.only_call
+    asking, asked = sides(side, call, there)
+    asked.will("UPDATE", Reply(answers, revised(asked.mine).replace("0000 RTP", "1000 RTP"), after_ms=400))
+    asking.ask("UPDATE", body=revised(asking.mine, *attributes).replace("0000 RTP", "1000 RTP"))
+    scene.wire.run_for(100)
+    there.respond(Line(0, 200, body))
+    scene.wire.run_until(lambda: "UPDATE" in asking.got)
+    assert (asking.got["UPDATE"], call.final) == ([answers], 200)
+    call.acknowledge()
+    scene.wire.run_for(1_000)
+    return call
+
+
+@pytest.mark.parametrize("body", ["", ANSWER, revised(ANSWER).replace("30000", "34000")])
+@pytest.mark.parametrize("side", ["caller", "callee"])
+@pytest.mark.parametrize("attribute", ["a=sendrecv", "a=sendonly"])
+def test_the_relay_takes_media_from_the_places_of_an_update_that_is_answered_after_the_200(side, body, attribute):
+    """The session of the reliable 183, and what a 200 says after it, do not hold any more."""
+    relay = VirtualRelay()
+    scene = relaying(relay)
+    call = updated_at_the_answer(scene, side, body, 200, attribute)
+    sources = (each.source for each in relay.open_ports.values())
+    assert sorted(source.rtp for source in sources if source is not None) == [21_000, 31_000]
+    assert call.asked["INVITE"] == []
+    scene.finish(call)
+
+
+@pytest.mark.parametrize(("body", "port"), [("", 30_000), (revised(ANSWER).replace("30000", "34000"), 34_000)])
+@pytest.mark.parametrize("side", ["caller", "callee"])
+def test_the_relay_takes_media_from_the_places_of_the_200_where_an_update_is_refused_after_it(side, body, port):
+    relay = VirtualRelay()
+    scene = relaying(relay)
+    call = updated_at_the_answer(scene, side, body, 488)
+    sources = (each.source for each in relay.open_ports.values())
+    assert sorted(source.rtp for source in sources if source is not None) == [20_000, port]
+    scene.finish(call)
+
+
+@pytest.mark.parametrize("body", ["", ANSWER, revised(ANSWER).replace("30000", "34000")])
+@pytest.mark.parametrize("side", ["caller", "callee"])
+@pytest.mark.parametrize("attribute", ["a=sendrecv", "a=sendonly"])
+def test_an_rtpengine_has_the_media_of_an_update_that_is_answered_after_the_200(side, body, attribute):
+    scene, engines = at_rtpengines()
+    call = updated_at_the_answer(scene, side, body, 200, attribute)
+    latest = [media_of(order.sdp.encode())[0].port for order in engines.sessions][-2:]
+    assert latest == ([21_000, 31_000] if side == "caller" else [31_000, 21_000])
+    assert call.asked["INVITE"] == []
+    scene.finish(call)
+
+
+@pytest.mark.parametrize("is_acknowledged_first", [False, True])
+def test_the_caller_is_offered_the_answer_where_an_rtpengine_is_silent_about_an_update_in_flight(is_acknowledged_first):
+    """The UPDATE has not left: it is refused by the switch, after the ACK of the answer or before it."""
+    engines = VirtualRtpEngines()
+    scene = Scene(with_rtpengines(), rtpengines=engines)
+    scene.vendor.script = Script((Line(0, 100), Line(0, 183, ANSWER, KNOWS_UPDATE, True)))
+    call = scene.caller.call(CALLEE, Intent(headers=(*SUPPORTS_100REL, *KNOWS_UPDATE), acknowledges=False))
+    scene.wire.run_for(100)
+    there, engines.is_silent = scene.vendor.only_call, True
+    call.propose("a=sendonly", method="UPDATE")
+    scene.wire.run_for(100)
+    there.respond(Line(0, 200, revised(ANSWER).replace("30000", "34000")))
+    scene.wire.run_for(100)
+    if is_acknowledged_first:
+        call.acknowledge()
+    engines.is_silent = False
+    scene.wire.run_until(lambda: "UPDATE" in call.got)
+    call.acknowledge()
+    scene.wire.run_for(5_000)
+    assert (call.got["UPDATE"], there.asked["UPDATE"], len(call.asked["INVITE"])) == ([503], [], 1)
+    assert "m=audio 34000 " in [order.sdp for order in engines.sessions if isinstance(order, RtpOffer)][-1]
     scene.finish(call)
 
 

@@ -120,6 +120,8 @@ class Established(msgspec.Struct, frozen=True, array_like=True, gc=False):
         if caller is None or callee is None or hold is None or choice is None:
             return None, b""
         offer, answer, session, said = caller.offer, callee.answer, caller.leg.sessions.remote, callee.leg.sessions.said
+        if caller.progress.is_settled:  # an UPDATE may have changed it while the 200 waited for a PRACK
+            answer = callee.leg.sessions.remote
         timer, identity = callee.leg.timer, caller.caller_identity
         acknowledged_at = journey.acknowledged_at
         described = cls(

@@ -254,7 +254,8 @@ class MediaKeeper:
     def refuses(self, session: bytes, author: DoorOwner, reader: DoorOwner, now: Instant, *, is_final: bool) -> bool:
         """Return whether a description has no codec for the other side, or cannot be relayed (``Doorkeeper``).
 
-        Else the ports take media by one that ``is_final`` from now on, so that the call is journalled with it.
+        Else the ports take media by one that ``is_final`` from now on, so that the call is journalled with it; by a
+        later offer of the gateway instead that has no response yet.
         """
         if not isinstance(author, Leg) or not isinstance(reader, Leg) or not session:
             return False
@@ -284,7 +285,8 @@ class MediaKeeper:
         except BadSession:
             theirs.refusal = MediaRefusal.BAD_SESSION
             return True
-        if is_final and self._parts.rtpengines is None and not media.is_over:
+        is_prepared = is_final and self._parts.rtpengines is None and not media.is_over
+        if is_prepared and theirs.number not in self._offered:
             self._sessions.prepare(described, passing, now)
         return False
 
@@ -295,6 +297,8 @@ class MediaKeeper:
         theirs, media, session = author.facts.media, reader.facts.media, author.sessions.remote
         if theirs is None or media is None or not (theirs.ports and media.ports):
             return
+        if theirs.number in self._offered:
+            return  # its UPDATE, which has no response yet, has a later description, and connects the two
         if isinstance(session, Hidden):
             session = session.for_one_at(reader.host)
         body, passing = limited(session, theirs, media), PassingSession(reader, media, author, theirs)
@@ -305,6 +309,8 @@ class MediaKeeper:
             self._sessions.places(described, passing, now)
             return
         self._at_rtpengines.note(described, passing, now)
+        if media.number in self._offered:
+            return  # the answer to an UPDATE of the gateway will connect them
         is_terminated = media.is_terminated or theirs.is_terminated
         caller, callee = author.call.caller, author.call.callee
         has_returned = callee is not None and callee.fork_key(callee.fork_shown) in (caller.shown or {})
