@@ -464,11 +464,11 @@ class GatewayAttempt:
         A session that was held back is sent with the response that opens it, or with the answer. A caller whose trunk
         is sent the header decides by itself.
         """
-        value, tag = response.header(_EARLY_MEDIA), response.to_tag
+        lines, tag = response.values(_EARLY_MEDIA), response.to_tag
         rules = self.call.caller.dialect.headers
-        if value is None or (rules is not None and rules.responses.passes_header(_EARLY_MEDIA)):
+        if not lines or (rules is not None and rules.responses.passes_header(_EARLY_MEDIA)):
             return session
-        if _INACTIVE in {word.strip().lower() for word in value.split(",")}:
+        if _INACTIVE in {word.strip().lower() for line in lines for word in line.split(",")}:
             if session:
                 early.held_back.add(tag)
             return b""

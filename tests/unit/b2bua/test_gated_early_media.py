@@ -25,9 +25,17 @@ def talk(*lines: Line, passes=(), removes=(), headers=(), **vendor):
     return call, there
 
 
-@pytest.mark.parametrize("name", ["P-Early-Media", "p-early-media", "P-EARLY-MEDIA"])
-def test_an_inactive_session_is_sent_with_the_answer_alone(name):
-    call, _ = talk(Line(0, 183, ANSWER, (f"{name}: Inactive, gated",)), Line(500, 200, ANSWER))
+@pytest.mark.parametrize(
+    "headers",
+    [
+        ("P-Early-Media: Inactive, gated",),
+        ("p-early-media: Inactive, gated",),
+        ("P-EARLY-MEDIA: Inactive, gated",),
+        ("P-Early-Media: supported", "P-Early-Media: inactive"),
+    ],
+)
+def test_an_inactive_session_is_sent_with_the_answer_alone(headers):
+    call, _ = talk(Line(0, 183, ANSWER, headers), Line(500, 200, ANSWER))
     assert (call.response(183).body, call.response(200).body) == ("", ANSWER)
 
 
