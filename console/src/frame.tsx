@@ -21,8 +21,9 @@ import {
 import { useDisclosure, useHotkeys, useLocalStorage } from "@mantine/hooks";
 import { useQueryClient } from "@tanstack/react-query";
 import { Link, Outlet, useLocation, useNavigate } from "@tanstack/react-router";
-import { type FormEvent, useRef, useState } from "react";
+import { type FormEvent, memo, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { readAgain } from "./api/again";
 import { setUntold, useUntold } from "./api/untold";
 import { brand, logo } from "./brand";
 import type { Narrowing } from "./router";
@@ -260,22 +261,42 @@ function Places({ onGo }: { onGo: () => void }) {
       <div key={group}>
         <p className="nav-group">{t(`nav.${group}`)}</p>
         {open.map((place) => (
-          <NavLink
+          <PlaceLink
             key={place.name}
-            component={Link}
             to={place.to}
             label={t(place.text ?? `nav.${place.name}`)}
-            active={place.to === "/" ? pathname === "/" : pathname.startsWith(place.to)}
-            aria-current={pathname === place.to ? "page" : undefined}
-            onClick={onGo}
-            py={4}
-            variant="filled"
+            isAbove={place.to === "/" ? pathname === "/" : pathname.startsWith(place.to)}
+            isHere={pathname === place.to}
+            onGo={onGo}
           />
         ))}
       </div>
     );
   });
 }
+
+interface PlaceLinkProps {
+  to: string;
+  label: string;
+  /** Whether the page is this place or one below it. */
+  isAbove: boolean;
+  isHere: boolean;
+  onGo: () => void;
+}
+
+/** A link to a place. There are dozens on every page: only those that a step enters or leaves are drawn again. */
+const PlaceLink = memo(({ to, label, isAbove, isHere, onGo }: PlaceLinkProps) => (
+  <NavLink
+    component={Link}
+    to={to}
+    label={label}
+    active={isAbove}
+    aria-current={isHere ? "page" : undefined}
+    onClick={onGo}
+    py={4}
+    variant="filled"
+  />
+));
 
 function Search({ input }: { input: React.RefObject<HTMLInputElement | null> }) {
   const { t } = useTranslation();
@@ -362,7 +383,7 @@ function ZoneChoice({ onClose }: { onClose: () => void }) {
         onFocus={(event) => event.currentTarget.select()}
         onChange={(chosen) => {
           chooseZone(chosen || undefined);
-          void queries.invalidateQueries();
+          readAgain(queries);
           onClose();
         }}
       />

@@ -4,6 +4,7 @@ import { Button, Center, Loader, Stack } from "@mantine/core";
 import { type Query, type QueryClient, useQuery, useQueryClient } from "@tanstack/react-query";
 import { createContext, type ReactNode, useCallback, useContext, useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { isOfSession, SESSION } from "./api/again";
 import { client, content, noteSession, Problem, renewed, type Session } from "./api/client";
 import { setUntold } from "./api/untold";
 import { forgetHistory } from "./parts/figures";
@@ -18,7 +19,6 @@ interface Person extends Session {
 }
 
 const Context = createContext<Person | null>(null);
-const SESSION = ["session"];
 
 /** The person that has logged in. */
 export function useSession(): Person {
@@ -75,7 +75,7 @@ export function SessionGate({ children }: { children: ReactNode }) {
   const goOn = useCallback(() => {
     setHidden(false);
     for (const each of waiting.splice(0)) each();
-    void queries.invalidateQueries({ predicate: isOfSession });
+    void queries.invalidateQueries({ predicate: isOfPages });
   }, [queries]);
   useEffect(() => {
     // without a network, the next request says so
@@ -150,10 +150,10 @@ function forgetAll(queries: QueryClient): void {
   waiting = [];
   // `clear` would take the session's own entry from under the gate, which then shows the page on
   queries.setQueryData(SESSION, null);
-  queries.removeQueries({ predicate: isOfSession });
+  queries.removeQueries({ predicate: isOfPages });
 }
 
-const isOfSession = ({ queryKey }: Query) => queryKey[0] !== SESSION[0];
+const isOfPages = (query: Query) => !isOfSession(query);
 
 async function withOperations(session: Session): Promise<Person> {
   const { operations } = await content(client.GET("/me"));

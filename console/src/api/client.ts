@@ -1,6 +1,7 @@
 /** The management API: one typed client, made from docs/openapi.json, and its problems as errors. */
 
 import createClient, { type Middleware } from "openapi-fetch";
+import { noteChange } from "./again";
 import type { components, paths } from "./schema";
 import { noteAnswer } from "./untold";
 
@@ -111,6 +112,7 @@ const manners: Middleware = {
   async onResponse({ request, response }) {
     if (response.ok) {
       if (response.headers.has("Idempotent-Replayed")) repeated.add(request.headers.get("Idempotency-Key") ?? "");
+      if (request.method !== "GET") noteChange(new URL(request.url).pathname);
       if (request.method !== "GET" && response.headers.get("Content-Type")?.startsWith("application/json"))
         noteAnswer(await response.clone().json());
       return undefined;

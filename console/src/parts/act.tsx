@@ -16,6 +16,7 @@ import {
 import { skipToken, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, type ReactNode, type RefObject, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { readAgain } from "../api/again";
 import { isStale, Problem } from "../api/client";
 import { type Orders, useOrders } from "../api/orders";
 import { useSession } from "../session";
@@ -132,7 +133,7 @@ function ActDialog<Result>({
       isSent.current = false;
       setChecked(false);
       // the dialog is opened again with what holds now
-      if (isStale(error)) void queries.invalidateQueries();
+      if (isStale(error)) readAgain(queries);
     },
   });
   const close = () => {

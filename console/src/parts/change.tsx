@@ -2,6 +2,7 @@ import { Alert, Button, type ButtonProps, Group } from "@mantine/core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { readAgain } from "../api/again";
 import { isStale } from "../api/client";
 import { type Orders, useOrders } from "../api/orders";
 import { Confirm } from "./confirm";
@@ -76,14 +77,15 @@ function Question({
     },
     onSuccess: (done) => {
       setAsks(false);
-      if (props.saysAbove) say(done.said, done.undo);
       onDone(done);
-      void queries.invalidateQueries();
+      // each of both reads again what is shown
+      if (props.saysAbove) say(done.said, done.undo);
+      else readAgain(queries);
     },
     onError: (failure) => {
       if (props.isSaidByPage?.(failure)) setAsks(false);
       // the page shows what holds now, and the question is asked anew from there
-      if (isStale(failure)) void queries.invalidateQueries();
+      if (isStale(failure)) readAgain(queries);
     },
   });
   return (
@@ -107,7 +109,7 @@ export function DoneText({ done }: { done: Done }) {
   const queries = useQueryClient();
   const undo = useMutation({
     mutationFn: (act: () => Promise<Done>) => act(),
-    onSuccess: () => void queries.invalidateQueries(),
+    onSuccess: () => readAgain(queries),
   });
   const { said, undo: act } = undo.data ?? done;
   return (

@@ -3,6 +3,7 @@
 import { Alert, Button, Group } from "@mantine/core";
 import { skipToken, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
+import { readAgain } from "../api/again";
 import type { Schemas } from "../api/client";
 import { differences, isSet, shown } from "../forms/keys";
 import { ServerText, useServerText } from "../text/meanings";
@@ -94,7 +95,7 @@ export function useSay(): (said: string, undo?: () => Promise<unknown>, answer?:
   const { t } = useTranslation();
   const queries = useQueryClient();
   return (said, undo, answer) => {
-    void queries.invalidateQueries({ predicate: ({ queryKey }) => queryKey[0] !== DONE[0] });
+    readAgain(queries, DONE[0]);
     const same = unchangedOf(answer).map(({ kind, name }) => t("change.unchanged", { kind: t(`kind.${kind}`), name }));
     const done = same.length > 0 ? { said: same.join("; ") } : { said, undo };
     queries.setQueryData<Done>(DONE, { ...done, warnings: warningsOf(answer) });

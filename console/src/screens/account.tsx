@@ -5,6 +5,7 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useParams } from "@tanstack/react-router";
 import { type FormEvent, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { readAgain } from "../api/again";
 import { client, content, pageOf, type Query, type Row, unlessOther } from "../api/client";
 import { useOrders } from "../api/orders";
 import { cleared, override } from "../api/overrides";
@@ -349,7 +350,7 @@ function Pay({ account, currency }: { account: string; currency: string }) {
       setSaid(orders.isRepeat ? t("act.repeated", { said: booked }) : booked);
       setAsks(false);
       setEntered(null);
-      void queries.invalidateQueries();
+      readAgain(queries);
     },
   });
   const check = (event: FormEvent) => {

@@ -4,6 +4,7 @@ import { Button, Group, Modal, Stack, Table, TextInput } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { readAgain } from "../api/again";
 import { client, content, isStale, pageOf, type Row, type Schemas, unlessChanged, unlessOther } from "../api/client";
 import { useOrders } from "../api/orders";
 import { amount } from "../format";
@@ -72,7 +73,7 @@ export function Correction({ call_id, charges }: { call_id: string; charges: rea
       () => correct(call_id, wanted, memo, terms),
     );
   const onError = (error: Error) => {
-    if (isStale(error)) void queries.invalidateQueries();
+    if (isStale(error)) readAgain(queries);
   };
   const trial = useMutation({
     mutationFn: (wanted: Wanted[]) => correctSeen(wanted, { dry_run: true }),
@@ -93,7 +94,7 @@ export function Correction({ call_id, charges }: { call_id: string; charges: rea
       const { said } = saying(changes);
       setDone({ said: orders.isRepeat ? t("act.repeated", { said }) : said, undo });
       close();
-      void queries.invalidateQueries();
+      readAgain(queries);
     },
     onError,
   });

@@ -17,6 +17,7 @@ import {
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { readAgain } from "../api/again";
 import { client, content, ifVersion, Problem, pageOf, type Row } from "../api/client";
 import { endOf, type Job, resultOf } from "../api/jobs";
 import { amount, enteredMoment } from "../format";
@@ -269,7 +270,7 @@ export function SheetImport({ group, currency }: { group: string; currency: unkn
                   trial.reset();
                   setChosen(null);
                   setTerms({ ...terms, ...ENTERED_ANEW });
-                  void queries.invalidateQueries();
+                  readAgain(queries);
                   return said;
                 }}
               />

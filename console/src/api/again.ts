@@ -1,0 +1,25 @@
+/** Reading again behind a change: all that is shown, and the person's rights where the change may have changed them. */
+
+import type { Query, QueryClient } from "@tanstack/react-query";
+
+/** The key under which the session is read, with the operations that its person may do. */
+export const SESSION = ["session"];
+export const isOfSession = ({ queryKey }: Query): boolean => queryKey[0] === SESSION[0];
+
+/** Changes of people and of roles, among whom the person of the page may be, and of its own session. */
+const OF_RIGHTS = /\/(people|roles|session)(\/|$)/;
+let areRightsDue = false;
+
+/** Note the path of a change that was carried out. */
+export function noteChange(path: string): void {
+  if (OF_RIGHTS.test(path)) areRightsDue = true;
+}
+
+/** Read all that is shown again, but not the entries with the key `except`. */
+export function readAgain(queries: QueryClient, except?: string): void {
+  const isDue = areRightsDue;
+  areRightsDue = false;
+  void queries.invalidateQueries({
+    predicate: (query) => query.queryKey[0] !== except && (isDue || !isOfSession(query)),
+  });
+}
