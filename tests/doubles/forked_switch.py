@@ -13,6 +13,13 @@ from doubles import spare
 _APPEND: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT
 
 
+def have_traffic_process_ready() -> None:
+    """Fork the process of the traffic, which a switch starts after half a minute, before ``vosd run``."""
+    from vosd.daemon import traffic, traffic_process
+
+    spare.wait_for(traffic_process.__name__, traffic.__name__)
+
+
 def run_switch(
     command: Sequence[str],
     directory: Path,
