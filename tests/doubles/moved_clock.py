@@ -35,6 +35,10 @@ class MovedClock:
             self._memory = mmap.mmap(file.fileno(), _TIMES.size)
         self.stand_at(0)
 
+    def set_back(self, ms: int) -> None:
+        """Set the clock of the machine back, from the next ``stand_at`` on; no less time has passed."""
+        self._began_ms -= ms
+
     def stand_at(self, elapsed_ms: int) -> None:
         """Let so much time have passed since the beginning, on both clocks."""
         self._memory[:] = _TIMES.pack(_BOOTED_MS + elapsed_ms, self._began_ms + elapsed_ms)

@@ -84,6 +84,10 @@ class AlarmPart:
             {(Event.GATEWAY_DOWN, name): ping.interval_ms * ping.down_after for name, ping in pings}
         )
 
+    def compare_clock(self, latest_ms: int) -> None:
+        """Report a clock that is behind the latest record of earlier runs (UTC milliseconds)."""
+        self._watch.compare_clock(latest_ms)
+
     async def end(self) -> None:
         """End the tasks."""
         await self._desk.end()

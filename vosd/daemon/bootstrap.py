@@ -77,6 +77,7 @@ from vosd.processes.standard_streams import flush_streams, occupy_closed_streams
 from vosd.sip.flows import Listener
 from vosd.sip.ports import BindingStore
 from vosd.storage.database import Database
+from vosd.storage.database_clock import latest_call
 from vosd.storage.decks import SqlDecks
 from vosd.storage.last_known import LastKnown
 from vosd.storage.lease import SqlLease
@@ -194,6 +195,8 @@ class Daemon:
     """Whether all calls have come to their end before this stop."""
     _start_without_at: float | None = None
     """Time of the event loop at which this start goes on without the database; None = it waits on."""
+    _latest_call: int = 0
+    """When the latest call in the database began, UTC milliseconds; 0 = not known."""
     _obstacle: str | None = None
     """Why it waits on, where that is not configured."""
 
@@ -403,6 +406,7 @@ class Daemon:
     def begin_watching(self) -> None:
         """Take the alarms of before the start for over where nothing reports them: all parts have started."""
         self._alarms.serve()
+        self._alarms.compare_clock(max(self.service.latest_wall, self._latest_call))
 
     def _stop_within_s(self) -> float:
         """Return how long a stop may take."""
@@ -478,6 +482,8 @@ class Daemon:
                 raise as_mistakes(error, self.configuration.loaded) from error
         if self._still_away is None:
             await self._outage.over()
+            with suppress(StoreUnavailable):
+                self._latest_call = await latest_call(self._database)
         else:
             with self._last_known.instead():
                 await self.service.without_database.begin()

@@ -92,6 +92,8 @@ class SwitchService:
 
     _hep: HepSettings | None = None
     """The capture server; None = there is none."""
+    latest_wall: int = 0
+    """Time of the latest record of the journal at the start, UTC milliseconds."""
 
     def __init__(
         self,
@@ -289,6 +291,7 @@ class SwitchService:
                 self._resume_within_s, self._clock, is_away=self.database.condition is Condition.AWAY,
             )  # fmt: skip
             self._served_mono = remains.last_mono
+            self.latest_wall = remains.latest_wall
             recover(
                 remains,
                 self._journal,

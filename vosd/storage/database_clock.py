@@ -1,11 +1,12 @@
-"""Time by the database's clock, which another machine may keep right while that of the switch is wrong."""
+"""Time by the database's clock and by its latest call, which may be right while the clock of the switch is wrong."""
 
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, literal_column, select, type_coerce
+from sqlalchemy import ColumnElement, func, literal_column, select, type_coerce
 
 from vosd.base.errors import VosError
 from vosd.cdr.columns import iso_utc
+from vosd.storage import schema
 from vosd.storage.database import Database
 from vosd.storage.types import Moment
 
@@ -34,6 +35,16 @@ async def time_of(database: Database) -> int:
     async with database.reading() as connection:
         there: int = (await connection.execute(select(database_clock(is_sqlite=database.is_sqlite)))).scalar_one()
     return there
+
+
+async def latest_call(database: Database) -> int:
+    """Return when the latest call began that is in the database, UTC milliseconds; 0 = there is none.
+
+    Raises:
+        StoreUnavailable: try again.
+    """
+    async with database.reading() as connection:
+        return await connection.scalar(select(func.max(schema.cdr.c.started_at))) or 0
 
 
 async def check_has_come(database: Database, moment: int) -> None:

@@ -534,6 +534,21 @@ def test_a_clock_that_is_set_is_reported_and_a_slow_tick_is_not(scene: Scene, ju
     assert [(line["event"], line["seconds"]) for line in logs] == [("clock_jumped", seconds)]
 
 
+@pytest.mark.parametrize(("behind_ms", "seconds"), [(3_600_000, [-3_600.0]), (2_000, []), (-3_600_000, [])])
+def test_a_start_with_a_clock_behind_its_own_records_is_reported(behind_ms: int, seconds: list[float]):
+    scene = Scene()
+    with capture_logs() as logs:
+        scene.watch.compare_clock(scene.clock.now().wall + behind_ms)
+    assert [line["seconds"] for line in logs if line["event"] == "clock_jumped"] == seconds
+
+
+def test_a_clock_is_not_compared_where_its_alarm_is_off():
+    scene = Scene(clock_jump_ms=0)
+    with capture_logs() as logs:
+        scene.watch.compare_clock(scene.clock.now().wall + 3_600_000)
+    assert logs == []
+
+
 async def test_a_late_event_loop_is_reported_by_its_average(monkeypatch: pytest.MonkeyPatch):
     scene = Scene(memory=0, disk_free=0, cpu=0)
     now = 0

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import structlog
 from doubles.data.records import answered_call, call_id, refused_call
-from doubles.journals import crash_and_read, files_of, new_journal, open_call, opened
+from doubles.journals import begun, crash_and_read, files_of, new_journal, open_call, opened
 from structlog.typing import EventDict
 
 from vosd.base.clock import Instant
@@ -247,3 +247,23 @@ def test_without_a_new_file_the_old_one_goes_on(directory, monkeypatch, logged: 
         journal.flush()
     assert len(files_of(directory)) > 1
     assert len(crash_and_read(directory).unbooked) == 20
+
+
+def test_the_latest_time_of_any_record_stays_where_the_clock_was_set_back(directory):
+    journal = opened(directory)
+    ahead = Instant(2_000_000, 9_000_000_000_000)
+    begun(Remains(), journal, ahead)
+    journal.flush()
+    assert crash_and_read(directory).latest_wall == ahead.wall
+
+    remains, behind = crash_and_read(directory), Instant(3_000_000, ahead.wall - 3_600_000)
+    begun(remains, new_journal(directory), behind)
+    assert remains.latest_wall == ahead.wall
+
+
+def test_the_end_of_a_call_is_a_time_of_the_journal(directory):
+    journal = opened(directory)
+    record = answered_call(1)
+    journal.ended(record)
+    journal.flush()
+    assert crash_and_read(directory).latest_wall == record.ended_at

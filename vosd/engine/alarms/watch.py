@@ -304,6 +304,18 @@ class Watch:
                 do="keep the clock by NTP, which does not set it back",
             )
 
+    def compare_clock(self, latest_ms: int) -> None:
+        """Report a clock that is behind the latest record of earlier runs (UTC milliseconds)."""
+        behind_ms = latest_ms - self._clock.now().wall
+        if self.settings.clock_jump_ms and behind_ms > self.settings.clock_jump_ms:
+            _log.warning(
+                Event.CLOCK_JUMPED.value,
+                seconds=-behind_ms / 1_000,
+                latest_record=iso_utc(latest_ms),
+                means="the clock is behind records of before the start, and new calls are listed behind them",
+                do="set the clock right; keep it by NTP",
+            )
+
     async def check(self) -> None:
         """Compare all values with their limits."""
         settings, margin = self.settings, self.settings.hysteresis

@@ -99,6 +99,8 @@ class Remains(msgspec.Struct):
     """When the earlier run began, on the clock of ``last_mono``; 0 = it is not known."""
     last_mono: int = 0
     """The latest instant of any record, on the monotonic clock of the run that wrote it, or as ``begin`` says."""
+    latest_wall: int = 0
+    """The latest time of any record, UTC milliseconds: in the future where the clock was set back."""
     kept: Kept | None = None
     """The earlier run has stopped and kept its calls: all of them are known exactly."""
     kept_calls: dict[str, bytes] = {}
@@ -142,11 +144,13 @@ class Remains(msgspec.Struct):
             case OpenCall():
                 self._take_open(entry)
             case Ended():
+                self.latest_wall = max(self.latest_wall, entry.record.ended_at or 0)
                 self._note_end(entry.record)
                 self.forget(entry.record.call_id)
                 self._keep(entry.record, segment)
             case TimeMark():
                 self.last_mono = max(self.last_mono, entry.mono)
+                self.latest_wall = max(self.latest_wall, entry.wall)
                 self._epoch = entry.wall - entry.mono
                 self.acknowledged.update(entry.acknowledged)
                 for call_id, _mono in entry.acknowledged:
@@ -167,6 +171,7 @@ class Remains(msgspec.Struct):
     def _take_kept(self, kept: Kept) -> None:
         self.kept = kept
         self.last_mono = max(self.last_mono, kept.mono)
+        self.latest_wall = max(self.latest_wall, kept.wall)
         self._epoch = kept.wall - kept.mono
 
     def _take_open(self, call: OpenCall) -> None:
@@ -191,6 +196,7 @@ class Remains(msgspec.Struct):
         if began == self.began:
             return  # the same process has begun another file: its clock goes on, and is ahead of its start
         before, self.began = self.began, began
+        self.latest_wall = max(self.latest_wall, began.wall)
         self.ran_since = 0 if before is None else before.mono
         if before is None and self.last_mono == 0 and began.proven is not None:
             self.last_mono = began.proven
