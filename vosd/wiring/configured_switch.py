@@ -207,9 +207,9 @@ class ConfiguredSwitch:
     def _holder_of_state(self) -> int | None:
         """Return the pid of the process that has the state directory; None = there is none, or the file is invalid."""
         from vosd.catalogue.problems import ConfigError
-        from vosd.config.places import holder_of, state_dir_found_from
+        from vosd.config.places import OtherInstallationError, holder_of, state_dir_found_from
 
         try:
             return holder_of(state_dir_found_from(self.config_path(), self.excerpt.state_dir))
-        except ConfigError:
+        except (ConfigError, OtherInstallationError):
             return None
