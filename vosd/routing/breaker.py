@@ -33,6 +33,7 @@ FAILURES: Final = frozenset({408, 500, 502, 503, 504})
 NORMAL_CAUSES: Final = range(1, 32)
 """Causes of Q.850's class "normal event": they concern the called number, whatever the code is."""
 
+UNREACHED: Final = "calls in a row could not be delivered: a closed port, no route or no connection"
 SILENT: Final = "calls in a row got neither ringing nor a refusal in time"
 REFUSED: Final = "calls in a row were refused with 408, 500, 502, 503 or 504"
 
@@ -72,10 +73,22 @@ def counts_as_failure(code: int, q850: int | None) -> bool:
 class _Row:
     """The failures in a row at one address, and its rest."""
 
-    __slots__ = ("asked_until", "began_at", "payer", "probed_until", "refusals", "rest_ms", "silences", "until")
+    __slots__ = (
+        "asked_until",
+        "began_at",
+        "payer",
+        "probed_until",
+        "refusals",
+        "rest_ms",
+        "silences",
+        "undelivered",
+        "until",
+    )
 
     def __init__(self) -> None:
         self.silences = 0
+        self.undelivered = 0
+        """The latest failures in a row, also during a rest, of which the network has said that they reached nothing."""
         self.refusals = 0
         self.payer = ""
         """The payer of the failure that was counted last."""
@@ -111,20 +124,28 @@ class Breakers:
         """Called with every change, with the milliseconds of the rest."""
 
     def failed(
-        self, place: BreakerPlace, *, is_silent: bool, began_ms: int, mono_ms: int, is_doubtful: bool = False
+        self,
+        place: BreakerPlace,
+        *,
+        is_silent: bool,
+        began_ms: int,
+        mono_ms: int,
+        is_undelivered: bool = False,
+        is_doubtful: bool = False,
     ) -> None:
         """Count an attempt that began at ``began_ms`` and failed because of the vendor.
 
+        ``is_undelivered``: the network has said so, and no time was waited for; such an attempt is silent, too.
         ``is_doubtful``: perhaps because of the called number or the content, so that calls of other payers may succeed.
         """
         for_all = place._replace(payer="")
         if is_doubtful and place.payer:
-            self._count(place, is_silent=is_silent, began_ms=began_ms, mono_ms=mono_ms)
+            self._count(place, is_silent=is_silent, is_undelivered=is_undelivered, began_ms=began_ms, mono_ms=mono_ms)
             row = self.failing.get(for_all) or self._remember(for_all)
             if row.payer == place.payer and not row.rest_ms:
                 return
             row.payer = place.payer
-        self._count(for_all, is_silent=is_silent, began_ms=began_ms, mono_ms=mono_ms)
+        self._count(for_all, is_silent=is_silent, is_undelivered=is_undelivered, began_ms=began_ms, mono_ms=mono_ms)
 
     def ask_for_rest(self, place: BreakerPlace, ms: int, mono_ms: int) -> None:
         """Begin the pause of an address that asked for it with Retry-After, or make it longer: no call goes there."""
@@ -144,7 +165,7 @@ class Breakers:
             if row is None:
                 continue
             if began_ms < row.asked_until:
-                row.silences = row.refusals = row.until = 0
+                row.silences = row.undelivered = row.refusals = row.until = 0
                 row.rest_ms = REST_MS
             elif self._forget(each):
                 self.on_change(each, Circuit.WELL, 0)
@@ -171,6 +192,8 @@ class Breakers:
         row = max(rows, key=lambda each: each.ends_at)
         if row.asked_until > row.until:
             return Cause.RESTING.detail
+        if row.undelivered >= SILENCES:
+            return UNREACHED
         return SILENT if row.silences >= SILENCES else REFUSED
 
     def resting_of(self, gateway: str, mono_ms: int) -> list[BreakerPlace]:
@@ -198,8 +221,11 @@ class Breakers:
         for place in [place for place in self.failing if not is_called(place)]:
             self._drop(place)
 
-    def _count(self, place: BreakerPlace, *, is_silent: bool, began_ms: int, mono_ms: int) -> None:
+    def _count(
+        self, place: BreakerPlace, *, is_silent: bool, is_undelivered: bool, began_ms: int, mono_ms: int
+    ) -> None:
         row = self.failing.get(place) or self._remember(place)
+        row.undelivered = row.undelivered + 1 if is_undelivered else 0
         if row.rest_ms:
             if began_ms > row.began_at:  # one that began before the rest shows nothing new
                 row.begin(min(2 * row.rest_ms, REST_MAX_MS), mono_ms)

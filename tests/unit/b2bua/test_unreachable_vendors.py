@@ -7,6 +7,7 @@ from doubles.virtual.scene import CALLEE, VENDORS, Scene, usual_catalogue
 from doubles.virtual.vendor import RINGS, SILENT, TRIES, answers, refuses
 
 from vosd.base.cause import EndReason
+from vosd.routing.breaker import UNREACHED
 from vosd.sip.flows import Listener
 from vosd.sip.wire.outgoing import Peer
 
@@ -79,6 +80,8 @@ def test_an_address_without_connection_rests_after_three_calls(scene):
     call = scene.caller.call(CALLEE, Intent(hang_up_after_ms=100))
     scene.wire.run_until(lambda: call.is_over)
     assert attempts_of(scene.exchange.sink.records[-1]) == [(200, "Answered")]
+    breakers = scene.exchange.switch.live.breakers
+    assert [breakers.reason(place) for place in breakers.failing] == [UNREACHED]
 
 
 @pytest.mark.parametrize(("script", "status", "cause"), [(SILENT, 408, 102), (TRIES, 480, 18), (RINGS, 480, 19)])

@@ -9,6 +9,8 @@ from vosd.routing.breaker import (
     REST_MAX_MS,
     REST_MS,
     SILENCES,
+    SILENT,
+    UNREACHED,
     BreakerPlace,
     Breakers,
     Circuit,
@@ -34,6 +36,32 @@ def test_an_address_rests_after_so_many_silences_in_a_row_and_not_before(breaker
     assert (breakers.remaining_ms(PLACE, NOW), breakers.resting) == (0, {})
     fail(breakers)
     assert (breakers.remaining_ms(PLACE, NOW), breakers.resting) == (REST_MS, {"carrier": 1})
+
+
+def undelivered(breakers, times, *, at=NOW):
+    for _ in range(times):
+        breakers.failed(PLACE, is_silent=True, is_undelivered=True, began_ms=at, mono_ms=at)
+
+
+def test_a_rest_of_an_address_that_nothing_listens_at_says_so(breakers):
+    undelivered(breakers, SILENCES)
+    assert breakers.reason(PLACE) == UNREACHED
+
+
+def test_a_rest_after_one_call_that_was_waited_for_is_of_silence(breakers):
+    undelivered(breakers, SILENCES - 1)
+    fail(breakers)
+    assert breakers.reason(PLACE) == SILENT
+
+
+def test_probes_that_cannot_be_delivered_change_the_reason_of_a_rest(breakers):
+    fail(breakers, SILENCES)
+    undelivered(breakers, SILENCES - 1, at=NOW + 60_000)
+    assert breakers.reason(PLACE) == SILENT
+    undelivered(breakers, 1, at=NOW + 120_000)
+    assert breakers.reason(PLACE) == UNREACHED
+    fail(breakers, at=NOW + 300_000)
+    assert breakers.reason(PLACE) == SILENT
 
 
 def test_a_success_ends_the_row(breakers):

@@ -118,6 +118,7 @@ class Attempts:
                 is_silent=is_silent,
                 began_ms=attempt.progress.started_at.mono,
                 mono_ms=now.mono,
+                is_undelivered=outcome.end is AttemptEnd.UNREACHABLE,
                 is_doubtful=outcome.end not in _CERTAIN or len(attempt.leg.sessions.said) > LARGE_SESSION,
             )
         else:
