@@ -25,6 +25,7 @@ from vosd.api.operation import Given, Operation
 from vosd.api.problems import problem, problem_of, problem_of_request
 from vosd.api.table import OPERATIONS
 from vosd.base.errors import VosError
+from vosd.obs import log
 from vosd.processes.channel import message, received, send
 from vosd.processes.life import give_way, live_as_long_as_the_switch
 from vosd.storage.audit_line import JobRun
@@ -44,6 +45,7 @@ def main() -> None:
     give_way()
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_MAX, MEMORY_MAX))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    log.configure("warning")  # structlog's own form goes to standard output, which is nowhere
     asyncio.run(_serve(int(sys.argv[1])))
 
 
