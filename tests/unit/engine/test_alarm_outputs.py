@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from doubles.postbox import Postbox
 from doubles.virtual.clock import ManualClock
+from e2e.conditions import a_moment
 from structlog.testing import capture_logs
 
 from vosd.base.secret import Secret
@@ -504,8 +505,8 @@ async def test_what_ended_while_the_switch_was_away_is_cleared_for_the_receiver(
     before.take()
     assert [(await hook.report())["subject"] for _ in range(2)] == ["a", "b"]
     async with asyncio.timeout(PATIENCE_S):  # an answer that has not come yet would be asked for again
-        while not path.exists() or any(each.changes for each in AlarmFile(path).read().outputs):  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+        while not path.exists() or any(each.changes for each in AlarmFile(path).read().outputs):
+            await a_moment()
     await before.end()
 
     after, stream = desk()
