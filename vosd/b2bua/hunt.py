@@ -207,6 +207,8 @@ class Hunt:
     def _bring_forward(self, call: "CallPort", protect_times: Sequence[int], now: Instant) -> bool:
         """Put protected gateways whose time has come in front; all that remain are examined for that.
 
+        One that is tried behind all others stays there.
+
         With one that denies a prefix of an emergency number those join that deny none, in front of it: the attempt in
         progress may be left at that time only. Return whether there is such a one.
         """
@@ -216,9 +218,11 @@ class Hunt:
         self._board.gateways.examine_at(now, looks_ahead=True)
         joining: list[RouteChoice] = []
         others: list[RouteChoice] = []
+        rests = self.latest is not None and self.latest[0].is_last_resort
         for choice in self._choices:
             protect_ms = choice.gateway.protect_ms
-            (others if protect_ms is None or protect_ms > elapsed_ms else joining).append(choice)
+            comes_later = protect_ms is None or protect_ms > elapsed_ms or (choice.is_last_resort and not rests)
+            (others if comes_later else joining).append(choice)
         is_denying = any(each.denies_prefix for each in joining)
         if is_denying:
             joining += [each for each in others if not (each.denies_prefix or each.is_last_resort)]

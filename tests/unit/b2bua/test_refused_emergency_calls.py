@@ -3,11 +3,12 @@
 import pytest
 from doubles.data.builders import account, applied_rate, catalogue, mapping_gateway, rate_group
 from doubles.sockets.loopback import Endpoint
+from doubles.sockets.peer import ANSWER
 from doubles.virtual.customer import Intent
 from doubles.virtual.exchange import SWITCH
 from doubles.virtual.probe import SDP, request
 from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, usual_catalogue, vendor_gateway
-from doubles.virtual.vendor import answers, refuses
+from doubles.virtual.vendor import Line, Script, answers, refuses
 
 from vosd.admin.why import why
 from vosd.cdr.record import CallRecord
@@ -272,6 +273,52 @@ def test_a_vendor_that_has_asked_for_a_pause_gets_emergency_calls_all_the_same(h
         "No Available Route",
         "Normal",
     ]
+
+
+def paused_vendors(*terms: dict) -> Scene:
+    """Return a scene with vendors for all numbers; those with ``rests`` have asked for a pause."""
+    anything = [rate_group(name, applied_rate("0.60", prefix="*")) for name in ("sell", "buy")]
+    vendors = [
+        vendor_gateway(index, prefixes=("*",), **{key: each[key] for key in each if key != "rests"})
+        for index, each in enumerate(terms)
+    ]
+    scene = Scene(catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), *vendors], rate_groups=anything))
+    for index, each in enumerate(terms):
+        if each.get("rests"):
+            scene.exchange.switch.live.rests.begin(f"vendor-{index}", 60, scene.exchange.clock.now().mono)
+    return scene
+
+
+@pytest.mark.parametrize("later", [{}, {"protect_ms": 3_000}], ids=["by its progress", "by protection"])
+def test_no_vendor_that_may_still_ring_is_given_up_for_one_that_has_asked_for_a_pause(later):
+    scene = paused_vendors({"progress_timeout_ms": 6_000}, {"rests": True, **later})
+    scene.vendors[0].script = Script((Line(0, 100), Line(9_000, 180), Line(9_500, 200, ANSWER)))
+    scene.vendors[1].script = refuses(503, headers=("Retry-After: 60",))
+    call = scene.caller.call("112", Intent(hang_up_after_ms=1_000))
+    scene.wire.run_until(lambda: call.is_over)
+    assert [(each.gateway, each.code) for each in scene.close().attempts] == [("vendor-0", 200)]
+
+
+@pytest.mark.parametrize("protect_ms", [None, 0])
+def test_a_vendor_that_has_asked_for_a_pause_comes_behind_all_others_also_where_one_has_refused(protect_ms):
+    scene = paused_vendors({}, {"rests": True, "protect_ms": protect_ms}, {})
+    for vendor in scene.vendors[:3]:
+        vendor.script = refuses(503)
+    call = scene.caller.call("112")
+    scene.wire.run_until(lambda: call.is_over)
+    assert [each.gateway for each in scene.close().attempts] == ["vendor-0", "vendor-2", "vendor-1"]
+
+
+def test_an_address_that_has_asked_for_a_pause_gets_no_emergency_call_while_another_of_its_gateway_is_open():
+    """It would take one of the attempts from the vendors behind it."""
+    first, second, third = (GatewayAddress(each.host, each.port) for each in VENDORS[:3])
+    scene = paused_vendors({"addresses": (first, second)}, {"addresses": (third,)})
+    scene.vendors[0].script, scene.vendors[1].script = refuses(503, headers=("Retry-After: 60",)), refuses(503)
+    for number in ("442071", "112"):
+        call = scene.caller.call(number, Intent(hang_up_after_ms=1_000))
+        scene.wire.run_until(lambda call=call: call.is_over)
+        assert call.final == 200
+    assert [len(each.calls) for each in scene.vendors[:3]] == [1, 2, 2]
 
 
 @pytest.mark.parametrize(("denied", "number", "reason"), [

@@ -93,6 +93,9 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
         )
         if gateway.name in live.blocks.called or (is_paused and not self._is_emergency()):
             return False
+        is_at_rest = choice.is_last_resort and gateway.name not in vendors.doubted
+        if is_at_rest and not leaving.is_last_resort and self._is_emergency():
+            return False  # it is better than none, and no reason to give up one that may still ring
         freed = _limits_of(leaving)
         for limit in _limits_of(choice):
             most = limit.max_concurrent
@@ -206,8 +209,10 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
         live = services.live
         addresses = gateway.fixed_addresses or live.addresses_of(gateway)
         is_resting = gateway.name in live.breakers.resting
-        if is_resting and not self._is_emergency():
-            addresses = live.open_addresses(gateway, addresses, now.mono)
+        if is_resting:
+            open_ones = live.open_addresses(gateway, addresses, now.mono)
+            if open_ones or not self._is_emergency():
+                addresses = open_ones
         if len(addresses) > 1:
             if gateway.spread:
                 addresses = live.address_turns.rotated(gateway.name, addresses)

@@ -94,8 +94,8 @@ def _of_gateways(
             if gateway.numbers is not None:
                 numbers = admission.vendors.numbers_out(gateway, *numbers, is_emergency=is_emergency)
             addresses = admission.live.addresses_of(gateway)
-            if not is_emergency:
-                addresses = admission.live.open_addresses(gateway, addresses, call.at.mono)
+            open_ones = admission.live.open_addresses(gateway, addresses, call.at.mono)
+            addresses = open_ones if open_ones or not is_emergency else addresses
             found += [[RelayPlace(gateway, address, *numbers)] for address in islice(addresses, GROUPS_MAX)]
     if not found:
         return Refusal(EndReason.UNAVAILABLE, 480, f"no gateway for {call.callee} can be reached now")
