@@ -144,6 +144,7 @@ OVERRIDES: Final = (
     Step("blacklist clear 49", "DELETE /blacklist?number=49", is_refused=True),
     Step("unblock 192.0.2.1", "DELETE /sources?address=192.0.2.1", is_refused=True),
     Step("webhooks replay crm", "POST /webhooks/crm/replay", {}, is_refused=True),
+    Step("alarms --confirm lease_lost", "POST /alarms/lease_lost/confirmation", {}, is_refused=True),
 )  # fmt: skip
 
 DEFINITIONS: Final = (
@@ -511,7 +512,6 @@ NO_VERB: Final = {
     "verbs are for the machine of the switch, where backups are files": ("backups.keep_backup", "backups.list_backups",
         "backups.verify_backup"),
     "for the switch of a partner": ("bilateral.show_totals",),
-    "at the terminal alarms are listed, not worked on": ("alarms.confirm_alarm",),
     "vosd rates lookup asks one deck": ("decks.find_rates",),
     "vosd definitions import changes many objects, by another order": ("bulk.change_objects",),
     "vosd definitions list, show: without the objects of the files": ("definitions.list_definitions",
@@ -564,7 +564,7 @@ APART: Final = {
         "POST /parameters/{name}/revert"),
     "its use case has no verb": ("GET /KIND", "GET /KIND/{name}", "GET /definitions/{kind}", "GET /backups",
         "GET /bilateral/{account}", "GET /events", "GET /jobs/{id}/result", "GET /people/{name}",
-        "GET /rates/lookup", "POST /calendar-days", "POST /alarms/{alarm}/confirmation",
+        "GET /rates/lookup", "POST /calendar-days",
         "GET /roles/{role}/operations", "POST /backups", "POST /backups/{name}/verify", "POST /bulk",
         "POST /payment-files",
         "PUT /phones/{number}/password"),

@@ -141,7 +141,10 @@ class Offices:
 
     def _stores(self) -> SqlStores:
         if self._database is None:
-            self._database = Database(self._url, statement_s=self._statement_s, replica=self._replica)
+            was_used = self._switch.was_used
+            self._database = Database(
+                self._url, statement_s=self._statement_s, replica=self._replica, was_used=was_used
+            )
         return SqlStores(self._database)
 
 

@@ -7,7 +7,7 @@ import click
 
 from vosd.cli import output
 from vosd.cli.command import Invocation, Verb, json_option, pass_invocation
-from vosd.cli.office import in_office_or_kept, principal
+from vosd.cli.office import in_office, in_office_or_kept, outcome_of, principal
 from vosd.control.installation import AlarmList, ListAlarms
 
 _ACTIVE: Final = ("level", "alarm", "subject", "since", "count", "text")
@@ -16,14 +16,28 @@ _CLEARED: Final = ("level", "alarm", "subject", "since", "cleared_at", "count", 
 
 @click.command(cls=Verb)
 @click.option("--history", is_flag=True, help="List those that were cleared, the latest first.")
+@click.option("--confirm", metavar="ALARM", help="Note that you have seen an alarm that holds.")
+@click.option("--subject", default="", metavar="SUBJECT", help="With --confirm: subject of the alarm, as listed.")
+@click.option("--note", metavar="TEXT", help="With --confirm: a note for the other operators.")
 @json_option
 @pass_invocation
-def alarms(invocation: Invocation, history: bool, as_json: bool) -> None:
+def alarms(
+    invocation: Invocation, history: bool, confirm: str | None, subject: str, note: str | None, as_json: bool
+) -> None:
     """List the alarms that hold, the most urgent first.
 
     What held before a restart holds on; it is cleared after five minutes unless its cause reports it again. While no
-    switch runs, these are the alarms that it left.
+    switch runs, these are the alarms that it left. An alarm about lost payments holds until --confirm.
     """
+    if confirm is not None:
+        _confirm(invocation, confirm, subject, note, as_json=as_json)
+        return
+    if subject or note:
+        raise click.UsageError("--subject and --note are of --confirm")
+    _list(invocation, history=history, as_json=as_json)
+
+
+def _list(invocation: Invocation, *, history: bool, as_json: bool) -> None:
     from vosd.admin.office.alarms import list_alarms
     from vosd.wiring.kept_state import kept_alarms
 
@@ -35,6 +49,19 @@ def alarms(invocation: Invocation, history: bool, as_json: bool) -> None:
     else:
         _show(answer, history=history)
     _say_left_out(answer.left_out)
+
+
+def _confirm(invocation: Invocation, alarm: str, subject: str, note: str | None, *, as_json: bool) -> None:
+    from vosd.admin.office.alarms import NoteAlarm, confirm_alarm
+
+    who, order = principal(), NoteAlarm(alarm=alarm, subject=subject, note=note)
+    done = in_office(invocation, lambda office: confirm_alarm(office, who, order), with_database=False)
+    found = outcome_of(done)
+    if as_json:
+        output.document(found)
+    else:
+        over = "" if found.cleared_at is None else ", and is over"
+        output.line(f"{' '.join((alarm, subject)).strip()} is confirmed{over}")
 
 
 def _show(answer: AlarmList, *, history: bool) -> None:

@@ -278,26 +278,43 @@ def _show_differences(differences: "list[RunningDifference]", as_json: bool) -> 
 @click.option(
     "--partition", "divides", is_flag=True, help="Divide tables that hold calls by month; calls go on meanwhile."
 )
+@click.option("--anew", is_flag=True, help="Make an empty database in the place of one that is gone with its money.")
 @pass_invocation
-def migrate(invocation: Invocation, divides: bool) -> None:
+def migrate(invocation: Invocation, divides: bool, anew: bool) -> None:
     """Upgrade the database to this version; existing data stays.
 
-    It is the database that all commands use: of the installation that is found from here, else a new one here.
+    It is the database that all commands use: of the installation that is found from here, else a new one here. Where a
+    switch has worked on one that is gone, only --anew makes an empty one.
     """
-    from vosd.config.places import OtherInstallationError
     from vosd.storage.migrate import migrate
 
     written = invocation.excerpt.settings.database_url.reveal()
-    try:
-        url = invocation.settings.database_url.reveal()
-    except OtherInstallationError:
-        url = written  # a new installation beside the other one
+    url = _database_to_migrate(invocation, written, is_new_wanted=anew)
     migrate(url)
     where = "" if url == written else f" {url.partition('///')[2]}"
     output.line(f"the database{where} is at this version")
     if divides:
         asyncio.run(_divide(url))
         output.line("the tables are partitioned by month; what they were stays in tables that end in _undivided")
+
+
+def _database_to_migrate(invocation: Invocation, written: str, *, is_new_wanted: bool) -> str:
+    """Return the URL of the database of the installation, or as it is ``written`` for a new one beside another.
+
+    Raises:
+        DatabaseMissedError: it is gone, with money of the switch that has worked on it, and no new one is wanted.
+    """
+    from vosd.config.places import OtherInstallationError
+    from vosd.wiring.new_database import check_nothing_is_missed
+
+    try:
+        settings = invocation.settings
+    except OtherInstallationError:
+        return written
+    url = settings.database_url.reveal()
+    if not is_new_wanted:
+        asyncio.run(check_nothing_is_missed(url, settings.state_dir))
+    return url
 
 
 async def _divide(url: str) -> None:

@@ -39,7 +39,7 @@ def main() -> None:
 
 async def compare_all(order: BilateralOrder) -> BilateralOutcome:
     """Compare a span with every partner, all at the same time."""
-    database, threads = Database(order.database), DaemonThreads(THREADS, "partners")
+    database, threads = Database(order.database, was_used=lambda: True), DaemonThreads(THREADS, "partners")
     calls = SqlEndedCalls(database)
     try:
         compared = (compared_with(each, calls, threads, order.since, order.until) for each in order.partners)

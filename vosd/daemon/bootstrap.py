@@ -57,6 +57,7 @@ from vosd.daemon.traffic import LAST_COUNTS_S, TrafficPart
 from vosd.daemon.waiting import StillAway, until_database_answers
 from vosd.engine.booking.balances import CurrencyChangedError
 from vosd.engine.booking.database_watch import RELEASE_S
+from vosd.engine.booking.known_database import was_used
 from vosd.engine.calls.snapshots import snapshot
 from vosd.engine.clock import SystemClock
 from vosd.engine.overload.load import Load
@@ -79,7 +80,7 @@ from vosd.sip.ports import BindingStore
 from vosd.storage.database import Database
 from vosd.storage.database_clock import latest_call
 from vosd.storage.decks import SqlDecks
-from vosd.storage.last_known import LastKnown
+from vosd.storage.last_known import LAST_KNOWN, LastKnown
 from vosd.storage.lease import SqlLease
 from vosd.storage.overrides import SqlOverrides
 from vosd.storage.registrations import SqlRegistrations
@@ -205,13 +206,13 @@ class Daemon:
         settings = loaded.settings
         self._settings, self._clock, self._notifier = settings, clock, notifier
         self._state_directory = StateDirectory(settings.state_dir, installation_of(config, settings.node))
-        self._database = Database(settings.database_url.reveal())
+        self._database = Database(settings.database_url.reveal(), was_used=partial(was_used, settings.state_dir))
         self._books = SeparateBooks(self._database)
         lease = TimedLease(SqlLease(self._database, partial(has_ended, state_dir=settings.state_dir)))
         dns = settings.dns
         resolver = NameServerResolver(dns.servers, dns.timeout_ms, dns.attempts)
         self._media = MediaEngineParts(loaded, clock)
-        self._last_known = LastKnown(settings.state_dir / "last-known.db", settings.node)
+        self._last_known = LastKnown(settings.state_dir / LAST_KNOWN, settings.node)
         registered: BindingStore = SqlRegistrations(self._database, settings.node)
         if not self._database.is_sqlite:
             registered = self._last_known.beside(registered, lambda: not self.service.database.was_held_elsewhere)

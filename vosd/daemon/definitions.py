@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import Final, TypeVar
 
 import structlog
@@ -14,6 +15,7 @@ from vosd.config.kept import KeptCatalogue
 from vosd.config.stored import Stored, Unkept, Wanted
 from vosd.config.stored_text import with_changes
 from vosd.engine import background
+from vosd.engine.booking.known_database import was_used
 from vosd.engine.clock import SystemClock
 from vosd.obs.events import Event
 from vosd.obs.outage import Outage
@@ -105,7 +107,7 @@ class StoredDefinitions:
         return await self._with(wanted, lambda database: self._defined(wanted, database, kept))
 
     async def _with(self, wanted: Wanted, read: Callable[[Database], Awaitable[Read]]) -> Read:
-        database = Database(wanted.database_url)
+        database = Database(wanted.database_url, was_used=partial(was_used, wanted.state_dir))
         try:
             return await read(database)
         finally:

@@ -92,7 +92,7 @@ def main() -> None:
 async def work_of_the_night(order: NightlyOrder) -> NightlyOutcome:
     """Do the work of an order. A work is done although another one has failed."""
     try:
-        database = Database(order.url)
+        database = Database(order.url, was_used=lambda: True)
         try:
             await database.check_schema()
             return await _work_on(database, order)

@@ -40,6 +40,10 @@ from vosd.daemon.systemd import Notifier
 from vosd.obs import log
 from vosd.obs.events import Event
 
+LOST_ADVICE: Final = (
+    "the database has lost commits, and lacks what calls go by: put it back, or vosd restore FILE, or make the same"
+    " definitions and import the same rates again. vosd reload --yes takes them out of force"
+)
 REFUSED: Final = "the configuration was not taken, the old one stays in force"
 
 _log = structlog.get_logger()
@@ -103,8 +107,10 @@ class SoundFile(NamedTuple):
 class UnconfirmedError(VosError):
     """The file is valid, but removes so much that the operator has to confirm it; ``objections`` lists what."""
 
-    def __init__(self, found: tuple[str, ...]) -> None:
-        super().__init__("\n".join((*found, "if that is meant, say vosd reload --yes")))
+    def __init__(self, found: tuple[str, ...], *, has_lost_commits: bool = False) -> None:
+        """``has_lost_commits``: the database has lost some, so that what goes may be what it lost."""
+        advice = LOST_ADVICE if has_lost_commits else "if that is meant, say vosd reload --yes"
+        super().__init__("\n".join((*found, advice)))
         self.objections = found
 
 
@@ -347,5 +353,5 @@ class Configuration:
             raise ConfigError(reloaded.problems)
         found = () if is_confirmed or not reloaded.lost else objections(reloaded.lost, self._busy())
         if found:
-            raise UnconfirmedError(found)
+            raise UnconfirmedError(found, has_lost_commits=self._doubts != self._settled_doubts)
         return reloaded

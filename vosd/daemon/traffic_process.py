@@ -54,7 +54,7 @@ async def _serve(channel: socket.socket) -> None:
     """The first message is a ``TrafficOrder``, those behind it are counts of the switch; each is confirmed."""
     reader, writer = await asyncio.open_connection(sock=channel)
     order = msgspec.msgpack.decode(await received(reader), type=TrafficOrder)
-    database = Database(order.url)
+    database = Database(order.url, was_used=lambda: True)
     traffic = SqlTraffic(database)
     adding = asyncio.create_task(_add_up(traffic, [ZoneInfo(name) for name in order.zones]))
     writing = asyncio.create_task(_write_counts(traffic, reader, writer))

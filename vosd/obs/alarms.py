@@ -62,6 +62,8 @@ class AlarmKind(NamedTuple):
     by_stages: bool = False
     """Whether a report with another text is delivered again, unless the alarm is silent: its event is reported once a
     stage."""
+    stands: bool = False
+    """Whether it holds until a person confirms it: no event is its end."""
 
 
 _CRITICAL, _WARNING, _INFO, _OFF = Level.CRITICAL, Level.WARNING, Level.INFO, Level.OFF
@@ -70,6 +72,7 @@ KINDS: Final[Mapping[Event, AlarmKind]] = {
     Event.DATABASE_AWAY: AlarmKind(_CRITICAL, ("part",)),
     Event.DATABASE_DAMAGED: AlarmKind(_CRITICAL, ("part",)),
     Event.DATABASE_REGRESSED: AlarmKind(_CRITICAL),
+    Event.PAYMENTS_LOST: AlarmKind(_CRITICAL, ("lost_at",), stands=True),
     Event.LEASE_LOST: AlarmKind(_CRITICAL),
     Event.JOURNAL_WRITE_FAILED: AlarmKind(_CRITICAL),
     Event.JOURNAL_RESERVE_MISSING: AlarmKind(_CRITICAL),
@@ -264,7 +267,8 @@ class Alarms:
             if level is not Level.OFF:
                 held = self._active.setdefault(alarm.event, {})
                 held.setdefault(alarm.subject, msgspec.structs.replace(alarm, level=level))
-                self._unconfirmed[alarm.event, alarm.subject] = None
+                if not KINDS[alarm.event].stands:
+                    self._unconfirmed[alarm.event, alarm.subject] = None
 
     def await_causes(self, at: int, longer: Mapping[tuple[Event, str], int]) -> None:
         """Clear alarms of before the start unless their causes report them in time; the switch serves calls now.
@@ -338,6 +342,11 @@ class Alarms:
         else:
             self._silences[event, subject] = silent_until
         return confirmed
+
+    def end_standing(self, event: Event, subject: str, at: int) -> list[AlarmChange]:
+        """Clear an alarm that holds until it is confirmed; others have ends of their own."""
+        alarms = self._active.get(event, {})
+        return [self._cleared(alarms.pop(subject), at)] if KINDS[event].stands and subject in alarms else []
 
     def no_longer_silent(self, at: int) -> list[AlarmChange]:
         """Return the alarms that were raised while they were silent, and still hold when they are so no more."""

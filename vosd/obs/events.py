@@ -22,6 +22,9 @@ class Event(StrEnum):
     DATABASE_REGRESSED = "database_regressed"
     """It has lost commits: new calls are refused until it has been compared with the journal."""
     DATABASE_MENDED = "database_mended"
+    PAYMENTS_LOST = "payments_lost"
+    """After lost commits, noticed at ``lost_at``, balances are not those of before: payments or other entries are
+    missing. It ends when a person confirms it."""
     AWAY_CAP_REACHED = "away_cap_reached"
     """The calls of an account have cost as much as they may while the database is away: others are refused."""
     CDR_QUEUE_LONG = "cdr_queue_long"

@@ -9,8 +9,11 @@ REMEDIES: Final[Mapping[Event, str]] = {
     Event.DATABASE_AWAY: (
         "look at the database server and the network to it; calls wait in state_dir, so do not restart the switch"
     ),
-    Event.DATABASE_DAMAGED: "the error says what to repair; for an older schema: vosd migrate",
+    Event.DATABASE_DAMAGED: "the error says what to repair: a database that is gone is put back, or vosd restore FILE",
     Event.DATABASE_REGRESSED: "wait until it is completed from the journal, then vosd ledger verify",
+    Event.PAYMENTS_LOST: (
+        "put the lost database back, vosd restore FILE, or book the payments again; then vosd alarms --confirm ALARM"
+    ),
     Event.LEASE_LOST: "vosd status names the other switch: stop one of the two",
     Event.JOURNAL_WRITE_FAILED: "make room on the disk of state_dir (df, df -i), not in its journal",
     Event.JOURNAL_RESERVE_MISSING: "make room on the disk of state_dir (df, df -i), not in its journal",
@@ -26,7 +29,7 @@ REMEDIES: Final[Mapping[Event, str]] = {
     ),
     Event.JOURNAL_KEPT_FILE_REMOVED: "make room on the disk of state_dir",
     Event.QUARANTINE_FILLED: "vosd spool list says why; repair, then vosd spool retry",
-    Event.RELOAD_REFUSED: "vosd reload names the mistakes, or what it would remove: then vosd reload --yes",
+    Event.RELOAD_REFUSED: "vosd reload names the mistakes, or what it would remove, and what to do",
     Event.API_CERTIFICATE_REFUSED: "put a certificate and its key into the files of api.tls; vosd reload",
     Event.DEFINITIONS_OUTDATED: (
         "look at the database server, the network to it and the rights of its user; the definitions are then read again"

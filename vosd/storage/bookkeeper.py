@@ -50,7 +50,7 @@ async def serve(channel: socket.socket) -> None:
     batch: list[CallRecord] = []
     database: Database | None = None
     try:
-        database = Database((await received(reader)).decode())
+        database = Database((await received(reader)).decode(), was_used=lambda: True)
         books = SqlBooks(database)
         gc.freeze()
         is_unread = False

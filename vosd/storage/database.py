@@ -52,6 +52,11 @@ _SESSION_OF_MYSQL: Final = (
 )
 _NO_SUCH_TABLE_OR_COLUMN: Final = frozenset({1054, 1146})
 _NO_SUCH_IN_SQLITE: Final = re.compile("no such (table|column)|has no column named|^NOT NULL constraint failed")
+_FIRST_TABLES: Final = "alembic_version|counter|account|ledger_entry|cdr|identity|lease"
+_LACKS_FIRST_TABLE: Final = re.compile(
+    rf"no such table: (main\.)?({_FIRST_TABLES})$|Table '[^']*\.({_FIRST_TABLES})' doesn't exist"
+)
+"""Messages about a table that every database of vosd has: without it this is none, whatever the version."""
 _TOO_LARGE_OR_UNFIT: Final = frozenset({1153, 1264, 1292})
 _UNLIKE_OURS: Final = frozenset({1048, 1136, 1265, 1364, 1366, 1406})
 """Errors of a column that is missing, too narrow, or of another type or character set than this version's."""
@@ -100,6 +105,10 @@ class SchemaOutdated(StoreDamaged):
     """The tables are not those of this version; the message names the command that updates them."""
 
 
+class DatabaseGone(SchemaOutdated):
+    """The file of the database is missing, or the tables that every database of vosd has."""
+
+
 class UnsupportedDatabase(VosError):  # noqa: N818 - describes the URL
     """The URL names a database or driver that vosd does not use."""
 
@@ -123,12 +132,14 @@ class Database:
         statement_s: float | None = None,
         replica: str | None = None,
         remark: Callable[[str], object] | None = None,
+        was_used: Callable[[], bool] = lambda: False,
     ) -> None:
         """Prepare connections to ``url``; none is opened before the first use.
 
         ``statement_s`` is the longest time of one statement, in MariaDB alone; None = any. ``replica`` is the URL of a
         copy of the database, for ``searching``; None = there is none. ``remark`` receives a sentence where it is
-        away; None = the log has it.
+        away; None = the log has it. ``was_used`` returns whether a switch has worked on this database: where it is
+        gone, errors do not advise to make a new one.
 
         Raises:
             UnsupportedDatabase: unless the URL begins with ``sqlite+aiosqlite`` or ``mysql+aiomysql``.
@@ -139,8 +150,9 @@ class Database:
         """The URL as it may be shown: without password, and without options, which may hold another."""
         self._patience_s = patience_s
         self._statement_s = statement_s
+        self._was_used = was_used
         self.engine: Final = (
-            _sqlite_engine(parsed, self.place, busy_s=min(_BUSY_S, patience_s))
+            _sqlite_engine(parsed, busy_s=min(_BUSY_S, patience_s), gone=self._gone)
             if parsed.drivername == _SQLITE
             else _mysql_engine(parsed, patience_s, statement_s)
         )
@@ -154,7 +166,7 @@ class Database:
 
         For the loop of another thread.
         """
-        return Database(self.engine.url.render_as_string(hide_password=False))
+        return Database(self.engine.url.render_as_string(hide_password=False), was_used=self._was_used)
 
     @property
     def is_sqlite(self) -> bool:
@@ -265,7 +277,7 @@ class Database:
         It waits so many seconds for an answer; None = as long as a transaction may take.
 
         Raises:
-            SchemaOutdated: they are older, too new or missing; the message says what to do.
+            SchemaOutdated: they are older, too new or (``DatabaseGone``) missing; the message says what to do.
             StoreUnavailable: the database is away.
             MigrationsMissing: the installation is incomplete.
         """
@@ -294,6 +306,14 @@ class Database:
     def _outdated(self, fault: str) -> str:
         return f"{self.place} {fault}: run vosd migrate"
 
+    def _gone(self, fault: str) -> DatabaseGone:
+        if self._was_used():
+            return DatabaseGone(
+                f"{self.place} {fault}: this switch has worked on a database that is gone. Put it back, or vosd restore"
+                " FILE; vosd migrate --anew makes an empty one, without balances, payments and calls"
+            )
+        return DatabaseGone(self._outdated(fault))
+
     @contextmanager
     def _our_errors(self) -> Iterator[None]:
         try:
@@ -318,8 +338,8 @@ class Database:
     def _meaning(self, error: exc.DBAPIError) -> VosError:
         cause = error.orig
         code = cause.args[0] if cause is not None and cause.args else None
-        if code in _NO_SUCH_TABLE_OR_COLUMN or _NO_SUCH_IN_SQLITE.search(str(cause)):
-            return SchemaOutdated(self._outdated(f"lacks a table or column ({cause})"))
+        if code == _UNKNOWN_DATABASE or code in _NO_SUCH_TABLE_OR_COLUMN or _NO_SUCH_IN_SQLITE.search(str(cause)):
+            return self._meaning_of_lack(code, cause)
         if code in _UNLIKE_OURS:
             return SchemaOutdated(self._outdated(f"has a column that is not this version's ({cause})"))
         if isinstance(error, exc.IntegrityError):
@@ -329,8 +349,6 @@ class Database:
         if code == _STATEMENT_ENDED:
             longest = "its max_statement_time" if self._statement_s is None else f"{self._statement_s:g} s"
             return StatementTooLong(f"{self.place} was busy with one statement for longer than {longest}: ask for less")
-        if code == _UNKNOWN_DATABASE:
-            return StoreDamaged(f"{self.place} does not exist ({cause}): make the database, then run vosd migrate")
         if cause is not None and isinstance(cause.__cause__, ssl.SSLError):
             # The driver says of a failed handshake only that it cannot connect.
             advice = "check ssl_ca in database.url, and whether the server's certificate names its host"
@@ -338,6 +356,18 @@ class Database:
         is_refused = code in _REFUSED or "unable to open" in str(cause)
         kind = DatabaseRefusesUs if is_refused else RowsLocked if code == _LOCK_WAIT_ENDED else StoreUnavailable
         return kind(f"{self.place} does not do its work ({cause}): {_advice(code, str(cause))}")
+
+    def _meaning_of_lack(self, code: object, cause: BaseException | None) -> VosError:
+        """Return the error where the database, a table or a column is not there."""
+        if code == _UNKNOWN_DATABASE:
+            advice = "make the database, then run vosd migrate"
+            if self._was_used():
+                advice = "this switch has worked on it. Put it back, or make an empty database and vosd restore FILE"
+            return StoreDamaged(f"{self.place} does not exist ({cause}): {advice}")
+        fault = f"lacks a table or column ({cause})"
+        if cause is not None and cause.args and _LACKS_FIRST_TABLE.search(str(cause.args[-1])):
+            return self._gone(fault)
+        return SchemaOutdated(self._outdated(fault))
 
     def _meaning_of_duplicate(self, message: str) -> VosError:
         mending = _own_number(message)
@@ -387,7 +417,7 @@ def _parse(url: str) -> URL:
     return parsed
 
 
-def _sqlite_engine(url: URL, place: str, *, busy_s: float) -> AsyncEngine:
+def _sqlite_engine(url: URL, *, busy_s: float, gone: Callable[[str], DatabaseGone]) -> AsyncEngine:
     from vosd.storage.sqlite_driver import connection_to  # a switch with a server does without the driver
 
     engine = create_async_engine(url, hide_parameters=True, connect_args={"async_creator_fn": connection_to})
@@ -398,8 +428,7 @@ def _sqlite_engine(url: URL, place: str, *, busy_s: float) -> AsyncEngine:
         record.info[_FILE] = _file_number(url.database)  # before it is opened: it may be replaced meanwhile
         # SQLite would create an empty file if the database is missing or its name is misspelt.
         if url.database not in {None, "", _IN_MEMORY} and file.parent.is_dir() and not file.exists():
-            message = f"{place}: there is no file {file.absolute()}: run vosd migrate, or correct database.url"
-            raise SchemaOutdated(message)
+            raise gone(f"(database.url) is missing: there is no file {file.absolute()}")
         # The driver's thread keeps running after a failure to open, and logs it out of our control: fail first.
         sqlite3.connect(arguments[0]).close()
 

@@ -48,6 +48,9 @@ _CREATE: Final = tuple(str(CreateTable(table).compile(dialect=sqlite.dialect()))
 _FORMAT: Final = crc32("".join(_CREATE).encode()) & 0x7FFF_FFFF
 """Changes whenever the tables do."""
 
+LAST_KNOWN: Final = "last-known.db"
+"""Name of the file in ``state_dir``."""
+
 _INTO_TIME: Final = sqlite.insert(_time)
 _NOTE_TIME: Final = _INTO_TIME.on_conflict_do_update(index_elements=["id"], set_={"at": _INTO_TIME.excluded.at})
 

@@ -204,12 +204,29 @@ class ConfiguredSwitch:
             place = socket_found_from(self.config_path(), self._excerpt.state_dir, self._excerpt.control_socket)
         return RunningSwitch(place, turns=turns, until=until, starting=self._holder_of_state)
 
-    def _holder_of_state(self) -> int | None:
-        """Return the pid of the process that has the state directory; None = there is none, or the file is invalid."""
+    def _state_dir_if_any(self) -> Path | None:
+        """Return the state directory of the switch of the configuration, or where a new one would have it.
+
+        None = the file is invalid, or leads to the switch of another one.
+        """
         from vosd.catalogue.problems import ConfigError
-        from vosd.config.places import OtherInstallationError, holder_of, state_dir_found_from
+        from vosd.config.places import OtherInstallationError, state_dir_found_from
 
         try:
-            return holder_of(state_dir_found_from(self.config_path(), self.excerpt.state_dir))
+            return state_dir_found_from(self.config_path(), self.excerpt.state_dir)
         except (ConfigError, OtherInstallationError):
             return None
+
+    def was_used(self) -> bool:
+        """Return whether a switch has worked on the database of the configuration."""
+        from vosd.engine.booking.known_database import was_used
+
+        state_dir = self._state_dir_if_any()
+        return state_dir is not None and was_used(state_dir)
+
+    def _holder_of_state(self) -> int | None:
+        """Return the pid of the process that has the state directory; None = there is none, or the file is invalid."""
+        from vosd.config.places import holder_of
+
+        state_dir = self._state_dir_if_any()
+        return None if state_dir is None else holder_of(state_dir)

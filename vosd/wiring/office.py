@@ -223,7 +223,13 @@ async def office_of(
                 from vosd.storage.database import Database
                 from vosd.storage.stores import SqlStores
 
-                database = Database(switch.database_url, replica=replica, statement_s=statement_s, remark=remark)
+                database = Database(
+                    switch.database_url,
+                    replica=replica,
+                    statement_s=statement_s,
+                    remark=remark,
+                    was_used=switch.was_used,
+                )
                 opened.push_async_callback(database.close)
                 stores.append(SqlStores(database))
             return stores[0]

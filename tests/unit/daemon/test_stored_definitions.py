@@ -635,6 +635,11 @@ def test_a_database_that_has_lost_a_fifth_of_the_accounts_has_to_be_confirmed(si
         await asyncio.to_thread(site.lose, 2)
         await daemon._definitions.look()
         assert "the file removes 2 of 4 accounts: ghost, shade" in str(daemon.configuration.last_error)
+        assert "if that is meant, say vosd reload --yes" in str(daemon.configuration.last_error)
+        daemon.configuration.doubt_stored()
+        await daemon.configuration.reload_on_signal()
+        assert "put it back, or vosd restore FILE" in str(daemon.configuration.last_error)
+        assert "if that is meant" not in str(daemon.configuration.last_error)
         await daemon.configuration.reload(is_confirmed=True)
         assert daemon.service.switch.catalogue.accounts.keys() == {"acme", "shop"}
         await stop(daemon, "reloads")

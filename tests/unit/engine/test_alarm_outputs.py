@@ -259,6 +259,27 @@ async def test_a_silent_alarm_is_listed_and_reported_when_it_is_silent_no_more(h
     await desk.end()
 
 
+async def test_an_alarm_that_stands_is_reported_as_over_when_a_person_confirms_it_and_not_when_it_is_silenced(
+    hook: Hook,
+):
+    stream, clock = EventStream(), ManualClock()
+    settings = AlarmSettings(webhook=WebhookSettings(hook.url, Secret(SECRET)))
+    desk = AlarmDesk(stream, clock, settings, {"webhook": AlarmWebhook("sw1", clock, settings.webhook)})
+    desk.begin(lambda: every(0.01, desk.take))
+    stream.put(Noted("payments_lost", {"lost_at": "noon", "accounts": 2}, clock.now().wall))
+    assert (await hook.report())["state"] == "raised"
+    order = ConfirmAlarm(alarm="payments_lost", subject="noon", by="ann", silent_until_ms=clock.now().wall + 60_000)
+    silenced = desk.confirm(order).alarm
+    assert silenced is not None
+    assert silenced.cleared_at is None
+    over = desk.confirm(ConfirmAlarm(alarm="payments_lost", subject="noon", by="ann", note="booked again")).alarm
+    assert over is not None
+    assert (over.cleared_at is not None, over.confirmed_by, over.note) == (True, "ann", "booked again")
+    assert desk.rows(history=False).alarms == []
+    assert (await hook.report())["state"] == "cleared"
+    await desk.end()
+
+
 COMMANDS = (
     "ehlo", "auth plain", "mail from:<vosd@example.com>", "rcpt to:<noc@example.com>", "rcpt to:<boss@example.com>",
     "data",

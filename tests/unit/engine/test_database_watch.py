@@ -84,7 +84,7 @@ async def test_a_database_that_lost_commits_gets_its_calls_back_and_its_balances
     charged = sum(posting.amount for each in calls for posting in each.postings if posting.account == "acme")
     assert len(await before.lacking(calls)) == 0
     assert available(switch) == (await before.standing("acme")).balance == 40 + charged
-    assert [line["event"] for line in logged] == ["database_regressed", "database_mended"]
+    assert [line["event"] for line in logged] == ["database_regressed", "database_mended", "payments_lost"]
     assert switch.times_mended == 1
     assert (logged[1]["booked_again"], logged[1]["balances_changed"]) == (3, 1)
     report = switch.watch.report()
@@ -290,7 +290,7 @@ async def test_what_an_account_has_paid_since_it_left_the_configuration_is_no_lo
         with structlog.testing.capture_logs() as logged:
             await switch.compared()
         await switch.copier.write()
-        return switch, [line for line in logged if line["event"] == "database_mended"]
+        return switch, [line for line in logged if line["event"] in {"database_mended", "payments_lost"}]
 
     async def stop(switch):
         await switch.balances.refresh()
@@ -343,6 +343,10 @@ async def test_an_interrupted_comparison_forgets_no_lost_payment_of_an_account_t
         await after.compared()
     (mended,) = (line for line in logged if line["event"] == "database_mended")
     assert mended["balances"] == {"acme": "was 70.00, is 0.00, 70.00 less"}
+    (lost,) = (line for line in logged if line["event"] == "payments_lost")
+    assert (lost["accounts"], lost["less"], lost["greatest"]) == (1, "70.00 USD", "acme -70.00")
+    assert lost["lost_at"].endswith("Z")
+    assert lost.keys().isdisjoint({"more", "why"})
     assert copy.by_account["acme"].balance == 0
     after.journal.close()
 
@@ -361,6 +365,8 @@ async def test_a_start_that_does_not_know_the_balances_of_before_the_loss_says_s
         await after.compared()
     (mended,) = (line for line in logged if line["event"] == "database_mended")
     assert "not known here" in mended["do"]
+    (lost,) = (line for line in logged if line["event"] == "payments_lost")
+    assert "balances of before are unknown" in lost["why"]
 
 
 async def test_after_a_crash_the_journal_is_compared_while_calls_are_taken(tmp_path, switch, server):

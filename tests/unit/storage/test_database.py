@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, closing
 import pytest
 from sqlalchemy import event, text
 
-from vosd.storage.database import Database, SchemaOutdated, UnsupportedDatabase
+from vosd.storage.database import Database, DatabaseGone, SchemaOutdated, UnsupportedDatabase
 from vosd.storage.migrate import migrate_async
 
 
@@ -68,6 +68,22 @@ async def test_a_file_that_is_not_there_is_not_made_by_reading_it(tmp_path, monk
         await database.check_schema()
     await database.close()
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_database_that_a_switch_has_worked_on_is_missed_and_not_made_anew(tmp_path):
+    file = tmp_path / "vosd.db"
+    database = Database(f"sqlite+aiosqlite:///{file}", was_used=lambda: True)
+    for _ in range(2):  # without the file, then without tables
+        with pytest.raises(DatabaseGone, match="Put it back, or vosd restore FILE") as missed:
+            await database.check_schema()
+        assert "run vosd migrate" not in str(missed.value)
+        file.touch()
+    with closing(sqlite3.connect(file)) as made, made:
+        made.execute("CREATE TABLE alembic_version (version_num)")
+        made.execute("INSERT INTO alembic_version VALUES ('0001')")
+    with pytest.raises(SchemaOutdated, match=r"has schema 0001, not .*: run vosd migrate"):
+        await database.check_schema()
+    await database.close()
 
 
 async def test_a_replica_that_hangs_is_left_alone_for_a_while(database, sqlite_url, monkeypatch):

@@ -67,6 +67,8 @@ class NoteAlarm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 async def confirm_alarm(office: Office, who: Principal, order: NoteAlarm) -> Done[AlarmRow]:
     """Note who has seen an alarm that holds, and keep it silent until a moment; a further one replaces that.
 
+    An alarm that stands until it is confirmed is over, unless a moment is said.
+
     Raises:
         OperatorsOnlyError: an agent orders it.
         OrderError: the moment has passed.

@@ -175,7 +175,10 @@ class AlarmDesk:
         self._pass(self._alarms.no_longer_silent(now))
 
     def confirm(self, order: ConfirmAlarm) -> ConfirmedAlarm:
-        """Note who has seen an alarm, and until when it is not delivered."""
+        """Note who has seen an alarm, and until when it is not delivered.
+
+        One that stands until it is confirmed is over, unless it is to be silent for a time only.
+        """
         self.take()
         if order.alarm not in _NAMES:
             return ConfirmedAlarm(None)
@@ -184,6 +187,10 @@ class AlarmDesk:
             return ConfirmedAlarm(None)
         if self._kept is not None:
             self._kept.change()
+        if order.silent_until_ms is None:
+            ended = self._alarms.end_standing(alarm.event, alarm.subject, self._clock.now().wall)
+            self._pass(ended)
+            alarm = ended[0].alarm if ended else alarm
         return ConfirmedAlarm(row(alarm))
 
     def subjects_of(self, event: Event) -> Iterable[str]:

@@ -189,6 +189,11 @@ class Balances(Counting):
             credit.forget()
         await self.adopt(accounts, in_calls)
 
+    @property
+    def currencies(self) -> dict[str, str]:
+        """The currency of each account, as far as it is known."""
+        return dict(self._currencies)
+
     def take_changed(self, most: int) -> list[LastStanding]:
         """Return the standings that have changed since they were taken last, at most so many."""
         names = list(islice(self._changed, most))

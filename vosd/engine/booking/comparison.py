@@ -4,14 +4,14 @@ It does not know when to compare.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from itertools import islice
 from typing import Final, NamedTuple
 
 import structlog
 
-from vosd.base.money import ZERO
+from vosd.base.money import EXACT, ZERO, format_amount
 from vosd.cdr.ports import Books, LastStanding, RejectedRecords, Standing, StoreUnavailable
 from vosd.cdr.record import CallRecord
 from vosd.engine.booking.balances import Balances
@@ -34,6 +34,8 @@ class BalanceChange(NamedTuple):
     account: str
     known: Decimal
     now: Decimal
+    currency: str = ""
+    """Empty = it is not known."""
 
 
 class Mended(NamedTuple):
@@ -126,7 +128,13 @@ class JournalComparison:
             self._forget_behind()
             gone = [name for name in earlier if name in after and name not in self._balances.credits]
             left = [earlier[name]._replace(**after[name]._asdict()) for name in gone]
-        compared = ((name, known.balance, after.get(name, _NOTHING).balance) for name, known in before.items())
+        currencies = self._balances.currencies | {
+            name: each.currency for name, each in earlier.items() if each.currency
+        }
+        compared = (
+            (name, known.balance, after.get(name, _NOTHING).balance, currencies.get(name, ""))
+            for name, known in before.items()
+        )
         changed = [BalanceChange(*each) for each in compared if each[1] != each[2]]
         changed.sort(key=lambda each: abs(each.known - each.now), reverse=True)
         return Mended(booked, refused, changed, bool(earlier), left)
@@ -182,6 +190,14 @@ class JournalComparison:
     def _forget_behind(self) -> None:
         self._recorder.behind.clear()
         self._balances.behind.clear()
+
+
+def shown_sums(amounts: Iterable[tuple[str, Decimal]]) -> str:
+    """Return the sums of amounts by currency, as text; currencies are in the order of their names."""
+    sums: dict[str, Decimal] = {}
+    for currency, amount in amounts:
+        sums[currency] = EXACT.add(sums.get(currency, ZERO), amount)
+    return ", ".join(f"{format_amount(sums[name])} {name}".rstrip() for name in sorted(sums))
 
 
 async def _next_of(records: Iterator[CallRecord]) -> list[CallRecord]:

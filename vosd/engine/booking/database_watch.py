@@ -21,7 +21,7 @@ from vosd.cdr.lease import RENEW_S, Claimant, DatabaseState, Lease, LeaseHeld
 from vosd.cdr.ports import Books, StoreUnavailable
 from vosd.control.installation import DatabaseReport
 from vosd.engine.booking.balances import Balances
-from vosd.engine.booking.comparison import JournalComparison
+from vosd.engine.booking.comparison import JournalComparison, Mended, shown_sums
 from vosd.engine.booking.standstill import Standstill
 from vosd.engine.clock import machine_ms
 from vosd.engine.counting import Counting
@@ -42,6 +42,8 @@ MEMO: Final = "database.json"
 """Name of the memo in ``state_dir``."""
 NAMED_AT_MOST: Final = 20
 """Most accounts that the log names after a comparison."""
+SHOWN_IN_ALARM: Final = 5
+"""Most accounts that the alarm names, those that differ most."""
 
 _log = structlog.get_logger()
 
@@ -398,10 +400,29 @@ class DatabaseWatch(Counting):
             balances=named,
             do=do,
         )
+        self._report_lost(done)
         if not self._comparison_wanted.is_set():  # else commits were lost again meanwhile
             self._regressed = None
             await self._comparison.note_left(done)
             await self._remember()
+
+    def _report_lost(self, done: Mended) -> None:
+        """Raise an alarm where money is missing, or may be; the sums are by currency."""
+        if done.is_known and not done.changed:
+            return
+        less = [(each.currency, each.known - each.now) for each in done.changed if each.now < each.known]
+        more = [(each.currency, each.now - each.known) for each in done.changed if each.now > each.known]
+        facts = {
+            "accounts": len(done.changed),
+            "less": shown_sums(less),
+            "more": shown_sums(more),
+            "greatest": ", ".join(
+                f"{each.account} {format_amount(each.now - each.known)}" for each in done.changed[:SHOWN_IN_ALARM]
+            ),
+            "why": "" if done.is_known else "the balances of before are unknown: look for payments since the backup",
+        }
+        lost_at = "" if self._regressed_at is None else iso_utc(self._regressed_at)
+        _log.error(Event.PAYMENTS_LOST, lost_at=lost_at, **{name: value for name, value in facts.items() if value})
 
     async def _note_mended(self, place: JournalPlace) -> None:
         """Write down how far the journal has been compared: a switch that is killed goes on there.

@@ -1,0 +1,56 @@
+"""Guard of a new database: none is made in the place of one that is gone, and whose money the switch still knows."""
+
+from pathlib import Path
+
+from vosd.base.errors import VosError
+from vosd.cdr.ports import StoreUnavailable
+from vosd.engine.booking.known_database import KnownBalances, known_balances, was_used
+from vosd.storage.database import COMMAND_PATIENCE_S, Database, DatabaseGone
+from vosd.storage.last_known import LAST_KNOWN, LastKnown
+
+
+class DatabaseMissedError(VosError):
+    """The database is gone, and a switch has worked on it: the operator has to say that an empty one is wanted."""
+
+    def __init__(self, place: str, state_dir: Path, known: KnownBalances | None) -> None:
+        """``known`` is None where the last balances cannot be read."""
+        balances = "" if known is None else f"; its last balances are {known.sums or '0'} (accounts: {known.accounts})"
+        super().__init__(
+            f"{place} is gone or empty, and the switch of {state_dir} has worked on it{balances}. Put it back, or vosd"
+            " restore FILE. vosd migrate --anew makes an empty one: all balances begin at 0; payments, definitions,"
+            " decks, and calls that are no longer in the journal are gone"
+        )
+
+
+async def check_nothing_is_missed(url: str, state_dir: Path) -> None:
+    """Make sure that the database is there, or that none was used before that had entries of money.
+
+    Raises:
+        DatabaseMissedError: a new one would begin without money that customers have.
+    """
+    if not was_used(state_dir):
+        return
+    database = Database(url, patience_s=COMMAND_PATIENCE_S)
+    try:
+        if database.file is None or database.file.exists():
+            await database.check_schema()
+            return
+    except DatabaseGone:
+        pass
+    except StoreUnavailable:  # the migration says why
+        return
+    finally:
+        await database.close()
+    await _miss(database.place, state_dir)
+
+
+async def _miss(place: str, state_dir: Path) -> None:
+    copy = LastKnown(state_dir / LAST_KNOWN, "")
+    try:
+        standings = await copy.standings()
+    except StoreUnavailable:
+        raise DatabaseMissedError(place, state_dir, None) from None
+    finally:
+        await copy.close()
+    if any(each.seq for each in standings):
+        raise DatabaseMissedError(place, state_dir, known_balances(standings))
