@@ -119,13 +119,15 @@ class LogOutput:
         return lines
 
     def _keep(self, lines: bytes) -> None:
-        if self._missing or self._waiting_bytes + len(lines) > WAITING_BYTES_MAX:
-            count = lines.count(b"\n")
+        """Let lines wait, as many as there is room for; behind those that are missing none does."""
+        room = 0 if self._missing else max(WAITING_BYTES_MAX - self._waiting_bytes, 0)
+        end = len(lines) if len(lines) <= room else lines.rfind(b"\n", 0, room) + 1
+        self._wait_with(lines[:end])
+        count = lines.count(b"\n", end)
+        if count:
             self._missing += count
             self.lost += count
             self._report()
-        else:
-            self._wait_with(lines)
 
     def _wait_with(self, lines: bytes) -> None:
         if lines:
