@@ -14,7 +14,6 @@ from vosd.catalogue.problems import ConfigError, ProblemList
 from vosd.config.places import (
     CONTROL_SOCKET,
     STATE_DIR,
-    OtherInstallationError,
     recorded_in,
     socket_found_from,
     state_dir_found_from,
@@ -24,7 +23,7 @@ from vosd.config.reader.includes import FILE_BYTES_MAX, read_files
 from vosd.config.reader.lists import LISTS
 from vosd.config.reader.places_written import path_in
 
-_PLACES: Final = re.compile(r"(?:state_dir|control_socket):.*$", re.ASCII)
+_STATE_DIR: Final = re.compile(r"['\"]?state_dir['\"]?\s*:.*$", re.ASCII)
 
 
 def control_socket_of(
@@ -41,11 +40,11 @@ def control_socket_of(
     """
     problems = ProblemList()
     document = read_files(path, environ, problems, LISTS)
-    if document.entries or not problems.has_errors:
-        return _socket_in(document, path)
-    found = _socket_of_running(path, environ)
+    found = _socket_of_running(path, environ) if problems.has_errors else None
     if found is None:
-        raise ConfigError(problems.in_order())
+        if problems.has_errors and not document.entries:
+            raise ConfigError(problems.in_order())
+        return _socket_in(document, path)
     if remark is not None:
         remark(f"{path} cannot be read (vosd check says why): the switch that runs on it is asked all the same")
     return found
@@ -53,19 +52,14 @@ def control_socket_of(
 
 def state_dir_by_line(path: Path, environ: Mapping[str, str] = os.environ) -> Path:
     """Return ``state_dir`` of a file that is no YAML any more, by the line that has it, or its default."""
-    document = _places_by_line(path, environ)
-    return (None if document is None else path_in(document, "state_dir")) or STATE_DIR
-
-
-def _places_by_line(path: Path, environ: Mapping[str, str]) -> Section | None:
-    """Return the lines of a file that say where a switch has its files; None = they are at fault themselves."""
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
             lines = file.read(FILE_BYTES_MAX).splitlines()
     except OSError:  # a file that was moved away for a moment
         lines = []
-    text = "\n".join(line for line in lines if _PLACES.match(line))
-    return parse_document(text, str(path), environ, ProblemList())
+    text = "\n".join(line for line in lines if _STATE_DIR.match(line))
+    document = parse_document(text, str(path), environ, ProblemList())
+    return (None if document is None else path_in(document, "state_dir")) or STATE_DIR
 
 
 def _socket_in(document: Section, path: Path) -> Path:
@@ -76,15 +70,14 @@ def _socket_in(document: Section, path: Path) -> Path:
 def _socket_of_running(path: Path, environ: Mapping[str, str]) -> Path | None:
     """Return the socket of a switch that says itself that it runs on this very file; None = there is none.
 
-    Its place is read from the lines of the file that have it: a bracket that is left open elsewhere does not hide them.
+    The switch has noted both in its state directory. The place of that is read from the line of the file that has it:
+    a bracket that is left open elsewhere does not hide it.
     """
-    document = _places_by_line(path, environ)
-    if document is None:
-        return None
-    running = recorded_in(state_dir_found_from(path, path_in(document, "state_dir") or STATE_DIR))
     try:
-        found = _socket_in(document, path)
-        is_there = running is not None and running.configuration == str(path.resolve()) and found.is_socket()
-    except (OtherInstallationError, OSError):
+        running = recorded_in(state_dir_found_from(path, state_dir_by_line(path, environ)))
+        if running is None or not running.control_socket or running.configuration != str(path.resolve()):
+            return None
+        place = Path(running.control_socket)
+        return place if place.is_socket() else None
+    except OSError:
         return None
-    return found if is_there else None

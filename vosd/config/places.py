@@ -32,7 +32,7 @@ REPORT_SECONDS: Final = 60
 """Longest time of one statement of a report, unless the file says otherwise."""
 
 LOCK: Final = "lock"
-"""File in the state directory: the pid of the switch, and in the second line its ``Installation``."""
+"""File in the state directory: pid and state of the switch, and in the second line its ``Installation``."""
 _SERVICE: Final = Path("/var/lib/vosd")
 """Working directory of the service of the package."""
 _LOCKS: Final = Path("/proc/locks")
@@ -63,6 +63,8 @@ class Installation(NamedTuple):
     """Absolute path of the main file."""
     directory: str
     """To which relative paths of the configuration are relative."""
+    control_socket: str = ""
+    """Absolute path of its socket for commands; empty = an earlier version has recorded it."""
 
     @property
     def id(self) -> str:
@@ -81,9 +83,10 @@ class Installation(NamedTuple):
         return f"{self.node!r} (id {self.id}) of {self.configuration}, started in {self.directory}"
 
 
-def installation_of(config: Path, node: str) -> Installation:
+def installation_of(config: Path, node: str, control_socket: Path | None = None) -> Installation:
     """Return the installation that this process is, started on ``config``."""
-    return Installation(node, str(config.resolve()), str(Path.cwd()))
+    place = "" if control_socket is None else str(control_socket.absolute())
+    return Installation(node, str(config.resolve()), str(Path.cwd()), place)
 
 
 def recorded_in(state_dir: Path) -> Installation | None:

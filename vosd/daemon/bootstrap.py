@@ -33,7 +33,7 @@ from vosd.daemon import systemd
 from vosd.daemon.alarms import AlarmPart
 from vosd.daemon.api_process import ApiProcess
 from vosd.daemon.bilateral import BilateralPart
-from vosd.daemon.claim import StateDirectory
+from vosd.daemon.claim import EndOfClaim, StateDirectory
 from vosd.daemon.claimant import boot_id, claimant_of, has_ended, process_age_ms
 from vosd.daemon.commands import Commands
 from vosd.daemon.definitions import DefinitionWatch, StoredDefinitions
@@ -205,7 +205,9 @@ class Daemon:
         loaded, clock = started.loaded, SystemClock()
         settings = loaded.settings
         self._settings, self._clock, self._notifier = settings, clock, notifier
-        self._state_directory = StateDirectory(settings.state_dir, installation_of(config, settings.node))
+        self._state_directory = StateDirectory(
+            settings.state_dir, installation_of(config, settings.node, settings.control_socket)
+        )
         self._database = Database(settings.database_url.reveal(), was_used=partial(was_used, settings.state_dir))
         self._books = SeparateBooks(self._database)
         lease = TimedLease(SqlLease(self._database, partial(has_ended, state_dir=settings.state_dir)))
@@ -429,7 +431,10 @@ class Daemon:
         self._state_directory.claim()
 
     async def _release(self) -> None:
-        self._state_directory.release()
+        if self._state() is DaemonState.STARTING:
+            self._state_directory.release(EndOfClaim.OF_START)
+        else:
+            self._state_directory.release(EndOfClaim.HANDED_OVER if self._handover.is_due else EndOfClaim.IN_ORDER)
         self._handover.release()
 
     async def _open_database(self) -> None:

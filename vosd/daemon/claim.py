@@ -8,14 +8,26 @@ with the calls of that one.
 import fcntl
 import json
 import os
+from enum import Enum
 from pathlib import Path
 from typing import Final
 
 from vosd.base.errors import VosError
 from vosd.config.places import LOCK, Installation, recorded_in
 
-_ENDED: Final = "0"
-"""Stands in the place of the pid once a switch has ended in order."""
+_RUNNING: Final = "running"
+"""Stands behind the pid of a switch until it has ended in order; earlier versions, and commands, have the pid alone."""
+
+
+class EndOfClaim(Enum):
+    """The way in which a process gives its state directory up."""
+
+    IN_ORDER = "in order"
+    """It was ready, and was asked to stop."""
+    HANDED_OVER = "handed over"
+    """Another process goes on with the calls, and has not claimed the directory yet."""
+    OF_START = "of a start"
+    """It was never ready: what the switch before has left is still so."""
 
 
 class StateDirectoryError(VosError):
@@ -30,8 +42,8 @@ class StateDirectory:
         self.path = path
         self._installation = installation
         self._lock: int | None = None
-        self._left = _ENDED
-        """The pid of the switch before, which a command leaves there."""
+        self._left = ""
+        """The first line as the switch before has left it."""
 
     def claim(self) -> None:
         """Create the directory if it is missing, and lock it.
@@ -50,7 +62,7 @@ class StateDirectory:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            owner = os.read(lock, 32).decode(errors="replace").partition("\n")[0]
+            owner = _first_line(lock).partition(" ")[0]
             os.close(lock)
             message = f"another switch (pid {owner}) runs on state_dir {self.path}; stop it or use another one"
             raise StateDirectoryError(message) from error
@@ -64,16 +76,20 @@ class StateDirectory:
                 )
                 raise StateDirectoryError(message)
             recorded = self._installation
-        self._left = os.pread(lock, 32, 0).decode(errors="replace").partition("\n")[0] or _ENDED
-        _record(lock, str(os.getpid()), recorded)
+        self._left = _first_line(lock)
+        _record(lock, str(os.getpid()) if self._installation is None else f"{os.getpid()} {_RUNNING}", recorded)
         self._lock = lock
 
-    def release(self) -> None:
-        """Release the lock, and note that the switch has ended in order."""
-        if self._lock is not None:
-            _record(self._lock, _ENDED if self._installation is not None else self._left, recorded_in(self.path))
-            os.close(self._lock)
-            self._lock = None
+    def release(self, ending: EndOfClaim = EndOfClaim.IN_ORDER) -> None:
+        """Release the lock, and note how a switch has ended; a command leaves what it has found."""
+        if self._lock is None:
+            return
+        if self._installation is None or ending is EndOfClaim.OF_START:
+            _record(self._lock, self._left, recorded_in(self.path))
+        elif ending is EndOfClaim.IN_ORDER:
+            _record(self._lock, f"{os.getpid()} ended", recorded_in(self.path))
+        os.close(self._lock)
+        self._lock = None
 
 
 def was_killed(state_dir: Path) -> bool:
@@ -81,15 +97,18 @@ def was_killed(state_dir: Path) -> bool:
     try:
         with (state_dir / LOCK).open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            owner = lock.readline(32).strip()
+            return _first_line(lock.fileno()).endswith(f" {_RUNNING}")
     except OSError:  # there was none, or it runs
         return False
-    return owner.isdigit() and owner != _ENDED.encode()
 
 
-def _record(lock: int, owner: str, installation: Installation | None) -> None:
+def _first_line(lock: int) -> str:
+    return os.pread(lock, 64, 0).decode(errors="replace").partition("\n")[0]
+
+
+def _record(lock: int, first: str, installation: Installation | None) -> None:
     """Write the file over the one before, which has the same size or nearly: a full disk cannot empty it."""
-    lines = [owner] if installation is None else [owner, json.dumps(installation._asdict())]
+    lines = [first] if installation is None else [first, json.dumps(installation._asdict())]
     content = "".join(f"{line}\n" for line in lines).encode()
     os.pwrite(lock, content, 0)
     os.ftruncate(lock, len(content))

@@ -118,7 +118,7 @@ def test_a_new_installation_gets_its_database_in_the_working_directory(
 def started(directory: Path, config: Path, monkeypatch: pytest.MonkeyPatch) -> StateDirectory:
     """Lock a state directory as a switch does that is started in ``directory``."""
     monkeypatch.chdir(directory)
-    claim = StateDirectory(Path("var"), installation_of(config, "sw1"))
+    claim = StateDirectory(Path("var"), installation_of(config, "sw1", Path("var/vosd.sock")))
     claim.claim()
     return claim
 

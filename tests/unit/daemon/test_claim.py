@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from vosd.config.places import installation_of, recorded_in
-from vosd.daemon.claim import StateDirectory, StateDirectoryError, was_killed
+from vosd.daemon.claim import EndOfClaim, StateDirectory, StateDirectoryError, was_killed
 
 
 def test_the_directory_is_created_with_access_for_the_switch_only(tmp_path: Path) -> None:
@@ -31,7 +31,8 @@ def test_a_second_switch_gets_the_pid_of_the_first(tmp_path: Path) -> None:
 def test_a_switch_that_died_leaves_no_lock_behind(tmp_path: Path) -> None:
     claim_and_die = (
         "import os, sys, pathlib; from vosd.daemon.claim import StateDirectory;"
-        "StateDirectory(pathlib.Path(sys.argv[1])).claim(); os.kill(os.getpid(), 9)"
+        "from vosd.config.places import installation_of; path = pathlib.Path(sys.argv[1]);"
+        "StateDirectory(path, installation_of(path / 'vosd.yaml', 'sw1')).claim(); os.kill(os.getpid(), 9)"
     )
     died = subprocess.run([sys.executable, "-c", claim_and_die, tmp_path], check=False)
     assert died.returncode == -9
@@ -40,6 +41,16 @@ def test_a_switch_that_died_leaves_no_lock_behind(tmp_path: Path) -> None:
     directory.claim()
     directory.release()
     assert was_killed(tmp_path), "a command has used it meanwhile, no switch"
+    for ending in (EndOfClaim.OF_START, EndOfClaim.HANDED_OVER):
+        switch = StateDirectory(tmp_path, installation_of(tmp_path / "vosd.yaml", "sw1"))
+        switch.claim()
+        switch.release(ending)
+        assert was_killed(tmp_path), "the next start finds what this one has found, or nothing has claimed it since"
+    switch.claim()
+    switch.release()
+    assert not was_killed(tmp_path)
+    (tmp_path / "lock").write_text("4711\n")
+    assert not was_killed(tmp_path), "an earlier version does not say how it has ended"
 
 
 def test_a_switch_that_has_ended_in_order_or_runs_was_not_killed(tmp_path: Path) -> None:
