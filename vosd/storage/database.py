@@ -227,9 +227,11 @@ class Database:
         if self._replica is None or time.monotonic() < self._replica_is_away_until:
             return None
         try:
-            async with asyncio.timeout(_REPLICA_S):
-                connection = await opened.enter_async_context(self._replica.reading(unhurried=unhurried))
+            # A failure ends the transaction here, which translates the error and stops its time limit.
+            async with asyncio.timeout(_REPLICA_S), AsyncExitStack() as begun:
+                connection = await begun.enter_async_context(self._replica.reading(unhurried=unhurried))
                 await connection.exec_driver_sql("SELECT 1")
+                opened.push_async_exit(begun.pop_all())
                 return connection
         except (StoreUnavailable, TimeoutError) as error:
             self._replica_is_away_until = time.monotonic() + _REPLICA_AWAY_S
