@@ -9,10 +9,10 @@ from vosd.obs import log_output
 def log_to(place: str, *, also_output: bool = False, waiting_bytes: int | None = None) -> None:
     """Let the log of this process, which is to become a daemon, go to a file or named pipe.
 
-    Memory has room for ``waiting_bytes`` of lines that cannot be written; None = as many as otherwise. The alarm ends
-    soon.
+    Memory has room for ``waiting_bytes`` of lines that cannot be written; None = as many as otherwise. The alarm
+    begins and ends soon.
     """
-    log_output.CALM_S = 0.5  # type: ignore[misc]
+    log_output.UNREAD_S = log_output.CALM_S = 0.5  # type: ignore[misc]
     opened = os.open(place, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.dup2(opened, 2)
     if also_output:

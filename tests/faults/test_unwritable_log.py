@@ -160,3 +160,16 @@ def test_calls_do_not_wait_for_a_program_that_does_not_read_the_log(stage, log_p
     assert gap["lines"] > 0
     eventually(lambda: (log_pipe.read(), "log_not_written" not in alarms(scene))[1], "the end of the alarm")
     assert stopped(scene) == 0
+
+
+def test_the_switch_stops_while_the_pipe_of_the_log_is_full(stage, log_pipe):
+    scene = stage(prepare=partial(log_to, log_pipe.path))
+    scene.answered(1)
+
+    def is_full() -> bool:
+        scene.daemon.succeed("gateway", "block", "carrier", "--for", "1h")  # a line
+        return "does not read" in alarms(scene).get("log_not_written", "")
+
+    eventually(is_full, "the alarm of a log that is not read")
+    assert stopped(scene) == 0
+    assert log_pipe.read(), "the reader is there until the end"

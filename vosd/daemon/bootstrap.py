@@ -139,9 +139,11 @@ def _leave() -> None:
     The interpreter would free millions of objects one by one, and wait for threads; the loop would wait for open
     questions to the machine's name servers, which may take as long as a silent server.
     """
-    log.finish()
-    flush_streams()
-    os._exit(0)
+    try:
+        log.finish()
+        flush_streams()
+    finally:  # an error would be printed to a log that may be full, and wait for its reader
+        os._exit(0)
 
 
 async def _live(

@@ -54,9 +54,7 @@ class LogOutput:
         self._lock: Final = RLock()  # lines may be logged by a finaliser, while this thread writes one
         self._descriptor, self._asks_first = _opened(stream)
         self._at_once: Final = select.PIPE_BUF if self._asks_first else WAITING_BYTES_MAX
-        self._writable: Final = select.poll()
         if self._descriptor is not None:
-            self._writable.register(self._descriptor, select.POLLOUT)
             weakref.finalize(self, os.close, self._descriptor).atexit = False
         self._waiting: Final = deque[bytes]()
         self._waiting_bytes = 0
@@ -93,7 +91,7 @@ class LogOutput:
         with self._lock:
             self._try_again()
             while self._waiting and self._error is None and (left_s := until - time.monotonic()) > 0:
-                self._writable.poll(1_000 * left_s)
+                self._has_room(left_s)
                 self._try_again()
 
     # -- inside -------------------------------------------------------------------------------------------------
@@ -108,7 +106,7 @@ class LogOutput:
                 self.stream.flush()
                 return b""
             # A disk that gets full takes a part, and says at the next attempt that it is full.
-            while lines and (not self._asks_first or self._writable.poll(0)):
+            while lines and (not self._asks_first or self._has_room(0)):
                 lines = lines[os.write(self._descriptor, lines[: self._at_once]) :]
         except BlockingIOError:
             pass
@@ -117,6 +115,13 @@ class LogOutput:
         except ValueError as error:  # the stream is closed
             self._error = str(error)
         return lines
+
+    def _has_room(self, within_s: float) -> bool:
+        """Return whether the destination takes lines, or has an error to report, as soon as that is so."""
+        room = select.poll()  # one for each wait: two threads cannot wait by the same one
+        if self._descriptor is not None:
+            room.register(self._descriptor, select.POLLOUT)
+        return bool(room.poll(1_000 * within_s))
 
     def _keep(self, lines: bytes) -> None:
         """Let lines wait, as many as there is room for; behind those that are missing none does."""
@@ -151,7 +156,7 @@ class LogOutput:
     def _keep_trying(self) -> None:
         while True:
             if self._waiting and self._error is None:
-                self._writable.poll(1_000 * RETRY_S)
+                self._has_room(RETRY_S)
             else:
                 time.sleep(RETRY_S)
             with self._lock:

@@ -4,6 +4,9 @@ import fcntl
 import io
 import json
 import os
+import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -215,6 +218,45 @@ def test_the_end_waits_for_a_program_that_reads(pipe, reports, monkeypatch):
     output.finish()
     reader.join(PATIENCE_S)
     assert found == b"".join(numbered(PAGE))
+
+
+@pytest.fixture(params=["pipe", "socket"])
+def unread(request: pytest.FixtureRequest) -> Iterator[TextIO]:
+    """A stream that nothing reads."""
+    if request.param == "pipe":
+        pipe = request.getfixturevalue("pipe")
+        yield pipe.stream
+        return
+    ours, theirs = socket.socketpair()
+    with ours, theirs, os.fdopen(os.dup(ours.fileno()), "w") as stream:
+        yield stream
+
+
+def test_the_end_does_not_wait_for_a_program_that_does_not_read_while_a_thread_does(unread, reports):
+    output = LogOutput(unread, reports)
+    output.write(b"".join(numbered(1 << 17)))  # a thread waits for room from now on
+    for _ in range(10):
+        output.finish()
+    assert output.lost == 0
+
+
+PROGRAM_THAT_LOGS = """
+import structlog
+from vosd.obs import log
+
+log.configure("info")
+for number in range(1_000):
+    structlog.get_logger().info("something", number=number)
+"""
+
+
+def test_a_program_whose_log_is_not_read_ends_by_itself(pipe):
+    with subprocess.Popen((sys.executable, "-c", PROGRAM_THAT_LOGS), stderr=pipe.stream) as program:
+        try:
+            assert program.wait(PATIENCE_S) == 0
+        finally:
+            program.kill()
+    assert pipe.read().startswith(b'{"number":0,')
 
 
 class NoThread:
