@@ -510,11 +510,11 @@ class CalleeSearch(msgspec.Struct, eq=False):
             self._note_foremost(attempt)
             others = tuple(each for each in self.in_progress if each is not attempt)
             self._call.callee, self.beside = attempt, others
+            self._call.conversation.drop_bridge(now)
+            attempt.close(now)  # it rings no more when the others end
             for each in others:
                 self._cancel_beside(each, reason, REFUSED_ELSEWHERE, now)
             self._leave_place(attempt, outcome if is_telling else None, now)
-            self._call.conversation.drop_bridge(now)
-            attempt.close(now)
             self._call.callee = None
             if self.hunt.is_refused:
                 self._fail(now)

@@ -144,6 +144,46 @@ def test_a_telephone_that_answers_is_connected_after_the_ringing_of_another_one(
     assert relay.open_ports == {}
 
 
+RINGS, SENDS = Line(0, 180), Line(0, 183, OF_ONE)
+DECLINED = {
+    "both ring": ([RINGS], [Line(100, 180), Line(2_000, 603)]),
+    "the first one sends early media": ([SENDS], [Line(100, 180), Line(2_000, 603)]),
+    "the one that declines sends early media": ([RINGS], [Line(100, 183, OF_OTHER), Line(2_000, 603)]),
+    "both send early media": ([SENDS], [Line(100, 183, OF_OTHER), Line(2_000, 603)]),
+    "the first one declines": ([RINGS, Line(2_000, 603)], [Line(100, 180)]),
+}
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+@pytest.mark.parametrize("case", DECLINED)
+@pytest.mark.parametrize("engine", ["relay", "rtpengine"])
+def test_music_goes_on_once_one_of_two_that_ring_has_declined_for_both(engine, case, is_restarted, tmp_path):
+    scene, relay, engines = ringing(tmp_path, engine, *DECLINED[case])
+    call, party = transferred(scene, leaves=False)
+    scene.wire.run_for(500)
+    has_music = (lambda: played(relay) == MUSIC) if engine == "relay" else (lambda: bool(engines.playing))
+    if is_restarted:
+        scene.stop_and_keep(100)
+        scene.wire.run_for(200)
+    assert engine == "rtpengine" or not has_music()
+    scene.wire.run_for(3_000)
+    assert has_music()
+    call.ask("INVITE", body=call.mine)
+    scene.wire.run_for(500)
+    assert has_music()
+    call.propose("a=sendrecv")
+    scene.wire.run_for(500)
+    assert engines.playing == {}
+    assert [
+        each.source.host for each in relay.open_ports.values() if each.rings_after_ms is not None or each.playing
+    ] == []
+    if engine == "relay":
+        assert played(relay) == CUSTOMER.host.replace("198.51.100", "192.0.2")
+    party.hang_up()
+    settle(scene)
+    assert (relay.open_ports, engines.calls) == ({}, {})
+
+
 @pytest.mark.parametrize("leaves", [False, True])
 def test_music_goes_on_at_an_rtpengine_once_a_telephone_with_early_media_has_refused(leaves, tmp_path):
     """It plays no ring-back within a call."""

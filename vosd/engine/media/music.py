@@ -145,7 +145,10 @@ class HoldMusic:
         transfer = _running(held)
         second = None if transfer is None else transfer.second
         callee = None if second is None or leg.call is not second else second.callee
-        return callee is not None and callee.leg is not leg and callee.progress.rang
+        if callee is None or callee.leg is leg or not callee.progress.rang:
+            return False
+        ringing = callee.leg.facts.media
+        return ringing is None or not ringing.is_over
 
     def over(self, media: LegMedia, now: Instant) -> None:
         """Note the music of a leg that ends, unless it ends at once: the target of a transfer rings already."""
