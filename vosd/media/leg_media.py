@@ -123,7 +123,7 @@ class LegMedia(msgspec.Struct, omit_defaults=True):
     is_direct: bool = False
     """Whether its latest description has left without ports, although others before had some."""
     is_adapted: bool = False
-    """Whether its latest description differs from the author's in more than ports: in codecs, events or direction."""
+    """Whether its latest description differs from the author's in codecs or telephone events."""
     is_held: bool = False
     """Whether its latest description stops the media."""
     is_sender: bool = False
@@ -151,6 +151,8 @@ class LegMedia(msgspec.Struct, omit_defaults=True):
     neither."""
     is_softened: bool = False
     """Whether its latest description, which is inactive, was sent to the other side as one that sends."""
+    has_softened: bool = False
+    """Whether the latest description that it was sent is such a one of another leg."""
     played: tuple[PlayedSound, ...] = ()
     """Sounds that it was played, each with its whole time."""
     refusal: MediaRefusal | None = None

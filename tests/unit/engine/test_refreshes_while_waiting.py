@@ -11,8 +11,10 @@ from doubles.sockets.peer import ANSWER, OFFER
 from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.rtpengines import VirtualRtpEngines
 from doubles.virtual.scene import CUSTOMER, vendor_gateway
+from doubles.virtual.side import Reply
 from doubles.virtual.vendor import Line, Script, answers
 
+from vosd.media.sounds import Sound
 from vosd.sdp.media import media_of
 from vosd.trunks.dialect import CallerDialect
 from vosd.trunks.media import KeyWay, MediaEngine, MediaMode, MediaParameters, MediaSettings
@@ -37,7 +39,7 @@ def stage(tmp_path, engine, mode, *, customer=None, desk=None, **media):
         phones=[phone(DESK, account="office", dialect=dialect, media=desk or MediaSettings())],
         accounts=[account("office", overdraft_limit=None)],
         media=MediaParameters(engine=engine, mode=mode, **media),
-        sounds=SOUNDS,
+        sounds={"busy": Sound("busy", SOUNDS["busy"].by_codec, "/srv/busy.wav")},
     )
     by_engine = {"relay": VirtualRelay()} if engine is RELAY else {"rtpengines": VirtualRtpEngines()}
     scene = KilledScene(tmp_path, content, **by_engine)
@@ -129,16 +131,76 @@ def test_a_side_gets_another_version_where_its_description_was_changed_on_its_wa
     assert scene.exchange.leftovers() == {}
 
 
+def direction(session):
+    return media_of(session.encode())[0].direction
+
+
+def played(scene, host):
+    """Return the music that a side has."""
+    (leg,) = (
+        leg
+        for live in scene.exchange.switch.calls()
+        for leg in live.call.all_legs
+        if leg.host == host and leg.facts.media
+    )
+    return leg.facts.media.music
+
+
+@pytest.mark.parametrize("rings", [True, False])
+@pytest.mark.parametrize("is_restarted", [False, True])
 @pytest.mark.parametrize("by", ["side", "switch"])
 @pytest.mark.parametrize("engine", [RELAY, RTPENGINE])
-def test_a_side_on_hold_with_music_gets_another_version_where_its_description_was_changed(engine, by, tmp_path):
+def test_a_side_on_hold_may_listen_to_its_music_after_a_refresh(engine, by, is_restarted, rings, tmp_path):
+    """It was sent ``sendonly`` for the ``inactive`` of its holder, and listens to ring-back by it, too."""
     scene, desk = stage(tmp_path, engine, MediaMode.ON, music_on_hold="busy")
+    scene.vendors[1].script = Script((Line(0, 180 if rings else 100), Line(12_000, 200, OF_TARGET)))
     call, at_desk = called(scene, desk)
     call.propose("a=inactive")
     scene.wire.run_for(1_000)
     leave(scene, call)
+    before = at_desk.theirs
+    assert (direction(before), direction(at_desk.mine)) == ("sendonly", "recvonly")
+    assert bool(played(scene, at_desk.agent.address.host)) == (engine is RTPENGINE or not rings)
+    if is_restarted:
+        scene.stop_and_keep(1_000)
+        scene.wire.run_for(2_000)
+    assert refresh(scene, at_desk, by) == before
+    assert direction(at_desk.mine) == "recvonly"
+    scene.wire.run_for(15_000)
+    assert (direction(at_desk.theirs), direction(at_desk.mine)) == ("sendrecv", "sendrecv")
+    at_desk.hang_up()
+    scene.wire.run_for(40_000)
+    assert scene.exchange.leftovers() == {}
+
+
+@pytest.mark.parametrize("by", ["side", "switch"])
+@pytest.mark.parametrize("engine", [RELAY, RTPENGINE])
+def test_a_side_on_hold_gets_another_version_where_its_codecs_were_changed(engine, by, tmp_path):
+    scene, desk = stage(tmp_path, engine, MediaMode.ON, customer=FEW, music_on_hold="busy")
+    call, at_desk = called(scene, desk, offer=WIDE)
+    call.propose("a=inactive")
+    scene.wire.run_for(1_000)
+    leave(scene, call)
     after = refresh(scene, at_desk, by)
+    assert direction(after) == "sendonly"
     assert refresh(scene, at_desk, by) == after
+    at_desk.hang_up()
+    scene.wire.run_for(40_000)
+    assert scene.exchange.leftovers() == {}
+
+
+@pytest.mark.parametrize("by", ["side", "switch"])
+def test_a_side_that_has_refused_the_end_of_its_hold_gets_what_it_had_before(by, tmp_path):
+    scene, desk = stage(tmp_path, RELAY, MediaMode.ON, music_on_hold="busy")
+    call, at_desk = called(scene, desk)
+    call.propose("a=inactive")
+    scene.wire.run_for(1_000)
+    before = at_desk.theirs
+    at_desk.will("INVITE", Reply(488))
+    call.propose("a=sendrecv")
+    scene.wire.run_for(1_000)
+    leave(scene, call)
+    assert refresh(scene, at_desk, by) == before
     at_desk.hang_up()
     scene.wire.run_for(40_000)
     assert scene.exchange.leftovers() == {}
@@ -147,8 +209,10 @@ def test_a_side_on_hold_with_music_gets_another_version_where_its_description_wa
 @pytest.mark.parametrize("by", ["side", "switch"])
 @pytest.mark.parametrize("mode", [MediaMode.OFF, MediaMode.ON])
 @pytest.mark.parametrize("engine", [RELAY, RTPENGINE])
-def test_a_side_keeps_its_version_where_nothing_was_changed(engine, mode, by, tmp_path):
-    scene, desk = stage(tmp_path, engine, mode)
+@pytest.mark.parametrize("terms", [{}, {"customer": FEW}, {"desk": FEW}, {"customer": FEW, "desk": FEW}])
+def test_a_side_keeps_its_version_where_nothing_was_changed(engine, mode, by, terms, tmp_path):
+    """Also where the codecs are limited to those that were offered."""
+    scene, desk = stage(tmp_path, engine, mode, **terms)
     call, at_desk = called(scene, desk)
     before = at_desk.theirs
     leave(scene, call)

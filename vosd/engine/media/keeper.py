@@ -26,6 +26,7 @@ from vosd.engine.media.verdicts import unfit, without_session
 from vosd.media.decision import BY_MODE, decide, decide_by_modes
 from vosd.media.leg_media import LegMedia, MediaRefusal
 from vosd.media.source import MediaSource
+from vosd.sdp.direction import sending
 from vosd.sdp.media import BadSession, Medium, Place, media_of, with_codecs, with_events
 from vosd.sdp.origin import alike, is_repeated, raised, succeeding
 from vosd.sdp.rewrite import BY_SWITCH, Authored, Hidden
@@ -56,6 +57,10 @@ class _Offered(NamedTuple):
     is_held: bool
     is_sender: bool
     is_fax: bool
+    is_adapted: bool
+    """Whether the reader's description before was adapted."""
+    has_softened: bool
+    """Whether the reader had a softened one before."""
 
 
 class MediaKeeper:
@@ -199,6 +204,7 @@ class MediaKeeper:
             self._sessions.put_audio_back(side, audio)
         media.sources = offered.sources
         media.is_held, media.is_sender, media.is_fax = offered.is_held, offered.is_sender, offered.is_fax
+        offered.reader.is_adapted, offered.reader.has_softened = offered.is_adapted, offered.has_softened
         partner = self._parts.legs.partner(leg)
         if partner is not None:
             self._go_on(leg, partner)
@@ -334,7 +340,7 @@ class MediaKeeper:
             if verdict is not None:
                 return verdict
         if not is_relayed:
-            passing.media.is_adapted = body is not session
+            passing.media.is_adapted, passing.media.has_softened = body != session, False
             body = _after_ports(passing.media, body) if passing.media.origin or passing.media.is_moved else body
             return MessageChange(body=body) if body != message.body else None
         is_at_relay = self._at_rtpengines is None or passing.is_at_relay
@@ -354,10 +360,10 @@ class MediaKeeper:
         places = self._sessions.places(described, passing, now, message)
         if places is None:
             return unfit(message, passing.media, MediaRefusal.NO_MEDIA_PORT)
+        passing.media.is_direct, passing.media.is_adapted, passing.media.has_softened = False, body != session, False
         if self._parts.music.sounds and is_at_relay and not passing.is_first:
             sides = passing.leg, passing.author
             body = self._parts.music.arrange(message, body, sides, self._parts.parameters, now)
-        passing.media.is_direct, passing.media.is_adapted = False, body is not session
         return MessageChange(body=self._sessions.rewritten(body, places, passing.leg, passing.media))
 
     def _note_offer(self, message: Outgoing, passing: PassingSession) -> None:
@@ -369,7 +375,7 @@ class MediaKeeper:
         if offered is None or offered.transaction is not moving.transaction:
             self._offered[theirs.number] = _Offered(
                 moving.transaction, media, theirs.sources, theirs.audio, media.audio,
-                theirs.is_held, theirs.is_sender, theirs.is_fax,
+                theirs.is_held, theirs.is_sender, theirs.is_fax, media.is_adapted, media.has_softened,
             )  # fmt: skip
 
     def _leave_relay(self, caller: Leg, media: LegMedia, now: Instant) -> None:
@@ -432,9 +438,8 @@ class MediaKeeper:
 
         It follows the one that the leg was sent by the door, whose author's terms are not known any more.
         """
-        body: bytes | None = bytes(message.body)
-        if media.settings.codecs:
-            body = with_codecs(bytes(message.body), media.settings.codecs)
+        session = sending(bytes(message.body)) if media.has_softened else bytes(message.body)
+        body = with_codecs(session, media.settings.codecs) if media.settings.codecs else session
         if body is None:
             return unfit(message, media, MediaRefusal.NO_COMMON_CODEC)
         # One that talks has ports at most for the target of the transfer.

@@ -57,6 +57,7 @@ class HoldMusic:
             if self._found(reader, theirs, parameters) is None:
                 return body
             self._begin(reader, theirs, parameters, now)
+            own.has_softened = True
             return sending(body)
         is_answer = isinstance(message, OutgoingSuccess | OutgoingResponse | OutgoingAck)
         may_begin = (is_answer or _has_answered(author)) and not (_consults(reader) or _consults(author))
@@ -64,7 +65,7 @@ class HoldMusic:
             self._arrange_one(held, holder, parameters, now, may_begin=may_begin)
         theirs.is_softened = False
         if theirs.is_held and _INACTIVE in body and self._found(reader, theirs, parameters) is not None:
-            theirs.is_softened = True
+            theirs.is_softened = own.has_softened = True
             return sending(body)
         if not is_answer or not own.is_softened:
             return body

@@ -92,7 +92,7 @@ class SessionsAtRtpEngines:
             passing.media.offered_by = passing.theirs.number if is_offer else passing.media.offered_by
             if is_first and (partner := self._parts.legs.partner(author)) is not None:
                 self._stay_connected(author, partner, passing.media)
-            session = body
+            session, passing.media.has_softened = body, False
             if has_music and not is_first:
                 session = parts.music.arrange(message, body, (passing.leg, author), parts.parameters, now)
             said = passing.media.said
