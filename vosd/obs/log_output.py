@@ -6,13 +6,16 @@ long as that lasts. Lines beyond ``WAITING_BYTES_MAX`` are lost, and counted. Th
 
 import os
 import select
+import socket
 import stat
 import time
 import weakref
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from threading import RLock, Thread
-from typing import Final, Protocol, TextIO
+from typing import Final, NamedTuple, Protocol, TextIO
 
 WAITING_BYTES_MAX: Final = 1 << 20
 """Most bytes that wait in memory: some 2,000 lines."""
@@ -25,6 +28,8 @@ CALM_S: Final = 10.0
 FINISH_S: Final = 1.0
 """Most time that the end of the process waits for a program that reads the log."""
 UNREAD: Final = "the program that reads the log does not read"
+SOCKET_BYTES: Final = 1 << 15
+"""Most bytes of a write to a socket: the kernel takes as many as a whole, or none."""
 
 _STANDARD_ERROR: Final = 2
 
@@ -52,10 +57,9 @@ class LogOutput:
         """Lines that were lost, since the start."""
         self._reports: Final = reports
         self._lock: Final = RLock()  # lines may be logged by a finaliser, while this thread writes one
-        self._descriptor, self._asks_first = _opened(stream)
-        self._at_once: Final = select.PIPE_BUF if self._asks_first else WAITING_BYTES_MAX
-        if self._descriptor is not None:
-            weakref.finalize(self, os.close, self._descriptor).atexit = False
+        self._destination: Final = _opened(stream)
+        if self._destination is not None:
+            weakref.finalize(self, self._destination.close).atexit = False
         self._waiting: Final = deque[bytes]()
         self._waiting_bytes = 0
         self._missing = 0
@@ -100,14 +104,15 @@ class LogOutput:
         """Write as much as is taken now, and return the rest."""
         self._error = None
         try:
-            if self._descriptor is None:
+            if self._destination is None:
                 assert self.stream is not None
                 self.stream.write(lines.decode(errors="backslashreplace"))
                 self.stream.flush()
                 return b""
             # A disk that gets full takes a part, and says at the next attempt that it is full.
-            while lines and (not self._asks_first or self._has_room(0)):
-                lines = lines[os.write(self._descriptor, lines[: self._at_once]) :]
+            _, write, _, at_once, asks_first = self._destination
+            while lines and (not asks_first or self._has_room(0)):
+                lines = lines[write(_beginning(lines, at_once)) :]
         except BlockingIOError:
             pass
         except OSError as error:
@@ -119,8 +124,8 @@ class LogOutput:
     def _has_room(self, within_s: float) -> bool:
         """Return whether the destination takes lines, or has an error to report, as soon as that is so."""
         room = select.poll()  # one for each wait: two threads cannot wait by the same one
-        if self._descriptor is not None:
-            room.register(self._descriptor, select.POLLOUT)
+        if self._destination is not None:
+            room.register(self._destination.descriptor, select.POLLOUT)
         return bool(room.poll(1_000 * within_s))
 
     def _keep(self, lines: bytes) -> None:
@@ -186,8 +191,28 @@ class LogOutput:
             self._reports.written()
 
 
-def _opened(stream: TextIO | None) -> tuple[int | None, bool]:
-    """Return a descriptor of our own of a stream, and whether to ask before each write if there is room; None = none.
+class _Destination(NamedTuple):
+    """Descriptor of our own of the destination, and how it is written."""
+
+    descriptor: int
+    write: Callable[[bytes], int]
+    close: Callable[[], None]
+    at_once: int | None = None
+    """Most bytes of a write; None = any number."""
+    asks_first: bool = False
+    """Whether a write may wait, unless there is room."""
+
+
+def _beginning(lines: bytes, at_once: int | None) -> bytes:
+    """Return the lines of the next write: whole ones, because other processes may write between two writes."""
+    if at_once is None or len(lines) <= at_once:
+        return lines
+    end = lines.rfind(b"\n", 0, at_once) + 1
+    return lines[: end or at_once]
+
+
+def _opened(stream: TextIO | None) -> _Destination | None:
+    """Return the destination of a stream; None = it has no descriptor.
 
     A pipe or terminal is opened once more where that is permitted: a write to it need not wait then, also where another
     process fills it at the same moment. All who share a descriptor share whether its writes wait.
@@ -197,13 +222,25 @@ def _opened(stream: TextIO | None) -> tuple[int | None, bool]:
         try:
             descriptor = stream.fileno()
         except (OSError, ValueError):
-            return None, False
+            return None
     try:
         mode = os.fstat(descriptor).st_mode
     except OSError:
-        return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC), False  # it is closed, and each write fails
+        return _file(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))  # it is closed, and each write fails
+    if stat.S_ISSOCK(mode):
+        end = socket.socket(fileno=os.dup(descriptor))
+        return _Destination(end.fileno(), partial(_send, end), end.close, SOCKET_BYTES)
     if stat.S_ISFIFO(mode) or os.isatty(descriptor):
         with suppress(OSError):
             again = f"/proc/self/fd/{descriptor}"
-            return os.open(again, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC), False
-    return os.dup(descriptor), not stat.S_ISREG(mode)
+            return _file(os.open(again, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC))
+    ours = _file(os.dup(descriptor))
+    return ours if stat.S_ISREG(mode) else ours._replace(at_once=select.PIPE_BUF, asks_first=True)
+
+
+def _file(descriptor: int) -> _Destination:
+    return _Destination(descriptor, partial(os.write, descriptor), partial(os.close, descriptor))
+
+
+def _send(end: socket.socket, lines: bytes) -> int:
+    return end.send(lines, socket.MSG_DONTWAIT)

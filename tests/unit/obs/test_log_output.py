@@ -119,6 +119,45 @@ def test_a_pipe_is_not_waited_for_where_it_cannot_be_opened_again(pipe, reports,
     output.write(b"".join(numbered(PAGE)))
     assert reports.all == [UNREAD]
     assert pipe.read() == b"".join(numbered(PAGE // 8))
+    output = LogOutput(pipe.stream, reports)
+    output.write(100 * (99 * b"x" + b"\n"))
+    assert pipe.read() == PAGE // 100 * (99 * b"x" + b"\n"), "other processes may write their lines now"
+
+
+def test_a_write_to_a_socket_has_whole_lines_as_other_processes_write_between(reports):
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)  # each write is a message
+    with ours, theirs, os.fdopen(os.dup(ours.fileno()), "w") as stream:
+        output = LogOutput(stream, reports)
+        lines = 100 * (699 * b"x" + b"\n") + 10_000 * b"y" + b"\n" + 100_000 * b"z" + b"\n"
+        output.write(lines)
+        messages: list[bytes] = []
+        while len(b"".join(messages)) < len(lines):
+            messages.append(theirs.recv(1 << 20))
+    assert b"".join(messages) == lines
+    assert [message[-1:] for message in messages if b"z" not in message] == 3 * [b"\n"]
+    assert [message.count(b"z") for message in messages if b"z" in message] == [1 << 15] * 3 + [100_000 % (1 << 15)]
+
+
+def test_a_socket_that_is_filled_by_others_at_the_same_moment_is_not_waited_for(reports, monkeypatch):
+    ours, theirs = socket.socketpair()
+    with ours, theirs, os.fdopen(os.dup(ours.fileno()), "w") as stream:
+        output = LogOutput(stream, reports)
+        with suppress(BlockingIOError):
+            while True:
+                ours.send(bytes(PAGE), socket.MSG_DONTWAIT)
+        monkeypatch.setattr(log_output, "Thread", NoThread)
+        with monkeypatch.context() as patched:
+            patched.setattr(LogOutput, "_has_room", lambda *_: True)  # as it was a moment ago
+            writing = Thread(target=output.write, args=(b"a line\n",), daemon=True)
+            writing.start()
+            writing.join(PATIENCE_S)
+            assert not writing.is_alive()
+        assert os.get_blocking(ours.fileno()), "others who share the socket wait as before"
+        theirs.setblocking(False)
+        found = b""
+        while not found.endswith(b"a line\n"):
+            output.finish()
+            found = theirs.recv(1 << 20)
 
 
 def test_others_who_share_the_pipe_wait_as_before(pipe, reports):
