@@ -20,7 +20,7 @@ def test_a_refused_record_survives_stops_and_kills_and_is_booked_without_a_resta
         scene.customer.hang_up(call)
     listed = eventually(lambda: len(found := daemon.ask("spool", "list")) == 3 and found, "three refused records")
     assert {each["vendor_account"] for each in listed} == {"carrier"}
-    assert len(scene.events("record_quarantined")) == 3
+    eventually(lambda: len(scene.events("record_quarantined")) == 3, "each of them logged, once it is kept")
     assert daemon.ask("status")["spool_rows"] == 3
     verified = daemon.verb("ledger", "verify")
     assert verified.code == 1

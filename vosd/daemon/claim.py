@@ -8,6 +8,7 @@ with the calls of that one.
 import fcntl
 import json
 import os
+from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 from typing import Final
@@ -84,10 +85,11 @@ class StateDirectory:
         """Release the lock, and note how a switch has ended; a command leaves what it has found."""
         if self._lock is None:
             return
-        if self._installation is None or ending is EndOfClaim.OF_START:
-            _record(self._lock, self._left, recorded_in(self.path))
-        elif ending is EndOfClaim.IN_ORDER:
-            _record(self._lock, f"{os.getpid()} ended", recorded_in(self.path))
+        with suppress(OSError):  # a disk that has become read-only: the next start may take this one for killed
+            if self._installation is None or ending is EndOfClaim.OF_START:
+                _record(self._lock, self._left, recorded_in(self.path))
+            elif ending is EndOfClaim.IN_ORDER:
+                _record(self._lock, f"{os.getpid()} ended", recorded_in(self.path))
         os.close(self._lock)
         self._lock = None
 
