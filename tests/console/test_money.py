@@ -352,6 +352,10 @@ def test_a_bill_that_was_compared_by_a_wrong_map_is_compared_once_more(site: Wat
     for field, title in (("Called number", "N°"), ("Start", "Start  Time")):
         page.get_by_role("combobox", name=field, exact=True).click()
         page.get_by_role("option").and_(page.locator(f"[value='{title}']")).click()
+    page.get_by_role("combobox", name="Duration", exact=True).click()
+    page.get_by_role("option", name="Duration", exact=True).click()  # which is chosen already
+    expect(page.get_by_role("combobox", name="Duration", exact=True)).to_have_value("Duration")
+    expect(page.get_by_role("button", name="Compare", exact=True)).to_be_enabled()
     expect(page.get_by_label("Encoding")).to_have_attribute("placeholder", "windows-1252")
     page.get_by_label("Time zone").fill("Asia/Tokyo")
     page.get_by_role("button", name="Compare", exact=True).click()

@@ -224,6 +224,7 @@ function Import() {
               w={150}
               data={names}
               clearable={!NEEDED.has(field)}
+              allowDeselect={!NEEDED.has(field)}
               clearButtonProps={{ "aria-label": t("act.clear") }}
               value={map.columns[field] || null}
               onChange={(theirs) => setMap({ ...map, columns: { ...map.columns, [field]: theirs ?? "" } })}

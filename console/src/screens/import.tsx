@@ -311,6 +311,7 @@ function Columns({ text, map, onMap }: { text: string; map: SheetMap; onMap: (ma
           label={t("rates.decimal")}
           w={110}
           data={[".", ","]}
+          allowDeselect={false}
           value={map.decimal ?? "."}
           onChange={(value) => onMap({ ...map, decimal: value ?? "." })}
         />

@@ -230,6 +230,7 @@ function Chart({
         w={200}
         data={figures.map(({ name }) => ({ value: name, label: t(`column.${name}`, { defaultValue: name }) }))}
         value={shown.name}
+        allowDeselect={false}
         onChange={onChoose}
       />
       {isOverTime ? (
@@ -395,6 +396,7 @@ export function ReportsScreen() {
           }))}
           value={name}
           searchable
+          allowDeselect={false}
           onChange={choose}
         />
         {day("since")}
