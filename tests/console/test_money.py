@@ -68,6 +68,12 @@ def balance(site: Watched, account: str) -> Decimal:
     return Decimal(site.api.ask("GET", f"/accounts/{account}/balance").json["balance"])
 
 
+def pay(site: Watched, account: str, reference: str) -> None:
+    """Book more than the transfers of one test take: an account without money has none to move."""
+    payment = {"amount": "100", "reference": reference}
+    assert site.api.ask("POST", f"/accounts/{account}/payments", payment).status == 201
+
+
 def confirmed(page: Page, act: str, said: str) -> None:
     """Answer the question that the button asks, and wait for the words about what was done."""
     page.get_by_role("button", name=act, exact=True).click()
@@ -141,6 +147,7 @@ def test_a_payment_that_was_booked_by_mistake_is_taken_back_once_from_its_row(si
 
 
 def test_money_is_moved_between_accounts(site: Watched, boss: Visitor) -> None:
+    pay(site, "rival", "moved")
     before = balance(site, "rival"), balance(site, "other")
     page = boss.go("/payments?tab=transfer", "Payments")
     for field, value in (("From account", "rival"), ("To account", "other"), ("Amount", "12.345678")):
@@ -176,8 +183,10 @@ def test_money_is_moved_between_accounts(site: Watched, boss: Visitor) -> None:
 
 
 def test_a_transfer_is_taken_back_in_the_row_of_either_account(site: Watched, boss: Visitor) -> None:
+    pay(site, "rival", "slipped")
     before = balance(site, "rival"), balance(site, "other")
-    site.api.ask("POST", "/transfers", {"source": "rival", "target": "other", "amount": "3", "memo": "a slip"})
+    slip = {"source": "rival", "target": "other", "amount": "3", "memo": "a slip"}
+    assert site.api.ask("POST", "/transfers", slip).status == 201
     page = boss.go("/payments?account=other", "Payments")
     row = page.get_by_label("Booked", exact=True).get_by_role("row").filter(has_text="a slip")
     row.get_by_role("button", name="Take back").click()
