@@ -8,7 +8,7 @@ PYTHON ?= $(shell command -v /usr/bin/python3.11 || command -v python3.11 || com
 VENV ?= .venv
 CONFIG ?= config/vosd.yaml
 PREFIX ?= /opt/vosd
-WORKERS ?= $(shell expr 3 \* $$(nproc))
+WORKERS ?= $(shell expr 2 \* $$(nproc) + 1)
 N ?= 20
 ROUNDS ?= 500
 CALLS ?= 500
@@ -42,7 +42,7 @@ console: vosd/api/console_files/index.html ## the pages of the management API, f
 vosd/api/console_files/index.html: $(shell find console/src console/public -type f ! -name schema.d.ts) $(wildcard console/*.json console/*.ts console/*.html) docs/openapi.json | $(BIN)/python
 	@scripts/console build
 
-test: $(VENV)/.tested-with system-packages check ## all checks and all tests, with all their set-up; three processes a core, or WORKERS=
+test: $(VENV)/.tested-with system-packages check ## all checks and all tests, with all their set-up; two processes a core and one more, or WORKERS=
 	@$(BIN)/pytest -n $(WORKERS) --dist loadfile
 
 suites: $(VENV)/.tested-with system-packages ## all tests N=20 times in a row, whatever fails: how long they take, how many runs fail

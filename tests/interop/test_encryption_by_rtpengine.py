@@ -253,8 +253,14 @@ def test_a_plain_caller_calls_a_browser(stage: Stage, browser: Telephone, media:
         caller.close()
 
 
-def test_a_vendor_that_has_to_encrypt_is_offered_keys_and_the_call_outlives_a_kill_of_the_switch(stage: Stage) -> None:
-    with calling(stage, "poor", "carrier-b", "442", (False, True)) as call:
+def test_a_vendor_that_has_to_encrypt_is_offered_keys_and_the_call_outlives_a_kill_of_the_switch(
+    tmp_path: Path, engine: Rtpengine
+) -> None:
+    """A switch of its own: after a kill one says BYE again on legs that had just ended, and so in other tests."""
+    with (
+        switch(tmp_path, DOOMED_SWITCH, engine, websocket=DOOMED_WEBSOCKET) as stage,
+        calling(stage, "poor", "carrier-b", "442", (False, True)) as call,
+    ):
         offered = [line.split()[1] for line in crypto(call.incoming.body)]
         assert offered[-2:] == ["AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32"]
         assert {"NULL", "F8"}.isdisjoint(name.split("_")[0] for name in offered)
