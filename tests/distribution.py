@@ -14,7 +14,7 @@ from xdist.workermanage import WorkerController
 
 
 class Work(Enum):
-    """What a file spends its time on. A worker that finds none of its own left takes that of the next member."""
+    """The way in which a file spends its time. A worker that finds none of its kind left takes the next kind."""
 
     WAITS = auto()
     BROWSES = auto()
@@ -91,9 +91,9 @@ LONG: Final = {
         "tests/unit/config/test_every_key_has_an_effect.py",
     ),
 }
-"""What takes ten seconds or more, or a little less and would come last."""
+"""Files that take ten seconds or more, or a little less and would come last."""
 _TURNS: Final = (Work.WAITS, Work.BROWSES, Work.COMPUTES, Work.WAITS, Work.BROWSES, Work.WAITS)
-"""What the first worker takes, the second and so on; then again."""
+"""The kinds that the first worker takes, the second and so on; then again."""
 _FOLDERS: Final = {
     "tests/console": Work.BROWSES,
     **dict.fromkeys(

@@ -342,7 +342,7 @@ def test_a_vendors_bill_is_compared_and_disputed(site: Watched, boss: Visitor) -
 
 
 def test_a_bill_that_was_compared_by_a_wrong_map_is_compared_once_more(site: Watched, boss: Visitor) -> None:
-    """Its header has two blanks in a title, a sign of Windows-1252 and a separator that sheets of rates have not."""
+    """The header of the bill has two blanks in a title, a sign of Windows-1252 and a separator of no sheet of rates."""
     file = gzip.compress("N°|Start  Time|Duration|Price\n4499125|2026-02-10 12:00:00|60|0.30\n".encode("cp1252"))
     page = boss.go("/bills", "Vendors' bills")
 

@@ -89,11 +89,17 @@ class LiveState:
         self.destinations = DestinationUses()
         self.replays = Replays()
 
-    def open_addresses(self, gateway: RoutingGateway, addresses: Sequence[Address], mono_ms: int) -> Sequence[Address]:
-        """Return those of a gateway's addresses that have not asked for a pause with Retry-After."""
+    def open_addresses(
+        self, gateway: RoutingGateway, addresses: Sequence[Address], mono_ms: int, *, is_emergency: bool
+    ) -> Sequence[Address]:
+        """Return those of a gateway's addresses that have not asked for a pause with Retry-After.
+
+        Where all have, an emergency call or message gets all of them (ADR 26).
+        """
         if gateway.name not in self.breakers.resting:
             return addresses
-        return [each for each in addresses if not self.breakers.paused_ms(place_of(gateway, each), mono_ms)]
+        found = [each for each in addresses if not self.breakers.paused_ms(place_of(gateway, each), mono_ms)]
+        return found if found or not is_emergency else addresses
 
     def draw(self, below: int) -> int:
         """Return a random whole number from 0 to ``below`` - 1."""

@@ -1,7 +1,7 @@
 """Find the socket on which the running switch takes commands, without validating the whole configuration.
 
-A command must reach the switch while the file is being edited, and quickly although its rates are many. So this one
-key has to be valid, and not even the syntax of the rest.
+A command must reach the switch while the file is being edited, and quickly although its rates are many. So only this
+one key has to be valid. Where the file is no YAML at all, the switch that runs on it has noted its socket.
 """
 
 import os

@@ -199,7 +199,7 @@ class Daemon:
     _start_without_at: float | None = None
     """Time of the event loop at which this start goes on without the database; None = it waits on."""
     _latest_call: int = 0
-    """When the latest call in the database began, UTC milliseconds; 0 = not known."""
+    """Beginning of the latest call in the database, UTC milliseconds; 0 = not known."""
     _obstacle: str | None = None
     """Why it waits on, where that is not configured."""
 

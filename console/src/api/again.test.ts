@@ -6,7 +6,7 @@ import { client } from "./client";
 const BALANCES = ["/balances"];
 const DONE = ["done"];
 
-/** What is read again behind a change. */
+/** Tests of the readings that a change repeats. */
 async function readAfter(change: () => Promise<unknown>): Promise<unknown[]> {
   vi.stubGlobal("fetch", async () => Response.json({}));
   const queries = new QueryClient();

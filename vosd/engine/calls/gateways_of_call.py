@@ -95,7 +95,7 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
             return False
         is_at_rest = choice.is_last_resort and gateway.name not in vendors.doubted
         if is_at_rest and not leaving.is_last_resort and self._is_emergency():
-            return False  # it is better than none, and no reason to give up one that may still ring
+            return False  # a gateway at rest is better than none, but not better than one that may still ring
         freed = _limits_of(leaving)
         for limit in _limits_of(choice):
             most = limit.max_concurrent
@@ -210,9 +210,7 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
         addresses = gateway.fixed_addresses or live.addresses_of(gateway)
         is_resting = gateway.name in live.breakers.resting
         if is_resting:
-            open_ones = live.open_addresses(gateway, addresses, now.mono)
-            if open_ones or not self._is_emergency():
-                addresses = open_ones
+            addresses = live.open_addresses(gateway, addresses, now.mono, is_emergency=self._is_emergency())
         if len(addresses) > 1:
             if gateway.spread:
                 addresses = live.address_turns.rotated(gateway.name, addresses)

@@ -85,7 +85,7 @@ def _of_gateways(
     request = _request_of(admission, call)
     is_emergency = request.is_emergency
     candidates = denying_last(taking, request) if is_emergency else taking
-    if is_emergency:  # behind all others also by gateways that have asked for a pause
+    if is_emergency:  # gateways that have asked for a pause get the message, too, but behind all others
         candidates = sorted(candidates, key=lambda each: not is_reachable(each.gateway, admission, call.at))
     for candidate in candidates:
         gateway = candidate.gateway
@@ -94,8 +94,7 @@ def _of_gateways(
             if gateway.numbers is not None:
                 numbers = admission.vendors.numbers_out(gateway, *numbers, is_emergency=is_emergency)
             addresses = admission.live.addresses_of(gateway)
-            open_ones = admission.live.open_addresses(gateway, addresses, call.at.mono)
-            addresses = open_ones if open_ones or not is_emergency else addresses
+            addresses = admission.live.open_addresses(gateway, addresses, call.at.mono, is_emergency=is_emergency)
             found += [[RelayPlace(gateway, address, *numbers)] for address in islice(addresses, GROUPS_MAX)]
     if not found:
         return Refusal(EndReason.UNAVAILABLE, 480, f"no gateway for {call.callee} can be reached now")
