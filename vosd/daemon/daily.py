@@ -9,10 +9,12 @@ from datetime import datetime, timedelta, tzinfo
 from typing import Any, Final, TypeVar
 
 import msgspec
+import structlog
 
 from vosd.base.clock import Clock
 from vosd.engine.background import kept_going
 from vosd.engine.steady_clock import SteadyClock
+from vosd.obs import log
 from vosd.processes.channel import received, send
 from vosd.processes.child import ended, started
 from vosd.processes.life import give_way, live_as_long_as_the_switch
@@ -22,6 +24,7 @@ RUN_S: Final = 23 * 3_600
 LOOK_S: Final = 1.0
 """Interval at which the time is read: a clock that is set, or summer time, changes how long to wait."""
 
+_log = structlog.get_logger()
 
 DailyOrder = TypeVar("DailyOrder")
 Answer = TypeVar("Answer")
@@ -40,7 +43,7 @@ async def answer_of(process: str, order: object, kind: type[Answer]) -> Answer:
 
     Raises:
         OSError: it cannot be started.
-        EOFError, ConnectionError: it was killed.
+        EOFError, ConnectionError: it was killed, or its work has failed; its log says why then.
         TimeoutError: it has not ended within ``RUN_S``.
     """
     child = await started(process)
@@ -55,10 +58,11 @@ async def answer_of(process: str, order: object, kind: type[Answer]) -> Answer:
 def carry_out(kind: type[DailyOrder], work: Callable[[DailyOrder], Awaitable[object]]) -> None:
     """Be the process of ``answer_of``: take one order, return the answer of ``work``, and end.
 
-    It gives way to calls, and ends when the switch does, or gives the run up.
+    It gives way to calls, and ends when the switch does, or gives the run up. It answers nothing where ``work`` fails.
     """
     live_as_long_as_the_switch()
     give_way()
+    log.configure("warning")  # structlog's own form goes to standard output, which is nowhere
     asyncio.run(_carried_out(int(sys.argv[1]), kind, work))
 
 
@@ -69,8 +73,11 @@ async def _carried_out(channel: int, kind: type[DailyOrder], work: Callable[[Dai
     stopped = asyncio.create_task(reader.read(1))  # the switch says no more: it closes the channel
     await asyncio.wait({working, stopped}, return_when=asyncio.FIRST_COMPLETED)
     if working.done():
-        send(writer, msgspec.msgpack.encode(working.result()))
-        await writer.drain()
+        if (error := working.exception()) is not None:
+            _log.error("run_failed", process=sys.argv[0], exc_info=error)
+        else:
+            send(writer, msgspec.msgpack.encode(working.result()))
+            await writer.drain()
     working.cancel()
     await asyncio.gather(working, return_exceptions=True)
     stopped.cancel()
@@ -87,7 +94,7 @@ def why_failed(error: BaseException) -> str:
         case TimeoutError():
             return f"it has not ended within {RUN_S // 3_600} hours"
         case EOFError() | ConnectionError():
-            return "its process was killed"
+            return "its process ended without an answer: it was killed, or the log has the fault (run_failed)"
         case OSError():
             return f"its process cannot be started: {error}"
         case _:

@@ -34,7 +34,10 @@ async def test_an_error_of_its_process_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
-        (ConnectionResetError("reset"), "its process was killed"),
+        (
+            ConnectionResetError("reset"),
+            "its process ended without an answer: it was killed, or the log has the fault (run_failed)",
+        ),
         (TimeoutError(), "it has not ended within 23 hours"),
         (ValueError("unforeseen"), "ValueError('unforeseen')"),
     ],

@@ -270,7 +270,7 @@ async def test_a_process_that_dies_is_a_failure(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(scheduled_reports, "answer_of", killed)
     with capture_logs() as log:
         await stage.pass_time(6)
-    assert log[0]["why"] == "its process was killed"
+    assert log[0]["why"] == "its process ended without an answer: it was killed, or the log has the fault (run_failed)"
 
 
 async def test_a_report_that_is_taken_out_has_no_alarm_and_one_that_changes_is_tried_at_once(
