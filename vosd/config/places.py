@@ -105,7 +105,7 @@ def holder_of(state_dir: Path) -> int | None:
     """
     lock = state_dir / LOCK
     try:
-        pid = lock.read_text(encoding="utf-8").partition("\n")[0]
+        pid = lock.read_text(encoding="utf-8").partition("\n")[0].partition(" ")[0]
         inode = str(lock.stat().st_ino)
         locks = [line.split() for line in _LOCKS.read_text(encoding="ascii").splitlines()]
     except (OSError, ValueError):

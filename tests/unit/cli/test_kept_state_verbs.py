@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 from structlog.testing import capture_logs
 
 from vosd.cli.main import main
+from vosd.config.places import installation_of
 from vosd.daemon.claim import StateDirectory
 from vosd.engine.alarms.desk import AlarmFile, KeptDesk
 from vosd.engine.reports.report import CallReport
@@ -104,7 +105,8 @@ def test_an_installation_that_is_not_found_has_no_empty_list(tmp_path: Path, mon
 
 
 def test_a_switch_that_starts_is_named_in_place_of_advice_about_its_socket(tmp_path: Path) -> None:
-    config, state = tmp_path / "vosd.yaml", StateDirectory(tmp_path / "var")
+    config = tmp_path / "vosd.yaml"
+    state = StateDirectory(tmp_path / "var", installation_of(config, "sw1", tmp_path / "vosd.sock"))
     config.write_text(f"state_dir: {state.path}\ncontrol_socket: vosd.sock\n")
     state.claim()
     started = CliRunner().invoke(main, ["status", "-c", str(config)])
