@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from vosd.config.load import Loaded
     from vosd.config.stored import Stored, Wanted
 
-_State = tuple[int, int, int] | None
-"""Inode, size and time of the last change of a file; None = it cannot be found."""
+_State = tuple[int, int, int, int] | None
+"""Inode, size, and times of the last change of content and of rights of a file; None = it cannot be found."""
 
 
-_UNSETTLED: Final = (0, 0, 0)
+_UNSETTLED: Final = (0, 0, 0, 0)
 _TICK_NS: Final = 100_000_000
+_AGAIN_MS: Final = 1_000
+"""Time until a file is read again that could not be read: the reason may be the process, which has no descriptor."""
 
 
 def _state_of(name: str) -> _State:
@@ -29,7 +31,7 @@ def _state_of(name: str) -> _State:
         found = os.stat(name)  # noqa: PTH116 - called for every file at each request
     except OSError:
         return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 class _WatchedTexts(DiskTexts):
@@ -38,6 +40,8 @@ class _WatchedTexts(DiskTexts):
     def __init__(self) -> None:
         super().__init__()
         self._states: dict[str, _State] = {}
+        self._failed_at: int | None = None
+        """Time at which a file that is there could not be read, UTC milliseconds."""
 
     def read(self, path: Path, bytes_max: int) -> bytes:
         """Return the content of a file, as it was when it was read first."""
@@ -45,7 +49,13 @@ class _WatchedTexts(DiskTexts):
         if known is not None:
             return known
         self.watch(path)
-        return super().read(path, bytes_max)
+        try:
+            return super().read(path, bytes_max)
+        except FileNotFoundError:
+            raise  # its state changes when it is there
+        except OSError:
+            self._failed_at = time.time_ns() // 1_000_000
+            raise
 
     def matching(self, pattern: str) -> list[str]:
         """Return the files that fitted a pattern when it was asked for first."""
@@ -61,9 +71,13 @@ class _WatchedTexts(DiskTexts):
             is_settled = state is None or time.time_ns() - state[2] > _TICK_NS
             self._states[name] = state if is_settled else _UNSETTLED
 
-    @property
-    def is_as_read(self) -> bool:
-        """Whether all files are as they were, and the same files fit the patterns."""
+    def is_as_read(self, now_ms: int) -> bool:
+        """Return whether all files are as they were, and the same files fit the patterns.
+
+        One that could not be read may be readable after a second, although nothing about it has changed.
+        """
+        if self._failed_at is not None and not 0 <= now_ms - self._failed_at < _AGAIN_MS:
+            return False
         if any(_state_of(name) != state for name, state in self._states.items()):
             return False
         found = DiskTexts()
@@ -117,7 +131,7 @@ class _KeptSwitch(ConfiguredSwitch):
         """Return whether nothing has changed; a version that is not known has not."""
         if self._reads_again_at is not None and self._reads_again_at <= now_ms:
             return False
-        return (version is None or version == self.version) and self._texts.is_as_read
+        return (version is None or version == self.version) and self._texts.is_as_read(now_ms)
 
 
 class KeptConfiguration:

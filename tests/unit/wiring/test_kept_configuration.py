@@ -1,11 +1,13 @@
 """A front that keeps running reads the configuration again when it has changed, and only then."""
 
+import errno
 import os
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from doubles.migrated import migrated
@@ -214,6 +216,61 @@ def test_the_one_before_is_handed_out_until_a_file_changes_that_cannot_be_read(
     assert (later is known, accounts(later)) == (False, ["later", "more"])
     kept.refuse(broken)
     assert kept.current(VERSION) is later, "the broken one is not the latest any more"
+
+
+def refuse_to_open(monkeypatch: pytest.MonkeyPatch, refused: Path, error: int) -> None:
+    """Refuse to open a file: the rights of root, who may run the tests, cannot be taken away."""
+    opened = Path.open
+
+    def opening(path: Path, *how: Any, **more: Any) -> Any:
+        if path == refused:
+            raise OSError(error, os.strerror(error), str(path))
+        return opened(path, *how, **more)
+
+    monkeypatch.setattr(Path, "open", opening)
+
+
+def one_before_a_change(kept: KeptConfiguration, config: Path) -> ConfiguredSwitch:
+    """Return a configuration that was read and accepted, after which its file was changed."""
+    known = kept.current(VERSION)
+    assert accounts(known) == ["acme"]
+    kept.accept(known)
+    config.write_text(config.read_text().replace("id: acme", "id: zeta"))
+    os.utime(config, (1_700_000_001, 1_700_000_001))
+    return known
+
+
+def test_a_file_that_could_not_be_read_is_read_when_its_rights_have_changed(
+    kept: KeptConfiguration, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.time_ns", lambda: 1_800_000_000 * 10**9)
+    known = one_before_a_change(kept, config)
+    with monkeypatch.context() as rights:
+        refuse_to_open(rights, config, errno.EACCES)
+        refused = kept.current(VERSION)
+        with pytest.raises(ConfigError):
+            accounts(refused)
+        kept.refuse(refused)
+        assert kept.current(VERSION) is known
+    config.chmod(0o640)
+    assert accounts(kept.current(VERSION)) == ["zeta"]
+
+
+def test_a_file_that_could_not_be_read_once_is_tried_again_after_a_second(
+    kept: KeptConfiguration, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = 1_800_000_000
+    monkeypatch.setattr("time.time_ns", lambda: now_s * 10**9)
+    known = one_before_a_change(kept, config)
+    with monkeypatch.context() as descriptors:
+        refuse_to_open(descriptors, config, errno.EMFILE)
+        refused = kept.current(VERSION)
+        with pytest.raises(ConfigError):
+            accounts(refused)
+        kept.refuse(refused)
+    assert kept.current(VERSION) is known, "no request of this second opens it again"
+    now_s += 1
+    assert accounts(kept.current(VERSION)) == ["zeta"]
 
 
 def test_without_one_that_could_be_read_nothing_is_handed_out_in_its_place(
