@@ -207,7 +207,7 @@ class Hunt:
     def _bring_forward(self, call: "CallPort", protect_times: Sequence[int], now: Instant) -> bool:
         """Put protected gateways whose time has come in front; all that remain are examined for that.
 
-        One that is tried behind all others stays there.
+        One at rest joins when only such remain; one that is in doubt alone joins as any other.
 
         With one that denies a prefix of an emergency number those join that deny none, in front of it: the attempt in
         progress may be left at that time only. Return whether there is such a one.
@@ -218,10 +218,12 @@ class Hunt:
         self._board.gateways.examine_at(now, looks_ahead=True)
         joining: list[RouteChoice] = []
         others: list[RouteChoice] = []
-        rests = self.latest is not None and self.latest[0].is_last_resort
-        for choice in self._choices:
+        choices = tuple(self._choices)
+        is_open = any(not each.is_at_rest for each in (*choices, *(choice for choice, _ in self.next_hops)))
+        is_kept_back = is_open and not (self.latest is not None and self.latest[0].is_at_rest)
+        for choice in choices:
             protect_ms = choice.gateway.protect_ms
-            comes_later = protect_ms is None or protect_ms > elapsed_ms or (choice.is_last_resort and not rests)
+            comes_later = protect_ms is None or protect_ms > elapsed_ms or (choice.is_at_rest and is_kept_back)
             (others if comes_later else joining).append(choice)
         is_denying = any(each.denies_prefix for each in joining)
         if is_denying:

@@ -162,10 +162,10 @@ def _why_tried(choice: RouteChoice, phone: str, request: RouteRequest, *, is_liv
         fits = f"{fits}, {presence}"
     if choice.gateway.sound is not None:
         fits = f"{fits}; plays {choice.gateway.sound.name}, then {choice.gateway.sound.code}"
+    if choice.is_at_rest and request.is_emergency:
+        return f"{fits}; behind all others: it rests or answers no OPTIONS, but calls to emergency numbers are tried"
     if is_doubted:
         return f"{fits}; after all others: too many of its answered calls are short"
-    if choice.is_last_resort and request.is_emergency:
-        return f"{fits}; behind all others: it rests or answers no OPTIONS, but calls to emergency numbers are tried"
     return f"{fits}; resting after failures, but there is no other" if choice.is_last_resort else fits
 
 

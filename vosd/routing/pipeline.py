@@ -132,9 +132,11 @@ def _after_all(
 ) -> Iterator[RouteChoice]:
     """Yield the gateways that rest, because there is no other; behind others only those that are in doubt.
 
-    A call to an emergency number is offered to all of them, behind others, too. A caller that reads ``left`` once the
-    search is over must not find them there.
+    A call to an emergency number is offered to all of them, behind others, too: first to those that are only in doubt.
+    A caller that reads ``left`` once the search is over must not find them there.
     """
+    if request.is_emergency:
+        resting = sorted(resting, key=lambda choice: choice.is_at_rest)
     if resting and are_others and not request.is_emergency:
         mono_ms, payer = request.at.mono, request.payer
         resting = [
@@ -213,10 +215,8 @@ def _examine(
     if occupancy is not _BOUNDLESS and not vendors.funded(gateway, terms):
         return LeftOut(gateway, Cause.NO_FUNDS)
     # A gateway that only rests may be tried after all, so all that concerns its price is known by now.
-    is_resting = (
-        comes_last
-        or gateway.name in vendors.doubted
-        or (gateway.name in vendors.resting and vendors.resting_ms(gateway, at.mono, request.payer) > 0)
+    is_at_rest = comes_last or (
+        gateway.name in vendors.resting and vendors.resting_ms(gateway, at.mono, request.payer) > 0
     )
     choice = RouteChoice(
         gateway,
@@ -224,13 +224,14 @@ def _examine(
         request.callee,
         request.caller,
         terms,
-        is_last_resort=is_resting,
+        is_last_resort=is_at_rest or gateway.name in vendors.doubted,
         priority=candidate.priority,
         weight=candidate.weight,
         protect_times=candidate.protect_times,
         limits=candidate.limits,
         hides_caller=not shows_caller,
         denies_prefix=request.is_emergency and bool(denied_prefix(candidate, request)),
+        is_at_rest=is_at_rest,
     )
     return _ported(choice, request.routing_number) if request.routing_number else choice
 

@@ -114,6 +114,8 @@ class RouteChoice(msgspec.Struct, frozen=True, gc=False):
     """It was found before its turn: a pool of its gateway gives ``caller_out`` when it is tried."""
     denies_prefix: bool = False
     """The gateway denies a prefix of the emergency number, and comes after all that deny none."""
+    is_at_rest: bool = False
+    """It rests, has asked for a pause or answers no OPTIONS; not only in doubt, as ``is_last_resort`` may be."""
 
 
 class Cause(Enum):

@@ -7,6 +7,7 @@ from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CALLEE, CUSTOMER, VENDORS, Scene, vendor_gateway
 from doubles.virtual.vendor import ANSWER, RINGS, SILENT, TRIES, Line, Script, answers, refuses
 
+from vosd.routing.breaker import BreakerPlace
 from vosd.routing.pools import NumberPool
 from vosd.routing.special_numbers import SpecialNumbers
 from vosd.trunks.number_rules import OutgoingNumbers
@@ -15,10 +16,11 @@ from vosd.trunks.scope import LimitScope
 SHORT = Intent(hang_up_after_ms=20_000)
 
 
-def stage(*protects, **terms):
+def stage(*protects, special_numbers=None, **terms):
     """Return a scene whose vendors are protected by so many ms; None = not."""
     gateways = [vendor_gateway(index, protect_ms=each, **terms) for index, each in enumerate(protects)]
-    return Scene(catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), *gateways]))
+    parameters = {} if special_numbers is None else {"special_numbers": special_numbers}
+    return Scene(catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), *gateways], **parameters))
 
 
 def call(scene, *scripts):
@@ -48,6 +50,32 @@ def test_it_takes_over_from_a_gateway_that_has_shown_nothing_for_its_time(silenc
     assert record.routing_gateway == "vendor-2"
     assert bool(scene.vendor.received("CANCEL")) is cancelled
     assert scene.vendors[1].calls == []
+
+
+@pytest.mark.parametrize("progress_timeout_ms", [None, 6_000])
+@pytest.mark.parametrize("emergency", [(), (CALLEE,)], ids=["usual", "emergency"])
+def test_so_it_does_while_too_many_of_its_calls_are_short(emergency, progress_timeout_ms):
+    numbers = SpecialNumbers(emergency=frozenset(emergency))
+    scene = stage(None, 3_000, special_numbers=numbers, progress_timeout_ms=progress_timeout_ms)
+    scene.exchange.switch.live.false_answers.resting["vendor-1"] = "short calls"
+    record = call(scene, TRIES, answers())
+    assert tried(record) == [("0", 0), ("1", 200)]
+    assert 3_000 <= record.attempts[0].ms <= 3_010
+
+
+@pytest.mark.parametrize(("others", "attempts"), [
+    ((), [("0", 0), ("1", 200)]),
+    ((None,), [("0", 0), ("2", 200)]),
+])  # fmt: skip
+def test_one_at_rest_joins_early_when_no_better_one_remains(others, attempts):
+    """The calls are usual ones, for which only gateways in doubt and at rest are there."""
+    scene = stage(None, 3_000, *others, progress_timeout_ms=6_000)
+    live, now_ms = scene.exchange.switch.live, scene.exchange.clock.now().mono
+    live.false_answers.resting.update({"vendor-0": "short calls", "vendor-2": "short calls"})
+    for _ in range(3):
+        live.breakers.failed(BreakerPlace("vendor-1", *VENDORS[1]), is_silent=True, began_ms=now_ms, mono_ms=now_ms)
+    record = call(scene, TRIES, answers(), answers())
+    assert tried(record) == attempts
 
 
 def test_its_time_counts_from_the_arrival_of_the_call():

@@ -12,6 +12,7 @@ from doubles.virtual.vendor import Line, Script, answers, refuses
 
 from vosd.admin.why import why
 from vosd.cdr.record import CallRecord
+from vosd.routing.breaker import BreakerPlace
 from vosd.routing.pools import EmptyPool, NumberPool
 from vosd.routing.special_numbers import SpecialNumbers
 from vosd.trunks.gateways import Address as GatewayAddress
@@ -276,27 +277,70 @@ def test_a_vendor_that_has_asked_for_a_pause_gets_emergency_calls_all_the_same(h
 
 
 def paused_vendors(*terms: dict) -> Scene:
-    """Return a scene with vendors for all numbers; those with ``rests`` have asked for a pause."""
+    """Return a scene with vendors for all numbers.
+
+    Those with ``rests`` have asked for a pause, those with ``doubted`` have too many short calls.
+    """
     anything = [rate_group(name, applied_rate("0.60", prefix="*")) for name in ("sell", "buy")]
     vendors = [
-        vendor_gateway(index, prefixes=("*",), **{key: each[key] for key in each if key != "rests"})
+        vendor_gateway(index, prefixes=("*",), **{key: each[key] for key in each if key not in {"rests", "doubted"}})
         for index, each in enumerate(terms)
     ]
     scene = Scene(catalogue([mapping_gateway("acme", f"{CUSTOMER.host}/32"), *vendors], rate_groups=anything))
+    live = scene.exchange.switch.live
     for index, each in enumerate(terms):
         if each.get("rests"):
-            scene.exchange.switch.live.rests.begin(f"vendor-{index}", 60, scene.exchange.clock.now().mono)
+            live.rests.begin(f"vendor-{index}", 60, scene.exchange.clock.now().mono)
+        if each.get("doubted"):
+            live.false_answers.resting[f"vendor-{index}"] = "short calls"
     return scene
 
 
-@pytest.mark.parametrize("later", [{}, {"protect_ms": 3_000}], ids=["by its progress", "by protection"])
-def test_no_vendor_that_may_still_ring_is_given_up_for_one_that_has_asked_for_a_pause(later):
-    scene = paused_vendors({"progress_timeout_ms": 6_000}, {"rests": True, **later})
+@pytest.mark.parametrize("first", [{}, {"doubted": True}], ids=["a good one", "one in doubt"])
+@pytest.mark.parametrize(
+    "later",
+    [{}, {"protect_ms": 3_000}, {"doubted": True}],
+    ids=["by its progress", "by protection", "for one in doubt as well"],
+)
+def test_no_vendor_that_may_still_ring_is_given_up_for_one_that_has_asked_for_a_pause(first, later):
+    scene = paused_vendors({"progress_timeout_ms": 6_000, **first}, {"rests": True, **later})
     scene.vendors[0].script = Script((Line(0, 100), Line(9_000, 180), Line(9_500, 200, ANSWER)))
     scene.vendors[1].script = refuses(503, headers=("Retry-After: 60",))
     call = scene.caller.call("112", Intent(hang_up_after_ms=1_000))
     scene.wire.run_until(lambda: call.is_over)
     assert [(each.gateway, each.code) for each in scene.close().attempts] == [("vendor-0", 200)]
+
+
+def test_no_vendor_is_given_up_for_its_address_that_has_asked_for_a_pause_meanwhile():
+    addresses = tuple(GatewayAddress(each.host, each.port) for each in VENDORS[:2])
+    scene = paused_vendors({"addresses": addresses, "progress_timeout_ms": 6_000})
+    scene.vendors[0].script = Script((Line(0, 100), Line(9_000, 180), Line(9_500, 200, ANSWER)))
+    scene.vendors[1].script = refuses(503, headers=("Retry-After: 60",))
+    call = scene.caller.call("112", Intent(hang_up_after_ms=1_000))
+    scene.wire.run_for(1_000)
+    place, now_ms = BreakerPlace("vendor-0", *VENDORS[1]), scene.exchange.clock.now().mono
+    scene.exchange.switch.live.breakers.ask_for_rest(place, 60_000, now_ms)
+    scene.wire.run_until(lambda: call.is_over)
+    assert [(each.gateway, each.code) for each in scene.close().attempts] == [("vendor-0", 200)]
+
+
+def test_a_vendor_that_has_asked_for_a_pause_is_given_up_for_another_one_that_has():
+    scene = paused_vendors({"progress_timeout_ms": 6_000, "rests": True}, {"rests": True})
+    scene.vendors[0].script, scene.vendors[1].script = Script((Line(0, 100),)), answers(0)
+    call = scene.caller.call("112", Intent(hang_up_after_ms=1_000))
+    scene.wire.run_until(lambda: call.is_over)
+    assert [(each.gateway, each.code) for each in scene.close().attempts] == [("vendor-0", 0), ("vendor-1", 200)]
+
+
+@pytest.mark.parametrize("number", ["442071", "112"])
+def test_a_vendor_is_given_up_for_one_that_is_in_doubt_alone(number):
+    scene = paused_vendors({"progress_timeout_ms": 6_000}, {"rests": number == "112"}, {"doubted": True})
+    scene.vendors[0].script, scene.vendors[2].script = Script((Line(0, 100),)), answers(0)
+    scene.vendors[1].script = refuses(503)
+    call = scene.caller.call(number, Intent(hang_up_after_ms=1_000))
+    scene.wire.run_until(lambda: call.is_over)
+    tried = [(each.gateway, each.code) for each in scene.close().attempts]
+    assert tried == [("vendor-0", 0), *([] if number == "112" else [("vendor-1", 503)]), ("vendor-2", 200)]
 
 
 @pytest.mark.parametrize("protect_ms", [None, 0])

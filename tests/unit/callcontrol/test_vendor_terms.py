@@ -95,7 +95,7 @@ def test_a_number_that_routing_rewrites_is_no_redirect_and_its_price_is_not_comp
     assert buy.asked == [CALLEE]
 
 
-@pytest.mark.parametrize("flag", ["is_redirected", "denies_prefix"])
+@pytest.mark.parametrize("flag", ["is_redirected", "denies_prefix", "is_at_rest"])
 @pytest.mark.parametrize("is_set", [False, True])
 def test_a_restored_choice_has_the_flags_that_it_had(flag, is_set):
     gateway = routing_gateway("carrier")

@@ -230,6 +230,21 @@ def test_a_call_to_an_emergency_number_is_offered_to_gateways_that_asked_for_a_p
     assert [each.cause for each in usual.left] == [Cause.DOWN, Cause.RESTING, Cause.RESTING]
 
 
+def test_a_call_to_an_emergency_number_is_offered_to_gateways_in_doubt_alone_before_those_that_asked_for_a_pause():
+    gateways = [routing_gateway("a"), routing_gateway("b"), routing_gateway("c")]
+    vendors = Vendors(paused={"a", "b"})
+    vendors.doubted = {"b": "short calls", "c": "short calls"}
+    emergency = msgspec.structs.replace(REQUEST, is_emergency=True)
+    routes = examine_routes(emergency, RouteTable(gateways), Occupancy(), Rests(), vendors)
+    assert [(each.gateway.name, each.is_last_resort, each.is_at_rest) for each in routes.choices] == [
+        ("c", True, False), ("a", True, True), ("b", True, True),
+    ]  # fmt: skip
+    explained = explain_routes(emergency, RouteTable(gateways), Occupancy(), Rests(), vendors)
+    assert [each.reason.partition("; ")[2].partition(":")[0] for each in explained.candidates] == [
+        "after all others", "behind all others", "behind all others",
+    ]  # fmt: skip
+
+
 def test_the_gateways_behind_one_that_takes_an_emergency_call_are_named_with_their_own_reason():
     gateways = [routing_gateway("a", ping=PING), routing_gateway("b"), routing_gateway("c"), routing_gateway("d")]
     vendors = Vendors(down={"a"}, paused={"b"}, failing={"c"})

@@ -51,6 +51,7 @@ class ChoiceSnapshot(msgspec.Struct, frozen=True, array_like=True):
     is_before_phone: bool = False
     """Whether the gateway is the redirect server of a phone, which is called after it."""
     denies_prefix: bool = False
+    is_at_rest: bool = False
 
     @classmethod
     def of(cls, choice: RouteChoice) -> "ChoiceSnapshot":
@@ -76,6 +77,7 @@ class ChoiceSnapshot(msgspec.Struct, frozen=True, array_like=True):
             choice.awaits_number,
             choice.gateway.failover_codes is THEN_THE_PHONE,
             choice.denies_prefix,
+            choice.is_at_rest,
         )
 
     def restored(self, gateways: Gateways) -> RouteChoice:
@@ -99,6 +101,7 @@ class ChoiceSnapshot(msgspec.Struct, frozen=True, array_like=True):
             hides_caller=self.hides_caller,
             awaits_number=self.awaits_number,
             denies_prefix=self.denies_prefix,
+            is_at_rest=self.is_at_rest,
         )
 
 

@@ -91,11 +91,14 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
         is_paused = live.rests.remaining_ms(gateway.name, now.mono) or (
             gateway.name in live.breakers.resting and live.breakers.paused_ms(place_of(gateway, address), now.mono)
         )
-        if gateway.name in live.blocks.called or (is_paused and not self._is_emergency()):
+        if gateway.name in live.blocks.called:
             return False
-        is_at_rest = choice.is_last_resort and gateway.name not in vendors.doubted
-        if is_at_rest and not leaving.is_last_resort and self._is_emergency():
-            return False  # a gateway at rest is better than none, but not better than one that may still ring
+        if (is_paused or choice.is_at_rest) and self._is_emergency():
+            # A gateway at rest is better than none, but not better than one that may still ring.
+            if not leaving.is_at_rest:
+                return False
+        elif is_paused:
+            return False
         freed = _limits_of(leaving)
         for limit in _limits_of(choice):
             most = limit.max_concurrent
