@@ -17,12 +17,12 @@ _CLEARED: Final = ("level", "alarm", "subject", "since", "cleared_at", "count", 
 @click.command(cls=Verb)
 @click.option("--history", is_flag=True, help="List those that were cleared, the latest first.")
 @click.option("--confirm", metavar="ALARM", help="Note that you have seen an alarm that holds.")
-@click.option("--subject", default="", metavar="SUBJECT", help="With --confirm: subject of the alarm, as listed.")
+@click.option("--subject", metavar="SUBJECT", help="With --confirm: subject of the alarm, where several hold.")
 @click.option("--note", metavar="TEXT", help="With --confirm: a note for the other operators.")
 @json_option
 @pass_invocation
 def alarms(
-    invocation: Invocation, history: bool, confirm: str | None, subject: str, note: str | None, as_json: bool
+    invocation: Invocation, history: bool, confirm: str | None, subject: str | None, note: str | None, as_json: bool
 ) -> None:
     """List the alarms that hold, the most urgent first.
 
@@ -32,7 +32,7 @@ def alarms(
     if confirm is not None:
         _confirm(invocation, confirm, subject, note, as_json=as_json)
         return
-    if subject or note:
+    if subject is not None or note is not None:
         raise click.UsageError("--subject and --note are of --confirm")
     _list(invocation, history=history, as_json=as_json)
 
@@ -51,7 +51,7 @@ def _list(invocation: Invocation, *, history: bool, as_json: bool) -> None:
     _say_left_out(answer.left_out)
 
 
-def _confirm(invocation: Invocation, alarm: str, subject: str, note: str | None, *, as_json: bool) -> None:
+def _confirm(invocation: Invocation, alarm: str, subject: str | None, note: str | None, *, as_json: bool) -> None:
     from vosd.admin.office.alarms import NoteAlarm, confirm_alarm
 
     who, order = principal(), NoteAlarm(alarm=alarm, subject=subject, note=note)
@@ -61,7 +61,7 @@ def _confirm(invocation: Invocation, alarm: str, subject: str, note: str | None,
         output.document(found)
     else:
         over = "" if found.cleared_at is None else ", and is over"
-        output.line(f"{' '.join((alarm, subject)).strip()} is confirmed{over}")
+        output.line(f"{f'{alarm} {found.subject}'.strip()} is confirmed{over}")
 
 
 def _show(answer: AlarmList, *, history: bool) -> None:

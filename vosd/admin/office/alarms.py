@@ -24,6 +24,7 @@ from vosd.control.peers import (
 )
 
 NOTE_CHARACTERS_MAX: Final = 400
+_SUBJECTS_SHOWN: Final = 10
 _SITE: Final = "/64"
 _NUMBER_CHARACTERS_MAX: Final = 128
 
@@ -54,8 +55,8 @@ class NoteAlarm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     alarm: str
     """Name of the alarm, as in docs/operations.md."""
-    subject: str = ""
-    """The object that it is about, as lists have it; empty = the switch."""
+    subject: str | None = ""
+    """The object that it is about, as lists have it; empty = the switch, null = the only one of the name that holds."""
     note: Annotated[str, msgspec.Meta(max_length=NOTE_CHARACTERS_MAX)] | None = None
     """Note for the other operators."""
     until: int | None = None
@@ -71,20 +72,34 @@ async def confirm_alarm(office: Office, who: Principal, order: NoteAlarm) -> Don
 
     Raises:
         OperatorsOnlyError: an agent orders it.
-        OrderError: the moment has passed.
+        OrderError: the moment has passed, or several alarms of the name hold and none is chosen.
         NoSuchAlarmError: no such alarm holds.
         DaemonUnreachableError, DaemonRefusedError: the switch does not answer.
     """
     if order.until is not None and order.until <= office.now():
         raise OrderError("until", "has passed")
+    if order.subject is None:
+        order = msgspec.structs.replace(order, subject=await _only_subject(office, order.alarm))
     asked = ConfirmAlarm(
-        alarm=order.alarm, by=who.recorded, subject=order.subject, note=order.note, silent_until_ms=order.until
+        alarm=order.alarm, by=who.recorded, subject=order.subject or "", note=order.note, silent_until_ms=order.until
     )
     subject = f"{order.alarm} {order.subject}".strip()
     found = (await office.carried_out(office.switch.ask(asked), who, order, subject)).alarm
     if found is None:
         raise NoSuchAlarmError(f"no alarm {subject} holds; vosd alarms lists those that do")
     return await office.noted(found, who, order, subject)
+
+
+async def _only_subject(office: Office, alarm: str) -> str:
+    """Return the subject of the only alarm of a name that holds; empty where none does."""
+    held = await office.switch.ask(ListAlarms())
+    subjects = [each.subject for each in held.alarms if each.alarm == alarm]
+    if len(subjects) < 2:
+        return subjects[0] if subjects else ""
+    shown = [repr(each) for each in subjects[:_SUBJECTS_SHOWN]]
+    if len(subjects) > _SUBJECTS_SHOWN:
+        shown.append("…")
+    raise OrderError("subject", f"is needed where several alarms {alarm} hold", f"give one of {', '.join(shown)}")
 
 
 @needs(Permission.STATE_SEE)
