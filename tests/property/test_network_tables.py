@@ -1,4 +1,4 @@
-"""The longest network that holds an address is the one that the standard library finds by comparing all of them."""
+"""The longest network that holds an address, and one that meets another: as by comparing all of them."""
 
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
@@ -40,3 +40,17 @@ def test_the_longest_network_is_the_one_that_a_comparison_finds(written, address
         if mapped.version == plain.version and plain in mapped and (best is None or mapped.prefixlen >= best[0]):
             best = mapped.prefixlen, network, number
     assert table.longest(str(address)) == (None if best is None else best[1:])
+
+
+@given(st.lists(networks(), max_size=12), networks())
+def test_a_network_meets_one_that_has_addresses_in_common_with_it(written, other):
+    def plain(network):
+        if network.version == 6 and network.prefixlen >= 96 and network.network_address.ipv4_mapped is not None:
+            return ip_network((int(network.network_address.ipv4_mapped), network.prefixlen - 96))
+        return network
+
+    found = NetworkTable((network, network) for network in written).meeting(other)
+    mine = plain(other)
+    met = [each for each in written if plain(each).version == mine.version and plain(each).overlaps(mine)]
+    assert (found is None) is not bool(met)
+    assert found is None or found[1] in met

@@ -1,5 +1,6 @@
-"""Networks with values, and the longest network that holds an address."""
+"""Networks with values: the longest one that holds an address, and one that has addresses in common with another."""
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final, Generic, NamedTuple, TypeVar
@@ -27,7 +28,7 @@ class NetworkTable(Generic[Value]):
     An IPv4-mapped network or address counts as the IPv4 one that it contains. Of equal networks the last one holds.
     """
 
-    __slots__ = ("_families",)
+    __slots__ = ("_families", "_sorted")
 
     def __init__(self, entries: Iterable[tuple[Network, Value]] = ()) -> None:
         self._families: dict[int, dict[int, dict[int, tuple[Network, Value]]]] = {4: {}, 6: {}}
@@ -36,6 +37,8 @@ class NetworkTable(Generic[Value]):
             version, host_bits, base = bits_of(network)
             self._families[version].setdefault(host_bits, {})[base] = network, value
         self._families = {version: dict(sorted(found.items())) for version, found in self._families.items()}
+        self._sorted: dict[int, list[tuple[int, int]]] = {}
+        """By version of IP: base and host bits of all networks; sorted when the first look-up needs them."""
 
     def __len__(self) -> int:
         return sum(len(each) for family in self._families.values() for each in family.values())
@@ -53,6 +56,29 @@ class NetworkTable(Generic[Value]):
             if found is not None:
                 return found
         return None
+
+    def meeting(self, network: Network) -> tuple[Network, Value] | None:
+        """Return a network that has addresses in common with another one, as it was given, and its value.
+
+        None if none has. The cost does not grow with the number of networks once they are sorted.
+        """
+        version, host_bits, base = bits_of(network)
+        family = self._families[version]
+        for bits, networks in family.items():
+            found = networks.get(base >> bits << bits) if bits >= host_bits else None
+            if found is not None:
+                return found
+        if host_bits <= next(iter(family), host_bits):
+            return None  # no network is narrower
+        in_order = self._sorted.get(version)
+        if in_order is None:
+            in_order = sorted((each, bits) for bits, networks in family.items() for each in networks)
+            self._sorted[version] = in_order
+        at = bisect_left(in_order, (base, 0))
+        if at == len(in_order) or in_order[at][0] >= base + (1 << host_bits):
+            return None
+        first, bits = in_order[at]
+        return family[bits][first]
 
 
 def bits_of(network: Network) -> NetworkBits:

@@ -1,9 +1,13 @@
 """Sources that an agent gives to mapping gateways: they are no other customer's, so that its calls stay its own."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from ipaddress import ip_network
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vosd.catalogue.problems import ProblemList, SourceLine
+from vosd.routing.other_sources import OtherSources
+from vosd.trunks.gateways import HostPattern
 
 if TYPE_CHECKING:
     from vosd.catalogue.catalogue import Catalogue  # these import much
@@ -25,10 +29,20 @@ class AgentSources(NamedTuple):
 def check_sources(catalogue: "Catalogue", wanted: AgentSources, problems: ProblemList) -> None:
     """Report sources that an agent may not give to its gateways, in a catalogue in which these have them.
 
-    Names are none for agents: they may stand for the address of another customer later.
+    Names are none for agents: they may stand for the address of another customer later. Those that customers outside
+    of its tree have count with all addresses that they stand for now, also with those that other gateways take.
     """
-    named = catalogue.sources.named.values()
-    is_known = wanted.addresses is not None or all(_is_below(catalogue, each, wanted.agent) for each in named)
+    if not wanted.gateways:
+        return
+    addresses = wanted.addresses or {}
+    is_below = cache(lambda account: _is_below(catalogue, account, wanted.agent))
+    others = [
+        each
+        for name, each in catalogue.mapping_gateways.items()
+        if name not in catalogue.phones and name not in wanted.gateways and not is_below(each.account)
+    ]
+    is_known = wanted.addresses is not None or not any(each.named_hosts for each in others)
+    sources = OtherSources((pattern, each) for each in others for pattern in _patterns(each, addresses))
     for name, has_other_hosts in sorted(wanted.gateways.items()):
         gateway = catalogue.mapping_gateways[name]
         key = f"mapping_gateways[{name}].hosts"
@@ -37,12 +51,19 @@ def check_sources(catalogue: "Catalogue", wanted: AgentSources, problems: Proble
         if gateway.hosts and not is_known:
             expected = "a running switch, which knows the addresses of names of other customers"
             problems.error(_IN_THE_DATABASE, key, expected)
-        for pattern, other in catalogue.sources.met_by(gateway, wanted.addresses or {}):
-            if not _is_below(catalogue, other, wanted.agent):
+        for pattern in _patterns(gateway, addresses):
+            if sources.met_by(pattern, proves=gateway.credentials is not None) is not None:
                 expected = "an address from which no other customer calls"
                 problems.error(_IN_THE_DATABASE, key, expected, str(pattern.network))
 
 
-def _is_below(catalogue: "Catalogue", gateway: "MappingGateway", agent: str) -> bool:
-    above = catalogue.agents.get(gateway.account, ())
-    return gateway.account == agent or any(each.id == agent for each in above)
+def _patterns(gateway: "MappingGateway", addresses: Mapping[str, Iterable[str]]) -> Iterator[HostPattern]:
+    """Yield the sources of a gateway, those of its names by their present addresses."""
+    yield from gateway.hosts
+    for name in gateway.named_hosts:
+        for address in addresses.get(gateway.name, ()):
+            yield HostPattern(ip_network(address), name.port)
+
+
+def _is_below(catalogue: "Catalogue", account: str, agent: str) -> bool:
+    return account == agent or any(each.id == agent for each in catalogue.agents.get(account, ()))

@@ -218,13 +218,11 @@ def _users(
 def _source_index(
     gateways: Mapping[str, MappingGateway], definitions: Definitions[MappingGateway], problems: ProblemList
 ) -> SourceIndex:
-    """Index source addresses; of two gateways with the same pattern the later is reported and left out."""
-    remaining = dict(gateways)
-    while True:
-        try:
-            return SourceIndex(remaining.values())
-        except SourceConflict as conflict:
-            first, second = definitions.sound[conflict.first], definitions.sound[conflict.second]
-            expected = f"hosts or a tech_prefix that differ from {conflict.first!r} at {first.origin.place}: {conflict}"
-            problems.error(*second.at("hosts"), expected)
-            del remaining[conflict.second]
+    """Index source addresses; of two gateways with the same pattern the later is reported."""
+
+    def report(conflict: SourceConflict) -> None:
+        first, second = definitions.sound[conflict.first], definitions.sound[conflict.second]
+        expected = f"hosts or a tech_prefix that differ from {conflict.first!r} at {first.origin.place}: {conflict}"
+        problems.error(*second.at("hosts"), expected)
+
+    return SourceIndex(gateways.values(), report)

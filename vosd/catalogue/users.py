@@ -1,7 +1,7 @@
 """Names and user names of trunks and phones: which must be unique, and index of those that prove who they are."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Final
 
@@ -55,12 +55,16 @@ def check_networks(
     problems: ProblemList,
 ) -> None:
     """Warn of wide networks of trunks that may contain users: an unregistered phone there counts as the trunk."""
+    wide = [(gateway, network) for gateway in gateways for network in wide_networks(gateway)]
+    if not wide:
+        return
     hosts_of_users = [user.hosts for user in users]
-    for gateway in gateways:
-        for network in wide_networks(gateway):
-            if any(_may_be_in(network, hosts) for hosts in hosts_of_users):
-                expected = "narrower hosts, or auth: a phone that calls from there unregistered counts as this trunk"
-                problems.warning(*definitions[gateway.name].at("hosts"), expected, str(network))
+    is_anywhere = not all(hosts_of_users)
+    of_users = NetworkTable((pattern.network, None) for hosts in hosts_of_users for pattern in hosts)
+    for gateway, network in wide:
+        if is_anywhere or of_users.meeting(network) is not None:
+            expected = "narrower hosts, or auth: a phone that calls from there unregistered counts as this trunk"
+            problems.warning(*definitions[gateway.name].at("hosts"), expected, str(network))
 
 
 def wide_networks(gateway: MappingGateway) -> list[IPv4Network | IPv6Network]:
@@ -72,17 +76,6 @@ def wide_networks(gateway: MappingGateway) -> list[IPv4Network | IPv6Network]:
 
 def _is_wide(pattern: HostPattern) -> bool:
     return pattern.port is None and pattern.network.prefixlen < _SITE_BITS[pattern.network.version]
-
-
-def _may_be_in(network: IPv4Network | IPv6Network, hosts: Collection[HostPattern]) -> bool:
-    """Return whether a user with these hosts may be in a network; without hosts it may be in any."""
-    return not hosts or any(_overlap(network, pattern.network) for pattern in hosts)
-
-
-def _overlap(one: IPv4Network | IPv6Network, other: IPv4Network | IPv6Network) -> bool:
-    if isinstance(one, IPv4Network):
-        return isinstance(other, IPv4Network) and one.overlaps(other)
-    return isinstance(other, IPv6Network) and one.overlaps(other)
 
 
 class UserSources:

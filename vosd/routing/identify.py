@@ -5,7 +5,7 @@ gateway with credentials has proven them is checked elsewhere.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from itertools import chain
 from typing import Final, NamedTuple
@@ -87,15 +87,25 @@ class SourceIndex:
         "_addresses_by_name", "_claimants", "_claims", "_claims_by_name", "_masks", "_remembered", "conflicts", "named",
     )  # fmt: skip
 
-    def __init__(self, gateways: Iterable[MappingGateway]) -> None:
+    def __init__(
+        self, gateways: Iterable[MappingGateway], report: Callable[[SourceConflict], object] | None = None
+    ) -> None:
+        """``report`` receives each conflict, and of that gateway no further source is in the index.
+
+        Raises:
+            SourceConflict: two gateways claim the same packets, and there is no ``report``.
+        """
         claims: dict[NetworkBits, list[_Claim]] = {}
         claimants: dict[HostName, list[MappingGateway]] = {}
         named: dict[str, MappingGateway] = {}
+        taken = _TakenPlaces()
         for gateway in gateways:
-            for pattern in gateway.hosts:
-                _add(claims, pattern, gateway)
-            for name in gateway.named_hosts:
-                _add_name(claimants, name, gateway)
+            try:
+                _add_sources(claims, claimants, taken, gateway)
+            except SourceConflict as conflict:
+                if report is None:
+                    raise
+                report(conflict)
             if gateway.named_hosts:
                 named[gateway.name] = gateway
         self.named: Mapping[str, MappingGateway] = named
@@ -126,19 +136,23 @@ class SourceIndex:
             network: [claim for claim in self._claims.get(network, ()) if claim.gateway.name not in gone]
             for network in networks | left
         }
+        taken = _TakenPlaces()
+        for network, kept in claims.items():
+            for claim in kept:
+                taken.note((network, claim.port), claim.gateway)
+        for name, gateways in claimants.items():
+            for gateway in gateways:
+                taken.note(name, gateway)
         for gateway in added:
-            for pattern in gateway.hosts:
-                _add(claims, pattern, gateway)
-            for name in gateway.named_hosts:
-                _add_name(claimants, name, gateway)
+            _add_sources(claims, claimants, taken, gateway)
         has_name = {name: found for name, found in claimants.items() if found}
         twin._claimants = edited(self._claimants, claimants.keys() - has_name.keys(), has_name)
         claimed = {network: found for network, found in claims.items() if found}
         twin._claims = edited(self._claims, claims.keys() - claimed.keys(), claimed)
         # A mask that no network has any more finds nothing.
         twin._masks = sorted({*self._masks, *((network.version, network.host_bits) for network in networks)})
-        kept = {name: each for name, each in self.named.items() if name not in gone}
-        twin.named = {**kept, **{each.name: each for each in added if each.named_hosts}}
+        still_named = {name: each for name, each in self.named.items() if name not in gone}
+        twin.named = {**still_named, **{each.name: each for each in added if each.named_hosts}}
         return twin
 
     def located(self, addresses: Callable[[HostName], Iterable[str]], before: "SourceIndex") -> "SourceIndex":
@@ -159,13 +173,13 @@ class SourceIndex:
         wanted.sort(key=lambda each: (each[2] not in had.get(each[0].name, ()), each[0].name))
         claims: dict[NetworkBits, list[_Claim]] = {}
         held: dict[str, list[str]] = defaultdict(list)
-        conflicts = []
+        conflicts, taken = [], _TakenPlaces()
         for gateway, name, address in wanted:
             pattern = HostPattern(ip_network(address), name.port)
             holder = self._holder(address, pattern, gateway)
             if holder is None:
                 try:
-                    _add(claims, pattern, gateway)
+                    _add(claims, taken, pattern, gateway)
                 except SourceConflict as conflict:
                     holder = conflict.first
             if holder is not None:
@@ -182,24 +196,6 @@ class SourceIndex:
             if claim.tech_prefix == gateway.tech_prefix and _meets(claim, pattern, gateway):
                 return claim.gateway.name
         return None
-
-    def met_by(
-        self, gateway: MappingGateway, addresses: Mapping[str, Iterable[str]]
-    ) -> Iterator[tuple[HostPattern, MappingGateway]]:
-        """Yield patterns of a gateway that packets of others fit, too, with those gateways, whatever their tech prefix.
-
-        Those that prove who they are, as it does, are left out: their calls stay theirs. ``addresses`` are the present
-        ones of gateways with names, by gateway; those that ``located`` has left out count, too.
-        """
-        by_name: dict[NetworkBits, list[_Claim]] = defaultdict(list)
-        for other in self.named.values():
-            for pattern in _patterns_by_name(other, addresses):
-                by_name[bits_of(pattern.network)].append(_claim(pattern, other))
-        for pattern in (*gateway.hosts, *_patterns_by_name(gateway, addresses)):
-            own = bits_of(pattern.network)
-            for network, claims in chain(self._claims.items(), by_name.items()):
-                if _overlap(own, network):
-                    yield from ((pattern, claim.gateway) for claim in claims if _meets(claim, pattern, gateway))
 
     def addresses_by_name(self, gateway: str) -> list[str]:
         """Return the addresses that a gateway has by its names now."""
@@ -322,44 +318,65 @@ class SourceIndex:
         return tuple(found)
 
 
-def _add(on: dict[NetworkBits, list[_Claim]], pattern: HostPattern, gateway: MappingGateway) -> None:
-    network = bits_of(pattern.network)
-    claims = on.setdefault(network, [])
-    if not _has_claim(gateway, (each.gateway for each in claims if each.port == pattern.port), pattern):
-        claims.append(_claim(pattern, gateway))
+class _TakenPlaces:
+    """The gateways that claim each place by each tech prefix, while an index is made.
 
-
-def _add_name(on: dict[HostName, list[MappingGateway]], name: HostName, gateway: MappingGateway) -> None:
-    claimants = on.setdefault(name, [])
-    if not _has_claim(gateway, claimants, name):
-        claimants.append(gateway)
-
-
-def _has_claim(gateway: MappingGateway, claimants: Iterable[MappingGateway], place: HostPattern | HostName) -> bool:
-    """Return whether a gateway is among those that claim a place with its port.
-
-    Raises:
-        SourceConflict: another one takes the same packets.
+    A place is a name, or a network with a port. Gateways are added one after the other, so that of one that claims a
+    place twice the last entry says so, however many share that place.
     """
-    for rival in claimants:
-        if rival.tech_prefix == gateway.tech_prefix:
-            if rival.name == gateway.name:
-                return True
-            if rival.credentials is not None and gateway.credentials is not None:
-                continue  # both authenticate, so they may share an address, such as that of a NAT
-            raise SourceConflict(rival.name, gateway.name, _describe(place, gateway.tech_prefix))
-    return False
+
+    __slots__ = ("_claimants",)
+
+    def __init__(self) -> None:
+        self._claimants: dict[tuple[Hashable, str], list[MappingGateway]] = {}
+
+    def note(self, place: Hashable, gateway: MappingGateway) -> None:
+        """Add a gateway that is known to claim a place without conflict."""
+        self._claimants.setdefault((place, gateway.tech_prefix), []).append(gateway)
+
+    def has(self, place: Hashable, gateway: MappingGateway, described: HostPattern | HostName) -> bool:
+        """Return whether a gateway claims a place already.
+
+        Raises:
+            SourceConflict: another one takes the same packets.
+        """
+        claimants = self._claimants.get((place, gateway.tech_prefix))
+        if claimants is None:
+            return False
+        if claimants[-1].name == gateway.name:
+            return True
+        rival = claimants[0]
+        if rival.credentials is None or gateway.credentials is None:
+            raise SourceConflict(rival.name, gateway.name, _describe(described, gateway.tech_prefix))
+        return False  # all of them authenticate, so they may share an address, such as that of a NAT
 
 
-def _claim(pattern: HostPattern, gateway: MappingGateway) -> _Claim:
-    host_bits = bits_of(pattern.network).host_bits
-    return _Claim(pattern.port, host_bits, gateway.tech_prefix, gateway.dialect.callee_from, gateway)
-
-
-def _patterns_by_name(gateway: MappingGateway, addresses: Mapping[str, Iterable[str]]) -> Iterator[HostPattern]:
+def _add_sources(
+    claims: dict[NetworkBits, list[_Claim]],
+    claimants: dict[HostName, list[MappingGateway]],
+    taken: _TakenPlaces,
+    gateway: MappingGateway,
+) -> None:
+    for pattern in gateway.hosts:
+        _add(claims, taken, pattern, gateway)
     for name in gateway.named_hosts:
-        for address in addresses.get(gateway.name, ()):
-            yield HostPattern(ip_network(address), name.port)
+        if not taken.has(name, gateway, name):
+            claimants.setdefault(name, []).append(gateway)
+            taken.note(name, gateway)
+
+
+def _add(
+    on: dict[NetworkBits, list[_Claim]], taken: _TakenPlaces, pattern: HostPattern, gateway: MappingGateway
+) -> None:
+    network = bits_of(pattern.network)
+    place = network, pattern.port
+    if not taken.has(place, gateway, pattern):
+        on.setdefault(network, []).append(_claim(pattern, network, gateway))
+        taken.note(place, gateway)
+
+
+def _claim(pattern: HostPattern, network: NetworkBits, gateway: MappingGateway) -> _Claim:
+    return _Claim(pattern.port, network.host_bits, gateway.tech_prefix, gateway.dialect.callee_from, gateway)
 
 
 def _meets(claim: _Claim, pattern: HostPattern, gateway: MappingGateway) -> bool:
@@ -368,11 +385,6 @@ def _meets(claim: _Claim, pattern: HostPattern, gateway: MappingGateway) -> bool
     both_prove = other.credentials is not None and gateway.credentials is not None
     same_port = claim.port is None or pattern.port is None or claim.port == pattern.port
     return same_port and other.name != gateway.name and not both_prove
-
-
-def _overlap(one: NetworkBits, other: NetworkBits) -> bool:
-    bits = max(one.host_bits, other.host_bits)
-    return one.version == other.version and one.base >> bits == other.base >> bits
 
 
 def _without_prefix(callee: str, tech_prefix: str) -> str | None:

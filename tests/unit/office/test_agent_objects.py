@@ -414,6 +414,21 @@ async def test_sources_are_judged_by_the_addresses_of_names_where_an_agent_chang
     assert office.definitions.asked.sources == AgentSources("south", concerned, addresses)
 
 
+@pytest.mark.parametrize("kind", ["mapping_gateways", "phones"])
+async def test_an_agent_gives_a_gateway_256_hosts_at_most_and_keeps_what_an_operator_gave(
+    office: Office, kind: str
+) -> None:
+    def order(keys: dict[str, Any], *, is_merged: bool) -> SetObjects:
+        return SetObjects(objects=(WantedObject(kind, "7009", keys, is_merged=is_merged),))
+
+    hosts = [f"10.0.{at // 256}.{at % 256}" for at in range(400)]
+    await set_objects(office, operator(), order(body(kind, "own", hosts=hosts), is_merged=False))
+    await set_objects(office, agent("south"), order({"max_concurrent": "3"}, is_merged=True))
+    await set_objects(office, agent("south"), order({"hosts": hosts[:256]}, is_merged=True))
+    with pytest.raises(OrderError, match="has 257 hosts, and those of agents have at most 256"):
+        await set_objects(office, agent("south"), order({"hosts": hosts[:257]}, is_merged=True))
+
+
 async def test_a_switch_that_does_not_say_the_addresses_of_names_keeps_no_other_change_away(
     office: Office, tmp_path: Path
 ) -> None:

@@ -54,6 +54,8 @@ _NEEDED_OF_GATEWAYS: Final[Mapping[str, Right]] = {
     "enabled": Right.GATEWAYS,
     **dict.fromkeys(("max_concurrent", "max_cps", "max_call_seconds", "max_requests"), Right.GATEWAY_CAPACITY),
 }
+HOSTS_MAX: Final = 256
+"""Hosts that an agent gives to one gateway or phone at most; it may make as many of them as it needs."""
 _QUOTED: Final = re.compile(r"'([^']*)'")
 _PATH: Final = re.compile(r"(?: at)? \S*/\S*")
 _LABEL: Final = re.compile(r"(\w+)\[([^\]]*)\]")
@@ -195,6 +197,9 @@ class AgentObjects:
                 self._check_groups(key, _names_in(new.get(key)))
             if _has_variable(new.get(key)):
                 raise OrderError("keys", f"has a variable in {key}, which is not for agents", "write the value")
+            if key == "hosts" and isinstance(new.get(key), list) and len(new[key]) > HOSTS_MAX:
+                said = f"has {len(new[key])} hosts, and those of agents have at most {HOSTS_MAX}"
+                raise OrderError("keys", said, "name networks, or make several gateways")
 
     def _check_groups(self, key: str, named: Iterable[str]) -> None:
         """Check that the agent may give these rate groups: it can read their prices then."""
