@@ -288,8 +288,7 @@ def migrate(invocation: Invocation, divides: bool, anew: bool) -> None:
     """
     from vosd.storage.migrate import migrate
 
-    written = invocation.excerpt.settings.database_url.reveal()
-    url = _database_to_migrate(invocation, written, is_new_wanted=anew)
+    written, url = _database_to_migrate(invocation, is_new_wanted=anew)
     migrate(url)
     where = "" if url == written else f" {url.partition('///')[2]}"
     output.line(f"the database{where} is at this version")
@@ -298,23 +297,25 @@ def migrate(invocation: Invocation, divides: bool, anew: bool) -> None:
         output.line("the tables are partitioned by month; what they were stays in tables that end in _undivided")
 
 
-def _database_to_migrate(invocation: Invocation, written: str, *, is_new_wanted: bool) -> str:
-    """Return the URL of the database of the installation, or as it is ``written`` for a new one beside another.
+def _database_to_migrate(invocation: Invocation, *, is_new_wanted: bool) -> tuple[str, str]:
+    """Return the URL of the database as it is written, and as it is migrated: relative to the installation's directory.
 
     Raises:
         DatabaseMissedError: it is gone, with money of the switch that has worked on it, and no new one is wanted.
     """
     from vosd.config.places import OtherInstallationError
-    from vosd.wiring.new_database import check_nothing_is_missed
+    from vosd.wiring.new_database import check_nothing_is_missed, database_beside
 
+    state_dir: Path | None
     try:
-        settings = invocation.settings
-    except OtherInstallationError:
-        return written
-    url = settings.database_url.reveal()
-    if not is_new_wanted:
-        asyncio.run(check_nothing_is_missed(url, settings.state_dir))
-    return url
+        written, settings = invocation.excerpt.settings.database_url.reveal(), invocation.settings
+        url, state_dir = settings.database_url.reveal(), settings.state_dir
+    except OtherInstallationError as error:
+        url, state_dir = database_beside(invocation.config_path(), error.other)
+        written = url
+    if state_dir is not None and not is_new_wanted:
+        asyncio.run(check_nothing_is_missed(url, state_dir))
+    return written, url
 
 
 async def _divide(url: str) -> None:

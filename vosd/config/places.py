@@ -203,6 +203,21 @@ def is_database_there(url: str) -> bool:
     return file is None or _is_written(file)
 
 
+def may_be_one_database(url: str, other: str, other_directory: Path) -> bool:
+    """Return whether two URLs may name one database; files of ``other`` are relative to ``other_directory``.
+
+    Of databases in servers the names decide alone: one server has several names.
+    """
+    file, other_file = _database_file(url), _database_file(other)
+    if file is not None and other_file is not None:
+        return file.resolve() == (other_directory / other_file).resolve()
+    return file is other_file and _name_in_server(url) == _name_in_server(other)
+
+
+def _name_in_server(url: str) -> str:
+    return url.partition("?")[0].rpartition("/")[2]
+
+
 def _url_from(base: Path, url: str) -> str:
     """Return a URL with the file that it names, if any, relative to ``base``."""
     file = _database_file(url)

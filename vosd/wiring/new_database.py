@@ -1,9 +1,13 @@
 """Guard of a new database: none is made in the place of one that is gone, and whose money the switch still knows."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 from vosd.base.errors import VosError
+from vosd.catalogue.problems import ConfigError
 from vosd.cdr.ports import StoreUnavailable
+from vosd.config.excerpt import Excerpt
+from vosd.config.places import Installation, may_be_one_database
 from vosd.engine.booking.known_database import KnownBalances, known_balances, was_used
 from vosd.storage.database import COMMAND_PATIENCE_S, Database, DatabaseGone
 from vosd.storage.last_known import LAST_KNOWN, LastKnown
@@ -20,6 +24,33 @@ class DatabaseMissedError(VosError):
             " restore FILE. vosd migrate --anew makes an empty one: all balances begin at 0; payments, definitions,"
             " decks, and calls that are no longer in the journal are gone"
         )
+
+
+class DatabaseBeside(NamedTuple):
+    """A database that a configuration names which leads to the switch of another configuration."""
+
+    url: str
+    """As the file has it: a path is relative to the working directory."""
+    state_dir: Path | None
+    """The state directory of the other switch, where the database may be its own; None = it is another one."""
+
+
+def database_beside(config: Path, other: Installation) -> DatabaseBeside:
+    """Return the database of a configuration beside the switch of another one: a new one, or that of the switch.
+
+    The owner of the tables has such a configuration (docs/database-rights.md). Where the file of the other switch
+    cannot be read, as without its variables of the environment, the database may be that of the switch.
+
+    Raises:
+        ConfigError: ``config`` is invalid.
+    """
+    excerpt = Excerpt(config)
+    url, directory = excerpt.database_url, Path(other.directory)
+    try:
+        is_of_other = may_be_one_database(url, Excerpt(Path(other.configuration)).database_url, directory)
+    except ConfigError:
+        is_of_other = True
+    return DatabaseBeside(url, directory / excerpt.state_dir if is_of_other else None)
 
 
 async def check_nothing_is_missed(url: str, state_dir: Path) -> None:

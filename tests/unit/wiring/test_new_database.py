@@ -1,13 +1,20 @@
 """No empty database takes the place of one that is gone with its money, unless nothing is known to be lost."""
 
+import asyncio
 import re
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 
 from vosd.cdr.lease import DatabaseState
 from vosd.cdr.ports import LastStanding
+from vosd.cli.main import main
+from vosd.config import places
+from vosd.config.places import installation_of, may_be_one_database
+from vosd.daemon.claim import StateDirectory
 from vosd.engine.booking.database_watch import MEMO, Memo, MemoFile
 from vosd.storage.last_known import LAST_KNOWN, LastKnown
 from vosd.storage.migrate import migrate_async
@@ -67,3 +74,79 @@ async def test_a_first_database_and_one_that_is_there_are_migrated_as_ever(tmp_p
     await migrate_async(url)
     await left(tmp_path, PAID)
     await check_nothing_is_missed(url, tmp_path)
+
+
+class TestBesideTheSwitchOfAnotherConfiguration:
+    @pytest.fixture
+    def home(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+        """The directory of a running switch whose database, with its money, is gone."""
+        home = tmp_path / "home"
+        (home / "var" / "journal").mkdir(parents=True)
+        (home / "var" / "journal" / "1").touch()
+        monkeypatch.chdir(home)
+        self.write(home / "vosd.yaml", home / "db" / "vosd.db")
+        switch = StateDirectory(home / "var", installation_of(home / "vosd.yaml", "sw1"))
+        switch.claim()
+        asyncio.run(left(home / "var", PAID))
+        yield home
+        switch.release()
+
+    def write(self, config: Path, database: Path | str, more: str = "") -> Path:
+        config.write_text(f"node: sw1\ndatabase: {{url: 'sqlite+aiosqlite:///{database}'}}\n{more}")
+        return config
+
+    def migrate(self, config: Path, *options: str) -> Result:
+        return CliRunner().invoke(main, ["migrate", "-c", str(config), *options])
+
+    def test_the_owner_of_its_tables_makes_no_empty_database_in_its_place(self, home: Path) -> None:
+        file = home / "db" / "vosd.db"
+        owner = self.write(home / "owner.yaml", file)
+        missed = self.migrate(owner)
+        assert (missed.exit_code, file.exists()) == (1, False)
+        assert f"the switch of {home}/var has worked on it; its last balances are 1.00 EUR" in missed.stderr
+        assert self.migrate(owner, "--anew").exit_code == 0
+        assert self.migrate(owner).stdout == "the database is at this version\n", "it is there"
+
+    def test_nor_by_the_state_directory_that_its_file_names(
+        self, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As docs/database-rights.md says, from any directory."""
+        monkeypatch.chdir(tmp_path)
+        owner = self.write(tmp_path / "owner.yaml", home / "db" / "vosd.db", f"state_dir: {home}/var\n")
+        missed = self.migrate(owner)
+        assert (missed.exit_code, (home / "db" / "vosd.db").exists()) == (1, False)
+        assert f"the switch of {home}/var has worked on it" in missed.stderr
+
+    def test_nor_where_the_file_of_the_switch_cannot_be_read_here(self, home: Path) -> None:
+        self.write(home / "vosd.yaml", "${NO_SUCH_VARIABLE_OF_VOSD}/vosd.db")
+        missed = self.migrate(self.write(home / "owner.yaml", home / "db" / "vosd.db"))
+        assert (missed.exit_code, "has worked on it" in missed.stderr) == (1, True)
+
+    def test_a_new_installation_gets_a_database_of_its_own(
+        self, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As by ``make run`` on the machine of the service."""
+        monkeypatch.setattr(places, "_SERVICE", home)
+        self.write(home / "vosd.yaml", "var/vosd.db")
+        new = tmp_path / "new"
+        new.mkdir()
+        monkeypatch.chdir(new)
+        assert self.migrate(self.write(new / "vosd.yaml", "var/vosd.db")).stdout == "the database is at this version\n"
+        assert ((new / "var" / "vosd.db").exists(), (home / "var" / "vosd.db").exists()) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("url", "other", "may_be"),
+    [
+        ("mysql+aiomysql://vosd_owner:a@127.0.0.1/vosd?ssl=1", "mysql+aiomysql://vosd:b@localhost:3306/vosd", True),
+        ("mysql+aiomysql://vosd_owner:a@127.0.0.1/vosd", "mysql+aiomysql://vosd:b@127.0.0.1/vosd_test", False),
+        ("mysql+aiomysql://vosd_owner:a@127.0.0.1/vosd", "sqlite+aiosqlite:///vosd", False),
+        ("sqlite+aiosqlite:////srv/var/vosd.db", "sqlite+aiosqlite:///var/vosd.db", True),
+        ("sqlite+aiosqlite:///var/vosd.db", "sqlite+aiosqlite:///var/vosd.db", False),
+    ],
+)
+def test_two_urls_may_name_one_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, other: str, may_be: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert may_be_one_database(url, other, Path("/srv")) is may_be
