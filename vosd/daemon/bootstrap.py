@@ -61,7 +61,7 @@ from vosd.engine.booking.known_database import was_used
 from vosd.engine.calls.snapshots import snapshot
 from vosd.engine.clock import SystemClock
 from vosd.engine.overload.load import Load
-from vosd.engine.peers.directory import ConnectTimeouts, TlsIdentities
+from vosd.engine.peers.directory import ConnectTimeouts, VendorPlaces
 from vosd.engine.registration.writer import LAST_WRITING_S
 from vosd.engine.reports.accounting import LAST_RECORD_S, CallAccounting, TalkingCall
 from vosd.engine.reports.reporter import LAST_REPORTS_S, CallReports
@@ -235,6 +235,7 @@ class Daemon:
             relay=self._media.relay,
             rtpengines=self._media.at_rtpengines,
         )
+        places = VendorPlaces(self.service.switch.terms.vendors_at, self.service.directory.name_at)
         core = Core(
             begin=self.service.begin_turn,
             process=self.service.loop.process,
@@ -250,7 +251,8 @@ class Daemon:
             undelivered=self.service.loop.undelivered,
             closed=self.service.connection_closed,
             certified=self.service.connection_certified,
-            identity_at=TlsIdentities(self.service.switch.terms.vendors_at, self.service.directory.name_at).identity_at,
+            identity_at=places.identity_at,
+            is_vendor_at=places.is_vendor_at,
             is_gateway=self.service.node.knows_host,
             is_known_source=self.service.node.is_known_source,
             allowance_at=self.service.signalling.allowance_at,

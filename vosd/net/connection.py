@@ -18,6 +18,12 @@ PROOF_S: Final = 30.0
 """Time limit for the peer of an accepted connection to become a known source, or to send a message of a call; also how
 long the connection of an unknown source may be kept after the end of its call.
 """
+ELSEWHERE_S: Final = 300.0
+"""Longest time without a message for which a connection of ours to a place that no gateway has is kept: an INVITE may
+ring so long without a word.
+"""
+UNUSED_S: Final = 32.0
+"""A connection without a message for so long (64·T1) is not used: no answer but that to an INVITE is awaited on it."""
 UNREAD_BYTES_MAX: Final = 512 * 1024
 """Most bytes that may wait in the write buffer for a peer that does not read."""
 CLOSE_S: Final = 2.0
@@ -151,7 +157,7 @@ class Connection(asyncio.Protocol):
         """Time at which it was made, or its call was found running; time of the last byte in either direction (from an
         unknown source: of the last complete message); time at which the unfinished message began, or the connection.
         """
-        self._awaits_message = origin is not ConnectionOrigin.SWITCH
+        self._awaits_message = not origin.is_ours
         """Whether the peer connected and has sent no message yet: a bare connection keeps its slot for ``MESSAGE_S``
         only.
 
@@ -204,7 +210,12 @@ class Connection(asyncio.Protocol):
     @property
     def opened_to(self) -> tuple[str, int] | None:
         """The address that we have opened the connection to; None = its peer has opened it."""
-        return self.peer if self.origin is ConnectionOrigin.SWITCH else None
+        return self.peer if self.origin.is_ours else None
+
+    @property
+    def is_unused(self) -> bool:
+        """Return whether it has carried no message for ``UNUSED_S``."""
+        return self._loop.time() - self._busy_at >= UNUSED_S
 
     def wants_pings(self) -> bool:
         """Return whether keep-alives of ours are sent: the peer is a gateway or a registered user."""
@@ -282,8 +293,10 @@ class Connection(asyncio.Protocol):
             self._hold()
         # Blank lines keep only the connection of a known source alive: any host can send them for ever.
         is_known = self.origin is not ConnectionOrigin.UNKNOWN or self._owner.knows(self)
-        # An answer that we asked for keeps a connection of ours only while its peer is one that we mean to reach.
-        if messages or (is_known and not (is_pong and not self._owner.is_known(self))):
+        # An answer that we asked for keeps a connection of ours only while its peer is one that we mean to reach; no
+        # bytes but messages keep one to a place that a peer has named.
+        is_kept = is_known and self.origin is not ConnectionOrigin.ELSEWHERE
+        if messages or (is_kept and not (is_pong and not self._owner.is_known(self))):
             self._busy_at = now
         if messages or (pings and is_known):
             self._awaits_message = False
@@ -353,7 +366,9 @@ class Connection(asyncio.Protocol):
         if self._framer.is_amid_message or self._awaits_message:
             return self._began_at + MESSAGE_S
         ends = self._busy_at + self._patience.idle_ms / 1000
-        return min(ends, self._proven_at + PROOF_S) if self.origin is ConnectionOrigin.UNKNOWN else ends
+        if self.origin is ConnectionOrigin.UNKNOWN:
+            return min(ends, self._proven_at + PROOF_S)
+        return min(ends, self._busy_at + ELSEWHERE_S) if self.origin is ConnectionOrigin.ELSEWHERE else ends
 
     def _wake_by(self, deadline: float) -> None:
         """Set the timer if the deadline is earlier than the timer's; a later one is found when the timer fires."""

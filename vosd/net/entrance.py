@@ -75,6 +75,8 @@ class Core(NamedTuple):
     """
     identity_at: Callable[[str, int], str]
     """Return the TLS identity with which a vendor is connected to, by host and port; empty = the common one."""
+    is_vendor_at: Callable[[str, int], bool]
+    """Return whether a host and port are a place of a routing gateway."""
     is_gateway: Callable[[str], bool]
     """Return whether an address belongs to a gateway."""
     is_known_source: Callable[[str], bool]

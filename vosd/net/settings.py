@@ -30,6 +30,8 @@ class ConnectionLimits:
     """Accepted a second from one unknown address (IPv6: /64)."""
     most_unknown_per_source: int = 20
     """Part of ``most_unknown`` that one address (IPv6: /64) may use."""
+    most_own_per_source: int = 16
+    """Opened by us to one address (IPv6: /64), except to places of routing gateways."""
     ping_ms: int = 120_000
     """Longest interval between keep-alives of ours to gateways and registered users; 0 = none."""
     pong_ms: int = 10_000

@@ -1,9 +1,9 @@
-"""Connection limits: total, per source, for unknown sources."""
+"""Connection limits: total, per source, for unknown sources, and for our own to places that no gateway has."""
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from enum import Enum
-from typing import Final
+from typing import Final, Protocol
 
 from vosd.base.bucket import Bucket
 from vosd.base.host import source_of
@@ -14,7 +14,10 @@ RATED_SOURCES_MAX: Final = 4_096
 BURST_S: Final = 2
 """Burst size: connections of so many seconds may come at once."""
 OWN_SHARE: Final = 10
-"""One of so many connections is left to the switch, which must reach its vendors."""
+"""One of so many connections is left to the switch, which must reach its vendors, and another one to its peers."""
+ELSEWHERE_SHARE: Final = 20
+"""One of so many connections may be one of ours to a place that no gateway has: the rest of our share is for gateways.
+"""
 
 _End = Callable[[], bool]
 
@@ -27,7 +30,27 @@ class ConnectionOrigin(Enum):
     UNKNOWN = "unknown"
     """A peer at any other address: a scanner, a phone before it registers, the far end of a dialog that has moved."""
     SWITCH = "switch"
-    """This switch."""
+    """This switch, to the place of a routing gateway."""
+    ELSEWHERE = "elsewhere"
+    """This switch, to any other place: peers name it in Contact and Route, and can name every port of every host."""
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this switch has opened the connection."""
+        return self is ConnectionOrigin.SWITCH or self is ConnectionOrigin.ELSEWHERE
+
+
+class OwnConnection(Protocol):
+    """A connection of ours that may be closed if its slot is needed."""
+
+    @property
+    def is_unused(self) -> bool:
+        """Return whether nothing waits for an answer on it."""
+        ...
+
+    def close(self) -> None:
+        """Close it after everything is written."""
+        ...
 
 
 class ConnectionSlots:
@@ -42,6 +65,10 @@ class ConnectionSlots:
         """Accepted connections from unknown sources by address (IPv6: /64)."""
         self._unproven: dict[str, OrderedDict[object, _End]] = {}
         """Connections that are ended if their slot is needed, by source, those without a message for longest first."""
+        self._elsewhere: dict[str, dict[OwnConnection, None]] = {}
+        """Open connections of ours to places that no gateway has, by address (IPv6: /64), the oldest first."""
+        self._elsewhere_by_source: Counter[str] = Counter()
+        """Number of these, and of those that are being opened."""
         self._unknown = Bucket(limits.unknown_rate * BURST_S, 0.0)
         self._new_by_source: OrderedDict[str, Bucket] = OrderedDict()
         """Rate limit of new connections for each unknown source."""
@@ -52,21 +79,23 @@ class ConnectionSlots:
     def take(self, origin: ConnectionOrigin, host: str, now: float) -> str | None:
         """Take a slot for one connection; return the name of the limit that is reached, or None.
 
-        For an unknown source that needs it another connection of an unknown source is ended. ``now`` is in seconds of a
-        monotonic clock.
+        For an unknown source that needs it another connection of an unknown source is ended, for one of ours to a place
+        that no gateway has another one of these. ``now`` is in seconds of a monotonic clock.
         """
         limits, most = self.limits, self.limits.most
-        accepted = len(self) - self._taken[ConnectionOrigin.SWITCH]
-        if len(self) >= most or (origin is not ConnectionOrigin.SWITCH and accepted >= most - most // OWN_SHARE):
+        ours = self._taken[ConnectionOrigin.SWITCH] + self._taken[ConnectionOrigin.ELSEWHERE]
+        if len(self) >= most or (ours if origin.is_ours else len(self) - ours) >= most - most // OWN_SHARE:
             return "max"
-        if origin is not ConnectionOrigin.SWITCH and self._by_source[source_of(host)] >= limits.most_per_source:
+        if not origin.is_ours and self._by_source[source_of(host)] >= limits.most_per_source:
             return "max_per_source"
+        full = None
         if origin is ConnectionOrigin.UNKNOWN:
             full = self._full_for_unknown(host, now)
-            if full is not None:
-                return full
-        self._count(origin, host, 1)
-        return None
+        elif origin is ConnectionOrigin.ELSEWHERE:
+            full = self._full_elsewhere(source_of(host))
+        if full is None:
+            self._count(origin, host, 1)
+        return full
 
     def recognise(self, host: str) -> None:
         """Count a connection of an unknown source as one of a known source from now on."""
@@ -76,6 +105,21 @@ class ConnectionSlots:
     def give_back(self, origin: ConnectionOrigin, host: str) -> None:
         """Release a slot."""
         self._count(origin, host, -1)
+
+    def opened(self, connection: OwnConnection, host: str) -> None:
+        """Have an open connection of ours to a place that no gateway has closed where its slot is needed."""
+        self._elsewhere.setdefault(source_of(host), {})[connection] = None
+
+    def closed(self, connection: OwnConnection, host: str) -> None:
+        """Note the end of such a connection; its slot is given back beside."""
+        self._forget(connection, source_of(host))
+
+    def _forget(self, connection: OwnConnection, source: str) -> None:
+        opened = self._elsewhere.get(source)
+        if opened is not None:
+            opened.pop(connection, None)
+            if not opened:
+                del self._elsewhere[source]
 
     def offer(self, connection: object, host: str, end: _End) -> None:
         """Have a connection of an unknown source ended by ``end`` if its slot is needed for another source.
@@ -103,10 +147,41 @@ class ConnectionSlots:
 
     def _count(self, origin: ConnectionOrigin, host: str, change: int) -> None:
         self._taken[origin] += change
-        if origin is not ConnectionOrigin.SWITCH:
+        if not origin.is_ours:
             _add(self._by_source, source_of(host), change)
+        if origin is ConnectionOrigin.ELSEWHERE:
+            _add(self._elsewhere_by_source, source_of(host), change)
         if origin is ConnectionOrigin.UNKNOWN:
             _add(self._unknown_by_source, source_of(host), change)
+
+    def _full_elsewhere(self, source: str) -> str | None:
+        """Return the name of the limit that a connection of ours to a place that no gateway has would exceed.
+
+        Over the limit of an address one of its connections that is not used is closed. Over that of all addresses one
+        of the address with most of them is: one in use, too, where the new one is to an address with fewer.
+        """
+        at_source = self._elsewhere_by_source[source]
+        if at_source >= self.limits.most_own_per_source:
+            return None if self._close_one(source) else "max_own_per_source"
+        if self._taken[ConnectionOrigin.ELSEWHERE] < max(1, self.limits.most // ELSEWHERE_SHARE):
+            return None
+        most = max(self._elsewhere, key=lambda other: len(self._elsewhere[other]), default=source)
+        is_fair = len(self._elsewhere.get(most, ())) > at_source + 1
+        return None if self._close_one(most, even_used=is_fair) else "max"
+
+    def _close_one(self, source: str, *, even_used: bool = False) -> bool:
+        """Close the oldest connection of ours to an address that is not used; return False if there is none.
+
+        ``even_used``: else the oldest one. The slot is given back later in the same turn or the next.
+        """
+        opened = self._elsewhere.get(source, {})
+        oldest = next(iter(opened), None) if even_used else None
+        ended = next((connection for connection in opened if connection.is_unused), oldest)
+        if ended is None:
+            return False
+        self._forget(ended, source)
+        ended.close()
+        return True
 
     def _full_for_unknown(self, host: str, now: float) -> str | None:
         """Return the name of the limit that a connection of an unknown source would exceed."""

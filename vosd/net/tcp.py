@@ -140,7 +140,7 @@ class StreamFlow:
     def has_accepted(self, on: tuple[str, int]) -> bool:
         """Return whether there is such a connection which the peer has opened."""
         connection = self._open.get(PeerEnd(*on))
-        return connection is not None and connection.origin is not ConnectionOrigin.SWITCH
+        return connection is not None and not connection.origin.is_ours
 
     def remark(self, marker: Marker) -> None:
         """Mark new connections with another class; open connections keep theirs."""
@@ -234,19 +234,24 @@ class StreamFlow:
 
     async def _connect(self, peer: PeerEnd) -> None:
         """Open a connection for the waiting messages; report a failure to the core."""
-        full = self._slots.take(ConnectionOrigin.SWITCH, peer.host, self._loop.time())
+        origin = ConnectionOrigin.SWITCH if self._core.is_vendor_at(*peer) else ConnectionOrigin.ELSEWHERE
+        try:
+            full = self._slots.take(origin, peer.host, self._loop.time())
+        except ValueError as error:  # a host that is no address
+            self._give_up(peer, _reason(error))
+            return
         if full is not None:
             self._give_up(peer, f"the limit {full} of sip.connections is reached")
             return
-        connection = self._connection(peer, ConnectionOrigin.SWITCH)
+        connection = self._connection(peer, origin)
         why = None
         try:
             await self._dial(peer, connection)
-        except (OSError, ValueError) as error:  # a host that is no address, or a name that no certificate has
+        except (OSError, ValueError) as error:  # or a name that no certificate has
             why = _reason(error)
         finally:
             if not connection.was_made:
-                self._slots.give_back(ConnectionOrigin.SWITCH, peer.host)
+                self._slots.give_back(origin, peer.host)
         if why is not None:
             self._give_up(peer, why)
 
@@ -302,10 +307,11 @@ class StreamFlow:
         """Register a connection, and send the waiting messages."""
         self._open[connection.peer] = connection
         if self.tls is not None:
-            is_ours = connection.origin is ConnectionOrigin.SWITCH
-            names = frozenset() if is_ours else names_in(connection.certificate)
+            names = frozenset() if connection.origin.is_ours else names_in(connection.certificate)
             self._core.certified(self._flow, *connection.peer, names)
         self._keep_alives.watch(connection)
+        if connection.origin is ConnectionOrigin.ELSEWHERE:
+            self._slots.opened(connection, connection.peer.host)
         for data in self._unsent.pop(connection.peer, ()):
             connection.send(data)
 
@@ -344,6 +350,8 @@ class StreamFlow:
         peer = connection.peer
         if connection.origin is ConnectionOrigin.UNKNOWN:
             self._slots.keep(connection, peer.host)
+        elif connection.origin is ConnectionOrigin.ELSEWHERE:
+            self._slots.closed(connection, peer.host)
         self._slots.give_back(connection.origin, peer.host)
         self._keep_alives.forget(connection)
         if self._open.get(peer) is connection:

@@ -7,7 +7,7 @@ from doubles.sockets.loopback import Endpoint
 from doubles.virtual.customer import Intent
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
 
-from vosd.engine.peers.directory import TlsIdentities
+from vosd.engine.peers.directory import VendorPlaces
 from vosd.sip.wire.outgoing import Peer
 from vosd.trunks.gateways import Address
 
@@ -130,7 +130,9 @@ def test_a_vendor_has_its_identity_at_its_addresses_and_where_its_name_leads():
     fixed = routing_gateway("fixed", addresses=(Address("192.0.2.9", 5061, "tls"),), tls="one")
     named = routing_gateway("named", addresses=(Address("sip.example.net", None, "tls"),), tls="two")
     at = {"192.0.2.9": [fixed], "sip.example.net": [named]}
-    identities = TlsIdentities(lambda host: at.get(host, ()), {"192.0.2.10": "sip.example.net"}.get)
-    assert [identities.identity_at("192.0.2.9", port) for port in (5061, 5071)] == ["one", ""]
-    assert identities.identity_at("192.0.2.10", 5071) == "two"
-    assert identities.identity_at("192.0.2.11", 5061) == ""
+    places = VendorPlaces(lambda host: at.get(host, ()), {"192.0.2.10": "sip.example.net"}.get)
+    assert [places.identity_at("192.0.2.9", port) for port in (5061, 5071)] == ["one", ""]
+    assert places.identity_at("192.0.2.10", 5071) == "two"
+    assert places.identity_at("192.0.2.11", 5061) == ""
+    asked = (("192.0.2.9", 5061), ("192.0.2.9", 5071), ("192.0.2.10", 5071), ("192.0.2.11", 5061))
+    assert [places.is_vendor_at(*place) for place in asked] == [True, False, True, False]

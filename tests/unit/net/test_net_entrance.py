@@ -43,6 +43,7 @@ class Stage:
                 closed=lambda _flow, _host, _port: None,
                 certified=lambda _flow, _host, _port, _names: None,
                 identity_at=lambda _host, _port: "",
+                is_vendor_at=lambda _host, _port: False,
                 is_gateway=lambda _host: False,
                 is_known_source=lambda host: host == GATEWAY.host,
                 allowance_at=lambda _host: None,

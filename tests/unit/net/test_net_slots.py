@@ -18,7 +18,7 @@ from vosd.sip.settings import SipSettings
 from vosd.sip.wire.classify import MessageKind
 from vosd.sip.wire.stream import PONG
 
-from .conftest import UNKNOWN_SOURCE, connections, until
+from .conftest import UNKNOWN_SOURCE, Vendor, connections, until
 
 INVITE = request(body=SDP)
 OPTIONS = request("OPTIONS")
@@ -28,6 +28,22 @@ RINGING = (
     b"To: <sip:2@h>;tag=theirs\r\nCall-ID: c\r\nCSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n"
 )
 OTHER_UNKNOWN_SOURCE = "127.0.0.67"
+
+
+class OwnConnection:
+    """A connection of ours to a place that no gateway has."""
+
+    def __init__(self, slots: ConnectionSlots, host: str) -> None:
+        self._slots = slots
+        self._host = host
+        self.is_unused = False
+        self.is_closed = False
+        slots.opened(self, host)
+
+    def close(self) -> None:
+        self.is_closed = True
+        self._slots.closed(self, self._host)
+        self._slots.give_back(ConnectionOrigin.ELSEWHERE, self._host)
 
 
 class ManualTimer:
@@ -375,3 +391,94 @@ def test_peers_leave_a_tenth_of_all_connections_to_the_switch():
     assert accepted == [None] * 18 + ["max"]
     assert slots.take(ConnectionOrigin.SWITCH, "192.0.2.1", 0.0) is None
     assert slots.take(ConnectionOrigin.SWITCH, "192.0.2.1", 0.0) == "max"
+
+
+def opened_elsewhere(slots: ConnectionSlots, *hosts: str) -> list[OwnConnection | str]:
+    """Open a connection of ours to each host; give the limit where one is reached."""
+    return [slots.take(ConnectionOrigin.ELSEWHERE, host, 0.0) or OwnConnection(slots, host) for host in hosts]
+
+
+def test_the_switch_leaves_a_tenth_of_all_connections_to_its_peers():
+    slots = ConnectionSlots(ConnectionLimits(most=20))
+    assert [slots.take(ConnectionOrigin.SWITCH, "192.0.2.1", 0.0) for _ in range(19)] == [None] * 18 + ["max"]
+    assert [slots.take(ConnectionOrigin.GATEWAY, "192.0.2.2", 0.0) for _ in range(3)] == [None, None, "max"]
+
+
+@pytest.mark.parametrize(
+    "hosts", [["192.0.2.1"] * 4, [f"2001:db8:1:1::{number}" for number in range(4)]], ids=["one address", "one network"]
+)
+def test_a_host_whose_ports_a_peer_names_gets_few_connections(hosts):
+    slots = ConnectionSlots(ConnectionLimits(most_own_per_source=3))
+    *opened, full = opened_elsewhere(slots, *hosts)
+    assert full == "max_own_per_source"
+    assert opened_elsewhere(slots, "192.0.2.2") != ["max_own_per_source"]
+    assert slots.take(ConnectionOrigin.SWITCH, hosts[0], 0.0) is None, "the place of a gateway there"
+    opened[1].is_unused = opened[2].is_unused = True
+    [another] = opened_elsewhere(slots, hosts[3])
+    assert [each.is_closed for each in (*opened, another)] == [False, True, False, False]
+    another.close()
+    opened_elsewhere(slots, hosts[0])
+    assert not opened[2].is_closed, "there was a slot"
+
+
+def test_hosts_that_peers_name_leave_slots_to_gateways_and_a_host_with_many_keeps_none_out():
+    slots = ConnectionSlots(ConnectionLimits(most=80))
+    many = opened_elsewhere(slots, *["192.0.2.1"] * 3)
+    [few] = opened_elsewhere(slots, "192.0.2.2")
+    assert opened_elsewhere(slots, "192.0.2.1") == ["max"]
+    [new] = opened_elsewhere(slots, "192.0.2.3")
+    assert [each.is_closed for each in (*many, few, new)] == [True, False, False, False, False]
+    assert opened_elsewhere(slots, "192.0.2.3") == ["max"], "the other host has no more than two"
+    many[2].is_unused = True
+    opened_elsewhere(slots, "192.0.2.3")
+    assert [each.is_closed for each in (*many, few, new)] == [True, False, True, False, False]
+    assert [slots.take(ConnectionOrigin.SWITCH, "192.0.2.9", 0.0) for _ in range(68)] == [None] * 68
+
+
+async def test_one_call_takes_no_more_connections_than_one_host_may_have(opened, connect, vendor, monkeypatch):
+    """Its Contact may name another port each time."""
+    clock = ManualClock()
+    monkeypatch.setattr(patience, "asyncio", SimpleNamespace(get_running_loop=lambda: clock))
+    node = await opened(settings=TransportSettings(connections=ConnectionLimits(most_own_per_source=1)))
+    node.ear.elsewhere.add("127.0.0.1")
+    node.send(OPTIONS, vendor.address)
+    first = await vendor.arrival()
+    assert await first.read(len(OPTIONS)) == OPTIONS
+    other = Vendor()
+    await other.listen()
+    with capture_logs() as logs:
+        node.send(OPTIONS, other.address)
+        assert await node.ear.failure() == (0, other.address)
+    assert [line["why"] for line in logs] == [
+        "no connection: the limit max_own_per_source of sip.connections is reached"
+    ]
+    clock.advance(patience.UNUSED_S)
+    node.send(OPTIONS, other.address)
+    assert await first.is_closed()
+    assert await node.ear.parting() == (0, vendor.address)
+    assert await (await other.arrival()).read(len(OPTIONS)) == OPTIONS
+    await other.close()
+
+
+async def test_a_connection_to_a_place_that_a_peer_has_named_is_closed_soon(opened, vendor, monkeypatch):
+    """Answers to keep-alives do not keep it, messages do; that of a gateway is kept."""
+    clock = ManualClock()
+    monkeypatch.setattr(patience, "asyncio", SimpleNamespace(get_running_loop=lambda: clock))
+    node = await opened(settings=connections(idle_ms=3_600_000))
+    for is_named in (False, True):
+        node.ear.elsewhere = {"127.0.0.1"} if is_named else set()
+        node.send(OPTIONS, vendor.address)
+        peer = await vendor.arrival()
+        assert await peer.read(len(OPTIONS)) == OPTIONS
+        clock.advance(patience.ELSEWHERE_S - 1)
+        peer.writer.write(OPTIONS)
+        await node.ear.message()
+        clock.advance(patience.ELSEWHERE_S - 1)
+        peer.writer.write(PONG * 2)
+        assert await peer.read(2) == PONG
+        clock.advance(1)
+        if is_named:
+            assert await peer.is_closed()
+        assert node.transports.connections == (not is_named)
+        peer.writer.close()
+        await node.ear.parting()

@@ -25,6 +25,7 @@ _CONNECTIONS: Final = full_conversion(
         "max_per_source": "most_per_source",
         "max_unknown": "most_unknown",
         "max_unknown_per_source": "most_unknown_per_source",
+        "max_own_per_source": "most_own_per_source",
         "idle_timeout": "idle_ms",
         "keepalive": "ping_ms",
         "keepalive_timeout": "pong_ms",

@@ -13,8 +13,8 @@ class ConnectionKeys(Keys):
     """Limits of TCP and TLS connections."""
 
     max: Annotated[int, whole(1, 1_000_000)] = 10_000
-    """Open at the same time; a tenth is left to those that the switch opens. The process needs as many open files,
-    systemd's ``LimitNOFILE``."""
+    """Open at the same time; a tenth is left to those that the switch opens, half of which are to places of routing
+    gateways, and a tenth to those that it accepts. The process needs as many open files, systemd's ``LimitNOFILE``."""
     max_per_source: Annotated[int, whole(1, 1_000_000)] = 1_000
     """Accepted from one address (of IPv6: from its /64)."""
     max_unknown: Annotated[int, whole(0, 1_000_000)] = 200
@@ -22,9 +22,13 @@ class ConnectionKeys(Keys):
     all are in use, one of the address with most of them is ended for a further one."""
     max_unknown_per_source: Annotated[int, whole(1, 1_000_000)] = 20
     """Accepted from one unknown address (of IPv6: from its /64)."""
+    max_own_per_source: Annotated[int, whole(1, 1_000_000)] = 16
+    """Opened by the switch to one address (of IPv6: to its /64), places of routing gateways not counted: peers name
+    others in Contact and Route. Where all are in use a further one is refused, else an unused one ends."""
     idle_timeout: Annotated[int, milliseconds(1_000, 86_400_000)] = 3_600_000
     """Close a connection after this time without a byte in either direction. A keep-alive (RFC 5626) counts from the
-    address of a gateway or a registered phone; from other addresses only messages count."""
+    address of a gateway or a registered phone; from other addresses only messages count. A connection that the switch
+    has opened to a place of no routing gateway is closed after 5 minutes without a message."""
     keepalive: Annotated[int, milliseconds(0, 3_600_000)] = 120_000
     """Send a keep-alive (RFC 5626 4.4.1, a double CRLF) on every connection with a gateway or a registered phone each
     80 to 100 % of this time; 0 sends none."""

@@ -301,8 +301,8 @@ class ConnectTimeouts:
         return min((each.response_timeout_ms for each in gateways), default=inf) / 1_000 / SHARE
 
 
-class TlsIdentities:
-    """TLS identities of vendors by the addresses that are connected to."""
+class VendorPlaces:
+    """Places of routing gateways: the addresses that are connected to, with their TLS identities."""
 
     def __init__(
         self, vendors_at: Callable[[str], Collection[RoutingGateway]], name_at: Callable[[str], str | None]
@@ -312,15 +312,21 @@ class TlsIdentities:
         self._name_at = name_at
 
     def identity_at(self, host: str, port: int) -> str:
-        """Return the identity with which a host is connected to at a port; empty = the common one.
+        """Return the identity with which a host is connected to at a port; empty = the common one."""
+        gateway = self._vendor_at(host, port)
+        return "" if gateway is None else gateway.tls
 
-        A port of a name may come from DNS: then any port is that of its gateway.
-        """
+    def is_vendor_at(self, host: str, port: int) -> bool:
+        """Return whether a routing gateway is configured at a host and port."""
+        return self._vendor_at(host, port) is not None
+
+    def _vendor_at(self, host: str, port: int) -> RoutingGateway | None:
+        """Return the gateway at a place; a port of a name may come from DNS: then any port is that of its gateway."""
         for place in (host, self._name_at(host) or ""):
             for gateway in self._vendors_at(place) if place else ():
                 if any(each.host == place and each.port in {None, port} for each in gateway.places):
-                    return gateway.tls
-        return ""
+                    return gateway
+        return None
 
 
 class SignallingLimits(Counting):
