@@ -275,6 +275,7 @@ def explain_route(
             live.occupancy,
             live.rests,
             rehearsal.vendors(),
+            max_attempts=table.plan.max_attempts or catalogue.parameters.max_attempts,
             others=catalogue.routes,
             is_live=is_live,
             outlook=partial(media_outlook, catalogue.parameters.media, mapping),

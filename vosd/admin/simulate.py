@@ -1,7 +1,8 @@
 """Simulate other routes for the calls of a span: by vendor, gateway, destination and currency.
 
 "Before" is what the records say, "after" is what a catalogue makes of the same calls. A call that would go elsewhere
-is taken to be answered as it was, and to last as long. Fees, costs and margins are in one currency, by the exchange
+is taken to be answered as it was, and to last as long; one that comes to no gateway but those that have failed it is
+not answered. Fees, costs and margins are in one currency, by the exchange
 rates of each call; what no rate converts is counted and left out of them.
 """
 
@@ -21,6 +22,7 @@ from vosd.callcontrol.replay import Replay
 from vosd.callcontrol.vendor_terms import buy_rate
 from vosd.catalogue.catalogue import Catalogue
 from vosd.cdr.past import PastCall
+from vosd.cdr.record import LATE_ANSWER
 
 GROUPS_MAX: Final = 100_000
 """Destinations with sums of their own; the calls to all others are counted together."""
@@ -70,6 +72,8 @@ class SimulatedCall(NamedTuple):
     area: str
     refusal: str
     """The end reason of a call that is refused."""
+    is_failed: bool = False
+    """Every gateway that it comes to has failed it: it is not answered."""
 
 
 class CallSums:
@@ -155,15 +159,18 @@ class Simulation:
     def add(self, past: PastCall) -> None:
         """Route a call again, and add what it was and what it would be."""
         self.seen += 1
+        if past.customer_account is None and past.routing_gateway is not None and past.mapping_gateway is not None:
+            # The cost of an answer in vain: the call has a record of its own.
+            self._left_out[LATE_ANSWER] += 1
+            return
         if past.mapping_gateway is None or (past.routing_gateway is None and not _is_judged(past)):
             self._left_out[past.end_reason] += 1
             return
-        talk_ms, vendor_talk_ms = past.talk_ms, past.vendor_talk_ms
         before, after = _as_it_was(past), self._as_it_would_be(past)
         is_changed = before.gateway != after.gateway
         self.all.changed += is_changed
-        self._add(before, vendor_talk_ms, is_changed=is_changed, is_before=True)
-        self._add(after, vendor_talk_ms, is_changed=is_changed, is_before=False)
+        self._add(before, past.vendor_talk_ms, is_changed=is_changed, is_before=True)
+        self._add(after, None if after.is_failed else past.vendor_talk_ms, is_changed=is_changed, is_before=False)
         destination = after if after.prefix else before
         key = destination.prefix, destination.area
         if key not in self._destinations and len(self._destinations) >= GROUPS_MAX:
@@ -181,10 +188,10 @@ class Simulation:
             cost = self._converted(each.cost, each.vendor_currency, past.started_at)
             of_vendor = self._of_area_and_vendor(each)
             for sums in (whole, part, of_vendor.before if each is before else of_vendor.after):
-                sums.add(talk_ms, fee, cost)
-        if talk_ms is not None and after.prefix:
+                sums.add(None if each.is_failed else past.talk_ms, fee, cost)
+        if past.talk_ms is not None and after.prefix and not after.is_failed:
             # The order of the calls is that of the span, newest first, so all are taken to be of one moment.
-            self._quality.talked(after.gateway or OTHERS, after.prefix, talk_ms, 0, after.prefix)
+            self._quality.talked(after.gateway or OTHERS, after.prefix, past.talk_ms, 0, after.prefix)
 
     def _of_area_and_vendor(self, outcome: SimulatedCall) -> ComparedSums:
         key = outcome.area or outcome.prefix, outcome.vendor
@@ -213,17 +220,19 @@ class Simulation:
         self.unasked += replayed.is_unasked
         rate, sold, choice, refusal = replayed.rate, replayed.sold, replayed.choice, replayed.refusal
         buys = buy_rate(choice)
-        is_carried = choice is not None
+        is_failed = replayed.is_failed and past.answered_at is not None
+        is_carried = choice is not None and not is_failed
         return SimulatedCall(
             choice.gateway.name if choice is not None else None,
             (choice.gateway.account or "") if choice is not None else "",
             _fee(sold, past.customer_ms, past.answered_at) if is_carried else ZERO,
             (sold.paid_in or sold.currency) if sold is not None else past.currency or "",
-            _fee(buys, past.vendor_ms, past.vendor_answered_at),
+            _fee(buys, past.vendor_ms, past.vendor_answered_at) if is_carried else ZERO,
             (buys.paid_in or buys.currency) if buys is not None else "",
             rate.rate.prefix if rate is not None else "",
             rate.rate.area if rate is not None else "",
             refusal.reason.text if refusal is not None else "",
+            is_failed,
         )
 
     def _add(self, outcome: SimulatedCall, vendor_talk_ms: int | None, *, is_changed: bool, is_before: bool) -> None:

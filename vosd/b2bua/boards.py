@@ -3,7 +3,7 @@
 Attempts use them as well as the call, so nothing here knows the call.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from vosd.b2bua.outgoing.signatures import CallerAttestation
@@ -52,6 +52,10 @@ class GatewayBoard(Protocol):
 
         ``looks_ahead``: their turn has not come, so those without room are found as well.
         """
+        ...
+
+    def search_over(self, remaining: Iterable[RouteChoice], now: Instant, *, is_late: bool) -> None:
+        """Note the gateways that are not tried because a limit of the search is reached: its time, or its attempts."""
         ...
 
     def vacate(self, choice: RouteChoice) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vosd.b2bua.boards import NextHop
@@ -111,10 +112,10 @@ class Hunt:
         latest, settings, elapsed_ms = self.latest, call.settings, now.mono - call.arrival.at.mono
         if latest is not None and latest[0].gateway.is_phone:
             self.phones_until_ms = elapsed_ms
-        elif (
-            elapsed_ms - self.phones_until_ms > settings.search_ms
-            or len(self.outcomes) - self.phones_tried >= settings.max_attempts
+        elif (is_late := elapsed_ms - self.phones_until_ms > settings.search_ms) or (
+            len(self.outcomes) - self.phones_tried >= settings.max_attempts
         ):
+            self._end(now, is_late=is_late)
             return None
         if latest is not None and latest[0].protect_times and not self.stays:
             self._bring_forward(call, latest[0].protect_times, now)
@@ -130,6 +131,12 @@ class Hunt:
                 return taken
             self.is_reached = self.is_reached or is_phone
         return None
+
+    def _end(self, now: Instant, *, is_late: bool) -> None:
+        """End the search, and note the gateways that it has not come to."""
+        tried = None if self.latest is None else self.latest[0].gateway
+        coming = (choice for choice, _ in self.next_hops if choice.gateway is not tried)
+        self._board.gateways.search_over(chain(coming, self._choices), now, is_late=is_late)
 
     def has_next(self, call: "CallPort", attempt: "GatewayAttempt", now: Instant, *, only_protected: bool) -> bool:
         """Return whether a gateway could be tried in place of the attempt in progress, whose capacity counts as free.

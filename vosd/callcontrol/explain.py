@@ -3,7 +3,7 @@
 Only the words are here. The decision is made by ``pipeline.examine_routes``, as for a call.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from vosd.base.money import EXACT, format_amount, format_price
@@ -74,6 +74,7 @@ def explain_routes(
     rests: Rests,
     vendors: Vendors,
     *,
+    max_attempts: int | None = None,
     others: RouteTable | None = None,
     is_live: bool = True,
     outlook: Callable[[RoutingGateway], MediaOutlook | None] = lambda _gateway: None,
@@ -81,8 +82,9 @@ def explain_routes(
 ) -> Explanation:
     """Return for every gateway that the number fits whether it would be tried, in which position, and why.
 
-    ``others`` is the table of calls without a plan, whose gateways the plan may lack. ``is_live``: the state is that
-    of the running switch. Else all phones are assumed to be registered, and quality is unknown. ``outlook`` says
+    A call makes ``max_attempts`` at gateways (None = any number), and any number at phones: what comes behind is left
+    out. ``others`` is the table of calls without a plan, whose gateways the plan may lack. ``is_live``: the state is
+    that of the running switch. Else all phones are assumed to be registered, and quality is unknown. ``outlook`` says
     whether the media of the call would be relayed, ``attestation`` what would be attested of its caller.
     """
     least = table.plan.quality.min_attempts
@@ -90,6 +92,7 @@ def explain_routes(
     phones = {each.gateway.name: each.phone for each in request.targets if each.phone}
     callee = request.callee_rated or request.callee
     routes = examine_routes(request, table, occupancy, rests, vendors)
+    tried = _within(routes.choices, max_attempts)
     candidates = tuple(
         Offered(
             choice.gateway.name,
@@ -114,9 +117,11 @@ def explain_routes(
             outlook(choice.gateway) if choice.gateway.sound is None else None,
             attestation(choice),
         )
-        for position, choice in enumerate(routes.choices, start=1)
+        for position, choice in enumerate(tried, start=1)
     )
-    left = [PassedOver(each.gateway.name, _why(each, request, occupancy, rests, vendors)) for each in routes.left]
+    behind = f"{Cause.SEARCH_OVER.word}: behind as many attempts as a call may make: {max_attempts}"
+    left = [PassedOver(each.gateway.name, behind) for each in routes.choices[len(tried) :]]
+    left += [PassedOver(each.gateway.name, _why(each, request, occupancy, rests, vendors)) for each in routes.left]
     fitting = {*(each.routing_gateway for each in candidates), *(each.routing_gateway for each in left)}
     every = {each.name for each in table.gateways}
     if others is not None and others is not table:
@@ -127,6 +132,18 @@ def explain_routes(
         left += [PassedOver(name, missing) for name in dict.fromkeys(without_plan) if name not in every | fitting]
         every |= {each.name for each in others.gateways}
     return Explanation(candidates, tuple(left), len(every - {*fitting, *(each.routing_gateway for each in left)}))
+
+
+def _within(choices: Sequence[RouteChoice], max_attempts: int | None) -> Sequence[RouteChoice]:
+    """Return the gateways that a call comes to; one attempt is made at each of them."""
+    counted = [place for place, choice in enumerate(choices, start=1) if not choice.gateway.is_phone]
+    return (
+        choices
+        if max_attempts is None
+        else choices[: counted[max_attempts - 1]]
+        if len(counted) >= max_attempts
+        else choices
+    )
 
 
 def _compared(choice: RouteChoice, request: RouteRequest) -> tuple[str | None, str | None, str | None]:

@@ -38,6 +38,8 @@ class Replayed(NamedTuple):
     """Rate by which the carrier is paid: that of the last agent, else of the customer."""
     is_unasked: bool = False
     """A redirect server would have been asked: here it gives no answer."""
+    is_failed: bool = False
+    """All gateways that it comes to have failed the stored call."""
 
 
 class Replay:
@@ -53,7 +55,8 @@ class Replay:
     def route(self, past: PastCall) -> Replayed:
         """Return where a call goes that came from a mapping gateway.
 
-        A gateway that the call has tried in vain fails it again, so the first one is taken that did not, else the last.
+        A gateway that the call has tried in vain fails it again, so the first one is taken that did not, else the last
+        that the call comes to within its attempts.
         """
         call = CallRequest(
             source_host="",
@@ -81,11 +84,18 @@ class Replay:
         failed = set(past.tried)
         failed.discard(past.routing_gateway or "")
         choice: RouteChoice | None = None
-        for choice in call.choices:
-            if choice.gateway.name not in failed:
+        catalogue = self._admission.catalogue
+        is_failed, attempts = True, 0
+        most = self._admission.table_of(call).plan.max_attempts or catalogue.parameters.max_attempts
+        for found in call.choices:
+            choice, is_failed = found, found.gateway.name in failed
+            if not found.gateway.is_phone:
+                attempts += past.tried.count(found.gateway.name) or 1  # it may have several addresses
+            if not is_failed or attempts >= most:
                 break
         call.undo()
-        return Replayed(None, choice, call.rate, call.agents[-1].applied if call.agents else call.rate, is_unasked)
+        sold = call.agents[-1].applied if call.agents else call.rate
+        return Replayed(None, choice, call.rate, sold, is_unasked, is_failed)
 
     def _take_routing_number(self, admission: Admission, call: CallRequest) -> None:
         """Route a call by the number that its INVITE had, where its mapping gateway may send one."""

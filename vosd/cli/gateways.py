@@ -38,6 +38,8 @@ def show_gateways(invocation: Invocation, *, as_json: bool) -> None:
     resting = {row["gateway"]: row["rest"] for row in rows if row["rest"] is not None}
     for row in rows:
         row["state"] = _state(row)
+        if row["kind"] == "group":
+            row["attempts"] = None  # a group has no figures
         row["calls"] = f"{row['calls']}/{'-' if row['max_concurrent'] is None else row['max_concurrent']}"
     cells = [[row[key] for key in _ON_SCREEN] for row in rows]
     output.listing([*_ON_SCREEN.values()], cells, output.columns_of_screen() or output.UNFOLDED, empty="no gateways")

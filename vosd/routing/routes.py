@@ -157,6 +157,7 @@ class Cause(Enum):
     FULL = "full", "capacity", "it had as many calls as it may have"
     TOO_FAST = "rate limit", "rate limit", "it had as many calls a second as it may have"
     FAILING = "resting after failures", "resting", "calls to it failed in a row"
+    SEARCH_OVER = "search over", "search over", "the call had made its attempts, or their time had passed"
 
     def because(self, detail: str) -> str:
         """Return the reason: the word, a colon, and the detail, or what is said where there is none."""

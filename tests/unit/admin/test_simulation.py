@@ -172,6 +172,37 @@ def test_where_all_gateways_failed_a_call_the_last_one_has_it() -> None:
     assert [(row["routing_gateway"], row["after"]["calls"]) for row in found["gateways"]] == [("cheap", 1), ("gone", 0)]
 
 
+@pytest.mark.parametrize("plans", [[], [RoutingPlan("short", max_attempts=1)]], ids=["parameter", "plan"])
+def test_a_call_that_comes_to_no_gateway_but_one_that_failed_it_is_not_answered(plans: list[RoutingPlan]) -> None:
+    after_failover = call(
+        routing_gateway="cheap", vendor_account="cheap", cost=Decimal("0.12"), tried=("dear", "cheap")
+    )
+    trunk = msgspec.structs.replace(ACME, routing_plan=plans[0].name if plans else None)
+    known = builders.catalogue(
+        [trunk, DEAR, CHEAP], accounts=[vendor("cheap", "cheap")], rate_groups=[CHEAP_GROUP], plans=plans,
+        max_attempts=10 if plans else 1,
+    )  # fmt: skip
+    found = simulated(known, [after_failover])
+    assert (found["changed"], found["after"]["calls"], found["after"]["answered"]) == (1, 1, 0)
+    assert found["currencies"][0]["after"] == {"fee": "0.00", "cost": "0.00", "margin": "0.00"}
+    assert [(row["routing_gateway"], row["after"]["calls"]) for row in found["gateways"]] == [("cheap", 0), ("dear", 1)]
+
+
+def test_each_address_that_failed_a_call_is_an_attempt() -> None:
+    after_failover = call(
+        routing_gateway="cheap", vendor_account="cheap", cost=Decimal("0.12"), tried=("dear", "dear", "cheap")
+    )
+    assert simulated(catalogue(DEAR, CHEAP, max_attempts=3), [after_failover])["after"]["answered"] == 1
+    assert simulated(catalogue(DEAR, CHEAP, max_attempts=2), [after_failover])["after"]["answered"] == 0
+
+
+def test_the_cost_of_a_late_answer_is_no_call() -> None:
+    late = call(1, customer_account=None, end_reason="Cancelled", fee=Decimal(0), answered_at=None, tried=("dear",))
+    found = simulated(catalogue(DEAR, CHEAP), [call(), late])
+    assert (found["calls"], found["changed"]) == (1, 0)
+    assert found["left_out"] == [{"reason": "Late Answer", "calls": 1}]
+
+
 def test_calls_that_lose_or_gain_a_route_are_counted_by_reason() -> None:
     nowhere = catalogue(builders.routing_gateway("elsewhere", "1"))
     lost = simulated(nowhere, [call()])

@@ -10,6 +10,7 @@ from doubles.virtual.vendor import SILENT, answers, refuses
 
 from vosd.base.margin import LossGuard
 from vosd.billing.accounts import AccountType
+from vosd.callcontrol.verdicts import verdicts_in
 from vosd.cdr.record import Attempt, too_dear
 from vosd.engine.peers.gateways import note_call
 from vosd.obs.log import call_line
@@ -129,12 +130,21 @@ def test_the_plan_of_the_trunk_wins():
     ]
 
 
-@pytest.mark.parametrize(("limits", "attempts"), [({"max_attempts": 1}, 1), ({"search_ms": 4_000}, 1), ({}, 2)])
-def test_a_plan_limits_the_search(limits, attempts):
+@pytest.mark.parametrize(
+    ("limits", "attempts", "why"),
+    [
+        ({"max_attempts": 1}, 1, "search over: the call had made as many attempts as it may: 1"),
+        ({"search_ms": 4_000}, 1, "search over: 4 s had passed since the INVITE"),
+        ({}, 2, None),
+    ],
+)
+def test_a_plan_limits_the_search_and_the_record_names_what_it_did_not_come_to(limits, attempts, why):
     plan = RoutingPlan("short", gateways=frozenset({"vendor-1", "vendor-2"}), **limits)
     scene = Scene(content(plans=[plan], customer={"routing_plan": "short"}))
     record = record_of(scene, answers(0), SILENT, answers(0))
     assert len(record.attempts) == attempts
+    left = () if record.verdicts is None else verdicts_in(record.verdicts).left
+    assert [each.reason for each in left if each.routing_gateway == "vendor-2"] == ([] if why is None else [why])
 
 
 def test_what_a_call_occupies_beside_its_gateway_is_released():

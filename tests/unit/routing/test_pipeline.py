@@ -369,6 +369,18 @@ def test_gateways_that_the_number_does_not_fit_are_counted_and_never_listed(plan
     assert (found.left, found.unfit) == ((), 2)
 
 
+def test_gateways_behind_the_attempts_of_a_call_are_left_out_and_phones_are_no_attempts():
+    phones = Destination(routing_gateway("phone", account=None), "442071"), Destination(routing_gateway("a"), "442071")
+    gateways = [routing_gateway(name) for name in ("a", "b", "c")]
+    behind = "search over: behind as many attempts as a call may make: 2"
+    explained = explain_routes(REQUEST, RouteTable(gateways), Occupancy(), Rests(), Vendors(), max_attempts=2)
+    assert [each.routing_gateway for each in explained.candidates] == ["a", "b"]
+    assert explained.left == (PassedOver("c", behind),)
+    to_phone = msgspec.structs.replace(REQUEST, targets=phones, is_given=True)
+    explained = explain_routes(to_phone, RouteTable(gateways), Occupancy(), Rests(), Vendors(), max_attempts=1)
+    assert [each.routing_gateway for each in explained.candidates] == ["phone", "a"]
+
+
 def test_protected_gateways_come_last_whatever_their_prefix_and_priority_are():
     reserve = routing_gateway("reserve", "4420", protect_ms=2_500)
     other = routing_gateway("other", "442071", priority=9, protect_ms=10_000)

@@ -1,6 +1,6 @@
 """The gateways of one live call: places and money of attempts, addresses, and what is learnt of vendors."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -118,6 +118,21 @@ class GatewaysOfCall(msgspec.Struct, eq=False):
         searched = self._live_call.call_request.searched
         if searched is not None:
             searched.examine_at(now, looks_ahead=looks_ahead)
+
+    def search_over(self, remaining: Iterable[RouteChoice], now: Instant, *, is_late: bool) -> None:
+        """Note the gateways that are not tried because a limit of the search is reached: its time, or its attempts."""
+        self.examine_at(now, looks_ahead=True)
+        left, settings = self._live_call.call_request.left, self._live_call.call.settings
+        for gateway in {choice.gateway.name: choice.gateway for choice in remaining}.values():
+            if is_late:
+                left.append(
+                    LeftOut(gateway, Cause.SEARCH_OVER, f"{settings.search_ms / 1_000:g} s had passed since the INVITE")
+                )
+            else:
+                most = settings.max_attempts
+                left.append(
+                    LeftOut(gateway, Cause.SEARCH_OVER, f"the call had made as many attempts as it may: {most}")
+                )
 
     def _is_emergency(self) -> bool:
         """Return whether the call is to an emergency number: no pause that a vendor asks for keeps such a call away."""
