@@ -77,6 +77,9 @@ class MusicOnHold(msgspec.Struct, frozen=True):
     """On the monotonic clock."""
     holder: int = 0
     """Number of the leg whose media an rtpengine keeps back meanwhile; 0 = a port of the relay plays."""
+    port: RelayPort | None = None
+    """Port that it is played from, which is that of the audio no longer where a description has moved the audio; None =
+    a journal of an earlier version has it."""
 
 
 class LegMedia(msgspec.Struct, omit_defaults=True):
@@ -179,6 +182,11 @@ class LegMedia(msgspec.Struct, omit_defaults=True):
     def audio_source(self) -> MediaSource | None:
         """The source of its audio."""
         return self.sources[self.audio] if self.audio < len(self.sources) else None
+
+    @property
+    def music_port(self) -> RelayPort | None:
+        """The port that its music is played from; None = it is played none."""
+        return None if self.music is None else self.music.port or self.audio_port
 
     @property
     def is_at_ports(self) -> bool:

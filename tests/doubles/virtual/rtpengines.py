@@ -59,6 +59,8 @@ class VirtualRtpEngines:
         self.packets: dict[int, int] = {}
         """Packets that came to a port, as far as a test says so."""
         self.last_packet_s: dict[int, int] = {}
+        self.orders: list[RtpOrder] = []
+        """All that were given, in that order."""
         self.sessions: list[RtpSession] = []
         self.forgotten: list[tuple[str, str]] = []
         self.withdrawn = 0
@@ -143,6 +145,7 @@ class VirtualRtpEngines:
 
     def _reply(self, engine: str, order: RtpOrder) -> RtpReply:
         assert isinstance(order.call, str)
+        self.orders.append(order)
         if isinstance(order, RtpQuery):
             legs = self.calls.get((engine, order.call))
             return (

@@ -64,7 +64,8 @@ class HoldMusic:
         for held, holder in ((reader, author), (author, reader)):
             self._arrange_one(held, holder, parameters, now, may_begin=may_begin)
         theirs.is_softened = False
-        if theirs.is_held and _INACTIVE in body and self._found(reader, theirs, parameters) is not None:
+        is_listener = theirs.is_held and not own.is_held
+        if is_listener and _INACTIVE in body and self._found(reader, theirs, parameters) is not None:
             theirs.is_softened = own.has_softened = True
             return sending(body)
         if not is_answer or not own.is_softened:
@@ -79,10 +80,9 @@ class HoldMusic:
         """
         for held, holder in (sides, sides[::-1]):
             media = held.facts.media
-            port = None if media is None or media.is_ringing or media.music is not None else media.audio_port
-            if port is not None and port.id >= 0 and self._relay is not None:
-                self._relay.stop_playing(port)
             if media is not None:
+                if not media.is_ringing and media.music is None:
+                    self._stop_ring_back(media)
                 media.early_of = None
             self._arrange_one(held, holder, parameters, now, may_begin=True)
 
@@ -94,7 +94,9 @@ class HoldMusic:
 
     def for_engine(self, body: bytes, reader: Leg, author: LegMedia, parameters: MediaParameters) -> bytes:
         """Return an offer as an rtpengine is given it: it plays nothing to a side that is offered ``inactive``."""
-        if _INACTIVE in body and self._found(reader, author, parameters) is not None:
+        own = reader.facts.media
+        is_listener = own is not None and not own.is_held
+        if is_listener and _INACTIVE in body and self._found(reader, author, parameters) is not None:
             return sending(body)
         return body
 
@@ -157,21 +159,20 @@ class HoldMusic:
         if music is not None and now.mono > music.began_ms:
             media.note_played(PlayedSound(music.sound, music.codec, now.mono - music.began_ms))
 
-    def failed(self, media: LegMedia, port: RelayPort) -> None:
+    def failed(self, media: LegMedia) -> None:
         """Let a leg whose music cannot be played have the media of the other side."""
-        music, media.music = media.music, None
-        if music is not None:
-            self._stop(media, port, music)
+        self._stop(media)
+        media.music = None
 
     def keep(self, media: LegMedia) -> None:
         """Have the music of a leg of an earlier process ready for the worker after the one that plays it."""
-        port, encoded = media.audio_port, self._encoded(media)
+        port, encoded = media.music_port, self._encoded(media)
         if self._relay is not None and port is not None and encoded is not None and self._relay.is_open(port):
             self._relay.load_sound(port, encoded)
 
     def resume(self, media: LegMedia, now: Instant) -> None:
         """Play the music of a leg whose port was opened again: its worker has ended with the process before."""
-        music, port, encoded = media.music, media.audio_port, self._encoded(media)
+        music, port, encoded = media.music, media.music_port, self._encoded(media)
         if self._relay is None or music is None or port is None:
             return
         if encoded is None or not self._relay.play(port, encoded, music.payload):
@@ -190,11 +191,33 @@ class HoldMusic:
             return
         is_held = theirs.is_held and not theirs.is_sender and not own.is_held
         if not is_held:
+            if own.early_of == 0:
+                self._stop_ring_back(own)
             own.early_of = None
             if own.music is not None:
                 self._end(own, now)
-        elif own.music is None and own.early_of != 0 and may_begin:
+        elif may_begin and own.music is not None:
+            self._go_on_as_agreed(held, theirs, own.music, parameters, now)
+        elif may_begin and own.early_of != 0:
             self._begin(held, theirs, parameters, now)
+
+    def _go_on_as_agreed(
+        self, held: Leg, holder: LegMedia, music: MusicOnHold, parameters: MediaParameters, now: Instant
+    ) -> None:
+        """Begin music anew where a hold goes on in another codec, or at another port; end it where it cannot.
+
+        An rtpengine plays one sound in place of another by itself, and keeps the media of the holder back meanwhile.
+        """
+        media, found = held.facts.media, self._found(held, holder, parameters)
+        if media is None:
+            return
+        wanted = None if found is None else (*found[:3], media.audio_port)
+        if wanted == (music.sound, music.payload, music.codec, media.music_port):
+            return
+        if found is None or not music.holder:
+            self._stop(media)
+        self.over(media, now)
+        self._begin(held, holder, parameters, now)
 
     def _begin(self, held: Leg, holder: LegMedia, parameters: MediaParameters, now: Instant) -> None:
         media, found = held.facts.media, self._found(held, holder, parameters)
@@ -205,11 +228,14 @@ class HoldMusic:
         if port is None:
             return
         blocked = holder.number if port.id < 0 else 0
+        if media.early_of == 0:
+            self._stop_ring_back(media)
         media.early_of = None
-        media.music = MusicOnHold(name, codec, payload, now.mono, blocked)
+        media.music = begun = MusicOnHold(name, codec, payload, now.mono, blocked, port)
 
         def failed() -> None:
-            self.failed(media, port)
+            if media.music is begun:
+                self.failed(media)
 
         if port.id < 0:
             is_played = self._rtpengines is not None and self._rtpengines.play(media, blocked, sound.file, failed)
@@ -220,15 +246,25 @@ class HoldMusic:
         held.moved()
 
     def _end(self, media: LegMedia, now: Instant) -> None:
-        port = media.audio_port
-        if port is not None and media.music is not None:
-            self._stop(media, port, media.music)
+        self._stop(media)
         self.over(media, now)
 
-    def _stop(self, media: LegMedia, port: RelayPort, music: MusicOnHold) -> None:
-        if music.holder and self._rtpengines is not None:
+    def _stop(self, media: LegMedia) -> None:
+        """Play no music to a leg any more, at the port that plays it."""
+        music, port = media.music, media.music_port
+        if music is not None and music.holder and self._rtpengines is not None:
             self._rtpengines.stop_playing(media, music.holder)
-        elif self._relay is not None and port.id >= 0:
+        elif port is not None:
+            self._stop_playing(port)
+
+    def _stop_ring_back(self, media: LegMedia) -> None:
+        """Play a leg no ring-back of a transfer any more: the audio may have another port since it began."""
+        for port in media.ports:
+            if port is not None:
+                self._stop_playing(port)
+
+    def _stop_playing(self, port: RelayPort) -> None:
+        if self._relay is not None and port.id >= 0 and self._relay.is_open(port):
             self._relay.stop_playing(port)
 
     def _found(self, held: Leg, holder: LegMedia, parameters: MediaParameters) -> tuple[str, int, str, Sound] | None:

@@ -166,9 +166,9 @@ class RelayedCalls:
             if media.announcement is not None and media.announcement.port.id == port:
                 media.announcement.began_ms = 0
                 return leg
-            own = media.audio_port
-            if media.music is not None and own is not None and own.id == port:
-                self._parts.music.failed(media, own)
+            own = media.music_port
+            if own is not None and own.id == port:
+                self._parts.music.failed(media)
                 leg.moved()
         return None
 
