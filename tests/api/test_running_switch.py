@@ -1,6 +1,7 @@
 """What a running switch does and knows, over HTTP, with its calls."""
 
 import json
+import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
@@ -15,7 +16,7 @@ from doubles.sockets.login import Login
 from doubles.sockets.loopback import Endpoint
 from doubles.sockets.peer import Peer
 from doubles.telephone import Telephone
-from e2e.addresses import API_SWITCH, PHONES, VENDORS
+from e2e.addresses import API_SWITCH, NETWORK, PHONES, VENDORS
 from e2e.conditions import eventually
 from e2e.conversation import Conversation, conversing
 
@@ -442,6 +443,49 @@ def test_a_gateway_by_a_socket_that_only_a_restart_opens_is_refused_before_it_is
     finally:
         site.daemon.configure(good)
         site.daemon.succeed("reload")
+
+
+def test_an_object_of_a_running_call_is_removed_by_a_confirmed_order_and_else_changes_of_others_go_on(
+    site: Watched,
+) -> None:
+    """Stored and not taken, the removal kept every later change out of force until the call had ended."""
+    ask = site.api.ask
+    keys = {"account": "acme", "hosts": [f"{NETWORK}.33/32"]}
+    assert ask("POST", "/mapping-gateways", {"name": "used-pbx", "keys": keys}).json["in_force"] is True
+    with Peer(VENDORS["carrier-a"]) as vendor, Peer(Endpoint(f"{NETWORK}.33", 15997)) as caller:
+        talk = Conversation(site.stage, caller, vendor, "4410")
+        talk.establish()
+        refused = ask("DELETE", "/mapping-gateways/used-pbx")
+        assert (refused.status, refused.json["code"]) == (409, "unconfirmed"), refused.content
+        assert refused.json["detail"].endswith("what the change removes: mapping_gateways used-pbx")
+        assert ask("GET", "/mapping-gateways/used-pbx").status == 200
+        site.daemon.succeed("definitions", "delete", "mapping_gateways", "used-pbx", "--at", "2099-01-01T00:00:00Z")
+        with closing(sqlite3.connect(site.daemon.directory / "vosd.db")) as database, database:
+            # As where the switch did not answer, or the call began a moment later.
+            database.execute("UPDATE definition SET begins_at = made_at WHERE name = 'used-pbx' AND body IS NULL")
+            database.execute("UPDATE counter SET value = value + 1 WHERE name = 'catalogue'")
+            database.execute(
+                "UPDATE definition SET changed = (SELECT value FROM counter WHERE name = 'catalogue')"
+                " WHERE name = 'used-pbx' AND body IS NULL"
+            )
+        with site.stage.expecting(Event.RELOAD_REFUSED):
+            assert ask("POST", "/configuration/reload").json["code"] == "unconfirmed"
+            made = ask("POST", "/templates", {"name": "beside", "keys": {"max_cps": "3"}})
+            assert (made.status, made.json["in_force"]) == (201, True), made.content
+        assert ask("GET", "/mapping-gateways/used-pbx").status == 404
+        talk.hang_up()
+    site.stage.expect_nothing_left()
+
+
+def test_an_account_with_money_keeps_its_currency_and_changes_of_others_go_on(site: Watched) -> None:
+    """Stored, another currency kept every later change out of force, and the switch from its next start."""
+    ask = site.api.ask
+    assert ask("POST", "/accounts", {"name": "saver", "keys": {"currency": "USD"}}).status == 201
+    assert ask("POST", "/accounts/saver/payments", {"amount": "0.01"}).status == 201
+    refused = ask("PATCH", "/accounts/saver", {"keys": {"currency": "EUR"}})
+    assert (refused.status, refused.json["field"]) == (422, "accounts[saver].currency"), refused.content
+    assert ask("GET", "/accounts/saver").json["version"] == 1
+    assert ask("POST", "/accounts", {"name": "spender", "keys": {"currency": "USD"}}).json["in_force"] is True
 
 
 def test_a_configuration_that_is_wrong_is_refused_with_every_mistake_and_the_old_one_stays(site: Watched) -> None:

@@ -15,7 +15,7 @@ from vosd.admin.agents import NamedGroups
 from vosd.admin.export_profile import ExportProfile
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import ALL, SHIPPED
-from vosd.admin.office.ports import ObjectKindSheet, ParameterSheet, WrittenGateway, WrittenObject
+from vosd.admin.office.ports import CheckedDefinitions, ObjectKindSheet, ParameterSheet, WrittenGateway, WrittenObject
 from vosd.admin.office.principal import Means, Principal, Role
 from vosd.admin.rate_areas import RateGroupSheet
 from vosd.admin.shadow_rating import CdrMap
@@ -25,8 +25,8 @@ from vosd.billing.ports import Rates
 from vosd.billing.rate_group import RateGroup
 from vosd.billing.rates import RatingPolicy
 from vosd.catalogue.catalogue import Catalogue
-from vosd.catalogue.planned_objects import ChangeCheck, check_later
-from vosd.catalogue.problems import ConfigError, DefinitionProblem, ProblemList
+from vosd.catalogue.planned_objects import ChangeCheck, CheckedObjects, check_later
+from vosd.catalogue.problems import ConfigError, ProblemList, SourceLine
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.config.cdr_map import read_cdr_map
 from vosd.config.drawn_calendar import drawn_calendar
@@ -156,9 +156,10 @@ class Defined:
         """Return the keys of a kind as they are declared."""
         return key_sheets(kind)
 
-    def problems(self) -> Sequence[DefinitionProblem]:
-        """Return none."""
-        return []
+    def checked(self) -> CheckedDefinitions:
+        """Return no problems, and the currencies of the accounts of the test."""
+        places = dict.fromkeys(self._accounts, SourceLine(str(self.files()[0]), 1))
+        return CheckedDefinitions((), {name: each.currency for name, each in self._accounts.items()}, places)
 
     def written_names(self, kind: str) -> Collection[str]:
         """Return the names of what the test has of a kind."""
@@ -176,12 +177,18 @@ class Defined:
         """Return what production does."""
         return number_for_text(kind, keys)
 
-    async def check_objects(self, asked: ChangeCheck) -> Mapping[str, Account]:
+    async def check_objects(self, asked: ChangeCheck) -> CheckedObjects:
         """Refuse keys that the models of production refuse; what objects say of each other is not compared."""
         self.asked = asked
         self._check(asked.states[0].versions)
         check_later(asked.states[1:], self._check)
-        return {name: self._accounts[name] for name in asked.accounts if name in self._accounts}
+        currencies: dict[str, str] = {}
+        for each in asked.states[0].versions:
+            keys = {} if each.kind != "accounts" or each.body is None else msgspec.json.decode(each.body)
+            if "currency" in keys:
+                currencies[each.name] = keys["currency"]
+        accounts = {name: self._accounts[name] for name in asked.accounts if name in self._accounts}
+        return CheckedObjects(accounts, currencies)
 
     def _check(self, versions: Sequence[ObjectVersion]) -> None:
         problems = ProblemList()

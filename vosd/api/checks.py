@@ -2,13 +2,11 @@
 
 import asyncio
 import pickle
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from vosd.base.errors import VosError
-from vosd.billing.accounts import Account
-from vosd.catalogue.planned_objects import ChangeCheck
+from vosd.catalogue.planned_objects import ChangeCheck, CheckedObjects
 from vosd.catalogue.problems import ConfigError
 from vosd.processes.channel import received, send
 from vosd.processes.child import Child, ended, started
@@ -31,8 +29,8 @@ class Checks:
         self._turn = asyncio.Lock()
         self._ending: asyncio.Task[None] | None = None
 
-    async def check(self, config: Path, asked: ChangeCheck) -> Mapping[str, Account]:
-        """Check a configuration in each state of a change, and return the accounts that are asked for.
+    async def check(self, config: Path, asked: ChangeCheck) -> CheckedObjects:
+        """Check a configuration in each state of a change, and return the findings.
 
         Raises:
             ConfigError: it would not be valid, or the agent may not give such sources.
@@ -61,13 +59,13 @@ class Checks:
             self._ending.cancel()
         await self._end()
 
-    async def _asked(self, question: bytes) -> Mapping[str, Account] | ConfigError:
+    async def _asked(self, question: bytes) -> CheckedObjects | ConfigError:
         if self._child is not None and (self._child.process.returncode is not None or self._child.reader.at_eof()):
             await self._end()
         if self._child is None:
             self._child = await started(_PROCESS)
         send(self._child.writer, question)
-        answer: Mapping[str, Account] | ConfigError
+        answer: CheckedObjects | ConfigError
         answer = pickle.loads(await received(self._child.reader))  # noqa: S301 - from our own process
         return answer
 

@@ -50,15 +50,15 @@ class Loss(NamedTuple):
     number: int
     before: int
     """Number of objects in the running catalogue."""
-    ended: int = 0
-    """Number of them that orders have ended in the database: each was named, no file was truncated."""
+    ended: Set[str] = _NONE
+    """Names of those that orders have ended in the database: each was named, no file was truncated."""
     planned: Set[str] = _NONE
     """Names of those with an end that an order had planned."""
 
     @property
     def is_sweeping(self) -> bool:
         """Whether files take away a fifth or more of the objects, and not one of several alone."""
-        from_files = self.number - self.ended
+        from_files = self.number - len(self.ended)
         return from_files >= min(FEWEST, self.before) and from_files * PART >= self.before
 
     def __str__(self) -> str:
@@ -117,6 +117,11 @@ def objections(found: tuple[Loss, ...], busy: Busy) -> tuple[str, ...]:
     return (*_in_use(found, busy), *(f"the file removes {loss}" for loss in found if loss.is_sweeping))
 
 
+def settled(found: tuple[Loss, ...]) -> tuple[Loss, ...]:
+    """Return losses without objections to what orders have ended: who ordered it was asked about running calls."""
+    return tuple(loss._replace(planned=loss.planned | loss.ended) for loss in found)
+
+
 def _in_use(found: tuple[Loss, ...], busy: Busy) -> Iterator[str]:
     in_use: Mapping[str, Set[str]] = {
         "accounts": busy.accounts,
@@ -133,7 +138,7 @@ def _in_use(found: tuple[Loss, ...], busy: Busy) -> Iterator[str]:
 def _loss(ordered: Ordered, kind: str, before: Iterable[str], after: Collection[str], number: int) -> Loss:
     gone = () if before is after else tuple(sorted(name for name in before if name not in after))
     section = kind.replace(" ", "_")
-    ended = sum(ordered.has_ended(section, name) for name in gone)
+    ended = frozenset(name for name in gone if ordered.has_ended(section, name))
     planned = frozenset(name for name in gone if ordered.was_planned(section, name))
     return Loss(kind, gone, len(gone), number, ended, planned)
 

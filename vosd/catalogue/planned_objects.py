@@ -3,7 +3,7 @@
 It does not know what the objects mean.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,6 +12,7 @@ from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.cdr.columns import iso_utc
 
 if TYPE_CHECKING:
+    from vosd.billing.accounts import Account
     from vosd.catalogue.agent_sources import AgentSources
 
 
@@ -50,6 +51,15 @@ class ChangeCheck(NamedTuple):
     """Sources that an agent changes; None = an operator orders the change."""
     opened: Sequence[str] | None = None
     """Sockets for SIP of the running switch, which have to do; None = those of ``sip.listen`` will be opened."""
+
+
+class CheckedObjects(NamedTuple):
+    """Findings of a check that a change has passed; accounts are as they are when the change begins."""
+
+    accounts: "Mapping[str, Account]"
+    """Accounts that were asked for."""
+    currencies: Mapping[str, str]
+    """Currency of each account that gets another one by the change, or may get one: the check has no ledger."""
 
 
 def states_of(change: Sequence[ObjectVersion], planned: Iterable[ObjectVersion]) -> Iterator[ObjectsThen]:

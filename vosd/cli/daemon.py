@@ -95,12 +95,12 @@ def check(invocation: Invocation, diff: bool, report: Path | None, as_json: bool
     --report and --json have all.
     """
     from vosd.catalogue.problems import ConfigError
-    from vosd.config.load import load
 
     path = invocation.config_path()
     try:
-        loaded = load(path, tables=invocation.tables, definitions=partial(_definitions_beside, invocation))
-        loaded.require_api()
+        loaded = _checked(invocation, path)
+        if not diff:  # else the switch says it
+            _require_currencies(path, loaded)
     except ConfigError as error:
         _show_mistakes(path, error, report, as_json=as_json)
         sys.exit(BAD_CONFIGURATION)
@@ -108,6 +108,36 @@ def check(invocation: Invocation, diff: bool, report: Path | None, as_json: bool
         _compare(_switch_beside(invocation), path, loaded, as_json=as_json)
     else:
         _show_loaded(path, loaded, report, as_json=as_json)
+
+
+def _checked(invocation: Invocation, path: Path) -> "Loaded":
+    """Return the configuration, with the definitions of its database; raises ConfigError."""
+    from vosd.config.load import load
+
+    loaded = load(path, tables=invocation.tables, definitions=partial(_definitions_beside, invocation))
+    loaded.require_api()
+    return loaded
+
+
+def _require_currencies(path: Path, loaded: "Loaded") -> None:
+    """Raise ConfigError where accounts have money in another currency, as far as the database can be read."""
+    from vosd.catalogue.held_currencies import held_currencies
+    from vosd.catalogue.problems import ConfigError
+    from vosd.config.places import OtherInstallationError, database_found_from, is_database_there
+
+    try:
+        url = database_found_from(path, loaded.settings.state_dir, loaded.settings.database_url.reveal())
+    except OtherInstallationError as error:
+        with closing(ConfiguredSwitch(Path(error.other.configuration))) as other:
+            url = other.database_url
+    if loaded.stored.version is None or loaded.stored.unread is not None or not is_database_there(url):
+        return
+    from vosd.wiring.database import held_in
+
+    written = {name: each.currency for name, each in loaded.catalogue.accounts.items()}
+    mistakes = held_currencies(held_in(url, written), written, loaded.account_places)
+    if mistakes:
+        raise ConfigError(mistakes)
 
 
 def _show_mistakes(path: Path, error: "ConfigError", report: Path | None, *, as_json: bool) -> None:

@@ -101,6 +101,28 @@ class Reload(Order[ReloadOutcome], frozen=True, tag="reload"):
     is_change = True
 
     is_confirmed: bool = False
+    follows_order: bool = False
+    """Also if it removes what running calls use, where orders have ended that in the database: each was asked about its
+    own, and none is asked about those of others. Sent where the reload was refused without it."""
+
+
+class ObjectsInUse(msgspec.Struct, frozen=True):
+    """Objects that running calls use, of those that were asked for."""
+
+    accounts: list[str]
+    """Accounts of running calls."""
+    gateways: list[str]
+    """Gateways and phones of running calls."""
+    currencies: dict[str, str]
+    """Accounts with running calls or calls that are not booked yet, and the currency of these."""
+
+
+class FindObjectsInUse(Order[ObjectsInUse], frozen=True, tag="objects_in_use"):
+    """Return those of some objects that running calls use."""
+
+    accounts: list[str]
+    gateways: list[str]
+    """Names of gateways and phones."""
 
 
 class TryReload(Order[ReloadOutcome], frozen=True, tag="try_reload"):

@@ -32,9 +32,11 @@ from vosd.control.calls import (
 )
 from vosd.control.installation import (
     CountApiAnswers,
+    FindObjectsInUse,
     GetConfiguration,
     GetStatus,
     ListOverrides,
+    ObjectsInUse,
     OverrideRow,
     RefreshOverrides,
     Reload,
@@ -86,7 +88,7 @@ from vosd.control.traces import (
 from vosd.daemon.reload import REFUSED, SoundFile
 from vosd.daemon.status import Status
 from vosd.daemon.trials import Trials
-from vosd.engine.calls.snapshots import description, snapshot
+from vosd.engine.calls.snapshots import accounts_of, description, gateways_of, snapshot
 from vosd.engine.registration.bindings import inbound
 from vosd.engine.service import SwitchService
 from vosd.engine.state_files import blacklisted
@@ -140,6 +142,7 @@ class Commands:
         yield Hangup.answered_by(self.hangup)
         yield Reload.answered_by(self.reload)
         yield TryReload.answered_by(self.try_reload)
+        yield FindObjectsInUse.answered_by(self.objects_in_use)
         yield GetConfiguration.answered_by(self.configuration)
         yield RefreshOverrides.answered_by(self.refresh_overrides)
         yield CountApiAnswers.answered_by(self.count_api_answers)
@@ -200,7 +203,19 @@ class Commands:
 
     async def reload(self, order: Reload) -> ReloadOutcome:
         """Load the configuration file again."""
-        return await _outcome(self._configuration.reload(is_confirmed=order.is_confirmed))
+        reload = self._configuration.reload
+        return await _outcome(reload(is_confirmed=order.is_confirmed, follows_order=order.follows_order))
+
+    async def objects_in_use(self, question: FindObjectsInUse) -> ObjectsInUse:
+        """Return those of some objects that running calls use."""
+        calls = self._service.switch.calls()
+        accounts = accounts_of(calls)
+        gateways = gateways_of(calls) if question.gateways else frozenset()
+        return ObjectsInUse(
+            [name for name in question.accounts if name in accounts],
+            [name for name in question.gateways if name in gateways],
+            self._service.balances.in_use(question.accounts, accounts),
+        )
 
     async def try_reload(self, order: TryReload) -> ReloadOutcome:
         """Say what a reload of a file would say, for ``vosd check --diff``."""

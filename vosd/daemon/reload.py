@@ -19,7 +19,7 @@ import structlog
 from vosd.base.clock import Clock
 from vosd.base.errors import VosError
 from vosd.base.parts import give_way, giving_way
-from vosd.catalogue.losses import Busy, objections
+from vosd.catalogue.losses import Busy, objections, settled
 from vosd.catalogue.problems import ConfigError, DefinitionProblem
 from vosd.cdr.ports import StoreUnavailable
 from vosd.config.assembly.number_files import stop_reading
@@ -206,10 +206,13 @@ class Configuration:
         stop_reading()
         stop_reading_files()
 
-    async def reload(self, *, is_confirmed: bool = False, by_signal: bool = False) -> SoundFile:
+    async def reload(
+        self, *, is_confirmed: bool = False, follows_order: bool = False, by_signal: bool = False
+    ) -> SoundFile:
         """Load the file; running calls keep what they copied at admission.
 
         The file is read in a thread, and rates are compiled by a process of their own, so that calls go on meanwhile.
+        ``follows_order`` is that of ``control.installation.Reload``.
 
         Raises:
             ConfigError: the file is invalid; nothing was changed.
@@ -220,7 +223,7 @@ class Configuration:
             if self._is_started:
                 self._notifier.reloading(self._clock.now().mono * 1_000)
             try:
-                return await self._take(is_confirmed)
+                return await self._take(is_confirmed, follows_order)
             except VosError as error:
                 self.last_error = str(error)
                 # A command gets the reasons as its answer; after a signal only the log has them.
@@ -283,12 +286,14 @@ class Configuration:
         listeners = ", ".join(map(str, self.loaded.settings.listen))
         return f"takes calls at {listeners}; catalogue {self.loaded.catalogue.version}"
 
-    async def _take(self, is_confirmed: bool) -> SoundFile:
+    async def _take(self, is_confirmed: bool, follows_order: bool) -> SoundFile:
         doubts = self._doubts
         is_in_doubt = doubts != self._settled_doubts
         if is_in_doubt:
             self._remembered.stored = None
-        reloaded = await self._judged(self._path, self._remembered, is_confirmed=is_confirmed)
+        reloaded = await self._judged(
+            self._path, self._remembered, is_confirmed=is_confirmed, is_settled=follows_order and not is_in_doubt
+        )
         await self._put_in_force(reloaded.in_force)
         report_api(reloaded.in_force, self.loaded)
         replaced, before, stored = [self.loaded], self.loaded.stored.version, reloaded.in_force.stored
@@ -320,8 +325,12 @@ class Configuration:
         remembered.reads = read_by_a_process
         return remembered
 
-    async def _judged(self, path: Path, remembered: Remembered, *, is_confirmed: bool) -> Reloaded:
+    async def _judged(
+        self, path: Path, remembered: Remembered, *, is_confirmed: bool, is_settled: bool = False
+    ) -> Reloaded:
         """Load a file beside the calls, and return it if a reload may take it.
+
+        ``is_settled``: orders that have ended objects of the database were asked about the calls that use these.
 
         Raises:
             ConfigError: the file is invalid.
@@ -351,7 +360,8 @@ class Configuration:
         reloaded = read.pop()
         if not reloaded.is_accepted:
             raise ConfigError(reloaded.problems)
-        found = () if is_confirmed or not reloaded.lost else objections(reloaded.lost, self._busy())
+        lost = settled(reloaded.lost) if is_settled else reloaded.lost
+        found = () if is_confirmed or not lost else objections(lost, self._busy())
         if found:
             raise UnconfirmedError(found, has_lost_commits=self._doubts != self._settled_doubts)
         return reloaded

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import structlog
 
-from vosd.catalogue.problems import ConfigError, ProblemList
+from vosd.catalogue.held_currencies import held_currencies
+from vosd.catalogue.problems import ConfigError
 from vosd.config.assembly.rate_tables import tables_of_switch
 from vosd.config.assembly.remembered import Remembered
 from vosd.config.control_socket import state_dir_by_line
@@ -109,12 +110,6 @@ def report_api(loaded: Loaded, before: Loaded | None = None) -> None:
 
 def as_mistakes(error: CurrencyChangedError, loaded: Loaded) -> ConfigError:
     """Return an error that names each such account with its file and line, and the remedy."""
-    problems = ProblemList()
-    for name, held in error.held.items():
-        expected = (
-            f"{held}, the currency of the money that this account has in the ledger and in running calls; for another "
-            "currency add an account with another id"
-        )
-        written = loaded.catalogue.accounts[name].currency
-        problems.error(loaded.account_places[name], f"accounts[{name}].currency", expected, written)
-    return ConfigError(problems.in_order())
+    accounts = loaded.catalogue.accounts
+    written = {name: accounts[name].currency for name in error.held}
+    return ConfigError(held_currencies(error.held, written, loaded.account_places))

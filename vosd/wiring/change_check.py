@@ -4,12 +4,13 @@ Each load takes from the one before what is the same (ADR 112), so a moment cost
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import Final
 
 import msgspec
 
 from vosd.catalogue.agent_sources import check_sources
-from vosd.catalogue.planned_objects import ChangeCheck, check_later
+from vosd.catalogue.catalogue import Catalogue
+from vosd.catalogue.planned_objects import ChangeCheck, CheckedObjects, ObjectsThen, check_later
 from vosd.catalogue.problems import ConfigError, ProblemList
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.config.assembly.rate_tables import TablesOnce
@@ -20,14 +21,13 @@ from vosd.config.stored import Stored, Wanted
 from vosd.config.stored_text import with_changes
 from vosd.wiring.configured_switch import ConfiguredSwitch
 
-if TYPE_CHECKING:
-    from vosd.billing.accounts import Account
-
 _Objects = Mapping[str, Mapping[str, ObjectVersion]]
+_CURRENCY_FROM: Final = frozenset({"rate_groups", "templates"})
+"""Kinds of objects that accounts may have their currency from."""
 
 
-def check_here(switch: ConfiguredSwitch, asked: ChangeCheck) -> "Mapping[str, Account]":
-    """Load a configuration in each state of a change, and return the accounts that are asked for.
+def check_here(switch: ConfiguredSwitch, asked: ChangeCheck) -> CheckedObjects:
+    """Load a configuration in each state of a change, and return the findings.
 
     Raises:
         ConfigError: it is not valid, or has sources of an agent that are another customer's.
@@ -41,8 +41,29 @@ def check_here(switch: ConfiguredSwitch, asked: ChangeCheck) -> "Mapping[str, Ac
         if problems.has_errors:
             raise ConfigError(problems.in_order())
     accounts = {name: catalogue.accounts[name] for name in asked.accounts if name in catalogue.accounts}
+    currencies = _currencies(first, catalogue, loads)
     check_later(later, loads.with_versions)
-    return accounts
+    return CheckedObjects(accounts, currencies)
+
+
+def _currencies(state: ObjectsThen, catalogue: Catalogue, loads: "Loads") -> dict[str, str]:
+    """Return the currencies of accounts that a change defines, and of those that get another one by it."""
+    planned = {(each.kind, each.name, each.version) for each in state.without}
+    changed = [each for each in state.versions if (each.kind, each.name, each.version) not in planned]
+    found = {each.name: catalogue.accounts[each.name].currency for each in changed if _is_account(each)}
+    if not _CURRENCY_FROM.isdisjoint(each.kind for each in changed):
+        try:
+            before = loads.with_versions(state.without).catalogue.accounts
+        except ConfigError:  # the change mends it
+            before = {}
+        for name, account in catalogue.accounts.items():
+            if name not in before or before[name].currency != account.currency:
+                found[name] = account.currency
+    return found
+
+
+def _is_account(version: ObjectVersion) -> bool:
+    return version.kind == "accounts" and version.body is not None
 
 
 class Loads:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from vosd.wiring.configured_switch import ConfiguredSwitch
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
     from decimal import Decimal
     from pathlib import Path
     from typing import Any
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from vosd.admin.export_profile import ExportProfile
     from vosd.admin.office.office import Office
     from vosd.admin.office.ports import (
+        CheckedDefinitions,
         ConfiguredObjects,
         ObjectKindSheet,
         ParameterSheet,
@@ -32,15 +33,14 @@ if TYPE_CHECKING:
     from vosd.billing.rate_group import RateGroup
     from vosd.billing.rates import RatingPolicy
     from vosd.catalogue.catalogue import Catalogue
-    from vosd.catalogue.planned_objects import ChangeCheck
-    from vosd.catalogue.problems import DefinitionProblem
+    from vosd.catalogue.planned_objects import ChangeCheck, CheckedObjects
     from vosd.catalogue.stored_objects import ObjectVersion
     from vosd.engine.settings import Settings
     from vosd.routing.calendar import Calendar
     from vosd.routing.special_numbers import SpecialNumbers
     from vosd.storage.stores import SqlStores
 
-    Check = Callable[[Path, ChangeCheck], Awaitable[Mapping[str, Account]]]
+    Check = Callable[[Path, ChangeCheck], Awaitable[CheckedObjects]]
 
 
 class _Configured:
@@ -114,15 +114,18 @@ class _Configured:
 
         return key_sheets(kind)
 
-    def problems(self) -> "Iterable[DefinitionProblem]":
+    def checked(self) -> "CheckedDefinitions":
+        from vosd.admin.office.ports import CheckedDefinitions
         from vosd.catalogue.problems import ConfigError
         from vosd.config.load import load
 
         try:
             loaded = load(self._switch.config_path(), tables=self._switch.tables, definitions=self._switch.definitions)
         except ConfigError as error:
-            return sorted(error.problems, key=lambda each: each.severity.value)
-        return chain(loaded.api_problems, loaded.problems, *loaded.reports_by_group())
+            return CheckedDefinitions(sorted(error.problems, key=lambda each: each.severity.value))
+        problems = chain(loaded.api_problems, loaded.problems, *loaded.reports_by_group())
+        currencies = {name: each.currency for name, each in loaded.catalogue.accounts.items()}
+        return CheckedDefinitions(problems, currencies, loaded.account_places)
 
     def check_kind(self, kind: str) -> None:
         from vosd.config.stored_text import check_kind
@@ -134,7 +137,7 @@ class _Configured:
 
         return number_for_text(kind, keys)
 
-    async def check_objects(self, asked: "ChangeCheck") -> "Mapping[str, Account]":
+    async def check_objects(self, asked: "ChangeCheck") -> "CheckedObjects":
         if self._check is not None:
             return await self._check(self._switch.config_path(), asked)
         from vosd.wiring.change_check import check_here

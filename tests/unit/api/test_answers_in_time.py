@@ -21,7 +21,7 @@ from vosd.api.offices import Offices
 from vosd.api.problems import PROBLEM_JSON
 from vosd.api.routes import Routes
 from vosd.api.table import OPERATIONS
-from vosd.billing.accounts import Account
+from vosd.catalogue.planned_objects import CheckedObjects
 from vosd.control import client
 from vosd.control.installation import Reload
 from vosd.control.server import CommandError
@@ -53,8 +53,8 @@ class Site:
         return [(each["kind"], each["amount"]) for each in items]
 
 
-async def find_nothing(*_: object) -> dict[str, Account]:
-    return {}
+async def find_nothing(*_: object) -> CheckedObjects:
+    return CheckedObjects({}, {})
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import pytest
 
-from vosd.catalogue.losses import Busy, objections
+from vosd.catalogue.losses import Busy, Loss, objections, settled
 from vosd.catalogue.problems import Severity
 from vosd.config.assembly.remembered import Remembered
 from vosd.config.load import load
@@ -286,6 +286,14 @@ def test_phones_and_vendors_that_are_taken_away_count_each_among_their_own(site)
     ]
     outcome = reload(site.write("vosd.yaml", site.minimal + more), running)
     assert list(map(str, outcome.lost)) == ["9 of 10 routing gateways: v0, v1, v2, v3, v4 and 4 more"]
+
+
+def test_what_orders_have_ended_is_taken_with_a_change_of_others_and_what_files_lack_is_not():
+    busy = Busy({"shop", "a1"}, {"pbx", "trunk"})
+    ended = Loss("mapping gateways", ("pbx",), 1, 9, ended=frozenset({"pbx"}))
+    mixed = Loss("accounts", ("a1", "shop"), 2, 9, ended=frozenset({"shop"}))
+    assert len(objections((ended, mixed), busy)) == 2
+    assert list(objections(settled((ended, mixed)), busy)) == ["the file removes accounts that running calls use: a1"]
 
 
 @pytest.mark.parametrize(("left", "said"), [(9, []), (8, ["the file removes 2 of 10 dids: 44200008, 44200009"])])

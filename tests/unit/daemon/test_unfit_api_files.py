@@ -184,7 +184,7 @@ def test_a_change_of_objects_is_checked_and_the_catalogue_read_all_the_same(
     site: Site, switch: ConfiguredSwitch
 ) -> None:
     site.renew_half()
-    assert check_here(switch, ChangeCheck([*states_of([limit(2, 1, at=20)], [])], ["acme"])).keys() == {"acme"}
+    assert check_here(switch, ChangeCheck([*states_of([limit(2, 1, at=20)], [])], ["acme"])).accounts.keys() == {"acme"}
     assert switch.load().catalogue.accounts.keys() == {"acme"}
 
 

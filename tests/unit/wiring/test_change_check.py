@@ -1,6 +1,6 @@
 """A change is checked at each moment that is planned: every load takes from the one before what is the same."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Final
@@ -81,8 +81,10 @@ def test_a_later_moment_is_passed_over_where_it_is_not_valid_without_the_change_
     new = version("new", '{"rate_group":"sell"}', at=5)
     promo = version("promo", '{"rates":[{"prefix":"44","billing_rate":"0.05"}]}', at=6, kind="rate_groups")
     broken = version("shop", '{"rate_group":"promo"}', at=7, number=2)
-    assert check_here(switch, ChangeCheck([*states_of([new], [promo, broken])], ["new", "none"])).keys() == {"new"}
-    assert check_here(switch, ChangeCheck([*states_of([new], [broken])])) == {}
+    assert check_here(switch, ChangeCheck([*states_of([new], [promo, broken])], ["new", "none"])).accounts.keys() == {
+        "new"
+    }
+    assert check_here(switch, ChangeCheck([*states_of([new], [broken])])).accounts == {}
     ended = version("promo", None, at=6, number=2, kind="rate_groups")
     with pytest.raises(ConfigError, match=r"accounts shop \(version 2\) in the database: begins_at"):
         check_here(switch, ChangeCheck([*states_of([ended], [promo, broken])]))
@@ -92,8 +94,8 @@ async def test_what_needs_a_socket_that_the_running_switch_has_not_opened_is_an_
     config: Path, switch: ConfiguredSwitch
 ) -> None:
     states = [ObjectsThen(1, [BY_TCP], [])]
-    assert check_here(switch, ChangeCheck(states)) == {}
-    assert check_here(switch, ChangeCheck(states, opened=(*OPENED, "tcp:127.0.0.1:5060"))) == {}
+    assert check_here(switch, ChangeCheck(states)).accounts == {}
+    assert check_here(switch, ChangeCheck(states, opened=(*OPENED, "tcp:127.0.0.1:5060"))).accounts == {}
     with pytest.raises(SocketNotOpenError, match="vosd restart opens one") as refused:
         check_here(switch, ChangeCheck(states, opened=OPENED))
     assert [each.key for each in refused.value.problems] == ["routing_gateways[tcp].address"]
@@ -105,7 +107,7 @@ async def test_what_needs_a_socket_that_the_running_switch_has_not_opened_is_an_
         with pytest.raises(SocketNotOpenError) as refused_apart:
             await checks.check(config, ChangeCheck(states, opened=OPENED))
         assert refused_apart.value.problems == refused.value.problems
-        assert await checks.check(config, later) == {}, "it is not valid without the change either"
+        assert (await checks.check(config, later)).accounts == {}, "it is not valid without the change either"
     finally:
         await checks.close()
 
@@ -116,3 +118,21 @@ def test_a_mistake_beside_a_socket_that_is_not_open_is_named_first(switch: Confi
         check_here(switch, ChangeCheck([ObjectsThen(1, both, [])], opened=OPENED))
     assert type(refused.value) is ConfigError
     assert [each.key for each in refused.value.problems] == ["accounts[shop].rate_group"]
+
+
+def test_the_currencies_of_a_change_are_those_of_its_accounts_and_of_accounts_that_have_them_from_its_rate_groups(
+    switch: ConfiguredSwitch,
+) -> None:
+    def currencies(*change: ObjectVersion) -> Mapping[str, str]:
+        return check_here(switch, ChangeCheck([*states_of(change, [])])).currencies
+
+    assert currencies(version("shop", '{"rate_group":"sell","currency":"USD"}', number=2)) == {"shop": "USD"}
+    assert currencies(version("shop", None, number=2)) == {}
+    euros = version("euros", '{"currency":"EUR","rates":[{"prefix":"44","billing_rate":"1"}]}', kind="rate_groups")
+    moved = version("shop", '{"rate_group":"euros"}', number=2)
+    assert currencies(euros) == {}
+    assert currencies(euros, moved) == {"shop": "EUR"}
+    in_pounds = msgspec.structs.replace(euros, body=(euros.body or "").replace("EUR", "GBP"))
+    in_pounds = msgspec.structs.replace(in_pounds, version=2)
+    planned = ChangeCheck([ObjectsThen(1, [moved, in_pounds], [moved, euros])])
+    assert check_here(switch, planned).currencies == {"shop": "GBP"}

@@ -29,14 +29,15 @@ from vosd.admin.office.scope import Scope
 from vosd.base.errors import VosError
 from vosd.base.parts import in_parts
 from vosd.billing.accounts import Account
+from vosd.catalogue.held_currencies import held_currencies
 from vosd.catalogue.overrides import Setting, Target
 from vosd.catalogue.planned_objects import ChangeCheck, states_of
-from vosd.catalogue.problems import ConfigError, is_secret
+from vosd.catalogue.problems import ConfigError, SourceLine, is_secret
 from vosd.catalogue.stored_objects import KINDS, DefinitionsMoved, ObjectVersion, in_force_at
 from vosd.cdr.columns import iso_utc
 from vosd.control.calls import ListCalls
 from vosd.control.client import DaemonRefusedError, DaemonUnreachableError, NoDaemonError
-from vosd.control.installation import GetStatus, Reload
+from vosd.control.installation import FindObjectsInUse, GetStatus, ObjectsInUse, Reload, ReloadOutcome
 from vosd.control.peers import ListGateways
 from vosd.storage.audit_line import AuditLine
 
@@ -61,6 +62,10 @@ _HIDDEN_AT_ONCE: Final = 500
 """Objects whose passwords are hidden before other requests get their turn: about 20 ms."""
 _TRIES: Final = 3
 """Checks of a change, where others are made meanwhile."""
+_ASKED_AT_ONCE: Final = 500
+"""Names in one question to the switch, whose requests have at most 64 KiB."""
+_NAMED_AT_MOST: Final = 5
+"""Objects that a message names."""
 _ASKED_ALONE: Final = 50
 """Objects whose versions are read one by one; for more all are read."""
 
@@ -103,6 +108,13 @@ class AccountNotSettledError(VosError):
     """The account has money, owes some, or may lack some of its minimum consumption."""
 
     remedy = "end it behind its close (vosd account close), or confirm the order"
+
+
+class UsedByCallsError(VosError):
+    """A change removes objects that running calls use, and is not confirmed; nothing was changed."""
+
+    code = "unconfirmed"
+    remedy = "wait until they have ended, or confirm the order: running calls go on"
 
 
 class NotTakenError(VosError):
@@ -259,6 +271,7 @@ async def set_objects(office: Office, who: Principal, order: SetObjects) -> Chan
         BadObjectError, OrderError: the database cannot define such objects, or not by agents.
         AccountsBelowError: an agent would end that has accounts below it.
         AccountNotSettledError: an account would end with a balance, or unclosed with a minimum of now or of last month.
+        UsedByCallsError: running calls use what would end, and that is not confirmed; nothing was changed.
         AlreadyDefinedError, StaleVersionError, NoSuchObjectError: one is not as the order expects.
         ConfigError: the configuration would not be valid; nothing was changed.
         SocketNotOpenError: the running switch needs a restart first; nothing was changed.
@@ -302,6 +315,8 @@ async def check_and_add(
     """Make a planned change, unless it is a trial; raises as ``set_objects``."""
     if not terms.is_confirmed:
         await _check_settled(office, plan.versions)
+        if not terms.is_trial and terms.at is None:
+            await _check_unused(office, plan.versions)
     if plan.versions:
         await _add_checked(office, who, terms, plan, owned)
     reloaded = NOT_ASKED
@@ -341,6 +356,46 @@ async def _check_settled(office: Office, versions: Sequence[ObjectVersion]) -> N
                 else f"account {name} had a minimum consumption at the end of the last month, and is not closed"
             )
             raise AccountNotSettledError(message)
+
+
+async def _check_unused(office: Office, versions: Sequence[ObjectVersion]) -> None:
+    """Raise UsedByCallsError where running calls use what would end.
+
+    What is stored and not taken would keep the changes of all others out of force until these calls have ended.
+    """
+    ended = [each for each in versions if each.body is None and each.kind in _USED_AS]
+    for part in in_parts(ended, _ASKED_AT_ONCE):
+        accounts = [each.name for each in part if each.kind == "accounts"]
+        gateways = [each.name for each in part if each.kind != "accounts"]
+        used = await _in_use(office, accounts, gateways)
+        named = [
+            f"{each.kind} {each.name}"
+            for each in part
+            if each.name in (used.accounts if each.kind == "accounts" else used.gateways)
+        ]
+        if named:
+            more = f" and {len(named) - _NAMED_AT_MOST} more" if len(named) > _NAMED_AT_MOST else ""
+            message = f"running calls use what the change removes: {', '.join(named[:_NAMED_AT_MOST])}{more}"
+            raise UsedByCallsError(message)
+
+
+async def _in_use(office: Office, accounts: Sequence[str], gateways: Sequence[str]) -> ObjectsInUse:
+    """Return which of some objects running calls use; none where no switch answers, or one that does not say it."""
+    question = FindObjectsInUse([*accounts], [*gateways])
+    try:
+        used = await office.switch.patient(_STATUS_S).ask_if_running(question)
+    except (DaemonRefusedError, DaemonUnreachableError):
+        used = None
+    return ObjectsInUse([], [], {}) if used is None else used
+
+
+async def _currencies_of_calls(office: Office, plan: "Plan") -> Mapping[str, str]:
+    """Return the currencies of running and unbooked calls of the accounts that a change does not make."""
+    changed = [each.name for each in plan.differences if each.kind == "accounts" and each.action is Action.CHANGED]
+    found: dict[str, str] = {}
+    for part in in_parts(changed, _ASKED_AT_ONCE):
+        found |= (await _in_use(office, part, ())).currencies
+    return found
 
 
 async def _add_checked(
@@ -386,13 +441,14 @@ async def when_checked(
     """
     sources = await _agent_sources(office, plan, owned)
     asked = ChangeCheck((), wanted, sources, await _opened_sockets(office))
+    of_calls = {} if asked.opened is None else await _currencies_of_calls(office, plan)
     await _in_time(office, office.changing.acquire())
     try:
         for _ in range(_TRIES - 1):
-            found = await _in_time(office, _checked(office, plan, owned, asked))
+            found = await _in_time(office, _checked(office, plan, owned, asked, of_calls))
             with suppress(DefinitionsMoved):
                 return await add(found)
-        return await add(await _in_time(office, _checked(office, plan, owned, asked)))
+        return await add(await _in_time(office, _checked(office, plan, owned, asked, of_calls)))
     finally:
         office.changing.release()
 
@@ -410,10 +466,12 @@ async def _in_time(office: Office, step: Awaitable[_Step]) -> _Step:
         raise CheckTooSlowError(message) from error
 
 
-async def _checked(office: Office, plan: "Plan", owned: AgentObjects | None, asked: ChangeCheck) -> Checked:
+async def _checked(
+    office: Office, plan: "Plan", owned: AgentObjects | None, asked: ChangeCheck, of_calls: Mapping[str, str]
+) -> Checked:
     """Check the configuration as it is after a change: when the change begins, and when each planned version does.
 
-    ``owned`` are the objects that an agent sees; ``asked`` has no states yet.
+    ``owned`` are the objects that an agent sees; ``asked`` has no states yet; ``of_calls`` are currencies of calls.
 
     Raises:
         AccountsBelowError: an agent would end that has accounts below it.
@@ -423,12 +481,32 @@ async def _checked(office: Office, plan: "Plan", owned: AgentObjects | None, ask
     states = [*states_of(plan.versions, await office.stores.objects.planned(office.now()))]
     _check_below(office, states[0].versions)
     try:
-        accounts = await office.definitions.check_objects(asked._replace(states=states))
+        found = await office.definitions.check_objects(asked._replace(states=states))
+        await _check_currencies(office, plan.versions, found.currencies, of_calls)
     except ConfigError as error:
         if owned is None:
             raise
         raise owned.cleaned(error, plan.versions) from error
-    return Checked(accounts, definitions)
+    return Checked(found.accounts, definitions)
+
+
+async def _check_currencies(
+    office: Office, versions: Sequence[ObjectVersion], wanted: Mapping[str, str], of_calls: Mapping[str, str]
+) -> None:
+    """Raise ConfigError where accounts with money get another currency than it has: no switch would take that."""
+    if not wanted:
+        return
+    held = dict(await office.stores.books.other_currencies(wanted))
+    held |= {name: each for name, each in of_calls.items() if wanted.get(name, each) != each}
+    if not held:
+        return
+    made = {each.name: each for each in versions if each.kind == "accounts"}
+    places = {name: _place_of(made.get(name, versions[0])) for name in held}
+    raise ConfigError(held_currencies(held, wanted, places))
+
+
+def _place_of(version: ObjectVersion) -> SourceLine:
+    return SourceLine(f"{version.kind} {version.name} (version {version.version}) in the database", 0)
 
 
 async def _opened_sockets(office: Office) -> Sequence[str] | None:
@@ -823,11 +901,13 @@ async def taken(
 ) -> TakenChange:
     """Have the running switch take a change that made versions of objects; raises NotTakenError: it does not."""
     try:
-        switch = office.switch.patient(_RELOAD_S)
-        outcome = await switch.ask_if_running(Reload(is_confirmed=is_confirmed))
+        outcome = await _reloaded(office, is_confirmed=is_confirmed)
     except DaemonRefusedError as refused:
-        reasons = "\n".join((str(refused), *refused.problems))
-        message = f"the change is in the database, and the running switch does not take it:\n{reasons}"
+        if who.account is None:
+            reasons = "\n".join((str(refused), *refused.problems))
+            message = f"the change is in the database, and the running switch does not take it:\n{reasons}"
+        else:  # the reasons name objects of others, and files of the switch
+            message = "the change is in the database, and the running switch does not take it: ask its operators"
         raise NotTakenError(message) from refused
     except DaemonUnreachableError as error:
         return TakenChange(
@@ -841,6 +921,18 @@ async def taken(
     names = [text for each in versions for text in (f"{each.kind} {each.name} (", f"{each.kind}[{each.name}]")]
     found = sorted(outcome.problems, key=lambda said: not any(name in said for name in names))
     return TakenChange(in_force=True, warnings=found[:_WARNINGS_AT_MOST] if who.account is None else [])
+
+
+async def _reloaded(office: Office, *, is_confirmed: bool) -> ReloadOutcome | None:
+    """Have the running switch load what is stored; None = none runs."""
+    switch = office.switch.patient(_RELOAD_S)
+    try:
+        return await switch.ask_if_running(Reload(is_confirmed=is_confirmed))
+    except DaemonRefusedError as refused:
+        if refused.code != "unconfirmed":
+            raise
+    # What this change ends was not in use a moment ago; what others have ended is not its concern.
+    return await switch.ask_if_running(Reload(is_confirmed=is_confirmed, follows_order=True))
 
 
 class ListObjects(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

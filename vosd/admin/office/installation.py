@@ -1,9 +1,9 @@
 """Use cases of the installation: status, reload and restart of the running switch, and a backup."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +15,9 @@ from vosd.admin.office.office import Done, Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
 from vosd.base.errors import VosError
+from vosd.catalogue.held_currencies import held_currencies
 from vosd.catalogue.problems import Severity
+from vosd.cdr.ports import StoreUnavailable
 from vosd.control.client import DaemonUnreachableError, OtherVersionError
 from vosd.control.installation import GetStatus, Reload, ReloadOutcome, Restart, SwitchStatus
 
@@ -181,12 +183,17 @@ class CheckedConfiguration(msgspec.Struct, frozen=True):
 
 @needs(Permission.STATE_SEE)
 async def check_configuration(office: Office, who: Principal, _order: CheckConfiguration) -> CheckedConfiguration:
-    """Validate the whole configuration; nothing is changed.
+    """Validate the whole configuration, and the currencies of accounts by the ledger; nothing is changed.
 
     Raises:
         OperatorsOnlyError: an agent asks.
     """
-    found = await asyncio.to_thread(lambda: [*islice(office.definitions.problems(), PROBLEMS_MAX + 1)])
+    checked = await asyncio.to_thread(office.definitions.checked)
+    held: Mapping[str, str] = {}
+    with suppress(StoreUnavailable):  # then it is the check of the files and of what the switch has read last
+        held = await office.stores.books.other_currencies(checked.currencies)
+    mistakes = held_currencies(held, checked.currencies, checked.places)
+    found = await asyncio.to_thread(lambda: [*islice(chain(mistakes, checked.problems), PROBLEMS_MAX + 1)])
     sheets = [ProblemSheet(*each[:-1], each.severity.value) for each in found[:PROBLEMS_MAX]]
     is_valid = all(each.severity is not Severity.ERROR for each in found)
     return CheckedConfiguration(is_valid, sheets, len(found) > PROBLEMS_MAX)

@@ -4,12 +4,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 
 from vosd.billing.accounts import Account
-from vosd.catalogue.problems import DefinitionProblem
+from vosd.catalogue.problems import DefinitionProblem, SourceLine
 from vosd.catalogue.stored_objects import ObjectVersion
 from vosd.routing.calendar import Calendar
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from vosd.billing.rate_group import RateGroup
     from vosd.billing.rates import RatingPolicy
     from vosd.catalogue.catalogue import Catalogue  # these import much
-    from vosd.catalogue.planned_objects import ChangeCheck
+    from vosd.catalogue.planned_objects import ChangeCheck, CheckedObjects
     from vosd.engine.settings import Settings
     from vosd.routing.special_numbers import SpecialNumbers
 
@@ -45,6 +46,17 @@ class WrittenObject(msgspec.Struct, frozen=True):
     """File and line."""
     keys: Any
     """Keys and values without the name, passwords included."""
+
+
+class CheckedDefinitions(NamedTuple):
+    """Findings of a check of the whole configuration; of an invalid one only its problems."""
+
+    problems: Iterable[DefinitionProblem]
+    """Every problem, those that make it invalid first."""
+    currencies: Mapping[str, str] = MappingProxyType({})
+    """Currency of each account."""
+    places: Mapping[str, SourceLine] = MappingProxyType({})
+    """File and line, or version in the database, of each account."""
 
 
 class ParameterSheet(msgspec.Struct, frozen=True):
@@ -181,8 +193,8 @@ class ConfiguredObjects(Protocol):
         """Return the keys of a kind of ``stored_objects.KINDS`` as they are declared."""
         ...
 
-    def problems(self) -> "Iterable[DefinitionProblem]":
-        """Return every problem of the whole configuration as it is now, those that make it invalid first."""
+    def checked(self) -> "CheckedDefinitions":
+        """Check the whole configuration as it is now."""
         ...
 
     def check_kind(self, kind: str) -> None:
@@ -193,8 +205,8 @@ class ConfiguredObjects(Protocol):
         """Return the first key that shall be text and has a number or a boolean, with that; None = there is none."""
         ...
 
-    async def check_objects(self, asked: "ChangeCheck") -> Mapping[str, Account]:
-        """Check the configuration in each state of a change, and return the accounts that are asked for.
+    async def check_objects(self, asked: "ChangeCheck") -> "CheckedObjects":
+        """Check the configuration in each state of a change, and return the findings.
 
         Raises:
             ConfigError: it would not be valid.

@@ -232,6 +232,7 @@ OPERATIONS: Final = (
             "objects_moved",
             "socket_not_open",
             "stale_version",
+            "unconfirmed",
         ),
         long=Long(JobKind.BULK, change_many_apart, uploads={JSON: ".json"}, upload_max=BULK_BYTES_MAX),
         patience_s=600.0,

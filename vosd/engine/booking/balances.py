@@ -265,10 +265,10 @@ class Balances(Counting):
         changed = {name: currency for name, currency in wanted.items() if self._currencies.get(name) != currency}
         if not changed:
             return
-        others = self._in_use(changed, in_calls()) or await self._books.settle_currencies(changed)
+        others = self.in_use(changed, in_calls()) or await self._books.settle_currencies(changed)
         if others:
             raise CurrencyChangedError(others)
-        late = self._in_use(changed, in_calls())
+        late = self.in_use(changed, in_calls())
         if late:  # a call was admitted during the query
             await self._books.settle_currencies({name: self._currencies.get(name, changed[name]) for name in changed})
             raise CurrencyChangedError(late)
@@ -285,11 +285,11 @@ class Balances(Counting):
         """
         _, changed, _ = await self._to_settle(accounts, accounts)
         if changed:
-            others = self._in_use(changed, in_calls()) or await self._books.other_currencies(changed)
+            others = self.in_use(changed, in_calls()) or await self._books.other_currencies(changed)
             if others:
                 raise CurrencyChangedError(others)
 
-    def _in_use(self, names: Iterable[str], in_calls: Collection[str]) -> dict[str, str]:
+    def in_use(self, names: Iterable[str], in_calls: Collection[str]) -> dict[str, str]:
         """Return the accounts whose present currency running or unbooked calls have, with that currency."""
         return {name: self._currencies[name] for name in names if self._has_calls_in(name, in_calls)}
 

@@ -25,6 +25,18 @@ def accounts_of(calls: Iterable[LiveCall]) -> set[str]:
     return found
 
 
+def gateways_of(calls: Iterable[LiveCall]) -> set[str]:
+    """Return the gateways and phones of calls."""
+    found: set[str] = set()
+    for carried in calls:
+        mapping, choice = carried.call_request.mapping, carried.call.journey.choice
+        if mapping is not None:
+            found.add(mapping.name)
+        if choice is not None:
+            found.add(choice.gateway.name)
+    return found
+
+
 def description(carried: LiveCall, now: Instant) -> CallDescription:
     """Return everything about a call at ``now``."""
     call, hold = carried.call, carried.call_request.hold

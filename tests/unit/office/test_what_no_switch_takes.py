@@ -1,0 +1,203 @@
+"""Changes that no running switch takes are refused before they are stored: stored, they block those of others."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import pytest
+from click.testing import CliRunner
+from doubles.data import builders
+from doubles.fake_switch import FakeSwitch
+from doubles.migrated import migrated
+from doubles.office import agent, office_on, operator
+
+from vosd.admin.office.definitions import (
+    ChangedObjects,
+    EndObject,
+    NotTakenError,
+    SetObjects,
+    UsedByCallsError,
+    WantedObject,
+    end_object,
+    set_objects,
+)
+from vosd.admin.office.installation import CheckConfiguration, check_configuration
+from vosd.admin.office.office import Office
+from vosd.admin.office.payments import BookPayment, book_payment
+from vosd.admin.office.principal import Principal
+from vosd.api.offices import Offices
+from vosd.billing.rights import Right
+from vosd.catalogue.problems import ConfigError
+from vosd.cli.main import main
+from vosd.control.installation import (
+    CatalogueState,
+    DatabaseReport,
+    FindObjectsInUse,
+    GetStatus,
+    MachineUse,
+    ObjectsInUse,
+    Reload,
+    ReloadOutcome,
+    SwitchStatus,
+)
+from vosd.control.server import CommandError
+from vosd.storage.database import Database
+
+NOW: Final = 1_790_000_000_000
+STATUS: Final = SwitchStatus(
+    "1", "sw1", "id", "/etc/vosd.yaml", 7, "", {}, {}, MachineUse(), DatabaseReport("well", "this", None, 0),
+    CatalogueState("abc", "", None), listen=["udp:127.0.0.1:5060"],
+)  # fmt: skip
+SHOP: Final = WantedObject("accounts", "shop", {"currency": "USD", "agent": "south"})
+TRUNK: Final = WantedObject("mapping_gateways", "pbx", {"account": "shop", "hosts": ["192.0.2.7"]})
+NONE: Final = ObjectsInUse([], [], {})
+TAKEN: Final = ReloadOutcome("def", [])
+
+
+class UnconfirmedError(CommandError):
+    """Refusal of a reload that the switch wants confirmed."""
+
+
+class ConfigurationInvalidError(CommandError):
+    """Refusal of a reload with mistakes."""
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    database = Database(migrated(tmp_path / "vosd.db"))
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def office(database: Database, tmp_path: Path) -> Office:
+    south = builders.account("south", rights=frozenset({Right.ACCOUNTS, Right.GATEWAYS}))
+    accounts = south, builders.account("shop", agent="south", currency="USD")
+    office = office_on(database, *accounts, now=NOW, socket=tmp_path / "vosd.sock")
+    await set_objects(office, operator(), SetObjects(objects=(SHOP, TRUNK)))
+    return office
+
+
+async def paid(office: Office) -> None:
+    await book_payment(office, operator(), BookPayment(account="shop", amount=Decimal(1)))
+
+
+async def in_euros(office: Office, who: Principal, **terms: Any) -> ChangedObjects:
+    wanted = WantedObject("accounts", "shop", {"currency": "EUR"}, is_merged=True)
+    return await set_objects(office, who, SetObjects(objects=(wanted,), **terms))
+
+
+async def numbers(office: Office, kind: str, name: str) -> list[int]:
+    return [each.version for each in await office.stores.objects.history(kind, name)]
+
+
+@pytest.mark.parametrize("terms", [{}, {"is_trial": True}, {"is_confirmed": True}, {"at": NOW + 1_000}])
+async def test_an_account_keeps_the_currency_of_its_money(office: Office, terms: dict[str, Any]) -> None:
+    await paid(office)
+    with pytest.raises(ConfigError, match=r"accounts\[shop\].currency: value 'EUR': expected USD, the currency of"):
+        await in_euros(office, operator(), **terms)
+    assert await numbers(office, "accounts", "shop") == [1]
+
+
+async def test_an_agent_reads_why_its_account_keeps_its_currency_and_no_more(office: Office) -> None:
+    await paid(office)
+    with pytest.raises(ConfigError) as refused:
+        await in_euros(office, agent("south"))
+    said = "accounts shop: accounts[shop].currency: value 'EUR': expected USD, the currency of the money that this"
+    assert str(refused.value).startswith(said)
+    assert await numbers(office, "accounts", "shop") == [1]
+
+
+async def test_an_account_without_money_gets_another_currency(office: Office) -> None:
+    await in_euros(office, operator())
+    assert await numbers(office, "accounts", "shop") == [2, 1]
+
+
+async def test_an_account_keeps_the_currency_of_its_running_calls(office: Office, tmp_path: Path) -> None:
+    used = ObjectsInUse(["shop"], [], {"shop": "USD"})
+    switch = FakeSwitch(tmp_path / "vosd.sock").answers(GetStatus, STATUS).answers(Reload, TAKEN)
+    async with switch.answers(FindObjectsInUse, used):
+        with pytest.raises(ConfigError, match="expected USD, the currency of the money"):
+            await in_euros(office, operator())
+        assert await numbers(office, "accounts", "shop") == [1]
+        switch.answers(FindObjectsInUse, NONE)
+        assert (await in_euros(office, operator())).in_force is True
+    assert switch.asked.count(FindObjectsInUse(["shop"], [])) == 2
+
+
+@pytest.mark.parametrize(("kind", "name"), [("accounts", "shop"), ("mapping_gateways", "pbx")])
+async def test_objects_of_running_calls_are_removed_by_a_confirmed_order_alone(
+    office: Office, tmp_path: Path, kind: str, name: str
+) -> None:
+    used = ObjectsInUse(["shop"], ["pbx"], {})
+    switch = FakeSwitch(tmp_path / "vosd.sock").answers(FindObjectsInUse, used).answers(Reload, TAKEN)
+    async with switch:
+        end = EndObject(kind=kind, name=name)
+        with pytest.raises(UsedByCallsError, match=f"running calls use what the change removes: {kind} {name}$"):
+            await end_object(office, operator(), end)
+        assert (await numbers(office, kind, name), switch.asked.count(Reload())) == ([1], 0)
+        assert (await end_object(office, operator(), msgspec.structs.replace(end, is_trial=True))).is_trial
+        planned = msgspec.structs.replace(end, at=NOW + 1_000)
+        assert (await end_object(office, operator(), planned)).in_force is None
+        confirmed = msgspec.structs.replace(end, is_confirmed=True)
+        assert (await end_object(office, operator(), confirmed)).in_force is True
+
+
+async def test_objects_that_no_call_uses_are_removed_without_confirmation(office: Office, tmp_path: Path) -> None:
+    switch = FakeSwitch(tmp_path / "vosd.sock").answers(FindObjectsInUse, NONE).answers(Reload, TAKEN)
+    async with switch:
+        assert (await end_object(office, operator(), EndObject(kind="mapping_gateways", name="pbx"))).in_force is True
+        assert switch.asked == [FindObjectsInUse([], ["pbx"]), Reload()]
+
+
+async def test_a_change_is_taken_though_others_have_ended_what_running_calls_use(
+    office: Office, tmp_path: Path
+) -> None:
+    def answer(order: Reload) -> ReloadOutcome:
+        if order.follows_order:
+            return TAKEN
+        raise UnconfirmedError("the file removes mapping gateways that running calls use: g2")
+
+    async with FakeSwitch(tmp_path / "vosd.sock").answers(Reload, answer) as switch:
+        made = await set_objects(office, operator(), SetObjects(objects=(WantedObject("templates", "t", {}),)))
+        assert (made.in_force, switch.asked) == (True, [Reload(), Reload(follows_order=True)])
+
+
+async def test_an_agent_reads_nothing_of_others_where_the_switch_does_not_take_its_change(
+    office: Office, tmp_path: Path
+) -> None:
+    refused = ConfigurationInvalidError("not taken", ["/etc/vosd/vosd.yaml:7: accounts[rival].currency: expected USD"])
+    changed = SetObjects(objects=(WantedObject("accounts", "shop", {"max_cps": "3"}, is_merged=True),))
+    async with FakeSwitch(tmp_path / "vosd.sock").answers(Reload, refused):
+        with pytest.raises(NotTakenError) as said:
+            await set_objects(office, agent("south"), changed)
+    assert (
+        str(said.value) == "the change is in the database, and the running switch does not take it: ask its operators"
+    )
+
+
+async def test_a_check_of_the_configuration_finds_accounts_with_money_in_another_currency(tmp_path: Path) -> None:
+    file = tmp_path / "vosd.yaml"
+    text = (
+        f"database: {{url: '{migrated(tmp_path / 'vosd.db')}'}}\nstate_dir: {tmp_path}\n"
+        f"control_socket: {tmp_path}/vosd.sock\naccounts: [{{id: shop, currency: USD}}]\n"
+    )
+
+    async def checked() -> tuple[bool, list[str], int]:
+        async with Offices(file) as offices:
+            office = await offices.open(needs_database=True, patience_s=60)
+            found = await check_configuration(office, operator(), CheckConfiguration())
+        by_command = await asyncio.to_thread(CliRunner().invoke, main, ["-c", str(file), "check"])
+        assert all(each.key in by_command.stdout for each in found.problems)
+        return found.valid, [each.key for each in found.problems], by_command.exit_code
+
+    file.write_text(text)
+    assert await checked() == (True, [], 0)
+    async with Offices(file) as offices:
+        await paid(await offices.open(needs_database=True, patience_s=60))
+    assert await checked() == (True, [], 0)
+    file.write_text(text.replace("USD", "EUR"))
+    assert await checked() == (False, ["accounts[shop].currency"], 3)
