@@ -149,7 +149,8 @@ async def test_a_comparison_that_fails_is_an_alarm_until_it_is_made_or_the_partn
 
     monkeypatch.setattr(bilateral, "answer_of", ends)
     (raised,) = await log_of(part)
-    assert (raised["event"], raised["why"]) == ("bilateral_away", "its process was killed")
+    why = "its process ended without an answer: it was killed, or the log has the fault (run_failed)"
+    assert (raised["event"], raised["why"]) == ("bilateral_away", why)
     with capture_logs() as log:
         part.adjust(())
     assert {(line["event"], line["why"]) for line in log} == {("bilateral_agrees", "gone"), ("bilateral_back", "gone")}
