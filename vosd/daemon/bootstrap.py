@@ -245,6 +245,7 @@ class Daemon:
             serve=self.service.inbox.serve,
             belongs=self.service.node.endpoint.belongs,
             has_dialog=self.service.node.endpoint.dialogs.owners.__contains__,
+            dialog_of=self.service.node.endpoint.dialog_of,
             dropped=self.service.dropped,
             failed=self.service.loop.transport_failed,
             unsent=self.service.loop.unsent,

@@ -64,7 +64,7 @@ class Owner(Protocol):
         ...
 
     def has_call(self, connection: "Connection") -> bool:
-        """Return whether the last call of which the connection brought a message has not ended."""
+        """Return whether the connection has brought one of the last messages of a call that has not ended."""
         ...
 
     def closed(self, connection: "Connection", why: str | None, *, in_doubt: bool) -> None:
@@ -164,9 +164,9 @@ class Connection(asyncio.Protocol):
         From a known source a keep-alive counts as a message.
         """
         self.calls: set[str] = set()
-        """Our tags of the dialogs of which an unknown source has sent messages: their far end may be at any address.
-
-        When none of them is left, those of the last look."""
+        """Our tags of the dialogs that keep the connection of an unknown source (``FarEnds``)."""
+        self.has_had_call = False
+        """Whether a dialog has kept it at any time."""
         self._sent_last = False
         """Whether we sent something after the last byte received."""
         self._is_ending = False
@@ -400,5 +400,5 @@ class Connection(asyncio.Protocol):
         elif self._awaits_message:
             self.cut("no message came")
         else:
-            is_unproven = self.origin is ConnectionOrigin.UNKNOWN and not self.calls
+            is_unproven = self.origin is ConnectionOrigin.UNKNOWN and not self.has_had_call
             self.close("the peer has not authenticated" if is_unproven else None)

@@ -53,6 +53,8 @@ class Core(NamedTuple):
     """Return whether a response or an in-dialog request belongs to a transaction or dialog of ours."""
     has_dialog: Callable[[str], bool]
     """Return whether a dialog with this tag of ours has not ended."""
+    dialog_of: Callable[[bytes], str]
+    """Return our tag of the live dialog that a request or response is of, by its Call-ID and tags; empty if of none."""
     dropped: Drops
     """Number of dropped messages by reason."""
     failed: Callable[[int, str, int], None]

@@ -18,6 +18,7 @@ from vosd.base.host import plain_host
 from vosd.net.aliases import alias_in
 from vosd.net.connection import UNREAD_BYTES_MAX, Connection, Framer, PeerEnd
 from vosd.net.entrance import Core, Entrance
+from vosd.net.far_ends import FarEnds
 from vosd.net.shield import ShieldAnswer
 from vosd.net.slots import ConnectionOrigin, ConnectionSlots
 from vosd.net.sockets import Marker, bound, unbound
@@ -26,7 +27,7 @@ from vosd.net.tls import TlsContexts, is_of, names_in
 from vosd.obs.log import LogLimiter
 from vosd.sip.drops import Drop
 from vosd.sip.settings import Limits
-from vosd.sip.wire.classify import Rank, classify, own_tag
+from vosd.sip.wire.classify import Rank
 from vosd.sip.wire.stream import StreamFramer
 
 CONNECT_S: Final = 5.0
@@ -61,6 +62,7 @@ class StreamFlow:
         entrance: Entrance,
         limits: Limits,
         slots: ConnectionSlots,
+        far_ends: FarEnds,
         pings: StreamPings,
         marker: Marker,
         tls: TlsContexts | None,
@@ -81,6 +83,7 @@ class StreamFlow:
         self.serve = entrance.serve
         self._limits = limits
         self._slots = slots
+        self._far_ends = far_ends
         self._keep_alives = pings
         self._loop = asyncio.get_running_loop()
         self._listening = bound(socket.SOCK_STREAM, *local, marker) if handed is None else handed
@@ -330,6 +333,7 @@ class StreamFlow:
         if not self._core.is_known_source(connection.peer.host):
             return False
         connection.origin = ConnectionOrigin.GATEWAY
+        self._far_ends.forget(connection)
         self._slots.keep(connection, connection.peer.host)
         self._slots.recognise(connection.peer.host)
         return True
@@ -339,17 +343,15 @@ class StreamFlow:
         return self._core.is_known_source(connection.peer.host)
 
     def has_call(self, connection: Connection) -> bool:
-        """Return whether a call of which the connection brought a message has not ended."""
-        left = {tag for tag in connection.calls if self._core.has_dialog(tag)}
-        if left:
-            connection.calls = left
-        return bool(left)
+        """Return whether the connection has brought one of the last messages of a call that has not ended."""
+        return self._far_ends.has_call(connection, self._core.has_dialog)
 
     def closed(self, connection: Connection, why: str | None, *, in_doubt: bool) -> None:
         """Forget a connection and report it to the core."""
         peer = connection.peer
         if connection.origin is ConnectionOrigin.UNKNOWN:
             self._slots.keep(connection, peer.host)
+            self._far_ends.forget(connection)
         elif connection.origin is ConnectionOrigin.ELSEWHERE:
             self._slots.closed(connection, peer.host)
         self._slots.give_back(connection.origin, peer.host)
@@ -383,9 +385,9 @@ class StreamFlow:
             return
         self._slots.used(connection, connection.peer.host)
         if verdict is Rank.RUNNING:
-            tag = own_tag(classify(data), data)
-            if self._core.has_dialog(tag):
-                connection.calls.add(tag)
+            tag = self._core.dialog_of(data)
+            if tag:
+                self._far_ends.note(connection, tag)
 
     def _make_room(self, connection: Connection, task: asyncio.Task[None]) -> bool:
         """End a connection of an unknown source, or its set-up by ``task``, for another one; return whether it ends.

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from vosd.net.connection import PeerEnd
 from vosd.net.entrance import Core, Entrance
+from vosd.net.far_ends import FarEnds
 from vosd.net.settings import TransportSettings
 from vosd.net.slots import ConnectionSlots
 from vosd.net.sockets import ListenerUnusableError, Marker, named
@@ -46,6 +47,7 @@ class Transports:
         self._core = core
         self._marker = Marker(settings.marking)
         self._slots = ConnectionSlots(settings.connections)
+        self._far_ends = FarEnds()
         self._keep_alives = StreamPings(settings.connections)
         self._entrance = Entrance(core, settings.shield, self._keep_out)
         self._release: asyncio.TimerHandle | None = None
@@ -165,6 +167,7 @@ class Transports:
             self._entrance,
             self._limits,
             self._slots,
+            self._far_ends,
             self._keep_alives,
             self._marker,
             tls,

@@ -28,7 +28,7 @@ from vosd.sip.settings import SipSettings
 from vosd.sip.transaction.invite_client import InviteClient
 from vosd.sip.transaction.invite_server import InviteServer
 from vosd.sip.transaction.store import TimerOwner, TransactionStore
-from vosd.sip.wire.classify import MessageKind, answered, to_tag, top_via
+from vosd.sip.wire.classify import MessageKind, answered, call_and_peer, classify, own_tag, to_tag, top_via
 from vosd.sip.wire.errors import ParseError
 from vosd.sip.wire.lenient import mended
 from vosd.sip.wire.message import Request, Response
@@ -167,9 +167,32 @@ class Endpoint:
             key = answered(data)
             return key.startswith(self.flows.mark) and (key in store.clients or store.finished.get(key) is not None)
         tag = to_tag(data).decode("utf-8", "surrogateescape")
-        if tag and (self.dialogs.has(tag) or (tag == self.flows.refusal_tag and data[:4] == b"ACK ")):
+        if tag and (self._may_be_of(tag, data) or (tag == self.flows.refusal_tag and data[:4] == b"ACK ")):
             return True
         return data[:4] in _BY_BRANCH and self._is_for_invite(data)
+
+    def dialog_of(self, data: bytes) -> str:
+        """Return our tag of the live dialog that a message is of, without parsing it; empty if it is of none.
+
+        A request has its Call-ID and both tags. A response that ``belongs`` has a branch of ours, which cannot be
+        guessed, and may be the first with the tag of the peer.
+        """
+        kind = classify(data)
+        tag = own_tag(kind, data)
+        if kind is MessageKind.RESPONSE:
+            return tag if tag in self.dialogs.owners else ""
+        return tag if self.dialogs.has_live(tag, *call_and_peer(kind, data)) else ""
+
+    def _may_be_of(self, tag: str, data: bytes) -> bool:
+        """Return whether a request with a tag of ours may be of its dialog, which may have ended a moment ago.
+
+        A live one must have the Call-ID and the tag of its peer, if that is known yet and these can be seen.
+        """
+        owner = self.dialogs.owners.get(tag)
+        if owner is None:
+            return self.dialogs.has(tag)
+        call_id, remote_tag = call_and_peer(MessageKind.WITHIN, data)
+        return not call_id or owner.dialog is None or self.dialogs.has_live(tag, call_id, remote_tag)
 
     def transport_failed(self, peer: Peer, now: Instant) -> list[Event]:
         """Process the loss of the connection to ``peer``, or the failure to open it; return the events that follow."""

@@ -57,6 +57,7 @@ class Ear:
         self.belongs: Callable[[MessageKind, bytes], bool] = lambda *_: False
         """Returns whether responses and requests with a To tag belong to a call."""
         self.has_dialog: Callable[[str], bool] = lambda _tag: False
+        self.dialog_of: Callable[[bytes], str] = lambda _data: ""
         self.processed: list[bytes] = []
         """Messages that were not queued."""
         self.flushes = 0
@@ -70,6 +71,7 @@ class Ear:
             serve=self._serve,
             belongs=self._belongs,
             has_dialog=self._has_dialog,
+            dialog_of=self._dialog_of,
             dropped=self.dropped,
             failed=lambda flow, host, port: self._failures.put_nowait((flow, PeerEnd(host, port))),
             unsent=self.unsent.append,
@@ -91,10 +93,14 @@ class Ear:
     def _has_dialog(self, tag: str) -> bool:
         return self.has_dialog(tag)
 
+    def _dialog_of(self, data: bytes) -> str:
+        return self.dialog_of(data)
+
     def use(self, endpoint: Endpoint) -> None:
         """Ask a real core which messages belong to calls."""
         self.belongs = endpoint.belongs
         self.has_dialog = endpoint.dialogs.owners.__contains__
+        self.dialog_of = endpoint.dialog_of
 
     def _name_of(self, host: str) -> str | None:
         return self.directory(host)

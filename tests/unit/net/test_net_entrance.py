@@ -36,6 +36,7 @@ class Stage:
                 serve=lambda: self.said.append("served"),
                 belongs=lambda _kind, _data: False,
                 has_dialog=lambda _tag: False,
+                dialog_of=lambda _data: "",
                 dropped=self.dropped,
                 failed=lambda _flow, _host, _port: None,
                 unsent=lambda _data: None,

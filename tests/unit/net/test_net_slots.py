@@ -14,8 +14,11 @@ from vosd.net.settings import ConnectionLimits, TransportSettings
 from vosd.net.shield import ShieldSettings
 from vosd.net.slots import ConnectionOrigin, ConnectionSlots
 from vosd.net.tls import TlsContexts
+from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.settings import SipSettings
 from vosd.sip.wire.classify import MessageKind
+from vosd.sip.wire.message import Request
+from vosd.sip.wire.parse import parse_message
 from vosd.sip.wire.stream import PONG
 
 from .conftest import UNKNOWN_SOURCE, Vendor, connections, until
@@ -87,8 +90,16 @@ def core() -> Probe:
     """Give a core that has one dialog, and has sent one INVITE."""
     found = Probe(SipSettings(answers_unknown_sources=True))
     found.call_vendor(Keeper())
-    found.endpoint.dialogs.adopt("ours", Keeper())
+    found.endpoint.dialogs.adopt("ours", keeper_of("ours"))
     return found
+
+
+def keeper_of(tag: str) -> Keeper:
+    """Give the owner of a dialog with the peer that sends INVITE and BYE."""
+    owner, invite = Keeper(), parse_message(INVITE)
+    assert isinstance(invite, Request)
+    owner.dialog = Dialog.of_caller(invite, tag, probe.CUSTOMER, probe.straight)
+    return owner
 
 
 async def test_one_source_may_have_only_so_many_connections(opened, connect):
@@ -311,6 +322,53 @@ async def test_the_connection_of_a_call_is_closed_some_time_after_its_end(opened
     assert not logs, "the far end of a call has done nothing wrong"
 
 
+@pytest.mark.parametrize(
+    "other", [(b"in@192.0.2.10", b"chosen"), (b"tag=theirs", b"tag=chosen")], ids=["Call-ID", "tag of the peer"]
+)
+async def test_a_tag_of_ours_alone_keeps_no_connection(opened, connect, core, other):
+    node = await opened(settings=connections(unknown=1))
+    node.ear.use(core.endpoint)
+    node.ear.unknown_sources.add(OTHER_UNKNOWN_SOURCE)
+    forger = await connect(node.address(), UNKNOWN_SOURCE)
+    forger.writer.write(BYE.replace(*other))
+    await node.ear.message()
+    phone = await connect(node.address(), OTHER_UNKNOWN_SOURCE)
+    phone.writer.write(OPTIONS)
+    assert (await node.ear.message())[2] == phone.address
+    assert await forger.is_closed()
+
+
+async def test_a_call_keeps_the_two_connections_that_brought_its_last_messages(opened, connect, core, monkeypatch):
+    """Its peer can send its messages from any number of addresses."""
+    clock = ManualClock()
+    monkeypatch.setattr(patience, "asyncio", SimpleNamespace(get_running_loop=lambda: clock))
+    node = await opened(settings=connections(unknown=3, idle_ms=3_600_000))
+    node.ear.use(core.endpoint)
+    node.ear.unknown_sources.add(OTHER_UNKNOWN_SOURCE)
+    many = [await connect(node.address(), UNKNOWN_SOURCE) for _ in range(3)]
+    for peer in (*many, many[0]):
+        peer.writer.write(BYE)
+        await node.ear.message()
+    phone = await connect(node.address(), OTHER_UNKNOWN_SOURCE)
+    phone.writer.write(OPTIONS)
+    assert (await node.ear.message())[2] == phone.address
+    assert await many[1].is_closed()
+    for _ in range(3):
+        clock.advance(patience.PROOF_S)
+    for peer in (many[0], many[2]):
+        peer.writer.write(BYE)
+        assert (await node.ear.message())[2] == peer.address
+    many[2].writer.close()
+    await node.ear.parting()
+    last = await connect(node.address(), UNKNOWN_SOURCE)
+    last.writer.write(BYE)
+    await node.ear.message()
+    node.ear.unknown_sources.discard(UNKNOWN_SOURCE)
+    core.endpoint.dialogs.clear()
+    clock.advance(patience.PROOF_S)
+    assert not node.transports._far_ends._kept, "known peers keep no place"
+
+
 async def test_a_connection_of_several_calls_is_kept_until_the_last_of_them_is_over(opened, connect, core, monkeypatch):
     clock = ManualClock()
     monkeypatch.setattr(patience, "asyncio", SimpleNamespace(get_running_loop=lambda: clock))
@@ -319,7 +377,7 @@ async def test_a_connection_of_several_calls_is_kept_until_the_last_of_them_is_o
     dialogs = core.endpoint.dialogs
     peer = await connect(node.address(), UNKNOWN_SOURCE)
     for tag in ("ours", "second", "third"):
-        dialogs.adopt(tag, Keeper())
+        dialogs.adopt(tag, keeper_of(tag))
         peer.writer.write(BYE.replace(b"tag=ours", b"tag=" + tag.encode()))
         await node.ear.message()
     for ended in ("third", "ours"):

@@ -1,10 +1,11 @@
 """A request that there is no time for is answered with 503, and nothing is left of it (RFC 3261 8.2.7)."""
 
 import pytest
-from doubles.virtual.probe import CUSTOMER, VENDOR, Keeper, Probe, Sent, reply, request
+from doubles.virtual.probe import CUSTOMER, VENDOR, Keeper, Probe, Sent, reply, request, straight
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.flows import Listener
 from vosd.sip.transaction.refused import REFUSED_MS, RecentRefusals
 from vosd.sip.wire.classify import MessageKind
@@ -139,6 +140,32 @@ def test_what_is_within_a_dialog_of_ours_is_seen_without_reading(probe):
     assert probe.endpoint.belongs(MessageKind.WITHIN, bye), "one may have crossed ours"
     probe.advance(40_000)
     assert not probe.endpoint.belongs(MessageKind.WITHIN, bye)
+
+
+@pytest.mark.parametrize(
+    ("written", "belongs"),
+    [
+        ("Call-ID: in@192.0.2.10", True),
+        ("i:  in@192.0.2.10 ", True),
+        ("CALL-id :\r\n in@192.0.2.10", True),
+        ("X: none that can be seen", True),
+        ("Call-ID: in@192.0.2.1", False),
+        ("Call-ID: In@192.0.2.10", False),
+    ],
+)
+def test_a_request_within_a_dialog_has_its_call_id(probe, written, belongs):
+    owner = Keeper()
+    owner.dialog = Dialog.of_caller(probe.receive(request("INVITE")).request, "ours", CUSTOMER, straight)
+    probe.endpoint.dialogs.adopt("ours", owner)
+    bye = request("BYE", to="<sip:4420@192.0.2.1>;tag=ours").replace(b"Call-ID: in@192.0.2.10", written.encode())
+    assert probe.endpoint.belongs(MessageKind.WITHIN, bye) is belongs
+    assert probe.endpoint.dialog_of(bye) == ("ours" if belongs and "X:" not in written else "")
+    other = bye.replace(b"tag=theirs", b"tag=other")
+    assert not probe.endpoint.belongs(MessageKind.WITHIN, other) or "X:" in written
+    forked = probe.receive(request("INVITE", branch="z9hG4bK-2", from_="<sip:1@h>;tag=other", cseq="9 INVITE"))
+    owner.forks = {"other": Dialog.of_caller(forked.request, "ours", CUSTOMER, straight)}
+    assert probe.endpoint.belongs(MessageKind.WITHIN, other) is belongs, "another fork"
+    assert not probe.endpoint.dialog_of(bye.replace(b"tag=ours", b"tag=none"))
 
 
 def test_what_is_for_an_invite_that_we_have_taken_is_seen_without_reading(probe):

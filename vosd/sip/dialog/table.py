@@ -123,6 +123,16 @@ class DialogTable:
             return owner, fork
         return None, None
 
+    def has_live(self, tag: str, call_id: str, remote_tag: str) -> bool:
+        """Return whether a dialog with these has not ended: our tag, its Call-ID and the tag of the peer."""
+        owner = self.owners.get(tag)
+        if owner is None:
+            return False
+        dialog = owner.dialog
+        if dialog is None or dialog.remote_tag != remote_tag:
+            dialog = owner.forks.get(remote_tag)
+        return dialog is not None and dialog.call_id == call_id
+
     def is_behind_nat(self, request: Request) -> bool:
         """Return whether a request is of the dialog of a peer behind NAT, which may have ended less than 64·T1 ago."""
         dialog = self.find(request)[1]

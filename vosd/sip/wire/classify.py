@@ -68,6 +68,7 @@ _TO: Final = re.compile(rb"\n[Tt][Oo]?[ \t]*+:([^\r\n]*+)")
 _FROM: Final = re.compile(rb"\n[Ff](?:[Rr][Oo][Mm])?[ \t]*+:([^\r\n]*+)")
 _PLAIN_TO: Final = re.compile(rb"[^\r\n\"<>]*+<[^\r\n\"<>]*+>(?:;tag=([\w.\-~]+))?\r\n(?![ \t])")
 """Form of nearly every To."""
+_CALL_ID: Final = re.compile(rb"\n(?:[Cc][Aa][Ll][Ll]-[Ii][Dd]|[Ii])[ \t]*+:([^\r\n]*+)")
 _TAG: Final = re.compile(rb";[ \t]*+tag[ \t]*+=[ \t]*+([^\s;,]++)", re.IGNORECASE)
 _PLAIN_ANSWER: Final = re.compile(rb"SIP/2[^\r\n,;]*+(?:;(?!branch=)[^\r\n,;]*+)*;branch=([\w.\-]++)[;\r]")
 """Form of nearly every Via of ours as it comes back."""
@@ -107,6 +108,15 @@ def own_tag(kind: MessageKind, data: bytes) -> str:
     """Return the tag that is ours in a message of a dialog: that of From in a response, of To in a request."""
     tag = _tag_in(_FROM.search(_head(data))) if kind is MessageKind.RESPONSE else to_tag(data)
     return tag.decode("utf-8", "surrogateescape")
+
+
+def call_and_peer(kind: MessageKind, data: bytes) -> tuple[str, str]:
+    """Return the Call-ID and the tag of the peer in a message of a dialog; each is empty where none is found."""
+    head = _head(data)
+    call_id = _CALL_ID.search(head)
+    tag = _tag_in((_TO if kind is MessageKind.RESPONSE else _FROM).search(head))
+    found = b"" if call_id is None else call_id[1].strip(b" \t")
+    return found.decode("utf-8", "surrogateescape"), tag.decode("utf-8", "surrogateescape")
 
 
 def _tag_in(line: re.Match[bytes] | None) -> bytes:
