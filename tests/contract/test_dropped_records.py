@@ -15,7 +15,7 @@ from doubles.exploring import examples
 from doubles.kept_rows import Rows, rows_of, write_rows
 from doubles.migrated import migrate_on_server
 from doubles.office import office_on, operator
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 
 from vosd.admin.export_files import ExportBlocked
 from vosd.admin.office.ledger import ClosePeriod, close_period
@@ -23,22 +23,23 @@ from vosd.admin.retention import Retention, RetentionError
 from vosd.cdr.corrections import Amounts, ChargeChange, Correction
 from vosd.cdr.ports import RejectedRecords
 from vosd.cdr.record import CUSTOMER
-from vosd.cdr.retention import DAY_MS, Age, DroppedPeriod
+from vosd.cdr.retention import DAY_MS, Age, DroppedPeriod, DropPlan, RecordKind
 from vosd.engine.settings import RetentionSettings
 from vosd.storage import retention, schema
 from vosd.storage.books import SqlBooks
 from vosd.storage.call_sums import PrefixQuery, SqlCallSums
 from vosd.storage.checkpoints import SqlCheckpoints
 from vosd.storage.consumption import SqlConsumption
-from vosd.storage.corrections import SqlCorrections
+from vosd.storage.corrections import NoSuchCall, SqlCorrections
 from vosd.storage.daily_totals import SqlDailyTotals
 from vosd.storage.database import Database
-from vosd.storage.drop_history import drop_history
+from vosd.storage.drop_history import Drops, DropTerms, drop_history
 from vosd.storage.ledger import SqlLedger
 from vosd.storage.partitions import TABLES, partitions_of
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, Payment
 from vosd.storage.queries import SqlQueries
+from vosd.storage.retention import SqlRetention
 from vosd.storage.traffic import SqlTraffic
 from vosd.storage.verify import verify_ledger
 from vosd.traffic.spans import ReportSpan
@@ -380,3 +381,85 @@ async def test_a_month_that_is_empty_afterwards_is_dropped_as_a_partition(mariad
     assert await count(database, schema.ledger_entry) == 5
     assert await audited(database) == []
     await database.close()
+
+
+@pytest.fixture
+async def on_server(mariadb_url):
+    await asyncio.to_thread(migrate_on_server, mariadb_url)
+    database = Database(mariadb_url)
+    yield database
+    await database.close()
+
+
+async def _closed_call(database):
+    """Book a call, close the books and make the sums of reports; return the plan that drops it, and the close."""
+    await SqlBooks(database).book([call(1, 0)])
+    while await SqlTraffic(database).advance():
+        pass
+    await SqlCheckpoints(database).close(FIRST + 10 * DAY_MS, "ann", None, NOW)
+    until = FIRST + 5 * DAY_MS
+    plan = DropPlan(RecordKind.CALLS, until, until, ())
+    await SqlRetention(database).begin(plan)
+    return plan, (await SqlRetention(database).closes())[-1]
+
+
+async def _drop(database, plan, closed_until):
+    drops = Drops(RecordKind.CALLS, DropTerms(plan.until, NOW, "ann"), lambda: NOW, is_trial=False)
+    async for _ in SqlRetention(database).drop_calls(plan, closed_until, drops):
+        pass
+
+
+def _correction_of(index, day):
+    change = ChargeChange(CUSTOMER, 0, Amounts(Decimal("0.6"), Decimal(0), 60))
+    return Correction(call(index, day).call_id, (change,), "ticket", "ann", "why", NOW)
+
+
+@pytest.mark.mariadb
+async def test_a_call_is_not_corrected_while_it_is_dropped(mariadb_server, on_server, monkeypatch):
+    plan, closed_until = await _closed_call(on_server)
+    deleted, go_on, add_calls = asyncio.Event(), asyncio.Event(), retention.add_calls
+
+    async def slow_to_commit(*arguments):
+        deleted.set()
+        await go_on.wait()
+        await add_calls(*arguments)
+
+    monkeypatch.setattr(retention, "add_calls", slow_to_commit)
+    dropping = asyncio.create_task(_drop(on_server, plan, closed_until))
+    await deleted.wait()
+    correcting = asyncio.create_task(SqlCorrections(on_server).book([_correction_of(1, 0)]))
+    await _waits_for_a_row(mariadb_server, correcting)
+    go_on.set()
+    await dropping
+    with pytest.raises(NoSuchCall):
+        await correcting
+    assert await count(on_server, schema.cdr_correction) == 0
+    assert await audited(on_server) == []
+
+
+async def _waits_for_a_row(server, task):
+    """Return once the task waits for a row that is locked, or has ended."""
+    with server.connection(autocommit=True) as connection, connection.cursor() as cursor:
+        while not task.done():
+            cursor.execute("SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'")
+            if int(cursor.fetchone()[1]):
+                return
+            await asyncio.wait({task}, timeout=0.02)
+
+
+async def test_a_correction_that_an_earlier_version_booked_for_a_dropped_call_keeps_no_books_open(booked, run):
+    await run()
+    gone = call(1, 0)
+    row = {
+        "call_id": gone.call_id,
+        "reference": "ticket",
+        "position": 1,
+        "account": "acme",
+        "role": CUSTOMER,
+        "level": 0,
+    }
+    amounts = {"fee_before": FEE, "fee_after": FEE * 2, "tax_before": Decimal(0), "tax_after": Decimal(0)}
+    others = {"operator": "ann", "memo": "why", "corrected_at": NOW, "seconds_before": 60, "seconds_after": 60}
+    async with booked.writing() as connection:
+        await connection.execute(insert(schema.cdr_correction).values(row | amounts | others))
+    assert await audited(booked) == []

@@ -25,7 +25,7 @@ from vosd.storage.audit_line import AuditLine
 from vosd.storage.books import LockedAccount, lock_accounts
 from vosd.storage.database import Database
 from vosd.storage.ports import REFERENCE_MAX, EntryKind, OtherCurrency, ReferenceTaken
-from vosd.storage.queries import calls_with_ids
+from vosd.storage.queries import CALLS_AT_ONCE, calls_with_ids
 from vosd.storage.rows import reference_of
 from vosd.storage.traffic import SqlTraffic, locked_mark
 from vosd.storage.types import descriptive, identifying
@@ -70,7 +70,7 @@ class SqlCorrections:
         it was booked then, and nothing is booked.
 
         Raises:
-            NoSuchCall: a call has no CDR.
+            NoSuchCall: a call has no CDR, or was dropped meanwhile because its time was over.
             NoSuchCharge: a call has no charge for that party.
             ReferenceTaken: the reference has corrected the call otherwise.
             OtherCurrency: an account has its money in another currency than the charge.
@@ -80,6 +80,7 @@ class SqlCorrections:
         async with self._database.writing() as connection:
             counted = await locked_mark(connection)
             mark = await self._writer.take_numbers(connection, 1)
+            await _lock_calls(connection, {each.call_id for each in corrections})
             stored: dict[str, CallRecord] = {}
             changes = await _changes(connection, corrections, stored)
             new = [each for each in changes if not each.is_repeated]
@@ -114,6 +115,20 @@ class SqlCorrections:
         query = _with_sign().where(_correction.c.call_id == call_id).order_by(_correction.c.id)
         async with self._database.reading() as connection:
             return [_made(row) for row in await connection.execute(query)]
+
+
+async def _lock_calls(connection: AsyncConnection, call_ids: Iterable[str]) -> None:
+    """Lock the CDRs of calls until the transaction ends, in the order in which they are dropped and masked.
+
+    A correction of a call that is dropped at the same time then waits, and finds no call; it would otherwise be booked
+    for a call that is gone. In SQLite the transaction has locked out all others already.
+    """
+    wanted = sorted(call_ids)
+    for start in range(0, len(wanted), CALLS_AT_ONCE):
+        some = schema.cdr.c.call_id.in_(wanted[start : start + CALLS_AT_ONCE])
+        await connection.execute(
+            select(schema.cdr.c.call_id).where(some).order_by(schema.cdr.c.call_id).with_for_update()
+        )
 
 
 async def _changes(

@@ -133,13 +133,13 @@ async def unlike_their_corrections(connection: AsyncConnection, within: Within, 
     before, now = table.fee_before + table.tax_before, table.fee_after + table.tax_after
     said = select(
         table.call_id, table.account, type_coerce(before - now, Money).label("said"), nothing.label("booked")
-    ).where(within(table.call_id))
+    ).where(within(table.call_id), *not_dropped(table.call_id, marks))
     same = and_(_charge.call_id == table.call_id, _charge.position == table.position)
     change = now - before
     of_earned = (
         select(table.call_id, table.account, type_coerce(change + change, Money), nothing)
         .join(schema.cdr_charge, same)
-        .where(_charge.earned == 1, within(table.call_id))
+        .where(_charge.earned == 1, within(table.call_id), *not_dropped(table.call_id, marks))
     )
     held = select(_entry.call_id, _entry.account, nothing.label("said"), _entry.amount.label("booked"))
     of_calls = not_dropped(_entry.call_id, marks)

@@ -126,7 +126,7 @@ async def correct_call(office: Office, who: Principal, order: CorrectCall) -> Co
     Raises:
         OperatorsOnlyError: an agent orders it.
         NoRecordError, AmbiguousCallError: no call has that id, or several have.
-        NoSuchCharge, TaxUnknownError: nothing was booked.
+        NoSuchCall, NoSuchCharge, TaxUnknownError: nothing was booked.
         ReferenceTaken, OtherCurrency, ContentRefused: nothing was booked.
         StoreUnavailable: as far as is known nothing was booked; try again with the same reference.
     """

@@ -127,6 +127,7 @@ async def rerate_calls(
         UnknownNameError: the rate group is unknown; or no call fits, and the account is.
         ConfigError: the configuration is invalid.
         DroppedPeriod: calls of the span were dropped or masked.
+        NoSuchCall: a call was dropped meanwhile; some calls may be corrected.
         ReferenceTaken, OtherCurrency, ContentRefused, StoreUnavailable: some calls may be corrected; a repeat goes on.
     """
     stores = office.stores
