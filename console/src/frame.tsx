@@ -28,6 +28,7 @@ import { setUntold, useUntold } from "./api/untold";
 import { brand, logo } from "./brand";
 import type { Narrowing } from "./router";
 import { type List, lists } from "./screens/columns";
+import { PasswordDialog, SecondFactorDialog } from "./screens/ownlogin";
 import { useLogOut, useSession } from "./session";
 import { chooseLanguage, languages } from "./text";
 import { useServerText } from "./text/meanings";
@@ -330,16 +331,26 @@ function Person() {
   const logOut = useLogOut();
   const { colorScheme, toggleColorScheme } = useMantineColorScheme();
   const [choosesZone, choosing] = useDisclosure(false);
+  const [setsPassword, setting] = useDisclosure(false);
+  const [setsFactor, settingFactor] = useDisclosure(false);
+  const button = useRef<HTMLButtonElement>(null);
+  // the item of the menu that has opened a dialog is gone
+  const closed = (dialog: { close: () => void }) => () => {
+    dialog.close();
+    button.current?.focus();
+  };
   const zone = useZone();
   return (
     <>
-      {choosesZone && <ZoneChoice onClose={choosing.close} />}
+      {choosesZone && <ZoneChoice onClose={closed(choosing)} />}
+      {setsPassword && <PasswordDialog session={session} onClose={closed(setting)} />}
+      {setsFactor && <SecondFactorDialog session={session} onClose={closed(settingFactor)} />}
       <ActionIcon variant="default" aria-label={t("frame.colours")} onClick={toggleColorScheme}>
         {colorScheme === "dark" ? "☀" : "☾"}
       </ActionIcon>
       <Menu>
         <Menu.Target>
-          <Button variant="default" size="xs">
+          <Button ref={button} variant="default" size="xs">
             {session.name}
           </Button>
         </Menu.Target>
@@ -357,6 +368,13 @@ function Person() {
           <Menu.Item onClick={choosing.open}>
             {t("frame.zone")}: {zone ?? offsetText(new Date(), undefined)}
           </Menu.Item>
+          {session.has_password && (
+            <>
+              <Menu.Divider />
+              <Menu.Item onClick={setting.open}>{t("own.password")}</Menu.Item>
+              <Menu.Item onClick={settingFactor.open}>{t("own.factor")}</Menu.Item>
+            </>
+          )}
           <Menu.Divider />
           <Menu.Item onClick={logOut}>{t("frame.logout")}</Menu.Item>
         </Menu.Dropdown>

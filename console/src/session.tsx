@@ -8,10 +8,11 @@ import { isOfSession, SESSION } from "./api/again";
 import { client, content, noteSession, Problem, renewed, type Session } from "./api/client";
 import { setUntold } from "./api/untold";
 import { forgetHistory } from "./parts/figures";
-import { useForgotten } from "./parts/forgotten";
+import { leaveField, useForgotten } from "./parts/forgotten";
 import { ProblemText } from "./parts/problem";
 import { isAnythingEntered } from "./parts/unsaved";
 import { Login, LoginAgain } from "./screens/login";
+import { SecondFactorPage } from "./screens/ownlogin";
 
 /** A person that has logged in, and the operations that it may do, such as `GET /cdrs/{call_id}`. */
 interface Person extends Session {
@@ -41,6 +42,7 @@ let waiting: (() => void)[] = [];
  */
 export function SessionGate({ children }: { children: ReactNode }) {
   const queries = useQueryClient();
+  const logOut = useLogOut();
   const asked = useQuery({
     queryKey: SESSION,
     queryFn: () => content(client.GET("/session")).then(withOperations).catch(nullWhereNone),
@@ -89,6 +91,7 @@ export function SessionGate({ children }: { children: ReactNode }) {
   }, [isHidden, goOn]);
   const logIn = async (opened: Session) => {
     const person = await withOperations(opened);
+    leaveField();
     const isSame = person.name === session?.name;
     if (!isSame) forgetAll(queries);
     queries.setQueryData(SESSION, person);
@@ -111,6 +114,9 @@ export function SessionGate({ children }: { children: ReactNode }) {
     );
   }
   if (!session) return <Login onDone={logIn} />;
+  if (session.wants_totp) {
+    return <SecondFactorPage session={session} onDone={() => void asked.refetch()} onLogOut={() => void logOut()} />;
+  }
   return (
     <Context value={session} key={session.name}>
       {children}
@@ -156,6 +162,8 @@ function forgetAll(queries: QueryClient): void {
 const isOfPages = (query: Query) => !isOfSession(query);
 
 async function withOperations(session: Session): Promise<Person> {
+  // until its second factor is set up, it may do nothing, nor ask what it may do
+  if (session.wants_totp) return { ...session, may: new Set() };
   const { operations } = await content(client.GET("/me"));
   return { ...session, may: new Set(operations.map(({ method, path }) => `${method} ${path}`)) };
 }

@@ -1,16 +1,19 @@
 """The keyboard, the search, times and unsaved changes are the same at every screen of the console."""
 
+import base64
 import re
 from datetime import datetime
+from time import time_ns
 from zoneinfo import ZoneInfo
 
 import pytest
 from api.watched import Watched, refused_call
 from e2e.addresses import VENDORS
 from e2e.conversation import conversing
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
-from console.conftest import Visit, Visitor, fits_a_telephone, violations
+from console.conftest import PASSWORD, Visit, Visitor, english_in, fits_a_telephone, is_in_memory, violations
+from vosd.admin.office.second_factor import STEP_MS, code_at
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -82,6 +85,7 @@ def test_a_person_chooses_the_zone_of_times(visit: Visit, record: dict[str, str]
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
     expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.get_by_role("button", name=re.compile("^p"))).to_be_focused()
     ahead = datetime.fromisoformat(record["started_at"]).astimezone(ZoneInfo("Pacific/Kiritimati"))
     time = page.get_by_label("Call search", exact=True).locator("time").first
     expect(time).to_have_text(re.compile(f"{ahead:%H:%M:%S}$"))
@@ -183,3 +187,78 @@ def test_a_wall_is_large_dark_without_controls_and_follows_by_itself(site: Watch
     page.keyboard.press("Escape")
     page.get_by_role("navigation").first.wait_for()
     assert page.evaluate("getComputedStyle(document.body).colorScheme") == "light"
+
+
+def choose_of_person(page: Page, item: str) -> None:
+    """Open the menu of the person, and choose an item of it."""
+    page.get_by_role("banner").get_by_role("button", name=re.compile("^p")).click()
+    page.get_by_role("menuitem", name=item).click()
+
+
+def test_a_role_that_demands_a_second_factor_has_it_set_up_before_anything_else(site: Watched, newcomer: Visit) -> None:
+    site.daemon.succeed("user", "role-set", "night", "--totp")
+    assert english_in(newcomer("night", language="zh").go("/calls", "第二因素")) == []
+    page = newcomer("night").go("/calls", "Second factor")
+    expect(page.get_by_role("main")).to_contain_text("your role (Night shift) demands a second factor")
+    assert violations(page) == []
+    page.get_by_role("button", name="Begin").click()
+    secret = page.locator("pre").inner_text()
+    assert re.fullmatch("([A-Z2-7]{4} ){7}[A-Z2-7]{4}", secret)
+    plain = secret.replace(" ", "")
+    expect(page.get_by_role("link", name="Open it in an app")).to_have_attribute("href", re.compile(f"secret={plain}&"))
+    fits_a_telephone(page)
+    assert violations(page) == []
+    page.get_by_label("Code that the app shows").fill("no code")
+    page.keyboard.press("Enter")
+    page.get_by_role("alert").filter(has_text="the code is wrong").wait_for()
+    now = code_at(base64.b32decode(plain), time_ns() // 1_000_000 // STEP_MS)
+    page.get_by_label("Code that the app shows").fill(f"{now[:3]} {now[3:]}")
+    page.keyboard.press("Enter")
+    page.get_by_role("status").filter(has_text="Keep these 10 recovery codes").wait_for()
+    codes = page.locator("pre").inner_text().split()
+    assert len(codes) == 10
+    assert violations(page) == []
+    page.get_by_role("button", name="I have kept them").click()
+    page.get_by_role("heading", level=1, name="Calls now").wait_for()
+    assert not is_in_memory(page, plain)
+    assert not is_in_memory(page, codes[0])
+
+    choose_of_person(page, "Password")
+    asked = page.get_by_role("dialog", name="Password")
+    asked.get_by_label("Present password").fill("not this one, but long")
+    asked.get_by_label("Code of the present").fill(codes[0])
+    asked.get_by_label("New password").fill("another horse battery")
+    page.keyboard.press("Enter")
+    asked.get_by_role("alert").filter(has_text="the name, the password or the code is wrong").wait_for()
+    assert violations(page) == []
+    asked.get_by_label("Present password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    asked.get_by_role("status").filter(has_text="Your password is changed").wait_for()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("banner").get_by_role("button", name=re.compile("^p"))).to_be_focused()
+    assert not is_in_memory(page, "another horse battery")
+
+    choose_of_person(page, "Second factor")
+    asked = page.get_by_role("dialog", name="Second factor")
+    asked.get_by_label("Present password").fill("another horse battery")
+    asked.get_by_label("Code of the present").fill(codes[1])
+    page.keyboard.press("Enter")
+    expect(asked.locator("pre")).not_to_have_text(secret)
+    page.keyboard.press("Escape")
+    page.get_by_role("dialog", name="Leave without saving?").get_by_role("button", name="Leave").click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    site.daemon.succeed("user", "role-set", "night", "--no-totp")
+
+
+def test_a_log_in_that_is_lost_behind_the_password_says_so(site: Watched, newcomer: Visit) -> None:
+    page = newcomer("viewer").go("/", "Overview")
+    person = page.get_by_role("banner").get_by_role("button", name=re.compile("^p")).inner_text()
+    choose_of_person(page, "Log out")
+    page.route("**/api/v1/me", lambda route: route.abort(), times=1)
+    page.get_by_label("Name").fill(person)
+    page.locator("input[autocomplete=current-password]").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    page.get_by_role("alert").filter(has_text="The switch does not answer").wait_for()
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", level=1, name="Overview").wait_for()
+    assert not is_in_memory(page, PASSWORD)

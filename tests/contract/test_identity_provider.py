@@ -277,7 +277,8 @@ async def test_a_role_that_demands_a_second_factor_takes_that_of_the_provider(br
     assert (refused.status, "second factor" in refused.json["detail"]) == (401, True)
     assert (await browser.log_in(amr=["pwd", "mfa"])).status == 303
     assert await browser.name() == "ann"
-    assert (await browser.ask("GET", "/session")).json["wants_totp"] is False
+    session = (await browser.ask("GET", "/session")).json
+    assert [session[each] for each in ("wants_totp", "has_password", "has_totp")] == [False, False, False]
 
 
 async def test_passwords_work_while_the_provider_is_away(url: str, tmp_path: Path, provider: IdentityProvider) -> None:

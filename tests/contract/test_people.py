@@ -306,7 +306,8 @@ async def test_a_second_factor_is_asked_for_behind_the_password_and_each_code_wo
     with pytest.raises(LogInRefusedError):
         await house.log_in(code=house.code(secret))  # it was used to confirm
     house.now += 60_000
-    assert not (await house.log_in(code=house.code(secret))).sheet.wants_totp
+    sheet = (await house.log_in(code=house.code(secret))).sheet
+    assert (sheet.wants_totp, sheet.has_password, sheet.has_totp) == (False, True, True)
     for again in (house.code(secret), house.code(secret, -1), house.code(new_secret()), "no code"):
         with pytest.raises(LogInRefusedError):
             await house.log_in(code=again)
@@ -369,6 +370,7 @@ async def test_a_role_that_demands_a_second_factor_lets_people_set_it_up_and_not
     await house.add(role="finance")
     opened = await house.log_in()
     assert opened.sheet.wants_totp
+    assert not opened.sheet.has_totp
     with pytest.raises(SecondFactorMissingError):
         await house.principal(opened)
     _secret, _codes, renewed = await house.enrol(opened)

@@ -35,6 +35,8 @@ const isTimeout = (error: unknown) => error instanceof DOMException && error.nam
 const HTTP_UNAUTHORIZED = 401;
 const HTTP_FORBIDDEN = 403;
 const CSRF = "csrf";
+/** Refusals of a password, a code or a link that was entered: the session goes on. */
+const OF_PROOFS: ReadonlySet<unknown> = new Set(["code_missing", "link_refused", "log_in_refused"]);
 const CSRF_HEADER = "X-CSRF-Token";
 
 /** Keys of orders whose answer is that of before. */
@@ -87,18 +89,27 @@ export async function sent(request: Request): Promise<Response> {
   const again = request.method === "GET" ? null : request.clone();
   const isOfState = !again && OF_STATE.has(new URL(request.url).pathname.slice(API.length));
   const answer = await fetch(request, isOfState ? { signal: AbortSignal.timeout(STATE_MS) } : {});
-  if (answer.status === HTTP_UNAUTHORIZED && !request.url.endsWith(`${API}/session`)) {
+  if (
+    answer.status === HTTP_UNAUTHORIZED &&
+    !request.url.endsWith(`${API}/session`) &&
+    !OF_PROOFS.has(await codeOf(answer))
+  ) {
     const isBack = ended();
     return !again && (await isBack) ? sent(request) : answer;
   }
   if (!again || answer.status !== HTTP_FORBIDDEN) return answer;
+  if ((await codeOf(answer)) !== CSRF || !(await renewed())) return answer;
+  again.headers.set(CSRF_HEADER, csrf);
+  return fetch(again);
+}
+
+/** The code of a problem, whose content stays to be read. */
+async function codeOf(answer: Response): Promise<unknown> {
   const { code }: Row = await answer
     .clone()
     .json()
     .catch(() => ({}));
-  if (code !== CSRF || !(await renewed())) return answer;
-  again.headers.set(CSRF_HEADER, csrf);
-  return fetch(again);
+  return code;
 }
 
 const manners: Middleware = {

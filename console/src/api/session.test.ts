@@ -71,6 +71,13 @@ it("reads again, once the person has logged in again, what a session that ended 
   expect([asked, ended.mock.calls.length]).toEqual([1, 2]);
 });
 
+it.each(["code_missing", "log_in_refused"])("goes on with the session where a proof is refused (%s)", async (code) => {
+  vi.stubGlobal("fetch", async () => Response.json({ code }, { status: 401 }));
+  const answer = await sent(new Request("https://switch.example/api/v1/session/password", { method: "PUT" }));
+  expect(await answer.json()).toEqual({ code });
+  expect(ended).not.toHaveBeenCalled();
+});
+
 it("asks for no log-in where none is known yet", async () => {
   vi.stubGlobal("fetch", async () => new Response(null, { status: 401 }));
   expect((await sent(new Request("https://switch.example/api/v1/session"))).status).toBe(401);

@@ -15,7 +15,7 @@ function linkOfPage(): string | null {
   return hash.startsWith(FIRST_LOG_IN) ? `/${hash}` : null;
 }
 
-export function Login({ onDone }: { onDone: (session: Session) => void }) {
+export function Login({ onDone }: { onDone: (session: Session) => Promise<void> }) {
   const { t } = useTranslation();
   const [link, setLink] = useState(linkOfPage);
   const [known, setKnown] = useState("");
@@ -41,7 +41,7 @@ export function Login({ onDone }: { onDone: (session: Session) => void }) {
 }
 
 /** The log-in over a page that is hidden, because its session has ended while a form was filled in. */
-export function LoginAgain({ name, onDone }: { name: string; onDone: (session: Session) => void }) {
+export function LoginAgain({ name, onDone }: { name: string; onDone: (session: Session) => Promise<void> }) {
   const { t } = useTranslation();
   const dialog = useRef<HTMLDialogElement>(null);
   useLayoutEffect(() => {
@@ -65,15 +65,11 @@ export function LoginAgain({ name, onDone }: { name: string; onDone: (session: S
   );
 }
 
-function Name({ known, said, onDone }: { known: string; said: string; onDone: (session: Session) => void }) {
+function Name({ known, said, onDone }: { known: string; said: string; onDone: (session: Session) => Promise<void> }) {
   const { t } = useTranslation();
   const [form, setForm] = useState({ name: known, password: "", code: "" });
   const logIn = useMutation({
-    mutationFn: () => content(client.POST("/session", { body: form })),
-    onSuccess: (session) => {
-      leaveField();
-      onDone(session);
-    },
+    mutationFn: () => content(client.POST("/session", { body: form })).then(onDone),
   });
   const submit = (event: FormEvent) => {
     event.preventDefault();

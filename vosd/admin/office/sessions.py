@@ -107,6 +107,10 @@ class SessionSheet(msgspec.Struct, frozen=True, kw_only=True):
     """RFC 3339; it ends before that where it is not used for 30 minutes."""
     wants_totp: bool
     """A second factor has to be set up before anything else."""
+    has_password: bool
+    """The person has a password, and not only an identity provider to log in by."""
+    has_totp: bool
+    """The person has a second factor: a new password and a new second factor take a code of it."""
 
 
 class OpenedSession(msgspec.Struct, frozen=True, kw_only=True):
@@ -349,6 +353,8 @@ def session_sheet(stored: StoredSession, person: StoredPerson, role: RoleSheet) 
         permissions=tuple(each for each in Permission if each in role.permissions),
         ends=iso_utc(stored.ends_at),
         wants_totp=_lacks_totp(stored, person, role),
+        has_password=person.password is not None,
+        has_totp=person.totp is not None,
     )
 
 
