@@ -7,6 +7,7 @@ import {
   duration,
   endOfDay,
   enteredMoment,
+  isDayBegin,
   lastDay,
   less,
   localMinute,
@@ -89,10 +90,13 @@ it.each([
 ])("a span to %s in %s holds that day", (day, zone, until) => {
   expect(endOfDay(day, zone)).toBe(until);
   expect(lastDay(until, zone)).toBe(day);
+  expect(isDayBegin(until, zone)).toBe(true);
+  expect(isDayBegin(until.replace("00.000Z", "01.000Z"), zone)).toBe(false);
+  expect(isDayBegin(until, "Asia/Kathmandu")).toBe(false);
 });
 
 it("has no end of what is no day, and the last day of a span that ends within one", () => {
-  expect([endOfDay(""), lastDay(undefined)]).toEqual([undefined, ""]);
+  expect([endOfDay(""), lastDay(undefined), isDayBegin("yesterday")]).toEqual([undefined, "", false]);
   expect(lastDay("2026-11-25T12:00:00Z", "UTC")).toBe("2026-11-25");
 });
 

@@ -82,6 +82,11 @@ export function endOfDay(day: string, zone = chosenZone()): string | undefined {
   return enteredMoment(day, zone) && enteredMoment(daysLater(day, 1), zone);
 }
 
+/** Whether a day of the zone begins at a moment. */
+export function isDayBegin(text: string, zone = chosenZone()): boolean {
+  return Date.parse(text) === Date.parse(enteredMoment(localMinute(text, zone).slice(0, DATE_CHARACTERS), zone) ?? "");
+}
+
 /** How long ago a moment was, in seconds; never below zero. */
 export function age(since: string, now: number): number {
   return Math.max(0, (now - Date.parse(since)) / SECOND_MS);

@@ -130,7 +130,8 @@ function watch(watcher: () => void): () => void {
   return () => watchers.delete(watcher);
 }
 
-function isZone(name: string): boolean {
+/** Whether the browser knows a zone of this name. */
+export function isZone(name: string | undefined): name is string {
   if (!name) return false;
   try {
     new Intl.DateTimeFormat("en", { timeZone: name });

@@ -9,7 +9,7 @@ from e2e.addresses import VENDORS
 from e2e.conversation import conversing
 from playwright.sync_api import Page, expect
 
-from console.conftest import NARROW, Visit, Visitor, meanwhile, violations
+from console.conftest import NARROW, Visit, Visitor, fits_a_telephone, meanwhile, violations
 from console.test_screens import rows
 
 
@@ -105,6 +105,38 @@ def test_two_gateways_stand_side_by_side(boss: Visitor) -> None:
     assert violations(page) == []
     page = boss.turn("/gateways/carrier-c", "carrier-c")
     expect(page.get_by_label("Margin of the last day")).to_contain_text("carrier-c")
+
+
+def test_a_report_of_days_has_the_same_days_for_a_viewer_in_another_zone(boss: Visitor) -> None:
+    span = "since=2026-11-25T16:00:00.000Z&until=2026-11-26T16:00:00.000Z&group=day"
+    first, last = boss.page.get_by_label("From", exact=True), boss.page.get_by_label("To", exact=True)
+    with boss.page.expect_request(re.compile("/reports/revenue.*zone=Asia%2FShanghai")):
+        page = boss.go(f"/reports?name=revenue&{span}&zone=Asia/Shanghai", "Reports")
+    assert [first.input_value(), last.input_value()] == ["2026-11-26", "2026-11-26"]
+    page.get_by_role("status").filter(has_text="Days are those of Asia/Shanghai").wait_for()
+    assert violations(page) == []
+    fits_a_telephone(page)
+    page.get_by_role("button", name="These days in UTC").click()
+    expect(page).to_have_url(
+        re.compile("since=2026-11-26T00%3A00%3A00.000Z&until=2026-11-27T00%3A00%3A00.000Z.*zone=UTC")
+    )
+    assert [first.input_value(), last.input_value()] == ["2026-11-26", "2026-11-26"]
+    page.evaluate("localStorage.setItem('vosd.zone', 'Asia/Kathmandu')")
+    page.reload()
+    page.get_by_role("status").filter(has_text="Days are those of UTC").wait_for()
+    assert [first.input_value(), last.input_value()] == ["2026-11-26", "2026-11-26"]
+
+    for path in (f"/reports?name=revenue&{span}", f"/payments?{span}"):  # whose days it is stands nowhere
+        page = boss.go(path)
+        cut = page.get_by_role("status").filter(has_text="The first day is cut: it begins at 2026-11-25 21:45:00")
+        expect(cut).to_contain_text("The last day is cut: it ends at 2026-11-26 21:45:00")
+        page.get_by_role("button", name="These days in Asia/Kathmandu").click()
+        expect(page).to_have_url(re.compile("since=2026-11-24T18%3A15%3A00.000Z"))
+        expect(page).to_have_url(re.compile("until=2026-11-26T18%3A15%3A00.000Z.*zone=Asia%2FKathmandu"))
+        expect(cut).to_have_count(0)
+        last.fill("2026-11-27")
+        last.blur()
+        expect(page).to_have_url(re.compile("until=2026-11-27T18%3A15%3A00.000Z.*zone=Asia%2FKathmandu"))
 
 
 def test_a_report_has_a_chart_and_leads_to_the_calls_behind_a_row(boss: Visitor) -> None:

@@ -1,9 +1,10 @@
 /** Fields of dates and times, in the zone in which the person sees times. */
 
-import { TextInput, type TextInputProps } from "@mantine/core";
+import { Button, TextInput, type TextInputProps } from "@mantine/core";
 import { useState } from "react";
-import { endOfDay, enteredMoment, lastDay, localMinute } from "../format";
-import { useZone } from "../zone";
+import { useTranslation } from "react-i18next";
+import { endOfDay, enteredMoment, isDayBegin, lastDay, localMinute, moment } from "../format";
+import { isZone, useZone, zoneName } from "../zone";
 import { NarrowInput } from "./narrow";
 
 /** Years have four digits: browsers take six where nothing is said. */
@@ -30,33 +31,78 @@ export function MomentInput({
       value={isTyped ? typed.text : localMinute(value)}
       onChange={(event) => {
         const text = event.currentTarget.value;
-        const moment = enteredMoment(text) ?? "";
-        setTyped({ text, value: moment, zone });
-        onChange(moment);
+        const entered = enteredMoment(text) ?? "";
+        setTyped({ text, value: entered, zone });
+        onChange(entered);
       }}
     />
   );
 }
 
-/** A field of the first or the last day of a span, as the API has it: the end of a span is the beginning of the day after it. */
-export function DayInput({
-  value,
-  isLast,
-  onEnter,
-  ...look
-}: Omit<TextInputProps, "onChange" | "value"> & {
-  value: string | undefined;
-  isLast: boolean;
-  onEnter: (moment: string | undefined) => void;
-}) {
+/** The zone whose days a view is about: the one that its address names, else the viewer's. */
+export function useDayZone(named: string | undefined): string {
   useZone();
+  return isZone(named) ? named : zoneName();
+}
+
+/** What of an address says the days of a view. */
+export interface Days {
+  /** Moments, as the API has them: the end of a span is the beginning of the day after it. */
+  since?: string;
+  until?: string;
+  /** The zone in which these begin days; a viewer in another zone has the same days by it. */
+  zone?: string;
+}
+
+/** Fields of the first and the last day of a span, and what a viewer has to know of them where they are not its own days. */
+export function DaySpan({ days, onEnter }: { days: Days; onEnter: (days: Days) => void }) {
+  const { t } = useTranslation();
+  const zone = useDayZone(days.zone);
+  const { since, until } = days;
+  const first = localMinute(since, zone).slice(0, LAST_DAY.length);
+  const last = lastDay(until, zone);
+  const enter = (entered: Days) => {
+    const whole = { since, until, ...entered };
+    onEnter({ ...whole, zone: whole.since || whole.until ? zone : undefined });
+  };
+  const own = zoneName();
+  const cut = (
+    [
+      ["begins", since],
+      ["ends", until],
+    ] as const
+  ).filter(([, at]) => at && !isDayBegin(at, zone));
   return (
-    <NarrowInput
-      {...look}
-      type="date"
-      max={LAST_DAY}
-      value={isLast ? lastDay(value) : localMinute(value).slice(0, LAST_DAY.length)}
-      onEnter={(day) => onEnter(isLast ? endOfDay(day) : enteredMoment(day))}
-    />
+    <>
+      <NarrowInput
+        label={t("cdrs.since")}
+        type="date"
+        max={LAST_DAY}
+        value={first}
+        onEnter={(day) => enter({ since: enteredMoment(day, zone) })}
+      />
+      <NarrowInput
+        label={t("cdrs.until")}
+        type="date"
+        max={LAST_DAY}
+        value={last}
+        onEnter={(day) => enter({ until: endOfDay(day, zone) })}
+      />
+      {(zone !== own || cut.length > 0) && (
+        <span role="status">
+          {zone !== own && t("days.zone", { zone })}{" "}
+          {cut.map(([name, at]) => (
+            <span key={name}>{t(`days.${name}`, { moment: moment(at ?? "", new Date(0), zone), zone })} </span>
+          ))}
+          <Button
+            size="compact-xs"
+            variant="default"
+            onClick={() => onEnter({ since: enteredMoment(first, own), until: endOfDay(last, own), zone: own })}
+          >
+            {t("days.whole", { zone: own })}
+          </Button>
+        </span>
+      )}
+    </>
   );
 }

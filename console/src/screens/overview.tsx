@@ -22,6 +22,7 @@ import type { Narrowing } from "../router";
 import { useMay, useSession } from "../session";
 import { ServerText } from "../text/meanings";
 import { useWall } from "../wall";
+import { zoneName } from "../zone";
 import { gatewayColumns } from "./columns";
 import { Missing, ReportTable, reportOf } from "./reports";
 
@@ -282,6 +283,7 @@ function Day({ isWall }: { isWall: boolean }) {
   const { t } = useTranslation();
   const sees = useMay("GET /reports/{name}");
   const since = dayBegin(new Date());
+  const daily = { name: "daily", group: "hour", since, zone: zoneName() };
   const report = (name: string, group?: string) => ({
     queryKey: ["report", name, group, since],
     queryFn: () => reportOf(name, { since, group }),
@@ -305,20 +307,14 @@ function Day({ isWall }: { isWall: boolean }) {
               key={name}
               name={t(`overview.day_${name}`)}
               to={name === "calls" || name === "answered" ? "/cdrs" : "/reports"}
-              search={
-                name === "calls"
-                  ? { since }
-                  : name === "answered"
-                    ? { since, answered: "true" }
-                    : { name: "daily", group: "hour", since }
-              }
+              search={name === "calls" ? { since } : name === "answered" ? { since, answered: "true" } : daily}
               isBad={MONEY.has(name) && String(total[name]).startsWith("-")}
             >
               {amount(String(total[name]))} {MONEY.has(name) ? <small>{currencyOf(total, name)}</small> : ""}
             </Figure>
           ))}
           {index === 0 && (
-            <Figure name={t("overview.day_busiest")} to="/reports" search={{ name: "daily", group: "hour", since }}>
+            <Figure name={t("overview.day_busiest")} to="/reports" search={daily}>
               {(busiest / HOUR_S).toFixed(2)}
             </Figure>
           )}

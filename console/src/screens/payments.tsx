@@ -9,7 +9,7 @@ import { client, content, Problem, queryText, type Row, type Schemas } from "../
 import { amount, moment } from "../format";
 import { Change } from "../parts/change";
 import { Download, WORKBOOK } from "../parts/download";
-import { DayInput } from "../parts/minute";
+import { DaySpan } from "../parts/minute";
 import { NarrowInput } from "../parts/narrow";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
@@ -116,7 +116,7 @@ function BookedPayments() {
   const { t } = useTranslation();
   const word = useStateWord();
   const { account: own } = useSession();
-  const { account = own, kind, operator, since, until } = useSearch({ from: "/payments" });
+  const { account = own, kind, operator, since, until, zone } = useSearch({ from: "/payments" });
   const go = useNavigate({ from: "/payments" });
   const may = useMay("POST /payments/{id}/undo");
   const query = { account: account ?? undefined, kinds: kind, operator, since, until, newest_first: true };
@@ -128,8 +128,10 @@ function BookedPayments() {
     <Stack gap="sm">
       <Group align="end" gap="xs">
         <NarrowInput label={t("column.account")} value={account ?? ""} onEnter={(text) => set("account", text)} />
-        <DayInput label={t("cdrs.since")} value={since} isLast={false} onEnter={(moment) => set("since", moment)} />
-        <DayInput label={t("cdrs.until")} value={until} isLast onEnter={(moment) => set("until", moment)} />
+        <DaySpan
+          days={{ since, until, zone }}
+          onEnter={(days) => void go({ search: (before) => ({ ...before, ...days }), replace: true })}
+        />
         <Select
           label={t("column.kind")}
           data={KINDS.map((value) => ({ value, label: word(value) }))}

@@ -8,7 +8,7 @@ import { client, content, pageOf, queryText, type Row } from "../api/client";
 import { amount, dayBegin } from "../format";
 import { Download, WORKBOOK } from "../parts/download";
 import { AnsweredChoice, ReasonChoice } from "../parts/ended";
-import { DayInput } from "../parts/minute";
+import { DaySpan, useDayZone } from "../parts/minute";
 import { NarrowInput } from "../parts/narrow";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
@@ -78,9 +78,9 @@ interface ReportKind {
   criteria: string[];
 }
 
-/** Read a report in the zone of the viewer. */
-export function reportOf(name: string, order: Order): Promise<Report> {
-  const query = { ...order, zone: zoneName() } as never;
+/** Read a report whose days are those of a zone, the viewer's where none is given. */
+export function reportOf(name: string, order: Order, zone = zoneName()): Promise<Report> {
+  const query = { ...order, zone } as never;
   return content(
     client.GET("/reports/{name}", { params: { path: { name } as never, query } }),
   ) as unknown as Promise<Report>;
@@ -318,8 +318,9 @@ export function ReportsScreen() {
   const search = useSearch({ from: "/reports" });
   const go = useNavigate({ from: "/reports" });
   const name = search.name ?? FIRST;
+  const zone = useDayZone(search.zone);
   const order = {
-    since: search.since ?? dayBegin(new Date()),
+    since: search.since ?? dayBegin(new Date(), zone),
     until: search.until,
     group: search.group,
     account: search.account,
@@ -334,7 +335,7 @@ export function ReportsScreen() {
     callee_digits: search.callee_digits,
   };
   const kinds = useReports();
-  const found = useQuery({ queryKey: ["report", name, order], queryFn: () => reportOf(name, order) });
+  const found = useQuery({ queryKey: ["report", name, order, zone], queryFn: () => reportOf(name, order, zone) });
   const set = (field: string, value: string | null) =>
     go({ search: (before) => ({ ...before, [field]: value || undefined }), replace: true });
   /** Choose another report: it may not be divided as this one is. */
@@ -353,19 +354,11 @@ export function ReportsScreen() {
       replace: true,
     });
   };
-  const asked = queryText({ ...order, zone: zoneName() });
+  const asked = queryText({ ...order, zone });
   const inLanguage = useServerText();
   const known = kinds.data?.items as unknown as ReportKind[] | undefined;
   const kind = known?.find((each) => each.name === name);
   const knows = (field: string) => kind?.criteria.includes(field) ?? false;
-  const day = (field: "since" | "until") => (
-    <DayInput
-      label={t(`cdrs.${field}`)}
-      value={order[field]}
-      isLast={field === "until"}
-      onEnter={(moment) => set(field, moment ?? null)}
-    />
-  );
   return (
     <Page
       title={t("nav.reports")}
@@ -399,8 +392,10 @@ export function ReportsScreen() {
           allowDeselect={false}
           onChange={choose}
         />
-        {day("since")}
-        {day("until")}
+        <DaySpan
+          days={{ ...order, zone: search.zone }}
+          onEnter={(days) => void go({ search: (before) => ({ ...before, ...days }), replace: true })}
+        />
         <Select
           label={t("reports.group")}
           data={(kind?.groups ?? []).map((value) => ({ value, label: t(`reports.${value}`) }))}
