@@ -603,6 +603,23 @@ async def test_the_next_worker_takes_the_source_of_a_new_description_where_the_k
     await until(lambda: bool(moved.send((HOST, first.rtp))) and stage.relay.figures(first).latched_port == moved.port)
 
 
+async def test_one_that_holds_by_the_zero_address_is_received_by_the_next_worker_and_sent_nothing(stage, peers):
+    one, other = peers(), peers(ssrc=0x9999)
+    first, second = connected(stage, one, other)
+    for port, peer, far in ((first, one, other), (second, other, one)):
+        sent = peer.send((HOST, port.rtp), 3)
+        assert await received(far, 3) == sent
+    stage.relay.expect(first, replace(source(one.host, one.port), takes_nothing=True))
+    await stage.kill_worker()
+    other.send((HOST, second.rtp), 5)
+    await stage.until(second, lambda figures: figures.packets_in == 8)
+    sent = one.send((HOST, first.rtp), 3)
+    assert await received(other, 3) == sent
+    assert one.taken() == []
+    stage.relay.expect(first, source(one.host, one.port))
+    await until(lambda: bool(other.send((HOST, second.rtp))) and one.has(1))
+
+
 async def test_the_kernel_drops_all_other_sources_of_a_stream_until_it_is_silent(stage, peers):
     """NAT moves the telephone to another port, which is followed after two seconds."""
     one, other, attacker = peers(), peers(ssrc=0x9999), peers("127.78.0.66")

@@ -23,7 +23,7 @@ class MediaSource(msgspec.Struct, frozen=True, array_like=True):
 
     host: str
     rtp: int
-    """0 = the medium is refused."""
+    """0 = the medium is refused, or has had no address yet."""
     rtcp_host: str
     """Another host than that of RTP, if ``a=rtcp`` says so (RFC 3605)."""
     rtcp: int | None
@@ -45,6 +45,9 @@ class MediaSource(msgspec.Struct, frozen=True, array_like=True):
 
     has_handshake: bool = False
     """Whether the parties agree on keys by DTLS among the media (RFC 5764), before the first RTP."""
+    takes_nothing: bool = False
+    """Whether neither RTP nor RTCP is sent to the peer, which holds by the address 0.0.0.0 (RFC 3264 section 8.4). It
+    may send from the addresses of its description before."""
 
     def hosts(self) -> frozenset[str]:
         """Return the addresses that the description, and with ``learn`` the SIP, name; others may be forged."""

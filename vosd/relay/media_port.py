@@ -296,7 +296,8 @@ class MediaPort:
             self._unknown += len(packets)
             return
         self._owner.take_back(self)  # what is sent to it goes to another address from now on
-        self.sender.target = address
+        if self.source is None or not self.source.takes_nothing:
+            self.sender.target = address
         for data, arrived_ns in packets:
             self._receive_believed(data, arrived_ns)
 
@@ -491,7 +492,7 @@ class MediaPort:
     def _send_handshake(self, data: bytes) -> None:
         """Send DTLS of the other port to the peer of this one."""
         target = self.latch.believed or self._handshake_from or self.sender.target
-        if target is not None:
+        if target is not None and self.source is not None and not self.source.takes_nothing:
             with suppress(OSError):
                 self._rtp.sendto(data, target)
 
@@ -590,7 +591,7 @@ class MediaPort:
         else:
             (announced,) = self._announced(source, host, source.rtp)
             (self._announced_control,) = self._announced(source, control_host, source.rtcp or 0)
-        self.sender.target = self.latch.believed or announced
+        self.sender.target = None if source.takes_nothing else self.latch.believed or announced
         self._owner.changed(self)
 
     def widen(self, source: MediaSource) -> None:
@@ -630,7 +631,7 @@ class MediaPort:
     # ---- destinations ----
 
     def _control_destination(self) -> Address | None:
-        if self.source is None:
+        if self.source is None or self.source.takes_nothing:
             return None
         if self.source.rtcp is None:
             return self.sender.target

@@ -284,6 +284,45 @@ def test_a_hold_keeps_the_ports_and_reaches_the_other_side():
     scene.finish(call)
 
 
+def zero(session):
+    """Return a description that holds as RFC 2543 has it."""
+    host, _ = place(session)
+    return revised(session).replace(f"c=IN IP4 {host}", "c=IN IP4 0.0.0.0")
+
+
+@pytest.mark.parametrize("status", [200, 488])
+def test_a_side_that_holds_by_the_zero_address_may_send_from_its_own_and_is_sent_nothing(status):
+    """RFC 3264 section 8.4."""
+    scene, relay = scene_with()
+    call, there = scene.talk()
+    of_caller, of_callee = ports(relay, call, there)
+    before, talks = of_caller.source, call.mine
+    there.will("INVITE", Reply(status, zero(there.mine) if status == 200 else None))
+    call.ask("INVITE", body=zero(talks))
+    scene.wire.run_for(1_000)
+    is_held = status == 200
+    assert of_caller.source == msgspec.structs.replace(before, takes_nothing=is_held)
+    assert of_callee.source.takes_nothing is is_held
+    assert (place(there.theirs)[0] == "0.0.0.0") is is_held
+    call.ask("INVITE", body=revised(revised(talks)))
+    there.will("INVITE", Reply(200, revised(revised(ANSWER))))
+    scene.wire.run_for(1_000)
+    assert of_caller.source == before
+    assert not of_callee.source.takes_nothing
+    scene.finish(call)
+
+
+def test_a_call_that_begins_on_hold_by_the_zero_address_is_received_once_it_has_another_one():
+    scene, relay = scene_with()
+    call, there = scene.talk(Intent(zero(OFFER)))
+    of_caller, _ = ports(relay, call, there)
+    assert (of_caller.source.rtp, of_caller.source.takes_nothing) == (0, True)
+    call.ask("INVITE", body=revised(revised(OFFER)))
+    scene.wire.run_for(1_000)
+    assert (of_caller.source.host, of_caller.source.rtp, of_caller.source.takes_nothing) == (*place(OFFER), False)
+    scene.finish(call)
+
+
 def test_a_side_that_moves_its_media_is_believed_at_the_new_address():
     scene, relay = scene_with()
     call, there = scene.talk()

@@ -1,95 +1,22 @@
 """DTLS of parties that encrypt themselves: it passes a port before the first RTP, by which sources are believed."""
 
 import pytest
+from doubles.connected_ports import ONE, OTHER, ConnectedPorts
 from doubles.sockets.relay import source
 from doubles.sockets.rtp import rtp
 from msgspec.structs import replace
 
 from vosd.media.latch import PACKETS
-from vosd.media.record import RECORD_BYTES
-from vosd.media.source import RelayPort
 from vosd.relay import media_port
-from vosd.relay.media_port import CONTROL_BUDGET, MediaPort
-from vosd.relay.protocol import OpenPort
+from vosd.relay.media_port import CONTROL_BUDGET
 from vosd.trunks.media import MediaTrust
 
-ONE, OTHER = ("198.51.100.1", 4_000), ("198.51.100.2", 4_000)
 CHECK = bytes.fromhex("000100002112a442000102030405060708090a0b")
 HELLO = bytes.fromhex("16fefd0000000000000000002f01") + bytes(46)
 
 
-class Socket:
-    """A socket with packets that are given to it."""
-
-    def __init__(self) -> None:
-        self.waiting: list[tuple[bytes, tuple[str, int]]] = []
-        self.sent: list[tuple[bytes, tuple[str, int]]] = []
-
-    def recvfrom(self, _size):
-        if not self.waiting:
-            raise BlockingIOError
-        return self.waiting.pop(0)
-
-    def recv(self, size):
-        return self.recvfrom(size)[0]
-
-    def sendto(self, data, target):
-        self.sent.append((data, target))
-        return len(data)
-
-    def setsockopt(self, *_):
-        """Take any option."""
-
-
-class Owner:
-    """A worker that may send anywhere but to its own ports."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-
-    def open_ports(self, _own_host, host, ports):
-        return () if host == "192.0.2.1" else ports
-
-    def source_found(self, _port, _leg, host):
-        self.asked.append(host)
-
-    def changed(self, _port):
-        """Write nothing."""
-
-    def serve(self, _sock, _handler):
-        """Serve nothing by itself."""
-
-    def take_back(self, *_ports):
-        """The kernel forwards nothing."""
-
-
-class Stage:
-    """Two connected ports."""
-
-    def __init__(self, *, has_control: bool = False, **more) -> None:
-        self.owner = Owner()
-        self.ports, self.sockets, self.controls = [], [], []
-        for number, (host, port) in enumerate((ONE, OTHER)):
-            rtp_socket, control = Socket(), Socket() if has_control else None
-            order = OpenPort(RelayPort(number, "192.0.2.1", 6_000, 6_001 if has_control else None), 0, 0)
-            made = MediaPort(order, rtp_socket, control, memoryview(bytearray(RECORD_BYTES)), self.owner)
-            described = source(host, port, rtcp=port + 1 if has_control else None, **more)
-            made.expect(replace(described, has_handshake=True), None)
-            self.ports.append(made)
-            self.sockets.append(rtp_socket)
-            self.controls.append(control)
-        self.ports[0].connect(self.ports[1])
-
-    def give(self, number: int, data: bytes, address: tuple[str, int]) -> list[tuple[bytes, tuple[str, int]]]:
-        """Let a packet come to a port; return what the other one sends."""
-        self.sockets[number].waiting.append((data, address))
-        self.ports[number].receive()
-        sent, self.sockets[1 - number].sent = self.sockets[1 - number].sent, []
-        return sent
-
-
 def test_a_handshake_passes_both_ways_before_any_source_is_believed():
-    stage = Stage()
+    stage = ConnectedPorts()
     assert stage.give(1, HELLO, OTHER) == [(HELLO, ONE)]
     assert stage.give(0, HELLO, ONE) == [(HELLO, OTHER)]
     packets = [rtp(number) for number in range(PACKETS)]
@@ -102,7 +29,7 @@ def test_a_handshake_passes_both_ways_before_any_source_is_believed():
 
 def test_an_answer_goes_where_the_handshake_came_from():
     """A telephone behind NAT describes a private address, and sends from another one."""
-    stage = Stage()
+    stage = ConnectedPorts()
     hidden = replace(source("10.0.0.7", 4_000, sip_host=ONE[0]), has_handshake=True)
     stage.ports[0].expect(hidden, None)
     assert stage.give(1, HELLO, OTHER) == [], "it is not known yet where to"
@@ -115,7 +42,7 @@ def test_an_answer_goes_where_the_handshake_came_from():
 
 def test_a_side_that_waits_for_the_handshake_behind_nat_is_found_by_its_check():
     """RFC 5763 section 6.7.2: the passive side opens its NAT by a STUN request, which the active one answers."""
-    stage = Stage()
+    stage = ConnectedPorts()
     stage.ports[0].expect(replace(source("10.0.0.7", 4_000, sip_host=ONE[0]), has_handshake=True), None)
     assert stage.give(1, HELLO, OTHER) == [], "it is not known yet where to"
     assert stage.give(0, CHECK, (ONE[0], 61_000)) == [(CHECK, OTHER)]
@@ -142,20 +69,20 @@ def test_a_side_that_waits_for_the_handshake_behind_nat_is_found_by_its_check():
     ],
 )
 def test_nothing_else_passes(data, address):
-    stage = Stage(trust=MediaTrust.ANY if address[0] == "192.0.2.1" else MediaTrust.LEARN)
+    stage = ConnectedPorts(trust=MediaTrust.ANY if address[0] == "192.0.2.1" else MediaTrust.LEARN)
     assert stage.give(0, data, address) == []
     assert stage.ports[0]._broken + stage.ports[0]._unknown == 1
 
 
 def test_a_handshake_of_a_call_that_describes_none_is_broken():
-    stage = Stage()
+    stage = ConnectedPorts()
     stage.ports[0].expect(source(*ONE), None)
     assert stage.give(0, HELLO, ONE) == []
     assert stage.ports[0]._broken == 1
 
 
 def test_a_source_that_is_judged_shakes_hands_once_it_is_allowed():
-    stage = Stage()
+    stage = ConnectedPorts()
     judged = replace(source(*ONE), has_handshake=True, judged_for=7)
     stage.ports[0].expect(judged, None)
     assert stage.give(0, HELLO, ONE) == []
@@ -168,14 +95,14 @@ def test_a_source_that_is_judged_shakes_hands_once_it_is_allowed():
 
 def test_of_a_flood_of_handshakes_no_more_pass_than_of_rtcp(monkeypatch):
     monkeypatch.setattr(media_port, "monotonic_ns", lambda: 10**12)
-    stage = Stage()
+    stage = ConnectedPorts()
     sent = [each for _ in range(CONTROL_BUDGET + 10) for each in stage.give(0, HELLO, ONE)]
     assert len(sent) == CONTROL_BUDGET
     assert (stage.ports[0]._excess, stage.ports[0]._broken) == (10, 0)
 
 
 def test_rtcp_with_a_port_of_its_own_has_its_own_handshake():
-    stage = Stage(has_control=True)
+    stage = ConnectedPorts(has_control=True)
     stage.controls[0].waiting.append((HELLO, (ONE[0], ONE[1] + 1)))
     stage.ports[0].receive_control()
     assert stage.controls[1].sent == [(HELLO, (OTHER[0], OTHER[1] + 1))]

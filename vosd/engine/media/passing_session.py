@@ -47,11 +47,12 @@ class PassingSession(msgspec.Struct, frozen=True):
             return False
         return self.theirs.offered_by != self.media.number
 
-    def source(self, medium: Medium, other: MediaSource | None) -> MediaSource:
+    def source(self, medium: Medium, other: MediaSource | None, before: MediaSource | None) -> MediaSource:
         """Return the source of an author's medium: it may send the payload types of either description.
 
         ``other`` is that of the reader; None = it has described none yet. A party sends by the numbers that the other
-        one has named (RFC 3264 section 5.1); many send by their own.
+        one has named (RFC 3264 section 5.1); many send by their own. One that names no address may still send from the
+        one that it had ``before``, as its own music on hold.
         """
         is_nowhere = medium.host in UNSPECIFIED
         source = MediaSource(
@@ -65,7 +66,13 @@ class PassingSession(msgspec.Struct, frozen=True):
             clocks=medium.clocks,
             codecs=medium.codecs,
             has_handshake=medium.has_fingerprint,
+            takes_nothing=is_nowhere,
         )
+        if is_nowhere and before is not None and before.rtp:
+            rtcp = source.rtcp and (before.rtcp or source.rtcp)
+            source = replace(
+                source, host=before.host, rtp=before.rtp, rtcp_host=before.rtcp_host, rtcp=rtcp, trust=before.trust
+            )
         if other is None or not medium.payloads or set(other.payloads) <= set(medium.payloads):
             return source
         return source.with_payloads(*other.taken())

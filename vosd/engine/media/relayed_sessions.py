@@ -84,7 +84,7 @@ class RelayedSessions:
             if port is None or far is None:
                 return None
             other = own.sources[index] if index < len(own.sources) else None
-            source = passing.source(medium, other)
+            source = passing.source(medium, other, theirs.sources[index] if index < len(theirs.sources) else None)
             if self.is_ignored is not None or self.are_sources_judged:
                 source = self._judged(source, theirs)
             theirs.note_source(index, source)

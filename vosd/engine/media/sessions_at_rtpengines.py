@@ -151,7 +151,8 @@ class SessionsAtRtpEngines:
         passing.media.audio = passing.theirs.audio = audio_place(described)
         for index, medium in enumerate(described):
             if medium.port and medium.is_relayable:
-                passing.theirs.note_source(index, passing.source(medium, passing.media.source(index)))
+                source = passing.source(medium, passing.media.source(index), passing.theirs.source(index))
+                passing.theirs.note_source(index, source)
 
     def _agreed(self, passing: PassingSession, *, is_offer: bool) -> RtpSessionWanted | None:
         """Return the description of an author that was agreed on last; None = it is not usable any more."""
