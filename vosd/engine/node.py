@@ -175,6 +175,7 @@ class Node:
             around.placed,
             self.nat_at,
             self.is_of_one_trunk,
+            self.are_of_one_vendor,
         )
         flows = self.endpoint.flows
         self.trace = CallTraces(trace, self.knows)
@@ -259,6 +260,15 @@ class Node:
     def is_of_one_trunk(self, host: str, port: int, other: int) -> bool:
         """Return whether what comes from two ports of a host belongs to the same trunks."""
         return self.switch.terms.sources.is_of_one_trunk(host, port, other)
+
+    def are_of_one_vendor(self, host: str, other: str) -> bool:
+        """Return whether two hosts are of the same routing gateway."""
+        return not self._vendors_at(host).isdisjoint(self._vendors_at(other))
+
+    def _vendors_at(self, host: str) -> set[str]:
+        """Return the names of the routing gateways at a host, also of those whose names lead there."""
+        vendors = self.switch.terms.vendor_hosts
+        return {name for place in (host, *self._names.names_at(host)) for name in vendors.get(place, ())}
 
     def knows_host(self, host: str) -> bool:
         """Return whether a gateway may send from an address, whatever the port."""

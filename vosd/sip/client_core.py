@@ -63,6 +63,7 @@ class ClientCore:
         dropped: Drops,
         token: Callable[[], str],
         knows: Callable[[str, int], bool],
+        are_of_one_vendor: Callable[[str, str], bool],
         placed: Placed,
     ) -> None:
         """``placed`` is called for every INVITE that begins a dialog, before it is sent."""
@@ -74,7 +75,14 @@ class ClientCore:
         self._dropped = dropped
         self._token = token
         self.unclaimed: Final = UnclaimedAnswers(
-            store, flows, dialogs, agent_header=agent_header, dropped=dropped, knows=knows, send_bye=self.send_bye
+            store,
+            flows,
+            dialogs,
+            agent_header=agent_header,
+            dropped=dropped,
+            knows=knows,
+            are_of_one_vendor=are_of_one_vendor,
+            send_bye=self.send_bye,
         )
 
     # -- requests -----------------------------------------------------------------------------------------------

@@ -51,6 +51,11 @@ def take_any_port(_host: str, _port: int, _other: int) -> bool:
     return True
 
 
+def have_no_vendor(_host: str, _other: str) -> bool:
+    """Return that no vendor has both hosts."""
+    return False
+
+
 class Endpoint:
     """The SIP core of one switch, without I/O."""
 
@@ -65,6 +70,7 @@ class Endpoint:
         placed: Placed = not_noted,
         nat_at: Callable[[str, int], Nat] = detect_nat,
         is_of_one_trunk: Callable[[str, int, int], bool] = take_any_port,
+        are_of_one_vendor: Callable[[str, str], bool] = have_no_vendor,
     ) -> None:
         """Create it without transactions.
 
@@ -78,6 +84,7 @@ class Endpoint:
             placed: called for every INVITE that begins a dialog, before it is sent.
             nat_at: return the setting of the trunk at a host and port, for responses that no trunk decides about.
             is_of_one_trunk: return whether what comes from two ports of a host belongs to the same trunks.
+            are_of_one_vendor: return whether two hosts are of the same routing gateway.
         """
         self._settings = settings
         self.token = token
@@ -108,6 +115,7 @@ class Endpoint:
             dropped=self.dropped,
             token=token,
             knows=knows,
+            are_of_one_vendor=are_of_one_vendor,
             placed=placed,
         )
         """Our own requests."""

@@ -2,7 +2,7 @@
 
 It costs money at the vendor: it is acknowledged, released with BYE, and reported to the owner of the INVITE, if that
 still exists (RFC 3261 section 13.2.2.4). Any source can send one to an INVITE that is not remembered: then only known
-addresses are sent to.
+sources are answered, and a next hop is followed only to the host of the source or to another one of the same vendor.
 """
 
 from collections.abc import Callable
@@ -45,7 +45,17 @@ def not_noted(_dialog: Dialog, _invite: InviteParts, _bye: Client, _now: Instant
 class UnclaimedAnswers:
     """Acknowledges and ends them."""
 
-    __slots__ = ("_agent_header", "_dialogs", "_dropped", "_flows", "_knows", "_send_bye", "_store", "released")
+    __slots__ = (
+        "_agent_header",
+        "_are_of_one_vendor",
+        "_dialogs",
+        "_dropped",
+        "_flows",
+        "_knows",
+        "_send_bye",
+        "_store",
+        "released",
+    )
 
     def __init__(
         self,
@@ -56,15 +66,20 @@ class UnclaimedAnswers:
         agent_header: str,
         dropped: Drops,
         knows: Callable[[str, int], bool],
+        are_of_one_vendor: Callable[[str, str], bool],
         send_bye: SendBye,
     ) -> None:
-        """``knows`` returns whether a host and port belong to a known source."""
+        """``knows`` returns whether a host and port belong to a known source.
+
+        ``are_of_one_vendor`` returns whether two hosts are of the same routing gateway.
+        """
         self._store = store
         self._flows = flows
         self._dialogs = dialogs
         self._agent_header = agent_header
         self._dropped = dropped
         self._knows = knows
+        self._are_of_one_vendor = are_of_one_vendor
         self._send_bye = send_bye
         self.released: Released = not_noted
         """Called for each dialog that is released: the peer of one whose BYE is lost bills it for ever."""
@@ -95,11 +110,11 @@ class UnclaimedAnswers:
             self._store.send(dialog.peer, dialog.request("ACK", via, answer.cseq.number, self._agent_header))
             return
         # Every peer that has had a request of ours knows how our branches begin, and could make us send a BYE ten times
-        # to any address, or connect to it.
+        # to any address, with a Call-ID and tags of its choice, or connect to it.
         if not self._knows(source.host, source.port) or not answer.to_tag or not hop_of(answer.header("contact") or ""):
             self._dropped[Drop.UNMATCHED_RESPONSE] += 1
             return
-        # By its tag: of another one with this branch, too, only a known address is sent to.
+        # By its tag: of another one with this branch, too, the next hop is judged.
         answered = f"{key} {answer.to_tag}"
         ack = self._store.finished.get(answered)
         if isinstance(ack, Datagram):
@@ -110,9 +125,9 @@ class UnclaimedAnswers:
         self._end(answered, Dialog.of_callee(parts, "", answer, self._known_hop), parts, now)
 
     def _known_hop(self, target: str, source: Peer) -> Peer:
-        """Return the next hop of a target if it is at the host of the source, or known; else the source."""
+        """Return the next hop of a target at the host of the source or of the same vendor, else the source."""
         peer = self._flows.next_hop(target, source)
-        return peer if peer.host == source.host or self._knows(peer.host, peer.port) else source
+        return peer if peer.host == source.host or self._are_of_one_vendor(source.host, peer.host) else source
 
     def take_fork(self, key: str, parts: InviteParts, answer: Response, now: Instant) -> UnwantedAnswer | None:
         """Release another fork, or send its ACK again."""

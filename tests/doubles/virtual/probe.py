@@ -13,7 +13,7 @@ from vosd.sip.dialog.acceptance import Acceptance
 from vosd.sip.dialog.dialog import Dialog
 from vosd.sip.dialog.prack import ReliableProvisional
 from vosd.sip.dialog.table import NO_FORKS
-from vosd.sip.endpoint import Endpoint, take_any_port
+from vosd.sip.endpoint import Endpoint, have_no_vendor, take_any_port
 from vosd.sip.events import Event
 from vosd.sip.flows import Flows, Listener, Locator, resolve_no_name
 from vosd.sip.owners import AcceptanceOwner, ClientOwner, ProvisionalOwner
@@ -84,11 +84,12 @@ class Probe:
         locate: Locator = resolve_no_name,
         auth_gate: AuthGate = OPEN_GATE,
         is_of_one_trunk: Callable[[str, int, int], bool] = take_any_port,
+        are_of_one_vendor: Callable[[str, str], bool] = have_no_vendor,
     ) -> None:
         tokens = chain(["mark", "busy"], (f"token{number}" for number in count(1)))
         self.endpoint = Endpoint(
             settings or SipSettings(), listeners, lambda: next(tokens), knows, locate, auth_gate,
-            is_of_one_trunk=is_of_one_trunk,
+            is_of_one_trunk=is_of_one_trunk, are_of_one_vendor=are_of_one_vendor,
         )  # fmt: skip
         self.now = START
         self._log: list[Sent] = []

@@ -13,6 +13,8 @@ from vosd.sip.wire.outgoing import Peer
 LISTENERS = (LISTENER, Listener("192.0.2.1", 5060, "tcp"))
 PHONE = Peer(0, "198.51.100.99", 40_123)
 """Where the NAT of a registered phone shows it."""
+SECOND_HOST = Peer(0, "198.51.100.9", 5060)
+"""The same vendor's."""
 OTHER_VENDOR = Peer(0, "198.51.100.8", 5060)
 AT_VENDOR = f"<sip:v@{VENDOR.host}:5070>"
 INSIDE = "<sip:v@10.0.0.5:3306;transport=tcp>"
@@ -20,17 +22,22 @@ GIVE_UP = 32_000
 
 
 def knows(host: str, port: int) -> bool:
-    return host in {VENDOR.host, OTHER_VENDOR.host} or (host, port) == (PHONE.host, PHONE.port)
+    vendors = {VENDOR.host, SECOND_HOST.host, OTHER_VENDOR.host}
+    return host in vendors or (host, port) == (PHONE.host, PHONE.port)
+
+
+def are_of_one_vendor(*hosts: str) -> bool:
+    return {VENDOR.host, SECOND_HOST.host}.issuperset(hosts)
 
 
 @pytest.fixture
 def probe() -> Probe:
-    addresses = {"sbc.example": OTHER_VENDOR.host, "evil.example": "10.0.0.5"}
+    addresses = {"sbc.example": SECOND_HOST.host, "evil.example": "10.0.0.5"}
 
     def locate(hop: Hop, _seen_at: str) -> Hop | None:
         return hop._replace(host=addresses[hop.host], port=5060) if hop.host in addresses else None
 
-    return Probe(knows=knows, listeners=LISTENERS, locate=locate)
+    return Probe(knows=knows, listeners=LISTENERS, locate=locate, are_of_one_vendor=are_of_one_vendor)
 
 
 def unclaimed(contact: str = AT_VENDOR, headers: str = "", tag: str = "late") -> bytes:
@@ -71,10 +78,19 @@ def test_that_of_a_vendor_is_acknowledged_and_ended_at_its_contact(probe):
     assert probe.titles() == ["ACK"]
 
 
-@pytest.mark.parametrize("contact", [f"<sip:v@{OTHER_VENDOR.host}>", "<sip:v@sbc.example>"])
-def test_a_contact_at_another_known_address_is_followed(probe, contact):
+@pytest.mark.parametrize("contact", [f"<sip:v@{SECOND_HOST.host}>", "<sip:v@sbc.example>"])
+def test_a_contact_at_another_address_of_the_vendor_is_followed(probe, contact):
     probe.receive(unclaimed(contact), VENDOR)
-    assert ended_at(probe) == [OTHER_VENDOR] * 2
+    assert ended_at(probe) == [SECOND_HOST] * 2
+
+
+@pytest.mark.parametrize("headers", ["", f"Record-Route: <sip:{OTHER_VENDOR.host};lr>\r\n"], ids=["contact", "route"])
+@pytest.mark.parametrize("source", [VENDOR, PHONE], ids=["vendor", "phone"])
+def test_no_known_peer_makes_the_switch_send_to_another_one(probe, source, headers):
+    probe.receive(unclaimed(f"<sip:any@{OTHER_VENDOR.host}>", headers), source)
+    assert ended_at(probe) == [source] * 2
+    probe.advance(GIVE_UP)
+    assert {each.peer for each in probe.sent()} == {source}
 
 
 def test_that_of_a_vendor_behind_its_proxy_is_ended_through_the_proxy(probe):
