@@ -92,8 +92,10 @@ LONG: Final = {
     ),
 }
 """Files that take ten seconds or more, or a little less and would come last."""
-_TURNS: Final = (Work.WAITS, Work.BROWSES, Work.COMPUTES, Work.WAITS, Work.BROWSES, Work.WAITS)
-"""The kinds that the first worker takes, the second and so on; then again."""
+_TURNS: Final = (Work.WAITS, Work.BROWSES, Work.COMPUTES, Work.WAITS, Work.WAITS, Work.BROWSES)
+"""The kinds that the first worker takes, the second and so on; then again.
+
+Files that wait have to be done before the others: were they the last ones, the processors would rest."""
 _FOLDERS: Final = {
     "tests/console": Work.BROWSES,
     **dict.fromkeys(
