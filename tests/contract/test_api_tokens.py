@@ -9,6 +9,18 @@ from sqlalchemy import text
 
 from vosd.admin.office.audit import ListAudit, list_audit
 from vosd.admin.office.errors import OrderError
+from vosd.admin.office.people import (
+    AddPerson,
+    DisablePerson,
+    GiveRole,
+    ResetPerson,
+    SetPassword,
+    add_person,
+    disable_person,
+    give_role,
+    reset_person,
+    set_password,
+)
 from vosd.admin.office.permissions import SHIPPED, ActsFor, Permission
 from vosd.admin.office.principal import Means, Role
 from vosd.admin.office.roles import (
@@ -265,3 +277,66 @@ async def test_two_uses_at_once_are_no_conflict(installation):
     made = await installation.add()
     found = await asyncio.gather(*(installation.principal(made) for _ in range(5)))
     assert {each.name for each in found} == {"crm"}
+
+
+BOUND = {"networks": ("192.0.2.0/24", "2001:db8::/48"), "expires_at": NOW + 3_600_000}
+
+
+async def _bound(installation):
+    return await installation.principal(await installation.add(role="administrator", **BOUND))
+
+
+async def test_a_token_that_a_bound_one_makes_has_its_networks_and_its_end(installation):
+    made = await add_token(installation.at(), await _bound(installation), AddToken(name="child", role="viewer"))
+    child = await installation.principal(made)
+    assert (child.bounds.networks, child.bounds.expires_at) == (BOUND["networks"], BOUND["expires_at"])
+    with pytest.raises(UnauthorizedError, match="may not be used from 198"):
+        await installation.principal(made, source="198.51.100.1")
+    with pytest.raises(UnauthorizedError, match="ended at"):
+        await installation.principal(made, now=BOUND["expires_at"])
+
+
+@pytest.mark.parametrize(
+    ("more", "field"),
+    [
+        ({"networks": ("192.0.2.0/23",)}, "networks"),
+        ({"networks": ("192.0.2.7", "198.51.100.1")}, "networks"),
+        ({"networks": ("0.0.0.0/0",)}, "networks"),
+        ({"networks": ("::/0",)}, "networks"),
+        ({"networks": ("2001:db8::/32",)}, "networks"),
+        ({"networks": ("::ffff:192.0.2.0/120",)}, "networks"),
+        ({"expires_at": BOUND["expires_at"] + 1}, "expires"),
+    ],
+)
+async def test_a_bound_token_makes_none_with_wider_bounds(installation, more, field):
+    with pytest.raises(OrderError) as refused:
+        await add_token(installation.at(), await _bound(installation), AddToken(name="child", role="viewer", **more))
+    assert refused.value.field == field
+
+
+async def test_a_bound_token_makes_others_with_narrower_bounds_and_an_unbound_one_any(installation):
+    who = await _bound(installation)
+    narrow = {"networks": ("192.0.2.7", "2001:db8:0:1::/64"), "expires_at": NOW + 1}
+    child = await installation.principal(
+        await add_token(installation.at(), who, AddToken(name="child", role="viewer", **narrow))
+    )
+    assert (child.bounds.networks, child.bounds.expires_at) == (narrow["networks"], NOW + 1)
+    free = await installation.principal(await installation.add(role="administrator"))
+    assert free.bounds is None
+    made = await add_token(installation.at(), free, AddToken(name="wide", role="viewer", networks=("0.0.0.0/0",)))
+    assert (await installation.principal(made, source="198.51.100.1")).name == "wide"
+
+
+async def test_a_bound_token_lets_no_person_into_the_installation_who_would_have_no_bounds(installation):
+    who, office = await _bound(installation), installation.at()
+    await add_person(office, operator(), AddPerson(name="root", role="administrator"))
+    await add_person(office, who, AddPerson(name="jane", role="customer", account="acme"))
+    for order in (
+        add_person(office, who, AddPerson(name="eve", role="administrator")),
+        give_role(office, who, GiveRole(name="jane", role="administrator")),
+        reset_person(office, who, ResetPerson("root")),
+        set_password(office, who, SetPassword(name="root", password="kx82-mmqpw-aa-77")),
+    ):
+        with pytest.raises(TooPowerfulError, match="crm has networks or an end"):
+            await order
+    assert (await disable_person(office, who, DisablePerson("jane"))).state == "disabled"

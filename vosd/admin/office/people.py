@@ -12,9 +12,10 @@ from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
 from vosd.admin.office.passwords import check_password, hashed
-from vosd.admin.office.permissions import Permission
+from vosd.admin.office.permissions import ActsFor, Permission, RoleSheet
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.roles import (
+    TooPowerfulError,
     administering,
     check_account,
     check_new_name,
@@ -76,6 +77,7 @@ async def add_person(office: Office, who: Principal, order: AddPerson) -> Person
     """
     role, now = await role_named(office, order.role), office.now()
     require_all(who, role)
+    _require_unbound(who, role)
     check_account(office, role, order.account)
     secret = secrets.token_urlsafe(_SECRET_BYTES)
     person = StoredPerson(
@@ -201,7 +203,7 @@ async def reset_person(office: Office, who: Principal, order: ResetPerson) -> Pe
         NoSuchPersonError, TooPowerfulError, ChangedMeanwhileError: nothing was changed.
         StoreUnavailable: probably nothing was changed.
     """
-    before, now = await _changeable(office, who, order.name), office.now()
+    before, now = await _changeable(office, who, order.name, is_let_in=True), office.now()
     secret = secrets.token_urlsafe(_SECRET_BYTES)
     after = msgspec.structs.replace(
         before,
@@ -238,6 +240,7 @@ async def give_role(office: Office, who: Principal, order: GiveRole) -> PersonSh
     """
     role = await role_named(office, order.role)
     require_all(who, role)
+    _require_unbound(who, role)
     check_account(office, role, order.account)
     before = await _changeable(office, who, order.name)
     after = msgspec.structs.replace(before, role=role.name, account=order.account)
@@ -257,7 +260,7 @@ class SetPassword(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 async def set_password(office: Office, who: Principal, order: SetPassword) -> PersonSheet:
     """Set the password; raises as ``reset_person``, and OrderError where it is easy to guess."""
     check_password(order.password, order.name)
-    before = await _changeable(office, who, order.name)
+    before = await _changeable(office, who, order.name, is_let_in=True)
     after = msgspec.structs.replace(before, password=await hashed(order.password), link=None, link_until=None)
     return await _change(office, who, msgspec.structs.replace(order, password=HIDDEN), before, after)
 
@@ -267,12 +270,28 @@ def digest_of(secret: str) -> str:
     return sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-async def _changeable(office: Office, who: Principal, name: str) -> StoredPerson:
-    """Return a person that a principal may change: one without a permission that it lacks itself."""
+async def _changeable(office: Office, who: Principal, name: str, *, is_let_in: bool = False) -> StoredPerson:
+    """Return a person that a principal may change: one without a permission that it lacks itself.
+
+    ``is_let_in``: the person can log in by what the principal gets or says.
+    """
     person = await _known(office, name)
     with suppress(NoSuchRoleError):  # a role that is gone gives nothing
-        require_all(who, await role_named(office, person.role))
+        role = await role_named(office, person.role)
+        require_all(who, role)
+        if is_let_in:
+            _require_unbound(who, role)
     return person
+
+
+def _require_unbound(who: Principal, role: RoleSheet) -> None:
+    """Raise TooPowerfulError where a token with networks or an end lets in a person who has neither."""
+    if who.bounds is not None and role.acts_for is ActsFor.INSTALLATION:
+        message = (
+            f"{who.name} has networks or an end, and a person of the role {role.name} would have neither: use a token"
+            " without them, or a person"
+        )
+        raise TooPowerfulError(message)
 
 
 async def _known(office: Office, name: str) -> StoredPerson:

@@ -32,6 +32,15 @@ class Means(Enum):
     """The switch itself, in its own time."""
 
 
+class TokenBounds(msgspec.Struct, frozen=True):
+    """Bounds of a token, which hold for what it makes, too."""
+
+    networks: tuple[str, ...]
+    """Networks from which it may be used; empty = from anywhere."""
+    expires_at: int | None
+    """End of its validity; None = none."""
+
+
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """One who gives an order."""
 
@@ -47,6 +56,8 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """Address from which the order comes; empty for this machine."""
     account: str | None = None
     """Account for which an agent or a customer acts."""
+    bounds: TokenBounds | None = None
+    """Bounds of the token that has proved it; None = it has none."""
     request: RequestKey | None = None
     """The request that has the order, where it may be repeated: it is kept in the transaction of the change."""
     job: JobRun | None = None

@@ -6,9 +6,10 @@ each request 50 ms.
 
 import hmac
 import secrets
+from collections.abc import Iterable
 from contextlib import suppress
 from hashlib import sha256
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
 import msgspec
@@ -17,7 +18,7 @@ from vosd.admin.office.errors import OrderError
 from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import ActsFor, Permission, RoleSheet, permissions_of
-from vosd.admin.office.principal import Means, Principal, Role
+from vosd.admin.office.principal import Means, Principal, Role, TokenBounds
 from vosd.admin.office.roles import check_account, check_new_name, require_all, role_named, role_of
 from vosd.base.errors import VosError
 from vosd.cdr.columns import iso_utc
@@ -77,10 +78,11 @@ class NewToken(msgspec.Struct, frozen=True):
 
 @needs(Permission.PEOPLE_CHANGE)
 async def add_token(office: Office, who: Principal, order: AddToken) -> NewToken:
-    """Make a token.
+    """Make a token; that of a token with networks or an end has these at most, and has them where none are named.
 
     Raises:
         OrderError: the account is missing or unknown, or the token would have ended or would allow nothing.
+        OrderError: it would be used from elsewhere, or longer, than the token that makes it.
         NoSuchRoleError: there is no such role.
         TooPowerfulError: the role has permissions that the principal has not.
         StoreUnavailable: probably nothing was made.
@@ -92,6 +94,7 @@ async def add_token(office: Office, who: Principal, order: AddToken) -> NewToken
         raise OrderError("expires", "is in the past")
     if not _narrowed(role, order.scopes):
         raise OrderError("scope", f"leaves nothing of the role {role.name}", "vosd user roles shows its permissions")
+    order = _within(order, who.bounds)
     token_id, secret = secrets.token_hex(_ID_BYTES), secrets.token_urlsafe(_SECRET_BYTES)
     stored = StoredToken(
         id=token_id,
@@ -108,6 +111,30 @@ async def add_token(office: Office, who: Principal, order: AddToken) -> NewToken
     line = office.audit_line(who, order, f"token {token_id}")
     await office.stores.access.add_token(stored, line, own_role=role.own_name)
     return NewToken(token_id, f"{_BEGINNING}_{token_id}_{secret}")
+
+
+def _within(order: AddToken, bounds: TokenBounds | None) -> AddToken:
+    """Return the order with the bounds of the token that gives it, where it names none."""
+    if bounds is None:
+        return order
+    networks, ends = order.networks or bounds.networks, order.expires_at
+    if bounds.networks and not all(_is_part(each, bounds.networks) for each in networks):
+        raise OrderError("networks", f"are more than {', '.join(bounds.networks)}, those of the token that makes it")
+    if bounds.expires_at is not None:
+        if ends is not None and ends > bounds.expires_at:
+            raise OrderError("expires", f"is behind {iso_utc(bounds.expires_at)}, the end of the token that makes it")
+        ends = bounds.expires_at if ends is None else ends
+    return msgspec.structs.replace(order, networks=networks, expires_at=ends)
+
+
+def _is_part(network: str, wider: Iterable[str]) -> bool:
+    found = ip_network(network)
+    for each in map(ip_network, wider):
+        if isinstance(found, IPv4Network) and isinstance(each, IPv4Network) and found.subnet_of(each):
+            return True
+        if isinstance(found, IPv6Network) and isinstance(each, IPv6Network) and found.subnet_of(each):
+            return True
+    return False
 
 
 class TokenSheet(msgspec.Struct, frozen=True, kw_only=True):
@@ -248,6 +275,7 @@ async def principal_of(office: Office, token: str, source: str) -> Principal:
         permissions=_narrowed(role, found.scopes),
         source=source,
         account=found.account,
+        bounds=TokenBounds(found.networks, found.expires_at) if found.networks or found.expires_at else None,
     )
 
 
