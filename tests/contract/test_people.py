@@ -265,13 +265,55 @@ async def test_the_home_of_a_person_stays_open_while_others_guess(house):
 
 async def test_many_guesses_at_once_are_counted_one_by_one(house):
     await house.add()
-    guesses = [house.log_in("ann", f"guess {each}", ELSEWHERE) for each in range(12)]
-    found = await asyncio.gather(*guesses, return_exceptions=True)
-    assert sum(isinstance(each, LogInRefusedError) for each in found) == 6
+    counted = 0
+    for _ in range(6):
+        guesses = [house.log_in("ann", f"guess {each}", ELSEWHERE) for each in range(12)]
+        found = await asyncio.gather(*guesses, return_exceptions=True)
+        counted += sum(isinstance(each, LogInRefusedError) for each in found)
+    assert counted == 6
     more = await asyncio.gather(
         *(house.log_in("ann", "guess", f"203.0.113.{each}") for each in range(40)), return_exceptions=True
     )
     assert sum(isinstance(each, TooManyGuessesError) for each in more) >= 40 - sessions.WAITING_MAX
+
+
+async def test_a_source_that_is_locked_out_takes_no_place_from_others_and_one_that_is_not_takes_two(house, monkeypatch):
+    await house.add()
+    await house.add("bob")
+    for guess in range(6):
+        with pytest.raises(LogInRefusedError):
+            await house.log_in("none", f"guess {guess}", ELSEWHERE)
+    free, looked = asyncio.Event(), []
+    find = house.log_ins._judge
+
+    async def judge_slowly(office, source, order):
+        looked.append(source)
+        await free.wait()
+        return await find(office, source, order)
+
+    monkeypatch.setattr(house.log_ins, "_judge", judge_slowly)
+    third = "198.51.100.3"
+    waiting = [asyncio.create_task(house.log_in("other", "guess", third)) for _ in range(sessions.WAITING_MAX)]
+    waiting += [asyncio.create_task(house.log_in("none", "guess", ELSEWHERE)) for _ in range(sessions.WAITING_MAX)]
+    waiting += [asyncio.create_task(house.log_in("bob")) for _ in range(2)]
+    await asyncio.sleep(0)
+    free.set()
+    found = await asyncio.gather(*waiting, return_exceptions=True)
+    assert (looked.count(third), looked.count(ELSEWHERE), looked.count(HOME)) == (2, 0, 2)
+    assert [type(each).__name__ for each in found[-2:]] == ["OpenedSession"] * 2
+    refused = [each.retry_after_s for each in found if isinstance(each, TooManyGuessesError)]
+    assert refused == [1] * (sessions.WAITING_MAX - 2) + [180] * sessions.WAITING_MAX
+
+
+async def test_a_person_logs_in_at_home_though_a_neighbour_has_locked_the_address_out(house):
+    await house.add()
+    await house.log_in()
+    for guess in range(6):
+        with pytest.raises(LogInRefusedError):
+            await house.log_in("none", f"guess {guess}", HOME)
+    with pytest.raises(TooManyGuessesError):
+        await house.log_in("none", "guess", HOME)
+    await house.log_in()
 
 
 async def test_a_name_with_a_space_at_its_end_is_of_no_person(house):

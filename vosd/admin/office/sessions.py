@@ -7,6 +7,7 @@ the id of a session in a cookie, and sends the CSRF token back with every reques
 import asyncio
 import hmac
 import secrets
+from collections import Counter
 from typing import Final, NamedTuple
 
 import msgspec
@@ -30,6 +31,7 @@ from vosd.admin.office.second_factor import (
 )
 from vosd.admin.office.tokens import UnauthorizedError
 from vosd.base.errors import VosError
+from vosd.base.host import source_of
 from vosd.cdr.columns import iso_utc
 from vosd.cdr.kinds import NAME_LENGTH
 from vosd.engine.registration.guesses import Guesses, PasswordAttempt
@@ -45,6 +47,8 @@ LIFE_MS: Final = 12 * 3_600_000
 USE_NOTED_MS: Final = 60_000
 WAITING_MAX: Final = 16
 """Log-ins that wait for the one whose password is hashed; more are refused."""
+WAITING_OF_SOURCE_MAX: Final = 2
+"""Log-ins among them from one source, so that it leaves room for those from others."""
 _SECRET_BYTES: Final = 32
 _ROLE_OF: Final = {
     ActsFor.INSTALLATION: Role.OPERATOR,
@@ -131,7 +135,8 @@ class LogIns:
         self._guesses = Guesses(settings or LockOutSettings())
         self.refused: Final = RefusedLogIns()
         self._hashing = asyncio.Lock()
-        self._waiting = 0
+        self._waiting: Counter[str] = Counter()
+        """By source."""
 
     async def log_in(self, office: Office, source: str, order: LogIn) -> OpenedSession:
         """Open a session.
@@ -184,14 +189,20 @@ class LogIns:
 
     async def _prove(self, office: Office, source: str, order: LogIn) -> StoredPerson:
         """Return the person that the words prove; count those that prove nothing."""
-        if self._waiting >= WAITING_MAX:
+        wait_ms = self._guesses.source_wait_ms(source, office.now())
+        if wait_ms:  # before it takes a place: a source that goes on would keep all others out
+            raise TooManyGuessesError(-(-wait_ms // 1_000))
+        place = source_of(source)
+        if self._waiting.total() >= WAITING_MAX or self._waiting[place] >= WAITING_OF_SOURCE_MAX:
             raise TooManyGuessesError(1)
-        self._waiting += 1
+        self._waiting[place] += 1
         try:
             async with self._hashing:  # many at once are counted one by one, and take the memory of one
                 return await self._judge(office, source, order)
         finally:
-            self._waiting -= 1
+            self._waiting[place] -= 1
+            if not self._waiting[place]:
+                del self._waiting[place]
 
     async def _judge(self, office: Office, source: str, order: LogIn) -> StoredPerson:
         people, name = office.stores.people, order.name[:NAME_LENGTH]

@@ -87,6 +87,13 @@ class Guesses:
         waits = delays.left_ms((attempt.domain, attempt.username), mono_ms)
         return max(waits, locked.left_ms(attempt.host, mono_ms))
 
+    def source_wait_ms(self, host: str, mono_ms: int) -> int:
+        """Return for how long no password of any user is looked at from a source; 0 = one may be.
+
+        A locked out source that is a home of users returns 0: which user it is decides.
+        """
+        return 0 if self.has_home(host, mono_ms) else self.sources.left_ms(host, mono_ms)
+
     def ask(self, attempt: PasswordAttempt, mono_ms: int) -> OpenQuestion | None:
         """Count a question to others as open until ``answered``; None where too many are, and it may not be asked.
 
