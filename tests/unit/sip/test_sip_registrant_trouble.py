@@ -202,14 +202,36 @@ class TestFailures:
         stage.run(20_000)
         assert sum(len(each.asked_at) for each in registrars) == 2
 
-    def test_retry_after_keeps_from_the_next_address_too(self, stage):
+    def test_retry_after_keeps_from_the_address_that_has_sent_it_alone(self, stage):
+        """RFC 3261 section 21.5.4, RFC 3263 section 4.3."""
         other = VendorRegistrar(stage.wire, OTHER, SWITCH)
         stage.places.append(Hop(*OTHER, None))
         stage.vendor.script.append(Told(503, ("Retry-After: 120",)))
-        stage.run(100_000)
-        assert other.asked_at == []
-        stage.run(30_000)
+        stage.run(SLACK)
         assert stage.registrant.is_registered
+        assert (len(stage.vendor.asked_at), len(other.asked_at)) == (1, 1)
+        assert stage.news == [RegistrationChange.GAINED]
+
+    def test_an_address_that_rests_is_left_out_until_its_time_is_over(self, stage):
+        other = VendorRegistrar(stage.wire, OTHER, SWITCH)
+        stage.places.append(Hop(*OTHER, None))
+        stage.vendor.always, other.always = Told(503, ("Retry-After: 120",)), Told(503)
+        stage.run(200_000)
+        asked = [[round((at - stage.began_at) / 1_000) for at in each.asked_at] for each in (stage.vendor, other)]
+        assert asked == [[0, 189], [0, 27, 81, 189]]
+
+    def test_where_all_addresses_rest_the_first_that_may_be_asked_again_is(self, stage):
+        registrars = [stage.vendor, *(VendorRegistrar(stage.wire, each, SWITCH) for each in (OTHER, THIRD))]
+        stage.places += [Hop(*OTHER, None), Hop(*THIRD, None)]
+        for each, wait_s in zip(registrars, (120, 20, 60), strict=True):
+            each.always = Told(503, (f"Retry-After: {wait_s}",))
+        stage.run(59_000)
+        asked = [[round((at - stage.began_at) / 1_000) for at in each.asked_at] for each in registrars]
+        assert asked == [[0], [0, 20, 40], [0]]
+        registrars[2].always = None
+        stage.run(2_000)
+        assert stage.registrant.is_registered
+        assert len(registrars[0].asked_at) == 1
 
     @pytest.mark.parametrize("granted_s", [30, 60, 90, 120, 300, 3_600])
     def test_a_refresh_that_fails_is_repeated_before_the_registration_ends(self, stage, granted_s):

@@ -249,7 +249,7 @@ class OutboundRegistration:
 
     def _ask(self, expires_s: int, now: Instant) -> None:
         """Send a REGISTER; a registrar without address counts as one that does not answer."""
-        hop = self._address.choose()
+        hop = self._address.choose(now)
         if hop is None and expires_s == 0:
             hop = self._address.latest  # a name that is out of the configuration is not looked up any more
         if hop is None:
@@ -308,12 +308,13 @@ class OutboundRegistration:
 
     def _failed(self, retry_after: int | None, now: Instant) -> None:
         """Ask the next address (RFC 3263 section 4.3), or retry later; the binding is valid until it expires."""
-        self._address.failed()
-        another = None if retry_after is not None else self._address.choose_another()
+        self._address.failed(None if retry_after is None else now.plus(_wait_ms(retry_after)))
+        another = self._address.choose_another(now)
         if another is not None:
             self._send(another, self._expires_s, now)
             return
-        self._back_off(retry_after, now, None if self.expires_at is None else self.expires_at.mono - now.mono)
+        left_ms = None if self.expires_at is None else self.expires_at.mono - now.mono
+        self._back_off(self._address.rests_for_ms(now), now, left_ms)
         if self.is_registered:
             self.state = RegistrationState.REGISTERED
         else:
@@ -323,22 +324,22 @@ class OutboundRegistration:
     def _refused(self, response: Response, now: Instant) -> None:
         """Retry as after a failure, so that a corrected account works within minutes; the binding is gone at once."""
         self._address.failed()
-        self._back_off(retry_after_s(response), now, None)
+        retry_after = retry_after_s(response)
+        self._back_off(None if retry_after is None else _wait_ms(retry_after), now, None)
         if self.reported is RegistrationChange.GAINED:
             self._report(RegistrationChange.LOST)
         self._forget_binding()
         self.state = RegistrationState.REFUSED
         self._report(RegistrationChange.REFUSED)
 
-    def _back_off(self, retry_after: int | None, now: Instant, left_ms: int | None) -> None:
-        """Schedule the next attempt: by Retry-After in seconds, else with growing delay.
+    def _back_off(self, rests_for_ms: int | None, now: Instant, left_ms: int | None) -> None:
+        """Schedule the next attempt: after the time that Retry-After leaves, else with growing delay.
 
         A binding that ends in ``left_ms`` is saved where that is possible: the delay is at most half of that time.
         """
         self.failures += 1
-        if retry_after is not None:
-            wait_ms = max(1_000 * min(retry_after, RETRY_AFTER_MAX_S), REFRESH_MIN_MS)
-            self.next_attempt_at = now.plus(wait_ms + self._draw(wait_ms // 10 + 1))
+        if rests_for_ms is not None:
+            self.next_attempt_at = now.plus(rests_for_ms + self._draw(rests_for_ms // 10 + 1))
             return
         wait_ms = min(BACK_OFF_MS << min(self._waits, 8), BACK_OFF_MAX_MS)
         if left_ms is not None and left_ms // 2 < wait_ms:
@@ -383,6 +384,11 @@ class OutboundRegistration:
         times = [at for at in (self.next_attempt_at, self.expires_at) if at is not None]
         if times and self.state is not RegistrationState.GONE:
             self._alarm = self._endpoint.set_alarm(self, min(times))
+
+
+def _wait_ms(retry_after_s: int) -> int:
+    """Return for how long a Retry-After in seconds is respected, in milliseconds."""
+    return max(1_000 * min(retry_after_s, RETRY_AFTER_MAX_S), REFRESH_MIN_MS)
 
 
 def _answers(terms: Terms) -> Answers:

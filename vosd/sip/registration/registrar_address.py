@@ -1,11 +1,13 @@
 """Choose the address of a registrar for the next REGISTER (RFC 3263 section 4.3).
 
 The order of equal addresses is drawn anew each time they are asked for, so a place in it says nothing about the
-address that stood there before. Knows neither REGISTERs nor timers.
+address that stood there before. A Retry-After holds for the address that has sent it (RFC 3261 section 21.5.4). Knows
+neither REGISTERs nor timers.
 """
 
 from collections.abc import Callable, Sequence
 
+from vosd.base.clock import Instant
 from vosd.sip.flows import Hop
 
 AddressesOf = Callable[[], Sequence[Hop]]
@@ -15,7 +17,7 @@ AddressesOf = Callable[[], Sequence[Hop]]
 class RegistrarAddress:
     """The address that answers, as long as it does; after failures each other one before any is asked again."""
 
-    __slots__ = ("_asked", "_failed", "_tried", "_where", "latest")
+    __slots__ = ("_asked", "_failed", "_rests_until", "_tried", "_where", "latest")
 
     def __init__(self, where: AddressesOf) -> None:
         self._where = where
@@ -25,27 +27,54 @@ class RegistrarAddress:
         """The address that answered last."""
         self._failed: list[Hop] = []
         """Addresses that failed since the last success, the latest last."""
-        self._tried = 0
-        """Number of addresses that failed in this attempt."""
+        self._rests_until: dict[Hop, Instant] = {}
+        """Ends of the time for which addresses want to be left alone."""
+        self._tried: list[Hop | None] = []
+        """Addresses that failed in this attempt."""
 
     def begin(self) -> None:
         """Begin an attempt, in which each address may be asked once."""
-        self._tried = 0
+        self._tried.clear()
 
-    def choose(self) -> Hop | None:
-        """Return the address for the next REGISTER; None if the name has none now."""
-        return self._choose(self._where())
+    def choose(self, now: Instant | None = None) -> Hop | None:
+        """Return the address for the next REGISTER; None if the name has none now.
 
-    def choose_another(self) -> Hop | None:
-        """Return an address that has not failed in this attempt; None if all have."""
+        One that rests at ``now`` is asked only where all do: there is a reason to ask sooner, or none was left.
+        """
+        hops = self._known()
+        self._asked = min(self._awake(hops, now) or hops, key=self._rank, default=None)
+        return self._asked
+
+    def choose_another(self, now: Instant) -> Hop | None:
+        """Return an address that has not failed in this attempt and does not rest; None if there is none."""
+        hops = self._known()
+        if len(self._tried) >= len(hops):  # a name may have other addresses each time
+            return None
+        left = [hop for hop in self._awake(hops, now) if hop not in self._tried]
+        if not left:
+            return None
+        self._asked = min(left, key=self._rank)
+        return self._asked
+
+    def rests_for_ms(self, now: Instant) -> int | None:
+        """Return the time until the first address may be asked again, where all of them rest; else None."""
         hops = self._where()
-        return self._choose(hops) if self._tried < len(hops) else None
+        if not hops or self._awake(hops, now):
+            return None
+        return min(self._rests_until[hop].mono for hop in hops) - now.mono
 
-    def _choose(self, hops: Sequence[Hop]) -> Hop | None:
+    def _known(self) -> Sequence[Hop]:
+        """Return the addresses, and forget what is known of others."""
+        hops = self._where()
         if hops:
             self._failed = [hop for hop in self._failed if hop in hops]
-        self._asked = min(hops, key=self._rank, default=None)
-        return self._asked
+            self._rests_until = {hop: until for hop, until in self._rests_until.items() if hop in hops}
+        return hops
+
+    def _awake(self, hops: Sequence[Hop], now: Instant | None) -> Sequence[Hop]:
+        if now is None or not self._rests_until:
+            return hops
+        return [hop for hop in hops if (until := self._rests_until.get(hop)) is None or until.mono <= now.mono]
 
     def answered(self) -> None:
         """Note a final response: what follows from it is sent to the same address."""
@@ -55,10 +84,13 @@ class RegistrarAddress:
         """Note that the attempt has succeeded."""
         self._failed.clear()
 
-    def failed(self) -> None:
-        """Note that the address has failed."""
-        self._tried += 1
+    def failed(self, rests_until: Instant | None = None) -> None:
+        """Note that the address has failed, and until when it wants to be left alone, if it says so."""
+        self._tried.append(self._asked)
         if self._asked is not None:
+            self._rests_until.pop(self._asked, None)
+            if rests_until is not None:
+                self._rests_until[self._asked] = rests_until
             self._failed = [*(hop for hop in self._failed if hop != self._asked), self._asked]
 
     def _rank(self, hop: Hop) -> tuple[int, bool]:
