@@ -114,3 +114,41 @@ def test_an_agent_gives_its_gateways_no_source_of_another_customer(
     if status == 422:
         assert found.json["field"] == "mapping_gateways[new].hosts", found.content
         assert b"foreign" not in found.content
+
+
+def test_an_agent_makes_phones_of_the_numbers_of_its_tree_alone(tree: Api) -> None:
+    """A call to the number of a phone goes there, whatever customer makes it, and one that shows it is attested."""
+    keys = {"currency": "USD", "rights": ["accounts", "phones"]}
+    assert tree.ask("POST", "/accounts", {"name": "chief", "keys": keys}).status == 201
+    below = {"name": "lane", "keys": {"currency": "USD", "agent": "chief"}}
+    assert tree.ask("POST", "/accounts", below).status == 201
+
+    def order(method: str, path: str, body: Any = None) -> list[str]:
+        """Return the fields at which an order of the agent is refused; empty = it is carried out."""
+        reply = tree.ask(method, path, body, token=f"{AGENT}chief")
+        assert reply.status in {200, 201, 204, 422}, reply.content
+        return [each["field"] for each in reply.json["errors"]] if reply.status == 422 else []
+
+    def made(number: str, **more: Any) -> list[str]:
+        phone = {"account": "lane", "username": number, "password": "kx82-mmqpw-aa", **more}
+        return order("POST", "/phones", {"name": number, "keys": phone})
+
+    for number in ("442071234567", "112", "118", "+112"):
+        assert made(number) == [f"phones[{number}].number"]
+    assert made("7450", caller_numbers=["12024561111"]) == ["phones[7450].caller_numbers"]
+    assert made("7450") == []
+    for method in ("PATCH", "PUT"):
+        wanted = {"account": "lane", "password": "(hidden)", "caller_numbers": ["+12024561111"]}
+        assert order(method, "/phones/7450", {"keys": wanted}) == ["phones[7450].caller_numbers"]
+    phones = [{"name": "442071234567", "keys": {"username": "u", "password": "kx82-mmqpw-aa"}}]
+    customer = {"account": "fresh", "keys": {"currency": "USD"}, "phones": phones}
+    assert order("POST", "/customers", customer) == ["phones[442071234567].number"]
+    ranges = {"keys": {"phone_numbers": ["442071234500-442071234599"]}}
+    assert tree.ask("PATCH", "/accounts/chief", ranges).status == 200
+    assert (made("442071234567"), made("7451")) == ([], ["phones[7451].number"])
+    assert order("PATCH", "/phones/7450", {"keys": {"caller_numbers": ["442071234567"], "max_concurrent": "2"}}) == []
+    assert order("DELETE", "/phones/442071234567") == []
+    assert tree.ask("PATCH", "/accounts/chief", {"keys": {"phone_numbers": []}}).status == 200
+    undone = order("POST", "/phones/442071234567/revert", {"version": 1})
+    assert undone == ["phones[442071234567].number"]
+    assert order("PATCH", "/phones/7450", {"keys": {"max_concurrent": "3"}}) == []

@@ -102,6 +102,8 @@ class Account(msgspec.Struct, frozen=True):
     """Rights of the account as an agent (``Authority``)."""
     sub_rate_groups: tuple[str, ...] = ()
     """Rate groups that accounts below it may have, or ``ANY_GROUP``; empty = its own and those that they have."""
+    phone_numbers: tuple[str, ...] | None = None
+    """Numbers and ranges that it may give to phones as an agent; None = as the agent above it, else short ones."""
     partner: str | None = None
     """The company behind it; a call from one of its accounts never goes to a routing gateway of the same."""
     payment_extends_days: int = 0

@@ -130,7 +130,7 @@ def _whole(
     check_offline_gateway(merged.offline_gateway, merged.routing_gateways, problems)
     check_references_of_broken(merged, problems)
     check_names(merged.phones, (merged.mapping_gateways, merged.routing_gateways), problems)
-    check_numbers(merged.phones, problems)
+    check_numbers(merged.phones, parameters.special_numbers, problems)
     check_dynamic_names(merged.routing_gateways, merged.mapping_gateways, problems)
     callers: list[tuple[MappingGateway, Definition[object]]] = [
         *((each.value, each) for each in merged.mapping_gateways.sound.values()),

@@ -13,6 +13,7 @@ from vosd.cdr.columns import iso_utc
 
 if TYPE_CHECKING:
     from vosd.billing.accounts import Account
+    from vosd.catalogue.agent_numbers import AgentNumbers
     from vosd.catalogue.agent_sources import AgentSources
 
 
@@ -51,6 +52,8 @@ class ChangeCheck(NamedTuple):
     """Sources that an agent changes; None = an operator orders the change."""
     opened: Sequence[str] | None = None
     """Sockets for SIP of the running switch, which have to do; None = those of ``sip.listen`` will be opened."""
+    numbers: "AgentNumbers | None" = None
+    """Numbers that an agent gives to phones; None = an operator orders the change."""
 
 
 class CheckedObjects(NamedTuple):

@@ -9,6 +9,7 @@ from vosd.base.networks import Network, NetworkTable
 from vosd.base.number import for_matching
 from vosd.catalogue.problems import ProblemList
 from vosd.catalogue.source import Definition, Definitions
+from vosd.routing.special_numbers import SpecialNumbers
 from vosd.trunks.gateways import HostPattern, MappingGateway, RoutingGateway
 from vosd.trunks.phone import Phone
 
@@ -37,14 +38,18 @@ def check_dynamic_names(
             problems.error(*vendor.at("name"), expected, name)
 
 
-def check_numbers(phones: Definitions[Phone], problems: ProblemList) -> None:
-    """Report each phone whose number differs from that of an earlier one by a leading plus sign only."""
+def check_numbers(phones: Definitions[Phone], special: SpecialNumbers, problems: ProblemList) -> None:
+    """Report each phone with an emergency number, or one that differs from an earlier one by a plus sign only."""
     by_dialled: dict[str, Definition[Phone]] = {}
     for number, phone in phones.sound.items():
         first = by_dialled.setdefault(for_matching(number), phone)
         if first is not phone:
             place = first.origin.place_of("number")
             expected = f"another number than that of {first.label} at {place}: a leading + is dropped"
+            problems.error(*phone.at("number"), expected, number)
+        bare = for_matching(number)
+        if special.is_emergency(special.billed(bare, special.strip_digits)):
+            expected = "no emergency number, for calls to it would ring here alone (routing.emergency_numbers has all)"
             problems.error(*phone.at("number"), expected, number)
 
 

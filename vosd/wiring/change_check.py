@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from vosd.catalogue.agent_numbers import check_numbers_of_agent
 from vosd.catalogue.agent_sources import check_sources
 from vosd.catalogue.catalogue import Catalogue
 from vosd.catalogue.planned_objects import ChangeCheck, CheckedObjects, ObjectsThen, check_later
@@ -30,16 +31,18 @@ def check_here(switch: ConfiguredSwitch, asked: ChangeCheck) -> CheckedObjects:
     """Load a configuration in each state of a change, and return the findings.
 
     Raises:
-        ConfigError: it is not valid, or has sources of an agent that are another customer's.
+        ConfigError: it is not valid, or has sources or numbers of an agent that it may not give.
     """
     loads = Loads(switch, asked.opened)
     first, *later = asked.states
     catalogue = loads.with_versions(first.versions).catalogue
+    problems = ProblemList()
     if asked.sources is not None:
-        problems = ProblemList()
         check_sources(catalogue, asked.sources, problems)
-        if problems.has_errors:
-            raise ConfigError(problems.in_order())
+    if asked.numbers is not None:
+        check_numbers_of_agent(catalogue, asked.numbers, problems)
+    if problems.has_errors:
+        raise ConfigError(problems.in_order())
     accounts = {name: catalogue.accounts[name] for name in asked.accounts if name in catalogue.accounts}
     currencies = _currencies(first, catalogue, loads)
     check_later(later, loads.with_versions)

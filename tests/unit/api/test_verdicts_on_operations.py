@@ -296,7 +296,7 @@ DAY = {"since": "2026-03-01T00:00:00Z", "until": "2026-03-02T00:00:00Z"}
 REQUESTS: Final[dict[str, Any]] = {
     "POST /accounts": {"name": "fresh", "keys": {"rate_group": "sell", "agent": "ACCOUNT"}},
     "POST /mapping-gateways": {"name": "fresh", "keys": {"hosts": ["192.0.2.77"], "account": "ACCOUNT"}},
-    "POST /phones": {"name": "4930999", "keys": {"password": "long-enough-1", "account": "ACCOUNT"}},
+    "POST /phones": {"name": "493099", "keys": {"password": "long-enough-1", "account": "ACCOUNT"}},
     **{f"POST /{kind}": {"name": NAMES.get(kind, ("", "fresh"))[1], "keys": KEYS[kind]} for kind in OPERATORS_KINDS},
     "POST /dids/{number}/assign": {"account": "shop", "phones": ["49301"]},
     "POST /dids/{number}/free": {},

@@ -70,9 +70,9 @@ def test_the_caller_pays_as_for_any_number_and_there_is_no_vendor_cost():
 
 
 def test_a_number_without_sell_rate_is_refused_though_it_is_a_phone():
-    scene = stage(phone("999"))
-    scene.exchange.telephone("999", HOME).register()
-    assert called(scene, "999").final == 403
+    scene = stage(phone("888"))
+    scene.exchange.telephone("888", HOME).register()
+    assert called(scene, "888").final == 403
     assert scene.record.end_reason == "No Matching Rate"
 
 

@@ -186,6 +186,21 @@ def test_no_two_prove_who_they_are_with_the_same_user_name(site):
     assert error.endswith(" that of '1001' at vosd.yaml:12")
 
 
+@pytest.mark.parametrize("number", ["112", "+911", "9112"])
+def test_no_phone_has_an_emergency_number(site, number):
+    text = with_phones(site, f"number: '{number}', account: acme, password: a")
+    (error,) = site.errors(text + "\nparameters: {SERVER_BILLING_GATEWAY_ROUTE_PREFIX: 1}\n")
+    assert error == (
+        f"vosd.yaml:12: phones[{number}].number: value '{number}': expected no emergency number, for calls to it would "
+        "ring here alone (routing.emergency_numbers has all)"
+    )
+
+
+def test_a_number_that_is_no_emergency_number_of_the_installation_is_one_of_a_phone(site):
+    text = with_phones(site, "number: '110', account: acme, password: a")
+    assert site.load(text + "\nrouting: {emergency_numbers: ['112']}\n").catalogue.phones.keys() == {"110"}
+
+
 def test_no_two_phones_are_dialled_alike(site):
     phones = ["number: '1001', account: acme, password: a", "number: '+1001', account: acme, password: b"]
     (error,) = site.errors(with_phones(site, *phones))

@@ -429,6 +429,50 @@ async def test_an_agent_gives_a_gateway_256_hosts_at_most_and_keeps_what_an_oper
         await set_objects(office, agent("south"), order({"hosts": hosts[:257]}, is_merged=True))
 
 
+async def test_numbers_that_an_agent_gives_are_judged_on_each_way_to_a_phone(office: Office) -> None:
+    """Made, made again by an undo, made with a customer, and shown; what a phone has already is not judged."""
+    south = agent("south")
+
+    def asked() -> tuple[set[str], dict[str, list[str]]]:
+        assert isinstance(office.definitions, Defined)
+        assert office.definitions.asked is not None
+        numbers = office.definitions.asked.numbers
+        assert numbers is not None
+        assert numbers.agent == "south"
+        return {*numbers.phones}, {name: [*each] for name, each in numbers.callers.items()}
+
+    async def change(keys: dict[str, Any] | None, *, is_merged: bool = True) -> None:
+        await set_objects(
+            office, south, SetObjects(objects=(WantedObject("phones", "7011", keys, is_merged=is_merged),))
+        )
+
+    await change(body("phones", "own", caller_numbers="+4930"), is_merged=False)
+    assert asked() == ({"7011"}, {"7011": ["+4930"]})
+    await change({"caller_numbers": ["4930", "4931"]})
+    assert asked() == (set(), {"7011": ["4931"]})
+    await change({"enabled": "no"})
+    assert asked() == (set(), {"7011": []})
+    await change(body("phones", "own", caller_numbers="4932"), is_merged=False)
+    assert asked() == (set(), {"7011": ["4932"]})
+    await change(None)
+    assert asked() == (set(), {})
+    await revert_object(office, south, RevertObject(kind="phones", name="7011", version=2))
+    assert asked() == ({"7011"}, {"7011": ["4930", "4931"]})
+    phones = (NewObject("7012", {**KEYS["phones"], "caller_numbers": ["4933"]}),)
+    await provision_customer(office, south, ProvisionCustomer(account="fresh", keys={"currency": "USD"}, phones=phones))
+    assert asked() == ({"7012"}, {"7012": ["4933"]})
+    await set_phone_password(office, south, SetPhonePassword(number="7011", password="another-Long-word"))
+    assert asked() == (set(), {"7011": []})
+    await set_objects(office, operator(), SetObjects(objects=(WantedObject("phones", "112", body("phones", "own")),)))
+    assert office.definitions.asked.numbers is None
+
+
+async def test_an_agent_does_not_set_the_numbers_that_it_may_give(office: Office) -> None:
+    wanted = WantedObject("accounts", "own", {"phone_numbers": ["1-9"]}, is_merged=True)
+    with pytest.raises(OrderError, match="has phone_numbers, which is not for agents"):
+        await set_objects(office, agent("south"), SetObjects(objects=(wanted,)))
+
+
 async def test_a_switch_that_does_not_say_the_addresses_of_names_keeps_no_other_change_away(
     office: Office, tmp_path: Path
 ) -> None:

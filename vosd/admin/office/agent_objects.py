@@ -15,8 +15,10 @@ from vosd.admin.agents import groups_of_vendors, rate_groups_of
 from vosd.admin.office.errors import OrderError
 from vosd.admin.office.ports import ConfiguredObjects
 from vosd.admin.office.scope import Scope
+from vosd.base.number import for_matching
 from vosd.billing.accounts import ANY_GROUP
 from vosd.billing.rights import Right
+from vosd.catalogue.agent_numbers import AgentNumbers
 from vosd.catalogue.agent_sources import AgentSources
 from vosd.catalogue.problems import ConfigError, DefinitionProblem
 from vosd.catalogue.stored_objects import ObjectVersion, in_force_at
@@ -226,6 +228,23 @@ class AgentObjects:
         assert self._scope.agent is not None
         gateways = {name: keys for kind, name, keys in changed if kind == "mapping_gateways" and _is_source(keys)}
         return AgentSources(self._scope.agent, {name: "hosts" in keys for name, keys in gateways.items()})
+
+    def numbers(self, changed: Iterable[tuple[str, str, bool, Mapping[str, tuple[Any, Any]]]]) -> AgentNumbers:
+        """Return the numbers that phones get by changed keys of objects, given by kind, name and whether they are new.
+
+        Numbers that a phone shows already stay.
+        """
+        assert self._scope.agent is not None
+        phones, callers = set(), {}
+        for kind, name, is_new, keys in changed:
+            if kind != "phones":
+                continue
+            if is_new:
+                phones.add(name)
+            before, after = keys.get("caller_numbers", (None, None))
+            shown = {*map(for_matching, _names_in(before))}
+            callers[name] = [each for each in _names_in(after) if for_matching(each) not in shown]
+        return AgentNumbers(self._scope.agent, phones, callers)
 
     def _check_account(self, name: str, after: Body | None, needed: Iterable[Right], *, is_new: bool) -> None:
         for right in needed:

@@ -42,6 +42,7 @@ from vosd.control.peers import ListGateways
 from vosd.storage.audit_line import AuditLine
 
 if TYPE_CHECKING:
+    from vosd.catalogue.agent_numbers import AgentNumbers
     from vosd.catalogue.agent_sources import AgentSources
     from vosd.storage.stored_objects import SqlObjects
 
@@ -440,7 +441,7 @@ async def when_checked(
         DefinitionsMoved: others were faster three times; nothing was changed.
     """
     sources = await _agent_sources(office, plan, owned)
-    asked = ChangeCheck((), wanted, sources, await _opened_sockets(office))
+    asked = ChangeCheck((), wanted, sources, await _opened_sockets(office), _agent_numbers(plan, owned))
     of_calls = {} if asked.opened is None else await _currencies_of_calls(office, plan)
     await _in_time(office, office.changing.acquire())
     try:
@@ -538,13 +539,22 @@ def _check_below(office: Office, versions: Sequence[ObjectVersion]) -> None:
 async def _agent_sources(office: Office, plan: "Plan", owned: AgentObjects | None) -> "AgentSources | None":
     if owned is None:
         return None
-    lasting = (each for each in plan.differences if each.action is not Action.ENDED)
-    sources = owned.sources((each.kind, each.name, each.keys) for each in lasting)
+    sources = owned.sources((each.kind, each.name, each.keys) for each in _lasting(plan))
     if sources.gateways:
         rows = await office.switch.ask_if_running(ListGateways())
         addresses = None if rows is None else {each.gateway: each.addresses for each in rows if each.addresses}
         sources = sources._replace(addresses=addresses)
     return sources
+
+
+def _agent_numbers(plan: "Plan", owned: AgentObjects | None) -> "AgentNumbers | None":
+    if owned is None:
+        return None
+    return owned.numbers((each.kind, each.name, each.action is Action.DEFINED, each.keys) for each in _lasting(plan))
+
+
+def _lasting(plan: "Plan") -> Sequence[Difference]:
+    return [each for each in plan.differences if each.action is not Action.ENDED]
 
 
 def owned_by(office: Office, scope: Scope) -> AgentObjects | None:

@@ -17,6 +17,7 @@ from vosd.billing.rights import Right
 from vosd.billing.spending import SpendAction, SpendPeriod
 from vosd.config.keys import later, names_of_vos3000
 from vosd.config.keys.destinations import DestinationLimitKeys
+from vosd.config.keys.dids import number_or_range
 from vosd.config.keys.invoices import InvoiceTermKeys
 from vosd.config.keys.templates import TEMPLATE_KEY
 from vosd.config.reader.amounts import currency_code, overdraft, price, step
@@ -179,6 +180,10 @@ class AccountKeys(Keys):
     """Rate groups that it may give to the accounts below it and their gateways and phones, one or a list; it can read
     their prices then. ``any``: all but those by which vendors alone are paid. Default: its own ``rate_group`` and
     those that these accounts have already. None that an agent above it may not give."""
+    phone_numbers: Annotated[tuple[Annotated[str, number_or_range()], ...] | None, BeforeValidator(one_or_many)] = None
+    """Numbers that it may give to phones of accounts below it, one or a list of numbers and ranges such as
+    4930123400-4930123499, beside those that these accounts have in ``dids``; an agent does not change the key itself.
+    Default: those of the agent above it, else numbers of 4 to 6 digits that no one else has (docs/billing.md)."""
     partner: Annotated[str | None, object_name()] = None
     """Name of the company behind it; a call from one of its accounts never goes to a routing gateway of the same."""
     calendar: Annotated[str | None, object_name("calendars")] = None
