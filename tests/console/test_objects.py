@@ -250,6 +250,15 @@ def test_mistakes_stand_at_their_fields_and_references_hold_an_object(site: Watc
     expect(page.get_by_role("dialog")).to_contain_text("accounts[holder].rate_group")
 
 
+def test_a_mistake_in_the_number_of_a_phone_stands_at_its_number(site: Watched, visit: Visit) -> None:
+    page = visit().go("/new/phones", "New: Phones")
+    page.get_by_role("textbox", name="number", exact=True).fill("112")
+    page.get_by_role("combobox", name="account", exact=True).fill("acme")
+    page.get_by_role("button", name="Check the change").click()
+    page.get_by_text("no emergency number, for calls to it would ring here alone").wait_for()
+    expect(page.get_by_role("textbox", name="number", exact=True)).to_have_attribute("aria-invalid", "true")
+
+
 def test_objects_of_files_are_shown_with_their_place_and_not_changed(visit: Visit) -> None:
     page = visit().go("/objects/routing_gateways/carrier-b", "carrier-b")
     page.get_by_text("vosd.yaml:").wait_for()

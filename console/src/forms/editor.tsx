@@ -19,6 +19,7 @@ import { kindIn, readMeanings, useServerText } from "../text/meanings";
 import { Form } from "./form";
 import { withHours } from "./hours";
 import {
+  beside,
   cleaned,
   conflicting,
   isSame,
@@ -181,8 +182,9 @@ export function Editor({ declared, sheet, newest, begin, isReadOnly, onChanged, 
     if (orders.mayBeDone(text)) setAsks(true);
     else order.mutate(true);
   };
-  const elsewhere = mistakes.get("");
-  const count = mistakes.size - (elsewhere ? 1 : 0);
+  const named = declared.named?.name ?? "";
+  const elsewhere = beside(mistakes, sheet ? ["", named] : [""]);
+  const count = [...mistakes.keys()].filter((place) => place !== "" && !(sheet && place === named)).length;
   return (
     <form onSubmit={submit} noValidate={false}>
       <Stack gap="sm">
@@ -194,6 +196,7 @@ export function Editor({ declared, sheet, newest, begin, isReadOnly, onChanged, 
             required
             autoFocus
             value={name}
+            error={named && mistakes.get(named)}
             onChange={(event) => setName(event.currentTarget.value)}
           />
         )}

@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
 import {
+  beside,
   cleaned,
   conflicting,
   differences,
@@ -124,6 +125,15 @@ it("shows mistakes at their keys", () => {
   expect(found.get("spend_limits[0].amount")).toBe("database:1: expected an amount");
   expect(found.get("name")).toBe("is a number, and text is expected");
   expect(found.get("")).toBe("elsewhere");
+});
+
+it("shows mistakes together that no field has", () => {
+  const mistakes = new Map([
+    ["", "elsewhere"],
+    ["number", "no emergency number"],
+  ]);
+  expect(beside(mistakes, ["", "number"])).toBe("elsewhere\nno emergency number");
+  expect(beside(mistakes, ["name"])).toBeUndefined();
 });
 
 it("shows mistakes of items of a list at the list", () => {
