@@ -80,6 +80,33 @@ def test_long_answers_are_kept_up_to_so_many_bytes_and_their_marks_as_long(monke
     assert finished.long_bytes == 0
 
 
+def test_all_answers_are_kept_up_to_so_many_bytes(monkeypatch):
+    """A peer within its limits can ask for hundreds of megabytes of them in 64·T1."""
+    monkeypatch.setattr(finished_transactions, "BYTES_MAX", 10_000)
+    finished = (kept_in := store()).finished
+    short, long = Datagram(CUSTOMER, b"SIP/2.0 ".ljust(2_000)), Datagram(CUSTOMER, b"SIP/2.0 ".ljust(4_000))
+    acknowledgement = Datagram(CUSTOMER, b"ACK ".ljust(1_000))
+    finished.keep("1", long, STAY_MS, NOW)
+    finished.keep("2", short, STAY_MS, NOW, also="2 copies")
+    finished.keep("3", short, 5_000, NOW)
+    finished.keep_until("4", acknowledgement, NOW.mono + STAY_MS)
+    for key, message in (("5", short), ("6", long)):
+        finished.keep(key, message, STAY_MS, NOW)
+    finished.keep_until("7", short, NOW.mono + STAY_MS)
+    finished.keep("8", acknowledgement, STAY_MS, NOW)
+    finished.keep("9", acknowledgement, STAY_MS, NOW)
+    kept = [finished.get(str(number)) for number in range(1, 10)]
+    marks = [Mark.ABSORB] * 3
+    assert kept == [long, short, short, acknowledgement, *marks, acknowledgement, acknowledgement]
+    assert finished.kept_bytes == 11_000
+    let_pass(kept_in, 5_500)
+    assert finished.kept_bytes == 9_000
+    finished.keep("10", Datagram(CUSTOMER, b"SIP/2.0 ".ljust(1_000)), STAY_MS, NOW)
+    assert isinstance(finished.get("10"), Datagram)
+    let_pass(kept_in, STAY_MS + 500)
+    assert (len(finished), finished.kept_bytes, finished.long_bytes) == (0, 0, 0)
+
+
 def test_long_failures_that_wait_for_their_ack_are_counted_too(monkeypatch):
     """Beyond the bytes they are sent once; copies of their INVITE are absorbed as long."""
     monkeypatch.setattr(finished_transactions, "LONG_BYTES_MAX", 10_000)

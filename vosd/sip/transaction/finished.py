@@ -1,8 +1,9 @@
 """Finished transactions: a key, and the message to send again if the peer retransmits.
 
 There are a hundred thousand of these at 1,000 calls/s. So none of them is an object: an entry is one row of a
-dictionary, and entries expire by whole ticks of time. Long responses are kept up to a number of bytes in all: peers
-decide how long they are, and repetitions beyond that are absorbed. Our ACKs are kept whatever their length.
+dictionary, and entries expire by whole ticks of time. Messages are kept up to a number of bytes in all, and long
+responses up to a smaller one, because peers decide how many and how long they are: repetitions of what is beyond that
+are absorbed. Our ACKs are kept however many bytes there are.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,13 +22,15 @@ LONG: Final = 2_048
 """Responses of more bytes are long."""
 LONG_BYTES_MAX: Final = 32 * 1024 * 1024
 """Most bytes of long responses that are kept."""
+BYTES_MAX: Final = 128 * 1024 * 1024
+"""Most bytes that are kept in all; at 1,000 calls a second with eight responses of 500 bytes each they are so many."""
 _RESPONSE: Final = b"SIP/"
 
 
 class FinishedTransactions:
     """Keys of finished transactions until their last timer (D, I, J, K, L or M) fires."""
 
-    __slots__ = ("_batches", "_long", "_tick_ms", "_wheel", "entries", "get", "long_bytes")
+    __slots__ = ("_batches", "_long", "_sizes", "_tick_ms", "_wheel", "entries", "get", "kept_bytes", "long_bytes")
 
     def __init__(self, tick_ms: int, wheel: "TimerWheel[TimerOwner]") -> None:
         """Keys expire at multiples of ``tick_ms``, by one timer on the ``wheel`` for all of one instant."""
@@ -39,6 +42,10 @@ class FinishedTransactions:
         """The bytes of long responses that expire at an instant."""
         self.long_bytes = 0
         """Bytes of all long responses that are kept."""
+        self._sizes: dict[int, int] = {}
+        """The bytes of all messages that expire at an instant."""
+        self.kept_bytes = 0
+        """Bytes of all messages that are kept."""
         self.entries: dict[str, Entry] = {}
         self.get: Callable[[str], Entry | None] = self.entries.get
         """``get(key)``: what is kept for a key, or None. The method of the dictionary itself: every message asks."""
@@ -57,9 +64,15 @@ class FinishedTransactions:
         keys = self._batches.get(due_ms)
         if keys is None:  # as ``_begun``, in place: most keys are kept here
             keys = self._batches[due_ms] = []
+            self._sizes[due_ms] = 0
             self._wheel.schedule(due_ms, self)
-        if isinstance(what, Datagram) and len(what.data) > LONG:
-            what = self._bounded(what, due_ms)
+        if isinstance(what, Datagram):
+            size = len(what.data)
+            if size > LONG or self.kept_bytes + size > BYTES_MAX:
+                what = self._bounded(what, due_ms)
+            else:
+                self.kept_bytes += size
+                self._sizes[due_ms] += size
         keys.append(key)
         self.entries[key] = what
         if also:
@@ -71,7 +84,7 @@ class FinishedTransactions:
         keys = self._batches.get(due_ms)
         if keys is None:
             keys = self._begun(due_ms)
-        if isinstance(what, Datagram) and len(what.data) > LONG:
+        if isinstance(what, Datagram):
             what = self._bounded(what, due_ms)
         keys.append(key)
         self.entries[key] = what
@@ -92,27 +105,41 @@ class FinishedTransactions:
     def _begun(self, due_ms: int) -> list[str]:
         """Return the keys that expire at an instant, of which there are none yet."""
         keys = self._batches[due_ms] = []
+        self._sizes[due_ms] = 0
         self._wheel.schedule(due_ms, self)
         return keys
 
     def _bounded(self, message: Datagram, due_ms: int) -> Entry:
-        """Return a long message, or in place of a response too many the mark to absorb repetitions."""
-        is_ours = not message.data.startswith(_RESPONSE)
-        return message if is_ours or self._reserved(len(message.data), due_ms) else ABSORB
+        """Return a message, or in place of a response too many the mark to absorb repetitions."""
+        size = len(message.data)
+        is_response = message.data.startswith(_RESPONSE)
+        if is_response and size > LONG:
+            return message if self._reserved(size, due_ms) else ABSORB
+        if is_response and self.kept_bytes + size > BYTES_MAX:
+            return ABSORB
+        self._count(size, due_ms)
+        return message
 
     def _reserved(self, size: int, due_ms: int) -> bool:
         """Count the bytes of a long response; False = there are too many already."""
-        if self.long_bytes + size > LONG_BYTES_MAX:
+        if self.long_bytes + size > LONG_BYTES_MAX or self.kept_bytes + size > BYTES_MAX:
             return False
         self.long_bytes += size
         self._long[due_ms] = self._long.get(due_ms, 0) + size
+        self._count(size, due_ms)
         return True
+
+    def _count(self, size: int, due_ms: int) -> None:
+        """Count bytes that are kept until an instant of which there is a batch."""
+        self.kept_bytes += size
+        self._sizes[due_ms] += size
 
     def clear(self) -> None:
         """Forget all of them; the wheel is cleared beside."""
         self._batches.clear()
         self._long.clear()
-        self.long_bytes = 0
+        self._sizes.clear()
+        self.long_bytes = self.kept_bytes = 0
         self.entries.clear()
 
     def kept(self) -> Iterator[tuple[str, Entry, int]]:
@@ -129,3 +156,4 @@ class FinishedTransactions:
                 for key in self._batches.pop(due_ms):
                     self.entries.pop(key, None)
                 self.long_bytes -= self._long.pop(due_ms, 0)
+                self.kept_bytes -= self._sizes.pop(due_ms)
