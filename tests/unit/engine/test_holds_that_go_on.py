@@ -1,11 +1,12 @@
 """Music of a hold whose session changes: another codec, another place of the audio, or two sides that hold."""
 
 import json
+from itertools import pairwise
 
 import pytest
 from doubles.announcing import SOUNDS
 from doubles.data.builders import catalogue, mapping_gateway
-from doubles.data.sessions import revised
+from doubles.data.sessions import follows, revised
 from doubles.keypad_scene import settle
 from doubles.killed import KilledScene
 from doubles.sockets.peer import ANSWER, OFFER
@@ -268,4 +269,24 @@ def test_a_side_that_holds_is_offered_inactive_as_it_is_and_hears_music_once_it_
     party.propose()
     run(scene)
     assert (playing(relay) if engine is MediaEngine.RELAY else relay.playing) == {}
+    scene.finish(call)
+
+
+@pytest.mark.parametrize("engine", [MediaEngine.RELAY, MediaEngine.RTPENGINE])
+def test_a_side_that_begins_or_ends_to_hold_is_sent_the_same_description_by_another_version(engine):
+    """RFC 3264 section 8: it was sent the other one's inactive as sendonly before, and is so again."""
+    scene, _ = scene_with(engine=engine)
+    call, party = scene.talk()
+    party.will("INVITE", Reply(200, with_direction(party.mine, "inactive")))
+    call.propose("a=inactive")
+    run(scene)
+    told, kept = [party.theirs], call.mine
+    for session in (party.mine, party.mine, revised(party.mine)):
+        call.will("INVITE", Reply(200, kept))
+        party.ask("INVITE", body=session)
+        run(scene)
+        told.append(party.theirs)
+    assert [direction(each) for each in told] == ["sendonly", "inactive", "inactive", "sendonly"]
+    assert told[1] == told[2], "a refresh changes nothing"
+    assert all(follows(before, now) for before, now in pairwise(told))
     scene.finish(call)

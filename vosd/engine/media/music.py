@@ -64,10 +64,11 @@ class HoldMusic:
         for held, holder in ((reader, author), (author, reader)):
             self._arrange_one(held, holder, parameters, now, may_begin=may_begin)
         theirs.is_softened = False
-        is_listener = theirs.is_held and not own.is_held
-        if is_listener and _INACTIVE in body and self._found(reader, theirs, parameters) is not None:
-            theirs.is_softened = own.has_softened = True
-            return sending(body)
+        if theirs.is_held and _INACTIVE in body and self._found(reader, theirs, parameters) is not None:
+            if not own.is_held:
+                theirs.is_softened = own.has_softened = True
+                return sending(body)
+            own.is_moved = True  # it is sent the same description as one that sends before or after it holds
         if not is_answer or not own.is_softened:
             return body
         own.is_moved = True  # the answer that is put back has the version of another one
