@@ -151,6 +151,11 @@ class Supervision:
         self._limits()
         self.call.watch()
 
+    @property
+    def offers_again(self) -> bool:
+        """Whether the peer has not accepted yet the description that ``offer_again`` sends."""
+        return self.facts.offers_again
+
     def show_identity(self, now: Instant) -> None:
         """Refresh the session at once: the request shows the number that the other side has now."""
         self.facts.shows_identity = True

@@ -14,10 +14,12 @@ from doubles.virtual.pooled_rtpengines import PooledRtpEngines
 from doubles.virtual.relay import VirtualRelay
 from doubles.virtual.rtpengines import HOSTS, VirtualRtpEngines
 from doubles.virtual.scene import CALLEE, CUSTOMER, Scene, vendor_gateway
+from doubles.virtual.side import Reply
 from doubles.virtual.vendor import RINGS, Line, Script, answers, refuses
 from structlog.testing import capture_logs
 
 from vosd.engine.calls.established import Established
+from vosd.engine.media.moves import MOVES_AT_ONCE
 from vosd.media.figures import PortFigures
 from vosd.media.rtpengine_orders import RtpAnswer, RtpBlock, RtpOffer, RtpReply, RtpUnblock
 from vosd.media.sounds import Sound
@@ -885,3 +887,57 @@ def test_sides_with_keys_agree_anew_after_the_target_of_a_transfer_was_busy():
     call.hang_up()
     settle(scene)
     assert engines.calls == {}
+
+
+@pytest.mark.parametrize("status", [488, 491, 500, 503])
+@pytest.mark.parametrize("refusing", [0, 1])
+def test_a_side_that_refuses_the_ports_of_the_next_one_is_offered_them_again(refusing, status):
+    """It may be in the midst of something else; until it has accepted, it sends to those that are lost."""
+    scene, engines = scene_with()
+    sides = scene.talk()
+    sides[refusing].will("INVITE", Reply(status), Reply(status))
+    engines.lose("one")
+    for _ in range(60):
+        scene.exchange.poll_rtpengines()
+        scene.wire.run_for(500)
+    assert [place(side.theirs)[0] for side in sides] == [HOSTS["two"]] * 2
+    assert len(sides[refusing].asked["INVITE"]) - len(sides[1 - refusing].asked["INVITE"]) == 2
+    assert not scene.exchange.media.moves.go_on(scene.exchange.clock.now())
+    scene.finish(sides[0])
+    assert engines.calls == {}
+
+
+def test_a_side_that_refuses_other_ports_each_time_is_offered_them_at_growing_intervals():
+    scene, engines = scene_with(timeout_ms=0)
+    call, there = scene.talk()
+    there.will("INVITE", *[Reply(488)] * 200)
+    engines.lose("one")
+    offers = []
+    for _ in range(10):
+        before = len(there.asked["INVITE"])
+        for _ in range(120):
+            scene.exchange.poll_rtpengines()
+            scene.wire.run_for(500)
+        offers.append(len(there.asked["INVITE"]) - before)
+    assert 5 < offers[0] < 10
+    assert max(offers[2:]) == 1
+    scene.finish(call)
+    scene.exchange.poll_rtpengines()
+    assert not scene.exchange.media.moves.go_on(scene.exchange.clock.now())
+
+
+def test_calls_that_wait_for_their_next_move_hold_up_no_other():
+    scene, _ = scene_with()
+    sides = [scene.talk() for _ in range(MOVES_AT_ONCE + 1)]
+    *waiting, latest = scene.exchange.switch.calls()
+    for live in waiting:
+        scene.exchange.media.moves.add(live.call)
+    scene.exchange.poll_rtpengines()
+    scene.wire.run_for(50)
+    scene.exchange.media.moves.add(latest.call)
+    scene.exchange.poll_rtpengines()
+    scene.wire.run_for(50)
+    assert [len(call.asked["INVITE"]) for call, _ in sides] == [1] * len(sides)
+    for call, _ in sides:
+        call.hang_up()
+    scene.wire.run_for(1_000)

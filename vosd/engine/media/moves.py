@@ -16,6 +16,8 @@ from vosd.engine.media.media_parts import MediaParts
 
 MOVES_AT_ONCE: Final = 10
 """Sides of calls that are offered new ports at once; ten times a second."""
+LOOKED_AT_MOST: Final = 1_000
+"""Calls that are looked at for that: most may wait for their next move."""
 AGREED_MS: Final = 2_000
 """Time that both sides of a call may take to agree on keys, before they are asked again."""
 MOVED_MS: Final = 500
@@ -30,11 +32,11 @@ class _Move(NamedTuple):
     """The next step of a call that is moved."""
 
     side: int = 0
-    """The side that is offered other ports next; behind both: whether they have theirs is looked at."""
+    """The side that is offered other ports next; behind both: whether they have accepted theirs is looked at."""
     due_ms: int = 0
     """Earliest time for that, monotonic milliseconds."""
     rounds: int = 0
-    """Rounds that have left a side without ports."""
+    """Rounds that have left a side without ports, or whose offer a side has refused."""
 
     def begun_anew(self, now: Instant) -> "_Move":
         """Return the next round."""
@@ -77,22 +79,30 @@ class MovedCalls:
         """Offer new ports to calls whose rtpengine is lost, or whose ports are; return whether there are any.
 
         The second side of a call follows when the first has its ports: both have to be at one rtpengine. It begins anew
-        with a call that has them not, after a while: the next one gave none, or was lost as well. A call whose sides
-        talk directly is left as it is: their ports are those of the target of a transfer before.
+        with a call that has them not, after a while: the next one gave none, or was lost as well. A side that refuses
+        them is offered them again in the same growing intervals, for it still sends to those that are lost. A call
+        whose sides talk directly is left as it is: their ports are those of the target of a transfer before.
         """
         if not self._moving:
             return False
         rtpengines = self._parts.rtpengines
         if rtpengines is not None and not rtpengines.engines.is_usable and not self._parts.falls_back:
             return False
-        for _ in range(min(MOVES_AT_ONCE, len(self._moving))):
+        moved = 0
+        for _ in range(min(LOOKED_AT_MOST, len(self._moving))):
             call, move = self._moving.popitem(last=False)
             if call.state is CallState.OVER:
+                continue
+            if now.mono < move.due_ms:
+                self._moving[call] = move
                 continue
             try:
                 self._go_on_with(call, move, now)
             except Exception:  # noqa: BLE001  the boundary: an error costs one call its other ports
                 _log.exception("call_not_moved", call_id=call.arrival.call_id)
+            moved += 1
+            if moved == MOVES_AT_ONCE:
+                break
         return True
 
     def _go_on_with(self, call: Call, move: _Move, now: Instant) -> None:
@@ -101,13 +111,15 @@ class MovedCalls:
         joined = next((leg.call for leg in legs if leg.call is not call), None)
         if joined in self._moving:
             return  # both sides are moved with that call
-        if now.mono < move.due_ms or len(legs) < 2 or not call.conversation.is_established:
-            self._moving[call] = move
+        if len(legs) < 2 or not call.conversation.is_established:
+            self._moving[call] = move._replace(due_ms=now.mono + MOVED_MS)
         elif _talks_directly(call):
             return
         elif side == len(legs):
             if not all(map(self._is_anchored, legs)):
                 self._moving[call] = move.begun_anew(now)
+            elif waiting := [leg for leg in legs if _has_not_accepted(leg)]:
+                self._moving[call] = _offered_again(waiting, move, now)
         elif any(has_keys(leg.facts.media) for leg in legs):
             self._renew_keys(call, move, now)
         elif side == 1 and not self._is_anchored(legs[0]):
@@ -144,6 +156,21 @@ def _sides(call: Call) -> Sequence[Leg]:
     """Return both sides of a conversation: after a transfer, one of them is the leg of another call."""
     bridge = call.conversation.bridge
     return call.parties if bridge is None else (bridge.one, bridge.other)
+
+
+def _has_not_accepted(leg: Leg) -> bool:
+    """Return whether a side has not accepted the ports that it was offered; one with keys agrees on them otherwise."""
+    return leg.supervision is not None and leg.supervision.offers_again and not has_keys(leg.facts.media)
+
+
+def _offered_again(legs: Sequence[Leg], move: _Move, now: Instant) -> _Move:
+    """Offer ports to sides that have refused them; return the next step, where others have not answered yet, too."""
+    refused = [leg.supervision for leg in legs if leg.supervision is not None and leg.supervision.pending is None]
+    for supervision in refused:
+        supervision.offer_again(now)
+    if not refused:
+        return move._replace(due_ms=now.mono + MOVED_MS)
+    return move.begun_anew(now)._replace(side=move.side)
 
 
 def _talks_directly(call: Call) -> bool:
