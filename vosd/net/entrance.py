@@ -18,7 +18,7 @@ from vosd.net.shield import Shield, ShieldAnswer, ShieldSettings
 from vosd.obs.events import Event
 from vosd.obs.log import LogLimiter
 from vosd.sip.drops import Drops
-from vosd.sip.wire.classify import IN_CALLS, MessageKind, Rank, classify
+from vosd.sip.wire.classify import NEVER_LIMITED, MessageKind, Rank, classify
 from vosd.sip.wire.outgoing import Peer
 
 SENT_TOGETHER: Final = 8
@@ -146,7 +146,7 @@ class Entrance:
             # A source that is looked up for the first message of a batch is known for the next: that one may not
             # overtake the first, or a 200 comes before its 180 and a CANCEL before its INVITE.
             if (waiting is None or host not in waiting) and shield.knows(host, now_s):
-                if data[:4] in IN_CALLS:
+                if data[:4] in NEVER_LIMITED:
                     spare += 1 if process(data, peer, now) else -1
                 elif self._judged(data, peer, now_s):
                     process(data, peer, now)
@@ -215,7 +215,7 @@ class Entrance:
         return self._spare > 0
 
     def _judged(self, data: bytes, peer: Peer, now_s: float) -> bool:
-        """Return whether a new request of a known source is within its limit; refuse it if it is not."""
+        """Return whether a request of a known source is within its limit; refuse a new one if it is not."""
         verdict = self._shield.judge(classify(data), data, peer.host, now_s)
         if verdict is _REFUSE:
             self._core.refuse(peer.flow, data, peer.host, peer.port)

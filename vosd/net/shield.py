@@ -1,9 +1,10 @@
 """Per-source rate limits, applied before parsing.
 
 A source that the rules of access deny may send what belongs to calls, and nothing else.
-Known sources (gateways, authenticated users) have a generous limit, and only for new requests: messages within a call
-pass. Unknown sources have a low limit; junk and known scanners are dropped; a source that keeps sending far above its
-limit is blocked for a while. Pure: time is an argument, in seconds of the monotonic clock.
+Known sources (gateways, authenticated users) have generous limits, for new requests and for those that change calls
+(re-INVITE, UPDATE, INFO): what sets up and ends calls passes. Unknown sources have a low limit; junk and known scanners
+are dropped; a source that keeps sending far above its limit is blocked for a while. Pure: time is an argument, in
+seconds of the monotonic clock.
 """
 
 import re
@@ -16,7 +17,7 @@ from typing import Final
 from vosd.base.bucket import Allowance, Bucket
 from vosd.base.host import source_of
 from vosd.sip.drops import Drop, Drops
-from vosd.sip.wire.classify import MessageKind, Rank
+from vosd.sip.wire.classify import NEVER_LIMITED, MessageKind, Rank
 
 SOURCES_MAX: Final = 16_384
 """Most sources remembered, known and unknown each; the one looked up longest ago is forgotten first."""
@@ -29,6 +30,11 @@ BLOCK_TIMES_RATE: Final = 4.0
 """Nor below this multiple of its rate limit."""
 UNMATCHED_PER_S: Final = 500
 """Rate limit for a known source's responses and in-dialog requests that match nothing of ours: late ones, or forged."""
+CHANGES_PER_S: Final = 2_000
+CHANGES_AT_ONCE: Final = 4_000
+"""Rate limit for a known source's requests within calls that neither set them up nor end them: each costs as much as a
+new call, and a carrier that offers 1,000 calls a second sends two for each.
+"""
 WITHIN_PER_S: Final = 500
 WITHIN_AT_ONCE: Final = 1_000
 """Rate limit for an unknown source's messages that do match a call: the far end of a dialog may be at an address that
@@ -76,7 +82,7 @@ class _Source:
         self.unmatched: Bucket | None = None
         """A bucket of its own, so that messages forged in a source's name do not use up its requests."""
         self.within: Bucket | None = None
-        """Remaining messages of an unknown source that match a call."""
+        """Remaining messages of an unknown source that match a call, or requests of a known one that change calls."""
         self.excess: Bucket | None = None
         """Remaining dropped messages before the source is blocked."""
         self.allowance: Allowance | None = None
@@ -206,7 +212,7 @@ class Shield:
         """Accept what belongs to a call, as of other sources, and drop the rest."""
         is_known = self._known.get(host) is source
         if (kind is MessageKind.RESPONSE or kind is MessageKind.WITHIN) and self._belongs(kind, data):
-            return Rank.RUNNING if is_known else self._within(source, data, host, now)
+            return self._in_call(source, data, now) if is_known else self._within(source, data, host, now)
         if not is_known:
             return self._drop(source, Drop.DENIED, data, host, now)
         self._dropped[Drop.DENIED] += 1
@@ -216,9 +222,9 @@ class Shield:
 
     def _judge_known(self, source: _Source, kind: MessageKind, data: bytes, now: float) -> Rank | ShieldAnswer:
         if kind is MessageKind.RESPONSE or kind is MessageKind.WITHIN:
-            # Running calls are never limited: a dropped BYE or ACK bills on, a dropped 200 loses an answered call.
+            # Set-up and end of calls are never limited: a dropped BYE or ACK bills on, a dropped 200 loses a call.
             if self._belongs(kind, data):
-                return Rank.RUNNING
+                return self._in_call(source, data, now)
             if source.unmatched is None:
                 source.unmatched = Bucket(UNMATCHED_PER_S, now)
             if source.unmatched.take(1, UNMATCHED_PER_S, UNMATCHED_PER_S, now):
@@ -236,6 +242,20 @@ class Shield:
             self._dropped[Drop.GATEWAY_LIMIT] += 1
             return ShieldAnswer.REFUSE
         return Rank.CALL if kind is MessageKind.CALL else Rank.OTHER
+
+    def _in_call(self, source: _Source, data: bytes, now: float) -> Rank | ShieldAnswer:
+        """Accept a message of a known source within a call; of requests that change one ``CHANGES_PER_S``.
+
+        What is dropped is repeated by its sender.
+        """
+        if data[:4] in NEVER_LIMITED:
+            return Rank.RUNNING
+        if source.within is None:
+            source.within = Bucket(CHANGES_AT_ONCE, now)
+        if source.within.take(1, CHANGES_PER_S, CHANGES_AT_ONCE, now):
+            return Rank.RUNNING
+        self._dropped[Drop.CHANGES_RATE] += 1
+        return ShieldAnswer.SILENCE
 
     def _takes(self, allowance: Allowance, now: float) -> bool:
         """Count a request against the limit shared by a gateway's addresses; return whether it is within."""

@@ -21,6 +21,7 @@ class Drop(StrEnum):
     SCANNER = "scanner"
     DENIED = "source that access denies"
     GATEWAY_RATE = "too many requests of a gateway"
+    CHANGES_RATE = "too many requests of a gateway within its calls"
     GATEWAY_LIMIT = "more than max_requests of a gateway"
     UNKNOWN_RATE = "too many requests of a stranger"
     UNKNOWN_RATE_IN_CALLS = "too much of a stranger's calls"

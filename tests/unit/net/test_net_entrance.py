@@ -7,7 +7,7 @@ from doubles.virtual.probe import request
 
 from vosd.base.clock import Instant
 from vosd.net.entrance import IDLE_MAX, SENT_TOGETHER, Core, Entrance
-from vosd.net.shield import LOOKUP_VALID_S, ShieldSettings
+from vosd.net.shield import CHANGES_AT_ONCE, LOOKUP_VALID_S, ShieldSettings
 from vosd.sip.wire.classify import Rank
 from vosd.sip.wire.outgoing import Peer
 
@@ -24,6 +24,7 @@ class Stage:
         self.said: list[str] = []
         self.is_idle = True
         self.is_event = True
+        self.ours: set[bytes] = set()
         self.now = Instant(1_000_000, 0)
         self.dropped: Counter[str] = Counter()
         self.entrance = Entrance(
@@ -34,7 +35,7 @@ class Stage:
                 take=lambda rank, _flow, data, _host, _port: self.said.append(f"{rank.name} {_name(data)} queued"),
                 refuse=lambda _flow, data, _host, _port: self.said.append(f"{_name(data)} refused"),
                 serve=lambda: self.said.append("served"),
-                belongs=lambda _kind, _data: False,
+                belongs=lambda _kind, data: data in self.ours,
                 has_dialog=lambda _tag: False,
                 dialog_of=lambda _data: "",
                 dropped=self.dropped,
@@ -113,6 +114,15 @@ def test_junk_is_dropped_and_new_requests_have_their_limit(stage):
         *["INVITE"] * 7, "sent", *["INVITE"] * 2, "INVITE refused", "sent",
     ]  # fmt: skip
     assert sum(stage.dropped.values()) == 2
+
+
+@pytest.mark.parametrize("changed", [request("INFO"), request("UPDATE")], ids=["INFO", "UPDATE"])
+def test_requests_that_change_calls_have_a_limit_and_the_end_of_calls_has_none(stage, changed):
+    stage.ours |= {changed, ENDED}
+    said = stage.take(*[changed] * (CHANGES_AT_ONCE + 1), ENDED)
+    assert said.count(_name(changed)) == CHANGES_AT_ONCE
+    assert said[-2:] == ["BYE", "sent"]
+    assert sum(stage.dropped.values()) == 1
 
 
 def test_a_source_is_looked_up_again_after_a_while(stage):

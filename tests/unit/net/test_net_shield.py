@@ -11,6 +11,8 @@ from vosd.base.bucket import Allowance
 from vosd.net import shield as net_shield
 from vosd.net.shield import (
     BLOCK_PER_S,
+    CHANGES_AT_ONCE,
+    CHANGES_PER_S,
     LOOKUP_VALID_S,
     SCANNERS,
     UNMATCHED_PER_S,
@@ -104,11 +106,32 @@ def test_the_addresses_of_a_gateway_share_what_it_may_ask(auth_gate):
     assert auth_gate.heard(8, MessageKind.CALL, "192.0.2.2") == 5
 
 
-@pytest.mark.parametrize("kind", [MessageKind.WITHIN, MessageKind.RESPONSE])
-def test_what_belongs_to_calls_of_a_gateway_is_never_limited(auth_gate, kind):
-    auth_gate.ours.add(b"ours")
+@pytest.mark.parametrize("lead", [b"SIP/2.0 200 OK", b"ACK sip:a", b"BYE sip:a", b"CANCEL sip:a", b"PRACK sip:a"])
+def test_what_sets_up_and_ends_calls_of_a_gateway_is_never_limited(auth_gate, lead):
+    auth_gate.ours |= {lead, b"INFO sip:a"}
+    kind = MessageKind.RESPONSE if lead.startswith(b"SIP") else MessageKind.WITHIN
     auth_gate.heard(1_000, MessageKind.CALL, GATEWAY)
-    assert auth_gate.heard(10_000, kind, GATEWAY, b"ours") == 10_000
+    auth_gate.heard(10_000, MessageKind.WITHIN, GATEWAY, b"INFO sip:a")
+    assert auth_gate.heard(10_000, kind, GATEWAY, lead) == 10_000
+
+
+@pytest.mark.parametrize("is_denied", [False, True])
+@pytest.mark.parametrize("method", [b"INVITE", b"UPDATE", b"INFO", b"REFER", b"NOTIFY", b"MESSAGE"])
+def test_requests_that_change_calls_of_a_gateway_have_a_limit_of_their_own(auth_gate, method, is_denied):
+    auth_gate.ours.add(method + b" sip:a")
+    if is_denied:
+        auth_gate.denied.add(GATEWAY)
+    change = MessageKind.WITHIN, GATEWAY, method + b" sip:a"
+    assert auth_gate.heard(10_000, *change) == CHANGES_AT_ONCE
+    assert auth_gate.judge(*change) is ShieldAnswer.SILENCE
+    auth_gate.now += 1
+    assert auth_gate.heard(10_000, *change) == CHANGES_PER_S
+    assert auth_gate.dropped == {
+        "too many requests of a gateway within its calls": 20_001 - CHANGES_AT_ONCE - CHANGES_PER_S
+    }
+    assert auth_gate.blocked == []
+    if not is_denied:
+        assert auth_gate.heard(200, MessageKind.CALL, GATEWAY) == 100
 
 
 @pytest.mark.parametrize("kind", [MessageKind.WITHIN, MessageKind.RESPONSE])

@@ -77,10 +77,8 @@ _METHOD: Final = re.compile(rb"\n[Cc][Ss][Ee][Qq][ \t]*+:[ \t]*+\d++[ \t]++([^\s
 _VIA: Final = re.compile(rb"\n[Vv](?:[Ii][Aa])?[ \t]*+:[ \t]*+([^\r\n]*+)")
 _REQUEST_LINE: Final = re.compile(rb"[!-~]{1,4096}+ [^\r\n]{1,4096} SIP/\d", re.IGNORECASE)
 
-IN_CALLS: Final = frozenset(
-    lead for lead, kind in _BY_LEAD.items() if kind is MessageKind.RESPONSE or kind is MessageKind.WITHIN
-)
-"""First bytes of responses and of requests within a dialog or transaction."""
+NEVER_LIMITED: Final = frozenset((b"SIP/", b"ACK ", b"BYE ", b"CANC", b"PRAC"))
+"""First bytes of responses and of the requests without which a call is not set up or does not end."""
 
 
 def classify(data: bytes) -> MessageKind:
