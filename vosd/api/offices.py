@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from vosd.admin.office.change_turns import ChangeTurns
 from vosd.admin.office.office import Office
 from vosd.api.checks import Checks
 from vosd.api.shared_readings import SharedReadings
@@ -52,7 +53,7 @@ class Offices:
         self._checks = Checks()
         self._following = asyncio.Lock()
         """Held by the request that reads a configuration which has changed; others wait for it."""
-        self._changing = asyncio.Lock()
+        self._changing = ChangeTurns()
         self._versions = SharedReadings[int | None]()
         self._turns = asyncio.Semaphore(ORDERS_AT_ONCE)
 

@@ -150,7 +150,7 @@ async def test_a_repeat_gets_the_refusal_of_the_switch_again_where_the_change_wa
 
 async def test_a_change_that_waits_for_others_for_too_long_is_refused_and_nothing_is_changed(site: Site) -> None:
     office = await site.offices.open(needs_database=True)
-    async with office.changing:
+    async with office.changing.turn(None):
         refused = await site.ask("POST", "/accounts", {"name": "shop", "keys": {"currency": "USD"}})
     assert (refused.status, refused.json["code"], refused.header("retry-after")) == (503, "check_too_slow", ["5"])
     assert "nothing was changed" in refused.json["detail"]

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import msgspec
 
+from vosd.admin.office.agent_objects import AgentObjects
 from vosd.admin.office.bookings import for_account, refresh_balances
 from vosd.admin.office.definitions import (
     NOT_ASKED,
@@ -152,6 +153,7 @@ async def provision_customer(office: Office, who: Principal, order: ProvisionCus
         OutOfScopeError, RightLackingError: the agent may not.
         PermissionLackingError: there is a payment, and the principal may not book any.
         AlreadyDefinedError: the database defines one of the objects; nothing was changed.
+        TooManyChangesError: an agent has too many under way; nothing was changed.
         BadObjectError, OrderError, ConfigError: the configuration would not be valid; nothing was changed.
         ObjectsMoved, ContentRefused, ReferenceTaken, OtherCurrency, NotWaiting: nothing was changed.
         NotTakenError: the customer is made, and the running switch does not take it.
@@ -162,6 +164,13 @@ async def provision_customer(office: Office, who: Principal, order: ProvisionCus
         require(who, Permission.MONEY_BOOK)
         if scope.agent is not None:
             raise OrderError("payment", f"is not for agents, such as {scope.agent}", "make the customer, then pay")
+    with office.changing.under_way(who.account):
+        return await _provision(office, who, order, owned_by(office, scope))
+
+
+async def _provision(
+    office: Office, who: Principal, order: ProvisionCustomer, owned: AgentObjects | None
+) -> ProvisionedCustomer:
     subject = f"customer {order.account}"
     try:
         plan = await plan_of(office, who, order, order.objects())
@@ -193,7 +202,7 @@ async def provision_customer(office: Office, who: Principal, order: ProvisionCus
         await office.stores.objects.add(plan.versions, line, booked, asked, checked=found.definitions)
         return sheet, bool(booked)
 
-    sheet, is_booked = await when_checked(office, plan, owned_by(office, scope), add, {order.account})
+    sheet, is_booked = await when_checked(office, who, plan, owned, add, {order.account})
     reloaded = NOT_ASKED
     if not order.is_trial and order.at is None:
         reloaded = await taken(office, who, plan.versions, is_confirmed=order.is_confirmed)

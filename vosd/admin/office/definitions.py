@@ -272,6 +272,7 @@ async def set_objects(office: Office, who: Principal, order: SetObjects) -> Chan
         BadObjectError, OrderError: the database cannot define such objects, or not by agents.
         AccountsBelowError: an agent would end that has accounts below it.
         AccountNotSettledError: an account would end with a balance, or unclosed with a minimum of now or of last month.
+        TooManyChangesError: an agent or a customer has too many under way; nothing was changed.
         UsedByCallsError: running calls use what would end, and that is not confirmed; nothing was changed.
         AlreadyDefinedError, StaleVersionError, NoSuchObjectError: one is not as the order expects.
         ConfigError: the configuration would not be valid; nothing was changed.
@@ -314,6 +315,13 @@ async def check_and_add(
     office: Office, who: Principal, terms: ObjectOrder, plan: "Plan", owned: AgentObjects | None
 ) -> ChangedObjects:
     """Make a planned change, unless it is a trial; raises as ``set_objects``."""
+    with office.changing.under_way(who.account):
+        return await _check_and_add(office, who, terms, plan, owned)
+
+
+async def _check_and_add(
+    office: Office, who: Principal, terms: ObjectOrder, plan: "Plan", owned: AgentObjects | None
+) -> ChangedObjects:
     if not terms.is_confirmed:
         await _check_settled(office, plan.versions)
         if not terms.is_trial and terms.at is None:
@@ -408,7 +416,7 @@ async def _add_checked(
         if not terms.is_trial:
             await office.stores.objects.add(plan.versions, line, checked=found.definitions)
 
-    await when_checked(office, plan, owned, add)
+    await when_checked(office, who, plan, owned, add)
 
 
 class Checked(NamedTuple):
@@ -422,6 +430,7 @@ class Checked(NamedTuple):
 
 async def when_checked(
     office: Office,
+    who: Principal,
     plan: "Plan",
     owned: AgentObjects | None,
     add: Callable[[Checked], Awaitable[_Added]],
@@ -443,7 +452,7 @@ async def when_checked(
     sources = await _agent_sources(office, plan, owned)
     asked = ChangeCheck((), wanted, sources, await _opened_sockets(office), _agent_numbers(plan, owned))
     of_calls = {} if asked.opened is None else await _currencies_of_calls(office, plan)
-    await _in_time(office, office.changing.acquire())
+    await _in_time(office, office.changing.take(who.account))
     try:
         for _ in range(_TRIES - 1):
             found = await _in_time(office, _checked(office, plan, owned, asked, of_calls))
@@ -451,7 +460,7 @@ async def when_checked(
                 return await add(found)
         return await add(await _in_time(office, _checked(office, plan, owned, asked, of_calls)))
     finally:
-        office.changing.release()
+        office.changing.leave()
 
 
 async def _in_time(office: Office, step: Awaitable[_Step]) -> _Step:

@@ -1,12 +1,12 @@
 """The office: what every use case works with. One may serve any number of principals at the same time."""
 
-import asyncio
 import math
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 import msgspec
 
+from vosd.admin.office.change_turns import ChangeTurns
 from vosd.admin.office.ports import ConfiguredObjects
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import Scope, scope_of
@@ -38,19 +38,19 @@ class Office:
         stores: "Callable[[], SqlStores]",
         switch: Callable[[], RunningSwitch],
         now: Callable[[], int],
-        changing: asyncio.Lock | None = None,
+        changing: ChangeTurns | None = None,
         until: float = math.inf,
     ) -> None:
         """``stores`` returns the database, ``switch`` the client of the running switch, ``now`` UTC milliseconds.
 
-        ``changing`` is the lock of ``self.changing``, where other offices of the process have it too.
+        ``changing`` is ``self.changing``, where other offices of the process have it too.
         """
         self.definitions: Final = definitions
         self._stores = stores
         self._switch = switch
         self.now: Final = now
-        self.changing: Final = changing or asyncio.Lock()
-        """Held from the check of a change of objects until it is stored."""
+        self.changing: Final = changing or ChangeTurns()
+        """Turns of changes of objects, each held from its check until it is stored."""
         self.until: Final = until
         """Time of the event loop at which a change that is not checked yet is refused."""
 

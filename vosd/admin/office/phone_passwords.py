@@ -18,9 +18,22 @@ from vosd.admin.office.needs import needs
 from vosd.admin.office.office import Office
 from vosd.admin.office.permissions import Permission
 from vosd.admin.office.principal import Principal
+from vosd.base.errors import VosError
 from vosd.billing.rights import Right
 
+CHANGES_MAX: Final = 10
+"""Versions of a phone in an hour after which agents and customers change its password no more: each is kept."""
+_HOUR_MS: Final = 3_600_000
 _REPLACED: Final = ("password_file", "ha1_md5", "ha1_sha256")
+
+
+class TooManyPasswordsError(VosError):
+    """The phone was changed too often of late; nothing was changed."""
+
+    def __init__(self, number: str, retry_after_s: int) -> None:
+        """``retry_after_s``: seconds after which its password may be changed again."""
+        super().__init__(f"phone {number} was changed {CHANGES_MAX} times within an hour: try again later")
+        self.retry_after_s = retry_after_s
 
 
 class SetPhonePassword(ObjectOrder, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -47,6 +60,7 @@ async def set_phone_password(office: Office, who: Principal, order: SetPhonePass
     Raises:
         NoSuchObjectError: the database defines no such phone, or none that the principal sees.
         RightLackingError: the agent may not change phones below it.
+        TooManyPasswordsError, TooManyChangesError: nothing was changed; try again later.
         OrderError, ConfigError: the password cannot be one; nothing was changed.
         ObjectsMoved: another change was made meanwhile; nothing was changed.
         NotTakenError: the change is made, and the running switch does not take it.
@@ -63,4 +77,12 @@ async def set_phone_password(office: Office, who: Principal, order: SetPhonePass
         for each in (found, *plan.versions):  # it may have moved to another account in between
             if (account := owned.account_of(each)) != scope.agent:
                 scope.require_below(account, Right.PHONES)
+        await _check_seldom(office, order.number)
     return await check_and_add(office, who, order, plan, owned)
+
+
+async def _check_seldom(office: Office, number: str) -> None:
+    """Raise TooManyPasswordsError where a phone has too many versions of the last hour."""
+    made = sorted((each.made_at for each in await office.stores.objects.history("phones", number)), reverse=True)
+    if len(made) >= CHANGES_MAX and (left_ms := made[CHANGES_MAX - 1] + _HOUR_MS - office.now()) > 0:
+        raise TooManyPasswordsError(number, -(-left_ms // 1_000))

@@ -128,7 +128,7 @@ async def import_sheet(office: Office, who: Principal, order: ImportSheet) -> Im
 
     if plan.versions:
         try:
-            openings = await when_checked(office, plan, None, add, {each.account for each in order.balances})
+            openings = await when_checked(office, who, plan, None, add, {each.account for each in order.balances})
         except ConfigError as error:
             raise type(error)(_of_lines(order, error.problems)) from error
     else:

@@ -153,7 +153,7 @@ def _place_of(path: str, made: ChangeSheet) -> str:
 _ABSENT: Final = ("no_such_object",)
 _CHANGES: Final = (
     *_ABSENT, "check_ended", "check_too_slow", "defined_in_files", "no_agent", "not_taken", "objects_moved",
-    "out_of_scope", "right_lacking", "socket_not_open", "unconfirmed",
+    "out_of_scope", "right_lacking", "socket_not_open", "too_many_changes", "unconfirmed",
 )  # fmt: skip
 
 
@@ -372,7 +372,7 @@ OPERATIONS: Final = (
         takes=SetPhonePassword,
         run=change_password,
         result=ChangeSheet,
-        problems=_CHANGES,
+        problems=(*_CHANGES, "too_many_passwords"),
         etag=_version_of,
     ),
     Operation(
