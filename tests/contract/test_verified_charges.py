@@ -3,12 +3,14 @@
 from decimal import Decimal
 
 import pytest
-from doubles.data.records import answered_call, call_id, charge_row
+from doubles.data.records import STARTED, answered_call, call_id, charge_row, partner_call
 from sqlalchemy import delete, insert, select, update
 
+from vosd.cdr.corrections import Amounts, ChargeChange, Correction
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR, Posting
 from vosd.storage import schema
 from vosd.storage.books import SqlBooks
+from vosd.storage.corrections import SqlCorrections
 from vosd.storage.faults import BookDifference, BookFault
 from vosd.storage.verify import verify_ledger
 
@@ -120,3 +122,72 @@ async def test_calls_booked_before_there_were_charges_need_none(booked):
 async def _newest_cdr(database):
     async with database.reading() as connection:
         return max(await connection.scalars(select(cdr.c.export_seq)))
+
+
+TAX, OTHER = Decimal("0.002"), Decimal("0.5")
+
+
+@pytest.fixture
+async def taxed(database):
+    """Calls with tax: of an agent's customer, of a partner, a corrected one, and one without CDR."""
+    parties = {"customer_account": "acme", "vendor_account": "carrier", "tax": TAX, "cost_tax": TAX}
+    plain = answered_call(0, **parties)
+    agent = charge_row("reseller", AGENT, 1, SHARE, TAX)
+    posting = Posting("reseller", -SHARE - TAX, f"{call_id(0)}/agent-1", "USD")
+    of_agent = {"charges": (*plain.charges, agent), "postings": (*plain.postings, posting)}
+    calls = [answered_call(0, **parties, **of_agent), answered_call(1, **parties)]
+    await SqlBooks(database).book([*calls, answered_call(2, recorded=False, **parties), partner_call(3, "acme", "isp")])
+    change = ChargeChange(CUSTOMER, 0, Amounts(FEE * 2, TAX * 2, 70))
+    await SqlCorrections(database).book([Correction(call_id(1), (change,), "ticket", "ann", "why", STARTED)])
+    return database
+
+
+async def test_taxes_that_agree_show_no_difference(taxed):
+    assert (await verify_ledger(taxed)).differences == ()
+
+
+def of_call(table, index, **equal):
+    return update(table).where(table.c.call_id == call_id(index), *(table.c[key] == equal[key] for key in equal))
+
+
+@pytest.mark.parametrize(
+    ("statement", "faults"),
+    [
+        (of_call(entry, 0, account="acme").values(tax=OTHER), {BookFault.CALL_TAX}),
+        (of_call(entry, 0, account="reseller").values(tax=OTHER), {BookFault.CALL_TAX}),
+        (of_call(entry, 0, account="carrier").values(tax=OTHER), {BookFault.CALL_TAX}),
+        (of_call(cdr, 0).values(fee=FEE + TAX, tax=0), {BookFault.CALL_TAX, BookFault.CHARGES_TAX}),
+        (of_call(cdr, 0).values(cost=COST + TAX, cost_tax=0), {BookFault.CALL_TAX, BookFault.CHARGES_TAX}),
+        (of_call(charge, 0, role=CUSTOMER).values(fee=FEE + TAX, tax=0), {BookFault.CHARGES_TAX}),
+        (of_call(charge, 0, role=AGENT).values(fee=SHARE + TAX, tax=0), {BookFault.CALL_TAX}),
+        (of_call(charge, 2, role=CUSTOMER).values(fee=FEE + TAX, tax=0), {BookFault.TAX_WITHOUT_CDR}),
+        (of_call(charge, 2, role=CUSTOMER).values(currency="EUR"), {BookFault.CALL_CURRENCY}),
+        (of_call(entry, 1, kind="correction").values(tax=OTHER), {BookFault.CALL_TAX, BookFault.CORRECTION_TAX}),
+        (of_call(schema.cdr_correction, 1).values(fee_after=FEE * 2 + TAX, tax_after=TAX), {BookFault.CORRECTION_TAX}),
+        (of_call(schema.cdr_correction, 1).values(currency="EUR"), {BookFault.CALL_CURRENCY}),
+        (of_call(entry, 3, account="isp").values(tax=OTHER), {BookFault.CALL_TAX}),
+        (of_call(cdr, 0).values(currency="EUR"), {BookFault.CALL_CURRENCY}),
+        (of_call(cdr, 0).values(vendor_currency="EUR"), {BookFault.CALL_CURRENCY}),
+        (of_call(charge, 0, role=CUSTOMER).values(currency="EUR"), {BookFault.CALL_CURRENCY}),
+        (of_call(charge, 0, role=AGENT).values(currency="EUR"), {BookFault.CALL_CURRENCY}),
+        (of_call(cdr, 0).values(billed_seconds=1), {BookFault.SECONDS}),
+        (of_call(charge, 0, role=VENDOR).values(billed_seconds=1), {BookFault.SECONDS}),
+    ],
+)  # fmt: skip
+async def test_a_damaged_tax_currency_or_time_is_found(taxed, statement, faults):
+    await damage(taxed, statement)
+    found = (await verify_ledger(taxed)).differences
+    assert {each.fault for each in found} == faults
+    assert all(str(each).endswith(each.fault.value) or "expected" in str(each) for each in found)
+
+
+async def test_entries_that_an_earlier_version_booked_without_their_tax_are_no_difference(taxed):
+    await damage(taxed, update(entry).values(tax=None, currency=None))
+    assert (await verify_ledger(taxed)).differences == ()
+
+
+async def test_a_call_that_costs_nothing_may_be_rated_in_any_currency(database):
+    free = answered_call(0, customer_account="acme", vendor_account="carrier", fee=Decimal(0), cost=Decimal(0))
+    await SqlBooks(database).book([free])
+    await damage(database, update(cdr).values(vendor_currency="EUR"))
+    assert (await verify_ledger(database)).differences == ()

@@ -53,8 +53,16 @@ async def test_an_entry_in_another_currency_than_its_account_is_found(booked):
         update(account).where(account.c.id == "carrier").values(currency="EUR"),
         update(entry).where(entry.c.account == "carrier", entry.c.seq != 2).values(currency="EUR"),
     )
-    (found,) = (await verify_ledger(booked)).differences
+    (found, *of_calls) = (await verify_ledger(booked)).differences
     assert str(found) == "account carrier entry 2: the entry is in another currency than its account"
+    assert {each.fault for each in of_calls} == {BookFault.CALL_CURRENCY}, "the CDRs of the others are in USD"
+
+
+async def test_an_entry_of_an_unknown_kind_is_found(booked):
+    await damage(booked, update(entry).where(entry.c.kind == "payment").values(kind="zzz"))
+    (found,) = (await verify_ledger(booked)).differences
+    assert (found.fault, found.account) == (BookFault.KIND, "acme")
+    assert "kind that this version does not know" in str(found)
 
 
 async def test_empty_books_show_no_difference(database):
@@ -175,7 +183,7 @@ async def test_an_audit_in_small_ranges_finds_the_same(booked, monkeypatch):
         monkeypatch.setattr(verify_accounts, "_ACCOUNTS_AT_ONCE", accounts)
         monkeypatch.setattr(verify_accounts, "_ENTRIES_AT_ONCE", entries)
         assert sorted((await verify_ledger(booked)).differences, key=str) == sorted(whole, key=str)
-    assert len(whole) == 6
+    assert len(whole) == 7
 
 
 async def test_every_difference_is_reported_as_it_is_found(booked):

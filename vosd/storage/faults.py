@@ -16,10 +16,17 @@ class BookFault(Enum):
     CHECKPOINT = "the checkpoint of the account is not what its entries say"
     NO_ACCOUNT = "entries of an account that has no row"
     CURRENCY = "the entry is in another currency than its account"
+    KIND = "the entry is of a kind that this version does not know"
     CALL = "the entries of a call are not what its CDR says"
+    CALL_TAX = "the tax in the entries of a call is not what its CDR says"
+    CALL_CURRENCY = "the CDR, the charges and the entries of a call have different currencies"
     CHARGES = "the charges of a call are not what its CDR says"
+    CHARGES_TAX = "the tax of the charges of a call is not what its CDR says"
+    SECONDS = "the billed seconds of the charges of a call are not what its CDR says"
     CHARGES_WITHOUT_CDR = "the entries of a call without CDR are not what its charges say"
+    TAX_WITHOUT_CDR = "the tax in the entries of a call without CDR is not what its charges say"
     CORRECTION = "the correction entries of a call are not what the table of corrections says"
+    CORRECTION_TAX = "the tax in the correction entries of a call is not what the table of corrections says"
     COUNTER = "the counter of commits is behind what was numbered by it"
     NO_CDR = "the journal has the call, the database has no CDR of it"
     POSTING = "the entry is not what the journal says"
@@ -27,7 +34,7 @@ class BookFault(Enum):
     UNREADABLE = "the record of the call in the journal is damaged and there is no CDR of it, see vosd spool check"
 
 
-_NUMBERS: Final = frozenset({BookFault.COUNT, BookFault.COUNTER})
+_NUMBERS: Final = frozenset({BookFault.COUNT, BookFault.COUNTER, BookFault.SECONDS})
 """Faults whose two sides are numbers, not money."""
 
 

@@ -9,10 +9,9 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, and_, func, literal, select, type_coerce, union_all
+from sqlalchemy import ColumnElement, and_, func, select
 
 from vosd.base.ids import bounds
-from vosd.base.money import ZERO
 from vosd.cdr.retention import LONGEST_CALL_MS
 from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
@@ -21,12 +20,9 @@ from vosd.storage.database import Database
 from vosd.storage.dropped import dropped_before
 from vosd.storage.faults import BookDifference, BookFault, Verification
 from vosd.storage.ports import EntryKind
-from vosd.storage.types import Money
 from vosd.storage.verify_accounts import Report, audit_accounts, audit_checkpoints, without_account
 from vosd.storage.verify_charges import (
     ChargeMarks,
-    Unequal,
-    Within,
     agents_said,
     earned_said,
     marks_of,
@@ -36,6 +32,7 @@ from vosd.storage.verify_charges import (
     without_charge,
     without_entry,
 )
+from vosd.storage.verify_lines import AuditedLine, Unequal, Unlikeness, Within, booked, charged, differences
 
 _CALLS_AT_ONCE: Final = 20_000
 
@@ -83,6 +80,14 @@ async def verify_ledger(database: Database, report: Report | None = None, *, who
 _OF_CALLS: Final = (EntryKind.CALL.value, EntryKind.CORRECTION.value)
 """Kinds of the entries that make up what a call costs."""
 _NUMBERED: Final = (_cdr.export_seq, _account.changed)
+_OF_TAX: Final = {
+    BookFault.CALL: BookFault.CALL_TAX,
+    BookFault.CHARGES: BookFault.CHARGES_TAX,
+    BookFault.CHARGES_WITHOUT_CDR: BookFault.TAX_WITHOUT_CDR,
+    BookFault.CORRECTION: BookFault.CORRECTION_TAX,
+}
+"""Faults of taxes by the fault of an amount in the same places."""
+_OF_VALUES: Final = {Unlikeness.CURRENCY: BookFault.CALL_CURRENCY, Unlikeness.SECONDS: BookFault.SECONDS}
 _FIRST_CALL: Final = "00000000-0000-0000-0000-000000000000"
 
 
@@ -131,8 +136,7 @@ async def _verify_calls(connection: AsyncConnection, after: str, report: Report,
 
 async def _verify_some(connection: AsyncConnection, within: Within, marks: ChargeMarks, report: Report) -> None:
     """Audit some calls: entries, charges and corrections."""
-    for row in await connection.execute(_miscounted(within, marks)):
-        report(BookDifference(BookFault.CALL, row.account, row.rated, row.booked, call_id=row.call_id))
+    _report_unequal(BookFault.CALL, await _miscounted(connection, within, marks), report)
     _report_unequal(BookFault.CHARGES, await unlike_their_cdr(connection, within, marks), report)
     _report_unequal(BookFault.CORRECTION, await unlike_their_corrections(connection, within, marks), report)
     _report_unequal(BookFault.CHARGES_WITHOUT_CDR, await without_entry(connection, within), report)
@@ -140,30 +144,24 @@ async def _verify_some(connection: AsyncConnection, within: Within, marks: Charg
 
 def _report_unequal(fault: BookFault, found: Iterable[Unequal], report: Report) -> None:
     for each in found:
-        report(BookDifference(fault, each.account, each.expected, each.found, call_id=each.call_id))
+        of_value = _OF_VALUES.get(each.what) or (_OF_TAX[fault] if each.what is Unlikeness.TAX else fault)
+        report(BookDifference(of_value, each.account, each.expected, each.found, call_id=each.call_id))
 
 
-def _miscounted(within: Within, marks: ChargeMarks) -> Select[Any]:
-    """Select (call, account) where the CDR, with the charges of agents, and the ledger have different sums."""
-    nothing = literal(ZERO, Money)
-    sides = [(_cdr.customer_account, _cdr.fee + _cdr.tax), (_cdr.vendor_account, _cdr.cost + _cdr.cost_tax)]
-    said = [
-        select(
-            _cdr.call_id,
-            account.label("account"),
-            type_coerce(-charge, Money).label("rated"),
-            nothing.label("booked"),
-        ).where(account.is_not(None), within(_cdr.call_id))
-        for account, charge in sides
-    ]
-    held = select(_entry.call_id, _entry.account, nothing.label("rated"), _entry.amount.label("booked"))
-    calls_only = held.where(_entry.kind.in_(_OF_CALLS), within(_entry.call_id), *not_dropped(_entry.call_id, marks))
-    of_charges = within(schema.cdr_charge.c.call_id)
-    lines = union_all(*said, agents_said(of_charges), earned_said(of_charges), calls_only).subquery().c
-    rated, booked = _sum(lines.rated), _sum(lines.booked)
-    query = select(lines.call_id, lines.account, rated.label("rated"), booked.label("booked"))
-    return query.group_by(lines.call_id, lines.account).having(rated != booked)
+async def _miscounted(connection: AsyncConnection, within: Within, marks: ChargeMarks) -> list[Unequal]:
+    """Return where the CDR, with the charges of agents, and the ledger differ, of some calls."""
+    customer, vendor = _cdr.customer_account, _cdr.vendor_account
+    fee = charged(_cdr.fee, _cdr.tax, _cdr.currency)
+    cost = charged(_cdr.cost, _cdr.cost_tax, _cdr.vendor_currency)
+    of_kind, of_calls = _entry.kind.in_(_OF_CALLS), not_dropped(_entry.call_id, marks)
 
+    def lines(within: Within) -> list[AuditedLine]:
+        return [
+            AuditedLine(_cdr.call_id, customer, fee, (customer.is_not(None), within(_cdr.call_id))),
+            AuditedLine(_cdr.call_id, vendor, cost, (vendor.is_not(None), within(_cdr.call_id))),
+            agents_said(within),
+            earned_said(within),
+            booked(of_kind, within(_entry.call_id), *of_calls),
+        ]
 
-def _sum(amounts: ColumnElement[Any]) -> ColumnElement[Decimal]:
-    return type_coerce(func.sum(amounts), Money)
+    return await differences(connection, lines, within)

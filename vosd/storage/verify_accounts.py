@@ -17,6 +17,7 @@ from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.checkpoints import of_base
 from vosd.storage.faults import BookDifference, BookFault
+from vosd.storage.ports import EntryKind
 from vosd.storage.types import Money
 
 Report = Callable[[BookDifference], None]
@@ -26,6 +27,7 @@ _ACCOUNTS_AT_ONCE: Final = 500
 _ENTRIES_AT_ONCE: Final = 50_000
 _CLOSED_TOGETHER: Final = 5_000
 """Most closed entries of an account that is read together with others."""
+_KINDS: Final = [each.value for each in EntryKind]
 
 _account: Final = schema.account.c
 _entry: Final = schema.ledger_entry.c
@@ -189,6 +191,8 @@ async def _report_faults(connection: AsyncConnection, each: _Range, report: Repo
     for row in await connection.execute(select(*links).where(_is_faulty(links)).order_by(links.seq)):
         if row.is_foreign:
             report(BookDifference(BookFault.CURRENCY, row.account, row.amount, row.amount, row.seq))
+        if row.is_unknown:
+            report(BookDifference(BookFault.KIND, row.account, row.amount, row.amount, row.seq))
         expected = row.previous + row.amount
         if expected != row.balance_after or row.seq != row.previous_seq + 1:
             report(BookDifference(BookFault.CHAIN, row.account, expected, row.balance_after, seq=row.seq))
@@ -197,6 +201,7 @@ async def _report_faults(connection: AsyncConnection, each: _Range, report: Repo
 def _is_faulty(links: Any) -> ColumnElement[bool]:
     return or_(
         links.is_foreign == 1,
+        links.is_unknown == 1,
         type_coerce(links.previous + links.amount, Money) != links.balance_after,
         links.seq != links.previous_seq + 1,
     )
@@ -210,12 +215,14 @@ def _links(each: _Range, closed_until: int | None) -> Select[Any]:
     previous_seq = func.coalesce(func.lag(_entry.seq).over(**in_order), first_seq)
     # Older entries have no currency.
     is_foreign = case((_account.currency != _entry.currency, 1), else_=0)
+    is_unknown = case((_entry.kind.not_in(_KINDS), 1), else_=0)
     columns = select(
         _entry.account,
         _entry.seq,
         _entry.amount,
         _entry.balance_after,
         is_foreign.label("is_foreign"),
+        is_unknown.label("is_unknown"),
         type_coerce(previous, Money).label("previous"),
         type_coerce(previous_seq, Integer).label("previous_seq"),
     )

@@ -4,12 +4,11 @@ Calls booked before there were charges have none: the migration has noted up to 
 differences are worded (``verify``).
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from decimal import Decimal
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, func, literal, or_, select, type_coerce, union_all
+from sqlalchemy import ColumnElement, and_, or_, select
 
 from vosd.base.money import ZERO
 from vosd.cdr.record import AGENT, CUSTOMER, VENDOR
@@ -17,25 +16,22 @@ from vosd.storage import schema
 from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.ports import EntryKind
 from vosd.storage.rows import CALL_KIND, reference_of
-from vosd.storage.types import Money
+from vosd.storage.verify_lines import (
+    AuditedLine,
+    TaxedAmount,
+    Unequal,
+    Unlikeness,
+    Within,
+    booked,
+    charged,
+    differences,
+)
 
 _ENTRIES_AT_ONCE: Final = 5_000
-
-Within = Callable[[ColumnElement[Any]], ColumnElement[bool]]
-"""Condition for a column with call ids: which calls are audited."""
 
 _cdr: Final = schema.cdr.c
 _charge: Final = schema.cdr_charge.c
 _entry: Final = schema.ledger_entry.c
-
-
-class Unequal(NamedTuple):
-    """An account of a call for which two places have different sums; amounts are signed as in the ledger."""
-
-    call_id: str
-    account: str
-    expected: Decimal
-    found: Decimal
 
 
 class ChargeMarks(NamedTuple):
@@ -63,125 +59,119 @@ async def marks_of(connection: AsyncConnection, first_call: str = "") -> ChargeM
     return ChargeMarks(values.get(schema.CHARGES_FROM_CDR, 0), values.get(schema.CHARGES_FROM_ENTRY, 0), first_call)
 
 
-def agents_said(within: ColumnElement[bool]) -> Select[Any]:
-    """Select what the agents of calls with a CDR pay: call_id, account, rated, booked, as ``verify`` adds them up."""
+def agents_said(within: Within) -> AuditedLine:
+    """Return the line of what the agents of calls with a CDR pay, as ``verify`` adds them up."""
     recorded = select(_cdr.call_id).where(_cdr.call_id == _charge.call_id).exists()
-    rated = type_coerce(-(_charge.fee + _charge.tax), Money)
-    columns = select(_charge.call_id, _charge.account, rated.label("rated"), literal(ZERO, Money).label("booked"))
-    return columns.where(_charge.role == AGENT, within, recorded)
-
-
-def earned_said(within: ColumnElement[bool]) -> Select[Any]:
-    """Select what turns the cost of calls with a CDR into what a partner earned: twice as much, of the other sign."""
-    recorded = select(_cdr.call_id).where(_cdr.call_id == _charge.call_id).exists()
-    total = _charge.fee + _charge.tax
-    columns = select(
-        _charge.call_id,
-        _charge.account,
-        type_coerce(total + total, Money).label("rated"),
-        literal(ZERO, Money).label("booked"),
+    amount = charged(_charge.fee, _charge.tax, _charge.currency)
+    return AuditedLine(
+        _charge.call_id, _charge.account, amount, (_charge.role == AGENT, within(_charge.call_id), recorded)
     )
-    return columns.where(_charge.earned == 1, within, recorded)
+
+
+def earned_said(within: Within) -> AuditedLine:
+    """Return the line that turns the cost of calls with a CDR into what a partner earned: twice as much, below zero."""
+    recorded = select(_cdr.call_id).where(_cdr.call_id == _charge.call_id).exists()
+    where = (_charge.earned == 1, within(_charge.call_id), recorded)
+    return AuditedLine(_charge.call_id, _charge.account, _twice(_charge.fee, _charge.tax), where)
+
+
+def _twice(fee: ColumnElement[Any], tax: ColumnElement[Any]) -> TaxedAmount:
+    total = fee + tax
+    return TaxedAmount(total + total, tax + tax)
 
 
 async def unlike_their_cdr(connection: AsyncConnection, within: Within, marks: ChargeMarks) -> list[Unequal]:
     """Return where charges of customer or vendor are not what the CDR says, of some calls.
 
-    ``expected`` is the CDR's amount; what a partner earns is below zero here, as every cost.
+    ``expected`` is the CDR's; what a partner earns is below zero here, as every cost.
     """
-    nothing = literal(ZERO, Money)
     recent = _cdr.export_seq > marks.export_seq
-    sides = [
-        (CUSTOMER, _cdr.customer_account, _cdr.fee + _cdr.tax),
-        (VENDOR, _cdr.vendor_account, _cdr.cost + _cdr.cost_tax),
-    ]
-    lines = [
-        select(
-            _cdr.call_id,
-            account.label("account"),
-            literal(role).label("role"),
-            type_coerce(-amount, Money).label("said"),
-            nothing.label("charged"),
-        ).where(account.is_not(None), recent, within(_cdr.call_id))
-        for role, account, amount in sides
-    ]
+    customer, vendor = _cdr.customer_account, _cdr.vendor_account
+    fee = charged(_cdr.fee, _cdr.tax, _cdr.currency)
+    cost = charged(_cdr.cost, _cdr.cost_tax, _cdr.vendor_currency)
+    amount = charged(_charge.fee, _charge.tax, _charge.currency)
     of_recent = select(_cdr.call_id).where(_cdr.call_id == _charge.call_id, recent).exists()
-    lines.append(
-        select(
+
+    def lines(within: Within) -> list[AuditedLine]:
+        of_cdr, of_charge = within(_cdr.call_id), within(_charge.call_id)
+        sold = AuditedLine(_cdr.call_id, customer, fee, (customer.is_not(None), recent, of_cdr), role=CUSTOMER)
+        bought = AuditedLine(_cdr.call_id, vendor, cost, (vendor.is_not(None), recent, of_cdr), role=VENDOR)
+        of_charges = AuditedLine(
             _charge.call_id,
             _charge.account,
-            _charge.role,
-            nothing.label("said"),
-            type_coerce(-(_charge.fee + _charge.tax), Money).label("charged"),
-        ).where(_charge.role != AGENT, within(_charge.call_id), of_recent)
-    )
-    all_lines = union_all(*lines).subquery().c
-    said = type_coerce(func.sum(all_lines.said), Money)
-    charged = type_coerce(func.sum(all_lines.charged), Money)
-    query = select(all_lines.call_id, all_lines.account, said.label("said"), charged.label("charged"))
-    query = query.group_by(all_lines.call_id, all_lines.account, all_lines.role).having(said != charged)
-    return [Unequal(row.call_id, row.account, row.said, row.charged) for row in await connection.execute(query)]
+            amount,
+            (_charge.role != AGENT, of_charge, of_recent),
+            is_found=True,
+            role=_charge.role,
+            seconds=_charge.billed_seconds,
+        )
+        return [
+            sold._replace(seconds=_cdr.billed_seconds),
+            bought._replace(seconds=_cdr.vendor_billed_seconds),
+            of_charges,
+        ]
+
+    return await differences(connection, lines, within)
 
 
 async def unlike_their_corrections(connection: AsyncConnection, within: Within, marks: ChargeMarks) -> list[Unequal]:
-    """Return where the table of corrections and the ledger have different sums, of some calls.
+    """Return where the table of corrections and the ledger differ, of some calls.
 
     ``expected`` is what the table says.
     """
-    nothing = literal(ZERO, Money)
     table = schema.cdr_correction.c
-    before, now = table.fee_before + table.tax_before, table.fee_after + table.tax_after
-    said = select(
-        table.call_id, table.account, type_coerce(before - now, Money).label("said"), nothing.label("booked")
-    ).where(within(table.call_id), *not_dropped(table.call_id, marks))
+    fee, tax = table.fee_after - table.fee_before, table.tax_after - table.tax_before
     same = and_(_charge.call_id == table.call_id, _charge.position == table.position)
-    change = now - before
-    of_earned = (
-        select(table.call_id, table.account, type_coerce(change + change, Money), nothing)
-        .join(schema.cdr_charge, same)
-        .where(_charge.earned == 1, within(table.call_id), *not_dropped(table.call_id, marks))
-    )
-    held = select(_entry.call_id, _entry.account, nothing.label("said"), _entry.amount.label("booked"))
-    of_calls = not_dropped(_entry.call_id, marks)
-    held = held.where(_entry.kind == EntryKind.CORRECTION.value, within(_entry.call_id), *of_calls)
-    lines = union_all(said, of_earned, held).subquery().c
-    sum_said, sum_booked = type_coerce(func.sum(lines.said), Money), type_coerce(func.sum(lines.booked), Money)
-    query = select(lines.call_id, lines.account, sum_said.label("said"), sum_booked.label("booked"))
-    query = query.group_by(lines.call_id, lines.account).having(sum_said != sum_booked)
-    return [Unequal(row.call_id, row.account, row.said, row.booked) for row in await connection.execute(query)]
+    with_charge = schema.cdr_correction.join(schema.cdr_charge, same)
+    is_correction = _entry.kind == EntryKind.CORRECTION.value
+
+    def lines(within: Within) -> list[AuditedLine]:
+        there = (within(table.call_id), *not_dropped(table.call_id, marks))
+        earned = (_charge.earned == 1, *there)
+        return [
+            AuditedLine(table.call_id, table.account, charged(fee, tax, table.currency), there),
+            AuditedLine(table.call_id, table.account, _twice(fee, tax), earned, joined=with_charge),
+            booked(is_correction, within(_entry.call_id), *not_dropped(_entry.call_id, marks)),
+        ]
+
+    return await differences(connection, lines, within)
 
 
 async def without_entry(connection: AsyncConnection, within: Within) -> list[Unequal]:
-    """Return charges of some calls without CDR that the ledger has no entry of, or of another amount.
+    """Return charges of some calls without CDR that the ledger has no entry of, or another one.
 
-    ``expected`` is the amount of the charge.
+    ``expected`` is what the charge says.
     """
     recorded = select(_cdr.call_id).where(_cdr.call_id == _charge.call_id).exists()
     columns = select(
-        _charge.call_id, _charge.account, _charge.role, _charge.level, _charge.fee, _charge.tax, _charge.earned
+        *(_charge.call_id, _charge.account, _charge.role, _charge.level),
+        *(_charge.fee, _charge.tax, _charge.currency, _charge.earned),
     )
     rows = (await connection.execute(columns.where(~recorded, within(_charge.call_id)))).all()
-    charged = {
-        (row.account, reference_of(row.call_id, row.role, row.level)): (
-            row.call_id,
-            row.fee + row.tax if row.earned else -(row.fee + row.tax),
-        )
-        for row in rows
-        if row.fee or row.tax
-    }
+    charges = {(row.account, reference_of(row.call_id, row.role, row.level)): row for row in rows if row.fee or row.tax}
     references: dict[str, list[str]] = {}
-    for account, reference in charged:
+    for account, reference in charges:
         references.setdefault(account, []).append(reference)
-    booked: dict[tuple[str, str], Decimal] = {}
+    entries: dict[tuple[str, str], Any] = {}
     for account, some in references.items():  # with the account the entries are found by their unique key
-        query = select(_entry.reference, _entry.amount).where(_entry.account == account, _entry.kind == CALL_KIND)
-        found = await connection.execute(query.where(_entry.reference.in_(some)))
-        booked |= {(account, row.reference): row.amount for row in found}
-    return [
-        Unequal(call_id, key[0], amount, booked.get(key, ZERO))
-        for key, (call_id, amount) in charged.items()
-        if booked.get(key, ZERO) != amount
-    ]
+        query = select(_entry.reference, _entry.amount, _entry.tax, _entry.currency)
+        query = query.where(_entry.account == account, _entry.kind == CALL_KIND, _entry.reference.in_(some))
+        entries |= {(account, row.reference): row for row in await connection.execute(query)}
+    found = (_unlike_entry(charge, entries.get(key)) for key, charge in charges.items())
+    return [each for each in found if each is not None]
+
+
+def _unlike_entry(charge: Any, entry: Any | None) -> Unequal | None:
+    """Return the difference between a charge and its entry; None = there is none."""
+    sign = 1 if charge.earned else -1
+    amount, tax = sign * (charge.fee + charge.tax), sign * charge.tax
+    if entry is None or entry.amount != amount:
+        return Unequal(charge.call_id, charge.account, amount, ZERO if entry is None else entry.amount)
+    if entry.tax is not None and entry.tax != tax:
+        return Unequal(charge.call_id, charge.account, tax, entry.tax, Unlikeness.TAX)
+    if None not in {charge.currency, entry.currency} and charge.currency != entry.currency:
+        return Unequal(charge.call_id, charge.account, ZERO, ZERO, Unlikeness.CURRENCY)
+    return None
 
 
 async def without_charge(connection: AsyncConnection, marks: ChargeMarks) -> list[Unequal]:
