@@ -17,8 +17,8 @@ from vosd.storage.asynchronous import AsyncConnection
 from vosd.storage.ports import EntryKind
 from vosd.storage.rows import CALL_KIND, reference_of
 from vosd.storage.verify_lines import (
+    AuditedAmount,
     AuditedLine,
-    TaxedAmount,
     Unequal,
     Unlikeness,
     Within,
@@ -75,9 +75,9 @@ def earned_said(within: Within) -> AuditedLine:
     return AuditedLine(_charge.call_id, _charge.account, _twice(_charge.fee, _charge.tax), where)
 
 
-def _twice(fee: ColumnElement[Any], tax: ColumnElement[Any]) -> TaxedAmount:
+def _twice(fee: ColumnElement[Any], tax: ColumnElement[Any]) -> AuditedAmount:
     total = fee + tax
-    return TaxedAmount(total + total, tax + tax)
+    return AuditedAmount(total + total, tax + tax)
 
 
 async def unlike_their_cdr(connection: AsyncConnection, within: Within, marks: ChargeMarks) -> list[Unequal]:

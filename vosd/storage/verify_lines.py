@@ -60,7 +60,7 @@ class Unequal(NamedTuple):
     what: Unlikeness = Unlikeness.AMOUNT
 
 
-class TaxedAmount(NamedTuple):
+class AuditedAmount(NamedTuple):
     """An amount with its tax, both signed as in the ledger."""
 
     total: ColumnElement[Any]
@@ -74,7 +74,7 @@ class AuditedLine(NamedTuple):
 
     call_id: ColumnElement[Any]
     account: ColumnElement[Any]
-    amount: TaxedAmount
+    amount: AuditedAmount
     where: Sequence[ColumnElement[bool]]
     is_found: bool = False
     """Whether the place is audited; else it is believed."""
@@ -85,17 +85,17 @@ class AuditedLine(NamedTuple):
     joined: FromClause | None = None
 
 
-def charged(fee: ColumnElement[Any], tax: ColumnElement[Any], currency: ColumnElement[Any]) -> TaxedAmount:
+def charged(fee: ColumnElement[Any], tax: ColumnElement[Any], currency: ColumnElement[Any]) -> AuditedAmount:
     """Return what an account pays for a fee and a tax.
 
     The currency counts only where there is an amount: what costs nothing may be rated in any.
     """
-    return TaxedAmount(-(fee + tax), -tax, case((fee + tax != literal(ZERO, Money), currency)))
+    return AuditedAmount(-(fee + tax), -tax, case((fee + tax != literal(ZERO, Money), currency)))
 
 
 def booked(*where: ColumnElement[bool]) -> AuditedLine:
     """Return the line of ledger entries."""
-    amount = TaxedAmount(_entry.amount, _entry.tax, _entry.currency)
+    amount = AuditedAmount(_entry.amount, _entry.tax, _entry.currency)
     return AuditedLine(_entry.call_id, _entry.account, amount, where, is_found=True)
 
 
