@@ -9,7 +9,7 @@ from e2e.conversation import conversing
 from e2e.stage import Caller, Vendor
 from playwright.sync_api import Page, expect
 
-from console.conftest import NARROW, TIME_PASSES, Visit, Visitor, english_in, violations
+from console.conftest import NARROW, TIME_PASSES, WIDE, Visit, Visitor, english_in, violations
 from console.test_screens import rows
 
 
@@ -95,8 +95,16 @@ def test_a_charge_is_corrected_in_two_steps_and_the_correction_is_taken_back(
     asked.get_by_label("Reason").fill("complaint")
     asked.get_by_role("button", name="Check").click()
     expect(asked).to_contain_text("Book this correction?")
-    expect(asked.get_by_role("row").nth(1)).to_contain_text("acme")
-    expect(asked.get_by_role("row").nth(1)).to_contain_text("0.01 USD")
+    found = asked.get_by_role("region", name="customer acme")
+    expect(found).to_contain_text("0.06 → 0.05")
+    expect(found).to_contain_text("0.01 USD")
+    expect(asked.get_by_role("button", name="Cancel")).to_be_focused()
+    page.set_viewport_size({"width": NARROW[0], "height": NARROW[1]})
+    box = found.get_by_text("0.01 USD").bounding_box()
+    assert box
+    assert box["x"] + box["width"] <= NARROW[0]
+    assert violations(page) == []
+    page.set_viewport_size({"width": WIDE[0], "height": WIDE[1]})
     assert balance() == before
     asked.get_by_role("button", name="Book it").click()
     page.get_by_text("acme: fee 0.06 became 0.05; booked 0.01 USD").wait_for()
@@ -105,6 +113,18 @@ def test_a_charge_is_corrected_in_two_steps_and_the_correction_is_taken_back(
     page.get_by_role("button", name="Undo").click()
     page.get_by_text("acme: fee 0.05 became 0.06; booked -0.01 USD").wait_for()
     assert balance() == before
+
+    page.get_by_role("button", name="Correct the charges").click()
+    seconds = asked.get_by_role("group", name="customer acme").get_by_label("Billed s")
+    entered = seconds.input_value()
+    seconds.fill("6a")
+    expect(seconds).to_have_value("6a")
+    seconds.fill("60")
+    asked.get_by_label("Reason").fill("complaint")
+    asked.get_by_role("button", name="Check").click()
+    expect(found).to_contain_text(f"{entered} → 60")
+    asked.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Leave").click()
     assert violations(page) == []
 
 

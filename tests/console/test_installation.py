@@ -104,6 +104,7 @@ def test_a_customer_is_made_whole_after_a_trial(site: Watched, visit: Visit) -> 
     asked.get_by_role("button", name="Make the customer").dblclick()
     expect(asked.get_by_role("alert")).to_contain_text("The switch does not answer")
     asked.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("button", name="Check the change")).to_be_focused()
     page.get_by_role("button", name="Check the change").click()  # no trial, which would find the account
     expect(asked).to_contain_text("It may have been carried out all the same")
     asked.get_by_role("button", name="Make the customer").click()

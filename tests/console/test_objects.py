@@ -150,6 +150,7 @@ def test_an_object_is_made_changed_compared_reverted_and_ended(site: Watched, vi
     asked.get_by_role("button", name="Go back to it").click()
     expect(asked).to_contain_text("It may have been carried out all the same")
     asked.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("button", name="Go back to version 2")).to_be_focused()
     page.get_by_role("button", name="Go back to version 2").click()  # no trial, which would find another version
     asked.get_by_role("button", name="Go back to it").click()
     page.get_by_text("Nothing was done now").wait_for()
@@ -205,8 +206,12 @@ def test_two_people_at_one_object_see_both_versions(site: Watched, visit: Visit)
     asked.get_by_role("button", name="Put mine on top").click()
     asked = saved(page)
     expect(asked).to_contain_text("overdraft_limit: from 20 to 30")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="Check the change")).to_be_focused()
+    page.keyboard.press("Enter")
     asked.get_by_role("button", name="Save").click()
     page.get_by_text("desk is changed: version 3").wait_for()
+    expect(page.get_by_role("heading", level=1)).to_be_focused()  # its button has nothing to check any more
     assert keys_of(site, "/accounts/desk") == {"currency": "USD", "overdraft_limit": "30", "max_cps": "2"}
     assert site.api.ask("PATCH", "/accounts/desk", {"keys": {"max_cps": "3"}}).status == 200
     page.get_by_role("button", name="Undo").click()

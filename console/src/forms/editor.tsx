@@ -2,7 +2,7 @@
 
 import { Alert, Button, Group, Modal, Stack, Table, TextInput } from "@mantine/core";
 import { useMutation, useQuery } from "@tanstack/react-query";
-import { type FormEvent, useCallback, useEffect, useState } from "react";
+import { type FormEvent, useCallback, useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { ifVersion, Problem, type Query, type Schemas, send } from "../api/client";
 import { useOrders } from "../api/orders";
@@ -98,6 +98,7 @@ export function Editor({ declared, sheet, newest, begin, isReadOnly, onChanged, 
   const orders = useOrders();
   const [trial, setTrial] = useState<Change | null>(null);
   const [asks, setAsks] = useState(false);
+  const opener = useRef<HTMLButtonElement>(null);
   const [theirs, setTheirs] = useState<Sheet | null>(null);
   const kind = declared.kind;
   const loaded = sheet ? base : (begin ?? NO_KEYS);
@@ -239,7 +240,7 @@ export function Editor({ declared, sheet, newest, begin, isReadOnly, onChanged, 
                 onChange={(event) => setAt(event.currentTarget.value)}
               />
             )}
-            <Button type="submit" size="xs" loading={order.isPending} disabled={!isChanged}>
+            <Button ref={opener} type="submit" size="xs" loading={order.isPending} disabled={!isChanged}>
               {t("object.check")}
             </Button>
             {!account && <Simulate disabled={!isChanged || !name} objects={tried} />}
@@ -250,6 +251,7 @@ export function Editor({ declared, sheet, newest, begin, isReadOnly, onChanged, 
       {unsaved.question}
       <Confirm
         opened={asks}
+        opener={opener}
         title={t(sheet ? "object.confirm" : "object.confirm_new", { name })}
         lead={trial && <ChangeWords change={trial} />}
         act={t("object.save")}

@@ -1,7 +1,13 @@
 import { Button, Group, Modal, Stack } from "@mantine/core";
-import type { ReactNode, RefObject } from "react";
+import { type ReactNode, type RefObject, useEffect, useRef } from "react";
 import { useTranslation } from "react-i18next";
 import { ProblemText } from "./problem";
+
+/** Give the focus to an element; to the title of the page where that is gone or may not be pressed any more. */
+function giveFocus(element: HTMLElement | null) {
+  const taker = element?.matches(":enabled") ? element : document.querySelector<HTMLElement>("main h1");
+  taker?.focus();
+}
 
 /**
  * The second step of what cannot be undone or costs money: it says what will happen, and what did not. It stays while
@@ -18,16 +24,24 @@ export function Confirm(props: {
   mayBeDone?: boolean;
   onAct: () => void;
   onClose: () => void;
-  /** The element that gets the focus afterwards; needed where another dialog came before. */
+  /** The element that gets the focus afterwards; needed where another dialog came before, or where it was busy meanwhile. */
   opener?: RefObject<HTMLElement | null>;
 }) {
   const { t } = useTranslation();
   const close = () => props.isAtWork || props.onClose();
+  const { opener, opened } = props;
+  const giveBack = () => opener && giveFocus(opener.current);
+  // a form that was saved is drawn anew, and its question goes with it
+  const isOpen = useRef(opened);
+  useEffect(() => {
+    isOpen.current = opened;
+  }, [opened]);
+  useEffect(() => () => void (isOpen.current && document.activeElement === document.body && giveFocus(null)), []);
   return (
     <Modal
-      opened={props.opened}
+      opened={opened}
       onClose={close}
-      onExitTransitionEnd={() => props.opener?.current?.focus()}
+      onExitTransitionEnd={giveBack}
       title={props.title}
       closeButtonProps={{ "aria-label": t("act.close") }}
     >

@@ -3,6 +3,7 @@
 import { useTranslation } from "react-i18next";
 import type { Row } from "../api/client";
 import { amount } from "../format";
+import { useStateWord } from "./values";
 
 const KNOWN = new Set([
   "candidate",
@@ -36,6 +37,7 @@ export function amountOf(step: Row): string {
 
 export function Steps({ steps, label }: { steps: readonly Row[]; label: string }) {
   const { t } = useTranslation();
+  const word = useStateWord();
   const taxRate = steps.find((step) => step.step === "rate")?.tax_rate;
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by the keyboard
@@ -48,7 +50,11 @@ export function Steps({ steps, label }: { steps: readonly Row[]; label: string }
               <tr key={index}>
                 <td className="sentence">
                   {KNOWN.has(name)
-                    ? t(`step.${name}`, { ...step, tax_rate: step.tax_rate ?? taxRate })
+                    ? t(`step.${name}`, {
+                        ...step,
+                        tax_rate: step.tax_rate ?? taxRate,
+                        price_per: word(String(step.price_per)),
+                      })
                     : `${name}: ${figures(step)}`}
                 </td>
                 <td className="end">{amount(amountOf(step))}</td>

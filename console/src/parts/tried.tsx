@@ -2,7 +2,7 @@
 
 import { Button, type ButtonProps } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
-import { type ReactNode, useState } from "react";
+import { type ReactNode, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { ifVersion, type Query } from "../api/client";
 import { useOrders } from "../api/orders";
@@ -35,6 +35,7 @@ export function TriedAct(props: {
   const orders = useOrders();
   const [tried, setTried] = useState<Tried | null>(null);
   const [asks, setAsks] = useState(false);
+  const opener = useRef<HTMLButtonElement>(null);
   const order = useMutation({
     mutationFn: ({ isTrial, version }: { isTrial: boolean; version?: number }) =>
       isTrial
@@ -60,6 +61,7 @@ export function TriedAct(props: {
   return (
     <>
       <Button
+        ref={opener}
         size={props.size}
         variant="default"
         loading={order.isPending}
@@ -69,6 +71,7 @@ export function TriedAct(props: {
       </Button>
       <Confirm
         opened={asks || order.error !== null}
+        opener={opener}
         title={props.title}
         lead={tried ? <ChangeWords change={tried.change} /> : props.refused}
         act={props.act}

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { Schemas } from "../api/client";
-import { backOf } from "./correction";
+import { backOf, enteredOf, wantedOf } from "./correction";
 
 it("takes each charge of a correction back to what it was", () => {
   const change = {
@@ -15,4 +15,17 @@ it("takes each charge of a correction back to what it was", () => {
     billed_seconds_after: 6,
   } as Schemas["CorrectionSheet"];
   expect(backOf([change])).toEqual([{ role: "customer", level: 0, fee: "0.06", tax: "0.006", billed_seconds: 6 }]);
+});
+
+it("keeps what is entered as it is typed, and sends the charges that differ", () => {
+  const seen = [
+    { role: "customer", level: 0, fee: "0.06", tax: "0.006", billed_seconds: 6 },
+    { role: "vendor", level: 0, fee: "0.02", tax: "0", billed_seconds: 6 },
+  ];
+  const entered = enteredOf(seen);
+  expect(wantedOf(entered, seen)).toEqual([]);
+  const [customer, vendor] = entered as [(typeof entered)[0], (typeof entered)[0]];
+  expect(wantedOf([customer, { ...vendor, billed_seconds: "12" }], seen)).toEqual([
+    { role: "vendor", level: 0, fee: "0.02", tax: "0", billed_seconds: 12 },
+  ]);
 });

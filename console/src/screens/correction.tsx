@@ -1,6 +1,6 @@
 /** Correct the charges of a call: enter what shall hold, see what would be booked, book it. */
 
-import { Button, Group, Modal, Stack, Table, TextInput } from "@mantine/core";
+import { Button, Group, Modal, Stack, TextInput, Title } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
@@ -9,14 +9,25 @@ import { client, content, isStale, pageOf, type Row, type Schemas, unlessChanged
 import { useOrders } from "../api/orders";
 import { amount } from "../format";
 import { type Done, DoneText } from "../parts/change";
+import { Facts } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { Table as Rows } from "../parts/table";
 import { useUnsaved } from "../parts/unsaved";
+import { useStateWord } from "../parts/values";
 import { useMay } from "../session";
 
 type Corrected = Schemas["CorrectionSheet"];
 type Wanted = Schemas["WantedCharge"];
+/** A charge as it is entered: all of it stays text, also what is no number yet. */
+interface Entered {
+  role: Wanted["role"];
+  level: number;
+  fee: string;
+  tax: string;
+  billed_seconds: string;
+}
 const AMOUNT = "[0-9]+([.][0-9]+)?";
+const FIELDS = ["fee", "tax", "billed_seconds"] as const;
 
 function correct(call_id: string, charges: Wanted[], memo: string, terms: { dry_run?: boolean; key?: string }) {
   return content(
@@ -43,12 +54,30 @@ export function backOf(changes: readonly Corrected[]): Wanted[] {
   }));
 }
 
+/** The charges as they are entered at first. */
+export const enteredOf = (charges: readonly Row[]): Entered[] =>
+  charges.map((each) => ({
+    role: each.role as Wanted["role"],
+    level: Number(each.level ?? 0),
+    fee: String(each.fee),
+    tax: String(each.tax),
+    billed_seconds: String(each.billed_seconds),
+  }));
+
+/** The charges that were entered otherwise than they were seen, as the API takes them. */
+export function wantedOf(entered: readonly Entered[], seen: readonly Row[]): Wanted[] {
+  return entered
+    .filter((each, index) => FIELDS.some((field) => each[field] !== String(seen[index]?.[field])))
+    .map((each) => ({ ...each, billed_seconds: Number(each.billed_seconds) }));
+}
+
 export function Correction({ call_id, charges }: { call_id: string; charges: readonly Row[] }) {
   const { t } = useTranslation();
+  const word = useStateWord();
   const queries = useQueryClient();
   /** The charges that the dialog was opened with: what is entered is compared with them, whatever is read since. */
   const [seen, setSeen] = useState<readonly Row[]>([]);
-  const [entered, setEntered] = useState<Wanted[] | null>(null);
+  const [entered, setEntered] = useState<Entered[] | null>(null);
   const [memo, setMemo] = useState("");
   const orders = useOrders();
   const [done, setDone] = useState<Done | null>(null);
@@ -105,32 +134,17 @@ export function Correction({ call_id, charges }: { call_id: string; charges: rea
   };
   const open = () => {
     setSeen(charges);
-    setEntered(
-      charges.map((each) => ({
-        role: each.role as Wanted["role"],
-        level: Number(each.level ?? 0),
-        fee: String(each.fee),
-        tax: String(each.tax),
-        billed_seconds: Number(each.billed_seconds),
-      })),
-    );
+    setEntered(enteredOf(charges));
     setMemo("");
   };
-  const changed = (entered ?? []).filter((each, index) => {
-    const was = seen[index];
-    return was && (each.fee !== was.fee || each.tax !== was.tax || each.billed_seconds !== was.billed_seconds);
-  });
-  const set = (index: number, field: "fee" | "tax" | "billed_seconds", value: string) =>
-    setEntered(
-      (entered ?? []).map((each, place) =>
-        place === index ? { ...each, [field]: field === "billed_seconds" ? Number(value) : value } : each,
-      ),
-    );
+  const wanted = wantedOf(entered ?? [], seen);
+  const set = (index: number, field: (typeof FIELDS)[number], value: string) =>
+    setEntered((entered ?? []).map((each, place) => (place === index ? { ...each, [field]: value } : each)));
   const check = (event: FormEvent) => {
     event.preventDefault();
-    trial.mutate(changed);
+    trial.mutate(wanted);
   };
-  const unsaved = useUnsaved(changed.length > 0 || (entered !== null && memo !== ""));
+  const unsaved = useUnsaved(wanted.length > 0 || (entered !== null && memo !== ""));
   const leave = () => book.isPending || unsaved.leave(close);
   const found = trial.data?.changes;
   const tried = trial.variables ?? [];
@@ -155,7 +169,8 @@ export function Correction({ call_id, charges }: { call_id: string; charges: rea
               {entered.map((each, index) => (
                 <fieldset key={`${each.role} ${each.level}`} className="plain">
                   <legend>
-                    {String(seen[index]?.role)} {String(seen[index]?.account)} {String(seen[index]?.currency ?? "")}
+                    {word(String(seen[index]?.role))} {String(seen[index]?.account)}{" "}
+                    {String(seen[index]?.currency ?? "")}
                   </legend>
                   <Group gap="xs">
                     {(["fee", "tax"] as const).map((field) => (
@@ -166,7 +181,7 @@ export function Correction({ call_id, charges }: { call_id: string; charges: rea
                         required
                         inputMode="decimal"
                         pattern={AMOUNT}
-                        value={each[field] ?? ""}
+                        value={each[field]}
                         onChange={(event) => set(index, field, event.currentTarget.value)}
                       />
                     ))}
@@ -175,7 +190,7 @@ export function Correction({ call_id, charges }: { call_id: string; charges: rea
                       required
                       inputMode="numeric"
                       pattern="[0-9]+"
-                      value={String(each.billed_seconds ?? "")}
+                      value={each.billed_seconds}
                       onChange={(event) => set(index, "billed_seconds", event.currentTarget.value)}
                     />
                   </Group>
@@ -188,7 +203,7 @@ export function Correction({ call_id, charges }: { call_id: string; charges: rea
                 onChange={(event) => setMemo(event.currentTarget.value)}
               />
               <ProblemText error={trial.error} />
-              <Button type="submit" loading={trial.isPending} disabled={changed.length === 0}>
+              <Button type="submit" loading={trial.isPending} disabled={wanted.length === 0}>
                 {t("customer.check")}
               </Button>
             </Stack>
@@ -196,34 +211,29 @@ export function Correction({ call_id, charges }: { call_id: string; charges: rea
         )}
         {found && (
           <Stack>
-            <Table>
-              <Table.Thead>
-                <Table.Tr>
-                  {["account", "fee_before", "fee_after", "tax_before", "tax_after", "amount"].map((name) => (
-                    <Table.Th key={name}>{t(`column.${name}`)}</Table.Th>
-                  ))}
-                </Table.Tr>
-              </Table.Thead>
-              <Table.Tbody>
-                {found.map((each) => (
-                  <Table.Tr key={`${each.role} ${each.level}`}>
-                    <Table.Td>{each.account}</Table.Td>
-                    {[each.fee_before, each.fee_after, each.tax_before, each.tax_after].map((value, index) => (
-                      <Table.Td key={index} ta="right">
-                        {amount(value)}
-                      </Table.Td>
-                    ))}
-                    <Table.Td ta="right">
-                      {amount(each.amount)} {each.currency}
-                    </Table.Td>
-                  </Table.Tr>
-                ))}
-              </Table.Tbody>
-            </Table>
+            {found.map((each) => (
+              <section key={`${each.role} ${each.level}`} aria-label={`${word(each.role)} ${each.account}`}>
+                <Title order={3} size="h5">
+                  {word(each.role)} {each.account}
+                </Title>
+                <Facts
+                  facts={[
+                    [t("column.fee"), becomes(amount(each.fee_before), amount(each.fee_after))],
+                    [t("column.tax"), becomes(amount(each.tax_before), amount(each.tax_after))],
+                    [
+                      t("column.billed_seconds"),
+                      becomes(String(each.billed_seconds_before), String(each.billed_seconds_after)),
+                    ],
+                    [t("column.amount"), `${amount(each.amount)} ${each.currency ?? ""}`],
+                  ]}
+                />
+              </section>
+            ))}
             <span>{t("correction.lead")}</span>
             <ProblemText error={book.error} />
             <Group justify="flex-end">
-              <Button variant="default" onClick={leave} data-autofocus>
+              {/* the button that was pressed is gone with its step */}
+              <Button variant="default" onClick={leave} autoFocus>
                 {t("act.cancel")}
               </Button>
               <Button color="red" loading={book.isPending} onClick={() => book.mutate(tried)}>
@@ -237,6 +247,8 @@ export function Correction({ call_id, charges }: { call_id: string; charges: rea
     </>
   );
 }
+
+const becomes = (before: string, after: string) => (before === after ? before : `${before} → ${after}`);
 
 /** Corrections that were made, in their order. */
 export function Corrections({ call_id }: { call_id: string }) {

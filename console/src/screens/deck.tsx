@@ -12,11 +12,13 @@ import { Page } from "../parts/page";
 import { ProblemText, Reading } from "../parts/problem";
 import { RowCount, useRows } from "../parts/rows";
 import { Table } from "../parts/table";
+import { useStateWord } from "../parts/values";
 import { useMay } from "../session";
 import { SheetImport } from "./import";
 
 export function DeckScreen() {
   const { t } = useTranslation();
+  const word = useStateWord();
   const { group } = useParams({ from: "/rates/$group" });
   const search = useSearch({ from: "/rates/$group" });
   const go = useNavigate({ from: "/rates/$group" });
@@ -41,7 +43,7 @@ export function DeckScreen() {
       {row && (
         <>
           <Text className="quiet">
-            {t("rates.group_is", { currency: row.currency, price_per: row.price_per, rates: row.rates })}{" "}
+            {t("rates.group_is", { currency: row.currency, price_per: word(String(row.price_per)), rates: row.rates })}{" "}
             {row.rates_from !== undefined &&
               t(isDeck ? "rates.is_deck" : "rates.is_no_deck", { rates_from: row.rates_from })}
           </Text>

@@ -27,7 +27,7 @@ import { Facts } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { Table } from "../parts/table";
 import { useUnsaved } from "../parts/unsaved";
-import { Money } from "../parts/values";
+import { Money, useStateWord } from "../parts/values";
 import { useMay } from "../session";
 import { useServerText } from "../text/meanings";
 import { rollBack } from "./deck";
@@ -411,6 +411,7 @@ function Reading({ report }: { report: Row }) {
 /** What the sheet would change: counts, money of last week's calls, and every prefix. */
 function Difference({ trial, currency }: { trial: Trial; currency: unknown }) {
   const { t } = useTranslation();
+  const word = useStateWord();
   const [kind, setKind] = useState<string>("all");
   const { report } = trial;
   const rows = trial.rows.map((row): Row => ({ ...row, currency }));
@@ -439,7 +440,7 @@ function Difference({ trial, currency }: { trial: Trial; currency: unknown }) {
           {t("rates.example", {
             prefix: example.prefix,
             rate: example.billing_rate,
-            price_per: report.price_per,
+            price_per: word(String(report.price_per)),
             minute: example.minute,
           })}
         </Text>

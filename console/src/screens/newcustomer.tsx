@@ -3,7 +3,7 @@
 import { Alert, Button, Group, Stack, TextInput, Title } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import { type FormEvent, useCallback, useState } from "react";
+import { type FormEvent, useCallback, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Problem, type Schemas, send } from "../api/client";
 import { useOrders } from "../api/orders";
@@ -83,6 +83,7 @@ function Customer({ kinds }: { kinds: { accounts: Kind; mapping_gateways: Kind; 
   const orders = useOrders();
   const [trial, setTrial] = useState<Made | null>(null);
   const [asks, setAsks] = useState(false);
+  const opener = useRef<HTMLButtonElement>(null);
   const [mistakes, setMistakes] = useState<readonly { field: string; detail: string }[]>([]);
   const isChanged =
     [name, memo, payment.amount, payment.memo].some(Boolean) || parts.length > 0 || Object.keys(keys).length > 0;
@@ -244,7 +245,7 @@ function Customer({ kinds }: { kinds: { accounts: Kind; mapping_gateways: Kind; 
             value={memo}
             onChange={(event) => setMemo(event.currentTarget.value)}
           />
-          <Button type="submit" size="xs" loading={order.isPending} disabled={!name}>
+          <Button ref={opener} type="submit" size="xs" loading={order.isPending} disabled={!name}>
             {t("object.check")}
           </Button>
         </Group>
@@ -252,6 +253,7 @@ function Customer({ kinds }: { kinds: { accounts: Kind; mapping_gateways: Kind; 
       {unsaved.question}
       <Confirm
         opened={asks}
+        opener={opener}
         title={t("object.confirm_new", { name })}
         lead={
           trial && (
