@@ -26,116 +26,13 @@ import { useTranslation } from "react-i18next";
 import { readAgain } from "./api/again";
 import { setUntold, useUntold } from "./api/untold";
 import { brand, logo } from "./brand";
+import { groupsOf, keysOf } from "./places";
 import type { Narrowing } from "./router";
-import { type List, lists } from "./screens/columns";
 import { PasswordDialog, SecondFactorDialog } from "./screens/ownlogin";
 import { useLogOut, useSession } from "./session";
 import { chooseLanguage, languages } from "./text";
 import { useServerText } from "./text/meanings";
 import { chooseZone, offsetText, useZone, zones } from "./zone";
-
-interface Place {
-  name: string;
-  /** Key of its text, where that is not the one of `nav` with its name. */
-  text?: string;
-  to: string;
-  /** The operation that it is made of. */
-  needs: string;
-  isForOperators?: boolean;
-  /** Whether it is the page of an agent or a customer about itself. */
-  isOfAccount?: boolean;
-}
-
-function list(name: keyof typeof lists): Place {
-  const { path, isForOperators }: List = lists[name];
-  return { name, to: `/lists/${name}`, needs: `GET ${path}`, isForOperators };
-}
-
-/** Kinds of objects; accounts are behind the list with their money. Those that agents do not have are for operators. */
-const KINDS = [
-  "mapping_gateways",
-  "phones",
-  "routing_gateways",
-  "rate_groups",
-  "routing_plans",
-  "calendars",
-  "number_lists",
-  "number_pools",
-  "dids",
-  "address_groups",
-  "gateway_groups",
-  "templates",
-];
-const OF_AGENTS = new Set(["mapping_gateways", "phones"]);
-
-function objects(kind: string): Place {
-  const needs = `GET /${kind.replaceAll("_", "-")}`;
-  return { name: kind, text: `kind.${kind}`, to: `/objects/${kind}`, needs, isForOperators: !OF_AGENTS.has(kind) };
-}
-
-const GROUPS: readonly (readonly [string, readonly Place[]])[] = [
-  [
-    "traffic",
-    [
-      { name: "overview", to: "/", needs: "GET /status" },
-      { name: "portal", to: "/", needs: "GET /accounts/{account}/balance", isOfAccount: true },
-      { name: "calls", to: "/calls", needs: "GET /calls" },
-      { name: "cdrs", to: "/cdrs", needs: "GET /cdrs" },
-      { name: "try", to: "/try", needs: "POST /routes/explain" },
-      { name: "trace", to: "/trace", needs: "GET /calls/trace" },
-      { name: "reports", to: "/reports", needs: "GET /reports/{name}" },
-      list("scheduled"),
-    ],
-  ],
-  [
-    "money",
-    [
-      { name: "customers", to: "/accounts", needs: "GET /balances" },
-      { name: "tariffs", to: "/rates", needs: "GET /rates/groups" },
-      { name: "agents", to: "/agents", needs: "GET /balances" },
-      list("ledger"),
-      { name: "invoices", to: "/invoices", needs: "GET /invoices" },
-      { name: "payments", to: "/payments", needs: "GET /payments" },
-      { name: "months", to: "/months", needs: "GET /statements/{month}" },
-      { name: "bills", to: "/bills", needs: "GET /reconciliations" },
-    ],
-  ],
-  [
-    "state",
-    [
-      { name: "gateways", to: "/gateways", needs: "GET /gateways/quality" },
-      { name: "compare", to: "/compare", needs: "GET /gateways/quality" },
-      { name: "alarms", to: "/alarms", needs: "GET /alarms" },
-      list("registrations"),
-      list("overrides"),
-      list("blacklist"),
-      list("sources"),
-    ],
-  ],
-  ["definitions", KINDS.map(objects)],
-  [
-    "installation",
-    [
-      { name: "health", to: "/health", needs: "POST /configuration/check" },
-      { name: "changes", to: "/changes", needs: "GET /audit" },
-      list("audit"),
-      list("jobs"),
-      list("people"),
-      list("roles"),
-      list("tokens"),
-      { name: "parameters", to: "/parameters", needs: "GET /parameters" },
-      list("backups"),
-    ],
-  ],
-];
-const KEYS: readonly (readonly [string, string])[] = [
-  ["o", "/"],
-  ["c", "/calls"],
-  ["r", "/cdrs"],
-  ["a", "/accounts"],
-  ["g", "/gateways"],
-  ["l", "/alarms"],
-];
 
 export function Frame() {
   const { t } = useTranslation();
@@ -144,13 +41,14 @@ export function Frame() {
   const [hasKeys, setHasKeys] = useLocalStorage({ key: "vosd.keys", defaultValue: true });
   const search = useRef<HTMLInputElement>(null);
   const go = useNavigate();
+  const keyed = keysOf(useSession());
   useHotkeys(
     hasKeys
       ? [
           ["/", () => search.current?.select()],
           ["shift+?", keys.open],
           ["?", keys.open],
-          ...KEYS.map(([key, to]) => [key, () => void go({ to })] as [string, () => void]),
+          ...keyed.map(([key, { to }]) => [key, () => void go({ to })] as [string, () => void]),
         ]
       : [],
   );
@@ -202,7 +100,10 @@ export function Frame() {
             {[
               ["/", t("frame.key_search")],
               ["?", t("frame.key_help")],
-              ["o c r a g l", t("frame.key_go")],
+              [
+                keyed.map(([key]) => key).join(" "),
+                t("frame.key_go", { places: keyed.map(([key, { name }]) => `${key} ${t(`nav.${name}`)}`).join(", ") }),
+              ],
               ["↑ ↓", t("frame.key_rows")],
               ["Enter", t("frame.key_open")],
               ["Space", t("frame.key_choose")],
@@ -251,13 +152,8 @@ function Untold() {
 
 function Places({ onGo }: { onGo: () => void }) {
   const { t } = useTranslation();
-  const { may, account } = useSession();
   const { pathname } = useLocation();
-  return GROUPS.map(([group, places]) => {
-    const open = places.filter(
-      (place) => may.has(place.needs) && !(account ? place.isForOperators : place.isOfAccount),
-    );
-    if (open.length === 0) return null;
+  return groupsOf(useSession()).map(([group, open]) => {
     return (
       <div key={group}>
         <p className="nav-group">{t(`nav.${group}`)}</p>

@@ -568,6 +568,16 @@ def test_who_may_not_do_it_is_offered_no_button(visit: Visit, role: str, account
     page.locator("dl.facts").first.wait_for()
     for button in ("Transfer", "Credit", "Book a payment", "Block"):
         expect(page.get_by_role("button", name=button, exact=True)).to_have_count(int(role == "agent"))
+    if role == "agent":  # it pays from its own account alone, and changes accounts below that
+        page.get_by_role("button", name="Transfer").click()
+        expect(page.get_by_role("dialog", name="Transfer from reseller").get_by_label("To the account")).to_have_value(
+            "acme"
+        )
+        page.keyboard.press("Escape")
+        page = visitor.turn("/accounts/reseller", "reseller")
+        page.get_by_role("button", name="Transfer").wait_for()
+        for button in ("Credit", "Block"):
+            expect(page.get_by_role("button", name=button, exact=True)).to_have_count(0)
     for path in ("/lists/people", "/lists/tokens", "/lists/roles", "/lists/backups"):
         page = visitor.turn(path)
         page.get_by_text("does not have the right").wait_for()

@@ -189,6 +189,34 @@ def test_a_wall_is_large_dark_without_controls_and_follows_by_itself(site: Watch
     assert page.evaluate("getComputedStyle(document.body).colorScheme") == "light"
 
 
+def test_a_person_with_few_rights_begins_where_it_may_go_and_no_key_leads_elsewhere(
+    site: Watched, newcomer: Visit
+) -> None:
+    site.daemon.succeed("user", "role-set", "clerk", "--permission", "rates.see")
+    page = newcomer("clerk").go("/", "Rates")
+    page.get_by_role("link", name="vosd", exact=True).click()
+    page.get_by_role("heading", level=1, name="Rates").wait_for()
+    for key in ("g", "l", "o"):
+        page.keyboard.press(key)
+    page.keyboard.press("?")
+    keys = page.get_by_role("dialog", name="Keys")
+    keys.wait_for()
+    expect(keys).not_to_contain_text("Gateways")
+    expect(page.locator("h1")).to_have_text("Rates")
+
+
+def test_links_of_an_agent_lead_to_what_it_may_see(visit: Visit) -> None:
+    visitor = visit("agent", "reseller")
+    page = visitor.go("/found?q=acme-pbx", "acme-pbx")
+    expect(page).to_have_url(f"{visitor.base}/objects/mapping_gateways/acme-pbx")
+    page = visitor.go("/cdrs?since=2026-01-01T00:00:00.000Z", "Call search")
+    page.get_by_label("Call search", exact=True).get_by_role("link", name="acme", exact=True).wait_for()
+    assert page.locator("main a[href^='/gateways/']").count() == 0
+    page = visitor.turn("/rates", "Rates")
+    page.get_by_label("Rate groups").get_by_text("sell").wait_for()
+    assert page.get_by_label("Rate groups").get_by_role("link").count() == 0
+
+
 def choose_of_person(page: Page, item: str) -> None:
     """Open the menu of the person, and choose an item of it."""
     page.get_by_role("banner").get_by_role("button", name=re.compile("^p")).click()

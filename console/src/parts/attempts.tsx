@@ -1,7 +1,7 @@
 /** The attempts of a call one behind the other on a line of time. */
 
-import { Link } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
+import { Gateway } from "./values";
 
 export interface Attempt {
   gateway: string | null;
@@ -49,11 +49,7 @@ export function Attempts({ attempts }: { attempts: readonly Attempt[] }) {
       {bars(attempts).map((bar, index) => (
         <li key={index}>
           <span>
-            {bar.gateway && (
-              <Link to="/gateways/$name" params={{ name: bar.gateway }}>
-                {bar.gateway}
-              </Link>
-            )}{" "}
+            {bar.gateway && <Gateway name={bar.gateway} kind="routing_gateways" />}{" "}
             <b className={(bar.code ?? ANSWERED_MAX) < ANSWERED_MAX ? "good" : "bad"}>{bar.code ?? "–"}</b> {bar.reason}
             <span className="quiet">
               {" "}

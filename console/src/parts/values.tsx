@@ -4,6 +4,7 @@ import { createContext, useContext } from "react";
 import { useTranslation } from "react-i18next";
 import type { Row } from "../api/client";
 import { amount, moment, utc } from "../format";
+import { useMay, useSession } from "../session";
 import { saidFacts } from "../text/facts";
 import { ServerText, useServerText } from "../text/meanings";
 import { useZone } from "../zone";
@@ -104,6 +105,30 @@ function Facts({ text }: { text: string }) {
   return <>{useFacts()(text)}</>;
 }
 
+function Account({ name }: { name: string }) {
+  const leads = useMay("GET /accounts/{account}/balance");
+  return leads ? <Go to={`/accounts/${encodeURIComponent(name)}`}>{name}</Go> : name;
+}
+
+/** A gateway with the way to its state, or to its keys for those who may see these alone, as agents do. */
+export function Gateway({ name, kind }: { name: string; kind?: "mapping_gateways" | "routing_gateways" }) {
+  const { may } = useSession();
+  const path = encodeURIComponent(name);
+  if (may.has("GET /gateways/quality")) return <Go to={`/gateways/${path}`}>{name}</Go>;
+  if (kind && may.has(`GET /${kind.replace("_", "-")}/{name}`)) return <Go to={`/objects/${kind}/${path}`}>{name}</Go>;
+  return name;
+}
+
+function Call({ id }: { id: string }) {
+  const shown = `${id.slice(0, 8)}…`;
+  if (!useMay("GET /cdrs/{call_id}")) return <span title={id}>{shown}</span>;
+  return (
+    <Go to={`/cdrs/${encodeURIComponent(id)}`} title={id} isOfRow>
+      {shown}
+    </Go>
+  );
+}
+
 /** A field of a row in the form that its kind has. */
 export function Value({ row, name, kind }: { row: Row; name: string; kind: Kind }) {
   const value = row[name];
@@ -134,15 +159,11 @@ export function Value({ row, name, kind }: { row: Row; name: string; kind: Kind 
     case "share": // a part of 1, under a heading that says percent
       return <>{(100 * Number(value)).toFixed(1)}</>;
     case "account":
-      return <Go to={`/accounts/${encodeURIComponent(text)}`}>{text}</Go>;
+      return <Account name={text} />;
     case "gateway":
-      return <Go to={`/gateways/${encodeURIComponent(text)}`}>{text}</Go>;
+      return <Gateway name={text} kind={name === "mapping_gateway" ? "mapping_gateways" : undefined} />;
     case "call":
-      return (
-        <Go to={`/cdrs/${encodeURIComponent(text)}`} title={text} isOfRow>
-          {text.slice(0, 8)}…
-        </Go>
-      );
+      return <Call id={text} />;
     default:
       return <>{text}</>;
   }

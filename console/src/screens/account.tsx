@@ -38,6 +38,8 @@ export function AccountScreen() {
     keys: useMay("GET /accounts/{name}"),
   };
   const may = { pay: useMay("POST /accounts/{account}/payments"), block: useMay("POST /accounts/{account}/block") };
+  // an agent changes accounts below its own one, and sees none above it
+  const isOwn = useSession().account === account;
   const balance = useQuery({
     queryKey: ["balance", account],
     queryFn: () =>
@@ -72,8 +74,8 @@ export function AccountScreen() {
           <Group gap="xs">
             {may.pay && <Pay account={account} currency={String(row.currency ?? "")} />}
             <Transfer account={account} currency={String(row.currency ?? "")} />
-            <Credit account={account} currency={String(row.currency ?? "")} limit={row.overdraft_limit} />
-            {may.block && <Block account={account} isBlocked={row.blocked === true} />}
+            {!isOwn && <Credit account={account} currency={String(row.currency ?? "")} limit={row.overdraft_limit} />}
+            {!isOwn && may.block && <Block account={account} isBlocked={row.blocked === true} />}
           </Group>
         )
       }
@@ -90,7 +92,7 @@ export function AccountScreen() {
             [t("customer.last_call"), <Moment key="last" value={calls.data?.items[0]?.started_at} />],
             [t("column.expires"), <Moment key="expires" value={row.expires_at} />],
             [t("column.blocked"), <State key="blocked" value={row.blocked} />],
-            [t("column.agent"), <Value key="agent" row={row} name="agent" kind="account" />],
+            [t("column.agent"), <Value key="agent" row={row} name="agent" kind={isOwn ? "text" : "account"} />],
             [t("column.name"), String(row.name || "–")],
             [t("column.contact"), String(row.contact || "–")],
             [t("column.memo"), String(row.memo || "–")],
@@ -174,30 +176,38 @@ function Settings({ account }: { account: string }) {
   );
 }
 
-/** Money from this account to another one, or back. */
+/** Money from this account to another one; an agent pays from its own account alone, so it is offered this one as the target. */
 function Transfer({ account, currency }: { account: string; currency: string }) {
   const { t } = useTranslation();
+  const { account: own } = useSession();
+  const source = own ?? account;
   return (
     <Act
       needs="POST /transfers"
       act={t("customer.transfer")}
-      title={t("customer.transfer_title", { account })}
+      title={t("customer.transfer_title", { account: source })}
       lead={t("customer.transfer_lead")}
       asks={[
-        { name: "target", label: t("customer.transfer_to"), required: true },
+        {
+          name: "target",
+          label: t("customer.transfer_to"),
+          required: true,
+          begin: source === account ? "" : account,
+        },
         { name: "amount", label: t("customer.amount", { currency }), kind: "amount", required: true },
         { name: "memo", label: t("customer.memo") },
       ]}
       question={({ target = "", amount: sum = "" }) => ({
-        title: t("payments.move_title", { source: account, target, amount: `${amount(sum)} ${currency}` }),
+        title: t("payments.move_title", { source, target, amount: `${amount(sum)} ${currency}` }),
         lead: t("payments.move_lead"),
       })}
-      run={({ target = "", amount: sum = "", memo = "" }, key) => transfer(account, target, sum, memo, key)}
+      run={({ target = "", amount: sum = "", memo = "" }, key) => transfer(source, target, sum, memo, key)}
       said={({ receipts }, { target, amount: sum = "" }) =>
         receipts?.length ? t("customer.transferred", { amount: amount(sum), currency, target }) : t("customer.waiting")
       }
       undo={({ receipts }, { target = "", amount: sum = "", memo = "" }) =>
-        receipts?.length ? transferBack(account, target, sum, memo) : undefined
+        // the way back is from another account
+        receipts?.length && own === null ? transferBack(source, target, sum, memo) : undefined
       }
     />
   );

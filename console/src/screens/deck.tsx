@@ -47,6 +47,9 @@ export function DeckScreen() {
             {row.rates_from !== undefined &&
               t(isDeck ? "rates.is_deck" : "rates.is_no_deck", { rates_from: row.rates_from })}
           </Text>
+          {tabs.length === 0 && (
+            <Note why="no_right">{t("state.no_right", { operation: "GET /rates/groups/{rate_group}/areas" })}</Note>
+          )}
           <Tabs
             value={tab}
             onChange={(value) => go({ search: { tab: value ?? undefined }, replace: true })}

@@ -10,6 +10,7 @@ import { Note } from "../parts/note";
 import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { type Column, Table } from "../parts/table";
+import { Gateway } from "../parts/values";
 import type { Narrowing } from "../router";
 import { useSession } from "../session";
 import { gatewayColumns } from "./columns";
@@ -59,7 +60,10 @@ const REGISTERED: readonly Column[] = [
   { name: "received" },
   { name: "user_agent" },
 ];
-const TRUNKS: readonly Column[] = [{ name: "name", kind: "gateway" }, { name: "source" }];
+const trunkColumns = (kind: "mapping_gateways" | "routing_gateways"): readonly Column[] => [
+  { name: "name", show: ({ name }) => <Gateway name={String(name)} kind={kind} /> },
+  { name: "source" },
+];
 
 /** Whether a row has the text anywhere in its values, in lists and objects among them, too. */
 export function hasText(value: unknown, text: string): boolean {
@@ -68,7 +72,7 @@ export function hasText(value: unknown, text: string): boolean {
   return String(value).toLowerCase().includes(text);
 }
 
-function placesOf(text: string): Place[] {
+function placesOf(text: string, seesState: boolean): Place[] {
   const { to, value } = searchFor(text);
   const wanted = value.toLowerCase();
   const calls = (field: "caller" | "callee" | "sip_call_id"): Place => ({
@@ -85,9 +89,11 @@ function placesOf(text: string): Place[] {
     name: `kind.${list}_gateways`,
     needs: `GET /${list}-gateways`,
     read: read(`/${list}-gateways`, (row) => hasText([row.name, row.memo, row.keys], wanted)),
-    columns: TRUNKS,
+    columns: trunkColumns(`${list}_gateways`),
     all: { to: `/objects/${list}_gateways` },
-    one: (row) => ({ to: `/gateways/${encodeURIComponent(String(row.name))}` }),
+    one: ({ name }) => ({
+      to: `/${seesState ? "gateways" : `objects/${list}_gateways`}/${encodeURIComponent(String(name))}`,
+    }),
   });
   const registered: Place = {
     name: "nav.registrations",
@@ -152,7 +158,7 @@ export function FoundScreen() {
   const { t } = useTranslation();
   const { q = "" } = useSearch({ from: "/found" });
   const { may } = useSession();
-  const places = placesOf(q).filter((place) => q && may.has(place.needs));
+  const places = placesOf(q, may.has("GET /gateways/quality")).filter((place) => q && may.has(place.needs));
   const asked = useQueries({
     queries: places.map((place) => ({
       queryKey: ["found", place.name, q],

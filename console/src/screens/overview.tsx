@@ -18,6 +18,7 @@ import { Spark } from "../parts/spark";
 import { STANDINGS, standingOf } from "../parts/standing";
 import { type Column, Table } from "../parts/table";
 import { Moment, State, useFacts } from "../parts/values";
+import { homeOf } from "../places";
 import type { Narrowing } from "../router";
 import { useMay, useSession } from "../session";
 import { ServerText } from "../text/meanings";
@@ -52,16 +53,17 @@ export function OverviewScreen() {
   const leave = () => go({ search: {}, replace: true });
   useWall(Boolean(wall));
   useHotkeys([["Escape", () => wall && void leave()]]);
-  const { account } = useSession();
-  const sees = useMay("GET /status");
-  if (account) {
+  const person = useSession();
+  const { account, may } = person;
+  const home = homeOf(person);
+  if (home !== "/") return <Navigate to={home} replace />;
+  if (account && may.has("GET /accounts/{account}/balance")) {
     return (
       <Suspense fallback={<Note why="loading">{t("state.loading")}</Note>}>
         <Portal account={account} />
       </Suspense>
     );
   }
-  if (!sees) return <Navigate to="/cdrs" />;
   return (
     <div className={wall ? "wall" : undefined}>
       <Page

@@ -257,9 +257,13 @@ function Waiting() {
 function Transfer() {
   const { t } = useTranslation();
   const say = useBooked();
-  const none = { source: "", target: "", amount: "", memo: "" };
+  // agents pay from their own account alone
+  const { account: own } = useSession();
+  const none = { source: own ?? "", target: "", amount: "", memo: "" };
   const [entered, setEntered] = useState(none);
-  const unsaved = useUnsaved(Object.values(entered).some(Boolean));
+  const unsaved = useUnsaved(
+    (["source", "target", "amount", "memo"] as const).some((each) => entered[each] !== none[each]),
+  );
   const isWhole = entered.source && entered.target && new RegExp(`^${AMOUNT}$`).test(entered.amount);
   return (
     <Group align="end" gap="xs">
@@ -267,6 +271,7 @@ function Transfer() {
         <TextInput
           key={field}
           label={t(`payments.${field}`)}
+          readOnly={field === "source" && own !== null}
           inputMode={field === "amount" ? "decimal" : undefined}
           value={entered[field]}
           onChange={(event) => setEntered({ ...entered, [field]: event.currentTarget.value })}
@@ -285,7 +290,7 @@ function Transfer() {
           const booked = await transfer(source, target, sum, memo, key);
           const back = transferBack(source, target, sum, memo);
           const undo = async () => ({ said: say(await back()) });
-          return { said: say(booked), undo: booked.receipts?.length ? undo : undefined };
+          return { said: say(booked), undo: booked.receipts?.length && own === null ? undo : undefined };
         }}
       />
       {unsaved.question}

@@ -11,16 +11,30 @@ import { Page } from "../parts/page";
 import { ProblemText } from "../parts/problem";
 import { RowCount, useRows } from "../parts/rows";
 import { type Column, Table } from "../parts/table";
-import { useMay } from "../session";
+import { useMay, useSession } from "../session";
 
 const GROUP: Column = {
   name: "rate_group",
-  show: (row) => (
-    <Link to="/rates/$group" params={{ group: String(row.rate_group ?? row.name) }}>
-      {String(row.rate_group ?? row.name)}
-    </Link>
-  ),
+  show: (row) => <RateGroup name={String(row.rate_group ?? row.name)} />,
 };
+
+/** What the page of a rate group is made of. */
+const ON_PAGE = [
+  "GET /rates/groups/{rate_group}/areas",
+  "GET /decks/{rate_group}/versions",
+  "POST /decks/{rate_group}/imports",
+];
+
+/** A rate group with the way to its page, where a person sees anything on that. */
+function RateGroup({ name }: { name: string }) {
+  const { may } = useSession();
+  if (!ON_PAGE.some((operation) => may.has(operation))) return name;
+  return (
+    <Link to="/rates/$group" params={{ group: name }}>
+      {name}
+    </Link>
+  );
+}
 
 /** What agents and customers are not shown. */
 const OF_OPERATORS: Column[] = [

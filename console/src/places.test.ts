@@ -1,0 +1,31 @@
+import { expect, it } from "vitest";
+import { groupsOf, homeOf, keysOf } from "./places";
+
+const person = (account: string | null, ...operations: string[]) => ({ account, may: new Set(operations) });
+const names = (of: ReturnType<typeof person>) => groupsOf(of).flatMap(([, places]) => places.map(({ name }) => name));
+
+it("leads a person to the first place that it may open", () => {
+  expect(homeOf(person(null, "GET /status", "GET /calls"))).toBe("/");
+  expect(homeOf(person(null, "GET /invoices", "GET /alarms"))).toBe("/invoices");
+  expect(homeOf(person("acme", "GET /accounts/{account}/balance", "GET /status"))).toBe("/");
+  expect(homeOf(person("acme", "GET /cdrs", "GET /status"))).toBe("/cdrs");
+  expect(homeOf(person(null))).toBe("/");
+});
+
+it("has a key for each place that a person may open", () => {
+  const keys = (of: ReturnType<typeof person>) => keysOf(of).map(([key, { to }]) => `${key} ${to}`);
+  expect(keys(person(null, "GET /status", "GET /alarms", "GET /balances"))).toEqual([
+    "o /",
+    "a /accounts",
+    "l /alarms",
+  ]);
+  expect(keys(person("acme", "GET /accounts/{account}/balance", "GET /cdrs"))).toEqual(["o /", "r /cdrs"]);
+});
+
+it("has no places of operators for agents and customers, and none of these for operators", () => {
+  expect(names(person("acme", "GET /accounts/{account}/balance", "GET /phones", "GET /calendars"))).toEqual([
+    "portal",
+    "phones",
+  ]);
+  expect(names(person(null, "GET /accounts/{account}/balance", "GET /calendars"))).toEqual(["calendars"]);
+});
