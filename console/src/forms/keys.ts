@@ -144,7 +144,12 @@ export function mistakesOf(kind: string, name: string, errors: readonly { field:
 
 /** What is wrong at some places together, such as those that a form has no field for. */
 export function beside(mistakes: Mistakes, places: readonly string[]): string | undefined {
-  return places.map((place) => mistakes.get(place)).filter(Boolean).join("\n") || undefined;
+  return (
+    places
+      .map((place) => mistakes.get(place))
+      .filter(Boolean)
+      .join("\n") || undefined
+  );
 }
 
 /** What is wrong with a key, also with single items of its list. */
