@@ -89,7 +89,7 @@ class Repeats:
                 try:
                     answer = await act(key)
                     return answer if is_secret else await _kept(kept, key, answer)
-                except NotTakenError as error:  # the change is made
+                except NotTakenError as error:  # the change is made, or was withdrawn
                     await _kept(kept, key, problem_of(error))
                     raise
                 except AlreadyThere:  # another process was faster

@@ -14,6 +14,8 @@ from doubles.fake_switch import FakeSwitch
 from doubles.migrated import migrated
 from doubles.office import agent, office_on, operator
 
+from vosd.admin.office.audit import ListAudit, list_audit
+from vosd.admin.office.customers import FirstPayment, ProvisionCustomer, provision_customer
 from vosd.admin.office.definitions import (
     ChangedObjects,
     EndObject,
@@ -44,6 +46,8 @@ from vosd.control.installation import (
     SwitchStatus,
 )
 from vosd.control.server import CommandError
+from vosd.daemon.commands import ConfigurationInvalidError
+from vosd.daemon.reload import UnconfirmedError
 from vosd.storage.database import Database
 
 NOW: Final = 1_790_000_000_000
@@ -57,12 +61,10 @@ NONE: Final = ObjectsInUse([], [], {})
 TAKEN: Final = ReloadOutcome("def", [])
 
 
-class UnconfirmedError(CommandError):
-    """Refusal of a reload that the switch wants confirmed."""
-
-
-class ConfigurationInvalidError(CommandError):
-    """Refusal of a reload with mistakes."""
+INVALID: Final = ConfigurationInvalidError("not taken", ["/etc/vosd/vosd.yaml:7: accounts[rival].currency: expected"])
+BUSY: Final = CommandError("not now")
+KEPT: Final = "the change is in the database, and the running switch does not take it"
+LIMITED: Final = SetObjects(objects=(WantedObject("accounts", "shop", {"max_cps": "3"}, is_merged=True),))
 
 
 @pytest.fixture
@@ -159,7 +161,7 @@ async def test_a_change_is_taken_though_others_have_ended_what_running_calls_use
     def answer(order: Reload) -> ReloadOutcome:
         if order.follows_order:
             return TAKEN
-        raise UnconfirmedError("the file removes mapping gateways that running calls use: g2")
+        raise UnconfirmedError(("the file removes mapping gateways that running calls use: g2",))
 
     async with FakeSwitch(tmp_path / "vosd.sock").answers(Reload, answer) as switch:
         made = await set_objects(office, operator(), SetObjects(objects=(WantedObject("templates", "t", {}),)))
@@ -169,14 +171,59 @@ async def test_a_change_is_taken_though_others_have_ended_what_running_calls_use
 async def test_an_agent_reads_nothing_of_others_where_the_switch_does_not_take_its_change(
     office: Office, tmp_path: Path
 ) -> None:
-    refused = ConfigurationInvalidError("not taken", ["/etc/vosd/vosd.yaml:7: accounts[rival].currency: expected USD"])
-    changed = SetObjects(objects=(WantedObject("accounts", "shop", {"max_cps": "3"}, is_merged=True),))
-    async with FakeSwitch(tmp_path / "vosd.sock").answers(Reload, refused):
-        with pytest.raises(NotTakenError) as said:
-            await set_objects(office, agent("south"), changed)
-    assert (
-        str(said.value) == "the change is in the database, and the running switch does not take it: ask its operators"
-    )
+    for refused, kept in ((INVALID, "the running switch does not take the change, which was withdrawn"), (BUSY, KEPT)):
+        async with FakeSwitch(tmp_path / "vosd.sock").answers(Reload, refused):
+            with pytest.raises(NotTakenError) as said:
+                await set_objects(office, agent("south"), LIMITED)
+        assert str(said.value) == f"{kept}: ask its operators"
+
+
+async def bodies(office: Office, kind: str, name: str) -> list[str | None]:
+    """Return the keys of each version, the newest first."""
+    return [each.body for each in await office.stores.objects.history(kind, name)]
+
+
+async def test_a_change_that_the_switch_refuses_is_withdrawn_and_others_go_on(office: Office, tmp_path: Path) -> None:
+    new = WantedObject("accounts", "new", {"currency": "USD"})
+    wanted = SetObjects(objects=(*LIMITED.objects, new))
+    async with FakeSwitch(tmp_path / "vosd.sock").answers(Reload, INVALID):
+        with pytest.raises(NotTakenError, match=r"(?s)which was withdrawn:\nnot taken\n/etc/vosd/vosd.yaml:7"):
+            await set_objects(office, operator(), wanted)
+    limited, before = '{"currency":"USD","agent":"south","max_cps":"3"}', '{"currency":"USD","agent":"south"}'
+    assert await bodies(office, "accounts", "shop") == [before, limited, before]
+    assert await bodies(office, "accounts", "new") == [None, '{"currency":"USD"}']
+    line, change = (await list_audit(office, operator(), ListAudit()))[:2]
+    assert (line.action, line.subject, line.principal) == ("WithdrawChange", "2 objects", "ann")
+    assert line.detail["why"] == [*INVALID.problems]
+    assert change.action == "SetObjects"
+    made = await set_objects(office, operator(), SetObjects(objects=(msgspec.structs.replace(new, is_new=True),)))
+    assert made.changes[0].version == 3
+
+
+async def test_a_change_that_another_one_follows_is_not_withdrawn(office: Office, tmp_path: Path) -> None:
+    async def answer(_order: Reload) -> ReloadOutcome:
+        other = (await office.stores.objects.history("accounts", "shop"))[0]
+        await office.stores.objects.add([msgspec.structs.replace(other, version=other.version + 1, operator="bob")])
+        raise INVALID
+
+    async with FakeSwitch(tmp_path / "vosd.sock").answers(Reload, answer):
+        with pytest.raises(NotTakenError, match="the change is in the database"):
+            await set_objects(office, operator(), LIMITED)
+    assert await numbers(office, "accounts", "shop") == [3, 2, 1]
+
+
+async def test_a_change_that_cannot_be_put_back_stays(office: Office, tmp_path: Path) -> None:
+    """Money was booked with it, or the switch only wants something else first."""
+    first = ProvisionCustomer(account="new", keys={"currency": "USD"}, payment=FirstPayment(amount=Decimal(1)))
+    office.definitions.accounts()["new"] = builders.account("new", currency="USD")  # type: ignore[index]
+    async with FakeSwitch(tmp_path / "vosd.sock").answers(Reload, INVALID) as switch:
+        with pytest.raises(NotTakenError, match="the change is in the database"):
+            await provision_customer(office, operator(), first)
+        assert await numbers(office, "accounts", "new") == [1]
+        switch.answers(Reload, BUSY)
+        with pytest.raises(NotTakenError, match="the change is in the database"):
+            await set_objects(office, operator(), LIMITED)
+    assert await numbers(office, "accounts", "shop") == [2, 1]
 
 
 async def test_a_check_of_the_configuration_finds_accounts_with_money_in_another_currency(tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ async def change_objects(office: Office, who: Principal, order: ChangeObjects) -
         BulkRefusedError: with every mistake; nothing was changed.
         ConfigError: the configuration would not be valid because of other objects; nothing was changed.
         ObjectsMoved, ContentRefused: nothing was changed.
-        NotTakenError: the change is made, and the running switch does not take it.
+        NotTakenError: the running switch does not take the change, as ``taken`` has it.
         StoreUnavailable: probably nothing was changed.
     """
     plan = await plan_objects(office, who, order, order.objects)

@@ -156,7 +156,7 @@ async def provision_customer(office: Office, who: Principal, order: ProvisionCus
         TooManyChangesError: an agent has too many under way; nothing was changed.
         BadObjectError, OrderError, ConfigError: the configuration would not be valid; nothing was changed.
         ObjectsMoved, ContentRefused, ReferenceTaken, OtherCurrency, NotWaiting: nothing was changed.
-        NotTakenError: the customer is made, and the running switch does not take it.
+        NotTakenError: the running switch does not take the change, as ``taken`` has it.
         StoreUnavailable: as far as is known nothing was changed; repeat it with the same reference.
     """
     scope = office.scope_of(who)
@@ -202,10 +202,11 @@ async def _provision(
         await office.stores.objects.add(plan.versions, line, booked, asked, checked=found.definitions)
         return sheet, bool(booked)
 
-    sheet, is_booked = await when_checked(office, who, plan, owned, add, {order.account})
+    sheet, is_booked = await when_checked(office, who.account, plan, owned, add, {order.account})
     reloaded = NOT_ASKED
     if not order.is_trial and order.at is None:
-        reloaded = await taken(office, who, plan.versions, is_confirmed=order.is_confirmed)
+        has_booked = order.payment is not None
+        reloaded = await taken(office, who, plan.versions, is_confirmed=order.is_confirmed, has_booked=has_booked)
     if is_booked:
         await refresh_balances(office.switch)  # a switch that does not answer reads them within a second
     changes, calls_unknown = await with_calls(office, order, plan.differences)

@@ -26,6 +26,7 @@ from vosd.admin.office.permissions import Permission
 from vosd.admin.office.ports import WrittenObject
 from vosd.admin.office.principal import Principal
 from vosd.admin.office.scope import Scope
+from vosd.admin.office.withdrawn_changes import WithdrawChange, put_back
 from vosd.base.errors import VosError
 from vosd.base.parts import in_parts
 from vosd.billing.accounts import Account
@@ -119,7 +120,7 @@ class UsedByCallsError(VosError):
 
 
 class NotTakenError(VosError):
-    """The running switch does not take a change that is in the database."""
+    """The running switch does not take a change, which was withdrawn, or is in the database: the message says it."""
 
 
 class WantedObject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -280,7 +281,7 @@ async def set_objects(office: Office, who: Principal, order: SetObjects) -> Chan
         CheckTooSlowError: other changes, or its check, took too long; nothing was changed.
         ObjectsMoved: another change was made meanwhile; nothing was changed.
         ContentRefused: a name is too long; nothing was changed.
-        NotTakenError: the change is made, and the running switch does not take it.
+        NotTakenError: the running switch does not take the change, as ``taken`` has it.
         StoreUnavailable: probably nothing was changed.
     """
     return await _change(office, who, order, order.objects, owned_by(office, office.scope_of(who)))
@@ -416,7 +417,7 @@ async def _add_checked(
         if not terms.is_trial:
             await office.stores.objects.add(plan.versions, line, checked=found.definitions)
 
-    await when_checked(office, who, plan, owned, add)
+    await when_checked(office, who.account, plan, owned, add)
 
 
 class Checked(NamedTuple):
@@ -430,7 +431,7 @@ class Checked(NamedTuple):
 
 async def when_checked(
     office: Office,
-    who: Principal,
+    account: str | None,
     plan: "Plan",
     owned: AgentObjects | None,
     add: Callable[[Checked], Awaitable[_Added]],
@@ -440,7 +441,8 @@ async def when_checked(
 
     Changes of one process wait for each other: the check of each knows those before it. None waits for the running
     switch, which is asked before.
-    ``owned`` are the objects that an agent sees, ``wanted`` the accounts that ``add`` needs.
+    ``account`` is that of an agent or a customer, whose turn comes after those of operators; ``owned`` are the objects
+    that an agent sees, ``wanted`` the accounts that ``add`` needs.
 
     Raises:
         AccountsBelowError, ConfigError: the change is refused by its check.
@@ -452,7 +454,7 @@ async def when_checked(
     sources = await _agent_sources(office, plan, owned)
     asked = ChangeCheck((), wanted, sources, await _opened_sockets(office), _agent_numbers(plan, owned))
     of_calls = {} if asked.opened is None else await _currencies_of_calls(office, plan)
-    await _in_time(office, office.changing.take(who.account))
+    await _in_time(office, office.changing.take(account))
     try:
         for _ in range(_TRIES - 1):
             found = await _in_time(office, _checked(office, plan, owned, asked, of_calls))
@@ -916,18 +918,26 @@ NOT_ASKED: Final = TakenChange(None, [])
 
 
 async def taken(
-    office: Office, who: Principal, versions: Sequence[ObjectVersion], *, is_confirmed: bool
+    office: Office,
+    who: Principal,
+    versions: Sequence[ObjectVersion],
+    *,
+    is_confirmed: bool,
+    has_booked: bool = False,
 ) -> TakenChange:
-    """Have the running switch take a change that made versions of objects; raises NotTakenError: it does not."""
+    """Have the running switch take a change that made versions of objects.
+
+    One that it refuses is withdrawn, unless money was booked with it: what stays would keep all others out of force.
+
+    Raises:
+        NotTakenError: the switch does not take it; the message says whether it was withdrawn.
+    """
     try:
         outcome = await _reloaded(office, is_confirmed=is_confirmed)
     except DaemonRefusedError as refused:
-        if who.account is None:
-            reasons = "\n".join((str(refused), *refused.problems))
-            message = f"the change is in the database, and the running switch does not take it:\n{reasons}"
-        else:  # the reasons name objects of others, and files of the switch
-            message = "the change is in the database, and the running switch does not take it: ask its operators"
-        raise NotTakenError(message) from refused
+        is_bad = refused.code == "configuration_invalid" and versions and not has_booked
+        is_withdrawn = is_bad and await _withdrawn(office, who, versions, refused)
+        raise _not_taken(who, refused, is_withdrawn=bool(is_withdrawn)) from refused
     except DaemonUnreachableError as error:
         return TakenChange(
             in_force=False,
@@ -940,6 +950,44 @@ async def taken(
     names = [text for each in versions for text in (f"{each.kind} {each.name} (", f"{each.kind}[{each.name}]")]
     found = sorted(outcome.problems, key=lambda said: not any(name in said for name in names))
     return TakenChange(in_force=True, warnings=found[:_WARNINGS_AT_MOST] if who.account is None else [])
+
+
+def _not_taken(who: Principal, refused: DaemonRefusedError, *, is_withdrawn: bool) -> NotTakenError:
+    if who.account is not None:  # the reasons name objects of others, and files of the switch
+        if is_withdrawn:
+            message = "the running switch does not take the change, which was withdrawn: ask its operators"
+        else:
+            message = "the change is in the database, and the running switch does not take it: ask its operators"
+        return NotTakenError(message)
+    reasons = "\n".join((str(refused), *refused.problems))
+    if is_withdrawn:
+        message = f"the running switch does not take the change, which was withdrawn:\n{reasons}"
+    else:
+        message = f"the change is in the database, and the running switch does not take it:\n{reasons}"
+    return NotTakenError(message)
+
+
+async def _withdrawn(
+    office: Office, who: Principal, versions: Sequence[ObjectVersion], refused: DaemonRefusedError
+) -> bool:
+    """Put back what was before a change; False where that cannot be, as where another change was made to it since."""
+    who = msgspec.structs.replace(who, request=None, job=None)  # these are of the change
+    order = WithdrawChange(refused.problems[:_WARNINGS_AT_MOST])
+    try:
+        objects = [WantedObject(each.kind, each.name, None) for each in versions]
+        made = put_back(versions, await _versions(office.stores.objects, objects), who, office.now())
+        if made is None:
+            return False
+        subject = f"{made[0].kind} {made[0].name}" if len(made) == 1 else f"{len(made)} objects"
+        line = office.audit_line(who, order, subject)
+
+        async def add(found: Checked) -> None:
+            await office.stores.objects.add(made, line, checked=found.definitions)
+
+        await when_checked(office, None, Plan([], made), None, add)  # before changes of other accounts
+    except VosError:
+        return False
+    return True
 
 
 async def _reloaded(office: Office, *, is_confirmed: bool) -> ReloadOutcome | None:

@@ -63,7 +63,7 @@ async def set_phone_password(office: Office, who: Principal, order: SetPhonePass
         TooManyPasswordsError, TooManyChangesError: nothing was changed; try again later.
         OrderError, ConfigError: the password cannot be one; nothing was changed.
         ObjectsMoved: another change was made meanwhile; nothing was changed.
-        NotTakenError: the change is made, and the running switch does not take it.
+        NotTakenError: the running switch does not take the change, as ``taken`` has it.
         StoreUnavailable: probably nothing was changed.
     """
     scope = office.scope_of(who)

@@ -109,7 +109,7 @@ async def import_sheet(office: Office, who: Principal, order: ImportSheet) -> Im
         PermissionLackingError: there are balances, and the principal may not book payments.
         ConfigError: the configuration would not be valid, or a balance cannot be booked; nothing was changed.
         ObjectsMoved, ContentRefused, OtherCurrency, NotWaiting: nothing was changed.
-        NotTakenError: the change is made, and the running switch does not take it.
+        NotTakenError: the running switch does not take the change, as ``taken`` has it.
         StoreUnavailable: probably nothing was changed.
     """
     if order.balances and order.at is not None:
@@ -128,7 +128,7 @@ async def import_sheet(office: Office, who: Principal, order: ImportSheet) -> Im
 
     if plan.versions:
         try:
-            openings = await when_checked(office, who, plan, None, add, {each.account for each in order.balances})
+            openings = await when_checked(office, None, plan, None, add, {each.account for each in order.balances})
         except ConfigError as error:
             raise type(error)(_of_lines(order, error.problems)) from error
     else:
@@ -136,7 +136,8 @@ async def import_sheet(office: Office, who: Principal, order: ImportSheet) -> Im
     reloaded = NOT_ASKED
     if (plan.versions or openings.payments or openings.waiting) and not order.is_trial:
         if order.at is None:
-            reloaded = await taken(office, who, plan.versions, is_confirmed=order.is_confirmed)
+            has_booked = bool(openings.payments or openings.waiting)
+            reloaded = await taken(office, who, plan.versions, is_confirmed=order.is_confirmed, has_booked=has_booked)
         if openings.payments:
             await refresh_balances(office.switch)  # a switch that does not answer reads them within a second
     return ImportedSheet(
