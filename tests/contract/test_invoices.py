@@ -25,7 +25,7 @@ from doubles.migrated import copy_database, migrated
 from doubles.office import agent, customer, office_on, operator
 from doubles.postbox import Postbox
 from pypdf import PdfReader
-from sqlalchemy import event, insert, text
+from sqlalchemy import delete, event, insert, text, update
 
 from vosd.admin.ledger import Month
 from vosd.admin.office.audit import ListAudit, list_audit
@@ -100,7 +100,15 @@ from vosd.storage.checkpoints import SqlCheckpoints
 from vosd.storage.corrections import SqlCorrections
 from vosd.storage.database import Database
 from vosd.storage.dropped import note_dropped
-from vosd.storage.invoices import InvoiceFilter, InvoiceMovedError, InvoicesSeen, NoSuchInvoiceError, SqlInvoices
+from vosd.storage.faults import BookFault
+from vosd.storage.invoices import (
+    InvoiceAlteredError,
+    InvoiceFilter,
+    InvoiceMovedError,
+    InvoicesSeen,
+    NoSuchInvoiceError,
+    SqlInvoices,
+)
 from vosd.storage.ledger_values import EntryFilter, LedgerEntry
 from vosd.storage.payments import SqlPayments
 from vosd.storage.ports import EntryKind, MoneyTransfer, Payment
@@ -1442,3 +1450,75 @@ def test_a_run_that_is_killed_at_any_step_is_completed_by_the_next(tmp_path: Pat
         steps = Steps(number)
         assert is_killed(lambda steps=steps: 0 * len(asyncio.run(act(steps))))
         assert asyncio.run(act(None)) == issued
+
+
+async def three_invoices(site: Site) -> list[InvoiceSheet]:
+    """Issue invoices of two months, and cancel the second."""
+    for day, period, now in (
+        ("2026-10-05", "2026-10", "2026-11-02"),
+        ("2026-11-05", "2026-11", "2026-12-02"),
+    ):
+        await SqlBooks(site.database).book([call(int(day[5:7]), "acme", at(day), *SELL[0])])
+        await site.run(period, now)
+    first, second = [each for each in reversed(await site.listed()) if each.account == "acme"]
+    note = await cancel_invoice(site.office, operator(), CancelInvoice(id=second.id))
+    assert (await verify_ledger(site.database)).differences == ()
+    return [first, second, note]
+
+
+async def altered(site: Site, number: int, **values: Any) -> list[tuple[BookFault, str | None]]:
+    """Change an invoice in the database, and return what the audit finds."""
+    async with site.database.writing() as connection:
+        table = schema.invoice
+        await connection.execute(update(table).where(table.c.id == number).values(**values))
+    found = (await verify_ledger(site.database, whole=True)).differences
+    return [(each.fault, each.invoice) for each in found]
+
+
+async def test_an_invoice_whose_document_was_changed_is_found_and_not_shown(site: Site) -> None:
+    first, second, note = await three_invoices(site)
+    shown = await show_invoice(site.office, operator(), ShowInvoice(id=first.id))
+    document = msgspec.json.encode(msgspec.structs.replace(shown.document, net="1")).decode()
+    assert await altered(site, first.id, document=document) == [(BookFault.INVOICE_DOCUMENT, first.number)]
+    for refused in (
+        show_invoice(site.office, operator(), ShowInvoice(id=first.id)),
+        print_invoice(site.office, operator(), PrintInvoice(id=first.id)),
+        cancel_invoice(site.office, operator(), CancelInvoice(id=first.id)),
+    ):
+        with pytest.raises(InvoiceAlteredError, match=f"the document of invoice {first.number} was changed"):
+            await refused
+    await show_invoice(site.office, operator(), ShowInvoice(id=second.id))
+    assert (BookFault.INVOICE_DOCUMENT, note.number) in await altered(site, note.id, digest="0" * 64)
+
+
+@pytest.mark.parametrize("name", ["net", "tax", "opening", "closing"])
+async def test_amounts_of_an_invoice_that_are_not_those_of_its_document_are_found(site: Site, name: str) -> None:
+    first, second, _ = await three_invoices(site)
+    found = await altered(site, first.id, **{name: Decimal(99)})
+    assert (BookFault.INVOICE_AMOUNTS, first.number) in found
+    assert ((BookFault.INVOICE_ORDER, second.number) in found) == (name == "closing")
+
+
+async def test_an_invoice_that_was_removed_is_found_by_the_one_that_follows_it(site: Site) -> None:
+    first, second, _ = await three_invoices(site)
+    async with site.database.writing() as connection:
+        await connection.execute(delete(schema.invoice).where(schema.invoice.c.id == first.id))
+    (found,) = (await verify_ledger(site.database)).differences
+    assert (found.fault, found.invoice, found.account) == (BookFault.INVOICE_ORDER, second.number, "acme")
+    assert f"account acme invoice {second.number}: the invoice does not begin" in str(found)
+
+
+async def test_invoices_from_before_the_latest_close_are_audited_with_the_whole_alone(site: Site) -> None:
+    first, *_ = await three_invoices(site)
+    await SqlCheckpoints(site.database).close(at("2026-12-02"), "ann", None, at("2026-12-03"))
+    assert await altered(site, first.id, document="{}") == [(BookFault.INVOICE_DOCUMENT, first.number)]
+    assert (await verify_ledger(site.database)).differences == ()
+
+
+async def test_an_audit_of_a_few_invoices_at_once_finds_the_same(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, _, note = await three_invoices(site)
+    monkeypatch.setattr("vosd.storage.verify_invoices._AT_ONCE", 1)
+    await altered(site, first.id, tax=Decimal(1))
+    assert await altered(site, note.id, digest="") == [
+        (BookFault.INVOICE_AMOUNTS, first.number), (BookFault.INVOICE_DOCUMENT, note.number),
+    ]  # fmt: skip

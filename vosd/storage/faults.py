@@ -27,6 +27,9 @@ class BookFault(Enum):
     TAX_WITHOUT_CDR = "the tax in the entries of a call without CDR is not what its charges say"
     CORRECTION = "the correction entries of a call are not what the table of corrections says"
     CORRECTION_TAX = "the tax in the correction entries of a call is not what the table of corrections says"
+    INVOICE_DOCUMENT = "the document of the invoice is not the one that was issued"
+    INVOICE_AMOUNTS = "the amounts of the invoice are not those of its document"
+    INVOICE_ORDER = "the invoice does not begin with the balance with which the one before it ends"
     COUNTER = "the counter of commits is behind what was numbered by it"
     NO_CDR = "the journal has the call, the database has no CDR of it"
     POSTING = "the entry is not what the journal says"
@@ -48,9 +51,16 @@ class BookDifference(NamedTuple):
     found: Decimal
     seq: int | None = None
     call_id: str | None = None
+    invoice: str | None = None
+    """Number of an invoice or of a credit note."""
 
     def __str__(self) -> str:
-        parts = (("account", self.account or None), ("entry", self.seq), ("call", self.call_id))
+        parts = (
+            ("account", self.account or None),
+            ("entry", self.seq),
+            ("call", self.call_id),
+            ("invoice", self.invoice),
+        )
         where = " ".join(f"{name} {value}" for name, value in parts if value is not None)
         said = f"{where}: {self.fault.value}" if where else self.fault.value
         if self.expected == self.found:

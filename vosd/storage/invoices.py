@@ -57,6 +57,15 @@ class NoSuchInvoiceError(VosError):
     """There is no such invoice, or the principal may not see it."""
 
 
+class InvoiceAlteredError(VosError):
+    """The stored document is not the one that was written: its digest is another."""
+
+    remedy = (
+        "take the row of the invoice from a backup (vosd restore into another database); vosd ledger verify --whole"
+        " names every invoice that was changed"
+    )
+
+
 class InvoiceMovedError(VosError):
     """Another invoice of the account was issued or cancelled meanwhile, or this one was."""
 
@@ -104,6 +113,16 @@ class StoredInvoice(msgspec.Struct, frozen=True, kw_only=True):
     document: str
     digest: str = ""
     template: str | None = None
+
+    def check_document(self) -> None:
+        """Check that the document is as it was written; of invoices that are read with it.
+
+        Raises:
+            InvoiceAlteredError: it is another one.
+        """
+        if _digest_of(self.document) != self.digest:
+            named = f"#{self.id}" if self.number is None else self.number
+            raise InvoiceAlteredError(f"the document of invoice {named} was changed in the database")
 
     @property
     def gross(self) -> Decimal:
@@ -617,7 +636,7 @@ async def _issued(connection: AsyncConnection, draft: StoredInvoice, plan: Issue
         issued_at=plan.at,
         due_at=plan.due_at,
         document=document,
-        digest=hashlib.sha256(document.encode()).hexdigest(),
+        digest=_digest_of(document),
         template=plan.template,
     )
     await connection.execute(update(_invoice).where(_invoice.c.id == draft.id).values(_values(made)))
@@ -625,10 +644,14 @@ async def _issued(connection: AsyncConnection, draft: StoredInvoice, plan: Issue
 
 
 async def _written(connection: AsyncConnection, draft: StoredInvoice) -> StoredInvoice:
-    draft = msgspec.structs.replace(draft, digest=hashlib.sha256(draft.document.encode()).hexdigest())
+    draft = msgspec.structs.replace(draft, digest=_digest_of(draft.document))
     key = (await connection.execute(insert(_invoice).values(_values(draft)))).inserted_primary_key
     assert key is not None
     return msgspec.structs.replace(draft, id=int(key[0]))
+
+
+def _digest_of(document: str) -> str:
+    return hashlib.sha256(document.encode()).hexdigest()
 
 
 def _values(invoice: StoredInvoice) -> dict[str, Any]:

@@ -1,8 +1,9 @@
-"""Audit of the books: balances against entries, each entry against the one before, entries against CDRs.
+"""Audit of the books: balances against entries, each entry against the one before, entries against CDRs, invoices.
 
 The database computes the sums and returns only the differences, a range of entries or calls at a time, so the memory
 of this process does not grow with the books. The whole audit sees one state of the database. It starts from the latest
-period close (ADR 62). Accounts are in ``verify_accounts``, charges in ``verify_charges``.
+period close (ADR 62). Accounts are in ``verify_accounts``, charges in ``verify_charges``, invoices in
+``verify_invoices``.
 """
 
 from collections.abc import Iterable, Sequence
@@ -32,6 +33,7 @@ from vosd.storage.verify_charges import (
     without_charge,
     without_entry,
 )
+from vosd.storage.verify_invoices import audit_invoices
 from vosd.storage.verify_lines import AuditedLine, Unequal, Unlikeness, Within, booked, charged, differences
 
 _CALLS_AT_ONCE: Final = 20_000
@@ -61,6 +63,7 @@ async def verify_ledger(database: Database, report: Report | None = None, *, who
         await _report_counter_behind(connection, report)
         await without_account(connection, report)
         compared = await audit_accounts(connection, start, report)
+        await audit_invoices(connection, None if base is None else base.closed_until, report)
         if whole:
             await audit_checkpoints(connection, dropped.entries, report)
         marks, first_call = await marks_of(connection, dropped.first_call), _FIRST_CALL

@@ -602,6 +602,7 @@ async def issue_invoice(office: Office, who: Principal, order: IssueInvoice) -> 
         OperatorsOnlyError: an agent orders it.
         NoSuchInvoiceError, InvoiceMovedError: there is no such draft, or it does not follow the last invoice any more.
         DraftEarlyError: its period had not ended when it was made.
+        InvoiceAlteredError: its document was changed since.
         StoreUnavailable: it may be issued; look before you try again.
     """
     draft = await office.stores.invoices.one(order.id)
@@ -609,6 +610,7 @@ async def issue_invoice(office: Office, who: Principal, order: IssueInvoice) -> 
         raise NotADraftError(f"invoice {draft.number} is issued already")
     if draft.made_at < draft.until:
         raise DraftEarlyError(f"draft #{draft.id} was made before {draft.period} was over")
+    draft.check_document()
     plan = await _Terms(office).plan(draft)
     made = await office.stores.invoices.issue(draft, plan, office.audit_line(who, order, draft.account))
     return await _sheet(office, office.scope_of(who), made)
@@ -626,12 +628,14 @@ async def cancel_invoice(office: Office, who: Principal, order: CancelInvoice) -
         OperatorsOnlyError: an agent orders it.
         NoSuchInvoiceError: there is none of the id.
         NotIssuedError: it is a draft, a credit note or cancelled.
+        InvoiceAlteredError: its document was changed since.
         InvoiceMovedError: a later invoice of the account was issued: that one is to be cancelled first.
         DroppedPeriod: calls or entries of its period were dropped, so it could not be made again.
         StoreUnavailable: it may be cancelled; look before you try again.
     """
     invoice = await office.stores.invoices.one(order.id)
     _require_issued(invoice)
+    invoice.check_document()
     taken = taken_back(msgspec.json.decode(invoice.document, type=InvoiceDocument))
     note = msgspec.structs.replace(
         invoice,
@@ -808,10 +812,12 @@ async def show_invoice(office: Office, who: Principal, order: ShowInvoice) -> In
 
     Raises:
         NoSuchInvoiceError: there is none of the id, or the principal may not see it.
+        InvoiceAlteredError: its document was changed since.
         StoreUnavailable: try again.
     """
     scope = await _scope(office, who)
     found = await _visible(office, scope, order.id)
+    found.check_document()
     document = msgspec.json.decode(found.document, type=InvoiceDocument)
     return InvoiceDetail(**msgspec.structs.asdict(await _sheet(office, scope, found)), document=document)
 
@@ -822,10 +828,12 @@ async def print_invoice(office: Office, who: Principal, order: PrintInvoice) -> 
 
     Raises:
         NoSuchInvoiceError: there is none of the id, or the principal may not see it.
+        InvoiceAlteredError: its document was changed since.
         InvoiceFormError: the template has a mistake.
         StoreUnavailable: try again.
     """
     found = await _visible(office, await _scope(office, who), order.id)
+    found.check_document()
     is_draft = found.template is None
     form = form_of(office.definitions.settings.invoices) if is_draft else await office.stores.invoices.template(found)
     return await asyncio.to_thread(printed, form, found.document, found.issued_at)
@@ -838,6 +846,7 @@ async def send_invoice(office: Office, who: Principal, order: SendInvoice) -> In
     Raises:
         OperatorsOnlyError: an agent orders it.
         NoSuchInvoiceError: there is none of the id.
+        InvoiceAlteredError: its document was changed since.
         NotIssuedError: it is a draft.
         OrderError: neither the order nor the account has an address.
         InvoiceNotSentError: no mail server is configured, it has not taken the mail for
@@ -848,6 +857,7 @@ async def send_invoice(office: Office, who: Principal, order: SendInvoice) -> In
     found = await office.stores.invoices.one(order.id)
     if found.state is StoredState.DRAFT or found.template is None:
         raise NotIssuedError(f"invoice #{found.id} is a draft")
+    found.check_document()
     recipients = order.to or (await _Terms(office).of_account(found.account)).mail
     if not recipients:
         raise OrderError("to", f"is missing: account {found.account} has no `invoice.mail`")

@@ -95,7 +95,7 @@ OPERATIONS: Final = (
         takes=ShowInvoice,
         run=show_invoice,
         result=InvoiceDetail,
-        problems=("no_such_invoice",),
+        problems=("invoice_altered", "no_such_invoice"),
     ),
     Operation(
         method="GET",
@@ -105,7 +105,7 @@ OPERATIONS: Final = (
         takes=PrintInvoice,
         run=print_invoice,
         result=bytes,
-        problems=("no_such_invoice",),
+        problems=("invoice_altered", "no_such_invoice"),
         answer=pdf_answer,
         forms={PDF: bytes},
     ),
@@ -129,7 +129,7 @@ OPERATIONS: Final = (
         takes=IssueInvoice,
         run=issue_invoice,
         result=InvoiceSheet,
-        problems=("draft_early", "invoice_moved", "no_such_invoice", "not_a_draft"),
+        problems=("draft_early", "invoice_altered", "invoice_moved", "no_such_invoice", "not_a_draft"),
     ),
     Operation(
         method="POST",
@@ -162,7 +162,7 @@ OPERATIONS: Final = (
         takes=SendInvoice,
         run=send_invoice,
         result=InvoiceSheet,
-        problems=("invoice_not_sent", "no_such_invoice", "not_issued"),
+        problems=("invoice_altered", "invoice_not_sent", "no_such_invoice", "not_issued"),
         patience_s=60.0,
     ),
     Operation(
@@ -173,6 +173,6 @@ OPERATIONS: Final = (
         takes=CancelInvoice,
         run=cancel_invoice,
         result=InvoiceSheet,
-        problems=("invoice_moved", "no_such_invoice", "not_issued"),
+        problems=("invoice_altered", "invoice_moved", "no_such_invoice", "not_issued"),
     ),
 )
